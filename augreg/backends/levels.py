@@ -1,0 +1,247 @@
+"""Functions of a level, as tables of 256 entries for byte pictures and as formulas for floats.
+
+Byte tables are Pillow's definitions bit for bit: float32 where Pillow uses C floats, truncation where it
+truncates. Float pictures have levels from 0 to 1 and follow the same formulas without rounding.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg.errors import ImageError
+from augreg.ops import Curve, Measured, Normalize
+
+__all__ = [
+    "LUMA",
+    "float_levels",
+    "mean_picture",
+    "normalize_floats",
+    "normalize_tables",
+    "per_channel",
+    "table",
+]
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+_RAMP: Final = np.arange(256, dtype=np.float32)
+_LEVELS: Final = np.arange(256, dtype=np.uint8)
+LUMA: Final = (19595, 38470, 7471)
+"""Weights of red, green and blue in 65536ths."""
+
+
+def _clipped(values: Floats) -> Bytes:
+    return np.clip(values, 0.0, 255.0).astype(np.uint8)
+
+
+def _blended(degenerate: float, factor: float) -> Bytes:
+    """degenerate + factor * (level - degenerate) in float32, clipped and truncated."""
+    return _clipped(np.float32(degenerate) + np.float32(factor) * (_RAMP - np.float32(degenerate)))
+
+
+def _curve_table(curve: Curve) -> Bytes:
+    amount = curve.amount
+    if isinstance(amount, bytes):
+        return np.frombuffer(amount, np.uint8)
+    match curve.name:
+        case "brightness":
+            return _blended(0.0, amount)
+        case "invert":
+            return _LEVELS[::-1]
+        case "posterize":
+            return _LEVELS & np.uint8(256 - (1 << (8 - int(amount))))
+        case "solarize":
+            return np.where(amount > _RAMP, _LEVELS, 255 - _LEVELS)
+        case "solarize_add":
+            return np.where(_LEVELS < 128, np.clip(_LEVELS.astype(np.int64) + int(amount), 0, 255), _LEVELS).astype(
+                np.uint8
+            )
+    raise ImageError(f"there is no function of levels named {curve.name!r}")
+
+
+def _stretched(histogram: NDArray[np.int64], cutoff: float) -> Bytes:
+    """auto_contrast: the levels between the first and the last that occur, to the full range."""
+    if cutoff:
+        histogram = histogram.copy()
+        most = int(histogram.sum() * cutoff // 100)
+        for order in (range(256), range(255, -1, -1)):
+            cut = most
+            for level in order:
+                if cut <= 0:
+                    break
+                taken = min(cut, int(histogram[level]))
+                histogram[level] -= taken
+                cut -= taken
+    present = np.flatnonzero(histogram)
+    if len(present) == 0 or present[0] >= present[-1]:
+        return _LEVELS
+    low, high = int(present[0]), int(present[-1])
+    scale = 255.0 / (high - low)
+    return np.clip((np.arange(256) * scale + -low * scale).astype(np.int64), 0, 255).astype(np.uint8)
+
+
+def _equalized(histogram: NDArray[np.int64]) -> Bytes:
+    """equalize: the cumulated histogram, in steps."""
+    present = np.flatnonzero(histogram)
+    if len(present) <= 1:
+        return _LEVELS
+    step = int(histogram.sum() - histogram[present[-1]]) // 255
+    if not step:
+        return _LEVELS
+    before = np.cumsum(histogram) - histogram
+    steps: Bytes = np.minimum(255, (step // 2 + before) // step).astype(np.uint8)
+    return steps
+
+
+def _pushed(histogram: NDArray[np.int64], through: Bytes) -> NDArray[np.int64]:
+    """The histogram after a table."""
+    return np.bincount(through, weights=histogram, minlength=256).astype(np.int64)
+
+
+Histogram = Callable[[Bytes], Sequence[NDArray[np.int64]]]
+MeanLuma = Callable[[Bytes], float]
+Apply = Callable[[NDArray[Any], Bytes], Bytes]
+
+
+def table(
+    stages: Sequence[Curve | Measured], image: Bytes, histogram: Histogram, mean_luma: MeanLuma, apply: Apply
+) -> Bytes:
+    """The table of all stages in turn: 256 levels, or channels x 256 where channels differ.
+
+    The measures of the picture come from the backend: `histogram` per channel, `mean_luma` (of rounded luma), and
+    `apply`, which sends a picture through a table. Histograms go through earlier tables by themselves;
+    a mean luma takes a pass over the pixels, as rounding depends on each of them.
+    """
+    total: Bytes | None = None
+    for stage in stages:
+        if isinstance(stage, Curve):
+            step = _curve_table(stage)
+        elif stage.name == "contrast":
+            so_far = image if total is None else apply(total, image)
+            step = _blended(int(mean_luma(so_far) + 0.5), stage.amount)
+        else:
+            found = histogram(image)
+            if total is not None:
+                each = total if total.ndim == 2 else [total] * len(found)
+                found = [_pushed(one, before) for one, before in zip(found, each, strict=True)]
+            if stage.name == "equalize":
+                step = np.stack([_equalized(one) for one in found])
+            else:
+                step = np.stack([_stretched(one, stage.amount) for one in found])
+        total = step if total is None else _after(total, step)
+    return _LEVELS if total is None else total
+
+
+def _after(first: Bytes, second: Bytes) -> Bytes:
+    """The table that is `first` and then `second`; either may have a row a channel."""
+    if second.ndim == 1:
+        return second[first]
+    if first.ndim == 1:
+        return second[:, first]
+    return np.take_along_axis(second, first.astype(np.intp), axis=1)
+
+
+def float_levels(stages: Sequence[Curve | Measured], image: Floats, gray: Callable[[Floats], Floats]) -> Floats:
+    """A float picture through all stages, by the same formulas on levels from 0 to 1."""
+    for stage in stages:
+        if isinstance(stage, Curve):
+            image = _float_curve(stage, image)
+        elif stage.name == "contrast":
+            mean = np.float32(gray(image).mean(dtype=np.float64))
+            image = np.clip(mean + np.float32(stage.amount) * (image - mean), 0.0, 1.0)
+        else:
+            image = _float_measured(stage, image)
+    return image
+
+
+def _float_curve(curve: Curve, image: Floats) -> Floats:
+    amount = curve.amount
+    if isinstance(amount, bytes):
+        return _between(np.frombuffer(amount, np.uint8), image)
+    match curve.name:
+        case "brightness":
+            bright: Floats = np.clip(image * np.float32(amount), 0.0, 1.0)
+            return bright
+        case "invert":
+            return np.float32(1.0) - image
+        case "posterize":
+            levels = np.float32(2 ** int(amount))
+            return np.clip(np.floor(image * levels), 0.0, levels - 1) / levels if amount < 8 else image
+        case "solarize":
+            return np.where(image < np.float32(amount / 255.0), image, np.float32(1.0) - image)
+        case "solarize_add":
+            return np.where(
+                image < np.float32(128 / 255), np.clip(image + np.float32(int(amount) / 255), 0.0, 1.0), image
+            )
+    raise ImageError(f"there is no function of levels named {curve.name!r}")
+
+
+def _between(table: Bytes, image: Floats) -> Floats:
+    """A byte table applied to float levels, linearly between its entries."""
+    found: Floats = np.interp(image * np.float32(255.0), np.arange(256), table / 255.0).astype(np.float32)
+    return found
+
+
+def _float_measured(stage: Measured, image: Floats) -> Floats:
+    """auto_contrast and equalize measure what the byte picture nearest to this one would show."""
+    nearest = np.clip(np.rint(image * 255.0), 0, 255).astype(np.uint8)
+    planes = []
+    for channel in range(image.shape[2]):
+        histogram = np.bincount(nearest[..., channel].ravel(), minlength=256)
+        found = _equalized(histogram) if stage.name == "equalize" else _stretched(histogram, stage.amount)
+        planes.append(_between(found, image[..., channel]))
+    return np.stack(planes, axis=2)
+
+
+def per_channel(values: tuple[float, ...], channels: int, what: str) -> NDArray[np.float64]:
+    """One number a channel, of one number or as many as there are channels; ImageError otherwise."""
+    if len(values) not in (1, channels):
+        raise ImageError(
+            f"{what} has {len(values)} numbers and the picture has {channels} channels: give one number, or one a "
+            "channel, or let `channels: rgb` in the spec make all pictures alike"
+        )
+    return np.broadcast_to(np.asarray(values, np.float64), channels)
+
+
+@functools.lru_cache(maxsize=64)
+def normalize_tables(mean: tuple[float, ...], std: tuple[float, ...], channels: int) -> Floats:
+    """Channels x 256: what each byte level becomes, made in float64 and rounded once to float32."""
+    means = per_channel(mean, channels, "normalize's mean")[:, None]
+    stds = per_channel(std, channels, "normalize's std")[:, None]
+    tables = ((np.arange(256, dtype=np.float64) / 255.0 - means) / stds).astype(np.float32)
+    tables.flags.writeable = False
+    return tables
+
+
+def normalize_floats(op: Normalize, image: Floats, out: Floats) -> Floats:
+    """A float picture normalized per channel into `out`, in float32."""
+    channels = image.shape[2]
+    np.subtract(image, per_channel(op.mean, channels, "normalize's mean").astype(np.float32), out=out)
+    np.divide(out, per_channel(op.std, channels, "normalize's std").astype(np.float32), out=out)
+    return out
+
+
+@functools.lru_cache(maxsize=8)
+def mean_picture(source: str | tuple[Any, ...]) -> Floats:
+    """The mean picture of a normalize op: height x width x channels, levels from 0 to 1."""
+    try:
+        found = np.load(source, allow_pickle=False) if isinstance(source, str) else np.array(source, np.float32)
+    except (OSError, ValueError) as error:
+        name = source if isinstance(source, str) else "given as numbers"
+        raise ImageError(f"the mean image {name} cannot be read as an array of numbers: {error}") from None
+    if found.ndim == 2:
+        found = found[..., None]
+    if found.ndim != 3 or found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+        raise ImageError(
+            f"a mean image is height x width x channels of finite numbers, got {found.dtype} {found.shape}"
+        )
+    if found.dtype.kind in "iu" or found.max() > 1.0:
+        raise ImageError("a mean image has levels from 0 to 1; divide it by 255")
+    result = np.ascontiguousarray(found, np.float32)
+    result.flags.writeable = False
+    return result

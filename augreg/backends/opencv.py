@@ -1,0 +1,261 @@
+"""The fast backend for single pictures: OpenCV.
+
+Bit for bit like Pillow on byte pictures: everything on levels, saturation, grayscale, sharpness. Within
+the tolerances that docs/backends.md states: resizing (antialiased, which OpenCV itself is not, see `_resize`),
+warps, hue and blur.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg import buffers
+from augreg.backends import levels, plain
+from augreg.ops import Blend, Filter, Hue, Lookup, Move, Normalize, Op, Resize, Warp
+
+__all__ = ["KERNELS"]
+
+Array = NDArray[Any]
+Bytes = NDArray[np.uint8]
+
+_FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+_MOST_CHANNELS: Final = 4  # what OpenCV's warps and colour fills can take
+
+
+def _shaped(found: Array, channels: int) -> Array:
+    """OpenCV drops a last axis of one."""
+    return found[..., None] if found.ndim == 2 and channels == 1 else found
+
+
+def _move(op: Move, image: Array) -> Array:
+    """A crop is a view; a flipped or turned byte picture is copied, since OpenCV reads no negative strides."""
+    view = plain.move(op, image)
+    if not op.turns or image.dtype != np.uint8 or image.shape[2] > _MOST_CHANNELS:
+        return view
+    box = image[op.top : op.top + op.height, op.left : op.left + op.width]
+    if op.transpose:
+        box = cv2.transpose(box)
+    if op.flip_y or op.flip_x:
+        out = buffers.empty(view.shape, np.uint8)
+        box = cv2.flip(box, -1 if op.flip_y and op.flip_x else int(op.flip_x), dst=out)
+    return _shaped(box, image.shape[2])
+
+
+def _nearest(image: Array, height: int, width: int) -> Array:
+    """Rows and columns by the centre rule, (i + 0.5) * scale; OpenCV's own nearest neighbour takes i * scale."""
+    rows = ((np.arange(height) + 0.5) * (image.shape[0] / height)).astype(np.intp)
+    columns = ((np.arange(width) + 0.5) * (image.shape[1] / width)).astype(np.intp)
+    found: Array = image[rows[:, None], columns]
+    return found
+
+
+def _resize(op: Resize, image: Array) -> Array:
+    """Scale, antialiased by smoothing first with a short kernel that makes up the width a triangle would have.
+
+    Bilinear interpolation is a triangle one input pixel wide. An antialiased one is `scale` pixels wide; its
+    variance is scale^2 / 6. So shrink by a whole factor (a box, of variance (factor^2 - 1) / 12) as far as
+    a third of the scale, and convolve with a binomial kernel of the variance that is still missing.
+    """
+    height, width, channels = image.shape
+    if (op.height, op.width) == (height, width):
+        return image
+    if op.interpolation == "nearest":
+        return _nearest(image, op.height, op.width)
+    if op.antialias:
+        image = _smoothed(image, height / op.height, width / op.width)
+    if channels > 512:
+        return plain.by_channel(lambda plane: _interpolated(op, plane), image)
+    return _interpolated(op, image)
+
+
+def _interpolated(op: Resize, image: Array) -> Array:
+    out = buffers.empty((op.height, op.width, image.shape[2]), image.dtype)
+    found = cv2.resize(image, (op.width, op.height), dst=out, interpolation=_FLAGS[op.interpolation])
+    return _shaped(found, image.shape[2])
+
+
+def _smoothed(image: Array, scale_y: float, scale_x: float) -> Array:
+    """The picture with just so much blur, and by whole factors smaller, that bilinear sampling misses nothing."""
+    (factor_y, kernel_y), (factor_x, kernel_x) = _reduction(scale_y), _reduction(scale_x)
+    channels = image.shape[2]
+    if factor_y > 1 or factor_x > 1:
+        size = max(1, round(image.shape[1] / factor_x)), max(1, round(image.shape[0] / factor_y))
+        image = _shaped(cv2.resize(image, size, interpolation=cv2.INTER_AREA), channels)
+    if len(kernel_y) > 1 or len(kernel_x) > 1:
+        out = buffers.empty(image.shape, image.dtype)
+        image = _shaped(
+            cv2.sepFilter2D(image, -1, kernel_x, kernel_y, dst=out, borderType=cv2.BORDER_REPLICATE), channels
+        )
+    return image
+
+
+def _reduction(scale: float) -> tuple[int, NDArray[np.float64]]:
+    """The whole factor to shrink by, and the smoothing kernel for what remains of this scale."""
+    factor = max(1, int(scale / 3.0))
+    missing = (scale * scale - factor * factor) / 6.0 - (factor * factor - 1) / 12.0
+    share = missing / (2.0 * factor * factor)  # of each neighbour in [share, 1 - 2 share, share]
+    if share < 1e-3:
+        return factor, np.ones(1)
+    times = math.ceil(4.0 * share)  # beyond a quarter it would not fall off: convolve several
+    step = np.array([share / times, 1.0 - 2.0 * share / times, share / times])
+    kernel = np.ones(1)
+    for _ in range(times):
+        kernel = np.convolve(kernel, step)
+    return factor, kernel
+
+
+def _warp(op: Warp, image: Array) -> Array:
+    channels = image.shape[2]
+    if channels > _MOST_CHANNELS:
+        return plain.by_channel(lambda plane: _warp(op, plane), image)
+    fill = [float(level) for level in levels.per_channel(op.fill, channels, "fill")]
+    out = buffers.empty((op.height, op.width, channels), image.dtype)
+    # OpenCV puts pixel centres at whole numbers, the op at halves: shift to the centre, map, and shift back.
+    a, b, c, d, e, f, g, h = op.matrix
+    half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
+    back = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
+    matrix = back @ np.array([[a, b, c], [d, e, f], [g, h, 1.0]]) @ half
+    flags = _FLAGS[op.interpolation] | cv2.WARP_INVERSE_MAP
+    size = op.width, op.height
+    if op.affine:
+        found = cv2.warpAffine(image, matrix[:2], size, dst=out, flags=flags, borderValue=fill)
+    else:
+        found = cv2.warpPerspective(image, matrix, size, dst=out, flags=flags, borderValue=fill)
+    return _shaped(found, channels)
+
+
+def _through(table: Bytes, image: Bytes) -> Bytes:
+    """A picture through a table of levels, or one a channel."""
+    channels = image.shape[2]
+    if table.ndim == 2:
+        table = np.ascontiguousarray(table.T)[None]
+    return _shaped(cv2.LUT(image, table, dst=buffers.empty(image.shape, np.uint8)), channels)
+
+
+def _histogram(image: Bytes) -> list[NDArray[np.int64]]:
+    # float32 counts are exact up to 2^24 pixels a level; beyond that NumPy counts
+    if image.shape[0] * image.shape[1] >= 1 << 24:
+        return [np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(image.shape[2])]
+    found = (cv2.calcHist([image], [channel], None, [256], [0, 256]) for channel in range(image.shape[2]))
+    return [one[:, 0].astype(np.int64) for one in found]
+
+
+_TO_LUMA: Final = np.array([[*(weight / 65536 for weight in levels.LUMA), 0.5]], np.float32)
+
+
+def _gray(image: Bytes) -> Bytes:
+    """The luma of a byte picture, height x width: exact, since every product and sum fits into a float32."""
+    plain.need_color("luma", image.shape[2])
+    if image.shape[2] == 1:
+        return image[..., 0]
+    luma: Bytes = cv2.transform(image.astype(np.float32), _TO_LUMA).astype(np.uint8)
+    return luma
+
+
+def _mean_luma(image: Bytes) -> float:
+    return float(cv2.sumElems(_gray(image))[0] / (image.shape[0] * image.shape[1]))
+
+
+def _table(op: Lookup | Normalize, image: Bytes) -> Bytes:
+    return levels.table(op.stages, image, _histogram, _mean_luma, _through)
+
+
+def _lookup(op: Lookup, image: Array) -> Array:
+    if image.dtype == np.float32:
+        return levels.float_levels(op.stages, image, plain.float_gray)
+    return _through(_table(op, image), image)
+
+
+_SMOOTH: Final = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float64) / 13
+
+
+    """Pillow's SMOOTH: the border stays; rounding to nearest is exact, as a thirteenth is never half a level."""
+    if min(image.shape[:2]) < 3:
+        return image
+    out = _shaped(cv2.filter2D(image, -1, _SMOOTH, borderType=cv2.BORDER_REPLICATE), image.shape[2])
+    out[0], out[-1], out[:, 0], out[:, -1] = image[0], image[-1], image[:, 0], image[:, -1]
+    return out
+
+
+def _blend(op: Blend, image: Array) -> Array:
+    channels = image.shape[2]
+    if op.degenerate == "gray":
+        plain.need_color("saturation", channels)
+        if channels == 1:
+            return image
+    if image.dtype == np.float32:
+        return plain.float_blend(op, image)
+    if op.degenerate == "gray":
+        degenerate: Bytes = cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB)
+        if op.factor == 0.0:
+            return degenerate
+    else:
+        degenerate = _smooth(image)
+    # degenerate + factor * (image - degenerate), each step rounded to float32 and the end truncated, as Pillow does
+    out: Array = buffers.empty(image.shape, np.float32)
+    out = _shaped(cv2.subtract(image, degenerate, dst=out, dtype=cv2.CV_32F), channels)
+    out *= np.float32(op.factor)
+    out += degenerate
+    if not 0.0 <= op.factor <= 1.0:
+        np.clip(out, 0.0, 255.0, out=out)
+    result = buffers.empty(image.shape, np.uint8)
+    np.copyto(result, out, casting="unsafe")
+    return result
+
+
+def _hue(op: Hue, image: Array) -> Array:
+    plain.need_color("hue", image.shape[2])
+    if image.dtype == np.float32:
+        return plain.float_hue(op.shift, image)
+    steps = round(256.0 * op.shift)
+    if steps == 0 or image.shape[2] == 1:
+        return image
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL, dst=buffers.empty(image.shape, np.uint8))
+    hue = hsv[..., 0]
+    hue += np.uint8(steps % 256)
+    turned: Bytes = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL, dst=buffers.empty(image.shape, np.uint8))
+    return turned
+
+
+def _filter(op: Filter, image: Array) -> Array:
+    reach = 2 * max(1, math.ceil(4.0 * op.amount)) + 1
+    found = cv2.GaussianBlur(image, (reach, reach), op.amount, borderType=cv2.BORDER_REPLICATE)
+    return _shaped(found, image.shape[2])
+
+
+def _normalize(op: Normalize, image: Array) -> Array:
+    height, width, channels = image.shape
+    if image.dtype == np.float32:
+        image = levels.float_levels(op.stages, image, plain.float_gray)
+        if op.mean_image:
+            return plain.subtract_mean_image(op, image, None)
+        return levels.normalize_floats(op, image, buffers.planar(height, width, channels))
+    table = _table(op, image) if op.stages else None
+    if op.mean_image is not None:
+        return plain.subtract_mean_image(op, image, table)
+    out = buffers.planar(height, width, channels)
+    floats = levels.normalize_tables(op.mean, op.std, channels)
+    planes = cv2.split(image)
+    for channel in range(channels):
+        one = floats[channel] if table is None else floats[channel][table[channel] if table.ndim == 2 else table]
+        cv2.LUT(planes[channel], one, dst=out[..., channel])
+    return out
+
+
+KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
+    Resize: _resize,
+    Warp: _warp,
+    Lookup: _lookup,
+    Blend: _blend,
+    Hue: _hue,
+    Filter: _filter,
+    Normalize: _normalize,
+}
+KERNELS.update(plain.constant_kernels(KERNELS))
+KERNELS[Move] = _move

@@ -1,0 +1,171 @@
+"""The backend that is always there: Pillow and NumPy.
+
+On byte pictures every op is Pillow's own, bit for bit, or equal to it: resize, warps, colour, blur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from augreg import buffers
+from augreg.backends import levels, plain
+from augreg.ops import Blend, Filter, Hue, Lookup, Normalize, Op, Resize, Warp
+
+__all__ = ["KERNELS"]
+
+Array = NDArray[Any]
+Bytes = NDArray[np.uint8]
+
+_RESAMPLE = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+def _each(image: Array, height: int, width: int, work: Callable[[Image.Image, int], Image.Image]) -> Array:
+    """`work` on the picture: as RGB where it is that, else channel by channel; the second argument is the channel."""
+    if image.dtype == np.uint8 and image.shape[2] == 3:
+        return np.asarray(work(Image.fromarray(np.ascontiguousarray(image)), -1))
+    out = plain.like(image, height, width)
+    for channel in range(image.shape[2]):
+        out[..., channel] = np.asarray(work(Image.fromarray(np.ascontiguousarray(image[..., channel])), channel))
+    return out
+
+
+def _resize(op: Resize, image: Array) -> Array:
+    size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
+    if (op.height, op.width) == image.shape[:2]:
+        return image
+    if op.antialias or op.interpolation == "nearest":
+        return _each(image, op.height, op.width, lambda picture, _: picture.resize(size, resample))
+    # Pillow's resize always antialiases; its transform samples single points.
+    scale = (image.shape[1] / op.width, 0.0, 0.0, 0.0, image.shape[0] / op.height, 0.0)
+    return _each(
+        image,
+        op.height,
+        op.width,
+        lambda picture, _: picture.transform(size, Image.Transform.AFFINE, scale, resample),
+    )
+
+
+def _warp(op: Warp, image: Array) -> Array:
+    kind = Image.Transform.AFFINE if op.affine else Image.Transform.PERSPECTIVE
+    matrix: Sequence[float] = op.matrix[:6] if op.affine else op.matrix
+    fill = levels.per_channel(op.fill, image.shape[2], "fill")
+
+    def work(picture: Image.Image, channel: int) -> Image.Image:
+        if image.dtype == np.uint8:
+            whole = [round(min(255.0, max(0.0, level))) for level in fill]
+            color: Any = tuple(whole) if channel < 0 else whole[channel]
+        else:
+            color = float(fill[channel])
+        return picture.transform((op.width, op.height), kind, matrix, _RESAMPLE[op.interpolation], fillcolor=color)
+
+    return _each(image, op.height, op.width, work)
+
+
+def _through(table: Bytes, image: Bytes) -> Bytes:
+    """A picture through a table of levels, or one a channel."""
+    out = buffers.empty(image.shape, np.uint8)
+    if table.ndim == 1:
+        return np.take(table, image, out=out, mode="clip")
+    for channel in range(image.shape[2]):
+        out[..., channel] = table[channel][image[..., channel]]
+    return out
+
+
+def _histogram(image: Bytes) -> list[NDArray[np.int64]]:
+    return [np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(image.shape[2])]
+
+
+def _gray(image: Bytes) -> Bytes:
+    """The luma of a byte picture, height x width."""
+    plain.need_color("luma", image.shape[2])
+    if image.shape[2] == 1:
+        return image[..., 0]
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).convert("L"))
+
+
+def _mean_luma(image: Bytes) -> float:
+    return float(_gray(image).mean(dtype=np.float64))
+
+
+def _table(op: Lookup | Normalize, image: Bytes) -> Bytes:
+    return levels.table(op.stages, image, _histogram, _mean_luma, _through)
+
+
+def _lookup(op: Lookup, image: Array) -> Array:
+    if image.dtype == np.float32:
+        return levels.float_levels(op.stages, image, plain.float_gray)
+    return _through(_table(op, image), image)
+
+
+def _blend(op: Blend, image: Array) -> Array:
+    if op.degenerate == "gray":
+        plain.need_color("saturation", image.shape[2])
+        if image.shape[2] == 1:
+            return image
+    if image.dtype == np.float32:
+        return plain.float_blend(op, image)
+
+    def work(picture: Image.Image, _: int) -> Image.Image:
+        gray = op.degenerate == "gray"
+        degenerate = picture.convert("L").convert("RGB") if gray else picture.filter(ImageFilter.SMOOTH)
+        return Image.blend(degenerate, picture, op.factor)
+
+    return _each(image, image.shape[0], image.shape[1], work)
+
+
+def _hue(op: Hue, image: Array) -> Array:
+    plain.need_color("hue", image.shape[2])
+    if image.dtype == np.float32:
+        return plain.float_hue(op.shift, image)
+    steps = int(255.0 * op.shift)  # Pillow's hue has 256 steps; a smaller turn than one is none
+    if steps == 0 or image.shape[2] == 1:
+        return image
+    hsv = np.array(Image.fromarray(np.ascontiguousarray(image)).convert("HSV"))
+    hsv[..., 0] += np.uint8(steps % 256)
+    return np.asarray(Image.fromarray(hsv, "HSV").convert("RGB"))
+
+
+def _filter(op: Filter, image: Array) -> Array:
+    if image.dtype == np.float32:
+        return plain.float_blur(op.amount, image)
+    blur = ImageFilter.GaussianBlur(op.amount)
+    return _each(image, image.shape[0], image.shape[1], lambda picture, _: picture.filter(blur))
+
+
+def _normalize(op: Normalize, image: Array) -> Array:
+    height, width, channels = image.shape
+    out = buffers.planar(height, width, channels)
+    if image.dtype == np.float32:
+        image = levels.float_levels(op.stages, image, plain.float_gray)
+        return (
+            plain.subtract_mean_image(op, image, None) if op.mean_image else levels.normalize_floats(op, image, out)
+        )
+    table = _table(op, image) if op.stages else None
+    if op.mean_image is not None:
+        return plain.subtract_mean_image(op, image, table)
+    floats = levels.normalize_tables(op.mean, op.std, channels)
+    for channel in range(channels):
+        one = floats[channel] if table is None else floats[channel][table[channel] if table.ndim == 2 else table]
+        np.take(one, image[..., channel], out=out[..., channel], mode="clip")
+    return out
+
+
+KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
+    Resize: _resize,
+    Warp: _warp,
+    Lookup: _lookup,
+    Blend: _blend,
+    Hue: _hue,
+    Filter: _filter,
+    Normalize: _normalize,
+}
+KERNELS.update(plain.constant_kernels(KERNELS))

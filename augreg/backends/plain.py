@@ -1,0 +1,217 @@
+"""The kernels that are plain NumPy on every backend, and the float formulas that need no library.
+
+Moves are views; borders and boxes are copies and assignments; float pictures follow the byte formulas
+without rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg import buffers
+from augreg.backends import levels
+from augreg.errors import ImageError
+from augreg.ops import Blend, Call, Levels, Move, Normalize, Op, Pad, Paint, Scene
+from augreg.rng import field
+
+__all__ = [
+    "by_channel",
+    "constant_kernels",
+    "float_blend",
+    "float_blur",
+    "float_gray",
+    "float_hue",
+    "like",
+    "move",
+    "need_color",
+]
+
+Array = NDArray[Any]
+Kernels = Mapping[type[Op], Callable[[Any, Array], Array]]
+
+
+def like(image: Array, height: int, width: int) -> Array:
+    """An empty array for a picture of this size, with the kind and the memory order of `image`."""
+    channels = image.shape[2]
+    if image.dtype == np.float32 and channels > 1 and image.strides[2] > image.strides[1]:
+        return buffers.planar(height, width, channels)
+    return buffers.empty((height, width, channels), image.dtype)
+
+
+def by_channel(work: Callable[[Array], Array], image: Array) -> Array:
+    """`work` on each channel by itself, for libraries that take only so many at once."""
+    return np.concatenate([work(np.ascontiguousarray(image[..., [c]])) for c in range(image.shape[2])], axis=2)
+
+
+def move(op: Move, image: Array) -> Array:
+    """Crops, flips and quarter turns, as a view."""
+    height, width = image.shape[:2]
+    if op.top < 0 or op.left < 0 or op.top + op.height > height or op.left + op.width > width:
+        raise ImageError(f"cannot {op}: the picture is {height}x{width}")
+    image = image[op.top : op.top + op.height, op.left : op.left + op.width]
+    if op.transpose:
+        image = image.swapaxes(0, 1)
+    if op.flip_y:
+        image = image[::-1]
+    if op.flip_x:
+        image = image[:, ::-1]
+    return image
+
+
+def _filling(fill: Levels, through: tuple[Op, ...], image: Array, kernels: Kernels) -> Array:
+    """A fill as one pixel of the picture: sent through the ops that the planner let pass, if any."""
+    values = levels.per_channel(fill, image.shape[2], "fill")
+    dtype = np.uint8 if through else image.dtype  # only ops on byte pictures are let pass
+    if dtype == np.uint8:
+        values = np.clip(np.rint(values), 0, 255)
+    pixel: Array = values.astype(dtype).reshape(1, 1, -1)
+    for op in through:
+        pixel = kernels[type(op)](op, pixel)
+    return pixel
+
+
+def constant_kernels(kernels: Kernels) -> Kernels:
+    """Kernels for borders, boxes and calls, which may have to ask the backend's other kernels."""
+
+    def pad(op: Pad, image: Array) -> Array:
+        height, width = image.shape[:2]
+        if op.mode != "constant":
+            widths = ((op.top, op.bottom), (op.left, op.right), (0, 0))
+            return np.pad(image, widths, mode=op.mode)
+        out = like(image, *op.size_after(height, width))
+        pixel = _filling(op.fill, op.through, image, kernels)
+        out[: op.top] = pixel
+        out[op.top + height :] = pixel
+        rows = out[op.top : op.top + height]
+        rows[:, : op.left] = pixel
+        rows[:, op.left + width :] = pixel
+        rows[:, op.left : op.left + width] = image
+        return out
+
+    def paint(op: Paint, image: Array) -> Array:
+        out = like(image, *image.shape[:2])
+        out[:] = image
+        box = out[op.top : op.top + op.height, op.left : op.left + op.width]
+        if op.noise is None:
+            box[:] = _filling(op.fill, op.through, image, kernels)
+        else:
+            noise = field(op.noise, op.key, box.shape)
+            box[:] = noise if image.dtype == np.float32 else noise * 256.0
+        return out
+
+    def call(op: Call, image: Array) -> Array:
+        given = image.view()
+        given.flags.writeable = False
+        found = np.asarray(op.fn(given, **dict(op.params)))
+        if found.dtype != image.dtype or found.ndim != 3:
+            raise ImageError(
+                f"{op} must return height x width x channels of {image.dtype}, got {found.dtype} {found.shape}"
+            )
+        if op.size is not None and found.shape[:2] != op.size:
+            raise ImageError(f"{op} said that it leaves {op.size[0]}x{op.size[1]}, and left {found.shape[:2]}")
+        if op.size is not None and found.shape[2] != image.shape[2]:
+            raise ImageError(f"{op} must keep the {image.shape[2]} channels, and left {found.shape[2]}")
+        return found
+
+    return {Move: move, Pad: pad, Paint: paint, Call: call}
+
+
+def subtract_mean_image(op: Normalize, image: Array, table: NDArray[np.uint8] | None) -> Array:
+    """Normalize by a mean picture: level / white - mean at each pixel, then / std, in float32."""
+    mean: Array = levels.mean_picture(op.mean_image)
+    scene = Scene(*mean.shape[:2])
+    for step in op.window:
+        mean = move(step, mean)
+        scene = step.after(scene)
+    if mean.shape[:2] != image.shape[:2] or mean.shape[2] not in (1, image.shape[2]):
+        raise ImageError(
+            f"the mean image is {mean.shape} here and the picture is {image.shape}: put normalize where all "
+            "pictures have the mean image's size, after a resize and before a crop"
+        )
+    height, width, channels = image.shape
+    out = buffers.planar(height, width, channels)
+    if image.dtype == np.uint8:
+        white = (np.arange(256) / 255.0).astype(np.float32)
+        for channel in range(channels):
+            one = white if table is None else white[table[channel] if table.ndim == 2 else table]
+            np.take(one, image[..., channel], out=out[..., channel], mode="clip")
+        image = out
+    np.subtract(image, mean, out=out)
+    std = levels.per_channel(op.std or (1.0,), channels, "normalize's std").astype(np.float32)
+    return np.divide(out, std, out=out)
+
+
+def need_color(what: str, channels: int) -> None:
+    """ImageError unless the picture is gray or RGB."""
+    if channels not in (1, 3):
+        raise ImageError(
+            f"{what} needs a gray or RGB picture, and this one has {channels} channels; drop an alpha channel first"
+        )
+
+
+def float_gray(image: Array) -> Array:
+    """The luma of a float picture, height x width x 1."""
+    need_color("luma", image.shape[2])
+    if image.shape[2] == 1:
+        return image
+    weights = np.array(levels.LUMA, np.float32) / np.float32(65536)
+    gray: Array = (image @ weights)[..., None]
+    return gray
+
+
+def float_blend(op: Blend, image: Array) -> Array:
+    """Saturation and sharpness of a float picture."""
+    degenerate = float_gray(image) if op.degenerate == "gray" else _float_smooth(image)
+    mixed: Array = np.clip(degenerate + np.float32(op.factor) * (image - degenerate), 0.0, 1.0)
+    return mixed
+
+
+def _float_smooth(image: Array) -> Array:
+    """The 3x3 kernel [1 1 1; 1 5 1; 1 1 1] / 13, the border as it is."""
+    out = image.copy()
+    if min(image.shape[:2]) > 2:
+        rows = image[:-2] + image[1:-1] + image[2:]
+        total = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+        out[1:-1, 1:-1] = (total + np.float32(4) * image[1:-1, 1:-1]) / np.float32(13)
+    return out
+
+
+def float_hue(shift: float, image: Array) -> Array:
+    """Turn the hue of a float picture, by way of hue, saturation and value."""
+    need_color("hue", image.shape[2])
+    if image.shape[2] == 1:
+        return image
+    red, green, blue = np.moveaxis(image, 2, 0)
+    value, least = image.max(axis=2), image.min(axis=2)
+    chroma = value - least
+    safe = np.where(chroma > 0, chroma, 1)
+    sixth = np.where(
+        value == red,
+        (green - blue) / safe,
+        np.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
+    turned = (sixth / 6 + np.float32(shift)) % 1 * 6
+    out = np.empty_like(image)
+    for channel, offset in enumerate((5, 3, 1)):
+        place = (offset + turned) % 6
+        out[..., channel] = value - chroma * np.clip(np.minimum(place, 4 - place), 0, 1)
+    return out
+
+
+def float_blur(sigma: float, image: Array) -> Array:
+    """A float picture convolved with a sampled Gaussian, cut at 4 sigma, edges repeated."""
+    reach = max(1, math.ceil(4.0 * sigma))
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    weights = (weights / weights.sum()).astype(np.float32)
+    for axis in (0, 1):
+        widths = [(reach, reach) if side == axis else (0, 0) for side in range(3)]
+        padded = np.pad(image, widths, mode="edge")
+        length = image.shape[axis]
+        parts = (np.take(padded, np.arange(k, k + length), axis) * weight for k, weight in enumerate(weights))
+        image = sum(parts, start=np.zeros_like(image))
+    return image

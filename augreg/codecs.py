@@ -1,0 +1,202 @@
+"""Pictures in: PIL, arrays, tensors, encoded bytes and paths, as one kind of array; and back to the kind given.
+
+Inside augreg a picture is height x width x channels, uint8, or float32 with levels from 0 to 1. Files, bytes and PIL
+pictures become RGB at the door, or what `channels` says, with their EXIF orientation applied; arrays and tensors
+are taken as they are. What came in is never written to.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from augreg.errors import ImageError
+from augreg.ops import Scene
+
+__all__ = ["Picture", "hand_out", "take", "tensor"]
+
+Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
+
+
+class Picture(NamedTuple):
+    """A picture as augreg sees it, and the kind that it came as."""
+
+    array: NDArray[Any]
+    kind: Kind
+
+    def scene(self, epoch: int = 0) -> Scene:
+        """What the steps get to know of it."""
+        height, width, channels = self.array.shape
+        dtype: Literal["uint8", "float32"] = "uint8" if self.array.dtype == np.uint8 else "float32"
+        return Scene(height, width, channels, dtype, epoch=epoch)
+
+
+def take(image: Any, channels: str = "rgb") -> Picture:
+    """The picture in whatever a user has. `channels` is rgb, gray or keep, for files, bytes and PIL pictures.
+
+    Raises ImageError, which says which picture it is and why it cannot be taken.
+    """
+    if isinstance(image, np.ndarray):
+        return _array(image)
+    if isinstance(image, Image.Image):
+        return Picture(_pixels(image, channels, _described(image)), "pil")
+    if isinstance(image, bytes | bytearray | memoryview):
+        return Picture(_decoded(io.BytesIO(image), channels, f"picture of {len(image)} bytes"), "array")
+    if isinstance(image, str | Path):
+        return Picture(_decoded(Path(image), channels, str(image)), "array")
+    torch = sys.modules.get("torch")  # a tensor exists only where torch was imported already
+    if torch is not None and isinstance(image, torch.Tensor):
+        return _tensor(image)
+    raise ImageError(
+        f"cannot take a {type(image).__name__} as a picture: give a PIL image, a height x width x channels array, "
+        "a channels x height x width tensor, encoded bytes or a path"
+    )
+
+
+def _checked(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """An array of the right kind, or an ImageError that says what is wrong with it."""
+    if array.dtype == np.float64:
+        raise ImageError(f"{name} is float64; give .astype(np.float32), with levels from 0 to 1")
+    if array.dtype not in (np.uint8, np.float32):
+        raise ImageError(f"{name} has dtype {array.dtype}; give uint8, or float32 with levels from 0 to 1")
+    if array.size == 0:
+        raise ImageError(f"{name} has no pixels")
+    if array.dtype == np.float32:
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0.0 and high <= 1.0):  # NaN fails both
+            what = "contains NaN" if low != low or high != high else f"runs from {low:g} to {high:g}"
+            raise ImageError(f"{name} {what}; a float picture has levels from 0 to 1 (divide by 255, or give uint8)")
+    return array
+
+
+def _array(image: NDArray[Any]) -> Picture:
+    name = f"array of {image.dtype} {image.shape}"
+    if image.ndim not in (2, 3):
+        raise ImageError(f"{name} is not one picture: give height x width, or height x width x channels")
+    if image.ndim == 3 and image.shape[2] > 64:
+        hint = (
+            "; it looks like channels x height x width: give array.transpose(1, 2, 0)" if image.shape[0] <= 4 else ""
+        )
+        raise ImageError(f"{name} has {image.shape[2]} channels, and at most 64 are taken{hint}")
+    if not image.dtype.isnative:
+        image = image.astype(image.dtype.newbyteorder("="))
+    array = _checked(np.asarray(image), name)
+    return Picture(array, "array") if array.ndim == 3 else Picture(array[..., None], "gray array")
+
+
+def _tensor(image: Any) -> Picture:
+    name = f"tensor of {image.dtype} {tuple(image.shape)}"
+    if image.device.type != "cpu":
+        raise ImageError(f"{name} lies on {image.device}; give .cpu(), one picture at a time")
+    if image.ndim not in (2, 3):
+        raise ImageError(f"{name} is not one picture: give channels x height x width")
+    if image.ndim == 3 and image.shape[0] > 64:
+        raise ImageError(f"{name} has {image.shape[0]} channels, and at most 64 are taken; channels come first")
+    try:
+        array = image.detach().numpy()
+    except (TypeError, RuntimeError) as error:
+        raise ImageError(f"{name} cannot be read: {error}; give uint8 or float32") from None
+    array = _checked(array, name)
+    return (
+        Picture(array.transpose(1, 2, 0), "tensor") if array.ndim == 3 else Picture(array[..., None], "gray tensor")
+    )
+
+
+def _described(image: Image.Image) -> str:
+    name = getattr(image, "filename", "")
+    return f"{name or 'PIL picture'} ({image.mode}, {image.height}x{image.width})"
+
+
+def _decoded(source: io.BytesIO | Path, channels: str, name: str) -> NDArray[np.uint8]:
+    """The pixels of an encoded picture."""
+    try:
+        with warnings.catch_warnings():
+            # a bomb is refused here, not only warned of; broken metadata does not matter to the pixels
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(source) as image:
+                return _pixels(image, channels, name)
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: not a picture in a format that Pillow reads") from None
+    except FileNotFoundError:
+        raise ImageError(f"{name}: there is no such file") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        most = Image.MAX_IMAGE_PIXELS
+        raise ImageError(
+            f"{name}: more than {most} pixels; raise PIL.Image.MAX_IMAGE_PIXELS if that is meant"
+        ) from None
+    except ImageError:
+        raise
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        MemoryError,
+    ) as error:
+        # what Pillow's decoders raise on damaged files
+        raise ImageError(f"{name}: cannot be read: {error}") from None
+
+
+_EIGHT_BITS = {"rgb": "RGB", "gray": "L"}
+
+
+def _pixels(image: Image.Image, channels: str, name: str) -> NDArray[np.uint8]:
+    """The pixels of a PIL picture: upright, eight bits, in the channels that are wanted."""
+    if image.mode in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
+        raise ImageError(f"{name} has more than 8 bits a channel; scale it to 0..255 or give a float32 array")
+    if 0 in image.size:
+        raise ImageError(f"{name} has no pixels")
+    try:
+        upright = ImageOps.exif_transpose(image)
+        mode = _EIGHT_BITS.get(channels) or _own_mode(upright)
+        if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
+            upright = upright.convert("RGBA")
+            if mode != "RGBA":  # show what is transparent as white, not as the colour that hides below
+                white = Image.new("RGBA", upright.size, (255, 255, 255, 255))
+                upright = Image.alpha_composite(white, upright).convert("RGB")
+        if upright.mode != mode:
+            upright = upright.convert(mode)
+        array = np.asarray(upright)
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise ImageError(f"{name}: cannot be read: {error}") from None
+    return array if array.ndim == 3 else array[..., None]
+
+
+def _own_mode(image: Image.Image) -> str:
+    """The eight-bit mode that keeps what a picture has."""
+    if image.mode in ("1", "L"):
+        return "L" if "transparency" not in image.info else "RGBA"
+    return "RGBA" if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info else "RGB"
+
+
+def hand_out(array: NDArray[Any], kind: Kind) -> Any:
+    """A picture that is not normalized, as the kind that came in."""
+    if kind == "pil":
+        flat = array[..., 0] if array.shape[2] == 1 else array
+        return Image.fromarray(np.ascontiguousarray(flat))
+    if kind == "gray array":
+        return np.ascontiguousarray(array[..., 0])
+    if kind == "array":
+        return np.ascontiguousarray(array)
+    planes = np.ascontiguousarray(array.transpose(2, 0, 1))
+    return tensor(planes[0] if kind == "gray tensor" else planes)
+
+
+def tensor(array: NDArray[Any]) -> Any:
+    """A torch tensor on the memory of an array. Raises ImportError with what to do where torch is missing."""
+    try:
+        import torch
+    except ImportError:
+        raise ImportError("`output: torch` needs torch: pip install 'augreg[torch]', or ask for numpy") from None
+    return torch.from_numpy(array)

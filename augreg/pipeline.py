@@ -1,0 +1,256 @@
+"""Pipeline: a spec, and the two things made of it: `train`, which draws the noise, and `test`, its expectation."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from augreg import codecs
+from augreg.backends import Backend, backend, choose
+from augreg.errors import SpecError
+from augreg.ops import Scene
+from augreg.plan import Plan, merge
+from augreg.registry import Registry
+from augreg.rng import Address, entropy, locate, word
+from augreg.run import deliver, finish
+from augreg.sampling import Drawn, draw, expect, rule_of
+from augreg.spec import Options, Spec, fingerprint, parse, unparse
+from augreg.steps import Step, as_step, children, place
+
+__all__ = ["Pipeline", "Test", "Train"]
+
+_EXACT = {
+    "same": "everything: nothing is random",
+    "identity": "nothing",
+    "centre": "nothing",
+    "steps": "nothing",
+}
+
+
+class Pipeline:
+    """Train and test pipelines from one spec. Frozen; equal pipelines have equal specs; pickles as its spec.
+
+    Make one with `from_spec`, or from steps by hand: `Pipeline([Rotate(10), Step(..)], seed=1)`.
+    """
+
+    def __init__(self, steps: Iterable[Any], registry: Registry | None = None, **options: Any) -> None:
+        """The steps, as `Step`s or bare transforms, and the options of a spec by name."""
+        registry = Registry.installed() if registry is None else registry
+        spec = Spec(Options(), tuple(as_step(item) for item in steps))
+        try:
+            data = {**unparse(spec), **options}
+        except AttributeError as error:
+            raise SpecError(f"a pipeline is made of transforms: {error}") from None
+        self._set(parse(data, registry), registry)
+
+    @classmethod
+    def from_spec(cls, spec: Any, registry: Registry | None = None) -> Pipeline:
+        """The pipeline that a spec describes: a mapping, a list of image steps, a preset's name, or the path of a
+        .yaml, .json or .toml file. Raises SpecError with everything that is wrong in it.
+        """
+        self = cls.__new__(cls)
+        registry = Registry.installed() if registry is None else registry
+        self._set(parse(spec, registry), registry)
+        return self
+
+    def _set(self, spec: Spec, registry: Registry) -> None:
+        self.registry = registry
+        self.steps = tuple(_with_test(step) for step in place(spec.image, word))
+        self.options = spec.options
+        self.backend = choose(spec.options.backend)
+        self.train = Train(self)
+        self.test = Test(self)
+
+    def to_spec(self) -> dict[str, Any]:
+        """The canonical spec as plain data, every default written out; `from_spec` of it is this pipeline."""
+        return unparse(Spec(self.options, self.steps))
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of the canonical spec."""
+        return fingerprint(self.to_spec())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pipeline) and self.to_spec() == other.to_spec()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __reduce__(self) -> Any:
+        return _unpickle, (self.to_spec(), self.registry.added)
+
+    def __repr__(self) -> str:
+        names = ", ".join(step.name for step in self.steps)
+        return f"Pipeline({names}; seed {self.options.seed}, {self.backend})"
+
+
+def _unpickle(spec: dict[str, Any], added: dict[str, type]) -> Pipeline:
+    registry = Registry.installed()
+    for name, cls in added.items():
+        registry = registry.add(cls, name)
+    return Pipeline.from_spec(spec, registry)
+
+
+_PROBES = (Scene(61, 83), Scene(97, 64))
+
+
+def _with_test(step: Step) -> Step:
+    """A step that draws its children gets `test:` written out, or must have it, where they change the size."""
+    inner = children(step.transform)
+    if step.test is not None or not inner:
+        return step
+    inner = tuple(_with_test(child) for child in inner)
+    if inner != step.transform.steps:
+        step = replace(step, transform=replace(step.transform, steps=inner))
+    if rule_of(step) != "identity":
+        return step
+    sizes = {probe: {_size_after(child, probe) for child in inner} for probe in _PROBES}
+    if all(found <= {probe.size, None} for probe, found in sizes.items()):
+        return step
+    if step.name == "one_of" and step.p == 1.0 and all(len(found) == 1 for found in sizes.values()):
+        weights = step.transform.weights or (1.0,) * len(inner)
+        return replace(step, test=(inner[weights.index(max(weights))],))
+    raise SpecError(
+        step.path,
+        f"{step.name} changes the picture's size by chance, so its test-time picture has no size of its own: add "
+        "`test:` with the steps to do at test time, e.g. test: [{resize: 256}, {center_crop: 224}]",
+    )
+
+
+def _size_after(step: Step, probe: Scene) -> tuple[int, int] | None:
+    """The size that a step leaves of a probe when it is applied; None if only running it tells."""
+    drawn = draw([replace(step, p=1.0)], probe, locate(0, 0))
+    return None if drawn.waiting else drawn.scene.size
+
+
+class _Side:
+    """What train and test have in common: take a picture, find the ops, run them, hand it out."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._options = pipeline.options
+
+    @functools.cached_property
+    def _engine(self) -> Backend:
+        return backend(self._pipeline.backend)
+
+    def _run(self, image: Any, address: Address | None) -> Any:
+        options = self._options
+        picture = codecs.take(image, options.channels)
+        scene = picture.scene(address.epoch if address is not None else 0)
+        drawn = self._ops(scene, address)
+        array, after = finish(drawn, picture.array, scene, address, options.approximate, self._engine)
+        return deliver(array, after.normalized, picture, options.output)
+
+    def _ops(self, scene: Scene, address: Address | None) -> Drawn:
+        steps = self._pipeline.steps
+        return expect(steps, scene) if address is None else draw(steps, scene, address)
+
+    def _plan(self, size: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
+        height, width = _checked_size(size)
+        scene = Scene(height, width, channels, dtype, epoch=address.epoch if address is not None else 0)
+        drawn = self._ops(scene, address)
+        options = self._options
+        return Plan(
+            merge(drawn.ops, scene, options.approximate),
+            scene,
+            tuple(drawn.entries),
+            title,
+            self._pipeline.backend,
+            options.output,
+            options.channels,
+            tuple(drawn.waiting),
+            address,
+            options.approximate,
+        )
+
+
+def _checked_size(size: Any) -> tuple[int, int]:
+    if isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size):
+        return size[0], size[1]
+    raise ValueError(f"a plan needs the picture's size as (height, width), got {size!r}")
+
+
+class Train(_Side):
+    """Draws the noise: `train(image, index=7, epoch=2)` is the same picture wherever and whenever it is made."""
+
+    def __call__(self, image: Any, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Any:
+        """One augmented picture.
+
+        `image` is a PIL image, a height x width x channels array, a channels x height x width tensor, encoded bytes
+        or a path. `index` says which sample it is: with it the draw is a function of (seed, epoch, index, view);
+        without it every call draws afresh from the system's entropy, and `seed` has no effect. Returns float32
+        channels x height x width once a step normalizes, else the kind that came in. Raises ImageError.
+        """
+        return self._run(image, self._address(index, epoch, view))
+
+    def plan(
+        self,
+        size: tuple[int, int],
+        index: int | str | None = None,
+        epoch: int = 0,
+        view: int = 0,
+        channels: int = 3,
+        dtype: str = "uint8",
+    ) -> Plan:
+        """The dry run: what would be done to a picture of this (height, width). Prints, pickles, replays by `run`."""
+        address = self._address(index, epoch, view)
+        title = (
+            f"train, seed {address.seed}, epoch {epoch}, index {index!r}"
+            if index is not None
+            else "train, drawn afresh"
+        )
+        return self._plan(size, address, channels, dtype, title)
+
+    def _address(self, index: int | str | None, epoch: int, view: int) -> Address:
+        if index is None:
+            return locate(entropy(), 0, epoch, view)
+        return locate(self._options.seed, index, epoch, view)
+
+
+class Test(_Side):
+    """The expectation over the noise, each step by its declared rule. Deterministic."""
+
+    __test__ = False  # it is no test case, whatever its name says
+
+    def __call__(self, image: Any) -> Any:
+        """One test picture; takes and returns what `train` does."""
+        return self._run(image, None)
+
+    def plan(self, size: tuple[int, int], channels: int = 3, dtype: str = "uint8") -> Plan:
+        """What is done to a picture of this (height, width)."""
+        return self._plan(size, None, channels, dtype, "test")
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of what decides the test picture: the steps and options, without the seed."""
+        data: Mapping[str, Any] = self._pipeline.to_spec()
+        return fingerprint({key: value for key, value in data.items() if key != "seed"})
+
+    def explain(self) -> str:
+        """Step by step: the rule, and for which quantity its result is the exact expectation."""
+        options = self._options
+        rows = [("step", "test-time rule", "exact for")]
+        for step, depth in _walk(self._pipeline.steps):
+            rule = rule_of(step)
+            exact = step.transform.__augreg__.exact if rule in ("mean_parameter", "children") else ""
+            if rule == "identity" and step.p == 0.0:
+                exact = "everything: it is never applied"
+            rows.append(("  " * depth + step.name, rule.replace("_", " "), exact or _EXACT.get(rule, "nothing")))
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows]
+        lines.append(f"backend {self._pipeline.backend}, decode {options.decode}, output {options.output}")
+        lines.append("train without an index draws afresh at every call; `seed` has no effect there")
+        return "\n".join(lines)
+
+
+def _walk(steps: Iterable[Step], depth: int = 0) -> Iterable[tuple[Step, int]]:
+    for step in steps:
+        yield step, depth
+        rule = rule_of(step)
+        if rule == "steps" and isinstance(step.test, tuple):
+            yield from _walk(step.test, depth + 1)
+        elif rule != "identity":
+            yield from _walk(children(step.transform), depth + 1)

@@ -1,0 +1,312 @@
+"""Specs: plain data to steps and back, with every error at once, each with its path and the nearest name.
+
+A spec is a mapping with the options and sections below, or a list, which is the `image` section. A step is a
+name, or a mapping of one name to its arguments; a bare value stands for the first argument, a bare list for the
+steps of a container, and a list among steps for `sequential`. Every step takes `p`, `test` and `uid`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from augreg.declare import RULES
+from augreg.errors import Problem, SpecError
+from augreg.fields import Probability, convert, convert_one, hints, nearest, plain
+from augreg.readers import read
+from augreg.registry import Registry
+from augreg.steps import Step
+
+__all__ = ["Options", "Spec", "fingerprint", "parse", "unparse"]
+
+_SECTIONS = ("batch", "model", "loss")  # their rooms; nothing is registered for them yet
+_DEEPEST = 50
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a spec, by their names in it."""
+
+    version: Literal[1] = 1
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    output: Literal["auto", "numpy", "torch"] = "auto"
+    decode: Literal["exact", "scaled"] = "exact"
+    channels: Literal["rgb", "gray", "keep"] = "rgb"
+    backend: Literal["auto", "pillow", "opencv"] = "auto"
+    approximate: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec as it was understood: its options and the steps of its image section."""
+
+    options: Options
+    image: tuple[Step, ...]
+
+
+def parse(source: Any, registry: Registry) -> Spec:
+    """The spec in a mapping, a list, a preset's name or a file. Raises SpecError with everything that is wrong."""
+    name: str | None = None
+    lines: dict[Place, int] = {}
+    if isinstance(source, str | Path):
+        document = read(source)
+        source, name, lines = document
+    elif isinstance(source, bytes) or not isinstance(source, Mapping | Sequence):
+        raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {source!r}")
+    walk = _Walk(registry)
+    try:
+        spec = walk.whole(source)
+    except RecursionError:
+        raise SpecError("the spec is nested too deeply, or contains itself") from None
+    if walk.problems:
+        raise SpecError(_located(walk.problems, name, lines))
+    return spec
+
+
+def _located(
+    problems: list[tuple[tuple[str | int, ...], Problem]], name: str | None, lines: Mapping[Any, int]
+) -> list[Problem]:
+    """The problems with file and line, in the order of the file."""
+    found = []
+    for place, problem in problems:
+        while place and place not in lines:  # what is missing has no line: take its parent's
+            place = place[:-1]
+        found.append(problem._replace(file=name, line=lines.get(place) if name else None))
+    return sorted(found, key=lambda problem: problem.line or 0)
+
+
+def _path(place: Place) -> str:
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+class _Walk:
+    """One walk over a spec; collects problems and goes on."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.problems: list[tuple[Place, Problem]] = []
+
+    def fail(self, place: Place, message: str, path: str | None = None) -> None:
+        self.problems.append((place, Problem(_path(place) if path is None else path, message)))
+
+    def whole(self, source: Any) -> Spec:
+        if not isinstance(source, Mapping):
+            if not isinstance(source, Sequence) or isinstance(source, str | bytes):
+                self.fail((), f"a spec is a mapping or a list of steps, got {source!r}")
+                return Spec(Options(), ())
+            source = {"image": source}
+        options: dict[str, Any] = {}
+        image: tuple[Step, ...] = ()
+        known = [field.name for field in fields(Options)]
+        for key, value in source.items():
+            if key in known:
+                try:
+                    options[key] = convert_one(hints(Options)[key], value)
+                except ValueError as error:
+                    self.fail((key,), str(error).rpartition("\0")[2])
+            elif key == "image":
+                image = self.steps(value, ("image",), ("image",))
+            elif key in _SECTIONS:
+                if value is not None and value != [] and value != {} and value != ():
+                    self.fail((key,), f"this version has no {key} steps yet; leave the section out")
+            elif key == "targets":
+                if value:
+                    self.fail((key,), "this version takes pictures only; leave the section out")
+            else:
+                hint = nearest(key, [*known, "image", *_SECTIONS]) or f"; it takes {', '.join([*known, 'image'])}"
+                self.fail((key,), f"a spec has no section {key!r}{hint}")
+        if not any(key in source for key in ("image", *_SECTIONS)):
+            self.fail((), "a spec needs a section: give 'image', a list of steps")
+        self._check_normalize(image, ("image",))
+        return Spec(Options(**options), image)
+
+    def steps(self, given: Any, place: Place, shown: Place) -> tuple[Step, ...]:
+        """The steps of a list. `place` is where it stands in the data, `shown` how the path is shown."""
+        if given is None:
+            return ()
+        if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+            self.fail(place, f"expected a list of steps, got {given!r}", _path(shown))
+            return ()
+        found = [self.step(item, (*place, index), (*shown, index)) for index, item in enumerate(given)]
+        return tuple(step for step in found if step is not None)
+
+    def step(self, given: Any, place: Place, shown: Place) -> Step | None:
+        if len(shown) > _DEEPEST:
+            self.fail(place, "steps are nested too deeply", _path(shown))
+            return None
+        name, arguments, place = self._opened(given, place, shown)
+        if name is None:
+            return None
+        shown = (*shown, name)
+        try:
+            cls: Any = self.registry[name]
+        except KeyError:
+            self.fail(place, self.registry.unknown(name), _path(shown[:-1]))
+            return None
+        known = [field.name for field in fields(cls) if field.init]
+        container = cls.__augreg__.container
+        bare = arguments is not None and not isinstance(arguments, Mapping)
+        if bare and not known:
+            self.fail(place, f"{name} takes no arguments, got {arguments!r}", _path(shown))
+            return None
+        if bare:
+            arguments = {"steps" if container else known[0]: arguments}
+        return self._made(name, cls, dict(arguments or {}), place, shown, bare)
+
+    def _opened(self, given: Any, place: Place, shown: Place) -> tuple[str | None, Any, Place]:
+        """The name, the arguments and the place of a step."""
+        if isinstance(given, str):
+            return given, None, place
+        if isinstance(given, Mapping) and len(given) == 1:
+            ((name, arguments),) = given.items()
+            if isinstance(name, str):
+                return name, arguments, (*place, name)
+        elif isinstance(given, Sequence) and not isinstance(given, bytes):
+            return "sequential", given, place
+        if isinstance(given, Mapping) and given:
+            names = ", ".join(repr(key) for key in list(given)[:4])
+            message = f"a step is a mapping of one name to its arguments, got the keys {names}"
+            if any(isinstance(key, str) and key in self.registry for key in given) and len(given) > 1:
+                message += "; indent the arguments below the name"
+        else:
+            message = f"a step is a name, or a mapping of one name to its arguments, got {given!r}"
+        self.fail(place, message, _path(shown))
+        return None, None, place
+
+    def _made(
+        self, name: str, cls: Any, arguments: dict[str, Any], place: Place, shown: Place, bare: bool
+    ) -> Step | None:
+        mark = cls.__augreg__
+        before = len(self.problems)
+        p = self._common(arguments, "p", Probability, mark.p, place, shown)
+        uid = self._common(arguments, "uid", Annotated[str, Meta(min_length=1)] | None, None, place, shown)
+        test = self._test(arguments.pop("test", None), mark, place, shown)
+        steps: dict[str, Any] = {}
+        if mark.container:
+            if "steps" not in arguments:
+                self.fail(place, f"{name} needs 'steps'", _path(shown))
+            inner = arguments.pop("steps", None)
+            # a bare list stands where the mapping would: in the file it has no word `steps` above it
+            steps["steps"] = self.steps(inner, place if bare else (*place, "steps"), (*shown, "steps"))
+        values, problems = convert(cls, name, arguments, _path(shown), partial=mark.container)
+        for problem in problems:
+            key = problem.path.removeprefix(_path(shown)).lstrip(".").partition(".")[0].partition("[")[0]
+            self.problems.append(((*place, key), problem))
+        if len(self.problems) > before:
+            return None
+        try:
+            return Step(cls(**steps, **values), name, p, test, uid)
+        except SpecError as error:
+            for problem in error.problems:
+                self.fail(place, problem.message, _path(shown))
+            return None
+
+    def _common(
+        self, arguments: dict[str, Any], key: str, hint: Any, default: Any, place: Place, shown: Place
+    ) -> Any:
+        if key not in arguments:
+            return default
+        try:
+            return convert_one(hint, arguments.pop(key))
+        except ValueError as error:
+            self.fail((*place, key), str(error).rpartition("\0")[2], _path((*shown, key)))
+            return default
+
+    def _test(self, given: Any, mark: Any, place: Place, shown: Place) -> str | tuple[Step, ...] | None:
+        place, shown = (*place, "test"), (*shown, "test")
+        if given is None:
+            return None
+        if given is False:  # what YAML 1.1 tools make of a bare `off`
+            given = "off"
+        if isinstance(given, str):
+            allowed = ["off", "same"] if mark.rule in ("identity", "same") else ["off", "same", mark.rule]
+            if given == "identity":
+                given = "off"
+            if given in allowed:
+                return str(given)
+            if given not in self.registry:
+                known = (
+                    f"{mark.name} has the rules {', '.join(allowed)}"
+                    if given in RULES
+                    else f"expected {', '.join(allowed)} or steps"
+                )
+                self.fail(place, f"{known}, got {given!r}{nearest(given, [*allowed, *self.registry])}", _path(shown))
+                return None
+        if isinstance(given, str | Mapping):
+            given = [given]
+        return self.steps(given, place, shown)
+
+    def _check_normalize(self, steps: tuple[Step, ...], place: Place) -> None:
+        """After normalize no levels are left to colour, and whether a picture is normalized cannot be chance."""
+        normalized = False
+        for index, (step, certain) in enumerate(_flat(steps)):
+            kind = step.transform.__augreg__.kind
+            where = f"{_path(place)}: {step.name} (step {index + 1})"
+            if kind == "normalize":
+                if normalized:
+                    self.fail(place, "the picture is normalized already; normalize once", where)
+                elif not certain:
+                    self.fail(
+                        place,
+                        "normalize must always be applied: with p: 1, outside one_of, some_of and random_order",
+                        where,
+                    )
+                normalized = True
+            elif kind == "color" and normalized:
+                self.fail(
+                    place,
+                    f"{step.name} works on levels, and normalize has replaced them; put it before normalize",
+                    where,
+                )
+
+
+def _flat(steps: tuple[Step, ...], certain: bool = True) -> list[tuple[Step, bool]]:
+    """Every step in order, with whether it is certain to be done, where it stands, exactly once."""
+    found = []
+    for step in steps:
+        sure = certain and step.p == 1.0
+        if step.transform.__augreg__.container:
+            found += _flat(step.transform.steps, sure and step.name == "sequential")
+        else:
+            found.append((step, sure))
+    return found
+
+
+def unparse(spec: Spec) -> dict[str, Any]:
+    """The canonical plain data of a spec: every default written out, ready for JSON."""
+    options = {field.name: getattr(spec.options, field.name) for field in fields(Options)}
+    return {**options, "image": [_unparse_step(step) for step in spec.image]}
+
+
+def _unparse_step(step: Step) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    for field in fields(step.transform):
+        value = getattr(step.transform, field.name)
+        if field.name == "steps" and step.transform.__augreg__.container:
+            arguments["steps"] = [_unparse_step(child) for child in value]
+        else:
+            arguments[field.name] = plain(value)
+    arguments["p"] = step.p
+    if step.test is not None:
+        test = step.test
+        arguments["test"] = test if isinstance(test, str) else [_unparse_step(child) for child in test]
+    if step.uid is not None:
+        arguments["uid"] = step.uid
+    return {step.name: arguments}
+
+
+def fingerprint(data: Any) -> str:
+    """The sha256 of plain data, as hexadecimal digits."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

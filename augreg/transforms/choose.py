@@ -1,0 +1,90 @@
+"""Containers: steps made of steps. They draw which children are done, and the pipeline samples those."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from augreg.declare import transform
+from augreg.fields import Counts
+from augreg.steps import Step
+
+if TYPE_CHECKING:
+    from augreg.ops import Scene
+    from augreg.rng import Cursor
+
+
+@transform("sequential", kind="choose", rule="children", exact="as each child says")
+class Sequential:
+    """Do the steps in order."""
+
+    steps: tuple[Step, ...]
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
+        return self.steps
+
+    def expect(self, scene: Scene, p: float) -> tuple[Step, ...]:
+        return self.steps
+
+
+@transform("random_order", kind="choose", rule="children", exact="as each child says, in the order given")
+class RandomOrder:
+    """Do all the steps, in random order; at test time, in the order given."""
+
+    steps: tuple[Step, ...]
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
+        return tuple(self.steps[index] for index in rng.permutation(len(self.steps)))
+
+    def expect(self, scene: Scene, p: float) -> tuple[Step, ...]:
+        return self.steps
+
+
+def _check_weights(weights: tuple[float, ...], steps: tuple[Step, ...]) -> None:
+    if weights and len(weights) != len(steps):
+        raise ValueError(f"there are {len(steps)} steps and {len(weights)} weights")
+    if weights and not sum(weights):
+        raise ValueError("at least one weight must be positive")
+
+
+_Weights = tuple[Annotated[float, Meta(ge=0)], ...]
+
+
+@transform("one_of", kind="choose")
+class OneOf:
+    """Do one of the steps, drawn uniformly or with `weights`.
+
+    At test time it is left out, so children that change the picture's size need `test:` on this step.
+    """
+
+    steps: tuple[Step, ...]
+    weights: _Weights = ()
+
+    def check(self) -> None:
+        _check_weights(self.weights, self.steps)
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
+        if not self.steps:
+            return ()
+        return (self.steps[rng.choice(self.weights or (1.0,) * len(self.steps))],)
+
+
+@transform("some_of", kind="choose")
+class SomeOf:
+    """Do `count` different steps, drawn uniformly, in the order given; a range of counts is drawn from first.
+
+    At test time it is left out, so children that change the picture's size need `test:` on this step.
+    """
+
+    steps: tuple[Step, ...]
+    count: Counts = (1, 1)
+
+    def check(self) -> None:
+        if self.count[1] > len(self.steps):
+            raise ValueError(f"count must be at most the number of steps, {len(self.steps)}, got {list(self.count)}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
+        low, high = self.count
+        count = low + rng.integers(high - low + 1)
+        return tuple(self.steps[index] for index in sorted(rng.permutation(len(self.steps))[:count]))

@@ -1,0 +1,213 @@
+"""What levels become: brightness and its kin, each as Pillow defines it, bit for bit on byte pictures.
+
+Their test-time rule is the mean parameter where the result is linear in the drawn number: E over the draws is
+then exact for every level that nothing in the range clips, up to rounding. Elsewhere they are left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from augreg import ops
+from augreg.declare import transform
+from augreg.fields import Factor, Range, Spread
+from augreg.steps import Step
+
+if TYPE_CHECKING:
+    from augreg.ops import Op, Scene
+    from augreg.rng import Cursor
+
+_LINEAR = "the mean of each level that no drawn factor clips"
+
+
+def _mean(factor: Factor, p: float) -> float:
+    """The mean factor, when the step is applied with chance p and is the identity otherwise."""
+    return 1.0 + p * (sum(factor) / 2.0 - 1.0)
+
+
+@transform("brightness", kind="color", rule="mean_parameter", exact=_LINEAR)
+class Brightness:
+    """Multiply the levels by a factor: 0 is black, 1 the picture."""
+
+    factor: Factor = (0.6, 1.4)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.curve("brightness", rng.uniform(*self.factor))
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return ops.curve("brightness", _mean(self.factor, p))
+
+
+@transform("contrast", kind="color", rule="mean_parameter", exact=_LINEAR)
+class Contrast:
+    """Move the levels away from the picture's mean luma by a factor: 0 is flat gray, 1 the picture."""
+
+    factor: Factor = (0.6, 1.4)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.measured("contrast", rng.uniform(*self.factor))
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return ops.measured("contrast", _mean(self.factor, p))
+
+
+@transform("saturation", kind="color", rule="mean_parameter", exact=_LINEAR)
+class Saturation:
+    """Move the colours away from their luma by a factor: 0 is gray, 1 the picture."""
+
+    factor: Factor = (0.6, 1.4)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.blend("gray", rng.uniform(*self.factor), "saturation")
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return ops.blend("gray", _mean(self.factor, p), "saturation")
+
+
+@transform("sharpness", kind="color", rule="mean_parameter", exact=_LINEAR)
+class Sharpness:
+    """Move away from a smoothed copy by a factor: 0 is smooth, 1 the picture, 2 sharp."""
+
+    factor: Factor = (0.1, 1.9)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.blend("smooth", rng.uniform(*self.factor), "sharpness")
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return ops.blend("smooth", _mean(self.factor, p), "sharpness")
+
+
+@transform("hue", kind="color")
+class Hue:
+    """Turn the hue by a part of the full circle, drawn uniformly from within -0.5 and 0.5."""
+
+    shift: Spread = (-0.1, 0.1)
+
+    def check(self) -> None:
+        if self.shift[0] < -0.5 or self.shift[1] > 0.5:
+            raise ValueError(f"shift must lie within -0.5 and 0.5 (half a circle), got {list(self.shift)}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.hue(rng.uniform(*self.shift))
+
+
+@transform("color_jitter", kind="color", rule="children", exact="as each of the four says")
+class ColorJitter:
+    """Brightness, contrast, saturation and hue in random order, each drawn uniformly.
+
+    A bare 0.4 means a factor in [0.6, 1.4]; for hue, a turn in [-0.4, 0.4]. What is left at its default of
+    exactly 1 (0 for hue) is not done.
+    """
+
+    brightness: Factor = (1.0, 1.0)
+    contrast: Factor = (1.0, 1.0)
+    saturation: Factor = (1.0, 1.0)
+    hue: Spread = (0.0, 0.0)
+
+    def check(self) -> None:
+        Hue(self.hue)
+
+    def _steps(self) -> tuple[Step, ...]:
+        steps = []
+        if self.brightness != (1.0, 1.0):
+            steps.append(Step(Brightness(self.brightness), "brightness"))
+        if self.contrast != (1.0, 1.0):
+            steps.append(Step(Contrast(self.contrast), "contrast"))
+        if self.saturation != (1.0, 1.0):
+            steps.append(Step(Saturation(self.saturation), "saturation"))
+        if self.hue != (0.0, 0.0):
+            steps.append(Step(Hue(self.hue), "hue"))
+        return tuple(steps)
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
+        steps = self._steps()
+        return tuple(steps[index] for index in rng.permutation(len(steps)))
+
+    def expect(self, scene: Scene, p: float) -> tuple[Step, ...]:
+        return self._steps()
+
+
+@transform("grayscale", kind="color", rule="mean_parameter", exact="the mean of each level", preview=({},))
+class Grayscale:
+    """Replace colours by their luma, L = (19595 R + 38470 G + 7471 B + 32768) >> 16, keeping the channels.
+
+    With p < 1 the test picture is the mean of both: saturation 1 - p.
+    """
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.Blend("gray", 0.0, label="grayscale")
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return ops.blend("gray", 1.0 - p, "saturation")
+
+
+@transform("invert", kind="color", rule="same", preview=({},))
+class Invert:
+    """Turn every level v into white - v."""
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.curve("invert")
+
+
+@transform("posterize", kind="color", preview=({"bits": 6}, {"bits": 4}, {"bits": 3}, {"bits": 2}, {"bits": 1}))
+class Posterize:
+    """Keep the highest `bits` bits of every level, the number drawn uniformly; 8 keeps all."""
+
+    bits: Annotated[Range, "whole numbers from 1 to 8"] = (4.0, 8.0)
+
+    def check(self) -> None:
+        low, high = self.bits
+        if not (1 <= low <= high <= 8 and low == int(low) and high == int(high)):
+            raise ValueError(f"bits must be whole numbers from 1 to 8, got {list(self.bits)}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        low, high = int(self.bits[0]), int(self.bits[1])
+        return ops.curve("posterize", float(low + rng.integers(high - low + 1)))
+
+
+@transform("solarize", kind="color", preview=tuple({"threshold": level} for level in (224, 192, 128, 64)))
+class Solarize:
+    """Invert every level that is not below a threshold, drawn uniformly on the 0..256 scale; 256 changes nothing."""
+
+    threshold: Range = (128.0, 128.0)
+
+    def check(self) -> None:
+        if self.threshold[0] < 0 or self.threshold[1] > 256:
+            raise ValueError(f"threshold must lie within 0 and 256, got {list(self.threshold)}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.curve("solarize", rng.uniform(*self.threshold))
+
+
+@transform("solarize_add", kind="color")
+class SolarizeAdd:
+    """Add an amount, drawn uniformly on the 0..255 scale, to every level below 128."""
+
+    amount: Range = (0.0, 110.0)
+
+    def check(self) -> None:
+        if self.amount[0] < -255 or self.amount[1] > 255:
+            raise ValueError(f"amount must lie within -255 and 255, got {list(self.amount)}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.curve("solarize_add", rng.uniform(*self.amount))
+
+
+@transform("auto_contrast", kind="color", rule="same", preview=({}, {"cutoff": 5}, {"cutoff": 20}))
+class AutoContrast:
+    """Stretch the levels of each channel to the full range, after cutting off a percentage at each end."""
+
+    cutoff: Annotated[float, Meta(ge=0, lt=50)] = 0.0
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.measured("auto_contrast", self.cutoff)
+
+
+@transform("equalize", kind="color", rule="same", preview=({},))
+class Equalize:
+    """Flatten the histogram of each channel."""
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.measured("equalize")
