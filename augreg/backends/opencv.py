@@ -175,6 +175,7 @@ def _lookup(op: Lookup, image: Array) -> Array:
 _SMOOTH: Final = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float64) / 13
 
 
+def _smooth(image: Bytes) -> Bytes:
     """Pillow's SMOOTH: the border stays; rounding to nearest is exact, as a thirteenth is never half a level."""
     if min(image.shape[:2]) < 3:
         return image
