@@ -58,7 +58,11 @@ def _is_number(value: object) -> bool:
 
 
 def _around(center: float, value: Any, floor: float = -math.inf) -> Any:
-    return [max(floor, center - value), center + value] if _is_number(value) and value >= 0 else value
+    if not _is_number(value):
+        return value
+    if value < 0:
+        raise ValueError(f"a bare number is how far to go from {center:g}, and must not be negative, got {value!r}")
+    return [max(floor, center - value), center + value]
 
 
 def _twice(value: Any) -> Any:
@@ -216,6 +220,9 @@ def convert_one(hint: Any, value: Any) -> Any:
     given = [part for part in _union(hint) if part is not type(None)]
     if len(given) == 1 and value is not None:  # `X | None`: the marks are those of X
         hint = given[0]
+    problem = _not_finite(value)
+    if problem:
+        raise ValueError(problem)
     short = short_form(hint)
     if short is not None:
         value = short.expand(value)
@@ -225,9 +232,6 @@ def convert_one(hint: Any, value: Any) -> Any:
         raise ValueError(_reword(str(error), short, value)) from None
     except (OverflowError, RecursionError) as error:
         raise ValueError(f"cannot be read: {error}") from None
-    problem = _not_finite(converted)
-    if problem:
-        raise ValueError(problem)
     if any(isinstance(mark, Ordered) for mark in _marks(hint)) and converted[0] > converted[1]:
         raise ValueError(f"expected [low, high] with low <= high, got {list(converted)!r}")
     return converted
@@ -236,6 +240,8 @@ def convert_one(hint: Any, value: Any) -> Any:
 def _reword(message: str, short: Short | None, value: Any) -> str:
     text = message[0].lower() + message[1:]
     text, _, where = text.partition(" - at `$")
+    if short and not where and text.startswith("expected `array`, got"):
+        return f"expected {short.word}, got {value!r}"
     text = text.replace("`", "")
     expected = f" (takes {short.word})" if short else ""
     got = "" if "got" in text else f", got {value!r}"

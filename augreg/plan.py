@@ -21,7 +21,7 @@ from augreg.ops import Blend, Filter, Hue, Lookup, Move, Normalize, Op, Pad, Pai
 if TYPE_CHECKING:
     from augreg.sampling import Entry
 
-__all__ = ["APPROXIMATE", "EXACT", "NOTHING", "Plan", "Rule", "merge"]
+__all__ = ["APPROXIMATE", "EXACT", "Plan", "Rule", "merge"]
 
 Merged = tuple[Op, ...] | None
 
@@ -250,13 +250,12 @@ def changes_nothing(op: Op, scene: Scene) -> bool:
     return False
 
 
-NOTHING: Final = changes_nothing
-
-_Table = dict[tuple[type, type], list[Rule]]
+Table = dict[tuple[type, type], list[Rule]]
 
 
-def _table(rules: Iterable[Rule]) -> _Table:
-    table: _Table = {}
+def by_kinds(rules: Iterable[Rule]) -> Table:
+    """The rules that concern each pair of kinds, in their order."""
+    table: Table = {}
     for rule in rules:
         for first in rule.first:
             for second in rule.second:
@@ -264,48 +263,37 @@ def _table(rules: Iterable[Rule]) -> _Table:
     return table
 
 
-_EXACT_TABLE = _table(EXACT)
-_ALL_TABLE = _table((*EXACT, *APPROXIMATE))
+EXACT_TABLE = by_kinds(EXACT)
+FULL_TABLE = by_kinds((*EXACT, *APPROXIMATE))
 
 
-def merge(
-    ops: Sequence[Op],
-    scene: Scene,
-    approximate: bool = False,
-    table: _Table | None = None,
-    fired: Callable[[str], None] | None = None,
-) -> tuple[Op, ...]:
-    """The ops that do the same in fewer passes.
-
-    `table` stands for the rules and `fired` hears the name of each that is used; both are for tests.
-    """
-    if table is None:
-        table = _ALL_TABLE if approximate else _EXACT_TABLE
+def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[Op, ...]:
+    """The ops that do the same to a picture of this scene in fewer passes."""
+    table = FULL_TABLE if approximate else EXACT_TABLE
     done: list[Op] = []
     scenes = [scene]  # scenes[i] is what done[i] meets
     todo = list(reversed(ops))
     while todo:
         op = todo.pop()
-        if NOTHING(op, scenes[-1]):
-            if fired is not None:
-                fired("drop what changes nothing")
+        if changes_nothing(op, scenes[-1]):
             continue
-        if done:
-            merged = None
-            for rule in table.get((done[-1].__class__, op.__class__), ()):
-                merged = rule.apply(done[-1], op, scenes[-2])
-                if merged is not None:
-                    if fired is not None:
-                        fired(rule.name)
-                    break
-            if merged is not None:
-                done.pop()
-                scenes.pop()
-                todo.extend(reversed(merged))
-                continue
-        done.append(op)
-        scenes.append(op.after(scenes[-1]))
+        merged = _merged(done[-1], op, scenes[-2], table) if done else None
+        if merged is None:
+            done.append(op)
+            scenes.append(op.after(scenes[-1]))
+        else:  # look again at what stands for both, next to what came before
+            done.pop()
+            scenes.pop()
+            todo.extend(reversed(merged))
     return tuple(done)
+
+
+def _merged(first: Op, second: Op, scene: Scene, table: Table) -> Merged:
+    for rule in table.get((first.__class__, second.__class__), ()):
+        merged = rule.apply(first, second, scene)
+        if merged is not None:
+            return merged
+    return None
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ __all__ = ["Document", "presets", "read"]
 _MOST_BYTES = 1 << 20
 _MOST_NODES = 50_000
 _MOST_DEPTH = 60
+_TAGS = ("seq", "map", "str", "int", "float", "bool", "null")
 
 
 class Document(NamedTuple):
@@ -56,12 +57,13 @@ def read(source: str | Path) -> Document:
             "and files end in .yaml, .yml, .json or .toml",
         )
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise SpecError(name, f"a spec file may have at most {_MOST_BYTES} bytes")
-        text = path.read_text(encoding="utf-8-sig")
+        size = path.stat().st_size
+        text = path.read_text(encoding="utf-8-sig") if size <= _MOST_BYTES else ""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise SpecError(name, f"cannot be read: {reason or error}") from None
+    if size > _MOST_BYTES:
+        raise SpecError(name, f"a spec file may have at most {_MOST_BYTES} bytes, and this one has {size}")
     if suffix == ".json":
         return Document(_json(text, name), name, {})
     if suffix == ".toml":
@@ -123,6 +125,8 @@ def _yaml(text: str, name: str) -> Document:
         if count > _MOST_NODES or len(path) > _MOST_DEPTH:
             raise fail(node.start_mark, "the file is too large or too deeply nested for a spec")
         lines.setdefault(path, node.start_mark.line + 1)
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
+            raise fail(node.start_mark, f"tags such as {node.tag!r} mean nothing in a spec")
         if isinstance(node, yaml.SequenceNode):
             return [build(item, (*path, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
@@ -154,8 +158,6 @@ def _yaml(text: str, name: str) -> Document:
 
 def _scalar(node: yaml.Node, fail: Any) -> Any:
     kind = node.tag.rpartition(":")[2]
-    if not node.tag.startswith("tag:yaml.org,2002:") or kind not in ("str", "int", "float", "bool", "null"):
-        raise fail(node.start_mark, f"tags such as {node.tag!r} mean nothing in a spec")
     value: str = node.value
     try:
         if kind == "int":

@@ -38,7 +38,7 @@ class Options:
     version: Literal[1] = 1
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     output: Literal["auto", "numpy", "torch"] = "auto"
-    decode: Literal["exact", "scaled"] = "exact"
+    decode: Literal["exact"] = "exact"
     channels: Literal["rgb", "gray", "keep"] = "rgb"
     backend: Literal["auto", "pillow", "opencv"] = "auto"
     approximate: bool = False

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from augreg import buffers
@@ -25,7 +26,8 @@ Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
 _FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
-_MOST_CHANNELS: Final = 4  # what OpenCV's warps and colour fills can take
+_MOST_CHANNELS: Final = 4  # what OpenCV's warps, colour fills and shrinking by areas can take
+_WARPED: Final = (1, 3, 4)  # the channels that its warps interpolate in full; of two they take weights of five bits
 
 
 def _shaped(found: Array, channels: int) -> Array:
@@ -67,10 +69,10 @@ def _resize(op: Resize, image: Array) -> Array:
         return image
     if op.interpolation == "nearest":
         return _nearest(image, op.height, op.width)
+    if channels > _MOST_CHANNELS:
+        return plain.by_channel(lambda plane: _resize(op, plane), image)
     if op.antialias:
         image = _smoothed(image, height / op.height, width / op.width)
-    if channels > 512:
-        return plain.by_channel(lambda plane: _interpolated(op, plane), image)
     return _interpolated(op, image)
 
 
@@ -112,9 +114,10 @@ def _reduction(scale: float) -> tuple[int, NDArray[np.float64]]:
 
 def _warp(op: Warp, image: Array) -> Array:
     channels = image.shape[2]
-    if channels > _MOST_CHANNELS:
-        return plain.by_channel(lambda plane: _warp(op, plane), image)
     fill = [float(level) for level in levels.per_channel(op.fill, channels, "fill")]
+    if channels not in _WARPED:
+        planes = [_warp(replace(op, fill=(fill[c],)), image[..., [c]]) for c in range(channels)]
+        return np.concatenate(planes, axis=2)
     out = buffers.empty((op.height, op.width, channels), image.dtype)
     # OpenCV puts pixel centres at whole numbers, the op at halves: shift to the centre, map, and shift back.
     a, b, c, d, e, f, g, h = op.matrix
@@ -143,7 +146,7 @@ def _histogram(image: Bytes) -> list[NDArray[np.int64]]:
     if image.shape[0] * image.shape[1] >= 1 << 24:
         return [np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(image.shape[2])]
     found = (cv2.calcHist([image], [channel], None, [256], [0, 256]) for channel in range(image.shape[2]))
-    return [one[:, 0].astype(np.int64) for one in found]
+    return [one.ravel().astype(np.int64) for one in found]  # 256 x 1 in OpenCV 4, 256 in 5
 
 
 _TO_LUMA: Final = np.array([[*(weight / 65536 for weight in levels.LUMA), 0.5]], np.float32)
@@ -225,6 +228,8 @@ def _hue(op: Hue, image: Array) -> Array:
 
 
 def _filter(op: Filter, image: Array) -> Array:
+    if op.amount < plain.SHARP:
+        return image  # and OpenCV takes 0 for a deviation that it is to choose itself
     reach = 2 * max(1, math.ceil(4.0 * op.amount)) + 1
     found = cv2.GaussianBlur(image, (reach, reach), op.amount, borderType=cv2.BORDER_REPLICATE)
     return _shaped(found, image.shape[2])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from augreg.ops import Blend, Call, Levels, Move, Normalize, Op, Pad, Paint, Sce
 from augreg.rng import field
 
 __all__ = [
+    "SHARP",
     "by_channel",
     "constant_kernels",
     "float_blend",
@@ -33,6 +34,9 @@ __all__ = [
 
 Array = NDArray[Any]
 Kernels = Mapping[type[Op], Callable[[Any, Array], Array]]
+
+SHARP: Final = 0.05
+"""A Gaussian with a smaller deviation, in pixels, weighs a neighbour with less than a float32 can hold."""
 
 
 def like(image: Array, height: int, width: int) -> Array:
@@ -101,7 +105,8 @@ def constant_kernels(kernels: Kernels) -> Kernels:
             box[:] = _filling(op.fill, op.through, image, kernels)
         else:
             noise = field(op.noise, op.key, box.shape)
-            box[:] = noise if image.dtype == np.float32 else noise * 256.0
+            # noise just below 1 is 1 as a float32
+            box[:] = noise if image.dtype == np.float32 else np.minimum(noise * 256.0, 255.0)
         return out
 
     def call(op: Call, image: Array) -> Array:
@@ -205,6 +210,8 @@ def float_hue(shift: float, image: Array) -> Array:
 
 def float_blur(sigma: float, image: Array) -> Array:
     """A float picture convolved with a sampled Gaussian, cut at 4 sigma, edges repeated."""
+    if sigma < SHARP:
+        return image
     reach = max(1, math.ceil(4.0 * sigma))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     weights = (weights / weights.sum()).astype(np.float32)

@@ -25,7 +25,7 @@ class Normalize:
 
     mean: Colors = (0.0,)
     std: Std | None = None
-    mean_image: str | tuple[Any, ...] | None = None
+    mean_image: str | tuple[tuple[tuple[float, ...], ...], ...] | None = None
 
     @classmethod
     def complete(cls, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+# `make gallery` and `make test` each set up what they need, on a machine that has Python 3.11 or newer and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: gallery test lint types docs bench check clean
+
+# The main job: a gallery of the sample photos, with the fast backend.
+gallery: .venv/gallery.stamp
+	$(BIN)/python -m augreg.gallery --out gallery.html
+
+# The whole suite. SUITE="tests/test_plan.py -k merge" runs a part of it.
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest $(SUITE)
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/dev.stamp
+	$(BIN)/mypy
+
+# Rewrites the part of the docs that comes from the registry.
+docs: .venv/gallery.stamp
+	$(BIN)/augreg list --markdown > docs/transforms.md
+
+bench: .venv/dev.stamp
+	$(BIN)/python bench/imports.py
+	$(BIN)/python bench/single.py
+
+check: lint types test
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "augreg needs Python 3.11 or newer: make PYTHON=python3.12 ..")'
+	$(PYTHON) -m venv .venv
+
+.venv/gallery.stamp: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast]'
+	touch $@
+
+.venv/dev.stamp: .venv/gallery.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv gallery.html

@@ -1,0 +1,162 @@
+"""Says in words what a transform takes and does: for `augreg show`, and for the Markdown reference.
+
+Everything is read from the class: its docstring, the annotations and defaults of its fields, and its mark. So a
+new transform has its page without another line, and none of this needs an array library.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, Literal, NamedTuple
+
+import yaml
+from msgspec import Meta
+
+from augreg.declare import RULES, Kind
+from augreg.fields import Ordered, Short, hints, plain, required
+from augreg.steps import Step
+
+__all__ = ["Argument", "arguments", "example", "markdown", "rule", "summary", "takes"]
+
+_WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", type(None): "nothing", Step: "step"}
+
+
+class Argument(NamedTuple):
+    """An argument of a transform, in words."""
+
+    name: str
+    takes: str
+    default: str
+
+
+def summary(cls: type) -> str:
+    """The first line of the docstring."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+
+def arguments(cls: Any) -> list[Argument]:
+    """The arguments of a transform in their order; the first is the one that a bare value stands for."""
+    found = []
+    for field in fields(cls):
+        if not field.init:
+            continue
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        said = "required" if required(field) else _said(plain(default))
+        found.append(Argument(field.name, takes(hints(cls)[field.name]), said))
+    return found
+
+
+def takes(hint: Any) -> str:
+    """What an annotation takes, in plain words, with its bounds and its short form."""
+    marks = getattr(hint, "__metadata__", ())
+    bare = hint.__origin__ if marks else hint
+    bounds = "".join(_bounds(mark) for mark in marks if isinstance(mark, Meta))
+    origin, parts = typing.get_origin(bare), typing.get_args(bare)
+    notes = [mark for mark in marks if isinstance(mark, str)]
+    short = next((mark for mark in marks if isinstance(mark, Short)), None)
+    if short is not None:
+        said = short.word + _each(parts)
+        if any(isinstance(mark, Ordered) for mark in marks) and not notes:
+            bare_value = 2 if "integer" in short.word else 0.5
+            said += f"; {bare_value} means {_said(short.expand(bare_value))}"
+    elif origin in (typing.Union, types.UnionType):
+        said = ", or ".join(takes(part) for part in parts)
+    elif origin is Literal:
+        said = " or ".join(filter(None, [", ".join(map(_said, parts[:-1])), _said(parts[-1])]))
+    elif origin is tuple and parts[-1:] != (...,):
+        said = f"[{', '.join(takes(part) for part in parts)}]"
+    elif origin in (tuple, list):
+        said = f"list of {_WORDS.get(getattr(parts[0], '__origin__', parts[0]), 'value')}s{_each(parts)}"
+    else:
+        said = _WORDS.get(bare, "mapping" if origin in (dict, Mapping) or bare is dict else "anything") + bounds
+    return "; ".join([said, *notes])
+
+
+def _each(parts: Sequence[Any]) -> str:
+    """The bounds that hold for each member of a list, if there are any."""
+    metas = [mark for mark in getattr(parts[0], "__metadata__", ()) if isinstance(mark, Meta)] if parts else []
+    said = "".join(_bounds(meta) for meta in metas)
+    return f", each{said}" if said else ""
+
+
+def _bounds(meta: Meta) -> str:
+    if meta.ge is not None and meta.le is not None:
+        return f" from {meta.ge:g} to {meta.le:g}"
+    limits = (("at least", meta.ge), ("above", meta.gt), ("at most", meta.le), ("below", meta.lt))
+    said = " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+    return f" {said}" if said else ""
+
+
+def _said(value: Any) -> str:
+    """A plain value as a spec would write it, floats to six digits."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "nothing"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"[{', '.join(map(_said, value))}]" if isinstance(value, list) else str(value)
+
+
+def rule(cls: Any) -> tuple[str, str]:
+    """The test-time rule in words, and the quantity for which it gives the exact expectation."""
+    mark = cls.__augreg__
+    name, said = mark.rule.replace("_", " "), RULES[mark.rule]
+    if mark.rule == "same":
+        return f"{name} ({said}; left out where p is below 1)", mark.exact or "everything: nothing is random"
+    return f"{name} ({said})", mark.exact or "nothing"
+
+
+def example(name: str, cls: Any) -> str:
+    """A line for a spec: the middle one of the transform's previews, or else its first argument."""
+    mark = cls.__augreg__
+    if mark.container:
+        return f"- {name}: [horizontal_flip, vertical_flip]"
+    taken = [field for field in fields(cls) if field.init]
+    given = dict(mark.preview[len(mark.preview) // 2]) if mark.preview else {}
+    for field in [field for field in taken if required(field)] or taken[: not mark.preview]:
+        said = f"<{takes(hints(cls)[field.name])}>" if field.default is MISSING else plain(field.default)
+        given.setdefault(field.name, said)
+    if not given:
+        return f"- {name}"
+    return f"- {name}: {yaml.safe_dump(given, default_flow_style=True, sort_keys=False, width=10**6).strip()}"
+
+
+def markdown(transforms: Mapping[str, Any]) -> str:
+    """The reference of these transforms as a Markdown page, by kind and name."""
+    lines = [
+        "# Transforms",
+        "",
+        "Made from the transforms themselves by `augreg list --markdown --built-in > docs/transforms.md`.",
+        "",
+        "Every step also takes `p`, the chance that it is applied, `test`, which overrides its test-time rule",
+        "(`off`, a rule's name, or steps), and `uid`, a name for its stream of random numbers. A bare value stands",
+        "for the first argument.",
+    ]
+    for kind in typing.get_args(Kind):
+        of_kind = {name: cls for name, cls in transforms.items() if cls.__augreg__.kind == kind}
+        if of_kind:
+            lines += ["", f"## {kind.capitalize()}"]
+        for name, cls in of_kind.items():
+            lines += ["", *_section(name, cls)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(name: str, cls: Any) -> list[str]:
+    lines = [f"### `{name}`", "", inspect.getdoc(cls) or "", ""]
+    rows = arguments(cls)
+    if rows:
+        lines += ["| argument | takes | default |", "| --- | --- | --- |"]
+        lines += [f"| `{row.name}` | {_cell(row.takes)} | {_cell(row.default)} |" for row in rows]
+        lines.append("")
+    said, exact = rule(cls)
+    lines += [f"Default p: {cls.__augreg__.p:g}. Test-time rule: {said}. Exact for: {exact}.", ""]
+    return [*lines, "```yaml", example(name, cls), "```"]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")

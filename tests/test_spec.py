@@ -1,0 +1,307 @@
+"""Specs: every way to give one, every error at once and in its place, and back to plain data."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import OrderedDict, UserDict, UserList
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import augreg
+from augreg import Pipeline, SpecError
+
+YAML = """\
+version: 1
+seed: 5
+image:
+  - random_resized_crop: {size: 32, scale: [0.2, 1]}
+  - horizontal_flip
+  - one_of:
+      - rotate: 15
+      - sequential: [{shear_x: 0.2}, {shear_y: {amount: [-1e-1, 1e-1], p: 0.5}}]
+  - normalize: {mean: cifar10, std: cifar10}
+"""
+
+
+def problems(spec: Any) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        Pipeline.from_spec(spec)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def write(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def test_a_spec_can_be_a_mapping_a_list_a_preset_or_a_file(tmp_path: Path) -> None:
+    pipe = Pipeline.from_spec(write(tmp_path, "a.yaml", YAML))
+    data = pipe.to_spec()
+    toml = 'version = 1\nseed = 5\nimage = ["horizontal_flip", {rotate = 15}]\n'
+    assert Pipeline.from_spec(data) == pipe
+    assert Pipeline.from_spec(write(tmp_path, "a.json", json.dumps(data))) == pipe
+    assert Pipeline.from_spec(tmp_path / "a.yaml") == pipe
+    assert [step.name for step in Pipeline.from_spec(write(tmp_path, "a.toml", toml)).steps] == [
+        "horizontal_flip",
+        "rotate",
+    ]
+    assert Pipeline.from_spec({"seed": 5, "image": data["image"]}) == pipe != Pipeline.from_spec(data["image"])
+    assert Pipeline.from_spec("cifar10").steps[0].name == "random_crop"
+
+
+def test_any_mapping_and_sequence_will_do() -> None:
+    plain = {"image": [{"rotate": {"degrees": [-5, 5]}}]}
+    foreign = UserDict(
+        image=UserList([OrderedDict(rotate=MappingProxyType({"degrees": (np.float32(-5), np.int64(5))}))])
+    )
+    assert Pipeline.from_spec(foreign) == Pipeline.from_spec(plain)
+
+
+def test_the_canonical_spec_writes_every_default_out() -> None:
+    data = Pipeline.from_spec([{"rotate": 30}, {"cutout": 8}, {"normalize": "imagenet"}]).to_spec()
+    assert data == {
+        "version": 1,
+        "seed": 0,
+        "output": "auto",
+        "decode": "exact",
+        "channels": "rgb",
+        "backend": "auto",
+        "approximate": False,
+        "image": [
+            {"rotate": {"degrees": [-30.0, 30.0], "interpolation": "bilinear", "fill": [0.0], "p": 1.0}},
+            {"cutout": {"size": 8, "holes": 1, "fill": [0.0], "p": 1.0}},
+            {
+                "normalize": {
+                    "mean": [0.485, 0.456, 0.406],
+                    "std": [0.229, 0.224, 0.225],
+                    "mean_image": None,
+                    "p": 1.0,
+                }
+            },
+        ],
+    }
+    assert json.loads(json.dumps(data)) == data
+
+
+def test_short_forms() -> None:
+    def arguments(step: Any) -> dict[str, Any]:
+        return next(iter(Pipeline.from_spec([step]).to_spec()["image"][0].values()))
+
+    assert arguments({"color_jitter": {"brightness": 0.4, "hue": 0.1}})["brightness"] == [0.6, 1.4]
+    assert arguments({"color_jitter": {"hue": 0.1}})["hue"] == [-0.1, 0.1]
+    assert arguments({"brightness": 1.5})["factor"] == [0.0, 2.5]
+    assert arguments({"resize": 256})["shorter"] == 256
+    assert arguments({"resize": {"size": 256}})["size"] == [256, 256]
+    assert arguments({"pad": 4})["padding"] == [4, 4, 4, 4]
+    assert arguments({"rotate": {"degrees": 10, "fill": "imagenet"}})["fill"] == [124.0, 116.0, 104.0]
+    assert arguments({"normalize": {"mean": "imagenet", "std": 1}})["std"] == [1.0]
+    assert arguments({"normalize": 0.5})["std"] == [1.0]
+    assert arguments({"gaussian_blur": 2})["sigma"] == [2.0, 2.0]
+    nested = arguments({"one_of": ["invert", ["equalize", {"rotate": 5}]]})
+    assert [next(iter(step)) for step in nested["steps"]] == ["invert", "sequential"]
+
+
+def test_fingerprints() -> None:
+    pipe, other = (
+        Pipeline.from_spec("imagenet"),
+        Pipeline.from_spec({**Pipeline.from_spec("imagenet").to_spec(), "seed": 1}),
+    )
+    assert len(pipe.fingerprint) == 64 and pipe.fingerprint == Pipeline.from_spec("imagenet").fingerprint
+    assert pipe.fingerprint != other.fingerprint and pipe.test.fingerprint == other.test.fingerprint
+    assert Pipeline.from_spec([{"normalize": "imagenet"}]) == Pipeline.from_spec(
+        [{"normalize": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}]
+    )
+    golden = "7e9d13ab24ab507714d19ebdb5c25a6506bb259af4c5d32923cec54698f0fdee"
+    assert pipe.fingerprint == golden, "a default or the canonical form changed: that takes a new spec version"
+
+
+def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
+    text = YAML.replace("rotate: 15", "rotat: 15").replace("size: 32", "sise: 32").replace("p: 0.5", "p: 1.5")
+    path = write(tmp_path, "bad.yaml", text.replace("seed: 5", "sede: 5"))
+    assert problems(path) == [
+        f"{path}:2: sede: a spec has no section 'sede'; did you mean 'seed'?",
+        f"{path}:4: image[0].random_resized_crop.sise: random_resized_crop has no field 'sise'; did you mean 'size'?",
+        f"{path}:4: image[0].random_resized_crop: random_resized_crop needs 'size'",
+        f"{path}:7: image[2].one_of.steps[0]: no transform named 'rotat'; did you mean 'rotate'?",
+        f"{path}:8: image[2].one_of.steps[1].sequential.steps[1].shear_y.p: expected float <= 1.0, got 1.5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            [{"rotate": {"degree": 5}}],
+            "image[0].rotate.degree: rotate has no field 'degree'; did you mean 'degrees'?",
+        ),
+        (
+            [{"rotate": {"zzz": 5}}],
+            "image[0].rotate.zzz: rotate has no field 'zzz'; it takes degrees, interpolation, fill",
+        ),
+        (
+            [{"rotate": [30, -30]}],
+            "image[0].rotate.degrees: expected [low, high] with low <= high, got [30.0, -30.0]",
+        ),
+        ([{"rotate": float("nan")}], "image[0].rotate.degrees: expected a finite number, got nan"),
+        ([{"rotate": {"interpolation": "cubic"}}], "image[0].rotate.interpolation: invalid enum value 'cubic'"),
+        ([{"horizontal_flip": 3}], "image[0].horizontal_flip: horizontal_flip takes no arguments, got 3"),
+        ([{"invert": {"p": "often"}}], "image[0].invert.p: expected float, got str"),
+        ([{"random_crop": {}}], "image[0].random_crop: random_crop needs 'size'"),
+        ([{"random_crop": 0}], "image[0].random_crop.size[0]: expected int >= 1"),
+        (
+            [{"rotate": 5, "p": 0.5}],
+            "image[0]: a step is a mapping of one name to its arguments, got the keys 'rotate', 'p'",
+        ),
+        ([7], "image[0]: a step is a name, or a mapping of one name to its arguments, got 7"),
+        ({"image": "rotate"}, "image: expected a list of steps, got 'rotate'"),
+        ({"seed": -1, "image": []}, "seed: expected int >= 0"),
+        ({"version": 2, "image": []}, "version: invalid enum value 2"),
+        (
+            {"image": [], "batch": [{"mixup": 0.2}]},
+            "batch: this version has no batch steps yet; leave the section out",
+        ),
+        ({"model": [{"dropout": 0.2}]}, "model: this version has no model steps yet; leave the section out"),
+        ({"image": [], "loss": ["x"]}, "loss: this version has no loss steps yet; leave the section out"),
+        ({}, "a spec needs a section: give 'image', a list of steps"),
+        ([{"resize": {"size": 3, "shorter": 4}}], "image[0].resize: give either 'shorter'"),
+        ([{"posterize": 2.5}], "image[0].posterize: bits must be whole numbers from 1 to 8"),
+        ([{"one_of": {"weights": [1]}}], "image[0].one_of: one_of needs 'steps'"),
+        ([{"one_of": {"steps": ["invert"], "weights": [1, 2]}}], "image[0].one_of: there are 1 steps and 2 weights"),
+        (
+            [{"some_of": {"steps": ["invert"], "count": 2}}],
+            "image[0].some_of: count must be at most the number of steps, 1",
+        ),
+        ([{"normalize": "imagenet"}, "invert"], "invert works on levels, and normalize has replaced them"),
+        ([{"normalize": "imagenet"}, {"normalize": "half"}], "the picture is normalized already; normalize once"),
+        ([{"one_of": [{"normalize": "half"}]}], "normalize must always be applied"),
+        ([{"normalize": {"mean": "half", "p": 0.5}}], "normalize must always be applied"),
+        ([{"rotate": {"test": "centre"}}], "image[0].rotate.test: rotate has the rules off, same, got 'centre'"),
+        ([{"one_of": [{"resize": 8}, {"resize": 9}]}], "add `test:` with the steps to do at test time"),
+        ([{"some_of": [{"resize": 8}]}], "add `test:` with the steps to do at test time"),
+        ([{"snow/flakes": {}}], "image[0]: no transform named 'snow/flakes': no plugin 'snow' is installed"),
+    ],
+)
+def test_messages(spec: Any, message: str) -> None:
+    found = problems(spec)
+    assert len(found) == 1 and message in found[0], found
+
+
+def test_a_preset_or_file_that_is_not_there() -> None:
+    assert "did you mean 'imagenet'" in problems("imagnet")[0]
+    assert "cannot be read: No such file" in problems("nowhere.yaml")[0]
+    with pytest.raises(SpecError, match="a spec is a mapping, a list of steps, a preset's name or a path, got 3"):
+        Pipeline.from_spec(3)
+
+
+YAML_VALUES = {
+    "1e-3": 0.001,
+    "no": "no",
+    "on": "on",
+    "010": 10,
+    "12:30": "12:30",
+    "0o17": "0o17",
+    "1_000": "1_000",
+    "true": True,
+    "~": None,
+    "-.5": -0.5,
+    ".inf": float("inf"),
+    "'1'": "1",
+    "2024-01-01": "2024-01-01",
+}
+
+
+@pytest.mark.parametrize(("text", "value"), YAML_VALUES.items())
+def test_yaml_follows_version_1_2(tmp_path: Path, text: str, value: object) -> None:
+    from augreg.readers import read
+
+    assert read(write(tmp_path, "a.yaml", f"x: {text}")).data == {"x": value}
+
+
+BOMB = "a: &a [x]\n" + "".join(f"{c}: &{c} [*{b}, *{b}, *{b}, *{b}]\n" for b, c in itertools.pairwise("abcdefghijkl"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image: []\nimage: []\n", ":2: the key 'image' is given twice"),
+        ("image: [!!python/object/apply:os.system [echo]]", "mean nothing in a spec"),
+        ("image: !custom []", "mean nothing in a spec"),
+        (BOMB, "too large"),
+        ("image: &a [*a]", "too large or too deeply nested"),
+        ("[" * 500, "nested too deeply"),
+        ("image: [", ":1: is not YAML"),
+        ("? [1]\n: 2", "a key must be a plain word"),
+    ],
+)  # fmt: skip
+def test_hostile_yaml(tmp_path: Path, text: str, message: str) -> None:
+    found = problems(write(tmp_path, "bad.yaml", text))
+    assert len(found) == 1 and message in found[0], found
+
+
+def test_other_files(tmp_path: Path) -> None:
+    assert "a.json:2: is not JSON" in problems(write(tmp_path, "a.json", '{"image":\n}'))[0]
+    assert "the key 'a' is given twice" in problems(write(tmp_path, "b.json", '{"a": 1, "a": 2}'))[0]
+    assert "nested too deeply" in problems(write(tmp_path, "d.json", "[" * 100_000))[0]
+    assert "is not TOML" in problems(write(tmp_path, "a.toml", "image ="))[0]
+    assert "at most" in problems(write(tmp_path, "big.yaml", "#" * (1 << 21)))[0]
+    (tmp_path / "latin.yaml").write_bytes(b"image: [\xff]")
+    assert "not UTF-8" in problems(str(tmp_path / "latin.yaml"))[0]
+
+
+def test_a_spec_that_contains_itself() -> None:
+    steps: list[Any] = []
+    steps.append({"one_of": steps})
+    assert "nested too deeply" in problems(steps)[0]
+
+
+def test_errors_pickle() -> None:
+    import pickle
+
+    with pytest.raises(SpecError) as caught:
+        Pipeline.from_spec([{"rotat": 3}, {"invert": {"p": 3}}])
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value) and again.problems == caught.value.problems
+
+
+def test_steps_by_hand() -> None:
+    from augreg.transforms.choose import OneOf
+    from augreg.transforms.color import Invert
+    from augreg.transforms.geometry import HorizontalFlip, Rotate
+
+    by_hand = Pipeline([HorizontalFlip(), augreg.Step(OneOf((Rotate(12), Invert())), "one_of", p=0.5)], seed=3)
+    spec = {"seed": 3, "image": ["horizontal_flip", {"one_of": {"steps": [{"rotate": 12}, "invert"], "p": 0.5}}]}
+    assert by_hand == Pipeline.from_spec(spec)
+    with pytest.raises(SpecError, match=r"rotate\.degrees: expected number or"):
+        Rotate("much")
+    with pytest.raises(SpecError, match="expected a transform or a Step"):
+        Pipeline([Rotate])
+
+
+def test_the_test_side_is_written_out_where_it_follows_from_the_children() -> None:
+    pipe = Pipeline.from_spec(
+        [{"one_of": {"steps": [{"random_resized_crop": 8}, [{"resize": 9}, {"center_crop": 8}]], "weights": [1, 3]}}]
+    )
+    assert pipe.test(np.zeros((20, 30, 3), np.uint8)).shape == (8, 8, 3)
+    assert "sequential" in pipe.to_spec()["image"][0]["one_of"]["test"][0]
+    assert Pipeline.from_spec(pipe.to_spec()) == pipe
+
+
+def test_test_overrides() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+
+    def tested(step: Any) -> Any:
+        return Pipeline.from_spec([step]).test(picture)
+
+    assert np.array_equal(tested({"vertical_flip": {"test": "same"}}), picture[::-1])
+    assert np.array_equal(tested({"invert": {"test": "off"}}), picture)
+    assert np.array_equal(tested({"invert": {"p": 0.5}}), picture)
+    assert np.array_equal(tested({"invert": {"p": 0.5, "test": "same"}}), 255 - picture)
+    assert np.array_equal(tested({"rotate": {"test": ["invert", "horizontal_flip"]}}), 255 - picture)
+    assert np.array_equal(tested({"rotate": {"test": ["invert"]}}), 255 - picture)
+    with pytest.raises(SpecError, match="it draws random numbers"):
+        tested({"rotate": {"test": "same"}})
