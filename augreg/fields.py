@@ -224,9 +224,9 @@ def convert_one(hint: Any, value: Any) -> Any:
     if problem:
         raise ValueError(problem)
     short = short_form(hint)
-    if short is not None:
-        value = short.expand(value)
     try:
+        if short is not None:
+            value = short.expand(value)
         converted = msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
         raise ValueError(_reword(str(error), short, value)) from None

@@ -11,11 +11,12 @@ byte pictures, 0 to 1 in float pictures, and whatever normalization made of it a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+
+from augreg import projective
 
 __all__ = [
     "Blend",
@@ -240,13 +241,15 @@ class Paint(Op, frozen=True, eq=False):
 class Normalize(Op, frozen=True, eq=False):
     """Make floats of the levels: (level / white - mean) / std, per channel.
 
-    `mean_image` (a path of an .npy file, or rows of numbers) stands for `mean` when it is given, and moves
-    that the planner let pass are its `window`. `stages` are level functions to apply first, in the same pass.
+    `mean_image` (a path of an .npy file, or rows of numbers) stands for `mean` when it is given. It has the size
+    `frame`; moves that the planner let pass are its `window`. `stages` are level functions to apply first, in
+    the same pass.
     """
 
     mean: Levels
     std: Levels
     mean_image: str | tuple[Any, ...] | None = None
+    frame: tuple[int, int] | None = None
     window: tuple[Move, ...] = ()
     stages: tuple[Curve | Measured, ...] = ()
 
@@ -338,11 +341,7 @@ def rotate(scene: Scene, degrees: float, interpolation: Interpolation = "nearest
     angle = degrees % 360.0
     if angle % 180.0 == 0.0 or (angle % 90.0 == 0.0 and scene.height == scene.width):
         return quarter_turns(scene, int(angle) // 90)
-    # Entries are rounded as the common definition does, so that right angles give exact zeros and ones.
-    radians = -math.radians(angle)
-    cos, sin = round(math.cos(radians), 15), round(math.sin(radians), 15)
-    x, y = scene.width / 2.0, scene.height / 2.0
-    matrix = (cos, sin, -x * cos - y * sin + x, -sin, cos, x * sin - y * cos + y)
+    matrix = projective.rotation(angle, scene.width / 2.0, scene.height / 2.0)
     return affine(scene, matrix, interpolation, fill, f"rotate {degrees:.1f}°")
 
 
@@ -369,7 +368,7 @@ def perspective(
     width, height = float(scene.width), float(scene.height)
     source = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
     label = "perspective " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in corners)
-    matrix = _projective(corners, source)
+    matrix = projective.through_points(corners, source)
     return Warp(matrix, scene.height, scene.width, interpolation, scene.levels(fill), label=label)
 
 
@@ -427,25 +426,3 @@ def _named(name: str, amount: float | bytes) -> str:
     if isinstance(amount, bytes) or name in ("invert", "table"):
         return name
     return f"{name} {amount:.2f}".removesuffix(".00")
-
-
-def _projective(
-    source: tuple[tuple[float, float], ...], target: tuple[tuple[float, float], ...]
-) -> tuple[float, ...]:
-    """The eight numbers that send four source points to four target points: an 8x8 system, by elimination."""
-    rows: list[list[float]] = []
-    for (x, y), (u, v) in zip(source, target, strict=True):
-        rows.append([x, y, 1.0, 0.0, 0.0, 0.0, -u * x, -u * y, u])
-        rows.append([0.0, 0.0, 0.0, x, y, 1.0, -v * x, -v * y, v])
-    for column in range(8):
-        pivot = max(range(column, 8), key=lambda row: abs(rows[row][column]))
-        if abs(rows[pivot][column]) < 1e-12:
-            raise ValueError("three of the four corners lie on one line")
-        rows[column], rows[pivot] = rows[pivot], rows[column]
-        head = rows[column]
-        head[:] = [value / head[column] for value in head]
-        for row in rows:
-            if row is not head and row[column]:
-                scale = row[column]
-                row[:] = [value - scale * lead for value, lead in zip(row, head, strict=True)]
-    return tuple(row[8] for row in rows)

@@ -21,12 +21,7 @@ from augreg.steps import Step, as_step, children, place
 
 __all__ = ["Pipeline", "Test", "Train"]
 
-_EXACT = {
-    "same": "everything: nothing is random",
-    "identity": "nothing",
-    "centre": "nothing",
-    "steps": "nothing",
-}
+_NOMINAL = Scene(375, 500)  # what `explain` looks at: rules do not depend on the size
 
 
 class Pipeline:
@@ -233,24 +228,10 @@ class Test(_Side):
         """Step by step: the rule, and for which quantity its result is the exact expectation."""
         options = self._options
         rows = [("step", "test-time rule", "exact for")]
-        for step, depth in _walk(self._pipeline.steps):
-            rule = rule_of(step)
-            exact = step.transform.__augreg__.exact if rule in ("mean_parameter", "children") else ""
-            if rule == "identity" and step.p == 0.0:
-                exact = "everything: it is never applied"
-            rows.append(("  " * depth + step.name, rule.replace("_", " "), exact or _EXACT.get(rule, "nothing")))
+        for entry in self._ops(_NOMINAL, None).entries:
+            rows.append(("  " * entry.depth + entry.name, entry.rule.replace("_", " "), entry.exact))
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows]
         lines.append(f"backend {self._pipeline.backend}, decode {options.decode}, output {options.output}")
         lines.append("train without an index draws afresh at every call; `seed` has no effect there")
         return "\n".join(lines)
-
-
-def _walk(steps: Iterable[Step], depth: int = 0) -> Iterable[tuple[Step, int]]:
-    for step in steps:
-        yield step, depth
-        rule = rule_of(step)
-        if rule == "steps" and isinstance(step.test, tuple):
-            yield from _walk(step.test, depth + 1)
-        elif rule != "identity":
-            yield from _walk(children(step.transform), depth + 1)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from augreg import projective
 from augreg.ops import Blend, Filter, Hue, Lookup, Move, Normalize, Op, Pad, Paint, Resize, Scene, Warp
 
 if TYPE_CHECKING:
@@ -183,19 +184,12 @@ EXACT: Final = (
 )
 
 
-def _product(m: Sequence[float], n: Sequence[float]) -> tuple[float, ...] | None:
-    """The map that applies `n` and then `m`; None when it sends the origin to infinity."""
-    a, b = (*m, 1.0), (*n, 1.0)
-    c = [sum(a[3 * row + k] * b[3 * k + column] for k in range(3)) for row in range(3) for column in range(3)]
-    return tuple(value / c[8] for value in c[:8]) if abs(c[8]) > 1e-12 else None
-
-
 _FINENESS = ("nearest", "bilinear", "bicubic")
 
 
 def _warps(first: Warp, second: Warp, scene: Scene) -> Merged:
     """One resampling for two, with the finer interpolation; what the first would have cut off can come back."""
-    matrix = _product(first.matrix, second.matrix)
+    matrix = projective.product(first.matrix, second.matrix)
     if matrix is None or first.fill != second.fill:
         return None
     finer = max(first.interpolation, second.interpolation, key=_FINENESS.index)
@@ -213,7 +207,7 @@ def _warp_move(first: Warp, second: Move, scene: Scene) -> Merged:
     if second.transpose:
         x, y = y, x
     back = (x[0], x[1], x[2] + second.left, y[0], y[1], y[2] + second.top, 0.0, 0.0)
-    matrix = _product(first.matrix, back)
+    matrix = projective.product(first.matrix, back)
     if matrix is None:
         return None
     return (replace(first, matrix=matrix, height=height, width=width, label=f"{first}, {second}"),)

@@ -163,5 +163,5 @@ def _load(target: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise PluginError(f"{target} does not load: {error}") from error
+    except Exception as error:  # whatever a plugin does when it is imported
+        raise PluginError(f"{target} does not load: {type(error).__name__}: {error}") from error

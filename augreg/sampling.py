@@ -24,7 +24,10 @@ __all__ = ["Drawn", "Entry", "draw", "expect", "rule_of"]
 
 
 class Entry(msgspec.Struct):
-    """What one step drew. `applied` is False when its coin said no; `depth` is 0 for a step of the spec itself."""
+    """What one step drew. `applied` is False when its coin said no; `depth` is 0 for a step of the spec itself.
+
+    At test time `rule` is the rule that held, and `exact` says for which quantity it gives the expectation.
+    """
 
     path: str
     name: str
@@ -33,6 +36,7 @@ class Entry(msgspec.Struct):
     applied: bool
     ops: list[Op] = []
     rule: str = ""
+    exact: str = ""
 
 
 class Drawn(msgspec.Struct):
@@ -127,6 +131,13 @@ def rule_of(step: Step) -> str:
     return "identity" if rule in ("same", "children") and step.p < 1.0 else rule
 
 
+def _exact(step: Step, rule: str) -> str:
+    """For which quantity a rule gives the exact expectation of what training does with this step."""
+    if (rule == "identity" and step.p == 0.0) or (rule == "same" and step.p == 1.0):
+        return "everything: nothing is random"
+    return step.transform.__augreg__.exact or "nothing" if rule in ("mean_parameter", "children") else "nothing"
+
+
 class _NoDraws:
     """Stands for the rng where nothing may be drawn."""
 
@@ -139,6 +150,7 @@ _NO_DRAWS: Cursor = _NoDraws()  # type: ignore[assignment]
 
 def _expected(step: Step, scene: Scene, entry: Entry) -> Any:
     rule = entry.rule = rule_of(step)
+    entry.exact = _exact(step, rule)
     if rule == "identity":
         entry.applied = False
         return ()

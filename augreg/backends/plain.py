@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from augreg import buffers
 from augreg.backends import levels
 from augreg.errors import ImageError
-from augreg.ops import Blend, Call, Levels, Move, Normalize, Op, Pad, Paint, Scene
+from augreg.ops import Blend, Call, Levels, Move, Normalize, Op, Pad, Paint
 from augreg.rng import field
 
 __all__ = [
@@ -129,15 +129,14 @@ def constant_kernels(kernels: Kernels) -> Kernels:
 def subtract_mean_image(op: Normalize, image: Array, table: NDArray[np.uint8] | None) -> Array:
     """Normalize by a mean picture: level / white - mean at each pixel, then / std, in float32."""
     mean: Array = levels.mean_picture(op.mean_image)
-    scene = Scene(*mean.shape[:2])
-    for step in op.window:
-        mean = move(step, mean)
-        scene = step.after(scene)
-    if mean.shape[:2] != image.shape[:2] or mean.shape[2] not in (1, image.shape[2]):
+    if mean.shape[:2] != op.frame or mean.shape[2] not in (1, image.shape[2]):
+        size = "x".join(map(str, (*(op.frame or ()), image.shape[2])))
         raise ImageError(
-            f"the mean image is {mean.shape} here and the picture is {image.shape}: put normalize where all "
+            f"the mean image is {'x'.join(map(str, mean.shape))} and the picture is {size}: put normalize where all "
             "pictures have the mean image's size, after a resize and before a crop"
         )
+    for step in op.window:
+        mean = move(step, mean)
     height, width, channels = image.shape
     out = buffers.planar(height, width, channels)
     if image.dtype == np.uint8:

@@ -1,0 +1,53 @@
+"""Projective maps of the plane, as the eight numbers (a, b, c, d, e, f, g, h) with a ninth that is 1.
+
+(x, y) -> ((a x + b y + c) / (g x + h y + 1), (d x + e y + f) / (g x + h y + 1))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["product", "rotation", "through_points"]
+
+Points = tuple[tuple[float, float], ...]
+
+
+def rotation(degrees: float, x: float, y: float) -> tuple[float, float, float, float, float, float]:
+    """The affine part of a rotation about (x, y): where each point of the turned picture comes from.
+
+    Sine and cosine are rounded to 15 digits, as the common definition does, so that right angles are exact.
+    """
+    radians = -math.radians(degrees)
+    cos, sin = round(math.cos(radians), 15), round(math.sin(radians), 15)
+    return cos, sin, -x * cos - y * sin + x, -sin, cos, x * sin - y * cos + y
+
+
+def product(m: Sequence[float], n: Sequence[float]) -> tuple[float, ...] | None:
+    """The map that applies `n` and then `m`; None when it sends the origin to infinity."""
+    a, b = (*m, 1.0), (*n, 1.0)
+    c = [sum(a[3 * row + k] * b[3 * k + column] for k in range(3)) for row in range(3) for column in range(3)]
+    return tuple(value / c[8] for value in c[:8]) if abs(c[8]) > 1e-12 else None
+
+
+def through_points(source: Points, target: Points) -> tuple[float, ...]:
+    """The map that sends four source points to four target points: an 8x8 system, by elimination.
+
+    Raises ValueError when three of the points lie on one line.
+    """
+    rows: list[list[float]] = []
+    for (x, y), (u, v) in zip(source, target, strict=True):
+        rows.append([x, y, 1.0, 0.0, 0.0, 0.0, -u * x, -u * y, u])
+        rows.append([0.0, 0.0, 0.0, x, y, 1.0, -v * x, -v * y, v])
+    for column in range(8):
+        pivot = max(range(column, 8), key=lambda row: abs(rows[row][column]))
+        if abs(rows[pivot][column]) < 1e-12:
+            raise ValueError("three of the four corners lie on one line")
+        rows[column], rows[pivot] = rows[pivot], rows[column]
+        head = rows[column]
+        head[:] = [value / head[column] for value in head]
+        for row in rows:
+            if row is not head and row[column]:
+                scale = row[column]
+                row[:] = [value - scale * lead for value, lead in zip(row, head, strict=True)]
+    return tuple(row[8] for row in rows)

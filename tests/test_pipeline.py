@@ -1,0 +1,275 @@
+"""Pipelines as people use them: keys, fresh draws, workers, forks, pickles, memory, words."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import augreg
+from augreg import Pipeline, buffers, ops
+
+PHOTO = np.random.default_rng(3).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+
+
+def test_the_first_example() -> None:
+    pipe = Pipeline.from_spec("imagenet")
+    x, y = pipe.train(PHOTO, index=7, epoch=2), pipe.test(PHOTO)
+    assert x.shape == y.shape == (3, 224, 224) and x.dtype == y.dtype == np.float32
+    assert x.tobytes() == pipe.train(PHOTO, index=7, epoch=2).tobytes() != y.tobytes()
+    small = Pipeline.from_spec("cifar10").train(PHOTO[:32, :32], index=0)
+    assert small.shape == (3, 32, 32) and small.dtype == np.float32
+
+
+def test_every_part_of_the_key_matters() -> None:
+    pipe = Pipeline.from_spec("imagenet")
+    other = Pipeline.from_spec({**pipe.to_spec(), "seed": 1})
+    keys: list[dict[str, Any]] = [
+        {"index": 7},
+        {"index": 8},
+        {"index": "7"},
+        {"index": 7, "epoch": 1},
+        {"index": 7, "view": 1},
+    ]
+    found = [pipe.train(PHOTO, **key).tobytes() for key in keys] + [other.train(PHOTO, index=7).tobytes()]
+    assert len(set(found)) == len(found)
+    assert found == [pipe.train(PHOTO, **key).tobytes() for key in keys] + [other.train(PHOTO, index=7).tobytes()]
+
+
+def test_a_bad_key_says_what_a_key_is() -> None:
+    pipe = Pipeline.from_spec("imagenet")
+    with pytest.raises(ValueError, match="index must be from 0 to"):
+        pipe.train(PHOTO, index=-1)
+    with pytest.raises(TypeError, match=r"epoch must be an integer, got 1\.5"):
+        pipe.train(PHOTO, index=1, epoch=1.5)
+    with pytest.raises(ValueError, match="needs the picture's size as"):
+        pipe.train.plan(224)  # type: ignore[arg-type]
+
+
+def test_without_an_index_every_call_draws_afresh() -> None:
+    pipe = Pipeline.from_spec([{"rotate": 45}])
+    assert len({pipe.train(PHOTO).tobytes() for _ in range(20)}) == 20
+
+
+def _draw(count: int, out: Any) -> None:
+    out.put([FRESH.train(PHOTO).tobytes()[:3000] for _ in range(count)])
+
+
+FRESH = Pipeline.from_spec([{"rotate": 45}, {"brightness": 0.9}])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_forked_workers_do_not_repeat_one_another() -> None:
+    FRESH.train(PHOTO)  # so that there is state to copy
+    context = multiprocessing.get_context("fork")
+    out = context.Queue()
+    workers = [context.Process(target=_draw, args=(5, out)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    found = [draw for _ in workers for draw in out.get(timeout=60)]
+    for worker in workers:
+        worker.join()
+    assert len(set(found)) == 15
+
+
+class Photos:
+    """A dataset that augments without telling which sample it is, or telling it."""
+
+    def __init__(self, keyed: bool) -> None:
+        self.keyed = keyed
+        self.pipe = Pipeline.from_spec({"output": "torch", "image": [{"rotate": 45}, {"normalize": "half"}]})
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, index: int) -> Any:
+        return self.pipe.train(PHOTO[:16, :16], index=index if self.keyed else None)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("keyed", [False, True])
+def test_loader_workers(keyed: bool) -> None:
+    torch = pytest.importorskip("torch")
+
+    def epoch(workers: int) -> list[bytes]:
+        loader = torch.utils.data.DataLoader(Photos(keyed), batch_size=4, num_workers=workers)
+        return [picture.numpy().tobytes() for batch in loader for picture in batch]
+
+    first, second = epoch(2), epoch(2)
+    assert len(set(first)) == 12
+    if keyed:
+        assert first == second == epoch(0)
+    else:
+        assert not set(first) & set(second)
+
+
+def test_a_pipeline_pickles_as_its_spec() -> None:
+    pipe = Pipeline.from_spec("imagenet")
+    data = pickle.dumps(pipe)
+    again = pickle.loads(data)
+    assert again == pipe and hash(again) == hash(pipe) and len(data) < 2000
+    assert again.train(PHOTO, index=3).tobytes() == pipe.train(PHOTO, index=3).tobytes()
+
+
+@augreg.transform("only_here", kind="color")
+class OnlyHere:
+    """Darken by a half."""
+
+    def sample(self, rng: Any, scene: ops.Scene) -> ops.Op:
+        return ops.curve("brightness", 0.5)
+
+
+def test_a_class_added_by_hand_pickles_along() -> None:
+    pipe = Pipeline.from_spec(["only_here"], augreg.Registry.installed().add(OnlyHere))
+    again = pickle.loads(pickle.dumps(pipe))
+    assert again == pipe and np.array_equal(again.train(PHOTO), PHOTO // 2)
+
+
+def test_big_buffers_are_used_again_and_never_while_somebody_holds_them() -> None:
+    pipe = Pipeline.from_spec([{"normalize": "imagenet"}])
+
+    def address(array: Any) -> int:
+        return int(array.__array_interface__["data"][0])
+
+    first = pipe.train(PHOTO, index=1)
+    held = first[0, 5:]  # a view is enough to keep the memory
+    where, expected = address(first), held.copy()
+    del first
+    gc.collect()
+    others = [pipe.train(PHOTO[::-1], index=1) for _ in range(20)]
+    assert all(address(other) != where for other in others) and np.array_equal(held, expected)
+    del held, others
+    gc.collect()
+    kept = [pipe.train(PHOTO, index=1) for _ in range(3)]
+    seen = {address(picture) for picture in kept}
+    del kept
+    gc.collect()
+    assert address(pipe.train(PHOTO, index=1)) in seen
+
+
+def test_a_tensor_keeps_its_memory() -> None:
+    torch = pytest.importorskip("torch")
+    pipe = Pipeline.from_spec({"output": "torch", "image": [{"normalize": "imagenet"}]})
+    tensor = pipe.train(PHOTO, index=1)
+    copy = tensor.clone()
+    view = tensor[1, 3:].view(-1)
+    expected = view.clone()
+    del tensor
+    gc.collect()
+    for _ in range(20):
+        pipe.train(255 - PHOTO, index=1)
+    assert torch.equal(view, expected) and copy.shape == (3, 120, 160)
+
+
+def test_a_buffer_is_an_ordinary_array() -> None:
+    array = buffers.empty((300, 300, 3), np.uint8)
+    array[:] = 7
+    assert type(array) is np.ndarray and array.flags.writeable and array.flags.c_contiguous
+    assert type(array.copy()) is np.ndarray and pickle.loads(pickle.dumps(array)).sum() == 7 * array.size
+
+
+def test_explain_says_rule_and_exactness() -> None:
+    text = Pipeline.from_spec("imagenet").test.explain()
+    lines = text.splitlines()
+    assert lines[0].split() == ["step", "test-time", "rule", "exact", "for"]
+    assert lines[1].split()[:2] == ["random_resized_crop", "centre"]
+    assert lines[2].split() == ["horizontal_flip", "identity", "nothing"]
+    assert any(line.split()[:3] == ["brightness", "mean", "parameter"] for line in lines)
+    assert "`seed` has no effect" in text and "decode exact" in text
+
+
+def test_a_plan_prints_what_was_drawn() -> None:
+    text = str(Pipeline.from_spec("imagenet").train.plan((375, 500), index=7, epoch=2))
+    assert text.startswith("train, seed 0, epoch 2, index 7: 375x500 rgb uint8, backend")
+    for part in (
+        "random_resized_crop",
+        "crop 344x272 at (18, 188), resize to 224x224",
+        "flip left-right",
+        "saturation 1.19",
+    ):
+        assert part in text
+
+
+def test_a_failing_step_says_where() -> None:
+    @augreg.transform("fails", kind="color")
+    class Fails:
+        """Always fails."""
+
+        def sample(self, rng: Any, scene: ops.Scene) -> ops.Op:
+            raise ValueError("no luck")
+
+    pipe = Pipeline.from_spec([{"sequential": ["invert", "fails"]}], augreg.Registry.installed().add(Fails))
+    with pytest.raises(augreg.SpecError, match=r"sequential#0/fails#0: fails failed on a 120x160 picture: no luck"):
+        pipe.train(PHOTO, index=1)
+
+
+def explode(image: Any, how: str) -> Any:
+    if how == "raise":
+        raise RuntimeError("boom")
+    return image.astype(np.float64) if how == "dtype" else image[:3]
+
+
+WRONG_CALLS = {
+    "raise": "explode failed on a 120x160x3 uint8 picture",
+    "dtype": "must return height x width x channels of uint8",
+    "size": r"said that it leaves 120x160, and left \(3, 160\)",
+}
+
+
+@pytest.mark.parametrize(("how", "message"), WRONG_CALLS.items())
+def test_a_failing_call_says_where(how: str, message: str) -> None:
+    @augreg.transform("calls", kind="texture")
+    class Calls:
+        """Calls a function."""
+
+        def sample(self, rng: Any, scene: ops.Scene) -> ops.Op:
+            return ops.call(explode, {"how": how}, size=scene.size)
+
+    pipe = Pipeline.from_spec(["calls"], augreg.Registry.installed().add(Calls))
+    with pytest.raises(augreg.ImageError, match=message):
+        pipe.train(PHOTO, index=1)
+
+
+def test_a_transform_that_keeps_its_rng_is_caught() -> None:
+    kept: list[Any] = []
+
+    @augreg.transform("keeps", kind="color")
+    class Keeps:
+        """Keeps its rng."""
+
+        def sample(self, rng: Any, scene: ops.Scene) -> Iterator[Any] | tuple[()]:
+            if kept:
+                kept[0].random()
+            kept.append(rng)
+            return ()
+
+    pipe = Pipeline.from_spec(["keeps"], augreg.Registry.installed().add(Keeps))
+    pipe.train(PHOTO, index=1)
+    with pytest.raises(RuntimeError, match="draw inside sample"):
+        pipe.train(PHOTO, index=2)
+
+
+def test_the_mean_image_moves_along(tmp_path: Any) -> None:
+    mean = np.random.default_rng(4).random((120, 160, 3), dtype=np.float32)
+    np.save(tmp_path / "mean.npy", mean)
+    for given in (str(tmp_path / "mean.npy"), mean.tolist()):
+        pipe = Pipeline.from_spec([{"normalize": {"mean_image": given}}, {"random_crop": 50}, "horizontal_flip"])
+        for index in range(6):
+            top, left = (
+                int(n) for n in str(pipe.train.plan((120, 160), index=index).entries[1].ops[0])[15:-1].split(", ")
+            )
+            flipped = pipe.train.plan((120, 160), index=index).entries[2].applied
+            whole = PHOTO / 255 - mean
+            expected = whole[top : top + 50, left : left + 50][:, :: -1 if flipped else 1].transpose(2, 0, 1)
+            assert np.abs(pipe.train(PHOTO, index=index) - expected).max() < 1e-6
+    with pytest.raises(augreg.ImageError, match="put normalize where all pictures have the mean image's size"):
+        pipe.train(PHOTO[:50], index=1)
+    with pytest.raises(augreg.ImageError, match="cannot be read as an array of numbers"):
+        Pipeline.from_spec([{"normalize": {"mean_image": "nowhere.npy"}}]).train(PHOTO)
