@@ -46,11 +46,12 @@ class Registry(Mapping[str, type]):
         self,
         targets: Mapping[str, str | type],
         plugins: tuple[PluginRecord, ...] = (),
-        added: Mapping[str, type] = {},
+        added: Mapping[str, type] | None = None,
     ) -> None:
-        self._targets = {**targets, **added}
+        """`targets` are classes or "module:Class" strings by name; `added` are classes given by hand."""
         self.plugins = plugins
-        self.added = dict(added)
+        self.added = dict(added or {})
+        self._targets: dict[str, str | type] = {**targets, **self.added}
 
     @classmethod
     def installed(cls) -> Registry:
