@@ -31,10 +31,11 @@ Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
 
 
 class Picture(NamedTuple):
-    """A picture as augreg sees it, and the kind that it came as."""
+    """A picture as augreg sees it, the kind that it came as, and what to call it in a message."""
 
     array: NDArray[Any]
     kind: Kind
+    name: str
 
     def scene(self, epoch: int = 0) -> Scene:
         """What the steps get to know of it."""
@@ -51,11 +52,13 @@ def take(image: Any, channels: str = "rgb") -> Picture:
     if isinstance(image, np.ndarray):
         return _array(image)
     if isinstance(image, Image.Image):
-        return Picture(_pixels(image, channels, _described(image)), "pil")
+        name = _described(image)
+        return Picture(_pixels(image, channels, name), "pil", name)
     if isinstance(image, bytes | bytearray | memoryview):
-        return Picture(_decoded(bytes(image), channels, f"picture of {len(image)} bytes"), "array")
+        name = f"picture of {len(image)} bytes"
+        return Picture(_decoded(bytes(image), channels, name), "array", name)
     if isinstance(image, str | Path):
-        return Picture(_decoded(Path(image), channels, str(image)), "array")
+        return Picture(_decoded(Path(image), channels, str(image)), "array", str(image))
     torch = sys.modules.get("torch")  # a tensor exists only where torch was imported already
     if torch is not None and isinstance(image, torch.Tensor):
         return _tensor(image)
@@ -93,7 +96,9 @@ def _array(image: NDArray[Any]) -> Picture:
     if not image.dtype.isnative:
         image = image.astype(image.dtype.newbyteorder("="))
     array = _checked(np.asarray(image), name)
-    return Picture(array, "array") if array.ndim == 3 else Picture(array[..., None], "gray array")
+    if array.ndim == 2:
+        return Picture(array[..., None], "gray array", name)
+    return Picture(array, "array", name)
 
 
 def _tensor(image: Any) -> Picture:
@@ -109,9 +114,9 @@ def _tensor(image: Any) -> Picture:
     except (TypeError, RuntimeError) as error:
         raise ImageError(f"{name} cannot be read: {error}; give uint8 or float32") from None
     array = _checked(array, name)
-    return (
-        Picture(array.transpose(1, 2, 0), "tensor") if array.ndim == 3 else Picture(array[..., None], "gray tensor")
-    )
+    if array.ndim == 2:
+        return Picture(array[..., None], "gray tensor", name)
+    return Picture(array.transpose(1, 2, 0), "tensor", name)
 
 
 def _described(image: Image.Image) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from augreg import codecs
 from augreg.backends import Backend, backend, choose
-from augreg.errors import SpecError
+from augreg.errors import ImageError, SpecError
 from augreg.ops import Scene
 from augreg.plan import Plan, merge
 from augreg.registry import Registry
@@ -136,7 +136,10 @@ class _Side:
         picture = codecs.take(image, options.channels)
         scene = picture.scene(address.epoch if address is not None else 0)
         drawn = self._ops(scene, address)
-        array, after = finish(drawn, picture.array, scene, address, options.approximate, self._engine)
+        try:
+            array, after = finish(drawn, picture.array, scene, address, options.approximate, self._engine)
+        except ImageError as error:
+            raise ImageError(f"{picture.name}: {error}") from error
         return deliver(array, after.normalized, picture, options.output)
 
     def _ops(self, scene: Scene, address: Address | None) -> Drawn:

@@ -212,8 +212,13 @@ def test_foreign_byte_order_and_subclasses() -> None:
     assert type(NOTHING.train(np.ma.masked_array(RGB))) is np.ndarray
 
 
-def test_an_error_in_the_middle_names_the_op_and_the_picture() -> None:
+def test_an_error_in_the_middle_names_the_op_and_the_picture(tmp_path: Path) -> None:
     four = np.zeros((5, 5, 4), np.uint8)
+    path = tmp_path / "wide.png"
+    path.write_bytes(encoded(Image.fromarray(RGB)))
+    wide = Pipeline.from_spec([{"normalize": {"mean": [0.1, 0.2]}}])
+    with pytest.raises(ImageError, match=r"wide\.png: normalize's mean has 2 numbers and the picture has 3 channels"):
+        wide.train(path, index=0)
     with pytest.raises(ImageError, match="saturation needs a gray or RGB picture, and this one has 4 channels"):
         Pipeline.from_spec([{"saturation": 0.5}]).train(four, index=0)
     with pytest.raises(ImageError, match="normalize's mean has 3 numbers and the picture has 4 channels"):

@@ -44,4 +44,5 @@ class Normalize:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         assert self.std is not None
-        return NormalizeOp(self.mean, self.std, self.mean_image, label="normalize")
+        frame = scene.size if self.mean_image is not None else None
+        return NormalizeOp(self.mean, self.std, self.mean_image, frame, label="normalize")
