@@ -226,4 +226,6 @@ def field(kind: Literal["normal", "uniform"], key: int, shape: tuple[int, ...]) 
         radius = np.sqrt(-2.0 * np.log1p(-unit[:half]))
         angle = 2.0 * np.pi * unit[half:]
         unit = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+    else:
+        unit = np.floor(unit * 2.0**24) * 2.0**-24  # what a float32 can hold below 1
     return unit[:count].reshape(shape).astype(np.float32)

@@ -61,6 +61,8 @@ def deliver(array: Array, normalized: bool, picture: Picture, output: str) -> An
         return tensor(planes) if output == "torch" else planes
     if not array.flags.writeable or np.may_share_memory(array, picture.array):
         array = array.copy()
+    if array.dtype == np.float32:  # a bicubic kernel can overshoot
+        np.clip(array, 0.0, 1.0, out=array)
     kind = picture.kind
     if output == "torch":
         kind = "tensor"

@@ -1,7 +1,8 @@
 """Functions of a level, as tables of 256 entries for byte pictures and as formulas for floats.
 
 Byte tables are Pillow's definitions bit for bit: float32 where Pillow uses C floats, truncation where it
-truncates. Float pictures have levels from 0 to 1 and follow the same formulas without rounding.
+truncates. Float pictures have levels from 0 to 1 and follow the same formulas without rounding; what is measured
+on them is measured on the bytes nearest to them.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def constant_kernels(kernels: Kernels) -> Kernels:
         else:
             noise = field(op.noise, op.key, box.shape)
             # noise just below 1 is 1 as a float32
-            box[:] = noise if image.dtype == np.float32 else np.minimum(noise * 256.0, 255.0)
+            box[:] = noise if image.dtype == np.float32 else noise * 256.0
         return out
 
     def call(op: Call, image: Array) -> Array:

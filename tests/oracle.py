@@ -1,0 +1,304 @@
+"""What every op means, in float64 and slowly: the backends are held against it.
+
+Nothing here is rounded, save where rounding is the meaning (posterize, equalize). Levels are those of the picture:
+0 to 255 for bytes, 0 to 1 for floats. It imports NumPy, the standard library and the records of the ops, so that it
+shares no mistake with the backends.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from augreg.ops import Blend, Curve, Filter, Hue, Lookup, Measured, Move, Normalize, Op, Pad, Paint, Resize, Warp
+
+Array = np.ndarray
+LUMA = np.array([19595, 38470, 7471]) / 65536
+
+
+def run(op: Op, image: Array) -> Array:
+    """The picture after one op, as float64."""
+    white = 255.0 if image.dtype == np.uint8 else 1.0
+    return _MEANINGS[type(op)](op, image.astype(np.float64), white)
+
+
+def run_all(ops: tuple[Op, ...], image: Array, white: float) -> Array:
+    """The picture after several ops, nothing rounded in between."""
+    for op in ops:
+        image = _MEANINGS[type(op)](op, image, white)
+    return image
+
+
+# Where pixels come from
+
+
+def _move(op: Move, image: Array, white: float) -> Array:
+    height, width = (op.width, op.height) if op.transpose else (op.height, op.width)
+    out = np.empty((height, width, image.shape[2]))
+    for y, x in np.ndindex(height, width):
+        v = height - 1 - y if op.flip_y else y
+        u = width - 1 - x if op.flip_x else x
+        if op.transpose:
+            v, u = u, v
+        out[y, x] = image[op.top + v, op.left + u]
+    return out
+
+
+def _beyond(place: int, size: int, mode: str) -> int:
+    """Which row stands at a place outside the picture."""
+    if mode == "edge":
+        return min(max(place, 0), size - 1)
+    # a mirror, which shows the edge once (reflect) or twice (symmetric); mirrors repeat
+    period = max(1, 2 * size - 2) if mode == "reflect" else 2 * size
+    place %= period
+    return place if place < size else period - place - (mode == "symmetric")
+
+
+def _pad(op: Pad, image: Array, white: float) -> Array:
+    height, width, channels = image.shape
+    fill = run_all(op.through, np.broadcast_to(op.fill, (1, 1, channels)).astype(float), white)[0, 0]
+    out = np.empty((height + op.top + op.bottom, width + op.left + op.right, channels))
+    for y, x in np.ndindex(*out.shape[:2]):
+        v, u = y - op.top, x - op.left
+        if op.mode == "constant":
+            out[y, x] = image[v, u] if 0 <= v < height and 0 <= u < width else fill
+        else:
+            out[y, x] = image[_beyond(v, height, op.mode), _beyond(u, width, op.mode)]
+    return out
+
+
+def _paint(op: Paint, image: Array, white: float) -> Array:
+    out = image.copy()
+    channels = image.shape[2]
+    if op.noise is None:
+        box = run_all(op.through, np.broadcast_to(op.fill, (1, 1, channels)).astype(float), white)
+    else:
+        box = _noise(op, (op.height, op.width, channels)) * (256.0 if white == 255.0 else 1.0)
+    out[op.top : op.top + op.height, op.left : op.left + op.width] = box
+    return out
+
+
+def _noise(op: Paint, shape: tuple[int, ...]) -> Array:
+    """Words of Philox with this key; a normal number is Box and Muller's, of one word of each half."""
+    count = math.prod(shape)
+    half = (count + 1) // 2
+    words = np.random.Philox(key=np.array([op.key, 5], np.uint64), counter=0).random_raw(2 * half)
+    unit = np.array([(int(word) >> 11) / 2.0**53 for word in words])
+    if op.noise == "normal":
+        radius, angle = np.sqrt(-2 * np.log1p(-unit[:half])), 2 * np.pi * unit[half:]
+        unit = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+    return unit[:count].reshape(shape)
+
+
+# Resampling
+
+
+def _triangle(t: Array) -> Array:
+    return np.maximum(0.0, 1.0 - np.abs(t))
+
+
+def _cubic(a: float) -> Callable[[Array], Array]:
+    """Keys's kernel; `a` is its slope at 1."""
+
+    def kernel(t: Array) -> Array:
+        t = np.abs(t)
+        near = (a + 2) * t**3 - (a + 3) * t**2 + 1
+        far = a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a
+        return np.where(t < 1, near, np.where(t < 2, far, 0.0))
+
+    return kernel
+
+
+WARP_CUBIC, RESIZE_CUBIC = _cubic(-1.0), _cubic(-0.5)
+
+
+def _resize(op: Resize, image: Array, white: float) -> Array:
+    height, width = image.shape[:2]
+    if op.interpolation == "nearest" or not op.antialias:
+        ys = (np.arange(op.height)[:, None] + 0.5) * (height / op.height) + np.zeros((1, op.width))
+        xs = (np.arange(op.width)[None] + 0.5) * (width / op.width) + np.zeros((op.height, 1))
+        return _clipped(_sampled(image, ys, xs, op.interpolation, RESIZE_CUBIC), white)
+    kernel = _triangle if op.interpolation == "bilinear" else RESIZE_CUBIC
+    rows, columns = _weights(height, op.height, kernel), _weights(width, op.width, kernel)
+    return _clipped(np.einsum("yv,xu,vuc->yxc", rows, columns, image), white)
+
+
+def _clipped(image: Array, white: float) -> Array:
+    """Bytes end at 0 and 255; floats may be levels or normalized, so nothing is known of where they end."""
+    return np.clip(image, 0.0, white) if white == 255.0 else image
+
+
+def _weights(size: int, wanted: int, kernel: Callable[[Array], Array]) -> Array:
+    """wanted x size: the kernel around each output pixel's centre, as wide as the scale, where there are pixels."""
+    scale = size / wanted
+    centre = (np.arange(wanted)[:, None] + 0.5) * scale
+    found = kernel((np.arange(size)[None] + 0.5 - centre) / max(1.0, scale))
+    return found / found.sum(axis=1, keepdims=True)
+
+
+def _sampled(image: Array, ys: Array, xs: Array, interpolation: str, cubic: Callable[[Array], Array]) -> Array:
+    """The picture at these points, where (0.5, 0.5) is the middle of the first pixel; its edges are repeated."""
+    height, width = image.shape[:2]
+    if interpolation == "nearest":
+        at = np.clip(np.floor(ys).astype(int), 0, height - 1), np.clip(np.floor(xs).astype(int), 0, width - 1)
+        return image[at]
+    kernel, reach = (_triangle, 1) if interpolation == "bilinear" else (cubic, 2)
+    ys, xs = ys - 0.5, xs - 0.5
+    first_y, first_x = np.floor(ys).astype(int), np.floor(xs).astype(int)
+    total = np.zeros((*ys.shape, image.shape[2]))
+    for v in range(1 - reach, reach + 1):
+        for u in range(1 - reach, reach + 1):
+            weight = kernel(ys - first_y - v) * kernel(xs - first_x - u)
+            at = np.clip(first_y + v, 0, height - 1), np.clip(first_x + u, 0, width - 1)
+            total += weight[..., None] * image[at]
+    return total
+
+
+def sources(op: Warp) -> tuple[Array, Array]:
+    """Where in the input the centre of each output pixel lies: ys, xs."""
+    a, b, c, d, e, f, g, h = op.matrix
+    y, x = np.mgrid[: op.height, : op.width] + 0.5
+    below = g * x + h * y + 1
+    return (d * x + e * y + f) / below, (a * x + b * y + c) / below
+
+
+def _warp(op: Warp, image: Array, white: float) -> Array:
+    height, width, channels = image.shape
+    ys, xs = sources(op)
+    inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
+    found = np.broadcast_to(op.fill, (op.height, op.width, channels)).astype(float)
+    found[inside] = _sampled(image, ys[inside], xs[inside], op.interpolation, WARP_CUBIC)
+    return _clipped(found, white)
+
+
+def _filter(op: Filter, image: Array, white: float) -> Array:
+    """A Gaussian at whole pixels up to four deviations, its weights summing to 1; edges repeated."""
+    if op.amount == 0:
+        return image
+    reach = max(1, math.ceil(4 * op.amount))
+    offsets = np.arange(-reach, reach + 1)
+    weights = np.exp(-0.5 * (offsets / op.amount) ** 2)
+    weights /= weights.sum()
+    for axis in (0, 1):
+        size = image.shape[axis]
+        places = np.arange(size)
+        image = sum(
+            weight * np.take(image, np.clip(places + offset, 0, size - 1), axis)
+            for offset, weight in zip(offsets, weights, strict=True)
+        )
+    return image
+
+
+# Levels and colours
+
+
+def _luma(image: Array) -> Array:
+    return image if image.shape[2] == 1 else (image @ LUMA)[..., None]
+
+
+def _lookup(op: Lookup, image: Array, white: float) -> Array:
+    for stage in op.stages:
+        image = _curve(stage, image, white) if isinstance(stage, Curve) else _measured(stage, image, white)
+    return image
+
+
+def _curve(stage: Curve, image: Array, white: float) -> Array:
+    unit = white / 255.0  # one level of a byte
+    amount = stage.amount
+    match stage.name:
+        case "table":
+            return np.interp(image / unit, np.arange(256), np.frombuffer(amount, np.uint8)) * unit
+        case "brightness":
+            return np.clip(image * amount, 0.0, white)
+        case "invert":
+            return white - image
+        case "posterize":
+            if amount == 8:
+                return image
+            bins = 2 ** int(amount)
+            width = 256 / bins if white == 255.0 else 1 / bins  # bins of 256 levels, or of the range up to 1
+            return np.minimum(np.floor(image / width), bins - 1) * width
+        case "solarize":
+            return np.where(image < amount * unit, image, white - image)
+        case "solarize_add":
+            return np.where(image < 128 * unit, np.clip(image + int(amount) * unit, 0.0, white), image)
+    raise AssertionError(stage)
+
+
+def _measured(stage: Measured, image: Array, white: float) -> Array:
+    if stage.name == "contrast":
+        mean = _luma(image).mean()
+        return np.clip(mean + stage.amount * (image - mean), 0.0, white)
+    unit = white / 255.0
+    found = np.empty_like(image)
+    for channel in range(image.shape[2]):
+        levels = np.sort(np.rint(image[..., channel] / unit).ravel())
+        table = _equalized(levels) if stage.name == "equalize" else _stretched(levels, stage.amount)
+        found[..., channel] = np.interp(image[..., channel] / unit, np.arange(256), table) * unit
+    return found
+
+
+def _stretched(levels: Array, cutoff: float) -> Array:
+    """Sorted levels to a table: what is left after cutting a percentage off each end spans the full range."""
+    cut = int(len(levels) * cutoff // 100)
+    left = levels[cut : len(levels) - cut]
+    if len(left) == 0 or left[0] == left[-1]:
+        return np.arange(256.0)
+    return np.clip((np.arange(256) - left[0]) * 255 / (left[-1] - left[0]), 0, 255)
+
+
+def _equalized(levels: Array) -> Array:
+    """Sorted levels to a table: the number of pixels below each level, in steps of a 255th of them."""
+    step = int(np.count_nonzero(levels < levels[-1])) // 255
+    if step == 0:
+        return np.arange(256.0)
+    below = [int(np.count_nonzero(levels < level)) for level in range(256)]
+    return np.array([min(255, (step // 2 + count) // step) for count in below], float)
+
+
+def _blend(op: Blend, image: Array, white: float) -> Array:
+    if op.degenerate == "gray":
+        degenerate = _luma(image)
+    else:
+        degenerate = image.copy()
+        for y in range(1, image.shape[0] - 1):
+            for x in range(1, image.shape[1] - 1):
+                around = image[y - 1 : y + 2, x - 1 : x + 2].sum(axis=(0, 1))
+                degenerate[y, x] = (around + 4 * image[y, x]) / 13
+    return np.clip(degenerate + op.factor * (image - degenerate), 0.0, white)
+
+
+def _hue(op: Hue, image: Array, white: float) -> Array:
+    if image.shape[2] == 1:
+        return image
+    out = np.empty_like(image)
+    for y, x in np.ndindex(*image.shape[:2]):
+        hue, saturation, value = colorsys.rgb_to_hsv(*(image[y, x] / white))
+        out[y, x] = colorsys.hsv_to_rgb((hue + op.shift) % 1.0, saturation, value)
+    return out * white
+
+
+def _normalize(op: Normalize, image: Array, white: float) -> Array:
+    image = _lookup(Lookup(op.stages), image, white)
+    mean = np.array(op.mean)
+    if op.mean_image is not None:
+        mean = np.array(op.mean_image, float)
+        mean = run_all(op.window, mean[..., None] if mean.ndim == 2 else mean, 1.0)
+    return (image / white - mean) / np.array(op.std)
+
+
+_MEANINGS: dict[type[Op], Callable[..., Array]] = {
+    Move: _move,
+    Pad: _pad,
+    Resize: _resize,
+    Warp: _warp,
+    Lookup: _lookup,
+    Blend: _blend,
+    Hue: _hue,
+    Filter: _filter,
+    Paint: _paint,
+    Normalize: _normalize,
+}

@@ -1,0 +1,47 @@
+"""Pictures to test with: made ones, the same in every run, and the photos of the gallery."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PHOTOS = Path(__file__).parent.parent / "gallery" / "photos"
+MADE = ("smooth", "noise", "low contrast", "constant", "gradient")
+
+
+def made(name: str, height: int, width: int, channels: int = 3, dtype: str = "uint8") -> np.ndarray:
+    """A picture of this name and size; as floats it lies between the levels of a byte too."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    phase = np.arange(channels) * 1.7
+    rng = np.random.default_rng([height, width, channels])
+    match name:
+        case "smooth":
+            waves = np.sin(x[..., None] / 5.0 + phase) + np.cos(y[..., None] / 7.0 - phase)
+            levels = 127.5 + 60.0 * waves
+        case "noise":
+            levels = rng.integers(0, 256, (height, width, channels)).astype(float)
+        case "low contrast":
+            levels = 110.0 + rng.integers(0, 9, (height, width, channels))
+        case "constant":
+            levels = np.full((height, width, channels), 77.0) + 31.0 * np.arange(channels) % 170
+        case "gradient":
+            levels = 255.0 * (x[..., None] / width + np.cos(phase) ** 2 * y[..., None] / height) / 2.0
+        case _:
+            raise ValueError(f"there is no picture named {name!r}")
+    levels = np.clip(levels, 0.0, 255.0)
+    return levels.astype(np.uint8) if dtype == "uint8" else (levels / 255.0).astype(np.float32)
+
+
+@functools.cache
+def photos() -> dict[str, np.ndarray]:
+    """The gallery's photos by name, as byte RGB arrays that cannot be written to."""
+    paths = sorted(path for kind in ("webp", "jpg", "png") for path in PHOTOS.glob(f"*.{kind}"))
+    if not paths:
+        raise FileNotFoundError(f"there is no photo in {PHOTOS}")
+    found = {path.stem: np.array(Image.open(path).convert("RGB")) for path in paths}
+    for photo in found.values():
+        photo.flags.writeable = False
+    return found

@@ -1,0 +1,388 @@
+"""Every backend does what the ops mean, within tolerances that docs/backends.md states too."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import oracle
+import pictures
+import pytest
+
+from augreg import ops
+from augreg.backends import backend
+from augreg.errors import ImageError
+from augreg.ops import Blend, Curve, Lookup, Measured, Move, Normalize, Op, Resize, Scene, Warp
+
+DOCS = Path(__file__).parent.parent / "docs" / "backends.md"
+BACKENDS = ("pillow", "opencv")
+HAVE = tuple(name for name in BACKENDS if name != "opencv" or importlib.util.find_spec("cv2"))
+DTYPES = ("uint8", "float32")
+TINY = ((1, 1), (1, 9), (7, 1), (2, 3))
+SIZE = (23, 31)
+
+FACTORS = (0.0, 0.3, 0.9, 1.4, 1.9)
+PERMUTED = np.random.default_rng(3).permutation(256).astype(np.uint8).tobytes()
+LEVELS = (0.4, 0.5, 0.6, 0.7, 0.3)
+
+
+def _mean_rows(scene: Scene) -> tuple:
+    mean = pictures.made("gradient", scene.height, scene.width, scene.channels, "float32")
+    return tuple(tuple(map(tuple, row)) for row in mean.tolist())
+
+
+def _moves(scene: Scene) -> list[Op]:
+    h, w = scene.size
+    box = max(1, h // 2), max(1, w - 2)
+    turned = [
+        Move(h - box[0], min(1, w - 1), *box, transpose, flip_y, flip_x)
+        for transpose in (False, True)
+        for flip_y in (False, True)
+        for flip_x in (False, True)
+        if w > box[1]
+    ]
+    return [*turned, *(ops.quarter_turns(scene, turns) for turns in range(4)), ops.rotate(scene, 180.0)]
+
+
+def _normalizations(scene: Scene) -> list[Op]:
+    c = scene.channels
+    flip = ops.horizontal_flip(scene)
+    return [
+        Normalize((0.4,), (0.3,)),
+        Normalize(LEVELS[:c], LEVELS[:c][::-1]),
+        Normalize((0.0,), (0.5,), mean_image=_mean_rows(scene), frame=scene.size),
+        Normalize((0.0,), (1.0,), mean_image=_mean_rows(scene), frame=scene.size, window=(flip,)),
+        Normalize((0.4,), (0.3,), stages=(Curve("invert"), Curve("posterize", 3.0))),
+    ]
+
+
+def _resizes(scene: Scene, interpolation: str, antialias: bool, factors: tuple) -> list[Op]:
+    h, w = scene.size
+    return [
+        ops.resize(max(1, int(h * y)), max(1, int(w * x)), interpolation, antialias)
+        for y, x in factors
+    ]  # fmt: skip
+
+
+SMALLER = ((0.5, 0.5), (0.3, 0.7), (0.12, 0.15), (0.8, 1.0))
+LARGER = ((1.5, 2.0), (3.0, 1.0), (1.0, 1.1))
+
+
+def _warps(scene: Scene, interpolation: str) -> list[Op]:
+    h, w = scene.size
+    fill = tuple(float(20 + 40 * channel) for channel in range(scene.channels))
+    corners = ((0.1 * w, 0.05 * h), (0.93 * w, 0.1 * h), (0.9 * w, 0.95 * h), (0.02 * w, 0.88 * h))
+    return [
+        ops.rotate(scene, 17.3, interpolation, fill),
+        ops.shear(scene, 0.21, 0.0, interpolation, fill),
+        ops.shear(scene, 0.0, -0.13, interpolation, (10.0,)),
+        ops.translate(scene, 2.3, -1.7, interpolation, fill),
+        ops.affine(scene, (0.8, 0.3, 1.1, -0.2, 1.3, 2.2), interpolation, fill, "affine"),
+        ops.perspective(scene, corners, interpolation, fill),
+    ]
+
+
+COLOR = ("contrast", "saturation", "hue")  # these take gray and RGB pictures only
+
+CASES: dict[str, Callable[[Scene], list[Op]]] = {
+    "move": _moves,
+    "pad": lambda scene: [
+        ops.pad(scene, 2, 0, 3, 1, LEVELS[: scene.channels]),
+        *(ops.pad(scene, 1, 2, 3, 0, mode=mode) for mode in ("edge", "reflect", "symmetric")),
+    ],
+    "paint": lambda scene: [ops.paint(scene, 0, 0, 1, 1, (40.0,)), ops.paint(scene, 0, 0, *scene.size)],
+    "paint noise": lambda scene: [ops.noise_box(scene, 0, 0, *scene.size, 77)],
+    "brightness": lambda _: [ops.curve("brightness", factor) for factor in FACTORS],
+    "invert": lambda _: [ops.curve("invert")],
+    "posterize": lambda _: [ops.curve("posterize", float(bits)) for bits in range(1, 9)],
+    "solarize": lambda _: [ops.curve("solarize", level) for level in (0.0, 100.0, 128.5, 256.0)],
+    "solarize_add": lambda _: [ops.curve("solarize_add", amount) for amount in (0.0, 50.7, 110.0, -30.0)],
+    "table": lambda _: [ops.curve("table", PERMUTED)],
+    "auto_contrast": lambda _: [ops.measured("auto_contrast", cutoff) for cutoff in (0.0, 5.0, 20.0, 49.0)],
+    "equalize": lambda _: [ops.measured("equalize")],
+    "contrast": lambda _: [ops.measured("contrast", factor) for factor in FACTORS],
+    "saturation": lambda _: [ops.blend("gray", factor, "saturation") for factor in FACTORS],
+    "sharpness": lambda _: [ops.blend("smooth", factor, "sharpness") for factor in FACTORS],
+    "hue": lambda _: [ops.hue(shift) for shift in (-0.5, -0.2, -0.1, 0.03, 0.1, 0.25, 0.5)],
+    "gaussian blur": lambda _: [ops.gaussian_blur(sigma) for sigma in (0.0, 0.1, 0.5, 1.0, 2.0, 3.3)],
+    "normalize": _normalizations,
+    "resize nearest": lambda scene: _resizes(scene, "nearest", False, SMALLER + LARGER),
+    "resize bilinear": lambda scene: _resizes(scene, "bilinear", False, SMALLER + LARGER),
+    "resize bicubic": lambda scene: _resizes(scene, "bicubic", False, SMALLER + LARGER),
+    "resize bilinear, antialiased": lambda scene: _resizes(scene, "bilinear", True, SMALLER + LARGER),
+    "resize bicubic, antialiased": lambda scene: _resizes(scene, "bicubic", True, SMALLER + LARGER),
+    "warp nearest": lambda scene: _warps(scene, "nearest"),
+    "warp bilinear": lambda scene: _warps(scene, "bilinear"),
+    "warp bicubic": lambda scene: _warps(scene, "bicubic"),
+}
+
+
+class Within(NamedTuple):
+    """The largest difference of a level from the oracle, and the largest mean difference over one picture."""
+
+    most: float
+    mean: float
+
+
+# In levels of a byte (255ths of white), also for floats; normalize in what it leaves. A line has pillow on bytes,
+# opencv on bytes, pillow on floats, opencv on floats. docs/backends.md has the same table.
+EQUAL, ROUNDING = Within(0.0, 0.0), Within(0.01, 0.001)
+BYTE, NUMBER = Within(1.0, 0.6), Within(1e-6, 1e-6)
+TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
+    "move": (EQUAL, EQUAL, EQUAL, EQUAL),
+    "pad": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "paint": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "paint noise": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "brightness": (Within(1.0, 0.9), Within(1.0, 0.9), ROUNDING, ROUNDING),
+    "invert": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "posterize": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "solarize": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "solarize_add": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "table": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "auto_contrast": (BYTE, BYTE, BYTE, BYTE),
+    "equalize": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "contrast": (Within(1.5, 0.9), Within(1.5, 0.9), ROUNDING, ROUNDING),
+    "saturation": (Within(1.5, 0.9), Within(1.5, 0.9), ROUNDING, ROUNDING),
+    "sharpness": (Within(1.5, 0.9), Within(1.5, 0.9), ROUNDING, ROUNDING),
+    "hue": (Within(16.0, 2.0), Within(12.0, 1.2), ROUNDING, ROUNDING),
+    "gaussian blur": (Within(35.0, 2.0), Within(2.0, 0.6), ROUNDING, ROUNDING),
+    "normalize": (NUMBER, NUMBER, NUMBER, NUMBER),
+    "resize nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "resize bilinear": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "resize bicubic": (Within(45.0, 11.0), Within(25.0, 7.0), Within(60.0, 15.0), Within(30.0, 8.0)),
+    "resize bilinear, antialiased": (BYTE, Within(50.0, 8.0), ROUNDING, Within(50.0, 8.0)),
+    "resize bicubic, antialiased": (Within(20.0, 0.6), Within(45.0, 8.0), ROUNDING, Within(45.0, 8.0)),
+    "warp nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "warp bilinear": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "warp bicubic": (BYTE, Within(30.0, 6.0), ROUNDING, Within(35.0, 6.0)),
+}
+
+
+def _key(name: str, size: tuple[int, int], channels: int, dtype: str) -> tuple[str, int, int, int, str]:
+    return name, *size, channels, dtype
+
+
+def _subjects(case: str, dtype: str) -> list[tuple]:
+    """The pictures that a case is tried on."""
+    channels = (1, 3) if case in COLOR else (1, 3, 4)
+    found = [_key(name, SIZE, count, dtype) for name in pictures.MADE for count in channels]
+    found += [_key("noise", size, count, dtype) for size in TINY for count in channels]
+    if case not in COLOR:
+        found += [_key("noise", SIZE, count, dtype) for count in (2, 5)]
+    return found
+
+
+@functools.cache
+def _truth(op: Op, key: tuple) -> np.ndarray:
+    return oracle.run(op, pictures.made(*key))
+
+
+MARGIN = {"nearest": 0.0, "bilinear": 0.5, "bicubic": 1.5}
+
+
+def _compared(op: Op, image: np.ndarray, name: str) -> np.ndarray:
+    """The pixels to compare: not where OpenCV mixes the border in, nor where nearest is a draw between two."""
+    height, width = image.shape[:2]
+    if isinstance(op, Warp):
+        ys, xs = oracle.sources(op)
+    elif isinstance(op, Resize):
+        rows, columns = (np.arange(op.height) + 0.5) / op.height, (np.arange(op.width) + 0.5) / op.width
+        ys, xs = np.meshgrid(rows * height, columns * width, indexing="ij")
+    else:
+        return np.s_[:]
+    if op.interpolation == "nearest":
+        return np.minimum(np.abs(ys - np.rint(ys)), np.abs(xs - np.rint(xs))) > 1e-3
+    if isinstance(op, Resize) or name == "pillow":
+        return np.s_[:]
+    margin = MARGIN[op.interpolation]
+    inside = (ys >= margin) & (ys <= height - margin) & (xs >= margin) & (xs <= width - margin)
+    outside = (ys < -margin) | (ys > height + margin) | (xs < -margin) | (xs > width + margin)
+    return inside | outside
+
+
+def measure(case: str, name: str, dtype: str) -> Within:
+    """How far a backend is from the oracle on all pictures of a case."""
+    most, mean = 0.0, 0.0
+    for key in _subjects(case, dtype):
+        image = pictures.made(*key)
+        unit = 255.0 if dtype == "float32" and case != "normalize" else 1.0
+        for op in CASES[case](Scene(*image.shape, dtype=dtype)):
+            wanted = _truth(op, key)
+            found = backend(name).apply(op, image)
+            assert found.shape == wanted.shape, f"{op} of {key}"
+            assert found.dtype == (np.float32 if case == "normalize" else image.dtype), f"{op} of {key}"
+            away = np.abs(found - wanted)[_compared(op, image, name)] * unit
+            if away.size:
+                most = max(most, float(away.max()))
+                mean = max(mean, float(away.mean()) if min(key[1:3]) > 9 else 0.0)
+    return Within(most, mean)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", HAVE)
+@pytest.mark.parametrize("case", CASES)
+def test_agrees_with_the_oracle(case: str, name: str, dtype: str) -> None:
+    allowed = TOLERANCES[case][DTYPES.index(dtype) * len(BACKENDS) + BACKENDS.index(name)]
+    found = measure(case, name, dtype)
+    assert found.most <= allowed.most + 1e-9
+    assert found.mean <= allowed.mean + 1e-9
+
+
+def test_the_docs_state_these_tolerances() -> None:
+    stated = {}
+    for line in DOCS.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        found = [re.fullmatch(r"([\d.e-]+) \(([\d.e-]+)\)", cell) for cell in cells[1:]]
+        if len(found) == 4 and all(found):
+            stated[cells[0]] = tuple(Within(float(one[1]), float(one[2])) for one in found)
+    assert stated == TOLERANCES
+
+
+@pytest.mark.parametrize("name", HAVE)
+@pytest.mark.parametrize("case", COLOR)
+def test_colours_of_four_channels_are_refused(case: str, name: str) -> None:
+    image = pictures.made("noise", 4, 5, 4)
+    for op in CASES[case](Scene(4, 5)):
+        with pytest.raises(ImageError, match="4 channels"):
+            backend(name).apply(op, image)
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "cut out": lambda image: np.pad(image, ((2, 1), (3, 2), (0, 0)))[2:-1, 3:-2],
+    "every second": lambda image: np.repeat(np.repeat(image, 2, 0), 2, 1)[::2, ::2],
+    "upside down": lambda image: image[::-1].copy()[::-1],
+    "mirrored": lambda image: image[:, ::-1].copy()[:, ::-1],
+    "both": lambda image: image[::-1, ::-1].copy()[::-1, ::-1],
+    "transposed": lambda image: image.swapaxes(0, 1).copy().swapaxes(0, 1),
+    "by planes": lambda image: image.transpose(2, 0, 1).copy().transpose(1, 2, 0),
+    "channels reversed": lambda image: image[..., ::-1].copy()[..., ::-1],
+    "one of four channels less": lambda image: np.pad(image, ((0, 0), (0, 0), (0, 1)))[..., :-1],
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", HAVE)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_any_memory_layout_is_read_and_none_is_written(layout: str, name: str, dtype: str) -> None:
+    """A picture may be a view of any kind, and one that nobody may write to."""
+    for channels in (1, 3):
+        plain = pictures.made("noise", 11, 14, channels, dtype)
+        plain.flags.writeable = False
+        image = LAYOUTS[layout](plain)
+        kept = image.copy()
+        assert np.array_equal(image, plain)
+        for writeable in (True, False):
+            image.flags.writeable = writeable
+            for case, make in CASES.items():
+                for op in make(Scene(11, 14, channels, dtype)):
+                    found = backend(name).apply(op, image)
+                    wanted = backend(name).apply(op, plain)
+                    # float sums may be taken in another order in another layout
+                    near = 0 if dtype == "uint8" else 1e-6
+                    assert np.allclose(found, wanted, rtol=0, atol=near), f"{case}: {op}"
+                    assert np.array_equal(image, kept), f"{case}: {op} wrote to its picture"
+
+
+def _pixelwise(channels: int) -> list[Op]:
+    """The ops that the planner lets pass crops, flips and borders."""
+    found: list[Op] = [
+        ops.curve("brightness", 1.3),
+        Lookup((Curve("solarize", 100.0), Curve("table", PERMUTED))),
+        Normalize(LEVELS[:channels], LEVELS[:channels][::-1]),
+        Normalize((0.4,), (0.3,), stages=(Curve("brightness", 0.7),)),
+    ]
+    if channels in (1, 3):
+        found += [ops.hue(shift) for shift in (-0.5, -0.31, 0.02, 0.1)]
+        found += [ops.blend("gray", factor, "saturation") for factor in (0.0, 0.4, 1.0, 1.7)]
+    return found
+
+
+@pytest.mark.parametrize("name", HAVE)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_pixel_comes_out_the_same_wherever_it_stands(channels: int, name: str) -> None:
+    """A crop of the result is the result of the crop, byte for byte: vector code and what it leaves over agree."""
+    kernel = backend(name)
+    image = np.random.default_rng(5).integers(0, 256, (7, 90, channels), dtype=np.uint8)
+    for op in _pixelwise(channels):
+        whole = kernel.apply(op, image)
+        for width in range(1, 41):
+            for left in range(0, 50, 7):
+                for y, x in ((1, 1), (-1, 1), (1, -1), (-1, -1)):
+                    box = np.s_[1 + left % 3 : 6, left : left + width]
+                    found = kernel.apply(op, image[box][::y, ::x])
+                    assert np.array_equal(found, whole[box][::y, ::x]), f"{op} on {width} columns at {left}"
+
+
+@pytest.mark.parametrize("name", HAVE)
+def test_a_pixel_comes_out_the_same_in_a_large_picture(name: str) -> None:
+    """Large pictures are shared out among threads; colours of all kinds are in this one."""
+    kernel = backend(name)
+    levels = np.arange(0, 256, 5, dtype=np.uint8)
+    image = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(416, 338, 3)
+    for op in _pixelwise(3):
+        whole = kernel.apply(op, image)
+        for top in (0, 1, 101, 311):
+            box = np.s_[top : top + 13, 5 + top // 2 : 48 + top // 2]
+            assert np.array_equal(kernel.apply(op, image[box]), whole[box]), str(op)
+
+
+@pytest.mark.parametrize("name", HAVE)
+@pytest.mark.parametrize("picture", pictures.MADE)
+def test_stages_in_one_lookup_are_lookups_in_turn(picture: str, name: str) -> None:
+    """The planner merges tables, also where a later stage measures what an earlier one left."""
+    kernel = backend(name)
+    image = pictures.made(picture, 37, 41)
+    stages = (
+        Curve("brightness", 1.4),
+        Measured("equalize"),
+        Measured("contrast", 1.6),
+        Curve("posterize", 5.0),
+        Measured("auto_contrast", 3.0),
+        Curve("solarize", 120.0),
+        Measured("contrast", 0.4),
+        Measured("auto_contrast"),
+    )
+    for start in range(len(stages)):
+        for stop in range(start + 1, len(stages) + 1):
+            in_turn = image
+            for stage in stages[start:stop]:
+                in_turn = kernel.apply(Lookup((stage,)), in_turn)
+            assert np.array_equal(kernel.apply(Lookup(stages[start:stop]), image), in_turn)
+            at_once = kernel.apply(Normalize((0.4,), (0.3,), stages=stages[start:stop]), image)
+            assert np.array_equal(at_once, kernel.apply(Normalize((0.4,), (0.3,)), in_turn))
+
+
+@pytest.mark.parametrize("name", HAVE)
+def test_fills_go_through_the_ops_that_passed(name: str) -> None:
+    """A border or box that the planner moved behind per-pixel ops shows what they make of its fill."""
+    kernel = backend(name)
+    image = pictures.made("noise", 9, 12)
+    fill = (200.0, 10.0, 90.0)
+    for op in [*_pixelwise(3), Blend("gray", 0.0)]:
+        for framed in (
+            ops.pad(Scene(9, 12), 2, 1, 0, 3, fill),
+            ops.paint(Scene(9, 12), 3, 4, 5, 6, fill),
+        ):
+            before = kernel.apply(op, kernel.apply(framed, image))
+            moved = type(framed)(**{**{f: getattr(framed, f) for f in framed.__struct_fields__}, "through": (op,)})
+            assert np.array_equal(kernel.apply(moved, kernel.apply(op, image)), before), f"{framed}, {op}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", HAVE)
+def test_pictures_of_many_channels(name: str, dtype: str) -> None:
+    """What treats channels apart takes as many as there are, and gives each what it gives one alone."""
+    image = pictures.made("noise", 12, 13, 9, dtype)
+    scene = Scene(12, 13, 9, dtype)
+    for case in set(CASES) - {*COLOR, "normalize", "paint noise", "pad"}:
+        for op in CASES[case](scene):
+            if isinstance(op, Warp) and len(op.fill) > 1:
+                continue  # one channel does not take nine fills
+            found = backend(name).apply(op, image)
+            alone = [backend(name).apply(op, image[..., [channel]]) for channel in range(9)]
+            assert np.allclose(found, np.concatenate(alone, axis=2), rtol=0, atol=1 if dtype == "uint8" else 1e-5)
