@@ -384,7 +384,7 @@ def measured(name: str, amount: float = 0.0) -> Lookup:
 
 def blend(degenerate: Literal["gray", "smooth"], factor: float, name: str) -> Blend:
     """Mix with a degenerate copy."""
-    return Blend(degenerate, factor, label=f"{name} {factor:.2f}")
+    return Blend(degenerate, factor, label=_named(name, factor))
 
 
 def hue(shift: float) -> Hue:

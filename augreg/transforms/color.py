@@ -93,7 +93,13 @@ class Hue:
         return ops.hue(rng.uniform(*self.shift))
 
 
-@transform("color_jitter", kind="color", rule="children", exact="as each of the four says")
+@transform(
+    "color_jitter",
+    kind="color",
+    rule="children",
+    exact="as each of the four says",
+    preview=tuple({"brightness": s, "contrast": s, "saturation": s, "hue": s / 8} for s in (0.2, 0.4, 0.8)),
+)
 class ColorJitter:
     """Brightness, contrast, saturation and hue in random order, each drawn uniformly.
 

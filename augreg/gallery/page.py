@@ -1,0 +1,91 @@
+"""The page: the pipeline and the transforms, put into the template with its style and script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.resources
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import jinja2
+import yaml
+from markupsafe import Markup, escape
+
+import augreg
+from augreg.gallery.cards import failures, groups
+from augreg.gallery.draws import DRAWS, row
+from augreg.gallery.photos import read, samples
+from augreg.pipeline import Pipeline
+from augreg.registry import Registry
+
+__all__ = ["page"]
+
+_MOST_PHOTOS = 8
+
+
+def page(
+    pipeline: Pipeline,
+    images: Iterable[Any],
+    seed: int | None = None,
+    registry: Registry | None = None,
+    title: str = "",
+    size: int | None = None,
+) -> str:
+    """The whole page as HTML; `title` is what the pipeline is called, `size` the shorter side to shrink photos to."""
+    own = pipeline.to_spec()
+    # arrays are easier to look at than tensors, and need no torch
+    shown = {**own, "output": "numpy", "seed": own["seed"] if seed is None else seed}
+    rules = pipeline.test.explain()
+    pipeline = Pipeline.from_spec(shown, pipeline.registry)
+    registry = pipeline.registry if registry is None else registry
+    images = list(images)
+    photos = read(images[:_MOST_PHOTOS], pipeline.options.channels, size)
+    demos = [photo for photo in photos if photo.array is not None] or read(samples())
+    rows = [row(pipeline, photo, index) for index, photo in enumerate(photos)]
+    return _template().render(
+        title=title,
+        version=augreg.__version__,
+        seed=pipeline.options.seed,
+        backend=pipeline.backend,
+        steps=[step.name for step in pipeline.steps],
+        spec=yaml.safe_dump({**own, "seed": shown["seed"]}, sort_keys=False, default_flow_style=None, width=88),
+        rules=rules,
+        draws=DRAWS,
+        rows=rows,
+        normalized=any(row.normalized for row in rows),
+        left_out=len(images) - len(photos),
+        groups=groups(registry, demos, pipeline.backend),
+        failures=failures(registry),
+        style=_inlined("page.css"),
+        script=_inlined("page.js"),
+    )
+
+
+def _template() -> jinja2.Template:
+    # plugins write some of what is shown: whatever is not markup of ours is escaped
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_text), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(sha256=_sha256, marked=_marked)
+    return environment.get_template("page.html")
+
+
+def _text(name: str) -> str:
+    return (importlib.resources.files("augreg.gallery") / name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def _inlined(name: str) -> Markup:
+    return Markup(_text(name))  # our own files are not to be escaped
+
+
+def _marked(text: str) -> Markup:
+    """A docstring's text, with `code` set as code."""
+    return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _sha256(text: str) -> str:
+    """The hash by which the page's security policy knows its own style and script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

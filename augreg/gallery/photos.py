@@ -1,0 +1,81 @@
+"""The photos that the gallery shows: found in folders, read once, and kept with the reason where they are broken."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg import ops
+from augreg.backends import backend
+from augreg.codecs import take
+from augreg.errors import ImageError
+from augreg.gallery.reasons import reason
+
+__all__ = ["Photo", "find", "read", "samples", "shrunk"]
+
+_SAMPLES = ("chelsea.jpg", "coffee.jpg", "astronaut.jpg", "rocket.jpg")
+_SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+class Photo(NamedTuple):
+    """A picture by its file's name: its pixels, or why there are none."""
+
+    name: str
+    array: NDArray[Any] | None
+    broken: str = ""
+
+
+def samples() -> list[Path]:
+    """The sample photos: inside the installed package, or beside it in the repository."""
+    inside = Path(str(importlib.resources.files("augreg.gallery"))) / "photos"
+    beside = Path(__file__).parents[2] / "gallery" / "photos"
+    for folder in (inside, beside):
+        if folder.is_dir():
+            return [folder / name for name in _SAMPLES]
+    raise FileNotFoundError(f"the sample photos are not at {inside}; name your own with --images")
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """The files among these paths, and the pictures in the folders. Raises FileNotFoundError."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file or folder; give pictures or folders of pictures")
+        inside = _pictures(path) if path.is_dir() else [path]
+        if not inside:
+            raise FileNotFoundError(f"{path}: no pictures in this folder; they end in {', '.join(_SUFFIXES)}")
+        found += inside
+    return found
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+
+
+def read(images: Iterable[Any], channels: str = "rgb", size: int | None = None) -> list[Photo]:
+    """What can be read of these, shrunk to a shorter side of `size`, and why the rest cannot."""
+    photos = []
+    for number, image in enumerate(images, 1):
+        source = image if isinstance(image, str | Path) else getattr(image, "filename", "")
+        name = Path(source).name if source else f"picture {number}"
+        try:
+            array = take(image, channels).array
+            photos.append(Photo(name, array if size is None else shrunk(array, size)))
+        except ImageError as error:
+            photos.append(Photo(name, None, reason(error).replace(str(source), name) if source else reason(error)))
+    return photos
+
+
+def shrunk(array: NDArray[Any], shorter: int) -> NDArray[Any]:
+    """A picture whose shorter side is at most this."""
+    height, width = array.shape[:2]
+    scale = shorter / min(height, width)
+    if scale >= 1:
+        return array
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return np.array(backend("pillow").apply(ops.resize(*size, "bicubic"), array))

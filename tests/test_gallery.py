@@ -1,0 +1,480 @@
+"""The gallery: one page that shows everything, stands alone, and is the same bytes for the same inputs."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import augreg
+from augreg import gallery, ops
+from augreg.gallery.quantile import Quantile, at_quantile
+from augreg.gallery.stages import stages
+from augreg.registry import PluginRecord, Registry
+from augreg.rng import locate
+
+CAT = Path(__file__).parents[1] / "gallery" / "photos" / "chelsea.jpg"
+
+
+def small_registry(*names: str) -> Registry:
+    """A few of the transforms: pages of all of them take seconds."""
+    installed = Registry.installed()
+    return Registry({name: installed[name] for name in names})
+
+
+@augreg.transform("<b>odd</b>", kind="color", preview=({"amount": 0.25}, {"amount": 1.0}))
+class Odd:
+    """A <script>alert(1)</script> from a `plugin`.
+
+    What it says in /home/somebody/plugins/odd.py is its own affair.
+    """
+
+    amount: float = 0.5
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return ops.curve("brightness", self.amount)
+
+
+@augreg.transform("faulty", kind="texture")
+class Faulty:
+    """Fails whenever it is asked."""
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        raise RuntimeError("no lens in /opt/camera/lens.cfg")
+
+
+@augreg.transform("needy", kind="geometry")
+class Needy:
+    """Needs an argument that nobody can guess."""
+
+    shape: str
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return ()
+
+
+def halved(array: np.ndarray) -> np.ndarray:
+    return array[: array.shape[0] // 2]
+
+
+@augreg.transform("halve", kind="geometry")
+class Halve:
+    """Leaves a size that is known only once it ran."""
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return ops.call(halved, geometry=True)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page as the command writes it by default, but for a broken picture among the inputs."""
+    folder = tmp_path_factory.mktemp("gallery")
+    broken = folder / "broken.jpg"
+    broken.write_bytes(CAT.read_bytes()[:2000])
+    out = folder / "gallery.html"
+    assert gallery.main(["--images", str(CAT.parent), str(broken), "--out", str(out)]) == 0
+    return out
+
+
+def card(text: str, name: str) -> str:
+    """The part of a page that shows one transform."""
+    start = text.index(f'id="t-{html.escape(name)}"')
+    return text[start : text.index("</article>", start)]
+
+
+def test_page_shows_every_registered_transform(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for name in Registry.installed():
+        shown = card(text, name)
+        assert shown.count("<img ") >= 5, name  # the test-time picture and four draws, and mostly its strength
+        assert "This transform failed" not in shown, name
+
+
+def test_page_is_small_and_asks_for_nothing(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert len(text) < 6_000_000
+    sources = re.findall(r'(?:src|srcset|href|action|poster)="([^"]*)"', text)
+    assert len(sources) > 300
+    assert [source for source in sources if not source.startswith(("data:", "#"))] == []
+    assert "default-src 'none'" in text
+    assert str(page.parent) not in text
+    assert str(Path.cwd()) not in text
+
+
+def test_broken_picture_is_shown_with_its_reason(page: Path) -> None:
+    text = page.read_text("utf-8")
+    start = text.index('aria-label="broken.jpg"')
+    shown = text[start : text.index("</article>", start)]
+    assert "This picture is broken" in shown
+    assert "broken.jpg: cannot be read: " in shown
+    assert "<img " not in shown
+
+
+def test_every_spec_line_can_be_used(page: Path) -> None:
+    text = page.read_text("utf-8")
+    lines = re.findall(r'<div class="copyable"><code>(.*?)</code>', text)
+    assert len(lines) == len(Registry.installed())
+    for line in lines:
+        steps = yaml.safe_load(html.unescape(line))
+        assert augreg.Pipeline.from_spec(steps).train(CAT, index=0) is not None, line
+
+
+def test_same_inputs_give_the_same_bytes_and_another_seed_others() -> None:
+    registry = small_registry("rotate", "cutout", "random_erasing", "horizontal_flip")
+    pipeline = augreg.Pipeline.from_spec(["horizontal_flip", "rotate"], registry)
+    once = gallery.render(pipeline, [CAT])
+    assert gallery.render(pipeline, [CAT]) == once
+    assert gallery.render(pipeline, [str(CAT)], seed=0) == once
+    other = gallery.render(pipeline, [CAT], seed=1)
+    assert "seed 1<" in other
+    assert re.findall(r"rotate -?[\d.]+°", other) != re.findall(r"rotate -?[\d.]+°", once)
+
+
+def test_stages_end_at_what_the_pipeline_gives() -> None:
+    pipeline = augreg.Pipeline.from_spec(
+        [
+            {"random_resized_crop": 96},
+            "horizontal_flip",
+            {"some_of": {"steps": ["rotate", "solarize", {"one_of": ["hue", "invert"]}], "count": 2}},
+            {"color_jitter": {"brightness": 0.4, "contrast": 0.4}},
+            {"normalize": "imagenet"},
+            {"cutout": {"size": 0.5, "p": 0.5}},
+        ]
+    )
+    photo = np.asarray(Image.open(CAT))
+    for index in range(8):
+        walked = stages(pipeline, photo, locate(0, index, 3))
+        last = [stage.array for stage in walked if stage.array is not None][-1]
+        np.testing.assert_array_equal(last.transpose(2, 0, 1), pipeline.train(photo, index=index, epoch=3))
+    names = [stage.name for stage in stages(pipeline, photo, None)]
+    assert names == [
+        "random_resized_crop", "horizontal_flip", "some_of", "brightness", "contrast", "normalize", "cutout",
+    ]  # fmt: skip
+
+
+def test_stages_go_on_behind_a_step_of_unknown_size() -> None:
+    registry = small_registry("horizontal_flip", "center_crop", "sequential").add(Halve)
+    pipeline = augreg.Pipeline.from_spec(
+        [{"sequential": ["halve", {"horizontal_flip": {"p": 1}}]}, {"center_crop": 60}], registry
+    )
+    photo = np.asarray(Image.open(CAT))
+    walked = stages(pipeline, photo, locate(0, 0))
+    assert [stage.name for stage in walked] == ["halve", "horizontal_flip", "center_crop"]
+    assert [stage.array.shape[:2] for stage in walked if stage.array is not None] == [
+        (150, 451),
+        (150, 451),
+        (60, 60),
+    ]
+    np.testing.assert_array_equal(walked[-1].array, pipeline.train(photo, index=0))
+
+
+def test_a_step_by_step_walk_names_what_was_not_applied() -> None:
+    pipeline = augreg.Pipeline.from_spec([{"rotate": {"p": 0}}, {"invert": {"test": "off"}}])
+    photo = np.asarray(Image.open(CAT))
+    assert [stage.words for stage in stages(pipeline, photo, locate(0, 0))] == ["not applied", "invert"]
+    assert [stage.words for stage in stages(pipeline, photo, None)] == ["left out", "left out"]
+
+
+def test_quantiles_run_through_every_kind_of_draw() -> None:
+    low, middle, high = Quantile(0.0), Quantile(0.5), Quantile(1.0)
+    assert [q.uniform(-2.0, 4.0) for q in (low, middle, high)] == [-2.0, 1.0, 4.0]
+    assert [q.integers(5) for q in (low, middle, high)] == [0, 2, 4]
+    assert [q.sign() for q in (low, high)] == [-1, 1]
+    assert [q.choice([0.0, 1.0, 2.0, 0.0]) for q in (low, middle, high)] == [1, 2, 2]
+    assert [q.permutation(3) for q in (low, middle, high)] == [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
+    assert [q.coin(0.3) for q in (low, middle, high)] == [False, False, True]
+    assert low.normal(1.0, 2.0) < 1.0 == middle.normal(1.0, 2.0) < high.normal(1.0, 2.0)
+    assert high.bits() == 2**64 - 1
+    assert 0.99 < high.random() < 1.0
+    with pytest.raises(ValueError, match="10000 draws at one quantile; give the transform a `preview`"):
+        while True:
+            middle.random()
+
+
+def test_a_sweep_draws_every_number_at_the_same_place() -> None:
+    from augreg.backends import backend
+    from augreg.transforms.color import ColorJitter
+
+    photo = np.asarray(Image.open(CAT))
+    said = []
+    for at in (0.0, 1.0):
+        _, done = at_quantile(ColorJitter((0.5, 1.5), (0.8, 1.2)), photo, at, backend("pillow"))
+        said.append(sorted(str(op) for op in done))
+    assert said == [["brightness 0.50", "contrast 0.80"], ["brightness 1.50", "contrast 1.20"]]
+
+
+def test_a_class_added_by_hand_is_shown_and_its_words_are_not_trusted() -> None:
+    registry = small_registry("invert").add(Odd)
+    text = gallery.render(augreg.Pipeline.from_spec(["invert"], registry), [CAT])
+    shown = card(text, "<b>odd</b>")
+    assert "added by hand" in shown
+    assert "amount: 0.25" in shown
+    assert "A &lt;script&gt;alert(1)&lt;/script&gt; from a <code>plugin</code>." in shown
+    assert "<b>odd" not in text
+    assert "<script>alert" not in text
+
+
+def test_a_transform_that_fails_gets_an_error_card_and_spoils_nothing() -> None:
+    registry = small_registry("invert").add(Faulty).add(Needy)
+    text = gallery.render(augreg.Pipeline.from_spec(["invert"], registry), [CAT])
+    shown = card(text, "faulty")
+    assert "This transform failed.</b> no lens in lens.cfg" in shown
+    assert "Fails whenever it is asked." in shown
+    assert "it needs <code>shape</code> and gives no example" in card(text, "needy")
+    assert card(text, "invert").count("<img ") == 4
+
+
+def test_a_pipeline_that_fails_on_a_photo_says_so_below_it() -> None:
+    registry = small_registry("invert").add(Faulty)
+    text = gallery.render(augreg.Pipeline.from_spec(["invert", "faulty"], registry), [CAT])
+    start = text.index('aria-label="chelsea.jpg"')
+    shown = text[start : text.index("</article>", start)]
+    assert shown.count("no lens in lens.cfg") >= 6
+    assert shown.count("<img ") == 4  # the photo, the test-time picture, which leaves the step out, and the way there
+
+
+def test_plugins_that_did_not_load_are_reported() -> None:
+    installed = Registry.installed()
+    failed = PluginRecord("rain", "augreg-rain", "0.3", error="ImportError: no <drops> in /srv/lib/rain.py")
+    fine = PluginRecord("snow", "augreg-snow", "1.0", ("snow/flakes",))
+    targets: dict[str, Any] = {
+        "invert": installed["invert"],
+        "snow/flakes": Odd,
+        "snow/gone": "augreg_snow.gone:Gone",
+    }
+    registry = Registry(targets, (failed, replace(fine)))
+    text = gallery.render(augreg.Pipeline.from_spec(["invert"], registry), [CAT])
+    assert "The plugin rain (augreg-rain 0.3) failed to load.</b> ImportError: no &lt;drops&gt; in rain.py" in text
+    assert "augreg-snow 1.0" in card(text, "snow/flakes")
+    assert "augreg_snow.gone:Gone does not load" in card(text, "snow/gone")
+
+
+def test_normalized_pictures_are_shown_as_they_were() -> None:
+    from augreg.gallery.thumbnails import viewable
+
+    photo = np.asarray(Image.open(CAT))
+    pipeline = augreg.Pipeline.from_spec([{"normalize": "imagenet"}])
+    normalize = pipeline.test.plan(photo.shape[:2]).ops[-1]
+    floats = pipeline.test(photo).transpose(1, 2, 0)
+    shown, note = viewable(floats, normalize)
+    np.testing.assert_array_equal(shown, photo)
+    assert note == ""
+    shown, note = viewable(floats)
+    assert (shown.min(), shown.max()) == (0, 255)
+    assert re.fullmatch(r"floats from -\d\.\d\d to \d\.\d\d, stretched for viewing", note)
+
+
+@pytest.mark.parametrize("channels", ["gray", "keep"])
+def test_pictures_of_other_channels_and_kinds_are_shown(channels: str) -> None:
+    registry = small_registry("invert")
+    pipeline = augreg.Pipeline.from_spec({"channels": channels, "image": ["invert"]}, registry)
+    translucent = Image.new("RGBA", (40, 30), (200, 10, 10, 128))
+    floats = np.linspace(0, 1, 40 * 30 * 3, dtype=np.float32).reshape(30, 40, 3)
+    text = gallery.render(pipeline, [translucent, floats, b"no picture"])
+    assert text.count("This picture is broken") == 1
+    for name in ("picture 1", "picture 2"):
+        start = text.index(f'aria-label="{name}"')
+        assert text[start : text.index("</article>", start)].count("<img ") == 8 + 7 * 2
+
+
+def test_many_pictures_are_cut_short_and_it_says_so() -> None:
+    pipeline = augreg.Pipeline.from_spec(["invert"], small_registry("invert"))
+    text = gallery.render(pipeline, [np.full((8, 8, 3), level, np.uint8) for level in range(11)])
+    assert text.count('class="photo"') == 8
+    assert "3 more pictures were given and left out" in text
+
+
+def test_command_writes_whole_files_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("seed: 3\nimage: [invert]\n")
+    assert gallery.main(["--spec", "mine.yaml", "--images", str(CAT)]) == 0
+    assert capsys.readouterr().out.startswith("wrote gallery.html (")
+    text = Path("gallery.html").read_text("utf-8")
+    assert "<title>mine.yaml – augreg gallery</title>" in text
+    assert "seed 3<" in text
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.yaml", "gallery.html"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--spec", "imagnet"], "did you mean 'imagenet'"),
+        (["--spec", "wrong.yaml"], "rotate has no field 'degree'; did you mean 'degrees'?"),
+        (["--images", "nowhere.jpg"], "nowhere.jpg: there is no such file or folder"),
+        (["--images", "."], "no pictures in this folder"),
+    ],
+)
+def test_command_refuses_in_words(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.yaml").write_text("image:\n  - rotate: {degree: 3}\n")
+    assert gallery.main(arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("gallery.html").exists()
+
+
+def test_command_refuses_a_seed_that_is_none(capsys: Any) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        gallery.main(["--seed", "-1"])
+    assert stopped.value.code == 2
+    assert "expected a whole number from 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", [".", "nowhere/gallery.html"])
+def test_command_refuses_an_output_that_is_no_file(out: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        gallery.main(["--out", out])
+    assert stopped.value.code == 2
+    assert f"--out {out}: expected a file in a folder that exists" in capsys.readouterr().err
+
+
+def test_importing_the_gallery_loads_no_array_library() -> None:
+    program = "import augreg.gallery, sys; sys.exit(bool({'numpy', 'PIL', 'jinja2'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+# In a real browser.
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    def without(what: str) -> Any:
+        if os.environ.get("CI"):
+            pytest.fail(f"{what} is missing, and the gallery must be tested in a browser where CI is set")
+        pytest.skip(f"{what} is missing, so the page is not tested in a browser")
+
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        without("playwright")
+    path = shutil.which("chromium") or without("chromium")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser: Any, page: Path) -> Iterator[Any]:
+    """Opens the page; fails on any message in the console and any request for something else than the page."""
+    problems: list[str] = []
+    contexts = []
+
+    def open_page(**options: Any) -> Any:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda message: problems.append(f"console: {message.text}"))
+        tab.on("pageerror", lambda error: problems.append(f"error: {error}"))
+        tab.on("request", lambda request: asked(request.url))
+        tab.goto(page.as_uri())
+        return tab
+
+    def asked(url: str) -> None:
+        if not url.startswith("data:") and url.partition("#")[0] != page.as_uri():
+            problems.append(f"request: {url[:200]}")
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_page_fits_and_shows_its_pictures(opened: Any, width: int, scheme: str) -> None:
+    tab = opened(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    pictures = tab.evaluate(
+        """async () => Promise.all([...document.images].map(async (image) => {
+             await image.decode();
+             return [image.naturalWidth, image.getClientRects().length, (image.getAttribute("alt") || "").trim()];
+           }))"""
+    )
+    assert len(pictures) > 300
+    assert all(natural > 0 and alt for natural, _, alt in pictures)
+    assert sum(boxes > 0 for _, boxes, _ in pictures) > 250  # the others are step by step, on demand
+    background, ink = tab.evaluate("(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))")
+    bright = [sum(map(int, re.findall(r"\d+", color)[:3])) / 3 for color in (background, ink)]
+    assert (bright[0] > 200 and bright[1] < 80) if scheme == "light" else (bright[0] < 60 and bright[1] > 180)
+
+
+def test_everything_stays_in_place_when_all_is_unfolded_on_a_phone(opened: Any) -> None:
+    tab = opened(viewport={"width": 375, "height": 800})
+    tab.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    assert tab.evaluate("document.documentElement.scrollWidth") == 375
+
+
+def test_pictures_are_there_without_script(opened: Any) -> None:
+    tab = opened(java_script_enabled=False)
+    assert tab.locator("#t-rotate img").first.is_visible()
+    assert not tab.locator("#filter").is_visible()
+
+
+def test_filter_and_chips_narrow_the_cards(opened: Any) -> None:
+    tab = opened(viewport={"width": 1280, "height": 800})
+    everything = tab.locator(".card:visible").count()
+    tab.keyboard.press("/")
+    tab.keyboard.type("ROTATE angle")
+    assert [tab.locator(".card:visible h4").all_inner_texts()] == [["rotate"]]
+    assert tab.locator("#count").inner_text() == f"1 of {everything} shown."
+    assert tab.locator("#t-rotate").bounding_box()["y"] < 800  # it was brought into sight
+    tab.keyboard.press("Escape")
+    assert tab.locator(".card:visible").count() == everything
+    tab.get_by_role("button", name="erasing", exact=True).click()
+    assert set(tab.locator(".card:visible h4").all_inner_texts()) >= {"cutout", "random_erasing"}
+    assert tab.locator(".card:visible").count() < everything
+    assert tab.get_by_role("button", name="erasing", exact=True).get_attribute("aria-pressed") == "true"
+    tab.locator("#filter").fill("nothing of this name")
+    tab.get_by_role("button", name="Show all").click()
+    assert tab.locator(".card:visible").count() == everything
+
+
+@pytest.mark.parametrize("clipboard", ["kept", "gone", "refusing"])
+def test_copy_button_copies_the_spec_line(opened: Any, clipboard: str) -> None:
+    from playwright.sync_api import expect
+
+    tab = opened(permissions=["clipboard-read", "clipboard-write"])
+    if clipboard != "kept":
+        tab.evaluate(
+            """(kind) => {
+                 const real = navigator.clipboard;
+                 window.readBack = () => real.readText();
+                 const refusing = { writeText: () => Promise.reject(new Error("denied")) };
+                 Object.defineProperty(navigator, "clipboard", { value: kind === "gone" ? undefined : refusing });
+               }""",
+            clipboard,
+        )
+    tab.get_by_role("button", name="copy the spec line of rotate", exact=True).click()
+    button = tab.locator("#t-rotate .copy")
+    expect(button).to_have_text("copied")
+    read = "window.readBack()" if clipboard != "kept" else "navigator.clipboard.readText()"
+    assert tab.evaluate(read) == "- rotate: {degrees: [-30, 30]}"
+    if clipboard == "kept":
+        expect(button).to_have_text("copy")
+
+
+def test_step_by_step_unfolds_by_keyboard(opened: Any) -> None:
+    tab = opened(viewport={"width": 1280, "height": 800})
+    summary = tab.locator(".walks summary").first
+    assert not tab.locator(".walk img").first.is_visible()
+    summary.focus()
+    tab.keyboard.press("Enter")
+    assert tab.locator(".walk img").first.is_visible()
+    assert "random_resized_crop" in tab.locator(".walk").first.inner_text()
