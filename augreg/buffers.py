@@ -50,7 +50,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     except IndexError:
         memory = bytearray(size)
     # NumPy shortens chains of views to the last array of the same type; a type of its own, over memory that
-    # is no array, stops that, so views reach this block and nothing behind it.
+    # is no array (nor a view of one), stops that, so views reach this block and nothing behind it.
     block = _Block(shape, dtype, memory)
     block._memory = memory
     return block.view(np.ndarray)

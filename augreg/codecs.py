@@ -27,20 +27,26 @@ except ImportError:  # it comes with the extra `fast`
 
 __all__ = ["Picture", "hand_out", "take", "tensor"]
 
+_BYTES = np.dtype(np.uint8)
 Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
 
 
 class Picture(NamedTuple):
-    """A picture as augreg sees it, the kind that it came as, and what to call it in a message."""
+    """A picture as augreg sees it, the kind that it came as, and the file or the like that it came from."""
 
     array: NDArray[Any]
     kind: Kind
-    name: str
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return self.source or f"{self.kind} of {self.array.dtype} {self.array.shape}"
 
     def scene(self, epoch: int = 0) -> Scene:
         """What the steps get to know of it."""
         height, width, channels = self.array.shape
-        dtype: Literal["uint8", "float32"] = "uint8" if self.array.dtype == np.uint8 else "float32"
+        dtype: Literal["uint8", "float32"] = "uint8" if self.array.dtype == _BYTES else "float32"
         return Scene(height, width, channels, dtype, epoch=epoch)
 
 
@@ -85,6 +91,8 @@ def _checked(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def _array(image: NDArray[Any]) -> Picture:
+    if image.dtype == _BYTES and image.ndim == 3 and image.shape[2] <= 64 and image.size:  # nothing to complain of
+        return Picture(np.asarray(image), "array")
     name = f"array of {image.dtype} {image.shape}"
     if image.ndim not in (2, 3):
         raise ImageError(f"{name} is not one picture: give height x width, or height x width x channels")
@@ -97,8 +105,8 @@ def _array(image: NDArray[Any]) -> Picture:
         image = image.astype(image.dtype.newbyteorder("="))
     array = _checked(np.asarray(image), name)
     if array.ndim == 2:
-        return Picture(array[..., None], "gray array", name)
-    return Picture(array, "array", name)
+        return Picture(array[..., None], "gray array")
+    return Picture(array, "array")
 
 
 def _tensor(image: Any) -> Picture:
@@ -115,8 +123,8 @@ def _tensor(image: Any) -> Picture:
         raise ImageError(f"{name} cannot be read: {error}; give uint8 or float32") from None
     array = _checked(array, name)
     if array.ndim == 2:
-        return Picture(array[..., None], "gray tensor", name)
-    return Picture(array.transpose(1, 2, 0), "tensor", name)
+        return Picture(array[..., None], "gray tensor")
+    return Picture(array.transpose(1, 2, 0), "tensor")
 
 
 def _described(image: Image.Image) -> str:

@@ -10,7 +10,7 @@ two), and hold only where a spec asks for them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -222,26 +222,22 @@ _NO_CHANGE = {"brightness": 1.0, "contrast": 1.0, "posterize": 8.0, "solarize_ad
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
+_NOTHING: Final[Mapping[type[Op], Callable[[Any, Scene], bool]]] = {
+    Move: lambda op, scene: not op.turns and _whole(op, scene),
+    Pad: lambda op, scene: not (op.top or op.bottom or op.left or op.right),
+    Resize: lambda op, scene: (op.height, op.width) == scene.size,
+    Warp: lambda op, scene: op.matrix == _IDENTITY and (op.height, op.width) == scene.size,
+    Lookup: lambda op, scene: all(stage.amount == _NO_CHANGE.get(stage.name) for stage in op.stages),
+    Blend: lambda op, scene: op.factor == 1.0,
+    Hue: lambda op, scene: op.shift == 0.0,
+    Filter: lambda op, scene: op.amount == 0.0,
+}
+
+
 def changes_nothing(op: Op, scene: Scene) -> bool:
     """Whether an op leaves every picture as it is; then it is dropped."""
-    match op:
-        case Move():
-            return not op.turns and _whole(op, scene)
-        case Pad():
-            return not (op.top or op.bottom or op.left or op.right)
-        case Resize():
-            return (op.height, op.width) == scene.size
-        case Warp():
-            return op.matrix == _IDENTITY and (op.height, op.width) == scene.size
-        case Lookup():
-            return all(stage.amount == _NO_CHANGE.get(stage.name) for stage in op.stages)
-        case Blend():
-            return op.factor == 1.0
-        case Hue():
-            return op.shift == 0.0
-        case Filter():
-            return op.amount == 0.0
-    return False
+    test = _NOTHING.get(op.__class__)
+    return test is not None and test(op, scene)
 
 
 Table = dict[tuple[type, type], list[Rule]]

@@ -48,21 +48,18 @@ class Drawn(msgspec.Struct):
     waiting: list[Any]
 
 
-class _Item(msgspec.Struct):
-    """Something on the stack: a step or an op, and the entry of the step that it came from."""
-
-    what: Any
-    parent: Entry | None
+_Item = tuple[Any, Entry | None]
+"""Something on the stack: a step or an op, and the entry of the step that it came from."""
 
 
 def draw(steps: Iterable[Step], scene: Scene, address: Address) -> Drawn:
     """Sample the steps for one picture at one address."""
-    return _walk([_Item(step, None) for step in reversed(tuple(steps))], scene, address)
+    return _walk([(step, None) for step in reversed(tuple(steps))], scene, address)
 
 
 def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
     """The ops of the test-time rules."""
-    return _walk([_Item(step, None) for step in reversed(tuple(steps))], scene, None)
+    return _walk([(step, None) for step in reversed(tuple(steps))], scene, None)
 
 
 def resume(drawn: Drawn, scene: Scene, address: Address | None) -> Drawn:
@@ -75,8 +72,7 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None) -> Drawn:
     ops: list[Op] = []
     entries: list[Entry] = []
     while stack:
-        item = stack.pop()
-        what, parent = item.what, item.parent
+        what, parent = stack.pop()
         if isinstance(what, Op):
             ops.append(what)
             if parent is not None:
@@ -95,9 +91,9 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None) -> Drawn:
         except (ValueError, TypeError, ArithmeticError) as error:
             raise SpecError(path, f"{step.name} failed on a {scene.height}x{scene.width} picture: {error}") from error
         if isinstance(found, tuple):
-            stack.extend([_Item(part, entry) for part in reversed(found)])
+            stack.extend([(part, entry) for part in reversed(found)])
         else:
-            stack.append(_Item(found, entry))
+            stack.append((found, entry))
     return Drawn(ops, entries, scene, [])
 
 

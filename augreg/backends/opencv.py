@@ -90,6 +90,8 @@ def _smoothed(image: Array, scale_y: float, scale_x: float) -> Array:
         size = max(1, round(image.shape[1] / factor_x)), max(1, round(image.shape[0] / factor_y))
         image = _shaped(cv2.resize(image, size, interpolation=cv2.INTER_AREA), channels)
     if len(kernel_y) > 1 or len(kernel_x) > 1:
+        if len(kernel_y) == 1:
+            kernel_y = np.array([0.0, 1.0, 0.0])  # the same, at under half the time of a single tap
         out = buffers.empty(image.shape, image.dtype)
         image = _shaped(
             cv2.sepFilter2D(image, -1, kernel_x, kernel_y, dst=out, borderType=cv2.BORDER_REPLICATE), channels
@@ -161,6 +163,14 @@ def _gray(image: Bytes) -> Bytes:
     return luma
 
 
+def _gray_floats(image: Array) -> Array:
+    """The gray copy of a picture whose levels are whole numbers held as floats, in as many channels."""
+    luma = cv2.transform(image, _TO_LUMA)
+    out = buffers.empty(image.shape, np.float32)
+    gray: Array = cv2.cvtColor(np.floor(luma, out=luma), cv2.COLOR_GRAY2RGB, dst=out)
+    return gray
+
+
 def _mean_luma(image: Bytes) -> float:
     return float(cv2.sumElems(_gray(image))[0] / (image.shape[0] * image.shape[1]))
 
@@ -195,15 +205,15 @@ def _blend(op: Blend, image: Array) -> Array:
             return image
     if image.dtype == np.float32:
         return plain.float_blend(op, image)
-    if op.degenerate == "gray":
-        degenerate: Bytes = cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB)
-        if op.factor == 0.0:
-            return degenerate
-    else:
-        degenerate = _smooth(image)
-    # degenerate + factor * (image - degenerate), each step rounded to float32 and the end truncated, as Pillow does
+    if op.degenerate == "gray" and op.factor == 0.0:
+        gray: Array = cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB)
+        return gray
+    # degenerate + factor * (image - degenerate), each step rounded to float32 and the end truncated, as Pillow does;
+    # floats from the start, since passes that mix kinds take three times as long
     out: Array = buffers.empty(image.shape, np.float32)
-    out = _shaped(cv2.subtract(image, degenerate, dst=out, dtype=cv2.CV_32F), channels)
+    out[...] = image
+    degenerate = _gray_floats(out) if op.degenerate == "gray" else _smooth(image).astype(np.float32)
+    out -= degenerate
     out *= np.float32(op.factor)
     out += degenerate
     if not 0.0 <= op.factor <= 1.0:
@@ -247,7 +257,8 @@ def _normalize(op: Normalize, image: Array) -> Array:
         return plain.subtract_mean_image(op, image, table)
     out = buffers.planar(height, width, channels)
     floats = levels.normalize_tables(op.mean, op.std, channels)
-    planes = cv2.split(image)
+    planes = buffers.empty((channels, height, width), np.uint8)
+    cv2.split(image, list(planes))
     for channel in range(channels):
         one = floats[channel] if table is None else floats[channel][table[channel] if table.ndim == 2 else table]
         cv2.LUT(planes[channel], one, dst=out[..., channel])

@@ -6,6 +6,7 @@ without rounding.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -67,20 +68,20 @@ def move(op: Move, image: Array) -> Array:
     return image
 
 
-def _filling(fill: Levels, through: tuple[Op, ...], image: Array, kernels: Kernels) -> Array:
-    """A fill as one pixel of the picture: sent through the ops that the planner let pass, if any."""
-    values = levels.per_channel(fill, image.shape[2], "fill")
-    dtype = np.uint8 if through else image.dtype  # only ops on byte pictures are let pass
-    if dtype == np.uint8:
-        values = np.clip(np.rint(values), 0, 255)
-    pixel: Array = values.astype(dtype).reshape(1, 1, -1)
-    for op in through:
-        pixel = kernels[type(op)](op, pixel)
-    return pixel
-
-
 def constant_kernels(kernels: Kernels) -> Kernels:
     """Kernels for borders, boxes and calls, which may have to ask the backend's other kernels."""
+
+    @functools.lru_cache(maxsize=64)
+    def filling(fill: Levels, through: tuple[Op, ...], channels: int, dtype: np.dtype[Any]) -> Array:
+        """A fill as one pixel of a picture: sent through the ops that the planner let pass, if any."""
+        values = levels.per_channel(fill, channels, "fill")
+        if through or dtype == np.uint8:  # only ops on byte pictures are let pass
+            values = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+        pixel: Array = values.reshape(1, 1, -1).astype(np.uint8 if through else dtype)
+        for op in through:
+            pixel = kernels[type(op)](op, pixel)
+        pixel.flags.writeable = False
+        return pixel
 
     def pad(op: Pad, image: Array) -> Array:
         height, width = image.shape[:2]
@@ -88,7 +89,7 @@ def constant_kernels(kernels: Kernels) -> Kernels:
             widths = ((op.top, op.bottom), (op.left, op.right), (0, 0))
             return np.pad(image, widths, mode=op.mode)
         out = like(image, *op.size_after(height, width))
-        pixel = _filling(op.fill, op.through, image, kernels)
+        pixel = filling(op.fill, op.through, image.shape[2], image.dtype)
         out[: op.top] = pixel
         out[op.top + height :] = pixel
         rows = out[op.top : op.top + height]
@@ -102,7 +103,7 @@ def constant_kernels(kernels: Kernels) -> Kernels:
         out[:] = image
         box = out[op.top : op.top + op.height, op.left : op.left + op.width]
         if op.noise is None:
-            box[:] = _filling(op.fill, op.through, image, kernels)
+            box[:] = filling(op.fill, op.through, image.shape[2], image.dtype)
         else:
             noise = field(op.noise, op.key, box.shape)
             # noise just below 1 is 1 as a float32

@@ -6,6 +6,7 @@ then exact for every level that nothing in the range clips, up to rounding. Else
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
@@ -115,24 +116,27 @@ class ColorJitter:
     def check(self) -> None:
         Hue(self.hue)
 
-    def _steps(self) -> tuple[Step, ...]:
-        steps = []
-        if self.brightness != (1.0, 1.0):
-            steps.append(Step(Brightness(self.brightness), "brightness"))
-        if self.contrast != (1.0, 1.0):
-            steps.append(Step(Contrast(self.contrast), "contrast"))
-        if self.saturation != (1.0, 1.0):
-            steps.append(Step(Saturation(self.saturation), "saturation"))
-        if self.hue != (0.0, 0.0):
-            steps.append(Step(Hue(self.hue), "hue"))
-        return tuple(steps)
-
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
-        steps = self._steps()
+        steps = _parts(self)
         return tuple(steps[index] for index in rng.permutation(len(steps)))
 
     def expect(self, scene: Scene, p: float) -> tuple[Step, ...]:
-        return self._steps()
+        return _parts(self)
+
+
+@functools.lru_cache(maxsize=64)
+def _parts(jitter: ColorJitter) -> tuple[Step, ...]:
+    """The steps that a jitter is made of; kept, since making a step checks its arguments."""
+    steps = []
+    if jitter.brightness != (1.0, 1.0):
+        steps.append(Step(Brightness(jitter.brightness), "brightness"))
+    if jitter.contrast != (1.0, 1.0):
+        steps.append(Step(Contrast(jitter.contrast), "contrast"))
+    if jitter.saturation != (1.0, 1.0):
+        steps.append(Step(Saturation(jitter.saturation), "saturation"))
+    if jitter.hue != (0.0, 0.0):
+        steps.append(Step(Hue(jitter.hue), "hue"))
+    return tuple(steps)
 
 
 @transform("grayscale", kind="color", rule="mean_parameter", exact="the mean of each level", preview=({},))
