@@ -1,0 +1,275 @@
+"""What holds for every registered transform, for random specs, and for broken ones.
+
+The tests go over the registry by name, so that a new transform, a plugin's too, is covered without an edit here:
+`pytest tests/test_properties.py -k NAME`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import inspect
+import json
+import pickle
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+from broken import broken
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import made
+from strategies import CLASSES, arguments, pictures, previews, specs
+
+from augreg import ImageError, Pipeline, SpecError
+from augreg.fields import Ordered, hints, required
+
+BACKENDS = ["pillow", *(["opencv"] if importlib.util.find_spec("cv2") else [])]
+NORMALIZING = [name for name, cls in CLASSES.items() if cls.__augreg__.kind == "normalize"]
+
+every_transform = pytest.mark.parametrize("name", CLASSES)
+few = settings(
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(hypothesis.HealthCheck),
+    phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+)
+
+
+def pipeline(name: str, chosen: dict[str, Any], **options: Any) -> Pipeline:
+    """A pipeline of one step."""
+    return Pipeline.from_spec({"image": [{name: chosen}], **options})
+
+
+def run(do: Any, picture: np.ndarray, *rest: Any) -> Any:
+    """A result, or None where a step refuses the picture's channels, and says so."""
+    try:
+        return do(picture, *rest)
+    except ImageError as error:
+        assert f"{picture.shape[2]} channels" in str(error)
+        assert picture.shape[2] not in (1, 3) or "numbers" in str(error)  # gray and RGB are for everyone
+        return None
+
+
+def shape_after(plan: Any) -> tuple[int, ...] | None:
+    """The shape that a plan leaves, by what its ops say; None where only running it tells."""
+    scene = plan.scene
+    if plan.waiting:
+        return None
+    for op in plan.ops:
+        if op.size_after(*scene.size) is None:
+            return None
+        scene = op.after(scene)
+    return (scene.channels, *scene.size) if scene.normalized else (*scene.size, scene.channels)
+
+
+# What a transform is.
+
+
+@every_transform
+def test_first_line_says_what_it_does(name: str) -> None:
+    first, *rest = (inspect.getdoc(CLASSES[name]) or "").split("\n")
+    assert first.endswith(".")
+    assert len(first) <= 118
+    assert rest[:1] in ([], [""])
+
+
+@every_transform
+def test_is_a_value(name: str) -> None:
+    for chosen in previews(name):
+        (step,) = pipeline(name, chosen).steps
+        transform = step.transform
+        assert transform == pickle.loads(pickle.dumps(transform))
+        assert hash(transform) == hash(dataclasses.replace(transform))
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            transform.anything = 1
+
+
+@every_transform
+def test_has_examples_for_the_gallery(name: str) -> None:
+    """Where arguments are needed there are previews that give them, and every preview is valid."""
+    assert previews(name), f"{name} needs arguments: give @transform(.., preview=({{..}},)) that show it"
+    for chosen in previews(name):
+        pipeline(name, chosen)
+
+
+@every_transform
+@few
+@given(data=st.data())
+def test_spec_comes_back(name: str, data: st.DataObject) -> None:
+    pipe = pipeline(name, data.draw(arguments(name)))
+    spec = json.loads(json.dumps(pipe.to_spec()))
+    again = Pipeline.from_spec(spec)
+    assert again == pipe
+    assert again.to_spec() == spec
+    assert again.fingerprint == pipe.fingerprint
+    assert pickle.loads(pickle.dumps(pipe)) == pipe
+
+
+# What it does to a picture.
+
+
+@every_transform
+@few
+@given(data=st.data(), picture=pictures(), index=st.integers(0, 2**64 - 1))
+def test_same_index_same_bytes(name: str, data: st.DataObject, picture: np.ndarray, index: int) -> None:
+    chosen = data.draw(arguments(name))
+    first, second = pipeline(name, chosen, seed=5), pipeline(name, chosen, seed=5)
+    result = run(first.train, picture, index)
+    if result is None:
+        return
+    run(first.train, picture, index // 2)  # what is drawn in between changes nothing
+    again = first.train.plan(picture.shape[:2], index, channels=picture.shape[2], dtype=str(picture.dtype)).run(
+        picture
+    )
+    for other in (second.train(picture, index), again, pickle.loads(pickle.dumps(first)).train(picture, index)):
+        assert other.dtype == result.dtype
+        assert np.array_equal(other, result, equal_nan=True)
+
+
+@every_transform
+def test_other_index_other_draw(name: str) -> None:
+    """At p = 0.5 the index decides whether it is done; and a range in its defaults is drawn from."""
+    cls = CLASSES[name]
+    if name not in NORMALIZING:
+        pipe = pipeline(name, previews(name)[0] | {"p": 0.5, "test": "off"})
+        assert {pipe.train.plan((32, 32), index).entries[0].applied for index in range(64)} == {True, False}
+    ranges = [
+        field.default
+        for field in dataclasses.fields(cls)
+        if not required(field)
+        and any(isinstance(mark, Ordered) for mark in getattr(hints(cls)[field.name], "__metadata__", ()))
+    ]
+    plain = [chosen for chosen in previews(name) if name not in NORMALIZING][:1]
+    if plain and cls.__augreg__.rule == "same":
+        pipe = pipeline(name, plain[0] | {"p": 1})
+        assert len({pipe.train.plan((32, 32), index).ops for index in range(16)}) == 1
+    elif plain and any(low < high for low, high in ranges):
+        pipe = pipeline(name, plain[0] | {"p": 1})
+        drawn = {pipe.train.plan((32, 32), index).ops for index in range(16)}
+        assert len(drawn) > 1
+
+
+@every_transform
+@few
+@given(data=st.data(), picture=pictures())
+def test_input_is_never_written(name: str, data: st.DataObject, picture: np.ndarray) -> None:
+    before = picture.copy()
+    picture.flags.writeable = False
+    pipe = pipeline(name, data.draw(arguments(name)))
+    for result in (run(pipe.train, picture, 3), run(pipe.test, picture)):
+        if result is not None:
+            assert result.flags.writeable
+            result[...] = 0  # it is the caller's own
+    assert np.array_equal(picture, before)
+
+
+@every_transform
+@pytest.mark.parametrize("backend", BACKENDS)
+@few
+@given(data=st.data(), picture=pictures())
+def test_leaves_the_size_that_it_says(name: str, backend: str, data: st.DataObject, picture: np.ndarray) -> None:
+    pipe = pipeline(name, data.draw(arguments(name)), backend=backend)
+    size, kind = picture.shape[:2], {"channels": picture.shape[2], "dtype": str(picture.dtype)}
+    for result, plan in (
+        (run(pipe.train, picture, 11), pipe.train.plan(size, 11, **kind)),
+        (run(pipe.test, picture), pipe.test.plan(size, **kind)),
+    ):
+        if result is None:
+            continue
+        assert shape_after(plan) in (None, result.shape)
+        if name in NORMALIZING:
+            assert result.dtype == np.float32
+        else:
+            assert result.dtype == picture.dtype
+            if result.dtype == np.float32 and CLASSES[name].__augreg__.kind == "color":
+                assert result.min() >= 0.0
+                assert result.max() <= 1.0
+
+
+@every_transform
+@few
+@given(data=st.data(), picture=pictures())
+def test_never_applied_is_identity(name: str, data: st.DataObject, picture: np.ndarray) -> None:
+    chosen = data.draw(arguments(name))
+    if name in NORMALIZING:  # its result has another kind, so it must not be left to chance
+        with pytest.raises(SpecError, match="always"):
+            pipeline(name, chosen | {"p": 0})
+        return
+    pipe = pipeline(name, chosen | {"p": 0, "test": "off"})
+    for result in (pipe.train(picture, 0), pipe.test(picture)):
+        assert result.dtype == picture.dtype
+        assert np.array_equal(result, picture)
+
+
+@every_transform
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 37), (37, 1), (2, 3)], ids=lambda size: "x".join(map(str, size)))
+def test_smallest_pictures(name: str, backend: str, dtype: str, size: tuple[int, int]) -> None:
+    for chosen in previews(name):
+        pipe = pipeline(name, chosen, backend=backend)
+        for channels in (1, 3):
+            picture = made("noise", *size, channels, dtype)
+            for index in range(4):
+                result = run(pipe.train, picture, index)
+                assert result is None or np.isfinite(result).all()
+
+
+# Specs.
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_random_specs(part: int) -> None:
+    """Four times 250 specs over everything registered: each is valid, comes back from its own words, and runs."""
+    counts = {"run": 0, "refused": 0}
+
+    @hypothesis.seed(part)
+    @settings(few, max_examples=250)
+    @given(spec=specs(), picture=pictures(most=16), index=st.integers(0, 2**32))
+    def check(spec: dict[str, Any], picture: np.ndarray, index: int) -> None:
+        pipe = Pipeline.from_spec(spec)
+        again = Pipeline.from_spec(json.loads(json.dumps(pipe.to_spec())))
+        assert again == pipe
+        assert again.fingerprint == pipe.fingerprint
+        result = run(pipe.train, picture, index)
+        if result is None:
+            counts["refused"] += 1
+            return
+        counts["run"] += 1
+        assert np.array_equal(again.train(picture, index), result, equal_nan=True)
+        plan = pipe.train.plan(picture.shape[:2], index, channels=picture.shape[2], dtype=str(picture.dtype))
+        assert shape_after(plan) in (None, result.shape)
+        assert str(plan)
+        tested = run(pipe.test, picture)
+        assert tested is None or np.array_equal(tested, again.test(picture), equal_nan=True)
+        assert pipe.test.explain()
+
+    check()
+    assert counts["run"] > counts["refused"]
+
+
+@pytest.mark.parametrize("number", range(240))
+def test_broken_spec_is_refused_where_it_is_broken(number: int) -> None:
+    spec, path = broken(number)
+    with pytest.raises(SpecError) as caught:
+        Pipeline.from_spec(spec)
+    (problem,) = caught.value.problems
+    # a wrong argument may be pointed at more closely, and what is too deep has a long path
+    assert problem.path == path or problem.path.startswith(path if path.endswith(".") else f"{path}[")
+    assert problem.message
+
+
+def test_every_problem_is_told_at_once() -> None:
+    spec = {"image": ["rotat", {"cutout": {"size": 0, "hole": 1}}, {"one_of": [{"hue": 3}]}], "sed": 1}
+    with pytest.raises(SpecError) as caught:
+        Pipeline.from_spec(spec)
+    assert {problem.path for problem in caught.value.problems} == {
+        "image[0]",
+        "image[1].cutout.size",
+        "image[1].cutout.hole",
+        "image[2].one_of.steps[0].hue",
+        "sed",
+    }
