@@ -21,7 +21,7 @@ types: .venv/dev.stamp
 
 # Rewrites the part of the docs that comes from the registry.
 docs: .venv/gallery.stamp
-	$(BIN)/augreg list --markdown > docs/transforms.md
+	$(BIN)/augreg list --markdown --built-in > docs/transforms.md
 
 bench: .venv/dev.stamp
 	$(BIN)/python bench/imports.py

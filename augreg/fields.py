@@ -144,7 +144,7 @@ Colors: TypeAlias = Annotated[
 ]
 """Channel means on the 0..1 scale, by numbers or by the name of a data set."""
 Std: TypeAlias = Annotated[
-    Annotated[tuple[Annotated[float, Meta(gt=0)], ...], Meta(min_length=1, max_length=64)],
+    Annotated[tuple[Annotated[float, Meta(ge=1e-6)], ...], Meta(min_length=1, max_length=64)],
     Short(functools.partial(_named, STDS), f"number, one number a channel, or one of {', '.join(STDS)}"),
 ]
 """Channel standard deviations on the 0..1 scale."""
@@ -216,7 +216,10 @@ def unreadable(hint: Any) -> str:
 
 def convert_one(hint: Any, value: Any) -> Any:
     """`value` as the annotation says; raises ValueError with `at` paths in msgspec's manner."""
-    value = plain(value)
+    try:
+        value = plain(value)
+    except (OverflowError, RecursionError) as error:
+        raise ValueError(f"cannot be read: {error}") from None
     given = [part for part in _union(hint) if part is not type(None)]
     if len(given) == 1 and value is not None:  # `X | None`: the marks are those of X
         hint = given[0]
@@ -238,14 +241,20 @@ def convert_one(hint: Any, value: Any) -> Any:
 
 
 def _reword(message: str, short: Short | None, value: Any) -> str:
+    """A message of msgspec in the words of specs, behind the place within the value (and a NUL) if there is one."""
     text = message[0].lower() + message[1:]
     text, _, where = text.partition(" - at `$")
     if short and not where and text.startswith("expected `array`, got"):
-        return f"expected {short.word}, got {value!r}"
-    text = text.replace("`", "")
+        return f"expected {short.word}, got {_shown(value)}"
+    text = text.replace("`", "").replace("array", "list").replace("object", "mapping")
     expected = f" (takes {short.word})" if short else ""
-    got = "" if "got" in text else f", got {value!r}"
+    got = "" if "got" in text else f", got {_shown(value)}"
     return f"{where.rstrip('`')}\0{text}{got}{expected}" if where else f"{text}{got}{expected}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _not_finite(value: Any) -> str:

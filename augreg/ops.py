@@ -63,9 +63,9 @@ class Scene(msgspec.Struct, frozen=True):
 
     def levels(self, fill: Levels) -> Levels:
         """A fill given on the 0..255 scale, in this picture's levels; as it is once normalized."""
-        if self.dtype == "uint8" or self.normalized:
+        if self.normalized:
             return fill
-        return tuple(level / 255.0 for level in fill)
+        return tuple(min(255.0, max(0.0, level)) / (255.0 / self.white) for level in fill)
 
 
 class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from augreg import codecs
@@ -15,9 +14,9 @@ from augreg.plan import Plan, merge
 from augreg.registry import Registry
 from augreg.rng import Address, entropy, locate, word
 from augreg.run import deliver, finish
-from augreg.sampling import Drawn, draw, expect, rule_of
+from augreg.sampling import Drawn, draw, expect
 from augreg.spec import Options, Spec, fingerprint, parse, unparse
-from augreg.steps import Step, as_step, children, place
+from augreg.steps import as_step, place
 
 __all__ = ["Pipeline", "Test", "Train"]
 
@@ -52,7 +51,7 @@ class Pipeline:
 
     def _set(self, spec: Spec, registry: Registry) -> None:
         self.registry = registry
-        self.steps = tuple(_with_test(step) for step in place(spec.image, word))
+        self.steps = place(spec.image, word)
         self.options = spec.options
         self.backend = choose(spec.options.backend)
         self.train = Train(self)
@@ -86,38 +85,6 @@ def _unpickle(spec: dict[str, Any], added: dict[str, type]) -> Pipeline:
     for name, cls in added.items():
         registry = registry.add(cls, name)
     return Pipeline.from_spec(spec, registry)
-
-
-_PROBES = (Scene(61, 83), Scene(97, 64))
-
-
-def _with_test(step: Step) -> Step:
-    """A step that draws its children gets `test:` written out, or must have it, where they change the size."""
-    inner = children(step.transform)
-    if step.test is not None or not inner:
-        return step
-    inner = tuple(_with_test(child) for child in inner)
-    if inner != step.transform.steps:
-        step = replace(step, transform=replace(step.transform, steps=inner))
-    if rule_of(step) != "identity":
-        return step
-    sizes = {probe: {_size_after(child, probe) for child in inner} for probe in _PROBES}
-    if all(found <= {probe.size, None} for probe, found in sizes.items()):
-        return step
-    if step.name == "one_of" and step.p == 1.0 and all(len(found) == 1 for found in sizes.values()):
-        weights = step.transform.weights or (1.0,) * len(inner)
-        return replace(step, test=(inner[weights.index(max(weights))],))
-    raise SpecError(
-        step.path,
-        f"{step.name} changes the picture's size by chance, so its test-time picture has no size of its own: add "
-        "`test:` with the steps to do at test time, e.g. test: [{resize: 256}, {center_crop: 224}]",
-    )
-
-
-def _size_after(step: Step, probe: Scene) -> tuple[int, int] | None:
-    """The size that a step leaves of a probe when it is applied; None if only running it tells."""
-    drawn = draw([replace(step, p=1.0)], probe, locate(0, 0))
-    return None if drawn.waiting else drawn.scene.size
 
 
 class _Side:

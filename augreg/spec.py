@@ -17,18 +17,16 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from augreg.declare import RULES
-from augreg.errors import Problem, SpecError
+from augreg.errors import PluginError, Problem, SpecError
 from augreg.fields import Probability, convert, convert_one, hints, nearest, plain
 from augreg.readers import read
 from augreg.registry import Registry
-from augreg.steps import Step
+from augreg.steps import Place, Step, children
 
 __all__ = ["Options", "Spec", "fingerprint", "parse", "unparse"]
 
 _SECTIONS = ("batch", "model", "loss")  # their rooms; nothing is registered for them yet
 _DEEPEST = 50
-
-Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,9 @@ class _Walk:
                 self.fail((key,), f"a spec has no section {key!r}{hint}")
         if not any(key in source for key in ("image", *_SECTIONS)):
             self.fail((), "a spec needs a section: give 'image', a list of steps")
-        self._check_normalize(image, ("image",))
+        self._check_normalize(image)
+        if not self.problems:
+            image = self._settled(image)
         return Spec(Options(**options), image)
 
     def steps(self, given: Any, place: Place, shown: Place) -> tuple[Step, ...]:
@@ -151,8 +151,9 @@ class _Walk:
         shown = (*shown, name)
         try:
             cls: Any = self.registry[name]
-        except KeyError:
-            self.fail(place, self.registry.unknown(name), _path(shown[:-1]))
+        except (KeyError, PluginError) as error:
+            message = self.registry.unknown(name) if isinstance(error, KeyError) else str(error)
+            self.fail(place, message, _path(shown[:-1]))
             return None
         known = [field.name for field in fields(cls) if field.init]
         container = cls.__augreg__.container
@@ -247,39 +248,52 @@ class _Walk:
             given = [given]
         return self.steps(given, place, shown)
 
-    def _check_normalize(self, steps: tuple[Step, ...], place: Place) -> None:
+    def _settled(self, image: tuple[Step, ...]) -> tuple[Step, ...]:
+        """The steps with their test side written out; only asked where it takes sampling, which loads NumPy."""
+        if not any(step.test is not None or children(step.transform) for step in image):
+            return image
+        from augreg.settle import settle
+
+        settled, complaints = settle(image, ("image",))
+        for place, message in complaints:
+            self.fail(place, message)
+        return settled
+
+    def _check_normalize(self, image: tuple[Step, ...]) -> None:
         """After normalize no levels are left to colour, and whether a picture is normalized cannot be chance."""
-        normalized = False
-        for index, (step, certain) in enumerate(_flat(steps)):
-            kind = step.transform.__augreg__.kind
-            where = f"{_path(place)}: {step.name} (step {index + 1})"
-            if kind == "normalize":
-                if normalized:
-                    self.fail(place, "the picture is normalized already; normalize once", where)
-                elif not certain:
-                    self.fail(
-                        place,
-                        "normalize must always be applied: with p: 1, outside one_of, some_of and random_order",
-                        where,
-                    )
-                normalized = True
-            elif kind == "color" and normalized:
-                self.fail(
-                    place,
-                    f"{step.name} works on levels, and normalize has replaced them; put it before normalize",
-                    where,
-                )
+        for steps in (_flat(image), _flat(image, testing=True)):
+            normalized = False
+            for place, step, certain in steps:
+                kind = step.transform.__augreg__.kind
+                message = ""
+                if kind == "color" and normalized:
+                    message = f"{step.name} works on levels, and normalize has replaced them; put it before normalize"
+                elif kind == "normalize" and normalized:
+                    message = "the picture is normalized already; normalize once"
+                elif kind == "normalize" and not certain:
+                    message = "normalize must always be applied: with p: 1, outside one_of, some_of, random_order"
+                normalized = normalized or kind == "normalize"
+                if message and all(known != place for known, _ in self.problems):
+                    self.fail(place, message)
 
 
-def _flat(steps: tuple[Step, ...], certain: bool = True) -> list[tuple[Step, bool]]:
-    """Every step in order, with whether it is certain to be done, where it stands, exactly once."""
-    found = []
-    for step in steps:
+def _flat(
+    steps: tuple[Step, ...], certain: bool = True, testing: bool = False, place: Place = ("image",)
+) -> list[tuple[Place, Step, bool]]:
+    """Every step in order, with its place and whether it is certain to be done, where it stands, exactly once.
+
+    `testing` takes the steps of `test:` where there are any.
+    """
+    found: list[tuple[Place, Step, bool]] = []
+    for index, step in enumerate(steps):
         sure = certain and step.p == 1.0
-        if step.transform.__augreg__.container:
-            found += _flat(step.transform.steps, sure and step.name == "sequential")
+        here = (*place, index, step.name)
+        if testing and isinstance(step.test, tuple):
+            found += _flat(step.test, certain, testing, (*here, "test"))
+        elif step.transform.__augreg__.container:
+            found += _flat(step.transform.steps, sure and step.name == "sequential", testing, (*here, "steps"))
         else:
-            found.append((step, sure))
+            found.append((here, step, sure))
     return found
 
 

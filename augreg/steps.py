@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from augreg.ops import Scene
     from augreg.rng import Cursor
 
+Place = tuple[str | int, ...]
+"""Where something stands in a spec's data: keys and indices from the top."""
+
 __all__ = ["Step", "Transform", "as_step", "children", "place"]
 
 

@@ -215,16 +215,17 @@ def _after_normalize(rng: random.Random) -> Broken:
     good = rng.choice(previews(color))
     spec, last = rng.choice(
         [
-            (["normalize", {color: good}], f"{color} (step 2)"),
-            (["invert", "normalize", "cutout", {color: good}], f"{color} (step 4)"),
-            (["normalize", {"one_of": ["cutout", {color: good}]}], f"{color} (step 3)"),
-            (["normalize", "cutout", "normalize"], "normalize (step 3)"),
-            ([{"normalize": {"p": 0.5}}], "normalize (step 1)"),
-            ([{"sequential": {"steps": ["normalize"], "p": 0.5}}], "normalize (step 1)"),
-            (["invert", {"one_of": ["normalize", "cutout"]}], "normalize (step 2)"),
+            (["normalize", {color: good}], f"[1].{color}"),
+            (["invert", "normalize", "cutout", {color: good}], f"[3].{color}"),
+            (["normalize", {"one_of": ["cutout", {color: good}]}], f"[1].one_of.steps[1].{color}"),
+            (["normalize", {"cutout": {"test": ["cutout", {color: good}]}}], f"[1].cutout.test[1].{color}"),
+            (["normalize", "cutout", "normalize"], "[2].normalize"),
+            ([{"normalize": {"p": 0.5}}], "[0].normalize"),
+            ([{"sequential": {"steps": ["normalize"], "p": 0.5}}], "[0].sequential.steps[0].normalize"),
+            (["invert", {"one_of": ["normalize", "cutout"]}], "[1].one_of.steps[0].normalize"),
         ]
     )
-    return Broken(spec, f"image: {last}")
+    return Broken(spec, f"image{last}")
 
 
 def _too_deep(rng: random.Random) -> Broken:
@@ -239,7 +240,10 @@ def _too_deep(rng: random.Random) -> Broken:
 def _no_spec(rng: random.Random) -> Broken:
     looped: dict[str, Any] = {}
     looped["degrees"] = looped
-    return Broken(rng.choice([5, None, b"[]", {1, 2}, object(), {}, {"seed": 1}, [{"rotate": looped}]]), "")
+    nothing = [5, None, b"[]", {1, 2}, object(), {}, {"seed": 1}]
+    return rng.choice(
+        [*(Broken(spec, "") for spec in nothing), Broken([{"rotate": looped}], "image[0].rotate.degrees")]
+    )
 
 
 _BREAKERS: tuple[Callable[[random.Random], Broken], ...] = (

@@ -30,6 +30,7 @@ ROOMS = {
     "registry": {"errors", "fields", "plugin"},
     "readers": {"errors", "fields"},
     "spec": {"declare", "errors", "fields", "readers", "registry", "steps"},
+    "settle": {"errors", "ops", "rng", "sampling", "steps"},
     "transforms": {"declare", "fields", "ops", "steps"},
     "sampling": {"errors", "ops", "rng", "steps"},
     "plan": {"ops", "projective"},
@@ -53,7 +54,7 @@ ROOMS = {
     "reference": {"declare", "errors", "fields", "registry", "steps"},
 }
 # Arrows that exist only inside a function, each for a reason said there.
-INSIDE = {"plan": {"run"}}
+INSIDE = {"plan": {"run"}, "spec": {"settle"}}
 
 
 def room(path: Path) -> str:

@@ -183,6 +183,20 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ([{"rotate": {"test": "centre"}}], "image[0].rotate.test: rotate has the rules off, same, got 'centre'"),
         ([{"one_of": [{"resize": 8}, {"resize": 9}]}], "add `test:` with the steps to do at test time"),
         ([{"some_of": [{"resize": 8}]}], "add `test:` with the steps to do at test time"),
+        (["invert", {"some_of": [{"resize": 8}]}], "image[1].some_of: some_of changes the picture's size by chance"),
+        (
+            [{"rotate": {"test": "same"}}],
+            "image[0].rotate: rotate failed on a 61x83 picture: it draws random numbers",
+        ),
+        (
+            [{"normalize": "half"}, {"cutout": {"test": ["invert"]}}],
+            "image[1].cutout.test[0].invert: invert works on levels",
+        ),
+        (
+            [{"cutout": {"test": [{"normalize": "half"}]}}, {"normalize": "half"}],
+            "normalized already; normalize once",
+        ),
+        ([{"rotate": 10**400}], "image[0].rotate.degrees: "),
         ([{"snow/flakes": {}}], "image[0]: no transform named 'snow/flakes': no plugin 'snow' is installed"),
     ],
 )
@@ -303,5 +317,3 @@ def test_test_overrides() -> None:
     assert np.array_equal(tested({"invert": {"p": 0.5, "test": "same"}}), 255 - picture)
     assert np.array_equal(tested({"rotate": {"test": ["invert", "horizontal_flip"]}}), 255 - picture)
     assert np.array_equal(tested({"rotate": {"test": ["invert"]}}), 255 - picture)
-    with pytest.raises(SpecError, match="it draws random numbers"):
-        tested({"rotate": {"test": "same"}})
