@@ -16,7 +16,7 @@ from augreg.rng import Address, entropy, locate, word
 from augreg.run import deliver, finish
 from augreg.sampling import Drawn, draw, expect
 from augreg.spec import Options, Spec, fingerprint, parse, unparse
-from augreg.steps import as_step, place
+from augreg.steps import Step, as_step, place
 
 __all__ = ["Pipeline", "Test", "Train"]
 
@@ -28,6 +28,13 @@ class Pipeline:
 
     Make one with `from_spec`, or from steps by hand: `Pipeline([Rotate(10), Step(..)], seed=1)`.
     """
+
+    registry: Registry
+    steps: tuple[Step, ...]
+    options: Options
+    backend: str
+    train: Train
+    test: Test
 
     def __init__(self, steps: Iterable[Any], registry: Registry | None = None, **options: Any) -> None:
         """The steps, as `Step`s or bare transforms, and the options of a spec by name."""
@@ -50,12 +57,17 @@ class Pipeline:
         return self
 
     def _set(self, spec: Spec, registry: Registry) -> None:
-        self.registry = registry
-        self.steps = place(spec.image, word)
-        self.options = spec.options
-        self.backend = choose(spec.options.backend)
-        self.train = Train(self)
-        self.test = Test(self)
+        vars(self).update(
+            registry=registry,
+            steps=place(spec.image, word),
+            options=spec.options,
+            backend=choose(spec.options.backend),
+            train=Train(self, spec.options),
+            test=Test(self, spec.options),
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a pipeline is frozen, so {name!r} cannot be set: make another one from to_spec()")
 
     def to_spec(self) -> dict[str, Any]:
         """The canonical spec as plain data, every default written out; `from_spec` of it is this pipeline."""
@@ -90,9 +102,14 @@ def _unpickle(spec: dict[str, Any], added: dict[str, type]) -> Pipeline:
 class _Side:
     """What train and test have in common: take a picture, find the ops, run them, hand it out."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    _name: str
+
+    def __init__(self, pipeline: Pipeline, options: Options) -> None:
         self._pipeline = pipeline
-        self._options = pipeline.options
+        self._options = options
+
+    def __reduce__(self) -> Any:
+        return getattr, (self._pipeline, self._name)
 
     @functools.cached_property
     def _engine(self) -> Backend:
@@ -141,6 +158,8 @@ def _checked_size(size: Any) -> tuple[int, int]:
 class Train(_Side):
     """Draws the noise: `train(image, index=7, epoch=2)` is the same picture wherever and whenever it is made."""
 
+    _name = "train"
+
     def __call__(self, image: Any, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Any:
         """One augmented picture.
 
@@ -178,6 +197,7 @@ class Train(_Side):
 class Test(_Side):
     """The expectation over the noise, each step by its declared rule. Deterministic."""
 
+    _name = "test"
     __test__ = False  # it is no test case, whatever its name says
 
     def __call__(self, image: Any) -> Any:

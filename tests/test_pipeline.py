@@ -118,6 +118,19 @@ def test_a_pipeline_pickles_as_its_spec() -> None:
     assert again.train(PHOTO, index=3).tobytes() == pipe.train(PHOTO, index=3).tobytes()
 
 
+def test_either_side_pickles_by_itself_also_after_use() -> None:
+    pipe = Pipeline.from_spec("cifar10")
+    expected = pipe.train(PHOTO[:32, :32], index=3).tobytes(), pipe.test(PHOTO[:32, :32]).tobytes()
+    train, test = pickle.loads(pickle.dumps((pipe.train, pipe.test)))
+    assert (train(PHOTO[:32, :32], index=3).tobytes(), test(PHOTO[:32, :32]).tobytes()) == expected
+
+
+def test_a_pipeline_is_frozen() -> None:
+    pipe = Pipeline.from_spec("cifar10")
+    with pytest.raises(AttributeError, match="a pipeline is frozen, so 'backend' cannot be set"):
+        pipe.backend = "pillow"
+
+
 @augreg.transform("only_here", kind="color")
 class OnlyHere:
     """Darken by a half."""
