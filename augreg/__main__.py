@@ -164,7 +164,7 @@ def _show(arguments: argparse.Namespace) -> int:
     print(f"{name} ({cls.__augreg__.kind})\n\n{inspect.getdoc(cls)}\n")
     print("\n".join(table))
     print(f"\np          {cls.__augreg__.p:g} by default\ntest time  {rule}\nexact for  {exact}\n")
-    print(reference.example(name, cls))
+    print(reference.line(name, cls))
     return 0
 
 
@@ -234,9 +234,10 @@ def _explain(arguments: argparse.Namespace) -> int:
 
     try:
         pipe = Pipeline.from_spec(arguments.spec)
-        print(pipe.test.explain())
+        said = [pipe.test.explain()]
         if arguments.size is not None:
-            print(f"\n{_train_plan(pipe, arguments)}")
+            said += ["", str(_train_plan(pipe, arguments))]
+        print("\n".join(said))
     except AugregError as error:
         return _report(arguments.spec, error)
     return 0

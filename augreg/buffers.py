@@ -13,13 +13,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["empty", "planar"]
+__all__ = ["MOST_IDLE", "empty", "idle_bytes", "planar"]
 
 _SMALLEST: Final = 1 << 16  # below this an ordinary array is cheaper
-_LARGEST: Final = 1 << 26  # beyond this keep nothing
-_MOST_KEPT: Final = 8  # blocks of each size
-_ROUND: Final = 1 << 14  # sizes are rounded up to this, so that near sizes share blocks
+_LARGEST: Final = 1 << 24  # beyond this keep nothing
+MOST_IDLE: Final = 1 << 26
+"""What a process keeps at most, in bytes, whatever sizes its pictures have."""
 
+# Blocks by size, the size used last at the end. Threads may lose a block to each other here; then it is freed.
 _idle: dict[int, list[bytearray]] = {}
 
 
@@ -30,11 +31,30 @@ class _Block(np.ndarray[Any, Any]):
 
     def __del__(self) -> None:
         memory = getattr(self, "_memory", None)
-        if memory is None:  # a view of this type that somebody made
-            return
-        kept = _idle.setdefault(len(memory), [])
-        if len(kept) < _MOST_KEPT:
-            kept.append(memory)
+        if memory is not None:  # else a view of this type that somebody made
+            _keep(memory)
+
+
+def _keep(memory: bytearray) -> None:
+    kept = _idle.pop(len(memory), [])
+    kept.append(memory)
+    _idle[len(memory)] = kept
+    try:
+        while idle_bytes() > MOST_IDLE:
+            _idle.pop(next(iter(_idle)), None)
+    except (RuntimeError, StopIteration):  # another thread is at it
+        pass
+
+
+def idle_bytes() -> int:
+    """How much memory waits to be used again."""
+    return sum(size * len(kept) for size, kept in _idle.items())
+
+
+def _rounded(size: int) -> int:
+    """A size up to an eighth larger that near sizes share."""
+    step = 1 << (size.bit_length() - 4)
+    return -(-size // step) * step
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -43,11 +63,10 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     size = math.prod(shape) * dtype.itemsize
     if not _SMALLEST <= size <= _LARGEST:
         return np.empty(shape, dtype)
-    size = -(-size // _ROUND) * _ROUND
-    kept = _idle.get(size)
+    size = _rounded(size)
     try:  # another thread may take the last block in between
-        memory = kept.pop() if kept else bytearray(size)
-    except IndexError:
+        memory = _idle[size].pop()
+    except (KeyError, IndexError):
         memory = bytearray(size)
     # NumPy shortens chains of views to the last array of the same type; a type of its own, over memory that
     # is no array (nor a view of one), stops that, so views reach this block and nothing behind it.

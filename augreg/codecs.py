@@ -77,7 +77,7 @@ def take(image: Any, channels: str = "rgb") -> Picture:
 def _checked(array: NDArray[Any], name: str) -> NDArray[Any]:
     """An array of the right kind, or an ImageError that says what is wrong with it."""
     if array.dtype == np.float64:
-        raise ImageError(f"{name} is float64; give .astype(np.float32), with levels from 0 to 1")
+        raise ImageError(f"{name} has 64-bit floats; give float32, with levels from 0 to 1")
     if array.dtype not in (np.uint8, np.float32):
         raise ImageError(f"{name} has dtype {array.dtype}; give uint8, or float32 with levels from 0 to 1")
     if array.size == 0:

@@ -25,7 +25,7 @@ RULES: Mapping[str, str] = {
     "identity": "left out",
     "centre": "the centre of what training draws from",
     "mean_parameter": "applied with the mean of the drawn numbers",
-    "children": "each child by its own rule",
+    "children": "each child by its own rule, with the p of both",
 }
 
 
@@ -89,10 +89,10 @@ def transform(
 def _check_shape(cls: type, where: str, rule: str) -> None:
     if not (cls.__doc__ or "").strip():
         raise SpecError(where, "a transform needs a docstring; its first line is shown in lists and in the gallery")
-    sample = cls.__dict__.get("sample")
+    sample = getattr(cls, "sample", None)
     if not callable(sample) or list(inspect.signature(sample).parameters) != ["self", "rng", "scene"]:
         raise SpecError(where, "a transform needs a method sample(self, rng, scene) that returns ops")
-    if rule in ("centre", "mean_parameter", "children") and not callable(cls.__dict__.get("expect")):
+    if rule in ("centre", "mean_parameter", "children") and not callable(getattr(cls, "expect", None)):
         raise SpecError(where, f"the rule {rule!r} needs a method expect(self, scene, p) that returns ops")
     annotated = inspect.get_annotations(cls)
     for key, value in vars(cls).items():
@@ -103,7 +103,7 @@ def _check_shape(cls: type, where: str, rule: str) -> None:
 
 def _convert_in_init(cls: type, name: str) -> None:
     """Check and canonicalize the fields whenever an object is made, from a spec or by hand."""
-    check: Callable[[Any], None] | None = cls.__dict__.get("check")
+    check: Callable[[Any], None] | None = getattr(cls, "check", None)
 
     def __post_init__(self: Any) -> None:  # noqa: N807 - becomes the dataclass's own
         given = {f.name: getattr(self, f.name) for f in fields(self)}

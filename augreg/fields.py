@@ -10,6 +10,8 @@ from __future__ import annotations
 import difflib
 import functools
 import math
+import os
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,13 +72,15 @@ def _twice(value: Any) -> Any:
 
 
 def _color(value: Any) -> Any:
-    if isinstance(value, str) and value in MEANS:
-        return [float(round(255 * level)) for level in MEANS[value]]
+    if isinstance(value, str):
+        return [float(round(255 * level)) for level in _named(MEANS, value)]
     return [value] if _is_number(value) else value
 
 
 def _named(table: Mapping[str, Sequence[float]], value: Any) -> Any:
-    if isinstance(value, str) and value in table:
+    if isinstance(value, str):
+        if value not in table:
+            raise ValueError(f"no data set of this name is known, got {value!r}{nearest(value, table)}")
         return list(table[value])
     return [value] if _is_number(value) else value
 
@@ -112,7 +116,7 @@ Degrees: TypeAlias = Annotated[_Pair, Ordered(), Short(functools.partial(_around
 Spread: TypeAlias = Annotated[_Pair, Ordered(), Short(functools.partial(_around, 0.0), "number or [low, high]")]
 """A range of signed amounts; a bare 0.3 means [-0.3, 0.3]."""
 Factor: TypeAlias = Annotated[
-    tuple[Annotated[float, Meta(ge=0)], Annotated[float, Meta(ge=0)]],
+    tuple[Annotated[float, Meta(ge=0, le=1000)], Annotated[float, Meta(ge=0, le=1000)]],
     Ordered(),
     Short(functools.partial(_around, 1.0, floor=0.0), "number or [low, high]"),
 ]
@@ -139,12 +143,12 @@ Fill: TypeAlias = Annotated[
 ]
 """What to paint, on the 0..255 scale (after normalize: in normalized units)."""
 Colors: TypeAlias = Annotated[
-    Annotated[tuple[float, ...], Meta(min_length=1, max_length=64)],
+    Annotated[tuple[Annotated[float, Meta(ge=0, le=1)], ...], Meta(min_length=1, max_length=64)],
     Short(functools.partial(_named, MEANS), f"number, one number a channel, or one of {', '.join(MEANS)}"),
 ]
 """Channel means on the 0..1 scale, by numbers or by the name of a data set."""
 Std: TypeAlias = Annotated[
-    Annotated[tuple[Annotated[float, Meta(ge=1e-6)], ...], Meta(min_length=1, max_length=64)],
+    Annotated[tuple[Annotated[float, Meta(ge=1e-6, le=1)], ...], Meta(min_length=1, max_length=64)],
     Short(functools.partial(_named, STDS), f"number, one number a channel, or one of {', '.join(STDS)}"),
 ]
 """Channel standard deviations on the 0..1 scale."""
@@ -173,6 +177,10 @@ def plain(value: Any) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):  # an array, of whatever library
+        return plain(value.tolist())
     return value
 
 
@@ -232,7 +240,7 @@ def convert_one(hint: Any, value: Any) -> Any:
             value = short.expand(value)
         converted = msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        raise ValueError(_reword(str(error), short, value)) from None
+        raise ValueError(_reword(str(error), hint, value)) from None
     except (OverflowError, RecursionError) as error:
         raise ValueError(f"cannot be read: {error}") from None
     if any(isinstance(mark, Ordered) for mark in _marks(hint)) and converted[0] > converted[1]:
@@ -240,16 +248,26 @@ def convert_one(hint: Any, value: Any) -> Any:
     return converted
 
 
-def _reword(message: str, short: Short | None, value: Any) -> str:
+def _reword(message: str, hint: Any, value: Any) -> str:
     """A message of msgspec in the words of specs, behind the place within the value (and a NUL) if there is one."""
     text = message[0].lower() + message[1:]
     text, _, where = text.partition(" - at `$")
+    where = where.rstrip("`")
+    short, words = short_form(hint), _words(hint)
+    if text.startswith("invalid enum value") and words:
+        return f"expected {', '.join(map(str, words))}, got {_shown(value)}{nearest(value, map(str, words))}"
     if short and not where and text.startswith("expected `array`, got"):
         return f"expected {short.word}, got {_shown(value)}"
-    text = text.replace("`", "").replace("array", "list").replace("object", "mapping")
-    expected = f" (takes {short.word})" if short else ""
-    got = "" if "got" in text else f", got {_shown(value)}"
-    return f"{where.rstrip('`')}\0{text}{got}{expected}" if where else f"{text}{got}{expected}"
+    text = re.sub(r"\barray\b", "list", re.sub(r"\bobject\b", "mapping", text.replace("`", "")))
+    if not where:  # then the value is what was given: show it rather than its type
+        text = f"{text.partition(', got ')[0]}, got {_shown(value)}"
+    text += f" (takes {short.word})" if short else ""
+    return f"{where}\0{text}" if where else text
+
+
+def _words(hint: Any) -> tuple[Any, ...]:
+    """The values that a Literal allows."""
+    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
 
 def _shown(value: Any) -> str:

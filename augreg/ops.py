@@ -398,15 +398,24 @@ def gaussian_blur(sigma: float) -> Filter:
 
 
 def paint(scene: Scene, top: int, left: int, height: int, width: int, fill: Levels = (0.0,)) -> Paint:
-    """Paint a box; `fill` is on the 0..255 scale before normalization and as it is after."""
+    """Paint a box within the picture; `fill` is on the 0..255 scale before normalization and as it is after."""
+    _check_box(scene, top, left, height, width)
     label = f"box {height}x{width} at ({top}, {left})"
     return Paint(top, left, height, width, scene.levels(fill), label=label)
 
 
 def noise_box(scene: Scene, top: int, left: int, height: int, width: int, key: int) -> Paint:
-    """Fill a box with noise: uniform levels, or standard normal once the picture is normalized."""
+    """Fill a box within the picture with noise: uniform levels, or standard normal once it is normalized."""
+    _check_box(scene, top, left, height, width)
     label = f"noise {height}x{width} at ({top}, {left})"
     return Paint(top, left, height, width, noise="normal" if scene.normalized else "uniform", key=key, label=label)
+
+
+def _check_box(scene: Scene, top: int, left: int, height: int, width: int) -> None:
+    inside = top >= 0 and left >= 0 and top + height <= scene.height and left + width <= scene.width
+    if not inside or height < 1 or width < 1:
+        box = f"{height}x{width} at ({top}, {left})"
+        raise ValueError(f"a box to paint must lie within the {scene.height}x{scene.width} picture, got {box}")
 
 
 def call(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from augreg import codecs
@@ -16,7 +17,7 @@ from augreg.rng import Address, entropy, locate, word
 from augreg.run import deliver, finish
 from augreg.sampling import Drawn, draw, expect
 from augreg.spec import Options, Spec, fingerprint, parse, unparse
-from augreg.steps import Step, as_step, place
+from augreg.steps import Step, as_step, children, place
 
 __all__ = ["Pipeline", "Test", "Train"]
 
@@ -37,14 +38,13 @@ class Pipeline:
     test: Test
 
     def __init__(self, steps: Iterable[Any], registry: Registry | None = None, **options: Any) -> None:
-        """The steps, as `Step`s or bare transforms, and the options of a spec by name."""
+        """The steps, as `Step`s or bare transforms, and the options of a spec by name.
+
+        A class that the registry does not know is added to it. Raises SpecError where its name stands for another.
+        """
         registry = Registry.installed() if registry is None else registry
-        spec = Spec(Options(), tuple(as_step(item) for item in steps))
-        try:
-            data = {**unparse(spec), **options}
-        except AttributeError as error:
-            raise SpecError(f"a pipeline is made of transforms: {error}") from None
-        self._set(parse(data, registry), registry)
+        named, registry = _named([as_step(item) for item in steps], registry)
+        self._set(parse({**unparse(Spec(Options(), named)), **options}, registry), registry)
 
     @classmethod
     def from_spec(cls, spec: Any, registry: Registry | None = None) -> Pipeline:
@@ -92,6 +92,32 @@ class Pipeline:
         return f"Pipeline({names}; seed {self.options.seed}, {self.backend})"
 
 
+def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...], Registry]:
+    """Steps by hand under the names that a registry has for their classes; a class of no name yet is added."""
+    found: list[Step] = []
+    for step in steps:
+        if isinstance(step.test, tuple):
+            test, registry = _named(step.test, registry)
+            step = replace(step, test=test)
+        if children(step.transform):
+            inner, registry = _named(children(step.transform), registry)
+            step = replace(step, transform=replace(step.transform, steps=inner))
+        cls = type(step.transform)
+        own = cls.__augreg__.name
+        name = next((known for known in registry if known.rpartition("/")[2] == own and registry[known] is cls), None)
+        if name is None and own in registry:
+            where = f"{cls.__module__}.{cls.__qualname__}"
+            raise SpecError(
+                own,
+                f"{where} is not what {own!r} stands for; mark it with another name, or add it to a "
+                f"registry as 'mine/{own}' and give that registry",
+            )
+        if name is None:
+            name, registry = own, registry.add(cls)
+        found.append(replace(step, name=name))
+    return tuple(found), registry
+
+
 def _unpickle(spec: dict[str, Any], added: dict[str, type]) -> Pipeline:
     registry = Registry.installed()
     for name, cls in added.items():
@@ -132,6 +158,9 @@ class _Side:
 
     def _plan(self, size: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
         height, width = _checked_size(size)
+        if dtype not in ("uint8", "float32") or not isinstance(channels, int) or not 1 <= channels <= 64:
+            given = f"{channels!r} channels of {dtype!r}"
+            raise ValueError(f"a plan is for 1 to 64 channels of 'uint8' or 'float32', got {given}")
         scene = Scene(height, width, channels, dtype, epoch=address.epoch if address is not None else 0)
         drawn = self._ops(scene, address)
         options = self._options
@@ -150,8 +179,8 @@ class _Side:
 
 
 def _checked_size(size: Any) -> tuple[int, int]:
-    if isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size):
-        return size[0], size[1]
+    if isinstance(size, tuple | list) and len(size) == 2 and all(hasattr(n, "__index__") and n > 0 for n in size):
+        return int(size[0]), int(size[1])
     raise ValueError(f"a plan needs the picture's size as (height, width), got {size!r}")
 
 
@@ -219,7 +248,7 @@ class Test(_Side):
         options = self._options
         rows = [("step", "test-time rule", "exact for")]
         for entry in self._ops(_NOMINAL, None).entries:
-            rows.append(("  " * entry.depth + entry.name, entry.rule.replace("_", " "), entry.exact))
+            rows.append(("  " * entry.depth + entry.name, entry.rule, entry.exact))
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows]
         lines.append(f"backend {self._pipeline.backend}, decode {options.decode}, output {options.output}")

@@ -326,7 +326,7 @@ class Plan(msgspec.Struct, frozen=True):
 def _said(entry: Entry) -> str:
     if entry.rule:
         done = ", ".join(map(str, entry.ops))
-        return f"{entry.rule.replace('_', ' ')}{': ' if done else ''}{done}"
+        return f"{entry.rule}{': ' if done else ''}{done}"
     if not entry.applied:
         return f"not applied (p = {entry.p:g})"
     return ", ".join(map(str, entry.ops))

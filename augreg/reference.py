@@ -17,10 +17,14 @@ import yaml
 from msgspec import Meta
 
 from augreg.declare import RULES, Kind
-from augreg.fields import Ordered, Short, hints, plain, required
+from augreg.fields import Ordered, Short, convert_one, hints, plain, required
 from augreg.steps import Step
 
-__all__ = ["Argument", "arguments", "example", "markdown", "rule", "summary", "takes"]
+__all__ = ["CHILDREN", "Argument", "arguments", "example", "flow", "line", "markdown", "rule", "summary", "takes"]
+
+CHILDREN = ("rotate", "solarize", "saturation")
+"""What containers hold in examples: three steps that are easily told apart."""
+
 
 _WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", type(None): "nothing", Step: "step"}
 
@@ -97,33 +101,58 @@ def _said(value: Any) -> str:
         return str(value).lower()
     if value is None:
         return "nothing"
-    if isinstance(value, float):
-        return f"{value:.6g}"
+    if isinstance(value, float):  # thirds need not be written out
+        return f"{value:.4g}"
     return f"[{', '.join(map(_said, value))}]" if isinstance(value, list) else str(value)
 
 
 def rule(cls: Any) -> tuple[str, str]:
     """The test-time rule in words, and the quantity for which it gives the exact expectation."""
     mark = cls.__augreg__
-    name, said = mark.rule.replace("_", " "), RULES[mark.rule]
+    said = RULES[mark.rule]
     if mark.rule == "same":
-        return f"{name} ({said}; left out where p is below 1)", mark.exact or "everything: nothing is random"
-    return f"{name} ({said})", mark.exact or "nothing"
+        return f"same ({said}; left out where p is below 1)", mark.exact or "everything: nothing is random"
+    return f"{mark.rule} ({said})", mark.exact or "nothing"
 
 
-def example(name: str, cls: Any) -> str:
-    """A line for a spec: the middle one of the transform's previews, or else its first argument."""
+def example(cls: Any) -> Any:
+    """Arguments that show what a transform does: children for a container, else the middle of its previews."""
     mark = cls.__augreg__
     if mark.container:
-        return f"- {name}: [horizontal_flip, vertical_flip]"
+        return list(CHILDREN)
+    return dict(mark.preview[len(mark.preview) // 2]) if mark.preview else {}
+
+
+def line(name: str, cls: Any) -> str:
+    """The step as a spec writes it: with its example, else with its first default as a hint of what to change."""
+    given = example(cls)
     taken = [field for field in fields(cls) if field.init]
-    given = dict(mark.preview[len(mark.preview) // 2]) if mark.preview else {}
-    for field in [field for field in taken if required(field)] or taken[: not mark.preview]:
-        said = f"<{takes(hints(cls)[field.name])}>" if field.default is MISSING else plain(field.default)
-        given.setdefault(field.name, said)
-    if not given:
-        return f"- {name}"
-    return f"- {name}: {yaml.safe_dump(given, default_flow_style=True, sort_keys=False, width=10**6).strip()}"
+    if isinstance(given, dict):
+        for field in taken:
+            if required(field):
+                given.setdefault(field.name, f"<{takes(hints(cls)[field.name])}>")
+        if not given and not cls.__augreg__.preview and taken and taken[0].default is not None:
+            given = {taken[0].name: _short(hints(cls)[taken[0].name], taken[0].default)}
+    return f"- {flow(name)}: {flow(given)}" if given else f"- {flow(name)}"
+
+
+def _short(hint: Any, value: Any) -> Any:
+    """The same value in fewer characters: 30 for 30.0 where that makes no difference."""
+    value = plain(value)
+    shorter = _whole(value)
+    return shorter if repr(convert_one(hint, shorter)) == repr(convert_one(hint, value)) else value
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def flow(value: Any) -> str:
+    """Plain data as YAML on one line."""
+    text: str = yaml.safe_dump(plain(value), default_flow_style=True, sort_keys=False, width=10**6)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def markdown(transforms: Mapping[str, Any]) -> str:
@@ -155,7 +184,7 @@ def _section(name: str, cls: Any) -> list[str]:
         lines.append("")
     said, exact = rule(cls)
     lines += [f"Default p: {cls.__augreg__.p:g}. Test-time rule: {said}. Exact for: {exact}.", ""]
-    return [*lines, "```yaml", example(name, cls), "```"]
+    return [*lines, "```yaml", line(name, cls), "```"]
 
 
 def _cell(text: str) -> str:

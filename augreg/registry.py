@@ -117,6 +117,11 @@ def _installed() -> Registry:
         raise PluginError("augreg itself is not installed in this environment: run `pip install -e .` in its folder")
     targets: dict[str, str | type] = {}
     records: list[PluginRecord] = []
+    for point in list(found[_OWN]):
+        if point.dist is not None and point.dist.name != _OWN:
+            found[_OWN].remove(point)
+            taken = f"the namespace {_OWN!r} is augreg's own; this plugin needs another name for its entry point"
+            records.append(PluginRecord(_OWN, point.dist.name, point.dist.version, error=taken))
     for namespace, points in sorted(found.items(), key=lambda item: (item[0] != _OWN, item[0])):
         record, brought = _read(namespace, points)
         records.append(record)

@@ -7,8 +7,8 @@ The rules, which the rest of the package keeps:
 
 1. A stream is found by its address. Nothing is consumed in order, so workers, batch sizes, ranks and
    resumed runs cannot change it.
-2. Every part of an address is one 64-bit word of its own. Nothing is added, concatenated or padded, so two
-   addresses never share a stream. Names and string indices become words by blake2b.
+2. Every part of an address has bits of its own: a 64-bit word each, but for the view, which has the upper half of the
+   block's. Nothing overlaps, so two addresses never share a stream. Names and string indices become words by blake2b.
 3. Only raw Philox words are used, since NumPy promises that stream for ever and promises no more; turning
    words into floats, integers and normals is done here.
 4. A step reads its own cursor, which is closed when its `sample` returns. The first word is its `p` coin.
@@ -60,7 +60,7 @@ _READ_AHEAD: Final = 8  # words fetched at once: two Philox blocks, enough for m
 @functools.lru_cache(maxsize=4096)
 def word(text: str) -> int:
     """The 64-bit word that stands for a name: blake2b of its UTF-8 bytes."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def entropy() -> int:

@@ -8,6 +8,7 @@ testing asks each step for its rule instead of a draw.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -88,12 +89,16 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None) -> Drawn:
         entries.append(entry)
         try:
             found = _expected(step, scene, entry) if address is None else _sampled(step, path, scene, address, entry)
-        except (ValueError, TypeError, ArithmeticError) as error:
-            raise SpecError(path, f"{step.name} failed on a {scene.height}x{scene.width} picture: {error}") from error
-        if isinstance(found, tuple):
-            stack.extend([(part, entry) for part in reversed(found)])
-        else:
-            stack.append((found, entry))
+        except Exception as error:
+            what = str(error) if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: {error}"
+            raise SpecError(path, f"{step.name} failed on a {scene.height}x{scene.width} picture: {what}") from error
+        parts = found if isinstance(found, tuple) else (found,)
+        for part in reversed(parts):
+            if not isinstance(part, Op | Step):
+                method = "expect" if address is None else "sample"
+                wanted = "expected an op, a step, a tuple of them, or () for nothing"
+                raise SpecError(path, f"{step.name}: {method} returned {found!r}; {wanted}")
+            stack.append((part, entry))
     return Drawn(ops, entries, scene, [])
 
 
@@ -124,7 +129,7 @@ def rule_of(step: Step) -> str:
     if step.test is not None:
         return "steps" if isinstance(step.test, tuple) else "identity" if step.test == "off" else step.test
     rule: str = step.transform.__augreg__.rule
-    return "identity" if rule in ("same", "children") and step.p < 1.0 else rule
+    return "identity" if step.p == 0.0 or (rule == "same" and step.p < 1.0) else rule
 
 
 def _exact(step: Step, rule: str) -> str:
@@ -154,4 +159,7 @@ def _expected(step: Step, scene: Scene, entry: Entry) -> Any:
         return step.test
     if rule == "same":
         return step.transform.sample(_NO_DRAWS, scene)
-    return step.transform.expect(scene, step.p)
+    found = step.transform.expect(scene, step.p)
+    if rule == "children" and step.p < 1.0:  # a child is done when its parent and it are
+        return tuple(replace(child, p=step.p * child.p) for child in found)
+    return found

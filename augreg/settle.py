@@ -36,18 +36,22 @@ def settle(steps: Sequence[Step], place: Place) -> tuple[tuple[Step, ...], list[
             inner, found = settle(children(step.transform), (*here, "steps"))
             step = replace(step, transform=replace(step.transform, steps=inner))
             complaints += found
-        if not complaints:
-            try:
-                step = _settled(step)
-            except SpecError as error:
-                complaints.append((here, error.problems[0].message))
+        try:
+            step = _settled(step)
+        except SpecError as error:
+            complaints.append((here, error.problems[0].message))
         settled.append(step)
     return tuple(settled), complaints
 
 
 def _settled(step: Step) -> Step:
     if step.test == "same":
-        expect([step], _PROBES[0])  # says so if it draws
+        try:
+            expect([step], _PROBES[0])
+        except SpecError:
+            raise SpecError(
+                f"{step.name} draws random numbers, so `test: same` cannot be; use test: off, or steps"
+            ) from None
     inner = children(step.transform)
     if step.test is not None or not inner or rule_of(step) != "identity":
         return step

@@ -139,6 +139,14 @@ class _Walk:
             self.fail(place, f"expected a list of steps, got {given!r}", _path(shown))
             return ()
         found = [self.step(item, (*place, index), (*shown, index)) for index, item in enumerate(given)]
+        seen: set[str] = set()
+        for index, step in enumerate(found):
+            if step is None or step.uid is None:
+                continue
+            if step.uid in seen:
+                message = f"the uid {step.uid!r} is given twice, and would draw the same numbers twice"
+                self.fail((*place, index), message, _path((*shown, index, step.name, "uid")))
+            seen.add(step.uid)
         return tuple(step for step in found if step is not None)
 
     def step(self, given: Any, place: Place, shown: Place) -> Step | None:
@@ -191,7 +199,7 @@ class _Walk:
         mark = cls.__augreg__
         before = len(self.problems)
         p = self._common(arguments, "p", Probability, mark.p, place, shown)
-        uid = self._common(arguments, "uid", Annotated[str, Meta(min_length=1)] | None, None, place, shown)
+        uid = self._common(arguments, "uid", Annotated[str, Meta(pattern="^[^#/]+$")] | None, None, place, shown)
         test = self._test(arguments.pop("test", None), mark, place, shown)
         steps: dict[str, Any] = {}
         if mark.container:
@@ -261,6 +269,7 @@ class _Walk:
 
     def _check_normalize(self, image: tuple[Step, ...]) -> None:
         """After normalize no levels are left to colour, and whether a picture is normalized cannot be chance."""
+        sides = []
         for steps in (_flat(image), _flat(image, testing=True)):
             normalized = False
             for place, step, certain in steps:
@@ -275,6 +284,14 @@ class _Walk:
                 normalized = normalized or kind == "normalize"
                 if message and all(known != place for known, _ in self.problems):
                     self.fail(place, message)
+            sides.append(normalized)
+        if sides[0] != sides[1] and not self.problems:
+            which = (
+                "training normalizes the picture and testing does not"
+                if sides[0]
+                else ("testing normalizes the picture and training does not")
+            )
+            self.fail(("image",), f"{which}, so they differ in kind; `test:` may not take away or add a normalize")
 
 
 def _flat(
@@ -288,6 +305,8 @@ def _flat(
     for index, step in enumerate(steps):
         sure = certain and step.p == 1.0
         here = (*place, index, step.name)
+        if testing and step.test == "off":
+            continue
         if testing and isinstance(step.test, tuple):
             found += _flat(step.test, certain, testing, (*here, "test"))
         elif step.transform.__augreg__.container:

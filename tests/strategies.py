@@ -7,9 +7,10 @@ is registered. What a transform's own check refuses is drawn again.
 from __future__ import annotations
 
 import functools
+import itertools
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
@@ -203,7 +204,19 @@ def specs(draw: Any) -> dict[str, Any]:
         "output": st.sampled_from(["auto", "numpy"]),
         "batch": st.none(),
     }
+    _number_uids(image, itertools.count())
     return {"image": image} | draw(st.fixed_dictionaries({}, optional=options))
+
+
+def _number_uids(data: Any, numbers: Iterator[int]) -> None:
+    """Make each uid the only one of its name, as a spec must."""
+    if isinstance(data, dict):
+        if "uid" in data:
+            data["uid"] += str(next(numbers))
+        data = list(data.values())
+    if isinstance(data, list):
+        for item in data:
+            _number_uids(item, numbers)
 
 
 @st.composite

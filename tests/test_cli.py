@@ -118,7 +118,7 @@ def test_show_says_types_in_plain_words(capsys: pytest.CaptureFixture[str]) -> N
     out = capsys.readouterr().out
     assert "number or [low, high]; 0.5 means [-0.5, 0.5]" in out
     assert "nearest, bilinear or bicubic" in out
-    assert "integer at least 1, or number above 0 and at most 1" in out
+    assert "integer at least 2, or number above 0 and at most 1" in out
     assert "integer or [height, width], each from 1 to 65536" in out
     assert "required" in out
     assert "0.5 by default" in out

@@ -172,3 +172,9 @@ def test_the_registry_has_what_the_readme_promises() -> None:
     for name in names:
         first = (Registry.installed()[name].__doc__ or "").strip().split("\n")[0]
         assert first.endswith((".", ":")) and len(first) <= 120, f"{name}: {first}"
+
+
+def test_only_sources_lie_in_the_package() -> None:
+    allowed = {".py", ".yaml", ".html", ".css", ".js", ".typed"}
+    found = {path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path.suffix or path.name for path in found} <= allowed | {"py.typed"}

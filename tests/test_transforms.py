@@ -102,7 +102,7 @@ def test_the_border_clips_a_cutout() -> None:
     assert _hidden(16, (32, 32), 31, 31) == (23, 23, 32, 32)
     assert _hidden(16, (32, 40), 16, 20) == (8, 12, 24, 28)
     assert _hidden(5, (32, 32), 10, 10) == (8, 8, 12, 12)  # an odd side hides one less
-    assert _hidden(1, (32, 32), 10, 10) is None
+    assert _hidden(2, (32, 32), 10, 10) == (9, 9, 11, 11)
 
 
 def test_cutout_draws_its_centre_over_all_pixels() -> None:
@@ -515,8 +515,16 @@ def test_a_factor_becomes_its_mean(name: str) -> None:
     assert _amount(op) == pytest.approx(0.6)
     (op,) = _test_ops([{name: {"factor": [0.2, 1.0], "p": 0.5}}])
     assert _amount(op) == pytest.approx(0.8)
-    (op,) = _test_ops([{name: {"factor": [0.2, 1.0], "p": 0}}])
-    assert _amount(op) == 1.0
+    assert _test_ops([{name: {"factor": [0.2, 1.0], "p": 0}}]) == []
+
+
+def test_a_container_hands_its_p_down() -> None:
+    """Done half the time is done half the time, whether the step says so or what holds it."""
+    (op,) = _test_ops([{"sequential": {"steps": [{"brightness": {"factor": [0.2, 1.0], "p": 0.5}}], "p": 0.5}}])
+    assert _amount(op) == pytest.approx(1 + 0.25 * (0.6 - 1))
+    (op,) = _test_ops([{"color_jitter": {"brightness": [0.2, 1.0], "p": 0.5}}])
+    assert _amount(op) == pytest.approx(0.8)
+    assert _test_ops([{"random_order": {"steps": ["invert", "equalize"], "p": 0.5}}]) == []
 
 
 def test_grayscale_becomes_a_loss_of_saturation() -> None:

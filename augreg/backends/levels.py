@@ -152,10 +152,10 @@ def float_levels(stages: Sequence[Curve | Measured], image: Floats, gray: Callab
     for stage in stages:
         if isinstance(stage, Curve):
             image = _float_curve(stage, image)
-        elif stage.name == "contrast":
+        elif stage.name == "contrast" and stage.amount != 1.0:
             mean = np.float32(gray(image).mean(dtype=np.float64))
             image = np.clip(mean + np.float32(stage.amount) * (image - mean), 0.0, 1.0)
-        else:
+        elif stage.name != "contrast":
             image = _float_measured(stage, image)
     return image
 
@@ -204,7 +204,7 @@ def per_channel(values: tuple[float, ...], channels: int, what: str) -> NDArray[
     if len(values) not in (1, channels):
         raise ImageError(
             f"{what} has {len(values)} numbers and the picture has {channels} channels: give one number, or one a "
-            "channel, or let `channels: rgb` in the spec make all pictures alike"
+            "channel (files and PIL pictures are what `channels` in the spec says; arrays and tensors as they are)"
         )
     return np.broadcast_to(np.asarray(values, np.float64), channels)
 
@@ -227,9 +227,21 @@ def normalize_floats(op: Normalize, image: Floats, out: Floats) -> Floats:
     return out
 
 
-@functools.lru_cache(maxsize=8)
+_recent: tuple[Any, Floats | None] = (None, None)
+
+
 def mean_picture(source: str | tuple[Any, ...]) -> Floats:
-    """The mean picture of a normalize op: height x width x channels, levels from 0 to 1."""
+    """The mean picture of a normalize op: height x width x channels, levels from 0 to 1. A file is read once."""
+    global _recent
+    known, picture = _recent
+    if picture is None or known is not source:  # by identity: hashing rows of numbers takes longer than normalizing
+        picture = _read_mean_picture(source)
+        _recent = source, picture
+    return picture
+
+
+@functools.lru_cache(maxsize=8)
+def _read_mean_picture(source: str | tuple[Any, ...]) -> Floats:
     try:
         found = np.load(source, allow_pickle=False) if isinstance(source, str) else np.array(source, np.float32)
     except (OSError, ValueError) as error:

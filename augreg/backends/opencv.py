@@ -25,6 +25,7 @@ __all__ = ["KERNELS"]
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
+_NUDGE: Final = 2.0**-12  # of a pixel
 _FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 _MOST_CHANNELS: Final = 4  # what OpenCV's warps, colour fills and shrinking by areas can take
 _WARPED: Final = (1, 3, 4)  # the channels that its warps interpolate in full; of two they take weights of five bits
@@ -126,6 +127,8 @@ def _warp(op: Warp, image: Array) -> Array:
     half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
     back = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
     matrix = back @ np.array([[a, b, c], [d, e, f], [g, h, 1.0]]) @ half
+    if op.interpolation == "nearest":  # at a draw between two pixels take the later one, as the oracle and Pillow do
+        matrix = np.array([[1.0, 0.0, _NUDGE], [0.0, 1.0, _NUDGE], [0.0, 0.0, 1.0]]) @ matrix
     flags = _FLAGS[op.interpolation] | cv2.WARP_INVERSE_MAP
     size = op.width, op.height
     if op.affine:

@@ -129,7 +129,7 @@ def constant_kernels(kernels: Kernels) -> Kernels:
 
 def subtract_mean_image(op: Normalize, image: Array, table: NDArray[np.uint8] | None) -> Array:
     """Normalize by a mean picture: level / white - mean at each pixel, then / std, in float32."""
-    mean: Array = levels.mean_picture(op.mean_image)
+    mean: Array = levels.mean_picture(op.mean_image or ())
     if mean.shape[:2] != op.frame or mean.shape[2] not in (1, image.shape[2]):
         size = "x".join(map(str, (*(op.frame or ()), image.shape[2])))
         raise ImageError(
@@ -171,6 +171,8 @@ def float_gray(image: Array) -> Array:
 
 def float_blend(op: Blend, image: Array) -> Array:
     """Saturation and sharpness of a float picture."""
+    if op.factor == 1.0:  # no rounding either
+        return image
     degenerate = float_gray(image) if op.degenerate == "gray" else _float_smooth(image)
     mixed: Array = np.clip(degenerate + np.float32(op.factor) * (image - degenerate), 0.0, 1.0)
     return mixed

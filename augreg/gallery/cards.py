@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from augreg.backends import backend
 from augreg.declare import RULES
-from augreg.gallery.arguments import Argument, arguments, example, flow, line
 from augreg.gallery.photos import Photo, shrunk
 from augreg.gallery.quantile import at_quantile, draws_nothing
 from augreg.gallery.reasons import reason, without_folders
@@ -21,6 +20,7 @@ from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
+from augreg.reference import Argument, arguments, example, flow, line
 from augreg.registry import Registry
 
 __all__ = ["KINDS", "Card", "Group", "failures", "groups"]
@@ -112,7 +112,7 @@ class _Studio:
             summary, _, details = inspect.cleandoc(cls.__doc__).partition("\n")
             card = Card(
                 name, str(mark.kind), origin, summary, details.strip(), mark.p, RULES[mark.rule], mark.exact,
-                arguments(cls), line(name, cls),
+                tuple(arguments(cls)), line(name, cls),
             )  # fmt: skip
         except Exception as error:  # a plugin may fail in any way; its card says how, and the page goes on
             return Card(name, "broken", origin, error=reason(error))

@@ -23,6 +23,7 @@ from augreg.registry import Registry
 __all__ = ["page"]
 
 _MOST_PHOTOS = 8
+_SMALLEST_DEMO = 64
 
 
 def page(
@@ -42,7 +43,9 @@ def page(
     registry = pipeline.registry if registry is None else registry
     images = list(images)
     photos = read(images[:_MOST_PHOTOS], pipeline.options.channels, size)
-    demos = [photo for photo in photos if photo.array is not None] or read(samples())
+    # what a transform does shows on a photo, not on a dot
+    large = [photo for photo in photos if photo.array is not None and min(photo.array.shape[:2]) >= _SMALLEST_DEMO]
+    demos = large or read(samples())
     rows = [row(pipeline, photo, index) for index, photo in enumerate(photos)]
     return _template().render(
         title=title,

@@ -62,6 +62,6 @@ def viewable(array: NDArray[Any], normalize: Normalize | None = None) -> tuple[N
         levels = levels * std + mean
     elif levels.min() < 0.0 or levels.max() > 1.0:
         low, high = float(levels.min()), float(levels.max())
-        levels = (levels - low) / (high - low)
+        levels = (levels - low) / max(high - low, 1e-12)  # one level everywhere is black
         note = f"floats from {low:.2f} to {high:.2f}, stretched for viewing"
     return np.rint(np.clip(levels, 0.0, 1.0) * 255.0).astype(np.uint8), note

@@ -25,12 +25,12 @@ class Cutout:
     over all pixels: an odd L hides one pixel less. DeVries and Taylor 2017, arXiv 1708.04552.
     """
 
-    size: Annotated[int, Meta(ge=1)] | Annotated[float, Meta(gt=0, le=1)] = 0.25
+    size: Annotated[int, Meta(ge=2)] | Annotated[float, Meta(gt=0, le=1)] = 0.25
     holes: Annotated[int, Meta(ge=1, le=64)] = 1
     fill: Fill = (0.0,)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        side = self.size if isinstance(self.size, int) else round(self.size * min(scene.size))
+        side = self.size if isinstance(self.size, int) else max(2, round(self.size * min(scene.size)))
         half = side // 2
         found: list[Op] = []
         for _ in range(self.holes):

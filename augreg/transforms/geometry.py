@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
-_Share = Annotated[float, Meta(gt=0, le=1)]
+_Share = Annotated[float, Meta(ge=0.1, le=1)]
 
 
 @transform("horizontal_flip", kind="geometry", p=0.5, preview=({},))
