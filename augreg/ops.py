@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from augreg import projective
+from augreg.scene import Levels, Scene
 
 __all__ = [
     "Blend",
@@ -24,8 +25,10 @@ __all__ = [
     "Curve",
     "Filter",
     "Hue",
+    "Levels",
     "Lookup",
     "Measured",
+    "Mix",
     "Move",
     "Normalize",
     "Op",
@@ -38,34 +41,6 @@ __all__ = [
 
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
 PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric"]
-Levels: TypeAlias = tuple[float, ...]
-"""One number for every channel, or one number for all."""
-
-
-class Scene(msgspec.Struct, frozen=True):
-    """What is known of a picture before a pixel is read; ops say what it becomes."""
-
-    height: int
-    width: int
-    channels: int = 3
-    dtype: Literal["uint8", "float32"] = "uint8"
-    normalized: bool = False
-    epoch: int = 0
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.height, self.width
-
-    @property
-    def white(self) -> float:
-        """The level of white: 255 for bytes, 1 for floats."""
-        return 255.0 if self.dtype == "uint8" else 1.0
-
-    def levels(self, fill: Levels) -> Levels:
-        """A fill given on the 0..255 scale, in this picture's levels; as it is once normalized."""
-        if self.normalized:
-            return fill
-        return tuple(min(255.0, max(0.0, level)) / (255.0 / self.white) for level in fill)
 
 
 class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -88,9 +63,15 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         """The size it leaves; None when only running it tells (a `Call` that does not say)."""
         return height, width
 
+    def forward(self, scene: Scene) -> projective.Map | None:
+        """Where it takes points, as a map of the plane; None where no such map says so."""
+        return projective.STILL if self.size_after(scene.height, scene.width) == scene.size else None
+
     def after(self, scene: Scene) -> Scene:
-        """The scene it leaves; its size must be known."""
+        """The scene it leaves; its size must be known, or else stays as it is."""
         size = self.size_after(scene.height, scene.width)
+        if scene.boxes:
+            return scene.moved(self.forward(scene), *(size or scene.size))
         if size is None or size == (scene.height, scene.width):
             return scene
         return msgspec.structs.replace(scene, height=size[0], width=size[1])
@@ -116,6 +97,10 @@ class Move(Op, frozen=True, eq=False):
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return (self.width, self.height) if self.transpose else (self.height, self.width)
 
+    def forward(self, scene: Scene) -> projective.Map:
+        size = self.size_after(0, 0)
+        return projective.rearrangement(self.top, self.left, size, self.transpose, self.flip_y, self.flip_x)
+
     @property
     def turns(self) -> bool:
         """Whether it rearranges anything beyond cutting out."""
@@ -136,6 +121,9 @@ class Pad(Op, frozen=True, eq=False):
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return height + self.top + self.bottom, width + self.left + self.right
 
+    def forward(self, scene: Scene) -> projective.Map:
+        return 1.0, 0.0, self.left, 0.0, 1.0, self.top, 0.0, 0.0, 1.0
+
 
 class Resize(Op, frozen=True, eq=False):
     """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel counts."""
@@ -147,6 +135,9 @@ class Resize(Op, frozen=True, eq=False):
 
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return self.height, self.width
+
+    def forward(self, scene: Scene) -> projective.Map:
+        return self.width / scene.width, 0.0, 0.0, 0.0, self.height / scene.height, 0.0, 0.0, 0.0, 1.0
 
 
 class Warp(Op, frozen=True, eq=False):
@@ -165,15 +156,18 @@ class Warp(Op, frozen=True, eq=False):
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return self.height, self.width
 
+    def forward(self, scene: Scene) -> projective.Map | None:
+        return projective.inverse(self.matrix)
+
     @property
     def affine(self) -> bool:
         return self.matrix[6] == 0.0 and self.matrix[7] == 0.0
 
 
 class Curve(msgspec.Struct, frozen=True):
-    """A function from level to level: brightness, invert, posterize, solarize, solarize_add, or table.
+    """A function from level to level: brightness, invert, posterize, solarize, solarize_add, gamma, or table.
 
-    `amount` is its number (the factor, bits, threshold or addition); for `table` the 256 levels as bytes.
+    `amount` is its number (the factor, bits, threshold, addition or exponent); for `table` the 256 levels as bytes.
     """
 
     name: str
@@ -215,10 +209,14 @@ class Hue(Op, frozen=True, eq=False):
 
 
 class Filter(Op, frozen=True, eq=False):
-    """Convolve: `gaussian` with a standard deviation in pixels."""
+    """Blur: `gaussian` of a standard deviation, `motion` along a line of a length and an angle, `median` of a side.
 
-    name: Literal["gaussian"]
+    All in pixels; the angle is in degrees, counter-clockwise from the horizontal. Edges are repeated.
+    """
+
+    name: Literal["gaussian", "motion", "median"]
     amount: float
+    angle: float = 0.0
 
 
 class Paint(Op, frozen=True, eq=False):
@@ -265,7 +263,8 @@ class Call(Op, frozen=True, eq=False):
     """Run a function of a plugin: `fn(array, **params)` on a height x width x channels array.
 
     `fn` is importable by name. `size` is the size it leaves; without one, the plan is open from here on.
-    `geometry` says that it moves pixels; then `mask` and `keypoints` are its functions for those targets.
+    `geometry` says that it moves pixels; then `mask(array, **params)` and `keypoints(points, size, **params)`, with
+    n x 2 points (x, y) and the size before, are its functions for those targets.
     """
 
     fn: Callable[..., Any]
@@ -277,6 +276,25 @@ class Call(Op, frozen=True, eq=False):
 
     def size_after(self, height: int, width: int) -> tuple[int, int] | None:
         return self.size
+
+    def forward(self, scene: Scene) -> projective.Map | None:
+        return None if self.geometry else projective.STILL
+
+
+class Mix(Op, frozen=True, eq=False):
+    """Run the picture through several branches of ops and mix what comes out with the picture.
+
+    The result is keep * picture + (1 - keep) * sum of weight * branch; the weights sum to 1. Branches keep the
+    picture's size and kind. It is computed in float32, and rounded once on byte pictures.
+    """
+
+    branches: tuple[tuple[Op, ...], ...]
+    weights: tuple[float, ...]
+    keep: float = 0.0
+
+    def forward(self, scene: Scene) -> projective.Map | None:
+        parts = (op for branch in self.branches for op in branch)
+        return projective.STILL if all(op.forward(scene) == projective.STILL for op in parts) else None
 
 
 # Constructors: what people say, as ops. They take the scene where the picture's size or kind matters.
@@ -310,13 +328,7 @@ def quarter_turns(scene: Scene, turns: int) -> Move:
 
 
 def pad(
-    scene: Scene,
-    top: int,
-    bottom: int,
-    left: int,
-    right: int,
-    fill: Levels = (0.0,),
-    mode: PadMode = "constant",
+    scene: Scene, top: int, bottom: int, left: int, right: int, fill: Levels = (0.0,), mode: PadMode = "constant"
 ) -> Pad:
     """Add a border of these widths; `fill` is on the 0..255 scale."""
     widths = f"{top}" if top == bottom == left == right else f"{top}, {bottom}, {left}, {right}"

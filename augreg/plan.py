@@ -261,6 +261,8 @@ def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[O
     """The ops that do the same to a picture of this scene in fewer passes."""
     table = FULL_TABLE if approximate else EXACT_TABLE
     done: list[Op] = []
+    if scene.boxes:  # no rule looks at them, so they need not be carried
+        scene = replace(scene, boxes=())
     scenes = [scene]  # scenes[i] is what done[i] meets
     todo = list(reversed(ops))
     while todo:
@@ -289,7 +291,7 @@ def _merged(first: Op, second: Op, scene: Scene, table: Table) -> Merged:
 class Plan(msgspec.Struct, frozen=True):
     """What will be done to a picture of this scene: the ops to run, and who drew what.
 
-    `run(image)` does it to a picture of the same size. Plans pickle, compare and print.
+    `run(image)` does it to a picture of the same size, or to a sample, a mapping. Plans pickle, compare and print.
     """
 
     ops: tuple[Op, ...]
@@ -302,9 +304,14 @@ class Plan(msgspec.Struct, frozen=True):
     waiting: tuple[Any, ...] = ()
     address: Any = None
     approximate: bool = False
+    targets: Any = None
 
     def run(self, image: Any) -> Any:
-        """The picture after it. Raises ImageError for a picture of another size or kind than was planned for."""
+        """The picture, or the sample, after it. Raises ImageError for another size or kind than was planned for."""
+        if isinstance(image, Mapping):
+            from augreg.targets.samples import run_plan_on
+
+            return run_plan_on(self, image)
         from augreg.run import run_plan  # the planner itself knows no backend
 
         return run_plan(self, image)

@@ -8,9 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["product", "rotation", "through_points"]
+__all__ = ["STILL", "Map", "inverse", "product", "rearrangement", "rotation", "through_points"]
 
 Points = tuple[tuple[float, float], ...]
+
+Map = tuple[float, ...]
+"""All nine numbers of a map, where the ninth need not be 1."""
+
+STILL: Map = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def rotation(degrees: float, x: float, y: float) -> tuple[float, float, float, float, float, float]:
@@ -28,6 +33,36 @@ def product(m: Sequence[float], n: Sequence[float]) -> tuple[float, ...] | None:
     a, b = (*m, 1.0), (*n, 1.0)
     c = [sum(a[3 * row + k] * b[3 * k + column] for k in range(3)) for row in range(3) for column in range(3)]
     return tuple(value / c[8] for value in c[:8]) if abs(c[8]) > 1e-12 else None
+
+
+def inverse(m: Sequence[float]) -> tuple[float, ...] | None:
+    """The way back, as nine numbers; None when the map folds the plane into a line.
+
+    The ninth is not made 1: it may be 0, and its sign says which side is in front. A point that the map itself sees
+    in front of the horizon has a positive denominator here.
+    """
+    a, b, c, d, e, f, g, h = m
+    det = a * (e - f * h) - b * (d - f * g) + c * (d * h - e * g)
+    if abs(det) < 1e-12:
+        return None
+    back = (
+        e - f * h, c * h - b, b * f - c * e,
+        f * g - d, a - c * g, c * d - a * f,
+        d * h - e * g, b * g - a * h, a * e - b * d,
+    )  # fmt: skip
+    return tuple(value / det for value in back)
+
+
+def rearrangement(top: float, left: float, size: tuple[int, int], transpose: bool, flip_y: bool, flip_x: bool) -> Map:
+    """Begin at (left, top), then transpose, then reverse the rows and the columns of what has this size then."""
+    x, y = (1.0, 0.0, -left), (0.0, 1.0, -top)
+    if transpose:
+        x, y = y, x
+    if flip_x:
+        x = -x[0], -x[1], size[1] - x[2]
+    if flip_y:
+        y = -y[0], -y[1], size[0] - y[2]
+    return (*x, *y, 0.0, 0.0, 1.0)
 
 
 def through_points(source: Points, target: Points) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from augreg.errors import SpecError
+from augreg.errors import ImageError, SpecError
 from augreg.ops import Op, Scene
 from augreg.rng import Address, word
 from augreg.steps import Step
@@ -78,9 +78,10 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None) -> Drawn:
             ops.append(what)
             if parent is not None:
                 parent.ops.append(what)
-            if what.size_after(scene.height, scene.width) is None:
-                return Drawn(ops, entries, scene, stack)
+            known = what.size_after(scene.height, scene.width) is not None
             scene = what.after(scene)
+            if not known:
+                return Drawn(ops, entries, scene, stack)
             continue
         step: Step = what
         depth = parent.depth + 1 if parent is not None else 0
@@ -89,6 +90,8 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None) -> Drawn:
         entries.append(entry)
         try:
             found = _expected(step, scene, entry) if address is None else _sampled(step, path, scene, address, entry)
+        except ImageError:  # what a step finds wrong with the picture itself
+            raise
         except Exception as error:
             what = str(error) if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: {error}"
             raise SpecError(path, f"{step.name} failed on a {scene.height}x{scene.width} picture: {what}") from error

@@ -8,12 +8,14 @@ shares no mistake with the backends.
 from __future__ import annotations
 
 import colorsys
+import functools
 import math
 from collections.abc import Callable
 
 import numpy as np
 
-from augreg.ops import Blend, Curve, Filter, Hue, Lookup, Measured, Move, Normalize, Op, Pad, Paint, Resize, Warp
+from augreg.camera import ColorMatrix, LocalContrast, Noise, Remap
+from augreg.ops import Blend, Curve, Filter, Hue, Lookup, Measured, Mix, Move, Normalize, Op, Pad, Paint, Resize, Warp
 
 Array = np.ndarray
 LUMA = np.array([19595, 38470, 7471]) / 65536
@@ -76,18 +78,18 @@ def _paint(op: Paint, image: Array, white: float) -> Array:
     if op.noise is None:
         box = run_all(op.through, np.broadcast_to(op.fill, (1, 1, channels)).astype(float), white)
     else:
-        box = _noise(op, (op.height, op.width, channels)) * (256.0 if white == 255.0 else 1.0)
+        box = _noise(op.noise, op.key, (op.height, op.width, channels)) * (256.0 if white == 255.0 else 1.0)
     out[op.top : op.top + op.height, op.left : op.left + op.width] = box
     return out
 
 
-def _noise(op: Paint, shape: tuple[int, ...]) -> Array:
+def _noise(kind: str, key: int, shape: tuple[int, ...]) -> Array:
     """Words of Philox with this key; a normal number is Box and Muller's, of one word of each half."""
     count = math.prod(shape)
     half = (count + 1) // 2
-    words = np.random.Philox(key=np.array([op.key, 5], np.uint64), counter=0).random_raw(2 * half)
+    words = np.random.Philox(key=np.array([key, 5], np.uint64), counter=0).random_raw(2 * half)
     unit = np.array([(int(word) >> 11) / 2.0**53 for word in words])
-    if op.noise == "normal":
+    if kind == "normal":
         radius, angle = np.sqrt(-2 * np.log1p(-unit[:half])), 2 * np.pi * unit[half:]
         unit = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
     return unit[:count].reshape(shape)
@@ -174,7 +176,80 @@ def _warp(op: Warp, image: Array, white: float) -> Array:
     return _clipped(found, white)
 
 
+def _remap(op: Remap, image: Array, white: float) -> Array:
+    height, width = image.shape[:2]
+    ys, xs = remapped(op, height, width)
+    inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
+    found = np.broadcast_to(op.fill, image.shape).astype(float)
+    found[inside] = _sampled(image, ys[inside], xs[inside], op.interpolation, WARP_CUBIC)
+    return found
+
+
+@functools.cache
+def remapped(op: Remap, height: int, width: int) -> tuple[Array, Array]:
+    """Where in the input the centre of each output pixel lies: ys, xs."""
+    ys, xs = np.mgrid[:height, :width] + 0.5
+    if op.field == "lens":
+        y, x = ys - height / 2, xs - width / 2
+        radius = np.hypot(y, x) / np.hypot(height / 2, width / 2)
+        return height / 2 + y * (1 + op.numbers[0] * radius**2), width / 2 + x * (1 + op.numbers[0] * radius**2)
+    if op.field == "elastic":
+        alpha, sigma = op.numbers
+        noise = 2 * _noise("uniform", op.key, (height, width, 2)) - 1
+        shift = np.einsum("yv,xu,vuc->cyx", _mirrored(height, sigma), _mirrored(width, sigma), noise) * alpha
+        return ys + shift[0], xs + shift[1]
+    rows, columns, limit = int(op.numbers[0]), int(op.numbers[1]), op.numbers[2]
+    inner = _noise("uniform", op.key, (2, rows - 1, columns - 1)) * 2 - 1
+    nodes = np.pad(inner, ((0, 0), (1, 1), (1, 1)))
+    for y, x in np.ndindex(height, width):
+        v, u = (y + 0.5) * rows / height, (x + 0.5) * columns / width
+        around = [(i, j, _triangle(v - i) * _triangle(u - j)) for i in range(rows + 1) for j in range(columns + 1)]
+        ys[y, x] += sum(weight * nodes[0, i, j] for i, j, weight in around) * limit * height / rows
+        xs[y, x] += sum(weight * nodes[1, i, j] for i, j, weight in around) * limit * width / columns
+    return ys, xs
+
+
+def _mirrored(size: int, sigma: float) -> Array:
+    """size x size: a Gaussian around each place, up to four deviations, what it has beyond the edges mirrored."""
+    reach = math.ceil(4 * sigma)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    found = np.zeros((size, size))
+    for place in range(size):
+        for offset, weight in zip(range(-reach, reach + 1), weights / weights.sum(), strict=True):
+            found[place, _beyond(place + offset, size, "symmetric")] += weight
+    return found
+
+
 def _filter(op: Filter, image: Array, white: float) -> Array:
+    if op.name == "median":
+        return _median(int(op.amount), image)
+    return _motion(op.amount, op.angle, image) if op.name == "motion" else _gaussian(op, image)
+
+
+def _around(image: Array, y: int, x: int) -> Array:
+    """The picture moved by so much, its edges repeated: each place shows what lies (y, x) from it."""
+    rows, columns = np.arange(image.shape[0]) + y, np.arange(image.shape[1]) + x
+    return image[np.clip(rows, 0, len(rows) - 1)][:, np.clip(columns, 0, len(columns) - 1)]
+
+
+def _median(size: int, image: Array) -> Array:
+    reach = range(-(size // 2), size // 2 + 1)
+    return np.median([_around(image, y, x) for y in reach for x in reach], axis=0)
+
+
+def _motion(length: float, angle: float, image: Array) -> Array:
+    """The mean along a line through each pixel's middle that is `length` - 1 long, of the picture made bilinear."""
+    reach = math.ceil(length / 2) + 1
+    t = ((np.arange(4000) + 0.5) / 4000 - 0.5) * (length - 1)
+    ys, xs = -t * math.sin(math.radians(angle)), t * math.cos(math.radians(angle))
+    total = np.zeros_like(image)
+    for y in range(-reach, reach + 1):
+        for x in range(-reach, reach + 1):
+            total += (_triangle(ys - y) * _triangle(xs - x)).mean() * _around(image, y, x)
+    return total
+
+
+def _gaussian(op: Filter, image: Array) -> Array:
     """A Gaussian at whole pixels up to four deviations, its weights summing to 1; edges repeated."""
     if op.amount == 0:
         return image
@@ -225,6 +300,8 @@ def _curve(stage: Curve, image: Array, white: float) -> Array:
             return np.where(image < amount * unit, image, white - image)
         case "solarize_add":
             return np.where(image < 128 * unit, np.clip(image + int(amount) * unit, 0.0, white), image)
+        case "gamma":
+            return white * (image / white) ** amount
     raise AssertionError(stage)
 
 
@@ -290,7 +367,73 @@ def _normalize(op: Normalize, image: Array, white: float) -> Array:
     return (image / white - mean) / np.array(op.std)
 
 
+# What cameras do
+
+
+def _sensor(op: Noise, image: Array, white: float) -> Array:
+    level = image / white
+    height, width, channels = image.shape
+    if op.name == "iso":
+        normal = _noise("normal", op.key, (height, width, channels + 1))
+        level = level + op.amounts[0] * np.sqrt(level) * normal[..., :1] + op.amounts[1] * normal[..., 1:]
+    else:
+        normal = _noise("normal", op.key, image.shape)
+        if op.name == "gaussian":
+            level = level + op.amounts[0] * normal
+        else:
+            mean = level * op.amounts[0]
+            photons = np.maximum(0, np.rint(mean + np.sqrt(mean) * normal + (normal**2 - 1) / 6))
+            level = np.where(mean > 0, photons, 0) / op.amounts[0]
+    return np.clip(level, 0, 1) * white if op.clip or white == 255.0 else level * white
+
+
+def _color_matrix(op: ColorMatrix, image: Array, white: float) -> Array:
+    return np.clip(image @ np.array(op.rows).T + np.array(op.offsets), 0, white)
+
+
+def _local_contrast(op: LocalContrast, image: Array, white: float) -> Array:
+    """The luma through tables of tiles; colours move by as much as the luma of the nearest bytes does."""
+    whole = np.rint(image * (255 / white))
+    luma = np.floor(_luma(whole) + 0.5)[..., 0].astype(int)
+    height, width = luma.shape
+    tile_y, tile_x = -(-height // op.tiles[0]), -(-width // op.tiles[1])
+    tables = {}
+    for row, column in np.ndindex(*op.tiles):
+        ys = [_beyond(y, height, "reflect") for y in range(row * tile_y, (row + 1) * tile_y)]
+        xs = [_beyond(x, width, "reflect") for x in range(column * tile_x, (column + 1) * tile_x)]
+        tables[row, column] = _limited(luma[np.ix_(ys, xs)], op.clip)
+    moved = np.empty(luma.shape)
+    for y, x in np.ndindex(height, width):
+        v, u = (y + 0.0) / tile_y - 0.5, (x + 0.0) / tile_x - 0.5
+        found = 0.0
+        for i, j in np.ndindex(2, 2):
+            row, column = math.floor(v) + i, math.floor(u) + j
+            at = min(max(row, 0), op.tiles[0] - 1), min(max(column, 0), op.tiles[1] - 1)
+            found += tables[at][luma[y, x]] * _triangle(v - row) * _triangle(u - column)
+        moved[y, x] = found - luma[y, x]
+    return np.clip(image + moved[..., None] * (white / 255), 0, white)
+
+
+def _limited(tile: Array, clip: float) -> Array:
+    """The cumulated histogram of a tile up to 255, what exceeds the limit dealt out: evenly, the rest in steps."""
+    limit = max(1, int(clip * tile.size / 256))
+    counts = [int(np.count_nonzero(tile == level)) for level in range(256)]
+    over = sum(max(0, count - limit) for count in counts)
+    counts = [min(count, limit) + over // 256 for count in counts]
+    rest = over % 256
+    for number in range(rest):
+        counts[number * max(1, 256 // rest)] += 1
+    return np.rint(np.cumsum(counts) * 255 / tile.size)
+
+
+def _mix(op: Mix, image: Array, white: float) -> Array:
+    branches = [run_all(branch, image, white) for branch in op.branches]
+    shares = [(1 - op.keep) * weight for weight in op.weights]
+    return op.keep * image + sum(share * branch for share, branch in zip(shares, branches, strict=True))
+
+
 _MEANINGS: dict[type[Op], Callable[..., Array]] = {
+    Mix: _mix,
     Move: _move,
     Pad: _pad,
     Resize: _resize,
@@ -301,4 +444,8 @@ _MEANINGS: dict[type[Op], Callable[..., Array]] = {
     Filter: _filter,
     Paint: _paint,
     Normalize: _normalize,
+    Remap: _remap,
+    Noise: _sensor,
+    ColorMatrix: _color_matrix,
+    LocalContrast: _local_contrast,
 }

@@ -14,8 +14,9 @@ import oracle
 import pictures
 import pytest
 
-from augreg import ops
+from augreg import camera, ops
 from augreg.backends import backend
+from augreg.camera import ColorMatrix, Remap
 from augreg.errors import ImageError
 from augreg.ops import Blend, Curve, Lookup, Measured, Move, Normalize, Op, Resize, Scene, Warp
 
@@ -87,7 +88,31 @@ def _warps(scene: Scene, interpolation: str) -> list[Op]:
     ]
 
 
-COLOR = ("contrast", "saturation", "hue")  # these take gray and RGB pictures only
+def _remaps(scene: Scene, interpolation: str) -> list[Op]:
+    fill = tuple(float(20 + 40 * channel) for channel in range(scene.channels))
+    return [
+        camera.elastic(scene, 12.0, 2.0, 8, interpolation, fill),
+        camera.elastic(scene, 70.0, 5.0, 9, interpolation, (10.0,)),
+        camera.grid(scene, 3, 5, 0.4, 10, interpolation),
+        camera.grid(scene, 1, 2, 0.5, 11, interpolation),
+        camera.lens(scene, 0.3, interpolation, fill),
+        camera.lens(scene, -0.3, interpolation, fill),
+    ]
+
+
+def _matrices(scene: Scene) -> list[Op]:
+    c = scene.channels
+    rows = tuple(tuple(0.2 + 0.1 * row - 0.15 * column for column in range(c)) for row in range(c))
+    return [
+        camera.shift_channels(scene, tuple(-41.3 + 30 * channel for channel in range(c))),
+        camera.permute_channels(tuple(range(c))[::-1]),
+        camera.drop_channels(scene, (c - 1,), 40.0),
+        ColorMatrix(rows, (0.1 * scene.white,) * c),
+    ]
+
+
+COLOR = ("contrast", "saturation", "hue", "clahe")  # these take gray and RGB pictures only
+TOGETHER = ("gaussian noise", "shot noise", "iso noise", "color matrix")  # what a channel gets depends on how many
 
 CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "move": _moves,
@@ -103,6 +128,7 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "solarize": lambda _: [ops.curve("solarize", level) for level in (0.0, 100.0, 128.5, 256.0)],
     "solarize_add": lambda _: [ops.curve("solarize_add", amount) for amount in (0.0, 50.7, 110.0, -30.0)],
     "table": lambda _: [ops.curve("table", PERMUTED)],
+    "gamma": lambda _: [ops.curve("gamma", power) for power in (0.2, 0.7, 1.0, 1.4, 3.0)],
     "auto_contrast": lambda _: [ops.measured("auto_contrast", cutoff) for cutoff in (0.0, 5.0, 20.0, 49.0)],
     "equalize": lambda _: [ops.measured("equalize")],
     "contrast": lambda _: [ops.measured("contrast", factor) for factor in FACTORS],
@@ -110,6 +136,17 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "sharpness": lambda _: [ops.blend("smooth", factor, "sharpness") for factor in FACTORS],
     "hue": lambda _: [ops.hue(shift) for shift in (-0.5, -0.2, -0.1, 0.03, 0.1, 0.25, 0.5)],
     "gaussian blur": lambda _: [ops.gaussian_blur(sigma) for sigma in (0.0, 0.1, 0.5, 1.0, 2.0, 3.3)],
+    "motion blur": lambda _: [
+        camera.motion_blur(*line) for line in ((1.0, 0.0), (3.0, 30.0), (7.5, -80.0), (4.2, 90.0))
+    ],
+    "median blur": lambda _: [camera.median_blur(side) for side in (1, 3, 5, 7)],
+    "gaussian noise": lambda scene: [camera.noise(scene, "gaussian", (std,), 5) for std in (0.0, 0.03, 0.3)],
+    "shot noise": lambda scene: [camera.noise(scene, "shot", (photons,), 6) for photons in (30.0, 400.0)],
+    "iso noise": lambda scene: [camera.noise(scene, "iso", amounts, 7) for amounts in ((0.1, 0.03), (0.0, 0.2))],
+    "color matrix": _matrices,
+    "clahe": lambda _: [
+        camera.local_contrast(clip, tiles) for clip, tiles in ((1.0, (1, 1)), (2.0, (2, 3)), (9.0, (4, 4)))
+    ],
     "normalize": _normalizations,
     "resize nearest": lambda scene: _resizes(scene, "nearest", False, SMALLER + LARGER),
     "resize bilinear": lambda scene: _resizes(scene, "bilinear", False, SMALLER + LARGER),
@@ -119,6 +156,8 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "warp nearest": lambda scene: _warps(scene, "nearest"),
     "warp bilinear": lambda scene: _warps(scene, "bilinear"),
     "warp bicubic": lambda scene: _warps(scene, "bicubic"),
+    "remap nearest": lambda scene: _remaps(scene, "nearest"),
+    "remap bilinear": lambda scene: _remaps(scene, "bilinear"),
 }
 
 
@@ -144,6 +183,7 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "solarize": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "solarize_add": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "table": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "gamma": (BYTE, BYTE, ROUNDING, ROUNDING),
     "auto_contrast": (BYTE, BYTE, BYTE, BYTE),
     "equalize": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "contrast": (Within(1.5, 0.9), Within(1.5, 0.9), ROUNDING, ROUNDING),
@@ -151,6 +191,13 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "sharpness": (Within(1.5, 0.9), Within(1.5, 0.9), ROUNDING, ROUNDING),
     "hue": (Within(16.0, 2.0), Within(12.0, 1.2), ROUNDING, ROUNDING),
     "gaussian blur": (Within(35.0, 2.0), Within(2.0, 0.6), ROUNDING, ROUNDING),
+    "motion blur": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "median blur": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "gaussian noise": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "shot noise": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "iso noise": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "color matrix": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "clahe": (BYTE, BYTE, BYTE, BYTE),
     "normalize": (NUMBER, NUMBER, NUMBER, NUMBER),
     "resize nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "resize bilinear": (BYTE, BYTE, ROUNDING, ROUNDING),
@@ -160,6 +207,8 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "warp nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "warp bilinear": (BYTE, BYTE, ROUNDING, ROUNDING),
     "warp bicubic": (BYTE, Within(30.0, 6.0), ROUNDING, Within(35.0, 6.0)),
+    "remap nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "remap bilinear": (BYTE, Within(6.0, 1.2), ROUNDING, Within(6.0, 1.2)),
 }
 
 
@@ -188,6 +237,13 @@ MARGIN = {"nearest": 0.0, "bilinear": 0.5, "bicubic": 1.5}
 def _compared(op: Op, image: np.ndarray, name: str) -> np.ndarray:
     """The pixels to compare: not where OpenCV mixes the border in, nor where nearest is a draw between two."""
     height, width = image.shape[:2]
+    if isinstance(op, Remap):
+        ys, xs = oracle.remapped(op, height, width)
+        off_y, off_x = (np.abs(places - np.rint(places)) > 1e-3 for places in (ys, xs))
+        if op.interpolation == "bilinear":  # there only the edge of the picture is sharp
+            off_y |= (ys > 0.5) & (ys < height - 0.5)
+            off_x |= (xs > 0.5) & (xs < width - 0.5)
+        return off_y & off_x
     if isinstance(op, Warp):
         ys, xs = oracle.sources(op)
     elif isinstance(op, Resize):
@@ -379,9 +435,9 @@ def test_pictures_of_many_channels(name: str, dtype: str) -> None:
     """What treats channels apart takes as many as there are, and gives each what it gives one alone."""
     image = pictures.made("noise", 12, 13, 9, dtype)
     scene = Scene(12, 13, 9, dtype)
-    for case in set(CASES) - {*COLOR, "normalize", "paint noise", "pad"}:
+    for case in set(CASES) - {*COLOR, *TOGETHER, "normalize", "paint noise", "pad"}:
         for op in CASES[case](scene):
-            if isinstance(op, Warp) and len(op.fill) > 1:
+            if isinstance(op, Warp | Remap) and len(op.fill) > 1:
                 continue  # one channel does not take nine fills
             found = backend(name).apply(op, image)
             alone = [backend(name).apply(op, image[..., [channel]]) for channel in range(9)]

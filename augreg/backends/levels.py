@@ -62,6 +62,8 @@ def _curve_table(curve: Curve) -> Bytes:
             return np.where(_LEVELS < 128, np.clip(_LEVELS.astype(np.int64) + int(amount), 0, 255), _LEVELS).astype(
                 np.uint8
             )
+        case "gamma":
+            return np.rint(255.0 * (np.arange(256) / 255.0) ** amount).astype(np.uint8)
     raise ImageError(f"there is no function of levels named {curve.name!r}")
 
 
@@ -179,6 +181,9 @@ def _float_curve(curve: Curve, image: Floats) -> Floats:
             return np.where(
                 image < np.float32(128 / 255), np.clip(image + np.float32(int(amount) / 255), 0.0, 1.0), image
             )
+        case "gamma":
+            risen: Floats = np.clip(image, 0.0, 1.0) ** np.float32(amount)
+            return risen
     raise ImageError(f"there is no function of levels named {curve.name!r}")
 
 

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from augreg import buffers
-from augreg.backends import levels, plain
+from augreg.backends import clahe, displacement, levels, photography, pillow, plain
+from augreg.camera import LocalContrast, Remap
 from augreg.ops import Blend, Filter, Hue, Lookup, Move, Normalize, Op, Resize, Warp
 
 __all__ = ["KERNELS"]
@@ -25,6 +26,7 @@ __all__ = ["KERNELS"]
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
+_LONGEST: Final = 32_766  # beyond this OpenCV 4 refuses to warp, and OpenCV 5 loses precision
 _NUDGE: Final = 2.0**-12  # of a pixel
 _FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 _MOST_CHANNELS: Final = 4  # what OpenCV's warps, colour fills and shrinking by areas can take
@@ -116,6 +118,8 @@ def _reduction(scale: float) -> tuple[int, NDArray[np.float64]]:
 
 
 def _warp(op: Warp, image: Array) -> Array:
+    if max(*image.shape[:2], op.height, op.width) > _LONGEST:
+        return pillow.KERNELS[Warp](op, image)
     channels = image.shape[2]
     fill = [float(level) for level in levels.per_channel(op.fill, channels, "fill")]
     if channels not in _WARPED:
@@ -241,11 +245,60 @@ def _hue(op: Hue, image: Array) -> Array:
 
 
 def _filter(op: Filter, image: Array) -> Array:
-    if op.amount < plain.SHARP:
+    if op.name == "gaussian":
+        return _blurred(op.amount, image)
+    if op.name == "median":
+        return _median(int(op.amount), image)
+    kernel = photography.motion_kernel(op.amount, op.angle)
+    return _shaped(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE), image.shape[2])
+
+
+def _blurred(sigma: float, image: Array) -> Array:
+    if sigma < plain.SHARP:
         return image  # and OpenCV takes 0 for a deviation that it is to choose itself
-    reach = 2 * max(1, math.ceil(4.0 * op.amount)) + 1
-    found = cv2.GaussianBlur(image, (reach, reach), op.amount, borderType=cv2.BORDER_REPLICATE)
+    reach = 2 * max(1, math.ceil(4.0 * sigma)) + 1
+    found = cv2.GaussianBlur(image, (reach, reach), sigma, borderType=cv2.BORDER_REPLICATE)
     return _shaped(found, image.shape[2])
+
+
+def _median(size: int, image: Array) -> Array:
+    """The same as Pillow's, and faster where OpenCV has it."""
+    if image.dtype != np.uint8 or size < 3:
+        return photography.median(size, image)
+    if image.shape[2] not in _WARPED:
+        return plain.by_channel(lambda plane: _median(size, plane), image)
+    return _shaped(cv2.medianBlur(np.ascontiguousarray(image), size), image.shape[2])
+
+
+_LONGEST_REMAP: Final = 32_766  # OpenCV's own bound on a side
+
+
+def _remap(op: Remap, image: Array) -> Array:
+    height, width = image.shape[:2]
+    if max(height, width) > _LONGEST_REMAP:
+        return photography.remap(op, image, _filter)
+    ys, xs = displacement.sources(op, height, width, _filter)
+    return photography.filled(op, image, _read(op, image, ys, xs), ys, xs)
+
+
+def _read(op: Remap, image: Array, ys: Array, xs: Array) -> Array:
+    if image.shape[2] > _MOST_CHANNELS:
+        return plain.by_channel(lambda plane: _read(op, plane, ys, xs), image)
+    if op.interpolation == "nearest":
+        return displacement.sampled(image, ys, xs, "nearest")
+    out = buffers.empty(image.shape, image.dtype)
+    flags, edge = _FLAGS["bilinear"], cv2.BORDER_REPLICATE
+    found = cv2.remap(image, xs - np.float32(0.5), ys - np.float32(0.5), flags, dst=out, borderMode=edge)
+    return _shaped(found, image.shape[2])
+
+
+def _local_contrast(op: LocalContrast, image: Array) -> Array:
+    return clahe.apply(op, image, _gray, _tilewise)
+
+
+def _tilewise(luma: Bytes, clip: float, tiles: tuple[int, int]) -> Bytes:
+    found: Bytes = cv2.createCLAHE(clip, tiles[::-1]).apply(np.ascontiguousarray(luma))
+    return found
 
 
 def _normalize(op: Normalize, image: Array) -> Array:
@@ -276,6 +329,9 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Hue: _hue,
     Filter: _filter,
     Normalize: _normalize,
+    LocalContrast: _local_contrast,
+    **photography.KERNELS,
+    Remap: _remap,
 }
 KERNELS.update(plain.constant_kernels(KERNELS))
 KERNELS[Move] = _move

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from augreg import buffers
-from augreg.backends import levels, plain
+from augreg.backends import clahe, levels, photography, plain
+from augreg.camera import LocalContrast, Remap
 from augreg.ops import Blend, Filter, Hue, Lookup, Normalize, Op, Resize, Warp
 
 __all__ = ["KERNELS"]
@@ -135,10 +136,18 @@ def _hue(op: Hue, image: Array) -> Array:
 
 
 def _filter(op: Filter, image: Array) -> Array:
+    if op.name == "motion":
+        return photography.convolved(photography.motion_kernel(op.amount, op.angle), image)
+    if op.name == "median":
+        return photography.median(int(op.amount), image)
     if image.dtype == np.float32:
         return plain.float_blur(op.amount, image)
     blur = ImageFilter.GaussianBlur(op.amount)
     return _each(image, image.shape[0], image.shape[1], lambda picture, _: picture.filter(blur))
+
+
+def _local_contrast(op: LocalContrast, image: Array) -> Array:
+    return clahe.apply(op, image, _gray, clahe.equalized)
 
 
 def _normalize(op: Normalize, image: Array) -> Array:
@@ -166,6 +175,9 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Blend: _blend,
     Hue: _hue,
     Filter: _filter,
+    Remap: lambda op, image: photography.remap(op, image, _filter),
     Normalize: _normalize,
+    LocalContrast: _local_contrast,
+    **photography.KERNELS,
 }
 KERNELS.update(plain.constant_kernels(KERNELS))

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from augreg import buffers
 from augreg.backends import levels
 from augreg.errors import ImageError
-from augreg.ops import Blend, Call, Levels, Move, Normalize, Op, Pad, Paint
+from augreg.ops import Blend, Call, Mix, Move, Normalize, Op, Pad, Paint
 from augreg.rng import field
+from augreg.scene import Levels
 
 __all__ = [
     "SHARP",
@@ -69,7 +70,7 @@ def move(op: Move, image: Array) -> Array:
 
 
 def constant_kernels(kernels: Kernels) -> Kernels:
-    """Kernels for borders, boxes and calls, which may have to ask the backend's other kernels."""
+    """Kernels for borders, boxes, calls and mixtures, which may have to ask the backend's other kernels."""
 
     @functools.lru_cache(maxsize=64)
     def filling(fill: Levels, through: tuple[Op, ...], channels: int, dtype: np.dtype[Any]) -> Array:
@@ -124,7 +125,20 @@ def constant_kernels(kernels: Kernels) -> Kernels:
             raise ImageError(f"{op} must keep the {image.shape[2]} channels, and left {found.shape[2]}")
         return found
 
-    return {Move: move, Pad: pad, Paint: paint, Call: call}
+    def mix(op: Mix, image: Array) -> Array:
+        total = image.astype(np.float32) * np.float32(op.keep)
+        for branch, weight in zip(op.branches, op.weights, strict=True):
+            found = image
+            for part in branch:
+                found = kernels[type(part)](part, found)
+            if found.shape != image.shape or found.dtype != image.dtype:
+                raise ImageError(
+                    f"a branch of {op} must keep {image.dtype} {image.shape}, and left {found.dtype} {found.shape}"
+                )
+            total += np.float32((1.0 - op.keep) * weight) * found
+        return np.clip(np.rint(total), 0.0, 255.0).astype(np.uint8) if image.dtype == np.uint8 else total
+
+    return {Move: move, Pad: pad, Paint: paint, Call: call, Mix: mix}
 
 
 def subtract_mean_image(op: Normalize, image: Array, table: NDArray[np.uint8] | None) -> Array:
@@ -221,6 +235,7 @@ def float_blur(sigma: float, image: Array) -> Array:
         widths = [(reach, reach) if side == axis else (0, 0) for side in range(3)]
         padded = np.pad(image, widths, mode="edge")
         length = image.shape[axis]
-        parts = (np.take(padded, np.arange(k, k + length), axis) * weight for k, weight in enumerate(weights))
-        image = sum(parts, start=np.zeros_like(image))
+        # a slice of the axis is a view, where np.take would copy it
+        slices = (padded[k : k + length] if axis == 0 else padded[:, k : k + length] for k in range(len(weights)))
+        image = sum((part * weight for part, weight in zip(slices, weights, strict=True)), np.zeros_like(image))
     return image

@@ -7,13 +7,14 @@ then exact for every level that nothing in the range clips, up to rounding. Else
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from augreg import ops
+from augreg import camera, ops
 from augreg.declare import transform
-from augreg.fields import Factor, Range, Spread
+from augreg.fields import Factor, Range, Size, Spread
 from augreg.steps import Step
 
 if TYPE_CHECKING:
@@ -221,3 +222,43 @@ class Equalize:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.measured("equalize")
+
+
+@transform("gamma", kind="color")
+class Gamma:
+    """Raise the levels, from 0 to 1, to a power drawn log-uniformly: below 1 brightens, above 1 darkens.
+
+    Log-uniformly, so that brighter and darker are equally likely where the ends are inverses. Black and white stay.
+    """
+
+    gamma: Range = (0.7, 1.4)
+
+    def check(self) -> None:
+        if self.gamma[0] < 0.01 or self.gamma[1] > 100:
+            raise ValueError(f"gamma must lie within 0.01 and 100, got {list(self.gamma)}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.curve("gamma", math.exp(rng.uniform(math.log(self.gamma[0]), math.log(self.gamma[1]))))
+
+
+@transform("clahe", kind="color", preview=({"clip": 1.5}, {"clip": 3}, {"clip": 8}))
+class Clahe:
+    """Equalize the luma in each of `tiles`, with a limit to how steep the contrast may become, drawn uniformly.
+
+    `clip` is how much more than evenly a tile's histogram may be filled; 1 does next to nothing. Tables mix
+    bilinearly between tiles, which have at least 8 pixels a side where there are so many, and colours move
+    along with their luma. Contrast limited adaptive histogram equalization: Zuiderveld 1994.
+    """
+
+    clip: Range = (1.0, 4.0)
+    tiles: Size = (8, 8)
+
+    def check(self) -> None:
+        if self.clip[0] < 1 or self.clip[1] > 256:
+            raise ValueError(f"clip must lie within 1 and 256, got {list(self.clip)}")
+        if max(self.tiles) > 64:
+            raise ValueError(f"tiles must be at most 64 a side, got {list(self.tiles)}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        rows, columns = (min(count, max(1, side // 8)) for count, side in zip(self.tiles, scene.size, strict=True))
+        return camera.local_contrast(rng.uniform(*self.clip), (rows, columns))

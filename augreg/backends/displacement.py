@@ -1,0 +1,131 @@
+"""Fields of displacement: where each pixel of a remapped picture comes from.
+
+Positions are (y, x) from the top left, and pixel centres are at +0.5, as in `Warp`. Backends share these fields, so
+they agree on where to read and differ only in how they interpolate.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg.backends import plain
+from augreg.camera import Remap
+from augreg.errors import ImageError
+from augreg.ops import Filter
+from augreg.rng import field
+
+__all__ = ["Blur", "outside", "sampled", "sources"]
+
+Array = NDArray[Any]
+Floats = NDArray[np.float32]
+Blur = Callable[[Filter, Array], Array]
+
+_MOST_KEPT: Final = 1 << 20  # pixels of a field worth keeping, 8 MB; larger ones are made anew
+
+
+def _plain_blur(op: Filter, image: Array) -> Array:
+    return plain.float_blur(op.amount, image)
+
+
+def sources(op: Remap, height: int, width: int, blur: Blur = _plain_blur) -> tuple[Floats, Floats]:
+    """Where the centre of each output pixel reads the input: rows and columns, both height x width, read-only.
+
+    `blur` is the Gaussian filter to use: a backend's own kernel is faster. A picture, its mask and its points ask one
+    after the other for the same field, so the last ones are kept.
+    """
+    bare = Remap(op.field, op.numbers, op.key)  # interpolation and fill have no say
+    return (_kept if height * width <= _MOST_KEPT else _sources)(bare, height, width, blur)
+
+
+def _sources(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Floats]:
+    match op.field:
+        case "elastic":
+            shift_y, shift_x = _elastic(op, height, width, blur)
+        case "grid":
+            shift_y, shift_x = _grid(op, height, width)
+        case "lens":
+            shift_y, shift_x = _lens(op.numbers[0], height, width)
+        case _:
+            raise ImageError(f"there is no field of displacements named {op.field!r}")
+    ys = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
+    xs = np.arange(width, dtype=np.float32)[None] + np.float32(0.5)
+    found = ys + shift_y, xs + shift_x
+    for places in found:
+        places.flags.writeable = False
+    return found
+
+
+_kept = functools.lru_cache(maxsize=2)(_sources)
+
+
+def _elastic(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Floats]:
+    """Uniform noise in [-1, 1), smoothed by a Gaussian, times alpha: Simard et al. 2003.
+
+    The noise is mirrored at the edges, where repeating it would make displacements far too large.
+    """
+    alpha, sigma = op.numbers
+    reach = math.ceil(4.0 * sigma)
+    noise = 2.0 * field("uniform", op.key, (height, width, 2)) - 1.0
+    noise = np.pad(noise, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
+    shifts = np.float32(alpha) * blur(Filter("gaussian", sigma), noise)[reach : reach + height, reach : reach + width]
+    return shifts[..., 0], shifts[..., 1]
+
+
+def _grid(op: Remap, height: int, width: int) -> tuple[Floats, Floats]:
+    """Nodes of a grid displaced by up to a share of a cell, bilinear in between; nodes on the edge stay."""
+    rows, columns, limit = int(op.numbers[0]), int(op.numbers[1]), op.numbers[2]
+    nodes = np.zeros((2, rows + 1, columns + 1))
+    inner = 2.0 * field("uniform", op.key, (2, rows - 1, columns - 1)) - 1.0
+    nodes[:, 1:-1, 1:-1] = inner * limit * np.array([height / rows, width / columns]).reshape(2, 1, 1)
+    for axis, (size, cells) in enumerate(((height, rows), (width, columns)), start=1):
+        place = (np.arange(size) + 0.5) * (cells / size)
+        first = place.astype(np.intp)
+        part = (place - first).reshape((-1, 1) if axis == 1 else (1, -1))
+        nodes = np.take(nodes, first, axis) * (1.0 - part) + np.take(nodes, first + 1, axis) * part
+    shifts: Floats = nodes.astype(np.float32)
+    return shifts[0], shifts[1]
+
+
+def _lens(k: float, height: int, width: int) -> tuple[Floats, Floats]:
+    """Radial distortion of the first order, r (1 + k r^2) about the centre, with r = 1 at the corners: Brown 1966."""
+    y = np.arange(height)[:, None] + 0.5 - height / 2.0
+    x = np.arange(width)[None] + 0.5 - width / 2.0
+    stretch = k * (y * y + x * x) / ((height * height + width * width) / 4.0)
+    return (y * stretch).astype(np.float32), (x * stretch).astype(np.float32)
+
+
+def outside(ys: Floats, xs: Floats, height: int, width: int) -> NDArray[np.bool_]:
+    """Which of these positions lie outside of a picture of this size."""
+    return (ys < 0) | (ys >= height) | (xs < 0) | (xs >= width)
+
+
+def sampled(image: Array, ys: Floats, xs: Floats, interpolation: str) -> Array:
+    """The picture at these positions, its edges repeated: the nearest pixel, or bilinear between four."""
+    height, width = image.shape[:2]
+    if interpolation == "nearest":
+        found: Array = image[_within(ys, height), _within(xs, width)]
+        return found
+    ys, xs = ys - np.float32(0.5), xs - np.float32(0.5)
+    top, left = np.floor(ys), np.floor(xs)
+    down, right = (ys - top)[..., None], (xs - left)[..., None]
+    first_y, second_y = _within(top, height), _within(top + 1, height)
+    first_x, second_x = _within(left, width), _within(left + 1, width)
+    upper = image[first_y, first_x] * (1 - right) + image[first_y, second_x] * right
+    lower = image[second_y, first_x] * (1 - right) + image[second_y, second_x] * right
+    mixed: Array = upper * (1 - down) + lower * down
+    return mixed if image.dtype == np.float32 else np.rint(mixed).astype(np.uint8)
+
+
+_FAR: Final = 2.0**30
+
+
+def _within(places: Floats, size: int) -> NDArray[np.intp]:
+    """Places as whole numbers from 0 to size - 1."""
+    whole: NDArray[np.intp] = np.clip(np.floor(np.clip(places, -1.0, _FAR)).astype(np.intp), 0, size - 1)
+    return whole

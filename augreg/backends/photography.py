@@ -1,0 +1,157 @@
+"""Kernels that are the same on every backend: noise of sensors, colour matrices, files, and the remap by NumPy."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter, JpegImagePlugin
+
+from augreg import buffers
+from augreg.backends import displacement, levels, plain
+from augreg.camera import ColorMatrix, Encode, Noise, Remap
+from augreg.errors import ImageError
+from augreg.ops import Op
+from augreg.rng import field
+
+__all__ = ["KERNELS", "color_matrix", "convolved", "encode", "filled", "median", "motion_kernel", "noise", "remap"]
+
+Array = NDArray[Any]
+Floats = NDArray[np.float32]
+
+_LONGEST_JPEG: Final = 65_500
+
+
+def remap(op: Remap, image: Array, blur: displacement.Blur) -> Array:
+    """Read at the positions that the op's field says, made with a backend's blur; what lies outside is `fill`."""
+    height, width = image.shape[:2]
+    ys, xs = displacement.sources(op, height, width, blur)
+    return filled(op, image, displacement.sampled(image, ys, xs, op.interpolation), ys, xs)
+
+
+def filled(op: Remap, image: Array, found: Array, ys: Floats, xs: Floats) -> Array:
+    """`found`, with the fill where the positions lie outside of the picture."""
+    beyond = displacement.outside(ys, xs, *image.shape[:2])
+    if beyond.any():
+        fill = levels.per_channel(op.fill, image.shape[2], "fill")
+        found[beyond] = fill if image.dtype == np.float32 else np.clip(np.rint(fill), 0, 255)
+    return found
+
+
+def noise(op: Noise, image: Array) -> Array:
+    """Noise on levels from 0 to 1; the variance of shot noise grows with the level.
+
+    Shot: Cornish and Fisher's expansion of Poisson's distribution, n = m + sqrt(m) z + (z^2 - 1) / 6 photons.
+    Iso: Foi et al. 2008, variance a x + b, where what grows with the level is gray.
+    """
+    height, width, channels = image.shape
+    level: Array = image if image.dtype == np.float32 else image * np.float32(1 / 255)
+    if op.name == "iso":
+        grain, color = (np.float32(amount) for amount in op.amounts)
+        normal = field("normal", op.key, (height, width, channels + 1))
+        level = level + grain * np.sqrt(np.maximum(level, 0)) * normal[..., :1] + color * normal[..., 1:]
+    else:
+        amount = np.float32(op.amounts[0])
+        normal = field("normal", op.key, image.shape)
+        if op.name == "gaussian":
+            level = level + amount * normal
+        elif op.name == "shot":
+            mean = np.maximum(level, 0) * amount
+            photons = np.rint(mean + np.sqrt(mean) * normal + (normal * normal - 1) * np.float32(1 / 6))
+            level = np.maximum(photons, 0, out=photons) / amount
+            level[mean == 0] = 0
+        else:
+            raise ImageError(f"there is no noise named {op.name!r}")
+    if image.dtype == np.float32:
+        return np.clip(level, 0, 1, out=level) if op.clip else level
+    level *= np.float32(255)
+    return _bytes(level)
+
+
+def _bytes(found: Array) -> NDArray[np.uint8]:
+    """Floats from 0 to 255, rounded and clipped; `found` is used up."""
+    return np.clip(np.rint(found, out=found), 0, 255, out=found).astype(np.uint8)
+
+
+def color_matrix(op: ColorMatrix, image: Array) -> Array:
+    """Each channel as a weighted sum of all, which for most is a table of one."""
+    channels = image.shape[2]
+    if len(op.rows) != channels:
+        raise ImageError(f"{op} was drawn for {len(op.rows)} channels and the picture has {channels} channels")
+    out = plain.like(image, *image.shape[:2])
+    for channel, (row, offset) in enumerate(zip(op.rows, op.offsets, strict=True)):
+        used = [source for source, weight in enumerate(row) if weight]
+        if image.dtype == np.uint8 and len(used) == 1:
+            table = _bytes(np.arange(256, dtype=np.float32) * np.float32(row[used[0]]) + np.float32(offset))
+            out[..., channel] = table[image[..., used[0]]]
+            continue
+        total = np.full(image.shape[:2], offset, np.float32)
+        for source in used:
+            total += image[..., source] * np.float32(row[source])
+        out[..., channel] = np.clip(total, 0, 1) if image.dtype == np.float32 else _bytes(total)
+    return out
+
+
+def encode(op: Encode, image: Array) -> Array:
+    """A byte picture written as JPEG by Pillow and read back; floats go through the nearest byte picture."""
+    height, width, channels = image.shape
+    plain.need_color("jpeg", channels)
+    if max(height, width) > _LONGEST_JPEG:
+        raise ImageError(f"a JPEG has at most {_LONGEST_JPEG} pixels a side, and the picture is {height}x{width}")
+    whole = image if image.dtype == np.uint8 else _bytes(image * np.float32(255))
+    file = io.BytesIO()
+    picture = Image.fromarray(np.ascontiguousarray(whole[..., 0] if channels == 1 else whole))
+    picture.save(file, op.format, quality=op.quality)
+    file.seek(0)
+    with JpegImagePlugin.JpegImageFile(file) as read:  # Image.open would take a large picture for a bomb
+        found = np.array(read).reshape(image.shape)
+    return found if image.dtype == np.uint8 else (found * np.float32(1 / 255)).astype(np.float32)
+
+
+def motion_kernel(length: float, degrees: float) -> Floats:
+    """Weights of the pixels on a line through the middle: points along it, each shared by the four pixels around."""
+    reach = math.ceil(max(0.0, length - 1.0) / 2.0) + 1
+    along = (np.arange(128 * reach) + 0.5) / (128 * reach) - 0.5  # the middles of equal parts of the line
+    angle = math.radians(degrees)
+    x = along * (length - 1.0) * math.cos(angle) + reach
+    y = -along * (length - 1.0) * math.sin(angle) + reach
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    right, down = x - left, y - top
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
+    np.add.at(kernel, (top, left), (1 - down) * (1 - right))
+    np.add.at(kernel, (top, left + 1), (1 - down) * right)
+    np.add.at(kernel, (top + 1, left), down * (1 - right))
+    np.add.at(kernel, (top + 1, left + 1), down * right)
+    weights: Floats = (kernel / kernel.sum()).astype(np.float32)
+    return weights
+
+
+def convolved(kernel: Floats, image: Array) -> Array:
+    """Each pixel the mean of those around it, weighted by a symmetric kernel; edges repeated."""
+    height, width = image.shape[:2]
+    reach = kernel.shape[0] // 2
+    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    total = np.zeros(image.shape, np.float32)
+    for y, x in zip(*np.nonzero(kernel), strict=True):
+        total += padded[y : y + height, x : x + width] * kernel[y, x]
+    return total if image.dtype == np.float32 else _bytes(total)
+
+
+def median(size: int, image: Array) -> Array:
+    """The middle level of the square of this odd side around each pixel, by Pillow; edges repeated."""
+    out = buffers.empty(image.shape, image.dtype)
+    for channel in range(image.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
+        out[..., channel] = np.asarray(plane.filter(ImageFilter.MedianFilter(size)))
+    return out
+
+
+KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
+    Noise: noise,
+    ColorMatrix: color_matrix,
+    Encode: encode,
+}

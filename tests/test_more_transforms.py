@@ -1,0 +1,315 @@
+"""Transforms of lenses, sensors, channels and files: what people expect of their names."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from typing import Any
+
+import numpy as np
+import pictures
+import pytest
+from PIL import Image
+
+from augreg import ImageError, Pipeline, SpecError, camera
+from augreg.backends import displacement
+from augreg.ops import Move, Paint, Scene
+
+BACKENDS = ("pillow", *(["opencv"] if importlib.util.find_spec("cv2") else []))
+each_backend = pytest.mark.parametrize("name", BACKENDS)
+
+
+def train(step: Any, picture: np.ndarray, index: int = 0, **options: Any) -> np.ndarray:
+    return Pipeline.from_spec({"image": [step], "seed": 4, **options}).train(picture, index)
+
+
+def drawn(step: Any, size: tuple[int, int], count: int) -> list[tuple]:
+    """The ops that a step draws for `count` pictures."""
+    pipe = Pipeline.from_spec({"image": [step], "seed": 4})
+    return [pipe.train.plan(size, index=index).entries[0].ops for index in range(count)]
+
+
+def flat(level: int, channels: int = 3) -> np.ndarray:
+    return np.full((120, 160, channels), level, np.uint8)
+
+
+# Distortion
+
+
+@each_backend
+@pytest.mark.parametrize(
+    ("step", "given"),
+    [("elastic", {"alpha": 0}), ("grid_distortion", {"limit": 0}), ("optical_distortion", {"k": 0})],
+)
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_a_distortion_of_nothing_changes_nothing(step: str, given: dict, interpolation: str, name: str) -> None:
+    picture = pictures.made("noise", 24, 31, 3)
+    found = train({step: given | {"interpolation": interpolation}}, picture, backend=name)
+    assert np.array_equal(found, picture)
+
+
+def test_elastic_moves_pixels_as_far_as_its_docstring_says_and_smoothly() -> None:
+    op = camera.elastic(Scene(200, 240), 50.0, 5.0, 7)
+    ys, xs = displacement.sources(op, 200, 240)
+    shift = ys - (np.arange(200) + 0.5)[:, None]
+    assert abs(shift.std() - 0.163 * 50 / 5) < 0.15
+    assert abs(shift.mean()) < 0.2
+    assert np.abs(np.diff(shift, axis=1)).max() < 1.6  # white noise of this size would jump by 8
+    assert abs(np.corrcoef(shift.ravel(), (xs - (np.arange(240) + 0.5)).ravel())[0, 1]) < 0.1
+
+
+def test_grid_distortion_keeps_the_edge_and_moves_the_nodes() -> None:
+    op = camera.grid(Scene(100, 100), 4, 5, 0.5, 3)
+    ys, xs = displacement.sources(op, 100, 100)
+    assert abs(ys[0] - 0.5).max() < 0.5  # half a pixel from the edge, where nothing moves
+    assert abs(xs[:, -1] - 99.5).max() < 0.5
+    assert abs(xs - np.arange(100) - 0.5).max() > 2.0
+    assert (np.diff(ys, axis=0) > 0).all()
+    assert (np.diff(xs, axis=1) > 0).all()  # no folds
+
+
+def test_a_barrel_shrinks_the_corners_and_a_pincushion_pulls_them_out() -> None:
+    picture = flat(200)
+    barrel = train({"optical_distortion": {"k": [0.3, 0.3], "fill": 7}}, picture)
+    pincushion = train({"optical_distortion": {"k": [-0.3, -0.3], "fill": 7}}, picture)
+    assert (barrel[[0, 0, -1, -1], [0, -1, 0, -1]] == 7).all()
+    assert (barrel[60, 80] == 200).all()
+    assert (pincushion == 200).all()
+
+
+# Noise
+
+
+@each_backend
+@pytest.mark.parametrize(
+    ("step", "deviation"),
+    [
+        ({"gaussian_noise": 0.05}, 0.05),
+        ({"shot_noise": 100}, np.sqrt(120 / 255 / 100)),
+        ({"iso_noise": {"grain": 0.1, "color": 0.03}}, np.hypot(0.1 * np.sqrt(120 / 255), 0.03)),
+    ],
+    ids=str,
+)
+def test_noise_has_its_mean_and_deviation(step: dict, deviation: float, name: str) -> None:
+    found = train(step, flat(120), backend=name).astype(float)
+    count = found[..., 0].size
+    assert abs(found.mean() - 120) < 5 * 255 * deviation / np.sqrt(count)
+    assert abs(found.std() / (255 * deviation) - 1) < 5 / np.sqrt(2 * count)
+    assert not np.array_equal(found, train(step, flat(120), index=1, backend=name))
+
+
+def test_shot_noise_is_poisson_where_photons_are_few() -> None:
+    """White is 20 photons, so a level of 51 is 4; the share of each count is Poisson's, and black stays black."""
+    found = train({"shot_noise": 20}, np.full((300, 300, 1), 51, np.uint8)) * (20 / 255)
+    counts = np.bincount(np.rint(found).astype(int).ravel(), minlength=12)[:12] / found.size
+    poisson = np.exp(-4.0) * np.array([4.0**k for k in range(12)]) / np.cumprod([1, *range(1, 12)])
+    assert np.abs(counts - poisson).max() < 0.01
+    assert not train({"shot_noise": 20}, flat(0)).any()
+
+
+def test_iso_noise_is_colourless_without_colour() -> None:
+    found = train({"iso_noise": {"grain": 0.2, "color": 0}}, flat(120))
+    assert np.ptp(found, axis=2).max() == 0
+    assert found.std() > 20
+
+
+def test_gaussian_noise_of_normalized_pictures_is_not_clipped_and_sensors_come_before() -> None:
+    pipe = Pipeline.from_spec([{"normalize": {"mean": "half", "std": "half"}}, {"gaussian_noise": 0.5}])
+    found = pipe.train(flat(250), 0)
+    assert found.max() > 2.0
+    assert abs(found.std() - 0.5) < 0.01
+    with pytest.raises(SpecError, match="normalize"):
+        Pipeline.from_spec([{"normalize": "half"}, "jpeg"])
+
+
+# Blur and detail
+
+
+@each_backend
+def test_motion_blur_draws_a_line_of_its_length_and_angle(name: str) -> None:
+    dot = np.zeros((41, 41, 1), np.float32)
+    dot[20, 20] = 1.0
+    across = train({"motion_blur": {"length": 9, "angle": [0, 0]}}, dot, backend=name)[..., 0]
+    assert np.allclose(across.sum(), 1.0, atol=1e-5)
+    assert np.flatnonzero(across.any(axis=1)).tolist() == [20]
+    assert np.ptp(np.flatnonzero(across.any(axis=0))) == 8
+    up = train({"motion_blur": {"length": 15, "angle": [45, 45]}}, dot, backend=name)[..., 0]
+    assert up[16, 24] > 0.05  # counter-clockwise: up and to the right
+    assert up[24, 24] < 1e-9
+
+
+@each_backend
+def test_median_blur_removes_specks_and_keeps_edges(name: str) -> None:
+    picture = flat(40)
+    picture[:, 80:] = 200
+    specked = picture.copy()
+    specked[10::20, 10::20] = 255
+    assert np.array_equal(train({"median_blur": 5}, specked, backend=name), picture)
+
+
+def test_median_blur_draws_odd_sides() -> None:
+    sides = {op.amount for (op,) in drawn({"median_blur": [3, 9]}, (9, 9), 60)}
+    assert sides == {3.0, 5.0, 7.0, 9.0}
+    with pytest.raises(SpecError, match="odd"):
+        Pipeline.from_spec([{"median_blur": 4}])
+
+
+@each_backend
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_is_what_pillow_writes_and_reads(channels: int, name: str) -> None:
+    picture = np.ascontiguousarray(next(iter(pictures.photos().values()))[:90, :121, :channels])
+    file = io.BytesIO()
+    Image.fromarray(picture[..., 0] if channels == 1 else picture).save(file, "JPEG", quality=17)
+    wanted = np.asarray(Image.open(file)).reshape(picture.shape)
+    assert np.array_equal(train({"jpeg": 17}, picture, backend=name), wanted)
+    floats = picture.astype(np.float32) / np.float32(255)
+    assert np.allclose(train({"jpeg": 17}, floats, backend=name) * 255, wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("step", ["jpeg", "clahe"])
+def test_files_and_luma_have_no_place_for_four_channels(step: str) -> None:
+    with pytest.raises(ImageError, match="4 channels"):
+        train(step, flat(9, 4), channels="keep")
+
+
+def test_downscale_leaves_as_few_levels_as_the_small_picture_had() -> None:
+    picture = pictures.made("noise", 40, 60, 1)
+    found = train({"downscale": 0.1}, picture)
+    assert found.shape == picture.shape
+    assert np.array_equal(found, np.repeat(np.repeat(found[5::10, 5::10], 10, 0), 10, 1))
+    assert found.std() < picture.std() / 4
+    assert np.array_equal(train({"downscale": 0.1}, picture, approximate=True), found)
+
+
+# Levels and channels
+
+
+def test_gamma_bends_the_middle_and_joins_its_neighbours() -> None:
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    for power in (0.5, 2.0):
+        found = train({"gamma": power}, ramp).ravel()
+        assert np.array_equal(found, np.rint(255 * (np.arange(256) / 255) ** power))
+    pipe = Pipeline.from_spec(["invert", {"gamma": 0.5}, {"brightness": 0.5}])
+    assert len(pipe.train.plan((8, 8), index=0).ops) == 1
+    brighter = [float(op.stages[0].amount) < 1 for (op,) in drawn({"gamma": [0.5, 2.0]}, (8, 8), 400)]
+    assert abs(np.mean(brighter) - 0.5) < 5 * 0.5 / 20
+
+
+@each_backend
+def test_clahe_raises_the_contrast_of_what_is_dark_and_keeps_colours(name: str) -> None:
+    picture = flat(220)
+    picture[:60] = pictures.made("noise", 60, 160, 3)[..., :1] // 16 + 20
+    found = train({"clahe": 4}, picture, backend=name)
+    assert found[:60].std() > 2 * picture[:60].std()
+    assert np.ptp(found, axis=2).max() == 0  # gray stays gray
+    tinted = picture // 2 + np.array([40, 60, 90], np.uint8)
+    moved = train({"clahe": 2}, tinted, backend=name).astype(int) - tinted
+    unclipped = (tinted + moved > 0).all(axis=2) & (tinted + moved < 255).all(axis=2)
+    assert unclipped.mean() > 0.5
+    assert np.ptp(moved, axis=2)[unclipped].max() == 0  # all channels move together
+
+
+def test_rgb_shift_moves_each_channel_by_its_own_number() -> None:
+    found = train({"rgb_shift": 50}, flat(120))
+    shifts = found[0, 0].astype(int) - 120
+    assert (found == found[0, 0]).all()
+    assert len(set(shifts)) == 3
+    assert np.abs(shifts).max() <= 50
+    assert np.array_equal(train({"rgb_shift": [200, 200]}, flat(120)), flat(255))
+
+
+def test_channel_shuffle_takes_every_order_and_changes_no_level() -> None:
+    picture = flat(0) + np.array([10, 20, 30], np.uint8)
+    orders = {tuple(train("channel_shuffle", picture, index)[0, 0]) for index in range(80)}
+    assert len(orders) == 6
+    assert all(sorted(order) == [10, 20, 30] for order in orders)
+
+
+def test_channel_drop_leaves_at_least_one() -> None:
+    seen = set()
+    for index in range(40):
+        found = train({"channel_drop": {"count": [1, 5], "fill": 3}}, flat(100), index)[0, 0]
+        seen.add(tuple(found.tolist()))
+    assert {sorted(colour).count(100) for colour in seen} == {1, 2}
+    assert {level for colour in seen for level in colour} == {3, 100}
+    assert np.array_equal(train("channel_drop", flat(100, 1), channels="keep"), flat(100, 1))
+
+
+# Grid mask: Chen et al. 2020
+
+
+def test_grid_mask_keeps_the_share_that_the_paper_gives() -> None:
+    """1 - (1 - ratio)^2 of the picture, in the mean over offsets."""
+    kept = [np.mean(train({"grid_mask": {"unit": [0.2, 0.5], "ratio": 0.4}}, flat(9, 1), i) > 0) for i in range(150)]
+    assert abs(np.mean(kept) - (1 - 0.6**2)) < 0.01
+
+
+def test_grid_mask_hides_equal_squares_on_a_grid() -> None:
+    for boxes in drawn({"grid_mask": {"unit": 0.25, "ratio": 0.6}}, (160, 160), 20):
+        assert all(isinstance(box, Paint) for box in boxes)
+        inner = [box for box in boxes if min(box.top, box.left) > 0 and box.height == box.width == 16]
+        assert len(inner) >= 9
+        assert len({box.top % 40 for box in inner}) == len({box.left % 40 for box in inner}) == 1
+
+
+def test_grid_mask_of_a_narrow_picture_has_few_boxes() -> None:
+    assert max(len(boxes) for boxes in drawn("grid_mask", (2, 5000), 5)) <= 64
+
+
+# Symmetries and sizes
+
+
+@pytest.mark.parametrize(("step", "count"), [("rot90", 4), ("d4", 8)])
+def test_symmetries_are_all_reached_equally_often_and_are_moves(step: str, count: int) -> None:
+    picture = pictures.made("noise", 5, 5, 1)
+    seen: dict[bytes, int] = {}
+    for index in range(800):
+        found = train(step, picture, index)
+        assert np.array_equal(np.sort(found.ravel()), np.sort(picture.ravel()))
+        seen[found.tobytes()] = seen.get(found.tobytes(), 0) + 1
+    assert len(seen) == count
+    assert max(abs(n - 800 / count) for n in seen.values()) < 5 * np.sqrt(800 / count)
+    assert all(isinstance(op, Move) for (op,) in drawn(step, (7, 9), 10))
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "inside"),
+    [
+        ((50, 100), (80, 80), (20, 60, 0, 80)),
+        ((100, 50), (80, 80), (0, 80, 20, 60)),
+        ((10, 10), (31, 40), (0, 31, 4, 35)),
+        ((1, 400), (20, 30), (9, 10, 0, 30)),
+        ((40, 30), (40, 30), (0, 40, 0, 30)),
+    ],
+)
+def test_letterbox_shows_the_whole_picture_and_bars(size: tuple, wanted: tuple, inside: tuple) -> None:
+    pipe = Pipeline.from_spec([{"letterbox": {"size": list(wanted), "fill": 7}}])
+    found = pipe.train(np.full((*size, 3), 200, np.uint8), 0)
+    mask = np.zeros(wanted, bool)
+    mask[inside[0] : inside[1], inside[2] : inside[3]] = True
+    assert found.shape[:2] == wanted
+    assert (found[mask] == 200).all()
+    assert (found[~mask] == 7).all()
+    assert np.array_equal(pipe.test(np.full((*size, 3), 200, np.uint8)), found)
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [((50, 100), (32, 64)), ((100, 50), (64, 32)), ((3, 2), (64, 43)), ((1, 500), (1, 64)), ((9, 9), (64, 64))],
+)
+def test_longest_max_size(size: tuple, wanted: tuple) -> None:
+    assert train({"longest_max_size": 64}, pictures.made("noise", *size, 3)).shape[:2] == wanted
+
+
+@each_backend
+def test_a_field_of_displacements_is_made_once_for_a_whole_sample(name: str) -> None:
+    displacement._kept.cache_clear()
+    picture = pictures.made("noise", 40, 60, 3)
+    sample = {"image": picture, "mask": picture[..., 0], "boxes": [[5, 5, 20, 20]], "keypoints": [[9, 9]]}
+    spec = {"backend": name, "targets": {"boxes": "xyxy"}, "image": [{"elastic": {"alpha": 30}}]}
+    found = Pipeline.from_spec(spec).train(sample, 3)
+    assert displacement._kept.cache_info().misses == 1
+    displacement._kept.cache_clear()
+    assert np.array_equal(Pipeline.from_spec(spec).train(picture, 3), found["image"])
+    ys, xs = displacement.sources(camera.elastic(Scene(9, 9), 5.0, 2.0, 1), 9, 9)
+    assert not ys.flags.writeable and not xs.flags.writeable
