@@ -1,0 +1,99 @@
+"""The policies' part of the page: photos by rows; by columns the photo, and the first sub-policies of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg.gallery.photos import Photo, shrunk
+from augreg.gallery.stages import said
+from augreg.gallery.thumbnails import viewable
+from augreg.gallery.tiles import Tile, tile
+from augreg.pipeline import Pipeline
+from augreg.policies.notation import Row, notation
+from augreg.steps import Step, children
+from augreg.transforms.policies import AutoAugment
+
+__all__ = ["FIGURE", "Sheet", "SheetRow", "sheets"]
+
+FIGURE = "svhn-figure"
+"""The five sub-policies that lectures and the paper show; every page has them."""
+
+_COLUMNS = 5
+_MOST_PHOTOS = 4
+_SHORTER = 160
+_LONGEST = 192
+
+_Demo = tuple[str, NDArray[np.uint8]]
+
+
+class SheetRow(NamedTuple):
+    """A photo as it is, and after each sub-policy."""
+
+    name: str
+    tiles: tuple[Tile, ...]
+
+
+class Sheet(NamedTuple):
+    """A policy: its name, its sub-policies in the paper's notation, and the photos.
+
+    `left_out` counts the sub-policies that are not shown.
+    """
+
+    title: str
+    dialect: str
+    captions: tuple[str, ...]
+    rows: tuple[SheetRow, ...]
+    left_out: int
+
+
+def sheets(pipeline: Pipeline, photos: Sequence[Photo]) -> tuple[Sheet, ...]:
+    """The figure, and every other policy table among the steps of a pipeline."""
+    shown = [AutoAugment(policy=FIGURE), *_policies(pipeline.steps)]
+    found = [(photo.name, viewable(photo.array)[0]) for photo in photos if photo.array is not None]
+    demos = [(name, shrunk(array, _SHORTER)) for name, array in found[:_MOST_PHOTOS]]
+    return tuple(_sheet(policy, demos, pipeline) for policy in dict.fromkeys(shown))
+
+
+def _policies(steps: Iterable[Step]) -> Iterator[AutoAugment]:
+    for step in steps:
+        if isinstance(step.transform, AutoAugment):
+            yield step.transform
+        yield from _policies(children(step.transform))
+
+
+def _sheet(policy: AutoAugment, demos: Sequence[_Demo], pipeline: Pipeline) -> Sheet:
+    shown = policy.table[:_COLUMNS]
+    pipes = [_alone(policy, row, pipeline) for row in shown]
+    title = policy.policy if isinstance(policy.policy, str) else "a table of its own"
+    return Sheet(
+        title,
+        policy.dialect,
+        tuple(notation(row) for row in shown),
+        tuple(_row(demo, index, pipes) for index, demo in enumerate(demos)),
+        len(policy.table) - len(shown),
+    )
+
+
+def _alone(policy: AutoAugment, row: Row, pipeline: Pipeline) -> Pipeline:
+    """A pipeline of one sub-policy, with the seed and the backend of another."""
+    given = {field.name: getattr(policy, field.name) for field in fields(policy)}
+    step = {"auto_augment": {**given, "policy": [row]}}
+    return Pipeline.from_spec({"image": [step], "seed": pipeline.options.seed, "backend": pipeline.backend})
+
+
+def _row(demo: _Demo, index: int, pipes: Sequence[Pipeline]) -> SheetRow:
+    name, photo = demo
+    height, width, channels = photo.shape
+    tiles = [tile(photo, name, "original", "", _LONGEST)._replace(heading="")]
+    for number, pipe in enumerate(pipes):
+        # an epoch a column: at one address all columns would draw the same numbers
+        plan = pipe.train.plan((height, width), index, number, channels=channels)
+        words = ", ".join(said(entry.ops) for entry in plan.entries if entry.ops) or "nothing drawn"
+        shown = tile(plan.run(photo), name, f"sub-policy {number + 1}", words, _LONGEST)
+        tiles.append(shown._replace(heading=""))  # the column says it
+    return SheetRow(name, tuple(tiles))

@@ -1,0 +1,34 @@
+"""Random shares of a whole: Dirichlet and beta variates, from the numbers that a transform draws."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from augreg.rng import Cursor
+
+__all__ = ["dirichlet"]
+
+
+def dirichlet(rng: Cursor, alpha: float, count: int) -> tuple[float, ...]:
+    """`count` shares that sum to 1, alike in distribution; the first of two is Beta(alpha, alpha)."""
+    logs = [_log_gamma_variate(rng, alpha) for _ in range(count)]
+    most = max(logs)  # of small alphas the variates themselves would underflow
+    parts = [math.exp(log - most) for log in logs]
+    total = math.fsum(parts)
+    return tuple(part / total for part in parts)
+
+
+def _log_gamma_variate(rng: Cursor, shape: float) -> float:
+    """The logarithm of a gamma variate: exponential for shape 1, else by Marsaglia and Tsang 2000."""
+    if shape == 1.0:
+        return math.log(-math.log1p(-rng.random()) or 1e-300)
+    if shape < 1.0:
+        return _log_gamma_variate(rng, shape + 1.0) + math.log(1.0 - rng.random()) / shape
+    d = shape - 1.0 / 3.0
+    while True:
+        x = rng.normal()
+        v = (1.0 + x / math.sqrt(9.0 * d)) ** 3
+        if v > 0.0 and math.log(1.0 - rng.random()) < 0.5 * x * x + d * (1.0 - v + math.log(v)):
+            return math.log(d * v)
