@@ -10,7 +10,7 @@ from typing import Any
 from augreg import codecs
 from augreg.backends import Backend, backend, choose
 from augreg.errors import ImageError, SpecError
-from augreg.ops import Scene
+from augreg.ops import Op, Scene
 from augreg.plan import Plan, merge
 from augreg.registry import Registry
 from augreg.rng import Address, entropy, locate, word
@@ -18,6 +18,7 @@ from augreg.run import deliver, finish
 from augreg.sampling import Drawn, draw, expect
 from augreg.spec import Options, Spec, fingerprint, parse, unparse
 from augreg.steps import Step, as_step, children, place
+from augreg.targets.samples import Setting, run_sample
 
 __all__ = ["Pipeline", "Test", "Train"]
 
@@ -143,6 +144,8 @@ class _Side:
 
     def _run(self, image: Any, address: Address | None) -> Any:
         options = self._options
+        if isinstance(image, Mapping):
+            return self._run_sample(image, address)
         picture = codecs.take(image, options.channels)
         scene = picture.scene(address.epoch if address is not None else 0)
         drawn = self._ops(scene, address)
@@ -151,6 +154,19 @@ class _Side:
         except ImageError as error:
             raise ImageError(f"{picture.name}: {error}") from error
         return deliver(array, after.normalized, picture, options.output)
+
+    def _run_sample(self, sample: Mapping[Any, Any], address: Address | None) -> dict[Any, Any]:
+        options = self._options
+
+        def start(scene: Scene) -> tuple[tuple[Op, ...], Drawn]:
+            drawn = self._ops(scene, address)
+            return merge(drawn.ops, scene, options.approximate), drawn
+
+        epoch = address.epoch if address is not None else 0
+        setting = Setting(
+            self._engine, options.targets, options.channels, options.output, address, options.approximate, epoch
+        )
+        return run_sample(sample, start, setting)
 
     def _ops(self, scene: Scene, address: Address | None) -> Drawn:
         steps = self._pipeline.steps
@@ -175,6 +191,7 @@ class _Side:
             tuple(drawn.waiting),
             address,
             options.approximate,
+            options.targets,
         )
 
 
@@ -190,12 +207,13 @@ class Train(_Side):
     _name = "train"
 
     def __call__(self, image: Any, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Any:
-        """One augmented picture.
+        """One augmented picture, or one sample: a mapping, whose masks, boxes and keypoints follow the pixels.
 
         `image` is a PIL image, a height x width x channels array, a channels x height x width tensor, encoded bytes
-        or a path. `index` says which sample it is: with it the draw is a function of (seed, epoch, index, view);
-        without it every call draws afresh from the system's entropy, and `seed` has no effect. Returns float32
-        channels x height x width once a step normalizes, else the kind that came in. Raises ImageError.
+        or a path, or a mapping with one under `image`; docs/targets.md says what else a mapping may hold. `index`
+        says which sample it is: with it the draw is a function of (seed, epoch, index, view); without it every call
+        draws afresh from the system's entropy, and `seed` has no effect. Returns float32 channels x height x width
+        once a step normalizes, else the kind that came in. Raises ImageError.
         """
         return self._run(image, self._address(index, epoch, view))
 
@@ -230,7 +248,7 @@ class Test(_Side):
     __test__ = False  # it is no test case, whatever its name says
 
     def __call__(self, image: Any) -> Any:
-        """One test picture; takes and returns what `train` does."""
+        """One test picture, or sample; takes and returns what `train` does."""
         return self._run(image, None)
 
     def plan(self, size: tuple[int, int], channels: int = 3, dtype: str = "uint8") -> Plan:

@@ -17,7 +17,7 @@ from augreg.ops import Op, Scene
 from augreg.plan import Plan, merge
 from augreg.sampling import Drawn, resume
 
-__all__ = ["deliver", "finish", "run_ops", "run_plan"]
+__all__ = ["deliver", "finish", "fitting", "run_ops", "run_plan"]
 
 Array = NDArray[Any]
 
@@ -71,16 +71,21 @@ def deliver(array: Array, normalized: bool, picture: Picture, output: str) -> An
     return hand_out(array, kind)
 
 
-def run_plan(plan: Plan, image: Any) -> Any:
-    """`Plan.run`."""
-    picture = take(image, plan.channels)
-    scene = picture.scene(plan.scene.epoch)
-    if scene != plan.scene:
-        planned, given = plan.scene, scene
+def fitting(plan: Plan, given: Scene) -> None:
+    """Raise ImageError unless this is what was planned for."""
+    planned = plan.scene
+    if given != planned:
         raise ImageError(
             f"this plan is for {planned.height}x{planned.width}x{planned.channels} {planned.dtype}, "
             f"and the picture is {given.height}x{given.width}x{given.channels} {given.dtype}"
         )
+
+
+def run_plan(plan: Plan, image: Any) -> Any:
+    """`Plan.run` of a picture."""
+    picture = take(image, plan.channels)
+    scene = picture.scene(plan.scene.epoch)
+    fitting(plan, scene)
     engine = backend(plan.backend)
     array = run_ops(plan.ops, picture.array, engine)
     if not plan.waiting:

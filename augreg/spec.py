@@ -22,11 +22,13 @@ from augreg.fields import Probability, convert, convert_one, hints, nearest, pla
 from augreg.readers import read
 from augreg.registry import Registry
 from augreg.steps import Place, Step, children
+from augreg.targets.conventions import Targets
 
-__all__ = ["Options", "Spec", "fingerprint", "parse", "unparse"]
+__all__ = ["EMPTY_SECTIONS", "Options", "Spec", "fingerprint", "parse", "unparse"]
 
-_SECTIONS = ("batch", "model", "loss")  # their rooms; nothing is registered for them yet
+EMPTY_SECTIONS = ("batch", "model", "loss")  # their rooms; nothing is registered for them yet
 _DEEPEST = 50
+_PICTURES_ALONE = Targets()
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Options:
     channels: Literal["rgb", "gray", "keep"] = "rgb"
     backend: Literal["auto", "pillow", "opencv"] = "auto"
     approximate: bool = False
+    targets: Targets = _PICTURES_ALONE
 
 
 @dataclass(frozen=True)
@@ -108,28 +111,43 @@ class _Walk:
         image: tuple[Step, ...] = ()
         known = [field.name for field in fields(Options)]
         for key, value in source.items():
-            if key in known:
+            if key == "targets":
+                options[key] = self._targets(value)
+            elif key in known:
                 try:
                     options[key] = convert_one(hints(Options)[key], value)
                 except ValueError as error:
                     self.fail((key,), str(error).rpartition("\0")[2])
             elif key == "image":
                 image = self.steps(value, ("image",), ("image",))
-            elif key in _SECTIONS:
+            elif key in EMPTY_SECTIONS:
                 if value is not None and value != [] and value != {} and value != ():
                     self.fail((key,), f"this version has no {key} steps yet; leave the section out")
-            elif key == "targets":
-                if value:
-                    self.fail((key,), "this version takes pictures only; leave the section out")
             else:
-                hint = nearest(key, [*known, "image", *_SECTIONS]) or f"; it takes {', '.join([*known, 'image'])}"
+                names = [*known, "image"]
+                hint = nearest(key, [*names, *EMPTY_SECTIONS]) or f"; it takes {', '.join(names)}"
                 self.fail((key,), f"a spec has no section {key!r}{hint}")
-        if not any(key in source for key in ("image", *_SECTIONS)):
+        if not any(key in source for key in ("image", *EMPTY_SECTIONS)):
             self.fail((), "a spec needs a section: give 'image', a list of steps")
         self._check_normalize(image)
         if not self.problems:
             image = self._settled(image)
         return Spec(Options(**options), image)
+
+    def _targets(self, given: Any) -> Targets:
+        """The conventions that a spec declares for boxes, keypoints and masks."""
+        if not isinstance(given, Mapping | None):
+            self.fail(("targets",), f"expected a mapping, such as {{boxes: xyxy}}, got {given!r}")
+            return Targets()
+        values, problems = convert(Targets, "targets", given or {}, "targets")
+        for problem in problems:
+            key = problem.path.removeprefix("targets.").partition(".")[0].partition("[")[0]
+            self.problems.append((("targets", key), problem))
+        try:
+            return Targets() if problems else Targets(**values)
+        except ValueError as error:
+            self.fail(("targets",), str(error))
+            return Targets()
 
     def steps(self, given: Any, place: Place, shown: Place) -> tuple[Step, ...]:
         """The steps of a list. `place` is where it stands in the data, `shown` how the path is shown."""
@@ -319,6 +337,10 @@ def _flat(
 def unparse(spec: Spec) -> dict[str, Any]:
     """The canonical plain data of a spec: every default written out, ready for JSON."""
     options = {field.name: getattr(spec.options, field.name) for field in fields(Options)}
+    # written out only where the spec says something: a spec of pictures alone keeps its fingerprint
+    targets = options.pop("targets")
+    if targets != _PICTURES_ALONE:
+        options["targets"] = {field.name: plain(getattr(targets, field.name)) for field in fields(Targets)}
     return {**options, "image": [_unparse_step(step) for step in spec.image]}
 
 

@@ -15,8 +15,10 @@ from markupsafe import Markup, escape
 
 import augreg
 from augreg.gallery.cards import failures, groups
+from augreg.gallery.demonstration import SPEC, demonstrations
 from augreg.gallery.draws import DRAWS, row
 from augreg.gallery.photos import read, samples
+from augreg.gallery.policies import sheets
 from augreg.pipeline import Pipeline
 from augreg.registry import Registry
 
@@ -59,9 +61,12 @@ def page(
         rows=rows,
         normalized=any(row.normalized for row in rows),
         left_out=len(images) - len(photos),
+        sheets=sheets(pipeline, demos),
+        followed=demonstrations(images, pipeline.backend),
+        followed_spec=SPEC,
         groups=groups(registry, demos, pipeline.backend),
         failures=failures(registry),
-        style=_inlined("page.css"),
+        style=_inlined("page.css") + _inlined("policies.css"),
         script=_inlined("page.js"),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,11 +23,12 @@ _SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 
 
 class Photo(NamedTuple):
-    """A picture by its file's name: its pixels, or why there are none."""
+    """A picture by its file's name: its pixels, or why there are none; and the sample that it came in, if in one."""
 
     name: str
     array: NDArray[Any] | None
     broken: str = ""
+    sample: Mapping[Any, Any] | None = None
 
 
 def samples() -> list[Path]:
@@ -61,11 +62,15 @@ def read(images: Iterable[Any], channels: str = "rgb", size: int | None = None) 
     """What can be read of these, shrunk to a shorter side of `size`, and why the rest cannot."""
     photos = []
     for number, image in enumerate(images, 1):
+        sample = image if isinstance(image, Mapping) else None
+        if sample is not None:
+            image = sample.get("image")
         source = image if isinstance(image, str | Path) else getattr(image, "filename", "")
         name = Path(source).name if source else f"picture {number}"
         try:
             array = take(image, channels).array
-            photos.append(Photo(name, array if size is None else shrunk(array, size)))
+            # boxes and points belong to the size that they were given for
+            photos.append(Photo(name, array if size is None or sample else shrunk(array, size), sample=sample))
         except ImageError as error:
             photos.append(Photo(name, None, reason(error).replace(str(source), name) if source else reason(error)))
     return photos

@@ -15,6 +15,7 @@ from augreg.pipeline import Pipeline
 from augreg.rng import Address
 from augreg.run import run_ops
 from augreg.sampling import Drawn, Entry, draw, expect, resume
+from augreg.scene import Boxes
 
 __all__ = ["Stage", "said", "scene_of", "stages"]
 
@@ -49,9 +50,12 @@ def _words(entry: Entry, ops: tuple[Op, ...]) -> str:
     return said(ops)
 
 
-def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None) -> list[Stage]:
-    """Every stage of a picture on its way, at an address of random numbers; without one, at test time."""
-    scene = scene_of(array, address.epoch if address is not None else 0)
+def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, boxes: Boxes = ()) -> list[Stage]:
+    """Every stage of a picture on its way, at an address of random numbers; without one, at test time.
+
+    `boxes` are those of its sample, in pixels.
+    """
+    scene = replace(scene_of(array, address.epoch if address is not None else 0), boxes=boxes)
     drawn = expect(pipeline.steps, scene) if address is None else draw(pipeline.steps, scene, address)
     engine = backend(pipeline.backend)
     entries: list[Entry] = []

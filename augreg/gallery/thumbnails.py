@@ -14,7 +14,7 @@ from augreg.ops import Normalize
 
 __all__ = ["Thumbnail", "thumbnail", "viewable"]
 
-_QUALITY = 80
+_QUALITY = 70
 
 
 class Thumbnail(NamedTuple):

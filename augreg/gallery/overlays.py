@@ -1,0 +1,102 @@
+"""Overlays: the masks, boxes and keypoints of a sample, drawn over its picture in colours that go by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from augreg.targets import rows
+from augreg.targets.boxes import in_pixels
+from augreg.targets.conventions import Targets
+
+__all__ = ["names_in", "overlaid"]
+
+_COLORS = (
+    (0, 200, 255), (255, 176, 0), (255, 60, 150), (120, 230, 60), (160, 110, 255), (255, 240, 60), (255, 110, 60),
+)  # fmt: skip
+_VEIL = 0.45
+_SMALLEST = 300  # a smaller picture grows by a whole factor first, so that lines are thin beside its pixels
+
+_Color = tuple[int, int, int]
+
+
+def names_in(sample: Mapping[Any, Any]) -> list[str]:
+    """What a sample calls its boxes and points, each once: the place of a name decides its colour."""
+    points = sample.get("keypoints")
+    lists = [sample.get("labels"), points if isinstance(points, Mapping) else sample.get("keypoint_names")]
+    return list(dict.fromkeys(str(name) for names in lists if names is not None for name in names))
+
+
+def overlaid(
+    picture: NDArray[np.uint8], sample: Mapping[Any, Any], targets: Targets, names: Sequence[str]
+) -> NDArray[np.uint8]:
+    """The picture, height x width x channels, with the sample's targets over it, as RGB."""
+    height, width = picture.shape[:2]
+    scale = max(1, _SMALLEST // max(height, width))
+    found = np.repeat(np.broadcast_to(picture, (height, width, 3)), scale, axis=0).repeat(scale, axis=1)
+    for mask in _masks(sample):
+        found = _veiled(found, mask.repeat(scale, axis=0).repeat(scale, axis=1))
+    image = Image.fromarray(found)
+    draw = ImageDraw.Draw(image)
+    thick = max(2, round(max(image.size) / 150))
+    font = ImageFont.load_default(max(10, round(max(image.size) / 24)))
+    if "boxes" in sample:
+        edges = in_pixels(sample["boxes"], targets, (height, width)) * scale
+        labels = sample.get("labels")
+        for number, box in enumerate(edges.tolist()):
+            label = "" if labels is None else str(labels[number])
+            color = _color(label, names)
+            draw.rectangle(tuple(box), outline=color, width=thick)
+            if label:
+                _tag(draw, (box[0], box[1]), label, color, font)
+    for name, (x, y) in _points(sample):
+        color, reach = _color(name, names), 2 * thick
+        middle = x * scale, y * scale
+        circle = (middle[0] - reach, middle[1] - reach, middle[0] + reach, middle[1] + reach)
+        draw.ellipse(circle, fill=color, outline=(0, 0, 0), width=max(1, thick // 2))
+    return np.asarray(image)
+
+
+def _color(name: str, names: Sequence[str]) -> _Color:
+    return _COLORS[(names.index(name) if name in names else 0) % len(_COLORS)]
+
+
+def _tag(draw: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, color: _Color, font: Any) -> None:
+    """A word on its colour, above the box's top left corner, or inside it where there is no room above."""
+    x, y = corner
+    _, _, width, height = draw.textbbox((0, 0), text, font=font)
+    y = y - height - 3 if y > height + 3 else y
+    draw.rectangle((x, y, x + width + 4, y + height + 3), fill=color)
+    draw.text((x + 2, y), text, fill=(0, 0, 0), font=font)
+
+
+def _masks(sample: Mapping[Any, Any]) -> list[NDArray[Any]]:
+    """The masks, height x width."""
+    given = [sample[key] for key in sample if isinstance(key, str) and key.startswith("mask")]
+    every = [one for value in given for one in (value if isinstance(value, list | tuple) else [value])]
+    arrays = [np.asarray(one) for one in every if isinstance(one, np.ndarray | Image.Image)]
+    return [plane for array in arrays for plane in ([array] if array.ndim == 2 else np.moveaxis(array, 2, 0))]
+
+
+def _veiled(picture: NDArray[np.uint8], mask: NDArray[Any]) -> NDArray[np.uint8]:
+    """A colour a number over the picture; 0 is left clear."""
+    colors = np.array(_COLORS, np.float64)[(mask.astype(np.int64) - 1) % len(_COLORS)]
+    mixed = picture * (1.0 - _VEIL) + colors * _VEIL
+    return np.where((mask != 0)[..., None], np.rint(mixed), picture).astype(np.uint8)
+
+
+def _points(sample: Mapping[Any, Any]) -> list[tuple[str, tuple[float, float]]]:
+    """The keypoints with their names; those that are marked as gone are left out."""
+    given = sample.get("keypoints")
+    if given is None or len(given) == 0:
+        return []
+    if isinstance(given, Mapping):
+        names, points = [str(name) for name in given], [list(map(float, point)) for point in given.values()]
+    else:
+        points = rows.read(given, "keypoints", "keypoints", (2, 3))[0].tolist()
+        names = [str(name) for name in sample.get("keypoint_names", [""] * len(points))]
+    return [(name, (p[0], p[1])) for name, p in zip(names, points, strict=True) if len(p) == 2 or p[2] > 0]

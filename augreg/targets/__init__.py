@@ -1,0 +1,1 @@
+"""Masks, boxes and keypoints: how they are given (`conventions`), what each is, and what each op does to them."""

@@ -1,0 +1,181 @@
+"""Boxes: read in the format that a spec declares, moved by their corners, clipped, dropped, and written again.
+
+A box is a figure on its way, of four corners at first, so that a turn there and back gives the same box. Where an op
+pushes it over the border, the border cuts the figure as it cuts the pixels, and the box remembers which share of its
+area is left. What comes out is the box around the figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg.errors import ImageError
+from augreg.targets import rows
+from augreg.targets.conventions import Targets
+
+__all__ = ["Boxes", "in_pixels"]
+
+Points = NDArray[np.float64]
+Size = tuple[int, int]
+
+_EDGES = {"xyxy": "x1, y1, x2, y2", "xywh": "x, y, width, height", "cxcywh": "centre x, centre y, width, height"}
+
+
+class Boxes:
+    """The boxes of one sample. Of the `count` that were given, those at the places `kept` are still there."""
+
+    def __init__(self, value: Any, key: str, targets: Targets, size: Size) -> None:
+        """Read them. Raises ImageError for what is no box of the declared format."""
+        if targets.boxes is None:
+            raise ImageError(
+                f"{key}: the spec does not say what the numbers mean; add `targets: {{boxes: xyxy}}` to it, "
+                "or xywh, cxcywh, and `normalized: true` for shares of the picture"
+            )
+        self._targets, self._format = targets, targets.boxes
+        given, self._like = rows.read(value, key, f"boxes ({_EDGES[self._format]})", (4,))
+        height, width = size
+        if targets.normalized:
+            if len(given) and np.abs(given).max() > 2.0:  # nobody means a box at twice the picture
+                row = int(np.abs(given).max(axis=1).argmax())
+                raise ImageError(
+                    f"{key}[{row}]: {given[row].tolist()} is not normalized: expected shares of the picture, 0 to 1; "
+                    "divide by its width and height, or leave out `normalized`"
+                )
+            given = given * (width, height, width, height)
+        edges = _to_edges(given, self._format)
+        empty = np.flatnonzero((edges[:, 2:] <= edges[:, :2]).any(axis=1))
+        if len(empty):
+            row = int(empty[0])
+            raise ImageError(
+                f"{key}[{row}]: {given[row].tolist()} has no area: expected {_EDGES[self._format]} of a box that is "
+                "wider and higher than 0; leave it out, or check `boxes` under `targets` in the spec"
+            )
+        self.count = len(edges)
+        self.kept = np.arange(len(edges))
+        self._share = np.ones(len(edges))
+        self._figures = list(_corners(edges))
+        self.move(lambda points: points, size)  # what is given may reach over the border
+
+    def move(self, forward: Callable[[Points], Points], size: Size, bends: bool = False) -> None:
+        """Send the figures to their new places, in a picture that then has this size, and cut them at its border.
+
+        Where straight lines become bent ones, the edges go along, point by point.
+        """
+        if not self._figures:
+            return
+        figures = [_edge_points(figure) for figure in self._figures] if bends else self._figures
+        counts = np.array([len(figure) for figure in figures])
+        points = forward(np.concatenate(figures))
+        low, high, whole = _measured(points, counts)
+        ends = np.array((size[1], size[0]), np.float64)
+        over = ((low < 0.0) | (high > ends)).any(axis=1)
+        away = ((high <= 0.0) | (low >= ends)).any(axis=1)
+        moved = np.split(points, np.cumsum(counts)[:-1])
+        left = np.where(away, 0.0, whole)
+        for place in np.flatnonzero(over & ~away):
+            moved[place] = _inside(moved[place], size)
+            left[place] = _measured(moved[place], np.array([len(moved[place])]))[2][0] if len(moved[place]) else 0.0
+        there = np.flatnonzero(left > 0.0)
+        self._figures = [moved[place] for place in there]
+        self._share = self._share[there] * np.minimum(left[there] / whole[there], 1.0)
+        self.kept = self.kept[there]
+
+    @property
+    def edges(self) -> Points:
+        """x1, y1, x2, y2 in pixels of those that are still there: n x 4."""
+        if not self._figures:
+            return np.zeros((0, 4))
+        counts = np.array([len(figure) for figure in self._figures])
+        return np.concatenate(_measured(np.concatenate(self._figures), counts)[:2], axis=1)
+
+    def for_scene(self) -> tuple[tuple[float, float, float, float], ...]:
+        """The same in plain numbers, as a scene has them."""
+        return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in self.edges.tolist())
+
+    def write(self, size: Size, output: str) -> Any:
+        """The boxes that are visible enough, as what they came as; `kept` says which ones they are."""
+        height, width = size
+        edges = self.edges
+        if self._targets.normalized:
+            edges = edges / (width, height, width, height)
+        found = _from_edges(edges, self._format)
+        # a sliver can be empty once its numbers are rounded to the kind that is wanted
+        dtype = np.dtype(np.float32) if self._like.kind == "list" and output != "auto" else self._like.dtype
+        seen = _to_edges(found.astype(dtype), self._format)
+        good = (self._share >= self._targets.min_visible) & (seen[:, 2:] > seen[:, :2]).all(axis=1)
+        self.kept = self.kept[good]
+        return rows.write(found[good], self._like, output)
+
+
+def in_pixels(value: Any, targets: Targets, size: Size) -> Points:
+    """The edges x1, y1, x2, y2 in pixels of boxes as a spec declares them: n x 4. Raises ImageError."""
+    edges = _to_edges(rows.read(value, "boxes", "boxes", (4,))[0], targets.boxes or "xyxy")
+    return edges * (size[1], size[0], size[1], size[0]) if targets.normalized else edges
+
+
+def _corners(edges: Points) -> Points:
+    """n x 4 x 2: top left, top right, bottom right, bottom left."""
+    return edges[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+
+
+def _edge_points(figure: Points) -> Points:
+    """Points along the edges, about two pixels apart, or further where that would be very many."""
+    along = np.roll(figure, -1, axis=0) - figure
+    lengths = np.hypot(along[:, 0], along[:, 1])
+    parts = np.maximum(np.ceil(lengths / max(2.0, float(lengths.sum()) / 256)), 1.0).astype(np.intp)
+    edge = np.repeat(np.arange(len(figure)), parts)
+    step = np.arange(len(edge)) - (np.cumsum(parts) - parts)[edge]
+    points: Points = figure[edge] + along[edge] * (step / parts[edge])[:, None]
+    return points
+
+
+def _inside(figure: Points, size: Size) -> Points:
+    """What of it lies in a picture of this size: cut at one border after the other (Sutherland and Hodgman)."""
+    ends = size[1], size[0]
+    for axis in (0, 1):
+        for border, sign in ((0.0, 1.0), (float(ends[axis]), -1.0)):
+            depth = sign * (figure[:, axis] - border)
+            within = depth >= 0.0
+            if within.all():
+                continue
+            following, after = np.roll(figure, -1, axis=0), np.roll(depth, -1)
+            crosses = within != np.roll(within, -1)
+            part = np.divide(depth, depth - after, out=np.zeros_like(depth), where=crosses)[:, None]
+            crossings = figure + part * (following - figure)
+            crossings[:, axis] = border
+            figure = np.stack((figure, crossings), axis=1)[np.stack((within, crosses), axis=1)]
+    found: Points = np.clip(figure, 0.0, ends)  # the last digit of a crossing
+    return found
+
+
+def _measured(points: Points, counts: NDArray[np.intp]) -> tuple[Points, Points, Points]:
+    """The least x and y, the greatest, and the area of figures that have so many of the points each."""
+    starts = np.cumsum(counts) - counts
+    following = np.arange(1, len(points) + 1)
+    following[starts + counts - 1] = starts
+    x, y = (points - np.repeat(points[starts], counts, axis=0)).T
+    areas = np.abs(np.add.reduceat(x * y[following] - y * x[following], starts)) / 2
+    return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts), areas
+
+
+def _to_edges(boxes: Points, form: str) -> Points:
+    """x1, y1, x2, y2 of boxes in a format."""
+    first, second = boxes[:, :2], boxes[:, 2:]
+    if form == "xywh":
+        return np.concatenate((first, first + second), axis=1)
+    if form == "cxcywh":
+        return np.concatenate((first - second / 2, first + second / 2), axis=1)
+    return boxes
+
+
+def _from_edges(edges: Points, form: str) -> Points:
+    low, high = edges[:, :2], edges[:, 2:]
+    if form == "xywh":
+        return np.concatenate((low, high - low), axis=1)
+    if form == "cxcywh":
+        return np.concatenate(((low + high) / 2, high - low), axis=1)
+    return edges

@@ -1,0 +1,128 @@
+"""Keypoints: read with their visibility and names, moved, kept or dropped, and their names exchanged by a mirror.
+
+A point (x, y) is in pixels from the top left corner; x runs from 0 to the width, and the first pixel's centre is
+at (0.5, 0.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg.errors import ImageError
+from augreg.targets import rows
+from augreg.targets.conventions import Targets
+
+__all__ = ["Keypoints", "exchanged", "speaks_of"]
+
+Points = NDArray[np.float64]
+Size = tuple[int, int]
+
+_WHAT = "keypoints (x, y, perhaps visibility)"
+
+
+class Keypoints:
+    """The keypoints of one sample: n x 2, n x 3 with visibility, or a mapping from names to points."""
+
+    def __init__(self, value: Any, names: Any, key: str, targets: Targets, size: Size) -> None:
+        """Read them; `names` is what the sample gives as `keypoint_names`, or None. Raises ImageError."""
+        self._targets = targets
+        self._mapping = value if isinstance(value, Mapping) else None
+        if self._mapping is not None:
+            names = list(self._mapping)
+            read = [rows.read(_row(point), f"{key}[{name!r}]", _WHAT, (2, 3)) for name, point in value.items()]
+            if len({one.shape[1] for one, _ in read}) > 1:
+                raise ImageError(
+                    f"{key}: some points have a visibility and some have none; give it to all or to none"
+                )
+            self._likes = [like for _, like in read]
+            self._rows = np.concatenate([one for one, _ in read]) if read else np.zeros((0, 2))
+        else:
+            self._rows, like = rows.read(value, key, _WHAT, (2, 3))
+            self._likes = [like]
+        if names is not None and rows.count(names) != len(self._rows):
+            raise ImageError(
+                f"sample['keypoint_names']: expected a list of {len(self._rows)} names, one for each point, "
+                f"got {names!r}"
+            )
+        if targets.swap and names is None and len(self._rows):
+            raise ImageError(
+                f"{key}: the spec swaps names in a mirrored picture, and these points have none; give "
+                "`keypoint_names`, or the points as a mapping from names"
+            )
+        self._names = None if names is None else [str(name) for name in names]
+        self._given_names = names
+        self._inside = np.ones(len(self._rows), bool)
+        self._order = np.arange(len(self._rows))
+        self.move(lambda points: points, size)
+
+    def move(self, forward: Callable[[Points], Points], size: Size, bends: bool = False) -> None:
+        """Send the points to their new places, in a picture that then has this size; what has left it stays out."""
+        points = self._rows[:, :2] = forward(self._rows[:, :2])
+        self._inside &= ((points >= 0.0) & (points <= (size[1], size[0]))).all(axis=1)
+
+    def mirror(self) -> None:
+        """Exchange the names that the spec pairs. Where the names stay the same altogether, so does their order."""
+        if self._names is None or not self._targets.swap:
+            return
+        before, after = self._names, exchanged(self._names, self._targets.partners)
+        if sorted(before) == sorted(after):  # the k-th of a name takes the place of the k-th
+            places = {name: iter([k for k, other in enumerate(after) if other == name]) for name in set(after)}
+            self._order = self._order[[next(places[name]) for name in before]]
+        else:
+            self._names = after
+
+    def write(self, output: str) -> tuple[Any, Any]:
+        """The points as what they came as, and their names, None where none were given under `keypoint_names`."""
+        found, inside = self._rows[self._order], self._inside[self._order]
+        if found.shape[1] == 3:
+            found[~inside, 2] = 0.0  # it is there no more
+        keep = np.flatnonzero(inside) if self._targets.keypoints == "drop" else np.arange(len(found))
+        if self._mapping is None:
+            names = None if self._given_names is None else self._written_names(keep.tolist())
+            return rows.write(found[keep], self._likes[0], output), names
+        named: dict[str, Any] = {}
+        for place in keep:
+            source = int(self._order[place])
+            name = (self._names or [])[place]
+            one = rows.write(found[[place]], self._likes[source], output)[0]
+            given = list(self._mapping.values())[source]
+            named[name] = tuple(one) if isinstance(given, tuple) and isinstance(one, list) else one
+        return named, None
+
+    def _written_names(self, keep: Sequence[int]) -> Any:
+        names = [(self._names or [])[place] for place in keep]
+        if isinstance(self._given_names, np.ndarray):
+            return np.array(names, dtype=object if self._given_names.dtype.kind == "O" else str)
+        return type(self._given_names)(names) if type(self._given_names) in (list, tuple) else names
+
+
+def _row(point: Any) -> Any:
+    """One point as rows."""
+    return point[None] if rows.count(point) is not None and hasattr(point, "ndim") else [point]
+
+
+def exchanged(names: Any, partners: Mapping[str, str]) -> Any:
+    """A name, or those in a list, a tuple or an array, as a mirrored picture has them; what is no name stays."""
+    if isinstance(names, str):
+        return partners.get(names, names)
+    if isinstance(names, np.ndarray) and names.dtype.kind in "UO":
+        found = names.astype(object)
+        for place, name in np.ndenumerate(found):
+            if isinstance(name, str):
+                found[place] = partners.get(name, name)
+        return found if names.dtype.kind == "O" else found.astype(str)
+    if not isinstance(names, list | tuple):
+        return names
+    return type(names)([partners.get(name, name) if isinstance(name, str) else name for name in names])
+
+
+def speaks_of(value: Any, partners: Mapping[str, str]) -> bool:
+    """Whether this is one of these names, or a list, a tuple or an array that has one."""
+    if isinstance(value, np.ndarray):
+        value = value.ravel().tolist() if value.dtype.kind in "UO" else []
+    members = value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(one, str) and one in partners for one in members)

@@ -1,0 +1,178 @@
+"""Masks: whole numbers a pixel, moved by nearest neighbour, with no value that was not there before but the fill.
+
+To a backend a mask is a picture of bytes: the bytes of its numbers are its channels. So every kernel that moves
+pixels moves masks of any integer kind, exactly, and lands on the same pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from augreg.backends import Backend
+from augreg.codecs import tensor
+from augreg.errors import ImageError
+from augreg.ops import Op, Resize
+from augreg.scene import Levels
+from augreg.targets import rows
+
+__all__ = ["Mask", "is_pixels"]
+
+Array = NDArray[Any]
+Size = tuple[int, int]
+
+_MODES = ("1", "L", "P", "I", "I;16")
+
+
+def is_pixels(value: Any) -> bool:
+    """Whether this is pixels in memory: an array or a tensor of two axes or three, or a PIL picture."""
+    if isinstance(value, Image.Image):
+        return True
+    return (isinstance(value, np.ndarray) or rows.is_tensor(value)) and value.ndim in (2, 3)
+
+
+class Mask:
+    """One mask on its way: its bytes, height x width x (channels times bytes of a number)."""
+
+    def __init__(self, value: Any, key: str, fill: int, size: Size) -> None:
+        """Read it. Raises ImageError for what is no mask, or none of a picture of this size."""
+        self._given, self._key, self._fill = value, key, fill
+        array = _array(value, key)
+        if array.shape[:2] != size:
+            shape = "x".join(map(str, array.shape[:2]))
+            raise ImageError(
+                f"{key}: the mask is {shape} and the picture is {size[0]}x{size[1]}; a mask has a number for every "
+                "pixel of its picture, which counts as upright, after its EXIF orientation"
+            )
+        if array.dtype.kind not in "iub":
+            raise ImageError(
+                f"{key}: a mask of {array.dtype} holds no classes: give integers or bools; a picture of levels goes "
+                "under a key that begins with `image`"
+            )
+        self._dtype = array.dtype
+        self._waiting: tuple[Resize, Backend] | None = None
+        self._set(array)
+
+    def _set(self, array: Array) -> None:
+        """Keep an array as bytes, in as few as its numbers need."""
+        kind = self._dtype
+        span = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
+        if not span[0] <= self._fill <= span[1]:
+            raise ImageError(
+                f"{self._key}: the spec's mask_fill is {self._fill}, and a mask of {kind} holds {span[0]} to "
+                f"{span[1]}; give the mask in a wider kind, or another mask_fill"
+            )
+        self._channels: int = array.shape[2]
+        if not self._channels:  # no instances: let one stand for the size
+            array = np.zeros((*array.shape[:2], 1), np.uint8)
+        narrow = np.dtype(np.uint8)
+        if kind.itemsize > 1 or kind.kind == "i":
+            low, high = min(int(array.min()), self._fill), max(int(array.max()), self._fill)
+            small = (np.dtype(name) for name in ("u1", "u2", "u4"))
+            fits = (one for one in small if low >= 0 and high <= np.iinfo(one).max and one.itemsize <= kind.itemsize)
+            narrow = next(fits, kind.newbyteorder("="))
+        self._narrow = narrow
+        self._bytes: NDArray[np.uint8] = np.ascontiguousarray(array, narrow).view(np.uint8)
+
+    @property
+    def fill(self) -> Levels:
+        """The fill as a colour of the bytes."""
+        one = np.array([self._fill], self._narrow).view(np.uint8)
+        levels: list[float] = one.astype(np.float64).tolist()
+        return tuple(levels) * max(1, self._channels)
+
+    @property
+    def _array(self) -> Array:
+        """The mask in its own numbers."""
+        found = np.ascontiguousarray(self._bytes).view(self._narrow).astype(self._dtype)
+        return found[..., : self._channels]
+
+    def apply(self, op: Op, engine: Backend) -> None:
+        """Do to it what the op does to a picture; where the op has an interpolation or a fill, the mask's own.
+
+        Sizes in a row are one: shrinking and growing again costs a picture its detail, and a mask nothing.
+        """
+        if isinstance(op, Resize):
+            self._waiting = op, engine
+            return
+        self._sized()
+        self._apply(op, engine)
+
+    def _sized(self) -> None:
+        if self._waiting is not None:
+            op, engine = self._waiting
+            self._waiting = None
+            self._apply(op, engine)
+
+    def _apply(self, op: Op, engine: Backend) -> None:
+        own = {"interpolation": "nearest", "fill": self.fill, "through": ()}
+        given = {name: value for name, value in own.items() if name in op.__struct_fields__}
+        self._bytes = engine.apply(replace(op, **given) if given else op, self._bytes)
+
+    def call(self, fn: Callable[..., Any], params: dict[str, Any], name: str, size: Size) -> None:
+        """Let a plugin's own function move it: `fn(array, **params)` on height x width x channels."""
+        self._sized()
+        array = self._array
+        array.flags.writeable = False
+        found = np.asarray(fn(array, **params))
+        wanted = (*size, self._channels)
+        if found.dtype != self._dtype or found.shape != wanted:
+            raise ImageError(
+                f"{self._key}: the mask function of {name} must leave {'x'.join(map(str, wanted))} of {self._dtype}, "
+                f"as large as the picture, and left {'x'.join(map(str, found.shape))} of {found.dtype}"
+            )
+        self._set(found)
+
+    def write(self, output: str) -> Any:
+        """The mask as what it came as, or, where the spec's `output` says so, as an array or a tensor."""
+        self._sized()
+        array, given = self._array, self._given
+        if isinstance(given, Image.Image) and output == "auto":
+            return _picture(array[..., 0], given)
+        flat = isinstance(given, Image.Image) or given.ndim == 2
+        if output == "torch" or (rows.is_tensor(given) and output == "auto"):
+            planes = array[..., 0] if flat else array.transpose(2, 0, 1)
+            return tensor(np.array(planes, order="C"))
+        return np.array(array[..., 0] if flat else array, order="C")
+
+
+def _array(value: Any, key: str) -> Array:
+    """Height x width x channels of what was given."""
+    if isinstance(value, Image.Image):
+        if value.mode not in _MODES:
+            raise ImageError(
+                f"{key}: a PIL picture of mode {value.mode} is no mask; expected mode {', '.join(_MODES[:-1])}: one "
+                "whole number a pixel, such as picture.convert('L')"
+            )
+        return np.asarray(ImageOps.exif_transpose(value))[..., None]
+    if not is_pixels(value):
+        shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+        raise ImageError(
+            f"{key}: a {type(value).__name__}{shape} is not a mask: give an array height x width (x channels), a "
+            "tensor (channels x) height x width, or a PIL picture"
+        )
+    if rows.is_tensor(value):
+        if value.device.type != "cpu":
+            raise ImageError(f"{key}: the mask lies on {value.device}; give .cpu()")
+        try:
+            array: Array = value.detach().numpy()
+        except (TypeError, RuntimeError) as error:
+            raise ImageError(f"{key}: a mask of {value.dtype} cannot be read: {error}; give int64") from None
+        return array[..., None] if array.ndim == 2 else array.transpose(1, 2, 0)
+    return np.asarray(value[..., None] if value.ndim == 2 else value)
+
+
+def _picture(array: Array, given: Image.Image) -> Image.Image:
+    """A PIL picture in the mode, and with the palette, of the one that was given."""
+    if given.mode == "1":
+        return Image.fromarray(array.astype(np.uint8) * np.uint8(255)).convert("1", dither=Image.Dither.NONE)
+    made = Image.fromarray(np.ascontiguousarray(array))
+    palette = given.getpalette()
+    if palette is not None:
+        made.putpalette(palette)
+    return made
