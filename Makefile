@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: gallery test lint types docs bench check clean
+.PHONY: gallery test soak lint types docs bench check clean
 
 # The main job: a gallery of the sample photos, with the fast backend.
 gallery: .venv/gallery.stamp
@@ -11,6 +11,10 @@ gallery: .venv/gallery.stamp
 # The whole suite. SUITE="tests/test_plan.py -k merge" runs a part of it.
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest $(SUITE)
+
+# Minutes of random specs, broken specs and damaged files; the suite runs a small part of each.
+soak: .venv/dev.stamp
+	$(BIN)/python -m pytest tests/test_soak.py tests/test_apply.py -m ""
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

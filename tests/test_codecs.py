@@ -138,7 +138,7 @@ def test_bytes_path_and_array_of_a_jpeg_are_equal(
 def hostile() -> list[tuple[Any, str]]:
     deep = Image.fromarray(np.zeros((3, 4), np.uint16))
     return [
-        (RGB.astype(np.float64), "has 64-bit floats; give float32"),
+        (RGB.astype(np.float64), "has dtype float64; give .astype(np.float32), with levels from 0 to 1"),
         (RGB.astype(np.int32), "has dtype int32; give uint8, or float32"),
         (RGB.astype(bool), "has dtype bool"),
         (RGB.astype(np.float32), "a float picture has levels from 0 to 1"),
@@ -176,7 +176,7 @@ def test_tensors_that_cannot_be_taken() -> None:
         (torch.zeros(2, 3, 4, 4), "is not one picture"),
         (torch.zeros(3, 4, 4, device="meta"), "lies on meta"),
         (torch.zeros(100, 4, 4), "channels come first"),
-        (torch.zeros(3, 4, 4).double(), "64-bit floats"),
+        (torch.zeros(3, 4, 4).double(), "give .float(), with levels from 0 to 1"),
     ):
         with pytest.raises(ImageError) as caught:
             NOTHING.train(tensor)
