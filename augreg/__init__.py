@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from augreg import errors, ops
     from augreg.declare import transform
     from augreg.errors import ImageError, PluginError, SpecError
+    from augreg.importers.albumentations import from_albumentations
+    from augreg.importers.timm import from_timm
+    from augreg.importers.torchvision import from_torchvision
     from augreg.pipeline import Pipeline
     from augreg.registry import Registry
     from augreg.steps import Step
@@ -29,6 +32,9 @@ __all__ = [
     "SpecError",
     "Step",
     "errors",
+    "from_albumentations",
+    "from_timm",
+    "from_torchvision",
     "ops",
     "transform",
 ]
@@ -42,6 +48,9 @@ _HOMES = {
     "Registry": "registry",
     "SpecError": "errors",
     "Step": "steps",
+    "from_albumentations": "importers.albumentations",
+    "from_timm": "importers.timm",
+    "from_torchvision": "importers.torchvision",
     "transform": "declare",
 }
 
