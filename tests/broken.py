@@ -204,7 +204,7 @@ def _wrong_option(rng: random.Random) -> Broken:
             ("seed", -1), ("seed", 2**63), ("seed", "1"), ("seed", 1.5), ("seed", None), ("seed", True),
             ("version", 2), ("version", "1"), ("backend", "abacus"), ("output", "paper"), ("decode", None),
             ("approximate", 1), ("channels", ["rgb"]), ("image", 5), ("image", "invert"), ("image", {"invert": None}),
-            ("batch", [{"blend": 1}]), ("model", {"drop": 1}), ("loss", 5), ("targets", {"boxes": "xyxy"}),
+            ("batch", [{"blend": 1}]), ("model", {"drop": 1}), ("loss", 5), ("targets", 5),
         ]
     )  # fmt: skip
     return Broken({"image": ["invert"]} | {key: value}, key)
