@@ -288,6 +288,7 @@ def test_timm_arguments_of_a_training_recipe() -> None:
 
 
 def test_timm_draws_the_interpolation() -> None:
+    pytest.importorskip("torch")
     found = augreg.from_timm({"is_training": True, "color_jitter": 0.3})
     crop, _, jitter, _ = found.spec["image"]
     ways = [step["random_resized_crop"]["interpolation"] for step in crop["one_of"]["steps"]]
@@ -306,6 +307,7 @@ def test_timm_draws_the_interpolation() -> None:
     ids=str,
 )  # fmt: skip
 def test_timm_evaluation(arguments: dict[str, Any], first: Any) -> None:
+    pytest.importorskip("torch")
     found = augreg.from_timm(input_size=224, **arguments)
     assert found.report == ()
     assert found.spec["image"][0] == first

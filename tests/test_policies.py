@@ -209,7 +209,7 @@ BROKEN = [
     ({"policy": "ShearX,0.9"}, "auto_augment.policy[0][0]", "a name, a chance and a magnitude"),
     ({"policy": "Invert,1,1\nShearX,1.9,7"}, "auto_augment.policy[1][0]", "a chance from 0 to 1, got '1.9'"),
     ({"policy": "ShearX,0.9,-7"}, "auto_augment.policy[0][0]", "a magnitude of at least 0"),
-    ({"policy": "ShearX,0.9,nan"}, "auto_augment.policy[0][0]", "a magnitude of at least 0"),
+    ({"policy": "ShearX,0.9,nan"}, "auto_augment.policy[0][0]", "expected a number"),
     ({"policy": "ShearX,often,7"}, "auto_augment.policy[0][0]", "expected a number, got 'often'"),
     ({"policy": [[["shear_x", True, 7]]]}, "auto_augment.policy[0][0]", "expected a number, got True"),
     ({"policy": []}, "auto_augment.policy", "from 1 to 1000 sub-policies, got 0"),
@@ -567,3 +567,9 @@ def test_names_in_either_spelling() -> None:
     assert nearest("AutoContras", ["AutoContrast"])
     with pytest.raises(ValueError, match="no op of policies is named 5"):
         op_name(5)
+
+
+@pytest.mark.parametrize("number", ["1_0e-1", "\u0661", "inf", "nan", ""])
+def test_a_number_in_the_notation_is_plain(number: str) -> None:
+    with pytest.raises(SpecError, match="expected a number"):
+        Pipeline.from_spec([{"auto_augment": {"policy": f"ShearX,{number},4"}}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any, Final, TypeAlias
@@ -105,6 +106,8 @@ def _number(given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, str | Real):
         raise ValueError(f"expected a number, got {given!r}")
     try:
+        if isinstance(given, str) and not re.fullmatch(r"[0-9.eE+-]+", given.strip(), re.ASCII):
+            raise ValueError
         return float(given)
     except (ValueError, OverflowError):
         raise ValueError(f"expected a number, got {given!r}") from None
