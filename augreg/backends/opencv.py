@@ -8,7 +8,7 @@ warps, hue and blur.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import cv2
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from augreg import buffers
 from augreg.backends import clahe, displacement, levels, photography, pillow, plain
 from augreg.camera import LocalContrast, Remap
-from augreg.ops import Blend, Filter, Hue, Lookup, Move, Normalize, Op, Resize, Warp
+from augreg.ops import Blend, Filter, Hue, Move, Op, Resize, Warp
 
 __all__ = ["KERNELS"]
 
@@ -182,16 +182,6 @@ def _mean_luma(image: Bytes) -> float:
     return float(cv2.sumElems(_gray(image))[0] / (image.shape[0] * image.shape[1]))
 
 
-def _table(op: Lookup | Normalize, image: Bytes) -> Bytes:
-    return levels.table(op.stages, image, _histogram, _mean_luma, _through)
-
-
-def _lookup(op: Lookup, image: Array) -> Array:
-    if image.dtype == np.float32:
-        return levels.float_levels(op.stages, image, plain.float_gray)
-    return _through(_table(op, image), image)
-
-
 _SMOOTH: Final = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float64) / 13
 
 
@@ -301,34 +291,23 @@ def _tilewise(luma: Bytes, clip: float, tiles: tuple[int, int]) -> Bytes:
     return found
 
 
-def _normalize(op: Normalize, image: Array) -> Array:
+def _floats(tables: Sequence[Array], image: Bytes, out: Array) -> None:
     height, width, channels = image.shape
-    if image.dtype == np.float32:
-        image = levels.float_levels(op.stages, image, plain.float_gray)
-        if op.mean_image:
-            return plain.subtract_mean_image(op, image, None)
-        return levels.normalize_floats(op, image, buffers.planar(height, width, channels))
-    table = _table(op, image) if op.stages else None
-    if op.mean_image is not None:
-        return plain.subtract_mean_image(op, image, table)
-    out = buffers.planar(height, width, channels)
-    floats = levels.normalize_tables(op.mean, op.std, channels)
     planes = buffers.empty((channels, height, width), np.uint8)
     cv2.split(image, list(planes))
-    for channel in range(channels):
-        one = floats[channel] if table is None else floats[channel][table[channel] if table.ndim == 2 else table]
-        cv2.LUT(planes[channel], one, dst=out[..., channel])
-    return out
+    for channel, table in enumerate(tables):
+        cv2.LUT(planes[channel], table, dst=out[..., channel])
 
+
+_MEASURES: Final = plain.Measures(_histogram, _mean_luma, _through, _floats)
 
 KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Resize: _resize,
     Warp: _warp,
-    Lookup: _lookup,
+    **plain.level_kernels(_MEASURES),
     Blend: _blend,
     Hue: _hue,
     Filter: _filter,
-    Normalize: _normalize,
     LocalContrast: _local_contrast,
     **photography.KERNELS,
     Remap: _remap,

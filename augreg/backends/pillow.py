@@ -6,7 +6,7 @@ On byte pictures every op is Pillow's own, bit for bit, or equal to it: resize, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 from augreg import buffers
 from augreg.backends import clahe, levels, photography, plain
 from augreg.camera import LocalContrast, Remap
-from augreg.ops import Blend, Filter, Hue, Lookup, Normalize, Op, Resize, Warp
+from augreg.ops import Blend, Filter, Hue, Op, Resize, Warp
 
 __all__ = ["KERNELS"]
 
@@ -97,16 +97,6 @@ def _mean_luma(image: Bytes) -> float:
     return float(_gray(image).mean(dtype=np.float64))
 
 
-def _table(op: Lookup | Normalize, image: Bytes) -> Bytes:
-    return levels.table(op.stages, image, _histogram, _mean_luma, _through)
-
-
-def _lookup(op: Lookup, image: Array) -> Array:
-    if image.dtype == np.float32:
-        return levels.float_levels(op.stages, image, plain.float_gray)
-    return _through(_table(op, image), image)
-
-
 def _blend(op: Blend, image: Array) -> Array:
     if op.degenerate == "gray":
         plain.need_color("saturation", image.shape[2])
@@ -150,33 +140,21 @@ def _local_contrast(op: LocalContrast, image: Array) -> Array:
     return clahe.apply(op, image, _gray, clahe.equalized)
 
 
-def _normalize(op: Normalize, image: Array) -> Array:
-    height, width, channels = image.shape
-    out = buffers.planar(height, width, channels)
-    if image.dtype == np.float32:
-        image = levels.float_levels(op.stages, image, plain.float_gray)
-        return (
-            plain.subtract_mean_image(op, image, None) if op.mean_image else levels.normalize_floats(op, image, out)
-        )
-    table = _table(op, image) if op.stages else None
-    if op.mean_image is not None:
-        return plain.subtract_mean_image(op, image, table)
-    floats = levels.normalize_tables(op.mean, op.std, channels)
-    for channel in range(channels):
-        one = floats[channel] if table is None else floats[channel][table[channel] if table.ndim == 2 else table]
-        np.take(one, image[..., channel], out=out[..., channel], mode="clip")
-    return out
+def _floats(tables: Sequence[Array], image: Bytes, out: Array) -> None:
+    for channel, table in enumerate(tables):
+        np.take(table, image[..., channel], out=out[..., channel], mode="clip")
 
+
+_MEASURES: Final = plain.Measures(_histogram, _mean_luma, _through, _floats)
 
 KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Resize: _resize,
     Warp: _warp,
-    Lookup: _lookup,
+    **plain.level_kernels(_MEASURES),
     Blend: _blend,
     Hue: _hue,
     Filter: _filter,
     Remap: lambda op, image: photography.remap(op, image, _filter),
-    Normalize: _normalize,
     LocalContrast: _local_contrast,
     **photography.KERNELS,
 }

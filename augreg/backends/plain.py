@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,20 @@ from numpy.typing import NDArray
 from augreg import buffers
 from augreg.backends import levels
 from augreg.errors import ImageError
-from augreg.ops import Blend, Call, Mix, Move, Normalize, Op, Pad, Paint
+from augreg.ops import Blend, Call, Lookup, Mix, Move, Normalize, Op, Pad, Paint
 from augreg.rng import field
 from augreg.scene import Levels
 
 __all__ = [
     "SHARP",
+    "Measures",
     "by_channel",
     "constant_kernels",
     "float_blend",
     "float_blur",
     "float_gray",
     "float_hue",
+    "level_kernels",
     "like",
     "move",
     "need_color",
@@ -141,25 +143,65 @@ def constant_kernels(kernels: Kernels) -> Kernels:
     return {Move: move, Pad: pad, Paint: paint, Call: call, Mix: mix}
 
 
-def subtract_mean_image(op: Normalize, image: Array, table: NDArray[np.uint8] | None) -> Array:
-    """Normalize by a mean picture: level / white - mean at each pixel, then / std, in float32."""
+class Measures(NamedTuple):
+    """How a backend measures byte pictures and sends them through tables; the kernels on levels follow from it.
+
+    `histogram` and `mean_luma` (of rounded luma) are for the stages that a picture decides, `through` is a table of
+    levels, or one a channel, and `floats` fills an array from a table of 256 floats a channel.
+    """
+
+    histogram: levels.Histogram
+    mean_luma: levels.MeanLuma
+    through: levels.Apply
+    floats: Callable[[Sequence[Array], Array, Array], None]
+
+
+def level_kernels(measures: Measures) -> Kernels:
+    """Kernels for functions of levels and for normalization, which is one more of them."""
+    histogram, mean_luma, through, floats = measures
+
+    def table(op: Lookup | Normalize, image: Array) -> Array:
+        return levels.table(op.stages, image, histogram, mean_luma, through)
+
+    def lookup(op: Lookup, image: Array) -> Array:
+        if image.dtype == np.float32:
+            return levels.float_levels(op.stages, image, float_gray)
+        return through(table(op, image), image)
+
+    def normalize(op: Normalize, image: Array) -> Array:
+        out = buffers.planar(*image.shape)
+        if image.dtype == np.float32:
+            image = levels.float_levels(op.stages, image, float_gray)
+        else:
+            whole = op.mean_image is not None  # then the levels alone, and the picture of means after
+            mean, std = ((0.0,), (1.0,)) if whole else (op.mean, op.std)
+            rows: Sequence[Array] = list(levels.normalize_tables(mean, std, image.shape[2]))
+            if op.stages:
+                found = table(op, image)
+                rows = [row[found[c] if found.ndim == 2 else found] for c, row in enumerate(rows)]
+            floats(rows, image, out)
+            if not whole:
+                return out
+            image = out
+        if op.mean_image is not None:
+            return _subtract_mean_image(op, image, out)
+        return levels.normalize_floats(op, image, out)
+
+    return {Lookup: lookup, Normalize: normalize}
+
+
+def _subtract_mean_image(op: Normalize, image: Array, out: Array) -> Array:
+    """Normalize float levels by a mean picture: level - mean at each pixel, then / std, in float32, into `out`."""
     mean: Array = levels.mean_picture(op.mean_image or ())
-    if mean.shape[:2] != op.frame or mean.shape[2] not in (1, image.shape[2]):
-        size = "x".join(map(str, (*(op.frame or ()), image.shape[2])))
+    channels = image.shape[2]
+    if mean.shape[:2] != op.frame or mean.shape[2] not in (1, channels):
+        size = "x".join(map(str, (*(op.frame or ()), channels)))
         raise ImageError(
             f"the mean image is {'x'.join(map(str, mean.shape))} and the picture is {size}: put normalize where all "
             "pictures have the mean image's size, after a resize and before a crop"
         )
     for step in op.window:
         mean = move(step, mean)
-    height, width, channels = image.shape
-    out = buffers.planar(height, width, channels)
-    if image.dtype == np.uint8:
-        white = (np.arange(256) / 255.0).astype(np.float32)
-        for channel in range(channels):
-            one = white if table is None else white[table[channel] if table.ndim == 2 else table]
-            np.take(one, image[..., channel], out=out[..., channel], mode="clip")
-        image = out
     np.subtract(image, mean, out=out)
     std = levels.per_channel(op.std or (1.0,), channels, "normalize's std").astype(np.float32)
     return np.divide(out, std, out=out)
