@@ -88,13 +88,8 @@ def run_plan(plan: Plan, image: Any) -> Any:
     fitting(plan, scene)
     engine = backend(plan.backend)
     array = run_ops(plan.ops, picture.array, engine)
-    if not plan.waiting:
-        normalized = scene.normalized
-        for op in plan.ops:
-            scene = op.after(scene)
-        return deliver(array, scene.normalized or normalized, picture, plan.output)
     for op in plan.ops:
-        scene = op.after(scene) if op.size_after(*scene.size) else scene
+        scene = op.after(scene)
     rest = Drawn([], [], scene, list(plan.waiting))
     array, scene = finish(rest, array, scene, plan.address, plan.approximate, engine)
     return deliver(array, scene.normalized, picture, plan.output)

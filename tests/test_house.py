@@ -70,6 +70,7 @@ ROOMS = {
         "reference",
         "registry",
         "spec",
+        "steps",
     },
 }
 # Arrows that exist only inside a function, each for a reason said there.

@@ -14,6 +14,7 @@ from augreg.commands.pictures import Source, find
 from augreg.commands.progress import Progress
 from augreg.commands.telling import FAILED, USAGE, complain, report, unreadable
 from augreg.errors import AugregError
+from augreg.steps import children
 
 if TYPE_CHECKING:
     from augreg.commands.augment import Task
@@ -93,8 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _normalizes(steps: Iterable[Any]) -> bool:
     return any(
-        step.transform.__augreg__.kind == "normalize" or _normalizes(getattr(step.transform, "steps", ()))
-        for step in steps
+        step.transform.__augreg__.kind == "normalize" or _normalizes(children(step.transform)) for step in steps
     )
 
 
