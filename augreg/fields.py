@@ -15,7 +15,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
@@ -181,6 +181,8 @@ def plain(value: Any) -> Any:
         return os.fspath(value)
     if hasattr(value, "tolist") and hasattr(value, "dtype"):  # an array, of whatever library
         return plain(value.tolist())
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     return value
 
 

@@ -1,9 +1,10 @@
-"""The manifest of the built-in transforms: every module in augreg/transforms, which import no array library."""
+"""The manifest of the built-in transforms and regularizers: modules that import no array library."""
 
 from __future__ import annotations
 
 import pkgutil
 
+import augreg.regularizers
 import augreg.transforms
 from augreg.plugin import Plugin
 
@@ -11,6 +12,10 @@ __all__ = ["PLUGIN"]
 
 PLUGIN = Plugin(
     modules=tuple(
-        sorted(found.name for found in pkgutil.iter_modules(augreg.transforms.__path__, "augreg.transforms."))
+        sorted(
+            found.name
+            for package in (augreg.transforms, augreg.regularizers)
+            for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+        )
     )
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from augreg import codecs
 from augreg.backends import Backend, backend, choose
@@ -16,9 +16,13 @@ from augreg.registry import Registry
 from augreg.rng import Address, entropy, locate, word
 from augreg.run import deliver, finish
 from augreg.sampling import Drawn, draw, expect
-from augreg.spec import Options, Spec, fingerprint, parse, unparse
+from augreg.spec import SECTIONS, Options, Spec, fingerprint, parse, unparse
 from augreg.steps import Step, as_step, children, place
 from augreg.targets.samples import Setting, run_sample
+
+if TYPE_CHECKING:
+    from augreg.data.collate import Collate
+    from augreg.mixing.mixer import Mixer
 
 __all__ = ["Pipeline", "Test", "Train"]
 
@@ -28,24 +32,35 @@ _NOMINAL = Scene(375, 500)  # what `explain` looks at: rules do not depend on th
 class Pipeline:
     """Train and test pipelines from one spec. Frozen; equal pipelines have equal specs; pickles as its spec.
 
-    Make one with `from_spec`, or from steps by hand: `Pipeline([Rotate(10), Step(..)], seed=1)`.
+    Make one with `from_spec`, or from steps by hand: `Pipeline([Rotate(10), Step(..)], seed=1)`. `train` and `test`
+    are for pictures, `batch` mixes those of a batch, `regularize` attaches to a model, `criterion` makes the loss.
     """
 
     registry: Registry
-    steps: tuple[Step, ...]
-    options: Options
+    spec: Spec
     backend: str
     train: Train
     test: Test
 
-    def __init__(self, steps: Iterable[Any], registry: Registry | None = None, **options: Any) -> None:
-        """The steps, as `Step`s or bare transforms, and the options of a spec by name.
+    def __init__(
+        self,
+        steps: Iterable[Any] = (),
+        registry: Registry | None = None,
+        *,
+        batch: Iterable[Any] = (),
+        model: Iterable[Any] = (),
+        loss: Iterable[Any] = (),
+        **options: Any,
+    ) -> None:
+        """The steps of each section, as `Step`s or bare objects, and the options of a spec by name.
 
         A class that the registry does not know is added to it. Raises SpecError where its name stands for another.
         """
         registry = Registry.installed() if registry is None else registry
-        named, registry = _named([as_step(item) for item in steps], registry)
-        self._set(parse({**unparse(Spec(Options(), named)), **options}, registry), registry)
+        sections: dict[str, tuple[Step, ...]] = {}
+        for name, given in zip(SECTIONS, (steps, batch, model, loss), strict=True):
+            sections[name], registry = _named([as_step(item) for item in given], registry)
+        self._set(parse({**unparse(Spec(Options(), **sections)), **options}, registry), registry)
 
     @classmethod
     def from_spec(cls, spec: Any, registry: Registry | None = None) -> Pipeline:
@@ -58,21 +73,57 @@ class Pipeline:
         return self
 
     def _set(self, spec: Spec, registry: Registry) -> None:
+        placed = Spec(spec.options, *(place(getattr(spec, name), word) for name in SECTIONS))
         vars(self).update(
             registry=registry,
-            steps=place(spec.image, word),
-            options=spec.options,
+            spec=placed,
             backend=choose(spec.options.backend),
             train=Train(self, spec.options),
             test=Test(self, spec.options),
         )
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of the image section."""
+        return self.spec.image
+
+    @property
+    def options(self) -> Options:
+        """The options of the spec."""
+        return self.spec.options
+
+    @functools.cached_property
+    def batch(self) -> Mixer:
+        """Mixes the pictures of a batch: `images, labels = pipe.batch(images, labels, keys=..)`."""
+        from augreg.mixing.mixer import Mixer
+
+        return Mixer(self)
+
+    @functools.cached_property
+    def collate(self) -> Collate:
+        """For `DataLoader(.., collate_fn=pipe.collate)`: stacks samples, and mixes them keyed by their own keys."""
+        from augreg.data.collate import Collate
+
+        return Collate(self)
+
+    def regularize(self, model: Any) -> Any:
+        """Attach the model section to a torch module; see `augreg.regularize`."""
+        from augreg.nn.attachment import regularize
+
+        return regularize(model, self)
+
+    def criterion(self, **arguments: Any) -> Any:
+        """The loss section as a torch module: cross-entropy for hard or soft labels, with smoothing and penalties."""
+        from augreg.nn.criterion import Criterion
+
+        return Criterion(self, **arguments)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a pipeline is frozen, so {name!r} cannot be set: make another one from to_spec()")
 
     def to_spec(self) -> dict[str, Any]:
         """The canonical spec as plain data, every default written out; `from_spec` of it is this pipeline."""
-        return unparse(Spec(self.options, self.steps))
+        return unparse(self.spec)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -89,7 +140,7 @@ class Pipeline:
         return _unpickle, (self.to_spec(), self.registry.added)
 
     def __repr__(self) -> str:
-        names = ", ".join(step.name for step in self.steps)
+        names = ", ".join(step.name for name in SECTIONS for step in getattr(self.spec, name))
         return f"Pipeline({names}; seed {self.options.seed}, {self.backend})"
 
 
@@ -257,9 +308,10 @@ class Test(_Side):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The sha256 of what decides the test picture: the steps and options, without the seed."""
+        """The sha256 of what decides the test side: image, model and options, but no seed, batch or loss."""
         data: Mapping[str, Any] = self._pipeline.to_spec()
-        return fingerprint({key: value for key, value in data.items() if key != "seed"})
+        training_only = ("seed", "batch", "loss", "classes")
+        return fingerprint({key: value for key, value in data.items() if key not in training_only})
 
     def explain(self) -> str:
         """Step by step: the rule, and for which quantity its result is the exact expectation."""

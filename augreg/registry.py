@@ -1,4 +1,4 @@
-"""The registry: names to transforms, ours and those of plugins, found through entry points.
+"""The registry: names to transforms and regularizers, ours and those of plugins, found through entry points.
 
 A registry is a value, not a global. `Registry.installed()` scans the entry points of the group
 `augreg.plugins` once; an entry point's name is its namespace (`rain/drops`), and the built-ins come through the
@@ -8,6 +8,7 @@ error: it disturbs no other, and is raised only when a spec names it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 from collections.abc import Iterator, Mapping
@@ -69,6 +70,16 @@ class Registry(Mapping[str, type]):
         if name in self._targets:
             raise PluginError(f"there is a transform {name!r} already; add this one as name='mine/{name}'")
         return Registry(self._targets, self.plugins, {**self.added, name: transform})
+
+    def section(self, section: str) -> dict[str, Any]:
+        """The classes that may stand in a section of a spec, by name; those that do not load are left out."""
+        found: dict[str, Any] = {}
+        for name in self:
+            with contextlib.suppress(PluginError):
+                cls: Any = self[name]
+                if section in cls.__augreg__.sections:
+                    found[name] = cls
+        return found
 
     def __getitem__(self, name: str) -> type:
         target = self._targets[name]

@@ -16,6 +16,7 @@ import msgspec
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op, Scene
 from augreg.rng import Address, word
+from augreg.schedules import scheduled
 from augreg.steps import Step
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None) -> Drawn:
                 return Drawn(ops, entries, scene, stack)
             continue
         step: Step = what
+        if step.schedules and address is not None:
+            step = scheduled(step, address.epoch)
         depth = parent.depth + 1 if parent is not None else 0
         path = step.path or _dynamic_path(step, parent, entries)
         entry = Entry(path, step.name, depth, step.p, True, [])

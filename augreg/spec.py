@@ -2,11 +2,13 @@
 
 A spec is a mapping with the options and sections below, or a list, which is the `image` section. A step is a
 name, or a mapping of one name to its arguments; a bare value stands for the first argument, a bare list for the
-steps of a container, and a list among steps for `sequential`. Every step takes `p`, `test` and `uid`.
+steps of a container, and a list among steps for `sequential`. Every step of the image and batch sections takes `p`
+and `uid`, those of the image section `test`; any number may be a schedule (augreg/schedules.py).
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from augreg.declare import RULES
+from augreg import schedules
+from augreg.declare import RULES, Section
 from augreg.errors import PluginError, Problem, SpecError
 from augreg.fields import Probability, convert, convert_one, hints, nearest, plain
 from augreg.readers import read
@@ -24,9 +27,9 @@ from augreg.registry import Registry
 from augreg.steps import Place, Step, children
 from augreg.targets.conventions import Targets
 
-__all__ = ["EMPTY_SECTIONS", "Options", "Spec", "fingerprint", "parse", "unparse"]
+__all__ = ["SECTIONS", "Options", "Spec", "fingerprint", "parse", "unparse"]
 
-EMPTY_SECTIONS = ("batch", "model", "loss")  # their rooms; nothing is registered for them yet
+SECTIONS: tuple[Section, ...] = ("image", "batch", "model", "loss")
 _DEEPEST = 50
 _PICTURES_ALONE = Targets()
 
@@ -43,14 +46,22 @@ class Options:
     backend: Literal["auto", "pillow", "opencv"] = "auto"
     approximate: bool = False
     targets: Targets = _PICTURES_ALONE
+    classes: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+
+
+# Written out only where a spec says something, so that older specs keep their fingerprints.
+_LATER = {"targets": _PICTURES_ALONE, "classes": None}
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec as it was understood: its options and the steps of its image section."""
+    """A spec as it was understood: its options, and the steps of its sections."""
 
     options: Options
-    image: tuple[Step, ...]
+    image: tuple[Step, ...] = ()
+    batch: tuple[Step, ...] = ()
+    model: tuple[Step, ...] = ()
+    loss: tuple[Step, ...] = ()
 
 
 def parse(source: Any, registry: Registry) -> Spec:
@@ -97,6 +108,7 @@ class _Walk:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.problems: list[tuple[Place, Problem]] = []
+        self.section: Section = "image"
 
     def fail(self, place: Place, message: str, path: str | None = None) -> None:
         self.problems.append((place, Problem(_path(place) if path is None else path, message)))
@@ -105,10 +117,10 @@ class _Walk:
         if not isinstance(source, Mapping):
             if not isinstance(source, Sequence) or isinstance(source, str | bytes):
                 self.fail((), f"a spec is a mapping or a list of steps, got {source!r}")
-                return Spec(Options(), ())
+                return Spec(Options())
             source = {"image": source}
         options: dict[str, Any] = {}
-        image: tuple[Step, ...] = ()
+        sections: dict[str, tuple[Step, ...]] = {}
         known = [field.name for field in fields(Options)]
         for key, value in source.items():
             if key == "targets":
@@ -118,21 +130,18 @@ class _Walk:
                     options[key] = convert_one(hints(Options)[key], value)
                 except ValueError as error:
                     self.fail((key,), str(error).rpartition("\0")[2])
-            elif key == "image":
-                image = self.steps(value, ("image",), ("image",))
-            elif key in EMPTY_SECTIONS:
-                if value is not None and value != [] and value != {} and value != ():
-                    self.fail((key,), f"this version has no {key} steps yet; leave the section out")
+            elif key in SECTIONS:
+                self.section = key
+                sections[key] = self.steps(value, (key,), (key,))
             else:
-                names = [*known, "image"]
-                hint = nearest(key, [*names, *EMPTY_SECTIONS]) or f"; it takes {', '.join(names)}"
+                hint = nearest(key, [*known, *SECTIONS]) or f"; it takes {', '.join([*known, *SECTIONS])}"
                 self.fail((key,), f"a spec has no section {key!r}{hint}")
-        if not any(key in source for key in ("image", *EMPTY_SECTIONS)):
+        if not any(key in source for key in SECTIONS):
             self.fail((), "a spec needs a section: give 'image', a list of steps")
-        self._check_normalize(image)
+        self._check_normalize(sections.get("image", ()))
         if not self.problems:
-            image = self._settled(image)
-        return Spec(Options(**options), image)
+            sections["image"] = self._settled(sections.get("image", ()))
+        return Spec(Options(**options), **sections)
 
     def _targets(self, given: Any) -> Targets:
         """The conventions that a spec declares for boxes, keypoints and masks."""
@@ -181,9 +190,14 @@ class _Walk:
             message = self.registry.unknown(name) if isinstance(error, KeyError) else str(error)
             self.fail(place, message, _path(shown[:-1]))
             return None
+        mark = cls.__augreg__
+        if self.section not in mark.sections:
+            wanted = " or ".join(repr(section) for section in mark.sections)
+            self.fail(place, f"{name} is no step of {self.section!r}; it belongs in {wanted}", _path(shown[:-1]))
+            return None
         known = [field.name for field in fields(cls) if field.init]
-        container = cls.__augreg__.container
-        bare = arguments is not None and not isinstance(arguments, Mapping)
+        container = mark.container
+        bare = arguments is not None and (not isinstance(arguments, Mapping) or schedules.is_schedule(arguments))
         if bare and not known:
             self.fail(place, f"{name} takes no arguments, got {arguments!r}", _path(shown))
             return None
@@ -216,9 +230,16 @@ class _Walk:
     ) -> Step | None:
         mark = cls.__augreg__
         before = len(self.problems)
-        p = self._common(arguments, "p", Probability, mark.p, place, shown)
-        uid = self._common(arguments, "uid", Annotated[str, Meta(pattern="^[^#/]+$")] | None, None, place, shown)
-        test = self._test(arguments.pop("test", None), mark, place, shown)
+        found, wrong = self._schedules(cls, arguments, place, shown)
+        p, test, uid = mark.p, None, None
+        if self.section in ("image", "batch"):
+            p = self._common(arguments, "p", Probability, mark.p, place, shown)
+            uid = self._common(arguments, "uid", Annotated[str, Meta(pattern="^[^#/]+$")] | None, None, place, shown)
+        if self.section == "image":
+            test = self._test(arguments.pop("test", None), mark, place, shown)
+        elif "test" in arguments and arguments.pop("test") is not None:
+            why = "a batch is mixed in training only" if self.section == "batch" else "its rule is its own"
+            self.fail((*place, "test"), f"{name} takes no 'test': {why}", _path((*shown, "test")))
         steps: dict[str, Any] = {}
         if mark.container:
             if "steps" not in arguments:
@@ -229,15 +250,50 @@ class _Walk:
         values, problems = convert(cls, name, arguments, _path(shown), partial=mark.container)
         for problem in problems:
             key = problem.path.removeprefix(_path(shown)).lstrip(".").partition(".")[0].partition("[")[0]
-            self.problems.append(((*place, key), problem))
+            if key not in wrong:
+                self.problems.append(((*place, key), problem))
         if len(self.problems) > before:
             return None
         try:
-            return Step(cls(**steps, **values), name, p, test, uid)
+            step = Step(cls(**steps, **values), name, p, test, uid, found)
+            for epoch in schedules.turning_points(step) if found else ():
+                schedules.scheduled(step, epoch)
         except SpecError as error:
             for problem in error.problems:
                 self.fail(place, problem.message, _path(shown))
             return None
+        return step
+
+    def _schedules(
+        self, cls: Any, arguments: dict[str, Any], place: Place, shown: Place
+    ) -> tuple[tuple[tuple[str, Any], ...], set[str]]:
+        """The arguments that change with the epoch, and the names of those that are wrong.
+
+        What they come to takes their places among the arguments.
+        """
+        known = hints(cls)
+        if self.section in ("image", "batch"):
+            known = {**known, "p": Probability}
+        found = []
+        wrong = set()
+        for key, value in arguments.items():
+            if key not in known or key in ("steps", "test", "uid"):
+                continue
+            try:
+                scheduled = schedules.read(value)
+                if scheduled is value:
+                    continue
+                scheduled = schedules.accepted(scheduled, functools.partial(convert_one, known[key]))
+            except ValueError as error:
+                where, _, message = str(error).rpartition("\0")
+                self.fail((*place, key), message, _path((*shown, key)) + where)
+                wrong.add(key)
+                continue
+            found.append((key, scheduled))
+        arguments.update((key, schedules.resolve(value, schedules.END)) for key, value in found)
+        if "p" in wrong and "p" in known and self.section in ("image", "batch"):
+            del arguments["p"]
+        return tuple(found), wrong
 
     def _common(
         self, arguments: dict[str, Any], key: str, hint: Any, default: Any, place: Place, shown: Place
@@ -321,7 +377,7 @@ def _flat(
     """
     found: list[tuple[Place, Step, bool]] = []
     for index, step in enumerate(steps):
-        sure = certain and step.p == 1.0
+        sure = certain and step.p == 1.0 and all(key != "p" for key, _ in step.schedules)
         here = (*place, index, step.name)
         if testing and step.test == "off":
             continue
@@ -337,27 +393,32 @@ def _flat(
 def unparse(spec: Spec) -> dict[str, Any]:
     """The canonical plain data of a spec: every default written out, ready for JSON."""
     options = {field.name: getattr(spec.options, field.name) for field in fields(Options)}
-    # written out only where the spec says something: a spec of pictures alone keeps its fingerprint
-    targets = options.pop("targets")
-    if targets != _PICTURES_ALONE:
-        options["targets"] = {field.name: plain(getattr(targets, field.name)) for field in fields(Targets)}
-    return {**options, "image": [_unparse_step(step) for step in spec.image]}
+    for name, default in _LATER.items():
+        if options[name] == default:
+            del options[name]
+    options = {name: plain(value) for name, value in options.items()}
+    sections = {name: getattr(spec, name) for name in SECTIONS}
+    written = {name: [_unparse_step(step) for step in steps] for name, steps in sections.items()}
+    return {**options, **{name: steps for name, steps in written.items() if steps or name == "image"}}
 
 
 def _unparse_step(step: Step) -> dict[str, Any]:
+    mark = step.transform.__augreg__
     arguments: dict[str, Any] = {}
     for field in fields(step.transform):
         value = getattr(step.transform, field.name)
-        if field.name == "steps" and step.transform.__augreg__.container:
+        if field.name == "steps" and mark.container:
             arguments["steps"] = [_unparse_step(child) for child in value]
         else:
             arguments[field.name] = plain(value)
-    arguments["p"] = step.p
+    if mark.kind not in ("regularizer", "loss"):
+        arguments["p"] = step.p
     if step.test is not None:
         test = step.test
         arguments["test"] = test if isinstance(test, str) else [_unparse_step(child) for child in test]
     if step.uid is not None:
         arguments["uid"] = step.uid
+    arguments.update((key, schedules.written(value)) for key, value in step.schedules)
     return {step.name: arguments}
 
 

@@ -35,7 +35,8 @@ class Step:
 
     `test` is None (the transform's own rule), `off`, a rule's name, or a tuple of steps. `uid` names the
     step's stream of random numbers; without it, its path of names does. `name` is what its registry calls it;
-    `path` and `word` are given by the pipeline that holds it.
+    `path` and `word` are given by the pipeline that holds it. `schedules` are the arguments that change with the
+    epoch, by name; `transform` and `p` have their last numbers.
     """
 
     transform: Any
@@ -43,6 +44,7 @@ class Step:
     p: float = 1.0
     test: str | tuple[Step, ...] | None = None
     uid: str | None = None
+    schedules: tuple[tuple[str, Any], ...] = ()
     path: str = ""
     word: int | None = None
 

@@ -23,7 +23,7 @@ from augreg.fields import MEANS, STDS, Ordered, convert_one, hints, required, sh
 from augreg.registry import Registry
 
 REGISTRY = Registry.installed()
-CLASSES: Mapping[str, Any] = {name: REGISTRY[name] for name in REGISTRY}
+CLASSES: Mapping[str, Any] = REGISTRY.section("image")
 LEAVES = [name for name, cls in CLASSES.items() if not cls.__augreg__.container]
 CONTAINERS = [name for name, cls in CLASSES.items() if cls.__augreg__.container]
 _AFTER_NORMALIZE = [name for name in LEAVES if CLASSES[name].__augreg__.kind in ("geometry", "erasing", "texture")]

@@ -26,16 +26,19 @@ ROOMS = {
     "ops": {"projective", "scene"},
     "fields": {"errors"},
     "steps": {"errors"},
+    "schedules": {"fields", "steps"},
+    "selection": {"fields"},
     "declare": {"errors", "fields", "steps"},
-    "manifest": {"plugin", "transforms"},
+    "manifest": {"plugin", "regularizers", "transforms"},
     "registry": {"errors", "fields", "plugin"},
     "readers": {"errors", "fields"},
-    "spec": {"declare", "errors", "fields", "readers", "registry", "steps", "targets"},
+    "spec": {"declare", "errors", "fields", "readers", "registry", "schedules", "steps", "targets"},
     "settle": {"errors", "ops", "rng", "sampling", "steps"},
     "camera": {"ops"},
     "policies": {"fields", "ops"},
     "transforms": {"camera", "declare", "errors", "fields", "ops", "policies", "steps"},
-    "sampling": {"errors", "ops", "rng", "steps"},
+    "regularizers": {"declare", "errors", "fields", "selection"},
+    "sampling": {"errors", "ops", "rng", "schedules", "steps"},
     "plan": {"ops", "projective"},
     "buffers": set(),
     "backends": {"buffers", "camera", "errors", "ops", "rng"},
@@ -74,7 +77,7 @@ ROOMS = {
     },
 }
 # Arrows that exist only inside a function, each for a reason said there.
-INSIDE = {"plan": {"run", "targets"}, "spec": {"settle"}}
+INSIDE = {"pipeline": {"data", "mixing", "nn"}, "plan": {"run", "targets"}, "spec": {"settle"}}
 
 
 def room(path: Path) -> str:

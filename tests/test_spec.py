@@ -164,12 +164,6 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ({"image": "rotate"}, "image: expected a list of steps, got 'rotate'"),
         ({"seed": -1, "image": []}, "seed: expected int >= 0"),
         ({"version": 2, "image": []}, "version: expected 1, got 2"),
-        (
-            {"image": [], "batch": [{"mixup": 0.2}]},
-            "batch: this version has no batch steps yet; leave the section out",
-        ),
-        ({"model": [{"dropout": 0.2}]}, "model: this version has no model steps yet; leave the section out"),
-        ({"image": [], "loss": ["x"]}, "loss: this version has no loss steps yet; leave the section out"),
         ({}, "a spec needs a section: give 'image', a list of steps"),
         ([{"resize": {"size": 3, "shorter": 4}}], "image[0].resize: give either 'shorter'"),
         ([{"posterize": 2.5}], "image[0].posterize: bits must be whole numbers from 1 to 8"),
@@ -205,6 +199,10 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ([{"invert": {"uid": "a"}}, {"rotate": {"uid": "a"}}], "image[1].rotate.uid: the uid 'a' is given twice"),
         ([{"invert": {"uid": "a#1"}}], "image[0].invert.uid: "),
         ([{"pad": {"padding": 1, "mode": "mirror"}}], "expected constant, edge, reflect, symmetric, got 'mirror'"),
+        ({"batch": [{"rotate": 3}]}, "batch[0]: rotate is no step of 'batch'; it belongs in 'image'"),
+        ([{"rotate": {"linear": [0, 30], "over": [0]}}], "image[0].rotate.degrees: a linear schedule takes at least 2"),
+        ([{"invert": {"p": {"step": [1, 2], "at": [3]}}}], "image[0].invert.p: expected float <= 1.0, got 2.0"),
+        ([{"invert": {"p": {"cosine": [1, 0], "over": [3, 3]}}}], "image[0].invert.p: the epochs of a schedule rise"),
         ([{"snow/flakes": {}}], "image[0]: no transform named 'snow/flakes': no plugin 'snow' is installed"),
     ],
 )

@@ -64,16 +64,14 @@ def schema(transforms: Mapping[str, Any]) -> Schema:
     """The JSON Schema (2020-12) of specs that use these transforms."""
     from augreg.spec import Options
 
-    empty: Schema = {"enum": [None, [], {}]}
     sections: Schema = _mapping(Options)["properties"]
     whole: Schema = {
         "type": "object",
         "properties": {
             **sections,
             "image": {**_STEPS, "description": "What is done to a picture, in this order."},
-            **{name: {"description": f"This version has no {name} steps yet.", **empty} for name in _sections()},
         },
-        "anyOf": [{"required": [name]} for name in ("image", *_sections())],
+        "anyOf": [{"required": [name]} for name in ("image",)],
         "additionalProperties": False,
     }
     return {
@@ -88,12 +86,6 @@ def schema(transforms: Mapping[str, Any]) -> Schema:
             **{_key(name): _transform(cls) for name, cls in transforms.items()},
         },
     }
-
-
-def _sections() -> tuple[str, ...]:
-    from augreg.spec import EMPTY_SECTIONS
-
-    return EMPTY_SECTIONS
 
 
 def _key(name: str) -> str:
