@@ -200,7 +200,10 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ([{"invert": {"uid": "a#1"}}], "image[0].invert.uid: "),
         ([{"pad": {"padding": 1, "mode": "mirror"}}], "expected constant, edge, reflect, symmetric, got 'mirror'"),
         ({"batch": [{"rotate": 3}]}, "batch[0]: rotate is no step of 'batch'; it belongs in 'image'"),
-        ([{"rotate": {"linear": [0, 30], "over": [0]}}], "image[0].rotate.degrees: a linear schedule takes at least 2"),
+        (
+            [{"rotate": {"linear": [0, 30], "over": [0]}}],
+            "image[0].rotate.degrees: a linear schedule takes at least 2",
+        ),
         ([{"invert": {"p": {"step": [1, 2], "at": [3]}}}], "image[0].invert.p: expected float <= 1.0, got 2.0"),
         ([{"invert": {"p": {"cosine": [1, 0], "over": [3, 3]}}}], "image[0].invert.p: the epochs of a schedule rise"),
         ([{"snow/flakes": {}}], "image[0]: no transform named 'snow/flakes': no plugin 'snow' is installed"),
