@@ -137,7 +137,7 @@ class Pipeline:
         return hash(self.fingerprint)
 
     def __reduce__(self) -> Any:
-        return _unpickle, (self.to_spec(), self.registry.added)
+        return _unpickle, (self.to_spec(), self.registry.added, self.registry.allowed)
 
     def __repr__(self) -> str:
         names = ", ".join(step.name for name in SECTIONS for step in getattr(self.spec, name))
@@ -154,6 +154,8 @@ def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...],
         if children(step.transform):
             inner, registry = _named(children(step.transform), registry)
             step = replace(step, transform=replace(step.transform, steps=inner))
+        if functions := getattr(step.transform, "functions", ()):  # given by code, and so allowed by it
+            registry = registry.allow(*functions)
         cls = type(step.transform)
         own = cls.__augreg__.name
         name = next((known for known in registry if known.rpartition("/")[2] == own and registry[known] is cls), None)
@@ -170,10 +172,13 @@ def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...],
     return tuple(found), registry
 
 
-def _unpickle(spec: dict[str, Any], added: dict[str, type]) -> Pipeline:
+def _unpickle(spec: dict[str, Any], added: dict[str, type], allowed: frozenset[str]) -> Pipeline:
     registry = Registry.installed()
+    if allowed:
+        registry = registry.allow(*allowed)
     for name, cls in added.items():
-        registry = registry.add(cls, name)
+        if name not in registry:
+            registry = registry.add(cls, name)
     return Pipeline.from_spec(spec, registry)
 
 

@@ -10,7 +10,7 @@ import importlib.resources
 import json
 import re
 import tomllib
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,10 +41,13 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def read(source: str | Path) -> Document:
-    """Read a preset (by its bare name) or a .yaml, .yml, .json or .toml file. Raises SpecError."""
+def read(source: str | Path, more: Mapping[str, Path] | None = None) -> Document:
+    """Read a preset (by its bare name) or a .yaml, .yml, .json or .toml file. Raises SpecError.
+
+    `more` are presets besides those that come with augreg.
+    """
     name = str(source)
-    known = presets()
+    known = {**presets(), **(more or {})}
     if isinstance(source, str) and name in known:
         path, name = known[name], name
     else:

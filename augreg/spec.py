@@ -30,6 +30,7 @@ from augreg.targets.conventions import Targets
 __all__ = ["SECTIONS", "Options", "Spec", "fingerprint", "parse", "unparse"]
 
 SECTIONS: tuple[Section, ...] = ("image", "batch", "model", "loss")
+BACKENDS = ("auto", "pillow", "opencv")
 _DEEPEST = 50
 _PICTURES_ALONE = Targets()
 
@@ -43,7 +44,7 @@ class Options:
     output: Literal["auto", "numpy", "torch"] = "auto"
     decode: Literal["exact"] = "exact"
     channels: Literal["rgb", "gray", "keep"] = "rgb"
-    backend: Literal["auto", "pillow", "opencv"] = "auto"
+    backend: Annotated[str, Meta(pattern=f"^({'|'.join(BACKENDS)}|[^/]+/.+)$")] = "auto"
     approximate: bool = False
     targets: Targets = _PICTURES_ALONE
     classes: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
@@ -69,7 +70,7 @@ def parse(source: Any, registry: Registry) -> Spec:
     name: str | None = None
     lines: dict[Place, int] = {}
     if isinstance(source, str | Path):
-        document = read(source)
+        document = read(source, registry.presets)
         source, name, lines = document
     elif isinstance(source, bytes) or not isinstance(source, Mapping | Sequence):
         raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {source!r}")
@@ -125,6 +126,8 @@ class _Walk:
         for key, value in source.items():
             if key == "targets":
                 options[key] = self._targets(value)
+            elif key == "backend" and value not in (names := (*BACKENDS, *self.registry.backends)):
+                self.fail((key,), f"expected {', '.join(names)}, got {value!r}{nearest(value, names)}")
             elif key in known:
                 try:
                     options[key] = convert_one(hints(Options)[key], value)
@@ -258,6 +261,10 @@ class _Walk:
             step = Step(cls(**steps, **values), name, p, test, uid, found)
             for epoch in schedules.turning_points(step) if found else ():
                 schedules.scheduled(step, epoch)
+            for function in getattr(step.transform, "functions", ()):
+                if function not in self.registry.allowed:
+                    hint = f"give from_spec(spec, registry.allow({function!r})) if you trust it"
+                    raise SpecError(f"{name} would run {function}, which this registry does not allow; {hint}")
         except SpecError as error:
             for problem in error.problems:
                 self.fail(place, problem.message, _path(shown))

@@ -47,6 +47,15 @@ def choose(wanted: str) -> str:
 
 @functools.cache
 def backend(name: str) -> Backend:
-    """The backend of this name, imported on first use."""
+    """The backend of this name, imported on first use; those of plugins have a namespace in front.
+
+    Pillow's kernels stand in for those that a plugin does not bring.
+    """
+    if "/" in name:
+        from augreg.discovery import load
+        from augreg.registry import Registry
+
+        kernels: Mapping[type[Op], Kernel] = load(Registry.installed().backends[name])
+        return Backend(name, {**backend("pillow").kernels, **kernels})
     module = importlib.import_module(f"augreg.backends.{name}")
     return Backend(name, module.KERNELS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, Final, TypeAlias
 
@@ -53,8 +53,19 @@ def notation(row: Row) -> str:
 
 @functools.cache
 def published(name: str) -> Table:
-    """The table of this name."""
-    return read(TABLES[name])  # type: ignore[no-any-return]
+    """The table of this name; those of plugins have a namespace in front."""
+    if name in TABLES:
+        return read(TABLES[name])  # type: ignore[no-any-return]
+    from augreg.discovery import load
+
+    table = read(load(_of_plugins()[name]))
+    return published(table) if isinstance(table, str) else table
+
+
+def _of_plugins() -> Mapping[str, str]:
+    from augreg.registry import Registry  # plugins are looked for only where a name asks for one
+
+    return Registry.installed().policies
 
 
 def read(given: Any) -> Any:
@@ -65,11 +76,12 @@ def read(given: Any) -> Any:
     the place of the trouble before a NUL.
     """
     if isinstance(given, str):
-        if given in TABLES:
+        if given in TABLES or ("/" in given and "," not in given and given in _of_plugins()):
             return given
         if "," not in given:
+            known = [*TABLES, *_of_plugins()]
             raise ValueError(
-                f"no policy is named {given!r}{nearest(given, TABLES)}; there are {', '.join(TABLES)}, and a table "
+                f"no policy is named {given!r}{nearest(given, known)}; there are {', '.join(known)}, and a table "
                 "of your own is text such as 'ShearX,0.9,7 / Invert,0.2,3', or a list"
             )
         given = [line for line in given.splitlines() if line.strip()]

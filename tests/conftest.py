@@ -1,0 +1,42 @@
+"""Fixtures: distributions in a temporary folder, found by a fresh Python as installed ones are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Callable[..., None]:
+    """A function that installs a distribution: its entry points, lines of metadata, and its modules by name."""
+
+    def put(distribution: str, entry_points: dict[str, str], metadata: str = "", **modules: str) -> None:
+        for name, code in modules.items():
+            (tmp_path / f"{name}.py").write_text(code)
+        info = tmp_path / f"{distribution.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{metadata}")
+        points = "".join(f"{name} = {value}\n" for name, value in entry_points.items())
+        (info / "entry_points.txt").write_text(f"[augreg.plugins]\n{points}")
+
+    return put
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs a fresh Python in which the distributions are installed."""
+
+    def start(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **variables, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run(
+            [sys.executable, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+
+    return start
