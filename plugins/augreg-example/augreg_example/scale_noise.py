@@ -1,0 +1,22 @@
+"""Scale noise: a regularizer. The declaration imports no torch; what it attaches does."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from augreg import regularizer
+from augreg.selection import At
+
+
+@regularizer("scale_noise", exact="every activation's mean", preview=({"std": 0.1, "at": "**"},))
+class ScaleNoise:
+    """Multiply each sample's output by a number drawn from N(1, std), while training."""
+
+    std: Annotated[float, Meta(ge=0, le=1)]
+    at: At
+
+    def attach(self, site):
+        """Put the layer behind the module; augreg takes it off again on `detach()`."""
+        from augreg_example.layers import ScaleNoiseLayer
+
+        site.after(ScaleNoiseLayer(self.std))

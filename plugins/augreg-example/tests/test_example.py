@@ -1,0 +1,53 @@
+"""What this plugin promises, and the conformance kit on all that it brings."""
+
+import numpy as np
+import pytest
+
+import augreg
+from augreg.testing import parametrize
+
+WHITE = np.full((40, 60, 3), 200, np.uint8)
+
+
+@parametrize("example")
+def test_conformance(check):
+    """One test for each object and check."""
+    check()
+
+
+def test_snow_is_white_and_counted():
+    """Ten flakes of four pixels, or a little less where they overlap."""
+    pipe = augreg.Pipeline.from_spec([{"example/snow": {"flakes": 10}}])
+    white = (pipe.train(WHITE, index=3) == 255).all(axis=2).sum()
+    assert 20 <= white <= 40
+
+
+def test_vignette_leaves_the_middle_and_darkens_the_corners():
+    """By the strength that was asked for."""
+    picture = augreg.Pipeline.from_spec([{"example/vignette": 0.5}]).train(WHITE, index=0)
+    assert picture[20, 30].tolist() == [200, 200, 200]
+    assert 100 <= picture[0, 0, 0] <= 110
+
+
+def test_a_strength_above_one_is_refused():
+    """With the place in the spec."""
+    with pytest.raises(augreg.SpecError, match=r"image\[0\].example/vignette: strength must lie within 0 and 1"):
+        augreg.Pipeline.from_spec([{"example/vignette": 2}])
+
+
+def test_scale_noise_keeps_the_mean():
+    """In training the mean is that of the plain layer; in eval mode nothing changes."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model, x = torch.nn.Sequential(torch.nn.Linear(4, 3)), torch.ones(20_000, 4)
+    plain = model(x)
+    with augreg.regularize(model, [{"example/scale_noise": {"std": 0.1, "at": "0"}}]):
+        noisy = model.train()(x)
+        assert not torch.equal(noisy, plain)
+        assert torch.allclose(noisy.mean(0), plain.mean(0), rtol=0.01)
+        assert torch.equal(model.eval()(x), plain)
+
+
+def test_the_preset_is_found():
+    """By its name in this namespace."""
+    assert augreg.Pipeline.from_spec("example/winter").train(WHITE, index=1).shape == (3, 224, 224)

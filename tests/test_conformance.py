@@ -1,0 +1,185 @@
+"""The conformance kit: what we bring passes, and each check fails on what is broken in just that way."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from broken_transforms import BROKEN, BROKEN_BATCHES, Reading
+
+from augreg import Registry, SoftLabels
+from augreg.backends import Backend
+from augreg.mixing.mixer import Mixer
+from augreg.rng import Cursor
+from augreg.testing import batch_transforms, transforms
+from augreg.testing.__main__ import main
+from augreg.testing.plugins import check_plugin
+from augreg.testing.subjects import subject
+
+IMAGE = Registry.installed().section("image")
+OURS = [name for name in IMAGE if "/" not in name]
+BATCH = [name for name, cls in Registry.installed().section("batch").items() if not cls.__augreg__.container]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_transforms_pass(name: str) -> None:
+    transforms.check_transform(IMAGE[name])
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_our_batch_transforms_pass(name: str) -> None:
+    batch_transforms.check_batch_transform(Registry.installed()[name])
+
+
+@pytest.mark.parametrize("check", BROKEN)
+def test_a_check_fails_on_what_is_broken(check: str) -> None:
+    with pytest.raises(AssertionError):
+        transforms.CHECKS[check](subject(BROKEN[check]))
+
+
+def test_reading_a_global_generator_is_found_too() -> None:
+    with pytest.raises(AssertionError, match="it reads a global generator"):
+        transforms.CHECKS["global_generators"](subject(Reading))
+
+
+def test_a_coin_that_always_says_yes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cursor, "coin", lambda self, p: True)
+    with pytest.raises(AssertionError, match="with p: 0"):
+        transforms.CHECKS["never_applied_is_identity"](subject(IMAGE["invert"]))
+    with pytest.raises(AssertionError, match="with p: 0"):
+        batch_transforms.CHECKS["never_applied_is_identity"](subject(Registry.installed()["mixup"]))
+
+
+def test_a_backend_that_goes_its_own_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    apply = Backend.apply
+    monkeypatch.setattr(
+        Backend,
+        "apply",
+        lambda self, op, image: apply(self, op, image[..., ::-1] if self.name == "opencv" else image),
+    )
+    with pytest.raises(AssertionError, match="the backends are"):
+        transforms.CHECKS["backends_agree"](subject(IMAGE["color_matrix" if "color_matrix" in IMAGE else "invert"]))
+
+
+def test_every_check_was_shown_to_fail() -> None:
+    assert transforms.CHECKS.keys() - BROKEN.keys() == {"never_applied_is_identity", "backends_agree"}
+
+
+@pytest.mark.parametrize("check", BROKEN_BATCHES)
+def test_a_batch_check_fails_on_what_is_broken(check: str) -> None:
+    with pytest.raises((AssertionError, ValueError)):
+        batch_transforms.CHECKS[check](subject(BROKEN_BATCHES[check]))
+
+
+def wrong_call(change):
+    """A mixer's call whose result is changed."""
+    call = Mixer.__call__
+
+    def wrong(self, images, labels=None, *arguments, **named):
+        found = call(self, images, labels, *arguments, **named)
+        return change(images, *found)
+
+    return wrong
+
+
+def _pixels_only(images, mixed, soft):
+    return mixed, SoftLabels(soft.labels)
+
+
+def _too_heavy(images, mixed, soft):
+    heavy = SoftLabels(soft.labels, soft.sources, soft.weights)
+    object.__setattr__(heavy, "weights", np.asarray(soft.weights) * 1.5)
+    return mixed, heavy
+
+
+def _bytes_only(images, mixed, soft):
+    if not isinstance(mixed, np.ndarray):
+        mixed = mixed.flip(0)
+    return mixed, soft
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        ("labels_are_shares", _too_heavy),
+        ("labels_match_the_pixels", _pixels_only),
+        ("arrays_and_tensors_agree", _bytes_only),
+    ],
+)
+def test_a_mixer_that_is_wrong_is_found(check: str, change, monkeypatch: pytest.MonkeyPatch) -> None:
+    tested = subject(Registry.installed()["mixup"])
+    batch_transforms.CHECKS[check](tested)
+    monkeypatch.setattr(Mixer, "__call__", wrong_call(change))
+    with pytest.raises(AssertionError):
+        batch_transforms.CHECKS[check](tested)
+
+
+def test_a_subject_is_a_marked_class() -> None:
+    with pytest.raises(TypeError, match="expected a class marked by"):
+        subject(int)
+    found = subject(IMAGE["rotate"], {"degrees": 5})
+    assert found.name == "rotate"
+    assert pickle.loads(pickle.dumps(next(found.pipelines()))).to_spec()["image"][0]["rotate"]["degrees"] == [-5, 5]
+
+
+# Plugins: the parametrizer, the command, expected failures.
+
+GOOD = '''
+from augreg import ops, transform
+
+@transform("pale", kind="color")
+class Pale:
+    """Halve the levels."""
+    def sample(self, rng, scene):
+        return ops.curve("brightness", rng.uniform(0.4, 0.6))
+'''
+BAD = GOOD.replace("ops.curve(", "random.random() and ops.curve(").replace(
+    "from augreg", "import random\nfrom augreg"
+)
+TESTS = """
+from augreg.testing import parametrize
+
+@parametrize("pale"{more})
+def test_conformance(check):
+    check()
+"""
+
+
+def test_parametrizer_makes_one_test_for_each_object_and_check(install, python, tmp_path) -> None:
+    install("augreg-pale", {"pale": "pale"}, pale=BAD)
+    (tmp_path / "test_pale.py").write_text(TESTS.format(more=""))
+    run = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "-rA", str(tmp_path / "test_pale.py"))
+    done = python(*run)
+    assert "test_conformance[pale/pale:global_generators]" in done.stdout
+    assert done.stdout.count("FAILED") >= 1
+    assert f"{len(transforms.CHECKS)} passed" in done.stdout  # all but one, and `loads`
+
+    reason = {"pale/pale:global_generators": "a known fault"}
+    (tmp_path / "test_pale.py").write_text(TESTS.format(more=f", expected_failures={reason!r}"))
+    done = python(*run)
+    assert done.returncode == 0, done.stdout
+    assert "1 xfailed" in done.stdout
+
+    (tmp_path / "pale.py").write_text(GOOD)  # mended: the entry must go
+    assert "XPASS(strict)" in python(*run).stdout
+    (tmp_path / "test_pale.py").write_text(TESTS.format(more=", expected_failures={'pale/pale:nonsense': 'x'}"))
+    assert "no check is named 'pale/pale:nonsense'" in python(*run).stdout
+
+
+def test_command(install, python) -> None:
+    install("augreg-pale", {"pale": "pale", "worse": "worse"}, pale=GOOD, worse=BAD)
+    good = python("-m", "augreg.testing", "pale")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert good.stdout == f"{len(transforms.CHECKS) + 1} passed, 0 failed\n"
+    bad = python("-m", "augreg.testing", "worse")
+    assert bad.returncode == 1
+    assert "FAILED worse/pale:global_generators: it moves a global generator: random" in bad.stdout
+
+
+def test_a_plugin_that_is_not_there_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nowhere"]) == 1
+    assert "FAILED nowhere:loads: no plugin 'nowhere' is installed" in capsys.readouterr().out
+    with pytest.raises(AssertionError, match="no plugin 'nowhere' is installed"):
+        check_plugin("nowhere")
