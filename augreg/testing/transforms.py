@@ -137,7 +137,7 @@ def same_key_same_bytes(tested: Subject) -> None:
     picture = pattern(24, 32)
     for pipeline in tested.pipelines(seed=3):
         first = [attempt(pipeline.train, picture, key) for key in _KEYS]
-        attempt(pipeline.train, pattern(9, 7), 77)
+        attempt(pipeline.train, pattern(30, 26), 77)
         for key in reversed(_KEYS):
             assert _same(attempt(pipeline.train, picture, key), first[key]), f"key {key} gave two different pictures"
         if first[0] is not None:
@@ -159,7 +159,7 @@ def same_bytes_in_threads(tested: Subject) -> None:
 def other_key_other_draw(tested: Subject) -> None:
     """If it draws, other keys and other epochs give other pictures."""
     picture = pattern(32, 48)
-    drawing = [pipeline for pipeline in tested.pipelines() if _draws(pipeline)]
+    drawing = [pipeline for pipeline in tested.pipelines(p=1) if _draws(pipeline)]
     for pipeline in drawing:
         found = [attempt(pipeline.train, picture, key, epoch) for key in _KEYS for epoch in (0, 1, 2)]
         if found[0] is not None and any(not _same(result, found[0]) for result in found):
@@ -203,7 +203,7 @@ def _moved(before: Mapping[str, Any]) -> str:
 
 def input_is_not_written(tested: Subject) -> None:
     """What it is given stays as it is; read-only and non-contiguous pictures are taken."""
-    for pipeline in tested.pipelines():
+    for pipeline in tested.pipelines(p=1):
         for dtype in ("uint8", "float32"):
             picture = pattern(24, 32, 3, dtype)
             before = picture.copy()
@@ -222,7 +222,7 @@ def input_is_not_written(tested: Subject) -> None:
 
 def kinds_and_sizes(tested: Subject) -> None:
     """Bytes and floats, 1, 3 and 4 channels, from one pixel up: a picture, or a refusal that names the channels."""
-    for pipeline in tested.pipelines():
+    for pipeline in tested.pipelines(p=1):
         taken = []
         for channels in (1, 3, 4):
             for dtype in ("uint8", "float32"):
@@ -241,7 +241,7 @@ def kinds_and_sizes(tested: Subject) -> None:
 
 def leaves_the_size_it_says(tested: Subject) -> None:
     """The plan knows the size that comes out, or says that it does not."""
-    for pipeline in tested.pipelines():
+    for pipeline in tested.pipelines(p=1):
         for height, width in ((13, 22), (40, 31)):
             result = attempt(pipeline.train, pattern(height, width), 4)
             plan = pipeline.train.plan((height, width), 4)

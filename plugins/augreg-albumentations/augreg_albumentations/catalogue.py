@@ -1,0 +1,65 @@
+"""What is known of albumentations' transforms without importing it; tools/catalogue.py writes the file."""
+
+import functools
+import json
+from pathlib import Path
+
+__all__ = ["ERASING", "NORMALIZING", "PREVIEWS", "REFERRING", "SAME", "catalogue"]
+
+_REFERENCE = str(Path(__file__).with_name("reference.png"))
+
+# Transforms that hide pixels and leave the others where they are.
+ERASING = (
+    "CoarseDropout", "ConstrainedCoarseDropout", "Erasing", "FrequencyMasking", "GridDropout", "PixelDropout",
+    "TimeMasking", "XYMasking",
+)  # fmt: skip
+
+# Transforms that turn bytes into normalized floats: one pass of augreg's own does it.
+NORMALIZING = ("Normalize", "ToFloat")
+
+# Transforms that draw nothing, so that the test side does as training does where they are always applied.
+SAME = (
+    "AutoContrast", "CenterCrop", "Crop", "Equalize", "HorizontalFlip", "InvertImg", "LongestMaxSize", "Normalize",
+    "Pad", "PadIfNeeded", "Resize", "SmallestMaxSize", "TimeReverse", "ToFloat", "ToGray", "ToSepia", "Transpose",
+    "VerticalFlip",
+)  # fmt: skip
+
+# Transforms that need other pictures: here the files that `reference_images` names.
+REFERRING = ("FDA", "HistogramMatching", "PixelDistributionAdaptation")
+
+# Arguments to show them with, where the defaults are not enough, or do nothing.
+PREVIEWS = {
+    "AdditiveNoise": {"noise_type": "gaussian", "noise_params": None},
+    "Affine": {"rotate": [-20, 20], "translate_percent": [-0.1, 0.1]},
+    "AtLeastOneBBoxRandomCrop": {"height": 20, "width": 20},
+    "CenterCrop": {"height": 20, "width": 20, "pad_if_needed": True},
+    "Crop": {"x_min": 0, "y_min": 0, "x_max": 20, "y_max": 20, "pad_if_needed": True},
+    "CropAndPad": {"percent": [-0.1, 0.1]},
+    "FDA": {"reference_images": [_REFERENCE]},
+    "FrequencyMasking": {"freq_mask_param": 4},
+    "GridElasticDeform": {"num_grid_xy": [4, 4], "magnitude": 4},
+    "HistogramMatching": {"reference_images": [_REFERENCE]},
+    "LongestMaxSize": {"max_size": 32},
+    "Morphological": {"scale": [2, 3], "operation": "erosion"},
+    "Pad": {"padding": 4},
+    "PadIfNeeded": {"min_height": 40, "min_width": 48},
+    "PiecewiseAffine": {"nb_rows": [2, 3], "nb_cols": [2, 3]},
+    "PixelDistributionAdaptation": {"reference_images": [_REFERENCE]},
+    "RandomCrop": {"height": 20, "width": 20, "pad_if_needed": True},
+    "RandomCropNearBBox": {"max_part_shift": 0.3},
+    "RandomGravel": {"gravel_roi": [0, 0, 1, 1], "number_of_patches": 8},
+    "RandomResizedCrop": {"size": [24, 24]},
+    "RandomSizedBBoxSafeCrop": {"height": 24, "width": 24},
+    "RandomSizedCrop": {"min_max_height": [1, 1], "size": [24, 24]},
+    "Resize": {"height": 24, "width": 32},
+    "SmallestMaxSize": {"max_size": 24},
+    "Superpixels": {"n_segments": [10, 20], "max_size": 32},
+    "TimeMasking": {"time_mask_param": 4},
+    "XYMasking": {"num_masks_x": 1, "num_masks_y": 1, "mask_x_length": [1, 4], "mask_y_length": [1, 4]},
+}  # fmt: skip
+
+
+@functools.cache
+def catalogue():
+    """For each name: whether it moves pixels, its p, the arguments that it needs, and the others with defaults."""
+    return json.loads(Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8"))

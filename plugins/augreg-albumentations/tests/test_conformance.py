@@ -1,0 +1,47 @@
+"""The conformance kit on every transform; what is expected to fail says why.
+
+Never on that list: keys, the input, global generators, targets.
+"""
+
+from augreg.testing import parametrize
+
+SMALL = "albumentations cannot do it on pictures of a pixel or of one row"
+FIXED = "its default arguments leave nothing to draw, yet it is seeded"
+BOXES = "without boxes there is nothing to draw"
+EXPECTED = {
+    "AtLeastOneBBoxRandomCrop:kinds_and_sizes": "the crop must fit into the picture",
+    "AtLeastOneBBoxRandomCrop:leaves_the_size_it_says": "the crop must fit into the picture",
+    "BBoxSafeRandomCrop:other_key_other_draw": BOXES,
+    "CLAHE:other_key_other_draw": "on a picture this small every limit gives the same",
+    "ConstrainedCoarseDropout:other_key_other_draw": BOXES,
+    "Downscale:kinds_and_sizes": SMALL,
+    "Downscale:other_key_other_draw": FIXED,
+    "Erasing:kinds_and_sizes": SMALL,
+    "FancyPCA:kinds_and_sizes": SMALL,
+    "FrequencyMasking:kinds_and_sizes": "the mask must fit into the picture",
+    "GlassBlur:kinds_and_sizes": SMALL,
+    "GridDistortion:kinds_and_sizes": SMALL,
+    "GridDropout:kinds_and_sizes": SMALL,
+    "HistogramMatching:kinds_and_sizes": SMALL,
+    "Morphological:other_key_other_draw": FIXED,
+    "PlasmaBrightnessContrast:kinds_and_sizes": SMALL,
+    "PlasmaShadow:kinds_and_sizes": SMALL,
+    "Posterize:other_key_other_draw": FIXED,
+    "RandomGravel:other_key_other_draw": "on a picture this small it draws no stone",
+    "RandomSizedBBoxSafeCrop:other_key_other_draw": BOXES,
+    "Solarize:other_key_other_draw": FIXED,
+    "TimeMasking:kinds_and_sizes": "the mask must fit into the picture",
+    "XYMasking:kinds_and_sizes": "the mask must fit into the picture",
+}
+NEVER = ("same_key_same_bytes", "input_is_not_written", "global_generators", "targets_follow")
+
+
+@parametrize("albumentations", {f"albumentations/{key}": reason for key, reason in EXPECTED.items()})
+def test_conformance(check):
+    """One test for each transform and check."""
+    check()
+
+
+def test_nothing_that_matters_is_expected_to_fail():
+    """Whatever is added to the list above."""
+    assert not [key for key in EXPECTED if key.rpartition(":")[2] in NEVER]

@@ -1,0 +1,127 @@
+"""What the plugin promises besides: its arguments, targets, conversions, and a quiet import."""
+
+import subprocess
+import sys
+
+import albumentations
+import numpy as np
+import pytest
+from augreg_albumentations import from_dict, to_dict
+from augreg_albumentations.catalogue import catalogue
+
+import augreg
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+def test_a_hundred_transforms_are_listed_without_importing_albumentations():
+    """Names, docstrings and arguments come from the catalogue."""
+    code = (
+        "import sys; from augreg import Registry; r = Registry.installed()\n"
+        "names = [n for n in r if n.startswith('albumentations/')]; [r[n] for n in names]\n"
+        "assert 'albumentations.core' not in sys.modules and 'torch' not in sys.modules; print(len(names))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == len(catalogue()) >= 100
+
+
+def test_the_catalogue_is_that_of_the_installed_version():
+    """Every name, argument and default; tools/catalogue.py writes it anew."""
+    import inspect
+
+    for name, entry in catalogue().items():
+        parameters = inspect.signature(getattr(albumentations, name).__init__).parameters
+        assert {*entry["fields"], *entry["needs"]} == {*parameters} - {"self", "p", "args", "kwargs", "read_fn"}, name
+        assert entry["p"] == parameters["p"].default
+
+
+def test_importing_it_asks_nothing_of_the_network():
+    """No socket is opened, not even to look for a newer version."""
+    code = (
+        "import socket\n"
+        "def refuse(*a, **k): raise SystemExit('a socket was opened')\n"
+        "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
+        "import augreg; augreg.Pipeline.from_spec(['albumentations/Blur'])\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"blur_limt": 3}, "did you mean 'blur_limit'?"),
+        ({"blur_limit": "wide"}, "albumentations refuses blur_limit"),
+        ({"p": 2}, "expected float <= 1.0"),
+    ],
+)
+def test_arguments_are_checked_when_the_spec_is_read(arguments, message):
+    """Albumentations by itself only warns of an unknown one."""
+    with pytest.raises(augreg.SpecError, match=r"image\[0\].albumentations/Blur") as caught:
+        augreg.Pipeline.from_spec([{"albumentations/Blur": arguments}])
+    assert message in str(caught.value)
+
+
+def test_it_does_what_albumentations_does():
+    """With the same seed, the same bytes."""
+    pipe = augreg.Pipeline.from_spec([{"albumentations/ElasticTransform": {"alpha": 30, "sigma": 5, "p": 1}}])
+    op = pipe.train.plan((40, 60), index=5).ops[0]
+    compose = albumentations.Compose([albumentations.ElasticTransform(alpha=30, sigma=5, p=1)])
+    compose.set_random_seed(dict(op.params)["seed"])
+    assert np.array_equal(pipe.train(PICTURE, index=5), compose(image=PICTURE)["image"])
+
+
+def test_boxes_steer_what_looks_at_them():
+    """A crop that is safe for boxes sees those of the sample, and masks and boxes get the same draw."""
+    pipe = augreg.Pipeline.from_spec(
+        {"targets": {"boxes": "xyxy"}, "image": [{"albumentations/BBoxSafeRandomCrop": {"p": 1}}]}
+    )
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[10:20, 20:45] = 255
+    for index in range(20):
+        sample = {"image": picture, "mask": picture[..., 0] // 255, "boxes": np.array([[20.0, 10, 45, 20]])}
+        found = pipe.train(sample, index=index)
+        assert (found["mask"] == found["image"][..., 0] // 255).all()
+        assert found["mask"].sum() == 250  # all of the box is there
+        ys, xs = np.nonzero(found["mask"])
+        assert np.allclose(found["boxes"][0], [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], atol=1)
+
+
+def test_pipelines_become_specs_and_come_back():
+    """And the spec's dictionary makes the same pipeline again."""
+    import albumentations as A  # noqa: N812 - as its users write
+
+    compose = A.Compose(
+        [
+            A.HorizontalFlip(),
+            A.OneOf([A.Blur(p=0.3), A.MedianBlur(p=0.7)], p=0.5),
+            A.SomeOf([A.CLAHE(), A.Posterize()], n=2),
+            A.RandomOrder([A.CLAHE(), A.Affine(rotate=(-5, 5))], n=2),
+            A.Sequential([A.RandomCrop(20, 20, p=1.0)], p=1.0),
+            A.ToTensorV2(),
+        ],
+        bbox_params=A.BboxParams("pascal_voc", label_fields=["labels"]),
+    )
+    spec = from_dict(A.to_dict(compose))
+    pipe = augreg.Pipeline.from_spec(spec)
+    assert pipe.options.output == "torch"
+    assert pipe.options.targets.boxes == "xyxy"
+    assert tuple(pipe.train(PICTURE, index=1).shape) == (3, 20, 20)
+    again = to_dict(pipe.to_spec())
+    assert (
+        from_dict(again)["image"] == spec["image"]
+        or augreg.Pipeline.from_spec({**from_dict(again), "targets": spec["targets"]}) == pipe
+    )
+    assert isinstance(A.from_dict(again), A.Compose)
+
+
+def test_what_cannot_be_converted_is_named():
+    """All of it at once."""
+    lambdas = {
+        "__class_fullname__": "Compose",
+        "transforms": [{"__class_fullname__": "Mosaic"}, {"__class_fullname__": "X"}],
+    }
+    with pytest.raises(augreg.SpecError, match="Mosaic has no step here; X has no step here"):
+        from_dict(lambdas)
+    with pytest.raises(augreg.SpecError, match="rotate is no step of albumentations"):
+        to_dict(["rotate"])
