@@ -1,0 +1,154 @@
+"""Early stopping, and keeping the weights of the best epoch.
+
+    stopping = EarlyStopping(patience=10, mode="max")
+    for epoch in range(200):
+        train(model)
+        if stopping.step(accuracy(model), model):
+            break
+    stopping.restore(model)
+
+Stopping early is a regularizer by itself: it limits how far the weights get from where they began (Prechelt 1998).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["BestSnapshot", "EarlyStopping"]
+
+Mode = Literal["min", "max"]
+
+
+def _number(score: float | Tensor) -> float:
+    return score.item() if isinstance(score, Tensor) else float(score)
+
+
+def _better(score: float, than: float | None, mode: Mode, by: float = 0.0) -> bool:
+    if not math.isfinite(score):
+        return False
+    if than is None:
+        return True
+    return score < than - by if mode == "min" else score > than + by
+
+
+def _checked(mode: Mode) -> Mode:
+    if mode not in ("min", "max"):
+        raise ValueError(f"mode is 'min' or 'max', got {mode!r}")
+    return mode
+
+
+class BestSnapshot:
+    """A copy of a model's state_dict from when its score was best.
+
+    `mode` says whether low or high scores are good. The copy lies on `device`, or where the model is if that is None.
+    Of equal scores the first is kept; a score that is NaN or infinite is never the best.
+    """
+
+    def __init__(self, mode: Mode = "min", device: str | torch.device | None = "cpu") -> None:
+        self.mode = _checked(mode)
+        self.device = device
+        self.score: float | None = None
+        self.count = 0
+        self.best_at: int | None = None
+        self.state: dict[str, Any] | None = None
+
+    def update(self, score: float | Tensor, model: nn.Module) -> bool:
+        """Look at a score, copy the model if it is the best yet, and say whether it was."""
+        score = _number(score)
+        self.count += 1
+        if not _better(score, self.score, self.mode):
+            return False
+        self.score, self.best_at = score, self.count - 1
+        self.state = {name: self._copied(value) for name, value in model.state_dict().items()}
+        return True
+
+    def _copied(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.detach().to(self.device or value.device, copy=True)
+        return copy.deepcopy(value)  # what get_extra_state returned
+
+    def restore(self, model: nn.Module) -> None:
+        """Load the best state into a model. Raises RuntimeError if no finite score has been seen."""
+        if self.state is None:
+            raise RuntimeError(f"there is no snapshot to restore: none of {self.count} scores was finite")
+        model.load_state_dict(self.state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is needed to go on elsewhere: numbers, strings and tensors only."""
+        return {"score": self.score, "count": self.count, "best_at": self.best_at, "state": self.state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.score, self.count, self.best_at = state["score"], state["count"], state["best_at"]
+        self.state = None if state["state"] is None else dict(state["state"])
+
+
+class EarlyStopping:
+    """Says when to stop: after `patience` scores in a row that were no progress.
+
+    A score is progress if it is better, by more than `min_delta`, than the last score that was progress: so small
+    gains that add up are progress in the end. NaN and infinite scores are none; with `nan="stop"` the first one
+    stops. `best` keeps the weights of the best score of all, progress or not, if the model is given.
+
+    Between processes of one run, all have to be given the same score, or they stop at different times.
+    """
+
+    def __init__(
+        self,
+        patience: int = 10,
+        mode: Mode = "min",
+        min_delta: float = 0.0,
+        *,
+        nan: Literal["wait", "stop"] = "wait",
+        device: str | torch.device | None = "cpu",
+    ) -> None:
+        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
+            raise ValueError(f"patience is a whole number from 1, got {patience!r}")
+        if not 0 <= min_delta < math.inf:
+            raise ValueError(f"min_delta must be 0 or more, got {min_delta!r}; `mode` has the direction")
+        if nan not in ("wait", "stop"):
+            raise ValueError(f"nan is 'wait' or 'stop', got {nan!r}")
+        self.patience = patience
+        self.mode = _checked(mode)
+        self.min_delta = min_delta
+        self.nan = nan
+        self.best = BestSnapshot(mode, device)
+        self.waited = 0
+        self.stopped = False
+        self._progress: float | None = None
+
+    def step(self, score: float | Tensor, model: nn.Module | None = None) -> bool:
+        """Look at a score, keep the model if it is the best yet, and say whether to stop."""
+        score = _number(score)
+        if model is not None:
+            self.best.update(score, model)
+        if _better(score, self._progress, self.mode, self.min_delta):
+            self._progress, self.waited = score, 0
+        else:
+            self.waited += 1
+        self.stopped = self.waited >= self.patience or (self.nan == "stop" and not math.isfinite(score))
+        return self.stopped
+
+    def restore(self, model: nn.Module) -> None:
+        """Load the best weights into a model. Raises RuntimeError if there are none."""
+        self.best.restore(model)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is needed to resume, the best weights too; torch.load takes it with `weights_only`."""
+        return {
+            "waited": self.waited,
+            "stopped": self.stopped,
+            "progress": self._progress,
+            "best": self.best.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resume from what `state_dict` returned; patience, mode and min_delta stay as they were given."""
+        self.waited, self.stopped, self._progress = state["waited"], state["stopped"], state["progress"]
+        self.best.load_state_dict(state["best"])

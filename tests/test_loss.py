@@ -1,0 +1,289 @@
+"""The loss of a spec is torch's where torch has one, a float64 oracle's where not, and refuses what does not fit."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import augreg
+from augreg.mixing.labels import SoftLabels
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+
+def criterion(*steps: Any, **arguments: Any) -> Any:
+    return augreg.Pipeline.from_spec({"loss": list(steps)}).criterion(**arguments)
+
+
+def drawn(*shape: int, seed: int = 0, dtype: Any = torch.float32) -> Any:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def ids(*shape: int, classes: int = 5, seed: int = 1) -> Any:
+    return torch.randint(classes, shape, generator=torch.Generator().manual_seed(seed))
+
+
+SHAPES = [(), (6,), (4, 3)]
+COMBINATIONS = list(
+    itertools.product(SHAPES, [0.0, 0.1, 1.0], [False, True], ["mean", "sum", "none"], [torch.float32, torch.float64])
+)
+
+
+@pytest.mark.parametrize(("extra", "smoothing", "weighted", "reduction", "dtype"), COMBINATIONS)
+def test_class_ids_give_torchs_loss_and_gradient(
+    extra: tuple[int, ...], smoothing: float, weighted: bool, reduction: str, dtype: Any
+) -> None:
+    logits = drawn(7, 5, *extra, dtype=dtype).requires_grad_()
+    again = logits.detach().clone().requires_grad_()
+    weight = torch.tensor([0.5, 1.0, 2.0, 0.0, 3.0], dtype=dtype) if weighted else None
+    for ignored in (-100, 2):
+        target = ids(7, *extra)
+        target.view(-1)[:2] = ignored
+        steps = [{"label_smoothing": smoothing}] if smoothing else []
+        ours = criterion(*steps, weight=weight, reduction=reduction, ignore_index=ignored)(logits, target)
+        torchs = torch.nn.CrossEntropyLoss(
+            weight, ignore_index=ignored, reduction=reduction, label_smoothing=smoothing
+        )
+        theirs = torchs(again, target)
+        assert ours.dtype == theirs.dtype
+        torch.testing.assert_close(ours, theirs)
+        (mine,) = torch.autograd.grad(ours.sum(), logits)
+        (other,) = torch.autograd.grad(theirs.sum(), again)
+        torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize(("extra", "smoothing", "weighted", "reduction", "dtype"), COMBINATIONS)
+def test_probabilities_give_torchs_loss(
+    extra: tuple[int, ...], smoothing: float, weighted: bool, reduction: str, dtype: Any
+) -> None:
+    logits, target = drawn(7, 5, *extra, dtype=dtype), drawn(7, 5, *extra, seed=3, dtype=dtype).softmax(1)
+    weight = torch.tensor([0.5, 1.0, 2.0, 0.0, 3.0], dtype=dtype) if weighted else None
+    ours = criterion({"label_smoothing": smoothing}, weight=weight, reduction=reduction)(logits, target)
+    theirs = F.cross_entropy(logits, target, weight, reduction=reduction, label_smoothing=smoothing)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_where_everything_is_ignored_it_is_torchs_nan_or_nothing(smoothing: float, reduction: str) -> None:
+    target = torch.full((3,), -100)
+    ours = criterion({"label_smoothing": smoothing}, reduction=reduction)(drawn(3, 5), target)
+    theirs = F.cross_entropy(drawn(3, 5), target, reduction=reduction, label_smoothing=smoothing)
+    torch.testing.assert_close(ours, theirs, equal_nan=True)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("extra", SHAPES)
+def test_several_labels_give_torchs_binary_loss(reduction: str, weighted: bool, extra: tuple[int, ...]) -> None:
+    logits, target = drawn(7, 5, *extra), drawn(7, 5, *extra, seed=2).sigmoid()
+    weight = torch.tensor([0.5, 1.0, 2.0, 0.0, 3.0]) if weighted else None
+    wide = None if weight is None else weight.view(-1, *[1] * len(extra))
+    ours = criterion(weight=weight, reduction=reduction, multi_label=True)(logits, target)
+    torch.testing.assert_close(ours, F.binary_cross_entropy_with_logits(logits, target, wide, reduction=reduction))
+
+
+def test_several_labels_are_smoothed_towards_one_half() -> None:
+    logits, target = drawn(7, 5), drawn(7, 5, seed=2) > 0
+    ours = criterion({"label_smoothing": 0.2}, multi_label=True)(logits, target)
+    torch.testing.assert_close(ours, F.binary_cross_entropy_with_logits(logits, target * 0.8 + 0.1))
+
+
+def test_a_float64_oracle_agrees_on_smoothing_weights_and_confidence() -> None:
+    rng = np.random.default_rng(5)
+    logits, target = rng.normal(size=(9, 4)) * 3, rng.integers(4, size=9)
+    target[3] = -100
+    weight = np.array([0.5, 1.0, 2.0, 1.5])
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    soft = np.eye(4)[np.where(target == -100, 0, target)] * 0.9 + 0.1 / 4
+    counted = target != -100
+    data = -(weight * soft * log_p).sum(1)[counted].sum() / weight[target[counted]].sum()
+    entropy = -(np.exp(log_p) * log_p).sum(1)[counted].mean()
+    found = criterion({"label_smoothing": 0.1}, {"confidence_penalty": 0.3}, weight=torch.tensor(weight))(
+        torch.tensor(logits), torch.tensor(target)
+    )
+    assert found.item() == pytest.approx(data - 0.3 * entropy, rel=1e-12)
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=6),
+    st.floats(0, 1),
+    st.sampled_from([0.0, 0.1]),
+    st.integers(0, 9),
+)
+def test_mixing_targets_mixes_losses(classes: list[int], share: float, smoothing: float, seed: int) -> None:
+    """CE(z, lam a + (1 - lam) b) = lam CE(z, a) + (1 - lam) CE(z, b), with smoothing too."""
+    logits, own = drawn(len(classes), 5, seed=seed, dtype=torch.float64), torch.tensor(classes)
+    loss = criterion({"label_smoothing": smoothing})
+    other = own.flip(0)
+    mixed = share * F.one_hot(own, 5).double() + (1 - share) * F.one_hot(other, 5)
+    expected = share * loss(logits, own) + (1 - share) * loss(logits, other)
+    torch.testing.assert_close(loss(logits, mixed), expected)
+
+
+def test_soft_labels_are_taken_as_they_are() -> None:
+    order = np.array([2, 0, 1, 3])
+    labels = SoftLabels(torch.tensor([0, 1, 2, 4]), np.stack([np.arange(4), order], 1), np.tile([0.7, 0.3], (4, 1)))
+    logits = drawn(4, 5)
+    loss = criterion({"label_smoothing": 0.1})
+    expected = 0.7 * loss(logits, labels.labels) + 0.3 * loss(logits, labels.labels[order])
+    torch.testing.assert_close(loss(logits, labels), expected)
+    torch.testing.assert_close(criterion()(logits, labels.smoothed(0.1)), expected)
+    arrays = SoftLabels(np.array([0, 1, 2, 4]), labels.sources.numpy(), labels.weights.numpy())
+    torch.testing.assert_close(loss(logits, arrays), expected)
+
+
+def test_nothing_is_smoothed_twice() -> None:
+    smooth = SoftLabels(torch.tensor([0, 1, 2])).smoothed(0.1)
+    with pytest.raises(ValueError, match=r"smoothed by 0\.1 already.*take label_smoothing out"):
+        criterion({"label_smoothing": 0.1})(drawn(3, 5), smooth)
+    criterion({"label_smoothing": 0.0})(drawn(3, 5), smooth)  # which smooths nothing
+    with pytest.raises(ValueError, match=r"loss\[0\] and loss\[1\] both smooth"):
+        criterion({"label_smoothing": 0.1}, {"label_smoothing": 0.2})
+
+
+@pytest.mark.parametrize(("classes", "floor"), [(10, 0.5003), (100, 0.7778), (1000, 1.0148)])
+def test_the_floor_of_a_smoothed_loss(classes: int, floor: float) -> None:
+    logits = torch.zeros(1, classes, dtype=torch.float64)
+    logits[0, 0] = math.log((0.9 + 0.1 / classes) / (0.1 / classes))
+    logits.requires_grad_()
+    loss = criterion({"label_smoothing": 0.1})(logits, torch.tensor([0]))
+    assert loss.item() == pytest.approx(floor, abs=5e-5)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient.abs().max() < 1e-12  # it is the minimum
+
+
+@pytest.mark.parametrize("steps", [[], [{"label_smoothing": 0.1}]])
+def test_the_first_loss_is_the_logarithm_of_the_number_of_classes(steps: list[Any]) -> None:
+    assert criterion(*steps)(torch.zeros(4, 100), ids(4)).item() == pytest.approx(math.log(100), rel=1e-6)
+
+
+def test_the_confidence_penalty_is_minus_the_entropy() -> None:
+    logits = drawn(6, 5, dtype=torch.float64)
+    entropy = torch.distributions.Categorical(logits=logits).entropy()
+    found = criterion({"confidence_penalty": 0.5}, reduction="none")(logits, ids(6))
+    torch.testing.assert_close(found, F.cross_entropy(logits, ids(6), reduction="none") - 0.5 * entropy)
+    binary = criterion({"confidence_penalty": 0.5}, reduction="none", multi_label=True)(logits, ids(6, 5, classes=2))
+    entropies = torch.distributions.Bernoulli(logits=logits).entropy()
+    plain = F.binary_cross_entropy_with_logits(logits, ids(6, 5, classes=2).double(), reduction="none")
+    torch.testing.assert_close(binary, plain - 0.5 * entropies)
+
+
+def test_the_confidence_penalty_stands_classes_that_are_ruled_out() -> None:
+    logits = torch.tensor([[0.0, 1.0, -math.inf], [300.0, -300.0, 0.0]], requires_grad=True)
+    loss = criterion({"confidence_penalty": 1.0})(logits, torch.tensor([0, 0]))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert torch.isfinite(loss) and torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype: Any) -> None:
+    logits = (drawn(8, 1000) * 20).to(dtype)
+    loss = criterion({"label_smoothing": 0.1}, {"confidence_penalty": 0.1}, weight=[1.0] * 1000)
+    exact = loss(logits.double(), ids(8))
+    for target in (ids(8), F.one_hot(ids(8), 1000).to(dtype)):
+        assert loss(logits, target).dtype == torch.float32
+        torch.testing.assert_close(loss(logits, target).double(), exact, rtol=1e-5, atol=0)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.testing.assert_close(loss(logits, target).double(), exact, rtol=1e-5, atol=0)
+
+
+def test_numbers_of_the_loss_follow_their_schedules() -> None:
+    loss = criterion({"label_smoothing": {"linear": [0.0, 0.2], "over": [0, 10]}})
+    logits, target = drawn(4, 5), ids(4)
+    for epoch, smoothing in ((0, 0.0), (5, 0.1), (2.5, 0.05), (99, 0.2)):
+        loss.step(epoch)
+        torch.testing.assert_close(loss(logits, target), F.cross_entropy(logits, target, label_smoothing=smoothing))
+    fresh = criterion({"label_smoothing": {"linear": [0.0, 0.2], "over": [0, 10]}})
+    torch.testing.assert_close(fresh(logits, target), F.cross_entropy(logits, target))
+
+
+def test_a_criterion_is_a_module_like_others() -> None:
+    loss = criterion({"label_smoothing": 0.1}, {"l2": 1e-4}, weight=[1, 2, 3, 4, 5])
+    assert dict(loss.state_dict()) == {}
+    assert "label_smoothing" in repr(loss).lower().replace("labelsmoothing", "label_smoothing")
+    for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        torch.testing.assert_close(other(drawn(4, 5), ids(4)), loss(drawn(4, 5), ids(4)))
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(drawn(4, 5), ids(4)), loss(drawn(4, 5), ids(4)))
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int32, torch.int64])
+def test_ids_may_be_of_any_whole_type(kind: Any) -> None:
+    torch.testing.assert_close(criterion()(drawn(4, 5), ids(4).to(kind)), F.cross_entropy(drawn(4, 5), ids(4)))
+
+
+REFUSED: list[tuple[dict[str, Any], Any, Any, str]] = [
+    ({}, (4, 5), torch.tensor([0, 1, 5, 2]), r"class ids go from 0 to 4 .*got 5"),
+    ({}, (4, 5), torch.tensor([0, 1, -1, 2]), r"class ids go from 0 to 4 .*got -1"),
+    ({}, (4, 5), torch.tensor([[0, 1]]), r"have the shape \[4\], got \[1, 2\]"),
+    ({}, (4, 5, 2, 2), torch.zeros(4, 5, 2, 2, dtype=torch.int64), r"shape \[4, 2, 2\].*one-hot targets have to be"),
+    ({}, (4, 5), torch.tensor([0.0, 1.0, 2.0, 3.0]), r"shape of the logits.*whole numbers"),
+    ({}, (4, 5), torch.full((4, 5), 0.5), r"sum to 1, got values from 2\.5 to 2\.5; .*multi_label=True"),
+    ({}, (4, 5), torch.full((4, 5), -0.2), r"between 0 and 1, got values from -0\.2 to -0\.2"),
+    ({}, (4, 5), torch.full((4, 5), math.nan), r"between 0 and 1"),
+    ({}, (4, 5), torch.zeros(4, dtype=torch.bool), r"class ids or probabilities, got bool"),
+    ({}, (4, 5), [0, 1, 2, 3], r"a tensor or soft labels, got list"),
+    ({}, (5,), torch.tensor(0), r"logits are floats of samples x classes"),
+    ({"weight": [1.0, 2.0]}, (4, 5), torch.zeros(4, dtype=torch.int64), r"weight is for 2 classes.*have 5"),
+    ({"multi_label": True}, (4, 5), torch.zeros(4, dtype=torch.int64), r"labels have the shape of the logits"),
+    ({"multi_label": True}, (4, 5), torch.full((4, 5), 2), r"between 0 and 1, got values from 2 to 2"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "shape", "target", "message"), REFUSED)
+def test_what_does_not_fit_is_refused_in_words(
+    arguments: dict[str, Any], shape: tuple[int, ...], target: Any, message: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        criterion(**arguments)(torch.zeros(shape), target)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"reduction": "batchmean"}, "reduction is 'mean', 'sum' or 'none', got 'batchmean'"),
+        ({"multi_label": True, "ignore_index": 255}, "ignore_index is for class ids"),
+        ({"weight": [[1.0, 2.0]]}, r"one number a class, got the shape \[1, 2\]"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        criterion(**arguments)
+
+
+def test_values_are_not_looked_at_without_check() -> None:
+    target = torch.full((4, 5), 0.5)
+    torch.testing.assert_close(criterion(check=False)(drawn(4, 5), target), F.cross_entropy(drawn(4, 5), target))
+
+
+@augreg.regularizer("towards_the_first", section="loss")
+class TowardsTheFirst:
+    """Of a plugin: a share of each target for the first class, and of the logits' square in the loss."""
+
+    share: float = 0.25
+
+    def target(self, probabilities: Any) -> Any:
+        first = torch.zeros_like(probabilities)
+        first[:, 0] = self.share
+        return probabilities * (1 - self.share) + first
+
+    def term(self, logits: Any) -> Any:
+        return logits.square().sum(1)
+
+
+def test_a_plugins_target_and_term_are_used() -> None:
+    loss = augreg.Pipeline(loss=[TowardsTheFirst(0.5)]).criterion()
+    logits, target = drawn(6, 5), ids(6)
+    expected = 0.5 * F.cross_entropy(logits, target) + 0.5 * F.cross_entropy(logits, torch.zeros_like(target))
+    torch.testing.assert_close(loss(logits, target), expected + logits.square().sum(1).mean())
