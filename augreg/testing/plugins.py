@@ -55,9 +55,9 @@ def _checks(tested: Subject) -> Mapping[str, Callable[[Any], None]]:
         return transforms.CHECKS
     if section == "batch":
         return batch_transforms.CHECKS
-    from augreg.testing.regularizers import CHECKS  # the only ones that need torch
+    from augreg.testing.regularizers import checks  # the only ones that need torch
 
-    return CHECKS
+    return checks(tested)
 
 
 def check_plugin(namespace: str, without: Mapping[str, str] | None = None) -> None:

@@ -1,0 +1,180 @@
+"""Statistics of what each layer puts out: does the signal keep its size, which units are dead or saturated?
+
+With weights of a standard deviation that fits, the outputs of all layers have about the same standard deviation; with
+one too small they fade layer by layer, with one too large tanh and sigmoid saturate and their gradients vanish.
+See X. Glorot and Y. Bengio 2010, and K. He et al. 2015, arXiv 1502.01852.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from augreg.fields import convert_one
+from augreg.inspect.modes import evaluating, restoring_buffers
+from augreg.inspect.tables import table
+from augreg.selection import At, Selector, nearest_names, selects
+
+__all__ = ["ActivationTable", "LayerActivations", "activations"]
+
+
+@dataclass(frozen=True)
+class LayerActivations:
+    """One layer's outputs over a batch. Shares are between 0 and 1.
+
+    `mean` and `std` are those of the finite values (the standard deviation divides by their number). `zeros` is the
+    share of exact zeros; `dead` the share of units that are zero for the whole batch, where a unit is a channel of a
+    feature map or a feature of a vector. `saturated` is the share of values at a flat end of the layer's function
+    (tanh beyond 0.99, sigmoid within 0.01 of 0 or 1, the bounds of hardtanh, relu6 and the like), None for layers
+    without one. `nan` and `inf` count values.
+    """
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    mean: float
+    std: float
+    zeros: float
+    dead: float
+    saturated: float | None
+    nan: int
+    inf: int
+
+
+@dataclass(frozen=True)
+class ActivationTable:
+    """The layers in the order in which they ran; by index, or by name. Prints as a table."""
+
+    layers: tuple[LayerActivations, ...]
+
+    def __getitem__(self, key: int | str) -> LayerActivations:
+        if isinstance(key, int):
+            return self.layers[key]
+        for layer in self.layers:
+            if layer.name == key:
+                return layer
+        raise KeyError(f"no layer named {key!r}; there are {', '.join(layer.name for layer in self.layers)}")
+
+    def __iter__(self) -> Iterator[LayerActivations]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __str__(self) -> str:
+        header = ("layer", "type", "output", "mean", "std", "zeros", "dead", "saturated", "nan", "inf")
+        return table(header, map(_row, self.layers))
+
+
+def _row(layer: LayerActivations) -> tuple[str, ...]:
+    shares = ("-" if share is None else f"{share:.1%}" for share in (layer.zeros, layer.dead, layer.saturated))
+    output = "x".join(map(str, layer.output))
+    return (
+        layer.name,
+        layer.kind,
+        output,
+        f"{layer.mean:.3g}",
+        f"{layer.std:.3g}",
+        *shares,
+        str(layer.nan),
+        str(layer.inf),
+    )
+
+
+def activations(model: nn.Module, batch: Any, at: Any = None, training: bool = False) -> ActivationTable:
+    """Run a model once on a batch, and describe the output of every layer.
+
+    `batch` is the model's argument: a tensor, a tuple of arguments, or a mapping of named ones. `at` selects modules
+    as in a spec, by name pattern or type; by default all without children. The model runs in eval mode, or with
+    `training` in the modes that it is in; either way without gradients. Hooks, modes, buffers and torch's generator
+    are then as they were. A module that runs again has a row for each run: `relu`, `relu (2)`. What is called as
+    a function (`torch.relu`) is seen only in the outputs of modules. Raises ValueError if nothing is selected or run.
+    """
+    chosen = _chosen(model, at)
+    layers: list[LayerActivations] = []
+    unit = {"dim": 1}  # where channels are: after a linear layer they come last
+
+    def note(name: str, module: nn.Module, output: Any) -> None:
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            unit["dim"] = -1 if isinstance(module, nn.Linear) else 1
+        tensor = output[0] if isinstance(output, tuple | list) and output else output
+        if name in chosen and isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and tensor.numel():
+            runs = 1 + sum(layer.name == name or layer.name.startswith(f"{name} (") for layer in layers)
+            layers.append(_described(name if runs == 1 else f"{name} ({runs})", module, tensor, unit["dim"]))
+
+    handles = []
+    try:
+        for name, module in model.named_modules():
+            handles.append(module.register_forward_hook(lambda m, args, out, name=name: note(name, m, out)))
+        with torch.no_grad(), restoring_buffers(model) if training else evaluating(model):
+            if isinstance(batch, Mapping):
+                model(**batch)
+            else:
+                model(*batch) if isinstance(batch, tuple) else model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not layers:
+        raise ValueError(f"none of the selected modules ran: {', '.join(sorted(chosen))}")
+    return ActivationTable(tuple(layers))
+
+
+def _chosen(model: nn.Module, at: Any) -> set[str]:
+    if at is None:
+        return {name for name, module in model.named_modules() if next(module.children(), None) is None}
+    selectors: tuple[Selector, ...] = convert_one(At, at)
+    types = {name: [cls.__name__ for cls in type(module).__mro__] for name, module in model.named_modules()}
+    found = {name for name, names in types.items() if selects(selectors, name, names)}
+    if not found:
+        near = ", ".join(nearest_names(selectors, types))
+        raise ValueError(f"no module is {' or '.join(map(str, selectors))}; the nearest names are {near}")
+    return found
+
+
+def _described(name: str, module: nn.Module, output: torch.Tensor, unit_dim: int) -> LayerActivations:
+    values = output.detach().double()
+    finite = values[torch.isfinite(values)]
+    nothing = float("nan")
+    off = values == 0
+    if values.ndim > 1:
+        off_units = off.movedim(unit_dim, 0).flatten(1).all(1).double().mean().item()
+    else:
+        off_units = off.double().mean().item()
+    return LayerActivations(
+        name=name,
+        kind=type(module).__name__,
+        output=tuple(values.shape[1:]),
+        mean=finite.mean().item() if len(finite) else nothing,
+        std=finite.std(correction=0).item() if len(finite) else nothing,
+        zeros=off.double().mean().item(),
+        dead=off_units,
+        saturated=_saturated(module, values),
+        nan=int(torch.isnan(values).sum()),
+        inf=int(torch.isinf(values).sum()),
+    )
+
+
+def _saturated(module: nn.Module, values: torch.Tensor) -> float | None:
+    ends = _flat_ends(module)
+    if ends is None:
+        return None
+    low, high = ends
+    return ((values <= low) | (values >= high)).double().mean().item()  # type: ignore[no-any-return]
+
+
+def _flat_ends(module: nn.Module) -> tuple[float, float] | None:
+    """Below and above which outputs a layer's function is flat; its dead end at 0 is not counted for relu6."""
+    match module:
+        case nn.Tanh() | nn.Softsign():
+            return (-0.99, 0.99)
+        case nn.Sigmoid() | nn.Hardsigmoid():
+            return (0.01, 0.99)
+        case nn.ReLU6():
+            return (-float("inf"), 6.0)
+        case nn.Hardtanh():
+            return (float(module.min_val), float(module.max_val))
+    return None

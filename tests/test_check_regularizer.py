@@ -1,0 +1,314 @@
+"""The conformance kit for regularizers: ours pass, and each check fails on one that is broken in just that way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import augreg
+from augreg import Registry
+from augreg.declare import regularizer
+from augreg.selection import At, Selector
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from augreg.regularizers.dropout import Dropout  # noqa: E402
+from augreg.testing import check_regularizer  # noqa: E402
+from augreg.testing.regularizers import checks  # noqa: E402
+from augreg.testing.subjects import subject  # noqa: E402
+
+CONVOLUTIONS = (Selector(type=("Conv2d",)),)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small tensors are faster so."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+BUILT_IN = [name for part in ("model", "loss") for name in Registry.installed().section(part) if "/" not in name]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_regularizer_of_ours_passes(name: str) -> None:
+    cls = Registry.installed()[name]
+    check_regularizer(cls, cls.__augreg__.preview[-2:])  # the stronger ones
+
+
+MODEL, LOSS = (checks(subject(Registry.installed()[name])) for name in ("dropout", "l2"))
+
+
+def test_each_section_has_its_checks() -> None:
+    assert MODEL.keys() & LOSS.keys() == {"is_a_documented_value", "spec_comes_back", "global_generators"}
+    assert "mean_is_the_test_output" in MODEL and "numbers_are_finite_and_have_gradients" in LOSS
+
+
+class Noise(nn.Module):
+    """Adds noise; what derives from it does something wrong besides."""
+
+    def __init__(self, size: float = 0.1) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Any) -> Any:
+        return x + self.size * torch.randn_like(x)
+
+
+class Unrepeatable(Noise):
+    def forward(self, x: Any) -> Any:
+        generator = torch.Generator().manual_seed(int.from_bytes(os.urandom(4), "little"))
+        return x + torch.randn(x.shape, generator=generator)
+
+
+class Steady(Noise):
+    def forward(self, x: Any) -> Any:
+        return 1.5 * x
+
+
+class Infinite(Noise):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) / 0.0
+
+
+class Unscaled(Noise):
+    def forward(self, x: Any) -> Any:
+        return torch.where(torch.rand_like(x) < 0.5, x, 0.0)
+
+
+class Detached(Noise):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x).detach()
+
+
+class Exploding(Noise):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) + (x * 0).abs().sqrt()
+
+
+class Forgetful(Noise):
+    def __deepcopy__(self, memo: Any) -> Any:
+        return Forgetful(self.size)
+
+    def __reduce__(self) -> Any:
+        return Forgetful, (0.5,)
+
+
+class Reseeding(Noise):
+    def forward(self, x: Any) -> Any:
+        np.random.random()  # noqa: NPY002
+        return super().forward(x)
+
+
+class ChangedInEvaluation(nn.Conv2d):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) * (torch.rand(()) + 0.5 if self.training else 1.01)
+
+
+class DrawingInEvaluation(nn.Conv2d):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) * (torch.rand(()) + 0.5 if self.training else 1.0 + 0 * torch.rand(()))
+
+
+class RandomInEvaluation(nn.Conv2d):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) + torch.randn(1, generator=GENERATOR)
+
+
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+class WritesWeights(nn.Conv2d):
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            with torch.no_grad():
+                self.weight.mul_(0.9)
+        return super().forward(x)
+
+
+def broken(how: Any, name: str = "broken", exact: str = "", rule: Any = "identity") -> Any:
+    """A regularizer that attaches a broken layer, or gives convolutions a broken class."""
+
+    class Broken:
+        """Do something wrong."""
+
+        at: At = CONVOLUTIONS
+
+        def attach(self, site: Any) -> None:
+            if isinstance(how, type) and issubclass(how, nn.Conv2d):
+                site.become(how)
+            elif isinstance(how, type):
+                site.after(how())
+            else:
+                how(site)
+
+    return importable(regularizer(name, exact=exact, rule=rule)(Broken))
+
+
+def importable(cls: Any) -> Any:
+    """The class as one of this module, as it would be in a plugin, so that it pickles."""
+    cls.__qualname__ = f"Made{len(globals())}"
+    globals()[cls.__qualname__] = cls
+    return cls
+
+
+def wraps(site: Any) -> None:
+    site.replace(nn.Sequential(site.module))
+
+
+def leaves_a_mark(site: Any) -> None:
+    site.module.was_here = True
+    site.after(Noise())
+
+
+@regularizer("undocumented")
+class Undocumented:
+    """attaches noise"""
+
+    at: At = CONVOLUTIONS
+
+    def attach(self, site: Any) -> None:
+        site.after(Noise())
+
+
+@regularizer("swallows")
+class Swallows:
+    """Attach noise, whatever else is asked for."""
+
+    at: At = CONVOLUTIONS
+
+    @classmethod
+    def complete(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        return {"at": arguments["at"]} if "at" in arguments else {}
+
+    def attach(self, site: Any) -> None:
+        site.after(Noise())
+
+
+def loss(**methods: Any) -> Any:
+    """A loss step with these methods."""
+
+    class Step:
+        """Do something wrong."""
+
+    for name, method in methods.items():
+        setattr(Step, name, method)
+    return importable(regularizer("broken_loss", section="loss")(Step))
+
+
+def writes(self: Any, model: Any) -> Any:
+    with torch.no_grad():
+        next(model.parameters()).mul_(0.5)
+    return next(model.parameters()).sum()
+
+
+def shrinks(self: Any, model: Any) -> None:
+    next(model.parameters()).mul_(0.5)
+
+
+def steals(self: Any, model: Any) -> Any:
+    layer = model.features[0]
+    layer.weight = nn.Parameter(layer.weight.detach().clone())
+    return layer.weight.sum()
+
+
+def reseeds(self: Any, model: Any) -> Any:
+    return next(model.parameters()).sum() * float(np.random.random() > 2)  # noqa: NPY002
+
+
+BROKEN: list[tuple[str, str, Any]] = [
+    ("is_a_documented_value", "should be a sentence", lambda: Undocumented),
+    ("spec_comes_back", "an unknown argument is swallowed", lambda: Swallows),
+    ("evaluation_is_what_it_says", "in evaluation is changed", lambda: broken(ChangedInEvaluation)),
+    ("evaluation_is_what_it_says", "differs from call to call", lambda: broken(RandomInEvaluation)),
+    ("training_draws_what_the_seed_says", "the same seed gives another", lambda: broken(Unrepeatable)),
+    ("training_draws_what_the_seed_says", "in training give one output", lambda: broken(Steady)),
+    ("training_draws_what_the_seed_says", "is not finite", lambda: broken(Infinite)),
+    ("training_draws_what_the_seed_says", "is same, and training draws", lambda: broken(Noise, rule="same")),
+    ("mean_is_the_test_output", "is not the test output", lambda: broken(Unscaled, exact="the mean of the output")),
+    ("gradients_flow", "no gradient reaches", lambda: broken(Detached)),
+    ("gradients_flow", "is not finite", lambda: broken(Exploding)),
+    ("state_dict_stays", "it changes keys", lambda: broken(wraps, rule="same")),
+    ("state_dict_stays", "it changes the values", lambda: broken(WritesWeights)),
+    ("detach_restores", "it is not detached: ", lambda: broken(leaves_a_mark)),
+    ("copies_are_their_own", "a pickled copy does something else", lambda: broken(Forgetful)),
+    ("global_generators", "it moves a global generator: numpy.random", lambda: broken(Reseeding)),
+    ("global_generators", "it draws in evaluation", lambda: broken(DrawingInEvaluation)),
+    ("global_generators", "it moves a global generator", lambda: loss(penalty=reseeds)),
+    (
+        "numbers_are_finite_and_have_gradients", "expected a scalar",
+        lambda: loss(penalty=lambda self, model: next(model.parameters()).flatten()),
+    ),
+    (
+        "numbers_are_finite_and_have_gradients", "has no gradient",
+        lambda: loss(penalty=lambda self, model: torch.tensor(1.0)),
+    ),
+    (
+        "numbers_are_finite_and_have_gradients", "its penalty is not finite",
+        lambda: loss(penalty=lambda self, model: next(model.parameters()).sum().abs().neg().log()),
+    ),
+    (
+        "numbers_are_finite_and_have_gradients", "expected one a sample",
+        lambda: loss(term=lambda self, logits: logits.sum()),
+    ),
+    (
+        "numbers_are_finite_and_have_gradients", "does not sum to one",
+        lambda: loss(target=lambda self, probabilities: probabilities * 0.9),
+    ),
+    ("weights_are_written_by_constraints_alone", "it writes weights", lambda: loss(penalty=writes)),
+    ("weights_are_written_by_constraints_alone", "changes the weights again", lambda: loss(constrain=shrinks)),
+    ("weights_are_written_by_constraints_alone", "other parameters", lambda: loss(penalty=steals)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "words", "make"), BROKEN, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_what_is_broken_fails_the_check_for_it(check: str, words: str, make: Any) -> None:
+    """The checks before it pass, as the first one that fails is raised."""
+    with pytest.raises(AssertionError) as raised:
+        check_regularizer(make())
+    assert str(raised.value).startswith(f"{check}: ")
+    assert words in str(raised.value)
+
+
+def test_every_check_is_shown_to_fail() -> None:
+    assert {check for check, _, _ in BROKEN} == MODEL.keys() | LOSS.keys()
+
+
+def test_a_sound_one_passes_and_known_failures_can_be_left_out() -> None:
+    check_regularizer(broken(Noise, exact="the mean of the output"))
+    check_regularizer(broken(leaves_a_mark), without=["detach_restores"])
+
+
+def test_an_object_a_model_and_arguments_of_ones_own() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Tanh(), nn.Linear(6, 3))
+    kept = {key: value.clone() for key, value in model.state_dict().items()}
+    batch = torch.randn(5, 3, 2, 2)
+    check_regularizer(Dropout(at="1", p=0.3), model=model, batch=batch)
+    check_regularizer(Dropout, {"at": "2", "p": 0.3, "seed": 5}, model=model, batch=batch)
+    check_regularizer(Dropout, [{"at": "encoder.*", "p": 0.3}])  # nothing is called so: wherever it can be
+    assert all(torch.equal(value, kept[key]) for key, value in model.state_dict().items())
+    assert augreg.regularize(model, []).report() == ()
+    with pytest.raises(ValueError, match="a model needs a batch"):
+        check_regularizer(Dropout, model=model)
+    with pytest.raises(ValueError, match="no arguments to try it with"):
+        check_regularizer(Dropout, [])
+    with pytest.raises(TypeError, match="expected a class marked"):
+        check_regularizer(Noise)
+
+
+def test_a_regularizer_that_no_module_takes_is_told() -> None:
+    def refuses(site: Any) -> None:
+        raise ValueError("never")
+
+    with pytest.raises(AssertionError, match="no module of the Example takes it; give a model that has one"):
+        check_regularizer(broken(refuses))
