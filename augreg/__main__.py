@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from augreg import __version__
-from augreg.commands import apply, checking, completion, listing, schema, stats
+from augreg.commands import apply, checking, completion, doctor, listing, new_plugin, schema, stats
 from augreg.commands.telling import USAGE, complain
 from augreg.errors import AugregError
 
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"augreg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (listing, checking, apply, stats, schema):
+    for module in (listing, checking, apply, stats, schema, doctor, new_plugin):
         module.add(commands)
     commands.add_parser("gallery", help="make a page with every transform at work; has its own --help")
     completion.add(commands, parser)

@@ -12,7 +12,9 @@ import pytest
 from augreg.__main__ import main
 from augreg.readers import presets
 
-COMMANDS = {"list", "show", "validate", "explain", "apply", "stats", "schema", "gallery", "completion"}
+COMMANDS = {
+    "list", "show", "validate", "explain", "apply", "stats", "schema", "gallery", "completion", "doctor", "new-plugin",
+}  # fmt: skip
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:

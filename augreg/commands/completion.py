@@ -7,7 +7,7 @@ that those of plugins are among them.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ _FOLDERS = ("DIR", "IN", "OUT")
 class _Option(NamedTuple):
     """An option: its strings, its help, and what it takes (words, `file`, `folder`, `value`; nothing for a flag)."""
 
-    strings: list[str]
+    strings: Sequence[str]
     help: str
     takes: str
 
@@ -63,13 +63,23 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[_Command]:
         if isinstance(action, argparse._SubParsersAction):
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
             for name, sub in action.choices.items():
-                options = [
-                    _Option(list(option.option_strings), option.help or "", _takes(option))
-                    for option in sub._actions
+                actions = list(_actions(sub))
+                options = {
+                    tuple(option.option_strings): _Option(option.option_strings, option.help or "", _takes(option))
+                    for option in actions
                     if option.option_strings
-                ]
-                takes = [_takes(argument) for argument in sub._actions if not argument.option_strings]
-                yield _Command(name, helps.get(name, ""), options, takes or ["file"])
+                }
+                takes = [_takes(argument) for argument in actions if not argument.option_strings]
+                yield _Command(name, helps.get(name, ""), list(options.values()), takes or ["file"])
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """What a command takes: where it has sub-commands, their names, and then what these take."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                yield from _actions(sub)
 
 
 def _takes(action: argparse.Action) -> str:

@@ -1,0 +1,82 @@
+"""`augreg doctor`: what is installed, plugin by plugin, and what mends those that failed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from augreg.commands.telling import aligned
+from augreg.errors import PluginError
+
+__all__ = ["run"]
+
+_LIBRARIES = ("numpy", "pillow", "torch", "opencv-python-headless", "simplejpeg")
+_FAILED = 1
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what is installed. 0 if every plugin is well, 1 if one failed; one that is switched off is well."""
+    from augreg.backends import choose
+    from augreg.registry import Registry
+
+    registry = Registry.installed()
+    plugins = list(_plugins(registry))
+    libraries = dict(_versions())
+    if arguments.json:
+        print(json.dumps({"libraries": libraries, "backend": choose("auto"), "plugins": plugins}, indent=2))
+    else:
+        print(", ".join(f"{name} {number}" for name, number in libraries.items()))
+        print(f"backend {choose('auto')}\n")
+        print("\n".join(aligned([_row(plugin) for plugin in plugins])))
+        for plugin in plugins:
+            for name, why in plugin["broken"].items():
+                print(f"{name}: {why}")
+            if plugin["remedy"]:
+                print(f"{plugin['distribution']}: {plugin['remedy']}")
+    return _FAILED if any(_ails(plugin) for plugin in plugins) else 0
+
+
+def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
+    """Each plugin's record, and those of its names that do not load."""
+    for record in registry.plugins:
+        broken = {}
+        for name in record.names if record.error is None else ():
+            if name in registry:
+                try:
+                    registry[name]
+                except PluginError as error:
+                    broken[name] = str(error)
+        yield {
+            "namespace": record.namespace,
+            "distribution": record.distribution,
+            "version": record.version,
+            "licence": record.licence,
+            "names": len(record.names),
+            "error": record.error,
+            "remedy": record.remedy,
+            "broken": broken,
+        }
+
+
+def _row(plugin: dict[str, Any]) -> tuple[str, ...]:
+    said = plugin["error"] or f"{plugin['names']} names"
+    if plugin["broken"]:
+        said += f", {len(plugin['broken'])} of which do not load"
+    return plugin["namespace"], f"{plugin['distribution']} {plugin['version']}", plugin["licence"], said
+
+
+def _ails(plugin: dict[str, Any]) -> bool:
+    return bool(plugin["broken"]) or (plugin["error"] or "switched off").partition(" by")[0] != "switched off"
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "python", platform.python_version()
+    for name in ("augreg", *_LIBRARIES):
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            continue

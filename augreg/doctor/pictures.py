@@ -1,0 +1,156 @@
+"""Finds the pictures and the labels in what datasets and loaders give, whatever form it has."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Batch", "Sample", "channel_axis", "digest", "split", "split_batch", "to_array"]
+
+_PICTURES = (
+    "image",
+    "images",
+    "pixel_values",
+    "img",
+    "imgs",
+    "picture",
+    "x",
+    "input",
+    "inputs",
+    "jpg",
+    "png",
+    "webp",
+)
+_LABELS = ("label", "labels", "target", "targets", "y", "class", "cls", "label_ids")
+
+
+class Sample(NamedTuple):
+    """A picture and its label; None for what was not found."""
+
+    picture: Any
+    label: Any
+
+
+class Batch(NamedTuple):
+    """The pictures of a batch, each as an array, and its labels as they came."""
+
+    pictures: list[NDArray[Any]]
+    labels: Any
+
+
+def to_array(value: Any) -> NDArray[Any] | None:
+    """A NumPy array of an array, a tensor on any device, or a PIL image; None for anything else."""
+    if isinstance(value, np.ndarray):
+        return value if value.dtype.kind in "buif" else None
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        tensor = value.detach().cpu()
+        return np.asarray(tensor.float().numpy() if "bfloat16" in str(tensor.dtype) else tensor.numpy())
+    if hasattr(value, "getbands"):
+        return np.asarray(value)
+    return None
+
+
+def _is_picture(value: Any) -> bool:
+    return hasattr(value, "getbands") or (getattr(value, "ndim", 0) >= 2 and to_array(value) is not None)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
+
+
+def split(item: Any, batch: bool = False) -> Sample:
+    """The picture and the label of a sample; of a `batch` the pictures, in an array or a list, and the labels.
+
+    Of several views of a picture (as in contrastive learning) the first is taken.
+    """
+    if _is_picture(item):
+        return Sample(item, None)
+    if isinstance(item, Mapping):
+        names = [name for name in _PICTURES if name in item and _picture_in(item[name], batch) is not None]
+        names += [name for name in item if _is_picture(item[name])]
+        label = next((item[name] for name in _LABELS if name in item), None)
+        return Sample(_picture_in(item[names[0]], batch) if names else None, label)
+    if _is_list(item):
+        for number, part in enumerate(item):
+            picture = _picture_in(part, batch)
+            if picture is not None:
+                inner = split(part, batch).label if isinstance(part, Mapping) else None
+                return Sample(picture, item[number + 1] if number + 1 < len(item) else inner)
+    return Sample(None, None)
+
+
+def _picture_in(part: Any, batch: bool) -> Any:
+    if _is_picture(part):
+        return part
+    if isinstance(part, Mapping):
+        return split(part, batch).picture
+    if _is_list(part) and part and _is_picture(part[0]):
+        return list(part) if batch and getattr(part[0], "ndim", 3) < 4 else part[0]
+    return None
+
+
+def split_batch(batch: Any, whole: bool = True) -> Batch:
+    """The pictures of a batch, and its labels. `whole` is False where a loader gives single samples."""
+    if _is_list(batch) and batch and all(isinstance(part, tuple | list | Mapping) for part in batch):
+        samples = [split(part) for part in batch]  # a collate_fn that leaves the samples as they are
+        arrays = [to_array(sample.picture) for sample in samples]
+        if all(array is not None and array.ndim < 4 for array in arrays) and len(_kinds(batch)) == 1:
+            return Batch([array for array in arrays if array is not None], [sample.label for sample in samples])
+    picture, label = split(batch, batch=True)
+    if isinstance(picture, list):
+        found = [to_array(part) for part in picture]
+        return Batch([array for array in found if array is not None], label)
+    array = to_array(picture)
+    if array is None:
+        return Batch([], label)
+    if array.ndim == 4 or (array.ndim == 3 and whole):
+        return Batch(list(array), label)
+    if array.ndim == 5:  # views or frames: the first of each
+        return Batch([part[0] for part in array], label)
+    return Batch([array], label)
+
+
+def _kinds(parts: Any) -> set[type]:
+    return {type(part) for part in parts}
+
+
+def channel_axis(shape: tuple[int, ...]) -> int | None:
+    """Which axis of a picture's shape holds the channels; None for a picture of two axes."""
+    if len(shape) != 3:
+        return None
+    first, last = shape[0] in (1, 3, 4), shape[2] in (1, 3, 4)
+    if first != last:
+        return 0 if first else 2
+    return 0 if shape[0] <= shape[2] else 2
+
+
+def digest(value: Any) -> bytes:
+    """16 bytes that stand for a value: equal for bit-equal pictures, or equal plain data."""
+    state = hashlib.blake2b(digest_size=16)
+    _feed(state, value)
+    return state.digest()
+
+
+def _feed(state: Any, value: Any) -> None:
+    array = to_array(value)
+    if array is not None:
+        state.update(f"{array.dtype.str}{array.shape}".encode())
+        state.update(np.ascontiguousarray(array).tobytes())
+    elif isinstance(value, Mapping):
+        for name in value:
+            state.update(repr(name).encode())
+            _feed(state, value[name])
+    elif _is_list(value):
+        state.update(f"[{len(value)}".encode())
+        for part in value:
+            _feed(state, part)
+    else:
+        try:
+            state.update(pickle.dumps(value))
+        except Exception:  # what cannot be pickled stands for its kind only
+            state.update(type(value).__qualname__.encode())

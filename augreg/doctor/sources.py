@@ -1,0 +1,107 @@
+"""Where random numbers come from, whether validation has any, and what can be told of streams."""
+
+from __future__ import annotations
+
+from augreg.doctor.draws import Draws
+from augreg.doctor.findings import Notebook
+from augreg.doctor.probing import Keep, Subject, streams
+
+__all__ = ["global_generators", "stream", "validation"]
+
+_ENOUGH = 20  # distinct pictures that two streams must share before they are called the same
+_TAKEN = 32
+
+
+def global_generators(subject: Subject, draws: Draws, notebook: Notebook) -> None:
+    """Whether making a sample reads, moves or seeds `random`, `numpy.random` or torch's generator."""
+    if draws.seeded:
+        names = ", ".join(f"{name} ({count} of {len(draws.rows)} samples)" for name, count in draws.seeded.items())
+        notebook.found(
+            "seeds a global generator",
+            "warning",
+            subject.where,
+            f"making a sample puts a global generator into a fixed state: {names}",
+            "everything else in the process that draws from it starts over with every sample: dropout, shuffling, "
+            "the initial weights, other transforms",
+            "seed a generator of the call's own: rng = np.random.default_rng([seed, epoch, index])",
+        )
+    moved = {name: count for name, count in draws.moved.items() if name not in draws.seeded}
+    if moved:
+        names = ", ".join(f"{name} ({count} of {len(draws.rows)} samples)" for name, count in moved.items())
+        decided = [row.key for row in draws.rows if row.by_globals]
+        notebook.found(
+            "global generators",
+            "note",
+            subject.where,
+            f"making a sample draws from global generators: {names}; {len(decided)} pictures follow their state",
+            "torch seeds them in every worker and for every epoch (random, torch, and numpy.random since torch 1.9), "
+            "so the draws are fresh; but a sample depends on the number of workers and on the order of all samples "
+            "before it, so that no picture can be made again alone or after a resume",
+            "nothing, if that is acceptable; otherwise draw by a key (seed, epoch, index), as Augmented does",
+            decided,
+        )
+    if not draws.moved:
+        notebook.checked(f"{subject.where}: no global generator is moved by making {len(draws.rows)} samples")
+
+
+def validation(subject: Subject, draws: Draws, notebook: Notebook) -> None:
+    """Whether validation pictures are the same whenever they are made."""
+    random = [row.key for row in draws.rows if row.varies or row.moves_on]
+    notebook.checked(f"{subject.where}: {len(draws.rows)} pictures, made again, are compared with themselves")
+    if random:
+        notebook.found(
+            "random validation",
+            "fault",
+            subject.where,
+            f"{len(random)} of {len(draws.rows)} pictures differ when they are made again",
+            "the validation figure changes from run to run, and is measured on pictures that are not those of the "
+            "test; choosing the best epoch by it picks lucky draws",
+            "give validation the deterministic transforms: resize, centre crop, normalize. With augreg, "
+            "Augmented(dataset, pipe.test)",
+            random,
+        )
+
+
+def stream(subject: Subject, notebook: Notebook) -> None:
+    """What can be told of a dataset that is a stream: whether workers, and passes, give the same samples."""
+    where = subject.where
+    notebook.unchecked(
+        f"{where}: randomness of single samples; the dataset is a stream, so that none can be asked for twice"
+    )
+    workers = min(max(2, subject.workers), 4)
+    probe, _ = subject.probe(workers, Keep())
+    found = streams(probe, workers, workers * _TAKEN)
+    del probe
+    first = [seen.picture for seen in found[0]]
+    for number, other in enumerate(found[1:], 1):
+        same = [a == b.picture for a, b in zip(first, other, strict=False)]
+        if len(set(first[: len(same)])) >= _ENOUGH and all(same):
+            condition = "" if subject.workers > 1 else f"the loader has num_workers={subject.workers}; but with two, "
+            notebook.found(
+                "workers repeat the stream",
+                "fault" if subject.workers > 1 else "warning",
+                where,
+                f"{condition}workers 0 and {number} give the same {len(same)} samples in the same order",
+                f"each sample comes {workers} times in an epoch, often in neighbouring batches",
+                "divide the work in __iter__ by torch.utils.data.get_worker_info(): "
+                "itertools.islice(samples, info.id, None, info.num_workers)",
+            )
+            break
+    notebook.checked(f"{where}: the first {len(first)} samples of {workers} workers' streams are compared")
+    _passes(subject, notebook)
+
+
+def _passes(subject: Subject, notebook: Notebook) -> None:
+    """Two passes without workers: a validation stream should be the same in both."""
+    probe, _ = subject.probe(0, Keep())
+    one, two = ([seen.picture for seen in streams(probe, 0, _TAKEN)[0]] for _ in range(2))
+    if subject.where == "validation" and one != two:
+        differing = sum(a != b for a, b in zip(one, two, strict=False))
+        notebook.found(
+            "validation stream differs",
+            "note",
+            subject.where,
+            f"of the first {len(one)} samples, {differing} differ in two passes",
+            "they are augmented, which validation should not be, or in another order, which does no harm",
+            "make sure that only the order is random",
+        )

@@ -1,0 +1,301 @@
+"""Loaders that are well and loaders that are sick, for the tests of the doctor and the workers that they start."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+COUNT = 40
+MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+
+
+def photos(count: int = COUNT, side: int = 12) -> np.ndarray:
+    """Pictures of uint8 in colour that fill the levels: gradients in random directions, redder than blue."""
+    rng = np.random.Generator(np.random.Philox(5))
+    rows, columns = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
+    ramps = [rng.random() * rows + rng.random() * columns for _ in range(count)]
+    grays = np.stack([255 * (ramp - ramp.min()) / np.ptp(ramp) for ramp in ramps])
+    colours = np.stack([grays, 0.9 * grays, 0.75 * grays], axis=-1) + rng.normal(0, 3, (count, side, side, 3))
+    colours[:, 0, 0], colours[:, -1, -1] = 0, 255
+    return np.clip(colours, 0, 255).astype(np.uint8)
+
+
+PHOTOS = photos()
+
+
+def normalized(picture: np.ndarray) -> torch.Tensor:
+    """Channels first, ImageNet's normalization."""
+    return torch.from_numpy(np.ascontiguousarray(((np.float32(picture) / 255 - MEAN) / STD).transpose(2, 0, 1)))
+
+
+class Photos(Dataset):
+    """Pictures and labels as they are, normalized; the subclasses draw."""
+
+    def __init__(self, count: int = COUNT, **settings: Any) -> None:
+        self.count = count
+        self.settings = settings
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.picture(PHOTOS[index], index), self.label(index)
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        return normalized(picture)
+
+    def label(self, index: int) -> Any:
+        return index % 4
+
+
+def brightened(picture: np.ndarray, factor: float) -> torch.Tensor:
+    return normalized(picture * factor)
+
+
+class KeptGenerator(Photos):
+    """Sick: every worker gets a copy of the generator."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.rng = np.random.default_rng(0)
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        return brightened(picture, self.rng.uniform(0.5, 1.0))
+
+
+class KeptFlip(KeptGenerator):
+    """Sick in the same way, with one bit of randomness a picture."""
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        return normalized(picture[:, ::-1] if self.rng.random() < 0.5 else picture)
+
+
+class Torch(Photos):
+    """Well: draws from torch's generator, which is seeded for every worker and epoch."""
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        return brightened(picture, 0.5 + 0.5 * torch.rand(()).item())
+
+
+class TorchFlip(Photos):
+    """Well: one bit from torch's generator."""
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        return normalized(picture[:, ::-1] if torch.rand(()).item() < 0.5 else picture)
+
+
+class Globals(Photos):
+    """Well, but not reproducible: draws from the global generators of Python and NumPy."""
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        return brightened(picture, 1 - 0.3 * random.random() - 0.2 * np.random.rand())  # noqa: NPY002
+
+
+class SeedsGlobals(Photos):
+    """Sick: seeds NumPy's global generator by the index."""
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        np.random.seed(index)  # noqa: NPY002
+        return brightened(picture, 1 - 0.5 * np.random.rand())  # noqa: NPY002
+
+
+class SeededByIndex(Photos):
+    """Sick: the seed does not know the epoch."""
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        return brightened(picture, np.random.default_rng([7, index]).uniform(0.5, 1.0))
+
+
+class EpochAttribute(Photos):
+    """Sick with persistent workers: they never see the attribute change."""
+
+    epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        return brightened(picture, np.random.default_rng([self.epoch, index]).uniform(0.5, 1.0))
+
+
+class Keyed(Photos):
+    """Well: takes (epoch, index)."""
+
+    def __getitem__(self, key: Any) -> Any:
+        epoch, index = key
+        rng = np.random.default_rng([epoch, index])
+        return brightened(PHOTOS[index], rng.uniform(0.5, 1.0)), self.label(index)
+
+
+class KeyedAndKept(KeptGenerator):
+    """Sick: takes (epoch, index) and draws from a generator of its own all the same."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(key[1])
+
+
+class KeySampler:
+    """Yields (epoch, index); `moves` is False for one whose epoch stands still."""
+
+    def __init__(self, count: int = COUNT, moves: bool = True) -> None:
+        self.count, self.moves, self.epoch = count, moves, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch if self.moves else 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Any:
+        return iter([(self.epoch, index) for index in range(self.count)])
+
+
+class Levels(Photos):
+    """Deterministic, with levels by the name in `settings`."""
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        once = normalized(picture)
+        mean, std = torch.from_numpy(MEAN)[:, None, None], torch.from_numpy(STD)[:, None, None]
+        floats = torch.from_numpy(np.float32(picture).transpose(2, 0, 1))
+        kind = self.settings["kind"]
+        if kind == "nan":
+            return once / 0 if index in (3, 5) else once
+        if kind == "constant":
+            return torch.full_like(once, 0.5) if index % 2 else once
+        return {
+            "once": once,
+            "twice": (once - mean) / std,
+            "twice by halves": ((floats / 255 - 0.5) / 0.5 - 0.5) / 0.5,
+            "twice by its own": ((floats / 255 - OWN_MEAN) / OWN_STD - OWN_MEAN) / OWN_STD,
+            "bytes": floats,
+            "unit": floats / 255,
+            "twice scaled": floats / 255 / 255,
+            "scaled and normalized": (floats / 255 / 255 - mean) / std,
+            "wrong scale": (floats - mean) / std,
+            "uint8": torch.from_numpy(picture.transpose(2, 0, 1).copy()),
+            "uint8 last": torch.from_numpy(picture.copy()),
+            "last": once.permute(1, 2, 0),
+            "bgr": once.flip(0) if self.settings.get("all") else (floats.flip(0) / 255 - mean) / std,
+            "gray": once[:1],
+            "large": once.repeat(1, 2, 2),
+            "standardized": (floats - floats.mean()) / floats.std(),
+        }[kind]
+
+
+OWN_MEAN = torch.from_numpy(PHOTOS.reshape(-1, 3).mean(axis=0, dtype=np.float64) / 255).float()[:, None, None]
+OWN_STD = torch.from_numpy(PHOTOS.reshape(-1, 3).std(axis=0, dtype=np.float64) / 255).float()[:, None, None]
+
+
+class Labels(Photos):
+    """Labels by the name in `settings`."""
+
+    classes = ("a cat", "a dog", "a cow", "a fox")
+
+    def label(self, index: int) -> Any:
+        return {
+            "from one": index % 4 + 1,
+            "negative": index % 4 - 1,
+            "fractions": index / 7,
+            "nan": float("nan") if index == 3 else 1.0,
+            "changing": int(torch.randint(0, 4, ()).item()),
+            "soft": torch.softmax(torch.rand(4), 0),
+            "narrow": torch.softmax(torch.rand(3), 0),
+            "ignored": -100 if index == 2 else index % 4,
+        }[self.settings["kind"]]
+
+
+class Sides(TorchFlip):
+    """Mirrors pictures, by code that no name tells of, of classes that have sides."""
+
+    classes = ("turn left", "turn right", "straight on", "stop")
+
+
+class Stream(IterableDataset):
+    """A stream; `divided` among the workers or, sick, not."""
+
+    def __init__(self, divided: bool) -> None:
+        self.divided = divided
+
+    def __iter__(self) -> Any:
+        info = torch.utils.data.get_worker_info()
+        start, step = (info.id, info.num_workers) if info is not None and self.divided else (0, 1)
+        for number in range(start, 400, step):
+            picture = PHOTOS[number % COUNT].astype(np.float32) * (1 - number / 800)
+            yield normalized(picture), number % 4
+
+
+class Raises(Photos):
+    """Sick: one file is missing."""
+
+    def label(self, index: int) -> Any:
+        if index == 17:
+            raise FileNotFoundError("cats/17.jpg")
+        return 0
+
+
+class Repeated(Torch):
+    """Well: the same picture under every index."""
+
+    def __getitem__(self, index: int) -> Any:
+        return self.picture(PHOTOS[0], index), 0
+
+
+class WorkerSeeded(Photos):
+    """Well with `seed_dataset` as worker_init_fn, which gives each worker a generator of its own."""
+
+    rng = np.random.default_rng(0)
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        return brightened(picture, self.rng.uniform(0.5, 1.0))
+
+
+def seed_dataset(worker: int) -> None:
+    info = torch.utils.data.get_worker_info()
+    info.dataset.rng = np.random.default_rng(info.seed)
+
+
+def seed_by_number(worker: int) -> None:
+    """Sick: the same seeds in every epoch."""
+    torch.manual_seed(worker)
+
+
+class Mixing:
+    """A collate_fn that mixes each batch by a generator of its own (sick), or by torch's."""
+
+    def __init__(self, kept: bool) -> None:
+        self.rng = np.random.default_rng(0) if kept else None
+
+    def __call__(self, samples: Any) -> Any:
+        pictures = torch.stack([sample[0] for sample in samples])
+        share = float(self.rng.beta(1, 1)) if self.rng is not None else float(torch.rand(()))
+        return share * pictures + (1 - share) * pictures.flip(0), torch.tensor([sample[1] for sample in samples])
+
+
+def load(dataset: Any, workers: int = 0, **options: Any) -> DataLoader:
+    """A loader that shuffles, if no sampler says otherwise."""
+    if not isinstance(dataset, IterableDataset):
+        options.setdefault("shuffle", "sampler" not in options)
+    return DataLoader(dataset, batch_size=8, num_workers=workers, **options)
+
+
+def pair() -> Any:
+    """For the command: well."""
+    return load(Torch()), load(Photos(), shuffle=False)
+
+
+def sick() -> Any:
+    """For the command."""
+    print("what the user's code prints")
+    return {"train": load(KeptGenerator(), 2), "classes": ["a", "b", "c", "d"]}
+
+
+def broken() -> Any:
+    raise RuntimeError("no data here")
+
+
+def number() -> int:
+    return 3
