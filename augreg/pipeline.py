@@ -324,8 +324,24 @@ class Test(_Side):
         rows = [("step", "test-time rule", "exact for")]
         for entry in self._ops(_NOMINAL, None).entries:
             rows.append(("  " * entry.depth + entry.name, entry.rule, entry.exact))
+        for section in SECTIONS[1:]:
+            rows += _rows(getattr(self._pipeline.spec, section), section)
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-        lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows]
+        lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip() for row in rows]
         lines.append(f"backend {self._pipeline.backend}, decode {options.decode}, output {options.output}")
         lines.append("train without an index draws afresh at every call; `seed` has no effect there")
         return "\n".join(lines)
+
+
+def _rows(steps: Iterable[Step], section: str, depth: int = 0) -> list[tuple[str, str, str]]:
+    """What `explain` says of the steps that are not done to a picture: name, test-time rule, exact for."""
+    rows = []
+    for step in steps:
+        mark = step.transform.__augreg__
+        rule, exact = "training only", ""
+        if section == "model":  # some have several modes, each with a rule of its own
+            rule = getattr(step.transform, "test_rule", lambda mark=mark: mark.rule)()
+            exact = mark.exact if rule == mark.rule else ""
+        rows.append((f"{'  ' * depth}{section}: {step.name}", rule, exact))
+        rows += _rows(children(step.transform), section, depth + 1)
+    return rows

@@ -1,7 +1,7 @@
-"""Says in words what a transform takes and does: for `augreg show`, and for the Markdown reference.
+"""Says in words what a transform or a regularizer takes and does: for `augreg show`, and for the Markdown reference.
 
 Everything is read from the class: its docstring, the annotations and defaults of its fields, and its mark. So a
-new transform has its page without another line, and none of this needs an array library.
+new one has its page without another line, and none of this needs an array library.
 """
 
 from __future__ import annotations
@@ -20,7 +20,20 @@ from augreg.declare import RULES, Kind
 from augreg.fields import Ordered, Short, convert_one, hints, plain, required
 from augreg.steps import Step
 
-__all__ = ["CHILDREN", "Argument", "arguments", "example", "flow", "line", "markdown", "rule", "summary", "takes"]
+__all__ = [
+    "CHILDREN",
+    "Argument",
+    "arguments",
+    "chance",
+    "example",
+    "flow",
+    "line",
+    "markdown",
+    "rule",
+    "sections",
+    "summary",
+    "takes",
+]
 
 CHILDREN = ("rotate", "solarize", "saturation")
 """What containers hold in examples: three steps that are easily told apart."""
@@ -30,7 +43,7 @@ _WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", t
 
 
 class Argument(NamedTuple):
-    """An argument of a transform, in words."""
+    """An argument, in words."""
 
     name: str
     takes: str
@@ -43,7 +56,7 @@ def summary(cls: type) -> str:
 
 
 def arguments(cls: Any) -> list[Argument]:
-    """The arguments of a transform in their order; the first is the one that a bare value stands for."""
+    """The arguments of a class in their order; the first is the one that a bare value stands for."""
     found = []
     for field in fields(cls):
         if not field.init:
@@ -103,20 +116,39 @@ def _said(value: Any) -> str:
         return "nothing"
     if isinstance(value, float):  # thirds need not be written out
         return f"{value:.4g}"
+    if isinstance(value, dict):  # a selection of modules: a bare name where it is one
+        given = {key: item for key, item in value.items() if item not in ([], None)}
+        if list(given) == ["name"]:
+            return _said(given["name"])
+        return f"{{{', '.join(f'{key}: {_said(item)}' for key, item in given.items())}}}"
     return f"[{', '.join(map(_said, value))}]" if isinstance(value, list) else str(value)
+
+
+def sections(cls: Any) -> str:
+    """The sections of a spec that it may stand in, in words."""
+    return " or ".join(cls.__augreg__.sections)
+
+
+def chance(cls: Any) -> float | None:
+    """The chance that it is applied where a spec does not say; None for what takes no `p` as a step."""
+    mark = cls.__augreg__
+    return None if mark.sections[0] in ("model", "loss") else mark.p
 
 
 def rule(cls: Any) -> tuple[str, str]:
     """The test-time rule in words, and the quantity for which it gives the exact expectation."""
     mark = cls.__augreg__
     said = RULES[mark.rule]
+    if mark.sections == ("loss",):
+        return f"{mark.rule} (training only)", mark.exact or "nothing"
     if mark.rule == "same":
-        return f"same ({said}; left out where p is below 1)", mark.exact or "everything: nothing is random"
+        unless = "" if chance(cls) is None else "; left out where p is below 1"
+        return f"same ({said}{unless})", mark.exact or "everything: nothing is random"
     return f"{mark.rule} ({said})", mark.exact or "nothing"
 
 
 def example(cls: Any) -> Any:
-    """Arguments that show what a transform does: children for a container, else the middle of its previews."""
+    """Arguments that show what it does: children for a container, else the middle of its previews."""
     mark = cls.__augreg__
     if mark.container:
         return list(CHILDREN)
@@ -155,21 +187,32 @@ def flow(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
+_INTRODUCTION = """\
+# Transforms and regularizers
+
+Made from the classes themselves by `augreg list --markdown --built-in > docs/transforms.md`.
+
+Every step of the `image` section also takes `p`, the chance that it is applied, `test`, which overrides its test-time
+rule (`off`, a rule's name, or steps), and `uid`, a name for its stream of random numbers. The steps of the `batch`
+section, under Mixing, take `p` and `uid`; those of `model` and `loss` have no arguments in common. The steps under
+Choose hold others, of `image` or of `batch`. A bare value stands for the first argument, and a
+[schedule](schedules.md) of the epoch may stand wherever a number does."""
+_ABOUT = {
+    "mixing": "For the `batch` section: pictures of a batch become parts of each other, and so do their labels.",
+    "regularizer": "For the `model` section: attached to the modules that `at` selects.",
+    "loss": "For the `loss` section: added to the loss, or done to its target or to the weights.",
+}
+
+
 def markdown(transforms: Mapping[str, Any]) -> str:
-    """The reference of these transforms as a Markdown page, by kind and name."""
-    lines = [
-        "# Transforms",
-        "",
-        "Made from the transforms themselves by `augreg list --markdown --built-in > docs/transforms.md`.",
-        "",
-        "Every step also takes `p`, the chance that it is applied, `test`, which overrides its test-time rule",
-        "(`off`, a rule's name, or steps), and `uid`, a name for its stream of random numbers. A bare value stands",
-        "for the first argument.",
-    ]
+    """The reference of these transforms and regularizers as a Markdown page, by kind and name."""
+    lines = [_INTRODUCTION]
     for kind in typing.get_args(Kind):
         of_kind = {name: cls for name, cls in transforms.items() if cls.__augreg__.kind == kind}
         if of_kind:
             lines += ["", f"## {kind.capitalize()}"]
+        if of_kind and kind in _ABOUT:
+            lines += ["", _ABOUT[kind]]
         for name, cls in of_kind.items():
             lines += ["", *_section(name, cls)]
     return "\n".join(lines) + "\n"
@@ -183,7 +226,12 @@ def _section(name: str, cls: Any) -> list[str]:
         lines += [f"| `{row.name}` | {_cell(row.takes)} | {_cell(row.default)} |" for row in rows]
         lines.append("")
     said, exact = rule(cls)
-    lines += [f"Default p: {cls.__augreg__.p:g}. Test-time rule: {said}. Exact for: {exact}.", ""]
+    p = chance(cls)
+    told = [] if p is None else [f"Default p: {p:g}."]
+    told.append(f"Test-time rule: {said}.")
+    if cls.__augreg__.kind != "loss":
+        told.append(f"Exact for: {exact}.")
+    lines += [" ".join(told), ""]
     return [*lines, "```yaml", line(name, cls), "```"]
 
 

@@ -40,6 +40,16 @@ FORMS: Mapping[str, str] = {"linear": "over", "cosine": "over", "step": "at"}
 """Each form of schedule, and the word under which it takes its epochs."""
 END = math.inf
 """The epoch in which every schedule has reached its last number."""
+_BETWEEN = (
+    0.07,
+    0.21,
+    0.37,
+    0.47,
+    0.63,
+    0.79,
+    0.93,
+)  # no simple fractions, at which numbers might be whole by chance
+_NUL = "\0"  # what `convert_one` puts between the place of a problem and its words
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,8 @@ class Schedule:
         if self.form == "cosine":
             share = 0.5 - 0.5 * math.cos(math.pi * share)
         first, last = self.values[after - 1 : after + 1]
-        value = first + (last - first) * share
+        # rounding must not carry it past its neighbours: a p above 1 is none
+        value = min(max(first * (1.0 - share) + last * share, min(first, last)), max(first, last))
         return round(value) if self.whole else value
 
     def data(self) -> dict[str, list[float]]:
@@ -72,8 +83,16 @@ class Schedule:
 
 
 def is_schedule(value: Any) -> bool:
-    """Whether a value is written as a schedule, right or wrong."""
+    """Whether a mapping has the two words of a schedule, and nothing else."""
     return isinstance(value, Mapping) and any(value.keys() == {form, word} for form, word in FORMS.items())
+
+
+def _meant_as_schedule(value: Any) -> bool:
+    """Whether a mapping is a schedule, or one with a word missing or exchanged."""
+    if not isinstance(value, Mapping) or len(value) > 2:
+        return False
+    forms = value.keys() & FORMS.keys()
+    return len(forms) == 1 and value.keys() - forms <= set(FORMS.values())
 
 
 def read(value: Any) -> Any:
@@ -81,7 +100,7 @@ def read(value: Any) -> Any:
 
     Raises ValueError with what is wrong with a schedule.
     """
-    if is_schedule(value):
+    if _meant_as_schedule(value):
         return _read(value)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         found = [read(item) for item in value]
@@ -96,12 +115,14 @@ def _holds(value: Any) -> bool:
 def _read(value: Mapping[str, Any]) -> Schedule:
     form = next(form for form in FORMS if form in value)
     word = FORMS[form]
+    takes = f"a {form} schedule takes two lists, {{{form}: numbers, {word}: epochs}}"
+    if word not in value:
+        raise ValueError(f"{takes}, got the keys {', '.join(map(repr, value))}")
     try:
         values: tuple[float, ...] = convert_one(tuple[float, ...], value[form])
         epochs: tuple[float, ...] = convert_one(tuple[float, ...], value[word])
     except ValueError as error:
-        message = str(error).rpartition("\0")[2]
-        raise ValueError(f"a schedule takes two lists, {{{form}: numbers, {word}: epochs}}: {message}") from None
+        raise ValueError(f"{takes}: {str(error).rpartition(_NUL)[2]}") from None
     wanted = len(values) - (form == "step")
     if len(values) < 2 or len(epochs) != wanted:
         many = "one epoch less than numbers" if form == "step" else "as many epochs as numbers"
@@ -128,32 +149,45 @@ def written(value: Any) -> Any:
 
 
 def accepted(value: Any, check: Callable[[Any], Any]) -> Any:
-    """The argument, if `check` accepts what it is in every epoch; with rounded numbers, if it takes only those.
+    """The argument in its canonical form, if `check` accepts what it is in every epoch, and else with rounded
+    numbers, if it takes only those. `check` returns the canonical form of what it accepts.
 
     Raises the ValueError of `check` otherwise.
     """
     try:
-        _check_all(value, check)
+        return _checked(value, check)
     except ValueError:
-        rounded = _whole(value)
         try:
-            _check_all(rounded, check)
+            return _checked(_whole(value), check)
         except ValueError:
             pass
-        else:
-            return rounded
         raise
-    return value
 
 
-def _check_all(value: Any, check: Callable[[Any], Any]) -> None:
-    for epoch in _looked_at([value]):
-        check(resolve(value, epoch))
+def _checked(value: Any, check: Callable[[Any], Any]) -> Any:
+    last = None
+    for epoch in _looked_at([value]):  # the last one is END
+        last = check(resolve(value, epoch))
+    return _canonical(value, last)
+
+
+def _canonical(value: Any, last: Any) -> Any:
+    """The schedules of an argument in their places, and the rest of it as the canonical `last` has it."""
+    if isinstance(value, Schedule):
+        return value
+    if _holds(value) and isinstance(last, tuple) and len(last) == len(value):
+        return tuple(map(_canonical, value, last))
+    return _frozen(value) if _holds(value) else last
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def _looked_at(values: Sequence[Any]) -> list[float]:
     marks = sorted(set().union(*map(_epochs, values)))
-    return [*marks, *((a + b) / 2.1 for a, b in itertools.pairwise(marks)), END]
+    between = (a + (b - a) * share for a, b in itertools.pairwise(marks) for share in _BETWEEN)
+    return [*marks, *between, END]
 
 
 def _epochs(value: Any) -> set[float]:
@@ -177,5 +211,5 @@ def scheduled(step: Step, epoch: float) -> Step:
 
 
 def turning_points(step: Step) -> list[float]:
-    """Epochs at which a step's schedules turn, with one in between each two."""
+    """Epochs at which a step's schedules turn, with some in between each two."""
     return _looked_at([value for _, value in step.schedules])

@@ -72,6 +72,8 @@ def parse(source: Any, registry: Registry) -> Spec:
     if isinstance(source, str | Path):
         document = read(source, registry.presets)
         source, name, lines = document
+        if not isinstance(source, Mapping):  # a list is the image section
+            lines = {("image", *place): line for place, line in lines.items()}
     elif isinstance(source, bytes) or not isinstance(source, Mapping | Sequence):
         raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {source!r}")
     walk = _Walk(registry)

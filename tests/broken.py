@@ -183,6 +183,38 @@ def _wrong_test_steps(rng: random.Random) -> Broken:
     return _placed(rng, {"random_crop": {"size": 8, "test": [step]}}, f".random_crop.test{inner}")
 
 
+def _wrong_schedule(rng: random.Random) -> Broken:
+    value = rng.choice(
+        [
+            {"linear": [0, 30]}, {"over": [0, 30]}, {"linear": [0, 30], "at": [3]}, {"linear": [0, 30], "over": [0]},
+            {"linear": [5], "over": [0]}, {"step": [0, 30], "at": []}, {"cosine": 5, "over": [0, 1]},
+            {"linear": ["a", 30], "over": [0, 1]}, {"linear": [0, 30], "over": [-1, 1]}, {"linear": [], "over": []},
+            {"linear": [0, 30], "over": [0, 9], "every": 2}, {"step": [0, None], "at": [1]},
+        ]
+    )  # fmt: skip
+    return _placed(rng, {"rotate": {"degrees": rng.choice([value, [-5, value]])}}, ".rotate.degrees")
+
+
+def _wrong_elsewhere(rng: random.Random) -> Broken:
+    """Faults in the sections for batches, models and losses."""
+    section, step, inner = rng.choice(
+        [
+            ("batch", "rotate", ""), ("batch", "mixapp", ""), ("batch", {"mixup": {"alfa": 1}}, ".mixup.alfa"),
+            ("batch", {"mixup": {"test": "off"}}, ".mixup.test"), ("batch", {"mixup": {"p": 2}}, ".mixup.p"),
+            ("batch", {"one_of": ["mixup", "invert"]}, ".one_of.steps[1]"), ("batch", {"mixup": -1}, ".mixup.alpha"),
+            ("model", "mixup", ""), ("model", {"dropout": {"p": 2, "at": "a"}}, ".dropout.p"),
+            ("model", {"dropout": {"at": 5}}, ".dropout.at"), ("model", {"dropout": {"at": []}}, ".dropout.at"),
+            ("model", {"dropout": {"p": 0.5}}, ".dropout"),
+            ("model", {"dropout": {"at": "a", "uid": "b"}}, ".dropout.uid"),
+            ("model", ["one_of"], ""), ("loss", {"l2": {"strength": -1}}, ".l2.strength"), ("loss", "dropout", ""),
+            ("loss", {"l2": {"strength": 1, "p": 1}}, ".l2.p"), ("loss", 5, ""), ("loss", {"l2": 1, "l1": 1}, ""),
+        ]
+    )  # fmt: skip
+    good = {"batch": ["mixup"], "model": [{"dropout": {"at": "a"}}], "loss": ["l2"]}[section]
+    place = rng.randrange(2)
+    return Broken({"image": ["invert"], section: [*good[:place], step]}, f"{section}[{place}]{inner}")
+
+
 def _key_is_no_word(rng: random.Random) -> Broken:
     key = rng.choice([5, None, 2.5, True])
     return _placed(rng, {"rotate": {"degrees": 10, key: 1}}, f".rotate.{key}")
@@ -255,6 +287,8 @@ _BREAKERS: tuple[Callable[[random.Random], Broken], ...] = (
     _wrong_step,
     _wrong_common,
     _wrong_children,
+    _wrong_schedule,
+    _wrong_elsewhere,
     _wrong_test_steps,
     _key_is_no_word,
     _argument_of_none,

@@ -24,11 +24,20 @@ from augreg.registry import Registry
 
 REGISTRY = Registry.installed()
 CLASSES: Mapping[str, Any] = REGISTRY.section("image")
+OTHERS: Mapping[str, Mapping[str, Any]] = {name: REGISTRY.section(name) for name in ("batch", "model", "loss")}
+EVERY: Mapping[str, Any] = {**CLASSES, **{name: cls for found in OTHERS.values() for name, cls in found.items()}}
 LEAVES = [name for name, cls in CLASSES.items() if not cls.__augreg__.container]
 CONTAINERS = [name for name, cls in CLASSES.items() if cls.__augreg__.container]
 _AFTER_NORMALIZE = [name for name in LEAVES if CLASSES[name].__augreg__.kind in ("geometry", "erasing", "texture")]
 _MOST = 24  # sides and borders in the specs, so that no picture grows large
 _TRIES = 5
+_SELECTIONS = (
+    "**",
+    "layer*.**",
+    "classifier.*",
+    {"type": "Linear"},
+    ["stem", {"name": "*.conv", "type": ["Conv2d"]}],
+)
 
 
 # Arguments, from annotations.
@@ -84,7 +93,10 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         found = st.none()
     else:
         found = st.nothing()
-    if short_form(hint) is not None and not found.is_empty:
+    short = short_form(hint)
+    if short is not None and short.expand.__module__ == "augreg.selection":
+        return st.sampled_from(_SELECTIONS)
+    if short is not None and not found.is_empty:
         names = st.sampled_from(sorted({*MEANS} & {*STDS}))
         brief = st.one_of(st.integers(0, 30), _hundredths(0, 1), names)
         found = st.one_of(found, brief.filter(lambda value: reads(hint, value)))
@@ -103,15 +115,15 @@ def reads(hint: Any, value: Any) -> bool:
 @functools.cache
 def previews(name: str) -> list[dict[str, Any]]:
     """Arguments that ought to be good: none if none are needed, and the transform's previews."""
-    if CLASSES[name].__augreg__.container:
+    if EVERY[name].__augreg__.container:
         return [{"steps": ["horizontal_flip", {"brightness": {"p": 0.5}}]}]
-    return [*([{}] if _makes(name, {}) else []), *map(dict, CLASSES[name].__augreg__.preview)]
+    return [*([{}] if _makes(name, {}) else []), *map(dict, EVERY[name].__augreg__.preview)]
 
 
 @st.composite
 def arguments(draw: Any, name: str) -> dict[str, Any]:
-    """Arguments that a transform takes: its own check has the last word."""
-    cls = CLASSES[name]
+    """Arguments that a transform or a regularizer takes: its own check has the last word."""
+    cls = EVERY[name]
     for _ in range(_TRIES):
         given: dict[str, Any] = dict(previews(name)[0]) if cls.__augreg__.container else {}
         for field in fields(cls):
@@ -123,14 +135,51 @@ def arguments(draw: Any, name: str) -> dict[str, Any]:
     return draw(st.sampled_from(previews(name)))
 
 
-def _makes(name: str, given: dict[str, Any]) -> bool:
+def _makes(name: str, given: Any, section: str = "") -> bool:
     from augreg.pipeline import Pipeline
 
     try:
-        Pipeline.from_spec([{name: given}])
+        Pipeline.from_spec({section or EVERY[name].__augreg__.sections[0]: [{name: given}]})
     except AugregError:
         return False
     return True
+
+
+@st.composite
+def schedules(draw: Any, first: float, second: float) -> dict[str, list[float]]:
+    """A schedule between two numbers, in epochs that a test may or may not reach."""
+    start, length = draw(st.integers(0, 3)), draw(st.sampled_from([1, 2, 30]))
+    form = draw(st.sampled_from(["linear", "cosine", "step"]))
+    if form == "step":
+        return {"step": [first, second], "at": [start]}
+    return {form: [first, second], "over": [start, start + length]}
+
+
+@st.composite
+def _now_and_then_scheduled(draw: Any, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, sometimes with a schedule in place of a number, alone or in a list."""
+    numeric = [key for key in given if key != "steps" and _numbers(given[key])]
+    if not numeric or draw(st.integers(0, 4)):
+        return given
+    key = draw(st.sampled_from(numeric))
+    other = draw(values(hints(EVERY[name])[key]))
+    if not _numbers(other) or isinstance(other, list) != isinstance(given[key], list):
+        return given
+    if isinstance(other, list):
+        if len(other) != len(given[key]):
+            return given
+        changed = [draw(schedules(*pair)) for pair in zip(given[key], other, strict=True)]
+    else:
+        changed = draw(schedules(given[key], other))
+    found = {**given, key: changed}
+    return found if _makes(name, found) else given
+
+
+def _numbers(value: Any) -> bool:
+    """Whether it is a number or a list of some."""
+    if isinstance(value, list):
+        return bool(value) and all(_numbers(item) and not isinstance(item, list) for item in value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 # Steps and specs.
@@ -144,7 +193,7 @@ def steps(draw: Any, names: Sequence[str] = tuple(LEAVES), depth: int = 1, norma
     name = draw(st.sampled_from(names))
     if CLASSES[name].__augreg__.kind == "normalize" and not normalizes:
         return draw(steps(_AFTER_NORMALIZE, 0))
-    given = draw(arguments(name))
+    given = draw(_now_and_then_scheduled(name, draw(arguments(name))))
     if not given and draw(st.booleans()):
         return name
     taken = [field.name for field in fields(CLASSES[name]) if field.init]
@@ -159,7 +208,7 @@ def _common(draw: Any, name: str, sure: bool = False) -> dict[str, Any]:
     rule = CLASSES[name].__augreg__.rule
     given: dict[str, Any] = {}
     if not sure and draw(st.booleans()):
-        given["p"] = draw(st.sampled_from([0, 0.25, 0.5, 1, 1.0]))
+        given["p"] = draw(st.one_of(st.sampled_from([0, 0.25, 0.5, 1, 1.0]), schedules(0.25, 1), schedules(1, 0)))
     if not sure and draw(st.integers(0, 3)) == 0:
         own = [] if rule == "identity" else [rule]
         simple = st.sampled_from(["off", *own])
@@ -189,6 +238,29 @@ def _containers(draw: Any, names: Sequence[str], depth: int) -> Any:
 
 
 @st.composite
+def others(draw: Any, section: str, depth: int = 1) -> Any:
+    """A step of the batch, model or loss section: whatever is registered for it."""
+    found = OTHERS[section]
+    leaves = [name for name, cls in found.items() if not cls.__augreg__.container]
+    if depth and section == "batch" and draw(st.integers(0, 3)) == 0:
+        inner = draw(st.lists(others(section, 0), min_size=1, max_size=3))
+        given = {"steps": inner, **({"p": draw(schedules(1, 0))} if draw(st.booleans()) else {})}
+        return {draw(st.sampled_from([name for name in CONTAINERS if _makes(name, given, section)])): given}
+    name = draw(st.sampled_from(leaves))
+    given = draw(_now_and_then_scheduled(name, draw(arguments(name))))
+    if section == "batch":
+        given |= draw(st.fixed_dictionaries({}, optional={"p": st.one_of(st.just(0.5), schedules(1, 0))}))
+    return name if not given else {name: given}
+
+
+def _section(name: str) -> st.SearchStrategy[Any]:
+    """A section other than `image`, often empty."""
+    empty = st.sampled_from([None, []])
+    leaves = any(not cls.__augreg__.container for cls in OTHERS[name].values())
+    return st.one_of(empty, st.lists(others(name), min_size=1, max_size=2)) if leaves else empty
+
+
+@st.composite
 def specs(draw: Any) -> dict[str, Any]:
     """Valid specs over everything that is registered: colour first, then perhaps normalize and what may follow it."""
     image = draw(st.lists(steps(depth=2), max_size=6))
@@ -202,7 +274,8 @@ def specs(draw: Any) -> dict[str, Any]:
         "backend": st.sampled_from(["auto", "pillow"]),
         "channels": st.sampled_from(["rgb", "gray", "keep"]),
         "output": st.sampled_from(["auto", "numpy"]),
-        "batch": st.none(),
+        "classes": st.one_of(st.none(), st.integers(1, 1000)),
+        **{name: _section(name) for name in OTHERS},
     }
     _number_uids(image, itertools.count())
     return {"image": image} | draw(st.fixed_dictionaries({}, optional=options))

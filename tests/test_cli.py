@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,12 @@ import augreg
 from augreg import Pipeline, SpecError, reference
 from augreg.__main__ import main
 from augreg.registry import Registry
+from augreg.spec import SECTIONS
 
 DOCS = Path(__file__).parent.parent / "docs"
 REGISTRY = Registry.installed()
+BY_SECTION = sorted(REGISTRY, key=lambda name: SECTIONS.index(REGISTRY[name].__augreg__.sections[0]))
+OTHERS = [name for name in BY_SECTION if REGISTRY[name].__augreg__.sections[0] != "image"]
 HEAVY = {"numpy", "PIL", "cv2", "torch"}
 
 
@@ -40,7 +44,7 @@ BAD = "seed: -1\nimage:\n  - horizontal_flip\n  - rotate: {degree: 10}\n  - cuto
 @pytest.mark.parametrize(
     "argv",
     [["--help"], ["--version"], ["list"], ["list", "--json"], ["list", "--markdown"], ["show", "rotate"],
-     ["show", "nothing"], ["validate", "imagenet"], ["gallery", "--help"]],
+     ["show", "l2"], ["show", "nothing"], ["schema"], ["validate", "imagenet"], ["gallery", "--help"]],
     ids=" ".join,
 )  # fmt: skip
 def test_loads_no_array_library(argv: list[str]) -> None:
@@ -80,8 +84,8 @@ def test_wrong_call(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None
 def test_list_has_a_line_for_every_transform(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(REGISTRY)
-    column = lines[0].index(reference.summary(REGISTRY[next(iter(REGISTRY))]))
+    assert [line.split()[0] for line in lines] == BY_SECTION
+    column = lines[0].index(reference.summary(REGISTRY[BY_SECTION[0]]))
     for line in lines:
         name, kind = line.split()[:2]
         assert kind == REGISTRY[name].__augreg__.kind
@@ -92,8 +96,12 @@ def test_list_has_a_line_for_every_transform(capsys: pytest.CaptureFixture[str])
 def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"]) == 0
     found = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
-    assert list(found) == list(REGISTRY)
+    assert list(found) == BY_SECTION
     assert found["horizontal_flip"]["p"] == 0.5
+    assert found["one_of"]["sections"] == ["image", "batch"]
+    for name in OTHERS:
+        (section,) = found[name]["sections"]
+        assert (found[name]["p"] is None) == (section != "batch")
     assert found["random_crop"]["test"] == "centre"
     assert [row["name"] for row in found["resize"]["arguments"]] == ["shorter", "size", "interpolation", "antialias"]
 
@@ -108,8 +116,10 @@ def test_show(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         (line,) = [line for line in table if line.startswith(f"{row.name} ")]
         assert row.takes in line
         assert line.endswith(row.default)
-    (to_copy,) = [line for line in out.splitlines() if line.startswith("- ")]
-    Pipeline.from_spec(yaml.safe_load(to_copy))  # a line that one can copy
+    section = REGISTRY[name].__augreg__.sections[0]
+    to_copy = out.splitlines()[-1]
+    assert to_copy.startswith("- ")
+    Pipeline.from_spec({section: yaml.safe_load(to_copy)})  # a line that one can copy
 
 
 def test_show_says_types_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,6 +132,17 @@ def test_show_says_types_in_plain_words(capsys: pytest.CaptureFixture[str]) -> N
     assert "integer or [height, width], each from 1 to 65536" in out
     assert "required" in out
     assert "0.5 by default" in out
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_show_says_what_steps_of_the_other_sections_take(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`p` stands only where every step takes it."""
+    main(["show", name])
+    section, *told, _, _ = capsys.readouterr().out.rpartition("\nsection ")[2].splitlines()
+    assert (section.strip(),) == REGISTRY[name].__augreg__.sections
+    assert [row.split()[0] for row in told] == {
+        "batch": ["p", "test", "exact"], "model": ["test", "exact"], "loss": ["test"],
+    }[section.strip()]  # fmt: skip
 
 
 def test_show_of_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,6 +224,32 @@ def test_explain(spec, capsys: pytest.CaptureFixture[str]) -> None:
     assert "drawn afresh" in capsys.readouterr().out
 
 
+def test_explain_names_what_is_done_in_training_only(spec, capsys: pytest.CaptureFixture[str]) -> None:
+    name = spec(GOOD + "loss: [l2, {label_smoothing: 0.1}]\n")
+    assert main(["explain", name]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[3:5]] == [
+        ["loss:", "l2", "training", "only"], ["loss:", "label_smoothing", "training", "only"],
+    ]  # fmt: skip
+    without = Pipeline.from_spec(spec(GOOD, "without.yaml")).test.explain().splitlines()
+    assert [line.split() for line in lines[:3] + lines[5:]] == [line.split() for line in without]
+    assert main(["validate", name]) == 0
+    assert ": ok, 4 steps, " in capsys.readouterr().out
+
+
+def test_explain_says_the_rule_of_each_regularizer_and_indents_children(
+    spec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A regularizer with several modes has the rule of the one that was chosen."""
+    mixing = "batch: [{one_of: [mixup, cutmix]}]\n"
+    model = "model: [{dropout: {at: a}}, {dropout: {at: b, mode: original}}]\n"
+    assert main(["explain", spec(f"image: []\n{mixing}{model}")]) == 0
+    _, *rows, _, _ = capsys.readouterr().out.splitlines()
+    names, rules = zip(*(re.split(r"  +", row.replace("  batch", "..batch"))[:2] for row in rows), strict=True)
+    assert names == ("batch: one_of", "..batch: mixup", "..batch: cutmix", "model: dropout", "model: dropout")
+    assert rules == (*["training only"] * 3, "identity", "scale")
+
+
 def test_explain_of_an_invalid_spec(spec, capsys: pytest.CaptureFixture[str]) -> None:
     name = spec(BAD)
     assert main(["explain", name]) == 1
@@ -263,6 +310,6 @@ def test_reference_has_every_transform_and_argument() -> None:
             assert f"| `{row.name}` | {row.takes} | {row.default} |" in section
         step = section.partition("```yaml\n")[2].partition("```")[0]
         try:
-            Pipeline.from_spec(yaml.safe_load(step))
+            Pipeline.from_spec({REGISTRY[name].__augreg__.sections[0]: yaml.safe_load(step)})
         except SpecError as error:
             pytest.fail(f"the example of {name} is no spec: {error}")

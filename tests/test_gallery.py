@@ -20,6 +20,7 @@ from PIL import Image
 
 import augreg
 from augreg import gallery, ops
+from augreg.discovery import Brought
 from augreg.gallery.quantile import Quantile, at_quantile
 from augreg.gallery.stages import stages
 from augreg.registry import PluginRecord, Registry
@@ -31,7 +32,7 @@ CAT = Path(__file__).parents[1] / "gallery" / "photos" / "chelsea.jpg"
 def small_registry(*names: str) -> Registry:
     """A few of the transforms: pages of all of them take seconds."""
     installed = Registry.installed()
-    return Registry({name: installed[name] for name in names})
+    return Registry(Brought({name: installed[name] for name in names}))
 
 
 @augreg.transform("<b>odd</b>", kind="color", preview=({"amount": 0.25}, {"amount": 1.0}))
@@ -98,8 +99,9 @@ def test_page_shows_every_registered_transform(page: Path) -> None:
     text = page.read_text("utf-8")
     for name in Registry.installed():
         shown = card(text, name)
-        assert shown.count("<img ") >= 5, name  # the test-time picture and four draws, and mostly its strength
-        assert "This transform failed" not in shown, name
+        assert " failed.</b>" not in shown, name
+        if Registry.installed()[name].__augreg__.sections[0] in ("image", "batch"):
+            assert shown.count("<img ") >= 5, name  # the test-time picture and four draws, and mostly its strength
 
 
 def test_page_is_small_and_asks_for_nothing(page: Path) -> None:
@@ -126,9 +128,11 @@ def test_every_spec_line_can_be_used(page: Path) -> None:
     text = page.read_text("utf-8")
     lines = re.findall(r'<div class="copyable"><code>(.*?)</code>', text)
     assert len(lines) == len(Registry.installed())
-    for line in lines:
-        steps = yaml.safe_load(html.unescape(line))
-        assert augreg.Pipeline.from_spec(steps).train(CAT, index=0) is not None, line
+    for name in Registry.installed():
+        (line,) = re.findall(r'<div class="copyable"><code>(.*?)</code>', card(text, name))
+        section = Registry.installed()[name].__augreg__.sections[0]
+        pipeline = augreg.Pipeline.from_spec({section: yaml.safe_load(html.unescape(line))})
+        assert section != "image" or pipeline.train(CAT, index=0) is not None, line
 
 
 def test_same_inputs_give_the_same_bytes_and_another_seed_others() -> None:
@@ -254,7 +258,7 @@ def test_plugins_that_did_not_load_are_reported() -> None:
         "snow/flakes": Odd,
         "snow/gone": "augreg_snow.gone:Gone",
     }
-    registry = Registry(targets, (failed, replace(fine)))
+    registry = Registry(Brought(targets), (failed, replace(fine)))
     text = gallery.render(augreg.Pipeline.from_spec(["invert"], registry), [CAT])
     assert "The plugin rain (augreg-rain 0.3) failed to load.</b> ImportError: no &lt;drops&gt; in rain.py" in text
     assert "augreg-snow 1.0" in card(text, "snow/flakes")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from augreg import Pipeline, Registry, gallery
+from augreg.discovery import Brought
 from augreg.gallery.annotations import ANNOTATED, annotated
 from augreg.gallery.demonstration import demonstrations
 from augreg.gallery.overlays import names_in, overlaid
@@ -56,7 +57,7 @@ def test_names_keep_their_colour_and_small_pictures_grow() -> None:
 
 def test_a_sample_on_the_page_has_its_targets_drawn() -> None:
     names = ("horizontal_flip", "normalize")
-    registry = Registry({name: Registry.installed()[name] for name in names})
+    registry = Registry(Brought({name: Registry.installed()[name] for name in names}))
     spec = {"targets": {"boxes": "xyxy"}, "image": [{"horizontal_flip": {"p": 1}}, "normalize"]}
     pipeline = Pipeline.from_spec(spec, registry)
     sample = {"image": GRAY, "boxes": [[50, 60, 150, 200]], "keypoints": [[200, 100]], "mask": GRAY[..., 0] // 90}

@@ -12,6 +12,7 @@ import pytest
 
 import augreg
 from augreg import gallery
+from augreg.discovery import Brought
 from augreg.gallery.photos import Photo, read
 from augreg.gallery.policies import sheets
 from augreg.registry import Registry
@@ -28,7 +29,7 @@ FIGURE = (
 
 def few(*names: str) -> Registry:
     installed = Registry.installed()
-    return Registry({name: installed[name] for name in names})
+    return Registry(Brought({name: installed[name] for name in names}))
 
 
 def photos(*names: str) -> list[Photo]:

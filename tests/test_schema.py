@@ -10,18 +10,21 @@ import pytest
 from broken import broken
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
-from strategies import CLASSES, LEAVES, previews, specs
+from strategies import CLASSES, EVERY, LEAVES, OTHERS, previews, specs
 
 from augreg import SpecError, reference
 from augreg.__main__ import main
 from augreg.commands.schema import schema
+from augreg.declare import batch_transform, regularizer
+from augreg.fields import Probability
 from augreg.readers import presets, read
 from augreg.registry import Registry
+from augreg.selection import At
 from augreg.spec import parse
 
-SCHEMA = schema(CLASSES)
-VALIDATOR = Draft202012Validator(SCHEMA)
 REGISTRY = Registry.installed()
+SCHEMA = schema({name: REGISTRY[name] for name in REGISTRY if name in EVERY})
+VALIDATOR = Draft202012Validator(SCHEMA)
 
 # What the reader refuses and a schema cannot say: the order of two numbers, a transform's own check, the place of
 # normalize, a depth, and that a pair of pairs must fit. By the names of the families in tests/broken.py.
@@ -87,10 +90,10 @@ def _ordered(spec: Any) -> bool:
     return "[3, 2]" in json.dumps(spec)
 
 
-def _reads(spec: Any) -> bool:
+def _reads(spec: Any, registry: Registry = REGISTRY) -> bool:
     """Whether it is a good spec after all, once JSON has made text of a key or a list of a tuple."""
     try:
-        parse(spec, REGISTRY)
+        parse(spec, registry)
     except SpecError:
         return False
     return True
@@ -98,7 +101,7 @@ def _reads(spec: Any) -> bool:
 
 @pytest.mark.parametrize("name", LEAVES)
 def test_every_argument_is_described_and_bounded(name: str) -> None:
-    (arguments, *_) = SCHEMA["$defs"][f"transform.{name}"]["anyOf"]
+    (arguments, *_) = SCHEMA["$defs"][f"image:{name}"]["anyOf"]
     for row in reference.arguments(CLASSES[name]):
         assert row.takes in arguments["properties"][row.name]["description"]
     assert arguments["additionalProperties"] is False
@@ -124,6 +127,19 @@ def test_every_argument_is_described_and_bounded(name: str) -> None:
         ({"image": ["invert"], "seed": 3}, True), ({"seed": 3}, False), ({"image": ["invert"], "sed": 3}, False),
         ([{"invert": None}], True), ([{"invert": 5}], False), ([{"pad": {"fill": 3}}], False),
         ({"image": None}, True), ({"image": [], "targets": {"boxes": "xywh"}}, True),
+        ({"batch": []}, True), ({"model": None, "classes": 10}, True), ({"loss": [], "classes": 0}, False),
+        ({"batch": ["invert"]}, False), ({"batch": [{"one_of": ["invert"]}]}, False), ({"model": ["one_of"]}, False),
+        ([{"rotate": {"linear": [5, 30], "over": [0, 10]}}], True), ([{"rotate": {"linear": [5, 30]}}], False),
+        ([{"rotate": {"degrees": [-5, {"step": [1, 2, 3], "at": [3, 4.5]}]}}], True),
+        ([{"rotate": {"degrees": {"cosine": [5], "over": [1]}}}], False),
+        ([{"rotate": {"degrees": {"step": [5, 1], "over": [1]}}}], False),
+        ([{"rotate": {"p": {"linear": [0, 1], "over": [-1, 1]}}}], False),
+        ([{"rotate": {"interpolation": {"step": [0, 1], "at": [1]}}}], False),
+        ([{"cutout": {"size": {"linear": [8, 16], "over": [0, 9]}, "p": {"step": [1, 0], "at": [3]}}}], True),
+        ([{"rotate": {"uid": {"step": [1, 0], "at": [3]}}}], False),
+        ({"seed": {"step": [1, 0], "at": [3]}, "image": []}, False),
+        ({"model": [{"init": {"rule": {"normal": 0.01}}}]}, True), ({"model": [{"init": "kaiming"}]}, True),
+        ({"model": [{"init": {"rule": {"kaiming": 0.01}}}]}, False), ({"model": [{"init": "kaimin"}]}, False),
         ({"image": [], "targets": {"boxes": "xyz"}}, False), ({"image": [], "targets": {"box": "xywh"}}, False),
     ],
     ids=str,
@@ -131,6 +147,91 @@ def test_every_argument_is_described_and_bounded(name: str) -> None:
 def test_says_the_same_as_the_reader(spec: Any, good: bool) -> None:
     assert _reads(spec) == good
     assert (said(spec) == "") == good
+
+
+@batch_transform("swap", p=0.5)
+class Swap:
+    """Exchanges halves."""
+
+    share: Probability = 0.5
+
+    def sample(self, rng: Any, count: Any, scene: Any) -> Any:
+        return ()
+
+
+@regularizer("hush", preview=({"p": 0.5, "at": "fc"},))
+class Hush:
+    """Silences units."""
+
+    p: Probability
+    at: At
+
+    def attach(self, site: Any) -> Any:
+        return None
+
+
+@regularizer("shrink", section="loss")
+class Shrink:
+    """Makes weights smaller."""
+
+    weight: float = 1e-4
+
+    def penalty(self, model: Any) -> Any:
+        return 0.0
+
+
+TOYS = REGISTRY.add(Swap).add(Hush).add(Shrink)
+TOY_SCHEMA = Draft202012Validator(schema({name: TOYS[name] for name in (*CLASSES, "swap", "hush", "shrink")}))
+ONE = {"linear": [0, 1], "over": [0, 9]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "good"),
+    [
+        ({"batch": ["swap"]}, True), ({"image": ["swap"]}, False), ({"model": ["swap"]}, False),
+        ({"batch": [{"swap": {"p": ONE, "share": ONE, "uid": "a"}}]}, True), ({"batch": [{"swap": ONE}]}, True),
+        ({"batch": [{"swap": {"test": "off"}}]}, False), ({"batch": [{"swap": {"size": 3}}]}, False),
+        ({"batch": [{"one_of": {"steps": ["swap", ["swap"]], "p": ONE}}]}, True),
+        ({"batch": [{"one_of": {"steps": ["swap"], "test": "off"}}]}, False),
+        ({"batch": [{"one_of": ["swap", "invert"]}]}, False), ({"image": [{"one_of": ["swap"]}]}, False),
+        ({"image": [{"rotate": {"test": ["swap"]}}]}, False),
+        ({"model": [{"hush": {"p": ONE, "at": "fc"}}]}, True), ({"model": [{"hush": {"p": 0.5}}]}, False),
+        ({"model": ["hush"]}, False), ({"model": [{"hush": {"p": 1.5, "at": "fc"}}]}, False),
+        ({"model": [{"hush": {"p": 1, "at": {"name": "fc", "type": "Linear"}}}]}, True),
+        ({"model": [{"hush": {"p": 1, "at": [{"type": ["Linear", "Conv2d"]}, "fc"]}}]}, True),
+        ({"model": [{"hush": {"p": 1, "at": {"names": "fc"}}}]}, False),
+        ({"model": [{"hush": {"p": 1, "at": []}}]}, False), ({"model": [{"hush": {"p": 1, "at": 5}}]}, False),
+        ({"model": [{"hush": {"p": 1, "at": "fc", "uid": "a"}}]}, False),
+        ({"loss": ["shrink"]}, True), ({"loss": [{"shrink": ONE}]}, True), ({"model": ["shrink"]}, False),
+        ({"loss": [{"shrink": {"weight": 0.1, "p": 1}}]}, False), ({"loss": [["shrink"]]}, False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_each_section_has_steps_of_its_own(spec: Any, good: bool) -> None:
+    assert _reads(spec, TOYS) == good
+    assert TOY_SCHEMA.is_valid(spec) == good
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        (section, name)
+        for section, found in OTHERS.items()
+        for name, cls in found.items()
+        if not cls.__augreg__.container
+    ],
+)
+def test_steps_of_the_other_sections_are_described_and_bounded(section: str, name: str) -> None:
+    (arguments, *_) = SCHEMA["$defs"][f"{section}:{name}"]["anyOf"]
+    cls = EVERY[name]
+    for row in reference.arguments(cls):
+        assert row.takes in arguments["properties"][row.name]["description"]
+    taken = {row.name for row in reference.arguments(cls)}
+    assert set(arguments["properties"]) - taken == ({"p", "uid"} if section == "batch" else set())
+    assert previews(name), f"{name} needs arguments: give preview=({{..}},) that shows it"
+    for given_ in previews(name):
+        assert not said({section: [{name: given_}]})
+    assert said({section: [{name: {"no_such_argument": 1}}]})
 
 
 def test_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,11 +46,11 @@ def _checked(source: str) -> tuple[int, str]:
     """How many steps a spec has, and its fingerprint. Raises SpecError or PluginError."""
     from augreg.backends import choose
     from augreg.registry import Registry
-    from augreg.spec import fingerprint, parse, unparse
+    from augreg.spec import SECTIONS, fingerprint, parse, unparse
 
     spec = parse(source, Registry.installed())
     choose(spec.options.backend)
-    return len(spec.image), fingerprint(unparse(spec))
+    return sum(len(getattr(spec, section)) for section in SECTIONS), fingerprint(unparse(spec))
 
 
 def explain(arguments: argparse.Namespace) -> int:

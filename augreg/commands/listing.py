@@ -1,4 +1,4 @@
-"""`augreg list` and `augreg show`: what transforms there are, and what one of them takes and does."""
+"""`augreg list` and `augreg show`: what transforms and regularizers there are, and what one takes and does."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["add", "run", "show"]
 
 def add(commands: Any) -> None:
     """Declare both commands."""
-    listing = commands.add_parser("list", help="name every transform, with what it does")
+    listing = commands.add_parser("list", help="name every transform and regularizer, with what it does")
     form = listing.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON")
     form.add_argument("--markdown", action="store_true", help="the whole reference, as Markdown")
-    listing.add_argument("--built-in", action="store_true", help="without the transforms of plugins")
+    listing.add_argument("--built-in", action="store_true", help="without those of plugins")
     listing.set_defaults(run=run)
 
-    one = commands.add_parser("show", help="describe one transform: arguments, test-time rule, a line to copy")
+    one = commands.add_parser("show", help="describe one of them: arguments, test-time rule, a line to copy")
     one.add_argument("name", metavar="NAME")
     one.set_defaults(run=show)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the transforms on stdout, and the plugins that failed on stderr."""
+    """List everything on stdout, section by section, and the plugins that failed on stderr."""
     from augreg import reference
     from augreg.registry import Registry
 
@@ -53,7 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _load(registry: Any, names: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
-    """The classes of these names, and why some do not load."""
+    """The classes of these names in the order of their sections, and why some do not load."""
+    from augreg.spec import SECTIONS
+
     found: dict[str, Any] = {}
     failures = []
     for name in names:
@@ -61,7 +63,7 @@ def _load(registry: Any, names: Iterable[str]) -> tuple[dict[str, Any], list[str
             found[name] = registry[name]
         except PluginError as error:
             failures.append(f"{name}: {error}")
-    return found, failures
+    return dict(sorted(found.items(), key=lambda item: SECTIONS.index(item[1].__augreg__.sections[0]))), failures
 
 
 def _entry(name: str, cls: Any) -> dict[str, Any]:
@@ -71,16 +73,17 @@ def _entry(name: str, cls: Any) -> dict[str, Any]:
     return {
         "name": name,
         "kind": mark.kind,
+        "sections": list(mark.sections),
         "summary": reference.summary(cls),
         "arguments": [row._asdict() for row in reference.arguments(cls)],
-        "p": mark.p,
+        "p": reference.chance(cls),
         "test": mark.rule,
         "exact": reference.rule(cls)[1],
     }
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Describe one transform on stdout."""
+    """Describe one transform or regularizer on stdout."""
     from augreg import reference
     from augreg.registry import Registry
 
@@ -95,6 +98,12 @@ def show(arguments: argparse.Namespace) -> int:
     rule, exact = reference.rule(cls)
     print(f"{name} ({cls.__augreg__.kind})\n\n{inspect.getdoc(cls)}\n")
     print("\n".join(table))
-    print(f"\np          {cls.__augreg__.p:g} by default\ntest time  {rule}\nexact for  {exact}\n")
+    p = reference.chance(cls)
+    told = [("section", reference.sections(cls)), ("test time", rule), ("exact for", exact)]
+    if p is not None:
+        told.insert(1, ("p", f"{p:g} by default"))
+    if cls.__augreg__.kind == "loss":
+        told.pop()
+    print("\n".join(["", *(f"{word:9}  {said}" for word, said in told), ""]))
     print(reference.line(name, cls))
     return 0

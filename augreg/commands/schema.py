@@ -7,28 +7,23 @@ and where normalize may stand.
 from __future__ import annotations
 
 import argparse
-import functools
 import inspect
 import json
-import types
-import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
 
-from msgspec import Meta
-
+from augreg.commands.arguments_schema import SCHEDULE, Schema, defaults, hinted, mapping, schedule
 from augreg.errors import AugregError
 
 __all__ = ["add", "run", "schema"]
 
-Schema = dict[str, Any]
-_STEP: Schema = {"$ref": "#/$defs/step"}
-_STEPS: Schema = {"$ref": "#/$defs/steps"}
-_BOUNDS = (
-    ("ge", "minimum"), ("gt", "exclusiveMinimum"), ("le", "maximum"), ("lt", "exclusiveMaximum"),
-    ("multiple_of", "multipleOf"), ("pattern", "pattern"),
-)  # fmt: skip
+_ABOUT = {
+    "image": "What is done to a picture, in this order.",
+    "batch": "How the pictures of a batch are mixed in training, in this order.",
+    "model": "What is attached to the model.",
+    "loss": "What is added to the loss, or done to its target or to the weights.",
+}
 
 
 def add(commands: Any) -> None:
@@ -36,10 +31,10 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "schema",
         help="print the JSON Schema of specs, for your editor",
-        description="Print the JSON Schema of specs with every installed transform. Write it beside your specs, and "
+        description="Print the JSON Schema of specs with all that is installed. Write it beside your specs, and "
         "begin them with: # yaml-language-server: $schema=augreg.schema.json",
     )
-    parser.add_argument("--built-in", action="store_true", help="without the transforms of plugins")
+    parser.add_argument("--built-in", action="store_true", help="without those of plugins")
     parser.set_defaults(run=run)
 
 
@@ -61,53 +56,64 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def schema(transforms: Mapping[str, Any]) -> Schema:
-    """The JSON Schema (2020-12) of specs that use these transforms."""
-    from augreg.spec import Options
+    """The JSON Schema (2020-12) of specs that use these transforms and regularizers."""
+    from augreg.spec import SECTIONS, Options
 
-    sections: Schema = _mapping(Options)["properties"]
+    options: Schema = mapping(Options)["properties"]
+    sections = {name: {**_steps(name), "description": _ABOUT[name]} for name in SECTIONS}
     whole: Schema = {
         "type": "object",
-        "properties": {
-            **sections,
-            "image": {**_STEPS, "description": "What is done to a picture, in this order."},
-        },
-        "anyOf": [{"required": [name]} for name in ("image",)],
+        "properties": {**options, **sections},
+        "anyOf": [{"required": [name]} for name in SECTIONS],
         "additionalProperties": False,
     }
+    defined: Schema = {"schedule": schedule()}
+    for section in SECTIONS:
+        found = {name: cls for name, cls in transforms.items() if section in cls.__augreg__.sections}
+        defined[f"{section}.step"] = _any_step(found, section)
+        defined[f"{section}.steps"] = {"anyOf": [{"type": "array", "items": _step(section)}, {"type": "null"}]}
+        defined.update((_key(name, section), _arguments(cls, section)) for name, cls in found.items())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "augreg spec",
         "description": "A pipeline of augreg: a mapping of options and sections, or the list of image steps alone.",
         # the mapping first: what an editor offers in an empty file
-        "anyOf": [whole, {"type": "array", "items": _STEP}],
-        "$defs": {
-            "step": _step(transforms),
-            "steps": {"anyOf": [{"type": "array", "items": _STEP}, {"type": "null"}]},
-            **{_key(name): _transform(cls) for name, cls in transforms.items()},
-        },
+        "anyOf": [whole, {"type": "array", "items": _step("image")}],
+        "$defs": defined,
     }
 
 
-def _key(name: str) -> str:
-    return f"transform.{name.replace('/', '.')}"
+def _step(section: str) -> Schema:
+    return {"$ref": f"#/$defs/{section}.step"}
 
 
-def _step(transforms: Mapping[str, Any]) -> Schema:
-    """A step: a name, a mapping of one name to its arguments, or a list of steps."""
-    alone = [name for name, cls in transforms.items() if _made_without_arguments(cls)]
-    return {
-        "anyOf": [
-            {
-                "type": "object",
-                "properties": {name: {"$ref": f"#/$defs/{_key(name)}"} for name in transforms},
-                "additionalProperties": False,
-                "minProperties": 1,
-                "maxProperties": 1,
-            },
-            {"enum": alone},
-            {"type": "array", "items": _STEP, "description": "These steps in order: short for `sequential`."},
-        ]
-    }
+def _steps(section: str) -> Schema:
+    return {"$ref": f"#/$defs/{section}.steps"}
+
+
+def _key(name: str, section: str) -> str:
+    """Where the schema of a name's arguments stands; containers hold the steps of their section."""
+    return f"{section}:{name.replace('/', '.')}"
+
+
+def _any_step(found: Mapping[str, Any], section: str) -> Schema:
+    """A step of a section: a name, a mapping of one name to its arguments, or a list of steps."""
+    alone = [name for name, cls in found.items() if _made_without_arguments(cls)]
+    forms: list[Schema] = [
+        {
+            "type": "object",
+            "properties": {name: {"$ref": f"#/$defs/{_key(name, section)}"} for name in found},
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        }
+    ]
+    if alone:
+        forms.append({"enum": alone})
+    if "sequential" in found:
+        about = "These steps in order: short for `sequential`."
+        forms.append({"type": "array", "items": _step(section), "description": about})
+    return {"anyOf": forms}
 
 
 def _made_without_arguments(cls: Any) -> bool:
@@ -118,20 +124,23 @@ def _made_without_arguments(cls: Any) -> bool:
     return True
 
 
-def _transform(cls: Any) -> Schema:
-    """What may stand behind a transform's name: its arguments, its first argument alone, or nothing."""
+def _arguments(cls: Any, section: str) -> Schema:
+    """What may stand behind a name: its arguments, its first argument alone, or nothing."""
+    from augreg.fields import hints
+
     mark = cls.__augreg__
     known = [field for field in fields(cls) if field.init]
     properties: dict[str, Schema] = {}
     for field in known:
         steps = mark.container and field.name == "steps"
-        properties[field.name] = dict(_STEPS) if steps else hinted(_hints(cls)[field.name])
-    for name, value in _defaults(cls).items():
+        properties[field.name] = _steps(section) if steps else hinted(hints(cls)[field.name], scheduled=True)
+        properties[field.name] = _with_word_and_number(cls, field.name, properties[field.name])
+    for name, value in defaults(cls).items():
         properties[name]["default"] = value
     needs = [field.name for field in known if field.default is MISSING and field.default_factory is MISSING]
     arguments = {
         "type": "object",
-        "properties": {**properties, **_common(mark)},
+        "properties": {**properties, **_common(mark, section)},
         "required": needs,
         "additionalProperties": False,
     }
@@ -143,139 +152,43 @@ def _transform(cls: Any) -> Schema:
     return {"description": inspect.getdoc(cls) or "", "anyOf": forms}
 
 
-def _common(mark: Any) -> dict[str, Schema]:
-    """What every step takes."""
-    rules = ["off", "identity", "same"] + [mark.rule] * (mark.rule not in ("identity", "same"))
-    return {
+def _with_word_and_number(cls: Any, name: str, found: Schema) -> Schema:
+    """The schema of an argument, with `{word: number}` for its words that `complete` reads so, as in init's rule."""
+    from augreg.fields import convert
+
+    if not hasattr(cls, "complete"):
+        return found
+    words = [word for word in found.get("enum", ()) if not convert(cls, "", {name: {word: 1.0}}, "", partial=True)[1]]
+    if not words:
+        return found
+    rest = {key: value for key, value in found.items() if key != "enum"}
+    pair = {
+        "type": "object",
+        "properties": {word: {"type": "number"} for word in words},
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
+    return {**rest, "anyOf": [{"enum": found["enum"]}, pair]}
+
+
+def _common(mark: Any, section: str) -> dict[str, Schema]:
+    """What every step of a section takes; those of `model` and `loss` have nothing in common."""
+    if section in ("model", "loss"):
+        return {}
+    chance: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+    common: dict[str, Schema] = {
         "p": {
-            "type": "number", "minimum": 0, "maximum": 1, "default": mark.p,
-            "description": "The chance that the step is applied.",
-        },
-        "test": {
-            "description": "What is done at test time instead: off, a rule's name, or steps.",
-            "anyOf": [{"enum": [*rules, False, None]}, _STEP],
+            "anyOf": [chance, SCHEDULE], "default": mark.p,
+            "description": "The chance that the step is applied; or a schedule of it.",
         },
         "uid": {
             "type": ["string", "null"], "minLength": 1, "description": "A name for its stream of random numbers.",
         },
     }  # fmt: skip
-
-
-def _mapping(cls: Any) -> Schema:
-    """The schema of a dataclass as a mapping of its fields."""
-    properties = {name: hinted(hint) for name, hint in _hints(cls).items()}
-    for name, value in _defaults(cls).items():
-        properties[name]["default"] = value
-    return {"type": "object", "properties": properties, "additionalProperties": False}
-
-
-def _hints(cls: Any) -> dict[str, Any]:
-    from augreg.fields import hints
-
-    return hints(cls)
-
-
-def _defaults(cls: Any) -> dict[str, Any]:
-    """The defaults of a dataclass's fields, as JSON has them."""
-    from augreg.fields import plain
-
-    return {
-        field.name: plain(field.default)
-        for field in fields(cls)
-        if field.init and field.default not in (MISSING, None) and not is_dataclass(field.default)
-    }
-
-
-def hinted(hint: Any) -> Schema:
-    """The schema of what an annotation takes, short forms included."""
-    from augreg.fields import Short
-    from augreg.reference import takes
-
-    marks = getattr(hint, "__metadata__", ())
-    found = _bounded(_bare(hint), marks)
-    short = next((mark for mark in marks if isinstance(mark, Short)), None)
-    if short is not None:
-        found = {"anyOf": [found, *_short_forms(hint, short, found)]}
-    return {"description": takes(hint), **found}
-
-
-def _bare(hint: Any) -> Schema:
-    """The schema of the type that an annotation is at its root."""
-    bare = hint.__origin__ if getattr(hint, "__metadata__", ()) else hint
-    origin, parts = typing.get_origin(bare), typing.get_args(bare)
-    if is_dataclass(bare):
-        return {"anyOf": [_mapping(bare), {"type": "null"}]}
-    if origin in (typing.Union, types.UnionType):
-        return {"anyOf": [_inner(part) for part in parts]}
-    if origin is Literal:
-        return {"enum": list(parts)}
-    if origin is tuple and parts[-1:] != (...,):
-        return {
-            "type": "array", "prefixItems": [_inner(part) for part in parts], "items": False, "minItems": len(parts),
-        }  # fmt: skip
-    if origin in (tuple, list, Sequence):
-        return {"type": "array", "items": _inner(parts[0])}
-    if origin in (dict, Mapping) and len(parts) == 2:
-        return {"type": "object", "additionalProperties": _inner(parts[1])}
-    plain = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null", dict: "object"}
-    return {"type": plain[bare]} if bare in plain else {}
-
-
-def _inner(hint: Any) -> Schema:
-    """The schema of a part of an annotation, without a description of its own."""
-    found = hinted(hint)
-    found.pop("description")
-    return found
-
-
-def _bounded(found: Schema, marks: Sequence[Any]) -> Schema:
-    """The schema with the bounds of msgspec.Meta, and in its anyOf where there is one."""
-    for mark in marks:
-        if isinstance(mark, Meta):
-            for key, word in _BOUNDS:
-                if getattr(mark, key) is not None:
-                    found = {**found, word: getattr(mark, key)}
-            lengths = "Length" if found.get("type") == "string" else "Items"
-            for key, word in (("min_length", "min"), ("max_length", "max")):
-                if getattr(mark, key) is not None:
-                    found = {**found, word + lengths: getattr(mark, key)}
-    return found
-
-
-def _short_forms(hint: Any, short: Any, canonical: Schema) -> list[Schema]:
-    """The schemas of the short forms, found by trying: numbers, and the words that are known."""
-    from augreg.fields import MEANS, STDS
-
-    reader = getattr(short.expand, "func", short.expand)
-    if reader.__module__ != "augreg.fields":  # a notation of its own, which only its reader knows
-        return [{"type": ["string", "array"]}]
-    forms: list[Schema] = []
-    member = canonical.get("prefixItems", [canonical.get("items", {})])[0]
-    if _reads(hint, 0.5) or _reads(hint, 2):
-        repeats = all(part == 2 for part in _expanded(hint, 2))
-        # a number that stands for itself has a member's bounds; a distance from the middle is not negative
-        forms.append(dict(member) if repeats else {"type": "number", "minimum": 0})
-    words = [word for word in sorted({*MEANS, *STDS}) if _reads(hint, word)]
-    if words:
-        forms.append({"enum": words})
-    return forms
-
-
-def _expanded(hint: Any, value: Any) -> tuple[Any, ...]:
-    from augreg.fields import convert_one
-
-    try:
-        return tuple(convert_one(hint, value))
-    except ValueError:
-        return (value,)
-
-
-@functools.cache
-def _reads(hint: Any, value: Any) -> bool:
-    from augreg.fields import convert_one
-
-    try:
-        convert_one(hint, value)
-    except ValueError:
-        return False
-    return True
+    if section == "image":
+        rules = ["off", "identity", "same"] + [mark.rule] * (mark.rule not in ("identity", "same"))
+        common["test"] = {
+            "description": "What is done at test time instead: off, a rule's name, or steps.",
+            "anyOf": [{"enum": [*rules, False, None]}, _step("image")],
+        }
+    return common

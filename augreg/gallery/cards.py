@@ -1,4 +1,4 @@
-"""The transforms' part of the page: a card for everything that is registered, and for every plugin that failed."""
+"""The part of the page with a card for everything that is registered, and for every plugin that failed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from augreg.backends import backend
 from augreg.declare import RULES
+from augreg.gallery.inside import inside, targets, torch_is_there
+from augreg.gallery.mixed import mixing
 from augreg.gallery.photos import Photo, shrunk
 from augreg.gallery.quantile import at_quantile, draws_nothing
 from augreg.gallery.reasons import reason, without_folders
@@ -20,7 +22,7 @@ from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
-from augreg.reference import Argument, arguments, example, flow, line
+from augreg.reference import Argument, arguments, example, flow, line, sections
 from augreg.registry import Registry
 
 __all__ = ["KINDS", "Card", "Group", "failures", "groups"]
@@ -32,6 +34,9 @@ KINDS: Mapping[str, str] = {
     "erasing": "what is hidden",
     "choose": "steps made of steps",
     "normalize": "levels to floats",
+    "mixing": "pictures of a batch in one another",
+    "regularizer": "what is attached to a model",
+    "loss": "what is added to the loss, or done to its target or to the weights",
     "broken": "what did not load",
 }
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -43,13 +48,14 @@ _Demo = tuple[str, NDArray[np.uint8]]
 
 
 class Card(NamedTuple):
-    """A transform: who it is, what it does, and what a spec says.
+    """A transform or a regularizer: who it is, what it does, and what a spec says in which section.
 
-    `error` is what went wrong with its pictures, and `wanted` what it would need to have any.
+    `error` is what went wrong with its pictures, `wanted` what it would need to have any, and `note` why it has none.
     """
 
     name: str
     kind: str
+    section: str = ""
     origin: str = ""
     summary: str = ""
     details: str = ""
@@ -65,6 +71,7 @@ class Card(NamedTuple):
     draws: tuple[Tile, ...] = ()
     error: str = ""
     wanted: str = ""
+    note: str = ""
 
 
 class Group(NamedTuple):
@@ -110,17 +117,19 @@ class _Studio:
             cls: Any = self.registry[name]
             mark = cls.__augreg__
             summary, _, details = inspect.cleandoc(cls.__doc__).partition("\n")
+            rule = "training only" if mark.kind == "loss" else RULES[mark.rule]
             card = Card(
-                name, str(mark.kind), origin, summary, details.strip(), mark.p, RULES[mark.rule], mark.exact,
+                name, str(mark.kind), sections(cls), origin, summary, details.strip(), mark.p, rule, mark.exact,
                 tuple(arguments(cls)), line(name, cls),
             )  # fmt: skip
         except Exception as error:  # a plugin may fail in any way; its card says how, and the page goes on
-            return Card(name, "broken", origin, error=reason(error))
+            return Card(name, "broken", origin=origin, error=reason(error))
         wanted = " and ".join(argument.name for argument in card.arguments if argument.default == "required")
         if wanted and not mark.preview and not mark.container:
             return card._replace(line="", wanted=wanted)
+        take = {"mixing": self._mixed, "regularizer": self._inside, "loss": self._loss}.get(card.kind, self._pictured)
         try:
-            return self._pictured(card, cls)
+            return take(card, cls)
         except Exception as error:
             return card._replace(error=reason(error))
 
@@ -152,6 +161,37 @@ class _Studio:
             # where nothing is drawn, the same photo again would show nothing new
             draws=tuple(self._draws(card.name, given, min(_DRAWS, max(1, others)) if fixed else _DRAWS)),
         )
+
+    def _mixed(self, card: Card, cls: Any) -> Card:
+        """A batch transform on a batch of photos."""
+        found = mixing(card.name, cls.__augreg__.preview, example(cls), self.demos, self.registry)
+        return card._replace(
+            strengths_title="weak to strong" if len(found.strengths) > 1 else "what it does",
+            strengths=(found.test._replace(words="the photo"), *found.strengths),
+            test=found.test,
+            draws_title="one batch of four, and the shares of its labels",
+            draws=found.batch,
+        )
+
+    def _inside(self, card: Card, cls: Any) -> Card:
+        """A regularizer on a constant feature map."""
+        if not torch_is_there():
+            return card._replace(note="No pictures: they need torch, which is not installed.")
+        found = inside(card.name, cls, cls.__augreg__.preview, example(cls), self.registry)
+        return card._replace(
+            strengths_title=found.about,
+            strengths=found.strengths,
+            test=found.test,
+            draws_title="in training",
+            draws=found.draws,
+        )
+
+    def _loss(self, card: Card, cls: Any) -> Card:
+        """A loss step; one that changes targets shows them."""
+        if not callable(getattr(cls, "target", None)) or not torch_is_there():
+            return card
+        about = "the target of a class among ten: the share of the class, and of each other"
+        return card._replace(strengths_title=about, strengths=targets(cls, cls.__augreg__.preview))
 
     def _strengths(self, name: str, cls: Any) -> Iterator[Tile]:
         for given in cls.__augreg__.preview:

@@ -1,4 +1,4 @@
-"""The page: the pipeline and the transforms, put into the template with its style and script."""
+"""The page: the pipeline and everything that is registered, put into the template with its style and script."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ import augreg
 from augreg.gallery.cards import failures, groups
 from augreg.gallery.demonstration import SPEC, demonstrations
 from augreg.gallery.draws import DRAWS, row
+from augreg.gallery.mixed import batches
 from augreg.gallery.photos import read, samples
 from augreg.gallery.policies import sheets
 from augreg.pipeline import Pipeline
 from augreg.registry import Registry
+from augreg.spec import SECTIONS
 
 __all__ = ["page"]
 
@@ -54,11 +56,12 @@ def page(
         version=augreg.__version__,
         seed=pipeline.options.seed,
         backend=pipeline.backend,
-        steps=[step.name for step in pipeline.steps],
+        steps=[(section, step.name) for section in SECTIONS for step in getattr(pipeline.spec, section)],
         spec=yaml.safe_dump({**own, "seed": shown["seed"]}, sort_keys=False, default_flow_style=None, width=88),
         rules=rules,
         draws=DRAWS,
         rows=rows,
+        batches=batches(pipeline, photos),
         normalized=any(row.normalized for row in rows),
         left_out=len(images) - len(photos),
         sheets=sheets(pipeline, demos),

@@ -1,0 +1,166 @@
+"""The gallery's pictures of what is done to batches, models and losses."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import augreg
+from augreg import gallery
+from augreg.declare import batch_transform, regularizer
+from augreg.discovery import Brought
+from augreg.gallery import cards
+from augreg.gallery.mixed import batches
+from augreg.gallery.photos import read
+from augreg.registry import Registry
+from augreg.selection import At
+
+PHOTOS = Path(__file__).parents[1] / "gallery" / "photos"
+CAT, CUP = PHOTOS / "chelsea.jpg", PHOTOS / "coffee.jpg"
+
+
+@batch_transform("lost", preview=({},))
+class Lost:
+    """Fails whenever it is asked."""
+
+    def sample(self, rng: Any, count: Any, scene: Any) -> Any:
+        raise RuntimeError("no partner in /srv/batch.py")
+
+
+@regularizer("stubborn", preview=({"at": "head"},))
+class Stubborn:
+    """Refuses every module."""
+
+    at: At
+
+    def attach(self, site: Any) -> Any:
+        raise ValueError("it has no corners")
+
+
+@regularizer("needy")
+class Needy:
+    """Needs an argument that nobody can guess."""
+
+    at: At
+
+    def attach(self, site: Any) -> Any:
+        return None
+
+
+def rendered(*names: str, added: tuple[type, ...] = (), spec: Any = ("invert",), images: Any = (CAT,)) -> str:
+    installed = Registry.installed()
+    registry = Registry(Brought({name: installed[name] for name in ("invert", *names)}))
+    for cls in added:
+        registry = registry.add(cls)
+    return gallery.render(augreg.Pipeline.from_spec(spec), images, registry=registry)
+
+
+def card(text: str, name: str) -> str:
+    start = text.index(f'id="t-{name}"')
+    return text[start : text.index("</article>", start)]
+
+
+def captions(text: str) -> list[str]:
+    return [html.unescape(found) for found in re.findall(r'<span class="words" title="([^"]*)"', text)]
+
+
+def test_a_batch_is_shown_mixed_with_the_shares_of_its_labels() -> None:
+    text = rendered("cutmix", "mixup")
+    for name in ("cutmix", "mixup"):
+        shown = card(text, name)
+        previews = Registry.installed()[name].__augreg__.preview
+        assert shown.count("<img ") == 1 + len(previews) + 1 + 4
+        told = captions(shown)
+        assert (told[0], told[len(previews) + 1]) == ("the photo", "left out")
+        assert told[1].startswith(("0.", "1.00 chelsea")) and "chelsea" in told[1]
+        for words in [*told[1 : len(previews) + 1], *told[-4:]]:
+            shares = [float(part.split()[0]) for part in words.split(" + ")]
+            assert sum(shares) == pytest.approx(1, abs=0.011)
+        assert len({words.split(" + ")[0].split()[1] for words in told[-4:]}) == 4  # each picture names itself first
+        assert "in the section <code>batch</code>" in shown
+    assert text.index('id="t-invert"') < text.index('id="t-cutmix"') < text.index('id="t-mixup"')
+
+
+def test_the_same_inputs_give_the_same_bytes_and_leave_torch_alone() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(7)
+    names = ("mixup", "dropout", "label_smoothing")
+    once = rendered(*names)
+    assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(7)))
+    torch.manual_seed(8)
+    assert rendered(*names) == once
+
+
+def test_regularizers_are_shown_on_feature_maps() -> None:
+    pytest.importorskip("torch")
+    text = rendered("dropout", "stochastic_depth", "l2")
+    shown = card(text, "dropout")
+    previews = Registry.installed()["dropout"].__augreg__.preview
+    told = captions(shown)
+    assert shown.count("<img ") == len(told) == len(previews) + 1 + 4
+    assert told[len(previews)] == "mean 1.00"  # at test time
+    zeros = [float(words.partition("% zero")[0]) / 100 for words in told[: len(previews)]]
+    for share, preview in zip(zeros, previews, strict=True):
+        deviation = (preview["p"] * (1 - preview["p"]) / 3136) ** 0.5
+        assert abs(share - preview["p"]) < 0.005 + 5 * deviation  # the caption is rounded to a hundredth
+    assert card(text, "stochastic_depth").count("<img ") >= 6
+    assert "in the section <code>model</code>" in shown
+    assert "<img " not in card(text, "l2")
+    assert "training only" in card(text, "l2")
+    assert '<details class="about" open>' in card(text, "l2")
+
+
+def test_without_torch_there_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "torch_is_there", lambda: False)
+    text = rendered("dropout", "label_smoothing", "mixup")
+    assert "No pictures: they need torch, which is not installed." in card(text, "dropout")
+    for name in ("dropout", "label_smoothing"):
+        assert "<img " not in card(text, name)
+        assert f"- {name}: " in card(text, name)
+    assert card(text, "mixup").count("<img ") >= 7
+
+
+def test_a_target_is_shown_before_and_after() -> None:
+    pytest.importorskip("torch")
+    told = captions(card(rendered("label_smoothing"), "label_smoothing"))
+    smoothing = [preview["smoothing"] for preview in Registry.installed()["label_smoothing"].__augreg__.preview]
+    assert told == ["the label", *(f"{1 - 0.9 * e:.3g} and {e / 10:.3g}" for e in smoothing)]
+
+
+def test_what_fails_gets_a_card_that_says_so() -> None:
+    pytest.importorskip("torch")
+    text = rendered("invert", added=(Lost, Stubborn, Needy))
+    assert "This transform failed.</b>" in card(text, "lost") and "no partner in batch.py" in card(text, "lost")
+    assert "This regularizer failed.</b> it can be attached to none" in card(text, "stubborn")
+    assert "it has no corners" in card(text, "stubborn")
+    assert "it needs <code>at</code> and gives no example" in card(text, "needy")
+    assert card(text, "invert").count("<img ") >= 4
+
+
+def test_a_pipeline_that_mixes_shows_its_batches() -> None:
+    crop = {"random_resized_crop": 48}
+    spec = {"image": [crop, {"normalize": "imagenet"}], "batch": [{"mixup": {"pairing": "roll"}}], "loss": ["l2"]}
+    text = rendered("invert", spec=spec, images=[CAT, CUP])
+    start = text.index('aria-label="mixed batches"')
+    shown = text[start : text.index("</article>", start)]
+    assert shown.count("<img ") == 3 * 2
+    told = captions(shown)
+    assert all(" chelsea" in words and " coffee" in words for words in told)
+    pipeline = augreg.Pipeline.from_spec(spec)
+    images = np.stack([pipeline.train(str(path), index=i, epoch=2) for i, path in enumerate((CAT, CUP))])
+    _, labels = pipeline.batch(images, np.arange(2), keys=[0, 1], epoch=2)
+    assert told[4].startswith(f"{labels.weights[0, 0]:.2f} chelsea")
+    assert "<small>batch</small> mixup" in text and "<small>loss</small> l2" in text
+
+
+def test_pictures_of_several_sizes_make_no_batch_and_it_says_so() -> None:
+    photos = read([CAT, CUP])
+    mixing = augreg.Pipeline.from_spec({"image": ["invert"], "batch": ["mixup"]})
+    assert [("same shape" in batch.broken, batch.tiles) for batch in batches(mixing, photos)] == [(True, ())] * 3
+    assert batches(augreg.Pipeline.from_spec(["invert"]), photos) == ()
+    assert batches(mixing, photos[:1]) == ()  # one picture has nothing to be mixed with

@@ -1,0 +1,195 @@
+"""The plugin packages of this repository, installed from their wheels; bad plugins, and what the doctor says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def built(source: Path, folder: Path) -> None:
+    """Build a wheel and unpack it into a folder that stands for site-packages."""
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*pip, "install", "--no-deps", "--no-build-isolation", "--no-index", "--target", folder, source],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with augreg and both plugins, from their wheels."""
+    folder = tmp_path_factory.mktemp("site")
+    sources = tmp_path_factory.mktemp("sources")
+    for name in ("augreg", "plugins/augreg-example", "plugins/augreg-albumentations"):
+        copy = sources / Path(name).name
+        copy.mkdir()
+        parts = ["pyproject.toml", "README.md"]
+        parts += (
+            ["LICENSE", "augreg", "gallery", "plugins"] if name == "augreg" else [Path(name).name.replace("-", "_")]
+        )
+        for part in parts:
+            source = (ROOT if name == "augreg" else ROOT / name) / part
+            if source.is_dir():
+                shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, copy)
+        built(copy, folder)
+    return folder
+
+
+@pytest.fixture
+def site(wheels: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, to add to and take from."""
+    return Path(shutil.copytree(wheels, tmp_path / "site"))
+
+
+def in_folder(site: Path, where: Path) -> Run:
+    """A function that runs a fresh Python which finds what is in `site`, and not this checkout."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run(
+            [sys.executable, *arguments], env=environment, cwd=where, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def test_what_the_example_brings_is_everywhere(site: Path, tmp_path: Path) -> None:
+    run = in_folder(site, tmp_path)
+    where = run("-c", "import augreg; print(augreg.__file__)")
+    assert where.stdout.startswith(str(site)), where
+    listed = run("-m", "augreg", "list").stdout
+    for name in ("example/snow", "example/vignette", "example/scale_noise", "albumentations/RandomRain"):
+        assert any(line.startswith(f"{name} ") for line in listed.splitlines()), name
+    (tmp_path / "spec.yaml").write_text("- example/snow: 5\n- albumentations/Blur: {p: 1.0}\n")
+    assert run("-m", "augreg", "validate", "spec.yaml").returncode == 0
+    assert "example/winter" in run("-m", "augreg", "validate", "example/winters").stderr
+    picture = run(
+        "-c",
+        "import augreg, numpy as np; pipe = augreg.Pipeline.from_spec('spec.yaml')\n"
+        "print((pipe.train(np.zeros((20, 20, 3), np.uint8), index=1) > 0).sum() > 20)",
+    )
+    assert (picture.stdout, picture.stderr) == ("True\n", "")
+
+    # the gallery shows it, and says so of one that is gone
+    photo = ROOT / "gallery" / "photos" / "coffee.jpg"
+    made = run("-m", "augreg", "gallery", "--size", "32", "--images", str(photo), "--spec", "example/winter")
+    assert made.returncode == 0, made.stderr
+    page = (tmp_path / "gallery.html").read_text(encoding="utf-8")
+    assert "example/snow" in page
+    assert "squares of" in page
+
+
+def test_a_spec_that_names_an_uninstalled_plugin_is_told(site: Path, tmp_path: Path) -> None:
+    run = in_folder(site, tmp_path)
+    (tmp_path / "spec.yaml").write_text("- invert\n- example/snow\n")
+    assert run("-m", "augreg", "validate", "spec.yaml").returncode == 0
+    for part in site.glob("augreg_example*"):
+        shutil.rmtree(part)
+    gone = run("-m", "augreg", "validate", "spec.yaml")
+    assert gone.returncode == 1
+    assert gone.stderr.strip() == (
+        "spec.yaml:2: image[1]: no transform named 'example/snow': no plugin 'example' is installed; "
+        "one might be called augreg-example"
+    )
+
+
+def test_the_example_passes_its_own_tests(site: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "plugins" / "augreg-example" / "tests", tmp_path / "tests")
+    shutil.copy(ROOT / "plugins" / "augreg-example" / "pyproject.toml", tmp_path)
+    done = in_folder(site, tmp_path)("-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert done.returncode == 0, done.stdout
+    assert "xfailed" not in done.stdout
+
+
+@pytest.mark.parametrize("part", ["test_plugin.py", "test_workers.py", "test_conformance.py"])
+def test_the_albumentations_plugin_passes_its_own_tests(part: str, wheels: Path, tmp_path: Path) -> None:
+    pytest.importorskip("albumentations")
+    shutil.copytree(ROOT / "plugins" / "augreg-albumentations" / "tests", tmp_path / "tests")
+    shutil.copy(ROOT / "plugins" / "augreg-albumentations" / "pyproject.toml", tmp_path)
+    done = in_folder(wheels, tmp_path)("-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{part}")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_new_plugin_passes_its_tests_as_it_stands(site: Path, tmp_path: Path) -> None:
+    run = in_folder(site, tmp_path)
+    made = run("-m", "augreg", "new-plugin", "rain_fall")
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "augreg-rain-fall"
+    words = [path.read_text() for path in folder.rglob("*") if path.is_file()]
+    assert not any("example" in word for word in words)
+    built(folder, site)
+    listed = run("-m", "augreg", "list").stdout
+    assert "rain_fall/snow" in listed
+    tested = in_folder(site, folder)("-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert tested.returncode == 0, tested.stdout
+    again = run("-m", "augreg", "new-plugin", "rain_fall")
+    assert (again.returncode, again.stderr) == (2, "augreg-rain-fall: it is there already\n")
+    for name, why in (("Rain", "small letters"), ("augreg", "it is taken"), ("a-b", "small letters")):
+        refused = run("-m", "augreg", "new-plugin", name)
+        assert refused.returncode == 2
+        assert why in refused.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["augreg-rain-fall", "site"]
+
+
+def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_path: Path) -> None:
+    good = (
+        "from augreg import ops, transform\n"
+        "@transform('turn', kind='color')\n"
+        "class Turn:\n"
+        "    '''Invert the levels.'''\n"
+        "    def sample(self, rng, scene):\n"
+        "        return ops.curve('invert')\n"
+    )
+    install("augreg-good", {"good": "good"}, "License-Expression: MIT\n", good=good)
+    install("augreg-crash", {"crash": "crash"}, crash="raise RuntimeError('no licence file')")
+    install("a-squatter", {"good": "squatter"}, squatter=good)
+    newer = "from augreg import Plugin\nPLUGIN = Plugin(api=7, transforms={'x': 'newer:X'})"
+    install("augreg-newer", {"newer": "newer:PLUGIN"}, newer=newer)
+    late = "from augreg import Plugin\nPLUGIN = Plugin(transforms={'x': 'nowhere:X'})"
+    install("augreg-late", {"late": "late:PLUGIN"}, late=late)
+
+    assert python("-m", "augreg", "show", "good/turn").returncode == 0
+    assert python("-m", "augreg", "validate", "imagenet").returncode == 0
+    (tmp_path / "spec.yaml").write_text("- good/turn\n- newer/x\n")
+    told = python("-m", "augreg", "validate", str(tmp_path / "spec.yaml"))
+    assert told.returncode == 1
+    assert "written for plugin contract 7; this augreg speaks 1 (pip install --upgrade augreg)" in told.stderr
+
+    story = python("-m", "augreg", "doctor")
+    assert story.returncode == 1
+    for line in (
+        "good     augreg-good 1.0    MIT         1 names",
+        "RuntimeError: no licence file",
+        "a-squatter 1.0 and augreg-good 1.0 both claim the namespace 'good'; augreg-good keeps it",
+        "a-squatter: pip uninstall a-squatter",
+        "it was written for plugin contract 7; this augreg speaks 1",
+        "augreg-newer: pip install --upgrade augreg",
+        "late/x: nowhere:X does not load: ModuleNotFoundError",
+    ):
+        assert " ".join(line.split()) in " ".join(story.stdout.split()), (line, story.stdout)
+    records = json.loads(python("-m", "augreg", "doctor", "--json").stdout)["plugins"]
+    failed = {record["distribution"] for record in records if record["error"]}
+    assert failed == {"a-squatter", "augreg-crash", "augreg-newer"}
+    well = python("-m", "augreg", "doctor", AUGREG_PLUGINS="good")
+    assert "switched off by AUGREG_PLUGINS=good" in well.stdout
+
+
+def test_the_doctor_is_content_with_us(python) -> None:
+    done = python("-m", "augreg", "doctor", AUGREG_DISABLE_PLUGINS="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "backend" in done.stdout
