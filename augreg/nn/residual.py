@@ -1,0 +1,253 @@
+"""Residual blocks: finish(shortcut(x) + branch(x)), and where the three parts of a block are found.
+
+Where the parts of a block come from, in this order:
+
+1. methods of the block itself: `residual_branch(x)`, and where they differ from the plain case `residual_shortcut(x)`
+   (x) and `residual_finish(total)` (total);
+2. an adapter that was registered for its class: `@adapter(TheirBlock)` above a subclass of `Outline`;
+3. its graph, where torch.fx can trace it to one addition between chains of modules and activations, as in
+   torchvision's BasicBlock and Bottleneck and in most that people write.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
+
+import torch
+from torch import Tensor, fx, nn
+
+__all__ = ["Chains", "Outline", "adapter", "additions", "outline_of"]
+
+
+class Outline:
+    """The parts of a residual block. Subclass it, write `branch` and what else differs, and register it by `adapter`.
+
+    Each part takes the block and a tensor, and gives a tensor; shortcut and branch must have the same shape.
+    """
+
+    def branch(self, block: Any, x: Tensor) -> Tensor:
+        """The branch that may be dropped."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method branch(self, block, x)")
+
+    def shortcut(self, block: Any, x: Tensor) -> Tensor:
+        """What the branch is added to; the input itself by default."""
+        return x
+
+    def finish(self, block: Any, total: Tensor) -> Tensor:
+        """What is done to the sum; nothing by default."""
+        return total
+
+
+class Methods(Outline):
+    """The parts as methods of the block."""
+
+    def branch(self, block: Any, x: Tensor) -> Tensor:
+        """`block.residual_branch(x)`."""
+        return cast(Tensor, block.residual_branch(x))
+
+    def shortcut(self, block: Any, x: Tensor) -> Tensor:
+        """`block.residual_shortcut(x)`, or the input where there is no such method."""
+        return cast(Tensor, block.residual_shortcut(x)) if hasattr(block, "residual_shortcut") else x
+
+    def finish(self, block: Any, total: Tensor) -> Tensor:
+        """`block.residual_finish(total)`, or the sum where there is no such method."""
+        return cast(Tensor, block.residual_finish(total)) if hasattr(block, "residual_finish") else total
+
+
+class Link(NamedTuple):
+    """One call of a chain: a module of the block by name, or a function, with the arguments after the tensor."""
+
+    call: str | Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    keywords: dict[str, Any] = {}  # noqa: RUF012 - never written to
+
+    def __call__(self, block: nn.Module, x: Tensor) -> Tensor:
+        function = block.get_submodule(self.call) if isinstance(self.call, str) else self.call
+        return cast(Tensor, function(x, *self.arguments, **self.keywords))
+
+
+class Chains(Outline):
+    """The parts as chains of calls, read from a block's graph."""
+
+    def __init__(self, branch: Sequence[Link], shortcut: Sequence[Link], finish: Sequence[Link]) -> None:
+        self.links = tuple(branch), tuple(shortcut), tuple(finish)
+
+    def branch(self, block: Any, x: Tensor) -> Tensor:
+        """The longer of the chains that are added."""
+        return _along(self.links[0], block, x)
+
+    def shortcut(self, block: Any, x: Tensor) -> Tensor:
+        """The shorter one."""
+        return _along(self.links[1], block, x)
+
+    def finish(self, block: Any, total: Tensor) -> Tensor:
+        """What is behind the addition."""
+        return _along(self.links[2], block, total)
+
+
+def _along(links: Sequence[Link], block: nn.Module, x: Tensor) -> Tensor:
+    for link in links:
+        x = link(block, x)
+    return x
+
+
+_adapters: dict[type, Outline] = {}
+_Outline = TypeVar("_Outline", bound=type[Outline])
+
+
+def adapter(*blocks: type[nn.Module]) -> Callable[[_Outline], _Outline]:
+    """Register an `Outline` for classes of blocks, and for those that derive from them."""
+
+    def register(outline: _Outline) -> _Outline:
+        _adapters.update(dict.fromkeys(blocks, outline()))
+        return outline
+
+    return register
+
+
+def outline_of(block: nn.Module) -> Outline | None:
+    """The parts of a block, or None where they are not known."""
+    if callable(getattr(block, "residual_branch", None)):
+        return Methods()
+    for cls in type(block).__mro__:
+        if cls in _adapters:
+            return _adapters[cls]
+    return _chains(block)
+
+
+class _Flat(fx.Tracer):
+    """Traces a block's own forward, with every module in it as one node."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return True
+
+
+_ADDS = {operator.add, operator.iadd, torch.add, "add", "add_"}
+_ACTIVATIONS = {
+    getattr(nn.functional, name)
+    for name in (
+        "relu",
+        "relu_",
+        "leaky_relu",
+        "elu",
+        "gelu",
+        "silu",
+        "mish",
+        "hardswish",
+        "softplus",
+        "tanh",
+        "sigmoid",
+    )
+} | {torch.relu, torch.relu_, torch.tanh, torch.sigmoid}
+_METHODS = {"relu": torch.relu, "relu_": torch.relu_, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+
+
+def _graph(block: nn.Module) -> fx.Graph | None:
+    """What the block does while training, module by module."""
+    training, block.training = block.training, True
+    try:
+        return _Flat().trace(block)
+    except Exception:  # whatever a forward does with a tracer's proxies: then its graph is not known
+        return None
+    finally:
+        block.training = training
+
+
+def _sums(graph: fx.Graph) -> list[fx.Node]:
+    """The additions of two tensors."""
+    return [
+        node
+        for node in graph.nodes
+        if node.op in ("call_function", "call_method")
+        and node.target in _ADDS
+        and len(node.args) == 2
+        and not node.kwargs
+        and all(isinstance(argument, fx.Node) for argument in node.args)
+    ]
+
+
+def _chain(end: Any, starts: Sequence[fx.Node]) -> tuple[list[Link], fx.Node] | None:
+    """The calls that lead from one of `starts` to `end`, and which it was; None where it is no plain chain."""
+    links: list[Link] = []
+    node = end
+    while node not in starts:
+        rest = tuple(node.args[1:])
+        plain = all(not isinstance(value, fx.Node) for value in (*rest, *node.kwargs.values()))
+        if not node.args or not isinstance(node.args[0], fx.Node) or not plain:
+            return None
+        if node.op == "call_module":
+            call: Any = node.target
+        elif node.op == "call_function" and node.target in _ACTIVATIONS:
+            call = node.target
+        elif node.op == "call_method" and node.target in _METHODS:
+            call = _METHODS[node.target]
+        else:
+            return None
+        links.append(Link(call, rest, dict(node.kwargs)))
+        node = node.args[0]
+    return links[::-1], node
+
+
+def _chains(block: nn.Module) -> Chains | None:
+    """The outline of a block whose graph is one addition between chains."""
+    graph = _graph(block)
+    sums = _sums(graph) if graph is not None else []
+    if graph is None or len(sums) != 1:
+        return None
+    inputs = [node for node in graph.nodes if node.op == "placeholder" and node.users]
+    output = next(node for node in graph.nodes if node.op == "output").args[0]
+    if len(inputs) != 1 or not isinstance(output, fx.Node):
+        return None
+    sides = [_chain(side, inputs) for side in sums[0].args]
+    finish = _chain(output, [*sums, *inputs])
+    if finish is None or finish[1] is not sums[0] or sides[0] is None or sides[1] is None:
+        return None
+    shortcut, branch = sorted((sides[0][0], sides[1][0]), key=len)
+    links = [*branch, *shortcut, *finish[0]]
+    # a call that two chains share would be done twice, and one that none has would be lost
+    whole = sum(isinstance(link.call, str) for link in links) == sum(node.op == "call_module" for node in graph.nodes)
+    if not whole or len(branch) == len(shortcut) or any(_writes(block, chain) for chain in (branch, shortcut)):
+        return None
+    return Chains(branch, shortcut, finish[0])
+
+
+def _writes(block: nn.Module, chain: Sequence[Link]) -> bool:
+    """Whether a chain begins by writing into the block's input, which the other one reads."""
+    if not chain:
+        return False
+    first = chain[0]
+    if isinstance(first.call, str):
+        return bool(getattr(block.get_submodule(first.call), "inplace", False))
+    return getattr(first.call, "__name__", "").endswith("_") or bool(first.keywords.get("inplace"))
+
+
+def additions(block: nn.Module) -> list[str]:
+    """The names of the modules whose outputs are the branches of a block's additions; [] where they are not known.
+
+    Of the two sides of an addition, the branch is the one that went through more modules.
+    """
+    graph = _graph(block)
+    found = []
+    for node in _sums(graph) if graph is not None else ():
+        sides = sorted(cast(Sequence[fx.Node], node.args), key=lambda side: len(_modules_before(side)))
+        before = [_modules_before(side) for side in sides]
+        branch = sides[1]
+        calls = sum(other.op == "call_module" and other.target == branch.target for other in graph.nodes)  # type: ignore[union-attr]
+        if branch.op != "call_module" or len(before[0]) == len(before[1]) or calls != 1:
+            return []
+        found.append(str(branch.target))
+    return found
+
+
+def _modules_before(node: fx.Node) -> set[fx.Node]:
+    """The calls of modules that a node comes from, itself included."""
+    seen: set[fx.Node] = set()
+    stack = [node]
+    while stack:
+        here = stack.pop()
+        if here not in seen:
+            seen.add(here)
+            stack += here.all_input_nodes
+    return {here for here in seen if here.op == "call_module"}

@@ -1,0 +1,445 @@
+"""Attaching regularizers to models: what is selected and refused, what stays as it was, what detach restores."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from models import AlexNet, BasicBlock, Digits, ResNet
+from torch import Tensor, nn
+
+from augreg import Pipeline, Registry, Step
+from augreg.declare import regularizer
+from augreg.errors import PluginError, SpecError
+from augreg.nn.attachment import attachments, regularize
+from augreg.regularizers.dropout import Dropout
+from augreg.selection import At
+
+RELUS = {"name": "features.*", "type": "ReLU"}
+LINEARS = {"name": "classifier.*", "type": "Linear"}
+IDENTITY: list[dict[str, Any]] = [
+    {"dropout": {"at": {"type": "Dropout"}, "p": 0.3}},
+    {"dropout": {"at": LINEARS, "p": 0.3}},
+    {"dropout": {"at": "classifier.6", "p": 0.3, "on": "input"}},
+    {"spatial_dropout": {"at": RELUS, "p": 0.3}},
+    {"alpha_dropout": {"at": "classifier.2", "p": 0.3}},
+    {"gaussian_dropout": {"at": "features.1", "p": 0.3}},
+    {"activation_noise": {"at": "features.0", "std": 0.5}},
+    {"drop_block": {"at": "features.4", "p": 0.3, "block_size": 3}},
+    {"drop_connect": {"at": LINEARS, "p": 0.3}},
+    {"drop_connect": {"at": {"type": "Conv2d"}, "p": 0.3, "per": "batch"}},
+]
+CHANGING: list[dict[str, Any]] = [
+    {"dropout": {"at": "classifier.4", "p": 0.3, "mode": "original"}},
+    {"drop_connect": {"at": LINEARS, "p": 0.3, "mode": "original"}},
+    {"drop_connect": {"at": "classifier.1", "p": 0.3, "inference": "moment"}},
+]
+
+
+def name(rule: dict[str, Any]) -> str:
+    ((key, arguments),) = rule.items()
+    return f"{key}-{'-'.join(str(value) for field, value in arguments.items() if field != 'at')}"
+
+
+def picture(model: nn.Module) -> dict[str, tuple[type, dict[str, Any]]]:
+    """Everything that a model's modules hold, down to the objects."""
+    found = {}
+    for where, module in model.named_modules(remove_duplicate=False):
+        held = {}
+        for key, value in vars(module).items():
+            held[key] = {k: id(v) for k, v in value.items()} if isinstance(value, dict) else value
+        found[where] = (type(module), held)
+    return found
+
+
+def alexnet() -> tuple[AlexNet, Tensor]:
+    torch.manual_seed(0)
+    return AlexNet(), torch.randn(4, 3, 64, 64)
+
+
+@pytest.mark.parametrize("rule", IDENTITY, ids=name)
+def test_keys_parameters_and_evaluation_stay_and_detach_restores_everything(rule: dict[str, Any]) -> None:
+    model, x = alexnet()
+    plain = model.eval()(x)
+    before, keys, parameters = picture(model), list(model.state_dict()), [id(p) for p in model.parameters()]
+    attached = regularize(model, [rule])
+    assert all(row.eval == "unchanged" and row.test == "identity" for row in attached.report())
+    assert list(model.state_dict()) == keys
+    assert [id(p) for p in model.parameters()] == parameters
+    assert torch.equal(model(x), plain)
+    model.train()
+    first, second = model(x), model(x)
+    assert not torch.equal(first, second)
+    first.sum().backward()
+    attached.detach()
+    model.zero_grad()
+    assert torch.equal(model.eval()(x), plain)
+    assert picture(model) == before
+
+
+@pytest.mark.parametrize("rule", CHANGING, ids=name)
+def test_a_rule_that_changes_evaluation_says_so(rule: dict[str, Any]) -> None:
+    model, x = alexnet()
+    plain = model.eval()(x)
+    with regularize(model, [rule]) as attached:
+        assert {row.eval for row in attached.report()} == {"changes"}
+        assert {row.test for row in attached.report()} <= {"scale", "moment_match"}
+        assert not torch.equal(model(x), plain)
+        assert torch.equal(model(x), model(x))
+    assert torch.equal(model(x), plain)
+
+
+def test_checkpoints_load_both_ways() -> None:
+    model, x = alexnet()
+    regular, _ = alexnet()
+    torch.manual_seed(1)
+    for parameter in regular.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    regularize(regular, [IDENTITY[0], IDENTITY[8], IDENTITY[9]])
+    model.load_state_dict(regular.state_dict(), strict=True)
+    assert torch.equal(model.eval()(x), regular.eval()(x))
+    fresh = AlexNet().state_dict()
+    regular.load_state_dict(fresh, strict=True)
+    model.load_state_dict(fresh, strict=True)
+    assert torch.equal(model(x), regular(x))
+
+
+def modules(attached: Any) -> list[str]:
+    return [row.module for row in attached.report()]
+
+
+@pytest.mark.parametrize(
+    ("at", "found"),
+    [
+        ("classifier.1", ["classifier.1"]),
+        ({"type": "Linear"}, ["classifier.1", "classifier.4", "classifier.6"]),
+        ({"name": "*.4", "type": ["Linear", "Conv2d"]}, ["classifier.4"]),
+        ({"type": "_ConvNd", "name": "features.[036]"}, None),
+        (
+            {"type": "_ConvNd"},
+            ["features.0", "features.3", "features.6", "features.8"],
+        ),  # a class that they derive from
+        (["features.8", {"type": "AdaptiveAvgPool2d"}], ["features.8", "avgpool"]),
+    ],
+)
+def test_names_types_and_base_classes_select(at: Any, found: list[str] | None) -> None:
+    if found is None:  # brackets are no wildcards
+        with pytest.raises(SpecError, match="nothing in the model"):
+            regularize(AlexNet(), [{"activation_noise": {"at": at}}])
+    else:
+        assert modules(regularize(AlexNet(), [{"activation_noise": {"at": at}}])) == found
+
+
+def test_the_model_itself_is_selected_only_where_it_has_no_parts() -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    assert modules(regularize(model, [{"activation_noise": "**"}])) == ["0"]
+    alone = nn.Linear(2, 2)
+    assert modules(regularize(alone, [{"activation_noise": "**"}])) == [""]
+
+
+def test_a_module_that_stands_in_two_places_is_taken_once() -> None:
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Linear(4, 4), relu, nn.Linear(4, 4), relu)
+    assert modules(regularize(model, [{"dropout": ["1", "3"]}])) == ["1"]
+    other = nn.ReLU()
+    assert modules(regularize(nn.Sequential(other, other), [{"dropout": "1"}])) == ["1"]  # by either name
+
+
+def test_all_problems_come_at_once_with_the_nearest_names_and_nothing_is_attached() -> None:
+    model, _ = alexnet()
+    before = picture(model)
+    rules = [
+        {"dropout": {"at": "classifier.1"}},
+        {"dropout": {"at": "clasifier.*"}},
+        {"drop_connect": {"at": "features.1"}},
+        {"dropout": {"at": {"type": "Conv3d"}}},
+        {"drop_connect": {"at": {"type": "ReLU"}}},
+    ]
+    with pytest.raises(SpecError) as caught:
+        regularize(model, rules)
+    paths = [problem.path for problem in caught.value.problems]
+    assert paths[:3] == ["model[1].dropout.at", "model[2].drop_connect.at", "model[3].dropout.at"]
+    assert set(paths[3:]) == {"model[4].drop_connect.at"} and len(paths) == 9  # five modules and the rest in one
+    messages = [problem.message for problem in caught.value.problems]
+    assert "classifier.6" in messages[0] and "clasifier.*" in messages[0]
+    assert "features.1 (ReLU)" in messages[1] and "nearest that can take drop_connect: features.0" in messages[1]
+    assert "type Conv2d" in messages[2]
+    assert "and 1 more" in messages[8]
+    assert picture(model) == before
+
+
+def test_drop_connect_on_a_batch_norm_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"model\[0\].drop_connect.at: 1 \(BatchNorm1d\).*can take drop_connect: 0"):
+        regularize(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), [{"drop_connect": "1"}])
+
+
+def test_dropout_of_channels_behind_a_linear_layer_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"model\[0\].spatial_dropout.at: classifier.1 \(Linear\)"):
+        regularize(AlexNet(), [{"spatial_dropout": "classifier.1"}])
+
+
+def test_the_same_rule_twice_on_a_module_is_refused_until_it_is_detached() -> None:
+    model, _ = alexnet()
+    with pytest.raises(SpecError, match=r"model\[1\].dropout.at: classifier.6 \(Linear\): dropout is attached to it"):
+        regularize(model, [{"dropout": {"at": LINEARS}}, {"dropout": "classifier.6"}])
+    first = regularize(model, [{"dropout": {"at": LINEARS}}])
+    with pytest.raises(SpecError, match="attached to it already"):
+        regularize(model, [{"dropout": "classifier.6"}])
+    with pytest.raises(SpecError, match="attached to it already"):  # also through a part of the model
+        regularize(model.classifier, [{"dropout": "6"}])
+    other = regularize(model, [{"activation_noise": {"at": LINEARS}}])  # another kind may be there
+    assert attachments(model) == (first, other)
+    first.detach()
+    again = regularize(model, [{"dropout": "classifier.6"}])
+    assert attachments(model) == (other, again)
+
+
+def test_a_dropout_of_the_model_is_set_and_never_doubled() -> None:
+    model, _ = alexnet()
+    attached = regularize(model, [{"dropout": {"at": "classifier.*", "p": 0.25}}])
+    rows = {row.module: row for row in attached.report()}
+    assert rows["classifier.0"].by == rows["classifier.3"].by == "set"
+    assert model.classifier[0].p == model.classifier[3].p == 0.25
+    assert not model.classifier[0]._forward_hooks
+    assert rows["classifier.2"].by == "left" and "classifier.3" in rows["classifier.2"].note
+    assert not model.classifier[2]._forward_hooks
+    attached.detach()
+    assert model.classifier[0].p == 0.5
+    with pytest.raises(SpecError, match=r"classifier.3 beside it does this already"):
+        regularize(model, [{"dropout": "classifier.2"}])
+    with pytest.raises(SpecError, match=r"classifier.0 beside it does this already"):
+        regularize(model, [{"dropout": {"at": "classifier.1", "on": "input"}}])
+
+
+def test_two_rules_cannot_set_the_same_number() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))
+    with regularize(model, [{"dropout": {"at": "1", "p": 0.2}}]):
+
+        @regularizer("other_dropout")
+        class Other:
+            """Sets p too."""
+
+            at: At = "1"  # type: ignore[assignment]
+
+            def attach(self, site: Any) -> None:
+                site.set(site.module, "p", 0.9)
+
+        with pytest.raises(SpecError, match="another rule has set 'p'"):
+            regularize(model, Other())
+        assert model[1].p == 0.2
+
+
+def test_the_report_is_a_table() -> None:
+    model, _ = alexnet()
+    rules = [{"dropout": {"at": {"type": "Dropout"}, "p": 0.3}}, {"drop_connect": {"at": "classifier.6", "p": 0.1}}]
+    attached = regularize(model, rules)
+    lines = str(attached.report()).splitlines()
+    assert lines[0].split() == ["module", "type", "rule", "numbers", "by", "test", "eval", "note"]
+    assert lines[1].split() == ["classifier.0", "Dropout", "dropout", "p=0.3", "set", "identity", "unchanged"]
+    assert lines[3].split() == ["classifier.6", "Linear", "drop_connect", "p=0.1", "class", "identity", "unchanged"]
+    report = attached.report()
+    attached.detach()
+    assert attached.report() == report  # what it was
+    assert str(regularize(nn.Linear(1, 1), []).report()) == "nothing is attached"
+
+
+def test_schedules_move_the_numbers_of_layers_classes_and_what_was_set() -> None:
+    model, x = alexnet()
+    p = {"linear": [0.0, 0.4], "over": [0, 10]}
+    rules = [
+        {"dropout": {"at": "features.0", "p": p}},
+        {"drop_connect": {"at": "classifier.6", "p": p}},
+        {"dropout": {"at": "classifier.0", "p": p}},
+        {"activation_noise": {"at": "features.3", "std": 0.1}},
+    ]
+    attached = regularize(model, rules)
+
+    def numbers() -> list[str]:
+        return [row.numbers for row in attached.report()]
+
+    assert numbers() == ["p=0", "p=0", "p=0", "std=0.1"]
+    attached.step(2.5)
+    assert numbers() == ["p=0.1", "p=0.1", "p=0.1", "std=0.1"]
+    assert attached.progress == 2.5
+    attached.step(99)
+    assert numbers() == ["p=0.4", "p=0.4", "p=0.4", "std=0.1"]
+    assert model.classifier[0].p == 0.0  # off, and a layer of ours behind it: see the note
+    assert attached.report()[2].by == "set, hook" and "own p off" in attached.report()[2].note
+    torch.manual_seed(0)
+    zero = (torch.cat([model.classifier[0](torch.ones(100, 100))]) == 0).float().mean()
+    assert abs(zero - 0.4) < 5 * (0.24 / 10000) ** 0.5
+    attached.detach()
+    assert model.classifier[0].p == 0.5
+    model(x)
+
+
+def test_rules_are_taken_as_a_pipeline_a_spec_a_list_or_objects() -> None:
+    entries = [{"dropout": {"at": "fc1", "p": 0.2}}]
+    made: list[Any] = [
+        entries,
+        {"model": entries},
+        Pipeline.from_spec({"model": entries}),
+        Pipeline(model=[Dropout(at="fc1", p=0.2)]),
+        [Dropout(at="fc1", p=0.2)],
+        Dropout(at="fc1", p=0.2),
+        Step(Dropout(at="fc1", p=0.2), "dropout"),
+    ]
+    reports = []
+    for rules in made:
+        with regularize(Digits(), rules) as attached:
+            reports.append(attached.report())
+    with Pipeline.from_spec({"model": entries}).regularize(Digits()) as attached:
+        reports.append(attached.report())
+    assert all(report == reports[0] for report in reports) and len(reports[0]) == 1
+    with pytest.raises(SpecError, match=r"model\[0\].dropout.q"):
+        regularize(Digits(), [{"dropout": {"at": "fc1", "q": 0.2}}])
+
+
+def test_what_is_no_plain_module_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"expected a torch.nn.Module, got str"):
+        regularize("model", [])  # type: ignore[arg-type]
+    compiled = torch.compile(nn.Linear(2, 2), backend="eager")
+    with pytest.raises(TypeError, match=r"attach, then torch.compile"):
+        regularize(compiled, [{"dropout": "**"}])
+
+
+def test_the_loss_section_comes_along() -> None:
+    model = nn.Sequential(nn.Linear(3, 2))
+    spec = {"model": [{"dropout": "0"}], "loss": [{"l2": {"strength": {"linear": [1.0, 0.0], "over": [0, 10]}}}]}
+    attached = regularize(model, spec)
+    penalty = attached.penalty()
+    penalty.backward()
+    assert torch.isclose(penalty.detach(), model[0].weight.detach().square().sum())
+    attached.step(5)
+    assert torch.isclose(attached.penalty(), penalty / 2)
+    attached.constrain()
+    attached.detach()
+    with pytest.raises(RuntimeError, match="detached"):
+        attached.penalty()
+    with regularize(model, []) as nothing:
+        assert float(nothing.penalty()) == 0.0
+
+
+def test_detaching_is_done_once_and_a_with_block_does_it() -> None:
+    model, x = alexnet()
+    with pytest.raises(ZeroDivisionError), regularize(model, [{"dropout": "features.0"}]) as attached:
+        raise ZeroDivisionError
+    assert not model.features[0]._forward_hooks and not attachments(model)
+    attached.detach()
+    with pytest.raises(RuntimeError, match="detached"):
+        attached.step(1)
+    model(x)
+
+
+def halved(x: Tensor) -> Tensor:
+    return x / 2
+
+
+@regularizer("halve")
+class Halve:
+    """Halves what comes out, in training: a layer that is a function, as a third party may write it."""
+
+    at: At
+
+    def attach(self, site: Any) -> None:
+        site.after(halved)
+        site.note(f"{site.index + 1} of {site.count}")
+
+
+def test_a_regularizer_of_a_third_party() -> None:
+    registry = Registry.installed().add(Halve, "mine/halve")
+    pipe = Pipeline.from_spec({"model": [{"mine/halve": "*"}]}, registry)
+    model = nn.Sequential(nn.Identity(), nn.Identity())
+    x = torch.ones(2)
+    with pipe.regularize(model) as attached:
+        assert torch.equal(model(x), x / 4)
+        assert torch.equal(model.eval()(x), x)
+        assert [(row.rule, row.note) for row in attached.report()] == [
+            ("mine/halve", "1 of 2"),
+            ("mine/halve", "2 of 2"),
+        ]
+    assert torch.equal(model.train()(x), x)
+    scheduled = {"model": [{"mine/halve": {"at": "*"}}]}
+    assert Pipeline.from_spec(scheduled, registry).regularize(model)
+
+
+def spoil(module: nn.Module, how: str) -> None:
+    if how == "raises":
+        raise OSError("no disk")
+    module.register_parameter("extra", nn.Parameter(torch.zeros(1)))
+
+
+@regularizer("spoiler")
+class Spoiler:
+    """Does what a regularizer must not do."""
+
+    at: At
+    how: str = "raises"
+
+    def attach(self, site: Any) -> None:
+        if self.how == "attach":
+            raise KeyError("lost")
+        if self.how == "class":
+            site.become(nn.ReLU)
+        site.touch(spoil, self.how)
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "message"),
+    [
+        ("raises", OSError, "no disk"),
+        ("adds", RuntimeError, "changed the parameters"),
+        ("attach", PluginError, "spoiler.attach failed at 1: KeyError"),
+        ("class", SpecError, "ReLU does not derive from Linear"),
+    ],
+)
+def test_whatever_fails_leaves_the_model_as_it_was(how: str, error: type[Exception], message: str) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Dropout())
+    before = picture(model)
+    rules = [Dropout(at="0"), Dropout(at="2", p=0.1), Spoiler(at="1", how=how)]
+    with pytest.raises(error, match=message):
+        regularize(model, rules)
+    if how != "adds":  # what a function did by itself cannot be undone
+        assert picture(model) == before
+    assert not model[0]._forward_hooks and model[2].p == 0.5
+
+
+def test_a_rule_may_select_what_an_earlier_one_put_there() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    old = model[1]
+    attached = regularize(model, [{"activation": {"to": "gelu"}}, {"dropout": {"at": {"type": "GELU"}}}])
+    assert isinstance(model[1], nn.GELU) and len(model[1]._forward_hooks) == 1
+    assert [(row.by, row.eval) for row in attached.report()] == [("replaced", "changes"), ("hook", "unchanged")]
+    attached.detach()
+    assert model[1] is old
+
+
+def test_a_module_that_gives_no_tensor_says_so_when_it_is_called() -> None:
+    model = nn.GRU(2, 2)
+    regularize(model, [{"dropout": "**"}])
+    with pytest.raises(TypeError, match="Dropout behind a GRU needs one tensor, got a tuple"):
+        model(torch.zeros(3, 1, 2))
+
+
+def test_a_frozen_part_draws_nothing() -> None:
+    model = ResNet(BasicBlock, (1, 1))
+    regularize(model, [{"dropout": {"at": "layer1.*.conv1"}}])
+    model.train()
+    model.layer1.eval()  # as when a backbone is frozen
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(model.layer1[0](model.conv1(x)), model.layer1[0](model.conv1(x)))
+
+
+def test_the_page_shows_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[1] / "docs/attaching.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
+    scope: dict[str, Any] = {}
+    for block in (blocks[0], blocks[1], next(block for block in blocks if block.startswith("class Block"))):
+        exec(block, scope)
+    shown = re.findall(r"^    (\S.*)$", re.sub(r"```python\n.*?```", "", page, flags=re.S), re.M)
+    printed = capsys.readouterr().out
+    assert len(shown) >= 12
+    assert [line for line in shown if line.removesuffix("...") not in printed] == []

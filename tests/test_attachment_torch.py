@@ -1,0 +1,247 @@
+"""Attached regularizers in torch's machinery: copies, pickles, ranks, compilers, export, checkpointing, autocast."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from models import AlexNet, ResNet
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.checkpoint import checkpoint
+
+from augreg.nn.attachment import attachments, regularize
+
+RULES: list[dict[str, Any]] = [
+    {"dropout": {"at": "layer*.*.relu", "p": {"linear": [0.3, 0.5], "over": [0, 10]}}},
+    {"drop_connect": {"at": "fc", "p": 0.3}},
+    {"drop_block": {"at": "layer2.0.conv2", "p": 0.2, "block_size": 2}},
+    {"stochastic_depth": {"at": "layer*.*", "survival": 0.5, "skip": True}},
+]
+
+
+def regular(rules: Any = RULES, layers: tuple[int, ...] = (1, 1)) -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(0)
+    model = ResNet(layers=layers)
+    regularize(model, rules)
+    return model, torch.randn(4, 3, 8, 8)
+
+
+def noisy(model: nn.Module, x: Tensor) -> bool:
+    """Whether training draws noise: layer normalization by batches alone would repeat itself."""
+    return not torch.equal(model.train()(x), model(x))
+
+
+def test_a_copy_has_regularization_of_its_own() -> None:
+    model, x = regular()
+    twin = copy.deepcopy(model)
+    assert noisy(twin, x) and torch.equal(twin.eval()(x), twin(x))
+    (mine,), (its,) = attachments(model), attachments(twin)
+    assert its.report() == mine.report() and its is not mine
+    statistics = model.layer1[0].bn1.running_mean.clone()
+    twin.train()(x)
+    assert torch.equal(model.layer1[0].bn1.running_mean, statistics)  # nothing in the copy leads to the original
+    mine.step(10)
+    assert mine.report()[0].numbers == "p=0.5" and its.report()[0].numbers == "p=0.3"
+    mine.detach()
+    assert noisy(twin, x) and not noisy(model, x)
+    its.detach()
+    assert not noisy(twin, x) and not attachments(twin)
+    assert type(twin.fc) is nn.Linear
+
+
+def test_an_average_of_weights_goes_on_by_itself() -> None:
+    model, x = regular()
+    average = AveragedModel(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    average.update_parameters(model)
+    attachments(model)[0].detach()
+    assert noisy(average, x)
+    assert list(average.module.state_dict()) == list(model.state_dict())
+    attachments(average)[0].detach()
+    assert not noisy(average, x)
+
+
+@pytest.mark.parametrize("way", ["pickle", "torch"])
+def test_a_pickled_model_is_regularized(way: str) -> None:
+    model, x = regular()
+    if way == "pickle":
+        loaded = pickle.loads(pickle.dumps(model))
+    else:
+        buffer = io.BytesIO()
+        torch.save(model, buffer)
+        buffer.seek(0)
+        loaded = torch.load(buffer, weights_only=False)
+    assert torch.equal(loaded.eval()(x), model.eval()(x)) and noisy(loaded, x)
+    attachments(loaded)[0].step(10)
+    assert attachments(loaded)[0].report()[0].numbers == "p=0.5"
+    attachments(loaded)[0].detach()
+    assert not noisy(loaded, x)
+
+
+LOADS = """
+import sys, torch
+model = torch.load(sys.argv[1], weights_only=False)
+x = torch.ones(4, 3, 8, 8)
+from augreg.nn.attachment import attachments, regularize
+print(not torch.equal(model(x), model(x)))
+regularize(model, [{"dropout": {"at": "layer1.0.conv1", "p": 0.5}}, {"dropout": {"at": "bn1", "p": 0.5}}])
+print(len(model.layer1[0].relu._forward_hooks), len(attachments(model)))
+for attached in attachments(model):
+    attached.detach()
+print(torch.equal(model(x), model(x)))
+"""
+
+
+def test_another_process_loads_the_model_and_its_hooks_do_not_clash_with_new_ones(tmp_path: Path) -> None:
+    model, _ = regular()
+    torch.save(model, tmp_path / "model.pt")
+    code = [sys.executable, "-c", LOADS, str(tmp_path / "model.pt")]
+    tests = str(Path(__file__).parent)
+    done = subprocess.run(code, capture_output=True, text=True, check=True, env={"PYTHONPATH": tests})
+    assert done.stdout.split("\n") == ["True", "1 2", "True", ""]
+
+
+def train_on_a_rank(rank: int, folder: str, per: str) -> None:
+    """What a process of the distributed run does: the same seed, model and pictures on each rank."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    rules = [*RULES[:3], {"stochastic_depth": {"at": "layer*.*", "survival": 0.5, "skip": True, "mode": per}}]
+    model, _ = regular(rules)
+    parallel = DistributedDataParallel(model)
+    outputs = []
+    for _ in range(4):  # ranks skip different branches, and the reducer must not wait for them
+        output = parallel(torch.ones(4, 3, 8, 8))
+        output.square().sum().backward()
+        outputs.append(output.detach())
+    gradients = [p.grad for p in model.parameters()]
+    torch.save({"outputs": torch.stack(outputs), "gradients": gradients}, f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_ranks_draw_different_masks_and_agree_on_gradients(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(train_on_a_rank, (str(tmp_path), "batch"), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert not torch.equal(first["outputs"], second["outputs"])
+    for a, b in zip(first["gradients"], second["gradients"], strict=True):
+        assert a is not None and torch.equal(a, b)
+
+
+def compiled(model: nn.Module, backend: str) -> Any:
+    torch._dynamo.reset()
+    return torch.compile(model, fullgraph=True, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", pytest.param("inductor", marks=pytest.mark.soak)])
+@pytest.mark.filterwarnings("ignore:.torch.jit.*:DeprecationWarning")  # inductor's own imports
+def test_compiled_models_draw_fresh_masks_and_evaluate_as_plain_ones(backend: str) -> None:
+    model, x = regular(layers=(1,), rules=[*RULES[:2], RULES[3]])
+    fast = compiled(model, backend)
+    first, second = fast(x), fast(x)
+    assert not torch.equal(first, second)
+    first.sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    model.eval()
+    if backend == "inductor":
+        torch.testing.assert_close(fast(x), model(x))
+    else:
+        assert torch.equal(fast(x), model(x))
+    model.train()
+    assert not torch.equal(fast(x), fast(x))
+    attachments(model)[0].detach()
+    assert torch.equal(fast(x), fast(x))
+
+
+def test_schedules_do_not_compile_anew_at_each_step() -> None:
+    """Every kind of number moves in each of 12 epochs; torch gives up at 8 compilations, and fullgraph raises."""
+    torch.manual_seed(0)
+    model = AlexNet()
+    p = {"linear": [0.1, 0.7], "over": [0, 12]}
+    rules = [
+        {"dropout": {"at": {"type": "Dropout"}, "p": p}},
+        {"spatial_dropout": {"at": "features.1", "p": p}},
+        {"drop_connect": {"at": "classifier.6", "p": p}},
+        {"activation_noise": {"at": "features.3", "std": p}},
+    ]
+    attached = regularize(model, rules)
+    fast = compiled(model, "eager")
+    x = torch.randn(2, 3, 64, 64)
+    torch._dynamo.utils.counters.clear()
+    for epoch in range(12):
+        attached.step(epoch)
+        assert not torch.equal(fast(x), fast(x))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 3
+    # and the compiled code sees the numbers: all dropped, all kept
+    model = nn.Sequential(nn.Identity())
+    attached = regularize(model, [{"dropout": {"at": "0", "p": {"linear": [0, 1], "over": [0, 10]}}}])
+    fast = compiled(model, "eager")
+    shares = []
+    for epoch in range(11):
+        attached.step(epoch)
+        shares.append(float((fast(torch.ones(10000)) == 0).float().mean()))
+    assert all(abs(share - epoch / 10) < 5 * 0.005 for epoch, share in enumerate(shares))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_export_in_evaluation_gives_the_plain_model(strict: bool) -> None:
+    model, x = regular()
+    plain = copy.deepcopy(model)
+    attachments(plain)[0].detach()
+    exported = torch.export.export(model.eval(), (x,), strict=strict)
+    assert torch.equal(exported.module()(x), plain.eval()(x))
+    assert set(exported.state_dict) == set(plain.state_dict())
+
+
+def test_a_symbolic_trace_in_evaluation_gives_the_plain_model() -> None:
+    model, x = regular([RULES[0], *RULES[2:]])  # DropConnect looks at its input's type, which no trace can
+    traced = torch.fx.symbolic_trace(model.eval())
+    assert torch.equal(traced(x), model(x))
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("seed", [None, 5])
+def test_gradients_under_checkpointing_are_the_plain_ones_bit_for_bit(reentrant: bool, seed: int | None) -> None:
+    rules = [{name: {**fields, "seed": seed}} for rule in RULES for name, fields in rule.items()]
+    found = []
+    for checkpointing in (False, True):
+        model, x = regular(rules, (2, 2))
+        x.requires_grad_()
+        torch.manual_seed(1)
+        for _ in range(3):
+            h = model.relu(model.bn1(model.conv1(x)))
+            for layer in (model.layer1, model.layer2):
+                h = checkpoint(layer, h, use_reentrant=reentrant) if checkpointing else layer(h)
+            model.fc(model.avgpool(h).flatten(1)).square().sum().backward()
+        found.append([x.grad, *(p.grad for p in model.parameters())])
+    for a, b in zip(*found, strict=True):
+        assert (a is None and b is None) or torch.equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast(dtype: torch.dtype) -> None:
+    model, x = regular()
+    with torch.autocast("cpu", dtype):
+        y = model(x)
+        assert y.dtype == dtype and not torch.equal(y, model(x))
+        plain = copy.deepcopy(model)
+        attachments(plain)[0].detach()
+        assert torch.equal(model.eval()(x), plain.eval()(x))
+    y.float().sum().backward()
+    assert all(p.grad is None or p.grad.dtype == torch.float32 for p in model.parameters())
+
+
+def test_a_model_within_distributed_data_parallel_is_taken_out_of_it() -> None:
+    model = nn.DataParallel(nn.Sequential(nn.Linear(2, 2)))  # the wrapper that needs no process group
+    attached = regularize(model, [{"dropout": "0"}])
+    assert attached.model is model.module and attached.report()[0].module == "0"
+    assert attachments(model) == (attached,)
