@@ -10,11 +10,11 @@ gallery: .venv/gallery.stamp
 
 # The whole suite. SUITE="tests/test_plan.py -k merge" runs a part of it.
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest $(SUITE)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(SUITE)
 
-# Minutes of random specs, broken specs and damaged files; the suite runs a small part of each.
+# Minutes of random specs, damaged files, and every kind of loader; the suite runs a small part of each.
 soak: .venv/dev.stamp
-	$(BIN)/python -m pytest tests/test_soak.py tests/test_apply.py -m ""
+	$(BIN)/python -m pytest -m soak
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -30,6 +30,8 @@ docs: .venv/gallery.stamp
 bench: .venv/dev.stamp
 	$(BIN)/python bench/imports.py
 	$(BIN)/python bench/single.py
+	$(BIN)/python bench/mix.py
+	$(BIN)/python bench/loader.py
 
 check: lint types test
 

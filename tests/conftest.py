@@ -1,4 +1,4 @@
-"""Fixtures: distributions in a temporary folder, found by a fresh Python as installed ones are."""
+"""One thread for each test process, and distributions in a temporary folder, found by a fresh Python."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: threads of one would take the cores of others
 
 ROOT = Path(__file__).parent.parent
 
