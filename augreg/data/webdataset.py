@@ -1,0 +1,65 @@
+"""WebDataset: a function for `.map(..)`, which draws by a sample's `__key__`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from augreg.data.epoch import SharedEpoch
+from augreg.data.keys import Key, checked_id
+from augreg.data.samples import Layout
+from augreg.data.sides import augment, checked_side, epoch_needed
+from augreg.pipeline import Test, Train
+
+__all__ = ["Mapper", "mapper"]
+
+
+class Mapper:
+    """Does `pipe.train` or `pipe.test` to the samples of a stream: a dict with `__key__` in, a dict out.
+
+    The bytes of a picture can be left encoded: the pipeline decodes them.
+    """
+
+    def __init__(
+        self, side: Train | Test, layout: Layout, key: Callable[[Mapping[str, Any]], int | str], epoch: int | None
+    ) -> None:
+        self.side = side
+        self._layout = layout
+        self._key = key
+        self._epoch = SharedEpoch(epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch from now on, here and in the workers of a loader, started or not; call it before each pass."""
+        self._epoch.set(epoch)
+
+    def __call__(self, sample: Mapping[str, Any]) -> Any:
+        """The sample afterwards, with its `key`. Raises KeyError for a missing part, ImageError for a picture."""
+        epoch = None
+        if isinstance(self.side, Train):
+            epoch = self._epoch.get()
+            if epoch is None:
+                raise TypeError(epoch_needed("mapper"))
+        return augment(
+            self.side, self._layout, sample, Key(epoch, checked_id(self._key(sample), "the id of a sample"))
+        )
+
+
+def own_key(sample: Mapping[str, Any]) -> str:
+    """The key that WebDataset gives a sample: its path in the archive, less the ending."""
+    return str(sample["__key__"])
+
+
+def mapper(
+    side: Train | Test,
+    *,
+    image: str = "jpg",
+    names: Mapping[str, str] | None = None,
+    key: Callable[[Mapping[str, Any]], int | str] = own_key,
+    epoch: int | None = None,
+) -> Mapper:
+    """A function for `webdataset.WebDataset(..).map(..)`, with `.set_epoch(epoch)`.
+
+    `image` is the part that holds the picture, `names` those of other targets by ours: {"mask": "seg.png"}. `key`
+    gives a sample's id; it has to differ between shards too, so give another function where `__key__` does not.
+    """
+    return Mapper(checked_side(side), Layout({"image": image, **(names or {})}), key, epoch)
