@@ -1,0 +1,51 @@
+"""Additive noise on activations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
+
+from augreg.declare import regularizer
+from augreg.selection import At
+
+if TYPE_CHECKING:
+    from augreg.nn.site import Site
+
+__all__ = ["ActivationNoise"]
+
+
+@regularizer(
+    "activation_noise", exact="the mean of the output, and of whatever is linear in it",
+    preview=tuple({"at": "features.**", "std": std} for std in (0.05, 0.2, 0.5)),
+)  # fmt: skip
+class ActivationNoise:
+    """Add normal noise of standard deviation `std` to each unit, in the units of the activations.
+
+    `on: input` adds it to the first input of the module and not to its output. Bishop 1995 (Neural Computation 7)
+    shows that on a network's input it comes to a penalty on the squared gradient of the output.
+    """
+
+    at: At
+    std: Annotated[float, Meta(ge=0)] = 0.1
+    on: Literal["output", "input"] = "output"
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+
+    def numbers(self, site: Site) -> dict[str, float]:
+        return {"std": self.std}
+
+    def takes_over(self, module: Any, numbers: dict[str, float]) -> dict[str, float] | None:
+        from augreg.nn.noise import GaussianNoise
+
+        if not isinstance(module, GaussianNoise):
+            return None
+        if self.seed is not None:
+            raise ValueError("it is a GaussianNoise already, which keeps its seed; leave seed out")
+        return numbers
+
+    def attach(self, site: Site) -> None:
+        from augreg.nn.masks import layer_seed
+        from augreg.nn.noise import GaussianNoise
+
+        seed = layer_seed(self.seed, "activation_noise", self.on, site.name)
+        (site.before if self.on == "input" else site.after)(GaussianNoise(**self.numbers(site), seed=seed))
