@@ -280,6 +280,8 @@ def _shown(value: Any) -> str:
 def _not_finite(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"expected a finite number, got {value!r}"
+    if isinstance(value, int) and abs(value) >= 1 << 64:
+        return f"expected a number of at most 64 bits, got {_shown(value)}"
     if isinstance(value, tuple | list):
         return next((problem for item in value if (problem := _not_finite(item))), "")
     return ""

@@ -447,7 +447,7 @@ class TestCommand:
         assert not out
         assert message in err
 
-    @pytest.mark.parametrize("argv", [["doctor"], ["doctor", "loader", "doctored"], ["doctor", "plugins"]])
+    @pytest.mark.parametrize("argv", [["doctor", "loader"], ["doctor", "loader", "doctored"], ["doctor", "plugins"]])
     def test_usage(self, argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as done:
             main(argv)

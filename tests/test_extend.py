@@ -43,7 +43,7 @@ def test_new_class_is_listed_and_documented(install, python) -> None:
     listed = python("-m", "augreg", "list")
     assert (listed.returncode, listed.stderr) == (0, "")
     (line,) = [line for line in listed.stdout.splitlines() if line.startswith("snow/flakes ")]
-    assert line.endswith("erasing    Paint white flakes of one pixel anywhere.")
+    assert line.split(maxsplit=2)[1:] == ["erasing", "Paint white flakes of one pixel anywhere."]
 
     shown = python("-m", "augreg", "show", "snow/flakes")
     assert "count     integer from 0 to 100  10" in shown.stdout

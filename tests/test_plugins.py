@@ -68,7 +68,7 @@ def in_folder(site: Path, where: Path) -> Run:
     return run
 
 
-def test_what_the_example_brings_is_everywhere(site: Path, tmp_path: Path) -> None:
+def test_what_the_example_brings_is_everywhere(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = in_folder(site, tmp_path)
     where = run("-c", "import augreg; print(augreg.__file__)")
     assert where.stdout.startswith(str(site)), where
@@ -87,6 +87,7 @@ def test_what_the_example_brings_is_everywhere(site: Path, tmp_path: Path) -> No
 
     # the gallery shows it, and says so of one that is gone
     photo = ROOT / "gallery" / "photos" / "coffee.jpg"
+    monkeypatch.setenv("AUGREG_PLUGINS", "example")  # a hundred cards of albumentations take long
     made = run("-m", "augreg", "gallery", "--size", "32", "--images", str(photo), "--spec", "example/winter")
     assert made.returncode == 0, made.stderr
     page = (tmp_path / "gallery.html").read_text(encoding="utf-8")

@@ -7,6 +7,8 @@ from augreg.testing import parametrize           # in the plugin's own tests: on
 @parametrize("rain", expected_failures={"rain/drops:backends_agree": "it is drawn by OpenCV alone"})
 def test_conformance(check):
     check()
+
+Besides, hypothesis strategies for tests of your own: pictures, samples, arguments, specs; see strategies.py.
 """
 
 from __future__ import annotations
@@ -19,16 +21,31 @@ if TYPE_CHECKING:
     from augreg.testing.parametrizing import parametrize
     from augreg.testing.plugins import check_plugin
     from augreg.testing.regularizers import check_regularizer
+    from augreg.testing.strategies import arguments, pictures, samples, specs
     from augreg.testing.transforms import check_transform
 
-__all__ = ["check_batch_transform", "check_plugin", "check_regularizer", "check_transform", "parametrize"]
+__all__ = [
+    "arguments",
+    "check_batch_transform",
+    "check_plugin",
+    "check_regularizer",
+    "check_transform",
+    "parametrize",
+    "pictures",
+    "samples",
+    "specs",
+]
 
 _HOMES = {
+    "arguments": "strategies",
     "check_batch_transform": "batch_transforms",
     "check_plugin": "plugins",
     "check_regularizer": "regularizers",
     "check_transform": "transforms",
     "parametrize": "parametrizing",
+    "pictures": "strategies",
+    "samples": "strategies",
+    "specs": "strategies",
 }
 
 
