@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +30,10 @@ __all__ = ["GROUP", "Brought", "PluginRecord", "load", "scan"]
 GROUP: Final = "augreg.plugins"
 OWN: Final = "augreg"
 _REQUIREMENT: Final = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)[^;]*$")  # one without a condition
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_TARGET: Final = re.compile(r"[^:\s]+:[^:]+")
+# What a plugin may raise when it is imported. A KeyboardInterrupt is the user's.
+ANYTHING: Final = (Exception, SystemExit, GeneratorExit)
 
 
 @dataclass(frozen=True)
@@ -55,22 +59,19 @@ class Brought:
     backends: Mapping[str, str] = field(default_factory=dict)
 
     def __or__(self, other: Brought) -> Brought:
-        return Brought(
-            {**self.steps, **other.steps},
-            {**self.policies, **other.policies},
-            {**self.presets, **other.presets},
-            {**self.backends, **other.backends},
-        )
+        return Brought(*({**mine, **theirs} for mine, theirs in zip(self._kinds(), other._kinds(), strict=True)))
 
     def prefixed(self, prefix: str) -> Brought:
         """The same under names that begin with a namespace."""
-        kinds: list[Mapping[str, Any]] = [self.steps, self.policies, self.presets, self.backends]
-        return Brought(*({prefix + name: value for name, value in kind.items()} for kind in kinds))
+        return Brought(*({prefix + name: value for name, value in kind.items()} for kind in self._kinds()))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every name, of whatever kind."""
-        return tuple(sorted({*self.steps, *self.policies, *self.presets, *self.backends}))
+        return tuple(sorted(set().union(*self._kinds())))
+
+    def _kinds(self) -> list[Mapping[str, Any]]:
+        return [self.steps, self.policies, self.presets, self.backends]
 
 
 class _UnusableError(Exception):
@@ -88,8 +89,8 @@ def scan() -> tuple[Brought, tuple[PluginRecord, ...]]:
     found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
         claims = found.setdefault(point.name, [])
-        if all(point.value != other.value for other in claims):  # an editable install can be seen twice
-            claims.append(point)
+        if all((_owner(point), point.value) != (_owner(other), other.value) for other in claims):
+            claims.append(point)  # an editable install can be seen twice
     if not any(_owner(point)[0] in (OWN, "?") for point in found.get(OWN, [])):
         raise PluginError("augreg itself is not installed in this environment: run `pip install -e .` in its folder")
     brought, records = Brought(), []
@@ -134,16 +135,17 @@ def _read(
             if reason := switched_off(namespace):
                 raise _UnusableError(reason)
         found = _brought(point.load(), name)
-    except Exception as error:  # whatever a plugin does when it is imported
+    except ANYTHING as error:
         if own:
             raise
-        message = str(error) if isinstance(error, _UnusableError) else f"{type(error).__name__}: {error}"
-        return replace(record, error=message, remedy=_remedy(error, point.dist)), Brought()
+        message = str(error) if isinstance(error, _UnusableError) else _said(error)
+        return replace(record, error=message, remedy=_remedy(error, point)), Brought()
     found = found if own else found.prefixed(f"{namespace}/")
     if not own and (lacking := _lacking(point.dist)):
-        names = " and ".join(lacking)
+        verb = "is" if len(lacking) == 1 else "are"
         wanted = " ".join(f"'{requirement}'" for requirement in lacking.values())
-        record = replace(record, error=f"{names} is not installed", remedy=f"pip install {wanted}")
+        missing = f"{' and '.join(lacking)} {verb} not installed"
+        record = replace(record, error=missing, remedy=f"pip install {wanted}")
         return replace(record, names=found.names), Brought()
     return replace(record, names=found.names), found
 
@@ -154,18 +156,23 @@ def _check_namespace(namespace: str, distribution: str, claims: list[EntryPoint]
         raise _UnusableError(
             f"the namespace {OWN!r} is augreg's own; this plugin needs another name for its entry point"
         )
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", namespace):
-        raise _UnusableError(f"{namespace!r} cannot be a namespace: it takes letters, digits, '_', '-' and '.'")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", namespace):
+        raise _UnusableError(
+            f"{namespace!r} cannot be a namespace: letters, digits, '_', '-' and '.' are, a letter or digit first"
+        )
     if len(claims) == 1:
         return
     owners = [_owner(point) for point in claims]
     rightful = [name for name, _ in owners if _plain(name) == _plain(f"augreg-{namespace}")]
     if len(rightful) == 1 and rightful[0] == distribution:
         return
-    both = " and ".join(sorted(f"{name} {version}" for name, version in owners))
-    whose = f"; {rightful[0]} keeps it, as it is named after it" if len(rightful) == 1 else ""
-    unwanted = distribution if whose else owners[-1][0]
-    raise _UnusableError(f"{both} both claim the namespace {namespace!r}{whose}", f"pip uninstall {unwanted}")
+    claimants = " and ".join(sorted(f"{name} {version}" for name, version in owners))
+    claim = f"{claimants} {'both' if len(owners) == 2 else 'all'} claim the namespace {namespace!r}"
+    if len(rightful) == 1:
+        raise _UnusableError(
+            f"{claim}; {rightful[0]} keeps it, as it is named after it", f"pip uninstall {distribution}"
+        )
+    raise _UnusableError(claim, f"keep one of them, and uninstall the others: pip uninstall {distribution}")
 
 
 def _plain(name: str) -> str:
@@ -198,37 +205,75 @@ def _lacking(distribution: Distribution | None) -> dict[str, str]:
     return lacking
 
 
-def _remedy(error: Exception, distribution: Distribution | None) -> str:
+def _remedy(error: BaseException, point: EntryPoint) -> str:
+    """The pip line that mends it, as far as can be told."""
     if isinstance(error, _UnusableError):
         return error.remedy
+    if point.dist is None:
+        return ""
+    lacking = _lacking(point.dist)
+    if lacking:
+        return "pip install " + " ".join(f"'{requirement}'" for requirement in lacking.values())
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.partition(".")[0]
-        known = {name.lower(): requirement for name, requirement in _lacking(distribution).items()}
-        return f"pip install '{known.get(module.lower(), module)}'"
-    return f"pip install --upgrade {distribution.name}" if distribution is not None else ""
+        if module != point.value.partition(":")[0].partition(".")[0]:
+            return f"pip install '{module}'"
+    return f"pip install --upgrade --force-reinstall {point.dist.name}"
+
+
+def _said(error: BaseException) -> str:
+    """An error on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _brought(plugin: Any, distribution: str) -> Brought:
+    """What a module or a manifest brings, checked. Raises _UnusableError with what is wrong with it."""
     if isinstance(plugin, ModuleType):
         return Brought(dict(_marked(plugin)))
     if not isinstance(plugin, Plugin):
         raise _UnusableError(f"expected a module or an augreg.plugin.Plugin, got {plugin!r}")
+    if not isinstance(plugin.api, int):
+        raise _UnusableError(f"api: expected a whole number, got {plugin.api!r}")
     if plugin.api != API:
         newer = plugin.api > API
         remedy = f"pip install --upgrade {'augreg' if newer else distribution}"
         raise _UnusableError(f"it was written for plugin contract {plugin.api}; this augreg speaks {API}", remedy)
-    steps: dict[str, str | type] = {**plugin.transforms, **plugin.batch_transforms, **plugin.regularizers}
-    for name in plugin.modules:
-        steps.update(_marked(importlib.import_module(name)))
-    return Brought(steps, plugin.policies, plugin.presets, plugin.backends)
+    if isinstance(plugin.modules, str):
+        raise _UnusableError(f"modules: expected a tuple of names, got {plugin.modules!r}")
+    parts: list[Mapping[str, str | type]] = []
+    parts += [_checked(plugin, name) for name in ("transforms", "batch_transforms", "regularizers")]
+    parts += [_marked(importlib.import_module(name)) for name in plugin.modules]
+    steps: dict[str, str | type] = {}
+    for part in parts:
+        if twice := steps.keys() & part.keys():
+            raise _UnusableError(f"it brings two steps of the name {min(twice)!r}")
+        steps.update(part)
+    others = {name: _checked(plugin, name) for name in ("policies", "presets", "backends")}
+    return Brought(steps, **others)
+
+
+def _checked(plugin: Plugin, kind: str) -> Mapping[str, str]:
+    """A mapping of the manifest: names to "module:attribute" strings."""
+    given: Any = getattr(plugin, kind)
+    if not isinstance(given, Mapping):
+        raise _UnusableError(f"{kind}: expected a mapping of names to 'module:attribute', got {given!r}")
+    for name, target in given.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise _UnusableError(f"{kind}: {name!r} cannot be a name: it takes letters, digits, '_', '-' and '.'")
+        if not isinstance(target, str) or not _TARGET.fullmatch(target):
+            raise _UnusableError(f"{kind}: {name} should lead to 'module:attribute', got {target!r}")
+    return given
 
 
 def _marked(module: ModuleType) -> dict[str, type]:
     """The marked classes that this module defines (not those it imports)."""
-    marked: Iterable[type] = (
-        value for value in vars(module).values() if isinstance(value, type) and "__augreg__" in vars(value)
-    )
-    return {vars(cls)["__augreg__"].name: cls for cls in marked if cls.__module__ == module.__name__}
+    found: dict[str, type] = {}
+    for value in vars(module).values():
+        if isinstance(value, type) and "__augreg__" in vars(value) and value.__module__ == module.__name__:
+            name = vars(value)["__augreg__"].name
+            if found.setdefault(name, value) is not value:
+                raise _UnusableError(f"{module.__name__} has two classes of the name {name!r}")
+    return found
 
 
 def load(target: str) -> Any:
@@ -236,5 +281,5 @@ def load(target: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever a plugin does when it is imported
-        raise PluginError(f"{target} does not load: {type(error).__name__}: {error}") from error
+    except ANYTHING as error:
+        raise PluginError(f"{target} does not load: {_said(error)}") from error

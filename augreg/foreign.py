@@ -29,16 +29,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "function_name", "run"]
 
-_Value: TypeAlias = bool | int | float | str | tuple[float, ...] | None
+_Value: TypeAlias = bool | int | float | str | tuple[bool | int | float | str, ...] | None
 
 
-def function_name(function: Any) -> Any:
+def function_name(function: Any) -> str:
     """The "module:name" under which a function can be imported; what is text already is returned as it is.
 
     Raises ValueError for a lambda, a function inside another one, and whatever else has no such name.
     """
-    if isinstance(function, str) or not callable(function):
+    if isinstance(function, str):
+        if not all(function.partition(":")):
+            raise ValueError(f"a function is named 'module:name', got {function!r}")
         return function
+    if not callable(function):
+        raise ValueError(f"expected a function or its 'module:name', got {function!r}")
     name = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', None)}"
     try:
         found = _imported(name)
@@ -61,9 +65,9 @@ class Call:
     """Run a function on the picture: your own, or one of another library.
 
     `function` is "module:name", and `arguments` are handed on by keyword. `takes` says what it is given and returns:
-    a height x width x channels `array`, a `pil` image or a channels x height x width `tensor`. `random` says where its
-    random numbers come from: `none`, a `seed` argument (an integer for every draw), or `global` generators, which are
-    seeded for the call and put back after it (`random`, NumPy's and, where it is loaded, torch's; not safe in
+    a height x width x channels `array`, a `pil` image or a channels x height x width `tensor`. `random` says where
+    its random numbers come from: `none`, a `seed` argument (an integer for every draw), or `global` generators, which
+    are seeded for the call and put back after it (`random`, NumPy's and, where it is loaded, torch's; not safe in
     threads). With `resizes` the picture may leave in another size, and with `geometry` pixels move, so that masks,
     boxes and keypoints are refused.
     """
@@ -74,11 +78,6 @@ class Call:
     random: Literal["none", "seed", "global"] = "none"
     resizes: bool = False
     geometry: bool = False
-
-    def check(self) -> None:
-        module, _, name = self.function.partition(":")
-        if not module or not name:
-            raise ValueError(f"function must be 'module:name', got {self.function!r}")
 
     @property
     def functions(self) -> tuple[str, ...]:

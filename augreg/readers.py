@@ -10,7 +10,7 @@ import importlib.resources
 import json
 import re
 import tomllib
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,10 +41,12 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def read(source: str | Path, more: Mapping[str, Path] | None = None) -> Document:
+def read(
+    source: str | Path, more: Mapping[str, Path] | None = None, unknown: Callable[[str], str] | None = None
+) -> Document:
     """Read a preset (by its bare name) or a .yaml, .yml, .json or .toml file. Raises SpecError.
 
-    `more` are presets besides those that come with augreg.
+    `more` are presets besides those that come with augreg, and `unknown` says why a plugin's preset is not there.
     """
     name = str(source)
     known = {**presets(), **(more or {})}
@@ -54,6 +56,8 @@ def read(source: str | Path, more: Mapping[str, Path] | None = None) -> Document
         path = Path(source)
     suffix = path.suffix.lower()
     if suffix not in (".yaml", ".yml", ".json", ".toml"):
+        if unknown is not None and "/" in name and not path.exists():
+            raise SpecError(name, f"{unknown(name)}; and files end in .yaml, .yml, .json or .toml")
         raise SpecError(
             name,
             f"no preset or file of this name{nearest(name, known)}; presets are {', '.join(known)}, "

@@ -11,11 +11,12 @@ import contextlib
 import functools
 import importlib
 import importlib.resources
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from augreg.discovery import Brought, PluginRecord, load, scan
+from augreg.discovery import ANYTHING, Brought, PluginRecord, load, scan
 from augreg.errors import PluginError
 from augreg.fields import nearest
 
@@ -51,7 +52,7 @@ class Registry(Mapping[str, type]):
     def refresh(cls) -> Registry:
         """Everything that is installed, scanned anew: for notebooks, after a `pip install`."""
         importlib.invalidate_caches()
-        _installed.cache_clear()
+        _scanned.cache_clear()
         return _installed()
 
     @property
@@ -89,8 +90,26 @@ class Registry(Mapping[str, type]):
         """A new registry whose specs may `call` these functions, given as such or as "module:name"."""
         from augreg.foreign import Call, function_name
 
+        if self.added.get("call", Call) is not Call:
+            raise PluginError("this registry has another class added as 'call'; add that one under another name")
         allowed = self.allowed.union(map(function_name, functions))
         return Registry(self._brought, self.plugins, {**self.added, "call": Call}, allowed)
+
+    def broken(self, record: PluginRecord) -> dict[str, str]:
+        """What a plugin names and does not have, and why: everything that it brings is loaded."""
+        found: dict[str, str] = {}
+        for name in record.names if record.error is None else ():
+            try:
+                if name in self._targets:
+                    self[name]
+                if name in self._brought.presets and not _resource(self._brought.presets[name]).is_file():
+                    found[name] = f"there is no file {self._brought.presets[name]}"
+                for target in (self.policies.get(name), self.backends.get(name)):
+                    if target is not None:
+                        load(target)
+            except PluginError as error:
+                found[name] = str(error)
+        return found
 
     def section(self, section: str) -> dict[str, Any]:
         """The classes that may stand in a section of a spec, by name; those that do not load are left out."""
@@ -125,23 +144,36 @@ class Registry(Mapping[str, type]):
     def __repr__(self) -> str:
         return f"Registry({len(self)} names, {len(self.plugins)} plugins)"
 
-    def unknown(self, name: str) -> str:
-        """Why there is no transform of this name, and the nearest one; for error messages."""
+    def unknown(self, name: str, kind: str = "transform", known: Iterable[str] | None = None) -> str:
+        """Why nothing of this kind has this name, and the nearest name; for error messages.
+
+        `known` are the names of the kind; without it, those of all steps.
+        """
+        known = self if known is None else known
         if name == "call":
             return "a spec alone can call no function: give from_spec(spec, registry.allow('module:function'))"
-        namespace = name.rpartition("/")[0]
-        for record in self.plugins:
-            if record.namespace == namespace and record.error:
-                remedy = f" ({record.remedy})" if record.remedy else ""
-                return f"no transform named {name!r}: the plugin {record.distribution} failed: {record.error}{remedy}"
-        if namespace and not any(record.namespace == namespace for record in self.plugins):
-            missing = f"no plugin {namespace!r} is installed{nearest(name, self)}"
-            return f"no transform named {name!r}: {missing}; one might be called augreg-{namespace}"
-        return f"no transform named {name!r}{nearest(name, self) or '; `augreg list` names them all'}"
+        namespace, hint = name.rpartition("/")[0], nearest(name, known)
+        records = [record for record in self.plugins if record.namespace == namespace]
+        failed = [record for record in records if record.error]
+        if failed and len(failed) == len(records):  # where one is well, the name is just not there
+            remedy = f" ({failed[0].remedy})" if failed[0].remedy else ""
+            return f"no {kind} named {name!r}: the plugin {failed[0].distribution} failed: {failed[0].error}{remedy}"
+        if namespace and not records:
+            missing = f"no plugin {namespace!r} is installed{hint}"
+            return f"no {kind} named {name!r}: {missing}; one might be called augreg-{namespace}"
+        return f"no {kind} named {name!r}{hint or '; `augreg list` names them all'}"
+
+
+_scanning = threading.Lock()
+
+
+def _installed() -> Registry:
+    with _scanning:  # threads that are first at once share one scan
+        return _scanned()
 
 
 @functools.lru_cache(maxsize=1)
-def _installed() -> Registry:
+def _scanned() -> Registry:
     return Registry(*scan())
 
 
@@ -150,5 +182,5 @@ def _resource(target: str) -> Path:
     package, _, path = target.partition(":")
     try:
         return Path(str(importlib.resources.files(package))) / path
-    except Exception as error:  # whatever a plugin does when it is imported
+    except ANYTHING as error:
         raise PluginError(f"{target} does not load: {type(error).__name__}: {error}") from error

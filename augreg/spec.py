@@ -70,7 +70,8 @@ def parse(source: Any, registry: Registry) -> Spec:
     name: str | None = None
     lines: dict[Place, int] = {}
     if isinstance(source, str | Path):
-        document = read(source, registry.presets)
+        presets = registry.presets
+        document = read(source, presets, lambda name: registry.unknown(name, "preset", presets))
         source, name, lines = document
         if not isinstance(source, Mapping):  # a list is the image section
             lines = {("image", *place): line for place, line in lines.items()}
@@ -129,7 +130,10 @@ class _Walk:
             if key == "targets":
                 options[key] = self._targets(value)
             elif key == "backend" and value not in (names := (*BACKENDS, *self.registry.backends)):
-                self.fail((key,), f"expected {', '.join(names)}, got {value!r}{nearest(value, names)}")
+                plugins = isinstance(value, str) and "/" in value
+                what = self.registry.unknown(value, "backend", self.registry.backends) if plugins else ""
+                expected = f"expected {', '.join(names)}, got {value!r}{nearest(value, names)}"
+                self.fail((key,), what or expected)
             elif key in known:
                 try:
                     options[key] = convert_one(hints(Options)[key], value)

@@ -121,7 +121,7 @@ def test_switches(install, python) -> None:
 
 
 def test_a_plugin_that_is_switched_off_is_not_imported(install, python) -> None:
-    install("augreg-rain", {"rain": "rain"}, rain="raise SystemExit('imported')")
+    install("augreg-rain", {"rain": "rain"}, rain="import os; os._exit(3)")
     done = python("-c", "from augreg import Registry; Registry.installed()", AUGREG_DISABLE_PLUGINS="1")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -181,6 +181,85 @@ def test_another_contract_says_who_has_to_move(install, python) -> None:
     assert found["augreg-older"][2] == "pip install --upgrade augreg-older"
 
 
+SLOPPY = {
+    "number": ("Plugin(transforms={1: 'm:X'})", "transforms: 1 cannot be a name"),
+    "slash": ("Plugin(policies={'a/b': 'm:X'})", "policies: 'a/b' cannot be a name"),
+    "target": ("Plugin(presets={'a': 3})", "presets: a should lead to 'module:attribute', got 3"),
+    "colon": ("Plugin(regularizers={'a': 'm.X'})", "regularizers: a should lead to 'module:attribute', got 'm.X'"),
+    "mapping": ("Plugin(backends=['a'])", "backends: expected a mapping"),
+    "api": ("Plugin(api='1')", "api: expected a whole number, got '1'"),
+    "modules": ("Plugin(modules='json')", "modules: expected a tuple of names"),
+    "twice": ("Plugin(transforms={'a': 'm:X'}, regularizers={'a': 'm:Y'})", "two steps of the name 'a'"),
+}
+
+
+def test_sloppy_manifests_and_exits_become_records(install, python) -> None:
+    for name, (manifest, _) in SLOPPY.items():
+        install(
+            f"augreg-{name}", {name: f"{name}:PLUGIN"}, **{name: f"from augreg import Plugin\nPLUGIN = {manifest}"}
+        )
+    install("augreg-exits", {"exits": "exits"}, exits="import sys\nsys.exit(3)")
+    double = INVERT.format(name="thing") + INVERT.format(name="thing").replace("Thing", "Other")
+    install("augreg-double", {"double": "double"}, double=double)
+    found = records(python("-c", RECORDS))
+    for name, (_, why) in SLOPPY.items():
+        assert why in found[f"augreg-{name}"][1], found[f"augreg-{name}"]
+    assert found["augreg-exits"][1] == "SystemExit: 3"
+    assert "two classes of the name 'thing'" in found["augreg-double"][1]
+    assert python("-m", "augreg", "validate", "imagenet").returncode == 0
+
+
+def test_the_doctor_looks_at_all_that_is_named(install, python) -> None:
+    manifest = (
+        "from augreg import Plugin\n"
+        "PLUGIN = Plugin(transforms={'exits': 'gone:X'}, presets={'p': 'json:no.yaml'}, policies={'q': 'json:Q'},"
+        " backends={'b': 'nowhere:B'})"
+    )
+    install("augreg-hollow", {"hollow": "hollow:PLUGIN"}, hollow=manifest, gone="raise SystemExit(4)")
+    done = python("-m", "augreg", "doctor", AUGREG_PLUGINS="hollow,typo")
+    assert done.returncode == 1
+    for line in (
+        "hollow/exits: gone:X does not load: SystemExit: 4",
+        "hollow/p: there is no file json:no.yaml",
+        "hollow/q: json:Q does not load: AttributeError",
+        "hollow/b: nowhere:B does not load: ModuleNotFoundError",
+        "AUGREG_PLUGINS names 'typo', and no plugin of that name is installed",
+    ):
+        assert line in done.stdout
+
+
+def test_what_is_gone_is_told_whatever_it_was(install, python) -> None:
+    install("augreg-crash", {"crash": "crash"}, crash="raise RuntimeError('no film')")
+    code = (
+        "from augreg import Pipeline, SpecError\n"
+        "for name in ('gone', 'crash'):\n"
+        "    name += '/x'\n"
+        "    for spec in (name, [{'auto_augment': name}], {'backend': name, 'image': []}, [name]):\n"
+        "        try:\n"
+        "            Pipeline.from_spec(spec)\n"
+        "        except SpecError as error:\n"
+        "            print(error)\n"
+    )
+    lines = python("-c", code).stdout.splitlines()
+    for kind, gone, crashed in zip(("preset", "policy", "backend", "transform"), lines[:4], lines[4:], strict=True):
+        assert f"no {kind} named 'gone/x': no plugin 'gone' is installed; one might be called augreg-gone" in gone
+        assert f"no {kind} named 'crash/x': the plugin augreg-crash failed: RuntimeError: no film" in crashed
+
+
+def test_two_distributions_with_one_module_clash(install, python) -> None:
+    install("forky", {"fork": "shared"}, shared=INVERT.format(name="thing"))
+    install("forkz", {"fork": "shared"})
+    found = records(python("-c", RECORDS))
+    for name in ("forky", "forkz"):
+        assert "forky 1.0 and forkz 1.0 both claim the namespace 'fork'" in found[name][1]
+
+
+def test_a_typo_is_told_even_where_a_squatter_failed(install, python) -> None:
+    install("augreg-rain", {"rain": "rain"}, rain=INVERT.format(name="thing"))
+    install("a-squatter", {"rain": "squatter"}, squatter="")
+    assert "did you mean 'rain/thing'?" in python("-m", "augreg", "show", "rain/thnig").stderr
+
+
 def test_refresh_finds_what_was_installed_meanwhile(install, python, tmp_path) -> None:
     code = """
 import pathlib, sys
@@ -205,3 +284,43 @@ def test_importing_augreg_scans_nothing() -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert Registry.installed() is Registry.installed()
+
+
+def test_a_plugin_that_exits_when_it_is_imported_disturbs_nobody(install, python) -> None:
+    install("augreg-rain", {"rain": "rain"}, rain="import sys; sys.exit('no licence')")
+    manifest = "from augreg import Plugin\nPLUGIN = Plugin(transforms={'thing': 'snow:Thing'})\n"
+    install("augreg-snow", {"snow": "manifest:PLUGIN"}, manifest=manifest, snow="raise SystemExit(1)")
+    found = records(python("-c", RECORDS))
+    assert found["augreg-rain"][1] == "SystemExit: no licence"
+    assert found["augreg-snow"][1] is None
+    shown = python("-m", "augreg", "doctor")
+    assert shown.returncode == 1
+    assert "snow/thing: snow:Thing does not load: SystemExit: 1" in shown.stdout
+
+
+def test_who_keeps_a_namespace_does_not_pay_for_who_claims_it(install, python) -> None:
+    install("augreg-rain", {"rain": "rain"}, rain=INVERT.format(name="thing"))
+    install("a-squatter", {"rain": "squatter"}, squatter=INVERT.format(name="other"))
+    wrong = python("-m", "augreg", "show", "rain/thin")
+    assert "did you mean 'rain/thing'?" in wrong.stderr and "squatter" not in wrong.stderr
+    code = (
+        "from augreg.testing.plugins import cases\n"
+        "found = {case.id: case.check for case in cases('rain')}\n"
+        "found['rain:loads']()\nassert 'rain/thing:same_key_same_bytes' in found"
+    )
+    assert python("-c", code).stderr == ""
+    none = python("-c", "from augreg.testing import parametrize; parametrize('rain', {'rain/thing:x': 'why'})")
+    assert "no check is named 'rain/thing:x'" in none.stderr
+
+
+def test_a_plugin_that_failed_has_one_test_whatever_is_expected_of_it(install, python) -> None:
+    install("augreg-rain", {"rain": "rain"}, rain="import not_here")
+    code = (
+        "from augreg.testing import parametrize\n"
+        "(only,) = parametrize('rain', {'rain/thing:pickles': 'why'}).args[1]\n"
+        "try:\n    only.values[0]()\nexcept AssertionError as error:\n    print(only.id, error)"
+    )
+    done = python("-c", code)
+    assert done.stdout == (
+        "rain:loads augreg-rain: ModuleNotFoundError: No module named 'not_here'. pip install 'not_here'\n"
+    )

@@ -13,7 +13,7 @@ import pytest
 import torch
 from pictures import made
 
-from augreg import ImageError, Pipeline, SpecError
+from augreg import ImageError, Pipeline, PluginError, SpecError
 from augreg.foreign import Call
 from augreg.registry import Registry
 
@@ -117,8 +117,17 @@ def test_nonsense_is_told(function: str, message: str) -> None:
 def test_names_are_checked() -> None:
     with pytest.raises(SpecError, match="cannot be imported by name"):
         one(lambda array: array)
-    with pytest.raises(SpecError, match="must be 'module:name', got 'darker'"):
+    with pytest.raises(SpecError, match="a function is named 'module:name', got 'darker'"):
         one("darker")
+    for wrong in (3, None, "nocolon"):
+        with pytest.raises(ValueError, match="'module:name'"):
+            Registry.installed().allow(wrong)
+
+
+def test_an_added_class_called_call_is_not_replaced() -> None:
+    registry = Registry.installed().add(Registry.installed()["invert"], "call")
+    with pytest.raises(PluginError, match="another class added as 'call'"):
+        registry.allow(callables.darker)
 
 
 def test_masks_are_refused_where_pixels_move() -> None:

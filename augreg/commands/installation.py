@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import platform
+import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from augreg.commands.telling import aligned
-from augreg.errors import PluginError
 
 __all__ = ["run"]
 
@@ -23,8 +25,9 @@ def run(arguments: argparse.Namespace) -> int:
     from augreg.backends import choose
     from augreg.registry import Registry
 
-    registry = Registry.installed()
-    plugins = list(_plugins(registry))
+    with contextlib.redirect_stdout(sys.stderr):  # what plugins print when they are imported is no data of ours
+        registry = Registry.installed()
+        plugins = list(_plugins(registry))
     libraries = dict(_versions())
     if arguments.json:
         print(json.dumps({"libraries": libraries, "backend": choose("auto"), "plugins": plugins}, indent=2))
@@ -37,19 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f"{name}: {why}")
             if plugin["remedy"]:
                 print(f"{plugin['distribution']}: {plugin['remedy']}")
+        for name in _unmet(registry):
+            print(f"AUGREG_PLUGINS names {name!r}, and no plugin of that name is installed")
     return _FAILED if any(_ails(plugin) for plugin in plugins) else 0
 
 
 def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
-    """Each plugin's record, and those of its names that do not load."""
+    """Each plugin's record, and what of it does not load."""
     for record in registry.plugins:
-        broken = {}
-        for name in record.names if record.error is None else ():
-            if name in registry:
-                try:
-                    registry[name]
-                except PluginError as error:
-                    broken[name] = str(error)
         yield {
             "namespace": record.namespace,
             "distribution": record.distribution,
@@ -58,8 +56,14 @@ def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
             "names": len(record.names),
             "error": record.error,
             "remedy": record.remedy,
-            "broken": broken,
+            "broken": registry.broken(record),
         }
+
+
+def _unmet(registry: Any) -> list[str]:
+    """Namespaces that AUGREG_PLUGINS names and nobody has."""
+    words = [word.strip().removeprefix("-") for word in os.environ.get("AUGREG_PLUGINS", "").split(",")]
+    return sorted({word for word in words if word} - {record.namespace for record in registry.plugins})
 
 
 def _row(plugin: dict[str, Any]) -> tuple[str, ...]:

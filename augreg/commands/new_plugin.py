@@ -35,8 +35,12 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the package. Returns 0; 2 where the name or the folder cannot be used, and then nothing is written."""
     name: str = arguments.name
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _TAKEN:
-        why = "it is taken" if name in _TAKEN else "a name is small letters, digits and underscores, a letter first"
+    if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", name) or name in _TAKEN:
+        why = (
+            "it is taken"
+            if name in _TAKEN
+            else "a name is small letters, digits and underscores, a letter first and no underscore last"
+        )
         complain(f"a plugin cannot be called {name!r}: {why}")
         return USAGE
     target: Path = arguments.folder / f"augreg-{name.replace('_', '-')}"

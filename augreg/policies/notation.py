@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Real
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from augreg.fields import nearest
 from augreg.policies.tables import TABLES
+
+if TYPE_CHECKING:
+    from augreg.registry import Registry
 
 __all__ = ["NAMES", "Entry", "Row", "Table", "notation", "op_name", "published", "read"]
 
@@ -58,14 +61,14 @@ def published(name: str) -> Table:
         return read(TABLES[name])  # type: ignore[no-any-return]
     from augreg.discovery import load
 
-    table = read(load(_of_plugins()[name]))
+    table = read(load(_plugins().policies[name]))
     return published(table) if isinstance(table, str) else table
 
 
-def _of_plugins() -> Mapping[str, str]:
+def _plugins() -> Registry:
     from augreg.registry import Registry  # plugins are looked for only where a name asks for one
 
-    return Registry.installed().policies
+    return Registry.installed()
 
 
 def read(given: Any) -> Any:
@@ -76,10 +79,15 @@ def read(given: Any) -> Any:
     the place of the trouble before a NUL.
     """
     if isinstance(given, str):
-        if given in TABLES or ("/" in given and "," not in given and given in _of_plugins()):
+        if given in TABLES:
             return given
         if "," not in given:
-            known = [*TABLES, *_of_plugins()]
+            plugins = _plugins()
+            if given in plugins.policies:
+                return given
+            if "/" in given:
+                raise ValueError(plugins.unknown(given, "policy", plugins.policies))
+            known = [*TABLES, *plugins.policies]
             raise ValueError(
                 f"no policy is named {given!r}{nearest(given, known)}; there are {', '.join(known)}, and a table "
                 "of your own is text such as 'ShearX,0.9,7 / Invert,0.2,3', or a list"
