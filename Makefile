@@ -23,9 +23,10 @@ lint: .venv/dev.stamp
 types: .venv/dev.stamp
 	$(BIN)/mypy
 
-# Rewrites the part of the docs that comes from the registry.
+# Rewrites the parts of the docs that come from the registry, and from files that they show.
 docs: .venv/gallery.stamp
 	$(BIN)/augreg list --markdown --built-in > docs/transforms.md
+	$(BIN)/python docs/include.py
 
 bench: .venv/dev.stamp
 	$(BIN)/python bench/imports.py

@@ -31,6 +31,7 @@ GROUP: Final = "augreg.plugins"
 OWN: Final = "augreg"
 _REQUIREMENT: Final = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)[^;]*$")  # one without a condition
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_OFF: Final = "switched off"
 _TARGET: Final = re.compile(r"[^:\s]+:[^:]+")
 # What a plugin may raise when it is imported. A KeyboardInterrupt is the user's.
 ANYTHING: Final = (Exception, SystemExit, GeneratorExit)
@@ -47,6 +48,11 @@ class PluginRecord:
     error: str | None = None
     licence: str = ""
     remedy: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is wrong with it; one that was switched off is well."""
+        return self.error is not None and not self.error.startswith(_OFF)
 
 
 @dataclass(frozen=True)
@@ -106,14 +112,14 @@ def scan() -> tuple[Brought, tuple[PluginRecord, ...]]:
 def _wanted(environment: Mapping[str, str]) -> Callable[[str], str]:
     """A function that says why a namespace is switched off; nothing where it is not."""
     if environment.get("AUGREG_DISABLE_PLUGINS", "") not in ("", "0"):
-        return lambda _: "switched off by AUGREG_DISABLE_PLUGINS"
+        return lambda _: f"{_OFF} by AUGREG_DISABLE_PLUGINS"
     words = [word.strip() for word in environment.get("AUGREG_PLUGINS", "").split(",") if word.strip()]
     without = {word[1:] for word in words if word.startswith("-")}
     only = {word for word in words if not word.startswith("-")}
 
     def reason(namespace: str) -> str:
         off = namespace in without or (only and namespace not in only)
-        return f"switched off by AUGREG_PLUGINS={environment['AUGREG_PLUGINS']}" if off else ""
+        return f"{_OFF} by AUGREG_PLUGINS={environment['AUGREG_PLUGINS']}" if off else ""
 
     return reason
 
@@ -131,9 +137,9 @@ def _read(
     own = namespace == OWN and name in (OWN, "?")
     try:
         if not own:
-            _check_namespace(namespace, name, claims)
             if reason := switched_off(namespace):
                 raise _UnusableError(reason)
+            _check_namespace(namespace, name, claims)
         found = _brought(point.load(), name)
     except ANYTHING as error:
         if own:

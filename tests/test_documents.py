@@ -1,8 +1,9 @@
-"""What the documents say is true: their Python runs, their links lead somewhere."""
+"""What the documents say is true: their Python runs, their links lead somewhere, their files are the files."""
 
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,8 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "bench/README.md",
 ]
+RENEWED = runpy.run_path(str(ROOT / "docs/include.py"))["renewed"]
+WITH_FILES = [path for path in DOCUMENTS if "<!-- file:" in path.read_text()]
 WITH_CODE = [path for path in DOCUMENTS if "```python" in path.read_text()]
 
 
@@ -41,6 +44,34 @@ def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text()):
         if not target.startswith(("http:", "https:")):
             assert (path.parent / target).exists(), f"{name(path)} links to {target}"
+
+
+@pytest.mark.parametrize("path", WITH_FILES, ids=name)
+def test_files_are_shown_as_they_are(path: Path) -> None:
+    text = path.read_text()
+    assert text == RENEWED(text), f"{name(path)} shows a file that has changed: run `make docs`"
+
+
+def test_the_example_plugin_is_shown() -> None:
+    shown = (ROOT / "docs/publish-a-plugin.md").read_text()
+    for file in ("pyproject.toml", *(f"augreg_example/{part}.py" for part in ("manifest", "snow", "scale_noise"))):
+        assert f"<!-- file: plugins/augreg-example/{file} -->" in shown
+
+
+def test_a_block_that_differs_from_its_file_is_rewritten(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("x = 1\n")
+    around = "Before.\n\n<!-- file: one.py -->\n```python\n{}```\n\n```python\ny = 2\n```\n"
+    right = around.format("x = 1\n")
+    assert RENEWED(right, tmp_path) == right
+    assert RENEWED(around.format("x = 3\nz = 4\n"), tmp_path) == right
+    assert RENEWED(around.format(""), tmp_path) == right
+    with pytest.raises(ValueError, match=r"no two\.py"):
+        RENEWED(right.replace("one.py", "two.py"), tmp_path)
+    with pytest.raises(ValueError, match="needs a block"):
+        RENEWED("<!-- file: one.py -->\n\nNothing.\n", tmp_path)
+    (tmp_path / "one.py").write_text("'```'\n")
+    with pytest.raises(ValueError, match="fence"):
+        RENEWED(right, tmp_path)
 
 
 def test_the_readme_shows_what_the_plan_really_prints() -> None:

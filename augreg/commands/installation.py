@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f"{plugin['distribution']}: {plugin['remedy']}")
         for name in _unmet(registry):
             print(f"AUGREG_PLUGINS names {name!r}, and no plugin of that name is installed")
-    return _FAILED if any(_ails(plugin) for plugin in plugins) else 0
+    return _FAILED if any(plugin["broken"] or plugin["failed"] for plugin in plugins) else 0
 
 
 def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
@@ -55,6 +55,7 @@ def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
             "licence": record.licence,
             "names": len(record.names),
             "error": record.error,
+            "failed": record.failed,
             "remedy": record.remedy,
             "broken": registry.broken(record),
         }
@@ -71,10 +72,6 @@ def _row(plugin: dict[str, Any]) -> tuple[str, ...]:
     if plugin["broken"]:
         said += f", {len(plugin['broken'])} of which do not load"
     return plugin["namespace"], f"{plugin['distribution']} {plugin['version']}", plugin["licence"], said
-
-
-def _ails(plugin: dict[str, Any]) -> bool:
-    return bool(plugin["broken"]) or (plugin["error"] or "switched off").partition(" by")[0] != "switched off"
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         rows = [(name, cls.__augreg__.kind, reference.summary(cls)) for name, cls in found.items()]
         print("\n".join(aligned(rows)))
     if not arguments.built_in:
-        failed = [record for record in registry.plugins if record.error]
+        failed = [record for record in registry.plugins if record.failed]
         failures += [f"{record.namespace} ({record.distribution}): {record.error}" for record in failed]
     if failures:
         sys.stdout.flush()

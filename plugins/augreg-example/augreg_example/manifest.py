@@ -3,6 +3,7 @@
 from augreg import Plugin
 
 PLUGIN = Plugin(
+    api=1,  # the contract with augreg that this was written for
     transforms={
         "snow": "augreg_example.snow:Snow",
         "vignette": "augreg_example.vignette:Vignette",
