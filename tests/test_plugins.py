@@ -117,7 +117,10 @@ def test_the_example_passes_its_own_tests(site: Path, tmp_path: Path) -> None:
     assert "xfailed" not in done.stdout
 
 
-@pytest.mark.parametrize("part", ["test_plugin.py", "test_workers.py", "test_conformance.py"])
+PARTS = ["test_conformance.py", "test_plugin.py", "test_workers.py", "test_sizes.py", "test_targets.py"]
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_the_albumentations_plugin_passes_its_own_tests(part: str, wheels: Path, tmp_path: Path) -> None:
     pytest.importorskip("albumentations")
     shutil.copytree(ROOT / "plugins" / "augreg-albumentations" / "tests", tmp_path / "tests")

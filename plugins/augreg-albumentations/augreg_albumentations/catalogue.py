@@ -4,13 +4,16 @@ import functools
 import json
 from pathlib import Path
 
-__all__ = ["ERASING", "NORMALIZING", "PREVIEWS", "REFERRING", "SAME", "catalogue"]
+__all__ = [
+    "BENDING", "ERASING", "MAY_DRAW", "NORMALIZING", "PREVIEWS", "READS_BOXES", "REFERRING", "SAME",
+    "catalogue",
+]  # fmt: skip
 
 _REFERENCE = str(Path(__file__).with_name("reference.png"))
 
 # Transforms that hide pixels and leave the others where they are.
 ERASING = (
-    "CoarseDropout", "ConstrainedCoarseDropout", "Erasing", "FrequencyMasking", "GridDropout", "PixelDropout",
+    "CoarseDropout", "Erasing", "FrequencyMasking", "GridDropout", "PixelDropout",
     "TimeMasking", "XYMasking",
 )  # fmt: skip
 
@@ -19,9 +22,26 @@ NORMALIZING = ("Normalize", "ToFloat")
 
 # Transforms that draw nothing, so that the test side does as training does where they are always applied.
 SAME = (
-    "AutoContrast", "CenterCrop", "Crop", "Equalize", "HorizontalFlip", "InvertImg", "LongestMaxSize", "Normalize",
-    "Pad", "PadIfNeeded", "Resize", "SmallestMaxSize", "TimeReverse", "ToFloat", "ToGray", "ToSepia", "Transpose",
-    "VerticalFlip",
+    "AutoContrast", "Equalize", "HorizontalFlip", "InvertImg", "Normalize", "Pad", "Resize", "TimeReverse", "ToFloat",
+    "ToGray", "ToSepia", "Transpose", "VerticalFlip",
+)  # fmt: skip
+
+# Transforms that draw only where one argument says so: where to pad, or one of several sizes.
+MAY_DRAW = {
+    "CenterCrop": "pad_position",
+    "Crop": "pad_position",
+    "LongestMaxSize": "max_size",
+    "PadIfNeeded": "position",
+    "SmallestMaxSize": "max_size",
+}
+
+# Transforms that look at the sample's boxes when they draw. The others are not given them: some would fail.
+READS_BOXES = ("AtLeastOneBBoxRandomCrop", "BBoxSafeRandomCrop", "RandomCropNearBBox", "RandomSizedBBoxSafeCrop")
+
+# Transforms that bend the picture. Where they themselves put keypoints is a pixel or more off, or they lose them.
+BENDING = (
+    "ElasticTransform", "GridDistortion", "GridElasticDeform", "OpticalDistortion", "PiecewiseAffine",
+    "ThinPlateSpline",
 )  # fmt: skip
 
 # Transforms that need other pictures: here the files that `reference_images` names.
@@ -32,17 +52,17 @@ PREVIEWS = {
     "AdditiveNoise": {"noise_type": "gaussian", "noise_params": None},
     "Affine": {"rotate": [-20, 20], "translate_percent": [-0.1, 0.1]},
     "AtLeastOneBBoxRandomCrop": {"height": 20, "width": 20},
-    "CenterCrop": {"height": 20, "width": 20, "pad_if_needed": True},
-    "Crop": {"x_min": 0, "y_min": 0, "x_max": 20, "y_max": 20, "pad_if_needed": True},
+    "CenterCrop": {"height": 40, "width": 20, "pad_if_needed": True, "pad_position": "random"},
+    "Crop": {"x_max": 20, "y_max": 40, "pad_if_needed": True, "pad_position": "random"},
     "CropAndPad": {"percent": [-0.1, 0.1]},
     "FDA": {"reference_images": [_REFERENCE]},
     "FrequencyMasking": {"freq_mask_param": 4},
     "GridElasticDeform": {"num_grid_xy": [4, 4], "magnitude": 4},
     "HistogramMatching": {"reference_images": [_REFERENCE]},
-    "LongestMaxSize": {"max_size": 32},
+    "LongestMaxSize": {"max_size": [24, 32, 40]},
     "Morphological": {"scale": [2, 3], "operation": "erosion"},
     "Pad": {"padding": 4},
-    "PadIfNeeded": {"min_height": 40, "min_width": 48},
+    "PadIfNeeded": {"min_height": 40, "min_width": 56, "position": "random"},
     "PiecewiseAffine": {"nb_rows": [2, 3], "nb_cols": [2, 3]},
     "PixelDistributionAdaptation": {"reference_images": [_REFERENCE]},
     "RandomCrop": {"height": 20, "width": 20, "pad_if_needed": True},
@@ -52,7 +72,7 @@ PREVIEWS = {
     "RandomSizedBBoxSafeCrop": {"height": 24, "width": 24},
     "RandomSizedCrop": {"min_max_height": [1, 1], "size": [24, 24]},
     "Resize": {"height": 24, "width": 32},
-    "SmallestMaxSize": {"max_size": 24},
+    "SmallestMaxSize": {"max_size": [16, 24, 32]},
     "Superpixels": {"n_segments": [10, 20], "max_size": 32},
     "TimeMasking": {"time_mask_param": 4},
     "XYMasking": {"num_masks_x": 1, "num_masks_y": 1, "mask_x_length": [1, 4], "mask_y_length": [1, 4]},

@@ -5,6 +5,7 @@ numbers of augreg. `augreg.from_albumentations` is the other way: it translates 
 """
 
 from collections.abc import Mapping
+from importlib import metadata
 
 import augreg
 from augreg import SpecError
@@ -16,69 +17,100 @@ _PREFIX = "albumentations/"
 
 
 def from_dict(data):
-    """The spec of a pipeline that `A.to_dict` wrote. Raises SpecError with everything that has no step.
+    """The spec of a pipeline that `A.to_dict` wrote. Raises SpecError with everything that cannot be said in one.
 
     `Compose` and `Sequential` become `sequential`, `OneOf` and `OneOrOther` `one_of` with the children's p as
-    weights, `SomeOf` `some_of`, `RandomOrder` `random_order`, `ToTensorV2` the option `output: torch`; box and
-    keypoint parameters become `targets`.
+    weights, `SomeOf` `some_of`, `RandomOrder` `random_order`, a `ToTensorV2` at the end the option `output: torch`;
+    box and keypoint parameters become `targets`.
     """
-    root = data.get("transform", data)
+    root = data.get("transform", data) if isinstance(data, Mapping) else data
     problems = []
-    if _name(root) == "Compose":
-        outer = {key: value for key, value in root.items() if key != "transforms"}
-        options = augreg.from_albumentations({**outer, "transforms": []}).spec
-        options = (
-            {key: value for key, value in options.items() if key != "image"} if isinstance(options, dict) else {}
-        )
-        image = [_step(child, problems) for child in root["transforms"]]
-        if outer.get("p", 1.0) != 1.0:
-            image = [{"sequential": {"steps": image, "p": outer["p"]}}]
-    else:
-        options, image = {}, [_step(root, problems)]
+    name, values, children = _opened(root)
+    if name != "Compose":
+        return {"image": _told([_step(root, problems)], problems)}
+    options = _options(values, problems)
+    if children and _opened(children[-1])[0] == "ToTensorV2":
+        options["output"] = "torch"
+        if _opened(children[-1])[1].get("transpose_mask"):
+            problems.append("ToTensorV2: transpose_mask has no counterpart; masks stay as they come")
+        children = children[:-1]
+    image = [_step(child, problems) for child in children]
+    if values.get("p", 1.0) != 1.0:
+        image = [{"sequential": {"steps": image, "p": values["p"]}}]
+    return {**options, "image": _told(image, problems)}
+
+
+def _told(image, problems):
     if problems:
         raise SpecError("; ".join(problems))
-    if "output" in image:
-        options["output"] = "torch"
-    return {**options, "image": [step for step in image if step != "output"]}
+    return image
 
 
-def _name(node):
+def _opened(node):
+    """The class's name, its arguments, and the transforms that it holds."""
     if not isinstance(node, Mapping) or "__class_fullname__" not in node:
-        raise TypeError("expected the dictionary that A.to_dict makes, with `__class_fullname__` in it")
-    return str(node["__class_fullname__"]).rpartition(".")[2]
+        raise SpecError(f"expected what A.to_dict makes, with `__class_fullname__` in it, got {node!r}")
+    values = {key: value for key, value in node.items() if key not in ("__class_fullname__", "transforms")}
+    name = str(node["__class_fullname__"]).rpartition(".")[2]
+    if name in _HOLDING and not isinstance(node.get("transforms"), list | tuple):
+        raise SpecError(f"{name}: expected a list of `transforms`, got {node.get('transforms')!r}")
+    return name, values, node.get("transforms", ())
+
+
+_HOLDING = ("Compose", "Sequential", "OneOf", "OneOrOther", "SomeOf", "RandomOrder")
+
+
+def _options(values, problems):
+    """What a Compose says about boxes and keypoints, by augreg's own importer; what it cannot say is a problem."""
+    said = {key: value for key, value in values.items() if key not in ("p", "additional_targets")}
+    spec, report = augreg.from_albumentations({"__class_fullname__": "Compose", "transforms": [], **said})
+    problems += [line.removeprefix("transform ") for line in report]
+    for key, kind in (values.get("additional_targets") or {}).items():
+        if kind not in ("image", "mask") or not str(key).startswith(kind):
+            problems.append(
+                f"additional_targets: {key!r} as {kind!r} is not kept: here further pictures and masks have keys "
+                "that begin with image or mask, and other targets are there once"
+            )
+    return {key: value for key, value in spec.items() if key != "image"}
 
 
 def _step(node, problems):
-    name = _name(node)
-    values = {key: value for key, value in node.items() if key != "__class_fullname__"}
-    children = values.pop("transforms", None)
-    if name == "ToTensorV2":
-        return "output"
+    name, values, children = _opened(node)
     if name in catalogue():
         known = {*catalogue()[name]["fields"], *catalogue()[name]["needs"], "p"}
         return {_PREFIX + name: {key: value for key, value in values.items() if key in known}}
-    if name in ("Compose", "Sequential"):
-        return {"sequential": {"steps": [_step(child, problems) for child in children], "p": values.get("p", 0.5)}}
     if name in ("OneOf", "OneOrOther"):
         return _one_of(name, values, children, problems)
-    if name == "SomeOf" and not values.get("replace"):
-        count = {"count": values["n"], "p": values.get("p", 1.0)}
-        return {"some_of": {"steps": [_step(child, problems) for child in children], **count}}
-    if name == "RandomOrder" and not values.get("replace") and values.get("n", len(children)) == len(children):
-        return {"random_order": {"steps": [_step(child, problems) for child in children], "p": values.get("p", 1.0)}}
-    if name == "NoOp":
-        return {"sequential": []}
-    problems.append(f"{name} has no step here")
+    steps = [_step(child, problems) for child in children]
+    if name in ("Compose", "Sequential"):
+        return {"sequential": {"steps": steps, "p": values.get("p", 1.0 if name == "Compose" else 0.5)}}
+    if name in ("SomeOf", "RandomOrder"):
+        return _some_of(name, values, steps, problems)
+    if name != "NoOp":
+        only_last = "ToTensorV2 can only stand at the end of the outermost Compose, for `output: torch`"
+        problems.append(only_last if name == "ToTensorV2" else f"{name} has no step here")
     return {"sequential": []}
+
+
+def _some_of(name, values, steps, problems):
+    p, count = values.get("p", 1.0), values.get("n", 1)
+    if values.get("replace"):
+        problems.append(f"{name}: replace=True may do a step twice, and a step here is done once; use replace=False")
+    if name == "SomeOf":
+        return {"some_of": {"steps": steps, "count": count, "p": p}}
+    if count != len(steps):
+        problems.append(f"RandomOrder: n={count} of {len(steps)} steps, and random_order does all of them")
+    return {"random_order": {"steps": steps, "p": p}}
 
 
 def _one_of(name, values, children, problems):
     """Its children are surely done once they are chosen; their own p are the weights."""
+    chances = [_opened(child)[1].get("p", 0.5) for child in children]
     steps = [_step({**child, "p": 1.0}, problems) for child in children]
     p = values.get("p", 0.5)
     if name == "OneOrOther":
         return {"one_of": {"steps": steps, "weights": [p, 1.0 - p]}}
-    return {"one_of": {"steps": steps, "weights": [child.get("p", 0.5) for child in children], "p": p}}
+    return {"one_of": {"steps": steps, "weights": chances, "p": p}}
 
 
 def to_dict(spec):
@@ -94,8 +126,8 @@ def to_dict(spec):
         raise SpecError("; ".join(problems))
     if pipeline.options.output == "torch":
         nodes.append({"__class_fullname__": "ToTensorV2", "p": 1.0, "transpose_mask": False})
-    version = {"__version__": "2.0.8"}
-    return {**version, "transform": {"__class_fullname__": "Compose", "p": 1.0, "transforms": nodes}}
+    whole = {"__class_fullname__": "Compose", "p": 1.0, "transforms": nodes}
+    return {"__version__": metadata.version("albumentations"), "transform": whole}
 
 
 _CONTAINERS = {"sequential": "Sequential", "one_of": "OneOf", "some_of": "SomeOf", "random_order": "RandomOrder"}

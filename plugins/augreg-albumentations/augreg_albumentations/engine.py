@@ -4,8 +4,11 @@ A picture, its masks and its keypoints are given to the transform one after the 
 the same size and the same boxes: so they get the same draw.
 """
 
+import contextlib
 import functools
+import math
 import os
+import re
 import threading
 import warnings
 
@@ -13,15 +16,35 @@ import numpy as np
 from PIL import Image
 
 from augreg import ImageError
-from augreg_albumentations.catalogue import REFERRING
+from augreg_albumentations.catalogue import BENDING, READS_BOXES, REFERRING
+from augreg_albumentations.landing import landed
 
-__all__ = ["MAPPING", "check", "keypoints", "mask", "picture"]
+__all__ = ["MAPPING", "check", "keypoints", "mask", "picture", "still_picture"]
 
 MAPPING = "mapping:"
 """The first member of a tuple that stands for a mapping."""
 _MOST = 256  # transforms that a thread keeps
 
 _kept = threading.local()
+
+
+_ITS_WARNINGS = ("ignore", None, Warning, re.compile(r"(albumentations|albucore|augreg_albumentations)\b"), 0)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """albumentations' warnings are not turned loose: of slow ways, and of old names for newer ones.
+
+    One entry, put in and taken out: `warnings.catch_warnings` would leave its filters behind where two threads
+    overlap, and would hide what others have to say meanwhile.
+    """
+    filters = warnings.filters
+    filters.insert(0, _ITS_WARNINGS)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # somebody reset the filters meanwhile
+            filters.remove(_ITS_WARNINGS)
 
 
 def _thawed(value):
@@ -35,8 +58,7 @@ def _thawed(value):
 def _library():
     """albumentations, imported without asking the network for a newer version. Raises ImportError for another one."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         import albumentations
     if not albumentations.__version__.startswith("2.0."):
         raise ImportError(
@@ -51,8 +73,7 @@ def _new(name, arguments):
     given = {key: _thawed(value) for key, value in arguments}
     if name in REFERRING:
         del given["reference_images"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of slow ones, and of old names for newer ones
+    with _quiet():
         made = getattr(library, name)(**given, p=1.0)
         return library.Compose(
             [made],
@@ -95,24 +116,26 @@ def _seeded(name, arguments, seed):
 
 
 def _run(name, arguments, seed, boxes, image, **data):
+    """What the transform makes of a picture and its targets, drawn from this seed. Raises ImageError."""
     height, width = image.shape[:2]
+    given = dict(arguments)
     data.setdefault("keypoints", np.zeros((0, 2)))
     data.setdefault("ids", [])
     if name == "RandomCropNearBBox":  # the first box of the sample, or the whole picture
-        data["cropping_bbox"] = [int(side) for side in (boxes[0] if boxes else (0, 0, width, height))]
+        x0, y0, x1, y1 = boxes[0] if boxes else (0, 0, width, height)
+        data[given["cropping_bbox_key"]] = [math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)]
+    elif name in READS_BOXES:
+        data["bboxes"] = np.array(boxes).reshape(-1, 4)
     if name in REFERRING:
-        given = dict(arguments)
         white = 255.0 if image.dtype == np.float32 else 1
         references = [_reference(path) for path in given["reference_images"]]
         data[given["metadata_key"]] = [(reference / white).astype(image.dtype) for reference in references]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = _seeded(name, arguments, seed)(image=image, bboxes=np.array(boxes).reshape(-1, 4), **data)
+        with _quiet():
+            return _seeded(name, arguments, seed)(image=image, **data)
     except Exception as error:  # OpenCV's, NumPy's, its own
         kind = f"{height}x{width} picture of {image.shape[2]} channels of {image.dtype}"
         raise ImageError(f"albumentations.{name} failed on a {kind}: {error}") from error
-    return found
 
 
 @functools.lru_cache(maxsize=64)
@@ -125,18 +148,21 @@ def _reference(path):
         raise ImageError(f"{path}: cannot be read as a reference picture: {error}") from error
 
 
-def picture(array, name, arguments, seed, boxes=(), moves=False):
-    """The picture after the transform, in the dtype and with the channels that it came with."""
+def picture(array, name, arguments, seed, boxes=()):
+    """The picture after the transform, in the dtype that it came with."""
     found = _run(name, arguments, seed, boxes, np.array(array, order="C"))["image"]
-    if not moves:
-        found = found.reshape(array.shape)  # a side of one pixel may have been dropped
     found = found if found.ndim == 3 else found[..., None]
     if array.dtype == np.float32:
         found = np.clip(found, 0.0, 1.0)
     return np.ascontiguousarray(found, array.dtype)
 
 
-def mask(array, name, arguments, seed, boxes=(), moves=False):
+def still_picture(array, **draw):
+    """The same for a transform that moves nothing: the size and the channels are those that it came with."""
+    return picture(array, **draw).reshape(array.shape)  # a side of one pixel may have been dropped
+
+
+def mask(array, name, arguments, seed, boxes=()):
     """The mask where the same draw takes it; wide integers go through 32-bit floats, which hold them up to 2^24."""
     kind = array.dtype
     narrow = np.array(array, np.uint8 if kind.kind == "b" else kind, order="C")
@@ -150,32 +176,23 @@ def mask(array, name, arguments, seed, boxes=(), moves=False):
     return (np.rint(found) if narrow.dtype == np.float32 and kind.kind in "iu" else found).astype(kind)
 
 
-def keypoints(points, size, name, arguments, seed, boxes=(), moves=False):
+def keypoints(points, size, name, arguments, seed, boxes=()):
     """Where the same draw takes points (x, y); pixel centres are at .5 here, and at 0 in albumentations.
 
-    Some transforms forget points: then the picture's own coordinates go through the transform as a mask does, and a
-    point is where its coordinates are found.
+    Where a transform bends the picture, or forgets points, the picture's own coordinates go through it as a mask
+    does, and a point is where its coordinates are found.
     """
-    blank = np.zeros((*size, 3), np.uint8)
-    found = _run(name, arguments, seed, boxes, blank, keypoints=points - 0.5, ids=list(range(len(points))))
-    if len(found["ids"]) == len(points) and name not in _ROUGH:
-        moved = np.asarray(found["keypoints"], np.float64).reshape(-1, 2) + 0.5
-        return moved[np.argsort(np.asarray(found["ids"], int))]
+    if name not in BENDING:
+        blank = np.zeros((*size, 3), np.uint8)
+        found = _run(name, arguments, seed, boxes, blank, keypoints=points - 0.5, ids=list(range(len(points))))
+        if len(found["ids"]) == len(points):
+            moved = np.asarray(found["keypoints"], np.float64).reshape(-1, 2) + 0.5
+            return moved[np.argsort(np.asarray(found["ids"], int))]
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
-    coordinates = np.stack([x, y], axis=2).astype(np.float32)  # never 0, which is what padding says
-    landed = mask(coordinates, name, arguments, seed, boxes)
-    return np.array([_landing(landed, point) for point in points])
+    field = np.stack([x, y, np.ones(size)], axis=2).astype(np.float32)
+    arguments = tuple((key, _FOR_COORDINATES.get(key, value)) for key, value in arguments)
+    return landed(mask(field, name, arguments, seed, boxes), points)
 
 
-_ROUGH = ("ThinPlateSpline",)
-
-
-def _landing(coordinates, point):
-    """Where coordinates near those of a point are found; outside of the picture if they are found nowhere."""
-    off = ((coordinates - point) ** 2).sum(axis=2)
-    off[(coordinates == 0).all(axis=2)] = np.inf
-    near = np.sqrt(off.min())
-    if not near < 3.0:
-        return -1.0, -1.0
-    ys, xs = np.nonzero(off <= max(near + 0.5, 0.75) ** 2)
-    return xs.mean() + 0.5, ys.mean() + 0.5
+_FOR_COORDINATES = {"mask_interpolation": 1, "border_mode": 0, "fill_mask": 0.0}
+"""How coordinates are resampled, whatever is done to masks: linear, with nothing beyond the border."""

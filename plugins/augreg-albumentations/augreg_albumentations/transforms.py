@@ -7,10 +7,22 @@ at every call anew. So a picture is a function of (seed, epoch, index), whatever
 from dataclasses import fields
 from typing import Annotated, Any
 
+from msgspec.structs import replace
+
 from augreg import ops, transform
 from augreg.fields import Short
+from augreg.transforms import geometry
 from augreg_albumentations import engine
-from augreg_albumentations.catalogue import ERASING, NORMALIZING, PREVIEWS, REFERRING, SAME, catalogue
+from augreg_albumentations.catalogue import (
+    ERASING,
+    MAY_DRAW,
+    NORMALIZING,
+    PREVIEWS,
+    READS_BOXES,
+    REFERRING,
+    SAME,
+    catalogue,
+)
 
 _WORDS = {bool: "true or false", int: "number", float: "number", str: "text"}
 
@@ -40,9 +52,13 @@ def _made(name, entry):
         "check": _check,
         "sample": _normalized if name in NORMALIZING else _sample_moving if moves else _sample_still,
     }
+    if name in MAY_DRAW:
+        namespace["expect"] = _settled
+    elif name in _FIXED_SIZE:
+        namespace["expect"] = _FIXED_SIZE[name]
     kind = "normalize" if name in NORMALIZING else "geometry" if moves else "erasing" if name in ERASING else "color"
     preview = (PREVIEWS[name],) if name in PREVIEWS else ()
-    rule = "same" if name in SAME else "identity"
+    rule = "same" if name in SAME else "centre" if "expect" in namespace else "identity"
     return transform(name, kind=kind, p=entry["p"], rule=rule, preview=preview)(type(name, (), namespace))
 
 
@@ -71,31 +87,101 @@ def _check(self):
         raise ValueError(f"normalization: only 'standard' can be merged into a plan, got {self.normalization!r}")
     if name in NORMALIZING and getattr(self, "max_pixel_value", getattr(self, "max_value", None)) not in (None, 255):
         raise ValueError("white is 255 for bytes and 1 for floats; leave the largest value out")
+    if name == "ToGray" and self.num_output_channels != 3:
+        given = self.num_output_channels
+        raise ValueError(f"num_output_channels: a picture keeps its channels, so only 3 is taken, got {given!r}")
 
 
 def _arguments(self):
     return tuple((field.name, getattr(self, field.name)) for field in fields(self))
 
 
-def _params(self, rng, scene, moves):
+def _draws(self):
+    """Whether these arguments leave something to draw."""
     name = type(self).__name__
-    still = name in SAME and not isinstance(getattr(self, "max_size", None), tuple)
-    seed = 0 if still and getattr(self, "position", "") != "random" else rng.bits() >> 1
-    return {"name": name, "arguments": _arguments(self), "seed": seed, "boxes": scene.boxes, "moves": moves}
+    value = getattr(self, MAY_DRAW.get(name, ""), None)
+    return name not in SAME and (name not in MAY_DRAW or value == "random" or isinstance(value, tuple))
 
 
 def _sample_still(self, rng, scene):
-    return ops.call(engine.picture, _params(self, rng, scene, False), size=scene.size)
+    seed = rng.bits() >> 1 if _draws(self) else 0
+    return _call(engine.still_picture, type(self).__name__, _arguments(self), seed, scene, size=scene.size)
 
 
 def _sample_moving(self, rng, scene):
-    return ops.call(
-        engine.picture,
-        _params(self, rng, scene, True),
-        geometry=True,
-        mask=engine.mask,
-        keypoints=engine.keypoints,
-    )
+    name = type(self).__name__
+    seed = rng.bits() >> 1 if _draws(self) else 0
+    size = _size(self) if name in _FIXED_SIZE else None
+    return _moving(name, _arguments(self), seed, scene, size)
+
+
+def _moving(name, arguments, seed, scene, size=None):
+    how = {"geometry": True, "mask": engine.mask, "keypoints": engine.keypoints}
+    return _call(engine.picture, name, arguments, seed, scene, size, **how)
+
+
+def _call(function, name, arguments, seed, scene, size, **how):
+    boxes = scene.boxes if name in READS_BOXES else ()
+    draw = {"name": name, "arguments": arguments, "seed": seed, "boxes": boxes}
+    return replace(ops.call(function, draw, size=size, **how), label=f"albumentations.{name}")
+
+
+def _size(self):
+    """The size that it leaves, whatever it draws."""
+    height, width = self.size if hasattr(self, "size") else (self.height, self.width)
+    return int(height), int(width)
+
+
+# The test side of what draws, and must come out in the size that training has.
+
+
+def _settled(self, scene, p):
+    """The same with the middle of several sizes, or with as much padding on either side."""
+    if p < 1.0:
+        return ()
+    name = type(self).__name__
+    arguments = dict(_arguments(self))
+    value = arguments[MAY_DRAW[name]]
+    if _draws(self):
+        arguments[MAY_DRAW[name]] = sorted(value)[len(value) // 2] if isinstance(value, tuple) else "center"
+    return _moving(name, tuple(arguments.items()), 0, scene)
+
+
+def _centre_crop(self, scene, p):
+    """The centre, padded as in training where the picture is too small, and evenly where training draws the place."""
+    arguments = dict(_arguments(self))
+    arguments.pop("erosion_factor", None)
+    if arguments.get("pad_position") == "random":
+        arguments["pad_position"] = "center"
+    return _moving("CenterCrop", tuple(arguments.items()), 0, scene, _size(self))
+
+
+def _whole(self, scene, p):
+    """The whole picture, which has all boxes."""
+    return ops.resize(*_size(self))
+
+
+def _inception_crop(self, scene, p):
+    """As augreg's own: the shorter side at size / 0.875, and the centre of it."""
+    return geometry.RandomResizedCrop(_size(self)).expect(scene, p)
+
+
+def _middle_crop(self, scene, p):
+    """The centre, at the mean of the heights that training draws, as far as the picture has them."""
+    height = min(scene.height, round(sum(self.min_max_height) / 2))
+    width = max(1, min(scene.width, int(height * self.w2h_ratio)))
+    top, left = (scene.height - height) // 2, (scene.width - width) // 2
+    return ops.crop(top, left, height, width), ops.resize(*_size(self))
+
+
+_FIXED_SIZE = {
+    "AtLeastOneBBoxRandomCrop": _centre_crop,
+    "RandomCrop": _centre_crop,
+    "RandomResizedCrop": _inception_crop,
+    "RandomSizedBBoxSafeCrop": _whole,
+    "RandomSizedCrop": _middle_crop,
+}
+"""What leaves one size, whatever it draws, and what is done in its place at test time, to the same size."""
 
 
 def _normalized(self, rng, scene):

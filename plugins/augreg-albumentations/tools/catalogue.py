@@ -15,6 +15,7 @@ OUT = Path(__file__).parents[1] / "augreg_albumentations" / "catalogue.json"
 
 # What cannot be a step on one picture, or is one of augreg already, and what to do instead.
 LEFT_OUT = {
+    "ConstrainedCoarseDropout": "it looks at the mask or labels, and a step knows the picture's size and boxes alone",
     "CropNonEmptyMaskIfExists": "it looks at the mask, and a step knows the picture's size and boxes alone",
     "FromFloat": "pictures become floats where they are normalized, and not bytes again",
     "Lambda": "give the function itself: augreg.Call",
