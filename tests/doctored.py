@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import threading
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.random import default_rng
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 COUNT = 40
@@ -67,6 +70,40 @@ class KeptGenerator(Photos):
         return brightened(picture, self.rng.uniform(0.5, 1.0))
 
 
+class LazyGenerator(KeptGenerator):
+    """Well: each worker makes a generator of its own when it is first asked."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.rng = None
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        if self.rng is None:
+            self.rng = np.random.default_rng()
+        return super().picture(picture, index)
+
+
+class LazyFile(Photos):
+    """Well: each process opens the file when it is first asked, for a file that was open before a fork is broken."""
+
+    opened_by: int | None = None
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        if self.opened_by is None:
+            self.opened_by = os.getpid()
+        if self.opened_by != os.getpid():
+            raise OSError("the file was opened in another process")
+        return brightened(picture, 0.5 + 0.5 * torch.rand(()).item())
+
+
+class LazyAndLocked(LazyGenerator):
+    """Well, and nothing that can be deep-copied."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.lock = threading.Lock()
+
+
 class KeptFlip(KeptGenerator):
     """Sick in the same way, with one bit of randomness a picture."""
 
@@ -107,7 +144,7 @@ class SeededByIndex(Photos):
     """Sick: the seed does not know the epoch."""
 
     def picture(self, picture: np.ndarray, index: int) -> Any:
-        return brightened(picture, np.random.default_rng([7, index]).uniform(0.5, 1.0))
+        return brightened(picture, default_rng([7, index]).uniform(0.5, 1.0))
 
 
 class EpochAttribute(Photos):
@@ -120,6 +157,28 @@ class EpochAttribute(Photos):
 
     def picture(self, picture: np.ndarray, index: int) -> Any:
         return brightened(picture, np.random.default_rng([self.epoch, index]).uniform(0.5, 1.0))
+
+
+class HiddenEpoch(EpochAttribute):
+    """Well without persistent workers, and nobody can ask for its epoch."""
+
+    epoch = None
+    told = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.told = epoch
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        return brightened(picture, np.random.default_rng([self.told, index]).uniform(0.5, 1.0))
+
+
+class OnlyHere(Torch):
+    """Cannot be used in workers."""
+
+    def picture(self, picture: np.ndarray, index: int) -> Any:
+        if torch.utils.data.get_worker_info() is not None:
+            raise OSError("not in a worker")
+        return super().picture(picture, index)
 
 
 class Keyed(Photos):
@@ -215,17 +274,37 @@ class Sides(TorchFlip):
 
 
 class Stream(IterableDataset):
-    """A stream; `divided` among the workers or, sick, not."""
+    """A stream; `divided` among the workers or, sick, not; `drawn` with random brightness."""
 
-    def __init__(self, divided: bool) -> None:
+    def __init__(self, divided: bool, drawn: bool = False) -> None:
         self.divided = divided
+        self.drawn = drawn
 
     def __iter__(self) -> Any:
         info = torch.utils.data.get_worker_info()
         start, step = (info.id, info.num_workers) if info is not None and self.divided else (0, 1)
         for number in range(start, 400, step):
             picture = PHOTOS[number % COUNT].astype(np.float32) * (1 - number / 800)
-            yield normalized(picture), number % 4
+            yield normalized(picture * (0.9 + 0.1 * torch.rand(()).item() if self.drawn else 1)), number % 4
+
+
+class Endless(IterableDataset):
+    """Well: a stream without an end, of pictures that are drawn at random in every worker."""
+
+    def __iter__(self) -> Any:
+        while True:
+            number = int(torch.randint(COUNT, ()))
+            yield normalized(PHOTOS[number]), number % 4
+
+
+class Halves(IterableDataset):
+    """Well: each worker has its own half, and the labels of the halves come in the same order."""
+
+    def __iter__(self) -> Any:
+        info = torch.utils.data.get_worker_info()
+        start = 0 if info is None else info.id * COUNT // 2
+        for number in range(start, start + COUNT // 2):
+            yield normalized(PHOTOS[number]), number % 4
 
 
 class Raises(Photos):
@@ -264,15 +343,32 @@ def seed_by_number(worker: int) -> None:
 
 
 class Mixing:
-    """A collate_fn that mixes each batch by a generator of its own (sick), or by torch's."""
+    """Mixes batches by a generator of its own (sick) or torch's, and mixes the labels too, or not (sick)."""
 
-    def __init__(self, kept: bool) -> None:
+    def __init__(self, kept: bool = False, labels: str = "mixed") -> None:
         self.rng = np.random.default_rng(0) if kept else None
+        self.labels = labels
 
     def __call__(self, samples: Any) -> Any:
         pictures = torch.stack([sample[0] for sample in samples])
         share = float(self.rng.beta(1, 1)) if self.rng is not None else float(torch.rand(()))
-        return share * pictures + (1 - share) * pictures.flip(0), torch.tensor([sample[1] for sample in samples])
+        pictures = share * pictures + (1 - share) * pictures.flip(0)
+        labels = torch.tensor([sample[1] for sample in samples])
+        if self.labels == "mixed":
+            weights = torch.nn.functional.one_hot(labels, 4)
+            return pictures, share * weights + (1 - share) * weights.flip(0)
+        return {
+            "both": (pictures, labels, labels.flip(0), share),
+            "hard": (pictures, labels),
+            "unknown": {"image": pictures, "fine_label": labels},
+            "none": pictures,
+        }[self.labels]
+
+
+def stacked(samples: Any) -> Any:
+    """A collate_fn that mixes nothing, and draws."""
+    pictures = torch.stack([sample[0] for sample in samples])
+    return pictures * (1 - 0.1 * torch.rand(())), torch.tensor([sample[1] for sample in samples])
 
 
 def load(dataset: Any, workers: int = 0, **options: Any) -> DataLoader:

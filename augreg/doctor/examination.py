@@ -6,11 +6,12 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from augreg.doctor import agreement, draws, flips, labels, levels, randomness, sources
+from augreg.doctor import agreement, draws, flips, labels, levels, mixtures, randomness, sources
 from augreg.doctor.draws import Draws
 from augreg.doctor.findings import Notebook, Report, guarded
+from augreg.doctor.isolation import undisturbed
 from augreg.doctor.measures import Measures, measure
-from augreg.doctor.probing import Subject, undisturbed
+from augreg.doctor.probing import Subject
 
 __all__ = ["loader"]
 
@@ -29,9 +30,10 @@ def loader(
     `train` and `validation` are torch DataLoaders over any dataset with any transforms, or anything else that gives
     batches, of which less can be told. About `samples` pictures are measured and made again, a few of them in several
     workers over `epochs` epochs. `pipeline` is an augreg pipeline or spec that the loop applies by itself, if there
-    is one. `classes` are the names of the classes, else `dataset.classes`. The global generators, the loaders' and
-    the samplers' are left as they were. What a loader raises becomes a finding. Raises TypeError or ValueError for
-    arguments that cannot be, and ImportError where torch is missing.
+    is one. `classes` are the names of the classes, else `dataset.classes`. Samples are made in workers only or, of a
+    loader without workers, by a copy of the dataset; generators, samplers and datasets are left as they were. What a
+    loader raises becomes a finding. Raises TypeError or ValueError for arguments that cannot be, and ImportError
+    where torch is missing.
     """
     _check(train, validation, samples, epochs, classes)
     notebook = Notebook()
@@ -45,6 +47,8 @@ def loader(
             names = labels.class_names(subject.dataset, classes)
             made = _draws(subject, samples, epochs, notebook)
             if subject.where == "train":
+                if pipe is None and not subject.plain:
+                    mixtures.unapplied(subject, notebook)
                 flips.examine(names, [subject.dataset, pipe], made, subject.where, notebook)
             measures = _measures(subject, samples, notebook)
             if measures is not None:
@@ -52,6 +56,7 @@ def loader(
                 given = flips.named_normalizations(subject.dataset) + flips.named_normalizations(pipe)
                 levels.examine(measures, subject.where, given, notebook)
                 labels.examine(measures, subject.where, len(names) or None, notebook)
+            _tell_shared(subject, notebook)
         if len(found) == 2:
             agreement.examine(found["train"], found["validation"], notebook)
     return notebook.report()
@@ -96,8 +101,7 @@ def _draws(subject: Subject, samples: int, epochs: int, notebook: Notebook) -> D
         if keys is not None:
             notebook.unchecked(f"{where}: everything; the sampler gives nothing")
         return None
-    doing = f"making samples in this process, keys {keys[0]!r} and on,"
-    made: Draws | None = guarded(notebook, where, doing, functools.partial(draws.make, subject, keys))
+    made = _made(subject, keys, notebook)
     if made is None:
         return None
     sources.global_generators(subject, made, notebook)
@@ -105,18 +109,50 @@ def _draws(subject: Subject, samples: int, epochs: int, notebook: Notebook) -> D
     if where == "validation":
         sources.validation(subject, made, notebook)
         return made
+    mixtures.hard_labels(subject, made.mixes, notebook)
     work = functools.partial(randomness.examine, subject, made, keys, epochs, notebook)
     guarded(notebook, where, f"making samples in {subject.workers} workers", work)
     if subject.wants_epoch:
-        notebook.found(
-            "set_epoch",
-            "note",
-            where,
-            "the sampler or the dataset has set_epoch, which the doctor called before each epoch",
-            "a loop that does not call it repeats the first epoch, in its order or in its pictures",
-            "call set_epoch(epoch) before each epoch, unless your framework does",
-        )
+        _tell_epoch(subject, made, notebook)
     return made
+
+
+def _made(subject: Subject, keys: list[Any], notebook: Notebook) -> Draws | None:
+    whole = subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
+    work = functools.partial(draws.make, keys=keys, epoch=subject.first_epoch, keyed=subject.keyed, whole=whole)
+    doing = f"making samples one by one, keys {keys[0]!r} and on,"
+    made: Draws | None = guarded(notebook, subject.where, doing, functools.partial(subject.apart, work, keys[0]))
+    subject.tell_dataset = made is not None and not subject.keyed
+    return made
+
+
+def _tell_epoch(subject: Subject, made: Draws, notebook: Notebook) -> None:
+    """Say that a loop must call set_epoch; and if all the dataset's draws hang on it, say that."""
+    if made.move_on and not made.vary and not subject.keyed:
+        seen = (
+            f"the sampler gives plain indices, and all {len(made.rows)} pictures stay bit-equal until set_epoch is "
+            "called on the dataset, as the doctor did"
+        )
+        why = "a loop that does not call it trains on the same pictures in every epoch"
+        remedy = (
+            "call dataset.set_epoch(epoch) before each epoch; or let the sampler yield (epoch, index), as "
+            "augreg.data.EpochSampler does"
+        )
+    else:
+        seen = "the sampler or the dataset has set_epoch, which the doctor called before each epoch"
+        why = "a loop that does not call it repeats the first epoch, in its order or in its pictures"
+        remedy = "call set_epoch(epoch) before each epoch, unless your framework does"
+    notebook.found("set_epoch", "note", subject.where, seen, why, remedy)
+
+
+def _tell_shared(subject: Subject, notebook: Notebook) -> None:
+    """Say so if work in this process could not be done on full copies."""
+    if subject.plain or subject.workers or not subject.here.shared:
+        return
+    notebook.unchecked(
+        f"{subject.where}: the dataset by a full copy, which it refuses ({subject.here.shared}); files and "
+        "generators that it holds may have moved on: make it anew before you train"
+    )
 
 
 def _measures(subject: Subject, samples: int, notebook: Notebook) -> Measures | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["Finding", "Notebook", "Report", "Severity", "guarded"]
+__all__ = ["Finding", "Notebook", "Report", "Severity", "guarded", "last_line"]
 
 Severity = Literal["fault", "warning", "note"]
 """A `fault` harms training or its figures; a `warning` very likely does; a `note` is good to know."""
@@ -126,8 +126,16 @@ def guarded(notebook: Notebook, where: str, doing: str, work: Callable[[], Any])
         return None
 
 
+def last_line(error: BaseException) -> str:
+    """What an error says, in one line: of one that comes from a worker, without the worker's traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = lines[-1] if lines else ""
+    name = type(error).__name__
+    return told if told.startswith(name) else f"{name}: {told}"
+
+
 def _plain(sample: Any) -> Any:
-    return int(sample) if hasattr(sample, "__index__") else str(sample)
+    return int(sample) if hasattr(sample, "__index__") and not isinstance(sample, tuple) else str(sample)
 
 
 def _wrapped(text: str) -> list[str]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.doctor.draws import Draws
 from augreg.doctor.findings import Notebook
 from augreg.doctor.labels import sided
-from augreg.doctor.pictures import channel_axis, to_array
+
+if TYPE_CHECKING:
+    from augreg.doctor.draws import Draws
 
 __all__ = ["examine", "named_flips", "named_normalizations", "parts"]
 
@@ -32,7 +33,6 @@ _HOLDERS = (
     "pipeline",
 )
 _LEAVES = (str, bytes, int, float, type, np.ndarray)
-_SIDE = 16
 _MOST = 500
 
 
@@ -121,28 +121,13 @@ def _mirrored(draws: Draws) -> list[Any]:
     """
     found = []
     for row in draws.rows:
-        one, two = _small(row.first), _small(row.again)
+        one, two = row.first, row.again
         if one is None or two is None:
             continue
         straight, mirrored = _correlation(one, two), _correlation(one, two[:, ::-1])
         if mirrored > 0.8 and straight < mirrored - 0.2:
             found.append(row.key)
     return found if len(found) >= 3 else []
-
-
-def _small(picture: Any) -> NDArray[np.float64] | None:
-    """A picture in gray, 16 x 16 blocks, less its mean."""
-    array = to_array(picture)
-    if array is None or array.ndim not in (2, 3):
-        return None
-    axis = channel_axis(array.shape)
-    gray = np.asarray(array, np.float64) if axis is None else array.astype(np.float64).mean(axis=axis)
-    rows, columns = (np.linspace(0, n, min(n, _SIDE) + 1).astype(int) for n in gray.shape)
-    blocks = np.add.reduceat(np.add.reduceat(gray, rows[:-1], axis=0), columns[:-1], axis=1)
-    areas = np.outer(np.diff(rows), np.diff(columns))
-    means = blocks / areas
-    found: NDArray[np.float64] = means - means.mean()
-    return found
 
 
 def _correlation(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:

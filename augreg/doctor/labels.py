@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from augreg.doctor.draws import Draws
 from augreg.doctor.findings import Notebook
-from augreg.doctor.measures import Measures, label_rows
-from augreg.doctor.pictures import digest
+from augreg.doctor.measures import Measures
+from augreg.doctor.pictures import label_rows
+
+if TYPE_CHECKING:
+    from augreg.doctor.draws import Draws
 
 __all__ = ["class_names", "examine", "sided", "stay"]
 
@@ -109,8 +111,8 @@ def _tell(
 
 
 def stay(draws: Draws, where: str, notebook: Notebook) -> None:
-    """Whether a sample has the same label when it is made again; labels with fractions may be mixed, and change."""
-    changed = [row.key for row in draws.rows if digest(row.label) != digest(row.label_again) and _hard(row.label)]
+    """Whether a sample has the same label when it is made again."""
+    changed = [row.key for row in draws.rows if row.relabelled]
     if changed:
         notebook.found(
             "labels change",
@@ -122,13 +124,6 @@ def stay(draws: Draws, where: str, notebook: Notebook) -> None:
             "is made anew, at every call",
             changed,
         )
-
-
-def _hard(label: Any) -> bool:
-    if isinstance(label, str | bytes | int):
-        return True
-    rows = label_rows([label])
-    return rows is not None and rows.size == 1 and bool(np.isfinite(rows).all() and (rows == np.round(rows)).all())
 
 
 _SIDES = {"left": "right", "right": "left"}

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.doctor.findings import Notebook
-from augreg.doctor.pictures import channel_axis, split_batch, to_array
+from augreg.doctor.pictures import channel_axis, split_batch
 from augreg.doctor.probing import Subject
 
-__all__ = ["Measures", "label_rows", "measure"]
+__all__ = ["Measures", "measure"]
 
 _PIXELS = 256  # how many of a picture's pixels are kept, evenly spread
 
@@ -98,12 +98,12 @@ def _count(counts: dict[Any, int], key: Any) -> None:
 
 
 def measure(subject: Subject, samples: int, notebook: Notebook) -> Measures:
-    """Run up to `samples` pictures through the user's own loader. Raises what it raises."""
+    """Run up to `samples` pictures through the loader, as its user would. Raises what it raises."""
     found = Measures()
     whole = subject.plain or subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for number, batch in enumerate(subject.loader):
+        for number, batch in enumerate(subject.twin()):
             parts = split_batch(batch, whole)
             for place, picture in enumerate(parts.pictures):
                 if picture.ndim in (2, 3):
@@ -116,16 +116,3 @@ def measure(subject: Subject, samples: int, notebook: Notebook) -> Measures:
     else:
         notebook.unchecked(f"{subject.where}: levels: no picture was recognized in what the loader gives")
     return found
-
-
-def label_rows(labels: Any) -> NDArray[Any] | None:
-    """The labels of a batch as an array with one row a picture; soft labels as they were before mixing."""
-    if hasattr(labels, "dense"):
-        labels = getattr(labels, "labels", None)
-    array = to_array(labels)
-    if array is None and isinstance(labels, list | tuple) and labels:
-        try:
-            array = to_array(np.asarray([each if to_array(each) is None else to_array(each) for each in labels]))
-        except ValueError:  # rows of several lengths
-            return None
-    return array

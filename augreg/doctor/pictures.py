@@ -10,7 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batch", "Sample", "channel_axis", "digest", "split", "split_batch", "to_array"]
+__all__ = [
+    "Batch",
+    "Sample",
+    "channel_axis",
+    "digest",
+    "digest_picture",
+    "label_rows",
+    "split",
+    "split_batch",
+    "thumbnail",
+    "to_array",
+]
+
+_SIDE = 16
 
 _PICTURES = (
     "image",
@@ -127,6 +140,40 @@ def channel_axis(shape: tuple[int, ...]) -> int | None:
     if first != last:
         return 0 if first else 2
     return 0 if shape[0] <= shape[2] else 2
+
+
+def thumbnail(picture: Any) -> NDArray[np.float64] | None:
+    """A picture in gray, 16 x 16 blocks, less its mean; None for what is no single picture with finite levels."""
+    array = to_array(picture)
+    if array is None or array.ndim not in (2, 3) or not array.size or not np.isfinite(array).all():
+        return None
+    axis = channel_axis(array.shape)
+    gray = np.asarray(array, np.float64) if axis is None else array.astype(np.float64).mean(axis=axis)
+    rows, columns = (np.linspace(0, n, min(n, _SIDE) + 1).astype(int) for n in gray.shape)
+    blocks = np.add.reduceat(np.add.reduceat(gray, rows[:-1], axis=0), columns[:-1], axis=1)
+    areas = np.outer(np.diff(rows), np.diff(columns))
+    means = blocks / areas
+    found: NDArray[np.float64] = means - means.mean()
+    return found
+
+
+def label_rows(labels: Any) -> NDArray[Any] | None:
+    """The labels of a batch as an array with one row a picture; soft labels as they were before mixing."""
+    if hasattr(labels, "dense"):
+        labels = getattr(labels, "labels", None)
+    array = to_array(labels)
+    if array is None and isinstance(labels, list | tuple) and labels:
+        try:
+            array = to_array(np.asarray([each if to_array(each) is None else to_array(each) for each in labels]))
+        except ValueError:  # rows of several lengths
+            return None
+    return array
+
+
+def digest_picture(sample: Any) -> bytes:
+    """The digest of a sample's picture, or of the whole sample where none is found."""
+    picture = split(sample).picture
+    return digest(sample if picture is None else picture)
 
 
 def digest(value: Any) -> bytes:

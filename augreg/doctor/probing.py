@@ -6,25 +6,26 @@ doctor wants to know is found out by the `collate_fn`, which runs in the worker 
 
 from __future__ import annotations
 
+import copy
+import functools
 import itertools
-import random
+import pickle
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
+from augreg.doctor.isolation import StandIn, epoch_of, seed_globals, stand_in
+from augreg.doctor.pictures import digest, digest_picture, split
 
-from augreg.doctor.pictures import digest, split
-
-__all__ = ["Keep", "Seen", "Subject", "global_states", "set_global_states", "streams", "undisturbed"]
+__all__ = ["Keep", "SeededAlike", "Seen", "Subject", "streams"]
 
 
 class Seen(NamedTuple):
-    """What a worker made of one sample: which worker, the digest of the picture, and what the collate made."""
+    """What a worker made of one sample: which worker, digests of picture and label, and what the collate made."""
 
     worker: int
     picture: bytes
+    label: bytes
     collated: bytes | None
 
 
@@ -46,7 +47,7 @@ class Keep:
         info = get_worker_info()
         worker = info.id if info is not None else -1
         return [
-            Seen(worker, _digest(sample), self._collated())
+            Seen(worker, digest_picture(sample), digest(split(sample).label), self._collated())
             for sample in (samples if isinstance(samples, list) else [samples])
         ]
 
@@ -62,9 +63,32 @@ class Keep:
                 return None
 
 
-def _digest(sample: Any) -> bytes:
-    picture = split(sample).picture
-    return digest(sample if picture is None else picture)
+class SeededAlike:
+    """A worker_init_fn that does what the user's does, and then seeds the global generators of all workers alike."""
+
+    def __init__(self, inner: Callable[[int], Any] | None) -> None:
+        self.inner = inner
+
+    def __call__(self, worker: int) -> None:
+        """Runs in the worker, before anything is asked for."""
+        if self.inner is not None:
+            self.inner(worker)
+        seed_globals(0)
+
+
+class _InWorker:
+    """A collate_fn that does some work with its worker's dataset, and gives back the pickled result."""
+
+    def __init__(self, work: Callable[[Any, Any], Any], collate_fn: Any) -> None:
+        self.work = work
+        self.collate_fn = collate_fn
+
+    def __call__(self, samples: Any) -> bytes:
+        from torch.utils.data import get_worker_info
+
+        info = get_worker_info()
+        assert info is not None
+        return pickle.dumps(self.work(info.dataset, self.collate_fn))  # by value: an error is raised here and now
 
 
 class Subject:
@@ -86,13 +110,13 @@ class Subject:
         self.workers: int = 0 if self.plain else int(loader.num_workers)
         self.samplers = _samplers(loader)
         self.tell_dataset = self.iterable  # others must first be found to work without
-        self.first_epoch = next(
-            (int(each.epoch) for each in self.samplers if isinstance(getattr(each, "epoch", None), int)), 0
-        )
+        epochs = [epoch_of(each) for each in (*self.samplers, self.dataset)]
+        self.first_epoch = next((epoch for epoch in epochs if epoch is not None), 0)
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the sampler and the dataset the epoch, as a training loop does; those that want to know it."""
-        for each in (*self.samplers, *([self.dataset] if self.tell_dataset else [])):
+        datasets = [self.dataset] if self.workers or self.plain else [self.dataset, self.here.dataset]
+        for each in (*self.samplers, *(datasets if self.tell_dataset else [])):
             if hasattr(each, "set_epoch"):
                 each.set_epoch(epoch)
 
@@ -127,20 +151,44 @@ class Subject:
         for batch in batches:
             yield from batch
 
-    def fetch(self, key: Any) -> Any:
-        """One sample, made in this process. What is raised bears the key as a note."""
-        try:
-            return self.dataset.__getitems__([key])[0] if hasattr(self.dataset, "__getitems__") else self.dataset[key]
-        except Exception as error:
-            error.add_note(f"sample {key!r}")
-            raise
+    @functools.cached_property
+    def here(self) -> StandIn:
+        """What stands for the dataset and its collate_fn in this process; the user's own are used in workers only."""
+        return stand_in(self.dataset, self.loader.collate_fn)
 
-    def probe(self, workers: int, keep: Keep) -> tuple[Any, list[Any]]:
-        """A loader over the same dataset and the same workers, and the list of batches that it will be asked for."""
+    def apart(self, work: Callable[[Any, Any], Any], key: Any) -> Any:
+        """What `work(dataset, collate_fn)` returns, run where it leaves no trace in the user's own.
+
+        That is one more worker, which is asked for `key` first; or, of a loader without workers, this process, with
+        copies. In a worker both `work` and what it returns are pickled.
+        """
+        if not self.workers:
+            return work(self.here.dataset, self.here.collate_fn)
+        probe, batches = self.probe(1, _InWorker(work, self.loader.collate_fn))
+        probe.timeout = 0  # that of the loader is for a batch
+        batches.append([key])
+        (found,) = list(probe)
+        return pickle.loads(found)
+
+    def twin(self) -> Any:
+        """The loader, for a pass that leaves no trace: no workers stay with it, and without workers it has copies."""
+        if self.plain:
+            return self.loader
+        twin = copy.copy(self.loader)
+        vars(twin)["_iterator"] = None  # where persistent workers are kept
+        if not self.workers:
+            vars(twin).update(dataset=self.here.dataset, collate_fn=self.here.collate_fn)
+        return twin
+
+    def probe(self, workers: int, collate_fn: Any) -> tuple[Any, list[Any]]:
+        """A loader over the same dataset and the same workers, and the list of batches that it will be asked for.
+
+        Without workers it is over the dataset that stands for the user's own.
+        """
         from torch.utils.data import DataLoader
 
         batches: list[Any] = []
-        given: dict[str, Any] = {"num_workers": workers, "collate_fn": keep, "generator": self.loader.generator}
+        given: dict[str, Any] = {"num_workers": workers, "collate_fn": collate_fn, "generator": self.loader.generator}
         if workers:
             given["worker_init_fn"] = self.loader.worker_init_fn
             given["persistent_workers"] = bool(self.loader.persistent_workers) and self.workers > 0
@@ -153,20 +201,24 @@ class Subject:
             given["batch_sampler"] = batches
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as: more workers than processors
-            return DataLoader(self.dataset, **given), batches
+            return DataLoader(self.dataset if workers else self.here.dataset, **given), batches
 
 
 def _samplers(loader: Any) -> list[Any]:
     """The samplers of a loader, and those that they wrap, each once."""
+    from torch.utils.data import Sampler
+
     found: list[Any] = []
     waiting = [getattr(loader, "batch_sampler", None), getattr(loader, "sampler", None)]
     while waiting:
         each = waiting.pop(0)
         if each is not None and not any(each is known for known in found):
             found.append(each)
-            waiting += (
-                [vars(each).get(name) for name in ("batch_sampler", "sampler")] if hasattr(each, "__dict__") else []
-            )
+            waiting += [
+                value
+                for name, value in (vars(each) if hasattr(each, "__dict__") else {}).items()
+                if name in ("batch_sampler", "sampler") or isinstance(value, Sampler)
+            ]
     return found
 
 
@@ -179,42 +231,3 @@ def streams(probe: Any, workers: int, limit: int | None = None) -> list[list[See
             for seen in batch:
                 found[max(0, seen.worker)].append(seen)
     return found
-
-
-def global_states() -> tuple[Any, Any, Any]:
-    """The states of `random`, `numpy.random` and torch's generator of the CPU."""
-    import torch
-
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - it is what is examined
-
-
-def set_global_states(states: tuple[Any, Any, Any]) -> None:
-    """Put the global generators into states that `global_states` gave."""
-    import torch
-
-    random.setstate(states[0])
-    np.random.set_state(states[1])  # noqa: NPY002
-    torch.set_rng_state(states[2])
-
-
-@contextmanager
-def undisturbed(subjects: Iterable[Subject]) -> Iterator[None]:
-    """Put back, at the end, the global generators, the loaders' own generators and the samplers' epochs."""
-    subjects = list(subjects)
-    states = global_states()
-    generators: list[Any] = [getattr(subject.loader, "generator", None) for subject in subjects]
-    for subject in subjects:
-        generators += [getattr(sampler, "generator", None) for sampler in subject.samplers]
-    kept = [(each, each.get_state()) for each in generators if hasattr(each, "get_state")]
-    told = [
-        each for subject in subjects for each in (*subject.samplers, subject.dataset) if hasattr(each, "set_epoch")
-    ]
-    epochs = [(each, each.epoch) for each in told if isinstance(getattr(each, "epoch", None), int)]
-    try:
-        yield
-    finally:
-        for each, epoch in epochs:
-            each.set_epoch(epoch)
-        for generator, state in kept:
-            generator.set_state(state)
-        set_global_states(states)

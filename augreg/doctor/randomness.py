@@ -8,11 +8,12 @@ one repeats the other, pairs across are equal more often. A finding needs a prob
 
 from __future__ import annotations
 
+import traceback
 from math import comb
 from typing import Any, NamedTuple
 
 from augreg.doctor.draws import Draws, rekeyed
-from augreg.doctor.findings import Notebook
+from augreg.doctor.findings import Notebook, last_line
 from augreg.doctor.probing import Keep, Seen, Subject, streams
 
 __all__ = ["examine", "repeats"]
@@ -64,10 +65,8 @@ def tail(hits: int, count: int, other_hits: int, other_count: int) -> float:
 def examine(subject: Subject, draws: Draws, keys: list[Any], epochs: int, notebook: Notebook) -> None:
     """Draw in workers and over epochs, and take down what repeats. For a map-style training set."""
     keys = keys[:_KEYS]
-    raw = draws.raw if len(draws.raw) == 2 and subject.loader.batch_size is not None else None
-    keep = Keep(subject.loader.collate_fn if raw else None, raw)
     count = min(subject.workers, _MOST_WORKERS)
-    tables = _tables(subject, keys, epochs, count, keep)
+    tables = _tables(subject, draws, keys, epochs, count)
     _epochs(subject, draws, tables, notebook)
     if count > 1:
         _workers(subject, draws, tables[0], notebook)
@@ -75,17 +74,20 @@ def examine(subject: Subject, draws: Draws, keys: list[Any], epochs: int, notebo
         return
     notebook.checked(f"{subject.where}: draws in {epochs} epochs, {len(keys)} samples each")
     try:
-        tables = _tables(subject, keys, 1, 2, keep)
+        tables = _tables(subject, draws, keys, 1, 2)
     except Exception as error:
-        notebook.unchecked(f"{subject.where}: draws in two workers, which could not be started ({error})")
+        notebook.unchecked(f"{subject.where}: draws in two workers, which failed: {last_line(error)}")
+        traceback.clear_frames(error.__traceback__)  # they hold iterators, whose workers should end now
         return
     _workers(subject, draws, tables[0], notebook)
     notebook.checked(f"{subject.where}: draws as they would be in 2 workers")
 
 
-def _tables(subject: Subject, keys: list[Any], epochs: int, workers: int, keep: Keep) -> list[list[_Table]]:
+def _tables(subject: Subject, draws: Draws, keys: list[Any], epochs: int, workers: int) -> list[list[_Table]]:
     """What each worker made in each epoch: the same keys in the same order, so that streams can be compared."""
-    probe, batches = subject.probe(workers, keep)
+    raw = draws.raw if len(draws.raw) == 2 and subject.loader.batch_size is not None else None
+    collate_fn = subject.loader.collate_fn if workers else subject.here.collate_fn
+    probe, batches = subject.probe(workers, Keep(collate_fn if raw else None, raw))
     rows = 4 * -(-_KEYS // len(keys))
     found = []
     for epoch in range(subject.first_epoch, subject.first_epoch + epochs):
@@ -150,7 +152,7 @@ def _epochs(subject: Subject, draws: Draws, tables: list[list[_Table]], notebook
             "epoch does not reach workers",
             "fault",
             subject.where,
-            "in this process the pictures change after set_epoch; in the workers all "
+            "where set_epoch is called on the dataset itself the pictures change; in the workers all "
             f"{len(tables[0][0].cells)} are bit-equal in both epochs",
             "persistent workers hold the copy of the dataset that they were started with, and never see an attribute "
             "that is set later: every epoch has the same pictures",
@@ -208,7 +210,7 @@ def _standing_epoch(subject: Subject, notebook: Notebook) -> None:
 
 def _nothing_varies(subject: Subject, draws: Draws, notebook: Notebook) -> None:
     count = len(draws.rows)
-    sources = [*draws.seeded, *(["numpy.random.default_rng(seed)"] if draws.made_generators else [])]
+    sources = [*draws.seeded, *(["numpy.random.default_rng(seed)"] if draws.seeds_generators else [])]
     keys = [row.key for row in draws.rows]
     if sources:
         notebook.found(

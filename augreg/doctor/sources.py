@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from augreg.doctor.draws import Draws
 from augreg.doctor.findings import Notebook
-from augreg.doctor.probing import Keep, Subject, streams
+from augreg.doctor.probing import Keep, SeededAlike, Seen, Subject, streams
 
 __all__ = ["global_generators", "stream", "validation"]
 
@@ -69,33 +69,51 @@ def stream(subject: Subject, notebook: Notebook) -> None:
         f"{where}: randomness of single samples; the dataset is a stream, so that none can be asked for twice"
     )
     workers = min(max(2, subject.workers), 4)
-    probe, _ = subject.probe(workers, Keep())
-    found = streams(probe, workers, workers * _TAKEN)
-    del probe
-    first = [seen.picture for seen in found[0]]
+    found = _streams(subject, workers, alike=False)
+    alike = _streams(subject, workers, alike=True)
     for number, other in enumerate(found[1:], 1):
-        same = [a == b.picture for a, b in zip(first, other, strict=False)]
-        if len(set(first[: len(same)])) >= _ENOUGH and all(same):
+        count = min(len(found[0]), len(other))
+        equal = _repeats(found[0], other, "picture")
+        if equal or (_repeats(found[0], other, "label") and _repeats(alike[0], alike[number], "picture")):
             condition = "" if subject.workers > 1 else f"the loader has num_workers={subject.workers}; but with two, "
+            how = "" if equal else " (by their labels; and bit-equal, once all workers draw from the same seed)"
             notebook.found(
                 "workers repeat the stream",
                 "fault" if subject.workers > 1 else "warning",
                 where,
-                f"{condition}workers 0 and {number} give the same {len(same)} samples in the same order",
+                f"{condition}workers 0 and {number} give the same {count} samples in the same order{how}",
                 f"each sample comes {workers} times in an epoch, often in neighbouring batches",
                 "divide the work in __iter__ by torch.utils.data.get_worker_info(): "
                 "itertools.islice(samples, info.id, None, info.num_workers)",
             )
             break
-    notebook.checked(f"{where}: the first {len(first)} samples of {workers} workers' streams are compared")
+    notebook.checked(f"{where}: the first {len(found[0])} samples of {workers} workers' streams are compared")
     _passes(subject, notebook)
 
 
+def _streams(subject: Subject, workers: int, alike: bool) -> list[list[Seen]]:
+    """The beginnings of the workers' streams; `alike` with the same states of the global generators in each."""
+    probe, _ = subject.probe(workers, Keep())
+    if alike:
+        probe.worker_init_fn = SeededAlike(probe.worker_init_fn)
+    return streams(probe, workers, workers * _TAKEN)
+
+
+def _repeats(one: list[Seen], two: list[Seen], what: str) -> bool:
+    """Whether two streams agree as far as they go, and are not too short or too uniform to tell."""
+    pairs = [(getattr(a, what), getattr(b, what)) for a, b in zip(one, two, strict=False)]
+    distinct = {seen.picture for seen in one[: len(pairs)]}
+    return len(distinct) >= _ENOUGH and all(a == b for a, b in pairs)
+
+
 def _passes(subject: Subject, notebook: Notebook) -> None:
-    """Two passes without workers: a validation stream should be the same in both."""
-    probe, _ = subject.probe(0, Keep())
-    one, two = ([seen.picture for seen in streams(probe, 0, _TAKEN)[0]] for _ in range(2))
-    if subject.where == "validation" and one != two:
+    """Two passes of one worker, or of this process: a validation stream should be the same in both."""
+    if subject.where != "validation":
+        return
+    workers = min(subject.workers, 1)
+    probe, _ = subject.probe(workers, Keep())
+    one, two = ([seen.picture for seen in streams(probe, workers, _TAKEN)[0]] for _ in range(2))
+    if one != two:
         differing = sum(a != b for a, b in zip(one, two, strict=False))
         notebook.found(
             "validation stream differs",
