@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from augreg.fields import convert_one, plain
+from augreg.fields import convert_one, nearest, plain
 from augreg.steps import Step
 
 __all__ = [
@@ -88,11 +88,13 @@ def is_schedule(value: Any) -> bool:
 
 
 def _meant_as_schedule(value: Any) -> bool:
-    """Whether a mapping is a schedule, or one with a word missing or exchanged."""
-    if not isinstance(value, Mapping) or len(value) > 2:
+    """Whether a mapping is a schedule, or one with a word missing, exchanged or misspelt."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         return False
-    forms = value.keys() & FORMS.keys()
-    return len(forms) == 1 and value.keys() - forms <= set(FORMS.values())
+    if value.keys() & {"over", "schedule"}:
+        return True
+    forms = [key for key in value if key in FORMS or ("at" in value and nearest(key, FORMS))]
+    return len(forms) == 1 and len(value) <= 2
 
 
 def read(value: Any) -> Any:
@@ -113,11 +115,16 @@ def _holds(value: Any) -> bool:
 
 
 def _read(value: Mapping[str, Any]) -> Schedule:
-    form = next(form for form in FORMS if form in value)
+    given = ", ".join(map(repr, value))
+    form = next((form for form in FORMS if form in value), None)
+    if form is None:
+        hint = next((hint for key in value if (hint := nearest(key, FORMS))), "")
+        forms = ", ".join(f"{{{form}: numbers, {word}: epochs}}" for form, word in FORMS.items())
+        raise ValueError(f"a schedule is one of {forms}, got the keys {given}{hint}")
     word = FORMS[form]
     takes = f"a {form} schedule takes two lists, {{{form}: numbers, {word}: epochs}}"
-    if word not in value:
-        raise ValueError(f"{takes}, got the keys {', '.join(map(repr, value))}")
+    if value.keys() != {form, word}:
+        raise ValueError(f"{takes}, got the keys {given}")
     try:
         values: tuple[float, ...] = convert_one(tuple[float, ...], value[form])
         epochs: tuple[float, ...] = convert_one(tuple[float, ...], value[word])
@@ -152,22 +159,30 @@ def accepted(value: Any, check: Callable[[Any], Any]) -> Any:
     """The argument in its canonical form, if `check` accepts what it is in every epoch, and else with rounded
     numbers, if it takes only those. `check` returns the canonical form of what it accepts.
 
-    Raises the ValueError of `check` otherwise.
+    Raises the ValueError of `check` otherwise, with the epoch.
     """
     try:
         return _checked(value, check)
-    except ValueError:
+    except ValueError as error:
+        if not _all_whole(value):  # then it was not meant for whole numbers
+            raise
+        whole = _whole(value)
         try:
-            return _checked(_whole(value), check)
-        except ValueError:
-            pass
-        raise
+            return _checked(whole, check)
+        except ValueError as other:
+            message, words = str(error), str(other).rpartition(_NUL)[2]
+            if words.partition(", got")[0] in message:
+                raise ValueError(message) from None
+            raise ValueError(f"{message}; as whole numbers: {words}") from None
 
 
 def _checked(value: Any, check: Callable[[Any], Any]) -> Any:
     last = None
     for epoch in _looked_at([value]):  # the last one is END
-        last = check(resolve(value, epoch))
+        try:
+            last = check(resolve(value, epoch))
+        except ValueError as error:
+            raise ValueError(f"{error} in {'the last epoch' if epoch == END else f'epoch {epoch:g}'}") from None
     return _canonical(value, last)
 
 
@@ -194,6 +209,12 @@ def _epochs(value: Any) -> set[float]:
     if isinstance(value, Schedule):
         return {0.0, *value.epochs}
     return set().union(*map(_epochs, value)) if isinstance(value, tuple) else set()
+
+
+def _all_whole(value: Any) -> bool:
+    if isinstance(value, Schedule):
+        return all(number.is_integer() for number in value.values)
+    return all(map(_all_whole, value)) if isinstance(value, tuple) else True
 
 
 def _whole(value: Any) -> Any:

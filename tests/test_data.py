@@ -74,18 +74,33 @@ def test_a_sampler_yields_keys_and_never_counts_on_by_itself() -> None:
     assert [key.index for key in EpochSampler(range(4), shuffle=False)] == [0, 1, 2, 3]
 
 
-def test_the_same_epoch_twice_is_told_once() -> None:
+def test_the_same_epoch_a_third_time_is_told_once_also_of_passes_that_break_early() -> None:
     sampler = EpochSampler(range(3))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        list(sampler)  # by hand, to see the order
         list(sampler)
         sampler.set_epoch(0)  # said on purpose
         list(sampler)
-        next(iter(sampler))  # looked at only
-    with pytest.warns(UserWarning, match=r"epoch 0 was gone through twice.*call sampler.set_epoch") as caught:
+        next(iter(sampler))
+        iter(sampler), iter(sampler)  # loaders do
+    with pytest.warns(
+        UserWarning, match=r"epoch 0 is gone through for the third time.*call sampler.set_epoch"
+    ) as told:
+        next(iter(sampler))
         list(sampler)
-        list(sampler)
-    assert len(caught) == 1
+    assert len(told) == 1
+
+
+def test_nobody_has_to_count_the_epochs_of_the_test_side() -> None:
+    data = Augmented(LABELED, PIPE.test)
+    inner = Counted([0, 1])
+    inner.dataset = data
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for sampler in (EpochSampler(data, shuffle=False), EpochSampler(inner)):
+            for _ in range(4):
+                list(sampler)
 
 
 class Counted:
@@ -93,6 +108,7 @@ class Counted:
 
     def __init__(self, order: Sequence[Any]) -> None:
         self.order, self.epochs = order, []
+        self.dataset: Any = None
 
     def set_epoch(self, epoch: int) -> None:
         self.epochs.append(epoch)
@@ -119,6 +135,10 @@ def test_what_is_no_data_set_and_no_sampler_is_refused() -> None:
         EpochSampler(5)
     with pytest.raises(TypeError, match="the order is that of the Counted: leave out shuffle"):
         EpochSampler(Counted([1]), shuffle=True)
+    with pytest.raises(TypeError, match="of the Counted, which has no generator to seed: leave out seed"):
+        EpochSampler(Counted([1]), seed=0)
+    with pytest.raises(TypeError, match="a sampler of indices, got a EpochSampler"):
+        EpochSampler(EpochSampler([1]))
     with pytest.raises(ValueError, match="seed must be from 0"):
         EpochSampler([1], seed=-1)
     for epoch in (1.5, "2", True, None):
@@ -221,9 +241,11 @@ def test_a_key_that_is_not_there_is_named() -> None:
 
 def test_the_epoch_has_to_be_known_for_training_and_not_for_testing() -> None:
     data = Augmented(LABELED, PIPE.train)
+    assert data.epoch is None
     with pytest.raises(TypeError, match=r"the index 3 came without an epoch.*sampler=EpochSampler.*data.set_epoch"):
         data[3]
     data.set_epoch(2)
+    assert data.epoch == 2 and Augmented(LABELED, PIPE.train, epoch=0).epoch == 0
     assert np.array_equal(data[3][0], PIPE.train(PICTURES[3], index=3, epoch=2)) and data[3].key == (2, 3)
     assert data[4, 3].key == (4, 3)  # what a sampler says goes before it
     frozen = Augmented(LABELED, PIPE.train, epoch=0)
@@ -251,6 +273,8 @@ def test_ids_draw_instead_of_indices() -> None:
 def test_what_is_not_a_side_or_not_a_data_set_is_refused() -> None:
     with pytest.raises(TypeError, match=r"give the side of a pipeline, pipe.train or pipe.test, got Pipeline"):
         Augmented(LABELED, PIPE)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="is an Augmented already: put all steps into one pipeline"):
+        Augmented(Augmented(LABELED, PIPE.train), PIPE.test)
     with pytest.raises(TypeError, match=r"a generator has no __getitem__ and __len__; for a stream"):
         Augmented((item for item in LABELED), PIPE.train)
 
@@ -351,6 +375,49 @@ def test_masks_are_mixed_with_their_pictures() -> None:
         pipe.collate(Augmented(rows, boxed.train).__getitems__([(0, 0), (0, 1)]))
 
 
+def test_labels_by_another_name_are_named_or_refused() -> None:
+    pipe = numpy(MIXED)
+    rows = [{"image": picture, "target": label} for picture, label in LABELED]
+    keys = [(0, index) for index in range(4)]
+
+    def collated(**how: Any) -> Any:
+        return pipe.collate(Augmented(rows, pipe.train, **how).__getitems__(keys))
+
+    with pytest.raises(ValueError, match=r"nothing here is called 'label'.*say names=\{'label': 'target'\}, or"):
+        collated()
+    wanted = pipe.collate(Augmented(LABELED, pipe.train).__getitems__(keys))
+    named = collated(names={"label": "target"})
+    assert list(named) == ["image", "target"] and np.array_equal(named["target"].dense(), wanted[1].dense())
+    bare = collated(names={"label": None})
+    assert list(bare) == ["image", "target"] and bare["target"].tolist() == [0, 1, 2, 3]
+    assert np.array_equal(bare["image"], wanted[0])
+    tested = pipe.collate(Augmented(rows, pipe.test).__getitems__([0, 1]))  # nothing is mixed, nothing asked
+    assert tested["target"].tolist() == [0, 1]
+
+
+def test_of_several_integers_in_a_tuple_the_label_has_to_be_said() -> None:
+    pipe, keys = numpy(MIXED), [(0, index) for index in range(4)]
+    triples = [(picture, 7 - index, label) for index, (picture, label) in enumerate(LABELED[:8])]
+    with pytest.raises(ValueError, match=r"members 1, 2 of a sample may each be its label.*'other', 'label'"):
+        pipe.collate(Augmented(triples, pipe.train).__getitems__(keys))
+    named = Augmented(triples, pipe.train, fields=("image", "other", "label"))
+    images, others, labels = pipe.collate(named.__getitems__(keys))
+    wanted = pipe.collate(Augmented(LABELED, pipe.train).__getitems__(keys))
+    assert np.array_equal(images, wanted[0]) and np.array_equal(labels.dense(), wanted[1].dense())
+    assert others.tolist() == [7, 6, 5, 4]
+    words = [(picture, f"a{label}", label) for picture, label in LABELED]  # only one of them is a number
+    assert isinstance(pipe.collate(Augmented(words, pipe.train).__getitems__(keys))[2], SoftLabels)
+    plain = Pipeline.from_spec({**pipe.to_spec(), "batch": []})
+    assert plain.collate(Augmented(triples, plain.train).__getitems__(keys))[1].tolist() == [7, 6, 5, 4]
+
+
+def test_a_key_is_no_index_and_says_who_takes_it() -> None:
+    for use in (lambda: [1, 2][Key(0, 1)], lambda: Key(0, 1) < 0, lambda: int(Key(0, 1))):
+        with pytest.raises(TypeError, match=r"only an Augmented takes such a key: put it outermost.*Subset\(data"):
+            use()
+    assert sorted([Key(1, 0), Key(0, 5), Key(0, 2)]) == [(0, 2), (0, 5), (1, 0)]
+
+
 def test_samples_of_the_test_side_are_not_mixed() -> None:
     pipe = numpy(MIXED)
     images, labels = pipe.collate(Augmented(LABELED, pipe.test).__getitems__([3, 4]))
@@ -360,6 +427,12 @@ def test_samples_of_the_test_side_are_not_mixed() -> None:
 def test_what_cannot_be_collated_says_why() -> None:
     with pytest.raises(ValueError, match="draws by the samples' keys, and these samples have none: let the loader"):
         MIXED.collate([(np.zeros((1, 8, 8), np.float32), 0)] * 2)
+    bare = Augmented(list(PICTURES), MIXED.train).__getitems__([(0, 0), (0, 1)])
+    with pytest.raises(
+        ValueError, match=r"bare pictures have no place for one: give what Augmented.__getitems__ ret"
+    ):
+        MIXED.collate(list(bare))
+    assert numpy(MIXED).collate(bare).shape == (2, 1, 8, 8)
     with pytest.raises(ValueError, match="there are no samples to collate"):
         PIPE.collate([])
     photos = [(Image.new("RGB", (8, 8)), 0)] * 2
@@ -449,6 +522,8 @@ def test_without_torch_batches_are_arrays() -> None:
         "data = Augmented([(np.full((4, 4, 3), 9 * i, np.uint8), i) for i in range(3)], pipe.train)\n"
         "images, labels = pipe.collate(data.__getitems__(list(EpochSampler(data))))\n"
         "assert type(images) is np.ndarray and images.shape == (3, 3, 4, 4), images\n"
-        "assert labels.dense().shape == (3, 3) and abs(labels.dense().sum() - 3) < 1e-6"
+        "assert labels.dense().shape == (3, 3) and abs(labels.dense().sum() - 3) < 1e-6\n"
+        "try: labels.to('cpu')\n"
+        "except ModuleNotFoundError as error: assert 'pip install \\'augreg[torch]\\'' in str(error), error"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

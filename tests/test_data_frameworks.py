@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import pickle
 import warnings
@@ -14,11 +15,20 @@ import pytest
 from PIL import Image
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("sklearn")
+if importlib.util.find_spec("sklearn") is None:  # for the digits that it ships; to import it takes a second
+    pytest.skip("needs the digits of scikit-learn", allow_module_level=True)
 
 import loading  # noqa: E402
 from loading import Digits, Rows, digest  # noqa: E402
-from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, WeightedRandomSampler  # noqa: E402
+from torch.utils.data import (  # noqa: E402
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    Subset,
+    WeightedRandomSampler,
+)
 
 from augreg import Pipeline  # noqa: E402
 from augreg.data import Augmented, EpochSampler, Key  # noqa: E402
@@ -98,6 +108,61 @@ def test_samplers_of_torch_go_inside() -> None:
     batches = BatchSampler(DistributedSampler(data, 2, 0, shuffle=False), 4, drop_last=True)  # type: ignore[arg-type]
     loader = DataLoader(data, batch_sampler=EpochSampler(batches))
     assert next(iter(loader))[1].tolist() == [Digits()[index][1] for index in (0, 2, 4, 6)]
+
+
+def test_a_batch_sampler_passes_the_epoch_on_to_what_it_is_around() -> None:
+    ranked = DistributedSampler(range(40), 2, 0)  # type: ignore[arg-type]
+    sampler = EpochSampler(BatchSampler(ranked, 4, drop_last=True))
+    sampler.set_epoch(3)
+    assert ranked.epoch == 3 and next(iter(sampler))[0].epoch == 3
+
+
+def test_a_dataset_around_an_augmented_one_is_told_to_go_inside() -> None:
+    data = Augmented(Digits(), PIPE.train)
+    for outer in (Subset(data, range(4)), Subset(data, [2, 3]), ConcatDataset([data, data])):
+        for workers in (0, 1):
+            loader = DataLoader(outer, 2, sampler=EpochSampler(data), num_workers=workers)
+            with pytest.raises(TypeError, match=r"put it outermost, as in Augmented\(Subset\(data, indices\)"):
+                next(iter(loader))
+    inside = Augmented(Subset(Digits(), [5, 6]), PIPE.train)
+    assert np.array_equal(inside[0, 1][0], PIPE.train(Digits()[6][0], index=1, epoch=0))
+    with pytest.raises(TypeError, match="a sampler of indices, got a DataLoader"):
+        EpochSampler(DataLoader(data))
+
+
+@pytest.mark.parametrize("kind", ["random", "weighted", "replacement", "batches"])
+def test_a_sampler_with_a_generator_resumes_in_a_later_epoch(kind: str) -> None:
+    torchdata = pytest.importorskip("torchdata.stateful_dataloader")
+    data = Augmented(Digits(), PIPE.train)
+
+    def made(state: int) -> tuple[Any, EpochSampler]:
+        generator = torch.Generator().manual_seed(state)  # a new process makes it anew, or goes on with another
+        inner: Any = {
+            "random": lambda: RandomSampler(data, generator=generator),
+            "batches": lambda: BatchSampler(RandomSampler(data, generator=generator), 8, drop_last=False),
+            "weighted": lambda: WeightedRandomSampler([1.0] * 40, 40, generator=generator),
+            "replacement": lambda: RandomSampler(data, replacement=True, generator=generator),
+        }[kind]()
+        sampler = EpochSampler(inner, seed=4)
+        options = {"batch_sampler": sampler} if kind == "batches" else {"batch_size": 8, "sampler": sampler}
+        return torchdata.StatefulDataLoader(data, collate_fn=PIPE.collate, **options), sampler
+
+    loader, sampler = made(0)
+    orders = []
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        orders.append([digest(images) for images, _ in loader])
+    sampler.set_epoch(1)
+    running = iter(loader)
+    first = [digest(next(running)[0]) for _ in range(2)]
+    state = loader.state_dict()
+    again, sampler = made(1)
+    again.load_state_dict(state)
+    sampler.set_epoch(1)
+    assert first + [digest(images) for images, _ in again] == orders[1] != orders[0]
+    assert list(EpochSampler(RandomSampler(data, generator=torch.Generator()), seed=5)) != list(
+        EpochSampler(RandomSampler(data, generator=torch.Generator()), seed=6)
+    )
 
 
 def test_a_shuffle_of_torch_s_own_needs_an_epoch_and_takes_it_from_set_epoch_even_in_old_workers() -> None:
@@ -209,7 +274,13 @@ def test_a_transform_goes_by_a_column_of_row_numbers(rows: Any) -> None:
 def test_a_transform_that_knows_too_little_says_so(rows: Any) -> None:
     with pytest.raises(TypeError, match=r"is not told which rows it got.*add_column\('idx'.*Augmented\(dataset"):
         transform(PIPE.train)
-    with pytest.raises(KeyError, match="the rows have no column 'idx'; they have: 'image', 'label'"):
+    with pytest.raises(
+        KeyError, match=r"no column 'img'; they have: 'image', 'label'. Say which is the image:.*image="
+    ):
+        rows.with_transform(transform(PIPE.test, image="img"))[0]
+    with pytest.raises(
+        KeyError, match=r"the rows have no column 'idx'; they have: 'image', 'label'. A column of row"
+    ):
         rows.with_transform(transform(PIPE.train, index="idx", epoch=0))[0]
     numbered = rows.add_column("idx", list(range(len(rows))))
     with pytest.raises(TypeError, match=r"the epoch is not known.*set_epoch\(epoch\) of the transform"):

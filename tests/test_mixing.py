@@ -83,6 +83,17 @@ def test_a_step_draws_from_its_own_address() -> None:
     assert mix.weights == pytest.approx((lam,) * 3, rel=1e-12)
 
 
+@pytest.mark.parametrize("second", ["cutmix", "mosaic", "resizemix", {"cutmix": {"boxes": 4, "per": "element"}}])
+def test_labels_are_right_after_pastes_on_pastes(second: Any) -> None:
+    """Pictures of one level each: the share of a label is the mean of the plane that is 1 where its picture is."""
+    pipe = pipeline({"cutmix": {"per": "element"}}, second, {"mixup": {"p": 0.5}}, {"mosaic": {"fit": "resize"}})
+    planes = np.zeros((4, 32, 32, 4))
+    planes[range(4), :, :, range(4)] = 1.0
+    for number in range(20):
+        found, labels = pipe.batch(planes, np.arange(4).astype(np.int32), batch=number)
+        assert np.allclose(labels.dense(4), found.mean(axis=(1, 2)), atol=1e-6)
+
+
 def test_golden_draws() -> None:
     """What these keys gave when this was written: a change here changes what people have trained."""
     pipe = pipeline({"one_of": ["mixup", "cutmix"]}, seed=1)
@@ -331,6 +342,11 @@ def test_out_that_cannot_be() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             pipe.batch(batch, out=out)
+    shared = np.lib.stride_tricks.as_strided(batch.copy(), batch.shape, (0, *batch.strides[1:]))
+    with pytest.raises(ValueError, match="out is expanded: several of its numbers share one place in memory"):
+        pipe.batch(batch, out=shared)
+    with pytest.raises(TypeError, match=r"beside a mapping, out is one too, .* got ndarray"):
+        pipe.batch({"image": batch}, out=batch)
     with pytest.raises(TypeError, match="out is a ndarray as images is, got list"):
         pipe.batch(batch, out=batch.tolist())
     with pytest.raises(ValueError, match=r"out\['boxes'\] goes with no picture"):
@@ -374,6 +390,15 @@ def test_mixup_blends_float_masks_and_refuses_class_numbers() -> None:
     for kind in (np.uint8, np.int64, bool):
         with pytest.raises(ValueError, match=r"mixup averages, and class numbers .* one plane a class"):
             pipe.batch({"image": pictures, "mask": np.zeros((3, 13, 11), kind)})
+
+
+def test_numbers_that_are_no_labels_pass_where_that_is_said() -> None:
+    """Numbers beside the pictures that nobody called a label would stay hard while the pictures are mixed."""
+    ids, given = np.arange(4), {"image": photos(4)}
+    for extra in ({"label": None, "id": ids}, {"labels": ids, "id": ids}, {"name": list("abcd")}, {"flag": ids > 1}):
+        found = pipeline("mixup").batch({**given, **extra}, batch=0)
+        assert list(found) == ["image", *extra] and all(found[key] is extra[key] for key in extra if key != "labels")
+    assert pipeline().batch({**given, "target": ids}, batch=0)["target"] is ids
 
 
 def test_boxes_in_a_batch_are_refused() -> None:
@@ -431,11 +456,18 @@ def test_without_steps_a_batch_passes_with_labels_that_are_not_mixed() -> None:
         (photos(2), SoftLabels([0, 1]), {}, TypeError, "mixed already"),
         (photos(2), None, {"keys": [1]}, ValueError, "a batch of 2 pictures has as many keys, got 1"),
         (photos(2), None, {"keys": "ab"}, TypeError, "ids of the batch's samples, integers or strings, got 'ab'"),
-        (photos(2), None, {"keys": [1, -2]}, ValueError, "index must be from 0"),
-        (photos(2), None, {"keys": [1, 2.0]}, TypeError, "index must be an integer, got 2.0"),
-        (photos(2), None, {"batch": -1}, ValueError, "must be from 0"),
-        (photos(2), None, {"batch": "x"}, TypeError, "batch is the batch's number, got 'x'"),
-        (photos(2), None, {"batch": 0, "rank": -1}, ValueError, "must be from 0"),
+        (photos(2), None, {"keys": [1, -2]}, ValueError, r"keys\[1\] is the id of a sample, expected an integer"),
+        (photos(2), None, {"keys": [1, 2.0]}, TypeError, r"keys\[1\] is the id of a sample, expected .* got 2.0"),
+        (photos(2), None, {"batch": -1}, ValueError, "batch is the batch's number, expected an integer from 0"),
+        (photos(2), None, {"batch": 1.0}, TypeError, "batch is the batch's number, expected an int.* got 1.0"),
+        (photos(2), None, {"batch": "x"}, TypeError, "batch is .*, got 'x'; ids of samples go into keys"),
+        (photos(2), None, {"batch": 0, "rank": -1}, ValueError, "rank is the process's number, .* got -1"),
+        (photos(1)[0], None, {}, ValueError, r"looks like one colour picture, .*: images\[None\]"),
+        (photos(2).astype(">f4"), None, {}, TypeError, "byte order of another machine .* images.astype"),
+        ({"image": photos(2), "bboxes": [[]]}, None, {}, ValueError, "bboxes: a mixed batch cannot say where"),
+        ({"image": photos(2), "depth": np.zeros((2, 13, 11))}, None, {}, ValueError, "call it 'mask_depth'"),
+        ({"image": photos(2), "target": [1, 0]}, None, {}, ValueError, "nothing here is called 'label', and 'tar"),
+        ({"image": photos(2), "fine": np.eye(2)}, None, {}, ValueError, "'fine' may be .* or give 'label': None"),
         (photos(2), None, {"epoch": 1.5}, TypeError, "epoch must be an integer, got 1.5"),
     ],
 )  # fmt: skip

@@ -103,6 +103,8 @@ def test_tensors_that_are_no_batch() -> None:
         pipe.batch({"image": photos(2), "mask": np.zeros((2, 13, 11))})
     with pytest.raises(TypeError, match="out is a Tensor as images is, got ndarray"):
         pipe.batch(photos(2), out=np.zeros((2, 3, 13, 11)))
+    with pytest.raises(ValueError, match="out is expanded"):
+        pipe.batch(photos(2), out=photos(1).expand(2, 3, 13, 11))
     whole = photos(4)
     with pytest.raises(ValueError, match="shares memory with images and is not the same"):
         pipe.batch(whole[:3], out=whole[1:])
@@ -229,8 +231,40 @@ def test_under_autocast_and_compile() -> None:
     wanted = functional.cross_entropy(z, soft)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.allclose(functional.cross_entropy(z.bfloat16(), soft).float(), wanted, atol=2e-2)
-    compiled = torch.compile(lambda z: functional.cross_entropy(z, soft), backend="eager")
-    assert torch.equal(compiled(z), wanted)
+    for labels in (soft, mixed(classes=3), mixed(functional.one_hot(soft.labels, 3).float())):
+        torch._dynamo.reset()
+        compiled = torch.compile(functional.cross_entropy, backend="eager", fullgraph=True)
+        assert torch.equal(compiled(z, labels), wanted)
+        dense = torch.compile(lambda labels: labels.dense(3), backend="eager", fullgraph=True)
+        assert torch.equal(dense(labels), soft.dense(3))
+
+
+def test_a_matrix_is_made_without_looking_at_numbers_where_the_classes_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a device a look at a number waits for all that was asked of it before."""
+    soft = mixed(classes=3)
+
+    def waited(self: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(torch.Tensor, "item", waited)
+    assert soft.dense(3).shape == (4, 3)
+
+
+def test_tensors_of_a_mixture_are_checked_as_lists_are() -> None:
+    ids, sources = torch.tensor([0, 1]), torch.tensor([[0, 1], [1, 0]])
+    with pytest.raises(ValueError, match="the weights of each picture are 0 or more and sum to 1"):
+        SoftLabels(ids, sources, torch.tensor([[0.7, 0.7], [1.0, 0.0]], dtype=torch.bfloat16))
+    with pytest.raises(ValueError, match="sources are places in a batch of 2, got 0 to 2"):
+        SoftLabels(ids, sources * 2, torch.full((2, 2), 0.5))
+
+
+def test_a_comparison_with_predictions_is_refused_with_what_to_do() -> None:
+    for compare in (lambda: logits().argmax(1) == mixed(), lambda: mixed() == logits().argmax(1)):
+        with pytest.raises(TypeError, match=r"labels.expected_accuracy\(predictions\)"):
+            compare()
+    assert mixed().expected_accuracy([2, 0, 1, 0]) == mixed().expected_accuracy(torch.tensor([2, 0, 1, 0]))
 
 
 def test_an_untrained_model_still_starts_at_log_c() -> None:

@@ -334,8 +334,15 @@ def test_steps_by_hand_may_have_schedules() -> None:
         ({"rotate": {"degrees": {"linear": [0, 30], "over": [-1, 5]}}}, "rise from 0 or more, got [-1.0, 5.0]"),
         ({"rotate": {"degrees": {"linear": [0, float("nan")], "over": [0, 5]}}}, "expected a finite number, got nan"),
         ({"rotate": {"interpolation": {"step": [0, 1], "at": [5]}}}, "rotate.interpolation: expected "),
-        ({"rotate": {"p": {"linear": [0, 1.5], "over": [0, 5]}}}, "rotate.p: expected float <= 1.0, got 1.5"),
-        ({"rotate": {"degrees": [{"linear": [0, 30], "over": [0, 5]}, 20]}}, "expected [low, high] with low <= high"),
+        ({"rotate": {"p": {"linear": [0, 1.5], "over": [0, 5]}}}, "expected float <= 1.0, got 1.5 in epoch 5"),
+        ({"cutout": {"size": {"linear": [1, 8], "over": [0, 5]}}},
+         "got 8.0 in epoch 5; as whole numbers: expected int >= 2, got 1 in epoch 0"),
+        ({"rotate": {"degrees": {"liner": [0, 30], "over": [0, 5]}}}, "'liner', 'over'; did you mean 'linear'?"),
+        ({"rotate": {"p": {"steps": [0, 1], "at": [5]}}}, "got the keys 'steps', 'at'; did you mean 'step'?"),
+        ({"rotate": {"p": {"schedule": "linear", "from": 0}}},
+         "rotate.p: a schedule is one of {linear: numbers, over: epochs}, {cosine: numbers, over: epochs}, "),
+        ({"rotate": {"p": {"linear": [0, 1], "epochs": [0, 5]}}}, "over: epochs}, got the keys 'linear', 'epochs'"),
+        ({"rotate": {"degrees": [{"linear": [0, 30], "over": [0, 5]}, 20]}}, "got [30.0, 20.0] in epoch 5"),
         # at the marks low = high; only between them the wave is below the line, or above it
         ({"rotate": {"degrees": [{"linear": [0, 30], "over": [0, 9]}, {"cosine": [0, 30], "over": [0, 9]}]}},
          "expected [low, high] with low <= high"),
@@ -356,3 +363,11 @@ def test_messages(step: Any, message: str) -> None:
 
 def test_options_are_no_place_for_schedules() -> None:
     assert problems({"image": [], "seed": {"step": [1, 2], "at": [5]}})[0].startswith("seed: ")
+
+
+def test_numbers_that_are_not_whole_are_never_rounded_away() -> None:
+    crossing = [{"linear": [0.0, 0.01], "over": [0, 1]}, {"cosine": [0.0, 0.01], "over": [0, 1]}]
+    with pytest.raises(SpecError, match=r"image\[0\].motion_blur.angle: expected \[low, high\] with low <= high"):
+        Pipeline.from_spec([{"motion_blur": {"angle": crossing}}])
+    with pytest.raises(SpecError, match="expected int"):
+        Pipeline.from_spec([{"resize": {"shorter": {"linear": [16.5, 32], "over": [0, 4]}}}])

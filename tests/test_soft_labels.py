@@ -132,6 +132,13 @@ def test_ids_stay_what_they_are_whatever_the_pictures(ids: list[int], kind: str)
     assert labels.expected_accuracy(np.array(ids)) == pytest.approx(float(weights.mean()))
 
 
+def test_a_comparison_with_predictions_is_refused_with_what_to_do() -> None:
+    for compare in (lambda: mixed() == IDS, lambda: np.arange(4) == mixed(), lambda: mixed() != IDS):
+        with pytest.raises(TypeError, match=r"no prediction equals that: labels.expected_accuracy\(predictions\)"):
+            compare()
+    assert mixed().expected_accuracy([2, 0, 1, 0]) == mixed().expected_accuracy(np.array([2, 0, 1, 0]))
+
+
 def test_ids_of_every_integer_kind() -> None:
     for kind in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"):
         assert np.array_equal(mixed(IDS.astype(kind)).dense(3), mixed().dense(3))
@@ -182,7 +189,7 @@ def test_labels_that_are_none() -> None:
 
 def test_it_is_a_value() -> None:
     one = mixed(classes=3)
-    assert one == mixed(classes=3) and one != mixed() and one != one.smoothed(0.1) and one != IDS
+    assert one == mixed(classes=3) and one != mixed() and one != one.smoothed(0.1) and one != 3
     assert one != SoftLabels(IDS, classes=3)
     assert pickle.loads(pickle.dumps(one)) == one == copy.deepcopy(one)
     assert len(one) == 4 and repr(one) == "SoftLabels(4 class ids of 3 classes, up to 2 mixed)"

@@ -17,8 +17,9 @@ __all__ = ["Augmented"]
 
 _NO_EPOCH = (
     "the index {index!r} came without an epoch, so every epoch would draw the same pictures: give the DataLoader "
-    "sampler=EpochSampler(data) in place of shuffle=True. Where a framework put in a sampler of its own, call "
-    "data.set_epoch(epoch) at the start of each epoch; Augmented(.., epoch=0) keeps to one epoch on purpose"
+    "sampler=EpochSampler(data) in place of shuffle=True. Where a framework makes the loader, call "
+    "data.set_epoch(epoch) before each pass begins (Lightning begins it too early for that: "
+    "docs/loaders/lightning.md); Augmented(.., epoch=0) keeps to one epoch on purpose"
 )
 
 
@@ -39,7 +40,7 @@ class Augmented:
         epoch: int | None = None,
         ids: str | Callable[[Any], int | str] | Sequence[int | str] | None = None,
         image: str = "image",
-        names: Mapping[str, str] | None = None,
+        names: Mapping[str, str | None] | None = None,
         fields: Sequence[str] | None = None,
     ) -> None:
         """Wrap a dataset with `__getitem__` and `__len__`; `side` is `pipe.train` or `pipe.test`.
@@ -47,8 +48,11 @@ class Augmented:
         `epoch` sets the epoch for plain indices. `ids` are the samples' own ids, by which they are drawn instead of
         by index: a list, the key of a mapping's id, or a function of the dataset's item; so a sample stays what it
         is when the dataset is sorted or cut. For mappings, `image` is the picture's key, and `names` those of other
-        targets by ours: {"mask": "segmentation"}. For tuples, `fields` names the members: ("image", "mask").
+        targets by ours: {"mask": "segmentation", "label": "fine_label"}; {"label": None} says there are none.
+        For tuples, `fields` names the members: ("image", "mask").
         """
+        if isinstance(dataset, Augmented):
+            raise TypeError("this dataset is an Augmented already: put all steps into one pipeline")
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(
                 f"a {type(dataset).__name__} has no __getitem__ and __len__; for a stream, see augreg.data.webdataset"
@@ -63,6 +67,11 @@ class Augmented:
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch of plain indices; None while it is not known."""
+        return self._epoch.get()
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch of plain indices from now on, in this process and in all workers, started or not.

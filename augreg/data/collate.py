@@ -17,6 +17,7 @@ from PIL import Image
 from augreg.data.keys import Key
 from augreg.data.samples import Layout
 from augreg.mixing.labels import SoftLabels
+from augreg.mixing.mixer import LABELS, unnamed_numbers
 
 if TYPE_CHECKING:
     from augreg.pipeline import Pipeline
@@ -26,6 +27,10 @@ __all__ = ["Collate"]
 _NO_KEYS: Final = (
     "the batch section draws by the samples' keys, and these samples have none: let the loader read an "
     "augreg.data.Augmented, with no other dataset around it, or mix by pipe.batch(images, labels, keys=..)"
+)
+_BARE: Final = (
+    "the batch section draws by the samples' keys, and bare pictures have no place for one: give what "
+    "Augmented.__getitems__ returns as it is, as a DataLoader does, or let the dataset give (picture, label)"
 )
 
 
@@ -71,11 +76,16 @@ class Collate:
 
     def _mixed(self, batch: Mapping[Any, Any], layout: Layout, keys: Sequence[Key]) -> dict[Any, Any]:
         """The batch with its pictures, masks and labels mixed, the pictures in place."""
-        names = {1: "label", **layout.names} if 1 in batch and "label" not in layout.places else layout.names
-        given = {names.get(place, place): value for place, value in batch.items()}
+        names = {place: layout.names.get(place, place) for place in batch}
+        label = _label(batch, layout, len(keys))
+        if label is not None:
+            names[label] = "label"
+        given = {names[place]: value for place, value in batch.items()}
+        if layout.unlabelled:
+            given.setdefault("label", None)
         ids = [key.index for key in keys]
         done = self._pipeline.batch(given, keys=ids, epoch=keys[0].epoch or 0, out={"image": given["image"]})
-        return dict(zip(batch, done.values(), strict=True))
+        return {place: done[names[place]] for place in batch}
 
     @property
     def _torch(self) -> Any:
@@ -142,6 +152,32 @@ def _columns(samples: Sequence[Any]) -> dict[Any, list[Any]]:
     return {place: [sample[place] for sample in samples] for place in places}
 
 
+def _label(batch: Mapping[Any, Any], layout: Layout, count: int) -> Any:
+    """Where the labels are, if the layout does not say and they are to be found; None if there are none.
+
+    In a tuple they are the only integers beside the picture. Raises ValueError where nobody can know: labels that
+    were not found would stay hard beside mixed pictures.
+    """
+    given = {layout.names.get(place, place): value for place, value in batch.items()}
+    found = [] if layout.unlabelled else unnamed_numbers(given, count)
+    if not isinstance(layout.image, int):  # a mapping
+        if found:
+            raise ValueError(
+                "the batch section mixes labels with their pictures, and nothing here is called 'label': where the "
+                f"dataset is wrapped, say names={{'label': {found[0]!r}}}, or names={{'label': None}}"
+            )
+        return None
+    found = [place for place in found if place not in layout.places]
+    if len(found) > 1:
+        raise ValueError(
+            f"members {', '.join(map(str, found))} of a sample may each be its label, which the batch section mixes: "
+            "where the dataset is wrapped, say what the members are, as in fields=('image', 'other', 'label')"
+        )
+    if found:
+        return found[0]
+    return 1 if 1 in batch and 1 not in layout.names and not set(LABELS) & layout.places.keys() else None
+
+
 def _layout(samples: Sequence[Any]) -> Layout:
     """Where things are in the samples: as `Augmented` found out, else by their names."""
     for carrier in (samples, samples[0]):
@@ -158,4 +194,5 @@ def _keys(samples: Sequence[Any]) -> list[Key]:
     try:
         return [sample.key for sample in samples]
     except AttributeError:
-        raise ValueError(_NO_KEYS) from None
+        bare = not isinstance(samples[0], Mapping | tuple | list)
+        raise ValueError(_BARE if bare else _NO_KEYS) from None

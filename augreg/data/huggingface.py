@@ -9,47 +9,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.data.epoch import SharedEpoch
-from augreg.data.keys import Key, checked_id
 from augreg.data.samples import Layout
-from augreg.data.sides import augment, checked_side, epoch_needed
+from augreg.data.sides import ToldSide, augment, checked_side
 from augreg.pipeline import Test, Train
 
 __all__ = ["Transform", "transform"]
 
 
-class Transform:
+class Transform(ToldSide):
     """Does `pipe.train` or `pipe.test` to the rows of a batch: a dict of lists in, a dict of lists out."""
 
     def __init__(self, side: Train | Test, layout: Layout, index: str | None, epoch: int | None) -> None:
-        self.side = side
-        self._layout = layout
+        super().__init__(side, layout, epoch)
         self._index = index
-        self._epoch = SharedEpoch(epoch)
-
-    def set_epoch(self, epoch: int) -> None:
-        """The epoch from now on, here and in the workers of a loader, started or not."""
-        self._epoch.set(epoch)
 
     def __call__(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """The rows afterwards, with the same columns. Raises KeyError for a missing one, ImageError for a picture."""
-        lacking = [name for name in (*self._layout.places.values(), self._index) if name and name not in rows]
-        if lacking:
-            raise KeyError(
-                f"the rows have no column {lacking[0]!r}; they have: {', '.join(map(repr, rows))}. A column of row "
-                "numbers comes from dataset.add_column('idx', range(len(dataset))), before anything is shuffled"
-            )
+        for name, place in (*self._layout.places.items(), ("index", self._index)):
+            if place is not None and place not in rows:
+                have = ", ".join(map(repr, rows))
+                raise KeyError(f"the rows have no column {place!r}; they have: {have}. {_advice(name)}")
         count = len(rows[self._layout.image])
         done = [self._row({name: values[number] for name, values in rows.items()}) for number in range(count)]
         return {name: [row[name] for row in done] for name in rows}
 
     def _row(self, row: dict[str, Any]) -> Any:
         if self._index is None:
-            return augment(self.side, self._layout, row, Key(None, ""))
-        epoch = self._epoch.get()
-        if epoch is None:
-            raise TypeError(epoch_needed("transform"))
-        return augment(self.side, self._layout, row, Key(epoch, checked_id(row[self._index], "the id of a row")))
+            return self._layout.run(row, self.side)
+        return augment(self.side, self._layout, row, self._key(row[self._index], "the id of a row"))
+
+
+def _advice(name: str) -> str:
+    """What to do where a column is missing."""
+    dropped = "Some trainers drop columns that the model does not take: remove_unused_columns=False"
+    if name == "index":
+        numbers = "dataset.add_column('idx', range(len(dataset))), before anything is shuffled"
+        return f"A column of row numbers comes from {numbers}. {dropped}"
+    place = "image='..'" if name == "image" else f"names={{{name!r}: '..'}}"
+    return f"Say which is the {name}: transform(.., {place}). {dropped}"
 
 
 def transform(
@@ -57,7 +54,7 @@ def transform(
     *,
     index: str | None = None,
     image: str = "image",
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, str | None] | None = None,
     epoch: int | None = None,
 ) -> Transform:
     """A transform for `dataset.with_transform(..)`. It pickles, and so does the dataset.

@@ -7,6 +7,11 @@ from typing import Any, NamedTuple
 
 __all__ = ["Key", "checked_id"]
 
+_NO_INDEX = (
+    "{key} came from an EpochSampler, and only an Augmented takes such a key: put it outermost, as in "
+    "Augmented(Subset(data, indices), pipe.train), with splits and other datasets inside"
+)
+
 
 class Key(NamedTuple):
     """An epoch, and a sample: its index in the dataset, or the id that it has of its own.
@@ -16,6 +21,16 @@ class Key(NamedTuple):
 
     epoch: int | None
     index: int | str  # type: ignore[assignment]  # hides tuple.index, which nobody needs of a pair
+
+    # what a dataset around an Augmented does with an index, or one without it: say so there, not deep inside of it
+
+    def __index__(self) -> int:
+        raise TypeError(_NO_INDEX.format(key=self))
+
+    def __lt__(self, other: Any) -> bool:
+        if not isinstance(other, tuple):
+            raise TypeError(_NO_INDEX.format(key=self))
+        return tuple(self) < tuple(other)
 
 
 def checked_id(given: Any, where: str) -> int | str:

@@ -15,15 +15,17 @@ import numpy as np
 
 from augreg.data.epoch import checked_epoch
 from augreg.data.keys import Key
+from augreg.pipeline import Test
 from augreg.rng import locate, word
 
 __all__ = ["EpochSampler", "shuffled"]
 
 _ORDER: Final = word("augreg.data: the order of the samples")
+_GENERATOR: Final = word("augreg.data: the generator of a sampler")
 _AGAIN: Final = (
-    "epoch {epoch} was gone through twice, and every picture of it drawn as before: call sampler.set_epoch(epoch) "
-    "before each epoch (Lightning does; where a framework put its own sampler around this one, docs/data-loaders.md "
-    "says what to do)"
+    "epoch {epoch} is gone through for the third time, and every picture of it drawn as before: call "
+    "sampler.set_epoch(epoch) before each epoch (Lightning does; where a framework put its own sampler around this "
+    "one, docs/data-loaders.md says what to do)"
 )
 
 
@@ -45,30 +47,38 @@ class EpochSampler:
 
     Tell it the epoch before each pass, by `set_epoch`; it never counts on by itself, since loaders begin passes
     that they do not use. Given a dataset, it shuffles; given a sampler (`DistributedSampler`, a weighted one), it
-    yields that one's indices and passes `set_epoch` on. It may wrap a batch sampler for `batch_sampler=..` too.
+    yields that one's indices, passes `set_epoch` on, and seeds the `generator` of one that has its own anew for each
+    pass, so that a pass can be resumed. It may wrap a batch sampler for `batch_sampler=..` too.
     With torchdata's StatefulDataLoader a pass resumes where it was.
     """
 
-    def __init__(self, data_or_sampler: Any, shuffle: bool | None = None, seed: int = 0) -> None:
-        """A dataset with a length, or a sampler; `shuffle` (on if not said) and `seed` are for a dataset.
+    def __init__(self, data_or_sampler: Any, shuffle: bool | None = None, seed: int | None = None) -> None:
+        """A dataset with a length, or a sampler; `shuffle` (on if not said) is for a dataset.
 
-        Raises TypeError for anything else, and for a sampler together with `shuffle`.
+        The order is a function of (`seed`, epoch), for a sampler with a `generator` too; `seed` is 0 if not said.
+        Raises TypeError for anything else, and for a sampler together with `shuffle`, or with a `seed` that it cannot
+        use.
         """
         inner = data_or_sampler
+        kind = type(inner).__name__
         is_data = hasattr(inner, "__getitem__") and hasattr(inner, "__len__")
+        if isinstance(inner, EpochSampler) or hasattr(inner, "collate_fn"):
+            raise TypeError(f"expected a dataset with a length, or a sampler of indices, got a {kind}")
         if not is_data and not hasattr(inner, "__iter__"):
-            raise TypeError(f"expected a dataset with a length, or a sampler, got {type(inner).__name__}")
+            raise TypeError(f"expected a dataset with a length, or a sampler, got {kind}")
         if not is_data and shuffle is not None:
-            raise TypeError(f"the order is that of the {type(inner).__name__}: leave out shuffle")
-        locate(seed, 0)
+            raise TypeError(f"the order is that of the {kind}: leave out shuffle")
         self._data: Any = inner if is_data else None
         self._inner: Any = None if is_data else inner
+        if not is_data and seed is not None and not self._generators():
+            raise TypeError(f"the order is that of the {kind}, which has no generator to seed: leave out seed")
         self._shuffle = shuffle is None or shuffle
-        self._seed = seed
+        self._seed = 0 if seed is None else seed
+        locate(self._seed, 0)
         self._epoch = 0
         self._waiting = False  # an epoch was set, and no pass has used it yet
-        self._passed = False  # the epoch was gone through since it was set
-        self._warned = False
+        self._passes = 0  # of the epoch, since it was set
+        self._warned = not _draws(inner)
 
     @property
     def epoch(self) -> int:
@@ -77,9 +87,8 @@ class EpochSampler:
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch of the passes that begin from now on. Raises TypeError or ValueError."""
-        self._epoch = checked_epoch(epoch)
-        self._waiting, self._passed = True, False
-        self._tell_inner(self._epoch)
+        self._set(checked_epoch(epoch))
+        self._waiting = True
 
     def __iter__(self) -> Iterator[Any]:
         return _Pass(self)
@@ -97,31 +106,41 @@ class EpochSampler:
         A stateful loader calls this when a pass begins: by then a loop has set the epoch that it wants.
         """
         if not self._waiting:
-            self._epoch = checked_epoch(state["epoch"])
-            self._passed = False
-            self._tell_inner(self._epoch)
+            self._set(checked_epoch(state["epoch"]))
+
+    def _set(self, epoch: int) -> None:
+        self._epoch, self._passes = epoch, 0
+        self._tell_inner(epoch)
 
     def _tell_inner(self, epoch: int) -> None:
-        if hasattr(self._inner, "set_epoch"):
-            self._inner.set_epoch(epoch)
+        for sampler in _within(self._inner):
+            if hasattr(sampler, "set_epoch"):
+                sampler.set_epoch(epoch)
+
+    def _generators(self) -> list[Any]:
+        """Torch's generators that the wrapped sampler draws its order from."""
+        found = (getattr(sampler, "generator", None) for sampler in _within(self._inner))
+        return [generator for generator in found if hasattr(generator, "manual_seed")]
 
     def _order(self, epoch: int) -> Iterator[Any]:
         """The indices of an epoch, or lists of them."""
         if self._data is not None:
-            return self._own_order(len(self._data), epoch)
+            count = len(self._data)
+            return iter(shuffled(count, self._seed, epoch) if self._shuffle else range(count))
         self._tell_inner(epoch)
+        for generator in self._generators():
+            generator.manual_seed(locate(self._seed, 0, epoch).cursor(_GENERATOR).bits() >> 1)
         return iter(self._inner)
 
-    def _own_order(self, count: int, epoch: int) -> Iterator[int]:
-        yield from shuffled(count, self._seed, epoch) if self._shuffle else range(count)
-
-    def _ended(self, epoch: int) -> None:
+    def _begun(self, epoch: int) -> None:
+        """A pass was begun in earnest: somebody asked it for a key."""
+        self._waiting = False
         if epoch != self._epoch:
             return
-        if self._passed and not self._warned:
+        self._passes += 1
+        if self._passes > 2 and not self._warned:  # one of them may have been a look at what there is
             self._warned = True
             warnings.warn(_AGAIN.format(epoch=epoch), stacklevel=3)
-        self._passed = True
 
 
 class _Pass:
@@ -130,22 +149,20 @@ class _Pass:
     def __init__(self, sampler: EpochSampler) -> None:
         self._sampler = sampler
         self._epoch = sampler.epoch
-        self._order = sampler._order(self._epoch)
+        self._order: Any = None  # there is none before it is needed: loaders begin passes that they do not use
         self._position = 0
-        self._over = False
+        self._begun = False
 
     def __iter__(self) -> _Pass:
         return self
 
     def __next__(self) -> Any:
-        self._sampler._waiting = False
-        try:
-            index = next(self._order)
-        except StopIteration:
-            if not self._over:
-                self._over = True
-                self._sampler._ended(self._epoch)
-            raise
+        if not self._begun:
+            self._begun = True
+            self._sampler._begun(self._epoch)
+        if self._order is None:
+            self._order = self._sampler._order(self._epoch)
+        index = next(self._order)
         self._position += 1
         if isinstance(index, Sequence) and not isinstance(index, str):  # what was wrapped is a batch sampler
             return [_key(self._epoch, one) for one in index]
@@ -164,6 +181,22 @@ class _Pass:
             self._order.load_state_dict(state["inner"])
         else:
             next(itertools.islice(self._order, self._position, self._position), None)
+
+
+def _within(sampler: Any) -> Iterator[Any]:
+    """A sampler, and those that it is around: a batch sampler has one under `sampler`."""
+    while sampler is not None:
+        yield sampler
+        sampler = getattr(sampler, "sampler", None)
+
+
+def _draws(inner: Any) -> bool:
+    """Whether the samples may be of the train side, as far as a dataset or a sampler tells."""
+    for one in _within(inner):
+        datasets = (one, getattr(one, "data_source", None), getattr(one, "dataset", None))
+        if any(isinstance(getattr(data, "side", None), Test) for data in datasets):
+            return False
+    return True
 
 
 def _key(epoch: int, index: Any) -> Key:

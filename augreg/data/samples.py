@@ -46,11 +46,13 @@ class Batch(list[Any]):
 class Layout:
     """Where the picture and its targets are in a sample: by the names of docs/targets.md.
 
-    `places` maps those names to the keys of a mapping or the positions of a tuple.
+    `places` maps those names to the keys of a mapping or the positions of a tuple; None says that there is no such
+    target. `unlabelled` is whether that was said of the labels.
     """
 
     def __init__(self, places: Mapping[str, Any]) -> None:
-        self.places = dict(places)
+        self.places = {name: place for name, place in places.items() if place is not None}
+        self.unlabelled = "label" in places and places["label"] is None
         self.names = {place: name for name, place in self.places.items()}
 
     @property
@@ -59,7 +61,7 @@ class Layout:
         return self.places["image"]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and self.places == other.places
+        return isinstance(other, Layout) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
         return hash(tuple(self.places.items()))
@@ -118,7 +120,10 @@ class Layout:
 
 
 def layout_for(
-    item: Any, image: str = "image", names: Mapping[str, str] | None = None, fields: Sequence[str] | None = None
+    item: Any,
+    image: str = "image",
+    names: Mapping[str, str | None] | None = None,
+    fields: Sequence[str] | None = None,
 ) -> Layout:
     """The layout of the items of a dataset, found by looking at one of them.
 

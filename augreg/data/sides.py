@@ -1,16 +1,17 @@
-"""The train or the test side of a pipeline, done to one item of a dataset."""
+"""The train or the test side of a pipeline, done to one item of a dataset, and told the epoch."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any
 
-from augreg.data.keys import Key
+from augreg.data.epoch import SharedEpoch
+from augreg.data.keys import Key, checked_id
 from augreg.data.samples import Layout, Sample, SampleMapping
 from augreg.errors import ImageError
 from augreg.pipeline import Test, Train
 
-__all__ = ["augment", "carrying", "checked_side", "epoch_needed"]
+__all__ = ["ToldSide", "augment", "carrying", "checked_side"]
 
 
 def checked_side(side: Any) -> Any:
@@ -20,12 +21,28 @@ def checked_side(side: Any) -> Any:
     return side
 
 
-def epoch_needed(who: str) -> str:
-    """What to say where a picture is to be drawn and nobody told the epoch to `who`."""
-    return (
-        "the epoch is not known, so every epoch would draw the same pictures: call set_epoch(epoch) of the "
-        f"{who} before each epoch, or give {who}(.., epoch=0) to keep to one on purpose"
-    )
+class ToldSide:
+    """The side of a pipeline as a function that a framework calls, which is told the epoch by `set_epoch`."""
+
+    def __init__(self, side: Train | Test, layout: Layout, epoch: int | None) -> None:
+        self.side = side
+        self._layout = layout
+        self._epoch = SharedEpoch(epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch from now on, here and in the workers of a loader, started or not; call it before each pass."""
+        self._epoch.set(epoch)
+
+    def _key(self, given: Any, where: str) -> Key:
+        """The key of a sample with this id. Raises TypeError where it would be drawn and the epoch is not known."""
+        epoch = self._epoch.get() if isinstance(self.side, Train) else None
+        if epoch is None and isinstance(self.side, Train):
+            who = type(self).__name__.lower()
+            raise TypeError(
+                "the epoch is not known, so every epoch would draw the same pictures: call set_epoch(epoch) of the "
+                f"{who} before each epoch, or give {who}(.., epoch=0) to keep to one on purpose"
+            )
+        return Key(epoch, checked_id(given, where))
 
 
 def augment(side: Any, layout: Layout, item: Any, key: Key) -> Any:

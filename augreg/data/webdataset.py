@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from augreg.data.epoch import SharedEpoch
-from augreg.data.keys import Key, checked_id
 from augreg.data.samples import Layout
-from augreg.data.sides import augment, checked_side, epoch_needed
+from augreg.data.sides import ToldSide, augment, checked_side
 from augreg.pipeline import Test, Train
 
 __all__ = ["Mapper", "mapper"]
 
 
-class Mapper:
+class Mapper(ToldSide):
     """Does `pipe.train` or `pipe.test` to the samples of a stream: a dict with `__key__` in, a dict out.
 
     The bytes of a picture can be left encoded: the pipeline decodes them.
@@ -23,25 +21,12 @@ class Mapper:
     def __init__(
         self, side: Train | Test, layout: Layout, key: Callable[[Mapping[str, Any]], int | str], epoch: int | None
     ) -> None:
-        self.side = side
-        self._layout = layout
-        self._key = key
-        self._epoch = SharedEpoch(epoch)
-
-    def set_epoch(self, epoch: int) -> None:
-        """The epoch from now on, here and in the workers of a loader, started or not; call it before each pass."""
-        self._epoch.set(epoch)
+        super().__init__(side, layout, epoch)
+        self._id = key
 
     def __call__(self, sample: Mapping[str, Any]) -> Any:
         """The sample afterwards, with its `key`. Raises KeyError for a missing part, ImageError for a picture."""
-        epoch = None
-        if isinstance(self.side, Train):
-            epoch = self._epoch.get()
-            if epoch is None:
-                raise TypeError(epoch_needed("mapper"))
-        return augment(
-            self.side, self._layout, sample, Key(epoch, checked_id(self._key(sample), "the id of a sample"))
-        )
+        return augment(self.side, self._layout, sample, self._key(self._id(sample), "the id of a sample"))
 
 
 def own_key(sample: Mapping[str, Any]) -> str:
@@ -53,13 +38,14 @@ def mapper(
     side: Train | Test,
     *,
     image: str = "jpg",
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, str | None] | None = None,
     key: Callable[[Mapping[str, Any]], int | str] = own_key,
     epoch: int | None = None,
 ) -> Mapper:
     """A function for `webdataset.WebDataset(..).map(..)`, with `.set_epoch(epoch)`.
 
-    `image` is the part that holds the picture, `names` those of other targets by ours: {"mask": "seg.png"}. `key`
-    gives a sample's id; it has to differ between shards too, so give another function where `__key__` does not.
+    `image` is the part that holds the picture, `names` those of other targets by ours: {"mask": "seg.png", "label":
+    "cls"}; {"label": None} says there is none. `key` gives a sample's id; it has to differ between shards too, so
+    give another function where `__key__` does not.
     """
     return Mapper(checked_side(side), Layout({"image": image, **(names or {})}), key, epoch)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.mixing.blends import Blend, Mix, Paste, Patch
-from augreg.mixing.order import turns
+from augreg.mixing.blends import Blend, Patch
+from augreg.mixing.in_turn import blend_in_turn, cut
 from augreg.mixing.scaling import PARTS, nearest, weights, whole_weights
 
 __all__ = ["HALF", "PRECISION", "apply", "parts"]
@@ -38,32 +39,11 @@ def apply(blends: Sequence[Blend], images: Array, out: Array | None, channels_la
         out = np.empty_like(images, order="C", subok=False)
     if not blends and out is not images:
         out[...] = images
+    paste = functools.partial(_paste, channels_last=channels_last, labels=labels)
     for blend in blends:
-        _apply(blend, images, out, channels_last, labels)
+        blend_in_turn(blend, images, out, functools.partial(np.empty_like, order="C"), _mix, paste)
         images = out
     return out
-
-
-def _apply(blend: Blend, images: Array, out: Array, channels_last: bool, labels: bool) -> None:
-    reads = blend.reads()
-    patches = blend.by_picture() if isinstance(blend, Paste) else {}
-    in_place = images is out
-    if not in_place:
-        for i in range(len(images)):
-            if i in patches or i not in reads:
-                out[i] = images[i]
-    copies: dict[int, Array] = {}
-    spare: list[Array] = []
-    for i, keep, drop in turns(reads):
-        if in_place and keep:
-            copies[i] = spare.pop() if spare else np.empty_like(images[i], order="C")
-            copies[i][...] = images[i]
-        if isinstance(blend, Mix):
-            j = blend.partners[i]
-            _mix(images[i], copies.get(j, images[j]), blend.weights[i], out[i])
-        for patch in patches.get(i, ()):
-            _paste(patch, copies.get(patch.source, images[patch.source]), out[i], channels_last, labels)
-        spare.extend(copies.pop(j) for j in drop if j in copies)
 
 
 def _mix(one: Array, other: Array, weight: float, out: Array) -> None:
@@ -96,8 +76,7 @@ def _mix_tile(one: Array, other: Array, out: Array, weight: float) -> None:
 
 
 def _paste(patch: Patch, source: Array, into: Array, channels_last: bool, labels: bool) -> None:
-    piece = _cut(source, patch.source_box, channels_last)
-    place = _cut(into, patch.box, channels_last)
+    piece, place = cut(source, patch.source_box, channels_last), cut(into, patch.box, channels_last)
     if not patch.scales:
         place[...] = piece
     elif labels:
@@ -107,13 +86,6 @@ def _paste(patch: Patch, source: Array, into: Array, channels_last: bool, labels
         planes = np.moveaxis(piece, -1, 0) if channels_last else piece
         scaled = _scaled(planes, patch.box[2], patch.box[3])
         place[...] = np.moveaxis(scaled, 0, -1) if channels_last else scaled
-
-
-def _cut(picture: Array, box: tuple[int, int, int, int], channels_last: bool) -> Array:
-    """A view of a box of a picture."""
-    top, left, height, width = box
-    rows, columns = slice(top, top + height), slice(left, left + width)
-    return picture[rows, columns] if channels_last else picture[..., rows, columns]
 
 
 def _scaled(planes: Array, height: int, width: int) -> Array:

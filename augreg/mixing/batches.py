@@ -1,4 +1,4 @@
-"""Batches: which axis of an array is what, and what an array must be to be mixed."""
+"""Stacks of pictures: which axis of a batch is what, and what an array must be to be mixed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from augreg.mixing.label_arrays import is_tensor
 
-__all__ = ["Batch", "check_out", "masks", "pictures", "same_place"]
+__all__ = ["Stack", "check_out", "masks", "pictures", "same_place"]
 
 _MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True)
-class Batch:
+class Stack:
     """An array or a tensor of N pictures or masks, and where its rows and columns are."""
 
     array: Any
@@ -43,7 +43,7 @@ class Batch:
         return "float" in str(self.array.dtype)
 
 
-def pictures(array: Any, channels_first: bool, name: str = "images") -> Batch:
+def pictures(array: Any, channels_first: bool, name: str = "images") -> Stack:
     """The pictures of a batch. Raises TypeError or ValueError for what is none.
 
     Tensors are N x C x H x W. Arrays are that if `channels_first`, else N x H x W x C; but where this makes more
@@ -59,19 +59,29 @@ def pictures(array: Any, channels_first: bool, name: str = "images") -> Batch:
         wanted = "N x C x H x W" if tensor or channels_first else "N x H x W x C"
         raise ValueError(f"{name}: a batch of pictures is {wanted}, got an array of shape {shape}")
     kind = str(array.dtype).removeprefix("torch.")
+    if not tensor and not array.dtype.isnative and array.dtype.kind == "f":
+        raise TypeError(
+            f"{name}: the numbers are in the byte order of another machine ({kind}): "
+            f"{name}.astype({name}.dtype.newbyteorder('='))"
+        )
     if kind not in ("uint8", "float16", "bfloat16", "float32", "float64"):
         raise TypeError(f"{name}: pictures are uint8 or floats, got {kind}")
     if 0 in shape[1:]:
         raise ValueError(f"{name}: pictures have at least one pixel, got an array of shape {shape}")
+    if len(shape) == 3 and shape[2] in (3, 4):
+        raise ValueError(
+            f"{name}: an array of shape {shape} looks like one colour picture, and a batch is several: "
+            f"{name}[None]; grey pictures that are {shape[2]} pixels wide are {name}[..., None]"
+        )
     last = not tensor and not channels_first
     if not tensor and len(shape) == 4:
         mine, other = (shape[3], shape[1]) if last else (shape[1], shape[3])
         if mine > _MOST_CHANNELS >= other:
             last = not last
-    return Batch(array, last and len(shape) == 4, name)
+    return Stack(array, last and len(shape) == 4, name)
 
 
-def masks(array: Any, like: Batch, name: str) -> Batch:
+def masks(array: Any, like: Stack, name: str) -> Stack:
     """The masks of a batch. Raises TypeError or ValueError for what does not go with its pictures.
 
     They are N x H x W, or N x K x H x W or (arrays) N x H x W x K, whichever has the pictures' height and width.
@@ -84,16 +94,16 @@ def masks(array: Any, like: Batch, name: str) -> Batch:
     if len(shape) in (3, 4) and shape[0] == count:
         first, last = shape[-2:] == size, shape[1:3] == size and not is_tensor(array)
         if len(shape) == 4 and last and (like.channels_last or not first):
-            return Batch(array, True, name)
+            return Stack(array, True, name)
         if first:
-            return Batch(array, False, name)
+            return Stack(array, False, name)
     raise ValueError(
         f"{name}: masks have the rows and columns of their pictures, N x H x W or N x K x H x W with {count} of "
         f"{size[0]}x{size[1]}, got an array of shape {shape}"
     )
 
 
-def check_out(out: Any, batch: Batch) -> None:
+def check_out(out: Any, batch: Stack) -> None:
     """Raise TypeError or ValueError unless the result can be written to `out`: a place of its own, or all of it."""
     array = batch.array
     if type(out) is not type(array) and not (is_tensor(out) and is_tensor(array)):
@@ -101,6 +111,9 @@ def check_out(out: Any, batch: Batch) -> None:
     if out.shape != array.shape or out.dtype != array.dtype:
         wanted, given = (f"{tuple(one.shape)} {one.dtype}" for one in (array, out))
         raise ValueError(f"out has the shape and dtype of {batch.name}, {wanted}, got {given}")
+    steps = out.stride() if is_tensor(out) else out.strides
+    if 0 not in out.shape and any(step == 0 and size > 1 for step, size in zip(steps, out.shape, strict=True)):
+        raise ValueError("out is expanded: several of its numbers share one place in memory; give one with its own")
     if is_tensor(array):
         if out.device != array.device:
             raise ValueError(f"out is on the device of {batch.name}, {array.device}, got {out.device}")

@@ -11,12 +11,12 @@ it makes of the labels follows from `shares`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import msgspec
 
-__all__ = ["Blend", "Box", "Mix", "Paste", "Patch", "Shares", "shares_after"]
+__all__ = ["Blend", "Box", "Mix", "Paste", "Patch", "Shares"]
 
 Box: TypeAlias = tuple[int, int, int, int]
 """(top, left, height, width) in pixels."""
@@ -151,23 +151,3 @@ def _areas(boxes: Sequence[Box]) -> list[int]:
                 areas[number] += (y1 - y0) * (x1 - x0)
                 break
     return areas
-
-
-def shares_after(blends: Iterable[Blend], count: int, height: int, width: int) -> list[Shares]:
-    """For every picture of the batch after these blends: which pictures show, each with its share.
-
-    A picture's own entry comes first, and stays where nothing of it is left. Blends one after the other multiply.
-    """
-    rows: list[Shares] = [{i: 1.0} for i in range(count)]
-    for blend in blends:
-        changed: dict[int, Shares] = {}
-        for i, parts in blend.shares(height, width).items():
-            row: Shares = {i: 0.0}
-            for between, share in parts.items():
-                for source, inner in rows[between].items():
-                    row[source] = row.get(source, 0.0) + share * inner
-            kept = {source: share for source, share in row.items() if share > 0.0 or source == i}
-            changed[i] = {i: 1.0} if len(kept) == 1 else kept
-        for i, row in changed.items():
-            rows[i] = row
-    return rows

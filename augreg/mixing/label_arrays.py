@@ -12,17 +12,19 @@ import numpy as np
 
 __all__ = [
     "arange",
-    "beside",
+    "as_floats",
+    "as_integers",
+    "as_labels_are",
     "check_mixture",
     "check_range",
     "checked_labels",
     "checked_smoothing",
+    "compiling",
     "dtype",
     "equal",
-    "floats",
     "is_integer",
+    "is_number_each",
     "is_tensor",
-    "whole",
     "zeros",
 ]
 
@@ -33,6 +35,12 @@ def is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def compiling() -> bool:
+    """Whether torch.compile is reading this code: then nothing may depend on the numbers in a tensor."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.compiler.is_compiling())
+
+
 def dtype(array: Any) -> str:
     """The dtype by its name alone."""
     return str(array.dtype).removeprefix("torch.")
@@ -41,6 +49,15 @@ def dtype(array: Any) -> str:
 def is_integer(array: Any) -> bool:
     """Whether it holds integers; bools do not count."""
     return dtype(array).startswith(("int", "uint"))
+
+
+def is_number_each(values: Any, count: int) -> bool:
+    """Whether these are numbers of `count` samples, one each or a row each; one bool each is no number."""
+    if isinstance(values, list | tuple):
+        return len(values) == count and all(isinstance(one, int | float) and one is not bool(one) for one in values)
+    if not (is_tensor(values) or isinstance(values, np.ndarray)) or values.ndim not in (1, 2) or len(values) != count:
+        return False
+    return is_integer(values) or "float" in dtype(values) or (dtype(values) == "bool" and values.ndim == 2)
 
 
 def checked_labels(labels: Any, classes: int | None) -> Any:
@@ -89,6 +106,10 @@ def check_range(ids: Any, classes: int | None) -> None:
 
 def check_mixture(sources: Any, weights: Any, count: int) -> None:
     """Raise ValueError unless these are places in the batch, and shares of a whole."""
+    if is_tensor(sources):
+        if compiling():
+            return
+        sources, weights = sources.cpu().numpy(), weights.double().cpu().numpy()
     if sources.size and not (sources.min() >= 0 and sources.max() < count):
         raise ValueError(f"sources are places in a batch of {count}, got {sources.min()} to {sources.max()}")
     if weights.size and not (weights.min() >= 0.0 and np.allclose(weights.sum(axis=-1), 1.0, atol=1e-5)):
@@ -109,21 +130,20 @@ def _extent(array: Any) -> tuple[Any, Any]:
     return array.min().item(), array.max().item()
 
 
-def beside(labels: Any, array: Any, whole: bool) -> Any:
-    """Sources or weights as the labels are: array or tensor, on their device."""
-    kind = "int64" if whole else "float64" if dtype(labels) == "float64" else "float32"
+def as_labels_are(array: Any, labels: Any, kind: str | None = None) -> Any:
+    """An array or tensor as the labels are one or the other, on their device; of another dtype if one is named."""
     if is_tensor(labels):
         torch = sys.modules["torch"]
-        return torch.as_tensor(array, dtype=getattr(torch, kind), device=labels.device)
+        return torch.as_tensor(array, dtype=getattr(torch, kind) if kind else None, device=labels.device)
     return np.asarray(array.cpu() if is_tensor(array) else array, dtype=kind)
 
 
-def whole(array: Any) -> Any:
+def as_integers(array: Any) -> Any:
     """As 64-bit integers, which both libraries index by."""
     return array.long() if is_tensor(array) else array.astype(np.int64, copy=False)
 
 
-def floats(array: Any, like: Any) -> Any:
+def as_floats(array: Any, like: Any) -> Any:
     """As floats of the kind that another array has."""
     return array.to(like.dtype) if is_tensor(array) else array.astype(like.dtype, copy=False)
 

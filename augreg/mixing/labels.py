@@ -14,17 +14,18 @@ import numpy as np
 
 from augreg.mixing.label_arrays import (
     arange,
-    beside,
+    as_floats,
+    as_integers,
+    as_labels_are,
     check_mixture,
     check_range,
     checked_labels,
     checked_smoothing,
+    compiling,
     dtype,
     equal,
-    floats,
     is_integer,
     is_tensor,
-    whole,
     zeros,
 )
 
@@ -68,20 +69,18 @@ class SoftLabels:
             sources, weights = np.asarray(sources, np.int64), np.asarray(weights, np.float64)
             if not count:  # empty lists do not tell their K
                 sources, weights = sources.reshape(0, 1), weights.reshape(0, 1)
-            check_mixture(sources, weights, count)
         if tuple(sources.shape) != tuple(weights.shape) or sources.ndim != 2 or len(sources) != count:
             shapes = f"{tuple(sources.shape)} and {tuple(weights.shape)}"
             raise ValueError(f"sources and weights are {count} x K for {count} labels, got {shapes}")
-        multi_label = labels.ndim == 2 if self.multi_label is None else bool(self.multi_label)
-        if multi_label and labels.ndim == 1:
-            raise ValueError("class ids name one class a picture; multi_label takes N x C labels")
+        check_mixture(sources, weights, count)
+        precision = "float64" if dtype(labels) == "float64" else "float32"
         set_ = object.__setattr__
         set_(self, "labels", labels)
-        set_(self, "sources", beside(labels, sources, whole=True))
-        set_(self, "weights", beside(labels, weights, whole=False))
+        set_(self, "sources", as_labels_are(sources, labels, "int64"))
+        set_(self, "weights", as_labels_are(weights, labels, precision))
         set_(self, "classes", int(labels.shape[1]) if labels.ndim == 2 else self.classes)
         set_(self, "smoothing", checked_smoothing(self.smoothing))
-        set_(self, "multi_label", multi_label)
+        set_(self, "multi_label", _asks_each_class(labels, self.multi_label, labels.ndim == 2))
 
     def dense(self, classes: int | None = None) -> Any:
         """The targets as an N x C matrix: float32, or float64 where the labels are.
@@ -91,9 +90,9 @@ class SoftLabels:
         classes = self._classes(classes)
         rows = arange(self.labels, len(self))
         ids = self.labels.ndim == 1
-        if ids:
+        if ids and self.classes is None and not compiling():  # else they were checked when this was made
             check_range(self.labels, classes)
-        labels = whole(self.labels) if ids else floats(self.labels, self.weights)
+        labels = as_integers(self.labels) if ids else as_floats(self.labels, self.weights)
         target = zeros(self.weights, (len(self), classes))
         for k in range(self.sources.shape[1]):
             shown = labels[self.sources[:, k]]
@@ -126,9 +125,7 @@ class SoftLabels:
         """
         if self.smoothing:
             raise ValueError(f"these labels are smoothed by {self.smoothing:g} already; smooth once")
-        if multi_label and self.labels.ndim == 1:
-            raise ValueError("class ids name one class a picture; multi_label takes N x C labels")
-        chosen = self.multi_label if multi_label is None else bool(multi_label)
+        chosen = _asks_each_class(self.labels, multi_label, self.multi_label)
         return self._with(smoothing=checked_smoothing(amount), multi_label=chosen)
 
     def expected_accuracy(self, predictions: Any) -> float:
@@ -139,6 +136,8 @@ class SoftLabels:
         """
         if is_tensor(predictions) and not is_tensor(self.labels):
             return self.to(predictions.device).expected_accuracy(predictions)
+        if not is_tensor(predictions):
+            predictions = as_labels_are(np.asarray(predictions), self.labels)
         if predictions.ndim not in (1, 2) or len(predictions) != len(self):
             shape = tuple(predictions.shape)
             raise ValueError(f"predictions for {len(self)} labels are N x C logits or N class ids, got {shape}")
@@ -148,11 +147,11 @@ class SoftLabels:
             predictions = predictions.argmax(1)
         elif not is_integer(predictions):
             raise TypeError(f"predicted class ids are integers, got {dtype(predictions)}")
-        predictions = whole(predictions)
+        predictions = as_integers(predictions)
         right = zeros(self.weights, (len(self),))
         for k in range(self.sources.shape[1]):
             if self.labels.ndim == 1:
-                hit = whole(self.labels)[self.sources[:, k]] == predictions
+                hit = as_integers(self.labels)[self.sources[:, k]] == predictions
             else:
                 hit = self.labels[self.sources[:, k], predictions]
             right += self.weights[:, k] * hit
@@ -160,8 +159,12 @@ class SoftLabels:
 
     def to(self, device: Any, non_blocking: bool = False) -> SoftLabels:
         """The same labels as tensors on a device; NumPy arrays become tensors."""
-        from augreg.mixing.tensors import moved
-
+        try:
+            from augreg.mixing.tensors import moved
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "labels go to a device as torch tensors: pip install 'augreg[torch]'", name=error.name
+            ) from error
         return self._each(lambda array: moved(array, device, non_blocking))
 
     def pin_memory(self, device: Any = None) -> SoftLabels:
@@ -172,6 +175,11 @@ class SoftLabels:
         return len(self.labels)
 
     def __eq__(self, other: object) -> bool:
+        if is_tensor(other) or isinstance(other, np.ndarray):
+            raise TypeError(
+                "soft labels name several classes a picture, and no prediction equals that: "
+                "labels.expected_accuracy(predictions) says how right they are; labels.labels are those before"
+            )
         if not isinstance(other, SoftLabels):
             return NotImplemented
         return all(equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
@@ -230,3 +238,10 @@ class SoftLabels:
 
     def _each(self, change: Callable[[Any], Any]) -> SoftLabels:
         return self._with(**{name: change(getattr(self, name)) for name in ("labels", "sources", "weights")})
+
+
+def _asks_each_class(labels: Any, asked: bool | None, otherwise: bool | None) -> bool:
+    """Whether every class is a question of its own. Raises ValueError where there is but one id a picture."""
+    if asked and labels.ndim == 1:
+        raise ValueError("class ids name one class a picture; multi_label takes N x C labels")
+    return bool(otherwise if asked is None else asked)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from augreg.mixing import arrays
-from augreg.mixing.batches import Batch, check_out, masks, pictures, same_place
+from augreg.mixing.batches import Stack, check_out, masks, pictures, same_place
 from augreg.mixing.drawing import draw
-from augreg.mixing.label_arrays import is_tensor
+from augreg.mixing.label_arrays import is_number_each, is_tensor
 from augreg.mixing.labels import SoftLabels
 from augreg.mixing.mixture import Mixture
 from augreg.rng import BATCH, Address, entropy, locate
@@ -20,9 +21,11 @@ from augreg.steps import Step, children
 if TYPE_CHECKING:
     from augreg.pipeline import Pipeline
 
-__all__ = ["Mixer"]
+__all__ = ["LABELS", "Mixer", "unnamed_numbers"]
 
-_LABELS = ("label", "labels")
+LABELS = ("label", "labels")
+"""The keys under which a mapping has its labels."""
+_PLACES = ("boxes", "bboxes", "bbox", "keypoints")  # what stands at a place in the picture
 
 
 class Mixer:
@@ -65,6 +68,9 @@ class Mixer:
         if isinstance(images, Mapping):
             if labels is not None:
                 raise TypeError("a mapping brings its own labels, under 'label'; leave the argument labels out")
+            if out is not None and not isinstance(out, Mapping):
+                given_kind = type(out).__name__
+                raise TypeError(f"beside a mapping, out is one too, such as {{'image': array}}, got {given_kind}")
             return self._mixed(dict(images), (keys, epoch, batch, rank), {} if out is None else out)
         given = {"image": images} if labels is None else {"image": images, "label": labels}
         found = self._mixed(given, (keys, epoch, batch, rank), {} if out is None else {"image": out}, "images")
@@ -101,7 +107,11 @@ class Mixer:
             raise ValueError(f"a batch has its pictures under 'image', got the keys {', '.join(map(repr, given))}")
         batches = self._batches(given, name)
         first = batches["image"]
-        labels = {key: self._soft(given[key], first, key) for key in _LABELS if given.get(key) is not None}
+        if self._pipeline.spec.batch and (found := unnamed_numbers(given, first.count)):
+            raise ValueError(
+                f"nothing here is called 'label', and {found[0]!r} may be what goes with the pictures: "
+                "name it 'label', or give 'label': None if there are no labels"
+            )
         for held in out:
             if held not in batches:
                 raise ValueError(f"out[{held!r}] goes with no picture or mask of the batch")
@@ -109,20 +119,17 @@ class Mixer:
         dtype: Literal["uint8", "float32"] = "float32" if first.floats else "uint8"
         scene = Scene(*first.size, first.channels, dtype, self._normalizes and first.floats, key[1])
         mixture = self._drawn(first.count, scene, key)
-        found = dict(given)
+        done = {key: self._soft(given[key], first, key, mixture) for key in LABELS if given.get(key) is not None}
         for held, one in batches.items():
-            found[held] = _blended(one, mixture, out.get(held), held.startswith("mask"))
-        sources, weights = mixture.columns()
-        for held, plain in labels.items():
-            found[held] = SoftLabels(plain.labels, sources, weights, plain.classes)
-        return found
+            done[held] = _blended(one, mixture, out.get(held), held.startswith("mask"))
+        return {**given, **done}
 
-    def _batches(self, given: Mapping[Any, Any], name: str) -> dict[str, Batch]:
+    def _batches(self, given: Mapping[Any, Any], name: str) -> dict[str, Stack]:
         """The pictures and masks of a mapping, `image` first."""
         found = {"image": pictures(given["image"], self._normalizes, name or "image")}
         first = found["image"]
         for key, value in given.items():
-            if key in ("boxes", "keypoints") and self._pipeline.spec.batch:
+            if key in _PLACES and value is not None and self._pipeline.spec.batch:
                 raise ValueError(
                     f"{key}: a mixed batch cannot say where its {key} went; leave them out, or mix no batch"
                 )
@@ -134,22 +141,26 @@ class Mixer:
                     )
             elif _is_pixels("mask", key, value, 3):
                 found[key] = masks(value, first, key)
+            elif key != "image" and self._pipeline.spec.batch and _covers(value, first):
+                raise ValueError(
+                    f"{key}: this has the rows and columns of the pictures, and would not follow them: call it "
+                    f"'mask_{key}', or leave it out"
+                )
         return found
 
-    def _soft(self, labels: Any, images: Batch, name: str) -> SoftLabels:
-        """The labels, checked, with nothing mixed yet."""
+    def _soft(self, labels: Any, images: Stack, name: str, mixture: Mixture) -> SoftLabels:
+        """The labels after a mixture."""
         if isinstance(labels, SoftLabels):
             raise TypeError(
                 f"{name}: these labels are mixed already; mix once, or put both steps into one batch section"
             )
         if isinstance(labels, list | tuple) and is_tensor(images.array):
-            from augreg.mixing.tensors import beside
+            from augreg.mixing.tensors import on_device_of
 
-            labels = beside(images.array, labels)
-        found = SoftLabels(labels, classes=self._pipeline.options.classes)
-        if len(found) != images.count:
-            raise ValueError(f"{name}: a batch of {images.count} pictures has as many labels, got {len(found)}")
-        return found
+            labels = on_device_of(images.array, labels)
+        if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
+            raise ValueError(f"{name}: a batch of {images.count} pictures has as many labels, got {len(labels)}")
+        return SoftLabels(labels, *mixture.columns(), self._pipeline.options.classes)
 
     def _drawn(self, count: int, scene: Scene, key: tuple[Any, int, int | None, int]) -> Mixture:
         steps = self._pipeline.spec.batch
@@ -164,10 +175,10 @@ class Mixer:
             return locate(seed, _word_of(keys, count), epoch, domain=BATCH), f"seed {seed}, epoch {epoch}, by keys"
         if batch is None:
             return locate(entropy(), 0, epoch, domain=BATCH), "drawn afresh"
-        where = f"seed {seed}, epoch {epoch}, batch {batch}, rank {rank}"
-        if isinstance(batch, str):
-            raise TypeError(f"batch is the batch's number, got {batch!r}; names of samples go into keys")
-        return locate(seed, batch, epoch, rank, BATCH), where
+        number = _number("batch is the batch's number", batch, 64, "; ids of samples go into keys")
+        place = _number("rank is the process's number", rank, 32)
+        where = f"seed {seed}, epoch {epoch}, batch {number}, rank {place}"
+        return locate(seed, number, epoch, place, BATCH), where
 
 
 def _has_normalize(steps: Sequence[Step]) -> bool:
@@ -183,6 +194,31 @@ def _is_pixels(kind: str, key: Any, value: Any, axes: int) -> bool:
     return bool(re.fullmatch(rf"{kind}s?\d*", key)) or getattr(value, "ndim", 0) >= axes
 
 
+def _covers(value: Any, images: Stack) -> bool:
+    """Whether something has a number for every pixel of the pictures."""
+    shape = tuple(getattr(value, "shape", ()))
+    return len(shape) in (3, 4) and shape[0] == images.count and images.size in (shape[-2:], shape[1:3])
+
+
+def unnamed_numbers(given: Mapping[Any, Any], count: int) -> list[Any]:
+    """The keys of what may be labels: numbers of each of `count` samples, where nothing is called a label."""
+    if any(key in given for key in LABELS):
+        return []
+    pixels = [
+        key for key in given if _is_pixels("image", key, given[key], 4) or _is_pixels("mask", key, given[key], 3)
+    ]
+    return [key for key, value in given.items() if key not in pixels and is_number_each(value, count)]
+
+
+def _number(what: str, value: Any, bits: int, hint: str = "") -> int:
+    """A number of so many bits. Raises TypeError or ValueError, which begin with `what` it is."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{what}, expected an integer from 0, got {value!r}{hint}")
+    if not 0 <= (number := operator.index(value)) < 1 << bits:
+        raise ValueError(f"{what}, expected an integer from 0 to 2^{bits} - 1, got {value}{hint}")
+    return number
+
+
 def _word_of(keys: Iterable[int | str], count: int) -> int:
     """The 64-bit word of the samples' ids, in order: blake2b of them, with their kinds and lengths."""
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
@@ -191,16 +227,16 @@ def _word_of(keys: Iterable[int | str], count: int) -> int:
     if len(found) != count:
         raise ValueError(f"a batch of {count} pictures has as many keys, got {len(found)}")
     digest = hashlib.blake2b(digest_size=8)
-    for key in found:
+    for place, key in enumerate(found):
         if isinstance(key, str):
             data = key.encode("utf-8", "surrogatepass")
             digest.update(b"s" + len(data).to_bytes(8, "little") + data)
         else:
-            digest.update(b"i" + locate(0, key).index.to_bytes(8, "little"))
+            digest.update(b"i" + _number(f"keys[{place}] is the id of a sample", key, 64).to_bytes(8, "little"))
     return int.from_bytes(digest.digest(), "little")
 
 
-def _blended(batch: Batch, mixture: Mixture, out: Any, labels: bool) -> Any:
+def _blended(batch: Stack, mixture: Mixture, out: Any, labels: bool) -> Any:
     """The pictures or masks of a batch after a mixture."""
     array, blends = batch.array, mixture.blends
     if not blends and out is None:

@@ -6,8 +6,9 @@ from itertools import islice
 
 import msgspec
 
-from augreg.mixing.blends import Blend, Mix, Paste, Shares, shares_after
+from augreg.mixing.blends import Blend, Mix, Paste, Shares
 from augreg.mixing.drawing import Entry
+from augreg.mixing.shares import shares_after
 
 __all__ = ["Mixture"]
 

@@ -6,6 +6,7 @@ ones, and batches on another device, all pictures at once. No gradient flows thr
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,10 +16,10 @@ from torch import Tensor
 
 from augreg.mixing.arrays import HALF, PRECISION, parts
 from augreg.mixing.blends import Blend, Box, Mix, Paste, Patch
-from augreg.mixing.order import turns
+from augreg.mixing.in_turn import blend_in_turn, cut
 from augreg.mixing.scaling import PARTS, nearest, weights, whole_weights
 
-__all__ = ["apply", "beside", "moved"]
+__all__ = ["apply", "moved", "on_device_of"]
 
 _SMALL = 1 << 21  # bytes of a batch that is done at once: copies of it stay in the cache too
 
@@ -32,11 +33,12 @@ def apply(blends: Sequence[Blend], images: Tensor, out: Tensor | None, labels: b
     target = _fresh(images) if out is None else out
     if not blends and out is not images:
         target.copy_(images.detach())
-    whole = images.device.type != "cpu" or images.numel() * images.element_size() <= _SMALL
+    at_once = images.device.type != "cpu" or images.numel() * images.element_size() <= _SMALL
     with torch.no_grad():
         for blend in blends:
-            if not whole:
-                _one_by_one(blend, images, target, labels)
+            if not at_once:
+                paste = functools.partial(_paste, labels=labels)
+                blend_in_turn(blend, images, target, torch.empty_like, _mix, paste)
             elif isinstance(blend, Mix):
                 _mix_all(blend, images, target)
             elif isinstance(blend, Paste):
@@ -59,28 +61,6 @@ def _fresh(images: Tensor) -> Tensor:
     return memory.as_strided(images.shape, strides)
 
 
-def _one_by_one(blend: Blend, images: Tensor, out: Tensor, labels: bool) -> None:
-    reads = blend.reads()
-    patches = blend.by_picture() if isinstance(blend, Paste) else {}
-    in_place = images is out
-    if not in_place:
-        for i in range(len(images)):
-            if i in patches or i not in reads:
-                out[i].copy_(images[i])
-    copies: dict[int, Tensor] = {}
-    spare: list[Tensor] = []
-    for i, keep, drop in turns(reads):
-        if in_place and keep:
-            copies[i] = (spare.pop() if spare else torch.empty_like(images[i])).copy_(images[i])
-        if isinstance(blend, Mix):
-            j = blend.partners[i]
-            _mix(images[i], copies.get(j, images[j]), blend.weights[i], out[i])
-        for patch in patches.get(i, ()):
-            source = copies.get(patch.source, images[patch.source])
-            _cut(out[i], patch.box).copy_(_piece(patch, source, labels))
-        spare.extend(copies.pop(j) for j in drop if j in copies)
-
-
 def _mix(one: Tensor, other: Tensor, weight: float, out: Tensor) -> None:
     """out = weight * one + (1 - weight) * other; `out` may be `one`. Bytes are rounded to the nearest."""
     if one.dtype == torch.uint8:
@@ -89,6 +69,13 @@ def _mix(one: Tensor, other: Tensor, weight: float, out: Tensor) -> None:
         out.copy_(total.add_(HALF).bitwise_right_shift_(PRECISION))
     else:
         torch.lerp(other, one, weight, out=out)
+
+
+def _paste(patch: Patch, source: Tensor, into: Tensor, labels: bool) -> None:
+    piece = cut(source, patch.source_box)
+    if patch.scales:
+        piece = _labels_scaled(piece, patch.box) if labels else _scaled(piece, patch.box)
+    cut(into, patch.box).copy_(piece)
 
 
 def _mix_all(blend: Mix, images: Tensor, out: Tensor) -> None:
@@ -121,28 +108,14 @@ def _paste_all(blend: Paste, images: Tensor, out: Tensor, labels: bool) -> None:
     found = []
     for (_, box, source_box), patches in sorted(groups.items()):
         sources = torch.tensor([patch.source for patch in patches], device=images.device)
-        piece = _cut(images, source_box)[sources]
+        piece = cut(images, source_box)[sources]
         if patches[0].scales:
             piece = _labels_scaled(piece, box) if labels else _scaled(piece, box)
         found.append((torch.tensor([patch.into for patch in patches], device=images.device), box, piece))
     if images is not out:
         out.copy_(images)
     for into, box, piece in found:
-        _cut(out, box)[into] = piece
-
-
-def _piece(patch: Patch, source: Tensor, labels: bool) -> Tensor:
-    """The piece that a patch takes from a picture, at the size that it is to have."""
-    piece = _cut(source, patch.source_box)
-    if not patch.scales:
-        return piece
-    return _labels_scaled(piece, patch.box) if labels else _scaled(piece, patch.box)
-
-
-def _cut(pictures: Tensor, box: Box) -> Tensor:
-    """A view of a box of one picture, or of each of a batch."""
-    top, left, height, width = box
-    return pictures[..., top : top + height, left : left + width]
+        cut(out, box)[into] = piece
 
 
 def _labels_scaled(piece: Tensor, box: Box) -> Tensor:
@@ -174,6 +147,6 @@ def moved(array: Any, device: Any, non_blocking: bool = False) -> Tensor:
     return array.to(device, non_blocking=non_blocking)
 
 
-def beside(images: Tensor, labels: Any) -> Tensor:
+def on_device_of(images: Tensor, labels: Any) -> Tensor:
     """Labels in a list as a tensor on the device of the pictures."""
     return torch.as_tensor(labels, device=images.device)
