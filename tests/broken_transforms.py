@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import random
 import time
@@ -14,6 +15,8 @@ from augreg.mixing.blends import Mix
 
 _calls = itertools.count()
 _scratch = np.zeros(1)
+_buffers: dict[tuple, np.ndarray] = {}
+_last = [0.5]
 
 
 def level(array, amount):
@@ -200,23 +203,278 @@ class Leaving:
         return call(mirrored, scene)
 
 
-BROKEN = {
-    "has_a_docstring": Docstring,
-    "previews_run": Preview,
-    "is_a_value": Value,
-    "pickles": Process,
-    "spec_comes_back": Growing,
-    "wrong_arguments_are_refused": Swallowing,
-    "same_key_same_bytes": Counting,
-    "same_bytes_in_threads": Sharing,
-    "other_key_other_draw": Ignoring,
-    "global_generators": Global,
-    "input_is_not_written": Writing,
-    "kinds_and_sizes": Small,
-    "leaves_the_size_it_says": Lying,
-    "test_rule_holds": Mean,
-    "targets_follow": Leaving,
-}
+# Functions of pictures, each a little wrong, or right in an unusual way.
+
+
+def white(array):
+    return 255 if array.dtype == np.uint8 else 1
+
+
+def times(array, factor):
+    found = np.clip(array * factor, 0, white(array))
+    return np.rint(found).astype(np.uint8) if array.dtype == np.uint8 else found.astype(np.float32)
+
+
+def over(array):
+    return times(array, 1.7) if array.dtype == np.uint8 else array * np.float32(1.7)
+
+
+def plus_fifty(array):
+    return np.minimum(array.astype(np.float32) + 50, white(array)).astype(array.dtype)
+
+
+def wrapping(array):
+    return array + np.uint8(100) if array.dtype == np.uint8 else array.copy()
+
+
+def buffered(array):
+    found = _buffers.setdefault((array.shape, array.dtype.str), np.empty_like(array))
+    found[...] = times(array, 0.5)
+    return found
+
+
+def by_module(array):
+    return times(array, _last[0])
+
+
+def rolled(array, by):
+    return np.roll(array, by, axis=1)
+
+
+def rolled_one_more(array, by):
+    return np.roll(array, by + 1, axis=1)
+
+
+def moved(points, size, by):
+    return points + np.array([by, 0])
+
+
+def moved_five_more(points, size, by):
+    return points + np.array([by + 5, 0])
+
+
+def renumbered(array):
+    found = array[:, ::-1].copy()
+    found[found > 0] = 7
+    return found
+
+
+def mirrored_points(points, size):
+    return np.stack([size[1] - points[:, 0], points[:, 1]], axis=1)
+
+
+def lost(points, size):
+    return points + 1e6
+
+
+def halved_picture(array):
+    return np.ascontiguousarray(array[::2, ::2])
+
+
+def unscaled(points, size):
+    return points
+
+
+@transform("broken", kind="geometry")
+class MaskOff:
+    """Shift, and the mask by a pixel more."""
+
+    def sample(self, rng, scene):
+        by = {"by": rng.integers(5)}
+        return ops.call(rolled, by, scene.size, geometry=True, mask=rolled_one_more, keypoints=moved)
+
+
+@transform("broken", kind="geometry")
+class PointsOff:
+    """Shift, and points by five pixels more."""
+
+    def sample(self, rng, scene):
+        by = {"by": rng.integers(5)}
+        return ops.call(rolled, by, scene.size, geometry=True, mask=rolled, keypoints=moved_five_more)
+
+
+@transform("broken", kind="geometry")
+class PointsLost:
+    """Mirror, and send points away."""
+
+    def sample(self, rng, scene):
+        return ops.call(mirrored, {}, scene.size, geometry=True, mask=mirrored, keypoints=lost)
+
+
+@transform("broken", kind="geometry")
+class PointsUnscaled:
+    """Shrink to a half, and leave points where they were."""
+
+    def sample(self, rng, scene):
+        size = -(-scene.height // 2), -(-scene.width // 2)
+        return ops.call(halved_picture, {}, size, geometry=True, mask=halved_picture, keypoints=unscaled)
+
+
+@transform("broken", kind="geometry")
+class Renumbering:
+    """Mirror, and make one class of all."""
+
+    def sample(self, rng, scene):
+        return ops.call(mirrored, {}, scene.size, geometry=True, mask=renumbered, keypoints=mirrored_points)
+
+
+@transform("broken", kind="color")
+class Sliding:
+    """Move by three pixels and tell nobody."""
+
+    def sample(self, rng, scene):
+        return call(rolled, scene, by=3)
+
+
+@transform("broken", kind="erasing")
+class Turning:
+    """Mirror, and call it erasing."""
+
+    def sample(self, rng, scene):
+        return call(mirrored, scene)
+
+
+@transform("broken", kind="color")
+class Over:
+    """Leave floats above 1."""
+
+    def sample(self, rng, scene):
+        return call(over, scene)
+
+
+@transform("broken", kind="color")
+class Unscaled:
+    """Add 50 to bytes, and to floats."""
+
+    def sample(self, rng, scene):
+        return call(plus_fifty, scene)
+
+
+@transform("broken", kind="color")
+class Wrapping:
+    """Add 100 to bytes, round and round."""
+
+    def sample(self, rng, scene):
+        return call(wrapping, scene)
+
+
+@transform("broken", kind="color")
+class Buffered:
+    """Hand out the same memory at every call."""
+
+    def sample(self, rng, scene):
+        return call(buffered, scene)
+
+
+@transform("broken", kind="color")
+class Remembering:
+    """Leave what was drawn in the module, for the function to read."""
+
+    def sample(self, rng, scene):
+        _last[0] = rng.uniform(0.3, 0.9)
+        return call(by_module, scene)
+
+
+@transform("broken", kind="color")
+class Crashing:
+    """End any process that another one started."""
+
+    def sample(self, rng, scene):
+        if multiprocessing.parent_process() is not None:
+            os._exit(3)
+        return ()
+
+
+BROKEN = (
+    ("has_a_docstring", Docstring),
+    ("previews_run", Preview),
+    ("is_a_value", Value),
+    ("pickles", Process),
+    ("spec_comes_back", Growing),
+    ("wrong_arguments_are_refused", Swallowing),
+    ("same_key_same_bytes", Counting),
+    ("same_key_same_bytes", Remembering),
+    ("same_bytes_in_threads", Sharing),
+    ("other_key_other_draw", Ignoring),
+    ("global_generators", Global),
+    ("input_is_not_written", Writing),
+    ("input_is_not_written", Buffered),
+    ("kinds_and_sizes", Small),
+    ("kinds_and_sizes", Over),
+    ("bytes_and_floats_agree", Unscaled),
+    ("bytes_and_floats_agree", Wrapping),
+    ("leaves_the_size_it_says", Lying),
+    ("test_rule_holds", Mean),
+    ("targets_follow", Leaving),
+    ("targets_follow", MaskOff),
+    ("targets_follow", PointsOff),
+    ("targets_follow", PointsLost),
+    ("targets_follow", PointsUnscaled),
+    ("targets_follow", Renumbering),
+    ("targets_follow", Sliding),
+    ("targets_follow", Turning),
+)
+
+
+# What is unusual and keeps to the contract.
+
+
+def edges(array):
+    levels = array.astype(np.float32)
+    across = np.abs(np.diff(levels, axis=1, prepend=levels[:, :1]))
+    down = np.abs(np.diff(levels, axis=0, prepend=levels[:1]))
+    return np.minimum(across + down, white(array)).astype(array.dtype)
+
+
+def negative_mirrored(array):
+    return (white(array) - array)[:, ::-1]
+
+
+def gray_halved(array):
+    if array.shape[2] != 1:
+        raise ValueError("takes gray pictures only")
+    return times(array, 0.5)
+
+
+def bytes_halved(array):
+    if array.dtype != np.uint8:
+        raise ValueError("takes uint8 pictures only")
+    return times(array, 0.5)
+
+
+@transform("unusual", kind="texture")
+class Edges:
+    """Leave the edges."""
+
+    def sample(self, rng, scene):
+        return call(edges, scene)
+
+
+@transform("unusual", kind="geometry")
+class NegativeMirror:
+    """Mirror the negative."""
+
+    def sample(self, rng, scene):
+        return ops.call(negative_mirrored, {}, scene.size, geometry=True, mask=mirrored, keypoints=mirrored_points)
+
+
+@transform("unusual", kind="color")
+class GrayOnly:
+    """Halve the levels of gray pictures."""
+
+    def sample(self, rng, scene):
+        return call(gray_halved, scene)
+
+
+@transform("unusual", kind="color")
+class BytesOnly:
+    """Halve the levels of bytes."""
+
+    def sample(self, rng, scene):
+        return call(bytes_halved, scene)
+
+
+UNUSUAL = (Edges, NegativeMirror, GrayOnly, BytesOnly)
 
 
 @batch_transform("broken")

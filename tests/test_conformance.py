@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from broken_transforms import BROKEN, BROKEN_BATCHES, Reading
+from broken_transforms import BROKEN, BROKEN_BATCHES, UNUSUAL, Crashing, Reading, Small, Unkeyed
 
 from augreg import Registry, SoftLabels
 from augreg.backends import Backend
@@ -32,10 +34,50 @@ def test_our_batch_transforms_pass(name: str) -> None:
     batch_transforms.check_batch_transform(Registry.installed()[name])
 
 
-@pytest.mark.parametrize("check", BROKEN)
-def test_a_check_fails_on_what_is_broken(check: str) -> None:
+@pytest.mark.parametrize(("check", "cls"), BROKEN, ids=lambda value: getattr(value, "__name__", value))
+def test_a_check_fails_on_what_is_broken(check: str, cls: type) -> None:
     with pytest.raises(AssertionError):
-        transforms.CHECKS[check](subject(BROKEN[check]))
+        transforms.CHECKS[check](subject(cls))
+
+
+@pytest.mark.parametrize("cls", UNUSUAL)
+def test_what_is_unusual_passes(cls: type) -> None:
+    transforms.check_transform(cls)
+
+
+@pytest.mark.parametrize("name", ["rotate", "affine", "pad"])
+def test_a_white_border_is_no_figure(name: str) -> None:
+    arguments = {"padding": 8, "fill": 255} if name == "pad" else {"degrees": 30, "fill": 255}
+    transforms.check_transform(IMAGE[name], arguments)
+
+
+def test_whatever_is_raised_is_told_with_the_check() -> None:
+    with pytest.raises(AssertionError, match=r"^kinds_and_sizes: .*too small"):
+        transforms.check_transform(Small)
+    with pytest.raises(AssertionError, match=r"^previews_run: SpecError: .*expected"):
+        transforms.check_transform(IMAGE["rotate"], {"degrees": "many"})
+    with pytest.raises(AssertionError, match=r"^is_a_value: it mixes otherwise after pickling"):
+        batch_transforms.check_batch_transform(Unkeyed)
+
+
+def test_a_process_that_dies_is_told_and_does_not_harm_the_next() -> None:
+    with pytest.raises(AssertionError, match="the spawned process died: the transform does that"):
+        transforms.CHECKS["pickles"](subject(Crashing))
+    transforms.CHECKS["pickles"](subject(IMAGE["invert"]))
+
+
+def test_from_a_script_that_is_no_file_no_process_can_be_spawned() -> None:
+    code = """
+from augreg import Registry
+from augreg.testing.transforms import CHECKS
+from augreg.testing.subjects import subject
+try:
+    CHECKS["pickles"](subject(Registry.installed()["invert"]))
+except AssertionError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable], input=code, capture_output=True, text=True, check=True)
+    assert "the spawned process died: so does one that is given nothing to do." in done.stdout
 
 
 def test_reading_a_global_generator_is_found_too() -> None:
@@ -63,8 +105,22 @@ def test_a_backend_that_goes_its_own_way_is_found(monkeypatch: pytest.MonkeyPatc
         transforms.CHECKS["backends_agree"](subject(IMAGE["color_matrix" if "color_matrix" in IMAGE else "invert"]))
 
 
+def test_a_backend_that_is_lighter_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    apply = Backend.apply
+
+    def lighter(self: Backend, op, image):
+        found = apply(self, op, image)
+        return found + np.uint8(2) if self.name == "opencv" else found
+
+    monkeypatch.setattr(Backend, "apply", lighter)
+    with pytest.raises(AssertionError, match=r"2.0 levels apart on average: one is lighter"):
+        transforms.CHECKS["backends_agree"](subject(IMAGE["horizontal_flip"]))
+
+
 def test_every_check_was_shown_to_fail() -> None:
-    assert transforms.CHECKS.keys() - BROKEN.keys() == {"never_applied_is_identity", "backends_agree"}
+    shown = {check for check, _ in BROKEN}
+    assert transforms.CHECKS.keys() - shown == {"never_applied_is_identity", "backends_agree"}
 
 
 @pytest.mark.parametrize("check", BROKEN_BATCHES)
@@ -183,3 +239,92 @@ def test_a_plugin_that_is_not_there_fails(capsys: pytest.CaptureFixture[str]) ->
     assert "FAILED nowhere:loads: no plugin 'nowhere' is installed" in capsys.readouterr().out
     with pytest.raises(AssertionError, match="no plugin 'nowhere' is installed"):
         check_plugin("nowhere")
+
+
+MANIFEST = """
+from augreg.plugin import Plugin
+PLUGIN = Plugin(transforms={"good": "pale:Pale", "bad": "pale:Missing"}%s)
+"""
+
+
+def test_a_class_that_does_not_load_is_one_failed_case(install, python) -> None:
+    install("augreg-mixed", {"mixed": "mixed_manifest:PLUGIN"}, pale=GOOD, mixed_manifest=MANIFEST % "")
+    done = python("-m", "augreg.testing", "mixed")
+    assert done.returncode == 1, done.stderr
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 1 and failed[0].startswith("FAILED mixed/bad:loads: pale:Missing does not load")
+    assert done.stdout.endswith(f"{len(transforms.CHECKS) + 1} passed, 1 failed\n")
+    code = (
+        "from augreg.testing import parametrize\n"
+        "found = parametrize('mixed', {'mixed/bad:pickles': 'why', 'mixed/good:pickles': 'why'}).args[1]\n"
+        "print([one.id for one in found if 'bad' in one.id])\n"
+        "parametrize('mixed', {'mixed/good:pickle': 'why'})"
+    )
+    done = python("-c", code)
+    assert done.stdout == "['mixed/bad:loads']\n"
+    assert "no check is named 'mixed/good:pickle'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("brings", "told"),
+    [
+        ("presets={'p': 'not_a_package:p.yaml'}", "mixed/p: not_a_package:p.yaml does not load"),
+        ("presets={'p': 'pale:p.yaml'}", "mixed/p: "),
+        ("policies={'p': 'pale:TABLE'}", "mixed/p: pale:TABLE does not load"),
+        ("policies={'p': 'pale:Pale'}", "the policy mixed/p cannot be used"),
+        ("backends={'p': 'pale:KERNELS'}", "mixed/p: pale:KERNELS does not load"),
+        ("backends={'p': 'pale:Pale'}", "the backend mixed/p cannot be used"),
+    ],
+)
+def test_what_is_brought_besides_steps_is_looked_at(brings: str, told: str, install, python) -> None:
+    install("augreg-mixed", {"mixed": "mixed_manifest:PLUGIN"}, pale=GOOD, mixed_manifest=MANIFEST % f", {brings}")
+    code = (
+        "from augreg.testing.plugins import cases\n"
+        "first = next(cases('mixed'))\n"
+        "try:\n    first.check()\nexcept AssertionError as error:\n    print(first.id, error)"
+    )
+    done = python("-c", code)
+    assert f"mixed:loads {told}" in done.stdout, done.stderr
+
+
+def test_without_torch_only_what_needs_it_fails(install, python) -> None:
+    layer = """
+from augreg import regularizer, transform
+
+@transform("pale", kind="color")
+class Pale:
+    \"\"\"Do nothing.\"\"\"
+    def sample(self, rng, scene):
+        return ()
+
+@regularizer("nothing")
+class Nothing:
+    \"\"\"Do nothing.\"\"\"
+    at: str = "*"
+    def attach(self, site):
+        pass
+"""
+    install("augreg-both", {"both": "both"}, both=layer)
+    code = (
+        "import sys\nsys.modules['torch'] = None\n"
+        "from augreg.testing.__main__ import main\n"
+        "sys.exit(main(['both', '-v']))"
+    )
+    done = python("-c", code)
+    assert done.returncode == 1, done.stderr
+    assert "FAILED both/nothing:loads: its checks need torch: pip install 'augreg[torch]'\n" in done.stdout
+    assert "1 failed" in done.stdout and "passed both/pale:targets_follow" in done.stdout
+
+
+def test_a_squatter_is_no_matter_of_who_has_the_namespace(install, python) -> None:
+    install("a-squatter", {"pale": "squatter", "augreg": "squatter"}, squatter=BAD)
+    install("augreg-pale", {"pale": "pale"}, pale=GOOD)
+    code = (
+        "from augreg.testing.plugins import cases\n"
+        "for name in ('pale', 'augreg'):\n"
+        "    found = {case.id: case.check for case in cases(name)}\n"
+        "    found[name + ':loads']()\n"
+        "    print(len(found) > 10)"
+    )
+    done = python("-c", code)
+    assert done.stdout == "True\nTrue\n", done.stderr

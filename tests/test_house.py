@@ -64,10 +64,10 @@ ROOMS = {
     },
     "nn": {"errors", "fields", "pipeline", "registry", "schedules", "selection", "spec", "steps"},
     "training": {"errors", "nn"},
-    "inspect": {"errors", "fields", "selection"},
+    "inspect": {"errors", "fields", "nn", "selection"},
     "data": {"errors", "mixing", "pipeline", "rng"},
     "doctor": {"errors", "pipeline"},
-    "testing": {"errors", "fields", "nn", "pipeline", "projective", "registry"},
+    "testing": {"backends", "errors", "fields", "nn", "ops", "pipeline", "projective", "registry"},
     "reference": {"declare", "errors", "fields", "registry", "steps"},
     "importers": {"errors", "fields", "policies", "registry", "spec"},
     # the command line stands on top of everything, and needs little of it before a command runs

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from augreg.testing import transforms
-from augreg.testing.subjects import Array, Subject, pattern, subject
+from augreg.testing.attempts import pattern, run_checks
+from augreg.testing.subjects import Array, Subject, subject
 
 __all__ = ["CHECKS", "check_batch_transform"]
 
@@ -26,10 +27,7 @@ def check_batch_transform(
     without: Iterable[str] = (),
 ) -> None:
     """Run every check on a batch transform, but those in `without`. Raises AssertionError with what fails."""
-    tested = subject(cls, arguments, name, registry)
-    for key, check in CHECKS.items():
-        if key not in without:
-            check(tested)
+    run_checks(CHECKS, subject(cls, arguments, name, registry), without)
 
 
 def _batch(count: int, dtype: str = "uint8", height: int = 13, width: int = 10) -> tuple[Array, Array]:

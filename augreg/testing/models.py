@@ -16,7 +16,7 @@ from augreg.nn.attachment import Attached, regularize
 from augreg.pipeline import Pipeline
 from augreg.testing.subjects import Subject
 
-__all__ = ["Example", "ModelSubject", "Residual", "Trial", "drawn", "made", "sites", "trials"]
+__all__ = ["Example", "ModelSubject", "Residual", "Trial", "again", "drawn", "made", "sites", "trials"]
 
 
 class Residual(nn.Module):  # type: ignore[misc]  # torch is not analysed
@@ -58,8 +58,9 @@ class ModelSubject(Subject):
 
 @dataclass
 class Trial:
-    """A model as it was, a copy with the regularizer attached, and a batch for both."""
+    """A model as it was, a copy with the regularizer attached, with which arguments, and a batch for both."""
 
+    arguments: Mapping[str, Any]
     pipeline: Pipeline
     plain: nn.Module
     model: nn.Module
@@ -83,19 +84,26 @@ def trials(tested: Subject) -> Iterator[Trial]:
         except AugregError as error:  # made for other names: wherever it can be
             able = [name for name, _ in plain.named_modules() if name and _takes(tested, arguments, plain, name)]
             assert able, f"no module of the {type(model).__name__} takes it; give a model that has one. {error}"
-            pipeline = _pipeline(tested, {**arguments, "at": able[0]})
+            arguments = {**arguments, "at": able[0]}
+            pipeline = _pipeline(tested, arguments)
             attached = regularize(model, pipeline)
-        yield Trial(pipeline, plain, model, attached, batch)
+        yield Trial(arguments, pipeline, plain, model, attached, batch)
+
+
+def again(tested: Subject, trial: Trial, arguments: Mapping[str, Any]) -> tuple[nn.Module, Attached]:
+    """Another copy of a trial's model, with the regularizer attached with other arguments."""
+    model = copy.deepcopy(trial.plain)
+    return model, regularize(model, _pipeline(tested, arguments))
 
 
 def sites(tested: Subject) -> Iterator[Trial]:
     """The regularizer at one module alone, for each of its arguments: modules of other types in turn."""
-    for turn, (arguments, trial) in enumerate(zip(tested.arguments, trials(tested), strict=True)):
+    for turn, trial in enumerate(trials(tested)):
         names = list({row.type: row.module for row in trial.attached.report()}.values())
-        model = copy.deepcopy(trial.plain)
+        arguments = {**trial.arguments, "at": names[turn % len(names)]}
         with contextlib.suppress(AugregError):  # some need a second one beside it
-            pipeline = _pipeline(tested, {**arguments, "at": names[turn % len(names)]})
-            yield Trial(pipeline, trial.plain, model, regularize(model, pipeline), trial.batch)
+            model, attached = again(tested, trial, arguments)
+            yield Trial(arguments, trial.pipeline, trial.plain, model, attached, trial.batch)
 
 
 def drawn(model: nn.Module, batch: Any, seed: int, calls: int = 1) -> list[Tensor]:

@@ -23,14 +23,19 @@ def parametrize(
 
     expected = dict(expected_failures or {})
     used = set()
+    unloaded: set[str] = set()
     found = []
     for case in cases(namespace, registry):
         any_object = f"*:{case.id.rpartition(':')[2]}"
         key = next((key for key in (case.id, any_object) if key in expected), None)
         used.add(key)
+        name, _, check = case.id.rpartition(":")
+        if check == "loads" and name != namespace:
+            unloaded.update((name, "*"))
         marks = [pytest.mark.xfail(reason=expected[key], strict=True)] if key is not None else []
         found.append(pytest.param(case.check, id=case.id, marks=marks))
-    unknown = sorted(expected.keys() - used)
-    if unknown:
+    # a plugin or a step that does not load has no other tests, and its one test says so
+    unknown = sorted(key for key in expected.keys() - used if key.rpartition(":")[0] not in unloaded)
+    if unknown and len(found) > 1:
         raise ValueError(f"no check is named {unknown[0]!r}; names are like {found[-1].id!r}")
     return pytest.mark.parametrize("check", found)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from augreg.errors import PluginError
+from augreg.pipeline import Pipeline
 from augreg.registry import Registry
 from augreg.testing import batch_transforms, transforms
-from augreg.testing.subjects import Subject, subjects
+from augreg.testing.attempts import pattern
+from augreg.testing.subjects import Subject, names, subject
 
 __all__ = ["Case", "cases", "check_plugin"]
 
@@ -20,33 +24,71 @@ class Case(NamedTuple):
 
 
 def cases(namespace: str, registry: Registry | None = None) -> Iterator[Case]:
-    """Every check on everything that a plugin brings. Raises PluginError where it is not installed, or failed."""
+    """Every check on everything that a plugin brings.
+
+    The first case is that the plugin loads. A step that does not load, or whose checks need what is not installed,
+    has one case, "name:loads", which fails.
+    """
     registry = Registry.installed() if registry is None else registry
-    yield Case(f"{namespace}:loads", lambda: loads(namespace, registry))
-    for tested in subjects(namespace, registry) if not _failed(namespace, registry) else ():
-        for name, check in _checks(tested).items():
-            yield Case(f"{tested.name}:{name}", lambda check=check, tested=tested: check(tested))  # type: ignore[misc]
+    yield Case(f"{namespace}:loads", functools.partial(loads, namespace, registry))
+    for name in names(namespace, registry) if not _failed(namespace, registry) else ():
+        try:
+            tested = subject(registry[name], name=name, registry=registry)
+            checks = _checks(tested)
+        except Exception as error:  # whatever a plugin does when it is imported
+            yield Case(f"{name}:loads", functools.partial(_fail, _reason(error)))
+            continue
+        for key, check in checks.items():
+            yield Case(f"{name}:{key}", functools.partial(check, tested))
+
+
+def _fail(reason: str) -> None:
+    raise AssertionError(reason)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return "its checks need torch: pip install 'augreg[torch]'"
+    return str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
 
 
 def loads(namespace: str, registry: Registry) -> None:
-    """The plugin is installed, did not fail, and what it brings besides steps is there."""
+    """The plugin is installed, did not fail, and what it brings besides steps is there, and can be used."""
     if failure := _failed(namespace, registry):
         raise AssertionError(failure)
+    for record in registry.plugins:
+        if record.namespace == namespace and record.error is None:
+            broken = [f"{name}: {why}" for name, why in registry.broken(record).items() if name not in registry]
+            assert not broken, "; ".join(broken)
     prefix = f"{namespace}/"
-    for name, path in registry.presets.items():
-        if name.startswith(prefix):
-            from augreg.pipeline import Pipeline
+    for kind, found in (("policy", registry.policies), ("backend", registry.backends), ("preset", registry.presets)):
+        for name in found:
+            if name.startswith(prefix):
+                _use(kind, name, registry)
 
-            assert path.is_file(), f"the preset {name} is not at {path}"
-            Pipeline.from_spec(name, registry)
+
+def _use(kind: str, name: str, registry: Registry) -> None:
+    """Make a pipeline with one of the things that a plugin brings besides steps, and run it."""
+    specs: dict[str, Any] = {
+        "policy": [{"auto_augment": {"policy": name}}],
+        "backend": {"backend": name, "image": ["invert"]},
+        "preset": name,
+    }
+    try:
+        pipeline = Pipeline.from_spec(specs[kind], registry)
+        if kind != "preset":
+            pipeline.train(pattern(24, 32), 0)
+    except Exception as error:  # whatever a plugin does
+        raise AssertionError(f"the {kind} {name} cannot be used: {type(error).__name__}: {error}") from error
 
 
 def _failed(namespace: str, registry: Registry) -> str:
     records = [record for record in registry.plugins if record.namespace == namespace]
     if not records:
         return f"no plugin {namespace!r} is installed"
-    failed = [record for record in records if record.error]
-    return f"{failed[0].distribution}: {failed[0].error}. {failed[0].remedy}" if failed else ""
+    if not all(record.error for record in records):  # another that claims the namespace is no matter of this one's
+        return ""
+    return f"{records[0].distribution}: {records[0].error}. {records[0].remedy}".rstrip(". ")
 
 
 def _checks(tested: Subject) -> Mapping[str, Callable[[Any], None]]:

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from augreg.errors import ImageError
 from augreg.pipeline import Pipeline
 from augreg.registry import Registry
 
-__all__ = ["Subject", "attempt", "pattern", "subject", "subjects"]
+__all__ = ["Subject", "names", "subject"]
 
 Array = NDArray[Any]
 
@@ -65,30 +63,7 @@ def subject(
     return Subject(name, cls, tuple(arguments), registry)
 
 
-def subjects(namespace: str, registry: Registry | None = None) -> list[Subject]:
-    """Everything that a namespace brings; `augreg` means the built-ins. Raises PluginError for what does not load."""
-    registry = Registry.installed() if registry is None else registry
+def names(namespace: str, registry: Registry) -> list[str]:
+    """The names of all steps that a namespace brings; `augreg` means the built-ins. None of them is loaded."""
     prefix = "" if namespace == "augreg" else f"{namespace}/"
-    names = [name for name in registry if (name.startswith(prefix) if prefix else "/" not in name)]
-    return [subject(registry[name], name=name, registry=registry) for name in names]
-
-
-def pattern(height: int, width: int, channels: int = 3, dtype: str = "uint8") -> Array:
-    """A picture of noise on a slope, the same at every call."""
-    y, x = np.mgrid[:height, :width]
-    noise = (x * 73 + y * 151 + x * y * 37) % 97
-    planes = [(noise + (x * (3 + c) + y * 5) % 120 + 20 * c) % 256 for c in range(channels)]
-    array = np.stack(planes, axis=2).astype(np.uint8)
-    return array if dtype == "uint8" else (array / np.float32(255)).astype(np.float32)
-
-
-def attempt(do: Any, picture: Array, *rest: Any) -> Any:
-    """A result, or None where the picture is not of the channels that it takes, and it says so."""
-    try:
-        return do(picture, *rest)
-    except ImageError as error:
-        words = str(error).lower()
-        named = any(word in words for word in ("channel", "gray", "rgb"))
-        gray_only = picture.shape[2] == 3 and "gray" not in words
-        assert named and not gray_only, f"refused for no reason of its kind: {error}"
-        return None
+    return [name for name in registry if (name.startswith(prefix) if prefix else "/" not in name)]
