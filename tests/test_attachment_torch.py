@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
+from augreg.errors import SpecError
 from augreg.nn.attachment import attachments, regularize
 
 RULES: list[dict[str, Any]] = [
@@ -245,3 +246,37 @@ def test_a_model_within_distributed_data_parallel_is_taken_out_of_it() -> None:
     attached = regularize(model, [{"dropout": "0"}])
     assert attached.model is model.module and attached.report()[0].module == "0"
     assert attachments(model) == (attached,)
+
+
+def test_names_are_those_of_the_model_inside_an_average() -> None:
+    average = AveragedModel(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
+    attached = regularize(average, [{"dropout": "0"}])
+    assert attached.report()[0].module == "0" and attachments(average) == (attached,)
+    with pytest.raises(SpecError, match="nearest: 0, 1"):
+        regularize(average, [{"dropout": "module.0"}])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda part: pickle.loads(pickle.dumps(part))])
+def test_a_copy_of_a_part_has_a_handle_of_its_own(copied: Any) -> None:
+    model, x = regular()
+    for twin in (copied(model.layer1), copied(copied(model).layer1)):
+        (mine,) = attachments(model)
+        assert attachments(model.layer1) == ()  # the handle of the whole is there
+        (its,) = attachments(twin)
+        assert attachments(twin) == (its,)
+        assert [row.module for row in its.report()] == ["layer1.0", "layer1.0.relu"]
+        its.step(10)
+        assert its.report()[1].numbers == "p=0.5" and mine.report()[0].numbers == "p=0.3"
+        h = torch.randn(4, 4, 8, 8)
+        assert noisy(twin, h)
+        its.detach()
+        assert not noisy(twin, h) and noisy(model, x) and attachments(twin) == ()
+        regularize(twin, [{"dropout": "0.relu"}])
+    twin = copied(model)
+    (part,), (whole,) = attachments(twin.layer1), attachments(twin)[:1]
+    for handle in (part, whole):  # in this order or the other
+        handle.detach()
+    assert not noisy(twin, x) and attachments(twin) == ()
+    assert len(pickle.dumps(model.layer1)) < len(pickle.dumps(model)) * 0.7  # the rest does not come along
+    mine.detach()
+    assert not noisy(model, x) and not any("_augreg" in name for part in model.modules() for name in vars(part))

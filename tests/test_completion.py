@@ -13,7 +13,8 @@ from augreg.__main__ import main
 from augreg.readers import presets
 
 COMMANDS = {
-    "list", "show", "validate", "explain", "apply", "stats", "schema", "gallery", "completion", "doctor", "new-plugin",
+    "list", "show", "validate", "explain", "apply", "stats", "schema", "gallery", "completion",
+    "doctor", "new-plugin",
 }  # fmt: skip
 
 

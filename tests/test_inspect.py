@@ -492,3 +492,9 @@ def test_the_table_and_its_rows() -> None:
         fields["relu"]
     with pytest.raises(ValueError, match="an index for each of 2 axes, got 1"):
         fields[0].seen(1)
+
+
+def test_a_first_position_that_sees_nothing_has_no_start() -> None:
+    fields = receptive_field(nn.ConvTranspose1d(1, 1, 1, stride=2, padding=1), (1, 6))
+    assert fields[0].seen(0) == (None,) and fields[0].start[0] != fields[0].start[0]
+    assert str(fields).splitlines()[1].split()[-1] == "-"

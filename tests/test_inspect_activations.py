@@ -152,3 +152,9 @@ def test_the_table() -> None:
     assert lines[0].split() == ["layer", "type", "output", "mean", "std", "zeros", "dead", "saturated", "nan", "inf"]
     assert lines[1].split() == ["0", "Tanh", "2", "0.5", "0.5", "50.0%", "50.0%", "50.0%", "0", "0"]
     assert lines[0].index("saturated") + len("saturated") == lines[1].rindex("50.0%") + len("50.0%")
+
+
+def test_names_that_are_near_are_names() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
+    with pytest.raises(ValueError, match=r"no module is nope; the nearest names are 0, 1$"):
+        activations(model, torch.zeros(2, 4), at="nope")

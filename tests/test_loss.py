@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,19 @@ from hypothesis import strategies as st
 
 import augreg
 from augreg.mixing.labels import SoftLabels
+from augreg.regularizers.targets import LabelSmoothing
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Small tensors are faster so."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def criterion(*steps: Any, **arguments: Any) -> Any:
@@ -73,6 +84,22 @@ def test_probabilities_give_torchs_loss(
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_class_that_is_ruled_out_gives_torchs_loss(smoothing: float) -> None:
+    """A smoothing of 0, as a schedule begins with, is none: it does not take 0 times infinity."""
+    logits = torch.tensor([[1.0, 0.0, -math.inf]])
+    ours = criterion({"label_smoothing": smoothing})(logits, torch.tensor([0]))
+    torch.testing.assert_close(ours, F.cross_entropy(logits, torch.tensor([0]), label_smoothing=smoothing))
+    assert ours.item() == pytest.approx(math.log1p(math.exp(-1.0))) if smoothing == 0 else ours == math.inf
+
+
+def test_an_index_to_ignore_is_refused_for_probabilities() -> None:
+    loss = criterion(ignore_index=2)
+    for target in (F.one_hot(ids(4), 5).float(), SoftLabels(ids(4))):
+        with pytest.raises(ValueError, match="ignore_index=2 is for class ids, and these targets are probabilities"):
+            loss(drawn(4, 5), target)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_where_everything_is_ignored_it_is_torchs_nan_or_nothing(smoothing: float, reduction: str) -> None:
     target = torch.full((3,), -100)
@@ -114,7 +141,7 @@ def test_a_float64_oracle_agrees_on_smoothing_weights_and_confidence() -> None:
     assert found.item() == pytest.approx(data - 0.3 * entropy, rel=1e-12)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=40)
 @given(
     st.lists(st.integers(0, 4), min_size=2, max_size=6),
     st.floats(0, 1),
@@ -280,6 +307,14 @@ class TowardsTheFirst:
 
     def term(self, logits: Any) -> Any:
         return logits.square().sum(1)
+
+
+def test_smoothing_beside_a_plugins_target_is_done_in_their_order() -> None:
+    logits, target = drawn(6, 5), ids(6)
+    shares = TowardsTheFirst(0.5).target(F.one_hot(target, 5).float()) * 0.9 + 0.1 / 5
+    both = augreg.Pipeline(loss=[TowardsTheFirst(0.5), LabelSmoothing(0.1)]).criterion()
+    plain = both(logits, target) - TowardsTheFirst(0.5).term(logits).mean()
+    torch.testing.assert_close(plain, F.cross_entropy(logits, shares))
 
 
 def test_a_plugins_target_and_term_are_used() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,15 @@ nn = torch.nn
 
 from augreg.nn.parameter_groups import parameter_groups  # noqa: E402 - these need torch
 from augreg.nn.penalties import check, constrain, penalty  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Small tensors are faster so."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class Net(nn.Module):
@@ -160,9 +170,53 @@ def test_wrappers_do_not_change_names() -> None:
 def test_weights_under_a_parametrization_belong_to_their_layer() -> None:
     model = nn.Sequential(torch.nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)))
     found = penalty(loss_section({"l2": {"strength": 1.0, "at": {"type": "Linear"}}}), model)
-    assert found.item() == pytest.approx(sum(p.square().sum().item() for p in model.parameters() if p.ndim == 2))
+    assert found.item() == pytest.approx(model[0].weight.square().sum().item())
     alone = torch.nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
     assert penalty(loss_section({"l2": 1.0}), alone) > 0
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_of_a_weight_norm_the_lengths_count_and_the_directions_do_not(norm: Any) -> None:
+    model = nn.Sequential(norm(nn.Conv2d(3, 4, 2)), nn.Linear(3, 2))
+    with torch.no_grad():
+        next(p for name, p in model.named_parameters() if name.endswith(("_v", "original1"))).mul_(7.0)
+    found = penalty(loss_section({"l2": 1.0}), model)
+    model(torch.randn(1, 3, 2, 4))  # the older one computes its weight in a forward
+    expected = sum(layer.weight.square().sum().item() for layer in model)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert [len(group["params"]) for group in parameter_groups(model, 0.1)] == [2, 3]
+
+
+def test_a_penalty_spares_what_decay_spares() -> None:
+    model = net()
+    model.no_weight_decay = lambda: {"position"}
+    decaying = parameter_groups(model, 0.1)[0]["params"]
+    assert all(value is not model.position for value in decaying) and len(decaying) == len(WEIGHTS) - 1
+    found = penalty(loss_section({"l2": 1.0}), model).item()
+    assert found == pytest.approx(sum(value.detach().square().sum().item() for value in decaying), rel=1e-6)
+    every = penalty(loss_section({"l2": {"strength": 1.0, "include": "all"}}), model).item()
+    assert every == pytest.approx(sum(p.detach().square().sum().item() for p in model.parameters()), rel=1e-5)
+
+
+def test_a_lazy_model_has_to_be_run_once_first() -> None:
+    model = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(2))
+    with pytest.raises(SpecError, match=r"'0\.weight' of a lazy module has no shape yet: run the model once"):
+        augreg.regularize(model, {"loss": [{"l2": 1.0}]})
+    with pytest.raises(SpecError, match="run the model once"):
+        parameter_groups(model, 0.1)
+    model(torch.zeros(1, 3))
+    assert augreg.regularize(model, {"loss": [{"l2": 1.0}]}).penalty() > 0
+
+
+def test_a_penalty_sees_what_was_exchanged_since_the_last_one() -> None:
+    model, steps = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)), loss_section({"l2": 1.0})
+    penalty(steps, model)
+    model[1] = nn.Conv2d(1, 1, 2)
+    model[0].weight = nn.Parameter(torch.ones(2, 3))
+    assert penalty(steps, model).item() == pytest.approx(6 + model[1].weight.square().sum().item())
+    model[0].weight.requires_grad_(False)
+    assert penalty(steps, model).item() == pytest.approx(model[1].weight.square().sum().item())
 
 
 def test_a_loss_section_without_penalties_adds_nothing() -> None:

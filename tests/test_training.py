@@ -254,6 +254,25 @@ def test_what_is_attached_to_a_batch_norm_layer_is_silent_too() -> None:
     assert model[0].training
 
 
+class Halving:
+    """A forward that a wrapper has put on a layer."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+
+    def __call__(self, x: Any) -> Any:
+        return type(self.layer).forward(self.layer, x / 2)
+
+
+def test_recalibration_keeps_the_forward_that_a_layer_has_of_its_own() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(4), nn.BatchNorm1d(4))
+    model[0].forward = own = Halving(model[0])
+    recalibrate(model, batches())
+    assert vars(model[0])["forward"] is own and "forward" not in vars(model[1])
+    expected = torch.stack([x.var(0) for x in batches()]).mean(0) / 4
+    torch.testing.assert_close(model[0].running_var, expected)
+
+
 @pytest.mark.parametrize("extra", [(), (2, 2)])
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_what_an_ensemble_returns(extra: tuple[int, ...], multi_label: bool) -> None:
@@ -372,3 +391,18 @@ def test_an_average_of_a_regularized_model_is_regularized_by_itself() -> None:
     averages[0].train()
     with torch.no_grad():
         assert not torch.equal(averages[0](x), averages[0](x))  # two masks
+
+
+@pytest.mark.parametrize("make", [ema, swa])
+def test_an_average_follows_the_schedules_of_its_model(make: Any) -> None:
+    rule = {"dropout": {"p": {"linear": [0.0, 0.8], "over": [0, 4]}, "mode": "original", "at": "0"}}
+    model = small()
+    attached = augreg.regularize(model, [rule])
+    average = copy.deepcopy(make(model))
+    attached.step(4)
+    average.update_parameters(model)
+    x = batches()[0]
+    torch.testing.assert_close(average.eval()(x), model.eval()(x))
+    attached.detach()
+    average.update_parameters(model)  # there is nothing to follow
+    assert not torch.allclose(average(x), model(x))

@@ -156,6 +156,22 @@ def test_batch_norm_is_recomputed_for_averaged_weights(digits: Any, tmp_path: Pa
     torch.testing.assert_close(given.net[1].running_mean, mean + moved, rtol=1e-4, atol=1e-4)
 
 
+def test_a_module_without_a_forward_is_refused_before_the_training(digits: Any, tmp_path: Path) -> None:
+    class Silent(L.LightningModule):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Linear(16, 10))
+
+        def training_step(self, batch: Any, index: int) -> Any:
+            raise AssertionError("training has begun")
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    with pytest.raises(TypeError, match=r"Silent has no forward: define forward\(self, pictures\)"):
+        trainer(tmp_path, RecalibrateBatchNorm(), epochs=1).fit(Silent(), loader(digits, 0, 100))
+
+
 class Watch(L.Callback):  # type: ignore[misc,name-defined]
     """Notes the norms of the weights after each batch, and the smoothing of the loss."""
 

@@ -8,20 +8,17 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from augreg.nn.modes import modes_kept
+
 __all__ = ["evaluating", "restoring_buffers"]
 
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in eval mode; each module's own mode, and torch's generator, are put back."""
-    modes = [(module, module.training) for module in model.modules()]
-    with torch.random.fork_rng(devices=_devices(model)):
-        try:
-            model.eval()
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
+    with torch.random.fork_rng(devices=_devices(model)), modes_kept(model):
+        model.eval()
+        yield
 
 
 @contextlib.contextmanager

@@ -33,7 +33,8 @@ class LayerField:
     `output` is the shape without the batch. `size` is the side of the receptive field, in input positions; borders
     are not considered, so it can be larger than the input. `stride` is how far the field moves from one position of
     the output to the next, a Fraction behind enlargements, and 0 where all positions see the same. `start` is the
-    centre of the first position's field, where 0 is the centre of the first input position.
+    centre of the first position's field, where 0 is the centre of the first input position; nan, printed as `-`, if
+    that position sees nothing, as at the padding of a transposed convolution.
     """
 
     name: str
@@ -48,7 +49,8 @@ class LayerField:
     def seen(self, *position: int) -> tuple[tuple[int, int] | None, ...]:
         """The first and last input index that a position of the output sees, for each axis; None for nothing.
 
-        Clipped to the input, with one index for each axis.
+        Clipped to the input, with one index for each axis. What lies between the two need not all be seen: a dilated
+        kernel has gaps, and where the border of the input falls into one, the border itself is the index given.
         """
         if len(position) != len(self.extents):
             raise ValueError(f"expected an index for each of {len(self.extents)} axes, got {len(position)}")
@@ -94,7 +96,7 @@ class ReceptiveFields:
 
 
 def _word(numbers: Sequence[Any]) -> str:
-    words = [f"{number:g}" if isinstance(number, float) else str(number) for number in numbers]
+    words = [f"{number:g}".replace("nan", "-") if isinstance(number, float) else str(number) for number in numbers]
     return words[0] if len(set(words)) == 1 else "x".join(words)
 
 

@@ -130,7 +130,7 @@ def _chosen(model: nn.Module, at: Any) -> set[str]:
     types = {name: [cls.__name__ for cls in type(module).__mro__] for name, module in model.named_modules()}
     found = {name for name, names in types.items() if selects(selectors, name, names)}
     if not found:
-        near = ", ".join(nearest_names(selectors, types))
+        near = ", ".join(nearest_names(selectors, filter(None, types)))
         raise ValueError(f"no module is {' or '.join(map(str, selectors))}; the nearest names are {near}")
     return found
 

@@ -12,14 +12,16 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from augreg.nn.hooks import After, Before
+from augreg.nn.hooks import After, Before, be_called
 from augreg.nn.residual import Outline
 from augreg.nn.skipping import SkippingForward
 
-__all__ = ["Action", "Become", "Claim", "Hook", "Replace", "Set", "Skip", "Touch", "claims", "listed"]
+__all__ = ["Action", "Become", "Claim", "Hook", "Replace", "Set", "Skip", "Write", "claims", "listed", "places_of"]
 
 CLAIMS = "_augreg_claims"
 """The attribute under which a module keeps the names of the rules attached to it."""
+_HANGING = tuple(name for name in vars(nn.Module()) if "hook" in name)
+"""The attributes under which a module keeps its hooks."""
 
 
 class Action(Protocol):
@@ -62,13 +64,18 @@ class Hook:
 
 
 class Become:
-    """Another class, and attributes of its own, for a module."""
+    """Another class, and attributes of its own, for a module.
+
+    Where evaluation changes too, the module has a hook that does nothing: torch's fast path for transformers reads
+    the weights without calling the modules, unless one has hooks.
+    """
 
     by = "class"
 
-    def __init__(self, module: nn.Module, cls: type[nn.Module], attributes: dict[str, Any]) -> None:
-        self.module, self.cls, self.attributes = module, cls, attributes
+    def __init__(self, module: nn.Module, cls: type[nn.Module], attributes: dict[str, Any], identity: bool) -> None:
+        self.module, self.cls, self.attributes, self.identity = module, cls, attributes, identity
         self.was: Any = None
+        self.handle: Any = None
 
     def do(self) -> None:
         """Change the class."""
@@ -76,9 +83,13 @@ class Become:
         self.was = type(self.module), {name: own[name] for name in self.attributes if name in own}
         self.module.__class__ = self.cls
         own.update(self.attributes)
+        if not self.identity:
+            self.handle = self.module.register_forward_pre_hook(be_called)
 
     def undo(self) -> None:
         """Give the old class and attributes back."""
+        if self.handle is not None:
+            self.handle.remove()
         cls, attributes = self.was
         for name in self.attributes:
             vars(self.module).pop(name, None)
@@ -131,8 +142,10 @@ class Skip:
         vars(self.block)["forward"] = self.forward
 
     def undo(self) -> None:
-        """Leave the class's forward."""
-        vars(self.block).pop("forward", None)
+        """Leave the class's forward; where somebody has wrapped ours since, it becomes that."""
+        self.forward.layer = None
+        if vars(self.block).get("forward") is self.forward:
+            del vars(self.block)["forward"]
 
     def numbers(self) -> str:
         """The layer's."""
@@ -140,33 +153,53 @@ class Skip:
 
 
 class Replace:
-    """Another module in all the places where one stands."""
+    """Another module in all the places where one stands, with its hooks and what is attached to it.
+
+    `copied` are attributes whose values the new one takes over. A hook that does nothing makes torch's fast path for
+    transformers call it.
+    """
 
     by = "replaced"
 
-    def __init__(self, places: Sequence[tuple[nn.Module, str]], old: nn.Module, new: nn.Module) -> None:
-        self.places, self.old, self.new = list(places), old, new
+    def __init__(
+        self,
+        places: Sequence[tuple[nn.Module, str]],
+        old: nn.Module,
+        new: nn.Module,
+        copied: Sequence[str] = (),
+    ) -> None:
+        self.places, self.old, self.new, self.copied = list(places), old, new, tuple(copied)
+        self.handle: Any = None
 
     def do(self) -> None:
         """Put the new module there, in the old one's training state."""
-        self.new.train(self.old.training)
-        self._put(self.new)
+        for name in self.copied:
+            setattr(self.new, name, getattr(self.old, name))
+        self._put(self.new, self.old)
+        self.handle = self.new.register_forward_pre_hook(be_called)
 
     def undo(self) -> None:
         """Put the old one back, in the new one's training state."""
-        self.old.train(self.new.training)
-        self._put(self.old)
+        self.handle.remove()
+        self._put(self.old, self.new)
 
-    def _put(self, module: nn.Module) -> None:
+    def _put(self, module: nn.Module, instead_of: nn.Module) -> None:
+        module.train(instead_of.training)
+        here, there = vars(module), vars(instead_of)
+        for name in _HANGING:
+            here[name], there[name] = there[name], here[name]
+        if CLAIMS in there:
+            here[CLAIMS] = there.pop(CLAIMS)
+            here[CLAIMS].owner = module
         for parent, name in self.places:
             setattr(parent, name, module)
 
     def numbers(self) -> str:
-        """The new module's words."""
-        return _words(self.new)
+        """The new module's name and words."""
+        return f"{type(self.new).__name__}({_words(self.new)})"
 
 
-class Touch:
+class Write:
     """Something done to a module once, such as writing its weights, that is not undone."""
 
     by = "written"
@@ -186,25 +219,37 @@ class Touch:
         return ""
 
 
+class Claims:
+    """The names of the rules attached to an object, kept with it, so that copies and loaded models know them too.
+
+    `parts` is what was attached here, for a copy of a part of a model, which has nothing else to be detached by.
+    """
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.names: list[str] = []
+        self.parts: list[Any] = []
+
+
 class Claim:
-    """The names of the rules attached to a module, kept with it, so that copies and loaded models know them too."""
+    """A rule's name among the claims of an object; they go along if another module takes the object's place."""
 
     by = ""
 
     def __init__(self, owner: Any, name: str) -> None:
         self.owner, self.name = owner, name
+        self.among: Any = None
 
     def do(self) -> None:
         """Add the name."""
-        vars(self.owner)[CLAIMS] = (*claims(self.owner), self.name)
+        self.among = vars(self.owner).setdefault(CLAIMS, Claims(self.owner))
+        self.among.names.append(self.name)
 
     def undo(self) -> None:
         """Remove it, and the attribute with the last one."""
-        left = tuple(name for name in claims(self.owner) if name != self.name)
-        if left:
-            vars(self.owner)[CLAIMS] = left
-        else:
-            vars(self.owner).pop(CLAIMS, None)
+        self.among.names.remove(self.name)
+        if not self.among.names:
+            vars(self.among.owner).pop(CLAIMS, None)
 
     def numbers(self) -> str:
         """None."""
@@ -213,7 +258,18 @@ class Claim:
 
 def claims(owner: Any) -> tuple[str, ...]:
     """What is attached to an object of a model."""
-    return tuple(getattr(owner, "__dict__", {}).get(CLAIMS, ()))
+    found = getattr(owner, "__dict__", {}).get(CLAIMS)
+    return () if found is None else tuple(found.names)
+
+
+def places_of(model: nn.Module, module: nn.Module) -> list[tuple[nn.Module, str]]:
+    """The parents in a model that a module stands in, with its name there."""
+    return [
+        (parent, name)
+        for parent in model.modules()
+        for name, child in parent._modules.items()  # named_children gives a module once, whatever its names
+        if child is module
+    ]
 
 
 def listed(values: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from augreg.nn.actions import Replace
+from augreg.nn.actions import Replace, places_of
 from augreg.selection import Selector, selects
 
 if TYPE_CHECKING:
@@ -90,8 +90,6 @@ def replace_dropouts(site: Site, at: Iterable[Selector]) -> None:
                 raise ValueError(
                     f"another rule has taken the place of the dropout {name!r} already; detach that first"
                 )
-            places = [
-                (parent, key) for parent in site.model.modules() for key, c in parent.named_children() if c is old
-            ]
-            site.actions.append(Replace(places, old, nn.AlphaDropout(old.p, old.inplace)))
+            new = nn.AlphaDropout(old.p, old.inplace)
+            site.actions.append(Replace(places_of(site.model, old), old, new, copied=("p",)))
             site.note(f"{name} is alpha dropout now")

@@ -12,7 +12,9 @@ have one of their own: `attachments(copy)`.
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
+import math
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,19 +22,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from augreg.errors import PluginError, Problem, SpecError
+from augreg.errors import Problem, SpecError
 from augreg.nn import penalties
-from augreg.nn.actions import Replace, Touch
+from augreg.nn.actions import CLAIMS, Claim, Replace, Write
 from augreg.nn.report import Report, Row
+from augreg.nn.selecting import sites_of
 from augreg.nn.site import Site
 from augreg.schedules import scheduled
-from augreg.selection import nearest_names, selects
 from augreg.steps import Step
 
 __all__ = ["Attached", "attachments", "regularize"]
 
 _KEPT = "_augreg_attachments"
-_MOST = 5  # modules of one rule that an error names
 
 
 def regularize(model: nn.Module, rules: Any) -> Attached:
@@ -50,7 +51,7 @@ def regularize(model: nn.Module, rules: Any) -> Attached:
     taken: dict[tuple[int, str], Site] = {}
     standing = dict(model.named_modules(remove_duplicate=False))
     for index, step in enumerate(pipeline.spec.model):
-        found, wrong = _sites(model, step, standing, taken)
+        found, wrong = sites_of(model, step, standing, taken)
         sites += [(step, site) for site in found]
         problems += [Problem(f"model[{index}].{step.name}.at", message) for message in wrong]
     try:
@@ -65,8 +66,42 @@ def regularize(model: nn.Module, rules: Any) -> Attached:
 
 
 def attachments(model: nn.Module) -> tuple[Attached, ...]:
-    """What is attached to a model now, or to parts of it; for copies, averages and models that were loaded whole."""
-    return tuple(attached for module in model.modules() for attached in vars(module).get(_KEPT, ()))
+    """What is attached to a model now, or to parts of it; for copies, averages and models that were loaded.
+
+    For a copy of a part of a model it is a handle of that part's own, without the loss section; for the part itself
+    it is nothing, as the handle of the whole is there.
+    """
+    found = [attached for module in model.modules() for attached in vars(module).get(_KEPT, ())]
+    known = {id(site.actions) for attached in found for _, site in attached._sites}
+    parts = [part for module in model.modules() if CLAIMS in vars(module) for part in vars(module)[CLAIMS].parts]
+    lost = [part for part in parts if part.whole() is None and id(part.site.actions) not in known]
+    if lost:
+        attached = Attached(model, (), [(part.step, part.site) for part in lost])
+        vars(model).setdefault(_KEPT, []).append(attached)
+        found.append(attached)
+    return tuple(found)
+
+
+class _Whole:
+    """The attachment that something belongs to; in a copy or a pickle, None."""
+
+    def __init__(self, attached: Attached | None) -> None:
+        self.attached = None if attached is None else weakref.ref(attached)
+
+    def __call__(self) -> Attached | None:
+        return None if self.attached is None else self.attached()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Whole, (None,)
+
+
+@dataclasses.dataclass(eq=False)
+class _Part:
+    """What an attachment did at one module, without the rest of the model."""
+
+    step: Step
+    site: Site
+    whole: _Whole
 
 
 class Attached:
@@ -77,17 +112,19 @@ class Attached:
         self.progress = 0.0
         self._loss = loss
         self._sites = sites
-        self._rows: Report | None = None  # the last report of what is detached
+        self._last: Report | None = None  # the last report of what is detached
 
     def report(self) -> Report:
         """The rows of what is attached, with the numbers that hold now; prints as a table."""
-        if self._rows is not None:
-            return self._rows
+        if self._last is not None:
+            return self._last
         return Report(_row(step, site) for step, site in self._sites)
 
     def step(self, progress: float) -> None:
         """Give all numbers with a schedule their values at this epoch; half epochs are fine."""
         self._check()
+        if math.isnan(progress):
+            raise ValueError("expected the number of an epoch, got nan")
         self.progress = float(progress)
         for step, site in self._sites:
             if step.schedules:
@@ -108,10 +145,15 @@ class Attached:
 
         Weights that `init` wrote stay.
         """
-        if self._rows is not None:
+        if self._last is not None:
             return
-        self._rows = self.report()
-        self._undo([action for _, site in self._sites for action in site.actions])
+        self._last = self.report()
+        actions = [action for _, site in self._sites for action in site.actions]
+        self._undo(actions)
+        for _, site in self._sites:
+            site.actions.clear()  # another handle, of a part, has the same list
+        for among in {id(action.among): action.among for action in actions if isinstance(action, Claim)}.values():
+            among.parts = [part for part in among.parts if part.site.actions]
         kept = [other for other in vars(self.model).get(_KEPT, ()) if other is not self]
         if kept:
             vars(self.model)[_KEPT] = kept
@@ -125,7 +167,7 @@ class Attached:
         self.detach()
 
     def __repr__(self) -> str:
-        return f"Attached({len(self._sites)} sites{', detached' if self._rows is not None else ''})"
+        return f"Attached({len(self._sites)} sites{', detached' if self._last is not None else ''})"
 
     def _attach(self) -> None:
         for _, site in self._sites:
@@ -146,6 +188,11 @@ class Attached:
             self._undo(done)
             raise
         vars(self.model).setdefault(_KEPT, []).append(self)
+        for step, site in self._sites:
+            part = _Part(step, dataclasses.replace(site, model=site.module), _Whole(self))
+            for action in site.actions[:1]:
+                if isinstance(action, Claim):
+                    action.among.parts.append(part)
 
     @staticmethod
     def _undo(actions: list[Any]) -> None:
@@ -153,7 +200,7 @@ class Attached:
             action.undo()
 
     def _check(self) -> None:
-        if self._rows is not None:
+        if self._last is not None:
             raise RuntimeError("it was detached; call regularize again")
 
 
@@ -171,16 +218,18 @@ def _pipeline(rules: Any) -> Any:
 
 
 def _plain(model: Any) -> nn.Module:
-    """The model itself, out of its DistributedDataParallel."""
-    if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+    """The model itself, out of DistributedDataParallel and AveragedModel."""
+    plain = penalties.unwrapped(model)
+    if isinstance(plain, torch.jit.ScriptModule) or not isinstance(plain, nn.Module):
+        raise TypeError(f"expected a torch.nn.Module, got {type(plain).__name__}")
+    while True:
+        if hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None:
+            raise TypeError(
+                "the model is compiled, and what is attached now would not be seen: attach, then torch.compile"
+            )
+        if model is plain:
+            return plain
         model = model.module
-    if isinstance(model, torch.jit.ScriptModule) or not isinstance(model, nn.Module):
-        raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
-    if hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None:
-        raise TypeError(
-            "the model is compiled, and what is attached now would not be seen: attach, then torch.compile"
-        )
-    return model
 
 
 def _names(model: nn.Module) -> list[tuple[str, int]]:
@@ -188,118 +237,8 @@ def _names(model: nn.Module) -> list[tuple[str, int]]:
     return [(name, id(tensor)) for name, tensor in found]
 
 
-def _sites(
-    model: nn.Module, step: Step, standing: dict[str, nn.Module], taken: dict[tuple[int, str], Site]
-) -> tuple[list[Site], list[str]]:
-    """The sites of a rule with all that it will do there, and what is wrong with it."""
-    transform = scheduled(step, 0.0).transform if step.schedules else step.transform
-    if step.schedules and not hasattr(transform, "numbers"):
-        return [], [f"{step.name} cannot follow a schedule: it has no numbers(self, site)"]
-    selected = _selected(transform.at, standing)
-    if not selected:
-        hint = getattr(transform, "hint", "")
-        nearest = ", ".join(_nearest(transform.at, standing))
-        wanted = " or ".join(map(str, transform.at))
-        return [], [f"nothing in the model is called {wanted}; nearest: {nearest}{f'; {hint}' if hint else ''}"]
-    before = dict(taken)
-    sites: list[Site] = []
-    wrong: list[str] = []
-    for index, (name, module) in enumerate(selected):
-        site = _site(model, name, module, index, len(selected), step, transform, taken)
-        sites.append(site)
-        try:
-            _attach(site, selected)
-        except ValueError as error:
-            wrong.append(f"{name or 'the model'} ({type(module).__name__}): {error}")
-        _restand(site, standing)
-    if len(wrong) > _MOST:
-        wrong[_MOST:] = [f"and {len(wrong) - _MOST} more modules of this rule"]
-    if wrong:
-        order = {name: place for place, name in enumerate(standing)}
-        able = _able(model, step, transform, standing, before)
-        able.sort(key=lambda name: abs(order[name] - order.get(selected[0][0], 0)))
-        wrong[-1] += f"; nearest that can take {step.name}: {', '.join(able[:_MOST]) or 'none'}"
-    return sites, wrong
-
-
-def _site(
-    model: nn.Module, name: str, module: nn.Module, index: int, count: int, step: Step, transform: Any, taken: Any
-) -> Site:
-    rule = transform.test_rule() if hasattr(transform, "test_rule") else transform.__augreg__.rule
-    kind = type(module).__name__
-    return Site(model, name, module, index, count, transform, rule, taken, kind, step.name, bool(step.schedules))
-
-
-def _attach(site: Site, selected: list[tuple[str, nn.Module]]) -> None:
-    """Let the regularizer record what it does at a site. Raises ValueError if it cannot be there."""
-    if not site.claim(site.module, site.step):
-        raise ValueError(f"{site.step} is attached to it already; detach that first")
-    numbers = site.takes_over(site.module)
-    if numbers is not None and site.adopt(site.module, numbers):
-        return
-    try:
-        site.transform.attach(site)
-    except ValueError:
-        raise
-    except Exception as error:  # whatever a plugin does
-        message = f"{site.step}.attach failed at {site.name}: {type(error).__name__}: {error}"
-        raise PluginError(message) from error
-    beside = site.doubles() if numbers is None else None
-    if beside is not None and beside not in dict(selected):
-        raise ValueError(f"{beside} beside it does this already, and it would be done twice; select that one")
-    if beside is not None:
-        site.leave(f"left to {beside}")
-
-
-def _able(model: nn.Module, step: Step, transform: Any, standing: dict[str, nn.Module], taken: Any) -> list[str]:
-    """The names of the modules at which a rule could be attached: tried, as an `attach` only records."""
-    able = []
-    for name, module in standing.items():
-        site = _site(model, name, module, 0, 1, step, transform, dict(taken))
-        if name:
-            with contextlib.suppress(ValueError, PluginError):
-                _attach(site, [])
-                able.append(name)
-    return able
-
-
-def _selected(at: Any, standing: dict[str, nn.Module]) -> list[tuple[str, nn.Module]]:
-    """The modules that a rule selects, each once; the model itself only where it has no parts."""
-    found: dict[int, tuple[str, nn.Module]] = {}
-    for name, module in standing.items():
-        whole = name == "" and len(standing) > 1
-        if not whole and selects(at, name, [cls.__name__ for cls in type(module).__mro__]):
-            found.setdefault(id(module), (name, module))
-    return list(found.values())
-
-
-def _nearest(at: Any, standing: dict[str, nn.Module]) -> list[str]:
-    """The names nearest to what was asked for; those of types, where types were."""
-    types = [name for selector in at for name in selector.type]
-    names = nearest_names(at, filter(None, standing)) if any(selector.name != "**" for selector in at) else []
-    if types:
-        known = {type(module).__name__ for name, module in standing.items() if name}
-        names += [f"type {name}" for name in sorted(known)]
-    return names or ["the model has no parts"]
-
-
-def _restand(site: Site, standing: dict[str, nn.Module]) -> None:
-    """Let later rules select what this one puts in a module's place."""
-    for action in site.actions:
-        if not isinstance(action, Replace):
-            continue
-        before = list(standing.items())
-        names = [name for name, module in before if module is action.old]
-        standing.clear()
-        for name, module in before:
-            if name in names:
-                standing.update(action.new.named_modules(prefix=name))
-            elif not any(name.startswith(f"{old}.") for old in names):
-                standing[name] = module
-
-
 def _row(step: Step, site: Site) -> Row:
     by = ", ".join(dict.fromkeys(action.by for action in site.actions if action.by)) or "left"
-    unchanged = site.rule == "identity" and not any(isinstance(action, Replace | Touch) for action in site.actions)
+    unchanged = site.rule == "identity" and not any(isinstance(action, Replace | Write) for action in site.actions)
     evaluation = "unchanged" if unchanged else "changes"
     return Row(site.name, site.type, step.name, site.shown(), by, site.rule, evaluation, "; ".join(site.notes))

@@ -29,9 +29,10 @@ class Criterion(nn.Module):
 
     The target is one of: class ids, N x .., of any whole type; probabilities of the logits' shape; soft labels, with
     a method `dense(classes)` that returns such probabilities. `weight` (one number a class), `reduction` and
-    `ignore_index` (of class ids) are those of torch.nn.CrossEntropyLoss, and so is the result, also where `mean`
-    divides by the weights of the true classes. With `multi_label` each class is true or not by itself: the target
-    is 0 to 1 for each logit, and the loss that of torch.nn.BCEWithLogitsLoss, smoothed towards one half.
+    `ignore_index` (of class ids: probabilities are then refused) are those of torch.nn.CrossEntropyLoss, and so is
+    the result, also where `mean` divides by the weights of the true classes. With `multi_label` each class is true or
+    not by itself: the target is 0 to 1 for each logit, and the loss that of torch.nn.BCEWithLogitsLoss, smoothed
+    towards one half.
 
     Terms, such as the confidence penalty, are added to each sample's loss, those of ignored ones left out; `mean`
     averages them over samples without class weights. Half-precision logits are computed with in float32.
@@ -78,9 +79,14 @@ class Criterion(nn.Module):
     def step(self, epoch: float) -> None:
         """Take the numbers that hold in an epoch; halves are fine. Without a call, those of epoch 0."""
         self.epoch = epoch
-        transforms = [(scheduled(step, epoch) if step.schedules else step).transform for step in self._steps]
-        self._targets = [transform for transform in transforms if hasattr(transform, "target")]
-        self._terms = [transform for transform in transforms if hasattr(transform, "term")]
+        steps = [scheduled(step, epoch) if step.schedules else step for step in self._steps]
+        self._terms = [step.transform for step in steps if hasattr(step.transform, "term")]
+        targets = [step for step in steps if hasattr(step.transform, "target")]
+        # a smoothing of 0 changes nothing, and one by itself is torch's: it makes no probabilities of class ids
+        targets = [step for step in targets if step.name != _SMOOTHING or step.transform.smoothing > 0]
+        self._targets = [step.transform for step in targets]
+        alone = [step.name for step in targets] == [_SMOOTHING]
+        self._smoothing = float(self._targets[0].smoothing) if alone else 0.0
 
     def penalty(self, model: nn.Module) -> Tensor:
         """What the loss section adds for the weights of a model."""
@@ -106,6 +112,12 @@ class Criterion(nn.Module):
 
     def _taken(self, target: Any, logits: Tensor) -> Tensor:
         """The target as int64 ids or as probabilities of the logits' type, checked."""
+        soft = hasattr(target, "dense") or (isinstance(target, Tensor) and target.is_floating_point())
+        if soft and self.ignore_index != _IGNORE:
+            raise ValueError(
+                f"ignore_index={self.ignore_index} is for class ids, and these targets are probabilities, in which "
+                "nothing is ignored: leave it out, or take reduction='none' and leave samples out yourself"
+            )
         if hasattr(target, "dense"):
             softened = any(getattr(transform, "smoothing", 1.0) > 0 for transform in self._targets)
             if softened and getattr(target, "smoothing", 0.0) > 0:
@@ -170,26 +182,28 @@ class Criterion(nn.Module):
     def _of_ids(self, logits: Tensor, ids: Tensor) -> Tensor:
         weight = self._weight(logits)
         counted = ids != self.ignore_index
-        if self._targets:
-            known = torch.where(counted, ids, 0)
+        known = torch.where(counted, ids, 0)
+        if self._targets and not self._smoothing:
             shares = self._soft(F.one_hot(known, logits.shape[1]).to(logits.dtype).movedim(-1, 1))
             losses = F.cross_entropy(logits, shares, weight, reduction="none")
             losses = torch.where(counted, losses, 0.0)
         else:
-            known = ids
-            losses = F.cross_entropy(logits, ids, weight, reduction="none", ignore_index=self.ignore_index)
+            losses = F.cross_entropy(
+                logits, ids, weight,
+                reduction="none", ignore_index=self.ignore_index, label_smoothing=self._smoothing,
+            )  # fmt: skip
         terms = [torch.where(counted, transform.term(logits), 0.0) for transform in self._terms]
         if self.reduction != "mean":
             return self._reduced(losses, terms)
-        if weight is None:
-            divisor = counted.sum()
-        else:
-            divisor = torch.where(counted, weight[torch.where(counted, known, 0)], 0.0).sum()
+        divisor = counted.sum() if weight is None else torch.where(counted, weight[known], 0.0).sum()
         # with nothing to average this is 0 / 0 = nan, as torch's
         return losses.sum() / divisor + sum(term.sum() / counted.sum() for term in terms)
 
     def _of_probabilities(self, logits: Tensor, shares: Tensor) -> Tensor:
-        losses = F.cross_entropy(logits, self._soft(shares), self._weight(logits), reduction="none")
+        shares = shares if self._smoothing else self._soft(shares)
+        losses = F.cross_entropy(
+            logits, shares, self._weight(logits), reduction="none", label_smoothing=self._smoothing
+        )
         return self._reduced(losses, [transform.term(logits) for transform in self._terms])
 
     def _of_labels(self, logits: Tensor, labels: Tensor) -> Tensor:

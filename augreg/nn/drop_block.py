@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from augreg.nn.checks import choice, dimensions, floating, number
-from augreg.nn.masks import emptied, source_of
+from augreg.nn.masks import emptied, laid_out, source_of
 
 __all__ = ["DropBlock1d", "DropBlock2d", "DropBlock3d", "MapDropBlock", "covers", "log_seed_keep"]
 
@@ -74,7 +74,7 @@ class MapDropBlock(nn.Module):
         wide = torch.promote_types(input.dtype, torch.float32)
         keep = seed_keep * covers(sizes, self.block_size)  # its logarithm
         scale = torch.exp(-keep).to(input.device, wide).to(input.dtype)
-        return torch.where(dropped, 0.0, input * scale)
+        return torch.where(laid_out(dropped, input), 0.0, input * scale)
 
     def _dims(self, input: Tensor) -> int:
         """How many dimensions are behind the channels."""

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from augreg.nn.checks import choice, floating, number
 from augreg.nn.dropout import MODES, Mode
-from augreg.nn.masks import TORCH, Source, source_of
+from augreg.nn.masks import TORCH, Source, scale_of, source_of, thinned
 
 __all__ = [
     "DropConnectConv1d",
@@ -68,7 +68,7 @@ class _DropConnect:
         floating(self, input)
         if not self.training and self.inference == "moment" and self.through == "relu":
             mean, _ = relu_moments(*self.moments(input))
-            return mean.to(input.dtype)
+            return mean.to(_output_dtype(input))
         if self.p == 0.0 or not (self.training or self.mode == "original"):
             return self._plain(input)
         if not self.training:
@@ -85,7 +85,7 @@ class _DropConnect:
         variance) at test time; `relu_moments` goes through a ReLU in closed form.
         """
         keep = 1.0 - self.p
-        scale = 1.0 / keep if self.mode == "inverted" and keep > 0.0 else 1.0
+        scale = scale_of(self.mode, keep)
         with torch.autocast(input.device.type, enabled=False):
             dtype = torch.promote_types(input.dtype, torch.float32)
             wide, weight = input.to(dtype), self.weight.to(dtype)
@@ -109,10 +109,7 @@ class _DropConnect:
         return self._thinned(self.weight, samples), bias
 
     def _thinned(self, weight: Tensor, samples: tuple[int, ...]) -> Tensor:
-        keep = 1.0 - self.p
-        scale = 1.0 / keep if self.mode == "inverted" and keep > 0.0 else 1.0
-        mask = self.source.uniform((*samples, *weight.shape), weight.device) < keep
-        return torch.where(mask, weight * scale, 0.0)
+        return thinned(weight, 1.0 - self.p, self.mode, self.source, (*samples, *weight.shape))
 
     def _plain(self, input: Tensor) -> Tensor:
         output: Tensor = super().forward(input)  # type: ignore[misc]
@@ -247,6 +244,14 @@ _CLASSES: dict[type[nn.Module], type[_DropConnect]] = {
     nn.Conv2d: DropConnectConv2d,
     nn.Conv3d: DropConnectConv3d,
 }
+
+
+def _output_dtype(input: Tensor) -> torch.dtype:
+    """The dtype of torch's own layer for this input: under autocast, the one that it computes with."""
+    kind = input.device.type
+    if input.dtype != torch.float64 and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return input.dtype
 
 
 def drop_connect_class(module: nn.Module) -> type[Any]:

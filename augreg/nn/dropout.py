@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor, nn, where
 
 from augreg.nn.checks import choice, dimensions, floating, number
-from augreg.nn.masks import drop, emptied, source_of
+from augreg.nn.masks import drop, emptied, laid_out, source_of
 
 __all__ = [
     "AlphaDropout",
@@ -116,6 +116,7 @@ class AlphaDropout(nn.Module):
     """
 
     SATURATION = -1.0507009873554805 * 1.6732632423543772  # -scale * alpha of SELU
+    _SQUARED = SATURATION * SATURATION  # a constant: compiled for any shape, a power of a float is refused
 
     def __init__(self, p: float = 0.5, seed: int | None = None) -> None:
         super().__init__()
@@ -130,10 +131,10 @@ class AlphaDropout(nn.Module):
             return input
         if keep == 0.0:
             return emptied(input)
-        scale = 1.0 / math.sqrt(keep + self.SATURATION**2 * keep * (1.0 - keep))
+        scale = 1.0 / math.sqrt(keep + self._SQUARED * keep * (1.0 - keep))
         shift = -scale * (1.0 - keep) * self.SATURATION
         mask = self.source.uniform(input.shape, input.device) < keep
-        return where(mask, input, self.SATURATION) * scale + shift
+        return where(laid_out(mask, input), input, self.SATURATION) * scale + shift
 
     def extra_repr(self) -> str:
         """The settings, for print(model)."""

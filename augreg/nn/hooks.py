@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["After", "Before", "in_step"]
+__all__ = ["After", "Before", "be_called", "in_step"]
 
 
 def in_step(layer: Any, training: bool) -> Any:
@@ -65,6 +65,10 @@ class Before:
     def register(self, module: nn.Module) -> None:
         """Take its place before the module."""
         self.handle = module.register_forward_pre_hook(self)
+
+
+def be_called(module: nn.Module, inputs: Any) -> None:
+    """A forward pre-hook that does nothing: it is there so that the module is called, and not read."""
 
 
 def _named(thing: Any) -> str:

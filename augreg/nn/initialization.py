@@ -41,7 +41,7 @@ def initialize(module: nn.Module, rule: Initialization, name: str) -> None:
     with torch.no_grad():
         if rule.seed is None:
             _draw(weight, rule, size, None)
-        else:  # drawn on the CPU in float32, so that every device and dtype starts from the same numbers
+        else:  # drawn on the CPU in float32, whatever the device and dtype of the weight
             drawn = torch.empty(weight.shape)
             _draw(drawn, rule, size, torch.Generator().manual_seed(_word(rule.seed, name)))
             weight.copy_(drawn)

@@ -6,8 +6,8 @@ all of them were seeded alike. `Counted(seed)` computes its numbers from
 
     (seed, rank, call number, element)
 
-by a 32-bit integer hash in tensor operations: the same on every device and not moved by anyone else's draws. Neither
-adds anything to a `state_dict`.
+by a 32-bit integer hash in tensor operations, which no rounding enters, and is not moved by anyone else's draws.
+Neither adds anything to a `state_dict`.
 
 Dropping is `torch.where(mask, x, 0)` and never `mask * x`, so that an infinity or NaN which is dropped is gone, in
 the gradient as well.
@@ -23,7 +23,20 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["TORCH", "Counted", "Source", "TorchSource", "drop", "emptied", "layer_seed", "mix", "source_of"]
+__all__ = [
+    "TORCH",
+    "Counted",
+    "Source",
+    "TorchSource",
+    "drop",
+    "emptied",
+    "laid_out",
+    "layer_seed",
+    "mix",
+    "scale_of",
+    "source_of",
+    "thinned",
+]
 
 _WORD = 0xFFFFFFFF
 _LOOKS_BACK = 1024  # calls of a layer that a recompute can find again
@@ -69,8 +82,8 @@ class Counted:
     """Numbers that are a function of (seed, rank, call number, element); the calls are counted here.
 
     A uniform draw is one call, a normal draw two. The rank is that of torch.distributed at the time of the draw, 0
-    outside of it, so that ranks of one run draw different masks. Uniform draws are the same bits on every device;
-    normal draws agree up to the rounding of log and cos.
+    outside of it, so that ranks of one run draw different masks. Uniform draws are made of whole numbers alone, so
+    that nothing is rounded (on CPUs this is tested, on accelerators not); normal draws go through log and cos.
 
     Gradient checkpointing runs a forward pass again during backward, and must then get the old masks. So each call
     also takes a ticket, one number of torch's CPU generator, which changes no mask: checkpointing restores that
@@ -172,9 +185,25 @@ def drop(input: Tensor, share: float, mode: str, training: bool, source: Source,
         if mode == "inverted":
             return input
         return input * share if share > 0.0 else emptied(input)
+    return thinned(input, share, mode, source, shape)
+
+
+def thinned(input: Tensor, share: float, mode: str, source: Source, shape: Sequence[int]) -> Tensor:
+    """What training makes of the input, or of weights, in the memory format that it has (channels_last, say)."""
     mask = source.uniform(shape, input.device) < share
-    scale = 1.0 / share if mode == "inverted" and share > 0.0 else 1.0
-    return torch.where(mask, input * scale, 0.0)
+    return torch.where(laid_out(mask, input), input * scale_of(mode, share), 0.0)
+
+
+def scale_of(mode: str, share: float) -> float:
+    """What training multiplies the kept share by: one over it in the inverted mode."""
+    return 1.0 / share if mode == "inverted" and share > 0.0 else 1.0
+
+
+def laid_out(mask: Tensor, input: Tensor) -> Tensor:
+    """The mask with the strides of an input of its shape, which the result of `torch.where` then has too."""
+    if mask.shape != input.shape or mask.stride() == input.stride():
+        return mask
+    return torch.empty_like(input, dtype=mask.dtype).copy_(mask)
 
 
 def emptied(input: Tensor) -> Tensor:

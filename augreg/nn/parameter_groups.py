@@ -13,7 +13,7 @@ from typing import Any, Literal
 from torch import nn
 
 from augreg.fields import convert_one
-from augreg.nn.penalties import parameters, unwrapped, weights
+from augreg.nn.penalties import exempt, parameters, weights
 from augreg.selection import At, Selector
 
 __all__ = ["parameter_groups"]
@@ -43,8 +43,7 @@ def parameter_groups(
     decaying = {id(weight.value) for weight in weights(model, _selectors(at), include, frozen=True)}
     if no_decay is not None:
         decaying -= {id(weight.value) for weight in weights(model, _selectors(no_decay), "all", frozen=True)}
-    named = getattr(unwrapped(model), "no_weight_decay", None)
-    excepted = set(named()) if callable(named) else set()
+    excepted = exempt(model)
     with_decay: list[nn.Parameter] = []
     without: list[nn.Parameter] = []
     for weight in parameters(model):

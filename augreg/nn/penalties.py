@@ -9,6 +9,7 @@ What `pipe.regularize(model)` returns calls these.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from augreg.errors import Problem, SpecError
 from augreg.schedules import scheduled
@@ -26,6 +28,7 @@ __all__ = [
     "Weight",
     "check",
     "constrain",
+    "exempt",
     "gram_distance",
     "parameters",
     "penalty",
@@ -36,7 +39,6 @@ __all__ = [
     "weights",
 ]
 
-_PARAMETRIZED = re.compile(r"(?:^|\.)parametrizations\.")
 _NORM = re.compile(r"Norm(\d[dD])?$")
 
 
@@ -51,7 +53,7 @@ class Weight:
     @property
     def multiplies(self) -> bool:
         """Whether it is a matrix or a kernel: two axes or more, and somewhere not of a norm layer or an embedding."""
-        return self.value.ndim >= 2 and not all(map(_is_norm_or_embedding, self.owners))
+        return self.value.ndim >= 2 and not all(map(_is_norm_or_embedding, map(type, self.owners)))
 
     @property
     def precise(self) -> Tensor:
@@ -64,21 +66,53 @@ class Weight:
         return any(selects(at, name, (cls.__name__ for cls in type(owner).__mro__)) for name, owner in found)
 
 
-def _is_norm_or_embedding(owner: nn.Module) -> bool:
-    return any(_NORM.search(cls.__name__) or cls in (nn.Embedding, nn.EmbeddingBag) for cls in type(owner).__mro__)
+@functools.lru_cache(maxsize=1024)
+def _is_norm_or_embedding(owner: type[nn.Module]) -> bool:
+    return any(_NORM.search(cls.__name__) or cls in (nn.Embedding, nn.EmbeddingBag) for cls in owner.__mro__)
 
 
 def parameters(model: nn.Module) -> list[Weight]:
-    """Every parameter of a model once, in the model's order."""
-    model = unwrapped(model)
-    modules = dict(model.named_modules(remove_duplicate=False))
+    """Every parameter of a model once, in the model's order.
+
+    The model is walked through at each call, since modules and parameters may be exchanged between two.
+    """
     found: dict[int, Weight] = {}
-    for name, value in model.named_parameters(remove_duplicate=False):
-        # what a parametrization (weight norm, say) holds belongs to the module that it stands in
-        owner = modules[_PARAMETRIZED.split(name.rpartition(".")[0])[0]]
-        before = found.get(id(value), Weight(value, (), ()))
-        found[id(value)] = Weight(value, (*before.names, name), (*before.owners, owner))
+    for name, value, owner in _held(unwrapped(model), "", None):
+        before = found.get(id(value))
+        if before is None:
+            found[id(value)] = Weight(value, (name,), (owner,))
+        else:
+            found[id(value)] = Weight(value, (*before.names, name), (*before.owners, owner))
     return list(found.values())
+
+
+def _held(module: nn.Module, prefix: str, owner: nn.Module | None) -> list[tuple[str, nn.Parameter, nn.Module]]:
+    """The parameters of a module and its parts under all of their names, each with the module that owns it.
+
+    What a parametrization (weight norm, say) holds belongs to the module that it stands in, the `owner`.
+    """
+    held = owner or module
+    found = [(prefix + name, value, held) for name, value in module._parameters.items() if value is not None]
+    for name, child in module._modules.items():
+        if child is not None:
+            inside = held if owner is not None or name == "parametrizations" else None
+            found += _held(child, f"{prefix}{name}.", inside)
+    return found
+
+
+def exempt(model: nn.Module) -> set[str]:
+    """The parameters that a model lists in a method `no_weight_decay()`, as timm's do."""
+    named = getattr(unwrapped(model), "no_weight_decay", None)
+    return set(named()) if callable(named) else set()
+
+
+def _is_direction(weight: Weight) -> bool:
+    """Whether it is the part of a weight norm that sets a direction: its length has no effect on the model."""
+    (name, owner) = weight.names[0], weight.owners[0]
+    path, _, last = name.rpartition(".")
+    if last == "original1" and "parametrizations." in path:
+        return True  # torch.nn.utils.parametrizations.weight_norm; no other of torch's has two originals
+    return last.endswith("_v") and f"{last[:-2]}_g" in owner._parameters  # torch.nn.utils.weight_norm
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -104,11 +138,22 @@ def weights(
     """The parameters that a penalty or a constraint is for, each once; without frozen ones unless they are asked for.
 
     Without `at` these are the weights that multiply: biases, norm layers, embeddings and other parameters with fewer
-    than two axes are left out, unless `include` is `all`. `at` selects among them by the parameter's name and the
-    class of the module that owns it. Raises SpecError, for the step called `name`, where nothing is selected.
+    than two axes are left out, and so is what the model lists in `no_weight_decay()`, and of a weight norm's two
+    parts the direction, unless `include` is `all`. `at` selects among them by the parameter's name and the class of
+    the module that owns it. Raises SpecError, for the step called `name`, where nothing is selected, or where a lazy
+    module has no weights yet.
     """
     known = parameters(model)
-    allowed = [weight for weight in known if include == "all" or weight.multiplies]
+    lazy = next((weight for weight in known if is_lazy(weight.value) and (at is None or weight.selected(at))), None)
+    if lazy is not None:
+        message = f"{lazy.names[0]!r} of a lazy module has no shape yet: run the model once on a batch first"
+        raise SpecError(f"loss.{name}.at" if name else "at", message)
+    spared = exempt(model)
+    allowed = [
+        weight
+        for weight in known
+        if include == "all" or (weight.multiplies and spared.isdisjoint(weight.names) and not _is_direction(weight))
+    ]
     chosen = allowed if at is None else [weight for weight in allowed if weight.selected(at)]
     if not chosen:
         raise SpecError(f"loss.{name}.at" if name else "at", _nothing(known, allowed, at))
@@ -122,8 +167,8 @@ def _nothing(known: list[Weight], allowed: list[Weight], at: tuple[Selector, ...
     left_out = [weight.names[0] for weight in known if weight.selected(at)]
     if left_out:
         return (
-            f"{shown} selects only biases, or parameters of norm layers and embeddings, such as {left_out[0]!r}, "
-            "which are left out; with `include: all` they are not"
+            f"{shown} selects only biases, or parameters of norm layers and embeddings, or what no_weight_decay() "
+            f"lists, such as {left_out[0]!r}, which are left out; with `include: all` they are not"
         )
     near = nearest_names(at, (name for weight in allowed for name in weight.names))
     return f"{shown} selects no parameter; the nearest are {', '.join(near) or 'none'}"
@@ -131,10 +176,10 @@ def _nothing(known: list[Weight], allowed: list[Weight], at: tuple[Selector, ...
 
 def total(terms: Iterable[Tensor]) -> Tensor:
     """The sum of numbers that may lie on several devices, on that of the first."""
-    result: Tensor | None = None
-    for term in terms:
-        result = term if result is None else result + term.to(result.device)
-    return torch.zeros(()) if result is None else result
+    found = [torch.as_tensor(term) for term in terms]
+    if not found:
+        return torch.zeros(())
+    return torch.stack([term.to(found[0].device) for term in found]).sum()
 
 
 def _rows(weight: Weight) -> Tensor:

@@ -12,7 +12,7 @@ class Row:
     """What was done to one module.
 
     `by` is the means: `hook`, `class`, `set`, `skip` (a dropped branch is not computed), `computed` (it is computed
-    and then masked), `replaced`, `written`, or `left` to the module beside it that does it already. `test` is the
+    and then masked), `replaced`, `written`, or `left`, for which the note says why. `test` is the
     test-time rule, and `eval` says whether the output in evaluation is what it was before, bit for bit: `unchanged`
     or `changes`.
     """

@@ -11,6 +11,7 @@ Where the parts of a block come from, in this order:
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
@@ -18,7 +19,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 import torch
 from torch import Tensor, fx, nn
 
-__all__ = ["Chains", "Outline", "adapter", "additions", "outline_of"]
+from augreg.nn.tracing import graph_of
+
+__all__ = ["Chains", "Outline", "adapter", "additions", "outline_of", "takes_more"]
 
 
 class Outline:
@@ -75,16 +78,21 @@ class Chains(Outline):
         self.links = tuple(branch), tuple(shortcut), tuple(finish)
 
     def branch(self, block: Any, x: Tensor) -> Tensor:
-        """The longer of the chains that are added."""
+        """Of the chains that are added, the one that has the weights."""
         return _along(self.links[0], block, x)
 
     def shortcut(self, block: Any, x: Tensor) -> Tensor:
-        """The shorter one."""
+        """The other one."""
         return _along(self.links[1], block, x)
 
     def finish(self, block: Any, total: Tensor) -> Tensor:
         """What is behind the addition."""
         return _along(self.links[2], block, total)
+
+    def named(self) -> str:
+        """The first and the last module of the branch."""
+        names = [link.call for link in self.links[0] if isinstance(link.call, str)]
+        return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
 
 
 def _along(links: Sequence[Link], block: nn.Module, x: Tensor) -> Tensor:
@@ -117,13 +125,6 @@ def outline_of(block: nn.Module) -> Outline | None:
     return _chains(block)
 
 
-class _Flat(fx.Tracer):
-    """Traces a block's own forward, with every module in it as one node."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return True
-
-
 _ADDS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 _ACTIVATIONS = {
     getattr(nn.functional, name)
@@ -144,15 +145,9 @@ _ACTIVATIONS = {
 _METHODS = {"relu": torch.relu, "relu_": torch.relu_, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 
 
-def _graph(block: nn.Module) -> fx.Graph | None:
-    """What the block does while training, module by module."""
-    training, block.training = block.training, True
-    try:
-        return _Flat().trace(block)
-    except Exception:  # whatever a forward does with a tracer's proxies: then its graph is not known
-        return None
-    finally:
-        block.training = training
+def takes_more(block: nn.Module) -> bool:
+    """Whether the forward of a block's class takes more than one argument, given or not."""
+    return len(inspect.signature(type(block).forward).parameters) > 2
 
 
 def _sums(graph: fx.Graph) -> list[fx.Node]:
@@ -192,7 +187,7 @@ def _chain(end: Any, starts: Sequence[fx.Node]) -> tuple[list[Link], fx.Node] | 
 
 def _chains(block: nn.Module) -> Chains | None:
     """The outline of a block whose graph is one addition between chains."""
-    graph = _graph(block)
+    graph = graph_of(block)
     sums = _sums(graph) if graph is not None else []
     if graph is None or len(sums) != 1:
         return None
@@ -204,13 +199,45 @@ def _chains(block: nn.Module) -> Chains | None:
     finish = _chain(output, [*sums, *inputs])
     if finish is None or finish[1] is not sums[0] or sides[0] is None or sides[1] is None:
         return None
-    shortcut, branch = sorted((sides[0][0], sides[1][0]), key=len)
+    first = _branch([[link.call for link in side[0] if isinstance(link.call, str)] for side in sides if side], block)
+    if first is None:
+        return None
+    branch, shortcut = sides[first][0], sides[1 - first][0]  # type: ignore[index]
     links = [*branch, *shortcut, *finish[0]]
     # a call that two chains share would be done twice, and one that none has would be lost
     whole = sum(isinstance(link.call, str) for link in links) == sum(node.op == "call_module" for node in graph.nodes)
-    if not whole or len(branch) == len(shortcut) or any(_writes(block, chain) for chain in (branch, shortcut)):
+    if not whole or any(_writes(block, chain) for chain in (branch, shortcut)):
         return None
     return Chains(branch, shortcut, finish[0])
+
+
+def _branch(sides: Sequence[Sequence[str]], block: nn.Module) -> int | None:
+    """Which of the two sides of an addition, given as names of modules, is the branch; None where it is not clear.
+
+    The branch has the weights: the shortcut has one layer with weights at most, a projection, and fewer than the
+    branch. Where neither has any, the shortcut is the side that computes nothing.
+    """
+    weights = [sum(_weighty(block.get_submodule(name)) for name in side) for side in sides]
+    works = [any(_computes(block.get_submodule(name)) for name in side) for side in sides]
+    if weights[0] != weights[1]:
+        return weights.index(max(weights)) if min(weights) <= 1 else None
+    return works.index(True) if works[0] != works[1] else None
+
+
+def _weighty(module: nn.Module) -> int:
+    """How many layers with weights a module is made of: with a matrix or more, which norms do not have."""
+    lazy = nn.parameter.UninitializedParameter
+    return sum(
+        any(isinstance(p, lazy) or p.ndim > 1 for p in part._parameters.values() if p is not None)
+        for part in module.modules()
+    )
+
+
+def _computes(module: nn.Module) -> bool:
+    """Whether a module does something: an Identity and an empty Sequential do not."""
+    return any(
+        not isinstance(part, nn.Identity | nn.Sequential) for part in module.modules() if not any(part.children())
+    )
 
 
 def _writes(block: nn.Module, chain: Sequence[Link]) -> bool:
@@ -223,22 +250,37 @@ def _writes(block: nn.Module, chain: Sequence[Link]) -> bool:
     return getattr(first.call, "__name__", "").endswith("_") or bool(first.keywords.get("inplace"))
 
 
-def additions(block: nn.Module) -> list[str]:
+def additions(block: nn.Module, layer: Any = None) -> list[str]:
     """The names of the modules whose outputs are the branches of a block's additions; [] where they are not known.
 
-    Of the two sides of an addition, the branch is the one that went through more modules.
+    Raises ValueError for one of torch's transformer layers whose samples are not the rows that `layer` drops.
     """
-    graph = _graph(block)
+    for cls, ends in _TRANSFORMERS.items():
+        if type(block).forward is cls.forward:
+            drawn = getattr(layer, "mode", getattr(layer, "per", "batch"))
+            if drawn != "batch" and not block.self_attn.batch_first:
+                raise ValueError("its samples are in the second dimension; build it with batch_first=True")
+            return list(ends)
+    graph = graph_of(block)
     found = []
     for node in _sums(graph) if graph is not None else ():
-        sides = sorted(cast(Sequence[fx.Node], node.args), key=lambda side: len(_modules_before(side)))
+        sides = cast(Sequence[fx.Node], node.args)
         before = [_modules_before(side) for side in sides]
-        branch = sides[1]
+        own = [[str(call.target) for call in mine - others] for mine, others in (before, before[::-1])]
+        first = _branch(own, block)
+        branch = sides[first or 0]
         calls = sum(other.op == "call_module" and other.target == branch.target for other in graph.nodes)  # type: ignore[union-attr]
-        if branch.op != "call_module" or len(before[0]) == len(before[1]) or calls != 1:
+        if first is None or branch.op != "call_module" or calls != 1:
             return []
         found.append(str(branch.target))
     return found
+
+
+_TRANSFORMERS: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.TransformerEncoderLayer: ("dropout1", "dropout2"),
+    nn.TransformerDecoderLayer: ("dropout1", "dropout2", "dropout3"),
+}
+"""Torch's layers, which no trace follows, with the modules at the ends of their branches."""
 
 
 def _modules_before(node: fx.Node) -> set[fx.Node]:

@@ -17,7 +17,9 @@ Per = Literal["batch", "sample", "channel", "element"]
 
 
 class _Scaled(torch.autograd.Function):
-    """Times one number forward, and another backward."""
+    """Times one number forward, and another backward; no forward derivative, which torch.compile would refuse."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(input: Tensor, factor: Tensor, backward_factor: Tensor) -> Tensor:

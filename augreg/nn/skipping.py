@@ -27,10 +27,11 @@ class SkippingForward:
     def __init__(self, block: nn.Module, outline: Outline, layer: Any, identity: bool) -> None:
         self.block, self.outline, self.layer, self.identity = block, outline, layer, identity
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, *inputs: Any, **keywords: Any) -> Tensor:
         block, outline = self.block, self.outline
-        if self.identity and not block.training:
-            return cast(Tensor, type(block).forward(block, x))
+        if self.layer is None or (self.identity and not block.training):  # None: it was detached
+            return cast(Tensor, type(block).forward(block, *inputs, **keywords))
+        x = self._input([*inputs, *keywords.values()])
         layer = in_step(self.layer, block.training)
         shortcut = outline.shortcut(block, x)
         ranks = not torch.compiler.is_compiling() and _in_ranks()
@@ -39,10 +40,20 @@ class SkippingForward:
         total = layer.residual(shortcut, self._branch, x)
         if block.training and not torch.compiler.is_compiling():
             if ranks:
-                total = _Touch.apply(total, *block.parameters())
-            elif total is x:  # the branch was dropped; an in-place activation must not write into the input
-                total = x.clone()
+                total = _WithZeroGradients.apply(total, *block.parameters())
+            elif _same_memory(total, x):  # the branch was dropped; what works in place must not write into the input
+                total = total.clone()
         return outline.finish(block, total)
+
+    def _input(self, given: list[Any]) -> Tensor:
+        """The one tensor that the parts of a block take."""
+        found = [value for value in given if value is not None]
+        if len(found) != 1:
+            raise TypeError(
+                f"the parts of this {type(self.block).__name__} take one tensor, and it was called with {len(found)} "
+                f"arguments; regularize it without its adapter or its residual_branch, or call it with one"
+            )
+        return cast(Tensor, found[0])
 
     def _branch(self, x: Tensor) -> Tensor:
         """The branch; a single row is given twice, as batch norm refuses a single value for a channel."""
@@ -59,7 +70,11 @@ def _in_ranks() -> bool:
     return bool(distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1)
 
 
-class _Touch(torch.autograd.Function):
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    return a is b or a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+
+
+class _WithZeroGradients(torch.autograd.Function):
     """The tensor itself, with zero gradients for parameters that may not have been used.
 
     DistributedDataParallel waits for a gradient of each parameter, and ranks drop different branches.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from augreg.nn.checks import choice, floating, number
 from augreg.nn.dropout import MODES, Mode
-from augreg.nn.masks import drop, source_of
+from augreg.nn.masks import drop, scale_of, source_of
 
 __all__ = ["StochasticDepth"]
 
@@ -63,7 +63,7 @@ class StochasticDepth(nn.Module):
             return shortcut + self(branch(input))
         floating(self, input)
         mask = self.source.uniform(self._mask_shape(input), input.device).flatten() < self.survival
-        scale = 1.0 / self.survival if self.scaling == "inverted" and self.survival > 0.0 else 1.0
+        scale = scale_of(self.scaling, self.survival)
         if not bool(mask.any()):
             return shortcut
         if self.mode == "batch":

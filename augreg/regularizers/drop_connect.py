@@ -16,6 +16,24 @@ if TYPE_CHECKING:
 __all__ = ["DropConnect"]
 
 
+def _relu_behind(site: Site) -> None:
+    """ValueError where something else than a ReLU is known to follow the module; a note where that is not known."""
+    from torch import nn
+
+    from augreg.nn.doubling import flow
+
+    behind = site.sibling(1)
+    if behind is not None and isinstance(behind[1], nn.ReLU):
+        return
+    what = f"{behind[0]} ({type(behind[1]).__name__})" if behind is not None else "nothing"
+    if behind is not None or flow(site.model, site.name)[-1] == "":
+        raise ValueError(
+            f"inference: moment tests with the mean behind a ReLU, and {what} follows this module; "
+            f"write inference: scale, or through: none"
+        )
+    site.note("its forward must send it through a ReLU")
+
+
 @regularizer(
     "drop_connect",
     exact="the mean of the layer's output before its activation",
@@ -65,6 +83,8 @@ class DropConnect:
         from augreg.nn.drop_connect import drop_connect_class
         from augreg.nn.masks import layer_seed, source_of
 
+        if self.test_rule() == "moment_match":
+            _relu_behind(site)
         site.become(
             drop_connect_class(site.module),
             **self.numbers(site),

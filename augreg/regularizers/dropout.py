@@ -35,6 +35,18 @@ def _refuse(module: Any, **settings: Any) -> None:
             )
 
 
+def _no_other(rule: Any, site: Site) -> None:
+    """ValueError for a module that is a dropout of another kind: a second one behind it is hardly meant."""
+    from torch import nn
+
+    from augreg.nn import dropout
+
+    module = site.module
+    ours = (dropout.Dropout, dropout.Dropout1d, dropout.SpatialDropout, dropout.AlphaDropout, dropout.GaussianDropout)
+    if isinstance(module, (nn.modules.dropout._DropoutNd, *ours)) and rule.takes_over(module, {}) is None:
+        raise ValueError(f"a {type(module).__name__} drops already, in another way; set it by the rule for its kind")
+
+
 @regularizer(
     "dropout", exact=_MEAN,
     preview=tuple({"at": "features.**", "p": p} for p in (0.1, 0.5, 0.8)),
@@ -76,6 +88,7 @@ class Dropout:
         from augreg.nn.dropout import Dropout as Layer
         from augreg.nn.masks import layer_seed
 
+        _no_other(self, site)
         layer = Layer(**self.numbers(site), mode=self.mode, seed=layer_seed(self.seed, "dropout", self.on, site.name))
         (site.before if self.on == "input" else site.after)(layer)
 
@@ -122,6 +135,7 @@ class SpatialDropout:
         from augreg.nn.dropout import SpatialDropout as Layer
         from augreg.nn.masks import layer_seed
 
+        _no_other(self, site)
         gives_maps(site.module)
         seed = layer_seed(self.seed, "spatial_dropout", site.name)
         site.after(Layer(**self.numbers(site), mode=self.mode, seed=seed))
@@ -158,6 +172,7 @@ class AlphaDropout:
         from augreg.nn.dropout import AlphaDropout as Layer
         from augreg.nn.masks import layer_seed
 
+        _no_other(self, site)
         site.after(Layer(**self.numbers(site), seed=layer_seed(self.seed, "alpha_dropout", site.name)))
 
 
@@ -190,4 +205,5 @@ class GaussianDropout:
         from augreg.nn.dropout import GaussianDropout as Layer
         from augreg.nn.masks import layer_seed
 
+        _no_other(self, site)
         site.after(Layer(**self.numbers(site), seed=layer_seed(self.seed, "gaussian_dropout", site.name)))

@@ -33,9 +33,9 @@ class Initialization:
     - `normal`: `std`, the same for all
 
     For the first three, `distribution` is normal or uniform. Fans are counted as torch.nn.init does. Biases become 0;
-    norm layers are never touched. With a `seed`, each weight is drawn from the seed and the module's name, so that
-    neither order nor device matters; without, from torch's generator. It happens once, when it is attached: load
-    a checkpoint afterwards. `detach` does not bring the old weights back.
+    norm layers are never touched. With a `seed`, each weight is drawn on the CPU from the seed and the module's
+    name, so that the order does not matter; without, from torch's generator. It happens once, when it is attached:
+    load a checkpoint afterwards. `detach` does not bring the old weights back.
     """
 
     hint: ClassVar[str] = "init writes into nn.Linear and nn.Conv layers"
@@ -70,10 +70,14 @@ class Initialization:
             raise ValueError(f"the rule {self.rule} has no uniform distribution")
 
     def attach(self, site: Site) -> None:
+        from torch.nn.parameter import UninitializedParameter
+
         from augreg.nn.initialization import LAYERS, initialize, scale
 
         if not isinstance(site.module, LAYERS):
             site.refuse(f"a {type(site.module).__name__} is no linear layer and no convolution", *LAYERS)
+        if isinstance(site.module.weight, UninitializedParameter):
+            site.refuse("its weights are not there before its first run; run the model once, then attach")
         if site.module._parameters.get("weight") is None:
             site.refuse("its weight is computed from others by a parametrization", *LAYERS)
         what = "gain" if self.rule == "orthogonal" else "std"

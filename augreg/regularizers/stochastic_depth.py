@@ -106,6 +106,9 @@ class ShakeDrop:
     per: Literal["batch", "sample", "channel", "element"] = "sample"
     seed: _Seed = None
 
+    def own_gradients(self) -> bool:
+        return True
+
     def numbers(self, site: Site) -> dict[str, float]:
         return {"survival": survival_at(self.rule, self.survival, site.index, site.count)}
 

@@ -7,7 +7,8 @@
     recalibrate(average, loader)            # if the model has batch norm
     average.eval(); average(x)
 
-The copy is a deepcopy of the model: what is attached to the model is attached to it as well.
+The copy is a deepcopy of the model: what is attached to the model is attached to it as well, and at each update takes
+the numbers that hold in the model.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-__all__ = ["ema", "first_tensor", "recalibrate", "swa"]
+from augreg.nn.attachment import attachments
+from augreg.nn.modes import modes_kept
+
+__all__ = ["batch_norms", "ema", "first_tensor", "recalibrate", "swa"]
 
 
 def ema(
@@ -36,7 +40,7 @@ def ema(
     """
     if not 0 <= decay < 1:
         raise ValueError(f"decay lies between 0 and 1, got {decay!r}")
-    return AveragedModel(model, device, multi_avg_fn=_MovingAverage(decay, warmup))
+    return _Average(model, device, multi_avg_fn=_MovingAverage(decay, warmup))
 
 
 def swa(model: nn.Module, device: str | torch.device | None = None) -> AveragedModel:
@@ -45,7 +49,18 @@ def swa(model: nn.Module, device: str | torch.device | None = None) -> AveragedM
     Buffers are copied at each update, not averaged: see `recalibrate`. Goes with a constant or cyclic learning rate
     (torch.optim.swa_utils.SWALR). Izmailov et al. 2018, arXiv 1803.05407.
     """
-    return AveragedModel(model, device)
+    return _Average(model, device)
+
+
+class _Average(AveragedModel):
+    """torch's, whose copy follows the schedules of what is attached to the model."""
+
+    def update_parameters(self, model: nn.Module) -> None:
+        """Average the weights, and take the numbers of the model's epoch."""
+        super().update_parameters(model)
+        for own, other in zip(attachments(self.module), attachments(model), strict=False):
+            if own.progress != other.progress:
+                own.step(other.progress)
 
 
 class _MovingAverage:
@@ -91,16 +106,15 @@ def recalibrate(
     Afterwards every module is in the mode in which it was. Raises ValueError if there are no batches, and TypeError
     where a batch has no tensor; the statistics are then what they were. Without batch norm no batch is read.
     """
-    layers = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    layers = batch_norms(model)
     if not layers:
         return
-    modes = [(module, module.training) for module in model.modules()]
     before = [{name: value.clone() for name, value in layer.named_buffers()} for layer in layers]
     momenta = [layer.momentum for layer in layers]
     inputs = _Inputs(batches, take, layers[0].running_mean.device if device is None else device)
-    model.train(noise)
     try:
-        with contextlib.nullcontext() if noise else _measuring(layers):
+        with modes_kept(model), contextlib.nullcontext() if noise else _measuring(layers):
+            model.train(noise)
             update_bn(inputs, model if noise else _Still(model))
         if not inputs.count:
             raise ValueError("batch norm has nothing to be computed from: there are no batches")
@@ -110,8 +124,11 @@ def recalibrate(
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
-        for module, mode in modes:
-            module.training = mode
+
+
+def batch_norms(model: nn.Module) -> list[Any]:
+    """The batch norm layers of a model that keep running statistics."""
+    return [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
 
 
 def _put_back(layers: list[Any], before: list[dict[str, Tensor]]) -> None:
@@ -144,19 +161,22 @@ class _Inputs:
 @contextlib.contextmanager
 def _measuring(layers: list[Any]) -> Iterator[None]:
     """Let batch norm layers compute as in training while their mode, which hooks look at, says otherwise."""
+    own = [vars(layer).get("forward") for layer in layers]  # what a wrapper may have put there
     for layer in layers:
-        layer.forward = functools.partial(_as_in_training, layer)
+        layer.forward = functools.partial(_as_in_training, layer, layer.forward)
     try:
         yield
     finally:
-        for layer in layers:
+        for layer, forward in zip(layers, own, strict=True):
             del layer.forward
+            if forward is not None:
+                layer.forward = forward
 
 
-def _as_in_training(layer: Any, x: Tensor) -> Any:
+def _as_in_training(layer: Any, forward: Callable[[Tensor], Any], x: Tensor) -> Any:
     layer.training = True
     try:
-        return type(layer).forward(layer, x)
+        return forward(x)
     finally:
         layer.training = False
 
