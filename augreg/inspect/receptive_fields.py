@@ -20,7 +20,7 @@ from torch import nn
 from augreg.inspect.extents import Extent
 from augreg.inspect.following import Following
 from augreg.inspect.modes import evaluating
-from augreg.inspect.tables import table
+from augreg.inspect.tables import ByLayer, table
 from augreg.inspect.tracks import Track, start
 
 __all__ = ["LayerField", "ReceptiveFields", "receptive_field"]
@@ -68,24 +68,8 @@ def _clipped(extent: Extent, index: int, limit: int) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
-class ReceptiveFields:
+class ReceptiveFields(ByLayer[LayerField]):
     """The layers in the order in which they ran; by index, or by name. Prints as a table."""
-
-    layers: tuple[LayerField, ...]
-
-    def __getitem__(self, key: int | str) -> LayerField:
-        if isinstance(key, int):
-            return self.layers[key]
-        for layer in self.layers:
-            if layer.name == key:
-                return layer
-        raise KeyError(f"no layer named {key!r}; there are {', '.join(layer.name for layer in self.layers)}")
-
-    def __iter__(self) -> Iterator[LayerField]:
-        return iter(self.layers)
-
-    def __len__(self) -> int:
-        return len(self.layers)
 
     def __str__(self) -> str:
         rows = (

@@ -7,7 +7,7 @@ See X. Glorot and Y. Bengio 2010, and K. He et al. 2015, arXiv 1502.01852.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import nn
 
 from augreg.fields import convert_one
 from augreg.inspect.modes import evaluating, restoring_buffers
-from augreg.inspect.tables import table
+from augreg.inspect.tables import ByLayer, table
 from augreg.selection import At, Selector, nearest_names, selects
 
 __all__ = ["ActivationTable", "LayerActivations", "activations"]
@@ -46,24 +46,8 @@ class LayerActivations:
 
 
 @dataclass(frozen=True)
-class ActivationTable:
+class ActivationTable(ByLayer[LayerActivations]):
     """The layers in the order in which they ran; by index, or by name. Prints as a table."""
-
-    layers: tuple[LayerActivations, ...]
-
-    def __getitem__(self, key: int | str) -> LayerActivations:
-        if isinstance(key, int):
-            return self.layers[key]
-        for layer in self.layers:
-            if layer.name == key:
-                return layer
-        raise KeyError(f"no layer named {key!r}; there are {', '.join(layer.name for layer in self.layers)}")
-
-    def __iter__(self) -> Iterator[LayerActivations]:
-        return iter(self.layers)
-
-    def __len__(self) -> int:
-        return len(self.layers)
 
     def __str__(self) -> str:
         header = ("layer", "type", "output", "mean", "std", "zeros", "dead", "saturated", "nan", "inf")

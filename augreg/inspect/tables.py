@@ -1,10 +1,12 @@
-"""Plain text tables: a header and rows of words, in columns."""
+"""Plain text tables, and the records by layer that they are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
-__all__ = ["table"]
+__all__ = ["ByLayer", "table"]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -18,3 +20,32 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_Layer = TypeVar("_Layer", bound=_Named)
+
+
+@dataclass(frozen=True)
+class ByLayer(Generic[_Layer]):
+    """What is known of each layer, in the order in which they ran; by index, or by name."""
+
+    layers: tuple[_Layer, ...]
+
+    def __getitem__(self, key: int | str) -> _Layer:
+        if isinstance(key, int):
+            return self.layers[key]
+        for layer in self.layers:
+            if layer.name == key:
+                return layer
+        raise KeyError(f"no layer named {key!r}; there are {', '.join(layer.name for layer in self.layers)}")
+
+    def __iter__(self) -> Iterator[_Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
