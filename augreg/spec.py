@@ -22,12 +22,12 @@ from augreg import schedules
 from augreg.declare import RULES, Section
 from augreg.errors import PluginError, Problem, SpecError
 from augreg.fields import Probability, convert, convert_one, hints, nearest, plain
-from augreg.readers import read
+from augreg.readers import Document, read
 from augreg.registry import Registry
 from augreg.steps import Place, Step, children
 from augreg.targets.conventions import Targets
 
-__all__ = ["SECTIONS", "Options", "Spec", "fingerprint", "parse", "unparse"]
+__all__ = ["SECTIONS", "Options", "Spec", "document", "fingerprint", "parse", "unparse"]
 
 SECTIONS: tuple[Section, ...] = ("image", "batch", "model", "loss")
 BACKENDS = ("auto", "pillow", "opencv")
@@ -70,9 +70,7 @@ def parse(source: Any, registry: Registry) -> Spec:
     name: str | None = None
     lines: dict[Place, int] = {}
     if isinstance(source, str | Path):
-        presets = registry.presets
-        document = read(source, presets, lambda name: registry.unknown(name, "preset", presets))
-        source, name, lines = document
+        source, name, lines = document(source, registry)
         if not isinstance(source, Mapping):  # a list is the image section
             lines = {("image", *place): line for place, line in lines.items()}
     elif isinstance(source, bytes) or not isinstance(source, Mapping | Sequence):
@@ -85,6 +83,12 @@ def parse(source: Any, registry: Registry) -> Spec:
     if walk.problems:
         raise SpecError(_located(walk.problems, name, lines))
     return spec
+
+
+def document(source: str | Path, registry: Registry) -> Document:
+    """What a preset's name or a file stands for, presets of plugins included. Raises SpecError."""
+    presets = registry.presets
+    return read(source, presets, lambda name: registry.unknown(name, "preset", presets))
 
 
 def _located(

@@ -77,7 +77,9 @@ def test_what_the_example_brings_is_everywhere(site: Path, tmp_path: Path, monke
         assert any(line.startswith(f"{name} ") for line in listed.splitlines()), name
     (tmp_path / "spec.yaml").write_text("- example/snow: 5\n- albumentations/Blur: {p: 1.0}\n")
     assert run("-m", "augreg", "validate", "spec.yaml").returncode == 0
-    assert "example/winter" in run("-m", "augreg", "validate", "example/winters").stderr
+    assert run("-m", "augreg", "validate", "example/winter").returncode == 0
+    assert run("-m", "augreg", "explain", "example/winter").returncode == 0
+    assert "did you mean 'example/winter'?" in run("-m", "augreg", "validate", "example/winters").stderr
     picture = run(
         "-c",
         "import augreg, numpy as np; pipe = augreg.Pipeline.from_spec('spec.yaml')\n"
@@ -101,6 +103,9 @@ def test_a_spec_that_names_an_uninstalled_plugin_is_told(site: Path, tmp_path: P
     assert run("-m", "augreg", "validate", "spec.yaml").returncode == 0
     for part in site.glob("augreg_example*"):
         shutil.rmtree(part)
+    preset = run("-m", "augreg", "validate", "example/winter")
+    assert preset.returncode == 2
+    assert "no preset named 'example/winter': no plugin 'example' is installed" in preset.stderr
     gone = run("-m", "augreg", "validate", "spec.yaml")
     assert gone.returncode == 1
     assert gone.stderr.strip() == (

@@ -97,8 +97,9 @@ def _takes(action: argparse.Action) -> str:
 
 def _presets() -> str:
     from augreg.readers import presets
+    from augreg.registry import Registry
 
-    return " ".join(presets())
+    return " ".join([*presets(), *Registry.installed().presets])
 
 
 # bash: compgen per kind of argument; zsh runs the same script by its own bashcompinit.

@@ -29,15 +29,17 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def unreadable(source: str) -> int:
     """Exit code 2, said why, for what is neither a preset nor a file that can be read; else 0."""
-    from augreg.readers import presets, read
+    from augreg.readers import presets
+    from augreg.registry import Registry
+    from augreg.spec import document
 
-    if source in presets():
+    if source in presets() or source in Registry.installed().presets:
         return 0
     try:
         Path(source).open("rb").close()
     except FileNotFoundError:
         try:
-            read(source)  # names the nearest preset
+            document(source, Registry.installed())  # names the nearest preset, or the plugin that is missing
         except SpecError as error:
             complain(error)
     except (OSError, ValueError) as error:
