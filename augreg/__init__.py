@@ -10,80 +10,53 @@ Names are resolved on first use, so that importing augreg costs nothing and load
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from augreg import lazy
 
 if TYPE_CHECKING:
-    from augreg import data, doctor, errors, inspect, nn, ops, testing, training
-    from augreg.declare import batch_transform, regularizer, transform
-    from augreg.errors import ImageError, PluginError, SpecError
-    from augreg.foreign import Call
-    from augreg.importers.albumentations import from_albumentations
-    from augreg.importers.timm import from_timm
-    from augreg.importers.torchvision import from_torchvision
-    from augreg.mixing.labels import SoftLabels
-    from augreg.nn.attachment import regularize
-    from augreg.pipeline import Pipeline
-    from augreg.plugin import Plugin
-    from augreg.registry import Registry
-    from augreg.steps import Step
-
-__all__ = [
-    "Call",
-    "ImageError",
-    "Pipeline",
-    "Plugin",
-    "PluginError",
-    "Registry",
-    "SoftLabels",
-    "SpecError",
-    "Step",
-    "batch_transform",
-    "data",
-    "doctor",
-    "errors",
-    "from_albumentations",
-    "from_timm",
-    "from_torchvision",
-    "inspect",
-    "nn",
-    "ops",
-    "regularize",
-    "regularizer",
-    "testing",
-    "training",
-    "transform",
-]
+    from augreg import data as data
+    from augreg import doctor as doctor
+    from augreg import errors as errors
+    from augreg import inspect as inspect
+    from augreg import nn as nn
+    from augreg import ops as ops
+    from augreg import testing as testing
+    from augreg import training as training
+    from augreg.attachment.attach import regularize as regularize
+    from augreg.batch.labels import SoftLabels as SoftLabels
+    from augreg.errors import ImageError as ImageError
+    from augreg.errors import PluginError as PluginError
+    from augreg.errors import SpecError as SpecError
+    from augreg.importers.albumentations import from_albumentations as from_albumentations
+    from augreg.importers.timm import from_timm as from_timm
+    from augreg.importers.torchvision import from_torchvision as from_torchvision
+    from augreg.pipeline import Pipeline as Pipeline
+    from augreg.registry.foreign import Call as Call
+    from augreg.registry.plugin import Plugin as Plugin
+    from augreg.registry.registry import Registry as Registry
+    from augreg.steps.declare import batch_transform as batch_transform
+    from augreg.steps.declare import regularizer as regularizer
+    from augreg.steps.declare import transform as transform
+    from augreg.steps.step import Step as Step
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Call": "foreign",
-    "ImageError": "errors",
-    "Pipeline": "pipeline",
-    "Plugin": "plugin",
-    "PluginError": "errors",
-    "Registry": "registry",
-    "SoftLabels": "mixing.labels",
-    "SpecError": "errors",
-    "Step": "steps",
-    "batch_transform": "declare",
-    "from_albumentations": "importers.albumentations",
-    "from_timm": "importers.timm",
-    "from_torchvision": "importers.torchvision",
-    "regularize": "nn.attachment",
-    "regularizer": "declare",
-    "transform": "declare",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"augreg.{_HOMES[name]}"), name)
-    if name in __all__:
-        return importlib.import_module(f"augreg.{name}")
-    raise AttributeError(f"module 'augreg' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+__getattr__, __dir__, __all__ = lazy.names(
+    __name__,
+    {
+        "attachment.attach": ("regularize",),
+        "batch.labels": ("SoftLabels",),
+        "errors": ("ImageError", "PluginError", "SpecError"),
+        "importers.albumentations": ("from_albumentations",),
+        "importers.timm": ("from_timm",),
+        "importers.torchvision": ("from_torchvision",),
+        "pipeline": ("Pipeline",),
+        "registry.foreign": ("Call",),
+        "registry.plugin": ("Plugin",),
+        "registry.registry": ("Registry",),
+        "steps.declare": ("batch_transform", "regularizer", "transform"),
+        "steps.step": ("Step",),
+    },
+    submodules=("data", "doctor", "errors", "inspect", "nn", "ops", "testing", "training"),
+)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from augreg import __version__
 from augreg.commands import apply, checking, completion, doctor, listing, new_plugin, schema, stats
-from augreg.commands.telling import USAGE, complain
+from augreg.commands.console import USAGE, complain
 from augreg.errors import AugregError
 
 __all__ = ["main"]

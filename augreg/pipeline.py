@@ -7,22 +7,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from augreg import codecs
 from augreg.backends import Backend, backend, choose
 from augreg.errors import ImageError, SpecError
+from augreg.execution.plan import Plan, merge
+from augreg.execution.run import deliver, finish
+from augreg.execution.samples import Setting, run_sample
+from augreg.execution.sampling import Drawn, draw, expect
+from augreg.images import codecs
 from augreg.ops import Op, Scene
-from augreg.plan import Plan, merge
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
 from augreg.rng import Address, entropy, locate, word
-from augreg.run import deliver, finish
-from augreg.sampling import Drawn, draw, expect
-from augreg.spec import SECTIONS, Options, Spec, fingerprint, parse, unparse
-from augreg.steps import Step, as_step, children, place
-from augreg.targets.samples import Setting, run_sample
+from augreg.spec.parse import SECTIONS, Options, Spec, fingerprint, parse, unparse
+from augreg.steps.step import Step, as_step, children, place
 
 if TYPE_CHECKING:
+    from augreg.batch.mixer import Mixer
     from augreg.data.collate import Collate
-    from augreg.mixing.mixer import Mixer
 
 __all__ = ["Pipeline", "Test", "Train"]
 
@@ -95,7 +95,7 @@ class Pipeline:
     @functools.cached_property
     def batch(self) -> Mixer:
         """Mixes the pictures of a batch: `images, labels = pipe.batch(images, labels, keys=..)`."""
-        from augreg.mixing.mixer import Mixer
+        from augreg.batch.mixer import Mixer
 
         return Mixer(self)
 
@@ -108,13 +108,13 @@ class Pipeline:
 
     def regularize(self, model: Any) -> Any:
         """Attach the model section to a torch module; see `augreg.regularize`."""
-        from augreg.nn.attachment import regularize
+        from augreg.attachment.attach import regularize
 
         return regularize(model, self)
 
     def criterion(self, **arguments: Any) -> Any:
         """The loss section as a torch module: cross-entropy for hard or soft labels, with smoothing and penalties."""
-        from augreg.nn.criterion import Criterion
+        from augreg.loss.criterion import Criterion
 
         return Criterion(self, **arguments)
 

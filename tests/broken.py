@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from strategies import CLASSES, CONTAINERS, LEAVES, previews, reads, values
 
-from augreg.fields import hints
+from augreg.steps.fields import hints
 
 
 class Broken(NamedTuple):

@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from augreg import ImageError, batch_transform, ops, transform
-from augreg.mixing.blends import Mix
+from augreg.batch.blends import Mix
 
 _calls = itertools.count()
 _scratch = np.zeros(1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from augreg.mixing.blends import Blend, Mix, Paste
+from augreg.batch.blends import Blend, Mix, Paste
 
 
 def blended(blends: tuple[Blend, ...], batch: np.ndarray, nearest: bool = False, levels: bool = False) -> np.ndarray:

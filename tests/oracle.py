@@ -14,8 +14,26 @@ from collections.abc import Callable
 
 import numpy as np
 
-from augreg.camera import ColorMatrix, LocalContrast, Noise, Remap
-from augreg.ops import Blend, Curve, Filter, Hue, Lookup, Measured, Mix, Move, Normalize, Op, Pad, Paint, Resize, Warp
+from augreg.ops import (
+    Blend,
+    ColorMatrix,
+    Curve,
+    Filter,
+    Hue,
+    LocalContrast,
+    Lookup,
+    Measured,
+    Mix,
+    Move,
+    Noise,
+    Normalize,
+    Op,
+    Pad,
+    Paint,
+    Remap,
+    Resize,
+    Warp,
+)
 
 Array = np.ndarray
 LUMA = np.array([19595, 38470, 7471]) / 65536

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
 from augreg.testing.argument_strategies import SECTIONS, Stock, arguments_from, reads, values
 from augreg.testing.strategies import pictures, specs
 

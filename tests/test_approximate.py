@@ -8,7 +8,8 @@ import numpy as np
 import oracle
 import pytest
 
-from augreg import Pipeline, ops, plan
+from augreg import Pipeline, ops
+from augreg.execution import plan
 from augreg.ops import Scene
 
 AFFINE = [{"rotate": 25}, {"shear_x": 0.2}, {"translate_y": 0.1}, {"affine": {}}]

@@ -12,11 +12,11 @@ from models import AlexNet, BasicBlock, Digits, ResNet
 from torch import Tensor, nn
 
 from augreg import Pipeline, Step
-from augreg.declare import regularizer
+from augreg.attachment.attach import attachments, regularize
 from augreg.errors import SpecError
-from augreg.nn.attachment import attachments, regularize
 from augreg.regularizers.dropout import Dropout
-from augreg.selection import At
+from augreg.steps.declare import regularizer
+from augreg.steps.selectors import At
 
 RELUS = {"name": "features.*", "type": "ReLU"}
 LINEARS = {"name": "classifier.*", "type": "Linear"}

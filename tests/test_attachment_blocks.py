@@ -12,9 +12,9 @@ import torch
 from models import BasicBlock, Mixer
 from torch import Tensor, nn
 
+from augreg.attachment.attach import regularize
+from augreg.attachment.residual import Outline, adapter, additions, outline_of
 from augreg.errors import SpecError
-from augreg.nn.attachment import regularize
-from augreg.nn.residual import Outline, adapter, additions, outline_of
 
 
 def body() -> nn.Sequential:

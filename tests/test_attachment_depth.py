@@ -11,9 +11,9 @@ from models import BasicBlock, Bottleneck, DropPath, Mixer, MixerBlock, ResNet, 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augreg.attachment.attach import regularize
+from augreg.attachment.residual import Outline, adapter, additions, outline_of
 from augreg.errors import SpecError
-from augreg.nn.attachment import regularize
-from augreg.nn.residual import Outline, adapter, additions, outline_of
 from augreg.nn.stochastic_depth import StochasticDepth
 
 
@@ -233,7 +233,7 @@ def test_ranks_that_share_batch_norms_do_not_skip(monkeypatch: pytest.MonkeyPatc
     count = Counting(model[0].conv)
     regularize(model, [{"stochastic_depth": {"at": "0", "survival": 0.0, "mode": "batch", "skip": True}}])
     x = torch.randn(2, 4, 4, 4)
-    monkeypatch.setattr("augreg.nn.skipping._in_ranks", lambda: True)
+    monkeypatch.setattr("augreg.attachment.skipping._in_ranks", lambda: True)
     assert torch.equal(model(x), torch.tanh(x)) and len(count.rows) == 0
     model[0].norm = nn.SyncBatchNorm(4)  # stands there only: it runs on GPUs alone
     assert torch.equal(model(x), torch.tanh(x)) and len(count.rows) == 1

@@ -10,9 +10,9 @@ from models import AlexNet, Digits, ResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augreg.attachment.attach import regularize
+from augreg.attachment.deduplicate import flow
 from augreg.errors import SpecError
-from augreg.nn.attachment import regularize
-from augreg.nn.doubling import flow
 
 
 def done(model: nn.Module, at: Any, rule: str = "dropout", **arguments: Any) -> dict[str, str]:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from augreg.attachment.attach import Attached, regularize
 from augreg.errors import SpecError
-from augreg.nn.attachment import Attached, regularize
 
 DROPOUT: dict[str, Any] = {"dropout": {"at": "1", "p": 0.9}}
 GELU: dict[str, Any] = {"activation": "gelu"}

@@ -10,11 +10,11 @@ from test_attachment import picture
 from torch import Tensor, nn
 
 from augreg import Pipeline, Registry
-from augreg.declare import regularizer
+from augreg.attachment.attach import regularize
 from augreg.errors import PluginError, SpecError
-from augreg.nn.attachment import regularize
 from augreg.regularizers.dropout import Dropout
-from augreg.selection import At
+from augreg.steps.declare import regularizer
+from augreg.steps.selectors import At
 
 
 def halved(x: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
+from augreg.attachment.attach import attachments, regularize
 from augreg.errors import SpecError
-from augreg.nn.attachment import attachments, regularize
 
 RULES: list[dict[str, Any]] = [
     {"dropout": {"at": "layer*.*.relu", "p": {"linear": [0.3, 0.5], "over": [0, 10]}}},
@@ -94,7 +94,7 @@ LOADS = """
 import sys, torch
 model = torch.load(sys.argv[1], weights_only=False)
 x = torch.ones(4, 3, 8, 8)
-from augreg.nn.attachment import attachments, regularize
+from augreg.attachment.attach import attachments, regularize
 print(not torch.equal(model(x), model(x)))
 regularize(model, [{"dropout": {"at": "layer1.0.conv1", "p": 0.5}}, {"dropout": {"at": "bn1", "p": 0.5}}])
 print(len(model.layer1[0].relu._forward_hooks), len(attachments(model)))

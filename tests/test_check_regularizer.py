@@ -11,8 +11,8 @@ import pytest
 
 import augreg
 from augreg import Registry
-from augreg.declare import regularizer
-from augreg.selection import At, Selector
+from augreg.steps.declare import regularizer
+from augreg.steps.selectors import At, Selector
 
 torch = pytest.importorskip("torch")
 

@@ -13,10 +13,12 @@ import pytest
 import yaml
 
 import augreg
-from augreg import Pipeline, SpecError, reference
+from augreg import Pipeline, SpecError
 from augreg.__main__ import main
-from augreg.registry import Registry
-from augreg.spec import SECTIONS
+from augreg.registry.registry import Registry
+from augreg.spec.parse import SECTIONS
+from augreg.steps import describe
+from augreg.steps import describe as reference
 
 DOCS = Path(__file__).parent.parent / "docs"
 REGISTRY = Registry.installed()
@@ -85,12 +87,12 @@ def test_list_has_a_line_for_every_transform(capsys: pytest.CaptureFixture[str])
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == BY_SECTION
-    column = lines[0].index(reference.summary(REGISTRY[BY_SECTION[0]]))
+    column = lines[0].index(describe.summary(REGISTRY[BY_SECTION[0]]))
     for line in lines:
         name, kind = line.split()[:2]
         assert kind == REGISTRY[name].__augreg__.kind
         assert line[column - 1] == " "
-        assert line[column:] == reference.summary(REGISTRY[name])
+        assert line[column:] == describe.summary(REGISTRY[name])
 
 
 def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +114,7 @@ def test_show(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert out.startswith(f"{name} ({REGISTRY[name].__augreg__.kind})\n")
     table = out.partition("\nargument ")[2].splitlines()
-    for row in reference.arguments(REGISTRY[name]):
+    for row in describe.arguments(REGISTRY[name]):
         (line,) = [line for line in table if line.startswith(f"{row.name} ")]
         assert row.takes in line
         assert line.endswith(row.default)
@@ -296,17 +298,17 @@ def test_terminal_that_knows_only_ascii() -> None:
 
 def test_reference_is_fresh() -> None:
     ours = {name: REGISTRY[name] for name in REGISTRY if "/" not in name}
-    assert (DOCS / "transforms.md").read_text(encoding="utf-8") == reference.markdown(ours), (
+    assert (DOCS / "transforms.md").read_text(encoding="utf-8") == describe.markdown(ours), (
         "docs/transforms.md is stale; refresh it: augreg list --markdown --built-in > docs/transforms.md"
     )
 
 
 def test_reference_has_every_transform_and_argument() -> None:
-    page = reference.markdown({name: REGISTRY[name] for name in REGISTRY})
+    page = describe.markdown({name: REGISTRY[name] for name in REGISTRY})
     for name in REGISTRY:
         section = page.partition(f"\n### `{name}`\n")[2].partition("\n### ")[0]
-        assert reference.summary(REGISTRY[name]) in section
-        for row in reference.arguments(REGISTRY[name]):
+        assert describe.summary(REGISTRY[name]) in section
+        for row in describe.arguments(REGISTRY[name]):
             assert f"| `{row.name}` | {row.takes} | {row.default} |" in section
         step = section.partition("```yaml\n")[2].partition("```")[0]
         try:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from augreg import ImageError, Pipeline, codecs
-from augreg.codecs import take
+from augreg import ImageError, Pipeline
+from augreg.images import codecs
+from augreg.images.codecs import take
 
 RGB = np.random.default_rng(0).integers(0, 256, (7, 10, 3), dtype=np.uint8)
 NOTHING = Pipeline.from_spec([])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from augreg.__main__ import main
-from augreg.readers import presets
+from augreg.spec.files import presets
 
 COMMANDS = {
     "list", "show", "validate", "explain", "apply", "stats", "schema", "gallery", "completion",

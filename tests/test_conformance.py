@@ -12,7 +12,7 @@ from broken_transforms import BROKEN, BROKEN_BATCHES, UNUSUAL, Crashing, Reading
 
 from augreg import Registry, SoftLabels
 from augreg.backends import Backend
-from augreg.mixing.mixer import Mixer
+from augreg.batch.mixer import Mixer
 from augreg.rng import Cursor
 from augreg.testing import batch_transforms, transforms
 from augreg.testing.__main__ import main
@@ -242,7 +242,7 @@ def test_a_plugin_that_is_not_there_fails(capsys: pytest.CaptureFixture[str]) ->
 
 
 MANIFEST = """
-from augreg.plugin import Plugin
+from augreg.registry.plugin import Plugin
 PLUGIN = Plugin(transforms={"good": "pale:Pale", "bad": "pale:Missing"}%s)
 """
 

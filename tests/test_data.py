@@ -20,9 +20,9 @@ from PIL import Image
 
 import augreg.data
 from augreg import ImageError, Pipeline
+from augreg.batch.labels import SoftLabels
 from augreg.data import Augmented, Batch, EpochSampler, Key, Sample, SampleMapping, SharedEpoch, folder
 from augreg.data.sampler import shuffled
-from augreg.mixing.labels import SoftLabels
 from augreg.rng import locate, word
 
 NORMALIZE = {"normalize": {"mean": [0.5], "std": [0.5]}}

@@ -20,8 +20,8 @@ from augreg.data import Augmented, EpochSampler
 from augreg.doctor import Report, loader
 from augreg.doctor.flips import named_flips
 from augreg.doctor.labels import sided
-from augreg.doctor.levels import twice_normalized
 from augreg.doctor.mixtures import mixes
+from augreg.doctor.pixel_values import twice_normalized
 from augreg.doctor.randomness import tail
 
 NORMALIZE = {"normalize": {"mean": "imagenet", "std": "imagenet"}}
@@ -287,7 +287,7 @@ class TestLevels:
     @pytest.mark.parametrize("spread", [0.1, 0.2, 0.3])
     def test_pictures_normalized_once_are_never_called_twice(self, mean: float, spread: float) -> None:
         """Beta-distributed levels, normalized once by their own numbers and by others, against every known pair."""
-        from augreg.doctor.levels import KNOWN
+        from augreg.doctor.pixel_values import KNOWN
 
         size = mean * (1 - mean) / spread**2 - 1
         if size <= 0:
@@ -412,7 +412,7 @@ class TestForms:
         assert "16 pictures" in report.checked[0]
 
     def test_soft_labels_of_ours(self) -> None:
-        from augreg.mixing.labels import SoftLabels
+        from augreg.batch.labels import SoftLabels
 
         pictures = torch.stack([Photos()[index][0] for index in range(8)])
         batch = pictures, SoftLabels(np.arange(8) % 4)

@@ -17,7 +17,7 @@ from pictures import made
 from PIL import Image
 
 from augreg import Pipeline, PluginError, SpecError, ops, transform
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
 
 # All that a transform takes.
 FLAKES = '''
@@ -107,10 +107,10 @@ def test_property_tests_catch_a_wrong_class(install, python) -> None:
 
 
 def test_manifest_names_classes_and_imports_nothing(install, python) -> None:
-    manifest = "from augreg.plugin import Plugin\nPLUGIN = Plugin(transforms={'drops': 'snow:Flakes'})\n"
+    manifest = "from augreg.registry.plugin import Plugin\nPLUGIN = Plugin(transforms={'drops': 'snow:Flakes'})\n"
     install("augreg-rain", {"rain": "rain_manifest:PLUGIN"}, rain_manifest=manifest, snow=FLAKES)
     code = (
-        "import sys\nfrom augreg.registry import Registry\nregistry = Registry.installed()\n"
+        "import sys\nfrom augreg.registry.registry import Registry\nregistry = Registry.installed()\n"
         "assert 'rain/drops' in registry and 'snow' not in sys.modules\n"
         "assert registry['rain/drops'].__name__ == 'Flakes' and 'snow' in sys.modules\n"
         "import augreg\nprint(augreg.Pipeline.from_spec(['rain/drops']).to_spec()['image'])"
@@ -123,7 +123,7 @@ BROKEN = {
     "crash": ("crash", "RuntimeError: no licence"),
     "missing": ("not_there", "No module named 'not_there'"),
     "newer": ("newer:PLUGIN", "written for plugin contract 2; this augreg speaks 1"),
-    "thing": ("thing:PLUGIN", "expected a module or an augreg.plugin.Plugin, got 5"),
+    "thing": ("thing:PLUGIN", "expected a module or an augreg.registry.plugin.Plugin, got 5"),
 }
 
 
@@ -133,12 +133,12 @@ def test_broken_plugins_disturb_nobody(install, python, tmp_path: Path) -> None:
         "augreg-broken",
         {name: value for name, (value, _) in BROKEN.items()},
         crash="raise RuntimeError('no licence')",
-        newer="from augreg.plugin import Plugin\nPLUGIN = Plugin(api=2)",
+        newer="from augreg.registry.plugin import Plugin\nPLUGIN = Plugin(api=2)",
         thing="PLUGIN = 5",
     )
     install("augreg-one", {"twice": "one"}, one=FLAKES)
     install("augreg-two", {"twice": "two"}, two=FLAKES)
-    late = "from augreg.plugin import Plugin\nPLUGIN = Plugin(transforms={'x': 'crash:X', 'y': 'one:Y'})"
+    late = "from augreg.registry.plugin import Plugin\nPLUGIN = Plugin(transforms={'x': 'crash:X', 'y': 'one:Y'})"
     install("augreg-late", {"late": "late:PLUGIN"}, late=late)
 
     listed = python("-m", "augreg", "list")

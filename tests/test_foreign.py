@@ -14,8 +14,8 @@ import torch
 from pictures import made
 
 from augreg import ImageError, Pipeline, PluginError, SpecError
-from augreg.foreign import Call
-from augreg.registry import Registry
+from augreg.registry.foreign import Call
+from augreg.registry.registry import Registry
 
 PICTURE = made("noise", 9, 12)
 

@@ -20,10 +20,10 @@ from PIL import Image
 
 import augreg
 from augreg import gallery, ops
-from augreg.discovery import Brought
 from augreg.gallery.quantile import Quantile, at_quantile
 from augreg.gallery.stages import stages
-from augreg.registry import PluginRecord, Registry
+from augreg.registry.discovery import Brought
+from augreg.registry.registry import PluginRecord, Registry
 from augreg.rng import locate
 
 CAT = Path(__file__).parents[1] / "gallery" / "photos" / "chelsea.jpg"

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from augreg import Pipeline, Registry, gallery
-from augreg.discovery import Brought
 from augreg.gallery.annotations import ANNOTATED, annotated
 from augreg.gallery.demonstration import demonstrations
 from augreg.gallery.overlays import names_in, overlaid
 from augreg.gallery.photos import samples
+from augreg.registry.discovery import Brought
 from augreg.targets.conventions import Targets
 
 GRAY = np.full((300, 400, 3), 90, np.uint8)

@@ -12,10 +12,10 @@ import pytest
 
 import augreg
 from augreg import gallery
-from augreg.discovery import Brought
 from augreg.gallery.photos import Photo, read
 from augreg.gallery.policies import sheets
-from augreg.registry import Registry
+from augreg.registry.discovery import Brought
+from augreg.registry.registry import Registry
 
 PHOTOS = Path(__file__).parents[1] / "gallery" / "photos"
 FIGURE = (

@@ -12,13 +12,13 @@ import pytest
 
 import augreg
 from augreg import gallery
-from augreg.declare import batch_transform, regularizer
-from augreg.discovery import Brought
 from augreg.gallery import cards
 from augreg.gallery.mixed import batches
 from augreg.gallery.photos import read
-from augreg.registry import Registry
-from augreg.selection import At
+from augreg.registry.discovery import Brought
+from augreg.registry.registry import Registry
+from augreg.steps.declare import batch_transform, regularizer
+from augreg.steps.selectors import At
 
 PHOTOS = Path(__file__).parents[1] / "gallery" / "photos"
 CAT, CUP = PHOTOS / "chelsea.jpg", PHOTOS / "coffee.jpg"

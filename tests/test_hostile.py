@@ -20,8 +20,9 @@ from PIL import Image
 from strategies import CLASSES
 from test_properties import BACKENDS
 
-from augreg import ImageError, Pipeline, codecs
-from augreg.codecs import take
+from augreg import ImageError, Pipeline
+from augreg.images import codecs
+from augreg.images.codecs import take
 
 RGB = made("noise", 7, 10)
 FLOATS = made("noise", 7, 10, dtype="float32")

@@ -1,4 +1,4 @@
-"""The rules of the house: who imports whom, what an import costs, which names are public."""
+"""What an import costs, which names are public, and what a file of the package is; test_walls.py has the floors."""
 
 from __future__ import annotations
 
@@ -16,156 +16,38 @@ from augreg import Registry
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "augreg"
 
-# Each module and what of ours it may import at its top; what it imports inside a function is listed below.
-ROOMS = {
-    "errors": set(),
-    "plugin": set(),
-    "rng": set(),
-    "projective": set(),
-    "scene": set(),
-    "ops": {"projective", "scene"},
-    "fields": {"errors"},
-    "steps": {"errors"},
-    "schedules": {"fields", "steps"},
-    "selection": {"fields"},
-    "declare": {"errors", "fields", "steps"},
-    "manifest": {"plugin", "regularizers", "transforms"},
-    "discovery": {"errors", "plugin"},
-    "registry": {"discovery", "errors", "fields"},
-    "readers": {"errors", "fields"},
-    "spec": {"declare", "errors", "fields", "readers", "registry", "schedules", "steps", "targets"},
-    "settle": {"errors", "ops", "rng", "sampling", "steps"},
-    "camera": {"ops"},
-    "mixing": {"errors", "ops", "rng", "scene", "schedules", "steps"},
-    "foreign": {"declare", "errors", "fields", "ops"},
-    "policies": {"fields", "ops"},
-    "transforms": {"camera", "declare", "errors", "fields", "mixing", "ops", "policies", "steps"},
-    "regularizers": {"declare", "errors", "fields", "selection"},
-    "sampling": {"errors", "ops", "rng", "schedules", "steps"},
-    "plan": {"ops", "projective"},
-    "buffers": set(),
-    "backends": {"buffers", "camera", "errors", "ops", "rng"},
-    "codecs": {"buffers", "errors", "ops"},
-    "targets": {"backends", "camera", "codecs", "errors", "fields", "ops", "plan", "projective", "run", "sampling"},
-    "run": {"backends", "buffers", "codecs", "errors", "ops", "plan", "sampling"},
-    "pipeline": {
-        "backends",
-        "codecs",
-        "errors",
-        "ops",
-        "plan",
-        "registry",
-        "rng",
-        "run",
-        "sampling",
-        "spec",
-        "steps",
-        "targets",
-    },
-    "nn": {"errors", "fields", "pipeline", "registry", "schedules", "selection", "spec", "steps"},
-    "training": {"errors", "nn"},
-    "inspect": {"errors", "fields", "nn", "selection"},
-    "data": {"errors", "mixing", "pipeline", "rng"},
-    "doctor": {"errors", "pipeline"},
-    "testing": {"backends", "errors", "fields", "nn", "ops", "pipeline", "projective", "registry"},
-    "reference": {"declare", "errors", "fields", "registry", "steps"},
-    "importers": {"errors", "fields", "policies", "registry", "spec"},
-    # the command line stands on top of everything, and needs little of it before a command runs
-    "commands": {
-        "__version__",
-        "backends",
-        "codecs",
-        "doctor",
-        "errors",
-        "fields",
-        "pipeline",
-        "readers",
-        "reference",
-        "registry",
-        "schedules",
-        "spec",
-        "steps",
-    },
-}
-# Arrows that exist only inside a function, each for a reason said there.
-INSIDE = {
-    "pipeline": {"data", "mixing", "nn"},
-    "regularizers": {"nn"},
-    "registry": {"foreign"},
-    "foreign": {"codecs"},
-    "discovery": set(),
-    "backends": {"discovery", "registry"},
-    "policies": {"discovery", "registry"},
-    "plan": {"run", "targets"},
-    "spec": {"settle"},
-}
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def room(path: Path) -> str:
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return parts[0]
-
-
-def imports(path: Path) -> tuple[set[str], set[str]]:
-    """The modules of ours that a file imports: at its top, and inside functions. Type checking does not count."""
-    tree = ast.parse(path.read_text())
-    top: set[str] = set()
-    inside: set[str] = set()
-
-    def visit(node: ast.AST, target: set[str]) -> None:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-                continue
-            if isinstance(child, ast.ImportFrom) and child.module and child.module.split(".")[0] == "augreg":
-                parts = child.module.split(".")[1:]
-                target.update([parts[0]] if parts else [alias.name for alias in child.names])
-            elif isinstance(child, ast.Import):
-                target.update(a.name.split(".")[1] for a in child.names if a.name.startswith("augreg."))
-            visit(child, inside if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else target)
-
-    visit(tree, top)
-    return top, inside
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_import_walls(path: Path) -> None:
-    here = room(path)
-    top, inside = imports(path)
-    if "ops" in ROOMS.get(here, ()):  # what an op is told, a scene, comes with the ops
-        top, inside = top - {"scene"}, inside - {"scene"}
-    if here in ROOMS:
-        assert top - {here} <= ROOMS[here], f"{path.name} may not import {top - ROOMS[here] - {here}}"
-        assert inside - {here} <= ROOMS[here] | INSIDE.get(here, set())
-    else:  # the gallery and the command line stand on top
-        assert here in ("__init__", "__main__", "gallery")
-
-
-TORCH = ("nn", "training", "inspect", "doctor", "data", "testing")  # rooms that are for torch, or for what uses it
+TORCH = (
+    "nn",
+    "attachment",
+    "loss",
+    "training",
+    "inspect",
+    "doctor",
+    "data",
+    "testing",
+)  # rooms that are for torch, or for what uses it
 
 
 def test_nothing_but_the_torch_side_sees_torch_and_only_backends_see_cv2() -> None:
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text()
-        if room(path) not in TORCH and path.name not in ("codecs.py", "tensors.py"):
-            # codecs hands out tensors, tensors mixes them; regularizers and their pictures need it when they are used
+        if _room(path) not in TORCH and path.name not in ("codecs.py", "torch_kernels.py"):
+            # codecs hands out tensors, torch_kernels mixes them; regularizers and their pictures need it when they are used
             assert not re.search(r"^(import|from) torch\b", text, re.M), path
-            assert room(path) in ("gallery", "regularizers") or not re.search(
+            assert _room(path) in ("gallery", "regularizers") or not re.search(
                 r"^\s+(import|from) torch\b", text, re.M
             ), path
         if path.name != "opencv.py":
             assert not re.search(r"^\s*(import|from) cv2\b", text, re.M), path
-        light = path.stem in (
-            "ops",
-            "fields",
-            "declare",
-            "registry",
-            "discovery",
-            "spec",
-            "steps",
-            "selection",
-            "schedules",
-        )
-        if path.parent.name in ("transforms", "regularizers") or light:
+        if (
+            _room(path) in ("ops", "steps", "registry", "spec", "transforms", "regularizers")
+            and path.stem != "foreign"
+        ):
             assert not re.search(r"^\s*(import|from) (numpy|PIL)\b", text, re.M), path
 
 

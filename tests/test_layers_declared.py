@@ -15,8 +15,8 @@ from torch import nn  # noqa: E402
 
 import augreg.nn as layers  # noqa: E402
 from augreg import Pipeline, Registry, SpecError  # noqa: E402
-from augreg.declare import RULES  # noqa: E402
 from augreg.nn.drop_block import MapDropBlock  # noqa: E402
+from augreg.steps.declare import RULES  # noqa: E402
 
 NAMES = {
     "dropout": layers.Dropout,

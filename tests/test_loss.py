@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import augreg
-from augreg.mixing.labels import SoftLabels
+from augreg.batch.labels import SoftLabels
 from augreg.regularizers.targets import LabelSmoothing
 
 torch = pytest.importorskip("torch")

@@ -14,8 +14,8 @@ from augreg import SpecError
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from augreg.nn.parameter_groups import parameter_groups  # noqa: E402 - these need torch
-from augreg.nn.penalties import check, constrain, penalty  # noqa: E402
+from augreg.loss.parameter_groups import parameter_groups  # noqa: E402 - these need torch
+from augreg.loss.penalties import check, constrain, penalty  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -14,9 +14,9 @@ import pytest
 from mixing_oracle import blended
 
 from augreg import Pipeline, SpecError, batch_transform
-from augreg.mixing.blends import Box, Mix, Paste, Patch
-from augreg.mixing.labels import SoftLabels
-from augreg.registry import Registry
+from augreg.batch.blends import Box, Mix, Paste, Patch
+from augreg.batch.labels import SoftLabels
+from augreg.registry.registry import Registry
 from augreg.rng import BATCH, locate, word
 
 STEPS: list[Any] = [

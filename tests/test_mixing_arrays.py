@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixing_oracle import blended
 
-from augreg.mixing import arrays
-from augreg.mixing.blends import Blend, Mix, Paste, Patch
-from augreg.mixing.order import turns
-from augreg.mixing.shares import shares_after
+from augreg.batch import numpy_kernels
+from augreg.batch.blends import Blend, Mix, Paste, Patch
+from augreg.batch.order import turns
+from augreg.batch.visibility import shares_after
 
 KINDS = {"uint8": 0.5001, "float16": 4e-3, "float32": 2e-6, "float64": 1e-14}
 
@@ -57,7 +57,7 @@ def test_any_blends_are_what_the_oracle_says(kind: str, case: Any) -> None:
     batch = made(count, size, kind)
     before = batch.copy()
     batch.flags.writeable = False
-    found = arrays.apply(blends, batch, None, False, False)
+    found = numpy_kernels.apply(blends, batch, None, False, False)
     assert found.dtype == batch.dtype and found.flags.writeable
     assert np.array_equal(batch, before)
     wanted = blended(blends, batch)
@@ -68,13 +68,13 @@ def test_any_blends_are_what_the_oracle_says(kind: str, case: Any) -> None:
     else:
         assert np.abs(found - wanted).max(initial=0) <= KINDS[kind] * max(1, len(blends)) * 4
     in_place = before.copy()
-    assert arrays.apply(blends, in_place, in_place, False, False) is in_place
+    assert numpy_kernels.apply(blends, in_place, in_place, False, False) is in_place
     assert np.array_equal(in_place, found)
     last = np.ascontiguousarray(before.transpose(0, 2, 3, 1))
-    assert np.array_equal(arrays.apply(blends, last, None, True, False).transpose(0, 3, 1, 2), found)
+    assert np.array_equal(numpy_kernels.apply(blends, last, None, True, False).transpose(0, 3, 1, 2), found)
     strided = last.transpose(0, 3, 1, 2)
     out = np.empty_like(batch)[::-1]
-    arrays.apply(blends, strided, out, False, False)
+    numpy_kernels.apply(blends, strided, out, False, False)
     assert np.array_equal(out, found)
 
 
@@ -85,9 +85,9 @@ def test_masks_take_the_nearest_and_hold_no_new_number(case: Any) -> None:
     blends = tuple(blend for blend in blends if isinstance(blend, Paste))
     masks = np.random.default_rng(1).integers(-5, 2**40, (count, 1, *size))
     wanted = blended(blends, masks, nearest=True)
-    assert np.array_equal(arrays.apply(blends, masks[:, 0], None, False, True), wanted[:, 0])
+    assert np.array_equal(numpy_kernels.apply(blends, masks[:, 0], None, False, True), wanted[:, 0])
     in_place = masks.copy()
-    arrays.apply(blends, in_place, in_place, False, True)
+    numpy_kernels.apply(blends, in_place, in_place, False, True)
     assert np.array_equal(in_place, wanted)
 
 
@@ -139,13 +139,13 @@ def test_bytes_round_to_the_nearest_level() -> None:
     first, second = np.meshgrid(levels, levels)
     batch = np.stack([first, second])
     for weight in (0.5, 0.1, 1 / 3, 0.999, 2.0**-20):
-        found = arrays.apply([Mix((1, 0), (weight, 1.0))], batch, None, False, False)[0]
+        found = numpy_kernels.apply([Mix((1, 0), (weight, 1.0))], batch, None, False, False)[0]
         exact = weight * first + (1 - weight) * second
         assert np.abs(found - exact).max() <= 0.5 + 1e-4
-    assert np.array_equal(arrays.apply([Mix((1, 0), (0.0, 1.0))], batch, None, False, False)[0], second)
+    assert np.array_equal(numpy_kernels.apply([Mix((1, 0), (0.0, 1.0))], batch, None, False, False)[0], second)
 
 
 def test_large_pictures_go_in_tiles() -> None:
     batch = made(3, (120, 130), "float32")
     blends = (Mix((1, 2, 0), (0.3, 0.6, 0.9)),)
-    assert np.abs(arrays.apply(blends, batch, None, False, False) - blended(blends, batch)).max() < 1e-6
+    assert np.abs(numpy_kernels.apply(blends, batch, None, False, False) - blended(blends, batch)).max() < 1e-6

@@ -14,8 +14,8 @@ from test_mixing import STEPS, pipeline
 torch = pytest.importorskip("torch")
 
 from augreg import Pipeline  # noqa: E402
-from augreg.mixing import tensors  # noqa: E402
-from augreg.mixing.labels import SoftLabels  # noqa: E402
+from augreg.batch import torch_kernels  # noqa: E402
+from augreg.batch.labels import SoftLabels  # noqa: E402
 
 functional = torch.nn.functional
 KINDS = {"uint8": 0, "float16": 2e-3, "bfloat16": 2e-2, "float32": 1e-6, "float64": 1e-14}
@@ -32,7 +32,7 @@ def one_thread() -> Any:
 @pytest.fixture(params=["all at once", "one by one"])
 def path(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of going through a batch; large batches on a processor take the second."""
-    monkeypatch.setattr(tensors, "_SMALL", 1 << 60 if request.param == "all at once" else 0)
+    monkeypatch.setattr(torch_kernels, "_SMALL", 1 << 60 if request.param == "all at once" else 0)
     return str(request.param)
 
 

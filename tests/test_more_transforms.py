@@ -11,7 +11,7 @@ import pictures
 import pytest
 from PIL import Image
 
-from augreg import ImageError, Pipeline, SpecError, camera
+from augreg import ImageError, Pipeline, SpecError, ops
 from augreg.backends import displacement
 from augreg.ops import Move, Paint, Scene
 
@@ -49,7 +49,7 @@ def test_a_distortion_of_nothing_changes_nothing(step: str, given: dict, interpo
 
 
 def test_elastic_moves_pixels_as_far_as_its_docstring_says_and_smoothly() -> None:
-    op = camera.elastic(Scene(200, 240), 50.0, 5.0, 7)
+    op = ops.elastic(Scene(200, 240), 50.0, 5.0, 7)
     ys, xs = displacement.sources(op, 200, 240)
     shift = ys - (np.arange(200) + 0.5)[:, None]
     assert abs(shift.std() - 0.163 * 50 / 5) < 0.15
@@ -59,7 +59,7 @@ def test_elastic_moves_pixels_as_far_as_its_docstring_says_and_smoothly() -> Non
 
 
 def test_grid_distortion_keeps_the_edge_and_moves_the_nodes() -> None:
-    op = camera.grid(Scene(100, 100), 4, 5, 0.5, 3)
+    op = ops.grid(Scene(100, 100), 4, 5, 0.5, 3)
     ys, xs = displacement.sources(op, 100, 100)
     assert abs(ys[0] - 0.5).max() < 0.5  # half a pixel from the edge, where nothing moves
     assert abs(xs[:, -1] - 99.5).max() < 0.5
@@ -311,5 +311,5 @@ def test_a_field_of_displacements_is_made_once_for_a_whole_sample(name: str) -> 
     assert displacement._kept.cache_info().misses == 1
     displacement._kept.cache_clear()
     assert np.array_equal(Pipeline.from_spec(spec).train(picture, 3), found["image"])
-    ys, xs = displacement.sources(camera.elastic(Scene(9, 9), 5.0, 2.0, 1), 9, 9)
+    ys, xs = displacement.sources(ops.elastic(Scene(9, 9), 5.0, 2.0, 1), 9, 9)
     assert not ys.flags.writeable and not xs.flags.writeable

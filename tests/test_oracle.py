@@ -14,11 +14,10 @@ import oracle
 import pictures
 import pytest
 
-from augreg import camera, ops
+from augreg import ops
 from augreg.backends import backend
-from augreg.camera import ColorMatrix, Remap
 from augreg.errors import ImageError
-from augreg.ops import Blend, Curve, Lookup, Measured, Move, Normalize, Op, Resize, Scene, Warp
+from augreg.ops import Blend, ColorMatrix, Curve, Lookup, Measured, Move, Normalize, Op, Remap, Resize, Scene, Warp
 
 DOCS = Path(__file__).parent.parent / "docs" / "backends.md"
 BACKENDS = ("pillow", "opencv")
@@ -91,12 +90,12 @@ def _warps(scene: Scene, interpolation: str) -> list[Op]:
 def _remaps(scene: Scene, interpolation: str) -> list[Op]:
     fill = tuple(float(20 + 40 * channel) for channel in range(scene.channels))
     return [
-        camera.elastic(scene, 12.0, 2.0, 8, interpolation, fill),
-        camera.elastic(scene, 70.0, 5.0, 9, interpolation, (10.0,)),
-        camera.grid(scene, 3, 5, 0.4, 10, interpolation),
-        camera.grid(scene, 1, 2, 0.5, 11, interpolation),
-        camera.lens(scene, 0.3, interpolation, fill),
-        camera.lens(scene, -0.3, interpolation, fill),
+        ops.elastic(scene, 12.0, 2.0, 8, interpolation, fill),
+        ops.elastic(scene, 70.0, 5.0, 9, interpolation, (10.0,)),
+        ops.grid(scene, 3, 5, 0.4, 10, interpolation),
+        ops.grid(scene, 1, 2, 0.5, 11, interpolation),
+        ops.lens(scene, 0.3, interpolation, fill),
+        ops.lens(scene, -0.3, interpolation, fill),
     ]
 
 
@@ -104,9 +103,9 @@ def _matrices(scene: Scene) -> list[Op]:
     c = scene.channels
     rows = tuple(tuple(0.2 + 0.1 * row - 0.15 * column for column in range(c)) for row in range(c))
     return [
-        camera.shift_channels(scene, tuple(-41.3 + 30 * channel for channel in range(c))),
-        camera.permute_channels(tuple(range(c))[::-1]),
-        camera.drop_channels(scene, (c - 1,), 40.0),
+        ops.shift_channels(scene, tuple(-41.3 + 30 * channel for channel in range(c))),
+        ops.permute_channels(tuple(range(c))[::-1]),
+        ops.drop_channels(scene, (c - 1,), 40.0),
         ColorMatrix(rows, (0.1 * scene.white,) * c),
     ]
 
@@ -137,15 +136,15 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "hue": lambda _: [ops.hue(shift) for shift in (-0.5, -0.2, -0.1, 0.03, 0.1, 0.25, 0.5)],
     "gaussian blur": lambda _: [ops.gaussian_blur(sigma) for sigma in (0.0, 0.1, 0.5, 1.0, 2.0, 3.3)],
     "motion blur": lambda _: [
-        camera.motion_blur(*line) for line in ((1.0, 0.0), (3.0, 30.0), (7.5, -80.0), (4.2, 90.0))
+        ops.motion_blur(*line) for line in ((1.0, 0.0), (3.0, 30.0), (7.5, -80.0), (4.2, 90.0))
     ],
-    "median blur": lambda _: [camera.median_blur(side) for side in (1, 3, 5, 7)],
-    "gaussian noise": lambda scene: [camera.noise(scene, "gaussian", (std,), 5) for std in (0.0, 0.03, 0.3)],
-    "shot noise": lambda scene: [camera.noise(scene, "shot", (photons,), 6) for photons in (30.0, 400.0)],
-    "iso noise": lambda scene: [camera.noise(scene, "iso", amounts, 7) for amounts in ((0.1, 0.03), (0.0, 0.2))],
+    "median blur": lambda _: [ops.median_blur(side) for side in (1, 3, 5, 7)],
+    "gaussian noise": lambda scene: [ops.noise(scene, "gaussian", (std,), 5) for std in (0.0, 0.03, 0.3)],
+    "shot noise": lambda scene: [ops.noise(scene, "shot", (photons,), 6) for photons in (30.0, 400.0)],
+    "iso noise": lambda scene: [ops.noise(scene, "iso", amounts, 7) for amounts in ((0.1, 0.03), (0.0, 0.2))],
     "color matrix": _matrices,
     "clahe": lambda _: [
-        camera.local_contrast(clip, tiles) for clip, tiles in ((1.0, (1, 1)), (2.0, (2, 3)), (9.0, (4, 4)))
+        ops.local_contrast(clip, tiles) for clip, tiles in ((1.0, (1, 1)), (2.0, (2, 3)), (9.0, (4, 4)))
     ],
     "normalize": _normalizations,
     "resize nearest": lambda scene: _resizes(scene, "nearest", False, SMALLER + LARGER),

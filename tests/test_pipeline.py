@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import augreg
-from augreg import Pipeline, buffers, ops
+from augreg import Pipeline, ops
+from augreg.images import buffers
 
 PHOTO = np.random.default_rng(3).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 

@@ -16,7 +16,8 @@ import unplanned
 from msgspec.structs import replace
 
 import augreg
-from augreg import ops, plan
+from augreg import ops
+from augreg.execution import plan
 from augreg.ops import Lookup, Move, Pad, Scene
 
 SPECS = 1_000
@@ -168,7 +169,7 @@ def caught(case: tuple[Any, np.ndarray[Any, Any], str, np.ndarray[Any, Any]]) ->
 
 
 def test_the_unplanned_runner_knows_no_planner() -> None:
-    code = "import sys; sys.path.insert(0, 'tests'); import unplanned; print('augreg.plan' in sys.modules)"
+    code = "import sys; sys.path.insert(0, 'tests'); import unplanned; print('augreg.execution.plan' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
 

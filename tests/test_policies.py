@@ -19,15 +19,22 @@ from policies_golden import GOLDEN, SIZES, digest, picture
 
 from augreg import ImageError, Pipeline, SpecError, ops
 from augreg.backends import backend
-from augreg.fields import nearest
 from augreg.ops import Lookup, Mix, Op, Scene, Warp
-from augreg.policies.dialects import DIALECTS, amount, make
-from augreg.policies.notation import notation, op_name, published, read
-from augreg.policies.shares import dirichlet
-from augreg.policies.strings import read_timm
-from augreg.policies.tables import TABLES
 from augreg.rng import locate, word
-from augreg.transforms.policies import AugMix, AutoAugment, RandAugment, ThreeAugment, TimmPolicy, TrivialAugmentWide
+from augreg.steps.fields import nearest
+from augreg.transforms.policies.dialects import DIALECTS, amount, make
+from augreg.transforms.policies.dirichlet import dirichlet
+from augreg.transforms.policies.notation import notation, op_name, published, read
+from augreg.transforms.policies.steps import (
+    AugMix,
+    AutoAugment,
+    RandAugment,
+    ThreeAugment,
+    TimmPolicy,
+    TrivialAugmentWide,
+)
+from augreg.transforms.policies.strings import read_timm
+from augreg.transforms.policies.tables import TABLES
 
 BACKENDS = ["pillow", *(["opencv"] if importlib.util.find_spec("cv2") else [])]
 SEARCHED = ("cifar10", "imagenet", "svhn")

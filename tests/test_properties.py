@@ -23,7 +23,7 @@ from pictures import made
 from strategies import CLASSES, arguments, pictures, previews, specs
 
 from augreg import ImageError, Pipeline, SpecError
-from augreg.fields import Ordered, hints, required
+from augreg.steps.fields import Ordered, hints, required
 
 BACKENDS = ["pillow", *(["opencv"] if importlib.util.find_spec("cv2") else [])]
 NORMALIZING = [name for name, cls in CLASSES.items() if cls.__augreg__.kind == "normalize"]

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from augreg import Pipeline, SpecError, Step
 from augreg.commands.schema import schema
-from augreg.declare import batch_transform, regularizer
-from augreg.fields import Probability
-from augreg.registry import Registry
-from augreg.schedules import END, Schedule, read, scheduled
-from augreg.selection import At
+from augreg.registry.registry import Registry
+from augreg.steps.declare import batch_transform, regularizer
+from augreg.steps.fields import Probability
+from augreg.steps.schedules import END, Schedule, read, scheduled
+from augreg.steps.selectors import At
 from augreg.transforms.geometry import Rotate
 
 few = settings(max_examples=200, deadline=None, derandomize=True)

@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 from strategies import CLASSES, EVERY, LEAVES, OTHERS, previews, specs
 
-from augreg import SpecError, reference
+from augreg import SpecError
 from augreg.__main__ import main
 from augreg.commands.schema import schema
-from augreg.declare import batch_transform, regularizer
-from augreg.fields import Probability
-from augreg.readers import presets, read
-from augreg.registry import Registry
-from augreg.selection import At
-from augreg.spec import parse
+from augreg.registry.registry import Registry
+from augreg.spec.files import presets, read
+from augreg.spec.parse import parse
+from augreg.steps import describe
+from augreg.steps.declare import batch_transform, regularizer
+from augreg.steps.fields import Probability
+from augreg.steps.selectors import At
 
 REGISTRY = Registry.installed()
 SCHEMA = schema({name: REGISTRY[name] for name in REGISTRY if name in EVERY})
@@ -102,7 +103,7 @@ def _reads(spec: Any, registry: Registry = REGISTRY) -> bool:
 @pytest.mark.parametrize("name", LEAVES)
 def test_every_argument_is_described_and_bounded(name: str) -> None:
     (arguments, *_) = SCHEMA["$defs"][f"image:{name}"]["anyOf"]
-    for row in reference.arguments(CLASSES[name]):
+    for row in describe.arguments(CLASSES[name]):
         assert row.takes in arguments["properties"][row.name]["description"]
     assert arguments["additionalProperties"] is False
     assert {"p", "test", "uid"} <= set(arguments["properties"])
@@ -224,9 +225,9 @@ def test_each_section_has_steps_of_its_own(spec: Any, good: bool) -> None:
 def test_steps_of_the_other_sections_are_described_and_bounded(section: str, name: str) -> None:
     (arguments, *_) = SCHEMA["$defs"][f"{section}:{name}"]["anyOf"]
     cls = EVERY[name]
-    for row in reference.arguments(cls):
+    for row in describe.arguments(cls):
         assert row.takes in arguments["properties"][row.name]["description"]
-    taken = {row.name for row in reference.arguments(cls)}
+    taken = {row.name for row in describe.arguments(cls)}
     assert set(arguments["properties"]) - taken == ({"p", "uid"} if section == "batch" else set())
     assert previews(name), f"{name} needs arguments: give preview=({{..}},) that shows it"
     for given_ in previews(name):

@@ -20,8 +20,9 @@ from PIL import Image
 from strategies import pictures, specs
 from test_properties import BACKENDS, few
 
-from augreg import ImageError, Pipeline, SpecError, codecs
-from augreg.codecs import take
+from augreg import ImageError, Pipeline, SpecError
+from augreg.images import codecs
+from augreg.images.codecs import take
 
 COMMON = (3, 3, 3, 1, 1, 4, 2, 5, 12)  # channels, RGB most often
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from augreg import Pipeline
-from augreg.mixing.labels import SoftLabels
+from augreg.batch.labels import SoftLabels
 
 SOURCES = [[0, 2], [1, 0], [2, 2], [3, 1]]
 WEIGHTS = [[0.75, 0.25], [0.5, 0.5], [1.0, 0.0], [0.125, 0.875]]

@@ -240,7 +240,7 @@ YAML_VALUES = {
 
 @pytest.mark.parametrize(("text", "value"), YAML_VALUES.items())
 def test_yaml_follows_version_1_2(tmp_path: Path, text: str, value: object) -> None:
-    from augreg.readers import read
+    from augreg.spec.files import read
 
     assert read(write(tmp_path, "a.yaml", f"x: {text}")).data == {"x": value}
 

@@ -15,13 +15,13 @@ from PIL import Image
 from strategies import CLASSES, pictures, previews, specs
 
 from augreg import ImageError, Pipeline, Registry, SpecError, ops, transform
-from augreg.camera import Remap
-from augreg.plan import merge
+from augreg.execution.plan import merge
+from augreg.execution.sampling import draw
+from augreg.ops import Remap
 from augreg.rng import locate
-from augreg.sampling import draw
 from augreg.targets.boxes import Boxes
 from augreg.targets.conventions import Targets
-from augreg.targets.following import FORWARD
+from augreg.targets.propagate import FORWARD
 
 BACKENDS = ["pillow", *(["opencv"] if importlib.util.find_spec("cv2") else [])]
 GEOMETRIC = [name for name, cls in CLASSES.items() if cls.__augreg__.kind == "geometry"]

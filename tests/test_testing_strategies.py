@@ -16,9 +16,9 @@ from msgspec import Meta
 
 import augreg
 from augreg import Pipeline, Registry, ops, transform
-from augreg.fields import Range
-from augreg.mixing.blends import Paste, Patch
-from augreg.selection import At
+from augreg.batch.blends import Paste, Patch
+from augreg.steps.fields import Range
+from augreg.steps.selectors import At
 from augreg.testing import arguments, pictures, samples, specs
 from augreg.testing.argument_strategies import values
 

@@ -13,8 +13,8 @@ import pictures
 import pytest
 
 from augreg import Pipeline
+from augreg.execution.sampling import Entry
 from augreg.ops import Move, Normalize, Op, Pad, Paint, Resize, Scene
-from augreg.sampling import Entry
 from augreg.transforms.erasing import Cutout
 from augreg.transforms.geometry import RandomResizedCrop
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from augreg.backends import backend
+from augreg.execution.sampling import draw, expect
 from augreg.ops import Scene
 from augreg.rng import locate
-from augreg.sampling import draw, expect
 
 
 def scene_of(image: np.ndarray[Any, Any]) -> Scene:

@@ -27,61 +27,151 @@ BACKENDS = ("pillow", "opencv")
 FAMILY: dict[str, list[Any]] = {
     "geometry": [
         {"affine": {"degrees": 20, "translate": [0.1, 0.2], "scale": [0.8, 1.2], "shear_x": 8, "fill": 30}},
-        {"affine": {"degrees": 20, "interpolation": "bicubic"}}, {"center_crop": 24}, {"center_crop": 80}, "d4",
-        {"elastic": {"alpha": 40, "sigma": 4}}, "grid_distortion", "horizontal_flip", {"letterbox": 50},
-        {"longest_max_size": 40}, "optical_distortion", {"pad": 5}, {"pad": {"padding": 4, "mode": "reflect"}},
-        "perspective", {"random_crop": {"size": 32, "padding": 4}}, {"random_resized_crop": 32},
-        {"random_resized_crop": {"size": 32, "interpolation": "bicubic"}}, {"resize": 30}, {"resize": {"size": [31, 77]}},
-        {"resize": {"size": [31, 77], "interpolation": "nearest"}}, "rot90", {"rotate": 30},
-        {"rotate": {"degrees": 30, "interpolation": "bilinear", "fill": 99}}, {"safe_crop": 32}, {"shear_x": 0.3},
-        {"shear_y": 0.3}, {"translate_x": 0.3}, {"translate_y": 0.3}, "vertical_flip",
+        {"affine": {"degrees": 20, "interpolation": "bicubic"}},
+        {"center_crop": 24},
+        {"center_crop": 80},
+        "d4",
+        {"elastic": {"alpha": 40, "sigma": 4}},
+        "grid_distortion",
+        "horizontal_flip",
+        {"letterbox": 50},
+        {"longest_max_size": 40},
+        "optical_distortion",
+        {"pad": 5},
+        {"pad": {"padding": 4, "mode": "reflect"}},
+        "perspective",
+        {"random_crop": {"size": 32, "padding": 4}},
+        {"random_resized_crop": 32},
+        {"random_resized_crop": {"size": 32, "interpolation": "bicubic"}},
+        {"resize": 30},
+        {"resize": {"size": [31, 77]}},
+        {"resize": {"size": [31, 77], "interpolation": "nearest"}},
+        "rot90",
+        {"rotate": 30},
+        {"rotate": {"degrees": 30, "interpolation": "bilinear", "fill": 99}},
+        {"safe_crop": 32},
+        {"shear_x": 0.3},
+        {"shear_y": 0.3},
+        {"translate_x": 0.3},
+        {"translate_y": 0.3},
+        "vertical_flip",
     ],
     "color": [
-        "auto_contrast", {"brightness": [0.4, 1.6]}, "channel_drop", "channel_shuffle", "clahe",
-        {"color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}}, {"contrast": [0.4, 1.6]},
-        "equalize", "gamma", "grayscale", {"hue": 0.2}, "invert", "iso_noise", "jpeg", {"posterize": [2, 6]},
-        "rgb_shift", {"saturation": [0.2, 2]}, {"sharpness": [0.2, 2]}, "shot_noise", {"solarize": [60, 200]},
-        {"solarize_add": [10, 90]}, "three_augment",
+        "auto_contrast",
+        {"brightness": [0.4, 1.6]},
+        "channel_drop",
+        "channel_shuffle",
+        "clahe",
+        {"color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}},
+        {"contrast": [0.4, 1.6]},
+        "equalize",
+        "gamma",
+        "grayscale",
+        {"hue": 0.2},
+        "invert",
+        "iso_noise",
+        "jpeg",
+        {"posterize": [2, 6]},
+        "rgb_shift",
+        {"saturation": [0.2, 2]},
+        {"sharpness": [0.2, 2]},
+        "shot_noise",
+        {"solarize": [60, 200]},
+        {"solarize_add": [10, 90]},
+        "three_augment",
     ],
     "texture": ["downscale", "gaussian_blur", "gaussian_noise", "median_blur", "motion_blur"],
-    "erasing": [{"cutout": 12}, {"cutout": 0.3}, "grid_mask", "random_erasing", {"random_erasing": {"mode": "pixel"}}],
+    "erasing": [
+        {"cutout": 12},
+        {"cutout": 0.3},
+        "grid_mask",
+        "random_erasing",
+        {"random_erasing": {"mode": "pixel"}},
+    ],
     "policies": [
-        "aug_mix", "rand_augment", "trivial_augment_wide", {"timm_policy": "rand-m9-mstd0.5-inc1"},
-        {"timm_policy": "original"}, {"auto_augment": "imagenet"}, {"auto_augment": "cifar10"}, {"auto_augment": "svhn"},
-        {"auto_augment": {"policy": "imagenet", "dialect": "timm"}}, {"rand_augment": {"n": 3, "m": 15}},
+        "aug_mix",
+        "rand_augment",
+        "trivial_augment_wide",
+        {"timm_policy": "rand-m9-mstd0.5-inc1"},
+        {"timm_policy": "original"},
+        {"auto_augment": "imagenet"},
+        {"auto_augment": "cifar10"},
+        {"auto_augment": "svhn"},
+        {"auto_augment": {"policy": "imagenet", "dialect": "timm"}},
+        {"rand_augment": {"n": 3, "m": 15}},
     ],
     "containers": [
-        {"one_of": ["invert", {"rotate": 40}, "horizontal_flip"]}, {"some_of": {"count": 2, "steps": ["invert", {"rotate": 40}, "d4"]}},
+        {"one_of": ["invert", {"rotate": 40}, "horizontal_flip"]},
+        {"some_of": {"count": 2, "steps": ["invert", {"rotate": 40}, "d4"]}},
         {"random_order": ["invert", {"brightness": [0.5, 1.5]}, "rot90"]},
         {"sequential": {"p": 0.5, "steps": ["invert", {"random_resized_crop": 20}], "test": "off"}},
     ],
-}  # fmt: skip
+}
 WHOLE: list[list[Any]] = [
-    [{"random_resized_crop": 32}, "horizontal_flip", {"color_jitter": {"brightness": 0.4, "hue": 0.1}}, "normalize", {"cutout": 8}],
-    [{"random_crop": {"size": 32, "padding": 4}}, "horizontal_flip", {"auto_augment": "cifar10"}, "normalize", {"cutout": 16}],
-    [{"pad": 3}, "rot90", "invert", "equalize", "d4", {"brightness": [0.5, 1.5]}, {"random_erasing": {"p": 1.0}}, "normalize"],
-    [{"resize": 40}, {"center_crop": 36}, {"rotate": 20}, {"gaussian_noise": 0.1}, {"normalize": {"mean": [0.4], "std": [0.2]}}],
+    [
+        {"random_resized_crop": 32},
+        "horizontal_flip",
+        {"color_jitter": {"brightness": 0.4, "hue": 0.1}},
+        "normalize",
+        {"cutout": 8},
+    ],
+    [
+        {"random_crop": {"size": 32, "padding": 4}},
+        "horizontal_flip",
+        {"auto_augment": "cifar10"},
+        "normalize",
+        {"cutout": 16},
+    ],
+    [
+        {"pad": 3},
+        "rot90",
+        "invert",
+        "equalize",
+        "d4",
+        {"brightness": [0.5, 1.5]},
+        {"random_erasing": {"p": 1.0}},
+        "normalize",
+    ],
+    [
+        {"resize": 40},
+        {"center_crop": 36},
+        {"rotate": 20},
+        {"gaussian_noise": 0.1},
+        {"normalize": {"mean": [0.4], "std": [0.2]}},
+    ],
     ["horizontal_flip", "posterize", "solarize", "normalize", "random_erasing"],
-    [{"rotate": {"degrees": 30, "p": 0.5}}, {"elastic": {"alpha": 30, "sigma": 4, "p": 0.5}}, {"random_resized_crop": 24}],
-]  # fmt: skip
+    [
+        {"rotate": {"degrees": 30, "p": 0.5}},
+        {"elastic": {"alpha": 30, "sigma": 4, "p": 0.5}},
+        {"random_resized_crop": 24},
+    ],
+]
 MIXING: list[list[Any]] = [
-    [{"mixup": 0.4}], ["cutmix"], ["resizemix"], ["mosaic"], [{"one_of": ["mixup", "cutmix"]}],
-    [{"mixup": {"alpha": 0.4, "p": 0.5}}, {"cutmix": {"p": 0.5}}], [{"mixup": {"alpha": 1.0, "per": "element"}}],
+    [{"mixup": 0.4}],
+    ["cutmix"],
+    ["resizemix"],
+    ["mosaic"],
+    [{"one_of": ["mixup", "cutmix"]}],
+    [{"mixup": {"alpha": 0.4, "p": 0.5}}, {"cutmix": {"p": 0.5}}],
+    [{"mixup": {"alpha": 1.0, "per": "element"}}],
     [{"cutmix": {"alpha": 1.0, "per": "element"}}],
-]  # fmt: skip
+]
 MODEL: list[list[Any]] = [
-    [{"dropout": {"p": 0.5, "at": "0", "seed": 3}}], [{"dropout": {"p": 0.3, "at": "2", "seed": 3, "mode": "original"}}],
-    [{"spatial_dropout": {"p": 0.3, "at": "0", "seed": 3}}], [{"drop_connect": {"p": 0.3, "at": "2", "seed": 3}}],
+    [{"dropout": {"p": 0.5, "at": "0", "seed": 3}}],
+    [{"dropout": {"p": 0.3, "at": "2", "seed": 3, "mode": "original"}}],
+    [{"spatial_dropout": {"p": 0.3, "at": "0", "seed": 3}}],
+    [{"drop_connect": {"p": 0.3, "at": "2", "seed": 3}}],
     [{"drop_block": {"p": 0.2, "at": "0", "seed": 3}}],
-    [{"gaussian_dropout": {"p": 0.3, "at": "2", "seed": 3}}], [{"alpha_dropout": {"p": 0.3, "at": "2", "seed": 3}}],
+    [{"gaussian_dropout": {"p": 0.3, "at": "2", "seed": 3}}],
+    [{"alpha_dropout": {"p": 0.3, "at": "2", "seed": 3}}],
     [{"activation_noise": {"std": 0.3, "at": "2", "seed": 3}}],
-]  # fmt: skip
+]
 
 
 def image(kind: str, height: int = 61, width: int = 47) -> np.ndarray:
     """An image of waves and noise, the same in every run."""
     y, x = np.mgrid[:height, :width]
-    noise = np.random.default_rng(5).integers(0, 40, (height, width, 3))  # noqa: NPY002 - the same in every version
+    noise = np.random.default_rng(5).integers(0, 40, (height, width, 3))
     waves = np.sin(x / 5.0) + np.cos(y / 7.0)
     pixels = np.clip(100 + 40 * waves[..., None] * [1.0, 0.7, -0.9] + noise, 0, 255).astype(np.uint8)
     if kind == "gray":
@@ -165,7 +255,9 @@ def batch_cases() -> Iterator[tuple[str, str]]:
         if form == "tensor":
             batch, given = torch.from_numpy(batch.copy()), torch.from_numpy(labels)
         for number in range(4):
-            mixed, soft = pipe.batch(batch.copy() if form != "tensor" else batch.clone(), given, epoch=1, batch=number)
+            mixed, soft = pipe.batch(
+                batch.copy() if form != "tensor" else batch.clone(), given, epoch=1, batch=number
+            )
             found = soft.dense() if hasattr(soft, "dense") else soft
             yield f"batch {steps} {form} {number}", hashed([mixed, np.asarray(found)])
 

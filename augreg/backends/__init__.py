@@ -52,8 +52,8 @@ def backend(name: str) -> Backend:
     Pillow's kernels stand in for those that a plugin does not bring.
     """
     if "/" in name:
-        from augreg.discovery import load
-        from augreg.registry import Registry
+        from augreg.registry.discovery import load
+        from augreg.registry.registry import Registry
 
         kernels: Mapping[type[Op], Kernel] = load(Registry.installed().backends[name])
         return Backend(name, {**backend("pillow").kernels, **kernels})

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import plain
-from augreg.camera import LocalContrast
+from augreg.ops import LocalContrast
 
 __all__ = ["apply", "equalized", "whole_tiles"]
 

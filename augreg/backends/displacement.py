@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import plain
-from augreg.camera import Remap
 from augreg.errors import ImageError
-from augreg.ops import Filter
+from augreg.ops import Filter, Remap
 from augreg.rng import field
 
 __all__ = ["Blur", "outside", "sampled", "sources"]

@@ -16,10 +16,9 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from augreg import buffers
-from augreg.backends import clahe, displacement, levels, photography, pillow, plain
-from augreg.camera import LocalContrast, Remap
-from augreg.ops import Blend, Filter, Hue, Move, Op, Resize, Warp
+from augreg.backends import clahe, displacement, intensity, photography, pillow, plain
+from augreg.images import buffers
+from augreg.ops import Blend, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
 
 __all__ = ["KERNELS"]
 
@@ -121,7 +120,7 @@ def _warp(op: Warp, image: Array) -> Array:
     if max(*image.shape[:2], op.height, op.width) > _LONGEST:
         return pillow.KERNELS[Warp](op, image)
     channels = image.shape[2]
-    fill = [float(level) for level in levels.per_channel(op.fill, channels, "fill")]
+    fill = [float(level) for level in intensity.per_channel(op.fill, channels, "fill")]
     if channels not in _WARPED:
         planes = [_warp(replace(op, fill=(fill[c],)), image[..., [c]]) for c in range(channels)]
         return np.concatenate(planes, axis=2)
@@ -158,7 +157,7 @@ def _histogram(image: Bytes) -> list[NDArray[np.int64]]:
     return [one.ravel().astype(np.int64) for one in found]  # 256 x 1 in OpenCV 4, 256 in 5
 
 
-_TO_LUMA: Final = np.array([[*(weight / 65536 for weight in levels.LUMA), 0.5]], np.float32)
+_TO_LUMA: Final = np.array([[*(weight / 65536 for weight in intensity.LUMA), 0.5]], np.float32)
 
 
 def _gray(image: Bytes) -> Bytes:

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, JpegImagePlugin
 
-from augreg import buffers
-from augreg.backends import displacement, levels, plain
-from augreg.camera import ColorMatrix, Encode, Noise, Remap
+from augreg.backends import displacement, intensity, plain
 from augreg.errors import ImageError
-from augreg.ops import Op
+from augreg.images import buffers
+from augreg.ops import ColorMatrix, Encode, Noise, Op, Remap
 from augreg.rng import field
 
 __all__ = ["KERNELS", "color_matrix", "convolved", "encode", "filled", "median", "motion_kernel", "noise", "remap"]
@@ -37,7 +36,7 @@ def filled(op: Remap, image: Array, found: Array, ys: Floats, xs: Floats) -> Arr
     """`found`, with the fill where the positions lie outside of the picture."""
     beyond = displacement.outside(ys, xs, *image.shape[:2])
     if beyond.any():
-        fill = levels.per_channel(op.fill, image.shape[2], "fill")
+        fill = intensity.per_channel(op.fill, image.shape[2], "fill")
         found[beyond] = fill if image.dtype == np.float32 else np.clip(np.rint(fill), 0, 255)
     return found
 

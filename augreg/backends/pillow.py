@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from augreg import buffers
-from augreg.backends import clahe, levels, photography, plain
-from augreg.camera import LocalContrast, Remap
-from augreg.ops import Blend, Filter, Hue, Op, Resize, Warp
+from augreg.backends import clahe, intensity, photography, plain
+from augreg.images import buffers
+from augreg.ops import Blend, Filter, Hue, LocalContrast, Op, Remap, Resize, Warp
 
 __all__ = ["KERNELS"]
 
@@ -58,7 +57,7 @@ def _resize(op: Resize, image: Array) -> Array:
 def _warp(op: Warp, image: Array) -> Array:
     kind = Image.Transform.AFFINE if op.affine else Image.Transform.PERSPECTIVE
     matrix: Sequence[float] = op.matrix[:6] if op.affine else op.matrix
-    fill = levels.per_channel(op.fill, image.shape[2], "fill")
+    fill = intensity.per_channel(op.fill, image.shape[2], "fill")
 
     def work(picture: Image.Image, channel: int) -> Image.Image:
         if image.dtype == np.uint8:

@@ -14,12 +14,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg import buffers
-from augreg.backends import levels
+from augreg.backends import intensity
 from augreg.errors import ImageError
+from augreg.images import buffers
 from augreg.ops import Blend, Call, Lookup, Mix, Move, Normalize, Op, Pad, Paint
+from augreg.ops.scene import Levels
 from augreg.rng import field
-from augreg.scene import Levels
 
 __all__ = [
     "SHARP",
@@ -77,7 +77,7 @@ def constant_kernels(kernels: Kernels) -> Kernels:
     @functools.lru_cache(maxsize=64)
     def filling(fill: Levels, through: tuple[Op, ...], channels: int, dtype: np.dtype[Any]) -> Array:
         """A fill as one pixel of a picture: sent through the ops that the planner let pass, if any."""
-        values = levels.per_channel(fill, channels, "fill")
+        values = intensity.per_channel(fill, channels, "fill")
         if through or dtype == np.uint8:  # only ops on byte pictures are let pass
             values = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         pixel: Array = values.reshape(1, 1, -1).astype(np.uint8 if through else dtype)
@@ -150,9 +150,9 @@ class Measures(NamedTuple):
     levels, or one a channel, and `floats` fills an array from a table of 256 floats a channel.
     """
 
-    histogram: levels.Histogram
-    mean_luma: levels.MeanLuma
-    through: levels.Apply
+    histogram: intensity.Histogram
+    mean_luma: intensity.MeanLuma
+    through: intensity.Apply
     floats: Callable[[Sequence[Array], Array, Array], None]
 
 
@@ -161,21 +161,21 @@ def level_kernels(measures: Measures) -> Kernels:
     histogram, mean_luma, through, floats = measures
 
     def table(op: Lookup | Normalize, image: Array) -> Array:
-        return levels.table(op.stages, image, histogram, mean_luma, through)
+        return intensity.table(op.stages, image, histogram, mean_luma, through)
 
     def lookup(op: Lookup, image: Array) -> Array:
         if image.dtype == np.float32:
-            return levels.float_levels(op.stages, image, float_gray)
+            return intensity.float_levels(op.stages, image, float_gray)
         return through(table(op, image), image)
 
     def normalize(op: Normalize, image: Array) -> Array:
         out = buffers.planar(*image.shape)
         if image.dtype == np.float32:
-            image = levels.float_levels(op.stages, image, float_gray)
+            image = intensity.float_levels(op.stages, image, float_gray)
         else:
             whole = op.mean_image is not None  # then the levels alone, and the picture of means after
             mean, std = ((0.0,), (1.0,)) if whole else (op.mean, op.std)
-            rows: Sequence[Array] = list(levels.normalize_tables(mean, std, image.shape[2]))
+            rows: Sequence[Array] = list(intensity.normalize_tables(mean, std, image.shape[2]))
             if op.stages:
                 found = table(op, image)
                 rows = [row[found[c] if found.ndim == 2 else found] for c, row in enumerate(rows)]
@@ -185,14 +185,14 @@ def level_kernels(measures: Measures) -> Kernels:
             image = out
         if op.mean_image is not None:
             return _subtract_mean_image(op, image, out)
-        return levels.normalize_floats(op, image, out)
+        return intensity.normalize_floats(op, image, out)
 
     return {Lookup: lookup, Normalize: normalize}
 
 
 def _subtract_mean_image(op: Normalize, image: Array, out: Array) -> Array:
     """Normalize float levels by a mean picture: level - mean at each pixel, then / std, in float32, into `out`."""
-    mean: Array = levels.mean_picture(op.mean_image or ())
+    mean: Array = intensity.mean_picture(op.mean_image or ())
     channels = image.shape[2]
     if mean.shape[:2] != op.frame or mean.shape[2] not in (1, channels):
         size = "x".join(map(str, (*(op.frame or ()), channels)))
@@ -203,7 +203,7 @@ def _subtract_mean_image(op: Normalize, image: Array, out: Array) -> Array:
     for step in op.window:
         mean = move(step, mean)
     np.subtract(image, mean, out=out)
-    std = levels.per_channel(op.std or (1.0,), channels, "normalize's std").astype(np.float32)
+    std = intensity.per_channel(op.std or (1.0,), channels, "normalize's std").astype(np.float32)
     return np.divide(out, std, out=out)
 
 
@@ -220,7 +220,7 @@ def float_gray(image: Array) -> Array:
     need_color("luma", image.shape[2])
     if image.shape[2] == 1:
         return image
-    weights = np.array(levels.LUMA, np.float32) / np.float32(65536)
+    weights = np.array(intensity.LUMA, np.float32) / np.float32(65536)
     gray: Array = (image @ weights)[..., None]
     return gray
 

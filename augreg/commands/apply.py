@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augreg.commands import outputs, pool
-from augreg.commands.pictures import Source, find
+from augreg.commands.console import FAILED, USAGE, complain, report, unreadable
+from augreg.commands.images import Source, find
 from augreg.commands.progress import Progress
-from augreg.commands.telling import FAILED, USAGE, complain, report, unreadable
 from augreg.errors import AugregError
-from augreg.steps import children
+from augreg.steps.step import children
 
 if TYPE_CHECKING:
     from augreg.commands.augment import Task

@@ -23,7 +23,7 @@ _BOUNDS = (
 
 def schedule() -> Schema:
     """The schema of schedules; whether their numbers are within an argument's bounds is left to `augreg validate`."""
-    from augreg.schedules import FORMS
+    from augreg.steps.schedules import FORMS
 
     about = {
         "linear": "Numbers, and the epochs that they hold at: straight lines in between.",
@@ -56,14 +56,14 @@ def mapping(cls: Any) -> Schema:
 
 
 def _hints(cls: Any) -> dict[str, Any]:
-    from augreg.fields import hints
+    from augreg.steps.fields import hints
 
     return hints(cls)
 
 
 def defaults(cls: Any) -> dict[str, Any]:
     """The defaults of a dataclass's fields, as JSON has them."""
-    from augreg.fields import plain
+    from augreg.steps.fields import plain
 
     return {
         field.name: plain(field.default)
@@ -74,8 +74,8 @@ def defaults(cls: Any) -> dict[str, Any]:
 
 def hinted(hint: Any, scheduled: bool = False) -> Schema:
     """The schema of what an annotation takes, short forms included; `scheduled` also takes schedules for numbers."""
-    from augreg.fields import Short
-    from augreg.reference import takes
+    from augreg.steps.describe import takes
+    from augreg.steps.fields import Short
 
     marks = getattr(hint, "__metadata__", ())
     found = _bounded(_bare(hint, scheduled), marks)
@@ -135,12 +135,12 @@ def _bounded(found: Schema, marks: Sequence[Any]) -> Schema:
 
 def _short_forms(hint: Any, short: Any, canonical: Schema, scheduled: bool) -> list[Schema]:
     """The schemas of the short forms, found by trying: numbers, and the words that are known."""
-    from augreg.fields import MEANS, STDS
+    from augreg.steps.fields import MEANS, STDS
 
     reader = getattr(short.expand, "func", short.expand)
-    if reader.__module__ == "augreg.selection":
+    if reader.__module__ == "augreg.steps.selectors":
         return _selections()
-    if reader.__module__ != "augreg.fields":  # a notation of its own, which only its reader knows
+    if reader.__module__ != "augreg.steps.fields":  # a notation of its own, which only its reader knows
         return [{"type": ["string", "array"]}]
     forms: list[Schema] = []
     member = canonical.get("prefixItems", [canonical.get("items", {})])[0]
@@ -168,7 +168,7 @@ def _selections() -> list[Schema]:
 
 
 def _expanded(hint: Any, value: Any) -> tuple[Any, ...]:
-    from augreg.fields import convert_one
+    from augreg.steps.fields import convert_one
 
     try:
         return tuple(convert_one(hint, value))
@@ -178,7 +178,7 @@ def _expanded(hint: Any, value: Any) -> tuple[Any, ...]:
 
 @functools.cache
 def _reads(hint: Any, value: Any) -> bool:
-    from augreg.fields import convert_one
+    from augreg.steps.fields import convert_one
 
     try:
         convert_one(hint, value)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from augreg.codecs import take
 from augreg.commands import pool
 from augreg.commands.outputs import finished, write
 from augreg.errors import ImageError
+from augreg.images.codecs import take
 from augreg.pipeline import Pipeline
 
 __all__ = ["FORMATS", "Augment", "Task", "encoded"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from augreg.commands.telling import report, unreadable
+from augreg.commands.console import report, unreadable
 from augreg.errors import AugregError, SpecError
 
 __all__ = ["add", "explain", "run"]
@@ -45,8 +45,8 @@ def _validate(source: str) -> int:
 def _checked(source: str) -> tuple[int, str]:
     """How many steps a spec has, and its fingerprint. Raises SpecError or PluginError."""
     from augreg.backends import choose
-    from augreg.registry import Registry
-    from augreg.spec import SECTIONS, fingerprint, parse, unparse
+    from augreg.registry.registry import Registry
+    from augreg.spec.parse import SECTIONS, fingerprint, parse, unparse
 
     spec = parse(source, Registry.installed())
     choose(spec.options.backend)

@@ -96,8 +96,8 @@ def _takes(action: argparse.Action) -> str:
 
 
 def _presets() -> str:
-    from augreg.readers import presets
-    from augreg.registry import Registry
+    from augreg.registry.registry import Registry
+    from augreg.spec.files import presets
 
     return " ".join([*presets(), *Registry.installed().presets])
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from augreg.commands import installation
 from augreg.commands.apply import positive
-from augreg.commands.telling import USAGE, complain
+from augreg.commands.console import USAGE, complain
 
 __all__ = ["add", "run"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from augreg.commands.telling import aligned
+from augreg.commands.console import aligned
 
 __all__ = ["run"]
 
@@ -23,7 +23,7 @@ _FAILED = 1
 def run(arguments: argparse.Namespace) -> int:
     """Print what is installed. 0 if every plugin is well, 1 if one failed; one that is switched off is well."""
     from augreg.backends import choose
-    from augreg.registry import Registry
+    from augreg.registry.registry import Registry
 
     with contextlib.redirect_stdout(sys.stderr):  # what plugins print when they are imported is no data of ours
         registry = Registry.installed()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from augreg.commands.telling import USAGE, aligned, complain
+from augreg.commands.console import USAGE, aligned, complain
 from augreg.errors import PluginError
 
 __all__ = ["add", "run", "show"]
@@ -31,17 +31,17 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List everything on stdout, section by section, and the plugins that failed on stderr."""
-    from augreg import reference
-    from augreg.registry import Registry
+    from augreg.registry.registry import Registry
+    from augreg.steps import describe
 
     registry = Registry.installed()
     found, failures = _load(registry, [name for name in registry if not (arguments.built_in and "/" in name)])
     if arguments.markdown:
-        print(reference.markdown(found), end="")
+        print(describe.markdown(found), end="")
     elif arguments.json:
         print(json.dumps([_entry(name, cls) for name, cls in found.items()], indent=2))
     else:
-        rows = [(name, cls.__augreg__.kind, reference.summary(cls)) for name, cls in found.items()]
+        rows = [(name, cls.__augreg__.kind, describe.summary(cls)) for name, cls in found.items()]
         print("\n".join(aligned(rows)))
     if not arguments.built_in:
         failed = [record for record in registry.plugins if record.failed]
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _load(registry: Any, names: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
     """The classes of these names in the order of their sections, and why some do not load."""
-    from augreg.spec import SECTIONS
+    from augreg.spec.parse import SECTIONS
 
     found: dict[str, Any] = {}
     failures = []
@@ -67,25 +67,25 @@ def _load(registry: Any, names: Iterable[str]) -> tuple[dict[str, Any], list[str
 
 
 def _entry(name: str, cls: Any) -> dict[str, Any]:
-    from augreg import reference
+    from augreg.steps import describe
 
     mark = cls.__augreg__
     return {
         "name": name,
         "kind": mark.kind,
         "sections": list(mark.sections),
-        "summary": reference.summary(cls),
-        "arguments": [row._asdict() for row in reference.arguments(cls)],
-        "p": reference.chance(cls),
+        "summary": describe.summary(cls),
+        "arguments": [row._asdict() for row in describe.arguments(cls)],
+        "p": describe.chance(cls),
         "test": mark.rule,
-        "exact": reference.rule(cls)[1],
+        "exact": describe.rule(cls)[1],
     }
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Describe one transform or regularizer on stdout."""
-    from augreg import reference
-    from augreg.registry import Registry
+    from augreg.registry.registry import Registry
+    from augreg.steps import describe
 
     name: str = arguments.name
     registry = Registry.installed()
@@ -93,17 +93,17 @@ def show(arguments: argparse.Namespace) -> int:
         complain(registry.unknown(name))
         return USAGE
     cls: Any = registry[name]
-    rows = reference.arguments(cls)
+    rows = describe.arguments(cls)
     table = aligned([("argument", "takes", "default"), *rows]) if rows else ["It takes no arguments."]
-    rule, exact = reference.rule(cls)
+    rule, exact = describe.rule(cls)
     print(f"{name} ({cls.__augreg__.kind})\n\n{inspect.getdoc(cls)}\n")
     print("\n".join(table))
-    p = reference.chance(cls)
-    told = [("section", reference.sections(cls)), ("test time", rule), ("exact for", exact)]
+    p = describe.chance(cls)
+    told = [("section", describe.sections(cls)), ("test time", rule), ("exact for", exact)]
     if p is not None:
         told.insert(1, ("p", f"{p:g} by default"))
     if cls.__augreg__.kind == "loss":
         told.pop()
     print("\n".join(["", *(f"{word:9}  {said}" for word, said in told), ""]))
-    print(reference.line(name, cls))
+    print(describe.line(name, cls))
     return 0

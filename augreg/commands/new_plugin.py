@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from augreg.commands.telling import USAGE, complain
+from augreg.commands.console import USAGE, complain
 
 __all__ = ["add", "example", "run"]
 

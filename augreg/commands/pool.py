@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
-from augreg.commands.telling import complain
+from augreg.commands.console import complain
 from augreg.errors import AugregError
 
 __all__ = ["Outcome", "processors", "run", "stopping"]

@@ -40,8 +40,8 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the schema on stdout, and the plugins that failed on stderr."""
-    from augreg.commands.telling import complain
-    from augreg.registry import Registry
+    from augreg.commands.console import complain
+    from augreg.registry.registry import Registry
 
     registry = Registry.installed()
     found: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def schema(transforms: Mapping[str, Any]) -> Schema:
     """The JSON Schema (2020-12) of specs that use these transforms and regularizers."""
-    from augreg.spec import SECTIONS, Options
+    from augreg.spec.parse import SECTIONS, Options
 
     options: Schema = mapping(Options)["properties"]
     sections = {name: {**_steps(name), "description": _ABOUT[name]} for name in SECTIONS}
@@ -126,7 +126,7 @@ def _made_without_arguments(cls: Any) -> bool:
 
 def _arguments(cls: Any, section: str) -> Schema:
     """What may stand behind a name: its arguments, its first argument alone, or nothing."""
-    from augreg.fields import hints
+    from augreg.steps.fields import hints
 
     mark = cls.__augreg__
     known = [field for field in fields(cls) if field.init]
@@ -154,7 +154,7 @@ def _arguments(cls: Any, section: str) -> Schema:
 
 def _with_word_and_number(cls: Any, name: str, found: Schema) -> Schema:
     """The schema of an argument, with `{word: number}` for its words that `complete` reads so, as in init's rule."""
-    from augreg.fields import convert
+    from augreg.steps.fields import convert
 
     if not hasattr(cls, "complete"):
         return found

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from augreg.commands import pool
 from augreg.commands.apply import positive
-from augreg.commands.pictures import find
+from augreg.commands.console import FAILED, USAGE, complain, report, unreadable
+from augreg.commands.images import find
 from augreg.commands.progress import Progress
-from augreg.commands.telling import FAILED, USAGE, complain, report, unreadable
 from augreg.errors import AugregError, ImageError
 
 if TYPE_CHECKING:
-    from augreg.commands.tally import Count, Counts, MeanPicture
+    from augreg.commands.summary import Count, Counts, MeanPicture
 
 __all__ = ["add", "run"]
 
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     except AugregError as error:
         complain(error)
         return USAGE
-    from augreg.commands.tally import Count, Counts, MeanPicture
+    from augreg.commands.summary import Count, Counts, MeanPicture
 
     total: Counts | MeanPicture = Counts() if out is None else MeanPicture()
     failures = dict(_collect(Count(spec, pixels=out is not None), total, sources, arguments))

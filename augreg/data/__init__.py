@@ -12,50 +12,31 @@ is special to each.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from augreg import lazy
 
 if TYPE_CHECKING:
-    from augreg.data.augmented import Augmented
-    from augreg.data.collate import Collate
-    from augreg.data.epoch import SharedEpoch
-    from augreg.data.folders import Folder, folder
-    from augreg.data.keys import Key
-    from augreg.data.sampler import EpochSampler
-    from augreg.data.samples import Batch, Sample, SampleMapping
+    from augreg.data.augmented import Augmented as Augmented
+    from augreg.data.collate import Collate as Collate
+    from augreg.data.epoch import SharedEpoch as SharedEpoch
+    from augreg.data.folders import Folder as Folder
+    from augreg.data.folders import folder as folder
+    from augreg.data.keys import Key as Key
+    from augreg.data.sampler import EpochSampler as EpochSampler
+    from augreg.data.samples import Batch as Batch
+    from augreg.data.samples import Sample as Sample
+    from augreg.data.samples import SampleMapping as SampleMapping
 
-__all__ = [
-    "Augmented",
-    "Batch",
-    "Collate",
-    "EpochSampler",
-    "Folder",
-    "Key",
-    "Sample",
-    "SampleMapping",
-    "SharedEpoch",
-    "folder",
-]
-
-_HOMES = {
-    "Augmented": "augmented",
-    "Batch": "samples",
-    "Collate": "collate",
-    "EpochSampler": "sampler",
-    "Folder": "folders",
-    "Key": "keys",
-    "Sample": "samples",
-    "SampleMapping": "samples",
-    "SharedEpoch": "epoch",
-    "folder": "folders",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"augreg.data.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'augreg.data' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy.names(
+    __name__,
+    {
+        "augmented": ("Augmented",),
+        "collate": ("Collate",),
+        "epoch": ("SharedEpoch",),
+        "folders": ("Folder", "folder"),
+        "keys": ("Key",),
+        "sampler": ("EpochSampler",),
+        "samples": ("Batch", "Sample", "SampleMapping"),
+    },
+)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image
 
+from augreg.batch.labels import SoftLabels
+from augreg.batch.mixer import LABELS, unnamed_numbers
 from augreg.data.keys import Key
 from augreg.data.samples import Layout
-from augreg.mixing.labels import SoftLabels
-from augreg.mixing.mixer import LABELS, unnamed_numbers
 
 if TYPE_CHECKING:
     from augreg.pipeline import Pipeline

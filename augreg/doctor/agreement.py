@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.doctor.findings import Notebook
-from augreg.doctor.levels import KNOWN
 from augreg.doctor.measures import Measures
+from augreg.doctor.pixel_values import KNOWN
 
 __all__ = ["examine"]
 

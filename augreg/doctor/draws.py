@@ -19,8 +19,8 @@ from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 from augreg.doctor import mixtures
+from augreg.doctor.images import digest, digest_picture, label_rows, split, thumbnail
 from augreg.doctor.isolation import global_states, set_global_states
-from augreg.doctor.pictures import digest, digest_picture, label_rows, split, thumbnail
 
 __all__ = ["Draw", "Draws", "make", "rekeyed"]
 

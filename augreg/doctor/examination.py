@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from augreg.doctor import agreement, draws, flips, labels, levels, mixtures, randomness, sources
+from augreg.doctor import agreement, draws, flips, labels, mixtures, pixel_values, randomness, sources
 from augreg.doctor.draws import Draws
 from augreg.doctor.findings import Notebook, Report, guarded
 from augreg.doctor.isolation import undisturbed
@@ -54,7 +54,7 @@ def loader(
             if measures is not None:
                 found[subject.where] = measures
                 given = flips.named_normalizations(subject.dataset) + flips.named_normalizations(pipe)
-                levels.examine(measures, subject.where, given, notebook)
+                pixel_values.examine(measures, subject.where, given, notebook)
                 labels.examine(measures, subject.where, len(names) or None, notebook)
             _tell_shared(subject, notebook)
         if len(found) == 2:

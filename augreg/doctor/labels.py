@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from augreg.doctor.findings import Notebook
+from augreg.doctor.images import label_rows
 from augreg.doctor.measures import Measures
-from augreg.doctor.pictures import label_rows
 
 if TYPE_CHECKING:
     from augreg.doctor.draws import Draws

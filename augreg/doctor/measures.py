@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.doctor.findings import Notebook
-from augreg.doctor.pictures import channel_axis, split_batch
+from augreg.doctor.images import channel_axis, split_batch
 from augreg.doctor.probing import Subject
 
 __all__ = ["Measures", "measure"]

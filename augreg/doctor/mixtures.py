@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from augreg.doctor.findings import Notebook
 from augreg.doctor.flips import parts
+from augreg.doctor.images import digest, label_rows, split
 from augreg.doctor.isolation import seed_globals
-from augreg.doctor.pictures import digest, label_rows, split
 from augreg.doctor.probing import Subject
 from augreg.pipeline import Pipeline
 

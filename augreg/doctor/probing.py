@@ -14,8 +14,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from augreg.doctor.images import digest, digest_picture, split
 from augreg.doctor.isolation import StandIn, epoch_of, seed_globals, stand_in
-from augreg.doctor.pictures import digest, digest_picture, split
 
 __all__ = ["Keep", "SeededAlike", "Seen", "Subject", "streams"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from augreg.pipeline import Pipeline
-    from augreg.registry import Registry
+    from augreg.registry.registry import Registry
 
 __all__ = ["main", "render"]
 

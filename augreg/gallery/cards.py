@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import backend
-from augreg.declare import RULES
 from augreg.gallery.inside import inside, targets, torch_is_there
 from augreg.gallery.mixed import mixing
 from augreg.gallery.photos import Photo, shrunk
@@ -22,8 +21,9 @@ from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
-from augreg.reference import Argument, arguments, example, flow, line, sections
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
+from augreg.steps.declare import RULES
+from augreg.steps.describe import Argument, arguments, example, flow, line, sections
 
 __all__ = ["KINDS", "Card", "Group", "failures", "groups"]
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from augreg.errors import SpecError
 from augreg.gallery.tiles import Tile, tile
 from augreg.pipeline import Pipeline
-from augreg.reference import flow
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
+from augreg.steps.describe import flow
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -104,7 +104,7 @@ def _shown(
     def outputs(arguments: Mapping[str, Any], training: bool, count: int) -> Iterator[Tensor]:
         import torch
 
-        from augreg.nn.attachment import regularize
+        from augreg.attachment.attach import regularize
 
         here = {"at": kind} if any(field.name == "at" for field in fields(cls)) else {}
         torch.manual_seed(0)

@@ -16,9 +16,9 @@ from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
-from augreg.reference import flow
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
 from augreg.rng import locate
+from augreg.steps.describe import flow
 
 __all__ = ["Batch", "Mixed", "batches", "mixing"]
 

@@ -21,8 +21,8 @@ from augreg.gallery.mixed import batches
 from augreg.gallery.photos import read, samples
 from augreg.gallery.policies import sheets
 from augreg.pipeline import Pipeline
-from augreg.registry import Registry
-from augreg.spec import SECTIONS
+from augreg.registry.registry import Registry
+from augreg.spec.parse import SECTIONS
 
 __all__ = ["page"]
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from augreg import ops
 from augreg.backends import backend
-from augreg.codecs import take
 from augreg.errors import ImageError
 from augreg.gallery.reasons import reason
+from augreg.images.codecs import take
 
 __all__ = ["Photo", "find", "read", "samples", "shrunk"]
 

@@ -14,9 +14,9 @@ from augreg.gallery.stages import said
 from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.pipeline import Pipeline
-from augreg.policies.notation import Row, notation
-from augreg.steps import Step, children
-from augreg.transforms.policies import AutoAugment
+from augreg.steps.step import Step, children
+from augreg.transforms.policies.notation import Row, notation
+from augreg.transforms.policies.steps import AutoAugment
 
 __all__ = ["FIGURE", "Sheet", "SheetRow", "sheets"]
 

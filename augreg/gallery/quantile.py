@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from augreg.backends import Backend
+from augreg.execution.run import run_ops
 from augreg.gallery.stages import scene_of
 from augreg.ops import Op, Scene
-from augreg.run import run_ops
-from augreg.steps import Step
+from augreg.steps.step import Step
 
 __all__ = ["Quantile", "at_quantile", "draws_nothing"]
 

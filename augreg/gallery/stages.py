@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from augreg.backends import backend
+from augreg.execution.run import run_ops
+from augreg.execution.sampling import Drawn, Entry, draw, expect, resume
 from augreg.ops import Normalize, Op, Scene
+from augreg.ops.scene import Boxes
 from augreg.pipeline import Pipeline
 from augreg.rng import Address
-from augreg.run import run_ops
-from augreg.sampling import Drawn, Entry, draw, expect, resume
-from augreg.scene import Boxes
 
 __all__ = ["Stage", "said", "scene_of", "stages"]
 

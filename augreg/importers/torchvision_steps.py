@@ -237,7 +237,7 @@ def _aug_mix(given: Given, walk: Translation) -> list[Step]:
         "alpha": given.take("alpha", 1.0), **({"depth": depth} if depth > 0 else {}),
     }  # fmt: skip
     if not given.take("all_ops", True):
-        from augreg.policies.dialects import DIALECTS
+        from augreg.transforms.policies.dialects import DIALECTS
 
         arguments["ops"] = list(DIALECTS["aug_mix", "paper"].names)
     interpolated = _policy(given, walk)

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from augreg.errors import AugregError, SpecError
-from augreg.fields import plain
-from augreg.registry import Registry
-from augreg.spec import parse
+from augreg.registry.registry import Registry
+from augreg.spec.parse import parse
+from augreg.steps.fields import plain
 
 __all__ = ["Given", "Imported", "LeftOutError", "Rule", "Step", "Translation", "numbers", "pair"]
 

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from augreg.fields import convert_one
 from augreg.inspect.modes import evaluating, restoring_buffers
 from augreg.inspect.tables import ByLayer, table
-from augreg.selection import At, Selector, nearest_names, selects
+from augreg.steps.fields import convert_one
+from augreg.steps.selectors import At, Selector, nearest_names, selects
 
 __all__ = ["ActivationTable", "LayerActivations", "activations"]
 

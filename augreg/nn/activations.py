@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from augreg.nn.actions import Replace, places_of
-from augreg.selection import Selector, selects
+from augreg.attachment.actions import Replace, places_of
+from augreg.steps.selectors import Selector, selects
 
 if TYPE_CHECKING:
-    from augreg.nn.site import Site
+    from augreg.attachment.site import Site
 
 __all__ = ["ACTIVATIONS", "Maxout", "replace_dropouts", "swapped"]
 

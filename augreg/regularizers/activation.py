@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from augreg.declare import regularizer
-from augreg.selection import At, Selector
+from augreg.steps.declare import regularizer
+from augreg.steps.selectors import At, Selector
 
 if TYPE_CHECKING:
-    from augreg.nn.site import Site
+    from augreg.attachment.site import Site
 
 __all__ = ["Activation"]
 

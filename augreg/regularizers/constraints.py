@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from augreg.declare import regularizer
-from augreg.selection import At
+from augreg.steps.declare import regularizer
+from augreg.steps.selectors import At
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from augreg.nn.penalties import Weight
+    from augreg.loss.penalties import Weight
 
 __all__ = ["MaxNorm", "OrthogonalProjection", "Orthogonality"]
 
@@ -33,12 +33,12 @@ class MaxNorm:
     at: At | None = None
 
     def weights(self, model: nn.Module) -> list[Weight]:
-        from augreg.nn.penalties import weights
+        from augreg.loss.penalties import weights
 
         return weights(model, self.at, name="max_norm")
 
     def constrain(self, model: nn.Module) -> None:
-        from augreg.nn.penalties import renormalize
+        from augreg.loss.penalties import renormalize
 
         renormalize(self.weights(model), self.limit)
 
@@ -58,12 +58,12 @@ class Orthogonality:
     diagonal: bool = True
 
     def weights(self, model: nn.Module) -> list[Weight]:
-        from augreg.nn.penalties import weights
+        from augreg.loss.penalties import weights
 
         return weights(model, self.at, name="orthogonality")
 
     def penalty(self, model: nn.Module) -> Tensor:
-        from augreg.nn.penalties import gram_distance, total
+        from augreg.loss.penalties import gram_distance, total
 
         return self.strength * total(gram_distance(weight, self.diagonal) for weight in self.weights(model))
 
@@ -80,11 +80,11 @@ class OrthogonalProjection:
     at: At
 
     def weights(self, model: nn.Module) -> list[Weight]:
-        from augreg.nn.penalties import weights
+        from augreg.loss.penalties import weights
 
         return weights(model, self.at, name="orthogonal_projection")
 
     def constrain(self, model: nn.Module) -> None:
-        from augreg.nn.penalties import project
+        from augreg.loss.penalties import project
 
         project(self.weights(model))

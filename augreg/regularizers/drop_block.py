@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
-from augreg.declare import regularizer
-from augreg.fields import Probability
-from augreg.selection import At
+from augreg.steps.declare import regularizer
+from augreg.steps.fields import Probability
+from augreg.steps.selectors import At
 
 if TYPE_CHECKING:
-    from augreg.nn.site import Site
+    from augreg.attachment.site import Site
 
 __all__ = ["DropBlock"]
 

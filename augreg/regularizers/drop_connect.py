@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
-from augreg.declare import ModelRule, regularizer
-from augreg.fields import Probability
-from augreg.selection import At
+from augreg.steps.declare import ModelRule, regularizer
+from augreg.steps.fields import Probability
+from augreg.steps.selectors import At
 
 if TYPE_CHECKING:
-    from augreg.nn.site import Site
+    from augreg.attachment.site import Site
 
 __all__ = ["DropConnect"]
 
@@ -20,7 +20,7 @@ def _relu_behind(site: Site) -> None:
     """ValueError where something else than a ReLU is known to follow the module; a note where that is not known."""
     from torch import nn
 
-    from augreg.nn.doubling import flow
+    from augreg.attachment.deduplicate import flow
 
     behind = site.sibling(1)
     if behind is not None and isinstance(behind[1], nn.ReLU):

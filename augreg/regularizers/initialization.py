@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from augreg.declare import regularizer
-from augreg.selection import At, Selector
+from augreg.steps.declare import regularizer
+from augreg.steps.selectors import At, Selector
 
 if TYPE_CHECKING:
-    from augreg.nn.site import Site
+    from augreg.attachment.site import Site
 
 __all__ = ["Initialization"]
 

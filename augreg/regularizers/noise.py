@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
-from augreg.declare import regularizer
-from augreg.selection import At
+from augreg.steps.declare import regularizer
+from augreg.steps.selectors import At
 
 if TYPE_CHECKING:
-    from augreg.nn.site import Site
+    from augreg.attachment.site import Site
 
 __all__ = ["ActivationNoise"]
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from augreg.declare import regularizer
-from augreg.selection import At
+from augreg.steps.declare import regularizer
+from augreg.steps.selectors import At
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from augreg.nn.penalties import Weight
+    from augreg.loss.penalties import Weight
 
 __all__ = ["L1", "L2", "ElasticNet"]
 
@@ -37,12 +37,12 @@ class L1:
     include: _Include = "weights"
 
     def weights(self, model: nn.Module) -> list[Weight]:
-        from augreg.nn.penalties import weights
+        from augreg.loss.penalties import weights
 
         return weights(model, self.at, self.include, "l1")
 
     def penalty(self, model: nn.Module) -> Tensor:
-        from augreg.nn.penalties import total
+        from augreg.loss.penalties import total
 
         return self.strength * total(weight.precise.abs().sum() for weight in self.weights(model))
 
@@ -61,12 +61,12 @@ class L2:
     include: _Include = "weights"
 
     def weights(self, model: nn.Module) -> list[Weight]:
-        from augreg.nn.penalties import weights
+        from augreg.loss.penalties import weights
 
         return weights(model, self.at, self.include, "l2")
 
     def penalty(self, model: nn.Module) -> Tensor:
-        from augreg.nn.penalties import total
+        from augreg.loss.penalties import total
 
         return self.strength * total(weight.precise.square().sum() for weight in self.weights(model))
 
@@ -84,12 +84,12 @@ class ElasticNet:
     include: _Include = "weights"
 
     def weights(self, model: nn.Module) -> list[Weight]:
-        from augreg.nn.penalties import weights
+        from augreg.loss.penalties import weights
 
         return weights(model, self.at, self.include, "elastic_net")
 
     def penalty(self, model: nn.Module) -> Tensor:
-        from augreg.nn.penalties import total
+        from augreg.loss.penalties import total
 
         values = [weight.precise for weight in self.weights(model)]
         return total(self.l1 * value.abs().sum() + self.l2 * value.square().sum() for value in values)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from augreg.declare import regularizer
-from augreg.fields import Probability
+from augreg.steps.declare import regularizer
+from augreg.steps.fields import Probability
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from augreg.fields import Probability
+from augreg.steps.fields import Probability
 
 __all__ = ["Targets"]
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from augreg.backends import Backend
-from augreg.codecs import tensor
 from augreg.errors import ImageError
+from augreg.images.codecs import tensor
 from augreg.ops import Op, Resize
-from augreg.scene import Levels
+from augreg.ops.scene import Levels
 from augreg.targets import rows
 
 __all__ = ["Mask", "is_pixels"]

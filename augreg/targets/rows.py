@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.codecs import tensor
 from augreg.errors import ImageError
+from augreg.images.codecs import tensor
 
 __all__ = ["Like", "Rows", "count", "is_tensor", "picked", "read", "write"]
 

@@ -13,47 +13,29 @@ Besides, hypothesis strategies for tests of your own: pictures, samples, argumen
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from augreg import lazy
 
 if TYPE_CHECKING:
-    from augreg.testing.batch_transforms import check_batch_transform
-    from augreg.testing.parametrizing import parametrize
-    from augreg.testing.plugins import check_plugin
-    from augreg.testing.regularizers import check_regularizer
-    from augreg.testing.strategies import arguments, pictures, samples, specs
-    from augreg.testing.transforms import check_transform
+    from augreg.testing.batch_transforms import check_batch_transform as check_batch_transform
+    from augreg.testing.parametrizing import parametrize as parametrize
+    from augreg.testing.plugins import check_plugin as check_plugin
+    from augreg.testing.regularizers import check_regularizer as check_regularizer
+    from augreg.testing.strategies import arguments as arguments
+    from augreg.testing.strategies import pictures as pictures
+    from augreg.testing.strategies import samples as samples
+    from augreg.testing.strategies import specs as specs
+    from augreg.testing.transforms import check_transform as check_transform
 
-__all__ = [
-    "arguments",
-    "check_batch_transform",
-    "check_plugin",
-    "check_regularizer",
-    "check_transform",
-    "parametrize",
-    "pictures",
-    "samples",
-    "specs",
-]
-
-_HOMES = {
-    "arguments": "strategies",
-    "check_batch_transform": "batch_transforms",
-    "check_plugin": "plugins",
-    "check_regularizer": "regularizers",
-    "check_transform": "transforms",
-    "parametrize": "parametrizing",
-    "pictures": "strategies",
-    "samples": "strategies",
-    "specs": "strategies",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"augreg.testing.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'augreg.testing' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy.names(
+    __name__,
+    {
+        "batch_transforms": ("check_batch_transform",),
+        "parametrizing": ("parametrize",),
+        "plugins": ("check_plugin",),
+        "regularizers": ("check_regularizer",),
+        "strategies": ("arguments", "pictures", "samples", "specs"),
+        "transforms": ("check_transform",),
+    },
+)

@@ -15,9 +15,9 @@ from typing import Any, Final, Literal
 from msgspec import Meta
 
 from augreg.errors import AugregError
-from augreg.fields import MEANS, STDS, Ordered, convert_one, hints, required, short_form
 from augreg.pipeline import Pipeline
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
+from augreg.steps.fields import MEANS, STDS, Ordered, convert_one, hints, required, short_form
 
 try:
     from hypothesis import strategies as st
@@ -137,7 +137,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     else:
         found = st.nothing()
     short = short_form(hint)
-    if short is not None and short.expand.__module__ == "augreg.selection":
+    if short is not None and short.expand.__module__ == "augreg.steps.selectors":
         return st.sampled_from(_SELECTIONS)
     if short is not None and not found.is_empty:
         names = st.sampled_from(sorted({*MEANS} & {*STDS}))

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from augreg.attachment.attach import attachments
 from augreg.errors import AugregError
-from augreg.nn.attachment import attachments
 from augreg.nn.modes import modes_kept
 from augreg.testing.models import Trial, again, drawn, made, sites, trials
 from augreg.testing.subjects import Subject

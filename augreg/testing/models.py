@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from augreg.attachment.attach import Attached, regularize
 from augreg.errors import AugregError
-from augreg.nn.attachment import Attached, regularize
 from augreg.pipeline import Pipeline
 from augreg.testing.subjects import Subject
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
 from augreg.testing.plugins import cases
 
 __all__ = ["parametrize"]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from augreg.errors import PluginError
 from augreg.pipeline import Pipeline
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
 from augreg.testing import batch_transforms, transforms
 from augreg.testing.attempts import pattern
 from augreg.testing.subjects import Subject, names, subject

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from augreg.errors import SpecError
-from augreg.fields import plain
 from augreg.pipeline import Pipeline
+from augreg.steps.fields import plain
 from augreg.testing import loss_checks, model_checks
 from augreg.testing.models import ModelSubject
 from augreg.testing.subjects import Subject, subject

@@ -16,8 +16,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from augreg.fields import hints
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
+from augreg.steps.fields import hints
 from augreg.testing.argument_strategies import (
     SECTIONS,
     Stock,
@@ -26,7 +26,7 @@ from augreg.testing.argument_strategies import (
     schedules,
     values,
 )
-from augreg.testing.picture_strategies import pictures, samples
+from augreg.testing.image_strategies import pictures, samples
 from augreg.testing.subjects import subject
 
 try:

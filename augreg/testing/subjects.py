@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from augreg.pipeline import Pipeline
-from augreg.registry import Registry
+from augreg.registry.registry import Registry
 
 __all__ = ["Subject", "names", "subject"]
 

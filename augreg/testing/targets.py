@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from augreg.errors import ImageError
+from augreg.ops.projective import STILL
 from augreg.pipeline import Pipeline
-from augreg.projective import STILL
 from augreg.testing.attempts import Array, suited
 from augreg.testing.markers import (
     MARKERS,

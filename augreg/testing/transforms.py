@@ -13,7 +13,7 @@ import numpy as np
 from augreg.errors import SpecError
 from augreg.pipeline import Pipeline
 from augreg.testing.attempts import KEYS, Array, attempt, pattern, run_checks, same, suited
-from augreg.testing.picture_checks import (
+from augreg.testing.image_checks import (
     backends_agree,
     bytes_and_floats_agree,
     input_is_not_written,

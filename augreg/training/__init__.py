@@ -5,38 +5,24 @@ Names are resolved on first use; `augreg.training.lightning` has the callbacks a
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from augreg import lazy
 
 if TYPE_CHECKING:
-    from augreg.nn.parameter_groups import parameter_groups
-    from augreg.training.averaging import ema, recalibrate, swa
-    from augreg.training.early_stopping import BestSnapshot, EarlyStopping
-    from augreg.training.ensembles import Ensemble
+    from augreg.training.averaging import ema as ema
+    from augreg.training.averaging import recalibrate as recalibrate
+    from augreg.training.averaging import swa as swa
+    from augreg.training.early_stopping import BestSnapshot as BestSnapshot
+    from augreg.training.early_stopping import EarlyStopping as EarlyStopping
+    from augreg.training.ensembles import Ensemble as Ensemble
 
-__all__ = ["BestSnapshot", "EarlyStopping", "Ensemble", "ema", "parameter_groups", "recalibrate", "swa"]
-
-_HOMES = {
-    "BestSnapshot": "augreg.training.early_stopping",
-    "EarlyStopping": "augreg.training.early_stopping",
-    "Ensemble": "augreg.training.ensembles",
-    "ema": "augreg.training.averaging",
-    "parameter_groups": "augreg.nn.parameter_groups",
-    "recalibrate": "augreg.training.averaging",
-    "swa": "augreg.training.averaging",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'augreg.training' has no attribute {name!r}")
-    try:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ImportError(f"augreg.training.{name} needs torch: pip install 'augreg[torch]'") from error
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy.names(
+    __name__,
+    {
+        "averaging": ("ema", "recalibrate", "swa"),
+        "early_stopping": ("BestSnapshot", "EarlyStopping"),
+        "ensembles": ("Ensemble",),
+    },
+    needs="torch",
+)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from augreg.nn.attachment import attachments
+from augreg.attachment.attach import attachments
 from augreg.nn.modes import modes_kept
 
 __all__ = ["batch_norms", "ema", "first_tensor", "recalibrate", "swa"]

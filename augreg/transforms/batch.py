@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from augreg.declare import batch_transform
-from augreg.fields import Range
-from augreg.mixing.blends import Blend, Box, Mix, Paste, Patch
-from augreg.policies.shares import dirichlet
+from augreg.batch.blends import Blend, Box, Mix, Paste, Patch
+from augreg.steps.declare import batch_transform
+from augreg.steps.fields import Range
+from augreg.transforms.policies.dirichlet import dirichlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from augreg import camera
-from augreg.declare import transform
-from augreg.fields import Counts, Spread
+from augreg import ops
+from augreg.steps.declare import transform
+from augreg.steps.fields import Counts, Spread
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -28,7 +28,7 @@ class RgbShift:
             raise ValueError(f"shift must lie within -255 and 255, got {list(self.shift)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return camera.shift_channels(scene, tuple(rng.uniform(*self.shift) for _ in range(scene.channels)))
+        return ops.shift_channels(scene, tuple(rng.uniform(*self.shift) for _ in range(scene.channels)))
 
 
 @transform("channel_shuffle", kind="color")
@@ -36,7 +36,7 @@ class ChannelShuffle:
     """Put the channels in a random order, every order equally likely."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return camera.permute_channels(tuple(rng.permutation(scene.channels)))
+        return ops.permute_channels(tuple(rng.permutation(scene.channels)))
 
 
 @transform("channel_drop", kind="color", preview=({"count": 1}, {"count": 2}, {"count": 1, "fill": 128}))
@@ -57,4 +57,4 @@ class ChannelDrop:
         low, high = self.count
         count = min(low + rng.integers(high - low + 1), scene.channels - 1)
         dropped = tuple(sorted(rng.permutation(scene.channels)[:count]))
-        return camera.drop_channels(scene, dropped, self.fill) if dropped else ()
+        return ops.drop_channels(scene, dropped, self.fill) if dropped else ()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from augreg.declare import transform
-from augreg.fields import Counts
-from augreg.steps import Step
+from augreg.steps.declare import transform
+from augreg.steps.fields import Counts
+from augreg.steps.step import Step
 
 if TYPE_CHECKING:
     from augreg.ops import Scene

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from augreg import camera, ops
-from augreg.declare import transform
-from augreg.fields import Factor, Range, Size, Spread
-from augreg.steps import Step
+from augreg import ops
+from augreg.steps.declare import transform
+from augreg.steps.fields import Factor, Range, Size, Spread
+from augreg.steps.step import Step
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -261,4 +261,4 @@ class Clahe:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         rows, columns = (min(count, max(1, side // 8)) for count, side in zip(self.tiles, scene.size, strict=True))
-        return camera.local_contrast(rng.uniform(*self.clip), (rows, columns))
+        return ops.local_contrast(rng.uniform(*self.clip), (rows, columns))

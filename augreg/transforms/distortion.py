@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from augreg import camera
-from augreg.declare import transform
-from augreg.fields import Fill, Range, Size, Spread
+from augreg import ops
+from augreg.steps.declare import transform
+from augreg.steps.fields import Fill, Range, Size, Spread
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -39,7 +39,7 @@ class Elastic:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         alpha = rng.uniform(*self.alpha)
-        return camera.elastic(scene, alpha, self.sigma, rng.bits(), self.interpolation, self.fill)
+        return ops.elastic(scene, alpha, self.sigma, rng.bits(), self.interpolation, self.fill)
 
 
 @transform(
@@ -61,7 +61,7 @@ class GridDistortion:
             raise ValueError(f"cells must be at most 64 a side, got {list(self.cells)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return camera.grid(scene, *self.cells, self.limit, rng.bits(), self.interpolation)
+        return ops.grid(scene, *self.cells, self.limit, rng.bits(), self.interpolation)
 
 
 @transform("optical_distortion", kind="geometry")
@@ -81,4 +81,4 @@ class OpticalDistortion:
             raise ValueError(f"k must lie within -1/3 and 0.75, got {list(self.k)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return camera.lens(scene, rng.uniform(*self.k), self.interpolation, self.fill)
+        return ops.lens(scene, rng.uniform(*self.k), self.interpolation, self.fill)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from augreg import ops
-from augreg.declare import transform
-from augreg.fields import Fill, Range
+from augreg.steps.declare import transform
+from augreg.steps.fields import Fill, Range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene

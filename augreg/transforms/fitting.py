@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from augreg import ops
-from augreg.declare import transform
-from augreg.fields import Fill, Interpolation, Size
+from augreg.steps.declare import transform
+from augreg.steps.fields import Fill, Interpolation, Size
 from augreg.transforms import geometry
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
+    from augreg.ops.scene import Boxes
     from augreg.rng import Cursor
-    from augreg.scene import Boxes
 
 
 def _fitted(scene: Scene, height: int, width: int) -> tuple[int, int]:

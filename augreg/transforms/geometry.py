@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from augreg import ops
-from augreg.declare import transform
-from augreg.fields import Degrees, Fill, Interpolation, Padding, PadMode, Probability, Range, Size, Spread
+from augreg.steps.declare import transform
+from augreg.steps.fields import Degrees, Fill, Interpolation, Padding, PadMode, Probability, Range, Size, Spread
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from augreg import camera
-from augreg.declare import transform
-from augreg.fields import Range
+from augreg import ops
+from augreg.steps.declare import transform
+from augreg.steps.fields import Range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -33,7 +33,7 @@ class GaussianNoise:
         _check_share("std", self.std)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return camera.noise(scene, "gaussian", (rng.uniform(*self.std),), rng.bits())
+        return ops.noise(scene, "gaussian", (rng.uniform(*self.std),), rng.bits())
 
 
 @transform(
@@ -54,7 +54,7 @@ class ShotNoise:
             raise ValueError(f"photons must be at least 1, got {list(self.photons)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return camera.noise(scene, "shot", (rng.uniform(*self.photons),), rng.bits())
+        return ops.noise(scene, "shot", (rng.uniform(*self.photons),), rng.bits())
 
 
 @transform("iso_noise", kind="color", exact=_MEAN_ZERO)
@@ -74,4 +74,4 @@ class IsoNoise:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         amounts = rng.uniform(*self.grain), rng.uniform(*self.color)
-        return camera.noise(scene, "iso", amounts, rng.bits())
+        return ops.noise(scene, "iso", amounts, rng.bits())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from augreg.declare import transform
-from augreg.fields import STDS, Colors, Std
 from augreg.ops import Normalize as NormalizeOp
+from augreg.steps.declare import transform
+from augreg.steps.fields import STDS, Colors, Std
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene

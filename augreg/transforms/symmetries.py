@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from augreg import ops
-from augreg.declare import transform
+from augreg.steps.declare import transform
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene

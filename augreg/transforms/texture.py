@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from augreg import camera, ops
-from augreg.declare import transform
-from augreg.fields import Counts, Degrees, Interpolation, Range
+from augreg import ops
+from augreg.steps.declare import transform
+from augreg.steps.fields import Counts, Degrees, Interpolation, Range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -45,7 +45,7 @@ class MotionBlur:
             raise ValueError(f"length must lie within 1 and 256 pixels, got {list(self.length)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return camera.motion_blur(rng.uniform(*self.length), rng.uniform(*self.angle))
+        return ops.motion_blur(rng.uniform(*self.length), rng.uniform(*self.angle))
 
 
 @transform("median_blur", kind="texture", preview=({"size": 3}, {"size": 7}, {"size": 13}))
@@ -63,7 +63,7 @@ class MedianBlur:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = self.size
-        return camera.median_blur(low + 2 * rng.integers((high - low) // 2 + 1))
+        return ops.median_blur(low + 2 * rng.integers((high - low) // 2 + 1))
 
 
 @transform("downscale", kind="texture", preview=({"scale": 0.5}, {"scale": 0.25}, {"scale": 0.12}))
@@ -101,4 +101,4 @@ class Jpeg:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = self.quality
-        return camera.jpeg(low + rng.integers(high - low + 1))
+        return ops.jpeg(low + rng.integers(high - low + 1))

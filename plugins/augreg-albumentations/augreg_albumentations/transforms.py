@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from msgspec.structs import replace
 
 from augreg import ops, transform
-from augreg.fields import Short
+from augreg.steps.fields import Short
 from augreg.transforms import geometry
 from augreg_albumentations import engine
 from augreg_albumentations.catalogue import (

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from augreg import regularizer
-from augreg.selection import At
+from augreg.steps.selectors import At
 
 
 @regularizer("scale_noise", exact="every activation's mean", preview=({"std": 0.1, "at": "**"},))

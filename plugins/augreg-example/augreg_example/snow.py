@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from augreg import ops, transform
-from augreg.fields import Counts
+from augreg.steps.fields import Counts
 
 
 @transform("snow", kind="erasing", preview=({"flakes": 20}, {"flakes": 60}, {"flakes": 200, "size": 3}))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from augreg import ops, transform
-from augreg.fields import Range
+from augreg.steps.fields import Range
 
 
 @transform("vignette", kind="texture", preview=({"strength": 0.2}, {"strength": 0.5}, {"strength": 0.9}))

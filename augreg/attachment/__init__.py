@@ -1,0 +1,1 @@
+"""Attaching regularizers to the modules of a model that was not built for them."""

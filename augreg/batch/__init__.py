@@ -1,0 +1,1 @@
+"""Mixing the images of a batch, and their labels."""

@@ -1,0 +1,52 @@
+"""Blends done picture by picture, in place if need be: the walk that arrays and tensors share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from augreg.batch.blends import Blend, Box, Mix, Paste, Patch
+from augreg.batch.order import turns
+
+__all__ = ["blend_in_turn", "cut"]
+
+
+def blend_in_turn(
+    blend: Blend,
+    images: Any,
+    out: Any,
+    fresh: Callable[[Any], Any],
+    mix: Callable[[Any, Any, float, Any], None],
+    paste: Callable[[Patch, Any, Any], None],
+) -> None:
+    """Blend the pictures of `images` into `out`, one after the other; `out` may be `images`.
+
+    `fresh(picture)` makes room for a copy, `mix(one, other, weight, out)` writes a weighted mean, and
+    `paste(patch, source, into)` a piece of one picture into another.
+    """
+    reads = blend.reads()
+    patches = blend.by_picture() if isinstance(blend, Paste) else {}
+    in_place = images is out
+    if not in_place:
+        for i in range(len(images)):
+            if i in patches or i not in reads:
+                out[i] = images[i]
+    copies: dict[int, Any] = {}
+    spare: list[Any] = []
+    for i, keep, drop in turns(reads):
+        if in_place and keep:
+            copies[i] = spare.pop() if spare else fresh(images[i])
+            copies[i][...] = images[i]
+        if isinstance(blend, Mix):
+            j = blend.partners[i]
+            mix(images[i], copies.get(j, images[j]), blend.weights[i], out[i])
+        for patch in patches.get(i, ()):
+            paste(patch, copies.get(patch.source, images[patch.source]), out[i])
+        spare.extend(copies.pop(j) for j in drop if j in copies)
+
+
+def cut(pictures: Any, box: Box, channels_last: bool = False) -> Any:
+    """A view of a box of one picture, or of each of a batch."""
+    top, left, height, width = box
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    return pictures[..., rows, columns, :] if channels_last else pictures[..., rows, columns]

@@ -1,0 +1,255 @@
+"""The mixer, a pipeline's `batch`: it draws for a batch, blends pictures and masks, and notes it in the labels."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from augreg.batch import numpy_kernels
+from augreg.batch.drawing import draw
+from augreg.batch.label_arrays import is_number_each, is_tensor
+from augreg.batch.labels import SoftLabels
+from augreg.batch.mixture import Mixture
+from augreg.batch.stacks import Stack, check_out, masks, pictures, same_place
+from augreg.ops.scene import Scene
+from augreg.rng import BATCH, Address, entropy, locate
+from augreg.steps.step import Step, children
+
+if TYPE_CHECKING:
+    from augreg.pipeline import Pipeline
+
+__all__ = ["LABELS", "Mixer", "unnamed_numbers"]
+
+LABELS = ("label", "labels")
+"""The keys under which a mapping has its labels."""
+_PLACES = ("boxes", "bboxes", "bbox", "keypoints")  # what stands at a place in the picture
+
+
+class Mixer:
+    """Mixes the pictures of a batch by the steps of a spec's `batch` section. It pickles as its pipeline does."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._normalizes = _has_normalize(pipeline.spec.image)
+
+    def __reduce__(self) -> Any:
+        return getattr, (self._pipeline, "batch")
+
+    def __repr__(self) -> str:
+        return f"Mixer({', '.join(step.name for step in self._pipeline.spec.batch) or 'nothing'})"
+
+    def __call__(
+        self,
+        images: Any,
+        labels: Any = None,
+        keys: Iterable[int | str] | None = None,
+        epoch: int = 0,
+        batch: int | None = None,
+        rank: int = 0,
+        out: Any = None,
+    ) -> Any:
+        """Mix a batch: `images, labels = pipe.batch(images, labels, keys=..)`; images alone without labels.
+
+        `images` are uint8 or floats, tensors of N x C x H x W or arrays: N x C x H x W where the pipeline normalizes,
+        else N x H x W x C. `labels` are N class ids or N x C numbers from 0 to 1, and come back as `SoftLabels`. A
+        mapping with `image`, and if it likes `mask` and `label`, gives a mapping; masks follow their pictures.
+
+        `keys` are the samples' own ids, integers or strings: then the draw is a function of (seed, epoch, keys in
+        order). Without them it is one of (seed, epoch, `batch`, `rank`), where `batch` is the batch's number; and
+        without that every call draws afresh from the system's entropy, and `seed` has no effect.
+
+        What comes in is not written to, unless it is given as `out` too, which takes the pictures; with a mapping, a
+        mapping of some of its keys. Without `out`, pictures that nothing is mixed into are handed back themselves.
+        Raises TypeError or ValueError for what cannot be mixed.
+        """
+        if isinstance(images, Mapping):
+            if labels is not None:
+                raise TypeError("a mapping brings its own labels, under 'label'; leave the argument labels out")
+            if out is not None and not isinstance(out, Mapping):
+                given_kind = type(out).__name__
+                raise TypeError(f"beside a mapping, out is one too, such as {{'image': array}}, got {given_kind}")
+            return self._mixed(dict(images), (keys, epoch, batch, rank), {} if out is None else out)
+        given = {"image": images} if labels is None else {"image": images, "label": labels}
+        found = self._mixed(given, (keys, epoch, batch, rank), {} if out is None else {"image": out}, "images")
+        return found["image"] if labels is None else (found["image"], found["label"])
+
+    def plan(
+        self,
+        count: int,
+        size: tuple[int, int],
+        keys: Iterable[int | str] | None = None,
+        epoch: int = 0,
+        batch: int | None = None,
+        rank: int = 0,
+        channels: int = 3,
+        dtype: Literal["uint8", "float32"] = "float32",
+    ) -> Mixture:
+        """The dry run: what would be blended in a batch of `count` pictures of this (height, width). It prints."""
+        if not (isinstance(size, tuple | list) and len(size) == 2 and all(hasattr(n, "__index__") for n in size)):
+            raise ValueError(f"a plan needs the pictures' size as (height, width), got {size!r}")
+        if not hasattr(count, "__index__") or count < 0 or min(size) < 1:
+            raise ValueError(f"a plan is for a number of pictures of at least 1x1, got {count!r} of {size!r}")
+        scene = Scene(int(size[0]), int(size[1]), channels, dtype, self._normalizes and dtype == "float32", epoch)
+        return self._drawn(int(count), scene, (keys, epoch, batch, rank))
+
+    def test(self, images: Any, labels: Any = None) -> Any:
+        """A batch at test time: nothing is mixed, and labels stay as they are."""
+        return images if labels is None else (images, labels)
+
+    def _mixed(
+        self, given: dict[Any, Any], key: tuple[Any, int, int | None, int], out: Mapping[Any, Any], name: str = ""
+    ) -> dict[Any, Any]:
+        """The mapping with its pictures, masks and labels mixed."""
+        if "image" not in given:
+            raise ValueError(f"a batch has its pictures under 'image', got the keys {', '.join(map(repr, given))}")
+        batches = self._batches(given, name)
+        first = batches["image"]
+        if self._pipeline.spec.batch and (found := unnamed_numbers(given, first.count)):
+            raise ValueError(
+                f"nothing here is called 'label', and {found[0]!r} may be what goes with the pictures: "
+                "name it 'label', or give 'label': None if there are no labels"
+            )
+        for held in out:
+            if held not in batches:
+                raise ValueError(f"out[{held!r}] goes with no picture or mask of the batch")
+            check_out(out[held], batches[held])
+        dtype: Literal["uint8", "float32"] = "float32" if first.floats else "uint8"
+        scene = Scene(*first.size, first.channels, dtype, self._normalizes and first.floats, key[1])
+        mixture = self._drawn(first.count, scene, key)
+        done = {key: self._soft(given[key], first, key, mixture) for key in LABELS if given.get(key) is not None}
+        for held, one in batches.items():
+            done[held] = _blended(one, mixture, out.get(held), held.startswith("mask"))
+        return {**given, **done}
+
+    def _batches(self, given: Mapping[Any, Any], name: str) -> dict[str, Stack]:
+        """The pictures and masks of a mapping, `image` first."""
+        found = {"image": pictures(given["image"], self._normalizes, name or "image")}
+        first = found["image"]
+        for key, value in given.items():
+            if key in _PLACES and value is not None and self._pipeline.spec.batch:
+                raise ValueError(
+                    f"{key}: a mixed batch cannot say where its {key} went; leave them out, or mix no batch"
+                )
+            if _is_pixels("image", key, value, 4) and key != "image":
+                found[key] = one = pictures(value, self._normalizes, key)
+                if (one.count, one.size) != (first.count, first.size):
+                    raise ValueError(
+                        f"{key}: {one.count} pictures of {one.size} go with {first.count} of {first.size}"
+                    )
+            elif _is_pixels("mask", key, value, 3):
+                found[key] = masks(value, first, key)
+            elif key != "image" and self._pipeline.spec.batch and _covers(value, first):
+                raise ValueError(
+                    f"{key}: this has the rows and columns of the pictures, and would not follow them: call it "
+                    f"'mask_{key}', or leave it out"
+                )
+        return found
+
+    def _soft(self, labels: Any, images: Stack, name: str, mixture: Mixture) -> SoftLabels:
+        """The labels after a mixture."""
+        if isinstance(labels, SoftLabels):
+            raise TypeError(
+                f"{name}: these labels are mixed already; mix once, or put both steps into one batch section"
+            )
+        if isinstance(labels, list | tuple) and is_tensor(images.array):
+            from augreg.batch.torch_kernels import on_device_of
+
+            labels = on_device_of(images.array, labels)
+        if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
+            raise ValueError(f"{name}: a batch of {images.count} pictures has as many labels, got {len(labels)}")
+        return SoftLabels(labels, *mixture.columns(), self._pipeline.options.classes)
+
+    def _drawn(self, count: int, scene: Scene, key: tuple[Any, int, int | None, int]) -> Mixture:
+        steps = self._pipeline.spec.batch
+        address, title = self._address(count, *key)
+        return Mixture(count, *scene.size, tuple(draw(steps, count, scene, address)), title)
+
+    def _address(
+        self, count: int, keys: Iterable[int | str] | None, epoch: int, batch: int | None, rank: int
+    ) -> tuple[Address, str]:
+        seed = self._pipeline.options.seed
+        if keys is not None:
+            return locate(seed, _word_of(keys, count), epoch, domain=BATCH), f"seed {seed}, epoch {epoch}, by keys"
+        if batch is None:
+            return locate(entropy(), 0, epoch, domain=BATCH), "drawn afresh"
+        number = _number("batch is the batch's number", batch, 64, "; ids of samples go into keys")
+        place = _number("rank is the process's number", rank, 32)
+        where = f"seed {seed}, epoch {epoch}, batch {number}, rank {place}"
+        return locate(seed, number, epoch, place, BATCH), where
+
+
+def _has_normalize(steps: Sequence[Step]) -> bool:
+    return any(
+        step.transform.__augreg__.kind == "normalize" or _has_normalize(children(step.transform)) for step in steps
+    )
+
+
+def _is_pixels(kind: str, key: Any, value: Any, axes: int) -> bool:
+    """Whether a key holds the batch's pictures or masks; `image_id` or `mask_path` may be anything."""
+    if not isinstance(key, str) or not key.startswith(kind) or value is None:
+        return False
+    return bool(re.fullmatch(rf"{kind}s?\d*", key)) or getattr(value, "ndim", 0) >= axes
+
+
+def _covers(value: Any, images: Stack) -> bool:
+    """Whether something has a number for every pixel of the pictures."""
+    shape = tuple(getattr(value, "shape", ()))
+    return len(shape) in (3, 4) and shape[0] == images.count and images.size in (shape[-2:], shape[1:3])
+
+
+def unnamed_numbers(given: Mapping[Any, Any], count: int) -> list[Any]:
+    """The keys of what may be labels: numbers of each of `count` samples, where nothing is called a label."""
+    if any(key in given for key in LABELS):
+        return []
+    pixels = [
+        key for key in given if _is_pixels("image", key, given[key], 4) or _is_pixels("mask", key, given[key], 3)
+    ]
+    return [key for key, value in given.items() if key not in pixels and is_number_each(value, count)]
+
+
+def _number(what: str, value: Any, bits: int, hint: str = "") -> int:
+    """A number of so many bits. Raises TypeError or ValueError, which begin with `what` it is."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{what}, expected an integer from 0, got {value!r}{hint}")
+    if not 0 <= (number := operator.index(value)) < 1 << bits:
+        raise ValueError(f"{what}, expected an integer from 0 to 2^{bits} - 1, got {value}{hint}")
+    return number
+
+
+def _word_of(keys: Iterable[int | str], count: int) -> int:
+    """The 64-bit word of the samples' ids, in order: blake2b of them, with their kinds and lengths."""
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise TypeError(f"keys are the ids of the batch's samples, integers or strings, got {keys!r}")
+    found = list(keys.tolist() if hasattr(keys, "tolist") else keys)
+    if len(found) != count:
+        raise ValueError(f"a batch of {count} pictures has as many keys, got {len(found)}")
+    digest = hashlib.blake2b(digest_size=8)
+    for place, key in enumerate(found):
+        if isinstance(key, str):
+            data = key.encode("utf-8", "surrogatepass")
+            digest.update(b"s" + len(data).to_bytes(8, "little") + data)
+        else:
+            digest.update(b"i" + _number(f"keys[{place}] is the id of a sample", key, 64).to_bytes(8, "little"))
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _blended(batch: Stack, mixture: Mixture, out: Any, labels: bool) -> Any:
+    """The pictures or masks of a batch after a mixture."""
+    array, blends = batch.array, mixture.blends
+    if not blends and out is None:
+        return array
+    if labels and mixture.averages and not batch.floats:
+        raise ValueError(
+            f"{batch.name}: mixup averages, and class numbers ({array.dtype}) have no average; give masks as floats, "
+            "one plane a class (N x K x H x W), or mix with cutmix, resizemix or mosaic"
+        )
+    if out is not None and same_place(out, array):
+        array = out  # in place: another view of the pictures may be read-only
+    if is_tensor(array):
+        from augreg.batch import torch_kernels
+
+        return torch_kernels.apply(blends, array, out, labels)
+    return numpy_kernels.apply(blends, array, out, batch.channels_last, labels)

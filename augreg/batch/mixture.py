@@ -1,0 +1,71 @@
+"""A mixture: all that was drawn for a batch, ready to be printed, looked at, or done."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import msgspec
+
+from augreg.batch.blends import Blend, Mix, Paste, Shares
+from augreg.batch.drawing import Entry
+from augreg.batch.visibility import shares_after
+
+__all__ = ["Mixture"]
+
+_SHOWN = 8  # pictures that a printed mixture lists
+
+
+class Mixture(msgspec.Struct, frozen=True):
+    """The blends for a batch of `count` pictures of height x width, in order, and who drew them."""
+
+    count: int
+    height: int
+    width: int
+    entries: tuple[Entry, ...] = ()
+    title: str = ""
+
+    @property
+    def blends(self) -> tuple[Blend, ...]:
+        """The blends in the order in which they are done; those that change nothing are left out."""
+        return tuple(blend for entry in self.entries for blend in entry.blends if blend.reads())
+
+    @property
+    def averages(self) -> bool:
+        """Whether levels are averaged, which class numbers of a mask cannot be."""
+        return any(isinstance(blend, Mix) for blend in self.blends)
+
+    def shares(self) -> list[Shares]:
+        """For every picture: the numbers of the pictures that show in it, itself first, each with its share."""
+        return shares_after(self.blends, self.count, self.height, self.width)
+
+    def columns(self) -> tuple[list[list[int]], list[list[float]]]:
+        """`shares` as two tables of N x K, numbers and shares; short rows end in the picture itself, at 0."""
+        rows = self.shares()
+        most = max((len(row) for row in rows), default=1)
+        sources = [[*row, *[i] * (most - len(row))] for i, row in enumerate(rows)]
+        weights = [[*row.values(), *[0.0] * (most - len(row))] for row in rows]
+        return sources, weights
+
+    def __str__(self) -> str:
+        lines = [f"{self.title}: a batch of {self.count}, {self.height}x{self.width}"]
+        for entry in self.entries:
+            done = ", ".join(map(_told, entry.blends)) if entry.applied else "not this time"
+            lines.append(f"  {'  ' * entry.depth}{entry.name}  p {entry.p:g}  {done}".rstrip())
+        if not self.blends:
+            lines.append("  nothing is mixed")
+            return "\n".join(lines)
+        for i, row in islice(enumerate(self.shares()), _SHOWN):
+            parts = " + ".join(f"{share:.4g} of {source}" for source, share in row.items() if share)
+            lines.append(f"  picture {i}: {parts}")
+        if self.count > _SHOWN:
+            lines.append(f"  and {self.count - _SHOWN} more")
+        return "\n".join(lines)
+
+
+def _told(blend: Blend) -> str:
+    if isinstance(blend, Mix) and len(set(blend.weights)) == 1:
+        return f"{blend}, {blend.weights[0]:.4g} of each its own"
+    if isinstance(blend, Paste) and len({patch.box for patch in blend.patches}) == 1:
+        top, left, height, width = blend.patches[0].box
+        return f"{blend}, {height}x{width} at ({top}, {left})"
+    return str(blend)

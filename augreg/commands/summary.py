@@ -1,0 +1,106 @@
+"""The work of `augreg stats` on one picture, and the sums over all of them.
+
+Everything is summed in whole numbers: levels are counted, so the result depends neither on the order of the
+pictures nor on the number of processes, and nothing is rounded before the end.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg.commands.images import Source
+from augreg.errors import ImageError
+from augreg.images.codecs import take
+from augreg.pipeline import Pipeline
+
+__all__ = ["Count", "Counts", "MeanPicture"]
+
+
+@dataclass(frozen=True)
+class Count:
+    """Counts a picture's levels, or hands out its pixels; pickled for the worker processes."""
+
+    spec: Mapping[str, Any]
+    pixels: bool = False
+
+    @functools.cached_property
+    def pipeline(self) -> Pipeline:
+        """The pipeline whose test side a picture goes through first."""
+        return Pipeline.from_spec(self.spec)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __call__(self, source: Source) -> NDArray[Any]:
+        """Channels x 256 counts; or height x width x channels bytes."""
+        image = take(source.path, self.pipeline.options.channels).array
+        image = self.pipeline.test(image) if self.pipeline.steps else image
+        if self.pixels:
+            return np.ascontiguousarray(image)
+        return np.stack([np.bincount(plane.ravel(), minlength=256) for plane in np.moveaxis(image, 2, 0)])
+
+
+def _same(kind: str, before: tuple[int, ...], now: tuple[int, ...]) -> None:
+    if before != now:
+        said = " and ".join("x".join(map(str, shape)) for shape in (now, before))
+        raise ImageError(f"its {kind} differ from those of the others: {said}")
+
+
+class Counts:
+    """Counts of levels over all pictures."""
+
+    def __init__(self) -> None:
+        self.pictures = 0
+        self._counts: NDArray[np.int64] | None = None
+
+    def add(self, counts: NDArray[Any]) -> None:
+        """One more picture. Raises ImageError where it has other channels than those before."""
+        if self._counts is None:
+            self._counts = np.zeros(counts.shape, np.int64)
+        _same("channels", self._counts.shape[:1], counts.shape[:1])
+        self._counts += counts
+        self.pictures += 1
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels there were."""
+        return 0 if self._counts is None else int(self._counts[0].sum())
+
+    def mean_and_std(self) -> tuple[list[float], list[float]]:
+        """Per channel, over all pixels, on the 0..1 scale; the standard deviation is that of the population."""
+        assert self._counts is not None
+        means, stds = [], []
+        for row in self._counts.tolist():  # Python's integers do not overflow
+            count = sum(row)
+            total = sum(level * times for level, times in enumerate(row))
+            squares = sum(level * level * times for level, times in enumerate(row))
+            means.append(total / count / 255)
+            stds.append(((count * squares - total * total) / count**2) ** 0.5 / 255)
+        return means, stds
+
+
+class MeanPicture:
+    """The sum of pictures of one size."""
+
+    def __init__(self) -> None:
+        self.pictures = 0
+        self._total: NDArray[np.int64] | None = None
+
+    def add(self, image: NDArray[Any]) -> None:
+        """One more picture. Raises ImageError where it is of another size than those before."""
+        if self._total is None:
+            self._total = np.zeros(image.shape, np.int64)
+        _same("height, width and channels", self._total.shape, image.shape)
+        self._total += image
+        self.pictures += 1
+
+    def mean(self) -> NDArray[np.float32]:
+        """The mean picture on the 0..1 scale, height x width x channels: a `mean_image` of normalize."""
+        assert self._total is not None
+        return (self._total / (255.0 * self.pictures)).astype(np.float32)

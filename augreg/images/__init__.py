@@ -1,0 +1,1 @@
+"""Images in and out: decoding, arrays and tensors, and reused memory."""

@@ -1,0 +1,358 @@
+"""Pictures in: PIL, arrays, tensors, bytes, files and paths, as one kind of array; and back to the kind given.
+
+Inside augreg a picture is height x width x channels, uint8, or float32 with levels from 0 to 1. Files, bytes and PIL
+pictures become RGB at the door, or what `channels` says, with their EXIF orientation applied; arrays and tensors
+are taken as they are. What came in is never written to. What is taken and what is refused: docs/pictures.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from augreg.errors import ImageError
+from augreg.images import buffers
+from augreg.ops import Scene
+from augreg.ops.scene import Boxes
+
+try:
+    import simplejpeg as _simplejpeg
+except ImportError:  # it comes with the extra `fast`
+    _simplejpeg = None
+
+__all__ = ["Picture", "hand_out", "take", "tensor"]
+
+_BYTES = np.dtype(np.uint8)
+_MOST_CHANNELS: Final = 64
+Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
+
+
+class Picture(NamedTuple):
+    """A picture as augreg sees it, the kind that it came as, and the file or the like that it came from."""
+
+    array: NDArray[Any]
+    kind: Kind
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return self.source or f"{self.kind} of {self.array.dtype} {self.array.shape}"
+
+    def scene(self, epoch: int = 0, boxes: Boxes = ()) -> Scene:
+        """What the steps get to know of it."""
+        height, width, channels = self.array.shape
+        dtype: Literal["uint8", "float32"] = "uint8" if self.array.dtype == _BYTES else "float32"
+        return Scene(height, width, channels, dtype, epoch=epoch, boxes=boxes)
+
+
+def take(image: Any, channels: str = "rgb") -> Picture:
+    """The picture in whatever a user has. `channels` is rgb, gray or keep, for files, bytes and PIL pictures.
+
+    Raises ImageError, which says which picture it is and why it cannot be taken.
+    """
+    if isinstance(image, np.ndarray):
+        return _array(image)
+    if isinstance(image, Image.Image):
+        name = _described(image)
+        return Picture(_pixels(image, channels, name), "pil", name)
+    if isinstance(image, str | Path):
+        name = _printable(image)
+        return Picture(_decoded(image, channels, name), "array", name)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return _from_bytes(image, channels)
+    torch = sys.modules.get("torch")  # a tensor exists only where torch was imported already
+    if torch is not None and isinstance(image, torch.Tensor):
+        return _tensor(image)
+    if callable(getattr(image, "read", None)):
+        return _from_file(image, channels)
+    if isinstance(image, os.PathLike):
+        name = f"{type(image).__name__} object"
+        with _refused(name):
+            path = os.fsdecode(image)
+        return take(path, channels)
+    raise ImageError(
+        f"cannot take a {type(image).__name__} as a picture: give a PIL image, a height x width x channels array, "
+        "a channels x height x width tensor, encoded bytes, an open file or a path"
+    )
+
+
+@contextlib.contextmanager
+def _refused(name: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes an ImageError: decoders raise all sorts of things on damaged files."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except FileNotFoundError:
+        raise ImageError(f"{name}: there is no such file") from None
+    except Exception as error:
+        if isinstance(error, OSError | ValueError | SyntaxError) and str(error):
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        else:  # a KeyError says only its key
+            reason = f"{type(error).__name__}: {error}"
+        raise ImageError(f"{name}: cannot be read: {_printable(reason)}") from error
+
+
+# Arrays and tensors.
+
+_REMEDIES: Final = {  # for arrays, and for tensors
+    "bool": ("give .astype(np.uint8) * 255", "give .to(torch.uint8) * 255"),
+    "float16": ("give .astype(np.float32), with levels from 0 to 1", "give .float(), with levels from 0 to 1"),
+    "float64": ("give .astype(np.float32), with levels from 0 to 1", "give .float(), with levels from 0 to 1"),
+    "uint16": (
+        "give .astype(np.float32) / 65535, or divided by whatever level is white",
+        "give .float() / 65535, or divided by whatever level is white",
+    ),
+}
+
+
+def _checked(array: NDArray[Any], name: str, tensor: bool = False) -> NDArray[Any]:
+    """An array of the right kind, or an ImageError that says what is wrong with it."""
+    if array.dtype not in (np.uint8, np.float32):
+        known = _REMEDIES.get(array.dtype.name)
+        remedy = known[tensor] if known else "give uint8, or float32 with levels from 0 to 1"
+        raise ImageError(f"{name} has dtype {array.dtype}; {remedy}")
+    if array.size == 0:
+        raise ImageError(f"{name} has no pixels")
+    if array.dtype == np.float32:
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0.0 and high <= 1.0):  # NaN fails both
+            what = "contains NaN" if low != low or high != high else f"runs from {low:g} to {high:g}"
+            raise ImageError(f"{name} {what}; a float picture has levels from 0 to 1 (divide by 255, or give uint8)")
+    return array
+
+
+def _turned_about(first: int, middle: int, last: int) -> bool:
+    """Whether a shape is that of a square picture whose channels stand at the wrong end, such as 3 x 32 x 32."""
+    return first in (1, 3, 4) and middle == last >= 16
+
+
+def _array(image: NDArray[Any]) -> Picture:
+    if image.dtype == _BYTES and image.ndim == 3 and image.shape[2] <= 4 and image.size:  # nothing to complain of
+        return Picture(np.asarray(image), "array")
+    name = f"array of {image.dtype} {image.shape}"
+    if image.ndim not in (2, 3):
+        raise ImageError(f"{name} is not one picture: give height x width, or height x width x channels")
+    if image.ndim == 3 and (image.shape[2] > _MOST_CHANNELS or _turned_about(*image.shape)):
+        hint = "it looks like channels x height x width: give array.transpose(1, 2, 0)"
+        most = f"at most {_MOST_CHANNELS} are taken"
+        raise ImageError(f"{name} has {image.shape[2]} channels; {hint if image.shape[0] <= 4 else most}")
+    array = np.asarray(image)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    array = _checked(array, name)
+    if array.ndim == 2:
+        return Picture(array[..., None], "gray array")
+    return Picture(array, "array")
+
+
+def _tensor(image: Any) -> Picture:
+    name = f"tensor of {image.dtype} {tuple(image.shape)}"
+    if image.device.type != "cpu":
+        raise ImageError(f"{name} lies on {image.device}; give .cpu(), one picture at a time")
+    if image.ndim not in (2, 3):
+        raise ImageError(f"{name} is not one picture: give channels x height x width")
+    if image.ndim == 3 and (image.shape[0] > _MOST_CHANNELS or _turned_about(*reversed(image.shape))):
+        hint = "channels come first: give tensor.permute(2, 0, 1)"
+        most = f"channels come first, and at most {_MOST_CHANNELS} are taken"
+        raise ImageError(f"{name} has {image.shape[0]} channels; {hint if image.shape[2] <= 4 else most}")
+    try:
+        array = image.numpy(force=True)
+    except Exception as error:  # sparse, quantized, traced and whatever else is a tensor
+        raise ImageError(f"{name} cannot be read: {error}; give uint8 or float32, .float() for one") from None
+    array = _checked(array, name, tensor=True)
+    if array.ndim == 2:
+        return Picture(array[..., None], "gray tensor")
+    return Picture(array.transpose(1, 2, 0), "tensor")
+
+
+# Encoded pictures.
+
+
+def _printable(name: Any) -> str:
+    """A name, or what else goes into a message, so that it can be printed whatever bytes it has."""
+    text = os.fsdecode(name)
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return (text if len(text) <= 300 else f"{text[:200]}..{text[-80:]}") or "''"
+
+
+def _from_bytes(data: bytes | bytearray | memoryview, channels: str) -> Picture:
+    with _refused("picture in a memoryview"):
+        data = bytes(data)  # a released view says no
+    name = f"picture of {len(data)} bytes"
+    return Picture(_decoded(data, channels, name), "array", name)
+
+
+def _from_file(file: Any, channels: str) -> Picture:
+    """The picture in an open file, from its start, as Pillow does it: so a file can be given twice."""
+    given = getattr(file, "name", None)
+    name = _printable(given) if isinstance(given, str | bytes) else f"{type(file).__name__} object"
+    with _refused(name):
+        if getattr(file, "seekable", bool)():
+            file.seek(0)
+        data = file.read()
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ImageError(f"{name}: reading it gives {type(data).__name__}, not bytes; open it with mode 'rb'")
+    return Picture(_decoded(bytes(data), channels, name), "array", name)
+
+
+# At the front, so it goes before a user's own `error`.
+_PILLOW_IS_QUIET: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow's warnings about metadata are not turned loose: they name no picture, and the pixels are good.
+
+    `warnings.catch_warnings` would leave its filters behind where two threads overlap, and would make Python show
+    every old warning anew after each picture. One entry, put in and taken out, does neither.
+    """
+    filters: Any = warnings.filters
+    filters.insert(0, _PILLOW_IS_QUIET)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # somebody reset the filters meanwhile
+            filters.remove(_PILLOW_IS_QUIET)
+
+
+def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np.uint8]:
+    """The pixels of an encoded picture."""
+    most = Image.MAX_IMAGE_PIXELS
+    bomb = f"{name}: more than {most} pixels; raise PIL.Image.MAX_IMAGE_PIXELS if that is meant"
+    with _refused(name), _quiet():
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        try:
+            image = Image.open(io.BytesIO(data))
+        except UnidentifiedImageError:
+            what = "not a picture in a format that Pillow reads" if data else "not a picture: it is empty"
+            raise ImageError(f"{name}: {what}") from None
+        except Image.DecompressionBombError:
+            raise ImageError(bomb) from None
+        with image:
+            if most is not None and image.width * image.height > most:
+                raise ImageError(bomb)  # Pillow itself refuses only twice as many
+            if image.format == "EPS":  # to read one, Pillow starts another program on it
+                raise ImageError(f"{name}: EPS is a program, not a picture; give what it draws, as a PNG")
+            if image.format == "JPEG" and image.mode == "RGB" and channels == "rgb" and _simplejpeg is not None:
+                found = _jpeg(data, image)
+                if found is not None:
+                    return found
+            return _pixels(image, channels, name)
+
+
+def _jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
+    """A JPEG by the faster decoder, which gives the same pixels, upright; None where it takes offence at something.
+
+    It refuses what is only a little out of order, such as bytes between two segments: there Pillow decides.
+    """
+    out = buffers.empty((image.height, image.width, 3), np.uint8)
+    try:
+        array: NDArray[np.uint8] = _simplejpeg.decode_jpeg(data, "RGB", buffer=out)
+    except ValueError:
+        return None
+    if array.shape != out.shape:
+        return None
+    turn = _turn(image)
+    return array if turn is None else np.asarray(Image.fromarray(array).transpose(turn))
+
+
+# PIL pictures.
+
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes a picture upright, by its EXIF orientation; nonsense there means that it is upright."""
+    try:
+        return _TURNS.get(image.getexif().get(0x0112, 1))
+    except Exception:
+        return None  # the metadata is damaged, the pixels need not be
+
+
+def _described(image: Image.Image) -> str:
+    name = getattr(image, "filename", "")
+    name = _printable(name) if name and isinstance(name, str | bytes | os.PathLike) else "PIL picture"
+    return f"{name} ({image.mode}, {image.height}x{image.width})"
+
+
+_EIGHT_BITS: Final = {"rgb": "RGB", "gray": "L"}
+_WITH_ALPHA: Final = ("RGBA", "LA", "PA", "RGBa", "La")
+
+
+def _pixels(image: Image.Image, channels: str, name: str) -> NDArray[np.uint8]:
+    """The pixels of a PIL picture: upright, eight bits, in the channels that are wanted."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        raise ImageError(
+            f"{name} has more than 8 bits a channel; give np.asarray(Image.open(..), np.float32) / 65535, or divided "
+            "by whatever level is white"
+        )
+    if 0 in image.size:
+        raise ImageError(f"{name} has no pixels")
+    with _refused(name), _quiet():
+        image.load()
+        turn = _turn(image)
+        upright = image if turn is None else image.transpose(turn)
+        array = np.asarray(_eight_bits(upright, _EIGHT_BITS.get(channels)))
+    return array if array.ndim == 3 else array[..., None]
+
+
+def _eight_bits(image: Image.Image, mode: str | None) -> Image.Image:
+    """A picture in a mode of eight bits; None stands for the one that keeps what the picture has."""
+    if image.mode in _WITH_ALPHA or "transparency" in image.info:
+        if image.mode in ("La", "RGBa"):  # levels times alpha
+            image = image.convert(image.mode.upper())
+        image = image.convert("RGBA")
+        mode = mode or "RGBA"
+        if mode != "RGBA":  # show what is transparent as white, not as the colour that hides below
+            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+            image = Image.alpha_composite(white, image).convert("RGB")
+    elif image.mode in ("1", "L"):
+        mode = mode or "L"
+    elif image.mode != "RGB":
+        image = image.convert("RGB")  # every mode can become RGB, not every mode gray
+    mode = mode or "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def hand_out(array: NDArray[Any], kind: Kind) -> Any:
+    """A picture that is not normalized, as the kind that came in."""
+    if kind == "pil":
+        flat = array[..., 0] if array.shape[2] == 1 else array
+        return Image.fromarray(np.ascontiguousarray(flat))
+    if kind == "gray array":
+        return np.ascontiguousarray(array[..., 0])
+    if kind == "array":
+        return np.ascontiguousarray(array)
+    planes = np.ascontiguousarray(array.transpose(2, 0, 1))
+    return tensor(planes[0] if kind == "gray tensor" else planes)
+
+
+def tensor(array: NDArray[Any]) -> Any:
+    """A torch tensor on the memory of an array. Raises ImportError with what to do where torch is missing."""
+    try:
+        import torch
+    except ImportError:
+        raise ImportError("`output: torch` needs torch: pip install 'augreg[torch]', or ask for numpy") from None
+    return torch.from_numpy(array)

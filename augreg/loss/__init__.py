@@ -1,0 +1,1 @@
+"""The loss section: the criterion, penalties, and which parameters they concern."""

@@ -1,0 +1,114 @@
+"""The ops: frozen records that say, with concrete numbers, what is to be done to a picture.
+
+A transform's `sample` returns ops; a backend runs them; neither knows the other. Ops are what was drawn:
+printable, picklable, comparable, and replayable. They hold plain data only and touch no pixel, so this
+package needs no array library. The functions at the end of this file make ops from what people say
+("rotate by 12 degrees"); the records are what the planner and the backends read.
+
+Coordinates are (y, x) from the top left; sizes are (height, width). A level is a pixel value: 0 to 255 in
+byte pictures, 0 to 1 in float pictures, and whatever normalization made of it afterwards.
+"""
+
+from __future__ import annotations
+
+from augreg.ops.color import (
+    Blend,
+    ColorMatrix,
+    Curve,
+    Hue,
+    LocalContrast,
+    Lookup,
+    Measured,
+    Normalize,
+    blend,
+    curve,
+    drop_channels,
+    hue,
+    local_contrast,
+    measured,
+    permute_channels,
+    shift_channels,
+)
+from augreg.ops.composite import Call, Mix, call
+from augreg.ops.erasing import Paint, noise_box, paint
+from augreg.ops.geometry import (
+    Move,
+    Pad,
+    Remap,
+    Resize,
+    Warp,
+    affine,
+    crop,
+    elastic,
+    grid,
+    horizontal_flip,
+    lens,
+    pad,
+    perspective,
+    quarter_turns,
+    resize,
+    rotate,
+    shear,
+    translate,
+    vertical_flip,
+)
+from augreg.ops.noise import Encode, Filter, Noise, gaussian_blur, jpeg, median_blur, motion_blur, noise
+from augreg.ops.op import Interpolation, Op, PadMode
+from augreg.ops.scene import Levels, Scene
+
+__all__ = [
+    "Blend",
+    "Call",
+    "ColorMatrix",
+    "Curve",
+    "Encode",
+    "Filter",
+    "Hue",
+    "Interpolation",
+    "Levels",
+    "LocalContrast",
+    "Lookup",
+    "Measured",
+    "Mix",
+    "Move",
+    "Noise",
+    "Normalize",
+    "Op",
+    "Pad",
+    "PadMode",
+    "Paint",
+    "Remap",
+    "Resize",
+    "Scene",
+    "Warp",
+    "affine",
+    "blend",
+    "call",
+    "crop",
+    "curve",
+    "drop_channels",
+    "elastic",
+    "gaussian_blur",
+    "grid",
+    "horizontal_flip",
+    "hue",
+    "jpeg",
+    "lens",
+    "local_contrast",
+    "measured",
+    "median_blur",
+    "motion_blur",
+    "noise",
+    "noise_box",
+    "pad",
+    "paint",
+    "permute_channels",
+    "perspective",
+    "quarter_turns",
+    "resize",
+    "rotate",
+    "shear",
+    "shift_channels",
+    "translate",
+    "vertical_flip",
+]

@@ -1,0 +1,170 @@
+"""Ops that change colors: tables, blends, hue, channel matrices, normalization; and what makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from augreg.ops.geometry import Move
+from augreg.ops.op import Op
+from augreg.ops.scene import Levels, Scene
+
+__all__ = [
+    "Blend",
+    "ColorMatrix",
+    "Curve",
+    "Hue",
+    "LocalContrast",
+    "Lookup",
+    "Measured",
+    "Normalize",
+    "blend",
+    "curve",
+    "drop_channels",
+    "hue",
+    "local_contrast",
+    "measured",
+    "permute_channels",
+    "shift_channels",
+]
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """A function from level to level: brightness, invert, posterize, solarize, solarize_add, gamma, or table.
+
+    `amount` is its number (the factor, bits, threshold, addition or exponent); for `table` the 256 levels as bytes.
+    """
+
+    name: str
+    amount: float | bytes = 0.0
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """A function from level to level that the picture itself decides: auto_contrast, equalize, contrast."""
+
+    name: str
+    amount: float = 0.0
+
+
+class Lookup(Op, frozen=True, eq=False):
+    """Send every level through functions, one after the other; on byte pictures they become one table."""
+
+    stages: tuple[Curve | Measured, ...]
+
+    @property
+    def measured(self) -> bool:
+        """Whether the picture has a say, so that what is cut off or painted first matters."""
+        return any(isinstance(stage, Measured) for stage in self.stages)
+
+
+class Blend(Op, frozen=True, eq=False):
+    """Mix with a degenerate copy: factor 0 gives the copy, 1 the picture, and beyond 1 more than the picture.
+
+    `degenerate` is `gray` (the luma of each pixel) or `smooth` (a 3x3 smoothing, border as it is).
+    """
+
+    degenerate: Literal["gray", "smooth"]
+    factor: float
+
+
+class Hue(Op, frozen=True, eq=False):
+    """Turn the hue by a part of the full circle, -0.5 to 0.5."""
+
+    shift: float
+
+
+class ColorMatrix(Op, frozen=True, eq=False):
+    """Make each channel of all of them: a row of weights each, plus `offsets` in levels; rounded and clipped."""
+
+    rows: tuple[tuple[float, ...], ...]
+    offsets: Levels
+
+
+class LocalContrast(Op, frozen=True, eq=False):
+    """Equalize the luma tile by tile with a limit to the slope (CLAHE), colours moved along with their luma."""
+
+    clip: float
+    tiles: tuple[int, int]
+
+
+class Normalize(Op, frozen=True, eq=False):
+    """Make floats of the levels: (level / white - mean) / std, per channel.
+
+    `mean_image` (a path of an .npy file, or rows of numbers) stands for `mean` when it is given. It has the size
+    `frame`; moves that the planner let pass are its `window`. `stages` are level functions to apply first, in
+    the same pass.
+    """
+
+    mean: Levels
+    std: Levels
+    mean_image: str | tuple[Any, ...] | None = None
+    frame: tuple[int, int] | None = None
+    window: tuple[Move, ...] = ()
+    stages: tuple[Curve | Measured, ...] = ()
+
+    @property
+    def measured(self) -> bool:
+        return any(isinstance(stage, Measured) for stage in self.stages)
+
+    def after(self, scene: Scene) -> Scene:
+        return msgspec.structs.replace(scene, dtype="float32", normalized=True)
+
+
+def curve(name: str, amount: float | bytes = 0.0) -> Lookup:
+    """One fixed function of the levels."""
+    return Lookup((Curve(name, amount),), label=_named(name, amount))
+
+
+def measured(name: str, amount: float = 0.0) -> Lookup:
+    """One function of the levels that is measured on the picture."""
+    return Lookup((Measured(name, amount),), label=_named(name, amount if name != "equalize" else b""))
+
+
+def blend(degenerate: Literal["gray", "smooth"], factor: float, name: str) -> Blend:
+    """Mix with a degenerate copy."""
+    return Blend(degenerate, factor, label=_named(name, factor))
+
+
+def hue(shift: float) -> Hue:
+    """Turn the hue."""
+    return Hue(shift, label=f"hue {shift:+.3f}")
+
+
+def shift_channels(scene: Scene, shifts: tuple[float, ...]) -> ColorMatrix:
+    """Add to each channel, on the 0..255 scale."""
+    unit = scene.white / 255.0
+    label = f"shift {' '.join(f'{shift:+.0f}' for shift in shifts)}"
+    return ColorMatrix(_picked(range(len(shifts)), len(shifts)), tuple(unit * shift for shift in shifts), label=label)
+
+
+def permute_channels(order: tuple[int, ...]) -> ColorMatrix:
+    """Channel i of the result is channel order[i]."""
+    label = f"channels {' '.join(map(str, order))}"
+    return ColorMatrix(_picked(order, len(order)), (0.0,) * len(order), label=label)
+
+
+def drop_channels(scene: Scene, dropped: tuple[int, ...], fill: float) -> ColorMatrix:
+    """Give these channels one level, on the 0..255 scale."""
+    count = scene.channels
+    level = scene.levels((fill,))[0]
+    rows = _picked((-1 if channel in dropped else channel for channel in range(count)), count)
+    offsets = tuple(level if channel in dropped else 0.0 for channel in range(count))
+    return ColorMatrix(rows, offsets, label=f"drop channels {' '.join(map(str, dropped))}")
+
+
+def local_contrast(clip: float, tiles: tuple[int, int]) -> LocalContrast:
+    """Equalize tile by tile."""
+    return LocalContrast(clip, tiles, label=f"clahe {clip:.1f}, {tiles[0]}x{tiles[1]} tiles")
+
+
+def _picked(order: Iterable[int], count: int) -> tuple[tuple[float, ...], ...]:
+    """Rows that take one channel each, or none for -1."""
+    return tuple(tuple(float(channel == wanted) for channel in range(count)) for wanted in order)
+
+
+def _named(name: str, amount: float | bytes) -> str:
+    if isinstance(amount, bytes) or name in ("invert", "table"):
+        return name
+    return f"{name} {amount:.2f}".removesuffix(".00")

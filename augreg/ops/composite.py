@@ -1,0 +1,67 @@
+"""Ops made of more: a plugin's own function, and a mix of branches of ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from augreg.ops import projective
+from augreg.ops.op import Op
+from augreg.ops.scene import Scene
+
+__all__ = [
+    "Call",
+    "Mix",
+    "call",
+]
+
+
+class Call(Op, frozen=True, eq=False):
+    """Run a function of a plugin: `fn(array, **params)` on a height x width x channels array.
+
+    `fn` is importable by name. `size` is the size it leaves; without one, the plan is open from here on.
+    `geometry` says that it moves pixels; then `mask(array, **params)` and `keypoints(points, size, **params)`, with
+    n x 2 points (x, y) and the size before, are its functions for those targets.
+    """
+
+    fn: Callable[..., Any]
+    params: tuple[tuple[str, Any], ...] = ()
+    size: tuple[int, int] | None = None
+    geometry: bool = False
+    mask: Callable[..., Any] | None = None
+    keypoints: Callable[..., Any] | None = None
+
+    def size_after(self, height: int, width: int) -> tuple[int, int] | None:
+        return self.size
+
+    def forward(self, scene: Scene) -> projective.Map | None:
+        return None if self.geometry else projective.STILL
+
+
+class Mix(Op, frozen=True, eq=False):
+    """Run the picture through several branches of ops and mix what comes out with the picture.
+
+    The result is keep * picture + (1 - keep) * sum of weight * branch; the weights sum to 1. Branches keep the
+    picture's size and kind. It is computed in float32, and rounded once on byte pictures.
+    """
+
+    branches: tuple[tuple[Op, ...], ...]
+    weights: tuple[float, ...]
+    keep: float = 0.0
+
+    def forward(self, scene: Scene) -> projective.Map | None:
+        parts = (op for branch in self.branches for op in branch)
+        return projective.STILL if all(op.forward(scene) == projective.STILL for op in parts) else None
+
+
+def call(
+    fn: Callable[..., Any],
+    params: Mapping[str, Any] | None = None,
+    size: tuple[int, int] | None = None,
+    geometry: bool = False,
+    mask: Callable[..., Any] | None = None,
+    keypoints: Callable[..., Any] | None = None,
+) -> Call:
+    """Run a plugin's own function: `fn(array, **params)` on height x width x channels."""
+    given = tuple(sorted((params or {}).items()))
+    return Call(fn, given, size, geometry, mask, keypoints, label=getattr(fn, "__name__", "call"))

@@ -1,0 +1,52 @@
+"""Ops that hide a box, and what makes them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from augreg.ops.op import Op
+from augreg.ops.scene import Levels, Scene
+
+__all__ = [
+    "Paint",
+    "noise_box",
+    "paint",
+]
+
+
+class Paint(Op, frozen=True, eq=False):
+    """Paint a box with `fill`, or, where `noise` says which, with noise that is a function of `key`.
+
+    Normal noise has levels of mean 0 and deviation 1; uniform noise runs from black to white. `through` is as in
+    `Pad`.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    fill: Levels = (0.0,)
+    noise: Literal["normal", "uniform"] | None = None
+    key: int = 0
+    through: tuple[Op, ...] = ()
+
+
+def paint(scene: Scene, top: int, left: int, height: int, width: int, fill: Levels = (0.0,)) -> Paint:
+    """Paint a box within the picture; `fill` is on the 0..255 scale before normalization and as it is after."""
+    _check_box(scene, top, left, height, width)
+    label = f"box {height}x{width} at ({top}, {left})"
+    return Paint(top, left, height, width, scene.levels(fill), label=label)
+
+
+def noise_box(scene: Scene, top: int, left: int, height: int, width: int, key: int) -> Paint:
+    """Fill a box within the picture with noise: uniform levels, or standard normal once it is normalized."""
+    _check_box(scene, top, left, height, width)
+    label = f"noise {height}x{width} at ({top}, {left})"
+    return Paint(top, left, height, width, noise="normal" if scene.normalized else "uniform", key=key, label=label)
+
+
+def _check_box(scene: Scene, top: int, left: int, height: int, width: int) -> None:
+    inside = top >= 0 and left >= 0 and top + height <= scene.height and left + width <= scene.width
+    if not inside or height < 1 or width < 1:
+        box = f"{height}x{width} at ({top}, {left})"
+        raise ValueError(f"a box to paint must lie within the {scene.height}x{scene.width} picture, got {box}")

@@ -1,0 +1,244 @@
+"""Ops that move pixels: crops, flips, borders, resizing, warps by a matrix or a field; and what makes them.
+
+Coordinates are (y, x) from the top left; sizes are (height, width).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from augreg.ops import projective
+from augreg.ops.op import Interpolation, Op, PadMode
+from augreg.ops.scene import Levels, Scene
+
+__all__ = [
+    "Move",
+    "Pad",
+    "Remap",
+    "Resize",
+    "Warp",
+    "affine",
+    "crop",
+    "elastic",
+    "grid",
+    "horizontal_flip",
+    "lens",
+    "pad",
+    "perspective",
+    "quarter_turns",
+    "resize",
+    "rotate",
+    "shear",
+    "translate",
+    "vertical_flip",
+]
+
+Sampling: TypeAlias = Literal["nearest", "bilinear"]
+
+
+class Move(Op, frozen=True, eq=False):
+    """Cut out a box, then transpose it, then reverse its rows, then its columns: no pixel changes its value.
+
+    Every crop, flip and quarter turn is one of these, and so is any sequence of them.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    transpose: bool = False
+    flip_y: bool = False
+    flip_x: bool = False
+
+    def size_after(self, height: int, width: int) -> tuple[int, int]:
+        return (self.width, self.height) if self.transpose else (self.height, self.width)
+
+    def forward(self, scene: Scene) -> projective.Map:
+        size = self.size_after(0, 0)
+        return projective.rearrangement(self.top, self.left, size, self.transpose, self.flip_y, self.flip_x)
+
+    @property
+    def turns(self) -> bool:
+        """Whether it rearranges anything beyond cutting out."""
+        return self.transpose or self.flip_y or self.flip_x
+
+
+class Pad(Op, frozen=True, eq=False):
+    """Add a border. `through` lists per-pixel ops that the planner let pass: they apply to `fill` too."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    fill: Levels = (0.0,)
+    mode: PadMode = "constant"
+    through: tuple[Op, ...] = ()
+
+    def size_after(self, height: int, width: int) -> tuple[int, int]:
+        return height + self.top + self.bottom, width + self.left + self.right
+
+    def forward(self, scene: Scene) -> projective.Map:
+        return 1.0, 0.0, self.left, 0.0, 1.0, self.top, 0.0, 0.0, 1.0
+
+
+class Resize(Op, frozen=True, eq=False):
+    """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel counts."""
+
+    height: int
+    width: int
+    interpolation: Interpolation = "bilinear"
+    antialias: bool = True
+
+    def size_after(self, height: int, width: int) -> tuple[int, int]:
+        return self.height, self.width
+
+    def forward(self, scene: Scene) -> projective.Map:
+        return self.width / scene.width, 0.0, 0.0, 0.0, self.height / scene.height, 0.0, 0.0, 0.0, 1.0
+
+
+class Warp(Op, frozen=True, eq=False):
+    """Resample through a projective map of the plane, outside of which lies `fill`.
+
+    `matrix` is (a, b, c, d, e, f, g, h): the output pixel with centre (x, y) shows the input at
+    ((a x + b y + c) / (g x + h y + 1), (d x + e y + f) / (g x + h y + 1)); centres are at +0.5.
+    """
+
+    matrix: tuple[float, ...]
+    height: int
+    width: int
+    interpolation: Interpolation = "nearest"
+    fill: Levels = (0.0,)
+
+    def size_after(self, height: int, width: int) -> tuple[int, int]:
+        return self.height, self.width
+
+    def forward(self, scene: Scene) -> projective.Map | None:
+        return projective.inverse(self.matrix)
+
+    @property
+    def affine(self) -> bool:
+        return self.matrix[6] == 0.0 and self.matrix[7] == 0.0
+
+
+class Remap(Op, frozen=True, eq=False):
+    """Resample through a field of displacements at the same size, outside of which lies `fill`.
+
+    The field is a function of the numbers, the key and the picture's size; `backends/displacement.py` has the
+    formulas. `elastic` (alpha, sigma): uniform noise smoothed by a Gaussian; `grid` (rows, columns, limit): the
+    inner nodes of a grid displaced; `lens` (k): the radius r becomes r (1 + k r^2), where r is 1 at the corners.
+    """
+
+    field: Literal["elastic", "grid", "lens"]
+    numbers: tuple[float, ...]
+    key: int = 0
+    interpolation: Sampling = "bilinear"
+    fill: Levels = (0.0,)
+
+    def forward(self, scene: Scene) -> None:
+        return None
+
+
+def crop(top: int, left: int, height: int, width: int) -> Move:
+    """Cut out a box, which must lie within the picture."""
+    return Move(top, left, height, width, label=f"crop {height}x{width} at ({top}, {left})")
+
+
+def horizontal_flip(scene: Scene) -> Move:
+    """Mirror left and right."""
+    return Move(0, 0, scene.height, scene.width, flip_x=True, label="flip left-right")
+
+
+def vertical_flip(scene: Scene) -> Move:
+    """Mirror top and bottom."""
+    return Move(0, 0, scene.height, scene.width, flip_y=True, label="flip top-bottom")
+
+
+def quarter_turns(scene: Scene, turns: int) -> Move:
+    """Turn counter-clockwise by `turns` times 90 degrees."""
+    transpose, flip_y, flip_x = (
+        (False, False, False),
+        (True, True, False),
+        (False, True, True),
+        (True, False, True),
+    )[turns % 4]
+    label = f"rotate {turns % 4 * 90}°"
+    return Move(0, 0, scene.height, scene.width, transpose, flip_y, flip_x, label=label)
+
+
+def pad(
+    scene: Scene, top: int, bottom: int, left: int, right: int, fill: Levels = (0.0,), mode: PadMode = "constant"
+) -> Pad:
+    """Add a border of these widths; `fill` is on the 0..255 scale."""
+    widths = f"{top}" if top == bottom == left == right else f"{top}, {bottom}, {left}, {right}"
+    return Pad(top, bottom, left, right, scene.levels(fill), mode, label=f"pad {widths}")
+
+
+def resize(height: int, width: int, interpolation: Interpolation = "bilinear", antialias: bool = True) -> Resize:
+    """Scale to a size."""
+    return Resize(height, width, interpolation, antialias, label=f"resize to {height}x{width}")
+
+
+def affine(
+    scene: Scene, matrix: tuple[float, float, float, float, float, float], interpolation: Interpolation, fill: Levels,
+    label: str,
+) -> Warp:  # fmt: skip
+    """Resample through an inverse affine map, at the same size; `fill` is on the 0..255 scale."""
+    return Warp((*matrix, 0.0, 0.0), scene.height, scene.width, interpolation, scene.levels(fill), label=label)
+
+
+def rotate(scene: Scene, degrees: float, interpolation: Interpolation = "nearest", fill: Levels = (0.0,)) -> Op:
+    """Rotate counter-clockwise about the centre at the same size; right angles are exact turns where they fit."""
+    angle = degrees % 360.0
+    if angle % 180.0 == 0.0 or (angle % 90.0 == 0.0 and scene.height == scene.width):
+        return quarter_turns(scene, int(angle) // 90)
+    matrix = projective.rotation(angle, scene.width / 2.0, scene.height / 2.0)
+    return affine(scene, matrix, interpolation, fill, f"rotate {degrees:.1f}°")
+
+
+def shear(scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: Levels = (0.0,)) -> Warp:
+    """Shear about the top left corner: the picture is read at (x + shear_x * y, y + shear_y * x)."""
+    label = " ".join(f"shear {axis} {amount:.2f}" for axis, amount in (("x", x), ("y", y)) if amount) or "shear 0"
+    return affine(scene, (1.0, x, 0.0, y, 1.0, 0.0), interpolation, fill, label)
+
+
+def translate(
+    scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: Levels = (0.0,)
+) -> Warp:
+    """Move the content right by `x` and down by `y` pixels."""
+    return affine(scene, (1.0, 0.0, -x, 0.0, 1.0, -y), interpolation, fill, f"translate ({x:.1f}, {y:.1f})")
+
+
+def perspective(
+    scene: Scene,
+    corners: tuple[tuple[float, float], ...],
+    interpolation: Interpolation = "bilinear",
+    fill: Levels = (0.0,),
+) -> Warp:
+    """Send the picture's corners (top left, top right, bottom right, bottom left) to these (x, y) points."""
+    width, height = float(scene.width), float(scene.height)
+    source = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+    label = "perspective " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in corners)
+    matrix = projective.through_points(corners, source)
+    return Warp(matrix, scene.height, scene.width, interpolation, scene.levels(fill), label=label)
+
+
+def elastic(
+    scene: Scene, alpha: float, sigma: float, key: int, interpolation: Sampling = "bilinear", fill: Levels = (0.0,)
+) -> Remap:
+    """Displace every pixel at random but smoothly; `fill` is on the 0..255 scale."""
+    label = f"elastic {alpha:.1f}, sigma {sigma:.1f}"
+    return Remap("elastic", (alpha, sigma), key, interpolation, scene.levels(fill), label=label)
+
+
+def grid(
+    scene: Scene, rows: int, columns: int, limit: float, key: int, interpolation: Sampling = "bilinear"
+) -> Remap:
+    """Displace the inner nodes of a grid by up to `limit` of a cell; the picture's edge stays."""
+    label = f"grid {rows}x{columns}, {limit:.2f}"
+    return Remap("grid", (float(rows), float(columns), limit), key, interpolation, label=label)
+
+
+def lens(scene: Scene, k: float, interpolation: Sampling = "bilinear", fill: Levels = (0.0,)) -> Remap:
+    """Bend like a lens: a barrel where `k` is positive, a pincushion where it is negative."""
+    name = "barrel" if k > 0 else "pincushion"
+    return Remap("lens", (k,), 0, interpolation, scene.levels(fill), label=f"{name} {abs(k):.2f}")

@@ -1,0 +1,1 @@
+"""The registry of transforms, regularizers, policies, presets and backends, and how plugins are found."""

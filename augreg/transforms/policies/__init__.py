@@ -1,0 +1,1 @@
+"""Augmentation policies: AutoAugment, RandAugment, TrivialAugment, AugMix and timm's strings."""

@@ -1,0 +1,44 @@
+"""Rooms import from lower floors only, and no modules import one another: lazily, for types, or in a function."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from walls import FLOORS, circles, files, room, upward
+
+PACKAGE = Path(__file__).parents[1] / "augreg"
+
+
+def test_every_room_has_a_floor_and_every_floor_a_room() -> None:
+    rooms = {room(module) for module in files(PACKAGE)} - {"__init__"}
+    assert rooms == {room for rooms in FLOORS for room in rooms}
+    modules = {path.name for path in PACKAGE.glob("*.py")}
+    assert modules == {"__init__.py", "__main__.py", "errors.py", "lazy.py", "pipeline.py", "rng.py"}
+
+
+def test_rooms_import_from_lower_floors_only() -> None:
+    assert upward(PACKAGE) == []
+
+
+def test_no_modules_import_one_another() -> None:
+    assert circles(PACKAGE) == []
+
+
+def test_a_broken_copy_is_found_out(tmp_path: Path) -> None:
+    """Upwards at the top, in a function and for types; and a circle within one room."""
+    copy = tmp_path / "augreg"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "plugins", "presets"))
+    for path, line in {
+        "ops/scene.py": "from augreg.steps import fields",
+        "backends/pillow.py": "def lazily():\n    from augreg.pipeline import Pipeline",
+        "targets/boxes.py": "if TYPE_CHECKING:\n    import augreg.execution.plan",
+        "ops/op.py": "from augreg.ops.geometry import Move",
+    }.items():
+        (copy / path).write_text((copy / path).read_text() + f"\n{line}\n")
+    assert upward(copy) == [
+        "backends.pillow imports pipeline",
+        "ops.scene imports steps.fields",
+        "targets.boxes imports execution.plan",
+    ]
+    assert circles(copy) == [["ops.geometry", "ops.op"]]

@@ -1,0 +1,98 @@
+"""Who imports whom: the rooms of the package in the order of the floors, and what breaks that order."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+__all__ = ["FLOORS", "circles", "files", "imported", "room", "upward"]
+
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("errors", "lazy", "rng", "ops"),
+    ("steps", "images"),
+    ("backends", "loss"),
+    ("targets", "attachment"),
+    ("execution", "nn"),
+    ("batch", "registry", "regularizers", "inspect", "training"),
+    ("transforms", "spec"),
+    ("pipeline",),
+    ("data", "importers", "testing", "doctor"),
+    ("gallery", "commands"),
+    ("__main__",),
+)
+"""The rooms from the ground up: one imports from lower floors only, at its top, in functions and for types alike."""
+
+
+def files(package: Path) -> dict[str, Path]:
+    """The modules of a package, by dotted name below it; `presets` and `plugins` hold data."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        if parts[0] not in ("plugins", "presets"):
+            found[".".join(parts)] = path
+    return found
+
+
+def room(module: str) -> str:
+    """The folder or the single module at the top that a module belongs to."""
+    return module.partition(".")[0]
+
+
+def imported(path: Path, modules: Mapping[str, Path]) -> Iterator[str]:
+    """The modules of ours that a file imports, anywhere in it."""
+
+    def known(name: str) -> Iterator[str]:
+        name = name.removeprefix("augreg").lstrip(".")
+        if name in modules:
+            yield name
+        elif f"{name}.__init__" in modules:
+            yield f"{name}.__init__"
+
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] == "augreg":
+                    yield from known(alias.name)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "augreg":
+            for alias in node.names:
+                yield from list(known(f"{node.module}.{alias.name}")) or known(node.module or "")
+
+
+def upward(package: Path) -> list[str]:
+    """Every import of a room that is not on a lower floor, as "importer imports imported"."""
+    modules = files(package)
+    level = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    found = []
+    for module, path in modules.items():
+        here = room(module)
+        if here == "__init__":  # the face of the package shows what is anywhere in it
+            continue
+        for other in imported(path, modules):
+            there = room(other)
+            if there not in (here, "__init__") and level[there] >= level[here]:
+                found.append(f"{module} imports {other}")
+    return found
+
+
+def circles(package: Path) -> list[list[str]]:
+    """Groups of modules that import one another, faces of packages left out: they show what is in their rooms."""
+    modules = files(package)
+    graph = {
+        module: {other for other in imported(path, modules) if not other.endswith("__init__")}
+        for module, path in modules.items()
+        if not module.endswith("__init__")
+    }
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for other in graph[waiting.pop()] - found:
+                found.add(other)
+                waiting.append(other)
+        return found
+
+    reach = {module: reached(module) for module in graph}
+    groups = {tuple(sorted(other for other in reach[module] if module in reach[other])) for module in graph}
+    return [list(group) for group in sorted(groups) if group]
