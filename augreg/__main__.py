@@ -1,6 +1,6 @@
 """The command line: reads the arguments and calls the command, each a module in `augreg.commands`.
 
-Data goes to stdout, everything else to stderr. Exit codes: 0 fine, 1 a spec is invalid or some pictures failed,
+Data goes to stdout, everything else to stderr. Exit codes: 0 fine, 1 a spec is invalid or some images failed,
 2 a wrong call, an unreadable file or an unknown name. What needs an array library is imported by the command that
 needs it.
 """
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from augreg import __version__
 from augreg.commands import apply, checking, completion, doctor, listing, new_plugin, schema, stats
-from augreg.commands.console import USAGE, complain
+from augreg.commands.console import USAGE, print_error
 from augreg.errors import AugregError
 
 __all__ = ["main"]
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except AugregError as error:
-        complain(error)
+        print_error(error)
         return USAGE
 
 

@@ -3,7 +3,7 @@
 AugregError
 ├── SpecError      a spec, or an argument of a step, is wrong (also a ValueError)
 ├── PluginError    a plugin is missing, broken, or clashes with another
-└── ImageError     a picture cannot be taken, or a step cannot be applied to it (also a ValueError)
+└── ImageError     an image cannot be taken, or a step cannot be applied to it (also a ValueError)
 """
 
 from __future__ import annotations
@@ -51,4 +51,4 @@ class PluginError(AugregError):
 
 
 class ImageError(AugregError, ValueError):
-    """A picture cannot be taken as it is; says which picture and why."""
+    """An image cannot be taken as it is; says which image and why."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from augreg.backends import Backend, backend, choose
 from augreg.errors import ImageError, SpecError
 from augreg.execution.plan import Plan, merge
-from augreg.execution.run import deliver, finish
+from augreg.execution.run import finish, to_output
 from augreg.execution.samples import Setting, run_sample
 from augreg.execution.sampling import Drawn, draw, expect
 from augreg.images import codecs
 from augreg.ops import Op, Scene
 from augreg.registry.registry import Registry
-from augreg.rng import Address, entropy, locate, word
+from augreg.rng import Address, address_of, fresh_seed, stream_key
 from augreg.spec.parse import SECTIONS, Options, Spec, fingerprint, parse, unparse
 from augreg.steps.step import Step, as_step, children, place
 
@@ -33,7 +33,7 @@ class Pipeline:
     """Train and test pipelines from one spec. Frozen; equal pipelines have equal specs; pickles as its spec.
 
     Make one with `from_spec`, or from steps by hand: `Pipeline([Rotate(10), Step(..)], seed=1)`. `train` and `test`
-    are for pictures, `batch` mixes those of a batch, `regularize` attaches to a model, `criterion` makes the loss.
+    are for images, `batch` mixes those of a batch, `regularize` attaches to a model, `criterion` makes the loss.
     """
 
     registry: Registry
@@ -73,7 +73,7 @@ class Pipeline:
         return self
 
     def _set(self, spec: Spec, registry: Registry) -> None:
-        placed = Spec(spec.options, *(place(getattr(spec, name), word) for name in SECTIONS))
+        placed = Spec(spec.options, *(place(getattr(spec, name), stream_key) for name in SECTIONS))
         vars(self).update(
             registry=registry,
             spec=placed,
@@ -94,7 +94,7 @@ class Pipeline:
 
     @functools.cached_property
     def batch(self) -> Mixer:
-        """Mixes the pictures of a batch: `images, labels = pipe.batch(images, labels, keys=..)`."""
+        """Mixes the images of a batch: `images, labels = pipe.batch(images, labels, keys=..)`."""
         from augreg.batch.mixer import Mixer
 
         return Mixer(self)
@@ -183,7 +183,7 @@ def _unpickle(spec: dict[str, Any], added: dict[str, type], allowed: frozenset[s
 
 
 class _Side:
-    """What train and test have in common: take a picture, find the ops, run them, hand it out."""
+    """What train and test have in common: take an image, find the ops, run them, hand it out."""
 
     _name: str
 
@@ -202,14 +202,14 @@ class _Side:
         options = self._options
         if isinstance(image, Mapping):
             return self._run_sample(image, address)
-        picture = codecs.take(image, options.channels)
-        scene = picture.scene(address.epoch if address is not None else 0)
+        loaded = codecs.to_array(image, options.channels)
+        scene = loaded.scene(address.epoch if address is not None else 0)
         drawn = self._ops(scene, address)
         try:
-            array, after = finish(drawn, picture.array, scene, address, options.approximate, self._engine)
+            array, after = finish(drawn, loaded.array, scene, address, options.approximate, self._engine)
         except ImageError as error:
-            raise ImageError(f"{picture.name}: {error}") from error
-        return deliver(array, after.normalized, picture, options.output)
+            raise ImageError(f"{loaded.name}: {error}") from error
+        return to_output(array, after.normalized, loaded, options.output)
 
     def _run_sample(self, sample: Mapping[Any, Any], address: Address | None) -> dict[Any, Any]:
         options = self._options
@@ -244,7 +244,7 @@ class _Side:
             self._pipeline.backend,
             options.output,
             options.channels,
-            tuple(drawn.waiting),
+            tuple(drawn.deferred),
             address,
             options.approximate,
             options.targets,
@@ -254,16 +254,16 @@ class _Side:
 def _checked_size(size: Any) -> tuple[int, int]:
     if isinstance(size, tuple | list) and len(size) == 2 and all(hasattr(n, "__index__") and n > 0 for n in size):
         return int(size[0]), int(size[1])
-    raise ValueError(f"a plan needs the picture's size as (height, width), got {size!r}")
+    raise ValueError(f"a plan needs the image's size as (height, width), got {size!r}")
 
 
 class Train(_Side):
-    """Draws the noise: `train(image, index=7, epoch=2)` is the same picture wherever and whenever it is made."""
+    """Draws the noise: `train(image, index=7, epoch=2)` is the same image wherever and whenever it is made."""
 
     _name = "train"
 
     def __call__(self, image: Any, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Any:
-        """One augmented picture, or one sample: a mapping, whose masks, boxes and keypoints follow the pixels.
+        """One augmented image, or one sample: a mapping, whose masks, boxes and keypoints follow the pixels.
 
         `image` is a PIL image, a height x width x channels array, a channels x height x width tensor, encoded bytes
         or a path, or a mapping with one under `image`; docs/targets.md says what else a mapping may hold. `index`
@@ -282,7 +282,7 @@ class Train(_Side):
         channels: int = 3,
         dtype: str = "uint8",
     ) -> Plan:
-        """The dry run: what would be done to a picture of this (height, width). Prints, pickles, replays by `run`."""
+        """The dry run: what would be done to an image of this (height, width). Prints, pickles, replays by `run`."""
         address = self._address(index, epoch, view)
         title = (
             f"train, seed {address.seed}, epoch {epoch}, index {index!r}"
@@ -293,8 +293,8 @@ class Train(_Side):
 
     def _address(self, index: int | str | None, epoch: int, view: int) -> Address:
         if index is None:
-            return locate(entropy(), 0, epoch, view)
-        return locate(self._options.seed, index, epoch, view)
+            return address_of(fresh_seed(), 0, epoch, view)
+        return address_of(self._options.seed, index, epoch, view)
 
 
 class Test(_Side):
@@ -304,11 +304,11 @@ class Test(_Side):
     __test__ = False  # it is no test case, whatever its name says
 
     def __call__(self, image: Any) -> Any:
-        """One test picture, or sample; takes and returns what `train` does."""
+        """One test image, or sample; takes and returns what `train` does."""
         return self._run(image, None)
 
     def plan(self, size: tuple[int, int], channels: int = 3, dtype: str = "uint8") -> Plan:
-        """What is done to a picture of this (height, width)."""
+        """What is done to an image of this (height, width)."""
         return self._plan(size, None, channels, dtype, "test")
 
     @functools.cached_property
@@ -334,7 +334,7 @@ class Test(_Side):
 
 
 def _rows(steps: Iterable[Step], section: str, depth: int = 0) -> list[tuple[str, str, str]]:
-    """What `explain` says of the steps that are not done to a picture: name, test-time rule, exact for."""
+    """What `explain` says of the steps that are not done to an image: name, test-time rule, exact for."""
     rows = []
     for step in steps:
         mark = step.transform.__augreg__

@@ -39,10 +39,10 @@ __all__ = [
     "VIEWS",
     "Address",
     "Cursor",
-    "entropy",
+    "address_of",
     "field",
-    "locate",
-    "word",
+    "fresh_seed",
+    "stream_key",
 ]
 
 # Domains keep apart the streams of one seed that serve different purposes.
@@ -58,12 +58,12 @@ _READ_AHEAD: Final = 8  # words fetched at once: two Philox blocks, enough for m
 
 
 @functools.lru_cache(maxsize=4096)
-def word(text: str) -> int:
+def stream_key(text: str) -> int:
     """The 64-bit word that stands for a name: blake2b of its UTF-8 bytes."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def entropy() -> int:
+def fresh_seed() -> int:
     """A fresh word from the operating system, for draws that nobody addressed."""
     return int.from_bytes(os.urandom(8), "little")
 
@@ -91,13 +91,13 @@ class Address(msgspec.Struct, frozen=True):
         return Cursor((self.seed, self.domain), self.view << 32, step, self.index, self.epoch)
 
 
-def locate(seed: int, index: int | str, epoch: int = 0, view: int = 0, domain: int = AUGMENTATION) -> Address:
-    """The address of a picture's draws.
+def address_of(seed: int, index: int | str, epoch: int = 0, view: int = 0, domain: int = AUGMENTATION) -> Address:
+    """The address of an image's draws.
 
     `index` is an integer from 0 or a string (a file name, a database key). Raises TypeError or ValueError
     for anything that is not one 64-bit word; `view` has 32 bits.
     """
-    index = word(index) if isinstance(index, str) else _checked("index", index)
+    index = stream_key(index) if isinstance(index, str) else _checked("index", index)
     return Address(_checked("seed", seed), domain, _checked("epoch", epoch), index, _checked("view", view, 1 << 32))
 
 
@@ -165,7 +165,7 @@ class Cursor:
         self._position = position + 1
         return words[position]
 
-    def coin(self, p: float) -> bool:
+    def bernoulli(self, p: float) -> bool:
         """True with probability `p`; never for 0, always for 1. Takes one word whatever `p` is."""
         if 0.0 < p < 1.0:
             return (self.bits() >> 11) * _TO_UNIT < p

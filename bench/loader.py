@@ -1,4 +1,4 @@
-"""Pictures per second of torch's DataLoader over a folder of JPEGs: augreg beside albumentations in the same run.
+"""Images per second of torch's DataLoader over a folder of JPEGs: augreg beside albumentations in the same run.
 
     python bench/loader.py                      # 2 workers, batches of 64
     python bench/loader.py --workers 4 --batch 128
@@ -36,7 +36,7 @@ from augreg.data import Augmented, EpochSampler, Folder, folder
 
 PHOTOS = Path(__file__).parent.parent / "gallery" / "photos"
 WIDTH, HEIGHT, QUALITY = 500, 375, 90
-Pass = Callable[[int], int]  # loads one epoch, and says how many pictures that were
+Pass = Callable[[int], int]  # loads one epoch, and says how many images that were
 
 
 def write_photos(path: Path, count: int) -> None:
@@ -164,9 +164,7 @@ def settings() -> None:
         f"python {platform.python_version()}, torch {torch.__version__}, opencv {cv2.__version__}; 1 thread a worker"
     )
     decoder = f"simplejpeg {version('simplejpeg')}" if importlib.util.find_spec("simplejpeg") else "Pillow"
-    print(
-        f"augreg decodes by {decoder}, albumentations' rows by OpenCV; both whole pictures, from files in the cache"
-    )
+    print(f"augreg decodes by {decoder}, albumentations' rows by OpenCV; both whole images, from files in the cache")
     print("out: batches of float32 channels x height x width, as tensors in shared memory")
     allocator = {key: value for key, value in os.environ.items() if key.startswith("MALLOC_")}
     print(f"allocator: {allocator or 'as it comes'}")
@@ -180,19 +178,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--pictures", type=int, default=768, help="how many files a pass reads")
+    parser.add_argument("--images", type=int, default=768, help="how many files a pass reads")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)
     settings()
     with tempfile.TemporaryDirectory() as scratch:
-        write_photos(Path(scratch), options.pictures)
+        write_photos(Path(scratch), options.images)
         files = folder(scratch)
         size = sum(path.stat().st_size for path, _ in files.samples) / len(files) / 1024
         print(f"\n{len(files)} JPEGs of {WIDTH}x{HEIGHT}, quality {QUALITY}, {size:.0f} KiB on average")
-        print(
-            f"{options.workers} workers, batches of {options.batch}: pictures per second, median of {options.rounds}"
-        )
+        print(f"{options.workers} workers, batches of {options.batch}: images per second, median of {options.rounds}")
         compare(rows(files, options), options.rounds)
 
 

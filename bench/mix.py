@@ -1,4 +1,4 @@
-"""A batch of 256 float pictures of 3x224x224, mixed: augreg on NumPy and torch, plain torch, and a copy of the bytes.
+"""A batch of 256 float images of 3x224x224, mixed: augreg on NumPy and torch, plain torch, and a copy of the bytes.
 
     python bench/mix.py              # the comparison, 1 thread
     python bench/mix.py --quick      # a smaller batch and few rounds, to see that it runs
@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1, help="torch's threads; NumPy has one")
-    parser.add_argument("--quick", action="store_true", help="32 pictures, 3 rounds")
+    parser.add_argument("--quick", action="store_true", help="32 images, 3 rounds")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     print(f"python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}; ", end="")

@@ -1,4 +1,4 @@
-"""Pictures per second, one at a time on one thread: two presets of augreg, beside albumentations in the same run.
+"""Images per second, one at a time on one thread: two presets of augreg, beside albumentations in the same run.
 
     python bench/single.py                 # the comparison
     python bench/single.py --hold 64       # keep the last 64 results alive, as a loader that fills a batch does
@@ -34,21 +34,21 @@ from PIL import Image, ImageOps
 from augreg import Pipeline
 
 PHOTOS = Path(__file__).parent.parent / "gallery" / "photos"
-PRESETS = {"imagenet": (375, 500), "cifar10": (32, 32)}  # the (height, width) of the pictures that each is fed
+PRESETS = {"imagenet": (375, 500), "cifar10": (32, 32)}  # the (height, width) of the images that each is fed
 MEANS = {"imagenet": (0.485, 0.456, 0.406), "cifar10": (0.4914, 0.4822, 0.4465)}
 STDS = {"imagenet": (0.229, 0.224, 0.225), "cifar10": (0.2470, 0.2435, 0.2616)}
-Work = Callable[[int], Any]  # makes the picture of this index
+Work = Callable[[int], Any]  # makes the image of this index
 
 
-def pictures(height: int, width: int) -> list[np.ndarray]:
-    """The gallery's photos at this size; a made-up picture where there are none."""
+def images(height: int, width: int) -> list[np.ndarray]:
+    """The gallery's photos at this size; a made-up image where there are none."""
     files = sorted(path for path in PHOTOS.glob("*") if path.suffix in (".jpg", ".jpeg", ".png", ".webp"))
     photos = [Image.open(path).convert("RGB") for path in files] or [made_up()]
     return [np.array(ImageOps.fit(photo, (width, height), Image.Resampling.BICUBIC)) for photo in photos]
 
 
 def made_up() -> Image.Image:
-    """Coarse coloured clouds with some grain, so that levels and edges are not far from a photo's."""
+    """Coarse colored clouds with some grain, so that levels and edges are not far from a photo's."""
     rng = np.random.default_rng(0)
     clouds = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize((500, 375), Image.Resampling.BICUBIC)
     grainy = np.asarray(clouds) + rng.normal(0, 6, (375, 500, 3))
@@ -92,7 +92,7 @@ def peer_row(preset: str, resize: int, inputs: list[np.ndarray]) -> Work:
 
 
 def rows(preset: str) -> dict[str, Work]:
-    inputs = pictures(*PRESETS[preset])
+    inputs = images(*PRESETS[preset])
     antialiased = ", antialiased resize" if preset == "imagenet" else ""
     found = {f"augreg opencv{antialiased}": augreg_row(preset, "opencv", inputs)}
     if importlib.util.find_spec("albumentations"):
@@ -106,7 +106,7 @@ def rows(preset: str) -> dict[str, Work]:
 
 
 def rate(work: Work, seconds: float, hold: int) -> float:
-    """Pictures per second over this time; results live until `hold` newer ones are there."""
+    """Images per second over this time; results live until `hold` newer ones are there."""
     held: deque[Any] = deque(maxlen=hold)
     start = now = time.perf_counter()
     for count in itertools.count(1):
@@ -127,7 +127,7 @@ def compare(preset: str, rounds: int, seconds: float, hold: int) -> None:
             rates[name].append(rate(work, seconds, hold))
     ours = next(iter(rates.values()))
     height, width = PRESETS[preset]
-    print(f"\n{preset}, from {height}x{width} uint8: pictures per second, median of {rounds} rounds of {seconds:g} s")
+    print(f"\n{preset}, from {height}x{width} uint8: images per second, median of {rounds} rounds of {seconds:g} s")
     for name, found in rates.items():
         ratio = statistics.median(ours[i] / found[i] for i in range(rounds))
         middle = statistics.median(found)
@@ -136,7 +136,7 @@ def compare(preset: str, rounds: int, seconds: float, hold: int) -> None:
 
 
 def profile(preset: str, calls: int) -> None:
-    work = augreg_row(preset, "opencv", pictures(*PRESETS[preset]))
+    work = augreg_row(preset, "opencv", images(*PRESETS[preset]))
     work(0)
     profiler = cProfile.Profile()
     profiler.enable()
@@ -152,7 +152,7 @@ def settings(hold: int) -> None:
     print("in: arrays, no decode; out: float32 channels x height x width, contiguous")
     print(f"the last {hold} results are kept alive")
     if not any(PHOTOS.glob("*.jpg")):
-        print("no photos in gallery/photos: a made-up picture stands for them")
+        print("no photos in gallery/photos: a made-up image stands for them")
     allocator = {key: value for key, value in os.environ.items() if key.startswith("MALLOC_")}
     print(f"allocator: {allocator or 'as it comes'}")
     if importlib.util.find_spec("albumentations"):

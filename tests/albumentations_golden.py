@@ -1,4 +1,4 @@
-"""Makes tests/data/albumentations.json: pipelines of albumentations as dicts, and what some of them do to a picture.
+"""Makes tests/data/albumentations.json: pipelines of albumentations as dicts, and what some of them do to an image.
 
 Run once with albumentations 2.0.8 (it is no dependency): python tests/albumentations_golden.py
 """
@@ -54,8 +54,8 @@ def fixed() -> dict:
     }
 
 
-def picture() -> np.ndarray:
-    """A picture that is smooth, and nowhere symmetric."""
+def made() -> np.ndarray:
+    """An image that is smooth, and nowhere symmetric."""
     y, x = np.mgrid[0:30, 0:40].astype(np.float64)
     planes = (3 * x + y * y / 6, 250 - 5 * y + x * x / 30, 128 + 100 * np.sin(x / 7 + y / 5))
     return np.clip(np.stack(planes, axis=2), 0, 255).astype(np.uint8)
@@ -147,8 +147,8 @@ def main() -> None:
         "fixed": {name: A.to_dict(step) for name, step in fixed().items()},
     }
     (HERE / "albumentations.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n")
-    pictures = {name: A.Compose([step])(image=picture())["image"] for name, step in fixed().items()}
-    np.savez_compressed(HERE / "albumentations.npz", picture=picture(), **pictures)
+    images = {name: A.Compose([step])(image=made())["image"] for name, step in fixed().items()}
+    np.savez_compressed(HERE / "albumentations.npz", image=made(), **images)
 
 
 if __name__ == "__main__":

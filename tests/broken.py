@@ -160,7 +160,7 @@ def _wrong_common(rng: random.Random) -> Broken:
         [
             ("p", "half"), ("p", None), ("p", [0.5]), ("p", float("nan")), ("p", True), ("p", 10**400),
             ("uid", ""), ("uid", 5), ("uid", ["a"]),
-            ("test", "centre"), ("test", "of"), ("test", 5), ("test", 0.5), ("test", "children"),
+            ("test", "center"), ("test", "of"), ("test", 5), ("test", 0.5), ("test", "children"),
         ]
     )  # fmt: skip
     return _placed(rng, {"rotate": {"degrees": 10, key: value}}, f".rotate.{key}")

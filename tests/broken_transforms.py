@@ -68,7 +68,7 @@ class Docstring:
 
 @transform("broken", kind="color")
 class Preview:
-    """Take no picture."""
+    """Take no image."""
 
     def sample(self, rng, scene):
         raise ImageError("it needs seven channels")
@@ -170,7 +170,7 @@ class Writing:
 
 @transform("broken", kind="texture")
 class Small:
-    """Fail on small pictures."""
+    """Fail on small images."""
 
     def sample(self, rng, scene):
         return call(needs_four, scene)
@@ -189,10 +189,10 @@ class Mean:
     """Have another mean than it says."""
 
     def sample(self, rng, scene):
-        return ops.curve("brightness", rng.uniform(0.5, 1.0))
+        return ops.point_function("brightness", rng.uniform(0.5, 1.0))
 
     def expect(self, scene, p):
-        return ops.curve("brightness", 0.9)
+        return ops.point_function("brightness", 0.9)
 
 
 @transform("broken", kind="geometry")
@@ -203,7 +203,7 @@ class Leaving:
         return call(mirrored, scene)
 
 
-# Functions of pictures, each a little wrong, or right in an unusual way.
+# Functions of images, each a little wrong, or right in an unusual way.
 
 
 def white(array):
@@ -267,7 +267,7 @@ def lost(points, size):
     return points + 1e6
 
 
-def halved_picture(array):
+def halved_image(array):
     return np.ascontiguousarray(array[::2, ::2])
 
 
@@ -307,7 +307,7 @@ class PointsUnscaled:
 
     def sample(self, rng, scene):
         size = -(-scene.height // 2), -(-scene.width // 2)
-        return ops.call(halved_picture, {}, size, geometry=True, mask=halved_picture, keypoints=unscaled)
+        return ops.call(halved_image, {}, size, geometry=True, mask=halved_image, keypoints=unscaled)
 
 
 @transform("broken", kind="geometry")
@@ -432,13 +432,13 @@ def negative_mirrored(array):
 
 def gray_halved(array):
     if array.shape[2] != 1:
-        raise ValueError("takes gray pictures only")
+        raise ValueError("takes gray images only")
     return times(array, 0.5)
 
 
 def bytes_halved(array):
     if array.dtype != np.uint8:
-        raise ValueError("takes uint8 pictures only")
+        raise ValueError("takes uint8 images only")
     return times(array, 0.5)
 
 
@@ -460,7 +460,7 @@ class NegativeMirror:
 
 @transform("unusual", kind="color")
 class GrayOnly:
-    """Halve the levels of gray pictures."""
+    """Halve the levels of gray images."""
 
     def sample(self, rng, scene):
         return call(gray_halved, scene)

@@ -1,4 +1,4 @@
-"""Functions on pictures, as users have them, importable by name: for tests/test_foreign.py and its worker."""
+"""Functions on images, as users have them, importable by name: for tests/test_foreign.py and its worker."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def from_globals(array):
     return np.broadcast_to(np.array(levels, np.uint8), array.shape)
 
 
-def mirrored(picture: Image.Image) -> Image.Image:
-    return ImageOps.mirror(picture)
+def mirrored(image: Image.Image) -> Image.Image:
+    return ImageOps.mirror(image)
 
 
 def planes(tensor: torch.Tensor) -> torch.Tensor:
@@ -39,7 +39,7 @@ def halved(array):
     return array[::2, ::2]
 
 
-def not_a_picture(array):
+def not_a_image(array):
     return "no"
 
 

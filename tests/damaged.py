@@ -1,4 +1,4 @@
-"""Picture files that were good once: by number, always the same ones.
+"""Image files that were good once: by number, always the same ones.
 
 A file of every common kind is cut, or some of its bytes are flipped, repeated, left out, blanked or taken from
 another file, often near its start, where headers are.
@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from pictures import made
+from images import made
 from PIL import Image
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """A picture as a file of this kind."""
+    """An image as a file of this kind."""
     out = io.BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()

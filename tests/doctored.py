@@ -17,26 +17,26 @@ MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 
 
 def photos(count: int = COUNT, side: int = 12) -> np.ndarray:
-    """Pictures of uint8 in colour that fill the levels: gradients in random directions, redder than blue."""
+    """Images of uint8 in color that fill the levels: gradients in random directions, redder than blue."""
     rng = np.random.Generator(np.random.Philox(5))
     rows, columns = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     ramps = [rng.random() * rows + rng.random() * columns for _ in range(count)]
     grays = np.stack([255 * (ramp - ramp.min()) / np.ptp(ramp) for ramp in ramps])
-    colours = np.stack([grays, 0.9 * grays, 0.75 * grays], axis=-1) + rng.normal(0, 3, (count, side, side, 3))
-    colours[:, 0, 0], colours[:, -1, -1] = 0, 255
-    return np.clip(colours, 0, 255).astype(np.uint8)
+    colors = np.stack([grays, 0.9 * grays, 0.75 * grays], axis=-1) + rng.normal(0, 3, (count, side, side, 3))
+    colors[:, 0, 0], colors[:, -1, -1] = 0, 255
+    return np.clip(colors, 0, 255).astype(np.uint8)
 
 
 PHOTOS = photos()
 
 
-def normalized(picture: np.ndarray) -> torch.Tensor:
+def normalized(image: np.ndarray) -> torch.Tensor:
     """Channels first, ImageNet's normalization."""
-    return torch.from_numpy(np.ascontiguousarray(((np.float32(picture) / 255 - MEAN) / STD).transpose(2, 0, 1)))
+    return torch.from_numpy(np.ascontiguousarray(((np.float32(image) / 255 - MEAN) / STD).transpose(2, 0, 1)))
 
 
 class Photos(Dataset):
-    """Pictures and labels as they are, normalized; the subclasses draw."""
+    """Images and labels as they are, normalized; the subclasses draw."""
 
     def __init__(self, count: int = COUNT, **settings: Any) -> None:
         self.count = count
@@ -46,17 +46,17 @@ class Photos(Dataset):
         return self.count
 
     def __getitem__(self, index: int) -> Any:
-        return self.picture(PHOTOS[index], index), self.label(index)
+        return self.image(PHOTOS[index], index), self.label(index)
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        return normalized(picture)
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return normalized(image)
 
     def label(self, index: int) -> Any:
         return index % 4
 
 
-def brightened(picture: np.ndarray, factor: float) -> torch.Tensor:
-    return normalized(picture * factor)
+def brightened(image: np.ndarray, factor: float) -> torch.Tensor:
+    return normalized(image * factor)
 
 
 class KeptGenerator(Photos):
@@ -66,8 +66,8 @@ class KeptGenerator(Photos):
         super().__init__(**settings)
         self.rng = np.random.default_rng(0)
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        return brightened(picture, self.rng.uniform(0.5, 1.0))
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return brightened(image, self.rng.uniform(0.5, 1.0))
 
 
 class LazyGenerator(KeptGenerator):
@@ -77,10 +77,10 @@ class LazyGenerator(KeptGenerator):
         super().__init__(**settings)
         self.rng = None
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
+    def image(self, image: np.ndarray, index: int) -> Any:
         if self.rng is None:
             self.rng = np.random.default_rng()
-        return super().picture(picture, index)
+        return super().image(image, index)
 
 
 class LazyFile(Photos):
@@ -88,12 +88,12 @@ class LazyFile(Photos):
 
     opened_by: int | None = None
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
+    def image(self, image: np.ndarray, index: int) -> Any:
         if self.opened_by is None:
             self.opened_by = os.getpid()
         if self.opened_by != os.getpid():
             raise OSError("the file was opened in another process")
-        return brightened(picture, 0.5 + 0.5 * torch.rand(()).item())
+        return brightened(image, 0.5 + 0.5 * torch.rand(()).item())
 
 
 class LazyAndLocked(LazyGenerator):
@@ -105,46 +105,46 @@ class LazyAndLocked(LazyGenerator):
 
 
 class KeptFlip(KeptGenerator):
-    """Sick in the same way, with one bit of randomness a picture."""
+    """Sick in the same way, with one bit of randomness an image."""
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        return normalized(picture[:, ::-1] if self.rng.random() < 0.5 else picture)
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return normalized(image[:, ::-1] if self.rng.random() < 0.5 else image)
 
 
 class Torch(Photos):
     """Well: draws from torch's generator, which is seeded for every worker and epoch."""
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        return brightened(picture, 0.5 + 0.5 * torch.rand(()).item())
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return brightened(image, 0.5 + 0.5 * torch.rand(()).item())
 
 
 class TorchFlip(Photos):
     """Well: one bit from torch's generator."""
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        return normalized(picture[:, ::-1] if torch.rand(()).item() < 0.5 else picture)
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return normalized(image[:, ::-1] if torch.rand(()).item() < 0.5 else image)
 
 
 class Globals(Photos):
     """Well, but not reproducible: draws from the global generators of Python and NumPy."""
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        return brightened(picture, 1 - 0.3 * random.random() - 0.2 * np.random.rand())  # noqa: NPY002
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return brightened(image, 1 - 0.3 * random.random() - 0.2 * np.random.rand())  # noqa: NPY002
 
 
 class SeedsGlobals(Photos):
     """Sick: seeds NumPy's global generator by the index."""
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
+    def image(self, image: np.ndarray, index: int) -> Any:
         np.random.seed(index)  # noqa: NPY002
-        return brightened(picture, 1 - 0.5 * np.random.rand())  # noqa: NPY002
+        return brightened(image, 1 - 0.5 * np.random.rand())  # noqa: NPY002
 
 
 class SeededByIndex(Photos):
     """Sick: the seed does not know the epoch."""
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        return brightened(picture, default_rng([7, index]).uniform(0.5, 1.0))
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return brightened(image, default_rng([7, index]).uniform(0.5, 1.0))
 
 
 class EpochAttribute(Photos):
@@ -155,8 +155,8 @@ class EpochAttribute(Photos):
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        return brightened(picture, np.random.default_rng([self.epoch, index]).uniform(0.5, 1.0))
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return brightened(image, np.random.default_rng([self.epoch, index]).uniform(0.5, 1.0))
 
 
 class HiddenEpoch(EpochAttribute):
@@ -168,17 +168,17 @@ class HiddenEpoch(EpochAttribute):
     def set_epoch(self, epoch: int) -> None:
         self.told = epoch
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        return brightened(picture, np.random.default_rng([self.told, index]).uniform(0.5, 1.0))
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return brightened(image, np.random.default_rng([self.told, index]).uniform(0.5, 1.0))
 
 
 class OnlyHere(Torch):
     """Cannot be used in workers."""
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
+    def image(self, image: np.ndarray, index: int) -> Any:
         if torch.utils.data.get_worker_info() is not None:
             raise OSError("not in a worker")
-        return super().picture(picture, index)
+        return super().image(image, index)
 
 
 class Keyed(Photos):
@@ -216,10 +216,10 @@ class KeySampler:
 class Levels(Photos):
     """Deterministic, with levels by the name in `settings`."""
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        once = normalized(picture)
+    def image(self, image: np.ndarray, index: int) -> Any:
+        once = normalized(image)
         mean, std = torch.from_numpy(MEAN)[:, None, None], torch.from_numpy(STD)[:, None, None]
-        floats = torch.from_numpy(np.float32(picture).transpose(2, 0, 1))
+        floats = torch.from_numpy(np.float32(image).transpose(2, 0, 1))
         kind = self.settings["kind"]
         if kind == "nan":
             return once / 0 if index in (3, 5) else once
@@ -235,8 +235,8 @@ class Levels(Photos):
             "twice scaled": floats / 255 / 255,
             "scaled and normalized": (floats / 255 / 255 - mean) / std,
             "wrong scale": (floats - mean) / std,
-            "uint8": torch.from_numpy(picture.transpose(2, 0, 1).copy()),
-            "uint8 last": torch.from_numpy(picture.copy()),
+            "uint8": torch.from_numpy(image.transpose(2, 0, 1).copy()),
+            "uint8 last": torch.from_numpy(image.copy()),
             "last": once.permute(1, 2, 0),
             "bgr": once.flip(0) if self.settings.get("all") else (floats.flip(0) / 255 - mean) / std,
             "gray": once[:1],
@@ -268,7 +268,7 @@ class Labels(Photos):
 
 
 class Sides(TorchFlip):
-    """Mirrors pictures, by code that no name tells of, of classes that have sides."""
+    """Mirrors images, by code that no name tells of, of classes that have sides."""
 
     classes = ("turn left", "turn right", "straight on", "stop")
 
@@ -284,12 +284,12 @@ class Stream(IterableDataset):
         info = torch.utils.data.get_worker_info()
         start, step = (info.id, info.num_workers) if info is not None and self.divided else (0, 1)
         for number in range(start, 400, step):
-            picture = PHOTOS[number % COUNT].astype(np.float32) * (1 - number / 800)
-            yield normalized(picture * (0.9 + 0.1 * torch.rand(()).item() if self.drawn else 1)), number % 4
+            image = PHOTOS[number % COUNT].astype(np.float32) * (1 - number / 800)
+            yield normalized(image * (0.9 + 0.1 * torch.rand(()).item() if self.drawn else 1)), number % 4
 
 
 class Endless(IterableDataset):
-    """Well: a stream without an end, of pictures that are drawn at random in every worker."""
+    """Well: a stream without an end, of images that are drawn at random in every worker."""
 
     def __iter__(self) -> Any:
         while True:
@@ -317,10 +317,10 @@ class Raises(Photos):
 
 
 class Repeated(Torch):
-    """Well: the same picture under every index."""
+    """Well: the same image under every index."""
 
     def __getitem__(self, index: int) -> Any:
-        return self.picture(PHOTOS[0], index), 0
+        return self.image(PHOTOS[0], index), 0
 
 
 class WorkerSeeded(Photos):
@@ -328,8 +328,8 @@ class WorkerSeeded(Photos):
 
     rng = np.random.default_rng(0)
 
-    def picture(self, picture: np.ndarray, index: int) -> Any:
-        return brightened(picture, self.rng.uniform(0.5, 1.0))
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return brightened(image, self.rng.uniform(0.5, 1.0))
 
 
 def seed_dataset(worker: int) -> None:
@@ -350,25 +350,25 @@ class Mixing:
         self.labels = labels
 
     def __call__(self, samples: Any) -> Any:
-        pictures = torch.stack([sample[0] for sample in samples])
+        images = torch.stack([sample[0] for sample in samples])
         share = float(self.rng.beta(1, 1)) if self.rng is not None else float(torch.rand(()))
-        pictures = share * pictures + (1 - share) * pictures.flip(0)
+        images = share * images + (1 - share) * images.flip(0)
         labels = torch.tensor([sample[1] for sample in samples])
         if self.labels == "mixed":
             weights = torch.nn.functional.one_hot(labels, 4)
-            return pictures, share * weights + (1 - share) * weights.flip(0)
+            return images, share * weights + (1 - share) * weights.flip(0)
         return {
-            "both": (pictures, labels, labels.flip(0), share),
-            "hard": (pictures, labels),
-            "unknown": {"image": pictures, "fine_label": labels},
-            "none": pictures,
+            "both": (images, labels, labels.flip(0), share),
+            "hard": (images, labels),
+            "unknown": {"image": images, "fine_label": labels},
+            "none": images,
         }[self.labels]
 
 
 def stacked(samples: Any) -> Any:
     """A collate_fn that mixes nothing, and draws."""
-    pictures = torch.stack([sample[0] for sample in samples])
-    return pictures * (1 - 0.1 * torch.rand(())), torch.tensor([sample[1] for sample in samples])
+    images = torch.stack([sample[0] for sample in samples])
+    return images * (1 - 0.1 * torch.rand(())), torch.tensor([sample[1] for sample in samples])
 
 
 def load(dataset: Any, workers: int = 0, **options: Any) -> DataLoader:

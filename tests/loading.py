@@ -43,7 +43,7 @@ def digits() -> tuple[np.ndarray, list[int]]:
 
 
 class Digits:
-    """A map-style data set of (picture of 8 x 8 x 1 bytes, label)."""
+    """A map-style data set of (image of 8 x 8 x 1 bytes, label)."""
 
     def __init__(self, count: int = SIZE) -> None:
         images, labels = digits()
@@ -61,7 +61,7 @@ class Rows(Digits):
 
     def __getitem__(self, index: int) -> dict[str, Any]:  # type: ignore[override]
         image, label = super().__getitem__(index)
-        return {"picture": image, "mask": image[..., 0], "label": label, "name": f"digit/{index}"}
+        return {"image": image, "mask": image[..., 0], "label": label, "name": f"digit/{index}"}
 
 
 @augreg.transform("careless", kind="color", preview=({},))
@@ -72,7 +72,7 @@ class Careless:
     own: ClassVar[np.random.Generator] = np.random.default_rng(0)
 
     def sample(self, rng: Any, scene: Any) -> Any:
-        return ops.curve("brightness", float(self.own.uniform(1.0 - self.by, 1.0 + self.by)))
+        return ops.point_function("brightness", float(self.own.uniform(1.0 - self.by, 1.0 + self.by)))
 
 
 def careless() -> Pipeline:

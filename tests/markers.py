@@ -1,4 +1,4 @@
-"""A marker picture: coloured boxes and dots on a plain ground, with the mask, boxes and keypoints that say where."""
+"""A marker image: colored boxes and dots on a plain ground, with the mask, boxes and keypoints that say where."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Seen(NamedTuple):
 
 
 def sample() -> dict[str, Any]:
-    """The picture and its targets. Marker k of COLORS is k + 1 in the mask; boxes come first, then dots."""
+    """The image and its targets. Marker k of COLORS is k + 1 in the mask; boxes come first, then dots."""
     image = np.full((HEIGHT, WIDTH, 3), GROUND, np.uint8)
     mask = np.zeros((HEIGHT, WIDTH), np.int64)
     boxes, points = [], []
@@ -42,7 +42,7 @@ def sample() -> dict[str, Any]:
 
 
 def in_pixels(image: np.ndarray) -> np.ndarray:
-    """The number of the marker at each pixel, 0 for the ground, by the nearest colour."""
+    """The number of the marker at each pixel, 0 for the ground, by the nearest color."""
     palette = np.array([(GROUND,) * 3, *COLORS, (0, 0, 0)], np.float64)  # black is what is painted outside
     found = np.abs(image[..., None, :].astype(np.float64) - palette).sum(axis=-1).argmin(axis=-1)
     return np.where(found > len(COLORS), 0, found)

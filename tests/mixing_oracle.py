@@ -35,13 +35,13 @@ def blended(blends: tuple[Blend, ...], batch: np.ndarray, nearest: bool = False,
 
 
 def scaled(planes: np.ndarray, size: int, axis: int, levels: bool) -> np.ndarray:
-    """An axis scaled: each new pixel is the mean of the old ones under a triangle around its centre."""
+    """An axis scaled: each new pixel is the mean of the old ones under a triangle around its center."""
     old = planes.shape[axis]
     reach = max(1.0, old / size)
     found: list[Any] = []
     for k in range(size):
-        centre = (k + 0.5) * old / size
-        triangle = [max(0.0, 1 - abs(j + 0.5 - centre) / reach) for j in range(old)]
+        center = (k + 0.5) * old / size
+        triangle = [max(0.0, 1 - abs(j + 0.5 - center) / reach) for j in range(old)]
         found.append(sum(t * planes.take(j, axis) for j, t in enumerate(triangle)) / sum(triangle))
     stacked = np.stack(found, axis)
     return np.floor(stacked + 0.5) if levels else stacked

@@ -12,7 +12,7 @@ torch.set_num_threads(1)  # for models this small, threads only stand in one ano
 
 
 class AlexNet(nn.Module):
-    """The features and classifier of AlexNet with a fraction of its channels, for pictures of 64 x 64."""
+    """The features and classifier of AlexNet with a fraction of its channels, for images of 64 x 64."""
 
     def __init__(self, width: int = 4, classes: int = 10, dropout: float = 0.5) -> None:
         super().__init__()

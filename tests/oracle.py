@@ -1,6 +1,6 @@
 """What every op means, in float64 and slowly: the backends are held against it.
 
-Nothing here is rounded, save where rounding is the meaning (posterize, equalize). Levels are those of the picture:
+Nothing here is rounded, save where rounding is the meaning (posterize, equalize). Levels are those of the image:
 0 to 255 for bytes, 0 to 1 for floats. It imports NumPy, the standard library and the records of the ops, so that it
 shares no mistake with the backends.
 """
@@ -17,12 +17,11 @@ import numpy as np
 from augreg.ops import (
     Blend,
     ColorMatrix,
-    Curve,
     Filter,
     Hue,
+    ImageStatistic,
     LocalContrast,
     Lookup,
-    Measured,
     Mix,
     Move,
     Noise,
@@ -30,6 +29,7 @@ from augreg.ops import (
     Op,
     Pad,
     Paint,
+    PointFunction,
     Remap,
     Resize,
     Warp,
@@ -40,13 +40,13 @@ LUMA = np.array([19595, 38470, 7471]) / 65536
 
 
 def run(op: Op, image: Array) -> Array:
-    """The picture after one op, as float64."""
+    """The image after one op, as float64."""
     white = 255.0 if image.dtype == np.uint8 else 1.0
     return _MEANINGS[type(op)](op, image.astype(np.float64), white)
 
 
 def run_all(ops: tuple[Op, ...], image: Array, white: float) -> Array:
-    """The picture after several ops, nothing rounded in between."""
+    """The image after several ops, nothing rounded in between."""
     for op in ops:
         image = _MEANINGS[type(op)](op, image, white)
     return image
@@ -68,7 +68,7 @@ def _move(op: Move, image: Array, white: float) -> Array:
 
 
 def _beyond(place: int, size: int, mode: str) -> int:
-    """Which row stands at a place outside the picture."""
+    """Which row stands at a place outside the image."""
     if mode == "edge":
         return min(max(place, 0), size - 1)
     # a mirror, which shows the edge once (reflect) or twice (symmetric); mirrors repeat
@@ -79,7 +79,7 @@ def _beyond(place: int, size: int, mode: str) -> int:
 
 def _pad(op: Pad, image: Array, white: float) -> Array:
     height, width, channels = image.shape
-    fill = run_all(op.through, np.broadcast_to(op.fill, (1, 1, channels)).astype(float), white)[0, 0]
+    fill = run_all(op.fill_ops, np.broadcast_to(op.fill, (1, 1, channels)).astype(float), white)[0, 0]
     out = np.empty((height + op.top + op.bottom, width + op.left + op.right, channels))
     for y, x in np.ndindex(*out.shape[:2]):
         v, u = y - op.top, x - op.left
@@ -94,7 +94,7 @@ def _paint(op: Paint, image: Array, white: float) -> Array:
     out = image.copy()
     channels = image.shape[2]
     if op.noise is None:
-        box = run_all(op.through, np.broadcast_to(op.fill, (1, 1, channels)).astype(float), white)
+        box = run_all(op.fill_ops, np.broadcast_to(op.fill, (1, 1, channels)).astype(float), white)
     else:
         box = _noise(op.noise, op.key, (op.height, op.width, channels)) * (256.0 if white == 255.0 else 1.0)
     out[op.top : op.top + op.height, op.left : op.left + op.width] = box
@@ -152,15 +152,15 @@ def _clipped(image: Array, white: float) -> Array:
 
 
 def _weights(size: int, wanted: int, kernel: Callable[[Array], Array]) -> Array:
-    """wanted x size: the kernel around each output pixel's centre, as wide as the scale, where there are pixels."""
+    """wanted x size: the kernel around each output pixel's center, as wide as the scale, where there are pixels."""
     scale = size / wanted
-    centre = (np.arange(wanted)[:, None] + 0.5) * scale
-    found = kernel((np.arange(size)[None] + 0.5 - centre) / max(1.0, scale))
+    center = (np.arange(wanted)[:, None] + 0.5) * scale
+    found = kernel((np.arange(size)[None] + 0.5 - center) / max(1.0, scale))
     return found / found.sum(axis=1, keepdims=True)
 
 
 def _sampled(image: Array, ys: Array, xs: Array, interpolation: str, cubic: Callable[[Array], Array]) -> Array:
-    """The picture at these points, where (0.5, 0.5) is the middle of the first pixel; its edges are repeated."""
+    """The image at these points, where (0.5, 0.5) is the middle of the first pixel; its edges are repeated."""
     height, width = image.shape[:2]
     if interpolation == "nearest":
         at = np.clip(np.floor(ys).astype(int), 0, height - 1), np.clip(np.floor(xs).astype(int), 0, width - 1)
@@ -178,7 +178,7 @@ def _sampled(image: Array, ys: Array, xs: Array, interpolation: str, cubic: Call
 
 
 def sources(op: Warp) -> tuple[Array, Array]:
-    """Where in the input the centre of each output pixel lies: ys, xs."""
+    """Where in the input the center of each output pixel lies: ys, xs."""
     a, b, c, d, e, f, g, h = op.matrix
     y, x = np.mgrid[: op.height, : op.width] + 0.5
     below = g * x + h * y + 1
@@ -205,7 +205,7 @@ def _remap(op: Remap, image: Array, white: float) -> Array:
 
 @functools.cache
 def remapped(op: Remap, height: int, width: int) -> tuple[Array, Array]:
-    """Where in the input the centre of each output pixel lies: ys, xs."""
+    """Where in the input the center of each output pixel lies: ys, xs."""
     ys, xs = np.mgrid[:height, :width] + 0.5
     if op.field == "lens":
         y, x = ys - height / 2, xs - width / 2
@@ -245,7 +245,7 @@ def _filter(op: Filter, image: Array, white: float) -> Array:
 
 
 def _around(image: Array, y: int, x: int) -> Array:
-    """The picture moved by so much, its edges repeated: each place shows what lies (y, x) from it."""
+    """The image moved by so much, its edges repeated: each place shows what lies (y, x) from it."""
     rows, columns = np.arange(image.shape[0]) + y, np.arange(image.shape[1]) + x
     return image[np.clip(rows, 0, len(rows) - 1)][:, np.clip(columns, 0, len(columns) - 1)]
 
@@ -256,7 +256,7 @@ def _median(size: int, image: Array) -> Array:
 
 
 def _motion(length: float, angle: float, image: Array) -> Array:
-    """The mean along a line through each pixel's middle that is `length` - 1 long, of the picture made bilinear."""
+    """The mean along a line through each pixel's middle that is `length` - 1 long, of the image made bilinear."""
     reach = math.ceil(length / 2) + 1
     t = ((np.arange(4000) + 0.5) / 4000 - 0.5) * (length - 1)
     ys, xs = -t * math.sin(math.radians(angle)), t * math.cos(math.radians(angle))
@@ -285,7 +285,7 @@ def _gaussian(op: Filter, image: Array) -> Array:
     return image
 
 
-# Levels and colours
+# Levels and colors
 
 
 def _luma(image: Array) -> Array:
@@ -294,11 +294,11 @@ def _luma(image: Array) -> Array:
 
 def _lookup(op: Lookup, image: Array, white: float) -> Array:
     for stage in op.stages:
-        image = _curve(stage, image, white) if isinstance(stage, Curve) else _measured(stage, image, white)
+        image = _curve(stage, image, white) if isinstance(stage, PointFunction) else _measured(stage, image, white)
     return image
 
 
-def _curve(stage: Curve, image: Array, white: float) -> Array:
+def _curve(stage: PointFunction, image: Array, white: float) -> Array:
     unit = white / 255.0  # one level of a byte
     amount = stage.amount
     match stage.name:
@@ -323,7 +323,7 @@ def _curve(stage: Curve, image: Array, white: float) -> Array:
     raise AssertionError(stage)
 
 
-def _measured(stage: Measured, image: Array, white: float) -> Array:
+def _measured(stage: ImageStatistic, image: Array, white: float) -> Array:
     if stage.name == "contrast":
         mean = _luma(image).mean()
         return np.clip(mean + stage.amount * (image - mean), 0.0, white)
@@ -410,7 +410,7 @@ def _color_matrix(op: ColorMatrix, image: Array, white: float) -> Array:
 
 
 def _local_contrast(op: LocalContrast, image: Array, white: float) -> Array:
-    """The luma through tables of tiles; colours move by as much as the luma of the nearest bytes does."""
+    """The luma through tables of tiles; colors move by as much as the luma of the nearest bytes does."""
     whole = np.rint(image * (255 / white))
     luma = np.floor(_luma(whole) + 0.5)[..., 0].astype(int)
     height, width = luma.shape

@@ -1,4 +1,4 @@
-"""Makes tests/data/policies_golden.json: what other people's code does to one picture, at every magnitude.
+"""Makes tests/data/policies_golden.json: what other people's code does to one image, at every magnitude.
 
 Run once, by hand, in an environment of its own; the tests need none of it:
 
@@ -9,8 +9,8 @@ Run once, by hand, in an environment of its own; the tests need none of it:
     /tmp/golden/bin/python tests/policies_golden.py /tmp/authors/trivialaugment/aug_lib.py \
         /tmp/authors/augmix/augmentations.py
 
-torchvision and timm are asked through their own functions, on PIL pictures. For the dialect `paper`: AutoAugment's
-first code works on pictures of 32x32 only, inside a training script; TrivialAugment's authors ship the same functions
+torchvision and timm are asked through their own functions, on PIL images. For the dialect `paper`: AutoAugment's
+first code works on images of 32x32 only, inside a training script; TrivialAugment's authors ship the same functions
 with the ranges as parameters, and in their space `autoaug_paper` with 11 strengths the arithmetic is AutoAugment's.
 Pillow 13 refuses to keep 0 bits, where earlier ones gave black: `posterize` is replaced by one that gives black.
 """
@@ -47,8 +47,8 @@ CAMEL = (
 )  # fmt: skip
 
 
-def picture(height: int, width: int) -> np.ndarray:
-    """A picture of whole numbers alone, so that it is the same everywhere: a slope, a texture and an edge."""
+def made(height: int, width: int) -> np.ndarray:
+    """An image of whole numbers alone, so that it is the same everywhere: a slope, a texture and an edge."""
     y, x = np.mgrid[:height, :width]
     red = (5 * x + 2 * y) % 256
     green = 30 + (x * x * 7 + y * y * 13 + x * y * 3) % 151
@@ -57,7 +57,7 @@ def picture(height: int, width: int) -> np.ndarray:
 
 
 def digest(image: Any) -> str:
-    """The first 16 hexadecimal digits of the sha256 of a picture's bytes."""
+    """The first 16 hexadecimal digits of the sha256 of an image's bytes."""
     return hashlib.sha256(np.ascontiguousarray(np.asarray(image)).tobytes()).hexdigest()[:16]
 
 
@@ -65,15 +65,15 @@ def snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)[1:]
 
 
-def torchvision_space(space: dict[str, Any], interpolation: str, pictures: bool = True) -> dict[str, Any]:
+def torchvision_space(space: dict[str, Any], interpolation: str, images: bool = True) -> dict[str, Any]:
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.autoaugment import _apply_op
 
-    image, found = Image.fromarray(picture(*SIZES["torchvision"])), {}
+    image, found = Image.fromarray(made(*SIZES["torchvision"])), {}
     for name, (magnitudes, signed) in space.items():
         values = magnitudes.tolist() if magnitudes.ndim else [0.0]
         entry: dict[str, Any] = {"numbers": [argument(name, value) for value in values]}
-        for sign in ("plus", "minus")[: 1 + signed] if pictures else ():
+        for sign in ("plus", "minus")[: 1 + signed] if images else ():
             done = [
                 _apply_op(image, name, v if sign == "plus" else -v, InterpolationMode(interpolation), None)
                 for v in values
@@ -94,7 +94,7 @@ def timm_space(names: dict[str, str], way: str, percent: float) -> dict[str, Any
     from timm.data import auto_augment as timm
 
     timm.ImageOps.posterize = posterize
-    image, found = Image.fromarray(picture(*SIZES["timm"])), {}
+    image, found = Image.fromarray(made(*SIZES["timm"])), {}
     resample = Image.Resampling[way.upper()]
     for name, theirs in names.items():
         entry: dict[str, Any] = {"numbers": []}
@@ -108,7 +108,7 @@ def timm_space(names: dict[str, str], way: str, percent: float) -> dict[str, Any
                 hashes.append(digest(done))
                 if sign == "plus":
                     value = given[0] if given else 0.0
-                    if name.startswith("translate"):  # of a positive share, the picture goes left or up
+                    if name.startswith("translate"):  # of a positive share, the image goes left or up
                         value = -value * image.size[name == "translate_y"]
                     entry["numbers"].append(1.0 - value if name == "desaturate" else value)
             if sign == "plus" or hashes != entry["plus"]:
@@ -130,7 +130,7 @@ def authors_space(path: Path, space: str, strengths: int) -> dict[str, Any]:
     exec(compile(text, str(path), "exec"), library)
     ImageOps.posterize = posterize
     library["set_augmentation_space"](space, strengths)
-    image, found = Image.fromarray(picture(*SIZES["paper"])), {}
+    image, found = Image.fromarray(made(*SIZES["paper"])), {}
     for name in CAMEL:
         transform = library[snake(name)].xform
         found[snake(name)] = both_signs(lambda level, transform=transform: transform(image, level), range(strengths))
@@ -142,7 +142,7 @@ def augmix_space(path: Path) -> dict[str, Any]:
     library: dict[str, Any] = {}
     exec(compile(path.read_text(), str(path), "exec"), library)
     library["sample_level"] = lambda level: level
-    image, found = Image.fromarray(picture(*SIZES["paper"])), {}
+    image, found = Image.fromarray(made(*SIZES["paper"])), {}
     for name in CAMEL:
         theirs = "autocontrast" if name == "AutoContrast" else snake(name)
         if theirs in library:
@@ -201,7 +201,7 @@ def main() -> None:
     both = {ours: TIMM[ours] for ours in TIMM}
     golden: dict[str, Any] = {
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "timm", "pillow")},
-        "picture": {dialect: digest(picture(*shape)) for dialect, shape in SIZES.items()},
+        "image": {dialect: digest(made(*shape)) for dialect, shape in SIZES.items()},
         "tables": tables(),
         "auto_augment torchvision nearest": torchvision_space(auto, "nearest"),
         "auto_augment torchvision bilinear": torchvision_space(geometry, "bilinear"),
@@ -213,7 +213,7 @@ def main() -> None:
             autoaugment.TrivialAugmentWide()._augmentation_space(31), "nearest"
         ),
         "aug_mix torchvision bilinear": torchvision_space(
-            autoaugment.AugMix()._augmentation_space(10, size), "bilinear", pictures=False
+            autoaugment.AugMix()._augmentation_space(10, size), "bilinear", images=False
         ),
         "rand_augment timm bilinear": timm_space(both, "bilinear", 0.45),
         "rand_augment timm bicubic": timm_space(both, "bicubic", 0.45),

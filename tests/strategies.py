@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from augreg.registry.registry import Registry
 from augreg.testing.argument_strategies import SECTIONS, Stock, arguments_from, reads, values
-from augreg.testing.strategies import pictures, specs
+from augreg.testing.strategies import images, specs
 
 __all__ = [
     "CLASSES",
@@ -19,7 +19,7 @@ __all__ = [
     "OTHERS",
     "REGISTRY",
     "arguments",
-    "pictures",
+    "images",
     "previews",
     "reads",
     "specs",

@@ -33,7 +33,7 @@ def photo(path: Path, seed: int = 0, size: tuple[int, int] = (30, 40)) -> Path:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with a spec and pictures in class folders."""
+    """A folder with a spec and images in class folders."""
     (tmp_path / "spec.yaml").write_text(SPEC)
     for number, name in enumerate(("cat/a.png", "cat/b.png", "dog/a.png", "dog/deep/c.webp", "top.png")):
         photo(tmp_path / "in" / name, number)
@@ -57,7 +57,7 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(opened(path))
 
 
-def test_copies_are_what_the_pipeline_makes_at_the_pictures_key(place: Path) -> None:
+def test_copies_are_what_the_pipeline_makes_at_the_images_key(place: Path) -> None:
     assert apply(place, "--copies", "2", "--processes", "1", "--epoch", "3") == 0
     found = tree(place / "out")
     names = ("cat/a", "cat/b", "dog/a", "dog/deep/c", "top")
@@ -76,9 +76,9 @@ def test_processes_change_nothing(place: Path) -> None:
     assert tree(place / "one") == tree(place / "two")
 
 
-def test_one_picture(place: Path) -> None:
-    picture = str(place / "in/cat/a.png")
-    assert main(["apply", str(place / "spec.yaml"), picture, str(place / "out"), "--quiet"]) == 0
+def test_one_image(place: Path) -> None:
+    image = str(place / "in/cat/a.png")
+    assert main(["apply", str(place / "spec.yaml"), image, str(place / "out"), "--quiet"]) == 0
     assert set(tree(place / "out")) == {MANIFEST, "a-0.png"}
 
 
@@ -189,9 +189,9 @@ def test_another_choice_of_masks_is_refused(place: Path, capsys: pytest.CaptureF
     labels(place / "masks/cat/a.png")
     apply(place, "--processes", "1")
     assert apply(place, "--masks", str(place / "masks")) == 2
-    assert f"masks was beside the pictures and is {place / 'masks'}" in capsys.readouterr().err
+    assert f"masks was beside the images and is {place / 'masks'}" in capsys.readouterr().err
     assert apply(place, "--no-masks") == 2
-    assert "masks was beside the pictures and is taken for pictures" in capsys.readouterr().err
+    assert "masks was beside the images and is taken for images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("side", [[], ["--test"]], ids=str)
@@ -244,7 +244,7 @@ def test_a_folder_of_something_else_is_left_alone(place: Path, capsys: pytest.Ca
     assert apply(place) == 2
     assert "no augreg apply wrote it" in capsys.readouterr().err
     assert apply(place, out="in") == 2
-    assert "holds the pictures themselves" in capsys.readouterr().err
+    assert "holds the images themselves" in capsys.readouterr().err
     assert set(tree(place / "out")) == {"letter.txt"}
     assert MANIFEST not in tree(place / "in")
 
@@ -258,21 +258,21 @@ def test_output_inside_the_input_is_no_input(place: Path) -> None:
 
 
 def test_bad_files_are_listed_and_stop_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (place / "in/cat/broken.jpg").write_bytes(b"no picture")
+    (place / "in/cat/broken.jpg").write_bytes(b"no image")
     (place / "in/cat/cut.png").write_bytes((place / "in/cat/a.png").read_bytes()[:200])
-    (place / "in/cat/notes.txt").write_text("no picture either, and nobody says so")
+    (place / "in/cat/notes.txt").write_text("no image either, and nobody says so")
     assert apply(place, "--processes", "1") == 1
     out, err = capsys.readouterr()
     assert out == ""
     lines = err.splitlines()
-    assert lines[0] == "2 of 7 pictures failed:"
-    assert lines[1].startswith("  cat/broken.jpg: not a picture")
+    assert lines[0] == "2 of 7 images failed:"
+    assert lines[1].startswith("  cat/broken.jpg: not an image")
     assert lines[2].startswith("  cat/cut.png: ")
     assert len(lines) == 3
     assert len(tree(place / "out")) == 6
 
 
-def test_pictures_that_differ_by_suffix_keep_it(place: Path) -> None:
+def test_images_that_differ_by_suffix_keep_it(place: Path) -> None:
     photo(place / "in/cat/a.jpg", 9)
     assert apply(place, "--processes", "1") == 0
     assert {"cat/a.png-0.png", "cat/a.jpg-0.png", "cat/b-0.png", "dog/a-0.png"} <= set(tree(place / "out"))
@@ -347,8 +347,8 @@ def labels(path: Path, palette: bool = False) -> np.ndarray:
 
 @pytest.mark.parametrize("palette", [False, True])
 @pytest.mark.parametrize("folder", [None, "masks"])
-def test_masks_follow_their_pictures(folder: str | None, palette: bool, place: Path) -> None:
-    """The mask says in which column each pixel was, so it says what the draw did to the picture."""
+def test_masks_follow_their_images(folder: str | None, palette: bool, place: Path) -> None:
+    """The mask says in which column each pixel was, so it says what the draw did to the image."""
     columns = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None] * 5 + 20, (30, 40, 3))
     Image.fromarray(np.ascontiguousarray(columns)).save(place / "in/cat/a.png")
     (place / "spec.yaml").write_text("[{random_crop: 20}, horizontal_flip]")
@@ -378,7 +378,7 @@ def test_a_mask_that_is_missing_is_made_again(place: Path) -> None:
     assert tree(place / "out") == whole
 
 
-def test_masks_can_be_pictures(place: Path) -> None:
+def test_masks_can_be_images(place: Path) -> None:
     labels(place / "in/cat/a_mask.png")
     photo(place / "in/lonely_mask.png")  # the mask of nothing
     assert apply(place, "--processes", "1", "--no-masks", out="all") == 0
@@ -420,7 +420,7 @@ def test_wrong_places(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "bad.yaml").write_text("- rotat: 5\n")
     for code, argv, said in (
         (2, [spec, str(place / "none"), out], "there is no such folder"),
-        (2, [spec, str(place / "empty"), out], "no pictures in it"),
+        (2, [spec, str(place / "empty"), out], "no images in it"),
         (2, [spec, inside, str(place / "file")], "cannot be written to"),
         (2, [spec, inside, out, "--masks", str(place / "none")], "--masks takes a folder"),
         (2, ["imagenot", inside, out], "did you mean 'imagenet'?"),
@@ -518,7 +518,7 @@ class _Terminal(io.StringIO):
 def test_progress_on_a_terminal_and_in_a_log() -> None:
     for stream in (_Terminal(), io.StringIO()):
         now = 0.0
-        with Progress("pictures", 100, stream=stream, clock=lambda: now) as progress:  # noqa: B023
+        with Progress("images", 100, stream=stream, clock=lambda: now) as progress:  # noqa: B023
             for _ in range(100):
                 now += 0.5
                 progress.step()
@@ -526,12 +526,12 @@ def test_progress_on_a_terminal_and_in_a_log() -> None:
         if stream.isatty():
             assert text.count("\n") == 1
             assert text.startswith("\r[")
-            assert "50/100 pictures, 50%, 2.0/s, 0:25 left" in text
-            assert "\r[####################] 100/100 pictures, 100%" in text
+            assert "50/100 images, 50%, 2.0/s, 0:25 left" in text
+            assert "\r[####################] 100/100 images, 100%" in text
         else:
             lines = text.splitlines()
             assert len(lines) == 10  # one in five seconds
-            assert lines[0] == "10/100 pictures, 10%, 2.0/s, 0:45 left"
+            assert lines[0] == "10/100 images, 10%, 2.0/s, 0:45 left"
             assert "\r" not in text
 
 
@@ -550,13 +550,11 @@ def test_the_manifest_says_what_made_it(place: Path) -> None:
     assert set(known["made_with"]) >= {"augreg", "numpy", "pillow"}
 
 
-def test_copies_beside_the_pictures_cannot_take_their_names(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_copies_beside_the_images_cannot_take_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """OUT may not hold IN: `in/a.png` would be the copy of `in/a.png` seen from there."""
     photo(tmp_path / "in" / "x" / "a.png")
     spec = tmp_path / "s.yaml"
     spec.write_text(SPEC)
     assert main(["apply", str(spec), str(tmp_path / "in" / "x"), str(tmp_path / "in"), "--overwrite"]) == 2
-    assert "holds the pictures themselves" in capsys.readouterr().err
+    assert "holds the images themselves" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "in").rglob("*") if path.is_file()) == ["a.png"]

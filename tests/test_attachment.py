@@ -44,7 +44,7 @@ def name(rule: dict[str, Any]) -> str:
     return f"{key}-{'-'.join(str(value) for field, value in arguments.items() if field != 'at')}"
 
 
-def picture(model: nn.Module) -> dict[str, tuple[type, dict[str, Any]]]:
+def image(model: nn.Module) -> dict[str, tuple[type, dict[str, Any]]]:
     """Everything that a model's modules hold, down to the objects."""
     found = {}
     for where, module in model.named_modules(remove_duplicate=False):
@@ -64,7 +64,7 @@ def alexnet() -> tuple[AlexNet, Tensor]:
 def test_keys_parameters_and_evaluation_stay_and_detach_restores_everything(rule: dict[str, Any]) -> None:
     model, x = alexnet()
     plain = model.eval()(x)
-    before, keys, parameters = picture(model), list(model.state_dict()), [id(p) for p in model.parameters()]
+    before, keys, parameters = image(model), list(model.state_dict()), [id(p) for p in model.parameters()]
     attached = regularize(model, [rule])
     assert all(row.eval == "unchanged" and row.test == "identity" for row in attached.report())
     assert list(model.state_dict()) == keys
@@ -77,7 +77,7 @@ def test_keys_parameters_and_evaluation_stay_and_detach_restores_everything(rule
     attached.detach()
     model.zero_grad()
     assert torch.equal(model.eval()(x), plain)
-    assert picture(model) == before
+    assert image(model) == before
 
 
 @pytest.mark.parametrize("rule", CHANGING, ids=name)
@@ -150,7 +150,7 @@ def test_a_module_that_stands_in_two_places_is_taken_once() -> None:
 
 def test_all_problems_come_at_once_with_the_nearest_names_and_nothing_is_attached() -> None:
     model, _ = alexnet()
-    before = picture(model)
+    before = image(model)
     rules = [
         {"dropout": {"at": "classifier.1"}},
         {"dropout": {"at": "clasifier.*"}},
@@ -168,7 +168,7 @@ def test_all_problems_come_at_once_with_the_nearest_names_and_nothing_is_attache
     assert "features.1 (ReLU)" in messages[1] and "nearest that can take drop_connect: features.0" in messages[1]
     assert "type Conv2d" in messages[2]
     assert "and 1 more" in messages[8]
-    assert picture(model) == before
+    assert image(model) == before
 
 
 def test_drop_connect_on_a_batch_norm_is_refused() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_attachment import picture
+from test_attachment import image
 from torch import Tensor, nn
 
 from augreg import Pipeline, Registry
@@ -81,12 +81,12 @@ class Spoiler:
 )
 def test_whatever_fails_leaves_the_model_as_it_was(how: str, error: type[Exception], message: str) -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Dropout())
-    before = picture(model)
+    before = image(model)
     rules = [Dropout(at="0"), Dropout(at="2", p=0.1), Spoiler(at="1", how=how)]
     with pytest.raises(error, match=message):
         regularize(model, rules)
     if how != "adds":  # what a function did by itself cannot be undone
-        assert picture(model) == before
+        assert image(model) == before
     assert not model[0]._forward_hooks and model[2].p == 0.5
 
 

@@ -114,7 +114,7 @@ def test_another_process_loads_the_model_and_its_hooks_do_not_clash_with_new_one
 
 
 def train_on_a_rank(rank: int, folder: str, per: str) -> None:
-    """What a process of the distributed run does: the same seed, model and pictures on each rank."""
+    """What a process of the distributed run does: the same seed, model and images on each rank."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     rules = [*RULES[:3], {"stochastic_depth": {"at": "layer*.*", "survival": 0.5, "skip": True, "mode": per}}]

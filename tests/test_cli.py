@@ -104,7 +104,7 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     for name in OTHERS:
         (section,) = found[name]["sections"]
         assert (found[name]["p"] is None) == (section != "batch")
-    assert found["random_crop"]["test"] == "centre"
+    assert found["random_crop"]["test"] == "center"
     assert [row["name"] for row in found["resize"]["arguments"]] == ["shorter", "size", "interpolation", "antialias"]
 
 

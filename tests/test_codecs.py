@@ -1,4 +1,4 @@
-"""Pictures in: every kind that people have, the same pixels; and clear refusals."""
+"""Images in: every kind that people have, the same pixels; and clear refusals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from augreg import ImageError, Pipeline
 from augreg.images import codecs
-from augreg.images.codecs import take
+from augreg.images.codecs import to_array
 
 RGB = np.random.default_rng(0).integers(0, 256, (7, 10, 3), dtype=np.uint8)
 NOTHING = Pipeline.from_spec([])
@@ -51,8 +51,8 @@ def test_without_normalize_the_kind_that_went_in_comes_out() -> None:
     assert np.array_equal(FLIP.train(RGB), mirrored)
     gray = FLIP.train(RGB[..., 0])
     assert gray.ndim == 2 and np.array_equal(gray, mirrored[..., 0])
-    picture = FLIP.train(Image.fromarray(RGB))
-    assert isinstance(picture, Image.Image) and np.array_equal(np.asarray(picture), mirrored)
+    image = FLIP.train(Image.fromarray(RGB))
+    assert isinstance(image, Image.Image) and np.array_equal(np.asarray(image), mirrored)
     tensor = FLIP.train(torch.from_numpy(RGB).permute(2, 0, 1))
     assert tensor.dtype == torch.uint8 and np.array_equal(tensor.permute(1, 2, 0).numpy(), mirrored)
     flat = FLIP.train(torch.from_numpy(RGB[..., 0].copy()))
@@ -70,33 +70,33 @@ def test_output_says_which_kind_comes_out() -> None:
     assert np.array_equal(Pipeline.from_spec({"image": [], "output": "numpy"}).train(Image.fromarray(RGB)), RGB)
 
 
-def test_files_and_pil_pictures_become_rgb() -> None:
+def test_files_and_pil_images_become_rgb() -> None:
     rgb = Image.fromarray(RGB)
-    assert np.array_equal(take(rgb.convert("L")).array, np.asarray(rgb.convert("L").convert("RGB")))
+    assert np.array_equal(to_array(rgb.convert("L")).array, np.asarray(rgb.convert("L").convert("RGB")))
     palette = rgb.quantize(5)
-    assert np.array_equal(take(palette).array, np.asarray(palette.convert("RGB")))
-    assert take(rgb.convert("1")).array.shape == (7, 10, 3)
-    assert take(rgb.convert("CMYK")).array.shape == (7, 10, 3)
-    assert np.array_equal(take(encoded(rgb.convert("LA"))).array, np.asarray(rgb.convert("L").convert("RGB")))
+    assert np.array_equal(to_array(palette).array, np.asarray(palette.convert("RGB")))
+    assert to_array(rgb.convert("1")).array.shape == (7, 10, 3)
+    assert to_array(rgb.convert("CMYK")).array.shape == (7, 10, 3)
+    assert np.array_equal(to_array(encoded(rgb.convert("LA"))).array, np.asarray(rgb.convert("L").convert("RGB")))
 
 
 def test_what_is_transparent_is_white() -> None:
     pixels = np.dstack([RGB, np.zeros((7, 10), np.uint8)])
     pixels[0, 0, 3] = 255
-    found = take(Image.fromarray(pixels)).array
+    found = to_array(Image.fromarray(pixels)).array
     assert np.array_equal(found[0, 0], RGB[0, 0]) and (found[1:] == 255).all()
     palette = Image.fromarray(RGB).quantize(4)
     palette.info["transparency"] = 0
     expected = np.where((np.asarray(palette) == 0)[..., None], 255, np.asarray(palette.convert("RGB")))
-    assert np.array_equal(take(encoded(palette, transparency=0)).array, expected)
+    assert np.array_equal(to_array(encoded(palette, transparency=0)).array, expected)
 
 
 def test_channels_can_be_kept_or_gray() -> None:
     rgb = Image.fromarray(RGB)
-    assert take(rgb.convert("L"), "keep").array.shape == (7, 10, 1)
-    assert take(rgb.convert("RGBA"), "keep").array.shape == (7, 10, 4)
-    assert take(rgb.quantize(5), "keep").array.shape == (7, 10, 3)
-    assert np.array_equal(take(rgb, "gray").array[..., 0], np.asarray(rgb.convert("L")))
+    assert to_array(rgb.convert("L"), "keep").array.shape == (7, 10, 1)
+    assert to_array(rgb.convert("RGBA"), "keep").array.shape == (7, 10, 4)
+    assert to_array(rgb.quantize(5), "keep").array.shape == (7, 10, 3)
+    assert np.array_equal(to_array(rgb, "gray").array[..., 0], np.asarray(rgb.convert("L")))
     pipe = Pipeline.from_spec({"channels": "keep", "image": [{"normalize": "mnist"}]})
     assert pipe.train(rgb.convert("L")).shape == (1, 7, 10)
 
@@ -114,7 +114,7 @@ def test_exif_orientation_is_applied(orientation: int, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     stored.save(path, quality=95, exif=exif)
     for source in (path, path.read_bytes(), Image.open(path)):
-        found = take(source).array
+        found = to_array(source).array
         assert found.shape == (16, 24, 3) and np.abs(found.astype(int) - upright).max() < 40
 
 
@@ -130,10 +130,10 @@ def test_bytes_path_and_array_of_a_jpeg_are_equal(
         (tmp_path / "a.jpg").write_bytes(data)
         with Image.open(io.BytesIO(data)) as opened:
             expected = np.asarray(opened)
-            assert np.array_equal(take(data).array, expected) and np.array_equal(take(opened).array, expected)
-        assert np.array_equal(take(tmp_path / "a.jpg").array, expected)
+            assert np.array_equal(to_array(data).array, expected) and np.array_equal(to_array(opened).array, expected)
+        assert np.array_equal(to_array(tmp_path / "a.jpg").array, expected)
     gray = encoded(photo.convert("L"), "JPEG")
-    assert take(gray).array.shape == (217, 333, 3)
+    assert to_array(gray).array.shape == (217, 333, 3)
 
 
 def hostile() -> list[tuple[Any, str]]:
@@ -142,24 +142,24 @@ def hostile() -> list[tuple[Any, str]]:
         (RGB.astype(np.float64), "has dtype float64; give .astype(np.float32), with levels from 0 to 1"),
         (RGB.astype(np.int32), "has dtype int32; give uint8, or float32"),
         (RGB.astype(bool), "has dtype bool"),
-        (RGB.astype(np.float32), "a float picture has levels from 0 to 1"),
+        (RGB.astype(np.float32), "a float image has levels from 0 to 1"),
         (np.full((3, 3, 3), np.nan, np.float32), "contains NaN"),
         (np.full((3, 3, 3), -0.1, np.float32), "levels from 0 to 1"),
         (np.zeros((0, 4, 3), np.uint8), "has no pixels"),
         (np.zeros((4, 4, 0), np.uint8), "has no pixels"),
-        (np.zeros((2, 3, 4, 3), np.uint8), "is not one picture"),
-        (np.zeros(5, np.uint8), "is not one picture"),
+        (np.zeros((2, 3, 4, 3), np.uint8), "is not one image"),
+        (np.zeros(5, np.uint8), "is not one image"),
         (np.zeros((3, 224, 224), np.uint8), "looks like channels x height x width"),
         (np.array([["a"]]), "has dtype <U1"),
-        (b"", "picture of 0 bytes: not a picture"),
-        (b"not a picture at all", "not a picture in a format that Pillow reads"),
+        (b"", "image of 0 bytes: not an image"),
+        (b"not an image at all", "not an image in a format that Pillow reads"),
         ("nowhere/photo.jpg", "nowhere/photo.jpg: there is no such file"),
         (".", "cannot be read"),
         (deep, "more than 8 bits"),
         (deep.convert("I"), "more than 8 bits"),
         (Image.new("RGB", (0, 3)), "has no pixels"),
-        (None, "cannot take a NoneType as a picture"),
-        ([[1, 2], [3, 4]], "cannot take a list as a picture"),
+        (None, "cannot take a NoneType as an image"),
+        ([[1, 2], [3, 4]], "cannot take a list as an image"),
     ]
 
 
@@ -174,7 +174,7 @@ def test_tensors_that_cannot_be_taken() -> None:
     torch = pytest.importorskip("torch")
     for tensor, message in (
         (torch.zeros(3, 4, 4, dtype=torch.bfloat16), "give uint8 or float32"),
-        (torch.zeros(2, 3, 4, 4), "is not one picture"),
+        (torch.zeros(2, 3, 4, 4), "is not one image"),
         (torch.zeros(3, 4, 4, device="meta"), "lies on meta"),
         (torch.zeros(100, 4, 4), "channels come first"),
         (torch.zeros(3, 4, 4).double(), "give .float(), with levels from 0 to 1"),
@@ -187,10 +187,10 @@ def test_tensors_that_cannot_be_taken() -> None:
 def test_truncated_and_oversized_files(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(Image.fromarray(np.tile(RGB, (20, 20, 1))), "JPEG")
     with pytest.raises(ImageError, match="cannot be read"):
-        take(data[: len(data) // 2])
+        to_array(data[: len(data) // 2])
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ImageError, match="more than 1000 pixels"):
-        take(data)
+        to_array(data)
 
 
 def test_the_input_is_never_written_to_and_never_handed_out() -> None:
@@ -198,13 +198,13 @@ def test_the_input_is_never_written_to_and_never_handed_out() -> None:
     for spec in ([], ["horizontal_flip"], *([step] for step in steps), steps, [{"center_crop": 5}]):
         pipe = Pipeline.from_spec(spec)
         for source in (RGB, RGB[::-1, ::2], np.asfortranarray(RGB), RGB.astype(np.float32) / 255):
-            picture = source.copy(order="K")
-            picture.flags.writeable = False
-            before = picture.tobytes()
-            for found in (pipe.train(picture, index=1), pipe.test(picture)):
-                assert not np.shares_memory(found, picture) and found.flags.writeable and found.flags.c_contiguous
+            image = source.copy(order="K")
+            image.flags.writeable = False
+            before = image.tobytes()
+            for found in (pipe.train(image, index=1), pipe.test(image)):
+                assert not np.shares_memory(found, image) and found.flags.writeable and found.flags.c_contiguous
                 found[:] = 0
-            assert picture.tobytes() == before
+            assert image.tobytes() == before
 
 
 def test_foreign_byte_order_and_subclasses() -> None:
@@ -213,14 +213,14 @@ def test_foreign_byte_order_and_subclasses() -> None:
     assert type(NOTHING.train(np.ma.masked_array(RGB))) is np.ndarray
 
 
-def test_an_error_in_the_middle_names_the_op_and_the_picture(tmp_path: Path) -> None:
+def test_an_error_in_the_middle_names_the_op_and_the_image(tmp_path: Path) -> None:
     four = np.zeros((5, 5, 4), np.uint8)
     path = tmp_path / "wide.png"
     path.write_bytes(encoded(Image.fromarray(RGB)))
     wide = Pipeline.from_spec([{"normalize": {"mean": [0.1, 0.2]}}])
-    with pytest.raises(ImageError, match=r"wide\.png: normalize's mean has 2 numbers and the picture has 3 channels"):
+    with pytest.raises(ImageError, match=r"wide\.png: normalize's mean has 2 numbers and the image has 3 channels"):
         wide.train(path, index=0)
-    with pytest.raises(ImageError, match="saturation needs a gray or RGB picture, and this one has 4 channels"):
+    with pytest.raises(ImageError, match="saturation needs a gray or RGB image, and this one has 4 channels"):
         Pipeline.from_spec([{"saturation": 0.5}]).train(four, index=0)
-    with pytest.raises(ImageError, match="normalize's mean has 3 numbers and the picture has 4 channels"):
+    with pytest.raises(ImageError, match="normalize's mean has 3 numbers and the image has 4 channels"):
         NORMAL.train(four, index=0)

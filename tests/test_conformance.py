@@ -86,7 +86,7 @@ def test_reading_a_global_generator_is_found_too() -> None:
 
 
 def test_a_coin_that_always_says_yes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Cursor, "coin", lambda self, p: True)
+    monkeypatch.setattr(Cursor, "bernoulli", lambda self, p: True)
     with pytest.raises(AssertionError, match="with p: 0"):
         transforms.CHECKS["never_applied_is_identity"](subject(IMAGE["invert"]))
     with pytest.raises(AssertionError, match="with p: 0"):
@@ -189,9 +189,9 @@ from augreg import ops, transform
 class Pale:
     """Halve the levels."""
     def sample(self, rng, scene):
-        return ops.curve("brightness", rng.uniform(0.4, 0.6))
+        return ops.point_function("brightness", rng.uniform(0.4, 0.6))
 '''
-BAD = GOOD.replace("ops.curve(", "random.random() and ops.curve(").replace(
+BAD = GOOD.replace("ops.point_function(", "random.random() and ops.point_function(").replace(
     "from augreg", "import random\nfrom augreg"
 )
 TESTS = """

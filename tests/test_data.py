@@ -23,7 +23,7 @@ from augreg import ImageError, Pipeline
 from augreg.batch.labels import SoftLabels
 from augreg.data import Augmented, Batch, EpochSampler, Key, Sample, SampleMapping, SharedEpoch, folder
 from augreg.data.sampler import shuffled
-from augreg.rng import locate, word
+from augreg.rng import address_of, stream_key
 
 NORMALIZE = {"normalize": {"mean": [0.5], "std": [0.5]}}
 PIPE = Pipeline.from_spec(
@@ -31,8 +31,8 @@ PIPE = Pipeline.from_spec(
 )
 MIXED = Pipeline.from_spec({**PIPE.to_spec(), "classes": 10, "batch": [{"cutmix": {"alpha": 1.0}}]})
 RNG = np.random.default_rng(0)
-PICTURES = RNG.integers(0, 256, (12, 8, 8, 1), np.uint8)
-LABELED = [(picture, index % 10) for index, picture in enumerate(PICTURES)]
+IMAGES = RNG.integers(0, 256, (12, 8, 8, 1), np.uint8)
+LABELED = [(image, index % 10) for index, image in enumerate(IMAGES)]
 
 
 def numpy(pipe: Pipeline) -> Pipeline:
@@ -45,7 +45,7 @@ def numpy(pipe: Pipeline) -> Pipeline:
 @given(st.integers(0, 300), st.integers(0, 2**63 - 1), st.integers(0, 2**40))
 @settings(derandomize=True, deadline=None)
 def test_an_order_is_the_permutation_of_its_address(count: int, seed: int, epoch: int) -> None:
-    cursor = locate(seed, 0, epoch).cursor(word("augreg.data: the order of the samples"))
+    cursor = address_of(seed, 0, epoch).cursor(stream_key("augreg.data: the order of the samples"))
     assert shuffled(count, seed, epoch) == cursor.permutation(count)
 
 
@@ -184,48 +184,48 @@ def test_a_checkpoint_gives_the_epoch_unless_the_loop_has_set_another() -> None:
 # Samples.
 
 
-def test_pictures_tuples_and_mappings_keep_their_form() -> None:
-    made = PIPE.train(PICTURES[2], index=2, epoch=1)
-    (picture, label), key = LABELED[2], Key(1, 2)
-    bare = Augmented(list(PICTURES), PIPE.train)[key]
+def test_images_tuples_and_mappings_keep_their_form() -> None:
+    made = PIPE.train(IMAGES[2], index=2, epoch=1)
+    (image, label), key = LABELED[2], Key(1, 2)
+    bare = Augmented(list(IMAGES), PIPE.train)[key]
     assert np.array_equal(bare, made)
     pair = Augmented(LABELED, PIPE.train)[key]
     assert isinstance(pair, Sample) and isinstance(pair, tuple) and pair.key == key
     assert np.array_equal(pair[0], made) and pair[1] == label
-    listed = Augmented([[picture, label, "more"] for picture, label in LABELED], PIPE.train)[1, 2]
+    listed = Augmented([[image, label, "more"] for image, label in LABELED], PIPE.train)[1, 2]
     assert np.array_equal(listed[0], made) and listed[1:] == (label, "more")
-    rows = [OrderedDict(img=picture, label=label) for picture, label in LABELED]
+    rows = [OrderedDict(img=image, label=label) for image, label in LABELED]
     row = Augmented(rows, PIPE.train, image="img")[key]
     assert isinstance(row, SampleMapping) and isinstance(row, dict) and row.key == key
     assert list(row) == ["img", "label"] and np.array_equal(row["img"], made)
-    assert rows[2]["img"] is picture
+    assert rows[2]["img"] is image
     for sample in (pair, row):
         again = pickle.loads(pickle.dumps(sample))
         assert again.key == key and type(again) is type(sample)
 
 
 def test_targets_follow_under_names_of_the_data_set_s_own() -> None:
-    plain = PIPE.train({"image": PICTURES[3], "mask": PICTURES[3][..., 0]}, index=3, epoch=2)
-    row = {"img": PICTURES[3], "seg": PICTURES[3][..., 0], "id": "x"}
+    plain = PIPE.train({"image": IMAGES[3], "mask": IMAGES[3][..., 0]}, index=3, epoch=2)
+    row = {"img": IMAGES[3], "seg": IMAGES[3][..., 0], "id": "x"}
     done = Augmented([row], PIPE.train, image="img", names={"mask": "seg"}, ids=[3])[2, 0]
     assert list(done) == ["img", "seg", "id"] and done["id"] == "x"
     assert np.array_equal(done["seg"], plain["mask"]) and np.array_equal(done["img"], plain["image"])
-    pair = Augmented([(PICTURES[3], PICTURES[3][..., 0])], PIPE.train, fields=("image", "mask"), ids=[3])[2, 0]
+    pair = Augmented([(IMAGES[3], IMAGES[3][..., 0])], PIPE.train, fields=("image", "mask"), ids=[3])[2, 0]
     assert np.array_equal(pair[1], plain["mask"]) and np.array_equal(pair[0], plain["image"])
 
 
 def test_a_target_that_would_not_follow_is_refused() -> None:
-    for other in (PICTURES[0][..., 0], Image.fromarray(PICTURES[0][..., 0])):
+    for other in (IMAGES[0][..., 0], Image.fromarray(IMAGES[0][..., 0])):
         with pytest.raises(
-            ValueError, match=r"member 1 of a sample is a picture or a mask.*fields=\('image', 'mask'\)"
+            ValueError, match=r"member 1 of a sample is an image or a mask.*fields=\('image', 'mask'\)"
         ):
-            Augmented([(PICTURES[0], other)], PIPE.test)[0]
-        kept = Augmented([(PICTURES[0], other)], PIPE.test, fields=("image", "other"))[0]
+            Augmented([(IMAGES[0], other)], PIPE.test)[0]
+        kept = Augmented([(IMAGES[0], other)], PIPE.test, fields=("image", "other"))[0]
         assert kept[1] is other
     with pytest.raises(ValueError, match=r"is a mapping with 'boxes', 'labels', which would not follow.*one mapping"):
-        Augmented([(PICTURES[0], {"boxes": [], "labels": []})], PIPE.test)[0]
+        Augmented([(IMAGES[0], {"boxes": [], "labels": []})], PIPE.test)[0]
     with pytest.raises(ValueError, match="fields names the members of a sample, one of them 'image'"):
-        Augmented(LABELED, PIPE.test, fields=("picture",))[0]
+        Augmented(LABELED, PIPE.test, fields=("photo",))[0]
     with pytest.raises(ValueError, match="a sample has 2 members, and fields names image, mask, label"):
         Augmented(LABELED, PIPE.test, fields=("image", "mask", "label"))[0]
     with pytest.raises(ValueError, match="a sample is empty"):
@@ -233,10 +233,10 @@ def test_a_target_that_would_not_follow_is_refused() -> None:
 
 
 def test_a_key_that_is_not_there_is_named() -> None:
-    with pytest.raises(KeyError, match=r"a sample has no 'image'; its keys are: 'img'. Say which holds the picture"):
-        Augmented([{"img": PICTURES[0]}], PIPE.test)[0]
+    with pytest.raises(KeyError, match=r"a sample has no 'image'; its keys are: 'img'. Say which holds the image"):
+        Augmented([{"img": IMAGES[0]}], PIPE.test)[0]
     with pytest.raises(ValueError, match="a sample has both 'img', which was to be 'image', and 'image'"):
-        Augmented([{"img": PICTURES[0], "image": PICTURES[1]}], PIPE.test, image="img")[0]
+        Augmented([{"img": IMAGES[0], "image": IMAGES[1]}], PIPE.test, image="img")[0]
 
 
 def test_the_epoch_has_to_be_known_for_training_and_not_for_testing() -> None:
@@ -246,18 +246,18 @@ def test_the_epoch_has_to_be_known_for_training_and_not_for_testing() -> None:
         data[3]
     data.set_epoch(2)
     assert data.epoch == 2 and Augmented(LABELED, PIPE.train, epoch=0).epoch == 0
-    assert np.array_equal(data[3][0], PIPE.train(PICTURES[3], index=3, epoch=2)) and data[3].key == (2, 3)
+    assert np.array_equal(data[3][0], PIPE.train(IMAGES[3], index=3, epoch=2)) and data[3].key == (2, 3)
     assert data[4, 3].key == (4, 3)  # what a sampler says goes before it
     frozen = Augmented(LABELED, PIPE.train, epoch=0)
-    assert np.array_equal(frozen[-1][0], PIPE.train(PICTURES[11], index=11, epoch=0))
+    assert np.array_equal(frozen[-1][0], PIPE.train(IMAGES[11], index=11, epoch=0))
     test = Augmented(LABELED, PIPE.test)
-    assert np.array_equal(test[3][0], PIPE.test(PICTURES[3])) and test[3].key == test[9, 3].key == (None, 3)
+    assert np.array_equal(test[3][0], PIPE.test(IMAGES[3])) and test[3].key == test[9, 3].key == (None, 3)
     assert len(test) == 12 and len(list(test)) == 12
 
 
 def test_ids_draw_instead_of_indices() -> None:
-    rows = [{"image": picture, "name": f"n{index}"} for index, picture in enumerate(PICTURES)]
-    made = PIPE.train(PICTURES[5], index="n5", epoch=1)
+    rows = [{"image": image, "name": f"n{index}"} for index, image in enumerate(IMAGES)]
+    made = PIPE.train(IMAGES[5], index="n5", epoch=1)
     ways: list[Any] = ["name", [row["name"] for row in rows], lambda row: row["name"]]
     for ids in ways:
         sample = Augmented(rows, PIPE.train, ids=ids)[1, 5]
@@ -280,8 +280,8 @@ def test_what_is_not_a_side_or_not_a_data_set_is_refused() -> None:
 
 
 def test_an_error_names_the_sample() -> None:
-    data = Augmented([(b"no picture", 0)], PIPE.train, ids=["cats/7.jpg"])
-    with pytest.raises(ImageError, match=r"sample 'cats/7.jpg': picture of 10 bytes: not a picture"):
+    data = Augmented([(b"no image", 0)], PIPE.train, ids=["cats/7.jpg"])
+    with pytest.raises(ImageError, match=r"sample 'cats/7.jpg': image of 8 bytes: not an image"):
         data[0, 0]
 
 
@@ -310,9 +310,9 @@ def test_the_data_set_s_own_way_to_get_many_is_used() -> None:
     assert asked == [[3, 1]] and [sample[1] for sample in batch] == [3, 1]
 
 
-def test_pictures_of_several_sizes_make_a_list_and_cannot_be_collated() -> None:
+def test_images_of_several_sizes_make_a_list_and_cannot_be_collated() -> None:
     pipe = numpy(Pipeline.from_spec([NORMALIZE]))
-    data = Augmented([(PICTURES[0], 0), (PICTURES[1][:5], 1), (PICTURES[2], 2)], pipe.train)
+    data = Augmented([(IMAGES[0], 0), (IMAGES[1][:5], 1), (IMAGES[2], 2)], pipe.train)
     batch = data.__getitems__([(0, 0), (0, 1), (0, 2)])
     assert batch.images is None
     for index, sample in enumerate(batch):
@@ -328,7 +328,7 @@ def test_collating_without_a_batch_section_only_stacks() -> None:
     assert images.shape == (2, 1, 8, 8) and np.array_equal(images[1], data[0, 2][0])
     assert np.array_equal(labels, [1, 2]) and labels.dtype.kind == "i"
     assert np.array_equal(pipe.collate([data[0, 1], data[0, 2]])[0], images)
-    assert np.array_equal(pipe.collate([images[0], images[1]]), images)  # bare pictures, of anybody
+    assert np.array_equal(pipe.collate([images[0], images[1]]), images)  # bare images, of anybody
     row = {"image": images[0], "label": 3, "name": "a", "score": 0.5, "boxes": np.zeros((2, 4)), "none": None}
     more = {**row, "boxes": np.zeros((1, 4))}
     batch = pipe.collate([row, more])
@@ -343,7 +343,7 @@ def test_mixing_is_that_of_the_samples_keys() -> None:
     keys = [(2, index) for index in (5, 1, 8, 3)]
     images, labels = pipe.collate(data.__getitems__(keys))
     assert isinstance(labels, SoftLabels)
-    plain = np.stack([pipe.train(PICTURES[index], index=f"n{index}", epoch=2) for _, index in keys])
+    plain = np.stack([pipe.train(IMAGES[index], index=f"n{index}", epoch=2) for _, index in keys])
     ids = [f"n{index}" for _, index in keys]
     wanted, soft = pipe.batch(plain, np.array([5, 1, 8, 3]), keys=ids, epoch=2)
     assert np.array_equal(images, wanted) and np.array_equal(labels.dense(), soft.dense())
@@ -361,10 +361,10 @@ def test_bytes_are_mixed_with_their_rows_and_columns_where_they_are() -> None:
     assert np.allclose(shares, labels.dense(), atol=1e-6) and (shares.max(axis=1) < 1).any()
 
 
-def test_masks_are_mixed_with_their_pictures() -> None:
+def test_masks_are_mixed_with_their_images() -> None:
     pipe = numpy(MIXED)
-    rows = [{"image": picture, "mask": np.full((8, 8), index, np.uint8), "label": index, "id": index}
-            for index, picture in enumerate(PICTURES[:10])]  # fmt: skip
+    rows = [{"image": image, "mask": np.full((8, 8), index, np.uint8), "label": index, "id": index}
+            for index, image in enumerate(IMAGES[:10])]  # fmt: skip
     batch = pipe.collate(Augmented(rows, pipe.train).__getitems__([(0, index) for index in range(10)]))
     assert list(batch) == ["image", "mask", "label", "id"] and batch["id"].tolist() == list(range(10))
     shares = np.stack([(batch["mask"] == index).mean(axis=(1, 2)) for index in range(1, 10)], axis=1)
@@ -377,7 +377,7 @@ def test_masks_are_mixed_with_their_pictures() -> None:
 
 def test_labels_by_another_name_are_named_or_refused() -> None:
     pipe = numpy(MIXED)
-    rows = [{"image": picture, "target": label} for picture, label in LABELED]
+    rows = [{"image": image, "target": label} for image, label in LABELED]
     keys = [(0, index) for index in range(4)]
 
     def collated(**how: Any) -> Any:
@@ -397,7 +397,7 @@ def test_labels_by_another_name_are_named_or_refused() -> None:
 
 def test_of_several_integers_in_a_tuple_the_label_has_to_be_said() -> None:
     pipe, keys = numpy(MIXED), [(0, index) for index in range(4)]
-    triples = [(picture, 7 - index, label) for index, (picture, label) in enumerate(LABELED[:8])]
+    triples = [(image, 7 - index, label) for index, (image, label) in enumerate(LABELED[:8])]
     with pytest.raises(ValueError, match=r"members 1, 2 of a sample may each be its label.*'other', 'label'"):
         pipe.collate(Augmented(triples, pipe.train).__getitems__(keys))
     named = Augmented(triples, pipe.train, fields=("image", "other", "label"))
@@ -405,7 +405,7 @@ def test_of_several_integers_in_a_tuple_the_label_has_to_be_said() -> None:
     wanted = pipe.collate(Augmented(LABELED, pipe.train).__getitems__(keys))
     assert np.array_equal(images, wanted[0]) and np.array_equal(labels.dense(), wanted[1].dense())
     assert others.tolist() == [7, 6, 5, 4]
-    words = [(picture, f"a{label}", label) for picture, label in LABELED]  # only one of them is a number
+    words = [(image, f"a{label}", label) for image, label in LABELED]  # only one of them is a number
     assert isinstance(pipe.collate(Augmented(words, pipe.train).__getitems__(keys))[2], SoftLabels)
     plain = Pipeline.from_spec({**pipe.to_spec(), "batch": []})
     assert plain.collate(Augmented(triples, plain.train).__getitems__(keys))[1].tolist() == [7, 6, 5, 4]
@@ -421,16 +421,14 @@ def test_a_key_is_no_index_and_says_who_takes_it() -> None:
 def test_samples_of_the_test_side_are_not_mixed() -> None:
     pipe = numpy(MIXED)
     images, labels = pipe.collate(Augmented(LABELED, pipe.test).__getitems__([3, 4]))
-    assert np.array_equal(images[1], pipe.test(PICTURES[4])) and labels.tolist() == [3, 4]
+    assert np.array_equal(images[1], pipe.test(IMAGES[4])) and labels.tolist() == [3, 4]
 
 
 def test_what_cannot_be_collated_says_why() -> None:
     with pytest.raises(ValueError, match="draws by the samples' keys, and these samples have none: let the loader"):
         MIXED.collate([(np.zeros((1, 8, 8), np.float32), 0)] * 2)
-    bare = Augmented(list(PICTURES), MIXED.train).__getitems__([(0, 0), (0, 1)])
-    with pytest.raises(
-        ValueError, match=r"bare pictures have no place for one: give what Augmented.__getitems__ ret"
-    ):
+    bare = Augmented(list(IMAGES), MIXED.train).__getitems__([(0, 0), (0, 1)])
+    with pytest.raises(ValueError, match=r"bare images have no place for one: give what Augmented.__getitems__ ret"):
         MIXED.collate(list(bare))
     assert numpy(MIXED).collate(bare).shape == (2, 1, 8, 8)
     with pytest.raises(ValueError, match="there are no samples to collate"):
@@ -458,7 +456,7 @@ def test_an_epoch_is_shared_by_copies_and_written_down_in_pickles() -> None:
     assert [one.get() for one in copies] == [4, 4] and frozen.get() == 3
     assert SharedEpoch().get() is None and repr(epoch) == "SharedEpoch(4)"
     data = pickle.loads(pickle.dumps(Augmented(LABELED, PIPE.train, epoch=2)))
-    assert np.array_equal(data[1][0], PIPE.train(PICTURES[1], index=1, epoch=2))
+    assert np.array_equal(data[1][0], PIPE.train(IMAGES[1], index=1, epoch=2))
     collate = pickle.loads(pickle.dumps(numpy(MIXED).collate))
     batch = Augmented(LABELED, PIPE.train).__getitems__([(0, 1), (0, 2)])
     wanted = numpy(MIXED).collate(Augmented(LABELED, PIPE.train).__getitems__([(0, 1), (0, 2)]))[0]
@@ -474,12 +472,12 @@ def test_a_folder_of_class_folders(tmp_path: Path) -> None:
     assert data.classes == ["cat", "dog"] and data.class_numbers == {"cat": 0, "dog": 1} and len(data) == 3
     assert data.ids == ["cat/a.jpg", "cat/deep/z.png", "dog/b.PNG"] and data.labels == [0, 0, 1]
     assert data[2] == (tmp_path / "dog/b.PNG", 1) and data.samples[2] == data[2]
-    assert repr(data) == f"Folder({str(tmp_path)!r}: 3 pictures of 2 classes)"
+    assert repr(data) == f"Folder({str(tmp_path)!r}: 3 images of 2 classes)"
     pipe = Pipeline.from_spec(["horizontal_flip"])
     image, label = Augmented(data, pipe.train, ids=data.ids)[0, 2]
     assert image.shape == (4, 4, 3) and image[0, 0, 0] == 90 and label == 1
     (tmp_path / "dog/b.PNG").write_bytes(b"broken")
-    with pytest.raises(ImageError, match=r"sample 'dog/b.PNG': .*b.PNG: not a picture"):
+    with pytest.raises(ImageError, match=r"sample 'dog/b.PNG': .*b.PNG: not an image"):
         Augmented(data, pipe.train, ids=data.ids)[0, 2]
     assert len(folder(tmp_path, endings=[".txt", ".PNG"])) == 3
 
@@ -493,7 +491,7 @@ def test_a_folder_with_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError, match="and this is a file"):
         folder(tmp_path / "file")
     (tmp_path / "cat").mkdir()
-    with pytest.raises(ValueError, match=r"cat: a class without a picture; it has no file that ends in .jpg"):
+    with pytest.raises(ValueError, match=r"cat: a class without an image; it has no file that ends in .jpg"):
         folder(tmp_path)
 
 

@@ -67,11 +67,11 @@ def test_torch_s_own_collate_takes_the_samples_as_they_are() -> None:
         images, labels = next(iter(DataLoader(data, 5, sampler=sampler, num_workers=workers)))
         assert images.shape == (5, 1, 8, 8) and labels.tolist() == [Digits()[index][1] for index in range(5)]
         assert all(np.array_equal(images[index], alone(index, 2)) for index in range(5))
-    rows = Augmented(Rows(), PIPE.train, image="picture", ids="name", epoch=1)
+    rows = Augmented(Rows(), PIPE.train, image="image", ids="name", epoch=1)
     batch = next(iter(DataLoader(rows, 5)))
-    assert batch["picture"].shape == (5, 1, 8, 8) and batch["mask"].shape == (5, 8, 8)
-    image = PIPE.train({"image": Rows()[3]["picture"], "mask": Rows()[3]["mask"]}, index="digit/3", epoch=1)
-    assert np.array_equal(batch["picture"][3], image["image"]) and np.array_equal(batch["mask"][3], image["mask"])
+    assert batch["image"].shape == (5, 1, 8, 8) and batch["mask"].shape == (5, 8, 8)
+    image = PIPE.train({"image": Rows()[3]["image"], "mask": Rows()[3]["mask"]}, index="digit/3", epoch=1)
+    assert np.array_equal(batch["image"][3], image["image"]) and np.array_equal(batch["mask"][3], image["mask"])
 
 
 def test_collate_makes_the_same_of_it_with_and_without_workers_and_of_arrays_and_tensors() -> None:
@@ -179,7 +179,7 @@ def test_a_shuffle_of_torch_s_own_needs_an_epoch_and_takes_it_from_set_epoch_eve
 
 def test_an_error_in_a_worker_names_the_sample() -> None:
     data = Augmented([(b"nothing", 0)] * 2, PIPE.train, epoch=0)
-    with pytest.raises(ValueError, match="sample 0: picture of 7 bytes: not a picture"):
+    with pytest.raises(ValueError, match="sample 0: image of 7 bytes: not an image"):
         next(iter(DataLoader(data, 2, num_workers=1)))
 
 
@@ -316,17 +316,17 @@ def test_a_web_dataset_is_drawn_by_its_keys(shards: list[str]) -> None:
     loader = DataLoader(
         stream.batched(7, collation_fn=pipe.collate), None, num_workers=2, persistent_workers=True
     )  # fmt: skip
-    pictures = {f"digit/{index:02}": Digits()[index] for index in range(40)}
+    images = {f"digit/{index:02}": Digits()[index] for index in range(40)}
     for epoch in (0, 2):
         augment.set_epoch(epoch)
         seen = []
         for batch in loader:
             keys = batch["__key__"]
             seen += keys
-            plain = np.stack([pipe.train(pictures[key][0], index=key, epoch=epoch) for key in keys])
-            wanted, soft = pipe.batch(plain, np.array([pictures[key][1] for key in keys]), keys=keys, epoch=epoch)
+            plain = np.stack([pipe.train(images[key][0], index=key, epoch=epoch) for key in keys])
+            wanted, soft = pipe.batch(plain, np.array([images[key][1] for key in keys]), keys=keys, epoch=epoch)
             assert np.array_equal(batch["png"], wanted) and np.array_equal(batch["cls"].dense(), soft.dense())
-        assert sorted(seen) == sorted(pictures)
+        assert sorted(seen) == sorted(images)
 
 
 def test_a_mapper_has_to_know_the_epoch_and_takes_ids_of_another_kind(shards: list[str]) -> None:

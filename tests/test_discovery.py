@@ -15,12 +15,12 @@ from augreg import ops, transform
 class Thing:
     \"\"\"Invert the levels.\"\"\"
     def sample(self, rng, scene):
-        return ops.curve("invert")
+        return ops.point_function("invert")
 """
 RECORDS = (
     "import json; from augreg import Registry\n"
     "records = Registry.installed().plugins\n"
-    "print(json.dumps({r.distribution: [r.namespace, r.error, r.remedy, r.licence, list(r.names)] for r in records}))"
+    "print(json.dumps({r.distribution: [r.namespace, r.error, r.remedy, r.license, list(r.names)] for r in records}))"
 )
 
 
@@ -79,12 +79,12 @@ class Loud:
         """
 import numpy as np
 from augreg import Pipeline, SpecError
-picture = np.full((4, 4, 3), 9, np.uint8)
-assert (Pipeline.from_spec("rain/heavy").train(picture, index=0) == 246).all()
+image = np.full((4, 4, 3), 9, np.uint8)
+assert (Pipeline.from_spec("rain/heavy").train(image, index=0) == 246).all()
 auto = Pipeline.from_spec([{"auto_augment": {"policy": "rain/storm"}}])
-assert (auto.train(picture, index=0) == 9).all() and "rain/storm" in str(auto.to_spec())
+assert (auto.train(image, index=0) == 9).all() and "rain/storm" in str(auto.to_spec())
 painted = Pipeline.from_spec({"backend": "rain/white", "image": [{"cutout": 2}]})
-assert (painted.train(picture, index=0) == 255).all()
+assert (painted.train(image, index=0) == 255).all()
 whole = Pipeline.from_spec({"batch": ["rain/halves"], "model": [{"rain/loud": {"at": "*"}}]})
 assert [step.name for step in whole.spec.batch + whole.spec.model] == ["rain/halves", "rain/loud"]
 for wrong in ({"backend": "rain/whit", "image": []}, [{"auto_augment": "rain/strom"}], "rain/heavi"):
@@ -153,8 +153,8 @@ def test_what_is_lacking_is_named_with_its_requirement(install, python) -> None:
     install("augreg-rain", {"rain": "rain"}, needs, rain=INVERT.format(name="thing"))
     install("augreg-snow", {"snow": "snow"}, "License-Expression: Apache-2.0\n", snow="import not_here.either")
     found = records(python("-c", RECORDS))
-    namespace, error, remedy, licence, names = found["augreg-rain"]
-    assert (namespace, licence, names) == ("rain", "MIT", ["rain/thing"])
+    namespace, error, remedy, license, names = found["augreg-rain"]
+    assert (namespace, license, names) == ("rain", "MIT", ["rain/thing"])
     assert error == "not-there-at-all is not installed"
     assert remedy == "pip install 'not-there-at-all (>=2.0)'"
     assert found["augreg-snow"][1:4] == [
@@ -285,11 +285,11 @@ def test_importing_augreg_scans_nothing() -> None:
 
 
 def test_a_plugin_that_exits_when_it_is_imported_disturbs_nobody(install, python) -> None:
-    install("augreg-rain", {"rain": "rain"}, rain="import sys; sys.exit('no licence')")
+    install("augreg-rain", {"rain": "rain"}, rain="import sys; sys.exit('no license')")
     manifest = "from augreg import Plugin\nPLUGIN = Plugin(transforms={'thing': 'snow:Thing'})\n"
     install("augreg-snow", {"snow": "manifest:PLUGIN"}, manifest=manifest, snow="raise SystemExit(1)")
     found = records(python("-c", RECORDS))
-    assert found["augreg-rain"][1] == "SystemExit: no licence"
+    assert found["augreg-rain"][1] == "SystemExit: no license"
     assert found["augreg-snow"][1] is None
     shown = python("-m", "augreg", "doctor")
     assert shown.returncode == 1

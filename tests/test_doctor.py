@@ -93,7 +93,7 @@ class TestDraws:
         report = examined(load(data, 2))
         assert report.ok, str(report)
         (note,) = [finding for finding in report.findings if finding.check == "set_epoch"]
-        assert "all 40 pictures stay bit-equal until set_epoch" in note.seen
+        assert "all 40 images stay bit-equal until set_epoch" in note.seen
         assert data.epoch == 5
 
     def test_keys_whose_epoch_stands_still(self) -> None:
@@ -110,9 +110,9 @@ class TestDraws:
         assert examined(load(Photos(), collate_fn=doctored.Mixing())).ok
 
     @pytest.mark.parametrize(("labels", "workers"), [("hard", 0), ("unknown", 1)])
-    def test_mixed_pictures_with_hard_labels(self, labels: str, workers: int) -> None:
+    def test_mixed_images_with_hard_labels(self, labels: str, workers: int) -> None:
         report = examined(load(Photos(), workers, collate_fn=doctored.Mixing(labels=labels)))
-        assert found(report) == {"mixed pictures, hard labels"}
+        assert found(report) == {"mixed images, hard labels"}
 
     def test_labels_that_tell_of_mixing_and_batches_that_are_not_mixed(self) -> None:
         samples = [Photos()[index] for index in range(12)]
@@ -134,14 +134,14 @@ class TestDraws:
         assert report.ok
         assert notes(report) == {"no augmentation"}
 
-    def test_equal_pictures_are_no_repeated_draws(self) -> None:
+    def test_equal_images_are_no_repeated_draws(self) -> None:
         data = TensorDataset(torch.zeros(30, 3, 4, 4) + torch.rand(3, 4, 4), torch.zeros(30, dtype=torch.int64))
         assert examined(load(data)).ok
 
     def test_global_generators_are_named_and_left_alone(self) -> None:
         before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
         (note,) = [f for f in examined(load(doctored.Globals())).findings if f.check == "global generators"]
-        assert "random (40 of 40 samples), numpy.random (40 of 40 samples); 40 pictures" in note.seen
+        assert "random (40 of 40 samples), numpy.random (40 of 40 samples); 40 images" in note.seen
         after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
         assert before == after
 
@@ -173,7 +173,7 @@ class TestDraws:
 
 
 def passed(given: DataLoader) -> list[bytes]:
-    """The pictures of one pass, from a known state of torch's generator."""
+    """The images of one pass, from a known state of torch's generator."""
     torch.manual_seed(11)
     return [batch[0].numpy().tobytes() for batch in given]
 
@@ -272,20 +272,20 @@ class TestLevels:
 
     @pytest.mark.parametrize(
         ("kind", "note"),
-        [("once", set()), ("standardized", set()), ("uint8", {"integer pictures"}), ("unit", {"not normalized"})],
+        [("once", set()), ("standardized", set()), ("uint8", {"integer images"}), ("unit", {"not normalized"})],
     )
     def test_what_is_well_is_at_most_noted(self, kind: str, note: set[str]) -> None:
         report = examined(None, load(Levels(kind=kind), shuffle=False))
         assert report.ok, str(report)
         assert notes(report) == note
 
-    def test_places_of_broken_pictures(self) -> None:
+    def test_places_of_broken_images(self) -> None:
         report = examined(None, load(Levels(kind="nan"), shuffle=False))
-        assert report.findings[0].samples == ("batch 0, picture 3", "batch 0, picture 5")
+        assert report.findings[0].samples == ("batch 0, image 3", "batch 0, image 5")
 
     @pytest.mark.parametrize("mean", [0.1, 0.3, 0.5, 0.7])
     @pytest.mark.parametrize("spread", [0.1, 0.2, 0.3])
-    def test_pictures_normalized_once_are_never_called_twice(self, mean: float, spread: float) -> None:
+    def test_images_normalized_once_are_never_called_twice(self, mean: float, spread: float) -> None:
         """Beta-distributed levels, normalized once by their own numbers and by others, against every known pair."""
         from augreg.doctor.pixel_values import KNOWN
 
@@ -346,7 +346,7 @@ class TestLabels:
     def test_what_is_well(self, kind: str) -> None:
         assert examined(None, load(Labels(kind=kind), shuffle=False)).ok
 
-    def test_pictures_that_come_out_mirrored(self) -> None:
+    def test_images_that_come_out_mirrored(self) -> None:
         assert found(examined(load(doctored.Sides()))) == {"flips against labels"}
         plain = load(Photos())
         assert examined(plain, classes=doctored.Sides.classes).ok
@@ -403,19 +403,19 @@ class TestForms:
             lambda samples: torch.stack([s[0] for s in samples]),
             lambda samples: ([torch.stack([s[0] for s in samples])] * 2, torch.tensor([s[1] for s in samples])),
         ],
-        ids=["mapping", "numpy, channels last", "samples apart", "lists", "pictures only", "views"],
+        ids=["mapping", "numpy, channels last", "samples apart", "lists", "images only", "views"],
     )
-    def test_pictures_and_labels_are_found(self, collate: Any) -> None:
+    def test_images_and_labels_are_found(self, collate: Any) -> None:
         batches = [collate([Levels(kind="twice")[index] for index in range(n, n + 4)]) for n in (0, 4, 8, 12)]
         report = examined(batches)
         assert found(report) == {"normalized twice"}
-        assert "16 pictures" in report.checked[0]
+        assert "16 images" in report.checked[0]
 
     def test_soft_labels_of_ours(self) -> None:
         from augreg.batch.labels import SoftLabels
 
-        pictures = torch.stack([Photos()[index][0] for index in range(8)])
-        batch = pictures, SoftLabels(np.arange(8) % 4)
+        images = torch.stack([Photos()[index][0] for index in range(8)])
+        batch = images, SoftLabels(np.arange(8) % 4)
         assert examined([batch], classes=list("wxyz!")).ok
         assert found(examined([batch], classes=["cat", "dog"])) == {"labels out of range"}
 
@@ -429,7 +429,7 @@ class TestOurs:
 
     @pytest.fixture
     def photos(self) -> list[Any]:
-        return [(picture, index % 4) for index, picture in enumerate(doctored.PHOTOS)]
+        return [(image, index % 4) for index, image in enumerate(doctored.PHOTOS)]
 
     def test_epoch_sampler_and_collate(self, pipe: Any, photos: Any) -> None:
         data = Augmented(photos, pipe.train)
@@ -440,7 +440,7 @@ class TestOurs:
         report = examined(train, test, classes=["cat", "dog", "cow", "fox"])
         assert report.ok, str(report)
         assert notes(report) == {"set_epoch"}
-        assert "train: labels of mixed pictures" in report.checked
+        assert "train: labels of mixed images" in report.checked
         assert sampler.epoch == 4
         train = DataLoader(data, 8, sampler=sampler, collate_fn=pipe.collate)
         assert found(loader(train, classes=list("bdpq"), samples=8)) == {"flips against labels"}
@@ -451,7 +451,7 @@ class TestOurs:
         assert report.ok, str(report)
         assert data.epoch == 7
         (note,) = [finding for finding in report.findings if finding.check == "set_epoch"]
-        assert "all 16 pictures stay bit-equal until set_epoch" in note.seen
+        assert "all 16 images stay bit-equal until set_epoch" in note.seen
 
     def test_a_batch_section_that_nobody_applies(self, pipe: Any, photos: Any) -> None:
         data = Augmented(photos, pipe.train)
@@ -484,7 +484,7 @@ class TestReport:
     def test_it_prints_and_is_plain_data(self) -> None:
         report = examined(None, load(Levels(kind="nan"), shuffle=False))
         text = str(report)
-        assert text.startswith("1 fault\n\nfault: validation: not finite\n  2 of 40 pictures")
+        assert text.startswith("1 fault\n\nfault: validation: not finite\n  2 of 40 images")
         assert "\n  why: " in text
         assert "\n  do: " in text
         assert json.loads(json.dumps(report.as_dict()))["findings"][0]["check"] == "not finite"
@@ -505,18 +505,18 @@ class TestReport:
         with pytest.raises((TypeError, ValueError), match=message):
             loader(**given)
 
-    def test_pictures_of_several_kinds_and_none_at_all(self) -> None:
+    def test_images_of_several_kinds_and_none_at_all(self) -> None:
         empty = examined(DataLoader([], batch_size=2))  # type: ignore[arg-type]
         assert empty.findings == ()
         assert any("gives nothing" in line for line in empty.unchecked)
-        gray, colour = torch.zeros(1, 4, 4), torch.rand(3, 5, 4) - 0.5
-        mixed = [[(gray, 0), (colour, 1)]]
+        gray, color = torch.zeros(1, 4, 4), torch.rand(3, 5, 4) - 0.5
+        mixed = [[(gray, 0), (color, 1)]]
         assert "one level only" in found(examined(mixed, [torch.full((2, 3, 4, 4), torch.nan)]))
 
     def test_what_cannot_be_checked_is_said(self) -> None:
         report = examined([{"text": ["a", "b"]}])
         assert report.ok
-        assert any("no picture" in line for line in report.unchecked)
+        assert any("no image" in line for line in report.unchecked)
         assert any("no DataLoader" in line for line in report.unchecked)
         assert any("epochs" in line for line in examined(load(doctored.Torch()), epochs=1).unchecked)
 

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import numpy as np
 import pytest
+from images import made
 from msgspec import Meta
-from pictures import made
 from PIL import Image
 
 from augreg import Pipeline, PluginError, SpecError, ops, transform
@@ -120,7 +120,7 @@ def test_manifest_names_classes_and_imports_nothing(install, python) -> None:
 
 
 BROKEN = {
-    "crash": ("crash", "RuntimeError: no licence"),
+    "crash": ("crash", "RuntimeError: no license"),
     "missing": ("not_there", "No module named 'not_there'"),
     "newer": ("newer:PLUGIN", "written for plugin contract 2; this augreg speaks 1"),
     "thing": ("thing:PLUGIN", "expected a module or an augreg.registry.plugin.Plugin, got 5"),
@@ -132,7 +132,7 @@ def test_broken_plugins_disturb_nobody(install, python, tmp_path: Path) -> None:
     install(
         "augreg-broken",
         {name: value for name, (value, _) in BROKEN.items()},
-        crash="raise RuntimeError('no licence')",
+        crash="raise RuntimeError('no license')",
         newer="from augreg.registry.plugin import Plugin\nPLUGIN = Plugin(api=2)",
         thing="PLUGIN = 5",
     )
@@ -146,7 +146,7 @@ def test_broken_plugins_disturb_nobody(install, python, tmp_path: Path) -> None:
     said = {
         **{name: why for name, (_, why) in BROKEN.items()},
         "twice": "augreg-one 1.0 and augreg-two 1.0 both claim the namespace 'twice'",
-        "late/x": "crash:X does not load: RuntimeError: no licence",
+        "late/x": "crash:X does not load: RuntimeError: no license",
         "late/y": "one:Y does not load",
     }
     lines = listed.stderr.splitlines()
@@ -214,8 +214,8 @@ def test_pipeline_with_an_added_class_pickles() -> None:
     pipe = Pipeline.from_spec(["invert", {"mine/checks": 5}], Registry.installed().add(Checks, "mine/checks"))
     again = pickle.loads(pickle.dumps(pipe))
     assert again == pipe
-    picture = made("noise", 12, 12)
-    assert np.array_equal(again.train(picture, index=3), pipe.train(picture, index=3))
+    image = made("noise", 12, 12)
+    assert np.array_equal(again.train(image, index=3), pipe.train(image, index=3))
     assert dict(again.registry.added) == {"mine/checks": Checks}
 
 

@@ -11,13 +11,13 @@ import callables
 import numpy as np
 import pytest
 import torch
-from pictures import made
+from images import made
 
 from augreg import ImageError, Pipeline, PluginError, SpecError
 from augreg.registry.foreign import Call
 from augreg.registry.registry import Registry
 
-PICTURE = made("noise", 9, 12)
+IMAGE = made("noise", 9, 12)
 
 
 def one(function, **arguments):
@@ -26,37 +26,37 @@ def one(function, **arguments):
 
 def test_a_function_is_applied_with_its_arguments() -> None:
     pipe = one(callables.darker, arguments={"strength": 0.25})
-    assert np.array_equal(pipe.train(PICTURE, index=1), (PICTURE * 0.25).astype(np.uint8))
+    assert np.array_equal(pipe.train(IMAGE, index=1), (IMAGE * 0.25).astype(np.uint8))
     assert pipe.to_spec()["image"][0]["call"]["function"] == "callables:darker"
     assert "call callables:darker" in str(pipe.train.plan((9, 12), index=1))
 
 
 def test_a_callable_object_is_named_by_its_variable() -> None:
-    assert np.array_equal(one("callables:posterize").train(PICTURE, index=0), PICTURE & 0xE0)
+    assert np.array_equal(one("callables:posterize").train(IMAGE, index=0), IMAGE & 0xE0)
     with pytest.raises(SpecError, match="cannot be imported by name"):
         one(callables.posterize)
 
 
 def test_the_function_gets_the_kind_it_takes() -> None:
-    assert np.array_equal(one(callables.mirrored, takes="pil").train(PICTURE, index=0), PICTURE[:, ::-1])
-    assert np.array_equal(one(callables.planes, takes="tensor").train(PICTURE, index=0), PICTURE[..., ::-1])
+    assert np.array_equal(one(callables.mirrored, takes="pil").train(IMAGE, index=0), IMAGE[:, ::-1])
+    assert np.array_equal(one(callables.planes, takes="tensor").train(IMAGE, index=0), IMAGE[..., ::-1])
 
 
 def test_what_it_is_given_is_its_own() -> None:
-    before = PICTURE.copy()
-    assert not one(callables.writes).train(PICTURE, index=0).any()
-    assert np.array_equal(PICTURE, before)
+    before = IMAGE.copy()
+    assert not one(callables.writes).train(IMAGE, index=0).any()
+    assert np.array_equal(IMAGE, before)
 
 
 @pytest.mark.parametrize(("function", "source"), [("seeded", "seed"), ("from_globals", "global")])
 def test_random_functions_are_keyed(function: str, source: str) -> None:
     pipe = one(f"callables:{function}", random=source)
-    first = pipe.train(PICTURE, index=1)
+    first = pipe.train(IMAGE, index=1)
     random.random()
     torch.rand(3)
-    assert np.array_equal(pipe.train(PICTURE, index=1), first)
-    assert not np.array_equal(pipe.train(PICTURE, index=2), first)
-    assert not np.array_equal(pipe.train(PICTURE, index=1, epoch=1), first)
+    assert np.array_equal(pipe.train(IMAGE, index=1), first)
+    assert not np.array_equal(pipe.train(IMAGE, index=2), first)
+    assert not np.array_equal(pipe.train(IMAGE, index=1, epoch=1), first)
 
 
 def test_global_generators_are_put_back() -> None:
@@ -68,7 +68,7 @@ def test_global_generators_are_put_back() -> None:
     random.seed(5)
     np.random.seed(5)  # noqa: NPY002
     torch.manual_seed(5)
-    pipe.train(PICTURE, index=3)
+    pipe.train(IMAGE, index=3)
     assert (random.random(), np.random.random(), float(torch.rand(()))) == expected  # noqa: NPY002
 
 
@@ -84,26 +84,26 @@ def test_a_spec_alone_runs_nothing() -> None:
 
 
 def made_in_a_worker(pickled: bytes) -> bytes:
-    return pickle.loads(pickled).train(PICTURE, index=4).tobytes()
+    return pickle.loads(pickled).train(IMAGE, index=4).tobytes()
 
 
 def test_it_pickles_into_a_spawned_process() -> None:
     pipe = one(callables.seeded, random="seed")
     assert pickle.loads(pickle.dumps(pipe)) == pipe
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        assert pool.submit(made_in_a_worker, pickle.dumps(pipe)).result() == pipe.train(PICTURE, index=4).tobytes()
+        assert pool.submit(made_in_a_worker, pickle.dumps(pipe)).result() == pipe.train(IMAGE, index=4).tobytes()
 
 
 def test_sizes() -> None:
-    assert one(callables.halved, resizes=True).train(PICTURE, index=0).shape == (5, 6, 3)
+    assert one(callables.halved, resizes=True).train(IMAGE, index=0).shape == (5, 6, 3)
     with pytest.raises(ImageError, match="changed the size from 9x12 to 5x6; say resizes: true"):
-        one(callables.halved).train(PICTURE, index=0)
+        one(callables.halved).train(IMAGE, index=0)
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("not_a_picture", "callables:not_a_picture returned no picture"),
+        ("not_a_image", "callables:not_a_image returned no image"),
         ("floats", "of the kind that it was given: 3 channels of uint8, and got 3 of float32"),
         ("fails", "out of film"),
         ("nowhere", "callables:nowhere cannot be imported: AttributeError"),
@@ -111,7 +111,7 @@ def test_sizes() -> None:
 )
 def test_nonsense_is_told(function: str, message: str) -> None:
     with pytest.raises(ImageError, match=message):
-        one(f"callables:{function}").train(PICTURE, index=0)
+        one(f"callables:{function}").train(IMAGE, index=0)
 
 
 def test_names_are_checked() -> None:
@@ -131,14 +131,14 @@ def test_an_added_class_called_call_is_not_replaced() -> None:
 
 
 def test_masks_are_refused_where_pixels_move() -> None:
-    sample = {"image": PICTURE, "mask": np.zeros((9, 12), np.uint8)}
+    sample = {"image": IMAGE, "mask": np.zeros((9, 12), np.uint8)}
     assert set(one(callables.darker).train(sample, index=0)) == {"image", "mask"}
     with pytest.raises(ImageError, match="mask"):
         one(callables.mirrored, takes="pil", geometry=True).train(sample, index=0)
 
 
 def test_at_test_time_it_is_left_out_unless_the_spec_says_otherwise() -> None:
-    assert np.array_equal(one(callables.darker).test(PICTURE), PICTURE)
+    assert np.array_equal(one(callables.darker).test(IMAGE), IMAGE)
     spec = {"image": [{"call": {"function": "callables:darker", "test": "same"}}]}
     pipe = Pipeline.from_spec(spec, Registry.installed().allow(callables.darker))
-    assert np.array_equal(pipe.test(PICTURE), (PICTURE * 0.5).astype(np.uint8))
+    assert np.array_equal(pipe.test(IMAGE), (IMAGE * 0.5).astype(np.uint8))

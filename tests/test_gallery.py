@@ -24,7 +24,7 @@ from augreg.gallery.quantile import Quantile, at_quantile
 from augreg.gallery.stages import stages
 from augreg.registry.discovery import Brought
 from augreg.registry.registry import PluginRecord, Registry
-from augreg.rng import locate
+from augreg.rng import address_of
 
 CAT = Path(__file__).parents[1] / "gallery" / "photos" / "chelsea.jpg"
 
@@ -45,7 +45,7 @@ class Odd:
     amount: float = 0.5
 
     def sample(self, rng: Any, scene: Any) -> Any:
-        return ops.curve("brightness", self.amount)
+        return ops.point_function("brightness", self.amount)
 
 
 @augreg.transform("faulty", kind="texture")
@@ -80,7 +80,7 @@ class Halve:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page as the command writes it by default, but for a broken picture among the inputs."""
+    """The page as the command writes it by default, but for a broken image among the inputs."""
     folder = tmp_path_factory.mktemp("gallery")
     broken = folder / "broken.jpg"
     broken.write_bytes(CAT.read_bytes()[:2000])
@@ -101,7 +101,7 @@ def test_page_shows_every_registered_transform(page: Path) -> None:
         shown = card(text, name)
         assert " failed.</b>" not in shown, name
         if Registry.installed()[name].__augreg__.sections[0] in ("image", "batch"):
-            assert shown.count("<img ") >= 5, name  # the test-time picture and four draws, and mostly its strength
+            assert shown.count("<img ") >= 5, name  # the test-time image and four draws, and mostly its strength
 
 
 def test_page_is_small_and_asks_for_nothing(page: Path) -> None:
@@ -115,11 +115,11 @@ def test_page_is_small_and_asks_for_nothing(page: Path) -> None:
     assert str(Path.cwd()) not in text
 
 
-def test_broken_picture_is_shown_with_its_reason(page: Path) -> None:
+def test_broken_image_is_shown_with_its_reason(page: Path) -> None:
     text = page.read_text("utf-8")
     start = text.index('aria-label="broken.jpg"')
     shown = text[start : text.index("</article>", start)]
-    assert "This picture is broken" in shown
+    assert "This image is broken" in shown
     assert "broken.jpg: cannot be read: " in shown
     assert "<img " not in shown
 
@@ -159,7 +159,7 @@ def test_stages_end_at_what_the_pipeline_gives() -> None:
     )
     photo = np.asarray(Image.open(CAT))
     for index in range(8):
-        walked = stages(pipeline, photo, locate(0, index, 3))
+        walked = stages(pipeline, photo, address_of(0, index, 3))
         last = [stage.array for stage in walked if stage.array is not None][-1]
         np.testing.assert_array_equal(last.transpose(2, 0, 1), pipeline.train(photo, index=index, epoch=3))
     names = [stage.name for stage in stages(pipeline, photo, None)]
@@ -174,7 +174,7 @@ def test_stages_go_on_behind_a_step_of_unknown_size() -> None:
         [{"sequential": ["halve", {"horizontal_flip": {"p": 1}}]}, {"center_crop": 60}], registry
     )
     photo = np.asarray(Image.open(CAT))
-    walked = stages(pipeline, photo, locate(0, 0))
+    walked = stages(pipeline, photo, address_of(0, 0))
     assert [stage.name for stage in walked] == ["halve", "horizontal_flip", "center_crop"]
     assert [stage.array.shape[:2] for stage in walked if stage.array is not None] == [
         (150, 451),
@@ -187,7 +187,7 @@ def test_stages_go_on_behind_a_step_of_unknown_size() -> None:
 def test_a_step_by_step_walk_names_what_was_not_applied() -> None:
     pipeline = augreg.Pipeline.from_spec([{"rotate": {"p": 0}}, {"invert": {"test": "off"}}])
     photo = np.asarray(Image.open(CAT))
-    assert [stage.words for stage in stages(pipeline, photo, locate(0, 0))] == ["not applied", "invert"]
+    assert [stage.words for stage in stages(pipeline, photo, address_of(0, 0))] == ["not applied", "invert"]
     assert [stage.words for stage in stages(pipeline, photo, None)] == ["left out", "left out"]
 
 
@@ -198,7 +198,7 @@ def test_quantiles_run_through_every_kind_of_draw() -> None:
     assert [q.sign() for q in (low, high)] == [-1, 1]
     assert [q.choice([0.0, 1.0, 2.0, 0.0]) for q in (low, middle, high)] == [1, 2, 2]
     assert [q.permutation(3) for q in (low, middle, high)] == [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
-    assert [q.coin(0.3) for q in (low, middle, high)] == [False, False, True]
+    assert [q.bernoulli(0.3) for q in (low, middle, high)] == [False, False, True]
     assert low.normal(1.0, 2.0) < 1.0 == middle.normal(1.0, 2.0) < high.normal(1.0, 2.0)
     assert high.bits() == 2**64 - 1
     assert 0.99 < high.random() < 1.0
@@ -246,7 +246,7 @@ def test_a_pipeline_that_fails_on_a_photo_says_so_below_it() -> None:
     start = text.index('aria-label="chelsea.jpg"')
     shown = text[start : text.index("</article>", start)]
     assert shown.count("no lens in lens.cfg") >= 6
-    assert shown.count("<img ") == 4  # the photo, the test-time picture, which leaves the step out, and the way there
+    assert shown.count("<img ") == 4  # the photo, the test-time image, which leaves the step out, and the way there
 
 
 def test_plugins_that_did_not_load_are_reported() -> None:
@@ -265,7 +265,7 @@ def test_plugins_that_did_not_load_are_reported() -> None:
     assert "augreg_snow.gone:Gone does not load" in card(text, "snow/gone")
 
 
-def test_normalized_pictures_are_shown_as_they_were() -> None:
+def test_normalized_images_are_shown_as_they_were() -> None:
     from augreg.gallery.thumbnails import viewable
 
     photo = np.asarray(Image.open(CAT))
@@ -281,23 +281,23 @@ def test_normalized_pictures_are_shown_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("channels", ["gray", "keep"])
-def test_pictures_of_other_channels_and_kinds_are_shown(channels: str) -> None:
+def test_images_of_other_channels_and_kinds_are_shown(channels: str) -> None:
     registry = small_registry("invert")
     pipeline = augreg.Pipeline.from_spec({"channels": channels, "image": ["invert"]}, registry)
     translucent = Image.new("RGBA", (40, 30), (200, 10, 10, 128))
     floats = np.linspace(0, 1, 40 * 30 * 3, dtype=np.float32).reshape(30, 40, 3)
-    text = gallery.render(pipeline, [translucent, floats, b"no picture"])
-    assert text.count("This picture is broken") == 1
-    for name in ("picture 1", "picture 2"):
+    text = gallery.render(pipeline, [translucent, floats, b"no image"])
+    assert text.count("This image is broken") == 1
+    for name in ("image 1", "image 2"):
         start = text.index(f'aria-label="{name}"')
         assert text[start : text.index("</article>", start)].count("<img ") == 8 + 7 * 2
 
 
-def test_many_pictures_are_cut_short_and_it_says_so() -> None:
+def test_many_images_are_cut_short_and_it_says_so() -> None:
     pipeline = augreg.Pipeline.from_spec(["invert"], small_registry("invert"))
     text = gallery.render(pipeline, [np.full((8, 8, 3), level, np.uint8) for level in range(11)])
     assert text.count('class="photo"') == 8
-    assert "3 more pictures were given and left out" in text
+    assert "3 more images were given and left out" in text
 
 
 def test_command_writes_whole_files_and_says_where(
@@ -319,7 +319,7 @@ def test_command_writes_whole_files_and_says_where(
         (["--spec", "imagnet"], "did you mean 'imagenet'"),
         (["--spec", "wrong.yaml"], "rotate has no field 'degree'; did you mean 'degrees'?"),
         (["--images", "nowhere.jpg"], "nowhere.jpg: there is no such file or folder"),
-        (["--images", "."], "no pictures in this folder"),
+        (["--images", "."], "no images in this folder"),
     ],
 )
 def test_command_refuses_in_words(
@@ -402,18 +402,18 @@ def opened(browser: Any, page: Path) -> Iterator[Any]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [375, 1280])
-def test_page_fits_and_shows_its_pictures(opened: Any, width: int, scheme: str) -> None:
+def test_page_fits_and_shows_its_images(opened: Any, width: int, scheme: str) -> None:
     tab = opened(viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert tab.evaluate("document.documentElement.scrollWidth") == width
-    pictures = tab.evaluate(
+    images = tab.evaluate(
         """async () => Promise.all([...document.images].map(async (image) => {
              await image.decode();
              return [image.naturalWidth, image.getClientRects().length, (image.getAttribute("alt") || "").trim()];
            }))"""
     )
-    assert len(pictures) > 300
-    assert all(natural > 0 and alt for natural, _, alt in pictures)
-    assert sum(boxes > 0 for _, boxes, _ in pictures) > 250  # the others are step by step, on demand
+    assert len(images) > 300
+    assert all(natural > 0 and alt for natural, _, alt in images)
+    assert sum(boxes > 0 for _, boxes, _ in images) > 250  # the others are step by step, on demand
     background, ink = tab.evaluate("(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))")
     bright = [sum(map(int, re.findall(r"\d+", color)[:3])) / 3 for color in (background, ink)]
     assert (bright[0] > 200 and bright[1] < 80) if scheme == "light" else (bright[0] < 60 and bright[1] > 180)
@@ -425,7 +425,7 @@ def test_everything_stays_in_place_when_all_is_unfolded_on_a_phone(opened: Any) 
     assert tab.evaluate("document.documentElement.scrollWidth") == 375
 
 
-def test_pictures_are_there_without_script(opened: Any) -> None:
+def test_images_are_there_without_script(opened: Any) -> None:
     tab = opened(java_script_enabled=False)
     assert tab.locator("#t-rotate img").first.is_visible()
     assert not tab.locator("#filter").is_visible()

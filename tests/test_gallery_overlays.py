@@ -1,4 +1,4 @@
-"""The gallery draws masks, boxes and keypoints over the pictures of samples, and demonstrates them on two photos."""
+"""The gallery draws masks, boxes and keypoints over the images of samples, and demonstrates them on two photos."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ GRAY = np.full((300, 400, 3), 90, np.uint8)
 BOXES = Targets(boxes="xyxy")
 
 
-def changed(sample: dict, targets: Targets = BOXES, picture: np.ndarray = GRAY) -> np.ndarray:
-    """Where an overlay changes a plain picture."""
-    return (overlaid(picture, sample, targets, names_in(sample)) != 90).any(axis=2)
+def changed(sample: dict, targets: Targets = BOXES, image: np.ndarray = GRAY) -> np.ndarray:
+    """Where an overlay changes a plain image."""
+    return (overlaid(image, sample, targets, names_in(sample)) != 90).any(axis=2)
 
 
 def test_a_box_is_an_outline_where_it_is() -> None:
@@ -45,7 +45,7 @@ def test_points_and_masks_are_drawn_where_they_are() -> None:
         assert np.array_equal(changed({"mask": given}), mask > 0)
 
 
-def test_names_keep_their_colour_and_small_pictures_grow() -> None:
+def test_names_keep_their_color_and_small_images_grow() -> None:
     sample = {"boxes": [[20, 120, 80, 180], [200, 120, 280, 180]], "labels": ["cat", "dog"]}
     names = names_in(sample)
     both = overlaid(GRAY, sample, BOXES, names)
@@ -67,14 +67,14 @@ def test_a_sample_on_the_page_has_its_targets_drawn() -> None:
     wrong = gallery.render(pipeline, [{**sample, "boxes": [[1, 2]]}])
     assert "sample[&#39;boxes&#39;]: the shape (1, 2)" in wrong
     missing = gallery.render(pipeline, [{"mask": GRAY}])
-    assert "This picture is broken" in missing
+    assert "This image is broken" in missing
 
 
 def test_the_demonstration_shows_photos_that_it_knows() -> None:
     found = demonstrations([*map(str, samples()), GRAY, "other/chelsea.jpg"], "pillow")
     assert [one.name for one in found] == [path.name for path in samples() if path.name in ANNOTATED]
     for one in found:
-        assert len(one.draws) == 4 and all(tile.picture for tile in (one.photo, *one.draws))
+        assert len(one.draws) == 4 and all(tile.image for tile in (one.photo, *one.draws))
     assert demonstrations([Path("other/chelsea.jpg"), GRAY], "pillow") == ()
 
 

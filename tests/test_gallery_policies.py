@@ -64,7 +64,7 @@ def test_rows_are_photos_and_say_what_was_drawn() -> None:
                                              "invert|equalize", "shear y|auto contrast"), strict=True):  # fmt: skip
             said = re.sub(r" -?[\d.]+", "", tile.words).split(", ")
             assert said == ["nothing drawn"] or set(said) <= set(ops.split("|"))
-            same = tile.picture == row.tiles[0].picture
+            same = tile.image == row.tiles[0].image
             assert same == (tile.words == "nothing drawn")
     assert len({tile.words for row in sheet.rows for tile in row.tiles}) > 6
 
@@ -107,11 +107,11 @@ def test_columns_draw_apart() -> None:
         assert len({tile.words for tile in row.tiles[1:]}) > 1
 
 
-def test_pictures_of_any_kind_and_broken_ones() -> None:
+def test_images_of_any_kind_and_broken_ones() -> None:
     gray = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
-    found = [Photo("broken", None, "no picture"), Photo("gray", gray), Photo("four", np.repeat(gray, 4, axis=2))]
+    found = [Photo("broken", None, "no image"), Photo("gray", gray), Photo("four", np.repeat(gray, 4, axis=2))]
     (sheet,) = sheets(augreg.Pipeline.from_spec([]), found)
     assert [row.name for row in sheet.rows] == ["gray", "four"]
-    assert all(tile.picture is not None for row in sheet.rows for tile in row.tiles)
+    assert all(tile.image is not None for row in sheet.rows for tile in row.tiles)
     (empty,) = sheets(augreg.Pipeline.from_spec([]), found[:1])
     assert empty.rows == ()

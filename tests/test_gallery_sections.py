@@ -1,4 +1,4 @@
-"""The gallery's pictures of what is done to batches, models and losses."""
+"""The gallery's images of what is done to batches, models and losses."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_batch_is_shown_mixed_with_the_shares_of_its_labels() -> None:
         for words in [*told[1 : len(previews) + 1], *told[-4:]]:
             shares = [float(part.split()[0]) for part in words.split(" + ")]
             assert sum(shares) == pytest.approx(1, abs=0.011)
-        assert len({words.split(" + ")[0].split()[1] for words in told[-4:]}) == 4  # each picture names itself first
+        assert len({words.split(" + ")[0].split()[1] for words in told[-4:]}) == 4  # each image names itself first
         assert "in the section <code>batch</code>" in shown
     assert text.index('id="t-invert"') < text.index('id="t-cutmix"') < text.index('id="t-mixup"')
 
@@ -118,7 +118,7 @@ def test_regularizers_are_shown_on_feature_maps() -> None:
 def test_without_torch_there_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cards, "torch_is_there", lambda: False)
     text = rendered("dropout", "label_smoothing", "mixup")
-    assert "No pictures: they need torch, which is not installed." in card(text, "dropout")
+    assert "No images: they need torch, which is not installed." in card(text, "dropout")
     for name in ("dropout", "label_smoothing"):
         assert "<img " not in card(text, name)
         assert f"- {name}: " in card(text, name)
@@ -158,9 +158,9 @@ def test_a_pipeline_that_mixes_shows_its_batches() -> None:
     assert "<small>batch</small> mixup" in text and "<small>loss</small> l2" in text
 
 
-def test_pictures_of_several_sizes_make_no_batch_and_it_says_so() -> None:
+def test_images_of_several_sizes_make_no_batch_and_it_says_so() -> None:
     photos = read([CAT, CUP])
     mixing = augreg.Pipeline.from_spec({"image": ["invert"], "batch": ["mixup"]})
     assert [("same shape" in batch.broken, batch.tiles) for batch in batches(mixing, photos)] == [(True, ())] * 3
     assert batches(augreg.Pipeline.from_spec(["invert"]), photos) == ()
-    assert batches(mixing, photos[:1]) == ()  # one picture has nothing to be mixed with
+    assert batches(mixing, photos[:1]) == ()  # one image has nothing to be mixed with

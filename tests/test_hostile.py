@@ -1,4 +1,4 @@
-"""Odd and hostile pictures: what a user would expect of them, or an ImageError that says which picture and why."""
+"""Odd and hostile images: what a user would expect of them, or an ImageError that says which image and why."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 from damaged import encoded, whole
-from pictures import made
+from images import made
 from PIL import Image
 from strategies import CLASSES
 from test_properties import BACKENDS
 
 from augreg import ImageError, Pipeline
 from augreg.images import codecs
-from augreg.images.codecs import take
+from augreg.images.codecs import to_array
 
 RGB = made("noise", 7, 10)
 FLOATS = made("noise", 7, 10, dtype="float32")
@@ -45,13 +45,13 @@ def png(width: int, height: int, bits: int = 8, color: int = 2, rows: bytes = b"
 
 def refused(image: Any, *messages: str, channels: str = "rgb") -> None:
     with pytest.raises(ImageError) as caught:
-        take(image, channels)
+        to_array(image, channels)
     for message in messages:
         assert message in str(caught.value)
     str(caught.value).encode()  # it can be printed
 
 
-# Modes, files with more than one byte a level, files with more than one picture.
+# Modes, files with more than one byte a level, files with more than one image.
 
 MODES = ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "LA", "PA", "RGBX", "RGBa", "La"]
 
@@ -59,13 +59,13 @@ MODES = ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "LA", "PA"
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_of_eight_bits(mode: str) -> None:
     image = Image.new(mode, (5, 4))
-    assert take(image).array.shape == (4, 5, 3)
-    assert take(image, "gray").array.shape == (4, 5, 1)
+    assert to_array(image).array.shape == (4, 5, 3)
+    assert to_array(image, "gray").array.shape == (4, 5, 1)
     alpha = mode.lower() in ("rgba", "la", "pa")
-    assert take(image, "keep").array.shape == (4, 5, 4 if alpha else 1 if mode in ("1", "L") else 3)
+    assert to_array(image, "keep").array.shape == (4, 5, 4 if alpha else 1 if mode in ("1", "L") else 3)
     white = alpha or mode == "CMYK"  # nothing to be seen, and no ink
-    assert (take(image).array == 255).all() == white
-    assert take(image).array.dtype == np.uint8
+    assert (to_array(image).array == 255).all() == white
+    assert to_array(image).array.dtype == np.uint8
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
@@ -76,27 +76,27 @@ def test_cmyk_has_the_right_colors(kind: str) -> None:
     if kind == "JPEG":
         assert b"Adobe" in data
     for image in (data, Image.open(io.BytesIO(data)), red):
-        assert np.abs(take(image).array.astype(int) - (230, 20, 10)).max() < 12
+        assert np.abs(to_array(image).array.astype(int) - (230, 20, 10)).max() < 12
 
 
 @pytest.mark.parametrize("mode", ["I", "F", "I;16", "I;16B"])
 def test_more_than_eight_bits_are_refused_and_the_remedy_works(mode: str) -> None:
     image = Image.new(mode, (5, 4))
-    refused(image, f"PIL picture ({mode}, 4x5) has more than 8 bits", "np.float32) / 65535")
+    refused(image, f"PIL image ({mode}, 4x5) has more than 8 bits", "np.float32) / 65535")
     deep = np.arange(20, dtype=np.uint16).reshape(4, 5) * 3000
     for kind in ("PNG", "TIFF"):
         data = encoded(Image.fromarray(deep), kind)
-        refused(data, f"picture of {len(data)} bytes has more than 8 bits", "np.float32) / 65535")
+        refused(data, f"image of {len(data)} bytes has more than 8 bits", "np.float32) / 65535")
         remedied = np.asarray(Image.open(io.BytesIO(data)), np.float32) / 65535
-        assert np.allclose(take(remedied).array[..., 0], deep / 65535)
+        assert np.allclose(to_array(remedied).array[..., 0], deep / 65535)
     refused(deep, "array of uint16 (4, 5) has dtype uint16; give .astype(np.float32) / 65535")
-    assert take(deep.astype(np.float32) / 65535).array.dtype == np.float32
+    assert to_array(deep.astype(np.float32) / 65535).array.dtype == np.float32
 
 
 def test_sixteen_bits_in_color_lose_their_lower_byte() -> None:
     """As in every program that shows such a file: Pillow has no other way to hold it."""
     row = b"\x00" + bytes([200, 99, 100, 99, 50, 99]) * 2
-    assert take(png(2, 1, 16, 2, row)).array.tolist() == [[[200, 100, 50]] * 2]
+    assert to_array(png(2, 1, 16, 2, row)).array.tolist() == [[[200, 100, 50]] * 2]
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
@@ -106,26 +106,26 @@ def test_the_first_frame_of_several(kind: str) -> None:
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     with Image.open(io.BytesIO(data)) as image:
         assert image.n_frames > 1
-    found = take(data).array
+    found = to_array(data).array
     assert found.shape == (8, 16, 3) and (found == 255).all()
 
 
 def test_transparent_gray_and_single_bits() -> None:
     gray = Image.fromarray(np.array([[5, 9, 200]], np.uint8))
-    assert take(encoded(gray, "PNG", transparency=9)).array[0, :, 0].tolist() == [5, 255, 200]
-    assert take(encoded(gray, "PNG", transparency=9), "keep").array[0, :, 3].tolist() == [255, 0, 255]
+    assert to_array(encoded(gray, "PNG", transparency=9)).array[0, :, 0].tolist() == [5, 255, 200]
+    assert to_array(encoded(gray, "PNG", transparency=9), "keep").array[0, :, 3].tolist() == [255, 0, 255]
     alpha = Image.merge("LA", [gray, Image.fromarray(np.array([[255, 0, 51]], np.uint8))])
-    assert take(alpha).array[0, :, 0].tolist() == [5, 255, 244]
+    assert to_array(alpha).array[0, :, 0].tolist() == [5, 255, 244]
     bits = Image.fromarray(np.array([[0, 255, 0]], np.uint8)).convert("1")
-    assert take(encoded(bits, "PNG")).array[0, :, 2].tolist() == [0, 255, 0]
-    assert take(encoded(bits, "PNG", transparency=0)).array[0, :, 2].tolist() == [255, 255, 255]
+    assert to_array(encoded(bits, "PNG")).array[0, :, 2].tolist() == [0, 255, 0]
+    assert to_array(encoded(bits, "PNG", transparency=0)).array[0, :, 2].tolist() == [255, 255, 255]
 
 
 def test_nonsense_about_transparency_is_refused() -> None:
     for mode in ("RGB", "L", "P"):
         image = Image.fromarray(RGB).convert(mode)
         image.info["transparency"] = 1.5
-        refused(image, f"PIL picture ({mode}, 7x10): cannot be read")
+        refused(image, f"PIL image ({mode}, 7x10): cannot be read")
 
 
 # Metadata.
@@ -135,7 +135,7 @@ def test_nonsense_about_transparency_is_refused() -> None:
 def test_nonsense_for_an_orientation_is_upright(value: Any) -> None:
     image = Image.fromarray(RGB)
     image.getexif()[0x0112] = value
-    assert np.array_equal(take(image).array, RGB)
+    assert np.array_equal(to_array(image).array, RGB)
 
 
 CORRUPT = {
@@ -148,18 +148,18 @@ CORRUPT = {
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("exif", CORRUPT.values(), ids=CORRUPT)
-def test_corrupt_metadata_costs_neither_the_picture_nor_a_warning(kind: str, exif: bytes) -> None:
+def test_corrupt_metadata_costs_neither_the_image_nor_a_warning(kind: str, exif: bytes) -> None:
     """Warnings are errors in this suite, and Pillow warns of every one of these."""
     image = Image.fromarray(RGB)
     plain, strange = encoded(image, kind), encoded(image, kind, exif=exif)
-    assert np.array_equal(take(strange).array, take(plain).array)
-    assert np.array_equal(take(Image.open(io.BytesIO(plain))).array, take(plain).array)
+    assert np.array_equal(to_array(strange).array, to_array(plain).array)
+    assert np.array_equal(to_array(Image.open(io.BytesIO(plain))).array, to_array(plain).array)
 
 
 def test_a_profile_of_colors_is_not_looked_at() -> None:
     for kind in ("JPEG", "PNG"):
         strange = encoded(Image.fromarray(RGB), kind, icc_profile=b"junk" * 30)
-        assert np.array_equal(take(strange).array, take(encoded(Image.fromarray(RGB), kind)).array)
+        assert np.array_equal(to_array(strange).array, to_array(encoded(Image.fromarray(RGB), kind)).array)
 
 
 def test_filters_of_warnings_are_left_as_they_were() -> None:
@@ -167,7 +167,7 @@ def test_filters_of_warnings_are_left_as_they_were() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         before = list(warnings.filters)
-        threads = [threading.Thread(target=lambda: [take(strange) for _ in range(20)]) for _ in range(4)]
+        threads = [threading.Thread(target=lambda: [to_array(strange) for _ in range(20)]) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -180,10 +180,10 @@ def test_what_the_fast_decoder_refuses_pillow_may_take(monkeypatch: pytest.Monke
     data = whole()["jpeg"]
     at = data.index(b"\xff\xdb")
     strange = data[:at] + b"\0" * 9 + data[at:]  # bytes between two segments: libjpeg skips them and warns
-    expected = take(data).array
-    assert np.array_equal(take(strange).array, expected)
+    expected = to_array(data).array
+    assert np.array_equal(to_array(strange).array, expected)
     monkeypatch.setattr(codecs, "_simplejpeg", None)
-    assert np.array_equal(take(strange).array, expected)
+    assert np.array_equal(to_array(strange).array, expected)
 
 
 # Bombs and files that start programs.
@@ -203,10 +203,10 @@ def test_text_that_swells_is_refused() -> None:
     refused(PNG[:33] + chunk + PNG[33:], "cannot be read: Decompressed data too large")
 
 
-def test_no_picture_starts_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_image_starts_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow reads EPS by Ghostscript."""
     monkeypatch.setattr("subprocess.Popen", lambda *args, **options: pytest.fail("a program was started"))
-    refused(encoded(Image.fromarray(RGB), "EPS"), "EPS is a program, not a picture")
+    refused(encoded(Image.fromarray(RGB), "EPS"), "EPS is a program, not an image")
 
 
 # Sizes and channels.
@@ -219,16 +219,16 @@ SIZES = [(1, 1), (1, 9), (9, 1), (1, 70_000), (70_000, 1), (40_000, 2), (2, 32_7
 def test_very_long_and_very_small(backend: str, size: tuple[int, int]) -> None:
     """Half a turn of a ramp is the ramp from its other end, also beyond the 32,767 of a 16-bit number."""
     ramp = np.linspace(0, 255, size[0] * size[1]).astype(np.uint8).reshape(*size, 1).repeat(3, axis=2)
-    picture = ramp if size[1] > size[0] else np.sort(ramp, axis=0)
+    image = ramp if size[1] > size[0] else np.sort(ramp, axis=0)
 
     def done(*steps: Any) -> np.ndarray:
-        return np.asarray(Pipeline.from_spec({"backend": backend, "image": list(steps)}).train(picture, index=1))
+        return np.asarray(Pipeline.from_spec({"backend": backend, "image": list(steps)}).train(image, index=1))
 
     half_turn = {"degrees": [180, 180], "interpolation": "bilinear"}
     turned = done({"rotate": half_turn}).astype(int)
     inside = np.s_[:, 1:-1] if size[1] > size[0] else np.s_[1:-1]
-    assert np.abs(turned - picture[::-1, ::-1])[inside].max(initial=0) <= 2
-    assert np.array_equal(done(FLIP, {"invert": {}}), 255 - picture[:, ::-1])
+    assert np.abs(turned - image[::-1, ::-1])[inside].max(initial=0) <= 2
+    assert np.array_equal(done(FLIP, {"invert": {}}), 255 - image[:, ::-1])
     assert done({"resize": {"size": [3, 4]}}).shape == (3, 4, 3)
     normalized = done(*EVERY)
     assert normalized.shape == (3, 5, 6)
@@ -239,13 +239,13 @@ def test_very_long_and_very_small(backend: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("channels", [2, 5, 12, 64])
 def test_each_of_many_channels_is_treated_alike(backend: str, dtype: str, channels: int) -> None:
-    picture = made("smooth", 11, 13, channels, dtype)
+    image = made("smooth", 11, 13, channels, dtype)
     for step in (*EVERY[:-1], {"gaussian_blur": 1.0}, {"normalize": {"mean": 0.5, "std": 0.2}}, {"pad": 2}):
         pipe = Pipeline.from_spec({"backend": backend, "image": [step]})
-        found = pipe.train(picture, index=3)
+        found = pipe.train(image, index=3)
         axis = 0 if "normalize" in step else 2
         for channel in (0, channels // 2, channels - 1):
-            alone = pipe.train(np.ascontiguousarray(picture[..., [channel]]), index=3)
+            alone = pipe.train(np.ascontiguousarray(image[..., [channel]]), index=3)
             off = np.abs(np.take(found, [channel], axis).astype(float) - alone)
             assert off.max() <= (2 if found.dtype == np.uint8 else 1e-5), step
 
@@ -270,7 +270,7 @@ def test_a_step_takes_five_channels_or_says_that_it_does_not(name: str, backend:
 def test_channels_that_stand_at_the_wrong_end() -> None:
     refused(np.zeros((3, 32, 32), np.uint8), "32 channels; it looks like channels x height x width")
     refused(np.zeros((6, 7, 65), np.uint8), "65 channels; at most 64 are taken")
-    assert take(np.zeros((3, 12, 12), np.uint8)).array.shape == (3, 12, 12)
+    assert to_array(np.zeros((3, 12, 12), np.uint8)).array.shape == (3, 12, 12)
     torch = pytest.importorskip("torch")
     refused(torch.zeros(32, 32, 3), "32 channels; channels come first: give tensor.permute(2, 0, 1)")
     refused(torch.zeros(65, 6, 7), "65 channels; channels come first, and at most 64 are taken")
@@ -302,7 +302,7 @@ ARRAYS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("make", ARRAYS.values(), ids=ARRAYS)
-def test_an_array_laid_out_in_any_way_is_the_same_picture(make: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_an_array_laid_out_in_any_way_is_the_same_image(make: Callable[[Path], Any], tmp_path: Path) -> None:
     array = make(tmp_path)
     plain = np.array(array, array.dtype.newbyteorder("="), order="C", subok=False)
     before = plain.copy()
@@ -318,7 +318,7 @@ def test_an_array_laid_out_in_any_way_is_the_same_picture(make: Callable[[Path],
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass")
-def test_a_matrix_is_a_gray_picture() -> None:
+def test_a_matrix_is_a_gray_image() -> None:
     found = NOTHING.train(np.matrix(RGB[..., 0]))
     assert type(found) is np.ndarray
     assert np.array_equal(found, RGB[..., 0])
@@ -337,16 +337,16 @@ def test_a_matrix_is_a_gray_picture() -> None:
         (np.zeros((4, 4), [("r", "u1"), ("g", "u1")]), "give uint8"),
         (np.zeros((4, 4), "S3"), "has dtype |S3; give uint8"),
         (np.zeros((4, 4), "M8[s]"), "has dtype datetime64[s]; give uint8"),
-        (np.full((3, 3, 3), np.inf, np.float32), "runs from inf to inf; a float picture has levels from 0 to 1"),
+        (np.full((3, 3, 3), np.inf, np.float32), "runs from inf to inf; a float image has levels from 0 to 1"),
         (np.array([[0, np.nan], [-np.inf, 1]], np.float32), "contains NaN"),
         (np.zeros((0, 0), np.uint8), "array of uint8 (0, 0) has no pixels"),
         (np.zeros((3, 0, 3), np.float32), "array of float32 (3, 0, 3) has no pixels"),
-        (np.array(3, np.uint8), "array of uint8 () is not one picture"),
-        (np.uint8(3), "cannot take a uint8 as a picture"),
+        (np.array(3, np.uint8), "array of uint8 () is not one image"),
+        (np.uint8(3), "cannot take a uint8 as an image"),
     ],
     ids=lambda value: "" if isinstance(value, str) else f"{value.dtype} {value.shape}",
 )
-def test_arrays_that_are_no_pictures(array: Any, message: str) -> None:
+def test_arrays_that_are_no_images(array: Any, message: str) -> None:
     refused(array, message)
 
 
@@ -380,7 +380,7 @@ def test_tensors_of_every_layout() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # torch says that some of these are deprecated, or new
-def test_tensors_that_are_no_pictures() -> None:
+def test_tensors_that_are_no_images() -> None:
     torch = pytest.importorskip("torch")
     floats = torch.rand(3, 4, 4)
     for tensor, message in (
@@ -396,15 +396,15 @@ def test_tensors_that_are_no_pictures() -> None:
         (floats.to("meta"), "lies on meta"),
         (floats[:, :0], "tensor of torch.float32 (3, 0, 4) has no pixels"),
         (floats * float("nan"), "contains NaN"),
-        (torch.tensor(3), "is not one picture"),
+        (torch.tensor(3), "is not one image"),
     ):
         refused(tensor, message)
 
 
-# PIL pictures that are not there any more.
+# PIL images that are not there any more.
 
 
-def test_pil_pictures_whose_file_is_closed(tmp_path: Path) -> None:
+def test_pil_images_whose_file_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
     with path.open("rb") as file:
@@ -415,7 +415,7 @@ def test_pil_pictures_whose_file_is_closed(tmp_path: Path) -> None:
     refused(closed, "a.png (RGB, 7x10): cannot be read")
     gone = Image.open(path)
     path.unlink()
-    assert np.array_equal(take(gone).array, RGB)  # the file is open until it is read
+    assert np.array_equal(to_array(gone).array, RGB)  # the file is open until it is read
     cut = encoded(Image.fromarray(made("noise", 60, 60)), "JPEG")
     refused(Image.open(io.BytesIO(cut[: len(cut) // 2])), "(RGB, 60x60): cannot be read")
 
@@ -442,12 +442,12 @@ def test_whatever_names_a_file_or_is_one(tmp_path: Path) -> None:
         (entry,) = os.scandir(tmp_path)
         for kind in (*kinds, entry):
             for _ in range(2):  # an open file is read from its start each time, as by Pillow
-                assert np.array_equal(take(kind).array, RGB)
+                assert np.array_equal(to_array(kind).array, RGB)
     source, target = os.pipe()
     os.write(target, PNG)
     os.close(target)
     with os.fdopen(source, "rb") as stream:  # cannot be rewound
-        assert np.array_equal(take(stream).array, RGB)
+        assert np.array_equal(to_array(stream).array, RGB)
 
 
 class Broken:
@@ -457,7 +457,7 @@ class Broken:
         raise KeyError("bucket")
 
 
-def test_files_and_paths_that_hold_no_picture(tmp_path: Path) -> None:
+def test_files_and_paths_that_hold_no_image(tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "text.png").write_text("hello")
     closed = io.BytesIO(PNG)
@@ -467,8 +467,8 @@ def test_files_and_paths_that_hold_no_picture(tmp_path: Path) -> None:
     for source, message in (
         (tmp_path, f"{tmp_path}: cannot be read: Is a directory"),
         ("", "'': cannot be read: Is a directory"),
-        (tmp_path / "empty.png", "empty.png: not a picture: it is empty"),
-        (tmp_path / "text.png", "text.png: not a picture in a format that Pillow reads"),
+        (tmp_path / "empty.png", "empty.png: not an image: it is empty"),
+        (tmp_path / "text.png", "text.png: not an image in a format that Pillow reads"),
         (tmp_path / "none.png", "none.png: there is no such file"),
         (tmp_path / "text.png" / "a", "cannot be read: Not a directory"),
         ("a\0b.png", r"a\x00b.png: cannot be read"),
@@ -481,7 +481,7 @@ def test_files_and_paths_that_hold_no_picture(tmp_path: Path) -> None:
         (closed, "BytesIO object: cannot be read"),
         (Broken(), "Broken object: cannot be read: KeyError: 'bucket'"),
         (view, "cannot be read"),
-        (memoryview(FLOATS), f"picture of {FLOATS.nbytes} bytes: not a picture"),
+        (memoryview(FLOATS), f"image of {FLOATS.nbytes} bytes: not an image"),
     ):
         refused(source, message)
 
@@ -490,7 +490,7 @@ def test_a_name_that_is_not_text(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/\xff\xfe.png"
     with open(path, "wb") as file:  # noqa: PTH123
         file.write(PNG)
-    assert np.array_equal(take(os.fsdecode(path)).array, RGB)
+    assert np.array_equal(to_array(os.fsdecode(path)).array, RGB)
     with open(path, "wb") as file:  # noqa: PTH123
         file.write(PNG[:60])
     refused(os.fsdecode(path), r"/\udcff\udcfe.png: cannot be read")

@@ -37,7 +37,7 @@ def test_nothing_but_the_torch_side_sees_torch_and_only_backends_see_cv2() -> No
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text()
         if _room(path) not in TORCH and path.name not in ("codecs.py", "torch_kernels.py"):
-            # codecs hands out tensors, torch_kernels mixes them; regularizers and their pictures need it when they are used
+            # codecs hands out tensors, torch_kernels mixes them; regularizers need it when they are used
             assert not re.search(r"^(import|from) torch\b", text, re.M), path
             assert _room(path) in ("gallery", "regularizers") or not re.search(
                 r"^\s+(import|from) torch\b", text, re.M

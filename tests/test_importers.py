@@ -236,7 +236,7 @@ def test_version_two_types() -> None:
     ("transform", "said"),
     [
         (make("Lambda", lambd=abs), "Lambda: left out: it is code"),
-        (make("FiveCrop", size=(8, 8)), "FiveCrop: left out: it makes several pictures"),
+        (make("FiveCrop", size=(8, 8)), "FiveCrop: left out: it makes several images"),
         (make("MyOwn", strength=3), "MyOwn: left out: augreg has no such transform"),
         (make("Resize", size=8, interpolation=Mode.LANCZOS, max_size=None, antialias=True), "lanczos became bicubic"),
         (make("Resize", size=8, interpolation=Mode.BILINEAR, max_size=12, antialias=True), "max_size=12 is not kept"),
@@ -440,11 +440,11 @@ ON_AVERAGE = {"hue": 2, "hue in steps": 2, "motion": 3}  # OpenCV has 180 hues
 
 @pytest.mark.parametrize("name", DATA["fixed"])
 def test_albumentations_does_the_same_to_pixels(name: str) -> None:
-    """Direction, order and scale of every parameter, against what albumentations 2.0.8 made of the same picture."""
+    """Direction, order and scale of every parameter, against what albumentations 2.0.8 made of the same image."""
     with np.load(Path(__file__).parent / "data/albumentations.npz") as data:
-        picture, theirs = data["picture"], data[name]
+        image, theirs = data["image"], data[name]
     spec = augreg.from_albumentations(DATA["fixed"][name]).spec
-    ours = Pipeline.from_spec({**spec, "backend": "opencv"}).train(picture, index=0)
+    ours = Pipeline.from_spec({**spec, "backend": "opencv"}).train(image, index=0)
     assert ours.shape == theirs.shape
     off = np.abs(ours.astype(int) - theirs)
     if name in ON_AVERAGE:

@@ -226,7 +226,7 @@ def test_transposed_convolution_and_enlarging_have_fractional_strides() -> None:
     )
     assert [layer.stride[0] for layer in fields] == [2, 1, Fraction(1, 4)]
     assert [layer.output[1] for layer in fields] == [16, 32, 128]
-    assert fields[1].size == (5, 5)  # two neighbours of field 3, 2 apart
+    assert fields[1].size == (5, 5)  # two neighbors of field 3, 2 apart
     holes = receptive_field(nn.ConvTranspose1d(1, 1, 1, 2), (1, 4))[0]  # zeros in between see nothing
     assert [holes.seen(j)[0] for j in range(4)] == [(0, 0), None, (1, 1), None]
 

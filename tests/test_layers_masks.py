@@ -84,12 +84,12 @@ def test_elements_are_uniform_in_all_their_bits() -> None:
             assert_uniform(words >> shift & 255, 256)
 
 
-@pytest.mark.parametrize("kind", ["neighbours", "distant", "calls", "seeds", "ranks"])
+@pytest.mark.parametrize("kind", ["neighbors", "distant", "calls", "seeds", "ranks"])
 def test_pairs_are_independent(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 2**16
-    if kind in ("neighbours", "distant"):
+    if kind in ("neighbors", "distant"):
         drawn = Counted(5).uniform((count + 256,), "cpu")
-        step = 1 if kind == "neighbours" else 256
+        step = 1 if kind == "neighbors" else 256
         one, two = drawn[:count], drawn[step : count + step]
     elif kind == "calls":  # few elements a call, as in stochastic depth
         source = Counted(5)

@@ -17,7 +17,7 @@ from augreg import Pipeline, SpecError, batch_transform
 from augreg.batch.blends import Box, Mix, Paste, Patch
 from augreg.batch.labels import SoftLabels
 from augreg.registry.registry import Registry
-from augreg.rng import BATCH, locate, word
+from augreg.rng import BATCH, address_of, stream_key
 
 STEPS: list[Any] = [
     "mixup",
@@ -73,7 +73,7 @@ def test_batches_of_any_number_mix_as_planned(step: Any, count: int, kind: str) 
 
 def test_a_step_draws_from_its_own_address() -> None:
     """Words of the addressed stream, converted here by hand: the coin, then lam, then the permutation."""
-    words = locate(7, 4, 2, 1, BATCH).cursor(word("mixup#0"))
+    words = address_of(7, 4, 2, 1, BATCH).cursor(stream_key("mixup#0"))
     raw = [words.bits() for _ in range(6)]
     logs = [math.log(-math.log1p(-((bits >> 11) * 2.0**-53))) for bits in raw[1:3]]
     lam = 1 / (1 + math.exp(logs[1] - logs[0]))
@@ -85,7 +85,7 @@ def test_a_step_draws_from_its_own_address() -> None:
 
 @pytest.mark.parametrize("second", ["cutmix", "mosaic", "resizemix", {"cutmix": {"boxes": 4, "per": "element"}}])
 def test_labels_are_right_after_pastes_on_pastes(second: Any) -> None:
-    """Pictures of one level each: the share of a label is the mean of the plane that is 1 where its picture is."""
+    """Images of one level each: the share of a label is the mean of the plane that is 1 where its image is."""
     pipe = pipeline({"cutmix": {"per": "element"}}, second, {"mixup": {"p": 0.5}}, {"mosaic": {"fit": "resize"}})
     planes = np.zeros((4, 32, 32, 4))
     planes[range(4), :, :, range(4)] = 1.0
@@ -197,7 +197,7 @@ def test_lam_is_of_a_beta_distribution(alpha: float) -> None:
         assert abs((most > 0.95).mean() - near[alpha]) < error * 0.5 + 0.0006
 
 
-def test_cutmix_leaves_two_thirds_of_a_picture_its_own() -> None:
+def test_cutmix_leaves_two_thirds_of_a_image_its_own() -> None:
     """E = 1 - (1/2 - 1/5 + 1/48) = .679 in the limit; .6799 and .6817 by two other roundings of the box at 224."""
     plan = pipeline({"cutmix": {"per": "element", "pairing": "roll"}}).batch.plan(40_000, (224, 224), batch=0)
     own = np.array([row[i] for i, row in enumerate(plan.shares())])
@@ -211,7 +211,7 @@ def test_cutmix_with_boxes_shares_the_area_among_them() -> None:
         step = {"cutmix": {"boxes": boxes, "per": "element", "pairing": "roll"}}
         (paste,) = pipeline(step).batch.plan(2000, (64, 96), batch=0).blends
         assert isinstance(paste, Paste)
-        counts = [len(patches) for patches in paste.by_picture().values()]
+        counts = [len(patches) for patches in paste.by_image().values()]
         assert max(counts) == boxes and np.mean(counts) > boxes * 0.9
         largest = max(patch.box[2] * patch.box[3] for patch in paste.patches)
         assert 0.6 / boxes < largest / (64 * 96) <= 1 / boxes
@@ -270,7 +270,7 @@ def test_permutations_are_uniform() -> None:
     assert len(counts) == 6 and chi < 35.9  # of 5 degrees of freedom, passed once in a million
 
 
-def test_partners_are_the_unmixed_pictures() -> None:
+def test_partners_are_the_unmixed_images() -> None:
     batch = photos(3, "float64")
     found = pipeline({"mixup": {"per": "element", "pairing": "roll"}}).batch(batch, batch=1)
     (mix,) = pipeline({"mixup": {"per": "element", "pairing": "roll"}}).batch.plan(3, (13, 11), batch=1).blends
@@ -349,7 +349,7 @@ def test_out_that_cannot_be() -> None:
         pipe.batch({"image": batch}, out=batch)
     with pytest.raises(TypeError, match="out is a ndarray as images is, got list"):
         pipe.batch(batch, out=batch.tolist())
-    with pytest.raises(ValueError, match=r"out\['boxes'\] goes with no picture"):
+    with pytest.raises(ValueError, match=r"out\['boxes'\] goes with no image"):
         pipe.batch({"image": batch}, out={"boxes": batch})
 
 
@@ -357,15 +357,15 @@ def test_out_that_cannot_be() -> None:
 
 
 @pytest.mark.parametrize("step", ["cutmix", "resizemix", "mosaic", {"mosaic": {"fit": "resize"}}], ids=str)
-def test_masks_follow_their_pictures(step: Any) -> None:
-    """A mask that says which picture a pixel is of, next to pictures that say the same by their level."""
+def test_masks_follow_their_images(step: Any) -> None:
+    """A mask that says which image a pixel is of, next to images that say the same by their level."""
     count, size = 6, (20, 16)
-    pictures = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None] * 40, (count, *size, 3)).copy()
+    images = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None] * 40, (count, *size, 3)).copy()
     mask = np.broadcast_to(np.arange(count)[:, None, None], (count, *size)).astype(np.int64)
     planes = (mask[:, None] == np.arange(count)[:, None, None]).astype(np.float32)
     pipe = pipeline(step)
-    given = {"image": pictures, "mask": mask, "mask_planes": planes, "masks": planes.transpose(0, 2, 3, 1)}
-    given |= {"image2": pictures, "image_id": [1], "mask_path": "x", "label": np.arange(count), "more": "as it was"}
+    given = {"image": images, "mask": mask, "mask_planes": planes, "masks": planes.transpose(0, 2, 3, 1)}
+    given |= {"image2": images, "image_id": [1], "mask_path": "x", "label": np.arange(count), "more": "as it was"}
     for number in range(10):
         found = pipe.batch(given, batch=number)
         assert list(found) == list(given) and found["more"] == "as it was"
@@ -375,25 +375,25 @@ def test_masks_follow_their_pictures(step: Any) -> None:
         assert np.array_equal(found["masks"].argmax(3), found["mask"])
         counted = np.array([[np.mean(one == k) for k in range(count)] for one in found["mask"]])
         assert np.allclose(found["label"].dense(count), counted, atol=1e-7)
-    out = {"image": np.empty_like(pictures), "mask": np.empty_like(mask)}
+    out = {"image": np.empty_like(images), "mask": np.empty_like(mask)}
     again = pipe.batch(given, batch=9, out=out)
     assert again["image"] is out["image"] and again["mask"] is out["mask"]
     assert np.array_equal(out["mask"], found["mask"])
 
 
 def test_mixup_blends_float_masks_and_refuses_class_numbers() -> None:
-    pipe, pictures = pipeline({"mixup": {"pairing": "roll"}}), photos(3)
+    pipe, images = pipeline({"mixup": {"pairing": "roll"}}), photos(3)
     planes = np.random.default_rng(0).random((3, 5, 13, 11))
-    found = pipe.batch({"image": pictures, "mask": planes}, batch=0)
+    found = pipe.batch({"image": images, "mask": planes}, batch=0)
     (mix,) = pipe.batch.plan(3, (13, 11), batch=0).blends
     assert np.allclose(found["mask"], blended((mix,), planes))
     for kind in (np.uint8, np.int64, bool):
         with pytest.raises(ValueError, match=r"mixup averages, and class numbers .* one plane a class"):
-            pipe.batch({"image": pictures, "mask": np.zeros((3, 13, 11), kind)})
+            pipe.batch({"image": images, "mask": np.zeros((3, 13, 11), kind)})
 
 
 def test_numbers_that_are_no_labels_pass_where_that_is_said() -> None:
-    """Numbers beside the pictures that nobody called a label would stay hard while the pictures are mixed."""
+    """Numbers beside the images that nobody called a label would stay hard while the images are mixed."""
     ids, given = np.arange(4), {"image": photos(4)}
     for extra in ({"label": None, "id": ids}, {"labels": ids, "id": ids}, {"name": list("abcd")}, {"flag": ids > 1}):
         found = pipeline("mixup").batch({**given, **extra}, batch=0)
@@ -413,8 +413,8 @@ def test_boxes_in_a_batch_are_refused() -> None:
 
 def test_at_test_time_nothing_happens() -> None:
     pipe, batch, ids = pipeline("mixup"), photos(3), np.arange(3)
-    pictures, labels = pipe.batch.test(batch, ids)
-    assert pictures is batch and labels is ids
+    images, labels = pipe.batch.test(batch, ids)
+    assert images is batch and labels is ids
     assert pipe.batch.test(batch) is batch
     sample = {"image": batch, "label": ids}
     assert pipe.batch.test(sample) is sample
@@ -422,8 +422,8 @@ def test_at_test_time_nothing_happens() -> None:
 
 def test_without_steps_a_batch_passes_with_labels_that_are_not_mixed() -> None:
     batch = photos(3)
-    pictures, labels = Pipeline.from_spec({"image": ["invert"], "classes": 4}).batch(batch, [1, 0, 3])
-    assert pictures is batch
+    images, labels = Pipeline.from_spec({"image": ["invert"], "classes": 4}).batch(batch, [1, 0, 3])
+    assert images is batch
     assert labels == SoftLabels(np.array([1, 0, 3]), classes=4)
     assert np.array_equal(labels.dense(), np.eye(4, dtype=np.float32)[[1, 0, 3]])
 
@@ -436,14 +436,14 @@ def test_without_steps_a_batch_passes_with_labels_that_are_not_mixed() -> None:
     [
         ([photos(1)[0]], None, {}, TypeError, "images: a batch is one array or tensor, got list; stack"),
         (photos(3)[0, 0], None, {}, ValueError, r"is N x H x W x C, got an array of shape \(11, 3\)"),
-        (photos(2).astype(np.int64), None, {}, TypeError, "pictures are uint8 or floats, got int64"),
+        (photos(2).astype(np.int64), None, {}, TypeError, "images are uint8 or floats, got int64"),
         (np.zeros((2, 0, 4, 3)), None, {}, ValueError, "at least one pixel"),
-        ({"picture": 1}, None, {}, ValueError, "under 'image', got the keys 'picture'"),
+        ({"photo": 1}, None, {}, ValueError, "under 'image', got the keys 'photo'"),
         ({"image": photos(2)}, [0, 1], {}, TypeError, "brings its own labels"),
-        ({"image": photos(2), "image2": photos(3)}, None, {}, ValueError, "image2: 3 pictures"),
+        ({"image": photos(2), "image2": photos(3)}, None, {}, ValueError, "image2: 3 images"),
         ({"image": photos(2), "mask": [1]}, None, {}, TypeError, "mask: masks of a batch are arrays"),
         ({"image": photos(2), "mask": np.zeros((2, 13, 12))}, None, {}, ValueError, "mask: .*with 2 of 13x11, got"),
-        (photos(2), [0, 1, 2], {}, ValueError, "a batch of 2 pictures has as many labels, got 3"),
+        (photos(2), [0, 1, 2], {}, ValueError, "a batch of 2 images has as many labels, got 3"),
         (photos(2), [0.0, 1.0], {}, TypeError, "class ids are integers, got float64; floats cannot hold every id"),
         (photos(2), [0, 7], {}, ValueError, "the ids of 5 classes are 0 to 4, got 7"),
         (photos(2), [-1, 0], {}, ValueError, "start at 0, got -1"),
@@ -454,7 +454,7 @@ def test_without_steps_a_batch_passes_with_labels_that_are_not_mixed() -> None:
         (photos(2), ["a", "b"], {}, TypeError, "class ids are integers, got <U1"),
         (photos(2), "ab", {}, TypeError, "labels are an array, a tensor or a list, got str"),
         (photos(2), SoftLabels([0, 1]), {}, TypeError, "mixed already"),
-        (photos(2), None, {"keys": [1]}, ValueError, "a batch of 2 pictures has as many keys, got 1"),
+        (photos(2), None, {"keys": [1]}, ValueError, "a batch of 2 images has as many keys, got 1"),
         (photos(2), None, {"keys": "ab"}, TypeError, "ids of the batch's samples, integers or strings, got 'ab'"),
         (photos(2), None, {"keys": [1, -2]}, ValueError, r"keys\[1\] is the id of a sample, expected an integer"),
         (photos(2), None, {"keys": [1, 2.0]}, TypeError, r"keys\[1\] is the id of a sample, expected .* got 2.0"),
@@ -462,7 +462,7 @@ def test_without_steps_a_batch_passes_with_labels_that_are_not_mixed() -> None:
         (photos(2), None, {"batch": 1.0}, TypeError, "batch is the batch's number, expected an int.* got 1.0"),
         (photos(2), None, {"batch": "x"}, TypeError, "batch is .*, got 'x'; ids of samples go into keys"),
         (photos(2), None, {"batch": 0, "rank": -1}, ValueError, "rank is the process's number, .* got -1"),
-        (photos(1)[0], None, {}, ValueError, r"looks like one colour picture, .*: images\[None\]"),
+        (photos(1)[0], None, {}, ValueError, r"looks like one color image, .*: images\[None\]"),
         (photos(2).astype(">f4"), None, {}, TypeError, "byte order of another machine .* images.astype"),
         ({"image": photos(2), "bboxes": [[]]}, None, {}, ValueError, "bboxes: a mixed batch cannot say where"),
         ({"image": photos(2), "depth": np.zeros((2, 13, 11))}, None, {}, ValueError, "call it 'mask_depth'"),
@@ -508,7 +508,7 @@ def test_plans_that_cannot_be() -> None:
 
 @batch_transform("checkerboard", p=0.5, preview=({"field": 2}, {"field": 4}))
 class Checkerboard:
-    """Take every other field from the next picture."""
+    """Take every other field from the next image."""
 
     field: int = 2
 
@@ -558,8 +558,8 @@ def test_a_step_of_somebody_else_works_alike() -> None:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("no blend", "wrong#0: wrong failed on a batch of 2 pictures of 13x11: sample returned 3; expected a blend"),
-        ("far", "a batch of 2 has the pictures 0 to 1, got 2"),
+        ("no blend", "wrong#0: wrong failed on a batch of 2 images of 13x11: sample returned 3; expected a blend"),
+        ("far", "a batch of 2 has the images 0 to 1, got 2"),
         ("short", "a partner and a weight for each, got 1 partners"),
         ("heavy", "a weight lies between 0 and 1, got 1.5"),
         ("outside", r"lies within 13x11, got \(0, 0, 99, 1\)"),

@@ -12,7 +12,7 @@ from mixing_oracle import blended
 
 from augreg.batch import numpy_kernels
 from augreg.batch.blends import Blend, Mix, Paste, Patch
-from augreg.batch.order import turns
+from augreg.batch.order import write_steps
 from augreg.batch.visibility import shares_after
 
 KINDS = {"uint8": 0.5001, "float16": 4e-3, "float32": 2e-6, "float64": 1e-14}
@@ -32,17 +32,17 @@ def boxes(draw: Any, height: int, width: int) -> tuple[int, int, int, int]:
 
 @st.composite
 def cases(draw: Any) -> tuple[tuple[Blend, ...], int, tuple[int, int]]:
-    """Some blends, the number of pictures, and their size: any at all, pictures pasted into themselves too."""
+    """Some blends, the number of images, and their size: any at all, images pasted into themselves too."""
     count, height, width = draw(st.integers(1, 5)), draw(st.integers(1, 9)), draw(st.integers(1, 9))
-    picture = st.integers(0, count - 1)
+    image = st.integers(0, count - 1)
     box = boxes(height, width)
     mixes = st.builds(
         Mix,
-        st.tuples(*[picture] * count),
+        st.tuples(*[image] * count),
         st.tuples(*[st.sampled_from([0.0, 0.25, 1.0]) | st.floats(0, 1)] * count),
     )
-    same_size = st.builds(lambda into, b, source: Patch(into, b, source, b), picture, box, picture)
-    patches = same_size | st.builds(Patch, picture, box, picture, box)
+    same_size = st.builds(lambda into, b, source: Patch(into, b, source, b), image, box, image)
+    patches = same_size | st.builds(Patch, image, box, image, box)
     pastes = st.lists(patches, max_size=6).map(lambda found: Paste(tuple(found)))
     return tuple(draw(st.lists(mixes | pastes, max_size=3))), count, (height, width)
 
@@ -94,7 +94,7 @@ def test_masks_take_the_nearest_and_hold_no_new_number(case: Any) -> None:
 @given(case=cases())
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_shares_are_what_a_count_of_pixels_says(case: Any) -> None:
-    """Each picture is painted with its own plane: after the blends, the planes' means are the shares."""
+    """Each image is painted with its own plane: after the blends, the planes' means are the shares."""
     blends, count, size = case
     planes = np.zeros((count, count, *size))
     planes[np.arange(count), np.arange(count)] = 1.0
@@ -116,7 +116,7 @@ def test_the_areas_of_pastes_are_exact() -> None:
 
 
 def test_blends_one_after_the_other_multiply() -> None:
-    """First a mix by a quarter, then the left half of the neighbour: a picture of three parts."""
+    """First a mix by a quarter, then the left half of the neighbor: an image of three parts."""
     mix = Mix((1, 2, 0), (0.75,) * 3)
     half = Paste(tuple(Patch(i, (0, 0, 2, 1), (i + 1) % 3, (0, 0, 2, 1)) for i in range(3)))
     rows = shares_after([mix, half], 3, 2, 2)
@@ -129,9 +129,9 @@ def test_blends_one_after_the_other_multiply() -> None:
 def test_a_permutation_in_place_keeps_one_copy() -> None:
     for partners in ([4, 0, 1, 2, 3], [1, 2, 3, 4, 0], [4, 3, 2, 1, 0], [1, 0, 3, 4, 2]):
         kept = 0
-        for turn in turns({i: {j} for i, j in enumerate(partners) if i != j}):
+        for turn in write_steps({i: {j} for i, j in enumerate(partners) if i != j}):
             kept += turn.keep - len(turn.drop) + (not turn.keep)
-            assert kept <= 2  # one copy, and the picture that is being read
+            assert kept <= 2  # one copy, and the image that is being read
 
 
 def test_bytes_round_to_the_nearest_level() -> None:
@@ -145,7 +145,7 @@ def test_bytes_round_to_the_nearest_level() -> None:
     assert np.array_equal(numpy_kernels.apply([Mix((1, 0), (0.0, 1.0))], batch, None, False, False)[0], second)
 
 
-def test_large_pictures_go_in_tiles() -> None:
+def test_large_images_go_in_tiles() -> None:
     batch = made(3, (120, 130), "float32")
     blends = (Mix((1, 2, 0), (0.3, 0.6, 0.9)),)
     assert np.abs(numpy_kernels.apply(blends, batch, None, False, False) - blended(blends, batch)).max() < 1e-6

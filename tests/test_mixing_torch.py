@@ -74,10 +74,10 @@ def test_tensors_come_out_as_arrays_do(step: Any, kind: str, path: str) -> None:
 
 @pytest.mark.parametrize("step", ["cutmix", "resizemix", "mosaic", {"mosaic": {"fit": "resize"}}], ids=str)
 def test_masks_follow(step: Any, path: str) -> None:
-    pipe, pictures = pipeline(step), photos(5, "uint8")
+    pipe, images = pipeline(step), photos(5, "uint8")
     mask = torch.randint(0, 2**40, (5, 13, 11))
     planes = functional.one_hot(mask % 4, 4).permute(0, 3, 1, 2).float()
-    given = {"image": pictures, "mask": mask, "mask_planes": planes, "labels": torch.arange(5)}
+    given = {"image": images, "mask": mask, "mask_planes": planes, "labels": torch.arange(5)}
     arrays = {key: value.numpy() for key, value in given.items()}
     for number in range(5):
         found, wanted = pipe.batch(given, batch=number), pipe.batch(arrays, batch=number)
@@ -88,16 +88,16 @@ def test_masks_follow(step: Any, path: str) -> None:
         pipe.batch(place, batch=number, out={"mask": place["mask"], "image": place["image"]})
         assert torch.equal(place["mask"], found["mask"])
     with pytest.raises(ValueError, match=r"class numbers \(torch.int64\) have no average"):
-        pipeline("mixup").batch({"image": pictures, "mask": mask}, batch=0)
-    mixed = pipeline("mixup").batch({"image": pictures, "mask": planes}, batch=0)["mask"]
+        pipeline("mixup").batch({"image": images, "mask": mask}, batch=0)
+    mixed = pipeline("mixup").batch({"image": images, "mask": planes}, batch=0)["mask"]
     assert torch.allclose(mixed.sum(1), torch.ones(()))
 
 
 def test_tensors_that_are_no_batch() -> None:
     pipe = pipeline("mixup")
-    with pytest.raises(ValueError, match="a batch of pictures is N x C x H x W"):
+    with pytest.raises(ValueError, match="a batch of images is N x C x H x W"):
         pipe.batch(photos(2)[0])
-    with pytest.raises(TypeError, match="pictures are uint8 or floats, got int64"):
+    with pytest.raises(TypeError, match="images are uint8 or floats, got int64"):
         pipe.batch(photos(2).long())
     with pytest.raises(TypeError, match="masks of a batch are tensors"):
         pipe.batch({"image": photos(2), "mask": np.zeros((2, 13, 11))})
@@ -137,7 +137,7 @@ def test_nothing_touches_torch_generator() -> None:
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
-def test_ids_stay_what_they_are_whatever_the_pictures(kind: str) -> None:
+def test_ids_stay_what_they_are_whatever_the_images(kind: str) -> None:
     ids = [257, 999, 2**24 + 1, 2**24 - 1]
     _, labels = pipeline({"mixup": {"pairing": "roll"}}).batch(photos(4, kind), torch.tensor(ids), batch=0)
     own, partners, weights = labels.pairs()
@@ -254,7 +254,7 @@ def test_a_matrix_is_made_without_looking_at_numbers_where_the_classes_are_known
 
 def test_tensors_of_a_mixture_are_checked_as_lists_are() -> None:
     ids, sources = torch.tensor([0, 1]), torch.tensor([[0, 1], [1, 0]])
-    with pytest.raises(ValueError, match="the weights of each picture are 0 or more and sum to 1"):
+    with pytest.raises(ValueError, match="the weights of each image are 0 or more and sum to 1"):
         SoftLabels(ids, sources, torch.tensor([[0.7, 0.7], [1.0, 0.0]], dtype=torch.bfloat16))
     with pytest.raises(ValueError, match="sources are places in a batch of 2, got 0 to 2"):
         SoftLabels(ids, sources * 2, torch.full((2, 2), 0.5))

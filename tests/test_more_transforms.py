@@ -6,8 +6,8 @@ import importlib.util
 import io
 from typing import Any
 
+import images
 import numpy as np
-import pictures
 import pytest
 from PIL import Image
 
@@ -19,12 +19,12 @@ BACKENDS = ("pillow", *(["opencv"] if importlib.util.find_spec("cv2") else []))
 each_backend = pytest.mark.parametrize("name", BACKENDS)
 
 
-def train(step: Any, picture: np.ndarray, index: int = 0, **options: Any) -> np.ndarray:
-    return Pipeline.from_spec({"image": [step], "seed": 4, **options}).train(picture, index)
+def train(step: Any, image: np.ndarray, index: int = 0, **options: Any) -> np.ndarray:
+    return Pipeline.from_spec({"image": [step], "seed": 4, **options}).train(image, index)
 
 
 def drawn(step: Any, size: tuple[int, int], count: int) -> list[tuple]:
-    """The ops that a step draws for `count` pictures."""
+    """The ops that a step draws for `count` images."""
     pipe = Pipeline.from_spec({"image": [step], "seed": 4})
     return [pipe.train.plan(size, index=index).entries[0].ops for index in range(count)]
 
@@ -43,9 +43,9 @@ def flat(level: int, channels: int = 3) -> np.ndarray:
 )
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 def test_a_distortion_of_nothing_changes_nothing(step: str, given: dict, interpolation: str, name: str) -> None:
-    picture = pictures.made("noise", 24, 31, 3)
-    found = train({step: given | {"interpolation": interpolation}}, picture, backend=name)
-    assert np.array_equal(found, picture)
+    image = images.made("noise", 24, 31, 3)
+    found = train({step: given | {"interpolation": interpolation}}, image, backend=name)
+    assert np.array_equal(found, image)
 
 
 def test_elastic_moves_pixels_as_far_as_its_docstring_says_and_smoothly() -> None:
@@ -69,9 +69,9 @@ def test_grid_distortion_keeps_the_edge_and_moves_the_nodes() -> None:
 
 
 def test_a_barrel_shrinks_the_corners_and_a_pincushion_pulls_them_out() -> None:
-    picture = flat(200)
-    barrel = train({"optical_distortion": {"k": [0.3, 0.3], "fill": 7}}, picture)
-    pincushion = train({"optical_distortion": {"k": [-0.3, -0.3], "fill": 7}}, picture)
+    image = flat(200)
+    barrel = train({"optical_distortion": {"k": [0.3, 0.3], "fill": 7}}, image)
+    pincushion = train({"optical_distortion": {"k": [-0.3, -0.3], "fill": 7}}, image)
     assert (barrel[[0, 0, -1, -1], [0, -1, 0, -1]] == 7).all()
     assert (barrel[60, 80] == 200).all()
     assert (pincushion == 200).all()
@@ -107,13 +107,13 @@ def test_shot_noise_is_poisson_where_photons_are_few() -> None:
     assert not train({"shot_noise": 20}, flat(0)).any()
 
 
-def test_iso_noise_is_colourless_without_colour() -> None:
+def test_iso_noise_is_colorless_without_color() -> None:
     found = train({"iso_noise": {"grain": 0.2, "color": 0}}, flat(120))
     assert np.ptp(found, axis=2).max() == 0
     assert found.std() > 20
 
 
-def test_gaussian_noise_of_normalized_pictures_is_not_clipped_and_sensors_come_before() -> None:
+def test_gaussian_noise_of_normalized_images_is_not_clipped_and_sensors_come_before() -> None:
     pipe = Pipeline.from_spec([{"normalize": {"mean": "half", "std": "half"}}, {"gaussian_noise": 0.5}])
     found = pipe.train(flat(250), 0)
     assert found.max() > 2.0
@@ -140,11 +140,11 @@ def test_motion_blur_draws_a_line_of_its_length_and_angle(name: str) -> None:
 
 @each_backend
 def test_median_blur_removes_specks_and_keeps_edges(name: str) -> None:
-    picture = flat(40)
-    picture[:, 80:] = 200
-    specked = picture.copy()
+    image = flat(40)
+    image[:, 80:] = 200
+    specked = image.copy()
     specked[10::20, 10::20] = 255
-    assert np.array_equal(train({"median_blur": 5}, specked, backend=name), picture)
+    assert np.array_equal(train({"median_blur": 5}, specked, backend=name), image)
 
 
 def test_median_blur_draws_odd_sides() -> None:
@@ -157,12 +157,12 @@ def test_median_blur_draws_odd_sides() -> None:
 @each_backend
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jpeg_is_what_pillow_writes_and_reads(channels: int, name: str) -> None:
-    picture = np.ascontiguousarray(next(iter(pictures.photos().values()))[:90, :121, :channels])
+    image = np.ascontiguousarray(next(iter(images.photos().values()))[:90, :121, :channels])
     file = io.BytesIO()
-    Image.fromarray(picture[..., 0] if channels == 1 else picture).save(file, "JPEG", quality=17)
-    wanted = np.asarray(Image.open(file)).reshape(picture.shape)
-    assert np.array_equal(train({"jpeg": 17}, picture, backend=name), wanted)
-    floats = picture.astype(np.float32) / np.float32(255)
+    Image.fromarray(image[..., 0] if channels == 1 else image).save(file, "JPEG", quality=17)
+    wanted = np.asarray(Image.open(file)).reshape(image.shape)
+    assert np.array_equal(train({"jpeg": 17}, image, backend=name), wanted)
+    floats = image.astype(np.float32) / np.float32(255)
     assert np.allclose(train({"jpeg": 17}, floats, backend=name) * 255, wanted, atol=1e-3)
 
 
@@ -172,19 +172,19 @@ def test_files_and_luma_have_no_place_for_four_channels(step: str) -> None:
         train(step, flat(9, 4), channels="keep")
 
 
-def test_downscale_leaves_as_few_levels_as_the_small_picture_had() -> None:
-    picture = pictures.made("noise", 40, 60, 1)
-    found = train({"downscale": 0.1}, picture)
-    assert found.shape == picture.shape
+def test_downscale_leaves_as_few_levels_as_the_small_image_had() -> None:
+    image = images.made("noise", 40, 60, 1)
+    found = train({"downscale": 0.1}, image)
+    assert found.shape == image.shape
     assert np.array_equal(found, np.repeat(np.repeat(found[5::10, 5::10], 10, 0), 10, 1))
-    assert found.std() < picture.std() / 4
-    assert np.array_equal(train({"downscale": 0.1}, picture, approximate=True), found)
+    assert found.std() < image.std() / 4
+    assert np.array_equal(train({"downscale": 0.1}, image, approximate=True), found)
 
 
 # Levels and channels
 
 
-def test_gamma_bends_the_middle_and_joins_its_neighbours() -> None:
+def test_gamma_bends_the_middle_and_joins_its_neighbors() -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     for power in (0.5, 2.0):
         found = train({"gamma": power}, ramp).ravel()
@@ -196,13 +196,13 @@ def test_gamma_bends_the_middle_and_joins_its_neighbours() -> None:
 
 
 @each_backend
-def test_clahe_raises_the_contrast_of_what_is_dark_and_keeps_colours(name: str) -> None:
-    picture = flat(220)
-    picture[:60] = pictures.made("noise", 60, 160, 3)[..., :1] // 16 + 20
-    found = train({"clahe": 4}, picture, backend=name)
-    assert found[:60].std() > 2 * picture[:60].std()
+def test_clahe_raises_the_contrast_of_what_is_dark_and_keeps_colors(name: str) -> None:
+    image = flat(220)
+    image[:60] = images.made("noise", 60, 160, 3)[..., :1] // 16 + 20
+    found = train({"clahe": 4}, image, backend=name)
+    assert found[:60].std() > 2 * image[:60].std()
     assert np.ptp(found, axis=2).max() == 0  # gray stays gray
-    tinted = picture // 2 + np.array([40, 60, 90], np.uint8)
+    tinted = image // 2 + np.array([40, 60, 90], np.uint8)
     moved = train({"clahe": 2}, tinted, backend=name).astype(int) - tinted
     unclipped = (tinted + moved > 0).all(axis=2) & (tinted + moved < 255).all(axis=2)
     assert unclipped.mean() > 0.5
@@ -219,8 +219,8 @@ def test_rgb_shift_moves_each_channel_by_its_own_number() -> None:
 
 
 def test_channel_shuffle_takes_every_order_and_changes_no_level() -> None:
-    picture = flat(0) + np.array([10, 20, 30], np.uint8)
-    orders = {tuple(train("channel_shuffle", picture, index)[0, 0]) for index in range(80)}
+    image = flat(0) + np.array([10, 20, 30], np.uint8)
+    orders = {tuple(train("channel_shuffle", image, index)[0, 0]) for index in range(80)}
     assert len(orders) == 6
     assert all(sorted(order) == [10, 20, 30] for order in orders)
 
@@ -230,8 +230,8 @@ def test_channel_drop_leaves_at_least_one() -> None:
     for index in range(40):
         found = train({"channel_drop": {"count": [1, 5], "fill": 3}}, flat(100), index)[0, 0]
         seen.add(tuple(found.tolist()))
-    assert {sorted(colour).count(100) for colour in seen} == {1, 2}
-    assert {level for colour in seen for level in colour} == {3, 100}
+    assert {sorted(color).count(100) for color in seen} == {1, 2}
+    assert {level for color in seen for level in color} == {3, 100}
     assert np.array_equal(train("channel_drop", flat(100, 1), channels="keep"), flat(100, 1))
 
 
@@ -239,7 +239,7 @@ def test_channel_drop_leaves_at_least_one() -> None:
 
 
 def test_grid_mask_keeps_the_share_that_the_paper_gives() -> None:
-    """1 - (1 - ratio)^2 of the picture, in the mean over offsets."""
+    """1 - (1 - ratio)^2 of the image, in the mean over offsets."""
     kept = [np.mean(train({"grid_mask": {"unit": [0.2, 0.5], "ratio": 0.4}}, flat(9, 1), i) > 0) for i in range(150)]
     assert abs(np.mean(kept) - (1 - 0.6**2)) < 0.01
 
@@ -252,7 +252,7 @@ def test_grid_mask_hides_equal_squares_on_a_grid() -> None:
         assert len({box.top % 40 for box in inner}) == len({box.left % 40 for box in inner}) == 1
 
 
-def test_grid_mask_of_a_narrow_picture_has_few_boxes() -> None:
+def test_grid_mask_of_a_narrow_image_has_few_boxes() -> None:
     assert max(len(boxes) for boxes in drawn("grid_mask", (2, 5000), 5)) <= 64
 
 
@@ -261,11 +261,11 @@ def test_grid_mask_of_a_narrow_picture_has_few_boxes() -> None:
 
 @pytest.mark.parametrize(("step", "count"), [("rot90", 4), ("d4", 8)])
 def test_symmetries_are_all_reached_equally_often_and_are_moves(step: str, count: int) -> None:
-    picture = pictures.made("noise", 5, 5, 1)
+    image = images.made("noise", 5, 5, 1)
     seen: dict[bytes, int] = {}
     for index in range(800):
-        found = train(step, picture, index)
-        assert np.array_equal(np.sort(found.ravel()), np.sort(picture.ravel()))
+        found = train(step, image, index)
+        assert np.array_equal(np.sort(found.ravel()), np.sort(image.ravel()))
         seen[found.tobytes()] = seen.get(found.tobytes(), 0) + 1
     assert len(seen) == count
     assert max(abs(n - 800 / count) for n in seen.values()) < 5 * np.sqrt(800 / count)
@@ -282,7 +282,7 @@ def test_symmetries_are_all_reached_equally_often_and_are_moves(step: str, count
         ((40, 30), (40, 30), (0, 40, 0, 30)),
     ],
 )
-def test_letterbox_shows_the_whole_picture_and_bars(size: tuple, wanted: tuple, inside: tuple) -> None:
+def test_letterbox_shows_the_whole_image_and_bars(size: tuple, wanted: tuple, inside: tuple) -> None:
     pipe = Pipeline.from_spec([{"letterbox": {"size": list(wanted), "fill": 7}}])
     found = pipe.train(np.full((*size, 3), 200, np.uint8), 0)
     mask = np.zeros(wanted, bool)
@@ -298,18 +298,18 @@ def test_letterbox_shows_the_whole_picture_and_bars(size: tuple, wanted: tuple, 
     [((50, 100), (32, 64)), ((100, 50), (64, 32)), ((3, 2), (64, 43)), ((1, 500), (1, 64)), ((9, 9), (64, 64))],
 )
 def test_longest_max_size(size: tuple, wanted: tuple) -> None:
-    assert train({"longest_max_size": 64}, pictures.made("noise", *size, 3)).shape[:2] == wanted
+    assert train({"longest_max_size": 64}, images.made("noise", *size, 3)).shape[:2] == wanted
 
 
 @each_backend
 def test_a_field_of_displacements_is_made_once_for_a_whole_sample(name: str) -> None:
     displacement._kept.cache_clear()
-    picture = pictures.made("noise", 40, 60, 3)
-    sample = {"image": picture, "mask": picture[..., 0], "boxes": [[5, 5, 20, 20]], "keypoints": [[9, 9]]}
+    image = images.made("noise", 40, 60, 3)
+    sample = {"image": image, "mask": image[..., 0], "boxes": [[5, 5, 20, 20]], "keypoints": [[9, 9]]}
     spec = {"backend": name, "targets": {"boxes": "xyxy"}, "image": [{"elastic": {"alpha": 30}}]}
     found = Pipeline.from_spec(spec).train(sample, 3)
     assert displacement._kept.cache_info().misses == 1
     displacement._kept.cache_clear()
-    assert np.array_equal(Pipeline.from_spec(spec).train(picture, 3), found["image"])
+    assert np.array_equal(Pipeline.from_spec(spec).train(image, 3), found["image"])
     ys, xs = displacement.sources(ops.elastic(Scene(9, 9), 5.0, 2.0, 1), 9, 9)
     assert not ys.flags.writeable and not xs.flags.writeable

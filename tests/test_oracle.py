@@ -9,15 +9,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import images
 import numpy as np
 import oracle
-import pictures
 import pytest
 
 from augreg import ops
 from augreg.backends import backend
 from augreg.errors import ImageError
-from augreg.ops import Blend, ColorMatrix, Curve, Lookup, Measured, Move, Normalize, Op, Remap, Resize, Scene, Warp
+from augreg.ops import (
+    Blend,
+    ColorMatrix,
+    ImageStatistic,
+    Lookup,
+    Move,
+    Normalize,
+    Op,
+    PointFunction,
+    Remap,
+    Resize,
+    Scene,
+    Warp,
+)
 
 DOCS = Path(__file__).parent.parent / "docs" / "backends.md"
 BACKENDS = ("pillow", "opencv")
@@ -32,7 +45,7 @@ LEVELS = (0.4, 0.5, 0.6, 0.7, 0.3)
 
 
 def _mean_rows(scene: Scene) -> tuple:
-    mean = pictures.made("gradient", scene.height, scene.width, scene.channels, "float32")
+    mean = images.made("gradient", scene.height, scene.width, scene.channels, "float32")
     return tuple(tuple(map(tuple, row)) for row in mean.tolist())
 
 
@@ -57,7 +70,7 @@ def _normalizations(scene: Scene) -> list[Op]:
         Normalize(LEVELS[:c], LEVELS[:c][::-1]),
         Normalize((0.0,), (0.5,), mean_image=_mean_rows(scene), frame=scene.size),
         Normalize((0.0,), (1.0,), mean_image=_mean_rows(scene), frame=scene.size, window=(flip,)),
-        Normalize((0.4,), (0.3,), stages=(Curve("invert"), Curve("posterize", 3.0))),
+        Normalize((0.4,), (0.3,), stages=(PointFunction("invert"), PointFunction("posterize", 3.0))),
     ]
 
 
@@ -110,7 +123,7 @@ def _matrices(scene: Scene) -> list[Op]:
     ]
 
 
-COLOR = ("contrast", "saturation", "hue", "clahe")  # these take gray and RGB pictures only
+COLOR = ("contrast", "saturation", "hue", "clahe")  # these take gray and RGB images only
 TOGETHER = ("gaussian noise", "shot noise", "iso noise", "color matrix")  # what a channel gets depends on how many
 
 CASES: dict[str, Callable[[Scene], list[Op]]] = {
@@ -121,16 +134,16 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     ],
     "paint": lambda scene: [ops.paint(scene, 0, 0, 1, 1, (40.0,)), ops.paint(scene, 0, 0, *scene.size)],
     "paint noise": lambda scene: [ops.noise_box(scene, 0, 0, *scene.size, 77)],
-    "brightness": lambda _: [ops.curve("brightness", factor) for factor in FACTORS],
-    "invert": lambda _: [ops.curve("invert")],
-    "posterize": lambda _: [ops.curve("posterize", float(bits)) for bits in range(1, 9)],
-    "solarize": lambda _: [ops.curve("solarize", level) for level in (0.0, 100.0, 128.5, 256.0)],
-    "solarize_add": lambda _: [ops.curve("solarize_add", amount) for amount in (0.0, 50.7, 110.0, -30.0)],
-    "table": lambda _: [ops.curve("table", PERMUTED)],
-    "gamma": lambda _: [ops.curve("gamma", power) for power in (0.2, 0.7, 1.0, 1.4, 3.0)],
-    "auto_contrast": lambda _: [ops.measured("auto_contrast", cutoff) for cutoff in (0.0, 5.0, 20.0, 49.0)],
-    "equalize": lambda _: [ops.measured("equalize")],
-    "contrast": lambda _: [ops.measured("contrast", factor) for factor in FACTORS],
+    "brightness": lambda _: [ops.point_function("brightness", factor) for factor in FACTORS],
+    "invert": lambda _: [ops.point_function("invert")],
+    "posterize": lambda _: [ops.point_function("posterize", float(bits)) for bits in range(1, 9)],
+    "solarize": lambda _: [ops.point_function("solarize", level) for level in (0.0, 100.0, 128.5, 256.0)],
+    "solarize_add": lambda _: [ops.point_function("solarize_add", amount) for amount in (0.0, 50.7, 110.0, -30.0)],
+    "table": lambda _: [ops.point_function("table", PERMUTED)],
+    "gamma": lambda _: [ops.point_function("gamma", power) for power in (0.2, 0.7, 1.0, 1.4, 3.0)],
+    "auto_contrast": lambda _: [ops.image_statistic("auto_contrast", cutoff) for cutoff in (0.0, 5.0, 20.0, 49.0)],
+    "equalize": lambda _: [ops.image_statistic("equalize")],
+    "contrast": lambda _: [ops.image_statistic("contrast", factor) for factor in FACTORS],
     "saturation": lambda _: [ops.blend("gray", factor, "saturation") for factor in FACTORS],
     "sharpness": lambda _: [ops.blend("smooth", factor, "sharpness") for factor in FACTORS],
     "hue": lambda _: [ops.hue(shift) for shift in (-0.5, -0.2, -0.1, 0.03, 0.1, 0.25, 0.5)],
@@ -161,7 +174,7 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
 
 
 class Within(NamedTuple):
-    """The largest difference of a level from the oracle, and the largest mean difference over one picture."""
+    """The largest difference of a level from the oracle, and the largest mean difference over one image."""
 
     most: float
     mean: float
@@ -216,9 +229,9 @@ def _key(name: str, size: tuple[int, int], channels: int, dtype: str) -> tuple[s
 
 
 def _subjects(case: str, dtype: str) -> list[tuple]:
-    """The pictures that a case is tried on."""
+    """The images that a case is tried on."""
     channels = (1, 3) if case in COLOR else (1, 3, 4)
-    found = [_key(name, SIZE, count, dtype) for name in pictures.MADE for count in channels]
+    found = [_key(name, SIZE, count, dtype) for name in images.MADE for count in channels]
     found += [_key("noise", size, count, dtype) for size in TINY for count in channels]
     if case not in COLOR:
         found += [_key("noise", SIZE, count, dtype) for count in (2, 5)]
@@ -227,7 +240,7 @@ def _subjects(case: str, dtype: str) -> list[tuple]:
 
 @functools.cache
 def _truth(op: Op, key: tuple) -> np.ndarray:
-    return oracle.run(op, pictures.made(*key))
+    return oracle.run(op, images.made(*key))
 
 
 MARGIN = {"nearest": 0.0, "bilinear": 0.5, "bicubic": 1.5}
@@ -239,7 +252,7 @@ def _compared(op: Op, image: np.ndarray, name: str) -> np.ndarray:
     if isinstance(op, Remap):
         ys, xs = oracle.remapped(op, height, width)
         off_y, off_x = (np.abs(places - np.rint(places)) > 1e-3 for places in (ys, xs))
-        if op.interpolation == "bilinear":  # there only the edge of the picture is sharp
+        if op.interpolation == "bilinear":  # there only the edge of the image is sharp
             off_y |= (ys > 0.5) & (ys < height - 0.5)
             off_x |= (xs > 0.5) & (xs < width - 0.5)
         return off_y & off_x
@@ -261,10 +274,10 @@ def _compared(op: Op, image: np.ndarray, name: str) -> np.ndarray:
 
 
 def measure(case: str, name: str, dtype: str) -> Within:
-    """How far a backend is from the oracle on all pictures of a case."""
+    """How far a backend is from the oracle on all images of a case."""
     most, mean = 0.0, 0.0
     for key in _subjects(case, dtype):
-        image = pictures.made(*key)
+        image = images.made(*key)
         unit = 255.0 if dtype == "float32" and case != "normalize" else 1.0
         for op in CASES[case](Scene(*image.shape, dtype=dtype)):
             wanted = _truth(op, key)
@@ -300,8 +313,8 @@ def test_the_docs_state_these_tolerances() -> None:
 
 @pytest.mark.parametrize("name", HAVE)
 @pytest.mark.parametrize("case", COLOR)
-def test_colours_of_four_channels_are_refused(case: str, name: str) -> None:
-    image = pictures.made("noise", 4, 5, 4)
+def test_colors_of_four_channels_are_refused(case: str, name: str) -> None:
+    image = images.made("noise", 4, 5, 4)
     for op in CASES[case](Scene(4, 5)):
         with pytest.raises(ImageError, match="4 channels"):
             backend(name).apply(op, image)
@@ -324,9 +337,9 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 @pytest.mark.parametrize("name", HAVE)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_memory_layout_is_read_and_none_is_written(layout: str, name: str, dtype: str) -> None:
-    """A picture may be a view of any kind, and one that nobody may write to."""
+    """An image may be a view of any kind, and one that nobody may write to."""
     for channels in (1, 3):
-        plain = pictures.made("noise", 11, 14, channels, dtype)
+        plain = images.made("noise", 11, 14, channels, dtype)
         plain.flags.writeable = False
         image = LAYOUTS[layout](plain)
         kept = image.copy()
@@ -340,16 +353,16 @@ def test_any_memory_layout_is_read_and_none_is_written(layout: str, name: str, d
                     # float sums may be taken in another order in another layout
                     near = 0 if dtype == "uint8" else 1e-6
                     assert np.allclose(found, wanted, rtol=0, atol=near), f"{case}: {op}"
-                    assert np.array_equal(image, kept), f"{case}: {op} wrote to its picture"
+                    assert np.array_equal(image, kept), f"{case}: {op} wrote to its image"
 
 
 def _pixelwise(channels: int) -> list[Op]:
     """The ops that the planner lets pass crops, flips and borders."""
     found: list[Op] = [
-        ops.curve("brightness", 1.3),
-        Lookup((Curve("solarize", 100.0), Curve("table", PERMUTED))),
+        ops.point_function("brightness", 1.3),
+        Lookup((PointFunction("solarize", 100.0), PointFunction("table", PERMUTED))),
         Normalize(LEVELS[:channels], LEVELS[:channels][::-1]),
-        Normalize((0.4,), (0.3,), stages=(Curve("brightness", 0.7),)),
+        Normalize((0.4,), (0.3,), stages=(PointFunction("brightness", 0.7),)),
     ]
     if channels in (1, 3):
         found += [ops.hue(shift) for shift in (-0.5, -0.31, 0.02, 0.1)]
@@ -374,8 +387,8 @@ def test_a_pixel_comes_out_the_same_wherever_it_stands(channels: int, name: str)
 
 
 @pytest.mark.parametrize("name", HAVE)
-def test_a_pixel_comes_out_the_same_in_a_large_picture(name: str) -> None:
-    """Large pictures are shared out among threads; colours of all kinds are in this one."""
+def test_a_pixel_comes_out_the_same_in_a_large_image(name: str) -> None:
+    """Large images are shared out among threads; colors of all kinds are in this one."""
     kernel = backend(name)
     levels = np.arange(0, 256, 5, dtype=np.uint8)
     image = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(416, 338, 3)
@@ -387,20 +400,20 @@ def test_a_pixel_comes_out_the_same_in_a_large_picture(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HAVE)
-@pytest.mark.parametrize("picture", pictures.MADE)
-def test_stages_in_one_lookup_are_lookups_in_turn(picture: str, name: str) -> None:
+@pytest.mark.parametrize("image", images.MADE)
+def test_stages_in_one_lookup_are_lookups_in_turn(content: str, name: str) -> None:
     """The planner merges tables, also where a later stage measures what an earlier one left."""
     kernel = backend(name)
-    image = pictures.made(picture, 37, 41)
+    image = images.made(content, 37, 41)
     stages = (
-        Curve("brightness", 1.4),
-        Measured("equalize"),
-        Measured("contrast", 1.6),
-        Curve("posterize", 5.0),
-        Measured("auto_contrast", 3.0),
-        Curve("solarize", 120.0),
-        Measured("contrast", 0.4),
-        Measured("auto_contrast"),
+        PointFunction("brightness", 1.4),
+        ImageStatistic("equalize"),
+        ImageStatistic("contrast", 1.6),
+        PointFunction("posterize", 5.0),
+        ImageStatistic("auto_contrast", 3.0),
+        PointFunction("solarize", 120.0),
+        ImageStatistic("contrast", 0.4),
+        ImageStatistic("auto_contrast"),
     )
     for start in range(len(stages)):
         for stop in range(start + 1, len(stages) + 1):
@@ -416,7 +429,7 @@ def test_stages_in_one_lookup_are_lookups_in_turn(picture: str, name: str) -> No
 def test_fills_go_through_the_ops_that_passed(name: str) -> None:
     """A border or box that the planner moved behind per-pixel ops shows what they make of its fill."""
     kernel = backend(name)
-    image = pictures.made("noise", 9, 12)
+    image = images.made("noise", 9, 12)
     fill = (200.0, 10.0, 90.0)
     for op in [*_pixelwise(3), Blend("gray", 0.0)]:
         for framed in (
@@ -430,9 +443,9 @@ def test_fills_go_through_the_ops_that_passed(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", HAVE)
-def test_pictures_of_many_channels(name: str, dtype: str) -> None:
+def test_images_of_many_channels(name: str, dtype: str) -> None:
     """What treats channels apart takes as many as there are, and gives each what it gives one alone."""
-    image = pictures.made("noise", 12, 13, 9, dtype)
+    image = images.made("noise", 12, 13, 9, dtype)
     scene = Scene(12, 13, 9, dtype)
     for case in set(CASES) - {*COLOR, *TOGETHER, "normalize", "paint noise", "pad"}:
         for op in CASES[case](scene):

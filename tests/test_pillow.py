@@ -1,4 +1,4 @@
-"""Byte pictures come out as Pillow makes them: bit for bit where docs/backends.md says so, else close to it."""
+"""Byte images come out as Pillow makes them: bit for bit where docs/backends.md says so, else close to it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import images
 import numpy as np
 import oracle
-import pictures
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
@@ -24,15 +24,15 @@ FACTORS = (0.0, 0.1, 0.37, 0.5, 0.9, 1.0, 1.1, 1.63, 1.9, 3.0)
 Pillow = Callable[[Image.Image], Image.Image]
 
 
-def _pictures() -> dict[str, np.ndarray]:
-    found = {name: pictures.made(name, 61, 83) for name in pictures.MADE}
-    found["one pixel"] = pictures.made("noise", 1, 1)
-    found["two rows"] = pictures.made("noise", 2, 9)
+def _images() -> dict[str, np.ndarray]:
+    found = {name: images.made(name, 61, 83) for name in images.MADE}
+    found["one pixel"] = images.made("noise", 1, 1)
+    found["two rows"] = images.made("noise", 2, 9)
     # every photo, by a part of it that is cut out and so not contiguous
-    return found | {name: photo[20:180, 31:260] for name, photo in pictures.photos().items()}
+    return found | {name: photo[20:180, 31:260] for name, photo in images.photos().items()}
 
 
-PICTURES = _pictures()
+IMAGES = _images()
 
 
 def _same(found: np.ndarray, wanted: Image.Image) -> bool:
@@ -41,66 +41,66 @@ def _same(found: np.ndarray, wanted: Image.Image) -> bool:
 
 
 def _enhanced(kind: type, factor: float) -> Pillow:
-    return lambda picture: kind(picture).enhance(factor)
+    return lambda image: kind(image).enhance(factor)
 
 
 def _with(function: Callable[..., Image.Image], *arguments: object) -> Pillow:
-    return lambda picture: function(picture, *arguments)
+    return lambda image: function(image, *arguments)
 
 
 # A step of a spec, the op that it draws, and what Pillow is called for.
-COLOURS: list[tuple[dict | str, Op, Pillow]] = [
+COLORS: list[tuple[dict | str, Op, Pillow]] = [
     *(
         ({step: {"factor": [factor, factor]}}, make(factor), _enhanced(kind, factor))
         for factor in FACTORS
         for step, make, kind in (
-            ("brightness", lambda factor: ops.curve("brightness", factor), ImageEnhance.Brightness),
-            ("contrast", lambda factor: ops.measured("contrast", factor), ImageEnhance.Contrast),
+            ("brightness", lambda factor: ops.point_function("brightness", factor), ImageEnhance.Brightness),
+            ("contrast", lambda factor: ops.image_statistic("contrast", factor), ImageEnhance.Contrast),
             ("saturation", lambda factor: ops.blend("gray", factor, "saturation"), ImageEnhance.Color),
             ("sharpness", lambda factor: ops.blend("smooth", factor, "sharpness"), ImageEnhance.Sharpness),
         )
     ),
-    ("grayscale", ops.blend("gray", 0.0, "grayscale"), lambda picture: picture.convert("L").convert("RGB")),
-    ("invert", ops.curve("invert"), ImageOps.invert),
-    ("equalize", ops.measured("equalize"), ImageOps.equalize),
+    ("grayscale", ops.blend("gray", 0.0, "grayscale"), lambda image: image.convert("L").convert("RGB")),
+    ("invert", ops.point_function("invert"), ImageOps.invert),
+    ("equalize", ops.image_statistic("equalize"), ImageOps.equalize),
     *(
-        ({"posterize": {"bits": bits}}, ops.curve("posterize", float(bits)), _with(ImageOps.posterize, bits))
+        ({"posterize": {"bits": bits}}, ops.point_function("posterize", float(bits)), _with(ImageOps.posterize, bits))
         for bits in range(1, 9)
     ),
     *(
-        ({"solarize": {"threshold": level}}, ops.curve("solarize", level), _with(ImageOps.solarize, level))
+        ({"solarize": {"threshold": level}}, ops.point_function("solarize", level), _with(ImageOps.solarize, level))
         for level in (0, 1, 100, 127.5, 128, 255, 256)
     ),
     *(
-        ({"auto_contrast": {"cutoff": cutoff}}, ops.measured("auto_contrast", cutoff),
+        ({"auto_contrast": {"cutoff": cutoff}}, ops.image_statistic("auto_contrast", cutoff),
          _with(ImageOps.autocontrast, cutoff))
         for cutoff in (0, 0.5, 2, 10, 33, 49)
     ),
 ]  # fmt: skip
-NAMES = [str(op) for _, op, _ in COLOURS]
+NAMES = [str(op) for _, op, _ in COLORS]
 
 
 @pytest.mark.parametrize("name", HAVE)
-@pytest.mark.parametrize(("step", "op", "pillow"), COLOURS, ids=NAMES)
-def test_colours_are_pillows_bit_for_bit(step: dict | str, op: Op, pillow: Pillow, name: str) -> None:
+@pytest.mark.parametrize(("step", "op", "pillow"), COLORS, ids=NAMES)
+def test_colors_are_pillows_bit_for_bit(step: dict | str, op: Op, pillow: Pillow, name: str) -> None:
     pipe = Pipeline.from_spec({"backend": name, "image": [step]})
-    for title, image in PICTURES.items():
+    for title, image in IMAGES.items():
         wanted = pillow(Image.fromarray(image))
         assert _same(backend(name).apply(op, image), wanted), f"the op on {title}"
         assert _same(pipe.train(image, index=0), wanted), f"the pipeline on {title}"
 
 
 @pytest.mark.parametrize("name", HAVE)
-@pytest.mark.parametrize(("step", "op", "pillow"), COLOURS, ids=NAMES)
-def test_gray_pictures_are_pillows_bit_for_bit(step: dict | str, op: Op, pillow: Pillow, name: str) -> None:
-    for title in pictures.MADE:
-        image = pictures.made(title, 40, 33, 1)
+@pytest.mark.parametrize(("step", "op", "pillow"), COLORS, ids=NAMES)
+def test_gray_images_are_pillows_bit_for_bit(step: dict | str, op: Op, pillow: Pillow, name: str) -> None:
+    for title in images.MADE:
+        image = images.made(title, 40, 33, 1)
         wanted = pillow(Image.fromarray(image[..., 0])).convert("L")
         assert _same(backend(name).apply(op, image), wanted), title
 
 
 @pytest.mark.parametrize("name", HAVE)
-def test_a_chain_of_colours_is_pillows_chain(name: str) -> None:
+def test_a_chain_of_colors_is_pillows_chain(name: str) -> None:
     """Merged into few passes, it still leaves what Pillow leaves step by step."""
     spec = [
         {"brightness": {"factor": [1.3, 1.3]}},
@@ -115,7 +115,7 @@ def test_a_chain_of_colours_is_pillows_chain(name: str) -> None:
         {"solarize": {"threshold": 130}},
     ]
     pipe = Pipeline.from_spec({"backend": name, "image": spec})
-    for title, image in PICTURES.items():
+    for title, image in IMAGES.items():
         wanted = ImageEnhance.Contrast(ImageEnhance.Brightness(Image.fromarray(image)).enhance(1.3)).enhance(1.7)
         wanted = ImageOps.posterize(ImageOps.equalize(wanted), 5)
         wanted = ImageEnhance.Contrast(ImageEnhance.Color(wanted).enhance(0.4)).enhance(0.6)
@@ -127,19 +127,19 @@ def test_a_chain_of_colours_is_pillows_chain(name: str) -> None:
 def _turned(shift: float) -> Pillow:
     """Pillow has no hue of its own: the hue plane of its HSV, moved on, and back."""
 
-    def turn(picture: Image.Image) -> Image.Image:
+    def turn(image: Image.Image) -> Image.Image:
         if int(255 * shift) == 0:
-            return picture
-        hue, saturation, value = picture.convert("HSV").split()
+            return image
+        hue, saturation, value = image.convert("HSV").split()
         hue = hue.point([(level + int(255 * shift)) % 256 for level in range(256)])
         return Image.merge("HSV", (hue, saturation, value)).convert("RGB")
 
     return turn
 
 
-@pytest.mark.parametrize("title", PICTURES)
+@pytest.mark.parametrize("title", IMAGES)
 def test_hue_and_blur_are_pillows_on_its_backend(title: str) -> None:
-    image = PICTURES[title]
+    image = IMAGES[title]
     for shift in (-0.5, -0.1, -0.003, 0.003, 0.004, 0.1, 0.33, 0.5):
         assert _same(backend("pillow").apply(ops.hue(shift), image), _turned(shift)(Image.fromarray(image)))
     for sigma in (0.0, 0.1, 0.7, 2.0, 5.0):
@@ -162,12 +162,12 @@ def _warps(scene: Scene, interpolation: str) -> list[tuple[Op, Pillow]]:
     h, w = scene.size
 
     def transform(kind: Image.Transform, data: tuple[float, ...]) -> Pillow:
-        return lambda picture: picture.transform((w, h), kind, data, resample, fillcolor=FILL)
+        return lambda image: image.transform((w, h), kind, data, resample, fillcolor=FILL)
 
     found: list[tuple[Op, Pillow]] = []
     for degrees in (0, 0.3, 17.3, -45, 90, 180, 270, -123.4, 720):
         op = ops.rotate(scene, degrees, interpolation, FILLS)
-        found.append((op, lambda picture, degrees=degrees: picture.rotate(degrees, resample, fillcolor=FILL)))
+        found.append((op, lambda image, degrees=degrees: image.rotate(degrees, resample, fillcolor=FILL)))
     for amount in (-0.3, 0.011, 0.27):
         found.append((ops.shear(scene, amount, 0.0, interpolation, FILLS),
                       transform(Image.Transform.AFFINE, (1, amount, 0, 0, 1, 0))))  # fmt: skip
@@ -185,18 +185,18 @@ def _warps(scene: Scene, interpolation: str) -> list[tuple[Op, Pillow]]:
     return found
 
 
-@pytest.mark.parametrize("title", PICTURES)
+@pytest.mark.parametrize("title", IMAGES)
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_warps_are_pillows_on_its_backend(interpolation: str, title: str) -> None:
-    image = PICTURES[title]
+    image = IMAGES[title]
     for op, pillow in _warps(Scene(*image.shape), interpolation):
         assert _same(backend("pillow").apply(op, image), pillow(Image.fromarray(image))), str(op)
 
 
-@pytest.mark.parametrize("title", PICTURES)
+@pytest.mark.parametrize("title", IMAGES)
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_resizes_are_pillows_on_its_backend(interpolation: str, title: str) -> None:
-    image = PICTURES[title]
+    image = IMAGES[title]
     for height, width in ((32, 32), (100, 41), (1, 7), (190, 250), (61, 200)):
         wanted = Image.fromarray(image).resize((width, height), INTERPOLATIONS[interpolation][1])
         assert _same(backend("pillow").apply(ops.resize(height, width, interpolation), image), wanted)
@@ -206,7 +206,7 @@ def test_the_pipeline_keeps_pillows_bits() -> None:
     """From the spec to the pixels, with sizes, a rotation and a box."""
     spec = [{"resize": 100}, {"rotate": {"degrees": [20, 20], "fill": 10}}, {"center_crop": 96}]
     pipe = Pipeline.from_spec({"backend": "pillow", "image": spec})
-    for photo in pictures.photos().values():
+    for photo in images.photos().values():
         height, width = photo.shape[:2]
         short = 100 / min(height, width)
         size = (100, int(height * short)) if width < height else (int(width * short), 100)
@@ -222,13 +222,13 @@ opencv = pytest.mark.skipif("opencv" not in HAVE, reason="OpenCV is not installe
 
 
 @opencv
-@pytest.mark.parametrize("title", PICTURES)
+@pytest.mark.parametrize("title", IMAGES)
 def test_nearest_warps_of_opencv_are_pillows(title: str) -> None:
     """Shears and moves in every pixel; else in all but one of 200, where the source is a draw between two pixels.
 
-    A quarter turn of a picture whose sides differ by an odd number is such a draw in every pixel.
+    A quarter turn of an image whose sides differ by an odd number is such a draw in every pixel.
     """
-    image = PICTURES[title]
+    image = IMAGES[title]
     for op, pillow in _warps(Scene(*image.shape), "nearest"):
         away = (backend("opencv").apply(op, image) != np.asarray(pillow(Image.fromarray(image)))).any(axis=2)
         if str(op).startswith(("shear", "translate")):
@@ -241,10 +241,10 @@ def test_nearest_warps_of_opencv_are_pillows(title: str) -> None:
 
 
 @opencv
-@pytest.mark.parametrize("title", PICTURES)
+@pytest.mark.parametrize("title", IMAGES)
 def test_bilinear_warps_of_opencv_are_within_a_level_inside(title: str) -> None:
     """Half a pixel from the border on; there OpenCV mixes the fill in, and Pillow does not."""
-    image = PICTURES[title]
+    image = IMAGES[title]
     height, width = image.shape[:2]
     for op, pillow in _warps(Scene(*image.shape), "bilinear"):
         away = backend("opencv").apply(op, image) - np.asarray(pillow(Image.fromarray(image)), float)
@@ -273,7 +273,7 @@ def _decibels(found: np.ndarray, wanted: np.ndarray) -> float:
 def test_antialiased_resizes_of_opencv_are_near_pillows(interpolation: str, size: str) -> None:
     height, width = RESIZES[size]
     found = {}
-    for title, photo in pictures.photos().items():
+    for title, photo in images.photos().items():
         small = Image.fromarray(photo).resize((500, 375), Image.Resampling.BICUBIC)
         wanted = np.asarray(small.resize((width, height), INTERPOLATIONS[interpolation][1]), float)
         got = backend("opencv").apply(ops.resize(height, width, interpolation), np.asarray(small))
@@ -282,7 +282,7 @@ def test_antialiased_resizes_of_opencv_are_near_pillows(interpolation: str, size
 
 
 @opencv
-def test_antialiasing_removes_what_a_smaller_picture_cannot_show() -> None:
+def test_antialiasing_removes_what_a_smaller_image_cannot_show() -> None:
     """Stripes of one pixel become flat gray on both backends; without antialiasing they become other stripes."""
     image = np.zeros((256, 256, 3), np.uint8)
     image[::2] = 255

@@ -49,7 +49,7 @@ def test_a_bad_key_says_what_a_key_is() -> None:
         pipe.train(PHOTO, index=-1)
     with pytest.raises(TypeError, match=r"epoch must be an integer, got 1\.5"):
         pipe.train(PHOTO, index=1, epoch=1.5)
-    with pytest.raises(ValueError, match="needs the picture's size as"):
+    with pytest.raises(ValueError, match="needs the image's size as"):
         pipe.train.plan(224)  # type: ignore[arg-type]
 
 
@@ -101,7 +101,7 @@ def test_loader_workers(keyed: bool) -> None:
 
     def epoch(workers: int) -> list[bytes]:
         loader = torch.utils.data.DataLoader(Photos(keyed), batch_size=4, num_workers=workers)
-        return [picture.numpy().tobytes() for batch in loader for picture in batch]
+        return [image.numpy().tobytes() for batch in loader for image in batch]
 
     first, second = epoch(2), epoch(2)
     assert len(set(first)) == 12
@@ -137,7 +137,7 @@ class OnlyHere:
     """Darken by a half."""
 
     def sample(self, rng: Any, scene: ops.Scene) -> ops.Op:
-        return ops.curve("brightness", 0.5)
+        return ops.point_function("brightness", 0.5)
 
 
 def test_a_class_added_by_hand_pickles_along() -> None:
@@ -162,7 +162,7 @@ def test_big_buffers_are_used_again_and_never_while_somebody_holds_them() -> Non
     del held, others
     gc.collect()
     kept = [pipe.train(PHOTO, index=1) for _ in range(3)]
-    seen = {address(picture) for picture in kept}
+    seen = {address(image) for image in kept}
     del kept
     gc.collect()
     assert address(pipe.train(PHOTO, index=1)) in seen
@@ -193,7 +193,7 @@ def test_explain_says_rule_and_exactness() -> None:
     text = Pipeline.from_spec("imagenet").test.explain()
     lines = text.splitlines()
     assert lines[0].split() == ["step", "test-time", "rule", "exact", "for"]
-    assert lines[1].split()[:2] == ["random_resized_crop", "centre"]
+    assert lines[1].split()[:2] == ["random_resized_crop", "center"]
     assert lines[2].split() == ["horizontal_flip", "identity", "nothing"]
     assert any(line.split()[:2] == ["brightness", "mean_parameter"] for line in lines)
     assert "`seed` has no effect" in text and "decode exact" in text
@@ -220,7 +220,7 @@ def test_a_failing_step_says_where() -> None:
             raise ValueError("no luck")
 
     pipe = Pipeline.from_spec([{"sequential": ["invert", "fails"]}], augreg.Registry.installed().add(Fails))
-    with pytest.raises(augreg.SpecError, match=r"sequential#0/fails#0: fails failed on a 120x160 picture: no luck"):
+    with pytest.raises(augreg.SpecError, match=r"sequential#0/fails#0: fails failed on a 120x160 image: no luck"):
         pipe.train(PHOTO, index=1)
 
 
@@ -231,7 +231,7 @@ def explode(image: Any, how: str) -> Any:
 
 
 WRONG_CALLS = {
-    "raise": "explode failed on a 120x160x3 uint8 picture",
+    "raise": "explode failed on a 120x160x3 uint8 image",
     "dtype": "must return height x width x channels of uint8",
     "size": r"said that it leaves 120x160, and left \(3, 160\)",
 }
@@ -283,7 +283,7 @@ def test_the_mean_image_moves_along(tmp_path: Any) -> None:
             whole = PHOTO / 255 - mean
             expected = whole[top : top + 50, left : left + 50][:, :: -1 if flipped else 1].transpose(2, 0, 1)
             assert np.abs(pipe.train(PHOTO, index=index) - expected).max() < 1e-6
-    with pytest.raises(augreg.ImageError, match="put normalize where all pictures have the mean image's size"):
+    with pytest.raises(augreg.ImageError, match="put normalize where all images have the mean image's size"):
         pipe.train(PHOTO[:50], index=1)
     with pytest.raises(augreg.ImageError, match="cannot be read as an array of numbers"):
         Pipeline.from_spec([{"normalize": {"mean_image": "nowhere.npy"}}]).train(PHOTO)
@@ -330,15 +330,15 @@ def test_what_sample_may_return_is_said(returned: Any) -> None:
         pipe.train(PHOTO, index=1)
 
 
-NO_PICTURES = [
+NO_IMAGES = [
     ({"dtype": "float16"}, "got 3 channels of 'float16'"),
     ({"channels": 0}, "got 0 channels"),
     ({"channels": "gray"}, "got 'gray' channels"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), NO_PICTURES)
-def test_a_plan_is_for_pictures_that_can_be(arguments: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("arguments", "message"), NO_IMAGES)
+def test_a_plan_is_for_images_that_can_be(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Pipeline.from_spec("imagenet").train.plan((30, 40), index=1, **arguments)
     assert Pipeline.from_spec("imagenet").train.plan((np.int64(30), np.int32(40)), index=1).scene.size == (30, 40)
@@ -351,7 +351,7 @@ def test_a_file_name_that_is_no_text_is_an_index_too() -> None:
 def test_a_subclass_keeps_its_parents_check() -> None:
     from augreg.transforms.geometry import RandomResizedCrop
 
-    @augreg.transform("child", kind="geometry", rule="centre", preview=({"size": 8},))
+    @augreg.transform("child", kind="geometry", rule="center", preview=({"size": 8},))
     class Child(RandomResizedCrop):
         """A child."""
 

@@ -28,12 +28,12 @@ Numbers = np.random.Generator
 
 
 def random_case(seed: int) -> tuple[list[Any], np.ndarray[Any, Any]]:
-    """A spec of steps that can merge, with a fence here and there, and a picture for it."""
+    """A spec of steps that can merge, with a fence here and there, and an image for it."""
     numbers = np.random.default_rng(seed)
     height, width = (int(n) for n in numbers.integers(1, 25, 2))
-    picture = numbers.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = numbers.integers(0, 256, (height, width, 3), dtype=np.uint8)
     if numbers.random() < 0.3:
-        picture = picture // 3 + 40  # low contrast, so that measured steps have something to do
+        image = image // 3 + 40  # low contrast, so that measured steps have something to do
     makers: list[Callable[[Numbers], Any]] = [
         lambda n: "horizontal_flip",
         lambda n: {"vertical_flip": {"p": 1}},
@@ -62,13 +62,13 @@ def random_case(seed: int) -> tuple[list[Any], np.ndarray[Any, Any]]:
     steps = [makers[numbers.integers(len(makers))](numbers) for _ in range(numbers.integers(2, 9))]
     after = [makers[k](numbers) for k in numbers.integers(0, 8, numbers.integers(0, 4))]
     normalize: dict[str, Any] = {"mean": "imagenet", "std": "imagenet"}
-    if numbers.random() < 0.4:  # a mean image needs a picture of a known size
+    if numbers.random() < 0.4:  # a mean image needs an image of a known size
         steps = [
             step for step in steps if next(iter(step), None) not in ("random_crop", "center_crop", "pad", "resize")
         ]
         steps = [step for step in steps if not (isinstance(step, dict) and "rotate" in step)]
         normalize = {"mean_image": numbers.random((height, width, 3)).round(3).tolist()}
-    return [*steps, {"normalize": normalize}, *after] if numbers.random() < 0.7 else steps, picture
+    return [*steps, {"normalize": normalize}, *after] if numbers.random() < 0.7 else steps, image
 
 
 def pair(numbers: Numbers, low: int, high: int) -> list[int]:
@@ -89,18 +89,18 @@ def mode(numbers: Numbers) -> str:
 
 @functools.lru_cache(maxsize=1)
 def cases() -> list[tuple[Any, np.ndarray[Any, Any], str, np.ndarray[Any, Any]]]:
-    """Pipelines with pictures and what the unplanned runner makes of them."""
+    """Pipelines with images and what the unplanned runner makes of them."""
     found = []
     for seed in range(SPECS):
-        steps, picture = random_case(seed)
+        steps, image = random_case(seed)
         for backend in BACKENDS:
             pipe = augreg.Pipeline.from_spec({"backend": backend, "seed": seed, "image": steps})
-            found.append((pipe, picture, backend, unplanned.train(pipe, picture, index=seed)))
+            found.append((pipe, image, backend, unplanned.train(pipe, image, index=seed)))
     return found
 
 
-def same(pipe: Any, picture: np.ndarray[Any, Any], index: int, expected: np.ndarray[Any, Any]) -> bool:
-    found = pipe.train(picture, index=index)
+def same(pipe: Any, image: np.ndarray[Any, Any], index: int, expected: np.ndarray[Any, Any]) -> bool:
+    found = pipe.train(image, index=index)
     if found.dtype == np.float32:
         found = found.transpose(1, 2, 0)
     return found.dtype == expected.dtype and found.shape == expected.shape and found.tobytes() == expected.tobytes()
@@ -125,9 +125,9 @@ def test_planned_equals_unplanned_and_every_rule_fires(monkeypatch: pytest.Monke
     really = plan.changes_nothing
     monkeypatch.setattr(plan, "EXACT_TABLE", plan.by_kinds(map(counted, plan.EXACT)))
     monkeypatch.setattr(plan, "changes_nothing", dropped)
-    for pipe, picture, backend, expected in cases():
+    for pipe, image, backend, expected in cases():
         index = pipe.options.seed
-        assert same(pipe, picture, index, expected), f"{backend}, seed {index}: {pipe.to_spec()['image']}"
+        assert same(pipe, image, index, expected), f"{backend}, seed {index}: {pipe.to_spec()['image']}"
     assert {rule.name for rule in plan.EXACT} | {"drop"} == set(fired)
     assert min(fired.values()) >= LEAST, fired
 
@@ -161,9 +161,9 @@ def test_dropping_too_much_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def caught(case: tuple[Any, np.ndarray[Any, Any], str, np.ndarray[Any, Any]]) -> bool:
-    pipe, picture, _, expected = case
+    pipe, image, _, expected = case
     try:
-        return not same(pipe, picture, pipe.options.seed, expected)
+        return not same(pipe, image, pipe.options.seed, expected)
     except augreg.ImageError:
         return True
 
@@ -175,7 +175,7 @@ def test_the_unplanned_runner_knows_no_planner() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_float_pictures_merge_moves_only(backend: str) -> None:
+def test_float_images_merge_moves_only(backend: str) -> None:
     numbers = np.random.default_rng(5)
     steps = [
         {"brightness": 0.5},
@@ -185,17 +185,17 @@ def test_float_pictures_merge_moves_only(backend: str) -> None:
         {"normalize": "half"},
     ]
     pipe = augreg.Pipeline.from_spec({"backend": backend, "image": steps})
-    picture = numbers.random((9, 11, 3), dtype=np.float32)
+    image = numbers.random((9, 11, 3), dtype=np.float32)
     for index in range(30):
-        assert same(pipe, picture, index, unplanned.train(pipe, picture, index))
+        assert same(pipe, image, index, unplanned.train(pipe, image, index))
     kinds = [type(op).__name__ for op in pipe.train.plan((9, 11), index=1, dtype="float32").ops]
     assert kinds.count("Lookup") == 2 and "Normalize" in kinds
 
 
 def test_measured_steps_let_no_crop_pass() -> None:
-    merged = plan.merge([ops.measured("equalize"), ops.crop(1, 2, 3, 4)], Scene(9, 9))
+    merged = plan.merge([ops.image_statistic("equalize"), ops.crop(1, 2, 3, 4)], Scene(9, 9))
     assert [type(op).__name__ for op in merged] == ["Lookup", "Move"]
-    merged = plan.merge([ops.measured("equalize"), ops.horizontal_flip(Scene(9, 9))], Scene(9, 9))
+    merged = plan.merge([ops.image_statistic("equalize"), ops.horizontal_flip(Scene(9, 9))], Scene(9, 9))
     assert [type(op).__name__ for op in merged] == ["Move", "Lookup"]
 
 
@@ -232,14 +232,14 @@ def test_the_headline_pipeline_touches_few_passes() -> None:
 @pytest.mark.parametrize("preset", ["imagenet", "cifar10"])
 def test_a_plan_replays_pickles_and_compares(preset: str) -> None:
     pipe = augreg.Pipeline.from_spec(preset)
-    picture = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    image = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     planned = pipe.train.plan((40, 50), index="a", epoch=3)
     again = pickle.loads(pickle.dumps(planned))
     assert again == planned == pipe.train.plan((40, 50), index="a", epoch=3)
-    assert again.run(picture).tobytes() == pipe.train(picture, index="a", epoch=3).tobytes()
+    assert again.run(image).tobytes() == pipe.train(image, index="a", epoch=3).tobytes()
     assert planned != pipe.train.plan((40, 50), index="b", epoch=3)
-    assert pipe.test.plan((40, 50)).run(picture).tobytes() == pipe.test(picture).tobytes()
-    with pytest.raises(augreg.ImageError, match="this plan is for 40x50x3 uint8, and the picture is 41x50x3 uint8"):
+    assert pipe.test.plan((40, 50)).run(image).tobytes() == pipe.test(image).tobytes()
+    with pytest.raises(augreg.ImageError, match="this plan is for 40x50x3 uint8, and the image is 41x50x3 uint8"):
         planned.run(np.zeros((41, 50, 3), np.uint8))
 
 
@@ -257,10 +257,10 @@ def test_behind_a_call_of_unknown_size_a_plan_is_open() -> None:
 
     registry = augreg.Registry.installed().add(Halve)
     pipe = augreg.Pipeline.from_spec(["halve", {"random_crop": 3}, {"normalize": "half"}], registry)
-    picture = np.random.default_rng(1).integers(0, 256, (14, 12, 3), dtype=np.uint8)
+    image = np.random.default_rng(1).integers(0, 256, (14, 12, 3), dtype=np.uint8)
     planned = pipe.train.plan((14, 12), index=3)
     assert "open from here" in str(planned)
-    found = planned.run(picture)
-    assert found.shape == (3, 3, 3) and found.tobytes() == pipe.train(picture, index=3).tobytes()
-    crops = [str(pipe.train.plan((14, 12), index=i).run(picture).tobytes()) for i in range(20)]
+    found = planned.run(image)
+    assert found.shape == (3, 3, 3) and found.tobytes() == pipe.train(image, index=3).tobytes()
+    crops = [str(pipe.train.plan((14, 12), index=i).run(image).tobytes()) for i in range(20)]
     assert len(set(crops)) > 5

@@ -80,12 +80,12 @@ def test_what_the_example_brings_is_everywhere(site: Path, tmp_path: Path, monke
     assert run("-m", "augreg", "validate", "example/winter").returncode == 0
     assert run("-m", "augreg", "explain", "example/winter").returncode == 0
     assert "did you mean 'example/winter'?" in run("-m", "augreg", "validate", "example/winters").stderr
-    picture = run(
+    image = run(
         "-c",
         "import augreg, numpy as np; pipe = augreg.Pipeline.from_spec('spec.yaml')\n"
         "print((pipe.train(np.zeros((20, 20, 3), np.uint8), index=1) > 0).sum() > 20)",
     )
-    assert (picture.stdout, picture.stderr) == ("True\n", "")
+    assert (image.stdout, image.stderr) == ("True\n", "")
 
     # the gallery shows it, and says so of one that is gone
     photo = ROOT / "gallery" / "photos" / "coffee.jpg"
@@ -168,10 +168,10 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_pa
         "class Turn:\n"
         "    '''Invert the levels.'''\n"
         "    def sample(self, rng, scene):\n"
-        "        return ops.curve('invert')\n"
+        "        return ops.point_function('invert')\n"
     )
     install("augreg-good", {"good": "good"}, "License-Expression: MIT\n", good=good)
-    install("augreg-crash", {"crash": "crash"}, crash="raise RuntimeError('no licence file')")
+    install("augreg-crash", {"crash": "crash"}, crash="raise RuntimeError('no license file')")
     install("a-squatter", {"good": "squatter"}, squatter=good)
     newer = "from augreg import Plugin\nPLUGIN = Plugin(api=7, transforms={'x': 'newer:X'})"
     install("augreg-newer", {"newer": "newer:PLUGIN"}, newer=newer)
@@ -189,7 +189,7 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_pa
     assert story.returncode == 1
     for line in (
         "good     augreg-good 1.0    MIT         1 names",
-        "RuntimeError: no licence file",
+        "RuntimeError: no license file",
         "a-squatter 1.0 and augreg-good 1.0 both claim the namespace 'good'; augreg-good keeps it",
         "a-squatter: pip uninstall a-squatter",
         "it was written for plugin contract 7; this augreg speaks 1",

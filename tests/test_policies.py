@@ -14,13 +14,14 @@ import numpy as np
 import oracle
 import pytest
 import unplanned
-from pictures import made
-from policies_golden import GOLDEN, SIZES, digest, picture
+from images import made
+from policies_golden import GOLDEN, SIZES, digest
+from policies_golden import made as pixels
 
 from augreg import ImageError, Pipeline, SpecError, ops
 from augreg.backends import backend
 from augreg.ops import Lookup, Mix, Op, Scene, Warp
-from augreg.rng import locate, word
+from augreg.rng import address_of, stream_key
 from augreg.steps.fields import nearest
 from augreg.transforms.policies.dialects import DIALECTS, amount, make
 from augreg.transforms.policies.dirichlet import dirichlet
@@ -61,7 +62,7 @@ def golden() -> dict[str, Any]:
 
 
 def cursor(index: int) -> Any:
-    return locate(0, index).cursor(word("test"))
+    return address_of(0, index).cursor(stream_key("test"))
 
 
 # Golden values: tests/policies_golden.py says how they were made.
@@ -71,9 +72,9 @@ def cursor(index: int) -> Any:
 def test_every_op_at_every_magnitude_is_what_the_library_does(
     transform: str, dialect: str, way: Any, fill: tuple[float, ...]
 ) -> None:
-    """The numbers, and on the pillow backend the pictures, byte for byte."""
-    image = picture(*SIZES[dialect])
-    assert digest(image) == golden()["picture"][dialect]
+    """The numbers, and on the pillow backend the images, byte for byte."""
+    image = pixels(*SIZES[dialect])
+    assert digest(image) == golden()["image"][dialect]
     scene, kernels = Scene(*image.shape[:2]), backend("pillow")
     space = DIALECTS[transform, dialect].space
     compared = 0
@@ -139,8 +140,8 @@ def test_tables_are_the_libraries() -> None:
 
 @pytest.mark.parametrize("dialect", ["paper", "torchvision", "timm"])
 def test_a_sub_policy_of_the_figure_from_spec_to_pixels(dialect: str) -> None:
-    """At chances of one, the pictures are two ops of the golden file in turn, for each sign of the shear."""
-    image = picture(32, 32)
+    """At chances of one, the images are two ops of the golden file in turn, for each sign of the shear."""
+    image = pixels(32, 32)
     step = {"policy": "ShearY,1,5 / AutoContrast,1,3", "dialect": dialect, "interpolation": "nearest", "fill": 9}
     pipe = Pipeline.from_spec({"backend": "pillow", "image": [{"auto_augment": step}]})
     shear = {"paper": 0.15, "torchvision": 0.5 / 3, "timm": 0.15}[dialect]
@@ -411,7 +412,7 @@ def test_aug_mix_stays_within_its_severity_and_its_ops() -> None:
 
 
 def test_a_mix_in_a_pipeline_is_the_mix_of_its_branches() -> None:
-    image = picture(24, 36)
+    image = pixels(24, 36)
     pipe = Pipeline.from_spec({"backend": "pillow", "image": [{"aug_mix": {"severity": 5}}]})
     plan = pipe.train.plan((24, 36), 4)
     (mix,) = plan.ops
@@ -434,7 +435,11 @@ def test_a_mix_is_what_the_oracle_says(name: str, dtype: str) -> None:
     """Branches of ops that round nothing, so that only the mixture itself is compared."""
     scene = Scene(13, 17, dtype=dtype)
     mix = Mix(
-        ((), (ops.curve("invert"), ops.shear(scene, 0.3, 0.0, "nearest", (40.0,))), (ops.curve("solarize", 90.0),)),
+        (
+            (),
+            (ops.point_function("invert"), ops.shear(scene, 0.3, 0.0, "nearest", (40.0,))),
+            (ops.point_function("solarize", 90.0),),
+        ),
         (0.2, 0.3, 0.5),
         0.35,
     )
@@ -447,7 +452,7 @@ def test_a_mix_is_what_the_oracle_says(name: str, dtype: str) -> None:
 def test_the_planner_lets_nothing_pass_a_mix() -> None:
     spec = ["vertical_flip", {"aug_mix": {"depth": 1}}, {"horizontal_flip": {"p": 1}}, "invert"]
     pipe = Pipeline.from_spec({"backend": "pillow", "image": spec})
-    image = picture(20, 24)
+    image = pixels(20, 24)
     for index in range(6):
         assert [type(op) for op in pipe.train.plan((20, 24), index).ops].count(Mix) == 1
         assert np.array_equal(pipe.train(image, index), unplanned.train(pipe, image, index))
@@ -456,7 +461,7 @@ def test_the_planner_lets_nothing_pass_a_mix() -> None:
 def test_a_branch_that_changes_the_size_is_refused() -> None:
     mix = Mix(((ops.crop(0, 0, 2, 2),),), (1.0,), 0.5, label="a mix")
     with pytest.raises(ImageError, match="a branch of a mix must keep uint8"):
-        backend("pillow").apply(mix, picture(4, 4))
+        backend("pillow").apply(mix, pixels(4, 4))
 
 
 # 3-Augment, and timm's strings.
@@ -503,7 +508,7 @@ def test_augmix_strings_mean_what_timm_makes_of_them() -> None:
 @pytest.mark.parametrize("text", ["original", "originalr", "original-mstd0.5", "v0", "v0r", "3a", "rand-m15-mmax20"])
 def test_strings_run(text: str) -> None:
     pipe = Pipeline.from_spec({"backend": "pillow", "image": [{"timm_policy": text}]})
-    done = {digest(pipe.train(picture(20, 30), index)) for index in range(30)}
+    done = {digest(pipe.train(pixels(20, 30), index)) for index in range(30)}
     assert len(done) > (2 if text == "3a" else 10)
     assert Pipeline.from_spec(pipe.to_spec()) == pipe
 
@@ -547,7 +552,7 @@ def test_strings_are_read_strictly(text: str, message: str) -> None:
 def test_no_bit_left_is_black() -> None:
     policy = AutoAugment(policy="PosterizeTpu,1,2", dialect="timm")
     (op,) = policy.sample(cursor(0), Scene(8, 8))
-    for image in (picture(8, 8), picture(8, 8).astype(np.float32) / np.float32(255)):
+    for image in (pixels(8, 8), pixels(8, 8).astype(np.float32) / np.float32(255)):
         assert not backend("pillow").apply(op, image).any()
 
 
@@ -560,7 +565,7 @@ ALL = (AutoAugment, RandAugment, TrivialAugmentWide, AugMix, ThreeAugment, TimmP
 def test_left_out_at_test_time_and_not_after_normalize(cls: Any) -> None:
     name = cls.__augreg__.name
     given = dict(cls.__augreg__.preview[0])
-    image = picture(20, 30)
+    image = pixels(20, 30)
     pipe = Pipeline.from_spec([{name: given}])
     assert np.array_equal(pipe.test(image), image)
     assert any(not np.array_equal(pipe.train(image, index), image) for index in range(9))

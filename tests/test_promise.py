@@ -1,4 +1,4 @@
-"""The promise: a sample's picture depends on (seed, epoch, id) alone, and a mixed batch on those of its samples.
+"""The promise: a sample's image depends on (seed, epoch, id) alone, and a mixed batch on those of its samples.
 
 Real data, real worker processes, real kills. Every hash is compared with what `pipe.train` and `pipe.batch` give
 when called by hand.
@@ -85,7 +85,7 @@ def one_thread_and_a_quick_forkserver() -> Iterable[None]:
 
 
 @functools.cache
-def pictures() -> loading.Digits:
+def digits_data() -> loading.Digits:
     return loading.Digits()
 
 
@@ -94,17 +94,17 @@ class Alone:
 
     def __init__(self, pipe: Pipeline) -> None:
         self.pipe = pipe
-        self.pictures: dict[tuple[int, int], np.ndarray] = {}
+        self.digits_data: dict[tuple[int, int], np.ndarray] = {}
 
-    def picture(self, key: tuple[int, int]) -> np.ndarray:
-        if key not in self.pictures:
+    def image(self, key: tuple[int, int]) -> np.ndarray:
+        if key not in self.digits_data:
             epoch, index = key
-            self.pictures[key] = self.pipe.train(pictures()[index][0], index=index, epoch=epoch)
-        return self.pictures[key]
+            self.digits_data[key] = self.pipe.train(digits_data()[index][0], index=index, epoch=epoch)
+        return self.digits_data[key]
 
     def mixed(self, keys: tuple[tuple[int, int], ...]) -> str:
-        images = np.stack([self.picture(key) for key in keys])
-        labels = np.array([pictures()[index][1] for _, index in keys])
+        images = np.stack([self.image(key) for key in keys])
+        labels = np.array([digits_data()[index][1] for _, index in keys])
         return loading.of_batch(*self.pipe.batch(images, labels, keys=[index for _, index in keys], epoch=keys[0][0]))
 
 
@@ -120,7 +120,7 @@ def check(alone: Alone, way: Way) -> None:
         epochs = range(2, 3) if way.start == "spawn" else range(1, 3)
     batches: list[Seen] = list(loaded(alone.pipe, way, epochs))
     for batch in batches:
-        assert batch.samples == tuple(digest(alone.picture(key)) for key in batch.keys)
+        assert batch.samples == tuple(digest(alone.image(key)) for key in batch.keys)
         assert batch.mixed == alone.mixed(batch.keys)
     ids = sorted((epoch, index) for batch in batches for epoch, index in batch.keys)
     assert ids == [(epoch, index) for epoch in epochs for index in range(loading.SIZE)]
@@ -130,13 +130,13 @@ def check(alone: Alone, way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", COVERING, ids=lambda way: "-".join(map(str, way)))
-def test_the_same_sample_is_the_same_picture_in_every_way_to_load_it(way: Way) -> None:
+def test_the_same_sample_is_the_same_image_in_every_way_to_load_it(way: Way) -> None:
     check(honest(), way)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("way", EVERY_WAY, ids=lambda way: "-".join(map(str, way)))
-def test_the_same_sample_is_the_same_picture_in_all_ways_there_are(way: Way) -> None:
+def test_the_same_sample_is_the_same_image_in_all_ways_there_are(way: Way) -> None:
     check(honest(), way)
 
 
@@ -151,12 +151,12 @@ def test_every_two_levels_go_together_in_a_way_that_is_tried() -> None:
 def test_epochs_differ_and_samples_differ_and_so_do_the_mixes() -> None:
     alone = honest()
     keys = [(epoch, index) for epoch in EPOCHS for index in range(loading.SIZE)]
-    assert len({digest(alone.picture(key)) for key in keys}) > 0.97 * len(keys)  # few are drawn alike by chance
+    assert len({digest(alone.image(key)) for key in keys}) > 0.97 * len(keys)  # few are drawn alike by chance
     for index in range(loading.SIZE):
-        assert len({digest(alone.picture((epoch, index))) for epoch in EPOCHS}) > 1
+        assert len({digest(alone.image((epoch, index))) for epoch in EPOCHS}) > 1
     batch = [(0, index) for index in range(7)]
-    plain = [alone.pipe.train(pictures()[index][0], index=index, epoch=0) for _, index in batch]
-    images, labels = np.stack(plain), np.array([pictures()[index][1] for _, index in batch])
+    plain = [alone.pipe.train(digits_data()[index][0], index=index, epoch=0) for _, index in batch]
+    images, labels = np.stack(plain), np.array([digits_data()[index][1] for _, index in batch])
     mixes = {
         loading.of_batch(*alone.pipe.batch(images, labels, keys=keys, epoch=epoch))
         for keys in (range(7), range(1, 8), [1, 0, 2, 3, 4, 5, 6])
@@ -174,10 +174,10 @@ def test_the_check_finds_a_transform_that_keeps_a_generator_of_its_own(workers: 
 
 
 def test_the_fault_itself_both_workers_draw_the_same() -> None:
-    """Of one picture again and again, the first batch of the one worker is the first batch of the other."""
+    """Of one image again and again, the first batch of the one worker is the first batch of the other."""
     for pipe, repeats in ((loading.careless(), True), (honest().pipe, False)):
         pipe = Pipeline(pipe.steps, pipe.registry, seed=5)  # without mixing
-        data = Augmented([pictures()[0][0]] * 8, pipe.train, epoch=0)
+        data = Augmented([digits_data()[0][0]] * 8, pipe.train, epoch=0)
         batches = list(DataLoader(data, 4, num_workers=2, collate_fn=pipe.collate, multiprocessing_context="fork"))
         assert torch.equal(*(batch.amax(dim=(1, 2, 3)) for batch in batches)) == repeats
 

@@ -19,8 +19,8 @@ import pytest
 from broken import broken
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import made
-from strategies import CLASSES, arguments, pictures, previews, specs
+from images import made
+from strategies import CLASSES, arguments, images, previews, specs
 
 from augreg import ImageError, Pipeline, SpecError
 from augreg.steps.fields import Ordered, hints, required
@@ -43,20 +43,20 @@ def pipeline(name: str, chosen: dict[str, Any], **options: Any) -> Pipeline:
     return Pipeline.from_spec({"image": [{name: chosen}], **options})
 
 
-def run(do: Any, picture: np.ndarray, *rest: Any) -> Any:
-    """A result, or None where a step refuses the picture's channels, and says so."""
+def run(do: Any, image: np.ndarray, *rest: Any) -> Any:
+    """A result, or None where a step refuses the image's channels, and says so."""
     try:
-        return do(picture, *rest)
+        return do(image, *rest)
     except ImageError as error:
-        assert f"{picture.shape[2]} channels" in str(error)
-        assert picture.shape[2] not in (1, 3) or "numbers" in str(error)  # gray and RGB are for everyone
+        assert f"{image.shape[2]} channels" in str(error)
+        assert image.shape[2] not in (1, 3) or "numbers" in str(error)  # gray and RGB are for everyone
         return None
 
 
 def shape_after(plan: Any) -> tuple[int, ...] | None:
     """The shape that a plan leaves, by what its ops say; None where only running it tells."""
     scene = plan.scene
-    if plan.waiting:
+    if plan.deferred:
         return None
     for op in plan.ops:
         if op.size_after(*scene.size) is None:
@@ -108,23 +108,21 @@ def test_spec_comes_back(name: str, data: st.DataObject) -> None:
     assert pickle.loads(pickle.dumps(pipe)) == pipe
 
 
-# What it does to a picture.
+# What it does to an image.
 
 
 @every_transform
 @few
-@given(data=st.data(), picture=pictures(), index=st.integers(0, 2**64 - 1))
-def test_same_index_same_bytes(name: str, data: st.DataObject, picture: np.ndarray, index: int) -> None:
+@given(data=st.data(), image=images(), index=st.integers(0, 2**64 - 1))
+def test_same_index_same_bytes(name: str, data: st.DataObject, image: np.ndarray, index: int) -> None:
     chosen = data.draw(arguments(name))
     first, second = pipeline(name, chosen, seed=5), pipeline(name, chosen, seed=5)
-    result = run(first.train, picture, index)
+    result = run(first.train, image, index)
     if result is None:
         return
-    run(first.train, picture, index // 2)  # what is drawn in between changes nothing
-    again = first.train.plan(picture.shape[:2], index, channels=picture.shape[2], dtype=str(picture.dtype)).run(
-        picture
-    )
-    for other in (second.train(picture, index), again, pickle.loads(pickle.dumps(first)).train(picture, index)):
+    run(first.train, image, index // 2)  # what is drawn in between changes nothing
+    again = first.train.plan(image.shape[:2], index, channels=image.shape[2], dtype=str(image.dtype)).run(image)
+    for other in (second.train(image, index), again, pickle.loads(pickle.dumps(first)).train(image, index)):
         assert other.dtype == result.dtype
         assert np.array_equal(other, result, equal_nan=True)
 
@@ -154,37 +152,37 @@ def test_other_index_other_draw(name: str) -> None:
 
 @every_transform
 @few
-@given(data=st.data(), picture=pictures())
-def test_input_is_never_written(name: str, data: st.DataObject, picture: np.ndarray) -> None:
-    before = picture.copy()
-    picture.flags.writeable = False
+@given(data=st.data(), image=images())
+def test_input_is_never_written(name: str, data: st.DataObject, image: np.ndarray) -> None:
+    before = image.copy()
+    image.flags.writeable = False
     pipe = pipeline(name, data.draw(arguments(name)))
-    for result in (run(pipe.train, picture, 3), run(pipe.test, picture)):
+    for result in (run(pipe.train, image, 3), run(pipe.test, image)):
         if result is not None:
             assert result.flags.writeable
             result[...] = 0  # it is the caller's own
-    assert np.array_equal(picture, before)
+    assert np.array_equal(image, before)
 
 
 @every_transform
 @pytest.mark.parametrize("backend", BACKENDS)
 @few
-@given(data=st.data(), picture=pictures())
-def test_leaves_the_size_that_it_says(name: str, backend: str, data: st.DataObject, picture: np.ndarray) -> None:
+@given(data=st.data(), image=images())
+def test_leaves_the_size_that_it_says(name: str, backend: str, data: st.DataObject, image: np.ndarray) -> None:
     pipe = pipeline(name, data.draw(arguments(name)), backend=backend)
-    size, kind = picture.shape[:2], {"channels": picture.shape[2], "dtype": str(picture.dtype)}
+    size, kind = image.shape[:2], {"channels": image.shape[2], "dtype": str(image.dtype)}
     for result, planned in (
-        (run(pipe.train, picture, 11), lambda: pipe.train.plan(size, 11, **kind)),
-        (run(pipe.test, picture), lambda: pipe.test.plan(size, **kind)),
+        (run(pipe.train, image, 11), lambda: pipe.train.plan(size, 11, **kind)),
+        (run(pipe.test, image), lambda: pipe.test.plan(size, **kind)),
     ):
-        if result is None:  # refused, as such a picture is when it is planned for
+        if result is None:  # refused, as such an image is when it is planned for
             continue
         plan = planned()
         assert shape_after(plan) in (None, result.shape)
         if name in NORMALIZING:
             assert result.dtype == np.float32
         else:
-            assert result.dtype == picture.dtype
+            assert result.dtype == image.dtype
             if result.dtype == np.float32 and CLASSES[name].__augreg__.kind == "color":
                 assert result.min() >= 0.0
                 assert result.max() <= 1.0
@@ -192,30 +190,30 @@ def test_leaves_the_size_that_it_says(name: str, backend: str, data: st.DataObje
 
 @every_transform
 @few
-@given(data=st.data(), picture=pictures())
-def test_never_applied_is_identity(name: str, data: st.DataObject, picture: np.ndarray) -> None:
+@given(data=st.data(), image=images())
+def test_never_applied_is_identity(name: str, data: st.DataObject, image: np.ndarray) -> None:
     chosen = data.draw(arguments(name))
     if name in NORMALIZING:  # its result has another kind, so it must not be left to chance
         with pytest.raises(SpecError, match="always"):
             pipeline(name, chosen | {"p": 0})
         return
     pipe = pipeline(name, chosen | {"p": 0, "test": "off"})
-    for result in (pipe.train(picture, 0), pipe.test(picture)):
-        assert result.dtype == picture.dtype
-        assert np.array_equal(result, picture)
+    for result in (pipe.train(image, 0), pipe.test(image)):
+        assert result.dtype == image.dtype
+        assert np.array_equal(result, image)
 
 
 @every_transform
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 37), (37, 1), (2, 3)], ids=lambda size: "x".join(map(str, size)))
-def test_smallest_pictures(name: str, backend: str, dtype: str, size: tuple[int, int]) -> None:
+def test_smallest_images(name: str, backend: str, dtype: str, size: tuple[int, int]) -> None:
     for chosen in previews(name):
         pipe = pipeline(name, chosen, backend=backend)
         for channels in (1, 3):
-            picture = made("noise", *size, channels, dtype)
+            image = made("noise", *size, channels, dtype)
             for index in range(4):
-                result = run(pipe.train, picture, index)
+                result = run(pipe.train, image, index)
                 assert result is None or np.isfinite(result).all()
 
 
@@ -229,23 +227,23 @@ def test_random_specs(part: int) -> None:
 
     @hypothesis.seed(part)
     @settings(few, max_examples=250)
-    @given(spec=specs(), picture=pictures(most=16), index=st.integers(0, 2**32))
-    def check(spec: dict[str, Any], picture: np.ndarray, index: int) -> None:
+    @given(spec=specs(), image=images(most=16), index=st.integers(0, 2**32))
+    def check(spec: dict[str, Any], image: np.ndarray, index: int) -> None:
         pipe = Pipeline.from_spec(spec)
         again = Pipeline.from_spec(json.loads(json.dumps(pipe.to_spec())))
         assert again == pipe
         assert again.fingerprint == pipe.fingerprint
-        result = run(pipe.train, picture, index)
+        result = run(pipe.train, image, index)
         if result is None:
             counts["refused"] += 1
             return
         counts["run"] += 1
-        assert np.array_equal(again.train(picture, index), result, equal_nan=True)
-        plan = pipe.train.plan(picture.shape[:2], index, channels=picture.shape[2], dtype=str(picture.dtype))
+        assert np.array_equal(again.train(image, index), result, equal_nan=True)
+        plan = pipe.train.plan(image.shape[:2], index, channels=image.shape[2], dtype=str(image.dtype))
         assert shape_after(plan) in (None, result.shape)
         assert str(plan)
-        tested = run(pipe.test, picture)
-        assert tested is None or np.array_equal(tested, again.test(picture), equal_nan=True)
+        tested = run(pipe.test, image)
+        assert tested is None or np.array_equal(tested, again.test(image), equal_nan=True)
         assert pipe.test.explain()
 
     check()

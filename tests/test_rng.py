@@ -10,7 +10,7 @@ import pytest
 
 import augreg
 from augreg import rng
-from augreg.rng import locate, word
+from augreg.rng import address_of, stream_key
 
 
 def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> list[int]:
@@ -32,7 +32,7 @@ def words(address: rng.Address, step: int, count: int) -> list[int]:
 
 @pytest.mark.parametrize("view", [0, 3])
 def test_the_stream_is_philox_of_the_address(view: int) -> None:
-    address = locate(seed=12, index=34, epoch=56, view=view)
+    address = address_of(seed=12, index=34, epoch=56, view=view)
     expected = []
     for block in range(1, 6):  # NumPy counts up before it encrypts
         expected += philox((block + (view << 32), 78, 34, 56), (12, rng.AUGMENTATION))
@@ -40,12 +40,16 @@ def test_the_stream_is_philox_of_the_address(view: int) -> None:
 
 
 def test_fixed_vectors() -> None:
-    """These numbers are for ever: a change of any of them changes everybody's pictures."""
-    address = locate(seed=7, index=3, epoch=2)
-    assert words(address, word("rotate#0"), 3) == [5135279219371862685, 18193668417638284052, 14316380758772689407]
-    assert word("one_of#0/rotate#1") == 16927066278283302487
-    assert locate(0, "cat/0001.jpg").index == 1409616295692979272
-    cursor = locate(1, 2, 3).cursor(word("x"))
+    """These numbers are for ever: a change of any of them changes everybody's images."""
+    address = address_of(seed=7, index=3, epoch=2)
+    assert words(address, stream_key("rotate#0"), 3) == [
+        5135279219371862685,
+        18193668417638284052,
+        14316380758772689407,
+    ]
+    assert stream_key("one_of#0/rotate#1") == 16927066278283302487
+    assert address_of(0, "cat/0001.jpg").index == 1409616295692979272
+    cursor = address_of(1, 2, 3).cursor(stream_key("x"))
     assert (cursor.random(), cursor.uniform(-1, 3)) == (0.33012644487718623, 1.973158586849328)
     assert (cursor.integers(10), cursor.sign()) == (8, 1)
     assert cursor.normal() == pytest.approx(-0.37476445472226505, rel=1e-14)  # log and cos are the platform's
@@ -93,7 +97,7 @@ def test_a_uid_pins_a_stream() -> None:
 
 
 def test_no_two_addresses_share_a_stream() -> None:
-    """Neighbours in every part of the address, and the pairs that adding or concatenating would confuse."""
+    """Neighbors in every part of the address, and the pairs that adding or concatenating would confuse."""
     seen = set()
     for seed in range(3):
         for domain in (rng.AUGMENTATION, rng.BATCH, rng.MODEL, rng.VIEWS):
@@ -101,42 +105,42 @@ def test_no_two_addresses_share_a_stream() -> None:
                 for index in range(3):
                     for view in range(3):
                         for step in range(3):
-                            seen.add(tuple(words(locate(seed, index, epoch, view, domain), step, 2)))
+                            seen.add(tuple(words(address_of(seed, index, epoch, view, domain), step, 2)))
     assert len(seen) == 3 * 4 * 3 * 3 * 3 * 3
 
 
 def test_the_coin_is_the_first_word_whatever_p_is() -> None:
     for p in (0.0, 0.3, 1.0):
-        cursor = locate(1, 1).cursor(5)
-        cursor.coin(p)
-        assert [cursor.bits() for _ in range(20)] == words(locate(1, 1), 5, 21)[1:]
-    skipping = locate(1, 1).cursor(5)
+        cursor = address_of(1, 1).cursor(5)
+        cursor.bernoulli(p)
+        assert [cursor.bits() for _ in range(20)] == words(address_of(1, 1), 5, 21)[1:]
+    skipping = address_of(1, 1).cursor(5)
     for _ in range(19):
-        skipping.coin(1.0)
-    assert skipping.bits() == words(locate(1, 1), 5, 20)[19]
+        skipping.bernoulli(1.0)
+    assert skipping.bits() == words(address_of(1, 1), 5, 20)[19]
 
 
 def test_coins_are_never_for_0_and_always_for_1() -> None:
-    cursors = [locate(3, index).cursor(0) for index in range(200)]
-    assert not any(cursor.coin(0.0) for cursor in cursors)
-    assert all(cursor.coin(1.0) for cursor in cursors)
+    cursors = [address_of(3, index).cursor(0) for index in range(200)]
+    assert not any(cursor.bernoulli(0.0) for cursor in cursors)
+    assert all(cursor.bernoulli(1.0) for cursor in cursors)
 
 
 def test_statistics() -> None:
-    """Mean, variance and neighbours' correlation of one draw over 20,000 indices, within 5 sigma."""
+    """Mean, variance and neighbors' correlation of one draw over 20,000 indices, within 5 sigma."""
     count = 20_000
-    draws = np.array([locate(4, index).cursor(9).random() for index in range(count)])
+    draws = np.array([address_of(4, index).cursor(9).random() for index in range(count)])
     assert abs(draws.mean() - 1 / 2) < 5 * (1 / 12 / count) ** 0.5
     assert abs(draws.var() - 1 / 12) < 5 * (1 / 180 / count) ** 0.5
     assert abs(np.corrcoef(draws[1:], draws[:-1])[0, 1]) < 5 / count**0.5
-    normals = np.array([locate(4, index).cursor(9).normal() for index in range(count)])
+    normals = np.array([address_of(4, index).cursor(9).normal() for index in range(count)])
     assert abs(normals.mean()) < 5 / count**0.5 and abs(normals.std() - 1) < 5 / (2 * count) ** 0.5
     field = rng.field("normal", 1, (count,))
     assert abs(field.mean()) < 5 / count**0.5 and abs(field.std() - 1) < 5 / (2 * count) ** 0.5
 
 
 def test_a_cursor_used_after_its_end_says_so() -> None:
-    cursor = locate(0, 0).cursor(0)
+    cursor = address_of(0, 0).cursor(0)
     cursor.random()
     cursor.close()
     with pytest.raises(RuntimeError, match="draw inside sample"):
@@ -155,21 +159,21 @@ def test_a_cursor_used_after_its_end_says_so() -> None:
 )
 def test_an_address_is_made_of_64_bit_words(arguments: dict[str, int], error: type[Exception]) -> None:
     with pytest.raises(error, match="must be"):
-        locate(**arguments)
+        address_of(**arguments)
 
 
 def test_numpy_integers_are_integers() -> None:
-    assert locate(np.int64(3), np.uint8(5)) == locate(3, 5)
+    assert address_of(np.int64(3), np.uint8(5)) == address_of(3, 5)
 
 
 def test_threads_do_not_disturb_one_another() -> None:
     pipe = augreg.Pipeline.from_spec(NESTED)
-    picture = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
-    alone = [pipe.train(picture, index=index).tobytes() for index in range(40)]
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    alone = [pipe.train(image, index=index).tobytes() for index in range(40)]
     found: list[list[bytes]] = [[] for _ in range(4)]
 
     def work(results: list[bytes]) -> None:
-        results.extend(pipe.train(picture, index=index).tobytes() for index in range(40))
+        results.extend(pipe.train(image, index=index).tobytes() for index in range(40))
 
     threads = [threading.Thread(target=work, args=(results,)) for results in found]
     for thread in threads:
@@ -182,15 +186,15 @@ def test_threads_do_not_disturb_one_another() -> None:
 def test_no_global_generator_is_read_or_moved() -> None:
     torch = pytest.importorskip("torch")
     pipe = augreg.Pipeline.from_spec([*NESTED, {"random_erasing": {"mode": "pixel", "p": 1}}])
-    picture = np.zeros((30, 40, 3), np.uint8)
-    first = pipe.train(picture, index=1).tobytes()
+    image = np.zeros((30, 40, 3), np.uint8)
+    first = pipe.train(image, index=1).tobytes()
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    pipe.train(picture, index=1)
-    pipe.train(picture)
+    pipe.train(image, index=1)
+    pipe.train(image)
     assert random.getstate() == states[0]
     assert all(np.array_equal(a, b) for a, b in zip(np.random.get_state(), states[1], strict=True))  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), states[2])
     random.seed(99)
     np.random.seed(99)  # noqa: NPY002
     torch.manual_seed(99)
-    assert pipe.train(picture, index=1).tobytes() == first
+    assert pipe.train(image, index=1).tobytes() == first

@@ -29,7 +29,7 @@ few = settings(max_examples=200, deadline=None, derandomize=True)
 
 @batch_transform("swap", p=0.5)
 class Swap:
-    """Exchanges pictures."""
+    """Exchanges images."""
 
     share: Probability = 0.5
 
@@ -123,7 +123,7 @@ def written(draw: Any) -> dict[str, list[float]]:
 
 @few
 @given(written(), st.floats(0, 2e6))
-def test_the_number_lies_between_its_neighbours(spec: dict[str, list[float]], epoch: float) -> None:
+def test_the_number_lies_between_its_neighbors(spec: dict[str, list[float]], epoch: float) -> None:
     (form, numbers), (_, epochs) = spec.items()
     value = read(spec).at(epoch)
     reached = sum(mark <= epoch for mark in epochs)
@@ -255,7 +255,7 @@ def test_testing_uses_the_last_number() -> None:
 def test_a_size_that_changes_in_a_later_epoch_is_seen() -> None:
     """Which child stands in at test time is settled by the last numbers."""
     late = {"center_crop": {"size": 8, "p": {"step": [0, 1], "at": [5]}}}
-    assert "changes the picture's size by chance" in problems([{"one_of": [late, "invert"]}])[0]
+    assert "changes the image's size by chance" in problems([{"one_of": [late, "invert"]}])[0]
     growing = {"center_crop": {"size": {"step": [8, 16], "at": [3]}}}
     pipe = Pipeline.from_spec([{"one_of": [growing, {"center_crop": 16}]}])
     assert pipe.test(np.zeros((40, 40, 3), np.uint8)).shape == (16, 16, 3)

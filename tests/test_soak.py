@@ -17,12 +17,12 @@ from damaged import damaged, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from strategies import pictures, specs
+from strategies import images, specs
 from test_properties import BACKENDS, few
 
 from augreg import ImageError, Pipeline, SpecError
 from augreg.images import codecs
-from augreg.images.codecs import take
+from augreg.images.codecs import to_array
 
 COMMON = (3, 3, 3, 1, 1, 4, 2, 5, 12)  # channels, RGB most often
 
@@ -46,20 +46,20 @@ def outcome(do: Any, *given: Any) -> str:
 
 @parts(50)
 def test_random_specs(part: int) -> None:
-    """200 specs a part, on every backend, by pictures with any number of channels."""
+    """200 specs a part, on every backend, by images with any number of channels."""
     seen: Counter[str] = Counter()
 
     @hypothesis.seed(1000 + part)
     @settings(few, max_examples=200, derandomize=False, database=None)
-    @given(spec=specs(), picture=pictures(channels=COMMON, most=24), index=st.integers(0, 2**64 - 1))
-    def check(spec: dict[str, Any], picture: np.ndarray, index: int) -> None:
-        before = picture.copy()
+    @given(spec=specs(), image=images(channels=COMMON, most=24), index=st.integers(0, 2**64 - 1))
+    def check(spec: dict[str, Any], image: np.ndarray, index: int) -> None:
+        before = image.copy()
         for backend in BACKENDS:
             pipe = Pipeline.from_spec(spec | {"backend": backend})
             assert Pipeline.from_spec(pipe.to_spec()) == pipe
-            seen[outcome(pipe.train, picture, index)] += 1
-            seen[outcome(pipe.test, picture)] += 1
-        assert np.array_equal(picture, before)
+            seen[outcome(pipe.train, image, index)] += 1
+            seen[outcome(pipe.test, image)] += 1
+        assert np.array_equal(image, before)
 
     check()
     assert seen["ran"] > seen["refused"]
@@ -76,7 +76,7 @@ def test_broken_specs(part: int) -> None:
 
 @parts(10)
 def test_damaged_files(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """100 files a part: each a whole picture, the same by both decoders, or refused by its name."""
+    """100 files a part: each a whole image, the same by both decoders, or refused by its name."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1 << 20)  # a damaged header may promise anything
     pipe = Pipeline.from_spec([{"rotate": 10}, {"resize": {"size": [8, 9]}}, "normalize"])
     seen: Counter[str] = Counter()
@@ -87,9 +87,9 @@ def test_damaged_files(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
             with monkeypatch.context() as patch:
                 patch.setattr(codecs, "_simplejpeg", decoder)
                 try:
-                    array = take(data).array
+                    array = to_array(data).array
                 except ImageError as error:
-                    assert str(error).startswith(f"picture of {len(data)} bytes"), number
+                    assert str(error).startswith(f"image of {len(data)} bytes"), number
                     found[decoder] = "refused"
                 else:
                     assert array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3, number
@@ -103,4 +103,4 @@ def test_the_files_are_whole_before_they_are_damaged() -> None:
     for name, data in whole().items():
         if name == "png 16 bits":
             continue
-        assert set(take(data).array.shape[:2]) == {29, 37}, name
+        assert set(to_array(data).array.shape[:2]) == {29, 37}, name

@@ -57,7 +57,7 @@ def test_pairs() -> None:
     own, partners, weights = SoftLabels(IDS).pairs()
     assert np.array_equal(own, partners) and weights.tolist() == [1.0] * 4
     three = SoftLabels(IDS, [[i, 0, 1] for i in range(4)], [[0.5, 0.25, 0.25]] * 4)
-    with pytest.raises(ValueError, match="up to 3 pictures show in one, which are no pairs"):
+    with pytest.raises(ValueError, match="up to 3 images show in one, which are no pairs"):
         three.pairs()
     with pytest.raises(ValueError, match=r"take them before smoothed"):
         mixed().smoothed(0.1).pairs()
@@ -123,7 +123,7 @@ def test_expected_accuracy() -> None:
 
 @pytest.mark.parametrize("ids", [[255, 256, 257, 999], [2**24, 2**24 + 1, 2**24 - 1, 2**31 - 2]])
 @pytest.mark.parametrize("kind", ["float16", "float32"])
-def test_ids_stay_what_they_are_whatever_the_pictures(ids: list[int], kind: str) -> None:
+def test_ids_stay_what_they_are_whatever_the_images(ids: list[int], kind: str) -> None:
     pipe = Pipeline.from_spec({"batch": [{"mixup": {"pairing": "roll"}}], "classes": 2**31 - 1})
     _, labels = pipe.batch(np.ones((4, 2, 2, 3), kind), np.array(ids), batch=0)
     own, partners, weights = labels.pairs()

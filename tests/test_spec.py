@@ -174,13 +174,13 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
             "image[0].some_of: count must be at most the number of steps, 1",
         ),
         ([{"normalize": "imagenet"}, "invert"], "invert works on levels, and normalize has replaced them"),
-        ([{"normalize": "imagenet"}, {"normalize": "half"}], "the picture is normalized already; normalize once"),
+        ([{"normalize": "imagenet"}, {"normalize": "half"}], "the image is normalized already; normalize once"),
         ([{"one_of": [{"normalize": "half"}]}], "normalize must always be applied"),
         ([{"normalize": {"mean": "half", "p": 0.5}}], "normalize must always be applied"),
-        ([{"rotate": {"test": "centre"}}], "image[0].rotate.test: rotate has the rules off, same, got 'centre'"),
+        ([{"rotate": {"test": "center"}}], "image[0].rotate.test: rotate has the rules off, same, got 'center'"),
         ([{"one_of": [{"resize": 8}, {"resize": 9}]}], "add `test:` with the steps to do at test time"),
         ([{"some_of": [{"resize": 8}]}], "add `test:` with the steps to do at test time"),
-        (["invert", {"some_of": [{"resize": 8}]}], "image[1].some_of: some_of changes the picture's size by chance"),
+        (["invert", {"some_of": [{"resize": 8}]}], "image[1].some_of: some_of changes the image's size by chance"),
         (
             [{"rotate": {"test": "same"}}],
             "image[0].rotate: rotate draws random numbers, so `test: same` cannot be; use test: off, or steps",
@@ -194,8 +194,8 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
             "normalized already; normalize once",
         ),
         ([{"rotate": 10**400}], "image[0].rotate.degrees: "),
-        ([{"normalize": {"mean": "half", "test": "off"}}], "training normalizes the picture and testing does not"),
-        ([{"cutout": {"test": [{"normalize": "half"}]}}], "testing normalizes the picture and training does not"),
+        ([{"normalize": {"mean": "half", "test": "off"}}], "training normalizes the image and testing does not"),
+        ([{"cutout": {"test": [{"normalize": "half"}]}}], "testing normalizes the image and training does not"),
         ([{"invert": {"uid": "a"}}, {"rotate": {"uid": "a"}}], "image[1].rotate.uid: the uid 'a' is given twice"),
         ([{"invert": {"uid": "a#1"}}], "image[0].invert.uid: "),
         ([{"pad": {"padding": 1, "mode": "mirror"}}], "expected constant, edge, reflect, symmetric, got 'mirror'"),
@@ -315,17 +315,17 @@ def test_the_test_side_is_written_out_where_it_follows_from_the_children() -> No
 
 
 def test_test_overrides() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
 
     def tested(step: Any) -> Any:
-        return Pipeline.from_spec([step]).test(picture)
+        return Pipeline.from_spec([step]).test(image)
 
-    assert np.array_equal(tested({"vertical_flip": {"test": "same"}}), picture[::-1])
-    assert np.array_equal(tested({"invert": {"test": "off"}}), picture)
-    assert np.array_equal(tested({"invert": {"p": 0.5}}), picture)
-    assert np.array_equal(tested({"invert": {"p": 0.5, "test": "same"}}), 255 - picture)
-    assert np.array_equal(tested({"rotate": {"test": ["invert", "horizontal_flip"]}}), 255 - picture)
-    assert np.array_equal(tested({"rotate": {"test": ["invert"]}}), 255 - picture)
+    assert np.array_equal(tested({"vertical_flip": {"test": "same"}}), image[::-1])
+    assert np.array_equal(tested({"invert": {"test": "off"}}), image)
+    assert np.array_equal(tested({"invert": {"p": 0.5}}), image)
+    assert np.array_equal(tested({"invert": {"p": 0.5, "test": "same"}}), 255 - image)
+    assert np.array_equal(tested({"rotate": {"test": ["invert", "horizontal_flip"]}}), 255 - image)
+    assert np.array_equal(tested({"rotate": {"test": ["invert"]}}), 255 - image)
 
 
 def test_every_complaint_about_the_test_side_is_told() -> None:

@@ -17,13 +17,13 @@ SIZES = ((8, 9), (20, 5), (1, 1), (13, 13))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures of several sizes, in two class folders, and something that is none."""
+    """Images of several sizes, in two class folders, and something that is none."""
     rng = np.random.default_rng(3)
     for number, size in enumerate(SIZES):
         path = tmp_path / f"in/class{number % 2}/{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
-    (tmp_path / "in/notes.txt").write_text("no picture")
+    (tmp_path / "in/notes.txt").write_text("no image")
     return tmp_path / "in"
 
 
@@ -54,7 +54,7 @@ def test_mean_and_std_over_all_pixels(folder: Path, capsys: pytest.CaptureFixtur
     given = normalize(out)
     np.testing.assert_allclose(given["mean"], pixels.mean(0), rtol=1e-5)
     np.testing.assert_allclose(given["std"], pixels.std(0), rtol=1e-5)
-    assert out.splitlines()[0] == f"4 pictures, {len(pixels)} pixels"
+    assert out.splitlines()[0] == f"4 images, {len(pixels)} pixels"
     assert err == ""
     assert stats(folder, "--processes", "2") == 0
     assert capsys.readouterr().out == out  # to the last digit, in whatever order they came
@@ -71,12 +71,12 @@ def test_the_line_normalizes(folder: Path, capsys: pytest.CaptureFixture[str]) -
 def test_bad_files_are_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert stats(folder, "--processes", "1") == 0
     good = capsys.readouterr().out
-    (folder / "class0/broken.jpg").write_bytes(b"no picture")
+    (folder / "class0/broken.jpg").write_bytes(b"no image")
     assert stats(folder, "--processes", "1") == 1
     out, err = capsys.readouterr()
     assert out == good
-    assert err.splitlines()[0] == "1 of 5 pictures failed:"
-    assert err.splitlines()[1].startswith("  class0/broken.jpg: not a picture")
+    assert err.splitlines()[0] == "1 of 5 images failed:"
+    assert err.splitlines()[1].startswith("  class0/broken.jpg: not an image")
 
 
 def test_masks_are_not_measured(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +103,7 @@ def test_a_flat_channel_is_not_divided_by_nothing(tmp_path: Path, capsys: pytest
     assert "no spread" in err
 
 
-def test_mean_picture(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mean_image(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     to = tmp_path / "mean.npy"
     assert stats(folder, "--mean-image", str(to), "--size", "6", "4", "--processes", "2") == 0
     resize = Pipeline.from_spec([{"resize": {"size": [6, 4]}}])
@@ -114,8 +114,8 @@ def test_mean_picture(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     pipe = Pipeline.from_spec(
         [{"resize": {"size": [6, 4]}}, *yaml.safe_load(capsys.readouterr().out.splitlines()[-1])]
     )
-    centred = np.mean([pipe.test(array) for array in arrays(folder)], axis=0)
-    np.testing.assert_allclose(centred, 0, atol=1e-5)
+    centerd = np.mean([pipe.test(array) for array in arrays(folder)], axis=0)
+    np.testing.assert_allclose(centerd, 0, atol=1e-5)
 
 
 def test_spec_up_to_normalize(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,9 +130,7 @@ def test_spec_up_to_normalize(folder: Path, tmp_path: Path, capsys: pytest.Captu
     np.testing.assert_allclose(np.load(to), np.mean(made, axis=0) / 255, atol=1e-6)
 
 
-def test_pictures_of_other_sizes_have_no_mean(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_images_of_other_sizes_have_no_mean(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text("- invert\n")
     to = tmp_path / "mean.npy"

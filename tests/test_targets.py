@@ -1,4 +1,4 @@
-"""Masks, boxes and keypoints follow the pixels: a marker picture through every geometric transform, and the rules."""
+"""Masks, boxes and keypoints follow the pixels: a marker image through every geometric transform, and the rules."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from strategies import CLASSES, pictures, previews, specs
+from strategies import CLASSES, images, previews, specs
 
 from augreg import ImageError, Pipeline, Registry, SpecError, ops, transform
 from augreg.execution.plan import merge
 from augreg.execution.sampling import draw
 from augreg.ops import Remap
-from augreg.rng import locate
+from augreg.rng import address_of
 from augreg.targets.boxes import Boxes
 from augreg.targets.conventions import Targets
 from augreg.targets.propagate import FORWARD
@@ -27,7 +27,7 @@ BACKENDS = ["pillow", *(["opencv"] if importlib.util.find_spec("cv2") else [])]
 GEOMETRIC = [name for name, cls in CLASSES.items() if cls.__augreg__.kind == "geometry"]
 OTHERS = [name for name, cls in CLASSES.items() if cls.__augreg__.kind in ("color", "texture", "erasing")]
 FLIP = {"horizontal_flip": {"p": 1}}
-PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
 both_backends = pytest.mark.parametrize("backend", BACKENDS)
 
@@ -68,7 +68,7 @@ def follows(sample: dict[str, Any], bent: bool) -> int:
 @pytest.mark.parametrize("name", GEOMETRIC)
 @both_backends
 def test_pixels_mask_boxes_and_keypoints_agree(name: str, backend: str) -> None:
-    """Within a pixel, over random draws: the marker picture."""
+    """Within a pixel, over random draws: the marker image."""
     compared = 0
     for chosen in previews(name):
         spec = {"backend": backend, "targets": markers.SPEC, "image": [{name: {**chosen, "p": 1}}]}
@@ -116,13 +116,13 @@ def test_what_moves_no_pixel_leaves_targets_alone(name: str, backend: str) -> No
             assert np.allclose(found[key], given[key]), key
 
 
-def test_a_mixture_of_moved_pictures_is_refused() -> None:
+def test_a_mixture_of_moved_images_is_refused() -> None:
     """Where a thing shows twice, a mask cannot say where it is."""
-    still = ops.Mix(((ops.curve("invert"),),), (1.0,), label="mixture")
+    still = ops.Mix(((ops.point_function("invert"),),), (1.0,), label="mixture")
     moving = ops.Mix(((ops.Move(0, 0, 40, 60, flip_x=True),), ()), (0.5, 0.5), label="mixture")
-    sample = {"image": PICTURE, "mask": PICTURE[..., 0]}
+    sample = {"image": IMAGE, "mask": IMAGE[..., 0]}
     found = pipeline("mixing", registry=OWN.add(mixing(still))).train(sample, index=0)
-    assert np.array_equal(found["mask"], PICTURE[..., 0])
+    assert np.array_equal(found["mask"], IMAGE[..., 0])
     with pytest.raises(ImageError, match="mixing moves pixels and does not say where masks go"):
         pipeline("mixing", registry=OWN.add(mixing(moving))).train(sample, index=0)
 
@@ -143,48 +143,48 @@ def mixing(op: Any) -> Any:
 def test_a_mapping_in_a_mapping_out() -> None:
     pipe = pipeline(FLIP)
     given = {
-        "boxes": [[10, 5, 30, 25]], "image": PICTURE, "mask": PICTURE[..., 0], "label": 3, "path": "a/b.jpg", 7: None,
+        "boxes": [[10, 5, 30, 25]], "image": IMAGE, "mask": IMAGE[..., 0], "label": 3, "path": "a/b.jpg", 7: None,
         "keypoints": [(10, 5)], "image_id": 12, "image_path": "a/b.jpg", "bag": {"image": 1},
     }  # fmt: skip
     before = pickle.dumps(given)
     found = pipe.train(given, index=0)
     assert pickle.dumps(given) == before
     assert list(found) == list(given)
-    assert np.array_equal(found["image"], PICTURE[:, ::-1])
-    assert np.array_equal(found["mask"], PICTURE[:, ::-1, 0])
+    assert np.array_equal(found["image"], IMAGE[:, ::-1])
+    assert np.array_equal(found["mask"], IMAGE[:, ::-1, 0])
     assert found["boxes"] == [[30, 5, 50, 25]]
     assert found["keypoints"] == [[50, 5]]
     for key in ("label", "path", 7, "image_id", "image_path", "bag"):
         assert found[key] is given[key]
 
 
-def test_the_same_draw_as_for_the_picture_alone() -> None:
+def test_the_same_draw_as_for_the_image_alone() -> None:
     pipe = pipeline("horizontal_flip", {"affine": {}}, {"random_crop": {"size": 30}}, {"color_jitter": 0.4})
     for index in range(5):
-        found = pipe.train({"image": PICTURE, "mask": PICTURE[..., 0]}, index=index, epoch=2, view=1)
-        again = pipe.train({"image": PICTURE, "mask": PICTURE[..., 0]}, index=index, epoch=2, view=1)
-        assert np.array_equal(found["image"], pipe.train(PICTURE, index=index, epoch=2, view=1))
+        found = pipe.train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=index, epoch=2, view=1)
+        again = pipe.train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=index, epoch=2, view=1)
+        assert np.array_equal(found["image"], pipe.train(IMAGE, index=index, epoch=2, view=1))
         assert np.array_equal(found["mask"], again["mask"])
-    replayed = pickle.loads(pickle.dumps(pipe.train.plan(PICTURE.shape[:2], index=4, epoch=2, view=1)))
-    assert np.array_equal(replayed.run({"image": PICTURE, "mask": PICTURE[..., 0]})["mask"], found["mask"])
-    assert np.array_equal(pipe.test({"image": PICTURE})["image"], pipe.test(PICTURE))
+    replayed = pickle.loads(pickle.dumps(pipe.train.plan(IMAGE.shape[:2], index=4, epoch=2, view=1)))
+    assert np.array_equal(replayed.run({"image": IMAGE, "mask": IMAGE[..., 0]})["mask"], found["mask"])
+    assert np.array_equal(pipe.test({"image": IMAGE})["image"], pipe.test(IMAGE))
     with pytest.raises(ImageError, match="this plan is for 40x60x3"):
-        replayed.run({"image": PICTURE[1:]})
+        replayed.run({"image": IMAGE[1:]})
 
 
-def test_without_an_index_targets_still_belong_to_their_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    # known words for entropy: the system's own now and then leave too little in the picture to compare
-    monkeypatch.setattr("augreg.pipeline.entropy", iter(range(10)).__next__)
+def test_without_an_index_targets_still_belong_to_their_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    # known words for entropy: the system's own now and then leave too little in the image to compare
+    monkeypatch.setattr("augreg.pipeline.fresh_seed", iter(range(10)).__next__)
     pipe = pipeline({"affine": {"degrees": 90}}, {"random_crop": {"size": 100}}, min_visible=0.0)
     compared = [follows(pipe.train(markers.sample()), False) for _ in range(10)]
     assert sum(found > 0 for found in compared) >= 8
 
 
-def test_pictures_of_a_sample_share_the_draw() -> None:
+def test_images_of_a_sample_share_the_draw() -> None:
     pipe = pipeline({"affine": {}}, {"random_crop": {"size": 24}}, {"cutout": {"size": 6, "fill": 255}})
-    levels = (PICTURE / 255).astype(np.float32)
+    levels = (IMAGE / 255).astype(np.float32)
     found = pipe.train(
-        {"image2": PICTURE[..., 0], "image": PICTURE, "images": [PICTURE, levels], "image_b": (PICTURE,)}, index=1
+        {"image2": IMAGE[..., 0], "image": IMAGE, "images": [IMAGE, levels], "image_b": (IMAGE,)}, index=1
     )
     assert np.array_equal(found["images"][0], found["image"])
     assert np.array_equal(found["image_b"][0], found["image"]) and isinstance(found["image_b"], tuple)
@@ -196,18 +196,18 @@ def test_pictures_of_a_sample_share_the_draw() -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "int16", "uint16", "int32", "int64", ">i4", "int8"])
 @both_backends
 def test_masks_of_every_integer_kind(dtype: str, backend: str) -> None:
-    """Nearest neighbour: no value that was not there, but the fill; the same places for every kind."""
-    mask = (PICTURE[..., 0] > 128) * 1
+    """Nearest neighbor: no value that was not there, but the fill; the same places for every kind."""
+    mask = (IMAGE[..., 0] > 128) * 1
     if dtype != "bool":
         mask = mask * {"uint8": 200, "int8": -7, "int16": -300, "uint16": 60000}.get(dtype, 70_000)
     steps = [{"affine": {"degrees": 40}}, {"resize": {"size": [33, 50]}}, {"pad": {"padding": 3, "fill": 9}}]
     pipe = Pipeline.from_spec({"image": steps, "backend": backend, "targets": {"mask_fill": 1}})
     given = mask.astype(dtype)
-    found = pipe.train({"image": PICTURE, "mask": given}, index=2)["mask"]
+    found = pipe.train({"image": IMAGE, "mask": given}, index=2)["mask"]
     assert found.dtype == given.dtype and found.shape == (39, 56)
     assert set(np.unique(found)) == {*np.unique(given), given.dtype.type(1)}
     assert (found[:3] == 1).all()
-    plain = pipe.train({"image": PICTURE, "mask": (mask != 0).astype(np.uint8)}, index=2)["mask"]
+    plain = pipe.train({"image": IMAGE, "mask": (mask != 0).astype(np.uint8)}, index=2)["mask"]
     assert np.array_equal(found != 0, plain != 0)
 
 
@@ -215,13 +215,13 @@ def test_masks_of_every_integer_kind(dtype: str, backend: str) -> None:
 def test_masks_in_every_form(backend: str) -> None:
     torch = pytest.importorskip("torch")
     pipe = Pipeline.from_spec({"image": [FLIP, {"resize": {"size": 20}}], "backend": backend})
-    number = PICTURE[..., 0]
-    want = pipe.train({"image": PICTURE, "mask": number}, index=0)["mask"]
+    number = IMAGE[..., 0]
+    want = pipe.train({"image": IMAGE, "mask": number}, index=0)["mask"]
     palette = Image.fromarray(number)
     palette.putpalette(list(range(256)) * 3)
     found = pipe.train(
         {
-            "image": Image.fromarray(PICTURE), "mask": Image.fromarray(number), "mask_p": palette,
+            "image": Image.fromarray(IMAGE), "mask": Image.fromarray(number), "mask_p": palette,
             "mask_1": Image.fromarray(number > 99), "mask_t": torch.tensor(number, dtype=torch.int64),
             "mask_many": torch.from_numpy(np.stack([number] * 5)), "masks": [number, number[..., None]],
             "mask_none": torch.zeros((0, 40, 60), dtype=torch.uint8), "mask_path": "x.png",
@@ -242,23 +242,23 @@ def test_masks_in_every_form(backend: str) -> None:
 def test_mirrored_borders_mirror_the_mask_and_not_the_points() -> None:
     pipe = pipeline({"pad": {"padding": [0, 0, 10, 0], "mode": "symmetric"}})
     mask = np.arange(40 * 60, dtype=np.int32).reshape(40, 60)
-    found = pipe.train({"image": PICTURE, "mask": mask, "keypoints": [[2, 3]], "boxes": [[0, 0, 4, 4]]}, index=0)
+    found = pipe.train({"image": IMAGE, "mask": mask, "keypoints": [[2, 3]], "boxes": [[0, 0, 4, 4]]}, index=0)
     assert np.array_equal(found["mask"][:, 9], mask[:, 0]) and np.array_equal(found["mask"][:, 0], mask[:, 9])
     assert found["keypoints"] == [[12, 3]] and found["boxes"] == [[10, 0, 14, 4]]
 
 
 def test_erasing_leaves_targets_alone() -> None:
     pipe = pipeline({"cutout": {"size": 30, "fill": 255}})
-    found = pipe.train({"image": PICTURE, "mask": PICTURE[..., 1], "boxes": [[1, 2, 3, 4]]}, index=0)
-    assert not np.array_equal(found["image"], PICTURE)
-    assert np.array_equal(found["mask"], PICTURE[..., 1]) and found["boxes"] == [[1, 2, 3, 4]]
+    found = pipe.train({"image": IMAGE, "mask": IMAGE[..., 1], "boxes": [[1, 2, 3, 4]]}, index=0)
+    assert not np.array_equal(found["image"], IMAGE)
+    assert np.array_equal(found["mask"], IMAGE[..., 1]) and found["boxes"] == [[1, 2, 3, 4]]
 
 
 def test_a_loss_of_detail_is_none_to_a_mask() -> None:
     pipe = pipeline({"downscale": {"scale": 0.25}})
-    found = pipe.train({"image": PICTURE, "mask": PICTURE[..., 0]}, index=0)
-    assert not np.array_equal(found["image"], PICTURE)
-    assert np.array_equal(found["mask"], PICTURE[..., 0])
+    found = pipe.train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=0)
+    assert not np.array_equal(found["image"], IMAGE)
+    assert np.array_equal(found["mask"], IMAGE[..., 0])
 
 
 def as_format(edges: np.ndarray, form: str) -> np.ndarray:
@@ -272,7 +272,7 @@ def as_format(edges: np.ndarray, form: str) -> np.ndarray:
 
 @st.composite
 def some_boxes(draw: Any) -> np.ndarray:
-    """Boxes in a picture of 40 x 60, or none."""
+    """Boxes in an image of 40 x 60, or none."""
     pairs = [
         (sorted(draw(st.lists(st.integers(0, side), min_size=2, max_size=2, unique=True)))) for side in (60, 40) * 3
     ]
@@ -288,8 +288,8 @@ def test_box_formats_say_the_same(form: str, normalized: bool, edges: np.ndarray
     before, after = ((60, 40, 60, 40), (30, 50, 30, 50)) if normalized else ((1,) * 4, (1,) * 4)
     pipe = pipeline(FLIP, {"resize": {"size": [50, 30]}}, boxes=form, normalized=normalized, min_visible=0)
     plain = pipeline(FLIP, {"resize": {"size": [50, 30]}}, min_visible=0)
-    want = plain.train({"image": PICTURE, "boxes": edges}, index=0)["boxes"]
-    found = pipe.train({"image": PICTURE, "boxes": as_format(edges, form) / before}, index=0)["boxes"]
+    want = plain.train({"image": IMAGE, "boxes": edges}, index=0)["boxes"]
+    found = pipe.train({"image": IMAGE, "boxes": as_format(edges, form) / before}, index=0)["boxes"]
     assert found.shape == want.shape
     assert np.allclose(found * after, as_format(want, form))
 
@@ -301,7 +301,7 @@ def test_a_flip_twice_gives_back_everything(edges: np.ndarray, flip: str) -> Non
     # posterize at 8 bits is nothing, and blur is a fence: the two flips are run, not merged away
     pipe = pipeline({flip: {"p": 1}}, {"gaussian_blur": [0.01, 0.01]}, {flip: {"p": 1}}, swap={"left": "right"})
     sample = {
-        "image": PICTURE, "mask": PICTURE[..., 0], "boxes": edges, "keypoints": points,
+        "image": IMAGE, "mask": IMAGE[..., 0], "boxes": edges, "keypoints": points,
         "keypoint_names": ["left", "right", "nose"][: len(points)], "labels": np.arange(len(edges)),
     }  # fmt: skip
     found = pipe.train(sample, index=0)
@@ -318,15 +318,15 @@ def test_boxes_in_every_form() -> None:
         (rows, list), (tuple(map(tuple, rows)), list), (np.array(rows, np.float32), np.ndarray),
         (torch.tensor(rows, dtype=torch.float64), torch.Tensor),
     ):  # fmt: skip
-        found = pipe.train({"image": PICTURE, "boxes": boxes}, index=0)["boxes"]
+        found = pipe.train({"image": IMAGE, "boxes": boxes}, index=0)["boxes"]
         assert isinstance(found, kind) and (found if kind is list else found.tolist()) == want
         assert getattr(found, "dtype", None) == getattr(boxes, "dtype", None)
-    loose = pipe.train({"image": PICTURE, "boxes": [torch.tensor(row) for row in rows]}, index=0)["boxes"]
+    loose = pipe.train({"image": IMAGE, "boxes": [torch.tensor(row) for row in rows]}, index=0)["boxes"]
     assert loose == want
-    whole = pipe.train({"image": PICTURE, "boxes": torch.tensor(rows)}, index=0)["boxes"]
+    whole = pipe.train({"image": IMAGE, "boxes": torch.tensor(rows)}, index=0)["boxes"]
     assert whole.dtype == torch.float32  # coordinates do not stay whole
     for nothing in ([], np.zeros((0, 4)), torch.zeros((0, 4)), np.zeros(0), torch.zeros(0)):
-        found = pipe.train({"image": PICTURE, "boxes": nothing, "labels": []}, index=0)
+        found = pipe.train({"image": IMAGE, "boxes": nothing, "labels": []}, index=0)
         assert len(found["boxes"]) == 0 and type(found["boxes"]) is type(nothing) and found["labels"] == []
         assert isinstance(nothing, list) or found["boxes"].shape == (0, 4)
 
@@ -334,8 +334,8 @@ def test_boxes_in_every_form() -> None:
 def test_output_torch_makes_tensors_of_targets_too() -> None:
     torch = pytest.importorskip("torch")
     sample = {
-        "image": PICTURE,
-        "mask": Image.fromarray(PICTURE[..., 0]),
+        "image": IMAGE,
+        "mask": Image.fromarray(IMAGE[..., 0]),
         "boxes": [[1, 2, 3, 4]],
         "keypoints": [[1, 2]],
     }
@@ -354,7 +354,7 @@ def test_boxes_below_the_visible_share_go_with_their_labels(least: float, kept: 
     boxes = [[22, 12, 30, 20], [15, 15, 25, 20], [11, 20, 21, 30], [0, 0, 20, 40]]
     masks = torch.from_numpy(np.stack([np.full((40, 60), k, np.uint8) for k in range(4)]))
     sample = {
-        "image": PICTURE, "boxes": boxes, "labels": ["a", "b", "c", "d"], "ids": np.arange(4), "masks": masks,
+        "image": IMAGE, "boxes": boxes, "labels": ["a", "b", "c", "d"], "ids": np.arange(4), "masks": masks,
         "scores": torch.arange(4.0), "label": "street",
     }  # fmt: skip
     found = pipe.train(sample, index=0)
@@ -371,7 +371,7 @@ def test_the_visible_share_is_of_what_was_there_at_first() -> None:
     """Cut to a half and again to a half: a quarter is left; and what was cut off does not come back with a border."""
     pipe = pipeline({"center_crop": [40, 30]}, {"gaussian_blur": 1}, {"center_crop": [40, 20]}, {"pad": 20})
     boxes = [[0, 0, 30, 40], [20, 0, 60, 40]]
-    sample = {"image": PICTURE, "boxes": boxes}
+    sample = {"image": IMAGE, "boxes": boxes}
     assert pipe.train(sample, index=0)["boxes"] == [[20, 20, 30, 60], [20, 20, 40, 60]]
     stricter = Pipeline.from_spec({**pipe.to_spec(), "targets": {"boxes": "xyxy", "min_visible": 0.4}})
     assert stricter.train(sample, index=0)["boxes"] == [[20, 20, 40, 60]]
@@ -379,10 +379,10 @@ def test_the_visible_share_is_of_what_was_there_at_first() -> None:
 
 def test_a_turn_there_and_back_gives_the_same_box() -> None:
     turn, back = {"rotate": {"degrees": [30, 30]}}, {"rotate": {"degrees": [-30, -30]}}
-    found = pipeline(turn, back).train({"image": PICTURE, "boxes": [[25, 15, 35, 25]]}, index=0)["boxes"]
+    found = pipeline(turn, back).train({"image": IMAGE, "boxes": [[25, 15, 35, 25]]}, index=0)["boxes"]
     assert np.allclose(found, [[25, 15, 35, 25]])
-    once = pipeline(turn).train({"image": PICTURE, "boxes": [[25, 15, 35, 25]]}, index=0)["boxes"]
-    side = 10 * (np.cos(np.pi / 6) + np.sin(np.pi / 6))  # about the centre: the square stays in its place
+    once = pipeline(turn).train({"image": IMAGE, "boxes": [[25, 15, 35, 25]]}, index=0)["boxes"]
+    side = 10 * (np.cos(np.pi / 6) + np.sin(np.pi / 6))  # about the center: the square stays in its place
     assert np.allclose(once, [[30 - side / 2, 20 - side / 2, 30 + side / 2, 20 + side / 2]])
 
 
@@ -390,14 +390,14 @@ def test_keypoints_kept_or_dropped_when_they_leave() -> None:
     points = np.array([[25.0, 15, 2], [5, 15, 2], [40, 30, 1]])
     names = ["nose", "tail", "paw"]
     crop = {"center_crop": [20, 20]}
-    sample = {"image": PICTURE, "keypoints": points, "keypoint_names": names}
+    sample = {"image": IMAGE, "keypoints": points, "keypoint_names": names}
     kept = pipeline(crop).train(sample, index=0)
     assert kept["keypoints"].tolist() == [[5, 5, 2], [-15, 5, 0], [20, 20, 1]]  # on the edge is inside
     assert kept["keypoint_names"] == names
     dropped = pipeline(crop, keypoints="drop").train(sample, index=0)
     assert dropped["keypoints"].tolist() == [[5, 5, 2], [20, 20, 1]]
     assert dropped["keypoint_names"] == ["nose", "paw"]
-    bare = pipeline(crop).train({"image": PICTURE, "keypoints": points[:, :2]}, index=0)["keypoints"]
+    bare = pipeline(crop).train({"image": IMAGE, "keypoints": points[:, :2]}, index=0)["keypoints"]
     assert bare.tolist() == [[5, 5], [-15, 5], [20, 20]]
     # what a crop cut off stays away, though a border makes room for it
     framed = pipeline(crop, {"gaussian_blur": 1}, {"pad": 30}, keypoints="drop").train(sample, index=0)
@@ -406,17 +406,17 @@ def test_keypoints_kept_or_dropped_when_they_leave() -> None:
 
 def test_a_mirror_exchanges_left_and_right() -> None:
     swap = {"left_eye": "right_eye"}
-    sample = {"image": PICTURE, "keypoints": [[10, 5], [20, 5], [15, 9]]}
+    sample = {"image": IMAGE, "keypoints": [[10, 5], [20, 5], [15, 9]]}
     names = ["left_eye", "right_eye", "nose"]
     found = pipeline(FLIP, swap=swap).train({**sample, "keypoint_names": names}, index=0)
     assert found["keypoint_names"] == names  # the same order, as a network expects it
     assert found["keypoints"] == [[40, 5], [50, 5], [45, 9]]
     alone = pipeline(FLIP, swap=swap).train(
-        {"image": PICTURE, "keypoints": [[10, 5]], "keypoint_names": ("left_eye",)}, index=0
+        {"image": IMAGE, "keypoints": [[10, 5]], "keypoint_names": ("left_eye",)}, index=0
     )
     assert alone["keypoint_names"] == ("right_eye",) and alone["keypoints"] == [[50, 5]]
     named = {"left_eye": (10, 5, 2), "right_eye": (20, 5, 1), "nose": [15, 9, 2]}
-    found = pipeline(FLIP, swap=swap).train({"image": PICTURE, "keypoints": named}, index=0)["keypoints"]
+    found = pipeline(FLIP, swap=swap).train({"image": IMAGE, "keypoints": named}, index=0)["keypoints"]
     assert found == {"left_eye": (40, 5, 1), "right_eye": (50, 5, 2), "nose": [45, 9, 2]}
     assert list(found) == list(named)
     for steps, swapped in (
@@ -424,14 +424,14 @@ def test_a_mirror_exchanges_left_and_right() -> None:
         ([{"rotate": {"degrees": [90, 90]}}], False), ([{"pad": 3}], False), ([{"rotate": 30}, FLIP], True),
     ):  # fmt: skip
         found = pipeline(*steps, swap=swap, min_visible=0).train(
-            {"image": PICTURE, "boxes": [[20, 10, 40, 30]], "labels": ["left_eye"]}, index=0
+            {"image": IMAGE, "boxes": [[20, 10, 40, 30]], "labels": ["left_eye"]}, index=0
         )
         assert found["labels"] == (["right_eye"] if swapped else ["left_eye"]), steps
 
 
 def test_several_people_each_keep_their_own_points() -> None:
     names = ["left", "right"] * 2
-    sample = {"image": PICTURE, "keypoints": [[1, 1], [2, 1], [11, 1], [12, 1]], "keypoint_names": names}
+    sample = {"image": IMAGE, "keypoints": [[1, 1], [2, 1], [11, 1], [12, 1]], "keypoint_names": names}
     found = pipeline(FLIP, swap={"left": "right"}).train(sample, index=0)
     assert found["keypoint_names"] == names
     assert found["keypoints"] == [[58, 1], [59, 1], [48, 1], [49, 1]]
@@ -439,17 +439,17 @@ def test_several_people_each_keep_their_own_points() -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"image": None}, r"sample\['image'\]: cannot take a NoneType"),
-    ({"image": [PICTURE, None]}, r"sample\['image'\]\[1\]: cannot take"),
-    ({"image2": PICTURE[1:]}, r"sample\['image2'\]: the picture is 39x60 and sample\['image'\] is 40x60"),
-    ({"mask": PICTURE[1:, :, 0]}, r"sample\['mask'\]: the mask is 39x60 and the picture is 40x60"),
+    ({"image": [IMAGE, None]}, r"sample\['image'\]\[1\]: cannot take"),
+    ({"image2": IMAGE[1:]}, r"sample\['image2'\]: the image is 39x60 and sample\['image'\] is 40x60"),
+    ({"mask": IMAGE[1:, :, 0]}, r"sample\['mask'\]: the mask is 39x60 and the image is 40x60"),
     ({"mask": np.zeros((40, 60))}, r"sample\['mask'\]: a mask of float64 holds no classes: give integers or bools"),
     (
-        {"mask": Image.fromarray(PICTURE)},
-        r"sample\['mask'\]: a PIL picture of mode RGB is no mask; expected mode 1, L, P",
+        {"mask": Image.fromarray(IMAGE)},
+        r"sample\['mask'\]: a PIL image of mode RGB is no mask; expected mode 1, L, P",
     ),
     ({"mask": "mask.png"}, r"sample\['mask'\]: a str is not a mask: give an array"),
     ({"mask": np.zeros(3, int)}, r"sample\['mask'\]: a ndarray of shape \(3,\) is not a mask"),
-    ({"masks": [PICTURE[..., 0], None]}, r"sample\['masks'\]\[1\]: a NoneType is not a mask"),
+    ({"masks": [IMAGE[..., 0], None]}, r"sample\['masks'\]\[1\]: a NoneType is not a mask"),
     (
         {"boxes": [[1, 2, 3]]},
         r"sample\['boxes'\]: the shape \(1, 3\) is not that of boxes \(x1, y1, x2, y2\): give n x 4",
@@ -480,20 +480,20 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("wrong", "message"), WRONG, ids=range(len(WRONG)))
 def test_what_is_wrong_is_told_with_its_key(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ImageError, match=message):
-        pipeline("invert").train({"image": PICTURE, **wrong}, index=0)
+        pipeline("invert").train({"image": IMAGE, **wrong}, index=0)
 
 
 def test_what_else_is_told() -> None:
-    with pytest.raises(ImageError, match=r"a sample needs a picture under 'image'; its keys are: 'mask', 'img'"):
-        pipeline("invert").test({"mask": PICTURE[..., 0], "img": PICTURE})
+    with pytest.raises(ImageError, match=r"a sample needs an image under 'image'; its keys are: 'mask', 'img'"):
+        pipeline("invert").test({"mask": IMAGE[..., 0], "img": IMAGE})
     with pytest.raises(ImageError, match=r"sample\['boxes'\]: the spec does not say .* add `targets: {boxes: xyxy}`"):
-        Pipeline.from_spec(["invert"]).train({"image": PICTURE, "boxes": []}, index=0)
+        Pipeline.from_spec(["invert"]).train({"image": IMAGE, "boxes": []}, index=0)
     with pytest.raises(ImageError, match=r"\[0.0, 0.0, 30.0, 20.0\] is not normalized: expected shares"):
-        pipeline(normalized=True).train({"image": PICTURE, "boxes": [[0, 0, 30, 20]]}, index=0)
+        pipeline(normalized=True).train({"image": IMAGE, "boxes": [[0, 0, 30, 20]]}, index=0)
     with pytest.raises(ImageError, match=r"mask_fill is -1, and a mask of uint8 holds 0 to 255"):
-        pipeline(mask_fill=-1).train({"image": PICTURE, "mask": PICTURE[..., 0]}, index=0)
+        pipeline(mask_fill=-1).train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=0)
     with pytest.raises(ImageError, match="these points have none; give `keypoint_names`"):
-        pipeline(swap={"left": "right"}).train({"image": PICTURE, "keypoints": [[1, 2]]}, index=0)
+        pipeline(swap={"left": "right"}).train({"image": IMAGE, "keypoints": [[1, 2]]}, index=0)
 
 
 def test_what_a_spec_says_of_targets() -> None:
@@ -505,7 +505,7 @@ def test_what_a_spec_says_of_targets() -> None:
     }  # fmt: skip
     assert Pipeline.from_spec(pipe.to_spec()) == pipe == pickle.loads(pickle.dumps(pipe))
     assert pipe.fingerprint != pipeline().fingerprint
-    # a spec of pictures alone is what it was before
+    # a spec of images alone is what it was before
     bare = Pipeline.from_spec(["invert"])
     assert "targets" not in bare.to_spec() and bare == Pipeline.from_spec({"image": ["invert"], "targets": {}})
 
@@ -569,11 +569,11 @@ OWN = Registry.installed().add(Doubling).add(Liar)
 def test_a_plugins_own_functions_carry_targets(size: bool) -> None:
     pipe = pipeline({"doubling": {"size": size}}, FLIP, registry=OWN, min_visible=0)
     mask = np.arange(2400).reshape(40, 60)
-    found = pipe.train({"image": PICTURE, "mask": mask, "boxes": [[10, 5, 30, 25]], "keypoints": [[10, 5]]}, index=0)
+    found = pipe.train({"image": IMAGE, "mask": mask, "boxes": [[10, 5, 30, 25]], "keypoints": [[10, 5]]}, index=0)
     assert np.array_equal(found["mask"], doubled(mask)[:, ::-1])
     assert found["boxes"] == [[60, 5, 100, 25]] and found["keypoints"] == [[100, 5]]
     plan = pipe.train.plan((40, 60), index=0)
-    assert np.array_equal(plan.run({"image": PICTURE, "mask": mask})["mask"], found["mask"])
+    assert np.array_equal(plan.run({"image": IMAGE, "mask": mask})["mask"], found["mask"])
 
 
 def test_what_cannot_be_carried_is_refused_by_name_before_anything_is_done() -> None:
@@ -589,16 +589,16 @@ def test_what_cannot_be_carried_is_refused_by_name_before_anything_is_done() -> 
     registry = OWN.add(Spy)
     pipe = pipeline("spy", {"doubling": {"says": False, "size": True}}, registry=registry)
     for kind, value in (
-        ("masks", {"mask": PICTURE[..., 0]}),
+        ("masks", {"mask": IMAGE[..., 0]}),
         ("boxes", {"boxes": []}),
         ("keypoints", {"keypoints": []}),
     ):
         with pytest.raises(ImageError, match=f"^doubling moves pixels and does not say where {kind} go"):
-            pipe.train({"image": PICTURE, **value}, index=0)
+            pipe.train({"image": IMAGE, **value}, index=0)
     assert done == []
-    assert pipe.train({"image": PICTURE, "label": 1}, index=0)["image"].shape == (40, 120, 3)
+    assert pipe.train({"image": IMAGE, "label": 1}, index=0)["image"].shape == (40, 120, 3)
     with pytest.raises(ImageError, match="said that it leaves pixels where they are, and changed the size"):
-        pipeline("liar", registry=OWN).train({"image": PICTURE, "mask": PICTURE[..., 0]}, index=0)
+        pipeline("liar", registry=OWN).train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=0)
 
 
 def test_an_op_that_is_not_known_is_refused() -> None:
@@ -614,7 +614,7 @@ def test_an_op_that_is_not_known_is_refused() -> None:
 
     pipe = pipeline("swirl", registry=OWN.add(Swirling))
     with pytest.raises(ImageError, match=r"^swirl moves pixels and does not say where masks go"):
-        pipe.train({"image": PICTURE, "mask": PICTURE[..., 0]}, index=0)
+        pipe.train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=0)
 
 
 @both_backends
@@ -628,14 +628,14 @@ def test_approximate_plans_carry_targets_through_the_same_ops(backend: str) -> N
 def test_a_perspective_that_sends_a_corner_behind_the_horizon_gives_no_wild_box() -> None:
     @transform("tilt", kind="geometry")
     class Tilt:
-        """Look at the picture so flat that its far end lies behind the horizon."""
+        """Look at the image so flat that its far end lies behind the horizon."""
 
         def sample(self, rng: Any, scene: Any) -> Any:
             return ops.Warp((1.0, 0, 0, 0, 1.0, 0, 0.0, -0.04), scene.height, scene.width)
 
     pipe = pipeline("tilt", registry=OWN.add(Tilt), min_visible=0, keypoints="drop")
     boxes = np.array([[5.0, 5, 20, 12], [5, 1, 40, 39]])
-    found = pipe.train({"image": PICTURE, "boxes": boxes, "keypoints": [[10.0, 8], [10, 39]]}, index=0)
+    found = pipe.train({"image": IMAGE, "boxes": boxes, "keypoints": [[10.0, 8], [10, 39]]}, index=0)
     assert np.isfinite(found["boxes"]).all() and len(found["boxes"]) >= 1
     assert (found["boxes"] >= 0).all() and (found["boxes"] <= (60, 40, 60, 40)).all()
     assert len(found["keypoints"]) >= 1
@@ -652,7 +652,7 @@ BEFORE: list[list[Any]] = [
 @pytest.mark.parametrize("before", BEFORE, ids=str)
 @pytest.mark.parametrize("scale", [(0.05, 0.1), (0.3, 0.9)])
 def test_safe_crop_keeps_every_box_whole(before: list[Any], scale: tuple[float, float]) -> None:
-    sample = {"image": PICTURE, "boxes": INSIDE, "labels": [0, 1]}
+    sample = {"image": IMAGE, "boxes": INSIDE, "labels": [0, 1]}
     free = pipeline(*before, min_visible=0)
     safe = pipeline(*before, {"safe_crop": {"size": [32, 24], "scale": scale}}, min_visible=0.999)
     for index in range(200 if len(before) < 2 else 50):
@@ -667,10 +667,10 @@ def test_safe_crop_keeps_every_box_whole(before: list[Any], scale: tuple[float, 
 
 
 def crops(boxes: Any, **chosen: Any) -> list[ops.Move]:
-    """What 200 draws cut out of PICTURE."""
+    """What 200 draws cut out of IMAGE."""
     scene = ops.Scene(40, 60, boxes=boxes)
     step = Pipeline.from_spec([{"safe_crop": {"size": 24, **chosen}}]).steps
-    return [draw(step, scene, locate(0, index)).ops[0] for index in range(200)]  # type: ignore[misc]
+    return [draw(step, scene, address_of(0, index)).ops[0] for index in range(200)]  # type: ignore[misc]
 
 
 def test_safe_crop_keeps_to_its_ranges_where_boxes_let_it() -> None:
@@ -694,7 +694,7 @@ def test_safe_crop_keeps_to_its_ranges_where_boxes_let_it() -> None:
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(data=st.data(), height=st.integers(1, 300), width=st.integers(1, 300), index=st.integers(0, 99))
-def test_safe_crop_of_any_boxes_in_any_picture(data: Any, height: int, width: int, index: int) -> None:
+def test_safe_crop_of_any_boxes_in_any_image(data: Any, height: int, width: int, index: int) -> None:
     def edges(size: int) -> Any:
         return st.tuples(st.floats(0, size), st.floats(0, size)).filter(lambda pair: pair[0] < pair[1])
 
@@ -703,33 +703,33 @@ def test_safe_crop_of_any_boxes_in_any_picture(data: Any, height: int, width: in
     ratio = sorted(data.draw(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100))))
     steps = Pipeline.from_spec([{"safe_crop": {"size": 24, "scale": sorted(low), "ratio": ratio}}]).steps
     scene = ops.Scene(height, width, boxes=((xs[0], ys[0], xs[1], ys[1]),))
-    crop: Any = draw(steps, scene, locate(0, index)).ops[0]
+    crop: Any = draw(steps, scene, address_of(0, index)).ops[0]
     assert 0 <= crop.left <= xs[0] and xs[1] <= crop.left + crop.width <= width
     assert 0 <= crop.top <= ys[0] and ys[1] <= crop.top + crop.height <= height
 
 
 def test_without_boxes_safe_crop_is_a_random_resized_crop() -> None:
     safe, free = ({"image": [{name: {"size": 24, "uid": "crop"}}]} for name in ("safe_crop", "random_resized_crop"))
-    given = {"image": PICTURE, "boxes": [], "keypoints": [[1, 2]]}
+    given = {"image": IMAGE, "boxes": [], "keypoints": [[1, 2]]}
     pipes = [Pipeline.from_spec({**spec, "targets": {"boxes": "xyxy"}}) for spec in (safe, free)]
     for index in range(20):
-        wanted = pipes[1].train(PICTURE, index)
-        for made in (pipes[0].train(PICTURE, index), pipes[0].train(given, index)["image"]):
+        wanted = pipes[1].train(IMAGE, index)
+        for made in (pipes[0].train(IMAGE, index), pipes[0].train(given, index)["image"]):
             assert np.array_equal(made, wanted)
         (one, other) = (pipe.train.plan((40, 60), index) for pipe in pipes)
         assert one.ops == other.ops and one.scene.boxes == ()
         assert pickle.loads(pickle.dumps(one)) == one
         # a plan was drawn for a size alone, and does to a sample what it says
-        sample = {"image": PICTURE, "boxes": INSIDE}
+        sample = {"image": IMAGE, "boxes": INSIDE}
         assert np.array_equal(one.run(sample)["image"], wanted)
-    assert np.array_equal(pipes[0].test(sample)["image"], pipes[1].test(PICTURE))
+    assert np.array_equal(pipes[0].test(sample)["image"], pipes[1].test(IMAGE))
 
 
-def test_pictures_of_other_kinds_get_the_same_safe_crop() -> None:
-    depth = PICTURE[..., :1].astype(np.float32) / 255
+def test_images_of_other_kinds_get_the_same_safe_crop() -> None:
+    depth = IMAGE[..., :1].astype(np.float32) / 255
     pipe = pipeline({"safe_crop": {"size": [40, 60], "scale": [0.3, 0.5], "interpolation": "nearest"}})
     for index in range(20):
-        found = pipe.train({"image": PICTURE, "image_depth": depth, "boxes": INSIDE}, index)
+        found = pipe.train({"image": IMAGE, "image_depth": depth, "boxes": INSIDE}, index)
         assert np.array_equal(np.rint(found["image_depth"] * 255), found["image"][..., :1])
 
 
@@ -739,7 +739,8 @@ def test_what_a_scene_knows_of_boxes() -> None:
     moving = [
         ops.Move(5, 10, 20, 30), ops.Move(5, 10, 20, 30, True, True, False), ops.quarter_turns(scene, 1),
         ops.Pad(1, 2, 3, 4), ops.resize(30, 90), ops.rotate(scene, 33.0), ops.shear(scene, 0.4, 0.0),
-        ops.perspective(scene, ((5, 5), (50, 0), (60, 40), (0, 30))), ops.curve("invert"), ops.Move(0, 50, 40, 10),
+        ops.perspective(scene, ((5, 5), (50, 0), (60, 40), (0, 30))), ops.point_function("invert"),
+        ops.Move(0, 50, 40, 10),
     ]  # fmt: skip
     for op in moving:
         boxes = Boxes(INSIDE, "boxes", Targets(boxes="xyxy"), scene.size)
@@ -750,7 +751,7 @@ def test_what_a_scene_knows_of_boxes() -> None:
         assert pickle.loads(pickle.dumps(after)) == after and hash(after) is not None
         bare = ops.Scene(40, 60)
         assert op.after(bare).boxes == () and op.after(bare).size == after.size
-    flip, still = ops.horizontal_flip(scene), ops.curve("invert")
+    flip, still = ops.horizontal_flip(scene), ops.point_function("invert")
     assert ops.Mix(((still,), ()), (0.5, 0.5)).after(scene) == scene == ops.call(halved, size=scene.size).after(scene)
     for op in (
         Remap("lens", (0.1,)), ops.Mix(((still, flip),), (1.0,)), ops.call(doubled, geometry=True),
@@ -762,15 +763,15 @@ def test_what_a_scene_knows_of_boxes() -> None:
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(spec=specs(), picture=pictures(most=24), index=st.integers(0, 999))
-def test_random_specs_keep_targets_in_their_picture(spec: dict[str, Any], picture: np.ndarray, index: int) -> None:
+@given(spec=specs(), image=images(most=24), index=st.integers(0, 999))
+def test_random_specs_keep_targets_in_their_image(spec: dict[str, Any], image: np.ndarray, index: int) -> None:
     """No value from nowhere, no box outside or empty; what is refused is refused with words."""
     pipe = Pipeline.from_spec({**spec, "targets": {"boxes": "xyxy", "min_visible": 0, "mask_fill": 7}})
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     mask = np.arange(height * width, dtype=np.int32).reshape(height, width)
     boxes = [[0, 0, width, height], [0, 0, width / 2, height / 2]]
     sample = {
-        "image": picture,
+        "image": image,
         "mask": mask,
         "boxes": boxes,
         "labels": [0, 1],

@@ -1,4 +1,4 @@
-"""Boxes, their masks and their names where a picture is cut: what the border leaves, and what goes along with it."""
+"""Boxes, their masks and their names where an image is cut: what the border leaves, and what goes along with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from augreg import Pipeline
 HEIGHT, WIDTH = 160, 200
 BOX = np.array([[22.0, 18, 150, 90]])
 FLIP = {"horizontal_flip": {"p": 1}}
-PICTURE = np.zeros((40, 60, 3), np.uint8)
+IMAGE = np.zeros((40, 60, 3), np.uint8)
 
 
 def pipeline(*steps: Any, **targets: Any) -> Pipeline:
@@ -91,7 +91,7 @@ def test_masks_of_one_for_each_box_are_dropped_with_it() -> None:
     masks = [np.full((40, 60), k + 1, np.uint8) for k in range(2)]
     crop = {"center_crop": [20, 20]}
     sample = {
-        "image": PICTURE, "boxes": [[0, 0, 10, 10], [25, 15, 35, 25]], "masks": masks, "masks2": tuple(masks),
+        "image": IMAGE, "boxes": [[0, 0, 10, 10], [25, 15, 35, 25]], "masks": masks, "masks2": tuple(masks),
         "mask_instances": np.stack(masks, axis=2), "mask_tensor": torch.from_numpy(np.stack(masks)),
         "mask": np.stack(masks, axis=2), "mask3": torch.from_numpy(np.stack(masks)), "mask_three": [*masks, masks[0]],
     }  # fmt: skip
@@ -111,7 +111,7 @@ def test_masks_of_one_for_each_box_are_dropped_with_it() -> None:
         assert tuple(found["mask_instances"].shape) == shape and len(found["masks"]) == 1
     named = pipeline(crop, labels=["mask"]).train(sample, index=0)
     assert named["mask"].shape == (20, 20, 1) and len(named["masks"]) == 1
-    single = {"image": PICTURE, "boxes": [[0, 0, 10, 10]], "mask": masks[0], "masks": [masks[0]]}
+    single = {"image": IMAGE, "boxes": [[0, 0, 10, 10]], "mask": masks[0], "masks": [masks[0]]}
     found = pipeline(crop).train(single, index=0)
     assert found["boxes"] == [] and found["mask"].shape == (20, 20) and found["masks"] == []
 
@@ -125,16 +125,16 @@ def test_a_mirror_exchanges_words_in_every_form() -> None:
         (np.array(["left", "up", "nose"]), ["right", "up", "nose"]),
         (("left", "left", "nose"), ["right", "right", "nose"]),
     ):
-        found = pipe.train({"image": PICTURE, "boxes": boxes, "labels": labels}, index=0)["labels"]
+        found = pipe.train({"image": IMAGE, "boxes": boxes, "labels": labels}, index=0)["labels"]
         assert type(found) is type(labels) and list(found) == wanted
         assert getattr(found, "dtype", np.dtype(object)).kind == getattr(labels, "dtype", np.dtype(object)).kind
     points = {"keypoints": [[1, 2]], "keypoint_names": ["nose"]}
     for others in ({}, points, {"boxes": boxes}, {"boxes": boxes, **points}):
-        found = pipe.train({"image": PICTURE, "label": "left", **others}, index=0)
+        found = pipe.train({"image": IMAGE, "label": "left", **others}, index=0)
         assert found["label"] == "right" and set(found) == {"image", "label", *others}
-        assert pipe.train({"image": PICTURE, "label": "up", **others}, index=0)["label"] == "up"
-        still = pipeline({"pad": 2}, swap={"left": "right"}).train({"image": PICTURE, "label": "left", **others})
+        assert pipe.train({"image": IMAGE, "label": "up", **others}, index=0)["label"] == "up"
+        still = pipeline({"pad": 2}, swap={"left": "right"}).train({"image": IMAGE, "label": "left", **others})
         assert still["label"] == "left"
     names = np.array(["left", "nose"], object)
-    found = pipe.train({"image": PICTURE, "keypoints": [[1, 2], [3, 4]], "keypoint_names": names}, index=0)
+    found = pipe.train({"image": IMAGE, "keypoints": [[1, 2], [3, 4]], "keypoint_names": names}, index=0)
     assert found["keypoint_names"].dtype == object and found["keypoint_names"].tolist() == ["right", "nose"]

@@ -19,7 +19,7 @@ from augreg import Pipeline, Registry, ops, transform
 from augreg.batch.blends import Paste, Patch
 from augreg.steps.fields import Range
 from augreg.steps.selectors import At
-from augreg.testing import arguments, pictures, samples, specs
+from augreg.testing import arguments, images, samples, specs
 from augreg.testing.argument_strategies import values
 
 FEW = settings(
@@ -56,7 +56,7 @@ class Band:
 
 @augreg.batch_transform("halves")
 class Halves:
-    """Replace the left half of each picture by that of the next one."""
+    """Replace the left half of each image by that of the next one."""
 
     def sample(self, rng, count, scene):
         box = (0, 0, scene.height, scene.width // 2)
@@ -88,22 +88,22 @@ OURS = Registry.installed().add(Band, "mine/band").add(Halves, "mine/halves").ad
 
 
 @FEW
-@given(picture=pictures(channels=(1, 3), least=2, most=9))
-def test_pictures_are_what_was_asked_for(picture: np.ndarray) -> None:
-    assert picture.ndim == 3 and picture.shape[2] in (1, 3)
-    assert all(2 <= side <= 9 for side in picture.shape[:2])
-    assert picture.dtype in (np.uint8, np.float32)
-    assert picture.dtype == np.uint8 or (picture.min() >= 0 and picture.max() <= 1)
+@given(image=images(channels=(1, 3), least=2, most=9))
+def test_images_are_what_was_asked_for(image: np.ndarray) -> None:
+    assert image.ndim == 3 and image.shape[2] in (1, 3)
+    assert all(2 <= side <= 9 for side in image.shape[:2])
+    assert image.dtype in (np.uint8, np.float32)
+    assert image.dtype == np.uint8 or (image.min() >= 0 and image.max() <= 1)
 
 
-def test_pictures_of_all_kinds_come() -> None:
-    assert reached(pictures(), lambda picture: picture.shape[:2] == (1, 1))
-    assert reached(pictures(), lambda picture: picture.shape[2] == 4 and picture.dtype == np.float32)
-    assert reached(pictures(), lambda picture: not picture.flags.c_contiguous)
-    assert not reached(pictures(dtypes=("float32",)), lambda picture: picture.dtype != np.float32)
-    assert not reached(pictures(dtypes=("uint8",)), lambda picture: picture.dtype != np.uint8)
+def test_images_of_all_kinds_come() -> None:
+    assert reached(images(), lambda image: image.shape[:2] == (1, 1))
+    assert reached(images(), lambda image: image.shape[2] == 4 and image.dtype == np.float32)
+    assert reached(images(), lambda image: not image.flags.c_contiguous)
+    assert not reached(images(dtypes=("float32",)), lambda image: image.dtype != np.float32)
+    assert not reached(images(dtypes=("uint8",)), lambda image: image.dtype != np.uint8)
     with pytest.raises(ValueError, match="got 5 and 4"):
-        reached(pictures(least=5, most=4), lambda picture: True)
+        reached(images(least=5, most=4), lambda image: True)
 
 
 @FEW
@@ -194,11 +194,11 @@ def test_specs_are_valid_and_have_what_they_must(having: str, data: st.DataObjec
 
 
 @FEW
-@given(spec=specs(OURS, names=["mine/band", "mine/louder"]), picture=pictures(most=12))
-def test_specs_over_some_names(spec: dict[str, Any], picture: np.ndarray) -> None:
+@given(spec=specs(OURS, names=["mine/band", "mine/louder"]), image=images(most=12))
+def test_specs_over_some_names(spec: dict[str, Any], image: np.ndarray) -> None:
     assert not {"rotate", "one_of", "dropout", "mixup"} & set(names_in(spec))
     pipe = Pipeline.from_spec(spec, OURS)
-    assert np.array_equal(pipe.train(picture, index=1), pipe.train(picture, index=1))
+    assert np.array_equal(pipe.train(image, index=1), pipe.train(image, index=1))
 
 
 def test_specs_have_containers_schedules_and_other_sections() -> None:

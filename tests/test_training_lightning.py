@@ -41,8 +41,8 @@ def digits() -> Any:
 
 
 def loader(data: Any, start: int, stop: int, size: int = 50) -> Any:
-    pictures, labels = data
-    dataset = torch.utils.data.TensorDataset(pictures[start:stop], labels[start:stop])
+    images, labels = data
+    dataset = torch.utils.data.TensorDataset(images[start:stop], labels[start:stop])
     return torch.utils.data.DataLoader(dataset, batch_size=size)
 
 
@@ -168,7 +168,7 @@ def test_a_module_without_a_forward_is_refused_before_the_training(digits: Any, 
         def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
-    with pytest.raises(TypeError, match=r"Silent has no forward: define forward\(self, pictures\)"):
+    with pytest.raises(TypeError, match=r"Silent has no forward: define forward\(self, images\)"):
         trainer(tmp_path, RecalibrateBatchNorm(), epochs=1).fit(Silent(), loader(digits, 0, 100))
 
 

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import images
 import numpy as np
-import pictures
 import pytest
 
 from augreg import Pipeline
@@ -20,7 +20,7 @@ from augreg.transforms.geometry import RandomResizedCrop
 
 
 def draws(spec: list, size: tuple[int, int], count: int) -> Iterator[list[Entry]]:
-    """What the steps of a spec draw for `count` pictures of this size; no pixel is touched."""
+    """What the steps of a spec draw for `count` images of this size; no pixel is touched."""
     pipe = Pipeline.from_spec({"seed": 20, "image": spec})
     for index in range(count):
         yield pipe.train.plan(size, index=index).entries
@@ -66,7 +66,7 @@ class Lowest:
 
 
 def _hidden(side: int, size: tuple[int, int], y: int, x: int) -> tuple[int, int, int, int] | None:
-    """Top, left, bottom and right of what a cutout with this centre hides."""
+    """Top, left, bottom and right of what a cutout with this center hides."""
     found = Cutout(side).sample(Script(y, x), Scene(*size))
     if not found:
         return None
@@ -79,7 +79,7 @@ def _hidden(side: int, size: tuple[int, int], y: int, x: int) -> tuple[int, int,
     [(16, 32, 14.0, 17 / 32), (8, 32, 7.5, 25 / 32), (20, 32, 16.875, 13 / 32), (112, 224, 98.0, 113 / 224)],
 )
 def test_cutout_hides_the_papers_area_on_average(side: int, width: int, length: float, whole: float) -> None:
-    """Over all centres, exactly: 16 on 32 hides 14 x 14 on average, .1914 of the picture and not a quarter."""
+    """Over all centers, exactly: 16 on 32 hides 14 x 14 on average, .1914 of the image and not a quarter."""
     step = 1 if width == 32 else 3
     lengths = [_hidden(side, (width, width), y, width // 2) for y in range(width)]
     down = [box[2] - box[0] for box in lengths]
@@ -105,9 +105,9 @@ def test_the_border_clips_a_cutout() -> None:
     assert _hidden(2, (32, 32), 10, 10) == (9, 9, 11, 11)
 
 
-def test_cutout_draws_its_centre_over_all_pixels() -> None:
+def test_cutout_draws_its_center_over_all_pixels() -> None:
     rows = Counter(box.top + box.height for (box,) in drawn({"cutout": {"size": 16}}, (32, 32), 4000))
-    # centres 24..31 end at the border
+    # centers 24..31 end at the border
     assert set(rows) == set(range(8, 33))
     assert sigmas(rows[32] / 4000, 8 / 32 + 1 / 32, math.sqrt(9 * 23) / 32, 4000) < FAR
 
@@ -151,15 +151,15 @@ def test_random_erasing_takes_area_and_aspect_uniformly_where_all_fit() -> None:
 
 
 def test_random_erasing_gives_up_where_nothing_fits() -> None:
-    """A box must be smaller than the picture in both directions; after ten tries nothing is done."""
+    """A box must be smaller than the image in both directions; after ten tries nothing is done."""
     assert not any(drawn({"random_erasing": {"p": 1, "area": [1, 1]}}, (50, 50), 100))
 
 
 def test_random_erasing_fills_as_its_mode_says() -> None:
     after = {"normalize": {"mean": 0.5, "std": 0.5}}
     step = {"random_erasing": {"p": 1, "mode": "random"}}
-    colours = [found[0].fill for found in drawn(step, (60, 60), 500)]
-    levels = np.array(colours)
+    colors = [found[0].fill for found in drawn(step, (60, 60), 500)]
+    levels = np.array(colors)
     assert levels.shape == (500, 3)
     assert levels.min() >= 0
     assert levels.max() <= 255
@@ -204,7 +204,7 @@ class Tries:
 def test_random_resized_crop_accepts_as_often_and_as_much(
     size: tuple[int, int], first_try: float, fallback: float, area: float, root: float
 ) -> None:
-    """The mean area is .43 of a 375x500 picture, not .54: the larger boxes are refused more often."""
+    """The mean area is .43 of a 375x500 image, not .54: the larger boxes are refused more often."""
     rng = np.random.default_rng(4)
     count = 12000
     first, fallen, areas = 0, 0, []
@@ -213,7 +213,7 @@ def test_random_resized_crop_accepts_as_often_and_as_much(
         move, _ = RandomResizedCrop((224, 224)).sample(tries, Scene(*size))
         first += tries.uniforms == 2
         share = move.height * move.width / (size[0] * size[1])
-        if tries.uniforms == 20 and (move.top, move.left) == _centre(move, size):
+        if tries.uniforms == 20 and (move.top, move.left) == _center(move, size):
             fallen += 1
         else:
             areas.append(share)
@@ -225,7 +225,7 @@ def test_random_resized_crop_accepts_as_often_and_as_much(
     assert np.mean(np.sqrt(areas)) == pytest.approx(root, abs=0.0006 + FAR * np.std(areas) / math.sqrt(len(areas)))
 
 
-def _centre(move: Move, size: tuple[int, int]) -> tuple[int, int]:
+def _center(move: Move, size: tuple[int, int]) -> tuple[int, int]:
     return (size[0] - move.height) // 2, (size[1] - move.width) // 2
 
 
@@ -247,23 +247,23 @@ def test_random_resized_crop_through_the_pipeline() -> None:
     [
         ((100, 1000), (0, (1000 - 133) // 2, 100, 133)),  # too wide: as wide as 4:3 allows
         ((1000, 100), ((1000 - 133) // 2, 0, 133, 100)),  # too tall
-        ((90, 100), (0, 0, 90, 100)),  # within the ratios: the whole picture
+        ((90, 100), (0, 0, 90, 100)),  # within the ratios: the whole image
     ],
 )
-def test_random_resized_crop_falls_back_to_the_centre(size: tuple[int, int], box: tuple) -> None:
+def test_random_resized_crop_falls_back_to_the_center(size: tuple[int, int], box: tuple) -> None:
     """After ten tries that do not fit, the largest central box within the ratios."""
 
     class Largest(Lowest):
         def uniform(self, low: float, high: float) -> float:
             self.calls = getattr(self, "calls", 0) + 1
-            # the area is the whole, and the aspect is far from the picture's
+            # the area is the whole, and the aspect is far from the image's
             return 1.0 if self.calls % 2 else (high if size[0] > size[1] else low)
 
     move, _ = RandomResizedCrop((32, 32), scale=(1.0, 1.0)).sample(Largest(), Scene(*size))
     assert (move.top, move.left, move.height, move.width) == box
 
 
-def test_random_crop_of_a_padded_picture_reaches_both_ends() -> None:
+def test_random_crop_of_a_padded_image_reaches_both_ends() -> None:
     """Padding 4 leaves nine offsets, 0 to 8, in each direction, all as likely and drawn apart."""
     count = 8100
     found = Counter()
@@ -284,7 +284,7 @@ def test_random_crop_pads_what_is_too_small_evenly() -> None:
         assert (move.height, move.width, move.top) == (20, 20, 0)
 
 
-# Colours
+# Colors
 
 
 def test_color_jitter_does_its_four_in_every_order() -> None:
@@ -301,13 +301,13 @@ def test_color_jitter_draws_each_within_its_range() -> None:
     for entries in draws([spec], (8, 8), 1500):
         for entry in entries[1:]:
             seen[entry.name].append(_amount(entry.ops[0]))
-    for name, (centre, reach) in {
+    for name, (center, reach) in {
         "brightness": (1.0, 0.3),
         "contrast": (1.0, 0.2),
         "saturation": (1.0, 0.1),
         "hue": (0.0, 0.05),
     }.items():
-        _uniform(seen[name], centre - reach, centre + reach)
+        _uniform(seen[name], center - reach, center + reach)
 
 
 def test_color_jitter_leaves_out_what_is_off() -> None:
@@ -316,7 +316,7 @@ def test_color_jitter_leaves_out_what_is_off() -> None:
 
 
 def _amount(op: Op) -> float:
-    """The one number of a colour op."""
+    """The one number of a color op."""
     if hasattr(op, "stages"):
         return op.stages[0].amount
     return op.shift if hasattr(op, "shift") else op.factor if hasattr(op, "factor") else op.amount
@@ -375,9 +375,9 @@ def test_affine_keeps_within_its_ranges() -> None:
         forward = np.linalg.inv(inverse)
         zooms.append(math.sqrt(np.linalg.det(forward[:2, :2])))
         angles.append(math.degrees(math.atan2(forward[0, 1], forward[0, 0])))
-        centre = forward @ (40, 20, 1)
-        rights.append(centre[0] - 40)
-        downs.append(centre[1] - 20)
+        center = forward @ (40, 20, 1)
+        rights.append(center[0] - 40)
+        downs.append(center[1] - 20)
     _uniform(angles, -15, 15)
     _uniform(zooms, 0.8, 1.25)
     _uniform(downs, -4, 4)
@@ -476,7 +476,7 @@ def test_center_crop_rounds_its_offset_half_to_even(size: tuple, crop: int, offs
 def test_center_crop_pads_what_is_too_small() -> None:
     """The odd pixel goes below and to the right."""
     pipe = Pipeline.from_spec([{"center_crop": {"size": [6, 5], "fill": 9}}])
-    image = pictures.made("noise", 3, 8, 1)
+    image = images.made("noise", 3, 8, 1)
     found = pipe.train(image, index=0)
     assert found.shape == (6, 5, 1)
     assert np.array_equal(found[1:4], image[:, 2:7])
@@ -539,12 +539,12 @@ def test_grayscale_becomes_a_loss_of_saturation() -> None:
     ["horizontal_flip", "rotate", "affine", "shear_x", "translate_y", "perspective", "hue", "posterize", "solarize",
      "solarize_add", "cutout", "random_erasing", "gaussian_blur"],
 )  # fmt: skip
-def test_what_has_no_expected_picture_is_left_out(name: str) -> None:
+def test_what_has_no_expected_image_is_left_out(name: str) -> None:
     assert _test_ops([{name: STEPS[name]}]) == []
 
 
-def test_crops_become_the_centre() -> None:
-    """224 comes from a shorter side of 256, as 0.875 says; a crop of a padded picture from the picture itself."""
+def test_crops_become_the_center() -> None:
+    """224 comes from a shorter side of 256, as 0.875 says; a crop of a padded image from the image itself."""
     resize, move = _test_ops([{"random_resized_crop": 224}], (375, 500))
     assert isinstance(resize, Resize)
     assert (resize.height, resize.width) == (256, 341)
@@ -575,8 +575,8 @@ def test_what_is_not_random_is_done_the_same(name: str) -> None:
     ],
     ids=lambda step: f"{next(iter(step))} {next(iter(step.values()))}",
 )
-def test_the_test_picture_is_the_mean_of_the_train_pictures(step: dict) -> None:
-    """Pixel by pixel, where no draw clips: the picture stays between 60 and 160, and factors below 1.5."""
+def test_the_test_image_is_the_mean_of_the_train_images(step: dict) -> None:
+    """Pixel by pixel, where no draw clips: the image stays between 60 and 160, and factors below 1.5."""
     y, x = np.mgrid[:6, :8][..., None]
     image = (60 + (y * 17 + x * 29 + np.arange(3) * 37) % 101).astype(np.float32) / np.float32(255)
     pipe = Pipeline.from_spec({"seed": 3, "image": [step]})

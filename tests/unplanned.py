@@ -12,7 +12,7 @@ import numpy as np
 from augreg.backends import backend
 from augreg.execution.sampling import draw, expect
 from augreg.ops import Scene
-from augreg.rng import locate
+from augreg.rng import address_of
 
 
 def scene_of(image: np.ndarray[Any, Any]) -> Scene:
@@ -22,7 +22,7 @@ def scene_of(image: np.ndarray[Any, Any]) -> Scene:
 
 def train(pipeline: Any, image: np.ndarray[Any, Any], index: int, epoch: int = 0) -> np.ndarray[Any, Any]:
     """What `pipeline.train` gives for a height x width x channels array, as such an array."""
-    address = locate(pipeline.options.seed, index, epoch)
+    address = address_of(pipeline.options.seed, index, epoch)
     return run(draw(pipeline.steps, scene_of(image), address).ops, image, pipeline.backend)
 
 

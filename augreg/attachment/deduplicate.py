@@ -1,7 +1,7 @@
 """Where a rule would mask one tensor twice, or the model's output, and what it leaves alone for that.
 
 A name pattern soon selects a linear layer and the activation behind it, a Sequential and its last child, an
-nn.Dropout and all its neighbours, or the layer that gives the logits. Of those one is masked.
+nn.Dropout and all its neighbors, or the layer that gives the logits. Of those one is masked.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ class _Flat(fx.Tracer):
 def graph_of(module: nn.Module) -> fx.Graph | None:
     """What a module does while training; None where torch.fx cannot trace it. The module itself is left alone."""
     try:
-        stand_in = _stand_in(module)
-        stand_in.training = True
-        return _Flat().trace(stand_in)
+        working_copy = _stand_in(module)
+        working_copy.training = True
+        return _Flat().trace(working_copy)
     except Exception:  # whatever a forward does with a tracer's proxies: then its graph is not known
         return None
 

@@ -33,7 +33,7 @@ class Backend:
     kernels: Mapping[type[Op], Kernel]
 
     def apply(self, op: Op, image: NDArray[np.generic]) -> NDArray[Any]:
-        """The picture after one op; `image` is not written to."""
+        """The image after one op; `image` is not written to."""
         return self.kernels[type(op)](op, image)
 
 

@@ -1,7 +1,7 @@
 """CLAHE: histogram equalization tile by tile, with a limit to the slope, bilinear between tiles.
 
 Pizer et al. 1987 and Zuiderveld 1994; the definition is OpenCV's, which runs it itself in its own backend. It works
-on the luma; colours move along by as much as their luma moved, and floats by as much as the nearest bytes would.
+on the luma; colors move along by as much as their luma moved, and floats by as much as the nearest bytes would.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Plane = Callable[[Bytes, float, tuple[int, int]], Bytes]
 
 
 def apply(op: LocalContrast, image: Array, gray: Callable[[Bytes], Bytes], plane: Plane) -> Array:
-    """The picture after it: `gray` makes the luma of bytes, `plane` equalizes it, padded to whole tiles."""
+    """The image after it: `gray` makes the luma of bytes, `plane` equalizes it, padded to whole tiles."""
     channels = image.shape[2]
     plain.need_color("clahe", channels)
     whole = image if image.dtype == np.uint8 else np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Fields of displacement: where each pixel of a remapped picture comes from.
+"""Fields of displacement: where each pixel of a remapped image comes from.
 
-Positions are (y, x) from the top left, and pixel centres are at +0.5, as in `Warp`. Backends share these fields, so
+Positions are (y, x) from the top left, and pixel centers are at +0.5, as in `Warp`. Backends share these fields, so
 they agree on where to read and differ only in how they interpolate.
 """
 
@@ -33,9 +33,9 @@ def _plain_blur(op: Filter, image: Array) -> Array:
 
 
 def sources(op: Remap, height: int, width: int, blur: Blur = _plain_blur) -> tuple[Floats, Floats]:
-    """Where the centre of each output pixel reads the input: rows and columns, both height x width, read-only.
+    """Where the center of each output pixel reads the input: rows and columns, both height x width, read-only.
 
-    `blur` is the Gaussian filter to use: a backend's own kernel is faster. A picture, its mask and its points ask one
+    `blur` is the Gaussian filter to use: a backend's own kernel is faster. An image, its mask and its points ask one
     after the other for the same field, so the last ones are kept.
     """
     bare = Remap(op.field, op.numbers, op.key)  # interpolation and fill have no say
@@ -92,7 +92,7 @@ def _grid(op: Remap, height: int, width: int) -> tuple[Floats, Floats]:
 
 
 def _lens(k: float, height: int, width: int) -> tuple[Floats, Floats]:
-    """Radial distortion of the first order, r (1 + k r^2) about the centre, with r = 1 at the corners: Brown 1966."""
+    """Radial distortion of the first order, r (1 + k r^2) about the center, with r = 1 at the corners: Brown 1966."""
     y = np.arange(height)[:, None] + 0.5 - height / 2.0
     x = np.arange(width)[None] + 0.5 - width / 2.0
     stretch = k * (y * y + x * x) / ((height * height + width * width) / 4.0)
@@ -100,12 +100,12 @@ def _lens(k: float, height: int, width: int) -> tuple[Floats, Floats]:
 
 
 def outside(ys: Floats, xs: Floats, height: int, width: int) -> NDArray[np.bool_]:
-    """Which of these positions lie outside of a picture of this size."""
+    """Which of these positions lie outside of an image of this size."""
     return (ys < 0) | (ys >= height) | (xs < 0) | (xs >= width)
 
 
 def sampled(image: Array, ys: Floats, xs: Floats, interpolation: str) -> Array:
-    """The picture at these positions, its edges repeated: the nearest pixel, or bilinear between four."""
+    """The image at these positions, its edges repeated: the nearest pixel, or bilinear between four."""
     height, width = image.shape[:2]
     if interpolation == "nearest":
         found: Array = image[_within(ys, height), _within(xs, width)]

@@ -1,7 +1,7 @@
-"""Functions of a level, as tables of 256 entries for byte pictures and as formulas for floats.
+"""Functions of a level, as tables of 256 entries for byte images and as formulas for floats.
 
 Byte tables are Pillow's definitions bit for bit: float32 where Pillow uses C floats, truncation where it
-truncates. Float pictures have levels from 0 to 1 and follow the same formulas without rounding; what is measured
+truncates. Float images have levels from 0 to 1 and follow the same formulas without rounding; what is measured
 on them is measured on the bytes nearest to them.
 """
 
@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.errors import ImageError
-from augreg.ops import Curve, Measured, Normalize
+from augreg.ops import ImageStatistic, Normalize, PointFunction
 
 __all__ = [
     "LUMA",
     "float_levels",
-    "mean_picture",
     "normalize_floats",
     "normalize_tables",
     "per_channel",
+    "read_mean_image",
     "table",
 ]
 
@@ -45,7 +45,7 @@ def _blended(degenerate: float, factor: float) -> Bytes:
     return _clipped(np.float32(degenerate) + np.float32(factor) * (_RAMP - np.float32(degenerate)))
 
 
-def _curve_table(curve: Curve) -> Bytes:
+def _curve_table(curve: PointFunction) -> Bytes:
     amount = curve.amount
     if isinstance(amount, bytes):
         return np.frombuffer(amount, np.uint8)
@@ -112,17 +112,21 @@ Apply = Callable[[NDArray[Any], Bytes], Bytes]
 
 
 def table(
-    stages: Sequence[Curve | Measured], image: Bytes, histogram: Histogram, mean_luma: MeanLuma, apply: Apply
+    stages: Sequence[PointFunction | ImageStatistic],
+    image: Bytes,
+    histogram: Histogram,
+    mean_luma: MeanLuma,
+    apply: Apply,
 ) -> Bytes:
     """The table of all stages in turn: 256 levels, or channels x 256 where channels differ.
 
-    The measures of the picture come from the backend: `histogram` per channel, `mean_luma` (of rounded luma), and
-    `apply`, which sends a picture through a table. Histograms go through earlier tables by themselves;
+    The measures of the image come from the backend: `histogram` per channel, `mean_luma` (of rounded luma), and
+    `apply`, which sends an image through a table. Histograms go through earlier tables by themselves;
     a mean luma takes a pass over the pixels, as rounding depends on each of them.
     """
     total: Bytes | None = None
     for stage in stages:
-        if isinstance(stage, Curve):
+        if isinstance(stage, PointFunction):
             step = _curve_table(stage)
         elif stage.name == "contrast":
             so_far = image if total is None else apply(total, image)
@@ -149,10 +153,12 @@ def _after(first: Bytes, second: Bytes) -> Bytes:
     return np.take_along_axis(second, first.astype(np.intp), axis=1)
 
 
-def float_levels(stages: Sequence[Curve | Measured], image: Floats, gray: Callable[[Floats], Floats]) -> Floats:
-    """A float picture through all stages, by the same formulas on levels from 0 to 1."""
+def float_levels(
+    stages: Sequence[PointFunction | ImageStatistic], image: Floats, gray: Callable[[Floats], Floats]
+) -> Floats:
+    """A float image through all stages, by the same formulas on levels from 0 to 1."""
     for stage in stages:
-        if isinstance(stage, Curve):
+        if isinstance(stage, PointFunction):
             image = _float_curve(stage, image)
         elif stage.name == "contrast" and stage.amount != 1.0:
             mean = np.float32(gray(image).mean(dtype=np.float64))
@@ -162,7 +168,7 @@ def float_levels(stages: Sequence[Curve | Measured], image: Floats, gray: Callab
     return image
 
 
-def _float_curve(curve: Curve, image: Floats) -> Floats:
+def _float_curve(curve: PointFunction, image: Floats) -> Floats:
     amount = curve.amount
     if isinstance(amount, bytes):
         return _between(np.frombuffer(amount, np.uint8), image)
@@ -193,8 +199,8 @@ def _between(table: Bytes, image: Floats) -> Floats:
     return found
 
 
-def _float_measured(stage: Measured, image: Floats) -> Floats:
-    """auto_contrast and equalize measure what the byte picture nearest to this one would show."""
+def _float_measured(stage: ImageStatistic, image: Floats) -> Floats:
+    """auto_contrast and equalize measure what the byte image nearest to this one would show."""
     nearest = np.clip(np.rint(image * 255.0), 0, 255).astype(np.uint8)
     planes = []
     for channel in range(image.shape[2]):
@@ -208,8 +214,8 @@ def per_channel(values: tuple[float, ...], channels: int, what: str) -> NDArray[
     """One number a channel, of one number or as many as there are channels; ImageError otherwise."""
     if len(values) not in (1, channels):
         raise ImageError(
-            f"{what} has {len(values)} numbers and the picture has {channels} channels: give one number, or one a "
-            "channel (files and PIL pictures are what `channels` in the spec says; arrays and tensors as they are)"
+            f"{what} has {len(values)} numbers and the image has {channels} channels: give one number, or one a "
+            "channel (files and PIL images are what `channels` in the spec says; arrays and tensors as they are)"
         )
     return np.broadcast_to(np.asarray(values, np.float64), channels)
 
@@ -225,7 +231,7 @@ def normalize_tables(mean: tuple[float, ...], std: tuple[float, ...], channels: 
 
 
 def normalize_floats(op: Normalize, image: Floats, out: Floats) -> Floats:
-    """A float picture normalized per channel into `out`, in float32."""
+    """A float image normalized per channel into `out`, in float32."""
     channels = image.shape[2]
     np.subtract(image, per_channel(op.mean, channels, "normalize's mean").astype(np.float32), out=out)
     np.divide(out, per_channel(op.std, channels, "normalize's std").astype(np.float32), out=out)
@@ -235,18 +241,18 @@ def normalize_floats(op: Normalize, image: Floats, out: Floats) -> Floats:
 _recent: tuple[Any, Floats | None] = (None, None)
 
 
-def mean_picture(source: str | tuple[Any, ...]) -> Floats:
-    """The mean picture of a normalize op: height x width x channels, levels from 0 to 1. A file is read once."""
+def read_mean_image(source: str | tuple[Any, ...]) -> Floats:
+    """The mean image of a normalize op: height x width x channels, levels from 0 to 1. A file is read once."""
     global _recent
-    known, picture = _recent
-    if picture is None or known is not source:  # by identity: hashing rows of numbers takes longer than normalizing
-        picture = _read_mean_picture(source)
-        _recent = source, picture
-    return picture
+    known, image = _recent
+    if image is None or known is not source:  # by identity: hashing rows of numbers takes longer than normalizing
+        image = _read_mean_image(source)
+        _recent = source, image
+    return image
 
 
 @functools.lru_cache(maxsize=8)
-def _read_mean_picture(source: str | tuple[Any, ...]) -> Floats:
+def _read_mean_image(source: str | tuple[Any, ...]) -> Floats:
     try:
         found = np.load(source, allow_pickle=False) if isinstance(source, str) else np.array(source, np.float32)
     except (OSError, ValueError) as error:

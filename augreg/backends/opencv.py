@@ -1,6 +1,6 @@
-"""The fast backend for single pictures: OpenCV.
+"""The fast backend for single images: OpenCV.
 
-Bit for bit like Pillow on byte pictures: everything on levels, saturation, grayscale, sharpness. Within
+Bit for bit like Pillow on byte images: everything on levels, saturation, grayscale, sharpness. Within
 the tolerances that docs/backends.md states: resizing (antialiased, which OpenCV itself is not, see `_resize`),
 warps, hue and blur.
 """
@@ -28,7 +28,7 @@ Bytes = NDArray[np.uint8]
 _LONGEST: Final = 32_766  # beyond this OpenCV 4 refuses to warp, and OpenCV 5 loses precision
 _NUDGE: Final = 2.0**-12  # of a pixel
 _FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
-_MOST_CHANNELS: Final = 4  # what OpenCV's warps, colour fills and shrinking by areas can take
+_MOST_CHANNELS: Final = 4  # what OpenCV's warps, color fills and shrinking by areas can take
 _WARPED: Final = (1, 3, 4)  # the channels that its warps interpolate in full; of two they take weights of five bits
 
 
@@ -38,9 +38,9 @@ def _shaped(found: Array, channels: int) -> Array:
 
 
 def _move(op: Move, image: Array) -> Array:
-    """A crop is a view; a flipped or turned byte picture is copied, since OpenCV reads no negative strides."""
+    """A crop is a view; a flipped or turned byte image is copied, since OpenCV reads no negative strides."""
     view = plain.move(op, image)
-    if not op.turns or image.dtype != np.uint8 or image.shape[2] > _MOST_CHANNELS:
+    if not op.rearranges or image.dtype != np.uint8 or image.shape[2] > _MOST_CHANNELS:
         return view
     box = image[op.top : op.top + op.height, op.left : op.left + op.width]
     if op.transpose:
@@ -52,7 +52,7 @@ def _move(op: Move, image: Array) -> Array:
 
 
 def _nearest(image: Array, height: int, width: int) -> Array:
-    """Rows and columns by the centre rule, (i + 0.5) * scale; OpenCV's own nearest neighbour takes i * scale."""
+    """Rows and columns by the center rule, (i + 0.5) * scale; OpenCV's own nearest neighbor takes i * scale."""
     rows = ((np.arange(height) + 0.5) * (image.shape[0] / height)).astype(np.intp)
     columns = ((np.arange(width) + 0.5) * (image.shape[1] / width)).astype(np.intp)
     found: Array = image[rows[:, None], columns]
@@ -85,7 +85,7 @@ def _interpolated(op: Resize, image: Array) -> Array:
 
 
 def _smoothed(image: Array, scale_y: float, scale_x: float) -> Array:
-    """The picture with just so much blur, and by whole factors smaller, that bilinear sampling misses nothing."""
+    """The image with just so much blur, and by whole factors smaller, that bilinear sampling misses nothing."""
     (factor_y, kernel_y), (factor_x, kernel_x) = _reduction(scale_y), _reduction(scale_x)
     channels = image.shape[2]
     if factor_y > 1 or factor_x > 1:
@@ -105,7 +105,7 @@ def _reduction(scale: float) -> tuple[int, NDArray[np.float64]]:
     """The whole factor to shrink by, and the smoothing kernel for what remains of this scale."""
     factor = max(1, int(scale / 3.0))
     missing = (scale * scale - factor * factor) / 6.0 - (factor * factor - 1) / 12.0
-    share = missing / (2.0 * factor * factor)  # of each neighbour in [share, 1 - 2 share, share]
+    share = missing / (2.0 * factor * factor)  # of each neighbor in [share, 1 - 2 share, share]
     if share < 1e-3:
         return factor, np.ones(1)
     times = math.ceil(4.0 * share)  # beyond a quarter it would not fall off: convolve several
@@ -125,7 +125,7 @@ def _warp(op: Warp, image: Array) -> Array:
         planes = [_warp(replace(op, fill=(fill[c],)), image[..., [c]]) for c in range(channels)]
         return np.concatenate(planes, axis=2)
     out = buffers.empty((op.height, op.width, channels), image.dtype)
-    # OpenCV puts pixel centres at whole numbers, the op at halves: shift to the centre, map, and shift back.
+    # OpenCV puts pixel centers at whole numbers, the op at halves: shift to the center, map, and shift back.
     a, b, c, d, e, f, g, h = op.matrix
     half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
     back = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
@@ -142,7 +142,7 @@ def _warp(op: Warp, image: Array) -> Array:
 
 
 def _through(table: Bytes, image: Bytes) -> Bytes:
-    """A picture through a table of levels, or one a channel."""
+    """An image through a table of levels, or one a channel."""
     channels = image.shape[2]
     if table.ndim == 2:
         table = np.ascontiguousarray(table.T)[None]
@@ -161,7 +161,7 @@ _TO_LUMA: Final = np.array([[*(weight / 65536 for weight in intensity.LUMA), 0.5
 
 
 def _gray(image: Bytes) -> Bytes:
-    """The luma of a byte picture, height x width: exact, since every product and sum fits into a float32."""
+    """The luma of a byte image, height x width: exact, since every product and sum fits into a float32."""
     plain.need_color("luma", image.shape[2])
     if image.shape[2] == 1:
         return image[..., 0]
@@ -170,7 +170,7 @@ def _gray(image: Bytes) -> Bytes:
 
 
 def _gray_floats(image: Array) -> Array:
-    """The gray copy of a picture whose levels are whole numbers held as floats, in as many channels."""
+    """The gray copy of an image whose levels are whole numbers held as floats, in as many channels."""
     luma = cv2.transform(image, _TO_LUMA)
     out = buffers.empty(image.shape, np.float32)
     gray: Array = cv2.cvtColor(np.floor(luma, out=luma), cv2.COLOR_GRAY2RGB, dst=out)

@@ -1,4 +1,4 @@
-"""Kernels that are the same on every backend: noise of sensors, colour matrices, files, and the remap by NumPy."""
+"""Kernels that are the same on every backend: noise of sensors, color matrices, files, and the remap by NumPy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def remap(op: Remap, image: Array, blur: displacement.Blur) -> Array:
 
 
 def filled(op: Remap, image: Array, found: Array, ys: Floats, xs: Floats) -> Array:
-    """`found`, with the fill where the positions lie outside of the picture."""
+    """`found`, with the fill where the positions lie outside of the image."""
     beyond = displacement.outside(ys, xs, *image.shape[:2])
     if beyond.any():
         fill = intensity.per_channel(op.fill, image.shape[2], "fill")
@@ -80,7 +80,7 @@ def color_matrix(op: ColorMatrix, image: Array) -> Array:
     """Each channel as a weighted sum of all, which for most is a table of one."""
     channels = image.shape[2]
     if len(op.rows) != channels:
-        raise ImageError(f"{op} was drawn for {len(op.rows)} channels and the picture has {channels} channels")
+        raise ImageError(f"{op} was drawn for {len(op.rows)} channels and the image has {channels} channels")
     out = plain.like(image, *image.shape[:2])
     for channel, (row, offset) in enumerate(zip(op.rows, op.offsets, strict=True)):
         used = [source for source, weight in enumerate(row) if weight]
@@ -96,17 +96,17 @@ def color_matrix(op: ColorMatrix, image: Array) -> Array:
 
 
 def encode(op: Encode, image: Array) -> Array:
-    """A byte picture written as JPEG by Pillow and read back; floats go through the nearest byte picture."""
+    """A byte image written as JPEG by Pillow and read back; floats go through the nearest byte image."""
     height, width, channels = image.shape
     plain.need_color("jpeg", channels)
     if max(height, width) > _LONGEST_JPEG:
-        raise ImageError(f"a JPEG has at most {_LONGEST_JPEG} pixels a side, and the picture is {height}x{width}")
+        raise ImageError(f"a JPEG has at most {_LONGEST_JPEG} pixels a side, and the image is {height}x{width}")
     whole = image if image.dtype == np.uint8 else _bytes(image * np.float32(255))
     file = io.BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(whole[..., 0] if channels == 1 else whole))
-    picture.save(file, op.format, quality=op.quality)
+    pil_image = Image.fromarray(np.ascontiguousarray(whole[..., 0] if channels == 1 else whole))
+    pil_image.save(file, op.format, quality=op.quality)
     file.seek(0)
-    with JpegImagePlugin.JpegImageFile(file) as read:  # Image.open would take a large picture for a bomb
+    with JpegImagePlugin.JpegImageFile(file) as read:  # Image.open would take a large image for a bomb
         found = np.array(read).reshape(image.shape)
     return found if image.dtype == np.uint8 else (found * np.float32(1 / 255)).astype(np.float32)
 

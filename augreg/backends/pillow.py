@@ -1,6 +1,6 @@
 """The backend that is always there: Pillow and NumPy.
 
-On byte pictures every op is Pillow's own, bit for bit, or equal to it: resize, warps, colour, blur.
+On byte images every op is Pillow's own, bit for bit, or equal to it: resize, warps, color, blur.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RESAMPLE = {
 
 
 def _each(image: Array, height: int, width: int, work: Callable[[Image.Image, int], Image.Image]) -> Array:
-    """`work` on the picture: as RGB where it is that, else channel by channel; the second argument is the channel."""
+    """`work` on the image: as RGB where it is that, else channel by channel; the second argument is the channel."""
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return np.asarray(work(Image.fromarray(np.ascontiguousarray(image)), -1))
     out = plain.like(image, height, width)
@@ -43,14 +43,14 @@ def _resize(op: Resize, image: Array) -> Array:
     if (op.height, op.width) == image.shape[:2]:
         return image
     if op.antialias or op.interpolation == "nearest":
-        return _each(image, op.height, op.width, lambda picture, _: picture.resize(size, resample))
+        return _each(image, op.height, op.width, lambda pil_image, _: pil_image.resize(size, resample))
     # Pillow's resize always antialiases; its transform samples single points.
     scale = (image.shape[1] / op.width, 0.0, 0.0, 0.0, image.shape[0] / op.height, 0.0)
     return _each(
         image,
         op.height,
         op.width,
-        lambda picture, _: picture.transform(size, Image.Transform.AFFINE, scale, resample),
+        lambda pil_image, _: pil_image.transform(size, Image.Transform.AFFINE, scale, resample),
     )
 
 
@@ -59,19 +59,19 @@ def _warp(op: Warp, image: Array) -> Array:
     matrix: Sequence[float] = op.matrix[:6] if op.affine else op.matrix
     fill = intensity.per_channel(op.fill, image.shape[2], "fill")
 
-    def work(picture: Image.Image, channel: int) -> Image.Image:
+    def work(pil_image: Image.Image, channel: int) -> Image.Image:
         if image.dtype == np.uint8:
             whole = [round(min(255.0, max(0.0, level))) for level in fill]
             color: Any = tuple(whole) if channel < 0 else whole[channel]
         else:
             color = float(fill[channel])
-        return picture.transform((op.width, op.height), kind, matrix, _RESAMPLE[op.interpolation], fillcolor=color)
+        return pil_image.transform((op.width, op.height), kind, matrix, _RESAMPLE[op.interpolation], fillcolor=color)
 
     return _each(image, op.height, op.width, work)
 
 
 def _through(table: Bytes, image: Bytes) -> Bytes:
-    """A picture through a table of levels, or one a channel."""
+    """An image through a table of levels, or one a channel."""
     out = buffers.empty(image.shape, np.uint8)
     if table.ndim == 1:
         return np.take(table, image, out=out, mode="clip")
@@ -85,7 +85,7 @@ def _histogram(image: Bytes) -> list[NDArray[np.int64]]:
 
 
 def _gray(image: Bytes) -> Bytes:
-    """The luma of a byte picture, height x width."""
+    """The luma of a byte image, height x width."""
     plain.need_color("luma", image.shape[2])
     if image.shape[2] == 1:
         return image[..., 0]
@@ -104,10 +104,10 @@ def _blend(op: Blend, image: Array) -> Array:
     if image.dtype == np.float32:
         return plain.float_blend(op, image)
 
-    def work(picture: Image.Image, _: int) -> Image.Image:
+    def work(pil_image: Image.Image, _: int) -> Image.Image:
         gray = op.degenerate == "gray"
-        degenerate = picture.convert("L").convert("RGB") if gray else picture.filter(ImageFilter.SMOOTH)
-        return Image.blend(degenerate, picture, op.factor)
+        degenerate = pil_image.convert("L").convert("RGB") if gray else pil_image.filter(ImageFilter.SMOOTH)
+        return Image.blend(degenerate, pil_image, op.factor)
 
     return _each(image, image.shape[0], image.shape[1], work)
 
@@ -132,7 +132,7 @@ def _filter(op: Filter, image: Array) -> Array:
     if image.dtype == np.float32:
         return plain.float_blur(op.amount, image)
     blur = ImageFilter.GaussianBlur(op.amount)
-    return _each(image, image.shape[0], image.shape[1], lambda picture, _: picture.filter(blur))
+    return _each(image, image.shape[0], image.shape[1], lambda pil_image, _: pil_image.filter(blur))
 
 
 def _local_contrast(op: LocalContrast, image: Array) -> Array:

@@ -1,6 +1,6 @@
 """The kernels that are plain NumPy on every backend, and the float formulas that need no library.
 
-Moves are views; borders and boxes are copies and assignments; float pictures follow the byte formulas
+Moves are views; borders and boxes are copies and assignments; float images follow the byte formulas
 without rounding.
 """
 
@@ -40,11 +40,11 @@ Array = NDArray[Any]
 Kernels = Mapping[type[Op], Callable[[Any, Array], Array]]
 
 SHARP: Final = 0.05
-"""A Gaussian with a smaller deviation, in pixels, weighs a neighbour with less than a float32 can hold."""
+"""A Gaussian with a smaller deviation, in pixels, weighs a neighbor with less than a float32 can hold."""
 
 
 def like(image: Array, height: int, width: int) -> Array:
-    """An empty array for a picture of this size, with the kind and the memory order of `image`."""
+    """An empty array for an image of this size, with the kind and the memory order of `image`."""
     channels = image.shape[2]
     if image.dtype == np.float32 and channels > 1 and image.strides[2] > image.strides[1]:
         return buffers.planar(height, width, channels)
@@ -60,7 +60,7 @@ def move(op: Move, image: Array) -> Array:
     """Crops, flips and quarter turns, as a view."""
     height, width = image.shape[:2]
     if op.top < 0 or op.left < 0 or op.top + op.height > height or op.left + op.width > width:
-        raise ImageError(f"cannot {op}: the picture is {height}x{width}")
+        raise ImageError(f"cannot {op}: the image is {height}x{width}")
     image = image[op.top : op.top + op.height, op.left : op.left + op.width]
     if op.transpose:
         image = image.swapaxes(0, 1)
@@ -76,9 +76,9 @@ def constant_kernels(kernels: Kernels) -> Kernels:
 
     @functools.lru_cache(maxsize=64)
     def filling(fill: Levels, through: tuple[Op, ...], channels: int, dtype: np.dtype[Any]) -> Array:
-        """A fill as one pixel of a picture: sent through the ops that the planner let pass, if any."""
+        """A fill as one pixel of an image: sent through the ops that the planner let pass, if any."""
         values = intensity.per_channel(fill, channels, "fill")
-        if through or dtype == np.uint8:  # only ops on byte pictures are let pass
+        if through or dtype == np.uint8:  # only ops on byte images are let pass
             values = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         pixel: Array = values.reshape(1, 1, -1).astype(np.uint8 if through else dtype)
         for op in through:
@@ -92,7 +92,7 @@ def constant_kernels(kernels: Kernels) -> Kernels:
             widths = ((op.top, op.bottom), (op.left, op.right), (0, 0))
             return np.pad(image, widths, mode=op.mode)
         out = like(image, *op.size_after(height, width))
-        pixel = filling(op.fill, op.through, image.shape[2], image.dtype)
+        pixel = filling(op.fill, op.fill_ops, image.shape[2], image.dtype)
         out[: op.top] = pixel
         out[op.top + height :] = pixel
         rows = out[op.top : op.top + height]
@@ -106,7 +106,7 @@ def constant_kernels(kernels: Kernels) -> Kernels:
         out[:] = image
         box = out[op.top : op.top + op.height, op.left : op.left + op.width]
         if op.noise is None:
-            box[:] = filling(op.fill, op.through, image.shape[2], image.dtype)
+            box[:] = filling(op.fill, op.fill_ops, image.shape[2], image.dtype)
         else:
             noise = field(op.noise, op.key, box.shape)
             # noise just below 1 is 1 as a float32
@@ -144,9 +144,9 @@ def constant_kernels(kernels: Kernels) -> Kernels:
 
 
 class Measures(NamedTuple):
-    """How a backend measures byte pictures and sends them through tables; the kernels on levels follow from it.
+    """How a backend measures byte images and sends them through tables; the kernels on levels follow from it.
 
-    `histogram` and `mean_luma` (of rounded luma) are for the stages that a picture decides, `through` is a table of
+    `histogram` and `mean_luma` (of rounded luma) are for the stages that an image decides, `fill_ops` is a table of
     levels, or one a channel, and `floats` fills an array from a table of 256 floats a channel.
     """
 
@@ -173,7 +173,7 @@ def level_kernels(measures: Measures) -> Kernels:
         if image.dtype == np.float32:
             image = intensity.float_levels(op.stages, image, float_gray)
         else:
-            whole = op.mean_image is not None  # then the levels alone, and the picture of means after
+            whole = op.mean_image is not None  # then the levels alone, and the image of means after
             mean, std = ((0.0,), (1.0,)) if whole else (op.mean, op.std)
             rows: Sequence[Array] = list(intensity.normalize_tables(mean, std, image.shape[2]))
             if op.stages:
@@ -191,14 +191,14 @@ def level_kernels(measures: Measures) -> Kernels:
 
 
 def _subtract_mean_image(op: Normalize, image: Array, out: Array) -> Array:
-    """Normalize float levels by a mean picture: level - mean at each pixel, then / std, in float32, into `out`."""
-    mean: Array = intensity.mean_picture(op.mean_image or ())
+    """Normalize float levels by a mean image: level - mean at each pixel, then / std, in float32, into `out`."""
+    mean: Array = intensity.read_mean_image(op.mean_image or ())
     channels = image.shape[2]
     if mean.shape[:2] != op.frame or mean.shape[2] not in (1, channels):
         size = "x".join(map(str, (*(op.frame or ()), channels)))
         raise ImageError(
-            f"the mean image is {'x'.join(map(str, mean.shape))} and the picture is {size}: put normalize where all "
-            "pictures have the mean image's size, after a resize and before a crop"
+            f"the mean image is {'x'.join(map(str, mean.shape))} and the image is {size}: put normalize where all "
+            "images have the mean image's size, after a resize and before a crop"
         )
     for step in op.window:
         mean = move(step, mean)
@@ -208,15 +208,15 @@ def _subtract_mean_image(op: Normalize, image: Array, out: Array) -> Array:
 
 
 def need_color(what: str, channels: int) -> None:
-    """ImageError unless the picture is gray or RGB."""
+    """ImageError unless the image is gray or RGB."""
     if channels not in (1, 3):
         raise ImageError(
-            f"{what} needs a gray or RGB picture, and this one has {channels} channels; drop an alpha channel first"
+            f"{what} needs a gray or RGB image, and this one has {channels} channels; drop an alpha channel first"
         )
 
 
 def float_gray(image: Array) -> Array:
-    """The luma of a float picture, height x width x 1."""
+    """The luma of a float image, height x width x 1."""
     need_color("luma", image.shape[2])
     if image.shape[2] == 1:
         return image
@@ -226,7 +226,7 @@ def float_gray(image: Array) -> Array:
 
 
 def float_blend(op: Blend, image: Array) -> Array:
-    """Saturation and sharpness of a float picture."""
+    """Saturation and sharpness of a float image."""
     if op.factor == 1.0:  # no rounding either
         return image
     degenerate = float_gray(image) if op.degenerate == "gray" else _float_smooth(image)
@@ -245,7 +245,7 @@ def _float_smooth(image: Array) -> Array:
 
 
 def float_hue(shift: float, image: Array) -> Array:
-    """Turn the hue of a float picture, by way of hue, saturation and value."""
+    """Turn the hue of a float image, by way of hue, saturation and value."""
     need_color("hue", image.shape[2])
     if image.shape[2] == 1:
         return image
@@ -267,7 +267,7 @@ def float_hue(shift: float, image: Array) -> Array:
 
 
 def float_blur(sigma: float, image: Array) -> Array:
-    """A float picture convolved with a sampled Gaussian, cut at 4 sigma, edges repeated."""
+    """A float image convolved with a sampled Gaussian, cut at 4 sigma, edges repeated."""
     if sigma < SHARP:
         return image
     reach = max(1, math.ceil(4.0 * sigma))

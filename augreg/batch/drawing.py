@@ -1,6 +1,6 @@
 """Drawing: the steps of the batch section to blends, and the record of who drew what.
 
-The same walk as for pictures, and the same addresses: a step's first word is its `p` coin, and a container's children
+The same walk as for images, and the same addresses: a step's first word is its `p` coin, and a container's children
 are sampled after it, on their own addresses.
 """
 
@@ -14,7 +14,7 @@ import msgspec
 from augreg.batch.blends import Blend
 from augreg.errors import SpecError
 from augreg.ops import Scene
-from augreg.rng import Address, word
+from augreg.rng import Address, stream_key
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step
 
@@ -33,7 +33,7 @@ class Entry(msgspec.Struct):
 
 
 def draw(steps: Iterable[Step], count: int, scene: Scene, address: Address) -> list[Entry]:
-    """Sample the steps for a batch of `count` pictures. Raises SpecError where a step fails or gives what is none."""
+    """Sample the steps for a batch of `count` images. Raises SpecError where a step fails or gives what is none."""
     stack: list[tuple[Any, Entry | None]] = [(step, None) for step in reversed(tuple(steps))]
     entries: list[Entry] = []
     while stack:
@@ -59,9 +59,9 @@ def _path(step: Step, parent: Entry | None, entries: list[Entry]) -> str:
 
 
 def _sampled(step: Step, entry: Entry, count: int, scene: Scene, address: Address) -> tuple[Any, ...]:
-    cursor = address.cursor(step.word if step.word is not None else word(entry.path))
+    cursor = address.cursor(step.stream_key if step.stream_key is not None else stream_key(entry.path))
     try:
-        if not cursor.coin(step.p):
+        if not cursor.bernoulli(step.p):
             entry.applied = False
             return ()
         sample = step.transform.sample
@@ -76,7 +76,7 @@ def _sampled(step: Step, entry: Entry, count: int, scene: Scene, address: Addres
                 part.check(count, scene.height, scene.width)
     except Exception as error:
         what = str(error) if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: {error}"
-        batch = f"a batch of {count} pictures of {scene.height}x{scene.width}"
+        batch = f"a batch of {count} images of {scene.height}x{scene.width}"
         raise SpecError(entry.path, f"{step.name} failed on {batch}: {what}") from error
     finally:
         cursor.close()

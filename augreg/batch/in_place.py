@@ -1,4 +1,4 @@
-"""Blends done picture by picture, in place if need be: the walk that arrays and tensors share."""
+"""Blends done image by image, in place if need be: the walk that arrays and tensors share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from augreg.batch.blends import Blend, Box, Mix, Paste, Patch
-from augreg.batch.order import turns
+from augreg.batch.order import write_steps
 
 __all__ = ["blend_in_turn", "cut"]
 
@@ -19,13 +19,13 @@ def blend_in_turn(
     mix: Callable[[Any, Any, float, Any], None],
     paste: Callable[[Patch, Any, Any], None],
 ) -> None:
-    """Blend the pictures of `images` into `out`, one after the other; `out` may be `images`.
+    """Blend the images of `images` into `out`, one after the other; `out` may be `images`.
 
-    `fresh(picture)` makes room for a copy, `mix(one, other, weight, out)` writes a weighted mean, and
-    `paste(patch, source, into)` a piece of one picture into another.
+    `fresh(image)` makes room for a copy, `mix(one, other, weight, out)` writes a weighted mean, and
+    `paste(patch, source, into)` a piece of one image into another.
     """
     reads = blend.reads()
-    patches = blend.by_picture() if isinstance(blend, Paste) else {}
+    patches = blend.by_image() if isinstance(blend, Paste) else {}
     in_place = images is out
     if not in_place:
         for i in range(len(images)):
@@ -33,7 +33,7 @@ def blend_in_turn(
                 out[i] = images[i]
     copies: dict[int, Any] = {}
     spare: list[Any] = []
-    for i, keep, drop in turns(reads):
+    for i, keep, drop in write_steps(reads):
         if in_place and keep:
             copies[i] = spare.pop() if spare else fresh(images[i])
             copies[i][...] = images[i]
@@ -45,8 +45,8 @@ def blend_in_turn(
         spare.extend(copies.pop(j) for j in drop if j in copies)
 
 
-def cut(pictures: Any, box: Box, channels_last: bool = False) -> Any:
-    """A view of a box of one picture, or of each of a batch."""
+def cut(images: Any, box: Box, channels_last: bool = False) -> Any:
+    """A view of a box of one image, or of each of a batch."""
     top, left, height, width = box
     rows, columns = slice(top, top + height), slice(left, left + width)
-    return pictures[..., rows, columns, :] if channels_last else pictures[..., rows, columns]
+    return images[..., rows, columns, :] if channels_last else images[..., rows, columns]

@@ -113,7 +113,7 @@ def check_mixture(sources: Any, weights: Any, count: int) -> None:
     if sources.size and not (sources.min() >= 0 and sources.max() < count):
         raise ValueError(f"sources are places in a batch of {count}, got {sources.min()} to {sources.max()}")
     if weights.size and not (weights.min() >= 0.0 and np.allclose(weights.sum(axis=-1), 1.0, atol=1e-5)):
-        raise ValueError("the weights of each picture are 0 or more and sum to 1")
+        raise ValueError("the weights of each image are 0 or more and sum to 1")
 
 
 def checked_smoothing(amount: float) -> float:

@@ -1,6 +1,6 @@
 """Soft labels: who was mixed with whom and with which weight, beside the labels as they were.
 
-Class ids stay integers: no arithmetic touches them, whatever the pictures' dtype. Only `dense` makes a matrix of
+Class ids stay integers: no arithmetic touches them, whatever the images' dtype. Only `dense` makes a matrix of
 probabilities, once, when a loss asks for it. NumPy arrays and torch tensors both do; torch is not imported here.
 """
 
@@ -39,8 +39,8 @@ _LOSSES = ("cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_l
 class SoftLabels:
     """The labels of a batch after mixing.
 
-    `labels` are those before it: N class ids, or N x C numbers from 0 to 1. Of picture i, the share weights[i, k]
-    shows the picture that was number sources[i, k] of the batch; both are N x K, column 0 is the picture itself, and
+    `labels` are those before it: N class ids, or N x C numbers from 0 to 1. Of image i, the share weights[i, k]
+    shows the image that was number sources[i, k] of the batch; both are N x K, column 0 is the image itself, and
     weights are float32, or float64 where the labels are. Without them nothing is mixed. `classes` is the number of
     classes, or None where only the model knows it.
 
@@ -106,15 +106,15 @@ class SoftLabels:
         return target
 
     def pairs(self) -> tuple[Any, Any, Any]:
-        """(labels of the pictures, labels of their partners, weights of the pictures), N each; no smoothing.
+        """(labels of the images, labels of their partners, weights of the images), N each; no smoothing.
 
         loss = weight * loss(logits, own) + (1 - weight) * loss(logits, partners). Raises ValueError where more than
-        two pictures show in one, and for smoothed labels.
+        two images show in one, and for smoothed labels.
         """
         if self.smoothing:
             raise ValueError("pairs() cannot say that labels are smoothed: take them before smoothed(), or dense()")
         if self.sources.shape[1] > 2:
-            raise ValueError(f"up to {self.sources.shape[1]} pictures show in one, which are no pairs; use dense()")
+            raise ValueError(f"up to {self.sources.shape[1]} images show in one, which are no pairs; use dense()")
         partners = self.sources[:, -1]
         return self.labels, self.labels[partners], self.weights[:, 0]
 
@@ -129,9 +129,9 @@ class SoftLabels:
         return self._with(smoothing=checked_smoothing(amount), multi_label=chosen)
 
     def expected_accuracy(self, predictions: Any) -> float:
-        """The mean share of what a picture shows that is of the predicted class; smoothing has no say.
+        """The mean share of what an image shows that is of the predicted class; smoothing has no say.
 
-        `predictions` are N x C logits or probabilities, or N class ids. For two pictures it is weight * right for
+        `predictions` are N x C logits or probabilities, or N class ids. For two images it is weight * right for
         the one + (1 - weight) * right for the other. An empty batch gives nan.
         """
         if is_tensor(predictions) and not is_tensor(self.labels):
@@ -177,7 +177,7 @@ class SoftLabels:
     def __eq__(self, other: object) -> bool:
         if is_tensor(other) or isinstance(other, np.ndarray):
             raise TypeError(
-                "soft labels name several classes a picture, and no prediction equals that: "
+                "soft labels name several classes an image, and no prediction equals that: "
                 "labels.expected_accuracy(predictions) says how right they are; labels.labels are those before"
             )
         if not isinstance(other, SoftLabels):
@@ -241,7 +241,7 @@ class SoftLabels:
 
 
 def _asks_each_class(labels: Any, asked: bool | None, otherwise: bool | None) -> bool:
-    """Whether every class is a question of its own. Raises ValueError where there is but one id a picture."""
+    """Whether every class is a question of its own. Raises ValueError where there is but one id an image."""
     if asked and labels.ndim == 1:
-        raise ValueError("class ids name one class a picture; multi_label takes N x C labels")
+        raise ValueError("class ids name one class an image; multi_label takes N x C labels")
     return bool(otherwise if asked is None else asked)

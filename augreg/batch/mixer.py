@@ -1,4 +1,4 @@
-"""The mixer, a pipeline's `batch`: it draws for a batch, blends pictures and masks, and notes it in the labels."""
+"""The mixer, a pipeline's `batch`: it draws for a batch, blends images and masks, and notes it in the labels."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from augreg.batch.drawing import draw
 from augreg.batch.label_arrays import is_number_each, is_tensor
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixture import Mixture
-from augreg.batch.stacks import Stack, check_out, masks, pictures, same_place
+from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_place
 from augreg.ops.scene import Scene
-from augreg.rng import BATCH, Address, entropy, locate
+from augreg.rng import BATCH, Address, address_of, fresh_seed
 from augreg.steps.step import Step, children
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ __all__ = ["LABELS", "Mixer", "unnamed_numbers"]
 
 LABELS = ("label", "labels")
 """The keys under which a mapping has its labels."""
-_PLACES = ("boxes", "bboxes", "bbox", "keypoints")  # what stands at a place in the picture
+_PLACES = ("boxes", "bboxes", "bbox", "keypoints")  # what stands at a place in the image
 
 
 class Mixer:
-    """Mixes the pictures of a batch by the steps of a spec's `batch` section. It pickles as its pipeline does."""
+    """Mixes the images of a batch by the steps of a spec's `batch` section. It pickles as its pipeline does."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -55,14 +55,14 @@ class Mixer:
 
         `images` are uint8 or floats, tensors of N x C x H x W or arrays: N x C x H x W where the pipeline normalizes,
         else N x H x W x C. `labels` are N class ids or N x C numbers from 0 to 1, and come back as `SoftLabels`. A
-        mapping with `image`, and if it likes `mask` and `label`, gives a mapping; masks follow their pictures.
+        mapping with `image`, and if it likes `mask` and `label`, gives a mapping; masks follow their images.
 
         `keys` are the samples' own ids, integers or strings: then the draw is a function of (seed, epoch, keys in
         order). Without them it is one of (seed, epoch, `batch`, `rank`), where `batch` is the batch's number; and
         without that every call draws afresh from the system's entropy, and `seed` has no effect.
 
-        What comes in is not written to, unless it is given as `out` too, which takes the pictures; with a mapping, a
-        mapping of some of its keys. Without `out`, pictures that nothing is mixed into are handed back themselves.
+        What comes in is not written to, unless it is given as `out` too, which takes the images; with a mapping, a
+        mapping of some of its keys. Without `out`, images that nothing is mixed into are handed back themselves.
         Raises TypeError or ValueError for what cannot be mixed.
         """
         if isinstance(images, Mapping):
@@ -87,11 +87,11 @@ class Mixer:
         channels: int = 3,
         dtype: Literal["uint8", "float32"] = "float32",
     ) -> Mixture:
-        """The dry run: what would be blended in a batch of `count` pictures of this (height, width). It prints."""
+        """The dry run: what would be blended in a batch of `count` images of this (height, width). It prints."""
         if not (isinstance(size, tuple | list) and len(size) == 2 and all(hasattr(n, "__index__") for n in size)):
-            raise ValueError(f"a plan needs the pictures' size as (height, width), got {size!r}")
+            raise ValueError(f"a plan needs the images' size as (height, width), got {size!r}")
         if not hasattr(count, "__index__") or count < 0 or min(size) < 1:
-            raise ValueError(f"a plan is for a number of pictures of at least 1x1, got {count!r} of {size!r}")
+            raise ValueError(f"a plan is for a number of images of at least 1x1, got {count!r} of {size!r}")
         scene = Scene(int(size[0]), int(size[1]), channels, dtype, self._normalizes and dtype == "float32", epoch)
         return self._drawn(int(count), scene, (keys, epoch, batch, rank))
 
@@ -102,19 +102,19 @@ class Mixer:
     def _mixed(
         self, given: dict[Any, Any], key: tuple[Any, int, int | None, int], out: Mapping[Any, Any], name: str = ""
     ) -> dict[Any, Any]:
-        """The mapping with its pictures, masks and labels mixed."""
+        """The mapping with its images, masks and labels mixed."""
         if "image" not in given:
-            raise ValueError(f"a batch has its pictures under 'image', got the keys {', '.join(map(repr, given))}")
+            raise ValueError(f"a batch has its images under 'image', got the keys {', '.join(map(repr, given))}")
         batches = self._batches(given, name)
         first = batches["image"]
         if self._pipeline.spec.batch and (found := unnamed_numbers(given, first.count)):
             raise ValueError(
-                f"nothing here is called 'label', and {found[0]!r} may be what goes with the pictures: "
+                f"nothing here is called 'label', and {found[0]!r} may be what goes with the images: "
                 "name it 'label', or give 'label': None if there are no labels"
             )
         for held in out:
             if held not in batches:
-                raise ValueError(f"out[{held!r}] goes with no picture or mask of the batch")
+                raise ValueError(f"out[{held!r}] goes with no image or mask of the batch")
             check_out(out[held], batches[held])
         dtype: Literal["uint8", "float32"] = "float32" if first.floats else "uint8"
         scene = Scene(*first.size, first.channels, dtype, self._normalizes and first.floats, key[1])
@@ -125,8 +125,8 @@ class Mixer:
         return {**given, **done}
 
     def _batches(self, given: Mapping[Any, Any], name: str) -> dict[str, Stack]:
-        """The pictures and masks of a mapping, `image` first."""
-        found = {"image": pictures(given["image"], self._normalizes, name or "image")}
+        """The images and masks of a mapping, `image` first."""
+        found = {"image": image_stack(given["image"], self._normalizes, name or "image")}
         first = found["image"]
         for key, value in given.items():
             if key in _PLACES and value is not None and self._pipeline.spec.batch:
@@ -134,16 +134,14 @@ class Mixer:
                     f"{key}: a mixed batch cannot say where its {key} went; leave them out, or mix no batch"
                 )
             if _is_pixels("image", key, value, 4) and key != "image":
-                found[key] = one = pictures(value, self._normalizes, key)
+                found[key] = one = image_stack(value, self._normalizes, key)
                 if (one.count, one.size) != (first.count, first.size):
-                    raise ValueError(
-                        f"{key}: {one.count} pictures of {one.size} go with {first.count} of {first.size}"
-                    )
+                    raise ValueError(f"{key}: {one.count} images of {one.size} go with {first.count} of {first.size}")
             elif _is_pixels("mask", key, value, 3):
-                found[key] = masks(value, first, key)
+                found[key] = mask_stack(value, first, key)
             elif key != "image" and self._pipeline.spec.batch and _covers(value, first):
                 raise ValueError(
-                    f"{key}: this has the rows and columns of the pictures, and would not follow them: call it "
+                    f"{key}: this has the rows and columns of the images, and would not follow them: call it "
                     f"'mask_{key}', or leave it out"
                 )
         return found
@@ -159,7 +157,7 @@ class Mixer:
 
             labels = on_device_of(images.array, labels)
         if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
-            raise ValueError(f"{name}: a batch of {images.count} pictures has as many labels, got {len(labels)}")
+            raise ValueError(f"{name}: a batch of {images.count} images has as many labels, got {len(labels)}")
         return SoftLabels(labels, *mixture.columns(), self._pipeline.options.classes)
 
     def _drawn(self, count: int, scene: Scene, key: tuple[Any, int, int | None, int]) -> Mixture:
@@ -172,13 +170,15 @@ class Mixer:
     ) -> tuple[Address, str]:
         seed = self._pipeline.options.seed
         if keys is not None:
-            return locate(seed, _word_of(keys, count), epoch, domain=BATCH), f"seed {seed}, epoch {epoch}, by keys"
+            return address_of(
+                seed, _word_of(keys, count), epoch, domain=BATCH
+            ), f"seed {seed}, epoch {epoch}, by keys"
         if batch is None:
-            return locate(entropy(), 0, epoch, domain=BATCH), "drawn afresh"
+            return address_of(fresh_seed(), 0, epoch, domain=BATCH), "drawn afresh"
         number = _number("batch is the batch's number", batch, 64, "; ids of samples go into keys")
         place = _number("rank is the process's number", rank, 32)
         where = f"seed {seed}, epoch {epoch}, batch {number}, rank {place}"
-        return locate(seed, number, epoch, place, BATCH), where
+        return address_of(seed, number, epoch, place, BATCH), where
 
 
 def _has_normalize(steps: Sequence[Step]) -> bool:
@@ -188,14 +188,14 @@ def _has_normalize(steps: Sequence[Step]) -> bool:
 
 
 def _is_pixels(kind: str, key: Any, value: Any, axes: int) -> bool:
-    """Whether a key holds the batch's pictures or masks; `image_id` or `mask_path` may be anything."""
+    """Whether a key holds the batch's images or masks; `image_id` or `mask_path` may be anything."""
     if not isinstance(key, str) or not key.startswith(kind) or value is None:
         return False
     return bool(re.fullmatch(rf"{kind}s?\d*", key)) or getattr(value, "ndim", 0) >= axes
 
 
 def _covers(value: Any, images: Stack) -> bool:
-    """Whether something has a number for every pixel of the pictures."""
+    """Whether something has a number for every pixel of the images."""
     shape = tuple(getattr(value, "shape", ()))
     return len(shape) in (3, 4) and shape[0] == images.count and images.size in (shape[-2:], shape[1:3])
 
@@ -225,7 +225,7 @@ def _word_of(keys: Iterable[int | str], count: int) -> int:
         raise TypeError(f"keys are the ids of the batch's samples, integers or strings, got {keys!r}")
     found = list(keys.tolist() if hasattr(keys, "tolist") else keys)
     if len(found) != count:
-        raise ValueError(f"a batch of {count} pictures has as many keys, got {len(found)}")
+        raise ValueError(f"a batch of {count} images has as many keys, got {len(found)}")
     digest = hashlib.blake2b(digest_size=8)
     for place, key in enumerate(found):
         if isinstance(key, str):
@@ -237,7 +237,7 @@ def _word_of(keys: Iterable[int | str], count: int) -> int:
 
 
 def _blended(batch: Stack, mixture: Mixture, out: Any, labels: bool) -> Any:
-    """The pictures or masks of a batch after a mixture."""
+    """The images or masks of a batch after a mixture."""
     array, blends = batch.array, mixture.blends
     if not blends and out is None:
         return array
@@ -247,7 +247,7 @@ def _blended(batch: Stack, mixture: Mixture, out: Any, labels: bool) -> Any:
             "one plane a class (N x K x H x W), or mix with cutmix, resizemix or mosaic"
         )
     if out is not None and same_place(out, array):
-        array = out  # in place: another view of the pictures may be read-only
+        array = out  # in place: another view of the images may be read-only
     if is_tensor(array):
         from augreg.batch import torch_kernels
 

@@ -12,11 +12,11 @@ from augreg.batch.visibility import shares_after
 
 __all__ = ["Mixture"]
 
-_SHOWN = 8  # pictures that a printed mixture lists
+_SHOWN = 8  # images that a printed mixture lists
 
 
 class Mixture(msgspec.Struct, frozen=True):
-    """The blends for a batch of `count` pictures of height x width, in order, and who drew them."""
+    """The blends for a batch of `count` images of height x width, in order, and who drew them."""
 
     count: int
     height: int
@@ -35,11 +35,11 @@ class Mixture(msgspec.Struct, frozen=True):
         return any(isinstance(blend, Mix) for blend in self.blends)
 
     def shares(self) -> list[Shares]:
-        """For every picture: the numbers of the pictures that show in it, itself first, each with its share."""
+        """For every image: the numbers of the images that show in it, itself first, each with its share."""
         return shares_after(self.blends, self.count, self.height, self.width)
 
     def columns(self) -> tuple[list[list[int]], list[list[float]]]:
-        """`shares` as two tables of N x K, numbers and shares; short rows end in the picture itself, at 0."""
+        """`shares` as two tables of N x K, numbers and shares; short rows end in the image itself, at 0."""
         rows = self.shares()
         most = max((len(row) for row in rows), default=1)
         sources = [[*row, *[i] * (most - len(row))] for i, row in enumerate(rows)]
@@ -56,7 +56,7 @@ class Mixture(msgspec.Struct, frozen=True):
             return "\n".join(lines)
         for i, row in islice(enumerate(self.shares()), _SHOWN):
             parts = " + ".join(f"{share:.4g} of {source}" for source, share in row.items() if share)
-            lines.append(f"  picture {i}: {parts}")
+            lines.append(f"  image {i}: {parts}")
         if self.count > _SHOWN:
             lines.append(f"  and {self.count - _SHOWN} more")
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Blends done to NumPy arrays, picture by picture, so that what is read and written stays in the cache."""
+"""Blends done to NumPy arrays, image by image, so that what is read and written stays in the cache."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["HALF", "PRECISION", "apply", "parts"]
 Array = NDArray[Any]
 
 PRECISION = 23
-"""Byte pictures are mixed with weights in whole parts of 2^23: a level times a weight still fits 31 bits."""
+"""Byte images are mixed with weights in whole parts of 2^23: a level times a weight still fits 31 bits."""
 HALF = 1 << (PRECISION - 1)
 _TILE = 1 << 14  # numbers at a time: three of them as float32 fit a first or second level cache
 
@@ -30,9 +30,9 @@ def parts(weight: float) -> tuple[int, int]:
 
 
 def apply(blends: Sequence[Blend], images: Array, out: Array | None, channels_last: bool, labels: bool) -> Array:
-    """The pictures after these blends, in `out` or a new array; `out` may be `images`.
+    """The images after these blends, in `out` or a new array; `out` may be `images`.
 
-    The first axis counts pictures. The rows and columns are the last two axes, or with `channels_last` the two
+    The first axis counts images. The rows and columns are the last two axes, or with `channels_last` the two
     before the last. `labels` says that the numbers are no levels, so that scaling takes the nearest.
     """
     if out is None:

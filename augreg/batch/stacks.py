@@ -1,4 +1,4 @@
-"""Stacks of pictures: which axis of a batch is what, and what an array must be to be mixed."""
+"""Stacks of images: which axis of a batch is what, and what an array must be to be mixed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from augreg.batch.label_arrays import is_tensor
 
-__all__ = ["Stack", "check_out", "masks", "pictures", "same_place"]
+__all__ = ["Stack", "check_out", "image_stack", "mask_stack", "same_place"]
 
 _MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True)
 class Stack:
-    """An array or a tensor of N pictures or masks, and where its rows and columns are."""
+    """An array or a tensor of N images or masks, and where its rows and columns are."""
 
     array: Any
     channels_last: bool
@@ -43,21 +43,19 @@ class Stack:
         return "float" in str(self.array.dtype)
 
 
-def pictures(array: Any, channels_first: bool, name: str = "images") -> Stack:
-    """The pictures of a batch. Raises TypeError or ValueError for what is none.
+def image_stack(array: Any, channels_first: bool, name: str = "images") -> Stack:
+    """The images of a batch. Raises TypeError or ValueError for what is none.
 
     Tensors are N x C x H x W. Arrays are that if `channels_first`, else N x H x W x C; but where this makes more
     than 4 channels and the other reading does not, it is the other. Arrays of N x H x W have one channel.
     """
     tensor = is_tensor(array)
     if not (tensor or isinstance(array, np.ndarray)):
-        raise TypeError(
-            f"{name}: a batch is one array or tensor, got {type(array).__name__}; stack its pictures first"
-        )
+        raise TypeError(f"{name}: a batch is one array or tensor, got {type(array).__name__}; stack its images first")
     shape = tuple(array.shape)
     if len(shape) != 4 and (tensor or len(shape) != 3):
         wanted = "N x C x H x W" if tensor or channels_first else "N x H x W x C"
-        raise ValueError(f"{name}: a batch of pictures is {wanted}, got an array of shape {shape}")
+        raise ValueError(f"{name}: a batch of images is {wanted}, got an array of shape {shape}")
     kind = str(array.dtype).removeprefix("torch.")
     if not tensor and not array.dtype.isnative and array.dtype.kind == "f":
         raise TypeError(
@@ -65,13 +63,13 @@ def pictures(array: Any, channels_first: bool, name: str = "images") -> Stack:
             f"{name}.astype({name}.dtype.newbyteorder('='))"
         )
     if kind not in ("uint8", "float16", "bfloat16", "float32", "float64"):
-        raise TypeError(f"{name}: pictures are uint8 or floats, got {kind}")
+        raise TypeError(f"{name}: images are uint8 or floats, got {kind}")
     if 0 in shape[1:]:
-        raise ValueError(f"{name}: pictures have at least one pixel, got an array of shape {shape}")
+        raise ValueError(f"{name}: images have at least one pixel, got an array of shape {shape}")
     if len(shape) == 3 and shape[2] in (3, 4):
         raise ValueError(
-            f"{name}: an array of shape {shape} looks like one colour picture, and a batch is several: "
-            f"{name}[None]; grey pictures that are {shape[2]} pixels wide are {name}[..., None]"
+            f"{name}: an array of shape {shape} looks like one color image, and a batch is several: "
+            f"{name}[None]; gray images that are {shape[2]} pixels wide are {name}[..., None]"
         )
     last = not tensor and not channels_first
     if not tensor and len(shape) == 4:
@@ -81,14 +79,14 @@ def pictures(array: Any, channels_first: bool, name: str = "images") -> Stack:
     return Stack(array, last and len(shape) == 4, name)
 
 
-def masks(array: Any, like: Stack, name: str) -> Stack:
-    """The masks of a batch. Raises TypeError or ValueError for what does not go with its pictures.
+def mask_stack(array: Any, like: Stack, name: str) -> Stack:
+    """The masks of a batch. Raises TypeError or ValueError for what does not go with its images.
 
-    They are N x H x W, or N x K x H x W or (arrays) N x H x W x K, whichever has the pictures' height and width.
+    They are N x H x W, or N x K x H x W or (arrays) N x H x W x K, whichever has the images' height and width.
     """
     if is_tensor(array) != is_tensor(like.array) or not (is_tensor(array) or isinstance(array, np.ndarray)):
         kind = "tensors" if is_tensor(like.array) else "arrays"
-        raise TypeError(f"{name}: masks of a batch are {kind} as its pictures are, got {type(array).__name__}")
+        raise TypeError(f"{name}: masks of a batch are {kind} as its images are, got {type(array).__name__}")
     shape = tuple(array.shape)
     count, size = like.count, like.size
     if len(shape) in (3, 4) and shape[0] == count:
@@ -98,7 +96,7 @@ def masks(array: Any, like: Stack, name: str) -> Stack:
         if first:
             return Stack(array, False, name)
     raise ValueError(
-        f"{name}: masks have the rows and columns of their pictures, N x H x W or N x K x H x W with {count} of "
+        f"{name}: masks have the rows and columns of their images, N x H x W or N x K x H x W with {count} of "
         f"{size[0]}x{size[1]}, got an array of shape {shape}"
     )
 

@@ -1,7 +1,7 @@
 """Blends done to torch tensors on any device.
 
-On a processor large batches are done picture by picture, so that what is read and written stays in the cache; small
-ones, and batches on another device, all pictures at once. No gradient flows through.
+On a processor large batches are done image by image, so that what is read and written stays in the cache; small
+ones, and batches on another device, all images at once. No gradient flows through.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _SMALL = 1 << 21  # bytes of a batch that is done at once: copies of it stay in 
 
 
 def apply(blends: Sequence[Blend], images: Tensor, out: Tensor | None, labels: bool) -> Tensor:
-    """The pictures after these blends, in `out` or a new tensor; `out` may be `images`.
+    """The images after these blends, in `out` or a new tensor; `out` may be `images`.
 
-    The first axis counts pictures, the last two are rows and columns. `labels` says that the numbers are no levels,
+    The first axis counts images, the last two are rows and columns. `labels` says that the numbers are no levels,
     so that scaling takes the nearest.
     """
     target = _fresh(images) if out is None else out
@@ -79,7 +79,7 @@ def _paste(patch: Patch, source: Tensor, into: Tensor, labels: bool) -> None:
 
 
 def _mix_all(blend: Mix, images: Tensor, out: Tensor) -> None:
-    """All pictures at once; what is read is gathered first, so that `out` may be `images`."""
+    """All images at once; what is read is gathered first, so that `out` may be `images`."""
     others = images[torch.tensor(blend.partners, device=images.device)]
     shape = (-1,) + (1,) * (images.ndim - 1)
     if images.dtype == torch.uint8:
@@ -97,12 +97,12 @@ def _mix_all(blend: Mix, images: Tensor, out: Tensor) -> None:
 
 
 def _paste_all(blend: Paste, images: Tensor, out: Tensor, labels: bool) -> None:
-    """Patches that are alike but for their pictures go together; what is read is gathered before anything is written.
+    """Patches that are alike but for their images go together; what is read is gathered before anything is written.
 
-    A patch on top of another of the same picture is of a later layer, and layers are written in order.
+    A patch on top of another of the same image is of a later layer, and layers are written in order.
     """
     groups: dict[tuple[int, Box, Box], list[Patch]] = {}
-    for patches in blend.by_picture().values():
+    for patches in blend.by_image().values():
         for layer, patch in enumerate(patches):
             groups.setdefault((layer, patch.box, patch.source_box), []).append(patch)
     found = []
@@ -148,5 +148,5 @@ def moved(array: Any, device: Any, non_blocking: bool = False) -> Tensor:
 
 
 def on_device_of(images: Tensor, labels: Any) -> Tensor:
-    """Labels in a list as a tensor on the device of the pictures."""
+    """Labels in a list as a tensor on the device of the images."""
     return torch.as_tensor(labels, device=images.device)

@@ -1,8 +1,8 @@
-"""Shares: which pictures show in which after several blends, counted in pixels.
+"""Shares: which images show in which after several blends, counted in pixels.
 
-A blend that follows others reads what they have left. Where that is even, a whole picture or a mean of whole
-pictures, shares multiply. Where a paste reads a picture that was pasted into before, it depends on where things are:
-then every pixel is traced back, patch by patch, to the pictures that it came from.
+A blend that follows others reads what they have left. Where that is even, a whole image or a mean of whole
+images, shares multiply. Where a paste reads an image that was pasted into before, it depends on where things are:
+then every pixel is traced back, patch by patch, to the images that it came from.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _Step: TypeAlias = Mapping[int, Shares] | Mapping[int, list[Patch]]  # what a mi
 
 
 def shares_after(blends: Sequence[Blend], count: int, height: int, width: int) -> list[Shares]:
-    """For every picture of the batch after these blends: which pictures show, each with its share.
+    """For every image of the batch after these blends: which images show, each with its share.
 
-    A picture's own entry comes first, and stays where nothing of it is left.
+    An image's own entry comes first, and stays where nothing of it is left.
     """
     rows: list[Shares] = [{i: 1.0} for i in range(count)]
     pasted = False
     for number, blend in enumerate(blends):
         if pasted and isinstance(blend, Paste):
-            changed = _traced(blends[: number + 1], blend.by_picture(), height, width)
+            changed = _traced(blends[: number + 1], blend.by_image(), height, width)
         else:
             changed = {i: _multiplied(parts, rows) for i, parts in blend.shares(height, width).items()}
         for i, row in changed.items():
@@ -42,7 +42,7 @@ def shares_after(blends: Sequence[Blend], count: int, height: int, width: int) -
 
 
 def _multiplied(parts: Shares, rows: Sequence[Shares]) -> Shares:
-    """What shows in a picture that is made of even pictures, or of whole ones."""
+    """What shows in an image that is made of even images, or of whole ones."""
     row: Shares = {}
     for between, share in parts.items():
         for source, inner in rows[between].items():
@@ -50,20 +50,20 @@ def _multiplied(parts: Shares, rows: Sequence[Shares]) -> Shares:
     return row
 
 
-def _traced(blends: Sequence[Blend], pictures: Iterable[int], height: int, width: int) -> dict[int, Shares]:
-    """What shows in these pictures, of which every pixel is traced back through all blends."""
+def _traced(blends: Sequence[Blend], images: Iterable[int], height: int, width: int) -> dict[int, Shares]:
+    """What shows in these images, of which every pixel is traced back through all blends."""
     steps: list[_Step] = [
-        blend.by_picture() if isinstance(blend, Paste) else blend.shares(height, width) for blend in blends
+        blend.by_image() if isinstance(blend, Paste) else blend.shares(height, width) for blend in blends
     ]
     all_of_it = _Seen(0, 0, np.full(height, 1.0 / height), np.full(width, 1.0 / width))
-    found: dict[int, Shares] = {i: {} for i in pictures}
+    found: dict[int, Shares] = {i: {} for i in images}
     for i, row in found.items():
         _trace(steps, i, all_of_it, 1.0, row)
     return found
 
 
 class _Seen(NamedTuple):
-    """What is seen of a picture in the end: the pixels of a box, down[y] * across[x] of each."""
+    """What is seen of an image in the end: the pixels of a box, down[y] * across[x] of each."""
 
     top: int
     left: int
@@ -82,13 +82,13 @@ class _Seen(NamedTuple):
         return not (len(self.down) and len(self.across))
 
 
-def _trace(steps: Sequence[_Step], picture: int, seen: _Seen, share: float, found: Shares) -> None:
-    """Add to `found` how much of which picture is seen where this much of `picture`, made by these steps, is."""
+def _trace(steps: Sequence[_Step], image: int, seen: _Seen, share: float, found: Shares) -> None:
+    """Add to `found` how much of which image is seen where this much of `image`, made by these steps, is."""
     if not steps:
-        found[picture] = found.get(picture, 0.0) + share * float(seen.down.sum() * seen.across.sum())
+        found[image] = found.get(image, 0.0) + share * float(seen.down.sum() * seen.across.sum())
         return
     *before, step = steps
-    done = step.get(picture, [])
+    done = step.get(image, [])
     if isinstance(done, dict):  # the shares of a mix
         for source, part in done.items():
             _trace(before, source, seen, share * part, found)
@@ -103,7 +103,7 @@ def _trace(steps: Sequence[_Step], picture: int, seen: _Seen, share: float, foun
                 _trace(before, patch.source, _in_source(piece, patch), share, found)
         rest = uncovered
     for one in rest:
-        _trace(before, picture, one, share, found)
+        _trace(before, image, one, share, found)
 
 
 def _divided(seen: _Seen, box: Box) -> tuple[_Seen, list[_Seen]]:
@@ -124,7 +124,7 @@ def _divided(seen: _Seen, box: Box) -> tuple[_Seen, list[_Seen]]:
 
 
 def _in_source(piece: _Seen, patch: Patch) -> _Seen:
-    """What is seen of the picture that a patch was cut from, where this piece of the patch is."""
+    """What is seen of the image that a patch was cut from, where this piece of the patch is."""
     down, across = piece.top - patch.box[0], piece.left - patch.box[1]
     top, left, tall, wide = patch.source_box
     if not patch.scales:

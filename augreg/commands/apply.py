@@ -1,4 +1,4 @@
-"""`augreg apply`: augmented copies of a folder of pictures, by several processes, taken up again where it stopped."""
+"""`augreg apply`: augmented copies of a folder of images, by several processes, taken up again where it stopped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augreg.commands import outputs, pool
-from augreg.commands.console import FAILED, USAGE, complain, report, unreadable
+from augreg.commands.console import FAILED, USAGE, print_error, report, unreadable
 from augreg.commands.images import Source, find
 from augreg.commands.progress import Progress
 from augreg.errors import AugregError
@@ -29,14 +29,14 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "apply",
-        help="write augmented copies of a folder of pictures",
-        description="Write augmented copies of every picture below IN to the same place below OUT. A run that was "
+        help="write augmented copies of a folder of images",
+        description="Write augmented copies of every image below IN to the same place below OUT. A run that was "
         "stopped goes on where it was, and the result is the same, byte for byte.",
     )
     parser.add_argument("spec", metavar="SPEC", help="a file, or the name of a preset")
-    parser.add_argument("source", metavar="IN", type=Path, help="a folder of pictures, or one picture")
+    parser.add_argument("source", metavar="IN", type=Path, help="a folder of images, or one image")
     parser.add_argument("out", metavar="OUT", type=Path, help="the folder for the copies; made if there is none")
-    parser.add_argument("--copies", metavar="N", type=positive, default=1, help="copies of each picture (1)")
+    parser.add_argument("--copies", metavar="N", type=positive, default=1, help="copies of each image (1)")
     parser.add_argument("--processes", metavar="N", type=positive, help="how many work (one for each processor)")
     parser.add_argument("--epoch", metavar="E", type=_whole, help="draw as in this epoch (0)")
     parser.add_argument("--format", choices=_FORMATS, help="of the copies (png; npy where the spec normalizes)")
@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
     masks.add_argument(
         "--masks", metavar="DIR", type=Path, help="masks at the same paths (else photo_mask.png in IN)"
     )
-    masks.add_argument("--no-masks", action="store_true", help="take photo_mask.png for a picture like any other")
+    masks.add_argument("--no-masks", action="store_true", help="take photo_mask.png for an image like any other")
     parser.add_argument("--test", action="store_true", help="do what the spec does at test time; one copy")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there, of this spec or another")
     parser.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
@@ -65,7 +65,7 @@ def _whole(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the copies. 0 if all were written, 1 if some pictures could not be, 2 for a wrong call."""
+    """Write the copies. 0 if all were written, 1 if some images could not be, 2 for a wrong call."""
     if arguments.test and (arguments.copies > 1 or arguments.epoch is not None):
         arguments.usage_error("--test draws nothing: it goes with neither --copies nor --epoch")
     code = unreadable(arguments.spec)
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         sources = find(arguments.source, arguments.masks or not arguments.no_masks, leave_out=arguments.out)
     except AugregError as error:
-        complain(error)
+        print_error(error)
         return USAGE
     return _apply(arguments, pipe, format, sources)
 
@@ -101,8 +101,8 @@ def _normalizes(steps: Iterable[Any]) -> bool:
 def _apply(arguments: argparse.Namespace, pipe: Pipeline, format: str, sources: Sequence[Source]) -> int:
     out: Path = arguments.out
     try:
-        if arguments.source.resolve().is_relative_to(out.resolve()):  # a copy could have a picture's own name
-            raise outputs.OtherOutputError(f"{out} holds the pictures themselves; give another folder for the copies")
+        if arguments.source.resolve().is_relative_to(out.resolve()):  # a copy could have an image's own name
+            raise outputs.OtherOutputError(f"{out} holds the images themselves; give another folder for the copies")
         out.mkdir(parents=True, exist_ok=True)
         with outputs.hold(out):
             outputs.sweep(out)
@@ -113,18 +113,18 @@ def _apply(arguments: argparse.Namespace, pipe: Pipeline, format: str, sources: 
             failures = _work(arguments, pipe, format, missing)
             outputs.sweep(out)  # a process that outlived a killed run may have left something since
     except (outputs.OtherOutputError, outputs.BusyError) as error:
-        complain(error)
+        print_error(error)
         return USAGE
     except OSError as error:
-        complain(f"{out}: cannot be written to: {error.strerror or error}")
+        print_error(f"{out}: cannot be written to: {error.strerror or error}")
         return USAGE
     if not arguments.quiet:
         written = sum(len(task.copies) for task in missing if task.key not in failures)
         there = sum(len(task.copies) for task in tasks) - sum(len(task.copies) for task in missing)
-        complain(f"{written} written to {out}" + f", {there} were there already" * bool(there))
+        print_error(f"{written} written to {out}" + f", {there} were there already" * bool(there))
     if failures:
-        complain(f"{len(failures)} of {len(sources)} pictures failed:")
-        complain(*(f"  {key}: {failures[key]}" for key in sorted(failures)))
+        print_error(f"{len(failures)} of {len(sources)} images failed:")
+        print_error(*(f"  {key}: {failures[key]}" for key in sorted(failures)))
     return FAILED if failures else 0
 
 
@@ -136,7 +136,7 @@ def _claim(
     folder: Path = arguments.source.parent if arguments.source.is_file() else arguments.source
     manifest = {
         "source": str(folder.resolve()),
-        "masks": "taken for pictures" if arguments.no_masks else "beside the pictures",
+        "masks": "taken for images" if arguments.no_masks else "beside the images",
         "fingerprint": pipe.fingerprint,
         "side": "test" if arguments.test else "train",
         "epoch": arguments.epoch or 0,
@@ -156,7 +156,7 @@ def _claim(
         growing["left_over"] = outputs.others(out)
         outputs.replace_manifest(out, {**manifest, **growing}, _made_with(pipe))
     for note in outputs.claim(out, {**manifest, **growing}, _made_with(pipe)):
-        complain(note)
+        print_error(note)
     _grow(out, arguments.copies, tasks)
 
 
@@ -196,9 +196,9 @@ def _made_with(pipe: Pipeline) -> Mapping[str, str]:
 
 
 def _tasks(sources: Sequence[Source], out: Path, copies: int, format: str, test: bool) -> list[Task]:
-    """What is to be made of each picture: `cat/photo.jpg` becomes `cat/photo-0.png` and so on.
+    """What is to be made of each image: `cat/photo.jpg` becomes `cat/photo-0.png` and so on.
 
-    Pictures that differ only by their suffix keep it: `photo.jpg-0.png`. Raises OtherOutputError where even that is
+    Images that differ only by their suffix keep it: `photo.jpg-0.png`. Raises OtherOutputError where even that is
     not enough.
     """
     from augreg.commands.augment import Task
@@ -217,7 +217,7 @@ def _tasks(sources: Sequence[Source], out: Path, copies: int, format: str, test:
             files = {str(path).casefold() for path in planned[-1][1:] if path is not None}
             if names & files:
                 raise outputs.OtherOutputError(
-                    f"{source.path}: {to} would be the copy of another picture too; rename one"
+                    f"{source.path}: {to} would be the copy of another image too; rename one"
                 )
             names |= files
         tasks.append(Task(source.path, source.key, source.mask, tuple(planned)))
@@ -231,7 +231,7 @@ def _clear(paths: Iterable[Path]) -> None:
 
 
 def _of_before(sources: Iterable[Source], out: Path, before: Mapping[str, Any]) -> Iterator[Path]:
-    """Whatever the run of another manifest may have made of these pictures."""
+    """Whatever the run of another manifest may have made of these images."""
     format = before.get("format")
     if format not in _FORMATS:
         return
@@ -242,7 +242,7 @@ def _of_before(sources: Iterable[Source], out: Path, before: Mapping[str, Any]) 
 
 
 def _names(key: str, out: Path, views: Iterable[int], format: str, test: bool) -> Iterator[Path]:
-    """What the copies of a picture may be called: without its suffix, and with it."""
+    """What the copies of an image may be called: without its suffix, and with it."""
     for place in (Path(key).with_suffix(""), Path(key)):
         stems = [place.name] if test else [f"{place.name}-{view}" for view in views]
         yield from (out / place.parent / f"{stem}.{format}" for stem in stems)
@@ -251,7 +251,7 @@ def _names(key: str, out: Path, views: Iterable[int], format: str, test: bool) -
 def _refuse_renamed(
     arguments: argparse.Namespace, format: str, tasks: Iterable[Task], missing: Iterable[Task]
 ) -> None:
-    """Raises OtherOutputError where copies are there under another name: a twin of the picture came or went."""
+    """Raises OtherOutputError where copies are there under another name: a twin of the image came or went."""
     out: Path = arguments.out
     known = outputs.known(out)
     left = {out / name for name in known.get("left_over", ())}
@@ -260,7 +260,7 @@ def _refuse_renamed(
         for path in _names(task.key, out, range(_copies(known)), format, arguments.test):
             if path not in made and path not in left and outputs.finished(path):
                 raise outputs.OtherOutputError(
-                    f"{path} was made before a picture came or went that differs from {task.picture} only by its "
+                    f"{path} was made before an image came or went that differs from {task.image} only by its "
                     f"suffix; its copies are called {task.copies[0][1].name} now; undo that in {arguments.source}, "
                     "or remove the old copies, or --overwrite"
                 )
@@ -278,7 +278,7 @@ def _unfinished(task: Task) -> Task:
 
 
 def _work(arguments: argparse.Namespace, pipe: Pipeline, format: str, tasks: Sequence[Task]) -> dict[str, str]:
-    """Do the tasks; returns why pictures failed, by key."""
+    """Do the tasks; returns why images failed, by key."""
     from augreg.commands.augment import Augment
 
     # plain arrays, whatever the spec wants for training: workers need no torch to write a file
@@ -286,9 +286,9 @@ def _work(arguments: argparse.Namespace, pipe: Pipeline, format: str, tasks: Seq
     failures = {}
     processes = min(arguments.processes or pool.processors(), max(1, len(tasks)))
     run = pool.run(job, tasks, processes, "stopping; run again to go on")
-    with Progress("pictures", len(tasks), arguments.quiet) as progress, closing(run) as outcomes:
+    with Progress("images", len(tasks), arguments.quiet) as progress, closing(run) as outcomes:
         for outcome in outcomes:
             if outcome.failure:
-                failures[outcome.task.key] = outcome.failure.removeprefix(f"{outcome.task.picture}: ")
+                failures[outcome.task.key] = outcome.failure.removeprefix(f"{outcome.task.image}: ")
             progress.step()
     return failures

@@ -75,11 +75,11 @@ def defaults(cls: Any) -> dict[str, Any]:
 def hinted(hint: Any, scheduled: bool = False) -> Schema:
     """The schema of what an annotation takes, short forms included; `scheduled` also takes schedules for numbers."""
     from augreg.steps.describe import takes
-    from augreg.steps.fields import Short
+    from augreg.steps.fields import Shorthand
 
     marks = getattr(hint, "__metadata__", ())
     found = _bounded(_bare(hint, scheduled), marks)
-    short = next((mark for mark in marks if isinstance(mark, Short)), None)
+    short = next((mark for mark in marks if isinstance(mark, Shorthand)), None)
     if short is not None:
         found = {"anyOf": [found, *_short_forms(hint, short, found, scheduled)]}
     return {"description": takes(hint), **(_scheduled(found) if scheduled else found)}

@@ -1,4 +1,4 @@
-"""The work of `augreg apply` on one picture: read it, make its copies, write them."""
+"""The work of `augreg apply` on one image: read it, make its copies, write them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from augreg.commands import pool
 from augreg.commands.outputs import finished, write
 from augreg.errors import ImageError
-from augreg.images.codecs import take
+from augreg.images.codecs import to_array
 from augreg.pipeline import Pipeline
 
 __all__ = ["FORMATS", "Augment", "Task", "encoded"]
@@ -31,9 +31,9 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Task:
-    """A picture, its key, and the copies to make: (copy's number, picture's file, mask's file or None)."""
+    """An image, its key, and the copies to make: (copy's number, image's file, mask's file or None)."""
 
-    picture: Path
+    image: Path
     key: str
     mask: Path | None
     copies: tuple[tuple[int, Path, Path | None], ...]
@@ -57,8 +57,8 @@ class Augment:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def __call__(self, task: Task) -> None:
-        """Write every copy that is not there yet; the mask first, since a picture counts as finished."""
-        image = take(task.picture, self.pipeline.options.channels).array
+        """Write every copy that is not there yet; the mask first, since an image counts as finished."""
+        image = to_array(task.image, self.pipeline.options.channels).array
         mask, palette = (None, None) if task.mask is None else _mask(task.mask)
         for view, to, mask_to in task.copies:
             if pool.stopping():
@@ -79,13 +79,13 @@ class Augment:
 
 
 def encoded(array: NDArray[Any], name: str) -> bytes:
-    """A picture in a file's format. Raises ImageError for what the format cannot hold."""
+    """An image in a file's format. Raises ImageError for what the format cannot hold."""
     buffer = io.BytesIO()
     if name == "npy":
         np.save(buffer, array, allow_pickle=False)
         return buffer.getvalue()
     if array.dtype != np.uint8:
-        raise ImageError(f"{name} holds bytes, and this picture is {array.dtype}; write --format npy")
+        raise ImageError(f"{name} holds bytes, and this image is {array.dtype}; write --format npy")
     channels = array.shape[2]
     if channels not in (1, 3, 4) or (channels == 4 and name == "jpg"):
         raise ImageError(f"{name} cannot hold {channels} channels; write --format {'png or ' * (channels == 4)}npy")
@@ -95,7 +95,7 @@ def encoded(array: NDArray[Any], name: str) -> bytes:
 
 
 def _mask(path: Path) -> tuple[NDArray[np.uint8], Any]:
-    """A mask's labels, and its palette if it has one: a palette's colours are for looking, its indices are labels."""
+    """A mask's labels, and its palette if it has one: a palette's colors are for looking, its indices are labels."""
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)

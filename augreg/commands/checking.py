@@ -17,9 +17,9 @@ def add(commands: Any) -> None:
     validate.add_argument("specs", metavar="SPEC", nargs="+", help="a file, or the name of a preset")
     validate.set_defaults(run=run)
 
-    said = commands.add_parser("explain", help="say what a spec does at test time, and for one training picture")
+    said = commands.add_parser("explain", help="say what a spec does at test time, and for one training image")
     said.add_argument("spec", metavar="SPEC", help="a file, or the name of a preset")
-    said.add_argument("--size", metavar=("H", "W"), nargs=2, type=int, help="also plan a training picture")
+    said.add_argument("--size", metavar=("H", "W"), nargs=2, type=int, help="also plan a training image")
     said.add_argument("--index", metavar="N", help="which sample it is; without it the plan is drawn afresh")
     said.add_argument("--epoch", metavar="N", type=int, help="in which epoch (0)")
     said.set_defaults(run=explain, usage_error=said.error)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from augreg.errors import AugregError, Problem, SpecError
 
-__all__ = ["FAILED", "INVALID", "USAGE", "aligned", "complain", "report", "unreadable"]
+__all__ = ["FAILED", "INVALID", "USAGE", "aligned", "print_error", "report", "unreadable"]
 
 INVALID = 1
 FAILED = 1
 USAGE = 2
 
 
-def complain(*lines: object) -> None:
+def print_error(*lines: object) -> None:
     """Print lines to stderr."""
     for line in lines:
         print(line, file=sys.stderr)
@@ -41,9 +41,9 @@ def unreadable(source: str) -> int:
         try:
             document(source, Registry.installed())  # names the nearest preset, or the plugin that is missing
         except SpecError as error:
-            complain(error)
+            print_error(error)
     except (OSError, ValueError) as error:
-        complain(f"{source}: cannot be read: {error.strerror if isinstance(error, OSError) else error}")
+        print_error(f"{source}: cannot be read: {error.strerror if isinstance(error, OSError) else error}")
     else:
         return 0
     return USAGE
@@ -54,5 +54,5 @@ def report(source: str, error: AugregError) -> int:
     problems = error.problems if isinstance(error, SpecError) else (Problem("", str(error)),)
     for problem in problems:
         known = problem.file or problem.path == source  # what the reader says of a file has its name for a path
-        complain(problem if known else problem._replace(file=source))
+        print_error(problem if known else problem._replace(file=source))
     return INVALID

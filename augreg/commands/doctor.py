@@ -12,7 +12,7 @@ from typing import Any
 
 from augreg.commands import installation
 from augreg.commands.apply import positive
-from augreg.commands.console import USAGE, complain
+from augreg.commands.console import USAGE, print_error
 
 __all__ = ["add", "run"]
 
@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         "code is 0 if all is well, notes apart, and 1 if something was found.",
     )
     parser.add_argument("source", metavar="MODULE:FUNCTION", help="imported from the current folder")
-    parser.add_argument("--samples", metavar="N", type=positive, default=256, help="how many pictures (256)")
+    parser.add_argument("--samples", metavar="N", type=positive, default=256, help="how many images (256)")
     parser.add_argument("--epochs", metavar="N", type=positive, default=2, help="how many epochs are compared (2)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run, usage_error=parser.error)
@@ -51,13 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
     if not (module and colon and function):
         arguments.usage_error(f"{arguments.source!r}: expected MODULE:FUNCTION, such as train:loaders")
     from augreg.doctor import examination
-    from augreg.doctor.findings import Notebook, guarded
+    from augreg.doctor.findings import Findings, guarded
 
     with contextlib.redirect_stdout(sys.stderr):  # what the user's code prints is no data of ours
         make = _function(module, function)
         if make is None:
             return USAGE
-        notebook = Notebook()
+        notebook = Findings()
         made = guarded(notebook, "both", f"{arguments.source}()", make)
         report = notebook.report()
         if report.ok:
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
                 given = _loaders(made)
                 report = examination.loader(**given, samples=arguments.samples, epochs=arguments.epochs)
             except (TypeError, ValueError, ImportError) as error:
-                complain(f"{arguments.source}: {error}")
+                print_error(f"{arguments.source}: {error}")
                 return USAGE
     if arguments.json:
         import json
@@ -84,12 +84,12 @@ def _function(module: str, function: str) -> Any:
     try:
         found: Any = importlib.import_module(module)
     except Exception as error:  # whatever the user's module raises
-        complain(f"{module}: cannot be imported: {type(error).__name__}: {error}")
+        print_error(f"{module}: cannot be imported: {type(error).__name__}: {error}")
         return None
     for name in function.split("."):
         found = getattr(found, name, None)
     if not callable(found):
-        complain(f"{module}: has no function {function!r}")
+        print_error(f"{module}: has no function {function!r}")
         return None
     return found
 

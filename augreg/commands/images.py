@@ -1,4 +1,4 @@
-"""The pictures in a folder and below it, each with its key and, where there is one, its mask."""
+"""The images in a folder and below it, each with its key and, where there is one, its mask."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MASK = "_mask"
 
 
 class Source(NamedTuple):
-    """A picture's file; its path below the folder, with `/`, which is its key; and its mask's file."""
+    """An image's file; its path below the folder, with `/`, which is its key; and its mask's file."""
 
     path: Path
     key: str
@@ -32,9 +32,9 @@ class Source(NamedTuple):
 
 
 def find(folder: Path, masks: bool | Path = False, leave_out: Path | None = None) -> list[Source]:
-    """Every picture below a folder, by key; or the one picture that `folder` is itself.
+    """Every image below a folder, by key; or the one image that `folder` is itself.
 
-    `masks` is a folder with the same paths below it, or True for masks beside the pictures: `photo_mask.png` is
+    `masks` is a folder with the same paths below it, or True for masks beside the images: `photo_mask.png` is
     the mask of `photo.jpg`. `leave_out` is a folder not to enter. Raises ImageError where there is nothing.
     """
     if folder.is_file():
@@ -42,23 +42,23 @@ def find(folder: Path, masks: bool | Path = False, leave_out: Path | None = None
     elif folder.is_dir():
         paths = sorted(_walk(folder, leave_out))
     else:
-        raise ImageError(f"{folder}: there is no such folder or file; give a folder of pictures")
+        raise ImageError(f"{folder}: there is no such folder or file; give a folder of images")
     if not paths:
-        raise ImageError(f"{folder}: no pictures in it or below it; they end in {', '.join(SUFFIXES)}")
+        raise ImageError(f"{folder}: no images in it or below it; they end in {', '.join(SUFFIXES)}")
     found = {path: _key(path, folder) for path in paths}
     if masks is False:
         return [Source(path, key) for path, key in found.items()]
     if masks is True:
-        pictures = {path.with_suffix("") for path in paths}
-        here = {path.with_suffix(""): path for path in paths if _of(path) in pictures}
+        images = {path.with_suffix("") for path in paths}
+        here = {path.with_suffix(""): path for path in paths if _of(path) in images}
         return [
             Source(path, key, here.get(path.with_name(path.stem + _MASK)))
             for path, key in found.items()
-            if _of(path) not in pictures
+            if _of(path) not in images
         ]
     if not masks.is_dir():
         raise ImageError(
-            f"{masks}: there is no such folder; --masks takes a folder with the same paths as the pictures"
+            f"{masks}: there is no such folder; --masks takes a folder with the same paths as the images"
         )
     there = {path.relative_to(masks).with_suffix(""): path for path in _walk(masks, None)}
     return [Source(path, key, there.get(path.relative_to(folder).with_suffix(""))) for path, key in found.items()]
@@ -76,7 +76,7 @@ def _key(path: Path, folder: Path) -> str:
 
 
 def _walk(folder: Path, leave_out: Path | None, above: tuple[str, ...] = ()) -> Iterator[Path]:
-    """The picture files below a folder. Links are followed, but never in a circle; what is hidden is not seen."""
+    """The image files below a folder. Links are followed, but never in a circle; what is hidden is not seen."""
     above = (*above, os.path.realpath(folder))
     for entry in os.scandir(folder):
         path = folder / entry.name

@@ -52,7 +52,7 @@ def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
             "namespace": record.namespace,
             "distribution": record.distribution,
             "version": record.version,
-            "licence": record.licence,
+            "license": record.license,
             "names": len(record.names),
             "error": record.error,
             "failed": record.failed,
@@ -71,7 +71,7 @@ def _row(plugin: dict[str, Any]) -> tuple[str, ...]:
     said = plugin["error"] or f"{plugin['names']} names"
     if plugin["broken"]:
         said += f", {len(plugin['broken'])} of which do not load"
-    return plugin["namespace"], f"{plugin['distribution']} {plugin['version']}", plugin["licence"], said
+    return plugin["namespace"], f"{plugin['distribution']} {plugin['version']}", plugin["license"], said
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from augreg.commands.console import USAGE, aligned, complain
+from augreg.commands.console import USAGE, aligned, print_error
 from augreg.errors import PluginError
 
 __all__ = ["add", "run", "show"]
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         failures += [f"{record.namespace} ({record.distribution}): {record.error}" for record in failed]
     if failures:
         sys.stdout.flush()
-        complain("plugins that failed:", *(f"  {failure}" for failure in failures))
+        print_error("plugins that failed:", *(f"  {failure}" for failure in failures))
     return 0
 
 
@@ -90,7 +90,7 @@ def show(arguments: argparse.Namespace) -> int:
     name: str = arguments.name
     registry = Registry.installed()
     if name not in registry:
-        complain(registry.unknown(name))
+        print_error(registry.unknown(name))
         return USAGE
     cls: Any = registry[name]
     rows = describe.arguments(cls)

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from augreg.commands.console import USAGE, complain
+from augreg.commands.console import USAGE, print_error
 
 __all__ = ["add", "example", "run"]
 
@@ -41,11 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
             if name in _TAKEN
             else "a name is small letters, digits and underscores, a letter first and no underscore last"
         )
-        complain(f"a plugin cannot be called {name!r}: {why}")
+        print_error(f"a plugin cannot be called {name!r}: {why}")
         return USAGE
     target: Path = arguments.folder / f"augreg-{name.replace('_', '-')}"
     if target.exists() or not arguments.folder.is_dir():
-        complain(
+        print_error(
             f"{target}: " + ("it is there already" if target.exists() else "there is no such folder to put it in")
         )
         return USAGE

@@ -1,4 +1,4 @@
-"""Work on many pictures in several processes: what fails, or takes its process down, does not stop the rest."""
+"""Work on many images in several processes: what fails, or takes its process down, does not stop the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
-from augreg.commands.console import complain
+from augreg.commands.console import print_error
 from augreg.errors import AugregError
 
 __all__ = ["Outcome", "processors", "run", "stopping"]
@@ -100,7 +100,7 @@ def _saying(farewell: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, GeneratorExit):  # here, or where the outcomes are taken
-        complain("\n" * sys.stderr.isatty() + farewell)  # a progress line may stand there
+        print_error("\n" * sys.stderr.isatty() + farewell)  # a progress line may stand there
         raise
 
 

@@ -20,7 +20,7 @@ class Progress:
         self, word: str, total: int, quiet: bool = False, stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """`word` says what is counted, `pictures`. `clock` gives seconds."""
+        """`word` says what is counted, `images`. `clock` gives seconds."""
         self._word, self._total, self._clock = word, total, clock
         self._stream = sys.stderr if stream is None else stream
         self._quiet = quiet or not total

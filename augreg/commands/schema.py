@@ -19,8 +19,8 @@ from augreg.errors import AugregError
 __all__ = ["add", "run", "schema"]
 
 _ABOUT = {
-    "image": "What is done to a picture, in this order.",
-    "batch": "How the pictures of a batch are mixed in training, in this order.",
+    "image": "What is done to an image, in this order.",
+    "batch": "How the images of a batch are mixed in training, in this order.",
     "model": "What is attached to the model.",
     "loss": "What is added to the loss, or done to its target or to the weights.",
 }
@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the schema on stdout, and the plugins that failed on stderr."""
-    from augreg.commands.console import complain
+    from augreg.commands.console import print_error
     from augreg.registry.registry import Registry
 
     registry = Registry.installed()
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 found[name] = registry[name]
             except AugregError as error:
-                complain(f"{name} is left out: {error}")
+                print_error(f"{name} is left out: {error}")
     print(json.dumps(schema(found), indent=1))
     return 0
 

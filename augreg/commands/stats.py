@@ -1,4 +1,4 @@
-"""`augreg stats`: the mean and standard deviation of a folder of pictures, or its mean picture."""
+"""`augreg stats`: the mean and standard deviation of a folder of images, or its mean image."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from augreg.commands import pool
 from augreg.commands.apply import positive
-from augreg.commands.console import FAILED, USAGE, complain, report, unreadable
+from augreg.commands.console import FAILED, USAGE, print_error, report, unreadable
 from augreg.commands.images import find
 from augreg.commands.progress import Progress
 from augreg.errors import AugregError, ImageError
 
 if TYPE_CHECKING:
-    from augreg.commands.summary import Count, Counts, MeanPicture
+    from augreg.commands.summary import Count, Counts, MeanImage
 
 __all__ = ["add", "run"]
 
@@ -24,27 +24,27 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "stats",
-        help="measure a folder of pictures, and print the normalize line for it",
-        description="Print the mean and the standard deviation of each channel over all pixels of all pictures below "
-        "DIR, and the line for a spec; or write the mean picture.",
+        help="measure a folder of images, and print the normalize line for it",
+        description="Print the mean and the standard deviation of each channel over all pixels of all images below "
+        "DIR, and the line for a spec; or write the mean image.",
     )
-    parser.add_argument("source", metavar="DIR", type=Path, help="a folder of pictures")
-    parser.add_argument("--mean-image", metavar="OUT.npy", type=Path, help="write the mean picture instead")
+    parser.add_argument("source", metavar="DIR", type=Path, help="a folder of images")
+    parser.add_argument("--mean-image", metavar="OUT.npy", type=Path, help="write the mean image instead")
     parser.add_argument("--size", metavar=("H", "W"), nargs=2, type=positive, help="first resize to this size")
     parser.add_argument("--spec", metavar="SPEC", help="first do what this spec does at test time, up to normalize")
-    parser.add_argument("--channels", choices=("rgb", "gray", "keep"), help="how to read the pictures (rgb)")
+    parser.add_argument("--channels", choices=("rgb", "gray", "keep"), help="how to read the images (rgb)")
     parser.add_argument("--processes", metavar="N", type=positive, help="how many work (one for each processor)")
     parser.add_argument("--quiet", action="store_true", help="say nothing but the result and what went wrong")
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the measures. 0 if all pictures were read, 1 if some were not, 2 for a wrong call."""
+    """Print the measures. 0 if all images were read, 1 if some were not, 2 for a wrong call."""
     out: Path | None = arguments.mean_image
     if out is not None and (out.suffix != ".npy" or not out.parent.is_dir()):
         arguments.usage_error(f"--mean-image {out}: expected a file that ends in .npy, in a folder that exists")
     if out is not None and not (arguments.size or arguments.spec):
-        arguments.usage_error("--mean-image needs pictures of one size: give --size H W, or --spec with a crop")
+        arguments.usage_error("--mean-image needs images of one size: give --size H W, or --spec with a crop")
     if arguments.size and arguments.spec:
         arguments.usage_error("give --size or --spec, not both: a spec says its size itself")
     if arguments.spec and (code := unreadable(arguments.spec)):
@@ -54,24 +54,24 @@ def run(arguments: argparse.Namespace) -> int:
     except AugregError as error:
         return report(arguments.spec, error)
     try:
-        sources = find(arguments.source, masks=True)  # a mask beside a picture is none
+        sources = find(arguments.source, masks=True)  # a mask beside an image is none
     except AugregError as error:
-        complain(error)
+        print_error(error)
         return USAGE
-    from augreg.commands.summary import Count, Counts, MeanPicture
+    from augreg.commands.summary import Count, Counts, MeanImage
 
-    total: Counts | MeanPicture = Counts() if out is None else MeanPicture()
+    total: Counts | MeanImage = Counts() if out is None else MeanImage()
     failures = dict(_collect(Count(spec, pixels=out is not None), total, sources, arguments))
     if failures:
-        complain(f"{len(failures)} of {len(sources)} pictures failed:")
-        complain(*(f"  {key}: {failures[key]}" for key in sorted(failures)))
-    if total.pictures:
+        print_error(f"{len(failures)} of {len(sources)} images failed:")
+        print_error(*(f"  {key}: {failures[key]}" for key in sorted(failures)))
+    if total.images:
         _tell(total, out)
     return FAILED if failures else 0
 
 
 def _prepared(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The spec of what is done to a picture before it is measured. Raises SpecError or PluginError."""
+    """The spec of what is done to an image before it is measured. Raises SpecError or PluginError."""
     spec: dict[str, Any] = {"image": [{"resize": {"size": arguments.size}}] if arguments.size else []}
     if arguments.spec:
         from augreg.pipeline import Pipeline
@@ -101,11 +101,11 @@ def _before_normalize(steps: list[Any]) -> tuple[list[Any], bool]:
 
 
 def _collect(
-    job: Count, total: Counts | MeanPicture, sources: list[Any], arguments: argparse.Namespace
+    job: Count, total: Counts | MeanImage, sources: list[Any], arguments: argparse.Namespace
 ) -> Iterator[tuple[str, str]]:
-    """Add up all pictures; gives the key of each that cannot be, with the reason."""
+    """Add up all images; gives the key of each that cannot be, with the reason."""
     processes = min(arguments.processes or pool.processors(), len(sources))
-    with Progress("pictures", len(sources), arguments.quiet) as progress:
+    with Progress("images", len(sources), arguments.quiet) as progress:
         for source, value, failure in pool.run(job, sources, processes):
             if not failure:
                 try:
@@ -125,14 +125,14 @@ def _tell(total: Any, out: Path | None) -> None:
         from augreg.commands.outputs import write
 
         write(out, encoded(total.mean(), "npy"))
-        print(f"the mean of {total.pictures} pictures is in {out}")
+        print(f"the mean of {total.images} images is in {out}")
         print(f"- normalize: {{mean_image: {json.dumps(str(out))}}}")  # JSON's quotes are YAML's too
         return
     mean, std = total.mean_and_std()
-    print(f"{total.pictures} pictures, {total.pixels} pixels")
+    print(f"{total.images} images, {total.pixels} pixels")
     print("mean", *(f"{value:.6f}" for value in mean))
     print("std ", *(f"{value:.6f}" for value in std))
     if min(std) < 1e-6:
-        complain("a channel that is the same everywhere has no spread to divide by; the line says 1 there")
+        print_error("a channel that is the same everywhere has no spread to divide by; the line says 1 there")
     shown = [f"{value:.6g}" if value >= 1e-6 else "1.0" for value in std]
     print(f"- normalize: {{mean: [{', '.join(f'{value:.6g}' for value in mean)}], std: [{', '.join(shown)}]}}")

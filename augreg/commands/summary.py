@@ -1,7 +1,7 @@
-"""The work of `augreg stats` on one picture, and the sums over all of them.
+"""The work of `augreg stats` on one image, and the sums over all of them.
 
 Everything is summed in whole numbers: levels are counted, so the result depends neither on the order of the
-pictures nor on the number of processes, and nothing is rounded before the end.
+images nor on the number of processes, and nothing is rounded before the end.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from numpy.typing import NDArray
 
 from augreg.commands.images import Source
 from augreg.errors import ImageError
-from augreg.images.codecs import take
+from augreg.images.codecs import to_array
 from augreg.pipeline import Pipeline
 
-__all__ = ["Count", "Counts", "MeanPicture"]
+__all__ = ["Count", "Counts", "MeanImage"]
 
 
 @dataclass(frozen=True)
 class Count:
-    """Counts a picture's levels, or hands out its pixels; pickled for the worker processes."""
+    """Counts an image's levels, or hands out its pixels; pickled for the worker processes."""
 
     spec: Mapping[str, Any]
     pixels: bool = False
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
-        """The pipeline whose test side a picture goes through first."""
+        """The pipeline whose test side an image goes through first."""
         return Pipeline.from_spec(self.spec)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class Count:
 
     def __call__(self, source: Source) -> NDArray[Any]:
         """Channels x 256 counts; or height x width x channels bytes."""
-        image = take(source.path, self.pipeline.options.channels).array
+        image = to_array(source.path, self.pipeline.options.channels).array
         image = self.pipeline.test(image) if self.pipeline.steps else image
         if self.pixels:
             return np.ascontiguousarray(image)
@@ -53,19 +53,19 @@ def _same(kind: str, before: tuple[int, ...], now: tuple[int, ...]) -> None:
 
 
 class Counts:
-    """Counts of levels over all pictures."""
+    """Counts of levels over all images."""
 
     def __init__(self) -> None:
-        self.pictures = 0
+        self.images = 0
         self._counts: NDArray[np.int64] | None = None
 
     def add(self, counts: NDArray[Any]) -> None:
-        """One more picture. Raises ImageError where it has other channels than those before."""
+        """One more image. Raises ImageError where it has other channels than those before."""
         if self._counts is None:
             self._counts = np.zeros(counts.shape, np.int64)
         _same("channels", self._counts.shape[:1], counts.shape[:1])
         self._counts += counts
-        self.pictures += 1
+        self.images += 1
 
     @property
     def pixels(self) -> int:
@@ -85,22 +85,22 @@ class Counts:
         return means, stds
 
 
-class MeanPicture:
-    """The sum of pictures of one size."""
+class MeanImage:
+    """The sum of images of one size."""
 
     def __init__(self) -> None:
-        self.pictures = 0
+        self.images = 0
         self._total: NDArray[np.int64] | None = None
 
     def add(self, image: NDArray[Any]) -> None:
-        """One more picture. Raises ImageError where it is of another size than those before."""
+        """One more image. Raises ImageError where it is of another size than those before."""
         if self._total is None:
             self._total = np.zeros(image.shape, np.int64)
         _same("height, width and channels", self._total.shape, image.shape)
         self._total += image
-        self.pictures += 1
+        self.images += 1
 
     def mean(self) -> NDArray[np.float32]:
-        """The mean picture on the 0..1 scale, height x width x channels: a `mean_image` of normalize."""
+        """The mean image on the 0..1 scale, height x width x channels: a `mean_image` of normalize."""
         assert self._total is not None
-        return (self._total / (255.0 * self.pictures)).astype(np.float32)
+        return (self._total / (255.0 * self.images)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A dataset whose pictures are augmented: the outermost wrap, so that the index and the epoch reach the pipeline."""
+"""A dataset whose images are augmented: the outermost wrap, so that the index and the epoch reach the pipeline."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from augreg.data.batches import Filler, in_torch_worker
+from augreg.data.batches import BatchBuffer, in_torch_worker
 from augreg.data.epoch import SharedEpoch, checked_epoch
 from augreg.data.keys import Key, checked_id
 from augreg.data.samples import Batch, Layout, layout_for
-from augreg.data.sides import augment, carrying, checked_side
+from augreg.data.sides import augment, checked_side, with_key
 from augreg.pipeline import Test, Train
 
 __all__ = ["Augmented"]
 
 _NO_EPOCH = (
-    "the index {index!r} came without an epoch, so every epoch would draw the same pictures: give the DataLoader "
+    "the index {index!r} came without an epoch, so every epoch would draw the same images: give the DataLoader "
     "sampler=EpochSampler(data) in place of shuffle=True. Where a framework makes the loader, call "
     "data.set_epoch(epoch) before each pass begins (Lightning begins it too early for that: "
     "docs/loaders/lightning.md); Augmented(.., epoch=0) keeps to one epoch on purpose"
@@ -26,7 +26,7 @@ _NO_EPOCH = (
 class Augmented:
     """A map-style dataset after `pipe.train` or `pipe.test`.
 
-    An item of the dataset is a picture, a tuple or list that begins with one, or a mapping with one under `image`
+    An item of the dataset is an image, a tuple or list that begins with one, or a mapping with one under `image`
     and targets by the names of docs/targets.md; the same form comes out, with a `key`. Items are asked for by
     `Key(epoch, index)`, which is what an `EpochSampler` yields; for `pipe.test`, or once the epoch is set, a plain
     index will do. Anything that loads in batches gets them from `__getitems__`, in one array.
@@ -47,7 +47,7 @@ class Augmented:
 
         `epoch` sets the epoch for plain indices. `ids` are the samples' own ids, by which they are drawn instead of
         by index: a list, the key of a mapping's id, or a function of the dataset's item; so a sample stays what it
-        is when the dataset is sorted or cut. For mappings, `image` is the picture's key, and `names` those of other
+        is when the dataset is sorted or cut. For mappings, `image` is the image's key, and `names` those of other
         targets by ours: {"mask": "segmentation", "label": "fine_label"}; {"label": None} says there are none.
         For tuples, `fields` names the members: ("image", "mask").
         """
@@ -87,7 +87,7 @@ class Augmented:
         return augment(self.side, self._layout(item), item, self._key(epoch, index, item))
 
     def __getitems__(self, keys: Sequence[Any]) -> Batch:
-        """The samples with these keys: a list, with their pictures in one array where they have one shape."""
+        """The samples with these keys: a list, with their images in one array where they have one shape."""
         places = [self._place(key) for key in keys]
         indices = [index for _, index in places]
         if hasattr(self.dataset, "__getitems__"):
@@ -95,13 +95,13 @@ class Augmented:
         else:
             items = (self.dataset[index] for index in indices)
         batch = Batch([], [], None, Layout({"image": 0}))
-        filler = Filler(len(places), self._for_torch and in_torch_worker())
+        filler = BatchBuffer(len(places), self._for_torch and in_torch_worker())
         for (epoch, index), item in zip(places, items, strict=True):
             batch.layout = layout = self._layout(item)
             key = self._key(epoch, index, item)
             sample = augment(self.side, layout, item, key)
-            sample = layout.with_picture(sample, filler.add(layout.picture(sample)))
-            batch.append(carrying(sample, key, layout))
+            sample = layout.with_image(sample, filler.add(layout.image_of(sample)))
+            batch.append(with_key(sample, key, layout))
             batch.keys.append(key)
         batch.images = filler.images
         return batch

@@ -1,4 +1,4 @@
-"""One array for the pictures of a batch, in memory that a worker can hand over without another copy."""
+"""One array for the images of a batch, in memory that a worker can hand over without another copy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Filler", "in_torch_worker"]
+__all__ = ["BatchBuffer", "in_torch_worker"]
 
 
 def in_torch_worker() -> bool:
@@ -17,10 +17,10 @@ def in_torch_worker() -> bool:
     return torch is not None and torch.utils.data.get_worker_info() is not None
 
 
-class Filler:
-    """Takes the pictures of a batch one by one, and puts them in one array while they have one shape and dtype.
+class BatchBuffer:
+    """Takes the images of a batch one by one, and puts them in one array while they have one shape and dtype.
 
-    The first picture decides: arrays and tensors are gathered, other kinds (PIL pictures) and odd ones out are not.
+    The first image decides: arrays and tensors are gathered, other kinds (PIL images) and odd ones out are not.
     In a worker of torch the memory is shared, as that of torch's own collate: so what is sent is only its address.
     """
 
@@ -31,22 +31,22 @@ class Filler:
         self._array: Any = None
         self._fits = True
 
-    def add(self, picture: Any) -> Any:
-        """Copy in the next picture, and give it back on the array's memory, or as it is if it did not fit."""
+    def add(self, image: Any) -> Any:
+        """Copy in the next image, and give it back on the array's memory, or as it is if it did not fit."""
         place, self._filled = self._filled, self._filled + 1
-        pixels = _pixels(picture)
+        pixels = _pixels(image)
         if pixels is None:
             self._fits = False
-            return picture
-        kind = type(picture), pixels.shape, pixels.dtype
+            return image
+        kind = type(image), pixels.shape, pixels.dtype
         if place == 0:
             self._kind = kind
             self._tensor, self._array = _memory((self._count, *pixels.shape), pixels.dtype, self._shared)
         if not self._fits or kind != self._kind:
             self._fits = False
-            return picture
+            return image
         self._array[place] = pixels
-        return self._array[place] if isinstance(picture, np.ndarray) else self._as_tensor()[place]
+        return self._array[place] if isinstance(image, np.ndarray) else self._as_tensor()[place]
 
     @property
     def images(self) -> Any:
@@ -64,12 +64,12 @@ class Filler:
         return self._tensor
 
 
-def _pixels(picture: Any) -> Any:
-    """A picture's array, a tensor's as well; None for other kinds."""
-    if isinstance(picture, np.ndarray):
-        return picture
+def _pixels(image: Any) -> Any:
+    """An image's array, a tensor's as well; None for other kinds."""
+    if isinstance(image, np.ndarray):
+        return image
     torch = sys.modules.get("torch")
-    return picture.numpy() if torch is not None and isinstance(picture, torch.Tensor) else None
+    return image.numpy() if torch is not None and isinstance(image, torch.Tensor) else None
 
 
 def _memory(shape: tuple[int, ...], dtype: Any, shared: bool) -> tuple[Any, Any]:

@@ -29,8 +29,8 @@ _NO_KEYS: Final = (
     "augreg.data.Augmented, with no other dataset around it, or mix by pipe.batch(images, labels, keys=..)"
 )
 _BARE: Final = (
-    "the batch section draws by the samples' keys, and bare pictures have no place for one: give what "
-    "Augmented.__getitems__ returns as it is, as a DataLoader does, or let the dataset give (picture, label)"
+    "the batch section draws by the samples' keys, and bare images have no place for one: give what "
+    "Augmented.__getitems__ returns as it is, as a DataLoader does, or let the dataset give (image, label)"
 )
 
 
@@ -39,27 +39,27 @@ class Collate:
 
     Tuples come out as a tuple of batches, mappings as a dict of batches; labels of a mixed batch as `SoftLabels`.
     Batches are tensors where torch is installed, unless the spec says `output: numpy`. What cannot be stacked, such
-    as boxes of several pictures, stays a list.
+    as boxes of several images, stays a list.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
     def __call__(self, samples: Sequence[Any]) -> Any:
-        """The batch of these samples. Raises ValueError for pictures of several sizes, or if it cannot be mixed."""
+        """The batch of these samples. Raises ValueError for images of several sizes, or if it cannot be mixed."""
         if len(samples) == 0:
             raise ValueError("there are no samples to collate")
         columns = _columns(samples)
         layout = _layout(samples)
         if layout.image not in columns:
             raise ValueError(f"a sample has no {layout.image!r}; it has: {', '.join(map(repr, columns))}")
-        pictures = columns[layout.image]
+        images = columns[layout.image]
         whole = getattr(samples, "images", None)
         if whole is None:
-            whole = self._stacked(pictures)
+            whole = self._stacked(images)
         # a tensor that holds arrays only lends them its memory: their axes are in the order of arrays
-        lent = isinstance(pictures[0], np.ndarray) and not isinstance(whole, np.ndarray)
-        images = whole.numpy() if lent else whole
+        shares_memory = isinstance(images[0], np.ndarray) and not isinstance(whole, np.ndarray)
+        images = whole.numpy() if shares_memory else whole
         batch = {
             place: images if place == layout.image else self._gathered(values) for place, values in columns.items()
         }
@@ -68,20 +68,20 @@ class Collate:
             if keys[0].epoch is not None:
                 batch = self._mixed(batch, layout, keys)
         batch = {place: self._delivered(value) for place, value in batch.items()}
-        if lent:
+        if shares_memory:
             batch[layout.image] = whole
         if isinstance(samples[0], Mapping):
             return batch
         return tuple(batch.values()) if isinstance(samples[0], tuple | list) else batch[layout.image]
 
     def _mixed(self, batch: Mapping[Any, Any], layout: Layout, keys: Sequence[Key]) -> dict[Any, Any]:
-        """The batch with its pictures, masks and labels mixed, the pictures in place."""
+        """The batch with its images, masks and labels mixed, the images in place."""
         names = {place: layout.names.get(place, place) for place in batch}
         label = _label(batch, layout, len(keys))
         if label is not None:
             names[label] = "label"
         given = {names[place]: value for place, value in batch.items()}
-        if layout.unlabelled:
+        if layout.unlabeled:
             given.setdefault("label", None)
         ids = [key.index for key in keys]
         done = self._pipeline.batch(given, keys=ids, epoch=keys[0].epoch or 0, out={"image": given["image"]})
@@ -92,22 +92,22 @@ class Collate:
         """The module, if batches are to be tensors."""
         return _torch() if self._pipeline.options.output != "numpy" else None
 
-    def _stacked(self, pictures: Sequence[Any]) -> Any:
-        """The pictures in one array or tensor."""
-        if isinstance(pictures[0], Image.Image):
+    def _stacked(self, images: Sequence[Any]) -> Any:
+        """The images in one array or tensor."""
+        if isinstance(images[0], Image.Image):
             raise ValueError(
-                "the pictures come out as PIL images, which make no batch: add normalize to the image section, or "
+                "the images come out as PIL images, which make no batch: add normalize to the image section, or "
                 "say `output: torch` or `output: numpy`"
             )
-        shapes = Counter(tuple(picture.shape) for picture in pictures)
+        shapes = Counter(tuple(image.shape) for image in images)
         if len(shapes) > 1:
             sizes = ", ".join("x".join(map(str, shape)) for shape, _ in shapes.most_common(4))
             raise ValueError(
-                f"the pictures of a batch have {len(shapes)} shapes ({sizes}{', ..' if len(shapes) > 4 else ''}): "
+                f"the images of a batch have {len(shapes)} shapes ({sizes}{', ..' if len(shapes) > 4 else ''}): "
                 "give the image section a step that leaves one size, such as random_resized_crop: 224 or resize: "
                 "{size: [224, 224]}, or the loader a collate_fn of your own that keeps a list"
             )
-        return self._gathered(pictures)
+        return self._gathered(images)
 
     def _gathered(self, values: Sequence[Any]) -> Any:
         """The values of one place in the samples, stacked if they can be."""
@@ -155,15 +155,15 @@ def _columns(samples: Sequence[Any]) -> dict[Any, list[Any]]:
 def _label(batch: Mapping[Any, Any], layout: Layout, count: int) -> Any:
     """Where the labels are, if the layout does not say and they are to be found; None if there are none.
 
-    In a tuple they are the only integers beside the picture. Raises ValueError where nobody can know: labels that
-    were not found would stay hard beside mixed pictures.
+    In a tuple they are the only integers beside the image. Raises ValueError where nobody can know: labels that
+    were not found would stay hard beside mixed images.
     """
     given = {layout.names.get(place, place): value for place, value in batch.items()}
-    found = [] if layout.unlabelled else unnamed_numbers(given, count)
+    found = [] if layout.unlabeled else unnamed_numbers(given, count)
     if not isinstance(layout.image, int):  # a mapping
         if found:
             raise ValueError(
-                "the batch section mixes labels with their pictures, and nothing here is called 'label': where the "
+                "the batch section mixes labels with their images, and nothing here is called 'label': where the "
                 f"dataset is wrapped, say names={{'label': {found[0]!r}}}, or names={{'label': None}}"
             )
         return None

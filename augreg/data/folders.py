@@ -1,4 +1,4 @@
-"""Class folders of pictures as a dataset: `train/cat/1.jpg`, `train/dog/1.jpg`, .."""
+"""Class folders of images as a dataset: `train/cat/1.jpg`, `train/dog/1.jpg`, .."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 __all__ = ["ENDINGS", "Folder", "folder"]
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-"""How the names of pictures end, in any case."""
+"""How the names of images end, in any case."""
 
 
 class Folder:
-    """Pictures in one folder a class, also in folders below: items are (path, class number).
+    """Images in one folder a class, also in folders below: items are (path, class number).
 
     Nothing is read before it is asked for, and nothing decoded: the pipeline reads the file at the path, and an error
     of it names the file. `classes` are the names, sorted; `samples` the items, sorted by class and path; `ids`
@@ -25,7 +25,7 @@ class Folder:
         """`endings` are those of the files to take; hidden files and folders are left out.
 
         Raises FileNotFoundError, NotADirectoryError or ValueError if there is nothing to train on, or a class has
-        no picture.
+        no image.
         """
         self.path = Path(path)
         wanted = tuple(ending.lower() for ending in endings)
@@ -42,10 +42,10 @@ class Folder:
             raise ValueError(f"{self.path}: expected a folder with a folder for each class, and it has no folders")
         self.samples: list[tuple[Path, int]] = []
         for number, name in enumerate(self.classes):
-            found = _pictures(self.path / name, wanted)
+            found = _images(self.path / name, wanted)
             if not found:
                 raise ValueError(
-                    f"{self.path / name}: a class without a picture; it has no file that ends in {', '.join(wanted)}"
+                    f"{self.path / name}: a class without an image; it has no file that ends in {', '.join(wanted)}"
                 )
             self.samples += [(file, number) for file in found]
         self.class_numbers = {name: number for number, name in enumerate(self.classes)}
@@ -68,15 +68,15 @@ class Folder:
         return found
 
     def __repr__(self) -> str:
-        return f"Folder({str(self.path)!r}: {len(self)} pictures of {len(self.classes)} classes)"
+        return f"Folder({str(self.path)!r}: {len(self)} images of {len(self.classes)} classes)"
 
 
 def folder(path: str | os.PathLike[str], endings: Iterable[str] = ENDINGS) -> Folder:
-    """The dataset in a folder with a folder of pictures for each class; see `Folder`."""
+    """The dataset in a folder with a folder of images for each class; see `Folder`."""
     return Folder(path, endings)
 
 
-def _pictures(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+def _images(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     found = []
     for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]

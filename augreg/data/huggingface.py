@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.data.samples import Layout
-from augreg.data.sides import ToldSide, augment, checked_side
+from augreg.data.sides import EpochAwareSide, augment, checked_side
 from augreg.pipeline import Test, Train
 
 __all__ = ["Transform", "transform"]
 
 
-class Transform(ToldSide):
+class Transform(EpochAwareSide):
     """Does `pipe.train` or `pipe.test` to the rows of a batch: a dict of lists in, a dict of lists out."""
 
     def __init__(self, side: Train | Test, layout: Layout, index: str | None, epoch: int | None) -> None:
@@ -24,7 +24,7 @@ class Transform(ToldSide):
         self._index = index
 
     def __call__(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        """The rows afterwards, with the same columns. Raises KeyError for a missing one, ImageError for a picture."""
+        """The rows afterwards, with the same columns. Raises KeyError for a missing one, ImageError for an image."""
         for name, place in (*self._layout.places.items(), ("index", self._index)):
             if place is not None and place not in rows:
                 have = ", ".join(map(repr, rows))
@@ -60,7 +60,7 @@ def transform(
     """A transform for `dataset.with_transform(..)`. It pickles, and so does the dataset.
 
     `index` is the column that says which sample a row is, and has to be given for `pipe.train`: integers or strings.
-    `image` is the column of pictures, `names` those of other targets by ours: {"mask": "annotation"}. `epoch` can be
+    `image` is the column of images, `names` those of other targets by ours: {"mask": "annotation"}. `epoch` can be
     set later by `set_epoch`. Raises TypeError where the index is missing.
     """
     if isinstance(checked_side(side), Train) and index is None:

@@ -16,14 +16,14 @@ import numpy as np
 from augreg.data.epoch import checked_epoch
 from augreg.data.keys import Key
 from augreg.pipeline import Test
-from augreg.rng import locate, word
+from augreg.rng import address_of, stream_key
 
 __all__ = ["EpochSampler", "shuffled"]
 
-_ORDER: Final = word("augreg.data: the order of the samples")
-_GENERATOR: Final = word("augreg.data: the generator of a sampler")
+_ORDER: Final = stream_key("augreg.data: the order of the samples")
+_GENERATOR: Final = stream_key("augreg.data: the generator of a sampler")
 _AGAIN: Final = (
-    "epoch {epoch} is gone through for the third time, and every picture of it drawn as before: call "
+    "epoch {epoch} is gone through for the third time, and every image of it drawn as before: call "
     "sampler.set_epoch(epoch) before each epoch (Lightning does; where a framework put its own sampler around this "
     "one, docs/data-loaders.md says what to do)"
 )
@@ -34,7 +34,7 @@ def shuffled(count: int, seed: int, epoch: int) -> list[int]:
 
     It is `Cursor.permutation` at an address of its own, all words read at once.
     """
-    address = locate(seed, 0, epoch)
+    address = address_of(seed, 0, epoch)
     key = np.array([address.seed, address.domain], np.uint64)  # of a list, NumPy would make floats on the way
     counter = np.array([0, _ORDER, address.index, address.epoch], np.uint64)
     words = np.random.Philox(key=key, counter=counter).random_raw(count)
@@ -74,7 +74,7 @@ class EpochSampler:
             raise TypeError(f"the order is that of the {kind}, which has no generator to seed: leave out seed")
         self._shuffle = shuffle is None or shuffle
         self._seed = 0 if seed is None else seed
-        locate(self._seed, 0)
+        address_of(self._seed, 0)
         self._epoch = 0
         self._waiting = False  # an epoch was set, and no pass has used it yet
         self._passes = 0  # of the epoch, since it was set
@@ -129,7 +129,7 @@ class EpochSampler:
             return iter(shuffled(count, self._seed, epoch) if self._shuffle else range(count))
         self._tell_inner(epoch)
         for generator in self._generators():
-            generator.manual_seed(locate(self._seed, 0, epoch).cursor(_GENERATOR).bits() >> 1)
+            generator.manual_seed(address_of(self._seed, 0, epoch).cursor(_GENERATOR).bits() >> 1)
         return iter(self._inner)
 
     def _begun(self, epoch: int) -> None:

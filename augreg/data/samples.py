@@ -31,7 +31,7 @@ class SampleMapping(dict[Any, Any]):
 class Batch(list[Any]):
     """The samples of a batch, as a list, with what collating them can use.
 
-    `keys` are the samples' own. `images` are their pictures in one array or tensor, of which each sample's picture
+    `keys` are the samples' own. `images` are their images in one array or tensor, of which each sample's image
     is a row; None where they have no array or not one size. `layout` says where a sample's parts are.
     """
 
@@ -44,20 +44,20 @@ class Batch(list[Any]):
 
 
 class Layout:
-    """Where the picture and its targets are in a sample: by the names of docs/targets.md.
+    """Where the image and its targets are in a sample: by the names of docs/targets.md.
 
     `places` maps those names to the keys of a mapping or the positions of a tuple; None says that there is no such
-    target. `unlabelled` is whether that was said of the labels.
+    target. `unlabeled` is whether that was said of the labels.
     """
 
     def __init__(self, places: Mapping[str, Any]) -> None:
         self.places = {name: place for name, place in places.items() if place is not None}
-        self.unlabelled = "label" in places and places["label"] is None
+        self.unlabeled = "label" in places and places["label"] is None
         self.names = {place: name for name, place in self.places.items()}
 
     @property
     def image(self) -> Any:
-        """Where the picture is."""
+        """Where the image is."""
         return self.places["image"]
 
     def __eq__(self, other: object) -> bool:
@@ -75,7 +75,7 @@ class Layout:
         if lacking:
             given = ", ".join(map(repr, sample)) or "none"
             raise KeyError(
-                f"a sample has no {lacking[0]!r}; its keys are: {given}. Say which holds the picture: image="
+                f"a sample has no {lacking[0]!r}; its keys are: {given}. Say which holds the image: image="
             )
         found = {self.names.get(key, key): value for key, value in sample.items()}
         if len(found) != len(sample):
@@ -88,7 +88,7 @@ class Layout:
         return {self.places.get(key, key): value for key, value in sample.items()}
 
     def run(self, item: Any, side: Callable[[Any], Any]) -> Any:
-        """The dataset's item after `side`, in the same form: a bare picture, a `Sample` or a `SampleMapping`."""
+        """The dataset's item after `side`, in the same form: a bare image, a `Sample` or a `SampleMapping`."""
         if isinstance(item, Mapping):
             return SampleMapping(self.as_given(side(self.named(item))))
         if not isinstance(item, tuple | list):
@@ -104,19 +104,19 @@ class Layout:
                 members[place] = done[name]
         return Sample(members)
 
-    def picture(self, sample: Any) -> Any:
-        """The picture of a sample that is done."""
+    def image_of(self, sample: Any) -> Any:
+        """The image of a sample that is done."""
         return sample[self.image] if isinstance(sample, Sample | SampleMapping) else sample
 
-    def with_picture(self, sample: Any, picture: Any) -> Any:
-        """The sample with another picture; a mapping is changed in place."""
+    def with_image(self, sample: Any, image: Any) -> Any:
+        """The sample with another image; a mapping is changed in place."""
         if isinstance(sample, SampleMapping):
-            sample[self.image] = picture
+            sample[self.image] = image
             return sample
         if isinstance(sample, Sample):
             place = self.image
-            return Sample((*sample[:place], picture, *sample[place + 1 :]))
-        return picture
+            return Sample((*sample[:place], image, *sample[place + 1 :]))
+        return image
 
 
 def layout_for(
@@ -127,7 +127,7 @@ def layout_for(
 ) -> Layout:
     """The layout of the items of a dataset, found by looking at one of them.
 
-    Raises ValueError where a target would not follow its picture: beside a picture in a tuple stands a mask, or a
+    Raises ValueError where a target would not follow its image: beside an image in a tuple stands a mask, or a
     mapping of boxes, and nobody said so.
     """
     if isinstance(item, Mapping):
@@ -135,7 +135,7 @@ def layout_for(
     if not isinstance(item, tuple | list):
         return Layout({"image": 0})
     if not item:
-        raise ValueError("a sample is empty; expected a picture, and what else belongs to it")
+        raise ValueError("a sample is empty; expected an image, and what else belongs to it")
     if fields is not None:
         if "image" not in fields or len(set(fields)) != len(fields):
             raise ValueError(f"fields names the members of a sample, one of them 'image', got {list(fields)!r}")
@@ -144,11 +144,11 @@ def layout_for(
         if isinstance(member, Mapping) and any(name in member for name in _TARGETS):
             raise ValueError(
                 f"member {place} of a sample is a mapping with {', '.join(map(repr, member))}, which would not "
-                "follow the picture: let the dataset give one mapping, {'image': picture, **targets}"
+                "follow the image: let the dataset give one mapping, {'image': image, **targets}"
             )
         if _is_pixels(member):
             raise ValueError(
-                f"member {place} of a sample is a picture or a mask, which would not follow the picture: say what "
+                f"member {place} of a sample is an image or a mask, which would not follow the image: say what "
                 "the members are, as in fields=('image', 'mask'), or ('image', 'other') to leave it as it is"
             )
     return Layout({"image": 0})

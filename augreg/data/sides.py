@@ -11,7 +11,7 @@ from augreg.data.samples import Layout, Sample, SampleMapping
 from augreg.errors import ImageError
 from augreg.pipeline import Test, Train
 
-__all__ = ["ToldSide", "augment", "carrying", "checked_side"]
+__all__ = ["EpochAwareSide", "augment", "checked_side", "with_key"]
 
 
 def checked_side(side: Any) -> Any:
@@ -21,7 +21,7 @@ def checked_side(side: Any) -> Any:
     return side
 
 
-class ToldSide:
+class EpochAwareSide:
     """The side of a pipeline as a function that a framework calls, which is told the epoch by `set_epoch`."""
 
     def __init__(self, side: Train | Test, layout: Layout, epoch: int | None) -> None:
@@ -39,14 +39,14 @@ class ToldSide:
         if epoch is None and isinstance(self.side, Train):
             who = type(self).__name__.lower()
             raise TypeError(
-                "the epoch is not known, so every epoch would draw the same pictures: call set_epoch(epoch) of the "
+                "the epoch is not known, so every epoch would draw the same images: call set_epoch(epoch) of the "
                 f"{who} before each epoch, or give {who}(.., epoch=0) to keep to one on purpose"
             )
         return Key(epoch, checked_id(given, where))
 
 
 def augment(side: Any, layout: Layout, item: Any, key: Key) -> Any:
-    """The item after `side`, in the form that it has, with its key; a bare picture has no place for one.
+    """The item after `side`, in the form that it has, with its key; a bare image has no place for one.
 
     The key's epoch is None for the test side. Raises ImageError, which names the sample.
     """
@@ -55,10 +55,10 @@ def augment(side: Any, layout: Layout, item: Any, key: Key) -> Any:
         sample = layout.run(item, call)
     except ImageError as error:
         raise ImageError(f"sample {key.index!r}: {error}") from error
-    return carrying(sample, key, layout)
+    return with_key(sample, key, layout)
 
 
-def carrying(sample: Any, key: Key, layout: Layout) -> Any:
+def with_key(sample: Any, key: Key, layout: Layout) -> Any:
     """The sample with its key, if it is of a kind that has one."""
     if isinstance(sample, Sample | SampleMapping):
         sample.key, sample.layout = key, layout

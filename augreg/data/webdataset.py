@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from augreg.data.samples import Layout
-from augreg.data.sides import ToldSide, augment, checked_side
+from augreg.data.sides import EpochAwareSide, augment, checked_side
 from augreg.pipeline import Test, Train
 
 __all__ = ["Mapper", "mapper"]
 
 
-class Mapper(ToldSide):
+class Mapper(EpochAwareSide):
     """Does `pipe.train` or `pipe.test` to the samples of a stream: a dict with `__key__` in, a dict out.
 
-    The bytes of a picture can be left encoded: the pipeline decodes them.
+    The bytes of an image can be left encoded: the pipeline decodes them.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class Mapper(ToldSide):
         self._id = key
 
     def __call__(self, sample: Mapping[str, Any]) -> Any:
-        """The sample afterwards, with its `key`. Raises KeyError for a missing part, ImageError for a picture."""
+        """The sample afterwards, with its `key`. Raises KeyError for a missing part, ImageError for an image."""
         return augment(self.side, self._layout, sample, self._key(self._id(sample), "the id of a sample"))
 
 
@@ -44,7 +44,7 @@ def mapper(
 ) -> Mapper:
     """A function for `webdataset.WebDataset(..).map(..)`, with `.set_epoch(epoch)`.
 
-    `image` is the part that holds the picture, `names` those of other targets by ours: {"mask": "seg.png", "label":
+    `image` is the part that holds the image, `names` those of other targets by ours: {"mask": "seg.png", "label":
     "cls"}; {"label": None} says there is none. `key` gives a sample's id; it has to differ between shards too, so
     give another function where `__key__` does not.
     """

@@ -1,11 +1,11 @@
-"""Whether validation pictures are like the training pictures: channels, layout, scale, size, order of channels."""
+"""Whether validation images are like the training images: channels, layout, scale, size, order of channels."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.doctor.findings import Notebook
+from augreg.doctor.findings import Findings
 from augreg.doctor.measures import Measures
 from augreg.doctor.pixel_values import KNOWN
 
@@ -14,10 +14,10 @@ __all__ = ["examine"]
 _WHERE = "both"
 
 
-def examine(train: Measures, validation: Measures, notebook: Notebook) -> None:
+def examine(train: Measures, validation: Measures, notebook: Findings) -> None:
     """Compare the two passes."""
     if not (train.count and validation.count):
-        notebook.unchecked("both: whether train and validation agree, since one of them shows no pictures")
+        notebook.unchecked("both: whether train and validation agree, since one of them shows no images")
         return
     notebook.checked("both: channels, layout, scale and size of train and validation")
     scale = (
@@ -46,7 +46,7 @@ def examine(train: Measures, validation: Measures, notebook: Notebook) -> None:
             "layouts differ",
             "fault",
             _WHERE,
-            f"channels are axis {_listed(train.axes)} of training pictures, {_listed(validation.axes)} in validation",
+            f"channels are axis {_listed(train.axes)} of training images, {_listed(validation.axes)} in validation",
             "a convolution takes one of them for rows",
             "bring both to channels x height x width",
         )
@@ -89,7 +89,7 @@ def _listed(counts: object) -> str:
     return ", ".join(shown) + (f" and {len(counts) - 4} more" if len(counts) > 4 else "")
 
 
-def _normalizations(train: Measures, validation: Measures, notebook: Notebook, scale: tuple[str, str]) -> None:
+def _normalizations(train: Measures, validation: Measures, notebook: Findings, scale: tuple[str, str]) -> None:
     """Both have negative levels: are mean and spread alike? Augmentation moves them less than these bounds."""
     one, two = train.pixels, validation.pixels
     if not (len(one) and len(two)):
@@ -104,10 +104,10 @@ def _normalizations(train: Measures, validation: Measures, notebook: Notebook, s
         notebook.found("normalizations differ", "warning", _WHERE, seen, *scale)
 
 
-def _order(train: Measures, validation: Measures, notebook: Notebook) -> None:
-    """Whether validation's first and last channel are train's last and first, by the pictures' mean colours.
+def _order(train: Measures, validation: Measures, notebook: Findings) -> None:
+    """Whether validation's first and last channel are train's last and first, by the images' mean colors.
 
-    First less last channel of a picture, with the normalization undone, is taken for one draw. Where its mean is
+    First less last channel of an image, with the normalization undone, is taken for one draw. Where its mean is
     significantly of one sign in train and of the other in validation (6 standard errors each), and of one size within
     4, the order differs. Levels of an unknown normalization are not compared.
     """
@@ -126,7 +126,7 @@ def _order(train: Measures, validation: Measures, notebook: Notebook) -> None:
                 _WHERE,
                 f"first less last channel is {one:.3g} on average in train and {two:.3g} in validation",
                 "one side seems to read RGB and the other BGR, as OpenCV does",
-                "convert on one side: picture[..., ::-1]",
+                "convert on one side: image[..., ::-1]",
             )
         return
 
@@ -138,6 +138,6 @@ def _undone(train: Measures, validation: Measures, mean: NDArray[np.float64], st
 
 
 def _first_less_last(means: NDArray[np.float64]) -> tuple[float, float]:
-    """The mean over pictures, and its standard error."""
+    """The mean over images, and its standard error."""
     differences = means[:, 0] - means[:, 2]
     return float(differences.mean()), float(differences.std() / np.sqrt(len(differences))) + 1e-12

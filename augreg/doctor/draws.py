@@ -19,7 +19,7 @@ from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 from augreg.doctor import mixtures
-from augreg.doctor.images import digest, digest_picture, label_rows, split, thumbnail
+from augreg.doctor.images import digest, digest_image, label_rows, split, thumbnail
 from augreg.doctor.isolation import global_states, set_global_states
 
 __all__ = ["Draw", "Draws", "make", "rekeyed"]
@@ -34,15 +34,15 @@ _POOL = 12  # of how many samples batches are put together
 class Draw:
     """One key's sample, made twice in one epoch and, where there are epochs, once in the next.
 
-    `first` and `again` are thumbnails of the two pictures, for the first few keys. `varies` says that the pictures
+    `first` and `again` are thumbnails of the two images, for the first few keys. `varies` says that the images
     differ, `moves_on` that another epoch's differs from both, `by_globals` that it is a function of the global
-    generators' states, and `relabelled` that the labels differ; labels with fractions may be mixed, and do not count.
+    generators' states, and `relabeled` that the labels differ; labels with fractions may be mixed, and do not count.
     """
 
     key: Any
     first: NDArray[np.float64] | None
     again: NDArray[np.float64] | None
-    relabelled: bool
+    relabeled: bool
     varies: bool
     moves_on: bool
     by_globals: bool
@@ -65,12 +65,12 @@ class Draws:
 
     @property
     def vary(self) -> bool:
-        """Whether any picture changed when it was made again in the same epoch."""
+        """Whether any image changed when it was made again in the same epoch."""
         return any(row.varies for row in self.rows)
 
     @property
     def move_on(self) -> bool:
-        """Whether any picture changed with the epoch."""
+        """Whether any image changed with the epoch."""
         return any(row.moves_on for row in self.rows)
 
 
@@ -109,15 +109,15 @@ def _draw(dataset: Any, key: Any, epoch: int, keyed: bool, draws: Draws) -> tupl
     again = _fetch(dataset, key)
     _record(draws, before, after, global_states())
     set_global_states(before)
-    replayed = digest_picture(_fetch(dataset, key))
+    replayed = digest_image(_fetch(dataset, key))
     later = _next_epoch(dataset, key, epoch, keyed)
-    first, second = digest_picture(sample), digest_picture(again)
+    first, second = digest_image(sample), digest_image(again)
     (one, label), (two, label_again) = split(sample), split(again)
     return sample, Draw(
         key,
         thumbnail(one) if len(draws.rows) < _KEPT else None,
         thumbnail(two) if len(draws.rows) < _KEPT else None,
-        relabelled=digest(label) != digest(label_again) and _hard(label),
+        relabeled=digest(label) != digest(label_again) and _hard(label),
         varies=first != second,
         moves_on=later is not None and later not in (first, second),
         by_globals=first == replayed != second,
@@ -136,10 +136,10 @@ def _fetch(dataset: Any, key: Any) -> Any:
 def _next_epoch(dataset: Any, key: Any, epoch: int, keyed: bool) -> bytes | None:
     """The digest of the sample in the next epoch; None where nothing takes an epoch."""
     if keyed:
-        return digest_picture(_fetch(dataset, rekeyed(key, epoch + 1)))
+        return digest_image(_fetch(dataset, rekeyed(key, epoch + 1)))
     if hasattr(dataset, "set_epoch"):
         dataset.set_epoch(epoch + 1)
-        return digest_picture(_fetch(dataset, key))
+        return digest_image(_fetch(dataset, key))
     return None
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from augreg.doctor import agreement, draws, flips, labels, mixtures, pixel_values, randomness, sources
 from augreg.doctor.draws import Draws
-from augreg.doctor.findings import Notebook, Report, guarded
-from augreg.doctor.isolation import undisturbed
+from augreg.doctor.findings import Findings, Report, guarded
+from augreg.doctor.isolation import preserve_state
 from augreg.doctor.measures import Measures, measure
 from augreg.doctor.probing import Subject
 
@@ -28,7 +28,7 @@ def loader(
     """Run samples through your own loaders and report what is wrong with them.
 
     `train` and `validation` are torch DataLoaders over any dataset with any transforms, or anything else that gives
-    batches, of which less can be told. About `samples` pictures are measured and made again, a few of them in several
+    batches, of which less can be told. About `samples` images are measured and made again, a few of them in several
     workers over `epochs` epochs. `pipeline` is an augreg pipeline or spec that the loop applies by itself, if there
     is one. `classes` are the names of the classes, else `dataset.classes`. Samples are made in workers only or, of a
     loader without workers, by a copy of the dataset; generators, samplers and datasets are left as they were. What a
@@ -36,13 +36,13 @@ def loader(
     where torch is missing.
     """
     _check(train, validation, samples, epochs, classes)
-    notebook = Notebook()
+    notebook = Findings()
     sides = [
         Subject(given, where) for given, where in ((train, "train"), (validation, "validation")) if given is not None
     ]
     found: dict[str, Measures] = {}
     pipe = _pipeline(pipeline)
-    with undisturbed(sides):
+    with preserve_state(sides):
         for subject in sides:
             names = labels.class_names(subject.dataset, classes)
             made = _draws(subject, samples, epochs, notebook)
@@ -87,7 +87,7 @@ def _pipeline(given: Any) -> Any:
     return Pipeline.from_spec(given)
 
 
-def _draws(subject: Subject, samples: int, epochs: int, notebook: Notebook) -> Draws | None:
+def _draws(subject: Subject, samples: int, epochs: int, notebook: Findings) -> Draws | None:
     """Make samples again and again, here and in workers; None where none can be asked for."""
     where = subject.where
     if subject.plain:
@@ -117,7 +117,7 @@ def _draws(subject: Subject, samples: int, epochs: int, notebook: Notebook) -> D
     return made
 
 
-def _made(subject: Subject, keys: list[Any], notebook: Notebook) -> Draws | None:
+def _made(subject: Subject, keys: list[Any], notebook: Findings) -> Draws | None:
     whole = subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
     work = functools.partial(draws.make, keys=keys, epoch=subject.first_epoch, keyed=subject.keyed, whole=whole)
     doing = f"making samples one by one, keys {keys[0]!r} and on,"
@@ -126,26 +126,26 @@ def _made(subject: Subject, keys: list[Any], notebook: Notebook) -> Draws | None
     return made
 
 
-def _tell_epoch(subject: Subject, made: Draws, notebook: Notebook) -> None:
+def _tell_epoch(subject: Subject, made: Draws, notebook: Findings) -> None:
     """Say that a loop must call set_epoch; and if all the dataset's draws hang on it, say that."""
     if made.move_on and not made.vary and not subject.keyed:
         seen = (
-            f"the sampler gives plain indices, and all {len(made.rows)} pictures stay bit-equal until set_epoch is "
+            f"the sampler gives plain indices, and all {len(made.rows)} images stay bit-equal until set_epoch is "
             "called on the dataset, as the doctor did"
         )
-        why = "a loop that does not call it trains on the same pictures in every epoch"
+        why = "a loop that does not call it trains on the same images in every epoch"
         remedy = (
             "call dataset.set_epoch(epoch) before each epoch; or let the sampler yield (epoch, index), as "
             "augreg.data.EpochSampler does"
         )
     else:
         seen = "the sampler or the dataset has set_epoch, which the doctor called before each epoch"
-        why = "a loop that does not call it repeats the first epoch, in its order or in its pictures"
+        why = "a loop that does not call it repeats the first epoch, in its order or in its images"
         remedy = "call set_epoch(epoch) before each epoch, unless your framework does"
     notebook.found("set_epoch", "note", subject.where, seen, why, remedy)
 
 
-def _tell_shared(subject: Subject, notebook: Notebook) -> None:
+def _tell_shared(subject: Subject, notebook: Findings) -> None:
     """Say so if work in this process could not be done on full copies."""
     if subject.plain or subject.workers or not subject.here.shared:
         return
@@ -155,7 +155,7 @@ def _tell_shared(subject: Subject, notebook: Notebook) -> None:
     )
 
 
-def _measures(subject: Subject, samples: int, notebook: Notebook) -> Measures | None:
+def _measures(subject: Subject, samples: int, notebook: Findings) -> Measures | None:
     guarded(notebook, subject.where, "set_epoch", lambda: subject.set_epoch(subject.first_epoch))
     found: Measures | None = guarded(
         notebook, subject.where, "going through the loader", lambda: measure(subject, samples, notebook)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["Finding", "Notebook", "Report", "Severity", "guarded", "last_line"]
+__all__ = ["Finding", "Findings", "Report", "Severity", "guarded", "last_line"]
 
 Severity = Literal["fault", "warning", "note"]
 """A `fault` harms training or its figures; a `warning` very likely does; a `note` is good to know."""
@@ -77,7 +77,7 @@ class Report:
         return "\n".join(lines).rstrip()
 
 
-class Notebook:
+class Findings:
     """Takes down findings while the examination goes on; `report` sorts them, the worst first."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class Notebook:
         return Report(tuple(dict.fromkeys(found)), tuple(self._checked), tuple(self._unchecked))
 
 
-def guarded(notebook: Notebook, where: str, doing: str, work: Callable[[], Any]) -> Any:
+def guarded(notebook: Findings, where: str, doing: str, work: Callable[[], Any]) -> Any:
     """What `work` returns; where it raises, a finding with the last lines of the traceback, and None."""
     import traceback
 

@@ -1,4 +1,4 @@
-"""Whether training mirrors or turns pictures: by the pipeline, by the transforms' names, or by the pictures."""
+"""Whether training mirrors or turns images: by the pipeline, by the transforms' names, or by the images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.doctor.findings import Notebook
+from augreg.doctor.findings import Findings
 from augreg.doctor.labels import sided
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _LEAVES = (str, bytes, int, float, type, np.ndarray)
 _MOST = 500
 
 
-def examine(classes: list[str], transforms: list[Any], draws: Draws | None, where: str, notebook: Notebook) -> None:
+def examine(classes: list[str], transforms: list[Any], draws: Draws | None, where: str, notebook: Findings) -> None:
     """Take down classes that a flip makes wrong, if there are flips. `transforms` are a dataset, a pipeline."""
     names, sure = sided(classes)
     if not classes:
@@ -60,7 +60,7 @@ def examine(classes: list[str], transforms: list[Any], draws: Draws | None, wher
         "warning" if sure else "note",
         where,
         f"{how}, and of the classes {shown} {'mean' if sure else 'may mean'} something else in a mirror",
-        "a mirrored or turned picture keeps its label, which is then wrong: these classes' pictures teach the "
+        "a mirrored or turned image keeps its label, which is then wrong: these classes' images teach the "
         "opposite of what they show",
         "leave out the flip; or swap the labels along with it",
         mirrored,
@@ -115,7 +115,7 @@ def named_normalizations(thing: Any) -> list[tuple[Any, Any]]:
 
 
 def _mirrored(draws: Draws) -> list[Any]:
-    """The keys whose two draws are mirror pictures, if there are three or more.
+    """The keys whose two draws are mirror images, if there are three or more.
 
     Such draws correlate above 0.8 when one is mirrored, and at least 0.2 less as they are.
     """

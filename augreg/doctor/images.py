@@ -1,4 +1,4 @@
-"""Finds the pictures and the labels in what datasets and loaders give, whatever form it has."""
+"""Finds the images and the labels in what datasets and loaders give, whatever form it has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
     "Sample",
     "channel_axis",
     "digest",
-    "digest_picture",
+    "digest_image",
     "label_rows",
     "split",
     "split_batch",
@@ -25,7 +25,7 @@ __all__ = [
 
 _SIDE = 16
 
-_PICTURES = (
+_IMAGES = (
     "image",
     "images",
     "pixel_values",
@@ -43,16 +43,16 @@ _LABELS = ("label", "labels", "target", "targets", "y", "class", "cls", "label_i
 
 
 class Sample(NamedTuple):
-    """A picture and its label; None for what was not found."""
+    """An image and its label; None for what was not found."""
 
-    picture: Any
+    image: Any
     label: Any
 
 
 class Batch(NamedTuple):
-    """The pictures of a batch, each as an array, and its labels as they came."""
+    """The images of a batch, each as an array, and its labels as they came."""
 
-    pictures: list[NDArray[Any]]
+    images: list[NDArray[Any]]
     labels: Any
 
 
@@ -68,7 +68,7 @@ def to_array(value: Any) -> NDArray[Any] | None:
     return None
 
 
-def _is_picture(value: Any) -> bool:
+def _is_image(value: Any) -> bool:
     return hasattr(value, "getbands") or (getattr(value, "ndim", 0) >= 2 and to_array(value) is not None)
 
 
@@ -77,48 +77,48 @@ def _is_list(value: Any) -> bool:
 
 
 def split(item: Any, batch: bool = False) -> Sample:
-    """The picture and the label of a sample; of a `batch` the pictures, in an array or a list, and the labels.
+    """The image and the label of a sample; of a `batch` the images, in an array or a list, and the labels.
 
-    Of several views of a picture (as in contrastive learning) the first is taken.
+    Of several views of an image (as in contrastive learning) the first is taken.
     """
-    if _is_picture(item):
+    if _is_image(item):
         return Sample(item, None)
     if isinstance(item, Mapping):
-        names = [name for name in _PICTURES if name in item and _picture_in(item[name], batch) is not None]
-        names += [name for name in item if _is_picture(item[name])]
+        names = [name for name in _IMAGES if name in item and _image_in(item[name], batch) is not None]
+        names += [name for name in item if _is_image(item[name])]
         label = next((item[name] for name in _LABELS if name in item), None)
-        return Sample(_picture_in(item[names[0]], batch) if names else None, label)
+        return Sample(_image_in(item[names[0]], batch) if names else None, label)
     if _is_list(item):
         for number, part in enumerate(item):
-            picture = _picture_in(part, batch)
-            if picture is not None:
+            image = _image_in(part, batch)
+            if image is not None:
                 inner = split(part, batch).label if isinstance(part, Mapping) else None
-                return Sample(picture, item[number + 1] if number + 1 < len(item) else inner)
+                return Sample(image, item[number + 1] if number + 1 < len(item) else inner)
     return Sample(None, None)
 
 
-def _picture_in(part: Any, batch: bool) -> Any:
-    if _is_picture(part):
+def _image_in(part: Any, batch: bool) -> Any:
+    if _is_image(part):
         return part
     if isinstance(part, Mapping):
-        return split(part, batch).picture
-    if _is_list(part) and part and _is_picture(part[0]):
+        return split(part, batch).image
+    if _is_list(part) and part and _is_image(part[0]):
         return list(part) if batch and getattr(part[0], "ndim", 3) < 4 else part[0]
     return None
 
 
 def split_batch(batch: Any, whole: bool = True) -> Batch:
-    """The pictures of a batch, and its labels. `whole` is False where a loader gives single samples."""
+    """The images of a batch, and its labels. `whole` is False where a loader gives single samples."""
     if _is_list(batch) and batch and all(isinstance(part, tuple | list | Mapping) for part in batch):
         samples = [split(part) for part in batch]  # a collate_fn that leaves the samples as they are
-        arrays = [to_array(sample.picture) for sample in samples]
+        arrays = [to_array(sample.image) for sample in samples]
         if all(array is not None and array.ndim < 4 for array in arrays) and len(_kinds(batch)) == 1:
             return Batch([array for array in arrays if array is not None], [sample.label for sample in samples])
-    picture, label = split(batch, batch=True)
-    if isinstance(picture, list):
-        found = [to_array(part) for part in picture]
+    image, label = split(batch, batch=True)
+    if isinstance(image, list):
+        found = [to_array(part) for part in image]
         return Batch([array for array in found if array is not None], label)
-    array = to_array(picture)
+    array = to_array(image)
     if array is None:
         return Batch([], label)
     if array.ndim == 4 or (array.ndim == 3 and whole):
@@ -133,7 +133,7 @@ def _kinds(parts: Any) -> set[type]:
 
 
 def channel_axis(shape: tuple[int, ...]) -> int | None:
-    """Which axis of a picture's shape holds the channels; None for a picture of two axes."""
+    """Which axis of an image's shape holds the channels; None for an image of two axes."""
     if len(shape) != 3:
         return None
     first, last = shape[0] in (1, 3, 4), shape[2] in (1, 3, 4)
@@ -142,9 +142,9 @@ def channel_axis(shape: tuple[int, ...]) -> int | None:
     return 0 if shape[0] <= shape[2] else 2
 
 
-def thumbnail(picture: Any) -> NDArray[np.float64] | None:
-    """A picture in gray, 16 x 16 blocks, less its mean; None for what is no single picture with finite levels."""
-    array = to_array(picture)
+def thumbnail(image: Any) -> NDArray[np.float64] | None:
+    """An image in gray, 16 x 16 blocks, less its mean; None for what is no single image with finite levels."""
+    array = to_array(image)
     if array is None or array.ndim not in (2, 3) or not array.size or not np.isfinite(array).all():
         return None
     axis = channel_axis(array.shape)
@@ -158,7 +158,7 @@ def thumbnail(picture: Any) -> NDArray[np.float64] | None:
 
 
 def label_rows(labels: Any) -> NDArray[Any] | None:
-    """The labels of a batch as an array with one row a picture; soft labels as they were before mixing."""
+    """The labels of a batch as an array with one row an image; soft labels as they were before mixing."""
     if hasattr(labels, "dense"):
         labels = getattr(labels, "labels", None)
     array = to_array(labels)
@@ -170,14 +170,14 @@ def label_rows(labels: Any) -> NDArray[Any] | None:
     return array
 
 
-def digest_picture(sample: Any) -> bytes:
-    """The digest of a sample's picture, or of the whole sample where none is found."""
-    picture = split(sample).picture
-    return digest(sample if picture is None else picture)
+def digest_image(sample: Any) -> bytes:
+    """The digest of a sample's image, or of the whole sample where none is found."""
+    image = split(sample).image
+    return digest(sample if image is None else image)
 
 
 def digest(value: Any) -> bytes:
-    """16 bytes that stand for a value: equal for bit-equal pictures, or equal plain data."""
+    """16 bytes that stand for a value: equal for bit-equal images, or equal plain data."""
     state = hashlib.blake2b(digest_size=16)
     _feed(state, value)
     return state.digest()

@@ -15,7 +15,15 @@ from augreg.doctor.findings import last_line
 if TYPE_CHECKING:
     from augreg.doctor.probing import Subject
 
-__all__ = ["StandIn", "epoch_of", "global_states", "seed_globals", "set_global_states", "stand_in", "undisturbed"]
+__all__ = [
+    "StandIn",
+    "epoch_of",
+    "global_states",
+    "preserve_state",
+    "seed_globals",
+    "set_global_states",
+    "working_copy",
+]
 
 
 class StandIn(NamedTuple):
@@ -26,7 +34,7 @@ class StandIn(NamedTuple):
     shared: str
 
 
-def stand_in(dataset: Any, collate_fn: Any) -> StandIn:
+def working_copy(dataset: Any, collate_fn: Any) -> StandIn:
     """Deep copies of both, in one, since a collate_fn may belong to its dataset.
 
     What cannot be copied so (an open file, a lock) is copied flat: what the copy makes on first use stays in it,
@@ -74,7 +82,7 @@ def epoch_of(told: Any) -> int | None:
 
 
 @contextmanager
-def undisturbed(subjects: Iterable[Subject]) -> Iterator[None]:
+def preserve_state(subjects: Iterable[Subject]) -> Iterator[None]:
     """Put back, at the end, the global generators, the loaders' own, and what samplers and datasets hold.
 
     An epoch is set back by `set_epoch`, for it may be in shared memory; then the attributes are what they were.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from augreg.doctor.findings import Notebook
+from augreg.doctor.findings import Findings
 from augreg.doctor.images import label_rows
 from augreg.doctor.measures import Measures
 
@@ -37,7 +37,7 @@ def class_names(dataset: Any, given: Sequence[str] | None = None) -> list[str]:
     return []
 
 
-def examine(measures: Measures, where: str, classes: int | None, notebook: Notebook) -> None:
+def examine(measures: Measures, where: str, classes: int | None, notebook: Findings) -> None:
     """Take down labels that a loss cannot use. `classes` is how many there are, if that is known."""
     broken: list[str] = []
     fractions: list[str] = []
@@ -74,7 +74,7 @@ def examine(measures: Measures, where: str, classes: int | None, notebook: Noteb
 
 
 def _tell(
-    where: str, classes: int | None, broken: list[str], fractions: list[str], outside: list[str], notebook: Notebook
+    where: str, classes: int | None, broken: list[str], fractions: list[str], outside: list[str], notebook: Findings
 ) -> None:
     if broken:
         notebook.found(
@@ -103,24 +103,24 @@ def _tell(
             "labels not whole",
             "note" if classes is None else "fault",
             where,
-            f"labels of {len(fractions)} batches are numbers with fractions, one a picture",
+            f"labels of {len(fractions)} batches are numbers with fractions, one an image",
             "right for a regression; as class ids they mean nothing",
             "for classes give int64 ids, or one column a class",
             fractions,
         )
 
 
-def stay(draws: Draws, where: str, notebook: Notebook) -> None:
+def stay(draws: Draws, where: str, notebook: Findings) -> None:
     """Whether a sample has the same label when it is made again."""
-    changed = [row.key for row in draws.rows if row.relabelled]
+    changed = [row.key for row in draws.rows if row.relabeled]
     if changed:
         notebook.found(
             "labels change",
             "fault",
             where,
             f"{len(changed)} of {len(draws.rows)} samples have another label when they are made again",
-            "a network cannot learn labels that do not stay with their pictures",
-            "read picture and label by the same index; look for an order that is shuffled anew, or a file list that "
+            "a network cannot learn labels that do not stay with their images",
+            "read image and label by the same index; look for an order that is shuffled anew, or a file list that "
             "is made anew, at every call",
             changed,
         )
@@ -133,7 +133,7 @@ _NUMBERS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 
 
 def sided(names: Iterable[str]) -> tuple[list[str], bool]:
-    """The class names that a mirrored picture would belie, and whether that is sure rather than a hint.
+    """The class names that a mirrored image would belie, and whether that is sure rather than a hint.
 
     Sure: a name with left or right whose counterpart is a class too, clockwise, or a set of single letters or digits
     (at least two, and at least half of the classes). A hint: left, right, arrow, letter, text or digit in a name.

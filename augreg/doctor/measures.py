@@ -1,4 +1,4 @@
-"""What one pass over the user's own loader shows: the pictures' kinds, sizes and levels, and all labels."""
+"""What one pass over the user's own loader shows: the images' kinds, sizes and levels, and all labels."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.doctor.findings import Notebook
+from augreg.doctor.findings import Findings
 from augreg.doctor.images import channel_axis, split_batch
 from augreg.doctor.probing import Subject
 
 __all__ = ["Measures", "measure"]
 
-_PIXELS = 256  # how many of a picture's pixels are kept, evenly spread
+_PIXELS = 256  # how many of an image's pixels are kept, evenly spread
 
 
 class Measures:
-    """The pass in numbers. Places are "batch 3, picture 4", counted from 0."""
+    """The pass in numbers. Places are "batch 3, image 4", counted from 0."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -26,7 +26,7 @@ class Measures:
         self.shapes: dict[tuple[int, ...], int] = {}
         self.axes: dict[int | None, int] = {}
         self.channels: dict[int, int] = {}
-        self.broken: list[str] = []  # pictures with NaN or infinity
+        self.broken: list[str] = []  # images with NaN or infinity
         self.constant: list[str] = []
         self.low, self.high = np.inf, -np.inf
         self.whole = True  # all levels are whole numbers
@@ -38,7 +38,7 @@ class Measures:
     def kind(self) -> str:
         """The scale of the levels: `integers`, `0..255`, `0..1`, `0..1/255`, `signed`, or `other`.
 
-        `signed` has more than 5% of its levels below -0.1, as normalized pictures have; some noise, erased boxes of
+        `signed` has more than 5% of its levels below -0.1, as normalized images have; some noise, erased boxes of
         noise too, still count as 0..1.
         """
         if self.dtypes and all(np.dtype(name).kind in "bui" for name in self.dtypes):
@@ -53,28 +53,28 @@ class Measures:
 
     @property
     def single_channels(self) -> int | None:
-        """How many channels the pictures have, where all have as many."""
+        """How many channels the images have, where all have as many."""
         return next(iter(self.channels)) if len(self.channels) == 1 else None
 
     @property
     def pixels(self) -> NDArray[np.float64]:
-        """Some of the finite pixels, n x channels, of pictures that have as many channels; else n is 0."""
+        """Some of the finite pixels, n x channels, of images that have as many channels; else n is 0."""
         if not self._pixels or not self.single_channels:
             return np.zeros((0, 1))
         return np.concatenate(self._pixels)
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """The mean of each picture's channels, pictures x channels."""
+        """The mean of each image's channels, images x channels."""
         return np.stack(self._means) if self._means and self.single_channels else np.zeros((0, 1))
 
-    def add(self, picture: NDArray[Any], place: str) -> None:
-        """Measure one picture, of two or three axes."""
+    def add(self, image: NDArray[Any], place: str) -> None:
+        """Measure one image, of two or three axes."""
         self.count += 1
-        axis = channel_axis(picture.shape)
-        planes = picture[..., None] if axis is None else np.moveaxis(picture, axis, -1)
+        axis = channel_axis(image.shape)
+        planes = image[..., None] if axis is None else np.moveaxis(image, axis, -1)
         pixels = planes.reshape(-1, planes.shape[-1]).astype(np.float64)
-        _count(self.dtypes, picture.dtype.name)
+        _count(self.dtypes, image.dtype.name)
         _count(self.shapes, planes.shape[:2])
         _count(self.axes, axis)
         _count(self.channels, planes.shape[-1])
@@ -97,22 +97,22 @@ def _count(counts: dict[Any, int], key: Any) -> None:
     counts[key] = counts.get(key, 0) + 1
 
 
-def measure(subject: Subject, samples: int, notebook: Notebook) -> Measures:
-    """Run up to `samples` pictures through the loader, as its user would. Raises what it raises."""
+def measure(subject: Subject, samples: int, notebook: Findings) -> Measures:
+    """Run up to `samples` images through the loader, as its user would. Raises what it raises."""
     found = Measures()
     whole = subject.plain or subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for number, batch in enumerate(subject.twin()):
             parts = split_batch(batch, whole)
-            for place, picture in enumerate(parts.pictures):
-                if picture.ndim in (2, 3):
-                    found.add(picture, f"batch {number}, picture {place}")
+            for place, image in enumerate(parts.images):
+                if image.ndim in (2, 3):
+                    found.add(image, f"batch {number}, image {place}")
             found.labels += [(f"batch {number}", label) for label in ([] if parts.labels is None else [parts.labels])]
             if found.count >= samples or number + 1 >= samples:
                 break
     if found.count:
-        notebook.checked(f"{subject.where}: levels and labels of {found.count} pictures, as the loader gives them")
+        notebook.checked(f"{subject.where}: levels and labels of {found.count} images, as the loader gives them")
     else:
-        notebook.unchecked(f"{subject.where}: levels: no picture was recognized in what the loader gives")
+        notebook.unchecked(f"{subject.where}: levels: no image was recognized in what the loader gives")
     return found

@@ -1,4 +1,4 @@
-"""Whether batches are mixed: pictures of which labels must tell, and a batch section that nobody applies."""
+"""Whether batches are mixed: images of which labels must tell, and a batch section that nobody applies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from augreg.doctor.findings import Notebook
+from augreg.doctor.findings import Findings
 from augreg.doctor.flips import parts
 from augreg.doctor.images import digest, label_rows, split
 from augreg.doctor.isolation import seed_globals
@@ -17,17 +17,17 @@ from augreg.pipeline import Pipeline
 __all__ = ["Mixes", "hard_labels", "mixes", "unapplied"]
 
 Mixes = Literal["hard", "soft"] | None
-"""What labels mixed pictures have; None where nothing was seen to be mixed, or there are no labels."""
+"""What labels mixed images have; None where nothing was seen to be mixed, or there are no labels."""
 
 _TRIALS = 12
 _SIZE = 4
 
 
 def mixes(collate_fn: Any, samples: list[Any]) -> Mixes:
-    """Whether a collate_fn mixes pictures, and whether the labels tell of it. Moves the global generators.
+    """Whether a collate_fn mixes images, and whether the labels tell of it. Moves the global generators.
 
-    A picture is mixed if it changes with the other samples of its batch, all generators being in the same states.
-    Labels tell of it if there is anything with fractions beside the pictures: weights of classes, or a share.
+    An image is mixed if it changes with the other samples of its batch, all generators being in the same states.
+    Labels tell of it if there is anything with fractions beside the images: weights of classes, or a share.
     """
     import torch
 
@@ -46,7 +46,7 @@ def mixes(collate_fn: Any, samples: list[Any]) -> Mixes:
 
 
 def _twin(collate_fn: Any) -> Any:
-    """A copy, but of the method of a dataset: that would be a copy of all its pictures."""
+    """A copy, but of the method of a dataset: that would be a copy of all its images."""
     owner = getattr(collate_fn, "__self__", None)
     return collate_fn if hasattr(owner, "__getitem__") else copy.deepcopy(collate_fn)
 
@@ -64,21 +64,21 @@ def _made(twins: list[Any], samples: list[Any], seed: int) -> list[Any]:
 
 
 def _mixed(batches: list[Any]) -> bool:
-    """Whether the first picture is the same in the first two batches, and another in the third."""
-    pictures = [split(batch, batch=True).picture for batch in batches]
-    if any(picture is None or len(picture) != _SIZE for picture in pictures):
+    """Whether the first image is the same in the first two batches, and another in the third."""
+    images = [split(batch, batch=True).image for batch in batches]
+    if any(image is None or len(image) != _SIZE for image in images):
         return False
-    one, again, other = (picture[0] for picture in pictures)
+    one, again, other = (image[0] for image in images)
     return digest(one) == digest(again) != digest(other) and one.shape == other.shape
 
 
 def _labels_of(batch: Any) -> Mixes:
-    """`soft` if anything beside the pictures has fractions, else `hard` if there are whole numbers, one a picture."""
-    pictures = split(batch, batch=True).picture
+    """`soft` if anything beside the images has fractions, else `hard` if there are whole numbers, one an image."""
+    images = split(batch, batch=True).image
     waiting, found = [batch], set()
     while waiting:
         part = waiting.pop()
-        if part is pictures:
+        if part is images:
             continue
         rows = None if isinstance(part, Mapping) else label_rows(part)
         if hasattr(part, "dense") or isinstance(part, float) or (rows is not None and rows.dtype.kind == "f"):
@@ -90,24 +90,24 @@ def _labels_of(batch: Any) -> Mixes:
     return "hard" if True in found else None
 
 
-def hard_labels(subject: Subject, found: Mixes, notebook: Notebook) -> None:
-    """Take down mixed pictures whose labels do not tell of it."""
+def hard_labels(subject: Subject, found: Mixes, notebook: Findings) -> None:
+    """Take down mixed images whose labels do not tell of it."""
     if found is not None:
-        notebook.checked(f"{subject.where}: labels of mixed pictures")
+        notebook.checked(f"{subject.where}: labels of mixed images")
     if found == "hard":
         notebook.found(
-            "mixed pictures, hard labels",
+            "mixed images, hard labels",
             "warning",
             subject.where,
-            "pictures change with the other samples of their batch, and there are only whole numbers beside them",
-            "a picture that shows two classes is trained as one of them: noise in the labels",
+            "images change with the other samples of their batch, and there are only whole numbers beside them",
+            "an image that shows two classes is trained as one of them: noise in the labels",
             "mix the labels too: one column of weights a class, or both labels and the share. augreg's pipe.collate "
             "gives SoftLabels, if it knows which part is the label: Augmented(.., names={'label': 'target'}). (If "
             "the collate_fn normalizes by the batch and mixes nothing, this is as it should be.)",
         )
 
 
-def unapplied(subject: Subject, notebook: Notebook) -> None:
+def unapplied(subject: Subject, notebook: Findings) -> None:
     """Take down a pipeline with a batch section, in a loader that only stacks."""
     import torch
 
@@ -120,6 +120,6 @@ def unapplied(subject: Subject, notebook: Notebook) -> None:
             "note",
             subject.where,
             "the dataset's pipeline has a batch section; the loader's collate_fn is torch's own, not pipe.collate",
-            "torch's own only stacks the pictures: the loader mixes nothing",
+            "torch's own only stacks the images: the loader mixes nothing",
             "give the DataLoader collate_fn=pipe.collate, unless your loop calls pipe.batch itself",
         )

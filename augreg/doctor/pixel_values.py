@@ -1,7 +1,7 @@
-"""Whether the levels of the pictures are what a network can learn from: their range, and their normalization.
+"""Whether the levels of the images are what a network can learn from: their range, and their normalization.
 
-Twice normalized. Let (m, s) be a channel's mean and standard deviation on the 0..1 scale. Pictures x normalized once
-are (x - m) / s. Undoing that twice, (z s + m) s + m, takes pictures that were normalized twice back to 0..1 exactly,
+Twice normalized. Let (m, s) be a channel's mean and standard deviation on the 0..1 scale. Images x normalized once
+are (x - m) / s. Undoing that twice, (z s + m) s + m, takes images that were normalized twice back to 0..1 exactly,
 and fills it. So the finding needs, in every channel: what is undone twice lies in -0.05..1.05 and reaches below 0.15
 and above 0.85; what is undone once does not lie in 0..1; and the levels are not standardized as they are: the mean is
 below -0.3 or the spread above 2. (m, s) are those that are in wide use, those of a Normalize that is found in the
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.doctor.findings import Notebook
+from augreg.doctor.findings import Findings
 from augreg.doctor.measures import Measures
 
 __all__ = ["KNOWN", "examine", "twice_normalized"]
@@ -32,7 +32,7 @@ KNOWN: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 
 
-def examine(measures: Measures, where: str, given: list[tuple[Any, Any]], notebook: Notebook) -> None:
+def examine(measures: Measures, where: str, given: list[tuple[Any, Any]], notebook: Findings) -> None:
     """Take down what is wrong with the levels. `given` are the (mean, std) that the dataset itself names."""
     _broken(measures, where, notebook)
     if measures.low > measures.high:  # no finite level at all
@@ -44,7 +44,7 @@ def examine(measures: Measures, where: str, given: list[tuple[Any, Any]], notebo
             "not scaled",
             "fault",
             where,
-            f"float pictures with {levels}{', all whole numbers' if measures.whole else ''}",
+            f"float images with {levels}{', all whole numbers' if measures.whole else ''}",
             "they were never divided by 255; networks and initializations expect levels around 0 with a spread "
             "around 1, and training diverges or crawls",
             "scale to 0..1, then normalize: torchvision's ToDtype(torch.float32, scale=True), or augreg's normalize",
@@ -54,16 +54,16 @@ def examine(measures: Measures, where: str, given: list[tuple[Any, Any]], notebo
             "scaled twice",
             "fault",
             where,
-            f"float pictures with {levels}; 1/255 is 0.0039",
+            f"float images with {levels}; 1/255 is 0.0039",
             "they were divided by 255 twice: to a network they are all black",
             "leave out one of the two: ToTensor and ToDtype(scale=True) divide already",
         )
     elif kind == "integers":
         notebook.found(
-            "integer pictures",
+            "integer images",
             "note",
             where,
-            f"{', '.join(measures.dtypes)} pictures with {levels}",
+            f"{', '.join(measures.dtypes)} images with {levels}",
             "that saves memory and transfer, if they are scaled and normalized on the device",
             "make sure that they are",
         )
@@ -72,7 +72,7 @@ def examine(measures: Measures, where: str, given: list[tuple[Any, Any]], notebo
             "not normalized",
             "note",
             where,
-            f"float pictures with {levels}",
+            f"float images with {levels}",
             "a pretrained network expects the normalization that it was trained with; one trained from scratch "
             "learns a little slower without any",
             "normalize by mean and std, unless the network does it itself",
@@ -81,15 +81,15 @@ def examine(measures: Measures, where: str, given: list[tuple[Any, Any]], notebo
         _normalized(measures, where, given, notebook)
 
 
-def _broken(measures: Measures, where: str, notebook: Notebook) -> None:
+def _broken(measures: Measures, where: str, notebook: Findings) -> None:
     if measures.broken:
         notebook.found(
             "not finite",
             "fault",
             where,
-            f"{len(measures.broken)} of {measures.count} pictures have NaN or infinite levels",
-            "one such picture makes the loss, and then every weight, NaN",
-            "look at these files and at the steps that divide: a std of 0, a logarithm, a resize of float pictures",
+            f"{len(measures.broken)} of {measures.count} images have NaN or infinite levels",
+            "one such image makes the loss, and then every weight, NaN",
+            "look at these files and at the steps that divide: a std of 0, a logarithm, a resize of float images",
             measures.broken,
         )
     share = len(measures.constant) / max(1, measures.count)
@@ -98,14 +98,14 @@ def _broken(measures: Measures, where: str, notebook: Notebook) -> None:
             "one level only",
             "fault" if share == 1 else "warning" if share > 0.1 else "note",
             where,
-            f"{len(measures.constant)} of {measures.count} pictures have one level everywhere",
+            f"{len(measures.constant)} of {measures.count} images have one level everywhere",
             "they are blank files, or a step made them so (a crop into the padding, a factor of 0)",
-            "look at these pictures, before and after the transforms",
+            "look at these images, before and after the transforms",
             measures.constant,
         )
 
 
-def _normalized(measures: Measures, where: str, given: list[tuple[Any, Any]], notebook: Notebook) -> None:
+def _normalized(measures: Measures, where: str, given: list[tuple[Any, Any]], notebook: Findings) -> None:
     pixels = measures.pixels
     if len(pixels) < 16:
         return
@@ -124,7 +124,7 @@ def _normalized(measures: Measures, where: str, given: list[tuple[Any, Any]], no
                 "fault",
                 where,
                 f"{found}; undone by mean and std of {name}, all levels lie in 0..1/255",
-                "the pictures were on the 0..1 scale, and were divided by 255 once more before they were normalized: "
+                "the images were on the 0..1 scale, and were divided by 255 once more before they were normalized: "
                 "to a network they are all the same",
                 "leave out the division, or give the step max_pixel_value=1.0 or its like",
             )
@@ -153,7 +153,7 @@ def _normalized(measures: Measures, where: str, given: list[tuple[Any, Any]], no
         )
 
 
-def _twice(notebook: Notebook, severity: Any, where: str, found: str, by: str) -> None:
+def _twice(notebook: Findings, severity: Any, where: str, found: str, by: str) -> None:
     notebook.found(
         "normalized twice",
         severity,

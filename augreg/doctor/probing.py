@@ -14,23 +14,23 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from augreg.doctor.images import digest, digest_picture, split
-from augreg.doctor.isolation import StandIn, epoch_of, seed_globals, stand_in
+from augreg.doctor.images import digest, digest_image, split
+from augreg.doctor.isolation import StandIn, epoch_of, seed_globals, working_copy
 
 __all__ = ["Keep", "SeededAlike", "Seen", "Subject", "streams"]
 
 
 class Seen(NamedTuple):
-    """What a worker made of one sample: which worker, digests of picture and label, and what the collate made."""
+    """What a worker made of one sample: which worker, digests of image and label, and what the collate made."""
 
     worker: int
-    picture: bytes
+    image: bytes
     label: bytes
     collated: bytes | None
 
 
 class Keep:
-    """A collate_fn that keeps no picture: only digests travel back.
+    """A collate_fn that keeps no image: only digests travel back.
 
     `collate` is the user's; in each worker it gets the same `samples` again and again, so that its own random draws,
     if it has any, show.
@@ -47,7 +47,7 @@ class Keep:
         info = get_worker_info()
         worker = info.id if info is not None else -1
         return [
-            Seen(worker, digest_picture(sample), digest(split(sample).label), self._collated())
+            Seen(worker, digest_image(sample), digest(split(sample).label), self._collated())
             for sample in (samples if isinstance(samples, list) else [samples])
         ]
 
@@ -57,7 +57,7 @@ class Keep:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return digest(split(self.collate(list(self.samples)), batch=True).picture)
+                return digest(split(self.collate(list(self.samples)), batch=True).image)
             except Exception:  # the pass over the user's own loader tells of it
                 self.collate = None
                 return None
@@ -154,7 +154,7 @@ class Subject:
     @functools.cached_property
     def here(self) -> StandIn:
         """What stands for the dataset and its collate_fn in this process; the user's own are used in workers only."""
-        return stand_in(self.dataset, self.loader.collate_fn)
+        return working_copy(self.dataset, self.loader.collate_fn)
 
     def apart(self, work: Callable[[Any, Any], Any], key: Any) -> Any:
         """What `work(dataset, collate_fn)` returns, run where it leaves no trace in the user's own.

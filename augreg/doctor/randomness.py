@@ -13,7 +13,7 @@ from math import comb
 from typing import Any, NamedTuple
 
 from augreg.doctor.draws import Draws, rekeyed
-from augreg.doctor.findings import Notebook, last_line
+from augreg.doctor.findings import Findings, last_line
 from augreg.doctor.probing import Keep, Seen, Subject, streams
 
 __all__ = ["examine", "repeats"]
@@ -39,7 +39,7 @@ class _Table(NamedTuple):
 
     def at(self, row: int, key: int, collated: bool) -> bytes | None:
         cell = self.cells[row * self.keys + key]
-        return cell.collated if collated else cell.picture
+        return cell.collated if collated else cell.image
 
 
 def repeats(one: _Table, two: _Table, collated: bool = False) -> tuple[bool, int, int]:
@@ -62,7 +62,7 @@ def tail(hits: int, count: int, other_hits: int, other_count: int) -> float:
     return ways / comb(count + other_count, total) if count else 1.0
 
 
-def examine(subject: Subject, draws: Draws, keys: list[Any], epochs: int, notebook: Notebook) -> None:
+def examine(subject: Subject, draws: Draws, keys: list[Any], epochs: int, notebook: Findings) -> None:
     """Draw in workers and over epochs, and take down what repeats. For a map-style training set."""
     keys = keys[:_KEYS]
     count = min(subject.workers, _MOST_WORKERS)
@@ -98,19 +98,19 @@ def _tables(subject: Subject, draws: Draws, keys: list[Any], epochs: int, worker
     return found
 
 
-def _workers(subject: Subject, draws: Draws, tables: list[_Table], notebook: Notebook) -> None:
+def _workers(subject: Subject, draws: Draws, tables: list[_Table], notebook: Findings) -> None:
     """Compare every worker of one epoch with the first."""
     real = subject.workers > 1
     if subject.keyed:
         again = [row.key for row in draws.rows if row.varies]
         cells = tables[0].cells
-        elsewhere = sum(any(t.cells[n].picture != cell.picture for t in tables) for n, cell in enumerate(cells))
+        elsewhere = sum(any(t.cells[n].image != cell.image for t in tables) for n, cell in enumerate(cells))
         if again or elsewhere:
             notebook.found(
                 "not by key",
                 "warning",
                 subject.where,
-                f"pictures of one key (epoch, index) differ: {len(again)} of {len(draws.rows)} when made again in "
+                f"images of one key (epoch, index) differ: {len(again)} of {len(draws.rows)} when made again in "
                 f"one process, {elsewhere} of {len(cells)} between workers",
                 "the sampler gives a key so that a sample is the same wherever it is made; something in the dataset "
                 "draws from another source",
@@ -121,7 +121,7 @@ def _workers(subject: Subject, draws: Draws, tables: list[_Table], notebook: Not
             return
     condition = "" if real else f"the loader has num_workers={subject.workers}; but with two, "
     for collated, check, what in (
-        (False, "workers repeat draws", "pictures"),
+        (False, "workers repeat draws", "images"),
         (True, "workers repeat batch draws", f"batches, {_FROM_SAME},"),
     ):
         for number, table in enumerate(tables[1:], 1):
@@ -140,22 +140,22 @@ def _workers(subject: Subject, draws: Draws, tables: list[_Table], notebook: Not
                 break
 
 
-def _epochs(subject: Subject, draws: Draws, tables: list[list[_Table]], notebook: Notebook) -> None:
+def _epochs(subject: Subject, draws: Draws, tables: list[list[_Table]], notebook: Findings) -> None:
     """Compare the later epochs with the first, worker by worker."""
     if len(tables) < 2:
         notebook.unchecked(f"{subject.where}: whether epochs differ, which needs epochs=2 or more")
         return
     pairs = [(one, two) for later in tables[1:] for one, two in zip(tables[0], later, strict=True)]
-    changed = any(a.picture != b.picture for one, two in pairs for a, b in zip(one.cells, two.cells, strict=True))
+    changed = any(a.image != b.image for one, two in pairs for a, b in zip(one.cells, two.cells, strict=True))
     if draws.move_on and not draws.vary and not changed:
         notebook.found(
             "epoch does not reach workers",
             "fault",
             subject.where,
-            "where set_epoch is called on the dataset itself the pictures change; in the workers all "
+            "where set_epoch is called on the dataset itself the images change; in the workers all "
             f"{len(tables[0][0].cells)} are bit-equal in both epochs",
             "persistent workers hold the copy of the dataset that they were started with, and never see an attribute "
-            "that is set later: every epoch has the same pictures",
+            "that is set later: every epoch has the same images",
             "let the sampler yield (epoch, index), as augreg.data.EpochSampler does; or keep the epoch in shared "
             "memory (a multiprocessing.Value); or persistent_workers=False",
         )
@@ -164,7 +164,7 @@ def _epochs(subject: Subject, draws: Draws, tables: list[list[_Table]], notebook
         _standing_epoch(subject, notebook)
     repeated = [] if subject.keyed and not draws.vary else _repeated(pairs, collated=False)
     if repeated:
-        _tell_epochs(subject, "epochs repeat draws", "pictures", repeated[0], notebook)
+        _tell_epochs(subject, "epochs repeat draws", "images", repeated[0], notebook)
     batches = _repeated(pairs, collated=True)
     if batches:
         _tell_epochs(subject, "epochs repeat batch draws", f"batches, {_FROM_SAME},", batches[0], notebook)
@@ -178,7 +178,7 @@ def _repeated(pairs: list[tuple[_Table, _Table]], collated: bool) -> list[tuple[
     return [(equal, count) for repeated, equal, count in results if repeated]
 
 
-def _tell_epochs(subject: Subject, check: str, what: str, seen: tuple[int, int], notebook: Notebook) -> None:
+def _tell_epochs(subject: Subject, check: str, what: str, seen: tuple[int, int], notebook: Findings) -> None:
     notebook.found(
         check,
         "fault",
@@ -191,7 +191,7 @@ def _tell_epochs(subject: Subject, check: str, what: str, seen: tuple[int, int],
     )
 
 
-def _standing_epoch(subject: Subject, notebook: Notebook) -> None:
+def _standing_epoch(subject: Subject, notebook: Findings) -> None:
     """Whether the keys' epoch follows `set_epoch`."""
     found = []
     for epoch in (subject.first_epoch, subject.first_epoch + 1):
@@ -203,12 +203,12 @@ def _standing_epoch(subject: Subject, notebook: Notebook) -> None:
             "fault",
             subject.where,
             f"the sampler yields (epoch, index), and the epoch is {found[0]} in the first pass and in the second",
-            "every epoch has the same pictures",
+            "every epoch has the same images",
             "use a sampler with set_epoch, such as augreg.data.EpochSampler, and call it before each epoch",
         )
 
 
-def _nothing_varies(subject: Subject, draws: Draws, notebook: Notebook) -> None:
+def _nothing_varies(subject: Subject, draws: Draws, notebook: Findings) -> None:
     count = len(draws.rows)
     sources = [*draws.seeded, *(["numpy.random.default_rng(seed)"] if draws.seeds_generators else [])]
     keys = [row.key for row in draws.rows]
@@ -217,10 +217,10 @@ def _nothing_varies(subject: Subject, draws: Draws, notebook: Notebook) -> None:
             "frozen draws",
             "warning",
             subject.where,
-            f"all {count} pictures are bit-equal whenever they are made, in any epoch, although random numbers are "
+            f"all {count} images are bit-equal whenever they are made, in any epoch, although random numbers are "
             f"seeded and drawn for them ({', '.join(sources)})",
-            "a seed that knows the index but not the epoch gives each picture one augmentation for ever. (If the "
-            "numbers only make the picture itself, as in a synthetic set, this is as it should be.)",
+            "a seed that knows the index but not the epoch gives each image one augmentation for ever. (If the "
+            "numbers only make the image itself, as in a synthetic set, this is as it should be.)",
             "let the seed depend on the epoch too: np.random.default_rng([seed, epoch, index]); and do not seed "
             "global generators in a dataset",
             keys,
@@ -230,7 +230,7 @@ def _nothing_varies(subject: Subject, draws: Draws, notebook: Notebook) -> None:
             "no augmentation",
             "note",
             subject.where,
-            f"all {count} pictures are bit-equal whenever they are made, in any epoch",
+            f"all {count} images are bit-equal whenever they are made, in any epoch",
             "nothing is drawn at random for a sample; that is fine if it is meant",
             "nothing, if it is meant",
             keys,

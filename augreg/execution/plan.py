@@ -1,9 +1,9 @@
 """The plan: which ops to run, after those that can be merged were merged, from a table of rules.
 
 Exact rules hold always, byte for byte, on every backend; each says why it may. Moves go early, so that later ops
-touch fewer pixels; constant borders and boxes go late, so that what works pixel by pixel meets its neighbours and
+touch fewer pixels; constant borders and boxes go late, so that what works pixel by pixel meets its neighbors and
 becomes one pass. What reads more than one pixel (resize, warp, filter, sharpness), noise and calls let nothing
-pass. Ops that measure the picture let flips and turns pass, never crops or paint. Float pictures merge moves
+pass. Ops that measure the image let flips and turns pass, never crops or paint. Float images merge moves
 only, since there a pass more is a rounding more. Approximate rules change pixels a little (one resampling for
 two), and hold only where a spec asks for them.
 """
@@ -27,7 +27,7 @@ Merged = tuple[Op, ...] | None
 
 
 class Rule(NamedTuple):
-    """A way to rewrite two neighbouring ops: of these kinds, when `apply` does not answer None.
+    """A way to rewrite two neighboring ops: of these kinds, when `apply` does not answer None.
 
     `apply(first, second, scene)` gets the scene before the first op and returns what stands for both.
     """
@@ -92,7 +92,7 @@ def _measured_move(first: Lookup | Normalize, second: Move, scene: Scene) -> Mer
 
 
 def _mean_image_move(first: Normalize, second: Move, scene: Scene) -> Merged:
-    """The mean picture moves along."""
+    """The mean image moves along."""
     if first.mean_image is None or scene.dtype != "uint8" or (first.measured and not _whole(second, scene)):
         return None
     return second, replace(first, window=(*first.window, second))
@@ -104,7 +104,7 @@ def _span(start: int, length: int, inner: int, size: int) -> tuple[int, int]:
 
 
 def _pad_move(first: Pad, second: Move, scene: Scene) -> Merged:
-    """Cut out of the picture what a crop wants of it, and add only the border that the crop would keep."""
+    """Cut out of the image what a crop wants of it, and add only the border that the crop would keep."""
     if first.mode != "constant":
         return None
     y0, y1 = _span(second.top, second.height, first.top, scene.height)
@@ -153,11 +153,11 @@ def _constant_pixelwise(first: Pad | Paint, second: Op, scene: Scene) -> Merged:
             return None
     elif first.mode != "constant":
         return second, first
-    return second, replace(first, through=(*first.through, second))
+    return second, replace(first, fill_ops=(*first.fill_ops, second))
 
 
 def _tables(first: Lookup, second: Lookup, scene: Scene) -> Merged:
-    """Functions of the level compose to one table, also where the picture is measured in between."""
+    """Functions of the level compose to one table, also where the image is measured in between."""
     if scene.dtype != "uint8":
         return None
     return (Lookup((*first.stages, *second.stages), label=f"{first}, {second}"),)
@@ -222,7 +222,7 @@ _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 _NOTHING: Final[Mapping[type[Op], Callable[[Any, Scene], bool]]] = {
-    Move: lambda op, scene: not op.turns and _whole(op, scene),
+    Move: lambda op, scene: not op.rearranges and _whole(op, scene),
     Pad: lambda op, scene: not (op.top or op.bottom or op.left or op.right),
     Resize: lambda op, scene: (op.height, op.width) == scene.size,
     Warp: lambda op, scene: op.matrix == _IDENTITY and (op.height, op.width) == scene.size,
@@ -234,7 +234,7 @@ _NOTHING: Final[Mapping[type[Op], Callable[[Any, Scene], bool]]] = {
 
 
 def changes_nothing(op: Op, scene: Scene) -> bool:
-    """Whether an op leaves every picture as it is; then it is dropped."""
+    """Whether an op leaves every image as it is; then it is dropped."""
     test = _NOTHING.get(op.__class__)
     return test is not None and test(op, scene)
 
@@ -257,7 +257,7 @@ FULL_TABLE = by_kinds((*EXACT, *APPROXIMATE))
 
 
 def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[Op, ...]:
-    """The ops that do the same to a picture of this scene in fewer passes."""
+    """The ops that do the same to an image of this scene in fewer passes."""
     table = FULL_TABLE if approximate else EXACT_TABLE
     done: list[Op] = []
     if scene.boxes:  # no rule looks at them, so they need not be carried
@@ -288,9 +288,9 @@ def _merged(first: Op, second: Op, scene: Scene, table: Table) -> Merged:
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What will be done to a picture of this scene: the ops to run, and who drew what.
+    """What will be done to an image of this scene: the ops to run, and who drew what.
 
-    `run(image)` does it to a picture of the same size, or to a sample, a mapping. Plans pickle, compare and print.
+    `run(image)` does it to an image of the same size, or to a sample, a mapping. Plans pickle, compare and print.
     """
 
     ops: tuple[Op, ...]
@@ -300,13 +300,13 @@ class Plan(msgspec.Struct, frozen=True):
     backend: str
     output: str = "auto"
     channels: str = "rgb"
-    waiting: tuple[Any, ...] = ()
+    deferred: tuple[Any, ...] = ()
     address: Any = None
     approximate: bool = False
     targets: Any = None
 
     def run(self, image: Any) -> Any:
-        """The picture, or the sample, after it. Raises ImageError for another size or kind than was planned for."""
+        """The image, or the sample, after it. Raises ImageError for another size or kind than was planned for."""
         if isinstance(image, Mapping):
             from augreg.execution.samples import run_plan_on
 
@@ -324,7 +324,7 @@ class Plan(msgspec.Struct, frozen=True):
             lines.append(f"  {'  ' * entry.depth + entry.name:{width}}  {_said(entry)}".rstrip())
         passes = ", then ".join(f"[{op}]" for op in self.ops) or "nothing"
         lines.append(f"  runs as {len(self.ops)} ops: {passes}")
-        if self.waiting:
+        if self.deferred:
             lines.append("  open from here: the size is known only once it ran")
         return "\n".join(lines)
 

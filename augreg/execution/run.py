@@ -1,4 +1,4 @@
-"""Running: a plan's ops, one after the other, on one picture, by a backend."""
+"""Running: a plan's ops, one after the other, on one image, by a backend."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from augreg.errors import AugregError, ImageError
 from augreg.execution.plan import Plan, merge
 from augreg.execution.sampling import Drawn, resume
 from augreg.images import buffers
-from augreg.images.codecs import Picture, hand_out, take, tensor
+from augreg.images.codecs import InputImage, from_array, tensor, to_array
 from augreg.ops import Op, Scene
 
-__all__ = ["deliver", "finish", "fitting", "run_ops", "run_plan"]
+__all__ = ["finish", "fitting", "run_ops", "run_plan", "to_output"]
 
 Array = NDArray[Any]
 
 
 def run_ops(ops: Iterable[Op], array: Array, engine: Backend) -> Array:
-    """The picture after the ops. Raises ImageError, with the op that failed."""
+    """The image after the ops. Raises ImageError, with the op that failed."""
     for op in ops:
         try:
             array = engine.apply(op, array)
@@ -31,7 +31,7 @@ def run_ops(ops: Iterable[Op], array: Array, engine: Backend) -> Array:
             raise
         except Exception as error:
             shape = "x".join(map(str, array.shape))
-            raise ImageError(f"{op} failed on a {shape} {array.dtype} picture ({engine.name}): {error}") from error
+            raise ImageError(f"{op} failed on a {shape} {array.dtype} image ({engine.name}): {error}") from error
     return array
 
 
@@ -41,7 +41,7 @@ def finish(
     """Merge and run what was drawn; where an op left a size that nobody knew, draw and run the rest."""
     array = run_ops(merge(drawn.ops, scene, approximate), array, engine)
     scene = drawn.scene
-    while drawn.waiting:
+    while drawn.deferred:
         height, width, channels = array.shape
         scene = replace(scene, height=height, width=width, channels=channels)
         drawn = resume(drawn, scene, address)
@@ -50,7 +50,7 @@ def finish(
     return array, scene
 
 
-def deliver(array: Array, normalized: bool, picture: Picture, output: str) -> Any:
+def to_output(array: Array, normalized: bool, loaded: InputImage, output: str) -> Any:
     """The result in the kind that is wanted: the caller's own memory, contiguous."""
     if normalized:
         planes = array.transpose(2, 0, 1)
@@ -59,16 +59,16 @@ def deliver(array: Array, normalized: bool, picture: Picture, output: str) -> An
             own[:] = planes
             planes = own
         return tensor(planes) if output == "torch" else planes
-    if not array.flags.writeable or np.may_share_memory(array, picture.array):
+    if not array.flags.writeable or np.may_share_memory(array, loaded.array):
         array = array.copy()
     if array.dtype == np.float32:  # a bicubic kernel can overshoot
         np.clip(array, 0.0, 1.0, out=array)
-    kind = picture.kind
+    kind = loaded.kind
     if output == "torch":
         kind = "tensor"
     elif output == "numpy" and kind not in ("array", "gray array"):
         kind = "array"
-    return hand_out(array, kind)
+    return from_array(array, kind)
 
 
 def fitting(plan: Plan, given: Scene) -> None:
@@ -77,19 +77,19 @@ def fitting(plan: Plan, given: Scene) -> None:
     if given != planned:
         raise ImageError(
             f"this plan is for {planned.height}x{planned.width}x{planned.channels} {planned.dtype}, "
-            f"and the picture is {given.height}x{given.width}x{given.channels} {given.dtype}"
+            f"and the image is {given.height}x{given.width}x{given.channels} {given.dtype}"
         )
 
 
 def run_plan(plan: Plan, image: Any) -> Any:
-    """`Plan.run` of a picture."""
-    picture = take(image, plan.channels)
-    scene = picture.scene(plan.scene.epoch)
+    """`Plan.run` of an image."""
+    loaded = to_array(image, plan.channels)
+    scene = loaded.scene(plan.scene.epoch)
     fitting(plan, scene)
     engine = backend(plan.backend)
-    array = run_ops(plan.ops, picture.array, engine)
+    array = run_ops(plan.ops, loaded.array, engine)
     for op in plan.ops:
         scene = op.after(scene)
-    rest = Drawn([], [], scene, list(plan.waiting))
+    rest = Drawn([], [], scene, list(plan.deferred))
     array, scene = finish(rest, array, scene, plan.address, plan.approximate, engine)
-    return deliver(array, scene.normalized, picture, plan.output)
+    return to_output(array, scene.normalized, loaded, plan.output)

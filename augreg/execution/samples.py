@@ -1,6 +1,6 @@
-"""Samples: a mapping in, a mapping out. Its pictures share one draw, its targets follow them, the rest passes by.
+"""Samples: a mapping in, a mapping out. Its images share one draw, its targets follow them, the rest passes by.
 
-A key that begins with `image` holds a picture, or a list of them; one that begins with `mask` a mask, or a list;
+A key that begins with `image` holds an image, or a list of them; one that begins with `mask` a mask, or a list;
 `boxes`, `keypoints` and `keypoint_names` speak for themselves. The spec's `targets` names the keys that hold one
 entry a box.
 """
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from augreg.backends import Backend, backend
 from augreg.errors import ImageError
 from augreg.execution.plan import Plan, merge
-from augreg.execution.run import deliver, fitting, run_ops
+from augreg.execution.run import fitting, run_ops, to_output
 from augreg.execution.sampling import Drawn, Entry, resume
-from augreg.images.codecs import Picture, take
+from augreg.images.codecs import InputImage, to_array
 from augreg.ops import Op, Scene
 from augreg.ops.scene import Boxes as SceneBoxes
 from augreg.targets import rows
@@ -28,7 +28,7 @@ from augreg.targets.boxes import Boxes
 from augreg.targets.conventions import Targets
 from augreg.targets.keypoints import Keypoints, exchanged, speaks_of
 from augreg.targets.masks import Mask, is_pixels
-from augreg.targets.propagate import Followers
+from augreg.targets.propagate import TargetSet
 
 __all__ = ["Setting", "run_plan_on", "run_sample"]
 
@@ -48,21 +48,21 @@ class Setting(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A picture, the key that holds it, and which one of the key's it is."""
+    """An image, the key that holds it, and which one of the key's it is."""
 
     key: Any
     number: int
-    picture: Picture
+    image: InputImage
 
 
 Start = Callable[[Scene], tuple[Sequence[Op], Drawn]]
-"""The ops to run first on a picture of this scene, and the draw that they come from."""
+"""The ops to run first on an image of this scene, and the draw that they come from."""
 
 
 def run_sample(sample: Mapping[Any, Any], start: Start, setting: Setting) -> dict[Any, Any]:
     """The sample after it, with the same keys in the same order. Raises ImageError, which names the key."""
-    pictures = _pictures(sample, setting)
-    first = next(iter(pictures.values()))[0]
+    images = _images(sample, setting)
+    first = next(iter(images.values()))[0]
     size: tuple[int, int] = first.array.shape[:2]
     targets, output = setting.targets, setting.output
     masks = {key: _masks(value, key, targets, size) for key, value in sample.items() if _is_key("mask", key, value)}
@@ -73,13 +73,13 @@ def run_sample(sample: Mapping[Any, Any], start: Start, setting: Setting) -> dic
     if "keypoints" in sample:
         names = sample.get("keypoint_names")
         points = Keypoints(sample["keypoints"], names, _at("keypoints"), targets, size)
-    elif words and boxes is None:  # no point at all still finds out whether the picture comes out mirrored
+    elif words and boxes is None:  # no point at all still finds out whether the image comes out mirrored
         points = Keypoints([], None, "", targets, size)
-    followers = Followers([mask for group in masks.values() for mask in group], boxes, points, bool(targets.swap))
+    followers = TargetSet([mask for group in masks.values() for mask in group], boxes, points, bool(targets.swap))
     seen = () if boxes is None else boxes.for_scene()
-    done = _run_pictures(pictures, first, seen, followers, start, setting)
+    done = _run_images(images, first, seen, followers, start, setting)
     found = dict(sample)
-    found.update({key: _as_given(done[key], sample[key]) for key in pictures})
+    found.update({key: _as_given(done[key], sample[key]) for key in images})
     found.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in masks.items()})
     if boxes is not None:
         found["boxes"] = boxes.write(followers.size, output)
@@ -97,14 +97,14 @@ def run_sample(sample: Mapping[Any, Any], start: Start, setting: Setting) -> dic
 
 
 def run_plan_on(plan: Plan, sample: Mapping[Any, Any]) -> dict[Any, Any]:
-    """`Plan.run` of a sample: all of its pictures must be what was planned for."""
+    """`Plan.run` of a sample: all of its images must be what was planned for."""
 
     def start(scene: Scene) -> tuple[Sequence[Op], Drawn]:
         scene = replace(scene, boxes=())  # it was drawn for a size alone
         fitting(plan, scene)
         for op in plan.ops:
             scene = op.after(scene)
-        return plan.ops, Drawn([], list(plan.entries), scene, list(plan.waiting))
+        return plan.ops, Drawn([], list(plan.entries), scene, list(plan.deferred))
 
     targets = plan.targets if plan.targets is not None else Targets()
     return run_sample(
@@ -123,7 +123,7 @@ def _at(key: Any) -> str:
 
 
 def _is_key(kind: str, key: Any, value: Any) -> bool:
-    """Whether a key holds pictures or masks. Numbered ones always do; `image_id` or `mask_path` may be anything."""
+    """Whether a key holds images or masks. Numbered ones always do; `image_id` or `mask_path` may be anything."""
     if not isinstance(key, str) or not key.startswith(kind):
         return False
     if re.fullmatch(rf"{kind}s?\d*", key):
@@ -146,32 +146,32 @@ def _as_given(found: list[Any], given: Any) -> Any:
     return found[0]
 
 
-def _pictures(sample: Mapping[Any, Any], setting: Setting) -> dict[Any, list[Picture]]:
-    """The pictures by key, `image` first; all of one size."""
+def _images(sample: Mapping[Any, Any], setting: Setting) -> dict[Any, list[InputImage]]:
+    """The images by key, `image` first; all of one size."""
     keys = [key for key, value in sample.items() if _is_key("image", key, value)]
     keys.sort(key=lambda key: key != "image")
-    found: dict[Any, list[Picture]] = {}
+    found: dict[Any, list[InputImage]] = {}
     first: tuple[str, tuple[int, ...]] | None = None
     for key in keys:
         for value, at in _members(sample[key], key):
             try:
-                picture = take(value, setting.channels)
+                image = to_array(value, setting.channels)
             except ImageError as error:
                 raise ImageError(f"{at}: {error}") from error
-            size = picture.array.shape[:2]
+            size = image.array.shape[:2]
             first = first or (at, size)
             if size != first[1]:
                 other, (height, width) = first
                 raise ImageError(
-                    f"{at}: the picture is {size[0]}x{size[1]} and {other} is {height}x{width}; pictures that share "
+                    f"{at}: the image is {size[0]}x{size[1]} and {other} is {height}x{width}; images that share "
                     "a draw have one size"
                 )
-            found.setdefault(key, []).append(picture)
+            found.setdefault(key, []).append(image)
         found.setdefault(key, [])
     if first is None:
         names = ", ".join(map(repr, sample)) or "none"
-        raise ImageError(f"a sample needs a picture under 'image'; its keys are: {names}")
-    return dict(sorted(found.items(), key=lambda item: not item[1]))  # one that has a picture comes first
+        raise ImageError(f"a sample needs an image under 'image'; its keys are: {names}")
+    return dict(sorted(found.items(), key=lambda item: not item[1]))  # one that has an image comes first
 
 
 def _masks(value: Any, key: Any, targets: Targets, size: tuple[int, int]) -> list[Mask]:
@@ -214,46 +214,46 @@ def _kept(value: Any, places: list[int], masks: bool) -> Any:
     return rows.picked(value, places)
 
 
-def _run_pictures(
-    pictures: Mapping[Any, list[Picture]],
-    first: Picture,
+def _run_images(
+    images: Mapping[Any, list[InputImage]],
+    first: InputImage,
     boxes: SceneBoxes,
-    followers: Followers,
+    followers: TargetSet,
     start: Start,
     setting: Setting,
 ) -> dict[Any, list[Any]]:
-    """The pictures after it, by key. Those of one kind run together; the targets go with the first.
+    """The images after it, by key. Those of one kind run together; the targets go with the first.
 
-    Every scene has the sample's boxes, so that pictures of all kinds get one draw.
+    Every scene has the sample's boxes, so that images of all kinds get one draw.
     """
     by_scene: dict[Scene, list[_Place]] = {}
-    for key, group in pictures.items():
-        for number, picture in enumerate(group):
-            by_scene.setdefault(picture.scene(setting.epoch, boxes), []).append(_Place(key, number, picture))
-    found: dict[Any, list[Any]] = {key: [None] * len(group) for key, group in pictures.items()}
+    for key, group in images.items():
+        for number, image in enumerate(group):
+            by_scene.setdefault(image.scene(setting.epoch, boxes), []).append(_Place(key, number, image))
+    found: dict[Any, list[Any]] = {key: [None] * len(group) for key, group in images.items()}
     main = first.scene(setting.epoch, boxes)
     for scene, places in by_scene.items():
-        # a picture of another kind is drawn for by itself, at the same address: the same draw, in its own levels
-        carried = followers if scene == main else Followers((), None, None, False)
-        arrays, after = _run([place.picture.array for place in places], scene, carried, start, setting)
+        # an image of another kind is drawn for by itself, at the same address: the same draw, in its own levels
+        carried = followers if scene == main else TargetSet((), None, None, False)
+        arrays, after = _run([place.image.array for place in places], scene, carried, start, setting)
         height, width = arrays[0].shape[:2]
         if scene == main:
             followers.size = height, width
         elif (height, width) != followers.size:
             wanted = "x".join(map(str, followers.size))
             raise ImageError(
-                f"{_at(places[0].key)}: the draw leaves {height}x{width} of it and {wanted} of the first picture, "
-                "since a step looks at the kind of picture; give pictures of the same channels and dtype"
+                f"{_at(places[0].key)}: the draw leaves {height}x{width} of it and {wanted} of the first image, "
+                "since a step looks at the kind of image; give images of the same channels and dtype"
             )
         for place, array in zip(places, arrays, strict=True):
-            found[place.key][place.number] = deliver(array, after.normalized, place.picture, setting.output)
+            found[place.key][place.number] = to_output(array, after.normalized, place.image, setting.output)
     return found
 
 
 def _run(
-    arrays: list[Array], scene: Scene, followers: Followers, start: Start, setting: Setting
+    arrays: list[Array], scene: Scene, followers: TargetSet, start: Start, setting: Setting
 ) -> tuple[list[Array], Scene]:
-    """Run what was drawn on pictures of one kind; behind an op of unknown size, draw and run the rest."""
+    """Run what was drawn on images of one kind; behind an op of unknown size, draw and run the rest."""
     ops, drawn = start(scene)
     entries = list(drawn.entries)
     while True:
@@ -262,7 +262,7 @@ def _run(
             before = arrays[0].shape[:2]
             arrays = [run_ops((op,), array, setting.engine) for array in arrays]
             followers.follow(op, before, arrays[0].shape[:2], setting.engine)
-        if not drawn.waiting:
+        if not drawn.deferred:
             return arrays, drawn.scene
         height, width, channels = arrays[0].shape
         scene = replace(drawn.scene, height=height, width=width, channels=channels)

@@ -15,7 +15,7 @@ import msgspec
 
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op, Scene
-from augreg.rng import Address, word
+from augreg.rng import Address, stream_key
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step
 
@@ -47,7 +47,7 @@ class Drawn(msgspec.Struct):
     ops: list[Op]
     entries: list[Entry]
     scene: Scene
-    waiting: list[Any]
+    deferred: list[Any]
 
 
 _Item = tuple[Any, Entry | None]
@@ -55,7 +55,7 @@ _Item = tuple[Any, Entry | None]
 
 
 def draw(steps: Iterable[Step], scene: Scene, address: Address) -> Drawn:
-    """Sample the steps for one picture at one address."""
+    """Sample the steps for one image at one address."""
     return _walk([(step, None) for step in reversed(tuple(steps))], scene, address)
 
 
@@ -65,8 +65,8 @@ def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
 
 
 def resume(drawn: Drawn, scene: Scene, address: Address | None) -> Drawn:
-    """Go on behind an op of unknown size, now that the picture it left is known."""
-    return _walk(drawn.waiting, scene, address)
+    """Go on behind an op of unknown size, now that the image it left is known."""
+    return _walk(drawn.deferred, scene, address)
 
 
 def _walk(stack: list[_Item], scene: Scene, address: Address | None) -> Drawn:
@@ -93,11 +93,11 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None) -> Drawn:
         entries.append(entry)
         try:
             found = _expected(step, scene, entry) if address is None else _sampled(step, path, scene, address, entry)
-        except ImageError:  # what a step finds wrong with the picture itself
+        except ImageError:  # what a step finds wrong with the image itself
             raise
         except Exception as error:
             what = str(error) if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: {error}"
-            raise SpecError(path, f"{step.name} failed on a {scene.height}x{scene.width} picture: {what}") from error
+            raise SpecError(path, f"{step.name} failed on a {scene.height}x{scene.width} image: {what}") from error
         parts = found if isinstance(found, tuple) else (found,)
         for part in reversed(parts):
             if not isinstance(part, Op | Step):
@@ -117,9 +117,9 @@ def _dynamic_path(step: Step, parent: Entry | None, entries: list[Entry]) -> str
 
 
 def _sampled(step: Step, path: str, scene: Scene, address: Address, entry: Entry) -> Any:
-    cursor = address.cursor(step.word if step.word is not None else word(path))
+    cursor = address.cursor(step.stream_key if step.stream_key is not None else stream_key(path))
     try:
-        if not cursor.coin(step.p):
+        if not cursor.bernoulli(step.p):
             entry.applied = False
             return ()
         return step.transform.sample(cursor, scene)

@@ -1,4 +1,4 @@
-"""The gallery: one page that shows a pipeline and every registered transform, from pictures to spec lines.
+"""The gallery: one page that shows a pipeline and every registered transform, from images to spec lines.
 
     python -m augreg.gallery --spec imagenet --images holiday/ --out gallery.html
 
@@ -29,8 +29,8 @@ def render(
 ) -> str:
     """The page as HTML.
 
-    `images` are whatever a pipeline takes: paths, PIL pictures, arrays, encoded bytes; or samples, mappings with a
-    picture under `image`, whose masks, boxes and keypoints are drawn over the pictures. One that cannot be read is
+    `images` are whatever a pipeline takes: paths, PIL images, arrays, encoded bytes; or samples, mappings with a
+    image under `image`, whose masks, boxes and keypoints are drawn over the images. One that cannot be read is
     shown as broken, with its reason. `seed` stands for the pipeline's own, and `registry`, whose transforms are
     shown, for the one that the pipeline was made with.
     """

@@ -40,7 +40,7 @@ ANNOTATED: Mapping[str, Mapping[str, Any]] = {
 
 
 def annotated(name: str, image: Any, height: int, width: int) -> dict[str, Any]:
-    """The sample of a photo of this name and size: its picture, boxes, labels, keypoints and mask."""
+    """The sample of a photo of this name and size: its image, boxes, labels, keypoints and mask."""
     given = ANNOTATED[name]
     mask = Image.new("L", (width, height))
     for number, outline in enumerate(given["outlines"], 1):

@@ -30,18 +30,18 @@ __all__ = ["KINDS", "Card", "Group", "failures", "groups"]
 KINDS: Mapping[str, str] = {
     "geometry": "where pixels come from",
     "color": "what levels become",
-    "texture": "what neighbouring pixels make of each other",
+    "texture": "what neighboring pixels make of each other",
     "erasing": "what is hidden",
     "choose": "steps made of steps",
     "normalize": "levels to floats",
-    "mixing": "pictures of a batch in one another",
+    "mixing": "images of a batch in one another",
     "regularizer": "what is attached to a model",
     "loss": "what is added to the loss, or done to its target or to the weights",
     "broken": "what did not load",
 }
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _DRAWS = 4
-_SHORTER = 240  # the previews' sizes, 200 down to 24 pixels, are meant for a picture of about this
+_SHORTER = 240  # the previews' sizes, 200 down to 24 pixels, are meant for an image of about this
 _LONGEST = 192
 
 _Demo = tuple[str, NDArray[np.uint8]]
@@ -50,7 +50,7 @@ _Demo = tuple[str, NDArray[np.uint8]]
 class Card(NamedTuple):
     """A transform or a regularizer: who it is, what it does, and what a spec says in which section.
 
-    `error` is what went wrong with its pictures, `wanted` what it would need to have any, and `note` why it has none.
+    `error` is what went wrong with its images, `wanted` what it would need to have any, and `note` why it has none.
     """
 
     name: str
@@ -104,7 +104,7 @@ def groups(registry: Registry, photos: Sequence[Photo], backend_name: str) -> tu
 
 
 class _Studio:
-    """Takes the pictures of one transform after the other, of the same photos."""
+    """Takes the images of one transform after the other, of the same photos."""
 
     def __init__(self, registry: Registry, demos: list[_Demo], backend_name: str) -> None:
         self.registry = registry
@@ -127,7 +127,7 @@ class _Studio:
         wanted = " and ".join(argument.name for argument in card.arguments if argument.default == "required")
         if wanted and not mark.preview and not mark.container:
             return card._replace(line="", wanted=wanted)
-        take = {"mixing": self._mixed, "regularizer": self._inside, "loss": self._loss}.get(card.kind, self._pictured)
+        take = {"mixing": self._mixed, "regularizer": self._inside, "loss": self._loss}.get(card.kind, self._imaged)
         try:
             return take(card, cls)
         except Exception as error:
@@ -141,7 +141,7 @@ class _Studio:
         found = [record for record in self.registry.plugins if record.namespace == namespace]
         return f"{found[0].distribution} {found[0].version}" if found else ""
 
-    def _pictured(self, card: Card, cls: Any) -> Card:
+    def _imaged(self, card: Card, cls: Any) -> Card:
         given = example(cls)
         strengths = () if cls.__augreg__.container else tuple(self._strengths(card.name, cls))
         title = "weak to strong" if len(cls.__augreg__.preview) > 1 else "through its range, low to high"
@@ -156,7 +156,7 @@ class _Studio:
         return card._replace(
             strengths_title=title,
             strengths=strengths,
-            test=self._picture(card.name, given, self.demos[0], None),
+            test=self._image(card.name, given, self.demos[0], None),
             draws_title="random draws" if not fixed else "other photos" if others else "in training",
             # where nothing is drawn, the same photo again would show nothing new
             draws=tuple(self._draws(card.name, given, min(_DRAWS, max(1, others)) if fixed else _DRAWS)),
@@ -176,7 +176,7 @@ class _Studio:
     def _inside(self, card: Card, cls: Any) -> Card:
         """A regularizer on a constant feature map."""
         if not torch_is_there():
-            return card._replace(note="No pictures: they need torch, which is not installed.")
+            return card._replace(note="No images: they need torch, which is not installed.")
         found = inside(card.name, cls, cls.__augreg__.preview, example(cls), self.registry)
         return card._replace(
             strengths_title=found.about,
@@ -195,7 +195,7 @@ class _Studio:
 
     def _strengths(self, name: str, cls: Any) -> Iterator[Tile]:
         for given in cls.__augreg__.preview:
-            shown = self._picture(name, given, self.demos[0], 0)
+            shown = self._image(name, given, self.demos[0], 0)
             yield shown._replace(words=flow(given).strip("{}")) if given else shown
         if cls.__augreg__.preview:
             return
@@ -203,16 +203,16 @@ class _Studio:
         found: list[Any] = []
         for at in _QUANTILES:
             array, ops = at_quantile(cls(), photo, at, backend(self.backend))
-            if ops not in found:  # where nothing is drawn, one picture says it all
+            if ops not in found:  # where nothing is drawn, one image says it all
                 found.append(ops)
                 normalize = next((op for op in ops if isinstance(op, Normalize)), None)
                 yield tile(array, subject, "", said(ops) or "nothing", _LONGEST, normalize)
 
     def _draws(self, name: str, given: Any, count: int) -> Iterator[Tile]:
         for number in range(1, count + 1):
-            yield self._picture(name, given, self.demos[number % len(self.demos)], number)
+            yield self._image(name, given, self.demos[number % len(self.demos)], number)
 
-    def _picture(self, name: str, given: Any, demo: _Demo, index: int | None) -> Tile:
+    def _image(self, name: str, given: Any, demo: _Demo, index: int | None) -> Tile:
         """A photo after a step alone, applied for certain; at test time (no index), with its own p."""
         pipeline = self._pipeline(name, given) if index is None else self._pipeline(name, given, p=1.0)
         subject, photo = demo

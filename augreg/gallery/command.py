@@ -1,4 +1,4 @@
-"""The command line of the gallery: which spec, which pictures, where to."""
+"""The command line of the gallery: which spec, which images, where to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["run"]
 
 
 def run(argv: list[str] | None = None) -> int:
-    """Write the page. Returns 0; 2 for a spec or pictures that cannot be used; 1 where the page cannot be written."""
+    """Write the page. Returns 0; 2 for a spec or images that cannot be used; 1 where the page cannot be written."""
     parser = _parser()
     options = parser.parse_args(argv)
     if options.out.is_dir() or not options.out.parent.is_dir():  # better said now than after the work is done
@@ -45,11 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--spec", default="imagenet", help="a preset's name or a spec file (default: imagenet)")
     parser.add_argument(
-        "--images", nargs="+", type=Path, metavar="PATH", help="pictures, or folders of them (default: sample photos)"
+        "--images", nargs="+", type=Path, metavar="PATH", help="images, or folders of them (default: sample photos)"
     )
     parser.add_argument("--out", type=Path, default=Path("gallery.html"), help="the page (default: gallery.html)")
     parser.add_argument(
-        "--size", type=_size, metavar="N", help="first shrink the pictures to a shorter side of N, as cifar10 wants"
+        "--size", type=_size, metavar="N", help="first shrink the images to a shorter side of N, as cifar10 wants"
     )
     parser.add_argument("--seed", type=_seed, metavar="N", help="stands for the spec's own seed")
     return parser

@@ -1,4 +1,4 @@
-"""The pipeline's part of the page: each photo, its test-time picture, its draws, and all of them step by step."""
+"""The pipeline's part of the page: each photo, its test-time image, its draws, and all of them step by step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, failed, tile
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
-from augreg.rng import locate
+from augreg.rng import address_of
 from augreg.targets.boxes import Boxes
 
 __all__ = ["DRAWS", "Row", "Walk", "row", "shown"]
@@ -87,25 +87,25 @@ def shown(
 def _way(
     pipeline: Pipeline, photo: Photo, array: NDArray[Any], key: tuple[int, int] | None, title: str
 ) -> tuple[Tile, Walk, bool]:
-    """The picture as the pipeline itself makes it, the stages on the way there, and whether it is normalized."""
+    """The image as the pipeline itself makes it, the stages on the way there, and whether it is normalized."""
     what = "photo" if photo.sample is None else "sample"
     call = f"pipe.test({what})" if key is None else f"pipe.train({what}, index={key[0]}, epoch={key[1]})"
     given = array if photo.sample is None else {**photo.sample, "image": array}
     name = photo.name
     try:
-        address = locate(pipeline.options.seed, *key) if key is not None else None
+        address = address_of(pipeline.options.seed, *key) if key is not None else None
         walked = stages(pipeline, array, address, _boxes(pipeline, photo, array))
         done = pipeline.test(given) if key is None else pipeline.train(given, index=key[0], epoch=key[1])
-    except Exception as error:  # a plugin may raise anything, and the other pictures are still worth showing
+    except Exception as error:  # a plugin may raise anything, and the other images are still worth showing
         return failed(title, error), Walk(title, call, ()), False
     normalize = walked[-1].normalize if walked else None
-    sample, picture = ({}, done) if photo.sample is None else (done, done["image"])
+    sample, image = ({}, done) if photo.sample is None else (done, done["image"])
     if normalize is not None:
-        picture = picture.transpose(1, 2, 0)
+        image = image.transpose(1, 2, 0)
     words = ", ".join(stage.words for stage in walked if stage.array is not None) or "nothing"
-    start = Tile("the photo", "", f"{name}, the photo", picture=tile(array, name, "", "", _LONGEST_STAGE).picture)
+    start = Tile("the photo", "", f"{name}, the photo", image=tile(array, name, "", "", _LONGEST_STAGE).image)
     on_the_way = [_stage(stage, name) for stage in walked]
-    result = shown(pipeline, photo, sample, picture, title, words, normalize)
+    result = shown(pipeline, photo, sample, image, title, words, normalize)
     return result, Walk(title, call, (start, *on_the_way)), normalize is not None
 
 

@@ -1,6 +1,6 @@
 """Inside a model: what a regularizer does to a constant feature map, and what a loss step makes of a target.
 
-It needs torch. The tiny models leave a map of ones as it is, so that the picture of the output is that of the noise.
+It needs torch. The tiny models leave a map of ones as it is, so that the image of the output is that of the noise.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _REACH = 3.0  # activations are drawn from -3 to 3
 
 
 class Inside(NamedTuple):
-    """A regularizer in pictures: weak to strong, at test time, and some draws."""
+    """A regularizer in images: weak to strong, at test time, and some draws."""
 
     strengths: tuple[Tile, ...]
     test: Tile | None
@@ -68,7 +68,7 @@ def _models() -> dict[str, Callable[[], nn.Module]]:
     """A layer, a residual block, and an activation function; each name is that of the module to attach to."""
     from torch import nn
 
-    class Residual(nn.Module):  # type: ignore[misc] # torch's classes are not analysed
+    class Residual(nn.Module):  # type: ignore[misc] # torch's classes are not analyzed
         def __init__(self) -> None:
             super().__init__()
             self.branch = _mean_of_channels()
@@ -123,7 +123,7 @@ def _shown(
     ]
     if kind == "activation":
         before = _tile(_input(kind), kind, "", plain)._replace(words="before: relu")
-        before = before._replace(picture=_tile(plain, kind, "", plain).picture)
+        before = before._replace(image=_tile(plain, kind, "", plain).image)
         return Inside((before, *strengths), None, (), "the function, from -3 to 3")
     test = next(_tile(array, kind, "", plain) for array in outputs(given, False, 1))
     draws = tuple(_tile(array, kind, "", plain) for array in outputs(given, True, _DRAWS))
@@ -140,26 +140,26 @@ def _input(kind: str) -> Tensor:
 
 
 def _tile(output: Any, kind: str, words: str, plain: NDArray[Any]) -> Tile:
-    """A picture of what the model made of its input, and how much of it is zero."""
+    """An image of what the model made of its input, and how much of it is zero."""
     found = np.asarray(output)
     if kind == "activation":
         return tile(_plot(found.reshape(-1)), "an activation function", words, "", _LONGEST)
-    picture = _maps(found, 2.0 * float(np.abs(plain).max()))
+    image = _maps(found, 2.0 * float(np.abs(plain).max()))
     said = [f"mean {found.mean():.2f}"]
     if np.any(found == 0):
         said.insert(0, f"{np.mean(found == 0):.0%} zero")
-    return tile(picture, "feature maps", words, ", ".join(said), _LONGEST)
+    return tile(image, "feature maps", words, ", ".join(said), _LONGEST)
 
 
 def _maps(found: NDArray[Any], most: float) -> NDArray[np.uint8]:
     """Samples as rows and channels as columns, with lines between them; 0 is dark, `most` and above bright."""
     samples, channels, height, width = found.shape
-    picture = np.full((samples * (height + 1) + 1, channels * (width + 1) + 1, 3), _GRID, np.uint8)
+    image = np.full((samples * (height + 1) + 1, channels * (width + 1) + 1, 3), _GRID, np.uint8)
     for row in range(samples):
         for column in range(channels):
             top, left = row * (height + 1) + 1, column * (width + 1) + 1
-            picture[top : top + height, left : left + width] = _colored(found[row, column], most)
-    return picture
+            image[top : top + height, left : left + width] = _colored(found[row, column], most)
+    return image
 
 
 def _colored(levels: NDArray[Any], most: float) -> NDArray[np.uint8]:
@@ -171,12 +171,12 @@ def _colored(levels: NDArray[Any], most: float) -> NDArray[np.uint8]:
 
 def _plot(values: NDArray[Any]) -> NDArray[np.uint8]:
     """A function's values from left to right, with its axes."""
-    picture = np.full((_PLOT, _PLOT, 3), _NONE, np.uint8)
+    image = np.full((_PLOT, _PLOT, 3), _NONE, np.uint8)
     rows = np.clip(np.rint((_REACH - values) / (2 * _REACH) * (_PLOT - 1)), 0, _PLOT - 1).astype(int)
-    picture[_PLOT // 2, :] = picture[:, _PLOT // 2] = _GRID
+    image[_PLOT // 2, :] = image[:, _PLOT // 2] = _GRID
     for column, (row, following) in enumerate(zip(rows, [*rows[1:], rows[-1]], strict=True)):
-        picture[min(row, following) : max(row, following) + 1, column] = _MOST
-    return picture
+        image[min(row, following) : max(row, following) + 1, column] = _MOST
+    return image
 
 
 def targets(cls: Any, previews: Sequence[Mapping[str, Any]]) -> tuple[Tile, ...]:
@@ -193,8 +193,8 @@ def targets(cls: Any, previews: Sequence[Mapping[str, Any]]) -> tuple[Tile, ...]
 
 
 def _bars(heights: NDArray[Any]) -> NDArray[np.uint8]:
-    picture = np.full((48, _CLASSES * 6 + 4, 3), _NONE, np.uint8)
+    image = np.full((48, _CLASSES * 6 + 4, 3), _NONE, np.uint8)
     for place, height in enumerate(heights):
         top = 45 - round(float(height) * 42)
-        picture[min(top, 45) : 46, 3 + place * 6 : 7 + place * 6] = _MOST
-    return picture
+        image[min(top, 45) : 46, 3 + place * 6 : 7 + place * 6] = _MOST
+    return image

@@ -17,7 +17,7 @@ from augreg.gallery.tiles import Tile, tile
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
-from augreg.rng import locate
+from augreg.rng import address_of
 from augreg.steps.describe import flow
 
 __all__ = ["Batch", "Mixed", "batches", "mixing"]
@@ -28,13 +28,13 @@ _LONGEST_OF_BATCH = 288
 _COUNT = 4
 _EPOCHS = 3
 _TRIED = 9
-_LEAST = 1e-3  # a smaller share of a picture is not worth a word
+_LEAST = 1e-3  # a smaller share of an image is not worth a word
 
 _Demo = tuple[str, NDArray[np.uint8]]
 
 
 class Mixed(NamedTuple):
-    """A batch transform in pictures: weak to strong, at test time, and one whole batch."""
+    """A batch transform in images: weak to strong, at test time, and one whole batch."""
 
     strengths: tuple[Tile, ...]
     test: Tile
@@ -42,7 +42,7 @@ class Mixed(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch of a pipeline's own pictures in one epoch, mixed as it would be; or why there is none."""
+    """A batch of a pipeline's own images in one epoch, mixed as it would be; or why there is none."""
 
     title: str
     call: str
@@ -58,16 +58,16 @@ def mixing(
     registry: Registry,
 ) -> Mixed:
     """A batch transform by its previews and, for a whole batch, with the arguments `given`."""
-    subjects, pictures = _alike(demos)
+    subjects, images = _alike(demos)
     strengths = []
     for preview in previews or [given]:
-        arrays, words, changed = _done(name, preview, registry, subjects, pictures)
+        arrays, words, changed = _done(name, preview, registry, subjects, images)
         strengths.append(
             tile(arrays[changed], subjects[changed], flow(preview).strip("{}"), words[changed], _LONGEST)
         )
-    arrays, words, _ = _done(name, given, registry, subjects, pictures)
+    arrays, words, _ = _done(name, given, registry, subjects, images)
     batch = [tile(*shown, _LONGEST) for shown in zip(arrays, subjects, [""] * _COUNT, words, strict=True)]
-    return Mixed(tuple(strengths), tile(pictures[0], subjects[0], "", "left out", _LONGEST), tuple(batch))
+    return Mixed(tuple(strengths), tile(images[0], subjects[0], "", "left out", _LONGEST), tuple(batch))
 
 
 def _alike(demos: Sequence[_Demo]) -> tuple[list[str], NDArray[np.uint8]]:
@@ -82,8 +82,8 @@ def _alike(demos: Sequence[_Demo]) -> tuple[list[str], NDArray[np.uint8]]:
         ]
     shape: Any = [{"resize": {"shorter": _SIZE[1]}}, {"center_crop": list(_SIZE)}]
     crop = Pipeline.from_spec({"image": shape, "output": "numpy", "channels": "rgb"})
-    pictures = [crop.test(np.repeat(array, 3, 2) if array.shape[2] == 1 else array) for _, array in found[:_COUNT]]
-    return [Path(name).stem for name, _ in found[:_COUNT]], np.stack(pictures)
+    images = [crop.test(np.repeat(array, 3, 2) if array.shape[2] == 1 else array) for _, array in found[:_COUNT]]
+    return [Path(name).stem for name, _ in found[:_COUNT]], np.stack(images)
 
 
 def _done(
@@ -91,16 +91,16 @@ def _done(
     given: Mapping[str, Any],
     registry: Registry,
     subjects: Sequence[str],
-    pictures: NDArray[np.uint8],
+    images: NDArray[np.uint8],
 ) -> tuple[NDArray[np.uint8], list[str], int]:
-    """The batch after the step alone, the shares of each picture in words, and the first picture that changed."""
+    """The batch after the step alone, the shares of each image in words, and the first image that changed."""
     spec = {"batch": [{name: {**given, "p": 1.0}}], "output": "numpy"}
     pipeline = Pipeline.from_spec(spec, registry)
-    count = len(pictures)
+    count = len(images)
     keys = range(count)
 
     def strength(epoch: int) -> tuple[bool, float]:
-        """Whether the first picture stays as it is, and how much a picture has of others on the mean."""
+        """Whether the first image stays as it is, and how much an image has of others on the mean."""
         plan = pipeline.batch.plan(count, _SIZE, keys=keys, epoch=epoch, dtype="uint8")
         most = [max(row.values()) for row in plan.shares()]
         return most[0] == 1.0, 1.0 - sum(most) / count
@@ -108,13 +108,13 @@ def _done(
     # a draw like most others: one alone may be weak where strong ones are likely
     ranked = sorted((*strength(epoch), epoch) for epoch in range(_TRIED))
     changing = [epoch for same, _, epoch in ranked if not same] or [epoch for *_, epoch in ranked]
-    arrays, labels = pipeline.batch(pictures, np.arange(count), keys=keys, epoch=changing[len(changing) // 2])
+    arrays, labels = pipeline.batch(images, np.arange(count), keys=keys, epoch=changing[len(changing) // 2])
     changed = next((i for i, own in enumerate(labels.weights[:, 0]) if own < 1.0), 0)
     return arrays, [_shares(row, subjects) for row in _rows(labels)], changed
 
 
 def _rows(labels: Any) -> Iterator[dict[int, float]]:
-    """For each picture: which pictures show in it, each with its share."""
+    """For each image: which images show in it, each with its share."""
     for sources, weights in zip(labels.sources, labels.weights, strict=True):
         row: dict[int, float] = {}
         for source, weight in zip(sources.tolist(), weights.tolist(), strict=True):
@@ -138,10 +138,10 @@ def _batch(pipeline: Pipeline, shown: Sequence[tuple[int, Photo]], epoch: int) -
     keys = [number for number, _ in shown]
     title, call = f"epoch {epoch}", f"pipe.batch(images, labels, keys={keys}, epoch={epoch})"
     try:
-        pictures = np.stack([pipeline.train(photo.array, index=number, epoch=epoch) for number, photo in shown])
-        arrays, labels = pipeline.batch(pictures, np.arange(len(shown)), keys=keys, epoch=epoch)
+        images = np.stack([pipeline.train(photo.array, index=number, epoch=epoch) for number, photo in shown])
+        arrays, labels = pipeline.batch(images, np.arange(len(shown)), keys=keys, epoch=epoch)
         normalize = _normalize(pipeline, shown[0], epoch)
-    except Exception as error:  # pictures of several sizes make no batch, and a plugin may raise anything
+    except Exception as error:  # images of several sizes make no batch, and a plugin may raise anything
         return Batch(title, call, broken=reason(error))
     if normalize is not None:
         arrays = arrays.transpose(0, 2, 3, 1)
@@ -158,6 +158,8 @@ def _normalize(pipeline: Pipeline, shown: tuple[int, Photo], epoch: int) -> Norm
     """What turned levels into floats, if anything did."""
     number, photo = shown
     walked = (
-        stages(pipeline, photo.array, locate(pipeline.options.seed, number, epoch)) if photo.array is not None else []
+        stages(pipeline, photo.array, address_of(pipeline.options.seed, number, epoch))
+        if photo.array is not None
+        else []
     )
     return walked[-1].normalize if walked else None

@@ -1,4 +1,4 @@
-"""Overlays: the masks, boxes and keypoints of a sample, drawn over its picture in colours that go by name."""
+"""Overlays: the masks, boxes and keypoints of a sample, drawn over its image in colors that go by name."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _COLORS = (
     (0, 200, 255), (255, 176, 0), (255, 60, 150), (120, 230, 60), (160, 110, 255), (255, 240, 60), (255, 110, 60),
 )  # fmt: skip
 _VEIL = 0.45
-_SMALLEST = 300  # a smaller picture grows by a whole factor first, so that lines are thin beside its pixels
+_SMALLEST = 300  # a smaller image grows by a whole factor first, so that lines are thin beside its pixels
 
 _Color = tuple[int, int, int]
 
 
 def names_in(sample: Mapping[Any, Any]) -> list[str]:
-    """What a sample calls its boxes and points, each once: the place of a name decides its colour."""
+    """What a sample calls its boxes and points, each once: the place of a name decides its color."""
     points = sample.get("keypoints")
     lists = [sample.get("labels"), points if isinstance(points, Mapping) else sample.get("keypoint_names")]
     return list(dict.fromkeys(str(name) for names in lists if names is not None for name in names))
 
 
 def overlaid(
-    picture: NDArray[np.uint8], sample: Mapping[Any, Any], targets: Targets, names: Sequence[str]
+    pixels: NDArray[np.uint8], sample: Mapping[Any, Any], targets: Targets, names: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """The picture, height x width x channels, with the sample's targets over it, as RGB."""
-    height, width = picture.shape[:2]
+    """The image, height x width x channels, with the sample's targets over it, as RGB."""
+    height, width = pixels.shape[:2]
     scale = max(1, _SMALLEST // max(height, width))
-    found = np.repeat(np.broadcast_to(picture, (height, width, 3)), scale, axis=0).repeat(scale, axis=1)
+    found = np.repeat(np.broadcast_to(pixels, (height, width, 3)), scale, axis=0).repeat(scale, axis=1)
     for mask in _masks(sample):
         found = _veiled(found, mask.repeat(scale, axis=0).repeat(scale, axis=1))
     image = Image.fromarray(found)
@@ -66,7 +66,7 @@ def _color(name: str, names: Sequence[str]) -> _Color:
 
 
 def _tag(draw: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, color: _Color, font: Any) -> None:
-    """A word on its colour, above the box's top left corner, or inside it where there is no room above."""
+    """A word on its color, above the box's top left corner, or inside it where there is no room above."""
     x, y = corner
     _, _, width, height = draw.textbbox((0, 0), text, font=font)
     y = y - height - 3 if y > height + 3 else y
@@ -82,11 +82,11 @@ def _masks(sample: Mapping[Any, Any]) -> list[NDArray[Any]]:
     return [plane for array in arrays for plane in ([array] if array.ndim == 2 else np.moveaxis(array, 2, 0))]
 
 
-def _veiled(picture: NDArray[np.uint8], mask: NDArray[Any]) -> NDArray[np.uint8]:
-    """A colour a number over the picture; 0 is left clear."""
+def _veiled(pixels: NDArray[np.uint8], mask: NDArray[Any]) -> NDArray[np.uint8]:
+    """A color a number over the image; 0 is left clear."""
     colors = np.array(_COLORS, np.float64)[(mask.astype(np.int64) - 1) % len(_COLORS)]
-    mixed = picture * (1.0 - _VEIL) + colors * _VEIL
-    return np.where((mask != 0)[..., None], np.rint(mixed), picture).astype(np.uint8)
+    mixed = pixels * (1.0 - _VEIL) + colors * _VEIL
+    return np.where((mask != 0)[..., None], np.rint(mixed), pixels).astype(np.uint8)
 
 
 def _points(sample: Mapping[Any, Any]) -> list[tuple[str, tuple[float, float]]]:

@@ -14,7 +14,7 @@ from augreg import ops
 from augreg.backends import backend
 from augreg.errors import ImageError
 from augreg.gallery.reasons import reason
-from augreg.images.codecs import take
+from augreg.images.codecs import to_array
 
 __all__ = ["Photo", "find", "read", "samples", "shrunk"]
 
@@ -23,7 +23,7 @@ _SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 
 
 class Photo(NamedTuple):
-    """A picture by its file's name: its pixels, or why there are none; and the sample that it came in, if in one."""
+    """An image by its file's name: its pixels, or why there are none; and the sample that it came in, if in one."""
 
     name: str
     array: NDArray[Any] | None
@@ -42,19 +42,19 @@ def samples() -> list[Path]:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The files among these paths, and the pictures in the folders. Raises FileNotFoundError."""
+    """The files among these paths, and the images in the folders. Raises FileNotFoundError."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such file or folder; give pictures or folders of pictures")
-        inside = _pictures(path) if path.is_dir() else [path]
+            raise FileNotFoundError(f"{path}: there is no such file or folder; give images or folders of images")
+        inside = _images(path) if path.is_dir() else [path]
         if not inside:
-            raise FileNotFoundError(f"{path}: no pictures in this folder; they end in {', '.join(_SUFFIXES)}")
+            raise FileNotFoundError(f"{path}: no images in this folder; they end in {', '.join(_SUFFIXES)}")
         found += inside
     return found
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
 
 
@@ -66,9 +66,9 @@ def read(images: Iterable[Any], channels: str = "rgb", size: int | None = None) 
         if sample is not None:
             image = sample.get("image")
         source = image if isinstance(image, str | Path) else getattr(image, "filename", "")
-        name = Path(source).name if source else f"picture {number}"
+        name = Path(source).name if source else f"image {number}"
         try:
-            array = take(image, channels).array
+            array = to_array(image, channels).array
             # boxes and points belong to the size that they were given for
             photos.append(Photo(name, array if size is None or sample else shrunk(array, size), sample=sample))
         except ImageError as error:
@@ -77,7 +77,7 @@ def read(images: Iterable[Any], channels: str = "rgb", size: int | None = None) 
 
 
 def shrunk(array: NDArray[Any], shorter: int) -> NDArray[Any]:
-    """A picture whose shorter side is at most this."""
+    """An image whose shorter side is at most this."""
     height, width = array.shape[:2]
     scale = shorter / min(height, width)
     if scale >= 1:

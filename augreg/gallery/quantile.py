@@ -42,7 +42,7 @@ class Quantile:
     def bits(self) -> int:
         return min(int(self._drawn() * 2.0**64), 2**64 - 1)
 
-    def coin(self, p: float) -> bool:
+    def bernoulli(self, p: float) -> bool:
         return p > 0.0 and self._drawn() >= 1.0 - p
 
     def random(self) -> float:
@@ -75,29 +75,29 @@ class Quantile:
 
 
 def draws_nothing(transform: Any, scene: Scene) -> bool:
-    """Whether a transform does the same to every picture of this size, whatever chance says."""
+    """Whether a transform does the same to every image of this size, whatever chance says."""
     chance = Quantile(0.5)
     found = transform.sample(chance, scene)
     parts = found if isinstance(found, tuple) else (found,)
     return chance.draws == 0 and all(isinstance(part, Op) for part in parts)
 
 
-def at_quantile(transform: Any, picture: NDArray[Any], at: float, engine: Backend) -> tuple[NDArray[Any], list[Op]]:
-    """The picture after a transform whose draws all sit at one quantile, and the ops that this meant."""
-    scene = scene_of(picture)
-    waiting: list[Any] = [Step(transform, transform.__augreg__.name)]
+def at_quantile(transform: Any, image: NDArray[Any], at: float, engine: Backend) -> tuple[NDArray[Any], list[Op]]:
+    """The image after a transform whose draws all sit at one quantile, and the ops that this meant."""
+    scene = scene_of(image)
+    deferred: list[Any] = [Step(transform, transform.__augreg__.name)]
     done: list[Op] = []
-    while waiting:
-        what = waiting.pop()
+    while deferred:
+        what = deferred.pop()
         if isinstance(what, Op):
-            picture = run_ops([what], picture, engine)
+            image = run_ops([what], image, engine)
             done.append(what)
-            height, width, channels = picture.shape
-            # the picture knows its size best: an op may leave one that it did not say
+            height, width, channels = image.shape
+            # the image knows its size best: an op may leave one that it did not say
             scene = replace(what.after(scene), height=height, width=width, channels=channels)
             continue
         chance = Quantile(at)
-        if chance.coin(what.p):
+        if chance.bernoulli(what.p):
             found = what.transform.sample(chance, scene)
-            waiting += reversed(found) if isinstance(found, tuple) else [found]
-    return picture, done
+            deferred += reversed(found) if isinstance(found, tuple) else [found]
+    return image, done

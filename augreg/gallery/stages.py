@@ -1,4 +1,4 @@
-"""One run of a pipeline, step by step: the picture after each step, and what the step did."""
+"""One run of a pipeline, step by step: the image after each step, and what the step did."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Stage", "said", "scene_of", "stages"]
 
 
 class Stage(NamedTuple):
-    """A step that was come to, what it did in words, and the picture after it: None where it did nothing.
+    """A step that was come to, what it did in words, and the image after it: None where it did nothing.
 
     `parent` is the step that it is a child of, and `normalize` the op that turned levels into floats, once one did.
     """
@@ -39,7 +39,7 @@ def said(ops: Iterable[Op]) -> str:
 
 
 def scene_of(array: NDArray[Any], epoch: int = 0) -> Scene:
-    """What is known of a height x width x channels picture."""
+    """What is known of a height x width x channels image."""
     height, width, channels = array.shape
     return Scene(height, width, channels, "uint8" if array.dtype == "uint8" else "float32", epoch=epoch)
 
@@ -51,7 +51,7 @@ def _words(entry: Entry, ops: tuple[Op, ...]) -> str:
 
 
 def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, boxes: Boxes = ()) -> list[Stage]:
-    """Every stage of a picture on its way, at an address of random numbers; without one, at test time.
+    """Every stage of an image on its way, at an address of random numbers; without one, at test time.
 
     `boxes` are those of its sample, in pixels.
     """
@@ -70,7 +70,7 @@ def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, box
             parent = entry.path.rpartition("/")[0]
             names = [other.name for other in entries if other.path == parent]
             found.append(Stage(entry.name, "".join(names[:1]), _words(entry, ops), array if ops else None, normalize))
-        if not drawn.waiting:
+        if not drawn.deferred:
             return found
         height, width, channels = array.shape
         scene = replace(drawn.scene, height=height, width=width, channels=channels)

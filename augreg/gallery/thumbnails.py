@@ -1,4 +1,4 @@
-"""Thumbnails: any picture that a pipeline gives, as a small WebP inside the page."""
+"""Thumbnails: any image that a pipeline gives, as a small WebP inside the page."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Thumbnail(NamedTuple):
 
 
 def thumbnail(array: NDArray[np.uint8], longest: int) -> Thumbnail:
-    """A height x width x channels picture with a longer side near `longest`.
+    """A height x width x channels image with a longer side near `longest`.
 
-    Small pictures grow by a whole factor, so that their pixels stay what they are: squares.
+    Small images grow by a whole factor, so that their pixels stay what they are: squares.
     """
     image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
     side = max(image.size)
@@ -46,9 +46,9 @@ def thumbnail(array: NDArray[np.uint8], longest: int) -> Thumbnail:
 
 
 def viewable(array: NDArray[Any], normalize: Normalize | None = None) -> tuple[NDArray[np.uint8], str]:
-    """A picture that can be looked at, and what the levels are if they are not what is seen.
+    """An image that can be looked at, and what the levels are if they are not what is seen.
 
-    A normalization is undone with its own numbers, so that people recognise their photo; floats that no
+    A normalization is undone with its own numbers, so that people recognize their photo; floats that no
     numbers are known for are stretched from black to white.
     """
     array = array[..., :3] if array.shape[2] >= 3 else array[..., :1]

@@ -1,4 +1,4 @@
-"""Tiles: the unit of the page, a picture with words under it, or the reason why there is no picture."""
+"""Tiles: the unit of the page, an image with words under it, or the reason why there is no image."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Tile(NamedTuple):
     words: str
     alt: str = ""
     note: str = ""
-    picture: Thumbnail | None = None
+    image: Thumbnail | None = None
     broken: str = ""
 
 
 def tile(
     array: NDArray[Any], subject: str, heading: str, words: str, longest: int, normalize: Normalize | None = None
 ) -> Tile:
-    """A tile of a height x width x channels picture; `subject` is what the picture is of."""
-    picture, note = viewable(array, normalize)
+    """A tile of a height x width x channels image; `subject` is what the image is of."""
+    image, note = viewable(array, normalize)
     height, width = array.shape[:2]
     alt = ", ".join(part for part in (subject, heading, words, note, f"{height}x{width}") if part)
-    return Tile(heading, words, alt, note, thumbnail(picture, longest))
+    return Tile(heading, words, alt, note, thumbnail(image, longest))
 
 
 def failed(heading: str, error: Exception | str) -> Tile:
-    """A tile that says why it has no picture."""
+    """A tile that says why it has no image."""
     return Tile(heading, "", broken=error if isinstance(error, str) else reason(error))

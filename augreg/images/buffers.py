@@ -1,4 +1,4 @@
-"""Memory for pictures, used again when a picture is gone.
+"""Memory for images, used again when an image is gone.
 
 Above some 128 KiB an allocator maps fresh memory for every array, faults it in page by page, and unmaps it: a cost
 like that of the work itself. `empty` hands out arrays whose memory comes back here once the last array or view on
@@ -18,7 +18,7 @@ __all__ = ["MOST_IDLE", "empty", "idle_bytes", "planar"]
 _SMALLEST: Final = 1 << 16  # below this an ordinary array is cheaper
 _LARGEST: Final = 1 << 24  # beyond this keep nothing
 MOST_IDLE: Final = 1 << 26
-"""What a process keeps at most, in bytes, whatever sizes its pictures have."""
+"""What a process keeps at most, in bytes, whatever sizes its images have."""
 
 # Blocks by size, the size used last at the end. Threads may lose a block to each other here; then it is freed.
 _idle: dict[int, list[bytearray]] = {}
@@ -76,5 +76,5 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 
 def planar(height: int, width: int, channels: int) -> NDArray[np.float32]:
-    """An empty float32 picture of height x width x channels whose memory lies channel by channel."""
+    """An empty float32 image of height x width x channels whose memory lies channel by channel."""
     return empty((channels, height, width), np.float32).transpose(1, 2, 0)

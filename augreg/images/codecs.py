@@ -1,8 +1,8 @@
-"""Pictures in: PIL, arrays, tensors, bytes, files and paths, as one kind of array; and back to the kind given.
+"""Images in: PIL, arrays, tensors, bytes, files and paths, as one kind of array; and back to the kind given.
 
-Inside augreg a picture is height x width x channels, uint8, or float32 with levels from 0 to 1. Files, bytes and PIL
-pictures become RGB at the door, or what `channels` says, with their EXIF orientation applied; arrays and tensors
-are taken as they are. What came in is never written to. What is taken and what is refused: docs/pictures.md.
+Inside augreg an image is height x width x channels, uint8, or float32 with levels from 0 to 1. Files, bytes and PIL
+images become RGB at the door, or what `channels` says, with their EXIF orientation applied; arrays and tensors
+are taken as they are. What came in is never written to. What is taken and what is refused: docs/images.md.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ try:
 except ImportError:  # it comes with the extra `fast`
     _simplejpeg = None
 
-__all__ = ["Picture", "hand_out", "take", "tensor"]
+__all__ = ["Image", "from_array", "tensor", "to_array"]
 
 _BYTES = np.dtype(np.uint8)
 _MOST_CHANNELS: Final = 64
 Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
 
 
-class Picture(NamedTuple):
-    """A picture as augreg sees it, the kind that it came as, and the file or the like that it came from."""
+class InputImage(NamedTuple):
+    """An image as augreg sees it, the kind that it came as, and the file or the like that it came from."""
 
     array: NDArray[Any]
     kind: Kind
@@ -57,19 +57,19 @@ class Picture(NamedTuple):
         return Scene(height, width, channels, dtype, epoch=epoch, boxes=boxes)
 
 
-def take(image: Any, channels: str = "rgb") -> Picture:
-    """The picture in whatever a user has. `channels` is rgb, gray or keep, for files, bytes and PIL pictures.
+def to_array(image: Any, channels: str = "rgb") -> InputImage:
+    """The image in whatever a user has. `channels` is rgb, gray or keep, for files, bytes and PIL images.
 
-    Raises ImageError, which says which picture it is and why it cannot be taken.
+    Raises ImageError, which says which image it is and why it cannot be taken.
     """
     if isinstance(image, np.ndarray):
         return _array(image)
     if isinstance(image, Image.Image):
         name = _described(image)
-        return Picture(_pixels(image, channels, name), "pil", name)
+        return InputImage(_pixels(image, channels, name), "pil", name)
     if isinstance(image, str | Path):
         name = _printable(image)
-        return Picture(_decoded(image, channels, name), "array", name)
+        return InputImage(_decoded(image, channels, name), "array", name)
     if isinstance(image, bytes | bytearray | memoryview):
         return _from_bytes(image, channels)
     torch = sys.modules.get("torch")  # a tensor exists only where torch was imported already
@@ -81,9 +81,9 @@ def take(image: Any, channels: str = "rgb") -> Picture:
         name = f"{type(image).__name__} object"
         with _refused(name):
             path = os.fsdecode(image)
-        return take(path, channels)
+        return to_array(path, channels)
     raise ImageError(
-        f"cannot take a {type(image).__name__} as a picture: give a PIL image, a height x width x channels array, "
+        f"cannot take a {type(image).__name__} as an image: give a PIL image, a height x width x channels array, "
         "a channels x height x width tensor, encoded bytes, an open file or a path"
     )
 
@@ -130,21 +130,21 @@ def _checked(array: NDArray[Any], name: str, tensor: bool = False) -> NDArray[An
         low, high = float(array.min()), float(array.max())
         if not (low >= 0.0 and high <= 1.0):  # NaN fails both
             what = "contains NaN" if low != low or high != high else f"runs from {low:g} to {high:g}"
-            raise ImageError(f"{name} {what}; a float picture has levels from 0 to 1 (divide by 255, or give uint8)")
+            raise ImageError(f"{name} {what}; a float image has levels from 0 to 1 (divide by 255, or give uint8)")
     return array
 
 
 def _turned_about(first: int, middle: int, last: int) -> bool:
-    """Whether a shape is that of a square picture whose channels stand at the wrong end, such as 3 x 32 x 32."""
+    """Whether a shape is that of a square image whose channels stand at the wrong end, such as 3 x 32 x 32."""
     return first in (1, 3, 4) and middle == last >= 16
 
 
-def _array(image: NDArray[Any]) -> Picture:
+def _array(image: NDArray[Any]) -> InputImage:
     if image.dtype == _BYTES and image.ndim == 3 and image.shape[2] <= 4 and image.size:  # nothing to complain of
-        return Picture(np.asarray(image), "array")
+        return InputImage(np.asarray(image), "array")
     name = f"array of {image.dtype} {image.shape}"
     if image.ndim not in (2, 3):
-        raise ImageError(f"{name} is not one picture: give height x width, or height x width x channels")
+        raise ImageError(f"{name} is not one image: give height x width, or height x width x channels")
     if image.ndim == 3 and (image.shape[2] > _MOST_CHANNELS or _turned_about(*image.shape)):
         hint = "it looks like channels x height x width: give array.transpose(1, 2, 0)"
         most = f"at most {_MOST_CHANNELS} are taken"
@@ -154,16 +154,16 @@ def _array(image: NDArray[Any]) -> Picture:
         array = array.astype(array.dtype.newbyteorder("="))
     array = _checked(array, name)
     if array.ndim == 2:
-        return Picture(array[..., None], "gray array")
-    return Picture(array, "array")
+        return InputImage(array[..., None], "gray array")
+    return InputImage(array, "array")
 
 
-def _tensor(image: Any) -> Picture:
+def _tensor(image: Any) -> InputImage:
     name = f"tensor of {image.dtype} {tuple(image.shape)}"
     if image.device.type != "cpu":
-        raise ImageError(f"{name} lies on {image.device}; give .cpu(), one picture at a time")
+        raise ImageError(f"{name} lies on {image.device}; give .cpu(), one image at a time")
     if image.ndim not in (2, 3):
-        raise ImageError(f"{name} is not one picture: give channels x height x width")
+        raise ImageError(f"{name} is not one image: give channels x height x width")
     if image.ndim == 3 and (image.shape[0] > _MOST_CHANNELS or _turned_about(*reversed(image.shape))):
         hint = "channels come first: give tensor.permute(2, 0, 1)"
         most = f"channels come first, and at most {_MOST_CHANNELS} are taken"
@@ -174,11 +174,11 @@ def _tensor(image: Any) -> Picture:
         raise ImageError(f"{name} cannot be read: {error}; give uint8 or float32, .float() for one") from None
     array = _checked(array, name, tensor=True)
     if array.ndim == 2:
-        return Picture(array[..., None], "gray tensor")
-    return Picture(array.transpose(1, 2, 0), "tensor")
+        return InputImage(array[..., None], "gray tensor")
+    return InputImage(array.transpose(1, 2, 0), "tensor")
 
 
-# Encoded pictures.
+# Encoded images.
 
 
 def _printable(name: Any) -> str:
@@ -189,15 +189,15 @@ def _printable(name: Any) -> str:
     return (text if len(text) <= 300 else f"{text[:200]}..{text[-80:]}") or "''"
 
 
-def _from_bytes(data: bytes | bytearray | memoryview, channels: str) -> Picture:
-    with _refused("picture in a memoryview"):
+def _from_bytes(data: bytes | bytearray | memoryview, channels: str) -> InputImage:
+    with _refused("image in a memoryview"):
         data = bytes(data)  # a released view says no
-    name = f"picture of {len(data)} bytes"
-    return Picture(_decoded(data, channels, name), "array", name)
+    name = f"image of {len(data)} bytes"
+    return InputImage(_decoded(data, channels, name), "array", name)
 
 
-def _from_file(file: Any, channels: str) -> Picture:
-    """The picture in an open file, from its start, as Pillow does it: so a file can be given twice."""
+def _from_file(file: Any, channels: str) -> InputImage:
+    """The image in an open file, from its start, as Pillow does it: so a file can be given twice."""
     given = getattr(file, "name", None)
     name = _printable(given) if isinstance(given, str | bytes) else f"{type(file).__name__} object"
     with _refused(name):
@@ -206,7 +206,7 @@ def _from_file(file: Any, channels: str) -> Picture:
         data = file.read()
     if not isinstance(data, bytes | bytearray | memoryview):
         raise ImageError(f"{name}: reading it gives {type(data).__name__}, not bytes; open it with mode 'rb'")
-    return Picture(_decoded(bytes(data), channels, name), "array", name)
+    return InputImage(_decoded(bytes(data), channels, name), "array", name)
 
 
 # At the front, so it goes before a user's own `error`.
@@ -215,10 +215,10 @@ _PILLOW_IS_QUIET: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Pillow's warnings about metadata are not turned loose: they name no picture, and the pixels are good.
+    """Pillow's warnings about metadata are not turned loose: they name no image, and the pixels are good.
 
     `warnings.catch_warnings` would leave its filters behind where two threads overlap, and would make Python show
-    every old warning anew after each picture. One entry, put in and taken out, does neither.
+    every old warning anew after each image. One entry, put in and taken out, does neither.
     """
     filters: Any = warnings.filters
     filters.insert(0, _PILLOW_IS_QUIET)
@@ -230,7 +230,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np.uint8]:
-    """The pixels of an encoded picture."""
+    """The pixels of an encoded image."""
     most = Image.MAX_IMAGE_PIXELS
     bomb = f"{name}: more than {most} pixels; raise PIL.Image.MAX_IMAGE_PIXELS if that is meant"
     with _refused(name), _quiet():
@@ -238,7 +238,7 @@ def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np
         try:
             image = Image.open(io.BytesIO(data))
         except UnidentifiedImageError:
-            what = "not a picture in a format that Pillow reads" if data else "not a picture: it is empty"
+            what = "not an image in a format that Pillow reads" if data else "not an image: it is empty"
             raise ImageError(f"{name}: {what}") from None
         except Image.DecompressionBombError:
             raise ImageError(bomb) from None
@@ -246,7 +246,7 @@ def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np
             if most is not None and image.width * image.height > most:
                 raise ImageError(bomb)  # Pillow itself refuses only twice as many
             if image.format == "EPS":  # to read one, Pillow starts another program on it
-                raise ImageError(f"{name}: EPS is a program, not a picture; give what it draws, as a PNG")
+                raise ImageError(f"{name}: EPS is a program, not an image; give what it draws, as a PNG")
             if image.format == "JPEG" and image.mode == "RGB" and channels == "rgb" and _simplejpeg is not None:
                 found = _jpeg(data, image)
                 if found is not None:
@@ -270,7 +270,7 @@ def _jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
     return array if turn is None else np.asarray(Image.fromarray(array).transpose(turn))
 
 
-# PIL pictures.
+# PIL images.
 
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -284,7 +284,7 @@ _TURNS: Final = {
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What makes a picture upright, by its EXIF orientation; nonsense there means that it is upright."""
+    """What makes an image upright, by its EXIF orientation; nonsense there means that it is upright."""
     try:
         return _TURNS.get(image.getexif().get(0x0112, 1))
     except Exception:
@@ -293,7 +293,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 def _described(image: Image.Image) -> str:
     name = getattr(image, "filename", "")
-    name = _printable(name) if name and isinstance(name, str | bytes | os.PathLike) else "PIL picture"
+    name = _printable(name) if name and isinstance(name, str | bytes | os.PathLike) else "PIL image"
     return f"{name} ({image.mode}, {image.height}x{image.width})"
 
 
@@ -302,7 +302,7 @@ _WITH_ALPHA: Final = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
 def _pixels(image: Image.Image, channels: str, name: str) -> NDArray[np.uint8]:
-    """The pixels of a PIL picture: upright, eight bits, in the channels that are wanted."""
+    """The pixels of a PIL image: upright, eight bits, in the channels that are wanted."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         raise ImageError(
             f"{name} has more than 8 bits a channel; give np.asarray(Image.open(..), np.float32) / 65535, or divided "
@@ -319,13 +319,13 @@ def _pixels(image: Image.Image, channels: str, name: str) -> NDArray[np.uint8]:
 
 
 def _eight_bits(image: Image.Image, mode: str | None) -> Image.Image:
-    """A picture in a mode of eight bits; None stands for the one that keeps what the picture has."""
+    """An image in a mode of eight bits; None stands for the one that keeps what the image has."""
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
         if image.mode in ("La", "RGBa"):  # levels times alpha
             image = image.convert(image.mode.upper())
         image = image.convert("RGBA")
         mode = mode or "RGBA"
-        if mode != "RGBA":  # show what is transparent as white, not as the colour that hides below
+        if mode != "RGBA":  # show what is transparent as white, not as the color that hides below
             white = Image.new("RGBA", image.size, (255, 255, 255, 255))
             image = Image.alpha_composite(white, image).convert("RGB")
     elif image.mode in ("1", "L"):
@@ -336,8 +336,8 @@ def _eight_bits(image: Image.Image, mode: str | None) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def hand_out(array: NDArray[Any], kind: Kind) -> Any:
-    """A picture that is not normalized, as the kind that came in."""
+def from_array(array: NDArray[Any], kind: Kind) -> Any:
+    """An image that is not normalized, as the kind that came in."""
     if kind == "pil":
         flat = array[..., 0] if array.shape[2] == 1 else array
         return Image.fromarray(np.ascontiguousarray(flat))

@@ -43,7 +43,7 @@ def _fill(given: Given) -> dict[str, Any]:
     given.only("fill_mask", 0.0, 0, None, why="`targets: {mask_fill: ..}` says it for the whole spec")
     value = given.take("fill", 0)
     if isinstance(value, str):
-        raise LeftOutError(f"fill={value!r}: a fill is a colour")
+        raise LeftOutError(f"fill={value!r}: a fill is a color")
     return {} if value in (None, 0, 0.0, [0, 0, 0], [0.0, 0.0, 0.0]) else {"fill": numbers(value)}
 
 
@@ -67,7 +67,7 @@ def _crop(name: str) -> Rule:
     def rule(given: Given, walk: Translation) -> list[Step]:
         size = [given.take("height"), given.take("width")]
         if not given.take("pad_if_needed", False):
-            given.note("a picture that is smaller is padded here, and an error there")
+            given.note("an image that is smaller is padded here, and an error there")
         if name == "center_crop":
             given.note("where the sides differ by an odd number, the middle may be a pixel further here")
         given.ignore("pad_position", "border_mode")
@@ -113,14 +113,14 @@ def _refused(why: str) -> Rule:
 
 
 def _rotate(given: Given, walk: Translation) -> list[Step]:
-    given.only("crop_border", False, why="a picture keeps its size")
+    given.only("crop_border", False, why="an image keeps its size")
     given.ignore("rotate_method")  # of boxes
     arguments = {"degrees": given.take("limit"), "interpolation": _how(given), **_constant(given)}
     return [{"rotate": {**arguments, **_p(given)}}]
 
 
 def _affine(given: Given, walk: Translation) -> list[Step]:
-    given.only("fit_output", False, why="a picture keeps its size")
+    given.only("fit_output", False, why="an image keeps its size")
     given.only("balanced_scale", False)
     given.ignore("rotate_method")
     scale, keep = given.take("scale"), given.take("keep_ratio", False)
@@ -250,7 +250,7 @@ def _normalize(given: Given, walk: Translation) -> list[Step]:
             f"normalization={kind!r} with max_pixel_value={most}: only the standard one, of 255, can be said"
         )
     if given.take("p", 1.0) != 1:
-        given.note("p is 1 here: whether a picture is normalized cannot be chance")
+        given.note("p is 1 here: whether an image is normalized cannot be chance")
     given.ignore("always_apply")
     return [{"normalize": {"mean": numbers(given.take("mean")), "std": numbers(given.take("std"))}}]
 
@@ -266,7 +266,7 @@ def _coarse_dropout(given: Given, walk: Translation) -> list[Step]:
     sides = [*given.take("hole_height_range"), *given.take("hole_width_range")]
     if len({*sides}) > 1 or holes[0] != holes[1]:
         raise LeftOutError("only a fixed number of squares of one size can be said, by cutout")
-    given.note("its holes lie wholly inside the picture; those of cutout may be clipped by the border")
+    given.note("its holes lie wholly inside the image; those of cutout may be clipped by the border")
     return [{"cutout": {"size": sides[0], "holes": holes[0], **_fill(given), **_p(given)}}]
 
 

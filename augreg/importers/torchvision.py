@@ -31,7 +31,7 @@ def _top(walk: Translation, transform: Any) -> list[Step]:
 
 
 def finished(walk: Translation, image: list[Step]) -> Imported:
-    """The result; pictures that became floats and were never normalized are divided by 255 at the end."""
+    """The result; images that became floats and were never normalized are divided by 255 at the end."""
     if walk.floats and not walk.normalized:
         image = [*image, {"normalize": {"mean": 0.0, "std": 1.0}}]
     return walk.result(image)
@@ -73,7 +73,7 @@ def _to_dtype(given: Given, walk: Translation) -> list[Step]:
             given.note("scale=False is not kept: floats are from 0 to 1 here")
         return _to_tensor(given, walk)
     if "uint8" not in str(dtype):
-        given.note(f"dtype={dtype} is not kept: pictures are uint8, or float32 once they are normalized")
+        given.note(f"dtype={dtype} is not kept: images are uint8, or float32 once they are normalized")
     return []
 
 

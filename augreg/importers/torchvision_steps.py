@@ -31,7 +31,7 @@ def _fill(given: Given, walk: Translation, key: str = "fill") -> dict[str, Any]:
     if value in (None, 0, 0.0, [0, 0, 0]):
         return {}
     if not isinstance(value, int | float | list) or isinstance(value, bool):
-        given.note(f"{key}={value!r} is not kept: a spec has one fill, for pictures")
+        given.note(f"{key}={value!r} is not kept: a spec has one fill, for images")
         return {}
     scale = 255.0 if walk.floats and not walk.normalized else 1.0
     return {"fill": [number * scale for number in numbers(value)]}
@@ -114,7 +114,7 @@ def _color_jitter(given: Given, walk: Translation) -> list[Step]:
 
 
 def _rotation(given: Given, walk: Translation) -> list[Step]:
-    given.only("expand", False, why="a picture keeps its size")
+    given.only("expand", False, why="an image keeps its size")
     given.only("center", None, why="it turns about the middle")
     given.ignore("resample", "fillcolor")  # what fill and interpolation were called before
     how = {"interpolation": interpolation(given, default="nearest"), **_fill(given, walk)}
@@ -153,7 +153,7 @@ def _perspective(given: Given, walk: Translation) -> list[Step]:
 
 def _grayscale(given: Given, walk: Translation) -> list[Step]:
     if given.take("num_output_channels", 1) == 1:
-        given.note("num_output_channels=1 became 3: a spec says `channels: gray` to read gray pictures")
+        given.note("num_output_channels=1 became 3: a spec says `channels: gray` to read gray images")
     return ["grayscale"]
 
 
@@ -193,7 +193,7 @@ def _elastic(given: Given, walk: Translation) -> list[Step]:
     alpha, sigma = pair(given.take("alpha", 50.0)), pair(given.take("sigma", 5.0))
     if alpha[0] != alpha[1] or sigma[0] != sigma[1]:
         given.note(f"alpha={alpha}, sigma={sigma}: the first of each is taken for both axes")
-    # it displaces by alpha in units of half a picture's side over its length: half as many pixels
+    # it displaces by alpha in units of half an image's side over its length: half as many pixels
     how = {"interpolation": interpolation(given), **_fill(given, walk)}
     return [{"elastic": {"alpha": pair(alpha[0] / 2.0), "sigma": sigma[0], **how}}]
 
@@ -252,7 +252,7 @@ def _refused(why: str) -> Rule:
 
 
 _SIZE_BY_CHANCE = "it leaves a size that is drawn"
-_MANY = "it makes several pictures of one"
+_MANY = "it makes several images of one"
 STEPS: Mapping[str, Rule] = {
     "Normalize": _normalize,
     "Resize": _resize, "CenterCrop": _center_crop, "RandomCrop": _random_crop, "Pad": _pad,

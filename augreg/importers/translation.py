@@ -95,7 +95,7 @@ class Translation:
     def __init__(self, rules: Mapping[str, Rule], opened: Callable[[Any], tuple[str, Mapping[str, Any]]]) -> None:
         self.report: list[str] = []
         self.options: dict[str, Any] = {}
-        self.floats = False  # whether pictures are floats from 0 to 1 at this point of the pipeline
+        self.floats = False  # whether images are floats from 0 to 1 at this point of the pipeline
         self.normalized = False
         self.registry = Registry.installed()
         self._rules = rules

@@ -33,7 +33,7 @@ class LayerField:
     `output` is the shape without the batch. `size` is the side of the receptive field, in input positions; borders
     are not considered, so it can be larger than the input. `stride` is how far the field moves from one position of
     the output to the next, a Fraction behind enlargements, and 0 where all positions see the same. `start` is the
-    centre of the first position's field, where 0 is the centre of the first input position; nan, printed as `-`, if
+    center of the first position's field, where 0 is the center of the first input position; nan, printed as `-`, if
     that position sees nothing, as at the padding of a transposed convolution.
     """
 
@@ -104,10 +104,10 @@ def receptive_field(model: nn.Module, input_size: int | Sequence[int]) -> Recept
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     with evaluating(model), torch.inference_mode(False), torch.enable_grad(), recorder.hooked(model):
         # some operations are seen only where gradients are recorded; a clone may be written to, a leaf may not
-        picture = torch.zeros((1, *shape), device=like.device, dtype=like.dtype, requires_grad=True).clone()
-        recorder.following.follow(picture, start((1, *shape)))
+        image = torch.zeros((1, *shape), device=like.device, dtype=like.dtype, requires_grad=True).clone()
+        recorder.following.follow(image, start((1, *shape)))
         with recorder.following:
-            model(picture)
+            model(image)
     if not recorder.layers:
         raise ValueError(f"nothing in {type(model).__name__} depends on its input in a way that can be followed")
     return ReceptiveFields(tuple(recorder.layers))

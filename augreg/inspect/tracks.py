@@ -111,7 +111,7 @@ def start(shape: Sequence[int]) -> Track:
 
 
 def _together(factors: Iterable[Factor]) -> list[Factor]:
-    """Neighbouring factors without an axis as one, in reverse order, to be taken from the end."""
+    """Neighboring factors without an axis as one, in reverse order, to be taken from the end."""
     joined: list[Factor] = []
     for factor in factors:
         if joined and factor.axis is None and joined[-1].axis is None:

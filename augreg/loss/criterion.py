@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everybody calls it
 from torch import Tensor, nn
 
-from augreg.nn import penalties
+from augreg.loss import penalties
 from augreg.steps.schedules import scheduled
 
 __all__ = ["Criterion"]

@@ -24,7 +24,7 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
 
 
 class Maxout(nn.Module):
-    """The largest of each `pieces` neighbouring channels: of C channels, C / pieces are left.
+    """The largest of each `pieces` neighboring channels: of C channels, C / pieces are left.
 
     With a linear layer or convolution before it, each output is the maximum of w_k x + b_k over k = 1 .. pieces: a
     convex function made of linear pieces, which is learned (Goodfellow et al. 2013, arXiv 1302.4389). `dim` is where

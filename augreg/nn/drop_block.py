@@ -33,8 +33,8 @@ class MapDropBlock(nn.Module):
 
     Why this layer divides by the chance of each position, and not by the share of the whole batch that was kept, as
     the paper does: near the border fewer blocks fit over a position, so it is kept more often. In the example a
-    corner is kept with 0.993 and the centre with 0.717 (49 blocks of gamma 0.006764 cover it), so that a common
-    divisor of 0.9 makes the corner 10 % too large and the centre 20 % too small on the mean. Moreover that share is
+    corner is kept with 0.993 and the center with 0.717 (49 blocks of gamma 0.006764 cover it), so that a common
+    divisor of 0.9 makes the corner 10 % too large and the center 20 % too small on the mean. Moreover that share is
     itself random and depends on the mask that it divides, and the mean of a ratio is not the ratio of the means.
 
     `p` is the chance of being dropped, where the paper gives 1 - p; the paper raises it over training from 0. A block

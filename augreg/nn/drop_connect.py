@@ -1,6 +1,6 @@
 """DropConnect: linear and convolutional layers whose weights are dropped, with their test-time rules.
 
-A layer here is torch's own with other behaviour and the same parameters, so an existing `nn.Linear` becomes one when
+A layer here is torch's own with other behavior and the same parameters, so an existing `nn.Linear` becomes one when
 its `__class__` is set to `DropConnectLinear`; the class attributes are the settings, until an instance has its own.
 """
 

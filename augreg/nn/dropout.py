@@ -66,7 +66,7 @@ class SpatialDropout(Dropout):
 
         m ~ Bernoulli(1 - p) for each (sample, channel), the same at every position
 
-    Neighbouring units of a feature map say nearly the same, so that dropping them one by one takes little away.
+    Neighboring units of a feature map say nearly the same, so that dropping them one by one takes little away.
     Modes, test-time rule and exactness are those of `Dropout`. Takes (batch, channels, ...) with one dimension or
     more behind the channels.
     """

@@ -1,4 +1,4 @@
-"""The ops: frozen records that say, with concrete numbers, what is to be done to a picture.
+"""The ops: frozen records that say, with concrete numbers, what is to be done to an image.
 
 A transform's `sample` returns ops; a backend runs them; neither knows the other. Ops are what was drawn:
 printable, picklable, comparable, and replayable. They hold plain data only and touch no pixel, so this
@@ -6,7 +6,7 @@ package needs no array library. The functions at the end of this file make ops f
 ("rotate by 12 degrees"); the records are what the planner and the backends read.
 
 Coordinates are (y, x) from the top left; sizes are (height, width). A level is a pixel value: 0 to 255 in
-byte pictures, 0 to 1 in float pictures, and whatever normalization made of it afterwards.
+byte images, 0 to 1 in float images, and whatever normalization made of it afterwards.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from __future__ import annotations
 from augreg.ops.color import (
     Blend,
     ColorMatrix,
-    Curve,
     Hue,
+    ImageStatistic,
     LocalContrast,
     Lookup,
-    Measured,
     Normalize,
+    PointFunction,
     blend,
-    curve,
     drop_channels,
     hue,
+    image_statistic,
     local_contrast,
-    measured,
     permute_channels,
+    point_function,
     shift_channels,
 )
 from augreg.ops.composite import Call, Mix, call
@@ -60,15 +60,14 @@ __all__ = [
     "Blend",
     "Call",
     "ColorMatrix",
-    "Curve",
     "Encode",
     "Filter",
     "Hue",
+    "ImageStatistic",
     "Interpolation",
     "Levels",
     "LocalContrast",
     "Lookup",
-    "Measured",
     "Mix",
     "Move",
     "Noise",
@@ -77,6 +76,7 @@ __all__ = [
     "Pad",
     "PadMode",
     "Paint",
+    "PointFunction",
     "Remap",
     "Resize",
     "Scene",
@@ -85,17 +85,16 @@ __all__ = [
     "blend",
     "call",
     "crop",
-    "curve",
     "drop_channels",
     "elastic",
     "gaussian_blur",
     "grid",
     "horizontal_flip",
     "hue",
+    "image_statistic",
     "jpeg",
     "lens",
     "local_contrast",
-    "measured",
     "median_blur",
     "motion_blur",
     "noise",
@@ -104,6 +103,7 @@ __all__ = [
     "paint",
     "permute_channels",
     "perspective",
+    "point_function",
     "quarter_turns",
     "resize",
     "rotate",

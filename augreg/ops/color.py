@@ -14,24 +14,24 @@ from augreg.ops.scene import Levels, Scene
 __all__ = [
     "Blend",
     "ColorMatrix",
-    "Curve",
     "Hue",
+    "ImageStatistic",
     "LocalContrast",
     "Lookup",
-    "Measured",
     "Normalize",
+    "PointFunction",
     "blend",
-    "curve",
     "drop_channels",
     "hue",
+    "image_statistic",
     "local_contrast",
-    "measured",
     "permute_channels",
+    "point_function",
     "shift_channels",
 ]
 
 
-class Curve(msgspec.Struct, frozen=True):
+class PointFunction(msgspec.Struct, frozen=True):
     """A function from level to level: brightness, invert, posterize, solarize, solarize_add, gamma, or table.
 
     `amount` is its number (the factor, bits, threshold, addition or exponent); for `table` the 256 levels as bytes.
@@ -41,26 +41,26 @@ class Curve(msgspec.Struct, frozen=True):
     amount: float | bytes = 0.0
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """A function from level to level that the picture itself decides: auto_contrast, equalize, contrast."""
+class ImageStatistic(msgspec.Struct, frozen=True):
+    """A function from level to level that the image itself decides: auto_contrast, equalize, contrast."""
 
     name: str
     amount: float = 0.0
 
 
 class Lookup(Op, frozen=True, eq=False):
-    """Send every level through functions, one after the other; on byte pictures they become one table."""
+    """Send every level through functions, one after the other; on byte images they become one table."""
 
-    stages: tuple[Curve | Measured, ...]
+    stages: tuple[PointFunction | ImageStatistic, ...]
 
     @property
     def measured(self) -> bool:
-        """Whether the picture has a say, so that what is cut off or painted first matters."""
-        return any(isinstance(stage, Measured) for stage in self.stages)
+        """Whether the image has a say, so that what is cut off or painted first matters."""
+        return any(isinstance(stage, ImageStatistic) for stage in self.stages)
 
 
 class Blend(Op, frozen=True, eq=False):
-    """Mix with a degenerate copy: factor 0 gives the copy, 1 the picture, and beyond 1 more than the picture.
+    """Mix with a degenerate copy: factor 0 gives the copy, 1 the image, and beyond 1 more than the image.
 
     `degenerate` is `gray` (the luma of each pixel) or `smooth` (a 3x3 smoothing, border as it is).
     """
@@ -83,7 +83,7 @@ class ColorMatrix(Op, frozen=True, eq=False):
 
 
 class LocalContrast(Op, frozen=True, eq=False):
-    """Equalize the luma tile by tile with a limit to the slope (CLAHE), colours moved along with their luma."""
+    """Equalize the luma tile by tile with a limit to the slope (CLAHE), colors moved along with their luma."""
 
     clip: float
     tiles: tuple[int, int]
@@ -102,24 +102,24 @@ class Normalize(Op, frozen=True, eq=False):
     mean_image: str | tuple[Any, ...] | None = None
     frame: tuple[int, int] | None = None
     window: tuple[Move, ...] = ()
-    stages: tuple[Curve | Measured, ...] = ()
+    stages: tuple[PointFunction | ImageStatistic, ...] = ()
 
     @property
     def measured(self) -> bool:
-        return any(isinstance(stage, Measured) for stage in self.stages)
+        return any(isinstance(stage, ImageStatistic) for stage in self.stages)
 
     def after(self, scene: Scene) -> Scene:
         return msgspec.structs.replace(scene, dtype="float32", normalized=True)
 
 
-def curve(name: str, amount: float | bytes = 0.0) -> Lookup:
+def point_function(name: str, amount: float | bytes = 0.0) -> Lookup:
     """One fixed function of the levels."""
-    return Lookup((Curve(name, amount),), label=_named(name, amount))
+    return Lookup((PointFunction(name, amount),), label=_named(name, amount))
 
 
-def measured(name: str, amount: float = 0.0) -> Lookup:
-    """One function of the levels that is measured on the picture."""
-    return Lookup((Measured(name, amount),), label=_named(name, amount if name != "equalize" else b""))
+def image_statistic(name: str, amount: float = 0.0) -> Lookup:
+    """One function of the levels that is measured on the image."""
+    return Lookup((ImageStatistic(name, amount),), label=_named(name, amount if name != "equalize" else b""))
 
 
 def blend(degenerate: Literal["gray", "smooth"], factor: float, name: str) -> Blend:

@@ -39,10 +39,10 @@ class Call(Op, frozen=True, eq=False):
 
 
 class Mix(Op, frozen=True, eq=False):
-    """Run the picture through several branches of ops and mix what comes out with the picture.
+    """Run the image through several branches of ops and mix what comes out with the image.
 
-    The result is keep * picture + (1 - keep) * sum of weight * branch; the weights sum to 1. Branches keep the
-    picture's size and kind. It is computed in float32, and rounded once on byte pictures.
+    The result is keep * image + (1 - keep) * sum of weight * branch; the weights sum to 1. Branches keep the
+    image's size and kind. It is computed in float32, and rounded once on byte images.
     """
 
     branches: tuple[tuple[Op, ...], ...]

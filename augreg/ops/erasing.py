@@ -17,7 +17,7 @@ __all__ = [
 class Paint(Op, frozen=True, eq=False):
     """Paint a box with `fill`, or, where `noise` says which, with noise that is a function of `key`.
 
-    Normal noise has levels of mean 0 and deviation 1; uniform noise runs from black to white. `through` is as in
+    Normal noise has levels of mean 0 and deviation 1; uniform noise runs from black to white. `fill_ops` is as in
     `Pad`.
     """
 
@@ -28,18 +28,18 @@ class Paint(Op, frozen=True, eq=False):
     fill: Levels = (0.0,)
     noise: Literal["normal", "uniform"] | None = None
     key: int = 0
-    through: tuple[Op, ...] = ()
+    fill_ops: tuple[Op, ...] = ()
 
 
 def paint(scene: Scene, top: int, left: int, height: int, width: int, fill: Levels = (0.0,)) -> Paint:
-    """Paint a box within the picture; `fill` is on the 0..255 scale before normalization and as it is after."""
+    """Paint a box within the image; `fill` is on the 0..255 scale before normalization and as it is after."""
     _check_box(scene, top, left, height, width)
     label = f"box {height}x{width} at ({top}, {left})"
     return Paint(top, left, height, width, scene.levels(fill), label=label)
 
 
 def noise_box(scene: Scene, top: int, left: int, height: int, width: int, key: int) -> Paint:
-    """Fill a box within the picture with noise: uniform levels, or standard normal once it is normalized."""
+    """Fill a box within the image with noise: uniform levels, or standard normal once it is normalized."""
     _check_box(scene, top, left, height, width)
     label = f"noise {height}x{width} at ({top}, {left})"
     return Paint(top, left, height, width, noise="normal" if scene.normalized else "uniform", key=key, label=label)
@@ -49,4 +49,4 @@ def _check_box(scene: Scene, top: int, left: int, height: int, width: int) -> No
     inside = top >= 0 and left >= 0 and top + height <= scene.height and left + width <= scene.width
     if not inside or height < 1 or width < 1:
         box = f"{height}x{width} at ({top}, {left})"
-        raise ValueError(f"a box to paint must lie within the {scene.height}x{scene.width} picture, got {box}")
+        raise ValueError(f"a box to paint must lie within the {scene.height}x{scene.width} image, got {box}")

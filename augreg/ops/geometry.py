@@ -58,13 +58,13 @@ class Move(Op, frozen=True, eq=False):
         return projective.rearrangement(self.top, self.left, size, self.transpose, self.flip_y, self.flip_x)
 
     @property
-    def turns(self) -> bool:
+    def rearranges(self) -> bool:
         """Whether it rearranges anything beyond cutting out."""
         return self.transpose or self.flip_y or self.flip_x
 
 
 class Pad(Op, frozen=True, eq=False):
-    """Add a border. `through` lists per-pixel ops that the planner let pass: they apply to `fill` too."""
+    """Add a border. `fill_ops` lists per-pixel ops that the planner let pass: they apply to `fill` too."""
 
     top: int
     bottom: int
@@ -72,7 +72,7 @@ class Pad(Op, frozen=True, eq=False):
     right: int
     fill: Levels = (0.0,)
     mode: PadMode = "constant"
-    through: tuple[Op, ...] = ()
+    fill_ops: tuple[Op, ...] = ()
 
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return height + self.top + self.bottom, width + self.left + self.right
@@ -99,8 +99,8 @@ class Resize(Op, frozen=True, eq=False):
 class Warp(Op, frozen=True, eq=False):
     """Resample through a projective map of the plane, outside of which lies `fill`.
 
-    `matrix` is (a, b, c, d, e, f, g, h): the output pixel with centre (x, y) shows the input at
-    ((a x + b y + c) / (g x + h y + 1), (d x + e y + f) / (g x + h y + 1)); centres are at +0.5.
+    `matrix` is (a, b, c, d, e, f, g, h): the output pixel with center (x, y) shows the input at
+    ((a x + b y + c) / (g x + h y + 1), (d x + e y + f) / (g x + h y + 1)); centers are at +0.5.
     """
 
     matrix: tuple[float, ...]
@@ -123,7 +123,7 @@ class Warp(Op, frozen=True, eq=False):
 class Remap(Op, frozen=True, eq=False):
     """Resample through a field of displacements at the same size, outside of which lies `fill`.
 
-    The field is a function of the numbers, the key and the picture's size; `backends/displacement.py` has the
+    The field is a function of the numbers, the key and the image's size; `backends/displacement.py` has the
     formulas. `elastic` (alpha, sigma): uniform noise smoothed by a Gaussian; `grid` (rows, columns, limit): the
     inner nodes of a grid displaced; `lens` (k): the radius r becomes r (1 + k r^2), where r is 1 at the corners.
     """
@@ -139,7 +139,7 @@ class Remap(Op, frozen=True, eq=False):
 
 
 def crop(top: int, left: int, height: int, width: int) -> Move:
-    """Cut out a box, which must lie within the picture."""
+    """Cut out a box, which must lie within the image."""
     return Move(top, left, height, width, label=f"crop {height}x{width} at ({top}, {left})")
 
 
@@ -187,7 +187,7 @@ def affine(
 
 
 def rotate(scene: Scene, degrees: float, interpolation: Interpolation = "nearest", fill: Levels = (0.0,)) -> Op:
-    """Rotate counter-clockwise about the centre at the same size; right angles are exact turns where they fit."""
+    """Rotate counter-clockwise about the center at the same size; right angles are exact turns where they fit."""
     angle = degrees % 360.0
     if angle % 180.0 == 0.0 or (angle % 90.0 == 0.0 and scene.height == scene.width):
         return quarter_turns(scene, int(angle) // 90)
@@ -196,7 +196,7 @@ def rotate(scene: Scene, degrees: float, interpolation: Interpolation = "nearest
 
 
 def shear(scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: Levels = (0.0,)) -> Warp:
-    """Shear about the top left corner: the picture is read at (x + shear_x * y, y + shear_y * x)."""
+    """Shear about the top left corner: the image is read at (x + shear_x * y, y + shear_y * x)."""
     label = " ".join(f"shear {axis} {amount:.2f}" for axis, amount in (("x", x), ("y", y)) if amount) or "shear 0"
     return affine(scene, (1.0, x, 0.0, y, 1.0, 0.0), interpolation, fill, label)
 
@@ -214,7 +214,7 @@ def perspective(
     interpolation: Interpolation = "bilinear",
     fill: Levels = (0.0,),
 ) -> Warp:
-    """Send the picture's corners (top left, top right, bottom right, bottom left) to these (x, y) points."""
+    """Send the image's corners (top left, top right, bottom right, bottom left) to these (x, y) points."""
     width, height = float(scene.width), float(scene.height)
     source = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
     label = "perspective " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in corners)
@@ -233,7 +233,7 @@ def elastic(
 def grid(
     scene: Scene, rows: int, columns: int, limit: float, key: int, interpolation: Sampling = "bilinear"
 ) -> Remap:
-    """Displace the inner nodes of a grid by up to `limit` of a cell; the picture's edge stays."""
+    """Displace the inner nodes of a grid by up to `limit` of a cell; the image's edge stays."""
     label = f"grid {rows}x{columns}, {limit:.2f}"
     return Remap("grid", (float(rows), float(columns), limit), key, interpolation, label=label)
 

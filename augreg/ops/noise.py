@@ -48,14 +48,14 @@ class Filter(Op, frozen=True, eq=False):
 
 
 class Encode(Op, frozen=True, eq=False):
-    """Write the picture as a file of this quality, 1 to 100, and read it back."""
+    """Write the image as a file of this quality, 1 to 100, and read it back."""
 
     format: Literal["jpeg"]
     quality: int
 
 
 def noise(scene: Scene, name: Literal["gaussian", "shot", "iso"], amounts: tuple[float, ...], key: int) -> Noise:
-    """Add noise; normalized pictures are not clipped."""
+    """Add noise; normalized images are not clipped."""
     label = f"{name} noise {', '.join(f'{amount:.3g}' for amount in amounts)}"
     return Noise(name, amounts, key, not scene.normalized, label=label)
 

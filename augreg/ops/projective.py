@@ -19,7 +19,7 @@ STILL: Map = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def rotation(degrees: float, x: float, y: float) -> tuple[float, float, float, float, float, float]:
-    """The affine part of a rotation about (x, y): where each point of the turned picture comes from.
+    """The affine part of a rotation about (x, y): where each point of the turned image comes from.
 
     Sine and cosine are rounded to 15 digits, as the common definition does, so that right angles are exact.
     """

@@ -1,4 +1,4 @@
-"""The scene: what is known of a picture before a pixel is read."""
+"""The scene: what is known of an image before a pixel is read."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Boxes: TypeAlias = tuple[tuple[float, float, float, float], ...]
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """What is known of a picture before a pixel is read; ops say what it becomes.
+    """What is known of an image before a pixel is read; ops say what it becomes.
 
-    `boxes` are those of its sample that still show, clipped to the picture as it is at this step. There are none for
-    a picture by itself, in a plan, and behind an op that does not say in plain numbers where points go: a bend
+    `boxes` are those of its sample that still show, clipped to the image as it is at this step. There are none for
+    an image by itself, in a plan, and behind an op that does not say in plain numbers where points go: a bend
     (`Remap`), a mixture that moves, a plugin's call that does.
     """
 
@@ -43,7 +43,7 @@ class Scene(msgspec.Struct, frozen=True):
         return 255.0 if self.dtype == "uint8" else 1.0
 
     def levels(self, fill: Levels) -> Levels:
-        """A fill given on the 0..255 scale, in this picture's levels; as it is once normalized."""
+        """A fill given on the 0..255 scale, in this image's levels; as it is once normalized."""
         if self.normalized:
             return fill
         return tuple(min(255.0, max(0.0, level)) / (255.0 / self.white) for level in fill)
@@ -51,7 +51,7 @@ class Scene(msgspec.Struct, frozen=True):
     def moved(self, forward: Sequence[float] | None, height: int, width: int) -> Scene:
         """A scene of this size, with the boxes around where a map of the plane takes the corners of these.
 
-        The map is nine numbers, as `projective.inverse` gives them. What the picture no longer shows is clipped, a
+        The map is nine numbers, as `projective.inverse` gives them. What the image no longer shows is clipped, a
         box that it shows nothing of is dropped, and without a map all are.
         """
         found = []

@@ -46,7 +46,7 @@ class PluginRecord:
     version: str
     names: tuple[str, ...] = ()
     error: str | None = None
-    licence: str = ""
+    license: str = ""
     remedy: str = ""
 
     @property
@@ -132,8 +132,8 @@ def _read(
     namespace: str, point: EntryPoint, claims: list[EntryPoint], switched_off: Callable[[str], str]
 ) -> tuple[PluginRecord, Brought]:
     name, version = _owner(point)
-    licence = _licence(point.dist) if point.dist is not None and namespace != OWN else ""
-    record = PluginRecord(namespace, name, version, licence=licence)
+    license = _license(point.dist) if point.dist is not None and namespace != OWN else ""
+    record = PluginRecord(namespace, name, version, license=license)
     own = namespace == OWN and name in (OWN, "?")
     try:
         if not own:
@@ -186,7 +186,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _licence(distribution: Distribution) -> str:
+def _license(distribution: Distribution) -> str:
     data: Any = distribution.metadata
     said = data.get("License-Expression") or data.get("License")
     if not said:

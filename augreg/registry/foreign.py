@@ -4,7 +4,7 @@
     registry = Registry.installed().allow("my_project.filters:sepia")       # a spec alone can run nothing
     pipe = Pipeline.from_spec([{"call": {"function": "my_project.filters:sepia"}}], registry)
 
-A function takes one picture and returns one. As it is imported by name, the pipeline pickles into any worker.
+A function takes one image and returns one. As it is imported by name, the pipeline pickles into any worker.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from augreg.errors import ImageError
 from augreg.ops import Op, Scene, call
 from augreg.steps.declare import transform
-from augreg.steps.fields import Short
+from augreg.steps.fields import Shorthand
 
 if TYPE_CHECKING:
     from augreg.rng import Cursor
@@ -62,18 +62,18 @@ def _pairs(value: Any) -> Any:
 
 @transform("call", kind="texture")
 class Call:
-    """Run a function on the picture: your own, or one of another library.
+    """Run a function on the image: your own, or one of another library.
 
     `function` is "module:name", and `arguments` are handed on by keyword. `takes` says what it is given and returns:
     a height x width x channels `array`, a `pil` image or a channels x height x width `tensor`. `random` says where
     its random numbers come from: `none`, a `seed` argument (an integer for every draw), or `global` generators, which
     are seeded for the call and put back after it (`random`, NumPy's and, where it is loaded, torch's; not safe in
-    threads). With `resizes` the picture may leave in another size, and with `geometry` pixels move, so that masks,
+    threads). With `resizes` the image may leave in another size, and with `geometry` pixels move, so that masks,
     boxes and keypoints are refused.
     """
 
-    function: Annotated[str, Short(function_name, "module:name")]
-    arguments: Annotated[tuple[tuple[str, _Value], ...], Short(_pairs, "mapping")] = ()
+    function: Annotated[str, Shorthand(function_name, "module:name")]
+    arguments: Annotated[tuple[tuple[str, _Value], ...], Shorthand(_pairs, "mapping")] = ()
     takes: Literal["array", "pil", "tensor"] = "array"
     random: Literal["none", "seed", "global"] = "none"
     resizes: bool = False
@@ -114,21 +114,21 @@ def run(
     """Apply a function to a height x width x channels array. Raises ImageError with what is wrong with its result."""
     import numpy as np
 
-    from augreg.images.codecs import hand_out, take
+    from augreg.images.codecs import from_array, to_array
 
     given = dict(arguments)
     if source == "seed":
         given["seed"] = seed
-    picture = hand_out(array, takes) if takes != "array" else array.copy()  # type: ignore[arg-type]
+    image = from_array(array, takes) if takes != "array" else array.copy()  # type: ignore[arg-type]
     with _seeded(seed) if source == "global" else contextlib.nullcontext():
-        result = _imported(function)(picture, **given)
+        result = _imported(function)(image, **given)
     try:
-        found = take(result, "keep").array
+        found = to_array(result, "keep").array
     except ImageError as error:
-        raise ImageError(f"{function} returned no picture: {error}") from None
+        raise ImageError(f"{function} returned no image: {error}") from None
     if found.dtype != array.dtype or found.shape[2] != array.shape[2]:
         kinds = f"{array.shape[2]} channels of {array.dtype}, and got {found.shape[2]} of {found.dtype}"
-        raise ImageError(f"{function} must return a picture of the kind that it was given: {kinds}")
+        raise ImageError(f"{function} must return an image of the kind that it was given: {kinds}")
     if keeps_size and found.shape != array.shape:
         sizes = f"{array.shape[0]}x{array.shape[1]} to {found.shape[0]}x{found.shape[1]}"
         raise ImageError(f"{function} changed the size from {sizes}; say resizes: true")

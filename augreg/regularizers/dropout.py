@@ -100,7 +100,7 @@ class Dropout:
 class SpatialDropout:
     """Set whole channels of a feature map to zero with probability p, and scale the others up.
 
-    One draw for each sample and channel, whatever the number of dimensions behind them: neighbouring units say nearly
+    One draw for each sample and channel, whatever the number of dimensions behind them: neighboring units say nearly
     the same, so that dropping them one by one takes little away. Modes are those of `dropout`. Tompson et al. 2015,
     arXiv 1411.4280.
     """

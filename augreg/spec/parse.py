@@ -32,7 +32,7 @@ __all__ = ["SECTIONS", "Options", "Spec", "document", "fingerprint", "parse", "u
 SECTIONS: tuple[Section, ...] = ("image", "batch", "model", "loss")
 BACKENDS = ("auto", "pillow", "opencv")
 _DEEPEST = 50
-_PICTURES_ALONE = Targets()
+_IMAGES_ALONE = Targets()
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Options:
     channels: Literal["rgb", "gray", "keep"] = "rgb"
     backend: Annotated[str, Meta(pattern=f"^({'|'.join(BACKENDS)}|[^/]+/.+)$")] = "auto"
     approximate: bool = False
-    targets: Targets = _PICTURES_ALONE
+    targets: Targets = _IMAGES_ALONE
     classes: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
 # Written out only where a spec says something, so that older specs keep their fingerprints.
-_LATER = {"targets": _PICTURES_ALONE, "classes": None}
+_LATER = {"targets": _IMAGES_ALONE, "classes": None}
 
 
 @dataclass(frozen=True)
@@ -359,7 +359,7 @@ class _Walk:
         return settled
 
     def _check_normalize(self, image: tuple[Step, ...]) -> None:
-        """After normalize no levels are left to colour, and whether a picture is normalized cannot be chance."""
+        """After normalize no levels are left to color, and whether an image is normalized cannot be chance."""
         sides = []
         for steps in (_flat(image), _flat(image, testing=True)):
             normalized = False
@@ -369,7 +369,7 @@ class _Walk:
                 if kind == "color" and normalized:
                     message = f"{step.name} works on levels, and normalize has replaced them; put it before normalize"
                 elif kind == "normalize" and normalized:
-                    message = "the picture is normalized already; normalize once"
+                    message = "the image is normalized already; normalize once"
                 elif kind == "normalize" and not certain:
                     message = "normalize must always be applied: with p: 1, outside one_of, some_of, random_order"
                 normalized = normalized or kind == "normalize"
@@ -378,9 +378,9 @@ class _Walk:
             sides.append(normalized)
         if sides[0] != sides[1] and not self.problems:
             which = (
-                "training normalizes the picture and testing does not"
+                "training normalizes the image and testing does not"
                 if sides[0]
-                else ("testing normalizes the picture and training does not")
+                else ("testing normalizes the image and training does not")
             )
             self.fail(("image",), f"{which}, so they differ in kind; `test:` may not take away or add a normalize")
 

@@ -1,7 +1,7 @@
 """Settling the test side: what follows from a container's children is written out, and what cannot be is refused.
 
-A step that draws which of its children are done is left out at test time. If the children change the picture's size,
-that would leave a picture of the wrong size: then the likeliest child stands in where all leave the same
+A step that draws which of its children are done is left out at test time. If the children change the image's size,
+that would leave an image of the wrong size: then the likeliest child stands in where all leave the same
 size, and otherwise the spec must say what to do. To know, the children are sampled on two small scenes.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 from augreg.errors import SpecError
 from augreg.execution.sampling import draw, expect, rule_of
 from augreg.ops import Scene
-from augreg.rng import locate
+from augreg.rng import address_of
 from augreg.steps.step import Place, Step, children
 
 __all__ = ["settle"]
@@ -62,15 +62,15 @@ def _settled(step: Step) -> Step:
         weights = step.transform.weights or (1.0,) * len(inner)
         return replace(step, test=(inner[weights.index(max(weights))],))
     raise SpecError(
-        f"{step.name} changes the picture's size by chance, so its test-time picture has no size of its own: add "
+        f"{step.name} changes the image's size by chance, so its test-time image has no size of its own: add "
         "`test:` with the steps to do at test time, e.g. test: [{resize: 256}, {center_crop: 224}]"
     )
 
 
 def _size_after(step: Step, probe: Scene) -> tuple[int, int] | None:
     """The size that a step leaves of a probe when it is applied; None if only running it tells."""
-    drawn = draw([replace(_at_the_end(step), p=1.0)], probe, locate(0, 0))
-    return None if drawn.waiting else drawn.scene.size
+    drawn = draw([replace(_at_the_end(step), p=1.0)], probe, address_of(0, 0))
+    return None if drawn.deferred else drawn.scene.size
 
 
 def _at_the_end(step: Step) -> Step:

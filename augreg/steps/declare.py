@@ -15,19 +15,19 @@ from augreg.errors import Problem, SpecError
 from augreg.steps.fields import convert, hints, required, unreadable
 from augreg.steps.step import Step, as_step
 
-__all__ = ["RULES", "Kind", "Mark", "Rule", "Section", "batch_transform", "regularizer", "transform"]
+__all__ = ["RULES", "Kind", "Rule", "Section", "TransformInfo", "batch_transform", "regularizer", "transform"]
 
 Section = Literal["image", "batch", "model", "loss"]
 Kind = Literal["geometry", "color", "texture", "erasing", "normalize", "choose", "mixing", "regularizer", "loss"]
 ImageKind = Literal["geometry", "color", "texture", "erasing", "normalize", "choose"]
-ImageRule = Literal["same", "identity", "centre", "mean_parameter", "children"]
+ImageRule = Literal["same", "identity", "center", "mean_parameter", "children"]
 ModelRule = Literal["same", "identity", "scale", "moment_match"]
 Rule = Literal[ImageRule, ModelRule]
 
 RULES: Mapping[str, str] = {
     "same": "done as in training: nothing is drawn",
     "identity": "left out",
-    "centre": "the centre of what training draws from",
+    "center": "the center of what training draws from",
     "mean_parameter": "applied with the mean of the drawn numbers",
     "children": "each child by its own rule, with the p of both",
     "scale": "multiplied by the chance of being kept",
@@ -36,7 +36,7 @@ RULES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Mark:
+class TransformInfo:
     """What a registry and a pipeline know of a transform or a regularizer beyond its fields."""
 
     name: str
@@ -69,11 +69,11 @@ def transform(
     exact: str = "",
     preview: tuple[Mapping[str, Any], ...] = (),
 ) -> Callable[[_Class], _Class]:
-    """Make a class a transform of pictures with this name.
+    """Make a class a transform of images with this name.
 
-    `kind` is what it does to a picture: geometry, color, texture, erasing, normalize or choose. `p` is the
+    `kind` is what it does to an image: geometry, color, texture, erasing, normalize or choose. `p` is the
     chance that it is applied where a spec does not say. `rule` is its test-time rule: `same`, `identity`,
-    `centre` or `mean_parameter` (these two need a method `expect(scene, p)`), `children` for containers;
+    `center` or `mean_parameter` (these two need a method `expect(scene, p)`), `children` for containers;
     `exact` says for which quantity the rule gives the exact expectation. `preview` lists arguments from weak
     to strong for the gallery; without it the gallery sweeps every draw through its range.
 
@@ -84,10 +84,10 @@ def transform(
     def mark(cls: _Class) -> _Class:
         where = _where(cls)
         _check_method(cls, where, "a transform", "sample", ["self", "rng", "scene"], "ops")
-        if rule in ("centre", "mean_parameter", "children") and not callable(getattr(cls, "expect", None)):
+        if rule in ("center", "mean_parameter", "children") and not callable(getattr(cls, "expect", None)):
             raise SpecError(where, f"the rule {rule!r} needs a method expect(self, scene, p) that returns ops")
         container = kind == "choose" and "steps" in inspect.get_annotations(cls)
-        return _made(cls, where, Mark(name, kind, p, rule, exact, preview, container))
+        return _made(cls, where, TransformInfo(name, kind, p, rule, exact, preview, container))
 
     return mark
 
@@ -96,7 +96,7 @@ def transform(
 def batch_transform(
     name: str, *, p: float = 1.0, preview: tuple[Mapping[str, Any], ...] = ()
 ) -> Callable[[_Class], _Class]:
-    """Make a class a transform that mixes the pictures of a batch, with this name.
+    """Make a class a transform that mixes the images of a batch, with this name.
 
     It stands in the `batch` section and is left out at test time. `p` is the chance that it is applied where a spec
     does not say, and `preview` lists arguments from weak to strong. Raises SpecError when the class has no docstring,
@@ -107,7 +107,7 @@ def batch_transform(
     def mark(cls: _Class) -> _Class:
         where = _where(cls)
         _check_method(cls, where, "a batch transform", "sample", ["self", "rng", "count", "scene"], "blends")
-        return _made(cls, where, Mark(name, "mixing", p, "identity", "", preview, False))
+        return _made(cls, where, TransformInfo(name, "mixing", p, "identity", "", preview, False))
 
     return mark
 
@@ -148,7 +148,7 @@ def regularizer(
             for method in present or _LOSS_METHODS:
                 _check_method(cls, where, "a loss step", method, _LOSS_METHODS[method], "a tensor")
         kind: Kind = "regularizer" if section == "model" else "loss"
-        return _made(cls, where, Mark(name, kind, 1.0, rule, exact, preview, False))
+        return _made(cls, where, TransformInfo(name, kind, 1.0, rule, exact, preview, False))
 
     return mark
 
@@ -157,7 +157,7 @@ def _where(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _made(cls: _Class, where: str, mark: Mark) -> _Class:
+def _made(cls: _Class, where: str, mark: TransformInfo) -> _Class:
     """The class as a frozen dataclass that checks and converts its fields, with its mark."""
     _check_shape(cls, where)
     _convert_in_init(cls, mark.name)

@@ -17,7 +17,7 @@ import yaml
 from msgspec import Meta
 
 from augreg.steps.declare import RULES, Kind
-from augreg.steps.fields import Ordered, Short, convert_one, hints, plain, required
+from augreg.steps.fields import Ordered, Shorthand, convert_one, hints, plain, required
 from augreg.steps.step import Step
 
 __all__ = [
@@ -74,7 +74,7 @@ def takes(hint: Any) -> str:
     bounds = "".join(_bounds(mark) for mark in marks if isinstance(mark, Meta))
     origin, parts = typing.get_origin(bare), typing.get_args(bare)
     notes = [mark for mark in marks if isinstance(mark, str)]
-    short = next((mark for mark in marks if isinstance(mark, Short)), None)
+    short = next((mark for mark in marks if isinstance(mark, Shorthand)), None)
     if short is not None:
         said = short.word + _each(parts)
         if any(isinstance(mark, Ordered) for mark in marks) and not notes:
@@ -198,7 +198,7 @@ section, under Mixing, take `p` and `uid`; those of `model` and `loss` have no a
 Choose hold others, of `image` or of `batch`. A bare value stands for the first argument, and a
 [schedule](schedules.md) of the epoch may stand wherever a number does."""
 _ABOUT = {
-    "mixing": "For the `batch` section: pictures of a batch become parts of each other, and so do their labels.",
+    "mixing": "For the `batch` section: images of a batch become parts of each other, and so do their labels.",
     "regularizer": "For the `model` section: attached to the modules that `at` selects.",
     "loss": "For the `loss` section: added to the loss, or done to its target or to the weights.",
 }

@@ -2,7 +2,7 @@
 
 A field's annotation is its whole declaration: the type, its bounds (msgspec.Meta) and, where people
 are used to one, the short way of writing it (`Short`). Every value is checked against it once, when a step
-is made, and stored in its canonical form: pairs for ranges and sizes, tuples for colours.
+is made, and stored in its canonical form: pairs for ranges and sizes, tuples for colors.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ __all__ = [
     "Probability",
     "Range",
     "Size",
-    "Spread",
     "Std",
+    "SymmetricRange",
     "convert",
     "nearest",
     "plain",
 ]
 
 
-class Short(NamedTuple):
+class Shorthand(NamedTuple):
     """A short form: a function from what people write to the canonical form, and a word for help texts."""
 
     expand: Callable[[Any], Any]
@@ -109,47 +109,49 @@ STDS: Mapping[str, tuple[float, ...]] = {
 
 _Pair: TypeAlias = tuple[float, float]
 
-Range: TypeAlias = Annotated[_Pair, Ordered(), Short(_twice, "number or [low, high]")]
+Range: TypeAlias = Annotated[_Pair, Ordered(), Shorthand(_twice, "number or [low, high]")]
 """A range to draw from; a bare number is that number always."""
-Degrees: TypeAlias = Annotated[_Pair, Ordered(), Short(functools.partial(_around, 0.0), "number or [low, high]")]
+Degrees: TypeAlias = Annotated[_Pair, Ordered(), Shorthand(functools.partial(_around, 0.0), "number or [low, high]")]
 """A range of angles; a bare 30 means [-30, 30]."""
-Spread: TypeAlias = Annotated[_Pair, Ordered(), Short(functools.partial(_around, 0.0), "number or [low, high]")]
+SymmetricRange: TypeAlias = Annotated[
+    _Pair, Ordered(), Shorthand(functools.partial(_around, 0.0), "number or [low, high]")
+]
 """A range of signed amounts; a bare 0.3 means [-0.3, 0.3]."""
 Factor: TypeAlias = Annotated[
     tuple[Annotated[float, Meta(ge=0, le=1000)], Annotated[float, Meta(ge=0, le=1000)]],
     Ordered(),
-    Short(functools.partial(_around, 1.0, floor=0.0), "number or [low, high]"),
+    Shorthand(functools.partial(_around, 1.0, floor=0.0), "number or [low, high]"),
 ]
 """A range of factors; a bare 0.4 means [0.6, 1.4], and never below 0."""
 Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 _Side: TypeAlias = Annotated[int, Meta(ge=1, le=65536)]
-Size: TypeAlias = Annotated[tuple[_Side, _Side], Short(_twice, "integer or [height, width]")]
+Size: TypeAlias = Annotated[tuple[_Side, _Side], Shorthand(_twice, "integer or [height, width]")]
 """(height, width); a bare number is both."""
 Counts: TypeAlias = Annotated[
     tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]],
     Ordered(),
-    Short(_twice, "integer or [low, high]"),
+    Shorthand(_twice, "integer or [low, high]"),
 ]
 """A range of whole numbers; a bare number is that number always."""
 _Width: TypeAlias = Annotated[int, Meta(ge=0, le=65536)]
 Padding: TypeAlias = Annotated[
     tuple[_Width, _Width, _Width, _Width],
-    Short(lambda value: [value] * 4 if _is_number(value) else value, "integer or [top, bottom, left, right]"),
+    Shorthand(lambda value: [value] * 4 if _is_number(value) else value, "integer or [top, bottom, left, right]"),
 ]
 """Border widths (top, bottom, left, right); a bare number is all four."""
 Fill: TypeAlias = Annotated[
     Annotated[tuple[float, ...], Meta(min_length=1, max_length=64)],
-    Short(_color, "number, one number a channel, or the name of a data set for its mean colour"),
+    Shorthand(_color, "number, one number a channel, or the name of a data set for its mean color"),
 ]
 """What to paint, on the 0..255 scale (after normalize: in normalized units)."""
 Colors: TypeAlias = Annotated[
     Annotated[tuple[Annotated[float, Meta(ge=0, le=1)], ...], Meta(min_length=1, max_length=64)],
-    Short(functools.partial(_named, MEANS), f"number, one number a channel, or one of {', '.join(MEANS)}"),
+    Shorthand(functools.partial(_named, MEANS), f"number, one number a channel, or one of {', '.join(MEANS)}"),
 ]
 """Channel means on the 0..1 scale, by numbers or by the name of a data set."""
 Std: TypeAlias = Annotated[
     Annotated[tuple[Annotated[float, Meta(ge=1e-6, le=1)], ...], Meta(min_length=1, max_length=64)],
-    Short(functools.partial(_named, STDS), f"number, one number a channel, or one of {', '.join(STDS)}"),
+    Shorthand(functools.partial(_named, STDS), f"number, one number a channel, or one of {', '.join(STDS)}"),
 ]
 """Channel standard deviations on the 0..1 scale."""
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
@@ -201,9 +203,11 @@ def _union(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else ()
 
 
-def short_form(hint: Any) -> Short | None:
+def shorthand_of(hint: Any) -> Shorthand | None:
     """The short form that an annotation, or what it may be besides None, declares."""
-    return next((mark for part in (hint, *_union(hint)) for mark in _marks(part) if isinstance(mark, Short)), None)
+    return next(
+        (mark for part in (hint, *_union(hint)) for mark in _marks(part) if isinstance(mark, Shorthand)), None
+    )
 
 
 def required(field: Field[Any]) -> bool:
@@ -236,7 +240,7 @@ def convert_one(hint: Any, value: Any) -> Any:
     problem = _not_finite(value)
     if problem:
         raise ValueError(problem)
-    short = short_form(hint)
+    short = shorthand_of(hint)
     try:
         if short is not None:
             value = short.expand(value)
@@ -255,7 +259,7 @@ def _reword(message: str, hint: Any, value: Any) -> str:
     text = message[0].lower() + message[1:]
     text, _, where = text.partition(" - at `$")
     where = where.rstrip("`")
-    short, words = short_form(hint), _words(hint)
+    short, words = shorthand_of(hint), _words(hint)
     if text.startswith("invalid enum value") and words:
         return f"expected {', '.join(map(str, words))}, got {_shown(value)}{nearest(value, map(str, words))}"
     if short and not where and text.startswith("expected `array`, got"):

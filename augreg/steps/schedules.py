@@ -73,7 +73,7 @@ class Schedule:
         if self.form == "cosine":
             share = 0.5 - 0.5 * math.cos(math.pi * share)
         first, last = self.values[after - 1 : after + 1]
-        # rounding must not carry it past its neighbours: a p above 1 is none
+        # rounding must not carry it past its neighbors: a p above 1 is none
         value = min(max(first * (1.0 - share) + last * share, min(first, last)), max(first, last))
         return round(value) if self.whole else value
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta
 
-from augreg.steps.fields import Short
+from augreg.steps.fields import Shorthand
 
 __all__ = ["At", "Selector", "nearest_names", "selects"]
 
@@ -53,7 +53,7 @@ def _selector(value: Any) -> Any:
 
 At: TypeAlias = Annotated[
     Annotated[tuple[Selector, ...], Meta(min_length=1)],
-    Short(_selectors, "name pattern, {name: pattern, type: class names}, or a list of these"),
+    Shorthand(_selectors, "name pattern, {name: pattern, type: class names}, or a list of these"),
 ]
 """Which modules, or which parameters."""
 

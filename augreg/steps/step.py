@@ -22,8 +22,8 @@ class Transform(Protocol):
     """What every transform can do: draw numbers and say what is to be done.
 
     `sample` returns ops, or steps for the pipeline to sample in its turn, or a tuple of both; () leaves the
-    picture alone. It is pure: it keeps nothing and touches no pixel. A transform whose test-time rule is
-    `centre` or `mean_parameter`, and a container, also has `expect(scene, p)`, with the same kind of result.
+    image alone. It is pure: it keeps nothing and touches no pixel. A transform whose test-time rule is
+    `center` or `mean_parameter`, and a container, also has `expect(scene, p)`, with the same kind of result.
     """
 
     def sample(self, rng: Cursor, scene: Scene) -> Any: ...
@@ -46,7 +46,7 @@ class Step:
     uid: str | None = None
     schedules: tuple[tuple[str, Any], ...] = ()
     path: str = ""
-    word: int | None = None
+    stream_key: int | None = None
 
 
 def as_step(item: Step | Any) -> Step:
@@ -64,7 +64,7 @@ def children(transform: Any) -> tuple[Step, ...]:
     return transform.steps if transform.__augreg__.container else ()
 
 
-def place(steps: Iterable[Step], word: Any, prefix: str = "") -> tuple[Step, ...]:
+def place(steps: Iterable[Step], stream_key: Any, prefix: str = "") -> tuple[Step, ...]:
     """The same steps with paths and words, throughout the tree.
 
     A path is made of names with occurrence numbers, `one_of#0/rotate#1`, or of uids: inserting a step of
@@ -78,11 +78,11 @@ def place(steps: Iterable[Step], word: Any, prefix: str = "") -> tuple[Step, ...
         path = f"{prefix}{step.uid or f'{step.name}#{count}'}"
         transform = step.transform
         if transform.__augreg__.container:
-            transform = _with_steps(transform, place(transform.steps, word, path + "/"))
+            transform = _with_steps(transform, place(transform.steps, stream_key, path + "/"))
         test = step.test
         if isinstance(test, tuple):
-            test = place(test, word, path + "/test/")
-        placed.append(replace(step, transform=transform, test=test, path=path, word=word(path)))
+            test = place(test, stream_key, path + "/test/")
+        placed.append(replace(step, transform=transform, test=test, path=path, stream_key=stream_key(path)))
     return tuple(placed)
 
 

@@ -22,7 +22,7 @@ __all__ = ["Boxes", "in_pixels"]
 Points = NDArray[np.float64]
 Size = tuple[int, int]
 
-_EDGES = {"xyxy": "x1, y1, x2, y2", "xywh": "x, y, width, height", "cxcywh": "centre x, centre y, width, height"}
+_EDGES = {"xyxy": "x1, y1, x2, y2", "xywh": "x, y, width, height", "cxcywh": "center x, center y, width, height"}
 
 
 class Boxes:
@@ -33,16 +33,16 @@ class Boxes:
         if targets.boxes is None:
             raise ImageError(
                 f"{key}: the spec does not say what the numbers mean; add `targets: {{boxes: xyxy}}` to it, "
-                "or xywh, cxcywh, and `normalized: true` for shares of the picture"
+                "or xywh, cxcywh, and `normalized: true` for shares of the image"
             )
         self._targets, self._format = targets, targets.boxes
         given, self._like = rows.read(value, key, f"boxes ({_EDGES[self._format]})", (4,))
         height, width = size
         if targets.normalized:
-            if len(given) and np.abs(given).max() > 2.0:  # nobody means a box at twice the picture
+            if len(given) and np.abs(given).max() > 2.0:  # nobody means a box at twice the image
                 row = int(np.abs(given).max(axis=1).argmax())
                 raise ImageError(
-                    f"{key}[{row}]: {given[row].tolist()} is not normalized: expected shares of the picture, 0 to 1; "
+                    f"{key}[{row}]: {given[row].tolist()} is not normalized: expected shares of the image, 0 to 1; "
                     "divide by its width and height, or leave out `normalized`"
                 )
             given = given * (width, height, width, height)
@@ -61,7 +61,7 @@ class Boxes:
         self.move(lambda points: points, size)  # what is given may reach over the border
 
     def move(self, forward: Callable[[Points], Points], size: Size, bends: bool = False) -> None:
-        """Send the figures to their new places, in a picture that then has this size, and cut them at its border.
+        """Send the figures to their new places, in an image that then has this size, and cut them at its border.
 
         Where straight lines become bent ones, the edges go along, point by point.
         """
@@ -134,7 +134,7 @@ def _edge_points(figure: Points) -> Points:
 
 
 def _inside(figure: Points, size: Size) -> Points:
-    """What of it lies in a picture of this size: cut at one border after the other (Sutherland and Hodgman)."""
+    """What of it lies in an image of this size: cut at one border after the other (Sutherland and Hodgman)."""
     ends = size[1], size[0]
     for axis in (0, 1):
         for border, sign in ((0.0, 1.0), (float(ends[axis]), -1.0)):

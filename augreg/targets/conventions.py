@@ -19,11 +19,11 @@ _NORMALIZED = "_normalized"
 class Targets:
     """The option `targets`.
 
-    `boxes` is the format of boxes, `normalized` whether they are in shares of the picture's width and height. A box
-    is dropped where less than `min_visible` of its area stays in the picture, and with it its entry in the keys
+    `boxes` is the format of boxes, `normalized` whether they are in shares of the image's width and height. A box
+    is dropped where less than `min_visible` of its area stays in the image, and with it its entry in the keys
     that `labels` names, and in masks of one for each box. `keypoints` says what becomes of points that leave the
-    picture. `swap` pairs the names that a mirrored picture exchanges. `mask_fill` is what a mask says where there
-    is no picture.
+    image. `swap` pairs the names that a mirrored image exchanges. `mask_fill` is what a mask says where there
+    is no image.
     """
 
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
@@ -54,5 +54,5 @@ class Targets:
 
     @property
     def partners(self) -> Mapping[str, str]:
-        """What each name becomes in a mirrored picture, both ways."""
+        """What each name becomes in a mirrored image, both ways."""
         return {**self.swap, **{right: left for left, right in self.swap.items()}}

@@ -12,20 +12,20 @@ from augreg.backends import Backend
 from augreg.backends.displacement import sources
 from augreg.ops import Filter, Remap
 
-__all__ = ["by_field"]
+__all__ = ["invert_displacement"]
 
 Points = NDArray[np.float64]
 
 _STEPS: Final = 60
-_STRIDE: Final = 0.5  # a whole step would overshoot where the field stretches a picture to its double
+_STRIDE: Final = 0.5  # a whole step would overshoot where the field stretches an image to its double
 _NEAR: Final = 0.01
 
 
-def by_field(op: Remap, size: tuple[int, int], engine: Backend) -> Callable[[Points], Points]:
+def invert_displacement(op: Remap, size: tuple[int, int], engine: Backend) -> Callable[[Points], Points]:
     """A function from points to where they show, to a hundredth of a pixel wherever the field does not fold.
 
     It walks from each point against the error of what is read there. A point that nothing shows lands outside of
-    the picture, as the displacement at the edge is taken to go on beyond it.
+    the image, as the displacement at the edge is taken to go on beyond it.
     """
     height, width = size
     ys, xs = sources(op, height, width, engine.kernels[Filter])
@@ -50,7 +50,7 @@ def by_field(op: Remap, size: tuple[int, int], engine: Backend) -> Callable[[Poi
 
 
 def _between(shifts: NDArray[np.float64], places: Points) -> Points:
-    """The shifts at places between pixel centres, bilinear; beyond the outermost centres as there."""
+    """The shifts at places between pixel centers, bilinear; beyond the outermost centers as there."""
     height, width = shifts.shape[:2]
     x = np.clip(places[:, 0] - 0.5, 0.0, width - 1.0)
     y = np.clip(places[:, 1] - 0.5, 0.0, height - 1.0)

@@ -1,6 +1,6 @@
 """Keypoints: read with their visibility and names, moved, kept or dropped, and their names exchanged by a mirror.
 
-A point (x, y) is in pixels from the top left corner; x runs from 0 to the width, and the first pixel's centre is
+A point (x, y) is in pixels from the top left corner; x runs from 0 to the width, and the first pixel's center is
 at (0.5, 0.5).
 """
 
@@ -50,7 +50,7 @@ class Keypoints:
             )
         if targets.swap and names is None and len(self._rows):
             raise ImageError(
-                f"{key}: the spec swaps names in a mirrored picture, and these points have none; give "
+                f"{key}: the spec swaps names in a mirrored image, and these points have none; give "
                 "`keypoint_names`, or the points as a mapping from names"
             )
         self._names = None if names is None else [str(name) for name in names]
@@ -60,7 +60,7 @@ class Keypoints:
         self.move(lambda points: points, size)
 
     def move(self, forward: Callable[[Points], Points], size: Size, bends: bool = False) -> None:
-        """Send the points to their new places, in a picture that then has this size; what has left it stays out."""
+        """Send the points to their new places, in an image that then has this size; what has left it stays out."""
         points = self._rows[:, :2] = forward(self._rows[:, :2])
         self._inside &= ((points >= 0.0) & (points <= (size[1], size[0]))).all(axis=1)
 
@@ -106,7 +106,7 @@ def _row(point: Any) -> Any:
 
 
 def exchanged(names: Any, partners: Mapping[str, str]) -> Any:
-    """A name, or those in a list, a tuple or an array, as a mirrored picture has them; what is no name stays."""
+    """A name, or those in a list, a tuple or an array, as a mirrored image has them; what is no name stays."""
     if isinstance(names, str):
         return partners.get(names, names)
     if isinstance(names, np.ndarray) and names.dtype.kind in "UO":

@@ -1,6 +1,6 @@
-"""Masks: whole numbers a pixel, moved by nearest neighbour, with no value that was not there before but the fill.
+"""Masks: whole numbers a pixel, moved by nearest neighbor, with no value that was not there before but the fill.
 
-To a backend a mask is a picture of bytes: the bytes of its numbers are its channels. So every kernel that moves
+To a backend a mask is an image of bytes: the bytes of its numbers are its channels. So every kernel that moves
 pixels moves masks of any integer kind, exactly, and lands on the same pixels.
 """
 
@@ -30,7 +30,7 @@ _MODES = ("1", "L", "P", "I", "I;16")
 
 
 def is_pixels(value: Any) -> bool:
-    """Whether this is pixels in memory: an array or a tensor of two axes or three, or a PIL picture."""
+    """Whether this is pixels in memory: an array or a tensor of two axes or three, or a PIL image."""
     if isinstance(value, Image.Image):
         return True
     return (isinstance(value, np.ndarray) or rows.is_tensor(value)) and value.ndim in (2, 3)
@@ -40,18 +40,18 @@ class Mask:
     """One mask on its way: its bytes, height x width x (channels times bytes of a number)."""
 
     def __init__(self, value: Any, key: str, fill: int, size: Size) -> None:
-        """Read it. Raises ImageError for what is no mask, or none of a picture of this size."""
+        """Read it. Raises ImageError for what is no mask, or none of an image of this size."""
         self._given, self._key, self._fill = value, key, fill
         array = _array(value, key)
         if array.shape[:2] != size:
             shape = "x".join(map(str, array.shape[:2]))
             raise ImageError(
-                f"{key}: the mask is {shape} and the picture is {size[0]}x{size[1]}; a mask has a number for every "
-                "pixel of its picture, which counts as upright, after its EXIF orientation"
+                f"{key}: the mask is {shape} and the image is {size[0]}x{size[1]}; a mask has a number for every "
+                "pixel of its image, which counts as upright, after its EXIF orientation"
             )
         if array.dtype.kind not in "iub":
             raise ImageError(
-                f"{key}: a mask of {array.dtype} holds no classes: give integers or bools; a picture of levels goes "
+                f"{key}: a mask of {array.dtype} holds no classes: give integers or bools; an image of levels goes "
                 "under a key that begins with `image`"
             )
         self._dtype = array.dtype
@@ -81,7 +81,7 @@ class Mask:
 
     @property
     def fill(self) -> Levels:
-        """The fill as a colour of the bytes."""
+        """The fill as a color of the bytes."""
         one = np.array([self._fill], self._narrow).view(np.uint8)
         levels: list[float] = one.astype(np.float64).tolist()
         return tuple(levels) * max(1, self._channels)
@@ -93,9 +93,9 @@ class Mask:
         return found[..., : self._channels]
 
     def apply(self, op: Op, engine: Backend) -> None:
-        """Do to it what the op does to a picture; where the op has an interpolation or a fill, the mask's own.
+        """Do to it what the op does to an image; where the op has an interpolation or a fill, the mask's own.
 
-        Sizes in a row are one: shrinking and growing again costs a picture its detail, and a mask nothing.
+        Sizes in a row are one: shrinking and growing again costs an image its detail, and a mask nothing.
         """
         if isinstance(op, Resize):
             self._waiting = op, engine
@@ -124,7 +124,7 @@ class Mask:
         if found.dtype != self._dtype or found.shape != wanted:
             raise ImageError(
                 f"{self._key}: the mask function of {name} must leave {'x'.join(map(str, wanted))} of {self._dtype}, "
-                f"as large as the picture, and left {'x'.join(map(str, found.shape))} of {found.dtype}"
+                f"as large as the image, and left {'x'.join(map(str, found.shape))} of {found.dtype}"
             )
         self._set(found)
 
@@ -133,7 +133,7 @@ class Mask:
         self._sized()
         array, given = self._array, self._given
         if isinstance(given, Image.Image) and output == "auto":
-            return _picture(array[..., 0], given)
+            return _image(array[..., 0], given)
         flat = isinstance(given, Image.Image) or given.ndim == 2
         if output == "torch" or (rows.is_tensor(given) and output == "auto"):
             planes = array[..., 0] if flat else array.transpose(2, 0, 1)
@@ -146,15 +146,15 @@ def _array(value: Any, key: str) -> Array:
     if isinstance(value, Image.Image):
         if value.mode not in _MODES:
             raise ImageError(
-                f"{key}: a PIL picture of mode {value.mode} is no mask; expected mode {', '.join(_MODES[:-1])}: one "
-                "whole number a pixel, such as picture.convert('L')"
+                f"{key}: a PIL image of mode {value.mode} is no mask; expected mode {', '.join(_MODES[:-1])}: one "
+                "whole number a pixel, such as image.convert('L')"
             )
         return np.asarray(ImageOps.exif_transpose(value))[..., None]
     if not is_pixels(value):
         shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
         raise ImageError(
             f"{key}: a {type(value).__name__}{shape} is not a mask: give an array height x width (x channels), a "
-            "tensor (channels x) height x width, or a PIL picture"
+            "tensor (channels x) height x width, or a PIL image"
         )
     if rows.is_tensor(value):
         if value.device.type != "cpu":
@@ -167,8 +167,8 @@ def _array(value: Any, key: str) -> Array:
     return np.asarray(value[..., None] if value.ndim == 2 else value)
 
 
-def _picture(array: Array, given: Image.Image) -> Image.Image:
-    """A PIL picture in the mode, and with the palette, of the one that was given."""
+def _image(array: Array, given: Image.Image) -> Image.Image:
+    """A PIL image in the mode, and with the palette, of the one that was given."""
     if given.mode == "1":
         return Image.fromarray(array.astype(np.uint8) * np.uint8(255)).convert("1", dither=Image.Dither.NONE)
     made = Image.fromarray(np.ascontiguousarray(array))

@@ -1,7 +1,7 @@
 """Targets: what each op does to masks, boxes and keypoints, once per op, whatever transform it came from.
 
-An op that moves pixels says where a point of the picture goes; boxes follow by their corners. Masks go through the
-same op on the same backend, by nearest neighbour. An op that nothing is known of here is refused by name: its
+An op that moves pixels says where a point of the image goes; boxes follow by their corners. Masks go through the
+same op on the same backend, by nearest neighbor. An op that nothing is known of here is refused by name: its
 targets would fall out of step in silence.
 """
 
@@ -37,14 +37,14 @@ from augreg.ops import (
     projective,
 )
 from augreg.targets.boxes import Boxes
-from augreg.targets.displacement import by_field
+from augreg.targets.displacement import invert_displacement
 from augreg.targets.keypoints import Keypoints
 from augreg.targets.masks import Mask
 
-__all__ = ["BENDING", "FORWARD", "STILL", "Followers"]
+__all__ = ["BENDING", "FORWARD", "STILL", "TargetSet"]
 
 Points = NDArray[np.float64]
-"""n x 2: x and y in pixels, with pixel centres at +0.5."""
+"""n x 2: x and y in pixels, with pixel centers at +0.5."""
 Size = tuple[int, int]
 
 
@@ -78,7 +78,7 @@ def _warped(op: Warp, size: Size, engine: Backend) -> Forward:
     """The op reads backwards, from output to input, so a point goes by the inverse."""
     back = projective.inverse(op.matrix)
     if back is None:
-        raise ImageError(f"{op} folds the picture into a line, so boxes and keypoints have no place after it")
+        raise ImageError(f"{op} folds the image into a line, so boxes and keypoints have no place after it")
     a, b, c, d, e, f, g, h, i = back
 
     def forward(points: Points) -> Points:
@@ -112,10 +112,10 @@ FORWARD: Mapping[type[Op], Callable[[Any, Size, Backend], Forward]] = {
     Pad: _padded,
     Resize: _resized,
     Warp: _warped,
-    Remap: by_field,
+    Remap: invert_displacement,
     Call: _called,
 }
-"""For each kind of op that moves pixels, where the points of a picture of a size go."""
+"""For each kind of op that moves pixels, where the points of an image of a size go."""
 
 STILL: frozenset[type[Op]] = frozenset(
     {Blend, ColorMatrix, Encode, Filter, Hue, LocalContrast, Lookup, Noise, Normalize, Paint}
@@ -133,7 +133,7 @@ def _leaves_geometry(op: Op) -> bool:
     return type(op) in STILL or (isinstance(op, Call) and not op.geometry)
 
 
-class Followers:
+class TargetSet:
     """The masks, boxes and keypoints of one sample, on their way through the ops."""
 
     def __init__(self, masks: Iterable[Mask], boxes: Boxes | None, keypoints: Keypoints | None, swap: bool) -> None:
@@ -141,7 +141,7 @@ class Followers:
         self._moving = tuple(one for one in (boxes, keypoints) if one is not None)
         self._swap = swap
         self.size: Size = (0, 0)
-        """The size of the picture that they have followed to the end."""
+        """The size of the image that they have followed to the end."""
         self.mirrored = False
         """Whether left and right have changed places, if the spec pairs names that go by them."""
         self._kinds = [
@@ -163,7 +163,7 @@ class Followers:
                     )
 
     def follow(self, op: Op, before: Size, after: Size, engine: Backend) -> None:
-        """Go where an op that took a picture from one size to another takes pixels."""
+        """Go where an op that took an image from one size to another takes pixels."""
         if _leaves_geometry(op):
             if before != after:
                 raise ImageError(
@@ -192,7 +192,7 @@ def _carries(op: Op, kind: str) -> bool:
 
 
 def _turned_over(forward: Forward, size: Size) -> bool:
-    """Whether a small triangle in the middle of the picture comes out turned over, as in a mirror."""
+    """Whether a small triangle in the middle of the image comes out turned over, as in a mirror."""
     x, y = size[1] / 2.0, size[0] / 2.0
     (x0, y0), (x1, y1), (x2, y2) = forward(np.array([(x, y), (x + 0.5, y), (x, y + 0.5)]))
     return bool((x1 - x0) * (y2 - y0) < (x2 - x0) * (y1 - y0))

@@ -8,7 +8,7 @@ from augreg.testing import parametrize           # in the plugin's own tests: on
 def test_conformance(check):
     check()
 
-Besides, hypothesis strategies for tests of your own: pictures, samples, arguments, specs; see strategies.py.
+Besides, hypothesis strategies for tests of your own: images, samples, arguments, specs; see strategies.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from augreg.testing.plugins import check_plugin as check_plugin
     from augreg.testing.regularizers import check_regularizer as check_regularizer
     from augreg.testing.strategies import arguments as arguments
-    from augreg.testing.strategies import pictures as pictures
+    from augreg.testing.strategies import images as images
     from augreg.testing.strategies import samples as samples
     from augreg.testing.strategies import specs as specs
     from augreg.testing.transforms import check_transform as check_transform
@@ -35,7 +35,7 @@ __getattr__, __dir__, __all__ = lazy.names(
         "parametrizing": ("parametrize",),
         "plugins": ("check_plugin",),
         "regularizers": ("check_regularizer",),
-        "strategies": ("arguments", "pictures", "samples", "specs"),
+        "strategies": ("arguments", "images", "samples", "specs"),
         "transforms": ("check_transform",),
     },
 )

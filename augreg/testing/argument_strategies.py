@@ -17,7 +17,7 @@ from msgspec import Meta
 from augreg.errors import AugregError
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
-from augreg.steps.fields import MEANS, STDS, Ordered, convert_one, hints, required, short_form
+from augreg.steps.fields import MEANS, STDS, Ordered, convert_one, hints, required, shorthand_of
 
 try:
     from hypothesis import strategies as st
@@ -27,7 +27,7 @@ except ImportError as error:
 __all__ = ["SECTIONS", "Stock", "arguments_from", "reads", "scheduled_now_and_then", "schedules", "values"]
 
 SECTIONS: Final = ("image", "batch", "model", "loss")
-_MOST = 24  # sides and borders in the specs, so that no picture grows large
+_MOST = 24  # sides and borders in the specs, so that no image grows large
 _TRIES = 5
 _SELECTIONS = (
     "**",
@@ -136,7 +136,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         found = st.none()
     else:
         found = st.nothing()
-    short = short_form(hint)
+    short = shorthand_of(hint)
     if short is not None and short.expand.__module__ == "augreg.steps.selectors":
         return st.sampled_from(_SELECTIONS)
     if short is not None and not found.is_empty:
@@ -147,11 +147,11 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
 
 
 def _row(of: Any, bounds: Meta | None) -> st.SearchStrategy[Any]:
-    """Lists of one for all channels, or of three: what fits most pictures."""
+    """Lists of one for all channels, or of three: what fits most images."""
     member = values(of)
     fits = [n for n in (1, 3) if bounds is None or (bounds.min_length or 0) <= n <= (bounds.max_length or n)]
     of_rows = typing.get_origin(of) is not None and not getattr(of, "__metadata__", ())
-    if member.is_empty or of_rows or not fits:  # rows must fit a picture's size
+    if member.is_empty or of_rows or not fits:  # rows must fit an image's size
         return st.nothing()
     return st.sampled_from(fits).flatmap(lambda n: st.lists(member, min_size=n, max_size=n))
 

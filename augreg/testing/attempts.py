@@ -1,4 +1,4 @@
-"""Trying a pipeline: pictures to try it on, refusals that are allowed, and when two results are the same."""
+"""Trying a pipeline: images to try it on, refusals that are allowed, and when two results are the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["KEYS", "Array", "alike", "attempt", "pattern", "run_checks", "same",
 
 KEYS = range(12)
 
-_CHANNELS = ("channel", "gray", "grey", "rgb")
+_CHANNELS = ("channel", "gray", "gray", "rgb")
 _DTYPES = ("uint8", "float32", "dtype", "bytes")
 
 
@@ -33,7 +33,7 @@ def run_checks(checks: Mapping[str, Callable[[Subject], None]], tested: Subject,
 
 
 def pattern(height: int, width: int, channels: int = 3, dtype: str = "uint8") -> Array:
-    """A picture of noise on a slope, the same at every call."""
+    """An image of noise on a slope, the same at every call."""
     y, x = np.mgrid[:height, :width]
     noise = (x * 73 + y * 151 + x * y * 37) % 97
     planes = [(noise + (x * (3 + c) + y * 5) % 120 + 20 * c) % 256 for c in range(channels)]
@@ -41,7 +41,7 @@ def pattern(height: int, width: int, channels: int = 3, dtype: str = "uint8") ->
 
 
 def smooth(height: int, width: int, channels: int = 3, dtype: str = "uint8") -> Array:
-    """A picture without noise, for which it matters little how a place or a level is rounded."""
+    """An image without noise, for which it matters little how a place or a level is rounded."""
     y, x = np.mgrid[:height, :width]
     waves = np.sin(x[..., None] / 9.0 + np.arange(channels)) + np.cos(y[..., None] / 7.0)
     return _of_kind(128 + 50 * waves, dtype)
@@ -52,26 +52,26 @@ def _of_kind(levels: Array, dtype: str) -> Array:
     return array if dtype == "uint8" else (array / np.float32(255)).astype(np.float32)
 
 
-def attempt(do: Any, picture: Array, *rest: Any) -> Any:
-    """A result, or None where the picture has not the channels or the dtype that it takes, and it says so."""
+def attempt(do: Any, image: Array, *rest: Any) -> Any:
+    """A result, or None where the image has not the channels or the dtype that it takes, and it says so."""
     try:
-        return do(picture, *rest)
+        return do(image, *rest)
     except ImageError as error:
-        refused = _speaks_of_channels(error, picture) or _speaks_of_dtype(error)
+        refused = _speaks_of_channels(error, image) or _speaks_of_dtype(error)
         assert refused, f"refused for no reason of its kind, which is its channels or its dtype: {error}"
         return None
 
 
-def _speaks_of_channels(error: ImageError, picture: Array) -> bool:
-    """Whether it names channels; of a colour picture, that it takes gray ones."""
+def _speaks_of_channels(error: ImageError, image: Array) -> bool:
+    """Whether it names channels; of a color image, that it takes gray ones."""
     words = str(error).lower()
-    if picture.shape[2] == 3:
-        return "gray" in words or "grey" in words
+    if image.shape[2] == 3:
+        return "gray" in words or "gray" in words
     return any(word in words for word in _CHANNELS)
 
 
 def _speaks_of_dtype(error: BaseException) -> bool:
-    """Whether a dtype is named by what was raised first: what is around it always names the picture's own.
+    """Whether a dtype is named by what was raised first: what is around it always names the image's own.
 
     It must be a ValueError, raised on purpose: NumPy's words for a sum that failed name dtypes too.
     """
@@ -81,13 +81,13 @@ def _speaks_of_dtype(error: BaseException) -> bool:
 
 
 def suited(do: Any, height: int, width: int, make: Callable[..., Array] = pattern) -> Array:
-    """A picture of the first kind that is taken: colour before gray before four channels, bytes before floats."""
+    """An image of the first kind that is taken: color before gray before four channels, bytes before floats."""
     kinds = [(channels, dtype) for channels in (3, 1, 4) for dtype in ("uint8", "float32")]
     for kind in kinds:
-        picture = make(height, width, *kind)
-        if attempt(do, picture, 0) is not None:
-            return picture
-    raise AssertionError("it takes pictures of neither 1, 3 nor 4 channels")
+        image = make(height, width, *kind)
+        if attempt(do, image, 0) is not None:
+            return image
+    raise AssertionError("it takes images of neither 1, 3 nor 4 channels")
 
 
 def same(first: Any, second: Any) -> bool:

@@ -31,9 +31,9 @@ def check_batch_transform(
 
 
 def _batch(count: int, dtype: str = "uint8", height: int = 13, width: int = 10) -> tuple[Array, Array]:
-    """`count` different pictures and their class ids."""
-    pictures = [np.roll(pattern(height, width, 3, dtype), 3 * index, axis=1) for index in range(count)]
-    return np.stack(pictures), np.arange(count) % 5
+    """`count` different images and their class ids."""
+    images = [np.roll(pattern(height, width, 3, dtype), 3 * index, axis=1) for index in range(count)]
+    return np.stack(images), np.arange(count) % 5
 
 
 def _keys(count: int, first: int = 0) -> list[int]:
@@ -83,7 +83,7 @@ def global_generators(tested: Subject) -> None:
 
 
 def input_is_not_written(tested: Subject) -> None:
-    """Pictures and labels that come in stay as they are; read-only ones are taken."""
+    """Images and labels that come in stay as they are; read-only ones are taken."""
     for pipeline in tested.pipelines("batch"):
         for dtype in ("uint8", "float32"):
             images, labels = _batch(5, dtype)
@@ -94,7 +94,7 @@ def input_is_not_written(tested: Subject) -> None:
 
 
 def batches_of_all_sizes(tested: Subject) -> None:
-    """Batches of 1, 2, 3 and 8, bytes and floats, pictures from one pixel up: the same shape and dtype come out."""
+    """Batches of 1, 2, 3 and 8, bytes and floats, images from one pixel up: the same shape and dtype come out."""
     for pipeline in tested.pipelines("batch"):
         for count in _COUNTS:
             for dtype in ("uint8", "float32"):
@@ -107,19 +107,19 @@ def batches_of_all_sizes(tested: Subject) -> None:
 
 
 def labels_are_shares(tested: Subject) -> None:
-    """The weights of a picture's labels are shares of a whole, and sources are in the batch."""
+    """The weights of an image's labels are shares of a whole, and sources are in the batch."""
     for pipeline in tested.pipelines("batch"):
         for count in _COUNTS:
             for start in range(0, 40, 8):
                 _, soft = pipeline.batch(*_batch(count), keys=_keys(count, start))
                 weights, sources = np.asarray(soft.weights), np.asarray(soft.sources)
                 assert (weights >= 0).all() and (weights <= 1 + 1e-6).all(), f"weights from {weights.min():g}"
-                assert np.abs(weights.sum(axis=1) - 1).max() < 1e-5, "the weights of a picture do not sum to 1"
+                assert np.abs(weights.sum(axis=1) - 1).max() < 1e-5, "the weights of an image do not sum to 1"
                 assert sources.min() >= 0 and sources.max() < count, "a source is not in the batch"
 
 
 def labels_match_the_pixels(tested: Subject) -> None:
-    """Of pictures of one level each, the mean level of a mixed one is the weighted mean of its sources."""
+    """Of images of one level each, the mean level of a mixed one is the weighted mean of its sources."""
     for pipeline in tested.pipelines("batch"):
         for start in range(0, 64, 8):
             levels = np.linspace(0, 1, 8, dtype=np.float32)

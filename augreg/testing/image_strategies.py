@@ -1,4 +1,4 @@
-"""Pictures and samples for hypothesis."""
+"""Images and samples for hypothesis."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ try:
 except ImportError as error:
     raise ImportError("strategies need hypothesis: pip install 'augreg[testing]'") from error
 
-__all__ = ["pictures", "samples"]
+__all__ = ["images", "samples"]
 
 
 @st.composite
-def pictures(
+def images(
     draw: st.DrawFn,
     channels: Sequence[int] = (1, 3, 4),
     most: int = 40,
     least: int = 1,
     dtypes: Sequence[str] = ("uint8", "float32"),
 ) -> Array:
-    """Pictures of noise, height x width x channels, with sides from `least` to `most`.
+    """Images of noise, height x width x channels, with sides from `least` to `most`.
 
     Bytes from 0 to 255 and floats from 0 to 1; some of them are views of other memory: strided, mirrored, or channels
     first turned to channels last.
@@ -35,15 +35,15 @@ def pictures(
     side = st.one_of(st.sampled_from([least, min(least + 1, most), min(least + 2, most)]), st.integers(least, most))
     height, width, count = draw(side), draw(side), draw(st.sampled_from(channels))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    picture: Array = rng.integers(0, 256, (2 * height, 2 * width, count), dtype=np.uint8)
+    image: Array = rng.integers(0, 256, (2 * height, 2 * width, count), dtype=np.uint8)
     if set(dtypes) == {"float32"} or (len(set(dtypes)) > 1 and draw(st.booleans())):
-        picture = picture.astype(np.float32) / np.float32(255)
+        image = image.astype(np.float32) / np.float32(255)
     form = draw(st.sampled_from(["own", "strided", "reversed", "planar"]))
     if form == "own":
-        return picture[:height, :width].copy()
+        return image[:height, :width].copy()
     if form == "planar":
-        return np.ascontiguousarray(picture[:height, :width].transpose(2, 0, 1)).transpose(1, 2, 0)
-    return picture[::2, ::2] if form == "strided" else picture[height - 1 :: -1, width - 1 :: -1]
+        return np.ascontiguousarray(image[:height, :width].transpose(2, 0, 1)).transpose(1, 2, 0)
+    return image[::2, ::2] if form == "strided" else image[height - 1 :: -1, width - 1 :: -1]
 
 
 @st.composite
@@ -59,16 +59,16 @@ def samples(
     """Samples: a mapping of `image`, `mask`, `boxes`, `labels` and `keypoints`, for `targets: {boxes: xyxy}`.
 
     The mask is height x width uint8 with classes below `classes`. There are 0 to `count` boxes, n x 4 float64, each
-    in the picture and at least one pixel wide and high, with as many labels below `classes`; and 0 to `count`
-    keypoints, n x 2 float64, in the picture.
+    in the image and at least one pixel wide and high, with as many labels below `classes`; and 0 to `count`
+    keypoints, n x 2 float64, in the image.
     """
-    picture = draw(pictures(channels, most, least, dtypes))
-    height, width = picture.shape[:2]
+    image = draw(images(channels, most, least, dtypes))
+    height, width = image.shape[:2]
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     boxes = [[*_span(draw, width), *_span(draw, height)] for _ in range(draw(st.integers(0, count)))]
     points = [[_place(draw, width), _place(draw, height)] for _ in range(draw(st.integers(0, count)))]
     return {
-        "image": picture,
+        "image": image,
         "mask": rng.integers(0, classes, (height, width), dtype=np.uint8),
         "boxes": np.array([[left, top, right, bottom] for left, right, top, bottom in boxes]).reshape(-1, 4),
         "labels": rng.integers(0, classes, len(boxes)),

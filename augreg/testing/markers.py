@@ -1,6 +1,6 @@
-"""Markers: small figures in a picture, by which one sees where a transform takes pixels.
+"""Markers: small figures in an image, by which one sees where a transform takes pixels.
 
-The same draw is done to a plain picture and to the picture with one marker: where the results differ, the marker
+The same draw is done to a plain image and to the image with one marker: where the results differ, the marker
 went, whatever was done to levels and however a border is filled.
 """
 
@@ -17,18 +17,18 @@ __all__ = ["MARKERS", "SIDE", "SIZE", "Trace", "box", "difference", "figure", "i
 SIZE = (40, 56)
 SIDE = 7
 MARKERS = ((11, 20), (22, 29))
-"""Top and left of each, on opposite sides of the centre: a blur that runs away from it takes them opposite ways."""
+"""Top and left of each, on opposite sides of the center: a blur that runs away from it takes them opposite ways."""
 _GROUND, _FIGURE = 60, 200
 _FAINT = 6.0  # levels; what differs by less cannot be told from rounding
 
 
 class Trace(NamedTuple):
-    """Where a marker shows: the (x, y) of its centre of mass, and of its first and last edges, in pixels.
+    """Where a marker shows: the (x, y) of its center of mass, and of its first and last edges, in pixels.
 
     `side` is the root of its area; `whole` says that it touches no border; `single` that it shows once, in one piece.
     """
 
-    centre: Array
+    center: Array
     edges: Array
     side: float
     whole: bool
@@ -48,11 +48,11 @@ def box(number: int) -> Array:
 
 
 def marked(number: int | None, channels: int, dtype: str) -> Array:
-    """A plain picture, with the marker of this number, if any."""
-    picture = np.full((*SIZE, channels), _GROUND, np.uint8)
+    """A plain image, with the marker of this number, if any."""
+    image = np.full((*SIZE, channels), _GROUND, np.uint8)
     if number is not None:
-        picture[inside(number)] = _FIGURE
-    return picture if dtype == "uint8" else (picture / np.float32(255)).astype(np.float32)
+        image[inside(number)] = _FIGURE
+    return image if dtype == "uint8" else (image / np.float32(255)).astype(np.float32)
 
 
 def difference(plain: Any, shown: Any) -> Array:
@@ -82,10 +82,10 @@ def trace(weights: Array) -> Trace | None:
     if not len(ys):
         return None
     mass = weights[ys, xs]
-    centre = np.array([(xs * mass).sum(), (ys * mass).sum()]) / mass.sum() + 0.5
+    center = np.array([(xs * mass).sum(), (ys * mass).sum()]) / mass.sum() + 0.5
     edges = np.array([xs.min(), ys.min(), xs.max() + 1.0, ys.max() + 1.0])
     height, width = weights.shape
     whole = edges[0] > 0 and edges[1] > 0 and edges[2] < width and edges[3] < height
     side = float(np.sqrt(len(ys)))
     reach = max(edges[2] - edges[0], edges[3] - edges[1])
-    return Trace(centre, edges, side, bool(whole), bool(reach <= 2.5 * side + 2.0))
+    return Trace(center, edges, side, bool(whole), bool(reach <= 2.5 * side + 2.0))

@@ -19,7 +19,7 @@ from augreg.testing.subjects import Subject
 __all__ = ["Example", "ModelSubject", "Residual", "Trial", "again", "drawn", "made", "sites", "trials"]
 
 
-class Residual(nn.Module):  # type: ignore[misc]  # torch is not analysed
+class Residual(nn.Module):  # type: ignore[misc]  # torch is not analyzed
     """x + f(x)."""
 
     def __init__(self, channels: int) -> None:
@@ -34,7 +34,7 @@ class Residual(nn.Module):  # type: ignore[misc]  # torch is not analysed
 
 
 class Example(nn.Module):  # type: ignore[misc]
-    """Pictures (N, 3, 8, 8) to scores (N, 5): `features`, residual `blocks`, a `norm` and a `classifier`."""
+    """Images (N, 3, 8, 8) to scores (N, 5): `features`, residual `blocks`, a `norm` and a `classifier`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,16 +21,16 @@ _SECONDS = 120
 def pickles(tested: Subject) -> None:
     """It pickles, here and into a spawned process, and gives the same bytes there."""
     for pipeline in tested.pipelines():
-        picture = suited(pipeline.train, 24, 32)
+        image = suited(pipeline.train, 24, 32)
         data = pickle.dumps(pipeline)
         assert pickle.loads(data) == pipeline, "it is another one after pickling"
-        expected = attempt(pipeline.train, picture, 5)
-        found = _elsewhere(_trained, data, picture)
-        assert same(found, expected), "a spawned process makes another picture"
+        expected = attempt(pipeline.train, image, 5)
+        found = _elsewhere(_trained, data, image)
+        assert same(found, expected), "a spawned process makes another image"
 
 
-def _trained(data: bytes, picture: Array) -> Any:
-    return attempt(pickle.loads(data).train, picture, 5)
+def _trained(data: bytes, image: Array) -> Any:
+    return attempt(pickle.loads(data).train, image, 5)
 
 
 @functools.lru_cache(maxsize=1)

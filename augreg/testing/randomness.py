@@ -1,4 +1,4 @@
-"""Checks that one key is one picture: in any order, in threads, and whatever other generators are up to."""
+"""Checks that one key is one image: in any order, in threads, and whatever other generators are up to."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ __all__ = [
 
 
 def same_key_same_bytes(tested: Subject) -> None:
-    """One key, one picture: after other calls, in another order, and from plans that were made before any ran."""
+    """One key, one image: after other calls, in another order, and from plans that were made before any ran."""
     for pipeline in tested.pipelines(seed=3):
-        picture = suited(pipeline.train, 24, 32)
-        kind: dict[str, Any] = {"channels": picture.shape[2], "dtype": str(picture.dtype)}
-        first = [attempt(pipeline.train, picture, key) for key in KEYS]
-        attempt(pipeline.train, pattern(30, 26, picture.shape[2], str(picture.dtype)), 77)
+        image = suited(pipeline.train, 24, 32)
+        kind: dict[str, Any] = {"channels": image.shape[2], "dtype": str(image.dtype)}
+        first = [attempt(pipeline.train, image, key) for key in KEYS]
+        attempt(pipeline.train, pattern(30, 26, image.shape[2], str(image.dtype)), 77)
         for key in reversed(KEYS):
-            assert same(attempt(pipeline.train, picture, key), first[key]), f"key {key} gave two different pictures"
+            assert same(attempt(pipeline.train, image, key), first[key]), f"key {key} gave two different images"
         plans = [pipeline.train.plan((24, 32), key, **kind) for key in KEYS]
         for key in reversed(KEYS):
-            assert same(attempt(plans[key].run, picture), first[key]), f"the plan of key {key} gives another picture"
+            assert same(attempt(plans[key].run, image), first[key]), f"the plan of key {key} gives another image"
 
 
 def same_bytes_in_threads(tested: Subject) -> None:
     """Four threads at once give what one gives."""
     keys = [*KEYS] * 2
     for pipeline in tested.pipelines():
-        picture = suited(pipeline.train, 24, 32)
-        alone = [attempt(pipeline.train, picture, key) for key in KEYS]
+        image = suited(pipeline.train, 24, 32)
+        alone = [attempt(pipeline.train, image, key) for key in KEYS]
         with ThreadPoolExecutor(4) as pool:
-            together = list(pool.map(attempt, [pipeline.train] * len(keys), [picture] * len(keys), keys))
+            together = list(pool.map(attempt, [pipeline.train] * len(keys), [image] * len(keys), keys))
         assert all(same(found, alone[key]) for key, found in zip(keys, together, strict=True)), "threads disagree"
 
 
 def other_key_other_draw(tested: Subject) -> None:
-    """If it draws, other keys and other epochs give other pictures."""
+    """If it draws, other keys and other epochs give other images."""
     drawing = [pipeline for pipeline in tested.pipelines(p=1) if _draws(pipeline)]
     for pipeline in drawing:
-        picture = suited(pipeline.train, 32, 48)
-        found = [attempt(pipeline.train, picture, key, epoch) for key in KEYS for epoch in (0, 1, 2)]
+        image = suited(pipeline.train, 32, 48)
+        found = [attempt(pipeline.train, image, key, epoch) for key in KEYS for epoch in (0, 1, 2)]
         if any(not same(result, found[0]) for result in found):
             return
-    assert not drawing, "it draws, yet twelve keys in three epochs give one picture"
+    assert not drawing, "it draws, yet twelve keys in three epochs give one image"
 
 
 def _draws(pipeline: Pipeline) -> bool:
@@ -67,19 +67,19 @@ def _draws(pipeline: Pipeline) -> bool:
 def global_generators(tested: Subject) -> None:
     """It neither moves nor reads the generators of `random`, NumPy and torch."""
     for pipeline in tested.pipelines():
-        picture = suited(pipeline.train, 24, 32)
+        image = suited(pipeline.train, 24, 32)
         before = global_states()
-        first = [attempt(pipeline.train, picture, key) for key in KEYS]
+        first = [attempt(pipeline.train, image, key) for key in KEYS]
         assert global_states() == before, f"it moves a global generator: {_moved(before)}"
         kept = random.getstate(), np.random.get_state()  # noqa: NPY002
         try:
             random.seed(1)
             np.random.seed(1)  # noqa: NPY002
-            second = [attempt(pipeline.train, picture, key) for key in KEYS]
+            second = [attempt(pipeline.train, image, key) for key in KEYS]
         finally:
             random.setstate(kept[0])
             np.random.set_state(kept[1])  # noqa: NPY002
-        assert all(map(same, first, second)), "it reads a global generator: seeding one changed the picture"
+        assert all(map(same, first, second)), "it reads a global generator: seeding one changed the image"
 
 
 def global_states() -> dict[str, Any]:

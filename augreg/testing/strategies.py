@@ -1,10 +1,10 @@
-"""Hypothesis strategies for a plugin's own tests: pictures, samples, arguments and whole specs.
+"""Hypothesis strategies for a plugin's own tests: images, samples, arguments and whole specs.
 
 from hypothesis import given
-from augreg.testing.strategies import pictures, specs
+from augreg.testing.strategies import images, specs
 
-@given(specs(having="rain/drops"), pictures(most=24))
-def test_anything_goes_with_drops(spec, picture):
+@given(specs(having="rain/drops"), images(most=24))
+def test_anything_goes_with_drops(spec, image):
     pipe = Pipeline.from_spec(spec)
     ...
 """
@@ -26,7 +26,7 @@ from augreg.testing.argument_strategies import (
     schedules,
     values,
 )
-from augreg.testing.image_strategies import pictures, samples
+from augreg.testing.image_strategies import images, samples
 from augreg.testing.subjects import subject
 
 try:
@@ -34,7 +34,7 @@ try:
 except ImportError as error:
     raise ImportError("strategies need hypothesis: pip install 'augreg[testing]'") from error
 
-__all__ = ["arguments", "pictures", "samples", "specs", "specs_from", "values"]
+__all__ = ["arguments", "images", "samples", "specs", "specs_from", "values"]
 
 _AFTER_NORMALIZE = ("geometry", "erasing", "texture")
 
@@ -162,7 +162,7 @@ def _section(stock: Stock, name: str) -> st.SearchStrategy[Any]:
 
 @st.composite
 def specs_from(draw: st.DrawFn, stock: Stock, having: str | None = None) -> dict[str, Any]:
-    """Valid specs over a stock: colour first, then perhaps normalize and what may follow it."""
+    """Valid specs over a stock: color first, then perhaps normalize and what may follow it."""
     mark = None if having is None else stock.every[having].__augreg__
     home = "" if mark is None else mark.sections[0]
     kind = "" if mark is None else mark.kind

@@ -1,4 +1,4 @@
-"""The contract of a transform of pictures, as checks by name. Each raises AssertionError with what does not hold."""
+"""The contract of a transform of images, as checks by name. Each raises AssertionError with what does not hold."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_transform(
     registry: Any = None,
     without: Iterable[str] = (),
 ) -> None:
-    """Run every check on a transform of pictures, but those in `without`. Raises AssertionError with what fails.
+    """Run every check on a transform of images, but those in `without`. Raises AssertionError with what fails.
 
     `arguments` are tried instead of its previews: one mapping, or a list of them.
     """
@@ -58,7 +58,7 @@ def has_a_docstring(tested: Subject) -> None:
 
 
 def previews_run(tested: Subject) -> None:
-    """Every preview is valid and gives a picture."""
+    """Every preview is valid and gives an image."""
     for pipeline in tested.pipelines():
         suited(pipeline.train, 24, 32)
 
@@ -93,38 +93,38 @@ def never_applied_is_identity(tested: Subject) -> None:
     if tested.mark.kind == "normalize":
         return
     for pipeline in tested.pipelines(p=0, test="off"):
-        picture = suited(pipeline.train, 24, 32)
-        for result in (pipeline.train(picture, 1), pipeline.test(picture)):
-            assert np.array_equal(result, picture), "with p: 0 the picture is changed"
+        image = suited(pipeline.train, 24, 32)
+        for result in (pipeline.train(image, 1), pipeline.test(image)):
+            assert np.array_equal(result, image), "with p: 0 the image is changed"
 
 
 def test_rule_holds(tested: Subject) -> None:
     """At test time its rule is kept: nothing is drawn, `identity` changes nothing, `same` does what training does."""
     for pipeline in tested.pipelines(p=1):
-        picture = suited(pipeline.train, 24, 32)
-        result = attempt(pipeline.test, picture)
+        image = suited(pipeline.train, 24, 32)
+        result = attempt(pipeline.test, image)
         if result is None:
             continue
-        assert same(attempt(pipeline.test, picture), result), "the test picture differs from call to call"
+        assert same(attempt(pipeline.test, image), result), "the test image differs from call to call"
         rule = pipeline.test.plan((24, 32))  # it can be planned
         assert str(rule)
         if tested.mark.rule == "identity":
-            assert np.array_equal(result, picture), "its rule is identity, and the test picture is changed"
+            assert np.array_equal(result, image), "its rule is identity, and the test image is changed"
         if tested.mark.rule == "same":
-            trained = [attempt(pipeline.train, picture, key) for key in KEYS]
+            trained = [attempt(pipeline.train, image, key) for key in KEYS]
             assert all(same(found, result) for found in trained), "its rule is same, and training does otherwise"
         if tested.mark.rule == "mean_parameter":
             _near_the_mean(pipeline)
 
 
 def _near_the_mean(pipeline: Pipeline) -> None:
-    """The mean of many draws is the test picture, where no level can clip; error rate below 1e-6 a level."""
-    picture = suited(pipeline.train, 8, 8, _middling)
-    scale = 1.0 if picture.dtype == np.uint8 else 255.0
-    drawn = np.stack([pipeline.train(picture, key).astype(float) * scale for key in range(512)])
-    off = np.abs(drawn.mean(axis=0) - pipeline.test(picture).astype(float) * scale)
+    """The mean of many draws is the test image, where no level can clip; error rate below 1e-6 a level."""
+    image = suited(pipeline.train, 8, 8, _middling)
+    scale = 1.0 if image.dtype == np.uint8 else 255.0
+    drawn = np.stack([pipeline.train(image, key).astype(float) * scale for key in range(512)])
+    off = np.abs(drawn.mean(axis=0) - pipeline.test(image).astype(float) * scale)
     allowed = 5.0 * drawn.std(axis=0) / np.sqrt(len(drawn)) + 1.0
-    assert (off <= allowed).all(), f"the mean of 512 draws is up to {off.max():.1f} levels from the test picture"
+    assert (off <= allowed).all(), f"the mean of 512 draws is up to {off.max():.1f} levels from the test image"
 
 
 def _middling(height: int, width: int, channels: int, dtype: str) -> Array:

@@ -79,7 +79,7 @@ class _MovingAverage:
 
 
 def first_tensor(batch: Any) -> Any:
-    """The pictures of a batch: itself, the first item of a tuple or list, or a mapping's first tensor of floats."""
+    """The images of a batch: itself, the first item of a tuple or list, or a mapping's first tensor of floats."""
     if isinstance(batch, Mapping):
         tensors = (value for value in batch.values() if isinstance(value, Tensor) and value.is_floating_point())
         return next(tensors, None)

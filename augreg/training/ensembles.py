@@ -1,7 +1,7 @@
 """Ensembles: the mean of several models' predictions, as one module.
 
     ensemble = Ensemble([first, second, third]).eval()
-    probabilities = ensemble(pictures)
+    probabilities = ensemble(images)
 
 The members are models of independent trainings, or snapshots of one.
 """

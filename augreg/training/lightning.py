@@ -121,7 +121,7 @@ class RecalibrateBatchNorm(_Callback):
     Put it behind WeightAveraging or EMAWeightAveraging, which at the end put the averages into the model. `batches`
     are the training batches unless others are given; `take` and `noise` are those of `augreg.training.recalibrate`.
     Checkpoints that are written afterwards have the new statistics. Each process uses the batches that it gets. The
-    LightningModule needs a `forward` that takes pictures: a fit raises TypeError at its start if there is none.
+    LightningModule needs a `forward` that takes images: a fit raises TypeError at its start if there is none.
     """
 
     def __init__(
@@ -141,8 +141,8 @@ class RecalibrateBatchNorm(_Callback):
         owner = next(cls for cls in type(pl_module).__mro__ if "forward" in vars(cls))
         if owner.__name__ == "LightningModule" and "forward" not in vars(pl_module) and batch_norms(pl_module):
             raise TypeError(
-                "RecalibrateBatchNorm calls the module on pictures when training ends, and "
-                f"{type(pl_module).__name__} has no forward: define forward(self, pictures), which calls its model"
+                "RecalibrateBatchNorm calls the module on images when training ends, and "
+                f"{type(pl_module).__name__} has no forward: define forward(self, images), which calls its model"
             )
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:

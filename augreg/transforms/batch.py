@@ -1,8 +1,8 @@
-"""What mixes the pictures of a batch: mixup, cutmix, resizemix, mosaic. Steps of the `batch` section.
+"""What mixes the images of a batch: mixup, cutmix, resizemix, mosaic. Steps of the `batch` section.
 
 Alike in all: a partner is read as it was before the step, and never as the step has changed it. A batch of one
-picture has nothing to be mixed with and passes through. `pairing` says who goes with whom: `permutation` is a random
-one, in which a picture may meet itself and stays as it is; `roll` takes the picture before it, and the first takes
+image has nothing to be mixed with and passes through. `pairing` says who goes with whom: `permutation` is a random
+one, in which an image may meet itself and stays as it is; `roll` takes the image before it, and the first takes
 the last; `flip` takes the first with the last, the second with the last but one, so that partners are mutual, and the
 middle one of an odd batch stays as it is. `per` says what is drawn once: for the whole `batch`, for each mutual
 `pair`, or for each `element`.
@@ -40,14 +40,14 @@ def _check_pairs(per: str, pairing: str) -> None:
 
 
 def _partners(rng: Cursor, count: int, pairing: str) -> list[int]:
-    """The partner of each picture; itself where it has none."""
+    """The partner of each image; itself where it has none."""
     if pairing == "permutation":
         return rng.permutation(count)
     return [(i - 1) % count if pairing == "roll" else count - 1 - i for i in range(count)]
 
 
 def _drawn(count: int, per: str, draw: Callable[[], _T]) -> list[_T]:
-    """For each picture what was drawn for it, for its pair, or for the batch."""
+    """For each image what was drawn for it, for its pair, or for the batch."""
     if per == "batch":
         return [draw()] * count
     if per == "element":
@@ -58,10 +58,10 @@ def _drawn(count: int, per: str, draw: Callable[[], _T]) -> list[_T]:
 
 @batch_transform("mixup", preview=({"alpha": 0.1}, {"alpha": 0.4}, {"alpha": 1.0}))
 class Mixup:
-    """Blend each picture with a partner, and their labels alike: lam * x[i] + (1 - lam) * x[partner].
+    """Blend each image with a partner, and their labels alike: lam * x[i] + (1 - lam) * x[partner].
 
     lam is of Beta(alpha, alpha): the smaller alpha, the nearer to 0 or 1. The paper takes 1 for CIFAR and 0.2 for
-    ImageNet, one lam for the batch, and partners by permutation. Byte pictures are rounded to the nearest level.
+    ImageNet, one lam for the batch, and partners by permutation. Byte images are rounded to the nearest level.
     Zhang et al. 2017, arXiv 1710.09412.
     """
 
@@ -81,11 +81,11 @@ class Mixup:
 
 @batch_transform("cutmix", preview=({"alpha": 0.2}, {"alpha": 1.0}, {"boxes": 4}))
 class CutMix:
-    """Paste a box of a partner into each picture, at the same place; labels go by the pixels that show.
+    """Paste a box of a partner into each image, at the same place; labels go by the pixels that show.
 
-    A lam of Beta(alpha, alpha) leaves 1 - lam of the picture to the partner: `boxes` boxes with the picture's ratio
-    of sides, each of 1 / `boxes` of that area, and with a centre anywhere in the picture, so that the border may clip
-    it. The share of the labels is what really shows, counted in pixels: with alpha 1 and one box, 0.68 of a picture
+    A lam of Beta(alpha, alpha) leaves 1 - lam of the image to the partner: `boxes` boxes with the image's ratio
+    of sides, each of 1 / `boxes` of that area, and with a center anywhere in the image, so that the border may clip
+    it. The share of the labels is what really shows, counted in pixels: with alpha 1 and one box, 0.68 of an image
     is its own on average. The paper has one box for the whole batch, and p: 0.5 on CIFAR. Yun et al. 2019, arXiv
     1905.04899.
     """
@@ -121,9 +121,9 @@ class CutMix:
 
 @batch_transform("resizemix", preview=({"scale": 0.2}, {"scale": 0.5}, {"scale": 0.8}))
 class ResizeMix:
-    """Paste the whole partner, scaled down, anywhere into each picture; labels go by the pixels that show.
+    """Paste the whole partner, scaled down, anywhere into each image; labels go by the pixels that show.
 
-    Its sides are U(scale) of the picture's, and it lies inside. As the partner is seen whole, so is what its label
+    Its sides are U(scale) of the image's, and it lies inside. As the partner is seen whole, so is what its label
     names. Pixels are scaled with an antialiasing bilinear filter, masks by the nearest pixel.
     Qin et al. 2020, arXiv 2012.11101.
     """
@@ -153,11 +153,11 @@ class ResizeMix:
 
 @batch_transform("mosaic", preview=({"center": 0.5}, {"center": [0.2, 0.8]}, {"center": 0.5, "fit": "resize"}))
 class Mosaic:
-    """Make each picture of four: itself at the top left, and three partners; labels go by the pixels that show.
+    """Make each image of four: itself at the top left, and three partners; labels go by the pixels that show.
 
-    The four meet at U(center) of the height and, drawn apart, of the width. A cell shows a crop of its picture, at a
-    random place (`fit: crop`), or the whole picture scaled (`fit: resize`). With `pairing: roll` the partners of a
-    picture are the three before it; a batch of two or three shows some of them twice. Bochkovskiy et al. 2020,
+    The four meet at U(center) of the height and, drawn apart, of the width. A cell shows a crop of its image, at a
+    random place (`fit: crop`), or the whole image scaled (`fit: resize`). With `pairing: roll` the partners of a
+    image are the three before it; a batch of two or three shows some of them twice. Bochkovskiy et al. 2020,
     arXiv 2004.10934; cells as crops, with the labels mixed by area: Takahashi et al. 2018, arXiv 1811.09030.
     """
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from augreg import ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Counts, Spread
+from augreg.steps.fields import Counts, SymmetricRange
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     preview=({"shift": 15}, {"shift": 40}, {"shift": 80}),
 )  # fmt: skip
 class RgbShift:
-    """Add a number to each channel, drawn uniformly for each on the 0..255 scale: a cast of colour."""
+    """Add a number to each channel, drawn uniformly for each on the 0..255 scale: a cast of color."""
 
-    shift: Spread = (-20.0, 20.0)
+    shift: SymmetricRange = (-20.0, 20.0)
 
     def check(self) -> None:
         if self.shift[0] < -255 or self.shift[1] > 255:
@@ -43,7 +43,7 @@ class ChannelShuffle:
 class ChannelDrop:
     """Give `count` random channels one level, `fill` on the 0..255 scale; a range of counts is drawn from first.
 
-    One channel is always left: a gray picture stays as it is.
+    One channel is always left: a gray image stays as it is.
     """
 
     count: Counts = (1, 1)

@@ -55,7 +55,7 @@ _Weights = tuple[Annotated[float, Meta(ge=0)], ...]
 class OneOf:
     """Do one of the steps, drawn uniformly or with `weights`.
 
-    At test time it is left out, so children that change the picture's size need `test:` on this step.
+    At test time it is left out, so children that change the image's size need `test:` on this step.
     """
 
     steps: tuple[Step, ...]
@@ -74,7 +74,7 @@ class OneOf:
 class SomeOf:
     """Do `count` different steps, drawn uniformly, in the order given; a range of counts is drawn from first.
 
-    At test time it is left out, so children that change the picture's size need `test:` on this step.
+    At test time it is left out, so children that change the image's size need `test:` on this step.
     """
 
     steps: tuple[Step, ...]

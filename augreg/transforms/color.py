@@ -1,4 +1,4 @@
-"""What levels become: brightness and its kin, each as Pillow defines it, bit for bit on byte pictures.
+"""What levels become: brightness and its kin, each as Pillow defines it, bit for bit on byte images.
 
 Their test-time rule is the mean parameter where the result is linear in the drawn number: E over the draws is
 then exact for every level that nothing in the range clips, up to rounding. Elsewhere they are left out.
@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from augreg import ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Factor, Range, Size, Spread
+from augreg.steps.fields import Factor, Range, Size, SymmetricRange
 from augreg.steps.step import Step
 
 if TYPE_CHECKING:
@@ -31,33 +31,33 @@ def _mean(factor: Factor, p: float) -> float:
 
 @transform("brightness", kind="color", rule="mean_parameter", exact=_LINEAR)
 class Brightness:
-    """Multiply the levels by a factor: 0 is black, 1 the picture."""
+    """Multiply the levels by a factor: 0 is black, 1 the image."""
 
     factor: Factor = (0.6, 1.4)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.curve("brightness", rng.uniform(*self.factor))
+        return ops.point_function("brightness", rng.uniform(*self.factor))
 
     def expect(self, scene: Scene, p: float) -> Op:
-        return ops.curve("brightness", _mean(self.factor, p))
+        return ops.point_function("brightness", _mean(self.factor, p))
 
 
 @transform("contrast", kind="color", rule="mean_parameter", exact=_LINEAR)
 class Contrast:
-    """Move the levels away from the picture's mean luma by a factor: 0 is flat gray, 1 the picture."""
+    """Move the levels away from the image's mean luma by a factor: 0 is flat gray, 1 the image."""
 
     factor: Factor = (0.6, 1.4)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.measured("contrast", rng.uniform(*self.factor))
+        return ops.image_statistic("contrast", rng.uniform(*self.factor))
 
     def expect(self, scene: Scene, p: float) -> Op:
-        return ops.measured("contrast", _mean(self.factor, p))
+        return ops.image_statistic("contrast", _mean(self.factor, p))
 
 
 @transform("saturation", kind="color", rule="mean_parameter", exact=_LINEAR)
 class Saturation:
-    """Move the colours away from their luma by a factor: 0 is gray, 1 the picture."""
+    """Move the colors away from their luma by a factor: 0 is gray, 1 the image."""
 
     factor: Factor = (0.6, 1.4)
 
@@ -70,7 +70,7 @@ class Saturation:
 
 @transform("sharpness", kind="color", rule="mean_parameter", exact=_LINEAR)
 class Sharpness:
-    """Move away from a smoothed copy by a factor: 0 is smooth, 1 the picture, 2 sharp."""
+    """Move away from a smoothed copy by a factor: 0 is smooth, 1 the image, 2 sharp."""
 
     factor: Factor = (0.1, 1.9)
 
@@ -85,7 +85,7 @@ class Sharpness:
 class Hue:
     """Turn the hue by a part of the full circle, drawn uniformly from within -0.5 and 0.5."""
 
-    shift: Spread = (-0.1, 0.1)
+    shift: SymmetricRange = (-0.1, 0.1)
 
     def check(self) -> None:
         if self.shift[0] < -0.5 or self.shift[1] > 0.5:
@@ -112,7 +112,7 @@ class ColorJitter:
     brightness: Factor = (1.0, 1.0)
     contrast: Factor = (1.0, 1.0)
     saturation: Factor = (1.0, 1.0)
-    hue: Spread = (0.0, 0.0)
+    hue: SymmetricRange = (0.0, 0.0)
 
     def check(self) -> None:
         Hue(self.hue)
@@ -142,9 +142,9 @@ def _parts(jitter: ColorJitter) -> tuple[Step, ...]:
 
 @transform("grayscale", kind="color", rule="mean_parameter", exact="the mean of each level", preview=({},))
 class Grayscale:
-    """Replace colours by their luma, L = (19595 R + 38470 G + 7471 B + 32768) >> 16, keeping the channels.
+    """Replace colors by their luma, L = (19595 R + 38470 G + 7471 B + 32768) >> 16, keeping the channels.
 
-    With p < 1 the test picture is the mean of both: saturation 1 - p.
+    With p < 1 the test image is the mean of both: saturation 1 - p.
     """
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
@@ -159,7 +159,7 @@ class Invert:
     """Turn every level v into white - v."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.curve("invert")
+        return ops.point_function("invert")
 
 
 @transform("posterize", kind="color", preview=({"bits": 6}, {"bits": 4}, {"bits": 3}, {"bits": 2}, {"bits": 1}))
@@ -175,7 +175,7 @@ class Posterize:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = int(self.bits[0]), int(self.bits[1])
-        return ops.curve("posterize", float(low + rng.integers(high - low + 1)))
+        return ops.point_function("posterize", float(low + rng.integers(high - low + 1)))
 
 
 @transform("solarize", kind="color", preview=tuple({"threshold": level} for level in (224, 192, 128, 64)))
@@ -189,7 +189,7 @@ class Solarize:
             raise ValueError(f"threshold must lie within 0 and 256, got {list(self.threshold)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.curve("solarize", rng.uniform(*self.threshold))
+        return ops.point_function("solarize", rng.uniform(*self.threshold))
 
 
 @transform("solarize_add", kind="color")
@@ -203,7 +203,7 @@ class SolarizeAdd:
             raise ValueError(f"amount must lie within -255 and 255, got {list(self.amount)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.curve("solarize_add", rng.uniform(*self.amount))
+        return ops.point_function("solarize_add", rng.uniform(*self.amount))
 
 
 @transform("auto_contrast", kind="color", rule="same", preview=({}, {"cutoff": 5}, {"cutoff": 20}))
@@ -213,7 +213,7 @@ class AutoContrast:
     cutoff: Annotated[float, Meta(ge=0, lt=50)] = 0.0
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.measured("auto_contrast", self.cutoff)
+        return ops.image_statistic("auto_contrast", self.cutoff)
 
 
 @transform("equalize", kind="color", rule="same", preview=({},))
@@ -221,7 +221,7 @@ class Equalize:
     """Flatten the histogram of each channel."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.measured("equalize")
+        return ops.image_statistic("equalize")
 
 
 @transform("gamma", kind="color")
@@ -238,7 +238,7 @@ class Gamma:
             raise ValueError(f"gamma must lie within 0.01 and 100, got {list(self.gamma)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.curve("gamma", math.exp(rng.uniform(math.log(self.gamma[0]), math.log(self.gamma[1]))))
+        return ops.point_function("gamma", math.exp(rng.uniform(math.log(self.gamma[0]), math.log(self.gamma[1]))))
 
 
 @transform("clahe", kind="color", preview=({"clip": 1.5}, {"clip": 3}, {"clip": 8}))
@@ -246,7 +246,7 @@ class Clahe:
     """Equalize the luma in each of `tiles`, with a limit to how steep the contrast may become, drawn uniformly.
 
     `clip` is how much more than evenly a tile's histogram may be filled; 1 does next to nothing. Tables mix
-    bilinearly between tiles, which have at least 8 pixels a side where there are so many, and colours move
+    bilinearly between tiles, which have at least 8 pixels a side where there are so many, and colors move
     along with their luma. Contrast limited adaptive histogram equalization: Zuiderveld 1994.
     """
 

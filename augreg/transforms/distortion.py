@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from augreg import ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Fill, Range, Size, Spread
+from augreg.steps.fields import Fill, Range, Size, SymmetricRange
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -47,7 +47,7 @@ class Elastic:
     preview=tuple({"limit": limit} for limit in (0.1, 0.25, 0.45)),
 )  # fmt: skip
 class GridDistortion:
-    """Lay a grid of `cells` over the picture, move each inner node by up to `limit` of a cell, bilinear in between.
+    """Lay a grid of `cells` over the image, move each inner node by up to `limit` of a cell, bilinear in between.
 
     Nodes on the edge stay, so nothing from outside shows; up to 0.5 the map cannot fold.
     """
@@ -68,11 +68,11 @@ class GridDistortion:
 class OpticalDistortion:
     """Bend like a lens: k > 0 makes a barrel (sides bulge), k < 0 a pincushion, 0 changes nothing.
 
-    A pixel at radius r about the centre (1 at the corners) is read at r (1 + k r^2), k drawn uniformly:
-    Brown 1966, first order. `k` lies within -1/3, beyond which the picture would fold, and 0.75.
+    A pixel at radius r about the center (1 at the corners) is read at r (1 + k r^2), k drawn uniformly:
+    Brown 1966, first order. `k` lies within -1/3, beyond which the image would fold, and 0.75.
     """
 
-    k: Spread = (-0.3, 0.3)
+    k: SymmetricRange = (-0.3, 0.3)
     interpolation: _Sampling = "bilinear"
     fill: Fill = (0.0,)
 

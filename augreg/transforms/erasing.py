@@ -1,4 +1,4 @@
-"""What is hidden: boxes painted over the picture."""
+"""What is hidden: boxes painted over the image."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @transform("cutout", kind="erasing", preview=({"size": 0.15}, {"size": 0.3}, {"size": 0.5}))
 class Cutout:
-    """Hide a square whose centre lies anywhere in the picture, so that the border may clip it.
+    """Hide a square whose center lies anywhere in the image, so that the border may clip it.
 
     `size` is a side in pixels (an integer) or a share of the shorter side (a float up to 1). After normalize, fill 0
-    is the mean colour, as in the paper. The side covered is [c - L // 2, c + L // 2) for a centre c uniform
+    is the mean color, as in the paper. The side covered is [c - L // 2, c + L // 2) for a center c uniform
     over all pixels: an odd L hides one pixel less. DeVries and Taylor 2017, arXiv 1708.04552.
     """
 
@@ -49,9 +49,9 @@ class Cutout:
 class RandomErasing:
     """Hide a box of random area and aspect ratio (height / width).
 
-    Ten tries: an area of U(area) of the picture and an aspect ratio of exp(U(log ratio)); a box that is smaller
-    than the picture in both directions is placed uniformly, and if none is, nothing is done. `mode` is `const`
-    (paint `fill`), `random` (one random colour) or `pixel` (random pixels): standard normal after normalize,
+    Ten tries: an area of U(area) of the image and an aspect ratio of exp(U(log ratio)); a box that is smaller
+    than the image in both directions is placed uniformly, and if none is, nothing is done. `mode` is `const`
+    (paint `fill`), `random` (one random color) or `pixel` (random pixels): standard normal after normalize,
     uniform over the levels before it. Zhong et al. 2017, arXiv 1708.04896.
     """
 
@@ -90,10 +90,10 @@ class RandomErasing:
 
 @transform("grid_mask", kind="erasing", preview=tuple({"unit": 0.4, "ratio": ratio} for ratio in (0.7, 0.5, 0.3)))
 class GridMask:
-    """Hide a grid of squares, so that every part of the picture loses some and none loses all.
+    """Hide a grid of squares, so that every part of the image loses some and none loses all.
 
     The grid has a unit of U(unit) of the shorter side, at a random offset; of each unit, a square with 1 - `ratio`
-    of its side is painted, which keeps 1 - (1 - ratio)^2 of the picture. The paper raises `p` with the epochs.
+    of its side is painted, which keeps 1 - (1 - ratio)^2 of the image. The paper raises `p` with the epochs.
     Chen et al. 2020, arXiv 2001.04086, without its rotation.
     """
 
@@ -106,7 +106,7 @@ class GridMask:
             raise ValueError(f"unit must lie within 0.1 and 1, got {list(self.unit)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        # at least a 32nd of the longer side, so that a narrow picture has no thousands of boxes
+        # at least a 32nd of the longer side, so that a narrow image has no thousands of boxes
         unit = max(2, round(rng.uniform(*self.unit) * min(scene.size)), -(-max(scene.size) // 32))
         side = min(unit - 1, round(unit * (1.0 - self.ratio)))  # something is left of the smallest unit
         first_y, first_x = -rng.integers(unit), -rng.integers(unit)

@@ -1,4 +1,4 @@
-"""Sizes that keep something: a picture's proportions, by its longer side or in a frame with bars, or its boxes."""
+"""Sizes that keep something: an image's proportions, by its longer side or in a frame with bars, or its boxes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _fitted(scene: Scene, height: int, width: int) -> tuple[int, int]:
-    """The largest size of the picture's proportions that fits into a frame: no side is less than one pixel."""
+    """The largest size of the image's proportions that fits into a frame: no side is less than one pixel."""
     if height * scene.width <= width * scene.height:
         return height, min(width, max(1, round(scene.width * height / scene.height)))
     return min(height, max(1, round(scene.height * width / scene.width))), width
@@ -47,7 +47,7 @@ class LongestMaxSize:
 class Letterbox:
     """Scale to fit into `size` and pad the rest with `fill`, so that nothing is cut off or stretched.
 
-    The picture lies in the middle, an odd pixel of border below or on the right. Detectors of the YOLO family
+    The image lies in the middle, an odd pixel of border below or on the right. Detectors of the YOLO family
     are used to `fill: 114`.
     """
 
@@ -68,17 +68,17 @@ class Letterbox:
 @transform(
     "safe_crop",
     kind="geometry",
-    rule="centre",
+    rule="center",
     preview=tuple({"size": 160, "scale": scale} for scale in ([0.8, 1.0], [0.4, 0.6], [0.08, 0.15])),
 )
 class SafeCrop(geometry.RandomResizedCrop):
     """Cut out a random box that holds every box of the sample, and resize it to `size`.
 
-    With boxes: an area of U(scale) of the picture, an aspect ratio of exp(U(log ratio)), each from the part of its
+    With boxes: an area of U(scale) of the image, an aspect ratio of exp(U(log ratio)), each from the part of its
     range that leaves room for the boxes, sides rounded half to even, placed uniformly among the places that hold
-    them. Where boxes need more than `scale` or `ratio` has, the crop is as little beyond as it can be. A picture
+    them. Where boxes need more than `scale` or `ratio` has, the crop is as little beyond as it can be. An image
     without boxes gets a `random_resized_crop`; so does one behind a step that does not say in plain numbers where
-    boxes go (`elastic` and other bends), so give this step first. At test time the centre, as that one; boxes
+    boxes go (`elastic` and other bends), so give this step first. At test time the center, as that one; boxes
     may be cut there.
     """
 
@@ -93,7 +93,7 @@ class SafeCrop(geometry.RandomResizedCrop):
         height, width = scene.size
         x0, y0, x1, y1 = _union(scene.boxes)
         least_w, least_h = x1 - x0, y1 - y0
-        # What boxes as wide or as high as the picture leave of the ratios; then at least one crop has one of them.
+        # What boxes as wide or as high as the image leave of the ratios; then at least one crop has one of them.
         narrow, wide = min(self.ratio[0], width / least_h), max(self.ratio[1], least_w / height)
         smallest = max(least_w, least_h * narrow) * max(least_h, least_w / wide)
         largest = min(width, height * wide) * min(height, width / narrow)

@@ -9,7 +9,17 @@ from msgspec import Meta
 
 from augreg import ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Degrees, Fill, Interpolation, Padding, PadMode, Probability, Range, Size, Spread
+from augreg.steps.fields import (
+    Degrees,
+    Fill,
+    Interpolation,
+    Padding,
+    PadMode,
+    Probability,
+    Range,
+    Size,
+    SymmetricRange,
+)
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -20,7 +30,7 @@ _Share = Annotated[float, Meta(ge=0.1, le=1)]
 
 @transform("horizontal_flip", kind="geometry", p=0.5, preview=({},))
 class HorizontalFlip:
-    """Mirror the picture left and right."""
+    """Mirror the image left and right."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.horizontal_flip(scene)
@@ -28,14 +38,14 @@ class HorizontalFlip:
 
 @transform("vertical_flip", kind="geometry", p=0.5, preview=({},))
 class VerticalFlip:
-    """Mirror the picture top and bottom."""
+    """Mirror the image top and bottom."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.vertical_flip(scene)
 
 
-def _centre_crop(scene: Scene, height: int, width: int, fill: Fill = (0.0,)) -> tuple[Op, ...]:
-    """Cut out the centre; a picture that is too small is padded first, the odd pixel below and on the right."""
+def _center_crop(scene: Scene, height: int, width: int, fill: Fill = (0.0,)) -> tuple[Op, ...]:
+    """Cut out the center; an image that is too small is padded first, the odd pixel below and on the right."""
     found: list[Op] = []
     missing_y, missing_x = max(0, height - scene.height), max(0, width - scene.width)
     if missing_y or missing_x:
@@ -49,7 +59,7 @@ def _centre_crop(scene: Scene, height: int, width: int, fill: Fill = (0.0,)) -> 
 
 @transform("center_crop", kind="geometry", rule="same", preview=({"size": 200}, {"size": 140}, {"size": 80}))
 class CenterCrop:
-    """Cut out the centre; a picture smaller than `size` is padded with `fill`.
+    """Cut out the center; an image smaller than `size` is padded with `fill`.
 
     The offset is round((height - size) / 2), half to even.
     """
@@ -58,18 +68,18 @@ class CenterCrop:
     fill: Fill = (0.0,)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        return _centre_crop(scene, *self.size, self.fill)
+        return _center_crop(scene, *self.size, self.fill)
 
 
 @transform(
-    "random_crop", kind="geometry", rule="centre",
+    "random_crop", kind="geometry", rule="center",
     preview=({"size": 200}, {"size": 140}, {"size": 80}),
 )  # fmt: skip
 class RandomCrop:
     """Pad, then cut out a box of `size` at a uniformly random place.
 
-    A picture that is still smaller than `size` is padded further, evenly on both sides. At test time the
-    centre of the unpadded picture is cut out.
+    An image that is still smaller than `size` is padded further, evenly on both sides. At test time the
+    center of the unpadded image is cut out.
     """
 
     size: Size
@@ -94,21 +104,21 @@ class RandomCrop:
         return (*found, ops.crop(y, x, height, width))
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
-        return _centre_crop(scene, *self.size, self.fill)
+        return _center_crop(scene, *self.size, self.fill)
 
 
 @transform(
     "random_resized_crop",
     kind="geometry",
-    rule="centre",
+    rule="center",
     preview=tuple({"size": 160, "scale": scale} for scale in ([0.8, 1.0], [0.4, 0.6], [0.08, 0.15])),
 )
 class RandomResizedCrop:
     """Cut out a box of random area and aspect ratio, and resize it to `size`.
 
-    Ten tries: an area of U(scale) of the picture, an aspect ratio (width / height) of exp(U(log ratio)),
+    Ten tries: an area of U(scale) of the image, an aspect ratio (width / height) of exp(U(log ratio)),
     sides rounded half to even, accepted if the box fits, then placed uniformly. If none fits, the largest
-    central box within `ratio`. At test time the shorter side is resized to size / crop and the centre cut
+    central box within `ratio`. At test time the shorter side is resized to size / crop and the center cut
     out, so that 224 comes from 256. Inception crop: Szegedy et al. 2014, arXiv 1409.4842.
     """
 
@@ -146,16 +156,16 @@ class RandomResizedCrop:
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
         height, width = self.size
-        # The smallest frame with the picture's own proportions that holds both sides / crop.
+        # The smallest frame with the image's own proportions that holds both sides / crop.
         zoom = max(height / self.crop / scene.height, width / self.crop / scene.width)
         frame = max(height, round(scene.height * zoom)), max(width, round(scene.width * zoom))
         resized = ops.resize(*frame, self.interpolation, self.antialias)
-        return (resized, *_centre_crop(resized.after(scene), height, width))
+        return (resized, *_center_crop(resized.after(scene), height, width))
 
 
 @transform("resize", kind="geometry", rule="same", preview=({"size": 160}, {"size": 80}, {"size": 24}))
 class Resize:
-    """Scale the shorter side to `shorter`, or the picture to exactly `size`; antialiased when shrinking.
+    """Scale the shorter side to `shorter`, or the image to exactly `size`; antialiased when shrinking.
 
     The longer side becomes int(shorter * long / short). `size` is (height, width) or one number for
     both; give one of the two.
@@ -193,7 +203,7 @@ class Pad:
 
 @transform("rotate", kind="geometry")
 class Rotate:
-    """Rotate about the centre by an angle drawn uniformly, counter-clockwise, at the same size.
+    """Rotate about the center by an angle drawn uniformly, counter-clockwise, at the same size.
 
     A right angle that fits is an exact turn; everything else is resampled.
     """
@@ -208,7 +218,7 @@ class Rotate:
 
 @transform("affine", kind="geometry")
 class Affine:
-    """Rotate, shear, scale and move about the centre, each drawn uniformly, in one resampling.
+    """Rotate, shear, scale and move about the center, each drawn uniformly, in one resampling.
 
     `translate` is (vertical, horizontal), the largest move as a share of height and width; `scale` a factor;
     `shear_x` and `shear_y` are angles in degrees. Angles turn counter-clockwise.
@@ -235,7 +245,7 @@ class Affine:
         zoom = rng.uniform(*self.scale)
         slant_x = math.tan(math.radians(rng.uniform(*self.shear_x)))
         slant_y = math.tan(math.radians(rng.uniform(*self.shear_y)))
-        # Forward, about the centre: zoom * rotation * shear. The op wants the inverse.
+        # Forward, about the center: zoom * rotation * shear. The op wants the inverse.
         cos, sin = math.cos(angle), math.sin(angle)
         a, b = zoom * (cos + sin * slant_y), zoom * (cos * slant_x + sin)
         d, e = zoom * (cos * slant_y - sin), zoom * (cos - sin * slant_x)
@@ -253,7 +263,7 @@ class Affine:
 class ShearX:
     """Shear along the rows about the top left corner by a factor drawn uniformly (the tangent of the angle)."""
 
-    amount: Spread = (-0.3, 0.3)
+    amount: SymmetricRange = (-0.3, 0.3)
     interpolation: Interpolation = "bilinear"
     fill: Fill = (0.0,)
 
@@ -265,7 +275,7 @@ class ShearX:
 class ShearY:
     """Shear along the columns about the top left corner by a factor drawn uniformly (the tangent of the angle)."""
 
-    amount: Spread = (-0.3, 0.3)
+    amount: SymmetricRange = (-0.3, 0.3)
     interpolation: Interpolation = "bilinear"
     fill: Fill = (0.0,)
 
@@ -275,9 +285,9 @@ class ShearY:
 
 @transform("translate_x", kind="geometry")
 class TranslateX:
-    """Move the picture to the right by a share of its width drawn uniformly."""
+    """Move the image to the right by a share of its width drawn uniformly."""
 
-    amount: Spread = (-0.25, 0.25)
+    amount: SymmetricRange = (-0.25, 0.25)
     interpolation: Interpolation = "nearest"
     fill: Fill = (0.0,)
 
@@ -287,9 +297,9 @@ class TranslateX:
 
 @transform("translate_y", kind="geometry")
 class TranslateY:
-    """Move the picture down by a share of its height drawn uniformly."""
+    """Move the image down by a share of its height drawn uniformly."""
 
-    amount: Spread = (-0.25, 0.25)
+    amount: SymmetricRange = (-0.25, 0.25)
     interpolation: Interpolation = "nearest"
     fill: Fill = (0.0,)
 

@@ -59,7 +59,7 @@ class ShotNoise:
 
 @transform("iso_noise", kind="color", exact=_MEAN_ZERO)
 class IsoNoise:
-    """Add what a camera adds at high ISO: gray grain that grows with the level, and speckles of colour.
+    """Add what a camera adds at high ISO: gray grain that grows with the level, and speckles of color.
 
     The deviations are grain * sqrt(level) and `color`, on the 0..1 scale, each drawn uniformly. After the noise
     model of Foi et al. 2008, whose variance is a level + b.

@@ -1,4 +1,4 @@
-"""Levels to floats: the step after which a picture is a float32 array of channels x height x width."""
+"""Levels to floats: the step after which an image is a float32 array of channels x height x width."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Normalize:
     """Subtract the mean and divide by the standard deviation, per channel: (level / white - mean) / std.
 
     `mean` and `std` are on the 0..1 scale, by numbers or by the name of a data set; a name for `mean` alone
-    brings its `std` too, and `std: 1` divides by nothing (VGG). `mean_image` is a whole mean picture on the 0..1
+    brings its `std` too, and `std: 1` divides by nothing (VGG). `mean_image` is a whole mean image on the 0..1
     scale, height x width x channels, as rows of numbers or the path of an .npy file, and stands for `mean`; it
     is to be subtracted at its own size, before a crop (AlexNet). Returns float32, channels first.
     """

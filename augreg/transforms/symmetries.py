@@ -24,7 +24,7 @@ class Rot90:
 class D4:
     """Apply one of the eight symmetries of the square (four turns, mirrored or not), each equally likely.
 
-    For pictures without an up and a left: satellites, microscopes. A quarter turn swaps height and width.
+    For images without an up and a left: satellites, microscopes. A quarter turn swaps height and width.
     """
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:

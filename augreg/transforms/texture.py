@@ -1,4 +1,4 @@
-"""What neighbouring pixels make of each other: blur, and the detail that small or compressed files lose."""
+"""What neighboring pixels make of each other: blur, and the detail that small or compressed files lose."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ class Downscale:
 
 @transform("jpeg", kind="color", preview=({"quality": 50}, {"quality": 20}, {"quality": 5}))
 class Jpeg:
-    """Compress as JPEG at a quality from 1 to 100, drawn uniformly, and read it back: blocks, ringing, lost colour.
+    """Compress as JPEG at a quality from 1 to 100, drawn uniformly, and read it back: blocks, ringing, lost color.
 
-    By Pillow on every backend; a picture of floats is rounded to bytes on the way.
+    By Pillow on every backend; an image of floats is rounded to bytes on the way.
     """
 
     quality: Counts = (30, 90)

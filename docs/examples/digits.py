@@ -1,8 +1,8 @@
-"""What each regularizer does for a small network and 200 pictures: training and test accuracy, and the gap.
+"""What each regularizer does for a small network and 200 images: training and test accuracy, and the gap.
 
     python docs/examples/digits.py        # 8 regularizations x 10 seeds; docs/examples/README.md has the table
 
-The pictures are scikit-learn's digits, 1797 handwritten ones of 8 x 8 levels of gray. 200 are trained on, 1000 tested
+The images are scikit-learn's digits, 1797 handwritten ones of 8 x 8 levels of gray. 200 are trained on, 1000 tested
 on; the other 597 are what the strengths below were chosen on (`--validation` tests on them). Between rows nothing
 changes but the spec, within a row nothing but the seed. One thread: the same command makes the same table.
 """
@@ -80,14 +80,14 @@ class Network(nn.Module):
         return self.classes(self.relu(self.hidden(x)))
 
 
-def digits(pictures: int) -> tuple[list, list, list]:
-    """(picture, label) to train on, to choose strengths on and to test on, each with the same share of each digit."""
+def digits(count: int) -> tuple[list, list, list]:
+    """(image, label) to train on, to choose strengths on and to test on, each with the same share of each digit."""
     images, labels = load_digits(return_X_y=True)
     images = (images.reshape(-1, 8, 8, 1) * (255 / 16)).round().astype(np.uint8)
     samples = list(zip(images, labels.tolist(), strict=True))
     rest, test = train_test_split(samples, test_size=1000, stratify=labels, random_state=0)
     train, validation = train_test_split(
-        rest, train_size=pictures, stratify=[label for _, label in rest], random_state=0
+        rest, train_size=count, stratify=[label for _, label in rest], random_state=0
     )
     return train, validation, test
 
@@ -118,7 +118,7 @@ def train(pipe: augreg.Pipeline, samples: list, seed: int, epochs: int) -> nn.Mo
 
 @torch.no_grad()
 def accuracy(model: nn.Module, pipe: augreg.Pipeline, samples: list) -> float:
-    """In per cent, on the pictures of the test side, with the model in evaluation."""
+    """In per cent, on the images of the test side, with the model in evaluation."""
     data = Augmented(samples, pipe.test)
     images, labels = next(iter(DataLoader(data, batch_size=len(data), collate_fn=pipe.collate)))
     return 100 * (model.eval()(images).argmax(1) == labels).float().mean().item()
@@ -134,12 +134,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--pictures", type=int, default=200, help="how many are trained on")
+    parser.add_argument("--images", type=int, default=200, help="how many are trained on")
     parser.add_argument("--validation", action="store_true", help="test on what the strengths were chosen on")
     given = parser.parse_args()
     torch.set_num_threads(1)
     start = time.perf_counter()
-    known, validation, test = digits(given.pictures)
+    known, validation, test = digits(given.images)
     unseen = validation if given.validation else test
     print("| regularization | training | test | gap | change of the gap |")
     print("|---|---|---|---|---|")

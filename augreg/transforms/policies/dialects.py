@@ -24,7 +24,7 @@ Way: TypeAlias = Literal["nearest", "bilinear", "bicubic", "random"]
 class Magnitude(NamedTuple):
     """What an op's magnitude means: a number from the magnitude, a sign (1 or -1) and the side in pixels.
 
-    The side is the picture's width for ops along x, and its height for the others.
+    The side is the image's width for ops along x, and its height for the others.
     """
 
     number: Callable[[float, int, int], float]
@@ -73,9 +73,9 @@ def make(name: str, number: float, scene: Scene, interpolation: Interpolation, f
         case "rotate":
             return (ops.rotate(scene, number, interpolation, fill),)
         case "auto_contrast" | "equalize" as measured:
-            return (ops.Lookup((ops.Measured(measured),), label=measured.replace("_", " ")),)
+            return (ops.Lookup((ops.ImageStatistic(measured),), label=measured.replace("_", " ")),)
         case "contrast":
-            return (ops.measured("contrast", number),)
+            return (ops.image_statistic("contrast", number),)
         case "color" | "desaturate":
             return (ops.blend("gray", number, "color"),)
         case "sharpness":
@@ -83,9 +83,9 @@ def make(name: str, number: float, scene: Scene, interpolation: Interpolation, f
         case "gaussian_blur":
             return (ops.gaussian_blur(number),)
         case "posterize" | "posterize_original" | "posterize_tpu":
-            return (ops.curve("posterize", number),)  # 0 bits are black
+            return (ops.point_function("posterize", number),)  # 0 bits are black
         case curve:
-            return (ops.curve(curve, number),)
+            return (ops.point_function(curve, number),)
 
 
 _GEOMETRY: Final = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
@@ -131,7 +131,7 @@ def _paper(
     start, span = factor
     return _space(
         Magnitude(lambda m, sign, _: sign * (m * shear / parts), signed=True),
-        # a map that reads at x + pixels moves the picture to the left
+        # a map that reads at x + pixels moves the image to the left
         Magnitude(lambda m, sign, side: -sign * int(m * translate(side) / parts), signed=True),
         Magnitude(lambda m, sign, _: sign * int(m * degrees / parts), signed=True),
         Magnitude(lambda m, *_: max(0, 256 - int(m * 256 / parts))),

@@ -14,7 +14,7 @@ from msgspec import Meta
 from augreg import ops
 from augreg.errors import ImageError
 from augreg.steps.declare import transform
-from augreg.steps.fields import Factor, Fill, Probability, Range, Short
+from augreg.steps.fields import Factor, Fill, Probability, Range, Shorthand
 from augreg.steps.step import Step
 from augreg.transforms.color import ColorJitter
 from augreg.transforms.policies.dialects import DIALECTS, Way
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
-_Policy = Annotated[str | Table, Short(read, "the name of a table, or a table: lines of ShearX,0.9,7 / Invert,0.2,3")]
+_Policy = Annotated[
+    str | Table, Shorthand(read, "the name of a table, or a table: lines of ShearX,0.9,7 / Invert,0.2,3")
+]
 _DialectName: TypeAlias = Literal["paper", "torchvision", "timm"]
 _Level: TypeAlias = Annotated[float, Meta(ge=0, le=100)]
 _Noise: TypeAlias = Annotated[float, Meta(ge=0, le=1000)]
@@ -40,14 +42,14 @@ def _names(given: Any) -> Any:
     return [op_name(name) for name in given] if isinstance(given, list | tuple) else given
 
 
-_Names = Annotated[tuple[str, ...], Short(_names, "names of ops")]
+_Names = Annotated[tuple[str, ...], Shorthand(_names, "names of ops")]
 
 
 def _need_color(policy: Any, scene: Scene) -> None:
-    """ImageError at the first picture, not at the first draw of an op that needs colour."""
+    """ImageError at the first image, not at the first draw of an op that needs color."""
     if scene.channels not in (1, 3):
         name = policy.__augreg__.name
-        raise ImageError(f"{name} needs a gray or RGB picture, and this one has {scene.channels} channels")
+        raise ImageError(f"{name} needs a gray or RGB image, and this one has {scene.channels} channels")
 
 
 @transform(
@@ -89,7 +91,7 @@ class AutoAugment:
 
     def _entry(self, rng: Cursor, scene: Scene, entry: Entry) -> tuple[Op, ...]:
         name, chance, magnitude = entry
-        if not rng.coin(chance):
+        if not rng.bernoulli(chance):
             return ()
         if self.m_std:
             magnitude = noisy(rng, magnitude, self.m_std)
@@ -145,7 +147,7 @@ class RandAugment:
         chance = dialect.chance if self.chance is None else self.chance
         found: list[Op] = []
         for name in self._chosen(rng, dialect.names if self.ops is None else self.ops):
-            if rng.coin(chance):
+            if rng.bernoulli(chance):
                 bound = 10.0 if self.m_max is None else self.m_max
                 m = noisy(rng, self.m, self.m_std, bound) if self.dialect == "timm" else self.m
                 found += drawn(rng, scene, dialect, name, m, self.interpolation, self.fill)
@@ -184,10 +186,10 @@ class TrivialAugmentWide:
 
 @transform("aug_mix", kind="color", preview=({"severity": 1}, {"severity": 3}, {"severity": 10, "width": 1}))
 class AugMix:
-    """Mix the picture with several short chains of ops, by random shares.
+    """Mix the image with several short chains of ops, by random shares.
 
     Each of `width` chains has `depth` ops, or 1 to 3 where none is given; the chains' shares are Dirichlet(alpha),
-    and the picture's own is Beta(alpha, alpha). `ops` are what is drawn from: in the paper's dialect the nine that do
+    and the image's own is Beta(alpha, alpha). `ops` are what is drawn from: in the paper's dialect the nine that do
     not occur in ImageNet-C, in the others thirteen. `severity` bounds the magnitudes, of 10. `m_std` is timm's noise
     of magnitudes, which are uniform without it. Hendrycks et al. 2020, arXiv 1912.02781.
     """
@@ -239,7 +241,7 @@ class AugMix:
 
 @transform("three_augment", kind="color", preview=({"jitter": 0.0}, {}, {"jitter": 0.6}))
 class ThreeAugment:
-    """Apply one of grayscale, solarize and Gaussian blur, then a colour jitter.
+    """Apply one of grayscale, solarize and Gaussian blur, then a color jitter.
 
     `jitter` is that of brightness, contrast and saturation: a bare 0.3 means factors in [0.7, 1.3].
     Touvron et al. 2022, arXiv 2204.07118.
@@ -259,7 +261,7 @@ class ThreeAugment:
         if which == 0:
             first: Op = ops.Blend("gray", 0.0, label="grayscale")
         elif which == 1:
-            first = ops.curve("solarize", self.threshold)
+            first = ops.point_function("solarize", self.threshold)
         else:
             first = ops.gaussian_blur(rng.uniform(*self.sigma))
         if self.jitter == (1.0, 1.0):
@@ -292,8 +294,8 @@ class TimmPolicy:
     """Do what a policy string of timm says, such as rand-m9-mstd0.5-inc1.
 
     It starts with rand, augmix, original, originalr, v0, v0r or 3a, and its sections are read strictly: what timm
-    does not know is refused. timm's recipes fill with the mean colour of their data: `fill: imagenet`. Where a
-    magnitude leaves no bit to posterize, the picture becomes black.
+    does not know is refused. timm's recipes fill with the mean color of their data: `fill: imagenet`. Where a
+    magnitude leaves no bit to posterize, the image becomes black.
     """
 
     policy: str

@@ -38,7 +38,7 @@ def read_timm(text: str) -> tuple[str, dict[str, Any]]:
         return "aug_mix", _augmix(sections)
     if start == "3a":
         _settings(sections, start, {})
-        return "three_augment", {"jitter": 0.0}  # timm's own colour jitter is a step apart
+        return "three_augment", {"jitter": 0.0}  # timm's own color jitter is a step apart
     if start in _STARTS:
         given = _settings(sections, start, {"mstd": float})
         return "auto_augment", {"policy": _table(start), "dialect": "timm", "m_std": given.get("mstd", 0.0)}

@@ -1,6 +1,6 @@
 """The published tables of AutoAugment, in the notation of the paper.
 
-A sub-policy a line; a picture draws one of them. An entry is an op, the chance that it is applied, and its magnitude:
+A sub-policy a line; an image draws one of them. An entry is an op, the chance that it is applied, and its magnitude:
 an index whose meaning the dialect decides. Chances of zero are in the published tables. AutoContrast, Invert and
 Equalize have a magnitude that nothing uses. Cubuk et al. 2019, arXiv 1805.09501.
 """

@@ -9,7 +9,7 @@ from importlib import metadata
 
 import augreg
 from augreg import SpecError
-from augreg_albumentations.catalogue import catalogue
+from augreg_albumentations.catalog import catalog
 
 __all__ = ["from_dict", "to_dict"]
 
@@ -68,7 +68,7 @@ def _options(values, problems):
     for key, kind in (values.get("additional_targets") or {}).items():
         if kind not in ("image", "mask") or not str(key).startswith(kind):
             problems.append(
-                f"additional_targets: {key!r} as {kind!r} is not kept: here further pictures and masks have keys "
+                f"additional_targets: {key!r} as {kind!r} is not kept: here further images and masks have keys "
                 "that begin with image or mask, and other targets are there once"
             )
     return {key: value for key, value in spec.items() if key != "image"}
@@ -76,8 +76,8 @@ def _options(values, problems):
 
 def _step(node, problems):
     name, values, children = _opened(node)
-    if name in catalogue():
-        known = {*catalogue()[name]["fields"], *catalogue()[name]["needs"], "p"}
+    if name in catalog():
+        known = {*catalog()[name]["fields"], *catalog()[name]["needs"], "p"}
         return {_PREFIX + name: {key: value for key, value in values.items() if key in known}}
     if name in ("OneOf", "OneOrOther"):
         return _one_of(name, values, children, problems)

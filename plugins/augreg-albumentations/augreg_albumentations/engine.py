@@ -1,6 +1,6 @@
 """Runs albumentations' transforms: one of each in every thread, reseeded at every call.
 
-A picture, its masks and its keypoints are given to the transform one after the other, each time with the same seed,
+An image, its masks and its keypoints are given to the transform one after the other, each time with the same seed,
 the same size and the same boxes: so they get the same draw.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from augreg import ImageError
-from augreg_albumentations.catalogue import BENDING, READS_BOXES, REFERRING
+from augreg_albumentations.catalog import BENDING, READS_BOXES, REFERRING
 from augreg_albumentations.landing import landed
 
-__all__ = ["MAPPING", "check", "keypoints", "mask", "picture", "still_picture"]
+__all__ = ["MAPPING", "check", "image", "keypoints", "mask", "still_image"]
 
 MAPPING = "mapping:"
 """The first member of a tuple that stands for a mapping."""
@@ -116,12 +116,12 @@ def _seeded(name, arguments, seed):
 
 
 def _run(name, arguments, seed, boxes, image, **data):
-    """What the transform makes of a picture and its targets, drawn from this seed. Raises ImageError."""
+    """What the transform makes of an image and its targets, drawn from this seed. Raises ImageError."""
     height, width = image.shape[:2]
     given = dict(arguments)
     data.setdefault("keypoints", np.zeros((0, 2)))
     data.setdefault("ids", [])
-    if name == "RandomCropNearBBox":  # the first box of the sample, or the whole picture
+    if name == "RandomCropNearBBox":  # the first box of the sample, or the whole image
         x0, y0, x1, y1 = boxes[0] if boxes else (0, 0, width, height)
         data[given["cropping_bbox_key"]] = [math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)]
     elif name in READS_BOXES:
@@ -134,22 +134,22 @@ def _run(name, arguments, seed, boxes, image, **data):
         with _quiet():
             return _seeded(name, arguments, seed)(image=image, **data)
     except Exception as error:  # OpenCV's, NumPy's, its own
-        kind = f"{height}x{width} picture of {image.shape[2]} channels of {image.dtype}"
+        kind = f"{height}x{width} image of {image.shape[2]} channels of {image.dtype}"
         raise ImageError(f"albumentations.{name} failed on a {kind}: {error}") from error
 
 
 @functools.lru_cache(maxsize=64)
 def _reference(path):
-    """A picture that others are made to look like. Raises ImageError where it cannot be read."""
+    """An image that others are made to look like. Raises ImageError where it cannot be read."""
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read as a reference picture: {error}") from error
+        raise ImageError(f"{path}: cannot be read as a reference image: {error}") from error
 
 
-def picture(array, name, arguments, seed, boxes=()):
-    """The picture after the transform, in the dtype that it came with."""
+def image(array, name, arguments, seed, boxes=()):
+    """The image after the transform, in the dtype that it came with."""
     found = _run(name, arguments, seed, boxes, np.array(array, order="C"))["image"]
     found = found if found.ndim == 3 else found[..., None]
     if array.dtype == np.float32:
@@ -157,9 +157,9 @@ def picture(array, name, arguments, seed, boxes=()):
     return np.ascontiguousarray(found, array.dtype)
 
 
-def still_picture(array, **draw):
+def still_image(array, **draw):
     """The same for a transform that moves nothing: the size and the channels are those that it came with."""
-    return picture(array, **draw).reshape(array.shape)  # a side of one pixel may have been dropped
+    return image(array, **draw).reshape(array.shape)  # a side of one pixel may have been dropped
 
 
 def mask(array, name, arguments, seed, boxes=()):
@@ -177,9 +177,9 @@ def mask(array, name, arguments, seed, boxes=()):
 
 
 def keypoints(points, size, name, arguments, seed, boxes=()):
-    """Where the same draw takes points (x, y); pixel centres are at .5 here, and at 0 in albumentations.
+    """Where the same draw takes points (x, y); pixel centers are at .5 here, and at 0 in albumentations.
 
-    Where a transform bends the picture, or forgets points, the picture's own coordinates go through it as a mask
+    Where a transform bends the image, or forgets points, the image's own coordinates go through it as a mask
     does, and a point is where its coordinates are found.
     """
     if name not in BENDING:

@@ -1,4 +1,4 @@
-"""Landing: where points go, found from a picture of coordinates that went through a transform."""
+"""Landing: where points go, found from an image of coordinates that went through a transform."""
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -15,7 +15,7 @@ def landed(field, points):
 
     Where the third number is less than 1, the pixel shows something from beyond the border. How far a pixel has come
     is taken to be linear among the eight pixels that show what is nearest to a point. A point that nothing shows goes
-    as far as its nearest one that does, and so out of the picture.
+    as far as its nearest one that does, and so out of the image.
     """
     step = int(np.ceil(np.sqrt(field[..., 0].size / _MOST)))
     rows, columns = np.nonzero(field[::step, ::step, 2] > 0.999)

@@ -1,6 +1,6 @@
 """What this plugin brings, by name. Imports nothing of albumentations."""
 
 from augreg import Plugin
-from augreg_albumentations.catalogue import catalogue
+from augreg_albumentations.catalog import catalog
 
-PLUGIN = Plugin(transforms={name: f"augreg_albumentations.transforms:{name}" for name in catalogue()})
+PLUGIN = Plugin(transforms={name: f"augreg_albumentations.transforms:{name}" for name in catalog()})

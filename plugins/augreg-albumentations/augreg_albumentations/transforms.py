@@ -1,7 +1,7 @@
-"""The classes of the steps, made from the catalogue when they are asked for: `transforms.RandomRain`.
+"""The classes of the steps, made from the catalog when they are asked for: `transforms.RandomRain`.
 
 A step draws a word from its own address and hands it on; everything that albumentations draws comes from that word,
-at every call anew. So a picture is a function of (seed, epoch, index), whatever the number of workers.
+at every call anew. So an image is a function of (seed, epoch, index), whatever the number of workers.
 """
 
 from dataclasses import fields
@@ -10,10 +10,10 @@ from typing import Annotated, Any
 from msgspec.structs import replace
 
 from augreg import ops, transform
-from augreg.steps.fields import Short
+from augreg.steps.fields import Shorthand
 from augreg.transforms import geometry
 from augreg_albumentations import engine
-from augreg_albumentations.catalogue import (
+from augreg_albumentations.catalog import (
     ERASING,
     MAY_DRAW,
     NORMALIZING,
@@ -21,16 +21,16 @@ from augreg_albumentations.catalogue import (
     READS_BOXES,
     REFERRING,
     SAME,
-    catalogue,
+    catalog,
 )
 
 _WORDS = {bool: "true or false", int: "number", float: "number", str: "text"}
 
 
 def __getattr__(name):
-    if name not in catalogue():
+    if name not in catalog():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    made = globals()[name] = _made(name, catalogue()[name])
+    made = globals()[name] = _made(name, catalog()[name])
     return made
 
 
@@ -46,7 +46,7 @@ def _made(name, entry):
         "__doc__": f"Do what albumentations.{name} does, drawn from this sample's own key.\n\n"
         f"The arguments are albumentations' own, and it checks them. Masks, boxes and keypoints {follow}.",
         "__annotations__": {
-            key: Annotated[Any, Short(_frozen, takes)] for key, takes in {**needed, **offered}.items()
+            key: Annotated[Any, Shorthand(_frozen, takes)] for key, takes in {**needed, **offered}.items()
         },
         **{key: _frozen(value) for key, value in entry["fields"].items()},
         "check": _check,
@@ -58,7 +58,7 @@ def _made(name, entry):
         namespace["expect"] = _FIXED_SIZE[name]
     kind = "normalize" if name in NORMALIZING else "geometry" if moves else "erasing" if name in ERASING else "color"
     preview = (PREVIEWS[name],) if name in PREVIEWS else ()
-    rule = "same" if name in SAME else "centre" if "expect" in namespace else "identity"
+    rule = "same" if name in SAME else "center" if "expect" in namespace else "identity"
     return transform(name, kind=kind, p=entry["p"], rule=rule, preview=preview)(type(name, (), namespace))
 
 
@@ -81,7 +81,7 @@ def _check(self):
     if name in ERASING and getattr(self, "fill_mask", None) is not None:
         raise ValueError("fill_mask: masks are left as they are here; leave it out")
     if name in REFERRING and not self.reference_images:
-        raise ValueError("reference_images: give the paths of one or more pictures, e.g. [reference.png]")
+        raise ValueError("reference_images: give the paths of one or more images, e.g. [reference.png]")
     engine.check(name, _arguments(self))
     if name == "Normalize" and self.normalization != "standard":
         raise ValueError(f"normalization: only 'standard' can be merged into a plan, got {self.normalization!r}")
@@ -89,7 +89,7 @@ def _check(self):
         raise ValueError("white is 255 for bytes and 1 for floats; leave the largest value out")
     if name == "ToGray" and self.num_output_channels != 3:
         given = self.num_output_channels
-        raise ValueError(f"num_output_channels: a picture keeps its channels, so only 3 is taken, got {given!r}")
+        raise ValueError(f"num_output_channels: an image keeps its channels, so only 3 is taken, got {given!r}")
 
 
 def _arguments(self):
@@ -105,7 +105,7 @@ def _draws(self):
 
 def _sample_still(self, rng, scene):
     seed = rng.bits() >> 1 if _draws(self) else 0
-    return _call(engine.still_picture, type(self).__name__, _arguments(self), seed, scene, size=scene.size)
+    return _call(engine.still_image, type(self).__name__, _arguments(self), seed, scene, size=scene.size)
 
 
 def _sample_moving(self, rng, scene):
@@ -117,7 +117,7 @@ def _sample_moving(self, rng, scene):
 
 def _moving(name, arguments, seed, scene, size=None):
     how = {"geometry": True, "mask": engine.mask, "keypoints": engine.keypoints}
-    return _call(engine.picture, name, arguments, seed, scene, size, **how)
+    return _call(engine.image, name, arguments, seed, scene, size, **how)
 
 
 def _call(function, name, arguments, seed, scene, size, **how):
@@ -147,8 +147,8 @@ def _settled(self, scene, p):
     return _moving(name, tuple(arguments.items()), 0, scene)
 
 
-def _centre_crop(self, scene, p):
-    """The centre, padded as in training where the picture is too small, and evenly where training draws the place."""
+def _center_crop(self, scene, p):
+    """The center, padded as in training where the image is too small, and evenly where training draws the place."""
     arguments = dict(_arguments(self))
     arguments.pop("erosion_factor", None)
     if arguments.get("pad_position") == "random":
@@ -157,17 +157,17 @@ def _centre_crop(self, scene, p):
 
 
 def _whole(self, scene, p):
-    """The whole picture, which has all boxes."""
+    """The whole image, which has all boxes."""
     return ops.resize(*_size(self))
 
 
 def _inception_crop(self, scene, p):
-    """As augreg's own: the shorter side at size / 0.875, and the centre of it."""
+    """As augreg's own: the shorter side at size / 0.875, and the center of it."""
     return geometry.RandomResizedCrop(_size(self)).expect(scene, p)
 
 
 def _middle_crop(self, scene, p):
-    """The centre, at the mean of the heights that training draws, as far as the picture has them."""
+    """The center, at the mean of the heights that training draws, as far as the image has them."""
     height = min(scene.height, round(sum(self.min_max_height) / 2))
     width = max(1, min(scene.width, int(height * self.w2h_ratio)))
     top, left = (scene.height - height) // 2, (scene.width - width) // 2
@@ -175,8 +175,8 @@ def _middle_crop(self, scene, p):
 
 
 _FIXED_SIZE = {
-    "AtLeastOneBBoxRandomCrop": _centre_crop,
-    "RandomCrop": _centre_crop,
+    "AtLeastOneBBoxRandomCrop": _center_crop,
+    "RandomCrop": _center_crop,
     "RandomResizedCrop": _inception_crop,
     "RandomSizedBBoxSafeCrop": _whole,
     "RandomSizedCrop": _middle_crop,

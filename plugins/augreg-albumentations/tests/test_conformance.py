@@ -5,33 +5,33 @@ Never on that list: keys, the input, global generators, targets.
 
 from augreg.testing import parametrize
 
-SMALL = "albumentations cannot do it on pictures of a pixel or of one row"
+SMALL = "albumentations cannot do it on images of a pixel or of one row"
 FIXED = "its default arguments leave nothing to draw, yet it is seeded"
 BOXES = "without boxes there is nothing to draw"
 EXPECTED = {
-    "AtLeastOneBBoxRandomCrop:kinds_and_sizes": "the crop must fit into the picture",
-    "AtLeastOneBBoxRandomCrop:leaves_the_size_it_says": "the crop must fit into the picture",
+    "AtLeastOneBBoxRandomCrop:kinds_and_sizes": "the crop must fit into the image",
+    "AtLeastOneBBoxRandomCrop:leaves_the_size_it_says": "the crop must fit into the image",
     "BBoxSafeRandomCrop:other_key_other_draw": BOXES,
-    "CLAHE:other_key_other_draw": "on a picture this small every limit gives the same",
+    "CLAHE:other_key_other_draw": "on an image this small every limit gives the same",
     "Downscale:kinds_and_sizes": SMALL,
     "Downscale:other_key_other_draw": FIXED,
     "Erasing:kinds_and_sizes": SMALL,
     "FancyPCA:kinds_and_sizes": SMALL,
-    "FrequencyMasking:kinds_and_sizes": "the mask must fit into the picture",
+    "FrequencyMasking:kinds_and_sizes": "the mask must fit into the image",
     "GlassBlur:kinds_and_sizes": SMALL,
     "GridDistortion:kinds_and_sizes": SMALL,
     "GridDropout:kinds_and_sizes": SMALL,
     "HistogramMatching:kinds_and_sizes": SMALL,
     "Morphological:other_key_other_draw": FIXED,
-    "PixelDistributionAdaptation:bytes_and_floats_agree": "albumentations 2.0.8 makes any float picture white",
+    "PixelDistributionAdaptation:bytes_and_floats_agree": "albumentations 2.0.8 makes any float image white",
     "PlasmaBrightnessContrast:kinds_and_sizes": SMALL,
     "PlasmaShadow:kinds_and_sizes": SMALL,
     "Posterize:other_key_other_draw": FIXED,
-    "RandomGravel:other_key_other_draw": "on a picture this small it draws no stone",
+    "RandomGravel:other_key_other_draw": "on an image this small it draws no stone",
     "RandomSizedBBoxSafeCrop:other_key_other_draw": BOXES,
     "Solarize:other_key_other_draw": FIXED,
-    "TimeMasking:kinds_and_sizes": "the mask must fit into the picture",
-    "XYMasking:kinds_and_sizes": "the mask must fit into the picture",
+    "TimeMasking:kinds_and_sizes": "the mask must fit into the image",
+    "XYMasking:kinds_and_sizes": "the mask must fit into the image",
 }
 NEVER = ("same_key_same_bytes", "input_is_not_written", "global_generators", "targets_follow")
 

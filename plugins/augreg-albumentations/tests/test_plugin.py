@@ -10,29 +10,29 @@ import albumentations
 import numpy as np
 import pytest
 from augreg_albumentations import engine, from_dict, to_dict
-from augreg_albumentations.catalogue import catalogue
+from augreg_albumentations.catalog import catalog
 
 import augreg
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
 
 def test_a_hundred_transforms_are_listed_without_importing_albumentations():
-    """Names, docstrings and arguments come from the catalogue."""
+    """Names, docstrings and arguments come from the catalog."""
     code = (
         "import sys; from augreg import Registry; r = Registry.installed()\n"
         "names = [n for n in r if n.startswith('albumentations/')]; [r[n] for n in names]\n"
         "assert 'albumentations.core' not in sys.modules and 'torch' not in sys.modules; print(len(names))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) == len(catalogue()) >= 100
+    assert int(done.stdout) == len(catalog()) >= 100
 
 
-def test_the_catalogue_is_that_of_the_installed_version():
-    """Every name, argument and default; tools/catalogue.py writes it anew."""
+def test_the_catalog_is_that_of_the_installed_version():
+    """Every name, argument and default; tools/catalog.py writes it anew."""
     import inspect
 
-    for name, entry in catalogue().items():
+    for name, entry in catalog().items():
         parameters = inspect.signature(getattr(albumentations, name).__init__).parameters
         assert {*entry["fields"], *entry["needs"]} == {*parameters} - {"self", "p", "args", "kwargs", "read_fn"}, name
         assert entry["p"] == parameters["p"].default
@@ -65,9 +65,9 @@ def test_arguments_are_checked_when_the_spec_is_read(arguments, message):
     assert message in str(caught.value)
 
 
-def test_a_picture_keeps_its_channels():
+def test_a_image_keeps_its_channels():
     """Gray in one channel is refused when the spec is read."""
-    with pytest.raises(augreg.SpecError, match="num_output_channels: a picture keeps its channels"):
+    with pytest.raises(augreg.SpecError, match="num_output_channels: an image keeps its channels"):
         augreg.Pipeline.from_spec([{"albumentations/ToGray": {"num_output_channels": 1}}])
 
 
@@ -77,7 +77,7 @@ def test_it_does_what_albumentations_does():
     op = pipe.train.plan((40, 60), index=5).ops[0]
     compose = albumentations.Compose([albumentations.ElasticTransform(alpha=30, sigma=5, p=1)])
     compose.set_random_seed(dict(op.params)["seed"])
-    assert np.array_equal(pipe.train(PICTURE, index=5), compose(image=PICTURE)["image"])
+    assert np.array_equal(pipe.train(IMAGE, index=5), compose(image=IMAGE)["image"])
 
 
 def test_boxes_steer_what_looks_at_them():
@@ -85,10 +85,10 @@ def test_boxes_steer_what_looks_at_them():
     pipe = augreg.Pipeline.from_spec(
         {"targets": {"boxes": "xyxy"}, "image": [{"albumentations/BBoxSafeRandomCrop": {"p": 1}}]}
     )
-    picture = np.zeros((40, 60, 3), np.uint8)
-    picture[10:20, 20:45] = 255
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[10:20, 20:45] = 255
     for index in range(20):
-        sample = {"image": picture, "mask": picture[..., 0] // 255, "boxes": np.array([[20.0, 10, 45, 20]])}
+        sample = {"image": image, "mask": image[..., 0] // 255, "boxes": np.array([[20.0, 10, 45, 20]])}
         found = pipe.train(sample, index=index)
         assert (found["mask"] == found["image"][..., 0] // 255).all()
         assert found["mask"].sum() == 250  # all of the box is there
@@ -115,7 +115,7 @@ def test_pipelines_become_specs_and_come_back():
     pipe = augreg.Pipeline.from_spec(spec)
     assert pipe.options.output == "torch"
     assert pipe.options.targets.boxes == "xyxy"
-    assert tuple(pipe.train(PICTURE, index=1).shape) == (3, 20, 20)
+    assert tuple(pipe.train(IMAGE, index=1).shape) == (3, 20, 20)
     again = to_dict(pipe.to_spec())
     assert augreg.Pipeline.from_spec({**from_dict(again), "targets": spec["targets"]}) == pipe
     assert again["__version__"] == A.__version__
@@ -136,7 +136,7 @@ def test_a_compose_by_chance_keeps_its_tensors():
     """ToTensorV2 at its end is the option `output`, and no step."""
     spec = from_dict(composed(of("Blur"), of("ToTensorV2"), p=0.4))
     assert spec["image"] == [{"sequential": {"steps": [{"albumentations/Blur": {}}], "p": 0.4}}]
-    assert tuple(augreg.Pipeline.from_spec(spec).train(PICTURE, index=1).shape) == (3, 40, 60)
+    assert tuple(augreg.Pipeline.from_spec(spec).train(IMAGE, index=1).shape) == (3, 40, 60)
 
 
 @pytest.mark.parametrize(
@@ -165,13 +165,13 @@ def test_what_cannot_be_converted_is_named(data, message):
         from_dict(data)
 
 
-def test_further_pictures_and_masks_are_kept():
+def test_further_images_and_masks_are_kept():
     """By their keys, as augreg does."""
     data = composed(of("HorizontalFlip", p=1.0), additional_targets={"image2": "image", "mask_left": "mask"})
-    sample = {"image": PICTURE, "image2": PICTURE, "mask_left": PICTURE[..., 0]}
+    sample = {"image": IMAGE, "image2": IMAGE, "mask_left": IMAGE[..., 0]}
     found = augreg.Pipeline.from_spec(from_dict(data)).train(sample, index=0)
-    assert np.array_equal(found["image2"], PICTURE[:, ::-1])
-    assert np.array_equal(found["mask_left"], PICTURE[:, ::-1, 0])
+    assert np.array_equal(found["image2"], IMAGE[:, ::-1])
+    assert np.array_equal(found["mask_left"], IMAGE[:, ::-1, 0])
 
 
 def test_what_albumentations_cannot_say_is_named():
@@ -188,8 +188,8 @@ def test_threads_leave_the_filters_of_warnings_as_they_were():
     try:
         for _ in range(20):
             with ThreadPoolExecutor(8) as pool:
-                found = list(pool.map(lambda key: pipe.train(PICTURE, index=key), range(16)))
-            assert all(np.array_equal(picture, 255 - PICTURE) for picture in found)
+                found = list(pool.map(lambda key: pipe.train(IMAGE, index=key), range(16)))
+            assert all(np.array_equal(image, 255 - IMAGE) for image in found)
             assert list(warnings.filters) == before
     finally:
         sys.setswitchinterval(interval)

@@ -1,4 +1,4 @@
-"""Masks, boxes and keypoints: where transforms bend the picture, and which transforms see the sample's boxes."""
+"""Masks, boxes and keypoints: where transforms bend the image, and which transforms see the sample's boxes."""
 
 import numpy as np
 import pytest
@@ -31,9 +31,9 @@ def test_keypoints_stay_on_what_they_mark(name, arguments):
     pipe, seen = pipeline(name, **arguments), 0
     for index in range(3):
         for number, (x, y) in enumerate(MARKS):
-            picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-            picture[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3] = 255
-            found = pipe.train({"image": picture, "keypoints": MARKS.copy()}, index=index)
+            image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+            image[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3] = 255
+            found = pipe.train({"image": image, "keypoints": MARKS.copy()}, index=index)
             light = found["image"][..., 0].astype(float)
             rows, columns = np.nonzero(light)
             inside = len(rows) > 9 and rows.min() and columns.min() and rows.max() < HEIGHT - 1
@@ -64,7 +64,7 @@ def test_a_box_that_a_bend_pushes_over_the_border_is_cut_there():
 
 
 def test_all_points_are_looked_up_at_once(monkeypatch):
-    """Twenty boxes are thousands of points on their edges, and the picture is gone through once."""
+    """Twenty boxes are thousands of points on their edges, and the image is gone through once."""
     trees, real = [], landing.cKDTree
     monkeypatch.setattr(landing, "cKDTree", lambda data: trees.append(len(data)) or real(data))
     corners = np.random.default_rng(0).uniform(0, 100, (20, 2))
@@ -75,7 +75,7 @@ def test_all_points_are_looked_up_at_once(monkeypatch):
 
 
 def test_landing_is_exact_under_a_linear_map():
-    """Between pixels, beyond the border, and where only some pixels of a large picture are looked at."""
+    """Between pixels, beyond the border, and where only some pixels of a large image are looked at."""
     for size in ((60, 80), (900, 1100)):
         y, x = np.mgrid[: size[0], : size[1]] + 0.5
         field = np.stack([0.8 * x + 3, 0.8 * y - 5, np.ones(size)], axis=2)

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 import torch
-from workers import Pictures, Plain
+from workers import Images, Plain
 
 import augreg
 from augreg.data import Augmented, EpochSampler
@@ -18,7 +18,7 @@ def hashes(loader):
 
 
 def test_its_own_generator_repeats():
-    """Of 16 samples of one picture, four workers make four different ones, and the same again in the next epoch."""
+    """Of 16 samples of one image, four workers make four different ones, and the same again in the next epoch."""
     loader = torch.utils.data.DataLoader(Plain(), batch_size=1, num_workers=4)
     first, second = hashes(loader), hashes(loader)
     assert len(set(first)) == 4
@@ -26,13 +26,13 @@ def test_its_own_generator_repeats():
 
 
 def test_with_a_key_nothing_repeats_and_workers_do_not_matter():
-    """16 samples, two epochs: 32 different pictures, the same with 0 and 4 workers."""
+    """16 samples, two epochs: 32 different images, the same with 0 and 4 workers."""
     pipe = augreg.Pipeline.from_spec([{"albumentations/GaussNoise": {"p": 1.0}}])
     found = {}
     for workers in (0, 4):
-        sampler = EpochSampler(Pictures(), shuffle=False)
+        sampler = EpochSampler(Images(), shuffle=False)
         loader = torch.utils.data.DataLoader(
-            Augmented(Pictures(), pipe.train), batch_size=4, sampler=sampler, num_workers=workers
+            Augmented(Images(), pipe.train), batch_size=4, sampler=sampler, num_workers=workers
         )
         found[workers] = []
         for epoch in (0, 1):

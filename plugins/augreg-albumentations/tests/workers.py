@@ -3,11 +3,11 @@
 import albumentations
 import numpy as np
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
 
 
 class Plain:
-    """The same picture for every index, through a transform of its own."""
+    """The same image for every index, through a transform of its own."""
 
     def __init__(self):
         self.transform = albumentations.Compose([albumentations.GaussNoise(p=1.0)], seed=0)
@@ -16,14 +16,14 @@ class Plain:
         return 16
 
     def __getitem__(self, index):
-        return self.transform(image=PICTURE)["image"]
+        return self.transform(image=IMAGE)["image"]
 
 
-class Pictures:
-    """The same picture for every index."""
+class Images:
+    """The same image for every index."""
 
     def __len__(self):
         return 16
 
     def __getitem__(self, index):
-        return PICTURE
+        return IMAGE

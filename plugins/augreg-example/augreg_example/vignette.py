@@ -18,12 +18,12 @@ class Vignette:
             raise ValueError(f"strength must lie within 0 and 1, got {list(self.strength)}")
 
     def sample(self, rng, scene):
-        """One call of `darkened`, with the number that was drawn; the picture keeps its size."""
+        """One call of `darkened`, with the number that was drawn; the image keeps its size."""
         return ops.call(darkened, {"strength": rng.uniform(*self.strength)}, size=scene.size)
 
 
 def darkened(array, strength):
-    """A height x width x channels picture with darker corners, in the dtype that it came in."""
+    """A height x width x channels image with darker corners, in the dtype that it came in."""
     height, width = array.shape[:2]
     y = (np.arange(height) + 0.5) / height * 2 - 1
     x = (np.arange(width) + 0.5) / width * 2 - 1

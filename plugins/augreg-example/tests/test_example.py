@@ -24,9 +24,9 @@ def test_snow_is_white_and_counted():
 
 def test_vignette_leaves_the_middle_and_darkens_the_corners():
     """By the strength that was asked for."""
-    picture = augreg.Pipeline.from_spec([{"example/vignette": 0.5}]).train(WHITE, index=0)
-    assert picture[20, 30].tolist() == [200, 200, 200]
-    assert 100 <= picture[0, 0, 0] <= 110
+    image = augreg.Pipeline.from_spec([{"example/vignette": 0.5}]).train(WHITE, index=0)
+    assert image[20, 30].tolist() == [200, 200, 200]
+    assert 100 <= image[0, 0, 0] <= 110
 
 
 def test_a_strength_above_one_is_refused():

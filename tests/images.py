@@ -1,4 +1,4 @@
-"""Pictures to test with: made ones, the same in every run, and the photos of the gallery."""
+"""Images to test with: made ones, the same in every run, and the photos of the gallery."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MADE = ("smooth", "noise", "low contrast", "constant", "gradient")
 
 
 def made(name: str, height: int, width: int, channels: int = 3, dtype: str = "uint8") -> np.ndarray:
-    """A picture of this name and size; as floats it lies between the levels of a byte too."""
+    """An image of this name and size; as floats it lies between the levels of a byte too."""
     y, x = np.mgrid[:height, :width] + 0.5
     phase = np.arange(channels) * 1.7
     rng = np.random.default_rng([height, width, channels])
@@ -30,7 +30,7 @@ def made(name: str, height: int, width: int, channels: int = 3, dtype: str = "ui
         case "gradient":
             levels = 255.0 * (x[..., None] / width + np.cos(phase) ** 2 * y[..., None] / height) / 2.0
         case _:
-            raise ValueError(f"there is no picture named {name!r}")
+            raise ValueError(f"there is no image named {name!r}")
     levels = np.clip(levels, 0.0, 255.0)
     return levels.astype(np.uint8) if dtype == "uint8" else (levels / 255.0).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""What is known of albumentations' transforms without importing it; tools/catalogue.py writes the file."""
+"""What is known of albumentations' transforms without importing it; tools/catalog.py writes the file."""
 
 import functools
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = [
     "BENDING", "ERASING", "MAY_DRAW", "NORMALIZING", "PREVIEWS", "READS_BOXES", "REFERRING", "SAME",
-    "catalogue",
+    "catalog",
 ]  # fmt: skip
 
 _REFERENCE = str(Path(__file__).with_name("reference.png"))
@@ -38,13 +38,13 @@ MAY_DRAW = {
 # Transforms that look at the sample's boxes when they draw. The others are not given them: some would fail.
 READS_BOXES = ("AtLeastOneBBoxRandomCrop", "BBoxSafeRandomCrop", "RandomCropNearBBox", "RandomSizedBBoxSafeCrop")
 
-# Transforms that bend the picture. Where they themselves put keypoints is a pixel or more off, or they lose them.
+# Transforms that bend the image. Where they themselves put keypoints is a pixel or more off, or they lose them.
 BENDING = (
     "ElasticTransform", "GridDistortion", "GridElasticDeform", "OpticalDistortion", "PiecewiseAffine",
     "ThinPlateSpline",
 )  # fmt: skip
 
-# Transforms that need other pictures: here the files that `reference_images` names.
+# Transforms that need other images: here the files that `reference_images` names.
 REFERRING = ("FDA", "HistogramMatching", "PixelDistributionAdaptation")
 
 # Arguments to show them with, where the defaults are not enough, or do nothing.
@@ -80,6 +80,6 @@ PREVIEWS = {
 
 
 @functools.cache
-def catalogue():
+def catalog():
     """For each name: whether it moves pixels, its p, the arguments that it needs, and the others with defaults."""
-    return json.loads(Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8"))
+    return json.loads(Path(__file__).with_name("catalog.json").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""Writes augreg_albumentations/catalogue.json: the names and fields of the transforms that are installed.
+"""Writes augreg_albumentations/catalog.json: the names and fields of the transforms that are installed.
 
-    NO_ALBUMENTATIONS_UPDATE=1 python tools/catalogue.py
+    NO_ALBUMENTATIONS_UPDATE=1 python tools/catalog.py
 
 The plugin reads that file, so that listing its transforms does not import albumentations.
 """
@@ -11,20 +11,20 @@ from pathlib import Path
 
 import albumentations
 
-OUT = Path(__file__).parents[1] / "augreg_albumentations" / "catalogue.json"
+OUT = Path(__file__).parents[1] / "augreg_albumentations" / "catalog.json"
 
-# What cannot be a step on one picture, or is one of augreg already, and what to do instead.
+# What cannot be a step on one image, or is one of augreg already, and what to do instead.
 LEFT_OUT = {
-    "ConstrainedCoarseDropout": "it looks at the mask or labels, and a step knows the picture's size and boxes alone",
-    "CropNonEmptyMaskIfExists": "it looks at the mask, and a step knows the picture's size and boxes alone",
-    "FromFloat": "pictures become floats where they are normalized, and not bytes again",
+    "ConstrainedCoarseDropout": "it looks at the mask or labels, and a step knows the image's size and boxes alone",
+    "CropNonEmptyMaskIfExists": "it looks at the mask, and a step knows the image's size and boxes alone",
+    "FromFloat": "images become floats where they are normalized, and not bytes again",
     "Lambda": "give the function itself: augreg.Call",
-    "MaskDropout": "it looks at the mask, and a step knows the picture's size and boxes alone",
+    "MaskDropout": "it looks at the mask, and a step knows the image's size and boxes alone",
     "Mosaic": "use augreg's mosaic, in the batch section",
-    "OverlayElements": "it needs another picture for each sample",
+    "OverlayElements": "it needs another image for each sample",
     "TextImage": "it needs a text for each sample",
     "ToRGB": "say `channels: rgb`, which is the default",
-    "ToTensor3D": "volumes are no pictures",
+    "ToTensor3D": "volumes are no images",
     "ToTensorV2": "say `output: torch`",
 }
 
@@ -50,7 +50,7 @@ def entry(cls: type) -> dict[str, object]:
 
 
 def main() -> None:
-    """Write the catalogue."""
+    """Write the catalog."""
     found = {}
     for name in sorted(dir(albumentations)):
         cls = getattr(albumentations, name)
