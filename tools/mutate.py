@@ -4,9 +4,9 @@
     python tools/mutate.py --count 10 augreg/execution/merging.py # in these files alone
     python tools/mutate.py --count 40 --seed 1 --list             # print the changes and run nothing
 
-A change is a comparison or a sign turned around, `and` for `or`, a condition negated, a number moved by one, a statement
-dropped, `min` for `max`. Each is made in a copy of the checkout, where the tests of its room run until one fails. A
-change that survives is printed as a diff: write the test that it lacks, or see that the code means the same.
+A change is a comparison or a sign turned around, `and` for `or`, a condition negated, a number moved by one, a
+statement dropped, `min` for `max`. Each is made in a copy of the checkout, where the tests of its room run until one
+fails. A change that survives is printed as a diff: write the test that is missing, or see that both mean the same.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import os
 import random
 import shutil
 import subprocess
@@ -129,7 +130,7 @@ def _variants(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _replaced(source: str, node: ast.AST, new: ast.AST) -> str:
-    """The source with a node written anew, everything else as it was."""
+    """The source with another node in the place of this one."""
     lines = source.encode().splitlines(keepends=True)
     first, last = node.lineno - 1, node.end_lineno - 1  # type: ignore[attr-defined]
     before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]  # type: ignore[attr-defined]
@@ -141,25 +142,27 @@ def _replaced(source: str, node: ast.AST, new: ast.AST) -> str:
 def survives(change: Change, copy: Path) -> bool:
     """Whether the tests of the room pass with the change; the file in the copy is put back."""
     there = copy / change.path.relative_to(ROOT)
-    room = change.path.relative_to(ROOT / "augreg").with_suffix("").parts[0]
-    tests = sorted(str(path) for path in (copy / "tests").glob("test_*.py") if path.name.startswith(TESTS[room]))
     there.write_text(change.text, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", "-p", "no:cacheprovider", *tests]
     try:
-        done = subprocess.run(
-            command, cwd=copy, env=_environment(copy), capture_output=True, timeout=900, check=False
-        )
-        return done.returncode == 0
+        return passes(_room(change.path), copy)
     except subprocess.TimeoutExpired:  # a loop without an end is noticed
         return False
     finally:
         shutil.copy(change.path, there)
 
 
-def _environment(copy: Path) -> dict[str, str]:
-    import os
+def passes(room: str, copy: Path) -> bool:
+    """Whether the tests of a room pass in a copy of the checkout."""
+    tests = [str(path) for path in (copy / "tests").glob("test_*.py") if path.name.startswith(TESTS[room])]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", "-p", "no:cacheprovider", *tests]
+    variables = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    return not subprocess.run(
+        command, cwd=copy, env=variables, capture_output=True, timeout=900, check=False
+    ).returncode
 
-    return {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+
+def _room(path: Path) -> str:
+    return path.relative_to(ROOT / "augreg").with_suffix("").parts[0]
 
 
 def main() -> int:
@@ -170,14 +173,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="which of all possible changes")
     parser.add_argument("--list", action="store_true", help="print the changes, run no test")
     options = parser.parse_args()
-    paths = [path.resolve() for path in options.files] or [
-        path
-        for path in sorted((ROOT / "augreg").rglob("*.py"))
-        if path.name != "__init__.py" and "plugins" not in path.parts
-    ]
-    every = [
-        change for path in paths if path.parent != ROOT / "augreg" or path.stem in TESTS for change in changes(path)
-    ]
+    paths = [path.resolve() for path in options.files] or sorted((ROOT / "augreg").rglob("*.py"))
+    every = [change for path in paths if _room(path) in TESTS for change in changes(path)]
     tried = random.Random(options.seed).sample(every, min(options.count, len(every)))
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -185,20 +182,21 @@ def main() -> int:
         if not options.list:
             ignored = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis")
             shutil.copytree(ROOT, copy, ignore=ignored)
+            if failing := [
+                room for room in sorted({_room(change.path) for change in tried}) if not passes(room, copy)
+            ]:
+                print(f"the tests of {', '.join(failing)} fail without a change, so they can notice none")
+                return 1
         for number, change in enumerate(tried, 1):
             where = f"{change.path.relative_to(ROOT)}:{change.line}: {change.what}"
             survived = options.list or survives(change, copy)
             print(f"{number}/{len(tried)} {where}" + ("" if survived else ": noticed"), flush=True)
             if survived:
                 survivors += 1
-                old, new = change.path.read_text().splitlines(), change.text.splitlines()
-                print(
-                    "\n".join(
-                        line
-                        for line in difflib.unified_diff(old, new, n=1, lineterm="")
-                        if line[:3] not in ("---", "+++")
-                    )
+                diff = difflib.unified_diff(
+                    change.path.read_text().splitlines(), change.text.splitlines(), n=1, lineterm=""
                 )
+                print("\n".join(line for line in diff if line[:3] not in ("---", "+++")))
     print(f"{survivors} of {len(tried)} changes were not noticed" if not options.list else "")
     return bool(survivors) and not options.list
 
