@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from augreg import ops as ops
     from augreg import testing as testing
     from augreg import training as training
-    from augreg.attachment.attach import regularize as regularize
     from augreg.batch.labels import SoftLabels as SoftLabels
     from augreg.errors import ImageError as ImageError
     from augreg.errors import PluginError as PluginError
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from augreg.importers.timm import from_timm as from_timm
     from augreg.importers.torchvision import from_torchvision as from_torchvision
     from augreg.pipeline import Pipeline as Pipeline
+    from augreg.pipeline import regularize as regularize
     from augreg.registry.foreign import Call as Call
     from augreg.registry.plugin import Plugin as Plugin
     from augreg.registry.registry import Registry as Registry
@@ -45,13 +45,12 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
-        "attachment.attach": ("regularize",),
         "batch.labels": ("SoftLabels",),
         "errors": ("ImageError", "PluginError", "SpecError"),
         "importers.albumentations": ("from_albumentations",),
         "importers.timm": ("from_timm",),
         "importers.torchvision": ("from_torchvision",),
-        "pipeline": ("Pipeline",),
+        "pipeline": ("Pipeline", "regularize"),
         "registry.foreign": ("Call",),
         "registry.plugin": ("Plugin",),
         "registry.registry": ("Registry",),

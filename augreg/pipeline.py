@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augreg.backends import Backend, backend, choose
@@ -21,10 +22,11 @@ from augreg.spec.parse import SECTIONS, Options, Spec, fingerprint, parse, unpar
 from augreg.steps.step import Step, as_step, children, place
 
 if TYPE_CHECKING:
+    from augreg.attachment.attach import Attachment
     from augreg.batch.mixer import Mixer
     from augreg.data.collate import Collate
 
-__all__ = ["Pipeline", "Test", "Train"]
+__all__ = ["Pipeline", "Test", "Train", "regularize"]
 
 _NOMINAL = Scene(375, 500)  # what `explain` looks at: rules do not depend on the size
 
@@ -106,11 +108,11 @@ class Pipeline:
 
         return Collate(self)
 
-    def regularize(self, model: Any) -> Any:
+    def regularize(self, model: Any) -> Attachment:
         """Attach the model section to a torch module; see `augreg.regularize`."""
-        from augreg.attachment.attach import regularize
+        from augreg.attachment.attach import attach
 
-        return regularize(model, self)
+        return attach(model, self.spec.model, self.spec.loss)
 
     def criterion(self, **arguments: Any) -> Any:
         """The loss section as a torch module: cross-entropy for hard or soft labels, with smoothing and penalties."""
@@ -142,6 +144,27 @@ class Pipeline:
     def __repr__(self) -> str:
         names = ", ".join(step.name for name in SECTIONS for step in getattr(self.spec, name))
         return f"Pipeline({names}; seed {self.options.seed}, {self.backend})"
+
+
+def regularize(model: Any, spec: Any, registry: Registry | None = None) -> Attachment:
+    """Attach regularizers to a torch module.
+
+    `spec` is a pipeline, whose model section is attached (and whose loss section gives `penalty` and `constrain`), a
+    whole spec, a list of entries of a model section, or one or more regularizer objects. See
+    `augreg.attachment.attach.attach` for what is raised.
+    """
+    pipeline: Pipeline
+    if isinstance(spec, Pipeline):
+        pipeline = spec
+    elif isinstance(spec, Mapping | str | Path):
+        pipeline = Pipeline.from_spec(spec, registry)
+    else:
+        rules = [spec] if hasattr(spec, "__augreg__") or isinstance(spec, Step) else list(spec)
+        if all(isinstance(rule, str | Mapping) for rule in rules):
+            pipeline = Pipeline.from_spec({"model": rules}, registry)
+        else:
+            pipeline = Pipeline(registry=registry, model=rules)
+    return pipeline.regularize(model)
 
 
 def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...], Registry]:

@@ -9,8 +9,7 @@ import torch
 from test_attachment import image
 from torch import Tensor, nn
 
-from augreg import Pipeline, Registry
-from augreg.attachment.attach import regularize
+from augreg import Pipeline, Registry, regularize
 from augreg.errors import PluginError, SpecError
 from augreg.regularizers.dropout import Dropout
 from augreg.steps.declare import regularizer
@@ -66,8 +65,8 @@ class Spoiler:
         if self.how == "attach":
             raise KeyError("lost")
         if self.how == "class":
-            site.become(nn.ReLU)
-        site.touch(spoil, self.how)
+            site.change_class(nn.ReLU)
+        site.run_once(spoil, self.how)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ class Thin:
 
     def attach(self, site: Any) -> None:
         if self.by == "class":
-            site.become(ThinLinear, rate=self.amount)
+            site.change_class(ThinLinear, rate=self.amount)
         else:
             site.after(Thinning(self.amount))
 

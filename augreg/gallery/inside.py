@@ -104,7 +104,7 @@ def _shown(
     def outputs(arguments: Mapping[str, Any], training: bool, count: int) -> Iterator[Tensor]:
         import torch
 
-        from augreg.attachment.attach import regularize
+        from augreg.pipeline import regularize
 
         here = {"at": kind} if any(field.name == "at" for field in fields(cls)) else {}
         torch.manual_seed(0)

@@ -1,1 +1,1 @@
-"""The built-in regularizers: declarations that import no torch; augreg/nn has what they are made of."""
+"""The built-in regularizers: declarations that import no torch. Their layers are in `augreg/nn`."""
