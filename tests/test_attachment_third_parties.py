@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from augreg import Pipeline, Registry, regularize
 from augreg.errors import PluginError, SpecError
+from augreg.regularizers.drop_connect import DropConnect
 from augreg.regularizers.dropout import Dropout
 from augreg.steps.declare import regularizer
 from augreg.steps.selectors import At
@@ -144,3 +145,27 @@ def test_a_number_that_the_layer_does_not_know_is_an_error_and_not_a_schedule_wi
         if by != "module":
             x = torch.ones(1, 2)
             torch.testing.assert_close(model[0](x), 0.5 * nn.functional.linear(x, model[0].weight))
+
+
+@regularizer("set_p")
+class SetP:
+    """Sets an attribute that the class of another rule has as well."""
+
+    at: At
+
+    def attach(self, site: Any) -> None:
+        site.set(site.module, "p", 0.9)
+
+
+def test_rules_on_one_module_are_undone_in_reverse_order() -> None:
+    """The class change removes its p, which the other rule would otherwise put back afterwards."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    before = image(model)
+    rules = [DropConnect(at="0", p=0.3), SetP(at="0")]
+    attached = regularize(model, rules)
+    assert model[0].p == 0.9
+    attached.detach()
+    assert image(model) == before
+    with pytest.raises(OSError, match="no disk"):
+        regularize(model, [*rules, Spoiler(at="1")])
+    assert image(model) == before

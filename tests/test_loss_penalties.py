@@ -395,7 +395,7 @@ def test_parameter_groups_take_patterns() -> None:
         ({"no_decay": "hed.*"}, "hed.* selects no parameter"),
         ({"at": {"nam": "x"}}, "a selection takes 'name' and 'type', got 'nam'"),
         ({"at": 3}, "name pattern"),
-        ({"include": "biases"}, "include is 'weights' or 'all'"),
+        ({"include": "biases"}, "include must be 'weights' or 'all'"),
         ({"weight_decay": -0.1}, "weight_decay must be 0 or more"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["Maxout", "activation"]
+__all__ = ["Maxout"]
 
 
 class Maxout(nn.Module):

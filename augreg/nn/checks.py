@@ -6,8 +6,6 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-__all__ = ["check_choice", "check_dimensions", "check_floating", "check_number", "require_feature_map"]
-
 _String = TypeVar("_String", bound=str)
 
 

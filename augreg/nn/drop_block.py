@@ -13,7 +13,7 @@ from torch.nn import functional
 from augreg.nn.checks import check_choice, check_dimensions, check_floating, check_number
 from augreg.nn.masks import source_of, with_strides, zeros
 
-__all__ = ["DropBlock1d", "DropBlock2d", "DropBlock3d", "MapDropBlock", "covering_blocks", "log_seed_keep"]
+__all__ = ["DropBlock1d", "DropBlock2d", "DropBlock3d"]
 
 _NEWTON_STEPS = 8  # 6 reach 1e-14 for any map, block size and p
 

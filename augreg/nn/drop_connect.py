@@ -17,14 +17,7 @@ from augreg.nn.checks import check_choice, check_floating, check_number
 from augreg.nn.dropout import MODES, Mode
 from augreg.nn.masks import TORCH, Source, dropped, kept_scale, source_of
 
-__all__ = [
-    "DropConnectConv1d",
-    "DropConnectConv2d",
-    "DropConnectConv3d",
-    "DropConnectLinear",
-    "drop_connect_class",
-    "relu_moments",
-]
+__all__ = ["DropConnectConv1d", "DropConnectConv2d", "DropConnectConv3d", "DropConnectLinear", "relu_moments"]
 
 
 class _DropConnect:

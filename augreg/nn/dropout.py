@@ -11,16 +11,7 @@ from torch import Tensor, nn, where
 from augreg.nn.checks import check_choice, check_dimensions, check_floating, check_number
 from augreg.nn.masks import drop, source_of, with_strides, zeros
 
-__all__ = [
-    "AlphaDropout",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Dropout3d",
-    "GaussianDropout",
-    "Mode",
-    "SpatialDropout",
-]
+__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "GaussianDropout", "SpatialDropout"]
 
 Mode = Literal["inverted", "original"]
 """Training divides by the probability of being kept (inverted), or testing multiplies by it (original)."""

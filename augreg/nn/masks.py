@@ -23,21 +23,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-__all__ = [
-    "TORCH",
-    "SeededSource",
-    "Source",
-    "TorchSource",
-    "drop",
-    "dropped",
-    "kept_scale",
-    "layer_seed",
-    "mix",
-    "source_of",
-    "with_strides",
-    "zeros",
-]
-
 _MASK32 = 0xFFFFFFFF
 _REMEMBERED_CALLS = 1024  # recent calls of a layer that a recomputation can repeat
 
