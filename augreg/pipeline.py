@@ -23,6 +23,7 @@ from augreg.steps.step import Step, as_step, children, place
 if TYPE_CHECKING:
     from augreg.batch.mixer import Mixer
     from augreg.data.collate import Collate
+    from augreg.loss.criterion import Criterion
 
 __all__ = ["Pipeline", "Test", "Train"]
 
@@ -112,11 +113,11 @@ class Pipeline:
 
         return regularize(model, self)
 
-    def criterion(self, **arguments: Any) -> Any:
+    def criterion(self, **arguments: Any) -> Criterion:
         """The loss section as a torch module: cross-entropy for hard or soft labels, with smoothing and penalties."""
         from augreg.loss.criterion import Criterion
 
-        return Criterion(self, **arguments)
+        return Criterion(self.spec.loss, classes=self.options.classes, **arguments)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a pipeline is frozen, so {name!r} cannot be set: make another one from to_spec()")

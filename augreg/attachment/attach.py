@@ -2,7 +2,7 @@
 
     attached = augreg.regularize(model, [{"dropout": {"p": 0.5, "at": "head.*"}}])
     print(attached.report())
-    attached.step(epoch)      # numbers with a schedule
+    attached.set_epoch(epoch) # numbers with a schedule
     attached.detach()         # the model is what it was
 
 Every rule is checked at every module that it selects before anything is done. The keys of the state_dict and the
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from augreg.attachment.actions import CLAIMS, Claim, Replace, Write
 from augreg.attachment.report import Report, Row
@@ -39,7 +39,7 @@ _KEPT = "_augreg_attachments"
 def regularize(model: nn.Module, rules: Any) -> Attached:
     """Attach regularizers to a model.
 
-    `rules` is a pipeline, whose model section is taken (and whose loss section gives `penalty` and `constrain`), a
+    `rules` is a pipeline, whose model section is taken (and whose loss section gives `constrain`), a
     whole spec, a list of entries of a model section, or of regularizer objects. Numbers with a schedule start as they
     are in epoch 0. Raises SpecError with all that is wrong: a pattern that matches nothing, a module that cannot take
     a regularizer, one that has it already; then nothing is attached. Regularize a model before torch.compile.
@@ -109,7 +109,7 @@ class Attached:
 
     def __init__(self, model: nn.Module, loss: tuple[Step, ...], sites: list[tuple[Step, Site]]) -> None:
         self.model = model
-        self.progress = 0.0
+        self.epoch = 0.0
         self._loss = loss
         self._sites = sites
         self._last: Report | None = None  # the last report of what is detached
@@ -120,25 +120,20 @@ class Attached:
             return self._last
         return Report(_row(step, site) for step, site in self._sites)
 
-    def step(self, progress: float) -> None:
+    def set_epoch(self, epoch: float) -> None:
         """Give all numbers with a schedule their values at this epoch; half epochs are fine."""
         self._check()
-        if math.isnan(progress):
+        if math.isnan(epoch):
             raise ValueError("expected the number of an epoch, got nan")
-        self.progress = float(progress)
+        self.epoch = float(epoch)
         for step, site in self._sites:
             if step.schedules:
-                site.move(scheduled(step, self.progress).transform)
-
-    def penalty(self) -> Tensor:
-        """What the loss section adds to the loss for this model's weights: a scalar with gradients, or 0."""
-        self._check()
-        return penalties.penalty(self._loss, self.model, self.progress)
+                site.move(scheduled(step, self.epoch).transform)
 
     def constrain(self) -> None:
         """Do what the loss section constrains: call it after each step of the optimizer."""
         self._check()
-        penalties.constrain(self._loss, self.model, self.progress)
+        penalties.constrain(self._loss, self.model, self.epoch)
 
     def detach(self) -> None:
         """Restore the model's classes, modules and attributes, and remove the hooks; again is harmless.

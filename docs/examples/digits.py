@@ -104,7 +104,7 @@ def train(pipe: augreg.Pipeline, samples: list, seed: int, epochs: int) -> nn.Mo
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=epochs * len(loader))
     for epoch in range(epochs):
         sampler.set_epoch(epoch)
-        attached.step(epoch)
+        attached.set_epoch(epoch)
         model.train()
         for images, labels in loader:
             loss = criterion(model(images), labels) + attached.penalty()
