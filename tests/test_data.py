@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import random
 import subprocess
 import sys
 import warnings
@@ -167,6 +168,56 @@ def test_a_pass_goes_on_where_it_was(count: int, taken: int, inside: bool) -> No
     whole = made()
     whole.set_epoch(5)
     assert before + list(resumed) == list(whole)
+
+
+class Deck:
+    """A sampler whose iterator has a state: it draws without replacement by its own generator."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __iter__(self) -> Any:
+        return _Draws(self.seed)
+
+    def __len__(self) -> int:
+        return 10
+
+
+class _Draws:
+    def __init__(self, seed: int) -> None:
+        self.rng, self.left = random.Random(seed), list(range(10))
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> int:
+        if not self.left:
+            raise StopIteration
+        return self.left.pop(self.rng.randrange(len(self.left)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rng": self.rng.getstate(), "left": list(self.left)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rng.setstate(state["rng"])
+        self.left = state["left"]
+
+
+@pytest.mark.parametrize("taken", [0, 1, 4, 10])
+def test_a_pass_goes_on_from_the_state_of_the_iterator_inside(taken: int) -> None:
+    running: Any = iter(EpochSampler(Deck(seed=1)))
+    before = [next(running) for _ in range(taken)]
+    state = pickle.loads(pickle.dumps(running.state_dict()))
+    rest = list(running)
+    resumed: Any = iter(EpochSampler(Deck(seed=2)))  # a new process: only the state knows the order
+    resumed.load_state_dict(state)
+    if taken:  # a pass that has not begun has no order yet
+        assert list(resumed) == rest
+        assert sorted(key.index for key in before + rest) == list(range(10))
+    else:
+        assert state["inner"] is None and len(list(resumed)) == 10
+    resumed.load_state_dict({**state, "inner": None})  # from a sampler without a state
+    assert len(list(resumed)) == 10 - taken
 
 
 def test_a_checkpoint_gives_the_epoch_unless_the_loop_has_set_another() -> None:
@@ -435,7 +486,7 @@ def test_samples_of_the_test_side_are_not_mixed() -> None:
 def test_what_cannot_be_collated_says_why() -> None:
     with pytest.raises(
         ValueError,
-        match="seeded by the keys of the samples, and these samples have none: use an augreg.data.Augmented",
+        match=r"seeded by the keys of the samples, and these samples have none: use an augreg\.data\.Augmented",
     ):
         MIXED.collate([(np.zeros((1, 8, 8), np.float32), 0)] * 2)
     bare = Augmented(list(IMAGES), MIXED.train).__getitems__([(0, 0), (0, 1)])

@@ -288,7 +288,7 @@ def test_a_transform_that_knows_too_little_says_so(rows: Any) -> None:
     numbered = rows.add_column("idx", list(range(len(rows))))
     with pytest.raises(TypeError, match=r"the epoch is not set.*set_epoch\(epoch\) of the transform"):
         numbered.with_transform(transform(PIPE.train, index="idx"))[0]
-    with pytest.raises(TypeError, match="expected pipe.train or pipe.test"):
+    with pytest.raises(TypeError, match=r"expected pipe\.train or pipe\.test"):
         transform(PIPE)  # type: ignore[arg-type]
 
 
