@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from augreg.attachment.attach import Attachment
     from augreg.batch.mixer import Mixer
     from augreg.data.collate import Collate
+    from augreg.loss.criterion import Criterion
 
 __all__ = ["Pipeline", "Test", "Train", "regularize"]
 
@@ -114,11 +115,11 @@ class Pipeline:
 
         return attach(model, self.spec.model, self.spec.loss)
 
-    def criterion(self, **arguments: Any) -> Any:
+    def criterion(self, **arguments: Any) -> Criterion:
         """The loss section as a torch module: cross-entropy for hard or soft labels, with smoothing and penalties."""
         from augreg.loss.criterion import Criterion
 
-        return Criterion(self, **arguments)
+        return Criterion(self.spec.loss, classes=self.options.classes, **arguments)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a pipeline is frozen, so {name!r} cannot be set: make another one from to_spec()")
@@ -149,7 +150,7 @@ class Pipeline:
 def regularize(model: Any, spec: Any, registry: Registry | None = None) -> Attachment:
     """Attach regularizers to a torch module.
 
-    `spec` is a pipeline, whose model section is attached (and whose loss section gives `penalty` and `constrain`), a
+    `spec` is a pipeline, whose model section is attached (and whose loss section gives `constrain`), a
     whole spec, a list of entries of a model section, or one or more regularizer objects. See
     `augreg.attachment.attach.attach` for what is raised.
     """

@@ -266,16 +266,16 @@ def test_schedules_move_the_numbers_of_layers_classes_and_what_was_set() -> None
         return [row.numbers for row in attached.report()]
 
     assert numbers() == ["p=0", "p=0", "p=0", "std=0.1"]
-    attached.step(2.5)
+    attached.set_epoch(2.5)
     assert numbers() == ["p=0.1", "p=0.1", "p=0.1", "std=0.1"]
-    assert attached.progress == 2.5
-    attached.step(99)
+    assert attached.epoch == 2.5
+    attached.set_epoch(99)
     assert numbers() == ["p=0.4", "p=0.4", "p=0.4", "std=0.1"]
     assert model.classifier[0].p == 0.0  # off, and a layer of ours behind it: see the note
     for nothing in (float("nan"), torch.tensor(float("nan"))):
         with pytest.raises(ValueError, match="expected the number of an epoch, got nan"):
-            attached.step(nothing)
-    assert attached.progress == 99 and numbers() == ["p=0.4", "p=0.4", "p=0.4", "std=0.1"]
+            attached.set_epoch(nothing)
+    assert attached.epoch == 99 and numbers() == ["p=0.4", "p=0.4", "p=0.4", "std=0.1"]
     assert attached.report()[2].by == "set, hook" and "own p off" in attached.report()[2].note
     torch.manual_seed(0)
     zero = (torch.cat([model.classifier[0](torch.ones(100, 100))]) == 0).float().mean()
@@ -319,19 +319,20 @@ def test_what_is_no_plain_module_is_refused() -> None:
 
 def test_the_loss_section_comes_along() -> None:
     model = nn.Sequential(nn.Linear(3, 2))
-    spec = {"model": [{"dropout": "0"}], "loss": [{"l2": {"strength": {"linear": [1.0, 0.0], "over": [0, 10]}}}]}
-    attached = regularize(model, spec)
-    penalty = attached.penalty()
-    penalty.backward()
-    assert torch.isclose(penalty.detach(), model[0].weight.detach().square().sum())
-    attached.step(5)
-    assert torch.isclose(attached.penalty(), penalty / 2)
-    attached.constrain()
+    limit = {"linear": [0.5, 0.1], "over": [0, 10]}
+    attached = regularize(model, {"model": [{"dropout": "0"}], "loss": [{"max_norm": {"limit": limit}}]})
+    with torch.no_grad():
+        model[0].weight.fill_(1.0)
+    for epoch, norm in ((0, 0.5), (5, 0.3)):
+        attached.set_epoch(epoch)
+        attached.constrain()
+        assert torch.allclose(model[0].weight.norm(dim=1), torch.tensor(norm))
     attached.detach()
     with pytest.raises(RuntimeError, match="detached"):
-        attached.penalty()
+        attached.constrain()
     with regularize(model, []) as nothing:
-        assert float(nothing.penalty()) == 0.0
+        nothing.constrain()
+    assert torch.allclose(model[0].weight.norm(dim=1), torch.tensor(0.3))
 
 
 def test_detaching_is_done_once_and_a_with_block_does_it() -> None:
@@ -341,7 +342,7 @@ def test_detaching_is_done_once_and_a_with_block_does_it() -> None:
     assert not model.features[0]._forward_hooks and not attachments(model)
     attached.detach()
     with pytest.raises(RuntimeError, match="detached"):
-        attached.step(1)
+        attached.set_epoch(1)
     model(x)
 
 

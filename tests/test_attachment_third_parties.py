@@ -140,7 +140,7 @@ def test_a_number_that_the_layer_does_not_know_is_an_error_and_not_a_schedule_wi
     with pytest.raises(PluginError, match=r"failed at 0: .*called 'p', and a .* has no such attribute"):
         pipe.regularize(model)
     with Pipeline.from_spec({"model": [rule]}, registry).regularize(model) as attached:
-        attached.step(10)
+        attached.set_epoch(10)
         assert attached.report()[0].numbers == "rate=0.5"
         if by != "module":
             x = torch.ones(1, 2)

@@ -161,3 +161,11 @@ def test_seeded_coins_of_one_layer_come_out_fair() -> None:
     layer = StochasticDepth(0.5, "batch", seed=4)
     kept = sum(bool(layer(torch.ones(1)) != 0) for _ in range(1000))
     assert abs(kept - 500) < 4.9 * math.sqrt(250)
+
+
+@pytest.mark.parametrize("layer", [Dropout(0.5), Dropout(0.5, mode="original"), DropBlock2d(0.5, 1)])
+def test_training_keeps_the_strides_of_its_input(layer: torch.nn.Module) -> None:
+    """Otherwise the layers behind it run in another, slower memory format."""
+    x = torch.randn(2, 3, 4, 5)
+    for strided in (x, x.to(memory_format=torch.channels_last), torch.randn(3, 2, 5, 4).transpose(0, 1).mT):
+        assert layer.train()(strided).stride() == strided.stride()

@@ -80,7 +80,7 @@ spec = {{"model": [{{"random_scale": {{"at": "0", "std": {{"linear": [0.0, 0.5],
 attached = augreg.Pipeline.from_spec(spec).regularize(model)
 print(attached.report())
 assert torch.equal(model.train()(x), plain)  # std is 0 at first
-attached.step(2)
+attached.set_epoch(2)
 print(attached.report())
 assert not torch.equal(model(x), model(x))
 assert torch.equal(model.eval()(x), plain)

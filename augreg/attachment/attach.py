@@ -2,7 +2,7 @@
 
     attached = augreg.regularize(model, [{"dropout": {"p": 0.5, "at": "head.*"}}])
     print(attached.report())
-    attached.step(epoch)      # numbers with a schedule
+    attached.set_epoch(epoch) # numbers with a schedule
     attached.detach()         # the model is what it was
 
 Every rule is checked at every module that it selects before anything is changed. The keys of the state_dict and the
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from augreg.attachment.actions import RESERVATIONS, Action, ReplaceModule, Reserve, RunOnce
 from augreg.attachment.report import AttachmentReport, AttachmentRow
@@ -37,7 +37,7 @@ _ATTACHMENTS = "_augreg_attachments"
 
 
 def attach(model: nn.Module, model_steps: Iterable[Step], loss_steps: Iterable[Step] = ()) -> Attachment:
-    """Attach the steps of a model section to a model; those of a loss section give `penalty` and `constrain`.
+    """Attach the steps of a model section to a model; those of a loss section give `constrain`.
 
     Numbers with a schedule start with their values in epoch 0. Call it before torch.compile. Raises SpecError with
     every problem: a pattern that matches no module, a module that cannot take a regularizer, or that already has it.
@@ -113,7 +113,7 @@ class Attachment:
 
     def __init__(self, model: nn.Module, loss: tuple[Step, ...], sites: list[tuple[Step, Site]]) -> None:
         self.model = model
-        self.progress = 0.0
+        self.epoch = 0.0
         self._loss = loss
         self._sites = sites
         self._final_report: AttachmentReport | None = None  # set by `detach`
@@ -124,25 +124,20 @@ class Attachment:
             return self._final_report
         return AttachmentReport(_row(step, site) for step, site in self._sites)
 
-    def step(self, progress: float) -> None:
+    def set_epoch(self, epoch: float) -> None:
         """Give all numbers with a schedule their values at this epoch; half epochs are fine."""
         self._check()
-        if math.isnan(progress):
+        if math.isnan(epoch):
             raise ValueError("expected the number of an epoch, got nan")
-        self.progress = float(progress)
+        self.epoch = float(epoch)
         for step, site in self._sites:
             if step.schedules:
-                site.update(scheduled(step, self.progress).transform)
-
-    def penalty(self) -> Tensor:
-        """The penalties of the loss section on the model's weights: a scalar with gradients, or 0."""
-        self._check()
-        return penalties.penalty(self._loss, self.model, self.progress)
+                site.update(scheduled(step, self.epoch).transform)
 
     def constrain(self) -> None:
         """Apply the constraints of the loss section; call it after each optimizer step."""
         self._check()
-        penalties.constrain(self._loss, self.model, self.progress)
+        penalties.constrain(self._loss, self.model, self.epoch)
 
     def detach(self) -> None:
         """Restore the model's classes, modules and attributes, and remove the hooks; a second call does nothing.
