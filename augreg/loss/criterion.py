@@ -8,6 +8,7 @@ The criterion is the data's part of the loss. Penalties on the weights are not i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from augreg.loss import penalties
 from augreg.steps.schedules import scheduled
+from augreg.steps.step import Step
 
 __all__ = ["Criterion"]
 
@@ -46,7 +48,7 @@ class Criterion(nn.Module):
 
     def __init__(
         self,
-        pipeline: Any,
+        steps: Iterable[Step] = (),
         *,
         weight: Any = None,
         reduction: Literal["mean", "sum", "none"] = "mean",
@@ -70,7 +72,7 @@ class Criterion(nn.Module):
         self.ignore_index = ignore_index
         self.multi_label = multi_label
         self.check = check
-        self._steps = pipeline.spec.loss
+        self._steps = tuple(steps)
         smoothing = [f"loss[{place}]" for place, step in enumerate(self._steps) if step.name == _SMOOTHING]
         if len(smoothing) > 1:
             raise ValueError(f"{' and '.join(smoothing)} both smooth the labels: keep one label_smoothing")
