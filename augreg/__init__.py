@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from augreg import inspect as inspect
     from augreg import nn as nn
     from augreg import ops as ops
+    from augreg import regularizers as regularizers
     from augreg import testing as testing
     from augreg import training as training
+    from augreg import transforms as transforms
     from augreg.batch.labels import SoftLabels as SoftLabels
     from augreg.errors import ImageError as ImageError
     from augreg.errors import PluginError as PluginError
@@ -57,5 +59,16 @@ __getattr__, __dir__, __all__ = lazy.names(
         "steps.declare": ("batch_transform", "regularizer", "transform"),
         "steps.step": ("Step",),
     },
-    submodules=("data", "doctor", "errors", "inspect", "nn", "ops", "testing", "training"),
+    submodules=(
+        "data",
+        "doctor",
+        "errors",
+        "inspect",
+        "nn",
+        "ops",
+        "regularizers",
+        "testing",
+        "training",
+        "transforms",
+    ),
 )

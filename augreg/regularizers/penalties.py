@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from augreg.loss.penalties import Weight
 
-__all__ = ["L1", "L2", "ElasticNet", "OfWeights"]
+__all__ = ["L1", "L2", "ElasticNet"]
 
 _Strength = Annotated[float, Meta(ge=0)]
 _Include = Literal["weights", "all"]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from augreg.attachment.attach import Attached
+from augreg.attachment.attach import Attachment
 from augreg.training.averaging import batch_norms, first_tensor, recalibrate
 from augreg.training.early_stopping import BestSnapshot
 from augreg.training.epochs import HasEpoch
@@ -45,7 +45,7 @@ class Regularized(_Callback):
     those that average weights, so that they average constrained weights.
     """
 
-    def __init__(self, attached: Attached | None = None, criterion: HasEpoch | None = None) -> None:
+    def __init__(self, attached: Attachment | None = None, criterion: HasEpoch | None = None) -> None:
         if attached is None and criterion is None:
             raise ValueError("Regularized needs what pipe.regularize(model) or pipe.criterion() returned")
         self.attached = attached
