@@ -18,7 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
-from augreg.attachment.attach import attachments, regularize
+from augreg import regularize
+from augreg.attachment.attach import attachments
 from augreg.errors import SpecError
 
 RULES: list[dict[str, Any]] = [
@@ -50,7 +51,7 @@ def test_a_copy_has_regularization_of_its_own() -> None:
     statistics = model.layer1[0].bn1.running_mean.clone()
     twin.train()(x)
     assert torch.equal(model.layer1[0].bn1.running_mean, statistics)  # nothing in the copy leads to the original
-    mine.step(10)
+    mine.set_epoch(10)
     assert mine.report()[0].numbers == "p=0.5" and its.report()[0].numbers == "p=0.3"
     mine.detach()
     assert noisy(twin, x) and not noisy(model, x)
@@ -84,7 +85,7 @@ def test_a_pickled_model_is_regularized(way: str) -> None:
         buffer.seek(0)
         loaded = torch.load(buffer, weights_only=False)
     assert torch.equal(loaded.eval()(x), model.eval()(x)) and noisy(loaded, x)
-    attachments(loaded)[0].step(10)
+    attachments(loaded)[0].set_epoch(10)
     assert attachments(loaded)[0].report()[0].numbers == "p=0.5"
     attachments(loaded)[0].detach()
     assert not noisy(loaded, x)
@@ -94,7 +95,8 @@ LOADS = """
 import sys, torch
 model = torch.load(sys.argv[1], weights_only=False)
 x = torch.ones(4, 3, 8, 8)
-from augreg.attachment.attach import attachments, regularize
+from augreg import regularize
+from augreg.attachment.attach import attachments
 print(not torch.equal(model(x), model(x)))
 regularize(model, [{"dropout": {"at": "layer1.0.conv1", "p": 0.5}}, {"dropout": {"at": "bn1", "p": 0.5}}])
 print(len(model.layer1[0].relu._forward_hooks), len(attachments(model)))
@@ -179,7 +181,7 @@ def test_schedules_do_not_compile_anew_at_each_step() -> None:
     x = torch.randn(2, 3, 64, 64)
     torch._dynamo.utils.counters.clear()
     for epoch in range(12):
-        attached.step(epoch)
+        attached.set_epoch(epoch)
         assert not torch.equal(fast(x), fast(x))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 3
     # and the compiled code sees the numbers: all dropped, all kept
@@ -188,7 +190,7 @@ def test_schedules_do_not_compile_anew_at_each_step() -> None:
     fast = compiled(model, "eager")
     shares = []
     for epoch in range(11):
-        attached.step(epoch)
+        attached.set_epoch(epoch)
         shares.append(float((fast(torch.ones(10000)) == 0).float().mean()))
     assert all(abs(share - epoch / 10) < 5 * 0.005 for epoch, share in enumerate(shares))
 
@@ -265,7 +267,7 @@ def test_a_copy_of_a_part_has_a_handle_of_its_own(copied: Any) -> None:
         (its,) = attachments(twin)
         assert attachments(twin) == (its,)
         assert [row.module for row in its.report()] == ["layer1.0", "layer1.0.relu"]
-        its.step(10)
+        its.set_epoch(10)
         assert its.report()[1].numbers == "p=0.5" and mine.report()[0].numbers == "p=0.3"
         h = torch.randn(4, 4, 8, 8)
         assert noisy(twin, h)

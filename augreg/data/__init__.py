@@ -1,13 +1,13 @@
-"""Loaders: augreg with torch's DataLoader, Hugging Face datasets, WebDataset, Lightning and torchdata.
+"""Data loading: with torch's DataLoader, Hugging Face datasets, WebDataset, Lightning and torchdata.
 
     from augreg.data import Augmented, EpochSampler
 
-    data = Augmented(dataset, pipe.train)                  # outermost: the index and the epoch reach the pipeline
+    data = Augmented(dataset, pipe.train)                  # outermost, so that it gets the index and the epoch
     sampler = EpochSampler(data, seed=0)                   # yields (epoch, index)
     loader = DataLoader(data, 64, sampler=sampler, collate_fn=pipe.collate, num_workers=8)
 
-Nothing here imports a framework before it is used. `augreg.data.huggingface` and `augreg.data.webdataset` hold what
-is special to each.
+Frameworks are imported when they are used. `augreg.data.huggingface` and `augreg.data.webdataset` have the functions
+for those libraries.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
+    from augreg.batch.collate import Collate as Collate
+    from augreg.batch.keys import Key as Key
+    from augreg.batch.samples import Batch as Batch
+    from augreg.batch.samples import Sample as Sample
+    from augreg.batch.samples import SampleMapping as SampleMapping
     from augreg.data.augmented import Augmented as Augmented
-    from augreg.data.collate import Collate as Collate
     from augreg.data.epoch import SharedEpoch as SharedEpoch
     from augreg.data.folders import Folder as Folder
     from augreg.data.folders import folder as folder
-    from augreg.data.keys import Key as Key
     from augreg.data.sampler import EpochSampler as EpochSampler
-    from augreg.data.samples import Batch as Batch
-    from augreg.data.samples import Sample as Sample
-    from augreg.data.samples import SampleMapping as SampleMapping
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
+        ".batch.collate": ("Collate",),
+        ".batch.keys": ("Key",),
+        ".batch.samples": ("Batch", "Sample", "SampleMapping"),
         "augmented": ("Augmented",),
-        "collate": ("Collate",),
         "epoch": ("SharedEpoch",),
         "folders": ("Folder", "folder"),
-        "keys": ("Key",),
         "sampler": ("EpochSampler",),
-        "samples": ("Batch", "Sample", "SampleMapping"),
     },
 )

@@ -1,0 +1,197 @@
+"""Collating: stacks the samples of a batch, and mixes them by the batch section of the pipeline.
+
+Mixing is seeded by the keys of the samples, so the same samples in the same order always give the same batch. Samples
+of `pipe.test` are stacked, but not mixed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from augreg.batch.keys import Key
+from augreg.batch.labels import SoftLabels
+from augreg.batch.mixer import LABELS, Mixer, unnamed_numbers
+from augreg.batch.samples import Layout
+
+__all__ = ["Collate"]
+
+_NO_KEYS: Final = (
+    "the batch section is seeded by the keys of the samples, and these samples have none: use an "
+    "augreg.data.Augmented as the dataset of the loader, or mix by pipe.batch(images, labels, keys=..)"
+)
+_BARE: Final = (
+    "the batch section is seeded by the keys of the samples, and bare images cannot carry one: collate the result "
+    "of Augmented.__getitems__ itself, as a DataLoader does, or let the dataset return (image, label)"
+)
+
+
+class Collate:
+    """The `collate_fn` of a DataLoader, usually used as `pipe.collate`. It can be pickled, as its pipeline can.
+
+    A batch of tuples is a tuple of stacked arrays, a batch of mappings is a dict of them; the labels of a mixed batch
+    are `SoftLabels`. Arrays are tensors if torch is installed, unless the spec has `output: numpy`. Parts that cannot
+    be stacked, such as the boxes of several images, stay lists.
+    """
+
+    def __init__(self, mixer: Mixer, output: str = "auto") -> None:
+        """`mixer` mixes the batches of the train side; `output` is the option of that name of a spec."""
+        self._mixer = mixer
+        self._output = output
+
+    def __call__(self, samples: Sequence[Any]) -> Any:
+        """The batch of these samples. Raises ValueError if the images differ in size, or if it cannot be mixed."""
+        if len(samples) == 0:
+            raise ValueError("there are no samples to collate")
+        columns = _columns(samples)
+        layout = _layout(samples)
+        if layout.image not in columns:
+            raise ValueError(f"a sample has no {layout.image!r}; it has: {', '.join(map(repr, columns))}")
+        images = columns[layout.image]
+        whole = getattr(samples, "images", None)
+        if whole is None:
+            whole = self._stacked_images(images)
+        # a tensor of arrays only provides the shared memory: its axes are in the order of arrays
+        shares_memory = isinstance(images[0], np.ndarray) and not isinstance(whole, np.ndarray)
+        images = whole.numpy() if shares_memory else whole
+        batch = {
+            place: images if place == layout.image else self._stacked(values) for place, values in columns.items()
+        }
+        if self._mixer.steps:
+            keys = _keys(samples)
+            if keys[0].epoch is not None:
+                batch = self._mixed(batch, layout, keys)
+        batch = {place: self._to_output(value) for place, value in batch.items()}
+        if shares_memory:
+            batch[layout.image] = whole
+        if isinstance(samples[0], Mapping):
+            return batch
+        return tuple(batch.values()) if isinstance(samples[0], tuple | list) else batch[layout.image]
+
+    def _mixed(self, batch: Mapping[Any, Any], layout: Layout, keys: Sequence[Key]) -> dict[Any, Any]:
+        """The batch with mixed images, masks and labels; the images are changed in place."""
+        names = {place: layout.names.get(place, place) for place in batch}
+        label = _label(batch, layout, len(keys))
+        if label is not None:
+            names[label] = "label"
+        sample = {names[place]: value for place, value in batch.items()}
+        if layout.unlabeled:
+            sample.setdefault("label", None)
+        ids = [key.index for key in keys]
+        mixed = self._mixer(sample, keys=ids, epoch=keys[0].epoch or 0, out={"image": sample["image"]})
+        return {place: mixed[names[place]] for place in batch}
+
+    @property
+    def _torch(self) -> Any:
+        """The module torch if batches are tensors, else None."""
+        return _torch() if self._output != "numpy" else None
+
+    def _stacked_images(self, images: Sequence[Any]) -> Any:
+        """The images in one array or tensor. Raises ValueError if they are PIL images or differ in shape."""
+        if isinstance(images[0], Image.Image):
+            raise ValueError(
+                "the images are PIL images, which cannot be stacked: add normalize to the image section, or "
+                "set `output: torch` or `output: numpy`"
+            )
+        shapes = Counter(tuple(image.shape) for image in images)
+        if len(shapes) > 1:
+            sizes = ", ".join("x".join(map(str, shape)) for shape, _ in shapes.most_common(4))
+            raise ValueError(
+                f"the images of a batch have {len(shapes)} shapes ({sizes}{', ..' if len(shapes) > 4 else ''}): "
+                "add a step with a fixed output size to the image section, such as random_resized_crop: 224 or "
+                "resize: {size: [224, 224]}, or use your own collate_fn that returns a list"
+            )
+        return self._stacked(images)
+
+    def _stacked(self, values: Sequence[Any]) -> Any:
+        """The values of one part of the samples, stacked if possible, else a list."""
+        numbers = hasattr(values[0], "shape") or isinstance(values[0], int | float)
+        try:
+            if self._torch is not None and not isinstance(values[0], np.ndarray):
+                return self._torch.utils.data.default_collate(list(values))
+            return np.stack([np.asarray(value) for value in values]) if numbers else list(values)
+        except (RuntimeError, TypeError, ValueError):  # different shapes, or a type that cannot be stacked
+            return list(values)
+
+    def _to_output(self, value: Any) -> Any:
+        """A part of the batch as a tensor if batches are tensors."""
+        if self._torch is None:
+            return value
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+            return self._torch.from_numpy(value)
+        return value.to("cpu") if isinstance(value, SoftLabels) else value
+
+
+@functools.cache
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch
+
+
+def _columns(samples: Sequence[Any]) -> dict[Any, list[Any]]:
+    """The values of each part of the samples. Raises ValueError if the samples have different parts."""
+    first = samples[0]
+    if not isinstance(first, Mapping | tuple | list):
+        return {0: list(samples)}
+    places = list(first) if isinstance(first, Mapping) else list(range(len(first)))
+    for sample in samples:
+        if len(sample) != len(places) or (
+            isinstance(first, Mapping) and any(place not in sample for place in places)
+        ):
+            parts = [", ".join(map(repr, s)) if isinstance(s, Mapping) else len(s) for s in (first, sample)]
+            raise ValueError(f"the samples of a batch have different parts: {parts[0]} and {parts[1]}")
+    return {place: [sample[place] for sample in samples] for place in places}
+
+
+def _label(batch: Mapping[Any, Any], layout: Layout, count: int) -> Any:
+    """The place of the labels if the layout does not name it; None if there are none.
+
+    In a tuple, labels are the only integers next to the image. Raises ValueError if the place is not certain: labels
+    that are not found would stay unmixed next to mixed images.
+    """
+    named = {layout.names.get(place, place): value for place, value in batch.items()}
+    candidates = [] if layout.unlabeled else unnamed_numbers(named, count)
+    if not isinstance(layout.image, int):  # a mapping
+        if candidates:
+            raise ValueError(
+                "the batch section mixes labels with their images, and no part of a sample is named 'label': give "
+                f"Augmented names={{'label': {candidates[0]!r}}}, or names={{'label': None}} if there are none"
+            )
+        return None
+    candidates = [place for place in candidates if place not in layout.places]
+    if len(candidates) > 1:
+        raise ValueError(
+            f"members {', '.join(map(str, candidates))} of a sample could each be the label, which the batch section "
+            "mixes: name the members in the Augmented, as in fields=('image', 'other', 'label')"
+        )
+    if candidates:
+        return candidates[0]
+    return 1 if 1 in batch and 1 not in layout.names and not set(LABELS) & layout.places.keys() else None
+
+
+def _layout(samples: Sequence[Any]) -> Layout:
+    """The layout of the samples: the one that `Augmented` attached, else the default."""
+    for carrier in (samples, samples[0]):
+        layout = getattr(carrier, "layout", None)
+        if isinstance(layout, Layout):
+            return layout
+    return Layout({"image": "image" if isinstance(samples[0], Mapping) else 0})
+
+
+def _keys(samples: Sequence[Any]) -> list[Key]:
+    keys = getattr(samples, "keys", None)
+    if isinstance(keys, list):
+        return keys
+    try:
+        return [sample.key for sample in samples]
+    except AttributeError:
+        bare = not isinstance(samples[0], Mapping | tuple | list)
+        raise ValueError(_BARE if bare else _NO_KEYS) from None
