@@ -7,7 +7,7 @@ loss = criterion(logits, target)          # in validation: without them
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
@@ -57,7 +57,7 @@ class Criterion(nn.Module):
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        steps: Iterable[Step] = (),
         *,
         classes: int | None = None,
         weight: Any = None,
