@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from augreg.backends import Backend, backend, choose
 from augreg.errors import ImageError, SpecError
@@ -22,12 +22,20 @@ from augreg.spec.parse import SECTIONS, Options, Spec, fingerprint, parse, unpar
 from augreg.steps.step import Step, as_step, children, place
 
 if TYPE_CHECKING:
-    from torch import nn
+    from os import PathLike
+    from typing import BinaryIO, TypeAlias
+
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor, nn
 
     from augreg.attachment.attach import Attachment
     from augreg.batch.collate import Collate
     from augreg.batch.mixer import Mixer
     from augreg.loss.criterion import Criterion
+
+    Source: TypeAlias = NDArray[Any] | str | bytes | PathLike[str] | BinaryIO
+    """An image that comes out as an array."""
 
 __all__ = ["Pipeline", "Test", "Train", "regularize"]
 
@@ -329,6 +337,21 @@ class Train(_Side):
 
     _name = "train"
 
+    # The results are those of `output: auto`; another output decides by itself.
+    @overload
+    def __call__(
+        self, image: Mapping[Any, Any], index: int | str | None = None, epoch: int = 0, view: int = 0
+    ) -> dict[Any, Any]: ...
+    @overload
+    def __call__(
+        self, image: Image, index: int | str | None = None, epoch: int = 0, view: int = 0
+    ) -> Image | NDArray[Any]: ...
+    @overload
+    def __call__(
+        self, image: Source, index: int | str | None = None, epoch: int = 0, view: int = 0
+    ) -> NDArray[Any]: ...
+    @overload
+    def __call__(self, image: Tensor, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Tensor: ...
     def __call__(self, image: Any, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Any:
         """One augmented image, or one sample: a mapping, whose masks, boxes and keypoints follow the pixels.
 
@@ -370,6 +393,14 @@ class Test(_Side):
     _name = "test"
     __test__ = False  # it is no test case, whatever its name says
 
+    @overload
+    def __call__(self, image: Mapping[Any, Any]) -> dict[Any, Any]: ...
+    @overload
+    def __call__(self, image: Image) -> Image | NDArray[Any]: ...
+    @overload
+    def __call__(self, image: Source) -> NDArray[Any]: ...
+    @overload
+    def __call__(self, image: Tensor) -> Tensor: ...
     def __call__(self, image: Any) -> Any:
         """One test image, or sample; takes and returns what `train` does."""
         return self._run(image, None)

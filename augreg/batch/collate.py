@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,10 @@ from augreg.batch.keys import Key
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixer import LABELS, Mixer, unnamed_numbers
 from augreg.batch.samples import Layout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 __all__ = ["Collate"]
 
@@ -44,6 +48,12 @@ class Collate:
         self._mixer = mixer
         self._output = output
 
+    @overload
+    def __call__(self, samples: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]: ...
+    @overload
+    def __call__(self, samples: Sequence[tuple[Any, ...] | list[Any]]) -> tuple[Any, ...]: ...
+    @overload
+    def __call__(self, samples: Sequence[NDArray[Any] | Tensor]) -> NDArray[Any] | Tensor: ...
     def __call__(self, samples: Sequence[Any]) -> Any:
         """The batch of these samples. Raises ValueError if the images differ in size, or if it cannot be mixed."""
         if len(samples) == 0:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import operator
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
 from augreg.batch.drawing import draw
@@ -17,6 +17,13 @@ from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_
 from augreg.ops.scene import Scene
 from augreg.rng import BATCH, Address, address_of, fresh_seed
 from augreg.steps.step import Step
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+Images = TypeVar("Images", bound="NDArray[Any] | Tensor")
+Labels = TypeVar("Labels", bound="NDArray[Any] | Sequence[Any] | Tensor")
 
 __all__ = ["LABELS", "Mixer", "unnamed_numbers"]
 
@@ -43,6 +50,39 @@ class Mixer:
     def __repr__(self) -> str:
         return f"Mixer({', '.join(step.name for step in self.steps) or 'nothing'})"
 
+    @overload
+    def __call__(
+        self,
+        images: Mapping[Any, Any],
+        labels: None = None,
+        keys: Iterable[int | str] | None = None,
+        epoch: int = 0,
+        batch: int | None = None,
+        rank: int = 0,
+        out: Mapping[Any, Any] | None = None,
+    ) -> dict[Any, Any]: ...
+    @overload
+    def __call__(
+        self,
+        images: Images,
+        labels: None = None,
+        keys: Iterable[int | str] | None = None,
+        epoch: int = 0,
+        batch: int | None = None,
+        rank: int = 0,
+        out: Images | None = None,
+    ) -> Images: ...
+    @overload
+    def __call__(
+        self,
+        images: Images,
+        labels: NDArray[Any] | Sequence[Any] | Tensor,
+        keys: Iterable[int | str] | None = None,
+        epoch: int = 0,
+        batch: int | None = None,
+        rank: int = 0,
+        out: Images | None = None,
+    ) -> tuple[Images, SoftLabels]: ...
     def __call__(
         self,
         images: Any,
@@ -97,6 +137,10 @@ class Mixer:
         scene = Scene(int(size[0]), int(size[1]), channels, dtype, self._normalized and dtype == "float32", epoch)
         return self._drawn(int(count), scene, (keys, epoch, batch, rank))
 
+    @overload
+    def test(self, images: Images, labels: None = None) -> Images: ...
+    @overload
+    def test(self, images: Images, labels: Labels) -> tuple[Images, Labels]: ...
     def test(self, images: Any, labels: Any = None) -> Any:
         """A batch at test time: nothing is mixed, and labels stay as they are."""
         return images if labels is None else (images, labels)
