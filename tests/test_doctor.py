@@ -18,7 +18,7 @@ import augreg
 from augreg.__main__ import main
 from augreg.data import Augmented, EpochSampler
 from augreg.doctor import Report, loader
-from augreg.doctor.flips import named_flips
+from augreg.doctor.contents import named_flips
 from augreg.doctor.labels import sided
 from augreg.doctor.mixtures import mixes
 from augreg.doctor.pixel_values import twice_normalized

@@ -6,12 +6,11 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from augreg.doctor import agreement, draws, flips, labels, mixtures, pixel_values, randomness, sources
+from augreg.doctor import agreement, contents, draws, flips, labels, mixtures, pixel_values, randomness, sources
 from augreg.doctor.draws import Draws
 from augreg.doctor.findings import Findings, Report, guarded
-from augreg.doctor.isolation import preserve_state
 from augreg.doctor.measures import Measures, measure
-from augreg.doctor.probing import Subject
+from augreg.doctor.probing import Subject, preserve_state
 
 __all__ = ["loader"]
 
@@ -53,7 +52,7 @@ def loader(
             measures = _measures(subject, samples, notebook)
             if measures is not None:
                 found[subject.where] = measures
-                given = flips.named_normalizations(subject.dataset) + flips.named_normalizations(pipe)
+                given = contents.named_normalizations(subject.dataset) + contents.named_normalizations(pipe)
                 pixel_values.examine(measures, subject.where, given, notebook)
                 labels.examine(measures, subject.where, len(names) or None, notebook)
             _tell_shared(subject, notebook)

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from augreg.doctor.findings import last_line
 
-if TYPE_CHECKING:
-    from augreg.doctor.probing import Subject
-
 __all__ = [
     "StandIn",
     "epoch_of",
     "global_states",
-    "preserve_state",
     "seed_globals",
     "set_global_states",
     "working_copy",
@@ -79,32 +73,3 @@ def epoch_of(told: Any) -> int | None:
     """The epoch of a sampler or a dataset that takes epochs and says which it has; else None."""
     epoch = getattr(told, "epoch", None) if hasattr(told, "set_epoch") else None
     return epoch if isinstance(epoch, int) else None
-
-
-@contextmanager
-def preserve_state(subjects: Iterable[Subject]) -> Iterator[None]:
-    """Put back, at the end, the global generators, the loaders' own, and what samplers and datasets hold.
-
-    An epoch is set back by `set_epoch`, for it may be in shared memory; then the attributes are what they were.
-    """
-    subjects = list(subjects)
-    states = global_states()
-    told = [each for subject in subjects for each in (*subject.samplers, subject.dataset) if each is not None]
-    generators: list[Any] = [
-        getattr(each, "generator", None) for each in (*(subject.loader for subject in subjects), *told)
-    ]
-    kept = [(each, each.get_state()) for each in generators if hasattr(each, "get_state")]
-    epochs = [(each, epoch_of(each)) for each in told]
-    held = [(vars(each), dict(vars(each))) for each in told if hasattr(each, "__dict__")]
-    try:
-        yield
-    finally:
-        for each, epoch in epochs:
-            if epoch is not None:
-                each.set_epoch(epoch)
-        for now, before in held:
-            now.clear()
-            now.update(before)
-        for generator, state in kept:
-            generator.set_state(state)
-        set_global_states(states)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from augreg.doctor.draws import Draws
 from augreg.doctor.findings import Findings
 from augreg.doctor.images import label_rows
 from augreg.doctor.measures import Measures
-
-if TYPE_CHECKING:
-    from augreg.doctor.draws import Draws
 
 __all__ = ["class_names", "examine", "sided", "stay"]
 

@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from augreg.doctor.contents import parts
 from augreg.doctor.findings import Findings
-from augreg.doctor.flips import parts
 from augreg.doctor.images import digest, label_rows, split
 from augreg.doctor.isolation import seed_globals
 from augreg.doctor.probing import Subject

@@ -11,13 +11,14 @@ import functools
 import itertools
 import pickle
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from augreg.doctor.images import digest, digest_image, split
-from augreg.doctor.isolation import StandIn, epoch_of, seed_globals, working_copy
+from augreg.doctor.isolation import StandIn, epoch_of, global_states, seed_globals, set_global_states, working_copy
 
-__all__ = ["Keep", "SeededAlike", "Seen", "Subject", "streams"]
+__all__ = ["Keep", "SeededAlike", "Seen", "Subject", "preserve_state", "streams"]
 
 
 class Seen(NamedTuple):
@@ -231,3 +232,32 @@ def streams(probe: Any, workers: int, limit: int | None = None) -> list[list[See
             for seen in batch:
                 found[max(0, seen.worker)].append(seen)
     return found
+
+
+@contextmanager
+def preserve_state(subjects: Iterable[Subject]) -> Iterator[None]:
+    """Put back, at the end, the global generators, the loaders' own, and what samplers and datasets hold.
+
+    An epoch is set back by `set_epoch`, for it may be in shared memory; then the attributes are what they were.
+    """
+    subjects = list(subjects)
+    states = global_states()
+    told = [each for subject in subjects for each in (*subject.samplers, subject.dataset) if each is not None]
+    generators: list[Any] = [
+        getattr(each, "generator", None) for each in (*(subject.loader for subject in subjects), *told)
+    ]
+    kept = [(each, each.get_state()) for each in generators if hasattr(each, "get_state")]
+    epochs = [(each, epoch_of(each)) for each in told]
+    held = [(vars(each), dict(vars(each))) for each in told if hasattr(each, "__dict__")]
+    try:
+        yield
+    finally:
+        for each, epoch in epochs:
+            if epoch is not None:
+                each.set_epoch(epoch)
+        for now, before in held:
+            now.clear()
+            now.update(before)
+        for generator, state in kept:
+            generator.set_state(state)
+        set_global_states(states)
