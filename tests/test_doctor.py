@@ -18,11 +18,11 @@ import augreg
 from augreg.__main__ import main
 from augreg.data import Augmented, EpochSampler
 from augreg.doctor import Report, loader
+from augreg.doctor.batch_mixing import mixes
 from augreg.doctor.contents import named_flips
 from augreg.doctor.labels import sided
-from augreg.doctor.mixtures import mixes
 from augreg.doctor.pixel_values import twice_normalized
-from augreg.doctor.randomness import tail
+from augreg.doctor.repeated_draws import tail
 
 NORMALIZE = {"normalize": {"mean": "imagenet", "std": "imagenet"}}
 SPEC = {"image": ["horizontal_flip", {"brightness": [0.5, 1.0]}, NORMALIZE], "output": "torch"}

@@ -57,9 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
         make = _function(module, function)
         if make is None:
             return USAGE
-        notebook = Findings()
-        made = guarded(notebook, "both", f"{arguments.source}()", make)
-        report = notebook.report()
+        findings = Findings()
+        made = guarded(findings, "both", f"{arguments.source}()", make)
+        report = findings.report()
         if report.ok:
             try:
                 given = _loaders(made)

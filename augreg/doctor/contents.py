@@ -10,11 +10,11 @@ import numpy as np
 
 __all__ = ["named_flips", "named_normalizations", "parts"]
 
-_OURS = ("horizontal_flip", "vertical_flip", "rot90", "d4")
-_THEIRS = re.compile(
+_OUR_FLIPS = ("horizontal_flip", "vertical_flip", "rot90", "d4")
+_OTHER_FLIPS = re.compile(
     r"(horizontal|vertical)_?flip|transpose$|^d4$|rot(ate|ation)?_?90|^h(orizontal)?_?flip|^flip$", re.I
 )
-_HOLDERS = (
+_ATTRIBUTES = (
     "transform",
     "transforms",
     "augment",
@@ -24,53 +24,51 @@ _HOLDERS = (
     "steps",
     "side",
     "pipeline",
+    "_pipeline",
+    "_modules",
 )
 _LEAVES = (str, bytes, int, float, type, np.ndarray)
-_MOST = 500
+_LIMIT = 500
 
 
 def parts(thing: Any) -> Iterator[Any]:
-    """A dataset or pipeline, what it wraps, and the transforms in it, each once."""
+    """A dataset or pipeline, what it wraps, and its transforms, each once."""
     waiting: list[Any] = [thing]
     seen: dict[int, Any] = {}
-    while waiting and len(seen) < _MOST:
+    while waiting and len(seen) < _LIMIT:
         part = waiting.pop()
         if part is None or isinstance(part, _LEAVES) or type(part).__name__ == "Test" or id(part) in seen:
             continue
         seen[id(part)] = part
         if isinstance(part, list | tuple):
-            waiting += part[:_MOST]
+            waiting += part[:_LIMIT]
             continue
         yield part
-        held = vars(part) if hasattr(part, "__dict__") else {}
-        waiting += [held.get(name) for name in _HOLDERS]
-        waiting += [getattr(part, name, None) for name in ("steps", "transforms")]  # properties, or of the class
-        waiting += [value for name, value in held.items() if name in ("_pipeline", "_modules")]
+        attributes = vars(part) if hasattr(part, "__dict__") else {}
+        waiting += [attributes.get(name) for name in _ATTRIBUTES]
+        waiting += [getattr(part, name, None) for name in ("steps", "transforms")]  # properties or class attributes
         waiting += list(part.values()) if isinstance(part, dict) else []
 
 
 def named_flips(thing: Any) -> Iterator[str]:
-    """The names of the flips and turns among the transforms, ours and others', that are ever applied."""
+    """The names of all flips and quarter turns among the transforms, of augreg or others, whose p is above 0."""
     for part in parts(thing):
         name = getattr(part, "name", None)
-        if hasattr(part, "transform") and name in _OURS:  # a step of ours
+        if hasattr(part, "transform") and name in _OUR_FLIPS:  # a step of augreg
             if getattr(part, "p", 1.0) > 0:
                 yield str(name)
         elif hasattr(part, "__augreg__"):
-            continue  # the step that holds it has been told
-        elif _THEIRS.search(type(part).__name__.removeprefix("Random")) and getattr(part, "p", 0.5) > 0:
+            continue  # the step around it was already handled
+        elif _OTHER_FLIPS.search(type(part).__name__.removeprefix("Random")) and getattr(part, "p", 0.5) > 0:
             yield type(part).__name__
 
 
-def named_normalizations(thing: Any) -> list[tuple[Any, Any]]:
+def named_normalizations(thing: Any) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
     """The (mean, std) of every Normalize among the transforms."""
-    found = []
+    pairs = []
     for part in parts(thing):
         mean, std = getattr(part, "mean", None), getattr(part, "std", None)
-        if (
-            "normalize" in type(part).__name__.lower()
-            and isinstance(mean, list | tuple)
-            and len(mean) == len(std or ())
-        ):
-            found.append((tuple(mean), tuple(std or ())))
-    return found
+        is_normalize = "normalize" in type(part).__name__.lower()
+        if is_normalize and isinstance(mean, list | tuple) and len(mean) == len(std or ()):
+            pairs.append((tuple(mean), tuple(std or ())))
+    return pairs

@@ -1,4 +1,4 @@
-"""That an examination leaves no trace: copies to work on, and what is put back at the end."""
+"""What keeps an examination from changing anything: copies to work on, and the states of the global generators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from augreg.doctor.findings import last_line
 
 __all__ = [
-    "StandIn",
+    "WorkingCopy",
     "epoch_of",
     "global_states",
     "seed_globals",
@@ -20,39 +20,39 @@ __all__ = [
 ]
 
 
-class StandIn(NamedTuple):
-    """Copies for work in this process; `shared` says why something in them is not copied, if so."""
+class WorkingCopy(NamedTuple):
+    """Copies for work in this process; `shared` is why parts of them are not copied, or empty."""
 
     dataset: Any
     collate_fn: Any
     shared: str
 
 
-def working_copy(dataset: Any, collate_fn: Any) -> StandIn:
-    """Deep copies of both, in one, since a collate_fn may belong to its dataset.
+def working_copy(dataset: Any, collate_fn: Any) -> WorkingCopy:
+    """Deep copies of both, made together, since a collate_fn may belong to its dataset.
 
-    What cannot be copied so (an open file, a lock) is copied flat: what the copy makes on first use stays in it,
-    while what it holds already is shared with the original.
+    If a deep copy fails (an open file, a lock), a shallow one is made: what it creates on first use is its own, but
+    what the dataset already has is shared with the original.
     """
     try:
-        return StandIn(*copy.deepcopy((dataset, collate_fn)), "")
+        return WorkingCopy(*copy.deepcopy((dataset, collate_fn)), "")
     except Exception as error:
         reason = last_line(error)
     try:
-        return StandIn(copy.copy(dataset), collate_fn, reason)
+        return WorkingCopy(copy.copy(dataset), collate_fn, reason)
     except Exception:
-        return StandIn(dataset, collate_fn, reason)
+        return WorkingCopy(dataset, collate_fn, reason)
 
 
 def global_states() -> tuple[Any, Any, Any]:
-    """The states of `random`, `numpy.random` and torch's generator of the CPU."""
+    """The states of `random`, `numpy.random` and torch's CPU generator."""
     import torch
 
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - it is what is examined
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - it is examined
 
 
 def set_global_states(states: tuple[Any, Any, Any]) -> None:
-    """Put the global generators into states that `global_states` gave."""
+    """Set the global generators to states returned by `global_states`."""
     import torch
 
     random.setstate(states[0])
@@ -61,7 +61,7 @@ def set_global_states(states: tuple[Any, Any, Any]) -> None:
 
 
 def seed_globals(number: int) -> None:
-    """Seed the global generators alike; of torch's only that of the CPU, which is what `global_states` keeps."""
+    """Seed all global generators with one number; of torch's only the CPU generator, as in `global_states`."""
     import torch
 
     random.seed(number)
@@ -69,7 +69,7 @@ def seed_globals(number: int) -> None:
     torch.default_generator.manual_seed(number)
 
 
-def epoch_of(told: Any) -> int | None:
-    """The epoch of a sampler or a dataset that takes epochs and says which it has; else None."""
-    epoch = getattr(told, "epoch", None) if hasattr(told, "set_epoch") else None
+def epoch_of(thing: Any) -> int | None:
+    """The epoch of a sampler or a dataset that has `set_epoch` and a readable `epoch`; else None."""
+    epoch = getattr(thing, "epoch", None) if hasattr(thing, "set_epoch") else None
     return epoch if isinstance(epoch, int) else None

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.doctor.findings import Findings
-from augreg.doctor.measures import Measures
+from augreg.doctor.statistics import LoaderStatistics
 
 __all__ = ["KNOWN", "examine", "twice_normalized"]
 
@@ -32,25 +32,25 @@ KNOWN: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 
 
-def examine(measures: Measures, where: str, given: list[tuple[Any, Any]], notebook: Findings) -> None:
+def examine(statistics: LoaderStatistics, where: str, given: list[tuple[Any, Any]], findings: Findings) -> None:
     """Take down what is wrong with the levels. `given` are the (mean, std) that the dataset itself names."""
-    _broken(measures, where, notebook)
-    if measures.low > measures.high:  # no finite level at all
+    _broken(statistics, where, findings)
+    if statistics.low > statistics.high:  # no finite level at all
         return
-    kind = measures.kind
-    levels = f"levels from {measures.low:.4g} to {measures.high:.4g}"
+    kind = statistics.kind
+    levels = f"levels from {statistics.low:.4g} to {statistics.high:.4g}"
     if kind == "0..255":
-        notebook.found(
+        findings.add(
             "not scaled",
             "fault",
             where,
-            f"float images with {levels}{', all whole numbers' if measures.whole else ''}",
+            f"float images with {levels}{', all whole numbers' if statistics.whole else ''}",
             "they were never divided by 255; networks and initializations expect levels around 0 with a spread "
             "around 1, and training diverges or crawls",
             "scale to 0..1, then normalize: torchvision's ToDtype(torch.float32, scale=True), or augreg's normalize",
         )
     elif kind == "0..1/255":
-        notebook.found(
+        findings.add(
             "scaled twice",
             "fault",
             where,
@@ -59,16 +59,16 @@ def examine(measures: Measures, where: str, given: list[tuple[Any, Any]], notebo
             "leave out one of the two: ToTensor and ToDtype(scale=True) divide already",
         )
     elif kind == "integers":
-        notebook.found(
+        findings.add(
             "integer images",
             "note",
             where,
-            f"{', '.join(measures.dtypes)} images with {levels}",
+            f"{', '.join(statistics.dtypes)} images with {levels}",
             "that saves memory and transfer, if they are scaled and normalized on the device",
             "make sure that they are",
         )
     elif kind == "0..1":
-        notebook.found(
+        findings.add(
             "not normalized",
             "note",
             where,
@@ -78,35 +78,35 @@ def examine(measures: Measures, where: str, given: list[tuple[Any, Any]], notebo
             "normalize by mean and std, unless the network does it itself",
         )
     elif kind in ("signed", "other"):
-        _normalized(measures, where, given, notebook)
+        _normalized(statistics, where, given, findings)
 
 
-def _broken(measures: Measures, where: str, notebook: Findings) -> None:
-    if measures.broken:
-        notebook.found(
+def _broken(statistics: LoaderStatistics, where: str, findings: Findings) -> None:
+    if statistics.broken:
+        findings.add(
             "not finite",
             "fault",
             where,
-            f"{len(measures.broken)} of {measures.count} images have NaN or infinite levels",
+            f"{len(statistics.broken)} of {statistics.count} images have NaN or infinite levels",
             "one such image makes the loss, and then every weight, NaN",
             "look at these files and at the steps that divide: a std of 0, a logarithm, a resize of float images",
-            measures.broken,
+            statistics.broken,
         )
-    share = len(measures.constant) / max(1, measures.count)
-    if measures.constant:
-        notebook.found(
+    share = len(statistics.constant) / max(1, statistics.count)
+    if statistics.constant:
+        findings.add(
             "one level only",
             "fault" if share == 1 else "warning" if share > 0.1 else "note",
             where,
-            f"{len(measures.constant)} of {measures.count} images have one level everywhere",
+            f"{len(statistics.constant)} of {statistics.count} images have one level everywhere",
             "they are blank files, or a step made them so (a crop into the padding, a factor of 0)",
             "look at these images, before and after the transforms",
-            measures.constant,
+            statistics.constant,
         )
 
 
-def _normalized(measures: Measures, where: str, given: list[tuple[Any, Any]], notebook: Findings) -> None:
-    pixels = measures.pixels
+def _normalized(statistics: LoaderStatistics, where: str, given: list[tuple[Any, Any]], findings: Findings) -> None:
+    pixels = statistics.pixels
     if len(pixels) < 16:
         return
     found = f"mean {_told(pixels.mean(axis=0))}, spread {_told(pixels.std(axis=0))}"
@@ -116,10 +116,10 @@ def _normalized(measures: Measures, where: str, given: list[tuple[Any, Any]], no
         if len(m) not in (1, pixels.shape[1]) or not (s > 0).all():
             continue
         if twice_normalized(pixels, m, s):
-            _twice(notebook, "fault", where, found, f"by mean and std of {name}")
+            _twice(findings, "fault", where, found, f"by mean and std of {name}")
             return
         if _divided_twice(pixels, m, s):
-            notebook.found(
+            findings.add(
                 "normalized after a second division by 255",
                 "fault",
                 where,
@@ -132,29 +132,29 @@ def _normalized(measures: Measures, where: str, given: list[tuple[Any, Any]], no
     implied = _implied(pixels)
     if implied is not None and twice_normalized(pixels, *implied):
         said = f"by mean {_told(implied[0])}, std {_told(implied[1])}, if these are the set's own"
-        _twice(notebook, "warning", where, found, said)
-    elif measures.high > 300:
-        notebook.found(
+        _twice(findings, "warning", where, found, said)
+    elif statistics.high > 300:
+        findings.add(
             "normalized on the wrong scale",
             "fault",
             where,
-            f"levels from {measures.low:.4g} to {measures.high:.4g}, {found}",
+            f"levels from {statistics.low:.4g} to {statistics.high:.4g}, {found}",
             "levels of 0..255 were normalized by a mean and std for the 0..1 scale",
             "scale to 0..1 before normalizing",
         )
-    elif measures.high > 20:
-        notebook.found(
+    elif statistics.high > 20:
+        findings.add(
             "wide levels",
             "note",
             where,
-            f"levels from {measures.low:.4g} to {measures.high:.4g}, {found}",
+            f"levels from {statistics.low:.4g} to {statistics.high:.4g}, {found}",
             "right for networks that were trained on 0..255 less a mean, and for no others",
             "check what the network expects",
         )
 
 
-def _twice(notebook: Findings, severity: Any, where: str, found: str, by: str) -> None:
-    notebook.found(
+def _twice(findings: Findings, severity: Any, where: str, found: str, by: str) -> None:
+    findings.add(
         "normalized twice",
         severity,
         where,

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from augreg.doctor.images import digest, digest_image, split
 from augreg.doctor.isolation import StandIn, epoch_of, global_states, seed_globals, set_global_states, working_copy
+from augreg.doctor.samples import digest, digest_image, split
 
-__all__ = ["Keep", "SeededAlike", "Seen", "Subject", "preserve_state", "streams"]
+__all__ = ["Keep", "SeededAlike", "Seen", "Subject", "preserve_state", "worker_streams"]
 
 
 class Seen(NamedTuple):
@@ -223,7 +223,7 @@ def _samplers(loader: Any) -> list[Any]:
     return found
 
 
-def streams(probe: Any, workers: int, limit: int | None = None) -> list[list[Seen]]:
+def worker_streams(probe: Any, workers: int, limit: int | None = None) -> list[list[Seen]]:
     """One pass over a probing loader, by worker; `limit` is how many batches are taken."""
     found: list[list[Seen]] = [[] for _ in range(max(1, workers))]
     with warnings.catch_warnings():

@@ -6,20 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.doctor.findings import Findings
-from augreg.doctor.measures import Measures
 from augreg.doctor.pixel_values import KNOWN
+from augreg.doctor.statistics import LoaderStatistics
 
 __all__ = ["examine"]
 
 _WHERE = "both"
 
 
-def examine(train: Measures, validation: Measures, notebook: Findings) -> None:
+def examine(train: LoaderStatistics, validation: LoaderStatistics, findings: Findings) -> None:
     """Compare the two passes."""
     if not (train.count and validation.count):
-        notebook.unchecked("both: whether train and validation agree, since one of them shows no images")
+        findings.unchecked("both: whether train and validation agree, since one of them shows no images")
         return
-    notebook.checked("both: channels, layout, scale and size of train and validation")
+    findings.checked("both: channels, layout, scale and size of train and validation")
     scale = (
         "the network is validated on levels that it never saw: its figures are worthless, with no error anywhere",
         "do the same scaling and normalization on both sides; with augreg both come from one spec",
@@ -29,11 +29,11 @@ def examine(train: Measures, validation: Measures, notebook: Findings) -> None:
             f"train: {train.kind}, {train.low:.4g} to {train.high:.4g}; "
             f"validation: {validation.kind}, {validation.low:.4g} to {validation.high:.4g}"
         )
-        notebook.found("scales differ", "fault", _WHERE, seen, *scale)
+        findings.add("scales differ", "fault", _WHERE, seen, *scale)
     elif train.single_channels == validation.single_channels and train.kind == "signed":
-        _normalizations(train, validation, notebook, scale)
+        _normalizations(train, validation, findings, scale)
     if set(train.channels) != set(validation.channels):
-        notebook.found(
+        findings.add(
             "channels differ",
             "fault",
             _WHERE,
@@ -42,7 +42,7 @@ def examine(train: Measures, validation: Measures, notebook: Findings) -> None:
             "read both sides in the same mode: image.convert('RGB'), or channels: rgb in an augreg spec",
         )
     elif set(train.axes) != set(validation.axes):
-        notebook.found(
+        findings.add(
             "layouts differ",
             "fault",
             _WHERE,
@@ -51,9 +51,9 @@ def examine(train: Measures, validation: Measures, notebook: Findings) -> None:
             "bring both to channels x height x width",
         )
     elif train.single_channels == validation.single_channels == 3:
-        _order(train, validation, notebook)
+        _order(train, validation, findings)
     if set(train.dtypes) != set(validation.dtypes) and train.kind == validation.kind:
-        notebook.found(
+        findings.add(
             "dtypes differ",
             "note",
             _WHERE,
@@ -62,7 +62,7 @@ def examine(train: Measures, validation: Measures, notebook: Findings) -> None:
             "use one dtype",
         )
     if set(train.shapes) != set(validation.shapes):
-        notebook.found(
+        findings.add(
             "sizes differ",
             "note",
             _WHERE,
@@ -73,7 +73,7 @@ def examine(train: Measures, validation: Measures, notebook: Findings) -> None:
         )
 
 
-def _apart(one: Measures, two: Measures) -> bool:
+def _apart(one: LoaderStatistics, two: LoaderStatistics) -> bool:
     """Whether the spreads differ by half or more, which augmentation does not do; or cannot be compared."""
     if one.low > one.high or two.low > two.high:  # no finite level at all
         return False
@@ -89,7 +89,9 @@ def _listed(counts: object) -> str:
     return ", ".join(shown) + (f" and {len(counts) - 4} more" if len(counts) > 4 else "")
 
 
-def _normalizations(train: Measures, validation: Measures, notebook: Findings, scale: tuple[str, str]) -> None:
+def _normalizations(
+    train: LoaderStatistics, validation: LoaderStatistics, findings: Findings, scale: tuple[str, str]
+) -> None:
     """Both have negative levels: are mean and spread alike? Augmentation moves them less than these bounds."""
     one, two = train.pixels, validation.pixels
     if not (len(one) and len(two)):
@@ -101,10 +103,10 @@ def _normalizations(train: Measures, validation: Measures, notebook: Findings, s
             f"train: mean {one.mean():.3g}, spread {one.std():.3g}; "
             f"validation: mean {two.mean():.3g}, spread {two.std():.3g}"
         )
-        notebook.found("normalizations differ", "warning", _WHERE, seen, *scale)
+        findings.add("normalizations differ", "warning", _WHERE, seen, *scale)
 
 
-def _order(train: Measures, validation: Measures, notebook: Findings) -> None:
+def _order(train: LoaderStatistics, validation: LoaderStatistics, findings: Findings) -> None:
     """Whether validation's first and last channel are train's last and first, by the images' mean colors.
 
     First less last channel of an image, with the normalization undone, is taken for one draw. Where its mean is
@@ -120,7 +122,7 @@ def _order(train: Measures, validation: Measures, notebook: Findings) -> None:
         (one, error), (two, other) = (_first_less_last(side.means * s + m) for side in (train, validation))
         apart = one * two < 0 and abs(one) > 6 * error and abs(two) > 6 * other
         if apart and abs(one + two) < 4 * float(np.hypot(error, other)):
-            notebook.found(
+            findings.add(
                 "channel order differs",
                 "warning",
                 _WHERE,
@@ -131,7 +133,9 @@ def _order(train: Measures, validation: Measures, notebook: Findings) -> None:
         return
 
 
-def _undone(train: Measures, validation: Measures, mean: NDArray[np.float64], std: NDArray[np.float64]) -> bool:
+def _undone(
+    train: LoaderStatistics, validation: LoaderStatistics, mean: NDArray[np.float64], std: NDArray[np.float64]
+) -> bool:
     """Whether this normalization, undone, leaves levels in 0..1 on both sides."""
     levels = np.concatenate([train.pixels, validation.pixels]) * std + mean
     return bool(levels.min() > -0.02 and levels.max() < 1.02)
