@@ -73,7 +73,7 @@ def _mixed(batches: list[Any]) -> bool:
 
 
 def _labels_of(batch: Any) -> Mixes:
-    """`soft` if there are fractional numbers beside the images, else `hard` if there is one integer for each image."""
+    """`soft` if there are fractions beside the images, else `hard` if there is one integer for each image."""
     images = split(batch, batch=True).image
     waiting, hard = [batch], False
     while waiting:
@@ -103,8 +103,8 @@ def hard_labels(subject: Subject, mixed: Mixes, findings: Findings) -> None:
             "an image that shows two classes is labeled as one of them, which adds noise to the labels",
             "mix the labels too: return one column of weights for each class, or both labels and the weight of the "
             "mixture. augreg's pipe.collate returns SoftLabels, if it knows which part is the label: "
-            "Augmented(.., names={'label': 'target'}). (If the collate_fn only normalizes by statistics of the batch, "
-            "ignore this.)",
+            "Augmented(.., names={'label': 'target'}). (If the collate_fn only normalizes by statistics of the "
+            "batch, ignore this.)",
         )
 
 

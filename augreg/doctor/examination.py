@@ -152,8 +152,9 @@ def _report_shared(subject: Subject, findings: Findings) -> None:
     if subject.plain or subject.workers or not subject.here.shared:
         return
     findings.unchecked(
-        f"{subject.where}: a full copy of the dataset, which cannot be made ({subject.here.shared}); the positions of "
-        "its open files and the states of its generators may have changed: create the dataset again before training"
+        f"{subject.where}: a full copy of the dataset, which cannot be made ({subject.here.shared}); the positions "
+        "of its open files and the states of its generators may have changed: create the dataset again before "
+        "training"
     )
 
 

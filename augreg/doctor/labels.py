@@ -24,7 +24,7 @@ def class_names(dataset: Any, classes: Sequence[str] | None = None) -> list[str]
         return [str(name) for name in classes]
     for _ in range(10):
         features = getattr(dataset, "features", None)  # of Hugging Face datasets
-        label = features.get("label") if hasattr(features, "get") else None
+        label = getattr(features, "get", lambda name: None)("label")
         for names in (getattr(dataset, "classes", None), getattr(label, "names", None)):
             if isinstance(names, list | tuple) and names:
                 return [str(name) for name in names]
@@ -95,8 +95,8 @@ def _report_values(
             "fault",
             where,
             f"{len(outside)} labels are outside {expected}",
-            "cross-entropy raises an error for them, or on a GPU a device assertion far from the cause; often classes "
-            "are counted from 1",
+            "cross-entropy raises an error for them, or on a GPU a device assertion far from the cause; often "
+            "classes are counted from 1",
             "count from 0; use -100 for images that the loss should ignore",
             outside,
         )
@@ -122,7 +122,8 @@ def stay(draws: Draws, where: str, findings: Findings) -> None:
             where,
             f"{len(changed)} of {len(draws.rows)} samples have another label when they are made again",
             "a network cannot learn labels that change while the image stays",
-            "read image and label by the same index; look for code that shuffles, or lists files, again at every call",
+            "read image and label by the same index; look for code that shuffles, or lists files, again at every "
+            "call",
             changed,
         )
 
@@ -136,8 +137,9 @@ _NUMBERS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 def sided(names: Iterable[str]) -> tuple[list[str], bool]:
     """The class names that are wrong for a mirrored image, and whether that is certain or only a hint.
 
-    Certain: a name with left or right whose counterpart is a class too, clockwise, or a set of single letters or digits
-    (at least two, and at least half of the classes). A hint: left, right, arrow, letter, text or digit in a name.
+    Certain: a name with left or right whose counterpart is a class too, clockwise, or a set of single letters or
+    digits (at least two, and at least half of the classes). A hint: left, right, arrow, letter, text or digit in a
+    name.
     """
     names = list(names)
     words = {name: _words(name) for name in names}

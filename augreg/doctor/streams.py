@@ -1,4 +1,4 @@
-"""Datasets that are streams: whether workers repeat one another, and whether validation passes differ."""
+"""Checks of iterable datasets: whether workers repeat one another, and whether validation passes differ."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from augreg.doctor.probing import Keep, SeededAlike, Seen, Subject, worker_strea
 
 __all__ = ["examine"]
 
-_ENOUGH = 20  # distinct images that two streams must share before they are called the same
-_TAKEN = 32
+_ENOUGH = 20  # distinct images that two streams must share to count as the same
+_TAKEN = 32  # batches read from each worker
 
 
 def examine(subject: Subject, findings: Findings) -> None:
-    """What can be told of a dataset that is a stream: whether workers, and passes, give the same samples."""
+    """Report workers that yield the same samples, and validation passes that differ."""
     where = subject.where
     findings.unchecked(
-        f"{where}: randomness of single samples; the dataset is a stream, so that none can be asked for twice"
+        f"{where}: randomness of single samples; the dataset is a stream, so no sample can be requested twice"
     )
     workers = min(max(2, subject.workers), 4)
-    found = _streams(subject, workers, alike=False)
+    separate = _streams(subject, workers, alike=False)
     alike = _streams(subject, workers, alike=True)
-    for number, other in enumerate(found[1:], 1):
-        count = min(len(found[0]), len(other))
-        equal = _repeats(found[0], other, "image")
-        if equal or (_repeats(found[0], other, "label") and _repeats(alike[0], alike[number], "image")):
-            condition = "" if subject.workers > 1 else f"the loader has num_workers={subject.workers}; but with two, "
-            how = "" if equal else " (by their labels; and bit-equal, once all workers draw from the same seed)"
+    for number, other in enumerate(separate[1:], 1):
+        count = min(len(separate[0]), len(other))
+        equal = _repeats(separate[0], other, "image")
+        if equal or (_repeats(separate[0], other, "label") and _repeats(alike[0], alike[number], "image")):
+            condition = "" if subject.workers > 1 else f"the loader has num_workers={subject.workers}; but with 2, "
+            how = "" if equal else " (judged by their labels; they are bit-equal if all workers have the same seed)"
             findings.add(
                 "workers repeat the stream",
                 "fault" if subject.workers > 1 else "warning",
                 where,
-                f"{condition}workers 0 and {number} give the same {count} samples in the same order{how}",
-                f"each sample comes {workers} times in an epoch, often in neighboring batches",
-                "divide the work in __iter__ by torch.utils.data.get_worker_info(): "
+                f"{condition}workers 0 and {number} yield the same {count} samples in the same order{how}",
+                f"each sample occurs {workers} times in an epoch, often in adjacent batches",
+                "divide the samples in __iter__ by torch.utils.data.get_worker_info(): "
                 "itertools.islice(samples, info.id, None, info.num_workers)",
             )
             break
-    findings.checked(f"{where}: the first {len(found[0])} samples of {workers} workers' streams are compared")
-    _passes(subject, findings)
+    findings.checked(f"{where}: the first {len(separate[0])} samples of {workers} workers are compared")
+    _compare_passes(subject, findings)
 
 
 def _streams(subject: Subject, workers: int, alike: bool) -> list[list[Seen]]:
-    """The beginnings of the workers' streams; `alike` with the same states of the global generators in each."""
+    """The first samples of each worker; with `alike` all workers have the same states of the global generators."""
     probe, _ = subject.probe(workers, Keep())
     if alike:
         probe.worker_init_fn = SeededAlike(probe.worker_init_fn)
@@ -49,14 +49,14 @@ def _streams(subject: Subject, workers: int, alike: bool) -> list[list[Seen]]:
 
 
 def _repeats(one: list[Seen], two: list[Seen], what: str) -> bool:
-    """Whether two streams agree as far as they go, and are not too short or too uniform to tell."""
+    """Whether two streams are equal over their common length, and have enough distinct images to judge."""
     pairs = [(getattr(a, what), getattr(b, what)) for a, b in zip(one, two, strict=False)]
     distinct = {seen.image for seen in one[: len(pairs)]}
     return len(distinct) >= _ENOUGH and all(a == b for a, b in pairs)
 
 
-def _passes(subject: Subject, findings: Findings) -> None:
-    """Two passes of one worker, or of this process: a validation stream should be the same in both."""
+def _compare_passes(subject: Subject, findings: Findings) -> None:
+    """Report a validation stream that differs between two passes of one worker, or of this process."""
     if subject.where != "validation":
         return
     workers = min(subject.workers, 1)
@@ -68,7 +68,8 @@ def _passes(subject: Subject, findings: Findings) -> None:
             "validation stream differs",
             "note",
             subject.where,
-            f"of the first {len(one)} samples, {differing} differ in two passes",
-            "they are augmented, which validation should not be, or in another order, which does no harm",
-            "make sure that only the order is random",
+            f"of the first {len(one)} samples, {differing} differ between two passes",
+            "either samples are augmented, which they should not be in validation, or their order differs, which is "
+            "harmless",
+            "make sure that only the order differs",
         )
