@@ -25,8 +25,8 @@ def add(commands: Any) -> None:
     doctor = commands.add_parser(
         "doctor",
         help="report what is wrong with plugins or data loaders, and how to fix it",
-        description="Without a subcommand: list what is installed, and how to fix plugins that failed. The exit code is "
-        "0 if no plugin failed, and 1 otherwise.",
+        description="Without a subcommand: list what is installed, and how to fix plugins that failed. The exit code "
+        "is 0 if no plugin failed, and 1 otherwise.",
     )
     doctor.add_argument("--json", action="store_true", help="print the report as JSON")
     doctor.set_defaults(run=installation.run)
@@ -39,8 +39,8 @@ def add(commands: Any) -> None:
         "there are no findings, or only notes, and 1 otherwise.",
     )
     parser.add_argument("source", metavar="MODULE:FUNCTION", help="imported with the current folder on the path")
-    parser.add_argument("--samples", metavar="N", type=positive, default=256, help="number of images (default 256)")
-    parser.add_argument("--epochs", metavar="N", type=positive, default=2, help="number of epochs to compare (default 2)")
+    parser.add_argument("--samples", metavar="N", type=positive, default=256, help="number of images (256)")
+    parser.add_argument("--epochs", metavar="N", type=positive, default=2, help="number of epochs to compare (2)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run, usage_error=parser.error)
 
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _function(module: str, function: str) -> Any:
-    """The function, from a module in the current folder or an installed one; None after printing why there is none."""
+    """The function, from a module in the current folder or an installed one; None, after an error, if missing."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)  # not removed again: spawned workers import from there too
