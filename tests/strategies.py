@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from augreg.registry.registry import Registry
-from augreg.testing.argument_strategies import SECTIONS, Stock, arguments_from, reads, values
+from augreg.testing.argument_strategies import SECTIONS, Catalog, arguments_from, reads, values
 from augreg.testing.strategies import images, specs
 
 __all__ = [
@@ -27,15 +27,15 @@ __all__ = [
 ]
 
 REGISTRY = Registry.installed()
-_STOCK = Stock(REGISTRY)
-CLASSES: Mapping[str, Any] = _STOCK.sections["image"]
-OTHERS: Mapping[str, Mapping[str, Any]] = {name: _STOCK.sections[name] for name in SECTIONS if name != "image"}
-EVERY: Mapping[str, Any] = _STOCK.every
-LEAVES = _STOCK.leaves()
-CONTAINERS = _STOCK.containers()
-previews = _STOCK.previews
+_CATALOG = Catalog(REGISTRY)
+CLASSES: Mapping[str, Any] = _CATALOG.sections["image"]
+OTHERS: Mapping[str, Mapping[str, Any]] = {name: _CATALOG.sections[name] for name in SECTIONS if name != "image"}
+EVERY: Mapping[str, Any] = _CATALOG.every
+LEAVES = _CATALOG.leaves()
+CONTAINERS = _CATALOG.containers()
+previews = _CATALOG.previews
 
 
 def arguments(name: str) -> st.SearchStrategy[dict[str, Any]]:
     """Arguments that a transform or a regularizer takes, by its name."""
-    return arguments_from(_STOCK, name)
+    return arguments_from(_CATALOG, name)

@@ -21,7 +21,7 @@ from torch import nn  # noqa: E402
 from augreg.regularizers.dropout import Dropout  # noqa: E402
 from augreg.testing import check_regularizer  # noqa: E402
 from augreg.testing.regularizers import checks  # noqa: E402
-from augreg.testing.subjects import subject  # noqa: E402
+from augreg.testing.step_under_test import step_under_test  # noqa: E402
 
 CONVOLUTIONS = (Selector(type=("Conv2d",)),)
 
@@ -44,11 +44,11 @@ def test_every_regularizer_of_ours_passes(name: str) -> None:
     check_regularizer(cls, cls.__augreg__.preview[-1:])  # the strongest one
 
 
-MODEL, LOSS = (checks(subject(Registry.installed()[name])) for name in ("dropout", "l2"))
+MODEL, LOSS = (checks(step_under_test(Registry.installed()[name])) for name in ("dropout", "l2"))
 
 
 def test_each_section_has_its_checks() -> None:
-    assert MODEL.keys() & LOSS.keys() == {"is_a_documented_value", "spec_comes_back", "global_generators"}
+    assert MODEL.keys() & LOSS.keys() == {"is_a_documented_value", "spec_round_trip", "global_generators"}
     assert "mean_is_the_test_output" in MODEL and "numbers_are_finite_and_have_gradients" in LOSS
 
 
@@ -278,28 +278,28 @@ def reseeds(self: Any, model: Any) -> Any:
 
 
 BROKEN: list[tuple[str, str, Any]] = [
-    ("is_a_documented_value", "should be a sentence", lambda: Undocumented),
-    ("spec_comes_back", "an unknown argument is swallowed", lambda: Swallows),
-    ("evaluation_is_what_it_says", "in evaluation is changed", lambda: broken(ChangedInEvaluation)),
-    ("evaluation_is_what_it_says", "differs from call to call", lambda: broken(RandomInEvaluation)),
-    ("training_draws_what_the_seed_says", "the same seed gives another", lambda: broken(Unrepeatable)),
-    ("training_draws_what_the_seed_says", "in training give one output", lambda: broken(Steady)),
-    ("training_draws_what_the_seed_says", "is not finite", lambda: broken(Infinite)),
-    ("training_draws_what_the_seed_says", "is same, and training draws", lambda: broken(Noise, rule="same")),
-    ("mean_is_the_test_output", "is not the test output", lambda: broken(Unscaled, exact="the mean of the output")),
-    ("mean_is_the_test_output", "% of its size", lambda: broken(Loud, exact="the mean of the output")),
-    ("dtypes_stay", "becomes torch.float32", lambda: broken(Single)),
-    ("gradients_are_the_outputs", "are not those of its output", lambda: broken(Steep)),
-    ("schedules_move_it", "a schedule of size changes nothing", lambda: Stuck),
+    ("is_a_documented_value", "must be a sentence", lambda: Undocumented),
+    ("spec_round_trip", "an unknown argument is ignored", lambda: Swallows),
+    ("evaluation_follows_its_rule", "in eval mode is changed", lambda: broken(ChangedInEvaluation)),
+    ("evaluation_follows_its_rule", "differs between calls", lambda: broken(RandomInEvaluation)),
+    ("training_is_seeded", "the same seed gives another", lambda: broken(Unrepeatable)),
+    ("training_is_seeded", "in training mode give the same output", lambda: broken(Steady)),
+    ("training_is_seeded", "is not finite", lambda: broken(Infinite)),
+    ("training_is_seeded", "is same, but training is random", lambda: broken(Noise, rule="same")),
+    ("mean_is_the_test_output", "differs from the test output by", lambda: broken(Unscaled, exact="the mean of the output")),
+    ("mean_is_the_test_output", "% of it", lambda: broken(Loud, exact="the mean of the output")),
+    ("keeps_dtypes", "to torch.float32", lambda: broken(Single)),
+    ("gradients_match_the_outputs", "its gradients are wrong", lambda: broken(Steep)),
+    ("schedules_take_effect", "a schedule of size changes nothing", lambda: Stuck),
     ("gradients_flow", "no gradient reaches", lambda: broken(Detached)),
     ("gradients_flow", "is not finite", lambda: broken(Exploding)),
-    ("state_dict_stays", "it changes keys", lambda: broken(wraps, rule="same")),
-    ("state_dict_stays", "it changes the values", lambda: broken(WritesWeights)),
-    ("detach_restores", "it is not detached: ", lambda: broken(leaves_a_mark)),
-    ("copies_are_their_own", "a pickled copy does something else", lambda: broken(Forgetful)),
-    ("global_generators", "it moves a global generator: numpy.random", lambda: broken(Reseeding)),
-    ("global_generators", "it draws in evaluation", lambda: broken(DrawingInEvaluation)),
-    ("global_generators", "it moves a global generator", lambda: loss(penalty=reseeds)),
+    ("keeps_the_state_dict", "it changes keys", lambda: broken(wraps, rule="same")),
+    ("keeps_the_state_dict", "it changes the values", lambda: broken(WritesWeights)),
+    ("detach_restores", "detach does not restore ", lambda: broken(leaves_a_mark)),
+    ("copies_are_independent", "a pickled copy behaves differently", lambda: broken(Forgetful)),
+    ("global_generators", "it advances a global generator: numpy.random", lambda: broken(Reseeding)),
+    ("global_generators", "it draws random numbers in eval mode", lambda: broken(DrawingInEvaluation)),
+    ("global_generators", "it advances a global generator", lambda: loss(penalty=reseeds)),
     (
         "numbers_are_finite_and_have_gradients", "expected a scalar",
         lambda: loss(penalty=lambda self, model: next(model.parameters()).flatten()),
@@ -313,16 +313,16 @@ BROKEN: list[tuple[str, str, Any]] = [
         lambda: loss(penalty=lambda self, model: next(model.parameters()).sum().abs().neg().log()),
     ),
     (
-        "numbers_are_finite_and_have_gradients", "expected one a sample",
+        "numbers_are_finite_and_have_gradients", "expected one number for each sample",
         lambda: loss(term=lambda self, logits: logits.sum()),
     ),
     (
         "numbers_are_finite_and_have_gradients", "does not sum to one",
         lambda: loss(target=lambda self, probabilities: probabilities * 0.9),
     ),
-    ("weights_are_written_by_constraints_alone", "it writes weights", lambda: loss(penalty=writes)),
-    ("weights_are_written_by_constraints_alone", "changes the weights again", lambda: loss(constrain=shrinks)),
-    ("weights_are_written_by_constraints_alone", "other parameters", lambda: loss(penalty=steals)),
+    ("only_constraints_write_weights", "it writes weights", lambda: loss(penalty=writes)),
+    ("only_constraints_write_weights", "changes the weights again", lambda: loss(constrain=shrinks)),
+    ("only_constraints_write_weights", "it replaces parameters", lambda: loss(penalty=steals)),
 ]  # fmt: skip
 
 
@@ -357,7 +357,7 @@ def test_an_object_a_model_and_arguments_of_ones_own() -> None:
     check_regularizer(Dropout, anywhere, without=["mean_is_the_test_output"])
     assert all(torch.equal(value, kept[key]) for key, value in model.state_dict().items())
     assert augreg.regularize(model, []).report() == ()
-    with pytest.raises(ValueError, match="a model needs a batch"):
+    with pytest.raises(ValueError, match="model and batch must be given together"):
         check_regularizer(Dropout, model=model)
     with pytest.raises(ValueError, match="no arguments to try it with"):
         check_regularizer(Dropout, [])
@@ -369,5 +369,5 @@ def test_a_regularizer_that_no_module_takes_is_told() -> None:
     def refuses(site: Any) -> None:
         raise ValueError("never")
 
-    with pytest.raises(AssertionError, match="no module of the Example takes it; give a model that has one"):
+    with pytest.raises(AssertionError, match="no module of Example accepts it; pass a model that has one"):
         check_regularizer(broken(refuses))

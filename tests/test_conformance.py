@@ -1,4 +1,4 @@
-"""The conformance kit: what we bring passes, and each check fails on what is broken in just that way."""
+"""The conformance kit: our steps pass, and each check fails on a step that is broken in that way."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from augreg import Registry, SoftLabels
 from augreg.backends import Backend
 from augreg.batch.mixer import Mixer
 from augreg.rng import Cursor
-from augreg.testing import batch_transforms, transforms
+from augreg.testing import batch_transforms, check_transform, image_transforms
 from augreg.testing.__main__ import main
 from augreg.testing.plugins import check_plugin
-from augreg.testing.subjects import subject
+from augreg.testing.step_under_test import step_under_test
 
 IMAGE = Registry.installed().section("image")
 OURS = [name for name in IMAGE if "/" not in name]
@@ -26,71 +26,71 @@ BATCH = [name for name, cls in Registry.installed().section("batch").items() if 
 
 @pytest.mark.parametrize("name", OURS)
 def test_our_transforms_pass(name: str) -> None:
-    transforms.check_transform(IMAGE[name])
+    check_transform(IMAGE[name])
 
 
 @pytest.mark.parametrize("name", BATCH)
 def test_our_batch_transforms_pass(name: str) -> None:
-    batch_transforms.check_batch_transform(Registry.installed()[name])
+    check_transform(Registry.installed()[name])
 
 
 @pytest.mark.parametrize(("check", "cls"), BROKEN, ids=lambda value: getattr(value, "__name__", value))
 def test_a_check_fails_on_what_is_broken(check: str, cls: type) -> None:
     with pytest.raises(AssertionError):
-        transforms.CHECKS[check](subject(cls))
+        image_transforms.CHECKS[check](step_under_test(cls))
 
 
 @pytest.mark.parametrize("cls", UNUSUAL)
 def test_what_is_unusual_passes(cls: type) -> None:
-    transforms.check_transform(cls)
+    check_transform(cls)
 
 
 @pytest.mark.parametrize("name", ["rotate", "affine", "pad"])
 def test_a_white_border_is_no_figure(name: str) -> None:
     arguments = {"padding": 8, "fill": 255} if name == "pad" else {"degrees": 30, "fill": 255}
-    transforms.check_transform(IMAGE[name], arguments)
+    check_transform(IMAGE[name], arguments)
 
 
 def test_whatever_is_raised_is_told_with_the_check() -> None:
-    with pytest.raises(AssertionError, match=r"^kinds_and_sizes: .*too small"):
-        transforms.check_transform(Small)
+    with pytest.raises(AssertionError, match=r"^dtypes_and_sizes: .*too small"):
+        check_transform(Small)
     with pytest.raises(AssertionError, match=r"^previews_run: SpecError: .*expected"):
-        transforms.check_transform(IMAGE["rotate"], {"degrees": "many"})
-    with pytest.raises(AssertionError, match=r"^is_a_value: it mixes otherwise after pickling"):
-        batch_transforms.check_batch_transform(Unkeyed)
+        check_transform(IMAGE["rotate"], {"degrees": "many"})
+    with pytest.raises(AssertionError, match=r"^is_a_value: it mixes in another way after pickling"):
+        check_transform(Unkeyed)
 
 
 def test_a_process_that_dies_is_told_and_does_not_harm_the_next() -> None:
-    with pytest.raises(AssertionError, match="the spawned process died: the transform does that"):
-        transforms.CHECKS["pickles"](subject(Crashing))
-    transforms.CHECKS["pickles"](subject(IMAGE["invert"]))
+    with pytest.raises(AssertionError, match="the spawned process died: the transform causes it"):
+        image_transforms.CHECKS["pickles"](step_under_test(Crashing))
+    image_transforms.CHECKS["pickles"](step_under_test(IMAGE["invert"]))
 
 
 def test_from_a_script_that_is_no_file_no_process_can_be_spawned() -> None:
     code = """
 from augreg import Registry
-from augreg.testing.transforms import CHECKS
-from augreg.testing.subjects import subject
+from augreg.testing.image_transforms import CHECKS
+from augreg.testing.step_under_test import step_under_test
 try:
-    CHECKS["pickles"](subject(Registry.installed()["invert"]))
+    CHECKS["pickles"](step_under_test(Registry.installed()["invert"]))
 except AssertionError as error:
     print(error)
 """
     done = subprocess.run([sys.executable], input=code, capture_output=True, text=True, check=True)
-    assert "the spawned process died: so does one that is given nothing to do." in done.stdout
+    assert "the spawned process died: so does any spawned process." in done.stdout
 
 
 def test_reading_a_global_generator_is_found_too() -> None:
     with pytest.raises(AssertionError, match="it reads a global generator"):
-        transforms.CHECKS["global_generators"](subject(Reading))
+        image_transforms.CHECKS["global_generators"](step_under_test(Reading))
 
 
 def test_a_coin_that_always_says_yes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cursor, "bernoulli", lambda self, p: True)
     with pytest.raises(AssertionError, match="with p: 0"):
-        transforms.CHECKS["never_applied_is_identity"](subject(IMAGE["invert"]))
+        image_transforms.CHECKS["never_applied_is_identity"](step_under_test(IMAGE["invert"]))
     with pytest.raises(AssertionError, match="with p: 0"):
-        batch_transforms.CHECKS["never_applied_is_identity"](subject(Registry.installed()["mixup"]))
+        batch_transforms.CHECKS["never_applied_is_identity"](step_under_test(Registry.installed()["mixup"]))
 
 
 def test_a_backend_that_goes_its_own_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,8 +101,8 @@ def test_a_backend_that_goes_its_own_way_is_found(monkeypatch: pytest.MonkeyPatc
         "apply",
         lambda self, op, image: apply(self, op, image[..., ::-1] if self.name == "opencv" else image),
     )
-    with pytest.raises(AssertionError, match="the backends are"):
-        transforms.CHECKS["backends_agree"](subject(IMAGE["color_matrix" if "color_matrix" in IMAGE else "invert"]))
+    with pytest.raises(AssertionError, match="the backends differ"):
+        image_transforms.CHECKS["backends_agree"](step_under_test(IMAGE["invert"]))
 
 
 def test_a_backend_that_is_lighter_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,19 +114,19 @@ def test_a_backend_that_is_lighter_is_found(monkeypatch: pytest.MonkeyPatch) -> 
         return found + np.uint8(2) if self.name == "opencv" else found
 
     monkeypatch.setattr(Backend, "apply", lighter)
-    with pytest.raises(AssertionError, match=r"2.0 levels apart on average: one is lighter"):
-        transforms.CHECKS["backends_agree"](subject(IMAGE["horizontal_flip"]))
+    with pytest.raises(AssertionError, match=r"one backend is brighter than the other, by 2.0 of 255"):
+        image_transforms.CHECKS["backends_agree"](step_under_test(IMAGE["horizontal_flip"]))
 
 
 def test_every_check_was_shown_to_fail() -> None:
     shown = {check for check, _ in BROKEN}
-    assert transforms.CHECKS.keys() - shown == {"never_applied_is_identity", "backends_agree"}
+    assert image_transforms.CHECKS.keys() - shown == {"never_applied_is_identity", "backends_agree"}
 
 
 @pytest.mark.parametrize("check", BROKEN_BATCHES)
 def test_a_batch_check_fails_on_what_is_broken(check: str) -> None:
     with pytest.raises((AssertionError, ValueError)):
-        batch_transforms.CHECKS[check](subject(BROKEN_BATCHES[check]))
+        batch_transforms.CHECKS[check](step_under_test(BROKEN_BATCHES[check]))
 
 
 def wrong_call(change):
@@ -159,23 +159,28 @@ def _bytes_only(images, mixed, soft):
 @pytest.mark.parametrize(
     ("check", "change"),
     [
-        ("labels_are_shares", _too_heavy),
+        ("label_weights_sum_to_one", _too_heavy),
         ("labels_match_the_pixels", _pixels_only),
         ("arrays_and_tensors_agree", _bytes_only),
     ],
 )
 def test_a_mixer_that_is_wrong_is_found(check: str, change, monkeypatch: pytest.MonkeyPatch) -> None:
-    tested = subject(Registry.installed()["mixup"])
+    tested = step_under_test(Registry.installed()["mixup"])
     batch_transforms.CHECKS[check](tested)
     monkeypatch.setattr(Mixer, "__call__", wrong_call(change))
     with pytest.raises(AssertionError):
         batch_transforms.CHECKS[check](tested)
 
 
-def test_a_subject_is_a_marked_class() -> None:
-    with pytest.raises(TypeError, match="expected a class marked by"):
-        subject(int)
-    found = subject(IMAGE["rotate"], {"degrees": 5})
+def test_regularizers_have_a_check_of_their_own() -> None:
+    with pytest.raises(TypeError, match="dropout belongs to the section model; use check_regularizer"):
+        check_transform(Registry.installed()["dropout"])
+
+
+def test_a_step_under_test_is_a_decorated_class() -> None:
+    with pytest.raises(TypeError, match="expected a class decorated with"):
+        step_under_test(int)
+    found = step_under_test(IMAGE["rotate"], {"degrees": 5})
     assert found.name == "rotate"
     assert pickle.loads(pickle.dumps(next(found.pipelines()))).to_spec()["image"][0]["rotate"]["degrees"] == [-5, 5]
 
@@ -210,7 +215,7 @@ def test_parametrizer_makes_one_test_for_each_object_and_check(install, python, 
     done = python(*run)
     assert "test_conformance[pale/pale:global_generators]" in done.stdout
     assert done.stdout.count("FAILED") >= 1
-    assert f"{len(transforms.CHECKS)} passed" in done.stdout  # all but one, and `loads`
+    assert f"{len(image_transforms.CHECKS)} passed" in done.stdout  # all but one, and `loads`
 
     reason = {"pale/pale:global_generators": "a known fault"}
     (tmp_path / "test_pale.py").write_text(TESTS.format(more=f", expected_failures={reason!r}"))
@@ -228,10 +233,10 @@ def test_command(install, python) -> None:
     install("augreg-pale", {"pale": "pale", "worse": "worse"}, pale=GOOD, worse=BAD)
     good = python("-m", "augreg.testing", "pale")
     assert (good.returncode, good.stderr) == (0, "")
-    assert good.stdout == f"{len(transforms.CHECKS) + 1} passed, 0 failed\n"
+    assert good.stdout == f"{len(image_transforms.CHECKS) + 1} passed, 0 failed\n"
     bad = python("-m", "augreg.testing", "worse")
     assert bad.returncode == 1
-    assert "FAILED worse/pale:global_generators: it moves a global generator: random" in bad.stdout
+    assert "FAILED worse/pale:global_generators: it advances a global generator: random" in bad.stdout
 
 
 def test_a_plugin_that_is_not_there_fails(capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,7 +258,7 @@ def test_a_class_that_does_not_load_is_one_failed_case(install, python) -> None:
     assert done.returncode == 1, done.stderr
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
     assert len(failed) == 1 and failed[0].startswith("FAILED mixed/bad:loads: pale:Missing does not load")
-    assert done.stdout.endswith(f"{len(transforms.CHECKS) + 1} passed, 1 failed\n")
+    assert done.stdout.endswith(f"{len(image_transforms.CHECKS) + 1} passed, 1 failed\n")
     code = (
         "from augreg.testing import parametrize\n"
         "found = parametrize('mixed', {'mixed/bad:pickles': 'why', 'mixed/good:pickles': 'why'}).args[1]\n"

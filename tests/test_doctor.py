@@ -18,11 +18,11 @@ import augreg
 from augreg.__main__ import main
 from augreg.data import Augmented, EpochSampler
 from augreg.doctor import Report, loader
-from augreg.doctor.flips import named_flips
+from augreg.doctor.batch_mixing import mixes
+from augreg.doctor.contents import named_flips
 from augreg.doctor.labels import sided
-from augreg.doctor.mixtures import mixes
 from augreg.doctor.pixel_values import twice_normalized
-from augreg.doctor.randomness import tail
+from augreg.doctor.repeated_draws import tail
 
 NORMALIZE = {"normalize": {"mean": "imagenet", "std": "imagenet"}}
 SPEC = {"image": ["horizontal_flip", {"brightness": [0.5, 1.0]}, NORMALIZE], "output": "torch"}
@@ -98,11 +98,11 @@ class TestDraws:
 
     def test_keys_whose_epoch_stands_still(self) -> None:
         report = examined(load(doctored.Keyed(), sampler=doctored.KeySampler(moves=False)))
-        assert found(report) == {"epoch stands still"}
+        assert found(report) == {"epoch does not change"}
 
     def test_a_keyed_dataset_that_draws_otherwise(self) -> None:
         report = examined(load(doctored.KeyedAndKept(), 2, sampler=doctored.KeySampler()), epochs=1)
-        assert found(report) == {"not by key", "workers repeat draws"}
+        assert found(report) == {"not determined by the key", "workers repeat draws"}
 
     def test_a_collate_fn_that_keeps_a_generator(self) -> None:
         report = examined(load(Photos(), 2, collate_fn=doctored.Mixing(kept=True)))
@@ -256,7 +256,7 @@ class TestLevels:
         ("kind", "check"),
         [
             ("nan", "not finite"),
-            ("constant", "one level only"),
+            ("constant", "constant images"),
             ("twice", "normalized twice"),
             ("twice by halves", "normalized twice"),
             ("twice by its own", "normalized twice"),
@@ -333,7 +333,7 @@ class TestLabels:
         [
             ("from one", "labels out of range"),
             ("negative", "labels out of range"),
-            ("fractions", "labels not whole"),
+            ("fractions", "fractional labels"),
             ("nan", "labels not finite"),
             ("changing", "labels change"),
             ("narrow", "label width"),
@@ -495,10 +495,10 @@ class TestReport:
         ("given", "message"),
         [
             ({}, "nothing to examine"),
-            ({"train": 3}, "train is expected to be a DataLoader"),
-            ({"train": [], "samples": 0}, "samples is an integer from 1"),
-            ({"train": [], "epochs": 1.5}, "epochs is an integer from 1"),
-            ({"train": [], "classes": "cat"}, "classes is a list"),
+            ({"train": 3}, "train must be a DataLoader"),
+            ({"train": [], "samples": 0}, "samples must be an integer of at least 1"),
+            ({"train": [], "epochs": 1.5}, "epochs must be an integer of at least 1"),
+            ({"train": [], "classes": "cat"}, "classes must be a list"),
         ],
     )
     def test_wrong_arguments(self, given: Any, message: str) -> None:
@@ -508,10 +508,10 @@ class TestReport:
     def test_images_of_several_kinds_and_none_at_all(self) -> None:
         empty = examined(DataLoader([], batch_size=2))  # type: ignore[arg-type]
         assert empty.findings == ()
-        assert any("gives nothing" in line for line in empty.unchecked)
+        assert any("yields no keys" in line for line in empty.unchecked)
         gray, color = torch.zeros(1, 4, 4), torch.rand(3, 5, 4) - 0.5
         mixed = [[(gray, 0), (color, 1)]]
-        assert "one level only" in found(examined(mixed, [torch.full((2, 3, 4, 4), torch.nan)]))
+        assert "constant images" in found(examined(mixed, [torch.full((2, 3, 4, 4), torch.nan)]))
 
     def test_what_cannot_be_checked_is_said(self) -> None:
         report = examined([{"text": ["a", "b"]}])
@@ -549,7 +549,7 @@ class TestCommand:
         [
             ("doctored:nothing", "has no function 'nothing'"),
             ("no_such_module:pair", "cannot be imported"),
-            ("doctored:number", "expected to be a DataLoader"),
+            ("doctored:number", "must be a DataLoader"),
         ],
     )
     def test_wrong_calls(self, source: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

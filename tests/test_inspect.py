@@ -143,7 +143,7 @@ def agree(model: nn.Module, shape: tuple[int, ...], positions: list[tuple[int, .
     for position in positions or list(itertools.product(*map(range, layer.output[1:]))):
         for axis, found in enumerate(measured(twin, shape, position)):
             wanted = layer.seen(*position)[axis]
-            whole = layer.extents[axis].at(position[axis])
+            whole = layer.axis_fields[axis].at(position[axis])
             if whole is None or (whole[0] >= 0 and whole[1] < shape[axis + 1]):
                 assert found == wanted, (position, axis)
                 inside += 1
@@ -197,12 +197,12 @@ def test_any_chain_agrees_with_its_measured_responses_at_every_position(chain: l
     model, size = nn.Sequential(*chain).double(), 37
     try:
         found = responses(model, size)
-    except RuntimeError:  # the chain leaves nothing, or a padding is too wide for torch
+    except RuntimeError:  # the chain removes all of, or a padding is too wide for torch
         return
     layer = receptive_field(model, (1, size))[-1]
     assert layer.output == (1, len(found))
     for position, seen in enumerate(found):
-        whole = layer.extents[0].at(position)
+        whole = layer.axis_fields[0].at(position)
         (wanted,) = layer.seen(position)
         if whole is None or (whole[0] >= 0 and whole[1] < size):
             assert seen == wanted, position
@@ -214,7 +214,7 @@ def test_a_long_chain_is_compared_away_from_the_border() -> None:
     chain = [nn.Conv1d(1, 1, 3, 2, 1, 2), nn.ConvTranspose1d(1, 1, 4, 3, 1), nn.AvgPool1d(2)]
     model = nn.Sequential(*chain, nn.Upsample(scale_factor=2, mode="linear"), nn.Conv1d(1, 1, 3, 2)).double()
     layer, found = receptive_field(model, (1, 90))[-1], responses(model, 90)
-    inside = [j for j, span in enumerate(map(layer.extents[0].at, range(len(found)))) if span and 0 <= span[0] <= 80]
+    inside = [j for j, span in enumerate(map(layer.axis_fields[0].at, range(len(found)))) if span and 0 <= span[0] <= 80]
     assert len(inside) > 40
     assert [found[j] for j in inside] == [layer.seen(j)[0] for j in inside]
 
@@ -393,7 +393,7 @@ def test_output_sizes_are_those_of_torch(size: int, kernel: int, stride: int, pa
         layer = nn.Conv1d(1, 1, kernel, stride, padding, dilation)
         assert output_size(size, kernel, stride, padding, dilation) == layer(torch.zeros(1, 1, size)).shape[2]
     if (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 < 1:
-        with pytest.raises(ValueError, match="leaves nothing"):
+        with pytest.raises(ValueError, match="removes all of"):
             transposed_output_size(size, kernel, stride, padding, dilation=dilation)
     else:
         back = nn.ConvTranspose1d(1, 1, kernel, stride, padding, dilation=dilation)
@@ -433,16 +433,16 @@ class Values(nn.Module):
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        (Writes(), "aten.copy_.default in 0: it writes into a part"),
+        (Writes(), "aten.copy_.default in 0: it writes to a view"),
         (Transforms(), "in 0: its receptive field is not known"),
-        (Splits(), "takes a spatial axis apart"),
-        (Misaligned(), "joins branches with strides 1 and 2"),
-        (Values(), "makes a number of a tensor"),
+        (Splits(), "splits a spatial axis"),
+        (Misaligned(), "merges branches with strides 1 and 2"),
+        (Values(), "converts a tensor to a number"),
     ],
 )
 def test_what_is_not_known_is_refused_by_name(module: nn.Module, words: str) -> None:
     model = nn.Sequential(module)
-    with pytest.raises(ValueError, match="cannot follow the input through aten") as refused:
+    with pytest.raises(ValueError, match="cannot trace the input through aten") as refused:
         receptive_field(model, 8)
     assert words in str(refused.value)
     assert not model[0]._forward_hooks and not model[0]._forward_pre_hooks
@@ -450,7 +450,7 @@ def test_what_is_not_known_is_refused_by_name(module: nn.Module, words: str) -> 
 
 @pytest.mark.parametrize("size", [(224,), (3, 0, 4), "224", (3, 2, 2, 2, 2), 0])
 def test_a_wrong_input_size_is_refused(size: Any) -> None:
-    with pytest.raises(ValueError, match="input_size is"):
+    with pytest.raises(ValueError, match="input_size must be"):
         receptive_field(nn.Identity(), size)
 
 
@@ -459,7 +459,7 @@ def test_a_model_that_ignores_its_input_is_refused() -> None:
         def forward(self, x: Any) -> Any:
             return torch.zeros(1, 3)
 
-    with pytest.raises(ValueError, match="nothing in Ignores depends"):
+    with pytest.raises(ValueError, match="no output in Ignores can be traced"):
         receptive_field(Ignores(), 8)
 
 

@@ -143,7 +143,7 @@ def test_modules_are_selected_and_runs_are_told_apart() -> None:
     assert [layer.name for layer in activations(model, {"input": batch}, at="2")] == ["2"]
     with pytest.raises(ValueError, match=r"no module is head.*; the nearest names are"):
         activations(model, batch, at="head.*")
-    with pytest.raises(KeyError, match="no layer named 'relu'"):
+    with pytest.raises(KeyError, match="no layer is named 'relu'"):
         activations(model, batch)["relu"]
 
 

@@ -102,7 +102,7 @@ def test_images_of_all_kinds_come() -> None:
     assert reached(images(), lambda image: not image.flags.c_contiguous)
     assert not reached(images(dtypes=("float32",)), lambda image: image.dtype != np.float32)
     assert not reached(images(dtypes=("uint8",)), lambda image: image.dtype != np.uint8)
-    with pytest.raises(ValueError, match="got 5 and 4"):
+    with pytest.raises(ValueError, match="got least 5 and most 4"):
         reached(images(least=5, most=4), lambda image: True)
 
 
@@ -167,7 +167,7 @@ def test_an_unknown_name_is_told() -> None:
         arguments("mine/bands", registry=OURS)
     with pytest.raises(ValueError, match="did you mean 'rotate'"):
         specs(having="rotat")
-    with pytest.raises(ValueError, match="not among the names"):
+    with pytest.raises(ValueError, match="not one of the names"):
         specs(names=["rotate"], having="invert")
 
 

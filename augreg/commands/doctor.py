@@ -1,4 +1,4 @@
-"""`augreg doctor`: what is wrong with an installation, or with data loaders, and what to do about it."""
+"""`augreg doctor`: reports what is wrong with an installation or with data loaders, and how to fix it."""
 
 from __future__ import annotations
 
@@ -21,49 +21,48 @@ _NAMES = {name: name for name in ("train", "validation", "classes", "pipeline")}
 
 
 def add(commands: Any) -> None:
-    """Declare the command: by itself it examines what is installed, and its sub-commands other things."""
+    """Add the command: alone it examines the installation, its subcommands examine other things."""
     doctor = commands.add_parser(
         "doctor",
-        help="say what is wrong with plugins or data loaders, and what to do about it",
-        description="By itself: what is installed, and what mends the plugins that failed. The exit code is 0 if all "
-        "is well and 1 if a plugin failed.",
+        help="report what is wrong with plugins or data loaders, and how to fix it",
+        description="Without a subcommand: list what is installed, and how to fix plugins that failed. The exit code "
+        "is 0 if no plugin failed, and 1 otherwise.",
     )
-    doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.add_argument("--json", action="store_true", help="print the report as JSON")
     doctor.set_defaults(run=installation.run)
-    patients = doctor.add_subparsers(title="what else is examined", metavar="WHAT")
-    parser = patients.add_parser(
+    subparsers = doctor.add_subparsers(title="subcommands", metavar="COMMAND")
+    parser = subparsers.add_parser(
         "loader",
-        help="data loaders: repeated draws, random validation, wrong levels, labels",
-        description="Run samples through your own torch DataLoaders and report what is wrong. FUNCTION returns a "
-        "DataLoader, a pair (train, validation), or a mapping with train, validation, classes, pipeline. The exit "
-        "code is 0 if all is well, notes apart, and 1 if something was found.",
+        help="examine data loaders: repeated draws, random validation, pixel values, labels",
+        description="Run samples through torch DataLoaders and report what is wrong. FUNCTION returns a DataLoader, a "
+        "pair (train, validation), or a mapping with train, validation, classes, pipeline. The exit code is 0 if "
+        "there are no findings, or only notes, and 1 otherwise.",
     )
-    parser.add_argument("source", metavar="MODULE:FUNCTION", help="imported from the current folder")
-    parser.add_argument("--samples", metavar="N", type=positive, default=256, help="how many images (256)")
-    parser.add_argument("--epochs", metavar="N", type=positive, default=2, help="how many epochs are compared (2)")
+    parser.add_argument("source", metavar="MODULE:FUNCTION", help="imported with the current folder on the path")
+    parser.add_argument("--samples", metavar="N", type=positive, default=256, help="number of images (256)")
+    parser.add_argument("--epochs", metavar="N", type=positive, default=2, help="number of epochs to compare (2)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the report. 0 if nothing was found but notes, 1 if something was, 2 for a wrong call."""
+    """Print the report. Return 0 if there are only notes, 1 if there are other findings, 2 for invalid arguments."""
     module, colon, function = arguments.source.partition(":")
     if not (module and colon and function):
         arguments.usage_error(f"{arguments.source!r}: expected MODULE:FUNCTION, such as train:loaders")
     from augreg.doctor import examination
     from augreg.doctor.findings import Findings, guarded
 
-    with contextlib.redirect_stdout(sys.stderr):  # what the user's code prints is no data of ours
+    with contextlib.redirect_stdout(sys.stderr):  # keep the output of the user's code out of the report
         make = _function(module, function)
         if make is None:
             return USAGE
-        notebook = Findings()
-        made = guarded(notebook, "both", f"{arguments.source}()", make)
-        report = notebook.report()
+        findings = Findings()
+        made = guarded(findings, "both", f"{arguments.source}()", make)
+        report = findings.report()
         if report.ok:
             try:
-                given = _loaders(made)
-                report = examination.loader(**given, samples=arguments.samples, epochs=arguments.epochs)
+                report = examination.loader(**_loaders(made), samples=arguments.samples, epochs=arguments.epochs)
             except (TypeError, ValueError, ImportError) as error:
                 print_error(f"{arguments.source}: {error}")
                 return USAGE
@@ -77,25 +76,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _function(module: str, function: str) -> Any:
-    """The function, from a module of the current folder or an installed one; None, with the reason said."""
+    """The function, from a module in the current folder or an installed one; None, after an error, if missing."""
     here = str(Path.cwd())
     if here not in sys.path:
-        sys.path.insert(0, here)  # and it stays: workers that are spawned import from there too
+        sys.path.insert(0, here)  # not removed again: spawned workers import from there too
     try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:  # whatever the user's module raises
+        value: Any = importlib.import_module(module)
+    except Exception as error:  # the user's module may raise anything
         print_error(f"{module}: cannot be imported: {type(error).__name__}: {error}")
         return None
     for name in function.split("."):
-        found = getattr(found, name, None)
-    if not callable(found):
+        value = getattr(value, name, None)
+    if not callable(value):
         print_error(f"{module}: has no function {function!r}")
         return None
-    return found
+    return value
 
 
 def _loaders(made: Any) -> dict[str, Any]:
-    """The arguments of `augreg.doctor.loader`. Raises TypeError or ValueError for what holds no loaders."""
+    """The arguments of `augreg.doctor.loader`. Raises ValueError for a wrong mapping or pair."""
     if isinstance(made, Mapping):
         unknown = [name for name in made if name not in _NAMES]
         if unknown:

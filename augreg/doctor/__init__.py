@@ -1,7 +1,7 @@
-"""The doctor: looks at what people already have, and says what is wrong with it and what to do.
+"""The doctor: examines data loaders, and reports what is wrong with them and how to fix it.
 
-`augreg.doctor.loader(train, validation)` runs samples through a torch DataLoader, whatever its dataset and its
-transforms are, and returns a `Report` of `Finding`s.
+`augreg.doctor.loader(train, validation)` runs samples through torch DataLoaders, with any dataset and any transforms,
+and returns a `Report` of `Finding`s.
 """
 
 from __future__ import annotations

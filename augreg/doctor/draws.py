@@ -1,7 +1,7 @@
-"""Samples made one by one, each several times: what changes, and which generators it depends on.
+"""Makes samples one by one, each several times: what changes, and which generators it depends on.
 
-`make` leaves traces in what it is given: a dataset may open files or make generators when it is first asked. So it
-is called by `Subject.apart`, with the dataset of a worker of its own or with a copy.
+`make` may change the dataset that it is given, since a dataset may open files or create generators on first use. So
+`Subject.apart` calls it, with the dataset of an extra worker or with a copy.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
-from augreg.doctor import mixtures
-from augreg.doctor.images import digest, digest_image, label_rows, split, thumbnail
+from augreg.doctor import batch_mixing
 from augreg.doctor.isolation import global_states, set_global_states
+from augreg.doctor.samples import digest, digest_image, label_rows, split, thumbnail
 
 __all__ = ["Draw", "Draws", "make", "rekeyed"]
 
 _GENERATORS = ("random", "numpy.random", "torch")
-_WATCHED = 4  # of how many samples the making of generators is watched, which is slow
-_KEPT = 64  # of how many samples thumbnails are made
-_POOL = 12  # of how many samples batches are put together
+_WATCHED = 4  # samples during which the creation of generators is watched, which is slow
+_KEPT = 64  # samples for which thumbnails are made
+_POOL = 12  # samples from which batches are made
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One key's sample, made twice in one epoch and, where there are epochs, once in the next.
+    """The sample of one key, made twice in one epoch and, if the dataset has epochs, once in the next.
 
-    `first` and `again` are thumbnails of the two images, for the first few keys. `varies` says that the images
-    differ, `moves_on` that another epoch's differs from both, `by_globals` that it is a function of the global
-    generators' states, and `relabeled` that the labels differ; labels with fractions may be mixed, and do not count.
+    `first` and `again` are thumbnails of the two images, for the first few keys. `varies` is whether the images
+    differ, `moves_on` whether the image of the next epoch differs from both, `by_globals` whether the image is a
+    function of the states of the global generators, and `relabeled` whether the labels differ; fractional labels may
+    be mixed, and do not count.
     """
 
     key: Any
@@ -50,10 +51,10 @@ class Draw:
 
 @dataclass
 class Draws:
-    """All draws of a subject; which global generators they moved and which they seeded, and how often.
+    """All draws of a subject; which global generators they advanced and which they seeded, and how often.
 
-    `seeds_generators` says that samples seed NumPy generators of their own. `raw` are two samples as they came, or
-    none where they do not pickle. `mixes` is what `mixtures.mixes` says of the collate_fn.
+    `seeds_generators` is whether samples create NumPy generators from seeds. `raw` are two samples before collation,
+    empty if they cannot be pickled. `mixes` is the result of `batch_mixing.mixes` for the collate_fn.
     """
 
     rows: list[Draw] = field(default_factory=list)
@@ -61,7 +62,7 @@ class Draws:
     seeded: dict[str, int] = field(default_factory=dict)
     seeds_generators: bool = False
     raw: list[Any] = field(default_factory=list)
-    mixes: mixtures.Mixes = None
+    mixes: batch_mixing.Mixes = None
 
     @property
     def vary(self) -> bool:
@@ -75,15 +76,15 @@ class Draws:
 
 
 def make(dataset: Any, collate_fn: Any, *, keys: list[Any], epoch: int, keyed: bool, whole: bool) -> Draws:
-    """Make the sample of each key again and again. Raises what the dataset raises.
+    """Make the sample of each key several times. Raises what the dataset raises.
 
-    `keyed` says that keys are (epoch, index), so that the dataset need not be told the epoch, and `whole` that
-    samples become batches.
+    `keyed` is whether keys are (epoch, index), in which case set_epoch is not called on the dataset, and `whole`
+    whether samples are collated into batches.
     """
     draws = Draws()
     with _watching(draws):
         for key in keys[:_WATCHED]:
-            _fetch(dataset, key)  # as the loader itself would ask, before any epoch is set
+            _fetch(dataset, key)  # as a loop without set_epoch would
     set_epoch = None if keyed else getattr(dataset, "set_epoch", None)
     pool: list[Any] = []
     for key in keys:
@@ -96,13 +97,13 @@ def make(dataset: Any, collate_fn: Any, *, keys: list[Any], epoch: int, keyed: b
     if set_epoch is not None:
         set_epoch(epoch)
     if whole:
-        draws.mixes = mixtures.mixes(collate_fn, pool)
+        draws.mixes = batch_mixing.mixes(collate_fn, pool)
     draws.raw = pool[:2] if _pickles(pool[:2]) else []
     return draws
 
 
 def _draw(dataset: Any, key: Any, epoch: int, keyed: bool, draws: Draws) -> tuple[Any, Draw]:
-    """The first sample that is made with a key, and what is found by making it three times more."""
+    """The first sample of a key, and the comparison with three more samples of it."""
     before = global_states()
     sample = _fetch(dataset, key)
     after = global_states()
@@ -125,7 +126,7 @@ def _draw(dataset: Any, key: Any, epoch: int, keyed: bool, draws: Draws) -> tupl
 
 
 def _fetch(dataset: Any, key: Any) -> Any:
-    """One sample. What is raised bears the key as a note."""
+    """One sample. The key is added as a note to an exception."""
     try:
         return dataset.__getitems__([key])[0] if hasattr(dataset, "__getitems__") else dataset[key]
     except Exception as error:
@@ -134,7 +135,7 @@ def _fetch(dataset: Any, key: Any) -> Any:
 
 
 def _next_epoch(dataset: Any, key: Any, epoch: int, keyed: bool) -> bytes | None:
-    """The digest of the sample in the next epoch; None where nothing takes an epoch."""
+    """The digest of the sample in the next epoch; None if neither keys nor dataset have an epoch."""
     if keyed:
         return digest_image(_fetch(dataset, rekeyed(key, epoch + 1)))
     if hasattr(dataset, "set_epoch"):
@@ -149,6 +150,7 @@ def rekeyed(key: Any, epoch: int) -> Any:
 
 
 def _hard(label: Any) -> bool:
+    """Whether a label is a name or one whole number."""
     if isinstance(label, str | bytes | int):
         return True
     rows = label_rows([label])
@@ -156,7 +158,7 @@ def _hard(label: Any) -> bool:
 
 
 def _record(draws: Draws, before: Any, after: Any, end: Any) -> None:
-    """Count what moved; a generator that stands at the same place after two samples was seeded by both."""
+    """Count the generators that changed; one that has the same state after each of two samples is seeded by them."""
     for name, *states in zip(_GENERATORS, before, after, end, strict=True):
         start, middle, stop = map(_frozen, states)
         if start != middle:
@@ -179,9 +181,9 @@ def _pickles(samples: Any) -> bool:
 
 @contextmanager
 def _watching(draws: Draws) -> Iterator[None]:
-    """See whether NumPy generators are made from seeds, under whatever name: default_rng(3), Generator(PCG64(3)).
+    """Record whether NumPy generators are created from seeds, in any way: default_rng(3), Generator(PCG64(3)).
 
-    Nothing is patched: each of them asks whether its seed is an ISeedSequence, and Python's profiler sees it ask.
+    Nothing is patched: each of these checks whether its seed is an ISeedSequence, which Python's profiler reports.
     """
     asking = ABCMeta.__instancecheck__.__code__
 
@@ -189,7 +191,7 @@ def _watching(draws: Draws) -> Iterator[None]:
         if event == "call" and frame.f_code is asking and frame.f_locals["cls"] is ISeedSequence:
             draws.seeds_generators |= frame.f_locals["instance"] is not None
 
-    if sys.getprofile() is not None:  # somebody is measuring, and is not to be disturbed
+    if sys.getprofile() is not None:  # leave a profiler of the user alone
         yield
         return
     sys.setprofile(watch)

@@ -1,29 +1,31 @@
-"""What the doctor says: findings, and the report that holds them."""
+"""Findings, the list that collects them during an examination, and the report made of them."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 __all__ = ["Finding", "Findings", "Report", "Severity", "guarded", "last_line"]
 
 Severity = Literal["fault", "warning", "note"]
-"""A `fault` harms training or its figures; a `warning` very likely does; a `note` is good to know."""
+"""A `fault` harms training or its metrics; a `warning` very likely does; a `note` is for information."""
 
 _ORDER = ("fault", "warning", "note")
 _WIDTH = 100
 _SHOWN = 8
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the doctor saw.
+    """One problem, or one observation, about a loader.
 
     `check` names the kind of finding (docs/doctor.md lists them), `where` is `train`, `validation` or `both`. `seen`
-    says what was seen, with numbers; `why` says why it matters; `remedy` says what to do. `samples` are the keys of
-    the dataset, or the places in the pass, that showed it: the first of them.
+    describes the observation, with numbers; `why` explains its effect; `remedy` says what to do. `samples` are the
+    first few of the dataset keys, or of the positions in the pass, where it was observed.
     """
 
     check: str
@@ -32,7 +34,7 @@ class Finding:
     seen: str
     why: str
     remedy: str
-    samples: tuple[Any, ...] = ()
+    samples: tuple[int | str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.severity}: {self.where}: {self.check}", *_wrapped(self.seen)]
@@ -44,9 +46,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What the doctor found, the worst first. Printable; `as_dict` is plain data for JSON.
+    """The result of an examination, worst findings first. Printable; `as_dict` gives plain data for JSON.
 
-    `checked` says what was looked at, `unchecked` what was not, and why. `ok` is True where there is neither a fault
+    `checked` lists what was examined, `unchecked` what was not, and why. `ok` is True if there is neither a fault
     nor a warning.
     """
 
@@ -56,20 +58,20 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found but notes."""
+        """Whether there are no findings, or only notes."""
         return all(finding.severity == "note" for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data: strings, numbers, lists and mappings only."""
         data = {"ok": self.ok, **asdict(self)}
         for finding in data["findings"]:
-            finding["samples"] = [sample if isinstance(sample, int) else str(sample) for sample in finding["samples"]]
+            finding["samples"] = list(finding["samples"])
         return {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}
 
     def __str__(self) -> str:
         counts = {name: sum(finding.severity == name for finding in self.findings) for name in _ORDER}
-        told = [f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
-        lines = [", ".join(told) if told else "nothing found"]
+        summary = [f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
+        lines = [", ".join(summary) if summary else "nothing found"]
         for finding in self.findings:
             lines += ["", str(finding)]
         lines += ["", *(f"checked: {line}" for line in self.checked)]
@@ -78,68 +80,73 @@ class Report:
 
 
 class Findings:
-    """Takes down findings while the examination goes on; `report` sorts them, the worst first."""
+    """Collects findings during an examination; `report` sorts them, worst first."""
 
     def __init__(self) -> None:
         self._findings: list[Finding] = []
         self._checked: dict[str, None] = {}
         self._unchecked: dict[str, None] = {}
 
-    def found(
-        self, check: str, severity: Severity, where: str, seen: str, why: str, remedy: str, samples: Any = ()
+    def add(
+        self,
+        check: str,
+        severity: Severity,
+        where: str,
+        seen: str,
+        why: str,
+        remedy: str,
+        samples: Iterable[Any] = (),
     ) -> None:
-        """One finding; of `samples` the first few are kept."""
+        """Add a finding; the first few `samples` are kept."""
         kept = tuple(_plain(sample) for sample in list(samples)[:_SHOWN])
         self._findings.append(Finding(check, severity, where, seen, why, remedy, kept))
 
     def checked(self, line: str) -> None:
-        """Something that was looked at."""
+        """Record what was examined."""
         self._checked[line] = None
 
     def unchecked(self, line: str) -> None:
-        """Something that could not be looked at, with the reason."""
+        """Record what could not be examined, and why."""
         self._unchecked[line] = None
 
     def report(self) -> Report:
-        """Everything so far."""
-        found = sorted(self._findings, key=lambda finding: _ORDER.index(finding.severity))
-        return Report(tuple(dict.fromkeys(found)), tuple(self._checked), tuple(self._unchecked))
+        """Everything added so far."""
+        ordered = sorted(self._findings, key=lambda finding: _ORDER.index(finding.severity))
+        return Report(tuple(dict.fromkeys(ordered)), tuple(self._checked), tuple(self._unchecked))
 
 
-def guarded(notebook: Findings, where: str, doing: str, work: Callable[[], Any]) -> Any:
-    """What `work` returns; where it raises, a finding with the last lines of the traceback, and None."""
-    import traceback
-
+def guarded(findings: Findings, where: str, doing: str, work: Callable[[], _Result]) -> _Result | None:
+    """Return what `work` returns; if it raises, add a finding with the last lines of the traceback, return None."""
     try:
         return work()
     except Exception as error:
         last = [line for line in "".join(traceback.format_exception(error)).splitlines() if line.strip()][-6:]
-        notebook.found(
+        findings.add(
             "error",
             "fault",
             where,
             f"{doing} raised {type(error).__name__}:\n" + "\n".join(last),
             "training would stop here, or the loader cannot be examined further",
-            "mend the line that the traceback names, then run the doctor again",
+            "fix the line named in the traceback, then run the doctor again",
         )
-        traceback.clear_frames(error.__traceback__)  # they hold iterators, whose workers should end now
+        traceback.clear_frames(error.__traceback__)  # the frames keep loader iterators, and so workers, alive
         return None
 
 
 def last_line(error: BaseException) -> str:
-    """What an error says, in one line: of one that comes from a worker, without the worker's traceback."""
+    """The message of an error in one line; for an error raised in a worker, without the worker's traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = lines[-1] if lines else ""
+    message = lines[-1] if lines else ""
     name = type(error).__name__
-    return told if told.startswith(name) else f"{name}: {told}"
+    return message if message.startswith(name) else f"{name}: {message}"
 
 
-def _plain(sample: Any) -> Any:
+def _plain(sample: Any) -> int | str:
     return int(sample) if hasattr(sample, "__index__") and not isinstance(sample, tuple) else str(sample)
 
 
 def _wrapped(text: str) -> list[str]:
-    """Indented lines; the text's own line breaks stay."""
+    """Indented lines of limited width; line breaks in the text are kept."""
     lines = []
     for line in text.split("\n"):
         lines += textwrap.wrap(line, _WIDTH, initial_indent="  ", subsequent_indent="  ") or [""]

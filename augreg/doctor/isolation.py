@@ -1,64 +1,58 @@
-"""That an examination leaves no trace: copies to work on, and what is put back at the end."""
+"""What keeps an examination from changing anything: copies to work on, and the states of the global generators."""
 
 from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from augreg.doctor.findings import last_line
 
-if TYPE_CHECKING:
-    from augreg.doctor.probing import Subject
-
 __all__ = [
-    "StandIn",
+    "WorkingCopy",
     "epoch_of",
     "global_states",
-    "preserve_state",
     "seed_globals",
     "set_global_states",
     "working_copy",
 ]
 
 
-class StandIn(NamedTuple):
-    """Copies for work in this process; `shared` says why something in them is not copied, if so."""
+class WorkingCopy(NamedTuple):
+    """Copies for work in this process; `shared` is why parts of them are not copied, or empty."""
 
     dataset: Any
     collate_fn: Any
     shared: str
 
 
-def working_copy(dataset: Any, collate_fn: Any) -> StandIn:
-    """Deep copies of both, in one, since a collate_fn may belong to its dataset.
+def working_copy(dataset: Any, collate_fn: Any) -> WorkingCopy:
+    """Deep copies of both, made together, since a collate_fn may belong to its dataset.
 
-    What cannot be copied so (an open file, a lock) is copied flat: what the copy makes on first use stays in it,
-    while what it holds already is shared with the original.
+    If a deep copy fails (an open file, a lock), a shallow one is made: what it creates on first use is its own, but
+    what the dataset already has is shared with the original.
     """
     try:
-        return StandIn(*copy.deepcopy((dataset, collate_fn)), "")
+        return WorkingCopy(*copy.deepcopy((dataset, collate_fn)), "")
     except Exception as error:
         reason = last_line(error)
     try:
-        return StandIn(copy.copy(dataset), collate_fn, reason)
+        return WorkingCopy(copy.copy(dataset), collate_fn, reason)
     except Exception:
-        return StandIn(dataset, collate_fn, reason)
+        return WorkingCopy(dataset, collate_fn, reason)
 
 
 def global_states() -> tuple[Any, Any, Any]:
-    """The states of `random`, `numpy.random` and torch's generator of the CPU."""
+    """The states of `random`, `numpy.random` and torch's CPU generator."""
     import torch
 
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - it is what is examined
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - it is examined
 
 
 def set_global_states(states: tuple[Any, Any, Any]) -> None:
-    """Put the global generators into states that `global_states` gave."""
+    """Set the global generators to states returned by `global_states`."""
     import torch
 
     random.setstate(states[0])
@@ -67,7 +61,7 @@ def set_global_states(states: tuple[Any, Any, Any]) -> None:
 
 
 def seed_globals(number: int) -> None:
-    """Seed the global generators alike; of torch's only that of the CPU, which is what `global_states` keeps."""
+    """Seed all global generators with one number; of torch's only the CPU generator, as in `global_states`."""
     import torch
 
     random.seed(number)
@@ -75,36 +69,7 @@ def seed_globals(number: int) -> None:
     torch.default_generator.manual_seed(number)
 
 
-def epoch_of(told: Any) -> int | None:
-    """The epoch of a sampler or a dataset that takes epochs and says which it has; else None."""
-    epoch = getattr(told, "epoch", None) if hasattr(told, "set_epoch") else None
+def epoch_of(thing: Any) -> int | None:
+    """The epoch of a sampler or a dataset that has `set_epoch` and a readable `epoch`; else None."""
+    epoch = getattr(thing, "epoch", None) if hasattr(thing, "set_epoch") else None
     return epoch if isinstance(epoch, int) else None
-
-
-@contextmanager
-def preserve_state(subjects: Iterable[Subject]) -> Iterator[None]:
-    """Put back, at the end, the global generators, the loaders' own, and what samplers and datasets hold.
-
-    An epoch is set back by `set_epoch`, for it may be in shared memory; then the attributes are what they were.
-    """
-    subjects = list(subjects)
-    states = global_states()
-    told = [each for subject in subjects for each in (*subject.samplers, subject.dataset) if each is not None]
-    generators: list[Any] = [
-        getattr(each, "generator", None) for each in (*(subject.loader for subject in subjects), *told)
-    ]
-    kept = [(each, each.get_state()) for each in generators if hasattr(each, "get_state")]
-    epochs = [(each, epoch_of(each)) for each in told]
-    held = [(vars(each), dict(vars(each))) for each in told if hasattr(each, "__dict__")]
-    try:
-        yield
-    finally:
-        for each, epoch in epochs:
-            if epoch is not None:
-                each.set_epoch(epoch)
-        for now, before in held:
-            now.clear()
-            now.update(before)
-        for generator, state in kept:
-            generator.set_state(state)
-        set_global_states(states)

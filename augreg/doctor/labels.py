@@ -1,57 +1,54 @@
-"""Whether labels are labels: their range and type, whether they stay, and whether a flip would make them wrong."""
+"""Checks of labels: range and type, whether they stay the same, and whether a flip would make them wrong."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from augreg.doctor.draws import Draws
 from augreg.doctor.findings import Findings
-from augreg.doctor.images import label_rows
-from augreg.doctor.measures import Measures
-
-if TYPE_CHECKING:
-    from augreg.doctor.draws import Draws
+from augreg.doctor.samples import label_rows
+from augreg.doctor.statistics import LoaderStatistics
 
 __all__ = ["class_names", "examine", "sided", "stay"]
 
 _IGNORED = -100  # what torch's losses ignore by default
 
 
-def class_names(dataset: Any, given: Sequence[str] | None = None) -> list[str]:
-    """The names of the classes: those given, or `.classes` of a dataset or of what it wraps; else nothing."""
-    if given is not None:
-        return [str(name) for name in given]
+def class_names(dataset: Any, classes: Sequence[str] | None = None) -> list[str]:
+    """The class names: `classes` if given, else `.classes` of the dataset or of a dataset that it wraps, else []."""
+    if classes is not None:
+        return [str(name) for name in classes]
     for _ in range(10):
-        found = getattr(dataset, "classes", None)
-        if isinstance(found, list | tuple) and found:
-            return [str(name) for name in found]
-        names = getattr(getattr(getattr(dataset, "features", {}), "get", lambda _: None)("label"), "names", None)
-        if names:
-            return [str(name) for name in names]
+        features = getattr(dataset, "features", None)  # of Hugging Face datasets
+        label = getattr(features, "get", lambda name: None)("label")
+        for names in (getattr(dataset, "classes", None), getattr(label, "names", None)):
+            if isinstance(names, list | tuple) and names:
+                return [str(name) for name in names]
         dataset = getattr(dataset, "dataset", None)
         if dataset is None:
             break
     return []
 
 
-def examine(measures: Measures, where: str, classes: int | None, notebook: Findings) -> None:
-    """Take down labels that a loss cannot use. `classes` is how many there are, if that is known."""
-    broken: list[str] = []
+def examine(statistics: LoaderStatistics, where: str, classes: int | None, findings: Findings) -> None:
+    """Report labels that a loss cannot use. `classes` is the number of classes, if known."""
+    not_finite: list[str] = []
     fractions: list[str] = []
     outside: list[str] = []
-    width = set()
-    for place, labels in measures.labels:
+    widths = set()
+    for place, labels in statistics.labels:
         rows = label_rows(labels)
         if rows is None:
             continue
         if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-            broken.append(place)
+            not_finite.append(place)
         elif rows.ndim >= 2 and not (rows.ndim == 2 and rows.shape[1] == 1):
             if rows.ndim == 2 and rows.dtype.kind == "f":
-                width.add(rows.shape[1])
+                widths.add(rows.shape[1])
             continue
         elif rows.dtype.kind == "f" and (rows != np.round(rows)).any():
             fractions.append(place)
@@ -61,98 +58,104 @@ def examine(measures: Measures, where: str, classes: int | None, notebook: Findi
             if classes is not None:
                 wrong |= ids >= classes
             outside += [f"{place}: {value}" for value in ids[wrong]]
-    _tell(where, classes, broken, fractions, outside, notebook)
-    if classes is not None and any(count != classes for count in width):
-        notebook.found(
+    _report_values(where, classes, not_finite, fractions, outside, findings)
+    if classes is not None and any(count != classes for count in widths):
+        findings.add(
             "label width",
             "fault",
             where,
-            f"soft labels have {sorted(width)} columns, and there are {classes} classes",
-            "the columns are the classes",
-            "make one column a class",
+            f"soft labels have {sorted(widths)} columns, and there are {classes} classes",
+            "each column is the weight of one class",
+            "give soft labels one column for each class",
         )
 
 
-def _tell(
-    where: str, classes: int | None, broken: list[str], fractions: list[str], outside: list[str], notebook: Findings
+def _report_values(
+    where: str,
+    classes: int | None,
+    not_finite: list[str],
+    fractions: list[str],
+    outside: list[str],
+    findings: Findings,
 ) -> None:
-    if broken:
-        notebook.found(
+    if not_finite:
+        findings.add(
             "labels not finite",
             "fault",
             where,
-            f"labels of {len(broken)} batches have NaN or infinity",
+            f"labels of {len(not_finite)} batches contain NaN or infinity",
             "the loss, and then every weight, becomes NaN",
-            "look at how the labels are read or mixed",
-            broken,
+            "check how the labels are read or mixed",
+            not_finite,
         )
     if outside:
-        wanted = f"0 to {classes - 1}" if classes is not None else "0 or more"
-        notebook.found(
+        expected = f"0 to {classes - 1}" if classes is not None else "0 or more"
+        findings.add(
             "labels out of range",
             "fault",
             where,
-            f"{len(outside)} labels lie outside of {wanted}",
-            "cross-entropy raises for them, or on a GPU stops the process with an assertion far from the cause; "
-            "often classes are counted from 1",
-            "count from 0; mark what is to be ignored by -100",
+            f"{len(outside)} labels are outside {expected}",
+            "cross-entropy raises an error for them, or on a GPU a device assertion far from the cause; often "
+            "classes are counted from 1",
+            "count from 0; use -100 for images that the loss should ignore",
             outside,
         )
     if fractions:
-        notebook.found(
-            "labels not whole",
+        findings.add(
+            "fractional labels",
             "note" if classes is None else "fault",
             where,
-            f"labels of {len(fractions)} batches are numbers with fractions, one an image",
-            "right for a regression; as class ids they mean nothing",
-            "for classes give int64 ids, or one column a class",
+            f"labels of {len(fractions)} batches are fractional numbers, one for each image",
+            "correct for regression; meaningless as class ids",
+            "for classes use int64 ids, or one column for each class",
             fractions,
         )
 
 
-def stay(draws: Draws, where: str, notebook: Findings) -> None:
-    """Whether a sample has the same label when it is made again."""
+def stay(draws: Draws, where: str, findings: Findings) -> None:
+    """Report samples that have another label when they are made again."""
     changed = [row.key for row in draws.rows if row.relabeled]
     if changed:
-        notebook.found(
+        findings.add(
             "labels change",
             "fault",
             where,
             f"{len(changed)} of {len(draws.rows)} samples have another label when they are made again",
-            "a network cannot learn labels that do not stay with their images",
-            "read image and label by the same index; look for an order that is shuffled anew, or a file list that "
-            "is made anew, at every call",
+            "a network cannot learn labels that change while the image stays",
+            "read image and label by the same index; look for code that shuffles, or lists files, again at every "
+            "call",
             changed,
         )
 
 
-_SIDES = {"left": "right", "right": "left"}
+_OPPOSITES = {"left": "right", "right": "left"}
 _TURNS = {"clockwise", "counterclockwise", "anticlockwise", "cw", "ccw"}
 _WRITTEN = {"arrow", "arrows", "letter", "letters", "text", "digit", "digits"}
 _NUMBERS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
 
 
 def sided(names: Iterable[str]) -> tuple[list[str], bool]:
-    """The class names that a mirrored image would belie, and whether that is sure rather than a hint.
+    """The class names that are wrong for a mirrored image, and whether that is certain or only a hint.
 
-    Sure: a name with left or right whose counterpart is a class too, clockwise, or a set of single letters or digits
-    (at least two, and at least half of the classes). A hint: left, right, arrow, letter, text or digit in a name.
+    Certain: a name with left or right whose counterpart is a class too, clockwise, or a set of single letters or
+    digits (at least two, and at least half of the classes). A hint: left, right, arrow, letter, text or digit in a
+    name.
     """
     names = list(names)
     words = {name: _words(name) for name in names}
-    known = {tuple(found) for found in words.values()}
+    known = {tuple(parts) for parts in words.values()}
     sure = [
         name
-        for name, found in words.items()
-        if set(found) & _TURNS
-        or (set(found) & set(_SIDES) and tuple(_SIDES.get(word, word) for word in found) in known)
+        for name, parts in words.items()
+        if set(parts) & _TURNS
+        or (set(parts) & set(_OPPOSITES) and tuple(_OPPOSITES.get(word, word) for word in parts) in known)
     ]
-    signs = [name for name, found in words.items() if _sign(found)]
+    signs = [name for name, parts in words.items() if _is_sign(parts)]
     if len(signs) >= max(2, len(words) / 2):
         sure += signs
     if sure:
         return sure, True
-    hints = [name for name, found in words.items() if set(found) & ({"left", "right"} | _WRITTEN)]
+    hints = [name for name, parts in words.items() if set(parts) & ({"left", "right"} | _WRITTEN)]
     return hints, False
 
 
@@ -162,7 +165,7 @@ def _words(name: str) -> list[str]:
     return re.findall(r"[a-z]+|\d+", split.lower())
 
 
-def _sign(words: list[str]) -> bool:
-    """Whether a name stands for one letter or digit: `7`, `b`, `7 - seven`, `digit 7`."""
+def _is_sign(words: list[str]) -> bool:
+    """Whether a name means one letter or digit: `7`, `b`, `7 - seven`, `digit 7`."""
     rest = [word for word in words if word not in _NUMBERS | _WRITTEN]
     return all(len(word) == 1 for word in rest) and bool(rest or set(words) & _NUMBERS)

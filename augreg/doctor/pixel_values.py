@@ -1,173 +1,171 @@
-"""Whether the levels of the images are what a network can learn from: their range, and their normalization.
+"""Checks of the pixel values of images: their range, and their normalization.
 
-Twice normalized. Let (m, s) be a channel's mean and standard deviation on the 0..1 scale. Images x normalized once
-are (x - m) / s. Undoing that twice, (z s + m) s + m, takes images that were normalized twice back to 0..1 exactly,
-and fills it. So the finding needs, in every channel: what is undone twice lies in -0.05..1.05 and reaches below 0.15
-and above 0.85; what is undone once does not lie in 0..1; and the levels are not standardized as they are: the mean is
-below -0.3 or the spread above 2. (m, s) are those that are in wide use, those of a Normalize that is found in the
-dataset, and those that the levels themselves would imply if they were their own.
+Normalized twice. Let (m, s) be the mean and standard deviation of a channel on the 0..1 scale. An image x normalized
+once is (x - m) / s. The inverse applied twice, (z s + m) s + m, takes a twice normalized image z back to 0..1. So the
+finding requires, in every channel, that the values inverted twice lie in -0.05..1.05 and reach below 0.15 and above
+0.85; that the values inverted once do not lie in 0..1; and that the values are not standardized: their mean is below
+-0.3 or their standard deviation above 2. The pairs (m, s) that are tried are those in wide use, those of a Normalize
+in the dataset, and the pair that the values imply if the images were normalized twice by their own mean and std.
 
-Divided by 255 too often: the levels, undone once, lie within 0..1.5/255 in every channel: a spread of hundredths.
+Divided by 255 once too often: the values, inverted once, lie in 0..1.5/255 in every channel, so that the normalized
+values differ by hundredths only.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.doctor.findings import Findings
-from augreg.doctor.measures import Measures
+from augreg.doctor.findings import Findings, Severity
+from augreg.doctor.statistics import LoaderStatistics
+from augreg.steps.fields import MEANS, STDS
 
-__all__ = ["KNOWN", "examine", "twice_normalized"]
+__all__ = ["KNOWN", "Normalization", "examine", "twice_normalized"]
 
-KNOWN: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "ImageNet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "CIFAR-10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-    "CIFAR-100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
-    "CLIP": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-    "mean 0.5, std 0.5": ((0.5,), (0.5,)),
-    "MNIST": ((0.1307,), (0.3081,)),
-}
+Normalization = tuple[Sequence[float], Sequence[float]]
+"""Mean and standard deviation of each channel, or of all channels, on the 0..1 scale."""
+KNOWN: dict[str, Normalization] = {name: (mean, STDS[name]) for name, mean in MEANS.items()}
 
 
-def examine(measures: Measures, where: str, given: list[tuple[Any, Any]], notebook: Findings) -> None:
-    """Take down what is wrong with the levels. `given` are the (mean, std) that the dataset itself names."""
-    _broken(measures, where, notebook)
-    if measures.low > measures.high:  # no finite level at all
+def examine(statistics: LoaderStatistics, where: str, own: Sequence[Normalization], findings: Findings) -> None:
+    """Report what is wrong with the pixel values. `own` are the normalizations found in the dataset."""
+    _invalid(statistics, where, findings)
+    if statistics.low > statistics.high:  # no finite pixel value
         return
-    kind = measures.kind
-    levels = f"levels from {measures.low:.4g} to {measures.high:.4g}"
+    kind = statistics.kind
+    values = f"values from {statistics.low:.4g} to {statistics.high:.4g}"
     if kind == "0..255":
-        notebook.found(
+        findings.add(
             "not scaled",
             "fault",
             where,
-            f"float images with {levels}{', all whole numbers' if measures.whole else ''}",
-            "they were never divided by 255; networks and initializations expect levels around 0 with a spread "
-            "around 1, and training diverges or crawls",
+            f"float images with {values}{', all whole numbers' if statistics.whole else ''}",
+            "they were never divided by 255; networks and initializations expect values with a mean near 0 and a "
+            "standard deviation near 1, and training diverges or is slow",
             "scale to 0..1, then normalize: torchvision's ToDtype(torch.float32, scale=True), or augreg's normalize",
         )
     elif kind == "0..1/255":
-        notebook.found(
+        findings.add(
             "scaled twice",
             "fault",
             where,
-            f"float images with {levels}; 1/255 is 0.0039",
-            "they were divided by 255 twice: to a network they are all black",
-            "leave out one of the two: ToTensor and ToDtype(scale=True) divide already",
+            f"float images with {values}; 1/255 is 0.0039",
+            "they were divided by 255 twice, so the network sees only black images",
+            "remove one division: ToTensor and ToDtype(scale=True) both divide",
         )
     elif kind == "integers":
-        notebook.found(
+        findings.add(
             "integer images",
             "note",
             where,
-            f"{', '.join(measures.dtypes)} images with {levels}",
-            "that saves memory and transfer, if they are scaled and normalized on the device",
+            f"{', '.join(statistics.dtypes)} images with {values}",
+            "this saves memory and transfer time, if images are scaled and normalized on the device",
             "make sure that they are",
         )
     elif kind == "0..1":
-        notebook.found(
+        findings.add(
             "not normalized",
             "note",
             where,
-            f"float images with {levels}",
-            "a pretrained network expects the normalization that it was trained with; one trained from scratch "
-            "learns a little slower without any",
+            f"float images with {values}",
+            "a pretrained network expects the normalization that it was trained with; a network trained from scratch "
+            "learns a little slower without normalization",
             "normalize by mean and std, unless the network does it itself",
         )
     elif kind in ("signed", "other"):
-        _normalized(measures, where, given, notebook)
+        _normalized(statistics, where, own, findings)
 
 
-def _broken(measures: Measures, where: str, notebook: Findings) -> None:
-    if measures.broken:
-        notebook.found(
+def _invalid(statistics: LoaderStatistics, where: str, findings: Findings) -> None:
+    if statistics.not_finite:
+        findings.add(
             "not finite",
             "fault",
             where,
-            f"{len(measures.broken)} of {measures.count} images have NaN or infinite levels",
+            f"{len(statistics.not_finite)} of {statistics.count} images contain NaN or infinity",
             "one such image makes the loss, and then every weight, NaN",
-            "look at these files and at the steps that divide: a std of 0, a logarithm, a resize of float images",
-            measures.broken,
+            "check these files, and the steps that can divide by 0 or overflow: a std of 0, a logarithm, a resize of "
+            "float images",
+            statistics.not_finite,
         )
-    share = len(measures.constant) / max(1, measures.count)
-    if measures.constant:
-        notebook.found(
-            "one level only",
-            "fault" if share == 1 else "warning" if share > 0.1 else "note",
+    fraction = len(statistics.constant) / max(1, statistics.count)
+    if statistics.constant:
+        findings.add(
+            "constant images",
+            "fault" if fraction == 1 else "warning" if fraction > 0.1 else "note",
             where,
-            f"{len(measures.constant)} of {measures.count} images have one level everywhere",
-            "they are blank files, or a step made them so (a crop into the padding, a factor of 0)",
-            "look at these images, before and after the transforms",
-            measures.constant,
+            f"{len(statistics.constant)} of {statistics.count} images have the same value in all pixels",
+            "the files are blank, or a transform blanked them (a crop of padding only, a factor of 0)",
+            "look at these images before and after the transforms",
+            statistics.constant,
         )
 
 
-def _normalized(measures: Measures, where: str, given: list[tuple[Any, Any]], notebook: Findings) -> None:
-    pixels = measures.pixels
+def _normalized(statistics: LoaderStatistics, where: str, own: Sequence[Normalization], findings: Findings) -> None:
+    pixels = statistics.pixels
     if len(pixels) < 16:
         return
-    found = f"mean {_told(pixels.mean(axis=0))}, spread {_told(pixels.std(axis=0))}"
-    pairs = {**{f"the dataset's own, {mean} and {std}": (mean, std) for mean, std in given}, **KNOWN}
+    seen = f"mean {_listed(pixels.mean(axis=0))}, std {_listed(pixels.std(axis=0))}"
+    pairs = {f"{mean} and {std}, found in the dataset": (mean, std) for mean, std in own} | KNOWN
     for name, (mean, std) in pairs.items():
         m, s = np.asarray(mean, float).ravel(), np.asarray(std, float).ravel()
         if len(m) not in (1, pixels.shape[1]) or not (s > 0).all():
             continue
         if twice_normalized(pixels, m, s):
-            _twice(notebook, "fault", where, found, f"by mean and std of {name}")
+            _report_twice(findings, "fault", where, seen, f"with the mean and std of {name}")
             return
         if _divided_twice(pixels, m, s):
-            notebook.found(
+            findings.add(
                 "normalized after a second division by 255",
                 "fault",
                 where,
-                f"{found}; undone by mean and std of {name}, all levels lie in 0..1/255",
-                "the images were on the 0..1 scale, and were divided by 255 once more before they were normalized: "
-                "to a network they are all the same",
-                "leave out the division, or give the step max_pixel_value=1.0 or its like",
+                f"{seen}; denormalized with the mean and std of {name}, all values lie in 0..1/255",
+                "the images were on the 0..1 scale and were divided by 255 again before they were normalized, so "
+                "the network sees nearly the same values in all images",
+                "remove the division, or set max_pixel_value=1.0 or a similar argument of the step",
             )
             return
     implied = _implied(pixels)
     if implied is not None and twice_normalized(pixels, *implied):
-        said = f"by mean {_told(implied[0])}, std {_told(implied[1])}, if these are the set's own"
-        _twice(notebook, "warning", where, found, said)
-    elif measures.high > 300:
-        notebook.found(
+        pair = f"with mean {_listed(implied[0])} and std {_listed(implied[1])}, if they are those of this dataset"
+        _report_twice(findings, "warning", where, seen, pair)
+    elif statistics.high > 300:
+        findings.add(
             "normalized on the wrong scale",
             "fault",
             where,
-            f"levels from {measures.low:.4g} to {measures.high:.4g}, {found}",
-            "levels of 0..255 were normalized by a mean and std for the 0..1 scale",
+            f"values from {statistics.low:.4g} to {statistics.high:.4g}, {seen}",
+            "images on the 0..255 scale were normalized with a mean and std for the 0..1 scale",
             "scale to 0..1 before normalizing",
         )
-    elif measures.high > 20:
-        notebook.found(
-            "wide levels",
+    elif statistics.high > 20:
+        findings.add(
+            "wide pixel values",
             "note",
             where,
-            f"levels from {measures.low:.4g} to {measures.high:.4g}, {found}",
-            "right for networks that were trained on 0..255 less a mean, and for no others",
+            f"values from {statistics.low:.4g} to {statistics.high:.4g}, {seen}",
+            "correct only for networks that were trained on images on the 0..255 scale with the mean subtracted",
             "check what the network expects",
         )
 
 
-def _twice(notebook: Findings, severity: Any, where: str, found: str, by: str) -> None:
-    notebook.found(
+def _report_twice(findings: Findings, severity: Severity, where: str, seen: str, pair: str) -> None:
+    findings.add(
         "normalized twice",
         severity,
         where,
-        f"{found}; undone twice {by}, the levels fill 0..1, and undone once they do not lie in it",
-        "the network gets levels far from 0 with several times the spread that it expects; a pretrained one loses "
+        f"{seen}; denormalized twice {pair}, the values fill 0..1, and denormalized once they do not lie in 0..1",
+        "the network gets values far from 0 that vary several times more than it expects; a pretrained network loses "
         "most of its accuracy, without any error",
-        "leave out one normalize: often one is in the dataset's transform, the other in the model, its processor, or "
-        "the training step",
+        "remove one normalization: often one is in the dataset's transform, and the other in the model, its "
+        "processor or the training step",
     )
 
 
 def twice_normalized(pixels: NDArray[np.float64], mean: NDArray[np.float64], std: NDArray[np.float64]) -> bool:
-    """Whether levels (n x channels) look as if they were normalized by (mean, std) twice; the module says how."""
+    """Whether pixels (n x channels) look twice normalized by (mean, std); the module docstring has the rule."""
     once = pixels * std + mean
     twice = once * std + mean
     low, high = np.quantile(twice, 0.001, axis=0), np.quantile(twice, 0.999, axis=0)
@@ -183,13 +181,13 @@ def _divided_twice(pixels: NDArray[np.float64], mean: NDArray[np.float64], std: 
 
 
 def _implied(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """The (mean, std) with which a set of its own is normalized twice to this mean -m/s and this spread 1/s."""
-    spread = pixels.std(axis=0)
-    if (spread < 1.5).any():
+    """The (m, s) of a dataset that, normalized twice with them, has these pixels: mean -m/s and std 1/s."""
+    deviation = pixels.std(axis=0)
+    if (deviation < 1.5).any():
         return None
-    mean = -pixels.mean(axis=0) / spread
-    return (mean, 1 / spread) if ((mean > 0) & (mean < 1)).all() else None
+    mean = -pixels.mean(axis=0) / deviation
+    return (mean, 1 / deviation) if ((mean > 0) & (mean < 1)).all() else None
 
 
-def _told(values: NDArray[np.float64]) -> str:
+def _listed(values: NDArray[np.float64]) -> str:
     return "[" + ", ".join(f"{value:.3g}" for value in values) + "]"

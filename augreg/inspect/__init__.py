@@ -1,6 +1,7 @@
-"""Looking into a model: receptive fields, output sizes and statistics of activations, layer by layer. Needs torch.
+"""Inspects a model layer by layer: receptive fields, output sizes and statistics of activations. Needs torch.
 
 from augreg import inspect
+
 print(inspect.receptive_field(model, (3, 224, 224)))
 print(inspect.activations(model, batch))
 """
@@ -12,21 +13,21 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
+    from augreg.inspect.activation_statistics import ActivationTable as ActivationTable
+    from augreg.inspect.activation_statistics import LayerActivations as LayerActivations
+    from augreg.inspect.activation_statistics import activations as activations
+    from augreg.inspect.output_sizes import output_size as output_size
+    from augreg.inspect.output_sizes import transposed_output_size as transposed_output_size
     from augreg.inspect.receptive_fields import LayerField as LayerField
     from augreg.inspect.receptive_fields import ReceptiveFields as ReceptiveFields
     from augreg.inspect.receptive_fields import receptive_field as receptive_field
-    from augreg.inspect.sizes import output_size as output_size
-    from augreg.inspect.sizes import transposed_output_size as transposed_output_size
-    from augreg.inspect.statistics import ActivationTable as ActivationTable
-    from augreg.inspect.statistics import LayerActivations as LayerActivations
-    from augreg.inspect.statistics import activations as activations
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
         "receptive_fields": ("LayerField", "ReceptiveFields", "receptive_field"),
-        "sizes": ("output_size", "transposed_output_size"),
-        "statistics": ("ActivationTable", "LayerActivations", "activations"),
+        "output_sizes": ("output_size", "transposed_output_size"),
+        "activation_statistics": ("ActivationTable", "LayerActivations", "activations"),
     },
     needs="torch",
 )

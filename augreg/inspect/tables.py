@@ -1,4 +1,4 @@
-"""Plain text tables, and the records by layer that they are made of."""
+"""Plain text tables, and lists of records by layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ByLayer", "table"]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The rows below their header, each column as wide as its widest word; the first two columns to the left."""
+    """A table with a header; the first two columns are left-aligned, the others right-aligned."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(
@@ -32,7 +32,7 @@ _Layer = TypeVar("_Layer", bound=_Named)
 
 @dataclass(frozen=True)
 class ByLayer(Generic[_Layer]):
-    """What is known of each layer, in the order in which they ran; by index, or by name."""
+    """One record for each layer, in the order in which they ran; by index, or by name."""
 
     layers: tuple[_Layer, ...]
 
@@ -42,7 +42,7 @@ class ByLayer(Generic[_Layer]):
         for layer in self.layers:
             if layer.name == key:
                 return layer
-        raise KeyError(f"no layer named {key!r}; there are {', '.join(layer.name for layer in self.layers)}")
+        raise KeyError(f"no layer is named {key!r}; the layers are {', '.join(layer.name for layer in self.layers)}")
 
     def __iter__(self) -> Iterator[_Layer]:
         return iter(self.layers)

@@ -1,4 +1,4 @@
-"""The windows of the operations that move along an axis: convolution, pooling, enlarging, padding and cropping."""
+"""The windows of operations that move along an axis: convolution, pooling, upsampling, padding and cropping."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Iterable
 from fractions import Fraction
 from math import ceil, floor
 
-from augreg.inspect.extents import Window
+from augreg.inspect.axis_fields import Window
 
-__all__ = ["adaptive", "convolution", "enlarged", "grouped", "shifted", "spread", "transposed"]
+__all__ = ["adaptive", "convolution", "pixel_shuffle", "pixel_unshuffle", "shifted", "transposed", "upsampled"]
 
 
 def convolution(kernel: int, stride: int, padding: int, dilation: int) -> Window:
-    """Convolution and pooling: output j takes j stride - padding + dilation k."""
+    """Convolution and pooling: output j sees j stride - padding + dilation k."""
 
     reach = dilation * (kernel - 1) + 1
     return Window(lambda j: range(j * stride - padding, j * stride - padding + reach, dilation), 1, stride)
 
 
 def transposed(kernel: int, stride: int, padding: int, dilation: int) -> Window:
-    """Transposed convolution: output j takes the i for which j = i stride - padding + dilation k."""
+    """Transposed convolution: output j sees the i for which j = i stride - padding + dilation k."""
 
     def taps(j: int) -> Iterable[int]:
         reached = (j + padding - dilation * k for k in range(kernel))
@@ -29,13 +29,13 @@ def transposed(kernel: int, stride: int, padding: int, dilation: int) -> Window:
 
 
 def adaptive(inputs: int, outputs: int) -> Window:
-    """Adaptive pooling: output j takes floor(j inputs / outputs) to ceil((j + 1) inputs / outputs) - 1."""
+    """Adaptive pooling: output j sees floor(j inputs / outputs) to ceil((j + 1) inputs / outputs) - 1."""
     ratio = Fraction(inputs, outputs)
     return Window(lambda j: range(floor(j * ratio), ceil((j + 1) * ratio)), ratio.denominator, ratio.numerator)
 
 
-def enlarged(inputs: int, outputs: int, kind: str, align_corners: bool) -> Window:
-    """Interpolation of a `kind`: nearest, nearest-exact, linear or cubic."""
+def upsampled(inputs: int, outputs: int, kind: str, align_corners: bool) -> Window:
+    """Interpolation of a kind: `nearest`, `nearest-exact`, `linear` or `cubic`."""
     ratio = Fraction(inputs, outputs)
     if align_corners:
         ratio = Fraction(inputs - 1, outputs - 1) if outputs > 1 else Fraction(0)
@@ -56,15 +56,15 @@ def enlarged(inputs: int, outputs: int, kind: str, align_corners: bool) -> Windo
 
 
 def shifted(first: int, step: int = 1) -> Window:
-    """Cropping, padding and slicing: output j takes first + j step."""
+    """Cropping, padding and slicing: output j sees first + j step."""
     return Window(lambda j: (first + j * step,), 1, step)
 
 
-def spread(factor: int) -> Window:
-    """Pixel shuffle: `factor` outputs in a row take the same input."""
+def pixel_shuffle(factor: int) -> Window:
+    """Pixel shuffle: `factor` consecutive outputs see the same input."""
     return Window(lambda j: (j // factor,), factor, 1)
 
 
-def grouped(factor: int) -> Window:
-    """Pixel unshuffle: each output takes `factor` inputs in a row."""
+def pixel_unshuffle(factor: int) -> Window:
+    """Pixel unshuffle: each output sees `factor` consecutive inputs."""
     return convolution(factor, factor, 0, 1)

@@ -1,4 +1,4 @@
-"""`python -m augreg.testing NAMESPACE`: the conformance kit on a plugin, from the command line."""
+"""`python -m augreg.testing NAMESPACE`: runs the conformance kit on a plugin."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from augreg.testing.plugins import cases
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run every check; print what fails. Returns 0, 1 where a check failed, 2 for a wrong call."""
+    """Run every check and print failures. Return 0, 1 if a check failed, or 2 for invalid arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m augreg.testing", description="Check everything that a plugin brings against the contract."
+        prog="python -m augreg.testing", description="Run the conformance kit on every object of a plugin."
     )
-    parser.add_argument("namespace", help="the plugin's entry point, such as `example`; `augreg` for the built-ins")
-    parser.add_argument("-v", "--verbose", action="store_true", help="name the checks that pass too")
+    parser.add_argument(
+        "namespace", help="the plugin's entry point, such as `example`, or `augreg` for the built-ins"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="also print the checks that pass")
     options = parser.parse_args(argv)
     passed = failed = 0
     try:
         for case in cases(options.namespace):
             try:
                 case.check()
-            except Exception as error:  # a check reports whatever goes wrong
+            except Exception as error:  # a check may raise anything
                 failed += 1
                 print(f"FAILED {case.id}: {str(error) or type(error).__name__}")
             else:

@@ -1,6 +1,6 @@
-"""Arguments for hypothesis, made from the annotations of registered classes.
+"""Hypothesis strategies for arguments, made from the annotations of registered classes.
 
-A new class is drawn from the day it is registered. What its own `check` refuses is drawn again.
+Every registered class is included. Arguments that its `check` refuses are drawn again.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any, Final, Literal
 
@@ -24,10 +24,10 @@ try:
 except ImportError as error:
     raise ImportError("strategies need hypothesis: pip install 'augreg[testing]'") from error
 
-__all__ = ["SECTIONS", "Stock", "arguments_from", "reads", "scheduled_now_and_then", "schedules", "values"]
+__all__ = ["SECTIONS", "Catalog", "arguments_from", "maybe_scheduled", "reads", "schedules", "values"]
 
 SECTIONS: Final = ("image", "batch", "model", "loss")
-_MOST = 24  # sides and borders in the specs, so that no image grows large
+_MOST = 24  # limit of sizes and borders in specs, so that images stay small
 _TRIES = 5
 _SELECTIONS = (
     "**",
@@ -38,11 +38,11 @@ _SELECTIONS = (
 )
 
 
-class Stock:
-    """What is drawn from: the classes of a registry, or some of them, by section and by name."""
+class Catalog:
+    """The classes that steps are drawn from: those of a registry, or some of them, by section and by name."""
 
     def __init__(self, registry: Registry, names: Collection[str] | None = None) -> None:
-        """`names` are the classes to draw from; without them it is all that load."""
+        """`names` are the classes to include; by default all that load."""
         self.registry = registry
         self.sections: dict[str, dict[str, Any]] = {
             section: {name: cls for name, cls in registry.section(section).items() if names is None or name in names}
@@ -54,7 +54,7 @@ class Stock:
         self._previews: dict[str, list[dict[str, Any]]] = {}
 
     def leaves(self, section: str = "image", kinds: Collection[str] | None = None) -> list[str]:
-        """The names of a section that hold no other steps, of these kinds."""
+        """The names in a section of steps that contain no others, of these kinds."""
         return [
             name
             for name, cls in self.sections[section].items()
@@ -62,27 +62,27 @@ class Stock:
         ]
 
     def containers(self, section: str = "image") -> list[str]:
-        """The names of a section that hold other steps."""
+        """The names in a section of steps that contain others."""
         return [name for name, cls in self.sections[section].items() if cls.__augreg__.container]
 
-    def makes(self, name: str, given: Any, section: str = "") -> bool:
+    def is_valid(self, name: str, arguments: Any, section: str = "") -> bool:
         """Whether a spec with this step is valid."""
         section = section or self.every[name].__augreg__.sections[0]
         try:
-            Pipeline.from_spec({section: [{name: given}]}, self.registry)
+            Pipeline.from_spec({section: [{name: arguments}]}, self.registry)
         except AugregError:
             return False
         return True
 
     def previews(self, name: str) -> list[dict[str, Any]]:
-        """Arguments that ought to be good: none if none are needed, and the class's previews."""
+        """Valid arguments: none if none are required, and the previews of the class."""
         if name not in self._previews:
-            mark = self.every[name].__augreg__
-            if mark.container:
+            info = self.every[name].__augreg__
+            if info.container:
                 inner: list[Any] = ["horizontal_flip", {"brightness": {"p": 0.5}}]
                 self._previews[name] = [{"steps": inner}]
             else:
-                self._previews[name] = [*([{}] if self.makes(name, {}) else []), *map(dict, mark.preview)]
+                self._previews[name] = [*([{}] if self.is_valid(name, {}) else []), *map(dict, info.preview)]
         return self._previews[name]
 
 
@@ -96,7 +96,7 @@ def _number(bounds: Meta | None, whole: bool) -> st.SearchStrategy[Any]:
         start = int(low) + (bounds is not None and bounds.gt is not None) if low is not None else -4
         return st.integers(start, start + _MOST if high is None else min(int(high), start + _MOST))
     if low is None and high is None:
-        # the scales that people think in: shares, factors, degrees, levels, and whole numbers of something
+        # common scales: fractions, factors, degrees, pixel values and counts
         return st.one_of(*(_hundredths(*ends) for ends in ((0, 1), (-0.5, 0.5), (-40, 40))), st.integers(0, 255))
     low = high - 2.0 if low is None else low
     high = low + 2.0 if high is None else high
@@ -106,58 +106,58 @@ def _number(bounds: Meta | None, whole: bool) -> st.SearchStrategy[Any]:
 
 
 def _hundredths(low: float, high: float) -> st.SearchStrategy[float]:
-    """Numbers in hundredths, as people write them; not the smallest float there is."""
+    """Multiples of 0.01 from low on, as people write numbers."""
     return st.integers(0, round((high - low) * 100)).map(lambda n: min(high, low + n / 100))
 
 
 @functools.cache
 def values(hint: Any) -> st.SearchStrategy[Any]:
-    """What a spec may give for an annotation, short forms included; nothing() for what has no general example."""
+    """Values for an annotation, including short forms; nothing() if it has no general example."""
     marks = getattr(hint, "__metadata__", ())
     bare = hint.__origin__ if marks else hint
     bounds = next((mark for mark in marks if isinstance(mark, Meta)), None)
     origin, parts = typing.get_origin(bare), typing.get_args(bare)
-    found: st.SearchStrategy[Any]
+    strategy: st.SearchStrategy[Any]
     if origin in (typing.Union, types.UnionType):
-        found = st.one_of(*map(values, parts))
+        strategy = st.one_of(*map(values, parts))
     elif origin is Literal:
-        found = st.sampled_from(parts)
+        strategy = st.sampled_from(parts)
     elif origin is tuple and parts[-1:] == (...,):
-        found = _row(parts[0], bounds)
+        strategy = _row(parts[0], bounds)
     elif origin is tuple:
-        found = st.tuples(*map(values, parts)).map(list)
+        strategy = st.tuples(*map(values, parts)).map(list)
         if any(isinstance(mark, Ordered) for mark in marks):
-            found = found.map(sorted)
+            strategy = strategy.map(sorted)
     elif bare is bool:
-        found = st.booleans()
+        strategy = st.booleans()
     elif bare in (int, float):
-        found = _number(bounds, bare is int)
+        strategy = _number(bounds, bare is int)
     elif bare is type(None):
-        found = st.none()
+        strategy = st.none()
     else:
-        found = st.nothing()
+        strategy = st.nothing()
     short = shorthand_of(hint)
     if short is not None and short.expand.__module__ == "augreg.steps.selectors":
         return st.sampled_from(_SELECTIONS)
-    if short is not None and not found.is_empty:
+    if short is not None and not strategy.is_empty:
         names = st.sampled_from(sorted({*MEANS} & {*STDS}))
         brief: st.SearchStrategy[Any] = st.one_of(st.integers(0, 30), _hundredths(0, 1), names)
-        found = st.one_of(found, brief.filter(lambda value: reads(hint, value)))
-    return found
+        strategy = st.one_of(strategy, brief.filter(lambda value: reads(hint, value)))
+    return strategy
 
 
 def _row(of: Any, bounds: Meta | None) -> st.SearchStrategy[Any]:
-    """Lists of one for all channels, or of three: what fits most images."""
+    """Lists of one number for all channels, or of three, which fit most images."""
     member = values(of)
     fits = [n for n in (1, 3) if bounds is None or (bounds.min_length or 0) <= n <= (bounds.max_length or n)]
     of_rows = typing.get_origin(of) is not None and not getattr(of, "__metadata__", ())
-    if member.is_empty or of_rows or not fits:  # rows must fit an image's size
+    if member.is_empty or of_rows or not fits:  # the number of rows would have to match the image
         return st.nothing()
     return st.sampled_from(fits).flatmap(lambda n: st.lists(member, min_size=n, max_size=n))
 
 
 def reads(hint: Any, value: Any) -> bool:
-    """Whether an annotation takes a value."""
+    """Whether a value is valid for an annotation."""
     try:
         convert_one(hint, value)
     except ValueError:
@@ -169,25 +169,25 @@ def reads(hint: Any, value: Any) -> bool:
 
 
 @st.composite
-def arguments_from(draw: st.DrawFn, stock: Stock, name: str) -> dict[str, Any]:
-    """Arguments that a class takes: its own check has the last word. Raises ValueError where none are known."""
-    cls = stock.every[name]
+def arguments_from(draw: st.DrawFn, catalog: Catalog, name: str) -> dict[str, Any]:
+    """Arguments that the `check` of a class accepts. Raises ValueError if none are strategy."""
+    cls = catalog.every[name]
     for _ in range(_TRIES):
-        given: dict[str, Any] = dict(stock.previews(name)[0]) if cls.__augreg__.container else {}
+        given: dict[str, Any] = dict(catalog.previews(name)[0]) if cls.__augreg__.container else {}
         for field in fields(cls):
-            found = values(hints(cls)[field.name])
-            if field.init and not found.is_empty and (required(field) or draw(st.booleans())):
-                given[field.name] = draw(found)
-        if stock.makes(name, given):
+            strategy = values(hints(cls)[field.name])
+            if field.init and not strategy.is_empty and (required(field) or draw(st.booleans())):
+                given[field.name] = draw(strategy)
+        if catalog.is_valid(name, given):
             return given
-    if not stock.previews(name):
-        raise ValueError(f"no good arguments of {name} were found: show some by preview=(..) in its decorator")
-    return draw(st.sampled_from(stock.previews(name)))
+    if not catalog.previews(name):
+        raise ValueError(f"no valid arguments of {name} were found: add preview=(..) to its decorator")
+    return draw(st.sampled_from(catalog.previews(name)))
 
 
 @st.composite
 def schedules(draw: st.DrawFn, first: float, second: float) -> dict[str, list[float]]:
-    """A schedule between two numbers, in epochs that a test may or may not reach."""
+    """A schedule between two numbers, over epochs that a test may not reach."""
     start, length = draw(st.integers(0, 3)), draw(st.sampled_from([1, 2, 30]))
     form = draw(st.sampled_from(["linear", "cosine", "step"]))
     if form == "step":
@@ -196,13 +196,13 @@ def schedules(draw: st.DrawFn, first: float, second: float) -> dict[str, list[fl
 
 
 @st.composite
-def scheduled_now_and_then(draw: st.DrawFn, stock: Stock, name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments, sometimes with a schedule in place of a number, alone or in a list."""
+def maybe_scheduled(draw: st.DrawFn, catalog: Catalog, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, sometimes with a schedule in place of a number or of the numbers in a list."""
     numeric = [key for key in given if key != "steps" and _numbers(given[key])]
     if not numeric or draw(st.integers(0, 4)):
         return given
     key = draw(st.sampled_from(numeric))
-    other = draw(values(hints(stock.every[name])[key]))
+    other = draw(values(hints(catalog.every[name])[key]))
     if not _numbers(other) or isinstance(other, list) != isinstance(given[key], list):
         return given
     changed: Any
@@ -212,12 +212,12 @@ def scheduled_now_and_then(draw: st.DrawFn, stock: Stock, name: str, given: dict
         changed = [draw(schedules(*pair)) for pair in zip(given[key], other, strict=True)]
     else:
         changed = draw(schedules(given[key], other))
-    found: Mapping[str, Any] = {**given, key: changed}
-    return dict(found) if stock.makes(name, found) else given
+    result = {**given, key: changed}
+    return result if catalog.is_valid(name, result) else given
 
 
 def _numbers(value: Any) -> bool:
-    """Whether it is a number or a list of some."""
+    """Whether a value is a number or a list of numbers."""
     if isinstance(value, list):
         return bool(value) and all(_numbers(item) and not isinstance(item, list) for item in value)
     return isinstance(value, int | float) and not isinstance(value, bool)

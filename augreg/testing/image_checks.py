@@ -1,4 +1,4 @@
-"""Checks of what comes in and goes out: kinds, sizes, ranges, the caller's memory, and that backends agree."""
+"""Checks of input and output images: dtypes, sizes, ranges, memory, and agreement of backends."""
 
 from __future__ import annotations
 
@@ -9,70 +9,71 @@ import numpy as np
 from augreg.backends import backend
 from augreg.ops import Call
 from augreg.pipeline import Pipeline
-from augreg.testing.attempts import KEYS, Array, alike, attempt, pattern, same, smooth, suited
-from augreg.testing.subjects import Subject
+from augreg.testing.running import KEYS, Array, accepted_image, attempt, nearly_same, pattern, same, smooth
+from augreg.testing.step_under_test import StepUnderTest
 
 __all__ = [
     "backends_agree",
     "bytes_and_floats_agree",
+    "dtypes_and_sizes",
     "input_is_not_written",
-    "kinds_and_sizes",
-    "leaves_the_size_it_says",
+    "size_matches_the_plan",
 ]
 
 _SIZES = ((1, 1), (1, 17), (17, 1), (13, 22))
-_ROUNDED = 6.0  # levels; a float need not be rounded before it meets a threshold
-_PLACES, _PLACES_ON_AVERAGE, _BIAS = 10.0, 3.0, 1.0  # levels; backends round places and levels differently
+# In pixel values of 0..255:
+_ROUNDING = 6.0  # floats are not rounded before they are compared with a threshold
+_ONE_KEY, _ALL_KEYS, _BIAS = 10.0, 3.0, 1.0  # backends round coordinates and pixel values differently
 
 
-def input_is_not_written(tested: Subject) -> None:
-    """What it is given and what it gave stay as they are; read-only and non-contiguous images are taken."""
+def input_is_not_written(tested: StepUnderTest) -> None:
+    """Input and earlier results are not modified; read-only and non-contiguous images are accepted."""
     for pipeline in tested.pipelines(p=1):
-        channels = suited(pipeline.train, 24, 32).shape[2]
+        channels = accepted_image(pipeline.train, 24, 32).shape[2]
         for dtype in ("uint8", "float32"):
             image = pattern(24, 32, channels, dtype)
             before = image.copy()
             expected = attempt(pipeline.train, image, 3)
-            assert np.array_equal(image, before), "it writes to the image that it was given"
+            assert np.array_equal(image, before), "it writes to its input image"
             strided = np.repeat(np.repeat(image, 2, axis=0), 2, axis=1)[::2, ::2]
             image.flags.writeable = False
             for other in (image, strided, np.asfortranarray(image)):
                 found = attempt(pipeline.train, other, 3)
-                assert alike(found, expected), "the layout of the image in memory changes the result"
+                assert nearly_same(found, expected), "the memory layout of the image changes the result"
             if expected is None:
                 continue
-            assert expected.flags.writeable, "what it hands out is read-only"
+            assert expected.flags.writeable, "its result is read-only"
             kept = expected.copy()
             attempt(pipeline.train, np.ascontiguousarray(image[::-1, ::-1]), 3)
-            assert same(expected, kept), "the next call writes to the result of the last one: its memory is shared"
+            assert same(expected, kept), "the next call writes to the result of the previous one: they share memory"
             expected[...] = 0
-            assert np.array_equal(image, before), "what it hands out is the caller's own image"
+            assert np.array_equal(image, before), "its result shares memory with the input"
 
 
-def kinds_and_sizes(tested: Subject) -> None:
-    """Bytes and floats, 1, 3 and 4 channels, from one pixel up: that kind comes out, or a refusal says why."""
+def dtypes_and_sizes(tested: StepUnderTest) -> None:
+    """uint8 and float32 images of 1, 3 or 4 channels, down to one pixel, keep their kind, or are refused clearly."""
     for pipeline in tested.pipelines(p=1):
-        taken = False
+        accepted = False
         for channels in (1, 3, 4):
             for dtype in ("uint8", "float32"):
                 for height, width in _SIZES:
                     image = pattern(height, width, channels, dtype)
-                    trained, settled = attempt(pipeline.train, image, 2), attempt(pipeline.test, image)
-                    for result in (trained, settled):
+                    trained, tested_image = attempt(pipeline.train, image, 2), attempt(pipeline.test, image)
+                    for result in (trained, tested_image):
                         if result is None:
                             continue
-                        taken = True
+                        accepted = True
                         assert np.isfinite(result).all(), f"{height}x{width}x{channels} {dtype}: not finite"
-                        if tested.mark.kind != "normalize":
+                        if tested.info.kind != "normalize":
                             assert result.dtype == image.dtype, f"{dtype} became {result.dtype}"
                             assert result.shape[2:] == (channels,), f"{channels} channels became {result.shape[2:]}"
-                    if trained is not None and tested.mark.kind != "normalize":
+                    if trained is not None and tested.info.kind != "normalize":
                         _stays_in_range(pipeline, image)
-        assert taken, "it takes images of neither 1, 3 nor 4 channels"
+        assert accepted, "it accepts no image with 1, 3 or 4 channels"
 
 
 def _stays_in_range(pipeline: Pipeline, image: Array) -> None:
-    """Its own functions leave floats from 0 to 1: a pipeline clips them in the end, and other steps come before."""
+    """Its functions return floats in 0..1: a pipeline clips only at the end, after other steps."""
     if image.dtype != np.float32:
         return
     plan = pipeline.train.plan(image.shape[:2], 2, channels=image.shape[2], dtype="float32")
@@ -81,30 +82,32 @@ def _stays_in_range(pipeline: Pipeline, image: Array) -> None:
         array = engine.apply(op, array)
         low, high = float(array.min()), float(array.max())
         if isinstance(op, Call):
-            assert low > -1e-5 and high < 1 + 1e-5, f"{op} leaves floats from {low:g} to {high:g}, not within 0 and 1"
+            assert low > -1e-5 and high < 1 + 1e-5, (
+                f"{op} returns floats from {low:g} to {high:g}, not within 0 and 1"
+            )
 
 
-def bytes_and_floats_agree(tested: Subject) -> None:
-    """An image of bytes and the same one of floats from 0 to 1 come out alike, within 6 levels on average."""
-    if tested.mark.kind == "normalize":
+def bytes_and_floats_agree(tested: StepUnderTest) -> None:
+    """A uint8 image and the same float32 image have the same result, within 6 of 255 on average."""
+    if tested.info.kind == "normalize":
         return
     for pipeline in tested.pipelines(p=1):
-        channels = suited(pipeline.train, 24, 32).shape[2]
+        channels = accepted_image(pipeline.train, 24, 32).shape[2]
         images = [smooth(24, 32, channels, dtype) for dtype in ("uint8", "float32")]
         for key in KEYS[:6]:
             one, other = (attempt(pipeline.train, image, key) for image in images)
             if one is None or other is None:
                 continue
-            assert one.shape == other.shape, f"{one.shape} of bytes, {other.shape} of floats"
+            assert one.shape == other.shape, f"{one.shape} from uint8, {other.shape} from float32"
             off = np.abs(one.astype(float) - 255.0 * other.astype(float)).mean()
-            assert off <= _ROUNDED, f"key {key}: bytes and floats are {off:.1f} levels apart"
+            assert off <= _ROUNDING, f"key {key}: results of uint8 and float32 differ by {off:.1f} of 255"
 
 
-def leaves_the_size_it_says(tested: Subject) -> None:
-    """The plan knows the size that comes out, or says that it does not."""
+def size_matches_the_plan(tested: StepUnderTest) -> None:
+    """The plan gives the size of the result, or says that it is unknown."""
     for pipeline in tested.pipelines(p=1):
         for height, width in ((13, 22), (40, 31)):
-            image = suited(pipeline.train, height, width)
+            image = accepted_image(pipeline.train, height, width)
             channels, dtype = image.shape[2], str(image.dtype)
             result = pipeline.train(image, 4)
             plan = pipeline.train.plan((height, width), 4, channels=channels, dtype=dtype)
@@ -117,26 +120,29 @@ def leaves_the_size_it_says(tested: Subject) -> None:
                 scene = op.after(scene)
             if known:
                 shape = (channels, *scene.size) if scene.normalized else (*scene.size, channels)
-                assert result.shape == shape, f"{height}x{width}: its ops say {shape}, and it leaves {result.shape}"
+                assert result.shape == shape, (
+                    f"{height}x{width}: its ops give the shape {shape}, but the result has {result.shape}"
+                )
 
 
-def backends_agree(tested: Subject) -> None:
-    """Backends make the same image of a smooth one: within 3 levels on average, 10 with one key, none 1 lighter."""
+def backends_agree(tested: StepUnderTest) -> None:
+    """Backends agree on a smooth image: within 3 of 255 on average, 10 for one key, and 1 in mean brightness."""
     if importlib.util.find_spec("cv2") is None:
         return
     for first, second in zip(
         tested.pipelines(p=1, backend="pillow"), tested.pipelines(p=1, backend="opencv"), strict=True
     ):
-        image = suited(first.train, 48, 64, smooth)
-        scale = 255.0 if tested.mark.kind == "normalize" or image.dtype == np.float32 else 1.0
-        apart, lighter = [], []
+        image = accepted_image(first.train, 48, 64, smooth)
+        scale = 255.0 if tested.info.kind == "normalize" or image.dtype == np.float32 else 1.0
+        distances, biases = [], []
         for key in KEYS:
             one, other = first.train(image, key), second.train(image, key)
             assert one.shape == other.shape, f"{one.shape} with pillow, {other.shape} with opencv"
             off = (one.astype(float) - other.astype(float)) * scale
-            apart.append(np.abs(off).mean())
-            lighter.append(off.mean())
-            assert apart[-1] <= _PLACES, f"key {key}: the backends are {apart[-1]:.1f} levels apart"
-        assert np.mean(apart) <= _PLACES_ON_AVERAGE, f"the backends are {np.mean(apart):.1f} levels apart on average"
-        bias = abs(np.mean(lighter))
-        assert bias <= _BIAS, f"the backends are {bias:.1f} levels apart on average: one is lighter than the other"
+            distances.append(np.abs(off).mean())
+            biases.append(off.mean())
+            assert distances[-1] <= _ONE_KEY, f"key {key}: the backends differ by {distances[-1]:.1f} of 255"
+        distance = np.mean(distances)
+        assert distance <= _ALL_KEYS, f"the backends differ by {distance:.1f} of 255 on average"
+        bias = abs(np.mean(biases))
+        assert bias <= _BIAS, f"one backend is brighter than the other, by {bias:.1f} of 255 on average"

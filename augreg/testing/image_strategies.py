@@ -1,4 +1,4 @@
-"""Images and samples for hypothesis."""
+"""Hypothesis strategies for images and samples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from augreg.testing.subjects import Array
+from augreg.testing.step_under_test import Array
 
 try:
     from hypothesis import strategies as st
@@ -27,11 +27,10 @@ def images(
 ) -> Array:
     """Images of noise, height x width x channels, with sides from `least` to `most`.
 
-    Bytes from 0 to 255 and floats from 0 to 1; some of them are views of other memory: strided, mirrored, or channels
-    first turned to channels last.
+    uint8 in 0..255 and float32 in 0..1; some are views: strided, mirrored, or with transposed channels.
     """
     if not 1 <= least <= most:
-        raise ValueError(f"sides go from least to most, and at least 1: got {least} and {most}")
+        raise ValueError(f"expected 1 <= least <= most, got least {least} and most {most}")
     side = st.one_of(st.sampled_from([least, min(least + 1, most), min(least + 2, most)]), st.integers(least, most))
     height, width, count = draw(side), draw(side), draw(st.sampled_from(channels))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
@@ -58,15 +57,15 @@ def samples(
 ) -> dict[str, Any]:
     """Samples: a mapping of `image`, `mask`, `boxes`, `labels` and `keypoints`, for `targets: {boxes: xyxy}`.
 
-    The mask is height x width uint8 with classes below `classes`. There are 0 to `count` boxes, n x 4 float64, each
-    in the image and at least one pixel wide and high, with as many labels below `classes`; and 0 to `count`
-    keypoints, n x 2 float64, in the image.
+    The mask is height x width uint8 with classes below `classes`. There are 0 to `count` boxes, n x 4 float64,
+    inside the image and at least one pixel wide and high, with a label below `classes` for each; and 0 to `count`
+    keypoints, n x 2 float64, inside the image.
     """
     image = draw(images(channels, most, least, dtypes))
     height, width = image.shape[:2]
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     boxes = [[*_span(draw, width), *_span(draw, height)] for _ in range(draw(st.integers(0, count)))]
-    points = [[_place(draw, width), _place(draw, height)] for _ in range(draw(st.integers(0, count)))]
+    points = [[_coordinate(draw, width), _coordinate(draw, height)] for _ in range(draw(st.integers(0, count)))]
     return {
         "image": image,
         "mask": rng.integers(0, classes, (height, width), dtype=np.uint8),
@@ -77,11 +76,11 @@ def samples(
 
 
 def _span(draw: st.DrawFn, side: int) -> tuple[float, float]:
-    """Where a box begins and ends along a side, in quarters of a pixel, one pixel apart or more."""
+    """The two edges of a box along a side, in quarters of a pixel, at least one pixel apart."""
     start = draw(st.integers(0, 4 * (side - 1)))
     return start / 4, draw(st.integers(start + 4, 4 * side)) / 4
 
 
-def _place(draw: st.DrawFn, side: int) -> float:
-    """A place along a side, in quarters of a pixel, not on its far edge."""
+def _coordinate(draw: st.DrawFn, side: int) -> float:
+    """A coordinate along a side, in quarters of a pixel, not on its far edge."""
     return draw(st.integers(0, 4 * side - 1)) / 4

@@ -8,34 +8,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from augreg.testing.models import made
-from augreg.testing.subjects import Subject
-from augreg.testing.transforms import global_states
+from augreg.testing.model_trials import make_model
+from augreg.testing.randomness_checks import global_states
+from augreg.testing.step_under_test import StepUnderTest
 
 __all__ = ["CHECKS"]
 
 
 def _used(step: Any, model: nn.Module) -> dict[str, Tensor]:
-    """What each method of a loss step gives, for scores of 6 samples and 5 classes."""
+    """The results of each method of a loss step, for scores of 6 samples and 5 classes."""
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(6, 5, generator=generator, requires_grad=True)
-    found: dict[str, Tensor] = {"scores": scores}
+    results: dict[str, Tensor] = {"scores": scores}
     if hasattr(step, "penalty"):
-        found["penalty"] = step.penalty(model)
+        results["penalty"] = step.penalty(model)
     if hasattr(step, "target"):
-        found["target"] = step.target(torch.eye(5)[torch.arange(6) % 5])
+        results["target"] = step.target(torch.eye(5)[torch.arange(6) % 5])
     if hasattr(step, "term"):
-        found["term"] = step.term(scores)
+        results["term"] = step.term(scores)
     if hasattr(step, "constrain"):
         with torch.no_grad():
             step.constrain(model)
-    return found
+    return results
 
 
-def numbers_are_finite_and_have_gradients(tested: Subject) -> None:
-    """A penalty is a finite scalar with finite gradients, a term one finite number a sample, a target sums to one."""
+def numbers_are_finite_and_have_gradients(tested: StepUnderTest) -> None:
+    """A penalty is a finite scalar with finite gradients, a term one finite number per sample; targets sum to one."""
     for pipeline in tested.pipelines("loss"):
-        model, _ = made(tested)
+        model, _ = make_model(tested)
         found = _used(pipeline.spec.loss[0].transform, model)
         for name, value in found.items():
             assert torch.isfinite(value).all(), f"its {name} is not finite"
@@ -50,51 +50,55 @@ def numbers_are_finite_and_have_gradients(tested: Subject) -> None:
             assert all(torch.isfinite(g).all() for g in gradients), "a gradient of its penalty is not finite"
         if "term" in found:
             assert found["term"].shape == (6,), (
-                f"its term has the shape {tuple(found['term'].shape)}; expected one a sample"
+                f"its term has the shape {tuple(found['term'].shape)}; expected one number for each sample"
             )
             found["term"].sum().backward()
             gradient = found["scores"].grad
             assert gradient is not None and torch.isfinite(gradient).all(), "its term has no finite gradient"
         if "target" in found:
-            assert found["target"].shape == (6, 5), "its target has another shape than it was given"
+            assert found["target"].shape == (6, 5), "its target has another shape than its input"
             assert torch.allclose(found["target"].sum(1), torch.ones(6)), "its target does not sum to one"
 
 
-def weights_are_written_by_constraints_alone(tested: Subject) -> None:
-    """Only `constrain` writes weights, in place; done again it changes nothing more; the same numbers come out."""
+def only_constraints_write_weights(tested: StepUnderTest) -> None:
+    """Only `constrain` writes weights, in place; a second call changes nothing; all results are reproducible."""
     for pipeline in tested.pipelines("loss"):
         step = pipeline.spec.loss[0].transform
-        model, _ = made(tested)
+        model, _ = make_model(tested)
         parameters = {name: id(parameter) for name, parameter in model.named_parameters()}
         values = {name: value.clone() for name, value in model.state_dict().items()}
-        first, second = _used(step, model), _used(step, made(tested)[0])
-        assert all(torch.equal(value, second[name]) for name, value in first.items()), "it gives other numbers again"
-        assert {n: id(p) for n, p in model.named_parameters()} == parameters, "it puts other parameters in"
+        first, second = _used(step, model), _used(step, make_model(tested)[0])
+        assert all(torch.equal(value, second[name]) for name, value in first.items()), (
+            "a second call gives other numbers"
+        )
+        assert {n: id(p) for n, p in model.named_parameters()} == parameters, "it replaces parameters"
         now = model.state_dict()
         assert all(torch.isfinite(value).all() for value in now.values()), "a weight is not finite"
         if not hasattr(step, "constrain"):
-            assert all(torch.equal(value, now[name]) for name, value in values.items()), "it writes weights"
+            assert all(torch.equal(value, now[name]) for name, value in values.items()), (
+                "it writes weights without `constrain`"
+            )
         once = {name: value.clone() for name, value in now.items()}
         _used(step, model)
         assert all(torch.allclose(v, once[n], atol=1e-5) for n, v in model.state_dict().items()), (
-            "done again it changes the weights again"
+            "a second call of `constrain` changes the weights again"
         )
 
 
-def global_generators(tested: Subject) -> None:
-    """It moves no generator: nothing of a loss is drawn."""
+def global_generators(tested: StepUnderTest) -> None:
+    """It advances no global generator: losses are not random."""
     before = global_states()
     for pipeline in tested.pipelines("loss"):
-        _used(pipeline.spec.loss[0].transform, made(tested)[0])
-    assert global_states() == before, "it moves a global generator"
+        _used(pipeline.spec.loss[0].transform, make_model(tested)[0])
+    assert global_states() == before, "it advances a global generator"
 
 
-CHECKS: Mapping[str, Callable[[Subject], None]] = {
+CHECKS: Mapping[str, Callable[[StepUnderTest], None]] = {
     check.__name__: check
     for check in (
         global_generators,
         numbers_are_finite_and_have_gradients,
-        weights_are_written_by_constraints_alone,
+        only_constraints_write_weights,
     )
 }
-"""Every check by its name; a check takes a Subject and raises AssertionError with what does not hold."""
+"""Every check by its name; a check raises AssertionError with what is wrong."""

@@ -1,7 +1,7 @@
-"""Markers: small figures in an image, by which one sees where a transform takes pixels.
+"""Markers: small squares in an image that show where a transform moves pixels.
 
-The same draw is done to a plain image and to the image with one marker: where the results differ, the marker
-went, whatever was done to levels and however a border is filled.
+A transform is applied, with one key, to a plain image and to the same image with a marker. The marker was moved to
+where the results differ, regardless of changes of pixel values and of how borders are filled.
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from augreg.testing.attempts import Array
+from augreg.testing.running import Array
 
 __all__ = ["MARKERS", "SIDE", "SIZE", "Trace", "box", "difference", "figure", "inside", "marked", "smoothed", "trace"]
 
 SIZE = (40, 56)
 SIDE = 7
 MARKERS = ((11, 20), (22, 29))
-"""Top and left of each, on opposite sides of the center: a blur that runs away from it takes them opposite ways."""
-_GROUND, _FIGURE = 60, 200
-_FAINT = 6.0  # levels; what differs by less cannot be told from rounding
+"""Top and left of each, on opposite sides of the center, so that a radial blur moves them in opposite directions."""
+_BACKGROUND, _FOREGROUND = 60, 200
+_FAINT = 6.0  # of 255; smaller differences may be rounding
 
 
 class Trace(NamedTuple):
-    """Where a marker shows: the (x, y) of its center of mass, and of its first and last edges, in pixels.
+    """Where a marker is visible: its center of mass (x, y) and its edges (x1, y1, x2, y2), in pixels.
 
-    `side` is the root of its area; `whole` says that it touches no border; `single` that it shows once, in one piece.
+    `side` is the square root of its area; `whole` is whether it touches no border, `single` whether it is in one
+    piece.
     """
 
     center: Array
@@ -48,22 +49,22 @@ def box(number: int) -> Array:
 
 
 def marked(number: int | None, channels: int, dtype: str) -> Array:
-    """A plain image, with the marker of this number, if any."""
-    image = np.full((*SIZE, channels), _GROUND, np.uint8)
+    """A plain image, with a marker if a number is given."""
+    image = np.full((*SIZE, channels), _BACKGROUND, np.uint8)
     if number is not None:
-        image[inside(number)] = _FIGURE
+        image[inside(number)] = _FOREGROUND
     return image if dtype == "uint8" else (image / np.float32(255)).astype(np.float32)
 
 
 def difference(plain: Any, shown: Any) -> Array:
-    """What the marker does to the levels of each pixel."""
+    """The change of each pixel value, on the 0..255 scale."""
     white = 1.0 if plain.dtype == np.uint8 else 255.0
     change: Array = (shown.astype(float) - plain.astype(float)) * white
     return change
 
 
 def smoothed(change: Array) -> Array:
-    """A difference without the noise that is in it, and without what is done to all pixels alike."""
+    """A difference smoothed to remove noise, less the change that all pixels share."""
     border = SIDE // 2
     padded = np.pad(change - np.median(change, axis=(0, 1)), ((border, border), (border, border), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE), axis=(0, 1))
@@ -71,13 +72,13 @@ def smoothed(change: Array) -> Array:
 
 
 def figure(change: Array) -> Array:
-    """How large a difference is, where it is at least half of the most, else 0: a blur leaves a figure its size."""
-    off: Array = np.abs(change).max(axis=2)
-    return np.where(off > max(off.max() / 2, _FAINT), off, 0.0)
+    """The absolute difference if at least half its maximum, else 0, so that blur does not enlarge a marker."""
+    size: Array = np.abs(change).max(axis=2)
+    return np.where(size > max(size.max() / 2, _FAINT), size, 0.0)
 
 
 def trace(weights: Array) -> Trace | None:
-    """What can be said of a figure that shows where these are above 0; None where it shows nowhere."""
+    """The trace of a marker that is visible where the weights are above 0; None if it is not visible."""
     ys, xs = np.nonzero(weights)
     if not len(ys):
         return None

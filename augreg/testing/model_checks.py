@@ -1,4 +1,4 @@
-"""The contract of regularizers of a model, as checks by name, on a model that they are attached to."""
+"""The contract of regularizers of the model section, as checks by name on an example model."""
 
 from __future__ import annotations
 
@@ -16,68 +16,73 @@ from torch.func import functional_call
 from augreg.attachment.attach import attachments
 from augreg.errors import AugregError
 from augreg.nn.modes import modes_kept
-from augreg.testing.models import Trial, again, drawn, made, sites, trials
-from augreg.testing.subjects import Subject
-from augreg.testing.transforms import global_states
+from augreg.testing.model_trials import Trial, attach_again, make_model, seeded_outputs, sites, trials
+from augreg.testing.randomness_checks import global_states
+from augreg.testing.step_under_test import StepUnderTest
 
 __all__ = ["CHECKS"]
 
 _DRAWS = 1000
-_UNSEEN = 14  # what happens 14 times in so many draws on average does not happen at all once in exp(14), 1.2 million
+_UNSEEN = 14  # an event with an expected count of 14 does not occur with a probability of exp(-14), 1 in 1.2 million
 _CALLS = 16
 _STEP = 1e-7  # for derivatives, in float64
-_ALIKE = 8  # copies of a sample in a batch, which are drawn for apart where samples are
+_COPIES = 8  # of each sample in a batch, to average draws that are independent between samples
 
 
-def evaluation_is_what_it_says(tested: Subject) -> None:
-    """In evaluation nothing is drawn, and where the rule is identity the output is the plain model's, bit for bit."""
+def evaluation_follows_its_rule(tested: StepUnderTest) -> None:
+    """In eval mode nothing is random, and with the rule identity the output is exactly that of the plain model."""
     for trial in trials(tested):
         report = trial.attached.report()
         assert report, "nothing is attached"
         plain_output, first, second = (_evaluated(m, trial.batch) for m in (trial.plain, trial.model, trial.model))
-        assert torch.equal(first, second), "the output in evaluation differs from call to call"
+        assert torch.equal(first, second), "the output in eval mode differs between calls"
         if all(row.eval == "unchanged" for row in report):
-            assert torch.equal(first, plain_output), "its rule is identity, and the output in evaluation is changed"
+            assert torch.equal(first, plain_output), (
+                "its test rule is identity, but the output in eval mode is changed"
+            )
 
 
 def _evaluated(model: nn.Module, batch: Any) -> Tensor:
     with modes_kept(model), torch.no_grad():
-        return drawn(model.eval(), batch, seed=1)[0]
+        return seeded_outputs(model.eval(), batch, seed=1)[0]
 
 
-def training_draws_what_the_seed_says(tested: Subject) -> None:
-    """The same generator gives the same output; each call draws anew, unless the rule says that nothing is drawn."""
+def training_is_seeded(tested: StepUnderTest) -> None:
+    """The same seed gives the same output; calls differ, unless the rule says that nothing is random."""
     silent = []
     for trial in trials(tested):
         trial.model.train()
-        twin = copy.deepcopy(trial.model)  # a seed of its own counts calls
-        first, again = drawn(trial.model, trial.batch, 5, _CALLS), drawn(twin, trial.batch, 5, _CALLS)
-        assert all(torch.isfinite(output).all() for output in first), "an output in training is not finite"
-        assert all(map(torch.equal, first, again)), "the same seed gives another output"
+        twin = copy.deepcopy(trial.model)  # it may have its own seed and count calls
+        first, second = (
+            seeded_outputs(trial.model, trial.batch, 5, _CALLS),
+            seeded_outputs(twin, trial.batch, 5, _CALLS),
+        )
+        assert all(torch.isfinite(output).all() for output in first), "an output in training mode is not finite"
+        assert all(map(torch.equal, first, second)), "the same seed gives another output"
         fresh = any(not torch.equal(output, first[0]) for output in first)
         if all(row.test == "same" for row in trial.attached.report()):
-            assert not fresh, "its rule is same, and training draws"
+            assert not fresh, "its test rule is same, but training is random"
         elif fresh:
             return
         else:
             silent.append(trial)
-    for trial in silent:  # it may be rare that anything happens
+    for trial in silent:  # its effect may be rare
         with torch.no_grad():
-            outputs = drawn(trial.model, trial.batch, 6, _DRAWS)
+            outputs = seeded_outputs(trial.model, trial.batch, 6, _DRAWS)
         if any(not torch.equal(output, outputs[0]) for output in outputs):
             return
-    assert not silent, f"{_DRAWS} calls in training give one output"
+    assert not silent, f"{_DRAWS} calls in training mode give the same output"
 
 
-def mean_is_the_test_output(tested: Subject) -> None:
-    """Where `exact` begins with "the mean", the mean of draws at each module is its test output.
+def mean_is_the_test_output(tested: StepUnderTest) -> None:
+    """If `exact` begins with "the mean", the mean of draws at each module is its test output.
 
-    Over 1000 draws, a z-test at every position, with a limit of 8 standard errors, and one of the size of the whole
-    output, with 5.5. Both leave room for rare events that did not happen, 1.4 % of the output; they are passed by
-    chance less than once in a million. So an error of 2 % in the mean is seen, unless the draws are few and large
-    (one for a whole batch, say), which 1000 calls tell no better.
+    Over 1000 draws there is a z-test at every position, with a limit of 8 standard errors, and one for the scale of
+    the whole output, with a limit of 5.5. Both allow for rare events that did not occur, 1.4 % of the output. A
+    correct regularizer fails less than once in a million runs. An error of 2 % in the mean is detected, unless there
+    are few large draws, such as one for a whole batch.
     """
-    if not tested.mark.exact.startswith("the mean"):
+    if not tested.info.exact.startswith("the mean"):
         return
     for trial in sites(tested):
         row = trial.attached.report()[0]
@@ -87,30 +92,30 @@ def mean_is_the_test_output(tested: Subject) -> None:
             expected = module.eval()(*given)
             module.train()
             steady = torch.equal(plain_module.train()(*given), plain_module.eval()(*given))
-            if not steady:  # batch statistics, say: training does more than draw
+            if not steady:  # training changes more than draws, such as batch statistics
                 continue
-            outputs = _many(module, given)
+            outputs = _outputs_of(module, given)
         expected = _merged(expected)
         off = (outputs.mean(0) - expected).abs()
-        assert (off <= _room(outputs - expected, expected.abs(), 8)).all(), (
-            f"the mean of {_DRAWS} draws at {row.module} is not the test output: off by {off.max():.3g}"
+        assert (off <= _tolerance(outputs - expected, expected.abs(), 8)).all(), (
+            f"the mean of {_DRAWS} draws at {row.module} differs from the test output by {off.max():.3g}"
         )
-        # how far each draw goes along the test output, as a share of it: what all positions have in common
+        # the projection of each draw on the test output, relative to it: the error that all positions share
         size = expected.square().sum()
-        shares = ((outputs - expected) * expected).flatten(1).sum(1) / size.clamp(min=1e-12)
-        assert shares.mean().abs() <= _room(shares, torch.ones(()), 5.5), (
-            f"the mean of {_DRAWS} draws at {row.module} is not the test output: {shares.mean():+.1%} of its size"
+        scales = ((outputs - expected) * expected).flatten(1).sum(1) / size.clamp(min=1e-12)
+        assert scales.mean().abs() <= _tolerance(scales, torch.ones(()), 5.5), (
+            f"the mean of {_DRAWS} draws at {row.module} differs from the test output by {scales.mean():+.1%} of it"
         )
 
 
-def _room(errors: Tensor, size: Tensor, limit: float) -> Tensor:
-    """What a mean of errors may be by chance: standard errors, and what did not happen, as large as what did."""
+def _tolerance(errors: Tensor, size: Tensor, limit: float) -> Tensor:
+    """The mean error that chance allows: standard errors, and rare events as large as those that occurred."""
     unseen = torch.maximum(size, errors.abs().amax(0)) * _UNSEEN / len(errors)
     return limit * errors.std(0) / math.sqrt(len(errors)) + unseen + 1e-5
 
 
-def _many(module: nn.Module, given: tuple[Any, ...]) -> Tensor:
-    """Many outputs of a module, from one seed, in float64: draws x samples x .."""
+def _outputs_of(module: nn.Module, given: tuple[Any, ...]) -> Tensor:
+    """Outputs of many calls of a module, from one seed, in float64: draws x samples x .."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
         return torch.stack([_merged(module(*given)) for _ in range(_DRAWS)])
@@ -118,22 +123,22 @@ def _many(module: nn.Module, given: tuple[Any, ...]) -> Tensor:
 
 def _merged(output: Tensor) -> Tensor:
     """The mean over the copies of each sample, in float64."""
-    return output.double().unflatten(0, (_ALIKE, -1)).mean(0)
+    return output.double().unflatten(0, (_COPIES, -1)).mean(0)
 
 
 def _input_of(trial: Trial, name: str) -> tuple[Any, ...]:
-    """What a module of the plain model is given in evaluation."""
+    """The arguments of a module of the plain model in eval mode, with copies of two samples."""
     seen: list[tuple[Any, ...]] = []
     handle = trial.plain.get_submodule(name).register_forward_pre_hook(lambda module, args: seen.append(args))
     try:
         _evaluated(trial.plain, trial.batch)
     finally:
         handle.remove()
-    return tuple(torch.cat([arg[:2]] * _ALIKE) if isinstance(arg, Tensor) else arg for arg in seen[0])
+    return tuple(torch.cat([arg[:2]] * _COPIES) if isinstance(arg, Tensor) else arg for arg in seen[0])
 
 
-def gradients_flow(tested: Subject) -> None:
-    """At one module, every parameter that has a gradient in the plain model gets one, finite, within 1000 calls."""
+def gradients_flow(tested: StepUnderTest) -> None:
+    """At one module, every parameter with a gradient in the plain model gets a finite one within 1000 calls."""
     for trial in sites(tested):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
@@ -153,11 +158,10 @@ def _reached(parameter: Tensor) -> bool:
     return parameter.grad is not None and bool(parameter.grad.any())
 
 
-def gradients_are_the_outputs(tested: Subject) -> None:
-    """In training the gradients are the derivatives of the output, for the same draws, in float64.
+def gradients_match_the_outputs(tested: StepUnderTest) -> None:
+    """In training mode gradients are the derivatives of the output, for the same draws, in float64.
 
-    A regularizer that draws gradients of its own, on purpose, says so by a method `own_gradients(self)` that returns
-    True.
+    A regularizer with custom gradients declares them by a method `own_gradients(self)` that returns True.
     """
     for trial in trials(tested):
         own = getattr(trial.pipeline.spec.model[0].transform, "own_gradients", None)
@@ -169,20 +173,20 @@ def gradients_are_the_outputs(tested: Subject) -> None:
         given = [*values.values(), *([] if start is None else [start])]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(8)
-            along = [torch.randn_like(value) for value in given]
+            direction = [torch.randn_like(value) for value in given]
         found = torch.autograd.grad(_score(model, values, batch, given), given, allow_unused=True)
-        said = sum(float((g * d).sum()) for g, d in zip(found, along, strict=True) if g is not None)
+        slope = sum(float((g * d).sum()) for g, d in zip(found, direction, strict=True) if g is not None)
         with torch.no_grad():
-            ends = [[v + s * _STEP * d for v, d in zip(given, along, strict=True)] for s in (1, -1)]
+            ends = [[v + s * _STEP * d for v, d in zip(given, direction, strict=True)] for s in (1, -1)]
             up, down = (float(_score(model, values, batch, end)) for end in ends)
-        true = (up - down) / (2 * _STEP)
-        assert abs(said - true) <= 1e-4 * max(1.0, abs(true)), (
-            f"its gradients are not those of its output: in one direction they say {said:.6g}, and it is {true:.6g}"
+        difference = (up - down) / (2 * _STEP)
+        assert abs(slope - difference) <= 1e-4 * max(1.0, abs(difference)), (
+            f"its gradients are wrong: the derivative in one direction is {difference:.6g}, not {slope:.6g}"
         )
 
 
 def _score(model: nn.Module, values: Mapping[str, Any], batch: Any, given: list[Tensor]) -> Tensor:
-    """A number made of the output, for parameters, and an input behind them, from one seed."""
+    """A scalar function of the output for the given parameters, and the input after them, from one seed."""
     batch = given[-1] if len(given) > len(values) else batch
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(8)
@@ -190,8 +194,8 @@ def _score(model: nn.Module, values: Mapping[str, Any], batch: Any, given: list[
         return functional_call(copy.deepcopy(model), own, (batch,)).sin().sum()
 
 
-def dtypes_stay(tested: Subject) -> None:
-    """In bfloat16 and float64, what comes out of a module has the dtype that it had without the regularizer."""
+def keeps_dtypes(tested: StepUnderTest) -> None:
+    """In bfloat16 and float64, the output of a module has the same dtype as without the regularizer."""
     for dtype in (torch.bfloat16, torch.float64):
         for trial in sites(tested):
             name = trial.attached.report()[0].module
@@ -201,16 +205,18 @@ def dtypes_stay(tested: Subject) -> None:
                 with torch.no_grad(), torch.random.fork_rng(devices=[]):
                     expected, found = before.train(training)(*given), after.train(training)(*given)
                 if isinstance(expected, Tensor):
-                    assert found.dtype == expected.dtype, f"at {name}, {expected.dtype} becomes {found.dtype}"
+                    assert found.dtype == expected.dtype, (
+                        f"the output of {name} changes from {expected.dtype} to {found.dtype}"
+                    )
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
     return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
-def schedules_move_it(tested: Subject) -> None:
-    """Where a number follows a schedule, it has at its end the effect of that number, and before it of the other."""
-    if not hasattr(tested.cls, "numbers"):  # then no schedule is taken
+def schedules_take_effect(tested: StepUnderTest) -> None:
+    """A scheduled number has the effect of the final number at the end, and of the first before."""
+    if not hasattr(tested.cls, "numbers"):  # it accepts no schedules
         return
     for trial in trials(tested):
         step = trial.pipeline.spec.model[0].transform
@@ -221,71 +227,73 @@ def schedules_move_it(tested: Subject) -> None:
             moving = {"linear": [value / 2, value], "over": [0, 10]}
             try:
                 low, high = (_at(tested, trial, {field.name: number}) for number in (value / 2, value))
-            except AugregError:  # half of it is none
+            except AugregError:  # half of the number is not allowed
                 continue
             start, end = (_at(tested, trial, {field.name: moving}, epoch) for epoch in (0.0, 10.0))
             if _same(low, high):
                 continue
             assert not _same(start, end), f"a schedule of {field.name} changes nothing"
-            # a module of torch's own that is set without a schedule draws other numbers than what stands in for it
-            right = _same(end, high) or not _same(start, low)
-            assert right, f"a schedule of {field.name} has not the effect of {field.name}: {value:g} at its end"
+            # without a schedule torch's own module may be used, which draws other numbers than its replacement
+            correct = _same(end, high) or not _same(start, low)
+            assert correct, (
+                f"a schedule of {field.name} does not have the effect of {field.name}: {value:g} at its end"
+            )
 
 
-def _at(tested: Subject, trial: Trial, change: Mapping[str, Any], epoch: float = 0.0) -> list[Tensor]:
-    """Some outputs in training, and one in evaluation, with other arguments, in an epoch."""
-    model, attached = again(tested, trial, {**trial.arguments, **change})
+def _at(tested: StepUnderTest, trial: Trial, change: Mapping[str, Any], epoch: float = 0.0) -> list[Tensor]:
+    """Outputs in training mode, and one in eval mode, with other arguments, in an epoch."""
+    model, attached = attach_again(tested, trial, {**trial.arguments, **change})
     attached.set_epoch(epoch)
     with torch.no_grad():
-        return [*drawn(model.train(), trial.batch, 9, 4), *drawn(model.eval(), trial.batch, 9)]
+        return [*seeded_outputs(model.train(), trial.batch, 9, 4), *seeded_outputs(model.eval(), trial.batch, 9)]
 
 
 def _same(some: list[Tensor], others: list[Tensor]) -> bool:
     return all(map(torch.equal, some, others))
 
 
-def state_dict_stays(tested: Subject) -> None:
-    """The state_dict's keys and values, and the parameters themselves, are those of before; both ways it loads."""
+def keeps_the_state_dict(tested: StepUnderTest) -> None:
+    """Keys and values of the state_dict, and the parameters, do not change; it can be loaded with and without."""
     for pipeline in (trial.pipeline for trial in trials(tested)):
-        model, batch = made(tested)
+        model, batch = make_model(tested)
         values = {key: value.clone() for key, value in model.state_dict().items()}
         parameters = {name: id(parameter) for name, parameter in model.named_parameters()}
         with pipeline.regularize(model) as attached:
-            drawn(model.train(), batch, 4)
+            seeded_outputs(model.train(), batch, 4)
             now = model.state_dict()
             assert list(now) == list(values), f"it changes keys: {sorted(now.keys() ^ values.keys())}"
-            assert {n: id(p) for n, p in model.named_parameters()} == parameters, "it puts other parameters in"
+            assert {n: id(p) for n, p in model.named_parameters()} == parameters, "it replaces parameters"
             if not any("written" in row.by for row in attached.report()):
                 changed = [key for key, value in values.items() if not torch.equal(value, now[key])]
                 assert not changed, f"it changes the values of {', '.join(changed)}"
-            made(tested)[0].load_state_dict(now)
+            make_model(tested)[0].load_state_dict(now)
             model.load_state_dict(values)
 
 
-def detach_restores(tested: Subject) -> None:
-    """After `detach` modules, classes, hooks and attributes are what they were, and the outputs in both modes."""
+def detach_restores(tested: StepUnderTest) -> None:
+    """`detach` restores modules, classes, hooks and attributes, and the outputs in both modes."""
     for pipeline in (trial.pipeline for trial in trials(tested)):
-        model, batch = made(tested)
+        model, batch = make_model(tested)
         before, outputs = _anatomy(model), _outputs(model, batch)
         attached = pipeline.regularize(model)
-        drawn(model.train(), batch, 4, 2)
+        seeded_outputs(model.train(), batch, 4, 2)
         written = any("written" in row.by for row in attached.report())
         attached.detach()
         after = _anatomy(model)
         wrong = sorted(
             name or "the model" for name in before.keys() | after.keys() if before.get(name) != after.get(name)
         )
-        assert not wrong, f"it is not detached: {', '.join(wrong)}"
+        assert not wrong, f"detach does not restore {', '.join(wrong)}"
         if not written:
-            assert all(map(torch.equal, _outputs(model, batch), outputs)), "the output is another after detach"
+            assert all(map(torch.equal, _outputs(model, batch), outputs)), "the output is different after detach"
 
 
 def _outputs(model: nn.Module, batch: Any) -> list[Tensor]:
-    return [drawn(model.train(), batch, 6)[0], drawn(model.eval(), batch, 6)[0]]
+    return [seeded_outputs(model.train(), batch, 6)[0], seeded_outputs(model.eval(), batch, 6)[0]]
 
 
 def _anatomy(model: nn.Module) -> dict[str, Any]:
-    """What each module is: which object, of which class, with which attributes and how many hooks."""
+    """The identity, class, attributes and numbers of hooks of each module."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return {
         name: (id(module), type(module), sorted(vars(module)), [len(getattr(module, kind, ())) for kind in hooks])
@@ -293,8 +301,8 @@ def _anatomy(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def copies_are_their_own(tested: Subject) -> None:
-    """A deep copy, and a pickled one, do the same; taking the regularizer off one leaves the others as they are."""
+def copies_are_independent(tested: StepUnderTest) -> None:
+    """A deep copy and a pickled copy behave the same; detaching from one does not change the others."""
     for trial in trials(tested):
         others = {
             "a deep copy": copy.deepcopy(trial.model),
@@ -302,21 +310,25 @@ def copies_are_their_own(tested: Subject) -> None:
         }
         for name, other in others.items():
             spare = copy.deepcopy(other)
-            first, second = (drawn(m.train(), trial.batch, 7, 3) for m in (copy.deepcopy(trial.model), spare))
-            assert all(map(torch.equal, first, second)), f"{name} does something else in training"
+            first, second = (
+                seeded_outputs(m.train(), trial.batch, 7, 3) for m in (copy.deepcopy(trial.model), spare)
+            )
+            assert all(map(torch.equal, first, second)), f"{name} behaves differently in training mode"
             own = attachments(other)
-            assert len(own) == 1, f"{name} does not know what is attached to it"
+            assert len(own) == 1, f"{name} has lost its attachment"
             own[0].detach()
-            third = drawn(copy.deepcopy(trial.model).train(), trial.batch, 7, 3)
-            assert all(map(torch.equal, first, third)), f"detaching {name} changed the model that it was copied from"
+            third = seeded_outputs(copy.deepcopy(trial.model).train(), trial.batch, 7, 3)
+            assert all(map(torch.equal, first, third)), (
+                f"detaching from {name} changed the model that it was copied from"
+            )
             if not trial.written:
-                plain_outputs = drawn(trial.plain.train(), trial.batch, 7, 3)
-                now = drawn(other.train(), trial.batch, 7, 3)
-                assert all(map(torch.equal, plain_outputs, now)), f"{name} is still regularized after its detach"
+                plain_outputs = seeded_outputs(trial.plain.train(), trial.batch, 7, 3)
+                now = seeded_outputs(other.train(), trial.batch, 7, 3)
+                assert all(map(torch.equal, plain_outputs, now)), f"{name} is still regularized after detach"
 
 
-def global_generators(tested: Subject) -> None:
-    """It moves no generator but torch's, and that one in training only, or when it is attached."""
+def global_generators(tested: StepUnderTest) -> None:
+    """It advances no generator except torch's, and that one only in training mode or when it is attached."""
     before = {name: state for name, state in global_states().items() if name != "torch"}
     for trial in trials(tested):
         trial.model.train()(trial.batch)
@@ -324,26 +336,26 @@ def global_generators(tested: Subject) -> None:
         state = torch.get_rng_state()
         with torch.no_grad():
             trial.model(trial.batch)
-        assert torch.equal(torch.get_rng_state(), state), "it draws in evaluation"
+        assert torch.equal(torch.get_rng_state(), state), "it draws random numbers in eval mode"
         now = global_states()
         moved = [name for name, value in before.items() if now[name] != value]
-        assert not moved, f"it moves a global generator: {', '.join(moved)}"
+        assert not moved, f"it advances a global generator: {', '.join(moved)}"
 
 
-CHECKS: Mapping[str, Callable[[Subject], None]] = {
+CHECKS: Mapping[str, Callable[[StepUnderTest], None]] = {
     check.__name__: check
     for check in (
-        evaluation_is_what_it_says,
-        training_draws_what_the_seed_says,
+        evaluation_follows_its_rule,
+        training_is_seeded,
         mean_is_the_test_output,
         gradients_flow,
-        state_dict_stays,
+        keeps_the_state_dict,
         detach_restores,
-        copies_are_their_own,
+        copies_are_independent,
         global_generators,
-        dtypes_stay,
-        gradients_are_the_outputs,
-        schedules_move_it,
+        keeps_dtypes,
+        gradients_match_the_outputs,
+        schedules_take_effect,
     )
 }
-"""Every check by its name; a check takes a Subject and raises AssertionError with what does not hold."""
+"""Every check by its name; a check raises AssertionError with what is wrong."""

@@ -1,4 +1,4 @@
-"""A whole plugin: that it loads, and every check on everything that it brings, with names for tests."""
+"""Checks of a whole plugin: that it loads, and every check on every object in it, with names for tests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from augreg.errors import PluginError
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
-from augreg.testing import batch_transforms, transforms
-from augreg.testing.attempts import pattern
-from augreg.testing.subjects import Subject, names, subject
+from augreg.testing import transforms
+from augreg.testing.running import pattern
+from augreg.testing.step_under_test import StepUnderTest, names, step_under_test
 
 __all__ = ["Case", "cases", "check_plugin"]
 
@@ -24,18 +24,18 @@ class Case(NamedTuple):
 
 
 def cases(namespace: str, registry: Registry | None = None) -> Iterator[Case]:
-    """Every check on everything that a plugin brings.
+    """Every check on every object of a plugin.
 
-    The first case is that the plugin loads. A step that does not load, or whose checks need what is not installed,
-    has one case, "name:loads", which fails.
+    The first case checks that the plugin loads. A step that does not load, or whose checks need a package that is not
+    installed, has one case, "name:loads", which fails.
     """
     registry = Registry.installed() if registry is None else registry
     yield Case(f"{namespace}:loads", functools.partial(loads, namespace, registry))
     for name in names(namespace, registry) if not _failed(namespace, registry) else ():
         try:
-            tested = subject(registry[name], name=name, registry=registry)
+            tested = step_under_test(registry[name], name=name, registry=registry)
             checks = _checks(tested)
-        except Exception as error:  # whatever a plugin does when it is imported
+        except Exception as error:  # a plugin may raise anything when it is imported
             yield Case(f"{name}:loads", functools.partial(_fail, _reason(error)))
             continue
         for key, check in checks.items():
@@ -53,7 +53,7 @@ def _reason(error: Exception) -> str:
 
 
 def loads(namespace: str, registry: Registry) -> None:
-    """The plugin is installed, did not fail, and what it brings besides steps is there, and can be used."""
+    """The plugin is installed and loads, and its policies, backends and presets can be used."""
     if failure := _failed(namespace, registry):
         raise AssertionError(failure)
     for record in registry.plugins:
@@ -68,7 +68,7 @@ def loads(namespace: str, registry: Registry) -> None:
 
 
 def _use(kind: str, name: str, registry: Registry) -> None:
-    """Make a pipeline with one of the things that a plugin brings besides steps, and run it."""
+    """Make a pipeline with a policy, backend or preset of a plugin, and run it."""
     specs: dict[str, Any] = {
         "policy": [{"auto_augment": {"policy": name}}],
         "backend": {"backend": name, "image": ["invert"]},
@@ -78,7 +78,7 @@ def _use(kind: str, name: str, registry: Registry) -> None:
         pipeline = Pipeline.from_spec(specs[kind], registry)
         if kind != "preset":
             pipeline.train(pattern(24, 32), 0)
-    except Exception as error:  # whatever a plugin does
+    except Exception as error:  # a plugin may raise anything
         raise AssertionError(f"the {kind} {name} cannot be used: {type(error).__name__}: {error}") from error
 
 
@@ -86,37 +86,34 @@ def _failed(namespace: str, registry: Registry) -> str:
     records = [record for record in registry.plugins if record.namespace == namespace]
     if not records:
         return f"no plugin {namespace!r} is installed"
-    if not all(record.error for record in records):  # another that claims the namespace is no matter of this one's
+    if not all(record.error for record in records):  # ignore other plugins that claim the namespace
         return ""
     return f"{records[0].distribution}: {records[0].error}. {records[0].remedy}".rstrip(". ")
 
 
-def _checks(tested: Subject) -> Mapping[str, Callable[[Any], None]]:
-    section = tested.mark.sections[0]
-    if section == "image":
-        return transforms.CHECKS
-    if section == "batch":
-        return batch_transforms.CHECKS
-    from augreg.testing.regularizers import checks  # the only ones that need torch
+def _checks(tested: StepUnderTest) -> Mapping[str, Callable[[Any], None]]:
+    if tested.section in transforms.CHECKS:
+        return transforms.CHECKS[tested.section]
+    from augreg.testing.regularizers import checks  # needs torch
 
     return checks(tested)
 
 
 def check_plugin(namespace: str, without: Mapping[str, str] | None = None) -> None:
-    """Run every check on everything that a plugin brings.
+    """Run every check on every object of a plugin.
 
-    `without` names the checks that are known to fail, as "name:check", with the reason; one that passes after all is
-    told too, so that the list stays true. Raises AssertionError with all that is wrong.
+    `without` are the checks that are known to fail, as "name:check", with the reason; one of them that passes is an
+    error too, so that the list stays correct. Raises AssertionError with everything that is wrong.
     """
     without = without or {}
     wrong = []
     for case in cases(namespace):
         try:
             case.check()
-        except Exception as error:  # a check reports whatever goes wrong
+        except Exception as error:  # a check may raise anything
             if case.id not in without:
                 wrong.append(f"{case.id}: {str(error) or type(error).__name__}")
         else:
             if case.id in without:
-                wrong.append(f"{case.id}: expected to fail ({without[case.id]}), and it passes")
+                wrong.append(f"{case.id}: expected to fail ({without[case.id]}), but it passes")
     assert not wrong, "\n".join(wrong)

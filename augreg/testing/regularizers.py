@@ -1,7 +1,8 @@
-"""The contract of regularizers, of a model and of a loss. It needs torch.
+"""Checks of regularizers, of the model section and of the loss section. Needs torch.
 
-A regularizer of the model section is attached to a small model with convolutions, residual blocks, a norm and linear
-layers, by its previews; where the patterns of these fit nothing there, wherever it can be.
+A regularizer of the model section is attached, with its previews, to a small model with convolutions, residual
+blocks, a norm and linear layers; if the patterns in the previews match nothing there, to the first module that
+accepts it.
 """
 
 from __future__ import annotations
@@ -12,83 +13,75 @@ import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from torch import nn
+
 from augreg.errors import SpecError
 from augreg.pipeline import Pipeline
+from augreg.registry.registry import Registry
 from augreg.steps.fields import plain
 from augreg.testing import loss_checks, model_checks
-from augreg.testing.models import ModelSubject
-from augreg.testing.subjects import Subject, subject
-from augreg.testing.transforms import has_a_docstring
+from augreg.testing.image_transforms import has_a_docstring
+from augreg.testing.model_trials import RegularizerUnderTest
+from augreg.testing.step_under_test import StepUnderTest, step_under_test
 
 __all__ = ["check_regularizer", "checks"]
 
-_Check = Callable[[Subject], None]
-
 
 def check_regularizer(
-    cls: Any,
+    cls: Any,  # a class, or an object of one
     arguments: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     *,
-    model: Any = None,
+    model: nn.Module | None = None,
     batch: Any = None,
     name: str | None = None,
-    registry: Any = None,
+    registry: Registry | None = None,
     without: Iterable[str] = (),
 ) -> None:
-    """Run every check on a regularizer, but those in `without`. Raises AssertionError with the check and what fails.
+    """Run every check on a regularizer, except those in `without`.
 
-    `cls` is a class marked by @augreg.regularizer, or an object of it, which is tried with its own arguments;
-    `arguments` are tried instead of its previews: one mapping, or a list of them. `model` and `batch`, its input,
-    stand in for the small model; they are copied, and not touched.
+    `cls` is a class decorated with @augreg.regularizer, or an instance, which is checked with its own arguments.
+    `arguments` replace its previews: one mapping, or a list of them. `model` and its input `batch` replace the small
+    model; they are copied, not modified. Raises AssertionError with the check that fails and what is wrong, and
+    ValueError if there are no arguments, or only one of `model` and `batch`.
     """
     if not isinstance(cls, type) and dataclasses.is_dataclass(cls):
-        given = {field.name: plain(getattr(cls, field.name)) for field in dataclasses.fields(cls)}
-        cls, arguments = type(cls), given if arguments is None else arguments
+        values = {field.name: plain(getattr(cls, field.name)) for field in dataclasses.fields(cls)}
+        cls, arguments = type(cls), values if arguments is None else arguments
     if (model is None) != (batch is None):
-        raise ValueError("a model needs a batch, and a batch its model")
-    found = subject(cls, arguments, name, registry)
-    if not found.arguments:
-        raise ValueError("no arguments to try it with: give one mapping or more")
-    tested = ModelSubject(found.name, found.cls, found.arguments, found.registry, model, batch)
-    for key, check in checks(tested).items():
-        if key not in without:
-            try:
-                check(tested)
-            except AssertionError as error:
-                raise AssertionError(f"{key}: {error}") from None
-            except Exception as error:  # whatever a regularizer does
-                raise AssertionError(f"{key}: {type(error).__name__}: {error}") from error
+        raise ValueError("model and batch must be given together")
+    step = step_under_test(cls, arguments, name, registry)
+    if not step.arguments:
+        raise ValueError("no arguments to check it with: give at least one mapping")
+    tested = RegularizerUnderTest(step.name, step.cls, step.arguments, step.registry, model, batch)
+    tested.run(checks(tested), without)
 
 
-def checks(tested: Subject) -> Mapping[str, _Check]:
-    """The checks that concern the section in which the subject stands."""
-    own = model_checks.CHECKS if _section(tested) == "model" else loss_checks.CHECKS
-    return {"is_a_documented_value": is_a_documented_value, "spec_comes_back": spec_comes_back, **own}
+def checks(tested: StepUnderTest) -> Mapping[str, Callable[[StepUnderTest], None]]:
+    """The checks for the section of the step, by name."""
+    own = model_checks.CHECKS if tested.section == "model" else loss_checks.CHECKS
+    return {"is_a_documented_value": is_a_documented_value, "spec_round_trip": spec_round_trip, **own}
 
 
-def _section(tested: Subject) -> str:
-    return str(tested.mark.sections[0])
-
-
-def is_a_documented_value(tested: Subject) -> None:
-    """Its docstring begins with a sentence; it is frozen, hashable, and pickles."""
+def is_a_documented_value(tested: StepUnderTest) -> None:
+    """Its docstring begins with a sentence; it is frozen, hashable, and can be pickled."""
     has_a_docstring(tested)
-    for pipeline in tested.pipelines(_section(tested)):
-        step = getattr(pipeline.spec, _section(tested))[0].transform
+    for pipeline in tested.pipelines(tested.section):
+        step = getattr(pipeline.spec, tested.section)[0].transform
         assert hash(step) == hash(dataclasses.replace(step)), "equal objects have different hashes"
-        assert pickle.loads(pickle.dumps(step)) == step, "it is another one after pickling"
+        assert pickle.loads(pickle.dumps(step)) == step, "it differs after pickling"
 
 
-def spec_comes_back(tested: Subject) -> None:
+def spec_round_trip(tested: StepUnderTest) -> None:
     """Its canonical spec, through JSON, is the same pipeline; an unknown argument is a SpecError that names it."""
-    section = _section(tested)
-    for pipeline in tested.pipelines(section):
+    for pipeline in tested.pipelines(tested.section):
         data = json.loads(json.dumps(pipeline.to_spec()))
         assert Pipeline.from_spec(data, tested.registry) == pipeline, "from_spec(to_spec()) is another pipeline"
     for arguments in tested.arguments:
         try:
-            Pipeline.from_spec({section: [{tested.name: {**arguments, "no_such_argument": 1}}]}, tested.registry)
+            Pipeline.from_spec(
+                {tested.section: [{tested.name: {**arguments, "no_such_argument": 1}}]}, tested.registry
+            )
         except SpecError as error:
             assert "no_such_argument" in str(error), str(error)
         else:
-            raise AssertionError("an unknown argument is swallowed")
+            raise AssertionError("an unknown argument is ignored")

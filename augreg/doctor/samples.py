@@ -1,4 +1,4 @@
-"""Finds the images and the labels in what datasets and loaders give, whatever form it has."""
+"""Finds the images and labels in samples and batches of any form; digests and thumbnails of them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = [
     "to_array",
 ]
 
-_SIDE = 16
+_THUMBNAIL_SIDE = 16
 
-_IMAGES = (
+_IMAGE_NAMES = (
     "image",
     "images",
     "pixel_values",
@@ -39,25 +39,25 @@ _IMAGES = (
     "png",
     "webp",
 )
-_LABELS = ("label", "labels", "target", "targets", "y", "class", "cls", "label_ids")
+_LABEL_NAMES = ("label", "labels", "target", "targets", "y", "class", "cls", "label_ids")
 
 
 class Sample(NamedTuple):
-    """An image and its label; None for what was not found."""
+    """An image and its label; each is None if none was found."""
 
     image: Any
     label: Any
 
 
 class Batch(NamedTuple):
-    """The images of a batch, each as an array, and its labels as they came."""
+    """The images of a batch, each as an array, and its labels unchanged."""
 
     images: list[NDArray[Any]]
     labels: Any
 
 
 def to_array(value: Any) -> NDArray[Any] | None:
-    """A NumPy array of an array, a tensor on any device, or a PIL image; None for anything else."""
+    """Convert an array, a tensor on any device, or a PIL image to a NumPy array; None for anything else."""
     if isinstance(value, np.ndarray):
         return value if value.dtype.kind in "buif" else None
     if hasattr(value, "detach") and hasattr(value, "cpu"):
@@ -77,16 +77,16 @@ def _is_list(value: Any) -> bool:
 
 
 def split(item: Any, batch: bool = False) -> Sample:
-    """The image and the label of a sample; of a `batch` the images, in an array or a list, and the labels.
+    """Find the image and label of a sample or, with `batch`, the images (an array or a list) and labels of a batch.
 
-    Of several views of an image (as in contrastive learning) the first is taken.
+    If there are several views of an image, as in contrastive learning, the first is used.
     """
     if _is_image(item):
         return Sample(item, None)
     if isinstance(item, Mapping):
-        names = [name for name in _IMAGES if name in item and _image_in(item[name], batch) is not None]
+        names = [name for name in _IMAGE_NAMES if name in item and _image_in(item[name], batch) is not None]
         names += [name for name in item if _is_image(item[name])]
-        label = next((item[name] for name in _LABELS if name in item), None)
+        label = next((item[name] for name in _LABEL_NAMES if name in item), None)
         return Sample(_image_in(item[names[0]], batch) if names else None, label)
     if _is_list(item):
         for number, part in enumerate(item):
@@ -108,32 +108,28 @@ def _image_in(part: Any, batch: bool) -> Any:
 
 
 def split_batch(batch: Any, whole: bool = True) -> Batch:
-    """The images of a batch, and its labels. `whole` is False where a loader gives single samples."""
+    """Split a batch into images and labels. `whole` is False if the loader yields single samples."""
     if _is_list(batch) and batch and all(isinstance(part, tuple | list | Mapping) for part in batch):
-        samples = [split(part) for part in batch]  # a collate_fn that leaves the samples as they are
+        samples = [split(part) for part in batch]  # from a collate_fn that returns its samples
         arrays = [to_array(sample.image) for sample in samples]
-        if all(array is not None and array.ndim < 4 for array in arrays) and len(_kinds(batch)) == 1:
+        if all(array is not None and array.ndim < 4 for array in arrays) and len({type(part) for part in batch}) == 1:
             return Batch([array for array in arrays if array is not None], [sample.label for sample in samples])
     image, label = split(batch, batch=True)
     if isinstance(image, list):
-        found = [to_array(part) for part in image]
-        return Batch([array for array in found if array is not None], label)
+        arrays = [to_array(part) for part in image]
+        return Batch([array for array in arrays if array is not None], label)
     array = to_array(image)
     if array is None:
         return Batch([], label)
     if array.ndim == 4 or (array.ndim == 3 and whole):
         return Batch(list(array), label)
-    if array.ndim == 5:  # views or frames: the first of each
+    if array.ndim == 5:  # views or frames: use the first
         return Batch([part[0] for part in array], label)
     return Batch([array], label)
 
 
-def _kinds(parts: Any) -> set[type]:
-    return {type(part) for part in parts}
-
-
 def channel_axis(shape: tuple[int, ...]) -> int | None:
-    """Which axis of an image's shape holds the channels; None for an image of two axes."""
+    """The axis of the channels in an image's shape; None for an image without one."""
     if len(shape) != 3:
         return None
     first, last = shape[0] in (1, 3, 4), shape[2] in (1, 3, 4)
@@ -143,41 +139,40 @@ def channel_axis(shape: tuple[int, ...]) -> int | None:
 
 
 def thumbnail(image: Any) -> NDArray[np.float64] | None:
-    """An image in gray, 16 x 16 blocks, less its mean; None for what is no single image with finite levels."""
+    """A gray image of 16 x 16 block means, less its mean; None if it is not one image with finite pixel values."""
     array = to_array(image)
     if array is None or array.ndim not in (2, 3) or not array.size or not np.isfinite(array).all():
         return None
     axis = channel_axis(array.shape)
     gray = np.asarray(array, np.float64) if axis is None else array.astype(np.float64).mean(axis=axis)
-    rows, columns = (np.linspace(0, n, min(n, _SIDE) + 1).astype(int) for n in gray.shape)
+    rows, columns = (np.linspace(0, n, min(n, _THUMBNAIL_SIDE) + 1).astype(int) for n in gray.shape)
     blocks = np.add.reduceat(np.add.reduceat(gray, rows[:-1], axis=0), columns[:-1], axis=1)
     areas = np.outer(np.diff(rows), np.diff(columns))
     means = blocks / areas
-    found: NDArray[np.float64] = means - means.mean()
-    return found
+    return np.asarray(means - means.mean())
 
 
 def label_rows(labels: Any) -> NDArray[Any] | None:
-    """The labels of a batch as an array with one row an image; soft labels as they were before mixing."""
+    """The labels of a batch as an array, one row for each image; for SoftLabels those before mixing."""
     if hasattr(labels, "dense"):
         labels = getattr(labels, "labels", None)
     array = to_array(labels)
     if array is None and isinstance(labels, list | tuple) and labels:
         try:
             array = to_array(np.asarray([each if to_array(each) is None else to_array(each) for each in labels]))
-        except ValueError:  # rows of several lengths
+        except ValueError:  # rows of different lengths
             return None
     return array
 
 
 def digest_image(sample: Any) -> bytes:
-    """The digest of a sample's image, or of the whole sample where none is found."""
+    """The digest of a sample's image, or of the whole sample if no image is found."""
     image = split(sample).image
     return digest(sample if image is None else image)
 
 
 def digest(value: Any) -> bytes:
-    """16 bytes that stand for a value: equal for bit-equal images, or equal plain data."""
+    """A hash of 16 bytes: equal for bit-equal images, or equal plain data."""
     state = hashlib.blake2b(digest_size=16)
     _feed(state, value)
     return state.digest()
@@ -199,5 +194,5 @@ def _feed(state: Any, value: Any) -> None:
     else:
         try:
             state.update(pickle.dumps(value))
-        except Exception:  # what cannot be pickled stands for its kind only
+        except Exception:  # if it cannot be pickled, hash its type only
             state.update(type(value).__qualname__.encode())

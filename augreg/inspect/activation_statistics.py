@@ -1,20 +1,20 @@
-"""Statistics of what each layer puts out: does the signal keep its size, which units are dead or saturated?
+"""Statistics of the output of each layer: does the signal keep its scale, which units are dead or saturated?
 
-With weights of a standard deviation that fits, the outputs of all layers have about the same standard deviation; with
-one too small they fade layer by layer, with one too large tanh and sigmoid saturate and their gradients vanish.
+With well initialized weights, the outputs of all layers have about the same standard deviation. If the weights are
+too small, it shrinks layer by layer; if they are too large, tanh and sigmoid saturate and their gradients vanish.
 See X. Glorot and Y. Bengio 2010, and K. He et al. 2015, arXiv 1502.01852.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from augreg.inspect.modes import evaluating, restoring_buffers
+from augreg.inspect.model_state import evaluating, restoring_buffers
 from augreg.inspect.tables import ByLayer, table
 from augreg.steps.fields import convert_one
 from augreg.steps.selectors import At, Selector, nearest_names, selects
@@ -24,13 +24,13 @@ __all__ = ["ActivationTable", "LayerActivations", "activations"]
 
 @dataclass(frozen=True)
 class LayerActivations:
-    """One layer's outputs over a batch. Shares are between 0 and 1.
+    """Statistics of the outputs of one layer over a batch. Fractions are between 0 and 1.
 
     `mean` and `std` are those of the finite values (the standard deviation divides by their number). `zeros` is the
-    share of exact zeros; `dead` the share of units that are zero for the whole batch, where a unit is a channel of a
-    feature map or a feature of a vector. `saturated` is the share of values at a flat end of the layer's function
-    (tanh beyond 0.99, sigmoid within 0.01 of 0 or 1, the bounds of hardtanh, relu6 and the like), None for layers
-    without one. `nan` and `inf` count values.
+    fraction of exact zeros; `dead` the fraction of units that are zero for the whole batch, where a unit is a channel
+    of a feature map or a feature of a vector. `saturated` is the fraction of values at a flat end of the layer's
+    function (tanh beyond 0.99, sigmoid within 0.01 of 0 or 1, the bounds of hardtanh, relu6 and similar), None for
+    layers without one. `nan` and `inf` are numbers of values.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ActivationTable(ByLayer[LayerActivations]):
 
 
 def _row(layer: LayerActivations) -> tuple[str, ...]:
-    shares = ("-" if share is None else f"{share:.1%}" for share in (layer.zeros, layer.dead, layer.saturated))
+    fractions = ("-" if each is None else f"{each:.1%}" for each in (layer.zeros, layer.dead, layer.saturated))
     output = "x".join(map(str, layer.output))
     return (
         layer.name,
@@ -63,26 +63,29 @@ def _row(layer: LayerActivations) -> tuple[str, ...]:
         output,
         f"{layer.mean:.3g}",
         f"{layer.std:.3g}",
-        *shares,
+        *fractions,
         str(layer.nan),
         str(layer.inf),
     )
 
 
-def activations(model: nn.Module, batch: Any, at: Any = None, training: bool = False) -> ActivationTable:
-    """Run a model once on a batch, and describe the output of every layer.
+def activations(
+    model: nn.Module, batch: Any, at: str | Mapping[str, Any] | Sequence[Any] | None = None, training: bool = False
+) -> ActivationTable:
+    """Run a model once on a batch, and compute statistics of the output of every layer.
 
-    `batch` is the model's argument: a tensor, a tuple of arguments, or a mapping of named ones. `at` selects modules
-    as in a spec, by name pattern or type; by default all without children. The model runs in eval mode, or with
-    `training` in the modes that it is in; either way without gradients. Hooks, modes, buffers and torch's generator
-    are then as they were. A module that runs again has a row for each run: `relu`, `relu (2)`. What is called as
-    a function (`torch.relu`) is seen only in the outputs of modules. Raises ValueError if nothing is selected or run.
+    `batch` is the model's argument: a tensor, a tuple of arguments, or a mapping of keyword arguments. `at` selects
+    modules as in a spec, by name pattern or type; by default all modules without children. The model runs in eval
+    mode or, with `training`, in its current modes; in both cases without gradients. Hooks, modes, buffers and torch's
+    generators are restored. A module that runs several times has a row for each run: `relu`, `relu (2)`. Functions
+    (`torch.relu`) are not modules, and affect only the outputs of the modules around them. Raises ValueError if no
+    module is selected, or no selected module runs.
     """
     chosen = _chosen(model, at)
     layers: list[LayerActivations] = []
-    unit = {"dim": 1}  # where channels are: after a linear layer they come last
+    unit = {"dim": 1}  # the dimension of channels; after a linear layer it is the last
 
-    def note(name: str, module: nn.Module, output: Any) -> None:
+    def record(name: str, module: nn.Module, output: Any) -> None:
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
             unit["dim"] = -1 if isinstance(module, nn.Linear) else 1
         tensor = output[0] if isinstance(output, tuple | list) and output else output
@@ -93,7 +96,7 @@ def activations(model: nn.Module, batch: Any, at: Any = None, training: bool = F
     handles = []
     try:
         for name, module in model.named_modules():
-            handles.append(module.register_forward_hook(lambda m, args, out, name=name: note(name, m, out)))
+            handles.append(module.register_forward_hook(lambda m, args, out, name=name: record(name, m, out)))
         with torch.no_grad(), restoring_buffers(model) if training else evaluating(model):
             if isinstance(batch, Mapping):
                 model(**batch)
@@ -112,30 +115,26 @@ def _chosen(model: nn.Module, at: Any) -> set[str]:
         return {name for name, module in model.named_modules() if next(module.children(), None) is None}
     selectors: tuple[Selector, ...] = convert_one(At, at)
     types = {name: [cls.__name__ for cls in type(module).__mro__] for name, module in model.named_modules()}
-    found = {name for name, names in types.items() if selects(selectors, name, names)}
-    if not found:
+    chosen = {name for name, names in types.items() if selects(selectors, name, names)}
+    if not chosen:
         near = ", ".join(nearest_names(selectors, filter(None, types)))
         raise ValueError(f"no module is {' or '.join(map(str, selectors))}; the nearest names are {near}")
-    return found
+    return chosen
 
 
 def _described(name: str, module: nn.Module, output: torch.Tensor, unit_dim: int) -> LayerActivations:
     values = output.detach().double()
     finite = values[torch.isfinite(values)]
-    nothing = float("nan")
-    off = values == 0
-    if values.ndim > 1:
-        off_units = off.movedim(unit_dim, 0).flatten(1).all(1).double().mean().item()
-    else:
-        off_units = off.double().mean().item()
+    zero = values == 0
+    dead = zero.movedim(unit_dim, 0).flatten(1).all(1) if values.ndim > 1 else zero
     return LayerActivations(
         name=name,
         kind=type(module).__name__,
         output=tuple(values.shape[1:]),
-        mean=finite.mean().item() if len(finite) else nothing,
-        std=finite.std(correction=0).item() if len(finite) else nothing,
-        zeros=off.double().mean().item(),
-        dead=off_units,
+        mean=finite.mean().item() if len(finite) else float("nan"),
+        std=finite.std(correction=0).item() if len(finite) else float("nan"),
+        zeros=zero.double().mean().item(),
+        dead=dead.double().mean().item(),
         saturated=_saturated(module, values),
         nan=int(torch.isnan(values).sum()),
         inf=int(torch.isinf(values).sum()),
@@ -151,7 +150,7 @@ def _saturated(module: nn.Module, values: torch.Tensor) -> float | None:
 
 
 def _flat_ends(module: nn.Module) -> tuple[float, float] | None:
-    """Below and above which outputs a layer's function is flat; its dead end at 0 is not counted for relu6."""
+    """The outputs below and above which a layer's function is flat; for relu6, its zeros do not count."""
     match module:
         case nn.Tanh() | nn.Softsign():
             return (-0.99, 0.99)

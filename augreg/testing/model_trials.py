@@ -1,4 +1,4 @@
-"""A small model with a module of every kind that regularizers are attached to, and regularizers attached to it."""
+"""A small model with every kind of module that regularizers attach to, and regularizers attached to it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,19 @@ from torch import Tensor, nn
 from augreg.attachment.attach import Attachment
 from augreg.errors import AugregError
 from augreg.pipeline import Pipeline
-from augreg.testing.subjects import Subject
+from augreg.testing.step_under_test import StepUnderTest
 
-__all__ = ["Example", "ModelSubject", "Residual", "Trial", "again", "drawn", "made", "sites", "trials"]
+__all__ = [
+    "Example",
+    "RegularizerUnderTest",
+    "Residual",
+    "Trial",
+    "attach_again",
+    "make_model",
+    "seeded_outputs",
+    "sites",
+    "trials",
+]
 
 
 class Residual(nn.Module):  # type: ignore[misc]  # torch is not analyzed
@@ -49,8 +59,8 @@ class Example(nn.Module):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class ModelSubject(Subject):
-    """A subject with a model, and a batch for it, of the author's own."""
+class RegularizerUnderTest(StepUnderTest):
+    """A regularizer with a model, and a batch for it, that its author provides."""
 
     model: Any = None
     batch: Any = None
@@ -58,7 +68,7 @@ class ModelSubject(Subject):
 
 @dataclass
 class Trial:
-    """A model as it was, a copy with the regularizer attached, with which arguments, and a batch for both."""
+    """A plain model, a copy with the regularizer attached, its arguments, and a batch for both."""
 
     arguments: Mapping[str, Any]
     pipeline: Pipeline
@@ -69,45 +79,47 @@ class Trial:
 
     @property
     def written(self) -> bool:
-        """Whether attaching wrote weights, which `detach` does not undo."""
+        """Whether attaching wrote weights, which `detach` does not restore."""
         return any("written" in row.by for row in self.attached.report())
 
 
-def trials(tested: Subject) -> Iterator[Trial]:
-    """The regularizer attached, with each of its arguments. Raises AssertionError if no module takes it."""
+def trials(tested: StepUnderTest) -> Iterator[Trial]:
+    """The regularizer attached with each of its arguments. Raises AssertionError if no module accepts it."""
     for arguments in tested.arguments:
-        plain, batch = made(tested)
+        plain, batch = make_model(tested)
         model = copy.deepcopy(plain)
         pipeline = _pipeline(tested, arguments)
         try:
             attached = pipeline.regularize(model)
-        except AugregError as error:  # made for other names: wherever it can be
-            able = [name for name, _ in plain.named_modules() if name and _takes(tested, arguments, plain, name)]
-            assert able, f"no module of the {type(model).__name__} takes it; give a model that has one. {error}"
-            arguments = {**arguments, "at": able[0]}
+        except AugregError as error:  # its patterns match nothing here: use the first module that accepts it
+            accepting = [
+                name for name, _ in plain.named_modules() if name and _accepts(tested, arguments, plain, name)
+            ]
+            assert accepting, f"no module of {type(model).__name__} accepts it; pass a model that has one. {error}"
+            arguments = {**arguments, "at": accepting[0]}
             pipeline = _pipeline(tested, arguments)
             attached = pipeline.regularize(model)
         yield Trial(arguments, pipeline, plain, model, attached, batch)
 
 
-def again(tested: Subject, trial: Trial, arguments: Mapping[str, Any]) -> tuple[nn.Module, Attachment]:
-    """Another copy of a trial's model, with the regularizer attached with other arguments."""
+def attach_again(tested: StepUnderTest, trial: Trial, arguments: Mapping[str, Any]) -> tuple[nn.Module, Attachment]:
+    """A copy of a trial's plain model, with the regularizer attached with other arguments."""
     model = copy.deepcopy(trial.plain)
     return model, _pipeline(tested, arguments).regularize(model)
 
 
-def sites(tested: Subject) -> Iterator[Trial]:
-    """The regularizer at one module alone, for each of its arguments: modules of other types in turn."""
-    for turn, trial in enumerate(trials(tested)):
+def sites(tested: StepUnderTest) -> Iterator[Trial]:
+    """The regularizer at a single module, for each of its arguments, alternating between types of modules."""
+    for number, trial in enumerate(trials(tested)):
         names = list({row.type: row.module for row in trial.attached.report()}.values())
-        arguments = {**trial.arguments, "at": names[turn % len(names)]}
-        with contextlib.suppress(AugregError):  # some need a second one beside it
-            model, attached = again(tested, trial, arguments)
+        arguments = {**trial.arguments, "at": names[number % len(names)]}
+        with contextlib.suppress(AugregError):  # some regularizers need several modules
+            model, attached = attach_again(tested, trial, arguments)
             yield Trial(arguments, trial.pipeline, trial.plain, model, attached, trial.batch)
 
 
-def drawn(model: nn.Module, batch: Any, seed: int, calls: int = 1) -> list[Tensor]:
-    """Outputs of some calls after torch.manual_seed; its generator, and the model's buffers, are put back."""
+def seeded_outputs(model: nn.Module, batch: Any, seed: int, calls: int = 1) -> list[Tensor]:
+    """Outputs of several calls after torch.manual_seed; torch's generator and the buffers are restored."""
     kept = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -118,8 +130,8 @@ def drawn(model: nn.Module, batch: Any, seed: int, calls: int = 1) -> list[Tenso
     return outputs
 
 
-def made(tested: Subject) -> tuple[nn.Module, Any]:
-    """A fresh model, the same at every call, and a batch for it."""
+def make_model(tested: StepUnderTest) -> tuple[nn.Module, Any]:
+    """A new model, the same at every call, and a batch for it."""
     own = getattr(tested, "model", None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -128,11 +140,11 @@ def made(tested: Subject) -> tuple[nn.Module, Any]:
         return plain, torch.randn(4, 3, 8, 8) if batch is None else batch
 
 
-def _pipeline(tested: Subject, arguments: Mapping[str, Any]) -> Pipeline:
+def _pipeline(tested: StepUnderTest, arguments: Mapping[str, Any]) -> Pipeline:
     return Pipeline.from_spec({"model": [{tested.name: dict(arguments)}]}, tested.registry)
 
 
-def _takes(tested: Subject, arguments: Mapping[str, Any], plain: nn.Module, name: str) -> bool:
+def _accepts(tested: StepUnderTest, arguments: Mapping[str, Any], plain: nn.Module, name: str) -> bool:
     try:
         _pipeline(tested, {**arguments, "at": name}).regularize(copy.deepcopy(plain))
     except AugregError:

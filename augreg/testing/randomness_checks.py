@@ -1,4 +1,4 @@
-"""Checks that one key is one image: in any order, in threads, and whatever other generators are up to."""
+"""Checks that a key determines the image: in any order, in threads, independent of global generators."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from augreg.pipeline import Pipeline
-from augreg.testing.attempts import KEYS, attempt, pattern, same, suited
-from augreg.testing.subjects import Subject
+from augreg.testing.running import KEYS, accepted_image, attempt, pattern, same
+from augreg.testing.step_under_test import StepUnderTest
 
 __all__ = [
     "global_generators",
@@ -23,10 +23,10 @@ __all__ = [
 ]
 
 
-def same_key_same_bytes(tested: Subject) -> None:
-    """One key, one image: after other calls, in another order, and from plans that were made before any ran."""
+def same_key_same_bytes(tested: StepUnderTest) -> None:
+    """The same key gives the same image: after other calls, in another order, and from plans made in advance."""
     for pipeline in tested.pipelines(seed=3):
-        image = suited(pipeline.train, 24, 32)
+        image = accepted_image(pipeline.train, 24, 32)
         kind: dict[str, Any] = {"channels": image.shape[2], "dtype": str(image.dtype)}
         first = [attempt(pipeline.train, image, key) for key in KEYS]
         attempt(pipeline.train, pattern(30, 26, image.shape[2], str(image.dtype)), 77)
@@ -37,40 +37,40 @@ def same_key_same_bytes(tested: Subject) -> None:
             assert same(attempt(plans[key].run, image), first[key]), f"the plan of key {key} gives another image"
 
 
-def same_bytes_in_threads(tested: Subject) -> None:
-    """Four threads at once give what one gives."""
+def same_bytes_in_threads(tested: StepUnderTest) -> None:
+    """Four threads give the same images as one."""
     keys = [*KEYS] * 2
     for pipeline in tested.pipelines():
-        image = suited(pipeline.train, 24, 32)
+        image = accepted_image(pipeline.train, 24, 32)
         alone = [attempt(pipeline.train, image, key) for key in KEYS]
         with ThreadPoolExecutor(4) as pool:
             together = list(pool.map(attempt, [pipeline.train] * len(keys), [image] * len(keys), keys))
-        assert all(same(found, alone[key]) for key, found in zip(keys, together, strict=True)), "threads disagree"
+        assert all(same(image, alone[key]) for key, image in zip(keys, together, strict=True)), "threads disagree"
 
 
-def other_key_other_draw(tested: Subject) -> None:
-    """If it draws, other keys and other epochs give other images."""
+def other_key_other_draw(tested: StepUnderTest) -> None:
+    """If it is random, other keys and other epochs give other images."""
     drawing = [pipeline for pipeline in tested.pipelines(p=1) if _draws(pipeline)]
     for pipeline in drawing:
-        image = suited(pipeline.train, 32, 48)
-        found = [attempt(pipeline.train, image, key, epoch) for key in KEYS for epoch in (0, 1, 2)]
-        if any(not same(result, found[0]) for result in found):
+        image = accepted_image(pipeline.train, 32, 48)
+        results = [attempt(pipeline.train, image, key, epoch) for key in KEYS for epoch in (0, 1, 2)]
+        if any(not same(result, results[0]) for result in results):
             return
-    assert not drawing, "it draws, yet twelve keys in three epochs give one image"
+    assert not drawing, "it draws random numbers, but twelve keys in three epochs give the same image"
 
 
 def _draws(pipeline: Pipeline) -> bool:
-    """Whether what is to be done depends on the key."""
+    """Whether the ops depend on the key."""
     return len({str(pipeline.train.plan((32, 48), key).ops) for key in KEYS}) > 1
 
 
-def global_generators(tested: Subject) -> None:
-    """It neither moves nor reads the generators of `random`, NumPy and torch."""
+def global_generators(tested: StepUnderTest) -> None:
+    """It neither advances nor reads the global generators of `random`, NumPy and torch."""
     for pipeline in tested.pipelines():
-        image = suited(pipeline.train, 24, 32)
+        image = accepted_image(pipeline.train, 24, 32)
         before = global_states()
         first = [attempt(pipeline.train, image, key) for key in KEYS]
-        assert global_states() == before, f"it moves a global generator: {_moved(before)}"
+        assert global_states() == before, f"it advances a global generator: {_moved(before)}"
         kept = random.getstate(), np.random.get_state()  # noqa: NPY002
         try:
             random.seed(1)
@@ -83,7 +83,7 @@ def global_generators(tested: Subject) -> None:
 
 
 def global_states() -> dict[str, Any]:
-    """The states of the generators that everybody shares, by whose they are."""
+    """The states of the global generators, by library."""
     states: dict[str, Any] = {"random": random.getstate()}
     numpy: Any = np.random.get_state()  # noqa: NPY002
     states["numpy.random"] = (numpy[0], bytes(numpy[1]), *numpy[2:])

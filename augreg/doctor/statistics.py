@@ -1,4 +1,4 @@
-"""What one pass over the user's own loader shows: the images' kinds, sizes and levels, and all labels."""
+"""Statistics of one pass over a loader: dtypes, sizes and pixel values of the images, and all labels."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.doctor.findings import Findings
-from augreg.doctor.images import channel_axis, split_batch
 from augreg.doctor.probing import Subject
+from augreg.doctor.samples import channel_axis, split_batch
 
-__all__ = ["Measures", "measure"]
+__all__ = ["LoaderStatistics", "measure"]
 
-_PIXELS = 256  # how many of an image's pixels are kept, evenly spread
+_PIXELS = 256  # pixels kept of each image, evenly spaced
 
 
-class Measures:
-    """The pass in numbers. Places are "batch 3, image 4", counted from 0."""
+class LoaderStatistics:
+    """Statistics of one pass. Positions are written "batch 3, image 4", counted from 0."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -26,20 +26,20 @@ class Measures:
         self.shapes: dict[tuple[int, ...], int] = {}
         self.axes: dict[int | None, int] = {}
         self.channels: dict[int, int] = {}
-        self.broken: list[str] = []  # images with NaN or infinity
+        self.not_finite: list[str] = []  # images with NaN or infinity
         self.constant: list[str] = []
         self.low, self.high = np.inf, -np.inf
-        self.whole = True  # all levels are whole numbers
+        self.whole = True  # all pixel values are whole numbers
         self.labels: list[tuple[str, Any]] = []
         self._means: list[NDArray[np.float64]] = []
         self._pixels: list[NDArray[np.float64]] = []
 
     @property
     def kind(self) -> str:
-        """The scale of the levels: `integers`, `0..255`, `0..1`, `0..1/255`, `signed`, or `other`.
+        """The scale of the pixel values: `integers`, `0..255`, `0..1`, `0..1/255`, `signed`, or `other`.
 
-        `signed` has more than 5% of its levels below -0.1, as normalized images have; some noise, erased boxes of
-        noise too, still count as 0..1.
+        `signed` means that more than 5% of the pixel values are below -0.1, as in normalized images; with a smaller
+        part below 0, such as added noise or boxes erased by noise, images still count as 0..1.
         """
         if self.dtypes and all(np.dtype(name).kind in "bui" for name in self.dtypes):
             return "integers"
@@ -53,23 +53,23 @@ class Measures:
 
     @property
     def single_channels(self) -> int | None:
-        """How many channels the images have, where all have as many."""
+        """The number of channels, if it is the same for all images; else None."""
         return next(iter(self.channels)) if len(self.channels) == 1 else None
 
     @property
     def pixels(self) -> NDArray[np.float64]:
-        """Some of the finite pixels, n x channels, of images that have as many channels; else n is 0."""
+        """Some of the finite pixels, n x channels; n is 0 if images have different numbers of channels."""
         if not self._pixels or not self.single_channels:
             return np.zeros((0, 1))
         return np.concatenate(self._pixels)
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """The mean of each image's channels, images x channels."""
+        """The channel means of each image, images x channels."""
         return np.stack(self._means) if self._means and self.single_channels else np.zeros((0, 1))
 
     def add(self, image: NDArray[Any], place: str) -> None:
-        """Measure one image, of two or three axes."""
+        """Add an image of two or three axes."""
         self.count += 1
         axis = channel_axis(image.shape)
         planes = image[..., None] if axis is None else np.moveaxis(image, axis, -1)
@@ -80,7 +80,7 @@ class Measures:
         _count(self.channels, planes.shape[-1])
         finite = np.isfinite(pixels)
         if not finite.all():
-            self.broken.append(place)
+            self.not_finite.append(place)
             pixels = pixels[finite.all(axis=1)]
         if not len(pixels):
             return
@@ -97,9 +97,9 @@ def _count(counts: dict[Any, int], key: Any) -> None:
     counts[key] = counts.get(key, 0) + 1
 
 
-def measure(subject: Subject, samples: int, notebook: Findings) -> Measures:
-    """Run up to `samples` images through the loader, as its user would. Raises what it raises."""
-    found = Measures()
+def measure(subject: Subject, samples: int, findings: Findings) -> LoaderStatistics:
+    """Run up to `samples` images through the loader, as the user would. Raises what it raises."""
+    statistics = LoaderStatistics()
     whole = subject.plain or subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -107,12 +107,13 @@ def measure(subject: Subject, samples: int, notebook: Findings) -> Measures:
             parts = split_batch(batch, whole)
             for place, image in enumerate(parts.images):
                 if image.ndim in (2, 3):
-                    found.add(image, f"batch {number}, image {place}")
-            found.labels += [(f"batch {number}", label) for label in ([] if parts.labels is None else [parts.labels])]
-            if found.count >= samples or number + 1 >= samples:
+                    statistics.add(image, f"batch {number}, image {place}")
+            if parts.labels is not None:
+                statistics.labels.append((f"batch {number}", parts.labels))
+            if statistics.count >= samples or number + 1 >= samples:
                 break
-    if found.count:
-        notebook.checked(f"{subject.where}: levels and labels of {found.count} images, as the loader gives them")
+    if statistics.count:
+        findings.checked(f"{subject.where}: pixel values and labels of {statistics.count} images from the loader")
     else:
-        notebook.unchecked(f"{subject.where}: levels: no image was recognized in what the loader gives")
-    return found
+        findings.unchecked(f"{subject.where}: pixel values: no image was recognized in the batches of the loader")
+    return statistics

@@ -1,4 +1,4 @@
-"""Running a model without leaving a trace: its modes, and torch's generators, as they were."""
+"""Runs a model without changing it: restores modes, buffers, and torch's generators."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["evaluating", "restoring_buffers"]
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode; each module's own mode, and torch's generator, are put back."""
+    """Put the model in eval mode; restore each module's mode, and torch's generators, at the end."""
     with torch.random.fork_rng(devices=_devices(model)), modes_kept(model):
         model.eval()
         yield
@@ -23,7 +23,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def restoring_buffers(model: nn.Module) -> Iterator[None]:
-    """The model as it is; the values of its buffers (running statistics), and torch's generator, are put back."""
+    """Keep all modes, record no gradients; restore buffers (running statistics) and torch's generators."""
     kept = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     with torch.random.fork_rng(devices=_devices(model)), torch.no_grad():
         try:
@@ -34,5 +34,5 @@ def restoring_buffers(model: nn.Module) -> Iterator[None]:
 
 
 def _devices(model: nn.Module) -> list[int]:
-    """The CUDA devices that the model lies on."""
+    """The CUDA devices of the model."""
     return sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})

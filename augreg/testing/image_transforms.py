@@ -1,0 +1,163 @@
+"""The contract of image transforms, as checks by name. Each raises AssertionError with what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from augreg.errors import SpecError
+from augreg.pipeline import Pipeline
+from augreg.testing.image_checks import (
+    backends_agree,
+    bytes_and_floats_agree,
+    dtypes_and_sizes,
+    input_is_not_written,
+    size_matches_the_plan,
+)
+from augreg.testing.pickling_checks import pickles
+from augreg.testing.randomness_checks import (
+    global_generators,
+    other_key_other_draw,
+    same_bytes_in_threads,
+    same_key_same_bytes,
+)
+from augreg.testing.running import KEYS, Array, accepted_image, attempt, pattern, same
+from augreg.testing.step_under_test import StepUnderTest
+from augreg.testing.target_checks import targets_follow
+
+__all__ = ["CHECKS", "has_a_docstring"]
+
+
+def has_a_docstring(tested: StepUnderTest) -> None:
+    """The docstring begins with one line that says what it does."""
+    first, *rest = (inspect.getdoc(tested.cls) or "").split("\n")
+    assert first.endswith((".", ":")), f"the first line of the docstring must be a sentence, got {first!r}"
+    assert len(first) <= 118, f"the first line of the docstring has {len(first)} characters; at most 118 are allowed"
+    assert rest[:1] in ([], [""]), "the docstring needs an empty line after its first line"
+
+
+def previews_run(tested: StepUnderTest) -> None:
+    """Every preview is valid and returns an image."""
+    for pipeline in tested.pipelines():
+        accepted_image(pipeline.train, 24, 32)
+
+
+def is_a_value(tested: StepUnderTest) -> None:
+    """It is frozen, hashable and equal to its copy, and use adds no attributes to it."""
+    for pipeline in tested.pipelines():
+        transform = pipeline.steps[0].transform
+        names = {field.name for field in dataclasses.fields(transform)}
+        accepted_image(pipeline.train, 24, 32)
+        assert set(vars(transform)) <= names, (
+            f"it has attributes that are no fields: {sorted(set(vars(transform)) - names)}"
+        )
+        assert hash(transform) == hash(dataclasses.replace(transform)), "equal objects have different hashes"
+        assert transform == dataclasses.replace(transform), "it is not equal to its copy"
+        try:
+            transform.anything = 1
+        except dataclasses.FrozenInstanceError:
+            continue
+        raise AssertionError("it is not frozen")
+
+
+def spec_round_trip(tested: StepUnderTest) -> None:
+    """Its canonical spec, through JSON, is the same pipeline."""
+    for pipeline in tested.pipelines():
+        data = json.loads(json.dumps(pipeline.to_spec()))
+        again = Pipeline.from_spec(data, tested.registry)
+        assert again == pipeline, "from_spec(to_spec()) is another pipeline"
+        assert again.to_spec() == data, "the canonical spec is not a fixed point"
+
+
+def never_applied_is_identity(tested: StepUnderTest) -> None:
+    """With p: 0 images are unchanged."""
+    if tested.info.kind == "normalize":
+        return
+    for pipeline in tested.pipelines(p=0, test="off"):
+        image = accepted_image(pipeline.train, 24, 32)
+        for result in (pipeline.train(image, 1), pipeline.test(image)):
+            assert np.array_equal(result, image), "with p: 0 the image changes"
+
+
+def test_rule_holds(tested: StepUnderTest) -> None:
+    """Its test rule holds: nothing is random, `identity` changes nothing, and `same` does the same as training."""
+    for pipeline in tested.pipelines(p=1):
+        image = accepted_image(pipeline.train, 24, 32)
+        result = attempt(pipeline.test, image)
+        if result is None:
+            continue
+        assert same(attempt(pipeline.test, image), result), "the test image differs between calls"
+        rule = pipeline.test.plan((24, 32))
+        assert str(rule)
+        if tested.info.rule == "identity":
+            assert np.array_equal(result, image), "its test rule is identity, but the test image changes"
+        if tested.info.rule == "same":
+            trained = [attempt(pipeline.train, image, key) for key in KEYS]
+            assert all(same(found, result) for found in trained), (
+                "its test rule is same, but training gives another image"
+            )
+        if tested.info.rule == "mean_parameter":
+            _near_the_mean(pipeline)
+
+
+def _near_the_mean(pipeline: Pipeline) -> None:
+    """The mean of many draws is the test image if no pixel value is clipped; error rate below 1e-6 a value."""
+    image = accepted_image(pipeline.train, 8, 8, _middling)
+    scale = 1.0 if image.dtype == np.uint8 else 255.0
+    drawn = np.stack([pipeline.train(image, key).astype(float) * scale for key in range(512)])
+    off = np.abs(drawn.mean(axis=0) - pipeline.test(image).astype(float) * scale)
+    allowed = 5.0 * drawn.std(axis=0) / np.sqrt(len(drawn)) + 1.0
+    assert (off <= allowed).all(), (
+        f"the mean of 512 draws and the test image differ by up to {off.max():.1f} pixel values"
+    )
+
+
+def _middling(height: int, width: int, channels: int, dtype: str) -> Array:
+    """Pixel values from 100 to 131, so that most transforms clip none."""
+    image = pattern(height, width, channels) // 8 + np.uint8(100)
+    return image if dtype == "uint8" else (image / np.float32(255)).astype(np.float32)
+
+
+test_rule_holds.__test__ = False  # type: ignore[attr-defined]  # a check, not a test for pytest
+
+
+def wrong_arguments_are_refused(tested: StepUnderTest) -> None:
+    """An unknown argument is a SpecError that names it."""
+    for arguments in tested.arguments:
+        spec = [{tested.name: {**arguments, "no_such_argument": 1}}]
+        try:
+            Pipeline.from_spec(spec, tested.registry)
+        except SpecError as error:
+            assert "no_such_argument" in str(error), str(error)
+        else:
+            raise AssertionError("an unknown argument is ignored")
+
+
+CHECKS: Mapping[str, Callable[[StepUnderTest], None]] = {
+    check.__name__: check
+    for check in (
+        has_a_docstring,
+        previews_run,
+        is_a_value,
+        pickles,
+        spec_round_trip,
+        wrong_arguments_are_refused,
+        same_key_same_bytes,
+        same_bytes_in_threads,
+        other_key_other_draw,
+        global_generators,
+        input_is_not_written,
+        dtypes_and_sizes,
+        bytes_and_floats_agree,
+        size_matches_the_plan,
+        never_applied_is_identity,
+        backends_agree,
+        test_rule_holds,
+        targets_follow,
+    )
+}
+"""Every check by its name; a check raises AssertionError with what is wrong."""
