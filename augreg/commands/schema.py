@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def schema(transforms: Mapping[str, Any]) -> Schema:
     """The JSON Schema (2020-12) of specs that use these transforms and regularizers."""
-    from augreg.spec.parse import SECTIONS, Options
+    from augreg.spec.options import SECTIONS, Options
 
     options: Schema = mapping(Options)["properties"]
     sections = {name: {**_steps(name), "description": _ABOUT[name]} for name in SECTIONS}
@@ -154,11 +154,15 @@ def _arguments(cls: Any, section: str) -> Schema:
 
 def _with_word_and_number(cls: Any, name: str, found: Schema) -> Schema:
     """The schema of an argument, with `{word: number}` for its words that `complete` reads so, as in init's rule."""
-    from augreg.steps.fields import convert
+    from augreg.steps.fields import convert, hints
 
     if not hasattr(cls, "complete"):
         return found
-    words = [word for word in found.get("enum", ()) if not convert(cls, "", {name: {word: 1.0}}, "", partial=True)[1]]
+    words = [
+        word
+        for word in found.get("enum", ())
+        if not convert(cls, "", {name: {word: 1.0}}, "", optional=hints(cls))[1]
+    ]
     if not words:
         return found
     rest = {key: value for key, value in found.items() if key != "enum"}
