@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augreg import Pipeline, SpecError, Step
-from augreg.commands.schema import schema
+from augreg.commands.spec_schema import schema
 from augreg.registry.registry import Registry
 from augreg.steps.declare import batch_transform, regularizer
 from augreg.steps.fields import Probability

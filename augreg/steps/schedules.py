@@ -218,7 +218,7 @@ def scheduled(step: Step, epoch: float) -> Step:
     """A step with each schedule replaced by its value in an epoch. Raises SpecError if its class refuses a value."""
     values = {key: resolve(value, epoch) for key, value in step.schedules}
     p = float(values.pop("p")) if "p" in values and not hasattr(step.transform, "p") else step.p
-    known = hints(type(step.transform))
+    known = hints(step.transform.__class__)
     try:
         arguments = {key: convert_one(known[key], value) for key, value in values.items()}
     except ValueError as error:
