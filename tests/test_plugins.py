@@ -110,7 +110,7 @@ def test_a_spec_that_names_an_uninstalled_plugin_is_told(site: Path, tmp_path: P
     assert gone.returncode == 1
     assert gone.stderr.strip() == (
         "spec.yaml:2: image[1]: no transform named 'example/snow': no plugin 'example' is installed; "
-        "one might be called augreg-example"
+        "its package may be augreg-example"
     )
 
 
@@ -183,7 +183,7 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_pa
     (tmp_path / "spec.yaml").write_text("- good/turn\n- newer/x\n")
     told = python("-m", "augreg", "validate", str(tmp_path / "spec.yaml"))
     assert told.returncode == 1
-    assert "written for plugin contract 7; this augreg speaks 1 (pip install --upgrade augreg)" in told.stderr
+    assert "version 7 of the plugin API, and this augreg has version 1 (pip install --upgrade augreg)" in told.stderr
 
     story = python("-m", "augreg", "doctor")
     assert story.returncode == 1
@@ -192,7 +192,7 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_pa
         "RuntimeError: no license file",
         "a-squatter 1.0 and augreg-good 1.0 both claim the namespace 'good'; augreg-good keeps it",
         "a-squatter: pip uninstall a-squatter",
-        "it was written for plugin contract 7; this augreg speaks 1",
+        "it was written for version 7 of the plugin API, and this augreg has version 1",
         "augreg-newer: pip install --upgrade augreg",
         "late/x: nowhere:X does not load: ModuleNotFoundError",
     ):

@@ -444,6 +444,26 @@ def test_test_overrides() -> None:
     assert np.array_equal(tested({"rotate": {"test": ["invert"]}}), 255 - image)
 
 
+@pytest.mark.parametrize("size", [(61, 83), (97, 64)])
+def test_a_size_that_is_right_by_chance_for_one_image_is_found(size: tuple[int, int]) -> None:
+    """A crop to the size of one probe changes nothing there; the other probe shows that it changes the size."""
+    crop = {"center_crop": list(size)}
+    assert "may change the image's size or not" in problems([{"one_of": [crop, "invert"]}])[0]
+    assert problems([{"some_of": [crop, "invert"]}])
+
+
+def test_the_steps_of_a_test_override_have_paths_of_their_own() -> None:
+    """Otherwise a child of a container and a step of its `test` would draw the same random numbers."""
+    pipe = Pipeline.from_spec([{"one_of": {"steps": ["invert"], "test": ["invert", [{"rotate": 5}]]}}])
+    (one_of,) = pipe.steps
+    assert isinstance(one_of.test, tuple)
+    assert [step.path for step in one_of.test] == ["one_of#0/test/invert#0", "one_of#0/test/sequential#0"]
+    assert [step.path for step in one_of.transform.steps] == ["one_of#0/invert#0"]
+    assert one_of.test[1].transform.steps[0].path == "one_of#0/test/sequential#0/rotate#0"
+    keys = {step.stream_key for step in (*one_of.test, *one_of.transform.steps, one_of)}
+    assert len(keys) == 4
+
+
 def test_every_complaint_about_the_test_side_is_told() -> None:
     found = problems([{"one_of": [{"resize": 8}, "invert"]}, {"some_of": [{"resize": 8}]}])
     assert [line.split(":")[0] for line in found] == ["image[0].one_of", "image[1].some_of"]

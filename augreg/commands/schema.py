@@ -1,4 +1,4 @@
-"""`augreg schema`: the JSON Schema of specs with all that is installed, so that an editor completes and checks them."""
+"""`augreg schema`: the JSON Schema of specs with all that is installed, for editors to complete and check them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "schema",
         help="print the JSON Schema of specs, for your editor",
-        description="Print the JSON Schema of specs with all that is installed. Save it next to your specs, and start "
-        "them with the line: # yaml-language-server: $schema=augreg.schema.json",
+        description="Print the JSON Schema of specs with all that is installed. Save it next to your specs, and "
+        "start them with the line: # yaml-language-server: $schema=augreg.schema.json",
     )
     parser.add_argument("--built-in", action="store_true", help="without the steps of plugins")
     parser.set_defaults(run=run)

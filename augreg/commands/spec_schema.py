@@ -1,7 +1,7 @@
 """The JSON Schema of specs, made from the classes of their steps.
 
-Some rules cannot be in a schema and are left to `augreg validate`: the order of two numbers, the `check` of a class, and
-where normalize is allowed.
+A schema cannot express everything: `augreg validate` also checks the order of two numbers, the `check` of a class,
+and where normalize is allowed.
 """
 
 from __future__ import annotations

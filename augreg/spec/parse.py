@@ -1,9 +1,9 @@
 """Specs from plain data to steps; all errors are reported together, each with its location and a suggestion.
 
-A spec is a mapping of options and sections (options.py), or a list, which is its `image` section. A step is a name, or
-a mapping of one name to its arguments. A single value is the first argument, and a list the steps of a container; a
-list in place of a step means `sequential`. Every step of the image and batch sections takes `p` and `uid`, and those of
-the image section also take `test`. Any number may be a schedule (augreg/steps/schedules.py).
+A spec is a mapping of options and sections (options.py), or a list, which is its `image` section. A step is a name,
+or a mapping of one name to its arguments. A single value is the first argument, and a list the steps of a container;
+a list in place of a step means `sequential`. Every step of the image and batch sections takes `p` and `uid`, and
+those of the image section also take `test`. Any number may be a schedule (augreg/steps/schedules.py).
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ def _resolve(step: Step) -> Step:
         weights = step.transform.weights or (1.0,) * len(inner)
         return replace(step, test=(inner[weights.index(max(weights))],))
     raise SpecError(
-        f"{step.name} may change the image's size or not, so the size of the test image is not known: add `test:` with "
-        "the steps to apply at test time, e.g. test: [{resize: 256}, {center_crop: 224}]"
+        f"{step.name} may change the image's size or not, so the size of the test image is not known: add `test:` "
+        "with the steps to apply at test time, e.g. test: [{resize: 256}, {center_crop: 224}]"
     )
 
 

@@ -1,4 +1,4 @@
-"""@transform, @batch_transform, @regularizer: make a class a frozen dataclass, check it, and attach a `TransformInfo`.
+"""@transform, @batch_transform, @regularizer: make a class a frozen dataclass, check it, attach a `TransformInfo`.
 
 The decorators change nothing but the class: importing a module registers nothing.
 """

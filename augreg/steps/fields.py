@@ -331,9 +331,9 @@ def convert(
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The arguments of a step in canonical form, and every problem with them.
 
-    `name` is the step's name and `path` its location, both for messages. Defaults are not filled in; of
-    the required arguments, only those in `optional` may be missing. A class may have a classmethod `complete(arguments)`, which fills in
-    arguments that follow from the given ones.
+    `name` is the step's name and `path` its location, both for messages. Defaults are not filled in; of the required
+    arguments, only those in `optional` may be missing. A class may have a classmethod `complete(arguments)`, which
+    fills in arguments that follow from the given ones.
     """
     known = {field.name: field for field in fields(cls) if field.init}
     complete = getattr(cls, "complete", None)

@@ -5,9 +5,9 @@
     p: {step: [1.0, 0.0], at: [270]}              1 before epoch 270, 0 from epoch 270 on
 
 `linear` and `cosine` take as many epochs as numbers, `step` takes one epoch less. Before the first epoch the value is
-the first number, after the last epoch the last. A schedule is allowed wherever an argument takes a number, also inside
-a list; where only whole numbers are allowed, it is rounded. No state is kept between calls, so workers and resumed
-runs agree. At test time the last number is used.
+the first number, after the last epoch the last. A schedule is allowed wherever an argument takes a number, also
+inside a list; where only whole numbers are allowed, it is rounded. No state is kept between calls, so workers and
+resumed runs agree. At test time the last number is used.
 """
 
 from __future__ import annotations
