@@ -153,8 +153,8 @@ def test_a_new_plugin_passes_its_tests_as_it_stands(site: Path, tmp_path: Path) 
     tested = in_folder(site, folder)("-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert tested.returncode == 0, tested.stdout
     again = run("-m", "augreg", "new-plugin", "rain_fall")
-    assert (again.returncode, again.stderr) == (2, "augreg-rain-fall: it is there already\n")
-    for name, why in (("Rain", "small letters"), ("augreg", "it is taken"), ("a-b", "small letters")):
+    assert (again.returncode, again.stderr) == (2, "augreg-rain-fall: it exists already\n")
+    for name, why in (("Rain", "use lowercase letters"), ("augreg", "it is taken"), ("a-b", "use lowercase letters")):
         refused = run("-m", "augreg", "new-plugin", name)
         assert refused.returncode == 2
         assert why in refused.stderr
@@ -166,7 +166,7 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_pa
         "from augreg import ops, transform\n"
         "@transform('turn', kind='color')\n"
         "class Turn:\n"
-        "    '''Invert the levels.'''\n"
+        "    '''Invert the pixel values.'''\n"
         "    def sample(self, rng, scene):\n"
         "        return ops.point_function('invert')\n"
     )
