@@ -122,8 +122,8 @@ def test_manifest_names_classes_and_imports_nothing(install, python) -> None:
 BROKEN = {
     "crash": ("crash", "RuntimeError: no license"),
     "missing": ("not_there", "No module named 'not_there'"),
-    "newer": ("newer:PLUGIN", "written for plugin contract 2; this augreg speaks 1"),
-    "thing": ("thing:PLUGIN", "expected a module or an augreg.registry.plugin.Plugin, got 5"),
+    "newer": ("newer:PLUGIN", "written for version 2 of the plugin API, and this augreg has version 1"),
+    "thing": ("thing:PLUGIN", "the entry point must name a module or an augreg.Plugin, got 5"),
 }
 
 
@@ -206,7 +206,7 @@ def test_add_refuses_a_clash() -> None:
     with pytest.raises(PluginError, match="'rotate' already; add this one as name='mine/rotate'"):
         registry.add(Checks, "rotate")
     assert registry.add(Checks, "mine/rotate")["mine/rotate"] is Checks
-    with pytest.raises(PluginError, match="mark its class with @"):
+    with pytest.raises(PluginError, match="decorate its class with @"):
         registry.add(int)
 
 

@@ -14,7 +14,7 @@ from strategies import CLASSES, EVERY, LEAVES, OTHERS, previews, specs
 
 from augreg import SpecError
 from augreg.__main__ import main
-from augreg.commands.schema import schema
+from augreg.commands.spec_schema import schema
 from augreg.registry.registry import Registry
 from augreg.spec.files import presets, read
 from augreg.spec.parse import parse
@@ -201,6 +201,7 @@ ONE = {"linear": [0, 1], "over": [0, 9]}
         ({"model": [{"hush": {"p": 1, "at": {"name": "fc", "type": "Linear"}}}]}, True),
         ({"model": [{"hush": {"p": 1, "at": [{"type": ["Linear", "Conv2d"]}, "fc"]}}]}, True),
         ({"model": [{"hush": {"p": 1, "at": {"names": "fc"}}}]}, False),
+        ({"model": [{"hush": {"p": 1, "at": [{"names": "fc"}]}}]}, False),
         ({"model": [{"hush": {"p": 1, "at": []}}]}, False), ({"model": [{"hush": {"p": 1, "at": 5}}]}, False),
         ({"model": [{"hush": {"p": 1, "at": "fc", "uid": "a"}}]}, False),
         ({"loss": ["shrink"]}, True), ({"loss": [{"shrink": ONE}]}, True), ({"model": ["shrink"]}, False),
