@@ -9,7 +9,7 @@ from typing import Any
 from augreg.importers import torchvision
 from augreg.importers.torchvision_steps import interpolation
 from augreg.importers.translation import Given, Imported, LeftOutError, Rule, Step, Translation, numbers, pair
-from augreg.transforms.policies.drawing import UNIFORM
+from augreg.transforms.policies.sampling import UNIFORM
 
 __all__ = ["from_timm"]
 

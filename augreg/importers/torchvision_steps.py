@@ -239,7 +239,7 @@ def _aug_mix(given: Given, walk: Translation) -> list[Step]:
     if not given.take("all_ops", True):
         from augreg.transforms.policies.dialects import DIALECTS
 
-        arguments["ops"] = list(DIALECTS["aug_mix", "paper"].names)
+        arguments["ops"] = list(DIALECTS["aug_mix", "paper"].ops)
     interpolated = _policy(given, walk)
     return [{"aug_mix": {**arguments, **interpolated}}]
 

@@ -18,7 +18,7 @@ from msgspec import Meta
 from augreg.batch.blends import Blend, Box, Mix, Paste, Patch
 from augreg.steps.declare import batch_transform
 from augreg.steps.fields import Range
-from augreg.transforms.policies.dirichlet import dirichlet
+from augreg.transforms.dirichlet import dirichlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
