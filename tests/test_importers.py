@@ -246,7 +246,7 @@ def test_version_two_types() -> None:
         (make("RandAugment", num_ops=2, magnitude=9, num_magnitude_bins=11, interpolation=Mode.NEAREST, fill=None),
          "num_magnitude_bins=11 is not kept"),
         (make("RandomVerticalFlip", p=0.5, gravity=9.81), "gravity=9.81 is not kept: it is not known here"),
-        (make("RandomPosterize", bits=9, p=0.5), "left out: bits must be whole numbers from 1 to 8"),
+        (make("RandomPosterize", bits=9, p=0.5), "left out: bits must be integers from 1 to 8"),
         (make("Pad", padding=1, fill={"image": 0}, padding_mode="constant"), "fill={'image': 0} is not kept"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

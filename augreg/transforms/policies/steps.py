@@ -22,6 +22,7 @@ from augreg.transforms.policies.dialects import DIALECTS, InterpolationMode, che
 from augreg.transforms.policies.notation import Entry, Table, load_table, op_name, read_policy
 from augreg.transforms.policies.sampling import UNIFORM, check_magnitude_noise, noisy_magnitude, sample_op
 from augreg.transforms.policies.timm_strings import parse_timm
+from augreg.transforms.ranges import check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -258,8 +259,7 @@ class ThreeAugment:
     sigma: Range = (0.1, 2.0)
 
     def check(self) -> None:
-        if self.sigma[0] < 0 or self.sigma[1] > 256:
-            raise ValueError(f"sigma must lie within 0 and 256 pixels, got {list(self.sigma)}")
+        check_range("sigma", self.sigma, 0, 256, " pixels")
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op | Step, ...]:
         _check_channels(self, scene)
