@@ -255,7 +255,7 @@ def test_pairings_and_pers() -> None:
     pairs = mix(9, per="pair", pairing="flip").weights
     assert pairs == pairs[::-1] and len(set(pairs)) == 5
     for name in ("mixup", "cutmix", "resizemix"):
-        with pytest.raises(SpecError, match="mutual partners, which only pairing: flip gives, got pairing: permutation"):
+        with pytest.raises(SpecError, match="which only pairing: flip gives, got pairing: permutation"):
             pipeline({name: {"per": "pair"}})
 
 
