@@ -1,21 +1,26 @@
-"""Addressed randomness: a draw is a function of where it is used, never of what was drawn before.
+"""Counter-based random numbers: what a step draws depends only on its address, never on what was drawn before.
 
     address = (seed, domain, epoch, index, step, view)
     words   = Philox4x64-10 with key (seed, domain) and counter (block + view * 2^32, step, index, epoch)
 
-The rules, which the rest of the package keeps:
+`seed` is the pipeline's, `index` identifies the image (or the batch), `step` is the stream key of the step's path or
+`uid`, and `view` numbers several augmented copies of one image. The domain separates the uses of one seed.
 
-1. A stream is found by its address. Nothing is consumed in order, so workers, batch sizes, ranks and
-   resumed runs cannot change it.
-2. Every part of an address has bits of its own: a 64-bit word each, but for the view, which has the upper half of the
-   block's. Nothing overlaps, so two addresses never share a stream. Names and string indices become words by blake2b.
-3. Only raw Philox words are used, since NumPy promises that stream for ever and promises no more; turning
-   words into floats, integers and normals is done here.
-4. A step reads its own cursor, which is closed when its `sample` returns. The first word is its `p` coin.
-5. Neither `random`, `numpy.random`'s global state nor torch's generator is ever read or moved.
+The rules of randomness, which the whole package follows:
 
-A cursor asks a thread's Philox for a block of words and sets its whole state each time. So threads, forked
-workers and nested steps cannot disturb one another: there is nothing in between that they could change.
+1. A step finds its stream of 64-bit words by its address. No generator is shared or advanced, so the number of
+   workers, the batch size, the ranks and a resumed run do not change the result.
+2. Two addresses never share a stream: every part of an address has a separate 64-bit word of the key or the counter,
+   except the view, which is the upper half of the word that counts the blocks. Names and string indices become
+   integers by a 64-bit hash, blake2b.
+3. Only the raw words of Philox come from NumPy, because NumPy guarantees of nothing else that it stays the same in
+   every version. This module turns the words into floats, integers and normal variates.
+4. Every step reads its own cursor, which is closed when its `sample` returns. The first word decides, against the
+   step's `p`, whether the step is applied.
+5. The global state of `random`, `numpy.random` and torch is never read and never changed.
+
+Each thread has one Philox generator. A cursor sets its complete state before it reads a block of words, so threads,
+forked workers and nested steps cannot affect one another.
 """
 
 from __future__ import annotations
@@ -45,7 +50,7 @@ __all__ = [
     "stream_key",
 ]
 
-# Domains keep apart the streams of one seed that serve different purposes.
+# The domains separate the streams of one seed by what they are used for.
 AUGMENTATION: Final = 1
 BATCH: Final = 2
 MODEL: Final = 3
@@ -54,17 +59,17 @@ _FIELD: Final = 5
 
 _WORD: Final = 1 << 64
 _TO_UNIT: Final = 2.0**-53
-_READ_AHEAD: Final = 8  # words fetched at once: two Philox blocks, enough for most steps
+_READ_AHEAD: Final = 8  # words read at once: two Philox blocks, enough for most steps
 
 
 @functools.lru_cache(maxsize=4096)
 def stream_key(text: str) -> int:
-    """The 64-bit word that stands for a name: blake2b of its UTF-8 bytes."""
+    """The 64-bit key of a name: blake2b of its UTF-8 bytes, little-endian."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def fresh_seed() -> int:
-    """A fresh word from the operating system, for draws that nobody addressed."""
+    """A random 64-bit seed from the operating system, for draws without an index."""
     return int.from_bytes(os.urandom(8), "little")
 
 
@@ -78,7 +83,7 @@ def _checked(name: str, value: int, bound: int = _WORD) -> int:
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a draw belongs; steps add their own word. `locate` makes one and checks it."""
+    """The address of all draws for one image or batch; `cursor` adds the step. Make one with `address_of`."""
 
     seed: int
     domain: int
@@ -87,31 +92,31 @@ class Address(msgspec.Struct, frozen=True):
     view: int
 
     def cursor(self, step: int) -> Cursor:
-        """The cursor for the step with this word."""
+        """The random numbers of the step with this stream key."""
         return Cursor((self.seed, self.domain), self.view << 32, step, self.index, self.epoch)
 
 
 def address_of(seed: int, index: int | str, epoch: int = 0, view: int = 0, domain: int = AUGMENTATION) -> Address:
-    """The address of an image's draws.
+    """The address of the draws for one image.
 
-    `index` is an integer from 0 or a string (a file name, a database key). Raises TypeError or ValueError
-    for anything that is not one 64-bit word; `view` has 32 bits.
+    `index` is an integer or a string (a file name, a database key), which is hashed. Integers are from 0 to 2^64 - 1,
+    `view` to 2^32 - 1. Raises TypeError for other types and ValueError for other integers.
     """
     index = stream_key(index) if isinstance(index, str) else _checked("index", index)
     return Address(_checked("seed", seed), domain, _checked("epoch", epoch), index, _checked("view", view, 1 << 32))
 
 
-class _Source(threading.local):
-    """One Philox a thread, with the state that a refill overwrites in place."""
+class _Generator(threading.local):
+    """The Philox generator of a thread, and a state to assign to it, whose counter and key are set in place."""
 
     def __init__(self) -> None:
         self.philox = np.random.Philox(0)
         self.counter: list[int] = [0, 0, 0, 0]
-        self.inner: dict[str, Any] = {"counter": self.counter, "key": (0, 0)}
-        # buffer_pos 4 says that no word is left over from the previous address
+        self.counter_and_key: dict[str, Any] = {"counter": self.counter, "key": (0, 0)}
+        # buffer_pos 4: the buffer of four words is used up, so none is left from the previous address
         self.state: Any = {
             "bit_generator": "Philox",
-            "state": self.inner,
+            "state": self.counter_and_key,
             "buffer": (0, 0, 0, 0),
             "buffer_pos": 4,
             "has_uint32": 0,
@@ -121,21 +126,22 @@ class _Source(threading.local):
     def words(
         self, key: tuple[int, int], block: int, step: int, index: int, epoch: int, count: int
     ) -> NDArray[np.uint64]:
+        """`count` words of the stream with this key and counter, from the given block on."""
         counter = self.counter
         counter[0], counter[1], counter[2], counter[3] = block, step, index, epoch
-        self.inner["key"] = key
+        self.counter_and_key["key"] = key
         self.philox.state = self.state
         return self.philox.random_raw(count)
 
 
-_source = _Source()
+_generator = _Generator()
 
 
 class Cursor:
-    """Reads the words of one address in order and turns them into numbers.
+    """The random numbers of one step for one image: reads the 64-bit words of its stream in order.
 
-    All conversions are fixed: a float is (word >> 11) * 2^-53 in [0, 1), an integer below n is
-    floor(float * n), a normal is Box-Muller of two words.
+    How words become numbers never changes: a float is (word >> 11) * 2^-53, an integer below n is floor(float * n),
+    and a normal variate is the Box-Muller transform of two floats.
     """
 
     __slots__ = ("_block", "_epoch", "_index", "_key", "_position", "_step", "_words")
@@ -150,82 +156,85 @@ class Cursor:
         self._position = 0
 
     def bits(self) -> int:
-        """The next 64-bit word."""
+        """An integer from 0 to 2^64 - 1, uniform: the next word of the stream, for example the key of a noise op.
+
+        Raises RuntimeError, as every draw does, once the `sample` that got this cursor has returned.
+        """
         words = self._words
         if words is None:
             raise RuntimeError(
-                "this cursor is closed: a transform used its rng after sample() had returned; draw inside sample"
+                "this cursor is closed: a transform used its rng after sample() had returned; draw inside sample()"
             )
         position = self._position
         while position >= len(words):
             position -= len(words)
-            words = _source.words(self._key, self._block, self._step, self._index, self._epoch, _READ_AHEAD).tolist()
-            self._words = words
+            block = _generator.words(self._key, self._block, self._step, self._index, self._epoch, _READ_AHEAD)
+            words = self._words = block.tolist()
             self._block += _READ_AHEAD // 4
         self._position = position + 1
         return words[position]
 
     def bernoulli(self, p: float) -> bool:
-        """True with probability `p`; never for 0, always for 1. Takes one word whatever `p` is."""
+        """True with probability `p`: never for 0 or less, always for 1 or more. Uses one word, whatever `p` is."""
         if 0.0 < p < 1.0:
             return (self.bits() >> 11) * _TO_UNIT < p
-        self._position += 1  # the word is skipped, and not even fetched before it is needed
+        self._position += 1  # skip the word without reading it
         return p >= 1.0
 
     def random(self) -> float:
-        """A float in [0, 1)."""
+        """A float in [0, 1), uniform. Uses one word."""
         return (self.bits() >> 11) * _TO_UNIT
 
     def uniform(self, low: float, high: float) -> float:
-        """A float in [low, high); `low` itself when both are equal. Takes one word."""
+        """A float in [low, high), uniform; `low` if both are equal. Uses one word."""
         return low + (high - low) * ((self.bits() >> 11) * _TO_UNIT)
 
     def integers(self, stop: int) -> int:
-        """An integer in [0, stop). Takes one word."""
+        """An integer in [0, stop), uniform. Uses one word. Raises ValueError if `stop` is less than 1."""
         if stop < 1:
             raise ValueError(f"integers() needs a stop of at least 1, got {stop}")
         return int((self.bits() >> 11) * _TO_UNIT * stop)
 
     def sign(self) -> int:
-        """-1 or 1. Takes one word."""
+        """-1 or 1, equally likely. Uses one word."""
         return 1 if self.bits() >> 63 else -1
 
     def normal(self, mean: float = 0.0, std: float = 1.0) -> float:
-        """A normal variate. Takes two words."""
+        """A normal variate with this mean and standard deviation, from Box-Muller. Uses two words."""
         radius = math.sqrt(-2.0 * math.log(1.0 - self.random()))
         return mean + std * radius * math.cos(2.0 * math.pi * self.random())
 
     def permutation(self, count: int) -> list[int]:
-        """The numbers 0 .. count-1 in random order. Takes `count` words."""
+        """The integers from 0 to count - 1 in random order, each order equally likely. Uses `count` words."""
         keys = [self.bits() for _ in range(count)]
         return sorted(range(count), key=keys.__getitem__)
 
     def choice(self, weights: Sequence[float]) -> int:
-        """An index drawn with these weights, which need not sum to 1. Takes one word."""
-        mark = self.random() * math.fsum(weights)
+        """An index, with probability proportional to its weight; weights need not sum to 1. Uses one word."""
+        threshold = self.random() * math.fsum(weights)
         total = 0.0
         for index, weight in enumerate(weights):
             total += weight
-            if mark < total:
+            if threshold < total:
                 return index
         return max(index for index, weight in enumerate(weights) if weight > 0)
 
     def close(self) -> None:
-        """End it: any further draw raises RuntimeError."""
+        """Close the cursor: any further draw raises RuntimeError."""
         self._words = None
         self._position = 0
 
 
 def field(kind: Literal["normal", "uniform"], key: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Noise of this shape, a function of `key` alone: standard normal (Box-Muller), or uniform in [0, 1)."""
+    """An array of noise, determined by `key` and the shape: standard normal (Box-Muller) or uniform in [0, 1)."""
     count = math.prod(shape)
     half = (count + 1) // 2
-    words = _source.words((key, _FIELD), 0, 0, 0, 0, 2 * half)
+    words = _generator.words((key, _FIELD), 0, 0, 0, 0, 2 * half)
     unit = (words >> np.uint64(11)) * _TO_UNIT
     if kind == "normal":
         radius = np.sqrt(-2.0 * np.log1p(-unit[:half]))
         angle = 2.0 * np.pi * unit[half:]
         unit = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
     else:
-        unit = np.floor(unit * 2.0**24) * 2.0**-24  # what a float32 can hold below 1
+        unit = np.floor(unit * 2.0**24) * 2.0**-24  # 24 bits, so that rounding to float32 cannot give 1
     return unit[:count].reshape(shape).astype(np.float32)

@@ -255,7 +255,7 @@ def test_pairings_and_pers() -> None:
     pairs = mix(9, per="pair", pairing="flip").weights
     assert pairs == pairs[::-1] and len(set(pairs)) == 5
     for name in ("mixup", "cutmix", "resizemix"):
-        with pytest.raises(SpecError, match="mutual, so pairing: flip, got pairing: permutation"):
+        with pytest.raises(SpecError, match="which only pairing: flip gives, got pairing: permutation"):
             pipeline({name: {"per": "pair"}})
 
 
@@ -486,7 +486,7 @@ def test_errors_say_what_was_given_and_what_is_wanted(
         ({"cutmix": {"boxes": 0}}, "boxes"),
         ({"cutmix": {"per": "pixel"}}, "expected batch, pair, element"),
         ({"resizemix": {"scale": [0.0, 0.5]}}, "scale must lie in"),
-        ({"mosaic": {"center": [0.5, 1.5]}}, "center must lie within 0 and 1"),
+        ({"mosaic": {"center": [0.5, 1.5]}}, "center must be between 0 and 1"),
         ({"mosaic": {"per": "pair"}}, "expected batch, element"),
         ({"mixup": {"test": "off"}}, "a batch is mixed in training only"),
         ("rotate", "belongs in 'image'"),

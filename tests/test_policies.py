@@ -23,9 +23,10 @@ from augreg.backends import backend
 from augreg.ops import Lookup, Mix, Op, Scene, Warp
 from augreg.rng import address_of, stream_key
 from augreg.steps.fields import nearest
-from augreg.transforms.policies.dialects import DIALECTS, amount, make
-from augreg.transforms.policies.dirichlet import dirichlet
-from augreg.transforms.policies.notation import notation, op_name, published, read
+from augreg.transforms.dirichlet import dirichlet
+from augreg.transforms.policies.dialects import DIALECTS, op_argument
+from augreg.transforms.policies.notation import format_row, load_table, op_name, read_policy
+from augreg.transforms.policies.sampling import build_op
 from augreg.transforms.policies.steps import (
     AugMix,
     AutoAugment,
@@ -34,8 +35,8 @@ from augreg.transforms.policies.steps import (
     TimmPolicy,
     TrivialAugmentWide,
 )
-from augreg.transforms.policies.strings import read_timm
 from augreg.transforms.policies.tables import TABLES
+from augreg.transforms.policies.timm_strings import parse_timm
 
 BACKENDS = ["pillow", *(["opencv"] if importlib.util.find_spec("cv2") else [])]
 SEARCHED = ("cifar10", "imagenet", "svhn")
@@ -76,19 +77,21 @@ def test_every_op_at_every_magnitude_is_what_the_library_does(
     image = pixels(*SIZES[dialect])
     assert digest(image) == golden()["image"][dialect]
     scene, kernels = Scene(*image.shape[:2]), backend("pillow")
-    space = DIALECTS[transform, dialect].space
+    space = DIALECTS[transform, dialect].argument_rules
     compared = 0
     for name, entry in golden()[f"{transform} {dialect} {way}"].items():
         for sign, key in ((1, "plus"), (-1, "minus")):
-            numbers = [amount(space, name, float(m), sign, scene) for m in range(len(entry.get(key, ())))]
+            numbers = [op_argument(space, name, float(m), sign, scene) for m in range(len(entry.get(key, ())))]
             for m, (number, expected) in enumerate(zip(numbers, entry.get(key, ()), strict=True)):
                 done = image
-                for op in make(name, number, scene, way, fill):
+                for op in build_op(name, number, scene, way, fill):
                     done = kernels.apply(op, done)
                 assert digest(done) == expected, f"{name} at {m}, sign {sign}: {number}"
                 compared += 1
         said = entry.get("numbers", ())
-        assert [amount(space, name, float(m), 1, scene) for m in range(len(said))] == pytest.approx(said, abs=1e-12)
+        assert [op_argument(space, name, float(m), 1, scene) for m in range(len(said))] == pytest.approx(
+            said, abs=1e-12
+        )
         if "plus" in entry:  # a sign is drawn where it makes a difference, and nowhere else
             assert bool(space[name] and space[name].signed) == ("minus" in entry), name
         compared += len(said)
@@ -119,19 +122,19 @@ READ = {
 
 @pytest.mark.parametrize(("dialect", "name"), READ)
 def test_magnitudes_of_auto_augment(dialect: str, name: str) -> None:
-    space = DIALECTS["auto_augment", dialect].space
-    found = [amount(space, name, float(index), 1, Scene(32, 32)) for index in range(10)]
+    space = DIALECTS["auto_augment", dialect].argument_rules
+    found = [op_argument(space, name, float(index), 1, Scene(32, 32)) for index in range(10)]
     assert found == pytest.approx(READ[dialect, name], rel=1e-6, abs=1e-6)
 
 
 def test_tables_are_the_libraries() -> None:
     tables = golden()["tables"]
     for name in SEARCHED:
-        for row, theirs in zip(published(name), tables[name], strict=True):
+        for row, theirs in zip(load_table(name), tables[name], strict=True):
             for (op, p, m), (their_op, their_p, their_m) in zip(row, theirs, strict=True):
                 assert (op, p, m if their_m is not None else None) == (their_op, their_p, their_m)
     for text in ("original", "originalr", "v0", "v0r"):
-        policy = AutoAugment(**read_timm(text)[1])
+        policy = AutoAugment(**parse_timm(text)[1])
         for row, theirs in zip(policy.table, tables[f"timm {text}"], strict=True):
             for (op, p, m), (their_op, their_p, their_m) in zip(row, theirs, strict=True):
                 assert (p, m) == (their_p, their_m)
@@ -151,7 +154,7 @@ def test_a_sub_policy_of_the_figure_from_spec_to_pixels(dialect: str) -> None:
     for sign in (-1, 1):
         done = image
         for name, number in (("shear_y", sign * shear), ("auto_contrast", 0.0)):
-            (op,) = make(name, number, scene, "nearest", (9.0,))
+            (op,) = build_op(name, number, scene, "nearest", (9.0,))
             done = kernels.apply(op, done)
         expected.add(digest(done))
     assert found == expected
@@ -161,8 +164,8 @@ def test_a_sub_policy_of_the_figure_from_spec_to_pixels(dialect: str) -> None:
 
 
 def test_the_figure_is_digit_for_digit() -> None:
-    svhn, figure = published("svhn"), published("svhn-figure")
-    assert [notation(row) for row in figure] == [
+    svhn, figure = load_table("svhn"), load_table("svhn-figure")
+    assert [format_row(row) for row in figure] == [
         "ShearX,0.9,7 / Invert,0.2,3",
         "ShearY,0.7,6 / Solarize,0.4,8",
         "ShearX,0.9,4 / AutoContrast,0.8,3",
@@ -170,14 +173,14 @@ def test_the_figure_is_digit_for_digit() -> None:
         "ShearY,0.8,5 / AutoContrast,0.7,3",
     ]
     assert figure[1:] == tuple(svhn[number] for number in (16, 5, 3, 23))
-    assert figure[0] not in {row for name in SEARCHED for row in published(name)}
+    assert figure[0] not in {row for name in SEARCHED for row in load_table(name)}
 
 
 @pytest.mark.parametrize(
     ("name", "distinct", "applied"), [("cifar10", 25, 1.06), ("imagenet", 20, 1.24), ("svhn", 25, 1.316)]
 )
 def test_facts_of_the_tables(name: str, distinct: int, applied: float) -> None:
-    table = published(name)
+    table = load_table(name)
     assert len(table) == 25
     assert all(len(row) == 2 for row in table)
     assert len(set(table)) == distinct
@@ -187,8 +190,8 @@ def test_facts_of_the_tables(name: str, distinct: int, applied: float) -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_come_back_from_the_notation(name: str) -> None:
-    text = "\n".join(map(notation, published(name)))
-    assert read(text) == published(name)
+    text = "\n".join(map(format_row, load_table(name)))
+    assert read_policy(text) == load_table(name)
 
 
 SAME = [
@@ -214,8 +217,8 @@ BROKEN = [
     ({"policy": "cifar"}, "auto_augment.policy", "no policy is named 'cifar'; did you mean 'cifar10'?"),
     ({"policy": "ShaerX,0.9,7 / Invert,0.2,3"}, "auto_augment.policy[0][0]", "did you mean 'ShearX'?"),
     ({"policy": [[["shear_x", 0.9, 7], ["inverse", 0.2, 3]]]}, "auto_augment.policy[0][1]", "did you mean 'invert'?"),
-    ({"policy": "ShearX,0.9"}, "auto_augment.policy[0][0]", "a name, a chance and a magnitude"),
-    ({"policy": "Invert,1,1\nShearX,1.9,7"}, "auto_augment.policy[1][0]", "a chance from 0 to 1, got '1.9'"),
+    ({"policy": "ShearX,0.9"}, "auto_augment.policy[0][0]", "a name, a probability and a magnitude"),
+    ({"policy": "Invert,1,1\nShearX,1.9,7"}, "auto_augment.policy[1][0]", "a probability from 0 to 1, got '1.9'"),
     ({"policy": "ShearX,0.9,-7"}, "auto_augment.policy[0][0]", "a magnitude of at least 0"),
     ({"policy": "ShearX,0.9,nan"}, "auto_augment.policy[0][0]", "expected a number"),
     ({"policy": "ShearX,often,7"}, "auto_augment.policy[0][0]", "expected a number, got 'often'"),
@@ -223,10 +226,10 @@ BROKEN = [
     ({"policy": []}, "auto_augment.policy", "from 1 to 1000 sub-policies, got 0"),
     ({"policy": [[]]}, "auto_augment.policy[0]", "expected a sub-policy such as"),
     ({"policy": 7}, "auto_augment.policy", "expected"),
-    ({"policy": "ShearX,0.9,10"}, "auto_augment", "sub-policy 0: dialect torchvision has whole magnitudes"),
-    ({"policy": "ShearX,0.9,6.5"}, "auto_augment", "whole magnitudes from 0 to 9, got 6.5 for shear_x"),
+    ({"policy": "ShearX,0.9,10"}, "auto_augment", "sub-policy 0: dialect torchvision has integer magnitudes"),
+    ({"policy": "ShearX,0.9,6.5"}, "auto_augment", "integer magnitudes from 0 to 9, got 6.5 for shear_x"),
     ({"policy": "v0"}, "auto_augment", "dialect torchvision has no op 'solarize_add'"),
-    ({"policy": "svhn", "m_std": 0.5}, "auto_augment", "m_std, the noise of magnitudes, is timm's"),
+    ({"policy": "svhn", "m_std": 0.5}, "auto_augment", "m_std, the noise of m, needs dialect: timm"),
     ({"policy": "svhn", "dialect": "google"}, "auto_augment.dialect", "google"),
 ]
 
@@ -292,7 +295,7 @@ def test_rand_augment_draws_n_ops_evenly_with_repetition() -> None:
     policy = RandAugment(n=3, m=9)
     first: Counter[str] = Counter()
     for index in range(7000):
-        found = policy._chosen(cursor(index), DIALECTS["rand_augment", "torchvision"].names)
+        found = policy._sample_names(cursor(index), DIALECTS["rand_augment", "torchvision"].ops)
         assert len(found) == 3
         first[found[0]] += 1
     assert len(first) == 14
@@ -328,7 +331,7 @@ def test_rand_augment_of_timm_applies_half_and_varies_the_magnitude() -> None:
     ("text", "most"), [("rand-m15-p1", 10), ("rand-m15-p1-mmax20", 15), ("rand-m15-p1-mmax12", 12)]
 )
 def test_magnitudes_of_timm_are_clipped(text: str, most: float) -> None:
-    policy = replace(RandAugment(**read_timm(text)[1]), ops=("shear_x",))
+    policy = replace(RandAugment(**parse_timm(text)[1]), ops=("shear_x",))
     (op, _) = policy.sample(cursor(0), Scene(20, 20))
     assert abs(op.matrix[1]) == pytest.approx(0.03 * most)
 
@@ -349,9 +352,9 @@ def test_weights_draw_without_repetition() -> None:
         ({"ops": ["rotate"], "weights": [1, 2]}, "1 ops and 2 weights"),
         ({"ops": ["rotate", "invert"], "weights": [1, 0]}, "n must be at most"),
         ({"ops": ["color_increasing"]}, "dialect torchvision has no op 'color_increasing'"),
-        ({"m": 31}, "whole magnitudes from 0 to 30, got 31"),
-        ({"m_std": 0.5}, "m_std, the noise of magnitudes, is timm's"),
-        ({"m_max": 20}, "m_max, the bound of m, is timm's"),
+        ({"m": 31}, "integer magnitudes from 0 to 30, got 31"),
+        ({"m_std": 0.5}, "m_std, the noise of m, needs dialect: timm"),
+        ({"m_max": 20}, "m_max, the upper bound of m, needs dialect: timm"),
     ],
 )
 def test_rand_augment_refuses(given: dict[str, Any], message: str) -> None:
@@ -482,7 +485,7 @@ def test_three_augment_does_one_of_three_and_then_jitters() -> None:
 )
 def test_rand_strings_mean_what_timm_makes_of_them(text: str) -> None:
     theirs = golden()["tables"][f"timm {text}"]
-    name, given = read_timm(text)
+    name, given = parse_timm(text)
     policy = RandAugment(**given)
     assert name == "rand_augment"
     assert (policy.n, policy.m, policy.chance, policy.m_std) == (
@@ -499,10 +502,10 @@ def test_rand_strings_mean_what_timm_makes_of_them(text: str) -> None:
 
 def test_augmix_strings_mean_what_timm_makes_of_them() -> None:
     theirs = golden()["tables"]["timm augmix-m5-w4-d2-a0.5"]
-    policy = AugMix(**read_timm("augmix-m5-w4-d2-a0.5")[1])
-    assert sorted(DIALECTS["aug_mix", "timm"].names) == sorted(theirs.pop("ops"))
+    policy = AugMix(**parse_timm("augmix-m5-w4-d2-a0.5")[1])
+    assert sorted(DIALECTS["aug_mix", "timm"].ops) == sorted(theirs.pop("ops"))
     assert {key: getattr(policy, key) for key in theirs} == theirs
-    assert AugMix(**read_timm("augmix-m3-w3-d-1-b0")[1]) == AugMix(dialect="timm")
+    assert AugMix(**parse_timm("augmix-m3-w3-d-1-b0")[1]) == AugMix(dialect="timm")
 
 
 @pytest.mark.parametrize("text", ["original", "originalr", "original-mstd0.5", "v0", "v0r", "3a", "rand-m15-mmax20"])
@@ -531,7 +534,7 @@ def test_a_string_is_the_transform_that_it_means() -> None:
         ("random-m9", "timm has no policy 'random'; did you mean 'rand'"),
         ("rand-m9-mst0.5", "rand has no section 'mst'; did you mean 'mstd'"),
         ("rand-m9-w0", "rand has no section 'w'; it takes m, n, p"),
-        ("rand-m9-m8", "'m' is given twice"),
+        ("rand-m9-m8", "'m' occurs twice"),
         ("rand-m", "expected a number after 'm', got 'm'"),
         ("rand-m9.5", "expected a number after 'm', got 'm9.5'"),
         ("rand-inc2", "expected 0 or 1 after 'inc'"),
@@ -577,7 +580,7 @@ def test_names_in_either_spelling() -> None:
     assert {op_name(given) for given in ("ShearX", "shear_x", "shearx", "SHEAR_X")} == {"shear_x"}
     assert op_name("saturation") == "color"
     assert nearest("AutoContras", ["AutoContrast"])
-    with pytest.raises(ValueError, match="no op of policies is named 5"):
+    with pytest.raises(ValueError, match="policies have no op 5"):
         op_name(5)
 
 

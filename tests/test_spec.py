@@ -276,7 +276,7 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ({"version": 2, "image": []}, "version: expected 1, got 2"),
         ({}, "a spec needs a section: give 'image', a list of steps"),
         ([{"resize": {"size": 3, "shorter": 4}}], "image[0].resize: give either 'shorter'"),
-        ([{"posterize": 2.5}], "image[0].posterize: bits must be whole numbers from 1 to 8"),
+        ([{"posterize": 2.5}], "image[0].posterize: bits must be integers from 1 to 8"),
         ([{"one_of": {"weights": [1]}}], "image[0].one_of: one_of needs 'steps'"),
         ([{"one_of": {"steps": ["invert"], "weights": [1, 2]}}], "image[0].one_of: there are 1 steps and 2 weights"),
         (

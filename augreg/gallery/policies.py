@@ -15,7 +15,7 @@ from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.pipeline import Pipeline
 from augreg.steps.step import Step, children
-from augreg.transforms.policies.notation import Row, notation
+from augreg.transforms.policies.notation import Row, format_row
 from augreg.transforms.policies.steps import AutoAugment
 
 __all__ = ["FIGURE", "Sheet", "SheetRow", "sheets"]
@@ -73,7 +73,7 @@ def _sheet(policy: AutoAugment, demos: Sequence[_Demo], pipeline: Pipeline) -> S
     return Sheet(
         title,
         policy.dialect,
-        tuple(notation(row) for row in shown),
+        tuple(format_row(row) for row in shown),
         tuple(_row(demo, index, pipes) for index, demo in enumerate(demos)),
         len(policy.table) - len(shown),
     )

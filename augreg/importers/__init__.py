@@ -1,5 +1,5 @@
-"""Pipelines of other libraries as specs: torchvision, timm, albumentations. None of these is imported.
+"""Importers: pipelines of torchvision, timm and albumentations as specs, without importing these libraries.
 
-Transforms are known by the names of their classes and read by their attributes, strictly: every parameter is either
-said in the spec or named in the report.
+A transform is recognized by the name of its class and read from its attributes. Every parameter is either part of the
+spec or named in the report.
 """

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.albumentations_steps import STEPS
-from augreg.importers.translation import Given, Imported, LeftOutError, Rule, Step, Translation, pair
+from augreg.importers.albumentations_steps import STEP_TRANSLATORS
+from augreg.importers.translation import (
+    Imported,
+    Parameters,
+    SpecStep,
+    Translation,
+    Translator,
+    UnsupportedError,
+    pair,
+)
 
 __all__ = ["from_albumentations"]
 
@@ -16,69 +24,69 @@ _BOXES = {
 
 
 def from_albumentations(compose: Any) -> Imported:
-    """The spec of an albumentations pipeline and a report of what a spec cannot say.
+    """Convert an albumentations pipeline to a spec, with a report of everything that the spec cannot express.
 
-    `compose` is a Compose or any other transform, or its dict from `A.to_dict`. Albumentations is not needed for the
-    dict. Raises TypeError for anything else.
+    `compose` is a Compose or any other transform, or its dict from `A.to_dict`, for which albumentations need not be
+    installed. Raises TypeError for anything else.
     """
-    walk = Translation(_RULES, _opened)
-    name, values = _opened(compose)
+    walk = Translation(_TRANSLATORS, _class_and_parameters)
+    name, values = _class_and_parameters(compose)
     if name != "Compose":
         return walk.result(walk.step(compose, "transform"))
     values = dict(values)
     inside = walk.steps(values.pop("transforms", ()), "transforms")
-    given = Given("Compose", values, "transform", walk.report)
-    given.ignore("is_check_shapes", "is_check_args", "strict", "mask_interpolation", "seed", "save_applied_params")
-    p = given.take("p", 1.0)
-    _targets(given, walk)
-    given.finish()
+    params = Parameters("Compose", values, "transform", walk.report)
+    params.ignore("is_check_shapes", "is_check_args", "strict", "mask_interpolation", "seed", "save_applied_params")
+    p = params.take("p", 1.0)
+    _targets(params, walk)
+    params.finish()
     return walk.result(inside if p == 1 else [{"sequential": {"steps": inside, "p": p}}])
 
 
-def _opened(transform: Any) -> tuple[str, Mapping[str, Any]]:
-    """The class's name and the parameters, from an object or from its dict."""
+def _class_and_parameters(transform: Any) -> tuple[str, Mapping[str, Any]]:
+    """The class name and the parameters of a transform or of its dict."""
     if not isinstance(transform, Mapping):
         if not callable(getattr(transform, "to_dict", None)):
             raise TypeError(f"expected an albumentations transform or its dict, got {type(transform).__name__}")
         transform = transform.to_dict()
     values = transform.get("transform", transform)
     if not isinstance(values, Mapping) or "__class_fullname__" not in values:
-        raise TypeError("expected the dict that A.to_dict makes, with `__class_fullname__` in it")
+        raise TypeError("expected a dict from A.to_dict, with the key `__class_fullname__`")
     name = str(values["__class_fullname__"]).rpartition(".")[2]
     return name, {key: value for key, value in values.items() if key != "__class_fullname__"}
 
 
-def _targets(given: Given, walk: Translation) -> None:
-    """What Compose says about boxes and keypoints."""
-    found: dict[str, Any] = {}
-    boxes, points = given.take("bbox_params"), given.take("keypoint_params")
+def _targets(params: Parameters, walk: Translation) -> None:
+    """Translate the parameters of Compose for boxes and keypoints into the section `targets`."""
+    targets: dict[str, Any] = {}
+    boxes, points = params.take("bbox_params"), params.take("keypoint_params")
     if boxes:
-        inner = Given("bbox_params", boxes, given.place, walk.report)
+        inner = Parameters("bbox_params", boxes, params.place, walk.report)
         form = inner.take("format")
         if form not in _BOXES:
-            inner.note(f"format={form!r} is none that is known: expected {', '.join(_BOXES)}; pascal_voc is taken")
-        found |= {"boxes": _BOXES.get(form, "xyxy"), "min_visible": inner.take("min_visibility", 0.0)}
+            inner.note(f"format={form!r} is unknown: expected {', '.join(_BOXES)}; pascal_voc is assumed")
+        targets |= {"boxes": _BOXES.get(form, "xyxy"), "min_visible": inner.take("min_visibility", 0.0)}
         if labels := inner.take("label_fields"):
-            found["labels"] = labels
+            targets["labels"] = labels
         for key in ("min_area", "min_width", "min_height"):
             inner.only(key, 0.0, 0)
         inner.only("max_accept_ratio", None)
         inner.ignore("clip", "check_each_transform", "filter_invalid_bboxes")
         inner.finish()
     if points:
-        inner = Given("keypoint_params", points, given.place, walk.report)
+        inner = Parameters("keypoint_params", points, params.place, walk.report)
         inner.only("format", "xy", why="keypoints are (x, y)")
         inner.only("label_fields", None, [])
         inner.ignore("check_each_transform", "angle_in_degrees")
-        found["keypoints"] = "drop" if inner.take("remove_invisible", True) else "keep"
+        targets["keypoints"] = "drop" if inner.take("remove_invisible", True) else "keep"
         inner.finish()
-    given.only("additional_targets", {}, None, why="keys that begin with image or mask are targets here")
-    if found:
-        walk.options["targets"] = found
+    params.only("additional_targets", {}, None, why="here, keys that begin with image or mask are targets")
+    if targets:
+        walk.options["targets"] = targets
 
 
-def _to_tensor(given: Given, walk: Translation) -> list[Step]:
-    given.ignore("p", "transpose_mask")
+def _to_tensor(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.ignore("p", "transpose_mask")
     walk.options["output"] = "torch"
     return []
 
@@ -86,67 +94,63 @@ def _to_tensor(given: Given, walk: Translation) -> list[Step]:
 # Containers.
 
 
-def _children(given: Given, walk: Translation) -> list[Step]:
-    return walk.steps(given.take_children("transforms"), f"{given.place}.transforms")
+def _children(params: Parameters, walk: Translation) -> list[SpecStep]:
+    return walk.steps(params.take_objects("transforms"), f"{params.place}.transforms")
 
 
-def _sequential(given: Given, walk: Translation) -> list[Step]:
-    return [{"sequential": {"steps": _children(given, walk), "p": given.take("p", 0.5)}}]
+def _sequential(params: Parameters, walk: Translation) -> list[SpecStep]:
+    return [{"sequential": {"steps": _children(params, walk), "p": params.take("p", 0.5)}}]
 
 
-def _forced(given: Given, walk: Translation) -> tuple[list[Step], list[float]]:
-    """Children that are surely done once they are chosen, and their own p, which are the weights there."""
+def _forced(params: Parameters, walk: Translation) -> tuple[list[SpecStep], list[float]]:
+    """The children with p = 1, since a chosen child is always applied, and their p, which are the weights."""
     steps, weights = [], []
-    for number, child in enumerate(given.take_children("transforms")):
-        name, values = _opened(child)
-        made = walk.step({"__class_fullname__": name, **values, "p": 1.0}, f"{given.place}.transforms[{number}]")
-        steps.append(made[0] if len(made) == 1 else {"sequential": {"steps": made}})
+    for number, child in enumerate(params.take_objects("transforms")):
+        name, values = _class_and_parameters(child)
+        forced = {"__class_fullname__": name, **values, "p": 1.0}
+        steps.append(walk.single(forced, f"{params.place}.transforms[{number}]"))
         weights.append(float(values.get("p", 0.5)))
     return steps, weights
 
 
-def _one_of(given: Given, walk: Translation) -> list[Step]:
-    steps, weights = _forced(given, walk)
-    even = len({*weights}) == 1
-    return [{"one_of": {"steps": steps, **({} if even else {"weights": weights}), "p": given.take("p", 0.5)}}]
+def _one_of(params: Parameters, walk: Translation) -> list[SpecStep]:
+    steps, weights = _forced(params, walk)
+    equal = len({*weights}) == 1
+    return [{"one_of": {"steps": steps, **({} if equal else {"weights": weights}), "p": params.take("p", 0.5)}}]
 
 
-def _one_or_other(given: Given, walk: Translation) -> list[Step]:
-    steps, _ = _forced(given, walk)
-    p = given.take("p", 0.5)
+def _one_or_other(params: Parameters, walk: Translation) -> list[SpecStep]:
+    steps, _ = _forced(params, walk)
+    p = params.take("p", 0.5)
     return [{"one_of": {"steps": steps, "weights": [p, round(1.0 - p, 12)]}}]
 
 
-def _some_of(given: Given, walk: Translation) -> list[Step]:
-    if given.take("replace", False):
-        raise LeftOutError("replace=True: a step is done at most once")
-    count = given.take("n")
-    return [{"some_of": {"steps": _kept(given, walk), "count": pair(count), "p": given.take("p", 1.0)}}]
+def _some_of(params: Parameters, walk: Translation) -> list[SpecStep]:
+    if params.take("replace", False):
+        raise UnsupportedError("replace=True: a step is applied at most once")
+    count = params.take("n")
+    # a step for every child, so that counts and probabilities stay the same: [] for one that is left out
+    steps: list[SpecStep] = []
+    for number, child in enumerate(params.take_objects("transforms")):
+        inner = walk.step(child, f"{params.place}.transforms[{number}]")
+        steps.append(inner[0] if len(inner) == 1 else inner)
+    return [{"some_of": {"steps": steps, "count": pair(count), "p": params.take("p", 1.0)}}]
 
 
-def _kept(given: Given, walk: Translation) -> list[Step]:
-    """A step for every child, so that counts and chances stay what they were; [] for one that is left out."""
-    found = []
-    for number, child in enumerate(given.take_children("transforms")):
-        made = walk.step(child, f"{given.place}.transforms[{number}]")
-        found.append(made[0] if len(made) == 1 else made)
-    return found
+def _random_order(params: Parameters, walk: Translation) -> list[SpecStep]:
+    children = params.take_objects("transforms")
+    if params.take("replace", False) or params.take("n", len(children)) != len(children):
+        raise UnsupportedError("only all of its transforms, each once, can be put in random order")
+    return [{"random_order": {"steps": _children(params, walk), "p": params.take("p", 1.0)}}]
 
 
-def _random_order(given: Given, walk: Translation) -> list[Step]:
-    children = given.take_children("transforms")
-    if given.take("replace", False) or given.take("n", len(children)) != len(children):
-        raise LeftOutError("only all of its transforms can be put in random order")
-    return [{"random_order": {"steps": _children(given, walk), "p": given.take("p", 1.0)}}]
-
-
-def _nothing(given: Given, walk: Translation) -> list[Step]:
-    given.ignore("p")
+def _nothing(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.ignore("p")
     return []
 
 
-_RULES: Mapping[str, Rule] = {
-    **STEPS,
+_TRANSLATORS: Mapping[str, Translator] = {
+    **STEP_TRANSLATORS,
     "Compose": _sequential, "Sequential": _sequential, "OneOf": _one_of, "OneOrOther": _one_or_other,
     "SomeOf": _some_of, "RandomOrder": _random_order, "NoOp": _nothing, "ToTensorV2": _to_tensor,
 }  # fmt: skip

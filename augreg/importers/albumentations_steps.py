@@ -1,4 +1,4 @@
-"""How single transforms of albumentations are said in a spec, a function a class."""
+"""Translators of single albumentations transforms, one function for each class."""
 
 from __future__ import annotations
 
@@ -6,352 +6,355 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.translation import Given, LeftOutError, Rule, Step, Translation, numbers, pair
+from augreg.importers.translation import (
+    Parameters,
+    SpecStep,
+    Translation,
+    Translator,
+    UnsupportedError,
+    numbers,
+    pair,
+    unsupported,
+)
 
-__all__ = ["STEPS"]
+__all__ = ["STEP_TRANSLATORS"]
 
-_WAYS = {0: "nearest", 1: "bilinear", 2: "bicubic"}  # OpenCV's numbers
+_INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "bicubic"}  # OpenCV's constants
 _BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 4: "reflect"}
 
 
-def _p(given: Given) -> dict[str, Any]:
-    given.ignore("always_apply")
-    return {"p": given.take("p", 0.5)}
+def _p(params: Parameters) -> dict[str, Any]:
+    params.ignore("always_apply")
+    return {"p": params.take("p", 0.5)}
 
 
-def _how(given: Given) -> str:
-    """The word for OpenCV's interpolation."""
-    value = given.take("interpolation", 1)
-    given.ignore("mask_interpolation")  # masks are read at the nearest pixel
-    if value in _WAYS:
-        return _WAYS[value]
-    given.note(f"interpolation={value} became bilinear")
+def _interpolation(params: Parameters) -> str:
+    """The name of an OpenCV interpolation."""
+    value = params.take("interpolation", 1)
+    params.ignore("mask_interpolation")  # masks are always sampled with nearest
+    if value in _INTERPOLATIONS:
+        return _INTERPOLATIONS[value]
+    params.note(f"interpolation={value} became bilinear")
     return "bilinear"
 
 
-def _resampled(given: Given) -> dict[str, Any]:
-    """Interpolation, not antialiased, as OpenCV shrinks."""
-    area = given.take("interpolation", 1) == 3 or given.take("area_for_downscale") is not None
+def _resampled(params: Parameters) -> dict[str, Any]:
+    """The interpolation of a resize, without antialiasing, as in OpenCV."""
+    area = params.take("interpolation", 1) == 3 or params.take("area_for_downscale") is not None
     if area:
-        given.ignore("interpolation", "mask_interpolation")
-        given.note("INTER_AREA became bilinear with antialias, which comes nearest")
+        params.ignore("interpolation", "mask_interpolation")
+        params.note("INTER_AREA became bilinear with antialias, the most similar")
         return {"interpolation": "bilinear"}
-    return {"interpolation": _how(given), "antialias": False}
+    return {"interpolation": _interpolation(params), "antialias": False}
 
 
-def _fill(given: Given) -> dict[str, Any]:
-    given.only("fill_mask", 0.0, 0, None, why="`targets: {mask_fill: ..}` says it for the whole spec")
-    value = given.take("fill", 0)
+def _fill(params: Parameters) -> dict[str, Any]:
+    params.only("fill_mask", 0.0, 0, None, why="`targets: {mask_fill: ..}` sets it for the whole spec")
+    value = params.take("fill", 0)
     if isinstance(value, str):
-        raise LeftOutError(f"fill={value!r}: a fill is a color")
+        raise UnsupportedError(f"fill={value!r}: the fill has to be a color")
     return {} if value in (None, 0, 0.0, [0, 0, 0], [0.0, 0.0, 0.0]) else {"fill": numbers(value)}
 
 
-def _constant(given: Given) -> dict[str, Any]:
-    given.only("border_mode", 0, why="what is outside is filled")
-    return _fill(given)
+def _constant(params: Parameters) -> dict[str, Any]:
+    params.only("border_mode", 0, why="outside of the image, only `fill` is possible")
+    return _fill(params)
 
 
-def _padded(given: Given) -> dict[str, Any]:
-    mode = given.take("border_mode", 0)
+def _padded(params: Parameters) -> dict[str, Any]:
+    mode = params.take("border_mode", 0)
     if mode not in _BORDERS:
-        raise LeftOutError(f"border_mode={mode}")
-    return {"mode": _BORDERS[mode], **_fill(given)}
+        raise UnsupportedError(f"border_mode={mode}")
+    return {"mode": _BORDERS[mode], **_fill(params)}
 
 
-def _plain(name: str) -> Rule:
-    return lambda given, walk: [{name: _p(given)}]
+def _plain(name: str) -> Translator:
+    return lambda params, walk: [{name: _p(params)}]
 
 
-def _crop(name: str) -> Rule:
-    def rule(given: Given, walk: Translation) -> list[Step]:
-        size = [given.take("height"), given.take("width")]
-        if not given.take("pad_if_needed", False):
-            given.note("an image that is smaller is padded here, and an error there")
+def _crop(name: str) -> Translator:
+    def translator(params: Parameters, walk: Translation) -> list[SpecStep]:
+        size = [params.take("height"), params.take("width")]
+        if not params.take("pad_if_needed", False):
+            params.note("a smaller image is padded here, and is an error in albumentations")
         if name == "center_crop":
-            given.note("where the sides differ by an odd number, the middle may be a pixel further here")
-        given.ignore("pad_position", "border_mode")
-        return [{name: {"size": size, **_fill(given), **_p(given)}}]
+            params.note("where the sides differ by an odd number, the crop may start one pixel later here")
+        params.ignore("pad_position", "border_mode")
+        return [{name: {"size": size, **_fill(params), **_p(params)}}]
 
-    return rule
-
-
-def _random_resized_crop(given: Given, walk: Translation) -> list[Step]:
-    arguments = {"size": given.take("size"), "scale": given.take("scale"), "ratio": given.take("ratio")}
-    return [{"random_resized_crop": {**arguments, **_resampled(given), **_p(given)}}]
+    return translator
 
 
-def _resize(given: Given, walk: Translation) -> list[Step]:
-    return [{"resize": {"size": [given.take("height"), given.take("width")], **_resampled(given), **_p(given)}}]
+def _random_resized_crop(params: Parameters, walk: Translation) -> list[SpecStep]:
+    arguments = {"size": params.take("size"), "scale": params.take("scale"), "ratio": params.take("ratio")}
+    return [{"random_resized_crop": {**arguments, **_resampled(params), **_p(params)}}]
 
 
-def _by_side(name: str, argument: str) -> Rule:
-    def rule(given: Given, walk: Translation) -> list[Step]:
-        size = given.take("max_size")
-        given.only("max_size_hw", None)
+def _resize(params: Parameters, walk: Translation) -> list[SpecStep]:
+    return [{"resize": {"size": [params.take("height"), params.take("width")], **_resampled(params), **_p(params)}}]
+
+
+def _by_side(name: str, argument: str) -> Translator:
+    def translator(params: Parameters, walk: Translation) -> list[SpecStep]:
+        size = params.take("max_size")
+        params.only("max_size_hw", None)
         if not isinstance(size, int):
-            raise LeftOutError(f"max_size={size}: a side is one number")
+            raise UnsupportedError(f"max_size={size}: only a single integer is possible")
         if argument == "shorter":
-            given.note("the longer side is rounded down here, and to the nearest there")
-        return [{name: {argument: size, **_resampled(given), **_p(given)}}]
+            params.note("the longer side is rounded down here, and to the nearest integer in albumentations")
+        return [{name: {argument: size, **_resampled(params), **_p(params)}}]
 
-    return rule
+    return translator
 
 
-def _pad(given: Given, walk: Translation) -> list[Step]:
-    value = given.take("padding", 0)
+def _pad(params: Parameters, walk: Translation) -> list[SpecStep]:
+    value = params.take("padding", 0)
     x, y = value if isinstance(value, list) and len(value) == 2 else (value, value)
     left, top, right, bottom = value if isinstance(value, list) and len(value) == 4 else (x, y, x, y)
-    return [{"pad": {"padding": [top, bottom, left, right], **_padded(given), **_p(given)}}]
+    return [{"pad": {"padding": [top, bottom, left, right], **_padded(params), **_p(params)}}]
 
 
-def _refused(why: str) -> Rule:
-    def refuse(given: Given, walk: Translation) -> list[Step]:
-        raise LeftOutError(why)
-
-    return refuse
-
-
-def _rotate(given: Given, walk: Translation) -> list[Step]:
-    given.only("crop_border", False, why="an image keeps its size")
-    given.ignore("rotate_method")  # of boxes
-    arguments = {"degrees": given.take("limit"), "interpolation": _how(given), **_constant(given)}
-    return [{"rotate": {**arguments, **_p(given)}}]
+def _rotate(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("crop_border", False, why="the image keeps its size")
+    params.ignore("rotate_method")  # concerns boxes only
+    arguments = {"degrees": params.take("limit"), "interpolation": _interpolation(params), **_constant(params)}
+    return [{"rotate": {**arguments, **_p(params)}}]
 
 
-def _affine(given: Given, walk: Translation) -> list[Step]:
-    given.only("fit_output", False, why="an image keeps its size")
-    given.only("balanced_scale", False)
-    given.ignore("rotate_method")
-    scale, keep = given.take("scale"), given.take("keep_ratio", False)
+def _affine(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("fit_output", False, why="the image keeps its size")
+    params.only("balanced_scale", False)
+    params.ignore("rotate_method")
+    scale, keep = params.take("scale"), params.take("keep_ratio", False)
     if scale["x"] != scale["y"]:
-        given.note(f"scale={scale}: that of x is taken for both axes")
+        params.note(f"scale={scale}: the scale of x is used for both axes")
     elif not keep and scale["x"][0] != scale["x"][1]:
-        given.note("keep_ratio=False draws a scale for each axis; one is drawn for both here")
-    shear, rotate = given.take("shear"), given.take("rotate")
+        params.note("keep_ratio=False draws a scale for each axis; here, one is drawn for both")
+    shear, rotate = params.take("shear"), params.take("rotate")
     if any(rotate) and any(shear["x"] + shear["y"]):
-        given.note("it shears after it has rotated; here it is the other way round")
+        params.note("albumentations rotates first and then shears; here it is the other way round")
     arguments = {
         "degrees": rotate,
-        "translate": _moves(given),
+        "translate": _translate(params),
         "scale": scale["x"],
-        "shear_x": [0.0 - shear["x"][1], 0.0 - shear["x"][0]],  # the other way round
+        "shear_x": [0.0 - shear["x"][1], 0.0 - shear["x"][0]],  # the signs are opposite
         "shear_y": [0.0 - shear["y"][1], 0.0 - shear["y"][0]],
-        "interpolation": _how(given),
+        "interpolation": _interpolation(params),
     }
-    return [{"affine": {**arguments, **_constant(given), **_p(given)}}]
+    return [{"affine": {**arguments, **_constant(params), **_p(params)}}]
 
 
-def _moves(given: Given) -> list[float]:
-    """[vertical, horizontal]: the largest moves as shares."""
-    pixels = given.take("translate_px")
+def _translate(params: Parameters) -> list[float]:
+    """[vertical, horizontal]: the largest translations as fractions of the sides."""
+    pixels = params.take("translate_px")
     if pixels and any(pixels["x"] + pixels["y"]):
-        given.note(f"translate_px={pixels} is not kept: moves are shares of the sides")
-    shares = given.take("translate_percent")
-    return [_symmetric(given, shares[key], f"translate_percent[{key!r}]") for key in "yx"] if shares else [0.0, 0.0]
+        params.note(f"translate_px={pixels} is not kept: translations are fractions of the sides")
+    limits = params.take("translate_percent")
+    return [_symmetric(params, limits[key], f"translate_percent[{key!r}]") for key in "yx"] if limits else [0.0, 0.0]
 
 
-def _symmetric(given: Given, limits: list[float], name: str) -> float:
+def _symmetric(params: Parameters, limits: list[float], name: str) -> float:
     largest = max(map(abs, limits))
     if not math.isclose(limits[0], -limits[1]):
-        given.note(f"{name}={limits} became [-{largest:g}, {largest:g}]: it is as likely to either side")
+        params.note(f"{name}={limits} became [-{largest:g}, {largest:g}]: the range has to be symmetric")
     return largest
 
 
-def _shift_scale_rotate(given: Given, walk: Translation) -> list[Step]:
-    given.ignore("rotate_method")
-    moves = [_symmetric(given, given.take(key), key) for key in ("shift_limit_y", "shift_limit_x")]
-    scale = [1.0 + end for end in given.take("scale_limit")]
+def _shift_scale_rotate(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.ignore("rotate_method")
+    translate = [_symmetric(params, params.take(key), key) for key in ("shift_limit_y", "shift_limit_x")]
+    scale = [1.0 + end for end in params.take("scale_limit")]
     arguments = {
-        "degrees": given.take("rotate_limit"), "translate": moves, "scale": scale, "shear_x": 0,
-        "interpolation": _how(given), **_constant(given),
+        "degrees": params.take("rotate_limit"), "translate": translate, "scale": scale, "shear_x": 0,
+        "interpolation": _interpolation(params), **_constant(params),
     }  # fmt: skip
-    return [{"affine": {**arguments, **_p(given)}}]
+    return [{"affine": {**arguments, **_p(params)}}]
 
 
-def _color_jitter(given: Given, walk: Translation) -> list[Step]:
-    ranges = {key: given.take(key) for key in ("brightness", "contrast", "saturation", "hue")}
-    return [{"color_jitter": {**ranges, **_p(given)}}]
+def _color_jitter(params: Parameters, walk: Translation) -> list[SpecStep]:
+    ranges = {key: params.take(key) for key in ("brightness", "contrast", "saturation", "hue")}
+    return [{"color_jitter": {**ranges, **_p(params)}}]
 
 
-def _brightness_contrast(given: Given, walk: Translation) -> list[Step]:
-    given.only("ensure_safe_range", False)
-    given.ignore("brightness_by_max")
-    added = given.take("brightness_limit")
+def _brightness_contrast(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("ensure_safe_range", False)
+    params.ignore("brightness_by_max")
+    added = params.take("brightness_limit")
     if any(added):
-        given.note(f"brightness_limit={added} is not kept: nothing adds one number to all levels")
-    # what it calls contrast multiplies the levels, which is called brightness here
-    factor = [1.0 + end for end in given.take("contrast_limit")]
-    return [{"brightness": {"factor": factor, **_p(given)}}]
+        params.note(f"brightness_limit={added} is not kept: no transform adds a number to all pixel values")
+    # its contrast multiplies the pixel values, which is called brightness here
+    factor = [1.0 + end for end in params.take("contrast_limit")]
+    return [{"brightness": {"factor": factor, **_p(params)}}]
 
 
-def _hue(given: Given, walk: Translation) -> list[Step]:
+def _hue(params: Parameters, walk: Translation) -> list[SpecStep]:
     for key in ("sat_shift_limit", "val_shift_limit"):
-        given.only(key, [0.0, 0.0], [0, 0], why="saturation and value are multiplied here, not shifted")
-    # OpenCV counts 180 steps in a full circle
-    return [{"hue": {"shift": [end / 180.0 for end in given.take("hue_shift_limit")], **_p(given)}}]
+        params.only(key, [0.0, 0.0], [0, 0], why="saturation and value can be multiplied, but not shifted")
+    # OpenCV's hue has 180 steps
+    return [{"hue": {"shift": [end / 180.0 for end in params.take("hue_shift_limit")], **_p(params)}}]
 
 
-def _gray(given: Given, walk: Translation) -> list[Step]:
-    given.only("num_output_channels", 3)
-    given.only("method", "weighted_average", why="it is the luma")
-    return [{"grayscale": _p(given)}]
+def _gray(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("num_output_channels", 3)
+    params.only("method", "weighted_average", why="grayscale is the luma")
+    return [{"grayscale": _p(params)}]
 
 
-def _posterize(given: Given, walk: Translation) -> list[Step]:
-    bits = given.take("num_bits")
+def _posterize(params: Parameters, walk: Translation) -> list[SpecStep]:
+    bits = params.take("num_bits")
     if any(isinstance(part, list) for part in bits) or len(bits) != 2:
-        raise LeftOutError(f"num_bits={bits}: all channels keep the same bits")
-    return [{"posterize": {"bits": bits, **_p(given)}}]
+        raise UnsupportedError(f"num_bits={bits}: all channels keep the same number of bits")
+    return [{"posterize": {"bits": bits, **_p(params)}}]
 
 
-def _solarize(given: Given, walk: Translation) -> list[Step]:
-    return [{"solarize": {"threshold": [255.0 * end for end in given.take("threshold_range")], **_p(given)}}]
+def _solarize(params: Parameters, walk: Translation) -> list[SpecStep]:
+    return [{"solarize": {"threshold": [255.0 * end for end in params.take("threshold_range")], **_p(params)}}]
 
 
-def _equalize(given: Given, walk: Translation) -> list[Step]:
-    given.ignore("mode")
-    given.note("it equalizes as Pillow does here, a little differently from either mode there")
-    given.only("by_channels", True)
-    given.only("mask", None)
-    given.ignore("mask_params")
-    return [{"equalize": _p(given)}]
+def _equalize(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.ignore("mode")
+    params.note("equalize follows Pillow here, which differs slightly from both modes of albumentations")
+    params.only("by_channels", True)
+    params.only("mask", None)
+    params.ignore("mask_params")
+    return [{"equalize": _p(params)}]
 
 
-def _auto_contrast(given: Given, walk: Translation) -> list[Step]:
-    given.only("ignore", None)
-    given.ignore("method")
-    given.note("it stretches as Pillow does here, a little differently from either method there")
-    return [{"auto_contrast": {"cutoff": given.take("cutoff", 0.0), **_p(given)}}]
+def _auto_contrast(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("ignore", None)
+    params.ignore("method")
+    params.note("auto_contrast follows Pillow here, which differs slightly from both methods of albumentations")
+    return [{"auto_contrast": {"cutoff": params.take("cutoff", 0.0), **_p(params)}}]
 
 
-def _blur(given: Given, walk: Translation) -> list[Step]:
-    given.only("blur_limit", [0, 0], 0, why="the kernel reaches as far as sigma needs")
-    return [{"gaussian_blur": {"sigma": pair(given.take("sigma_limit")), **_p(given)}}]
+def _blur(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("blur_limit", [0, 0], 0, why="the size of the kernel follows from sigma")
+    return [{"gaussian_blur": {"sigma": pair(params.take("sigma_limit")), **_p(params)}}]
 
 
-def _motion_blur(given: Given, walk: Translation) -> list[Step]:
-    given.only("allow_shifted", False, why="the line has its middle at the pixel")
-    given.only("direction_range", [0.0, 0.0], [0, 0], why="the line has its middle at the pixel")
-    low, high = given.take("angle_range", [0.0, 360.0])
-    # its angle counts clockwise
-    arguments = {"length": pair(given.take("blur_limit")), "angle": [0.0 - high, 0.0 - low]}
-    return [{"motion_blur": {**arguments, **_p(given)}}]
+def _motion_blur(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("allow_shifted", False, why="the line is centered on the pixel")
+    params.only("direction_range", [0.0, 0.0], [0, 0], why="the line is centered on the pixel")
+    low, high = params.take("angle_range", [0.0, 360.0])
+    # its angle is clockwise
+    arguments = {"length": pair(params.take("blur_limit")), "angle": [0.0 - high, 0.0 - low]}
+    return [{"motion_blur": {**arguments, **_p(params)}}]
 
 
-def _median(given: Given, walk: Translation) -> list[Step]:
-    return [{"median_blur": {"size": pair(given.take("blur_limit")), **_p(given)}}]
+def _median(params: Parameters, walk: Translation) -> list[SpecStep]:
+    return [{"median_blur": {"size": pair(params.take("blur_limit")), **_p(params)}}]
 
 
-def _normalize(given: Given, walk: Translation) -> list[Step]:
-    kind, most = given.take("normalization", "standard"), given.take("max_pixel_value", 255.0)
-    if kind != "standard" or most != 255:
-        raise LeftOutError(
-            f"normalization={kind!r} with max_pixel_value={most}: only the standard one, of 255, can be said"
+def _normalize(params: Parameters, walk: Translation) -> list[SpecStep]:
+    kind, white = params.take("normalization", "standard"), params.take("max_pixel_value", 255.0)
+    if kind != "standard" or white != 255:
+        raise UnsupportedError(
+            f"normalization={kind!r} with max_pixel_value={white}: only 'standard' with 255 is possible"
         )
-    if given.take("p", 1.0) != 1:
-        given.note("p is 1 here: whether an image is normalized cannot be chance")
-    given.ignore("always_apply")
-    return [{"normalize": {"mean": numbers(given.take("mean")), "std": numbers(given.take("std"))}}]
+    if params.take("p", 1.0) != 1:
+        params.note("p is 1 here: normalize is always applied")
+    params.ignore("always_apply")
+    return [{"normalize": {"mean": numbers(params.take("mean")), "std": numbers(params.take("std"))}}]
 
 
-def _to_float(given: Given, walk: Translation) -> list[Step]:
-    given.only("max_value", None, 255, 255.0)
-    given.ignore("p")
+def _to_float(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("max_value", None, 255, 255.0)
+    params.ignore("p")
     return [{"normalize": {"mean": 0.0, "std": 1.0}}]
 
 
-def _coarse_dropout(given: Given, walk: Translation) -> list[Step]:
-    holes = given.take("num_holes_range")
-    sides = [*given.take("hole_height_range"), *given.take("hole_width_range")]
+def _coarse_dropout(params: Parameters, walk: Translation) -> list[SpecStep]:
+    holes = params.take("num_holes_range")
+    sides = [*params.take("hole_height_range"), *params.take("hole_width_range")]
     if len({*sides}) > 1 or holes[0] != holes[1]:
-        raise LeftOutError("only a fixed number of squares of one size can be said, by cutout")
-    given.note("its holes lie wholly inside the image; those of cutout may be clipped by the border")
-    return [{"cutout": {"size": sides[0], "holes": holes[0], **_fill(given), **_p(given)}}]
+        raise UnsupportedError("only a fixed number of squares of one size is possible, with cutout")
+    params.note("its holes are inside the image; those of cutout may be clipped by the border")
+    return [{"cutout": {"size": sides[0], "holes": holes[0], **_fill(params), **_p(params)}}]
 
 
-def _erasing(given: Given, walk: Translation) -> list[Step]:
-    low, high = given.take("ratio")
-    value = given.take("fill", 0)
+def _erasing(params: Parameters, walk: Translation) -> list[SpecStep]:
+    low, high = params.take("ratio")
+    value = params.take("fill", 0)
     modes = {"random": "pixel", "random_uniform": "random"}
-    given.only("fill_mask", None, 0, why="masks are not erased")
-    how = {"mode": modes[value]} if isinstance(value, str) and value in modes else _fill(given)
-    # its ratio is width / height, drawn uniformly; ours is height / width, drawn on a log scale
-    given.note("the aspect ratio is drawn on a log scale here, and areas that do not fit are drawn again")
-    return [{"random_erasing": {"area": given.take("scale"), "ratio": [1 / high, 1 / low], **how, **_p(given)}}]
+    params.only("fill_mask", None, 0, why="masks are not erased")
+    options = {"mode": modes[value]} if isinstance(value, str) and value in modes else _fill(params)
+    # its ratio is width / height, drawn uniformly; ours is height / width, drawn log-uniformly
+    params.note("here, the aspect ratio is drawn log-uniformly, and areas that do not fit are drawn again")
+    return [{"random_erasing": {"area": params.take("scale"), "ratio": [1 / high, 1 / low], **options, **_p(params)}}]
 
 
-def _elastic(given: Given, walk: Translation) -> list[Step]:
-    given.only("approximate", False)
-    given.only("same_dxdy", False)
-    given.ignore("keypoint_remapping_method")
-    alpha = given.take("alpha", 1.0)
-    if given.take("noise_distribution", "gaussian") == "gaussian":
-        alpha *= math.sqrt(3.0)  # uniform noise of the same deviation
-        given.note("noise_distribution='gaussian' became uniform noise of the same deviation")
-    how = {"interpolation": _how(given), **_constant(given), **_p(given)}
-    return [{"elastic": {"alpha": pair(alpha), "sigma": given.take("sigma", 50.0), **how}}]
+def _elastic(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("approximate", False)
+    params.only("same_dxdy", False)
+    params.ignore("keypoint_remapping_method")
+    alpha = params.take("alpha", 1.0)
+    if params.take("noise_distribution", "gaussian") == "gaussian":
+        alpha *= math.sqrt(3.0)  # uniform noise with the same standard deviation
+        params.note("noise_distribution='gaussian' became uniform noise with the same standard deviation")
+    options = {"interpolation": _interpolation(params), **_constant(params), **_p(params)}
+    return [{"elastic": {"alpha": pair(alpha), "sigma": params.take("sigma", 50.0), **options}}]
 
 
-def _grid(given: Given, walk: Translation) -> list[Step]:
-    given.ignore("keypoint_remapping_method", "normalized", "border_mode", "fill", "fill_mask")
-    given.note("the nodes of the grid move here, each by its own draw; there it is whole rows and columns")
-    limit = _symmetric(given, given.take("distort_limit"), "distort_limit")
-    arguments = {"cells": pair(given.take("num_steps", 5)), "limit": limit, "interpolation": _how(given)}
-    return [{"grid_distortion": {**arguments, **_p(given)}}]
+def _grid(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.ignore("keypoint_remapping_method", "normalized", "border_mode", "fill", "fill_mask")
+    params.note("here, every node of the grid moves separately; in albumentations, whole rows and columns move")
+    limit = _symmetric(params, params.take("distort_limit"), "distort_limit")
+    arguments = {"cells": pair(params.take("num_steps", 5)), "limit": limit, "interpolation": _interpolation(params)}
+    return [{"grid_distortion": {**arguments, **_p(params)}}]
 
 
-def _gauss_noise(given: Given, walk: Translation) -> list[Step]:
-    given.only("mean_range", [0.0, 0.0], [0, 0], why="the noise has mean 0")
-    given.only("per_channel", True)
-    given.only("noise_scale_factor", 1.0, 1)
-    return [{"gaussian_noise": {"std": given.take("std_range"), **_p(given)}}]
+def _gauss_noise(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("mean_range", [0.0, 0.0], [0, 0], why="the noise has mean 0")
+    params.only("per_channel", True)
+    params.only("noise_scale_factor", 1.0, 1)
+    return [{"gaussian_noise": {"std": params.take("std_range"), **_p(params)}}]
 
 
-def _jpeg(given: Given, walk: Translation) -> list[Step]:
-    if given.take("compression_type", "jpeg") != "jpeg":
-        raise LeftOutError("only JPEG can be said")
-    given.note("OpenCV encodes there, and Pillow here")
-    return [{"jpeg": {"quality": given.take("quality_range"), **_p(given)}}]
+def _jpeg(params: Parameters, walk: Translation) -> list[SpecStep]:
+    if params.take("compression_type", "jpeg") != "jpeg":
+        raise UnsupportedError("only JPEG is possible")
+    params.note("Pillow encodes here, and OpenCV in albumentations")
+    return [{"jpeg": {"quality": params.take("quality_range"), **_p(params)}}]
 
 
-def _downscale(given: Given, walk: Translation) -> list[Step]:
-    ways = given.take("interpolation_pair") or {"upscale": 0, "downscale": 3}
-    if ways["downscale"] != 3:
-        given.note(f"interpolation_pair['downscale']={ways['downscale']} became bilinear with antialias")
-    arguments = {"scale": given.take("scale_range"), "interpolation": _WAYS.get(ways["upscale"], "bicubic")}
-    return [{"downscale": {**arguments, **_p(given)}}]
+def _downscale(params: Parameters, walk: Translation) -> list[SpecStep]:
+    modes = params.take("interpolation_pair") or {"upscale": 0, "downscale": 3}
+    if modes["downscale"] != 3:
+        params.note(f"interpolation_pair['downscale']={modes['downscale']} became bilinear with antialias")
+    enlarge = _INTERPOLATIONS.get(modes["upscale"], "bicubic")
+    arguments = {"scale": params.take("scale_range"), "interpolation": enlarge}
+    return [{"downscale": {**arguments, **_p(params)}}]
 
 
-def _clahe(given: Given, walk: Translation) -> list[Step]:
-    given.note("it works on the lightness of LAB there, and on the luma here")
-    return [{"clahe": {"clip": given.take("clip_limit"), "tiles": given.take("tile_grid_size"), **_p(given)}}]
+def _clahe(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.note("it equalizes the luma here, and the lightness of LAB in albumentations")
+    return [{"clahe": {"clip": params.take("clip_limit"), "tiles": params.take("tile_grid_size"), **_p(params)}}]
 
 
-def _gamma(given: Given, walk: Translation) -> list[Step]:
-    given.note("gamma is drawn on a log scale here")
-    return [{"gamma": {"gamma": [end / 100.0 for end in given.take("gamma_limit")], **_p(given)}}]
+def _gamma(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.note("gamma is drawn log-uniformly here")
+    return [{"gamma": {"gamma": [end / 100.0 for end in params.take("gamma_limit")], **_p(params)}}]
 
 
-def _rgb_shift(given: Given, walk: Translation) -> list[Step]:
-    limits = [given.take(f"{channel}_shift_limit") for channel in "rgb"]
-    given.ignore("approximation", "noise_params", "noise_type", "spatial_mode")  # what the limits became inside
+def _rgb_shift(params: Parameters, walk: Translation) -> list[SpecStep]:
+    limits = [params.take(f"{channel}_shift_limit") for channel in "rgb"]
+    params.ignore("approximation", "noise_params", "noise_type", "spatial_mode")  # derived from the limits
     if any(limit != limits[0] for limit in limits):
-        raise LeftOutError(f"limits {limits}: all channels have the same one here")
-    return [{"rgb_shift": {"shift": limits[0], **_p(given)}}]
+        raise UnsupportedError(f"limits {limits}: all channels need the same limit")
+    return [{"rgb_shift": {"shift": limits[0], **_p(params)}}]
 
 
-def _channel_drop(given: Given, walk: Translation) -> list[Step]:
-    arguments = {"count": given.take("channel_drop_range"), "fill": float(given.take("fill", 0.0))}
-    return [{"channel_drop": {**arguments, **_p(given)}}]
+def _channel_drop(params: Parameters, walk: Translation) -> list[SpecStep]:
+    arguments = {"count": params.take("channel_drop_range"), "fill": float(params.take("fill", 0.0))}
+    return [{"channel_drop": {**arguments, **_p(params)}}]
 
 
-STEPS: Mapping[str, Rule] = {
+STEP_TRANSLATORS: Mapping[str, Translator] = {
     "HorizontalFlip": _plain("horizontal_flip"), "VerticalFlip": _plain("vertical_flip"), "D4": _plain("d4"),
     "SquareSymmetry": _plain("d4"), "RandomRotate90": _plain("rot90"), "RandomCrop": _crop("random_crop"),
     "CenterCrop": _crop("center_crop"), "RandomResizedCrop": _random_resized_crop, "Resize": _resize,
     "SmallestMaxSize": _by_side("resize", "shorter"), "LongestMaxSize": _by_side("longest_max_size", "longer"),
-    "PadIfNeeded": _refused("what is larger keeps its size; behind LongestMaxSize, say letterbox"),
+    "PadIfNeeded": unsupported("larger images keep their size; after LongestMaxSize, use letterbox instead of both"),
     "Pad": _pad, "Rotate": _rotate, "Affine": _affine,
     "ShiftScaleRotate": _shift_scale_rotate, "ElasticTransform": _elastic, "GridDistortion": _grid,
     "ColorJitter": _color_jitter, "RandomBrightnessContrast": _brightness_contrast, "HueSaturationValue": _hue,
@@ -362,4 +365,4 @@ STEPS: Mapping[str, Rule] = {
     "CLAHE": _clahe, "RandomGamma": _gamma, "RGBShift": _rgb_shift, "ChannelShuffle": _plain("channel_shuffle"),
     "ChannelDropout": _channel_drop,
 }  # fmt: skip
-"""Everything but containers."""
+"""The translators by class name, without containers."""

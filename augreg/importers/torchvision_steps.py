@@ -1,75 +1,87 @@
-"""How single transforms of torchvision are said in a spec, a function a class."""
+"""Translators of single torchvision transforms, one function for each class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.translation import Given, LeftOutError, Rule, Step, Translation, numbers, pair
+from augreg.importers.translation import (
+    Parameters,
+    SpecStep,
+    Translation,
+    Translator,
+    UnsupportedError,
+    numbers,
+    pair,
+    unsupported,
+)
+from augreg.transforms.policies.dialects import DIALECTS
 
-__all__ = ["STEPS", "interpolation"]
+__all__ = ["STEP_TRANSLATORS", "interpolation", "interpolation_name"]
 
 _PILLOW = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-_OWN = ("nearest", "bilinear", "bicubic")
-_RANGE = [0.0, 0.0]
 
 
-def interpolation(given: Given, key: str = "interpolation", default: str = "bilinear") -> str:
-    """The word for an InterpolationMode, or for Pillow's number; what is not known here becomes bicubic."""
-    value = given.take(key, default)
+def interpolation(params: Parameters, default: str = "bilinear") -> str:
+    """The name of the parameter `interpolation`, as `interpolation_name` gives it."""
+    return interpolation_name(params, params.take("interpolation", default))
+
+
+def interpolation_name(params: Parameters, value: Any) -> str:
+    """The name of an InterpolationMode or of a constant of Pillow; an unknown one becomes bicubic."""
     value = getattr(value, "value", value)
-    word = _PILLOW.get(value, str(value)) if isinstance(value, int) else str(value)
-    if word in _OWN:
-        return word
-    instead = "nearest" if word.startswith("nearest") else "bicubic"
-    given.note(f"{key}={word} became {instead}, the nearest there is")
-    return instead
+    name = _PILLOW.get(value, str(value)) if isinstance(value, int) else str(value)
+    if name in ("nearest", "bilinear", "bicubic"):
+        return name
+    substitute = "nearest" if name.startswith("nearest") else "bicubic"
+    params.note(f"interpolation={name} became {substitute}, the most similar")
+    return substitute
 
 
-def _fill(given: Given, walk: Translation, key: str = "fill") -> dict[str, Any]:
-    value = given.take(key, 0)
+def _fill(params: Parameters, walk: Translation) -> dict[str, Any]:
+    value = params.take("fill", 0)
     if value in (None, 0, 0.0, [0, 0, 0]):
         return {}
     if not isinstance(value, int | float | list) or isinstance(value, bool):
-        given.note(f"{key}={value!r} is not kept: a spec has one fill, for images")
+        params.note(f"fill={value!r} is not kept: a spec has one fill, for images")
         return {}
     scale = 255.0 if walk.floats and not walk.normalized else 1.0
     return {"fill": [number * scale for number in numbers(value)]}
 
 
-def _p(given: Given) -> dict[str, Any]:
-    return {"p": given.take("p", 0.5)}
+def _p(params: Parameters) -> dict[str, Any]:
+    return {"p": params.take("p", 0.5)}
 
 
-def _size(given: Given) -> list[int]:
-    size = given.take("size")
+def _size(params: Parameters) -> list[int]:
+    size = params.take("size")
     return pair(size[0]) if isinstance(size, list) and len(size) == 1 else pair(size)
 
 
-def _normalize(given: Given, walk: Translation) -> list[Step]:
-    given.ignore("inplace")
+def _normalize(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.ignore("inplace")
     walk.options["output"] = "torch"
     walk.normalized = True
-    return [{"normalize": {"mean": numbers(given.take("mean")), "std": numbers(given.take("std"))}}]
+    return [{"normalize": {"mean": numbers(params.take("mean")), "std": numbers(params.take("std"))}}]
 
 
-def _antialias(given: Given) -> dict[str, Any]:
-    return {"antialias": False} if given.take("antialias", True) is False else {}
+def _antialias(params: Parameters) -> dict[str, Any]:
+    return {"antialias": False} if params.take("antialias", True) is False else {}
 
 
-def _resize(given: Given, walk: Translation) -> list[Step]:
-    size = given.take("size")
-    given.only("max_size", None)
-    how = {"interpolation": interpolation(given), **_antialias(given)}
+def _resize(params: Parameters, walk: Translation) -> list[SpecStep]:
+    size = params.take("size")
+    params.only("max_size", None)
+    options = {"interpolation": interpolation(params), **_antialias(params)}
     if size is None:
-        raise LeftOutError("size=None means max_size alone")
+        raise UnsupportedError("size=None with max_size alone is not possible")
     if isinstance(size, list) and len(size) == 2:
-        return [{"resize": {"size": size, **how}}]
-    return [{"resize": {"shorter": size[0] if isinstance(size, list) else size, **how}}]
+        return [{"resize": {"size": size, **options}}]
+    return [{"resize": {"shorter": size[0] if isinstance(size, list) else size, **options}}]
 
 
-def _center_crop(given: Given, walk: Translation) -> list[Step]:
-    return [{"center_crop": {"size": _size(given)}}]
+def _center_crop(params: Parameters, walk: Translation) -> list[SpecStep]:
+    return [{"center_crop": {"size": _size(params)}}]
 
 
 def _padding(value: Any) -> list[int]:
@@ -82,194 +94,181 @@ def _padding(value: Any) -> list[int]:
     return [top, bottom, left, right]
 
 
-def _random_crop(given: Given, walk: Translation) -> list[Step]:
-    padding = given.take("padding")
-    if given.take("pad_if_needed", False):
-        given.note("pad_if_needed=True pads both sides in full there; here what is missing is shared between them")
-    arguments = {"size": _size(given), "mode": given.take("padding_mode", "constant"), **_fill(given, walk)}
+def _random_crop(params: Parameters, walk: Translation) -> list[SpecStep]:
+    padding = params.take("padding")
+    if params.take("pad_if_needed", False):
+        params.note("pad_if_needed=True pads each side by all that is missing; here, it is split between both sides")
+    arguments = {"size": _size(params), "mode": params.take("padding_mode", "constant"), **_fill(params, walk)}
     return [{"random_crop": {**arguments, **({"padding": _padding(padding)} if padding is not None else {})}}]
 
 
-def _pad(given: Given, walk: Translation) -> list[Step]:
-    mode = given.take("padding_mode", "constant")
-    return [{"pad": {"padding": _padding(given.take("padding")), "mode": mode, **_fill(given, walk)}}]
+def _pad(params: Parameters, walk: Translation) -> list[SpecStep]:
+    mode = params.take("padding_mode", "constant")
+    return [{"pad": {"padding": _padding(params.take("padding")), "mode": mode, **_fill(params, walk)}}]
 
 
-def _random_resized_crop(given: Given, walk: Translation) -> list[Step]:
-    arguments = {"size": _size(given), "scale": given.take("scale"), "ratio": given.take("ratio")}
-    return [{"random_resized_crop": {**arguments, "interpolation": interpolation(given), **_antialias(given)}}]
+def _random_resized_crop(params: Parameters, walk: Translation) -> list[SpecStep]:
+    arguments = {"size": _size(params), "scale": params.take("scale"), "ratio": params.take("ratio")}
+    return [{"random_resized_crop": {**arguments, "interpolation": interpolation(params), **_antialias(params)}}]
 
 
-def _flip(name: str) -> Rule:
-    return lambda given, walk: [{name: _p(given)}]
+def _with_p(name: str) -> Translator:
+    return lambda params, walk: [{name: _p(params)}]
 
 
-def _with_p(name: str) -> Rule:
-    return lambda given, walk: [{name: {"p": given.take("p", 0.5)}}]
-
-
-def _color_jitter(given: Given, walk: Translation) -> list[Step]:
-    ranges = {key: given.take(key) for key in ("brightness", "contrast", "saturation", "hue")}
+def _color_jitter(params: Parameters, walk: Translation) -> list[SpecStep]:
+    ranges = {key: params.take(key) for key in ("brightness", "contrast", "saturation", "hue")}
     return [{"color_jitter": {key: pair(value) for key, value in ranges.items() if value is not None}}]
 
 
-def _rotation(given: Given, walk: Translation) -> list[Step]:
-    given.only("expand", False, why="an image keeps its size")
-    given.only("center", None, why="it turns about the middle")
-    given.ignore("resample", "fillcolor")  # what fill and interpolation were called before
-    how = {"interpolation": interpolation(given, default="nearest"), **_fill(given, walk)}
-    return [{"rotate": {"degrees": pair(given.take("degrees")), **how}}]
+def _rotation(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("expand", False, why="the image keeps its size")
+    params.only("center", None, why="it rotates about the center")
+    params.ignore("resample", "fillcolor")  # old names of interpolation and fill
+    options = {"interpolation": interpolation(params, default="nearest"), **_fill(params, walk)}
+    return [{"rotate": {"degrees": pair(params.take("degrees")), **options}}]
 
 
-def _affine(given: Given, walk: Translation) -> list[Step]:
-    given.only("center", None, why="it turns about the middle")
-    given.ignore("resample", "fillcolor")
-    degrees, shear = pair(given.take("degrees")), given.take("shear")
-    right, down = given.take("translate") or (0.0, 0.0)
-    shear = (shear + _RANGE)[:4] if isinstance(shear, list) else [-(shear or 0.0), shear or 0.0, *_RANGE]
+def _affine(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("center", None, why="it rotates about the center")
+    params.ignore("resample", "fillcolor")
+    degrees, shear = pair(params.take("degrees")), params.take("shear")
+    right, down = params.take("translate") or (0.0, 0.0)
+    shear = [*shear, 0.0, 0.0][:4] if isinstance(shear, list) else [-(shear or 0.0), shear or 0.0, 0.0, 0.0]
     if any(shear[:2]) and any(shear[2:]):
-        given.note("shear along both axes at once is composed in another order here")
-    # its angles, of rotation and of shear, count clockwise, and ours counter-clockwise
+        params.note("shear along both axes at once is composed in another order here")
+    # its angles of rotation and shear have the opposite sign of ours
     arguments = {
-        "degrees": _turned(degrees),
+        "degrees": _negated(degrees),
         "translate": [down, right],
-        "scale": pair(given.take("scale") or 1.0),
-        "shear_x": _turned(shear[:2]),
-        "shear_y": _turned(shear[2:]),
-        "interpolation": interpolation(given, default="nearest"),
+        "scale": pair(params.take("scale") or 1.0),
+        "shear_x": _negated(shear[:2]),
+        "shear_y": _negated(shear[2:]),
+        "interpolation": interpolation(params, default="nearest"),
     }
-    return [{"affine": {**arguments, **_fill(given, walk)}}]
+    return [{"affine": {**arguments, **_fill(params, walk)}}]
 
 
-def _turned(interval: list[float]) -> list[float]:
-    low, high = interval
+def _negated(limits: list[float]) -> list[float]:
+    low, high = limits
     return [0.0 - high, 0.0 - low]
 
 
-def _perspective(given: Given, walk: Translation) -> list[Step]:
-    how = {"interpolation": interpolation(given), **_fill(given, walk), **_p(given)}
-    return [{"perspective": {"distortion": given.take("distortion_scale"), **how}}]
+def _perspective(params: Parameters, walk: Translation) -> list[SpecStep]:
+    options = {"interpolation": interpolation(params), **_fill(params, walk), **_p(params)}
+    return [{"perspective": {"distortion": params.take("distortion_scale"), **options}}]
 
 
-def _grayscale(given: Given, walk: Translation) -> list[Step]:
-    if given.take("num_output_channels", 1) == 1:
-        given.note("num_output_channels=1 became 3: a spec says `channels: gray` to read gray images")
+def _grayscale(params: Parameters, walk: Translation) -> list[SpecStep]:
+    if params.take("num_output_channels", 1) == 1:
+        params.note("num_output_channels=1 became 3: set `channels: gray` in the spec to read gray images")
     return ["grayscale"]
 
 
-def _blur(given: Given, walk: Translation) -> list[Step]:
-    size = given.take("kernel_size")
-    given.note(f"kernel_size={size} is not kept: the kernel reaches as far as sigma needs")
-    return [{"gaussian_blur": {"sigma": pair(given.take("sigma", [0.1, 2.0]))}}]
+def _blur(params: Parameters, walk: Translation) -> list[SpecStep]:
+    size = params.take("kernel_size")
+    params.note(f"kernel_size={size} is not kept: the size of the kernel follows from sigma")
+    return [{"gaussian_blur": {"sigma": pair(params.take("sigma", [0.1, 2.0]))}}]
 
 
-def _posterize(given: Given, walk: Translation) -> list[Step]:
-    return [{"posterize": {"bits": pair(given.take("bits")), **_p(given)}}]
+def _posterize(params: Parameters, walk: Translation) -> list[SpecStep]:
+    return [{"posterize": {"bits": pair(params.take("bits")), **_p(params)}}]
 
 
-def _solarize(given: Given, walk: Translation) -> list[Step]:
+def _solarize(params: Parameters, walk: Translation) -> list[SpecStep]:
     scale = 255.0 if walk.floats else 1.0
-    return [{"solarize": {"threshold": pair(given.take("threshold") * scale), **_p(given)}}]
+    return [{"solarize": {"threshold": pair(params.take("threshold") * scale), **_p(params)}}]
 
 
-def _sharpness(given: Given, walk: Translation) -> list[Step]:
-    return [{"sharpness": {"factor": pair(given.take("sharpness_factor")), **_p(given)}}]
+def _sharpness(params: Parameters, walk: Translation) -> list[SpecStep]:
+    return [{"sharpness": {"factor": pair(params.take("sharpness_factor")), **_p(params)}}]
 
 
-def _erasing(given: Given, walk: Translation) -> list[Step]:
-    given.ignore("inplace")
-    value = given.take("value", 0)
-    arguments = {"area": given.take("scale"), "ratio": given.take("ratio"), **_p(given)}
+def _erasing(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.ignore("inplace")
+    value = params.take("value", 0)
+    arguments = {"area": params.take("scale"), "ratio": params.take("ratio"), **_p(params)}
     if value in ("random", None):
         if not walk.normalized:
-            given.note("value='random' is normal noise there; before normalize it is uniform over the levels here")
+            params.note("value='random' is normal noise; here, before normalize, it is uniform over the pixel values")
         return [{"random_erasing": {**arguments, "mode": "pixel"}}]
     scale = 255.0 if walk.floats and not walk.normalized else 1.0
     fill = [number * scale for number in numbers(value)]
     return [{"random_erasing": {**arguments, **({"fill": fill} if any(fill) else {})}}]
 
 
-def _elastic(given: Given, walk: Translation) -> list[Step]:
-    alpha, sigma = pair(given.take("alpha", 50.0)), pair(given.take("sigma", 5.0))
+def _elastic(params: Parameters, walk: Translation) -> list[SpecStep]:
+    alpha, sigma = pair(params.take("alpha", 50.0)), pair(params.take("sigma", 5.0))
     if alpha[0] != alpha[1] or sigma[0] != sigma[1]:
-        given.note(f"alpha={alpha}, sigma={sigma}: the first of each is taken for both axes")
-    # it displaces by alpha in units of half an image's side over its length: half as many pixels
-    how = {"interpolation": interpolation(given), **_fill(given, walk)}
-    return [{"elastic": {"alpha": pair(alpha[0] / 2.0), "sigma": sigma[0], **how}}]
+        params.note(f"alpha={alpha}, sigma={sigma}: the first of each is used for both axes")
+    # its displacement is alpha / side in coordinates from -1 to 1, which is alpha / 2 pixels
+    options = {"interpolation": interpolation(params), **_fill(params, walk)}
+    return [{"elastic": {"alpha": pair(alpha[0] / 2.0), "sigma": sigma[0], **options}}]
 
 
-def _noise(given: Given, walk: Translation) -> list[Step]:
-    given.only("mean", 0.0, 0, why="the noise has mean 0")
-    given.ignore("clip")
-    return [{"gaussian_noise": {"std": pair(given.take("sigma", 0.1))}}]
+def _noise(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("mean", 0.0, 0, why="the noise has mean 0")
+    params.ignore("clip")
+    return [{"gaussian_noise": {"std": pair(params.take("sigma", 0.1))}}]
 
 
-def _jpeg(given: Given, walk: Translation) -> list[Step]:
-    return [{"jpeg": {"quality": pair(given.take("quality"))}}]
+def _jpeg(params: Parameters, walk: Translation) -> list[SpecStep]:
+    return [{"jpeg": {"quality": pair(params.take("quality"))}}]
 
 
-def _auto_augment(given: Given, walk: Translation) -> list[Step]:
-    policy = given.take("policy", "imagenet")
-    given.ignore("policies")  # the table that the name stands for
-    return [{"auto_augment": {"policy": str(getattr(policy, "value", policy)), **_policy(given, walk)}}]
+def _auto_augment(params: Parameters, walk: Translation) -> list[SpecStep]:
+    policy = params.take("policy", "imagenet")
+    params.ignore("policies")  # the table with this name
+    return [{"auto_augment": {"policy": str(getattr(policy, "value", policy)), **_policy(params, walk)}}]
 
 
-def _policy(given: Given, walk: Translation) -> dict[str, Any]:
-    how = {"interpolation": interpolation(given, default="nearest"), **_fill(given, walk)}
-    return {"dialect": "torchvision", **how}
+def _policy(params: Parameters, walk: Translation) -> dict[str, Any]:
+    options = {"interpolation": interpolation(params, default="nearest"), **_fill(params, walk)}
+    return {"dialect": "torchvision", **options}
 
 
-def _rand_augment(given: Given, walk: Translation) -> list[Step]:
-    given.only("num_magnitude_bins", 31, why="magnitudes count to 30")
-    arguments = {"n": given.take("num_ops", 2), "m": given.take("magnitude", 9)}
-    return [{"rand_augment": {**arguments, **_policy(given, walk)}}]
+def _rand_augment(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("num_magnitude_bins", 31, why="magnitudes are from 0 to 30")
+    arguments = {"n": params.take("num_ops", 2), "m": params.take("magnitude", 9)}
+    return [{"rand_augment": {**arguments, **_policy(params, walk)}}]
 
 
-def _trivial(given: Given, walk: Translation) -> list[Step]:
-    given.only("num_magnitude_bins", 31, why="magnitudes count to 30")
-    return [{"trivial_augment_wide": _policy(given, walk)}]
+def _trivial(params: Parameters, walk: Translation) -> list[SpecStep]:
+    params.only("num_magnitude_bins", 31, why="magnitudes are from 0 to 30")
+    return [{"trivial_augment_wide": _policy(params, walk)}]
 
 
-def _aug_mix(given: Given, walk: Translation) -> list[Step]:
-    depth = given.take("chain_depth", -1)
+def _aug_mix(params: Parameters, walk: Translation) -> list[SpecStep]:
+    depth = params.take("chain_depth", -1)
     arguments = {
-        "severity": given.take("severity", 3), "width": given.take("mixture_width", 3),
-        "alpha": given.take("alpha", 1.0), **({"depth": depth} if depth > 0 else {}),
+        "severity": params.take("severity", 3), "width": params.take("mixture_width", 3),
+        "alpha": params.take("alpha", 1.0), **({"depth": depth} if depth > 0 else {}),
     }  # fmt: skip
-    if not given.take("all_ops", True):
-        from augreg.transforms.policies.dialects import DIALECTS
-
-        arguments["ops"] = list(DIALECTS["aug_mix", "paper"].names)
-    interpolated = _policy(given, walk)
-    return [{"aug_mix": {**arguments, **interpolated}}]
+    if not params.take("all_ops", True):
+        arguments["ops"] = list(DIALECTS["aug_mix", "paper"].ops)
+    return [{"aug_mix": {**arguments, **_policy(params, walk)}}]
 
 
-def _refused(why: str) -> Rule:
-    def refuse(given: Given, walk: Translation) -> list[Step]:
-        raise LeftOutError(why)
-
-    return refuse
-
-
-_SIZE_BY_CHANCE = "it leaves a size that is drawn"
-_MANY = "it makes several images of one"
-STEPS: Mapping[str, Rule] = {
+_RANDOM_SIZE = unsupported("the size of its result is random")
+_SEVERAL = unsupported("it makes several images from one")
+_BATCH = unsupported("it mixes the images of a batch")
+STEP_TRANSLATORS: Mapping[str, Translator] = {
     "Normalize": _normalize,
     "Resize": _resize, "CenterCrop": _center_crop, "RandomCrop": _random_crop, "Pad": _pad,
-    "RandomResizedCrop": _random_resized_crop, "RandomHorizontalFlip": _flip("horizontal_flip"),
-    "RandomVerticalFlip": _flip("vertical_flip"), "RandomRotation": _rotation, "RandomAffine": _affine,
+    "RandomResizedCrop": _random_resized_crop, "RandomHorizontalFlip": _with_p("horizontal_flip"),
+    "RandomVerticalFlip": _with_p("vertical_flip"), "RandomRotation": _rotation, "RandomAffine": _affine,
     "RandomPerspective": _perspective, "ElasticTransform": _elastic,
     "ColorJitter": _color_jitter, "Grayscale": _grayscale, "RandomGrayscale": _with_p("grayscale"),
     "GaussianBlur": _blur, "RandomInvert": _with_p("invert"), "RandomPosterize": _posterize,
     "RandomSolarize": _solarize, "RandomAdjustSharpness": _sharpness, "RandomAutocontrast": _with_p("auto_contrast"),
     "RandomEqualize": _with_p("equalize"), "RandomErasing": _erasing, "GaussianNoise": _noise, "JPEG": _jpeg,
-    "RandomChannelPermutation": lambda given, walk: ["channel_shuffle"],
+    "RandomChannelPermutation": lambda params, walk: ["channel_shuffle"],
     "AutoAugment": _auto_augment, "RandAugment": _rand_augment, "TrivialAugmentWide": _trivial, "AugMix": _aug_mix,
-    "Lambda": _refused("it is code; write a transform of your own for it (docs/write-a-transform.md)"),
-    "FiveCrop": _refused(_MANY), "TenCrop": _refused(_MANY),
-    "ScaleJitter": _refused(_SIZE_BY_CHANCE), "RandomShortestSize": _refused(_SIZE_BY_CHANCE),
-    "RandomResize": _refused(_SIZE_BY_CHANCE), "RandomZoomOut": _refused(_SIZE_BY_CHANCE),
-    "MixUp": _refused("it mixes a batch"), "CutMix": _refused("it mixes a batch"),
-    "SanitizeBoundingBoxes": _refused("a spec says under `targets` which boxes are dropped"),
+    "Lambda": unsupported("it is arbitrary code; write your own transform for it (docs/write-a-transform.md)"),
+    "FiveCrop": _SEVERAL, "TenCrop": _SEVERAL,
+    "ScaleJitter": _RANDOM_SIZE, "RandomShortestSize": _RANDOM_SIZE,
+    "RandomResize": _RANDOM_SIZE, "RandomZoomOut": _RANDOM_SIZE,
+    "MixUp": _BATCH, "CutMix": _BATCH,
+    "SanitizeBoundingBoxes": unsupported("the section `targets` of a spec decides which boxes are dropped"),
 }  # fmt: skip
-"""Everything but containers and changes of type."""
+"""The translators by class name, without containers and conversions of type."""

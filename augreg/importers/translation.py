@@ -1,10 +1,11 @@
-"""What all importers do: walk a pipeline, read every parameter, keep what is a valid step, report the rest."""
+"""The framework of the importers: walk a pipeline, read every parameter, keep the valid steps, report the rest."""
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import yaml
 
@@ -13,27 +14,37 @@ from augreg.registry.registry import Registry
 from augreg.spec.parse import parse
 from augreg.steps.fields import plain
 
-__all__ = ["Given", "Imported", "LeftOutError", "Rule", "Step", "Translation", "numbers", "pair"]
+__all__ = [
+    "Imported",
+    "Parameters",
+    "SpecStep",
+    "Translation",
+    "Translator",
+    "UnsupportedError",
+    "numbers",
+    "pair",
+    "unsupported",
+]
 
 
 class Imported(NamedTuple):
-    """A spec, and a line for everything that it does not say as the pipeline did. Prints as a spec file."""
+    """A spec, and a report with a line for every difference from the pipeline. Prints as a spec file."""
 
     spec: dict[str, Any]
     report: tuple[str, ...]
 
     def __str__(self) -> str:
         notes = "".join(f"# {line}\n" for line in self.report)
-        own = json.loads(json.dumps(self.spec))  # lists of its own everywhere, or YAML would write references
-        return notes + yaml.safe_dump(own, sort_keys=False, default_flow_style=None, width=100)
+        unshared = json.loads(json.dumps(self.spec))  # YAML writes a list that occurs twice as a reference
+        return notes + yaml.safe_dump(unshared, sort_keys=False, default_flow_style=None, width=100)
 
 
-class LeftOutError(Exception):
-    """A transform cannot be said in a spec; the message says why."""
+class UnsupportedError(Exception):
+    """A spec cannot express a transform; the message is the reason."""
 
 
-class Given:
-    """The parameters of one transform. What was not read is named in the report."""
+class Parameters:
+    """The parameters of one transform. `finish` reports those that no method has read."""
 
     def __init__(self, name: str, values: Mapping[str, Any], place: str, report: list[str]) -> None:
         self.name = name
@@ -51,23 +62,20 @@ class Given:
         value = self._values.get(key, default)
         return plain(value.tolist() if hasattr(value, "tolist") else value)
 
-    def raw(self, key: str) -> Any:
-        """The value of a parameter as it is, still to be read."""
-        return self._values.get(key)
-
-    def take_children(self, key: str) -> list[Any]:
-        """A parameter that holds transforms, as they are."""
+    def take_objects(self, key: str) -> list[Any]:
+        """The transforms or ops in a parameter, unchanged; an empty list for a name."""
         self.ignore(key)
-        return list(self._values.get(key) or ())
+        value = self._values.get(key) or ()
+        return [] if isinstance(value, str | enum.Enum) else list(value)
 
     def ignore(self, *keys: str) -> None:
-        """These say nothing that a spec would have to say."""
+        """Mark parameters as read that make no difference in a spec."""
         self._unread = [key for key in self._unread if key not in keys]
 
-    def only(self, key: str, *neutral: Any, why: str = "a spec has no word for it") -> None:
-        """A parameter that can be said only where it has one of these values; any other is reported."""
-        value = self.take(key, neutral[0])
-        if value not in neutral:
+    def only(self, key: str, *supported: Any, why: str = "a spec cannot express it") -> None:
+        """Report a parameter unless it has one of the supported values, the first of which is its default."""
+        value = self.take(key, supported[0])
+        if value not in supported:
             self.note(f"{key}={_shown(value)} is not kept: {why}")
 
     def note(self, text: str) -> None:
@@ -75,9 +83,9 @@ class Given:
         self._report.append(f"{self.place} {self.name}: {text}")
 
     def finish(self) -> None:
-        """Report what nobody read."""
+        """Report the parameters that were not read."""
         for key in self._unread:
-            self.note(f"{key}={_shown(self._values[key])} is not kept: it is not known here")
+            self.note(f"{key}={_shown(self._values[key])} is not kept: unknown parameter")
 
 
 def _shown(value: Any) -> str:
@@ -85,70 +93,88 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-Step = Any
-Rule = Callable[[Given, "Translation"], Sequence[Step]]
+SpecStep: TypeAlias = str | dict[str, Any] | list[Any]
+"""A step as a spec has it: a name, a name with arguments, or a list of steps."""
+Translator: TypeAlias = Callable[[Parameters, "Translation"], Sequence[SpecStep]]
+"""Makes the steps of a spec from the parameters of one transform. Raises UnsupportedError."""
+
+
+def unsupported(why: str) -> Translator:
+    """A translator that always raises UnsupportedError."""
+
+    def translator(params: Parameters, walk: Translation) -> NoReturn:
+        raise UnsupportedError(why)
+
+    return translator
 
 
 class Translation:
-    """One walk over a pipeline. `rules` say how each class is translated; `opened` gives (name, parameters)."""
+    """The translation of one pipeline: the options and the report so far, and the state of images at this point.
 
-    def __init__(self, rules: Mapping[str, Rule], opened: Callable[[Any], tuple[str, Mapping[str, Any]]]) -> None:
+    `translators` has a translator for each class name; `opened` gives a transform's class name and parameters.
+    """
+
+    def __init__(
+        self, translators: Mapping[str, Translator], opened: Callable[[Any], tuple[str, Mapping[str, Any]]]
+    ) -> None:
         self.report: list[str] = []
         self.options: dict[str, Any] = {}
-        self.floats = False  # whether images are floats from 0 to 1 at this point of the pipeline
+        self.floats = False  # whether images are floats from 0 to 1 at this point
         self.normalized = False
         self.registry = Registry.installed()
-        self._rules = rules
-        self._opened = opened
+        self._translators = translators
+        self._class_and_parameters = opened
 
-    def steps(self, children: Iterable[Any], place: str) -> list[Step]:
-        """The steps of these transforms, those that can be said."""
-        found: list[Step] = []
-        for number, child in enumerate(children):
-            found += self.step(child, f"{place}[{number}]")
-        return found
+    def steps(self, children: Iterable[Any], place: str) -> list[SpecStep]:
+        """The steps of these transforms, without those that a spec cannot express."""
+        return [step for number, child in enumerate(children) for step in self.step(child, f"{place}[{number}]")]
 
-    def step(self, child: Any, place: str) -> list[Step]:
-        """The steps of one transform; none if it is left out."""
-        name, values = self._opened(child)
-        given = Given(name, values, place, self.report)
-        rule = self._rules.get(name)
+    def single(self, child: Any, place: str) -> SpecStep:
+        """One step for one transform, a `sequential` unless the transform is exactly one step."""
+        steps = self.step(child, place)
+        return steps[0] if len(steps) == 1 else {"sequential": {"steps": steps}}
+
+    def step(self, child: Any, place: str) -> list[SpecStep]:
+        """The steps of one transform; an empty list if a spec cannot express it."""
+        name, values = self._class_and_parameters(child)
+        params = Parameters(name, values, place, self.report)
+        translator = self._translators.get(name)
         try:
-            if rule is None:
-                raise LeftOutError("augreg has no such transform, or none that is known to do the same")
-            made = list(rule(given, self))
-            self._check(made)
-        except LeftOutError as why:
-            given.note(f"left out: {why}")
+            if translator is None:
+                raise UnsupportedError("augreg has no equivalent transform")
+            steps = list(translator(params, self))
+            self._check(steps)
+        except UnsupportedError as why:
+            params.note(f"left out: {why}")
             return []
         except (TypeError, KeyError, ValueError, AttributeError, IndexError) as why:
-            given.note(f"left out: a parameter is missing or is not what this class has ({why})")
+            params.note(f"left out: a parameter is missing or has an unexpected value ({why})")
             return []
-        given.finish()
-        return made
+        params.finish()
+        return steps
 
-    def _check(self, made: list[Step]) -> None:
+    def _check(self, steps: list[SpecStep]) -> None:
         try:
-            parse(made, self.registry)
+            parse(steps, self.registry)
         except SpecError as error:
-            raise LeftOutError("; ".join(problem.message for problem in error.problems)) from None
+            raise UnsupportedError("; ".join(problem.message for problem in error.problems)) from None
 
-    def result(self, image: list[Step]) -> Imported:
-        """The spec of these steps, with what is wrong with them together in the report."""
+    def result(self, image: list[SpecStep]) -> Imported:
+        """The spec of these steps; the report also has the errors of the spec as a whole."""
         spec = {"version": 1, **self.options, "image": image}
         try:
             parse(spec, self.registry)
         except AugregError as error:
-            self.report += [f"the spec is not valid as it is: {line}" for line in str(error).splitlines()]
+            self.report += [f"the spec is not valid: {line}" for line in str(error).splitlines()]
         return Imported(spec, tuple(self.report))
 
 
 def numbers(value: Any) -> list[float]:
-    """A list of numbers from a number, a sequence or an array; what was float32 is rounded to what was meant."""
+    """A list of floats from a number or a list, rounded to 7 digits, so that a float32 0.1 gives 0.1."""
     value = value if isinstance(value, list) else [value]
     return [float(f"{number:.7g}") for number in value]
 
 
 def pair(value: Any) -> list[Any]:
-    """[a, b] of one number or of two."""
+    """[a, a] from a, and [a, b] from [a, b]."""
     return list(value) if isinstance(value, list | tuple) else [value, value]

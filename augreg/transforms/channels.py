@@ -1,4 +1,4 @@
-"""What happens to whole channels: shifted, shuffled, dropped."""
+"""Transforms of whole channels: shift, shuffle and drop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Counts, SymmetricRange
+from augreg.transforms.ranges import check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -15,17 +16,16 @@ if TYPE_CHECKING:
 
 @transform(
     "rgb_shift", kind="color",
-    exact="where the range has 0 in its middle: the mean of each level that no shift clips",
+    exact="the mean of each pixel value that no shift clips, if the range is symmetric about 0",
     preview=({"shift": 15}, {"shift": 40}, {"shift": 80}),
 )  # fmt: skip
 class RgbShift:
-    """Add a number to each channel, drawn uniformly for each on the 0..255 scale: a cast of color."""
+    """Add a number to each channel, drawn uniformly for each channel on the 0..255 scale: a color cast."""
 
     shift: SymmetricRange = (-20.0, 20.0)
 
     def check(self) -> None:
-        if self.shift[0] < -255 or self.shift[1] > 255:
-            raise ValueError(f"shift must lie within -255 and 255, got {list(self.shift)}")
+        check_range("shift", self.shift, -255, 255)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.shift_channels(scene, tuple(rng.uniform(*self.shift) for _ in range(scene.channels)))
@@ -33,7 +33,7 @@ class RgbShift:
 
 @transform("channel_shuffle", kind="color")
 class ChannelShuffle:
-    """Put the channels in a random order, every order equally likely."""
+    """Permute the channels; every order is equally likely."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.permute_channels(tuple(rng.permutation(scene.channels)))
@@ -41,9 +41,10 @@ class ChannelShuffle:
 
 @transform("channel_drop", kind="color", preview=({"count": 1}, {"count": 2}, {"count": 1, "fill": 128}))
 class ChannelDrop:
-    """Give `count` random channels one level, `fill` on the 0..255 scale; a range of counts is drawn from first.
+    """Replace `count` random channels by the constant `fill`, on the 0..255 scale.
 
-    One channel is always left: a gray image stays as it is.
+    `count` may be a range, from which an integer is drawn uniformly. At least one channel is kept, so a gray image
+    does not change.
     """
 
     count: Counts = (1, 1)
@@ -51,7 +52,7 @@ class ChannelDrop:
 
     def check(self) -> None:
         if not 0 <= self.fill <= 255:
-            raise ValueError(f"fill must lie within 0 and 255, got {self.fill}")
+            raise ValueError(f"fill must be between 0 and 255, got {self.fill}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op | tuple[Op, ...]:
         low, high = self.count

@@ -1,4 +1,4 @@
-"""Containers: steps made of steps. They draw which children are done, and the pipeline samples those."""
+"""Containers: steps that hold other steps. They draw which children are applied, and the pipeline samples those."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from augreg.rng import Cursor
 
 
-@transform("sequential", kind="choose", rule="children", exact="as each child says")
+@transform("sequential", kind="choose", rule="children", exact="what each child is exact for")
 class Sequential:
-    """Do the steps in order."""
+    """Apply the steps in order."""
 
     steps: tuple[Step, ...]
 
@@ -28,9 +28,9 @@ class Sequential:
         return self.steps
 
 
-@transform("random_order", kind="choose", rule="children", exact="as each child says, in the order given")
+@transform("random_order", kind="choose", rule="children", exact="what each child is exact for, in the order given")
 class RandomOrder:
-    """Do all the steps, in random order; at test time, in the order given."""
+    """Apply all steps, in random order; at test time, in the order given."""
 
     steps: tuple[Step, ...]
 
@@ -53,9 +53,9 @@ _Weights = tuple[Annotated[float, Meta(ge=0)], ...]
 
 @transform("one_of", kind="choose")
 class OneOf:
-    """Do one of the steps, drawn uniformly or with `weights`.
+    """Apply one of the steps, drawn uniformly or with probabilities proportional to `weights`.
 
-    At test time it is left out, so children that change the image's size need `test:` on this step.
+    At test time no child is applied; if the children change the size of the image, set `test:` on this step.
     """
 
     steps: tuple[Step, ...]
@@ -72,9 +72,10 @@ class OneOf:
 
 @transform("some_of", kind="choose")
 class SomeOf:
-    """Do `count` different steps, drawn uniformly, in the order given; a range of counts is drawn from first.
+    """Apply `count` different steps, drawn uniformly, in the order given.
 
-    At test time it is left out, so children that change the image's size need `test:` on this step.
+    `count` may be a range, from which an integer is drawn uniformly. At test time no child is applied; if the
+    children change the size of the image, set `test:` on this step.
     """
 
     steps: tuple[Step, ...]

@@ -1,7 +1,8 @@
-"""What levels become: brightness and its kin, each as Pillow defines it, bit for bit on byte images.
+"""Color transforms. Those that Pillow has too are defined as in Pillow, bit for bit on byte images.
 
-Their test-time rule is the mean parameter where the result is linear in the drawn number: E over the draws is
-then exact for every level that nothing in the range clips, up to rounding. Elsewhere they are left out.
+Where the result is linear in the random factor, the test-time rule applies the mean factor. This is the exact
+expectation over the draws, up to rounding, of every pixel value that no factor in the range clips. Of the others,
+those that draw nothing are applied as in training, and the rest are left out.
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Factor, Range, Size, SymmetricRange
 from augreg.steps.step import Step
+from augreg.transforms.ranges import check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
-_LINEAR = "the mean of each level that no drawn factor clips"
+_LINEAR = "the mean of each pixel value that no drawn factor clips"
 
 
 def _mean(factor: Factor, p: float) -> float:
-    """The mean factor, when the step is applied with chance p and is the identity otherwise."""
+    """The mean factor of a step that is applied with probability p; where it is not applied, the factor is 1."""
     return 1.0 + p * (sum(factor) / 2.0 - 1.0)
 
 
 @transform("brightness", kind="color", rule="mean_parameter", exact=_LINEAR)
 class Brightness:
-    """Multiply the levels by a factor: 0 is black, 1 the image."""
+    """Multiply the pixel values by a factor drawn uniformly: 0 gives black, 1 changes nothing."""
 
     factor: Factor = (0.6, 1.4)
 
@@ -44,7 +46,10 @@ class Brightness:
 
 @transform("contrast", kind="color", rule="mean_parameter", exact=_LINEAR)
 class Contrast:
-    """Move the levels away from the image's mean luma by a factor: 0 is flat gray, 1 the image."""
+    """Change the contrast by a factor drawn uniformly: 0 gives uniform gray, 1 changes nothing, above 1 increases it.
+
+    A pixel value v becomes m + factor * (v - m), where m is the mean luma of the image.
+    """
 
     factor: Factor = (0.6, 1.4)
 
@@ -57,7 +62,10 @@ class Contrast:
 
 @transform("saturation", kind="color", rule="mean_parameter", exact=_LINEAR)
 class Saturation:
-    """Move the colors away from their luma by a factor: 0 is gray, 1 the image."""
+    """Change the saturation by a factor drawn uniformly: 0 gives grayscale, 1 changes nothing, above 1 increases it.
+
+    A pixel value v becomes L + factor * (v - L), where L is the luma of the pixel.
+    """
 
     factor: Factor = (0.6, 1.4)
 
@@ -70,7 +78,10 @@ class Saturation:
 
 @transform("sharpness", kind="color", rule="mean_parameter", exact=_LINEAR)
 class Sharpness:
-    """Move away from a smoothed copy by a factor: 0 is smooth, 1 the image, 2 sharp."""
+    """Change the sharpness by a factor drawn uniformly: 0 gives a smoothed image, 1 changes nothing, 2 sharpens.
+
+    A pixel value v becomes s + factor * (v - s), where s is its value in a copy smoothed by a 3x3 kernel.
+    """
 
     factor: Factor = (0.1, 1.9)
 
@@ -83,13 +94,12 @@ class Sharpness:
 
 @transform("hue", kind="color")
 class Hue:
-    """Turn the hue by a part of the full circle, drawn uniformly from within -0.5 and 0.5."""
+    """Shift the hue by a fraction of the color circle, drawn uniformly; `shift` is between -0.5 and 0.5."""
 
     shift: SymmetricRange = (-0.1, 0.1)
 
     def check(self) -> None:
-        if self.shift[0] < -0.5 or self.shift[1] > 0.5:
-            raise ValueError(f"shift must lie within -0.5 and 0.5 (half a circle), got {list(self.shift)}")
+        check_range("shift", self.shift, -0.5, 0.5, " (half a circle)")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.hue(rng.uniform(*self.shift))
@@ -99,14 +109,14 @@ class Hue:
     "color_jitter",
     kind="color",
     rule="children",
-    exact="as each of the four says",
+    exact="what each of the four steps is exact for",
     preview=tuple({"brightness": s, "contrast": s, "saturation": s, "hue": s / 8} for s in (0.2, 0.4, 0.8)),
 )
 class ColorJitter:
-    """Brightness, contrast, saturation and hue in random order, each drawn uniformly.
+    """Change brightness, contrast, saturation and hue in random order, each by an amount drawn uniformly.
 
-    A bare 0.4 means a factor in [0.6, 1.4]; for hue, a turn in [-0.4, 0.4]. What is left at its default of
-    exactly 1 (0 for hue) is not done.
+    A bare 0.4 means a factor in [0.6, 1.4]; for hue, a shift in [-0.4, 0.4]. An argument that is exactly 1, its
+    default (for hue 0), adds no step.
     """
 
     brightness: Factor = (1.0, 1.0)
@@ -127,7 +137,7 @@ class ColorJitter:
 
 @functools.lru_cache(maxsize=64)
 def _parts(jitter: ColorJitter) -> tuple[Step, ...]:
-    """The steps that a jitter is made of; kept, since making a step checks its arguments."""
+    """The steps of a jitter. They are cached, because a new step checks its arguments."""
     steps = []
     if jitter.brightness != (1.0, 1.0):
         steps.append(Step(Brightness(jitter.brightness), "brightness"))
@@ -140,11 +150,12 @@ def _parts(jitter: ColorJitter) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-@transform("grayscale", kind="color", rule="mean_parameter", exact="the mean of each level", preview=({},))
+@transform("grayscale", kind="color", rule="mean_parameter", exact="the mean of each pixel value", preview=({},))
 class Grayscale:
-    """Replace colors by their luma, L = (19595 R + 38470 G + 7471 B + 32768) >> 16, keeping the channels.
+    """Convert to grayscale and keep the number of channels: L = (19595 R + 38470 G + 7471 B + 32768) >> 16.
 
-    With p < 1 the test image is the mean of both: saturation 1 - p.
+    L is the luma of ITU-R 601-2. If p < 1, the test-time image is the mean of the color and the gray image, which is
+    saturation 1 - p.
     """
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
@@ -156,7 +167,7 @@ class Grayscale:
 
 @transform("invert", kind="color", rule="same", preview=({},))
 class Invert:
-    """Turn every level v into white - v."""
+    """Invert the pixel values: v becomes white - v, where white is 255 for bytes and 1 for floats."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.point_function("invert")
@@ -164,29 +175,28 @@ class Invert:
 
 @transform("posterize", kind="color", preview=({"bits": 6}, {"bits": 4}, {"bits": 3}, {"bits": 2}, {"bits": 1}))
 class Posterize:
-    """Keep the highest `bits` bits of every level, the number drawn uniformly; 8 keeps all."""
+    """Keep only the highest `bits` bits of every pixel value, their number drawn uniformly; 8 changes nothing."""
 
-    bits: Annotated[Range, "whole numbers from 1 to 8"] = (4.0, 8.0)
+    bits: Annotated[Range, "integers from 1 to 8"] = (4.0, 8.0)
 
     def check(self) -> None:
         low, high = self.bits
         if not (1 <= low <= high <= 8 and low == int(low) and high == int(high)):
-            raise ValueError(f"bits must be whole numbers from 1 to 8, got {list(self.bits)}")
+            raise ValueError(f"bits must be integers from 1 to 8, got {list(self.bits)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = int(self.bits[0]), int(self.bits[1])
         return ops.point_function("posterize", float(low + rng.integers(high - low + 1)))
 
 
-@transform("solarize", kind="color", preview=tuple({"threshold": level} for level in (224, 192, 128, 64)))
+@transform("solarize", kind="color", preview=tuple({"threshold": value} for value in (224, 192, 128, 64)))
 class Solarize:
-    """Invert every level that is not below a threshold, drawn uniformly on the 0..256 scale; 256 changes nothing."""
+    """Invert all pixel values at or above a threshold, drawn uniformly on the 0..256 scale; 256 changes nothing."""
 
     threshold: Range = (128.0, 128.0)
 
     def check(self) -> None:
-        if self.threshold[0] < 0 or self.threshold[1] > 256:
-            raise ValueError(f"threshold must lie within 0 and 256, got {list(self.threshold)}")
+        check_range("threshold", self.threshold, 0, 256)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.point_function("solarize", rng.uniform(*self.threshold))
@@ -194,13 +204,12 @@ class Solarize:
 
 @transform("solarize_add", kind="color")
 class SolarizeAdd:
-    """Add an amount, drawn uniformly on the 0..255 scale, to every level below 128."""
+    """Add an amount, drawn uniformly on the 0..255 scale, to all pixel values below 128."""
 
     amount: Range = (0.0, 110.0)
 
     def check(self) -> None:
-        if self.amount[0] < -255 or self.amount[1] > 255:
-            raise ValueError(f"amount must lie within -255 and 255, got {list(self.amount)}")
+        check_range("amount", self.amount, -255, 255)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.point_function("solarize_add", rng.uniform(*self.amount))
@@ -208,7 +217,7 @@ class SolarizeAdd:
 
 @transform("auto_contrast", kind="color", rule="same", preview=({}, {"cutoff": 5}, {"cutoff": 20}))
 class AutoContrast:
-    """Stretch the levels of each channel to the full range, after cutting off a percentage at each end."""
+    """Stretch the pixel values of each channel to the full range, ignoring `cutoff` percent of them at each end."""
 
     cutoff: Annotated[float, Meta(ge=0, lt=50)] = 0.0
 
@@ -218,7 +227,7 @@ class AutoContrast:
 
 @transform("equalize", kind="color", rule="same", preview=({},))
 class Equalize:
-    """Flatten the histogram of each channel."""
+    """Equalize the histogram of each channel, so that its pixel values are spread evenly over the range."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.image_statistic("equalize")
@@ -226,16 +235,16 @@ class Equalize:
 
 @transform("gamma", kind="color")
 class Gamma:
-    """Raise the levels, from 0 to 1, to a power drawn log-uniformly: below 1 brightens, above 1 darkens.
+    """Apply a gamma correction: v becomes v ** gamma on the 0..1 scale, where gamma is drawn log-uniformly.
 
-    Log-uniformly, so that brighter and darker are equally likely where the ends are inverses. Black and white stay.
+    Below 1 brightens, above 1 darkens; black and white stay the same. With a log-uniform draw, a brighter and a
+    darker image are equally likely if the ends of the range are inverses of each other, such as [0.5, 2].
     """
 
     gamma: Range = (0.7, 1.4)
 
     def check(self) -> None:
-        if self.gamma[0] < 0.01 or self.gamma[1] > 100:
-            raise ValueError(f"gamma must lie within 0.01 and 100, got {list(self.gamma)}")
+        check_range("gamma", self.gamma, 0.01, 100)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.point_function("gamma", math.exp(rng.uniform(math.log(self.gamma[0]), math.log(self.gamma[1]))))
@@ -243,19 +252,19 @@ class Gamma:
 
 @transform("clahe", kind="color", preview=({"clip": 1.5}, {"clip": 3}, {"clip": 8}))
 class Clahe:
-    """Equalize the luma in each of `tiles`, with a limit to how steep the contrast may become, drawn uniformly.
+    """Equalize the histogram of the luma tile by tile, with limited contrast (CLAHE).
 
-    `clip` is how much more than evenly a tile's histogram may be filled; 1 does next to nothing. Tables mix
-    bilinearly between tiles, which have at least 8 pixels a side where there are so many, and colors move
-    along with their luma. Contrast limited adaptive histogram equalization: Zuiderveld 1994.
+    `clip`, drawn uniformly, limits the contrast: a bin of a tile's histogram may hold at most `clip` times as many
+    pixels as in a uniform histogram; 1 changes almost nothing. `tiles` are the rows and columns of tiles, fewer where
+    a tile would be smaller than 8 pixels. Between the centers of tiles, results are interpolated bilinearly. Each
+    channel changes by as much as the luma. Zuiderveld 1994, Contrast limited adaptive histogram equalization.
     """
 
     clip: Range = (1.0, 4.0)
     tiles: Size = (8, 8)
 
     def check(self) -> None:
-        if self.clip[0] < 1 or self.clip[1] > 256:
-            raise ValueError(f"clip must lie within 1 and 256, got {list(self.clip)}")
+        check_range("clip", self.clip, 1, 256)
         if max(self.tiles) > 64:
             raise ValueError(f"tiles must be at most 64 a side, got {list(self.tiles)}")
 

@@ -1,4 +1,4 @@
-"""Maps that bend: each pixel is read somewhere near its own place."""
+"""Non-linear distortions: each pixel is sampled at a displaced position."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
-_Sampling = Literal["nearest", "bilinear"]
+_Interpolation = Literal["nearest", "bilinear"]
 
 
 @transform(
@@ -22,15 +22,17 @@ _Sampling = Literal["nearest", "bilinear"]
     preview=({"alpha": 30}, {"alpha": 60}, {"alpha": 150, "sigma": 9}),
 )  # fmt: skip
 class Elastic:
-    """Displace every pixel by uniform noise in [-1, 1), smoothed by a Gaussian of `sigma` pixels, times alpha.
+    """Displace every pixel by random noise smoothed with a Gaussian: an elastic deformation.
 
-    `alpha` is drawn uniformly. Pixels move by about 0.16 alpha / sigma (one standard deviation), 1.6 by
-    default, and the waves are about 4 sigma wide. Simard, Steinkraus and Platt 2003, for handwriting.
+    The displacement, along each axis, is `alpha` times uniform noise in [-1, 1) smoothed with standard deviation
+    `sigma` in pixels; `alpha` is drawn uniformly. The standard deviation of the displacement is about 0.16 alpha /
+    sigma pixels, 1.6 by default, and the waves are about 4 sigma wide. Positions outside of the image show `fill`.
+    Simard, Steinkraus and Platt 2003, for handwriting.
     """
 
     alpha: Range = (50.0, 50.0)
     sigma: Annotated[float, Meta(ge=1, le=64)] = 5.0
-    interpolation: _Sampling = "bilinear"
+    interpolation: _Interpolation = "bilinear"
     fill: Fill = (0.0,)
 
     def check(self) -> None:
@@ -47,18 +49,21 @@ class Elastic:
     preview=tuple({"limit": limit} for limit in (0.1, 0.25, 0.45)),
 )  # fmt: skip
 class GridDistortion:
-    """Lay a grid of `cells` over the image, move each inner node by up to `limit` of a cell, bilinear in between.
+    """Distort the image by moving each inner node of a regular grid at random.
 
-    Nodes on the edge stay, so nothing from outside shows; up to 0.5 the map cannot fold.
+    The grid has `cells` rows and columns of cells. A node moves along each axis by up to `limit` of the side of a
+    cell, drawn uniformly; between nodes, displacements are interpolated bilinearly. The nodes on the edge do not
+    move, so nothing from outside of the image shows, and up to the largest `limit`, 0.5, the image cannot fold over
+    itself.
     """
 
     cells: Size = (5, 5)
     limit: Annotated[float, Meta(ge=0, le=0.5)] = 0.3
-    interpolation: _Sampling = "bilinear"
+    interpolation: _Interpolation = "bilinear"
 
     def check(self) -> None:
         if max(self.cells) > 64:
-            raise ValueError(f"cells must be at most 64 a side, got {list(self.cells)}")
+            raise ValueError(f"cells must be at most 64 rows and columns, got {list(self.cells)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.grid(scene, *self.cells, self.limit, rng.bits(), self.interpolation)
@@ -66,19 +71,20 @@ class GridDistortion:
 
 @transform("optical_distortion", kind="geometry")
 class OpticalDistortion:
-    """Bend like a lens: k > 0 makes a barrel (sides bulge), k < 0 a pincushion, 0 changes nothing.
+    """Distort radially like a lens: k > 0 gives a barrel (the sides bulge), k < 0 a pincushion, 0 changes nothing.
 
-    A pixel at radius r about the center (1 at the corners) is read at r (1 + k r^2), k drawn uniformly:
-    Brown 1966, first order. `k` lies within -1/3, beyond which the image would fold, and 0.75.
+    The output pixel at distance r from the center (r is 1 at the corners) shows the input at r (1 + k r^2), where k
+    is drawn uniformly. `k` is between -1/3, below which the image would fold over itself, and 0.75. Brown 1966, first
+    order.
     """
 
     k: SymmetricRange = (-0.3, 0.3)
-    interpolation: _Sampling = "bilinear"
+    interpolation: _Interpolation = "bilinear"
     fill: Fill = (0.0,)
 
     def check(self) -> None:
         if self.k[0] < -1 / 3 or self.k[1] > 0.75:
-            raise ValueError(f"k must lie within -1/3 and 0.75, got {list(self.k)}")
+            raise ValueError(f"k must be between -1/3 and 0.75, got {list(self.k)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.lens(scene, rng.uniform(*self.k), self.interpolation, self.fill)

@@ -1,4 +1,4 @@
-"""What is hidden: boxes painted over the image."""
+"""Erasing: boxes of the image are painted over."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from msgspec import Meta
 from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Fill, Range
+from augreg.transforms.ranges import check_fraction, check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 @transform("cutout", kind="erasing", preview=({"size": 0.15}, {"size": 0.3}, {"size": 0.5}))
 class Cutout:
-    """Hide a square whose center lies anywhere in the image, so that the border may clip it.
+    """Paint over `holes` squares with `fill`, each with its center at a random pixel, so the border may clip it.
 
-    `size` is a side in pixels (an integer) or a share of the shorter side (a float up to 1). After normalize, fill 0
-    is the mean color, as in the paper. The side covered is [c - L // 2, c + L // 2) for a center c uniform
-    over all pixels: an odd L hides one pixel less. DeVries and Taylor 2017, arXiv 1708.04552.
+    `size` is the side of a square: pixels (an integer) or a fraction of the shorter side of the image (a float up to
+    1). A square of side L covers [c - L // 2, c + L // 2) along each axis, for a center c drawn uniformly from all
+    pixels, so an odd L hides one pixel less. After normalize, fill 0 is the mean color, as in the paper.
+    DeVries and Taylor 2017, arXiv 1708.04552.
     """
 
     size: Annotated[int, Meta(ge=2)] | Annotated[float, Meta(gt=0, le=1)] = 0.25
@@ -32,14 +34,14 @@ class Cutout:
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         side = self.size if isinstance(self.size, int) else max(2, round(self.size * min(scene.size)))
         half = side // 2
-        found: list[Op] = []
+        painted: list[Op] = []
         for _ in range(self.holes):
             y, x = rng.integers(scene.height), rng.integers(scene.width)
             top, bottom = max(0, y - half), min(scene.height, y + half)
             left, right = max(0, x - half), min(scene.width, x + half)
             if bottom > top and right > left:
-                found.append(ops.paint(scene, top, left, bottom - top, right - left, self.fill))
-        return tuple(found)
+                painted.append(ops.paint(scene, top, left, bottom - top, right - left, self.fill))
+        return tuple(painted)
 
 
 @transform(
@@ -47,12 +49,13 @@ class Cutout:
     preview=({"area": [0.05, 0.05]}, {"area": [0.15, 0.15]}, {"area": [0.3, 0.3], "mode": "pixel"}),
 )  # fmt: skip
 class RandomErasing:
-    """Hide a box of random area and aspect ratio (height / width).
+    """Paint over a box with random area, aspect ratio and position.
 
-    Ten tries: an area of U(area) of the image and an aspect ratio of exp(U(log ratio)); a box that is smaller
-    than the image in both directions is placed uniformly, and if none is, nothing is done. `mode` is `const`
-    (paint `fill`), `random` (one random color) or `pixel` (random pixels): standard normal after normalize,
-    uniform over the levels before it. Zhong et al. 2017, arXiv 1708.04896.
+    The area, as a fraction of the image, is drawn uniformly from `area`, and the aspect ratio (height / width)
+    log-uniformly from `ratio`, up to ten times, until the box is smaller than the image along both axes; then its
+    position is drawn uniformly. If all ten are too large, the image does not change. `mode` is `const` (paint
+    `fill`), `random` (one random color) or `pixel` (a random color for each pixel). Random colors are standard normal
+    after normalize, and uniform over the pixel values before it. Zhong et al. 2017, arXiv 1708.04896.
     """
 
     area: Range = (0.02, 1 / 3)
@@ -61,8 +64,7 @@ class RandomErasing:
     fill: Fill = (0.0,)
 
     def check(self) -> None:
-        if not 0 < self.area[0] <= self.area[1] <= 1:
-            raise ValueError(f"area must lie in (0, 1], got {list(self.area)}")
+        check_fraction("area", self.area)
         if self.ratio[0] <= 0:
             raise ValueError(f"ratio must be positive, got {list(self.ratio)}")
 
@@ -74,10 +76,10 @@ class RandomErasing:
             h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < w < scene.width and 0 < h < scene.height:
                 top, left = rng.integers(scene.height - h + 1), rng.integers(scene.width - w + 1)
-                return (self._hidden(rng, scene, top, left, h, w),)
+                return (self._paint(rng, scene, top, left, h, w),)
         return ()
 
-    def _hidden(self, rng: Cursor, scene: Scene, top: int, left: int, height: int, width: int) -> Op:
+    def _paint(self, rng: Cursor, scene: Scene, top: int, left: int, height: int, width: int) -> Op:
         if self.mode == "pixel":
             return ops.noise_box(scene, top, left, height, width, rng.bits())
         fill = self.fill
@@ -90,10 +92,11 @@ class RandomErasing:
 
 @transform("grid_mask", kind="erasing", preview=tuple({"unit": 0.4, "ratio": ratio} for ratio in (0.7, 0.5, 0.3)))
 class GridMask:
-    """Hide a grid of squares, so that every part of the image loses some and none loses all.
+    """Paint over a regular grid of squares with `fill`, so that every region of the image loses some pixels, not all.
 
-    The grid has a unit of U(unit) of the shorter side, at a random offset; of each unit, a square with 1 - `ratio`
-    of its side is painted, which keeps 1 - (1 - ratio)^2 of the image. The paper raises `p` with the epochs.
+    The period of the grid is a fraction of the shorter side, drawn uniformly from `unit`, and at least 1/32 of the
+    longer side; its offset is random. The side of a square is 1 - `ratio` of the period, which keeps the fraction
+    1 - (1 - ratio)^2 of the image. The paper increases `p` during training.
     Chen et al. 2020, arXiv 2001.04086, without its rotation.
     """
 
@@ -102,19 +105,18 @@ class GridMask:
     fill: Fill = (0.0,)
 
     def check(self) -> None:
-        if not 0.1 <= self.unit[0] <= self.unit[1] <= 1:
-            raise ValueError(f"unit must lie within 0.1 and 1, got {list(self.unit)}")
+        check_range("unit", self.unit, 0.1, 1)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        # at least a 32nd of the longer side, so that a narrow image has no thousands of boxes
+        # at least 1/32 of the longer side, so that a narrow image does not get thousands of boxes
         unit = max(2, round(rng.uniform(*self.unit) * min(scene.size)), -(-max(scene.size) // 32))
-        side = min(unit - 1, round(unit * (1.0 - self.ratio)))  # something is left of the smallest unit
+        side = min(unit - 1, round(unit * (1.0 - self.ratio)))  # less than the unit, so that something is left
         first_y, first_x = -rng.integers(unit), -rng.integers(unit)
-        found: list[Op] = []
+        painted: list[Op] = []
         for y in range(first_y, scene.height, unit):
             for x in range(first_x, scene.width, unit):
                 top, bottom = max(0, y), min(scene.height, y + side)
                 left, right = max(0, x), min(scene.width, x + side)
                 if bottom > top and right > left:
-                    found.append(ops.paint(scene, top, left, bottom - top, right - left, self.fill))
-        return tuple(found)
+                    painted.append(ops.paint(scene, top, left, bottom - top, right - left, self.fill))
+        return tuple(painted)

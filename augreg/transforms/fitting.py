@@ -1,4 +1,4 @@
-"""Sizes that keep something: an image's proportions, by its longer side or in a frame with bars, or its boxes."""
+"""Resizing and cropping that keep something: the aspect ratio of the image, or its bounding boxes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _fitted(scene: Scene, height: int, width: int) -> tuple[int, int]:
-    """The largest size of the image's proportions that fits into a frame: no side is less than one pixel."""
+    """The largest size with the aspect ratio of the image that fits into (height, width); a side is at least 1."""
     if height * scene.width <= width * scene.height:
         return height, min(width, max(1, round(scene.width * height / scene.height)))
     return min(height, max(1, round(scene.height * width / scene.width))), width
@@ -27,9 +27,10 @@ def _fitted(scene: Scene, height: int, width: int) -> tuple[int, int]:
 
 @transform("longest_max_size", kind="geometry", rule="same", preview=tuple({"longer": n} for n in (160, 80, 24)))
 class LongestMaxSize:
-    """Scale the longer side to `longer`, up or down; antialiased when shrinking.
+    """Resize the longer side to `longer`, up or down, keeping the aspect ratio.
 
-    The shorter side becomes round(longer * short / long), half to even, and at least 1.
+    The shorter side becomes round(longer * short / long), half to even, and at least 1. With `antialias`, shrinking
+    is antialiased.
     """
 
     longer: Annotated[int, Meta(ge=1, le=65536)]
@@ -45,10 +46,10 @@ class LongestMaxSize:
     preview=({"size": 160}, {"size": [120, 200], "fill": 114}, {"size": [160, 60]}),
 )  # fmt: skip
 class Letterbox:
-    """Scale to fit into `size` and pad the rest with `fill`, so that nothing is cut off or stretched.
+    """Resize the image to fit into `size`, keeping the aspect ratio, and pad the rest with `fill`.
 
-    The image lies in the middle, an odd pixel of border below or on the right. Detectors of the YOLO family
-    are used to `fill: 114`.
+    The image is centered, with an odd pixel of padding at the bottom or on the right. Detectors of the YOLO family
+    expect `fill: 114`.
     """
 
     size: Size
@@ -72,14 +73,15 @@ class Letterbox:
     preview=tuple({"size": 160, "scale": scale} for scale in ([0.8, 1.0], [0.4, 0.6], [0.08, 0.15])),
 )
 class SafeCrop(geometry.RandomResizedCrop):
-    """Cut out a random box that holds every box of the sample, and resize it to `size`.
+    """Crop a random region that contains all bounding boxes of the sample, and resize it to `size`.
 
-    With boxes: an area of U(scale) of the image, an aspect ratio of exp(U(log ratio)), each from the part of its
-    range that leaves room for the boxes, sides rounded half to even, placed uniformly among the places that hold
-    them. Where boxes need more than `scale` or `ratio` has, the crop is as little beyond as it can be. An image
-    without boxes gets a `random_resized_crop`; so does one behind a step that does not say in plain numbers where
-    boxes go (`elastic` and other bends), so give this step first. At test time the center, as that one; boxes
-    may be cut there.
+    The area, as a fraction of the image, is drawn uniformly from `scale`, and the aspect ratio (width / height)
+    log-uniformly from `ratio`, both limited to what leaves room for the boxes; sides are rounded half to even. The
+    position is drawn uniformly from those that contain all boxes. If the boxes need an area or an aspect ratio
+    outside of the range, the crop exceeds it by as little as possible. An image without boxes gets a
+    `random_resized_crop`, and so does one after a non-linear distortion such as `elastic`, because the positions of
+    its boxes are not known yet; so put this step first. At test time, the center is cropped as by
+    `random_resized_crop`, which may cut boxes.
     """
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
@@ -89,32 +91,32 @@ class SafeCrop(geometry.RandomResizedCrop):
         return ops.crop(*box), ops.resize(*self.size, self.interpolation, self.antialias)
 
     def _around_boxes(self, rng: Cursor, scene: Scene) -> tuple[int, int, int, int]:
-        """Top, left, height and width: four words, whatever the boxes are."""
+        """The top, left, height and width of a crop. Always uses four random words."""
         height, width = scene.size
         x0, y0, x1, y1 = _union(scene.boxes)
-        least_w, least_h = x1 - x0, y1 - y0
-        # What boxes as wide or as high as the image leave of the ratios; then at least one crop has one of them.
-        narrow, wide = min(self.ratio[0], width / least_h), max(self.ratio[1], least_w / height)
-        smallest = max(least_w, least_h * narrow) * max(least_h, least_w / wide)
+        min_w, min_h = x1 - x0, y1 - y0
+        # Widen the range of aspect ratios as far as boxes as wide or as high as the image need it.
+        narrow, wide = min(self.ratio[0], width / min_h), max(self.ratio[1], min_w / height)
+        smallest = max(min_w, min_h * narrow) * max(min_h, min_w / wide)
         largest = min(width, height * wide) * min(height, width / narrow)
-        # Crops between these two exist for every area between theirs, since log w and log h fill a convex figure.
-        low, high = (max(smallest, min(largest, share * height * width)) for share in self.scale)
+        # Every area from the smallest to the largest is possible: the allowed (log w, log h) are a convex set.
+        low, high = (max(smallest, min(largest, fraction * height * width)) for fraction in self.scale)
         area = rng.uniform(low, high)
-        narrow = max(narrow, least_w * least_w / area, area / (height * height))
-        wide = max(narrow, min(wide, width * width / area, area / (least_h * least_h)))
+        narrow = max(narrow, min_w * min_w / area, area / (height * height))
+        wide = max(narrow, min(wide, width * width / area, area / (min_h * min_h)))
         aspect = math.exp(rng.uniform(math.log(narrow), math.log(wide)))
-        w = max(least_w, min(width, round(math.sqrt(area * aspect))))
-        h = max(least_h, min(height, round(math.sqrt(area / aspect))))
-        return _place(rng, y0, y1, h, height), _place(rng, x0, x1, w, width), h, w
+        w = max(min_w, min(width, round(math.sqrt(area * aspect))))
+        h = max(min_h, min(height, round(math.sqrt(area / aspect))))
+        return _position(rng, y0, y1, h, height), _position(rng, x0, x1, w, width), h, w
 
 
 def _union(boxes: Boxes) -> tuple[int, int, int, int]:
-    """The whole pixels, x0, y0, x1, y1, that hold all of the boxes."""
+    """The smallest x0, y0, x1, y1 in whole pixels that contains all boxes."""
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return math.floor(min(lefts)), math.floor(min(tops)), math.ceil(max(rights)), math.ceil(max(bottoms))
 
 
-def _place(rng: Cursor, start: int, stop: int, length: int, size: int) -> int:
-    """Where a crop of a length begins that holds start to stop and lies within 0 to size, uniformly."""
+def _position(rng: Cursor, start: int, stop: int, length: int, size: int) -> int:
+    """The start of an interval of this length that contains start..stop and is inside 0..size, drawn uniformly."""
     first, last = max(0, stop - length), min(start, size - length)
     return first + rng.integers(last - first + 1)

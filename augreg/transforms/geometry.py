@@ -1,4 +1,4 @@
-"""Where pixels come from: flips, crops, sizes, and maps of the plane."""
+"""Geometric transforms: flips, crops, padding, resizing, and affine and perspective maps."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ from augreg.steps.fields import (
     Size,
     SymmetricRange,
 )
+from augreg.transforms.ranges import check_fraction
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
-_Share = Annotated[float, Meta(ge=0.1, le=1)]
-
 
 @transform("horizontal_flip", kind="geometry", p=0.5, preview=({},))
 class HorizontalFlip:
-    """Mirror the image left and right."""
+    """Flip the image left to right."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.horizontal_flip(scene)
@@ -38,30 +37,42 @@ class HorizontalFlip:
 
 @transform("vertical_flip", kind="geometry", p=0.5, preview=({},))
 class VerticalFlip:
-    """Mirror the image top and bottom."""
+    """Flip the image top to bottom."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.vertical_flip(scene)
 
 
+def _padded(
+    scene: Scene, size: tuple[int, int], padding: Padding, fill: Fill, mode: PadMode
+) -> tuple[tuple[Op, ...], Scene]:
+    """The op that adds `padding` and, evenly, what is missing to `size`, an odd pixel at the bottom or right.
+
+    No op where there is nothing to add. Also the scene after it.
+    """
+    top, bottom, left, right = padding
+    missing_y = max(0, size[0] - (scene.height + top + bottom))
+    missing_x = max(0, size[1] - (scene.width + left + right))
+    top, bottom = top + missing_y // 2, bottom + missing_y - missing_y // 2
+    left, right = left + missing_x // 2, right + missing_x - missing_x // 2
+    if not (top or bottom or left or right):
+        return (), scene
+    border = ops.pad(scene, top, bottom, left, right, fill, mode)
+    return (border,), border.after(scene)
+
+
 def _center_crop(scene: Scene, height: int, width: int, fill: Fill = (0.0,)) -> tuple[Op, ...]:
-    """Cut out the center; an image that is too small is padded first, the odd pixel below and on the right."""
-    found: list[Op] = []
-    missing_y, missing_x = max(0, height - scene.height), max(0, width - scene.width)
-    if missing_y or missing_x:
-        top, left = missing_y // 2, missing_x // 2
-        border = ops.pad(scene, top, missing_y - top, left, missing_x - left, fill)
-        found.append(border)
-        scene = border.after(scene)
+    """Crop the center; an image that is too small is padded first."""
+    borders, scene = _padded(scene, (height, width), (0, 0, 0, 0), fill, "constant")
     top, left = round((scene.height - height) / 2), round((scene.width - width) / 2)
-    return (*found, ops.crop(top, left, height, width))
+    return (*borders, ops.crop(top, left, height, width))
 
 
 @transform("center_crop", kind="geometry", rule="same", preview=({"size": 200}, {"size": 140}, {"size": 80}))
 class CenterCrop:
-    """Cut out the center; an image smaller than `size` is padded with `fill`.
+    """Crop the center of the image; an image smaller than `size` is padded with `fill` on both sides.
 
-    The offset is round((height - size) / 2), half to even.
+    The top of the crop is round((height of the image - height) / 2), half to even, and likewise for its left.
     """
 
     size: Size
@@ -76,10 +87,10 @@ class CenterCrop:
     preview=({"size": 200}, {"size": 140}, {"size": 80}),
 )  # fmt: skip
 class RandomCrop:
-    """Pad, then cut out a box of `size` at a uniformly random place.
+    """Pad the image, then crop `size` at a position drawn uniformly.
 
-    An image that is still smaller than `size` is padded further, evenly on both sides. At test time the
-    center of the unpadded image is cut out.
+    `padding` is added on all sides; `mode` and `fill` are those of `pad`. An image that is still smaller than `size`
+    is padded further, evenly on both sides. At test time, the center of the unpadded image is cropped.
     """
 
     size: Size
@@ -89,19 +100,10 @@ class RandomCrop:
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         height, width = self.size
-        top, bottom, left, right = self.padding
-        missing_y = max(0, height - (scene.height + top + bottom))
-        missing_x = max(0, width - (scene.width + left + right))
-        top, bottom = top + missing_y // 2, bottom + missing_y - missing_y // 2
-        left, right = left + missing_x // 2, right + missing_x - missing_x // 2
-        found: tuple[Op, ...] = ()
-        if top or bottom or left or right:
-            border = ops.pad(scene, top, bottom, left, right, self.fill, self.mode)
-            found = (border,)
-            scene = border.after(scene)
-        y = rng.integers(scene.height - height + 1)
-        x = rng.integers(scene.width - width + 1)
-        return (*found, ops.crop(y, x, height, width))
+        borders, scene = _padded(scene, self.size, self.padding, self.fill, self.mode)
+        top = rng.integers(scene.height - height + 1)
+        left = rng.integers(scene.width - width + 1)
+        return (*borders, ops.crop(top, left, height, width))
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
         return _center_crop(scene, *self.size, self.fill)
@@ -114,12 +116,13 @@ class RandomCrop:
     preview=tuple({"size": 160, "scale": scale} for scale in ([0.8, 1.0], [0.4, 0.6], [0.08, 0.15])),
 )
 class RandomResizedCrop:
-    """Cut out a box of random area and aspect ratio, and resize it to `size`.
+    """Crop a box of random area and aspect ratio, and resize it to `size`.
 
-    Ten tries: an area of U(scale) of the image, an aspect ratio (width / height) of exp(U(log ratio)),
-    sides rounded half to even, accepted if the box fits, then placed uniformly. If none fits, the largest
-    central box within `ratio`. At test time the shorter side is resized to size / crop and the center cut
-    out, so that 224 comes from 256. Inception crop: Szegedy et al. 2014, arXiv 1409.4842.
+    The area, as a fraction of the image, is drawn uniformly from `scale`, and the aspect ratio (width / height)
+    log-uniformly from `ratio`; sides are rounded half to even. If the box fits into the image, its position is drawn
+    uniformly; after ten boxes that do not fit, the largest central box within `ratio` is taken. At test time, the
+    image is resized to cover size / `crop`, keeping the aspect ratio, and the center is cropped: 224 from 256.
+    Inception crop: Szegedy et al. 2014, arXiv 1409.4842.
     """
 
     size: Size
@@ -127,11 +130,10 @@ class RandomResizedCrop:
     ratio: Range = (3 / 4, 4 / 3)
     interpolation: Interpolation = "bilinear"
     antialias: bool = True
-    crop: _Share = 0.875
+    crop: Annotated[float, Meta(ge=0.1, le=1)] = 0.875
 
     def check(self) -> None:
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"scale must lie in (0, 1], got {list(self.scale)}")
+        check_fraction("scale", self.scale)
         if self.ratio[0] <= 0:
             raise ValueError(f"ratio must be positive, got {list(self.ratio)}")
 
@@ -156,19 +158,19 @@ class RandomResizedCrop:
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
         height, width = self.size
-        # The smallest frame with the image's own proportions that holds both sides / crop.
+        # the smallest size with the aspect ratio of the image that covers height / crop and width / crop
         zoom = max(height / self.crop / scene.height, width / self.crop / scene.width)
-        frame = max(height, round(scene.height * zoom)), max(width, round(scene.width * zoom))
-        resized = ops.resize(*frame, self.interpolation, self.antialias)
+        cover = max(height, round(scene.height * zoom)), max(width, round(scene.width * zoom))
+        resized = ops.resize(*cover, self.interpolation, self.antialias)
         return (resized, *_center_crop(resized.after(scene), height, width))
 
 
 @transform("resize", kind="geometry", rule="same", preview=({"size": 160}, {"size": 80}, {"size": 24}))
 class Resize:
-    """Scale the shorter side to `shorter`, or the image to exactly `size`; antialiased when shrinking.
+    """Resize the shorter side to `shorter`, keeping the aspect ratio, or the image to exactly `size`.
 
-    The longer side becomes int(shorter * long / short). `size` is (height, width) or one number for
-    both; give one of the two.
+    Give one of the two. With `shorter`, the longer side becomes int(shorter * long / short). `size` is (height,
+    width) or one number for both. With `antialias`, shrinking is antialiased.
     """
 
     shorter: Annotated[int, Meta(ge=1, le=65536)] | None = None
@@ -178,7 +180,7 @@ class Resize:
 
     def check(self) -> None:
         if (self.size is None) == (self.shorter is None):
-            raise ValueError("give either 'shorter' (the shorter side) or 'size' (exact height and width)")
+            raise ValueError("give either 'shorter' (the shorter side) or 'size' (the exact height and width)")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         if self.size is not None:
@@ -191,7 +193,11 @@ class Resize:
 
 @transform("pad", kind="geometry", rule="same", preview=({"padding": 8}, {"padding": 24}, {"padding": 48}))
 class Pad:
-    """Add a border: constant, or by repeating the edge, or mirrored without (`reflect`) or with it (`symmetric`)."""
+    """Pad the image on all sides with `fill`, or by repeating or mirroring its edge.
+
+    `mode` is `constant` (`fill`), `edge` (the edge pixel is repeated), `reflect` (mirrored, without repeating the
+    edge pixel) or `symmetric` (mirrored, with the edge pixel repeated).
+    """
 
     padding: Padding
     fill: Fill = (0.0,)
@@ -203,9 +209,10 @@ class Pad:
 
 @transform("rotate", kind="geometry")
 class Rotate:
-    """Rotate about the center by an angle drawn uniformly, counter-clockwise, at the same size.
+    """Rotate about the center, counter-clockwise, by an angle drawn uniformly; the size stays the same.
 
-    A right angle that fits is an exact turn; everything else is resampled.
+    Multiples of 180 degrees, and on square images of 90, only move pixels; all other angles resample. What was
+    outside of the image shows `fill`.
     """
 
     degrees: Degrees = (-30.0, 30.0)
@@ -218,10 +225,11 @@ class Rotate:
 
 @transform("affine", kind="geometry")
 class Affine:
-    """Rotate, shear, scale and move about the center, each drawn uniformly, in one resampling.
+    """Shear, rotate, scale and translate about the center in one resampling; every amount is drawn uniformly.
 
-    `translate` is (vertical, horizontal), the largest move as a share of height and width; `scale` a factor;
-    `shear_x` and `shear_y` are angles in degrees. Angles turn counter-clockwise.
+    They are applied in this order. `degrees` rotates counter-clockwise. `scale` is a factor. `translate` is
+    (vertical, horizontal): the largest translation either way, as a fraction of the height and the width. `shear_x`
+    and `shear_y` are angles in degrees: positive ones move the lower rows to the right and the right columns down.
     """
 
     degrees: Degrees = (-15.0, 15.0)
@@ -236,7 +244,7 @@ class Affine:
         if self.scale[0] <= 0:
             raise ValueError(f"scale must be positive, got {list(self.scale)}")
         if max(map(abs, self.shear_x + self.shear_y)) >= 90:
-            raise ValueError("shear angles must lie within -90 and 90 degrees")
+            raise ValueError("shear angles must be between -90 and 90 degrees")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         angle = math.radians(rng.uniform(*self.degrees))
@@ -245,12 +253,12 @@ class Affine:
         zoom = rng.uniform(*self.scale)
         slant_x = math.tan(math.radians(rng.uniform(*self.shear_x)))
         slant_y = math.tan(math.radians(rng.uniform(*self.shear_y)))
-        # Forward, about the center: zoom * rotation * shear. The op wants the inverse.
+        # the forward map about the center is zoom * rotation * shear; the op takes the inverse
         cos, sin = math.cos(angle), math.sin(angle)
         a, b = zoom * (cos + sin * slant_y), zoom * (cos * slant_x + sin)
         d, e = zoom * (cos * slant_y - sin), zoom * (cos - sin * slant_x)
         det = a * e - b * d
-        if abs(det) < 1e-9:  # both shears at once can fold the plane; then only move
+        if abs(det) < 1e-9:  # both shears together can be singular; then only translate
             a, b, d, e, det = 1.0, 0.0, 0.0, 1.0, 1.0
         a, b, d, e = e / det, -b / det, -d / det, a / det
         x, y = scene.width / 2.0, scene.height / 2.0
@@ -261,7 +269,10 @@ class Affine:
 
 @transform("shear_x", kind="geometry")
 class ShearX:
-    """Shear along the rows about the top left corner by a factor drawn uniformly (the tangent of the angle)."""
+    """Shear horizontally about the top left corner, by a factor drawn uniformly.
+
+    The factor is the tangent of the angle: the output at (x, y) shows the input at (x + factor * y, y).
+    """
 
     amount: SymmetricRange = (-0.3, 0.3)
     interpolation: Interpolation = "bilinear"
@@ -273,7 +284,10 @@ class ShearX:
 
 @transform("shear_y", kind="geometry")
 class ShearY:
-    """Shear along the columns about the top left corner by a factor drawn uniformly (the tangent of the angle)."""
+    """Shear vertically about the top left corner, by a factor drawn uniformly.
+
+    The factor is the tangent of the angle: the output at (x, y) shows the input at (x, y + factor * x).
+    """
 
     amount: SymmetricRange = (-0.3, 0.3)
     interpolation: Interpolation = "bilinear"
@@ -285,7 +299,7 @@ class ShearY:
 
 @transform("translate_x", kind="geometry")
 class TranslateX:
-    """Move the image to the right by a share of its width drawn uniformly."""
+    """Translate the image to the right by a fraction of its width, drawn uniformly; negative fractions go left."""
 
     amount: SymmetricRange = (-0.25, 0.25)
     interpolation: Interpolation = "nearest"
@@ -297,7 +311,7 @@ class TranslateX:
 
 @transform("translate_y", kind="geometry")
 class TranslateY:
-    """Move the image down by a share of its height drawn uniformly."""
+    """Translate the image down by a fraction of its height, drawn uniformly; negative fractions go up."""
 
     amount: SymmetricRange = (-0.25, 0.25)
     interpolation: Interpolation = "nearest"
@@ -312,7 +326,10 @@ class TranslateY:
     preview=({"distortion": 0.2}, {"distortion": 0.5}, {"distortion": 0.8}),
 )  # fmt: skip
 class Perspective:
-    """Move each corner inwards, by up to `distortion` of half the side, and resample as a plane seen at an angle."""
+    """Apply a random perspective: move each corner inwards and resample, as if the image were seen at an angle.
+
+    A corner moves along each axis by up to `distortion` times half of that side, drawn uniformly.
+    """
 
     distortion: Annotated[float, Meta(ge=0, lt=1)] = 0.5
     interpolation: Interpolation = "bilinear"
@@ -320,8 +337,8 @@ class Perspective:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         height, width = scene.height, scene.width
-        most_x, most_y = self.distortion * width / 2.0, self.distortion * height / 2.0
-        moves = [(rng.uniform(0.0, most_x), rng.uniform(0.0, most_y)) for _ in range(4)]
+        max_x, max_y = self.distortion * width / 2.0, self.distortion * height / 2.0
+        moves = [(rng.uniform(0.0, max_x), rng.uniform(0.0, max_y)) for _ in range(4)]
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = moves
         corners = ((x0, y0), (width - x1, y1), (width - x2, height - y2), (x3, height - y3))
         return ops.perspective(scene, corners, self.interpolation, self.fill)

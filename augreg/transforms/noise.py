@@ -1,4 +1,4 @@
-"""What sensors add: noise of its own for every pixel."""
+"""Sensor noise, independent for every pixel."""
 
 from __future__ import annotations
 
@@ -7,30 +7,26 @@ from typing import TYPE_CHECKING
 from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Range
+from augreg.transforms.ranges import check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
-_MEAN_ZERO = "the mean of each level that no noise clips"
-
-
-def _check_share(name: str, given: Range) -> None:
-    if given[0] < 0 or given[1] > 1:
-        raise ValueError(f"{name} must lie within 0 and 1, got {list(given)}")
+_MEAN_ZERO = "the mean of each pixel value that no noise clips"
 
 
 @transform("gaussian_noise", kind="texture", exact=_MEAN_ZERO)
 class GaussianNoise:
-    """Add normal noise to every level, its standard deviation drawn uniformly on the 0..1 scale.
+    """Add Gaussian noise whose standard deviation is drawn uniformly, on the 0..1 scale.
 
-    After normalize the deviation is in normalized units, and nothing is clipped.
+    After normalize, the standard deviation is in normalized units and the result is not clipped.
     """
 
     std: Range = (0.02, 0.1)
 
     def check(self) -> None:
-        _check_share("std", self.std)
+        check_range("std", self.std, 0, 1)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.noise(scene, "gaussian", (rng.uniform(*self.std),), rng.bits())
@@ -41,10 +37,11 @@ class GaussianNoise:
     preview=tuple({"photons": photons} for photons in (300, 60, 12)),
 )  # fmt: skip
 class ShotNoise:
-    """Count photons: each level becomes a Poisson draw around itself, white being `photons`, drawn uniformly.
+    """Add shot noise: every pixel value becomes a Poisson count of photons, where white means `photons`.
 
-    The deviation is sqrt(level / photons): fewer photons, more noise, and more of it where it is bright. The draw has
-    Poisson's mean, variance and skewness (Cornish and Fisher's expansion), rounded to whole photons.
+    `photons` is drawn uniformly. On the 0..1 scale, the standard deviation is sqrt(value / photons): fewer photons
+    give more noise, and bright pixels get more than dark ones. The counts are integers with the mean, variance and
+    skewness of a Poisson distribution, from the Cornish-Fisher expansion.
     """
 
     photons: Range = (40.0, 200.0)
@@ -59,18 +56,19 @@ class ShotNoise:
 
 @transform("iso_noise", kind="color", exact=_MEAN_ZERO)
 class IsoNoise:
-    """Add what a camera adds at high ISO: gray grain that grows with the level, and speckles of color.
+    """Add the noise of a camera at high ISO: gray grain that grows with the pixel value, and color speckles.
 
-    The deviations are grain * sqrt(level) and `color`, on the 0..1 scale, each drawn uniformly. After the noise
-    model of Foi et al. 2008, whose variance is a level + b.
+    On the 0..1 scale, the standard deviations are grain * sqrt(value), with the same noise in all channels, and
+    `color`, with separate noise in each channel; `grain` and `color` are drawn uniformly. This follows the noise
+    model of Foi et al. 2008, whose variance is a * value + b.
     """
 
     grain: Range = (0.02, 0.12)
     color: Range = (0.01, 0.06)
 
     def check(self) -> None:
-        _check_share("grain", self.grain)
-        _check_share("color", self.color)
+        check_range("grain", self.grain, 0, 1)
+        check_range("color", self.color, 0, 1)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         amounts = rng.uniform(*self.grain), rng.uniform(*self.color)

@@ -1,4 +1,4 @@
-"""Levels to floats: the step after which an image is a float32 array of channels x height x width."""
+"""Normalization: from pixel values to a float32 array of channels x height x width."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @transform("normalize", kind="normalize", rule="same", preview=({"mean": "half", "std": "half"},))
 class Normalize:
-    """Subtract the mean and divide by the standard deviation, per channel: (level / white - mean) / std.
+    """Subtract the mean and divide by the standard deviation of each channel: (value / white - mean) / std.
 
-    `mean` and `std` are on the 0..1 scale, by numbers or by the name of a data set; a name for `mean` alone
-    brings its `std` too, and `std: 1` divides by nothing (VGG). `mean_image` is a whole mean image on the 0..1
-    scale, height x width x channels, as rows of numbers or the path of an .npy file, and stands for `mean`; it
-    is to be subtracted at its own size, before a crop (AlexNet). Returns float32, channels first.
+    White is 255 for bytes and 1 for floats. `mean` and `std` are numbers on the 0..1 scale or the name of a data set.
+    `std` defaults to that of the data set named by `mean`, and to 1, which leaves the scale as it is (VGG).
+    `mean_image`, instead of `mean`, is a mean for every pixel on the 0..1 scale, height x width x channels, as rows
+    of numbers or the path of an .npy file; it has to have the size of the image at this step, so normalize before a
+    crop (AlexNet). The result is float32, channels first.
     """
 
     mean: Colors = (0.0,)
@@ -29,14 +30,14 @@ class Normalize:
 
     @classmethod
     def complete(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        """What was left out: the std that belongs to the name given for the mean, or else 1."""
+        """Fill in `std`: that of the data set named by `mean`, or 1."""
         if arguments.get("std") is not None:
             return arguments
         mean = arguments.get("mean")
         return {**arguments, "std": mean if isinstance(mean, str) and mean in STDS else 1.0}
 
     def check(self) -> None:
-        assert self.std is not None  # complete() saw to it
+        assert self.std is not None  # set by complete()
         if len(self.mean) > 1 and len(self.std) > 1 and len(self.mean) != len(self.std):
             raise ValueError(f"mean has {len(self.mean)} channels and std has {len(self.std)}")
         if self.mean_image is not None and self.mean != (0.0,):

@@ -1,4 +1,4 @@
-"""The symmetries of a square: quarter turns and mirrors, which change no pixel's value."""
+"""The symmetries of the square: rotations by multiples of 90 degrees and flips, which only move pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @transform("rot90", kind="geometry")
 class Rot90:
-    """Turn by 0, 90, 180 or 270 degrees, each equally likely; a quarter turn swaps height and width."""
+    """Rotate by 0, 90, 180 or 270 degrees, each equally likely; 90 and 270 swap height and width."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.quarter_turns(scene, rng.integers(4))
@@ -22,15 +22,16 @@ class Rot90:
 
 @transform("d4", kind="geometry")
 class D4:
-    """Apply one of the eight symmetries of the square (four turns, mirrored or not), each equally likely.
+    """Apply one of the eight symmetries of the square (four rotations, flipped or not), each equally likely.
 
-    For images without an up and a left: satellites, microscopes. A quarter turn swaps height and width.
+    For images without an up and a left, such as satellite and microscope images. Rotations by 90 and 270 degrees swap
+    height and width.
     """
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        which = rng.integers(8)
-        turn = ops.quarter_turns(scene, which % 4)
-        if which < 4:
+        symmetry = rng.integers(8)
+        turn = ops.quarter_turns(scene, symmetry % 4)
+        if symmetry < 4:
             return turn
         return ops.Move(
             0, 0, scene.height, scene.width, turn.transpose, turn.flip_y, not turn.flip_x, label=f"{turn}, mirrored"

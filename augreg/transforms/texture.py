@@ -1,4 +1,4 @@
-"""What neighboring pixels make of each other: blur, and the detail that small or compressed files lose."""
+"""Blur, and loss of detail from downscaling or compression."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Counts, Degrees, Interpolation, Range
+from augreg.transforms.ranges import check_fraction, check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -15,13 +16,12 @@ if TYPE_CHECKING:
 
 @transform("gaussian_blur", kind="texture")
 class GaussianBlur:
-    """Blur with a Gaussian whose standard deviation, in pixels, is drawn uniformly."""
+    """Blur with a Gaussian kernel whose standard deviation, in pixels, is drawn uniformly."""
 
     sigma: Range = (0.1, 2.0)
 
     def check(self) -> None:
-        if self.sigma[0] < 0 or self.sigma[1] > 256:
-            raise ValueError(f"sigma must lie within 0 and 256 pixels, got {list(self.sigma)}")
+        check_range("sigma", self.sigma, 0, 256, " pixels")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.gaussian_blur(rng.uniform(*self.sigma))
@@ -32,17 +32,17 @@ class GaussianBlur:
     preview=tuple({"length": length, "angle": [30, 30]} for length in (5, 11, 23)),
 )  # fmt: skip
 class MotionBlur:
-    """Blur along a straight line, as if the camera had moved: its length in pixels and its angle drawn uniformly.
+    """Blur along a straight line, as if the camera had moved, with random length and angle.
 
-    The angle is in degrees, counter-clockwise from the horizontal. A length of 1 changes nothing.
+    Both are drawn uniformly: the length of the line in pixels, where 1 changes nothing, and its angle in degrees,
+    counter-clockwise from the horizontal.
     """
 
     length: Range = (3.0, 9.0)
     angle: Degrees = (-90.0, 90.0)
 
     def check(self) -> None:
-        if self.length[0] < 1 or self.length[1] > 256:
-            raise ValueError(f"length must lie within 1 and 256 pixels, got {list(self.length)}")
+        check_range("length", self.length, 1, 256, " pixels")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.motion_blur(rng.uniform(*self.length), rng.uniform(*self.angle))
@@ -50,9 +50,9 @@ class MotionBlur:
 
 @transform("median_blur", kind="texture", preview=({"size": 3}, {"size": 7}, {"size": 13}))
 class MedianBlur:
-    """Replace each level by the median of the square around it, whose odd side is drawn from a range.
+    """Replace each pixel value by the median of the square around it: removes noise and fine texture, keeps edges.
 
-    Flattens noise and fine texture and keeps edges.
+    The side of the square, an odd number of pixels, is drawn uniformly from the odd numbers in `size`.
     """
 
     size: Counts = (3, 7)
@@ -68,17 +68,16 @@ class MedianBlur:
 
 @transform("downscale", kind="texture", preview=({"scale": 0.5}, {"scale": 0.25}, {"scale": 0.12}))
 class Downscale:
-    """Shrink by a factor, drawn uniformly, and enlarge again: the detail that a small file would not have had.
+    """Shrink the image by a factor drawn uniformly and enlarge it again, as if it had come from a smaller file.
 
-    Shrinking is antialiased; `interpolation` is how to enlarge: `nearest` shows the large pixels.
+    Shrinking is antialiased. `interpolation` is used to enlarge: `nearest` shows large square pixels.
     """
 
     scale: Range = (0.25, 0.5)
     interpolation: Interpolation = "nearest"
 
     def check(self) -> None:
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"scale must lie in (0, 1], got {list(self.scale)}")
+        check_fraction("scale", self.scale)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         scale = rng.uniform(*self.scale)
@@ -88,16 +87,15 @@ class Downscale:
 
 @transform("jpeg", kind="color", preview=({"quality": 50}, {"quality": 20}, {"quality": 5}))
 class Jpeg:
-    """Compress as JPEG at a quality from 1 to 100, drawn uniformly, and read it back: blocks, ringing, lost color.
+    """Compress as JPEG and decode again, at a quality from 1 to 100 drawn uniformly: blocks, ringing, less color.
 
-    By Pillow on every backend; an image of floats is rounded to bytes on the way.
+    Every backend uses Pillow for this. Float images are rounded to bytes first.
     """
 
     quality: Counts = (30, 90)
 
     def check(self) -> None:
-        if self.quality[0] < 1 or self.quality[1] > 100:
-            raise ValueError(f"quality must lie within 1 and 100, got {list(self.quality)}")
+        check_range("quality", self.quality, 1, 100)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = self.quality

@@ -1,8 +1,8 @@
 """The published tables of AutoAugment, in the notation of the paper.
 
-A sub-policy a line; an image draws one of them. An entry is an op, the chance that it is applied, and its magnitude:
-an index whose meaning the dialect decides. Chances of zero are in the published tables. AutoContrast, Invert and
-Equalize have a magnitude that nothing uses. Cubuk et al. 2019, arXiv 1805.09501.
+Each line is a sub-policy; one is drawn for each image. An entry is an op, the probability that it is applied, and its
+magnitude, an index whose meaning depends on the dialect. The probabilities of 0 are in the published tables.
+AutoContrast, Invert and Equalize have a magnitude that is not used. Cubuk et al. 2019, arXiv 1805.09501.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 __all__ = ["TABLES"]
 
 TABLES: Final[Mapping[str, str]] = {
-    # found on CIFAR-10
+    # searched on CIFAR-10
     "cifar10": """
         Invert,0.1,7 / Contrast,0.2,6
         Rotate,0.7,2 / TranslateX,0.3,9
@@ -41,7 +41,7 @@ TABLES: Final[Mapping[str, str]] = {
         Equalize,0.8,8 / Invert,0.1,3
         TranslateY,0.7,9 / AutoContrast,0.9,1
     """,
-    # found on ImageNet; five rows occur twice
+    # searched on ImageNet; five rows occur twice
     "imagenet": """
         Posterize,0.4,8 / Rotate,0.6,9
         Solarize,0.6,5 / AutoContrast,0.6,5
@@ -69,7 +69,7 @@ TABLES: Final[Mapping[str, str]] = {
         Color,0.6,4 / Contrast,1.0,8
         Equalize,0.8,8 / Equalize,0.6,3
     """,
-    # found on street view house numbers
+    # searched on street view house numbers
     "svhn": """
         ShearX,0.9,4 / Invert,0.2,3
         ShearY,0.9,8 / Invert,0.7,5
@@ -97,7 +97,7 @@ TABLES: Final[Mapping[str, str]] = {
         ShearY,0.8,5 / AutoContrast,0.7,3
         ShearX,0.7,2 / Invert,0.1,5
     """,
-    # five examples that are often shown; the first is in no published table
+    # five examples that are often shown; the first is not in any published table
     "svhn-figure": """
         ShearX,0.9,7 / Invert,0.2,3
         ShearY,0.7,6 / Solarize,0.4,8
@@ -105,7 +105,7 @@ TABLES: Final[Mapping[str, str]] = {
         Invert,0.9,3 / Equalize,0.6,3
         ShearY,0.8,5 / AutoContrast,0.7,3
     """,
-    # another ImageNet policy, of EfficientNet's code; needs the dialect timm
+    # another ImageNet policy, from the code of EfficientNet; needs dialect: timm
     "v0": """
         Equalize,0.8,1 / ShearY,0.8,4
         Color,0.4,9 / Equalize,0.6,3

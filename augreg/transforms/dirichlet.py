@@ -1,4 +1,4 @@
-"""Random shares of a whole: Dirichlet and beta variates, from the numbers that a transform draws."""
+"""Dirichlet and beta variates, computed from the random numbers of a cursor."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ __all__ = ["dirichlet"]
 
 
 def dirichlet(rng: Cursor, alpha: float, count: int) -> tuple[float, ...]:
-    """`count` shares that sum to 1, alike in distribution; the first of two is Beta(alpha, alpha)."""
+    """A sample of the symmetric Dirichlet(alpha): `count` weights that sum to 1.
+
+    With two weights, each is Beta(alpha, alpha).
+    """
     logs = [_log_gamma_variate(rng, alpha) for _ in range(count)]
-    most = max(logs)  # of small alphas the variates themselves would underflow
-    parts = [math.exp(log - most) for log in logs]
-    total = math.fsum(parts)
-    return tuple(part / total for part in parts)
+    largest = max(logs)  # subtracted because gamma variates of a small alpha underflow
+    weights = [math.exp(log - largest) for log in logs]
+    total = math.fsum(weights)
+    return tuple(weight / total for weight in weights)
 
 
 def _log_gamma_variate(rng: Cursor, shape: float) -> float:
-    """The logarithm of a gamma variate: exponential for shape 1, else by Marsaglia and Tsang 2000."""
+    """The logarithm of a gamma variate: an exponential one for shape 1, else by Marsaglia and Tsang 2000."""
     if shape == 1.0:
         return math.log(-math.log1p(-rng.random()) or 1e-300)
     if shape < 1.0:
