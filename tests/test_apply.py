@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from augreg import Pipeline
 from augreg.__main__ import main
 from augreg.commands.outputs import MANIFEST
 from augreg.commands.pool import run as pooled
-from augreg.commands.progress import Progress
+from augreg.commands.progress import progress
 
 SPEC = "image:\n  - random_crop: {size: 24, padding: 4}\n  - horizontal_flip\n  - rotate: 20\n  - brightness: 0.4\n"
 
@@ -515,23 +516,25 @@ class _Terminal(io.StringIO):
         return True
 
 
-def test_progress_on_a_terminal_and_in_a_log() -> None:
+def test_progress_on_a_terminal_and_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
     for stream in (_Terminal(), io.StringIO()):
         now = 0.0
-        with Progress("images", 100, stream=stream, clock=lambda: now) as progress:  # noqa: B023
+        monkeypatch.setattr("sys.stderr", stream)
+        monkeypatch.setattr("tqdm.std.time", lambda: now)  # noqa: B023
+        with progress("images", 100) as bar:
             for _ in range(100):
                 now += 0.5
-                progress.step()
+                bar.update()
         text = stream.getvalue()
         if stream.isatty():
             assert text.count("\n") == 1
-            assert text.startswith("\r[")
-            assert "50/100 images, 50%, 2.0/s, 0:25 left" in text
-            assert "\r[####################] 100/100 images, 100%" in text
+            assert text.startswith("\r  0%|")
+            assert re.search(r"\r 50%\|.*\| 50/100 \[00:25<00:25,  2.00 images/s\]", text)
+            assert re.search(r"\r100%\|.*\| 100/100 \[00:50<00:00,  2.00 images/s\]", text)
         else:
             lines = text.splitlines()
             assert len(lines) == 10  # one in five seconds
-            assert lines[0] == "10/100 images, 10%, 2.0/s, 0:45 left"
+            assert re.fullmatch(r"10%\|.*\| 10/100 \[00:05<00:45,  2.00 images/s\]", lines[0])
             assert "\r" not in text
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from augreg.commands import outputs, pool
 from augreg.commands.console import FAILED, USAGE, print_error, report, unreadable
 from augreg.commands.images import Source, find
-from augreg.commands.progress import Progress
+from augreg.commands.progress import progress
 from augreg.errors import AugregError
 from augreg.steps.step import children
 
@@ -286,9 +286,9 @@ def _work(arguments: argparse.Namespace, pipe: Pipeline, format: str, tasks: Seq
     failures = {}
     processes = min(arguments.processes or pool.processors(), max(1, len(tasks)))
     run = pool.run(job, tasks, processes, "stopping; run again to go on")
-    with Progress("images", len(tasks), arguments.quiet) as progress, closing(run) as outcomes:
+    with progress("images", len(tasks), arguments.quiet) as bar, closing(run) as outcomes:
         for outcome in outcomes:
             if outcome.failure:
                 failures[outcome.task.key] = outcome.failure.removeprefix(f"{outcome.task.image}: ")
-            progress.step()
+            bar.update()
     return failures

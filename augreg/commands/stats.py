@@ -11,7 +11,7 @@ from augreg.commands import pool
 from augreg.commands.apply import positive
 from augreg.commands.console import FAILED, USAGE, print_error, report, unreadable
 from augreg.commands.images import find
-from augreg.commands.progress import Progress
+from augreg.commands.progress import progress
 from augreg.errors import AugregError, ImageError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _collect(
 ) -> Iterator[tuple[str, str]]:
     """Add up all images; gives the key of each that cannot be, with the reason."""
     processes = min(arguments.processes or pool.processors(), len(sources))
-    with Progress("images", len(sources), arguments.quiet) as progress:
+    with progress("images", len(sources), arguments.quiet) as bar:
         for source, value, failure in pool.run(job, sources, processes):
             if not failure:
                 try:
@@ -114,7 +114,7 @@ def _collect(
                     failure = str(error)
             if failure:
                 yield source.key, failure.removeprefix(f"{source.path}: ")
-            progress.step()
+            bar.update()
 
 
 def _tell(total: Any, out: Path | None) -> None:

@@ -19,9 +19,9 @@ __all__ = ["main", "render"]
 
 def main(argv: list[str] | None = None) -> int:
     """The command `augreg gallery`: returns its exit code."""
-    from augreg.gallery.command import run
+    from augreg.gallery import command
 
-    return run(argv)
+    return command.main(argv)
 
 
 def render(
