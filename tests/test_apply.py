@@ -18,8 +18,8 @@ from PIL import Image
 
 from augreg import Pipeline
 from augreg.__main__ import main
-from augreg.commands.outputs import MANIFEST
-from augreg.commands.pool import run as pooled
+from augreg.commands.output_folder import MANIFEST
+from augreg.commands.parallel import run as pooled
 from augreg.commands.progress import progress
 
 SPEC = "image:\n  - random_crop: {size: 24, padding: 4}\n  - horizontal_flip\n  - rotate: 20\n  - brightness: 0.4\n"
@@ -141,7 +141,7 @@ def test_overwriting_that_is_killed_leaves_nothing_that_passes_for_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("augreg.commands.pool.run", killed)
+        patch.setattr("augreg.commands.parallel.run", killed)
         assert apply(place, "--overwrite", spec=other) == 130
     assert apply(place, "--processes", "1", spec=other) == 0
     for name in ("cat/a", "cat/b", "dog/a", "top"):
@@ -434,7 +434,7 @@ def test_wrong_places(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="no such locks")
 def test_two_at_once_are_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from augreg.commands.outputs import hold
+    from augreg.commands.output_folder import hold
 
     (place / "out").mkdir()
     with hold(place / "out"):

@@ -20,8 +20,8 @@ from PIL import Image
 
 import augreg
 from augreg import gallery, ops
-from augreg.gallery.quantile import Quantile, at_quantile
-from augreg.gallery.stages import stages
+from augreg.gallery.step_by_step import stages
+from augreg.gallery.sweep import Quantile, at_quantile
 from augreg.registry.discovery import Brought
 from augreg.registry.registry import PluginRecord, Registry
 from augreg.rng import address_of

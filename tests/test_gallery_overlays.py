@@ -10,9 +10,9 @@ from PIL import Image
 
 from augreg import Pipeline, Registry, gallery
 from augreg.gallery.annotations import ANNOTATED, annotated
-from augreg.gallery.demonstration import demonstrations
 from augreg.gallery.overlays import names_in, overlaid
 from augreg.gallery.photos import samples
+from augreg.gallery.targets import demonstrations
 from augreg.registry.discovery import Brought
 from augreg.targets.conventions import Targets
 

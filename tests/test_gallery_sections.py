@@ -13,7 +13,7 @@ import pytest
 import augreg
 from augreg import gallery
 from augreg.gallery import cards
-from augreg.gallery.mixed import batches
+from augreg.gallery.batches import batches
 from augreg.gallery.photos import read
 from augreg.registry.discovery import Brought
 from augreg.registry.registry import Registry

@@ -9,15 +9,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from augreg.commands import outputs, pool
-from augreg.commands.console import FAILED, USAGE, print_error, report, unreadable
-from augreg.commands.images import Source, find
+from augreg.commands import output_folder, parallel
+from augreg.commands.console import FAILED, USAGE, print_error, print_problems, check_readable
+from augreg.commands.input_images import Source, find
 from augreg.commands.progress import progress
 from augreg.errors import AugregError
 from augreg.steps.step import children
 
 if TYPE_CHECKING:
-    from augreg.commands.augment import Task
+    from augreg.commands.write_copies import Task
     from augreg.pipeline import Pipeline
 
 __all__ = ["add", "run"]
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the copies. 0 if all were written, 1 if some images could not be, 2 for a wrong call."""
     if arguments.test and (arguments.copies > 1 or arguments.epoch is not None):
         arguments.usage_error("--test draws nothing: it goes with neither --copies nor --epoch")
-    code = unreadable(arguments.spec)
+    code = check_readable(arguments.spec)
     if code:
         return code
     from augreg.pipeline import Pipeline
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         pipe = Pipeline.from_spec(arguments.spec)
     except AugregError as error:
-        return report(arguments.spec, error)
+        return print_problems(arguments.spec, error)
     normalizes = _normalizes(pipe.steps)
     format = arguments.format or ("npy" if normalizes else "png")
     if normalizes and format != "npy":
@@ -102,17 +102,17 @@ def _apply(arguments: argparse.Namespace, pipe: Pipeline, format: str, sources: 
     out: Path = arguments.out
     try:
         if arguments.source.resolve().is_relative_to(out.resolve()):  # a copy could have an image's own name
-            raise outputs.OtherOutputError(f"{out} holds the images themselves; give another folder for the copies")
+            raise output_folder.OtherOutputError(f"{out} holds the images themselves; give another folder for the copies")
         out.mkdir(parents=True, exist_ok=True)
-        with outputs.hold(out):
-            outputs.sweep(out)
+        with output_folder.hold(out):
+            output_folder.sweep(out)
             tasks = _tasks(sources, out, arguments.copies, format, arguments.test)
             _claim(arguments, pipe, format, sources, tasks)
             missing = [task for task in map(_unfinished, tasks) if task.copies]
             _refuse_renamed(arguments, format, tasks, missing)
             failures = _work(arguments, pipe, format, missing)
-            outputs.sweep(out)  # a process that outlived a killed run may have left something since
-    except (outputs.OtherOutputError, outputs.BusyError) as error:
+            output_folder.sweep(out)  # a process that outlived a killed run may have left something since
+    except (output_folder.OtherOutputError, output_folder.BusyError) as error:
         print_error(error)
         return USAGE
     except OSError as error:
@@ -148,21 +148,21 @@ def _claim(
         manifest["masks"] = str(arguments.masks.resolve())
     growing: dict[str, Any] = {"copies": arguments.copies, "left_over": []}
     if arguments.overwrite:
-        before = outputs.known(out)
+        before = output_folder.known(out)
         growing["copies"] = max(arguments.copies, _copies(before))
         _clear(path for task in tasks for copy in task.copies for path in copy[1:] if path is not None)
         if before:
             _clear(_of_before(sources, out, before))
-        growing["left_over"] = outputs.others(out)
-        outputs.replace_manifest(out, {**manifest, **growing}, _made_with(pipe))
-    for note in outputs.claim(out, {**manifest, **growing}, _made_with(pipe)):
+        growing["left_over"] = output_folder.others(out)
+        output_folder.replace_manifest(out, {**manifest, **growing}, _made_with(pipe))
+    for note in output_folder.claim(out, {**manifest, **growing}, _made_with(pipe)):
         print_error(note)
     _grow(out, arguments.copies, tasks)
 
 
 def _grow(out: Path, copies: int, tasks: Iterable[Task]) -> None:
     """Note the most copies ever made; what an --overwrite left over under a name that is now wanted makes room."""
-    known = outputs.known(out)
+    known = output_folder.known(out)
     left = set(known.get("left_over", ()))
     if left:
         wanted = {path for task in tasks for copy in task.copies for path in copy[1:] if path is not None}
@@ -171,7 +171,7 @@ def _grow(out: Path, copies: int, tasks: Iterable[Task]) -> None:
         left -= in_the_way
     grown = {**known, "copies": max(copies, _copies(known)), "left_over": sorted(left)}
     if grown != known:
-        outputs.replace_manifest(out, grown, known.get("made_with", {}))
+        output_folder.replace_manifest(out, grown, known.get("made_with", {}))
 
 
 def _copies(manifest: Mapping[str, Any]) -> int:
@@ -201,7 +201,7 @@ def _tasks(sources: Sequence[Source], out: Path, copies: int, format: str, test:
     Images that differ only by their suffix keep it: `photo.jpg-0.png`. Raises OtherOutputError where even that is
     not enough.
     """
-    from augreg.commands.augment import Task
+    from augreg.commands.write_copies import Task
 
     # casefold: some file systems take Photo and photo for the same
     twins = Counter(str(source.place).casefold() for source in sources)
@@ -216,7 +216,7 @@ def _tasks(sources: Sequence[Source], out: Path, copies: int, format: str, test:
             planned.append((view, to, to.with_name(f"{stem}_mask.png") if source.mask else None))
             files = {str(path).casefold() for path in planned[-1][1:] if path is not None}
             if names & files:
-                raise outputs.OtherOutputError(
+                raise output_folder.OtherOutputError(
                     f"{source.path}: {to} would be the copy of another image too; rename one"
                 )
             names |= files
@@ -253,13 +253,13 @@ def _refuse_renamed(
 ) -> None:
     """Raises OtherOutputError where copies are there under another name: a twin of the image came or went."""
     out: Path = arguments.out
-    known = outputs.known(out)
+    known = output_folder.known(out)
     left = {out / name for name in known.get("left_over", ())}
     made = {to for task in tasks for _, to, _ in task.copies}
     for task in missing:
         for path in _names(task.key, out, range(_copies(known)), format, arguments.test):
-            if path not in made and path not in left and outputs.finished(path):
-                raise outputs.OtherOutputError(
+            if path not in made and path not in left and output_folder.finished(path):
+                raise output_folder.OtherOutputError(
                     f"{path} was made before an image came or went that differs from {task.image} only by its "
                     f"suffix; its copies are called {task.copies[0][1].name} now; undo that in {arguments.source}, "
                     "or remove the old copies, or --overwrite"
@@ -272,20 +272,20 @@ def _unfinished(task: Task) -> Task:
     left = [
         (view, to, mask_to)
         for view, to, mask_to in task.copies
-        if not outputs.finished(to) or (mask_to is not None and not outputs.finished(mask_to))
+        if not output_folder.finished(to) or (mask_to is not None and not output_folder.finished(mask_to))
     ]
     return replace(task, copies=tuple(left))
 
 
 def _work(arguments: argparse.Namespace, pipe: Pipeline, format: str, tasks: Sequence[Task]) -> dict[str, str]:
     """Do the tasks; returns why images failed, by key."""
-    from augreg.commands.augment import Augment
+    from augreg.commands.write_copies import Augment
 
     # plain arrays, whatever the spec wants for training: workers need no torch to write a file
     job = Augment({**pipe.to_spec(), "output": "numpy"}, format, arguments.epoch or 0, arguments.test)
     failures = {}
-    processes = min(arguments.processes or pool.processors(), max(1, len(tasks)))
-    run = pool.run(job, tasks, processes, "stopping; run again to go on")
+    processes = min(arguments.processes or parallel.processors(), max(1, len(tasks)))
+    run = parallel.run(job, tasks, processes, "stopping; run again to go on")
     with progress("images", len(tasks), arguments.quiet) as bar, closing(run) as outcomes:
         for outcome in outcomes:
             if outcome.failure:

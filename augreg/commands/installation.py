@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from augreg.commands.console import aligned
+from augreg.commands.console import align_columns
 
 __all__ = ["run"]
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(", ".join(f"{name} {number}" for name, number in libraries.items()))
         print(f"backend {choose('auto')}\n")
-        print("\n".join(aligned([_row(plugin) for plugin in plugins])))
+        print("\n".join(align_columns([_row(plugin) for plugin in plugins])))
         for plugin in plugins:
             for name, why in plugin["broken"].items():
                 print(f"{name}: {why}")

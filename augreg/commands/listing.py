@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from augreg.commands.console import USAGE, aligned, print_error
+from augreg.commands.console import USAGE, align_columns, print_error
 from augreg.errors import PluginError
 
 __all__ = ["add", "run", "show"]
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps([_entry(name, cls) for name, cls in found.items()], indent=2))
     else:
         rows = [(name, cls.__augreg__.kind, describe.summary(cls)) for name, cls in found.items()]
-        print("\n".join(aligned(rows)))
+        print("\n".join(align_columns(rows)))
     if not arguments.built_in:
         failed = [record for record in registry.plugins if record.failed]
         failures += [f"{record.namespace} ({record.distribution}): {record.error}" for record in failed]
@@ -94,7 +94,7 @@ def show(arguments: argparse.Namespace) -> int:
         return USAGE
     cls: Any = registry[name]
     rows = describe.arguments(cls)
-    table = aligned([("argument", "takes", "default"), *rows]) if rows else ["It takes no arguments."]
+    table = align_columns([("argument", "takes", "default"), *rows]) if rows else ["It takes no arguments."]
     rule, exact = describe.rule(cls)
     print(f"{name} ({cls.__augreg__.kind})\n\n{inspect.getdoc(cls)}\n")
     print("\n".join(table))

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from augreg.commands import pool
+from augreg.commands import parallel
 from augreg.commands.apply import positive
-from augreg.commands.console import FAILED, USAGE, print_error, report, unreadable
-from augreg.commands.images import find
+from augreg.commands.console import FAILED, USAGE, print_error, print_problems, check_readable
+from augreg.commands.input_images import find
 from augreg.commands.progress import progress
 from augreg.errors import AugregError, ImageError
 
 if TYPE_CHECKING:
-    from augreg.commands.summary import Count, Counts, MeanImage
+    from augreg.commands.pixel_statistics import Count, Counts, MeanImage
 
 __all__ = ["add", "run"]
 
@@ -47,18 +47,18 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.usage_error("--mean-image needs images of one size: give --size H W, or --spec with a crop")
     if arguments.size and arguments.spec:
         arguments.usage_error("give --size or --spec, not both: a spec says its size itself")
-    if arguments.spec and (code := unreadable(arguments.spec)):
+    if arguments.spec and (code := check_readable(arguments.spec)):
         return code
     try:
         spec = _prepared(arguments)
     except AugregError as error:
-        return report(arguments.spec, error)
+        return print_problems(arguments.spec, error)
     try:
         sources = find(arguments.source, masks=True)  # a mask beside an image is none
     except AugregError as error:
         print_error(error)
         return USAGE
-    from augreg.commands.summary import Count, Counts, MeanImage
+    from augreg.commands.pixel_statistics import Count, Counts, MeanImage
 
     total: Counts | MeanImage = Counts() if out is None else MeanImage()
     failures = dict(_collect(Count(spec, pixels=out is not None), total, sources, arguments))
@@ -104,9 +104,9 @@ def _collect(
     job: Count, total: Counts | MeanImage, sources: list[Any], arguments: argparse.Namespace
 ) -> Iterator[tuple[str, str]]:
     """Add up all images; gives the key of each that cannot be, with the reason."""
-    processes = min(arguments.processes or pool.processors(), len(sources))
+    processes = min(arguments.processes or parallel.processors(), len(sources))
     with progress("images", len(sources), arguments.quiet) as bar:
-        for source, value, failure in pool.run(job, sources, processes):
+        for source, value, failure in parallel.run(job, sources, processes):
             if not failure:
                 try:
                     total.add(value)
@@ -121,8 +121,8 @@ def _tell(total: Any, out: Path | None) -> None:
     import json
 
     if out is not None:
-        from augreg.commands.augment import encoded
-        from augreg.commands.outputs import write
+        from augreg.commands.output_folder import write
+        from augreg.commands.write_copies import encoded
 
         write(out, encoded(total.mean(), "npy"))
         print(f"the mean of {total.images} images is in {out}")

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import backend
-from augreg.gallery.inside import inside, targets, torch_is_there
-from augreg.gallery.mixed import mixing
+from augreg.gallery.batches import mixing
+from augreg.gallery.error_text import reason, without_folders
 from augreg.gallery.photos import Photo, shrunk
-from augreg.gallery.quantile import at_quantile, draws_nothing
-from augreg.gallery.reasons import reason, without_folders
-from augreg.gallery.stages import said, scene_of
+from augreg.gallery.regularizers import inside, targets, torch_is_there
+from augreg.gallery.step_by_step import said, scene_of
+from augreg.gallery.sweep import at_quantile, draws_nothing
 from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.ops import Normalize

@@ -14,12 +14,12 @@ import yaml
 from markupsafe import Markup, escape
 
 import augreg
+from augreg.gallery.batches import batches
 from augreg.gallery.cards import failures, groups
-from augreg.gallery.demonstration import SPEC, demonstrations
-from augreg.gallery.draws import DRAWS, row
-from augreg.gallery.mixed import batches
+from augreg.gallery.photo_rows import DRAWS, row
 from augreg.gallery.photos import read, samples
 from augreg.gallery.policies import sheets
+from augreg.gallery.targets import SPEC, demonstrations
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
 from augreg.spec.parse import SECTIONS

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from augreg import ops
 from augreg.backends import backend
 from augreg.errors import ImageError
-from augreg.gallery.reasons import reason
+from augreg.gallery.error_text import reason
 from augreg.images.codecs import to_array
 
 __all__ = ["Photo", "find", "read", "samples", "shrunk"]

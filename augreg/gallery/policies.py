@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.gallery.photos import Photo, shrunk
-from augreg.gallery.stages import said
+from augreg.gallery.step_by_step import said
 from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.pipeline import Pipeline

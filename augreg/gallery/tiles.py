@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from augreg.gallery.reasons import reason
+from augreg.gallery.error_text import reason
 from augreg.gallery.thumbnails import Thumbnail, thumbnail, viewable
 from augreg.ops import Normalize
 

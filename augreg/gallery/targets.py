@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from augreg.gallery.annotations import ANNOTATED, annotated
-from augreg.gallery.draws import shown
+from augreg.gallery.photo_rows import shown
 from augreg.gallery.photos import Photo, read, samples
 from augreg.gallery.tiles import Tile
 from augreg.pipeline import Pipeline

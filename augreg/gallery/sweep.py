@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from augreg.backends import Backend
 from augreg.execution.run import run_ops
-from augreg.gallery.stages import scene_of
+from augreg.gallery.step_by_step import scene_of
 from augreg.ops import Op, Scene
 from augreg.steps.step import Step
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from augreg.commands import pool
-from augreg.commands.outputs import finished, write
+from augreg.commands import parallel
+from augreg.commands.output_folder import finished, write
 from augreg.errors import ImageError
 from augreg.images.codecs import to_array
 from augreg.pipeline import Pipeline
@@ -61,7 +61,7 @@ class Augment:
         image = to_array(task.image, self.pipeline.options.channels).array
         mask, palette = (None, None) if task.mask is None else _mask(task.mask)
         for view, to, mask_to in task.copies:
-            if pool.stopping():
+            if parallel.stopping():
                 return
             made, made_mask = self._made(image, mask, task.key, view)
             if mask_to is not None and not finished(mask_to):

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from augreg.gallery.error_text import reason
 from augreg.gallery.photos import Photo, read, samples
-from augreg.gallery.reasons import reason
-from augreg.gallery.stages import stages
+from augreg.gallery.step_by_step import stages
 from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.ops import Normalize

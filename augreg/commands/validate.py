@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from augreg.commands.console import report, unreadable
+from augreg.commands.console import print_problems, check_readable
 from augreg.errors import AugregError, SpecError
 
 __all__ = ["add", "explain", "run"]
@@ -31,13 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _validate(source: str) -> int:
-    code = unreadable(source)
+    code = check_readable(source)
     if code:
         return code
     try:
         count, fingerprint = _checked(source)
     except AugregError as error:
-        return report(source, error)
+        return print_problems(source, error)
     print(f"{source}: ok, {count} step{'s' * (count != 1)}, fingerprint {fingerprint}")
     return 0
 
@@ -57,7 +57,7 @@ def explain(arguments: argparse.Namespace) -> int:
     """Print the test side, and with a size one training plan."""
     if arguments.size is None and (arguments.index is not None or arguments.epoch is not None):
         arguments.usage_error("--index and --epoch are for the training plan, which needs --size H W")
-    code = unreadable(arguments.spec)
+    code = check_readable(arguments.spec)
     if code:
         return code
     from augreg.pipeline import Pipeline
@@ -69,7 +69,7 @@ def explain(arguments: argparse.Namespace) -> int:
             said += ["", str(_train_plan(pipe, arguments))]
         print("\n".join(said))
     except AugregError as error:
-        return report(arguments.spec, error)
+        return print_problems(arguments.spec, error)
     return 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.commands.images import Source
+from augreg.commands.input_images import Source
 from augreg.errors import ImageError
 from augreg.images.codecs import to_array
 from augreg.pipeline import Pipeline
