@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from augreg import __version__
-from augreg.commands import apply, completion, doctor, listing, new_plugin, schema, stats, validate
+from augreg.commands import apply, completion, doctor, explain, listing, new_plugin, schema, stats, validate
 from augreg.commands.console import USAGE, print_error
 from augreg.errors import AugregError
 from augreg.gallery import command as gallery
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"augreg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (listing, validate, apply, stats, schema, doctor, new_plugin, gallery):
+    for module in (listing, validate, explain, apply, stats, schema, doctor, new_plugin, gallery):
         module.add(commands)
     completion.add(commands, parser)
     return parser

@@ -39,7 +39,7 @@ def check_readable(source: str) -> int:
         Path(source).open("rb").close()
     except FileNotFoundError:
         try:
-            document(source, Registry.installed())  # its error suggests the nearest preset, or names the missing plugin
+            document(source, Registry.installed())  # raises: names a similar preset or the missing plugin
         except SpecError as error:
             print_error(error)
     except (OSError, ValueError) as error:

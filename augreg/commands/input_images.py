@@ -1,4 +1,4 @@
-"""The images in a folder and below it, each with its key and, where there is one, its mask."""
+"""Find the images in a folder and below it, each with its key and, if there is one, its mask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from augreg.errors import ImageError
 
-__all__ = ["SUFFIXES", "Source", "find"]
+__all__ = ["SUFFIXES", "Source", "find_images"]
 
 SUFFIXES = (
     ".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff",
@@ -19,64 +19,62 @@ _MASK = "_mask"
 
 
 class Source(NamedTuple):
-    """An image's file; its path below the folder, with `/`, which is its key; and its mask's file."""
+    """The file of an image; its key, which is its path below the folder, with `/`; and the file of its mask."""
 
     path: Path
     key: str
     mask: Path | None = None
 
     @property
-    def place(self) -> Path:
-        """The key without the suffix, as a path."""
+    def without_suffix(self) -> Path:
+        """The key without its suffix, as a path."""
         return Path(self.key).with_suffix("")
 
 
-def find(folder: Path, masks: bool | Path = False, leave_out: Path | None = None) -> list[Source]:
-    """Every image below a folder, by key; or the one image that `folder` is itself.
+def find_images(folder: Path, masks: bool | Path = False, leave_out: Path | None = None) -> list[Source]:
+    """Every image below a folder, sorted by path; or, if `folder` is a file, that one image.
 
-    `masks` is a folder with the same paths below it, or True for masks beside the images: `photo_mask.png` is
-    the mask of `photo.jpg`. `leave_out` is a folder not to enter. Raises ImageError where there is nothing.
+    `masks` is a folder that has the masks at the same paths, or True for masks beside the images: `photo_mask.png`
+    is the mask of `photo.jpg`. `leave_out` is a folder to skip. Raises ImageError if there are no images.
     """
     if folder.is_file():
         folder, paths = folder.parent, [folder]
     elif folder.is_dir():
         paths = sorted(_walk(folder, leave_out))
     else:
-        raise ImageError(f"{folder}: there is no such folder or file; give a folder of images")
+        raise ImageError(f"{folder}: no such file or folder; give a folder of images")
     if not paths:
-        raise ImageError(f"{folder}: no images in it or below it; they end in {', '.join(SUFFIXES)}")
-    found = {path: _key(path, folder) for path in paths}
+        raise ImageError(f"{folder}: no images in it or below it; image files end in {', '.join(SUFFIXES)}")
+    keys = {path: _key(path, folder) for path in paths}
     if masks is False:
-        return [Source(path, key) for path, key in found.items()]
+        return [Source(path, key) for path, key in keys.items()]
     if masks is True:
         images = {path.with_suffix("") for path in paths}
-        here = {path.with_suffix(""): path for path in paths if _of(path) in images}
+        beside = {path.with_suffix(""): path for path in paths if _masked_image(path) in images}
         return [
-            Source(path, key, here.get(path.with_name(path.stem + _MASK)))
-            for path, key in found.items()
-            if _of(path) not in images
+            Source(path, key, beside.get(path.with_name(path.stem + _MASK)))
+            for path, key in keys.items()
+            if _masked_image(path) not in images
         ]
     if not masks.is_dir():
-        raise ImageError(
-            f"{masks}: there is no such folder; --masks takes a folder with the same paths as the images"
-        )
-    there = {path.relative_to(masks).with_suffix(""): path for path in _walk(masks, None)}
-    return [Source(path, key, there.get(path.relative_to(folder).with_suffix(""))) for path, key in found.items()]
+        raise ImageError(f"{masks}: no such folder; --masks expects a folder with the same paths as the images")
+    below = {path.relative_to(masks).with_suffix(""): path for path in _walk(masks, None)}
+    return [Source(path, key, below.get(path.relative_to(folder).with_suffix(""))) for path, key in keys.items()]
 
 
-def _of(path: Path) -> Path | None:
-    """What a mask's file would be the mask of, without its suffix."""
+def _masked_image(path: Path) -> Path | None:
+    """The image, without suffix, of which a file would be the mask by its name; None for a name without `_mask`."""
     stem = path.stem
     return path.with_name(stem.removesuffix(_MASK)) if stem.endswith(_MASK) and stem != _MASK else None
 
 
 def _key(path: Path, folder: Path) -> str:
-    # a name that is no UTF-8 still needs a key that can be hashed and printed
+    # a name that is not UTF-8 still needs a key that can be hashed and printed
     return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _walk(folder: Path, leave_out: Path | None, above: tuple[str, ...] = ()) -> Iterator[Path]:
-    """The image files below a folder. Links are followed, but never in a circle; what is hidden is not seen."""
+    """The image files below a folder. Links are followed, but not in cycles; hidden files are skipped."""
     above = (*above, os.path.realpath(folder))
     for entry in os.scandir(folder):
         path = folder / entry.name

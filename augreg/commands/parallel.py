@@ -1,4 +1,4 @@
-"""Work on many images in several processes: what fails, or takes its process down, does not stop the rest."""
+"""Run a function on many images in several processes. A failure, or a crash of a process, does not stop the rest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AHEAD = 4  # tasks in the queue for each process
 
 
 class Outcome(NamedTuple):
-    """A task that is over: what came of it, or why nothing did."""
+    """A finished task: its result, or the reason why it failed."""
 
     task: Any
     value: Any = None
@@ -36,107 +36,107 @@ def processors() -> int:
 
 
 def run(
-    job: Callable[[Any], Any], tasks: Iterable[Any], processes: int, farewell: str = "stopping"
+    job: Callable[[Any], Any], tasks: Iterable[Any], processes: int, message: str = "stopping"
 ) -> Generator[Outcome, None, None]:
-    """Call `job` with every task, and give the outcomes as they come, in any order.
+    """Call `job` with every task, and yield the outcomes as they finish, in any order.
 
-    `farewell` is said on stderr at once when it is stopped by Ctrl-C, before waiting for what is being worked on.
+    When Ctrl-C stops the run, `message` is printed to stderr at once, before the wait for running tasks.
 
-    The job and the tasks are pickled for the processes, which are spawned, so that neither threads nor locks of
-    this process are carried over. With one process the work is done in this one.
+    The job and the tasks are pickled for the processes. These are spawned, so they do not inherit threads or locks
+    of this process. If `processes` is 1, the tasks run in this process.
     """
     if processes == 1:
-        with _saying(farewell):
+        with _announcing(message):
             for task in tasks:
                 yield _attempt(job, task)
         return
-    rest = iter(tasks)
+    remaining = iter(tasks)
     while True:
-        flying: dict[Future[Any], Any] = {}
+        running: dict[Future[Any], Any] = {}
         try:
-            with _pool(job, processes) as pool, _saying(farewell):
-                yield from _fly(pool, rest, flying, processes * _AHEAD)
+            with _pool(job, processes) as pool, _announcing(message):
+                yield from _submit(pool, remaining, running, processes * _AHEAD)
             return
         except BrokenProcessPool:
-            for task in flying.values():  # one of them took its process down: each alone tells which
-                yield _alone(job, task, farewell)
+            for task in running.values():  # one of them crashed its process: run each alone to find out which
+                yield _alone(job, task, message)
 
 
-def _fly(
-    pool: ProcessPoolExecutor, tasks: Iterator[Any], flying: dict[Future[Any], Any], most: int
+def _submit(
+    pool: ProcessPoolExecutor, tasks: Iterator[Any], running: dict[Future[Any], Any], most: int
 ) -> Iterator[Outcome]:
-    """Keep the queue filled, and give what lands. Raises BrokenProcessPool, with the lost tasks left in `flying`."""
+    """Keep the queue filled, and yield outcomes. Raises BrokenProcessPool, with the lost tasks left in `running`."""
     for task in tasks:
         try:
-            flying[pool.submit(_work, task)] = task
+            running[pool.submit(_work, task)] = task
         except BrokenProcessPool:
-            flying[Future()] = task
+            running[Future()] = task
             raise
-        if len(flying) >= most:
-            yield from _landed(flying)
-    while flying:
-        yield from _landed(flying)
+        if len(running) >= most:
+            yield from _finished(running)
+    while running:
+        yield from _finished(running)
 
 
-def _landed(flying: dict[Future[Any], Any]) -> Iterator[Outcome]:
-    done, _ = wait(flying, return_when=FIRST_COMPLETED)
+def _finished(running: dict[Future[Any], Any]) -> Iterator[Outcome]:
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
-        outcome = future.result()  # raises where the process is gone
-        del flying[future]
+        outcome = future.result()  # raises if the process is gone
+        del running[future]
         yield outcome
 
 
-def _alone(job: Callable[[Any], Any], task: Any, farewell: str) -> Outcome:
+def _alone(job: Callable[[Any], Any], task: Any, message: str) -> Outcome:
     try:
-        with _pool(job, 1) as pool, _saying(farewell):
+        with _pool(job, 1) as pool, _announcing(message):
             outcome: Outcome = pool.submit(_work, task).result()
             return outcome
     except BrokenProcessPool:
-        return Outcome(task, failure="the process that worked on it died; it may need more memory than there is")
+        return Outcome(task, failure="the process that worked on it died; it may need more memory than is available")
 
 
 @contextlib.contextmanager
-def _saying(farewell: str) -> Iterator[None]:
+def _announcing(message: str) -> Iterator[None]:
     try:
         yield
-    except (KeyboardInterrupt, GeneratorExit):  # here, or where the outcomes are taken
-        print_error("\n" * sys.stderr.isatty() + farewell)  # a progress line may stand there
+    except (KeyboardInterrupt, GeneratorExit):  # raised here, or where the outcomes are consumed
+        print_error("\n" * sys.stderr.isatty() + message)  # a progress bar may be on this line
         raise
 
 
 @contextlib.contextmanager
 def _pool(job: Callable[[Any], Any], processes: int) -> Iterator[ProcessPoolExecutor]:
     spawn = multiprocessing.get_context("spawn")
-    stop = spawn.RawValue("b", 0)  # without a lock, which a process that is killed may hold
+    stop = spawn.RawValue("b", 0)  # no lock: a killed process might never release it
     pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start, initargs=(job, stop))
     try:
         yield pool
-    finally:  # after Ctrl-C too: what waits is dropped, and what is being worked on stops where it can
+    finally:  # after Ctrl-C too: queued tasks are dropped, and running tasks may stop early
         stop.value = 1
         pool.shutdown(cancel_futures=True)
 
 
-# In a worker process.
+# The rest runs in a worker process.
 
 _job: Callable[[Any], Any] | None = None
 _stop: Any = None
 
 
 def stopping() -> bool:
-    """Whether nobody waits for the outcome any more; for a job to ask in the middle of a task."""
+    """Whether the outcome is no longer needed; a job may check this in the middle of a task."""
     return _stop is not None and bool(_stop.value)
 
 
 def _start(job: Callable[[Any], Any], stop: Any) -> None:
     global _job, _stop
     _job, _stop = job, stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent answers it
-    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # the processes share the processors already
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent handles it
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # the processes already use all processors
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 
 def _follow_parent() -> None:
-    """End with the parent, even when it was killed: nobody would ever collect what this process makes."""
+    """Exit when the parent ends, even if it was killed: nothing would collect the results of this process."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -153,5 +153,5 @@ def _attempt(job: Callable[[Any], Any], task: Any) -> Outcome:
         return Outcome(task, job(task))
     except AugregError as error:
         return Outcome(task, failure=str(error))
-    except Exception as error:  # whatever a damaged file or a plugin comes up with
+    except Exception as error:  # a damaged file or a plugin may raise anything
         return Outcome(task, failure=f"{type(error).__name__}: {error}")
