@@ -67,7 +67,7 @@ def test_a_sample_on_the_page_has_its_targets_drawn() -> None:
     wrong = gallery.render(pipeline, [{**sample, "boxes": [[1, 2]]}])
     assert "sample[&#39;boxes&#39;]: the shape (1, 2)" in wrong
     missing = gallery.render(pipeline, [{"mask": GRAY}])
-    assert "This image is broken" in missing
+    assert "This image cannot be read" in missing
 
 
 def test_the_demonstration_shows_photos_that_it_knows() -> None:

@@ -1,20 +1,20 @@
-"""Why something failed, in words that can be shown to anybody."""
+"""Error messages for the page, without the folders of the machine that made it."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["reason", "without_folders"]
+__all__ = ["error_text", "hide_folders"]
 
-# An absolute path, of this system or another: a page that is passed on should not tell whose machine made it.
+# The folders of an absolute path, of any system: a page that is passed on should not reveal them.
 _FOLDERS = re.compile(r"(?<![\w.:/\\])(?:/|[A-Za-z]:[\\/])(?:[^\s/\\'\"():]+[\\/])+")
 
 
-def reason(error: BaseException) -> str:
-    """The error's own words, or its kind if it has none."""
-    return without_folders(str(error)) or type(error).__name__
+def error_text(error: BaseException) -> str:
+    """The message of an error, or its type if the message is empty."""
+    return hide_folders(str(error)) or type(error).__name__
 
 
-def without_folders(text: str) -> str:
-    """The text with every absolute path cut down to the name at its end."""
+def hide_folders(text: str) -> str:
+    """The text with every absolute path shortened to its last part."""
     return _FOLDERS.sub("", text)

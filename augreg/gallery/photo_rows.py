@@ -1,4 +1,4 @@
-"""The pipeline's part of the page: each photo, its test-time image, its draws, and all of them step by step."""
+"""The pipeline section of the page: a row for each photo, with its test-time image, its draws, and all steps."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from augreg.pipeline import Pipeline
 from augreg.rng import address_of
 from augreg.targets.boxes import Boxes
 
-__all__ = ["DRAWS", "Row", "Walk", "row", "shown"]
+__all__ = ["DRAWS", "Row", "Walkthrough", "row", "sample_tile"]
 
 DRAWS = 6
 _LONGEST = 336
 _LONGEST_STAGE = 168
 
 
-class Walk(NamedTuple):
-    """One way of a photo through the pipeline, and the call that takes it."""
+class Walkthrough(NamedTuple):
+    """One run of a photo through the pipeline, step by step, and the call that does it."""
 
     title: str
     call: str
@@ -34,83 +34,83 @@ class Walk(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One photo: as it is, at test time, as it is drawn, and step by step. `broken` says why there is none."""
+    """One photo: the original, at test time, in training, and step by step; or the error of reading it."""
 
     name: str
     size: str = ""
     photo: Tile | None = None
     test: Tile | None = None
     draws: tuple[Tile, ...] = ()
-    walks: tuple[Walk, ...] = ()
+    walkthroughs: tuple[Walkthrough, ...] = ()
     normalized: bool = False
-    broken: str = ""
+    error: str = ""
 
 
 def row(pipeline: Pipeline, photo: Photo, index: int) -> Row:
-    """What a pipeline does to a photo, which is sample `index` of the data set; each draw is an epoch."""
+    """The row of a photo, which is sample `index` of the dataset; each draw is one epoch."""
     array = photo.array
     if array is None:
-        return Row(photo.name, broken=photo.broken)
+        return Row(photo.name, error=photo.error)
     height, width = array.shape[:2]
-    ways = [_way(pipeline, photo, array, None, "at test time")]
-    ways += [_way(pipeline, photo, array, (index, epoch), f"epoch {epoch}") for epoch in range(DRAWS)]
+    runs = [_run(pipeline, photo, array, None, "at test time")]
+    runs += [_run(pipeline, photo, array, (index, epoch), f"epoch {epoch}") for epoch in range(DRAWS)]
     return Row(
         photo.name,
         f"{height}×{width}",
-        shown(pipeline, photo, photo.sample or {}, array, "the photo", f"{height}×{width}"),
-        ways[0][0],
-        tuple(way[0] for way in ways[1:]),
-        tuple(way[1] for way in ways if way[1].tiles),
-        any(way[2] for way in ways),
+        sample_tile(pipeline, photo, photo.sample or {}, array, "original", f"{height}×{width}"),
+        runs[0][0],
+        tuple(tile for tile, _, _ in runs[1:]),
+        tuple(walkthrough for _, walkthrough, _ in runs if walkthrough.tiles),
+        any(normalized for _, _, normalized in runs),
     )
 
 
-def shown(
+def sample_tile(
     pipeline: Pipeline,
     photo: Photo,
     sample: Mapping[Any, Any],
     array: NDArray[Any],
     heading: str,
-    words: str,
+    caption: str,
     normalize: Normalize | None = None,
 ) -> Tile:
-    """A tile of what a photo became, with the masks, boxes and keypoints of its sample drawn over it."""
+    """A tile of an output image, with the masks, boxes and keypoints of its sample drawn over it."""
     if photo.sample is None:
-        return tile(array, photo.name, heading, words, _LONGEST, normalize)
+        return tile(array, photo.name, heading, caption, _LONGEST, normalize)
     try:
-        over = overlaid(viewable(array, normalize)[0], sample, pipeline.options.targets, names_in(photo.sample))
+        overlay = overlaid(viewable(array, normalize)[0], sample, pipeline.options.targets, names_in(photo.sample))
     except ImageError as error:
         return failed(heading, error)
-    return tile(over, photo.name, heading, words, _LONGEST)
+    return tile(overlay, photo.name, heading, caption, _LONGEST)
 
 
-def _way(
+def _run(
     pipeline: Pipeline, photo: Photo, array: NDArray[Any], key: tuple[int, int] | None, title: str
-) -> tuple[Tile, Walk, bool]:
-    """The image as the pipeline itself makes it, the stages on the way there, and whether it is normalized."""
-    what = "photo" if photo.sample is None else "sample"
-    call = f"pipe.test({what})" if key is None else f"pipe.train({what}, index={key[0]}, epoch={key[1]})"
-    given = array if photo.sample is None else {**photo.sample, "image": array}
+) -> tuple[Tile, Walkthrough, bool]:
+    """The output image of the pipeline, the stages before it, and whether it is normalized."""
+    argument = "photo" if photo.sample is None else "sample"
+    call = f"pipe.test({argument})" if key is None else f"pipe.train({argument}, index={key[0]}, epoch={key[1]})"
+    value = array if photo.sample is None else {**photo.sample, "image": array}
     name = photo.name
     try:
         address = address_of(pipeline.options.seed, *key) if key is not None else None
-        walked = stages(pipeline, array, address, _boxes(pipeline, photo, array))
-        done = pipeline.test(given) if key is None else pipeline.train(given, index=key[0], epoch=key[1])
-    except Exception as error:  # a plugin may raise anything, and the other images are still worth showing
-        return failed(title, error), Walk(title, call, ()), False
-    normalize = walked[-1].normalize if walked else None
-    sample, image = ({}, done) if photo.sample is None else (done, done["image"])
+        passed = stages(pipeline, array, address, _boxes(pipeline, photo, array))
+        output = pipeline.test(value) if key is None else pipeline.train(value, index=key[0], epoch=key[1])
+    except Exception as error:  # a plugin may raise anything, and the other images should still be shown
+        return failed(title, error), Walkthrough(title, call, ()), False
+    normalize = passed[-1].normalize if passed else None
+    sample, image = ({}, output) if photo.sample is None else (output, output["image"])
     if normalize is not None:
         image = image.transpose(1, 2, 0)
-    words = ", ".join(stage.words for stage in walked if stage.array is not None) or "nothing"
-    start = Tile("the photo", "", f"{name}, the photo", image=tile(array, name, "", "", _LONGEST_STAGE).image)
-    on_the_way = [_stage(stage, name) for stage in walked]
-    result = shown(pipeline, photo, sample, image, title, words, normalize)
-    return result, Walk(title, call, (start, *on_the_way)), normalize is not None
+    caption = ", ".join(stage.caption for stage in passed if stage.array is not None) or "nothing"
+    start = Tile("original", "", f"{name}, original", image=tile(array, name, "", "", _LONGEST_STAGE).image)
+    steps = [_stage(stage, name) for stage in passed]
+    result = sample_tile(pipeline, photo, sample, image, title, caption, normalize)
+    return result, Walkthrough(title, call, (start, *steps)), normalize is not None
 
 
 def _boxes(pipeline: Pipeline, photo: Photo, array: NDArray[Any]) -> tuple[tuple[float, float, float, float], ...]:
-    """The boxes of a photo's sample, for the steps that look at them."""
+    """The boxes of the sample of a photo, for the steps that depend on them."""
     if photo.sample is None or "boxes" not in photo.sample:
         return ()
     height, width = array.shape[:2]
@@ -118,9 +118,9 @@ def _boxes(pipeline: Pipeline, photo: Photo, array: NDArray[Any]) -> tuple[tuple
 
 
 def _stage(stage: Stage, name: str) -> Tile:
-    words = stage.words.removeprefix(stage.name).strip()
+    caption = stage.caption.removeprefix(stage.name).strip()
     if stage.parent:
-        words = f"{words}, by {stage.parent}" if words else f"by {stage.parent}"
+        caption = f"{caption}, by {stage.parent}" if caption else f"by {stage.parent}"
     if stage.array is None:
-        return Tile(stage.name, words)
-    return tile(stage.array, name, stage.name, words, _LONGEST_STAGE, stage.normalize)
+        return Tile(stage.name, caption)
+    return tile(stage.array, name, stage.name, caption, _LONGEST_STAGE, stage.normalize)

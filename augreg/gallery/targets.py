@@ -1,4 +1,4 @@
-"""The page's demonstration of targets: sample photos with their boxes, keypoints and masks, moved together."""
+"""The targets section of the page: sample photos that are transformed with their boxes, keypoints and masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from augreg.gallery.annotations import ANNOTATED, annotated
-from augreg.gallery.photo_rows import shown
+from augreg.gallery.photo_rows import sample_tile
 from augreg.gallery.photos import Photo, read, samples
 from augreg.gallery.tiles import Tile
 from augreg.pipeline import Pipeline
@@ -27,7 +27,7 @@ _DRAWS = 4
 
 
 class Demonstration(NamedTuple):
-    """A photo with its targets, and some draws of both."""
+    """A photo with its targets, and some draws."""
 
     name: str
     size: str
@@ -36,23 +36,24 @@ class Demonstration(NamedTuple):
 
 
 def demonstrations(images: Iterable[Any], backend: str) -> tuple[Demonstration, ...]:
-    """One for each of these images that is a sample photo with annotations."""
-    wanted = [path for path in samples() if path.name in ANNOTATED]
-    given = {Path(image).resolve() for image in images if isinstance(image, str | Path)}
-    photos = read(path for path in wanted if path.resolve() in given)
-    spec = {**yaml.safe_load(SPEC), "backend": backend, "output": "numpy"}
-    pipeline = Pipeline.from_spec(spec)
-    return tuple(_of(pipeline, photo, index) for index, photo in enumerate(photos) if photo.array is not None)
+    """A demonstration for each of these images that is an annotated sample photo."""
+    annotated_paths = [path for path in samples() if path.name in ANNOTATED]
+    requested = {Path(image).resolve() for image in images if isinstance(image, str | Path)}
+    photos = read(path for path in annotated_paths if path.resolve() in requested)
+    pipeline = Pipeline.from_spec({**yaml.safe_load(SPEC), "backend": backend, "output": "numpy"})
+    return tuple(
+        _demonstration(pipeline, photo, index) for index, photo in enumerate(photos) if photo.array is not None
+    )
 
 
-def _of(pipeline: Pipeline, photo: Photo, index: int) -> Demonstration:
+def _demonstration(pipeline: Pipeline, photo: Photo, index: int) -> Demonstration:
     height, width = (photo.array.shape if photo.array is not None else (0, 0))[:2]
     sample = annotated(photo.name, photo.array, height, width)
     photo = photo._replace(sample=sample)
-    done = [pipeline.train(sample, index=index, epoch=epoch) for epoch in range(_DRAWS)]
+    outputs = [pipeline.train(sample, index=index, epoch=epoch) for epoch in range(_DRAWS)]
     draws = [
-        shown(pipeline, photo, one, one["image"], f"epoch {epoch}", f"{len(one['boxes'])} boxes")
-        for epoch, one in enumerate(done)
+        sample_tile(pipeline, photo, output, output["image"], f"epoch {epoch}", f"{len(output['boxes'])} boxes")
+        for epoch, output in enumerate(outputs)
     ]
-    start = shown(pipeline, photo, sample, sample["image"], "the photo", "with its targets")
+    start = sample_tile(pipeline, photo, sample, sample["image"], "original", "with its targets")
     return Demonstration(photo.name, f"{height}×{width}", start, tuple(draws))
