@@ -51,9 +51,10 @@ def _demonstration(pipeline: Pipeline, photo: Photo, index: int) -> Demonstratio
     sample = annotated(photo.name, photo.array, height, width)
     photo = photo._replace(sample=sample)
     outputs = [pipeline.train(sample, index=index, epoch=epoch) for epoch in range(_DRAWS)]
+    counts = [len(output["boxes"]) for output in outputs]
     draws = [
-        sample_tile(pipeline, photo, output, output["image"], f"epoch {epoch}", f"{len(output['boxes'])} boxes")
-        for epoch, output in enumerate(outputs)
+        sample_tile(pipeline, photo, output, output["image"], f"epoch {epoch}", f"{count} box{'es' * (count != 1)}")
+        for epoch, (output, count) in enumerate(zip(outputs, counts, strict=True))
     ]
     start = sample_tile(pipeline, photo, sample, sample["image"], "original", "with its targets")
     return Demonstration(photo.name, f"{height}×{width}", start, tuple(draws))
