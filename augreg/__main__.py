@@ -1,8 +1,8 @@
-"""The command line: reads the arguments and calls the command, each a module in `augreg.commands`.
+"""The command line: parse the arguments and run the command; each command is a module in `augreg.commands`.
 
-Data goes to stdout, everything else to stderr. Exit codes: 0 fine, 1 a spec is invalid or some images failed,
-2 a wrong call, an unreadable file or an unknown name. What needs an array library is imported by the command that
-needs it.
+Data goes to stdout, everything else to stderr. Exit codes: 0 success, 1 a spec is invalid or some images failed,
+2 wrong arguments, an unreadable file or an unknown name. Array libraries are imported only by the commands that
+need them.
 """
 
 from __future__ import annotations
@@ -14,30 +14,31 @@ import sys
 from collections.abc import Sequence
 
 from augreg import __version__
-from augreg.commands import apply, checking, completion, doctor, listing, new_plugin, schema, stats
+from augreg.commands import apply, completion, doctor, explain, listing, new_plugin, schema, stats, validate
 from augreg.commands.console import USAGE, print_error
 from augreg.errors import AugregError
+from augreg.gallery import command as gallery
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130
-_BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+_BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE killed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; raises SystemExit as argparse does for a wrong call."""
-    argv = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal without ° must not end a listing
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ° must not end a listing
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _gallery(argv[1:]) if argv[:1] == ["gallery"] else _command(argv)
-        sys.stdout.flush()  # here, where a broken pipe can still be met
+        arguments = _parser().parse_args(argv)
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()  # here, where a broken pipe can still be caught
         return code
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # the interpreter flushes once more at its end; let that go nowhere
+        # the interpreter flushes once more when it exits; discard that output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except AugregError as error:
@@ -45,31 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
 
 
-def _command(argv: list[str]) -> int:
-    arguments = _parser().parse_args(argv)
-    run = arguments.run
-    code: int = run(arguments)
-    return code
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="augreg", description="Image augmentation from one spec, checked, shown and applied."
+        prog="augreg", description="Check, show and apply image augmentation that is described by a spec."
     )
     parser.add_argument("--version", action="version", version=f"augreg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (listing, checking, apply, stats, schema, doctor, new_plugin):
+    for module in (listing, validate, explain, apply, stats, schema, doctor, new_plugin, gallery):
         module.add(commands)
-    commands.add_parser("gallery", help="make a page with every transform at work; has its own --help")
     completion.add(commands, parser)
     return parser
-
-
-def _gallery(argv: list[str]) -> int:
-    from augreg import gallery
-
-    code: int | None = gallery.main(argv)
-    return code or 0
 
 
 if __name__ == "__main__":

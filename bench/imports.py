@@ -1,9 +1,9 @@
-"""Seconds that a fresh interpreter takes to start, to import augreg, and to answer on the command line.
+"""Seconds that a fresh interpreter takes to start, to import augreg, and to run short commands.
 
     python bench/imports.py [--runs 7]
 
-Each row is the fastest of several runs, and what it takes beyond an interpreter that does nothing. The children may
-write bytecode (PYTHONDONTWRITEBYTECODE is unset for them), or every run would compile augreg anew.
+Each row is the fastest of several runs, and its difference from an interpreter that does nothing. The subprocesses
+may write bytecode (PYTHONDONTWRITEBYTECODE is unset for them): otherwise every run would compile augreg again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROWS = {
 
 
 def seconds(arguments: tuple[str, ...], environment: dict[str, str]) -> float | None:
-    """How long this took; None when it failed."""
+    """The duration of a run; None if it failed."""
     start = time.perf_counter()
     done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True)
     return time.perf_counter() - start if done.returncode == 0 else None
@@ -41,20 +41,20 @@ def main() -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     print(f"python {platform.python_version()}, numpy {version('numpy')}; seconds, the fastest of {runs} runs")
 
-    found: dict[str, list[float]] = {}
-    failed = {name for name, arguments in ROWS.items() if seconds(arguments, environment) is None}  # and warm up
-    for _ in range(runs):  # in turns, so that a busy moment does not fall on one row alone
+    results: dict[str, list[float]] = {}
+    failed = {name for name, arguments in ROWS.items() if seconds(arguments, environment) is None}  # also warms up
+    for _ in range(runs):  # in turns, so that a busy moment does not hit one row only
         for name, arguments in ROWS.items():
             took = None if name in failed else seconds(arguments, environment)
             if took is not None:
-                found.setdefault(name, []).append(took)
+                results.setdefault(name, []).append(took)
 
-    nothing = min(found["python -c pass"])
+    nothing = min(results["python -c pass"])
     for name in ROWS:
-        if name not in found:
+        if name not in results:
             print(f"  {name:32} failed")
             continue
-        best = min(found[name])
+        best = min(results[name])
         print(f"  {name:32} {best:.3f}  (+{best - nothing:.3f})")
 
 

@@ -3,9 +3,9 @@
     python bench/loader.py                      # 2 workers, batches of 64
     python bench/loader.py --workers 4 --batch 128
 
-Each row is a loader of its own whose workers persist. A pass over the folder is one measurement, and the rows take
-turns, so that a busy machine slows all of them alike: believe the ratios. The files, the steps, the workers and what
-comes out are alike. The peer's area filter is the nearest that it has to an antialiased resize.
+Each row is a separate loader with persistent workers. One pass over the folder is one measurement. The rows take
+turns, so a busy machine slows all of them alike: trust the ratios. All rows have the same files, steps, workers and
+output. The area filter is the closest that albumentations has to an antialiased resize.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import importlib.util
 import multiprocessing
 import os
 import platform
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,26 +22,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for news on import otherwise
-
 import cv2
 import numpy as np
 import torch
+from comparison import has_albumentations, measure_in_turns, photo_files, print_environment, print_rates
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
 
 from augreg import Pipeline
 from augreg.data import Augmented, EpochSampler, Folder, folder
 
-PHOTOS = Path(__file__).parent.parent / "gallery" / "photos"
 WIDTH, HEIGHT, QUALITY = 500, 375, 90
-Pass = Callable[[int], int]  # loads one epoch, and says how many images that were
+Pass = Callable[[int], int]  # loads one epoch, and returns the number of images
 
 
 def write_photos(path: Path, count: int) -> None:
-    """A folder of two classes with the gallery's photos, each time cut a little differently."""
-    files = sorted(file for file in PHOTOS.glob("*") if file.suffix in (".jpg", ".jpeg", ".png", ".webp"))
-    photos = [Image.open(file).convert("RGB") for file in files]
+    """Write a folder of two classes with the photos of the gallery, each copy with a different crop."""
+    photos = [Image.open(file).convert("RGB") for file in photo_files()]
     for number in range(count):
         photo = photos[number % len(photos)]
         border = number // len(photos) % 16
@@ -84,10 +80,10 @@ def augreg_row(files: Folder, backend: str, collate: bool, options: argparse.Nam
 
 
 class Peer:
-    """A dataset as its users write it: decoded by OpenCV, made a tensor."""
+    """A dataset as users of albumentations write it: decode with OpenCV, convert to a tensor."""
 
     def __init__(self, files: Folder, resize: int) -> None:
-        import albumentations as A  # noqa: N812 - its own custom
+        import albumentations as A  # noqa: N812 - as its users write
 
         self.files = files
         self.compose = A.Compose(
@@ -117,17 +113,17 @@ def peer_row(files: Folder, resize: int, options: argparse.Namespace) -> Pass:
 
 
 def rows(files: Folder, options: argparse.Namespace) -> dict[str, Pass]:
-    found = {"augreg opencv, antialiased": augreg_row(files, "opencv", True, options)}
-    if importlib.util.find_spec("albumentations"):
-        found["albumentations linear, not antialiased"] = peer_row(files, cv2.INTER_LINEAR, options)
-        found["albumentations area, antialiased"] = peer_row(files, cv2.INTER_AREA, options)
-    found["augreg opencv, torch's own collate"] = augreg_row(files, "opencv", False, options)
-    found["augreg pillow, antialiased"] = augreg_row(files, "pillow", True, options)
-    return found
+    table = {"augreg opencv, antialiased": augreg_row(files, "opencv", True, options)}
+    if has_albumentations():
+        table["albumentations linear, not antialiased"] = peer_row(files, cv2.INTER_LINEAR, options)
+        table["albumentations area, antialiased"] = peer_row(files, cv2.INTER_AREA, options)
+    table["augreg opencv, torch's own collate"] = augreg_row(files, "opencv", False, options)
+    table["augreg pillow, antialiased"] = augreg_row(files, "pillow", True, options)
+    return table
 
 
 def processor_time() -> float:
-    """Seconds of processor time of this process and its workers so far; of this one alone where there is no /proc."""
+    """Seconds of processor time of this process and its workers so far; without /proc, of this process alone."""
     total = time.process_time()
     for child in multiprocessing.active_children():
         status = Path(f"/proc/{child.pid}/stat")
@@ -140,23 +136,16 @@ def processor_time() -> float:
 def compare(table: dict[str, Pass], rounds: int) -> None:
     for work in table.values():
         work(0)  # starts the workers
-    rates: dict[str, list[float]] = {name: [] for name in table}
-    costs: dict[str, list[float]] = {name: [] for name in table}
-    for epoch in range(1, rounds + 1):
-        for name, work in table.items():
-            start, spent = time.perf_counter(), processor_time()
-            count = work(epoch)
-            rates[name].append(count / (time.perf_counter() - start))
-            costs[name].append((processor_time() - spent) / count)
-    ours, our_costs = next(iter(rates.values())), next(iter(costs.values()))
-    for name, found in rates.items():
-        cost = statistics.median(costs[name])
-        line = f"  {name:40} {statistics.median(found):6,.0f}  ({1e6 * cost:5,.0f} us of processor time)"
-        if found is not ours:
-            faster = statistics.median(ours[i] / found[i] for i in range(rounds))
-            cheaper = statistics.median(costs[name][i] / our_costs[i] for i in range(rounds))
-            line += f"  augreg opencv: {faster:.2f} times as fast, by processor time {cheaper:.2f}"
-        print(line)
+
+    def measure(work: Pass, epoch: int) -> tuple[float, float]:
+        """Images per second, and seconds of processor time per image."""
+        start, spent = time.perf_counter(), processor_time()
+        count = work(epoch)
+        return count / (time.perf_counter() - start), (processor_time() - spent) / count
+
+    results = measure_in_turns(table, rounds, measure)
+    rates = {name: [rate for rate, _ in values] for name, values in results.items()}
+    print_rates(rates, {name: [cost for _, cost in values] for name, values in results.items()})
 
 
 def settings() -> None:
@@ -164,21 +153,18 @@ def settings() -> None:
         f"python {platform.python_version()}, torch {torch.__version__}, opencv {cv2.__version__}; 1 thread a worker"
     )
     decoder = f"simplejpeg {version('simplejpeg')}" if importlib.util.find_spec("simplejpeg") else "Pillow"
-    print(f"augreg decodes by {decoder}, albumentations' rows by OpenCV; both whole images, from files in the cache")
+    print(
+        f"augreg decodes with {decoder}, the rows of albumentations with OpenCV; both decode whole images from cached files"
+    )
     print("out: batches of float32 channels x height x width, as tensors in shared memory")
-    allocator = {key: value for key, value in os.environ.items() if key.startswith("MALLOC_")}
-    print(f"allocator: {allocator or 'as it comes'}")
-    if importlib.util.find_spec("albumentations"):
-        print(f"albumentations {version('albumentations')}")
-    else:
-        print("albumentations is not installed, so augreg runs alone: pip install albumentations==2.0.8")
+    print_environment()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--images", type=int, default=768, help="how many files a pass reads")
+    parser.add_argument("--images", type=int, default=768, help="number of files in a pass")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)

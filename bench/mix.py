@@ -4,9 +4,9 @@
     python bench/mix.py --quick      # a smaller batch and few rounds, to see that it runs
     python bench/mix.py --threads 2
 
-The rows take turns within a round, so that a busy machine slows all of them alike: believe the ratios. `fresh` makes
-a new batch, as does the copy; `in place` writes over the one that came in. All rows but the copies mix labels too,
-and draw; the plain ones draw one number and one box and roll the batch by one, and so do we.
+The rows take turns within a round, so a busy machine slows all of them alike: trust the ratios. `fresh` creates a new
+batch, like the copy; `in place` overwrites the input. All rows except the copies also draw and mix labels. The plain
+rows and augreg both draw one number and one box, and pair each image with its neighbor in the batch.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from comparison import measure_in_turns, ratio
 
 from augreg import Pipeline
 
@@ -33,28 +34,28 @@ def ours(step: str, images: Any, labels: Any, in_place: bool) -> Work:
     pipe, number = Pipeline.from_spec(spec), itertools.count()
 
     def work() -> Any:
-        found, soft = pipe.batch(images, labels, batch=next(number), out=images if in_place else None)
-        return found, soft.dense()
+        mixed, soft = pipe.batch(images, labels, batch=next(number), out=images if in_place else None)
+        return mixed, soft.dense()
 
     return work
 
 
 def plain_mixup(images: torch.Tensor, labels: torch.Tensor, in_place: bool) -> Work:
-    """A roll and a lerp, and the labels by one-hot."""
+    """A roll and a lerp, with one-hot labels."""
     beta = torch.distributions.Beta(1.0, 1.0)
 
     def work() -> Any:
         lam = float(beta.sample())
         rolled = images.roll(1, 0)
-        found = images.lerp_(rolled, 1 - lam) if in_place else rolled.lerp_(images, lam)
+        mixed = images.lerp_(rolled, 1 - lam) if in_place else rolled.lerp_(images, lam)
         hot = torch.nn.functional.one_hot(labels, CLASSES).float()
-        return found, hot.lerp(hot.roll(1, 0), 1 - lam)
+        return mixed, hot.lerp(hot.roll(1, 0), 1 - lam)
 
     return work
 
 
 def plain_cutmix(images: torch.Tensor, labels: torch.Tensor, in_place: bool) -> Work:
-    """A clone, and a box of the rolled batch assigned to it; in place only the box is copied first."""
+    """A clone, with a box of the rolled batch assigned to it; in place, only the box is copied first."""
     beta = torch.distributions.Beta(1.0, 1.0)
     height, width = images.shape[-2:]
 
@@ -64,54 +65,53 @@ def plain_cutmix(images: torch.Tensor, labels: torch.Tensor, in_place: bool) -> 
         tall, wide = int(height * side), int(width * side)
         rows = slice(max(0, y - tall // 2), min(height, y + (tall + 1) // 2))
         columns = slice(max(0, x - wide // 2), min(width, x + (wide + 1) // 2))
-        found = images if in_place else images.clone()
-        found[:, :, rows, columns] = images[:, :, rows, columns].roll(1, 0)
+        mixed = images if in_place else images.clone()
+        mixed[:, :, rows, columns] = images[:, :, rows, columns].roll(1, 0)
         lam = 1 - (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
         hot = torch.nn.functional.one_hot(labels, CLASSES).float()
-        return found, hot.lerp(hot.roll(1, 0), 1 - lam)
+        return mixed, hot.lerp(hot.roll(1, 0), 1 - lam)
 
     return work
 
 
 def rows(step: str, images: torch.Tensor) -> dict[str, Work]:
-    """What is measured, by name. Each row that works in place has a batch of its own."""
+    """The rows, by name. Each row that works in place has its own batch."""
     labels = torch.arange(len(images)) % CLASSES
     plain = plain_mixup if step == "mixup" else plain_cutmix
     target = torch.empty_like(images)
-    found: dict[str, Work] = {}
+    table: dict[str, Work] = {}
     for in_place in (False, True):
         how, batch = ("in place", images.clone()) if in_place else ("fresh", images)
         array = batch.numpy().copy() if in_place else batch.numpy()
-        found[f"augreg, NumPy, {how}"] = ours(step, array, labels.numpy(), in_place)
-        found[f"augreg, torch, {how}"] = ours(step, batch, labels, in_place)
-        found[f"plain torch, {how}"] = plain(batch.clone() if in_place else batch, labels, in_place)
-    found["a copy of the bytes, fresh"] = images.clone
-    found["a copy of the bytes, into memory in use"] = lambda: target.copy_(images)
-    return found
+        table[f"augreg, NumPy, {how}"] = ours(step, array, labels.numpy(), in_place)
+        table[f"augreg, torch, {how}"] = ours(step, batch, labels, in_place)
+        table[f"plain torch, {how}"] = plain(batch.clone() if in_place else batch, labels, in_place)
+    table["a copy of the bytes, fresh"] = images.clone
+    table["a copy of the bytes, into memory in use"] = lambda: target.copy_(images)
+    return table
 
 
 def compare(step: str, images: torch.Tensor, rounds: int) -> None:
     table = rows(step, images)
     for work in table.values():
         work()
-    seconds: dict[str, list[float]] = {name: [] for name in table}
-    for _ in range(rounds):
-        for name, work in table.items():
-            start = time.perf_counter()
-            kept = work()
-            seconds[name].append(time.perf_counter() - start)
-            del kept
+
+    def measure(work: Work, _: int) -> float:
+        start = time.perf_counter()
+        result = work()  # kept until the clock has stopped
+        seconds = time.perf_counter() - start
+        del result
+        return seconds
+
+    seconds = measure_in_turns(table, rounds, measure)
     print(f"\n{step}, {'x'.join(map(str, images.shape))} float32: median of {rounds} rounds")
     print(f"  {'':40} {'ms':>7} {'images/s':>9}  time over that of: plain torch    a copy")
-    for name, found in seconds.items():
+    for name, values in seconds.items():
         how = "in place" if "in place" in name else "fresh"
         copy = "a copy of the bytes, " + ("into memory in use" if how == "in place" or "in use" in name else "fresh")
-        over = [
-            statistics.median(a / b for a, b in zip(found, seconds[other], strict=True))
-            for other in (f"plain torch, {how}", copy)
-        ]
-        middle = statistics.median(found)
-        print(f"  {name:40} {middle * 1e3:7.1f} {len(images) / middle:9,.0f}  {over[0]:31.2f} {over[1]:9.2f}")
+        over = [ratio(values, seconds[other]) for other in (f"plain torch, {how}", copy)]
+        median = statistics.median(values)
+        print(f"  {name:40} {median * 1e3:7.1f} {len(images) / median:9,.0f}  {over[0]:31.2f} {over[1]:9.2f}")
 
 
 def main() -> None:
@@ -119,13 +119,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1, help="torch's threads; NumPy has one")
     parser.add_argument("--quick", action="store_true", help="32 images, 3 rounds")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     print(f"python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}; ", end="")
-    print(f"torch on {given.threads} thread(s), NumPy on 1")
-    images = torch.rand(32 if given.quick else 256, 3, 224, 224)
+    print(f"torch on {options.threads} thread(s), NumPy on 1")
+    images = torch.rand(32 if options.quick else 256, 3, 224, 224)
     for step in ("mixup", "cutmix"):
-        compare(step, images, 3 if given.quick else given.rounds)
+        compare(step, images, 3 if options.quick else options.rounds)
 
 
 if __name__ == "__main__":

@@ -1,54 +1,47 @@
 """Images per second, one at a time on one thread: two presets of augreg, beside albumentations in the same run.
 
     python bench/single.py                 # the comparison
-    python bench/single.py --hold 64       # keep the last 64 results alive, as a loader that fills a batch does
+    python bench/single.py --hold 64       # keep the last 64 results alive, as a loader does while it fills a batch
     python bench/single.py --profile       # where augreg's own time goes
 
-The rows take turns within a round, so that a busy machine slows all of them alike: believe the ratios. What
-is alike and what is not: bench/README.md.
+The rows take turns within a round, so a busy machine slows all of them alike: trust the ratios. bench/README.md
+says what is the same in all rows and what is not.
 """
 
 from __future__ import annotations
 
 import argparse
 import cProfile
-import importlib.util
 import itertools
-import os
 import platform
 import pstats
-import statistics
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for news on import otherwise
 
 import cv2
 import numpy as np
+from comparison import has_albumentations, measure_in_turns, photo_files, print_environment, print_rates
 from PIL import Image, ImageOps
 
 from augreg import Pipeline
 
-PHOTOS = Path(__file__).parent.parent / "gallery" / "photos"
-PRESETS = {"imagenet": (375, 500), "cifar10": (32, 32)}  # the (height, width) of the images that each is fed
+PRESETS = {"imagenet": (375, 500), "cifar10": (32, 32)}  # (height, width) of the input images
 MEANS = {"imagenet": (0.485, 0.456, 0.406), "cifar10": (0.4914, 0.4822, 0.4465)}
 STDS = {"imagenet": (0.229, 0.224, 0.225), "cifar10": (0.2470, 0.2435, 0.2616)}
 Work = Callable[[int], Any]  # makes the image of this index
 
 
 def images(height: int, width: int) -> list[np.ndarray]:
-    """The gallery's photos at this size; a made-up image where there are none."""
-    files = sorted(path for path in PHOTOS.glob("*") if path.suffix in (".jpg", ".jpeg", ".png", ".webp"))
-    photos = [Image.open(path).convert("RGB") for path in files] or [made_up()]
+    """The photos of the gallery at this size; a synthetic image if there are none."""
+    photos = [Image.open(path).convert("RGB") for path in photo_files()] or [synthetic()]
     return [np.array(ImageOps.fit(photo, (width, height), Image.Resampling.BICUBIC)) for photo in photos]
 
 
-def made_up() -> Image.Image:
-    """Coarse colored clouds with some grain, so that levels and edges are not far from a photo's."""
+def synthetic() -> Image.Image:
+    """Coarse colored clouds with some grain, so that pixel values and edges resemble those of a photo."""
     rng = np.random.default_rng(0)
     clouds = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize((500, 375), Image.Resampling.BICUBIC)
     grainy = np.asarray(clouds) + rng.normal(0, 6, (375, 500, 3))
@@ -62,8 +55,8 @@ def augreg_row(preset: str, backend: str, inputs: list[np.ndarray]) -> Work:
 
 
 def peer_row(preset: str, resize: int, inputs: list[np.ndarray]) -> Work:
-    """The same steps with albumentations; `resize` is how it scales: it does not filter unless told to."""
-    import albumentations as A  # noqa: N812 - its own custom
+    """The same steps with albumentations; `resize` is its interpolation; only the area filter antialiases."""
+    import albumentations as A  # noqa: N812 - as its users write
 
     end = A.Normalize(mean=MEANS[preset], std=STDS[preset])
     if preset == "imagenet":
@@ -94,19 +87,19 @@ def peer_row(preset: str, resize: int, inputs: list[np.ndarray]) -> Work:
 def rows(preset: str) -> dict[str, Work]:
     inputs = images(*PRESETS[preset])
     antialiased = ", antialiased resize" if preset == "imagenet" else ""
-    found = {f"augreg opencv{antialiased}": augreg_row(preset, "opencv", inputs)}
-    if importlib.util.find_spec("albumentations"):
+    table = {f"augreg opencv{antialiased}": augreg_row(preset, "opencv", inputs)}
+    if has_albumentations():
         if preset == "imagenet":
-            found["albumentations linear, not antialiased"] = peer_row(preset, cv2.INTER_LINEAR, inputs)
-            found["albumentations area, antialiased"] = peer_row(preset, cv2.INTER_AREA, inputs)
+            table["albumentations linear, not antialiased"] = peer_row(preset, cv2.INTER_LINEAR, inputs)
+            table["albumentations area, antialiased"] = peer_row(preset, cv2.INTER_AREA, inputs)
         else:
-            found["albumentations"] = peer_row(preset, cv2.INTER_LINEAR, inputs)
-    found[f"augreg pillow{antialiased}"] = augreg_row(preset, "pillow", inputs)
-    return found
+            table["albumentations"] = peer_row(preset, cv2.INTER_LINEAR, inputs)
+    table[f"augreg pillow{antialiased}"] = augreg_row(preset, "pillow", inputs)
+    return table
 
 
 def rate(work: Work, seconds: float, hold: int) -> float:
-    """Images per second over this time; results live until `hold` newer ones are there."""
+    """Images per second over this time; a result is kept until there are `hold` newer ones."""
     held: deque[Any] = deque(maxlen=hold)
     start = now = time.perf_counter()
     for count in itertools.count(1):
@@ -121,18 +114,10 @@ def compare(preset: str, rounds: int, seconds: float, hold: int) -> None:
     table = rows(preset)
     for work in table.values():
         rate(work, min(seconds, 0.2), hold)  # warm up: imports, tables, memory
-    rates: dict[str, list[float]] = {name: [] for name in table}
-    for _ in range(rounds):
-        for name, work in table.items():
-            rates[name].append(rate(work, seconds, hold))
-    ours = next(iter(rates.values()))
+    rates = measure_in_turns(table, rounds, lambda work, _: rate(work, seconds, hold))
     height, width = PRESETS[preset]
     print(f"\n{preset}, from {height}x{width} uint8: images per second, median of {rounds} rounds of {seconds:g} s")
-    for name, found in rates.items():
-        ratio = statistics.median(ours[i] / found[i] for i in range(rounds))
-        middle = statistics.median(found)
-        beside = "" if found is ours else f"augreg opencv is {ratio:.2f} times as fast"
-        print(f"  {name:40} {middle:8,.0f}  ({1e6 / middle:6,.0f} us)  {beside}".rstrip())
+    print_rates(rates)
 
 
 def profile(preset: str, calls: int) -> None:
@@ -149,34 +134,27 @@ def profile(preset: str, calls: int) -> None:
 
 def settings(hold: int) -> None:
     print(f"python {platform.python_version()}, numpy {np.__version__}, opencv {cv2.__version__}; 1 thread")
-    print("in: arrays, no decode; out: float32 channels x height x width, contiguous")
+    print("in: arrays, no decoding; out: float32 channels x height x width, contiguous")
     print(f"the last {hold} results are kept alive")
-    if not any(PHOTOS.glob("*.jpg")):
-        print("no photos in gallery/photos: a made-up image stands for them")
-    allocator = {key: value for key, value in os.environ.items() if key.startswith("MALLOC_")}
-    print(f"allocator: {allocator or 'as it comes'}")
-    if importlib.util.find_spec("albumentations"):
-        from importlib.metadata import version
-
-        print(f"albumentations {version('albumentations')}")
-    else:
-        print("albumentations is not installed, so augreg runs alone: pip install albumentations==2.0.8")
+    if not photo_files():
+        print("no photos in gallery/photos: using a synthetic image")
+    print_environment()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=0.4, help="how long each row runs in each round")
-    parser.add_argument("--hold", type=int, default=1, help="how many results to keep alive")
+    parser.add_argument("--seconds", type=float, default=0.4, help="duration of each row in each round")
+    parser.add_argument("--hold", type=int, default=1, help="number of results to keep alive")
     parser.add_argument("--profile", action="store_true", help="profile augreg instead")
-    given = parser.parse_args()
+    options = parser.parse_args()
     cv2.setNumThreads(1)
-    settings(given.hold)
+    settings(options.hold)
     for preset in PRESETS:
-        if given.profile:
+        if options.profile:
             profile(preset, 500 if preset == "imagenet" else 5000)
         else:
-            compare(preset, given.rounds, given.seconds, given.hold)
+            compare(preset, options.rounds, options.seconds, options.hold)
 
 
 if __name__ == "__main__":

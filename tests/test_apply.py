@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,9 +18,9 @@ from PIL import Image
 
 from augreg import Pipeline
 from augreg.__main__ import main
-from augreg.commands.outputs import MANIFEST
-from augreg.commands.pool import run as pooled
-from augreg.commands.progress import Progress
+from augreg.commands.output_folder import MANIFEST
+from augreg.commands.parallel import run as pooled
+from augreg.commands.progress import progress
 
 SPEC = "image:\n  - random_crop: {size: 24, padding: 4}\n  - horizontal_flip\n  - rotate: 20\n  - brightness: 0.4\n"
 
@@ -91,8 +92,8 @@ def test_goes_on_and_extends(place: Path, capsys: pytest.CaptureFixture[str]) ->
     before = (place / "out/cat/a-0.png").stat().st_mtime_ns
     command = ["apply", str(place / "spec.yaml"), str(place / "in"), str(place / "out"), "--copies", "2"]
     assert main([*command, "--processes", "1"]) == 0
-    assert "7 written" in (said := capsys.readouterr().err)
-    assert "3 were there already" in said
+    assert "7 written" in (err := capsys.readouterr().err)
+    assert "3 existed already" in err
     assert (place / "out/cat/a-0.png").stat().st_mtime_ns == before
     assert tree(place / "out") == tree(place / "whole")
 
@@ -119,9 +120,9 @@ def test_output_of_another_spec_is_replaced_only_when_told(place: Path, capsys: 
     (place / "other.yaml").write_text("- invert\n")
     other = str(place / "other.yaml")
     assert apply(place, spec=other) == 2
-    said = capsys.readouterr().err
-    assert "fingerprint was" in said
-    assert "--overwrite" in said
+    err = capsys.readouterr().err
+    assert "fingerprint was" in err
+    assert "--overwrite" in err
     assert tree(place / "out") == before
     assert apply(place, "--overwrite", "--processes", "1", spec=other) == 0
     np.testing.assert_array_equal(pixels(place / "out/cat/a-0.png"), 255 - pixels(place / "in/cat/a.png"))
@@ -140,7 +141,7 @@ def test_overwriting_that_is_killed_leaves_nothing_that_passes_for_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("augreg.commands.pool.run", killed)
+        patch.setattr("augreg.commands.parallel.run", killed)
         assert apply(place, "--overwrite", spec=other) == 130
     assert apply(place, "--processes", "1", spec=other) == 0
     for name in ("cat/a", "cat/b", "dog/a", "top"):
@@ -176,8 +177,8 @@ def test_another_folder_with_the_same_names_is_refused(place: Path, capsys: pyte
         photo(place / "in2" / name, number + 50)
     command = ["apply", str(place / "spec.yaml"), str(place / "in2"), str(place / "out"), "--processes", "1"]
     assert main(command) == 2
-    said = capsys.readouterr().err
-    assert f"source was {place / 'in'} and is {place / 'in2'}; give another folder, or --overwrite" in said
+    err = capsys.readouterr().err
+    assert f"source was {place / 'in'} and is {place / 'in2'}; choose another folder, or use --overwrite" in err
     assert tree(place / "out") == before
     assert main([*command, "--overwrite"]) == 0
     want = Pipeline.from_spec(place / "spec.yaml").train(str(place / "in2/top.png"), index="top.png")
@@ -202,10 +203,10 @@ def test_a_twin_that_comes_or_goes_is_refused(
     before = tree(place / "out")
     photo(place / "in/top.jpg", 9)
     assert apply(place, "--processes", "1", *side) == 2
-    said = capsys.readouterr().err
+    err = capsys.readouterr().err
     name = "top.png" if side else "top-0.png"
-    assert f"{place / 'out' / name} was made before" in said
-    assert "remove the old copies, or --overwrite" in said
+    assert f"{place / 'out' / name} was written before" in err
+    assert "remove the old copies, or use --overwrite" in err
     assert tree(place / "out") == before
     (place / "out" / name).unlink()
     assert apply(place, "--processes", "1", *side) == 0
@@ -230,8 +231,8 @@ def test_ctrl_c_is_answered_at_once_and_nothing_is_lost(processes: str, tmp_path
             assert process.poll() is None, "it ended before it could be stopped"
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=20)[1]
-    assert said.splitlines()[-1] == "stopping; run again to go on"
+        err = process.communicate(timeout=20)[1]
+    assert err.splitlines()[-1] == "stopping; run the command again to resume"
     assert process.returncode == 130
     names = [name for name in tree(out) if name != MANIFEST]
     assert 4 <= len(names) < 5000
@@ -242,9 +243,9 @@ def test_a_folder_of_something_else_is_left_alone(place: Path, capsys: pytest.Ca
     (place / "out").mkdir()
     (place / "out/letter.txt").write_text("dear")
     assert apply(place) == 2
-    assert "no augreg apply wrote it" in capsys.readouterr().err
+    assert "was not written by augreg apply" in capsys.readouterr().err
     assert apply(place, out="in") == 2
-    assert "holds the images themselves" in capsys.readouterr().err
+    assert "contains the input images" in capsys.readouterr().err
     assert set(tree(place / "out")) == {"letter.txt"}
     assert MANIFEST not in tree(place / "in")
 
@@ -282,7 +283,7 @@ def test_names_that_cannot_be_told_apart_are_refused(place: Path, capsys: pytest
     photo(place / "in/cat/a.jpg", 9)
     photo(place / "in/cat/a.png.png", 9)
     assert apply(place) == 2
-    assert "rename one" in capsys.readouterr().err
+    assert "rename one of the images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("format", ["png", "jpg", "webp", "npy"])
@@ -304,8 +305,8 @@ def test_floats_are_arrays_or_refused(place: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as done:
         apply(place, "--format", "png")
     assert done.value.code == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "normalizes, so it makes floats, which png cannot hold: write --format npy" in said
+    err = " ".join(capsys.readouterr().err.split())
+    assert "normalizes, so its output is floats, which png cannot store: use --format npy" in err
     assert not (place / "out").exists()
     assert apply(place, "--processes", "1") == 0
     made = np.load(place / "out/cat/a-0.npy")
@@ -318,7 +319,7 @@ def test_alpha_needs_a_format_that_has_it(place: Path, capsys: pytest.CaptureFix
     Image.new("RGBA", (9, 9), (1, 2, 3, 4)).save(place / "in/alpha.png")
     Image.new("L", (9, 9), 7).save(place / "in/gray.png")
     assert apply(place, "--format", "jpg", "--processes", "1") == 1
-    assert "alpha.png: jpg cannot hold 4 channels; write --format png or npy" in capsys.readouterr().err
+    assert "alpha.png: jpg cannot store 4 channels; use --format png or npy" in capsys.readouterr().err
     assert opened(place / "out/gray-0.jpg").mode == "L"
     assert apply(place, "--processes", "1", out="png") == 0
     assert opened(place / "png/alpha-0.png").mode == "RGBA"
@@ -418,25 +419,25 @@ def test_wrong_places(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "empty").mkdir()
     (place / "file").write_text("")
     (place / "bad.yaml").write_text("- rotat: 5\n")
-    for code, argv, said in (
-        (2, [spec, str(place / "none"), out], "there is no such folder"),
+    for code, argv, err in (
+        (2, [spec, str(place / "none"), out], "no such file or folder"),
         (2, [spec, str(place / "empty"), out], "no images in it"),
         (2, [spec, inside, str(place / "file")], "cannot be written to"),
-        (2, [spec, inside, out, "--masks", str(place / "none")], "--masks takes a folder"),
+        (2, [spec, inside, out, "--masks", str(place / "none")], "--masks expects a folder"),
         (2, ["imagenot", inside, out], "did you mean 'imagenet'?"),
         (1, [str(place / "bad.yaml"), inside, out], "bad.yaml:1: image[0]"),
     ):
         assert main(["apply", *argv]) == code
-        assert said in capsys.readouterr().err
+        assert err in capsys.readouterr().err
     assert not (place / "out").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no such locks")
 def test_two_at_once_are_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from augreg.commands.outputs import hold
+    from augreg.commands.output_folder import lock
 
     (place / "out").mkdir()
-    with hold(place / "out"):
+    with lock(place / "out"):
         assert apply(place) == 2
     assert "another augreg apply is writing there" in capsys.readouterr().err
     assert apply(place, "--processes", "1") == 0
@@ -515,23 +516,25 @@ class _Terminal(io.StringIO):
         return True
 
 
-def test_progress_on_a_terminal_and_in_a_log() -> None:
+def test_progress_on_a_terminal_and_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
     for stream in (_Terminal(), io.StringIO()):
         now = 0.0
-        with Progress("images", 100, stream=stream, clock=lambda: now) as progress:  # noqa: B023
+        monkeypatch.setattr("sys.stderr", stream)
+        monkeypatch.setattr("tqdm.std.time", lambda: now)  # noqa: B023
+        with progress("images", 100) as bar:
             for _ in range(100):
                 now += 0.5
-                progress.step()
+                bar.update()
         text = stream.getvalue()
         if stream.isatty():
             assert text.count("\n") == 1
-            assert text.startswith("\r[")
-            assert "50/100 images, 50%, 2.0/s, 0:25 left" in text
-            assert "\r[####################] 100/100 images, 100%" in text
+            assert text.startswith("\r  0%|")
+            assert re.search(r"\r 50%\|.*\| 50/100 \[00:25<00:25,  2.00 images/s\]", text)
+            assert re.search(r"\r100%\|.*\| 100/100 \[00:50<00:00,  2.00 images/s\]", text)
         else:
             lines = text.splitlines()
             assert len(lines) == 10  # one in five seconds
-            assert lines[0] == "10/100 images, 10%, 2.0/s, 0:45 left"
+            assert re.fullmatch(r"10%\|.*\| 10/100 \[00:05<00:45,  2.00 images/s\]", lines[0])
             assert "\r" not in text
 
 
@@ -556,5 +559,5 @@ def test_copies_beside_the_images_cannot_take_their_names(tmp_path: Path, capsys
     spec = tmp_path / "s.yaml"
     spec.write_text(SPEC)
     assert main(["apply", str(spec), str(tmp_path / "in" / "x"), str(tmp_path / "in"), "--overwrite"]) == 2
-    assert "holds the images themselves" in capsys.readouterr().err
+    assert "contains the input images" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "in").rglob("*") if path.is_file()) == ["a.png"]

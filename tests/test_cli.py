@@ -24,7 +24,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 REGISTRY = Registry.installed()
 BY_SECTION = sorted(REGISTRY, key=lambda name: SECTIONS.index(REGISTRY[name].__augreg__.sections[0]))
 OTHERS = [name for name in BY_SECTION if REGISTRY[name].__augreg__.sections[0] != "image"]
-HEAVY = {"numpy", "PIL", "cv2", "torch"}
+HEAVY = {"numpy", "PIL", "cv2", "torch", "shtab", "tqdm"}
 
 
 @pytest.fixture
@@ -260,11 +260,12 @@ def test_explain_of_an_invalid_spec(spec, capsys: pytest.CaptureFixture[str]) ->
     assert f"{name}:4: image[1].rotate.degree" in err
 
 
-def test_gallery_gets_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = []
-    monkeypatch.setattr("augreg.gallery.main", lambda argv: given.append(argv) or 1)
-    assert main(["gallery", "--out", "page.html", "--help"]) == 1
-    assert given == [["--out", "page.html", "--help"]]
+def test_gallery_gets_its_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gallery", "--spec", "imagenot", "--out", str(tmp_path / "page.html")]) == 2
+    assert "did you mean 'imagenet'?" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["gallery", "--out", str(tmp_path)])
+    assert "usage: augreg gallery" in capsys.readouterr().err
 
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:

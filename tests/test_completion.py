@@ -54,7 +54,7 @@ BASH = """
 source "$1"; shift
 augreg() { printf 'rotate  geometry  Turn\\nresize  geometry  Scale\\n'; }
 COMP_WORDS=("$@"); COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
-_augreg
+_shtab_augreg
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
@@ -64,13 +64,18 @@ printf '%s\\n' "${COMPREPLY[@]}"
     ("line", "found"),
     [
         (["a"], {"apply"}),
-        ([""], COMMANDS | {"--help", "--version"}),
+        ([""], COMMANDS),
+        (["--"], {"--help", "--version"}),
         (["apply", "--co"], {"--copies"}),
         (["apply", "spec.yaml", "in", "--format", ""], {"png", "jpg", "webp", "npy"}),
         (["apply", ""], {*presets(), "folder", "a spec.yaml"}),
         (["validate", "a"], {"a spec.yaml"}),
+        (["validate", "imagenet", "cif"], {"cifar10"}),
         (["apply", "imagenet", "f"], {"folder"}),
         (["apply", "imagenet", "folder", "--copies", ""], {""}),
+        (["apply", "imagenet", "--test", "f"], {"folder"}),
+        (["gallery", "--spec", "cif"], {"cifar10"}),
+        (["new-plugin", "ro"], {""}),
         (["show", "ro"], {"rotate"}),
         (["show", ""], {"rotate", "resize"}),
         (["completion", ""], {"bash", "zsh", "fish"}),

@@ -20,8 +20,8 @@ from PIL import Image
 
 import augreg
 from augreg import gallery, ops
-from augreg.gallery.quantile import Quantile, at_quantile
-from augreg.gallery.stages import stages
+from augreg.gallery.step_by_step import stages
+from augreg.gallery.sweep import QuantileCursor, at_quantile
 from augreg.registry.discovery import Contributions
 from augreg.registry.registry import PluginRecord, Registry
 from augreg.rng import address_of
@@ -80,7 +80,7 @@ class Halve:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page as the command writes it by default, but for a broken image among the inputs."""
+    """The page as the command writes it by default, with a broken image among the inputs."""
     folder = tmp_path_factory.mktemp("gallery")
     broken = folder / "broken.jpg"
     broken.write_bytes(CAT.read_bytes()[:2000])
@@ -119,7 +119,7 @@ def test_broken_image_is_shown_with_its_reason(page: Path) -> None:
     text = page.read_text("utf-8")
     start = text.index('aria-label="broken.jpg"')
     shown = text[start : text.index("</article>", start)]
-    assert "This image is broken" in shown
+    assert "This image cannot be read" in shown
     assert "broken.jpg: cannot be read: " in shown
     assert "<img " not in shown
 
@@ -187,12 +187,12 @@ def test_stages_go_on_behind_a_step_of_unknown_size() -> None:
 def test_a_step_by_step_walk_names_what_was_not_applied() -> None:
     pipeline = augreg.Pipeline.from_spec([{"rotate": {"p": 0}}, {"invert": {"test": "off"}}])
     photo = np.asarray(Image.open(CAT))
-    assert [stage.words for stage in stages(pipeline, photo, address_of(0, 0))] == ["not applied", "invert"]
-    assert [stage.words for stage in stages(pipeline, photo, None)] == ["left out", "left out"]
+    assert [stage.caption for stage in stages(pipeline, photo, address_of(0, 0))] == ["not applied", "invert"]
+    assert [stage.caption for stage in stages(pipeline, photo, None)] == ["left out", "left out"]
 
 
 def test_quantiles_run_through_every_kind_of_draw() -> None:
-    low, middle, high = Quantile(0.0), Quantile(0.5), Quantile(1.0)
+    low, middle, high = QuantileCursor(0.0), QuantileCursor(0.5), QuantileCursor(1.0)
     assert [q.uniform(-2.0, 4.0) for q in (low, middle, high)] == [-2.0, 1.0, 4.0]
     assert [q.integers(5) for q in (low, middle, high)] == [0, 2, 4]
     assert [q.sign() for q in (low, high)] == [-1, 1]
@@ -212,18 +212,18 @@ def test_a_sweep_draws_every_number_at_the_same_place() -> None:
     from augreg.transforms.color import ColorJitter
 
     photo = np.asarray(Image.open(CAT))
-    said = []
+    message = []
     for at in (0.0, 1.0):
         _, done = at_quantile(ColorJitter((0.5, 1.5), (0.8, 1.2)), photo, at, backend("pillow"))
-        said.append(sorted(str(op) for op in done))
-    assert said == [["brightness 0.50", "contrast 0.80"], ["brightness 1.50", "contrast 1.20"]]
+        message.append(sorted(str(op) for op in done))
+    assert message == [["brightness 0.50", "contrast 0.80"], ["brightness 1.50", "contrast 1.20"]]
 
 
 def test_a_class_added_by_hand_is_shown_and_its_words_are_not_trusted() -> None:
     registry = small_registry("invert").add(Odd)
     text = gallery.render(augreg.Pipeline.from_spec(["invert"], registry), [CAT])
     shown = card(text, "<b>odd</b>")
-    assert "added by hand" in shown
+    assert "added in code" in shown
     assert "amount: 0.25" in shown
     assert "A &lt;script&gt;alert(1)&lt;/script&gt; from a <code>plugin</code>." in shown
     assert "<b>odd" not in text
@@ -236,7 +236,7 @@ def test_a_transform_that_fails_gets_an_error_card_and_spoils_nothing() -> None:
     shown = card(text, "faulty")
     assert "This transform failed.</b> no lens in lens.cfg" in shown
     assert "Fails whenever it is asked." in shown
-    assert "it needs <code>shape</code> and gives no example" in card(text, "needy")
+    assert "it requires <code>shape</code> and has no example" in card(text, "needy")
     assert card(text, "invert").count("<img ") == 4
 
 
@@ -246,7 +246,9 @@ def test_a_pipeline_that_fails_on_a_photo_says_so_below_it() -> None:
     start = text.index('aria-label="chelsea.jpg"')
     shown = text[start : text.index("</article>", start)]
     assert shown.count("no lens in lens.cfg") >= 6
-    assert shown.count("<img ") == 4  # the photo, the test-time image, which leaves the step out, and the way there
+    assert (
+        shown.count("<img ") == 4
+    )  # the original, the test-time image without the step, and its walkthrough
 
 
 def test_plugins_that_did_not_load_are_reported() -> None:
@@ -287,7 +289,7 @@ def test_images_of_other_channels_and_kinds_are_shown(channels: str) -> None:
     translucent = Image.new("RGBA", (40, 30), (200, 10, 10, 128))
     floats = np.linspace(0, 1, 40 * 30 * 3, dtype=np.float32).reshape(30, 40, 3)
     text = gallery.render(pipeline, [translucent, floats, b"no image"])
-    assert text.count("This image is broken") == 1
+    assert text.count("This image cannot be read") == 1
     for name in ("image 1", "image 2"):
         start = text.index(f'aria-label="{name}"')
         assert text[start : text.index("</article>", start)].count("<img ") == 8 + 7 * 2
@@ -297,12 +299,14 @@ def test_many_images_are_cut_short_and_it_says_so() -> None:
     pipeline = augreg.Pipeline.from_spec(["invert"], small_registry("invert"))
     text = gallery.render(pipeline, [np.full((8, 8, 3), level, np.uint8) for level in range(11)])
     assert text.count('class="photo"') == 8
-    assert "3 more images were given and left out" in text
+    assert "3 more images are not shown" in text
 
 
 def test_command_writes_whole_files_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
+    few = small_registry("invert", "auto_augment", "horizontal_flip", "affine", "random_resized_crop")
+    monkeypatch.setattr(Registry, "installed", classmethod(lambda cls: few))
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text("seed: 3\nimage: [invert]\n")
     assert gallery.main(["--spec", "mine.yaml", "--images", str(CAT)]) == 0
@@ -314,21 +318,21 @@ def test_command_writes_whole_files_and_says_where(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--spec", "imagnet"], "did you mean 'imagenet'"),
         (["--spec", "wrong.yaml"], "rotate has no field 'degree'; did you mean 'degrees'?"),
-        (["--images", "nowhere.jpg"], "nowhere.jpg: there is no such file or folder"),
+        (["--images", "nowhere.jpg"], "nowhere.jpg: no such file or folder"),
         (["--images", "."], "no images in this folder"),
     ],
 )
 def test_command_refuses_in_words(
-    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("wrong.yaml").write_text("image:\n  - rotate: {degree: 3}\n")
     assert gallery.main(arguments) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not Path("gallery.html").exists()
 
 

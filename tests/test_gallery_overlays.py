@@ -10,9 +10,9 @@ from PIL import Image
 
 from augreg import Pipeline, Registry, gallery
 from augreg.gallery.annotations import ANNOTATED, annotated
-from augreg.gallery.demonstration import demonstrations
 from augreg.gallery.overlays import names_in, overlaid
 from augreg.gallery.photos import samples
+from augreg.gallery.targets import demonstrations
 from augreg.registry.discovery import Contributions
 from augreg.targets.conventions import Targets
 
@@ -67,7 +67,7 @@ def test_a_sample_on_the_page_has_its_targets_drawn() -> None:
     wrong = gallery.render(pipeline, [{**sample, "boxes": [[1, 2]]}])
     assert "sample[&#39;boxes&#39;]: the shape (1, 2)" in wrong
     missing = gallery.render(pipeline, [{"mask": GRAY}])
-    assert "This image is broken" in missing
+    assert "This image cannot be read" in missing
 
 
 def test_the_demonstration_shows_photos_that_it_knows() -> None:

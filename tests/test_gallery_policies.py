@@ -62,17 +62,17 @@ def test_rows_are_photos_and_say_what_was_drawn() -> None:
         assert len(row.tiles) == 6
         for tile, ops in zip(row.tiles[1:], ("shear x|invert", "shear y|solarize", "shear x|auto contrast",
                                              "invert|equalize", "shear y|auto contrast"), strict=True):  # fmt: skip
-            said = re.sub(r" -?[\d.]+", "", tile.words).split(", ")
-            assert said == ["nothing drawn"] or set(said) <= set(ops.split("|"))
+            message = re.sub(r" -?[\d.]+", "", tile.caption).split(", ")
+            assert message == ["nothing drawn"] or set(message) <= set(ops.split("|"))
             same = tile.image == row.tiles[0].image
-            assert same == (tile.words == "nothing drawn")
-    assert len({tile.words for row in sheet.rows for tile in row.tiles}) > 6
+            assert same == (tile.caption == "nothing drawn")
+    assert len({tile.caption for row in sheet.rows for tile in row.tiles}) > 6
 
 
 def test_the_seed_decides_what_is_drawn() -> None:
     def words(seed: int) -> list[str]:
         (sheet,) = sheets(augreg.Pipeline.from_spec({"seed": seed, "image": []}), photos("chelsea.jpg", "coffee.jpg"))
-        return [tile.words for row in sheet.rows for tile in row.tiles]
+        return [tile.caption for row in sheet.rows for tile in row.tiles]
 
     assert words(3) == words(3)
     assert words(3) != words(4)
@@ -82,7 +82,7 @@ def test_the_seed_decides_what_is_drawn() -> None:
     ("policy", "title", "columns", "left_out"),
     [
         ("cifar10", "cifar10", 5, 20),
-        ("Invert,1,3\nRotate,1,2\nSolarize,1,4", "a table of its own", 3, 0),
+        ("Invert,1,3\nRotate,1,2\nSolarize,1,4", "custom table", 3, 0),
     ],
 )
 def test_a_pipelines_own_policies_are_shown(policy: str, title: str, columns: int, left_out: int) -> None:
@@ -104,7 +104,7 @@ def test_columns_draw_apart() -> None:
     step = {"auto_augment": {"policy": ["Rotate,0.5,9"] * 5}}
     (_, sheet) = sheets(augreg.Pipeline.from_spec([step]), photos("chelsea.jpg", "coffee.jpg"))
     for row in sheet.rows:
-        assert len({tile.words for tile in row.tiles[1:]}) > 1
+        assert len({tile.caption for tile in row.tiles[1:]}) > 1
 
 
 def test_images_of_any_kind_and_broken_ones() -> None:

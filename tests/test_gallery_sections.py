@@ -13,7 +13,7 @@ import pytest
 import augreg
 from augreg import gallery
 from augreg.gallery import cards
-from augreg.gallery.mixed import batches
+from augreg.gallery.batches import batches
 from augreg.gallery.photos import read
 from augreg.registry.discovery import Contributions
 from augreg.registry.registry import Registry
@@ -69,19 +69,19 @@ def captions(text: str) -> list[str]:
     return [html.unescape(found) for found in re.findall(r'<span class="words" title="([^"]*)"', text)]
 
 
-def test_a_batch_is_shown_mixed_with_the_shares_of_its_labels() -> None:
+def test_a_batch_is_shown_mixed_with_the_weights_of_its_labels() -> None:
     text = rendered("cutmix", "mixup")
     for name in ("cutmix", "mixup"):
         shown = card(text, name)
         previews = Registry.installed()[name].__augreg__.preview
         assert shown.count("<img ") == 1 + len(previews) + 1 + 4
-        told = captions(shown)
-        assert (told[0], told[len(previews) + 1]) == ("the photo", "left out")
-        assert told[1].startswith(("0.", "1.00 chelsea")) and "chelsea" in told[1]
-        for words in [*told[1 : len(previews) + 1], *told[-4:]]:
-            shares = [float(part.split()[0]) for part in words.split(" + ")]
-            assert sum(shares) == pytest.approx(1, abs=0.011)
-        assert len({words.split(" + ")[0].split()[1] for words in told[-4:]}) == 4  # each image names itself first
+        texts = captions(shown)
+        assert (texts[0], texts[len(previews) + 1]) == ("original", "left out")
+        assert texts[1].startswith(("0.", "1.00 chelsea")) and "chelsea" in texts[1]
+        for words in [*texts[1 : len(previews) + 1], *texts[-4:]]:
+            weights = [float(part.split()[0]) for part in words.split(" + ")]
+            assert sum(weights) == pytest.approx(1, abs=0.011)
+        assert len({words.split(" + ")[0].split()[1] for words in texts[-4:]}) == 4  # each image names itself first
         assert "in the section <code>batch</code>" in shown
     assert text.index('id="t-invert"') < text.index('id="t-cutmix"') < text.index('id="t-mixup"')
 
@@ -101,10 +101,10 @@ def test_regularizers_are_shown_on_feature_maps() -> None:
     text = rendered("dropout", "stochastic_depth", "l2")
     shown = card(text, "dropout")
     previews = Registry.installed()["dropout"].__augreg__.preview
-    told = captions(shown)
-    assert shown.count("<img ") == len(told) == len(previews) + 1 + 4
-    assert told[len(previews)] == "mean 1.00"  # at test time
-    zeros = [float(words.partition("% zero")[0]) / 100 for words in told[: len(previews)]]
+    texts = captions(shown)
+    assert shown.count("<img ") == len(texts) == len(previews) + 1 + 4
+    assert texts[len(previews)] == "mean 1.00"  # at test time
+    zeros = [float(words.partition("% zero")[0]) / 100 for words in texts[: len(previews)]]
     for share, preview in zip(zeros, previews, strict=True):
         deviation = (preview["p"] * (1 - preview["p"]) / 3136) ** 0.5
         assert abs(share - preview["p"]) < 0.005 + 5 * deviation  # the caption is rounded to a hundredth
@@ -116,7 +116,7 @@ def test_regularizers_are_shown_on_feature_maps() -> None:
 
 
 def test_without_torch_there_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cards, "torch_is_there", lambda: False)
+    monkeypatch.setattr(cards, "torch_installed", lambda: False)
     text = rendered("dropout", "label_smoothing", "mixup")
     assert "No images: they need torch, which is not installed." in card(text, "dropout")
     for name in ("dropout", "label_smoothing"):
@@ -127,18 +127,18 @@ def test_without_torch_there_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_target_is_shown_before_and_after() -> None:
     pytest.importorskip("torch")
-    told = captions(card(rendered("label_smoothing"), "label_smoothing"))
+    texts = captions(card(rendered("label_smoothing"), "label_smoothing"))
     smoothing = [preview["smoothing"] for preview in Registry.installed()["label_smoothing"].__augreg__.preview]
-    assert told == ["the label", *(f"{1 - 0.9 * e:.3g} and {e / 10:.3g}" for e in smoothing)]
+    assert texts == ["the label", *(f"{1 - 0.9 * e:.3g} and {e / 10:.3g}" for e in smoothing)]
 
 
 def test_what_fails_gets_a_card_that_says_so() -> None:
     pytest.importorskip("torch")
     text = rendered("invert", added=(Lost, Stubborn, Needy))
     assert "This transform failed.</b>" in card(text, "lost") and "no partner in batch.py" in card(text, "lost")
-    assert "This regularizer failed.</b> it can be attached to none" in card(text, "stubborn")
+    assert "This regularizer failed.</b> it cannot be attached to any model" in card(text, "stubborn")
     assert "it has no corners" in card(text, "stubborn")
-    assert "it needs <code>at</code> and gives no example" in card(text, "needy")
+    assert "it requires <code>at</code> and has no example" in card(text, "needy")
     assert card(text, "invert").count("<img ") >= 4
 
 
@@ -149,18 +149,18 @@ def test_a_pipeline_that_mixes_shows_its_batches() -> None:
     start = text.index('aria-label="mixed batches"')
     shown = text[start : text.index("</article>", start)]
     assert shown.count("<img ") == 3 * 2
-    told = captions(shown)
-    assert all(" chelsea" in words and " coffee" in words for words in told)
+    texts = captions(shown)
+    assert all(" chelsea" in words and " coffee" in words for words in texts)
     pipeline = augreg.Pipeline.from_spec(spec)
     images = np.stack([pipeline.train(str(path), index=i, epoch=2) for i, path in enumerate((CAT, CUP))])
     _, labels = pipeline.batch(images, np.arange(2), keys=[0, 1], epoch=2)
-    assert told[4].startswith(f"{labels.weights[0, 0]:.2f} chelsea")
+    assert texts[4].startswith(f"{labels.weights[0, 0]:.2f} chelsea")
     assert "<small>batch</small> mixup" in text and "<small>loss</small> l2" in text
 
 
 def test_images_of_several_sizes_make_no_batch_and_it_says_so() -> None:
     photos = read([CAT, CUP])
     mixing = augreg.Pipeline.from_spec({"image": ["invert"], "batch": ["mixup"]})
-    assert [("same shape" in batch.broken, batch.tiles) for batch in batches(mixing, photos)] == [(True, ())] * 3
+    assert [("same shape" in batch.error, batch.tiles) for batch in batches(mixing, photos)] == [(True, ())] * 3
     assert batches(augreg.Pipeline.from_spec(["invert"]), photos) == ()
     assert batches(mixing, photos[:1]) == ()  # one image has nothing to be mixed with

@@ -1,5 +1,5 @@
-"""The subcommands of the command line, one module each, and what they share: a pool, a progress line, folders.
+"""The subcommands of the command line, and the modules that they share.
 
-A command's module has `add(commands)`, which declares its arguments, and `run(arguments)`, which returns the exit
-code. What needs an array library is imported inside `run`, so that `--help` loads none.
+The module of a command has `add(commands)`, which declares the arguments, and `run(arguments)`, which returns the
+exit code. Array libraries are imported inside `run`, so that `--help` loads none.
 """

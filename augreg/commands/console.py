@@ -1,4 +1,4 @@
-"""What commands tell people: on stderr, so that stdout holds nothing but data."""
+"""Messages of the commands. They go to stderr, so that stdout carries only data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from augreg.errors import AugregError, Problem, SpecError
 
-__all__ = ["FAILED", "INVALID", "USAGE", "aligned", "print_error", "report", "unreadable"]
+__all__ = ["FAILED", "INVALID", "USAGE", "align_columns", "check_readable", "print_error", "print_problems"]
 
 INVALID = 1
 FAILED = 1
@@ -21,14 +21,14 @@ def print_error(*lines: object) -> None:
         print(line, file=sys.stderr)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines whose columns stand under each other."""
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Format rows of cells as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def unreadable(source: str) -> int:
-    """Exit code 2, said why, for what is neither a preset nor a file that can be read; else 0."""
+def check_readable(source: str) -> int:
+    """Return 0 if a spec is a preset or a readable file; otherwise print why not and return exit code 2."""
     from augreg.registry.registry import Registry
     from augreg.spec.files import presets, read
 
@@ -38,7 +38,7 @@ def unreadable(source: str) -> int:
         Path(source).open("rb").close()
     except FileNotFoundError:
         try:
-            read(source, Registry.installed())  # names the nearest preset, or the plugin that is missing
+            read(source, Registry.installed())  # raises: names a similar preset or the missing plugin
         except SpecError as error:
             print_error(error)
     except (OSError, ValueError) as error:
@@ -48,10 +48,10 @@ def unreadable(source: str) -> int:
     return USAGE
 
 
-def report(source: str, error: AugregError) -> int:
-    """Print every problem with a spec, each with its file; returns the exit code."""
+def print_problems(source: str, error: AugregError) -> int:
+    """Print every problem of a spec, each with its file, and return the exit code."""
     problems = error.problems if isinstance(error, SpecError) else (Problem("", str(error)),)
     for problem in problems:
-        known = problem.file or problem.path == source  # what the reader says of a file has its name for a path
-        print_error(problem if known else problem._replace(file=source))
+        names_file = problem.file or problem.path == source  # an error about the file itself has its name as path
+        print_error(problem if names_file else problem._replace(file=source))
     return INVALID

@@ -1,4 +1,4 @@
-"""`augreg doctor`: what is installed, plugin by plugin, and what mends those that failed."""
+"""`augreg doctor`: print the installed libraries and plugins, and how to fix plugins that failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from augreg.commands.console import aligned
+from augreg.commands.console import align_columns
 
 __all__ = ["run"]
 
@@ -21,11 +21,11 @@ _FAILED = 1
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what is installed. 0 if every plugin is well, 1 if one failed; one that is switched off is well."""
+    """Print what is installed. Returns 0 if no plugin failed, else 1; a disabled plugin has not failed."""
     from augreg.backends import choose
     from augreg.registry.registry import Registry
 
-    with contextlib.redirect_stdout(sys.stderr):  # what plugins print when they are imported is no data of ours
+    with contextlib.redirect_stdout(sys.stderr):  # plugins may print when they are imported
         registry = Registry.installed()
         plugins = list(_plugins(registry))
     libraries = dict(_versions())
@@ -34,19 +34,19 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(", ".join(f"{name} {number}" for name, number in libraries.items()))
         print(f"backend {choose('auto')}\n")
-        print("\n".join(aligned([_row(plugin) for plugin in plugins])))
+        print("\n".join(align_columns([_row(plugin) for plugin in plugins])))
         for plugin in plugins:
-            for name, why in plugin["broken"].items():
-                print(f"{name}: {why}")
+            for name, error in plugin["broken"].items():
+                print(f"{name}: {error}")
             if plugin["remedy"]:
                 print(f"{plugin['distribution']}: {plugin['remedy']}")
-        for name in _unmet(registry):
+        for name in _missing(registry):
             print(f"AUGREG_PLUGINS names {name!r}, and no plugin of that name is installed")
     return _FAILED if any(plugin["broken"] or plugin["failed"] for plugin in plugins) else 0
 
 
 def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
-    """Each plugin's record, and what of it does not load."""
+    """Each plugin as data, with the names that do not load."""
     for record in registry.plugins:
         yield {
             "namespace": record.namespace,
@@ -61,17 +61,17 @@ def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
         }
 
 
-def _unmet(registry: Any) -> list[str]:
-    """Namespaces that AUGREG_PLUGINS names and nobody has."""
-    words = [word.strip().removeprefix("-") for word in os.environ.get("AUGREG_PLUGINS", "").split(",")]
-    return sorted({word for word in words if word} - {record.namespace for record in registry.plugins})
+def _missing(registry: Any) -> list[str]:
+    """Namespaces in AUGREG_PLUGINS that no installed plugin has."""
+    names = [name.strip().removeprefix("-") for name in os.environ.get("AUGREG_PLUGINS", "").split(",")]
+    return sorted({name for name in names if name} - {record.namespace for record in registry.plugins})
 
 
 def _row(plugin: dict[str, Any]) -> tuple[str, ...]:
-    said = plugin["error"] or f"{plugin['names']} names"
+    status = plugin["error"] or f"{plugin['names']} names"
     if plugin["broken"]:
-        said += f", {len(plugin['broken'])} of which do not load"
-    return plugin["namespace"], f"{plugin['distribution']} {plugin['version']}", plugin["license"], said
+        status += f", {len(plugin['broken'])} of which do not load"
+    return plugin["namespace"], f"{plugin['distribution']} {plugin['version']}", plugin["license"], status
 
 
 def _versions() -> Iterator[tuple[str, str]]:

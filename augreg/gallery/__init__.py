@@ -1,8 +1,8 @@
-"""The gallery: one page that shows a pipeline and every registered transform, from images to spec lines.
+"""The gallery: one HTML page that shows a pipeline and every registered transform, with images and spec lines.
 
     python -m augreg.gallery --spec imagenet --images holiday/ --out gallery.html
 
-The page holds everything that it shows, asks the network for nothing, and is the same bytes for the same inputs.
+The page is self-contained and makes no network requests. The same inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ __all__ = ["main", "render"]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command `augreg gallery`: returns its exit code."""
-    from augreg.gallery.command import run
+    """Run the command `augreg gallery`, and return its exit code."""
+    from augreg.gallery import command
 
-    return run(argv)
+    return command.main(argv)
 
 
 def render(
     pipeline: Pipeline, images: Iterable[Any], seed: int | None = None, registry: Registry | None = None
 ) -> str:
-    """The page as HTML.
+    """Render the page as HTML.
 
-    `images` are whatever a pipeline takes: paths, PIL images, arrays, encoded bytes; or samples, mappings with a
-    image under `image`, whose masks, boxes and keypoints are drawn over the images. One that cannot be read is
-    shown as broken, with its reason. `seed` stands for the pipeline's own, and `registry`, whose transforms are
-    shown, for the one that the pipeline was made with.
+    `images` are any inputs of a pipeline: paths, PIL images, arrays, encoded bytes; or samples, which are mappings
+    with the image under `image`, and whose masks, boxes and keypoints are drawn over the image. For an image that
+    cannot be read, the page shows the error. `seed` replaces the seed of the pipeline, and `registry`, which
+    determines the transforms on the page, replaces the registry of the pipeline.
     """
     from augreg.gallery.page import page
 

@@ -1,4 +1,4 @@
-"""Annotations: boxes, keypoints and outlines on two of the sample photos, read off by hand, in pixels."""
+"""Boxes, keypoints and outlines of two of the sample photos, annotated by hand, in pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 __all__ = ["ANNOTATED", "annotated"]
 
-# boxes: x1, y1, x2, y2. Left and right are those of whom they belong to. Outlines are polygons, for the mask.
+# Boxes are x1, y1, x2, y2. Left and right are the subject's own. Outlines are polygons for the mask.
 ANNOTATED: Mapping[str, Mapping[str, Any]] = {
     "astronaut.jpg": {
         "boxes": {"head": (143, 14, 284, 179), "shuttle": (332, 0, 432, 272), "helmet": (261, 321, 476, 480)},
@@ -40,15 +40,15 @@ ANNOTATED: Mapping[str, Mapping[str, Any]] = {
 
 
 def annotated(name: str, image: Any, height: int, width: int) -> dict[str, Any]:
-    """The sample of a photo of this name and size: its image, boxes, labels, keypoints and mask."""
-    given = ANNOTATED[name]
+    """The sample of a photo: its image, boxes, labels, keypoints and mask."""
+    annotation = ANNOTATED[name]
     mask = Image.new("L", (width, height))
-    for number, outline in enumerate(given["outlines"], 1):
+    for number, outline in enumerate(annotation["outlines"], 1):
         ImageDraw.Draw(mask).polygon(outline, fill=number)
     return {
         "image": image,
-        "boxes": [list(box) for box in given["boxes"].values()],
-        "labels": list(given["boxes"]),
-        "keypoints": dict(given["keypoints"]),
+        "boxes": [list(box) for box in annotation["boxes"].values()],
+        "labels": list(annotation["boxes"]),
+        "keypoints": dict(annotation["keypoints"]),
         "mask": np.array(mask),
     }

@@ -1,4 +1,4 @@
-"""The part of the page with a card for everything that is registered, and for every plugin that failed."""
+"""The cards of the page, one for each registered transform and regularizer; and the plugins that failed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import backend
-from augreg.gallery.inside import inside, targets, torch_is_there
-from augreg.gallery.mixed import mixing
+from augreg.gallery.batches import batch_transform_tiles
+from augreg.gallery.error_text import error_text, hide_folders
 from augreg.gallery.photos import Photo, shrunk
-from augreg.gallery.quantile import at_quantile, draws_nothing
-from augreg.gallery.reasons import reason, without_folders
-from augreg.gallery.stages import said, scene_of
+from augreg.gallery.regularizers import regularizer_tiles, target_tiles, torch_installed
+from augreg.gallery.step_by_step import describe_ops, scene_of
+from augreg.gallery.sweep import at_quantile, is_deterministic
 from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.ops import Normalize
@@ -28,29 +28,30 @@ from augreg.steps.describe import Argument, arguments, example, flow, line, sect
 __all__ = ["KINDS", "Card", "Group", "failures", "groups"]
 
 KINDS: Mapping[str, str] = {
-    "geometry": "where pixels come from",
-    "color": "what levels become",
-    "texture": "what neighboring pixels make of each other",
-    "erasing": "what is hidden",
-    "choose": "steps made of steps",
-    "normalize": "levels to floats",
-    "mixing": "images of a batch in one another",
-    "regularizer": "what is attached to a model",
-    "loss": "what is added to the loss, or done to its target or to the weights",
-    "broken": "what did not load",
+    "geometry": "transforms that move pixels",
+    "color": "transforms of single pixel values",
+    "texture": "transforms that combine neighboring pixels",
+    "erasing": "transforms that hide parts of the image",
+    "choose": "steps that contain other steps",
+    "normalize": "conversion of pixel values to floats",
+    "mixing": "transforms that combine the images of a batch",
+    "regularizer": "steps that are attached to a model",
+    "loss": "steps that add to the loss, or change its target or the weights",
+    "broken": "names that do not load",
 }
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _DRAWS = 4
-_SHORTER = 240  # the previews' sizes, 200 down to 24 pixels, are meant for an image of about this
+_SHORTER = 240  # the sizes in the previews, 200 to 24 pixels, are for images of about this size
 _LONGEST = 192
 
 _Demo = tuple[str, NDArray[np.uint8]]
 
 
 class Card(NamedTuple):
-    """A transform or a regularizer: who it is, what it does, and what a spec says in which section.
+    """A transform or regularizer: its name and source, its effect, its spec line, and the section of the line.
 
-    `error` is what went wrong with its images, `wanted` what it would need to have any, and `note` why it has none.
+    `origin` is the plugin that it belongs to. If there are no images, `error` is the error, `required` the arguments
+    that it needs and for which it has no preview, or `note` another reason.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Card(NamedTuple):
     draws_title: str = ""
     draws: tuple[Tile, ...] = ()
     error: str = ""
-    wanted: str = ""
+    required: str = ""
     note: str = ""
 
 
@@ -83,9 +84,9 @@ class Group(NamedTuple):
 
 
 def failures(registry: Registry) -> tuple[tuple[str, str], ...]:
-    """The plugins that did not load, and why."""
+    """The plugins that failed to load, and the errors."""
     return tuple(
-        (f"{record.namespace} ({record.distribution} {record.version})", without_folders(record.error))
+        (f"{record.namespace} ({record.distribution} {record.version})", hide_folders(record.error))
         for record in registry.plugins
         if record.error
     )
@@ -94,17 +95,17 @@ def failures(registry: Registry) -> tuple[tuple[str, str], ...]:
 def groups(registry: Registry, photos: Sequence[Photo], backend_name: str) -> tuple[Group, ...]:
     """A card for every name in the registry, by kind."""
     demos = [(photo.name, shrunk(viewable(photo.array)[0], _SHORTER)) for photo in photos if photo.array is not None]
-    studio = _Studio(registry, demos, backend_name)
+    maker = _CardMaker(registry, demos, backend_name)
     order = [*KINDS]
-    cards = [studio.card(name) for name in registry]
+    cards = [maker.card(name) for name in registry]
     cards.sort(key=lambda card: (order.index(card.kind) if card.kind in order else len(order), card.kind))
     return tuple(
         Group(kind, KINDS.get(kind, ""), tuple(members)) for kind, members in groupby(cards, lambda card: card.kind)
     )
 
 
-class _Studio:
-    """Takes the images of one transform after the other, of the same photos."""
+class _CardMaker:
+    """Makes the cards, all with the same photos."""
 
     def __init__(self, registry: Registry, demos: list[_Demo], backend_name: str) -> None:
         self.registry = registry
@@ -115,106 +116,109 @@ class _Studio:
         origin = self._origin(name)
         try:
             cls: Any = self.registry[name]
-            mark = cls.__augreg__
+            info = cls.__augreg__
             summary, _, details = inspect.cleandoc(cls.__doc__).partition("\n")
-            rule = "training only" if mark.kind == "loss" else RULES[mark.rule]
+            rule = "nothing, it acts in training only" if info.kind == "loss" else RULES[info.rule]
             card = Card(
-                name, str(mark.kind), sections(cls), origin, summary, details.strip(), mark.p, rule, mark.exact,
+                name, str(info.kind), sections(cls), origin, summary, details.strip(), info.p, rule, info.exact,
                 tuple(arguments(cls)), line(name, cls),
             )  # fmt: skip
-        except Exception as error:  # a plugin may fail in any way; its card says how, and the page goes on
-            return Card(name, "broken", origin=origin, error=reason(error))
-        wanted = " and ".join(argument.name for argument in card.arguments if argument.default == "required")
-        if wanted and not mark.preview and not mark.container:
-            return card._replace(line="", wanted=wanted)
-        take = {"mixing": self._mixed, "regularizer": self._inside, "loss": self._loss}.get(card.kind, self._imaged)
+        except Exception as error:  # a plugin may raise anything; its card shows the error
+            return Card(name, "broken", origin=origin, error=error_text(error))
+        required = " and ".join(argument.name for argument in card.arguments if argument.default == "required")
+        if required and not info.preview and not info.container:
+            return card._replace(line="", required=required)
+        complete = {"mixing": self._batch, "regularizer": self._regularizer, "loss": self._loss}.get(
+            card.kind, self._image_step
+        )
         try:
-            return take(card, cls)
+            return complete(card, cls)
         except Exception as error:
-            return card._replace(error=reason(error))
+            return card._replace(error=error_text(error))
 
     def _origin(self, name: str) -> str:
-        """Who brings a transform, unless augreg does."""
+        """The plugin of a transform; empty for built-in ones."""
         if name in self.registry.added:
-            return "added by hand"
+            return "added in code"
         namespace = name.rpartition("/")[0]
-        found = [record for record in self.registry.plugins if record.namespace == namespace]
-        return f"{found[0].distribution} {found[0].version}" if found else ""
+        records = [record for record in self.registry.plugins if record.namespace == namespace]
+        return f"{records[0].distribution} {records[0].version}" if records else ""
 
-    def _imaged(self, card: Card, cls: Any) -> Card:
-        given = example(cls)
+    def _image_step(self, card: Card, cls: Any) -> Card:
+        """A transform of single images on photos."""
+        values = example(cls)
         strengths = () if cls.__augreg__.container else tuple(self._strengths(card.name, cls))
-        title = "weak to strong" if len(cls.__augreg__.preview) > 1 else "through its range, low to high"
+        title = "weak to strong" if len(cls.__augreg__.preview) > 1 else "lowest to highest draw"
         if len(strengths) == 1:
             title = "what it does"
-        if 0 < len(strengths) < len(_QUANTILES):  # a sweep that is full passes by the photo as it is
+        if 0 < len(strengths) < len(_QUANTILES):  # a full sweep has no room for the original
             subject, photo = self.demos[0]
-            strengths = (tile(photo, subject, "", "the photo", _LONGEST), *strengths)
+            strengths = (tile(photo, subject, "", "original", _LONGEST), *strengths)
         scene = scene_of(self.demos[0][1])
         others = len(self.demos) - 1
-        fixed = draws_nothing(self._pipeline(card.name, given, p=1.0).steps[0].transform, scene)
+        fixed = is_deterministic(self._pipeline(card.name, values, p=1.0).steps[0].transform, scene)
         return card._replace(
             strengths_title=title,
             strengths=strengths,
-            test=self._image(card.name, given, self.demos[0], None),
+            test=self._image(card.name, values, self.demos[0], None),
             draws_title="random draws" if not fixed else "other photos" if others else "in training",
-            # where nothing is drawn, the same photo again would show nothing new
-            draws=tuple(self._draws(card.name, given, min(_DRAWS, max(1, others)) if fixed else _DRAWS)),
+            # without random draws, the same photo would give the same image
+            draws=tuple(self._draws(card.name, values, min(_DRAWS, max(1, others)) if fixed else _DRAWS)),
         )
 
-    def _mixed(self, card: Card, cls: Any) -> Card:
+    def _batch(self, card: Card, cls: Any) -> Card:
         """A batch transform on a batch of photos."""
-        found = mixing(card.name, cls.__augreg__.preview, example(cls), self.demos, self.registry)
+        tiles = batch_transform_tiles(card.name, cls.__augreg__.preview, example(cls), self.demos, self.registry)
         return card._replace(
-            strengths_title="weak to strong" if len(found.strengths) > 1 else "what it does",
-            strengths=(found.test._replace(words="the photo"), *found.strengths),
-            test=found.test,
-            draws_title="one batch of four, and the shares of its labels",
-            draws=found.batch,
+            strengths_title="weak to strong" if len(tiles.strengths) > 1 else "what it does",
+            strengths=(tiles.test._replace(caption="original"), *tiles.strengths),
+            test=tiles.test,
+            draws_title="one batch of four images, with label weights",
+            draws=tiles.batch,
         )
 
-    def _inside(self, card: Card, cls: Any) -> Card:
+    def _regularizer(self, card: Card, cls: Any) -> Card:
         """A regularizer on a constant feature map."""
-        if not torch_is_there():
+        if not torch_installed():
             return card._replace(note="No images: they need torch, which is not installed.")
-        found = inside(card.name, cls, cls.__augreg__.preview, example(cls), self.registry)
+        tiles = regularizer_tiles(card.name, cls, cls.__augreg__.preview, example(cls), self.registry)
         return card._replace(
-            strengths_title=found.about,
-            strengths=found.strengths,
-            test=found.test,
+            strengths_title=tiles.about,
+            strengths=tiles.strengths,
+            test=tiles.test,
             draws_title="in training",
-            draws=found.draws,
+            draws=tiles.draws,
         )
 
     def _loss(self, card: Card, cls: Any) -> Card:
-        """A loss step; one that changes targets shows them."""
-        if not callable(getattr(cls, "target", None)) or not torch_is_there():
+        """A loss step; with images only if it changes targets."""
+        if not callable(getattr(cls, "target", None)) or not torch_installed():
             return card
-        about = "the target of a class among ten: the share of the class, and of each other"
-        return card._replace(strengths_title=about, strengths=targets(cls, cls.__augreg__.preview))
+        about = "the target for ten classes: the weight of the true class, and of each other class"
+        return card._replace(strengths_title=about, strengths=target_tiles(cls, cls.__augreg__.preview))
 
     def _strengths(self, name: str, cls: Any) -> Iterator[Tile]:
-        for given in cls.__augreg__.preview:
-            shown = self._image(name, given, self.demos[0], 0)
-            yield shown._replace(words=flow(given).strip("{}")) if given else shown
+        for values in cls.__augreg__.preview:
+            preview = self._image(name, values, self.demos[0], 0)
+            yield preview._replace(caption=flow(values).strip("{}")) if values else preview
         if cls.__augreg__.preview:
             return
         subject, photo = self.demos[0]
-        found: list[Any] = []
+        seen: list[Any] = []
         for at in _QUANTILES:
             array, ops = at_quantile(cls(), photo, at, backend(self.backend))
-            if ops not in found:  # where nothing is drawn, one image says it all
-                found.append(ops)
+            if ops not in seen:  # without random draws, all images are the same
+                seen.append(ops)
                 normalize = next((op for op in ops if isinstance(op, Normalize)), None)
-                yield tile(array, subject, "", said(ops) or "nothing", _LONGEST, normalize)
+                yield tile(array, subject, "", describe_ops(ops) or "no change", _LONGEST, normalize)
 
-    def _draws(self, name: str, given: Any, count: int) -> Iterator[Tile]:
+    def _draws(self, name: str, values: Any, count: int) -> Iterator[Tile]:
         for number in range(1, count + 1):
-            yield self._image(name, given, self.demos[number % len(self.demos)], number)
+            yield self._image(name, values, self.demos[number % len(self.demos)], number)
 
-    def _image(self, name: str, given: Any, demo: _Demo, index: int | None) -> Tile:
-        """A photo after a step alone, applied for certain; at test time (no index), with its own p."""
-        pipeline = self._pipeline(name, given) if index is None else self._pipeline(name, given, p=1.0)
+    def _image(self, name: str, values: Any, demo: _Demo, index: int | None) -> Tile:
+        """A photo after this step alone, with p = 1 in training; at test time (index None), with its default p."""
+        pipeline = self._pipeline(name, values) if index is None else self._pipeline(name, values, p=1.0)
         subject, photo = demo
         height, width, channels = photo.shape
         if index is None:
@@ -224,11 +228,11 @@ class _Studio:
         array = plan.run(photo)
         if any(isinstance(op, Normalize) for op in plan.ops):
             array = array.transpose(1, 2, 0)
-        words = ", ".join(said(entry.ops) for entry in plan.entries if entry.ops)
-        return tile(array, subject, "", words or ("left out" if index is None else "nothing"), _LONGEST)
+        caption = ", ".join(describe_ops(entry.ops) for entry in plan.entries if entry.ops)
+        return tile(array, subject, "", caption or ("left out" if index is None else "no change"), _LONGEST)
 
-    def _pipeline(self, name: str, given: Any, **common: Any) -> Pipeline:
-        """A pipeline of this step alone."""
-        arguments = {"steps": given} if isinstance(given, list) else given
-        step = {name: {**arguments, **common}}
+    def _pipeline(self, name: str, values: Any, **common: Any) -> Pipeline:
+        """A pipeline with this step alone."""
+        values = {"steps": values} if isinstance(values, list) else values
+        step = {name: {**values, **common}}
         return Pipeline.from_spec({"image": [step], "backend": self.backend, "output": "numpy"}, self.registry)

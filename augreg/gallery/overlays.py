@@ -1,4 +1,4 @@
-"""Overlays: the masks, boxes and keypoints of a sample, drawn over its image in colors that go by name."""
+"""Overlays: draw the masks, boxes and keypoints of a sample over its image, with one color for each name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["names_in", "overlaid"]
 _COLORS = (
     (0, 200, 255), (255, 176, 0), (255, 60, 150), (120, 230, 60), (160, 110, 255), (255, 240, 60), (255, 110, 60),
 )  # fmt: skip
-_VEIL = 0.45
-_SMALLEST = 300  # a smaller image grows by a whole factor first, so that lines are thin beside its pixels
+_MASK_OPACITY = 0.45
+_SMALLEST = 300  # smaller images are enlarged by a whole factor, so that the lines are thin
 
 _Color = tuple[int, int, int]
 
 
 def names_in(sample: Mapping[Any, Any]) -> list[str]:
-    """What a sample calls its boxes and points, each once: the place of a name decides its color."""
+    """The distinct names of the boxes and keypoints of a sample; the position of a name decides its color."""
     points = sample.get("keypoints")
     lists = [sample.get("labels"), points if isinstance(points, Mapping) else sample.get("keypoint_names")]
     return list(dict.fromkeys(str(name) for names in lists if names is not None for name in names))
@@ -34,13 +34,13 @@ def names_in(sample: Mapping[Any, Any]) -> list[str]:
 def overlaid(
     pixels: NDArray[np.uint8], sample: Mapping[Any, Any], targets: Targets, names: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """The image, height x width x channels, with the sample's targets over it, as RGB."""
+    """Draw the targets of a sample over its height x width x channels image; returns RGB."""
     height, width = pixels.shape[:2]
     scale = max(1, _SMALLEST // max(height, width))
-    found = np.repeat(np.broadcast_to(pixels, (height, width, 3)), scale, axis=0).repeat(scale, axis=1)
+    canvas = np.repeat(np.broadcast_to(pixels, (height, width, 3)), scale, axis=0).repeat(scale, axis=1)
     for mask in _masks(sample):
-        found = _veiled(found, mask.repeat(scale, axis=0).repeat(scale, axis=1))
-    image = Image.fromarray(found)
+        canvas = _with_mask(canvas, mask.repeat(scale, axis=0).repeat(scale, axis=1))
+    image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
     thick = max(2, round(max(image.size) / 150))
     font = ImageFont.load_default(max(10, round(max(image.size) / 24)))
@@ -54,9 +54,9 @@ def overlaid(
             if label:
                 _tag(draw, (box[0], box[1]), label, color, font)
     for name, (x, y) in _points(sample):
-        color, reach = _color(name, names), 2 * thick
-        middle = x * scale, y * scale
-        circle = (middle[0] - reach, middle[1] - reach, middle[0] + reach, middle[1] + reach)
+        color, radius = _color(name, names), 2 * thick
+        center = x * scale, y * scale
+        circle = (center[0] - radius, center[1] - radius, center[0] + radius, center[1] + radius)
         draw.ellipse(circle, fill=color, outline=(0, 0, 0), width=max(1, thick // 2))
     return np.asarray(image)
 
@@ -66,7 +66,7 @@ def _color(name: str, names: Sequence[str]) -> _Color:
 
 
 def _tag(draw: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, color: _Color, font: Any) -> None:
-    """A word on its color, above the box's top left corner, or inside it where there is no room above."""
+    """Draw a label on its color above the top left corner of a box, or inside the box if there is no room above."""
     x, y = corner
     _, _, width, height = draw.textbbox((0, 0), text, font=font)
     y = y - height - 3 if y > height + 3 else y
@@ -75,28 +75,28 @@ def _tag(draw: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, colo
 
 
 def _masks(sample: Mapping[Any, Any]) -> list[NDArray[Any]]:
-    """The masks, height x width."""
-    given = [sample[key] for key in sample if isinstance(key, str) and key.startswith("mask")]
-    every = [one for value in given for one in (value if isinstance(value, list | tuple) else [value])]
-    arrays = [np.asarray(one) for one in every if isinstance(one, np.ndarray | Image.Image)]
+    """The masks of a sample, each height x width."""
+    values = [sample[key] for key in sample if isinstance(key, str) and key.startswith("mask")]
+    masks = [mask for value in values for mask in (value if isinstance(value, list | tuple) else [value])]
+    arrays = [np.asarray(mask) for mask in masks if isinstance(mask, np.ndarray | Image.Image)]
     return [plane for array in arrays for plane in ([array] if array.ndim == 2 else np.moveaxis(array, 2, 0))]
 
 
-def _veiled(pixels: NDArray[np.uint8], mask: NDArray[Any]) -> NDArray[np.uint8]:
-    """A color a number over the image; 0 is left clear."""
+def _with_mask(pixels: NDArray[np.uint8], mask: NDArray[Any]) -> NDArray[np.uint8]:
+    """Blend a color for each label over the image; label 0 is transparent."""
     colors = np.array(_COLORS, np.float64)[(mask.astype(np.int64) - 1) % len(_COLORS)]
-    mixed = pixels * (1.0 - _VEIL) + colors * _VEIL
+    mixed = pixels * (1.0 - _MASK_OPACITY) + colors * _MASK_OPACITY
     return np.where((mask != 0)[..., None], np.rint(mixed), pixels).astype(np.uint8)
 
 
 def _points(sample: Mapping[Any, Any]) -> list[tuple[str, tuple[float, float]]]:
-    """The keypoints with their names; those that are marked as gone are left out."""
-    given = sample.get("keypoints")
-    if given is None or len(given) == 0:
+    """The visible keypoints with their names."""
+    keypoints = sample.get("keypoints")
+    if keypoints is None or len(keypoints) == 0:
         return []
-    if isinstance(given, Mapping):
-        names, points = [str(name) for name in given], [list(map(float, point)) for point in given.values()]
+    if isinstance(keypoints, Mapping):
+        names, points = [str(name) for name in keypoints], [list(map(float, xy)) for xy in keypoints.values()]
     else:
-        points = rows.read(given, "keypoints", "keypoints", (2, 3))[0].tolist()
+        points = rows.read(keypoints, "keypoints", "keypoints", (2, 3))[0].tolist()
         names = [str(name) for name in sample.get("keypoint_names", [""] * len(points))]
     return [(name, (p[0], p[1])) for name, p in zip(names, points, strict=True) if len(p) == 2 or p[2] > 0]

@@ -1,4 +1,4 @@
-// The page is whole without this script: it adds the filter, the chips and the copy buttons.
+// The page works without this script, which adds the filter, the chips and the copy buttons.
 "use strict";
 
 const filter = document.getElementById("filter");
@@ -25,7 +25,7 @@ function update() {
     shown === cards.length ? `${shown} transforms.` : `${shown} of ${cards.length} shown.`;
 }
 
-// What was filtered should be in sight, wherever on the page one was.
+// Scroll to the filtered cards.
 function reveal() {
   const bar = document.querySelector(".bar").offsetHeight;
   const box = transforms.getBoundingClientRect();
@@ -53,7 +53,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A page opened from a file may have no clipboard of its own, or one that refuses: then the old way is left.
+// A page that is opened from a file may have no clipboard access; execCommand is the fallback.
 async function copied(text) {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-"""The page: the pipeline and everything that is registered, put into the template with its style and script."""
+"""Render the page: collect its sections, and fill the template with them, the style and the script."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import yaml
 from markupsafe import Markup, escape
 
 import augreg
+from augreg.gallery.batches import batches
 from augreg.gallery.cards import failures, groups
-from augreg.gallery.demonstration import SPEC, demonstrations
-from augreg.gallery.draws import DRAWS, row
-from augreg.gallery.mixed import batches
+from augreg.gallery.photo_rows import DRAWS, row
 from augreg.gallery.photos import read, samples
 from augreg.gallery.policies import sheets
+from augreg.gallery.targets import SPEC, demonstrations
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS
@@ -38,16 +38,16 @@ def page(
     title: str = "",
     size: int | None = None,
 ) -> str:
-    """The whole page as HTML; `title` is what the pipeline is called, `size` the shorter side to shrink photos to."""
-    own = pipeline.to_spec()
-    # arrays are easier to look at than tensors, and need no torch
-    shown = {**own, "output": "numpy", "seed": own["seed"] if seed is None else seed}
+    """The whole page as HTML; `title` names the pipeline, `size` is the shorter side to which photos are shrunk."""
+    original = pipeline.to_spec()
+    # array output: it needs no torch
+    spec = {**original, "output": "numpy", "seed": original["seed"] if seed is None else seed}
     rules = pipeline.test.explain()
-    pipeline = Pipeline.from_spec(shown, pipeline.registry)
+    pipeline = Pipeline.from_spec(spec, pipeline.registry)
     registry = pipeline.registry if registry is None else registry
     images = list(images)
     photos = read(images[:_MOST_PHOTOS], pipeline.options.channels, size)
-    # what a transform does shows on a photo, not on a dot
+    # tiny images do not show what a transform does
     large = [photo for photo in photos if photo.array is not None and min(photo.array.shape[:2]) >= _SMALLEST_DEMO]
     demos = large or read(samples())
     rows = [row(pipeline, photo, index) for index, photo in enumerate(photos)]
@@ -57,7 +57,7 @@ def page(
         seed=pipeline.options.seed,
         backend=pipeline.backend,
         steps=[(section, step.name) for section in SECTIONS for step in getattr(pipeline.spec, section)],
-        spec=yaml.safe_dump({**own, "seed": shown["seed"]}, sort_keys=False, default_flow_style=None, width=88),
+        spec=yaml.safe_dump({**original, "seed": spec["seed"]}, sort_keys=False, default_flow_style=None, width=88),
         rules=rules,
         draws=DRAWS,
         rows=rows,
@@ -65,8 +65,8 @@ def page(
         normalized=any(row.normalized for row in rows),
         left_out=len(images) - len(photos),
         sheets=sheets(pipeline, demos),
-        followed=demonstrations(images, pipeline.backend),
-        followed_spec=SPEC,
+        demonstrations=demonstrations(images, pipeline.backend),
+        targets_spec=SPEC,
         groups=groups(registry, demos, pipeline.backend),
         failures=failures(registry),
         style=_inlined("page.css") + _inlined("policies.css"),
@@ -75,7 +75,7 @@ def page(
 
 
 def _template() -> jinja2.Template:
-    # plugins write some of what is shown: whatever is not markup of ours is escaped
+    # some texts come from plugins: everything that is not our own markup is escaped
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_text), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -89,14 +89,14 @@ def _text(name: str) -> str:
 
 
 def _inlined(name: str) -> Markup:
-    return Markup(_text(name))  # our own files are not to be escaped
+    return Markup(_text(name))  # our own files need no escaping
 
 
 def _marked(text: str) -> Markup:
-    """A docstring's text, with `code` set as code."""
+    """The text of a docstring, with `code` marked up as code."""
     return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _sha256(text: str) -> str:
-    """The hash by which the page's security policy knows its own style and script."""
+    """The hash with which the security policy of the page allows its own style and script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

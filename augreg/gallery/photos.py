@@ -1,4 +1,4 @@
-"""The photos that the gallery shows: found in folders, read once, and kept with the reason where they are broken."""
+"""The photos of the gallery: find them in folders, and read them, or record why they cannot be read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from augreg import ops
 from augreg.backends import backend
 from augreg.errors import ImageError
-from augreg.gallery.reasons import reason
+from augreg.gallery.error_text import error_text
 from augreg.images.codecs import to_array
 
 __all__ = ["Photo", "find", "read", "samples", "shrunk"]
@@ -23,11 +23,11 @@ _SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 
 
 class Photo(NamedTuple):
-    """An image by its file's name: its pixels, or why there are none; and the sample that it came in, if in one."""
+    """An image with the name of its file: its pixels, or the error; and the sample that it belongs to, if any."""
 
     name: str
     array: NDArray[Any] | None
-    broken: str = ""
+    error: str = ""
     sample: Mapping[Any, Any] | None = None
 
 
@@ -38,20 +38,20 @@ def samples() -> list[Path]:
     for folder in (inside, beside):
         if folder.is_dir():
             return [folder / name for name in _SAMPLES]
-    raise FileNotFoundError(f"the sample photos are not at {inside}; name your own with --images")
+    raise FileNotFoundError(f"the sample photos are not at {inside}; give your own with --images")
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The files among these paths, and the images in the folders. Raises FileNotFoundError."""
-    found: list[Path] = []
+    """The files among these paths, and the images in the folders among them. Raises FileNotFoundError."""
+    files: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such file or folder; give images or folders of images")
+            raise FileNotFoundError(f"{path}: no such file or folder; give images or folders of images")
         inside = _images(path) if path.is_dir() else [path]
         if not inside:
-            raise FileNotFoundError(f"{path}: no images in this folder; they end in {', '.join(_SUFFIXES)}")
-        found += inside
-    return found
+            raise FileNotFoundError(f"{path}: no images in this folder; image files end in {', '.join(_SUFFIXES)}")
+        files += inside
+    return files
 
 
 def _images(folder: Path) -> list[Path]:
@@ -59,7 +59,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def read(images: Iterable[Any], channels: str = "rgb", size: int | None = None) -> list[Photo]:
-    """What can be read of these, shrunk to a shorter side of `size`, and why the rest cannot."""
+    """Read images, and shrink them to a shorter side of `size`; an image that cannot be read has an error instead."""
     photos = []
     for number, image in enumerate(images, 1):
         sample = image if isinstance(image, Mapping) else None
@@ -69,15 +69,17 @@ def read(images: Iterable[Any], channels: str = "rgb", size: int | None = None) 
         name = Path(source).name if source else f"image {number}"
         try:
             array = to_array(image, channels).array
-            # boxes and points belong to the size that they were given for
+            # boxes and keypoints of a sample are for the original size
             photos.append(Photo(name, array if size is None or sample else shrunk(array, size), sample=sample))
         except ImageError as error:
-            photos.append(Photo(name, None, reason(error).replace(str(source), name) if source else reason(error)))
+            photos.append(
+                Photo(name, None, error_text(error).replace(str(source), name) if source else error_text(error))
+            )
     return photos
 
 
 def shrunk(array: NDArray[Any], shorter: int) -> NDArray[Any]:
-    """An image whose shorter side is at most this."""
+    """Shrink an image to this shorter side; a smaller image is returned unchanged."""
     height, width = array.shape[:2]
     scale = shorter / min(height, width)
     if scale >= 1:

@@ -1,4 +1,4 @@
-"""The policies' part of the page: photos by rows; by columns the photo, and the first sub-policies of a table."""
+"""The policies section of the page: a table with photos as rows, and the first sub-policies as columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.gallery.photos import Photo, shrunk
-from augreg.gallery.stages import said
+from augreg.gallery.step_by_step import describe_ops
 from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.pipeline import Pipeline
@@ -21,7 +21,7 @@ from augreg.transforms.policies.steps import AutoAugment
 __all__ = ["FIGURE", "Sheet", "SheetRow", "sheets"]
 
 FIGURE = "svhn-figure"
-"""The five sub-policies that lectures and the paper show; every page has them."""
+"""The five sub-policies of the figure in the paper; every page shows them."""
 
 _COLUMNS = 5
 _MOST_PHOTOS = 4
@@ -32,16 +32,16 @@ _Demo = tuple[str, NDArray[np.uint8]]
 
 
 class SheetRow(NamedTuple):
-    """A photo as it is, and after each sub-policy."""
+    """A photo: the original, and the result of each sub-policy."""
 
     name: str
     tiles: tuple[Tile, ...]
 
 
 class Sheet(NamedTuple):
-    """A policy: its name, its sub-policies in the paper's notation, and the photos.
+    """A policy: its name, its sub-policies in the notation of the paper, and the photos.
 
-    `left_out` counts the sub-policies that are not shown.
+    `left_out` is the number of sub-policies that are not shown.
     """
 
     title: str
@@ -52,11 +52,11 @@ class Sheet(NamedTuple):
 
 
 def sheets(pipeline: Pipeline, photos: Sequence[Photo]) -> tuple[Sheet, ...]:
-    """The figure, and every other policy table among the steps of a pipeline."""
-    shown = [AutoAugment(policy=FIGURE), *_policies(pipeline.steps)]
-    found = [(photo.name, viewable(photo.array)[0]) for photo in photos if photo.array is not None]
-    demos = [(name, shrunk(array, _SHORTER)) for name, array in found[:_MOST_PHOTOS]]
-    return tuple(_sheet(policy, demos, pipeline) for policy in dict.fromkeys(shown))
+    """The sub-policies of the figure, and every other policy table among the steps of a pipeline."""
+    policies = [AutoAugment(policy=FIGURE), *_policies(pipeline.steps)]
+    images = [(photo.name, viewable(photo.array)[0]) for photo in photos if photo.array is not None]
+    demos = [(name, shrunk(array, _SHORTER)) for name, array in images[:_MOST_PHOTOS]]
+    return tuple(_sheet(policy, demos, pipeline) for policy in dict.fromkeys(policies))
 
 
 def _policies(steps: Iterable[Step]) -> Iterator[AutoAugment]:
@@ -68,8 +68,8 @@ def _policies(steps: Iterable[Step]) -> Iterator[AutoAugment]:
 
 def _sheet(policy: AutoAugment, demos: Sequence[_Demo], pipeline: Pipeline) -> Sheet:
     shown = policy.table[:_COLUMNS]
-    pipes = [_alone(policy, row, pipeline) for row in shown]
-    title = policy.policy if isinstance(policy.policy, str) else "a table of its own"
+    pipes = [_single(policy, row, pipeline) for row in shown]
+    title = policy.policy if isinstance(policy.policy, str) else "custom table"
     return Sheet(
         title,
         policy.dialect,
@@ -79,10 +79,10 @@ def _sheet(policy: AutoAugment, demos: Sequence[_Demo], pipeline: Pipeline) -> S
     )
 
 
-def _alone(policy: AutoAugment, row: Row, pipeline: Pipeline) -> Pipeline:
-    """A pipeline of one sub-policy, with the seed and the backend of another."""
-    given = {field.name: getattr(policy, field.name) for field in fields(policy)}
-    step = {"auto_augment": {**given, "policy": [row]}}
+def _single(policy: AutoAugment, row: Row, pipeline: Pipeline) -> Pipeline:
+    """A pipeline with one sub-policy, and the seed and backend of the given pipeline."""
+    arguments = {field.name: getattr(policy, field.name) for field in fields(policy)}
+    step = {"auto_augment": {**arguments, "policy": [row]}}
     return Pipeline.from_spec({"image": [step], "seed": pipeline.options.seed, "backend": pipeline.backend})
 
 
@@ -91,9 +91,9 @@ def _row(demo: _Demo, index: int, pipes: Sequence[Pipeline]) -> SheetRow:
     height, width, channels = photo.shape
     tiles = [tile(photo, name, "original", "", _LONGEST)._replace(heading="")]
     for number, pipe in enumerate(pipes):
-        # an epoch a column: at one address all columns would draw the same numbers
+        # each column is another epoch: at the same address all columns would draw the same numbers
         plan = pipe.train.plan((height, width), index, number, channels=channels)
-        words = ", ".join(said(entry.ops) for entry in plan.entries if entry.ops) or "nothing drawn"
-        shown = tile(plan.run(photo), name, f"sub-policy {number + 1}", words, _LONGEST)
-        tiles.append(shown._replace(heading=""))  # the column says it
+        caption = ", ".join(describe_ops(entry.ops) for entry in plan.entries if entry.ops) or "nothing drawn"
+        shown = tile(plan.run(photo), name, f"sub-policy {number + 1}", caption, _LONGEST)
+        tiles.append(shown._replace(heading=""))  # the head of the column has it
     return SheetRow(name, tuple(tiles))

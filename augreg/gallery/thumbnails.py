@@ -1,4 +1,4 @@
-"""Thumbnails: any image that a pipeline gives, as a small WebP inside the page."""
+"""Thumbnails: an output image of a pipeline as a small WebP inside the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUALITY = 70
 
 
 class Thumbnail(NamedTuple):
-    """A data URI, and the size to show it at."""
+    """A data URI, and the size at which to show it."""
 
     src: str
     width: int
@@ -26,9 +26,9 @@ class Thumbnail(NamedTuple):
 
 
 def thumbnail(array: NDArray[np.uint8], longest: int) -> Thumbnail:
-    """A height x width x channels image with a longer side near `longest`.
+    """Scale a height x width x channels image to a longer side near `longest`.
 
-    Small images grow by a whole factor, so that their pixels stay what they are: squares.
+    Small images are enlarged by a whole factor, so that their pixels stay visible as squares.
     """
     image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
     side = max(image.size)
@@ -46,22 +46,22 @@ def thumbnail(array: NDArray[np.uint8], longest: int) -> Thumbnail:
 
 
 def viewable(array: NDArray[Any], normalize: Normalize | None = None) -> tuple[NDArray[np.uint8], str]:
-    """An image that can be looked at, and what the levels are if they are not what is seen.
+    """A displayable version of an image, and a note if its pixel values were changed for that.
 
-    A normalization is undone with its own numbers, so that people recognize their photo; floats that no
-    numbers are known for are stretched from black to white.
+    A normalization is undone with its own mean and standard deviation, so that the photo is recognizable. Other
+    floats outside 0..1 are stretched from black to white.
     """
     array = array[..., :3] if array.shape[2] >= 3 else array[..., :1]
     if array.dtype == np.uint8:
         return array, ""
     note = ""
-    levels = np.nan_to_num(array.astype(np.float64))
+    values = np.nan_to_num(array.astype(np.float64))
     if normalize is not None and normalize.mean_image is None:
-        count = levels.shape[2]
-        mean, std = (np.asarray(numbers[:count]) for numbers in (normalize.mean, normalize.std))
-        levels = levels * std + mean
-    elif levels.min() < 0.0 or levels.max() > 1.0:
-        low, high = float(levels.min()), float(levels.max())
-        levels = (levels - low) / max(high - low, 1e-12)  # one level everywhere is black
+        count = values.shape[2]
+        mean, std = (np.asarray(statistic[:count]) for statistic in (normalize.mean, normalize.std))
+        values = values * std + mean
+    elif values.min() < 0.0 or values.max() > 1.0:
+        low, high = float(values.min()), float(values.max())
+        values = (values - low) / max(high - low, 1e-12)  # a constant image becomes black
         note = f"floats from {low:.2f} to {high:.2f}, stretched for viewing"
-    return np.rint(np.clip(levels, 0.0, 1.0) * 255.0).astype(np.uint8), note
+    return np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8), note

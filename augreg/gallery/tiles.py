@@ -1,4 +1,4 @@
-"""Tiles: the unit of the page, an image with words under it, or the reason why there is no image."""
+"""Tiles, the units of the page: an image with a caption, or an error in place of the image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from augreg.gallery.reasons import reason
+from augreg.gallery.error_text import error_text
 from augreg.gallery.thumbnails import Thumbnail, thumbnail, viewable
 from augreg.ops import Normalize
 
@@ -14,26 +14,26 @@ __all__ = ["Tile", "failed", "tile"]
 
 
 class Tile(NamedTuple):
-    """`heading` and `words` are its caption, `note` what was done to make it viewable, `alt` says it all at once."""
+    """`note` says what was done to make the image viewable; `alt` is the text alternative of the image."""
 
     heading: str
-    words: str
+    caption: str
     alt: str = ""
     note: str = ""
     image: Thumbnail | None = None
-    broken: str = ""
+    error: str = ""
 
 
 def tile(
-    array: NDArray[Any], subject: str, heading: str, words: str, longest: int, normalize: Normalize | None = None
+    array: NDArray[Any], subject: str, heading: str, caption: str, longest: int, normalize: Normalize | None = None
 ) -> Tile:
-    """A tile of a height x width x channels image; `subject` is what the image is of."""
+    """A tile of a height x width x channels image; `subject` names what the image shows, for the text alternative."""
     image, note = viewable(array, normalize)
     height, width = array.shape[:2]
-    alt = ", ".join(part for part in (subject, heading, words, note, f"{height}x{width}") if part)
-    return Tile(heading, words, alt, note, thumbnail(image, longest))
+    alt = ", ".join(part for part in (subject, heading, caption, note, f"{height}x{width}") if part)
+    return Tile(heading, caption, alt, note, thumbnail(image, longest))
 
 
 def failed(heading: str, error: Exception | str) -> Tile:
-    """A tile that says why it has no image."""
-    return Tile(heading, "", broken=error if isinstance(error, str) else reason(error))
+    """A tile with an error in place of the image."""
+    return Tile(heading, "", error=error if isinstance(error, str) else error_text(error))

@@ -1,4 +1,4 @@
-"""One run of a pipeline, step by step: the image after each step, and what the step did."""
+"""Run a pipeline step by step: the image after each step, and a description of the step."""
 
 from __future__ import annotations
 
@@ -17,68 +17,70 @@ from augreg.ops.scene import Boxes
 from augreg.pipeline import Pipeline
 from augreg.rng import Address
 
-__all__ = ["Stage", "said", "scene_of", "stages"]
+__all__ = ["Stage", "describe_ops", "scene_of", "stages"]
 
 
 class Stage(NamedTuple):
-    """A step that was come to, what it did in words, and the image after it: None where it did nothing.
+    """A step of the run, a description of what it did, and the image after it, or None if it did nothing.
 
-    `parent` is the step that it is a child of, and `normalize` the op that turned levels into floats, once one did.
+    `parent` is the name of the step that contains it. `normalize` is the op that normalized the image, if one has.
     """
 
     name: str
     parent: str
-    words: str
+    caption: str
     array: NDArray[Any] | None
     normalize: Normalize | None
 
 
-def said(ops: Iterable[Op]) -> str:
-    """The ops in words."""
+def describe_ops(ops: Iterable[Op]) -> str:
+    """Describe ops in words."""
     return ", ".join(map(str, ops))
 
 
 def scene_of(array: NDArray[Any], epoch: int = 0) -> Scene:
-    """What is known of a height x width x channels image."""
+    """The scene of a height x width x channels image."""
     height, width, channels = array.shape
     return Scene(height, width, channels, "uint8" if array.dtype == "uint8" else "float32", epoch=epoch)
 
 
-def _words(entry: Entry, ops: tuple[Op, ...]) -> str:
+def _caption(entry: Entry, ops: tuple[Op, ...]) -> str:
     if not entry.applied:
         return "left out" if entry.rule else "not applied"
-    return said(ops)
+    return describe_ops(ops)
 
 
 def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, boxes: Boxes = ()) -> list[Stage]:
-    """Every stage of an image on its way, at an address of random numbers; without one, at test time.
+    """Every stage of an image in a pipeline, drawn at an address; if the address is None, at test time.
 
-    `boxes` are those of its sample, in pixels.
+    `boxes` are the boxes of its sample, in pixels.
     """
     scene = replace(scene_of(array, address.epoch if address is not None else 0), boxes=boxes)
     drawn = expect(pipeline.steps, scene) if address is None else draw(pipeline.steps, scene, address)
     engine = backend(pipeline.backend)
     entries: list[Entry] = []
-    found: list[Stage] = []
+    result: list[Stage] = []
     normalize: Normalize | None = None
     while True:
         for entry, ops in _by_step(drawn, entries):
             array = run_ops(ops, array, engine)
             normalize = next((op for op in ops if isinstance(op, Normalize)), normalize)
             if not ops and any(child.path.startswith(f"{entry.path}/") for child in entries):
-                continue  # its children speak for it
+                continue  # its children are shown instead
             parent = entry.path.rpartition("/")[0]
             names = [other.name for other in entries if other.path == parent]
-            found.append(Stage(entry.name, "".join(names[:1]), _words(entry, ops), array if ops else None, normalize))
+            result.append(
+                Stage(entry.name, "".join(names[:1]), _caption(entry, ops), array if ops else None, normalize)
+            )
         if not drawn.deferred:
-            return found
+            return result
         height, width, channels = array.shape
         scene = replace(drawn.scene, height=height, width=width, channels=channels)
         drawn = resume(drawn, scene, address)
 
 
 def _by_step(drawn: Drawn, entries: list[Entry]) -> Iterator[tuple[Entry, tuple[Op, ...]]]:
-    """The steps in the order in which they were come to, each with its ops; adds the new ones to `entries`."""
+    """The steps in the order in which they ran, each with its ops. Appends the new entries to `entries`."""
     reached = len(entries)
     entries += drawn.entries
     owner = {id(op): place for place, entry in enumerate(entries) for op in entry.ops}

@@ -1,4 +1,4 @@
-"""The work of `augreg apply` on one image: read it, make its copies, write them."""
+"""The work of `augreg apply` on one image: read it, make its copies, and write them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from augreg.commands import pool
-from augreg.commands.outputs import finished, write
+from augreg.commands import parallel
+from augreg.commands.output_folder import finished, write
 from augreg.errors import ImageError
 from augreg.images.codecs import to_array
 from augreg.pipeline import Pipeline
 
-__all__ = ["FORMATS", "Augment", "Task", "encoded"]
+__all__ = ["FORMATS", "Task", "WriteCopies", "encode"]
 
-# How each format is written: visually lossless where it is not exact.
+# Options for Pillow; visually lossless where the format is lossy.
 FORMATS: Mapping[str, Mapping[str, Any]] = {
     "png": {"format": "PNG"},
     "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
@@ -31,7 +31,7 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Task:
-    """An image, its key, and the copies to make: (copy's number, image's file, mask's file or None)."""
+    """An image, its key, and the copies to write: (number, path of the image, path of the mask or None)."""
 
     image: Path
     key: str
@@ -40,8 +40,8 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Augment:
-    """Makes the copies of a task; pickled for the worker processes."""
+class WriteCopies:
+    """Writes the copies of a task; pickled for the worker processes."""
 
     spec: Mapping[str, Any]
     format: str
@@ -50,52 +50,52 @@ class Augment:
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
-        """The pipeline of the spec; made in each process once."""
+        """The pipeline of the spec; created once in each process."""
         return Pipeline.from_spec(self.spec)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def __call__(self, task: Task) -> None:
-        """Write every copy that is not there yet; the mask first, since an image counts as finished."""
+        """Write every missing copy; the mask first, because an existing image counts as a finished copy."""
         image = to_array(task.image, self.pipeline.options.channels).array
-        mask, palette = (None, None) if task.mask is None else _mask(task.mask)
+        mask, palette = (None, None) if task.mask is None else _read_mask(task.mask)
         for view, to, mask_to in task.copies:
-            if pool.stopping():
+            if parallel.stopping():
                 return
-            made, made_mask = self._made(image, mask, task.key, view)
+            copy, copy_mask = self._copy(image, mask, task.key, view)
             if mask_to is not None and not finished(mask_to):
-                write(mask_to, _mask_bytes(made_mask, palette))
+                write(mask_to, _encode_mask(copy_mask, palette))
             if not finished(to):
-                write(to, encoded(made, self.format))
+                write(to, encode(copy, self.format))
 
-    def _made(self, image: Any, mask: Any, key: str, view: int) -> tuple[Any, Any]:
-        given = image if mask is None else {"image": image, "mask": mask}
+    def _copy(self, image: Any, mask: Any, key: str, view: int) -> tuple[Any, Any]:
+        sample = image if mask is None else {"image": image, "mask": mask}
         if self.test:
-            made = self.pipeline.test(given)
+            result = self.pipeline.test(sample)
         else:
-            made = self.pipeline.train(given, index=key, epoch=self.epoch, view=view)
-        return (made, None) if mask is None else (made["image"], made["mask"])
+            result = self.pipeline.train(sample, index=key, epoch=self.epoch, view=view)
+        return (result, None) if mask is None else (result["image"], result["mask"])
 
 
-def encoded(array: NDArray[Any], name: str) -> bytes:
-    """An image in a file's format. Raises ImageError for what the format cannot hold."""
+def encode(array: NDArray[Any], name: str) -> bytes:
+    """Encode an image in a file format. Raises ImageError if the format cannot store the image."""
     buffer = io.BytesIO()
     if name == "npy":
         np.save(buffer, array, allow_pickle=False)
         return buffer.getvalue()
     if array.dtype != np.uint8:
-        raise ImageError(f"{name} holds bytes, and this image is {array.dtype}; write --format npy")
+        raise ImageError(f"{name} stores bytes, and this image is {array.dtype}; use --format npy")
     channels = array.shape[2]
     if channels not in (1, 3, 4) or (channels == 4 and name == "jpg"):
-        raise ImageError(f"{name} cannot hold {channels} channels; write --format {'png or ' * (channels == 4)}npy")
+        raise ImageError(f"{name} cannot store {channels} channels; use --format {'png or ' * (channels == 4)}npy")
     pixels = array[..., 0] if channels == 1 else array
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, **FORMATS[name])
     return buffer.getvalue()
 
 
-def _mask(path: Path) -> tuple[NDArray[np.uint8], Any]:
-    """A mask's labels, and its palette if it has one: a palette's colors are for looking, its indices are labels."""
+def _read_mask(path: Path) -> tuple[NDArray[np.uint8], Any]:
+    """The labels of a mask, and its palette if it has one: the indices are the labels, the colors are for display."""
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
@@ -103,7 +103,7 @@ def _mask(path: Path) -> tuple[NDArray[np.uint8], Any]:
                 upright = upright.convert("L")
             if upright.mode not in ("L", "P", "RGB", "RGBA"):
                 raise ImageError(
-                    f"{path}: a mask of mode {upright.mode} cannot be taken; save its labels as 8-bit gray"
+                    f"{path}: a mask of mode {upright.mode} is not supported; save its labels as 8-bit gray"
                 )
             return np.asarray(upright), upright.getpalette() if upright.mode == "P" else None
     except ImageError:
@@ -112,11 +112,11 @@ def _mask(path: Path) -> tuple[NDArray[np.uint8], Any]:
         raise ImageError(f"{path}: the mask cannot be read: {error}") from None
 
 
-def _mask_bytes(mask: Any, palette: Any) -> bytes:
+def _encode_mask(mask: Any, palette: Any) -> bytes:
     labels = np.asarray(mask)
     image = Image.fromarray(labels[..., 0] if labels.ndim == 3 and labels.shape[2] == 1 else labels)
     if palette is not None:
-        image.putpalette(palette)  # makes the mode P again
+        image.putpalette(palette)  # restores mode P
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

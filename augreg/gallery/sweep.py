@@ -1,7 +1,7 @@
-"""A stand-in for chance: every draw at the same quantile of its range, so that a transform can be swept.
+"""Sweep a transform through its range: every random draw is replaced by the same quantile of its distribution.
 
-At 0 every draw is as low as it can be, at 1 as high, and at 0.5 in the middle: what a transform does over its
-whole range, without knowing anything about it.
+At 0 every draw is as low as possible, at 1 as high as possible, and at 0.5 in the middle. This shows the range of
+any transform without knowing its arguments.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from augreg.backends import Backend
 from augreg.execution.run import run_ops
-from augreg.gallery.stages import scene_of
+from augreg.gallery.step_by_step import scene_of
 from augreg.ops import Op, Scene
 from augreg.steps.step import Step
 
-__all__ = ["Quantile", "at_quantile", "draws_nothing"]
+__all__ = ["QuantileCursor", "at_quantile", "is_deterministic"]
 
 _MOST_DRAWS = 10_000
-_TAIL = 0.02  # a normal has no lowest number: its ends are taken to be here
+_TAIL = 0.02  # a normal distribution is unbounded: 0 and 1 become these quantiles
 
 
-class Quantile:
-    """Answers like the cursor that `sample` gets, from one number instead of a stream."""
+class QuantileCursor:
+    """A replacement for the cursor that `sample` receives: every draw is the quantile `at`."""
 
     def __init__(self, at: float) -> None:
         self.at = at
@@ -35,7 +35,7 @@ class Quantile:
 
     def _drawn(self) -> float:
         self.draws += 1
-        if self.draws > _MOST_DRAWS:  # it tries until a draw suits it, and these never change
+        if self.draws > _MOST_DRAWS:  # a loop that waits for another draw would never end
             raise ValueError(f"took more than {_MOST_DRAWS} draws at one quantile; give the transform a `preview`")
         return self.at
 
@@ -66,38 +66,38 @@ class Quantile:
 
     def choice(self, weights: Sequence[float]) -> int:
         possible = [index for index, weight in enumerate(weights) if weight > 0]
-        mark, total = self._drawn() * math.fsum(weights), 0.0
+        threshold, total = self._drawn() * math.fsum(weights), 0.0
         for index in possible:
             total += weights[index]
-            if mark < total:
+            if threshold < total:
                 return index
         return possible[-1]
 
 
-def draws_nothing(transform: Any, scene: Scene) -> bool:
-    """Whether a transform does the same to every image of this size, whatever chance says."""
-    chance = Quantile(0.5)
-    found = transform.sample(chance, scene)
-    parts = found if isinstance(found, tuple) else (found,)
-    return chance.draws == 0 and all(isinstance(part, Op) for part in parts)
+def is_deterministic(transform: Any, scene: Scene) -> bool:
+    """Whether a transform does the same to every image of this size, without any random draw."""
+    cursor = QuantileCursor(0.5)
+    sampled = transform.sample(cursor, scene)
+    parts = sampled if isinstance(sampled, tuple) else (sampled,)
+    return cursor.draws == 0 and all(isinstance(part, Op) for part in parts)
 
 
 def at_quantile(transform: Any, image: NDArray[Any], at: float, engine: Backend) -> tuple[NDArray[Any], list[Op]]:
-    """The image after a transform whose draws all sit at one quantile, and the ops that this meant."""
+    """The image after a transform with all draws at one quantile, and the ops that were applied."""
     scene = scene_of(image)
     deferred: list[Any] = [Step(transform, transform.__augreg__.name)]
     done: list[Op] = []
     while deferred:
-        what = deferred.pop()
-        if isinstance(what, Op):
-            image = run_ops([what], image, engine)
-            done.append(what)
+        item = deferred.pop()
+        if isinstance(item, Op):
+            image = run_ops([item], image, engine)
+            done.append(item)
             height, width, channels = image.shape
-            # the image knows its size best: an op may leave one that it did not say
-            scene = replace(what.after(scene), height=height, width=width, channels=channels)
+            # the size is that of the image: an op may not know it in advance
+            scene = replace(item.after(scene), height=height, width=width, channels=channels)
             continue
-        chance = Quantile(at)
-        if chance.bernoulli(what.p):
-            found = what.transform.sample(chance, scene)
-            deferred += reversed(found) if isinstance(found, tuple) else [found]
+        cursor = QuantileCursor(at)
+        if cursor.bernoulli(item.p):
+            sampled = item.transform.sample(cursor, scene)
+            deferred += reversed(sampled) if isinstance(sampled, tuple) else [sampled]
     return image, done

@@ -1,8 +1,8 @@
-"""Where `augreg apply` writes: whole files or none, never over what is there, and a manifest of what made them.
+"""The output folder of `augreg apply`: atomic writes, a lock, and a manifest of the run that wrote the files.
 
-A file is written under a temporary name in its own folder and then renamed, so whatever bears its final name is
-finished: a run that was killed is taken up by skipping what is there. (A power cut is another matter: an empty
-file counts as unfinished.)
+A file is written under a temporary name in the same folder and then renamed, so a file with its final name is
+complete, and a killed run is resumed by skipping the files that exist. (After a power cut a file may be empty: an
+empty file counts as unfinished.)
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "MANIFEST", "BusyError", "OtherOutputError", "claim", "finished", "hold", "known", "others", "replace_manifest",
-    "sweep", "write",
+    "MANIFEST", "BusyError", "OtherOutputError", "claim", "finished", "lock", "other_files", "read_manifest",
+    "remove_temporary_files", "replace_manifest", "write",
 ]  # fmt: skip
 
 MANIFEST = "augreg.json"
 _PART = ".augreg-part"
-_FREE = ("spec", "copies", "left_over")  # the fingerprint speaks for the spec; the others may grow and shrink
+_FREE = ("spec", "copies", "left_over")  # may differ: the fingerprint identifies the spec, and the others may change
 
 
 class OtherOutputError(Exception):
-    """The folder holds what this run would not make."""
+    """The folder contains files of another run."""
 
 
 class BusyError(Exception):
-    """Another run writes to the same folder."""
+    """Another run is writing to the same folder."""
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all."""
+    """Write a file completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
@@ -44,29 +44,26 @@ def write(path: Path, data: bytes) -> None:
 
 
 def finished(path: Path) -> bool:
-    """Whether a file has been written."""
+    """Whether a file exists and is not empty."""
     try:
         return path.stat().st_size > 0
     except FileNotFoundError:
         return False
 
 
-def sweep(folder: Path) -> None:
-    """Remove the temporary files that a killed run left."""
-    for path in _parts(folder):
-        path.unlink(missing_ok=True)
-
-
-def _parts(folder: Path) -> Iterator[Path]:
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the temporary files that a killed run left behind."""
     for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names if name.endswith(_PART) and name.startswith("."))
+        for name in names:
+            if name.endswith(_PART) and name.startswith("."):
+                Path(place, name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def hold(folder: Path) -> Iterator[None]:
-    """Keep other runs out of the folder while the block runs; a process that is killed lets go. Raises BusyError.
+def lock(folder: Path) -> Iterator[None]:
+    """Lock the folder against other runs while the block runs; the lock ends with the process. Raises BusyError.
 
-    Where the system, or the file system, has no such locks, nothing is kept out.
+    On a system or a file system without such locks, this does nothing.
     """
     try:
         import fcntl
@@ -79,7 +76,7 @@ def hold(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(
-                f"{folder}: another augreg apply is writing there; wait for it, or give another folder"
+                f"{folder}: another augreg apply is writing there; wait until it ends, or choose another folder"
             ) from None
         except OSError:
             pass
@@ -89,9 +86,9 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def claim(folder: Path, manifest: Mapping[str, Any], made_with: Mapping[str, str]) -> list[str]:
-    """Check that what the folder holds is of this manifest, and write the manifest where there is none.
+    """Check that the files in the folder belong to this manifest; write the manifest into an empty folder.
 
-    Returns notes on what differs harmlessly. Raises OtherOutputError, with what to do.
+    Returns notes on harmless differences. Raises OtherOutputError, which says what to do.
     """
     path = folder / MANIFEST
     notes: list[str] = []
@@ -100,53 +97,53 @@ def claim(folder: Path, manifest: Mapping[str, Any], made_with: Mapping[str, str
         differs = [key for key in manifest if key not in _FREE and before.get(key) != manifest[key]]
         if differs:
             changes = ", ".join(
-                f"{key} was {_shown(key, before.get(key, 'not noted'))} and is {_shown(key, manifest[key])}"
+                f"{key} was {_shown(key, before.get(key, 'not recorded'))} and is {_shown(key, manifest[key])}"
                 for key in differs
             )
             raise OtherOutputError(
-                f"{folder} holds the output of another run: {changes}; give another folder, or --overwrite"
+                f"{folder} contains the output of another run: {changes}; choose another folder, or use --overwrite"
             )
         for name, version in made_with.items():
             old = before.get("made_with", {}).get(name)
             if old != version:
-                notes.append(f"{folder} was begun with {name} {old}, and this is {version}: bytes may differ")
+                notes.append(f"{folder} was started with {name} {old}, and this is {version}: the bytes may differ")
         return notes
     if any(folder.iterdir()):
         raise OtherOutputError(
-            f"{folder} is not empty, and no augreg apply wrote it; give another folder, or --overwrite"
+            f"{folder} is not empty, and was not written by augreg apply; choose another folder, or use --overwrite"
         )
     replace_manifest(folder, manifest, made_with)
     return notes
 
 
 def replace_manifest(folder: Path, manifest: Mapping[str, Any], made_with: Mapping[str, str]) -> None:
-    """Write the manifest, whatever there was."""
+    """Write the manifest, in place of an existing one."""
     data = json.dumps({**manifest, "made_with": dict(made_with)}, indent=2) + "\n"
     write(folder / MANIFEST, data.encode())
 
 
-def known(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder; nothing where there is none that can be read."""
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder; empty if there is none, or if it cannot be read."""
     try:
         return _read(folder / MANIFEST)
     except (OtherOutputError, FileNotFoundError):
         return {}
 
 
-def others(folder: Path) -> list[str]:
-    """Every file below the folder but the manifest, as paths with `/`."""
+def other_files(folder: Path) -> list[str]:
+    """Every file below the folder except the manifest, as paths with `/`."""
     paths = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
     return sorted(path.relative_to(folder).as_posix() for path in paths if path != folder / MANIFEST)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        read = None
-    if not isinstance(read, dict):
-        raise OtherOutputError(f"{path} is no manifest of augreg apply; give another folder, or --overwrite")
-    return read
+        manifest = None
+    if not isinstance(manifest, dict):
+        raise OtherOutputError(f"{path} is not a manifest of augreg apply; choose another folder, or use --overwrite")
+    return manifest
 
 
 def _shown(key: str, value: Any) -> str:
