@@ -310,7 +310,7 @@ class Test(_Side):
         return fingerprint({key: value for key, value in data.items() if key not in training_only})
 
     def explain(self) -> str:
-        """A table of the steps: the test-time rule of each, and the quantity for which it gives the exact expectation."""
+        """A table of the steps: the test-time rule of each, and the quantity whose exact expectation it gives."""
         options = self._options
         rows = [("step", "test-time rule", "exact for")]
         for entry in self._ops(_NOMINAL, None).entries:

@@ -400,7 +400,7 @@ def test_a_pixel_comes_out_the_same_in_a_large_image(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HAVE)
-@pytest.mark.parametrize("image", images.MADE)
+@pytest.mark.parametrize("content", images.MADE)
 def test_stages_in_one_lookup_are_lookups_in_turn(content: str, name: str) -> None:
     """The planner merges tables, also where a later stage measures what an earlier one left."""
     kernel = backend(name)

@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 from strategies import CLASSES, images, previews, specs
 
 from augreg import ImageError, Pipeline, Registry, SpecError, ops, transform
+from augreg.backends import backend as engine
 from augreg.execution.merging import merge
 from augreg.execution.sampling import draw
 from augreg.ops import Remap
 from augreg.rng import address_of
 from augreg.targets.boxes import BoxSet
 from augreg.targets.conventions import Targets
-from augreg.targets.propagate import forward_of
+from augreg.targets.propagate import _mirrors, forward_of
 
 BACKENDS = ["pillow", *(["opencv"] if importlib.util.find_spec("cv2") else [])]
 GEOMETRIC = [name for name, cls in CLASSES.items() if cls.__augreg__.kind == "geometry"]
@@ -429,6 +431,43 @@ def test_a_mirror_exchanges_left_and_right() -> None:
         assert found["labels"] == (["right_eye"] if swapped else ["left_eye"]), steps
 
 
+@both_backends
+def test_a_field_that_folds_mirrors_no_names(backend: str) -> None:
+    """A strong field turns small triangles over where it folds; left and right of the image stay what they are."""
+    op = Remap("elastic", (900.0, 4.0), 3)
+    size = IMAGE.shape[:2]
+    fields = {key: forward_of(replace(op, key=key), size, engine(backend)) for key in range(40)}
+    keys = [key for key, forward in fields.items() if _mirrors(forward, size)]
+    assert keys, "no field folds in the middle of the image"
+    for key in keys[:3]:
+        pipe = pipeline("mixing", registry=OWN.add(mixing(replace(op, key=key))), swap={"left": "right"})
+        found = pipe.train({"image": IMAGE, "keypoints": [[30, 20]], "keypoint_names": ["left"]}, index=0)
+        assert found["keypoint_names"] == ["left"]
+
+
+def test_a_sliver_that_rounds_to_nothing_is_dropped() -> None:
+    """The crop leaves a millionth of a pixel of the first box: in float32, at x = 9000, it has no width."""
+    image = np.zeros((10, 9010, 3), np.uint8)
+    crop = {"mine/cut": {}}
+
+    @transform("cut", kind="geometry")
+    class Cut:
+        """Keep the first 9000 columns."""
+
+        def sample(self, rng: Any, scene: Any) -> Any:
+            return ops.crop(0, 0, 10, 9000)
+
+    registry = OWN.add(Cut, "mine/cut")
+    rows = [[8999.999999, 2, 9005, 8], [5.0, 2, 9, 8]]
+    for boxes, kept in ((rows, 2), (np.array(rows), 2), (np.array(rows) * 1.0, 2)):
+        found = pipeline(crop, registry=registry, min_visible=0).train({"image": image, "boxes": boxes}, index=0)
+        assert len(found["boxes"]) == kept  # float64 has room for it
+    sample = {"image": image, "boxes": rows, "labels": ["sliver", "box"]}
+    found = pipeline(crop, registry=registry, min_visible=0, output="numpy").train(sample, index=0)
+    assert found["boxes"].dtype == np.float32 and found["boxes"].tolist() == [[5, 2, 9, 8]]
+    assert found["labels"] == ["box"]
+
+
 def test_several_people_each_keep_their_own_points() -> None:
     names = ["left", "right"] * 2
     sample = {"image": IMAGE, "keypoints": [[1, 1], [2, 1], [11, 1], [12, 1]], "keypoint_names": names}
@@ -623,11 +662,8 @@ def test_an_op_that_does_not_say_where_points_go_is_refused(says: str) -> None:
             return (Swirl if says == "another size" else Silent)(label="swirl")
 
     pipe = pipeline("swirl", registry=OWN.add(Swirling))
-    for kind, value in (
-        ("masks", {"mask": IMAGE[..., 0]}),
-        ("boxes", {"boxes": []}),
-        ("keypoints", {"keypoints": []}),
-    ):
+    values = {"masks": {"mask": IMAGE[..., 0]}, "boxes": {"boxes": []}, "keypoints": {"keypoints": []}}
+    for kind, value in values.items():
         with pytest.raises(ImageError, match=rf"^swirl moves pixels and does not say where {kind} go"):
             pipe.train({"image": IMAGE, **value}, index=0)
 

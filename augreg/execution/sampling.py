@@ -26,8 +26,8 @@ __all__ = ["Drawn", "Entry", "Subject", "draw", "expect", "resume", "rule_of"]
 class Entry(msgspec.Struct):
     """What one step drew: `ops` on an image, or blends of a batch. `depth` is 0 for a step of the spec itself.
 
-    `applied` is False when the step was left out by chance. At test time `rule` is the rule that was used, and `exact`
-    says for which quantity it gives the expectation.
+    `applied` is False when the step was left out by chance. At test time `rule` is the rule that was used, and
+    `exact` says for which quantity it gives the expectation.
     """
 
     path: str
@@ -116,10 +116,9 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Su
         except ImageError:  # the step refuses this image
             raise
         except Exception as error:
-            reason = (
-                str(error) if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: {error}"
-            )
-            raise SpecError(entry.path, f"{step.name} failed on {subject.name.format(scene)}: {reason}") from error
+            prefix = "" if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: "
+            message = f"{step.name} failed on {subject.name.format(scene)}: {prefix}{error}"
+            raise SpecError(entry.path, message) from error
         stack.extend((part, entry) for part in reversed(parts))
     return Drawn(records, entries, scene, [])
 

@@ -22,8 +22,8 @@ PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric"]
 class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Base of the records. `label` describes what was drawn; it is ignored in comparisons.
 
-    A new kind of op needs its record with `size_after` and `point_map` here, a kernel in the backends, and nothing
-    else. A record with a field `interpolation` or `fill` runs on masks too, with nearest neighbor and the mask's fill.
+    A new kind of op is a record with `size_after` and `point_map`, and a kernel in the backends. Ops that move pixels
+    run on masks too: there a field `interpolation` is replaced by nearest, and a field `fill` by the mask's fill.
     """
 
     label: str = ""

@@ -1,8 +1,8 @@
 """Propagate: what each op does to masks, boxes and keypoints, once per op, for every transform that returns it.
 
-An op's record says where the points of the image go (`point_map`); boxes follow by their corners. Masks go through the
-same op on the same backend, by nearest neighbor. An op that does not say where points go is refused with the name of
-its step, because the targets would silently no longer match the image.
+An op's record says where the points of the image go (`point_map`); boxes follow by their corners. Masks go through
+the same op on the same backend, by nearest neighbor. An op that does not say where points go is refused with the name
+of its step, because the targets would silently no longer match the image.
 """
 
 from __future__ import annotations
