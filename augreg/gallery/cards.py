@@ -206,7 +206,8 @@ class _CardMaker:
         subject, photo = self.demos[0]
         seen: list[Any] = []
         for at in _QUANTILES:
-            array, ops = at_quantile(cls(), photo, at, backend(self.backend))
+            engine = backend(self.backend, self.registry.backends.get(self.backend, ""))
+            array, ops = at_quantile(cls(), photo, at, engine)
             if ops not in seen:  # without random draws, all images are the same
                 seen.append(ops)
                 normalize = next((op for op in ops if isinstance(op, Normalize)), None)

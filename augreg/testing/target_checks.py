@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from augreg.errors import ImageError
-from augreg.ops.projective import STILL
+from augreg.ops.projective import IDENTITY
 from augreg.pipeline import Pipeline
 from augreg.testing.markers import (
     MARKERS,
@@ -100,8 +100,8 @@ def _effect_of(pipeline: Pipeline, key: int, kind: tuple[int, str]) -> _Effect:
     scene, moves, bends, folds = plan.scene, 0, bool(plan.deferred), False
     size = least = 1.0
     for op in plan.ops:
-        forward = op.forward(scene)
-        moves += forward != STILL or op.size_after(*scene.size) != scene.size
+        forward = op.point_map(*scene.size)
+        moves += forward != IDENTITY or op.size_after(*scene.size) != scene.size
         bends |= forward is None
         if forward is not None:  # with its horizon in the image, some points have no position
             corners = [(x, y) for x in (0, scene.width) for y in (0, scene.height)]

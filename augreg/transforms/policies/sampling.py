@@ -77,9 +77,9 @@ def build_op(name: str, argument: float, scene: Scene, interpolation: Interpolat
         case "contrast":
             return (ops.image_statistic("contrast", argument),)
         case "color" | "desaturate":
-            return (ops.blend("gray", argument, "color"),)
+            return (ops.enhance("gray", argument, "color"),)
         case "sharpness":
-            return (ops.blend("smooth", argument, "sharpness"),)
+            return (ops.enhance("smooth", argument, "sharpness"),)
         case "gaussian_blur":
             return (ops.gaussian_blur(argument),)
         case "posterize" | "posterize_original" | "posterize_tpu":

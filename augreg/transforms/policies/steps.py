@@ -226,7 +226,7 @@ class AugMix:
         terms = [
             f"{weight:.2f} ({', '.join(map(str, chain))})" for weight, chain in zip(weights, chains, strict=True)
         ]
-        return ops.Mix(chains, weights, keep, label=f"{keep:.2f} kept, mixed with {' + '.join(terms)}")
+        return ops.BranchMix(chains, weights, keep, label=f"{keep:.2f} kept, mixed with {' + '.join(terms)}")
 
     def _chain(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         dialect = DIALECTS["aug_mix", self.dialect]
@@ -265,7 +265,7 @@ class ThreeAugment:
         _check_channels(self, scene)
         choice = rng.integers(3)
         if choice == 0:
-            first: Op = ops.Blend("gray", 0.0, label="grayscale")
+            first: Op = ops.Enhance("gray", 0.0, label="grayscale")
         elif choice == 1:
             first = ops.point_function("solarize", self.threshold)
         else:
