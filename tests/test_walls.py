@@ -32,13 +32,13 @@ def test_a_broken_copy_is_found_out(tmp_path: Path) -> None:
     for path, line in {
         "ops/scene.py": "from augreg.steps import fields",
         "backends/pillow.py": "def lazily():\n    from augreg.pipeline import Pipeline",
-        "targets/boxes.py": "if TYPE_CHECKING:\n    import augreg.execution.plan",
+        "targets/boxes.py": "if TYPE_CHECKING:\n    import augreg.commands.listing",
         "ops/op.py": "from augreg.ops.geometry import Move",
     }.items():
         (copy / path).write_text((copy / path).read_text() + f"\n{line}\n")
     assert upward(copy) == [
         "backends.pillow imports pipeline",
         "ops.scene imports steps.fields",
-        "targets.boxes imports execution.plan",
+        "targets.boxes imports commands.listing",
     ]
     assert circles(copy) == [["ops.geometry", "ops.op"]]

@@ -39,7 +39,9 @@ def _check(source: str) -> tuple[int, str]:
     """The number of steps of a spec, and its fingerprint. Raises SpecError or PluginError."""
     from augreg.backends import choose
     from augreg.registry.registry import Registry
-    from augreg.spec.options import SECTIONS, fingerprint, parse, unparse
+    from augreg.spec.options import SECTIONS
+    from augreg.spec.parse import parse
+    from augreg.spec.write import fingerprint, unparse
 
     spec = parse(source, Registry.installed())
     choose(spec.options.backend)
