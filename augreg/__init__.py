@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from augreg import doctor as doctor
     from augreg import errors as errors
     from augreg import inspect as inspect
+    from augreg import loss as loss
     from augreg import nn as nn
     from augreg import ops as ops
+    from augreg import regularizers as regularizers
     from augreg import testing as testing
     from augreg import training as training
-    from augreg.attachment.attach import regularize as regularize
+    from augreg import transforms as transforms
     from augreg.batch.labels import SoftLabels as SoftLabels
     from augreg.errors import ImageError as ImageError
     from augreg.errors import PluginError as PluginError
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from augreg.importers.timm import from_timm as from_timm
     from augreg.importers.torchvision import from_torchvision as from_torchvision
     from augreg.pipeline import Pipeline as Pipeline
+    from augreg.pipeline import regularize as regularize
     from augreg.registry.foreign import Call as Call
     from augreg.registry.plugin import Plugin as Plugin
     from augreg.registry.registry import Registry as Registry
@@ -45,18 +48,29 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
-        "attachment.attach": ("regularize",),
         "batch.labels": ("SoftLabels",),
         "errors": ("ImageError", "PluginError", "SpecError"),
         "importers.albumentations": ("from_albumentations",),
         "importers.timm": ("from_timm",),
         "importers.torchvision": ("from_torchvision",),
-        "pipeline": ("Pipeline",),
+        "pipeline": ("Pipeline", "regularize"),
         "registry.foreign": ("Call",),
         "registry.plugin": ("Plugin",),
         "registry.registry": ("Registry",),
         "steps.declare": ("batch_transform", "regularizer", "transform"),
         "steps.step": ("Step",),
     },
-    submodules=("data", "doctor", "errors", "inspect", "nn", "ops", "testing", "training"),
+    submodules=(
+        "data",
+        "doctor",
+        "errors",
+        "inspect",
+        "loss",
+        "nn",
+        "ops",
+        "regularizers",
+        "testing",
+        "training",
+        "transforms",
+    ),
 )

@@ -1,11 +1,12 @@
 """Names of a package that are imported on first use, so that importing augreg costs nothing and loads no torch.
 
-A package's `__init__` says once which of its modules has which names, and takes what `names` or `modules` return:
+A package's `__init__` takes its `__getattr__` and `__dir__` from here: from `names`, which reads a table, or from
+`modules`, which looks into the modules of the package, so that a new class needs no entry anywhere.
 
     __getattr__, __dir__, __all__ = lazy.names(__name__, {"dropout": ("AlphaDropout", "Dropout")}, needs="torch")
-    __getattr__, __dir__, __all__ = lazy.modules(__name__, __path__)
+    __getattr__, __dir__ = lazy.modules(__name__)
 
-Type checkers read the imports under `TYPE_CHECKING` above that line; a test holds the two together.
+Type checkers read the imports under `TYPE_CHECKING` above that line; tests/test_house.py compares the two.
 """
 
 from __future__ import annotations
@@ -17,53 +18,65 @@ from typing import Any
 
 __all__ = ["modules", "names"]
 
-Face = tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
-"""The `__getattr__`, `__dir__` and `__all__` of a package."""
+Getter = Callable[[str], Any]
+Lister = Callable[[], list[str]]
 
 
-def names(package: str, homes: Mapping[str, Iterable[str]], submodules: Iterable[str] = (), needs: str = "") -> Face:
-    """A package whose modules have these names, and which shows these submodules.
+def names(
+    package: str, table: Mapping[str, Iterable[str]], submodules: Iterable[str] = (), needs: str = ""
+) -> tuple[Getter, Lister, list[str]]:
+    """The `__getattr__`, `__dir__` and `__all__` of a package with the names of a table and these submodules.
 
-    `needs` is the extra to name in the error where a third-party package is missing.
+    The table lists the names by module, relative to the package: `dropout`, or `.batch.keys` for a module of the
+    package beside it. `needs` is the extra to name in the error where a third-party package is missing.
     """
-    found = {name: home for home, its in homes.items() for name in its} | {name: name for name in submodules}
+    homes = {name: home for home, members in table.items() for name in members} | {name: name for name in submodules}
+    public = sorted(homes)
 
     def getter(name: str) -> Any:
-        if name not in found:
+        if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = _imported(f"{package}.{found[name]}", f"{package}.{name}", needs)
-        return module if name == found[name] else getattr(module, name)
+        module = _imported(f".{homes[name]}", package, needs)
+        return module if name == homes[name] else getattr(module, name)
 
-    everything = sorted(found)
-    return getter, lambda: everything, everything
+    return getter, lambda: public, public
 
 
-def modules(package: str, path: Iterable[str], needs: str = "") -> Face:
-    """A package that has every name that its modules export; the first use of one imports them all."""
-    public: list[str] = []
+def modules(package: str, declared: bool = False, needs: str = "") -> tuple[Getter, Lister]:
+    """The `__getattr__` and `__dir__` of a package that shows what its modules have in `__all__`.
 
-    def everything() -> Mapping[str, Any]:
-        found = {}
-        for module in sorted(pkgutil.iter_modules(path)):
-            home = _imported(f"{package}.{module.name}", f"{package}.{module.name}", needs)
-            found.update({name: getattr(home, name) for name in getattr(home, "__all__", ())})
+    With `declared` it shows the classes that `@transform`, `@batch_transform` and `@regularizer` mark instead. The
+    first use of a name imports all modules, those of subpackages too. `needs` is as for `names`. To a type checker a
+    name that is not imported under `TYPE_CHECKING` is Any.
+    """
+
+    def members() -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for info in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            module = _imported(info.name, package, needs)
+            for name, value in vars(module).items():
+                marked = "__augreg__" in getattr(value, "__dict__", ())
+                if marked if declared else name in getattr(module, "__all__", ()):
+                    found[name] = value
         return found
 
     def getter(name: str) -> Any:
-        if name == "__all__" or not name.startswith("_"):
-            found = everything()
+        if name == "__all__":
+            return sorted(members())
+        if not name.startswith("_"):
+            found = members()
             if name in found:
                 return found[name]
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    return getter, lambda: sorted(everything()), public
+    return getter, lambda: sorted(members())
 
 
-def _imported(module: str, wanted: str, needs: str) -> Any:
+def _imported(module: str, package: str, needs: str) -> Any:
     try:
-        return importlib.import_module(module)
+        return importlib.import_module(module, package)
     except ModuleNotFoundError as error:
         if not needs or error.name is None or error.name.startswith("augreg"):
             raise
-        message = f"{wanted} needs {error.name}: pip install 'augreg[{needs}]'"
+        message = f"{package} needs {error.name}: pip install 'augreg[{needs}]'"
         raise ModuleNotFoundError(message, name=error.name) from None

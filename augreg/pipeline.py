@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from augreg.backends import Backend, backend, choose
 from augreg.errors import ImageError, SpecError
@@ -21,11 +22,22 @@ from augreg.spec.parse import SECTIONS, Options, Spec, fingerprint, parse, unpar
 from augreg.steps.step import Step, as_step, children, place
 
 if TYPE_CHECKING:
+    from os import PathLike
+    from typing import BinaryIO, TypeAlias
+
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor, nn
+
+    from augreg.attachment.attach import Attached
+    from augreg.batch.collate import Collate
     from augreg.batch.mixer import Mixer
-    from augreg.data.collate import Collate
     from augreg.loss.criterion import Criterion
 
-__all__ = ["Pipeline", "Test", "Train"]
+    Source: TypeAlias = NDArray[Any] | str | bytes | PathLike[str] | BinaryIO
+    """An image that comes out as an array."""
+
+__all__ = ["Pipeline", "Test", "Train", "regularize"]
 
 _NOMINAL = Scene(375, 500)  # what `explain` looks at: rules do not depend on the size
 
@@ -33,8 +45,9 @@ _NOMINAL = Scene(375, 500)  # what `explain` looks at: rules do not depend on th
 class Pipeline:
     """Train and test pipelines from one spec. Frozen; equal pipelines have equal specs; pickles as its spec.
 
-    Make one with `from_spec`, or from steps by hand: `Pipeline([Rotate(10), Step(..)], seed=1)`. `train` and `test`
-    are for images, `batch` mixes those of a batch, `regularize` attaches to a model, `criterion` makes the loss.
+    Make one with `from_spec`, or from steps: `Pipeline([Rotate(10), "horizontal_flip"], batch=["mixup"], seed=1)`.
+    `train` and `test` are for images, `batch` mixes those of a batch, `collate` does so in a loader, `regularize`
+    attaches to a model, and `criterion` makes the loss.
     """
 
     registry: Registry
@@ -45,35 +58,51 @@ class Pipeline:
 
     def __init__(
         self,
-        steps: Iterable[Any] = (),
+        steps: Iterable[object] = (),
         registry: Registry | None = None,
         *,
-        batch: Iterable[Any] = (),
-        model: Iterable[Any] = (),
-        loss: Iterable[Any] = (),
-        **options: Any,
+        batch: Iterable[object] = (),
+        model: Iterable[object] = (),
+        loss: Iterable[object] = (),
+        **options: object,
     ) -> None:
-        """The steps of each section, as `Step`s or bare objects, and the options of a spec by name.
+        """The steps of each section and the options of a spec by name.
 
-        A class that the registry does not know is added to it. Raises SpecError where its name stands for another.
+        A step is a name, a mapping of one name to its arguments, a transform, or a `Step`. A class that the registry
+        does not know is added to it. Raises SpecError where its name belongs to another class, or a step is wrong.
         """
-        registry = Registry.installed() if registry is None else registry
-        sections: dict[str, tuple[Step, ...]] = {}
+        if isinstance(steps, str | Path | Mapping):
+            raise SpecError(
+                f"expected a list of steps, got {steps!r}; Pipeline.from_spec takes presets, files and specs"
+            )
+        sections: dict[str, object] = {}
         for name, given in zip(SECTIONS, (steps, batch, model, loss), strict=True):
-            sections[name], registry = _named([as_step(item) for item in given], registry)
-        self._set(parse({**unparse(Spec(Options(), **sections)), **options}, registry), registry)
+            sections[name] = given if isinstance(given, str | Mapping) else list(given)  # parse refuses those
+        self._set({**sections, **options}, registry)
 
     @classmethod
-    def from_spec(cls, spec: Any, registry: Registry | None = None) -> Pipeline:
+    def from_spec(cls, spec: object, registry: Registry | None = None, **options: object) -> Self:
         """The pipeline that a spec describes: a mapping, a list of image steps, a preset's name, or the path of a
-        .yaml, .json or .toml file. Raises SpecError with everything that is wrong in it.
+        .yaml, .json or .toml file; `options` replace what it says. Raises SpecError with everything that is wrong.
         """
         self = cls.__new__(cls)
-        registry = Registry.installed() if registry is None else registry
-        self._set(parse(spec, registry), registry)
-        return self
+        self._set(spec, registry)
+        return self.replace(**options) if options else self
 
-    def _set(self, spec: Spec, registry: Registry) -> None:
+    def replace(self, **changes: object) -> Self:
+        """The pipeline with other options or sections: `pipe.replace(seed=3, backend="pillow", batch=["mixup"])`."""
+        return type(self).from_spec({**self.to_spec(), **changes}, self.registry)
+
+    def _set(self, source: object, registry: Registry | None) -> None:
+        if registry is None:
+            registry = Registry.installed()
+        elif not isinstance(registry, Registry):
+            raise TypeError(
+                f"expected a Registry, got {registry!r}; give the steps of other sections by name: batch=[..], "
+                "model=[..], loss=[..]"
+            )
+        source, registry = _without_objects(source, registry)
+        spec = parse(source, registry)
         placed = Spec(spec.options, *(place(getattr(spec, name), stream_key) for name in SECTIONS))
         vars(self).update(
             registry=registry,
@@ -98,23 +127,29 @@ class Pipeline:
         """Mixes the images of a batch: `images, labels = pipe.batch(images, labels, keys=..)`."""
         from augreg.batch.mixer import Mixer
 
-        return Mixer(self)
+        options = self.options
+        return Mixer(
+            self.spec.batch, seed=options.seed, classes=options.classes, normalized=_normalizes(self.spec.image)
+        )
 
     @functools.cached_property
     def collate(self) -> Collate:
         """For `DataLoader(.., collate_fn=pipe.collate)`: stacks samples, and mixes them keyed by their own keys."""
-        from augreg.data.collate import Collate
+        from augreg.batch.collate import Collate
 
-        return Collate(self)
+        return Collate(self.batch, self.options.output)
 
-    def regularize(self, model: Any) -> Any:
+    def regularize(self, model: nn.Module) -> Attached:
         """Attach the model section to a torch module; see `augreg.regularize`."""
-        from augreg.attachment.attach import regularize
+        from augreg.attachment.attach import attach
 
-        return regularize(model, self)
+        return attach(model, self.spec.model, self.spec.loss)
 
     def criterion(self, **arguments: Any) -> Criterion:
-        """The loss section as a torch module: cross-entropy for hard or soft labels, with smoothing and penalties."""
+        """The loss section as a torch module: cross-entropy for hard or soft labels, with smoothing and penalties.
+
+        The arguments are those of `augreg.loss.Criterion`, such as `weight` and `reduction`.
+        """
         from augreg.loss.criterion import Criterion
 
         return Criterion(self.spec.loss, classes=self.options.classes, **arguments)
@@ -143,6 +178,45 @@ class Pipeline:
     def __repr__(self) -> str:
         names = ", ".join(step.name for name in SECTIONS for step in getattr(self.spec, name))
         return f"Pipeline({names}; seed {self.options.seed}, {self.backend})"
+
+
+def regularize(model: nn.Module, spec: object, registry: Registry | None = None) -> Attached:
+    """Attach regularizers to a model.
+
+    `spec` is a pipeline, whose model section is attached (and whose loss section gives `constrain`), a
+    whole spec, a list of steps of a model section, or one regularizer. Numbers with a schedule start as they are in
+    epoch 0. Raises SpecError with all that is wrong: a pattern that matches nothing, a module that cannot take a
+    regularizer, one that has it already; then nothing is attached. Regularize a model before torch.compile.
+    """
+    if isinstance(spec, Mapping | str | Path):
+        spec = Pipeline.from_spec(spec, registry)
+    elif not isinstance(spec, Pipeline):
+        steps = spec if isinstance(spec, Iterable) else [spec]
+        spec = Pipeline((), registry, model=steps)
+    return spec.regularize(model)
+
+
+def _normalizes(steps: Iterable[Step]) -> bool:
+    return any(
+        step.transform.__augreg__.kind == "normalize" or _normalizes(children(step.transform)) for step in steps
+    )
+
+
+def _without_objects(source: Any, registry: Registry) -> tuple[Any, Registry]:
+    """A spec whose transforms and Steps are written as plain data, and the registry with their classes."""
+    if isinstance(source, list | tuple):
+        source = {"image": source}
+    for section in SECTIONS if isinstance(source, Mapping) else ():
+        steps = source.get(section)
+        if isinstance(steps, list | tuple):
+            data = []
+            for item in steps:
+                if isinstance(item, Step) or hasattr(item, "__augreg__"):
+                    (step,), registry = _named([as_step(item)], registry)
+                    item = unparse(Spec(Options(), (step,)))["image"][0]
+                data.append(item)
+            source = {**source, section: data}
+    return source, registry
 
 
 def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...], Registry]:
@@ -263,6 +337,21 @@ class Train(_Side):
 
     _name = "train"
 
+    # The results are those of `output: auto`; another output decides by itself.
+    @overload
+    def __call__(
+        self, image: Mapping[Any, Any], index: int | str | None = None, epoch: int = 0, view: int = 0
+    ) -> dict[Any, Any]: ...
+    @overload
+    def __call__(
+        self, image: Image, index: int | str | None = None, epoch: int = 0, view: int = 0
+    ) -> Image | NDArray[Any]: ...
+    @overload
+    def __call__(
+        self, image: Source, index: int | str | None = None, epoch: int = 0, view: int = 0
+    ) -> NDArray[Any]: ...
+    @overload
+    def __call__(self, image: Tensor, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Tensor: ...
     def __call__(self, image: Any, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Any:
         """One augmented image, or one sample: a mapping, whose masks, boxes and keypoints follow the pixels.
 
@@ -304,6 +393,14 @@ class Test(_Side):
     _name = "test"
     __test__ = False  # it is no test case, whatever its name says
 
+    @overload
+    def __call__(self, image: Mapping[Any, Any]) -> dict[Any, Any]: ...
+    @overload
+    def __call__(self, image: Image) -> Image | NDArray[Any]: ...
+    @overload
+    def __call__(self, image: Source) -> NDArray[Any]: ...
+    @overload
+    def __call__(self, image: Tensor) -> Tensor: ...
     def __call__(self, image: Any) -> Any:
         """One test image, or sample; takes and returns what `train` does."""
         return self._run(image, None)

@@ -11,8 +11,8 @@ import torch
 from models import AlexNet, BasicBlock, Digits, ResNet
 from torch import Tensor, nn
 
-from augreg import Pipeline, Step
-from augreg.attachment.attach import attachments, regularize
+from augreg import Pipeline, Step, regularize
+from augreg.attachment.attach import attachments
 from augreg.errors import SpecError
 from augreg.regularizers.dropout import Dropout
 from augreg.steps.declare import regularizer

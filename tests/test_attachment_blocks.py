@@ -12,7 +12,7 @@ import torch
 from models import BasicBlock, Mixer
 from torch import Tensor, nn
 
-from augreg.attachment.attach import regularize
+from augreg import regularize
 from augreg.attachment.residual import Outline, adapter, additions, outline_of
 from augreg.errors import SpecError
 

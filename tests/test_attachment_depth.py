@@ -11,7 +11,7 @@ from models import BasicBlock, Bottleneck, DropPath, Mixer, MixerBlock, ResNet, 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from augreg.attachment.attach import regularize
+from augreg import regularize
 from augreg.attachment.residual import Outline, adapter, additions, outline_of
 from augreg.errors import SpecError
 from augreg.nn.stochastic_depth import StochasticDepth

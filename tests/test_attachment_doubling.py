@@ -10,7 +10,7 @@ from models import AlexNet, Digits, ResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
-from augreg.attachment.attach import regularize
+from augreg import regularize
 from augreg.attachment.deduplicate import flow
 from augreg.errors import SpecError
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from augreg.attachment.attach import Attached, regularize
+from augreg import regularize
+from augreg.attachment.attach import Attached
 from augreg.errors import SpecError
 
 DROPOUT: dict[str, Any] = {"dropout": {"at": "1", "p": 0.9}}

@@ -9,8 +9,7 @@ import torch
 from test_attachment import image
 from torch import Tensor, nn
 
-from augreg import Pipeline, Registry
-from augreg.attachment.attach import regularize
+from augreg import Pipeline, Registry, regularize
 from augreg.errors import PluginError, SpecError
 from augreg.regularizers.dropout import Dropout
 from augreg.steps.declare import regularizer

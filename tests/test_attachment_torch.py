@@ -18,7 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
-from augreg.attachment.attach import attachments, regularize
+from augreg import regularize
+from augreg.attachment.attach import attachments
 from augreg.errors import SpecError
 
 RULES: list[dict[str, Any]] = [
@@ -94,7 +95,8 @@ LOADS = """
 import sys, torch
 model = torch.load(sys.argv[1], weights_only=False)
 x = torch.ones(4, 3, 8, 8)
-from augreg.attachment.attach import attachments, regularize
+from augreg import regularize
+from augreg.attachment.attach import attachments
 print(not torch.equal(model(x), model(x)))
 regularize(model, [{"dropout": {"at": "layer1.0.conv1", "p": 0.5}}, {"dropout": {"at": "bn1", "p": 0.5}}])
 print(len(model.layer1[0].relu._forward_hooks), len(attachments(model)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-import re
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -33,22 +34,35 @@ TORCH = (
 )  # rooms that are for torch, or for what uses it
 
 
+def _imports(path: Path) -> tuple[set[str], set[str]]:
+    """The packages that a file imports at its top, and those in functions; not those for type checkers alone."""
+    top, inner = set(), set()
+    for statement in ast.parse(path.read_text()).body:
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+            continue
+        for node in ast.walk(statement):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            (top if node is statement else inner).update(module.partition(".")[0] for module in modules)
+    return top, inner
+
+
 def test_nothing_but_the_torch_side_sees_torch_and_only_backends_see_cv2() -> None:
     for path in PACKAGE.rglob("*.py"):
-        text = path.read_text()
+        top, inner = _imports(path)
         if _room(path) not in TORCH and path.name not in ("codecs.py", "torch_kernels.py"):
             # codecs hands out tensors, torch_kernels mixes them; regularizers need it when they are used
-            assert not re.search(r"^(import|from) torch\b", text, re.M), path
-            assert _room(path) in ("gallery", "regularizers") or not re.search(
-                r"^\s+(import|from) torch\b", text, re.M
-            ), path
+            assert "torch" not in top, path
+            assert "torch" not in inner or _room(path) in ("gallery", "regularizers") or path.name == "collate.py", (
+                path
+            )
         if path.name != "opencv.py":
-            assert not re.search(r"^\s*(import|from) cv2\b", text, re.M), path
+            assert "cv2" not in top | inner, path
         if (
             _room(path) in ("ops", "steps", "registry", "spec", "transforms", "regularizers")
             and path.stem != "foreign"
         ):
-            assert not re.search(r"^\s*(import|from) (numpy|PIL)\b", text, re.M), path
+            assert not {"numpy", "PIL"} & (top | inner), path
 
 
 def loaded(code: str) -> set[str]:
@@ -74,6 +88,66 @@ def test_public_names() -> None:
     assert set(augreg.__all__) <= set(dir(augreg))
     with pytest.raises(AttributeError, match="no attribute 'Compose'"):
         _ = augreg.Compose
+
+
+def _for_type_checkers(package: Path) -> list[ast.ImportFrom]:
+    """What a package imports under TYPE_CHECKING."""
+    for node in ast.parse((package / "__init__.py").read_text()).body:
+        if isinstance(node, ast.If):
+            return [statement for statement in node.body if isinstance(statement, ast.ImportFrom)]
+    return []
+
+
+LAZY = {path.parent: path.read_text() for path in PACKAGE.rglob("__init__.py") if "lazy." in path.read_text()}
+
+
+def _package(path: Path) -> ModuleType:
+    return importlib.import_module(".".join(path.relative_to(ROOT).parts))
+
+
+@pytest.mark.parametrize("path", [path for path in LAZY if "lazy.names(" in LAZY[path]], ids=lambda path: path.name)
+def test_a_table_of_names_is_what_type_checkers_see(path: Path) -> None:
+    package = _package(path)
+    seen = {alias.asname: (node.module, alias.name) for node in _for_type_checkers(path) for alias in node.names}
+    assert set(package.__all__) == set(dir(package)) == set(seen)
+    for name, (module, original) in seen.items():
+        assert name == original and module is not None
+        home = importlib.import_module(module)
+        value = getattr(package, name)
+        assert value is (getattr(home, name) if hasattr(home, name) else importlib.import_module(f"{module}.{name}"))
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, text in LAZY.items() if "lazy.modules(" in text], ids=lambda p: p.name
+)
+def test_type_checkers_see_what_the_modules_of_a_package_show(path: Path) -> None:
+    package = _package(path)
+    modules = [importlib.import_module(node.module or "") for node in _for_type_checkers(path)]
+    assert len(modules) >= 7
+    for name in dir(package):
+        assert any(getattr(package, name) is vars(module).get(name) for module in modules), name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = package.nothing
+
+
+def test_every_built_in_step_is_imported_by_its_class_name() -> None:
+    built_in = {name: cls for name, cls in Registry.installed().items() if "/" not in name}
+    assert len(built_in) > 80
+    for cls in built_in.values():
+        package = "transforms" if cls.__module__.startswith("augreg.transforms.") else "regularizers"
+        assert getattr(getattr(augreg, package), cls.__name__) is cls
+    shown = {name for package in (augreg.transforms, augreg.regularizers) for name in dir(package)}
+    assert shown == {cls.__name__ for cls in built_in.values()}
+
+
+def test_what_needs_torch_says_how_to_get_it() -> None:
+    code = "import sys; sys.modules['torch'] = None\nimport augreg\nfrom augreg.regularizers import Dropout\n"
+    for name in ("nn", "inspect", "training"):
+        message = f"augreg.{name} needs torch: pip install 'augreg[torch]'"
+        code += f"try:\n    augreg.{name}.ema\nexcept ModuleNotFoundError as error:\n    "
+        code = code.replace("inspect.ema", "inspect.activations").replace("nn.ema", "nn.Dropout")
+        code += f'assert str(error) == "{message}", error\nelse:\n    raise AssertionError\n'
+    loaded(code)
 
 
 def test_every_module_says_what_it_is_for_and_defines_what_it_names() -> None:

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 
 import augreg
-from augreg import Pipeline, ops
+from augreg import Pipeline, SpecError, Step, ops
+from augreg.batch.mixer import Mixer
 from augreg.images import buffers
+from augreg.regularizers import Dropout
+from augreg.transforms import Invert, Mixup, Rotate
 
 PHOTO = np.random.default_rng(3).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 
@@ -314,6 +317,61 @@ def test_a_pipeline_by_hand_runs_the_classes_it_was_given() -> None:
     assert np.array_equal(pipe.train(PHOTO), PHOTO[::-1]) and "mine/rotate" in pipe.to_spec()["image"][0]
     added = Pipeline([OnlyHere()])
     assert np.array_equal(pickle.loads(pickle.dumps(added)).train(PHOTO), PHOTO // 2)
+
+
+def test_steps_are_given_as_names_mappings_objects_and_lists() -> None:
+    steps: list[Any] = [
+        Rotate(12),
+        "horizontal_flip",
+        {"one_of": ["invert", {"gamma": 0.2}]},
+        Step(Invert(), "invert", 0.5),
+    ]
+    spec = [{"rotate": 12}, "horizontal_flip", {"one_of": ["invert", {"gamma": 0.2}]}, {"invert": {"p": 0.5}}]
+    expected = Pipeline.from_spec({"image": spec, "batch": ["mixup"], "model": [{"dropout": "*"}], "seed": 3})
+    sections: dict[str, Any] = {"batch": [Mixup()], "model": [Dropout("*")]}
+    assert Pipeline(steps, **sections, seed=3) == expected
+    assert Pipeline(iter(steps), batch=("mixup",), model=[{"dropout": "*"}], seed=3) == expected
+    assert Pipeline.from_spec(steps, **sections, seed=3) == expected
+    assert Pipeline.from_spec({"image": steps, **sections, "seed": 3}) == expected
+    with pytest.raises(SpecError, match=r"image\[1\]: no transform named 'rotat'; did you mean 'rotate'\?"):
+        Pipeline([Rotate(12), "rotat"])
+    with pytest.raises(SpecError, match=r"batch: expected a list of steps, got 'mixup'"):
+        Pipeline(steps, batch="mixup")
+    with pytest.raises(SpecError, match=r"got 'imagenet'; Pipeline\.from_spec takes presets"):
+        Pipeline("imagenet")
+
+
+def test_options_are_set_by_name() -> None:
+    preset = Pipeline.from_spec("imagenet")
+    changed = Pipeline.from_spec("imagenet", seed=3, backend="pillow")
+    assert changed == Pipeline.from_spec({**preset.to_spec(), "seed": 3, "backend": "pillow"})
+    assert preset.replace(seed=3).replace(backend="pillow") == changed and preset.options.seed == 0
+    assert changed.replace() == changed and changed.replace(seed=0, backend="auto") == preset
+    assert [step.name for step in changed.replace(image=[Invert()], batch=["mixup"]).spec.batch] == ["mixup"]
+    kept = Pipeline([OnlyHere()]).replace(image=["only_here", "invert"])
+    assert np.array_equal(kept.train(PHOTO, index=1), 255 - PHOTO // 2)
+    for make in (Pipeline, Pipeline.from_spec, lambda steps, **options: Pipeline(steps).replace(**options)):
+        with pytest.raises(SpecError, match=r"sead: .*'sead'; did you mean 'seed'\?"):
+            make(["invert"], sead=3)
+        with pytest.raises(SpecError, match="seed: expected"):
+            make(["invert"], seed=-3)
+
+
+@pytest.mark.parametrize("make", [Pipeline, Pipeline.from_spec])
+def test_a_second_list_says_how_sections_are_given(make: Any) -> None:
+    with pytest.raises(TypeError, match=r"expected a Registry, got \['mixup'\]; .* batch=\[\.\.\], model=\[\.\.\]"):
+        make(["invert"], ["mixup"])
+
+
+def test_what_a_pipeline_makes_is_made_of_parts_and_pickles_alone() -> None:
+    pipe = Pipeline(["invert"], batch=["mixup"], seed=3, classes=10)
+    images, labels, keys = PHOTO[None].repeat(3, 0) // np.array([1, 2, 3]).reshape(3, 1, 1, 1), [1, 2, 3], "abc"
+    images = images.astype(np.uint8)
+    expected, soft = pipe.batch(images, labels, keys=[*keys])
+    again, same = pickle.loads(pickle.dumps(pipe.batch))(images, labels, keys=[*keys])
+    assert np.array_equal(again, expected) and same == soft and soft.classes == 10
+    alone, _ = Mixer(pipe.spec.batch, seed=3)(images, labels, keys=[*keys])
+    assert np.array_equal(alone, expected)
 
 
 @pytest.mark.parametrize("returned", [[], None, 5, "rotate", (ops.crop(0, 0, 1, 1), None)])

@@ -79,7 +79,7 @@ def one_thread_and_a_quick_forkserver() -> Iterable[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     # all that a worker imports; torch alone takes a second
-    multiprocessing.set_forkserver_preload(["augreg.data.collate", "torchdata.stateful_dataloader", "cv2"])
+    multiprocessing.set_forkserver_preload(["augreg.batch.collate", "torchdata.stateful_dataloader", "cv2"])
     yield
     torch.set_num_threads(threads)
 

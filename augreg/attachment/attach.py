@@ -15,8 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import weakref
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -31,36 +30,34 @@ from augreg.loss import penalties
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step
 
-__all__ = ["Attached", "attachments", "regularize"]
+__all__ = ["Attached", "attach", "attachments"]
 
 _KEPT = "_augreg_attachments"
 
 
-def regularize(model: nn.Module, rules: Any) -> Attached:
-    """Attach regularizers to a model.
+def attach(model: nn.Module, model_steps: Iterable[Step], loss_steps: Iterable[Step] = ()) -> Attached:
+    """Attach the steps of a model section to a model; those of a loss section give `constrain`.
 
-    `rules` is a pipeline, whose model section is taken (and whose loss section gives `constrain`), a
-    whole spec, a list of entries of a model section, or of regularizer objects. Numbers with a schedule start as they
-    are in epoch 0. Raises SpecError with all that is wrong: a pattern that matches nothing, a module that cannot take
-    a regularizer, one that has it already; then nothing is attached. Regularize a model before torch.compile.
+    Numbers with a schedule start as they are in epoch 0. Raises SpecError with all that is wrong: a pattern that
+    matches nothing, a module that cannot take a regularizer, one that has it already; then nothing is attached.
     """
-    pipeline = _pipeline(rules)
+    loss_steps = tuple(loss_steps)
     model = _plain(model)
     sites: list[tuple[Step, Site]] = []
     problems: list[Problem] = []
     taken: dict[tuple[int, str], Site] = {}
     standing = dict(model.named_modules(remove_duplicate=False))
-    for index, step in enumerate(pipeline.spec.model):
+    for index, step in enumerate(model_steps):
         found, wrong = sites_of(model, step, standing, taken)
         sites += [(step, site) for site in found]
         problems += [Problem(f"model[{index}].{step.name}.at", message) for message in wrong]
     try:
-        penalties.check(pipeline.spec.loss, model)
+        penalties.check(loss_steps, model)
     except SpecError as error:
         problems += error.problems
     if problems:
         raise SpecError(problems)
-    attached = Attached(model, pipeline.spec.loss, sites)
+    attached = Attached(model, loss_steps, sites)
     attached._attach()
     return attached
 
@@ -197,19 +194,6 @@ class Attached:
     def _check(self) -> None:
         if self._last is not None:
             raise RuntimeError("it was detached; call regularize again")
-
-
-def _pipeline(rules: Any) -> Any:
-    from augreg.pipeline import Pipeline
-
-    if isinstance(rules, Pipeline):
-        return rules
-    if isinstance(rules, Mapping | str | Path):
-        return Pipeline.from_spec(rules)
-    rules = [rules] if hasattr(rules, "__augreg__") or isinstance(rules, Step) else list(rules)
-    if all(isinstance(rule, str | Mapping) for rule in rules):
-        return Pipeline.from_spec({"model": rules})
-    return Pipeline(model=rules)
 
 
 def _plain(model: Any) -> nn.Module:

@@ -6,7 +6,7 @@ import hashlib
 import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
 from augreg.batch.drawing import draw
@@ -16,10 +16,14 @@ from augreg.batch.mixture import Mixture
 from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_place
 from augreg.ops.scene import Scene
 from augreg.rng import BATCH, Address, address_of, fresh_seed
-from augreg.steps.step import Step, children
+from augreg.steps.step import Step
 
 if TYPE_CHECKING:
-    from augreg.pipeline import Pipeline
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+Images = TypeVar("Images", bound="NDArray[Any] | Tensor")
+Labels = TypeVar("Labels", bound="NDArray[Any] | Sequence[Any] | Tensor")
 
 __all__ = ["LABELS", "Mixer", "unnamed_numbers"]
 
@@ -29,18 +33,56 @@ _PLACES = ("boxes", "bboxes", "bbox", "keypoints")  # what stands at a place in 
 
 
 class Mixer:
-    """Mixes the images of a batch by the steps of a spec's `batch` section. It pickles as its pipeline does."""
+    """Mixes the images of a batch, and their labels, by the steps of a batch section; `pipe.batch` is one."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-        self._normalizes = _has_normalize(pipeline.spec.image)
+    def __init__(
+        self, steps: Iterable[Step], *, seed: int = 0, classes: int | None = None, normalized: bool = False
+    ) -> None:
+        """`steps` as a pipeline places them; `seed` and `classes` are the options of a spec.
 
-    def __reduce__(self) -> Any:
-        return getattr, (self._pipeline, "batch")
+        `normalized` says that images are normalized: then they are arrays of N x C x H x W, else of N x H x W x C.
+        """
+        self.steps = tuple(steps)
+        self._seed = seed
+        self._classes = classes
+        self._normalized = normalized
 
     def __repr__(self) -> str:
-        return f"Mixer({', '.join(step.name for step in self._pipeline.spec.batch) or 'nothing'})"
+        return f"Mixer({', '.join(step.name for step in self.steps) or 'nothing'})"
 
+    @overload
+    def __call__(
+        self,
+        images: Mapping[Any, Any],
+        labels: None = None,
+        keys: Iterable[int | str] | None = None,
+        epoch: int = 0,
+        batch: int | None = None,
+        rank: int = 0,
+        out: Mapping[Any, Any] | None = None,
+    ) -> dict[Any, Any]: ...
+    @overload
+    def __call__(
+        self,
+        images: Images,
+        labels: None = None,
+        keys: Iterable[int | str] | None = None,
+        epoch: int = 0,
+        batch: int | None = None,
+        rank: int = 0,
+        out: Images | None = None,
+    ) -> Images: ...
+    @overload
+    def __call__(
+        self,
+        images: Images,
+        labels: NDArray[Any] | Sequence[Any] | Tensor,
+        keys: Iterable[int | str] | None = None,
+        epoch: int = 0,
+        batch: int | None = None,
+        rank: int = 0,
+        out: Images | None = None,
+    ) -> tuple[Images, SoftLabels]: ...
     def __call__(
         self,
         images: Any,
@@ -92,9 +134,13 @@ class Mixer:
             raise ValueError(f"a plan needs the images' size as (height, width), got {size!r}")
         if not hasattr(count, "__index__") or count < 0 or min(size) < 1:
             raise ValueError(f"a plan is for a number of images of at least 1x1, got {count!r} of {size!r}")
-        scene = Scene(int(size[0]), int(size[1]), channels, dtype, self._normalizes and dtype == "float32", epoch)
+        scene = Scene(int(size[0]), int(size[1]), channels, dtype, self._normalized and dtype == "float32", epoch)
         return self._drawn(int(count), scene, (keys, epoch, batch, rank))
 
+    @overload
+    def test(self, images: Images, labels: None = None) -> Images: ...
+    @overload
+    def test(self, images: Images, labels: Labels) -> tuple[Images, Labels]: ...
     def test(self, images: Any, labels: Any = None) -> Any:
         """A batch at test time: nothing is mixed, and labels stay as they are."""
         return images if labels is None else (images, labels)
@@ -107,7 +153,7 @@ class Mixer:
             raise ValueError(f"a batch has its images under 'image', got the keys {', '.join(map(repr, given))}")
         batches = self._batches(given, name)
         first = batches["image"]
-        if self._pipeline.spec.batch and (found := unnamed_numbers(given, first.count)):
+        if self.steps and (found := unnamed_numbers(given, first.count)):
             raise ValueError(
                 f"nothing here is called 'label', and {found[0]!r} may be what goes with the images: "
                 "name it 'label', or give 'label': None if there are no labels"
@@ -117,7 +163,7 @@ class Mixer:
                 raise ValueError(f"out[{held!r}] goes with no image or mask of the batch")
             check_out(out[held], batches[held])
         dtype: Literal["uint8", "float32"] = "float32" if first.floats else "uint8"
-        scene = Scene(*first.size, first.channels, dtype, self._normalizes and first.floats, key[1])
+        scene = Scene(*first.size, first.channels, dtype, self._normalized and first.floats, key[1])
         mixture = self._drawn(first.count, scene, key)
         done = {key: self._soft(given[key], first, key, mixture) for key in LABELS if given.get(key) is not None}
         for held, one in batches.items():
@@ -126,20 +172,20 @@ class Mixer:
 
     def _batches(self, given: Mapping[Any, Any], name: str) -> dict[str, Stack]:
         """The images and masks of a mapping, `image` first."""
-        found = {"image": image_stack(given["image"], self._normalizes, name or "image")}
+        found = {"image": image_stack(given["image"], self._normalized, name or "image")}
         first = found["image"]
         for key, value in given.items():
-            if key in _PLACES and value is not None and self._pipeline.spec.batch:
+            if key in _PLACES and value is not None and self.steps:
                 raise ValueError(
                     f"{key}: a mixed batch cannot say where its {key} went; leave them out, or mix no batch"
                 )
             if _is_pixels("image", key, value, 4) and key != "image":
-                found[key] = one = image_stack(value, self._normalizes, key)
+                found[key] = one = image_stack(value, self._normalized, key)
                 if (one.count, one.size) != (first.count, first.size):
                     raise ValueError(f"{key}: {one.count} images of {one.size} go with {first.count} of {first.size}")
             elif _is_pixels("mask", key, value, 3):
                 found[key] = mask_stack(value, first, key)
-            elif key != "image" and self._pipeline.spec.batch and _covers(value, first):
+            elif key != "image" and self.steps and _covers(value, first):
                 raise ValueError(
                     f"{key}: this has the rows and columns of the images, and would not follow them: call it "
                     f"'mask_{key}', or leave it out"
@@ -158,17 +204,17 @@ class Mixer:
             labels = on_device_of(images.array, labels)
         if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
             raise ValueError(f"{name}: a batch of {images.count} images has as many labels, got {len(labels)}")
-        return SoftLabels(labels, *mixture.columns(), self._pipeline.options.classes)
+        return SoftLabels(labels, *mixture.columns(), self._classes)
 
     def _drawn(self, count: int, scene: Scene, key: tuple[Any, int, int | None, int]) -> Mixture:
-        steps = self._pipeline.spec.batch
+        steps = self.steps
         address, title = self._address(count, *key)
         return Mixture(count, *scene.size, tuple(draw(steps, count, scene, address)), title)
 
     def _address(
         self, count: int, keys: Iterable[int | str] | None, epoch: int, batch: int | None, rank: int
     ) -> tuple[Address, str]:
-        seed = self._pipeline.options.seed
+        seed = self._seed
         if keys is not None:
             return address_of(
                 seed, _word_of(keys, count), epoch, domain=BATCH
@@ -179,12 +225,6 @@ class Mixer:
         place = _number("rank is the process's number", rank, 32)
         where = f"seed {seed}, epoch {epoch}, batch {number}, rank {place}"
         return address_of(seed, number, epoch, place, BATCH), where
-
-
-def _has_normalize(steps: Sequence[Step]) -> bool:
-    return any(
-        step.transform.__augreg__.kind == "normalize" or _has_normalize(children(step.transform)) for step in steps
-    )
 
 
 def _is_pixels(kind: str, key: Any, value: Any, axes: int) -> bool:

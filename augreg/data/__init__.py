@@ -17,26 +17,26 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
+    from augreg.batch.collate import Collate as Collate
+    from augreg.batch.keys import Key as Key
+    from augreg.batch.samples import Batch as Batch
+    from augreg.batch.samples import Sample as Sample
+    from augreg.batch.samples import SampleMapping as SampleMapping
     from augreg.data.augmented import Augmented as Augmented
-    from augreg.data.collate import Collate as Collate
     from augreg.data.epoch import SharedEpoch as SharedEpoch
     from augreg.data.folders import Folder as Folder
     from augreg.data.folders import folder as folder
-    from augreg.data.keys import Key as Key
     from augreg.data.sampler import EpochSampler as EpochSampler
-    from augreg.data.samples import Batch as Batch
-    from augreg.data.samples import Sample as Sample
-    from augreg.data.samples import SampleMapping as SampleMapping
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
+        ".batch.collate": ("Collate",),
+        ".batch.keys": ("Key",),
+        ".batch.samples": ("Batch", "Sample", "SampleMapping"),
         "augmented": ("Augmented",),
-        "collate": ("Collate",),
         "epoch": ("SharedEpoch",),
         "folders": ("Folder", "folder"),
-        "keys": ("Key",),
         "sampler": ("EpochSampler",),
-        "samples": ("Batch", "Sample", "SampleMapping"),
     },
 )

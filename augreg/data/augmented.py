@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from augreg.batch.keys import Key, checked_id
+from augreg.batch.samples import Batch, Layout, layout_for
 from augreg.data.batches import BatchBuffer, in_torch_worker
 from augreg.data.epoch import SharedEpoch, checked_epoch
-from augreg.data.keys import Key, checked_id
-from augreg.data.samples import Batch, Layout, layout_for
 from augreg.data.sides import augment, checked_side, with_key
 from augreg.pipeline import Test, Train
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from augreg.batch.keys import Key
 from augreg.data.epoch import checked_epoch
-from augreg.data.keys import Key
 from augreg.pipeline import Test
 from augreg.rng import address_of, stream_key
 

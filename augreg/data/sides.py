@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from augreg.batch.keys import Key, checked_id
+from augreg.batch.samples import Layout, Sample, SampleMapping
 from augreg.data.epoch import SharedEpoch
-from augreg.data.keys import Key, checked_id
-from augreg.data.samples import Layout, Sample, SampleMapping
 from augreg.errors import ImageError
 from augreg.pipeline import Test, Train
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from augreg.data.samples import Layout
+from augreg.batch.samples import Layout
 from augreg.data.sides import EpochAwareSide, augment, checked_side
 from augreg.pipeline import Test, Train
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from augreg.errors import SpecError
 from augreg.gallery.tiles import Tile, tile
-from augreg.pipeline import Pipeline
+from augreg.pipeline import Pipeline, regularize
 from augreg.registry.registry import Registry
 from augreg.steps.describe import flow
 
@@ -103,8 +103,6 @@ def _shown(
 ) -> Inside:
     def outputs(arguments: Mapping[str, Any], training: bool, count: int) -> Iterator[Tensor]:
         import torch
-
-        from augreg.attachment.attach import regularize
 
         here = {"at": kind} if any(field.name == "at" for field in fields(cls)) else {}
         torch.manual_seed(0)

@@ -14,7 +14,7 @@ from augreg.steps.selectors import Selector, selects
 if TYPE_CHECKING:
     from augreg.attachment.site import Site
 
-__all__ = ["ACTIVATIONS", "Maxout", "replace_dropouts", "swapped"]
+__all__ = ["Maxout"]
 
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),

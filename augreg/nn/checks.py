@@ -6,8 +6,6 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-__all__ = ["choice", "dimensions", "floating", "gives_maps", "number"]
-
 _Word = TypeVar("_Word", bound=str)
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from augreg.nn.checks import choice, dimensions, floating, number
 from augreg.nn.masks import emptied, laid_out, source_of
 
-__all__ = ["DropBlock1d", "DropBlock2d", "DropBlock3d", "MapDropBlock", "covers", "log_seed_keep"]
+__all__ = ["DropBlock1d", "DropBlock2d", "DropBlock3d"]
 
 _NEWTON_STEPS = 8  # 6 come to 1e-14 for any map, block and p
 

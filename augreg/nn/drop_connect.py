@@ -17,14 +17,7 @@ from augreg.nn.checks import choice, floating, number
 from augreg.nn.dropout import MODES, Mode
 from augreg.nn.masks import TORCH, Source, scale_of, source_of, thinned
 
-__all__ = [
-    "DropConnectConv1d",
-    "DropConnectConv2d",
-    "DropConnectConv3d",
-    "DropConnectLinear",
-    "drop_connect_class",
-    "relu_moments",
-]
+__all__ = ["DropConnectConv1d", "DropConnectConv2d", "DropConnectConv3d", "DropConnectLinear", "relu_moments"]
 
 
 class _DropConnect:

@@ -11,16 +11,7 @@ from torch import Tensor, nn, where
 from augreg.nn.checks import choice, dimensions, floating, number
 from augreg.nn.masks import drop, emptied, laid_out, source_of
 
-__all__ = [
-    "AlphaDropout",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Dropout3d",
-    "GaussianDropout",
-    "Mode",
-    "SpatialDropout",
-]
+__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "GaussianDropout", "SpatialDropout"]
 
 Mode = Literal["inverted", "original"]
 """Whether training divides by the chance of being kept, or testing multiplies by it."""

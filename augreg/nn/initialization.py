@@ -12,8 +12,6 @@ from torch import nn
 if TYPE_CHECKING:
     from augreg.regularizers.initialization import Initialization
 
-__all__ = ["LAYERS", "initialize", "scale"]
-
 LAYERS: tuple[type[nn.Module], ...] = (
     nn.Linear,
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),

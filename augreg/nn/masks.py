@@ -23,21 +23,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-__all__ = [
-    "TORCH",
-    "Counted",
-    "Source",
-    "TorchSource",
-    "drop",
-    "emptied",
-    "laid_out",
-    "layer_seed",
-    "mix",
-    "scale_of",
-    "source_of",
-    "thinned",
-]
-
 _WORD = 0xFFFFFFFF
 _LOOKS_BACK = 1024  # calls of a layer that a recompute can find again
 

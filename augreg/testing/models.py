@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from augreg.attachment.attach import Attached, regularize
+from augreg.attachment.attach import Attached
 from augreg.errors import AugregError
-from augreg.pipeline import Pipeline
+from augreg.pipeline import Pipeline, regularize
 from augreg.testing.subjects import Subject
 
 __all__ = ["Example", "ModelSubject", "Residual", "Trial", "again", "drawn", "made", "sites", "trials"]

@@ -1,1 +1,30 @@
-"""The built-in transforms, a family a file. Adding one is writing its class: the registry finds it."""
+"""The built-in transforms, a family a file. Adding one is writing its class: the registry finds it.
+
+    from augreg.transforms import Mixup, Rotate
+
+The first use of a name imports the modules, which load no array library.
+"""
+
+# ruff: noqa: F403
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from augreg import lazy
+
+if TYPE_CHECKING:
+    from augreg.transforms.batch import *
+    from augreg.transforms.channels import *
+    from augreg.transforms.choose import *
+    from augreg.transforms.color import *
+    from augreg.transforms.distortion import *
+    from augreg.transforms.erasing import *
+    from augreg.transforms.fitting import *
+    from augreg.transforms.geometry import *
+    from augreg.transforms.noise import *
+    from augreg.transforms.normalize import *
+    from augreg.transforms.policies.steps import *
+    from augreg.transforms.symmetries import *
+    from augreg.transforms.texture import *
+
+__getattr__, __dir__ = lazy.modules(__name__, declared=True)

@@ -9,18 +9,19 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 from PIL import Image
 
+from augreg.batch.keys import Key
 from augreg.batch.labels import SoftLabels
-from augreg.batch.mixer import LABELS, unnamed_numbers
-from augreg.data.keys import Key
-from augreg.data.samples import Layout
+from augreg.batch.mixer import LABELS, Mixer, unnamed_numbers
+from augreg.batch.samples import Layout
 
 if TYPE_CHECKING:
-    from augreg.pipeline import Pipeline
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 __all__ = ["Collate"]
 
@@ -35,16 +36,24 @@ _BARE: Final = (
 
 
 class Collate:
-    """The `collate_fn` of a DataLoader, usually used as `pipe.collate`. It can be pickled, as its pipeline can.
+    """The `collate_fn` of a DataLoader, usually used as `pipe.collate`. It can be pickled.
 
     A batch of tuples is a tuple of stacked arrays, a batch of mappings is a dict of them; the labels of a mixed batch
     are `SoftLabels`. Arrays are tensors if torch is installed, unless the spec has `output: numpy`. Parts that cannot
     be stacked, such as the boxes of several images, stay lists.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+    def __init__(self, mixer: Mixer, output: str = "auto") -> None:
+        """`mixer` mixes the batches of the train side; `output` is the option of that name of a spec."""
+        self._mixer = mixer
+        self._output = output
 
+    @overload
+    def __call__(self, samples: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]: ...
+    @overload
+    def __call__(self, samples: Sequence[tuple[Any, ...] | list[Any]]) -> tuple[Any, ...]: ...
+    @overload
+    def __call__(self, samples: Sequence[NDArray[Any] | Tensor]) -> NDArray[Any] | Tensor: ...
     def __call__(self, samples: Sequence[Any]) -> Any:
         """The batch of these samples. Raises ValueError if the images differ in size, or if it cannot be mixed."""
         if len(samples) == 0:
@@ -63,7 +72,7 @@ class Collate:
         batch = {
             place: images if place == layout.image else self._stacked(values) for place, values in columns.items()
         }
-        if self._pipeline.spec.batch:
+        if self._mixer.steps:
             keys = _keys(samples)
             if keys[0].epoch is not None:
                 batch = self._mixed(batch, layout, keys)
@@ -84,13 +93,13 @@ class Collate:
         if layout.unlabeled:
             sample.setdefault("label", None)
         ids = [key.index for key in keys]
-        mixed = self._pipeline.batch(sample, keys=ids, epoch=keys[0].epoch or 0, out={"image": sample["image"]})
+        mixed = self._mixer(sample, keys=ids, epoch=keys[0].epoch or 0, out={"image": sample["image"]})
         return {place: mixed[names[place]] for place in batch}
 
     @property
     def _torch(self) -> Any:
         """The module torch if batches are tensors, else None."""
-        return _torch() if self._pipeline.options.output != "numpy" else None
+        return _torch() if self._output != "numpy" else None
 
     def _stacked_images(self, images: Sequence[Any]) -> Any:
         """The images in one array or tensor. Raises ValueError if they are PIL images or differ in shape."""

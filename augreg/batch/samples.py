@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from augreg.data.keys import Key
+from augreg.batch.keys import Key
 
 __all__ = ["Batch", "Layout", "Sample", "SampleMapping", "layout_for"]
 
