@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from augreg import doctor as doctor
     from augreg import errors as errors
     from augreg import inspect as inspect
+    from augreg import loss as loss
     from augreg import nn as nn
     from augreg import ops as ops
     from augreg import regularizers as regularizers
@@ -64,6 +65,7 @@ __getattr__, __dir__, __all__ = lazy.names(
         "doctor",
         "errors",
         "inspect",
+        "loss",
         "nn",
         "ops",
         "regularizers",

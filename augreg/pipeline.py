@@ -151,7 +151,7 @@ class Pipeline:
     def criterion(self, **arguments: Any) -> Criterion:
         """The loss section as a torch module: cross-entropy for hard or soft labels, with smoothing and penalties.
 
-        The arguments are those of `augreg.loss.criterion.Criterion`, such as `weight` and `reduction`.
+        The arguments are those of `augreg.loss.Criterion`, such as `weight` and `reduction`.
         """
         from augreg.loss.criterion import Criterion
 

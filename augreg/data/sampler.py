@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Final
 
 import numpy as np
@@ -50,14 +50,16 @@ class EpochSampler:
     StatefulDataLoader a pass resumes where it stopped.
     """
 
-    def __init__(self, data_or_sampler: Any, shuffle: bool | None = None, seed: int | None = None) -> None:
+    def __init__(
+        self, data_or_sampler: Sized | Iterable[Any], shuffle: bool | None = None, seed: int | None = None
+    ) -> None:
         """Takes a dataset with a length, or a sampler; `shuffle` (default True) is for a dataset only.
 
         The order is a function of (`seed`, epoch), also for a sampler with a `generator`; the default seed is 0.
         Raises TypeError for anything else, for a sampler together with `shuffle`, and for a `seed` with a sampler
         that has no generator.
         """
-        inner = data_or_sampler
+        inner: Any = data_or_sampler
         kind = type(inner).__name__
         is_data = hasattr(inner, "__getitem__") and hasattr(inner, "__len__")
         if isinstance(inner, EpochSampler) or hasattr(inner, "collate_fn"):
@@ -88,7 +90,8 @@ class EpochSampler:
         self._set(checked_epoch(epoch))
         self._epoch_unused = True
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Key | list[Key]]:
+        """The keys of a pass, or lists of them from a batch sampler."""
         return _Pass(self)
 
     def __len__(self) -> int:
@@ -154,7 +157,7 @@ class _Pass:
     def __iter__(self) -> _Pass:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> Key | list[Key]:
         if not self._begun:
             self._begun = True
             self._sampler._begun(self._epoch)

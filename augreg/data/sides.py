@@ -14,7 +14,7 @@ from augreg.pipeline import Test, Train
 __all__ = ["EpochAwareSide", "augment", "checked_side", "with_key"]
 
 
-def checked_side(side: Any) -> Any:
+def checked_side(side: Any) -> Train | Test:
     """`side` itself if it is `pipe.train` or `pipe.test`. Raises TypeError for anything else."""
     if not isinstance(side, Train | Test):
         raise TypeError(f"expected pipe.train or pipe.test, got {type(side).__name__}")
@@ -45,7 +45,7 @@ class EpochAwareSide:
         return Key(epoch, checked_id(given, where))
 
 
-def augment(side: Any, layout: Layout, item: Any, key: Key) -> Any:
+def augment(side: Train | Test, layout: Layout, item: Any, key: Key) -> Any:
     """The item after `side`, in the same form and with its key; a bare image cannot carry one.
 
     For `pipe.test` the epoch of the key is None. Raises ImageError, which names the sample.

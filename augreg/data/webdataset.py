@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from augreg.batch.samples import Layout
+from augreg.batch.samples import Layout, SampleMapping
 from augreg.data.sides import EpochAwareSide, augment, checked_side
 from augreg.pipeline import Test, Train
 
@@ -24,9 +24,11 @@ class Mapper(EpochAwareSide):
         super().__init__(side, layout, epoch)
         self._id = key
 
-    def __call__(self, sample: Mapping[str, Any]) -> Any:
+    def __call__(self, sample: Mapping[str, Any]) -> SampleMapping:
         """The augmented sample, with its `key`. Raises KeyError if a part is missing, ImageError for a bad image."""
-        return augment(self.side, self._layout, sample, self._key(self._id(sample), "the id of a sample"))
+        key = self._key(self._id(sample), "the id of a sample")
+        augmented: SampleMapping = augment(self.side, self._layout, sample, key)
+        return augmented
 
 
 def own_key(sample: Mapping[str, Any]) -> str:

@@ -126,7 +126,7 @@ def recalibrate(
             layer.momentum = momentum
 
 
-def batch_norms(model: nn.Module) -> list[Any]:
+def batch_norms(model: nn.Module) -> list[_BatchNorm]:
     """The batch norm layers of a model that keep running statistics."""
     return [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
 

@@ -9,7 +9,7 @@ The members are models from independent trainings, or snapshots of one training.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -31,6 +31,8 @@ class Ensemble(nn.Module):
     sigmoid(logits). Probabilities are computed in float32 or better. Members are not copied, and train() and eval()
     apply to them. Hansen and Salamon 1990. Raises ValueError if there are no members, or if one is given twice.
     """
+
+    __call__: Callable[..., Tensor]
 
     def __init__(
         self,
