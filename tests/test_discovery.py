@@ -1,4 +1,4 @@
-"""Discovery: what plugins bring besides classes, switches, claims to a namespace, and what is said of failures."""
+"""Discovery: what plugins may contain, switches, who owns a namespace, and the errors of plugins that fail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from augreg import ops, transform
 
 @transform("{name}", kind="color")
 class Thing:
-    \"\"\"Invert the levels.\"\"\"
+    \"\"\"Invert the image.\"\"\"
     def sample(self, rng, scene):
         return ops.point_function("invert")
 """

@@ -1,6 +1,6 @@
-"""Adding a transform: one class in one place, and it shows in lists, docs, gallery and the property tests.
+"""Adding a transform takes one class: lists, docs, the gallery and the property tests find it.
 
-Plugins here are whole distributions in a temporary folder, found by a fresh Python as installed ones are.
+The plugins are whole distributions in a temporary folder, which a new Python process finds as installed ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from PIL import Image
 from augreg import Pipeline, PluginError, SpecError, ops, transform
 from augreg.registry.registry import Registry
 
-# All that a transform takes.
+# A complete transform.
 FLAKES = '''
 from typing import Annotated
 from msgspec import Meta
@@ -35,7 +35,7 @@ class Flakes:
 '''
 
 
-# One class, and everything else follows.
+# One class is enough.
 
 
 def test_new_class_is_listed_and_documented(install, python) -> None:

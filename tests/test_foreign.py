@@ -1,4 +1,4 @@
-"""Functions of others as steps: only where code allows them, reproducible, and told off when they return nonsense."""
+"""The step `call`: functions run only if code allows them, are reproducible, and must return valid images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plugin packages of this repository, installed from their wheels; bad plugins, and what the doctor says."""
+"""The plugins of this repository, installed from wheels; plugins that fail, and the output of `augreg doctor`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def built(source: Path, folder: Path) -> None:
-    """Build a wheel and unpack it into a folder that stands for site-packages."""
+    """Build a wheel and unpack it into a folder that is used as site-packages."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
         [*pip, "install", "--no-deps", "--no-build-isolation", "--no-index", "--target", folder, source],
@@ -166,7 +166,7 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_pa
         "from augreg import ops, transform\n"
         "@transform('turn', kind='color')\n"
         "class Turn:\n"
-        "    '''Invert the pixel values.'''\n"
+        "    '''Invert the image.'''\n"
         "    def sample(self, rng, scene):\n"
         "        return ops.point_function('invert')\n"
     )

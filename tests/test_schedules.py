@@ -1,4 +1,4 @@
-"""Schedules: the formulas, where they may stand, what testing makes of them, and that nothing is kept."""
+"""Schedules: the formulas, where they are allowed, the test side, and that no state is kept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ few = settings(max_examples=200, deadline=None, derandomize=True)
 class Swap:
     """Exchanges images."""
 
-    share: Probability = 0.5
+    fraction: Probability = 0.5
 
     def sample(self, rng: Any, count: Any, scene: Any) -> Any:
         return ()
@@ -93,7 +93,7 @@ def test_half_epochs_are_for_the_model_side() -> None:
     spec = {"model": [{"hush": {"p": {"linear": [0, 1], "over": [0, 2]}, "at": "fc"}}]}
     (step,) = Pipeline.from_spec(spec, Registry.installed().add(Hush)).spec.model
     assert [scheduled(step, epoch).transform.p for epoch in (0.0, 0.25, 1.5, 7.0)] == [0, 0.125, 0.75, 1]
-    assert step.transform.p == 1  # as long as nobody says which epoch it is
+    assert step.transform.p == 1  # without an epoch, the last number
 
 
 def test_whole_numbers_are_rounded() -> None:
@@ -106,7 +106,7 @@ def test_whole_numbers_are_rounded() -> None:
     assert pipe.train.plan((40, 40), index=0, epoch=21)
 
 
-def test_shares_are_not_rounded_where_whole_numbers_are_taken_too() -> None:
+def test_fractions_are_not_rounded_where_whole_numbers_are_allowed_too() -> None:
     (step,) = Pipeline.from_spec([{"cutout": {"size": {"linear": [0.2, 0.4], "over": [0, 2]}}}]).steps
     assert [scheduled(step, epoch).transform.size for epoch in (0, 1, 2)] == pytest.approx([0.2, 0.3, 0.4])
 
@@ -167,7 +167,7 @@ def test_between_two_numbers_it_never_turns_back(first: float, last: float, form
     assert all((b - a) * (1 if last >= first else -1) >= -slack for a, b in itertools.pairwise(found))
 
 
-# Where they may stand.
+# Where they are allowed.
 
 
 def test_a_schedule_of_one_number_is_that_number() -> None:
@@ -184,7 +184,7 @@ def test_pairs_and_bare_values(epoch: int) -> None:
     widening = {"linear": [0, 20], "over": [0, 10]}
     angle = min(2 * epoch, 20)
     expected = drawn([{"rotate": [-angle, angle]}], epoch)
-    assert drawn([{"rotate": widening}], epoch) == expected  # a bare number is how far to go from 0
+    assert drawn([{"rotate": widening}], epoch) == expected  # a single number is the largest distance from 0
     assert drawn([{"rotate": {"degrees": [{"linear": [0, -20], "over": [0, 10]}, widening]}}], epoch) == expected
 
 
@@ -208,8 +208,8 @@ def test_mixing_is_switched_off_for_the_last_epochs() -> None:
     (step,) = pipe.spec.batch
     assert [scheduled(step, epoch).p for epoch in (0, 269, 270)] == [1, 1, 0]
     (child,) = scheduled(step, 269).transform.steps
-    assert [scheduled(child, epoch).transform.share for epoch in (269, 270)] == [1, 0]  # its first argument
-    assert step.p == 0 and child.transform.share == 0
+    assert [scheduled(child, epoch).transform.fraction for epoch in (269, 270)] == [1, 0]  # its first argument
+    assert step.p == 0 and child.transform.fraction == 0
 
 
 def test_inside_containers_and_their_own_arguments() -> None:

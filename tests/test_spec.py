@@ -1,4 +1,4 @@
-"""Specs: every way to give one, every error at once and in its place, and back to plain data."""
+"""Specs: all forms of a spec, all errors together with their locations, and specs back to plain data."""
 
 from __future__ import annotations
 
@@ -464,7 +464,7 @@ def test_the_steps_of_a_test_override_have_paths_of_their_own() -> None:
     assert len(keys) == 4
 
 
-def test_every_complaint_about_the_test_side_is_told() -> None:
+def test_all_problems_with_the_test_side_are_reported() -> None:
     found = problems([{"one_of": [{"resize": 8}, "invert"]}, {"some_of": [{"resize": 8}]}])
     assert [line.split(":")[0] for line in found] == ["image[0].one_of", "image[1].some_of"]
 

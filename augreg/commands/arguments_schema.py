@@ -39,24 +39,22 @@ def schedule() -> Schema:
         "ends.",
         "step": "Numbers, one more than there are epochs: from each epoch on, the next number is used.",
     }
-    forms = []
-    for form, key in FORMS.items():
-        numbers = {"type": "array", "items": {"type": "number"}, "minItems": 2}
-        epochs = {
-            "type": "array",
-            "items": {"type": "number", "minimum": 0},
-            "minItems": 1 if form == "step" else 2,
-            "description": "Epochs, in increasing order.",
+    numbers = {"type": "array", "items": {"type": "number"}, "minItems": 2}
+    epochs = {
+        "type": "array",
+        "items": {"type": "number", "minimum": 0},
+        "description": "Epochs, in increasing order.",
+    }
+    forms = [
+        {
+            "type": "object",
+            "description": about[form],
+            "properties": {form: numbers, key: {**epochs, "minItems": 1 if form == "step" else 2}},
+            "required": [form, key],
+            "additionalProperties": False,
         }
-        forms.append(
-            {
-                "type": "object",
-                "description": about[form],
-                "properties": {form: numbers, key: epochs},
-                "required": [form, key],
-                "additionalProperties": False,
-            }
-        )
+        for form, key in FORMS.items()
+    ]
     return {"description": "A number that changes with the epoch: {linear: [0, 0.5], over: [0, 30]}.", "anyOf": forms}
 
 
@@ -84,13 +82,12 @@ def hinted(hint: Any, scheduled: bool = False) -> Schema:
     return {"description": takes(hint), **(forms[0] if len(forms) == 1 else {"anyOf": forms})}
 
 
-def _canonical(hint: Any, scheduled: bool) -> Schema:
+def _canonical(hint: Any, scheduled: bool) -> Any:
     """The schema of an annotation without its short form."""
     if is_dataclass(hint):
         return {"anyOf": [mapping(hint), {"type": "null"}]}
     (found,), components = msgspec.json.schema_components((hint,), ref_template="{name}", schema_hook=lambda _: {})
-    expanded: Schema = _expand(found, components, scheduled)
-    return expanded
+    return _expand(found, components, scheduled)
 
 
 def _expand(schema: Any, components: Schema, scheduled: bool) -> Any:

@@ -39,18 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the package. Returns 0, or 2 if the name or the folder cannot be used; nothing is written then."""
     name: str = arguments.name
     if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", name) or name in _TAKEN:
-        why = (
-            "it is taken"
-            if name in _TAKEN
-            else "use lowercase letters, digits and underscores, with a letter first and no underscore last"
-        )
+        why = "it is taken" if name in _TAKEN else "use lowercase letters, digits and (inside the name) underscores"
         print_error(f"a plugin cannot be called {name!r}: {why}")
         return USAGE
     target: Path = arguments.folder / f"augreg-{name.replace('_', '-')}"
     if target.exists() or not arguments.folder.is_dir():
-        print_error(
-            f"{target}: " + ("it exists already" if target.exists() else f"there is no folder {arguments.folder}")
-        )
+        why = "it exists already" if target.exists() else f"there is no folder {arguments.folder}"
+        print_error(f"{target}: {why}")
         return USAGE
     unfinished = target.with_name(f".{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -30,7 +30,7 @@ _ABOUT = {
 def schema(transforms: Mapping[str, Any]) -> Schema:
     """The JSON Schema (2020-12) of specs that use these transforms and regularizers."""
     options: Schema = mapping(Options)["properties"]
-    sections = {name: {**_steps(name), "description": _ABOUT[name]} for name in SECTIONS}
+    sections = {name: {**_ref(f"{name}.steps"), "description": _ABOUT[name]} for name in SECTIONS}
     whole: Schema = {
         "type": "object",
         "properties": {**options, **sections},
@@ -41,24 +41,22 @@ def schema(transforms: Mapping[str, Any]) -> Schema:
     for section in SECTIONS:
         allowed = {name: cls for name, cls in transforms.items() if section in cls.__augreg__.sections}
         definitions[f"{section}.step"] = _any_step(allowed, section)
-        definitions[f"{section}.steps"] = {"anyOf": [{"type": "array", "items": _step(section)}, {"type": "null"}]}
+        definitions[f"{section}.steps"] = {
+            "anyOf": [{"type": "array", "items": _ref(f"{section}.step")}, {"type": "null"}]
+        }
         definitions.update((_key(name, section), _arguments(cls, section)) for name, cls in allowed.items())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "augreg spec",
         "description": "A pipeline of augreg: a mapping of options and sections, or the list of image steps alone.",
         # the mapping first: an editor offers it in an empty file
-        "anyOf": [whole, {"type": "array", "items": _step("image")}],
+        "anyOf": [whole, {"type": "array", "items": _ref("image.step")}],
         "$defs": definitions,
     }
 
 
-def _step(section: str) -> Schema:
-    return {"$ref": f"#/$defs/{section}.step"}
-
-
-def _steps(section: str) -> Schema:
-    return {"$ref": f"#/$defs/{section}.steps"}
+def _ref(key: str) -> Schema:
+    return {"$ref": f"#/$defs/{key}"}
 
 
 def _key(name: str, section: str) -> str:
@@ -72,7 +70,7 @@ def _any_step(transforms: Mapping[str, Any], section: str) -> Schema:
     forms: list[Schema] = [
         {
             "type": "object",
-            "properties": {name: {"$ref": f"#/$defs/{_key(name, section)}"} for name in transforms},
+            "properties": {name: _ref(_key(name, section)) for name in transforms},
             "additionalProperties": False,
             "minProperties": 1,
             "maxProperties": 1,
@@ -82,7 +80,7 @@ def _any_step(transforms: Mapping[str, Any], section: str) -> Schema:
         forms.append({"enum": without_arguments})
     if "sequential" in transforms:
         about = "These steps in order: short for `sequential`."
-        forms.append({"type": "array", "items": _step(section), "description": about})
+        forms.append({"type": "array", "items": _ref(f"{section}.step"), "description": about})
     return {"anyOf": forms}
 
 
@@ -101,7 +99,7 @@ def _arguments(cls: Any, section: str) -> Schema:
     properties: dict[str, Schema] = {}
     for field in known:
         steps = info.container and field.name == "steps"
-        properties[field.name] = _steps(section) if steps else hinted(hints(cls)[field.name], scheduled=True)
+        properties[field.name] = _ref(f"{section}.steps") if steps else hinted(hints(cls)[field.name], scheduled=True)
         properties[field.name] = _with_name_and_number(cls, field.name, properties[field.name])
     for name, value in defaults(cls).items():
         properties[name]["default"] = value
@@ -122,22 +120,13 @@ def _arguments(cls: Any, section: str) -> Schema:
 
 def _with_name_and_number(cls: Any, argument: str, found: Schema) -> Schema:
     """The schema of an argument, with `{name: number}` for the names of its enum that `complete` reads so."""
-    if not hasattr(cls, "complete"):
-        return found
-    names = [
-        name
-        for name in found.get("enum", ())
-        if not convert(cls, "", {argument: {name: 1.0}}, "", optional=hints(cls))[1]
-    ]
+    names = found.get("enum", ()) if hasattr(cls, "complete") else ()
+    names = [name for name in names if not convert(cls, "", {argument: {name: 1.0}}, "", optional=hints(cls))[1]]
     if not names:
         return found
+    numbers = {name: {"type": "number"} for name in names}
+    pair = {"type": "object", "properties": numbers, "additionalProperties": False, "minProperties": 1}
     rest = {key: value for key, value in found.items() if key != "enum"}
-    pair = {
-        "type": "object",
-        "properties": {name: {"type": "number"} for name in names},
-        "additionalProperties": False,
-        "minProperties": 1,
-    }
     return {**rest, "anyOf": [{"enum": found["enum"]}, pair]}
 
 
@@ -159,6 +148,6 @@ def _common(info: TransformInfo, section: str) -> dict[str, Schema]:
         rules = ["off", "identity", "same"] + [info.rule] * (info.rule not in ("identity", "same"))
         common["test"] = {
             "description": "What to do at test time instead: off, the name of a rule, or steps.",
-            "anyOf": [{"enum": [*rules, False, None]}, _step("image")],
+            "anyOf": [{"enum": [*rules, False, None]}, _ref("image.step")],
         }
     return common

@@ -31,6 +31,7 @@ GROUP: Final = "augreg.plugins"
 OWN: Final = "augreg"
 _REQUIREMENT: Final = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)[^;]*$")  # one without a condition
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_CHARACTERS: Final = "use letters, digits, '_', '-' and '.'"
 _OFF: Final = "switched off"
 _TARGET: Final = re.compile(r"[^:\s]+:[^:]+")
 # What a plugin may raise when it is imported; a KeyboardInterrupt comes from the user.
@@ -159,10 +160,7 @@ def _check_namespace(namespace: str, distribution: str, claims: list[EntryPoint]
     if namespace == OWN:
         raise _UnusableError(f"the namespace {OWN!r} is reserved for augreg; give the entry point another name")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", namespace):
-        raise _UnusableError(
-            f"{namespace!r} cannot be a namespace: use letters, digits, '_', '-' and '.', starting with a letter or "
-            "digit"
-        )
+        raise _UnusableError(f"{namespace!r} cannot be a namespace: start with a letter or digit; {_CHARACTERS}")
     if len(claims) == 1:
         return
     owners = [_owner(point) for point in claims]
@@ -240,9 +238,8 @@ def _contributions(plugin: Any, distribution: str) -> Contributions:
     if plugin.api != API:
         newer = plugin.api > API
         remedy = f"pip install --upgrade {'augreg' if newer else distribution}"
-        raise _UnusableError(
-            f"it was written for version {plugin.api} of the plugin API, and this augreg has version {API}", remedy
-        )
+        message = f"it was written for version {plugin.api} of the plugin API, and this augreg has version {API}"
+        raise _UnusableError(message, remedy)
     if isinstance(plugin.modules, str):
         raise _UnusableError(f"modules: expected a tuple of names, got {plugin.modules!r}")
     parts: list[Mapping[str, str | type]] = []
@@ -264,7 +261,7 @@ def _checked(plugin: Plugin, kind: str) -> Mapping[str, str]:
         raise _UnusableError(f"{kind}: expected a mapping of names to 'module:attribute', got {targets!r}")
     for name, target in targets.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise _UnusableError(f"{kind}: {name!r} cannot be a name: use letters, digits, '_', '-' and '.'")
+            raise _UnusableError(f"{kind}: {name!r} cannot be a name; {_CHARACTERS}")
         if not isinstance(target, str) or not _TARGET.fullmatch(target):
             raise _UnusableError(f"{kind}: expected 'module:attribute' for {name}, got {target!r}")
     return targets

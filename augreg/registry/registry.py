@@ -27,7 +27,8 @@ __all__ = ["PluginRecord", "Registry"]
 class Registry(Mapping[str, type]):
     """A mapping of names to classes of transforms and regularizers; `add` returns a new registry with one more.
 
-    `plugins` has a record of each plugin; `policies`, `presets` and `backends` are the other things in plugins.
+    `plugins` has a record of each plugin; `policies` and `backends` have the "module:attribute" strings of those of
+    plugins, by name.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Registry(Mapping[str, type]):
         self.plugins = plugins
         self.added = dict(added or {})
         self.allowed = allowed
+        self.policies, self.backends = contributions.policies, contributions.backends
         self._contributions = contributions
         self._targets: dict[str, str | type] = {**contributions.steps, **self.added}
 
@@ -55,16 +57,6 @@ class Registry(Mapping[str, type]):
         importlib.invalidate_caches()
         _scanned.cache_clear()
         return _installed()
-
-    @property
-    def policies(self) -> Mapping[str, str]:
-        """The "module:attribute" strings of the policies of plugins, by name."""
-        return self._contributions.policies
-
-    @property
-    def backends(self) -> Mapping[str, str]:
-        """The "module:attribute" strings of the backends of plugins, by name."""
-        return self._contributions.backends
 
     @property
     def presets(self) -> Mapping[str, Path]:

@@ -53,14 +53,10 @@ def read(source: str | Path, registry: Registry | None = None) -> Document:
     path = known[name] if isinstance(source, str) and name in known else Path(source)
     suffix = path.suffix.lower()
     if suffix not in (".yaml", ".yml", ".json", ".toml"):
+        why = f"no preset or file has this name{nearest(name, known)}; presets are {', '.join(known)}"
         if registry is not None and "/" in name and not path.exists():
-            unknown = registry.unknown(name, "preset", known)
-            raise SpecError(name, f"{unknown}; a file must end in .yaml, .yml, .json or .toml")
-        raise SpecError(
-            name,
-            f"no preset or file has this name{nearest(name, known)}; presets are {', '.join(known)}, "
-            "and a file must end in .yaml, .yml, .json or .toml",
-        )
+            why = registry.unknown(name, "preset", known)
+        raise SpecError(name, f"{why}; a file must end in .yaml, .yml, .json or .toml")
     try:
         size = path.stat().st_size
         text = path.read_text(encoding="utf-8-sig") if size <= _MAX_BYTES else ""

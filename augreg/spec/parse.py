@@ -242,7 +242,7 @@ class _Parser:
         except SpecError as error:
             for problem in error.problems:
                 self.fail(location, problem.message, shown)
-            return None
+                return None
         return step
 
     def schedules(

@@ -74,11 +74,15 @@ def transform(
 ) -> Callable[[_Class], _Class]:
     """Make a class a transform of images with this name.
 
+    Its method `sample(self, rng, scene)` draws random numbers and returns ops, or steps for the pipeline to sample
+    next, or a tuple of both; () leaves the image unchanged. It is pure: it keeps no state and reads no pixels.
+
     `kind` is what it does to an image: geometry, color, texture, erasing, normalize or choose. `p` is the
     probability that it is applied if a spec does not say. `rule` is its test-time rule: `same`, `identity`,
-    `center` or `mean_parameter` (these two need a method `expect(scene, p)`), `children` for containers;
-    `exact` names the quantity for which the rule gives the exact expectation. `preview` lists arguments from weak
-    to strong for the gallery; without it the gallery sweeps every random number through its range.
+    `center` or `mean_parameter`, or `children` for containers; these three need a method `expect(self, scene, p)`,
+    which returns the same kinds of results as `sample`. `exact` names the quantity for which the rule gives the exact
+    expectation. `preview` lists arguments from weak to strong for the gallery; without it the gallery sweeps every
+    random number through its range.
 
     Raises SpecError if the class has no docstring, no `sample(self, rng, scene)`, a field without an
     annotation, or a default that its own annotation refuses.

@@ -57,13 +57,9 @@ def summary(cls: type) -> str:
 def arguments(cls: Any) -> list[Argument]:
     """The arguments of a class in their order; a spec may give the first one without its name."""
     return [
-        Argument(
-            field.name,
-            takes(hints(cls)[field.name]),
-            "required" if required(field) else _in_words(plain(plain_default(field))),
-        )
-        for field in fields(cls)
-        if field.init
+        Argument(f.name, takes(hints(cls)[f.name]), "required" if required(f) else _in_words(plain(plain_default(f))))
+        for f in fields(cls)
+        if f.init
     ]
 
 
@@ -210,9 +206,7 @@ def markdown(transforms: Mapping[str, Any]) -> str:
     for kind in typing.get_args(Kind):
         of_kind = {name: cls for name, cls in transforms.items() if cls.__augreg__.kind == kind}
         if of_kind:
-            lines += ["", f"## {kind.capitalize()}"]
-        if of_kind and kind in _ABOUT:
-            lines += ["", _ABOUT[kind]]
+            lines += ["", f"## {kind.capitalize()}", *(["", _ABOUT[kind]] if kind in _ABOUT else [])]
         for name, cls in of_kind.items():
             lines += ["", *_section(name, cls)]
     return "\n".join(lines) + "\n"

@@ -246,13 +246,9 @@ def unreadable(hint: Any) -> str:
     """Why an annotation cannot be used, or "": msgspec 0.22 crashes on a union of a bounded number and a tuple."""
     parts = _union(hint)
     bounded = any(_metadata(part) and typing.get_origin(part.__origin__) is None for part in parts)
-    arrays = any(typing.get_origin(getattr(part, "__origin__", part)) in (tuple, list) for part in parts)
-    arrays = arrays or any(typing.get_origin(part) in (tuple, list) for part in parts)
-    return (
-        "a union of a bounded number and a tuple is not supported; declare a pair with a Shorthand instead"
-        if bounded and arrays
-        else ""
-    )
+    origins = [typing.get_origin(part.__origin__ if _metadata(part) else part) for part in parts]
+    message = "a union of a bounded number and a tuple is not supported; declare a pair with a Shorthand instead"
+    return message if bounded and (tuple in origins or list in origins) else ""
 
 
 def convert_one(hint: Any, value: Any) -> Any:
@@ -294,7 +290,8 @@ def _reword(message: str, hint: Any, value: Any) -> str:
     text = message[0].lower() + message[1:]
     text, _, where = text.partition(" - at `$")
     where = where.rstrip("`")
-    short, choices = shorthand_of(hint), list(map(str, _choices(hint)))
+    short = shorthand_of(hint)
+    choices = [str(choice) for choice in typing.get_args(hint)] if typing.get_origin(hint) is Literal else []
     if text.startswith("invalid enum value") and choices:
         return f"expected {', '.join(choices)}, got {_shown(value)}{nearest(value, choices)}"
     if short and not where and text.startswith("expected `array`, got"):
@@ -304,11 +301,6 @@ def _reword(message: str, hint: Any, value: Any) -> str:
         text = f"{text.partition(', got ')[0]}, got {_shown(value)}"
     text += f" (takes {short.words})" if short else ""
     return f"{where}\0{text}" if where else text
-
-
-def _choices(hint: Any) -> tuple[Any, ...]:
-    """The values that a Literal allows."""
-    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
 
 def _shown(value: Any) -> str:

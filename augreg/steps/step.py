@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from augreg.errors import SpecError
 from augreg.steps.fields import defaults
 
-if TYPE_CHECKING:
-    from augreg.ops import Scene
-    from augreg.rng import Cursor
-
 Location = tuple[str | int, ...]
 """A location in a spec's data: keys and indices from the top."""
 
-__all__ = ["Location", "Step", "Transform", "as_step", "assign_paths", "build", "children", "with_arguments"]
-
-
-class Transform(Protocol):
-    """The interface of a transform: it draws random numbers and returns what to do to the image.
-
-    `sample` returns ops, or steps for the pipeline to sample next, or a tuple of both; () leaves the image
-    unchanged. It is pure: it keeps no state and reads no pixels. A transform whose test-time rule is `center` or
-    `mean_parameter`, and a container, also has `expect(scene, p)`, which returns the same kinds of results.
-    """
-
-    def sample(self, rng: Cursor, scene: Scene) -> Any: ...
+__all__ = ["Location", "Step", "as_step", "assign_paths", "build", "children", "with_arguments"]
 
 
 @dataclass(frozen=True)
@@ -104,10 +89,9 @@ def assign_paths(steps: Iterable[Step], stream_key: Any, prefix: str = "") -> tu
         count = counts.get(step.name, 0)
         counts[step.name] = count + 1
         path = f"{prefix}{step.uid or f'{step.name}#{count}'}"
-        transform = step.transform
+        transform, test = step.transform, step.test
         if transform.__augreg__.container:
             transform = with_arguments(transform, steps=assign_paths(transform.steps, stream_key, path + "/"))
-        test = step.test
         if isinstance(test, tuple):
             test = assign_paths(test, stream_key, path + "/test/")
         result.append(replace(step, transform=transform, test=test, path=path, stream_key=stream_key(path)))
