@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor, nn
 
-    from augreg.attachment.attach import Attached
+    from augreg.attachment.attach import Attachment
     from augreg.batch.collate import Collate
     from augreg.batch.mixer import Mixer
     from augreg.loss.criterion import Criterion
@@ -139,7 +139,7 @@ class Pipeline:
 
         return Collate(self.batch, self.options.output)
 
-    def regularize(self, model: nn.Module) -> Attached:
+    def regularize(self, model: nn.Module) -> Attachment:
         """Attach the model section to a torch module; see `augreg.regularize`."""
         from augreg.attachment.attach import attach
 
@@ -152,7 +152,7 @@ class Pipeline:
         """
         from augreg.loss.criterion import Criterion
 
-        return Criterion(self.spec.loss, **arguments)
+        return Criterion(self.spec.loss, classes=self.options.classes, **arguments)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a pipeline is frozen, so {name!r} cannot be set: make another one from to_spec()")
@@ -180,13 +180,13 @@ class Pipeline:
         return f"Pipeline({names}; seed {self.options.seed}, {self.backend})"
 
 
-def regularize(model: nn.Module, spec: object, registry: Registry | None = None) -> Attached:
+def regularize(model: nn.Module, spec: object, registry: Registry | None = None) -> Attachment:
     """Attach regularizers to a model.
 
-    `spec` is a pipeline, whose model section is attached (and whose loss section gives `penalty` and `constrain`), a
-    whole spec, a list of steps of a model section, or one regularizer. Numbers with a schedule start as they are in
-    epoch 0. Raises SpecError with all that is wrong: a pattern that matches nothing, a module that cannot take a
-    regularizer, one that has it already; then nothing is attached. Regularize a model before torch.compile.
+    `spec` is a pipeline, a whole spec, a list of steps of a model section, or one regularizer. The model section is
+    attached; the loss section gives `constrain`. Numbers with a schedule start with their values in epoch 0. Call it
+    before torch.compile. Raises SpecError with every problem: a pattern that matches no module, a module that cannot
+    take a regularizer, or that already has it. Then nothing is attached.
     """
     if isinstance(spec, Mapping | str | Path):
         spec = Pipeline.from_spec(spec, registry)

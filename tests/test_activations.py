@@ -15,7 +15,8 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from augreg.nn.activations import ACTIVATIONS, Maxout  # noqa: E402
+from augreg.attachment.activations import MODULES  # noqa: E402
+from augreg.nn.activations import Maxout  # noqa: E402
 
 
 def model() -> nn.Sequential:
@@ -55,7 +56,7 @@ def test_every_function_takes_the_place_of_every_activation(name: str) -> None:
     net = model().double()
     attached = attach(net, name)
     for swapped in (net[0][1], net[0][3], net[3]):
-        assert isinstance(swapped, ACTIVATIONS)
+        assert isinstance(swapped, MODULES)
         x = torch.linspace(-4, 4, 41, dtype=torch.float64)
         assert torch.allclose(swapped(x.clone()), FUNCTIONS[name](x), atol=1e-9)
     assert isinstance(net[6], nn.Sigmoid)  # mostly gates and outputs: only where they are named
@@ -98,7 +99,7 @@ def test_prelu_says_that_it_adds_parameters() -> None:
     attached = attach(net, {"to": "prelu", "at": "3"})
     assert "3.weight" in net.state_dict()
     assert net[3].weight.dtype == torch.float16
-    assert "state_dict has 3.weight now" in str(attached.report())
+    assert "adds 3.weight to state_dict" in str(attached.report())
     attached.detach()
     assert "3.weight" not in net.state_dict()
 
@@ -136,12 +137,14 @@ class Functional(nn.Module):
 
 
 def test_functions_cannot_be_swapped_and_the_error_says_so() -> None:
-    with pytest.raises(SpecError, match=r"functions that a forward calls \(F.relu, torch.tanh\) cannot be swapped"):
+    with pytest.raises(
+        SpecError, match=r"only modules can be replaced, not functions that a forward calls \(F.relu, torch.tanh\)"
+    ):
         attach(Functional(), "gelu")
 
 
 def test_other_modules_are_refused_by_name() -> None:
-    with pytest.raises(SpecError, match=r"5 \(Linear\): a Linear is no activation module"):
+    with pytest.raises(SpecError, match=r"5 \(Linear\): a Linear is not an activation module"):
         attach(model(), {"to": "gelu", "at": "5"})
 
 
@@ -149,7 +152,7 @@ def test_other_modules_are_refused_by_name() -> None:
     ("arguments", "words"),
     [
         ("maxout", "make the layer before it `pieces` times as wide"),
-        ({"to": "gelu", "slope": 0.1}, "slope belongs to leaky_relu and prelu"),
+        ({"to": "gelu", "slope": 0.1}, "slope is for leaky_relu and prelu"),
         ("gellu", "did you mean 'gelu'"),
         ({}, "activation needs 'to'"),
     ],

@@ -127,7 +127,7 @@ def modules(attached: Any) -> list[str]:
 )
 def test_names_types_and_base_classes_select(at: Any, found: list[str] | None) -> None:
     if found is None:  # brackets are no wildcards
-        with pytest.raises(SpecError, match="nothing in the model"):
+        with pytest.raises(SpecError, match="no module of the model matches"):
             regularize(AlexNet(), [{"activation_noise": {"at": at}}])
     else:
         assert modules(regularize(AlexNet(), [{"activation_noise": {"at": at}}])) == found
@@ -183,12 +183,14 @@ def test_dropout_of_channels_behind_a_linear_layer_is_refused() -> None:
 
 def test_the_same_rule_twice_on_a_module_is_refused_until_it_is_detached() -> None:
     model, _ = alexnet()
-    with pytest.raises(SpecError, match=r"model\[1\].dropout.at: classifier.6 \(Linear\): dropout is attached to it"):
+    with pytest.raises(
+        SpecError, match=r"model\[1\].dropout.at: classifier.6 \(Linear\): dropout is already attached to it"
+    ):
         regularize(model, [{"dropout": {"at": LINEARS}}, {"dropout": "classifier.6"}])
     first = regularize(model, [{"dropout": {"at": LINEARS}}])
-    with pytest.raises(SpecError, match="attached to it already"):
+    with pytest.raises(SpecError, match="already attached to it"):
         regularize(model, [{"dropout": "classifier.6"}])
-    with pytest.raises(SpecError, match="attached to it already"):  # also through a part of the model
+    with pytest.raises(SpecError, match="already attached to it"):  # also through a part of the model
         regularize(model.classifier, [{"dropout": "6"}])
     other = regularize(model, [{"activation_noise": {"at": LINEARS}}])  # another kind may be there
     assert attachments(model) == (first, other)
@@ -204,9 +206,9 @@ def test_a_dropout_of_the_model_is_set_and_given_back() -> None:
     assert not model.classifier[0]._forward_hooks
     attached.detach()
     assert model.classifier[0].p == 0.5
-    with pytest.raises(SpecError, match=r"classifier.3 beside it does this already"):
+    with pytest.raises(SpecError, match=r"classifier.3 next to it already does this"):
         regularize(model, [{"dropout": "classifier.2"}])
-    with pytest.raises(SpecError, match=r"classifier.0 beside it does this already"):
+    with pytest.raises(SpecError, match=r"classifier.0 next to it already does this"):
         regularize(model, [{"dropout": {"at": "classifier.1", "on": "input"}}])
 
 
@@ -223,7 +225,7 @@ def test_two_rules_cannot_set_the_same_number() -> None:
             def attach(self, site: Any) -> None:
                 site.set(site.module, "p", 0.9)
 
-        with pytest.raises(SpecError, match="another rule has set 'p'"):
+        with pytest.raises(SpecError, match="another rule has already changed 'p'"):
             regularize(model, Other())
         assert model[1].p == 0.2
 
@@ -245,7 +247,7 @@ def test_the_report_is_a_table() -> None:
 def test_a_schedule_that_nothing_follows_is_refused() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3))
     rule = {"drop_block": {"at": "0", "block_size": {"linear": [1, 7], "over": [0, 9]}}}
-    with pytest.raises(SpecError, match="block_size cannot follow a schedule here; what can follow one is p"):
+    with pytest.raises(SpecError, match="block_size cannot follow a schedule here; only p can"):
         regularize(model, [rule])
 
 
@@ -264,16 +266,16 @@ def test_schedules_move_the_numbers_of_layers_classes_and_what_was_set() -> None
         return [row.numbers for row in attached.report()]
 
     assert numbers() == ["p=0", "p=0", "p=0", "std=0.1"]
-    attached.step(2.5)
+    attached.set_epoch(2.5)
     assert numbers() == ["p=0.1", "p=0.1", "p=0.1", "std=0.1"]
-    assert attached.progress == 2.5
-    attached.step(99)
+    assert attached.epoch == 2.5
+    attached.set_epoch(99)
     assert numbers() == ["p=0.4", "p=0.4", "p=0.4", "std=0.1"]
     assert model.classifier[0].p == 0.0  # off, and a layer of ours behind it: see the note
     for nothing in (float("nan"), torch.tensor(float("nan"))):
         with pytest.raises(ValueError, match="expected the number of an epoch, got nan"):
-            attached.step(nothing)
-    assert attached.progress == 99 and numbers() == ["p=0.4", "p=0.4", "p=0.4", "std=0.1"]
+            attached.set_epoch(nothing)
+    assert attached.epoch == 99 and numbers() == ["p=0.4", "p=0.4", "p=0.4", "std=0.1"]
     assert attached.report()[2].by == "set, hook" and "own p off" in attached.report()[2].note
     torch.manual_seed(0)
     zero = (torch.cat([model.classifier[0](torch.ones(100, 100))]) == 0).float().mean()
@@ -317,19 +319,20 @@ def test_what_is_no_plain_module_is_refused() -> None:
 
 def test_the_loss_section_comes_along() -> None:
     model = nn.Sequential(nn.Linear(3, 2))
-    spec = {"model": [{"dropout": "0"}], "loss": [{"l2": {"strength": {"linear": [1.0, 0.0], "over": [0, 10]}}}]}
-    attached = regularize(model, spec)
-    penalty = attached.penalty()
-    penalty.backward()
-    assert torch.isclose(penalty.detach(), model[0].weight.detach().square().sum())
-    attached.step(5)
-    assert torch.isclose(attached.penalty(), penalty / 2)
-    attached.constrain()
+    limit = {"linear": [0.5, 0.1], "over": [0, 10]}
+    attached = regularize(model, {"model": [{"dropout": "0"}], "loss": [{"max_norm": {"limit": limit}}]})
+    with torch.no_grad():
+        model[0].weight.fill_(1.0)
+    for epoch, norm in ((0, 0.5), (5, 0.3)):
+        attached.set_epoch(epoch)
+        attached.constrain()
+        assert torch.allclose(model[0].weight.norm(dim=1), torch.tensor(norm))
     attached.detach()
     with pytest.raises(RuntimeError, match="detached"):
-        attached.penalty()
+        attached.constrain()
     with regularize(model, []) as nothing:
-        assert float(nothing.penalty()) == 0.0
+        nothing.constrain()
+    assert torch.allclose(model[0].weight.norm(dim=1), torch.tensor(0.3))
 
 
 def test_detaching_is_done_once_and_a_with_block_does_it() -> None:
@@ -339,7 +342,7 @@ def test_detaching_is_done_once_and_a_with_block_does_it() -> None:
     assert not model.features[0]._forward_hooks and not attachments(model)
     attached.detach()
     with pytest.raises(RuntimeError, match="detached"):
-        attached.step(1)
+        attached.set_epoch(1)
     model(x)
 
 
@@ -361,7 +364,7 @@ class Pair(nn.Module):
 def test_a_module_that_gives_no_tensor_says_so_when_it_is_called() -> None:
     model = Pair()
     regularize(model, [{"dropout": "**"}])
-    with pytest.raises(TypeError, match="Dropout behind a Pair needs one tensor, got a tuple"):
+    with pytest.raises(TypeError, match="Dropout takes the output of a Pair, which must be a tensor; got a tuple"):
         model(torch.zeros(3, 1, 2))
 
 
@@ -389,7 +392,9 @@ def test_the_page_shows_what_is_printed(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.filterwarnings("ignore:Lazy modules are a new feature:UserWarning")
 def test_weights_are_written_once_they_are_there() -> None:
     model = nn.Sequential(nn.LazyLinear(3))
-    with pytest.raises(SpecError, match="not there before its first run; run the model once, then attach"):
+    with pytest.raises(
+        SpecError, match="do not exist before its first forward pass; run the model once, then attach"
+    ):
         regularize(model, [{"init": "xavier"}])
     model(torch.zeros(1, 2))
     assert regularize(model, [{"init": "xavier"}]).report()[0].by == "written"

@@ -13,7 +13,7 @@ from models import BasicBlock, Mixer
 from torch import Tensor, nn
 
 from augreg import regularize
-from augreg.attachment.residual import Outline, adapter, additions, outline_of
+from augreg.attachment.residual import ResidualParts, adapter, branch_outputs, residual_parts
 from augreg.errors import SpecError
 
 
@@ -81,8 +81,8 @@ def test_the_branch_is_the_side_with_the_weights_and_the_shortcut_stays(block: A
     "block", [Block(body()), Block(nn.Linear(4, 4), nn.Linear(4, 4)), Block(nn.LayerNorm(4), nn.LayerNorm(4))]
 )
 def test_where_neither_side_is_clearly_the_branch_the_block_is_refused(block: nn.Module) -> None:
-    assert outline_of(block) is None and additions(block) == []
-    with pytest.raises(SpecError, match="not known which branch"):
+    assert residual_parts(block) is None and branch_outputs(block) == []
+    with pytest.raises(SpecError, match=r"residual branch of this .* is not known"):
         regularize(nn.Sequential(block), rule(skip=True))
 
 
@@ -121,7 +121,7 @@ class Explained(nn.Module):
 
 
 @adapter(Explained)
-class ExplainedOutline(Outline):
+class ExplainedParts(ResidualParts):
     def branch(self, block: Any, x: Tensor) -> Tensor:
         return block.gain * block.body(x)
 
@@ -261,7 +261,7 @@ def test_torchs_transformer_layers_are_masked_at_the_ends_of_their_branches() ->
     assert attached.report()[0].note == "at dropout1, dropout2"
     assert torch.equal(layer.train()(x), x)
     attached.detach()
-    assert additions(nn.TransformerDecoderLayer(8, 2, 16)) == ["dropout1", "dropout2", "dropout3"]
+    assert branch_outputs(nn.TransformerDecoderLayer(8, 2, 16)) == ["dropout1", "dropout2", "dropout3"]
     first = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 16))
     with pytest.raises(SpecError, match="samples are in the second dimension; build it with batch_first=True"):
         regularize(first, rule())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from augreg import regularize
-from augreg.attachment.residual import Outline, adapter, additions, outline_of
+from augreg.attachment.residual import ResidualParts, adapter, branch_outputs, residual_parts
 from augreg.errors import SpecError
 from augreg.nn.stochastic_depth import StochasticDepth
 
@@ -203,7 +203,7 @@ class Heirs(Theirs):
 
 
 @adapter(Theirs)
-class TheirOutline(Outline):
+class TheirParts(ResidualParts):
     """branch = gain conv(x)"""
 
     def branch(self, block: Any, x: Tensor) -> Tensor:
@@ -233,7 +233,7 @@ def test_ranks_that_share_batch_norms_do_not_skip(monkeypatch: pytest.MonkeyPatc
     count = Counting(model[0].conv)
     regularize(model, [{"stochastic_depth": {"at": "0", "survival": 0.0, "mode": "batch", "skip": True}}])
     x = torch.randn(2, 4, 4, 4)
-    monkeypatch.setattr("augreg.attachment.skipping._in_ranks", lambda: True)
+    monkeypatch.setattr("augreg.attachment.skipping._is_distributed", lambda: True)
     assert torch.equal(model(x), torch.tanh(x)) and len(count.rows) == 0
     model[0].norm = nn.SyncBatchNorm(4)  # stands there only: it runs on GPUs alone
     assert torch.equal(model(x), torch.tanh(x)) and len(count.rows) == 1
@@ -291,10 +291,10 @@ class Dense(PreAct):
 def test_the_parts_read_from_a_graph_are_the_block_bit_for_bit(block: nn.Module) -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 16 if isinstance(block, Bottleneck) else 4, 6, 6)
-    outline = outline_of(block)
-    assert outline is not None
+    parts = residual_parts(block)
+    assert parts is not None
     layer = StochasticDepth(1.0, skip=True)
-    whole = outline.finish(block, layer.residual(outline.shortcut(block, x), lambda x: outline.branch(block, x), x))
+    whole = parts.finish(block, layer.residual(parts.shortcut(block, x), lambda x: parts.branch(block, x), x))
     assert torch.equal(whole, block(x))
 
 
@@ -302,13 +302,13 @@ def test_the_parts_read_from_a_graph_are_the_block_bit_for_bit(block: nn.Module)
     "block", [Shared(4, 8, True), Writes(4, 4, False), Dense(4, 4, False), MixerBlock(4), Scaled(4), nn.Linear(2, 2)]
 )
 def test_what_is_no_plain_sum_of_chains_has_no_parts(block: nn.Module) -> None:
-    assert outline_of(block) is None
+    assert residual_parts(block) is None
 
 
 def test_elsewhere_the_last_module_of_the_branch_is_masked_and_the_report_says_computed() -> None:
     torch.manual_seed(0)
     block = Shared(4, 8, True)
-    assert additions(block) == ["conv2"]
+    assert branch_outputs(block) == ["conv2"]
     model = nn.Sequential(block)
     attached = regularize(model, [{"stochastic_depth": {"at": "0", "survival": 0.5, "skip": True}}])
     row = attached.report()[0]
@@ -330,7 +330,7 @@ def test_a_block_of_two_branches_is_masked_at_both() -> None:
             x = x + self.attn(self.norm1(x))
             return x + self.mlp(self.norm2(x))
 
-    assert additions(Bare()) == ["attn", "mlp"]
+    assert branch_outputs(Bare()) == ["attn", "mlp"]
 
 
 def test_a_block_that_nobody_understands_is_refused_with_what_to_do() -> None:
@@ -359,5 +359,5 @@ def test_a_drop_path_of_the_block_is_used_and_never_doubled(rate: float) -> None
 
 
 def test_a_drop_path_that_cannot_do_what_is_asked_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"has a DropPath of its own.*mode: row"):
+    with pytest.raises(SpecError, match=r"already has a DropPath.*mode: row"):
         regularize(Mixer(drop_path=0.1), [{"stochastic_depth": {"at": "blocks.*", "mode": "batch"}}])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from augreg import regularize
-from augreg.attachment.attach import Attached
+from augreg.attachment.attach import Attachment
 from augreg.errors import SpecError
 
 DROPOUT: dict[str, Any] = {"dropout": {"at": "1", "p": 0.9}}
@@ -80,7 +80,7 @@ def test_a_users_hook_and_its_handle_go_on_working() -> None:
     assert len(seen) == 2 and not model[1]._forward_hooks and not model[1]._forward_pre_hooks
 
 
-def swap(model: nn.Module, to: str) -> Attached:
+def swap(model: nn.Module, to: str) -> Attachment:
     return regularize(model, [{"activation": to}])
 
 
@@ -89,7 +89,7 @@ def test_a_second_swap_is_refused_until_the_first_is_detached() -> None:
     old = model[1]
     first = swap(model, "gelu")
     for again in (model, copy.deepcopy(model)):
-        with pytest.raises(SpecError, match=r"1 \(GELU\): activation is attached to it already"):
+        with pytest.raises(SpecError, match=r"1 \(GELU\): activation is already attached to it"):
             swap(again, "elu")
     first.detach()
     second = swap(model, "elu")
@@ -97,7 +97,7 @@ def test_a_second_swap_is_refused_until_the_first_is_detached() -> None:
     second.detach()
     assert model[1] is old
     with pytest.raises(
-        SpecError, match=r"model\[1\].activation.at: 1 \(GELU\): activation is attached to it already"
+        SpecError, match=r"model\[1\].activation.at: 1 \(GELU\): activation is already attached to it"
     ):
         regularize(model, [{"activation": "gelu"}, {"activation": "elu"}])
     assert model[1] is old

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from augreg import Pipeline, Registry, regularize
 from augreg.errors import PluginError, SpecError
+from augreg.regularizers.drop_connect import DropConnect
 from augreg.regularizers.dropout import Dropout
 from augreg.steps.declare import regularizer
 from augreg.steps.selectors import At
@@ -65,8 +66,8 @@ class Spoiler:
         if self.how == "attach":
             raise KeyError("lost")
         if self.how == "class":
-            site.become(nn.ReLU)
-        site.touch(spoil, self.how)
+            site.change_class(nn.ReLU)
+        site.run_once(spoil, self.how)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ class Thin:
 
     def attach(self, site: Any) -> None:
         if self.by == "class":
-            site.become(ThinLinear, rate=self.amount)
+            site.change_class(ThinLinear, rate=self.amount)
         else:
             site.after(Thinning(self.amount))
 
@@ -139,8 +140,32 @@ def test_a_number_that_the_layer_does_not_know_is_an_error_and_not_a_schedule_wi
     with pytest.raises(PluginError, match=r"failed at 0: .*called 'p', and a .* has no such attribute"):
         pipe.regularize(model)
     with Pipeline.from_spec({"model": [rule]}, registry).regularize(model) as attached:
-        attached.step(10)
+        attached.set_epoch(10)
         assert attached.report()[0].numbers == "rate=0.5"
         if by != "module":
             x = torch.ones(1, 2)
             torch.testing.assert_close(model[0](x), 0.5 * nn.functional.linear(x, model[0].weight))
+
+
+@regularizer("set_p")
+class SetP:
+    """Sets an attribute that the class of another rule has as well."""
+
+    at: At
+
+    def attach(self, site: Any) -> None:
+        site.set(site.module, "p", 0.9)
+
+
+def test_rules_on_one_module_are_undone_in_reverse_order() -> None:
+    """The class change removes its p, which the other rule would otherwise put back afterwards."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    before = image(model)
+    rules = [DropConnect(at="0", p=0.3), SetP(at="0")]
+    attached = regularize(model, rules)
+    assert model[0].p == 0.9
+    attached.detach()
+    assert image(model) == before
+    with pytest.raises(OSError, match="no disk"):
+        regularize(model, [*rules, Spoiler(at="1")])
+    assert image(model) == before

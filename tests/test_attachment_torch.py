@@ -51,7 +51,7 @@ def test_a_copy_has_regularization_of_its_own() -> None:
     statistics = model.layer1[0].bn1.running_mean.clone()
     twin.train()(x)
     assert torch.equal(model.layer1[0].bn1.running_mean, statistics)  # nothing in the copy leads to the original
-    mine.step(10)
+    mine.set_epoch(10)
     assert mine.report()[0].numbers == "p=0.5" and its.report()[0].numbers == "p=0.3"
     mine.detach()
     assert noisy(twin, x) and not noisy(model, x)
@@ -85,7 +85,7 @@ def test_a_pickled_model_is_regularized(way: str) -> None:
         buffer.seek(0)
         loaded = torch.load(buffer, weights_only=False)
     assert torch.equal(loaded.eval()(x), model.eval()(x)) and noisy(loaded, x)
-    attachments(loaded)[0].step(10)
+    attachments(loaded)[0].set_epoch(10)
     assert attachments(loaded)[0].report()[0].numbers == "p=0.5"
     attachments(loaded)[0].detach()
     assert not noisy(loaded, x)
@@ -181,7 +181,7 @@ def test_schedules_do_not_compile_anew_at_each_step() -> None:
     x = torch.randn(2, 3, 64, 64)
     torch._dynamo.utils.counters.clear()
     for epoch in range(12):
-        attached.step(epoch)
+        attached.set_epoch(epoch)
         assert not torch.equal(fast(x), fast(x))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 3
     # and the compiled code sees the numbers: all dropped, all kept
@@ -190,7 +190,7 @@ def test_schedules_do_not_compile_anew_at_each_step() -> None:
     fast = compiled(model, "eager")
     shares = []
     for epoch in range(11):
-        attached.step(epoch)
+        attached.set_epoch(epoch)
         shares.append(float((fast(torch.ones(10000)) == 0).float().mean()))
     assert all(abs(share - epoch / 10) < 5 * 0.005 for epoch, share in enumerate(shares))
 
@@ -267,7 +267,7 @@ def test_a_copy_of_a_part_has_a_handle_of_its_own(copied: Any) -> None:
         (its,) = attachments(twin)
         assert attachments(twin) == (its,)
         assert [row.module for row in its.report()] == ["layer1.0", "layer1.0.relu"]
-        its.step(10)
+        its.set_epoch(10)
         assert its.report()[1].numbers == "p=0.5" and mine.report()[0].numbers == "p=0.3"
         h = torch.randn(4, 4, 8, 8)
         assert noisy(twin, h)

@@ -183,7 +183,7 @@ def broken(how: Any, name: str = "broken", exact: str = "", rule: Any = "identit
 
         def attach(self, site: Any) -> None:
             if isinstance(how, type) and issubclass(how, nn.Conv2d):
-                site.become(how)
+                site.change_class(how)
             elif isinstance(how, type):
                 site.after(how())
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import random
 import subprocess
 import sys
 import warnings
@@ -84,9 +85,7 @@ def test_the_same_epoch_a_third_time_is_told_once_also_of_passes_that_break_earl
         list(sampler)
         next(iter(sampler))
         iter(sampler), iter(sampler)  # loaders do
-    with pytest.warns(
-        UserWarning, match=r"epoch 0 is gone through for the third time.*call sampler.set_epoch"
-    ) as told:
+    with pytest.warns(UserWarning, match=r"epoch 0 is loaded for the third time.*call sampler.set_epoch") as told:
         next(iter(sampler))
         list(sampler)
     assert len(told) == 1
@@ -133,18 +132,20 @@ def test_a_sampler_inside_gives_the_order_and_hears_the_epoch() -> None:
 def test_what_is_no_data_set_and_no_sampler_is_refused() -> None:
     with pytest.raises(TypeError, match="expected a dataset with a length, or a sampler, got int"):
         EpochSampler(5)
-    with pytest.raises(TypeError, match="the order is that of the Counted: leave out shuffle"):
+    with pytest.raises(TypeError, match="the Counted decides the order: leave out shuffle"):
         EpochSampler(Counted([1]), shuffle=True)
-    with pytest.raises(TypeError, match="of the Counted, which has no generator to seed: leave out seed"):
+    with pytest.raises(
+        TypeError, match="the Counted decides the order, and has no generator to seed: leave out seed"
+    ):
         EpochSampler(Counted([1]), seed=0)
     with pytest.raises(TypeError, match="a sampler of indices, got a EpochSampler"):
         EpochSampler(EpochSampler([1]))
     with pytest.raises(ValueError, match="seed must be from 0"):
         EpochSampler([1], seed=-1)
     for epoch in (1.5, "2", True, None):
-        with pytest.raises(TypeError, match="an epoch is an integer from 0"):
+        with pytest.raises(TypeError, match="an epoch must be an integer from 0"):
             EpochSampler([1]).set_epoch(epoch)
-    with pytest.raises(ValueError, match="an epoch is an integer from 0, got -1"):
+    with pytest.raises(ValueError, match="an epoch must be an integer from 0, got -1"):
         EpochSampler([1]).set_epoch(-1)
 
 
@@ -167,6 +168,56 @@ def test_a_pass_goes_on_where_it_was(count: int, taken: int, inside: bool) -> No
     whole = made()
     whole.set_epoch(5)
     assert before + list(resumed) == list(whole)
+
+
+class Deck:
+    """A sampler whose iterator has a state: it draws without replacement by its own generator."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __iter__(self) -> Any:
+        return _Draws(self.seed)
+
+    def __len__(self) -> int:
+        return 10
+
+
+class _Draws:
+    def __init__(self, seed: int) -> None:
+        self.rng, self.left = random.Random(seed), list(range(10))
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> int:
+        if not self.left:
+            raise StopIteration
+        return self.left.pop(self.rng.randrange(len(self.left)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rng": self.rng.getstate(), "left": list(self.left)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rng.setstate(state["rng"])
+        self.left = state["left"]
+
+
+@pytest.mark.parametrize("taken", [0, 1, 4, 10])
+def test_a_pass_goes_on_from_the_state_of_the_iterator_inside(taken: int) -> None:
+    running: Any = iter(EpochSampler(Deck(seed=1)))
+    before = [next(running) for _ in range(taken)]
+    state = pickle.loads(pickle.dumps(running.state_dict()))
+    rest = list(running)
+    resumed: Any = iter(EpochSampler(Deck(seed=2)))  # a new process: only the state knows the order
+    resumed.load_state_dict(state)
+    if taken:  # a pass that has not begun has no order yet
+        assert list(resumed) == rest
+        assert sorted(key.index for key in before + rest) == list(range(10))
+    else:
+        assert state["inner"] is None and len(list(resumed)) == 10
+    resumed.load_state_dict({**state, "inner": None})  # from a sampler without a state
+    assert len(list(resumed)) == 10 - taken
 
 
 def test_a_checkpoint_gives_the_epoch_unless_the_loop_has_set_another() -> None:
@@ -222,27 +273,29 @@ def test_a_target_that_would_not_follow_is_refused() -> None:
             Augmented([(IMAGES[0], other)], PIPE.test)[0]
         kept = Augmented([(IMAGES[0], other)], PIPE.test, fields=("image", "other"))[0]
         assert kept[1] is other
-    with pytest.raises(ValueError, match=r"is a mapping with 'boxes', 'labels', which would not follow.*one mapping"):
+    with pytest.raises(
+        ValueError, match=r"is a mapping with 'boxes', 'labels', which would not be transformed.*one mapping"
+    ):
         Augmented([(IMAGES[0], {"boxes": [], "labels": []})], PIPE.test)[0]
-    with pytest.raises(ValueError, match="fields names the members of a sample, one of them 'image'"):
+    with pytest.raises(ValueError, match="fields must name each member once, and one of them 'image'"):
         Augmented(LABELED, PIPE.test, fields=("photo",))[0]
-    with pytest.raises(ValueError, match="a sample has 2 members, and fields names image, mask, label"):
+    with pytest.raises(ValueError, match="a sample has 2 members, but fields names image, mask, label"):
         Augmented(LABELED, PIPE.test, fields=("image", "mask", "label"))[0]
     with pytest.raises(ValueError, match="a sample is empty"):
         Augmented([()], PIPE.test)[0]
 
 
 def test_a_key_that_is_not_there_is_named() -> None:
-    with pytest.raises(KeyError, match=r"a sample has no 'image'; its keys are: 'img'. Say which holds the image"):
+    with pytest.raises(KeyError, match=r"a sample has no 'image'; its keys are: 'img'. Name the key of the image"):
         Augmented([{"img": IMAGES[0]}], PIPE.test)[0]
-    with pytest.raises(ValueError, match="a sample has both 'img', which was to be 'image', and 'image'"):
+    with pytest.raises(ValueError, match="a sample has the key 'image', and also 'img', which is used as 'image'"):
         Augmented([{"img": IMAGES[0], "image": IMAGES[1]}], PIPE.test, image="img")[0]
 
 
 def test_the_epoch_has_to_be_known_for_training_and_not_for_testing() -> None:
     data = Augmented(LABELED, PIPE.train)
     assert data.epoch is None
-    with pytest.raises(TypeError, match=r"the index 3 came without an epoch.*sampler=EpochSampler.*data.set_epoch"):
+    with pytest.raises(TypeError, match=r"the index 3 has no epoch.*sampler=EpochSampler.*data.set_epoch"):
         data[3]
     data.set_epoch(2)
     assert data.epoch == 2 and Augmented(LABELED, PIPE.train, epoch=0).epoch == 0
@@ -262,18 +315,20 @@ def test_ids_draw_instead_of_indices() -> None:
     for ids in ways:
         sample = Augmented(rows, PIPE.train, ids=ids)[1, 5]
         assert np.array_equal(sample["image"], made) and sample.key == (1, "n5")
-    with pytest.raises(KeyError, match=r"ids='id' is to be the key of a sample's id; a sample has: 'image', 'name'"):
+    with pytest.raises(
+        KeyError, match=r"a sample has no 'id', which ids= names as the key of its id; its keys are: 'image', 'name'"
+    ):
         Augmented(rows, PIPE.train, ids="id")[1, 5]
-    with pytest.raises(TypeError, match=r"what ids gives for a sample is 0.5; expected a string or an integer"):
+    with pytest.raises(TypeError, match=r"the result of ids for a sample is 0.5; expected a string or an integer"):
         Augmented(rows, PIPE.train, ids=lambda row: 0.5)[1, 5]
     with pytest.raises(ValueError, match="there are 2 ids for 12 samples"):
         Augmented(rows, PIPE.train, ids=["a", "b"])
 
 
 def test_what_is_not_a_side_or_not_a_data_set_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"give the side of a pipeline, pipe.train or pipe.test, got Pipeline"):
+    with pytest.raises(TypeError, match=r"expected pipe.train or pipe.test, got Pipeline"):
         Augmented(LABELED, PIPE)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="is an Augmented already: put all steps into one pipeline"):
+    with pytest.raises(TypeError, match="is already an Augmented: put all steps into one pipeline"):
         Augmented(Augmented(LABELED, PIPE.train), PIPE.test)
     with pytest.raises(TypeError, match=r"a generator has no __getitem__ and __len__; for a stream"):
         Augmented((item for item in LABELED), PIPE.train)
@@ -317,7 +372,7 @@ def test_images_of_several_sizes_make_a_list_and_cannot_be_collated() -> None:
     assert batch.images is None
     for index, sample in enumerate(batch):
         assert np.array_equal(sample[0], pipe.train(data.dataset[index][0]))
-    with pytest.raises(ValueError, match=r"2 shapes \(1x8x8, 1x5x8\): give the image section a step .* resize"):
+    with pytest.raises(ValueError, match=r"2 shapes \(1x8x8, 1x5x8\): add a step .* resize"):
         pipe.collate(batch)
 
 
@@ -383,7 +438,9 @@ def test_labels_by_another_name_are_named_or_refused() -> None:
     def collated(**how: Any) -> Any:
         return pipe.collate(Augmented(rows, pipe.train, **how).__getitems__(keys))
 
-    with pytest.raises(ValueError, match=r"nothing here is called 'label'.*say names=\{'label': 'target'\}, or"):
+    with pytest.raises(
+        ValueError, match=r"no part of a sample is named 'label': give Augmented names=\{'label': 'target'\}, or"
+    ):
         collated()
     wanted = pipe.collate(Augmented(LABELED, pipe.train).__getitems__(keys))
     named = collated(names={"label": "target"})
@@ -398,7 +455,7 @@ def test_labels_by_another_name_are_named_or_refused() -> None:
 def test_of_several_integers_in_a_tuple_the_label_has_to_be_said() -> None:
     pipe, keys = numpy(MIXED), [(0, index) for index in range(4)]
     triples = [(image, 7 - index, label) for index, (image, label) in enumerate(LABELED[:8])]
-    with pytest.raises(ValueError, match=r"members 1, 2 of a sample may each be its label.*'other', 'label'"):
+    with pytest.raises(ValueError, match=r"members 1, 2 of a sample could each be the label.*'other', 'label'"):
         pipe.collate(Augmented(triples, pipe.train).__getitems__(keys))
     named = Augmented(triples, pipe.train, fields=("image", "other", "label"))
     images, others, labels = pipe.collate(named.__getitems__(keys))
@@ -413,7 +470,9 @@ def test_of_several_integers_in_a_tuple_the_label_has_to_be_said() -> None:
 
 def test_a_key_is_no_index_and_says_who_takes_it() -> None:
     for use in (lambda: [1, 2][Key(0, 1)], lambda: Key(0, 1) < 0, lambda: int(Key(0, 1))):
-        with pytest.raises(TypeError, match=r"only an Augmented takes such a key: put it outermost.*Subset\(data"):
+        with pytest.raises(
+            TypeError, match=r"only an Augmented accepts: make the Augmented the outermost dataset.*Subset\(data"
+        ):
             use()
     assert sorted([Key(1, 0), Key(0, 5), Key(0, 2)]) == [(0, 2), (0, 5), (1, 0)]
 
@@ -425,17 +484,22 @@ def test_samples_of_the_test_side_are_not_mixed() -> None:
 
 
 def test_what_cannot_be_collated_says_why() -> None:
-    with pytest.raises(ValueError, match="draws by the samples' keys, and these samples have none: let the loader"):
+    with pytest.raises(
+        ValueError,
+        match=r"seeded by the keys of the samples, and these samples have none: use an augreg\.data\.Augmented",
+    ):
         MIXED.collate([(np.zeros((1, 8, 8), np.float32), 0)] * 2)
     bare = Augmented(list(IMAGES), MIXED.train).__getitems__([(0, 0), (0, 1)])
-    with pytest.raises(ValueError, match=r"bare images have no place for one: give what Augmented.__getitems__ ret"):
+    with pytest.raises(
+        ValueError, match=r"bare images cannot carry one: collate the result of Augmented.__getitems__"
+    ):
         MIXED.collate(list(bare))
     assert numpy(MIXED).collate(bare).shape == (2, 1, 8, 8)
     with pytest.raises(ValueError, match="there are no samples to collate"):
         PIPE.collate([])
     photos = [(Image.new("RGB", (8, 8)), 0)] * 2
     pipe = Pipeline.from_spec(["horizontal_flip"])
-    with pytest.raises(ValueError, match="come out as PIL images, which make no batch: add normalize"):
+    with pytest.raises(ValueError, match="the images are PIL images, which cannot be stacked: add normalize"):
         pipe.collate(Augmented(photos, pipe.test).__getitems__([0, 1]))
     with pytest.raises(
         ValueError, match="the samples of a batch have different parts: 'image', 'a' and 'image', 'b'"
@@ -483,15 +547,15 @@ def test_a_folder_of_class_folders(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere: there is no such folder"):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         folder(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="expected a folder with a folder for each class, and it has no folders"):
+    with pytest.raises(ValueError, match="expected a folder with one folder per class, but it has no folders"):
         folder(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotADirectoryError, match="and this is a file"):
+    with pytest.raises(NotADirectoryError, match="but this is a file"):
         folder(tmp_path / "file")
     (tmp_path / "cat").mkdir()
-    with pytest.raises(ValueError, match=r"cat: a class without an image; it has no file that ends in .jpg"):
+    with pytest.raises(ValueError, match=r"cat: this class has no image, that is no file that ends in .jpg"):
         folder(tmp_path)
 
 

@@ -75,7 +75,7 @@ def test_norm_layers_and_other_parameters_are_never_touched() -> None:
     attach(net, "kaiming")
     assert (net[1].weight == 0.7).all() and (net[1].bias == 0.3).all()
     assert [id(parameter) for parameter in net.parameters()] == ids
-    with pytest.raises(SpecError, match=r"1 \(BatchNorm2d\): a BatchNorm2d is no linear layer and no convolution"):
+    with pytest.raises(SpecError, match=r"1 \(BatchNorm2d\): a BatchNorm2d is not a linear layer or a convolution"):
         attach(model(), {"rule": "kaiming", "at": "1"})
 
 
@@ -124,7 +124,7 @@ def test_detaching_keeps_the_new_weights() -> None:
 
 def test_a_weight_that_is_computed_is_refused() -> None:
     net = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)))
-    with pytest.raises(SpecError, match="its weight is computed from others by a parametrization"):
+    with pytest.raises(SpecError, match="its weight is computed by a parametrization"):
         attach(net, {"rule": "kaiming", "at": "0"})
 
 
@@ -139,12 +139,12 @@ def test_transposed_and_grouped_convolutions_are_counted_as_torch_does() -> None
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("normal", "std goes with the rule normal"),
-        ({"rule": "kaiming", "std": 0.1}, "std goes with the rule normal"),
+        ("normal", "the rule normal needs std, and only it takes std"),
+        ({"rule": "kaiming", "std": 0.1}, "the rule normal needs std, and only it takes std"),
         ({"rule": {"normal": -1}}, "std"),
         ({"rule": "lecun", "gain": 2}, "takes no activation and no gain"),
         ({"rule": "xavier", "gain": 2, "activation": "tanh"}, "not both"),
-        ({"rule": "xavier", "fan": "out"}, "fan: out goes with the rule kaiming"),
+        ({"rule": "xavier", "fan": "out"}, "fan: out is for the rule kaiming"),
         ({"rule": "orthogonal", "distribution": "uniform"}, "has no uniform distribution"),
         ("kaimin", "did you mean 'kaiming'"),
     ],

@@ -562,7 +562,7 @@ def test_masks_of_drop_connect_differ_between_samples_or_do_not(per: str) -> Non
         (lambda: MapDropBlock()(torch.ones(2, 3)), "with 3 to 5 dimensions"),
         (lambda: StochasticDepth()(torch.tensor(1.0)), "with a batch dimension, got a single number"),
         (lambda: ShakeDrop(per="channel")(torch.ones(2)), r"ShakeDrop takes \(batch, channels, \.\.\.\), got \(2,\)"),
-        (lambda: ShakeShake()(torch.ones(2, 3), torch.ones(2, 1)), "both branches must have one shape"),
+        (lambda: ShakeShake()(torch.ones(2, 3), torch.ones(2, 1)), "both branches must have the same shape"),
         (
             lambda: Dropout()(torch.ones(3, dtype=torch.int64)),
             "Dropout takes floating-point tensors, got torch.int64",

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor  # noqa: E402
 
 from augreg.nn import DropBlock2d, Dropout, StochasticDepth  # noqa: E402
-from augreg.nn.masks import TORCH, Counted, layer_seed, mix  # noqa: E402
+from augreg.nn.masks import TORCH, SeededSource, layer_seed, mix  # noqa: E402
 
 ERROR_RATE = 1e-6
 
@@ -54,7 +54,7 @@ def assert_uniform(cells: Tensor, count: int) -> None:
 
 @pytest.mark.parametrize("seed", [0, 3, 2**32, 2**64 - 1])
 def test_the_numbers_are_a_hash_of_seed_call_and_element(seed: int) -> None:
-    source = Counted(seed)
+    source = SeededSource(seed)
     for call in range(3):
         assert source.uniform((2, 3), "cpu").flatten().tolist() == reference_uniform(seed, call, 6)
     assert int(source.calls) == 3
@@ -64,7 +64,7 @@ def test_the_numbers_are_a_hash_of_seed_call_and_element(seed: int) -> None:
 
 
 def test_the_numbers_are_these_for_ever() -> None:
-    assert (Counted(3).uniform((4,), "cpu") * 2**24).int().tolist() == [1517750, 12247641, 2005030, 15181488]
+    assert (SeededSource(3).uniform((4,), "cpu") * 2**24).int().tolist() == [1517750, 12247641, 2005030, 15181488]
 
 
 def test_mix_is_one_to_one_and_the_same_for_tensors_and_integers() -> None:
@@ -77,7 +77,7 @@ def test_mix_is_one_to_one_and_the_same_for_tensors_and_integers() -> None:
 
 def test_elements_are_uniform_in_all_their_bits() -> None:
     for seed in (0, 1, 2**40):
-        drawn = Counted(seed).uniform((2**17,), "cpu")
+        drawn = SeededSource(seed).uniform((2**17,), "cpu")
         assert drawn.min() >= 0 and drawn.max() < 1 and drawn.dtype == torch.float32
         words = (drawn * 2**24).long()
         for shift in (0, 8, 16):
@@ -88,27 +88,27 @@ def test_elements_are_uniform_in_all_their_bits() -> None:
 def test_pairs_are_independent(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 2**16
     if kind in ("neighbors", "distant"):
-        drawn = Counted(5).uniform((count + 256,), "cpu")
+        drawn = SeededSource(5).uniform((count + 256,), "cpu")
         step = 1 if kind == "neighbors" else 256
         one, two = drawn[:count], drawn[step : count + step]
     elif kind == "calls":  # few elements a call, as in stochastic depth
-        source = Counted(5)
+        source = SeededSource(5)
         drawn = torch.stack([source.uniform((32,), "cpu") for _ in range(513)])
         one, two = drawn[:-1].flatten(), drawn[1:].flatten()
     elif kind == "seeds":
-        drawn = torch.stack([Counted(seed).uniform((64,), "cpu") for seed in range(513)])
+        drawn = torch.stack([SeededSource(seed).uniform((64,), "cpu") for seed in range(513)])
         one, two = drawn[:-1].flatten(), drawn[1:].flatten()
     else:
-        one = Counted(5).uniform((count,), "cpu")
+        one = SeededSource(5).uniform((count,), "cpu")
         in_rank(monkeypatch, 1)
-        two = Counted(5).uniform((count,), "cpu")
+        two = SeededSource(5).uniform((count,), "cpu")
     assert_uniform((one * 32).long() * 32 + (two * 32).long(), 1024)
     kept = (one < 0.3).double() * (two < 0.3).double()  # and as masks
     assert abs(kept.mean().item() - 0.09) < 4.9 * math.sqrt(0.09 * 0.91 / len(kept))
 
 
 def test_normal_numbers_have_the_moments_of_the_normal_distribution() -> None:
-    drawn = Counted(2).normal((2**17,), "cpu").double()
+    drawn = SeededSource(2).normal((2**17,), "cpu").double()
     for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
         assert abs((drawn**power).mean().item() - moment) < 4.9 * math.sqrt(variance / len(drawn))
     assert drawn.isfinite().all() and drawn.abs().max() > 4
@@ -154,10 +154,18 @@ def test_layers_of_one_seed_have_seeds_of_their_own() -> None:
     seeds = {layer_seed(seed, rule, name) for seed in (0, 1) for rule in ("a", "b") for name in ("a", "b", "a.b")}
     assert len(seeds) == 12 and layer_seed(None, "a") is None
     assert layer_seed(0, "a", "b") != layer_seed(0, "ab")
-    Counted(layer_seed(7, "dropout", "fc"))
+    SeededSource(layer_seed(7, "dropout", "fc"))
 
 
 def test_seeded_coins_of_one_layer_come_out_fair() -> None:
     layer = StochasticDepth(0.5, "batch", seed=4)
     kept = sum(bool(layer(torch.ones(1)) != 0) for _ in range(1000))
     assert abs(kept - 500) < 4.9 * math.sqrt(250)
+
+
+@pytest.mark.parametrize("layer", [Dropout(0.5), Dropout(0.5, mode="original"), DropBlock2d(0.5, 1)])
+def test_training_keeps_the_strides_of_its_input(layer: torch.nn.Module) -> None:
+    """Otherwise the layers behind it run in another, slower memory format."""
+    x = torch.randn(2, 3, 4, 5)
+    for strided in (x, x.to(memory_format=torch.channels_last), torch.randn(3, 2, 5, 4).transpose(0, 1).mT):
+        assert layer.train()(strided).stride() == strided.stride()

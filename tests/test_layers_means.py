@@ -37,7 +37,7 @@ from augreg.nn import (  # noqa: E402
     StochasticDepth,
     relu_moments,
 )
-from augreg.nn.drop_block import covers, log_seed_keep  # noqa: E402
+from augreg.nn.drop_block import covering_blocks, log_seed_keep  # noqa: E402
 from augreg.regularizers.stochastic_depth import StochasticDepth as Declared  # noqa: E402
 from augreg.regularizers.stochastic_depth import survival_at  # noqa: E402
 
@@ -218,7 +218,7 @@ def test_drop_block_drops_whole_blocks_only() -> None:
 
 @pytest.mark.parametrize("size, paper", [(7, 0.1000), (14, 0.0929), (28, 0.0939), (56, 0.0946)])
 def test_the_papers_gamma_drops_less_and_ours_what_was_asked(size: int, paper: float) -> None:
-    c = covers((size, size), 7)
+    c = covering_blocks((size, size), 7)
     assert c[0, 0] == 1 and c.max() == min(7, size - 6) ** 2
     theirs = 0.1 / 49 * size**2 / (size - 6) ** 2
     assert (1 - (1 - theirs) ** c).mean().item() == pytest.approx(paper, abs=5e-5)
@@ -236,7 +236,7 @@ def test_covers_counts_the_blocks_over_each_position() -> None:
         for top in range(height - rows + 1):
             for left in range(width - columns + 1):
                 counted[top : top + rows, left : left + columns] += 1
-        assert torch.equal(covers((height, width), block), counted)
+        assert torch.equal(covering_blocks((height, width), block), counted)
 
 
 def test_stochastic_depth_follows_the_linear_rule() -> None:

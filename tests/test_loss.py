@@ -172,7 +172,7 @@ def test_soft_labels_are_taken_as_they_are() -> None:
 
 def test_nothing_is_smoothed_twice() -> None:
     smooth = SoftLabels(torch.tensor([0, 1, 2])).smoothed(0.1)
-    with pytest.raises(ValueError, match=r"smoothed by 0\.1 already.*take label_smoothing out"):
+    with pytest.raises(ValueError, match=r"already smoothed by 0\.1.*smooth in one place only"):
         criterion({"label_smoothing": 0.1})(drawn(3, 5), smooth)
     criterion({"label_smoothing": 0.0})(drawn(3, 5), smooth)  # which smooths nothing
     with pytest.raises(ValueError, match=r"loss\[0\] and loss\[1\] both smooth"):
@@ -229,7 +229,7 @@ def test_numbers_of_the_loss_follow_their_schedules() -> None:
     loss = criterion({"label_smoothing": {"linear": [0.0, 0.2], "over": [0, 10]}})
     logits, target = drawn(4, 5), ids(4)
     for epoch, smoothing in ((0, 0.0), (5, 0.1), (2.5, 0.05), (99, 0.2)):
-        loss.step(epoch)
+        loss.set_epoch(epoch)
         torch.testing.assert_close(loss(logits, target), F.cross_entropy(logits, target, label_smoothing=smoothing))
     fresh = criterion({"label_smoothing": {"linear": [0.0, 0.2], "over": [0, 10]}})
     torch.testing.assert_close(fresh(logits, target), F.cross_entropy(logits, target))
@@ -251,16 +251,16 @@ def test_ids_may_be_of_any_whole_type(kind: Any) -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], Any, Any, str]] = [
-    ({}, (4, 5), torch.tensor([0, 1, 5, 2]), r"class ids go from 0 to 4 .*got 5"),
-    ({}, (4, 5), torch.tensor([0, 1, -1, 2]), r"class ids go from 0 to 4 .*got -1"),
+    ({}, (4, 5), torch.tensor([0, 1, 5, 2]), r"class ids are from 0 to 4 .*got 5"),
+    ({}, (4, 5), torch.tensor([0, 1, -1, 2]), r"class ids are from 0 to 4 .*got -1"),
     ({}, (4, 5), torch.tensor([[0, 1]]), r"have the shape \[4\], got \[1, 2\]"),
-    ({}, (4, 5, 2, 2), torch.zeros(4, 5, 2, 2, dtype=torch.int64), r"shape \[4, 2, 2\].*one-hot targets have to be"),
-    ({}, (4, 5), torch.tensor([0.0, 1.0, 2.0, 3.0]), r"shape of the logits.*whole numbers"),
+    ({}, (4, 5, 2, 2), torch.zeros(4, 5, 2, 2, dtype=torch.int64), r"shape \[4, 2, 2\].*one-hot targets must be"),
+    ({}, (4, 5), torch.tensor([0.0, 1.0, 2.0, 3.0]), r"shape of the logits.*must be integers"),
     ({}, (4, 5), torch.full((4, 5), 0.5), r"sum to 1, got values from 2\.5 to 2\.5; .*multi_label=True"),
     ({}, (4, 5), torch.full((4, 5), -0.2), r"between 0 and 1, got values from -0\.2 to -0\.2"),
     ({}, (4, 5), torch.full((4, 5), math.nan), r"between 0 and 1"),
     ({}, (4, 5), torch.zeros(4, dtype=torch.bool), r"class ids or probabilities, got bool"),
-    ({}, (4, 5), [0, 1, 2, 3], r"a tensor or soft labels, got list"),
+    ({}, (4, 5), [0, 1, 2, 3], r"expected a tensor or soft labels as the target, got list"),
     ({}, (5,), torch.tensor(0), r"logits are floats of samples x classes"),
     ({"weight": [1.0, 2.0]}, (4, 5), torch.zeros(4, dtype=torch.int64), r"weight is for 2 classes.*have 5"),
     ({"multi_label": True}, (4, 5), torch.zeros(4, dtype=torch.int64), r"labels have the shape of the logits"),
@@ -281,7 +281,7 @@ def test_what_does_not_fit_is_refused_in_words(
     [
         ({"reduction": "batchmean"}, "reduction is 'mean', 'sum' or 'none', got 'batchmean'"),
         ({"multi_label": True, "ignore_index": 255}, "ignore_index is for class ids"),
-        ({"weight": [[1.0, 2.0]]}, r"one number a class, got the shape \[1, 2\]"),
+        ({"weight": [[1.0, 2.0]]}, r"one number per class, got the shape \[1, 2\]"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], message: str) -> None:
@@ -292,6 +292,85 @@ def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], messag
 def test_values_are_not_looked_at_without_check() -> None:
     target = torch.full((4, 5), 0.5)
     torch.testing.assert_close(criterion(check=False)(drawn(4, 5), target), F.cross_entropy(drawn(4, 5), target))
+
+
+def test_the_logits_have_the_classes_of_the_spec() -> None:
+    loss = augreg.Pipeline.from_spec({"classes": 5, "loss": []}).criterion()
+    torch.testing.assert_close(loss(drawn(4, 5), ids(4)), F.cross_entropy(drawn(4, 5), ids(4)))
+    with pytest.raises(ValueError, match="the spec has classes: 5, and the logits have 1000"):
+        loss(drawn(4, 1000), ids(4))
+
+
+# Penalties on the weights.
+
+
+def penalized() -> tuple[Any, Any, Any]:
+    """A model, logits of it, and the sum of its squared weights."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 5)
+    return model, model(drawn(4, 3)), model.weight.square().sum()
+
+
+def test_the_loss_of_a_model_has_the_penalties_on_its_weights() -> None:
+    model, logits, squares = penalized()
+    for reduction in ("mean", "sum"):
+        loss = criterion({"label_smoothing": 0.1}, {"l2": 0.5}, reduction=reduction)
+        expected = F.cross_entropy(logits, ids(4), reduction=reduction, label_smoothing=0.1) + 0.5 * squares
+        found = loss(logits, ids(4), model)
+        torch.testing.assert_close(found, expected)
+        gradients = [torch.autograd.grad(value, model.weight, retain_graph=True)[0] for value in (found, expected)]
+        torch.testing.assert_close(*gradients)
+    plain = criterion({"label_smoothing": 0.1})
+    assert torch.equal(plain(logits, ids(4), model), plain(logits, ids(4)))
+    each = criterion({"l2": 0.5}, reduction="none")
+    assert each(logits, ids(4)).shape == (4,)
+    with pytest.raises(ValueError, match=r"one loss per sample.*add criterion\.penalty\(model\) after the reduction"):
+        each(logits, ids(4), model)
+    with pytest.raises(TypeError, match=r"expected the model, a torch\.nn\.Module, got Tensor"):
+        plain(logits, ids(4), logits)
+
+
+def test_penalties_of_the_loss_follow_the_epoch() -> None:
+    model, logits, squares = penalized()
+    loss = criterion({"l2": {"strength": {"linear": [0.0, 1.0], "over": [0, 4]}}})
+    for epoch in (0, 1, 4):
+        loss.set_epoch(epoch)
+        expected = F.cross_entropy(logits, ids(4)) + epoch / 4 * squares
+        torch.testing.assert_close(loss(logits, ids(4), model), expected)
+
+
+def test_a_training_without_the_model_is_warned_of_once() -> None:
+    model, logits, _ = penalized()
+    loss = criterion({"l2": 0.5}, {"l1": 0.5})
+    with torch.no_grad():  # in validation the model may be left out
+        for _ in range(5):
+            loss(logits.detach(), ids(4))
+    loss(logits, ids(4)), loss(logits, ids(4))  # one step may have two losses
+    with pytest.warns(
+        UserWarning, match=r"\(l2, l1\), and this loss leaves them out: call criterion\(.*model\)"
+    ) as told:
+        loss(logits, ids(4)), loss(logits, ids(4))
+    assert [warning.filename for warning in told] == [__file__]
+    with_model, by_hand, nothing = criterion({"l2": 0.5}), criterion({"l2": 0.5}), criterion()
+    with_model(logits, ids(4), model), by_hand.penalty(model)
+    for quiet in (with_model, by_hand, nothing):
+        for _ in range(5):
+            quiet(logits, ids(4))
+
+
+def test_penalties_cannot_count_twice() -> None:
+    model, logits, squares = penalized()
+    loss = criterion({"l2": 0.5})
+    loss(logits, ids(4), model)
+    with torch.no_grad():  # to log it
+        torch.testing.assert_close(loss.penalty(model), 0.5 * squares)
+    with pytest.raises(RuntimeError, match=r"would count twice.*to log the penalty, compute it under torch\.no_grad"):
+        loss(logits, ids(4), model) + loss.penalty(model)
+    loss = criterion({"l2": 0.5})
+    loss.penalty(model)
+    with pytest.raises(RuntimeError, match="would count twice"):
+        loss(logits, ids(4), model)
+    assert not hasattr(augreg.regularize(model, {"loss": [{"l2": 0.5}]}), "penalty")
 
 
 @augreg.regularizer("towards_the_first", section="loss")

@@ -14,7 +14,7 @@ from augreg import SpecError
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from augreg.loss.parameter_groups import parameter_groups  # noqa: E402 - these need torch
+from augreg.loss import parameter_groups  # noqa: E402 - these need torch
 from augreg.loss.penalties import check, constrain, penalty  # noqa: E402
 
 
@@ -206,7 +206,8 @@ def test_a_lazy_model_has_to_be_run_once_first() -> None:
     with pytest.raises(SpecError, match="run the model once"):
         parameter_groups(model, 0.1)
     model(torch.zeros(1, 3))
-    assert augreg.regularize(model, {"loss": [{"l2": 1.0}]}).penalty() > 0
+    augreg.regularize(model, {"loss": [{"l2": 1.0}]})
+    assert augreg.Pipeline.from_spec({"loss": [{"l2": 1.0}]}).criterion().penalty(model) > 0
 
 
 def test_a_penalty_sees_what_was_exchanged_since_the_last_one() -> None:
@@ -229,7 +230,7 @@ def test_penalties_follow_their_schedules_and_the_criterion_has_them() -> None:
     model, loss = net(), pipe.criterion()
     whole = total(model, WEIGHTS, np.square)
     assert loss.penalty(model).item() == 0.0
-    loss.step(5)
+    loss.set_epoch(5)
     assert loss.penalty(model).item() == pytest.approx(0.5 * whole, rel=1e-6)
     assert penalty(pipe.spec.loss, model, 2.5).item() == pytest.approx(0.25 * whole, rel=1e-6)
 
@@ -395,7 +396,7 @@ def test_parameter_groups_take_patterns() -> None:
         ({"no_decay": "hed.*"}, "hed.* selects no parameter"),
         ({"at": {"nam": "x"}}, "a selection takes 'name' and 'type', got 'nam'"),
         ({"at": 3}, "name pattern"),
-        ({"include": "biases"}, "include is 'weights' or 'all'"),
+        ({"include": "biases"}, "include must be 'weights' or 'all'"),
         ({"weight_decay": -0.1}, "weight_decay must be 0 or more"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -131,6 +131,13 @@ def test_the_number_lies_between_its_neighbors(spec: dict[str, list[float]], epo
     assert min(around) <= value <= max(around)
 
 
+@pytest.mark.parametrize(("value", "epoch"), [(0.1, 2), (0.1, 3), (0.3, 1), (0.6, 1)])
+def test_rounding_does_not_pass_the_numbers(value: float, epoch: int) -> None:
+    """In floats 0.1 * 0.8 + 0.1 * 0.2 is more than 0.1, and 0.1 * 0.7 + 0.1 * 0.3 is less."""
+    assert value * (1 - epoch / 10) + value * (epoch / 10) != value
+    assert values({"linear": [value, value], "over": [0, 10]}, [epoch]) == [value]
+
+
 @few
 @given(written(), st.floats(0, 2e6))
 def test_it_is_a_pure_function_with_fixed_ends(spec: dict[str, list[float]], epoch: float) -> None:

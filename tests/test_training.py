@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 
 import augreg  # noqa: E402 - after the question whether there is torch
-from augreg.training import BestSnapshot, EarlyStopping, Ensemble, ema, recalibrate, swa  # noqa: E402
+from augreg.data import Augmented, EpochSampler  # noqa: E402
+from augreg.training import BestSnapshot, EarlyStopping, Ensemble, Epochs, ema, recalibrate, swa  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,6 +44,44 @@ def filled(value: float) -> Any:
 def run(stopping: EarlyStopping, scores: list[float]) -> int | None:
     """The number of the score at which it stops; the model's weight is that number."""
     return next((number for number, score in enumerate(scores) if stopping.step(score, filled(number))), None)
+
+
+def test_epochs_set_the_epoch_of_every_part_before_each_pass() -> None:
+    rule = {"dropout": {"p": {"linear": [0.0, 0.8], "over": [0, 4]}, "at": "0"}}
+    pipe = augreg.Pipeline.from_spec({"model": [rule], "loss": [{"label_smoothing": 0.1}]})
+    data = Augmented([np.zeros((4, 4, 3), np.uint8)] * 2, pipe.train)
+    sampler, attached, criterion = EpochSampler(data), pipe.regularize(small()), pipe.criterion()
+    parts = (sampler, attached, criterion, data)
+    run = Epochs(5, *parts, start=2)
+    assert len(run) == 3
+    for _ in range(2):  # a second loop begins at the same epoch
+        seen = []
+        for epoch in run:
+            assert [part.epoch for part in parts] == [epoch] * 4
+            assert [key.epoch for key in sampler] == [epoch] * 2
+            seen.append(attached.report()[0].numbers)
+        assert seen == ["p=0.4", "p=0.6", "p=0.8"]
+    assert list(Epochs(2)) == [0, 1] and list(Epochs(3, start=3)) == []
+
+
+def test_epochs_say_what_cannot_be_given_to_them() -> None:
+    loader = torch.utils.data.DataLoader([1])
+    for part, message in [
+        (loader, r"part 2 is a DataLoader, which has no set_epoch\(epoch\): give the sampler of the DataLoader"),
+        (
+            augreg.Pipeline(),
+            r"part 2 is a Pipeline, .*give an EpochSampler, .*what pipe\.regularize\(model\) returned",
+        ),
+        (None, "part 2 is a NoneType"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            Epochs(3, EpochSampler([1]), part)
+    for arguments in ({"count": 2.5}, {"count": True}, {"count": 3, "start": None}):
+        with pytest.raises(TypeError, match=r"(count|start) is a whole number, got"):
+            Epochs(**arguments)
+    for count, start in ((-1, 0), (3, 4), (3, -1)):
+        with pytest.raises(ValueError, match=f"expected 0 <= start <= count, got start={start} and count={count}"):
+            Epochs(count, start=start)
 
 
 NAN, INF = math.nan, math.inf
@@ -119,7 +158,7 @@ def test_early_stopping_refuses_what_makes_no_sense() -> None:
     for arguments in ({"patience": 0}, {"patience": 2.5}, {"patience": True}, {"mode": "low"}, {"min_delta": -0.1}):
         with pytest.raises(ValueError, match=next(iter(arguments))):
             EarlyStopping(**arguments)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="nan is 'wait' or 'stop'"):
+    with pytest.raises(ValueError, match="nan must be 'wait' or 'stop'"):
         EarlyStopping(nan="raise")  # type: ignore[arg-type]
     stopping = EarlyStopping()
     stopping.step(NAN, filled(0))
@@ -144,7 +183,7 @@ def test_the_moving_average_is_what_its_formula_says(warmup: bool) -> None:
         expected = value if expected is None else decay * expected + (1 - decay) * value
         assert average.module.weight.item() == pytest.approx(expected, rel=1e-5)
     assert pickle.loads(pickle.dumps(average)).module.weight.item() == average.module.weight.item()
-    with pytest.raises(ValueError, match="decay lies between 0 and 1, got 1"):
+    with pytest.raises(ValueError, match="decay must be at least 0 and less than 1, got 1"):
         ema(model, decay=1)
 
 
@@ -319,14 +358,14 @@ def test_snapshots_make_an_ensemble_and_leave_the_model_alone() -> None:
 
 def test_an_ensemble_refuses_what_makes_none() -> None:
     model = small()
-    for members, message in [([], "needs members"), ([model, model], "given twice.*of_snapshots")]:
+    for members, message in [([], "needs at least one member"), ([model, model], "was given twice.*of_snapshots")]:
         with pytest.raises(ValueError, match=message):
             Ensemble(members)
     with pytest.raises(ValueError, match="mean is 'probabilities', 'geometric' or 'logits', got 'median'"):
         Ensemble([model], "median")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="a tensor of logits, got tuple"):
+    with pytest.raises(TypeError, match="must return a tensor of logits, got tuple"):
         Ensemble([nn.Identity()])((1, 2))
-    with pytest.raises(ValueError, match=r"samples x classes x \.\., got the shape \[3\]"):
+    with pytest.raises(ValueError, match=r"must be samples x classes x \.\., got the shape \[3\]"):
         Ensemble([nn.Identity()])(torch.zeros(3))
 
 
@@ -347,12 +386,11 @@ def test_a_plain_loop_on_digits_with_all_of_it() -> None:
         optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
         average = ema(model, 0.95, warmup=True)
         stopping = EarlyStopping(patience=3, mode="max")
-        for epoch in range(12):
+        for _ in Epochs(12, loss):
             model.train()
-            loss.step(epoch)
             for batch in torch.randperm(1200).split(100):
                 optimizer.zero_grad()
-                (loss(model(x[batch]), y[batch]) + loss.penalty(model)).backward()
+                loss(model(x[batch]), y[batch], model).backward()
                 optimizer.step()
                 loss.constrain(model)
                 average.update_parameters(model)
@@ -399,7 +437,7 @@ def test_an_average_follows_the_schedules_of_its_model(make: Any) -> None:
     model = small()
     attached = augreg.regularize(model, [rule])
     average = copy.deepcopy(make(model))
-    attached.step(4)
+    attached.set_epoch(4)
     average.update_parameters(model)
     x = batches()[0]
     torch.testing.assert_close(average.eval()(x), model.eval()(x))

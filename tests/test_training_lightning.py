@@ -64,8 +64,7 @@ class Classifier(L.LightningModule):  # type: ignore[misc,name-defined]
 
     def training_step(self, batch: Any, index: int) -> Any:
         x, y = batch
-        loss = self.loss(self(x), y)
-        return loss if self.attached is None else loss + self.attached.penalty()
+        return self.loss(self(x), y) if self.attached is None else self.loss(self(x), y, self.net)
 
     def validation_step(self, batch: Any, index: int) -> None:
         x, y = batch

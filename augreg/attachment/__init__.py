@@ -1,1 +1,1 @@
-"""Attaching regularizers to the modules of a model that was not built for them."""
+"""Attach regularizers to the modules of an existing model, and detach them again."""

@@ -1,8 +1,8 @@
-"""What an attachment does to a model, each with its undoing.
+"""The changes that an attachment makes to a model, each with its inverse.
 
-A regularizer's `attach` only records actions; they are done when every rule has been accepted, and undone in reverse
-order by `detach`. All of them keep what they need to be undone, so that a copy of the model, with its copy of the
-actions, can be detached by itself.
+The `attach` of a regularizer only records actions. They are executed when every rule has been accepted, and undone in
+reverse order by `detach`. Each action keeps what it needs for its undo, so a copy of the model, with its copy of the
+actions, can be detached independently.
 """
 
 from __future__ import annotations
@@ -12,42 +12,54 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from augreg.attachment.hooks import After, Before, be_called
-from augreg.attachment.residual import Outline
+from augreg.attachment.hooks import InputHook, OutputHook, force_call
+from augreg.attachment.residual import ResidualParts
 from augreg.attachment.skipping import SkippingForward
 
-__all__ = ["Action", "Become", "Claim", "Hook", "Replace", "Set", "Skip", "Write", "claims", "listed", "places_of"]
+__all__ = [
+    "Action",
+    "AddHook",
+    "ChangeClass",
+    "ReplaceForward",
+    "ReplaceModule",
+    "Reserve",
+    "RunOnce",
+    "SetAttribute",
+    "format_values",
+    "locations",
+    "reservations",
+]
 
-CLAIMS = "_augreg_claims"
-"""The attribute under which a module keeps the names of the rules attached to it."""
-_HANGING = tuple(name for name in vars(nn.Module()) if "hook" in name)
-"""The attributes under which a module keeps its hooks."""
+RESERVATIONS = "_augreg_reservations"
+"""The attribute of a module that holds its `Reservations`."""
+_HOOK_ATTRIBUTES = tuple(name for name in vars(nn.Module()) if "hook" in name)
+"""The attributes of a module that hold its hooks."""
 
 
 class Action(Protocol):
-    """Something done to a model that can be undone. `by` is the means, as the report calls it."""
+    """A change to a model that can be undone. `by` is how the report calls it."""
 
     by: str
 
     def do(self) -> None:
-        """Do it."""
+        """Make the change."""
 
     def undo(self) -> None:
-        """Restore what was there before."""
+        """Restore the previous state."""
 
     def numbers(self) -> str:
-        """The numbers that hold now, for the report."""
+        """The current numbers, for the report."""
 
 
-def _words(layer: Any) -> str:
-    words = getattr(layer, "extra_repr", None)
-    return str(words()) if callable(words) else type(layer).__name__
+def _describe(layer: Any) -> str:
+    extra_repr = getattr(layer, "extra_repr", None)
+    return str(extra_repr()) if callable(extra_repr) else type(layer).__name__
 
 
-class Hook:
-    """A layer behind or before a module."""
+class AddHook:
+    """Add a hook that passes a module's output or input through a layer."""
 
-    def __init__(self, module: nn.Module, hook: After | Before, by: str = "hook") -> None:
+    def __init__(self, module: nn.Module, hook: OutputHook | InputHook, by: str = "hook") -> None:
         self.module, self.hook, self.by = module, hook, by
 
     def do(self) -> None:
@@ -55,152 +67,152 @@ class Hook:
         self.hook.register(self.module)
 
     def undo(self) -> None:
-        """Remove it."""
+        """Remove the hook."""
         self.hook.handle.remove()
 
     def numbers(self) -> str:
-        """The layer's."""
-        return _words(self.hook.layer)
+        """Those of the layer."""
+        return _describe(self.hook.layer)
 
 
-class Become:
-    """Another class, and attributes of its own, for a module.
+class ChangeClass:
+    """Change the class of a module to a subclass, and set attributes.
 
-    Where evaluation changes too, the module has a hook that does nothing: torch's fast path for transformers reads
-    the weights without calling the modules, unless one has hooks.
+    Torch's fast path for transformers reads the weights without calling the modules, unless one of them has hooks. So
+    if the rule changes evaluation too, the module gets a hook that does nothing.
     """
 
     by = "class"
 
     def __init__(self, module: nn.Module, cls: type[nn.Module], attributes: dict[str, Any], identity: bool) -> None:
         self.module, self.cls, self.attributes, self.identity = module, cls, attributes, identity
-        self.was: Any = None
+        self.previous: Any = None
         self.handle: Any = None
 
     def do(self) -> None:
-        """Change the class."""
-        own = vars(self.module)
-        self.was = type(self.module), {name: own[name] for name in self.attributes if name in own}
+        """Change the class, and set the attributes on the instance."""
+        values = vars(self.module)
+        self.previous = type(self.module), {name: values[name] for name in self.attributes if name in values}
         self.module.__class__ = self.cls
-        own.update(self.attributes)
+        values.update(self.attributes)
         if not self.identity:
-            self.handle = self.module.register_forward_pre_hook(be_called)
+            self.handle = self.module.register_forward_pre_hook(force_call)
 
     def undo(self) -> None:
-        """Give the old class and attributes back."""
+        """Restore the class and the attributes."""
         if self.handle is not None:
             self.handle.remove()
-        cls, attributes = self.was
+        cls, attributes = self.previous
         for name in self.attributes:
             vars(self.module).pop(name, None)
         vars(self.module).update(attributes)
         self.module.__class__ = cls
 
     def numbers(self) -> str:
-        """The attributes that are numbers or words."""
-        now = {name: getattr(self.module, name) for name in self.attributes}
-        return listed({name: value for name, value in now.items() if isinstance(value, int | float | str)})
+        """The attributes that are numbers or strings."""
+        values = {name: getattr(self.module, name) for name in self.attributes}
+        return format_values({name: value for name, value in values.items() if isinstance(value, int | float | str)})
 
 
-class Set:
-    """Another value for an attribute."""
+class SetAttribute:
+    """Set an attribute of an object."""
 
     by = "set"
 
     def __init__(self, owner: Any, name: str, value: Any) -> None:
         self.owner, self.name, self.value = owner, name, value
-        self.was: Any = None
-        self.had = False
+        self.previous: Any = None
+        self.existed = False
 
     def do(self) -> None:
-        """Set it."""
-        places = [getattr(self.owner, place, {}) for place in ("__dict__", "_modules", "_buffers", "_parameters")]
-        self.had = any(self.name in place for place in places)
-        self.was = getattr(self.owner, self.name) if self.had else None
+        """Set the value."""
+        stores = [getattr(self.owner, store, {}) for store in ("__dict__", "_modules", "_buffers", "_parameters")]
+        self.existed = any(self.name in store for store in stores)
+        self.previous = getattr(self.owner, self.name) if self.existed else None
         setattr(self.owner, self.name, self.value)
 
     def undo(self) -> None:
-        """Set it back, or delete it if there was none."""
-        if self.had:
-            setattr(self.owner, self.name, self.was)
+        """Restore the value, or delete the attribute if the object did not have it."""
+        if self.existed:
+            setattr(self.owner, self.name, self.previous)
         else:
             delattr(self.owner, self.name)
 
     def numbers(self) -> str:
-        """The value that holds now."""
-        return listed({self.name: getattr(self.owner, self.name, self.value)})
+        """The current value."""
+        return format_values({self.name: getattr(self.owner, self.name, self.value)})
 
 
-class Skip:
-    """A forward of a residual block that sends its branch through a layer, which may not compute a dropped one."""
+class ReplaceForward:
+    """Replace the forward of a residual block by one that passes its branch through a layer, and may skip it."""
 
-    def __init__(self, block: nn.Module, outline: Outline, layer: Any, identity: bool, by: str) -> None:
-        self.block, self.forward, self.by = block, SkippingForward(block, outline, layer, identity), by
+    def __init__(self, block: nn.Module, parts: ResidualParts, layer: Any, identity: bool, by: str) -> None:
+        self.block, self.forward, self.by = block, SkippingForward(block, parts, layer, identity), by
 
     def do(self) -> None:
-        """Put the forward into the block's own dictionary, where it is found before the class's."""
+        """Set the forward on the instance, which takes precedence over the class."""
         vars(self.block)["forward"] = self.forward
 
     def undo(self) -> None:
-        """Leave the class's forward; where somebody has wrapped ours since, it becomes that."""
+        """Remove it. If other code has wrapped it since, it stays and calls the forward of the class."""
         self.forward.layer = None
         if vars(self.block).get("forward") is self.forward:
             del vars(self.block)["forward"]
 
     def numbers(self) -> str:
-        """The layer's."""
-        return _words(self.forward.layer)
+        """Those of the layer."""
+        return _describe(self.forward.layer)
 
 
-class Replace:
-    """Another module in all the places where one stands, with its hooks and what is attached to it.
+class ReplaceModule:
+    """Replace a module by another one at all its locations in the model. Its hooks and reservations move along.
 
-    `copied` are attributes whose values the new one takes over. A hook that does nothing makes torch's fast path for
-    transformers call it.
+    `copied` names attributes whose values the new module takes over from the old one. The new module gets a hook that
+    does nothing, so that torch's fast path for transformers calls it.
     """
 
     by = "replaced"
 
     def __init__(
         self,
-        places: Sequence[tuple[nn.Module, str]],
+        locations: Sequence[tuple[nn.Module, str]],
         old: nn.Module,
         new: nn.Module,
         copied: Sequence[str] = (),
     ) -> None:
-        self.places, self.old, self.new, self.copied = list(places), old, new, tuple(copied)
+        self.locations, self.old, self.new, self.copied = list(locations), old, new, tuple(copied)
         self.handle: Any = None
 
     def do(self) -> None:
-        """Put the new module there, in the old one's training state."""
+        """Install the new module, with the training flag of the old one."""
         for name in self.copied:
             setattr(self.new, name, getattr(self.old, name))
-        self._put(self.new, self.old)
-        self.handle = self.new.register_forward_pre_hook(be_called)
+        self._install(self.new, self.old)
+        self.handle = self.new.register_forward_pre_hook(force_call)
 
     def undo(self) -> None:
-        """Put the old one back, in the new one's training state."""
+        """Install the old module again, with the training flag of the new one."""
         self.handle.remove()
-        self._put(self.old, self.new)
+        self._install(self.old, self.new)
 
-    def _put(self, module: nn.Module, instead_of: nn.Module) -> None:
-        module.train(instead_of.training)
-        here, there = vars(module), vars(instead_of)
-        for name in _HANGING:
-            here[name], there[name] = there[name], here[name]
-        if CLAIMS in there:
-            here[CLAIMS] = there.pop(CLAIMS)
-            here[CLAIMS].owner = module
-        for parent, name in self.places:
+    def _install(self, module: nn.Module, removed: nn.Module) -> None:
+        module.train(removed.training)
+        values, removed_values = vars(module), vars(removed)
+        for name in _HOOK_ATTRIBUTES:
+            values[name], removed_values[name] = removed_values[name], values[name]
+        if RESERVATIONS in removed_values:
+            values[RESERVATIONS] = removed_values.pop(RESERVATIONS)
+            values[RESERVATIONS].owner = module
+        for parent, name in self.locations:
             setattr(parent, name, module)
 
     def numbers(self) -> str:
-        """The new module's name and words."""
-        return f"{type(self.new).__name__}({_words(self.new)})"
+        """The class and the `extra_repr` of the new module."""
+        return f"{type(self.new).__name__}({_describe(self.new)})"
 
 
-class Write:
-    """Something done to a module once, such as writing its weights, that is not undone."""
+class RunOnce:
+    """Call a function on a module, for example to write its weights. It is not undone."""
 
     by = "written"
 
@@ -212,72 +224,73 @@ class Write:
         self.function(self.module, *self.arguments)
 
     def undo(self) -> None:
-        """Nothing: the weights stay as they are."""
+        """Do nothing: the weights stay as they are."""
 
     def numbers(self) -> str:
         """None."""
         return ""
 
 
-class Claims:
-    """The names of the rules attached to an object, kept with it, so that copies and loaded models know them too.
+class Reservations:
+    """What rules have reserved of an object. It is stored on the object, so copies and unpickled models keep it.
 
-    `parts` is what was attached here, for a copy of a part of a model, which has nothing else to be detached by.
+    `records` are the site records of what was attached to the object. A copy of only a part of a model is detached
+    by them, as it has no copy of the attachment.
     """
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
         self.names: list[str] = []
-        self.parts: list[Any] = []
+        self.records: list[Any] = []
 
 
-class Claim:
-    """A rule's name among the claims of an object; they go along if another module takes the object's place."""
+class Reserve:
+    """Add a name to the reservations of an object. If the object is replaced, they move to the new one."""
 
     by = ""
 
     def __init__(self, owner: Any, name: str) -> None:
         self.owner, self.name = owner, name
-        self.among: Any = None
+        self.reservations: Any = None
 
     def do(self) -> None:
         """Add the name."""
-        self.among = vars(self.owner).setdefault(CLAIMS, Claims(self.owner))
-        self.among.names.append(self.name)
+        self.reservations = vars(self.owner).setdefault(RESERVATIONS, Reservations(self.owner))
+        self.reservations.names.append(self.name)
 
     def undo(self) -> None:
-        """Remove it, and the attribute with the last one."""
-        self.among.names.remove(self.name)
-        if not self.among.names:
-            vars(self.among.owner).pop(CLAIMS, None)
+        """Remove the name, and with the last one the attribute."""
+        self.reservations.names.remove(self.name)
+        if not self.reservations.names:
+            vars(self.reservations.owner).pop(RESERVATIONS, None)
 
     def numbers(self) -> str:
         """None."""
         return ""
 
 
-def claims(owner: Any) -> tuple[str, ...]:
-    """What is attached to an object of a model."""
-    found = getattr(owner, "__dict__", {}).get(CLAIMS)
-    return () if found is None else tuple(found.names)
+def reservations(owner: Any) -> tuple[str, ...]:
+    """The names that are reserved on an object."""
+    existing = getattr(owner, "__dict__", {}).get(RESERVATIONS)
+    return () if existing is None else tuple(existing.names)
 
 
-def places_of(model: nn.Module, module: nn.Module) -> list[tuple[nn.Module, str]]:
-    """The parents in a model that a module stands in, with its name there."""
+def locations(model: nn.Module, module: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Every parent of a module in a model, with the module's name there."""
     return [
         (parent, name)
         for parent in model.modules()
-        for name, child in parent._modules.items()  # named_children gives a module once, whatever its names
+        for name, child in parent._modules.items()  # named_children gives a module once, even if it has two names
         if child is module
     ]
 
 
-def listed(values: dict[str, Any]) -> str:
+def format_values(values: dict[str, Any]) -> str:
     """Names and values as the report shows them."""
-    return ", ".join(f"{name}={_shown(value)}" for name, value in values.items())
+    return ", ".join(f"{name}={_format(value)}" for name, value in values.items())
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return type(value).__name__ if isinstance(value, nn.Module) else str(value)

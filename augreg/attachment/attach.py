@@ -1,13 +1,13 @@
-"""Attaching the model section of a spec to a torch module, and taking it off again.
+"""Attach the model section of a spec to a torch module, and detach it again.
 
     attached = augreg.regularize(model, [{"dropout": {"p": 0.5, "at": "head.*"}}])
     print(attached.report())
-    attached.step(epoch)      # numbers with a schedule
+    attached.set_epoch(epoch) # numbers with a schedule
     attached.detach()         # the model is what it was
 
-Every rule is checked at every module that it selects before anything is done. The keys of the state_dict and the
-parameters stay as they are. The attachment is kept in the model's own dictionary, so that copies and loaded models
-have one of their own: `attachments(copy)`.
+Every rule is checked at every module that it selects before anything is changed. The keys of the state_dict and the
+parameter objects stay the same. The attachment is stored in the model's `__dict__`, so copies and unpickled models
+have their own: `attachments(copy)`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from augreg.attachment.actions import CLAIMS, Claim, Replace, Write
-from augreg.attachment.report import Report, Row
+from augreg.attachment.actions import RESERVATIONS, Action, ReplaceModule, Reserve, RunOnce
+from augreg.attachment.report import AttachmentReport, AttachmentRow
 from augreg.attachment.selecting import sites_of
 from augreg.attachment.site import Site
 from augreg.errors import Problem, SpecError
@@ -30,199 +30,210 @@ from augreg.loss import penalties
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step
 
-__all__ = ["Attached", "attach", "attachments"]
+__all__ = ["Attachment", "attach", "attachments"]
 
-_KEPT = "_augreg_attachments"
+_ATTACHMENTS = "_augreg_attachments"
+"""The attribute of a model that holds its attachments."""
 
 
-def attach(model: nn.Module, model_steps: Iterable[Step], loss_steps: Iterable[Step] = ()) -> Attached:
-    """Attach the steps of a model section to a model; those of a loss section give `penalty` and `constrain`.
+def attach(model: nn.Module, model_steps: Iterable[Step], loss_steps: Iterable[Step] = ()) -> Attachment:
+    """Attach the steps of a model section to a model; those of a loss section give `constrain`.
 
-    Numbers with a schedule start as they are in epoch 0. Raises SpecError with all that is wrong: a pattern that
-    matches nothing, a module that cannot take a regularizer, one that has it already; then nothing is attached.
+    Numbers with a schedule start with their values in epoch 0. Call it before torch.compile. Raises SpecError with
+    every problem: a pattern that matches no module, a module that cannot take a regularizer, or that already has it.
+    Then nothing is attached. Raises TypeError if the model is no torch.nn.Module or is compiled.
     """
-    loss_steps = tuple(loss_steps)
-    model = _plain(model)
+    model, loss_steps = _unwrapped(model), tuple(loss_steps)
     sites: list[tuple[Step, Site]] = []
     problems: list[Problem] = []
-    taken: dict[tuple[int, str], Site] = {}
-    standing = dict(model.named_modules(remove_duplicate=False))
+    reserved: dict[tuple[int, str], Site] = {}
+    modules = dict(model.named_modules(remove_duplicate=False))
     for index, step in enumerate(model_steps):
-        found, wrong = sites_of(model, step, standing, taken)
-        sites += [(step, site) for site in found]
-        problems += [Problem(f"model[{index}].{step.name}.at", message) for message in wrong]
+        selected, errors = sites_of(model, step, modules, reserved)
+        sites += [(step, site) for site in selected]
+        problems += [Problem(f"model[{index}].{step.name}.at", message) for message in errors]
     try:
         penalties.check(loss_steps, model)
     except SpecError as error:
         problems += error.problems
     if problems:
         raise SpecError(problems)
-    attached = Attached(model, loss_steps, sites)
+    attached = Attachment(model, loss_steps, sites)
     attached._attach()
     return attached
 
 
-def attachments(model: nn.Module) -> tuple[Attached, ...]:
-    """What is attached to a model now, or to parts of it; for copies, averages and models that were loaded.
+def attachments(model: nn.Module) -> tuple[Attachment, ...]:
+    """The attachments of a model and its submodules, also of deep copies, averaged models and unpickled models.
 
-    For a copy of a part of a model it is a handle of that part's own, without the loss section; for the part itself
-    it is nothing, as the handle of the whole is there.
+    A copy of only a part of a model, such as `copy.deepcopy(model.layer1)`, gets its own attachment for what is
+    attached in that part, without the loss section. For a part that still belongs to its model the result is empty:
+    it is controlled by the attachment of the whole model.
     """
-    found = [attached for module in model.modules() for attached in vars(module).get(_KEPT, ())]
-    known = {id(site.actions) for attached in found for _, site in attached._sites}
-    parts = [part for module in model.modules() if CLAIMS in vars(module) for part in vars(module)[CLAIMS].parts]
-    lost = [part for part in parts if part.whole() is None and id(part.site.actions) not in known]
-    if lost:
-        attached = Attached(model, (), [(part.step, part.site) for part in lost])
-        vars(model).setdefault(_KEPT, []).append(attached)
-        found.append(attached)
-    return tuple(found)
+    result = [attached for module in model.modules() for attached in vars(module).get(_ATTACHMENTS, ())]
+    known = {id(site.actions) for attached in result for _, site in attached._sites}
+    holders = [vars(module)[RESERVATIONS] for module in model.modules() if RESERVATIONS in vars(module)]
+    orphans = [
+        record
+        for holder in holders
+        for record in holder.records
+        if record.attachment() is None and id(record.site.actions) not in known
+    ]
+    if orphans:
+        attached = Attachment(model, (), [(record.step, record.site) for record in orphans])
+        vars(model).setdefault(_ATTACHMENTS, []).append(attached)
+        result.append(attached)
+    return tuple(result)
 
 
-class _Whole:
-    """The attachment that something belongs to; in a copy or a pickle, None."""
+class _AttachmentRef:
+    """A weak reference to an attachment. A copied or unpickled reference is None."""
 
-    def __init__(self, attached: Attached | None) -> None:
-        self.attached = None if attached is None else weakref.ref(attached)
+    def __init__(self, attachment: Attachment | None) -> None:
+        self.reference = None if attachment is None else weakref.ref(attachment)
 
-    def __call__(self) -> Attached | None:
-        return None if self.attached is None else self.attached()
+    def __call__(self) -> Attachment | None:
+        return None if self.reference is None else self.reference()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Whole, (None,)
+        return _AttachmentRef, (None,)
 
 
 @dataclasses.dataclass(eq=False)
-class _Part:
-    """What an attachment did at one module, without the rest of the model."""
+class _SiteRecord:
+    """What an attachment changed at one module, without references to the rest of the model."""
 
     step: Step
     site: Site
-    whole: _Whole
+    attachment: _AttachmentRef
 
 
-class Attached:
-    """Regularizers on a model, until `detach`; as a context manager, until the end of the block."""
+class Attachment:
+    """Regularizers that are attached to a model until `detach`. As a context manager it detaches at the end."""
 
     def __init__(self, model: nn.Module, loss: tuple[Step, ...], sites: list[tuple[Step, Site]]) -> None:
         self.model = model
-        self.progress = 0.0
+        self.epoch = 0.0
         self._loss = loss
         self._sites = sites
-        self._last: Report | None = None  # the last report of what is detached
+        self._final_report: AttachmentReport | None = None  # set by `detach`
 
-    def report(self) -> Report:
-        """The rows of what is attached, with the numbers that hold now; prints as a table."""
-        if self._last is not None:
-            return self._last
-        return Report(_row(step, site) for step, site in self._sites)
+    def report(self) -> AttachmentReport:
+        """What is attached to which module, with the current numbers; prints as a table."""
+        if self._final_report is not None:
+            return self._final_report
+        return AttachmentReport(_row(step, site) for step, site in self._sites)
 
-    def step(self, progress: float) -> None:
+    def set_epoch(self, epoch: float) -> None:
         """Give all numbers with a schedule their values at this epoch; half epochs are fine."""
         self._check()
-        if math.isnan(progress):
+        if math.isnan(epoch):
             raise ValueError("expected the number of an epoch, got nan")
-        self.progress = float(progress)
+        self.epoch = float(epoch)
         for step, site in self._sites:
             if step.schedules:
-                site.move(scheduled(step, self.progress).transform)
-
-    def penalty(self) -> Tensor:
-        """What the loss section adds to the loss for this model's weights: a scalar with gradients, or 0."""
-        self._check()
-        return penalties.penalty(self._loss, self.model, self.progress)
+                site.update(scheduled(step, self.epoch).transform)
 
     def constrain(self) -> None:
-        """Do what the loss section constrains: call it after each step of the optimizer."""
+        """Apply the constraints of the loss section; call it after each optimizer step."""
         self._check()
-        penalties.constrain(self._loss, self.model, self.progress)
+        penalties.constrain(self._loss, self.model, self.epoch)
 
     def detach(self) -> None:
-        """Restore the model's classes, modules and attributes, and remove the hooks; again is harmless.
+        """Restore the model's classes, modules and attributes, and remove the hooks; a second call does nothing.
 
         Weights that `init` wrote stay.
         """
-        if self._last is not None:
+        if self._final_report is not None:
             return
-        self._last = self.report()
+        self._final_report = self.report()
         actions = [action for _, site in self._sites for action in site.actions]
         self._undo(actions)
         for _, site in self._sites:
-            site.actions.clear()  # another handle, of a part, has the same list
-        for among in {id(action.among): action.among for action in actions if isinstance(action, Claim)}.values():
-            among.parts = [part for part in among.parts if part.site.actions]
-        kept = [other for other in vars(self.model).get(_KEPT, ()) if other is not self]
-        if kept:
-            vars(self.model)[_KEPT] = kept
+            site.actions.clear()  # the attachment of a copied part shares this list
+        for action in actions:
+            if isinstance(action, Reserve):
+                holder = action.reservations
+                holder.records = [record for record in holder.records if record.site.actions]
+        remaining = [other for other in vars(self.model).get(_ATTACHMENTS, ()) if other is not self]
+        if remaining:
+            vars(self.model)[_ATTACHMENTS] = remaining
         else:
-            vars(self.model).pop(_KEPT, None)
+            vars(self.model).pop(_ATTACHMENTS, None)
 
-    def __enter__(self) -> Attached:
+    def __enter__(self) -> Attachment:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.detach()
 
     def __repr__(self) -> str:
-        return f"Attached({len(self._sites)} sites{', detached' if self._last is not None else ''})"
+        return f"Attachment({len(self._sites)} sites{', detached' if self._final_report is not None else ''})"
 
     def _attach(self) -> None:
         for _, site in self._sites:
-            site.taken.clear()
-        before = _names(self.model)
-        done: list[Any] = []
+            site.reserved.clear()
+        before = _tensors(self.model)
+        done: list[Action] = []
         try:
             for _, site in self._sites:
                 for action in site.actions:
                     action.do()
                     done.append(action)
-            exempt = any(isinstance(action, Replace) for action in done)
-            if not exempt and _names(self.model) != before:
-                raise RuntimeError(
-                    "a regularizer has changed the parameters or buffers of the model, which it must not"
-                )
+            replaced = any(isinstance(action, ReplaceModule) for action in done)
+            if not replaced and _tensors(self.model) != before:
+                raise RuntimeError("a regularizer has changed the parameters or buffers of the model; it must not")
         except BaseException:
             self._undo(done)
             raise
-        vars(self.model).setdefault(_KEPT, []).append(self)
+        vars(self.model).setdefault(_ATTACHMENTS, []).append(self)
         for step, site in self._sites:
-            part = _Part(step, dataclasses.replace(site, model=site.module), _Whole(self))
+            record = _SiteRecord(step, dataclasses.replace(site, model=site.module), _AttachmentRef(self))
             for action in site.actions[:1]:
-                if isinstance(action, Claim):
-                    action.among.parts.append(part)
+                if isinstance(action, Reserve):
+                    action.reservations.records.append(record)
 
     @staticmethod
-    def _undo(actions: list[Any]) -> None:
+    def _undo(actions: Sequence[Action]) -> None:
         for action in reversed(actions):
             action.undo()
 
     def _check(self) -> None:
-        if self._last is not None:
-            raise RuntimeError("it was detached; call regularize again")
+        if self._final_report is not None:
+            raise RuntimeError("the regularizers were detached; attach them again")
 
 
-def _plain(model: Any) -> nn.Module:
-    """The model itself, out of DistributedDataParallel and AveragedModel."""
-    plain = penalties.unwrapped(model)
-    if isinstance(plain, torch.jit.ScriptModule) or not isinstance(plain, nn.Module):
-        raise TypeError(f"expected a torch.nn.Module, got {type(plain).__name__}")
+def _unwrapped(model: Any) -> nn.Module:
+    """The model inside DistributedDataParallel and AveragedModel. Raises TypeError if it is compiled."""
+    inner = penalties.unwrapped(model)
+    if isinstance(inner, torch.jit.ScriptModule) or not isinstance(inner, nn.Module):
+        raise TypeError(f"expected a torch.nn.Module, got {type(inner).__name__}")
     while True:
         if hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None:
             raise TypeError(
-                "the model is compiled, and what is attached now would not be seen: attach, then torch.compile"
+                "the model is compiled, and compiled code may ignore what is attached now: attach, then torch.compile"
             )
-        if model is plain:
-            return plain
+        if model is inner:
+            return inner
         model = model.module
 
 
-def _names(model: nn.Module) -> list[tuple[str, int]]:
-    found = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    return [(name, id(tensor)) for name, tensor in found]
+def _tensors(model: nn.Module) -> list[tuple[str, int]]:
+    """The names and ids of all parameters and buffers."""
+    tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    return [(name, id(tensor)) for name, tensor in tensors]
 
 
-def _row(step: Step, site: Site) -> Row:
+def _row(step: Step, site: Site) -> AttachmentRow:
     by = ", ".join(dict.fromkeys(action.by for action in site.actions if action.by)) or "left"
-    unchanged = site.rule == "identity" and not any(isinstance(action, Replace | Write) for action in site.actions)
-    evaluation = "unchanged" if unchanged else "changes"
-    return Row(site.name, site.type, step.name, site.shown(), by, site.rule, evaluation, "; ".join(site.notes))
+    changed = site.test_rule != "identity" or any(isinstance(a, ReplaceModule | RunOnce) for a in site.actions)
+    return AttachmentRow(
+        site.name,
+        site.type,
+        step.name,
+        site.current_numbers(),
+        by,
+        site.test_rule,
+        "changes" if changed else "unchanged",
+        "; ".join(site.notes),
+    )

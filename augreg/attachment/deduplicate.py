@@ -1,7 +1,7 @@
-"""Where a rule would mask one tensor twice, or the model's output, and what it leaves alone for that.
+"""Keep one rule from masking the same tensor twice, or the model's output by accident.
 
-A name pattern soon selects a linear layer and the activation behind it, a Sequential and its last child, an
-nn.Dropout and all its neighbors, or the layer that gives the logits. Of those one is masked.
+A name pattern easily selects a linear layer and the activation after it, a Sequential and its last child, an
+nn.Dropout and all its neighbors, or the layer that computes the logits. Only one of them is masked.
 """
 
 from __future__ import annotations
@@ -11,108 +11,113 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from augreg.attachment.hooks import After
-from augreg.attachment.tracing import giver
-from augreg.nn.activations import ACTIVATIONS
+from augreg.attachment.activations import MODULES as ACTIVATIONS
+from augreg.attachment.hooks import OutputHook
+from augreg.attachment.tracing import output_module
 from augreg.steps.selectors import selects
 
 if TYPE_CHECKING:
     from augreg.attachment.site import Site
 
-__all__ = ["flow", "settle"]
+__all__ = ["output_chain", "skip_duplicates"]
 
-_KEEPING: tuple[type[nn.Module], ...] = (
+_ZERO_KEEPING: tuple[type[nn.Module], ...] = (
     *(*ACTIVATIONS, nn.Softmax, nn.LogSoftmax, nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd),
     *(nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm),
 )
-"""Modules behind which a unit that was set to zero is, more or less, the same unit set to zero."""
+"""Modules with (nearly) the same effect whether a unit is masked before them or after them."""
 
 
-def settle(sites: Sequence[Site]) -> None:
-    """Leave sites of one rule alone where another of them does the work, and say so in their notes.
+def skip_duplicates(sites: Sequence[Site]) -> None:
+    """Skip the sites of one rule where another site of the rule already does the work. The note says which.
 
-    - Beside modules that do already what the rule asks for, in the same parent, only those are set.
-    - A layer is left to the norm or activation behind it in its Sequential, a container to what gives its output.
-    - What gives the model's output is left where a pattern selects it, and neither its own name nor its type.
+    - If `at` selects modules that already do what the rule asks for, only these are set; their siblings are skipped.
+    - A layer is skipped if the norm or activation after it in a Sequential is selected too, and a container if the
+      module that computes its output is.
+    - The module that computes the model's output is skipped, unless `at` has its exact name or its type.
 
-    This is for rules that know their kind (`takes_over`) and work on outputs or inputs of modules.
+    This applies to rules with a method `takes_over` that hook the outputs or inputs of modules.
     """
     hooked = [site for site in sites if hasattr(site.transform, "takes_over") and site.hook() is not None]
-    givers: dict[str, str | None] = {}
-    lines = {site.name: _line(site, givers) for site in hooked}
+    output_modules: dict[str, str | None] = {}
+    chains = {site.name: _chain(site, output_modules) for site in hooked}
     for site in hooked:
-        kin = [other.name for other in sites if other.own and _parent(other.name) == _parent(site.name)]
-        same = [other for other in hooked if other.name in lines[site.name] or site.name in lines[other.name]]
+        siblings = [other.name for other in sites if other.existing and _parent(other.name) == _parent(site.name)]
+        same = [other for other in hooked if other.name in chains[site.name] or site.name in chains[other.name]]
         leaves = [other for other in same if not any(other.module.children())]
-        keeper = (leaves or same)[-1]
-        if site.own:
+        kept = (leaves or same)[-1]
+        if site.existing:
             continue
-        if kin:
-            site.leave(f"left to {', '.join(kin)}")
-        elif site is not keeper:
-            site.leave(f"left to {keeper.name}")
-        elif lines[site.name][-1] == "" and site.name and not _named(site):
-            site.leave("left: it gives the model's output; to mask that, name it")
+        if siblings:
+            site.skip(f"left to {', '.join(siblings)}")
+        elif site is not kept:
+            site.skip(f"left to {kept.name}")
+        elif chains[site.name][-1] == "" and site.name and not _selected_exactly(site):
+            site.skip("left: it computes the model's output; to mask that, select it by name")
 
 
-def flow(model: nn.Module, name: str, givers: dict[str, str | None] | None = None) -> list[str]:
-    """The modules whose output is this one's, or nearly: it, norms and activations behind it, what it is the end of.
+def output_chain(model: nn.Module, name: str, output_modules: dict[str, str | None] | None = None) -> list[str]:
+    """The names of the modules with (nearly) the same output as the module `name`, from the inside out.
 
-    The last is "", the model itself, where this is the model's output. `givers` keeps what was found for other names.
+    These are the module itself, the norms and activations directly after it, and the containers that end with them.
+    If it computes the model's output, the last name is "", the model itself. `output_modules` caches what is traced.
     """
-    known = {} if givers is None else givers
-    found = [name]
-    while found[-1]:
-        onward = _behind(model, found[-1]) or _around(model, found[-1], known)
-        if onward is None:
+    cache = {} if output_modules is None else output_modules
+    chain = [name]
+    while chain[-1]:
+        following = _next_in_sequential(model, chain[-1]) or _container_ending_with(model, chain[-1], cache)
+        if following is None:
             break
-        found.append(onward)
-    return found
+        chain.append(following)
+    return chain
 
 
-def _behind(model: nn.Module, name: str) -> str | None:
-    """The norm, activation or the like that stands behind a module in its Sequential."""
-    parent, _, own = name.rpartition(".")
-    row = model.get_submodule(parent)
-    names = [child for child, _ in row.named_children()] if isinstance(row, nn.Sequential) else []
-    if own not in names[:-1]:
+def _next_in_sequential(model: nn.Module, name: str) -> str | None:
+    """The norm, activation or the like that directly follows a module in its Sequential."""
+    parent, _, child_name = name.rpartition(".")
+    container = model.get_submodule(parent)
+    names = [child for child, _ in container.named_children()] if isinstance(container, nn.Sequential) else []
+    if child_name not in names[:-1]:
         return None
-    behind = names[names.index(own) + 1]
-    return ".".join(filter(None, (parent, behind))) if isinstance(row.get_submodule(behind), _KEEPING) else None
+    following = names[names.index(child_name) + 1]
+    if not isinstance(container.get_submodule(following), _ZERO_KEEPING):
+        return None
+    return ".".join(filter(None, (parent, following)))
 
 
-def _around(model: nn.Module, name: str, known: dict[str, str | None]) -> str | None:
-    """The module around this one that gives what this one gives."""
+def _container_ending_with(model: nn.Module, name: str, cache: dict[str, str | None]) -> str | None:
+    """The innermost container of a module that has the same output as the module."""
     parts = name.split(".")
     for depth in range(len(parts) - 1, -1, -1):
-        around = ".".join(parts[:depth])
-        if around not in known:
-            known[around] = giver(model.get_submodule(around), guess=depth == 0)
-        if known[around] == ".".join(parts[depth:]):
-            return around
+        container = ".".join(parts[:depth])
+        if container not in cache:
+            cache[container] = output_module(model.get_submodule(container), guess=depth == 0)
+        if cache[container] == ".".join(parts[depth:]):
+            return container
     return None
 
 
-def _line(site: Site, givers: dict[str, str | None]) -> list[str]:
-    """The modules that have the tensor which a site masks: as their output, or as their input."""
-    if isinstance(site.hook(), After):
-        return flow(site.model, site.name, givers)
-    found = [site.name]
-    while found[-1]:
-        parent, _, own = found[-1].rpartition(".")
-        row = site.model.get_submodule(parent)
-        if not isinstance(row, nn.Sequential) or next(iter(row.named_children()))[0] != own or not parent:
+def _chain(site: Site, output_modules: dict[str, str | None]) -> list[str]:
+    """The modules that have the masked tensor as their output, or as their input if the site masks inputs."""
+    if isinstance(site.hook(), OutputHook):
+        return output_chain(site.model, site.name, output_modules)
+    chain = [site.name]
+    while chain[-1]:
+        parent, _, child_name = chain[-1].rpartition(".")
+        container = site.model.get_submodule(parent)
+        first = isinstance(container, nn.Sequential) and next(iter(container.named_children()))[0] == child_name
+        if not first or not parent:
             break
-        found.append(parent)
-    return found
+        chain.append(parent)
+    return chain
 
 
 def _parent(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _named(site: Site) -> bool:
-    """Whether a rule selects a module by its very name, or by a type."""
+def _selected_exactly(site: Site) -> bool:
+    """Whether a rule selects a module by its exact name or by a type."""
     types = [cls.__name__ for cls in type(site.module).__mro__]
     exact = [selector for selector in site.transform.at if selector.type or "*" not in selector.name]
     return selects(exact, site.name, types)

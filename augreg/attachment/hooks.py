@@ -1,9 +1,9 @@
-"""Hooks that put a layer behind or before a module of somebody else's model.
+"""Hooks that pass the output or the input of a module through a layer.
 
-A hook is not a submodule, so no key of the state_dict changes. It asks the module that it sits on whether it is
-training. Where the test-time rule is `identity` it does nothing in evaluation; else the layer is told by its `train`.
-The classes are module-level, so that a model with hooks can be copied and pickled; a hook keeps its own handle, which
-keeps the ids of hooks apart in the process that loads it.
+A hook is not a submodule, so the keys of the state_dict do not change. Before each call, the layer gets the training
+flag of the hooked module. If the test-time rule is `identity`, the hook does nothing in evaluation. The classes are
+defined at module level so that a model with hooks can be copied and pickled. Each hook keeps its own handle: after
+unpickling, the handle reserves its id, so that new hooks of the process do not overwrite it.
 """
 
 from __future__ import annotations
@@ -12,21 +12,20 @@ from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["After", "Before", "be_called", "in_step"]
+__all__ = ["InputHook", "OutputHook", "force_call", "with_training"]
 
 
-def in_step(layer: Any, training: bool) -> Any:
-    """The layer, with the training flag of the module that it works for."""
+def with_training(layer: Any, training: bool) -> Any:
+    """The layer, after its training flag is set."""
     if isinstance(layer, nn.Module) and layer.training is not training:
         layer.train(training)
     return layer
 
 
-class After:
-    """A forward hook: the module's output goes through a layer."""
+class OutputHook:
+    """A forward hook that passes the module's output through a layer. With `identity`, only in training."""
 
     def __init__(self, layer: Any, identity: bool) -> None:
-        """`identity` says that evaluation does without the layer."""
         self.layer, self.identity = layer, identity
         self.handle: Any = None
 
@@ -35,20 +34,20 @@ class After:
             return output
         if not isinstance(output, Tensor):
             raise TypeError(
-                f"{_named(self.layer)} behind a {_named(module)} needs one tensor, got a {_named(output)}"
+                f"{_class_name(self.layer)} takes the output of a {_class_name(module)}, which must be a tensor; "
+                f"got a {_class_name(output)}"
             )
-        return in_step(self.layer, module.training)(output)
+        return with_training(self.layer, module.training)(output)
 
     def register(self, module: nn.Module) -> None:
-        """Take its place behind the module."""
+        """Register the hook on the module."""
         self.handle = module.register_forward_hook(self)
 
 
-class Before:
-    """A forward pre-hook: the module's first input goes through a layer."""
+class InputHook:
+    """A forward pre-hook that passes the module's first input through a layer. With `identity`, only in training."""
 
     def __init__(self, layer: Any, identity: bool) -> None:
-        """`identity` says that evaluation does without the layer."""
         self.layer, self.identity = layer, identity
         self.handle: Any = None
 
@@ -56,20 +55,21 @@ class Before:
         if self.identity and not module.training:
             return inputs
         if not inputs or not isinstance(inputs[0], Tensor):
-            got = f"a {_named(inputs[0])}" if inputs else "keywords only"
+            got = f"a {_class_name(inputs[0])}" if inputs else "keyword arguments only"
             raise TypeError(
-                f"{_named(self.layer)} before a {_named(module)} needs a tensor as first argument, got {got}"
+                f"{_class_name(self.layer)} takes the first positional argument of a {_class_name(module)}, which "
+                f"must be a tensor; got {got}"
             )
-        return (in_step(self.layer, module.training)(inputs[0]), *inputs[1:])
+        return (with_training(self.layer, module.training)(inputs[0]), *inputs[1:])
 
     def register(self, module: nn.Module) -> None:
-        """Take its place before the module."""
+        """Register the hook on the module."""
         self.handle = module.register_forward_pre_hook(self)
 
 
-def be_called(module: nn.Module, inputs: Any) -> None:
-    """A forward pre-hook that does nothing: it is there so that the module is called, and not read."""
+def force_call(module: nn.Module, inputs: Any) -> None:
+    """A forward pre-hook that does nothing. It makes torch call the module instead of only reading its weights."""
 
 
-def _named(thing: Any) -> str:
-    return type(thing).__name__
+def _class_name(value: Any) -> str:
+    return type(value).__name__

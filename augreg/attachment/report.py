@@ -1,20 +1,21 @@
-"""The report of an attachment: which module, what, with which numbers, by which means, and what evaluation sees."""
+"""The report of an attachment: one row for each module that a rule selects."""
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 
-__all__ = ["Report", "Row"]
+__all__ = ["AttachmentReport", "AttachmentRow"]
 
 
 @dataclass(frozen=True)
-class Row:
-    """What was done to one module.
+class AttachmentRow:
+    """What one rule did to one module.
 
-    `by` is the means: `hook`, `class`, `set`, `skip` (a dropped branch is not computed), `computed` (it is computed
-    and then masked), `replaced`, `written`, or `left`, for which the note says why. `test` is the
-    test-time rule, and `eval` says whether the output in evaluation is what it was before, bit for bit: `unchanged`
-    or `changes`.
+    `module` and `type` are the module's name and class; `rule` is the regularizer and `numbers` its current numbers.
+    `by` says how it was attached: `hook`, `class`, `set`, `skip` (a dropped branch is not computed), `computed` (the
+    branch is computed and then masked), `replaced`, `written`, or `left` (nothing was done; `note` says why).
+    `test` is the test-time rule. `eval` compares the module's output in evaluation with that of the plain model:
+    `unchanged` (bit for bit) or `changes`.
     """
 
     module: str
@@ -27,17 +28,14 @@ class Row:
     note: str = ""
 
 
-_HEADS = ("module", "type", "rule", "numbers", "by", "test", "eval", "note")
-
-
-class Report(tuple[Row, ...]):
+class AttachmentReport(tuple[AttachmentRow, ...]):
     """The rows in the order of the model section; prints as a table."""
 
     def __str__(self) -> str:
         if not self:
             return "nothing is attached"
-        lines = [_HEADS, *(astuple(row) for row in self)]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADS))]
+        lines = [tuple(field.name for field in fields(AttachmentRow)), *(astuple(row) for row in self)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         cells = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
         return "\n".join(line.rstrip() for line in cells)
 

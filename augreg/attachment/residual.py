@@ -1,12 +1,12 @@
-"""Residual blocks: finish(shortcut(x) + branch(x)), and where the three parts of a block are found.
+"""The parts of a residual block, finish(shortcut(x) + branch(x)), and where they come from.
 
-Where the parts of a block come from, in this order:
+The parts of a block are found in this order:
 
-1. methods of the block itself: `residual_branch(x)`, and where they differ from the plain case `residual_shortcut(x)`
-   (x) and `residual_finish(total)` (total);
-2. an adapter that was registered for its class: `@adapter(TheirBlock)` above a subclass of `Outline`;
-3. its graph, where torch.fx can trace it to one addition between chains of modules and activations, as in
-   torchvision's BasicBlock and Bottleneck and in most that people write.
+1. methods of the block: `residual_branch(x)`, and optionally `residual_shortcut(x)` (default: x) and
+   `residual_finish(total)` (default: total);
+2. an adapter registered for its class: `@adapter(TheirBlock)` on a subclass of `ResidualParts`;
+3. its graph, if torch.fx traces it to one addition of two chains of modules and activations, as in torchvision's
+   BasicBlock and Bottleneck and most hand-written blocks.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from typing import Any, NamedTuple, TypeVar, cast
 import torch
 from torch import Tensor, fx, nn
 
-from augreg.attachment.tracing import graph_of
+from augreg.attachment.activations import FUNCTIONS, METHODS
+from augreg.attachment.tracing import trace
 
-__all__ = ["Chains", "Outline", "adapter", "additions", "outline_of", "takes_more"]
+__all__ = ["ResidualParts", "TracedParts", "adapter", "branch_outputs", "residual_parts", "takes_several_inputs"]
 
 
-class Outline:
-    """The parts of a residual block. Subclass it, write `branch` and what else differs, and register it by `adapter`.
+class ResidualParts:
+    """The parts of a residual block. To write an adapter, subclass it, define `branch`, and register it by `adapter`.
 
-    Each part takes the block and a tensor, and gives a tensor; shortcut and branch must have the same shape.
+    Each part takes the block and a tensor and returns a tensor. Shortcut and branch must have the same shape.
     """
 
     def branch(self, block: Any, x: Tensor) -> Tensor:
@@ -35,15 +36,15 @@ class Outline:
         raise NotImplementedError(f"{type(self).__name__} needs a method branch(self, block, x)")
 
     def shortcut(self, block: Any, x: Tensor) -> Tensor:
-        """What the branch is added to; the input itself by default."""
+        """The tensor that the branch is added to; by default the input."""
         return x
 
     def finish(self, block: Any, total: Tensor) -> Tensor:
-        """What is done to the sum; nothing by default."""
+        """The output for the sum; by default the sum."""
         return total
 
 
-class Methods(Outline):
+class MethodParts(ResidualParts):
     """The parts as methods of the block."""
 
     def branch(self, block: Any, x: Tensor) -> Tensor:
@@ -51,121 +52,106 @@ class Methods(Outline):
         return cast(Tensor, block.residual_branch(x))
 
     def shortcut(self, block: Any, x: Tensor) -> Tensor:
-        """`block.residual_shortcut(x)`, or the input where there is no such method."""
+        """`block.residual_shortcut(x)`, or the input if there is no such method."""
         return cast(Tensor, block.residual_shortcut(x)) if hasattr(block, "residual_shortcut") else x
 
     def finish(self, block: Any, total: Tensor) -> Tensor:
-        """`block.residual_finish(total)`, or the sum where there is no such method."""
+        """`block.residual_finish(total)`, or the sum if there is no such method."""
         return cast(Tensor, block.residual_finish(total)) if hasattr(block, "residual_finish") else total
 
 
-class Link(NamedTuple):
-    """One call of a chain: a module of the block by name, or a function, with the arguments after the tensor."""
+class ChainCall(NamedTuple):
+    """One call in a chain: a submodule of the block by name, or a function; and its arguments after the tensor."""
 
-    call: str | Callable[..., Any]
+    target: str | Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     keywords: dict[str, Any] = {}  # noqa: RUF012 - never written to
 
     def __call__(self, block: nn.Module, x: Tensor) -> Tensor:
-        function = block.get_submodule(self.call) if isinstance(self.call, str) else self.call
+        function = block.get_submodule(self.target) if isinstance(self.target, str) else self.target
         return cast(Tensor, function(x, *self.arguments, **self.keywords))
 
 
-class Chains(Outline):
-    """The parts as chains of calls, read from a block's graph."""
+class TracedParts(ResidualParts):
+    """The parts as chains of calls, read from the graph of a block."""
 
-    def __init__(self, branch: Sequence[Link], shortcut: Sequence[Link], finish: Sequence[Link]) -> None:
-        self.links = tuple(branch), tuple(shortcut), tuple(finish)
+    def __init__(
+        self, branch: Sequence[ChainCall], shortcut: Sequence[ChainCall], finish: Sequence[ChainCall]
+    ) -> None:
+        self.chains = tuple(branch), tuple(shortcut), tuple(finish)
 
     def branch(self, block: Any, x: Tensor) -> Tensor:
-        """Of the chains that are added, the one that has the weights."""
-        return _along(self.links[0], block, x)
+        """The summand with the weights."""
+        return _run(self.chains[0], block, x)
 
     def shortcut(self, block: Any, x: Tensor) -> Tensor:
-        """The other one."""
-        return _along(self.links[1], block, x)
+        """The other summand."""
+        return _run(self.chains[1], block, x)
 
     def finish(self, block: Any, total: Tensor) -> Tensor:
-        """What is behind the addition."""
-        return _along(self.links[2], block, total)
+        """The calls after the addition."""
+        return _run(self.chains[2], block, total)
 
-    def named(self) -> str:
-        """The first and the last module of the branch."""
-        names = [link.call for link in self.links[0] if isinstance(link.call, str)]
+    def branch_name(self) -> str:
+        """The names of the first and the last module of the branch, as `conv1..bn2`."""
+        names = [call.target for call in self.chains[0] if isinstance(call.target, str)]
         return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
 
 
-def _along(links: Sequence[Link], block: nn.Module, x: Tensor) -> Tensor:
-    for link in links:
-        x = link(block, x)
+def _run(chain: Sequence[ChainCall], block: nn.Module, x: Tensor) -> Tensor:
+    for call in chain:
+        x = call(block, x)
     return x
 
 
-_adapters: dict[type, Outline] = {}
-_Outline = TypeVar("_Outline", bound=type[Outline])
+_adapters: dict[type, ResidualParts] = {}
+_Parts = TypeVar("_Parts", bound=type[ResidualParts])
 
 
-def adapter(*blocks: type[nn.Module]) -> Callable[[_Outline], _Outline]:
-    """Register an `Outline` for classes of blocks, and for those that derive from them."""
+def adapter(*blocks: type[nn.Module]) -> Callable[[_Parts], _Parts]:
+    """Class decorator that registers a `ResidualParts` for classes of blocks and their subclasses."""
 
-    def register(outline: _Outline) -> _Outline:
-        _adapters.update(dict.fromkeys(blocks, outline()))
-        return outline
+    def register(parts: _Parts) -> _Parts:
+        _adapters.update(dict.fromkeys(blocks, parts()))
+        return parts
 
     return register
 
 
-def outline_of(block: nn.Module) -> Outline | None:
-    """The parts of a block, or None where they are not known."""
+def residual_parts(block: nn.Module) -> ResidualParts | None:
+    """The parts of a block, or None if they are not known."""
     if callable(getattr(block, "residual_branch", None)):
-        return Methods()
+        return MethodParts()
     for cls in type(block).__mro__:
         if cls in _adapters:
             return _adapters[cls]
-    return _chains(block)
+    return _traced_parts(block)
 
 
-_ADDS = {operator.add, operator.iadd, torch.add, "add", "add_"}
-_ACTIVATIONS = {
-    getattr(nn.functional, name)
-    for name in (
-        "relu",
-        "relu_",
-        "leaky_relu",
-        "elu",
-        "gelu",
-        "silu",
-        "mish",
-        "hardswish",
-        "softplus",
-        "tanh",
-        "sigmoid",
-    )
-} | {torch.relu, torch.relu_, torch.tanh, torch.sigmoid}
-_METHODS = {"relu": torch.relu, "relu_": torch.relu_, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+_ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 
 
-def takes_more(block: nn.Module) -> bool:
-    """Whether the forward of a block's class takes more than one argument, given or not."""
+def takes_several_inputs(block: nn.Module) -> bool:
+    """Whether the forward of a block's class has more than one parameter besides self, optional ones included."""
     return len(inspect.signature(type(block).forward).parameters) > 2
 
 
-def _sums(graph: fx.Graph) -> list[fx.Node]:
+def _additions(graph: fx.Graph) -> list[fx.Node]:
     """The additions of two tensors."""
     return [
         node
         for node in graph.nodes
         if node.op in ("call_function", "call_method")
-        and node.target in _ADDS
+        and node.target in _ADDITIONS
         and len(node.args) == 2
         and not node.kwargs
         and all(isinstance(argument, fx.Node) for argument in node.args)
     ]
 
 
-def _chain(end: Any, starts: Sequence[fx.Node]) -> tuple[list[Link], fx.Node] | None:
-    """The calls that lead from one of `starts` to `end`, and which it was; None where it is no plain chain."""
-    links: list[Link] = []
+def _chain(end: Any, starts: Sequence[fx.Node]) -> tuple[list[ChainCall], fx.Node] | None:
+    """The calls that lead from one of `starts` to `end`, and that start; None unless they form a plain chain."""
+    calls: list[ChainCall] = []
     node = end
     while node not in starts:
         rest = tuple(node.args[1:])
@@ -173,22 +159,22 @@ def _chain(end: Any, starts: Sequence[fx.Node]) -> tuple[list[Link], fx.Node] | 
         if not node.args or not isinstance(node.args[0], fx.Node) or not plain:
             return None
         if node.op == "call_module":
-            call: Any = node.target
-        elif node.op == "call_function" and node.target in _ACTIVATIONS:
-            call = node.target
-        elif node.op == "call_method" and node.target in _METHODS:
-            call = _METHODS[node.target]
+            target: Any = node.target
+        elif node.op == "call_function" and node.target in FUNCTIONS:
+            target = node.target
+        elif node.op == "call_method" and node.target in METHODS:
+            target = METHODS[node.target]
         else:
             return None
-        links.append(Link(call, rest, dict(node.kwargs)))
+        calls.append(ChainCall(target, rest, dict(node.kwargs)))
         node = node.args[0]
-    return links[::-1], node
+    return calls[::-1], node
 
 
-def _chains(block: nn.Module) -> Chains | None:
-    """The outline of a block whose graph is one addition between chains."""
-    graph = graph_of(block)
-    sums = _sums(graph) if graph is not None else []
+def _traced_parts(block: nn.Module) -> TracedParts | None:
+    """The parts of a block whose graph is one addition of two chains."""
+    graph = trace(block)
+    sums = _additions(graph) if graph is not None else []
     if graph is None or len(sums) != 1:
         return None
     inputs = [node for node in graph.nodes if node.op == "placeholder" and node.users]
@@ -199,33 +185,34 @@ def _chains(block: nn.Module) -> Chains | None:
     finish = _chain(output, [*sums, *inputs])
     if finish is None or finish[1] is not sums[0] or sides[0] is None or sides[1] is None:
         return None
-    first = _branch([[link.call for link in side[0] if isinstance(link.call, str)] for side in sides if side], block)
-    if first is None:
+    names = [[call.target for call in side[0] if isinstance(call.target, str)] for side in sides if side]
+    index = _branch_index(names, block)
+    if index is None:
         return None
-    branch, shortcut = sides[first][0], sides[1 - first][0]  # type: ignore[index]
-    links = [*branch, *shortcut, *finish[0]]
-    # a call that two chains share would be done twice, and one that none has would be lost
-    whole = sum(isinstance(link.call, str) for link in links) == sum(node.op == "call_module" for node in graph.nodes)
-    if not whole or any(_writes(block, chain) for chain in (branch, shortcut)):
+    branch, shortcut = sides[index][0], sides[1 - index][0]  # type: ignore[index]
+    calls = [*branch, *shortcut, *finish[0]]
+    # a call shared by two chains would run twice, and a call in no chain would be lost
+    once = sum(isinstance(call.target, str) for call in calls) == sum(n.op == "call_module" for n in graph.nodes)
+    if not once or any(_writes_into_input(block, chain) for chain in (branch, shortcut)):
         return None
-    return Chains(branch, shortcut, finish[0])
+    return TracedParts(branch, shortcut, finish[0])
 
 
-def _branch(sides: Sequence[Sequence[str]], block: nn.Module) -> int | None:
-    """Which of the two sides of an addition, given as names of modules, is the branch; None where it is not clear.
+def _branch_index(sides: Sequence[Sequence[str]], block: nn.Module) -> int | None:
+    """Which side of an addition (given as names of modules) is the branch, 0 or 1; None if it is not clear.
 
-    The branch has the weights: the shortcut has one layer with weights at most, a projection, and fewer than the
-    branch. Where neither has any, the shortcut is the side that computes nothing.
+    The branch has more layers with weights than the shortcut, which has at most one, a projection. If neither side
+    has weights, the shortcut is the side that computes nothing.
     """
-    weights = [sum(_weighty(block.get_submodule(name)) for name in side) for side in sides]
-    works = [any(_computes(block.get_submodule(name)) for name in side) for side in sides]
+    weights = [sum(_layers_with_weights(block.get_submodule(name)) for name in side) for side in sides]
+    computes = [any(_computes(block.get_submodule(name)) for name in side) for side in sides]
     if weights[0] != weights[1]:
         return weights.index(max(weights)) if min(weights) <= 1 else None
-    return works.index(True) if works[0] != works[1] else None
+    return computes.index(True) if computes[0] != computes[1] else None
 
 
-def _weighty(module: nn.Module) -> int:
-    """How many layers with weights a module is made of: with a matrix or more, which norms do not have."""
+def _layers_with_weights(module: nn.Module) -> int:
+    """How many layers of a module have a parameter with two or more axes, which norms do not have."""
     lazy = nn.parameter.UninitializedParameter
     return sum(
         any(isinstance(p, lazy) or p.ndim > 1 for p in part._parameters.values() if p is not None)
@@ -234,62 +221,62 @@ def _weighty(module: nn.Module) -> int:
 
 
 def _computes(module: nn.Module) -> bool:
-    """Whether a module does something: an Identity and an empty Sequential do not."""
+    """Whether a module computes anything: an Identity and an empty Sequential do not."""
     return any(
         not isinstance(part, nn.Identity | nn.Sequential) for part in module.modules() if not any(part.children())
     )
 
 
-def _writes(block: nn.Module, chain: Sequence[Link]) -> bool:
-    """Whether a chain begins by writing into the block's input, which the other one reads."""
+def _writes_into_input(block: nn.Module, chain: Sequence[ChainCall]) -> bool:
+    """Whether the first call of a chain works in place, and so changes the input of the other chain."""
     if not chain:
         return False
     first = chain[0]
-    if isinstance(first.call, str):
-        return bool(getattr(block.get_submodule(first.call), "inplace", False))
-    return getattr(first.call, "__name__", "").endswith("_") or bool(first.keywords.get("inplace"))
+    if isinstance(first.target, str):
+        return bool(getattr(block.get_submodule(first.target), "inplace", False))
+    return getattr(first.target, "__name__", "").endswith("_") or bool(first.keywords.get("inplace"))
 
 
-def additions(block: nn.Module, layer: Any = None) -> list[str]:
-    """The names of the modules whose outputs are the branches of a block's additions; [] where they are not known.
+def branch_outputs(block: nn.Module, layer: Any = None) -> list[str]:
+    """The modules that compute the branches of a block's additions, by name; [] if they are not known.
 
-    Raises ValueError for one of torch's transformer layers whose samples are not the rows that `layer` drops.
+    Raises ValueError for a transformer layer of torch that is not batch first, if `layer` drops rows.
     """
     for cls, ends in _TRANSFORMERS.items():
         if type(block).forward is cls.forward:
-            drawn = getattr(layer, "mode", getattr(layer, "per", "batch"))
-            if drawn != "batch" and not block.self_attn.batch_first:
+            mode = getattr(layer, "mode", getattr(layer, "per", "batch"))
+            if mode != "batch" and not block.self_attn.batch_first:
                 raise ValueError("its samples are in the second dimension; build it with batch_first=True")
             return list(ends)
-    graph = graph_of(block)
-    found = []
-    for node in _sums(graph) if graph is not None else ():
+    graph = trace(block)
+    names = []
+    for node in _additions(graph) if graph is not None else ():
         sides = cast(Sequence[fx.Node], node.args)
         before = [_modules_before(side) for side in sides]
-        own = [[str(call.target) for call in mine - others] for mine, others in (before, before[::-1])]
-        first = _branch(own, block)
-        branch = sides[first or 0]
+        unshared = [[str(call.target) for call in side - other] for side, other in (before, before[::-1])]
+        index = _branch_index(unshared, block)
+        branch = sides[index or 0]
         calls = sum(other.op == "call_module" and other.target == branch.target for other in graph.nodes)  # type: ignore[union-attr]
-        if first is None or branch.op != "call_module" or calls != 1:
+        if index is None or branch.op != "call_module" or calls != 1:
             return []
-        found.append(str(branch.target))
-    return found
+        names.append(str(branch.target))
+    return names
 
 
 _TRANSFORMERS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.TransformerEncoderLayer: ("dropout1", "dropout2"),
     nn.TransformerDecoderLayer: ("dropout1", "dropout2", "dropout3"),
 }
-"""Torch's layers, which no trace follows, with the modules at the ends of their branches."""
+"""Torch's transformer layers, which torch.fx cannot trace, with the last module of each of their branches."""
 
 
 def _modules_before(node: fx.Node) -> set[fx.Node]:
-    """The calls of modules that a node comes from, itself included."""
+    """The module calls that a node depends on, itself included."""
     seen: set[fx.Node] = set()
     stack = [node]
     while stack:
-        here = stack.pop()
-        if here not in seen:
-            seen.add(here)
-            stack += here.all_input_nodes
-    return {here for here in seen if here.op == "call_module"}
+        current = stack.pop()
+        if current not in seen:
+            seen.add(current)
+            stack += current.all_input_nodes
+    return {node for node in seen if node.op == "call_module"}

@@ -1,4 +1,4 @@
-"""What the forward of a module does, module by module, as torch.fx traces it."""
+"""What the forward of a module does, as a graph of calls that torch.fx traces."""
 
 from __future__ import annotations
 
@@ -9,67 +9,67 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-__all__ = ["giver", "graph_of"]
+__all__ = ["output_module", "trace"]
 
 
-class _Flat(fx.Tracer):
-    """Traces a module's own forward, with every module in it as one node."""
+class _ModuleTracer(fx.Tracer):
+    """Traces a module's own forward; each submodule that it calls is one node."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
 
 
-def graph_of(module: nn.Module) -> fx.Graph | None:
-    """What a module does while training; None where torch.fx cannot trace it. The module itself is left alone."""
+def trace(module: nn.Module) -> fx.Graph | None:
+    """The graph of a module's forward in training mode, or None if torch.fx cannot trace it. Changes nothing."""
     try:
-        working_copy = _stand_in(module)
+        working_copy = _working_copy(module)
         working_copy.training = True
-        return _Flat().trace(working_copy)
-    except Exception:  # whatever a forward does with a tracer's proxies: then its graph is not known
+        return _ModuleTracer().trace(working_copy)
+    except Exception:  # a forward may do anything with the tracer's proxies, and fail in any way
         return None
 
 
-def _stand_in(module: nn.Module) -> nn.Module:
-    """The module again, with the same parameters, but with dictionaries, lists and buffers of its own.
+def _working_copy(module: nn.Module) -> nn.Module:
+    """A copy that shares the parameters of the module, but not its dictionaries, lists and buffers.
 
-    A forward may keep what it computes, count its calls or append to a list; the tracer's proxies must not stay in
-    the model.
+    A forward may store intermediate results, count its calls or append to a list. The tracer's proxies must not end
+    up in the original.
     """
     parts = [part for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
-    twins: dict[int, Any] = {id(part): part.__new__(type(part)) for part in parts}
+    copies: dict[int, Any] = {id(part): part.__new__(type(part)) for part in parts}
 
-    def own(value: Any) -> Any:
-        if id(value) in twins:
-            return twins[id(value)]
-        if isinstance(value, MethodType) and id(value.__self__) in twins:
-            return MethodType(value.__func__, twins[id(value.__self__)])
+    def copied(value: Any) -> Any:
+        if id(value) in copies:
+            return copies[id(value)]
+        if isinstance(value, MethodType) and id(value.__self__) in copies:
+            return MethodType(value.__func__, copies[id(value.__self__)])
         if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-            return twins.setdefault(id(value), value.detach().clone())
+            return copies.setdefault(id(value), value.detach().clone())
         if isinstance(value, dict):
-            twin = copy.copy(value)
-            twin.update((key, own(item)) for key, item in value.items())
-            return twin
+            result = copy.copy(value)
+            result.update((key, copied(item)) for key, item in value.items())
+            return result
         if isinstance(value, list):
-            return [own(item) for item in value]
+            return [copied(item) for item in value]
         return copy.copy(value) if isinstance(value, set) else value
 
     for part in parts:
-        vars(twins[id(part)]).update((key, own(value)) for key, value in vars(part).items())
-    twin: nn.Module = twins[id(module)]
-    return twin
+        vars(copies[id(part)]).update((key, copied(value)) for key, value in vars(part).items())
+    working_copy: nn.Module = copies[id(module)]
+    return working_copy
 
 
-def giver(module: nn.Module, guess: bool = False) -> str | None:
-    """The name of the module within this one whose output, perhaps through functions, is this one's.
+def output_module(module: nn.Module, guess: bool = False) -> str | None:
+    """The name of the submodule that computes the module's output, except for functions of one tensor after it.
 
-    None where it is not known. With `guess` it is the last child of a module that cannot be traced.
+    None if it is not known. With `guess`, a module that cannot be traced is assumed to end with its last child.
     """
     children: list[str] = [name for name, _ in module.named_children()]
     if not children:
         return None
     if type(module).forward is nn.Sequential.forward:
         return children[-1]
-    graph = graph_of(module)
+    graph = trace(module)
     if graph is None:
         return children[-1] if guess else None
     node = next(node for node in graph.nodes if node.op == "output").args[0]

@@ -1,7 +1,7 @@
-"""Collating: the samples of a batch become arrays or tensors, and the pipeline's batch section mixes them.
+"""Collating: stacks the samples of a batch, and mixes them by the batch section of the pipeline.
 
-Mixing is keyed by the samples' own keys, so a batch of the same samples in the same order comes out the same
-wherever it is put together. Samples of the test side are only gathered.
+Mixing is seeded by the keys of the samples, so the same samples in the same order always give the same batch. Samples
+of `pipe.test` are stacked, but not mixed.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 __all__ = ["Collate"]
 
 _NO_KEYS: Final = (
-    "the batch section draws by the samples' keys, and these samples have none: let the loader read an "
-    "augreg.data.Augmented, with no other dataset around it, or mix by pipe.batch(images, labels, keys=..)"
+    "the batch section is seeded by the keys of the samples, and these samples have none: use an "
+    "augreg.data.Augmented as the dataset of the loader, or mix by pipe.batch(images, labels, keys=..)"
 )
 _BARE: Final = (
-    "the batch section draws by the samples' keys, and bare images have no place for one: give what "
-    "Augmented.__getitems__ returns as it is, as a DataLoader does, or let the dataset give (image, label)"
+    "the batch section is seeded by the keys of the samples, and bare images cannot carry one: collate the result "
+    "of Augmented.__getitems__ itself, as a DataLoader does, or let the dataset return (image, label)"
 )
 
 
 class Collate:
-    """`collate_fn` for loaders, usually had as `pipe.collate`. It pickles.
+    """The `collate_fn` of a DataLoader, usually used as `pipe.collate`. It can be pickled, as its pipeline can.
 
-    Tuples come out as a tuple of batches, mappings as a dict of batches; labels of a mixed batch as `SoftLabels`.
-    Batches are tensors where torch is installed, unless the spec says `output: numpy`. What cannot be stacked, such
-    as boxes of several images, stays a list.
+    A batch of tuples is a tuple of stacked arrays, a batch of mappings is a dict of them; the labels of a mixed batch
+    are `SoftLabels`. Arrays are tensors if torch is installed, unless the spec has `output: numpy`. Parts that cannot
+    be stacked, such as the boxes of several images, stay lists.
     """
 
     def __init__(self, mixer: Mixer, output: str = "auto") -> None:
@@ -55,7 +55,7 @@ class Collate:
     @overload
     def __call__(self, samples: Sequence[NDArray[Any] | Tensor]) -> NDArray[Any] | Tensor: ...
     def __call__(self, samples: Sequence[Any]) -> Any:
-        """The batch of these samples. Raises ValueError for images of several sizes, or if it cannot be mixed."""
+        """The batch of these samples. Raises ValueError if the images differ in size, or if it cannot be mixed."""
         if len(samples) == 0:
             raise ValueError("there are no samples to collate")
         columns = _columns(samples)
@@ -65,18 +65,18 @@ class Collate:
         images = columns[layout.image]
         whole = getattr(samples, "images", None)
         if whole is None:
-            whole = self._stacked(images)
-        # a tensor that holds arrays only lends them its memory: their axes are in the order of arrays
+            whole = self._stacked_images(images)
+        # a tensor of arrays only provides the shared memory: its axes are in the order of arrays
         shares_memory = isinstance(images[0], np.ndarray) and not isinstance(whole, np.ndarray)
         images = whole.numpy() if shares_memory else whole
         batch = {
-            place: images if place == layout.image else self._gathered(values) for place, values in columns.items()
+            place: images if place == layout.image else self._stacked(values) for place, values in columns.items()
         }
         if self._mixer.steps:
             keys = _keys(samples)
             if keys[0].epoch is not None:
                 batch = self._mixed(batch, layout, keys)
-        batch = {place: self._delivered(value) for place, value in batch.items()}
+        batch = {place: self._to_output(value) for place, value in batch.items()}
         if shares_memory:
             batch[layout.image] = whole
         if isinstance(samples[0], Mapping):
@@ -84,52 +84,52 @@ class Collate:
         return tuple(batch.values()) if isinstance(samples[0], tuple | list) else batch[layout.image]
 
     def _mixed(self, batch: Mapping[Any, Any], layout: Layout, keys: Sequence[Key]) -> dict[Any, Any]:
-        """The batch with its images, masks and labels mixed, the images in place."""
+        """The batch with mixed images, masks and labels; the images are changed in place."""
         names = {place: layout.names.get(place, place) for place in batch}
         label = _label(batch, layout, len(keys))
         if label is not None:
             names[label] = "label"
-        given = {names[place]: value for place, value in batch.items()}
+        sample = {names[place]: value for place, value in batch.items()}
         if layout.unlabeled:
-            given.setdefault("label", None)
+            sample.setdefault("label", None)
         ids = [key.index for key in keys]
-        done = self._mixer(given, keys=ids, epoch=keys[0].epoch or 0, out={"image": given["image"]})
-        return {place: done[names[place]] for place in batch}
+        mixed = self._mixer(sample, keys=ids, epoch=keys[0].epoch or 0, out={"image": sample["image"]})
+        return {place: mixed[names[place]] for place in batch}
 
     @property
     def _torch(self) -> Any:
-        """The module, if batches are to be tensors."""
+        """The module torch if batches are tensors, else None."""
         return _torch() if self._output != "numpy" else None
 
-    def _stacked(self, images: Sequence[Any]) -> Any:
-        """The images in one array or tensor."""
+    def _stacked_images(self, images: Sequence[Any]) -> Any:
+        """The images in one array or tensor. Raises ValueError if they are PIL images or differ in shape."""
         if isinstance(images[0], Image.Image):
             raise ValueError(
-                "the images come out as PIL images, which make no batch: add normalize to the image section, or "
-                "say `output: torch` or `output: numpy`"
+                "the images are PIL images, which cannot be stacked: add normalize to the image section, or "
+                "set `output: torch` or `output: numpy`"
             )
         shapes = Counter(tuple(image.shape) for image in images)
         if len(shapes) > 1:
             sizes = ", ".join("x".join(map(str, shape)) for shape, _ in shapes.most_common(4))
             raise ValueError(
                 f"the images of a batch have {len(shapes)} shapes ({sizes}{', ..' if len(shapes) > 4 else ''}): "
-                "give the image section a step that leaves one size, such as random_resized_crop: 224 or resize: "
-                "{size: [224, 224]}, or the loader a collate_fn of your own that keeps a list"
+                "add a step with a fixed output size to the image section, such as random_resized_crop: 224 or "
+                "resize: {size: [224, 224]}, or use your own collate_fn that returns a list"
             )
-        return self._gathered(images)
+        return self._stacked(images)
 
-    def _gathered(self, values: Sequence[Any]) -> Any:
-        """The values of one place in the samples, stacked if they can be."""
+    def _stacked(self, values: Sequence[Any]) -> Any:
+        """The values of one part of the samples, stacked if possible, else a list."""
         numbers = hasattr(values[0], "shape") or isinstance(values[0], int | float)
         try:
             if self._torch is not None and not isinstance(values[0], np.ndarray):
                 return self._torch.utils.data.default_collate(list(values))
             return np.stack([np.asarray(value) for value in values]) if numbers else list(values)
-        except (RuntimeError, TypeError, ValueError):  # of several shapes, or of no kind that can be stacked
+        except (RuntimeError, TypeError, ValueError):  # different shapes, or a type that cannot be stacked
             return list(values)
 
-    def _delivered(self, value: Any) -> Any:
-        """A batch as it is handed out."""
+    def _to_output(self, value: Any) -> Any:
+        """A part of the batch as a tensor if batches are tensors."""
         if self._torch is None:
             return value
         if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
@@ -147,7 +147,7 @@ def _torch() -> Any:
 
 
 def _columns(samples: Sequence[Any]) -> dict[Any, list[Any]]:
-    """The samples' parts, place by place. Raises ValueError where samples differ in what they have."""
+    """The values of each part of the samples. Raises ValueError if the samples have different parts."""
     first = samples[0]
     if not isinstance(first, Mapping | tuple | list):
         return {0: list(samples)}
@@ -156,39 +156,39 @@ def _columns(samples: Sequence[Any]) -> dict[Any, list[Any]]:
         if len(sample) != len(places) or (
             isinstance(first, Mapping) and any(place not in sample for place in places)
         ):
-            held = [", ".join(map(repr, one)) if isinstance(one, Mapping) else len(one) for one in (first, sample)]
-            raise ValueError(f"the samples of a batch have different parts: {held[0]} and {held[1]}")
+            parts = [", ".join(map(repr, s)) if isinstance(s, Mapping) else len(s) for s in (first, sample)]
+            raise ValueError(f"the samples of a batch have different parts: {parts[0]} and {parts[1]}")
     return {place: [sample[place] for sample in samples] for place in places}
 
 
 def _label(batch: Mapping[Any, Any], layout: Layout, count: int) -> Any:
-    """Where the labels are, if the layout does not say and they are to be found; None if there are none.
+    """The place of the labels if the layout does not name it; None if there are none.
 
-    In a tuple they are the only integers beside the image. Raises ValueError where nobody can know: labels that
-    were not found would stay hard beside mixed images.
+    In a tuple, labels are the only integers next to the image. Raises ValueError if the place is not certain: labels
+    that are not found would stay unmixed next to mixed images.
     """
-    given = {layout.names.get(place, place): value for place, value in batch.items()}
-    found = [] if layout.unlabeled else unnamed_numbers(given, count)
+    named = {layout.names.get(place, place): value for place, value in batch.items()}
+    candidates = [] if layout.unlabeled else unnamed_numbers(named, count)
     if not isinstance(layout.image, int):  # a mapping
-        if found:
+        if candidates:
             raise ValueError(
-                "the batch section mixes labels with their images, and nothing here is called 'label': where the "
-                f"dataset is wrapped, say names={{'label': {found[0]!r}}}, or names={{'label': None}}"
+                "the batch section mixes labels with their images, and no part of a sample is named 'label': give "
+                f"Augmented names={{'label': {candidates[0]!r}}}, or names={{'label': None}} if there are none"
             )
         return None
-    found = [place for place in found if place not in layout.places]
-    if len(found) > 1:
+    candidates = [place for place in candidates if place not in layout.places]
+    if len(candidates) > 1:
         raise ValueError(
-            f"members {', '.join(map(str, found))} of a sample may each be its label, which the batch section mixes: "
-            "where the dataset is wrapped, say what the members are, as in fields=('image', 'other', 'label')"
+            f"members {', '.join(map(str, candidates))} of a sample could each be the label, which the batch section "
+            "mixes: name the members in the Augmented, as in fields=('image', 'other', 'label')"
         )
-    if found:
-        return found[0]
+    if candidates:
+        return candidates[0]
     return 1 if 1 in batch and 1 not in layout.names and not set(LABELS) & layout.places.keys() else None
 
 
 def _layout(samples: Sequence[Any]) -> Layout:
-    """Where things are in the samples: as `Augmented` found out, else by their names."""
+    """The layout of the samples: the one that `Augmented` attached, else the default."""
     for carrier in (samples, samples[0]):
         layout = getattr(carrier, "layout", None)
         if isinstance(layout, Layout):

@@ -1,4 +1,4 @@
-"""Keys: which sample, in which epoch. A sampler yields them, samples carry them, and mixing draws by them."""
+"""Keys: a sample and an epoch. A sampler yields them, samples carry them, and mixing is seeded by them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any, NamedTuple
 __all__ = ["Key", "checked_id"]
 
 _NO_INDEX = (
-    "{key} came from an EpochSampler, and only an Augmented takes such a key: put it outermost, as in "
-    "Augmented(Subset(data, indices), pipe.train), with splits and other datasets inside"
+    "{key} is a key from an EpochSampler, which only an Augmented accepts: make the Augmented the outermost dataset, "
+    "with splits and other datasets inside, as in Augmented(Subset(data, indices), pipe.train)"
 )
 
 
 class Key(NamedTuple):
-    """An epoch, and a sample: its index in the dataset, or the id that it has of its own.
+    """An epoch and a sample, by its index in the dataset or by its id.
 
-    What a sample of the test side carries has None for an epoch: nothing about it is random.
+    For samples of `pipe.test` the epoch is None, since nothing is random.
     """
 
     epoch: int | None
-    index: int | str  # type: ignore[assignment]  # hides tuple.index, which nobody needs of a pair
+    index: int | str  # type: ignore[assignment]  # hides tuple.index, which a pair does not need
 
-    # what a dataset around an Augmented does with an index, or one without it: say so there, not deep inside of it
+    # a dataset other than Augmented uses its index in one of these ways: raise there with a clear message
 
     def __index__(self) -> int:
         raise TypeError(_NO_INDEX.format(key=self))
@@ -34,7 +34,7 @@ class Key(NamedTuple):
 
 
 def checked_id(given: Any, where: str) -> int | str:
-    """An id that draws can be keyed by: a string, or an integer from 0. Raises TypeError or ValueError."""
+    """The id of a sample as a string or an integer from 0. Raises TypeError or ValueError for anything else."""
     if isinstance(given, str):
         return str(given)
     if isinstance(given, bytes):
@@ -42,8 +42,8 @@ def checked_id(given: Any, where: str) -> int | str:
     try:
         number = operator.index(given)
     except TypeError:
-        wanted = "expected a string or an integer, such as a file name, a database key or a row number"
-        raise TypeError(f"{where} is {given!r}; {wanted}") from None
+        expected = "expected a string or an integer, such as a file name, a database key or a row number"
+        raise TypeError(f"{where} is {given!r}; {expected}") from None
     if isinstance(given, bool) or number < 0:
         raise ValueError(f"{where} is {given!r}; expected a string or an integer from 0")
     return number

@@ -1,4 +1,4 @@
-"""Samples as datasets have them, taken apart and put together again, and what carries their keys."""
+"""The forms of a sample in a dataset (image, tuple, mapping), and the results that carry a key."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _TARGETS = ("boxes", "keypoints", "masks", "mask")
 
 
 class Sample(tuple[Any, ...]):
-    """A sample that a dataset gave as a tuple or a list: its parts, and `key`, which is its `Key`."""
+    """An augmented sample from a tuple or a list, with its `Key` as `key`."""
 
     key: Key
     layout: Layout
 
 
 class SampleMapping(dict[Any, Any]):
-    """A sample that a dataset gave as a mapping: its parts by name, and `key`, which is its `Key`."""
+    """An augmented sample from a mapping, with its `Key` as `key`."""
 
     key: Key
     layout: Layout
 
 
 class Batch(list[Any]):
-    """The samples of a batch, as a list, with what collating them can use.
+    """The samples of a batch as a list, with additional data for collating them.
 
-    `keys` are the samples' own. `images` are their images in one array or tensor, of which each sample's image
-    is a row; None where they have no array or not one size. `layout` says where a sample's parts are.
+    `keys` are the keys of the samples. `images` is one array or tensor with all images, of which the image of each
+    sample is a view; None if they are not arrays of one shape. `layout` is the layout of the samples.
     """
 
     def __init__(self, samples: Iterable[Any], keys: Sequence[Key], images: Any, layout: Layout) -> None:
@@ -44,10 +44,10 @@ class Batch(list[Any]):
 
 
 class Layout:
-    """Where the image and its targets are in a sample: by the names of docs/targets.md.
+    """The places of the image and its targets in a sample, by the names of docs/targets.md.
 
-    `places` maps those names to the keys of a mapping or the positions of a tuple; None says that there is no such
-    target. `unlabeled` is whether that was said of the labels.
+    `places` maps these names to the keys of a mapping or the positions in a tuple; None means that there is no such
+    target. `unlabeled` is whether the labels were given as None.
     """
 
     def __init__(self, places: Mapping[str, Any]) -> None:
@@ -57,7 +57,7 @@ class Layout:
 
     @property
     def image(self) -> Any:
-        """Where the image is."""
+        """The key or the position of the image."""
         return self.places["image"]
 
     def __eq__(self, other: object) -> bool:
@@ -70,42 +70,42 @@ class Layout:
         return f"Layout({self.places})"
 
     def named(self, sample: Mapping[Any, Any]) -> dict[Any, Any]:
-        """A mapping with the names of ours for its keys. Raises KeyError or ValueError, which say what is missing."""
+        """The sample with the names of docs/targets.md as keys. Raises KeyError if one is missing, or ValueError."""
         lacking = [place for place in self.places.values() if place not in sample]
         if lacking:
-            given = ", ".join(map(repr, sample)) or "none"
-            raise KeyError(
-                f"a sample has no {lacking[0]!r}; its keys are: {given}. Say which holds the image: image="
+            keys = ", ".join(map(repr, sample)) or "none"
+            raise KeyError(f"a sample has no {lacking[0]!r}; its keys are: {keys}. Name the key of the image: image=")
+        renamed = {self.names.get(key, key): value for key, value in sample.items()}
+        if len(renamed) != len(sample):
+            name = next(name for name, place in self.places.items() if name != place and name in sample)
+            raise ValueError(
+                f"a sample has the key {name!r}, and also {self.places[name]!r}, which is used as {name!r}"
             )
-        found = {self.names.get(key, key): value for key, value in sample.items()}
-        if len(found) != len(sample):
-            twice = next(name for name, place in self.places.items() if name != place and name in sample)
-            raise ValueError(f"a sample has both {self.places[twice]!r}, which was to be {twice!r}, and {twice!r}")
-        return found
+        return renamed
 
     def as_given(self, sample: Mapping[Any, Any]) -> dict[Any, Any]:
-        """The same with the dataset's own keys again."""
+        """The sample with the keys of the dataset again."""
         return {self.places.get(key, key): value for key, value in sample.items()}
 
     def run(self, item: Any, side: Callable[[Any], Any]) -> Any:
-        """The dataset's item after `side`, in the same form: a bare image, a `Sample` or a `SampleMapping`."""
+        """The augmented item in the same form: a bare image, a `Sample` or a `SampleMapping`."""
         if isinstance(item, Mapping):
             return SampleMapping(self.as_given(side(self.named(item))))
         if not isinstance(item, tuple | list):
             return side(item)
         members = list(item)
         if len(members) < len(self.places):
-            raise ValueError(f"a sample has {len(members)} members, and fields names {', '.join(self.places)}")
+            raise ValueError(f"a sample has {len(members)} members, but fields names {', '.join(self.places)}")
         if set(self.places) == {"image"}:
             members[0] = side(members[0])
         else:
-            done = side({name: members[place] for name, place in self.places.items()})
+            augmented = side({name: members[place] for name, place in self.places.items()})
             for name, place in self.places.items():
-                members[place] = done[name]
+                members[place] = augmented[name]
         return Sample(members)
 
     def image_of(self, sample: Any) -> Any:
-        """The image of a sample that is done."""
+        """The image of an augmented sample."""
         return sample[self.image] if isinstance(sample, Sample | SampleMapping) else sample
 
     def with_image(self, sample: Any, image: Any) -> Any:
@@ -125,31 +125,31 @@ def layout_for(
     names: Mapping[str, str | None] | None = None,
     fields: Sequence[str] | None = None,
 ) -> Layout:
-    """The layout of the items of a dataset, found by looking at one of them.
+    """The layout of the items of a dataset, from one of its items.
 
-    Raises ValueError where a target would not follow its image: beside an image in a tuple stands a mask, or a
-    mapping of boxes, and nobody said so.
+    Raises ValueError if a target would not be transformed with its image: a mask or a mapping with boxes next to the
+    image in a tuple, without `fields`.
     """
     if isinstance(item, Mapping):
         return Layout({"image": image, **(names or {})})
     if not isinstance(item, tuple | list):
         return Layout({"image": 0})
     if not item:
-        raise ValueError("a sample is empty; expected an image, and what else belongs to it")
+        raise ValueError("a sample is empty; expected an image, optionally with targets")
     if fields is not None:
         if "image" not in fields or len(set(fields)) != len(fields):
-            raise ValueError(f"fields names the members of a sample, one of them 'image', got {list(fields)!r}")
+            raise ValueError(f"fields must name each member once, and one of them 'image', got {list(fields)!r}")
         return Layout({name: place for place, name in enumerate(fields)})
     for place, member in enumerate(item[1:], 1):
         if isinstance(member, Mapping) and any(name in member for name in _TARGETS):
             raise ValueError(
                 f"member {place} of a sample is a mapping with {', '.join(map(repr, member))}, which would not "
-                "follow the image: let the dataset give one mapping, {'image': image, **targets}"
+                "be transformed with the image: let the dataset return one mapping, {'image': image, **targets}"
             )
         if _is_pixels(member):
             raise ValueError(
-                f"member {place} of a sample is an image or a mask, which would not follow the image: say what "
-                "the members are, as in fields=('image', 'mask'), or ('image', 'other') to leave it as it is"
+                f"member {place} of a sample is an image or a mask, which would not be transformed with the image: "
+                "name the members, as in fields=('image', 'mask'), or ('image', 'other') to leave it unchanged"
             )
     return Layout({"image": 0})
 

@@ -1,13 +1,13 @@
-"""Loaders: augreg with torch's DataLoader, Hugging Face datasets, WebDataset, Lightning and torchdata.
+"""Data loading: with torch's DataLoader, Hugging Face datasets, WebDataset, Lightning and torchdata.
 
     from augreg.data import Augmented, EpochSampler
 
-    data = Augmented(dataset, pipe.train)                  # outermost: the index and the epoch reach the pipeline
+    data = Augmented(dataset, pipe.train)                  # outermost, so that it gets the index and the epoch
     sampler = EpochSampler(data, seed=0)                   # yields (epoch, index)
     loader = DataLoader(data, 64, sampler=sampler, collate_fn=pipe.collate, num_workers=8)
 
-Nothing here imports a framework before it is used. `augreg.data.huggingface` and `augreg.data.webdataset` hold what
-is special to each.
+Frameworks are imported when they are used. `augreg.data.huggingface` and `augreg.data.webdataset` have the functions
+for those libraries.
 """
 
 from __future__ import annotations

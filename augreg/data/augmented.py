@@ -1,4 +1,4 @@
-"""A dataset whose images are augmented: the outermost wrap, so that the index and the epoch reach the pipeline."""
+"""A dataset whose images are augmented. It is the outermost wrapper, so that it gets the index and the epoch."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from augreg.pipeline import Test, Train
 __all__ = ["Augmented"]
 
 _NO_EPOCH = (
-    "the index {index!r} came without an epoch, so every epoch would draw the same images: give the DataLoader "
-    "sampler=EpochSampler(data) in place of shuffle=True. Where a framework makes the loader, call "
-    "data.set_epoch(epoch) before each pass begins (Lightning begins it too early for that: "
-    "docs/loaders/lightning.md); Augmented(.., epoch=0) keeps to one epoch on purpose"
+    "the index {index!r} has no epoch, so every epoch would have the same images: create the DataLoader with "
+    "sampler=EpochSampler(data) in place of shuffle=True. If a framework creates the loader, call "
+    "data.set_epoch(epoch) before each pass begins (Lightning begins it too early for that: see "
+    "docs/loaders/lightning.md). Augmented(.., epoch=0) stays in one epoch on purpose"
 )
 
 
 class Augmented:
-    """A map-style dataset after `pipe.train` or `pipe.test`.
+    """A map-style dataset with `pipe.train` or `pipe.test` applied to its items.
 
     An item of the dataset is an image, a tuple or list that begins with one, or a mapping with one under `image`
-    and targets by the names of docs/targets.md; the same form comes out, with a `key`. Items are asked for by
-    `Key(epoch, index)`, which is what an `EpochSampler` yields; for `pipe.test`, or once the epoch is set, a plain
-    index will do. Anything that loads in batches gets them from `__getitems__`, in one array.
+    and targets by the names of docs/targets.md. The result has the same form, and a `key` unless it is a bare image.
+    The index is a `Key(epoch, index)`, as an `EpochSampler` yields it; for `pipe.test`, or after `set_epoch`, a plain
+    index works too. Loaders that read whole batches call `__getitems__`, which puts the images into one array.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class Augmented:
     ) -> None:
         """Wrap a dataset with `__getitem__` and `__len__`; `side` is `pipe.train` or `pipe.test`.
 
-        `epoch` sets the epoch for plain indices. `ids` are the samples' own ids, by which they are drawn instead of
-        by index: a list, the key of a mapping's id, or a function of the dataset's item; so a sample stays what it
-        is when the dataset is sorted or cut. For mappings, `image` is the image's key, and `names` those of other
-        targets by ours: {"mask": "segmentation", "label": "fine_label"}; {"label": None} says there are none.
-        For tuples, `fields` names the members: ("image", "mask").
+        `epoch` sets the epoch for plain indices. `ids` gives each sample an id, which seeds its random draws in place
+        of the index: a list, the key of the id in a mapping, or a function of the dataset's item. Samples with ids do
+        not change when the dataset is sorted or filtered. For mappings, `image` is the key of the image, and `names`
+        maps the names of other targets to their keys: {"mask": "segmentation", "label": "fine_label"};
+        {"label": None} means that there are no labels. For tuples, `fields` names the members: ("image", "mask").
         """
         if isinstance(dataset, Augmented):
-            raise TypeError("this dataset is an Augmented already: put all steps into one pipeline")
+            raise TypeError("this dataset is already an Augmented: put all steps into one pipeline")
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(
                 f"a {type(dataset).__name__} has no __getitem__ and __len__; for a stream, see augreg.data.webdataset"
@@ -70,24 +70,24 @@ class Augmented:
 
     @property
     def epoch(self) -> int | None:
-        """The epoch of plain indices; None while it is not known."""
+        """The epoch of plain indices; None if it is not set."""
         return self._epoch.get()
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch of plain indices from now on, in this process and in all workers, started or not.
+        """Set the epoch of plain indices, in this process and in running or future workers.
 
-        For frameworks that replace the sampler; call it before the epoch's first batch is asked for.
+        For frameworks that replace the sampler; call it before the first batch of the epoch is requested.
         """
         self._epoch.set(epoch)
 
     def __getitem__(self, key: Any) -> Any:
-        """The sample with this key, `(epoch, index)`, or with this index if its epoch is known."""
+        """The sample with this key, `(epoch, index)`, or with this index if the epoch is set."""
         epoch, index = self._place(key)
         item = self.dataset[index]
         return augment(self.side, self._layout(item), item, self._key(epoch, index, item))
 
     def __getitems__(self, keys: Sequence[Any]) -> Batch:
-        """The samples with these keys: a list, with their images in one array where they have one shape."""
+        """The samples with these keys: a list, with the images in one array if they all have the same shape."""
         places = [self._place(key) for key in keys]
         indices = [index for _, index in places]
         if hasattr(self.dataset, "__getitems__"):
@@ -95,15 +95,15 @@ class Augmented:
         else:
             items = (self.dataset[index] for index in indices)
         batch = Batch([], [], None, Layout({"image": 0}))
-        filler = BatchBuffer(len(places), self._for_torch and in_torch_worker())
+        buffer = BatchBuffer(len(places), self._for_torch and in_torch_worker())
         for (epoch, index), item in zip(places, items, strict=True):
             batch.layout = layout = self._layout(item)
             key = self._key(epoch, index, item)
             sample = augment(self.side, layout, item, key)
-            sample = layout.with_image(sample, filler.add(layout.image_of(sample)))
+            sample = layout.with_image(sample, buffer.add(layout.image_of(sample)))
             batch.append(with_key(sample, key, layout))
             batch.keys.append(key)
-        batch.images = filler.images
+        batch.images = buffer.images
         return batch
 
     @property
@@ -112,7 +112,7 @@ class Augmented:
         return str(self.side._options.output) != "numpy"
 
     def _place(self, key: Any) -> tuple[int | None, Any]:
-        """The epoch, None for the test side, and the index that the dataset is asked for."""
+        """The epoch (None for `pipe.test`) and the index within the dataset."""
         known, index = key if isinstance(key, tuple) and len(key) == 2 else (None, key)
         if isinstance(index, int) and index < 0:
             index += len(self.dataset)
@@ -130,10 +130,10 @@ class Augmented:
         if ids is None:
             return Key(epoch, checked_id(index, "the index of a sample"))
         if callable(ids):
-            return Key(epoch, checked_id(ids(item), "what ids gives for a sample"))
+            return Key(epoch, checked_id(ids(item), "the result of ids for a sample"))
         if not isinstance(ids, str):
             return Key(epoch, checked_id(ids[index], f"the id of sample {index!r}"))
         if not isinstance(item, Mapping) or ids not in item:
-            given = ", ".join(map(repr, item)) if isinstance(item, Mapping) else f"a {type(item).__name__}"
-            raise KeyError(f"ids={ids!r} is to be the key of a sample's id; a sample has: {given}")
+            keys = ", ".join(map(repr, item)) if isinstance(item, Mapping) else f"none, it is a {type(item).__name__}"
+            raise KeyError(f"a sample has no {ids!r}, which ids= names as the key of its id; its keys are: {keys}")
         return Key(epoch, checked_id(item[ids], f"the id of a sample under {ids!r}"))

@@ -1,4 +1,4 @@
-"""One array for the images of a batch, in memory that a worker can hand over without another copy."""
+"""One array for the images of a batch, in memory that a worker can send without another copy."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ def in_torch_worker() -> bool:
 
 
 class BatchBuffer:
-    """Takes the images of a batch one by one, and puts them in one array while they have one shape and dtype.
+    """Collects the images of a batch in one array, as long as they all have the same type, shape and dtype.
 
-    The first image decides: arrays and tensors are gathered, other kinds (PIL images) and odd ones out are not.
-    In a worker of torch the memory is shared, as that of torch's own collate: so what is sent is only its address.
+    The first image decides. Only arrays and tensors are collected, not PIL images, nor an image that differs from the
+    first. In a worker of torch's DataLoader the memory is shared, as in torch's own collate, so that only its address
+    is sent.
     """
 
     def __init__(self, count: int, shared: bool) -> None:
@@ -32,7 +33,7 @@ class BatchBuffer:
         self._fits = True
 
     def add(self, image: Any) -> Any:
-        """Copy in the next image, and give it back on the array's memory, or as it is if it did not fit."""
+        """Copy the next image into the array. Returns its view there, or the image itself if it does not fit."""
         place, self._filled = self._filled, self._filled + 1
         pixels = _pixels(image)
         if pixels is None:
@@ -50,11 +51,11 @@ class BatchBuffer:
 
     @property
     def images(self) -> Any:
-        """All of them: a tensor if they are tensors or the memory is shared, else an array; None if one was odd."""
+        """The array, or a tensor if images are tensors or memory is shared; None if an image did not fit."""
         if not self._fits or self._array is None:
             return None
-        wanted = self._tensor is not None or not issubclass(self._kind[0], np.ndarray)
-        return self._as_tensor() if wanted else self._array
+        as_tensor = self._tensor is not None or not issubclass(self._kind[0], np.ndarray)
+        return self._as_tensor() if as_tensor else self._array
 
     def _as_tensor(self) -> Any:
         if self._tensor is None:
@@ -65,7 +66,7 @@ class BatchBuffer:
 
 
 def _pixels(image: Any) -> Any:
-    """An image's array, a tensor's as well; None for other kinds."""
+    """The array of an image, also of a tensor; None for other types."""
     if isinstance(image, np.ndarray):
         return image
     torch = sys.modules.get("torch")
@@ -73,7 +74,7 @@ def _pixels(image: Any) -> Any:
 
 
 def _memory(shape: tuple[int, ...], dtype: Any, shared: bool) -> tuple[Any, Any]:
-    """Memory for a batch, as a tensor (None if there is no need for one) and as an array."""
+    """Memory for a batch, as a tensor (None unless it is shared) and as an array."""
     if not shared:
         return None, np.empty(shape, dtype)
     import torch

@@ -1,4 +1,4 @@
-"""An epoch that worker processes see change, also those that were started in an earlier one."""
+"""An epoch in shared memory: worker processes see it change while they run."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _UNKNOWN = -1
 
 
 class SharedEpoch:
-    """An epoch in memory that is shared with the worker processes that get it when they are started.
+    """An epoch that is shared with the worker processes that receive it when they start.
 
-    Set it before a pass begins: a worker that works ahead would take it for the pass before too. A copy in this
-    process is the same epoch; a pickle, other than for a process that is being started, has the number of its time.
+    Set it before a pass begins: a worker that prefetches would use it for the previous pass too. A copy in the same
+    process shares the epoch; a pickle has the current number, except one that is made to start a process.
     """
 
     def __init__(self, epoch: int | None = None) -> None:
-        """`epoch` is from 0; None means that it is not known yet."""
+        """`epoch` is an integer from 0, or None if it is not known yet."""
         self._cell: Any = RawValue("q", _UNKNOWN)
         if epoch is not None:
             self.set(epoch)
 
     def set(self, epoch: int) -> None:
-        """Make this the epoch, here and in the workers. Raises TypeError or ValueError."""
+        """Set the epoch, here and in the workers. Raises TypeError or ValueError unless it is an integer from 0."""
         self._cell.value = checked_epoch(epoch)
 
     def get(self) -> int | None:
-        """The epoch, or None while nobody has set one."""
+        """The epoch, or None if it has not been set."""
         value: int = self._cell.value
         return None if value == _UNKNOWN else value
 
@@ -41,7 +41,7 @@ class SharedEpoch:
         return self
 
     def __reduce__(self) -> Any:
-        if get_spawning_popen() is not None:  # a worker is being started: it inherits the memory itself
+        if get_spawning_popen() is not None:  # a worker process is being started and inherits the memory
             return _inherited, (self._cell,)
         return SharedEpoch, (self.get(),)
 
@@ -50,16 +50,16 @@ class SharedEpoch:
 
 
 def _inherited(cell: Any) -> SharedEpoch:
-    found = SharedEpoch.__new__(SharedEpoch)
-    found._cell = cell
-    return found
+    shared = SharedEpoch.__new__(SharedEpoch)
+    shared._cell = cell
+    return shared
 
 
 def checked_epoch(epoch: Any) -> int:
     """An epoch as an integer from 0. Raises TypeError or ValueError."""
     if isinstance(epoch, bool) or not hasattr(epoch, "__index__"):
-        raise TypeError(f"an epoch is an integer from 0, got {epoch!r}")
+        raise TypeError(f"an epoch must be an integer from 0, got {epoch!r}")
     number = operator.index(epoch)
     if not 0 <= number < 1 << 63:
-        raise ValueError(f"an epoch is an integer from 0, got {number}")
+        raise ValueError(f"an epoch must be an integer from 0, got {number}")
     return number

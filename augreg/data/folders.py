@@ -10,49 +10,47 @@ from typing import Any
 __all__ = ["ENDINGS", "Folder", "folder"]
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-"""How the names of images end, in any case."""
+"""The suffixes of image files, in lower case; files are matched in any case."""
 
 
 class Folder:
-    """Images in one folder a class, also in folders below: items are (path, class number).
+    """Images in one folder per class, including its subfolders: items are (path, class number).
 
-    Nothing is read before it is asked for, and nothing decoded: the pipeline reads the file at the path, and an error
-    of it names the file. `classes` are the names, sorted; `samples` the items, sorted by class and path; `ids`
-    the paths within the folder, the same on every machine: `Augmented(data, pipe.train, ids=data.ids)` draws by them.
+    The dataset reads no files: the pipeline reads the file at the path, and its errors name the file. `classes` are
+    the class names, sorted; `samples` the items, sorted by class and path; `ids` the paths relative to the folder,
+    which are the same on every machine: use them as in `Augmented(data, pipe.train, ids=data.ids)`.
     """
 
     def __init__(self, path: str | os.PathLike[str], endings: Iterable[str] = ENDINGS) -> None:
-        """`endings` are those of the files to take; hidden files and folders are left out.
+        """`endings` are the suffixes of the image files; hidden files and folders are skipped.
 
-        Raises FileNotFoundError, NotADirectoryError or ValueError if there is nothing to train on, or a class has
-        no image.
+        Raises FileNotFoundError or NotADirectoryError for the path, and ValueError if there is no class, or a class
+        has no image.
         """
         self.path = Path(path)
-        wanted = tuple(ending.lower() for ending in endings)
+        suffixes = tuple(ending.lower() for ending in endings)
         if not self.path.exists():
-            raise FileNotFoundError(f"{self.path}: there is no such folder")
+            raise FileNotFoundError(f"{self.path}: no such folder")
         if not self.path.is_dir():
-            raise NotADirectoryError(
-                f"{self.path}: expected a folder with a folder for each class, and this is a file"
-            )
+            raise NotADirectoryError(f"{self.path}: expected a folder with one folder per class, but this is a file")
         self.classes: list[str] = sorted(
             entry.name for entry in self.path.iterdir() if entry.is_dir() and not entry.name.startswith(".")
         )
         if not self.classes:
-            raise ValueError(f"{self.path}: expected a folder with a folder for each class, and it has no folders")
+            raise ValueError(f"{self.path}: expected a folder with one folder per class, but it has no folders")
         self.samples: list[tuple[Path, int]] = []
         for number, name in enumerate(self.classes):
-            found = _images(self.path / name, wanted)
-            if not found:
+            files = _images(self.path / name, suffixes)
+            if not files:
                 raise ValueError(
-                    f"{self.path / name}: a class without an image; it has no file that ends in {', '.join(wanted)}"
+                    f"{self.path / name}: this class has no image, that is no file that ends in {', '.join(suffixes)}"
                 )
-            self.samples += [(file, number) for file in found]
+            self.samples += [(file, number) for file in files]
         self.class_numbers = {name: number for number, name in enumerate(self.classes)}
 
     @property
     def ids(self) -> list[str]:
-        """Each file's path within the folder, with forward slashes."""
+        """The path of each file relative to the folder, with forward slashes."""
         return [file.relative_to(self.path).as_posix() for file, _ in self.samples]
 
     @property
@@ -64,15 +62,15 @@ class Folder:
         return len(self.samples)
 
     def __getitem__(self, index: Any) -> tuple[Path, int]:
-        found: tuple[Path, int] = self.samples[index]
-        return found
+        sample: tuple[Path, int] = self.samples[index]
+        return sample
 
     def __repr__(self) -> str:
         return f"Folder({str(self.path)!r}: {len(self)} images of {len(self.classes)} classes)"
 
 
 def folder(path: str | os.PathLike[str], endings: Iterable[str] = ENDINGS) -> Folder:
-    """The dataset in a folder with a folder of images for each class; see `Folder`."""
+    """The dataset in a folder that has one folder of images per class; see `Folder`."""
     return Folder(path, endings)
 
 

@@ -1,7 +1,7 @@
 """Hugging Face datasets: a transform for `with_transform` and `set_transform`.
 
-`Augmented` takes a `datasets.Dataset` as it is, and that is the better way: it knows the index. This is for programs
-that want a Dataset in the end. Such a transform is not told which rows it got, so a column has to say so.
+`Augmented` accepts a `datasets.Dataset` directly and is preferable, since it knows the index. This module is for
+programs that need a Dataset. A transform of a Dataset does not know which rows it gets, so they need a column of ids.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ __all__ = ["Transform", "transform"]
 
 
 class Transform(EpochAwareSide):
-    """Does `pipe.train` or `pipe.test` to the rows of a batch: a dict of lists in, a dict of lists out."""
+    """Applies `pipe.train` or `pipe.test` to the rows of a batch: a dict of lists in, a dict of lists out."""
 
     def __init__(self, side: Train | Test, layout: Layout, index: str | None, epoch: int | None) -> None:
         super().__init__(side, layout, epoch)
         self._index = index
 
     def __call__(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        """The rows afterwards, with the same columns. Raises KeyError for a missing one, ImageError for an image."""
-        for name, place in (*self._layout.places.items(), ("index", self._index)):
-            if place is not None and place not in rows:
-                have = ", ".join(map(repr, rows))
-                raise KeyError(f"the rows have no column {place!r}; they have: {have}. {_advice(name)}")
+        """The augmented rows, in the same columns. Raises KeyError if one is missing, ImageError for an image."""
+        for name, column in (*self._layout.places.items(), ("index", self._index)):
+            if column is not None and column not in rows:
+                columns = ", ".join(map(repr, rows))
+                raise KeyError(f"the rows have no column {column!r}; they have: {columns}. {_advice(name)}")
         count = len(rows[self._layout.image])
-        done = [self._row({name: values[number] for name, values in rows.items()}) for number in range(count)]
-        return {name: [row[name] for row in done] for name in rows}
+        augmented = [self._row({name: values[number] for name, values in rows.items()}) for number in range(count)]
+        return {name: [row[name] for row in augmented] for name in rows}
 
     def _row(self, row: dict[str, Any]) -> Any:
         if self._index is None:
@@ -40,13 +40,13 @@ class Transform(EpochAwareSide):
 
 
 def _advice(name: str) -> str:
-    """What to do where a column is missing."""
-    dropped = "Some trainers drop columns that the model does not take: remove_unused_columns=False"
+    """What to do about a missing column."""
+    dropped = "Some trainers drop columns that are not arguments of the model: use remove_unused_columns=False"
     if name == "index":
         numbers = "dataset.add_column('idx', range(len(dataset))), before anything is shuffled"
-        return f"A column of row numbers comes from {numbers}. {dropped}"
-    place = "image='..'" if name == "image" else f"names={{{name!r}: '..'}}"
-    return f"Say which is the {name}: transform(.., {place}). {dropped}"
+        return f"To add a column of row numbers: {numbers}. {dropped}"
+    argument = "image='..'" if name == "image" else f"names={{{name!r}: '..'}}"
+    return f"Name the column of the {name}: transform(.., {argument}). {dropped}"
 
 
 def transform(
@@ -59,14 +59,14 @@ def transform(
 ) -> Transform:
     """A transform for `dataset.with_transform(..)`. It pickles, and so does the dataset.
 
-    `index` is the column that says which sample a row is, and has to be given for `pipe.train`: integers or strings.
-    `image` is the column of images, `names` those of other targets by ours: {"mask": "annotation"}. `epoch` can be
-    set later by `set_epoch`. Raises TypeError where the index is missing.
+    `index` is the column with the id of each sample, integers or strings; it is required for `pipe.train`. `image` is
+    the column of images, and `names` maps the names of other targets to their columns: {"mask": "annotation"}.
+    `epoch` can be set later by `set_epoch`. Raises TypeError if `index` is required and missing.
     """
     if isinstance(checked_side(side), Train) and index is None:
         raise TypeError(
-            "a transform of a Hugging Face dataset is not told which rows it got, so pipe.train needs a column that "
-            "says so: dataset.add_column('idx', range(len(dataset))) and transform(pipe.train, index='idx'); or wrap "
+            "a transform of a Hugging Face dataset does not know which rows it gets, so pipe.train needs a column of "
+            "ids: dataset.add_column('idx', range(len(dataset))) and transform(pipe.train, index='idx'); or wrap "
             "the dataset itself: augreg.data.Augmented(dataset, pipe.train)"
         )
     return Transform(

@@ -1,7 +1,6 @@
-"""A sampler that says which epoch it is: it runs in the main process, so workers need not be told otherwise.
+"""A sampler that yields the epoch with each index, so that worker processes know the epoch.
 
-The order of its own is a pure function of (seed, epoch). So a pass can be taken up anywhere: what is kept of it is
-an epoch and a number.
+Its order is a pure function of (seed, epoch), so a pass can be resumed from the epoch and the position alone.
 """
 
 from __future__ import annotations
@@ -22,20 +21,19 @@ __all__ = ["EpochSampler", "shuffled"]
 
 _ORDER: Final = stream_key("augreg.data: the order of the samples")
 _GENERATOR: Final = stream_key("augreg.data: the generator of a sampler")
-_AGAIN: Final = (
-    "epoch {epoch} is gone through for the third time, and every image of it drawn as before: call "
-    "sampler.set_epoch(epoch) before each epoch (Lightning does; where a framework put its own sampler around this "
-    "one, docs/data-loaders.md says what to do)"
+_REPEATED: Final = (
+    "epoch {epoch} is loaded for the third time, with the same images again: call sampler.set_epoch(epoch) before "
+    "each epoch (Lightning does this; if a framework has wrapped this sampler in its own, see docs/data-loaders.md)"
 )
 
 
 def shuffled(count: int, seed: int, epoch: int) -> list[int]:
     """The numbers 0 .. count-1 in an order that is a function of (seed, epoch).
 
-    It is `Cursor.permutation` at an address of its own, all words read at once.
+    It equals `Cursor.permutation` at an address reserved for it, with all random words drawn at once.
     """
     address = address_of(seed, 0, epoch)
-    key = np.array([address.seed, address.domain], np.uint64)  # of a list, NumPy would make floats on the way
+    key = np.array([address.seed, address.domain], np.uint64)  # NumPy would convert a list by way of floats
     counter = np.array([0, _ORDER, address.index, address.epoch], np.uint64)
     words = np.random.Philox(key=key, counter=counter).random_raw(count)
     order: list[int] = np.argsort(words, kind="stable").tolist()
@@ -45,19 +43,19 @@ def shuffled(count: int, seed: int, epoch: int) -> list[int]:
 class EpochSampler:
     """Yields `Key(epoch, index)` for `DataLoader(.., sampler=..)`, so that `Augmented` knows the epoch in any worker.
 
-    Tell it the epoch before each pass, by `set_epoch`; it never counts on by itself, since loaders begin passes
-    that they do not use. Given a dataset, it shuffles; given a sampler (`DistributedSampler`, a weighted one), it
-    yields that one's indices, passes `set_epoch` on, and seeds the `generator` of one that has its own anew for each
-    pass, so that a pass can be resumed. It may wrap a batch sampler for `batch_sampler=..` too.
-    With torchdata's StatefulDataLoader a pass resumes where it was.
+    Call `set_epoch` before each pass; the sampler does not count epochs itself, since loaders begin passes that they
+    do not use. Given a dataset, it shuffles. Given a sampler (a `DistributedSampler`, a weighted one), it yields the
+    indices of that sampler, passes `set_epoch` on to it, and seeds its `generator`, if it has one, before each pass,
+    so that a pass can be resumed. It may also wrap a batch sampler, for `batch_sampler=..`. With torchdata's
+    StatefulDataLoader a pass resumes where it stopped.
     """
 
     def __init__(self, data_or_sampler: Any, shuffle: bool | None = None, seed: int | None = None) -> None:
-        """A dataset with a length, or a sampler; `shuffle` (on if not said) is for a dataset.
+        """Takes a dataset with a length, or a sampler; `shuffle` (default True) is for a dataset only.
 
-        The order is a function of (`seed`, epoch), for a sampler with a `generator` too; `seed` is 0 if not said.
-        Raises TypeError for anything else, and for a sampler together with `shuffle`, or with a `seed` that it cannot
-        use.
+        The order is a function of (`seed`, epoch), also for a sampler with a `generator`; the default seed is 0.
+        Raises TypeError for anything else, for a sampler together with `shuffle`, and for a `seed` with a sampler
+        that has no generator.
         """
         inner = data_or_sampler
         kind = type(inner).__name__
@@ -67,18 +65,18 @@ class EpochSampler:
         if not is_data and not hasattr(inner, "__iter__"):
             raise TypeError(f"expected a dataset with a length, or a sampler, got {kind}")
         if not is_data and shuffle is not None:
-            raise TypeError(f"the order is that of the {kind}: leave out shuffle")
+            raise TypeError(f"the {kind} decides the order: leave out shuffle")
         self._data: Any = inner if is_data else None
         self._inner: Any = None if is_data else inner
         if not is_data and seed is not None and not self._generators():
-            raise TypeError(f"the order is that of the {kind}, which has no generator to seed: leave out seed")
+            raise TypeError(f"the {kind} decides the order, and has no generator to seed: leave out seed")
         self._shuffle = shuffle is None or shuffle
         self._seed = 0 if seed is None else seed
         address_of(self._seed, 0)
         self._epoch = 0
-        self._waiting = False  # an epoch was set, and no pass has used it yet
-        self._passes = 0  # of the epoch, since it was set
-        self._warned = not _draws(inner)
+        self._epoch_unused = False  # an epoch was set, and no pass has used it yet
+        self._passes = 0  # in this epoch, since it was set
+        self._warned = not _may_draw(inner)
 
     @property
     def epoch(self) -> int:
@@ -86,9 +84,9 @@ class EpochSampler:
         return self._epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch of the passes that begin from now on. Raises TypeError or ValueError."""
+        """Set the epoch of the following passes. Raises TypeError or ValueError unless it is an integer from 0."""
         self._set(checked_epoch(epoch))
-        self._waiting = True
+        self._epoch_unused = True
 
     def __iter__(self) -> Iterator[Any]:
         return _Pass(self)
@@ -97,59 +95,59 @@ class EpochSampler:
         return len(self._inner if self._data is None else self._data)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the epoch. Where in the epoch it was is for the loader to keep."""
+        """The state to save: the epoch. The position within the epoch is part of the state of the loader."""
         return {"epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the epoch of a checkpoint, unless `set_epoch` has named the next one since the last pass.
+        """Set the epoch of a checkpoint, unless `set_epoch` has been called since the last pass.
 
-        A stateful loader calls this when a pass begins: by then a loop has set the epoch that it wants.
+        A stateful loader calls this when a pass begins, after the training loop has set its epoch.
         """
-        if not self._waiting:
+        if not self._epoch_unused:
             self._set(checked_epoch(state["epoch"]))
 
     def _set(self, epoch: int) -> None:
         self._epoch, self._passes = epoch, 0
-        self._tell_inner(epoch)
+        self._set_inner(epoch)
 
-    def _tell_inner(self, epoch: int) -> None:
+    def _set_inner(self, epoch: int) -> None:
         for sampler in _within(self._inner):
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(epoch)
 
     def _generators(self) -> list[Any]:
-        """Torch's generators that the wrapped sampler draws its order from."""
-        found = (getattr(sampler, "generator", None) for sampler in _within(self._inner))
-        return [generator for generator in found if hasattr(generator, "manual_seed")]
+        """The torch generators that the wrapped samplers draw their order from."""
+        generators = (getattr(sampler, "generator", None) for sampler in _within(self._inner))
+        return [generator for generator in generators if hasattr(generator, "manual_seed")]
 
     def _order(self, epoch: int) -> Iterator[Any]:
-        """The indices of an epoch, or lists of them."""
+        """The indices of an epoch, or lists of them from a batch sampler."""
         if self._data is not None:
             count = len(self._data)
             return iter(shuffled(count, self._seed, epoch) if self._shuffle else range(count))
-        self._tell_inner(epoch)
+        self._set_inner(epoch)
         for generator in self._generators():
             generator.manual_seed(address_of(self._seed, 0, epoch).cursor(_GENERATOR).bits() >> 1)
         return iter(self._inner)
 
     def _begun(self, epoch: int) -> None:
-        """A pass was begun in earnest: somebody asked it for a key."""
-        self._waiting = False
+        """Count a pass when its first key is requested, and warn once about the third of an epoch."""
+        self._epoch_unused = False
         if epoch != self._epoch:
             return
         self._passes += 1
-        if self._passes > 2 and not self._warned:  # one of them may have been a look at what there is
+        if self._passes > 2 and not self._warned:  # one pass may have been only to look at the data
             self._warned = True
-            warnings.warn(_AGAIN.format(epoch=epoch), stacklevel=3)
+            warnings.warn(_REPEATED.format(epoch=epoch), stacklevel=3)
 
 
 class _Pass:
-    """One pass: an iterator of keys that says where it is, and goes on from there."""
+    """One pass: an iterator of keys whose position can be saved and restored."""
 
     def __init__(self, sampler: EpochSampler) -> None:
         self._sampler = sampler
         self._epoch = sampler.epoch
-        self._order: Any = None  # there is none before it is needed: loaders begin passes that they do not use
+        self._order: Any = None  # made for the first key, since loaders begin passes that they do not use
         self._position = 0
         self._begun = False
 
@@ -164,17 +162,17 @@ class _Pass:
             self._order = self._sampler._order(self._epoch)
         index = next(self._order)
         self._position += 1
-        if isinstance(index, Sequence) and not isinstance(index, str):  # what was wrapped is a batch sampler
-            return [_key(self._epoch, one) for one in index]
+        if isinstance(index, Sequence) and not isinstance(index, str):  # from a batch sampler
+            return [_key(self._epoch, item) for item in index]
         return _key(self._epoch, index)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it is; with the state of the wrapped sampler's iterator, if that has one."""
+        """The epoch and the position, with the state of the wrapped sampler's iterator if it has one."""
         inner = self._order.state_dict() if hasattr(self._order, "state_dict") else None
         return {"epoch": self._epoch, "position": self._position, "inner": inner}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from a saved position."""
         self._epoch, self._position = state["epoch"], state["position"]
         self._order = self._sampler._order(self._epoch)
         if state["inner"] is not None and hasattr(self._order, "load_state_dict"):
@@ -184,16 +182,16 @@ class _Pass:
 
 
 def _within(sampler: Any) -> Iterator[Any]:
-    """A sampler, and those that it is around: a batch sampler has one under `sampler`."""
+    """A sampler and the samplers inside it: a batch sampler has one as its attribute `sampler`."""
     while sampler is not None:
         yield sampler
         sampler = getattr(sampler, "sampler", None)
 
 
-def _draws(inner: Any) -> bool:
-    """Whether the samples may be of the train side, as far as a dataset or a sampler tells."""
-    for one in _within(inner):
-        datasets = (one, getattr(one, "data_source", None), getattr(one, "dataset", None))
+def _may_draw(inner: Any) -> bool:
+    """Whether samples may be random: False if a dataset, or that of a sampler, is known to use `pipe.test`."""
+    for source in _within(inner):
+        datasets = (source, getattr(source, "data_source", None), getattr(source, "dataset", None))
         if any(isinstance(getattr(data, "side", None), Test) for data in datasets):
             return False
     return True

@@ -1,4 +1,4 @@
-"""The train or the test side of a pipeline, done to one item of a dataset, and told the epoch."""
+"""Applying `pipe.train` or `pipe.test` to the items of a dataset, in the current epoch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["EpochAwareSide", "augment", "checked_side", "with_key"]
 
 
 def checked_side(side: Any) -> Any:
-    """The side of a pipeline, `pipe.train` or `pipe.test`. Raises TypeError for anything else."""
+    """`side` itself if it is `pipe.train` or `pipe.test`. Raises TypeError for anything else."""
     if not isinstance(side, Train | Test):
-        raise TypeError(f"give the side of a pipeline, pipe.train or pipe.test, got {type(side).__name__}")
+        raise TypeError(f"expected pipe.train or pipe.test, got {type(side).__name__}")
     return side
 
 
 class EpochAwareSide:
-    """The side of a pipeline as a function that a framework calls, which is told the epoch by `set_epoch`."""
+    """`pipe.train` or `pipe.test` as a function for a framework that knows no epoch; `set_epoch` sets it."""
 
     def __init__(self, side: Train | Test, layout: Layout, epoch: int | None) -> None:
         self.side = side
@@ -30,25 +30,25 @@ class EpochAwareSide:
         self._epoch = SharedEpoch(epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch from now on, here and in the workers of a loader, started or not; call it before each pass."""
+        """Set the epoch, in this process and in running or future workers; call it before each pass."""
         self._epoch.set(epoch)
 
     def _key(self, given: Any, where: str) -> Key:
-        """The key of a sample with this id. Raises TypeError where it would be drawn and the epoch is not known."""
+        """The key of the sample with this id. Raises TypeError for `pipe.train` if the epoch is not set."""
         epoch = self._epoch.get() if isinstance(self.side, Train) else None
         if epoch is None and isinstance(self.side, Train):
-            who = type(self).__name__.lower()
+            name = type(self).__name__.lower()
             raise TypeError(
-                "the epoch is not known, so every epoch would draw the same images: call set_epoch(epoch) of the "
-                f"{who} before each epoch, or give {who}(.., epoch=0) to keep to one on purpose"
+                f"the epoch is not set, so every epoch would have the same images: call set_epoch(epoch) of the "
+                f"{name} before each epoch, or use {name}(.., epoch=0) to stay in one epoch on purpose"
             )
         return Key(epoch, checked_id(given, where))
 
 
 def augment(side: Any, layout: Layout, item: Any, key: Key) -> Any:
-    """The item after `side`, in the form that it has, with its key; a bare image has no place for one.
+    """The item after `side`, in the same form and with its key; a bare image cannot carry one.
 
-    The key's epoch is None for the test side. Raises ImageError, which names the sample.
+    For `pipe.test` the epoch of the key is None. Raises ImageError, which names the sample.
     """
     call = side if key.epoch is None else functools.partial(side, index=key.index, epoch=key.epoch)
     try:
@@ -59,7 +59,7 @@ def augment(side: Any, layout: Layout, item: Any, key: Key) -> Any:
 
 
 def with_key(sample: Any, key: Key, layout: Layout) -> Any:
-    """The sample with its key, if it is of a kind that has one."""
+    """The sample, with its key and layout if its type can carry them."""
     if isinstance(sample, Sample | SampleMapping):
         sample.key, sample.layout = key, layout
     return sample

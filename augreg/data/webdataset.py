@@ -1,4 +1,4 @@
-"""WebDataset: a function for `.map(..)`, which draws by a sample's `__key__`."""
+"""WebDataset: a function for `.map(..)` whose random draws are keyed by the `__key__` of each sample."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Mapper", "mapper"]
 
 
 class Mapper(EpochAwareSide):
-    """Does `pipe.train` or `pipe.test` to the samples of a stream: a dict with `__key__` in, a dict out.
+    """Applies `pipe.train` or `pipe.test` to the samples of a stream: a dict with `__key__` in, a dict out.
 
-    The bytes of an image can be left encoded: the pipeline decodes them.
+    Images may stay encoded: the pipeline decodes them.
     """
 
     def __init__(
@@ -25,12 +25,12 @@ class Mapper(EpochAwareSide):
         self._id = key
 
     def __call__(self, sample: Mapping[str, Any]) -> Any:
-        """The sample afterwards, with its `key`. Raises KeyError for a missing part, ImageError for an image."""
+        """The augmented sample, with its `key`. Raises KeyError if a part is missing, ImageError for a bad image."""
         return augment(self.side, self._layout, sample, self._key(self._id(sample), "the id of a sample"))
 
 
 def own_key(sample: Mapping[str, Any]) -> str:
-    """The key that WebDataset gives a sample: its path in the archive, less the ending."""
+    """The key that WebDataset gives a sample: its path in the archive without the suffix."""
     return str(sample["__key__"])
 
 
@@ -44,8 +44,8 @@ def mapper(
 ) -> Mapper:
     """A function for `webdataset.WebDataset(..).map(..)`, with `.set_epoch(epoch)`.
 
-    `image` is the part that holds the image, `names` those of other targets by ours: {"mask": "seg.png", "label":
-    "cls"}; {"label": None} says there is none. `key` gives a sample's id; it has to differ between shards too, so
-    give another function where `__key__` does not.
+    `image` is the name of the part with the image, and `names` maps the names of other targets to their parts:
+    {"mask": "seg.png", "label": "cls"}; {"label": None} means that there are no labels. `key` returns the id of a
+    sample, which must be unique across shards: give another function if `__key__` is not.
     """
     return Mapper(checked_side(side), Layout({"image": image, **(names or {})}), key, epoch)

@@ -1,15 +1,14 @@
-"""The loss of a spec: cross-entropy for class ids, probabilities or soft labels, with what its loss section says.
+"""The loss of a spec: cross-entropy plus the steps of its loss section.
 
-    loss = criterion(logits, target) + attached.penalty()
-
-The criterion is the data's part of the loss. Penalties on the weights are not in it, since it does not see the model:
-`attached.penalty()`, or `criterion.penalty(model)`, is the other part.
+loss = criterion(logits, target, model)   # in training: with the penalties on the weights of the model
+loss = criterion(logits, target)          # in validation: without them
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everybody calls it
@@ -19,29 +18,39 @@ from augreg.loss import penalties
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step
 
-__all__ = ["Criterion"]
+__all__ = ["Criterion", "DenseTarget"]
 
 _IGNORE = -100
 _SMOOTHING = "label_smoothing"
-_TOLERANCE = 0.01  # of the sum of a sample's probabilities: what bfloat16 labels are off by
+_TOLERANCE = 0.01  # how far the probabilities of a sample may sum from 1: bfloat16 rounds by less
+_GRACE = 2  # losses without the model before the warning: one training step may have several
+
+
+class DenseTarget(Protocol):
+    """Soft labels that can be turned into probabilities, such as `augreg.SoftLabels`."""
+
+    def dense(self, classes: int | None = None, /) -> Any:
+        """The probabilities, samples x classes."""
 
 
 class Criterion(nn.Module):
-    """Cross-entropy of logits, N x C or N x C x .., with smoothing and terms as a spec's loss section says.
+    """Cross-entropy of logits, N x C or N x C x .., with the smoothing, terms and penalties of a loss section.
 
-    The target is one of: class ids, N x .., of any whole type; probabilities of the logits' shape; soft labels, with
-    a method `dense(classes)` that returns such probabilities. `weight` (one number a class), `reduction` and
-    `ignore_index` (of class ids: probabilities are then refused) are those of torch.nn.CrossEntropyLoss, and so is
+    The target is one of: class ids, N x .., of any integer type; probabilities of the logits' shape; soft labels with
+    a method `dense(classes)` that returns such probabilities. `weight` (one number per class), `reduction` and
+    `ignore_index` (for class ids: probabilities are then refused) are those of torch.nn.CrossEntropyLoss, and so is
     the result, also where `mean` divides by the weights of the true classes. With `multi_label` each class is true or
-    not by itself: the target is 0 to 1 for each logit, and the loss that of torch.nn.BCEWithLogitsLoss, smoothed
-    towards one half.
+    false independently of the others: the target is 0 to 1 for each logit, and the loss is that of
+    torch.nn.BCEWithLogitsLoss, smoothed towards one half.
 
-    Terms, such as the confidence penalty, are added to each sample's loss, those of ignored ones left out; `mean`
-    averages them over samples without class weights. Half-precision logits are computed with in float32.
+    Terms, such as the confidence penalty, are added to the loss of each sample, except ignored ones; `mean` averages
+    them over samples without class weights. Penalties on the weights (L2, for example) are added once, after the
+    reduction, when the model is given. Half-precision logits are converted to float32.
 
-    With `check` the target's values are looked at, which on an accelerator waits for the device at each call;
-    torch.compile leaves it out. Raises TypeError and ValueError for targets that do not fit, and for labels that are
-    smooth already where the spec smooths too.
+    `steps` are those of the loss section. With `classes`, logits for another number of classes are refused. With
+    `check` the values of the target are validated, which on an accelerator waits for the device at each call;
+    torch.compile leaves this out. Raises TypeError and ValueError for targets that do not fit, and for labels that
+    are already smoothed if the spec smooths too.
     """
 
     weight: Tensor | None
@@ -50,6 +59,7 @@ class Criterion(nn.Module):
         self,
         steps: Iterable[Step] = (),
         *,
+        classes: int | None = None,
         weight: Any = None,
         reduction: Literal["mean", "sum", "none"] = "mean",
         ignore_index: int = _IGNORE,
@@ -60,76 +70,137 @@ class Criterion(nn.Module):
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
         if multi_label and ignore_index != _IGNORE:
-            raise ValueError("ignore_index is for class ids, and labels of several classes are none: leave it out")
+            raise ValueError("ignore_index is for class ids, and multi-label targets have none: leave it out")
         if weight is not None:
             weight = torch.as_tensor(weight).detach().clone()
             weight = weight if weight.is_floating_point() else weight.to(torch.get_default_dtype())
             if weight.ndim != 1:
-                raise ValueError(f"weight takes one number a class, got the shape {list(weight.shape)}")
-        # not persistent: a model that keeps its criterion has the checkpoints of one that does not
+                raise ValueError(f"weight takes one number per class, got the shape {list(weight.shape)}")
+        # not persistent: checkpoints of a model do not change if the model has a criterion as a submodule
         self.register_buffer("weight", weight, persistent=False)
+        self.classes = classes
         self.reduction = reduction
         self.ignore_index = ignore_index
         self.multi_label = multi_label
         self.check = check
         self._steps = tuple(steps)
+        self._penalties = [step.name for step in self._steps if callable(getattr(step.transform, "penalty", None))]
+        self._penalized_by: Literal["call", "method"] | None = None
+        self._without = 0  # losses with a gradient that had no model
         smoothing = [f"loss[{place}]" for place, step in enumerate(self._steps) if step.name == _SMOOTHING]
         if len(smoothing) > 1:
             raise ValueError(f"{' and '.join(smoothing)} both smooth the labels: keep one label_smoothing")
-        self.step(0.0)
+        self.set_epoch(0.0)
 
-    def step(self, epoch: float) -> None:
-        """Take the numbers that hold in an epoch; halves are fine. Without a call, those of epoch 0."""
+    def set_epoch(self, epoch: float) -> None:
+        """Give numbers with a schedule their values at this epoch; half epochs are fine. Initially it is epoch 0."""
         self.epoch = epoch
         steps = [scheduled(step, epoch) if step.schedules else step for step in self._steps]
         self._terms = [step.transform for step in steps if hasattr(step.transform, "term")]
         targets = [step for step in steps if hasattr(step.transform, "target")]
-        # a smoothing of 0 changes nothing, and one by itself is torch's: it makes no probabilities of class ids
+        # smoothing by 0 changes nothing; smoothing alone is left to torch, which needs no dense targets for it
         targets = [step for step in targets if step.name != _SMOOTHING or step.transform.smoothing > 0]
         self._targets = [step.transform for step in targets]
         alone = [step.name for step in targets] == [_SMOOTHING]
         self._smoothing = float(self._targets[0].smoothing) if alone else 0.0
 
     def penalty(self, model: nn.Module) -> Tensor:
-        """What the loss section adds for the weights of a model."""
+        """The penalties on the weights of a model alone, for a loss of your own: a scalar, 0 if there are none.
+
+        Raises RuntimeError if the criterion adds them to its loss too, except under torch.no_grad(), to log them.
+        """
+        self._count_once("method")
         return penalties.penalty(self._steps, model, self.epoch)
 
     def constrain(self, model: nn.Module) -> None:
-        """Apply the loss section's constraints to the weights of a model, in place."""
+        """Apply the constraints to the weights of a model, in place; call it after each step of the optimizer."""
         penalties.constrain(self._steps, model, self.epoch)
 
-    def forward(self, logits: Tensor, target: Any) -> Tensor:
-        """The loss: a number, or with the reduction `none` one a sample (multi-label: one a logit)."""
+    if TYPE_CHECKING:
+
+        def __call__(self, logits: Tensor, target: Tensor | DenseTarget, model: nn.Module | None = None) -> Tensor:
+            """The loss, by `forward`."""
+
+    def forward(self, logits: Tensor, target: Tensor | DenseTarget, model: nn.Module | None = None) -> Tensor:
+        """The loss: a scalar, or with reduction="none" one per sample (multi-label: one per logit).
+
+        With `model` the penalties on its weights are added. Raises ValueError if they would have to be added to one
+        loss per sample, and RuntimeError after `penalty` was used, as they would count twice. Warns if a loss section
+        has penalties and losses with a gradient are computed without a model.
+        """
+        if model is not None and not isinstance(model, nn.Module):
+            raise TypeError(f"expected the model, a torch.nn.Module, got {type(model).__name__}")
+        loss = self._data_loss(logits, target)
+        if not self._penalties:
+            return loss
+        if model is None:
+            self._warn_without_model(loss)
+            return loss
+        if self.reduction == "none":
+            raise ValueError(
+                "with reduction='none' there is one loss per sample, and penalties on the weights belong to none of "
+                "them: leave the model out, and add criterion.penalty(model) after the reduction"
+            )
+        self._count_once("call")
+        return loss + penalties.penalty(self._steps, model, self.epoch).to(loss.device)
+
+    def _count_once(self, by: Literal["call", "method"]) -> None:
+        """Note which way adds the penalties. Raises RuntimeError if both do."""
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return
+        if self._penalized_by not in (None, by):
+            raise RuntimeError(
+                "the penalties would count twice: criterion(logits, target, model) adds them, and so does "
+                "criterion.penalty(model). Use one of the two; to log the penalty, compute it under torch.no_grad()"
+            )
+        self._penalized_by = by
+
+    def _warn_without_model(self, loss: Tensor) -> None:
+        """Warn once if the penalties seem to be forgotten in training."""
+        if torch.compiler.is_compiling() or not loss.requires_grad or self._penalized_by is not None:
+            return
+        self._without += 1
+        if self._without == _GRACE + 1:
+            warnings.warn(
+                f"the loss section has penalties on the weights ({', '.join(self._penalties)}), and this loss leaves "
+                "them out: call criterion(logits, target, model), or add criterion.penalty(model)",
+                stacklevel=5,
+            )
+
+    def _data_loss(self, logits: Tensor, target: Tensor | DenseTarget) -> Tensor:
+        """The loss without penalties on the weights."""
         if logits.ndim < 2 or not logits.is_floating_point():
             raise ValueError(f"logits are floats of samples x classes x .., got {_shown(logits)}")
+        if self.classes is not None and logits.shape[1] != self.classes:
+            raise ValueError(f"the spec has classes: {self.classes}, and the logits have {logits.shape[1]}")
         if self.weight is not None and len(self.weight) != logits.shape[1]:
             raise ValueError(f"weight is for {len(self.weight)} classes, and the logits have {logits.shape[1]}")
         logits = logits if logits.dtype == torch.float64 else logits.float()
-        target = self._taken(target, logits)
+        target = self._checked_target(target, logits)
         if self.multi_label:
-            return self._of_labels(logits, target)
+            return self._multi_label_loss(logits, target)
         if target.is_floating_point():
-            return self._of_probabilities(logits, target)
-        return self._of_ids(logits, target)
+            return self._loss_of_probabilities(logits, target)
+        return self._loss_of_ids(logits, target)
 
-    def _taken(self, target: Any, logits: Tensor) -> Tensor:
-        """The target as int64 ids or as probabilities of the logits' type, checked."""
+    def _checked_target(self, target: Any, logits: Tensor) -> Tensor:
+        """The target as int64 class ids or as probabilities of the logits' dtype, checked."""
         soft = hasattr(target, "dense") or (isinstance(target, Tensor) and target.is_floating_point())
         if soft and self.ignore_index != _IGNORE:
             raise ValueError(
-                f"ignore_index={self.ignore_index} is for class ids, and these targets are probabilities, in which "
-                "nothing is ignored: leave it out, or take reduction='none' and leave samples out yourself"
+                f"ignore_index={self.ignore_index} is for class ids, and these targets are probabilities, for which "
+                "nothing is ignored: leave it out, or use reduction='none' and leave samples out yourself"
             )
         if hasattr(target, "dense"):
             softened = any(getattr(transform, "smoothing", 1.0) > 0 for transform in self._targets)
             if softened and getattr(target, "smoothing", 0.0) > 0:
                 raise ValueError(
-                    f"these labels are smoothed by {target.smoothing:g} already, and the spec's loss section smooths "
-                    "too: take label_smoothing out of one of them"
+                    f"these labels are already smoothed by {target.smoothing:g}, and the spec's loss section smooths "
+                    "too: smooth in one place only"
                 )
-            target = torch.as_tensor(target.dense(logits.shape[1]))  # those of arrays are arrays
+            target = torch.as_tensor(target.dense(logits.shape[1]))  # NumPy labels give NumPy arrays
         if not isinstance(target, Tensor):
-            raise TypeError(f"a target is a tensor or soft labels, got {type(target).__name__}")
+            raise TypeError(f"expected a tensor or soft labels as the target, got {type(target).__name__}")
         whole = not (target.is_floating_point() or target.is_complex())
         if target.device != logits.device:
             raise ValueError(f"the logits are on {logits.device} and the target on {target.device}: move one of them")
@@ -137,17 +208,17 @@ class Criterion(nn.Module):
             return self._checked_probabilities(target, logits)
         expected = logits.shape[:1] + logits.shape[2:]
         if target.shape != expected:
-            one_hot = "; one-hot targets have to be floats" if target.shape == logits.shape else ""
+            one_hot = "; one-hot targets must be floats" if target.shape == logits.shape else ""
             raise ValueError(
-                f"class ids for logits of {list(logits.shape)} have the shape {list(expected)}, "
+                f"class ids for logits of shape {list(logits.shape)} have the shape {list(expected)}, "
                 f"got {list(target.shape)}{one_hot}"
             )
         target = target.long()
-        if self._looking():
+        if self._checks_values():
             valid = ((target >= 0) & (target < logits.shape[1])) | (target == self.ignore_index)
             if not bool(valid.all()):
                 raise ValueError(
-                    f"class ids go from 0 to {logits.shape[1] - 1} (or {self.ignore_index}, which is ignored), "
+                    f"class ids are from 0 to {logits.shape[1] - 1} (or {self.ignore_index}, which is ignored), "
                     f"got {int(target[~valid][0])}"
                 )
         return target
@@ -155,25 +226,25 @@ class Criterion(nn.Module):
     def _checked_probabilities(self, target: Tensor, logits: Tensor) -> Tensor:
         kind = "labels" if self.multi_label else "probabilities"
         if target.is_complex() or (target.dtype == torch.bool and not self.multi_label):
-            raise TypeError(f"a target is class ids or probabilities, got {_shown(target)}")
+            raise TypeError(f"a target consists of class ids or probabilities, got {_shown(target)}")
         if target.shape != logits.shape:
             raise ValueError(
                 f"{kind} have the shape of the logits, {list(logits.shape)}, got {_shown(target)}"
-                + ("" if self.multi_label else "; class ids have to be whole numbers")
+                + ("" if self.multi_label else "; class ids must be integers")
             )
         target = target.to(logits.dtype)
-        if self._looking():
+        if self._checks_values():
             if not bool(((target >= 0) & (target <= 1 + _TOLERANCE)).all()):
-                raise ValueError(f"{kind} lie between 0 and 1, got {_range(target)}")
+                raise ValueError(f"{kind} are between 0 and 1, got {_range(target)}")
             sums = target.sum(1)
             if not self.multi_label and not bool(((sums - 1).abs() <= _TOLERANCE).all()):
                 raise ValueError(
                     f"the probabilities of a sample sum to 1, got {_range(sums)}; "
-                    "where several classes can be true at once, give the criterion multi_label=True"
+                    "if several classes can be true at once, use pipe.criterion(multi_label=True)"
                 )
         return target
 
-    def _looking(self) -> bool:
+    def _checks_values(self) -> bool:
         return self.check and not torch.compiler.is_compiling()
 
     def _soft(self, probabilities: Tensor) -> Tensor:
@@ -181,13 +252,13 @@ class Criterion(nn.Module):
             probabilities = transform.target(probabilities)
         return probabilities
 
-    def _of_ids(self, logits: Tensor, ids: Tensor) -> Tensor:
+    def _loss_of_ids(self, logits: Tensor, ids: Tensor) -> Tensor:
         weight = self._weight(logits)
         counted = ids != self.ignore_index
         known = torch.where(counted, ids, 0)
         if self._targets and not self._smoothing:
-            shares = self._soft(F.one_hot(known, logits.shape[1]).to(logits.dtype).movedim(-1, 1))
-            losses = F.cross_entropy(logits, shares, weight, reduction="none")
+            probabilities = self._soft(F.one_hot(known, logits.shape[1]).to(logits.dtype).movedim(-1, 1))
+            losses = F.cross_entropy(logits, probabilities, weight, reduction="none")
             losses = torch.where(counted, losses, 0.0)
         else:
             losses = F.cross_entropy(
@@ -198,18 +269,18 @@ class Criterion(nn.Module):
         if self.reduction != "mean":
             return self._reduced(losses, terms)
         divisor = counted.sum() if weight is None else torch.where(counted, weight[known], 0.0).sum()
-        # with nothing to average this is 0 / 0 = nan, as torch's
+        # if everything is ignored this is 0 / 0 = nan, as torch's loss is
         return losses.sum() / divisor + sum(term.sum() / counted.sum() for term in terms)
 
-    def _of_probabilities(self, logits: Tensor, shares: Tensor) -> Tensor:
-        shares = shares if self._smoothing else self._soft(shares)
+    def _loss_of_probabilities(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+        probabilities = probabilities if self._smoothing else self._soft(probabilities)
         losses = F.cross_entropy(
-            logits, shares, self._weight(logits), reduction="none", label_smoothing=self._smoothing
+            logits, probabilities, self._weight(logits), reduction="none", label_smoothing=self._smoothing
         )
         return self._reduced(losses, [transform.term(logits) for transform in self._terms])
 
-    def _of_labels(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Each label is a problem of two classes, false and true, whose logits are 0 and its own."""
+    def _multi_label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of each label as a problem of two classes: false, with a logit of 0, and true, with its logit."""
         if self._targets:
             labels = self._soft(torch.stack([1 - labels, labels], 1))[:, 1]
         weight = self._weight(logits)
@@ -230,7 +301,7 @@ class Criterion(nn.Module):
         return losses.mean() if self.reduction == "mean" else losses.sum()
 
     def extra_repr(self) -> str:
-        """What the loss consists of."""
+        """The kind of loss, the steps and the reduction."""
         kind = "binary cross-entropy" if self.multi_label else "cross-entropy"
         return ", ".join([kind, *map(repr, [*self._targets, *self._terms]), f"reduction={self.reduction!r}"])
 

@@ -1,10 +1,10 @@
-"""Penalties and constraints on the weights of a model: which parameters, the sums, and what is done after a step.
+"""Penalties and constraints on the weights of a model: the parameters that they select, and what they compute.
 
     loss = criterion(model(x), y) + penalty(pipe.spec.loss, model)
     loss.backward(); optimizer.step()
     constrain(pipe.spec.loss, model)
 
-What `pipe.regularize(model)` returns calls these.
+The attachment that `pipe.regularize(model)` returns calls these functions.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NORM = re.compile(r"Norm(\d[dD])?$")
 
 @dataclass(frozen=True)
 class Weight:
-    """A parameter of a model: all of its names (tied parameters have several), and the modules that own it."""
+    """A parameter of a model with all its names (tied parameters have several) and the modules that own it."""
 
     value: nn.Parameter
     names: tuple[str, ...]
@@ -52,18 +52,18 @@ class Weight:
 
     @property
     def multiplies(self) -> bool:
-        """Whether it is a matrix or a kernel: two axes or more, and somewhere not of a norm layer or an embedding."""
+        """Whether it is a matrix or a kernel (two axes or more), and not only of norm layers and embeddings."""
         return self.value.ndim >= 2 and not all(map(_is_norm_or_embedding, map(type, self.owners)))
 
     @property
     def precise(self) -> Tensor:
-        """Its numbers in float32, or in float64 if they are, with the gradient of the parameter."""
+        """The parameter in float32, or float64 if it is that, connected to its gradient."""
         return self.value if self.value.dtype == torch.float64 else self.value.float()
 
     def selected(self, at: Iterable[Selector]) -> bool:
-        """Whether one of its names, with the type of the module there, is selected."""
-        found = zip(self.names, self.owners, strict=True)
-        return any(selects(at, name, (cls.__name__ for cls in type(owner).__mro__)) for name, owner in found)
+        """Whether a selector matches one of its names and the type of the module that owns it there."""
+        pairs = zip(self.names, self.owners, strict=True)
+        return any(selects(at, name, (cls.__name__ for cls in type(owner).__mro__)) for name, owner in pairs)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -74,54 +74,53 @@ def _is_norm_or_embedding(owner: type[nn.Module]) -> bool:
 def parameters(model: nn.Module) -> list[Weight]:
     """Every parameter of a model once, in the model's order.
 
-    The model is walked through at each call, since modules and parameters may be exchanged between two.
+    Nothing is cached, since modules and parameters may be replaced between two calls.
     """
-    found: dict[int, Weight] = {}
-    for name, value, owner in _held(unwrapped(model), "", None):
-        before = found.get(id(value))
-        if before is None:
-            found[id(value)] = Weight(value, (name,), (owner,))
-        else:
-            found[id(value)] = Weight(value, (*before.names, name), (*before.owners, owner))
-    return list(found.values())
+    result: dict[int, Weight] = {}
+    for name, value, owner in _named_parameters(unwrapped(model), "", None):
+        known = result.get(id(value), Weight(value, (), ()))
+        result[id(value)] = Weight(value, (*known.names, name), (*known.owners, owner))
+    return list(result.values())
 
 
-def _held(module: nn.Module, prefix: str, owner: nn.Module | None) -> list[tuple[str, nn.Parameter, nn.Module]]:
-    """The parameters of a module and its parts under all of their names, each with the module that owns it.
+def _named_parameters(
+    module: nn.Module, prefix: str, owner: nn.Module | None
+) -> list[tuple[str, nn.Parameter, nn.Module]]:
+    """The parameters of a module and its submodules under all their names, each with the module that owns it.
 
-    What a parametrization (weight norm, say) holds belongs to the module that it stands in, the `owner`.
+    The parameters of a parametrization, such as weight norm, are owned by the parametrized module, the `owner`.
     """
-    held = owner or module
-    found = [(prefix + name, value, held) for name, value in module._parameters.items() if value is not None]
+    current = owner or module
+    named = [(prefix + name, value, current) for name, value in module._parameters.items() if value is not None]
     for name, child in module._modules.items():
         if child is not None:
-            inside = held if owner is not None or name == "parametrizations" else None
-            found += _held(child, f"{prefix}{name}.", inside)
-    return found
+            inside = current if owner is not None or name == "parametrizations" else None
+            named += _named_parameters(child, f"{prefix}{name}.", inside)
+    return named
 
 
 def exempt(model: nn.Module) -> set[str]:
-    """The parameters that a model lists in a method `no_weight_decay()`, as timm's do."""
-    named = getattr(unwrapped(model), "no_weight_decay", None)
-    return set(named()) if callable(named) else set()
+    """The names that a model returns from a method `no_weight_decay()`, as timm's models do."""
+    method = getattr(unwrapped(model), "no_weight_decay", None)
+    return set(method()) if callable(method) else set()
 
 
 def _is_direction(weight: Weight) -> bool:
-    """Whether it is the part of a weight norm that sets a direction: its length has no effect on the model."""
+    """Whether it is the direction of a weight norm, whose length has no effect on the model."""
     (name, owner) = weight.names[0], weight.owners[0]
     path, _, last = name.rpartition(".")
     if last == "original1" and "parametrizations." in path:
-        return True  # torch.nn.utils.parametrizations.weight_norm; no other of torch's has two originals
+        return True  # torch.nn.utils.parametrizations.weight_norm; torch has no other with two originals
     return last.endswith("_v") and f"{last[:-2]}_g" in owner._parameters  # torch.nn.utils.weight_norm
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model, whose names are meant, inside torch.compile, DistributedDataParallel and AveragedModel."""
+    """The model inside torch.compile, DataParallel, DistributedDataParallel and AveragedModel."""
     wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.optim.swa_utils.AveragedModel)
     while True:
         if isinstance(model, wrappers):
             model = model.module
-        elif hasattr(model, "_orig_mod"):  # torch.compile's; to ask for its class would import the compiler
+        elif hasattr(model, "_orig_mod"):  # of torch.compile; isinstance with its class would import the compiler
             model = model._orig_mod
         else:
             return model
@@ -135,57 +134,56 @@ def weights(
     *,
     frozen: bool = False,
 ) -> list[Weight]:
-    """The parameters that a penalty or a constraint is for, each once; without frozen ones unless they are asked for.
+    """The parameters that a penalty or a constraint applies to, each once; frozen ones only if `frozen` is set.
 
-    Without `at` these are the weights that multiply: biases, norm layers, embeddings and other parameters with fewer
-    than two axes are left out, and so is what the model lists in `no_weight_decay()`, and of a weight norm's two
-    parts the direction, unless `include` is `all`. `at` selects among them by the parameter's name and the class of
-    the module that owns it. Raises SpecError, for the step called `name`, where nothing is selected, or where a lazy
-    module has no weights yet.
+    Unless `include` is `all`, these leave out biases and other parameters with fewer than two axes, norm layers,
+    embeddings, the names that the model returns from `no_weight_decay()`, and the direction of a weight norm. `at`
+    selects among the rest by the parameter's name and the class of the module that owns it. Raises SpecError, with
+    `name` as the step, if nothing is selected, or if a lazy module has no weights yet.
     """
     known = parameters(model)
     lazy = next((weight for weight in known if is_lazy(weight.value) and (at is None or weight.selected(at))), None)
     if lazy is not None:
         message = f"{lazy.names[0]!r} of a lazy module has no shape yet: run the model once on a batch first"
         raise SpecError(f"loss.{name}.at" if name else "at", message)
-    spared = exempt(model)
+    exempted = exempt(model)
     allowed = [
         weight
         for weight in known
-        if include == "all" or (weight.multiplies and spared.isdisjoint(weight.names) and not _is_direction(weight))
+        if include == "all" or (weight.multiplies and exempted.isdisjoint(weight.names) and not _is_direction(weight))
     ]
-    chosen = allowed if at is None else [weight for weight in allowed if weight.selected(at)]
-    if not chosen:
-        raise SpecError(f"loss.{name}.at" if name else "at", _nothing(known, allowed, at))
-    return [weight for weight in chosen if frozen or weight.value.requires_grad]
+    selected = allowed if at is None else [weight for weight in allowed if weight.selected(at)]
+    if not selected:
+        raise SpecError(f"loss.{name}.at" if name else "at", _nothing_selected(known, allowed, at))
+    return [weight for weight in selected if frozen or weight.value.requires_grad]
 
 
-def _nothing(known: list[Weight], allowed: list[Weight], at: tuple[Selector, ...] | None) -> str:
+def _nothing_selected(known: list[Weight], allowed: list[Weight], at: tuple[Selector, ...] | None) -> str:
     if at is None:
-        return f"the model has no weights, only {len(known)} biases and other parameters of less than two axes"
+        return f"the model has no weights, only {len(known)} biases and other parameters with fewer than two axes"
     shown = ", ".join(map(str, at))
     left_out = [weight.names[0] for weight in known if weight.selected(at)]
     if left_out:
         return (
-            f"{shown} selects only biases, or parameters of norm layers and embeddings, or what no_weight_decay() "
-            f"lists, such as {left_out[0]!r}, which are left out; with `include: all` they are not"
+            f"{shown} selects only biases, parameters of norm layers and embeddings, or names in no_weight_decay(), "
+            f"such as {left_out[0]!r}, which are left out; use `include: all` to select them"
         )
     near = nearest_names(at, (name for weight in allowed for name in weight.names))
     return f"{shown} selects no parameter; the nearest are {', '.join(near) or 'none'}"
 
 
 def total(terms: Iterable[Tensor]) -> Tensor:
-    """The sum of numbers that may lie on several devices, on that of the first."""
-    found = [torch.as_tensor(term) for term in terms]
-    if not found:
+    """The sum of scalars that may be on several devices, on the device of the first."""
+    tensors = [torch.as_tensor(term) for term in terms]
+    if not tensors:
         return torch.zeros(())
-    return torch.stack([term.to(found[0].device) for term in found]).sum()
+    return torch.stack([tensor.to(tensors[0].device) for tensor in tensors]).sum()
 
 
 def _rows(weight: Weight) -> Tensor:
-    """A weight as a matrix: a row for each output unit, with all that multiplies its inputs.
+    """A weight as a matrix with one row per output unit, which has all weights that multiply the unit's inputs.
 
-    Transposed convolutions keep their outputs on the second axis, within the groups of the first.
+    Transposed convolutions have their outputs on the second axis, and their groups on the first.
     """
     value, owner = weight.precise, weight.owners[0]
     if not isinstance(owner, nn.modules.conv._ConvTransposeNd):
@@ -203,51 +201,51 @@ def _set_rows(weight: Weight, rows: Tensor) -> None:
 
 
 @torch.no_grad()
-def renormalize(chosen: Iterable[Weight], limit: float) -> None:
-    """Scale down, in place, the incoming weights of each output unit whose Euclidean norm is above `limit`."""
-    for weight in chosen:
+def renormalize(selected: Iterable[Weight], limit: float) -> None:
+    """Scale the incoming weights of each output unit down, in place, to a Euclidean norm of at most `limit`."""
+    for weight in selected:
         _set_rows(weight, torch.renorm(_rows(weight), p=2, dim=0, maxnorm=limit))
 
 
 @torch.no_grad()
-def project(chosen: Iterable[Weight]) -> None:
-    """Replace, in place, each weight as a matrix by the nearest one with orthonormal rows, or columns if it is tall.
+def project(selected: Iterable[Weight]) -> None:
+    """Replace each weight, in place, by the nearest matrix with orthonormal rows, or columns if it has more rows.
 
-    That is U V^T of its singular value decomposition, the nearest in the Frobenius norm.
+    It is U V^T of the singular value decomposition, the nearest in the Frobenius norm.
     """
-    for weight in chosen:
+    for weight in selected:
         left, _, right = torch.linalg.svd(_rows(weight), full_matrices=False)
         _set_rows(weight, left @ right)
 
 
 def gram_distance(weight: Weight, diagonal: bool) -> Tensor:
-    """||W W^T - I||^2 of a weight as a matrix, of W^T W where there are more rows than columns.
+    """||W W^T - I||^2 of a weight as a matrix, or ||W^T W - I||^2 if it has more rows than columns.
 
-    Without `diagonal` only what is off the diagonal counts: rows of any length, at right angles.
+    Without `diagonal` only the elements off the diagonal count, so rows may have any length.
     """
     rows = _rows(weight)
     with torch.autocast(rows.device.type, enabled=False):
         gram = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
-    away = gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    difference = gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     if not diagonal:
-        away = away - torch.diag(torch.diagonal(away))
-    return away.square().sum()
+        difference = difference - torch.diag(torch.diagonal(difference))
+    return difference.square().sum()
 
 
-def _having(steps: Iterable[Step], method: str, epoch: float) -> Iterator[Any]:
+def _with_method(steps: Iterable[Step], method: str, epoch: float) -> Iterator[Any]:
     for step in steps:
         if callable(getattr(step.transform, method, None)):
             yield (scheduled(step, epoch) if step.schedules else step).transform
 
 
 def penalty(steps: Iterable[Step], model: nn.Module, epoch: float = 0.0) -> Tensor:
-    """What the steps of a loss section add to the loss for the weights of a model: a number with a gradient.
+    """The sum of the penalties of a loss section on the weights of a model: a scalar with a gradient.
 
-    A zero without a gradient where no step has a penalty. Numbers that change with the epoch hold as in `epoch`.
+    Without penalties it is a zero without a gradient. Schedules are evaluated at `epoch`.
     """
-    found = [transform.penalty(unwrapped(model)) for transform in _having(steps, "penalty", epoch)]
-    if found:
-        return total(found)
+    terms = [transform.penalty(unwrapped(model)) for transform in _with_method(steps, "penalty", epoch)]
+    if terms:
+        return total(terms)
     first = next(model.parameters(), None)
     return torch.zeros((), device=None if first is None else first.device)
 
@@ -255,14 +253,14 @@ def penalty(steps: Iterable[Step], model: nn.Module, epoch: float = 0.0) -> Tens
 @torch.no_grad()
 def constrain(steps: Iterable[Step], model: nn.Module, epoch: float = 0.0) -> None:
     """Apply the constraints of a loss section to the weights of a model, in place, after each optimizer step."""
-    for transform in _having(steps, "constrain", epoch):
+    for transform in _with_method(steps, "constrain", epoch):
         transform.constrain(unwrapped(model))
 
 
 def check(steps: Iterable[Step], model: nn.Module) -> None:
     """Raise SpecError with every step of a loss section that selects no parameter of a model.
 
-    A step says which parameters it is for by a method `weights(model)`; one without it is not looked at.
+    Steps without a method `weights(model)` are not checked.
     """
     problems: list[Problem] = []
     for step in steps:

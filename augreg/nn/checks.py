@@ -1,4 +1,4 @@
-"""Checks of what layers are given: numbers within bounds, one of some words, and the dimensions of an input."""
+"""Checks of the arguments and inputs of layers. They raise an error that names the layer or the argument."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-_Word = TypeVar("_Word", bound=str)
+_String = TypeVar("_String", bound=str)
 
 
-def number(name: str, value: float, low: float, high: float, below: bool = False) -> float:
-    """The value as a float; ValueError unless low <= value <= high, or low <= value < high where `below` is set."""
+def check_number(name: str, value: float, low: float, high: float, below: bool = False) -> float:
+    """The value as a float; ValueError unless low <= value <= high, or low <= value < high if `below` is set."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, got {value!r}")
     inside = low <= value < high if below else low <= value <= high
@@ -20,30 +20,30 @@ def number(name: str, value: float, low: float, high: float, below: bool = False
     return float(value)
 
 
-def choice(name: str, value: _Word, words: tuple[str, ...]) -> _Word:
-    """The value; ValueError unless it is one of the words."""
-    if value not in words:
-        raise ValueError(f"{name} must be {' or '.join(map(repr, words))}, got {value!r}")
+def check_choice(name: str, value: _String, choices: tuple[str, ...]) -> _String:
+    """The value; ValueError unless it is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
     return value
 
 
-def floating(layer: object, input: Tensor) -> None:
-    """TypeError unless the input holds floating-point numbers."""
+def check_floating(layer: object, input: Tensor) -> None:
+    """TypeError unless the input is a floating-point tensor."""
     if not input.is_floating_point():
         raise TypeError(f"{type(layer).__name__} takes floating-point tensors, got {input.dtype}")
 
 
-def dimensions(layer: object, input: Tensor, dims: int) -> None:
-    """ValueError unless the input has `dims` dimensions behind its channels, with a batch in front or not."""
+def check_dimensions(layer: object, input: Tensor, dims: int) -> None:
+    """ValueError unless the input has `dims` spatial dimensions after its channels, with or without a batch."""
     if input.dim() not in (dims + 1, dims + 2):
-        places = ("length", "height, width", "depth, height, width")[dims - 1]
+        spatial = ("length", "height, width", "depth, height, width")[dims - 1]
         raise ValueError(
-            f"{type(layer).__name__} takes (batch, channels, {places}) or (channels, {places}), "
+            f"{type(layer).__name__} takes (batch, channels, {spatial}) or (channels, {spatial}), "
             f"got an input of shape {tuple(input.shape)}"
         )
 
 
-_WITHOUT_POSITIONS = (
+_WITHOUT_FEATURE_MAP = (
     nn.Linear,
     nn.Bilinear,
     nn.Flatten,
@@ -55,10 +55,10 @@ _WITHOUT_POSITIONS = (
 )
 
 
-def gives_maps(module: nn.Module) -> None:
-    """ValueError for a module whose output is known to have no positions behind its channels."""
-    if isinstance(module, _WITHOUT_POSITIONS):
+def require_feature_map(module: nn.Module) -> None:
+    """ValueError for a module whose output is known to have no spatial dimensions."""
+    if isinstance(module, _WITHOUT_FEATURE_MAP):
         raise ValueError(
-            f"the output of a {type(module).__name__} has no positions behind its channels; "
-            f"take a module that gives (batch, channels, ...), or dropout"
+            f"the output of a {type(module).__name__} has no spatial dimensions; "
+            f"select a module that returns (batch, channels, ...), or use dropout"
         )

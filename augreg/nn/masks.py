@@ -1,16 +1,16 @@
-"""Where masks and noise come from, torch's own generator or a hash of seed and call number, and how a mask drops.
+"""The sources of masks and noise (torch's generator, or a hash of a seed), and dropping by a mask.
 
-`TORCH` draws from torch's own generator: checkpointing restores it, compiled graphs know it, and `torch.manual_seed`
-decides. In a distributed run it takes one number a draw and hashes it with the rank, so that ranks differ even where
-all of them were seeded alike. `Counted(seed)` computes its numbers from
+`TORCH` draws from torch's generator: checkpointing restores it, compiled graphs support it, and `torch.manual_seed`
+sets it. In a distributed run it takes one number per draw and hashes it with the rank, so ranks differ even if all of
+them were seeded alike. `SeededSource(seed)` computes its numbers from
 
     (seed, rank, call number, element)
 
-by a 32-bit integer hash in tensor operations, which no rounding enters, and is not moved by anyone else's draws.
-Neither adds anything to a `state_dict`.
+by a 32-bit integer hash in tensor operations, without rounding. Other draws do not affect it. Neither adds anything
+to a `state_dict`.
 
-Dropping is `torch.where(mask, x, 0)` and never `mask * x`, so that an infinity or NaN which is dropped is gone, in
-the gradient as well.
+Dropping is `torch.where(mask, x, 0)` and never `mask * x`, so a dropped infinity or NaN is removed, in the gradient
+as well.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-_WORD = 0xFFFFFFFF
-_LOOKS_BACK = 1024  # calls of a layer that a recompute can find again
+_MASK32 = 0xFFFFFFFF
+_REMEMBERED_CALLS = 1024  # recent calls of a layer that a recomputation can repeat
 
 
 class Source(Protocol):
-    """What draws the numbers of a layer; every call gives fresh ones."""
+    """Draws the random numbers of a layer; every call gives new ones."""
 
     def uniform(self, shape: Sequence[int], device: Any) -> Tensor:
         """float32 in [0, 1), multiples of 2^-24."""
@@ -38,7 +38,7 @@ class Source(Protocol):
 
 
 class TorchSource:
-    """Draws from torch's generator of the device; in a distributed run, from its CPU generator and the rank."""
+    """Draws from torch's generator of the device; in a distributed run, from the CPU generator and the rank."""
 
     def uniform(self, shape: Sequence[int], device: Any) -> Tensor:
         """float32 in [0, 1), multiples of 2^-24."""
@@ -60,64 +60,64 @@ class TorchSource:
 
 
 TORCH = TorchSource()
-"""The source of every layer that was given no seed."""
+"""The source of every layer without a seed."""
 
 
-class Counted:
-    """Numbers that are a function of (seed, rank, call number, element); the calls are counted here.
+class SeededSource:
+    """Computes numbers as a function of (seed, rank, call number, element), and counts the calls.
 
-    A uniform draw is one call, a normal draw two. The rank is that of torch.distributed at the time of the draw, 0
-    outside of it, so that ranks of one run draw different masks. Uniform draws are made of whole numbers alone, so
-    that nothing is rounded (on CPUs this is tested, on accelerators not); normal draws go through log and cos.
+    A uniform draw is one call, a normal draw two. The rank is that of torch.distributed at the time of the draw, or
+    0, so ranks of a distributed run draw different masks. Uniform draws use integer arithmetic only and are never
+    rounded (tested on CPUs, not on accelerators); normal draws use log and cos.
 
-    Gradient checkpointing runs a forward pass again during backward, and must then get the old masks. So each call
-    also takes a ticket, one number of torch's CPU generator, which changes no mask: checkpointing restores that
-    generator, the same ticket comes up again, and with it the call's number (among the last 1024 calls). It follows
-    that a call repeated from the same state of torch's generator is the same call. `torch.compile` traces all of
-    this; but a checkpointed region inside a compiled one may not count, and torch says so ("Unsafe side effect"):
-    leave the seed out there.
+    Gradient checkpointing runs a forward pass again during backward, which must get the same masks. Therefore each
+    call also draws a ticket, one number from torch's CPU generator, which does not affect the mask. Checkpointing
+    restores that generator, so the recomputed call draws the same ticket and gets its old call number (if it is one
+    of the last 1024 calls). As a consequence, calls from the same state of torch's generator give the same mask.
+    `torch.compile` supports all of this, except in a checkpointed region inside a compiled one: there torch raises
+    "Unsafe side effect", so leave the seed out.
 
-    The count starts at 0 with every new object, also in a resumed run, where `calls` may be set.
+    The count starts at 0 in every new object. In a resumed run, set `calls`.
     """
 
     def __init__(self, seed: int) -> None:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise ValueError(f"a seed is a whole number from 0 to 2^64 - 1, got {seed!r}")
         self.seed = seed
-        # plain tensors, replaced and not written to, so that compiled graphs carry them and are not compiled again
+        # tensors that are replaced, not written to: compiled graphs support them without recompilation
         self.calls = torch.zeros((), dtype=torch.int64)
-        self.tickets = torch.full((_LOOKS_BACK,), -1, dtype=torch.int64)
+        self.tickets = torch.full((_REMEMBERED_CALLS,), -1, dtype=torch.int64)
 
     def uniform(self, shape: Sequence[int], device: Any) -> Tensor:
         """float32 in [0, 1), multiples of 2^-24."""
-        low, high = self.seed & _WORD, self.seed >> 32
+        low, high = self.seed & _MASK32, self.seed >> 32
         outer = mix(mix(mix(low) + high) + _ranks()[0])
-        first = mix(self._number() + outer)  # one-to-one in the number, so no two calls share it
+        first = mix(self._call_number() + outer)  # one-to-one in the call number, so no two calls share a value
         return _unit(shape, device, first, mix(first ^ mix(outer + low)))
 
     def normal(self, shape: Sequence[int], device: Any) -> Tensor:
         """Standard normal float32."""
         return _box_muller(self, shape, device)
 
-    def _number(self) -> Tensor | int:
-        """The number of this call: the next, or its old one if its ticket is known."""
+    def _call_number(self) -> Tensor | int:
+        """The number of this call: a new one, or its old one if its ticket is known."""
         ticket = torch.randint(2**62, (1,), dtype=torch.int64, device="cpu")
         known = self.tickets == ticket
         found = known.any()
-        number = torch.where(found, self.calls - _LOOKS_BACK + known.int().argmax(), self.calls)
+        number = torch.where(found, self.calls - _REMEMBERED_CALLS + known.int().argmax(), self.calls)
         self.tickets = torch.where(found, self.tickets, torch.cat([self.tickets[1:], ticket]))
         self.calls = torch.where(found, self.calls, self.calls + 1)
-        return number if torch.compiler.is_compiling() else int(number)  # an int is quicker to hash
+        return number if torch.compiler.is_compiling() else int(number)  # hashing an int is faster
 
     def __repr__(self) -> str:
-        return f"Counted({self.seed})"
+        return f"SeededSource({self.seed})"
 
 
 def _unit(shape: Sequence[int], device: Any, first: Tensor, second: Tensor) -> Tensor:
-    """float32 in [0, 1), 24 bits each, from two words that stand for the call and the number of each element."""
+    """float32 in [0, 1), 24 bits each, from two 32-bit hashes of the call and the index of each element."""
     index = torch.arange(math.prod(shape), device=device, dtype=torch.int64)
-    words = mix(mix(index + first) + second + (index >> 32))
-    return ((words >> 8).to(torch.float32) * 2.0**-24).reshape(tuple(shape))
+    hashes = mix(mix(index + first) + second + (index >> 32))
+    return ((hashes >> 8).to(torch.float32) * 2.0**-24).reshape(tuple(shape))
 
 
 def _box_muller(source: Source, shape: Sequence[int], device: Any) -> Tensor:
@@ -125,20 +125,20 @@ def _box_muller(source: Source, shape: Sequence[int], device: Any) -> Tensor:
     return radius * torch.cos(2.0 * torch.pi * source.uniform(shape, device))
 
 
-def mix(word: Any) -> Any:
-    """A 32-bit word, or an int64 tensor of such, scrambled one-to-one; no product leaves 64 bits.
+def mix(value: Any) -> Any:
+    """A one-to-one hash of a 32-bit integer, or of an int64 tensor of them. No product overflows 64 bits.
 
-    Xor-shifts and multiplications, with the shifts and factors of Chris Wellons' search for low bias ("lowbias32",
-    2018); the second factor is written as the negative number of the same 32 bits.
+    "lowbias32" of Chris Wellons (2018): xor-shifts and multiplications, with shifts and factors found by a search for
+    low bias. The second factor is written as the negative number with the same 32 bits.
     """
-    word = word & _WORD
-    word = ((word ^ (word >> 16)) * 0x7FEB352D) & _WORD
-    word = ((word ^ (word >> 15)) * (0x846CA68B - 2**32)) & _WORD
-    return word ^ (word >> 16)
+    value = value & _MASK32
+    value = ((value ^ (value >> 16)) * 0x7FEB352D) & _MASK32
+    value = ((value ^ (value >> 15)) * (0x846CA68B - 2**32)) & _MASK32
+    return value ^ (value >> 16)
 
 
 def _ranks() -> tuple[int, int]:
-    """This process's rank in a distributed run, and how many there are."""
+    """The rank of this process in a distributed run, and the number of ranks."""
     distributed = torch.distributed
     if not (distributed.is_available() and distributed.is_initialized()):
         return 0, 1
@@ -147,50 +147,50 @@ def _ranks() -> tuple[int, int]:
 
 def source_of(seed: int | None) -> Source:
     """The source for a layer's argument `seed`."""
-    return TORCH if seed is None else Counted(seed)
+    return TORCH if seed is None else SeededSource(seed)
 
 
 def layer_seed(seed: int | None, *names: str) -> int | None:
-    """A seed of its own for the layer at this place, so that two layers with one seed draw different masks."""
+    """The seed for the layer at these names, so that layers with the same `seed` draw different masks."""
     if seed is None:
         return None
     text = "\0".join([str(seed), *names]).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
-def drop(input: Tensor, share: float, mode: str, training: bool, source: Source, shape: Sequence[int]) -> Tensor:
-    """The input with each unit kept with chance `share`; a mask of this shape is spread over the input.
+def drop(input: Tensor, keep: float, mode: str, training: bool, source: Source, shape: Sequence[int]) -> Tensor:
+    """The input with each unit kept with probability `keep`; the mask has this shape and is broadcast.
 
-    In training, kept units are divided by `share` if `mode` is "inverted", and left as they are if it is "original".
-    Otherwise the input is given back as it is, or multiplied by `share` if `mode` is "original".
+    In training, kept units are divided by `keep` if `mode` is "inverted", and unchanged if it is "original". In
+    testing, the input is returned unchanged, or multiplied by `keep` if `mode` is "original".
     """
-    if share == 1.0:
+    if keep == 1.0:
         return input
     if not training:
         if mode == "inverted":
             return input
-        return input * share if share > 0.0 else emptied(input)
-    return thinned(input, share, mode, source, shape)
+        return input * keep if keep > 0.0 else zeros(input)
+    return dropped(input, keep, mode, source, shape)
 
 
-def thinned(input: Tensor, share: float, mode: str, source: Source, shape: Sequence[int]) -> Tensor:
-    """What training makes of the input, or of weights, in the memory format that it has (channels_last, say)."""
-    mask = source.uniform(shape, input.device) < share
-    return torch.where(laid_out(mask, input), input * scale_of(mode, share), 0.0)
+def dropped(input: Tensor, keep: float, mode: str, source: Source, shape: Sequence[int]) -> Tensor:
+    """The input, or a weight, as `drop` returns it in training; it keeps its memory format, such as channels_last."""
+    mask = source.uniform(shape, input.device) < keep
+    return torch.where(with_strides(mask, input), input * kept_scale(mode, keep), 0.0)
 
 
-def scale_of(mode: str, share: float) -> float:
-    """What training multiplies the kept share by: one over it in the inverted mode."""
-    return 1.0 / share if mode == "inverted" and share > 0.0 else 1.0
+def kept_scale(mode: str, keep: float) -> float:
+    """The factor of kept units in training: 1 / keep in inverted mode."""
+    return 1.0 / keep if mode == "inverted" and keep > 0.0 else 1.0
 
 
-def laid_out(mask: Tensor, input: Tensor) -> Tensor:
-    """The mask with the strides of an input of its shape, which the result of `torch.where` then has too."""
+def with_strides(mask: Tensor, input: Tensor) -> Tensor:
+    """A mask of the input's shape with the input's strides, which the result of `torch.where` then has too."""
     if mask.shape != input.shape or mask.stride() == input.stride():
         return mask
     return torch.empty_like(input, dtype=mask.dtype).copy_(mask)
 
 
-def emptied(input: Tensor) -> Tensor:
+def zeros(input: Tensor) -> Tensor:
     """Zeros of the input's shape, with gradients of zero."""
     return torch.where(torch.zeros_like(input, dtype=torch.bool), input, 0.0)

@@ -1,4 +1,4 @@
-"""The training modes of a model's modules, kept while something else is tried."""
+"""Restore the training flags of a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextlib.contextmanager
 def modes_kept(model: nn.Module) -> Iterator[None]:
-    """Afterwards each module is in the mode in which it was, whatever is set inside."""
+    """A context that restores the training flag of every module at its end."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield

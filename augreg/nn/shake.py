@@ -1,4 +1,4 @@
-"""Shake-drop and shake-shake: residual branches times random numbers, other ones forward than backward."""
+"""Shake-drop and shake-shake: residual branches times random numbers that differ in forward and backward."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from augreg.nn.checks import choice, floating, number
+from augreg.nn.checks import check_choice, check_floating, check_number
 from augreg.nn.masks import source_of
 
 __all__ = ["ShakeDrop", "ShakeShake"]
@@ -17,7 +17,7 @@ Per = Literal["batch", "sample", "channel", "element"]
 
 
 class _Scaled(torch.autograd.Function):
-    """Times one number forward, and another backward; no forward derivative, which torch.compile would refuse."""
+    """Multiplies by one factor in forward and another in backward. torch.compile refuses forward-mode derivatives."""
 
     generate_vmap_rule = True
 
@@ -38,14 +38,14 @@ class _Scaled(torch.autograd.Function):
 class ShakeDrop(nn.Module):
     """Shakes a residual branch instead of dropping it: Yamada et al. 2018 (arXiv 1802.02375).
 
-        b ~ Bernoulli(survival), alpha ~ U(-1, 1), beta ~ U(0, 1), each drawn `per` batch, sample, channel or element
-        training  x + (b + alpha - b alpha) f(x), and the gradient of f(x) is taken times (b + beta - b beta)
+        b ~ Bernoulli(survival), alpha ~ U(-1, 1), beta ~ U(0, 1), drawn `per` batch, sample, channel or element
+        training  x + (b + alpha - b alpha) f(x), gradient of f(x) times (b + beta - b beta)
         testing   x + (survival + (1 - survival) E[alpha]) f(x), which is x + survival f(x) for the default range
 
-    Test-time rule: scale. Exact for the mean of one block's output. The gradients are random on purpose and not those
-    of the output. The layer stands on the branch: shortcut + layer(f(x)). `survival` follows the linear rule over the
-    blocks in the paper, down to 0.5. With alpha = (0, 0) and beta = (0, 0) it is stochastic depth of the original
-    scaling, but that nothing is dropped: f(x) is multiplied.
+    Test-time rule: scale. Exact for the mean of one block's output. The gradients are random by design: they are not
+    the derivatives of the output. The layer is applied to the branch: shortcut + layer(f(x)). In the paper `survival`
+    decreases linearly over the blocks, down to 0.5. With alpha = (0, 0) and beta = (0, 0) it is stochastic depth with
+    the original scaling, except that f(x) is multiplied by 0 and not replaced.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class ShakeDrop(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        self.survival = number("survival", survival, 0, 1)
-        self.per = choice("per", per, ("batch", "sample", "channel", "element"))
+        self.survival = check_number("survival", survival, 0, 1)
+        self.per = check_choice("per", per, ("batch", "sample", "channel", "element"))
         self.alpha = _pair("alpha", alpha)
         self.beta = _pair("beta", beta)
         self.source = source_of(seed)
 
     def forward(self, input: Tensor) -> Tensor:
-        """A branch's output, shaken in training."""
-        floating(self, input)
+        """The output of a branch, multiplied by random numbers in training."""
+        check_floating(self, input)
         if self.survival == 1.0:
             return input
         if not self.training:
@@ -80,31 +80,33 @@ class ShakeDrop(nn.Module):
         return scaled
 
     def extra_repr(self) -> str:
-        """The settings, for print(model)."""
+        """The settings, as `print(model)` shows them."""
         return f"survival={self.survival}, per={self.per!r}, alpha={self.alpha}, beta={self.beta}"
 
 
 class ShakeShake(nn.Module):
-    """Mixes the two branches of a residual block at random: Gastaldi 2017 (arXiv 1705.07485).
+    """Mixes the two branches of a residual block randomly: Gastaldi 2017 (arXiv 1705.07485).
 
         alpha, beta ~ U(0, 1), drawn `per` sample or batch
-        training  x + alpha f(x) + (1 - alpha) g(x), the gradients taken times beta and 1 - beta
+        training  x + alpha f(x) + (1 - alpha) g(x), gradients times beta and 1 - beta
         testing   x + f(x) / 2 + g(x) / 2
 
-    Test-time rule: scale. Exact for the mean of one block's output. The layer takes the two branches' outputs:
-    shortcut + layer(f(x), g(x)). It needs a block that has two branches, so no spec attaches it.
+    Test-time rule: scale. Exact for the mean of one block's output. The layer takes the outputs of both branches:
+    shortcut + layer(f(x), g(x)). Blocks with two branches cannot be found automatically, so no spec attaches it.
     """
 
     def __init__(self, per: Literal["batch", "sample"] = "sample", seed: int | None = None) -> None:
         super().__init__()
-        self.per = choice("per", per, ("batch", "sample"))
+        self.per = check_choice("per", per, ("batch", "sample"))
         self.source = source_of(seed)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """The two outputs mixed at random in training, and half and half in testing."""
-        floating(self, first)
+        """The outputs mixed randomly in training, and averaged in testing."""
+        check_floating(self, first)
         if first.shape != second.shape:
-            raise ValueError(f"both branches must have one shape, got {tuple(first.shape)} and {tuple(second.shape)}")
+            raise ValueError(
+                f"both branches must have the same shape, got {tuple(first.shape)} and {tuple(second.shape)}"
+            )
         if not self.training:
             return first * 0.5 + second * 0.5
         shape = _shape(self, first, self.per)
@@ -114,12 +116,12 @@ class ShakeShake(nn.Module):
         return mixed
 
     def extra_repr(self) -> str:
-        """The settings, for print(model)."""
+        """The settings, as `print(model)` shows them."""
         return f"per={self.per!r}, source={self.source}"
 
 
 def _pair(name: str, value: tuple[float, float]) -> tuple[float, float]:
-    low, high = (number(name, part, -float("inf"), float("inf")) for part in value)
+    low, high = (check_number(name, part, -float("inf"), float("inf")) for part in value)
     if low > high:
         raise ValueError(f"{name} must be (low, high) with low <= high, got {value!r}")
     return low, high
@@ -130,7 +132,7 @@ def _between(bounds: tuple[float, float], unit: Tensor) -> Tensor:
 
 
 def _shape(layer: nn.Module, input: Tensor, per: Per) -> Sequence[int]:
-    """The shape of the random numbers, which are spread over the input."""
+    """The shape of the random numbers, which are broadcast to the input."""
     own = {"batch": 0, "sample": 1, "channel": 2, "element": input.dim()}[per]
     if input.dim() < own or input.dim() == 0:
         raise ValueError(f"{type(layer).__name__} takes (batch, channels, ...), got {tuple(input.shape)}")

@@ -1,4 +1,4 @@
-"""The activation functions of a model, swapped for others."""
+"""Replace the activation functions of a model by others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from augreg.steps.declare import regularizer
-from augreg.steps.selectors import At, Selector
+from augreg.steps.selectors import At, Selector, selects
 
 if TYPE_CHECKING:
     from augreg.attachment.site import Site
@@ -22,25 +22,25 @@ _HIDDEN = (
 
 @regularizer("activation", rule="same", preview=({"to": "leaky_relu"}, {"to": "gelu"}, {"to": "selu"}))
 class Activation:
-    """Swap activation modules for another function: `activation: gelu`, or `{to: gelu, at: features.*}`.
+    """Replace activation modules by another function: `activation: gelu`, or `{to: gelu, at: features.*}`.
 
-    By default every module of a known activation type is swapped but sigmoids, which are mostly gates and outputs;
-    name them to swap them: `at: {type: Sigmoid}`. What a forward calls as a function (`torch.relu(x)`) is no module
-    and cannot be swapped. `inplace` is kept where the new function has it. `slope` is that of leaky_relu for negative
-    inputs (by default 0.01), or the one that prelu starts to learn from (0.25).
+    By default every module of a known activation type is replaced, except sigmoids, which are mostly gates and
+    outputs; select them explicitly: `at: {type: Sigmoid}`. Functions that a forward calls (`torch.relu(x)`) are not
+    modules and cannot be replaced. `inplace` is kept if the new module supports it. `slope` is the slope of
+    leaky_relu for negative inputs (default 0.01), or the initial slope of prelu (default 0.25).
 
-    `prelu` adds one parameter to each place, and so a key to `state_dict`; attach it before the optimizer is made.
-    `selu` keeps the mean at 0 and the variance at 1 only with `init: lecun` and with alpha dropout in the place of
-    dropout (Klambauer et al. 2017, arXiv 1706.02515): with `alpha_dropout`, each nn.Dropout whose name the patterns
-    of `at` fit becomes an nn.AlphaDropout of the same p. `maxout` is refused, as it needs a wider layer before it:
-    use `augreg.nn.activations.Maxout` in the model itself.
+    `prelu` adds one parameter per module, and so a key to `state_dict`; attach it before you create the optimizer.
+    `selu` keeps mean 0 and variance 1 only with `init: lecun`, and with alpha dropout instead of dropout (Klambauer
+    et al. 2017, arXiv 1706.02515). With `alpha_dropout`, each nn.Dropout whose name matches a pattern of `at` is
+    replaced by an nn.AlphaDropout with the same p. `maxout` is refused, as the layer before it must be wider: use
+    `augreg.nn.activations.Maxout` in the model instead.
 
     Hendrycks and Gimpel 2016, arXiv 1606.08415 (gelu); He et al. 2015, arXiv 1502.01852 (prelu); Clevert et al. 2015,
     arXiv 1511.07289 (elu); Elfwing et al. 2017, arXiv 1702.03118 (silu); Howard et al. 2019, arXiv 1905.02244
     (hardswish).
     """
 
-    hint: ClassVar[str] = "functions that a forward calls (F.relu, torch.tanh) cannot be swapped; only modules can"
+    hint: ClassVar[str] = "only modules can be replaced, not functions that a forward calls (F.relu, torch.tanh)"
 
     to: Literal[
         "sigmoid", "tanh", "relu", "leaky_relu", "prelu", "gelu", "elu", "selu", "silu", "mish", "hardswish", "maxout"
@@ -52,21 +52,34 @@ class Activation:
     def check(self) -> None:
         if self.to == "maxout":
             raise ValueError(
-                "maxout leaves one channel of each `pieces`, so it cannot take another place: make the layer "
-                "before it `pieces` times as wide and put augreg.nn.activations.Maxout(pieces) in the model"
+                "maxout divides the number of channels by `pieces`, so it cannot replace an activation: make the "
+                "layer before it `pieces` times as wide and put augreg.nn.activations.Maxout(pieces) in the model"
             )
         if self.slope is not None and self.to not in ("leaky_relu", "prelu"):
-            raise ValueError(f"slope belongs to leaky_relu and prelu, not to {self.to}")
+            raise ValueError(f"slope is for leaky_relu and prelu, not for {self.to}")
 
     def attach(self, site: Site) -> None:
-        from augreg.nn.activations import ACTIVATIONS, replace_dropouts, swapped
+        from augreg.attachment.activations import MODULES
+        from augreg.nn.activations import activation
 
         old = site.module
-        if not isinstance(old, ACTIVATIONS):
-            site.refuse(f"a {type(old).__name__} is no activation module", *ACTIVATIONS)
-        site.replace(swapped(old, self.to, self.slope, site.model))
+        if not isinstance(old, MODULES):
+            site.refuse(f"a {type(old).__name__} is not an activation module", *MODULES)
+        new = activation(self.to, self.slope, bool(getattr(old, "inplace", False)))
+        parameter = next((p for p in site.model.parameters() if p.is_floating_point()), None)
+        site.replace(new if parameter is None else new.to(device=parameter.device, dtype=parameter.dtype))
         site.note(f"was {type(old).__name__}")
         if self.to == "prelu":
-            site.note(f"state_dict has {site.name}.weight now")
+            site.note(f"adds {site.name}.weight to state_dict")
         if self.to == "selu" and self.alpha_dropout and site.index == 0:
-            replace_dropouts(site, self.at)
+            self._replace_dropouts(site)
+
+    def _replace_dropouts(self, site: Site) -> None:
+        """Replace every nn.Dropout whose name matches a pattern of `at` by alpha dropout."""
+        from torch import nn
+
+        names = [Selector(name=selector.name) for selector in self.at]
+        for name, old in list(site.model.named_modules()):
+            if type(old) is nn.Dropout and selects(names, name, ()):
+                site.replace(nn.AlphaDropout(old.p, old.inplace), old, copied=("p",))
+                site.note(f"{name} is alpha dropout now")

@@ -1,4 +1,4 @@
-"""DropBlock, attached to modules that give feature maps."""
+"""DropBlock, attached to modules that return feature maps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
+from augreg.regularizers.seed import Seed
 from augreg.steps.declare import regularizer
 from augreg.steps.fields import Probability
 from augreg.steps.selectors import At
@@ -21,11 +22,11 @@ __all__ = ["DropBlock"]
     preview=tuple({"at": "features.**", "p": p, "block_size": 3} for p in (0.05, 0.1, 0.3)),
 )  # fmt: skip
 class DropBlock:
-    """Set squares of a feature map to zero, and scale each other position by its own chance of being kept.
+    """Set squares of a feature map to zero, and divide every other position by its own probability of being kept.
 
-    `p` is the share of the map that is dropped on the mean, overlaps of blocks taken into account. A position near
-    the border is covered by fewer blocks and kept more often, so each is divided by its own chance, which keeps the
-    mean everywhere; dividing by the share that was kept does not. The paper raises p from 0 over training (a
+    `p` is the fraction of the map that is dropped on average, with overlaps of blocks taken into account. Positions
+    near the border are covered by fewer blocks and kept more often. Dividing each by its own probability preserves
+    the mean everywhere; dividing all by the kept fraction does not. The paper raises p from 0 during training (use a
     schedule) and attaches it to the later groups. Ghiasi et al. 2018, arXiv 1810.12890.
     """
 
@@ -33,7 +34,7 @@ class DropBlock:
     p: Probability = 0.1
     block_size: Annotated[int, Meta(ge=1, le=4096)] = 7
     per: Literal["channel", "sample"] = "channel"
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    seed: Seed = None
 
     def numbers(self, site: Site) -> dict[str, float]:
         return {"p": self.p}
@@ -45,16 +46,16 @@ class DropBlock:
             return None
         if (self.block_size, self.per, self.seed) != (module.block_size, module.per, None):
             raise ValueError(
-                f"it is a {type(module).__name__} already, which is only given p; write block_size: "
-                f"{module.block_size} and per: {module.per}, as it has, and no seed"
+                f"it already is a {type(module).__name__}, of which only p can be set; write block_size: "
+                f"{module.block_size} and per: {module.per}, its own values, and leave seed out"
             )
         return numbers
 
     def attach(self, site: Site) -> None:
-        from augreg.nn.checks import gives_maps
+        from augreg.nn.checks import require_feature_map
         from augreg.nn.drop_block import MapDropBlock
         from augreg.nn.masks import layer_seed
 
-        gives_maps(site.module)
+        require_feature_map(site.module)
         seed = layer_seed(self.seed, "drop_block", site.name)
         site.after(MapDropBlock(**self.numbers(site), block_size=self.block_size, per=self.per, seed=seed))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Meta
-
+from augreg.regularizers.seed import Seed
 from augreg.steps.declare import ModelRule, regularizer
 from augreg.steps.fields import Probability
 from augreg.steps.selectors import At
@@ -16,22 +15,22 @@ if TYPE_CHECKING:
 __all__ = ["DropConnect"]
 
 
-def _relu_behind(site: Site) -> None:
-    """ValueError where something else than a ReLU is known to follow the module; a note where that is not known."""
+def _require_relu(site: Site) -> None:
+    """ValueError if it is known that no ReLU follows the module; a note in the report if it is not known."""
     from torch import nn
 
-    from augreg.attachment.deduplicate import flow
+    from augreg.attachment.deduplicate import output_chain
 
-    behind = site.sibling(1)
-    if behind is not None and isinstance(behind[1], nn.ReLU):
+    following = site.sibling(1)
+    if following is not None and isinstance(following[1], nn.ReLU):
         return
-    what = f"{behind[0]} ({type(behind[1]).__name__})" if behind is not None else "nothing"
-    if behind is not None or flow(site.model, site.name)[-1] == "":
+    shown = f"{following[0]} ({type(following[1]).__name__})" if following is not None else "nothing"
+    if following is not None or output_chain(site.model, site.name)[-1] == "":
         raise ValueError(
-            f"inference: moment tests with the mean behind a ReLU, and {what} follows this module; "
-            f"write inference: scale, or through: none"
+            f"inference: moment computes the mean after a ReLU, and {shown} follows this module; "
+            f"use inference: scale, or through: none"
         )
-    site.note("its forward must send it through a ReLU")
+    site.note("its output must go through a ReLU")
 
 
 @regularizer(
@@ -40,13 +39,13 @@ def _relu_behind(site: Site) -> None:
     preview=tuple({"at": {"type": "Linear"}, "p": p} for p in (0.1, 0.5, 0.8)),
 )
 class DropConnect:
-    """Set each weight of a linear layer or a convolution to zero with probability p, by a mask for each sample.
+    """Set each weight of a linear layer or a convolution to zero with probability p, with one mask per sample.
 
-    Training gives (M * W) v / (1 - p) + b, testing W v + b. `mode: original` scales when testing, as the paper.
-    `per: batch` draws one mask a batch, which is cheap and regularizes less; a mask per sample makes batch times as
-    many weights. `inference: moment` tests with the mean behind a ReLU (`through: relu`) of a normal variable with
-    the output's mean and variance, where plain testing ignores the variance: for layers that a ReLU follows.
-    `mask_bias` also drops biases. Wan et al. 2013 (ICML, PMLR 28(3):1058-1066).
+    Training computes (M * W) v / (1 - p) + b, testing W v + b. `mode: original` scales in testing, as the paper does.
+    `per: batch` draws one mask per batch, which is cheap and regularizes less; one mask per sample needs memory for
+    batch times as many weights. `inference: moment` is for layers followed by a ReLU (`through: relu`): testing
+    computes the mean after the ReLU of a normal variable with the output's mean and variance, while plain testing
+    ignores the variance. `mask_bias` also drops biases. Wan et al. 2013 (ICML, PMLR 28(3):1058-1066).
     """
 
     at: At
@@ -56,7 +55,7 @@ class DropConnect:
     inference: Literal["scale", "moment"] = "scale"
     through: Literal["relu", "none"] = "relu"
     mask_bias: bool = False
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    seed: Seed = None
 
     def numbers(self, site: Site) -> dict[str, float]:
         return {"p": self.p}
@@ -74,8 +73,8 @@ class DropConnect:
         for name in ("per", "mode", "inference", "through", "mask_bias"):
             if getattr(self, name) != getattr(module, name) or self.seed is not None:
                 raise ValueError(
-                    f"it is a {type(module).__name__} already, which is only given p; write {name}: "
-                    f"{getattr(module, name)}, as it has, and no seed"
+                    f"it already is a {type(module).__name__}, of which only p can be set; write {name}: "
+                    f"{getattr(module, name)}, its own value, and leave seed out"
                 )
         return numbers
 
@@ -84,8 +83,8 @@ class DropConnect:
         from augreg.nn.masks import layer_seed, source_of
 
         if self.test_rule() == "moment_match":
-            _relu_behind(site)
-        site.become(
+            _require_relu(site)
+        site.change_class(
             drop_connect_class(site.module),
             **self.numbers(site),
             per=self.per,

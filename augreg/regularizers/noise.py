@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
+from augreg.regularizers.seed import Seed
 from augreg.steps.declare import regularizer
 from augreg.steps.selectors import At
 
@@ -22,14 +23,14 @@ __all__ = ["ActivationNoise"]
 class ActivationNoise:
     """Add normal noise of standard deviation `std` to each unit, in the units of the activations.
 
-    `on: input` adds it to the first input of the module and not to its output. Bishop 1995 (Neural Computation 7)
-    shows that on a network's input it comes to a penalty on the squared gradient of the output.
+    `on: input` adds it to the module's first input instead of its output. On the input of a network, for small std,
+    it acts as a penalty on the squared gradient of the output: Bishop 1995 (Neural Computation 7).
     """
 
     at: At
     std: Annotated[float, Meta(ge=0)] = 0.1
     on: Literal["output", "input"] = "output"
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    seed: Seed = None
 
     def numbers(self, site: Site) -> dict[str, float]:
         return {"std": self.std}
@@ -40,7 +41,7 @@ class ActivationNoise:
         if not isinstance(module, GaussianNoise):
             return None
         if self.seed is not None:
-            raise ValueError("it is a GaussianNoise already, which keeps its seed; leave seed out")
+            raise ValueError("it already is a GaussianNoise, whose seed cannot be set; leave seed out")
         return numbers
 
     def attach(self, site: Site) -> None:

@@ -1,15 +1,15 @@
 """Stochastic depth and shake-drop, attached to residual blocks.
 
-`survival` is the chance that a branch is kept. By `rule: linear` it is that of the last selected block, and block l
-of L has 1 - (l / L)(1 - survival), l = 1 .. L in the order of the model; by `rule: uniform` all have the same.
+`survival` is the probability that a branch is kept. With `rule: linear` it applies to the last selected block, and
+block l of L has 1 - (l / L)(1 - survival), l = 1 .. L in the order of the model. With `rule: uniform` all blocks have
+the same.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Meta
-
+from augreg.regularizers.seed import Seed
 from augreg.steps.declare import ModelRule, regularizer
 from augreg.steps.fields import Probability
 from augreg.steps.selectors import At
@@ -20,29 +20,36 @@ if TYPE_CHECKING:
 __all__ = ["ShakeDrop", "StochasticDepth", "survival_at"]
 
 _Rule = Literal["linear", "uniform"]
-_Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)] | None
 
 
 def survival_at(rule: _Rule, survival: float, index: int, count: int) -> float:
-    """The chance that the branch of block `index` (from 0) of `count` is kept.
+    """The probability that the branch of block `index` (from 0) of `count` is kept.
 
     Linear: 1 - (l / L)(1 - survival) with l = index + 1 and L = count, as Huang et al. 2016 (arXiv 1603.09382): the
-    first block is dropped a little already, the last with 1 - survival. Some libraries start at 0 or end before it.
+    first block is dropped with (1 - survival) / L, the last with 1 - survival. Some libraries start at 0 or end
+    before 1 - survival.
     """
     return survival if rule == "uniform" else 1.0 - (index + 1) / count * (1.0 - survival)
+
+
+class _OfBlocks:
+    """A rule with `survival` and `rule`, for each of several blocks."""
+
+    def numbers(self: Any, site: Site) -> dict[str, float]:
+        return {"survival": survival_at(self.rule, self.survival, site.index, site.count)}
 
 
 @regularizer(
     "stochastic_depth", exact="the mean of each block's output",
     preview=tuple({"at": "blocks.*", "survival": survival} for survival in (0.9, 0.8, 0.5)),
 )  # fmt: skip
-class StochasticDepth:
+class StochasticDepth(_OfBlocks):
     """Drop the branches of residual blocks in training, for each sample or for the whole batch.
 
-    Training gives x + b f(x) / survival, testing x + f(x); with `scaling: original` training gives x + b f(x) and
-    testing x + survival f(x), as the paper, which also draws one b a batch (`mode: batch`). With `skip` a dropped
-    branch is not computed, where the parts of the block are known. A drop path that a block has of its own is set.
-    Huang et al. 2016, arXiv 1603.09382.
+    Training computes x + b f(x) / survival, testing x + f(x). With `scaling: original`, as in the paper, training
+    computes x + b f(x) and testing x + survival f(x); the paper also draws one b per batch (`mode: batch`). With
+    `skip` a dropped branch is not computed if the parts of the block are known. If a block already has a drop path,
+    its rate is set. Huang et al. 2016, arXiv 1603.09382.
     """
 
     at: At
@@ -51,34 +58,31 @@ class StochasticDepth:
     mode: Literal["row", "batch"] = "row"
     scaling: Literal["inverted", "original"] = "inverted"
     skip: bool = False
-    seed: _Seed = None
-
-    def numbers(self, site: Site) -> dict[str, float]:
-        return {"survival": survival_at(self.rule, self.survival, site.index, site.count)}
+    seed: Seed = None
 
     def test_rule(self) -> ModelRule:
         return "identity" if self.scaling == "inverted" else "scale"
 
     def takes_over(self, module: Any, numbers: dict[str, float]) -> dict[str, float] | None:
-        """The drop paths of timm and torchvision, which take the chance of being dropped, and ours."""
+        """For the drop paths of timm and torchvision, whose number is the probability of being dropped, and ours."""
         from augreg.nn.stochastic_depth import StochasticDepth as Layer
 
-        kind = type(module).__name__
+        cls = type(module).__name__
         if isinstance(module, Layer):
-            found, has = numbers, {"mode": module.mode, "scaling": module.scaling}
-        elif kind == "DropPath" and hasattr(module, "drop_prob"):
-            found, has = {"drop_prob": 1.0 - numbers["survival"]}, {"mode": "row", "scaling": "inverted"}
-        elif kind == "StochasticDepth" and hasattr(module, "p") and hasattr(module, "mode"):
-            found, has = {"p": 1.0 - numbers["survival"]}, {"mode": module.mode, "scaling": "inverted"}
+            values, settings = numbers, {"mode": module.mode, "scaling": module.scaling}
+        elif cls == "DropPath" and hasattr(module, "drop_prob"):
+            values, settings = {"drop_prob": 1.0 - numbers["survival"]}, {"mode": "row", "scaling": "inverted"}
+        elif cls == "StochasticDepth" and hasattr(module, "p") and hasattr(module, "mode"):
+            values, settings = {"p": 1.0 - numbers["survival"]}, {"mode": module.mode, "scaling": "inverted"}
         else:
             return None
-        for name, value in has.items():
+        for name, value in settings.items():
             if getattr(self, name) != value or self.seed is not None:
                 raise ValueError(
-                    f"the block has a {kind} of its own, which is only given its rate; write {name}: {value}, "
-                    f"as it has, and no seed"
+                    f"the block already has a {cls}, of which only the rate can be set; write {name}: {value}, "
+                    f"its own value, and leave seed out"
                 )
-        return found
+        return values
 
     def attach(self, site: Site) -> None:
         from augreg.nn.masks import layer_seed
@@ -93,24 +97,21 @@ class StochasticDepth:
     "shake_drop", rule="scale", exact="the mean of each block's output",
     preview=tuple({"at": "blocks.*", "survival": survival} for survival in (0.9, 0.7, 0.5)),
 )  # fmt: skip
-class ShakeDrop:
-    """Multiply the branches of residual blocks by random numbers, other ones for the gradient.
+class ShakeDrop(_OfBlocks):
+    """Multiply the branches of residual blocks by random numbers, and their gradients by different ones.
 
-    A branch that is not kept is multiplied by alpha ~ U(-1, 1), and its gradient by beta ~ U(0, 1); testing
-    multiplies it by `survival`. Yamada et al. 2018, arXiv 1802.02375.
+    A branch that is not kept is multiplied by alpha ~ U(-1, 1), and its gradient by beta ~ U(0, 1). In testing every
+    branch is multiplied by `survival`. Yamada et al. 2018, arXiv 1802.02375.
     """
 
     at: At
     survival: Probability = 0.5
     rule: _Rule = "linear"
     per: Literal["batch", "sample", "channel", "element"] = "sample"
-    seed: _Seed = None
+    seed: Seed = None
 
     def own_gradients(self) -> bool:
         return True
-
-    def numbers(self, site: Site) -> dict[str, float]:
-        return {"survival": survival_at(self.rule, self.survival, site.index, site.count)}
 
     def takes_over(self, module: Any, numbers: dict[str, float]) -> dict[str, float] | None:
         from augreg.nn.shake import ShakeDrop as Layer
@@ -119,8 +120,8 @@ class ShakeDrop:
             return None
         if self.per != module.per or self.seed is not None:
             raise ValueError(
-                f"the block has a ShakeDrop of its own, which is only given survival; write per: {module.per}, "
-                f"as it has, and no seed"
+                f"the block already has a ShakeDrop, of which only survival can be set; write per: {module.per}, "
+                f"its own value, and leave seed out"
             )
         return numbers
 

@@ -1,11 +1,11 @@
-"""Selecting modules and parameters of a model, by name pattern, type name or both: the field `at` of regularizers.
+"""The field `at` of regularizers: selects modules and parameters of a model by name pattern, type name or both.
 
-    at: classifier.*                        names; `*` stands for anything but a dot, `**` for anything
-    at: {type: Conv2d}                      types, by the name of the class or of one that it derives from
-    at: {name: layer*.**, type: [Conv2d]}   both must hold
-    at: [stem, {type: Linear}]              any of these
+    at: classifier.*                        names; `*` matches anything without a dot, `**` anything
+    at: {type: Conv2d}                      types, by the name of the class or of a base class
+    at: {name: layer*.**, type: [Conv2d]}   both must match
+    at: [stem, {type: Linear}]              one of these must match
 
-It knows names only, so that specs are read where there is no torch.
+Selectors contain only names, so specs can be read without torch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["At", "Selector", "nearest_names", "selects"]
 
 @dataclass(frozen=True)
 class Selector:
-    """A name pattern, and the type names of which one must fit; no type name means any type."""
+    """A name pattern, and type names of which one must match; no type name means any type."""
 
     name: str = "**"
     type: tuple[str, ...] = ()
@@ -36,8 +36,8 @@ class Selector:
 
 
 def _selectors(value: Any) -> Any:
-    given = [value] if isinstance(value, str | Mapping) else value
-    return [_selector(item) for item in given] if isinstance(given, list | tuple) else given
+    items = [value] if isinstance(value, str | Mapping) else value
+    return [_selector(item) for item in items] if isinstance(items, list | tuple) else items
 
 
 def _selector(value: Any) -> Any:
@@ -55,11 +55,11 @@ At: TypeAlias = Annotated[
     Annotated[tuple[Selector, ...], Meta(min_length=1)],
     Shorthand(_selectors, "name pattern, {name: pattern, type: class names}, or a list of these"),
 ]
-"""Which modules, or which parameters."""
+"""Selects modules or parameters."""
 
 
 def selects(at: Iterable[Selector], name: str, types: Iterable[str]) -> bool:
-    """Whether one of the selectors takes what has this name, and a type of these names."""
+    """Whether one of the selectors matches an object with this name and these type names."""
     known = frozenset(types)
     return any(
         (not selector.type or not known.isdisjoint(selector.type)) and _pattern(selector.name).fullmatch(name)
@@ -73,8 +73,8 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*)", pattern)))
 
 
-def nearest_names(at: Iterable[Selector], names: Iterable[str], most: int = 5) -> list[str]:
-    """The names most like the patterns, for the message when nothing was selected."""
+def nearest_names(at: Iterable[Selector], names: Iterable[str], count: int = 5) -> list[str]:
+    """The names most similar to the patterns, for the error message if nothing is selected."""
     known = sorted(names)
-    wanted = " ".join(selector.name.replace("*", "") for selector in at)
-    return difflib.get_close_matches(wanted, known, n=most, cutoff=0.3) or known[:most]
+    pattern = " ".join(selector.name.replace("*", "") for selector in at)
+    return difflib.get_close_matches(pattern, known, n=count, cutoff=0.3) or known[:count]

@@ -235,7 +235,7 @@ def schedules_move_it(tested: Subject) -> None:
 def _at(tested: Subject, trial: Trial, change: Mapping[str, Any], epoch: float = 0.0) -> list[Tensor]:
     """Some outputs in training, and one in evaluation, with other arguments, in an epoch."""
     model, attached = again(tested, trial, {**trial.arguments, **change})
-    attached.step(epoch)
+    attached.set_epoch(epoch)
     with torch.no_grad():
         return [*drawn(model.train(), trial.batch, 9, 4), *drawn(model.eval(), trial.batch, 9)]
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from augreg.attachment.attach import Attached
+from augreg.attachment.attach import Attachment
 from augreg.errors import AugregError
-from augreg.pipeline import Pipeline, regularize
+from augreg.pipeline import Pipeline
 from augreg.testing.subjects import Subject
 
 __all__ = ["Example", "ModelSubject", "Residual", "Trial", "again", "drawn", "made", "sites", "trials"]
@@ -64,7 +64,7 @@ class Trial:
     pipeline: Pipeline
     plain: nn.Module
     model: nn.Module
-    attached: Attached
+    attached: Attachment
     batch: Any
 
     @property
@@ -80,20 +80,20 @@ def trials(tested: Subject) -> Iterator[Trial]:
         model = copy.deepcopy(plain)
         pipeline = _pipeline(tested, arguments)
         try:
-            attached = regularize(model, pipeline)
+            attached = pipeline.regularize(model)
         except AugregError as error:  # made for other names: wherever it can be
             able = [name for name, _ in plain.named_modules() if name and _takes(tested, arguments, plain, name)]
             assert able, f"no module of the {type(model).__name__} takes it; give a model that has one. {error}"
             arguments = {**arguments, "at": able[0]}
             pipeline = _pipeline(tested, arguments)
-            attached = regularize(model, pipeline)
+            attached = pipeline.regularize(model)
         yield Trial(arguments, pipeline, plain, model, attached, batch)
 
 
-def again(tested: Subject, trial: Trial, arguments: Mapping[str, Any]) -> tuple[nn.Module, Attached]:
+def again(tested: Subject, trial: Trial, arguments: Mapping[str, Any]) -> tuple[nn.Module, Attachment]:
     """Another copy of a trial's model, with the regularizer attached with other arguments."""
     model = copy.deepcopy(trial.plain)
-    return model, regularize(model, _pipeline(tested, arguments))
+    return model, _pipeline(tested, arguments).regularize(model)
 
 
 def sites(tested: Subject) -> Iterator[Trial]:
@@ -134,7 +134,7 @@ def _pipeline(tested: Subject, arguments: Mapping[str, Any]) -> Pipeline:
 
 def _takes(tested: Subject, arguments: Mapping[str, Any], plain: nn.Module, name: str) -> bool:
     try:
-        regularize(copy.deepcopy(plain), _pipeline(tested, {**arguments, "at": name}))
+        _pipeline(tested, {**arguments, "at": name}).regularize(copy.deepcopy(plain))
     except AugregError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""What helps around a training loop: early stopping, averages of weights, ensembles, and Lightning callbacks.
+"""Around a training loop: epochs, early stopping, averages of weights, ensembles, and Lightning callbacks.
 
 Names are resolved on first use; `augreg.training.lightning` has the callbacks and needs Lightning.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from augreg.training.early_stopping import BestSnapshot as BestSnapshot
     from augreg.training.early_stopping import EarlyStopping as EarlyStopping
     from augreg.training.ensembles import Ensemble as Ensemble
+    from augreg.training.epochs import Epochs as Epochs
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
@@ -23,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy.names(
         "averaging": ("ema", "recalibrate", "swa"),
         "early_stopping": ("BestSnapshot", "EarlyStopping"),
         "ensembles": ("Ensemble",),
+        "epochs": ("Epochs",),
     },
     needs="torch",
 )

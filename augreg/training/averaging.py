@@ -1,4 +1,4 @@
-"""Averages of weights over training: EMA and SWA by torch's AveragedModel, and batch norm's statistics for them.
+"""Averages of weights over training: EMA and SWA with torch's AveragedModel, and batch norm statistics for them.
 
     average = ema(model, decay=0.999)
     for x, y in loader:
@@ -7,8 +7,8 @@
     recalibrate(average, loader)            # if the model has batch norm
     average.eval(); average(x)
 
-The copy is a deepcopy of the model: what is attached to the model is attached to it as well, and at each update takes
-the numbers that hold in the model.
+The average is a deep copy of the model: regularizers that are attached to the model are attached to the copy too, and
+each update sets their schedules to the epoch of the model.
 """
 
 from __future__ import annotations
@@ -34,37 +34,37 @@ def ema(
 ) -> AveragedModel:
     """The exponential moving average of a model's weights: w_avg <- decay w_avg + (1 - decay) w at each update.
 
-    The first update copies. With `warmup` the n-th one after it takes min(decay, n / (9 + n)), so that the first
-    weights, which are random, are forgotten soon. Buffers are copied at each update, not averaged: see `recalibrate`.
+    The first update copies the weights. With `warmup` the n-th update after it uses min(decay, n / (9 + n)), so that
+    the random initial weights are forgotten soon. Buffers are copied at each update, not averaged: see `recalibrate`.
     Polyak and Juditsky 1992; Tarvainen and Valpola 2017, arXiv 1703.01780.
     """
     if not 0 <= decay < 1:
-        raise ValueError(f"decay lies between 0 and 1, got {decay!r}")
+        raise ValueError(f"decay must be at least 0 and less than 1, got {decay!r}")
     return _Average(model, device, multi_avg_fn=_MovingAverage(decay, warmup))
 
 
 def swa(model: nn.Module, device: str | torch.device | None = None) -> AveragedModel:
-    """The plain mean of the weights at each update: one at the end of each epoch, from some epoch on.
+    """The plain mean of a model's weights over the updates; usually one update per epoch, from some epoch on.
 
-    Buffers are copied at each update, not averaged: see `recalibrate`. Goes with a constant or cyclic learning rate
+    Buffers are copied at each update, not averaged: see `recalibrate`. Use it with a constant or cyclic learning rate
     (torch.optim.swa_utils.SWALR). Izmailov et al. 2018, arXiv 1803.05407.
     """
     return _Average(model, device)
 
 
 class _Average(AveragedModel):
-    """torch's, whose copy follows the schedules of what is attached to the model."""
+    """torch's AveragedModel, whose attached regularizers follow the epoch of the model's."""
 
     def update_parameters(self, model: nn.Module) -> None:
-        """Average the weights, and take the numbers of the model's epoch."""
+        """Average the weights, and set the schedules to the epoch of the model."""
         super().update_parameters(model)
         for own, other in zip(attachments(self.module), attachments(model), strict=False):
-            if own.progress != other.progress:
-                own.step(other.progress)
+            if own.epoch != other.epoch:
+                own.set_epoch(other.epoch)
 
 
 class _MovingAverage:
-    """torch's moving average with a decay that may begin lower; a class, so that the model pickles."""
+    """torch's moving average with an optional warmup of the decay; a class, so that the model pickles."""
 
     def __init__(self, decay: float, warmup: bool) -> None:
         self.decay = decay
@@ -79,7 +79,7 @@ class _MovingAverage:
 
 
 def first_tensor(batch: Any) -> Any:
-    """The images of a batch: itself, the first item of a tuple or list, or a mapping's first tensor of floats."""
+    """The images of a batch: a tensor, the first item of a tuple or list, or the first float tensor of a mapping."""
     if isinstance(batch, Mapping):
         tensors = (value for value in batch.values() if isinstance(value, Tensor) and value.is_floating_point())
         return next(tensors, None)
@@ -95,16 +95,16 @@ def recalibrate(
     device: str | torch.device | None = None,
     noise: bool = False,
 ) -> None:
-    """Recompute batch norm's running mean and variance for the weights that a model has now, in one pass.
+    """Recompute the running mean and variance of batch norm for the current weights of a model, in one pass.
 
-    `batches` yields tensors, tuples, lists or mappings; `take` finds the model's input in one, and the input goes to
-    `device`, or to where the model is. Each statistic becomes the mean over the batches of that batch's own, so give
-    batches of one size. Batch norm layers alone compute as in training meanwhile: dropout and what else is attached
-    is silent, as it will be when the statistics are used (Li et al. 2018, arXiv 1801.05134, on what happens
-    otherwise); with `noise` all is on, as in torch's own update_bn.
+    `batches` yields tensors, tuples, lists or mappings; `take` returns the input of the model from a batch, and the
+    input is moved to `device`, or to the device of the model. Each statistic becomes the mean over the batches of the
+    statistic of each batch, so use batches of equal size. Meanwhile only batch norm computes as in training: dropout
+    and attached regularizers are off, as they will be when the statistics are used (Li et al. 2018, arXiv
+    1801.05134, explain what happens otherwise); with `noise` they are on, as in torch's update_bn.
 
-    Afterwards every module is in the mode in which it was. Raises ValueError if there are no batches, and TypeError
-    where a batch has no tensor; the statistics are then what they were. Without batch norm no batch is read.
+    Afterwards every module is in its previous mode. Raises ValueError if there are no batches, and TypeError if a
+    batch has no tensor; the statistics are then unchanged. A model without batch norm reads no batch.
     """
     layers = batch_norms(model)
     if not layers:
@@ -113,13 +113,13 @@ def recalibrate(
     momenta = [layer.momentum for layer in layers]
     inputs = _Inputs(batches, take, layers[0].running_mean.device if device is None else device)
     try:
-        with modes_kept(model), contextlib.nullcontext() if noise else _measuring(layers):
+        with modes_kept(model), contextlib.nullcontext() if noise else _batch_norm_training(layers):
             model.train(noise)
-            update_bn(inputs, model if noise else _Still(model))
+            update_bn(inputs, model if noise else _FixedMode(model))
         if not inputs.count:
-            raise ValueError("batch norm has nothing to be computed from: there are no batches")
+            raise ValueError("cannot compute the statistics of batch norm: there are no batches")
     except BaseException:
-        _put_back(layers, before)
+        _restore(layers, before)
         raise
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
@@ -131,14 +131,14 @@ def batch_norms(model: nn.Module) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
 
 
-def _put_back(layers: list[Any], before: list[dict[str, Tensor]]) -> None:
+def _restore(layers: list[Any], before: list[dict[str, Tensor]]) -> None:
     for layer, buffers in zip(layers, before, strict=True):
         for name, value in buffers.items():
             getattr(layer, name).copy_(value)
 
 
 class _Inputs:
-    """The model's inputs in an iterable of batches, on the device, counted."""
+    """The model's inputs from an iterable of batches, on the device, and how many there were."""
 
     def __init__(self, batches: Iterable[Any], take: Callable[[Any], Any], device: Any) -> None:
         self.batches = batches
@@ -148,20 +148,20 @@ class _Inputs:
 
     def __iter__(self) -> Iterator[Tensor]:
         for batch in self.batches:
-            found = self.take(batch)
-            if not isinstance(found, Tensor):
+            images = self.take(batch)
+            if not isinstance(images, Tensor):
                 raise TypeError(
                     f"no tensor for the model was found in a batch of type {type(batch).__name__}: "
                     "say where it is, e.g. take=lambda batch: batch['pixels']"
                 )
             self.count += 1
-            yield found.to(self.device)
+            yield images.to(self.device)
 
 
 @contextlib.contextmanager
-def _measuring(layers: list[Any]) -> Iterator[None]:
-    """Let batch norm layers compute as in training while their mode, which hooks look at, says otherwise."""
-    own = [vars(layer).get("forward") for layer in layers]  # what a wrapper may have put there
+def _batch_norm_training(layers: list[Any]) -> Iterator[None]:
+    """Let batch norm layers compute as in training, although their mode, which hooks look at, is evaluation."""
+    own = [vars(layer).get("forward") for layer in layers]  # a wrapper may have set one on the instance
     for layer in layers:
         layer.forward = functools.partial(_as_in_training, layer, layer.forward)
     try:
@@ -181,17 +181,17 @@ def _as_in_training(layer: Any, forward: Callable[[Tensor], Any], x: Tensor) -> 
         layer.training = False
 
 
-class _Still(nn.Module):
-    """A model whose modules keep the mode that they have, whatever it is set to."""
+class _FixedMode(nn.Module):
+    """A wrapper that ignores train() and eval(), so that update_bn does not change the mode of the model."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def train(self, mode: bool = True) -> _Still:
-        """Leave every mode as it is."""
+    def train(self, mode: bool = True) -> _FixedMode:
+        """Do nothing."""
         return self
 
     def forward(self, x: Any) -> Any:
-        """What the model says."""
+        """The output of the model."""
         return self.model(x)

@@ -7,7 +7,7 @@
             break
     stopping.restore(model)
 
-Stopping early is a regularizer by itself: it limits how far the weights get from where they began (Prechelt 1998).
+Early stopping is a regularizer: it limits how far the weights move from their initial values (Prechelt 1998).
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def _better(score: float, than: float | None, mode: Mode, by: float = 0.0) -> bo
 
 def _checked(mode: Mode) -> Mode:
     if mode not in ("min", "max"):
-        raise ValueError(f"mode is 'min' or 'max', got {mode!r}")
+        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
     return mode
 
 
 class BestSnapshot:
-    """A copy of a model's state_dict from when its score was best.
+    """A copy of a model's state_dict at its best score.
 
-    `mode` says whether low or high scores are good. The copy lies on `device`, or where the model is if that is None.
-    Of equal scores the first is kept; a score that is NaN or infinite is never the best.
+    `mode` says whether low or high scores are good. The copy is on `device`, or on the device of the model if that is
+    None. Of equal scores the first is kept; a score that is NaN or infinite is never the best.
     """
 
     def __init__(self, mode: Mode = "min", device: str | torch.device | None = "cpu") -> None:
@@ -59,7 +59,7 @@ class BestSnapshot:
         self.state: dict[str, Any] | None = None
 
     def update(self, score: float | Tensor, model: nn.Module) -> bool:
-        """Look at a score, copy the model if it is the best yet, and say whether it was."""
+        """Copy the model if this score is the best so far. Returns whether it is."""
         score = _number(score)
         self.count += 1
         if not _better(score, self.score, self.mode):
@@ -71,32 +71,32 @@ class BestSnapshot:
     def _copied(self, value: Any) -> Any:
         if isinstance(value, Tensor):
             return value.detach().to(self.device or value.device, copy=True)
-        return copy.deepcopy(value)  # what get_extra_state returned
+        return copy.deepcopy(value)  # extra state of a module, which may be anything
 
     def restore(self, model: nn.Module) -> None:
-        """Load the best state into a model. Raises RuntimeError if no finite score has been seen."""
+        """Load the best state into a model. Raises RuntimeError if there was no finite score."""
         if self.state is None:
             raise RuntimeError(f"there is no snapshot to restore: none of {self.count} scores was finite")
         model.load_state_dict(self.state)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is needed to go on elsewhere: numbers, strings and tensors only."""
+        """The state to save: numbers, strings and tensors only."""
         return {"score": self.score, "count": self.count, "best_at": self.best_at, "state": self.state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Continue from a saved state."""
         self.score, self.count, self.best_at = state["score"], state["count"], state["best_at"]
         self.state = None if state["state"] is None else dict(state["state"])
 
 
 class EarlyStopping:
-    """Says when to stop: after `patience` scores in a row that were no progress.
+    """Stops after `patience` scores in a row without progress.
 
-    A score is progress if it is better, by more than `min_delta`, than the last score that was progress: so small
-    gains that add up are progress in the end. NaN and infinite scores are none; with `nan="stop"` the first one
-    stops. `best` keeps the weights of the best score of all, progress or not, if the model is given.
+    A score is progress if it is better, by more than `min_delta`, than the last score that was progress, so small
+    gains that add up count as progress in the end. NaN and infinite scores are not progress; with `nan="stop"` the
+    first one stops. If the model is given, `best` keeps the weights of the best score, progress or not.
 
-    Between processes of one run, all have to be given the same score, or they stop at different times.
+    If several processes train together, give all of them the same score, or they stop at different times.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class EarlyStopping:
         device: str | torch.device | None = "cpu",
     ) -> None:
         if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
-            raise ValueError(f"patience is a whole number from 1, got {patience!r}")
+            raise ValueError(f"patience must be an integer of at least 1, got {patience!r}")
         if not 0 <= min_delta < math.inf:
-            raise ValueError(f"min_delta must be 0 or more, got {min_delta!r}; `mode` has the direction")
+            raise ValueError(f"min_delta must be finite and not negative, got {min_delta!r}; `mode` is the direction")
         if nan not in ("wait", "stop"):
-            raise ValueError(f"nan is 'wait' or 'stop', got {nan!r}")
+            raise ValueError(f"nan must be 'wait' or 'stop', got {nan!r}")
         self.patience = patience
         self.mode = _checked(mode)
         self.min_delta = min_delta
@@ -124,7 +124,7 @@ class EarlyStopping:
         self._progress: float | None = None
 
     def step(self, score: float | Tensor, model: nn.Module | None = None) -> bool:
-        """Look at a score, keep the model if it is the best yet, and say whether to stop."""
+        """Take the score of an epoch, and keep the weights if it is the best so far. Returns whether to stop."""
         score = _number(score)
         if model is not None:
             self.best.update(score, model)
@@ -136,11 +136,11 @@ class EarlyStopping:
         return self.stopped
 
     def restore(self, model: nn.Module) -> None:
-        """Load the best weights into a model. Raises RuntimeError if there are none."""
+        """Load the best weights into a model. Raises RuntimeError if there was no finite score."""
         self.best.restore(model)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is needed to resume, the best weights too; torch.load takes it with `weights_only`."""
+        """The state to save, best weights included; torch.load reads it with weights_only=True."""
         return {
             "waited": self.waited,
             "stopped": self.stopped,
@@ -149,6 +149,6 @@ class EarlyStopping:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume from what `state_dict` returned; patience, mode and min_delta stay as they were given."""
+        """Continue from a saved state; patience, mode and min_delta are not part of it."""
         self.waited, self.stopped, self._progress = state["waited"], state["stopped"], state["progress"]
         self.best.load_state_dict(state["best"])

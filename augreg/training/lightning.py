@@ -1,9 +1,9 @@
-"""Callbacks for Lightning, for what its own do not do.
+"""Lightning callbacks: schedules and constraints, the best weights, and batch norm for averaged weights.
 
-Lightning's EarlyStopping, ModelCheckpoint, WeightAveraging and EMAWeightAveraging are used as they are. Ours apply
-the schedules and constraints of a spec (`Regularized`), keep the best weights in memory and load them at the end
-(`BestWeights`), and recompute batch norm for averaged weights (`RecalibrateBatchNorm`). They are callbacks of
-`lightning.pytorch` or of `pytorch_lightning`, whichever is in use, and trainers of both take them.
+They complement Lightning's own EarlyStopping, ModelCheckpoint, WeightAveraging and EMAWeightAveraging. `Regularized`
+applies the schedules and constraints of a spec, `BestWeights` keeps the best weights in memory and loads them at the
+end, and `RecalibrateBatchNorm` recomputes the statistics of batch norm for averaged weights. They work with the
+trainers of both `lightning.pytorch` and `pytorch_lightning`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from typing import Any, Literal
 
 import torch
 
+from augreg.attachment.attach import Attachment
 from augreg.training.averaging import batch_norms, first_tensor, recalibrate
 from augreg.training.early_stopping import BestSnapshot
+from augreg.training.epochs import HasEpoch
 
 __all__ = ["BestWeights", "RecalibrateBatchNorm", "Regularized"]
 
 
 def _callback() -> Any:
-    """The base class of callbacks: of the package that is imported already, or else of the first that is there."""
+    """The base class of callbacks, of the Lightning package that is imported already, or else of an installed one."""
     for name in sorted(("lightning.pytorch", "pytorch_lightning"), key=lambda name: name not in sys.modules):
         try:
             return importlib.import_module(name).Callback
@@ -36,14 +38,14 @@ _Callback: Any = _callback()
 
 
 class Regularized(_Callback):
-    """Keeps what a spec regularizes in step with the training: schedules at each epoch, constraints at each step.
+    """Applies the schedules of a spec at the start of each epoch, and its constraints after each optimizer step.
 
-    `attached` is what `pipe.regularize(model)` returned, `criterion` what `pipe.criterion()` did; either may be left
-    out. Penalties are for the training step to add: `criterion(logits, y) + attached.penalty()`. Put it before
-    callbacks that average weights, so that they average constrained ones.
+    `attached` is what `pipe.regularize(model)` returned, `criterion` is what `pipe.criterion()` returned; either may
+    be left out. Penalties are added by the training step: `criterion(logits, y, model)`. Put the callback before
+    those that average weights, so that they average constrained weights.
     """
 
-    def __init__(self, attached: Any = None, criterion: Any = None) -> None:
+    def __init__(self, attached: Attachment | None = None, criterion: HasEpoch | None = None) -> None:
         if attached is None and criterion is None:
             raise ValueError("Regularized needs what pipe.regularize(model) or pipe.criterion() returned")
         self.attached = attached
@@ -51,10 +53,10 @@ class Regularized(_Callback):
         self._steps = 0
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Take the numbers of the epoch."""
+        """Set the epoch of the schedules."""
         for part in (self.attached, self.criterion):
             if part is not None:
-                part.step(trainer.current_epoch)
+                part.set_epoch(trainer.current_epoch)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Apply the constraints if the optimizer has made a step."""
@@ -66,10 +68,11 @@ class Regularized(_Callback):
 class BestWeights(_Callback):
     """Keeps the weights of the best validation in memory, and loads them when training ends.
 
-    `monitor` is the name of a logged metric, and `mode` says whether low or high is good. It goes with Lightning's
-    EarlyStopping, which stops but does not go back. The weights are part of Lightning's checkpoints, so that a
-    resumed run knows them. All processes follow the score of the first. With WeightAveraging use ModelCheckpoint:
-    it is the averaged weights that are validated there. For weights that are sharded over processes it is not.
+    `monitor` is the name of a logged metric, and `mode` says whether a low or a high value is good. Use it together
+    with Lightning's EarlyStopping, which stops but does not restore weights. The weights are saved in Lightning's
+    checkpoints, so that a resumed run has them. All processes use the score of the first. It does not support weights
+    that are sharded over processes, nor WeightAveraging, which validates the averaged weights: use ModelCheckpoint
+    there.
     """
 
     def __init__(
@@ -80,11 +83,11 @@ class BestWeights(_Callback):
 
     @property
     def state_key(self) -> str:
-        """What its state is called in a checkpoint: one of each metric."""
+        """The name of its state in a checkpoint, which differs between metrics."""
         return f"BestWeights[{self.monitor}, {self.best.mode}]"
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Refuse callbacks that validate other weights than the model's."""
+        """Raise ValueError if another callback validates other weights than the model's."""
         for other in trainer.callbacks:
             if any(cls.__name__ == "WeightAveraging" for cls in type(other).__mro__):
                 raise ValueError(
@@ -93,7 +96,7 @@ class BestWeights(_Callback):
                 )
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Look at the score, and keep the weights if it is the best."""
+        """Keep the weights if their score is the best so far."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         metrics = trainer.callback_metrics
@@ -111,16 +114,16 @@ class BestWeights(_Callback):
         return self.best.state_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.best.load_state_dict(state_dict)
 
 
 class RecalibrateBatchNorm(_Callback):
-    """Recomputes batch norm's statistics when training ends, for weights that were averaged.
+    """Recomputes the statistics of batch norm for averaged weights when training ends.
 
-    Put it behind WeightAveraging or EMAWeightAveraging, which at the end put the averages into the model. `batches`
+    Put it after WeightAveraging or EMAWeightAveraging, which load the averages into the model at the end. `batches`
     are the training batches unless others are given; `take` and `noise` are those of `augreg.training.recalibrate`.
-    Checkpoints that are written afterwards have the new statistics. Each process uses the batches that it gets. The
+    Checkpoints that are written afterwards have the new statistics. Each process uses its own batches. The
     LightningModule needs a `forward` that takes images: a fit raises TypeError at its start if there is none.
     """
 
@@ -137,7 +140,7 @@ class RecalibrateBatchNorm(_Callback):
         self._done = False
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Refuse, before the training, a module that cannot be called at its end."""
+        """Raise TypeError before training if the module cannot be called on images at the end."""
         owner = next(cls for cls in type(pl_module).__mro__ if "forward" in vars(cls))
         if owner.__name__ == "LightningModule" and "forward" not in vars(pl_module) and batch_norms(pl_module):
             raise TypeError(
@@ -146,18 +149,18 @@ class RecalibrateBatchNorm(_Callback):
             )
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Begin anew."""
+        """Note that the statistics of this run are not recomputed yet."""
         self._done = False
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """Recompute the statistics for the weights that the model has now."""
+        """Recompute the statistics for the current weights."""
         batches = trainer.train_dataloader if self.batches is None else self.batches
         with trainer.precision_plugin.forward_context():
             recalibrate(pl_module, batches, take=self.take, device=pl_module.device, noise=self.noise)
         self._done = True
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Put the new statistics where the averaging callback has put its own."""
+        """Replace the statistics that the averaging callback has written by the new ones."""
         if self._done:
             state = pl_module.state_dict()
             buffers = {name for name, _ in pl_module.named_buffers()} & state.keys() & checkpoint["state_dict"].keys()

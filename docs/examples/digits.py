@@ -2,9 +2,9 @@
 
     python docs/examples/digits.py        # 8 regularizations x 10 seeds; docs/examples/README.md has the table
 
-The images are scikit-learn's digits, 1797 handwritten ones of 8 x 8 levels of gray. 200 are trained on, 1000 tested
-on; the other 597 are what the strengths below were chosen on (`--validation` tests on them). Between rows nothing
-changes but the spec, within a row nothing but the seed. One thread: the same command makes the same table.
+The images are the digits of scikit-learn: 1797 handwritten digits of 8 x 8 gray pixels. 200 are for training and
+1000 for testing; the strengths below were chosen on the other 597 (`--validation` tests on them). Rows differ only by
+their spec, and the runs of a row only by their seed. It runs in one thread: the same command makes the same table.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from torch.utils.data import DataLoader
 
 import augreg
 from augreg.data import Augmented, EpochSampler
+from augreg.training import Epochs
 
 NORMALIZE = {"normalize": {"mean": 0.3, "std": 0.38}}
-SECTIONS = {  # what each row adds to the plain spec
+SECTIONS = {  # what each row adds to the spec without regularization
     "none": {},
     "augmentation": {
         "image": [
@@ -42,7 +43,7 @@ SECTIONS = {  # what each row adds to the plain spec
 
 
 def spec_of(row: str, seed: int) -> dict:
-    """The spec of a row; that of `all` has everything of the others."""
+    """The spec of a row; the row `all` has the steps of all others."""
     spec = {"seed": seed, "classes": 10, "image": [], "batch": [], "model": [], "loss": []}
     for name in SECTIONS if row == "all" else [row]:
         for section, steps in SECTIONS[name].items():
@@ -65,7 +66,7 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """A stem, three residual blocks and a head of two layers, with no regularization of its own but batch norm."""
+    """A stem, three residual blocks and a head of two layers; its only regularization is batch norm."""
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class Network(nn.Module):
 
 
 def digits(count: int) -> tuple[list, list, list]:
-    """(image, label) to train on, to choose strengths on and to test on, each with the same share of each digit."""
+    """Pairs (image, label) for training, validation and test, each with the same proportion of every digit."""
     images, labels = load_digits(return_X_y=True)
     images = (images.reshape(-1, 8, 8, 1) * (255 / 16)).round().astype(np.uint8)
     samples = list(zip(images, labels.tolist(), strict=True))
@@ -102,12 +103,10 @@ def train(pipe: augreg.Pipeline, samples: list, seed: int, epochs: int) -> nn.Mo
     loader = DataLoader(data, batch_size=25, sampler=sampler, collate_fn=pipe.collate)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=epochs * len(loader))
-    for epoch in range(epochs):
-        sampler.set_epoch(epoch)
-        attached.step(epoch)
+    for _ in Epochs(epochs, sampler, attached, criterion):
         model.train()
         for images, labels in loader:
-            loss = criterion(model(images), labels) + attached.penalty()
+            loss = criterion(model(images), labels, model)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -118,14 +117,14 @@ def train(pipe: augreg.Pipeline, samples: list, seed: int, epochs: int) -> nn.Mo
 
 @torch.no_grad()
 def accuracy(model: nn.Module, pipe: augreg.Pipeline, samples: list) -> float:
-    """In per cent, on the images of the test side, with the model in evaluation."""
+    """The accuracy in percent, on test-time images, with the model in evaluation."""
     data = Augmented(samples, pipe.test)
     images, labels = next(iter(DataLoader(data, batch_size=len(data), collate_fn=pipe.collate)))
     return 100 * (model.eval()(images).argmax(1) == labels).float().mean().item()
 
 
 def shown(values: np.ndarray) -> str:
-    """The mean over seeds, and its standard error where there are two seeds or more."""
+    """The mean over seeds, with its standard error if there are at least two seeds."""
     error = f" ± {values.std(ddof=1) / len(values) ** 0.5:.2f}" if len(values) > 1 else ""
     return f"{values.mean():.2f}{error}"
 
@@ -134,8 +133,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--images", type=int, default=200, help="how many are trained on")
-    parser.add_argument("--validation", action="store_true", help="test on what the strengths were chosen on")
+    parser.add_argument("--images", type=int, default=200, help="the number of training images")
+    parser.add_argument("--validation", action="store_true", help="test on the validation images")
     given = parser.parse_args()
     torch.set_num_threads(1)
     start = time.perf_counter()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from augreg import regularize
-from augreg.attachment.deduplicate import flow
+from augreg.attachment.deduplicate import output_chain
 from augreg.errors import SpecError
 
 
@@ -21,7 +21,7 @@ def done(model: nn.Module, at: Any, rule: str = "dropout", **arguments: Any) -> 
         return {row.module: row.note if row.by == "left" else row.by for row in attached.report()}
 
 
-OUTPUT = "left: it gives the model's output; to mask that, name it"
+OUTPUT = "left: it computes the model's output; to mask that, select it by name"
 BOTH = "left to classifier.0, classifier.3"
 
 
@@ -126,10 +126,10 @@ def test_the_layer_that_gives_the_output_is_found_by_tracing_or_is_the_last(mode
 
 
 def test_where_a_tensor_goes_on_unchanged() -> None:
-    assert flow(AlexNet(), "classifier.6") == ["classifier.6", "classifier", ""]
-    assert flow(AlexNet(), "features.8") == ["features.8", "features.9", "features"]
-    assert flow(ResNet(layers=(1, 1)), "layer1.0.relu") == ["layer1.0.relu", "layer1.0", "layer1"]
-    assert flow(ResNet(layers=(1, 1)), "layer1.0.bn2") == ["layer1.0.bn2"]  # the shortcut is added
+    assert output_chain(AlexNet(), "classifier.6") == ["classifier.6", "classifier", ""]
+    assert output_chain(AlexNet(), "features.8") == ["features.8", "features.9", "features"]
+    assert output_chain(ResNet(layers=(1, 1)), "layer1.0.relu") == ["layer1.0.relu", "layer1.0", "layer1"]
+    assert output_chain(ResNet(layers=(1, 1)), "layer1.0.bn2") == ["layer1.0.bn2"]  # the shortcut is added
 
 
 def test_a_module_that_is_left_may_be_taken_by_another_rule() -> None:
@@ -138,9 +138,13 @@ def test_a_module_that_is_left_may_be_taken_by_another_rule() -> None:
         assert attached.report()[-1].by == "hook"
 
 
-@pytest.mark.parametrize("kind", [nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout])
-def test_a_dropout_of_another_kind_is_not_doubled(kind: type[nn.Module]) -> None:
-    with pytest.raises(SpecError, match=rf"1 \({kind.__name__}\): a {kind.__name__} drops already"):
+OTHER_KINDS = [(nn.Dropout2d, "; use the rule spatial_dropout"), (nn.AlphaDropout, "; use the rule alpha_dropout")]
+
+
+@pytest.mark.parametrize(("kind", "advice"), [*OTHER_KINDS, (nn.FeatureAlphaDropout, "; nearest")])
+def test_a_dropout_of_another_kind_is_not_doubled(kind: type[nn.Module], advice: str) -> None:
+    message = rf"1 \({kind.__name__}\): it is already a dropout layer of another kind{advice}"
+    with pytest.raises(SpecError, match=message):
         regularize(nn.Sequential(nn.ReLU(), kind(0.2), nn.ReLU()), [{"dropout": "1"}])
 
 
@@ -161,7 +165,7 @@ def test_moment_matching_through_a_relu_needs_one_behind_the_layer() -> None:
     through = {"drop_connect": {"at": "1", "inference": "moment", "through": "none"}}
     assert regularize(linear(None), [through]).report()[0].note == ""
     hidden = regularize(Digits(), [{"drop_connect": {"at": "fc1", "inference": "moment"}}])  # F.relu, in its forward
-    assert hidden.report()[0].note == "its forward must send it through a ReLU"
+    assert hidden.report()[0].note == "its output must go through a ReLU"
 
 
 class Reader(nn.Module):
@@ -178,7 +182,7 @@ class Reader(nn.Module):
 
 def test_what_no_layer_can_stand_behind_is_refused_when_it_is_attached() -> None:
     for name in ("rnn", "attention"):
-        with pytest.raises(SpecError, match=rf"{name} \(.*\): what comes out of the .* is a tuple"):
+        with pytest.raises(SpecError, match=rf"{name} \(.*\): its output is a tuple"):
             regularize(Reader(), [{"dropout": name}])
         regularize(Reader(), [{"dropout": {"at": name, "on": "input"}}])
     for rule in ({"dropout": {"at": {"type": "Linear"}}}, {"dropout": {"at": "attention.out_proj", "on": "input"}}):

@@ -1,4 +1,4 @@
-"""Parameter groups for torch optimizers: weight decay for the weights, none for biases and norm layers.
+"""Parameter groups for torch optimizers: weight decay for weights, but not for biases and norm layers.
 
     optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay=0.05), lr=1e-3)
 
@@ -27,27 +27,27 @@ def parameter_groups(
     no_decay: Any = None,
     include: Literal["weights", "all"] = "weights",
 ) -> list[dict[str, Any]]:
-    """Two groups, with and without weight decay, that hold every parameter of a model exactly once.
+    """Two groups, with and without weight decay, that contain every parameter of a model exactly once.
 
-    Decay is for what the penalties of a spec are for: the weights that multiply, not biases, norm layers and
-    embeddings; `include="all"` decays these too. `at` and `no_decay`, written as in a spec, say which of them decay,
-    and which do not after all. What a model names in a method `no_weight_decay()`, as timm's do, does not decay
-    either. Frozen parameters are in the groups too, as they may be thawed. A group that would be empty is left out.
+    The decaying parameters are those that penalties apply to: not biases, norm layers and embeddings, except with
+    `include="all"`. `at` selects among them, and `no_decay` makes exceptions; both are written as in a spec. Names
+    that the model returns from a method `no_weight_decay()`, as timm's models do, do not decay. Frozen parameters are
+    included, as they may be unfrozen later. An empty group is left out.
 
-    Raises SpecError where `at` or `no_decay` selects nothing, and ValueError for a negative decay.
+    Raises SpecError if `at` or `no_decay` selects nothing, and ValueError for a negative decay.
     """
     if not 0 <= weight_decay < float("inf"):
         raise ValueError(f"weight_decay must be 0 or more, got {weight_decay!r}")
     if include not in ("weights", "all"):
-        raise ValueError(f"include is 'weights' or 'all', got {include!r}")
+        raise ValueError(f"include must be 'weights' or 'all', got {include!r}")
     decaying = {id(weight.value) for weight in weights(model, _selectors(at), include, frozen=True)}
     if no_decay is not None:
         decaying -= {id(weight.value) for weight in weights(model, _selectors(no_decay), "all", frozen=True)}
-    excepted = exempt(model)
+    exempted = exempt(model)
     with_decay: list[nn.Parameter] = []
     without: list[nn.Parameter] = []
     for weight in parameters(model):
-        decays = id(weight.value) in decaying and excepted.isdisjoint(weight.names)
+        decays = id(weight.value) in decaying and exempted.isdisjoint(weight.names)
         (with_decay if decays else without).append(weight.value)
     groups = [{"params": with_decay, "weight_decay": weight_decay}, {"params": without, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
@@ -57,7 +57,7 @@ def _selectors(at: Any) -> tuple[Selector, ...] | None:
     if at is None:
         return None
     try:
-        found: tuple[Selector, ...] = convert_one(At, at)
+        selectors: tuple[Selector, ...] = convert_one(At, at)
     except ValueError as error:
-        raise ValueError(f"a selection of parameters: {str(error).rpartition(chr(0))[2]}") from None
-    return found
+        raise ValueError(f"selection of parameters: {str(error).rpartition(chr(0))[2]}") from None
+    return selectors
