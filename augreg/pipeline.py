@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from augreg.backends import Backend, backend, choose
-from augreg.errors import ImageError, SpecError
-from augreg.execution.plan import Plan, merge
-from augreg.execution.run import finish, to_output
-from augreg.execution.samples import Setting, run_sample
+from augreg.errors import SpecError
+from augreg.execution.merging import merge
+from augreg.execution.plan import Plan
+from augreg.execution.run import RunSettings
+from augreg.execution.samples import run
 from augreg.execution.sampling import Drawn, draw, expect
-from augreg.images import codecs
 from augreg.ops import Op, Scene
+from augreg.registry.discovery import load
 from augreg.registry.registry import Registry
 from augreg.rng import Address, address_of, fresh_seed, stream_key
 from augreg.spec.parse import SECTIONS, Options, Spec, fingerprint, parse, unparse
@@ -258,7 +259,7 @@ def _unpickle(spec: dict[str, Any], added: dict[str, type], allowed: frozenset[s
 
 
 class _Side:
-    """What train and test have in common: take an image, find the ops, run them, hand it out."""
+    """What train and test have in common: draw the ops for an image or a sample, merge them, and run or plan them."""
 
     _name: str
 
@@ -270,34 +271,27 @@ class _Side:
         return getattr, (self._pipeline, self._name)
 
     @functools.cached_property
-    def _engine(self) -> Backend:
-        return backend(self._pipeline.backend)
+    def engine(self) -> Backend:
+        """The backend that runs the ops. Raises PluginError where a plugin's does not load."""
+        name, registry = self._pipeline.backend, self._pipeline.registry
+        source = registry.backends.get(name, "")
+        if source:
+            load(source)
+        return backend(name, source)
 
     def _run(self, image: Any, address: Address | None) -> Any:
+        return run(image, lambda scene: self._start(scene, address), self._settings(address))
+
+    def _settings(self, address: Address | None) -> RunSettings:
         options = self._options
-        if isinstance(image, Mapping):
-            return self._run_sample(image, address)
-        loaded = codecs.to_array(image, options.channels)
-        scene = loaded.scene(address.epoch if address is not None else 0)
-        drawn = self._ops(scene, address)
-        try:
-            array, after = finish(drawn, loaded.array, scene, address, options.approximate, self._engine)
-        except ImageError as error:
-            raise ImageError(f"{loaded.name}: {error}") from error
-        return to_output(array, after.normalized, loaded, options.output)
-
-    def _run_sample(self, sample: Mapping[Any, Any], address: Address | None) -> dict[Any, Any]:
-        options = self._options
-
-        def start(scene: Scene) -> tuple[tuple[Op, ...], Drawn]:
-            drawn = self._ops(scene, address)
-            return merge(drawn.ops, scene, options.approximate), drawn
-
-        epoch = address.epoch if address is not None else 0
-        setting = Setting(
-            self._engine, options.targets, options.channels, options.output, address, options.approximate, epoch
+        return RunSettings(
+            self.engine, options.targets, options.channels, options.output, options.approximate, address
         )
-        return run_sample(sample, start, setting)
+
+    def _start(self, scene: Scene, address: Address | None) -> tuple[tuple[Op, ...], Drawn]:
+        """The merged ops for an image of this scene, and the draw that they come from."""
+        drawn = self._ops(scene, address)
+        return merge(drawn.ops, scene, self._options.approximate), drawn
 
     def _ops(self, scene: Scene, address: Address | None) -> Drawn:
         steps = self._pipeline.steps
@@ -306,24 +300,12 @@ class _Side:
     def _plan(self, size: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
         height, width = _checked_size(size)
         if dtype not in ("uint8", "float32") or not isinstance(channels, int) or not 1 <= channels <= 64:
-            given = f"{channels!r} channels of {dtype!r}"
-            raise ValueError(f"a plan is for 1 to 64 channels of 'uint8' or 'float32', got {given}")
-        scene = Scene(height, width, channels, dtype, epoch=address.epoch if address is not None else 0)
-        drawn = self._ops(scene, address)
-        options = self._options
-        return Plan(
-            merge(drawn.ops, scene, options.approximate),
-            scene,
-            tuple(drawn.entries),
-            title,
-            self._pipeline.backend,
-            options.output,
-            options.channels,
-            tuple(drawn.deferred),
-            address,
-            options.approximate,
-            options.targets,
-        )
+            got = f"{channels!r} channels of {dtype!r}"
+            raise ValueError(f"a plan is for 1 to 64 channels of 'uint8' or 'float32', got {got}")
+        settings = self._settings(address)
+        scene = Scene(height, width, channels, dtype, epoch=settings.epoch)
+        ops, drawn = self._start(scene, address)
+        return Plan(ops, scene, tuple(drawn.entries), title, settings, tuple(drawn.deferred))
 
 
 def _checked_size(size: Any) -> tuple[int, int]:
@@ -333,7 +315,7 @@ def _checked_size(size: Any) -> tuple[int, int]:
 
 
 class Train(_Side):
-    """Draws the noise: `train(image, index=7, epoch=2)` is the same image wherever and whenever it is made."""
+    """Draws the random numbers: `train(image, index=7, epoch=2)` is the same image in every process and every run."""
 
     _name = "train"
 
@@ -353,13 +335,19 @@ class Train(_Side):
     @overload
     def __call__(self, image: Tensor, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Tensor: ...
     def __call__(self, image: Any, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Any:
-        """One augmented image, or one sample: a mapping, whose masks, boxes and keypoints follow the pixels.
+        """One augmented image, or one sample: a mapping with an image, and masks, boxes and keypoints that follow it.
 
-        `image` is a PIL image, a height x width x channels array, a channels x height x width tensor, encoded bytes
-        or a path, or a mapping with one under `image`; docs/targets.md says what else a mapping may hold. `index`
-        says which sample it is: with it the draw is a function of (seed, epoch, index, view); without it every call
-        draws afresh from the system's entropy, and `seed` has no effect. Returns float32 channels x height x width
-        once a step normalizes, else the kind that came in. Raises ImageError.
+        `image` is a PIL image, a height x width x channels array, a channels x height x width tensor, encoded bytes,
+        an open file or a path, or a mapping with one of these under `image`; docs/targets.md lists the other keys.
+
+        `index` identifies the sample: with it the draw is a function of (seed, epoch, index, view). Without it every
+        call draws new numbers from the system's entropy, and `seed` has no effect.
+
+        Returns the kind that came in: a tensor for a tensor, an array for an array, bytes, a file or a path, a PIL
+        image for a PIL image. Once a step normalizes, the result is float32 channels x height x width: a tensor for a
+        tensor, an array for all others. `output: numpy` or `output: torch` in the spec overrides the kind. The same
+        holds for each image of a sample; masks, boxes and keypoints come back as the kind that they came in.
+        Raises ImageError.
         """
         return self._run(image, self._address(index, epoch, view))
 
@@ -372,7 +360,7 @@ class Train(_Side):
         channels: int = 3,
         dtype: str = "uint8",
     ) -> Plan:
-        """The dry run: what would be done to an image of this (height, width). Prints, pickles, replays by `run`."""
+        """The dry run: what would be done to an image of this (height, width). It prints, pickles, and has `run`."""
         address = self._address(index, epoch, view)
         title = (
             f"train, seed {address.seed}, epoch {epoch}, index {index!r}"
@@ -388,10 +376,10 @@ class Train(_Side):
 
 
 class Test(_Side):
-    """The expectation over the noise, each step by its declared rule. Deterministic."""
+    """The expectation over the random numbers, each step by its declared rule. Deterministic."""
 
     _name = "test"
-    __test__ = False  # it is no test case, whatever its name says
+    __test__ = False  # not a test case, despite its name
 
     @overload
     def __call__(self, image: Mapping[Any, Any]) -> dict[Any, Any]: ...
@@ -402,7 +390,7 @@ class Test(_Side):
     @overload
     def __call__(self, image: Tensor) -> Tensor: ...
     def __call__(self, image: Any) -> Any:
-        """One test image, or sample; takes and returns what `train` does."""
+        """One test image, or sample. It takes and returns the same kinds as `train`."""
         return self._run(image, None)
 
     def plan(self, size: tuple[int, int], channels: int = 3, dtype: str = "uint8") -> Plan:
@@ -411,13 +399,16 @@ class Test(_Side):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The sha256 of what decides the test side: image, model and options, but no seed, batch or loss."""
+        """The sha256 of the parts of the spec that test images depend on: image, model and options.
+
+        The seed, the batch and loss sections and the number of classes are left out.
+        """
         data: Mapping[str, Any] = self._pipeline.to_spec()
         training_only = ("seed", "batch", "loss", "classes")
         return fingerprint({key: value for key, value in data.items() if key not in training_only})
 
     def explain(self) -> str:
-        """Step by step: the rule, and for which quantity its result is the exact expectation."""
+        """A table of the steps: the test-time rule of each, and the quantity whose exact expectation it gives."""
         options = self._options
         rows = [("step", "test-time rule", "exact for")]
         for entry in self._ops(_NOMINAL, None).entries:
@@ -427,17 +418,17 @@ class Test(_Side):
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip() for row in rows]
         lines.append(f"backend {self._pipeline.backend}, decode {options.decode}, output {options.output}")
-        lines.append("train without an index draws afresh at every call; `seed` has no effect there")
+        lines.append("train without an index draws new numbers at every call; `seed` has no effect there")
         return "\n".join(lines)
 
 
 def _rows(steps: Iterable[Step], section: str, depth: int = 0) -> list[tuple[str, str, str]]:
-    """What `explain` says of the steps that are not done to an image: name, test-time rule, exact for."""
+    """The rows of `explain` for the steps of other sections: name, test-time rule, exact for."""
     rows = []
     for step in steps:
         mark = step.transform.__augreg__
         rule, exact = "training only", ""
-        if section == "model":  # some have several modes, each with a rule of its own
+        if section == "model":  # some have several modes, each with its own rule
             rule = getattr(step.transform, "test_rule", lambda mark=mark: mark.rule)()
             exact = mark.exact if rule == mark.rule else ""
         rows.append((f"{'  ' * depth}{section}: {step.name}", rule, exact))

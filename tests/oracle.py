@@ -15,14 +15,14 @@ from collections.abc import Callable
 import numpy as np
 
 from augreg.ops import (
-    Blend,
+    BranchMix,
     ColorMatrix,
+    Enhance,
     Filter,
     Hue,
     ImageStatistic,
     LocalContrast,
     Lookup,
-    Mix,
     Move,
     Noise,
     Normalize,
@@ -354,7 +354,7 @@ def _equalized(levels: Array) -> Array:
     return np.array([min(255, (step // 2 + count) // step) for count in below], float)
 
 
-def _blend(op: Blend, image: Array, white: float) -> Array:
+def _enhance(op: Enhance, image: Array, white: float) -> Array:
     if op.degenerate == "gray":
         degenerate = _luma(image)
     else:
@@ -444,20 +444,20 @@ def _limited(tile: Array, clip: float) -> Array:
     return np.rint(np.cumsum(counts) * 255 / tile.size)
 
 
-def _mix(op: Mix, image: Array, white: float) -> Array:
+def _mix(op: BranchMix, image: Array, white: float) -> Array:
     branches = [run_all(branch, image, white) for branch in op.branches]
     shares = [(1 - op.keep) * weight for weight in op.weights]
     return op.keep * image + sum(share * branch for share, branch in zip(shares, branches, strict=True))
 
 
 _MEANINGS: dict[type[Op], Callable[..., Array]] = {
-    Mix: _mix,
+    BranchMix: _mix,
     Move: _move,
     Pad: _pad,
     Resize: _resize,
     Warp: _warp,
     Lookup: _lookup,
-    Blend: _blend,
+    Enhance: _enhance,
     Hue: _hue,
     Filter: _filter,
     Paint: _paint,

@@ -9,7 +9,7 @@ import oracle
 import pytest
 
 from augreg import Pipeline, ops
-from augreg.execution import plan
+from augreg.execution import merging
 from augreg.ops import Scene
 
 AFFINE = [{"rotate": 25}, {"shear_x": 0.2}, {"translate_y": 0.1}, {"affine": {}}]
@@ -84,7 +84,7 @@ def test_merged_ops_agree_with_the_oracle(backend: str) -> None:
 def test_a_crop_of_a_warp_resamples_only_what_it_keeps() -> None:
     scene = Scene(*SIZE)
     turned = ops.rotate(scene, 17, "bilinear", (7.0,))
-    merged = plan.merge([turned, ops.crop(5, 9, 20, 30)], scene, approximate=True)
+    merged = merging.merge([turned, ops.crop(5, 9, 20, 30)], scene, approximate=True)
     assert len(merged) == 1 and merged[0].size_after(*SIZE) == (20, 30)
     pixels = smooth_image()
     both = oracle.run(turned, pixels)[5:25, 9:39]
@@ -94,7 +94,7 @@ def test_a_crop_of_a_warp_resamples_only_what_it_keeps() -> None:
 def test_warps_with_different_fills_are_not_merged() -> None:
     scene = Scene(*SIZE)
     first, second = ops.rotate(scene, 5, "bilinear", (0.0,)), ops.rotate(scene, 5, "bilinear", (9.0,))
-    assert plan.merge([first, second], scene, approximate=True) == (first, second)
+    assert merging.merge([first, second], scene, approximate=True) == (first, second)
 
 
 @pytest.mark.parametrize("turns", [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)])
@@ -103,6 +103,6 @@ def test_a_turn_behind_a_warp(turns: tuple[int, int, int]) -> None:
     pixels = smooth_image()[:30, :40]
     turned = ops.rotate(scene, 17, "bilinear")
     move = ops.Move(2, 3, 20, 24, *map(bool, turns))
-    (merged,) = plan.merge([turned, move], scene, approximate=True)
+    (merged,) = merging.merge([turned, move], scene, approximate=True)
     expected = oracle.run(move, oracle.run(turned, pixels))
     assert np.abs(oracle.run(merged, pixels) - expected).max() < 1e-6

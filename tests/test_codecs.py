@@ -42,7 +42,7 @@ def test_every_kind_gives_the_same_pixels(tmp_path: Path) -> None:
     expected = NORMAL.train(RGB, index=1)
     assert expected.shape == (3, 7, 10) and expected.dtype == np.float32 and expected.flags.c_contiguous
     for kind in kinds:
-        assert NORMAL.train(kind, index=1).tobytes() == expected.tobytes()
+        assert np.asarray(NORMAL.train(kind, index=1)).tobytes() == expected.tobytes()
 
 
 def test_without_normalize_the_kind_that_went_in_comes_out() -> None:
@@ -61,13 +61,85 @@ def test_without_normalize_the_kind_that_went_in_comes_out() -> None:
     assert isinstance(decoded, np.ndarray) and np.array_equal(decoded, mirrored)
 
 
-def test_output_says_which_kind_comes_out() -> None:
+KINDS = ("array", "gray array", "tensor", "gray tensor", "pil", "bytes")
+
+
+def given_as(kind: str) -> Any:
+    """The image as this kind."""
+    if "tensor" in kind:
+        planes = RGB.transpose(2, 0, 1).copy() if kind == "tensor" else RGB[..., 0].copy()
+        return pytest.importorskip("torch").from_numpy(planes)
+    if "array" in kind:
+        return RGB if kind == "array" else RGB[..., 0]
+    return Image.fromarray(RGB) if kind == "pil" else encoded(Image.fromarray(RGB))
+
+
+@pytest.mark.parametrize("sample", [False, True])
+@pytest.mark.parametrize("output", ["auto", "numpy", "torch"])
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kind_that_comes_out(kind: str, normalized: bool, output: str, sample: bool) -> None:
+    """Tensor for tensor, array for array, PIL image for PIL image, or an array once normalized; `output` decides."""
     torch = pytest.importorskip("torch")
-    data = {"image": [{"normalize": "imagenet"}], "output": "torch"}
-    found = Pipeline.from_spec(data).train(RGB, index=1)
-    assert isinstance(found, torch.Tensor) and np.array_equal(found.numpy(), NORMAL.train(RGB, index=1))
-    assert Pipeline.from_spec({"image": [], "output": "torch"}).train(RGB).shape == (3, 7, 10)
-    assert np.array_equal(Pipeline.from_spec({"image": [], "output": "numpy"}).train(Image.fromarray(RGB)), RGB)
+    steps = [{"normalize": {"mean": 0.5, "std": 0.25}}] if normalized else []
+    pipe = Pipeline.from_spec({"image": steps, "output": output})
+    image = given_as(kind)
+    for run in (
+        lambda given: pipe.train(given, index=1),
+        pipe.test,
+        pipe.test.plan((7, 10), channels=1 if "gray" in kind else 3).run,
+    ):
+        result = run({"image": image, "images": [image]}) if sample else run(image)
+        if sample:
+            assert type(result["images"][0]) is type(result["image"])
+            result = result["image"]
+        if output == "torch" or (output == "auto" and "tensor" in kind):
+            expected: Any = torch.Tensor
+        elif output == "auto" and kind == "pil" and not normalized:
+            expected = Image.Image
+        else:
+            expected = np.ndarray
+        assert isinstance(result, expected)
+        pixels = np.asarray(result)
+        planes = pixels if normalized or expected is torch.Tensor else np.moveaxis(pixels, -1, 0)
+        if "gray" in kind:
+            assert planes.size == 70 and (not normalized or planes.shape == (1, 7, 10))
+        else:
+            wanted = RGB.transpose(2, 0, 1)
+            assert np.allclose(planes, (wanted / 255 - 0.5) / 0.25 if normalized else wanted, atol=1e-6)
+        assert pixels.dtype == (np.float32 if normalized else np.uint8)
+
+
+def test_masks_boxes_and_keypoints_of_a_normalized_tensor_keep_their_kinds() -> None:
+    torch = pytest.importorskip("torch")
+    pipe = Pipeline.from_spec({"image": ["normalize"], "targets": {"boxes": "xyxy"}})
+    sample = {
+        "image": given_as("tensor"),
+        "mask": RGB[..., 0],
+        "mask_t": torch.from_numpy(RGB[..., 0].copy()),
+        "mask_pil": Image.fromarray(RGB[..., 0]),
+        "boxes": [[1, 2, 3, 4]],
+        "keypoints": torch.tensor([[1.0, 2.0]]),
+    }
+    result = pipe.train(sample, index=0)
+    assert {key: type(value) for key, value in result.items()} == {key: type(value) for key, value in sample.items()}
+    assert result["image"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("backend", ["pillow", "opencv"])
+def test_a_bicubic_kernel_overshoots_and_the_result_does_not(backend: str) -> None:
+    """Between black and white a bicubic kernel goes beyond both; floats that come out run from 0 to 1."""
+    if backend == "opencv":
+        pytest.importorskip("cv2")
+    steps = [{"resize": {"size": [31, 37], "interpolation": "bicubic"}}]
+    pipe = Pipeline.from_spec({"image": steps, "backend": backend})
+    image = (np.indices((8, 9)).sum(axis=0) // 3 % 2)[..., None].astype(np.float32)
+    (op,) = pipe.test.plan((8, 9), channels=1, dtype="float32").ops
+    raw = pipe.test.engine.apply(op, image)
+    assert raw.min() < -0.01 and raw.max() > 1.01
+    result = pipe.test(image)
+    assert result.min() == 0.0 and result.max() == 1.0
+    assert np.array_equal(result, np.clip(raw, 0.0, 1.0))
 
 
 def test_files_and_pil_images_become_rgb() -> None:
@@ -193,18 +265,31 @@ def test_truncated_and_oversized_files(monkeypatch: pytest.MonkeyPatch) -> None:
         to_array(data)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_the_pixel_limit_is_refused_where_pillow_would_only_warn(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow refuses at twice its limit; here the limit itself holds, and None means that there is none."""
+    data = encoded(Image.fromarray(np.tile(RGB, (5, 4, 1))), kind)  # 35 x 40 = 1400 pixels
+    for limit in (1400, None):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert to_array(data).array.shape == (35, 40, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1399)
+    with pytest.raises(ImageError, match="more than 1399 pixels"):
+        to_array(data)
+
+
 def test_the_input_is_never_written_to_and_never_handed_out() -> None:
     steps = [{"cutout": {"size": 0.8}}, {"brightness": 0.5}, {"pad": 2}]
     for spec in ([], ["horizontal_flip"], *([step] for step in steps), steps, [{"center_crop": 5}]):
         pipe = Pipeline.from_spec(spec)
         for source in (RGB, RGB[::-1, ::2], np.asfortranarray(RGB), RGB.astype(np.float32) / 255):
             image = source.copy(order="K")
-            image.flags.writeable = False
             before = image.tobytes()
-            for found in (pipe.train(image, index=1), pipe.test(image)):
-                assert not np.shares_memory(found, image) and found.flags.writeable and found.flags.c_contiguous
-                found[:] = 0
-            assert image.tobytes() == before
+            for writable in (True, False):  # a read-only image is copied for that reason alone
+                image.flags.writeable = writable
+                for found in (pipe.train(image, index=1), pipe.test(image)):
+                    assert not np.shares_memory(found, image) and found.flags.writeable and found.flags.c_contiguous
+                    found[:] = 0
+                assert image.tobytes() == before
 
 
 def test_foreign_byte_order_and_subclasses() -> None:

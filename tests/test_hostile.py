@@ -357,7 +357,7 @@ def test_tensors_of_every_layout() -> None:
     torch = pytest.importorskip("torch")
     pipe = Pipeline.from_spec(EVERY)
     plain = torch.from_numpy(FLOATS).permute(2, 0, 1).contiguous()
-    expected = pipe.train(plain, index=1).tobytes()
+    expected = pipe.train(plain, index=1)
     wide = torch.zeros(3, 7, 20)
     wide[:, :, ::2] = plain
     negated = torch.imag(torch.conj(torch.complex(torch.zeros_like(plain), -plain)))
@@ -370,7 +370,7 @@ def test_tensors_of_every_layout() -> None:
         negated,
     ):
         before = tensor.detach().clone()
-        assert pipe.train(tensor, index=1).tobytes() == expected
+        assert torch.equal(pipe.train(tensor, index=1), expected)
         out = NOTHING.train(tensor)
         assert torch.equal(out, plain) and not out.requires_grad
         out.zero_()

@@ -263,7 +263,7 @@ def test_permutations_are_uniform() -> None:
     counts: dict[tuple[int, ...], int] = {}
     pipe = pipeline("mixup")
     for number in range(6000):
-        for blend in pipe.batch.plan(3, (2, 2), batch=number).entries[0].blends:
+        for blend in pipe.batch.plan(3, (2, 2), batch=number).entries[0].ops:
             assert isinstance(blend, Mix)
             counts[blend.partners] = counts.get(blend.partners, 0) + 1
     chi = sum((n - 1000) ** 2 / 1000 for n in counts.values())

@@ -18,8 +18,8 @@ from augreg import ops
 from augreg.backends import backend
 from augreg.errors import ImageError
 from augreg.ops import (
-    Blend,
     ColorMatrix,
+    Enhance,
     ImageStatistic,
     Lookup,
     Move,
@@ -144,8 +144,8 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "auto_contrast": lambda _: [ops.image_statistic("auto_contrast", cutoff) for cutoff in (0.0, 5.0, 20.0, 49.0)],
     "equalize": lambda _: [ops.image_statistic("equalize")],
     "contrast": lambda _: [ops.image_statistic("contrast", factor) for factor in FACTORS],
-    "saturation": lambda _: [ops.blend("gray", factor, "saturation") for factor in FACTORS],
-    "sharpness": lambda _: [ops.blend("smooth", factor, "sharpness") for factor in FACTORS],
+    "saturation": lambda _: [ops.enhance("gray", factor, "saturation") for factor in FACTORS],
+    "sharpness": lambda _: [ops.enhance("smooth", factor, "sharpness") for factor in FACTORS],
     "hue": lambda _: [ops.hue(shift) for shift in (-0.5, -0.2, -0.1, 0.03, 0.1, 0.25, 0.5)],
     "gaussian blur": lambda _: [ops.gaussian_blur(sigma) for sigma in (0.0, 0.1, 0.5, 1.0, 2.0, 3.3)],
     "motion blur": lambda _: [
@@ -366,7 +366,7 @@ def _pixelwise(channels: int) -> list[Op]:
     ]
     if channels in (1, 3):
         found += [ops.hue(shift) for shift in (-0.5, -0.31, 0.02, 0.1)]
-        found += [ops.blend("gray", factor, "saturation") for factor in (0.0, 0.4, 1.0, 1.7)]
+        found += [ops.enhance("gray", factor, "saturation") for factor in (0.0, 0.4, 1.0, 1.7)]
     return found
 
 
@@ -400,7 +400,7 @@ def test_a_pixel_comes_out_the_same_in_a_large_image(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HAVE)
-@pytest.mark.parametrize("image", images.MADE)
+@pytest.mark.parametrize("content", images.MADE)
 def test_stages_in_one_lookup_are_lookups_in_turn(content: str, name: str) -> None:
     """The planner merges tables, also where a later stage measures what an earlier one left."""
     kernel = backend(name)
@@ -431,13 +431,13 @@ def test_fills_go_through_the_ops_that_passed(name: str) -> None:
     kernel = backend(name)
     image = images.made("noise", 9, 12)
     fill = (200.0, 10.0, 90.0)
-    for op in [*_pixelwise(3), Blend("gray", 0.0)]:
+    for op in [*_pixelwise(3), Enhance("gray", 0.0)]:
         for framed in (
             ops.pad(Scene(9, 12), 2, 1, 0, 3, fill),
             ops.paint(Scene(9, 12), 3, 4, 5, 6, fill),
         ):
             before = kernel.apply(op, kernel.apply(framed, image))
-            moved = type(framed)(**{**{f: getattr(framed, f) for f in framed.__struct_fields__}, "through": (op,)})
+            moved = type(framed)(**{**{f: getattr(framed, f) for f in framed.__struct_fields__}, "fill_ops": (op,)})
             assert np.array_equal(kernel.apply(moved, kernel.apply(op, image)), before), f"{framed}, {op}"
 
 

@@ -56,11 +56,11 @@ COLORS: list[tuple[dict | str, Op, Pillow]] = [
         for step, make, kind in (
             ("brightness", lambda factor: ops.point_function("brightness", factor), ImageEnhance.Brightness),
             ("contrast", lambda factor: ops.image_statistic("contrast", factor), ImageEnhance.Contrast),
-            ("saturation", lambda factor: ops.blend("gray", factor, "saturation"), ImageEnhance.Color),
-            ("sharpness", lambda factor: ops.blend("smooth", factor, "sharpness"), ImageEnhance.Sharpness),
+            ("saturation", lambda factor: ops.enhance("gray", factor, "saturation"), ImageEnhance.Color),
+            ("sharpness", lambda factor: ops.enhance("smooth", factor, "sharpness"), ImageEnhance.Sharpness),
         )
     ),
-    ("grayscale", ops.blend("gray", 0.0, "grayscale"), lambda image: image.convert("L").convert("RGB")),
+    ("grayscale", ops.enhance("gray", 0.0, "grayscale"), lambda image: image.convert("L").convert("RGB")),
     ("invert", ops.point_function("invert"), ImageOps.invert),
     ("equalize", ops.image_statistic("equalize"), ImageOps.equalize),
     *(

@@ -20,7 +20,7 @@ from policies_golden import made as pixels
 
 from augreg import ImageError, Pipeline, SpecError, ops
 from augreg.backends import backend
-from augreg.ops import Lookup, Mix, Op, Scene, Warp
+from augreg.ops import BranchMix, Lookup, Op, Scene, Warp
 from augreg.rng import address_of, stream_key
 from augreg.steps.fields import nearest
 from augreg.transforms.policies.dialects import DIALECTS, amount, make
@@ -378,7 +378,7 @@ def test_aug_mix_mixes_chains_by_random_shares() -> None:
     keeps, shares = [], []
     for index in range(1500):
         mix = policy.sample(cursor(index), Scene(40, 40))
-        assert isinstance(mix, Mix)
+        assert isinstance(mix, BranchMix)
         assert len(mix.branches) == len(mix.weights) == 4
         assert sum(mix.weights) == pytest.approx(1)
         depths.update(map(len, mix.branches))
@@ -434,7 +434,7 @@ def test_a_mix_in_a_pipeline_is_the_mix_of_its_branches() -> None:
 def test_a_mix_is_what_the_oracle_says(name: str, dtype: str) -> None:
     """Branches of ops that round nothing, so that only the mixture itself is compared."""
     scene = Scene(13, 17, dtype=dtype)
-    mix = Mix(
+    mix = BranchMix(
         (
             (),
             (ops.point_function("invert"), ops.shear(scene, 0.3, 0.0, "nearest", (40.0,))),
@@ -454,12 +454,12 @@ def test_the_planner_lets_nothing_pass_a_mix() -> None:
     pipe = Pipeline.from_spec({"backend": "pillow", "image": spec})
     image = pixels(20, 24)
     for index in range(6):
-        assert [type(op) for op in pipe.train.plan((20, 24), index).ops].count(Mix) == 1
+        assert [type(op) for op in pipe.train.plan((20, 24), index).ops].count(BranchMix) == 1
         assert np.array_equal(pipe.train(image, index), unplanned.train(pipe, image, index))
 
 
 def test_a_branch_that_changes_the_size_is_refused() -> None:
-    mix = Mix(((ops.crop(0, 0, 2, 2),),), (1.0,), 0.5, label="a mix")
+    mix = BranchMix(((ops.crop(0, 0, 2, 2),),), (1.0,), 0.5, label="a mix")
     with pytest.raises(ImageError, match="a branch of a mix must keep uint8"):
         backend("pillow").apply(mix, pixels(4, 4))
 

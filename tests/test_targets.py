@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 from strategies import CLASSES, images, previews, specs
 
 from augreg import ImageError, Pipeline, Registry, SpecError, ops, transform
-from augreg.execution.plan import merge
+from augreg.backends import backend as engine
+from augreg.execution.merging import merge
 from augreg.execution.sampling import draw
 from augreg.ops import Remap
 from augreg.rng import address_of
-from augreg.targets.boxes import Boxes
+from augreg.targets.boxes import BoxSet
 from augreg.targets.conventions import Targets
-from augreg.targets.propagate import FORWARD
+from augreg.targets.propagate import _mirrors, forward_of
 
 BACKENDS = ["pillow", *(["opencv"] if importlib.util.find_spec("cv2") else [])]
 GEOMETRIC = [name for name, cls in CLASSES.items() if cls.__augreg__.kind == "geometry"]
@@ -108,7 +110,7 @@ def test_what_moves_no_pixel_leaves_targets_alone(name: str, backend: str) -> No
         spec = {"backend": backend, "targets": markers.SPEC, "image": [{name: {**chosen, "p": 1}}]}
         pipe = Pipeline.from_spec(spec)
         drawn = pipe.train.plan((markers.HEIGHT, markers.WIDTH), 3).ops
-        if any(isinstance(op, ops.Move | ops.Warp | ops.Mix) for op in drawn):
+        if any(isinstance(op, ops.Move | ops.Warp | ops.BranchMix) for op in drawn):
             continue  # a policy, which holds steps of every kind
         given = markers.sample()
         found = pipe.train(given, index=3)
@@ -118,8 +120,8 @@ def test_what_moves_no_pixel_leaves_targets_alone(name: str, backend: str) -> No
 
 def test_a_mixture_of_moved_images_is_refused() -> None:
     """Where a thing shows twice, a mask cannot say where it is."""
-    still = ops.Mix(((ops.point_function("invert"),),), (1.0,), label="mixture")
-    moving = ops.Mix(((ops.Move(0, 0, 40, 60, flip_x=True),), ()), (0.5, 0.5), label="mixture")
+    still = ops.BranchMix(((ops.point_function("invert"),),), (1.0,), label="mixture")
+    moving = ops.BranchMix(((ops.Move(0, 0, 40, 60, flip_x=True),), ()), (0.5, 0.5), label="mixture")
     sample = {"image": IMAGE, "mask": IMAGE[..., 0]}
     found = pipeline("mixing", registry=OWN.add(mixing(still))).train(sample, index=0)
     assert np.array_equal(found["mask"], IMAGE[..., 0])
@@ -429,6 +431,43 @@ def test_a_mirror_exchanges_left_and_right() -> None:
         assert found["labels"] == (["right_eye"] if swapped else ["left_eye"]), steps
 
 
+@both_backends
+def test_a_field_that_folds_mirrors_no_names(backend: str) -> None:
+    """A strong field turns small triangles over where it folds; left and right of the image stay what they are."""
+    op = Remap("elastic", (900.0, 4.0), 3)
+    size = IMAGE.shape[:2]
+    fields = {key: forward_of(replace(op, key=key), size, engine(backend)) for key in range(40)}
+    keys = [key for key, forward in fields.items() if _mirrors(forward, size)]
+    assert keys, "no field folds in the middle of the image"
+    for key in keys[:3]:
+        pipe = pipeline("mixing", registry=OWN.add(mixing(replace(op, key=key))), swap={"left": "right"})
+        found = pipe.train({"image": IMAGE, "keypoints": [[30, 20]], "keypoint_names": ["left"]}, index=0)
+        assert found["keypoint_names"] == ["left"]
+
+
+def test_a_sliver_that_rounds_to_nothing_is_dropped() -> None:
+    """The crop leaves a millionth of a pixel of the first box: in float32, at x = 9000, it has no width."""
+    image = np.zeros((10, 9010, 3), np.uint8)
+    crop = {"mine/cut": {}}
+
+    @transform("cut", kind="geometry")
+    class Cut:
+        """Keep the first 9000 columns."""
+
+        def sample(self, rng: Any, scene: Any) -> Any:
+            return ops.crop(0, 0, 10, 9000)
+
+    registry = OWN.add(Cut, "mine/cut")
+    rows = [[8999.999999, 2, 9005, 8], [5.0, 2, 9, 8]]
+    for boxes, kept in ((rows, 2), (np.array(rows), 2), (np.array(rows) * 1.0, 2)):
+        found = pipeline(crop, registry=registry, min_visible=0).train({"image": image, "boxes": boxes}, index=0)
+        assert len(found["boxes"]) == kept  # float64 has room for it
+    sample = {"image": image, "boxes": rows, "labels": ["sliver", "box"]}
+    found = pipeline(crop, registry=registry, min_visible=0, output="numpy").train(sample, index=0)
+    assert found["boxes"].dtype == np.float32 and found["boxes"].tolist() == [[5, 2, 9, 8]]
+    assert found["labels"] == ["box"]
+
+
 def test_several_people_each_keep_their_own_points() -> None:
     names = ["left", "right"] * 2
     sample = {"image": IMAGE, "keypoints": [[1, 1], [2, 1], [11, 1], [12, 1]], "keypoint_names": names}
@@ -601,20 +640,55 @@ def test_what_cannot_be_carried_is_refused_by_name_before_anything_is_done() -> 
         pipeline("liar", registry=OWN).train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=0)
 
 
-def test_an_op_that_is_not_known_is_refused() -> None:
+@pytest.mark.parametrize("says", ["another size", "no map"])
+def test_an_op_that_does_not_say_where_points_go_is_refused(says: str) -> None:
     class Swirl(ops.Op, frozen=True, eq=False):
-        """A kind of op of tomorrow."""
+        """A kind of op that changes the size, or moves pixels, and gives no map of the points."""
+
+        def size_after(self, height: int, width: int) -> tuple[int, int]:
+            return (height + 1, width) if says == "another size" else (height, width)
+
+    class Silent(Swirl, frozen=True, eq=False):
+        """The same, with a map that is left out on purpose."""
+
+        def point_map(self, height: int, width: int) -> None:
+            return None
 
     @transform("swirl", kind="geometry")
     class Swirling:
-        """Draw an op that nobody has heard of."""
+        """Draw the op."""
 
         def sample(self, rng: Any, scene: Any) -> Any:
-            return Swirl(label="swirl")
+            return (Swirl if says == "another size" else Silent)(label="swirl")
 
     pipe = pipeline("swirl", registry=OWN.add(Swirling))
-    with pytest.raises(ImageError, match=r"^swirl moves pixels and does not say where masks go"):
-        pipe.train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=0)
+    values = {"masks": {"mask": IMAGE[..., 0]}, "boxes": {"boxes": []}, "keypoints": {"keypoints": []}}
+    for kind, value in values.items():
+        with pytest.raises(ImageError, match=rf"^swirl moves pixels and does not say where {kind} go"):
+            pipe.train({"image": IMAGE, **value}, index=0)
+
+
+def test_an_op_without_a_kernel_is_refused_with_its_name_and_the_backend() -> None:
+    class Nothing(ops.Op, frozen=True, eq=False):
+        """A kind of op that no backend has."""
+
+    @transform("nothing", kind="color")
+    class DrawsNothing:
+        """Draw the op, alone, as the color of a border, or in a branch."""
+
+        inside: str = ""
+
+        def sample(self, rng: Any, scene: Any) -> Any:
+            op = Nothing(label="nothing")
+            alone = op if self.inside != "branch" else ops.BranchMix(((op,),), (1.0,))
+            return ops.Pad(1, 1, 1, 1, fill_ops=(op,)) if self.inside == "fill" else alone
+
+    for backend in BACKENDS:
+        for inside in ("", "branch", "fill"):
+            spec = {"image": [{"nothing": {"inside": inside}}], "backend": backend}
+            message = f"nothing: the backend {backend} has no kernel for ops of the kind Nothing"
+            with pytest.raises(ImageError, match=message):
+                Pipeline.from_spec(spec, OWN.add(DrawsNothing)).train(IMAGE, index=0)
 
 
 @both_backends
@@ -743,18 +817,21 @@ def test_what_a_scene_knows_of_boxes() -> None:
         ops.Move(0, 50, 40, 10),
     ]  # fmt: skip
     for op in moving:
-        boxes = Boxes(INSIDE, "boxes", Targets(boxes="xyxy"), scene.size)
+        boxes = BoxSet(INSIDE, "boxes", Targets(boxes="xyxy"), scene.size)
         after = op.after(scene)
-        if type(op) in FORWARD:
-            boxes.move(FORWARD[type(op)](op, scene.size, None), after.size)  # type: ignore[arg-type]
+        boxes.move(forward_of(op, scene.size, None), after.size)  # type: ignore[arg-type]
         assert np.allclose(np.reshape(after.boxes, (-1, 4)), boxes.edges), op
         assert pickle.loads(pickle.dumps(after)) == after and hash(after) is not None
         bare = ops.Scene(40, 60)
         assert op.after(bare).boxes == () and op.after(bare).size == after.size
     flip, still = ops.horizontal_flip(scene), ops.point_function("invert")
-    assert ops.Mix(((still,), ()), (0.5, 0.5)).after(scene) == scene == ops.call(halved, size=scene.size).after(scene)
+    assert (
+        ops.BranchMix(((still,), ()), (0.5, 0.5)).after(scene)
+        == scene
+        == ops.call(halved, size=scene.size).after(scene)
+    )
     for op in (
-        Remap("lens", (0.1,)), ops.Mix(((still, flip),), (1.0,)), ops.call(doubled, geometry=True),
+        Remap("lens", (0.1,)), ops.BranchMix(((still, flip),), (1.0,)), ops.call(doubled, geometry=True),
         ops.Warp((1, 0, 0, 1, 0, 0, 0, 0), 40, 60),
     ):  # fmt: skip
         assert op.after(scene) == ops.Scene(40, 60)

@@ -22,8 +22,12 @@ def scene_of(image: np.ndarray[Any, Any]) -> Scene:
 
 def train(pipeline: Any, image: np.ndarray[Any, Any], index: int, epoch: int = 0) -> np.ndarray[Any, Any]:
     """What `pipeline.train` gives for a height x width x channels array, as such an array."""
-    address = address_of(pipeline.options.seed, index, epoch)
-    return run(draw(pipeline.steps, scene_of(image), address).ops, image, pipeline.backend)
+    return run(drawn(pipeline, image, index, epoch), image, pipeline.backend)
+
+
+def drawn(pipeline: Any, image: np.ndarray[Any, Any], index: int, epoch: int = 0) -> list[Any]:
+    """The ops in the order in which they are drawn."""
+    return draw(pipeline.steps, scene_of(image), address_of(pipeline.options.seed, index, epoch)).ops
 
 
 def test(pipeline: Any, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

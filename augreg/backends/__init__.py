@@ -1,8 +1,8 @@
 """Backends: tables from the kind of an op to the function that runs it.
 
-A kernel takes an op and a height x width x channels array (uint8, or float32) and returns one; it writes to no array
-that it was given. Kernels of per-pixel ops give a pixel the same bytes wherever it stands and whatever is
-around it: the planner counts on that.
+A kernel takes an op and a height x width x channels array (uint8 or float32) and returns an array. It writes to no
+array that it was given. Kernels of per-pixel ops give a pixel the same bytes at any position and with any neighbors,
+because the planner moves such ops past crops, borders and boxes.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from augreg.errors import SpecError
+from augreg.errors import ImageError, SpecError
 from augreg.ops import Op
 
 if TYPE_CHECKING:
@@ -27,35 +27,39 @@ Kernel = Callable[[Any, "NDArray[Any]"], "NDArray[Any]"]
 
 @dataclass(frozen=True)
 class Backend:
-    """A name and a kernel for every kind of op."""
+    """A name and the kernels by kind of op. Pickles as its name and, for a plugin's, the `source` of its kernels."""
 
     name: str
-    kernels: Mapping[type[Op], Kernel]
+    kernels: Mapping[type[Op], Kernel] = field(repr=False)
+    source: str = ""
 
     def apply(self, op: Op, image: NDArray[np.generic]) -> NDArray[Any]:
-        """The image after one op; `image` is not written to."""
-        return self.kernels[type(op)](op, image)
+        """The image after one op; `image` is not written to. Raises ImageError for an op that has no kernel here."""
+        kernel = self.kernels.get(type(op))
+        if kernel is None:
+            raise ImageError(f"{op}: the backend {self.name} has no kernel for ops of the kind {type(op).__name__}")
+        return kernel(op, image)
+
+    def __reduce__(self) -> Any:
+        return backend, (self.name, self.source)
 
 
-def choose(wanted: str) -> str:
-    """The name of the backend to use: the wanted one, or for `auto` the fastest that is installed."""
+def choose(name: str) -> str:
+    """The name of the backend to use: for `auto`, the fastest that is installed. Raises SpecError if it is not."""
     installed = importlib.util.find_spec("cv2") is not None
-    if wanted == "opencv" and not installed:
+    if name == "opencv" and not installed:
         raise SpecError("backend", "opencv is not installed: pip install 'augreg[fast]', or take another backend")
-    return ("opencv" if installed else "pillow") if wanted == "auto" else wanted
+    return ("opencv" if installed else "pillow") if name == "auto" else name
 
 
 @functools.cache
-def backend(name: str) -> Backend:
-    """The backend of this name, imported on first use; those of plugins have a namespace in front.
+def backend(name: str, source: str = "") -> Backend:
+    """The backend of this name, imported on first use.
 
-    Pillow's kernels stand in for those that a plugin does not bring.
+    `source` is the "module:attribute" of a plugin's kernels; Pillow's kernels fill in for those that it lacks.
     """
-    if "/" in name:
-        from augreg.registry.discovery import load
-        from augreg.registry.registry import Registry
-
-        kernels: Mapping[type[Op], Kernel] = load(Registry.installed().backends[name])
-        return Backend(name, {**backend("pillow").kernels, **kernels})
-    module = importlib.import_module(f"augreg.backends.{name}")
-    return Backend(name, module.KERNELS)
+    if source:
+        module, _, attribute = source.partition(":")
+        kernels: Mapping[type[Op], Kernel] = getattr(importlib.import_module(module), attribute)
+        return Backend(name, {**backend("pillow").kernels, **kernels}, source)
+    return Backend(name, importlib.import_module(f"augreg.backends.{name}").KERNELS)

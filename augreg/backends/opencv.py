@@ -16,9 +16,9 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from augreg.backends import clahe, displacement, intensity, photography, pillow, plain
+from augreg.backends import Backend, clahe, displacement, intensity, photography, pillow, plain
 from augreg.images import buffers
-from augreg.ops import Blend, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
+from augreg.ops import Enhance, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
 
 __all__ = ["KERNELS"]
 
@@ -193,14 +193,14 @@ def _smooth(image: Bytes) -> Bytes:
     return out
 
 
-def _blend(op: Blend, image: Array) -> Array:
+def _enhance(op: Enhance, image: Array) -> Array:
     channels = image.shape[2]
     if op.degenerate == "gray":
         plain.need_color("saturation", channels)
         if channels == 1:
             return image
     if image.dtype == np.float32:
-        return plain.float_blend(op, image)
+        return plain.float_enhance(op, image)
     if op.degenerate == "gray" and op.factor == 0.0:
         gray: Array = cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB)
         return gray
@@ -301,15 +301,15 @@ def _floats(tables: Sequence[Array], image: Bytes, out: Array) -> None:
 _MEASURES: Final = plain.Measures(_histogram, _mean_luma, _through, _floats)
 
 KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
+    **pillow.KERNELS,  # for the kinds of op that OpenCV does not run itself
     Resize: _resize,
     Warp: _warp,
     **plain.level_kernels(_MEASURES),
-    Blend: _blend,
+    Enhance: _enhance,
     Hue: _hue,
     Filter: _filter,
     LocalContrast: _local_contrast,
-    **photography.KERNELS,
     Remap: _remap,
 }
-KERNELS.update(plain.constant_kernels(KERNELS))
+KERNELS.update(plain.composite_kernels(Backend("opencv", KERNELS)))
 KERNELS[Move] = _move

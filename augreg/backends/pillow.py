@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from augreg.backends import clahe, intensity, photography, plain
+from augreg.backends import Backend, clahe, intensity, photography, plain
 from augreg.images import buffers
-from augreg.ops import Blend, Filter, Hue, LocalContrast, Op, Remap, Resize, Warp
+from augreg.ops import Enhance, Filter, Hue, LocalContrast, Op, Remap, Resize, Warp
 
 __all__ = ["KERNELS"]
 
@@ -96,13 +96,13 @@ def _mean_luma(image: Bytes) -> float:
     return float(_gray(image).mean(dtype=np.float64))
 
 
-def _blend(op: Blend, image: Array) -> Array:
+def _enhance(op: Enhance, image: Array) -> Array:
     if op.degenerate == "gray":
         plain.need_color("saturation", image.shape[2])
         if image.shape[2] == 1:
             return image
     if image.dtype == np.float32:
-        return plain.float_blend(op, image)
+        return plain.float_enhance(op, image)
 
     def work(pil_image: Image.Image, _: int) -> Image.Image:
         gray = op.degenerate == "gray"
@@ -150,11 +150,11 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Resize: _resize,
     Warp: _warp,
     **plain.level_kernels(_MEASURES),
-    Blend: _blend,
+    Enhance: _enhance,
     Hue: _hue,
     Filter: _filter,
     Remap: lambda op, image: photography.remap(op, image, _filter),
     LocalContrast: _local_contrast,
     **photography.KERNELS,
 }
-KERNELS.update(plain.constant_kernels(KERNELS))
+KERNELS.update(plain.composite_kernels(Backend("pillow", KERNELS)))

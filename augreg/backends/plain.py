@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import intensity
+from augreg.backends import Backend, intensity
 from augreg.errors import ImageError
 from augreg.images import buffers
-from augreg.ops import Blend, Call, Lookup, Mix, Move, Normalize, Op, Pad, Paint
+from augreg.ops import BranchMix, Enhance, FunctionCall, Lookup, Move, Normalize, Op, Pad, Paint
 from augreg.ops.scene import Levels
 from augreg.rng import field
 
@@ -25,9 +25,9 @@ __all__ = [
     "SHARP",
     "Measures",
     "by_channel",
-    "constant_kernels",
-    "float_blend",
+    "composite_kernels",
     "float_blur",
+    "float_enhance",
     "float_gray",
     "float_hue",
     "level_kernels",
@@ -71,18 +71,18 @@ def move(op: Move, image: Array) -> Array:
     return image
 
 
-def constant_kernels(kernels: Kernels) -> Kernels:
-    """Kernels for borders, boxes, calls and mixtures, which may have to ask the backend's other kernels."""
+def composite_kernels(engine: Backend) -> Kernels:
+    """Kernels for borders, boxes, function calls and branches; some of them run other ops on the same backend."""
 
     @functools.lru_cache(maxsize=64)
-    def filling(fill: Levels, through: tuple[Op, ...], channels: int, dtype: np.dtype[Any]) -> Array:
-        """A fill as one pixel of an image: sent through the ops that the planner let pass, if any."""
+    def filling(fill: Levels, fill_ops: tuple[Op, ...], channels: int, dtype: np.dtype[Any]) -> Array:
+        """A fill as one pixel of an image, after the ops that the planner moved in front of the border or box."""
         values = intensity.per_channel(fill, channels, "fill")
-        if through or dtype == np.uint8:  # only ops on byte images are let pass
+        if fill_ops or dtype == np.uint8:  # the planner moves such ops on byte images only
             values = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-        pixel: Array = values.reshape(1, 1, -1).astype(np.uint8 if through else dtype)
-        for op in through:
-            pixel = kernels[type(op)](op, pixel)
+        pixel: Array = values.reshape(1, 1, -1).astype(np.uint8 if fill_ops else dtype)
+        for op in fill_ops:
+            pixel = engine.apply(op, pixel)
         pixel.flags.writeable = False
         return pixel
 
@@ -113,7 +113,7 @@ def constant_kernels(kernels: Kernels) -> Kernels:
             box[:] = noise if image.dtype == np.float32 else noise * 256.0
         return out
 
-    def call(op: Call, image: Array) -> Array:
+    def call(op: FunctionCall, image: Array) -> Array:
         given = image.view()
         given.flags.writeable = False
         found = np.asarray(op.fn(given, **dict(op.params)))
@@ -127,12 +127,12 @@ def constant_kernels(kernels: Kernels) -> Kernels:
             raise ImageError(f"{op} must keep the {image.shape[2]} channels, and left {found.shape[2]}")
         return found
 
-    def mix(op: Mix, image: Array) -> Array:
+    def mix(op: BranchMix, image: Array) -> Array:
         total = image.astype(np.float32) * np.float32(op.keep)
         for branch, weight in zip(op.branches, op.weights, strict=True):
             found = image
             for part in branch:
-                found = kernels[type(part)](part, found)
+                found = engine.apply(part, found)
             if found.shape != image.shape or found.dtype != image.dtype:
                 raise ImageError(
                     f"a branch of {op} must keep {image.dtype} {image.shape}, and left {found.dtype} {found.shape}"
@@ -140,7 +140,7 @@ def constant_kernels(kernels: Kernels) -> Kernels:
             total += np.float32((1.0 - op.keep) * weight) * found
         return np.clip(np.rint(total), 0.0, 255.0).astype(np.uint8) if image.dtype == np.uint8 else total
 
-    return {Move: move, Pad: pad, Paint: paint, Call: call, Mix: mix}
+    return {Move: move, Pad: pad, Paint: paint, FunctionCall: call, BranchMix: mix}
 
 
 class Measures(NamedTuple):
@@ -225,7 +225,7 @@ def float_gray(image: Array) -> Array:
     return gray
 
 
-def float_blend(op: Blend, image: Array) -> Array:
+def float_enhance(op: Enhance, image: Array) -> Array:
     """Saturation and sharpness of a float image."""
     if op.factor == 1.0:  # no rounding either
         return image

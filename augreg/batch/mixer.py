@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
-from augreg.batch.drawing import draw
 from augreg.batch.label_arrays import is_number_each, is_tensor
 from augreg.batch.labels import SoftLabels
-from augreg.batch.mixture import Mixture
+from augreg.batch.mixture import Mixture, draw_mixture
 from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_place
 from augreg.ops.scene import Scene
 from augreg.rng import BATCH, Address, address_of, fresh_seed
@@ -209,7 +208,7 @@ class Mixer:
     def _drawn(self, count: int, scene: Scene, key: tuple[Any, int, int | None, int]) -> Mixture:
         steps = self.steps
         address, title = self._address(count, *key)
-        return Mixture(count, *scene.size, tuple(draw(steps, count, scene, address)), title)
+        return draw_mixture(steps, count, scene, address, title)
 
     def _address(
         self, count: int, keys: Iterable[int | str] | None, epoch: int, batch: int | None, rank: int

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 import msgspec
 
 from augreg.batch.blends import Blend, Mix, Paste, Shares
-from augreg.batch.drawing import Entry
 from augreg.batch.visibility import shares_after
+from augreg.execution.sampling import Entry, Subject, draw
+from augreg.ops import Scene
+from augreg.rng import Address, Cursor
+from augreg.steps.step import Step
 
-__all__ = ["Mixture"]
+__all__ = ["Mixture", "draw_mixture"]
 
 _SHOWN = 8  # images that a printed mixture lists
 
@@ -27,7 +32,7 @@ class Mixture(msgspec.Struct, frozen=True):
     @property
     def blends(self) -> tuple[Blend, ...]:
         """The blends in the order in which they are done; those that change nothing are left out."""
-        return tuple(blend for entry in self.entries for blend in entry.blends if blend.reads())
+        return tuple(blend for entry in self.entries for blend in entry.ops if blend.reads())
 
     @property
     def averages(self) -> bool:
@@ -49,7 +54,7 @@ class Mixture(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         lines = [f"{self.title}: a batch of {self.count}, {self.height}x{self.width}"]
         for entry in self.entries:
-            done = ", ".join(map(_told, entry.blends)) if entry.applied else "not this time"
+            done = ", ".join(map(_told, entry.ops)) if entry.applied else "not this time"
             lines.append(f"  {'  ' * entry.depth}{entry.name}  p {entry.p:g}  {done}".rstrip())
         if not self.blends:
             lines.append("  nothing is mixed")
@@ -69,3 +74,19 @@ def _told(blend: Blend) -> str:
         top, left, height, width = blend.patches[0].box
         return f"{blend}, {height}x{width} at ({top}, {left})"
     return str(blend)
+
+
+def draw_mixture(steps: Iterable[Step], count: int, scene: Scene, address: Address, title: str) -> Mixture:
+    """Sample the steps for a batch of `count` images. Raises SpecError where a step fails or returns no blend."""
+
+    def sample(step: Step, rng: Cursor, scene: Scene) -> Any:
+        mixes = step.transform.__augreg__.kind == "mixing"
+        result = step.transform.sample(rng, count, scene) if mixes else step.transform.sample(rng, scene)
+        for part in result if isinstance(result, tuple) else (result,):
+            if isinstance(part, Blend):
+                part.check(count, *scene.size)
+        return result
+
+    name = f"a batch of {count} images of {{0.height}}x{{0.width}}"
+    drawn = draw(steps, scene, address, Subject(Blend, "a blend", name, sample))
+    return Mixture(count, *scene.size, tuple(drawn.entries), title)

@@ -1,335 +1,68 @@
-"""The plan: which ops to run, after those that can be merged were merged, from a table of rules.
-
-Exact rules hold always, byte for byte, on every backend; each says why it may. Moves go early, so that later ops
-touch fewer pixels; constant borders and boxes go late, so that what works pixel by pixel meets its neighbors and
-becomes one pass. What reads more than one pixel (resize, warp, filter, sharpness), noise and calls let nothing
-pass. Ops that measure the image let flips and turns pass, never crops or paint. Float images merge moves
-only, since there a pass more is a rounding more. Approximate rules change pixels a little (one resampling for
-two), and hold only where a spec asks for them.
-"""
+"""The plan: what will be done to one image, as a record that prints, pickles, compares and runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
-from augreg.ops import Blend, Filter, Hue, Lookup, Move, Normalize, Op, Pad, Paint, Resize, Scene, Warp, projective
+from augreg.errors import ImageError
+from augreg.execution.run import RunSettings
+from augreg.execution.samples import run
+from augreg.execution.sampling import Drawn, Entry
+from augreg.ops import Op, Scene
 
-if TYPE_CHECKING:
-    from augreg.execution.sampling import Entry
-
-__all__ = ["APPROXIMATE", "EXACT", "Plan", "Rule", "merge"]
-
-Merged = tuple[Op, ...] | None
-
-
-class Rule(NamedTuple):
-    """A way to rewrite two neighboring ops: of these kinds, when `apply` does not answer None.
-
-    `apply(first, second, scene)` gets the scene before the first op and returns what stands for both.
-    """
-
-    name: str
-    first: tuple[type, ...]
-    second: tuple[type, ...]
-    apply: Callable[[Any, Any, Scene], Merged]
-
-
-def _pixelwise(op: Op) -> bool:
-    """Whether each pixel's result depends on that pixel alone."""
-    if isinstance(op, Lookup):
-        return not op.measured
-    if isinstance(op, Normalize):
-        return not op.measured and op.mean_image is None
-    return isinstance(op, Hue) or (isinstance(op, Blend) and op.degenerate == "gray")
-
-
-def _moves(first: Move, second: Move, scene: Scene) -> Merged:
-    """Moves compose: the second box is found in the source through the first one's flips."""
-    height, width = first.size_after(0, 0)
-    top = height - second.top - second.height if first.flip_y else second.top
-    left = width - second.left - second.width if first.flip_x else second.left
-    box = second.height, second.width
-    flip_y, flip_x = first.flip_y, first.flip_x
-    if first.transpose:
-        top, left = left, top
-        box = second.width, second.height
-    if second.transpose:
-        flip_y, flip_x = flip_x, flip_y
-    return (
-        Move(
-            first.top + top,
-            first.left + left,
-            *box,
-            first.transpose != second.transpose,
-            flip_y != second.flip_y,
-            flip_x != second.flip_x,
-            label=f"{first}, {second}",
-        ),
-    )
-
-
-def _whole(move: Move, scene: Scene) -> bool:
-    """Whether a move keeps every pixel."""
-    return (move.top, move.left, move.height, move.width) == (0, 0, scene.height, scene.width)
-
-
-def _pixelwise_move(first: Op, second: Move, scene: Scene) -> Merged:
-    """A move first and then the same work on each pixel that is left."""
-    return (second, first) if scene.dtype == "uint8" and _pixelwise(first) else None
-
-
-def _measured_move(first: Lookup | Normalize, second: Move, scene: Scene) -> Merged:
-    """What was measured stays the same while no pixel is lost."""
-    if scene.dtype != "uint8" or not first.measured or not _whole(second, scene):
-        return None
-    if isinstance(first, Normalize) and first.mean_image is not None:
-        return None
-    return second, first
-
-
-def _mean_image_move(first: Normalize, second: Move, scene: Scene) -> Merged:
-    """The mean image moves along."""
-    if first.mean_image is None or scene.dtype != "uint8" or (first.measured and not _whole(second, scene)):
-        return None
-    return second, replace(first, window=(*first.window, second))
-
-
-def _span(start: int, length: int, inner: int, size: int) -> tuple[int, int]:
-    """The part of [start, start + length) within [inner, inner + size)."""
-    return max(start, inner), min(start + length, inner + size)
-
-
-def _pad_move(first: Pad, second: Move, scene: Scene) -> Merged:
-    """Cut out of the image what a crop wants of it, and add only the border that the crop would keep."""
-    if first.mode != "constant":
-        return None
-    y0, y1 = _span(second.top, second.height, first.top, scene.height)
-    x0, x1 = _span(second.left, second.width, first.left, scene.width)
-    if y1 <= y0 or x1 <= x0:
-        return None  # nothing but border is left, and no crop is empty
-    top, bottom = y0 - second.top, second.top + second.height - y1
-    left, right = x0 - second.left, second.left + second.width - x1
-    if second.transpose:
-        top, bottom, left, right = left, right, top, bottom
-    if second.flip_y:
-        top, bottom = bottom, top
-    if second.flip_x:
-        left, right = right, left
-    inner = replace(second, top=y0 - first.top, left=x0 - first.left, height=y1 - y0, width=x1 - x0)
-    if not (top or bottom or left or right):
-        return (inner,)
-    return inner, replace(first, top=top, bottom=bottom, left=left, right=right)
-
-
-def _paint_move(first: Paint, second: Move, scene: Scene) -> Merged:
-    """Paint what a move leaves of the box, where it leaves it."""
-    if first.noise is not None:
-        return None
-    y0, y1 = _span(first.top, first.height, second.top, second.height)
-    x0, x1 = _span(first.left, first.width, second.left, second.width)
-    if y1 <= y0 or x1 <= x0:
-        return (second,)
-    top, left, height, width = y0 - second.top, x0 - second.left, y1 - y0, x1 - x0
-    if second.transpose:
-        top, left, height, width = left, top, width, height
-    after_y, after_x = second.size_after(0, 0)
-    if second.flip_y:
-        top = after_y - top - height
-    if second.flip_x:
-        left = after_x - left - width
-    return second, replace(first, top=top, left=left, height=height, width=width)
-
-
-def _constant_pixelwise(first: Pad | Paint, second: Op, scene: Scene) -> Merged:
-    """Work on the pixels first and on the fill by itself; a border made of pixels needs not even that."""
-    if scene.dtype != "uint8" or not _pixelwise(second):
-        return None
-    if isinstance(first, Paint):
-        if first.noise is not None:
-            return None
-    elif first.mode != "constant":
-        return second, first
-    return second, replace(first, fill_ops=(*first.fill_ops, second))
-
-
-def _tables(first: Lookup, second: Lookup, scene: Scene) -> Merged:
-    """Functions of the level compose to one table, also where the image is measured in between."""
-    if scene.dtype != "uint8":
-        return None
-    return (Lookup((*first.stages, *second.stages), label=f"{first}, {second}"),)
-
-
-def _table_normalize(first: Lookup, second: Normalize, scene: Scene) -> Merged:
-    """A table of levels, then a table of floats, is one table of floats."""
-    if scene.dtype != "uint8":
-        return None
-    return (replace(second, stages=(*first.stages, *second.stages), label=f"{first}, {second}"),)
-
-
-EXACT: Final = (
-    Rule("move after move", (Move,), (Move,), _moves),
-    Rule("move before pixelwise", (Lookup, Blend, Hue, Normalize), (Move,), _pixelwise_move),
-    Rule("flip before measured", (Lookup, Normalize), (Move,), _measured_move),
-    Rule("move with mean image", (Normalize,), (Move,), _mean_image_move),
-    Rule("move before pad", (Pad,), (Move,), _pad_move),
-    Rule("move before paint", (Paint,), (Move,), _paint_move),
-    Rule("pixelwise before constant", (Pad, Paint), (Lookup, Blend, Hue, Normalize), _constant_pixelwise),
-    Rule("table after table", (Lookup,), (Lookup,), _tables),
-    Rule("normalize after table", (Lookup,), (Normalize,), _table_normalize),
-)
-
-
-_FINENESS = ("nearest", "bilinear", "bicubic")
-
-
-def _warps(first: Warp, second: Warp, scene: Scene) -> Merged:
-    """One resampling for two, with the finer interpolation; what the first would have cut off can come back."""
-    matrix = projective.product(first.matrix, second.matrix)
-    if matrix is None or first.fill != second.fill:
-        return None
-    finer = max(first.interpolation, second.interpolation, key=_FINENESS.index)
-    return (replace(second, matrix=matrix, interpolation=finer, label=f"{first}, {second}"),)
-
-
-def _warp_move(first: Warp, second: Move, scene: Scene) -> Merged:
-    """Resample only what a move keeps, where it puts it."""
-    height, width = second.size_after(0, 0)
-    # output (x, y) of the move -> its input
-    x, y = (
-        ((-1.0, 0.0, float(width)) if second.flip_x else (1.0, 0.0, 0.0)),
-        ((0.0, -1.0, float(height)) if second.flip_y else (0.0, 1.0, 0.0)),
-    )
-    if second.transpose:
-        x, y = y, x
-    back = (x[0], x[1], x[2] + second.left, y[0], y[1], y[2] + second.top, 0.0, 0.0)
-    matrix = projective.product(first.matrix, back)
-    if matrix is None:
-        return None
-    return (replace(first, matrix=matrix, height=height, width=width, label=f"{first}, {second}"),)
-
-
-APPROXIMATE: Final = (
-    Rule("warp after warp", (Warp,), (Warp,), _warps),
-    Rule("move after warp", (Warp,), (Move,), _warp_move),
-)
-
-_NO_CHANGE = {"brightness": 1.0, "contrast": 1.0, "posterize": 8.0, "solarize_add": 0.0, "solarize": 256.0}
-_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
-
-
-_NOTHING: Final[Mapping[type[Op], Callable[[Any, Scene], bool]]] = {
-    Move: lambda op, scene: not op.rearranges and _whole(op, scene),
-    Pad: lambda op, scene: not (op.top or op.bottom or op.left or op.right),
-    Resize: lambda op, scene: (op.height, op.width) == scene.size,
-    Warp: lambda op, scene: op.matrix == _IDENTITY and (op.height, op.width) == scene.size,
-    Lookup: lambda op, scene: all(stage.amount == _NO_CHANGE.get(stage.name) for stage in op.stages),
-    Blend: lambda op, scene: op.factor == 1.0,
-    Hue: lambda op, scene: op.shift == 0.0,
-    Filter: lambda op, scene: op.amount == 0.0,
-}
-
-
-def changes_nothing(op: Op, scene: Scene) -> bool:
-    """Whether an op leaves every image as it is; then it is dropped."""
-    test = _NOTHING.get(op.__class__)
-    return test is not None and test(op, scene)
-
-
-Table = dict[tuple[type, type], list[Rule]]
-
-
-def by_kinds(rules: Iterable[Rule]) -> Table:
-    """The rules that concern each pair of kinds, in their order."""
-    table: Table = {}
-    for rule in rules:
-        for first in rule.first:
-            for second in rule.second:
-                table.setdefault((first, second), []).append(rule)
-    return table
-
-
-EXACT_TABLE = by_kinds(EXACT)
-FULL_TABLE = by_kinds((*EXACT, *APPROXIMATE))
-
-
-def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[Op, ...]:
-    """The ops that do the same to an image of this scene in fewer passes."""
-    table = FULL_TABLE if approximate else EXACT_TABLE
-    done: list[Op] = []
-    if scene.boxes:  # no rule looks at them, so they need not be carried
-        scene = replace(scene, boxes=())
-    scenes = [scene]  # scenes[i] is what done[i] meets
-    todo = list(reversed(ops))
-    while todo:
-        op = todo.pop()
-        if changes_nothing(op, scenes[-1]):
-            continue
-        merged = _merged(done[-1], op, scenes[-2], table) if done else None
-        if merged is None:
-            done.append(op)
-            scenes.append(op.after(scenes[-1]))
-        else:  # look again at what stands for both, next to what came before
-            done.pop()
-            scenes.pop()
-            todo.extend(reversed(merged))
-    return tuple(done)
-
-
-def _merged(first: Op, second: Op, scene: Scene, table: Table) -> Merged:
-    for rule in table.get((first.__class__, second.__class__), ()):
-        merged = rule.apply(first, second, scene)
-        if merged is not None:
-            return merged
-    return None
+__all__ = ["Plan"]
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What will be done to an image of this scene: the ops to run, and who drew what.
+    """What will be done to an image of this scene: the ops to run, and which step drew them.
 
     `run(image)` does it to an image of the same size, or to a sample, a mapping. Plans pickle, compare and print.
+    `deferred` are the steps after an op of unknown size; they are drawn when the plan runs.
     """
 
     ops: tuple[Op, ...]
     scene: Scene
-    entries: tuple[Any, ...]
+    entries: tuple[Entry, ...]
     title: str
-    backend: str
-    output: str = "auto"
-    channels: str = "rgb"
+    settings: RunSettings
     deferred: tuple[Any, ...] = ()
-    address: Any = None
-    approximate: bool = False
-    targets: Any = None
 
     def run(self, image: Any) -> Any:
         """The image, or the sample, after it. Raises ImageError for another size or kind than was planned for."""
-        if isinstance(image, Mapping):
-            from augreg.execution.samples import run_plan_on
+        return run(image, self._start, self.settings)
 
-            return run_plan_on(self, image)
-        from augreg.execution.run import run_plan  # the planner itself knows no backend
-
-        return run_plan(self, image)
+    def _start(self, scene: Scene) -> tuple[Sequence[Op], Drawn]:
+        scene = msgspec.structs.replace(scene, boxes=())  # a plan is drawn for a size alone
+        planned = self.scene
+        if scene != planned:
+            raise ImageError(
+                f"this plan is for {planned.height}x{planned.width}x{planned.channels} {planned.dtype}, "
+                f"and the image is {scene.height}x{scene.width}x{scene.channels} {scene.dtype}"
+            )
+        for op in self.ops:
+            scene = op.after(scene)
+        return self.ops, Drawn([], list(self.entries), scene, list(self.deferred))
 
     def __str__(self) -> str:
         scene = self.scene
         kind = {1: "gray", 3: "rgb"}.get(scene.channels, f"{scene.channels} channels")
-        lines = [f"{self.title}: {scene.height}x{scene.width} {kind} {scene.dtype}, backend {self.backend}"]
+        backend = self.settings.engine.name
+        lines = [f"{self.title}: {scene.height}x{scene.width} {kind} {scene.dtype}, backend {backend}"]
         width = max((2 * entry.depth + len(entry.name) for entry in self.entries), default=0)
         for entry in self.entries:
-            lines.append(f"  {'  ' * entry.depth + entry.name:{width}}  {_said(entry)}".rstrip())
+            lines.append(f"  {'  ' * entry.depth + entry.name:{width}}  {_drawn(entry)}".rstrip())
         passes = ", then ".join(f"[{op}]" for op in self.ops) or "nothing"
         lines.append(f"  runs as {len(self.ops)} ops: {passes}")
         if self.deferred:
-            lines.append("  open from here: the size is known only once it ran")
+            lines.append("  deferred: the remaining steps are drawn once the size after the last op is known")
         return "\n".join(lines)
 
 
-def _said(entry: Entry) -> str:
+def _drawn(entry: Entry) -> str:
+    """What a step drew, in words."""
     if entry.rule:
         done = ", ".join(map(str, entry.ops))
         return f"{entry.rule}{': ' if done else ''}{done}"

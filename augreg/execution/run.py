@@ -1,29 +1,53 @@
-"""Running: a plan's ops, one after the other, on one image, by a backend."""
+"""Running: the ops that were drawn, one after the other, on images of one kind and their targets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from augreg.backends import Backend, backend
+from augreg.backends import Backend
 from augreg.errors import AugregError, ImageError
-from augreg.execution.plan import Plan, merge
-from augreg.execution.sampling import Drawn, resume
+from augreg.execution.merging import merge
+from augreg.execution.sampling import Drawn, Entry, resume
 from augreg.images import buffers
 from augreg.images.codecs import InputImage, from_array, tensor, to_array
 from augreg.ops import Op, Scene
+from augreg.rng import Address
+from augreg.targets.conventions import Targets
+from augreg.targets.propagate import TargetSet
 
-__all__ = ["finish", "fitting", "run_ops", "run_plan", "to_output"]
+__all__ = ["RunSettings", "Start", "run_drawn", "run_image", "run_ops", "to_output"]
 
 Array = NDArray[Any]
 
 
+class RunSettings(NamedTuple):
+    """What a run needs to know besides the image and the ops. `address` is None at test time."""
+
+    engine: Backend
+    targets: Targets
+    channels: str
+    output: str
+    approximate: bool
+    address: Address | None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the address; 0 at test time."""
+        return 0 if self.address is None else self.address.epoch
+
+
+Start = Callable[[Scene], tuple[Sequence[Op], Drawn]]
+"""Returns the merged ops to run first on an image of this scene, and the draw that they come from."""
+
+
 def run_ops(ops: Iterable[Op], array: Array, engine: Backend) -> Array:
-    """The image after the ops. Raises ImageError, with the op that failed."""
+    """The image after the ops. Raises ImageError, which names the op that failed."""
     for op in ops:
         try:
             array = engine.apply(op, array)
@@ -35,61 +59,73 @@ def run_ops(ops: Iterable[Op], array: Array, engine: Backend) -> Array:
     return array
 
 
-def finish(
-    drawn: Drawn, array: Array, scene: Scene, address: Any, approximate: bool, engine: Backend
-) -> tuple[Array, Scene]:
-    """Merge and run what was drawn; where an op left a size that nobody knew, draw and run the rest."""
-    array = run_ops(merge(drawn.ops, scene, approximate), array, engine)
-    scene = drawn.scene
-    while drawn.deferred:
-        height, width, channels = array.shape
-        scene = replace(scene, height=height, width=width, channels=channels)
-        drawn = resume(drawn, scene, address)
-        array = run_ops(merge(drawn.ops, scene, approximate), array, engine)
-        scene = drawn.scene
-    return array, scene
+def run_drawn(
+    started: tuple[Sequence[Op], Drawn],
+    arrays: list[Array],
+    scene: Scene,
+    settings: RunSettings,
+    targets: TargetSet | None = None,
+) -> tuple[list[Array], Scene]:
+    """Run what `start` returned on images of one scene, and on their targets. Returns the images and their new scene.
+
+    After an op of unknown size, the remaining steps are drawn for the size that the image then has.
+    """
+    ops, drawn = started
+    entries = list(drawn.entries)
+    while True:
+        if targets is not None:
+            targets.check(ops, scene, functools.partial(_step_of, entries))
+        for op in ops:
+            before = arrays[0].shape[:2]
+            arrays = [run_ops((op,), array, settings.engine) for array in arrays]
+            if targets is not None:
+                targets.apply(op, before, arrays[0].shape[:2], settings.engine)
+        if not drawn.deferred:
+            return arrays, drawn.scene
+        height, width, channels = arrays[0].shape
+        scene = replace(drawn.scene, height=height, width=width, channels=channels)
+        drawn = resume(drawn, scene, settings.address)
+        entries += drawn.entries
+        ops = merge(drawn.ops, scene, settings.approximate)
+
+
+def _step_of(entries: list[Entry], op: Op) -> str:
+    """The name of the step that drew an op, or the op's own description if it was merged."""
+    return next((entry.name for entry in entries if any(drawn is op for drawn in entry.ops)), str(op))
+
+
+def run_image(image: Any, start: Start, settings: RunSettings) -> Any:
+    """One image after the ops. Raises ImageError, which names the image."""
+    loaded = to_array(image, settings.channels)
+    scene = loaded.scene(settings.epoch)
+    started = start(scene)
+    try:
+        (array,), after = run_drawn(started, [loaded.array], scene, settings)
+    except ImageError as error:
+        raise ImageError(f"{loaded.name}: {error}") from error
+    return to_output(array, after.normalized, loaded, settings.output)
 
 
 def to_output(array: Array, normalized: bool, loaded: InputImage, output: str) -> Any:
-    """The result in the kind that is wanted: the caller's own memory, contiguous."""
+    """The result as the kind that came in, or as `output` says: memory of its own, contiguous, writable.
+
+    A normalized image is float32 channels x height x width: a tensor where a tensor came in, else an array.
+    """
+    kind = loaded.kind
+    as_tensor = output == "torch" or (output == "auto" and kind in ("tensor", "gray tensor"))
     if normalized:
         planes = array.transpose(2, 0, 1)
         if not planes.flags.c_contiguous or not planes.flags.writeable:
             own = buffers.empty(planes.shape, np.float32)
             own[:] = planes
             planes = own
-        return tensor(planes) if output == "torch" else planes
+        return tensor(planes) if as_tensor else planes
     if not array.flags.writeable or np.may_share_memory(array, loaded.array):
         array = array.copy()
     if array.dtype == np.float32:  # a bicubic kernel can overshoot
         np.clip(array, 0.0, 1.0, out=array)
-    kind = loaded.kind
     if output == "torch":
         kind = "tensor"
     elif output == "numpy" and kind not in ("array", "gray array"):
         kind = "array"
     return from_array(array, kind)
-
-
-def fitting(plan: Plan, given: Scene) -> None:
-    """Raise ImageError unless this is what was planned for."""
-    planned = plan.scene
-    if given != planned:
-        raise ImageError(
-            f"this plan is for {planned.height}x{planned.width}x{planned.channels} {planned.dtype}, "
-            f"and the image is {given.height}x{given.width}x{given.channels} {given.dtype}"
-        )
-
-
-def run_plan(plan: Plan, image: Any) -> Any:
-    """`Plan.run` of an image."""
-    loaded = to_array(image, plan.channels)
-    scene = loaded.scene(plan.scene.epoch)
-    fitting(plan, scene)
-    engine = backend(plan.backend)
-    array = run_ops(plan.ops, loaded.array, engine)
-    for op in plan.ops:
-        scene = op.after(scene)
-    rest = Drawn([], [], scene, list(plan.deferred))
-    array, scene = finish(rest, array, scene, plan.address, plan.approximate, engine)
-    return to_output(array, scene.normalized, loaded, plan.output)

@@ -1,120 +1,78 @@
-"""Samples: a mapping in, a mapping out. Its images share one draw, its targets follow them, the rest passes by.
+"""Samples: a mapping in, a mapping out. Its images share one draw, its targets follow, other entries stay the same.
 
-A key that begins with `image` holds an image, or a list of them; one that begins with `mask` a mask, or a list;
-`boxes`, `keypoints` and `keypoint_names` speak for themselves. The spec's `targets` names the keys that hold one
-entry a box.
+A key that begins with `image` is an image, or a list of them; one that begins with `mask` is a mask, or a list. Then
+there are `boxes`, `keypoints` and `keypoint_names`. The spec's `targets` names the keys that have one entry per box.
 """
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
-from numpy.typing import NDArray
-
-from augreg.backends import Backend, backend
 from augreg.errors import ImageError
-from augreg.execution.plan import Plan, merge
-from augreg.execution.run import fitting, run_ops, to_output
-from augreg.execution.sampling import Drawn, Entry, resume
+from augreg.execution.run import RunSettings, Start, run_drawn, run_image, to_output
 from augreg.images.codecs import InputImage, to_array
-from augreg.ops import Op, Scene
-from augreg.ops.scene import Boxes as SceneBoxes
+from augreg.ops import Scene
+from augreg.ops.scene import Boxes
 from augreg.targets import rows
-from augreg.targets.boxes import Boxes
+from augreg.targets.boxes import BoxSet
 from augreg.targets.conventions import Targets
-from augreg.targets.keypoints import Keypoints, exchanged, speaks_of
+from augreg.targets.keypoints import Keypoints, exchanged, has_names
 from augreg.targets.masks import Mask, is_pixels
 from augreg.targets.propagate import TargetSet
 
-__all__ = ["Setting", "run_plan_on", "run_sample"]
-
-Array = NDArray[Any]
-
-
-class Setting(NamedTuple):
-    """What a run needs to know beside the sample and what was drawn."""
-
-    engine: Backend
-    targets: Targets
-    channels: str = "rgb"
-    output: str = "auto"
-    address: Any = None
-    approximate: bool = False
-    epoch: int = 0
+__all__ = ["run"]
 
 
 class _Place(NamedTuple):
-    """An image, the key that holds it, and which one of the key's it is."""
+    """An image, the key that it is under, and its number there."""
 
     key: Any
     number: int
     image: InputImage
 
 
-Start = Callable[[Scene], tuple[Sequence[Op], Drawn]]
-"""The ops to run first on an image of this scene, and the draw that they come from."""
+def run(given: Any, start: Start, settings: RunSettings) -> Any:
+    """An image, or a sample, after what `start` draws for it. Raises ImageError, which names the image or the key."""
+    run_one = _run_sample if isinstance(given, Mapping) else run_image
+    return run_one(given, start, settings)
 
 
-def run_sample(sample: Mapping[Any, Any], start: Start, setting: Setting) -> dict[Any, Any]:
-    """The sample after it, with the same keys in the same order. Raises ImageError, which names the key."""
-    images = _images(sample, setting)
+def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) -> dict[Any, Any]:
+    """The sample after it, with the same keys in the same order."""
+    images = _images(sample, settings)
     first = next(iter(images.values()))[0]
     size: tuple[int, int] = first.array.shape[:2]
-    targets, output = setting.targets, setting.output
+    targets, output = settings.targets, settings.output
     masks = {key: _masks(value, key, targets, size) for key, value in sample.items() if _is_key("mask", key, value)}
-    boxes = Boxes(sample["boxes"], _at("boxes"), targets, size) if "boxes" in sample else None
+    boxes = BoxSet(sample["boxes"], _at("boxes"), targets, size) if "boxes" in sample else None
     companions = [] if boxes is None else _companions(sample, targets, boxes.count, masks)
-    words = [key for key in targets.labels if key in sample and speaks_of(sample[key], targets.partners)]
-    points = None
+    swapped = [key for key in targets.labels if key in sample and has_names(sample[key], targets.partners)]
+    keypoints = None
     if "keypoints" in sample:
         names = sample.get("keypoint_names")
-        points = Keypoints(sample["keypoints"], names, _at("keypoints"), targets, size)
-    elif words and boxes is None:  # no point at all still finds out whether the image comes out mirrored
-        points = Keypoints([], None, "", targets, size)
-    followers = TargetSet([mask for group in masks.values() for mask in group], boxes, points, bool(targets.swap))
-    seen = () if boxes is None else boxes.for_scene()
-    done = _run_images(images, first, seen, followers, start, setting)
-    found = dict(sample)
-    found.update({key: _as_given(done[key], sample[key]) for key in images})
-    found.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in masks.items()})
+        keypoints = Keypoints(sample["keypoints"], names, _at("keypoints"), targets, size)
+    elif swapped and boxes is None:  # even no point at all shows whether the image was mirrored
+        keypoints = Keypoints([], None, "", targets, size)
+    moving = TargetSet([mask for group in masks.values() for mask in group], boxes, keypoints, bool(targets.swap))
+    done = _run_images(images, first, () if boxes is None else boxes.for_scene(), moving, start, settings)
+    result = dict(sample)
+    result.update({key: _as_given(done[key], sample[key]) for key in images})
+    result.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in masks.items()})
     if boxes is not None:
-        found["boxes"] = boxes.write(followers.size, output)
+        result["boxes"] = boxes.write(moving.size, output)
         for key in companions:
-            found[key] = _kept(found[key], boxes.kept.tolist(), key in masks)
-    if followers.mirrored:
-        found.update({key: exchanged(found[key], targets.partners) for key in words})
-    if points is not None and "keypoints" in sample:
-        if followers.mirrored:
-            points.mirror()
-        found["keypoints"], new_names = points.write(output)
+            result[key] = _kept(result[key], boxes.kept.tolist(), key in masks)
+    if moving.mirrored:
+        result.update({key: exchanged(result[key], targets.partners) for key in swapped})
+    if keypoints is not None and "keypoints" in sample:
+        if moving.mirrored:
+            keypoints.mirror()
+        result["keypoints"], new_names = keypoints.write(output)
         if new_names is not None:
-            found["keypoint_names"] = new_names
-    return found
-
-
-def run_plan_on(plan: Plan, sample: Mapping[Any, Any]) -> dict[Any, Any]:
-    """`Plan.run` of a sample: all of its images must be what was planned for."""
-
-    def start(scene: Scene) -> tuple[Sequence[Op], Drawn]:
-        scene = replace(scene, boxes=())  # it was drawn for a size alone
-        fitting(plan, scene)
-        for op in plan.ops:
-            scene = op.after(scene)
-        return plan.ops, Drawn([], list(plan.entries), scene, list(plan.deferred))
-
-    targets = plan.targets if plan.targets is not None else Targets()
-    return run_sample(
-        sample,
-        start,
-        Setting(
-            backend(plan.backend), targets, plan.channels, plan.output, plan.address, plan.approximate,
-            plan.scene.epoch,
-        ),
-    )  # fmt: skip
+            result["keypoint_names"] = new_names
+    return result
 
 
 def _at(key: Any) -> str:
@@ -146,7 +104,7 @@ def _as_given(found: list[Any], given: Any) -> Any:
     return found[0]
 
 
-def _images(sample: Mapping[Any, Any], setting: Setting) -> dict[Any, list[InputImage]]:
+def _images(sample: Mapping[Any, Any], settings: RunSettings) -> dict[Any, list[InputImage]]:
     """The images by key, `image` first; all of one size."""
     keys = [key for key, value in sample.items() if _is_key("image", key, value)]
     keys.sort(key=lambda key: key != "image")
@@ -155,7 +113,7 @@ def _images(sample: Mapping[Any, Any], setting: Setting) -> dict[Any, list[Input
     for key in keys:
         for value, at in _members(sample[key], key):
             try:
-                image = to_array(value, setting.channels)
+                image = to_array(value, settings.channels)
             except ImageError as error:
                 raise ImageError(f"{at}: {error}") from error
             size = image.array.shape[:2]
@@ -217,10 +175,10 @@ def _kept(value: Any, places: list[int], masks: bool) -> Any:
 def _run_images(
     images: Mapping[Any, list[InputImage]],
     first: InputImage,
-    boxes: SceneBoxes,
-    followers: TargetSet,
+    boxes: Boxes,
+    targets: TargetSet,
     start: Start,
-    setting: Setting,
+    settings: RunSettings,
 ) -> dict[Any, list[Any]]:
     """The images after it, by key. Those of one kind run together; the targets go with the first.
 
@@ -229,48 +187,22 @@ def _run_images(
     by_scene: dict[Scene, list[_Place]] = {}
     for key, group in images.items():
         for number, image in enumerate(group):
-            by_scene.setdefault(image.scene(setting.epoch, boxes), []).append(_Place(key, number, image))
-    found: dict[Any, list[Any]] = {key: [None] * len(group) for key, group in images.items()}
-    main = first.scene(setting.epoch, boxes)
+            by_scene.setdefault(image.scene(settings.epoch, boxes), []).append(_Place(key, number, image))
+    results: dict[Any, list[Any]] = {key: [None] * len(group) for key, group in images.items()}
+    main = first.scene(settings.epoch, boxes)
     for scene, places in by_scene.items():
-        # an image of another kind is drawn for by itself, at the same address: the same draw, in its own levels
-        carried = followers if scene == main else TargetSet((), None, None, False)
-        arrays, after = _run([place.image.array for place in places], scene, carried, start, setting)
+        # an image of another kind has a draw of its own at the same address: the same, but in its own pixel values
+        arrays = [place.image.array for place in places]
+        arrays, after = run_drawn(start(scene), arrays, scene, settings, targets if scene == main else None)
         height, width = arrays[0].shape[:2]
         if scene == main:
-            followers.size = height, width
-        elif (height, width) != followers.size:
-            wanted = "x".join(map(str, followers.size))
+            targets.size = height, width
+        elif (height, width) != targets.size:
+            expected = "x".join(map(str, targets.size))
             raise ImageError(
-                f"{_at(places[0].key)}: the draw leaves {height}x{width} of it and {wanted} of the first image, "
-                "since a step looks at the kind of image; give images of the same channels and dtype"
+                f"{_at(places[0].key)}: the draw makes it {height}x{width} and the first image {expected}, since a "
+                "step depends on the kind of image; give images with the same channels and dtype"
             )
         for place, array in zip(places, arrays, strict=True):
-            found[place.key][place.number] = to_output(array, after.normalized, place.image, setting.output)
-    return found
-
-
-def _run(
-    arrays: list[Array], scene: Scene, followers: TargetSet, start: Start, setting: Setting
-) -> tuple[list[Array], Scene]:
-    """Run what was drawn on images of one kind; behind an op of unknown size, draw and run the rest."""
-    ops, drawn = start(scene)
-    entries = list(drawn.entries)
-    while True:
-        followers.refuse(ops, functools.partial(_step_of, entries))
-        for op in ops:
-            before = arrays[0].shape[:2]
-            arrays = [run_ops((op,), array, setting.engine) for array in arrays]
-            followers.follow(op, before, arrays[0].shape[:2], setting.engine)
-        if not drawn.deferred:
-            return arrays, drawn.scene
-        height, width, channels = arrays[0].shape
-        scene = replace(drawn.scene, height=height, width=width, channels=channels)
-        drawn = resume(drawn, scene, setting.address)
-        entries += drawn.entries
-        ops = merge(drawn.ops, scene, setting.approximate)
-
-
-def _step_of(entries: list[Entry], op: Op) -> str:
-    """The step that an op came from, or else the op's own words."""
-    return next((entry.name for entry in entries if any(one is op for one in entry.ops)), str(op))
+            results[place.key][place.number] = to_output(array, after.normalized, place.image, settings.output)
+    return results

@@ -1,136 +1,149 @@
-"""Sampling: steps to ops. It draws the numbers, threads the scene, and records who drew what.
+"""Sampling: from steps to ops. It draws the numbers, keeps track of the scene, and records which step drew what.
 
-Steps are done in order from a stack, so that a container's children are sampled after it and on their own
-addresses: no cursor is ever open while another step draws. Training and testing are the same walk;
-testing asks each step for its rule instead of a draw.
+Steps are taken in order from a stack, so that a container's children are sampled after it and with their own stream
+keys: no cursor is open while another step draws. A step's first number decides whether it is applied. Training,
+testing and mixing a batch use the same walk; at test time it asks each step for its rule instead of a draw, and for
+a batch steps return blends instead of ops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op, Scene
-from augreg.rng import Address, stream_key
+from augreg.rng import Address, Cursor, stream_key
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step
 
-if TYPE_CHECKING:
-    from augreg.rng import Cursor
-
-__all__ = ["Drawn", "Entry", "draw", "expect", "rule_of"]
+__all__ = ["Drawn", "Entry", "Subject", "draw", "expect", "resume", "rule_of"]
 
 
 class Entry(msgspec.Struct):
-    """What one step drew. `applied` is False when its coin said no; `depth` is 0 for a step of the spec itself.
+    """What one step drew: `ops` on an image, or blends of a batch. `depth` is 0 for a step of the spec itself.
 
-    At test time `rule` is the rule that held, and `exact` says for which quantity it gives the expectation.
+    `applied` is False when the step was left out by chance. At test time `rule` is the rule that was used, and
+    `exact` says for which quantity it gives the expectation.
     """
 
     path: str
     name: str
     depth: int
     p: float
-    applied: bool
-    ops: list[Op] = []
+    applied: bool = True
+    ops: list[Any] = []
     rule: str = ""
     exact: str = ""
 
 
 class Drawn(msgspec.Struct):
-    """The ops in order, the record by steps, the scene they leave, and what waits behind an op of unknown size."""
+    """The ops in order, the record by steps, the scene after them, and what is deferred until a size is known."""
 
-    ops: list[Op]
+    ops: list[Any]
     entries: list[Entry]
     scene: Scene
     deferred: list[Any]
 
 
+class Subject(NamedTuple):
+    """What steps are drawn for: an image, or a batch. `sample` asks a step for records of class `record`."""
+
+    record: type
+    a_record: str
+    name: str
+    sample: Callable[[Step, Cursor, Scene], Any]
+
+
+IMAGE: Final = Subject(
+    Op, "an op", "a {0.height}x{0.width} image", lambda step, rng, scene: step.transform.sample(rng, scene)
+)
+
 _Item = tuple[Any, Entry | None]
-"""Something on the stack: a step or an op, and the entry of the step that it came from."""
+"""Something on the stack: a step or a record, and the entry of the step that returned it."""
 
 
-def draw(steps: Iterable[Step], scene: Scene, address: Address) -> Drawn:
-    """Sample the steps for one image at one address."""
-    return _walk([(step, None) for step in reversed(tuple(steps))], scene, address)
+def draw(steps: Iterable[Step], scene: Scene, address: Address, subject: Subject = IMAGE) -> Drawn:
+    """Sample the steps for one image, or one batch, at one address. Raises SpecError, with the step that failed."""
+    return _walk([(step, None) for step in reversed(tuple(steps))], scene, address, subject)
 
 
 def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
     """The ops of the test-time rules."""
-    return _walk([(step, None) for step in reversed(tuple(steps))], scene, None)
+    return _walk([(step, None) for step in reversed(tuple(steps))], scene, None, IMAGE)
 
 
 def resume(drawn: Drawn, scene: Scene, address: Address | None) -> Drawn:
-    """Go on behind an op of unknown size, now that the image it left is known."""
-    return _walk(drawn.deferred, scene, address)
+    """Continue after an op of unknown size, when the scene that it left is known."""
+    return _walk(drawn.deferred, scene, address, IMAGE)
 
 
-def _walk(stack: list[_Item], scene: Scene, address: Address | None) -> Drawn:
+def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Subject) -> Drawn:
     stack = list(stack)
-    ops: list[Op] = []
+    records: list[Any] = []
     entries: list[Entry] = []
     while stack:
-        what, parent = stack.pop()
-        if isinstance(what, Op):
-            ops.append(what)
+        item, parent = stack.pop()
+        if isinstance(item, subject.record):
+            records.append(item)
             if parent is not None:
-                parent.ops.append(what)
-            known = what.size_after(scene.height, scene.width) is not None
-            scene = what.after(scene)
-            if not known:
-                return Drawn(ops, entries, scene, stack)
+                parent.ops.append(item)
+            if isinstance(item, Op):
+                known = item.size_after(*scene.size) is not None
+                scene = item.after(scene)
+                if not known:
+                    return Drawn(records, entries, scene, stack)
             continue
-        step: Step = what
+        step: Step = item
         if step.schedules and address is not None:
             step = scheduled(step, address.epoch)
         depth = parent.depth + 1 if parent is not None else 0
-        path = step.path or _dynamic_path(step, parent, entries)
-        entry = Entry(path, step.name, depth, step.p, True, [])
+        entry = Entry(step.path or _dynamic_path(step, parent, entries), step.name, depth, step.p)
         entries.append(entry)
         try:
-            found = _expected(step, scene, entry) if address is None else _sampled(step, path, scene, address, entry)
-        except ImageError:  # what a step finds wrong with the image itself
+            if address is None:
+                result = _expected(step, scene, entry)
+            else:
+                result = _sampled(step, scene, entry, address, subject)
+            parts = result if isinstance(result, tuple) else (result,)
+            if not all(isinstance(part, subject.record | Step) for part in parts):
+                method = "expect" if address is None else "sample"
+                expected = f"expected {subject.a_record}, a step, a tuple of them, or () for nothing"
+                raise ValueError(f"{method} returned {result!r}; {expected}")
+        except ImageError:  # the step refuses this image
             raise
         except Exception as error:
-            what = str(error) if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: {error}"
-            raise SpecError(path, f"{step.name} failed on a {scene.height}x{scene.width} image: {what}") from error
-        parts = found if isinstance(found, tuple) else (found,)
-        for part in reversed(parts):
-            if not isinstance(part, Op | Step):
-                method = "expect" if address is None else "sample"
-                wanted = "expected an op, a step, a tuple of them, or () for nothing"
-                raise SpecError(path, f"{step.name}: {method} returned {found!r}; {wanted}")
-            stack.append((part, entry))
-    return Drawn(ops, entries, scene, [])
+            prefix = "" if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: "
+            message = f"{step.name} failed on {subject.name.format(scene)}: {prefix}{error}"
+            raise SpecError(entry.path, message) from error
+        stack.extend((part, entry) for part in reversed(parts))
+    return Drawn(records, entries, scene, [])
 
 
 def _dynamic_path(step: Step, parent: Entry | None, entries: list[Entry]) -> str:
-    """The path of a step that a `sample` made: its parent's, its name, and which of that name it is."""
+    """The path of a step that a `sample` returned: its parent's path, its name, and its number among those."""
     prefix = f"{parent.path}/" if parent is not None else ""
     start = f"{prefix}{step.uid or step.name}#"
     count = sum(entry.path.startswith(start) and "/" not in entry.path[len(start) :] for entry in entries)
     return f"{start}{count}"
 
 
-def _sampled(step: Step, path: str, scene: Scene, address: Address, entry: Entry) -> Any:
-    cursor = address.cursor(step.stream_key if step.stream_key is not None else stream_key(path))
+def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, subject: Subject) -> Any:
+    cursor = address.cursor(step.stream_key if step.stream_key is not None else stream_key(entry.path))
     try:
-        if not cursor.bernoulli(step.p):
-            entry.applied = False
-            return ()
-        return step.transform.sample(cursor, scene)
+        entry.applied = cursor.bernoulli(step.p)
+        return subject.sample(step, cursor, scene) if entry.applied else ()
     finally:
         cursor.close()
 
 
 def rule_of(step: Step) -> str:
-    """The test-time rule that holds for a step: its own, or what the spec says.
+    """The test-time rule of a step: what the spec says, or else its transform's own.
 
-    A step whose rule is `same` but which is applied by chance is left out, as chance is not the same.
+    A transform with the rule `same` is left out if its step has a `p` below 1, because chance is never the same.
     """
     if step.test is not None:
         return "steps" if isinstance(step.test, tuple) else "identity" if step.test == "off" else step.test
@@ -139,14 +152,14 @@ def rule_of(step: Step) -> str:
 
 
 def _exact(step: Step, rule: str) -> str:
-    """For which quantity a rule gives the exact expectation of what training does with this step."""
+    """The quantity for which a rule gives the exact expectation of what this step does in training."""
     if (rule == "identity" and step.p == 0.0) or (rule == "same" and step.p == 1.0):
         return "everything: nothing is random"
     return step.transform.__augreg__.exact or "nothing" if rule in ("mean_parameter", "children") else "nothing"
 
 
 class _NoDraws:
-    """Stands for the rng where nothing may be drawn."""
+    """Takes the place of the rng where nothing may be drawn."""
 
     def __getattr__(self, name: str) -> Any:
         raise ValueError("it draws random numbers, so 'same' cannot be its test-time rule; use test: off, or steps")
@@ -165,7 +178,7 @@ def _expected(step: Step, scene: Scene, entry: Entry) -> Any:
         return step.test
     if rule == "same":
         return step.transform.sample(_NO_DRAWS, scene)
-    found = step.transform.expect(scene, step.p)
-    if rule == "children" and step.p < 1.0:  # a child is done when its parent and it are
-        return tuple(replace(child, p=step.p * child.p) for child in found)
-    return found
+    result = step.transform.expect(scene, step.p)
+    if rule == "children" and step.p < 1.0:  # a child is applied when its parent and the child itself are
+        return tuple(replace(child, p=step.p * child.p) for child in result)
+    return result

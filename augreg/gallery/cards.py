@@ -202,7 +202,8 @@ class _Studio:
         subject, photo = self.demos[0]
         found: list[Any] = []
         for at in _QUANTILES:
-            array, ops = at_quantile(cls(), photo, at, backend(self.backend))
+            engine = backend(self.backend, self.registry.backends.get(self.backend, ""))
+            array, ops = at_quantile(cls(), photo, at, engine)
             if ops not in found:  # where nothing is drawn, one image says it all
                 found.append(ops)
                 normalize = next((op for op in ops if isinstance(op, Normalize)), None)

@@ -16,7 +16,7 @@ from augreg.gallery.tiles import Tile, failed, tile
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
 from augreg.rng import address_of
-from augreg.targets.boxes import Boxes
+from augreg.targets.boxes import BoxSet
 
 __all__ = ["DRAWS", "Row", "Walk", "row", "shown"]
 
@@ -114,7 +114,7 @@ def _boxes(pipeline: Pipeline, photo: Photo, array: NDArray[Any]) -> tuple[tuple
     if photo.sample is None or "boxes" not in photo.sample:
         return ()
     height, width = array.shape[:2]
-    return Boxes(photo.sample["boxes"], "sample['boxes']", pipeline.options.targets, (height, width)).for_scene()
+    return BoxSet(photo.sample["boxes"], "sample['boxes']", pipeline.options.targets, (height, width)).for_scene()
 
 
 def _stage(stage: Stage, name: str) -> Tile:

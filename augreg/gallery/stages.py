@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from augreg.backends import backend
 from augreg.execution.run import run_ops
 from augreg.execution.sampling import Drawn, Entry, draw, expect, resume
 from augreg.ops import Normalize, Op, Scene
@@ -57,7 +56,7 @@ def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, box
     """
     scene = replace(scene_of(array, address.epoch if address is not None else 0), boxes=boxes)
     drawn = expect(pipeline.steps, scene) if address is None else draw(pipeline.steps, scene, address)
-    engine = backend(pipeline.backend)
+    engine = pipeline.train.engine
     entries: list[Entry] = []
     found: list[Stage] = []
     normalize: Normalize | None = None

@@ -12,16 +12,16 @@ byte images, 0 to 1 in float images, and whatever normalization made of it after
 from __future__ import annotations
 
 from augreg.ops.color import (
-    Blend,
     ColorMatrix,
+    Enhance,
     Hue,
     ImageStatistic,
     LocalContrast,
     Lookup,
     Normalize,
     PointFunction,
-    blend,
     drop_channels,
+    enhance,
     hue,
     image_statistic,
     local_contrast,
@@ -29,7 +29,7 @@ from augreg.ops.color import (
     point_function,
     shift_channels,
 )
-from augreg.ops.composite import Call, Mix, call
+from augreg.ops.composite import BranchMix, FunctionCall, call
 from augreg.ops.erasing import Paint, noise_box, paint
 from augreg.ops.geometry import (
     Move,
@@ -57,18 +57,18 @@ from augreg.ops.op import Interpolation, Op, PadMode
 from augreg.ops.scene import Levels, Scene
 
 __all__ = [
-    "Blend",
-    "Call",
+    "BranchMix",
     "ColorMatrix",
     "Encode",
+    "Enhance",
     "Filter",
+    "FunctionCall",
     "Hue",
     "ImageStatistic",
     "Interpolation",
     "Levels",
     "LocalContrast",
     "Lookup",
-    "Mix",
     "Move",
     "Noise",
     "Normalize",
@@ -82,11 +82,11 @@ __all__ = [
     "Scene",
     "Warp",
     "affine",
-    "blend",
     "call",
     "crop",
     "drop_channels",
     "elastic",
+    "enhance",
     "gaussian_blur",
     "grid",
     "horizontal_flip",

@@ -12,16 +12,16 @@ from augreg.ops.op import Op
 from augreg.ops.scene import Levels, Scene
 
 __all__ = [
-    "Blend",
     "ColorMatrix",
+    "Enhance",
     "Hue",
     "ImageStatistic",
     "LocalContrast",
     "Lookup",
     "Normalize",
     "PointFunction",
-    "blend",
     "drop_channels",
+    "enhance",
     "hue",
     "image_statistic",
     "local_contrast",
@@ -59,7 +59,7 @@ class Lookup(Op, frozen=True, eq=False):
         return any(isinstance(stage, ImageStatistic) for stage in self.stages)
 
 
-class Blend(Op, frozen=True, eq=False):
+class Enhance(Op, frozen=True, eq=False):
     """Mix with a degenerate copy: factor 0 gives the copy, 1 the image, and beyond 1 more than the image.
 
     `degenerate` is `gray` (the luma of each pixel) or `smooth` (a 3x3 smoothing, border as it is).
@@ -122,9 +122,9 @@ def image_statistic(name: str, amount: float = 0.0) -> Lookup:
     return Lookup((ImageStatistic(name, amount),), label=_named(name, amount if name != "equalize" else b""))
 
 
-def blend(degenerate: Literal["gray", "smooth"], factor: float, name: str) -> Blend:
+def enhance(degenerate: Literal["gray", "smooth"], factor: float, name: str) -> Enhance:
     """Mix with a degenerate copy."""
-    return Blend(degenerate, factor, label=_named(name, factor))
+    return Enhance(degenerate, factor, label=_named(name, factor))
 
 
 def hue(shift: float) -> Hue:

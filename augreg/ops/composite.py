@@ -7,16 +7,15 @@ from typing import Any
 
 from augreg.ops import projective
 from augreg.ops.op import Op
-from augreg.ops.scene import Scene
 
 __all__ = [
-    "Call",
-    "Mix",
+    "BranchMix",
+    "FunctionCall",
     "call",
 ]
 
 
-class Call(Op, frozen=True, eq=False):
+class FunctionCall(Op, frozen=True, eq=False):
     """Run a function of a plugin: `fn(array, **params)` on a height x width x channels array.
 
     `fn` is importable by name. `size` is the size it leaves; without one, the plan is open from here on.
@@ -34,11 +33,11 @@ class Call(Op, frozen=True, eq=False):
     def size_after(self, height: int, width: int) -> tuple[int, int] | None:
         return self.size
 
-    def forward(self, scene: Scene) -> projective.Map | None:
-        return None if self.geometry else projective.STILL
+    def point_map(self, height: int, width: int) -> projective.Map | None:
+        return None if self.geometry else projective.IDENTITY
 
 
-class Mix(Op, frozen=True, eq=False):
+class BranchMix(Op, frozen=True, eq=False):
     """Run the image through several branches of ops and mix what comes out with the image.
 
     The result is keep * image + (1 - keep) * sum of weight * branch; the weights sum to 1. Branches keep the
@@ -49,9 +48,10 @@ class Mix(Op, frozen=True, eq=False):
     weights: tuple[float, ...]
     keep: float = 0.0
 
-    def forward(self, scene: Scene) -> projective.Map | None:
+    def point_map(self, height: int, width: int) -> projective.Map | None:
         parts = (op for branch in self.branches for op in branch)
-        return projective.STILL if all(op.forward(scene) == projective.STILL for op in parts) else None
+        still = all(op.point_map(height, width) == projective.IDENTITY for op in parts)
+        return projective.IDENTITY if still else None
 
 
 def call(
@@ -61,7 +61,7 @@ def call(
     geometry: bool = False,
     mask: Callable[..., Any] | None = None,
     keypoints: Callable[..., Any] | None = None,
-) -> Call:
+) -> FunctionCall:
     """Run a plugin's own function: `fn(array, **params)` on height x width x channels."""
     given = tuple(sorted((params or {}).items()))
-    return Call(fn, given, size, geometry, mask, keypoints, label=getattr(fn, "__name__", "call"))
+    return FunctionCall(fn, given, size, geometry, mask, keypoints, label=getattr(fn, "__name__", "call"))

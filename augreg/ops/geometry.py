@@ -53,7 +53,7 @@ class Move(Op, frozen=True, eq=False):
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return (self.width, self.height) if self.transpose else (self.height, self.width)
 
-    def forward(self, scene: Scene) -> projective.Map:
+    def point_map(self, height: int, width: int) -> projective.Map:
         size = self.size_after(0, 0)
         return projective.rearrangement(self.top, self.left, size, self.transpose, self.flip_y, self.flip_x)
 
@@ -77,7 +77,7 @@ class Pad(Op, frozen=True, eq=False):
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return height + self.top + self.bottom, width + self.left + self.right
 
-    def forward(self, scene: Scene) -> projective.Map:
+    def point_map(self, height: int, width: int) -> projective.Map:
         return 1.0, 0.0, self.left, 0.0, 1.0, self.top, 0.0, 0.0, 1.0
 
 
@@ -92,8 +92,8 @@ class Resize(Op, frozen=True, eq=False):
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return self.height, self.width
 
-    def forward(self, scene: Scene) -> projective.Map:
-        return self.width / scene.width, 0.0, 0.0, 0.0, self.height / scene.height, 0.0, 0.0, 0.0, 1.0
+    def point_map(self, height: int, width: int) -> projective.Map:
+        return self.width / width, 0.0, 0.0, 0.0, self.height / height, 0.0, 0.0, 0.0, 1.0
 
 
 class Warp(Op, frozen=True, eq=False):
@@ -112,7 +112,7 @@ class Warp(Op, frozen=True, eq=False):
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return self.height, self.width
 
-    def forward(self, scene: Scene) -> projective.Map | None:
+    def point_map(self, height: int, width: int) -> projective.Map | None:
         return projective.inverse(self.matrix)
 
     @property
@@ -134,7 +134,7 @@ class Remap(Op, frozen=True, eq=False):
     interpolation: Sampling = "bilinear"
     fill: Levels = (0.0,)
 
-    def forward(self, scene: Scene) -> None:
+    def point_map(self, height: int, width: int) -> None:
         return None
 
 

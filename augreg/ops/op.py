@@ -20,7 +20,11 @@ PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric"]
 
 
 class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """Base of the records. `label` says in words what was drawn; it takes no part in comparison."""
+    """Base of the records. `label` describes what was drawn; it is ignored in comparisons.
+
+    A new kind of op is a record with `size_after` and `point_map`, and a kernel in the backends. Ops that move pixels
+    run on masks too: there a field `interpolation` is replaced by nearest, and a field `fill` by the mask's fill.
+    """
 
     label: str = ""
 
@@ -36,19 +40,24 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         return hash((type(self), self._numbers()))
 
     def size_after(self, height: int, width: int) -> tuple[int, int] | None:
-        """The size it leaves; None when only running it tells (a `Call` that does not say)."""
+        """The size that it leaves; None where only running it tells (a `FunctionCall` without a size)."""
         return height, width
 
-    def forward(self, scene: Scene) -> projective.Map | None:
-        """Where it takes points, as a map of the plane; None where no such map says so."""
-        return projective.STILL if self.size_after(scene.height, scene.width) == scene.size else None
+    def point_map(self, height: int, width: int) -> projective.Map | None:
+        """Where the points of an image of this size go, as a map of the plane; None where no such map exists.
+
+        The default is for ops that move nothing: the identity, or None where the size changes. What moves pixels
+        overrides it. Masks, boxes and keypoints are refused for an op without a map, except `Remap` and
+        `FunctionCall`, which tell their points in other ways.
+        """
+        return projective.IDENTITY if self.size_after(height, width) == (height, width) else None
 
     def after(self, scene: Scene) -> Scene:
-        """The scene it leaves; its size must be known, or else stays as it is."""
-        size = self.size_after(scene.height, scene.width)
+        """The scene that it leaves, with the size of `scene` where the new size is not known."""
+        size = self.size_after(*scene.size)
         if scene.boxes:
-            return scene.moved(self.forward(scene), *(size or scene.size))
-        if size is None or size == (scene.height, scene.width):
+            return scene.moved(self.point_map(*scene.size), *(size or scene.size))
+        if size is None or size == scene.size:
             return scene
         return msgspec.structs.replace(scene, height=size[0], width=size[1])
 

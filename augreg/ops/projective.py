@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["STILL", "Map", "inverse", "product", "rearrangement", "rotation", "through_points"]
+__all__ = ["IDENTITY", "Map", "inverse", "product", "rearrangement", "rotation", "through_points"]
 
 Points = tuple[tuple[float, float], ...]
 
 Map = tuple[float, ...]
 """All nine numbers of a map, where the ninth need not be 1."""
 
-STILL: Map = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+IDENTITY: Map = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def rotation(degrees: float, x: float, y: float) -> tuple[float, float, float, float, float, float]:

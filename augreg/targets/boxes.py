@@ -17,7 +17,7 @@ from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import Targets
 
-__all__ = ["Boxes", "in_pixels"]
+__all__ = ["BoxSet", "in_pixels"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
@@ -25,7 +25,7 @@ Size = tuple[int, int]
 _EDGES = {"xyxy": "x1, y1, x2, y2", "xywh": "x, y, width, height", "cxcywh": "center x, center y, width, height"}
 
 
-class Boxes:
+class BoxSet:
     """The boxes of one sample. Of the `count` that were given, those at the places `kept` are still there."""
 
     def __init__(self, value: Any, key: str, targets: Targets, size: Size) -> None:

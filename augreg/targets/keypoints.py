@@ -16,7 +16,7 @@ from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import Targets
 
-__all__ = ["Keypoints", "exchanged", "speaks_of"]
+__all__ = ["Keypoints", "exchanged", "has_names"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
@@ -120,7 +120,7 @@ def exchanged(names: Any, partners: Mapping[str, str]) -> Any:
     return type(names)([partners.get(name, name) if isinstance(name, str) else name for name in names])
 
 
-def speaks_of(value: Any, partners: Mapping[str, str]) -> bool:
+def has_names(value: Any, partners: Mapping[str, str]) -> bool:
     """Whether this is one of these names, or a list, a tuple or an array that has one."""
     if isinstance(value, np.ndarray):
         value = value.ravel().tolist() if value.dtype.kind in "UO" else []

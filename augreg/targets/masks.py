@@ -110,7 +110,7 @@ class Mask:
             self._apply(op, engine)
 
     def _apply(self, op: Op, engine: Backend) -> None:
-        own = {"interpolation": "nearest", "fill": self.fill, "through": ()}
+        own = {"interpolation": "nearest", "fill": self.fill, "fill_ops": ()}
         given = {name: value for name, value in own.items() if name in op.__struct_fields__}
         self._bytes = engine.apply(replace(op, **given) if given else op, self._bytes)
 

@@ -1,170 +1,108 @@
-"""Targets: what each op does to masks, boxes and keypoints, once per op, whatever transform it came from.
+"""Propagate: what each op does to masks, boxes and keypoints, once per op, for every transform that returns it.
 
-An op that moves pixels says where a point of the image goes; boxes follow by their corners. Masks go through the
-same op on the same backend, by nearest neighbor. An op that nothing is known of here is refused by name: its
-targets would fall out of step in silence.
+An op's record says where the points of the image go (`point_map`); boxes follow by their corners. Masks go through
+the same op on the same backend, by nearest neighbor. An op that does not say where points go is refused with the name
+of its step, because the targets would silently no longer match the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import Backend
 from augreg.errors import ImageError
-from augreg.ops import (
-    Blend,
-    Call,
-    ColorMatrix,
-    Encode,
-    Filter,
-    Hue,
-    LocalContrast,
-    Lookup,
-    Mix,
-    Move,
-    Noise,
-    Normalize,
-    Op,
-    Pad,
-    Paint,
-    Remap,
-    Resize,
-    Warp,
-    projective,
-)
-from augreg.targets.boxes import Boxes
+from augreg.ops import FunctionCall, Op, Remap, Scene, Warp, projective
+from augreg.targets.boxes import BoxSet
 from augreg.targets.displacement import invert_displacement
 from augreg.targets.keypoints import Keypoints
 from augreg.targets.masks import Mask
 
-__all__ = ["BENDING", "FORWARD", "STILL", "TargetSet"]
+__all__ = ["TargetSet", "forward_of"]
 
-Points = NDArray[np.float64]
+Points: TypeAlias = NDArray[np.float64]
 """n x 2: x and y in pixels, with pixel centers at +0.5."""
 Size = tuple[int, int]
-
-
 Forward = Callable[[Points], Points]
 
 
-def _moved(op: Move, size: Size, engine: Backend) -> Forward:
-    height, width = op.size_after(*size)
+def forward_of(op: Op, size: Size, engine: Backend) -> Forward:
+    """The function that sends the points of an image of this size to their new places.
 
-    def forward(points: Points) -> Points:
-        x, y = points[:, 0] - op.left, points[:, 1] - op.top
-        if op.transpose:
-            x, y = y, x
-        return np.stack((width - x if op.flip_x else x, height - y if op.flip_y else y), axis=1)
-
-    return forward
-
-
-def _padded(op: Pad, size: Size, engine: Backend) -> Forward:
-    """A mirrored border shows a thing twice; its point stays the one that it was."""
-    offset = np.array((op.left, op.top), np.float64)
-    return lambda points: points + offset
-
-
-def _resized(op: Resize, size: Size, engine: Backend) -> Forward:
-    scale = op.width / size[1], op.height / size[0]
-    return lambda points: points * scale
-
-
-def _warped(op: Warp, size: Size, engine: Backend) -> Forward:
-    """The op reads backwards, from output to input, so a point goes by the inverse."""
-    back = projective.inverse(op.matrix)
-    if back is None:
+    A border that mirrors the image shows a point twice; the point stays the original one.
+    """
+    if isinstance(op, Remap):
+        return invert_displacement(op, size, engine)
+    if isinstance(op, FunctionCall) and op.geometry:
+        return _by_function(op, size)
+    matrix = op.point_map(*size)
+    if matrix is None:
         raise ImageError(f"{op} folds the image into a line, so boxes and keypoints have no place after it")
-    a, b, c, d, e, f, g, h, i = back
+    a, b, c, d, e, f, g, h, i = matrix
 
     def forward(points: Points) -> Points:
         x, y = points[:, 0], points[:, 1]
-        # what lies on the horizon or behind it goes as far out as numbers comfortably can
+        # points on the horizon or behind it go far out, to coordinates that are still finite
         depth = np.maximum(g * x + h * y + i, 1e-9)
         return np.stack(((a * x + b * y + c) / depth, (d * x + e * y + f) / depth), axis=1)
 
     return forward
 
 
-def _called(op: Call, size: Size, engine: Backend) -> Forward:
-    """By the plugin's own function: `keypoints(points, size, **params)`, size being (height, width) before."""
+def _by_function(op: FunctionCall, size: Size) -> Forward:
+    """By the plugin's own function: `keypoints(points, size, **params)` with the (height, width) before the op."""
     function = op.keypoints
     if function is None:
         raise ImageError(f"{op} moves pixels and does not say where keypoints go")
 
     def forward(points: Points) -> Points:
-        found = np.array(function(points.copy(), size, **dict(op.params)), np.float64)
-        if found.shape != points.shape or not np.isfinite(found).all():
+        result = np.array(function(points.copy(), size, **dict(op.params)), np.float64)
+        if result.shape != points.shape or not np.isfinite(result).all():
             raise ImageError(
-                f"the keypoints function of {op} must give {len(points)} finite points (x, y), and gave {found.shape}"
+                f"the keypoints function of {op} must return {len(points)} finite points (x, y), "
+                f"and returned the shape {result.shape}"
             )
-        return found
+        return result
 
     return forward
 
 
-FORWARD: Mapping[type[Op], Callable[[Any, Size, Backend], Forward]] = {
-    Move: _moved,
-    Pad: _padded,
-    Resize: _resized,
-    Warp: _warped,
-    Remap: invert_displacement,
-    Call: _called,
-}
-"""For each kind of op that moves pixels, where the points of an image of a size go."""
-
-STILL: frozenset[type[Op]] = frozenset(
-    {Blend, ColorMatrix, Encode, Filter, Hue, LocalContrast, Lookup, Noise, Normalize, Paint}
-)
-"""The kinds of op that leave every pixel where it is."""
-
-BENDING = (Remap, Call)
-"""What may bend a straight line, so that a box's corners do not say where its edges go."""
-
-
-def _leaves_geometry(op: Op) -> bool:
-    """Whether every pixel stays where it is."""
-    if isinstance(op, Mix):
-        return all(_leaves_geometry(part) for branch in op.branches for part in branch)
-    return type(op) in STILL or (isinstance(op, Call) and not op.geometry)
+def _moves_nothing(op: Op, size: Size) -> bool:
+    """Whether the op says that every pixel stays where it is."""
+    return op.point_map(*size) == projective.IDENTITY and op.size_after(*size) in (None, size)
 
 
 class TargetSet:
-    """The masks, boxes and keypoints of one sample, on their way through the ops."""
+    """The masks, boxes and keypoints of one sample, taken through the ops together."""
 
-    def __init__(self, masks: Iterable[Mask], boxes: Boxes | None, keypoints: Keypoints | None, swap: bool) -> None:
+    def __init__(self, masks: Iterable[Mask], boxes: BoxSet | None, keypoints: Keypoints | None, swap: bool) -> None:
         self._masks = tuple(masks)
-        self._moving = tuple(one for one in (boxes, keypoints) if one is not None)
+        self._point_sets = tuple(points for points in (boxes, keypoints) if points is not None)
         self._swap = swap
         self.size: Size = (0, 0)
-        """The size of the image that they have followed to the end."""
+        """The size of the image after the last op, set by the runner."""
         self.mirrored = False
-        """Whether left and right have changed places, if the spec pairs names that go by them."""
-        self._kinds = [
-            ("masks", bool(self._masks)),
-            ("boxes", boxes is not None),
-            ("keypoints", keypoints is not None),
-        ]
+        """Whether the image came out mirrored; it is not tracked where the spec swaps no names."""
+        present = {"masks": bool(self._masks), "boxes": boxes is not None, "keypoints": keypoints is not None}
+        self._kinds = [kind for kind, is_present in present.items() if is_present]
 
-    def refuse(self, ops: Iterable[Op], name: Callable[[Op], str]) -> None:
-        """Raise ImageError, which names the step, if an op cannot carry what there is to carry."""
+    def check(self, ops: Iterable[Op], scene: Scene, name: Callable[[Op], str]) -> None:
+        """Raise ImageError, with the name of the step, if an op does not say where the targets go."""
         for op in ops:
-            if _leaves_geometry(op):
-                continue
-            for kind, present in self._kinds:
-                if present and not _carries(op, kind):
+            for kind in () if _moves_nothing(op, scene.size) else self._kinds:
+                if not _carries(op, kind, scene.size):
                     raise ImageError(
                         f"{name(op)} moves pixels and does not say where {kind} go; leave the step out, give the "
                         f"sample without {kind}, or let its ops.call(..) have the functions `mask` and `keypoints`"
                     )
+            scene = op.after(scene)
 
-    def follow(self, op: Op, before: Size, after: Size, engine: Backend) -> None:
-        """Go where an op that took an image from one size to another takes pixels."""
-        if _leaves_geometry(op):
+    def apply(self, op: Op, before: Size, after: Size, engine: Backend) -> None:
+        """Move the targets as an op moved the pixels of an image, from one size to another."""
+        if _moves_nothing(op, before):
             if before != after:
                 raise ImageError(
                     f"{op} said that it leaves pixels where they are, and changed the size from "
@@ -172,27 +110,31 @@ class TargetSet:
                 )
             return
         for mask in self._masks:
-            if isinstance(op, Call) and op.mask is not None:
+            if isinstance(op, FunctionCall) and op.mask is not None:
                 mask.call(op.mask, dict(op.params), str(op), after)
             else:
                 mask.apply(op, engine)
-        if not self._moving:
+        if not self._point_sets:
             return
-        forward = FORWARD[type(op)](op, before, engine)
-        for one in self._moving:
-            one.move(forward, after, isinstance(op, BENDING))
-        if self._swap and not isinstance(op, Remap) and _turned_over(forward, before):
+        forward = forward_of(op, before, engine)
+        bends = op.point_map(*before) is None  # then straight lines may become bent
+        for points in self._point_sets:
+            points.move(forward, after, bends)
+        # a strong field folds here and there, and mirrors those places, but never the image
+        if self._swap and not isinstance(op, Remap) and _mirrors(forward, before):
             self.mirrored = not self.mirrored
 
 
-def _carries(op: Op, kind: str) -> bool:
-    if isinstance(op, Call):
+def _carries(op: Op, kind: str, size: Size) -> bool:
+    """Whether the op says where targets of this kind go."""
+    if isinstance(op, FunctionCall):
         return (op.mask if kind == "masks" else op.keypoints) is not None
-    return type(op) in FORWARD
+    # a Warp without a map folds the image: then only `apply` refuses, and only boxes and keypoints
+    return isinstance(op, Remap | Warp) or op.point_map(*size) is not None
 
 
-def _turned_over(forward: Forward, size: Size) -> bool:
-    """Whether a small triangle in the middle of the image comes out turned over, as in a mirror."""
+def _mirrors(forward: Forward, size: Size) -> bool:
+    """Whether a small triangle in the middle of the image comes out with the opposite orientation."""
     x, y = size[1] / 2.0, size[0] / 2.0
     (x0, y0), (x1, y1), (x2, y2) = forward(np.array([(x, y), (x + 0.5, y), (x, y + 0.5)]))
     return bool((x1 - x0) * (y2 - y0) < (x2 - x0) * (y1 - y0))

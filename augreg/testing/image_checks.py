@@ -6,8 +6,7 @@ import importlib.util
 
 import numpy as np
 
-from augreg.backends import backend
-from augreg.ops import Call
+from augreg.ops import FunctionCall
 from augreg.pipeline import Pipeline
 from augreg.testing.attempts import KEYS, Array, alike, attempt, pattern, same, smooth, suited
 from augreg.testing.subjects import Subject
@@ -76,11 +75,11 @@ def _stays_in_range(pipeline: Pipeline, image: Array) -> None:
     if image.dtype != np.float32:
         return
     plan = pipeline.train.plan(image.shape[:2], 2, channels=image.shape[2], dtype="float32")
-    engine, array = backend(plan.backend), image
+    engine, array = plan.settings.engine, image
     for op in plan.ops:
         array = engine.apply(op, array)
         low, high = float(array.min()), float(array.max())
-        if isinstance(op, Call):
+        if isinstance(op, FunctionCall):
             assert low > -1e-5 and high < 1 + 1e-5, f"{op} leaves floats from {low:g} to {high:g}, not within 0 and 1"
 
 

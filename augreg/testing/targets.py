@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from augreg.errors import ImageError
-from augreg.ops.projective import STILL
+from augreg.ops.projective import IDENTITY
 from augreg.pipeline import Pipeline
 from augreg.testing.attempts import Array, suited
 from augreg.testing.markers import (
@@ -95,8 +95,8 @@ def _what_is_done(pipeline: Pipeline, key: int, kind: tuple[int, str]) -> _Done:
     scene, moves, bends, folds = plan.scene, 0, bool(plan.deferred), False
     size = least = 1.0
     for op in plan.ops:
-        forward = op.forward(scene)
-        moves += forward != STILL or op.size_after(*scene.size) != scene.size
+        forward = op.point_map(*scene.size)
+        moves += forward != IDENTITY or op.size_after(*scene.size) != scene.size
         bends |= forward is None
         if forward is not None:  # with its horizon in the image, a part of it has no place
             corners = [(x, y) for x in (0, scene.width) for y in (0, scene.height)]

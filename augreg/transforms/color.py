@@ -62,10 +62,10 @@ class Saturation:
     factor: Factor = (0.6, 1.4)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.blend("gray", rng.uniform(*self.factor), "saturation")
+        return ops.enhance("gray", rng.uniform(*self.factor), "saturation")
 
     def expect(self, scene: Scene, p: float) -> Op:
-        return ops.blend("gray", _mean(self.factor, p), "saturation")
+        return ops.enhance("gray", _mean(self.factor, p), "saturation")
 
 
 @transform("sharpness", kind="color", rule="mean_parameter", exact=_LINEAR)
@@ -75,10 +75,10 @@ class Sharpness:
     factor: Factor = (0.1, 1.9)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.blend("smooth", rng.uniform(*self.factor), "sharpness")
+        return ops.enhance("smooth", rng.uniform(*self.factor), "sharpness")
 
     def expect(self, scene: Scene, p: float) -> Op:
-        return ops.blend("smooth", _mean(self.factor, p), "sharpness")
+        return ops.enhance("smooth", _mean(self.factor, p), "sharpness")
 
 
 @transform("hue", kind="color")
@@ -148,10 +148,10 @@ class Grayscale:
     """
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.Blend("gray", 0.0, label="grayscale")
+        return ops.Enhance("gray", 0.0, label="grayscale")
 
     def expect(self, scene: Scene, p: float) -> Op:
-        return ops.blend("gray", 1.0 - p, "saturation")
+        return ops.enhance("gray", 1.0 - p, "saturation")
 
 
 @transform("invert", kind="color", rule="same", preview=({},))

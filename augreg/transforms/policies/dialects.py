@@ -77,9 +77,9 @@ def make(name: str, number: float, scene: Scene, interpolation: Interpolation, f
         case "contrast":
             return (ops.image_statistic("contrast", number),)
         case "color" | "desaturate":
-            return (ops.blend("gray", number, "color"),)
+            return (ops.enhance("gray", number, "color"),)
         case "sharpness":
-            return (ops.blend("smooth", number, "sharpness"),)
+            return (ops.enhance("smooth", number, "sharpness"),)
         case "gaussian_blur":
             return (ops.gaussian_blur(number),)
         case "posterize" | "posterize_original" | "posterize_tpu":

@@ -220,7 +220,7 @@ class AugMix:
         keep = dirichlet(rng, self.alpha, 2)[0]
         branches = tuple(self._chain(rng, scene) for _ in range(self.width))
         said = [f"{share:.2f} ({', '.join(map(str, chain))})" for share, chain in zip(shares, branches, strict=True)]
-        return ops.Mix(branches, shares, keep, label=f"{keep:.2f} kept, mixed with {' + '.join(said)}")
+        return ops.BranchMix(branches, shares, keep, label=f"{keep:.2f} kept, mixed with {' + '.join(said)}")
 
     def _chain(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         dialect = DIALECTS["aug_mix", self.dialect]
@@ -259,7 +259,7 @@ class ThreeAugment:
         _need_color(self, scene)
         which = rng.integers(3)
         if which == 0:
-            first: Op = ops.Blend("gray", 0.0, label="grayscale")
+            first: Op = ops.Enhance("gray", 0.0, label="grayscale")
         elif which == 1:
             first = ops.point_function("solarize", self.threshold)
         else:
