@@ -102,7 +102,7 @@ def _done(
     def strength(epoch: int) -> tuple[bool, float]:
         """Whether the first image stays as it is, and how much an image has of others on the mean."""
         plan = pipeline.batch.plan(count, _SIZE, keys=keys, epoch=epoch, dtype="uint8")
-        most = [max(row.values()) for row in plan.shares()]
+        most = [max(row.values()) for row in plan.source_weights()]
         return most[0] == 1.0, 1.0 - sum(most) / count
 
     # a draw like most others: one alone may be weak where strong ones are likely
