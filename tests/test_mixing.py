@@ -345,9 +345,9 @@ def test_out_that_cannot_be() -> None:
     shared = np.lib.stride_tricks.as_strided(batch.copy(), batch.shape, (0, *batch.strides[1:]))
     with pytest.raises(ValueError, match="out is expanded: several of its elements share memory"):
         pipe.batch(batch, out=shared)
-    with pytest.raises(TypeError, match=r"beside a mapping, out is one too, .* got ndarray"):
+    with pytest.raises(TypeError, match=r"expected out as a mapping .* got ndarray"):
         pipe.batch({"image": batch}, out=batch)
-    with pytest.raises(TypeError, match="out is a ndarray as images is, got list"):
+    with pytest.raises(TypeError, match="out is a ndarray, like images, got list"):
         pipe.batch(batch, out=batch.tolist())
     with pytest.raises(ValueError, match=r"out\['boxes'\] is not an image or mask"):
         pipe.batch({"image": batch}, out={"boxes": batch})

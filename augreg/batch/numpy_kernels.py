@@ -52,12 +52,12 @@ def _mix(image: Array, partner: Array, weight: float, out: Array) -> None:
     if image.flags.c_contiguous and partner.flags.c_contiguous and out.flags.c_contiguous:
         flat = [array.reshape(-1) for array in (image, partner, out)]
         for start in range(0, flat[0].size, _TILE):
-            _mix_tile(*(array[start : start + _TILE] for array in flat), weight)
+            _mix_tile(weight, *(array[start : start + _TILE] for array in flat))
     else:
-        _mix_tile(image, partner, out, weight)
+        _mix_tile(weight, image, partner, out)
 
 
-def _mix_tile(image: Array, partner: Array, out: Array, weight: float) -> None:
+def _mix_tile(weight: float, image: Array, partner: Array, out: Array) -> None:
     if out.dtype == np.uint8:
         own, rest = fixed_point(weight)
         total = np.multiply(image, own, dtype=np.int32)
@@ -90,13 +90,14 @@ def _paste(patch: Patch, source: Array, into: Array, channels_last: bool, masks:
 
 def _scaled(planes: Array, height: int, width: int) -> Array:
     """Planes of rows x columns scaled to height x width, rows first; bytes are rounded after each axis."""
-    sizes = ((planes.shape[-2], height), (planes.shape[-1], width))
-    if planes.dtype == np.uint8:
-        rows, columns = (integer_weights(*axis).astype(np.float32) for axis in sizes)
-        scaled: Array = np.floor((rows @ planes.astype(np.float32)) * np.float32(1 / INTEGER_SUM) + np.float32(0.5))
-        scaled = np.floor((scaled @ columns.T) * np.float32(1 / INTEGER_SUM) + np.float32(0.5))
-        return scaled.astype(np.uint8)
+    whole = planes.dtype == np.uint8
+    matrix = integer_weights if whole else weights
     kind = np.float64 if planes.dtype == np.float64 else np.float32
-    rows, columns = (weights(*axis).astype(kind) for axis in sizes)
-    scaled = rows @ np.ascontiguousarray(planes, kind)  # contiguous, so that sums have one order
-    return np.asarray(scaled @ columns.T)
+    rows = matrix(planes.shape[-2], height).astype(kind)
+    columns = matrix(planes.shape[-1], width).astype(kind).T
+    scaled: Array = rows @ np.ascontiguousarray(planes, kind)  # contiguous, so that sums have one order
+    if not whole:
+        return np.asarray(scaled @ columns)
+    scaled = np.floor(scaled * np.float32(1 / INTEGER_SUM) + np.float32(0.5))
+    scaled = np.floor((scaled @ columns) * np.float32(1 / INTEGER_SUM) + np.float32(0.5))
+    return scaled.astype(np.uint8)

@@ -94,8 +94,8 @@ def _trace(steps: Sequence[_Changes], image: int, region: _Region, weight: float
     *before, step = steps
     changes = step.get(image, [])
     if isinstance(changes, dict):  # the weights of a mix
-        for source, part in changes.items():
-            _trace(before, source, region, weight * part, row)
+        for source, fraction in changes.items():
+            _trace(before, source, region, weight * fraction, row)
         return
     uncovered = [region]
     for patch in reversed(changes):  # the last one lies on top
