@@ -60,7 +60,7 @@ def test_batches_of_any_number_mix_as_planned(step: Any, count: int, kind: str) 
         wanted = blended(plan.blends, batch.transpose(0, 3, 1, 2), levels=kind == "uint8").transpose(0, 2, 3, 1)
         assert np.abs(found - wanted).max(initial=0) <= (1 if kind == "uint8" else 2e-6)
         shares = np.zeros((count, 10))
-        for i, row in enumerate(plan.shares()):
+        for i, row in enumerate(plan.source_weights()):
             for source, share in row.items():
                 shares[i, ids[source]] += share
         assert np.allclose(labels.dense(), shares, atol=1e-6)
@@ -200,7 +200,7 @@ def test_lam_is_of_a_beta_distribution(alpha: float) -> None:
 def test_cutmix_leaves_two_thirds_of_a_image_its_own() -> None:
     """E = 1 - (1/2 - 1/5 + 1/48) = .679 in the limit; .6799 and .6817 by two other roundings of the box at 224."""
     plan = pipeline({"cutmix": {"per": "element", "pairing": "roll"}}).batch.plan(40_000, (224, 224), batch=0)
-    own = np.array([row[i] for i, row in enumerate(plan.shares())])
+    own = np.array([row[i] for i, row in enumerate(plan.source_weights())])
     error = 4.9 * own.std() / math.sqrt(len(own))
     assert error < 0.007
     assert 0.679 - error < own.mean() < 0.682 + error
@@ -231,14 +231,14 @@ def test_resizemix_pastes_whole_partners_inside() -> None:
 @pytest.mark.parametrize("fit", ["crop", "resize"])
 def test_mosaics_are_covered_by_four(fit: Literal["crop", "resize"]) -> None:
     plan = pipeline({"mosaic": {"fit": fit, "center": [0.2, 0.6]}}).batch.plan(50, (40, 30), batch=0)
-    for i, row in enumerate(plan.shares()):
+    for i, row in enumerate(plan.source_weights()):
         assert set(row) == {i, (i - 1) % 50, (i - 2) % 50, (i - 3) % 50}
         assert 0.03 < row[i] < 0.37
     (paste,) = plan.blends
     assert isinstance(paste, Paste)
     assert all(patch.scales == (fit == "resize") for patch in paste.patches)
     edge = pipeline({"mosaic": {"fit": fit, "center": [0.0, 0.0]}}).batch.plan(5, (40, 30), batch=0)
-    assert edge.shares()[4] == {4: 0.0, 1: 1.0}
+    assert edge.source_weights()[4] == {4: 0.0, 1: 1.0}
 
 
 def test_pairings_and_pers() -> None:
@@ -338,18 +338,18 @@ def test_out_that_cannot_be() -> None:
         (batch[:3], r"out has the shape and dtype of images, \(4, 13, 11, 3\) float32, got \(3, 13"),
         (batch.astype(np.float64), "float32, got .* float64"),
         (locked, "read-only"),
-        (batch[::-1], "shares memory with images and is not the same"),
+        (batch[::-1], "out overlaps images in memory"),
     ]:
         with pytest.raises(ValueError, match=message):
             pipe.batch(batch, out=out)
     shared = np.lib.stride_tricks.as_strided(batch.copy(), batch.shape, (0, *batch.strides[1:]))
-    with pytest.raises(ValueError, match="out is expanded: several of its numbers share one place in memory"):
+    with pytest.raises(ValueError, match="out is expanded: several of its elements share memory"):
         pipe.batch(batch, out=shared)
-    with pytest.raises(TypeError, match=r"beside a mapping, out is one too, .* got ndarray"):
+    with pytest.raises(TypeError, match=r"expected out as a mapping .* got ndarray"):
         pipe.batch({"image": batch}, out=batch)
-    with pytest.raises(TypeError, match="out is a ndarray as images is, got list"):
+    with pytest.raises(TypeError, match="out is a ndarray, like images, got list"):
         pipe.batch(batch, out=batch.tolist())
-    with pytest.raises(ValueError, match=r"out\['boxes'\] goes with no image"):
+    with pytest.raises(ValueError, match=r"out\['boxes'\] is not an image or mask"):
         pipe.batch({"image": batch}, out={"boxes": batch})
 
 
@@ -388,7 +388,7 @@ def test_mixup_blends_float_masks_and_refuses_class_numbers() -> None:
     (mix,) = pipe.batch.plan(3, (13, 11), batch=0).blends
     assert np.allclose(found["mask"], blended((mix,), planes))
     for kind in (np.uint8, np.int64, bool):
-        with pytest.raises(ValueError, match=r"mixup averages, and class numbers .* one plane a class"):
+        with pytest.raises(ValueError, match=r"mixup averages, and class ids .* one plane per class"):
             pipe.batch({"image": images, "mask": np.zeros((3, 13, 11), kind)})
 
 
@@ -403,7 +403,7 @@ def test_numbers_that_are_no_labels_pass_where_that_is_said() -> None:
 
 def test_boxes_in_a_batch_are_refused() -> None:
     for key in ("boxes", "keypoints"):
-        with pytest.raises(ValueError, match=f"{key}: a mixed batch cannot say where its {key} went"):
+        with pytest.raises(ValueError, match=f"{key}: coordinates do not follow when a batch is mixed"):
             pipeline("cutmix").batch({"image": photos(2), key: [[]]})
     assert pipeline().batch({"image": photos(2), "boxes": 1})["boxes"] == 1
 
@@ -439,34 +439,34 @@ def test_without_steps_a_batch_passes_with_labels_that_are_not_mixed() -> None:
         (photos(2).astype(np.int64), None, {}, TypeError, "images are uint8 or floats, got int64"),
         (np.zeros((2, 0, 4, 3)), None, {}, ValueError, "at least one pixel"),
         ({"photo": 1}, None, {}, ValueError, "under 'image', got the keys 'photo'"),
-        ({"image": photos(2)}, [0, 1], {}, TypeError, "brings its own labels"),
+        ({"image": photos(2)}, [0, 1], {}, TypeError, "labels of a mapping under 'label'"),
         ({"image": photos(2), "image2": photos(3)}, None, {}, ValueError, "image2: 3 images"),
         ({"image": photos(2), "mask": [1]}, None, {}, TypeError, "mask: masks of a batch are arrays"),
         ({"image": photos(2), "mask": np.zeros((2, 13, 12))}, None, {}, ValueError, "mask: .*with 2 of 13x11, got"),
-        (photos(2), [0, 1, 2], {}, ValueError, "a batch of 2 images has as many labels, got 3"),
+        (photos(2), [0, 1, 2], {}, ValueError, "expected 2 labels for 2 images, got 3"),
         (photos(2), [0.0, 1.0], {}, TypeError, "class ids are integers, got float64; floats cannot hold every id"),
         (photos(2), [0, 7], {}, ValueError, "the ids of 5 classes are 0 to 4, got 7"),
         (photos(2), [-1, 0], {}, ValueError, "start at 0, got -1"),
-        (photos(2), np.array([[0], [1]]), {}, ValueError, r"\(2, 1\) are no class ids"),
+        (photos(2), np.array([[0], [1]]), {}, ValueError, r"one axis, got integer labels of shape \(2, 1\)"),
         (photos(2), np.array([[0, 3], [1, 2]]), {}, ValueError, r"labels of 5 classes are N x 5, got \(2, 2\)"),
-        (photos(2), np.full((2, 5), 1.5), {}, ValueError, "lie between 0 and 1, got 1.5 to 1.5"),
-        (photos(2), np.full((2, 5), np.nan), {}, ValueError, "lie between 0 and 1, got nan"),
+        (photos(2), np.full((2, 5), 1.5), {}, ValueError, "are between 0 and 1, got 1.5 to 1.5"),
+        (photos(2), np.full((2, 5), np.nan), {}, ValueError, "are between 0 and 1, got nan"),
         (photos(2), ["a", "b"], {}, TypeError, "class ids are integers, got <U1"),
         (photos(2), "ab", {}, TypeError, "labels are an array, a tensor or a list, got str"),
-        (photos(2), SoftLabels([0, 1]), {}, TypeError, "mixed already"),
-        (photos(2), None, {"keys": [1]}, ValueError, "a batch of 2 images has as many keys, got 1"),
+        (photos(2), SoftLabels([0, 1]), {}, TypeError, "already mixed"),
+        (photos(2), None, {"keys": [1]}, ValueError, "expected 2 keys for 2 images, got 1"),
         (photos(2), None, {"keys": "ab"}, TypeError, "ids of the batch's samples, integers or strings, got 'ab'"),
         (photos(2), None, {"keys": [1, -2]}, ValueError, r"keys\[1\] is the id of a sample, expected an integer"),
         (photos(2), None, {"keys": [1, 2.0]}, TypeError, r"keys\[1\] is the id of a sample, expected .* got 2.0"),
-        (photos(2), None, {"batch": -1}, ValueError, "batch is the batch's number, expected an integer from 0"),
-        (photos(2), None, {"batch": 1.0}, TypeError, "batch is the batch's number, expected an int.* got 1.0"),
-        (photos(2), None, {"batch": "x"}, TypeError, "batch is .*, got 'x'; ids of samples go into keys"),
-        (photos(2), None, {"batch": 0, "rank": -1}, ValueError, "rank is the process's number, .* got -1"),
-        (photos(1)[0], None, {}, ValueError, r"looks like one color image, .*: images\[None\]"),
-        (photos(2).astype(">f4"), None, {}, TypeError, "byte order of another machine .* images.astype"),
-        ({"image": photos(2), "bboxes": [[]]}, None, {}, ValueError, "bboxes: a mixed batch cannot say where"),
-        ({"image": photos(2), "depth": np.zeros((2, 13, 11))}, None, {}, ValueError, "call it 'mask_depth'"),
-        ({"image": photos(2), "target": [1, 0]}, None, {}, ValueError, "nothing here is called 'label', and 'tar"),
+        (photos(2), None, {"batch": -1}, ValueError, "batch is the number of the batch, expected an integer from 0"),
+        (photos(2), None, {"batch": 1.0}, TypeError, "batch is the number of the batch, expected an int.* got 1.0"),
+        (photos(2), None, {"batch": "x"}, TypeError, "batch is .*, got 'x'; give ids of samples as keys"),
+        (photos(2), None, {"batch": 0, "rank": -1}, ValueError, "rank is the number of the process, .* got -1"),
+        (photos(1)[0], None, {}, ValueError, r"looks like one color image, .*: give images\[None\]"),
+        (photos(2).astype(">f4"), None, {}, TypeError, "byte order of this machine: give images.astype"),
+        ({"image": photos(2), "bboxes": [[]]}, None, {}, ValueError, "bboxes: coordinates do not follow"),
+        ({"image": photos(2), "depth": np.zeros((2, 13, 11))}, None, {}, ValueError, "name it 'mask_depth'"),
+        ({"image": photos(2), "target": [1, 0]}, None, {}, ValueError, "there is no 'label', and 'tar"),
         ({"image": photos(2), "fine": np.eye(2)}, None, {}, ValueError, "'fine' may be .* or give 'label': None"),
         (photos(2), None, {"epoch": 1.5}, TypeError, "epoch must be an integer, got 1.5"),
     ],
@@ -559,10 +559,10 @@ def test_a_step_of_somebody_else_works_alike() -> None:
     ("what", "message"),
     [
         ("no blend", "wrong#0: wrong failed on a batch of 2 images of 13x11: sample returned 3; expected a blend"),
-        ("far", "a batch of 2 has the images 0 to 1, got 2"),
-        ("short", "a partner and a weight for each, got 1 partners"),
-        ("heavy", "a weight lies between 0 and 1, got 1.5"),
-        ("outside", r"lies within 13x11, got \(0, 0, 99, 1\)"),
+        ("far", "a batch of 2 has images 0 to 1, got 2"),
+        ("short", "2 partners and 2 weights, got 1 partners"),
+        ("heavy", "weights are between 0 and 1, got 1.5"),
+        ("outside", r"must lie in 13x11, got \(0, 0, 99, 1\)"),
         ("unknown", "KeyError: 'unknown'"),
     ],
 )

@@ -13,7 +13,7 @@ from mixing_oracle import blended
 from augreg.batch import numpy_kernels
 from augreg.batch.blends import Blend, Mix, Paste, Patch
 from augreg.batch.order import write_steps
-from augreg.batch.visibility import shares_after
+from augreg.batch.visibility import visible_fractions
 
 KINDS = {"uint8": 0.5001, "float16": 4e-3, "float32": 2e-6, "float64": 1e-14}
 
@@ -99,7 +99,7 @@ def test_shares_are_what_a_count_of_pixels_says(case: Any) -> None:
     planes = np.zeros((count, count, *size))
     planes[np.arange(count), np.arange(count)] = 1.0
     painted = blended(blends, planes).mean(axis=(2, 3))
-    rows = shares_after(blends, count, *size)
+    rows = visible_fractions(blends, count, *size)
     for i, row in enumerate(rows):
         assert next(iter(row)) == i and abs(sum(row.values()) - 1) < 1e-12
         assert all(share > 0 or source == i for source, share in row.items())
@@ -108,29 +108,29 @@ def test_shares_are_what_a_count_of_pixels_says(case: Any) -> None:
 
 def test_the_areas_of_pastes_are_exact() -> None:
     one = Paste((Patch(0, (0, 0, 2, 3), 1, (0, 0, 2, 3)), Patch(0, (1, 1, 2, 2), 2, (0, 0, 1, 1))))
-    assert one.shares(3, 3) == {0: {0: 1 / 9 + 1 / 9 - 1 / 9, 1: 4 / 9, 2: 4 / 9}}
+    assert one.source_weights(3, 3) == {0: {0: 1 / 9 + 1 / 9 - 1 / 9, 1: 4 / 9, 2: 4 / 9}}
     hidden = Paste((Patch(0, (0, 0, 1, 1), 1, (0, 0, 1, 1)), Patch(0, (0, 0, 3, 3), 2, (0, 0, 3, 3))))
-    assert shares_after([hidden], 3, 3, 3)[0] == {0: 0.0, 2: 1.0}
+    assert visible_fractions([hidden], 3, 3, 3)[0] == {0: 0.0, 2: 1.0}
     own = Paste((Patch(0, (0, 0, 3, 3), 1, (0, 0, 3, 3)), Patch(0, (1, 1, 1, 1), 0, (1, 1, 1, 1))))
-    assert shares_after([own], 2, 3, 3)[0] == {0: 1 / 9, 1: 8 / 9}
+    assert visible_fractions([own], 2, 3, 3)[0] == {0: 1 / 9, 1: 8 / 9}
 
 
 def test_blends_one_after_the_other_multiply() -> None:
     """First a mix by a quarter, then the left half of the neighbor: an image of three parts."""
     mix = Mix((1, 2, 0), (0.75,) * 3)
     half = Paste(tuple(Patch(i, (0, 0, 2, 1), (i + 1) % 3, (0, 0, 2, 1)) for i in range(3)))
-    rows = shares_after([mix, half], 3, 2, 2)
+    rows = visible_fractions([mix, half], 3, 2, 2)
     assert rows[0] == {0: 0.375, 1: 0.125 + 0.375, 2: 0.125}
-    rows = shares_after([half, mix], 3, 2, 2)
+    rows = visible_fractions([half, mix], 3, 2, 2)
     assert rows[0] == {0: 0.375, 1: 0.375 + 0.125, 2: 0.125}
-    assert shares_after([mix, Mix((0, 1, 2), (0.5,) * 3)], 3, 2, 2) == shares_after([mix], 3, 2, 2)
+    assert visible_fractions([mix, Mix((0, 1, 2), (0.5,) * 3)], 3, 2, 2) == visible_fractions([mix], 3, 2, 2)
 
 
 def test_a_permutation_in_place_keeps_one_copy() -> None:
     for partners in ([4, 0, 1, 2, 3], [1, 2, 3, 4, 0], [4, 3, 2, 1, 0], [1, 0, 3, 4, 2]):
         kept = 0
-        for turn in write_steps({i: {j} for i, j in enumerate(partners) if i != j}):
-            kept += turn.keep - len(turn.drop) + (not turn.keep)
+        for step in write_steps({i: {j} for i, j in enumerate(partners) if i != j}):
+            kept += step.copy - len(step.drop) + (not step.copy)
             assert kept <= 2  # one copy, and the image that is being read
 
 

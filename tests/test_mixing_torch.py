@@ -60,7 +60,7 @@ def test_tensors_come_out_as_arrays_do(step: Any, kind: str, path: str) -> None:
                 if kind != "bfloat16":
                     array = pipe.batch(batch.numpy(), batch=number)
                     assert np.abs(found.numpy() - array).max(initial=0) <= KINDS[kind]
-            same = SoftLabels(np.arange(count), *plan.columns())
+            same = SoftLabels(np.arange(count), *plan.sources_and_weights())
             assert np.array_equal(labels.dense(max(1, count)).numpy(), same.dense(max(1, count)))
             place = batch.clone()
             assert pipe.batch(place, batch=number, out=place) is place
@@ -87,7 +87,7 @@ def test_masks_follow(step: Any, path: str) -> None:
         place = {key: value.clone() for key, value in given.items()}
         pipe.batch(place, batch=number, out={"mask": place["mask"], "image": place["image"]})
         assert torch.equal(place["mask"], found["mask"])
-    with pytest.raises(ValueError, match=r"class numbers \(torch.int64\) have no average"):
+    with pytest.raises(ValueError, match=r"class ids \(torch.int64\) cannot be averaged"):
         pipeline("mixup").batch({"image": images, "mask": mask}, batch=0)
     mixed = pipeline("mixup").batch({"image": images, "mask": planes}, batch=0)["mask"]
     assert torch.allclose(mixed.sum(1), torch.ones(()))
@@ -101,12 +101,12 @@ def test_tensors_that_are_no_batch() -> None:
         pipe.batch(photos(2).long())
     with pytest.raises(TypeError, match="masks of a batch are tensors"):
         pipe.batch({"image": photos(2), "mask": np.zeros((2, 13, 11))})
-    with pytest.raises(TypeError, match="out is a Tensor as images is, got ndarray"):
+    with pytest.raises(TypeError, match="out is a Tensor, like images, got ndarray"):
         pipe.batch(photos(2), out=np.zeros((2, 3, 13, 11)))
     with pytest.raises(ValueError, match="out is expanded"):
         pipe.batch(photos(2), out=photos(1).expand(2, 3, 13, 11))
     whole = photos(4)
-    with pytest.raises(ValueError, match="shares memory with images and is not the same"):
+    with pytest.raises(ValueError, match="out overlaps images in memory"):
         pipe.batch(whole[:3], out=whole[1:])
     pool = torch.cat([photos(2), photos(2)])
     assert pipe.batch(pool[:2], batch=0, out=pool[2:]).data_ptr() == pool[2].data_ptr()
@@ -199,7 +199,7 @@ def test_label_smoothing_of_the_loss_or_of_the_labels_but_not_of_both() -> None:
     soft, z = mixed(), logits()
     by_loss = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(z, soft)
     assert torch.allclose(by_loss, functional.cross_entropy(z, soft.smoothed(0.1)), atol=1e-6)
-    with pytest.raises(ValueError, match=r"smoothed by 0\.1 already, and the loss would smooth them again"):
+    with pytest.raises(ValueError, match=r"already smoothed by 0\.1, and the loss would smooth them again"):
         functional.cross_entropy(z, soft.smoothed(0.1), label_smoothing=0.1)
     weight = torch.tensor([1.0, 2.0, 3.0])
     weighted = functional.cross_entropy(z, soft, weight=weight)
@@ -256,7 +256,7 @@ def test_tensors_of_a_mixture_are_checked_as_lists_are() -> None:
     ids, sources = torch.tensor([0, 1]), torch.tensor([[0, 1], [1, 0]])
     with pytest.raises(ValueError, match="the weights of each image are 0 or more and sum to 1"):
         SoftLabels(ids, sources, torch.tensor([[0.7, 0.7], [1.0, 0.0]], dtype=torch.bfloat16))
-    with pytest.raises(ValueError, match="sources are places in a batch of 2, got 0 to 2"):
+    with pytest.raises(ValueError, match="sources are positions in a batch of 2, got 0 to 2"):
         SoftLabels(ids, sources * 2, torch.full((2, 2), 0.5))
 
 
@@ -273,11 +273,11 @@ def test_an_untrained_model_still_starts_at_log_c() -> None:
 
 def test_calls_of_torch_that_make_no_sense() -> None:
     soft, z = mixed(classes=3), logits()
-    with pytest.raises(TypeError, match=r"torch.nll_loss takes no SoftLabels; give it labels.dense\(\)"):
+    with pytest.raises(TypeError, match=r"torch.nll_loss takes no SoftLabels: give it labels.dense\(\)"):
         functional.nll_loss(z, soft)
     with pytest.raises(TypeError, match=r"torch\.add takes no SoftLabels"):
         torch.add(z, soft)
-    with pytest.raises(ValueError, match="of 3 classes, and 4 were asked for"):
+    with pytest.raises(ValueError, match="have 3 classes, and 4 were asked for"):
         functional.cross_entropy(logits(4), soft)
     with pytest.raises(ValueError, match=r"cross_entropy of 4 soft labels takes N x C numbers, got \(3, 3\)"):
         functional.cross_entropy(z[:3], soft)

@@ -57,9 +57,9 @@ def test_pairs() -> None:
     own, partners, weights = SoftLabels(IDS).pairs()
     assert np.array_equal(own, partners) and weights.tolist() == [1.0] * 4
     three = SoftLabels(IDS, [[i, 0, 1] for i in range(4)], [[0.5, 0.25, 0.25]] * 4)
-    with pytest.raises(ValueError, match="up to 3 images show in one, which are no pairs"):
+    with pytest.raises(ValueError, match="up to 3 images are mixed in one, not pairs"):
         three.pairs()
-    with pytest.raises(ValueError, match=r"take them before smoothed"):
+    with pytest.raises(ValueError, match=r"call it before smoothed"):
         mixed().smoothed(0.1).pairs()
 
 
@@ -95,13 +95,13 @@ def test_a_smoothed_one_hot_is_what_losses_make_of_it() -> None:
 def test_smoothing_twice_is_refused() -> None:
     once = mixed().smoothed(0.1)
     assert once.smoothing == 0.1 and mixed().smoothing == 0.0
-    with pytest.raises(ValueError, match=r"smoothed by 0\.1 already; smooth once"):
+    with pytest.raises(ValueError, match=r"already smoothed by 0\.1; smooth once"):
         once.smoothed(0.1)
     assert mixed().smoothed(0.0).smoothed(0.2).smoothing == 0.2
     for amount in (-0.1, 1.0, float("nan")):
-        with pytest.raises(ValueError, match="smoothing is from 0"):
+        with pytest.raises(ValueError, match="smoothing must be at least 0"):
             mixed().smoothed(amount)
-    with pytest.raises(ValueError, match="class ids name one class"):
+    with pytest.raises(ValueError, match="class ids have one class per image"):
         mixed().smoothed(0.1, multi_label=True)
 
 
@@ -117,7 +117,7 @@ def test_expected_accuracy() -> None:
         mixed().expected_accuracy(right[:3])
     with pytest.raises(TypeError, match="predicted class ids are integers, got float64"):
         mixed().expected_accuracy(right * 1.0)
-    with pytest.raises(ValueError, match="of 3 classes, and 4 were asked for"):
+    with pytest.raises(ValueError, match="have 3 classes, and 4 were asked for"):
         mixed(classes=3).expected_accuracy(logits(4))
 
 
@@ -134,7 +134,9 @@ def test_ids_stay_what_they_are_whatever_the_images(ids: list[int], kind: str) -
 
 def test_a_comparison_with_predictions_is_refused_with_what_to_do() -> None:
     for compare in (lambda: mixed() == IDS, lambda: np.arange(4) == mixed(), lambda: mixed() != IDS):
-        with pytest.raises(TypeError, match=r"no prediction equals that: labels.expected_accuracy\(predictions\)"):
+        with pytest.raises(
+            TypeError, match=r"compared with predictions: use labels.expected_accuracy\(predictions\)"
+        ):
             compare()
     assert mixed().expected_accuracy([2, 0, 1, 0]) == mixed().expected_accuracy(np.array([2, 0, 1, 0]))
 
@@ -145,13 +147,13 @@ def test_ids_of_every_integer_kind() -> None:
 
 
 def test_nobody_knows_the_classes_or_two_disagree() -> None:
-    with pytest.raises(ValueError, match=r"do not tell how many classes there are: dense\(10\)"):
+    with pytest.raises(ValueError, match=r"number of classes is unknown: use dense\(10\)"):
         mixed().dense()
-    with pytest.raises(ValueError, match="of 3 classes, and 4 were asked for"):
+    with pytest.raises(ValueError, match="have 3 classes, and 4 were asked for"):
         mixed(classes=3).dense(4)
     with pytest.raises(ValueError, match="the ids of 2 classes are 0 to 1, got 2"):
         mixed().dense(2)
-    with pytest.raises(ValueError, match="of 6 classes, and 5 were asked for"):
+    with pytest.raises(ValueError, match="have 6 classes, and 5 were asked for"):
         mixed(np.zeros((4, 6))).dense(5)
 
 
@@ -160,7 +162,7 @@ def test_nobody_knows_the_classes_or_two_disagree() -> None:
     [
         ([[0], [1]], [[1.0], [1.0]], r"4 x K for 4 labels, got \(2, 1\) and \(2, 1\)"),
         ([[0]] * 4, [[1.0, 0.0]] * 4, r"got \(4, 1\) and \(4, 2\)"),
-        ([[4]] * 4, [[1.0]] * 4, "places in a batch of 4, got 4 to 4"),
+        ([[4]] * 4, [[1.0]] * 4, "positions in a batch of 4, got 4 to 4"),
         ([[0]] * 4, [[0.9]] * 4, "0 or more and sum to 1"),
         ([[0, 1]] * 4, [[1.5, -0.5]] * 4, "0 or more and sum to 1"),
     ],
@@ -176,8 +178,8 @@ def test_labels_that_are_none() -> None:
         (np.zeros(2, np.float32), TypeError, "class ids are integers, got float32"),
         (np.zeros(2, bool), TypeError, "class ids are integers, got bool"),
         (np.zeros((2, 2), complex), TypeError, "numbers from 0 to 1, got complex128"),
-        (np.array([[0, 5]]), ValueError, "between 0 and 1, got 0 to 5; class ids are one axis"),
-        (np.array([[4], [5]]), ValueError, r"take labels\[:, 0\]"),
+        (np.array([[0, 5]]), ValueError, "between 0 and 1, got 0 to 5; class ids have one axis"),
+        (np.array([[4], [5]]), ValueError, r"give labels\[:, 0\]"),
         (7, TypeError, "got int"),
     ]:
         with pytest.raises(error, match=message):

@@ -18,7 +18,7 @@ from PIL.Image import Image
 from torch import nn
 import augreg
 from augreg import Pipeline, SoftLabels, regularizers, transforms
-from augreg.attachment.attach import Attached
+from augreg.attachment.attach import Attachment
 from augreg.batch.collate import Collate
 from augreg.batch.mixture import Mixture
 from augreg.execution.plan import Plan
@@ -52,8 +52,8 @@ def use(array: Array, image: Image, labels: NDArray[np.int64], model: nn.Module)
     assert_type(pipe.collate([(array, 1)]), tuple[Any, ...])
     assert_type(pipe.collate([{"image": array}]), dict[Any, Any])
     assert_type(pipe.criterion(reduction="sum"), Criterion)
-    assert_type(pipe.regularize(model), Attached)
-    assert_type(augreg.regularize(model, [{"dropout": {"at": "*"}}]), Attached)
+    assert_type(pipe.regularize(model), Attachment)
+    assert_type(augreg.regularize(model, [{"dropout": {"at": "*"}}]), Attachment)
     assert_type(transforms.RandAugment(), RandAugment)
     assert_type(regularizers.LabelSmoothing(0.1), LabelSmoothing)
     assert_type(Layer(0.5), Layer)

@@ -1,4 +1,4 @@
-"""Blends done image by image, in place if need be: the walk that arrays and tensors share."""
+"""Applying a blend image by image, possibly in place: the loop that NumPy and torch share."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 from augreg.batch.blends import Blend, Box, Mix, Paste, Patch
 from augreg.batch.order import write_steps
 
-__all__ = ["blend_in_turn", "cut"]
+__all__ = ["blend_in_place", "cut"]
 
 
-def blend_in_turn(
+def blend_in_place(
     blend: Blend,
     images: Any,
     out: Any,
-    fresh: Callable[[Any], Any],
+    empty_like: Callable[[Any], Any],
     mix: Callable[[Any, Any, float, Any], None],
     paste: Callable[[Patch, Any, Any], None],
 ) -> None:
-    """Blend the images of `images` into `out`, one after the other; `out` may be `images`.
+    """Write `images` after a blend to `out`, image by image; `out` may be `images`.
 
-    `fresh(image)` makes room for a copy, `mix(one, other, weight, out)` writes a weighted mean, and
-    `paste(patch, source, into)` a piece of one image into another.
+    `empty_like(image)` allocates a copy, `mix(image, partner, weight, out)` writes a weighted mean, and
+    `paste(patch, source, into)` writes a piece of one image into another.
     """
     reads = blend.reads()
     patches = blend.by_image() if isinstance(blend, Paste) else {}
@@ -33,9 +33,9 @@ def blend_in_turn(
                 out[i] = images[i]
     copies: dict[int, Any] = {}
     spare: list[Any] = []
-    for i, keep, drop in write_steps(reads):
-        if in_place and keep:
-            copies[i] = spare.pop() if spare else fresh(images[i])
+    for i, copy, drop in write_steps(reads):
+        if in_place and copy:
+            copies[i] = spare.pop() if spare else empty_like(images[i])
             copies[i][...] = images[i]
         if isinstance(blend, Mix):
             j = blend.partners[i]
@@ -46,7 +46,7 @@ def blend_in_turn(
 
 
 def cut(images: Any, box: Box, channels_last: bool = False) -> Any:
-    """A view of a box of one image, or of each of a batch."""
+    """A view of a box of one image, or of each image of a batch."""
     top, left, height, width = box
     rows, columns = slice(top, top + height), slice(left, left + width)
     return images[..., rows, columns, :] if channels_last else images[..., rows, columns]

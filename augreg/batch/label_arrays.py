@@ -1,6 +1,6 @@
-"""Labels as arrays or tensors: what they must be, and the few operations that NumPy and torch spell differently.
+"""Labels as arrays or tensors: checks, and the few operations that NumPy and torch spell differently.
 
-Torch is not imported here: where nobody did, there are no tensors.
+Torch is not imported here: if no other code has imported it, there are no tensors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ __all__ = [
     "arange",
     "as_floats",
     "as_integers",
-    "as_labels_are",
     "check_mixture",
     "check_range",
     "checked_labels",
@@ -23,38 +22,39 @@ __all__ = [
     "dtype",
     "equal",
     "is_integer",
-    "is_number_each",
+    "is_number_per_sample",
     "is_tensor",
+    "like_labels",
     "zeros",
 ]
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether this is a torch tensor; there is none where torch was never imported."""
+    """Whether this is a torch tensor."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
 def compiling() -> bool:
-    """Whether torch.compile is reading this code: then nothing may depend on the numbers in a tensor."""
+    """Whether torch.compile is tracing: then no branch may depend on the values of a tensor."""
     torch = sys.modules.get("torch")
     return torch is not None and bool(torch.compiler.is_compiling())
 
 
 def dtype(array: Any) -> str:
-    """The dtype by its name alone."""
+    """The name of the dtype, the same for arrays and tensors."""
     return str(array.dtype).removeprefix("torch.")
 
 
 def is_integer(array: Any) -> bool:
-    """Whether it holds integers; bools do not count."""
+    """Whether the dtype is an integer type; bool is not."""
     return dtype(array).startswith(("int", "uint"))
 
 
-def is_number_each(values: Any, count: int) -> bool:
-    """Whether these are numbers of `count` samples, one each or a row each; one bool each is no number."""
+def is_number_per_sample(values: Any, count: int) -> bool:
+    """Whether these are numbers of `count` samples, one or a row per sample; one bool per sample does not count."""
     if isinstance(values, list | tuple):
-        return len(values) == count and all(isinstance(one, int | float) and one is not bool(one) for one in values)
+        return len(values) == count and all(isinstance(n, int | float) and n is not bool(n) for n in values)
     if not (is_tensor(values) or isinstance(values, np.ndarray)) or values.ndim not in (1, 2) or len(values) != count:
         return False
     return is_integer(values) or "float" in dtype(values) or (dtype(values) == "bool" and values.ndim == 2)
@@ -82,22 +82,22 @@ def checked_labels(labels: Any, classes: int | None) -> Any:
         raise TypeError(f"N x C labels are numbers from 0 to 1, got {kind}")
     if labels.shape[1] == 1 and is_integer(labels):
         raise ValueError(
-            f"labels of shape {tuple(labels.shape)} are no class ids, which have one axis: take labels[:, 0]"
+            f"class ids have one axis, got integer labels of shape {tuple(labels.shape)}: give labels[:, 0]"
         )
     if classes is not None and labels.shape[1] != classes:
         raise ValueError(f"labels of {classes} classes are N x {classes}, got {tuple(labels.shape)}")
     if len(labels) and kind != "bool":
-        low, high = _extent(labels)
+        low, high = _minimum_and_maximum(labels)
         if not (low >= 0.0 and high <= 1.0):
-            raise ValueError(f"N x C labels lie between 0 and 1, got {low:g} to {high:g}; class ids are one axis, N")
+            raise ValueError(f"N x C labels are between 0 and 1, got {low:g} to {high:g}; class ids have one axis, N")
     return labels
 
 
 def check_range(ids: Any, classes: int | None) -> None:
-    """Raise ValueError unless class ids are from 0 up to the number of classes, where that is known."""
+    """Raise ValueError unless class ids are 0 or more, and less than the number of classes if it is known."""
     if not len(ids):
         return
-    low, high = _extent(ids)
+    low, high = _minimum_and_maximum(ids)
     if low < 0:
         raise ValueError(f"class ids start at 0, got {low}")
     if classes is not None and high >= classes:
@@ -105,33 +105,36 @@ def check_range(ids: Any, classes: int | None) -> None:
 
 
 def check_mixture(sources: Any, weights: Any, count: int) -> None:
-    """Raise ValueError unless these are places in the batch, and shares of a whole."""
+    """Raise ValueError unless sources are positions in the batch, and the weights of each image sum to 1."""
     if is_tensor(sources):
         if compiling():
             return
         sources, weights = sources.cpu().numpy(), weights.double().cpu().numpy()
     if sources.size and not (sources.min() >= 0 and sources.max() < count):
-        raise ValueError(f"sources are places in a batch of {count}, got {sources.min()} to {sources.max()}")
+        raise ValueError(f"sources are positions in a batch of {count}, got {sources.min()} to {sources.max()}")
     if weights.size and not (weights.min() >= 0.0 and np.allclose(weights.sum(axis=-1), 1.0, atol=1e-5)):
         raise ValueError("the weights of each image are 0 or more and sum to 1")
 
 
 def checked_smoothing(amount: float) -> float:
-    """An amount of smoothing. Raises ValueError unless it is from 0 up to, and less than, 1."""
+    """The amount of smoothing as a float. Raises ValueError unless it is in [0, 1)."""
     amount = float(amount)
     if not 0.0 <= amount < 1.0:
-        raise ValueError(f"smoothing is from 0 up to 1, and less than 1, got {amount!r}")
+        raise ValueError(f"smoothing must be at least 0 and less than 1, got {amount!r}")
     return amount
 
 
-def _extent(array: Any) -> tuple[Any, Any]:
-    if is_tensor(array) and "uint" in dtype(array):  # torch has no minimum of wide unsigned kinds
+def _minimum_and_maximum(array: Any) -> tuple[Any, Any]:
+    if is_tensor(array) and "uint" in dtype(array):  # torch has no minimum of uint16 to uint64
         array = array.long()
     return array.min().item(), array.max().item()
 
 
-def as_labels_are(array: Any, labels: Any, kind: str | None = None) -> Any:
-    """An array or tensor as the labels are one or the other, on their device; of another dtype if one is named."""
+def like_labels(array: Any, labels: Any, kind: str | None = None) -> Any:
+    """An array or tensor as a tensor on the device of the labels if they are one, else as an array.
+
+    `kind` names another dtype.
+    """
     if is_tensor(labels):
         torch = sys.modules["torch"]
         return torch.as_tensor(array, dtype=getattr(torch, kind) if kind else None, device=labels.device)
@@ -139,31 +142,31 @@ def as_labels_are(array: Any, labels: Any, kind: str | None = None) -> Any:
 
 
 def as_integers(array: Any) -> Any:
-    """As 64-bit integers, which both libraries index by."""
+    """As int64, which both libraries can index with."""
     return array.long() if is_tensor(array) else array.astype(np.int64, copy=False)
 
 
 def as_floats(array: Any, like: Any) -> Any:
-    """As floats of the kind that another array has."""
+    """With the dtype of another array."""
     return array.to(like.dtype) if is_tensor(array) else array.astype(like.dtype, copy=False)
 
 
 def zeros(like: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros of the kind, and on the device, that another array has."""
+    """Zeros with the dtype and the device of another array."""
     return like.new_zeros(shape) if is_tensor(like) else np.zeros(shape, like.dtype)
 
 
 def arange(like: Any, count: int) -> Any:
-    """0 .. count - 1, to index an array of this kind by."""
+    """0 to count - 1, as an index for an array like this one."""
     if is_tensor(like):
         return sys.modules["torch"].arange(count, device=like.device)
     return np.arange(count)
 
 
-def equal(one: Any, other: Any) -> bool:
-    """Whether two fields of soft labels are equal; an array never equals a tensor, nor one on another device."""
-    if is_tensor(one) or is_tensor(other):
-        return is_tensor(one) and is_tensor(other) and one.device == other.device and bool(one.equal(other))
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return bool(np.array_equal(one, other))
-    return bool(one == other)
+def equal(a: Any, b: Any) -> bool:
+    """Whether two fields of soft labels are equal; an array and a tensor, or tensors of two devices, are not."""
+    if is_tensor(a) or is_tensor(b):
+        return is_tensor(a) and is_tensor(b) and a.device == b.device and bool(a.equal(b))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return bool(np.array_equal(a, b))
+    return bool(a == b)

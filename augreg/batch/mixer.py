@@ -1,4 +1,4 @@
-"""The mixer, a pipeline's `batch`: it draws for a batch, blends images and masks, and notes it in the labels."""
+"""The mixer, a pipeline's `batch`: it draws for a batch, blends its images and masks, and mixes its labels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
-from augreg.batch.label_arrays import is_number_each, is_tensor
+from augreg.batch.label_arrays import is_number_per_sample, is_tensor
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixture import Mixture, draw_mixture
-from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_place
+from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_memory
 from augreg.ops.scene import Scene
 from augreg.rng import BATCH, Address, address_of, fresh_seed
 from augreg.steps.step import Step
@@ -27,19 +27,19 @@ Labels = TypeVar("Labels", bound="NDArray[Any] | Sequence[Any] | Tensor")
 __all__ = ["LABELS", "Mixer", "unnamed_numbers"]
 
 LABELS = ("label", "labels")
-"""The keys under which a mapping has its labels."""
-_PLACES = ("boxes", "bboxes", "bbox", "keypoints")  # what stands at a place in the image
+"""The keys of the labels in a mapping."""
+_COORDINATES = ("boxes", "bboxes", "bbox", "keypoints")
 
 
 class Mixer:
-    """Mixes the images of a batch, and their labels, by the steps of a batch section; `pipe.batch` is one."""
+    """Mixes the images and labels of a batch by the steps of a batch section; `pipe.batch` is one."""
 
     def __init__(
         self, steps: Iterable[Step], *, seed: int = 0, classes: int | None = None, normalized: bool = False
     ) -> None:
-        """`steps` as a pipeline places them; `seed` and `classes` are the options of a spec.
+        """`steps` are those of a pipeline's spec; `seed` and `classes` are its options.
 
-        `normalized` says that images are normalized: then they are arrays of N x C x H x W, else of N x H x W x C.
+        With `normalized`, images have been normalized, and arrays are N x C x H x W; else they are N x H x W x C.
         """
         self.steps = tuple(steps)
         self._seed = seed
@@ -92,30 +92,31 @@ class Mixer:
         rank: int = 0,
         out: Any = None,
     ) -> Any:
-        """Mix a batch: `images, labels = pipe.batch(images, labels, keys=..)`; images alone without labels.
+        """Mix a batch: `images, labels = pipe.batch(images, labels, keys=..)`; without labels, images are returned.
 
-        `images` are uint8 or floats, tensors of N x C x H x W or arrays: N x C x H x W where the pipeline normalizes,
-        else N x H x W x C. `labels` are N class ids or N x C numbers from 0 to 1, and come back as `SoftLabels`. A
-        mapping with `image`, and if it likes `mask` and `label`, gives a mapping; masks follow their images.
+        `images` are uint8 or floats: tensors of N x C x H x W, or arrays of N x C x H x W if the pipeline normalizes
+        and of N x H x W x C if not. `labels` are N class ids or N x C numbers from 0 to 1, and `SoftLabels` are
+        returned. Alternatively `images` is a mapping with `image` and optionally `mask` and `label`, and a mapping is
+        returned; masks are pasted as their images are.
 
-        `keys` are the samples' own ids, integers or strings: then the draw is a function of (seed, epoch, keys in
-        order). Without them it is one of (seed, epoch, `batch`, `rank`), where `batch` is the batch's number; and
-        without that every call draws afresh from the system's entropy, and `seed` has no effect.
+        `keys` are the ids of the samples, integers or strings: the draw is a function of (seed, epoch, keys in
+        order). Without keys it is a function of (seed, epoch, `batch`, `rank`), where `batch` is the number of the
+        batch and `rank` that of the process. Without both, every call draws new numbers from the system's entropy,
+        and `seed` has no effect.
 
-        What comes in is not written to, unless it is given as `out` too, which takes the images; with a mapping, a
-        mapping of some of its keys. Without `out`, images that nothing is mixed into are handed back themselves.
-        Raises TypeError or ValueError for what cannot be mixed.
+        `out` takes the mixed images, and may be `images`; for a mapping it is a mapping of some of its keys. Other
+        inputs are not written to. Without `out`, images that do not change are returned themselves.
+        Raises TypeError or ValueError for batches that cannot be mixed.
         """
         if isinstance(images, Mapping):
             if labels is not None:
-                raise TypeError("a mapping brings its own labels, under 'label'; leave the argument labels out")
+                raise TypeError("give the labels of a mapping under 'label', not as an argument")
             if out is not None and not isinstance(out, Mapping):
-                given_kind = type(out).__name__
-                raise TypeError(f"beside a mapping, out is one too, such as {{'image': array}}, got {given_kind}")
+                raise TypeError(f"expected out as a mapping such as {{'image': array}}, got {type(out).__name__}")
             return self._mixed(dict(images), (keys, epoch, batch, rank), {} if out is None else out)
-        given = {"image": images} if labels is None else {"image": images, "label": labels}
-        found = self._mixed(given, (keys, epoch, batch, rank), {} if out is None else {"image": out}, "images")
-        return found["image"] if labels is None else (found["image"], found["label"])
+        sample = {"image": images} if labels is None else {"image": images, "label": labels}
+        mixed = self._mixed(sample, (keys, epoch, batch, rank), {} if out is None else {"image": out}, "images")
+        return mixed["image"] if labels is None else (mixed["image"], mixed["label"])
 
     def plan(
         self,
@@ -128,11 +129,11 @@ class Mixer:
         channels: int = 3,
         dtype: Literal["uint8", "float32"] = "float32",
     ) -> Mixture:
-        """The dry run: what would be blended in a batch of `count` images of this (height, width). It prints."""
+        """What would be done to a batch of `count` images of this (height, width). Print it for a summary."""
         if not (isinstance(size, tuple | list) and len(size) == 2 and all(hasattr(n, "__index__") for n in size)):
             raise ValueError(f"a plan needs the images' size as (height, width), got {size!r}")
         if not hasattr(count, "__index__") or count < 0 or min(size) < 1:
-            raise ValueError(f"a plan is for a number of images of at least 1x1, got {count!r} of {size!r}")
+            raise ValueError(f"a plan is for 0 or more images of at least 1x1, got {count!r} of {size!r}")
         scene = Scene(int(size[0]), int(size[1]), channels, dtype, self._normalized and dtype == "float32", epoch)
         return self._drawn(int(count), scene, (keys, epoch, batch, rank))
 
@@ -141,7 +142,7 @@ class Mixer:
     @overload
     def test(self, images: Images, labels: Labels) -> tuple[Images, Labels]: ...
     def test(self, images: Any, labels: Any = None) -> Any:
-        """A batch at test time: nothing is mixed, and labels stay as they are."""
+        """A batch at test time: the images and labels, unchanged."""
         return images if labels is None else (images, labels)
 
     def _mixed(
@@ -149,17 +150,17 @@ class Mixer:
     ) -> dict[Any, Any]:
         """The mapping with its images, masks and labels mixed."""
         if "image" not in given:
-            raise ValueError(f"a batch has its images under 'image', got the keys {', '.join(map(repr, given))}")
+            raise ValueError(f"a batch needs images under 'image', got the keys {', '.join(map(repr, given))}")
         batches = self._batches(given, name)
         first = batches["image"]
         if self.steps and (found := unnamed_numbers(given, first.count)):
             raise ValueError(
-                f"nothing here is called 'label', and {found[0]!r} may be what goes with the images: "
-                "name it 'label', or give 'label': None if there are no labels"
+                f"there is no 'label', and {found[0]!r} may be the labels: name it 'label', or give 'label': None if "
+                "there are no labels"
             )
         for held in out:
             if held not in batches:
-                raise ValueError(f"out[{held!r}] goes with no image or mask of the batch")
+                raise ValueError(f"out[{held!r}] is not an image or mask of the batch")
             check_out(out[held], batches[held])
         dtype: Literal["uint8", "float32"] = "float32" if first.floats else "uint8"
         scene = Scene(*first.size, first.channels, dtype, self._normalized and first.floats, key[1])
@@ -174,36 +175,36 @@ class Mixer:
         found = {"image": image_stack(given["image"], self._normalized, name or "image")}
         first = found["image"]
         for key, value in given.items():
-            if key in _PLACES and value is not None and self.steps:
+            if key in _COORDINATES and value is not None and self.steps:
                 raise ValueError(
-                    f"{key}: a mixed batch cannot say where its {key} went; leave them out, or mix no batch"
+                    f"{key}: coordinates do not follow when a batch is mixed: remove {key}, or the batch section"
                 )
             if _is_pixels("image", key, value, 4) and key != "image":
                 found[key] = one = image_stack(value, self._normalized, key)
                 if (one.count, one.size) != (first.count, first.size):
-                    raise ValueError(f"{key}: {one.count} images of {one.size} go with {first.count} of {first.size}")
+                    raise ValueError(
+                        f"{key}: {one.count} images of {one.size}, expected {first.count} of {first.size}"
+                    )
             elif _is_pixels("mask", key, value, 3):
                 found[key] = mask_stack(value, first, key)
             elif key != "image" and self.steps and _covers(value, first):
                 raise ValueError(
-                    f"{key}: this has the rows and columns of the images, and would not follow them: call it "
-                    f"'mask_{key}', or leave it out"
+                    f"{key}: an array of the size of the images, which does not follow them: name it 'mask_{key}', "
+                    "or remove it"
                 )
         return found
 
     def _soft(self, labels: Any, images: Stack, name: str, mixture: Mixture) -> SoftLabels:
         """The labels after a mixture."""
         if isinstance(labels, SoftLabels):
-            raise TypeError(
-                f"{name}: these labels are mixed already; mix once, or put both steps into one batch section"
-            )
+            raise TypeError(f"{name}: these labels are already mixed: mix once, with both steps in one batch section")
         if isinstance(labels, list | tuple) and is_tensor(images.array):
-            from augreg.batch.torch_kernels import on_device_of
+            from augreg.batch.torch_kernels import to_device_of
 
-            labels = on_device_of(images.array, labels)
+            labels = to_device_of(images.array, labels)
         if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
-            raise ValueError(f"{name}: a batch of {images.count} images has as many labels, got {len(labels)}")
-        return SoftLabels(labels, *mixture.columns(), self._classes)
+            raise ValueError(f"{name}: expected {images.count} labels for {images.count} images, got {len(labels)}")
+        return SoftLabels(labels, *mixture.sources_and_weights(), self._classes)
 
     def _drawn(self, count: int, scene: Scene, key: tuple[Any, int, int | None, int]) -> Mixture:
         steps = self.steps
@@ -216,41 +217,40 @@ class Mixer:
         seed = self._seed
         if keys is not None:
             return address_of(
-                seed, _word_of(keys, count), epoch, domain=BATCH
+                seed, _hash_of(keys, count), epoch, domain=BATCH
             ), f"seed {seed}, epoch {epoch}, by keys"
         if batch is None:
             return address_of(fresh_seed(), 0, epoch, domain=BATCH), "drawn afresh"
-        number = _number("batch is the batch's number", batch, 64, "; ids of samples go into keys")
-        place = _number("rank is the process's number", rank, 32)
-        where = f"seed {seed}, epoch {epoch}, batch {number}, rank {place}"
-        return address_of(seed, number, epoch, place, BATCH), where
+        batch = _integer("batch is the number of the batch", batch, 64, "; give ids of samples as keys")
+        rank = _integer("rank is the number of the process", rank, 32)
+        return address_of(seed, batch, epoch, rank, BATCH), f"seed {seed}, epoch {epoch}, batch {batch}, rank {rank}"
 
 
 def _is_pixels(kind: str, key: Any, value: Any, axes: int) -> bool:
-    """Whether a key holds the batch's images or masks; `image_id` or `mask_path` may be anything."""
+    """Whether a key is one of images or masks of the batch; `image_id` and `mask_path` may be anything."""
     if not isinstance(key, str) or not key.startswith(kind) or value is None:
         return False
     return bool(re.fullmatch(rf"{kind}s?\d*", key)) or getattr(value, "ndim", 0) >= axes
 
 
 def _covers(value: Any, images: Stack) -> bool:
-    """Whether something has a number for every pixel of the images."""
+    """Whether something has the shape of one number for each pixel of the images."""
     shape = tuple(getattr(value, "shape", ()))
     return len(shape) in (3, 4) and shape[0] == images.count and images.size in (shape[-2:], shape[1:3])
 
 
 def unnamed_numbers(given: Mapping[Any, Any], count: int) -> list[Any]:
-    """The keys of what may be labels: numbers of each of `count` samples, where nothing is called a label."""
+    """The keys of what may be labels, if no key is a label's: those of numbers for each of `count` samples."""
     if any(key in given for key in LABELS):
         return []
     pixels = [
         key for key in given if _is_pixels("image", key, given[key], 4) or _is_pixels("mask", key, given[key], 3)
     ]
-    return [key for key, value in given.items() if key not in pixels and is_number_each(value, count)]
+    return [key for key, value in given.items() if key not in pixels and is_number_per_sample(value, count)]
 
 
-def _number(what: str, value: Any, bits: int, hint: str = "") -> int:
-    """A number of so many bits. Raises TypeError or ValueError, which begin with `what` it is."""
+def _integer(what: str, value: Any, bits: int, hint: str = "") -> int:
+    """An integer of so many bits. Raises TypeError or ValueError, with messages that start with `what`."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{what}, expected an integer from 0, got {value!r}{hint}")
     if not 0 <= (number := operator.index(value)) < 1 << bits:
@@ -258,37 +258,37 @@ def _number(what: str, value: Any, bits: int, hint: str = "") -> int:
     return number
 
 
-def _word_of(keys: Iterable[int | str], count: int) -> int:
-    """The 64-bit word of the samples' ids, in order: blake2b of them, with their kinds and lengths."""
+def _hash_of(keys: Iterable[int | str], count: int) -> int:
+    """A 64-bit hash of the ids in order: blake2b of their types, lengths and values."""
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
         raise TypeError(f"keys are the ids of the batch's samples, integers or strings, got {keys!r}")
-    found = list(keys.tolist() if hasattr(keys, "tolist") else keys)
-    if len(found) != count:
-        raise ValueError(f"a batch of {count} images has as many keys, got {len(found)}")
+    ids = list(keys.tolist() if hasattr(keys, "tolist") else keys)
+    if len(ids) != count:
+        raise ValueError(f"expected {count} keys for {count} images, got {len(ids)}")
     digest = hashlib.blake2b(digest_size=8)
-    for place, key in enumerate(found):
+    for place, key in enumerate(ids):
         if isinstance(key, str):
             data = key.encode("utf-8", "surrogatepass")
             digest.update(b"s" + len(data).to_bytes(8, "little") + data)
         else:
-            digest.update(b"i" + _number(f"keys[{place}] is the id of a sample", key, 64).to_bytes(8, "little"))
+            digest.update(b"i" + _integer(f"keys[{place}] is the id of a sample", key, 64).to_bytes(8, "little"))
     return int.from_bytes(digest.digest(), "little")
 
 
-def _blended(batch: Stack, mixture: Mixture, out: Any, labels: bool) -> Any:
+def _blended(batch: Stack, mixture: Mixture, out: Any, masks: bool) -> Any:
     """The images or masks of a batch after a mixture."""
     array, blends = batch.array, mixture.blends
     if not blends and out is None:
         return array
-    if labels and mixture.averages and not batch.floats:
+    if masks and mixture.averages and not batch.floats:
         raise ValueError(
-            f"{batch.name}: mixup averages, and class numbers ({array.dtype}) have no average; give masks as floats, "
-            "one plane a class (N x K x H x W), or mix with cutmix, resizemix or mosaic"
+            f"{batch.name}: mixup averages, and class ids ({array.dtype}) cannot be averaged: give masks as floats, "
+            "one plane per class (N x K x H x W), or mix with cutmix, resizemix or mosaic"
         )
-    if out is not None and same_place(out, array):
-        array = out  # in place: another view of the images may be read-only
+    if out is not None and same_memory(out, array):
+        array = out  # in place: `array` may be a read-only view of it
     if is_tensor(array):
         from augreg.batch import torch_kernels
 
-        return torch_kernels.apply(blends, array, out, labels)
-    return numpy_kernels.apply(blends, array, out, batch.channels_last, labels)
+        return torch_kernels.apply(blends, array, out, masks)
+    return numpy_kernels.apply(blends, array, out, batch.channels_last, masks)

@@ -1,4 +1,4 @@
-"""A mixture: all that was drawn for a batch, ready to be printed, looked at, or done."""
+"""A mixture: what was drawn for a batch, to print, to inspect, or to apply."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from augreg.batch.blends import Blend, Mix, Paste, Shares
-from augreg.batch.visibility import shares_after
+from augreg.batch.blends import Blend, Mix, Paste, SourceWeights
+from augreg.batch.visibility import visible_fractions
 from augreg.execution.sampling import Entry, Subject, draw
 from augreg.ops import Scene
 from augreg.rng import Address, Cursor
@@ -21,7 +21,7 @@ _SHOWN = 8  # images that a printed mixture lists
 
 
 class Mixture(msgspec.Struct, frozen=True):
-    """The blends for a batch of `count` images of height x width, in order, and who drew them."""
+    """What each step drew for a batch of `count` images of height x width, in order."""
 
     count: int
     height: int
@@ -31,21 +31,21 @@ class Mixture(msgspec.Struct, frozen=True):
 
     @property
     def blends(self) -> tuple[Blend, ...]:
-        """The blends in the order in which they are done; those that change nothing are left out."""
+        """The blends in the order in which they are applied, without those that change nothing."""
         return tuple(blend for entry in self.entries for blend in entry.ops if blend.reads())
 
     @property
     def averages(self) -> bool:
-        """Whether levels are averaged, which class numbers of a mask cannot be."""
+        """Whether pixel values are averaged, which the class ids of a mask cannot be."""
         return any(isinstance(blend, Mix) for blend in self.blends)
 
-    def shares(self) -> list[Shares]:
-        """For every image: the numbers of the images that show in it, itself first, each with its share."""
-        return shares_after(self.blends, self.count, self.height, self.width)
+    def source_weights(self) -> list[SourceWeights]:
+        """For each image, the images that are visible in it, itself first, and their weights in its label."""
+        return visible_fractions(self.blends, self.count, self.height, self.width)
 
-    def columns(self) -> tuple[list[list[int]], list[list[float]]]:
-        """`shares` as two tables of N x K, numbers and shares; short rows end in the image itself, at 0."""
-        rows = self.shares()
+    def sources_and_weights(self) -> tuple[list[list[int]], list[list[float]]]:
+        """`source_weights` as two N x K tables; short rows are filled with the image itself at weight 0."""
+        rows = self.source_weights()
         most = max((len(row) for row in rows), default=1)
         sources = [[*row, *[i] * (most - len(row))] for i, row in enumerate(rows)]
         weights = [[*row.values(), *[0.0] * (most - len(row))] for row in rows]
@@ -54,20 +54,20 @@ class Mixture(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         lines = [f"{self.title}: a batch of {self.count}, {self.height}x{self.width}"]
         for entry in self.entries:
-            done = ", ".join(map(_told, entry.ops)) if entry.applied else "not this time"
+            done = ", ".join(map(_described, entry.ops)) if entry.applied else "not this time"
             lines.append(f"  {'  ' * entry.depth}{entry.name}  p {entry.p:g}  {done}".rstrip())
         if not self.blends:
             lines.append("  nothing is mixed")
             return "\n".join(lines)
-        for i, row in islice(enumerate(self.shares()), _SHOWN):
-            parts = " + ".join(f"{share:.4g} of {source}" for source, share in row.items() if share)
+        for i, row in islice(enumerate(self.source_weights()), _SHOWN):
+            parts = " + ".join(f"{weight:.4g} of {source}" for source, weight in row.items() if weight)
             lines.append(f"  image {i}: {parts}")
         if self.count > _SHOWN:
             lines.append(f"  and {self.count - _SHOWN} more")
         return "\n".join(lines)
 
 
-def _told(blend: Blend) -> str:
+def _described(blend: Blend) -> str:
     if isinstance(blend, Mix) and len(set(blend.weights)) == 1:
         return f"{blend}, {blend.weights[0]:.4g} of each its own"
     if isinstance(blend, Paste) and len({patch.box for patch in blend.patches}) == 1:

@@ -1,4 +1,4 @@
-"""The order in which the images of a batch can be blended in place, with few copies."""
+"""The order in which the images of a batch are written in place, with as few copies as possible."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ __all__ = ["WriteStep", "write_steps"]
 
 
 class WriteStep(NamedTuple):
-    """It is this image's turn to be written.
+    """The next image to write.
 
-    `keep` says whether a copy of it must be made first, as another image, or this one, still reads what it was;
-    `drop` names the copies that nobody reads any more once it is written.
+    `copy` says whether to copy it first, because another image, or this one, has yet to read its old pixels; `drop`
+    lists the copies that no later step reads.
     """
 
     image: int
-    keep: bool
+    copy: bool
     drop: tuple[int, ...]
 
 
 def write_steps(reads: Mapping[int, set[int]]) -> Iterator[WriteStep]:
-    """Each image that changes, once. `reads` says for each of them which images it is made from.
+    """Each image that changes, once; `reads` lists the images that each of them is made from.
 
-    After an image comes one that it has read. So a permutation is done cycle by cycle, with one copy for each.
+    An image is followed by one that it has read, so a permutation is written cycle by cycle, with one copy per cycle.
     """
-    waiting = Counter(source for sources in reads.values() for source in sources)
-    done: set[int] = set()
+    unread = Counter(source for sources in reads.values() for source in sources)
+    written: set[int] = set()
     for start in sorted(reads):
         image: int | None = start
-        while image is not None and image not in done:
-            done.add(image)
-            keep = waiting[image] > 0
+        while image is not None and image not in written:
+            written.add(image)
+            copy = unread[image] > 0
             for source in reads[image]:
-                waiting[source] -= 1
-            drop = tuple(sorted(source for source in reads[image] if not waiting[source]))
-            yield WriteStep(image, keep, drop)
-            following = sorted(source for source in reads[image] if source in reads and source not in done)
-            image = following[0] if following else None
+                unread[source] -= 1
+            drop = tuple(sorted(source for source in reads[image] if not unread[source]))
+            yield WriteStep(image, copy, drop)
+            image = min(
+                (source for source in reads[image] if source in reads and source not in written), default=None
+            )

@@ -1,4 +1,4 @@
-"""Stacks of images: which axis of a batch is what, and what an array must be to be mixed."""
+"""Stacks of images or masks: the layout of a batch, and checks of what can be mixed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from augreg.batch.label_arrays import is_tensor
 
-__all__ = ["Stack", "check_out", "image_stack", "mask_stack", "same_place"]
+__all__ = ["Stack", "check_out", "image_stack", "mask_stack", "same_memory"]
 
 _MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True)
 class Stack:
-    """An array or a tensor of N images or masks, and where its rows and columns are."""
+    """An array or a tensor of N images or masks, and the position of its channels."""
 
     array: Any
     channels_last: bool
@@ -39,15 +39,15 @@ class Stack:
 
     @property
     def floats(self) -> bool:
-        """Whether its numbers are floats, of whatever width."""
+        """Whether the dtype is a float type of any width."""
         return "float" in str(self.array.dtype)
 
 
 def image_stack(array: Any, channels_first: bool, name: str = "images") -> Stack:
-    """The images of a batch. Raises TypeError or ValueError for what is none.
+    """The images of a batch. Raises TypeError or ValueError for anything else.
 
-    Tensors are N x C x H x W. Arrays are that if `channels_first`, else N x H x W x C; but where this makes more
-    than 4 channels and the other reading does not, it is the other. Arrays of N x H x W have one channel.
+    Tensors are N x C x H x W. Arrays are N x C x H x W if `channels_first`, else N x H x W x C; if that gives more
+    than 4 channels and the other layout does not, the other layout is used. Arrays of N x H x W have one channel.
     """
     tensor = is_tensor(array)
     if not (tensor or isinstance(array, np.ndarray)):
@@ -59,8 +59,8 @@ def image_stack(array: Any, channels_first: bool, name: str = "images") -> Stack
     kind = str(array.dtype).removeprefix("torch.")
     if not tensor and not array.dtype.isnative and array.dtype.kind == "f":
         raise TypeError(
-            f"{name}: the numbers are in the byte order of another machine ({kind}): "
-            f"{name}.astype({name}.dtype.newbyteorder('='))"
+            f"{name}: {kind} does not have the byte order of this machine: "
+            f"give {name}.astype({name}.dtype.newbyteorder('='))"
         )
     if kind not in ("uint8", "float16", "bfloat16", "float32", "float64"):
         raise TypeError(f"{name}: images are uint8 or floats, got {kind}")
@@ -68,25 +68,25 @@ def image_stack(array: Any, channels_first: bool, name: str = "images") -> Stack
         raise ValueError(f"{name}: images have at least one pixel, got an array of shape {shape}")
     if len(shape) == 3 and shape[2] in (3, 4):
         raise ValueError(
-            f"{name}: an array of shape {shape} looks like one color image, and a batch is several: "
-            f"{name}[None]; gray images that are {shape[2]} pixels wide are {name}[..., None]"
+            f"{name}: an array of shape {shape} looks like one color image, not a batch: give {name}[None], "
+            f"or {name}[..., None] for gray images that are {shape[2]} pixels wide"
         )
     last = not tensor and not channels_first
     if not tensor and len(shape) == 4:
-        mine, other = (shape[3], shape[1]) if last else (shape[1], shape[3])
-        if mine > _MOST_CHANNELS >= other:
+        channels, other = (shape[3], shape[1]) if last else (shape[1], shape[3])
+        if channels > _MOST_CHANNELS >= other:
             last = not last
     return Stack(array, last and len(shape) == 4, name)
 
 
 def mask_stack(array: Any, like: Stack, name: str) -> Stack:
-    """The masks of a batch. Raises TypeError or ValueError for what does not go with its images.
+    """The masks of a batch. Raises TypeError or ValueError unless they fit its images.
 
-    They are N x H x W, or N x K x H x W or (arrays) N x H x W x K, whichever has the images' height and width.
+    They are N x H x W, N x K x H x W or, for arrays, N x H x W x K, with the height and width of the images.
     """
     if is_tensor(array) != is_tensor(like.array) or not (is_tensor(array) or isinstance(array, np.ndarray)):
         kind = "tensors" if is_tensor(like.array) else "arrays"
-        raise TypeError(f"{name}: masks of a batch are {kind} as its images are, got {type(array).__name__}")
+        raise TypeError(f"{name}: masks of a batch are {kind}, like its images, got {type(array).__name__}")
     shape = tuple(array.shape)
     count, size = like.count, like.size
     if len(shape) in (3, 4) and shape[0] == count:
@@ -96,22 +96,25 @@ def mask_stack(array: Any, like: Stack, name: str) -> Stack:
         if first:
             return Stack(array, False, name)
     raise ValueError(
-        f"{name}: masks have the rows and columns of their images, N x H x W or N x K x H x W with {count} of "
+        f"{name}: masks have the size of their images, N x H x W or N x K x H x W with {count} of "
         f"{size[0]}x{size[1]}, got an array of shape {shape}"
     )
 
 
 def check_out(out: Any, batch: Stack) -> None:
-    """Raise TypeError or ValueError unless the result can be written to `out`: a place of its own, or all of it."""
+    """Raise TypeError or ValueError unless the result can be written to `out`.
+
+    It must have the kind, shape, dtype and device of the batch, and either no memory in common with it, or all.
+    """
     array = batch.array
     if type(out) is not type(array) and not (is_tensor(out) and is_tensor(array)):
-        raise TypeError(f"out is a {type(array).__name__} as {batch.name} is, got {type(out).__name__}")
+        raise TypeError(f"out is a {type(array).__name__}, like {batch.name}, got {type(out).__name__}")
     if out.shape != array.shape or out.dtype != array.dtype:
-        wanted, given = (f"{tuple(one.shape)} {one.dtype}" for one in (array, out))
-        raise ValueError(f"out has the shape and dtype of {batch.name}, {wanted}, got {given}")
+        expected, got = (f"{tuple(value.shape)} {value.dtype}" for value in (array, out))
+        raise ValueError(f"out has the shape and dtype of {batch.name}, {expected}, got {got}")
     steps = out.stride() if is_tensor(out) else out.strides
     if 0 not in out.shape and any(step == 0 and size > 1 for step, size in zip(steps, out.shape, strict=True)):
-        raise ValueError("out is expanded: several of its numbers share one place in memory; give one with its own")
+        raise ValueError("out is expanded: several of its elements share memory; give a contiguous one")
     if is_tensor(array):
         if out.device != array.device:
             raise ValueError(f"out is on the device of {batch.name}, {array.device}, got {out.device}")
@@ -123,18 +126,18 @@ def check_out(out: Any, batch: Stack) -> None:
         same = out.ctypes.data == array.ctypes.data and out.strides == array.strides
         overlaps = bool(np.may_share_memory(out, array))
     if overlaps and not same:
-        raise ValueError(f"out shares memory with {batch.name} and is not the same; give {batch.name} itself")
+        raise ValueError(f"out overlaps {batch.name} in memory; give {batch.name} itself, or separate memory")
 
 
-def same_place(out: Any, array: Any) -> bool:
-    """Whether an `out` that was checked is the batch itself, if only by another view."""
+def same_memory(out: Any, array: Any) -> bool:
+    """Whether an `out` that passed `check_out` is the batch itself, or another view of all of it."""
     if is_tensor(array):
         return bool(out.data_ptr() == array.data_ptr())
     return bool(out.ctypes.data == array.ctypes.data)
 
 
 def _span(tensor: Any) -> tuple[int, int]:
-    """Where the memory of a tensor starts and ends."""
+    """The addresses where the memory of a tensor starts and ends."""
     start = tensor.data_ptr()
     steps = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return start, start + (steps + 1) * tensor.element_size() if tensor.numel() else start

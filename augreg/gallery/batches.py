@@ -102,7 +102,7 @@ def _mix(
     def strength(epoch: int) -> tuple[bool, float]:
         """Whether the first image is unchanged, and the mean fraction that images have of other images."""
         plan = pipeline.batch.plan(count, _SIZE, keys=keys, epoch=epoch, dtype="uint8")
-        most = [max(row.values()) for row in plan.shares()]
+        most = [max(row.values()) for row in plan.source_weights()]
         return most[0] == 1.0, 1.0 - sum(most) / count
 
     # a typical draw: a single one may be weaker than most
