@@ -21,7 +21,7 @@ def done(model: nn.Module, at: Any, rule: str = "dropout", **arguments: Any) -> 
         return {row.module: row.note if row.by == "left" else row.by for row in attached.report()}
 
 
-OUTPUT = "left: it computes the model's output; to mask that, select it by name"
+OUTPUT = "left: it computes the model's output; to mask it, select it by name"
 BOTH = "left to classifier.0, classifier.3"
 
 
