@@ -1,4 +1,4 @@
-"""Models as people write them, that nobody built for augreg: an AlexNet, ResNets, one of timm's kind, a small CNN."""
+"""Typical models that were not written for augreg: an AlexNet, ResNets, one like timm's, a small CNN."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-torch.set_num_threads(1)  # for models this small, threads only stand in one another's way
+torch.set_num_threads(1)  # for models this small, more threads are slower
 
 
 class AlexNet(nn.Module):
@@ -140,7 +140,7 @@ class ResNet(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Drops whole samples of a branch; with timm's class name and attributes."""
+    """A drop path with timm's class name and attributes: drops whole samples of a branch."""
 
     def __init__(self, drop_prob: float = 0.0, scale_by_keep: bool = True) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class Mixer(nn.Module):
 
 
 class Scaled(nn.Module):
-    """A residual block whose branch no trace can follow to one module: it is scaled by a parameter at the end."""
+    """A residual block whose branch does not end in a module: a parameter scales it."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ def name(rule: dict[str, Any]) -> str:
 
 
 def image(model: nn.Module) -> dict[str, tuple[type, dict[str, Any]]]:
-    """Everything that a model's modules hold, down to the objects."""
+    """The class and all attributes of every module of a model; objects are compared by identity."""
     found = {}
     for where, module in model.named_modules(remove_duplicate=False):
         held = {}

@@ -1,4 +1,4 @@
-"""Stochastic depth on blocks as people write them: which side is the branch, whose forward runs, what stays whole."""
+"""Stochastic depth on realistic blocks: which side is the branch, which forward runs, what is not dropped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def body() -> nn.Sequential:
 
 
 class Block(nn.Module):
-    """relu(body(x) + shortcut(x)): the block that is written most."""
+    """relu(body(x) + shortcut(x)): the most common block."""
 
     def __init__(self, shortcut: nn.Module, branch: nn.Module | None = None) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Block(nn.Module):
 
 
 class NormedShortcut(Block):
-    """As many modules in the shortcut as in the branch, if one does not look inside."""
+    """The shortcut has as many child modules as the branch, but fewer layers inside them."""
 
     def __init__(self) -> None:
         super().__init__(nn.Linear(4, 4))
@@ -44,7 +44,7 @@ class NormedShortcut(Block):
 
 
 class Looked(NormedShortcut):
-    """The same, with something that no chain has: only the ends of its branches can be masked."""
+    """The same with a call that no chain can contain, so only the outputs of its branches can be masked."""
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.norm(self.shortcut(x)) + self.body(x)) * 2
@@ -91,7 +91,7 @@ def test_the_note_says_which_chain_is_the_branch() -> None:
 
 
 class Masked(Block):
-    """Takes a mask, which it may not get."""
+    """Takes an optional mask."""
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return torch.relu(self.body(x) + self.shortcut(x))
@@ -138,7 +138,7 @@ def test_an_adapter_takes_one_tensor_in_training_and_all_arguments_in_evaluation
 
 
 def test_a_forward_of_the_blocks_own_is_neither_passed_by_nor_lost() -> None:
-    """As accelerate and others wrap it."""
+    """Wraps a forward as accelerate and other launchers do."""
     model = nn.Sequential(Block(nn.Identity()))
     block = model[0]
     inner = block.forward
@@ -176,7 +176,7 @@ def test_what_has_been_wrapped_around_a_skipping_forward_stays_after_detaching()
 
 
 class Remembers(Block):
-    """Keeps what it computes."""
+    """Stores what it computes on the module."""
 
     def __init__(self) -> None:
         super().__init__(nn.Identity())
@@ -216,7 +216,7 @@ def test_looking_for_the_parts_of_a_block_leaves_nothing_in_it(skip: bool) -> No
 
 
 class Strided(nn.Module):
-    """Takes every second element as its shortcut: a view of the input."""
+    """The shortcut takes every second element, which is a view of the input."""
 
     def __init__(self) -> None:
         super().__init__()

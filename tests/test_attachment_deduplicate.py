@@ -16,12 +16,12 @@ from augreg.errors import SpecError
 
 
 def done(model: nn.Module, at: Any, rule: str = "dropout", **arguments: Any) -> dict[str, str]:
-    """What a rule does to each module that it selects: the means, or the note where it is left."""
+    """How a rule is attached to each module that it selects, or the note if it is skipped."""
     with regularize(model, [{rule: {"at": at, **arguments}}]) as attached:
         return {row.module: row.note if row.by == "left" else row.by for row in attached.report()}
 
 
-OUTPUT = "left: it computes the model's output; to mask that, select it by name"
+OUTPUT = "left: it computes the model's output; to mask it, select it by name"
 BOTH = "left to classifier.0, classifier.3"
 
 
@@ -39,7 +39,7 @@ def test_beside_dropouts_of_the_model_only_those_are_set() -> None:
 
 
 def test_the_share_that_is_dropped_is_the_one_asked_for() -> None:
-    """Behind each layer of an AlexNet's classifier whose weights leave no unit at zero; the logits stay whole."""
+    """After each layer of an AlexNet's classifier, with weights for which no unit is 0; logits are not dropped."""
     torch.manual_seed(0)
     model = AlexNet()
     for layer in model.classifier:
@@ -107,14 +107,14 @@ def test_the_models_output_is_masked_only_where_it_is_named(rule: str) -> None:
 
 
 class Scores(Digits):
-    """Scores as logarithms of probabilities."""
+    """Returns log-probabilities."""
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.log_softmax(super().forward(x), 1)
 
 
 class Untraceable(Digits):
-    """Looks at its input, as no tracer can."""
+    """Its control flow depends on its input, so it cannot be traced."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) if x.sum() < 1e9 else x

@@ -73,7 +73,7 @@ def test_the_papers_scaling_multiplies_branches_at_test_time(skip: bool) -> None
 
 @pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
 def test_a_dropped_branch_is_not_computed_in_batch_mode(block: Any) -> None:
-    """Calls of the branches' convolutions, against those of a forward that drops nothing."""
+    """The calls of the branches' convolutions, as a fraction of those of a forward that drops nothing."""
     torch.manual_seed(0)
     model = ResNet(block, (2, 2))
     convolutions = [m for layer in (model.layer1, model.layer2) for b in layer for m in (b.conv1, b.conv2)]
@@ -107,7 +107,7 @@ def test_only_the_kept_rows_are_computed_in_row_mode() -> None:
 
 @pytest.mark.parametrize("mode", ["row", "batch"])
 def test_skipping_and_masking_draw_and_compute_the_same(mode: str) -> None:
-    """Without batch norm, which sees other rows: outputs and gradients, with the same seed of torch."""
+    """Compare outputs and gradients for the same seed, without batch norm, whose rows differ."""
 
     def made(skip: bool) -> tuple[nn.Module, Tensor, Counter[int]]:
         torch.manual_seed(0)
@@ -170,7 +170,7 @@ def test_one_kept_row_of_one_pixel_does_not_break_batch_norm() -> None:
 
 
 class Own(nn.Module):
-    """A block that says itself what its parts are; nobody could trace it."""
+    """A block that cannot be traced and defines its parts by methods."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class Own(nn.Module):
 
 
 class Theirs(nn.Module):
-    """A block of a third party that only an adapter explains."""
+    """A third-party block whose parts only an adapter knows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class Theirs(nn.Module):
 
 
 class Heirs(Theirs):
-    """Derives from it."""
+    """A subclass of it."""
 
 
 @adapter(Theirs)
@@ -256,7 +256,7 @@ class PreAct(nn.Module):
 
 
 class Shared(PreAct):
-    """The shortcut and the branch both start from the same activation: one chain would do it twice."""
+    """The shortcut and the branch start from the same activation, which separate chains would run twice."""
 
     def forward(self, x: Tensor) -> Tensor:
         h = functional.relu(self.bn1(x))
@@ -264,7 +264,7 @@ class Shared(PreAct):
 
 
 class Writes(PreAct):
-    """The branch begins by writing into what the shortcut reads."""
+    """The branch starts with an in-place activation, which changes the input of the shortcut."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv1(functional.relu(x, inplace=True))

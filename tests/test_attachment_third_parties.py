@@ -1,4 +1,4 @@
-"""Regularizers of third parties: what they may do at a site, and what happens where they fail or mislead."""
+"""Third-party regularizers: what they may do at a site, and what happens if they fail or have wrong names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def halved(x: Tensor) -> Tensor:
 
 @regularizer("halve")
 class Halve:
-    """Halves what comes out, in training: a layer that is a function, as a third party may write it."""
+    """Halves the output in training, by a layer that is a function."""
 
     at: At
 
@@ -57,7 +57,7 @@ def spoil(module: nn.Module, how: str) -> None:
 
 @regularizer("spoiler")
 class Spoiler:
-    """Does what a regularizer must not do."""
+    """Does things that a regularizer must not do."""
 
     at: At
     how: str = "raises"
@@ -168,4 +168,27 @@ def test_rules_on_one_module_are_undone_in_reverse_order() -> None:
     assert image(model) == before
     with pytest.raises(OSError, match="no disk"):
         regularize(model, [*rules, Spoiler(at="1")])
+    assert image(model) == before
+
+
+@regularizer("flatten")
+class Flatten:
+    """Replaces a container by one layer."""
+
+    at: At
+
+    def attach(self, site: Any) -> None:
+        site.replace(nn.Linear(2, 2))
+
+
+def test_a_rule_does_not_select_the_parts_of_a_container_that_an_earlier_one_replaced() -> None:
+    model = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Linear(2, 2))
+    before = image(model)
+    attached = regularize(model, [Flatten(at="0"), Dropout(at={"type": "Linear"})])  # type: ignore[arg-type]
+    assert [(row.module, row.rule) for row in attached.report()] == [
+        ("0", "flatten"),
+        ("0", "dropout"),
+        ("1", "dropout"),
+    ]
+    attached.detach()
     assert image(model) == before

@@ -38,7 +38,7 @@ def regular(rules: Any = RULES, layers: tuple[int, ...] = (1, 1)) -> tuple[nn.Mo
 
 
 def noisy(model: nn.Module, x: Tensor) -> bool:
-    """Whether training draws noise: layer normalization by batches alone would repeat itself."""
+    """Whether training draws noise: without noise, two calls with the same batch are equal."""
     return not torch.equal(model.train()(x), model(x))
 
 
@@ -116,7 +116,7 @@ def test_another_process_loads_the_model_and_its_hooks_do_not_clash_with_new_one
 
 
 def train_on_a_rank(rank: int, folder: str, per: str) -> None:
-    """What a process of the distributed run does: the same seed, model and images on each rank."""
+    """The process of one rank of a distributed run: each has the same seed, model and images."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     rules = [*RULES[:3], {"stochastic_depth": {"at": "layer*.*", "survival": 0.5, "skip": True, "mode": per}}]
@@ -166,7 +166,7 @@ def test_compiled_models_draw_fresh_masks_and_evaluate_as_plain_ones(backend: st
 
 
 def test_schedules_do_not_compile_anew_at_each_step() -> None:
-    """Every kind of number moves in each of 12 epochs; torch gives up at 8 compilations, and fullgraph raises."""
+    """Every kind of number changes in each of 12 epochs; after 8 recompilations fullgraph raises."""
     torch.manual_seed(0)
     model = AlexNet()
     p = {"linear": [0.1, 0.7], "over": [0, 12]}

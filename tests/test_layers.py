@@ -1,4 +1,4 @@
-"""Layers at work: what they take and refuse, gradients, dtypes, seeds, compiling, checkpointing, copies."""
+"""Layers: inputs and errors, gradients, dtypes, seeds, compiling, checkpointing, copies."""
 
 from __future__ import annotations
 
@@ -303,7 +303,7 @@ def test_layers_have_no_state_of_their_own_and_can_be_copied_and_pickled(name: s
 
 
 class Checkpointed(nn.Module):
-    """Two rounds through one body, whose layer is called twice in each, checkpointed or not."""
+    """Two passes through one body that calls its layer twice, with or without checkpointing."""
 
     def __init__(self, layer: nn.Module, reentrant: bool | None) -> None:
         super().__init__()

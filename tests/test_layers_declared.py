@@ -32,15 +32,15 @@ NAMES = {
 
 
 class Recorder(SimpleNamespace):
-    """A site that writes down what it is told."""
+    """A site that records the calls of its methods."""
 
     def __init__(self, module: nn.Module | None = None, index: int = 1, count: int = 4, name: str = "fc") -> None:
-        super().__init__(module=module or nn.Linear(3, 3), index=index, count=count, name=name, told=[])
+        super().__init__(module=module or nn.Linear(3, 3), index=index, count=count, name=name, calls=[])
 
     def __getattr__(self, kind: str) -> Any:
         if kind not in ("after", "before", "change_class", "residual"):
             raise AttributeError(kind)
-        return lambda *layer, **attributes: self.told.append((kind, *layer, attributes))
+        return lambda *layer, **attributes: self.calls.append((kind, *layer, attributes))
 
 
 def made(name: str, **arguments: Any) -> Any:
@@ -52,7 +52,7 @@ def test_each_step_attaches_its_layer_with_its_number(name: str) -> None:
     site = Recorder(nn.Linear(3, 3) if name == "drop_connect" else nn.Conv2d(3, 3, 1))
     step = made(name)
     step.attach(site)
-    ((kind, layer, attributes),) = site.told
+    ((kind, layer, attributes),) = site.calls
     numbers = step.numbers(site)
     assert len(numbers) == 1
     if name == "drop_connect":
@@ -94,7 +94,7 @@ def test_seeds_differ_by_module_and_by_step(name: str) -> None:
     for place in ("a", "b"):
         site = Recorder(nn.Conv2d(3, 3, 1), name=place)
         made(name, seed=7).attach(site)
-        ((_, layer, attributes),) = site.told
+        ((_, layer, attributes),) = site.calls
         seeds.add((attributes["source"] if name == "drop_connect" else layer.source).seed)
     assert len(seeds) == 2
 
@@ -103,7 +103,7 @@ def test_seeds_differ_by_module_and_by_step(name: str) -> None:
 def test_inputs_can_be_masked_too(name: str) -> None:
     site = Recorder()
     made(name, on="input").attach(site)
-    assert site.told[0][0] == "before"
+    assert site.calls[0][0] == "before"
 
 
 def test_numbers_of_depth_follow_the_place_among_the_blocks() -> None:
@@ -115,7 +115,7 @@ def test_numbers_of_depth_follow_the_place_among_the_blocks() -> None:
 
 
 class DropPath(nn.Module):
-    """A drop path in the manner of timm."""
+    """A drop path like timm's."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ def reference_uniform(seed: int, call: int, count: int, rank: int = 0) -> list[f
 
 
 def chi_square_limit(freedom: int) -> float:
-    """Above which a chi-square variable lies with probability ERROR_RATE (Wilson and Hilferty)."""
+    """The limit that a chi-square variable exceeds with probability ERROR_RATE (Wilson and Hilferty)."""
     z = NormalDist().inv_cdf(1 - ERROR_RATE)
     return freedom * (1 - 2 / (9 * freedom) + z * math.sqrt(2 / (9 * freedom))) ** 3
 

@@ -1,4 +1,4 @@
-"""Layers in the mean: training over many draws against testing, and the share that is dropped.
+"""The mean of layers over many draws in training, compared with testing, and the fraction that is dropped.
 
 All tests are at an error rate of 1e-6: two-sided z-tests with Bonferroni's correction over the positions.
 """
@@ -54,12 +54,12 @@ def _one_thread_and_seed() -> Iterator[None]:
 
 
 def limit(tests: int) -> float:
-    """The |z| that one of so many tests exceeds by chance with probability ERROR_RATE."""
+    """The |z| that at least one of this many tests exceeds by chance with probability ERROR_RATE."""
     return NormalDist().inv_cdf(1.0 - ERROR_RATE / tests / 2.0)
 
 
 def z_scores(draws: Tensor, expected: Tensor) -> Tensor:
-    """How many standard errors the mean over the first dimension is from what is expected, at each position."""
+    """The distance of the mean over the first dimension from its expectation in standard errors, per position."""
     draws, expected = draws.double(), expected.double()
     error = draws.std(dim=0) / math.sqrt(len(draws))
     off = (draws.mean(dim=0) - expected).abs()

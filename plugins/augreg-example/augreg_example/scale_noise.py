@@ -16,7 +16,7 @@ class ScaleNoise:
     at: At
 
     def attach(self, site):
-        """Run the layer on the module's output; augreg removes it on `detach()`."""
+        """Pass the output of the module through the layer; `detach()` removes it."""
         from augreg_example.layers import ScaleNoiseLayer
 
         site.after(ScaleNoiseLayer(self.std))
