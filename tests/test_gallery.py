@@ -246,9 +246,7 @@ def test_a_pipeline_that_fails_on_a_photo_says_so_below_it() -> None:
     start = text.index('aria-label="chelsea.jpg"')
     shown = text[start : text.index("</article>", start)]
     assert shown.count("no lens in lens.cfg") >= 6
-    assert (
-        shown.count("<img ") == 4
-    )  # the original, the test-time image without the step, and its walkthrough
+    assert shown.count("<img ") == 4  # the original, the test-time image without the step, and its walkthrough
 
 
 def test_plugins_that_did_not_load_are_reported() -> None:
