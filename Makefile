@@ -1,18 +1,18 @@
-# `make gallery` and `make test` each set up what they need, on a machine that has Python 3.11 or newer and make.
+# `make gallery` and `make test` install what they need; the machine only needs make and Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: gallery test soak lint types docs bench check clean
 
-# The main job: a gallery of the sample photos, with the fast backend.
+# The gallery page of the sample photos, with the fast backend.
 gallery: .venv/gallery.stamp
 	$(BIN)/python -m augreg.gallery --out gallery.html
 
-# The whole suite. SUITE="tests/test_plan.py -k merge" runs a part of it.
+# All tests. SUITE="tests/test_plan.py -k merge" runs some of them.
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal $(SUITE)
 
-# Minutes of random specs, damaged files, and every kind of loader; the suite runs a small part of each.
+# The long tests: minutes of random specs, damaged files, and all kinds of loaders. `make test` runs a small part of each.
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest -m soak
 
@@ -23,7 +23,7 @@ lint: .venv/dev.stamp
 types: .venv/dev.stamp
 	$(BIN)/mypy
 
-# Rewrites the parts of the docs that come from the registry, and from files that they show.
+# Update the parts of the docs that are generated from the registry, or that show files.
 docs: .venv/gallery.stamp
 	$(BIN)/augreg list --markdown --built-in > docs/transforms.md
 	$(BIN)/python docs/include.py

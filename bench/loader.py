@@ -153,9 +153,7 @@ def settings() -> None:
         f"python {platform.python_version()}, torch {torch.__version__}, opencv {cv2.__version__}; 1 thread a worker"
     )
     decoder = f"simplejpeg {version('simplejpeg')}" if importlib.util.find_spec("simplejpeg") else "Pillow"
-    print(
-        f"augreg decodes with {decoder}, the rows of albumentations with OpenCV; both decode whole images from cached files"
-    )
+    print(f"augreg decodes with {decoder}, the rows of albumentations with OpenCV; both decode cached files in full")
     print("out: batches of float32 channels x height x width, as tensors in shared memory")
     print_environment()
 

@@ -46,7 +46,8 @@ BAD = "seed: -1\nimage:\n  - horizontal_flip\n  - rotate: {degree: 10}\n  - cuto
 @pytest.mark.parametrize(
     "argv",
     [["--help"], ["--version"], ["list"], ["list", "--json"], ["list", "--markdown"], ["show", "rotate"],
-     ["show", "l2"], ["show", "nothing"], ["schema"], ["validate", "imagenet"], ["gallery", "--help"]],
+     ["show", "l2"], ["show", "nothing"], ["schema"], ["validate", "imagenet"], ["gallery", "--help"],
+     ["apply", "--help"], ["stats", "--help"], ["apply", "imagenot", "in", "out"]],
     ids=" ".join,
 )  # fmt: skip
 def test_loads_no_array_library(argv: list[str]) -> None:

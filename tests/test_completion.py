@@ -97,17 +97,14 @@ def test_what_bash_offers(
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(
-    "argv",
-    [["apply", "--help"], ["stats", "--help"], ["schema"], ["completion", "zsh"], ["apply", "imagenot", "in", "out"]],
-    ids=" ".join,
-)
-def test_loads_no_array_library(argv: list[str]) -> None:
+def test_loads_no_array_library() -> None:
     code = (
         "import sys\nfrom augreg.__main__ import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
         "print('loaded', *sorted(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "completion", "zsh"], capture_output=True, text=True, check=True
+    )
     loaded = set(done.stdout.splitlines()[-1].split())
-    assert "augreg.commands.apply" in loaded
+    assert "shtab" in loaded
     assert not {"numpy", "PIL", "cv2", "torch"} & loaded

@@ -1,4 +1,4 @@
-"""What the documents say is true: their Python runs, their links lead somewhere, their files are the files."""
+"""The documents are correct: their Python code runs, their links exist, and the files that they show are current."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "bench/README.md",
 ]
-RENEWED = runpy.run_path(str(ROOT / "docs/include.py"))["renewed"]
+UPDATED = runpy.run_path(str(ROOT / "docs/include.py"))["updated"]
 WITH_FILES = [path for path in DOCUMENTS if "<!-- file:" in path.read_text()]
 WITH_CODE = [path for path in DOCUMENTS if "```python" in path.read_text()]
 
@@ -49,7 +49,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("path", WITH_FILES, ids=name)
 def test_files_are_shown_as_they_are(path: Path) -> None:
     text = path.read_text()
-    assert text == RENEWED(text), f"{name(path)} shows a file that has changed: run `make docs`"
+    assert text == UPDATED(text), f"{name(path)} shows a file that has changed: run `make docs`"
 
 
 def test_the_example_plugin_is_shown() -> None:
@@ -62,16 +62,16 @@ def test_a_block_that_differs_from_its_file_is_rewritten(tmp_path: Path) -> None
     (tmp_path / "one.py").write_text("x = 1\n")
     around = "Before.\n\n<!-- file: one.py -->\n```python\n{}```\n\n```python\ny = 2\n```\n"
     right = around.format("x = 1\n")
-    assert RENEWED(right, tmp_path) == right
-    assert RENEWED(around.format("x = 3\nz = 4\n"), tmp_path) == right
-    assert RENEWED(around.format(""), tmp_path) == right
-    with pytest.raises(ValueError, match=r"no two\.py"):
-        RENEWED(right.replace("one.py", "two.py"), tmp_path)
-    with pytest.raises(ValueError, match="needs a block"):
-        RENEWED("<!-- file: one.py -->\n\nNothing.\n", tmp_path)
+    assert UPDATED(right, tmp_path) == right
+    assert UPDATED(around.format("x = 3\nz = 4\n"), tmp_path) == right
+    assert UPDATED(around.format(""), tmp_path) == right
+    with pytest.raises(ValueError, match=r"no such file: two\.py"):
+        UPDATED(right.replace("one.py", "two.py"), tmp_path)
+    with pytest.raises(ValueError, match="needs a code block"):
+        UPDATED("<!-- file: one.py -->\n\nNothing.\n", tmp_path)
     (tmp_path / "one.py").write_text("'```'\n")
     with pytest.raises(ValueError, match="fence"):
-        RENEWED(right, tmp_path)
+        UPDATED(right, tmp_path)
 
 
 def test_the_readme_shows_what_the_plan_really_prints() -> None:

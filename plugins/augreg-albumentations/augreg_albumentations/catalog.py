@@ -1,4 +1,4 @@
-"""What is known of albumentations' transforms without importing it; tools/catalog.py writes the file."""
+"""Properties of the transforms of albumentations, known without importing it; tools/catalog.py writes the data."""
 
 import functools
 import json
@@ -11,22 +11,22 @@ __all__ = [
 
 _REFERENCE = str(Path(__file__).with_name("reference.png"))
 
-# Transforms that hide pixels and leave the others where they are.
+# Transforms that hide pixels and move none.
 ERASING = (
     "CoarseDropout", "Erasing", "FrequencyMasking", "GridDropout", "PixelDropout",
     "TimeMasking", "XYMasking",
 )  # fmt: skip
 
-# Transforms that turn bytes into normalized floats: one pass of augreg's own does it.
+# Transforms that normalize bytes to floats: augreg's own normalize does that.
 NORMALIZING = ("Normalize", "ToFloat")
 
-# Transforms that draw nothing, so that the test side does as training does where they are always applied.
+# Transforms without random draws: if they are always applied, the test side does the same as training.
 SAME = (
     "AutoContrast", "Equalize", "HorizontalFlip", "InvertImg", "Normalize", "Pad", "Resize", "TimeReverse", "ToFloat",
     "ToGray", "ToSepia", "Transpose", "VerticalFlip",
 )  # fmt: skip
 
-# Transforms that draw only where one argument says so: where to pad, or one of several sizes.
+# Transforms that draw only for some values of one argument: the padding position, or one of several sizes.
 MAY_DRAW = {
     "CenterCrop": "pad_position",
     "Crop": "pad_position",
@@ -35,19 +35,19 @@ MAY_DRAW = {
     "SmallestMaxSize": "max_size",
 }
 
-# Transforms that look at the sample's boxes when they draw. The others are not given them: some would fail.
+# Transforms whose draws depend on the boxes of the sample. The others do not get the boxes: some would fail.
 READS_BOXES = ("AtLeastOneBBoxRandomCrop", "BBoxSafeRandomCrop", "RandomCropNearBBox", "RandomSizedBBoxSafeCrop")
 
-# Transforms that bend the image. Where they themselves put keypoints is a pixel or more off, or they lose them.
+# Transforms that bend the image. Their own keypoints are off by a pixel or more, or get lost.
 BENDING = (
     "ElasticTransform", "GridDistortion", "GridElasticDeform", "OpticalDistortion", "PiecewiseAffine",
     "ThinPlateSpline",
 )  # fmt: skip
 
-# Transforms that need other images: here the files that `reference_images` names.
+# Transforms that need other images: the files in `reference_images`.
 REFERRING = ("FDA", "HistogramMatching", "PixelDistributionAdaptation")
 
-# Arguments to show them with, where the defaults are not enough, or do nothing.
+# Preview arguments for transforms that have required arguments, or whose defaults do nothing.
 PREVIEWS = {
     "AdditiveNoise": {"noise_type": "gaussian", "noise_params": None},
     "Affine": {"rotate": [-20, 20], "translate_percent": [-0.1, 0.1]},
@@ -81,5 +81,5 @@ PREVIEWS = {
 
 @functools.cache
 def catalog():
-    """For each name: whether it moves pixels, its p, the arguments that it needs, and the others with defaults."""
+    """For each name: whether it moves pixels, its p, its required arguments, and the others with defaults."""
     return json.loads(Path(__file__).with_name("catalog.json").read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""Pipelines of albumentations as specs, and back: the dictionaries that `A.to_dict` makes and `A.from_dict` reads.
+"""Convert pipelines of albumentations to specs, and back, as the dictionaries of `A.to_dict` and `A.from_dict`.
 
-Every transform becomes the step of its own name, `albumentations/Name`, so that it does what it did, with the random
-numbers of augreg. `augreg.from_albumentations` is the other way: it translates to augreg's own steps where it can.
+Every transform becomes the step `albumentations/Name`, so its effect is the same, with the random numbers of augreg.
+The alternative is `augreg.from_albumentations`, which translates to augreg's own steps where possible.
 """
 
 from collections.abc import Mapping
@@ -17,65 +17,65 @@ _PREFIX = "albumentations/"
 
 
 def from_dict(data):
-    """The spec of a pipeline that `A.to_dict` wrote. Raises SpecError with everything that cannot be said in one.
+    """Convert the dictionary of `A.to_dict` to a spec. Raises SpecError that lists everything that has no equivalent.
 
-    `Compose` and `Sequential` become `sequential`, `OneOf` and `OneOrOther` `one_of` with the children's p as
-    weights, `SomeOf` `some_of`, `RandomOrder` `random_order`, a `ToTensorV2` at the end the option `output: torch`;
-    box and keypoint parameters become `targets`.
+    `Compose` and `Sequential` become `sequential`; `OneOf` and `OneOrOther` become `one_of` with the p of the
+    children as weights; `SomeOf` becomes `some_of`, `RandomOrder` `random_order`, and a `ToTensorV2` at the end the
+    option `output: torch`. Box and keypoint parameters become `targets`.
     """
     root = data.get("transform", data) if isinstance(data, Mapping) else data
     problems = []
-    name, values, children = _opened(root)
+    name, values, children = _parts(root)
     if name != "Compose":
-        return {"image": _told([_step(root, problems)], problems)}
+        return {"image": _checked([_step(root, problems)], problems)}
     options = _options(values, problems)
-    if children and _opened(children[-1])[0] == "ToTensorV2":
+    if children and _parts(children[-1])[0] == "ToTensorV2":
         options["output"] = "torch"
-        if _opened(children[-1])[1].get("transpose_mask"):
-            problems.append("ToTensorV2: transpose_mask has no counterpart; masks stay as they come")
+        if _parts(children[-1])[1].get("transpose_mask"):
+            problems.append("ToTensorV2: transpose_mask has no equivalent; the layout of masks does not change")
         children = children[:-1]
     image = [_step(child, problems) for child in children]
     if values.get("p", 1.0) != 1.0:
         image = [{"sequential": {"steps": image, "p": values["p"]}}]
-    return {**options, "image": _told(image, problems)}
+    return {**options, "image": _checked(image, problems)}
 
 
-def _told(image, problems):
+def _checked(image, problems):
     if problems:
         raise SpecError("; ".join(problems))
     return image
 
 
-def _opened(node):
-    """The class's name, its arguments, and the transforms that it holds."""
+def _parts(node):
+    """The class name of a node, its arguments, and its children."""
     if not isinstance(node, Mapping) or "__class_fullname__" not in node:
-        raise SpecError(f"expected what A.to_dict makes, with `__class_fullname__` in it, got {node!r}")
+        raise SpecError(f"expected the output of A.to_dict, with `__class_fullname__`, got {node!r}")
     values = {key: value for key, value in node.items() if key not in ("__class_fullname__", "transforms")}
     name = str(node["__class_fullname__"]).rpartition(".")[2]
-    if name in _HOLDING and not isinstance(node.get("transforms"), list | tuple):
+    if name in _WITH_CHILDREN and not isinstance(node.get("transforms"), list | tuple):
         raise SpecError(f"{name}: expected a list of `transforms`, got {node.get('transforms')!r}")
     return name, values, node.get("transforms", ())
 
 
-_HOLDING = ("Compose", "Sequential", "OneOf", "OneOrOther", "SomeOf", "RandomOrder")
+_WITH_CHILDREN = ("Compose", "Sequential", "OneOf", "OneOrOther", "SomeOf", "RandomOrder")
 
 
 def _options(values, problems):
-    """What a Compose says about boxes and keypoints, by augreg's own importer; what it cannot say is a problem."""
-    said = {key: value for key, value in values.items() if key not in ("p", "additional_targets")}
-    spec, report = augreg.from_albumentations({"__class_fullname__": "Compose", "transforms": [], **said})
+    """The options for the boxes and keypoints of a Compose, from augreg's own importer; adds to `problems`."""
+    parameters = {key: value for key, value in values.items() if key not in ("p", "additional_targets")}
+    spec, report = augreg.from_albumentations({"__class_fullname__": "Compose", "transforms": [], **parameters})
     problems += [line.removeprefix("transform ") for line in report]
     for key, kind in (values.get("additional_targets") or {}).items():
         if kind not in ("image", "mask") or not str(key).startswith(kind):
             problems.append(
-                f"additional_targets: {key!r} as {kind!r} is not kept: here further images and masks have keys "
-                "that begin with image or mask, and other targets are there once"
+                f"additional_targets: {key!r} as {kind!r} is not kept: in augreg the keys of more images and "
+                "masks begin with image or mask, and each other target exists only once"
             )
     return {key: value for key, value in spec.items() if key != "image"}
 
 
 def _step(node, problems):
-    name, values, children = _opened(node)
+    name, values, children = _parts(node)
     if name in catalog():
         known = {*catalog()[name]["fields"], *catalog()[name]["needs"], "p"}
         return {_PREFIX + name: {key: value for key, value in values.items() if key in known}}
@@ -95,29 +95,29 @@ def _step(node, problems):
 def _some_of(name, values, steps, problems):
     p, count = values.get("p", 1.0), values.get("n", 1)
     if values.get("replace"):
-        problems.append(f"{name}: replace=True may do a step twice, and a step here is done once; use replace=False")
+        problems.append(f"{name}: replace=True may apply a step twice, which augreg cannot; use replace=False")
     if name == "SomeOf":
         return {"some_of": {"steps": steps, "count": count, "p": p}}
     if count != len(steps):
-        problems.append(f"RandomOrder: n={count} of {len(steps)} steps, and random_order does all of them")
+        problems.append(f"RandomOrder: n={count} of {len(steps)} steps, but random_order applies all of them")
     return {"random_order": {"steps": steps, "p": p}}
 
 
 def _one_of(name, values, children, problems):
-    """Its children are surely done once they are chosen; their own p are the weights."""
-    chances = [_opened(child)[1].get("p", 0.5) for child in children]
+    """The step of a OneOf or OneOrOther: a chosen child is always applied, and the p of the children are weights."""
+    weights = [_parts(child)[1].get("p", 0.5) for child in children]
     steps = [_step({**child, "p": 1.0}, problems) for child in children]
     p = values.get("p", 0.5)
     if name == "OneOrOther":
         return {"one_of": {"steps": steps, "weights": [p, 1.0 - p]}}
-    return {"one_of": {"steps": steps, "weights": chances, "p": p}}
+    return {"one_of": {"steps": steps, "weights": weights, "p": p}}
 
 
 def to_dict(spec):
-    """The dictionary for `A.from_dict` of a spec whose steps are all albumentations' own.
+    """Convert a spec, all of whose steps come from albumentations, to the dictionary for `A.from_dict`.
 
-    Raises SpecError with the steps that it has no name for. What a spec says beyond steps, but for `output: torch`,
-    is not in it: seeds, targets and test-time rules are augreg's.
+    Raises SpecError that lists the steps without an equivalent. Of the options, only `output: torch` is converted:
+    seeds, targets and test-time rules exist only in augreg.
     """
     pipeline = augreg.Pipeline.from_spec(spec)
     problems = []
@@ -126,8 +126,8 @@ def to_dict(spec):
         raise SpecError("; ".join(problems))
     if pipeline.options.output == "torch":
         nodes.append({"__class_fullname__": "ToTensorV2", "p": 1.0, "transpose_mask": False})
-    whole = {"__class_fullname__": "Compose", "p": 1.0, "transforms": nodes}
-    return {"__version__": metadata.version("albumentations"), "transform": whole}
+    compose = {"__class_fullname__": "Compose", "p": 1.0, "transforms": nodes}
+    return {"__version__": metadata.version("albumentations"), "transform": compose}
 
 
 _CONTAINERS = {"sequential": "Sequential", "one_of": "OneOf", "some_of": "SomeOf", "random_order": "RandomOrder"}
@@ -139,19 +139,19 @@ def _node(step, problems):
     if name.startswith(_PREFIX):
         return {"__class_fullname__": name.removeprefix(_PREFIX), **_plain(arguments)}
     if name not in _CONTAINERS:
-        problems.append(f"{name} is no step of albumentations")
+        problems.append(f"{name} is not a step of albumentations")
         return {}
     children = [_node(child, problems) for child in arguments["steps"]]
     node = {"__class_fullname__": _CONTAINERS[name], "p": arguments["p"], "transforms": children}
     if name == "one_of":
         if any(child.get("p") != 1.0 for child in children):
-            problems.append("one_of: its steps must have p 1, as albumentations takes their p for weights")
+            problems.append("one_of: its steps must have p 1, because albumentations uses their p as weights")
         for child, weight in zip(children, arguments["weights"] or [1.0] * len(children), strict=True):
             child["p"] = weight
     if name == "some_of":
         low, high = arguments["count"]
         if low != high:
-            problems.append("some_of: albumentations takes one count")
+            problems.append("some_of: albumentations supports only a single count")
         node |= {"n": high, "replace": False}
     if name == "random_order":
         node |= {"n": len(children), "replace": False}
@@ -159,7 +159,7 @@ def _node(step, problems):
 
 
 def _plain(value):
-    """Mappings again where the step's fields hold tuples of pairs."""
+    """Convert frozen mappings in the arguments of a step back to dictionaries."""
     from augreg_albumentations.engine import MAPPING
 
     if isinstance(value, dict):

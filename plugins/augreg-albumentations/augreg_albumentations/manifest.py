@@ -1,4 +1,4 @@
-"""What this plugin brings, by name. Imports nothing of albumentations."""
+"""The transforms of this plugin, by name. Does not import albumentations."""
 
 from augreg import Plugin
 from augreg_albumentations.catalog import catalog

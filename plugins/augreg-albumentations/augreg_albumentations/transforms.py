@@ -1,7 +1,7 @@
-"""The classes of the steps, made from the catalog when they are asked for: `transforms.RandomRain`.
+"""The classes of the steps, created from the catalog on first access: `transforms.RandomRain`.
 
-A step draws a word from its own address and hands it on; everything that albumentations draws comes from that word,
-at every call anew. So an image is a function of (seed, epoch, index), whatever the number of workers.
+A step draws a seed from its own address, and albumentations is seeded with it at every call. So an image is a
+function of (seed, epoch, index), whatever the number of workers.
 """
 
 from dataclasses import fields
@@ -24,36 +24,36 @@ from augreg_albumentations.catalog import (
     catalog,
 )
 
-_WORDS = {bool: "true or false", int: "number", float: "number", str: "text"}
+_TYPES = {bool: "true or false", int: "number", float: "number", str: "text"}
 
 
 def __getattr__(name):
     if name not in catalog():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    made = globals()[name] = _made(name, catalog()[name])
-    return made
+    cls = globals()[name] = _make(name, catalog()[name])
+    return cls
 
 
-def _made(name, entry):
-    """The class of a transform: a frozen dataclass with the fields that albumentations has, and its own defaults."""
+def _make(name, entry):
+    """The class of a transform: a frozen dataclass with the arguments and the defaults of albumentations."""
     moves = entry["moves"] and name not in ERASING
-    needed = dict.fromkeys(entry["needs"], "anything")
-    offered = {key: _takes(value) for key, value in entry["fields"].items()}
-    follow = "follow the pixels" if moves else "stay as they are"
+    required = dict.fromkeys(entry["needs"], "anything")
+    optional = {key: _takes(value) for key, value in entry["fields"].items()}
+    effect = "follow the pixels" if moves else "stay unchanged"
     namespace = {
         "__module__": __name__,
         "__qualname__": name,
-        "__doc__": f"Do what albumentations.{name} does, drawn from this sample's own key.\n\n"
-        f"The arguments are albumentations' own, and it checks them. Masks, boxes and keypoints {follow}.",
+        "__doc__": f"Apply albumentations.{name}, seeded by the key of the sample.\n\n"
+        f"albumentations defines and checks the arguments. Masks, boxes and keypoints {effect}.",
         "__annotations__": {
-            key: Annotated[Any, Shorthand(_frozen, takes)] for key, takes in {**needed, **offered}.items()
+            key: Annotated[Any, Shorthand(_freeze, takes)] for key, takes in {**required, **optional}.items()
         },
-        **{key: _frozen(value) for key, value in entry["fields"].items()},
+        **{key: _freeze(value) for key, value in entry["fields"].items()},
         "check": _check,
-        "sample": _normalized if name in NORMALIZING else _sample_moving if moves else _sample_still,
+        "sample": _normalized if name in NORMALIZING else _sample_moving if moves else _sample_in_place,
     }
     if name in MAY_DRAW:
-        namespace["expect"] = _settled
+        namespace["expect"] = _expect_deterministic
     elif name in _FIXED_SIZE:
         namespace["expect"] = _FIXED_SIZE[name]
     kind = "normalize" if name in NORMALIZING else "geometry" if moves else "erasing" if name in ERASING else "color"
@@ -64,91 +64,91 @@ def _made(name, entry):
 
 def _takes(value):
     if isinstance(value, list):
-        return f"list of {len(value)}, or as albumentations takes it"
-    return _WORDS.get(type(value), "as albumentations takes it")
+        return f"list of {len(value)}, or as in albumentations"
+    return _TYPES.get(type(value), "as in albumentations")
 
 
-def _frozen(value):
-    """Plain data that can be hashed: lists as tuples, a mapping as a tuple of pairs behind a word."""
+def _freeze(value):
+    """Convert to hashable data: lists to tuples, a mapping to a tuple of a marker and pairs."""
     if isinstance(value, dict):
-        return (engine.MAPPING, *((key, _frozen(item)) for key, item in value.items()))
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+        return (engine.MAPPING, *((key, _freeze(item)) for key, item in value.items()))
+    return tuple(map(_freeze, value)) if isinstance(value, list | tuple) else value
 
 
 def _check(self):
-    """Let albumentations look at the arguments; ValueError with its words."""
+    """Check the arguments with albumentations. Raises ValueError with its message."""
     name = type(self).__name__
     if name in ERASING and getattr(self, "fill_mask", None) is not None:
-        raise ValueError("fill_mask: masks are left as they are here; leave it out")
+        raise ValueError("fill_mask: masks stay unchanged here; leave it out")
     if name in REFERRING and not self.reference_images:
         raise ValueError("reference_images: give the paths of one or more images, e.g. [reference.png]")
     engine.check(name, _arguments(self))
     if name == "Normalize" and self.normalization != "standard":
         raise ValueError(f"normalization: only 'standard' can be merged into a plan, got {self.normalization!r}")
     if name in NORMALIZING and getattr(self, "max_pixel_value", getattr(self, "max_value", None)) not in (None, 255):
-        raise ValueError("white is 255 for bytes and 1 for floats; leave the largest value out")
+        raise ValueError("white is always 255 for bytes and 1 for floats; leave the maximum value out")
     if name == "ToGray" and self.num_output_channels != 3:
-        given = self.num_output_channels
-        raise ValueError(f"num_output_channels: an image keeps its channels, so only 3 is taken, got {given!r}")
+        count = self.num_output_channels
+        raise ValueError(f"num_output_channels: an image keeps its channels, so only 3 is supported, got {count!r}")
 
 
 def _arguments(self):
     return tuple((field.name, getattr(self, field.name)) for field in fields(self))
 
 
-def _draws(self):
-    """Whether these arguments leave something to draw."""
+def _is_random(self):
+    """Whether there are random draws with these arguments."""
     name = type(self).__name__
     value = getattr(self, MAY_DRAW.get(name, ""), None)
     return name not in SAME and (name not in MAY_DRAW or value == "random" or isinstance(value, tuple))
 
 
-def _sample_still(self, rng, scene):
-    seed = rng.bits() >> 1 if _draws(self) else 0
+def _sample_in_place(self, rng, scene):
+    seed = rng.bits() >> 1 if _is_random(self) else 0
     return _call(engine.still_image, type(self).__name__, _arguments(self), seed, scene, size=scene.size)
 
 
 def _sample_moving(self, rng, scene):
     name = type(self).__name__
-    seed = rng.bits() >> 1 if _draws(self) else 0
+    seed = rng.bits() >> 1 if _is_random(self) else 0
     size = _size(self) if name in _FIXED_SIZE else None
     return _moving(name, _arguments(self), seed, scene, size)
 
 
 def _moving(name, arguments, seed, scene, size=None):
-    how = {"geometry": True, "mask": engine.mask, "keypoints": engine.keypoints}
-    return _call(engine.image, name, arguments, seed, scene, size, **how)
+    functions = {"geometry": True, "mask": engine.mask, "keypoints": engine.keypoints}
+    return _call(engine.image, name, arguments, seed, scene, size, **functions)
 
 
-def _call(function, name, arguments, seed, scene, size, **how):
+def _call(function, name, arguments, seed, scene, size, **functions):
     boxes = scene.boxes if name in READS_BOXES else ()
     draw = {"name": name, "arguments": arguments, "seed": seed, "boxes": boxes}
-    return replace(ops.call(function, draw, size=size, **how), label=f"albumentations.{name}")
+    return replace(ops.call(function, draw, size=size, **functions), label=f"albumentations.{name}")
 
 
 def _size(self):
-    """The size that it leaves, whatever it draws."""
+    """The output size, which does not depend on the draws."""
     height, width = self.size if hasattr(self, "size") else (self.height, self.width)
     return int(height), int(width)
 
 
-# The test side of what draws, and must come out in the size that training has.
+# Test-time versions of transforms with random draws whose output size must be that of training.
 
 
-def _settled(self, scene, p):
-    """The same with the middle of several sizes, or with as much padding on either side."""
+def _expect_deterministic(self, scene, p):
+    """The same transform, with the middle one of several sizes, or with equal padding on both sides."""
     if p < 1.0:
         return ()
     name = type(self).__name__
     arguments = dict(_arguments(self))
     value = arguments[MAY_DRAW[name]]
-    if _draws(self):
+    if _is_random(self):
         arguments[MAY_DRAW[name]] = sorted(value)[len(value) // 2] if isinstance(value, tuple) else "center"
     return _moving(name, tuple(arguments.items()), 0, scene)
 
 
 def _center_crop(self, scene, p):
-    """The center, padded as in training where the image is too small, and evenly where training draws the place."""
+    """A center crop. A small image is padded as in training; evenly if training draws the padding position."""
     arguments = dict(_arguments(self))
     arguments.pop("erosion_factor", None)
     if arguments.get("pad_position") == "random":
@@ -156,18 +156,18 @@ def _center_crop(self, scene, p):
     return _moving("CenterCrop", tuple(arguments.items()), 0, scene, _size(self))
 
 
-def _whole(self, scene, p):
-    """The whole image, which has all boxes."""
+def _resize_all(self, scene, p):
+    """The whole image, resized, so that all boxes are in it."""
     return ops.resize(*_size(self))
 
 
 def _inception_crop(self, scene, p):
-    """As augreg's own: the shorter side at size / 0.875, and the center of it."""
+    """As in augreg's random_resized_crop: resize the shorter side to size / 0.875, and crop the center."""
     return geometry.RandomResizedCrop(_size(self)).expect(scene, p)
 
 
-def _middle_crop(self, scene, p):
-    """The center, at the mean of the heights that training draws, as far as the image has them."""
+def _mean_height_crop(self, scene, p):
+    """A center crop whose height is the mean of the heights that training draws, limited by the image."""
     height = min(scene.height, round(sum(self.min_max_height) / 2))
     width = max(1, min(scene.width, int(height * self.w2h_ratio)))
     top, left = (scene.height - height) // 2, (scene.width - width) // 2
@@ -178,16 +178,16 @@ _FIXED_SIZE = {
     "AtLeastOneBBoxRandomCrop": _center_crop,
     "RandomCrop": _center_crop,
     "RandomResizedCrop": _inception_crop,
-    "RandomSizedBBoxSafeCrop": _whole,
-    "RandomSizedCrop": _middle_crop,
+    "RandomSizedBBoxSafeCrop": _resize_all,
+    "RandomSizedCrop": _mean_height_crop,
 }
-"""What leaves one size, whatever it draws, and what is done in its place at test time, to the same size."""
+"""Crops with a fixed output size, and their test-time versions, which have the same output size."""
 
 
 def _normalized(self, rng, scene):
     mean, std = getattr(self, "mean", (0.0,)), getattr(self, "std", (1.0,))
-    return ops.Normalize(_levels(mean), _levels(std), label="normalize")
+    return ops.Normalize(_per_channel(mean), _per_channel(std), label="normalize")
 
 
-def _levels(given):
-    return tuple(map(float, given)) if isinstance(given, tuple) else (float(given),)
+def _per_channel(value):
+    return tuple(map(float, value)) if isinstance(value, tuple) else (float(value),)

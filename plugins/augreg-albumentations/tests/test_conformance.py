@@ -1,13 +1,13 @@
-"""The conformance kit on every transform; what is expected to fail says why.
+"""The conformance checks on every transform; expected failures are listed with their reasons.
 
-Never on that list: keys, the input, global generators, targets.
+Checks of keys, the input, global generators and targets must never be on that list.
 """
 
 from augreg.testing import parametrize
 
-SMALL = "albumentations cannot do it on images of a pixel or of one row"
-FIXED = "its default arguments leave nothing to draw, yet it is seeded"
-BOXES = "without boxes there is nothing to draw"
+SMALL = "albumentations fails on images of one pixel or of one row"
+FIXED = "there are no random draws with its default arguments, yet it is seeded"
+BOXES = "there are no random draws without boxes"
 EXPECTED = {
     "AtLeastOneBBoxRandomCrop:dtypes_and_sizes": "the crop must fit into the image",
     "AtLeastOneBBoxRandomCrop:size_matches_the_plan": "the crop must fit into the image",

@@ -1,4 +1,4 @@
-"""What the plugin promises besides: its arguments, targets, conversions, and a quiet import."""
+"""Arguments, targets, conversions, and an import without side effects."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ def test_a_hundred_transforms_are_listed_without_importing_albumentations():
 
 
 def test_the_catalog_is_that_of_the_installed_version():
-    """Every name, argument and default; tools/catalog.py writes it anew."""
+    """Every name, argument and default; tools/catalog.py writes it."""
     import inspect
 
     for name, entry in catalog().items():
@@ -65,7 +65,7 @@ def test_arguments_are_checked_when_the_spec_is_read(arguments, message):
     assert message in str(caught.value)
 
 
-def test_a_image_keeps_its_channels():
+def test_an_image_keeps_its_channels():
     """Gray in one channel is refused when the spec is read."""
     with pytest.raises(augreg.SpecError, match="num_output_channels: an image keeps its channels"):
         augreg.Pipeline.from_spec([{"albumentations/ToGray": {"num_output_channels": 1}}])
@@ -123,7 +123,7 @@ def test_pipelines_become_specs_and_come_back():
 
 
 def composed(*transforms, **more):
-    """What `A.to_dict` makes of a Compose, without importing anything."""
+    """The output of `A.to_dict` for a Compose, without importing anything."""
     return {"__class_fullname__": "Compose", "transforms": list(transforms), **more}
 
 
@@ -145,7 +145,7 @@ def test_a_compose_by_chance_keeps_its_tensors():
         (composed(of("Mosaic"), of("X")), "Mosaic has no step here; X has no step here"),
         (composed(of("OneOf", of("ToTensorV2"), of("Blur"))), "ToTensorV2 can only stand at the end"),
         (composed(of("ToTensorV2"), of("Blur")), "ToTensorV2 can only stand at the end"),
-        (composed(of("ToTensorV2", transpose_mask=True)), "transpose_mask has no counterpart"),
+        (composed(of("ToTensorV2", transpose_mask=True)), "transpose_mask has no equivalent"),
         (composed(of("RandomOrder", of("Blur"), of("CLAHE"), n=1)), "n=1 of 2 steps"),
         (composed(of("RandomOrder", of("Blur"), n=1, replace=True)), "RandomOrder: replace=True"),
         (composed(of("SomeOf", of("Blur"), of("CLAHE"), n=2, replace=True)), "SomeOf: replace=True"),
@@ -153,10 +153,10 @@ def test_a_compose_by_chance_keeps_its_tensors():
         (composed(additional_targets={"mask2": "image"}), "additional_targets: 'mask2' as 'image' is not kept"),
         (composed(keypoint_params={"format": "xya"}), "format='xya' is not kept"),
         (of("Compose"), "Compose: expected a list of `transforms`, got None"),
-        (composed("Blur"), "expected what A.to_dict makes"),
-        ([], "expected what A.to_dict makes"),
-        (None, "expected what A.to_dict makes"),
-        ({"transform": {}}, "expected what A.to_dict makes"),
+        (composed("Blur"), "expected the output of A.to_dict"),
+        ([], "expected the output of A.to_dict"),
+        (None, "expected the output of A.to_dict"),
+        ({"transform": {}}, "expected the output of A.to_dict"),
     ],
 )
 def test_what_cannot_be_converted_is_named(data, message):
@@ -176,7 +176,7 @@ def test_further_images_and_masks_are_kept():
 
 def test_what_albumentations_cannot_say_is_named():
     """On the way back."""
-    with pytest.raises(augreg.SpecError, match="rotate is no step of albumentations"):
+    with pytest.raises(augreg.SpecError, match="rotate is not a step of albumentations"):
         to_dict(["rotate"])
 
 

@@ -1,4 +1,4 @@
-"""The test side: what draws only by an argument, and crops of one size, which must leave that size there too."""
+"""The test side: transforms that draw only for some arguments, and crops, whose output size must be the same."""
 
 import numpy as np
 import pytest

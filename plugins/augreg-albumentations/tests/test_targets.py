@@ -1,8 +1,8 @@
-"""Masks, boxes and keypoints: where transforms bend the image, and which transforms see the sample's boxes."""
+"""Masks, boxes and keypoints: transforms that bend the image, and transforms that depend on boxes."""
 
 import numpy as np
 import pytest
-from augreg_albumentations import landing
+from augreg_albumentations import inverse_displacement
 
 import augreg
 
@@ -65,8 +65,8 @@ def test_a_box_that_a_bend_pushes_over_the_border_is_cut_there():
 
 def test_all_points_are_looked_up_at_once(monkeypatch):
     """Twenty boxes are thousands of points on their edges, and the image is gone through once."""
-    trees, real = [], landing.cKDTree
-    monkeypatch.setattr(landing, "cKDTree", lambda data: trees.append(len(data)) or real(data))
+    trees, real = [], inverse_displacement.cKDTree
+    monkeypatch.setattr(inverse_displacement, "cKDTree", lambda data: trees.append(len(data)) or real(data))
     corners = np.random.default_rng(0).uniform(0, 100, (20, 2))
     boxes = np.concatenate([corners, corners + 20], axis=1)
     found = pipeline("GridDistortion").train({"image": np.zeros((224, 224, 3), np.uint8), "boxes": boxes}, index=1)
@@ -74,17 +74,17 @@ def test_all_points_are_looked_up_at_once(monkeypatch):
     assert len(trees) == 1
 
 
-def test_landing_is_exact_under_a_linear_map():
+def test_inverting_a_displacement_is_exact_under_a_linear_map():
     """Between pixels, beyond the border, and where only some pixels of a large image are looked at."""
     for size in ((60, 80), (900, 1100)):
         y, x = np.mgrid[: size[0], : size[1]] + 0.5
         field = np.stack([0.8 * x + 3, 0.8 * y - 5, np.ones(size)], axis=2)
         points = np.array([[20.25, 10.7], [33.3, 30.0], [4.0, 5.0]])
         wanted = np.stack([(points[:, 0] - 3) / 0.8, (points[:, 1] + 5) / 0.8], axis=1)
-        assert np.allclose(landing.landed(field, points), wanted, atol=0.02)
-        beyond = landing.landed(field, np.array([[-20.0, 10.0]]))
+        assert np.allclose(inverse_displacement.move_points(field, points), wanted, atol=0.02)
+        beyond = inverse_displacement.move_points(field, np.array([[-20.0, 10.0]]))
         assert beyond[0, 0] < -15
-    assert (landing.landed(np.zeros((4, 4, 3)), points) == -1.0).all()
+    assert (inverse_displacement.move_points(np.zeros((4, 4, 3)), points) == -1.0).all()
 
 
 def test_boxes_are_for_those_that_look_at_them():

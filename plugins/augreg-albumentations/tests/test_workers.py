@@ -1,4 +1,4 @@
-"""Workers: albumentations' own generator is copied into each of them, so that they repeat each other; not here."""
+"""Workers repeat each other with albumentations' own generator, which is copied into each; not with augreg."""
 
 import hashlib
 

@@ -1,8 +1,8 @@
-"""Writes augreg_albumentations/catalog.json: the names and fields of the transforms that are installed.
+"""Write augreg_albumentations/catalog.json: the names and arguments of the installed transforms.
 
     NO_ALBUMENTATIONS_UPDATE=1 python tools/catalog.py
 
-The plugin reads that file, so that listing its transforms does not import albumentations.
+The plugin reads this file, so that listing its transforms does not import albumentations.
 """
 
 import inspect
@@ -13,24 +13,24 @@ import albumentations
 
 OUT = Path(__file__).parents[1] / "augreg_albumentations" / "catalog.json"
 
-# What cannot be a step on one image, or is one of augreg already, and what to do instead.
+# Transforms that cannot be a step on one image, or that augreg has already, with the reason or the alternative.
 LEFT_OUT = {
-    "ConstrainedCoarseDropout": "it looks at the mask or labels, and a step knows the image's size and boxes alone",
-    "CropNonEmptyMaskIfExists": "it looks at the mask, and a step knows the image's size and boxes alone",
-    "FromFloat": "images become floats where they are normalized, and not bytes again",
-    "Lambda": "give the function itself: augreg.Call",
-    "MaskDropout": "it looks at the mask, and a step knows the image's size and boxes alone",
+    "ConstrainedCoarseDropout": "it uses the mask or labels, and a step knows only the size and boxes of the image",
+    "CropNonEmptyMaskIfExists": "it uses the mask, and a step knows only the size and boxes of the image",
+    "FromFloat": "images become floats when they are normalized, and are not converted back to bytes",
+    "Lambda": "use the function itself: augreg.Call",
+    "MaskDropout": "it uses the mask, and a step knows only the size and boxes of the image",
     "Mosaic": "use augreg's mosaic, in the batch section",
     "OverlayElements": "it needs another image for each sample",
     "TextImage": "it needs a text for each sample",
-    "ToRGB": "say `channels: rgb`, which is the default",
-    "ToTensor3D": "volumes are no images",
-    "ToTensorV2": "say `output: torch`",
+    "ToRGB": "use `channels: rgb`, which is the default",
+    "ToTensor3D": "volumes are not images",
+    "ToTensorV2": "use `output: torch`",
 }
 
 
 def entry(cls: type) -> dict[str, object]:
-    """What is known of a transform without importing it."""
+    """The catalog entry of a transform."""
     fields, needs, p = {}, [], 1.0
     for parameter in inspect.signature(cls.__init__).parameters.values():
         if parameter.name == "p":
@@ -51,7 +51,7 @@ def entry(cls: type) -> dict[str, object]:
 
 def main() -> None:
     """Write the catalog."""
-    found = {}
+    entries = {}
     for name in sorted(dir(albumentations)):
         cls = getattr(albumentations, name)
         if not (isinstance(cls, type) and issubclass(cls, albumentations.BasicTransform)):
@@ -60,9 +60,9 @@ def main() -> None:
             continue
         if name in LEFT_OUT or name.endswith("3D") or name == "CubicSymmetry":
             continue
-        found[name] = entry(cls)
-    OUT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    print(f"{len(found)} transforms of albumentations {albumentations.__version__} in {OUT}")
+        entries[name] = entry(cls)
+    OUT.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"{len(entries)} transforms of albumentations {albumentations.__version__} in {OUT}")
 
 
 if __name__ == "__main__":
