@@ -1,4 +1,4 @@
-"""Loaders that are well and loaders that are sick, for the tests of the doctor and the workers that they start."""
+"""Healthy and faulty loaders for the tests of the doctor, importable by the workers that they start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 
 
 def photos(count: int = COUNT, side: int = 12) -> np.ndarray:
-    """Images of uint8 in color that fill the levels: gradients in random directions, redder than blue."""
+    """Color images of uint8 from 0 to 255: gradients in random directions, more red than blue."""
     rng = np.random.Generator(np.random.Philox(5))
     rows, columns = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     ramps = [rng.random() * rows + rng.random() * columns for _ in range(count)]
@@ -214,7 +214,7 @@ class KeySampler:
 
 
 class Levels(Photos):
-    """Deterministic, with levels by the name in `settings`."""
+    """Deterministic, with pixel values by the name in `settings`."""
 
     def image(self, image: np.ndarray, index: int) -> Any:
         once = normalized(image)
@@ -242,6 +242,13 @@ class Levels(Photos):
             "gray": once[:1],
             "large": once.repeat(1, 2, 2),
             "standardized": (floats - floats.mean()) / floats.std(),
+            "high contrast": ((floats > 150).float() - mean) / std,
+            "logarithms": 5 * floats / 255 - 8,
+            "four channels": torch.cat([once, once[:1]]),
+            "one channel empty": torch.cat([once[:2], torch.zeros_like(once[:1])]),
+            "black": (0 * floats - mean) / std,
+            "noisy": floats / 255 + 0.25 * torch.randn(floats.shape, generator=torch.Generator().manual_seed(index)),
+            "foggy": 0.3 + 0.3 * floats / 255,
         }[kind]
 
 

@@ -359,7 +359,7 @@ def test_an_object_a_model_and_arguments_of_ones_own() -> None:
     assert augreg.regularize(model, []).report() == ()
     with pytest.raises(ValueError, match="model and batch must be given together"):
         check_regularizer(Dropout, model=model)
-    with pytest.raises(ValueError, match="no arguments to try it with"):
+    with pytest.raises(ValueError, match="no arguments to check it with"):
         check_regularizer(Dropout, [])
     with pytest.raises(TypeError, match="expected a class marked"):
         check_regularizer(Noise)

@@ -1,4 +1,4 @@
-"""The doctor of loaders: what is sick is found and named, what is well is left in peace."""
+"""The doctor of loaders: faults are found and named, and healthy loaders cause no findings."""
 
 from __future__ import annotations
 
@@ -249,14 +249,15 @@ def test_the_exact_test_of_fisher() -> None:
     assert tail(48, 48, 24, 48) < 1e-6 < tail(10, 10, 5, 10)
 
 
-class TestLevels:
-    """Levels, in validation loaders, which start no workers."""
+class TestPixelValues:
+    """Pixel values, in validation loaders, which start no workers."""
 
     @pytest.mark.parametrize(
         ("kind", "check"),
         [
             ("nan", "not finite"),
             ("constant", "constant images"),
+            ("black", "constant images"),
             ("twice", "normalized twice"),
             ("twice by halves", "normalized twice"),
             ("twice by its own", "normalized twice"),
@@ -272,7 +273,16 @@ class TestLevels:
 
     @pytest.mark.parametrize(
         ("kind", "note"),
-        [("once", set()), ("standardized", set()), ("uint8", {"integer images"}), ("unit", {"not normalized"})],
+        [
+            ("once", set()),
+            ("standardized", set()),
+            ("high contrast", set()),
+            ("logarithms", set()),
+            ("four channels", set()),
+            ("one channel empty", set()),
+            ("uint8", {"integer images"}),
+            ("unit", {"not normalized"}),
+        ],
     )
     def test_what_is_well_is_at_most_noted(self, kind: str, note: set[str]) -> None:
         report = examined(None, load(Levels(kind=kind), shuffle=False))
@@ -317,6 +327,29 @@ class TestAgreement:
     def test_what_differs(self, kind: str, check: str) -> None:
         report = examined(list(load(Levels(kind="once"))), list(load(Levels(kind=kind))))
         assert check in found(report), str(report)
+        assert "dtypes differ" not in notes(report)
+
+    @pytest.mark.parametrize(("train", "validation"), [("unit", "foggy"), ("unit", "noisy"), ("noisy", "unit")])
+    def test_one_scale_with_other_contrast_or_noise(self, train: str, validation: str) -> None:
+        report = examined(list(load(Levels(kind=train))), list(load(Levels(kind=validation))))
+        assert report.ok, str(report)
+
+    def test_a_few_images_do_not_show_the_order_of_channels(self) -> None:
+        sides = [list(load(Levels(16, kind=kind))) for kind in ("once", "bgr")]
+        assert examined(*sides).ok
+
+    def test_a_side_without_images_or_with_none_that_is_finite(self) -> None:
+        good = list(load(Levels(kind="once")))
+        report = examined(good, [{"text": ["a", "b"]}])
+        assert report.ok, str(report)
+        nan = [torch.full((8, 3, 12, 12), torch.nan)]
+        assert found(examined(good, nan)) == found(examined(nan, good)) == {"not finite"}
+
+    def test_images_with_different_numbers_of_channels(self) -> None:
+        mixed = [[(2 * torch.rand(channels, 8, 8) - 1, 0) for channels in (1, 3, 1, 3)]]
+        assert examined(mixed, mixed).ok
+        scaled = [[((255 * (image + 1) / 2).byte(), label) for image, label in mixed[0]]]
+        assert found(examined(mixed, scaled)) == {"scales differ"}
 
     def test_what_may_differ(self) -> None:
         report = examined(list(load(Levels(kind="once"))), list(load(Levels(kind="large"))))
