@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ENDINGS", "Folder", "folder"]
+from augreg.images.suffixes import SUFFIXES
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-"""How the names of images end, in any case."""
+__all__ = ["Folder", "folder"]
 
 
 class Folder:
@@ -21,7 +20,7 @@ class Folder:
     the paths within the folder, the same on every machine: `Augmented(data, pipe.train, ids=data.ids)` draws by them.
     """
 
-    def __init__(self, path: str | os.PathLike[str], endings: Iterable[str] = ENDINGS) -> None:
+    def __init__(self, path: str | os.PathLike[str], endings: Iterable[str] = SUFFIXES) -> None:
         """`endings` are those of the files to take; hidden files and folders are left out.
 
         Raises FileNotFoundError, NotADirectoryError or ValueError if there is nothing to train on, or a class has
@@ -71,7 +70,7 @@ class Folder:
         return f"Folder({str(self.path)!r}: {len(self)} images of {len(self.classes)} classes)"
 
 
-def folder(path: str | os.PathLike[str], endings: Iterable[str] = ENDINGS) -> Folder:
+def folder(path: str | os.PathLike[str], endings: Iterable[str] = SUFFIXES) -> Folder:
     """The dataset in a folder with a folder of images for each class; see `Folder`."""
     return Folder(path, endings)
 
