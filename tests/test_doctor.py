@@ -118,7 +118,8 @@ class TestDraws:
         samples = [Photos()[index] for index in range(12)]
         for labels, told in (("mixed", "soft"), ("both", "soft"), ("none", None), ("hard", "hard")):
             assert mixes(doctored.Mixing(labels=labels), samples) == told
-        assert mixes(doctored.stacked, samples) is None
+        for collate in (doctored.stacked, doctored.jittered, doctored.padded):
+            assert mixes(collate, samples) is None
 
     @pytest.mark.parametrize(
         ("dataset", "workers"),
@@ -159,7 +160,7 @@ class TestDraws:
         assert (finding.check, finding.severity) == ("workers repeat the stream", "fault")
         assert "by their labels" in finding.seen
 
-    @pytest.mark.parametrize("stream", [doctored.Endless(), doctored.Halves()])
+    @pytest.mark.parametrize("stream", [doctored.Endless(), doctored.Halves(), doctored.Blank()])
     def test_streams_of_workers_that_differ_are_well(self, stream: Any) -> None:
         report = examined(load(stream, 2))
         assert report.ok, str(report)
@@ -258,6 +259,7 @@ class TestPixelValues:
             ("nan", "not finite"),
             ("constant", "constant images"),
             ("black", "constant images"),
+            ("zeros", "constant images"),
             ("twice", "normalized twice"),
             ("twice by halves", "normalized twice"),
             ("twice by its own", "normalized twice"),
@@ -282,6 +284,7 @@ class TestPixelValues:
             ("one channel empty", set()),
             ("uint8", {"integer images"}),
             ("unit", {"not normalized"}),
+            ("erased", {"not normalized"}),
         ],
     )
     def test_what_is_well_is_at_most_noted(self, kind: str, note: set[str]) -> None:
@@ -375,14 +378,19 @@ class TestLabels:
     def test_what_is_wrong_is_named(self, kind: str, check: str) -> None:
         assert found(examined(None, load(Labels(kind=kind), shuffle=False))) == {check}
 
-    @pytest.mark.parametrize("kind", ["soft", "ignored"])
+    @pytest.mark.parametrize("kind", ["soft", "ignored", "column", "attributes", "mask"])
     def test_what_is_well(self, kind: str) -> None:
         assert examined(None, load(Labels(kind=kind), shuffle=False)).ok
 
+    def test_a_target_that_changes_with_the_image(self) -> None:
+        report = examined(load(doctored.Regression()))
+        assert report.ok, str(report)
+        assert notes(report) == {"global generators", "fractional labels"}
+
     def test_images_that_come_out_mirrored(self) -> None:
         assert found(examined(load(doctored.Sides()))) == {"flips against labels"}
-        plain = load(Photos())
-        assert examined(plain, classes=doctored.Sides.classes).ok
+        for healthy in (Photos(), doctored.Shifted()):
+            assert examined(load(healthy), classes=doctored.Sides.classes).ok
 
     def test_flips_of_a_pipeline_that_is_given(self) -> None:
         batches = list(load(Photos()))
@@ -499,6 +507,10 @@ class TestOurs:
         assert "set_epoch" in report.findings[0].seen
         with pytest.raises(TypeError, match="epoch"):
             data[0]  # the doctor has not set it either
+
+    def test_flips_are_not_applied_by_the_test_side(self, pipe: Any, photos: Any) -> None:
+        report = loader(DataLoader(Augmented(photos, pipe.test), 8), classes=list("bdpq"), samples=8)
+        assert report.ok, str(report)
 
     def test_the_train_side_in_validation(self, pipe: Any, photos: Any) -> None:
         data = Augmented(photos, pipe.train)
