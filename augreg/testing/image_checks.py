@@ -82,9 +82,7 @@ def _stays_in_range(pipeline: Pipeline, image: Array) -> None:
         array = engine.apply(op, array)
         low, high = float(array.min()), float(array.max())
         if isinstance(op, Call):
-            assert low > -1e-5 and high < 1 + 1e-5, (
-                f"{op} returns floats from {low:g} to {high:g}, not within 0 and 1"
-            )
+            assert low > -1e-5 and high < 1 + 1e-5, f"{op} returns {low:g} to {high:g}, not within 0 and 1"
 
 
 def bytes_and_floats_agree(tested: StepUnderTest) -> None:
@@ -120,9 +118,7 @@ def size_matches_the_plan(tested: StepUnderTest) -> None:
                 scene = op.after(scene)
             if known:
                 shape = (channels, *scene.size) if scene.normalized else (*scene.size, channels)
-                assert result.shape == shape, (
-                    f"{height}x{width}: its ops give the shape {shape}, but the result has {result.shape}"
-                )
+                assert result.shape == shape, f"its ops give the shape {shape}, the result has {result.shape}"
 
 
 def backends_agree(tested: StepUnderTest) -> None:
