@@ -1,4 +1,4 @@
-"""Loaders that are well and loaders that are sick, for the tests of the doctor and the workers that they start."""
+"""Healthy and faulty loaders for the tests of the doctor, importable by the workers that they start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 
 
 def photos(count: int = COUNT, side: int = 12) -> np.ndarray:
-    """Images of uint8 in color that fill the levels: gradients in random directions, redder than blue."""
+    """Color images of uint8 from 0 to 255: gradients in random directions, more red than blue."""
     rng = np.random.Generator(np.random.Philox(5))
     rows, columns = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     ramps = [rng.random() * rows + rng.random() * columns for _ in range(count)]
@@ -214,7 +214,7 @@ class KeySampler:
 
 
 class Levels(Photos):
-    """Deterministic, with levels by the name in `settings`."""
+    """Deterministic, with pixel values by the name in `settings`."""
 
     def image(self, image: np.ndarray, index: int) -> Any:
         once = normalized(image)
@@ -242,6 +242,15 @@ class Levels(Photos):
             "gray": once[:1],
             "large": once.repeat(1, 2, 2),
             "standardized": (floats - floats.mean()) / floats.std(),
+            "high contrast": ((floats > 150).float() - mean) / std,
+            "logarithms": 5 * floats / 255 - 8,
+            "four channels": torch.cat([once, once[:1]]),
+            "one channel empty": torch.cat([once[:2], torch.zeros_like(once[:1])]),
+            "black": (0 * floats - mean) / std,
+            "noisy": floats / 255 + 0.25 * torch.randn(floats.shape, generator=torch.Generator().manual_seed(index)),
+            "zeros": 0 * floats,
+            "erased": torch.cat([floats[:, :-1] / 255, torch.full((3, 1, 12), -0.5) * (index % 4 == 0)], dim=1),
+            "foggy": 0.3 + 0.3 * floats / 255,
         }[kind]
 
 
@@ -264,7 +273,26 @@ class Labels(Photos):
             "soft": torch.softmax(torch.rand(4), 0),
             "narrow": torch.softmax(torch.rand(3), 0),
             "ignored": -100 if index == 2 else index % 4,
+            "column": torch.tensor([index % 4]),
+            "attributes": torch.tensor([0, 1, 1, 0, 7]),
+            "mask": torch.full((12, 12), 255),
         }[self.settings["kind"]]
+
+
+class Regression(Torch):
+    """Healthy: the target is a number that changes with the image."""
+
+    def label(self, index: int) -> Any:
+        return 0.5 + torch.rand(()).item() / 4
+
+
+class Shifted(Photos):
+    """Healthy: shifts images at random, of classes that have sides."""
+
+    classes = ("turn left", "turn right", "straight on", "stop")
+
+    def image(self, image: np.ndarray, index: int) -> Any:
+        return normalized(np.roll(image, tuple(torch.randint(12, (2,)).tolist()), (0, 1)))
 
 
 class Sides(TorchFlip):
@@ -295,6 +323,15 @@ class Endless(IterableDataset):
         while True:
             number = int(torch.randint(COUNT, ()))
             yield normalized(PHOTOS[number]), number % 4
+
+
+class Blank(IterableDataset):
+    """Healthy: divided among the workers, but all images are the same."""
+
+    def __iter__(self) -> Any:
+        info = torch.utils.data.get_worker_info()
+        for number in range(0 if info is None else info.id, 400, 2):
+            yield normalized(PHOTOS[0]), number
 
 
 class Halves(IterableDataset):
@@ -369,6 +406,20 @@ def stacked(samples: Any) -> Any:
     """A collate_fn that mixes nothing, and draws."""
     images = torch.stack([sample[0] for sample in samples])
     return images * (1 - 0.1 * torch.rand(())), torch.tensor([sample[1] for sample in samples])
+
+
+def jittered(samples: Any) -> Any:
+    """A collate_fn that mixes nothing, and draws from a generator that nobody can seed."""
+    images = torch.stack([sample[0] for sample in samples])
+    return images * np.random.default_rng().uniform(0.5, 1.0), torch.tensor([sample[1] for sample in samples])
+
+
+def padded(samples: Any) -> Any:
+    """A collate_fn that mixes nothing, and pads images to the size of the largest one."""
+    images = [sample[0][:, : 6 + 2 * (sample[1] % 4)] for sample in samples]
+    rows = max(image.shape[1] for image in images)
+    images = [torch.nn.functional.pad(image, (0, 0, 0, rows - image.shape[1])) for image in images]
+    return torch.stack(images), torch.tensor([sample[1] for sample in samples])
 
 
 def load(dataset: Any, workers: int = 0, **options: Any) -> DataLoader:

@@ -555,7 +555,7 @@ def test_a_folder_with_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError, match="but this is a file"):
         folder(tmp_path / "file")
     (tmp_path / "cat").mkdir()
-    with pytest.raises(ValueError, match=r"cat: this class has no image, that is no file that ends in .jpg"):
+    with pytest.raises(ValueError, match=r"cat: this class has no image, that is no file that ends in .avif"):
         folder(tmp_path)
 
 

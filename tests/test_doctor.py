@@ -1,4 +1,4 @@
-"""The doctor of loaders: what is sick is found and named, what is well is left in peace."""
+"""The doctor of loaders: faults are found and named, and healthy loaders cause no findings."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ class TestDraws:
         samples = [Photos()[index] for index in range(12)]
         for labels, told in (("mixed", "soft"), ("both", "soft"), ("none", None), ("hard", "hard")):
             assert mixes(doctored.Mixing(labels=labels), samples) == told
-        assert mixes(doctored.stacked, samples) is None
+        for collate in (doctored.stacked, doctored.jittered, doctored.padded):
+            assert mixes(collate, samples) is None
 
     @pytest.mark.parametrize(
         ("dataset", "workers"),
@@ -159,7 +160,7 @@ class TestDraws:
         assert (finding.check, finding.severity) == ("workers repeat the stream", "fault")
         assert "by their labels" in finding.seen
 
-    @pytest.mark.parametrize("stream", [doctored.Endless(), doctored.Halves()])
+    @pytest.mark.parametrize("stream", [doctored.Endless(), doctored.Halves(), doctored.Blank()])
     def test_streams_of_workers_that_differ_are_well(self, stream: Any) -> None:
         report = examined(load(stream, 2))
         assert report.ok, str(report)
@@ -249,14 +250,16 @@ def test_the_exact_test_of_fisher() -> None:
     assert tail(48, 48, 24, 48) < 1e-6 < tail(10, 10, 5, 10)
 
 
-class TestLevels:
-    """Levels, in validation loaders, which start no workers."""
+class TestPixelValues:
+    """Pixel values, in validation loaders, which start no workers."""
 
     @pytest.mark.parametrize(
         ("kind", "check"),
         [
             ("nan", "not finite"),
             ("constant", "constant images"),
+            ("black", "constant images"),
+            ("zeros", "constant images"),
             ("twice", "normalized twice"),
             ("twice by halves", "normalized twice"),
             ("twice by its own", "normalized twice"),
@@ -272,7 +275,17 @@ class TestLevels:
 
     @pytest.mark.parametrize(
         ("kind", "note"),
-        [("once", set()), ("standardized", set()), ("uint8", {"integer images"}), ("unit", {"not normalized"})],
+        [
+            ("once", set()),
+            ("standardized", set()),
+            ("high contrast", set()),
+            ("logarithms", set()),
+            ("four channels", set()),
+            ("one channel empty", set()),
+            ("uint8", {"integer images"}),
+            ("unit", {"not normalized"}),
+            ("erased", {"not normalized"}),
+        ],
     )
     def test_what_is_well_is_at_most_noted(self, kind: str, note: set[str]) -> None:
         report = examined(None, load(Levels(kind=kind), shuffle=False))
@@ -317,6 +330,29 @@ class TestAgreement:
     def test_what_differs(self, kind: str, check: str) -> None:
         report = examined(list(load(Levels(kind="once"))), list(load(Levels(kind=kind))))
         assert check in found(report), str(report)
+        assert "dtypes differ" not in notes(report)
+
+    @pytest.mark.parametrize(("train", "validation"), [("unit", "foggy"), ("unit", "noisy"), ("noisy", "unit")])
+    def test_one_scale_with_other_contrast_or_noise(self, train: str, validation: str) -> None:
+        report = examined(list(load(Levels(kind=train))), list(load(Levels(kind=validation))))
+        assert report.ok, str(report)
+
+    def test_a_few_images_do_not_show_the_order_of_channels(self) -> None:
+        sides = [list(load(Levels(16, kind=kind))) for kind in ("once", "bgr")]
+        assert examined(*sides).ok
+
+    def test_a_side_without_images_or_with_none_that_is_finite(self) -> None:
+        good = list(load(Levels(kind="once")))
+        report = examined(good, [{"text": ["a", "b"]}])
+        assert report.ok, str(report)
+        nan = [torch.full((8, 3, 12, 12), torch.nan)]
+        assert found(examined(good, nan)) == found(examined(nan, good)) == {"not finite"}
+
+    def test_images_with_different_numbers_of_channels(self) -> None:
+        mixed = [[(2 * torch.rand(channels, 8, 8) - 1, 0) for channels in (1, 3, 1, 3)]]
+        assert examined(mixed, mixed).ok
+        scaled = [[((255 * (image + 1) / 2).byte(), label) for image, label in mixed[0]]]
+        assert found(examined(mixed, scaled)) == {"scales differ"}
 
     def test_what_may_differ(self) -> None:
         report = examined(list(load(Levels(kind="once"))), list(load(Levels(kind="large"))))
@@ -342,14 +378,19 @@ class TestLabels:
     def test_what_is_wrong_is_named(self, kind: str, check: str) -> None:
         assert found(examined(None, load(Labels(kind=kind), shuffle=False))) == {check}
 
-    @pytest.mark.parametrize("kind", ["soft", "ignored"])
+    @pytest.mark.parametrize("kind", ["soft", "ignored", "column", "attributes", "mask"])
     def test_what_is_well(self, kind: str) -> None:
         assert examined(None, load(Labels(kind=kind), shuffle=False)).ok
 
+    def test_a_target_that_changes_with_the_image(self) -> None:
+        report = examined(load(doctored.Regression()))
+        assert report.ok, str(report)
+        assert notes(report) == {"global generators", "fractional labels"}
+
     def test_images_that_come_out_mirrored(self) -> None:
         assert found(examined(load(doctored.Sides()))) == {"flips against labels"}
-        plain = load(Photos())
-        assert examined(plain, classes=doctored.Sides.classes).ok
+        for healthy in (Photos(), doctored.Shifted()):
+            assert examined(load(healthy), classes=doctored.Sides.classes).ok
 
     def test_flips_of_a_pipeline_that_is_given(self) -> None:
         batches = list(load(Photos()))
@@ -466,6 +507,10 @@ class TestOurs:
         assert "set_epoch" in report.findings[0].seen
         with pytest.raises(TypeError, match="epoch"):
             data[0]  # the doctor has not set it either
+
+    def test_flips_are_not_applied_by_the_test_side(self, pipe: Any, photos: Any) -> None:
+        report = loader(DataLoader(Augmented(photos, pipe.test), 8), classes=list("bdpq"), samples=8)
+        assert report.ok, str(report)
 
     def test_the_train_side_in_validation(self, pipe: Any, photos: Any) -> None:
         data = Augmented(photos, pipe.train)

@@ -214,9 +214,8 @@ def test_a_long_chain_is_compared_away_from_the_border() -> None:
     chain = [nn.Conv1d(1, 1, 3, 2, 1, 2), nn.ConvTranspose1d(1, 1, 4, 3, 1), nn.AvgPool1d(2)]
     model = nn.Sequential(*chain, nn.Upsample(scale_factor=2, mode="linear"), nn.Conv1d(1, 1, 3, 2)).double()
     layer, found = receptive_field(model, (1, 90))[-1], responses(model, 90)
-    inside = [
-        j for j, span in enumerate(map(layer.axis_fields[0].at, range(len(found)))) if span and 0 <= span[0] <= 80
-    ]
+    spans = map(layer.axis_fields[0].at, range(len(found)))
+    inside = [j for j, span in enumerate(spans) if span and 0 <= span[0] <= 80]
     assert len(inside) > 40
     assert [found[j] for j in inside] == [layer.seen(j)[0] for j in inside]
 
@@ -490,7 +489,7 @@ def test_the_table_and_its_rows() -> None:
         "layer  type    output  field  stride  start",
         "0      Conv2d  4x9x13    3x5       2    1x2",
     ]
-    with pytest.raises(KeyError, match="no layer named 'relu'; there are 0, 1, 2"):
+    with pytest.raises(KeyError, match="no layer is named 'relu'; the layers are 0, 1, 2"):
         fields["relu"]
     with pytest.raises(ValueError, match="an index for each of 2 axes, got 1"):
         fields[0].seen(1)

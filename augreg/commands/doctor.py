@@ -34,8 +34,8 @@ def add(commands: Any) -> None:
     parser = subparsers.add_parser(
         "loader",
         help="examine data loaders: repeated draws, random validation, pixel values, labels",
-        description="Run samples through torch DataLoaders and report what is wrong. FUNCTION returns a DataLoader, a "
-        "pair (train, validation), or a mapping with train, validation, classes, pipeline. The exit code is 0 if "
+        description="Run samples through torch DataLoaders and report what is wrong. FUNCTION returns a DataLoader, "
+        "a pair (train, validation), or a mapping with train, validation, classes, pipeline. The exit code is 0 if "
         "there are no findings, or only notes, and 1 otherwise.",
     )
     parser.add_argument("source", metavar="MODULE:FUNCTION", help="imported with the current folder on the path")

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from augreg.errors import ImageError
+from augreg.images.suffixes import SUFFIXES
 
-__all__ = ["SUFFIXES", "Source", "find_images"]
+__all__ = ["Source", "find_images"]
 
-SUFFIXES = (
-    ".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff",
-    ".webp",
-)  # fmt: skip
 _MASK = "_mask"
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ENDINGS", "Folder", "folder"]
+from augreg.images.suffixes import SUFFIXES
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-"""The suffixes of image files, in lower case; files are matched in any case."""
+__all__ = ["Folder", "folder"]
+
 
 
 class Folder:
@@ -21,7 +21,7 @@ class Folder:
     which are the same on every machine: use them as in `Augmented(data, pipe.train, ids=data.ids)`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], endings: Iterable[str] = ENDINGS) -> None:
+    def __init__(self, path: str | os.PathLike[str], endings: Iterable[str] = SUFFIXES) -> None:
         """`endings` are the suffixes of the image files; hidden files and folders are skipped.
 
         Raises FileNotFoundError or NotADirectoryError for the path, and ValueError if there is no class, or a class
@@ -69,7 +69,7 @@ class Folder:
         return f"Folder({str(self.path)!r}: {len(self)} images of {len(self.classes)} classes)"
 
 
-def folder(path: str | os.PathLike[str], endings: Iterable[str] = ENDINGS) -> Folder:
+def folder(path: str | os.PathLike[str], endings: Iterable[str] = SUFFIXES) -> Folder:
     """The dataset in a folder that has one folder of images per class; see `Folder`."""
     return Folder(path, endings)
 

@@ -15,18 +15,9 @@ _OTHER_FLIPS = re.compile(
     r"(horizontal|vertical)_?flip|transpose$|^d4$|rot(ate|ation)?_?90|^h(orizontal)?_?flip|^flip$", re.I
 )
 _ATTRIBUTES = (
-    "transform",
-    "transforms",
-    "augment",
-    "augmentation",
-    "augmentations",
-    "dataset",
-    "steps",
-    "side",
-    "pipeline",
-    "_pipeline",
-    "_modules",
-)
+    "transform", "transforms", "augment", "augmentation", "augmentations", "dataset", "steps", "side",
+    "pipeline", "_pipeline", "_modules",
+)  # fmt: skip
 _LEAVES = (str, bytes, int, float, type, np.ndarray)
 _LIMIT = 500
 

@@ -10,14 +10,7 @@ import numpy as np
 
 from augreg.doctor.findings import last_line
 
-__all__ = [
-    "WorkingCopy",
-    "epoch_of",
-    "global_states",
-    "seed_globals",
-    "set_global_states",
-    "working_copy",
-]
+__all__ = ["WorkingCopy", "epoch_of", "global_states", "seed_globals", "set_global_states", "working_copy"]
 
 
 class WorkingCopy(NamedTuple):

@@ -111,7 +111,7 @@ def _normalized(statistics: LoaderStatistics, where: str, own: Sequence[Normaliz
     pairs = {f"{mean} and {std}, found in the dataset": (mean, std) for mean, std in own} | KNOWN
     for name, (mean, std) in pairs.items():
         m, s = np.asarray(mean, float).ravel(), np.asarray(std, float).ravel()
-        if len(m) not in (1, pixels.shape[1]) or not (s > 0).all():
+        if len(m) not in (1, pixels.shape[1]):
             continue
         if twice_normalized(pixels, m, s):
             _report_twice(findings, "fault", where, seen, f"with the mean and std of {name}")
@@ -177,7 +177,7 @@ def twice_normalized(pixels: NDArray[np.float64], mean: NDArray[np.float64], std
 
 def _divided_twice(pixels: NDArray[np.float64], mean: NDArray[np.float64], std: NDArray[np.float64]) -> bool:
     once = pixels * std + mean
-    return bool((once > -1e-3).all() and (once < 1.5 / 255).all() and np.ptp(pixels) > 0)
+    return bool((once > -1e-3).all() and (once < 1.5 / 255).all() and np.ptp(pixels, axis=0).any())
 
 
 def _implied(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

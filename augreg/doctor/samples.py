@@ -26,19 +26,8 @@ __all__ = [
 _THUMBNAIL_SIDE = 16
 
 _IMAGE_NAMES = (
-    "image",
-    "images",
-    "pixel_values",
-    "img",
-    "imgs",
-    "picture",
-    "x",
-    "input",
-    "inputs",
-    "jpg",
-    "png",
-    "webp",
-)
+    "image", "images", "pixel_values", "img", "imgs", "picture", "x", "input", "inputs", "jpg", "png", "webp",
+)  # fmt: skip
 _LABEL_NAMES = ("label", "labels", "target", "targets", "y", "class", "cls", "label_ids")
 
 

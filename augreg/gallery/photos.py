@@ -15,11 +15,11 @@ from augreg.backends import backend
 from augreg.errors import ImageError
 from augreg.gallery.error_text import error_text
 from augreg.images.codecs import to_array
+from augreg.images.suffixes import SUFFIXES
 
 __all__ = ["Photo", "find", "read", "samples", "shrunk"]
 
 _SAMPLES = ("chelsea.jpg", "coffee.jpg", "astronaut.jpg", "rocket.jpg")
-_SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class Photo(NamedTuple):
@@ -49,13 +49,13 @@ def find(paths: Iterable[Path]) -> list[Path]:
             raise FileNotFoundError(f"{path}: no such file or folder; give images or folders of images")
         inside = _images(path) if path.is_dir() else [path]
         if not inside:
-            raise FileNotFoundError(f"{path}: no images in this folder; image files end in {', '.join(_SUFFIXES)}")
+            raise FileNotFoundError(f"{path}: no images in this folder; image files end in {', '.join(SUFFIXES)}")
         files += inside
     return files
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def read(images: Iterable[Any], channels: str = "rgb", size: int | None = None) -> list[Photo]:

@@ -303,16 +303,9 @@ _VIEWS = ["view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squ
 _REDUCTIONS = ["mean", "sum", "prod", "amax", "amin", "max", "min", "var", "std", "var_mean", "std_mean"]
 _ATTENTIONS = ["flash_attention", "flash_attention_for_cpu", "efficient_attention", "cudnn_attention"]
 _COPIES = [
-    "clone",
-    "detach",
-    "alias",
-    "_to_copy",
-    "lift_fresh",
-    "native_dropout",
-    "log_sigmoid_forward",
+    "clone", "detach", "alias", "_to_copy", "lift_fresh", "native_dropout", "log_sigmoid_forward",
     "_prelu_kernel",
-]
-
+]  # fmt: skip
 TABLE: dict[str, Rule] = {
     **MOVES,
     **dict.fromkeys(_PADS, _padded),

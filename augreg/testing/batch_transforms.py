@@ -91,9 +91,7 @@ def batches_of_all_sizes(tested: StepUnderTest) -> None:
                     mixed, soft = pipeline.batch(images, labels, keys=_keys(count))
                     assert mixed.shape == images.shape, f"{images.shape} became {mixed.shape}"
                     assert mixed.dtype == images.dtype, f"{images.dtype} became {mixed.dtype}"
-                    assert np.isfinite(mixed).all() and len(soft) == count, (
-                        "the result is not finite, or has too few labels"
-                    )
+                    assert np.isfinite(mixed).all() and len(soft) == count, "not finite, or labels are missing"
 
 
 def label_weights_sum_to_one(tested: StepUnderTest) -> None:
@@ -103,9 +101,7 @@ def label_weights_sum_to_one(tested: StepUnderTest) -> None:
             for start in range(0, 40, 8):
                 _, soft = pipeline.batch(*_batch(count), keys=_keys(count, start))
                 weights, sources = np.asarray(soft.weights), np.asarray(soft.sources)
-                assert (weights >= 0).all() and (weights <= 1 + 1e-6).all(), (
-                    f"weights from {weights.min():g} to {weights.max():g}"
-                )
+                assert (weights >= 0).all() and (weights <= 1 + 1e-6).all(), f"weights from {weights.min():g}"
                 assert np.abs(weights.sum(axis=1) - 1).max() < 1e-5, "the weights of an image do not sum to 1"
                 assert sources.min() >= 0 and sources.max() < count, "a source is not in the batch"
 
@@ -148,9 +144,7 @@ def arrays_and_tensors_agree(tested: StepUnderTest) -> None:
             found, other = pipeline.batch(planes, torch.from_numpy(labels), keys=_keys(7))
             off = np.abs(found.numpy().transpose(0, 2, 3, 1).astype(float) - mixed.astype(float)).max()
             assert off <= tolerance, f"{dtype}: arrays and tensors differ by {off:g}"
-            assert np.allclose(other.dense(5).numpy(), soft.dense(5), atol=1e-6), (
-                "the labels of arrays and tensors differ"
-            )
+            assert np.allclose(other.dense(5).numpy(), soft.dense(5), atol=1e-6), "labels differ"
 
 
 CHECKS: Mapping[str, Callable[[StepUnderTest], None]] = {

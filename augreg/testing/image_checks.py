@@ -119,9 +119,7 @@ def size_matches_the_plan(tested: StepUnderTest) -> None:
                 scene = op.after(scene)
             if known:
                 shape = (channels, *scene.size) if scene.normalized else (*scene.size, channels)
-                assert result.shape == shape, (
-                    f"{height}x{width}: its ops give the shape {shape}, but the result has {result.shape}"
-                )
+                assert result.shape == shape, f"its ops give the shape {shape}, the result has {result.shape}"
 
 
 def backends_agree(tested: StepUnderTest) -> None:

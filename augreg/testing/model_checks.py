@@ -37,9 +37,7 @@ def evaluation_follows_its_rule(tested: StepUnderTest) -> None:
         plain_output, first, second = (_evaluated(m, trial.batch) for m in (trial.plain, trial.model, trial.model))
         assert torch.equal(first, second), "the output in eval mode differs between calls"
         if all(row.eval == "unchanged" for row in report):
-            assert torch.equal(first, plain_output), (
-                "its test rule is identity, but the output in eval mode is changed"
-            )
+            assert torch.equal(first, plain_output), "its rule is identity, but the output in eval mode is changed"
 
 
 def _evaluated(model: nn.Module, batch: Any) -> Tensor:
@@ -205,9 +203,7 @@ def keeps_dtypes(tested: StepUnderTest) -> None:
                 with torch.no_grad(), torch.random.fork_rng(devices=[]):
                     expected, found = before.train(training)(*given), after.train(training)(*given)
                 if isinstance(expected, Tensor):
-                    assert found.dtype == expected.dtype, (
-                        f"the output of {name} changes from {expected.dtype} to {found.dtype}"
-                    )
+                    assert found.dtype == expected.dtype, f"{name}: {expected.dtype} changes to {found.dtype}"
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
@@ -235,9 +231,7 @@ def schedules_take_effect(tested: StepUnderTest) -> None:
             assert not _same(start, end), f"a schedule of {field.name} changes nothing"
             # without a schedule torch's own module may be used, which draws other numbers than its replacement
             correct = _same(end, high) or not _same(start, low)
-            assert correct, (
-                f"a schedule of {field.name} does not have the effect of {field.name}: {value:g} at its end"
-            )
+            assert correct, f"a schedule of {field.name} lacks the effect of {value:g} at its end"
 
 
 def _at(tested: StepUnderTest, trial: Trial, change: Mapping[str, Any], epoch: float = 0.0) -> list[Tensor]:
@@ -318,9 +312,7 @@ def copies_are_independent(tested: StepUnderTest) -> None:
             assert len(own) == 1, f"{name} has lost its attachment"
             own[0].detach()
             third = seeded_outputs(copy.deepcopy(trial.model).train(), trial.batch, 7, 3)
-            assert all(map(torch.equal, first, third)), (
-                f"detaching from {name} changed the model that it was copied from"
-            )
+            assert all(map(torch.equal, first, third)), f"detaching from {name} changed the original model"
             if not trial.written:
                 plain_outputs = seeded_outputs(trial.plain.train(), trial.batch, 7, 3)
                 now = seeded_outputs(other.train(), trial.batch, 7, 3)

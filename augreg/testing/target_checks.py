@@ -18,19 +18,7 @@ import numpy as np
 from augreg.errors import ImageError
 from augreg.ops.projective import IDENTITY
 from augreg.pipeline import Pipeline
-from augreg.testing.markers import (
-    MARKERS,
-    SIDE,
-    SIZE,
-    Trace,
-    box,
-    difference,
-    figure,
-    inside,
-    marked,
-    smoothed,
-    trace,
-)
+from augreg.testing import markers
 from augreg.testing.running import Array, accepted_image
 from augreg.testing.step_under_test import StepUnderTest
 
@@ -39,7 +27,7 @@ __all__ = ["targets_follow"]
 _KEYS = range(10)
 _NEAR = 0.75
 _NEAR_IN_A_FIELD = 1.5
-_NEAR_IF_VALUES_CHANGE = 0.6 * SIDE
+_NEAR_IF_VALUES_CHANGE = 0.6 * markers.SIDE
 _STAYS = 2.5
 _EDGES = 4.0  # the edges of a marker made of coarse blocks may be that far from its box
 
@@ -49,30 +37,28 @@ def targets_follow(tested: StepUnderTest) -> None:
     if tested.info.kind == "normalize":
         return
     for pipeline in tested.pipelines(p=1, targets={"boxes": "xyxy"}):
-        image = accepted_image(pipeline.train, *SIZE)
+        image = accepted_image(pipeline.train, *markers.SIZE)
         kind = image.shape[2], str(image.dtype)
         offsets: dict[str, list[Array]] = {}
-        spots: list[Any] = [0.0] * len(MARKERS)
+        spots: list[Any] = [0.0] * len(markers.MARKERS)
         for key in _KEYS:
             before = {**_imaged(None, kind), **_targets()}
             try:
                 after = pipeline.train(before, key)
             except ImageError as error:
-                assert "target" in str(error) or "mask" in str(error), (
-                    f"refused for another reason than targets: {error}"
-                )
+                assert "target" in str(error) or "mask" in str(error), f"refused, but not for its targets: {error}"
                 break
             effect = _effect_of(pipeline, key, kind)
             if effect.folds:
                 continue
             _check_kinds(before, after, effect)
-            for number in range(len(MARKERS)):
+            for number in range(len(markers.MARKERS)):
                 shown = pipeline.train(_imaged(number, kind), key)["image"]
-                change = difference(after["image"], shown)
+                change = markers.difference(after["image"], shown)
                 if not effect.moves:
                     spots[number] = spots[number] + change
                     continue
-                for name, offset in _followed(after, figure(change), number, effect).items():
+                for name, offset in _followed(after, markers.figure(change), number, effect).items():
                     offsets.setdefault(name, []).append(offset)
         for name, found in offsets.items():
             off = np.abs(np.mean(found, axis=0)).max()
@@ -96,7 +82,7 @@ class _Effect(NamedTuple):
 
 
 def _effect_of(pipeline: Pipeline, key: int, kind: tuple[int, str]) -> _Effect:
-    plan = pipeline.train.plan(SIZE, key, channels=kind[0], dtype=kind[1])
+    plan = pipeline.train.plan(markers.SIZE, key, channels=kind[0], dtype=kind[1])
     scene, moves, bends, folds = plan.scene, 0, bool(plan.deferred), False
     size = least = 1.0
     for op in plan.ops:
@@ -114,19 +100,19 @@ def _effect_of(pipeline: Pipeline, key: int, kind: tuple[int, str]) -> _Effect:
 
 def _imaged(number: int | None, kind: tuple[int, str]) -> dict[str, Any]:
     """A sample with an image of one marker or none, and a box, since the draws of some transforms depend on boxes."""
-    return {"image": marked(number, *kind), "boxes": box(0)[None]}
+    return {"image": markers.marked(number, *kind), "boxes": markers.box(0)[None]}
 
 
 def _targets() -> dict[str, Any]:
     """A mask with one class for each marker, and keypoints at their centers."""
-    mask = np.zeros(SIZE, np.uint8)
-    for number in range(len(MARKERS)):
-        mask[inside(number)] = number + 1
-    return {"mask": mask, "keypoints": np.array([_center(number) for number in range(len(MARKERS))])}
+    mask = np.zeros(markers.SIZE, np.uint8)
+    for number in range(len(markers.MARKERS)):
+        mask[markers.inside(number)] = number + 1
+    return {"mask": mask, "keypoints": np.array([_center(number) for number in range(len(markers.MARKERS))])}
 
 
 def _center(number: int) -> Array:
-    x1, y1, x2, y2 = box(number)
+    x1, y1, x2, y2 = markers.box(number)
     return np.array([x1 + x2, y1 + y2]) / 2
 
 
@@ -137,14 +123,14 @@ def _check_kinds(before: dict[str, Any], after: dict[str, Any], effect: _Effect)
             assert np.array_equal(before[name], after[name]), f"pixels do not move, but {name} do"
     image, mask = after["image"], after["mask"]
     assert image.shape[:2] == mask.shape, f"the image has the size {image.shape[:2]}, but its mask {mask.shape}"
-    new = sorted(set(np.unique(mask).tolist()) - set(range(len(MARKERS) + 1)))
+    new = sorted(set(np.unique(mask).tolist()) - set(range(len(markers.MARKERS) + 1)))
     assert not new, f"the mask has new values: {new}"
 
 
 def _stayed(spots: list[Any]) -> None:
     """Ops that declare that pixels stay do not move markers; `spots` are sums of the differences of each marker."""
     for number, spot in enumerate(spots):
-        found = trace(figure(smoothed(spot))) if np.ndim(spot) else None
+        found = markers.trace(markers.figure(markers.smoothed(spot))) if np.ndim(spot) else None
         if found is not None:
             off = np.abs(found.center - _center(number)).max()
             assert off <= _STAYS, f"its ops declare that pixels stay, but they move by {off:.1f}"
@@ -154,12 +140,12 @@ def _followed(after: dict[str, Any], weights: Array, number: int, effect: _Effec
     """The distances of mask, keypoint and box from the marker, if measurable. Raises AssertionError if too large."""
     mask = after["mask"] == number + 1
     point = np.asarray(after["keypoints"])[number][:2]
-    found, area = trace(weights), trace(mask.astype(float))
+    found, area = markers.trace(weights), markers.trace(mask.astype(float))
     if found is None:
-        lost = area is None or not area.whole or area.side < 0.5 * SIDE or effect.more
+        lost = area is None or not area.whole or area.side < 0.5 * markers.SIDE or effect.more
         assert lost, "the mask contains a marker that the image does not"
         return {}
-    scale = max(1.0, found.side / SIDE, effect.grain)
+    scale = max(1.0, found.side / markers.SIDE, effect.grain)
     if not found.single or not found.whole:  # cut off, in pieces, or visible twice, like its mask
         overlap = (mask & (weights > 0)).sum() / (mask | (weights > 0)).sum()
         assert overlap > 0.4 or effect.more or found.side < 4, f"the mask overlaps its marker by only {overlap:.0%}"
@@ -188,7 +174,7 @@ def _outside(point: Array, weights: Array) -> Array:
     return nearest
 
 
-def _boxed(boxes: Any, found: Trace, scale: float) -> Array:
+def _boxed(boxes: Any, found: markers.Trace, scale: float) -> Array:
     """The distance of a box center from its marker. Raises AssertionError if the box is gone or too far off."""
     assert len(boxes), "the box of a marker that the image contains is gone"
     edges = np.asarray(boxes)[0][:4]
