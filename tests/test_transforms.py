@@ -16,7 +16,7 @@ from augreg import Pipeline
 from augreg.execution.sampling import Entry
 from augreg.ops import Move, Normalize, Op, Pad, Paint, Resize, Scene
 from augreg.transforms.erasing import Cutout
-from augreg.transforms.geometry import RandomResizedCrop
+from augreg.transforms.geometry import Perspective, RandomResizedCrop
 
 
 def draws(spec: list, size: tuple[int, int], count: int) -> Iterator[list[Entry]]:
@@ -60,6 +60,13 @@ class Lowest:
 
     def integers(self, stop: int) -> int:
         return 0
+
+
+class Highest(Lowest):
+    """Stands for a cursor whose every uniform draw is the high end."""
+
+    def uniform(self, low: float, high: float) -> float:
+        return high
 
 
 # Cutout: DeVries and Taylor 2017
@@ -242,6 +249,14 @@ def test_random_resized_crop_through_the_pipeline() -> None:
     assert np.mean(areas) == pytest.approx(0.433, abs=0.0006 + FAR * np.std(areas) / math.sqrt(count))
 
 
+def test_random_resized_crop_takes_a_box_as_wide_as_the_image_at_any_height() -> None:
+    """Half the area at 4:1 is 20 x 5 of 20 x 10: it fits at the tops 0 to 5."""
+    step = {"random_resized_crop": {"size": 8, "scale": [0.5, 0.5], "ratio": [4, 4]}}
+    crops = [move for move, _ in drawn(step, (10, 20), 100)]
+    assert {(crop.height, crop.width, crop.left) for crop in crops} == {(5, 20, 0)}
+    assert {crop.top for crop in crops} == {0, 1, 2, 3, 4, 5}
+
+
 @pytest.mark.parametrize(
     ("size", "box"),
     [
@@ -382,6 +397,40 @@ def test_affine_keeps_within_its_ranges() -> None:
     _uniform(zooms, 0.8, 1.25)
     _uniform(downs, -4, 4)
     _uniform(rights, -16, 16)
+
+
+@pytest.mark.parametrize(
+    ("given", "matrix"),
+    [
+        # the output at (x, y) shows the input at (a x + b y + c, d x + e y + f), on an image 80 wide and 40 high
+        (
+            {"degrees": [90, 90]},
+            (0, -1, 60, 1, 0, -20),
+        ),  # the top right corner is read from below the image
+        ({"shear_x": [45, 45]}, (1, -1, 20, 0, 1, 0)),  # lower rows go right
+        ({"shear_y": [45, 45]}, (1, 0, 0, -1, 1, 40)),  # right columns go down
+        ({"degrees": [90, 90], "shear_x": [45, 45]}, (-1, -1, 100, 1, 0, -20)),  # sheared, then rotated
+        ({"scale": [2, 2]}, (0.5, 0, 20, 0, 0.5, 10)),
+        ({"shear_x": [45, 45], "shear_y": [45, 45]}, (1, 0, 0, 0, 1, 0)),  # singular: nothing but the translation
+    ],
+)
+def test_affine_is_the_map_that_its_docstring_describes(given: dict, matrix: tuple) -> None:
+    still = {"degrees": 0, "translate": [0, 0], "scale": 1, "shear_x": 0, "shear_y": 0}
+    ((op,),) = drawn({"affine": {**still, **given}}, (40, 80), 1)
+    assert op.matrix[:6] == pytest.approx(matrix, abs=1e-9)
+
+
+def test_affine_rotates_counter_clockwise_as_rotate_does() -> None:
+    image = images.made("noise", 20, 20, 3)
+    still = {"translate": [0, 0], "scale": 1, "shear_x": 0, "interpolation": "nearest"}
+    pipe = Pipeline.from_spec([{"affine": {"degrees": [90, 90], **still}}])
+    assert np.array_equal(pipe.train(image, index=0), np.rot90(image))
+
+
+def test_perspective_moves_every_corner_inwards() -> None:
+    """By half of half the side: the image, 12 wide and 8 high, appears between (3, 2) and (9, 6)."""
+    op = Perspective(distortion=0.5).sample(Highest(), Scene(8, 12))
+    assert op.matrix == pytest.approx((2, 0, -6, 0, 2, -4, 0, 0), abs=1e-9)
 
 
 # The chance p
