@@ -433,6 +433,16 @@ def test_perspective_moves_every_corner_inwards() -> None:
     assert op.matrix == pytest.approx((2, 0, -6, 0, 2, -4, 0, 0), abs=1e-9)
 
 
+def test_some_of_draws_every_pair_and_keeps_the_order_given() -> None:
+    steps = ["invert", {"solarize": 128}, {"posterize": 4}]
+    pairs = Counter(
+        tuple(entry.name for entry in entries[1:])
+        for entries in draws([{"some_of": {"steps": steps, "count": 2}}], (8, 8), 600)
+    )
+    assert set(pairs) == set(itertools.combinations(("invert", "solarize", "posterize"), 2))
+    assert _chi_square(pairs.values(), 200) < 27.6  # 2 degrees of freedom, p = 1e-6
+
+
 # The chance p
 
 STEPS: dict[str, dict] = {
