@@ -15,6 +15,8 @@ import pytest
 from augreg import Pipeline
 from augreg.execution.sampling import Entry
 from augreg.ops import Move, Normalize, Op, Pad, Paint, Resize, Scene
+from augreg.rng import address_of
+from augreg.transforms.batch import Mosaic, ResizeMix
 from augreg.transforms.erasing import Cutout
 from augreg.transforms.geometry import Perspective, RandomResizedCrop
 
@@ -441,6 +443,16 @@ def test_some_of_draws_every_pair_and_keeps_the_order_given() -> None:
     )
     assert set(pairs) == set(itertools.combinations(("invert", "solarize", "posterize"), 2))
     assert _chi_square(pairs.values(), 200) < 27.6  # 2 degrees of freedom, p = 1e-6
+
+
+@pytest.mark.parametrize("cls", [Mosaic, ResizeMix])
+def test_patches_reach_both_ends_of_each_axis(cls: type) -> None:
+    """Crops of 4 pixels for mosaic's cells, and images of 4 pixels for resizemix, begin at 0 to 4 of 8."""
+    given = {"center": (0.5, 0.5)} if cls is Mosaic else {"scale": (0.5, 0.5), "per": "element", "pairing": "roll"}
+    paste = cls(**given).sample(address_of(0, 0).cursor(0), 200, Scene(8, 8))
+    boxes = [patch.source_box if cls is Mosaic else patch.box for patch in paste.patches]
+    for axis in (0, 1):
+        assert {box[axis] for box in boxes} == {0, 1, 2, 3, 4}
 
 
 # The chance p
