@@ -1,4 +1,4 @@
-"""Images to test with: made ones, the same in every run, and the photos of the gallery."""
+"""Images for tests: generated ones, the same in every run, and the photos of the gallery."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ MADE = ("smooth", "noise", "low contrast", "constant", "gradient")
 
 
 def made(name: str, height: int, width: int, channels: int = 3, dtype: str = "uint8") -> np.ndarray:
-    """An image of this name and size; as floats it lies between the levels of a byte too."""
+    """An image of this name and size; as floats, its values also lie between those of bytes."""
     y, x = np.mgrid[:height, :width] + 0.5
     phase = np.arange(channels) * 1.7
     rng = np.random.default_rng([height, width, channels])
     match name:
         case "smooth":
             waves = np.sin(x[..., None] / 5.0 + phase) + np.cos(y[..., None] / 7.0 - phase)
-            levels = 127.5 + 60.0 * waves
+            values = 127.5 + 60.0 * waves
         case "noise":
-            levels = rng.integers(0, 256, (height, width, channels)).astype(float)
+            values = rng.integers(0, 256, (height, width, channels)).astype(float)
         case "low contrast":
-            levels = 110.0 + rng.integers(0, 9, (height, width, channels))
+            values = 110.0 + rng.integers(0, 9, (height, width, channels))
         case "constant":
-            levels = np.full((height, width, channels), 77.0) + 31.0 * np.arange(channels) % 170
+            values = np.full((height, width, channels), 77.0) + 31.0 * np.arange(channels) % 170
         case "gradient":
-            levels = 255.0 * (x[..., None] / width + np.cos(phase) ** 2 * y[..., None] / height) / 2.0
+            values = 255.0 * (x[..., None] / width + np.cos(phase) ** 2 * y[..., None] / height) / 2.0
         case _:
             raise ValueError(f"there is no image named {name!r}")
-    levels = np.clip(levels, 0.0, 255.0)
-    return levels.astype(np.uint8) if dtype == "uint8" else (levels / 255.0).astype(np.float32)
+    values = np.clip(values, 0.0, 255.0)
+    return values.astype(np.uint8) if dtype == "uint8" else (values / 255.0).astype(np.float32)
 
 
 @functools.cache

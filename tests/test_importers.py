@@ -224,6 +224,11 @@ def test_floats_without_normalize_are_divided_at_the_end() -> None:
     assert set(np.unique(made.round(2))) == {np.float32(0.5), np.float32(1.0)}
 
 
+def test_a_threshold_behind_to_tensor_is_scaled() -> None:
+    found = tv(TO_TENSOR, make("RandomSolarize", threshold=0.5, p=1.0))
+    assert found.spec["image"][0] == {"solarize": {"threshold": [127.5, 127.5], "p": 1.0}}
+
+
 def test_version_two_types() -> None:
     found = tv(make("ToImage"), make("ToDtype", dtype="torch.float32", scale=True), NORMALIZE)
     assert found.report == ()

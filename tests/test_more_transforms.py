@@ -14,6 +14,8 @@ from PIL import Image
 from augreg import ImageError, Pipeline, SpecError, ops
 from augreg.backends import displacement
 from augreg.ops import Move, Paint, Scene
+from augreg.rng import address_of
+from augreg.transforms.fitting import SafeCrop
 
 BACKENDS = ("pillow", *(["opencv"] if importlib.util.find_spec("cv2") else []))
 each_backend = pytest.mark.parametrize("name", BACKENDS)
@@ -209,6 +211,10 @@ def test_clahe_raises_the_contrast_of_what_is_dark_and_keeps_colors(name: str) -
     assert np.ptp(moved, axis=2)[unclipped].max() == 0  # all channels move together
 
 
+def test_clahe_has_no_tiles_below_8_pixels() -> None:
+    assert [op.tiles for (op,) in drawn({"clahe": {"tiles": 8}}, (20, 160), 1)] == [(2, 8)]
+
+
 def test_rgb_shift_moves_each_channel_by_its_own_number() -> None:
     found = train({"rgb_shift": 50}, flat(120))
     shifts = found[0, 0].astype(int) - 120
@@ -252,6 +258,12 @@ def test_grid_mask_hides_equal_squares_on_a_grid() -> None:
         assert len({box.top % 40 for box in inner}) == len({box.left % 40 for box in inner}) == 1
 
 
+def test_grid_mask_leaves_something_of_the_smallest_unit() -> None:
+    """A unit of 2 pixels with 0.99 of its side hidden: 1 pixel is hidden all the same, so a quarter of the image."""
+    found = train({"grid_mask": {"unit": [0.1, 0.1], "ratio": 0.01}}, flat(9, 1)[:20, :20], 0)
+    assert np.mean(found == 0) == 0.25
+
+
 def test_grid_mask_of_a_narrow_image_has_few_boxes() -> None:
     assert max(len(boxes) for boxes in drawn("grid_mask", (2, 5000), 5)) <= 64
 
@@ -293,9 +305,25 @@ def test_letterbox_shows_the_whole_image_and_bars(size: tuple, wanted: tuple, in
     assert np.array_equal(pipe.test(np.full((*size, 3), 200, np.uint8)), found)
 
 
+def test_safe_crop_is_no_larger_than_its_boxes_need() -> None:
+    """A box 10 wide and 80 high, in a crop at least half as wide as high: 40 x 80, wherever it holds the box."""
+    crop = SafeCrop((32, 32), scale=(0.1, 0.1), ratio=(0.5, 4.0))
+    scene = Scene(100, 100, boxes=((20.0, 10.0, 30.0, 90.0),))
+    crops = [crop.sample(address_of(0, index).cursor(0), scene)[0] for index in range(200)]
+    assert {(op.top, op.height, op.width) for op in crops} == {(10, 80, 40)}
+    assert {op.left for op in crops} == set(range(21))
+
+
 @pytest.mark.parametrize(
     ("size", "wanted"),
-    [((50, 100), (32, 64)), ((100, 50), (64, 32)), ((3, 2), (64, 43)), ((1, 500), (1, 64)), ((9, 9), (64, 64))],
+    [
+        ((50, 100), (32, 64)),
+        ((100, 50), (64, 32)),
+        ((3, 2), (64, 43)),
+        ((1, 500), (1, 64)),
+        ((500, 1), (64, 1)),
+        ((9, 9), (64, 64)),
+    ],
 )
 def test_longest_max_size(size: tuple, wanted: tuple) -> None:
     assert train({"longest_max_size": 64}, images.made("noise", *size, 3)).shape[:2] == wanted

@@ -26,7 +26,7 @@ from augreg.steps.fields import nearest
 from augreg.transforms.dirichlet import dirichlet
 from augreg.transforms.policies.dialects import DIALECTS, op_argument
 from augreg.transforms.policies.notation import format_row, load_table, op_name, read_policy
-from augreg.transforms.policies.sampling import build_op
+from augreg.transforms.policies.sampling import build_op, noisy_magnitude
 from augreg.transforms.policies.steps import (
     AugMix,
     AutoAugment,
@@ -219,7 +219,8 @@ BROKEN = [
     ({"policy": [[["shear_x", 0.9, 7], ["inverse", 0.2, 3]]]}, "auto_augment.policy[0][1]", "did you mean 'invert'?"),
     ({"policy": "ShearX,0.9"}, "auto_augment.policy[0][0]", "a name, a probability and a magnitude"),
     ({"policy": "Invert,1,1\nShearX,1.9,7"}, "auto_augment.policy[1][0]", "a probability from 0 to 1, got '1.9'"),
-    ({"policy": "ShearX,0.9,-7"}, "auto_augment.policy[0][0]", "a magnitude of at least 0"),
+    ({"policy": "ShearX,0.9,-7"}, "auto_augment.policy[0][0]", "a finite magnitude of at least 0"),
+    ({"policy": "ShearX,0.9,1e999"}, "auto_augment.policy[0][0]", "a finite magnitude of at least 0"),
     ({"policy": "ShearX,0.9,nan"}, "auto_augment.policy[0][0]", "expected a number"),
     ({"policy": "ShearX,often,7"}, "auto_augment.policy[0][0]", "expected a number, got 'often'"),
     ({"policy": [[["shear_x", True, 7]]]}, "auto_augment.policy[0][0]", "expected a number, got True"),
@@ -325,6 +326,12 @@ def test_rand_augment_of_timm_applies_half_and_varies_the_magnitude() -> None:
     levels = np.array([abs(uniform.sample(cursor(index), Scene(9, 9))[0].matrix[1]) / 0.03 for index in range(2000)])
     assert levels.mean() == pytest.approx(4, abs=0.25)
     assert 7.9 < levels.max() <= 8
+
+
+def test_noisy_magnitudes_are_clipped_at_both_ends() -> None:
+    magnitudes = [noisy_magnitude(cursor(index), 5.0, 20.0) for index in range(400)]
+    assert (min(magnitudes), max(magnitudes)) == (0.0, 10.0)
+    assert sum(0.0 < magnitude < 10.0 for magnitude in magnitudes) / 400 == pytest.approx(0.197, abs=0.08)
 
 
 @pytest.mark.parametrize(

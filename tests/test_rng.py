@@ -126,6 +126,14 @@ def test_coins_are_never_for_0_and_always_for_1() -> None:
     assert all(cursor.bernoulli(1.0) for cursor in cursors)
 
 
+def test_a_choice_never_has_weight_zero() -> None:
+    """Not even for the smallest and the largest word that there are."""
+    for word in (0, 2**64 - 1):
+        cursor = address_of(0, 0).cursor(0)
+        cursor._words = [word]
+        assert cursor.choice([0.0, 0.3, 0.0]) == 1
+
+
 def test_statistics() -> None:
     """Mean, variance and neighbors' correlation of one draw over 20,000 indices, within 5 sigma."""
     count = 20_000

@@ -15,8 +15,10 @@ import pytest
 from augreg import Pipeline
 from augreg.execution.sampling import Entry
 from augreg.ops import Move, Normalize, Op, Pad, Paint, Resize, Scene
+from augreg.rng import address_of
+from augreg.transforms.batch import Mosaic, ResizeMix
 from augreg.transforms.erasing import Cutout
-from augreg.transforms.geometry import RandomResizedCrop
+from augreg.transforms.geometry import Perspective, RandomResizedCrop
 
 
 def draws(spec: list, size: tuple[int, int], count: int) -> Iterator[list[Entry]]:
@@ -60,6 +62,13 @@ class Lowest:
 
     def integers(self, stop: int) -> int:
         return 0
+
+
+class Highest(Lowest):
+    """Stands for a cursor whose every uniform draw is the high end."""
+
+    def uniform(self, low: float, high: float) -> float:
+        return high
 
 
 # Cutout: DeVries and Taylor 2017
@@ -242,6 +251,14 @@ def test_random_resized_crop_through_the_pipeline() -> None:
     assert np.mean(areas) == pytest.approx(0.433, abs=0.0006 + FAR * np.std(areas) / math.sqrt(count))
 
 
+def test_random_resized_crop_takes_a_box_as_wide_as_the_image_at_any_height() -> None:
+    """Half the area at 4:1 is 20 x 5 of 20 x 10: it fits at the tops 0 to 5."""
+    step = {"random_resized_crop": {"size": 8, "scale": [0.5, 0.5], "ratio": [4, 4]}}
+    crops = [move for move, _ in drawn(step, (10, 20), 100)]
+    assert {(crop.height, crop.width, crop.left) for crop in crops} == {(5, 20, 0)}
+    assert {crop.top for crop in crops} == {0, 1, 2, 3, 4, 5}
+
+
 @pytest.mark.parametrize(
     ("size", "box"),
     [
@@ -382,6 +399,60 @@ def test_affine_keeps_within_its_ranges() -> None:
     _uniform(zooms, 0.8, 1.25)
     _uniform(downs, -4, 4)
     _uniform(rights, -16, 16)
+
+
+@pytest.mark.parametrize(
+    ("given", "matrix"),
+    [
+        # the output at (x, y) shows the input at (a x + b y + c, d x + e y + f), on an image 80 wide and 40 high
+        (
+            {"degrees": [90, 90]},
+            (0, -1, 60, 1, 0, -20),
+        ),  # the top right corner is read from below the image
+        ({"shear_x": [45, 45]}, (1, -1, 20, 0, 1, 0)),  # lower rows go right
+        ({"shear_y": [45, 45]}, (1, 0, 0, -1, 1, 40)),  # right columns go down
+        ({"degrees": [90, 90], "shear_x": [45, 45]}, (-1, -1, 100, 1, 0, -20)),  # sheared, then rotated
+        ({"scale": [2, 2]}, (0.5, 0, 20, 0, 0.5, 10)),
+        ({"shear_x": [45, 45], "shear_y": [45, 45]}, (1, 0, 0, 0, 1, 0)),  # singular: nothing but the translation
+    ],
+)
+def test_affine_is_the_map_that_its_docstring_describes(given: dict, matrix: tuple) -> None:
+    still = {"degrees": 0, "translate": [0, 0], "scale": 1, "shear_x": 0, "shear_y": 0}
+    ((op,),) = drawn({"affine": {**still, **given}}, (40, 80), 1)
+    assert op.matrix[:6] == pytest.approx(matrix, abs=1e-9)
+
+
+def test_affine_rotates_counter_clockwise_as_rotate_does() -> None:
+    image = images.made("noise", 20, 20, 3)
+    still = {"translate": [0, 0], "scale": 1, "shear_x": 0, "interpolation": "nearest"}
+    pipe = Pipeline.from_spec([{"affine": {"degrees": [90, 90], **still}}])
+    assert np.array_equal(pipe.train(image, index=0), np.rot90(image))
+
+
+def test_perspective_moves_every_corner_inwards() -> None:
+    """By half of half the side: the image, 12 wide and 8 high, appears between (3, 2) and (9, 6)."""
+    op = Perspective(distortion=0.5).sample(Highest(), Scene(8, 12))
+    assert op.matrix == pytest.approx((2, 0, -6, 0, 2, -4, 0, 0), abs=1e-9)
+
+
+def test_some_of_draws_every_pair_and_keeps_the_order_given() -> None:
+    steps = ["invert", {"solarize": 128}, {"posterize": 4}]
+    pairs = Counter(
+        tuple(entry.name for entry in entries[1:])
+        for entries in draws([{"some_of": {"steps": steps, "count": 2}}], (8, 8), 600)
+    )
+    assert set(pairs) == set(itertools.combinations(("invert", "solarize", "posterize"), 2))
+    assert _chi_square(pairs.values(), 200) < 27.6  # 2 degrees of freedom, p = 1e-6
+
+
+@pytest.mark.parametrize("cls", [Mosaic, ResizeMix])
+def test_patches_reach_both_ends_of_each_axis(cls: type) -> None:
+    """Crops of 4 pixels for mosaic's cells, and images of 4 pixels for resizemix, begin at 0 to 4 of 8."""
+    given = {"center": (0.5, 0.5)} if cls is Mosaic else {"scale": (0.5, 0.5), "per": "element", "pairing": "roll"}
+    paste = cls(**given).sample(address_of(0, 0).cursor(0), 200, Scene(8, 8))
+    boxes = [patch.source_box if cls is Mosaic else patch.box for patch in paste.patches]
+    for axis in (0, 1):
+        assert {box[axis] for box in boxes} == {0, 1, 2, 3, 4}
 
 
 # The chance p

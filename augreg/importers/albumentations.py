@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.albumentations_steps import STEP_TRANSLATORS
-from augreg.importers.translation import (
-    Imported,
-    Parameters,
-    SpecStep,
-    Translation,
-    Translator,
-    UnsupportedError,
-    pair,
-)
+from augreg.importers.albumentations_steps import STEP_TRANSLATORS, UNSUPPORTED
+from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator, UnsupportedError, pair
 
 __all__ = ["from_albumentations"]
 
@@ -29,7 +21,7 @@ def from_albumentations(compose: Any) -> Imported:
     `compose` is a Compose or any other transform, or its dict from `A.to_dict`, for which albumentations need not be
     installed. Raises TypeError for anything else.
     """
-    walk = Translation(_TRANSLATORS, _class_and_parameters)
+    walk = Translation(_TRANSLATORS, UNSUPPORTED, _class_and_parameters)
     name, values = _class_and_parameters(compose)
     if name != "Compose":
         return walk.result(walk.step(compose, "transform"))
@@ -85,7 +77,7 @@ def _targets(params: Parameters, walk: Translation) -> None:
         walk.options["targets"] = targets
 
 
-def _to_tensor(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _to_tensor(params: Parameters, walk: Translation) -> Steps:
     params.ignore("p", "transpose_mask")
     walk.options["output"] = "torch"
     return []
@@ -94,15 +86,15 @@ def _to_tensor(params: Parameters, walk: Translation) -> list[SpecStep]:
 # Containers.
 
 
-def _children(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _children(params: Parameters, walk: Translation) -> Steps:
     return walk.steps(params.take_objects("transforms"), f"{params.place}.transforms")
 
 
-def _sequential(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _sequential(params: Parameters, walk: Translation) -> Steps:
     return [{"sequential": {"steps": _children(params, walk), "p": params.take("p", 0.5)}}]
 
 
-def _forced(params: Parameters, walk: Translation) -> tuple[list[SpecStep], list[float]]:
+def _forced(params: Parameters, walk: Translation) -> tuple[Steps, list[float]]:
     """The children with p = 1, since a chosen child is always applied, and their p, which are the weights."""
     steps, weights = [], []
     for number, child in enumerate(params.take_objects("transforms")):
@@ -113,38 +105,38 @@ def _forced(params: Parameters, walk: Translation) -> tuple[list[SpecStep], list
     return steps, weights
 
 
-def _one_of(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _one_of(params: Parameters, walk: Translation) -> Steps:
     steps, weights = _forced(params, walk)
     equal = len({*weights}) == 1
     return [{"one_of": {"steps": steps, **({} if equal else {"weights": weights}), "p": params.take("p", 0.5)}}]
 
 
-def _one_or_other(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _one_or_other(params: Parameters, walk: Translation) -> Steps:
     steps, _ = _forced(params, walk)
     p = params.take("p", 0.5)
     return [{"one_of": {"steps": steps, "weights": [p, round(1.0 - p, 12)]}}]
 
 
-def _some_of(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _some_of(params: Parameters, walk: Translation) -> Steps:
     if params.take("replace", False):
         raise UnsupportedError("replace=True: a step is applied at most once")
     count = params.take("n")
     # a step for every child, so that counts and probabilities stay the same: [] for one that is left out
-    steps: list[SpecStep] = []
+    steps: Steps = []
     for number, child in enumerate(params.take_objects("transforms")):
         inner = walk.step(child, f"{params.place}.transforms[{number}]")
         steps.append(inner[0] if len(inner) == 1 else inner)
     return [{"some_of": {"steps": steps, "count": pair(count), "p": params.take("p", 1.0)}}]
 
 
-def _random_order(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _random_order(params: Parameters, walk: Translation) -> Steps:
     children = params.take_objects("transforms")
     if params.take("replace", False) or params.take("n", len(children)) != len(children):
         raise UnsupportedError("only all of its transforms, each once, can be put in random order")
     return [{"random_order": {"steps": _children(params, walk), "p": params.take("p", 1.0)}}]
 
 
-def _nothing(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _nothing(params: Parameters, walk: Translation) -> Steps:
     params.ignore("p")
     return []
 

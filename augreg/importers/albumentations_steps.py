@@ -6,18 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.translation import (
-    Parameters,
-    SpecStep,
-    Translation,
-    Translator,
-    UnsupportedError,
-    numbers,
-    pair,
-    unsupported,
-)
+from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, numbers, pair
 
-__all__ = ["STEP_TRANSLATORS"]
+__all__ = ["STEP_TRANSLATORS", "UNSUPPORTED"]
 
 _INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "bicubic"}  # OpenCV's constants
 _BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 4: "reflect"}
@@ -73,7 +64,7 @@ def _plain(name: str) -> Translator:
 
 
 def _crop(name: str) -> Translator:
-    def translator(params: Parameters, walk: Translation) -> list[SpecStep]:
+    def translator(params: Parameters, walk: Translation) -> Steps:
         size = [params.take("height"), params.take("width")]
         if not params.take("pad_if_needed", False):
             params.note("a smaller image is padded here, and is an error in albumentations")
@@ -85,17 +76,17 @@ def _crop(name: str) -> Translator:
     return translator
 
 
-def _random_resized_crop(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _random_resized_crop(params: Parameters, walk: Translation) -> Steps:
     arguments = {"size": params.take("size"), "scale": params.take("scale"), "ratio": params.take("ratio")}
     return [{"random_resized_crop": {**arguments, **_resampled(params), **_p(params)}}]
 
 
-def _resize(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _resize(params: Parameters, walk: Translation) -> Steps:
     return [{"resize": {"size": [params.take("height"), params.take("width")], **_resampled(params), **_p(params)}}]
 
 
 def _by_side(name: str, argument: str) -> Translator:
-    def translator(params: Parameters, walk: Translation) -> list[SpecStep]:
+    def translator(params: Parameters, walk: Translation) -> Steps:
         size = params.take("max_size")
         params.only("max_size_hw", None)
         if not isinstance(size, int):
@@ -107,21 +98,21 @@ def _by_side(name: str, argument: str) -> Translator:
     return translator
 
 
-def _pad(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _pad(params: Parameters, walk: Translation) -> Steps:
     value = params.take("padding", 0)
     x, y = value if isinstance(value, list) and len(value) == 2 else (value, value)
     left, top, right, bottom = value if isinstance(value, list) and len(value) == 4 else (x, y, x, y)
     return [{"pad": {"padding": [top, bottom, left, right], **_padded(params), **_p(params)}}]
 
 
-def _rotate(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _rotate(params: Parameters, walk: Translation) -> Steps:
     params.only("crop_border", False, why="the image keeps its size")
     params.ignore("rotate_method")  # concerns boxes only
     arguments = {"degrees": params.take("limit"), "interpolation": _interpolation(params), **_constant(params)}
     return [{"rotate": {**arguments, **_p(params)}}]
 
 
-def _affine(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _affine(params: Parameters, walk: Translation) -> Steps:
     params.only("fit_output", False, why="the image keeps its size")
     params.only("balanced_scale", False)
     params.ignore("rotate_method")
@@ -160,7 +151,7 @@ def _symmetric(params: Parameters, limits: list[float], name: str) -> float:
     return largest
 
 
-def _shift_scale_rotate(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _shift_scale_rotate(params: Parameters, walk: Translation) -> Steps:
     params.ignore("rotate_method")
     translate = [_symmetric(params, params.take(key), key) for key in ("shift_limit_y", "shift_limit_x")]
     scale = [1.0 + end for end in params.take("scale_limit")]
@@ -171,12 +162,12 @@ def _shift_scale_rotate(params: Parameters, walk: Translation) -> list[SpecStep]
     return [{"affine": {**arguments, **_p(params)}}]
 
 
-def _color_jitter(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _color_jitter(params: Parameters, walk: Translation) -> Steps:
     ranges = {key: params.take(key) for key in ("brightness", "contrast", "saturation", "hue")}
     return [{"color_jitter": {**ranges, **_p(params)}}]
 
 
-def _brightness_contrast(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _brightness_contrast(params: Parameters, walk: Translation) -> Steps:
     params.only("ensure_safe_range", False)
     params.ignore("brightness_by_max")
     added = params.take("brightness_limit")
@@ -187,31 +178,31 @@ def _brightness_contrast(params: Parameters, walk: Translation) -> list[SpecStep
     return [{"brightness": {"factor": factor, **_p(params)}}]
 
 
-def _hue(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _hue(params: Parameters, walk: Translation) -> Steps:
     for key in ("sat_shift_limit", "val_shift_limit"):
         params.only(key, [0.0, 0.0], [0, 0], why="saturation and value can be multiplied, but not shifted")
     # OpenCV's hue has 180 steps
     return [{"hue": {"shift": [end / 180.0 for end in params.take("hue_shift_limit")], **_p(params)}}]
 
 
-def _gray(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _gray(params: Parameters, walk: Translation) -> Steps:
     params.only("num_output_channels", 3)
     params.only("method", "weighted_average", why="grayscale is the luma")
     return [{"grayscale": _p(params)}]
 
 
-def _posterize(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _posterize(params: Parameters, walk: Translation) -> Steps:
     bits = params.take("num_bits")
     if any(isinstance(part, list) for part in bits) or len(bits) != 2:
         raise UnsupportedError(f"num_bits={bits}: all channels keep the same number of bits")
     return [{"posterize": {"bits": bits, **_p(params)}}]
 
 
-def _solarize(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _solarize(params: Parameters, walk: Translation) -> Steps:
     return [{"solarize": {"threshold": [255.0 * end for end in params.take("threshold_range")], **_p(params)}}]
 
 
-def _equalize(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _equalize(params: Parameters, walk: Translation) -> Steps:
     params.ignore("mode")
     params.note("equalize follows Pillow here, which differs slightly from both modes of albumentations")
     params.only("by_channels", True)
@@ -220,19 +211,19 @@ def _equalize(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"equalize": _p(params)}]
 
 
-def _auto_contrast(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _auto_contrast(params: Parameters, walk: Translation) -> Steps:
     params.only("ignore", None)
     params.ignore("method")
     params.note("auto_contrast follows Pillow here, which differs slightly from both methods of albumentations")
     return [{"auto_contrast": {"cutoff": params.take("cutoff", 0.0), **_p(params)}}]
 
 
-def _blur(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _blur(params: Parameters, walk: Translation) -> Steps:
     params.only("blur_limit", [0, 0], 0, why="the size of the kernel follows from sigma")
     return [{"gaussian_blur": {"sigma": pair(params.take("sigma_limit")), **_p(params)}}]
 
 
-def _motion_blur(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _motion_blur(params: Parameters, walk: Translation) -> Steps:
     params.only("allow_shifted", False, why="the line is centered on the pixel")
     params.only("direction_range", [0.0, 0.0], [0, 0], why="the line is centered on the pixel")
     low, high = params.take("angle_range", [0.0, 360.0])
@@ -241,11 +232,11 @@ def _motion_blur(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"motion_blur": {**arguments, **_p(params)}}]
 
 
-def _median(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _median(params: Parameters, walk: Translation) -> Steps:
     return [{"median_blur": {"size": pair(params.take("blur_limit")), **_p(params)}}]
 
 
-def _normalize(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _normalize(params: Parameters, walk: Translation) -> Steps:
     kind, white = params.take("normalization", "standard"), params.take("max_pixel_value", 255.0)
     if kind != "standard" or white != 255:
         raise UnsupportedError(
@@ -257,13 +248,13 @@ def _normalize(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"normalize": {"mean": numbers(params.take("mean")), "std": numbers(params.take("std"))}}]
 
 
-def _to_float(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _to_float(params: Parameters, walk: Translation) -> Steps:
     params.only("max_value", None, 255, 255.0)
     params.ignore("p")
     return [{"normalize": {"mean": 0.0, "std": 1.0}}]
 
 
-def _coarse_dropout(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _coarse_dropout(params: Parameters, walk: Translation) -> Steps:
     holes = params.take("num_holes_range")
     sides = [*params.take("hole_height_range"), *params.take("hole_width_range")]
     if len({*sides}) > 1 or holes[0] != holes[1]:
@@ -272,7 +263,7 @@ def _coarse_dropout(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"cutout": {"size": sides[0], "holes": holes[0], **_fill(params), **_p(params)}}]
 
 
-def _erasing(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _erasing(params: Parameters, walk: Translation) -> Steps:
     low, high = params.take("ratio")
     value = params.take("fill", 0)
     modes = {"random": "pixel", "random_uniform": "random"}
@@ -283,7 +274,7 @@ def _erasing(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"random_erasing": {"area": params.take("scale"), "ratio": [1 / high, 1 / low], **options, **_p(params)}}]
 
 
-def _elastic(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _elastic(params: Parameters, walk: Translation) -> Steps:
     params.only("approximate", False)
     params.only("same_dxdy", False)
     params.ignore("keypoint_remapping_method")
@@ -295,7 +286,7 @@ def _elastic(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"elastic": {"alpha": pair(alpha), "sigma": params.take("sigma", 50.0), **options}}]
 
 
-def _grid(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _grid(params: Parameters, walk: Translation) -> Steps:
     params.ignore("keypoint_remapping_method", "normalized", "border_mode", "fill", "fill_mask")
     params.note("here, every node of the grid moves separately; in albumentations, whole rows and columns move")
     limit = _symmetric(params, params.take("distort_limit"), "distort_limit")
@@ -303,21 +294,21 @@ def _grid(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"grid_distortion": {**arguments, **_p(params)}}]
 
 
-def _gauss_noise(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _gauss_noise(params: Parameters, walk: Translation) -> Steps:
     params.only("mean_range", [0.0, 0.0], [0, 0], why="the noise has mean 0")
     params.only("per_channel", True)
     params.only("noise_scale_factor", 1.0, 1)
     return [{"gaussian_noise": {"std": params.take("std_range"), **_p(params)}}]
 
 
-def _jpeg(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _jpeg(params: Parameters, walk: Translation) -> Steps:
     if params.take("compression_type", "jpeg") != "jpeg":
         raise UnsupportedError("only JPEG is possible")
     params.note("Pillow encodes here, and OpenCV in albumentations")
     return [{"jpeg": {"quality": params.take("quality_range"), **_p(params)}}]
 
 
-def _downscale(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _downscale(params: Parameters, walk: Translation) -> Steps:
     modes = params.take("interpolation_pair") or {"upscale": 0, "downscale": 3}
     if modes["downscale"] != 3:
         params.note(f"interpolation_pair['downscale']={modes['downscale']} became bilinear with antialias")
@@ -326,17 +317,17 @@ def _downscale(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"downscale": {**arguments, **_p(params)}}]
 
 
-def _clahe(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _clahe(params: Parameters, walk: Translation) -> Steps:
     params.note("it equalizes the luma here, and the lightness of LAB in albumentations")
     return [{"clahe": {"clip": params.take("clip_limit"), "tiles": params.take("tile_grid_size"), **_p(params)}}]
 
 
-def _gamma(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _gamma(params: Parameters, walk: Translation) -> Steps:
     params.note("gamma is drawn log-uniformly here")
     return [{"gamma": {"gamma": [end / 100.0 for end in params.take("gamma_limit")], **_p(params)}}]
 
 
-def _rgb_shift(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _rgb_shift(params: Parameters, walk: Translation) -> Steps:
     limits = [params.take(f"{channel}_shift_limit") for channel in "rgb"]
     params.ignore("approximation", "noise_params", "noise_type", "spatial_mode")  # derived from the limits
     if any(limit != limits[0] for limit in limits):
@@ -344,7 +335,7 @@ def _rgb_shift(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"rgb_shift": {"shift": limits[0], **_p(params)}}]
 
 
-def _channel_drop(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _channel_drop(params: Parameters, walk: Translation) -> Steps:
     arguments = {"count": params.take("channel_drop_range"), "fill": float(params.take("fill", 0.0))}
     return [{"channel_drop": {**arguments, **_p(params)}}]
 
@@ -354,7 +345,6 @@ STEP_TRANSLATORS: Mapping[str, Translator] = {
     "SquareSymmetry": _plain("d4"), "RandomRotate90": _plain("rot90"), "RandomCrop": _crop("random_crop"),
     "CenterCrop": _crop("center_crop"), "RandomResizedCrop": _random_resized_crop, "Resize": _resize,
     "SmallestMaxSize": _by_side("resize", "shorter"), "LongestMaxSize": _by_side("longest_max_size", "longer"),
-    "PadIfNeeded": unsupported("larger images keep their size; after LongestMaxSize, use letterbox instead of both"),
     "Pad": _pad, "Rotate": _rotate, "Affine": _affine,
     "ShiftScaleRotate": _shift_scale_rotate, "ElasticTransform": _elastic, "GridDistortion": _grid,
     "ColorJitter": _color_jitter, "RandomBrightnessContrast": _brightness_contrast, "HueSaturationValue": _hue,
@@ -366,3 +356,5 @@ STEP_TRANSLATORS: Mapping[str, Translator] = {
     "ChannelDropout": _channel_drop,
 }  # fmt: skip
 """The translators by class name, without containers."""
+
+UNSUPPORTED = {"PadIfNeeded": "larger images keep their size; after LongestMaxSize, use letterbox instead of both"}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers import torchvision
-from augreg.importers.torchvision_steps import interpolation, interpolation_name
+from augreg.importers.torchvision_steps import UNSUPPORTED, interpolation, interpolation_name
 from augreg.importers.translation import (
     Imported,
     Parameters,
-    SpecStep,
+    Steps,
     Translation,
     Translator,
     UnsupportedError,
@@ -38,15 +38,13 @@ def from_timm(transform: Any = None, /, **arguments: Any) -> Imported:
         transform, arguments = None, {**transform, **arguments}
     if (transform is None) == (not arguments):
         raise TypeError("from_timm takes a transform, or the arguments of timm.data.create_transform")
-    walk = Translation(_TRANSLATORS, _class_and_parameters)
+    walk = Translation(_TRANSLATORS, UNSUPPORTED, _class_and_parameters)
     if transform is None:
-        children = _created(Parameters("create_transform", arguments, "timm", walk.report))
-        return torchvision.finish(walk, walk.steps(children, "transforms"))
+        return torchvision.finish(walk, _created(Parameters("create_transform", arguments, "timm", walk.report)))
     if isinstance(transform, tuple | list):  # separate=True gives three
-        return torchvision.finish(walk, walk.steps(transform, "transforms"))
+        return torchvision.finish(walk, transform)
     name, values = _class_and_parameters(transform)
-    inside = values.get("transforms", []) if name == "Compose" else [transform]
-    return torchvision.finish(walk, walk.steps(inside, "transforms"))
+    return torchvision.finish(walk, values.get("transforms", []) if name == "Compose" else [transform])
 
 
 def _class_and_parameters(transform: Any) -> tuple[str, Mapping[str, Any]]:
@@ -154,15 +152,15 @@ def _evaluation(params: Parameters, size: list[int], mean: list[float]) -> _Tran
     return [first, ("CenterCropOrPad" if fill else "CenterCrop", {"size": size, **fill})]
 
 
-def _crop(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
+def _crop(params: Parameters, walk: Translation) -> Steps:
     mode = params.take("interpolation")
     names = [interpolation_name(params, item) for item in (mode if isinstance(mode, list) else [mode])]
     arguments = {"size": pair(params.take("size")), "scale": params.take("scale"), "ratio": params.take("ratio")}
-    crops: list[SpecStep] = [{"random_resized_crop": {**arguments, "interpolation": name}} for name in names]
+    crops: Steps = [{"random_resized_crop": {**arguments, "interpolation": name}} for name in names]
     return crops if len(crops) == 1 else [{"one_of": {"steps": crops}}]
 
 
-def _keep_ratio(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
+def _keep_ratio(params: Parameters, walk: Translation) -> Steps:
     size, longest = pair(params.take("size")), params.take("longest", 0.0)
     for key in ("random_scale_prob", "random_aspect_prob"):
         if params.take(key, 0.0):
@@ -179,7 +177,7 @@ def _keep_ratio(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
 
 
 def _crop_or_pad(name: str) -> Translator:
-    def translator(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
+    def translator(params: Parameters, walk: Translation) -> Steps:
         fill = params.take("fill", 0)
         params.only("padding_mode", "constant", why="padding is always filled")
         return [{name: {"size": pair(params.take("size")), **({"fill": numbers(fill)} if fill else {})}}]
@@ -187,7 +185,7 @@ def _crop_or_pad(name: str) -> Translator:
     return translator
 
 
-def _erasing(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
+def _erasing(params: Parameters, walk: Translation) -> Steps:
     if "probability" not in params:
         return torchvision.TRANSLATORS["RandomErasing"](params, walk)
     params.only("max_count", 1, None, why="one box is erased")
@@ -200,7 +198,7 @@ def _erasing(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
     return [{"random_erasing": {"area": area, "ratio": ratio, "mode": mode, "p": params.take("probability")}}]
 
 
-def _policy_string(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
+def _policy_string(params: Parameters, walk: Translation) -> Steps:
     fill = [float(min(255, round(255 * value))) for value in params.take("mean")]
     mode = params.take("interpolation")  # `random`, timm's default, is also the default of timm_policy
     optional = {} if mode == "random" else {"interpolation": interpolation_name(params, mode)}
@@ -242,7 +240,7 @@ def _fill_and_interpolation(params: Parameters, ops: list[dict[str, Any]]) -> di
     return arguments
 
 
-def _rand_augment(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
+def _rand_augment(params: Parameters, walk: Translation) -> Steps:
     if "num_layers" not in params:
         return torchvision.TRANSLATORS["RandAugment"](params, walk)
     ops = [_op(op) for op in params.take_objects("ops")]
@@ -255,7 +253,7 @@ def _rand_augment(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
     return [{"rand_augment": {**arguments, **_fill_and_interpolation(params, ops)}}]
 
 
-def _aug_mix(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
+def _aug_mix(params: Parameters, walk: Translation) -> Steps:
     if "ops" not in params:
         return torchvision.TRANSLATORS["AugMix"](params, walk)
     ops = [_op(op) for op in params.take_objects("ops")]
@@ -270,7 +268,7 @@ def _aug_mix(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
     return [{"aug_mix": {**arguments, **_fill_and_interpolation(params, ops)}}]
 
 
-def _auto_augment(params: Parameters, walk: Translation) -> Sequence[SpecStep]:
+def _auto_augment(params: Parameters, walk: Translation) -> Steps:
     rows = params.take_objects("policy")
     if not rows or not isinstance(rows[0], list | tuple):
         return torchvision.TRANSLATORS["AutoAugment"](params, walk)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from augreg.importers.torchvision_steps import STEP_TRANSLATORS
-from augreg.importers.translation import Imported, Parameters, SpecStep, Translation, Translator
+from augreg.importers.torchvision_steps import STEP_TRANSLATORS, UNSUPPORTED
+from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator
 
 __all__ = ["TRANSLATORS", "class_and_attributes", "finish", "from_torchvision"]
 
@@ -17,17 +17,18 @@ def from_torchvision(transform: Any) -> Imported:
     `transform` is a Compose, a list, an nn.Sequential or a single transform. Torchvision need not be installed:
     classes are recognized by their names.
     """
-    walk = Translation(TRANSLATORS, class_and_attributes)
+    walk = Translation(TRANSLATORS, UNSUPPORTED, class_and_attributes)
     if isinstance(transform, list | tuple):
-        return finish(walk, walk.steps(transform, "transforms"))
+        return finish(walk, transform)
     # the children of a top container, so that places read transforms[2] and not transforms[0].transforms[2]
     name, values = class_and_attributes(transform)
     children = values.get("transforms", []) if name in ("Compose", "Sequential") else [transform]
-    return finish(walk, walk.steps(children, "transforms"))
+    return finish(walk, children)
 
 
-def finish(walk: Translation, image: list[SpecStep]) -> Imported:
-    """The result; images that became floats and are never normalized are divided by 255 at the end."""
+def finish(walk: Translation, transforms: Sequence[Any]) -> Imported:
+    """Translate these transforms; images that become floats and are never normalized are divided by 255 last."""
+    image = walk.steps(transforms, "transforms")
     if walk.floats and not walk.normalized:
         image = [*image, {"normalize": {"mean": 0.0, "std": 1.0}}]
     return walk.result(image)
@@ -45,23 +46,23 @@ def class_and_attributes(transform: Any) -> tuple[str, Mapping[str, Any]]:
     return type(transform).__name__, values
 
 
-def _nothing(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _nothing(params: Parameters, walk: Translation) -> Steps:
     params.only("mode", None, "RGB")
     return []
 
 
-def _to_tensor(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _to_tensor(params: Parameters, walk: Translation) -> Steps:
     walk.options["output"] = "torch"
     walk.floats = True
     return []
 
 
-def _to_bytes(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _to_bytes(params: Parameters, walk: Translation) -> Steps:
     walk.options["output"] = "torch"
     return []
 
 
-def _to_dtype(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _to_dtype(params: Parameters, walk: Translation) -> Steps:
     dtype = params.take("dtype")
     scaled = params.take("scale", params.name == "ConvertImageDtype")
     if "float32" in str(dtype):
@@ -73,11 +74,11 @@ def _to_dtype(params: Parameters, walk: Translation) -> list[SpecStep]:
     return []
 
 
-def _compose(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _compose(params: Parameters, walk: Translation) -> Steps:
     return walk.steps(params.take_objects("transforms"), f"{params.place}.transforms")
 
 
-def _apply(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _apply(params: Parameters, walk: Translation) -> Steps:
     inner = _compose(params, walk)
     p = params.take("p", 0.5)
     if len(inner) == 1 and isinstance(inner[0], dict):  # move p into the step
@@ -87,14 +88,14 @@ def _apply(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"sequential": {"steps": inner, "p": p}}] if inner else []
 
 
-def _choice(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _choice(params: Parameters, walk: Translation) -> Steps:
     children = params.take_objects("transforms")
     weights = params.take("p") or params.take("probabilities") or [1.0] * len(children)
     steps = [walk.single(child, f"{params.place}.transforms[{number}]") for number, child in enumerate(children)]
     return [{"one_of": {"steps": steps, "weights": weights}}]
 
 
-def _order(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _order(params: Parameters, walk: Translation) -> Steps:
     return [{"random_order": {"steps": _compose(params, walk)}}]
 
 

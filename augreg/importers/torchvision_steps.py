@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.translation import (
-    Parameters,
-    SpecStep,
-    Translation,
-    Translator,
-    UnsupportedError,
-    numbers,
-    pair,
-    unsupported,
-)
+from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, numbers, pair
 from augreg.transforms.policies.dialects import DIALECTS
 
-__all__ = ["STEP_TRANSLATORS", "interpolation", "interpolation_name"]
+__all__ = ["STEP_TRANSLATORS", "UNSUPPORTED", "interpolation", "interpolation_name"]
 
 _PILLOW = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
@@ -58,7 +49,7 @@ def _size(params: Parameters) -> list[int]:
     return pair(size[0]) if isinstance(size, list) and len(size) == 1 else pair(size)
 
 
-def _normalize(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _normalize(params: Parameters, walk: Translation) -> Steps:
     params.ignore("inplace")
     walk.options["output"] = "torch"
     walk.normalized = True
@@ -69,7 +60,7 @@ def _antialias(params: Parameters) -> dict[str, Any]:
     return {"antialias": False} if params.take("antialias", True) is False else {}
 
 
-def _resize(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _resize(params: Parameters, walk: Translation) -> Steps:
     size = params.take("size")
     params.only("max_size", None)
     options = {"interpolation": interpolation(params), **_antialias(params)}
@@ -80,7 +71,7 @@ def _resize(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"resize": {"shorter": size[0] if isinstance(size, list) else size, **options}}]
 
 
-def _center_crop(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _center_crop(params: Parameters, walk: Translation) -> Steps:
     return [{"center_crop": {"size": _size(params)}}]
 
 
@@ -94,7 +85,7 @@ def _padding(value: Any) -> list[int]:
     return [top, bottom, left, right]
 
 
-def _random_crop(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _random_crop(params: Parameters, walk: Translation) -> Steps:
     padding = params.take("padding")
     if params.take("pad_if_needed", False):
         params.note("pad_if_needed=True pads each side by all that is missing; here, it is split between both sides")
@@ -102,12 +93,12 @@ def _random_crop(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"random_crop": {**arguments, **({"padding": _padding(padding)} if padding is not None else {})}}]
 
 
-def _pad(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _pad(params: Parameters, walk: Translation) -> Steps:
     mode = params.take("padding_mode", "constant")
     return [{"pad": {"padding": _padding(params.take("padding")), "mode": mode, **_fill(params, walk)}}]
 
 
-def _random_resized_crop(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _random_resized_crop(params: Parameters, walk: Translation) -> Steps:
     arguments = {"size": _size(params), "scale": params.take("scale"), "ratio": params.take("ratio")}
     return [{"random_resized_crop": {**arguments, "interpolation": interpolation(params), **_antialias(params)}}]
 
@@ -116,12 +107,12 @@ def _with_p(name: str) -> Translator:
     return lambda params, walk: [{name: _p(params)}]
 
 
-def _color_jitter(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _color_jitter(params: Parameters, walk: Translation) -> Steps:
     ranges = {key: params.take(key) for key in ("brightness", "contrast", "saturation", "hue")}
     return [{"color_jitter": {key: pair(value) for key, value in ranges.items() if value is not None}}]
 
 
-def _rotation(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _rotation(params: Parameters, walk: Translation) -> Steps:
     params.only("expand", False, why="the image keeps its size")
     params.only("center", None, why="it rotates about the center")
     params.ignore("resample", "fillcolor")  # old names of interpolation and fill
@@ -129,7 +120,7 @@ def _rotation(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"rotate": {"degrees": pair(params.take("degrees")), **options}}]
 
 
-def _affine(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _affine(params: Parameters, walk: Translation) -> Steps:
     params.only("center", None, why="it rotates about the center")
     params.ignore("resample", "fillcolor")
     degrees, shear = pair(params.take("degrees")), params.take("shear")
@@ -154,37 +145,37 @@ def _negated(limits: list[float]) -> list[float]:
     return [0.0 - high, 0.0 - low]
 
 
-def _perspective(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _perspective(params: Parameters, walk: Translation) -> Steps:
     options = {"interpolation": interpolation(params), **_fill(params, walk), **_p(params)}
     return [{"perspective": {"distortion": params.take("distortion_scale"), **options}}]
 
 
-def _grayscale(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _grayscale(params: Parameters, walk: Translation) -> Steps:
     if params.take("num_output_channels", 1) == 1:
         params.note("num_output_channels=1 became 3: set `channels: gray` in the spec to read gray images")
     return ["grayscale"]
 
 
-def _blur(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _blur(params: Parameters, walk: Translation) -> Steps:
     size = params.take("kernel_size")
     params.note(f"kernel_size={size} is not kept: the size of the kernel follows from sigma")
     return [{"gaussian_blur": {"sigma": pair(params.take("sigma", [0.1, 2.0]))}}]
 
 
-def _posterize(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _posterize(params: Parameters, walk: Translation) -> Steps:
     return [{"posterize": {"bits": pair(params.take("bits")), **_p(params)}}]
 
 
-def _solarize(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _solarize(params: Parameters, walk: Translation) -> Steps:
     scale = 255.0 if walk.floats else 1.0
     return [{"solarize": {"threshold": pair(params.take("threshold") * scale), **_p(params)}}]
 
 
-def _sharpness(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _sharpness(params: Parameters, walk: Translation) -> Steps:
     return [{"sharpness": {"factor": pair(params.take("sharpness_factor")), **_p(params)}}]
 
 
-def _erasing(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _erasing(params: Parameters, walk: Translation) -> Steps:
     params.ignore("inplace")
     value = params.take("value", 0)
     arguments = {"area": params.take("scale"), "ratio": params.take("ratio"), **_p(params)}
@@ -197,7 +188,7 @@ def _erasing(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"random_erasing": {**arguments, **({"fill": fill} if any(fill) else {})}}]
 
 
-def _elastic(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _elastic(params: Parameters, walk: Translation) -> Steps:
     alpha, sigma = pair(params.take("alpha", 50.0)), pair(params.take("sigma", 5.0))
     if alpha[0] != alpha[1] or sigma[0] != sigma[1]:
         params.note(f"alpha={alpha}, sigma={sigma}: the first of each is used for both axes")
@@ -206,17 +197,17 @@ def _elastic(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"elastic": {"alpha": pair(alpha[0] / 2.0), "sigma": sigma[0], **options}}]
 
 
-def _noise(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _noise(params: Parameters, walk: Translation) -> Steps:
     params.only("mean", 0.0, 0, why="the noise has mean 0")
     params.ignore("clip")
     return [{"gaussian_noise": {"std": pair(params.take("sigma", 0.1))}}]
 
 
-def _jpeg(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _jpeg(params: Parameters, walk: Translation) -> Steps:
     return [{"jpeg": {"quality": pair(params.take("quality"))}}]
 
 
-def _auto_augment(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _auto_augment(params: Parameters, walk: Translation) -> Steps:
     policy = params.take("policy", "imagenet")
     params.ignore("policies")  # the table with this name
     return [{"auto_augment": {"policy": str(getattr(policy, "value", policy)), **_policy(params, walk)}}]
@@ -227,18 +218,18 @@ def _policy(params: Parameters, walk: Translation) -> dict[str, Any]:
     return {"dialect": "torchvision", **options}
 
 
-def _rand_augment(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _rand_augment(params: Parameters, walk: Translation) -> Steps:
     params.only("num_magnitude_bins", 31, why="magnitudes are from 0 to 30")
     arguments = {"n": params.take("num_ops", 2), "m": params.take("magnitude", 9)}
     return [{"rand_augment": {**arguments, **_policy(params, walk)}}]
 
 
-def _trivial(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _trivial(params: Parameters, walk: Translation) -> Steps:
     params.only("num_magnitude_bins", 31, why="magnitudes are from 0 to 30")
     return [{"trivial_augment_wide": _policy(params, walk)}]
 
 
-def _aug_mix(params: Parameters, walk: Translation) -> list[SpecStep]:
+def _aug_mix(params: Parameters, walk: Translation) -> Steps:
     depth = params.take("chain_depth", -1)
     arguments = {
         "severity": params.take("severity", 3), "width": params.take("mixture_width", 3),
@@ -249,9 +240,6 @@ def _aug_mix(params: Parameters, walk: Translation) -> list[SpecStep]:
     return [{"aug_mix": {**arguments, **_policy(params, walk)}}]
 
 
-_RANDOM_SIZE = unsupported("the size of its result is random")
-_SEVERAL = unsupported("it makes several images from one")
-_BATCH = unsupported("it mixes the images of a batch")
 STEP_TRANSLATORS: Mapping[str, Translator] = {
     "Normalize": _normalize,
     "Resize": _resize, "CenterCrop": _center_crop, "RandomCrop": _random_crop, "Pad": _pad,
@@ -264,11 +252,16 @@ STEP_TRANSLATORS: Mapping[str, Translator] = {
     "RandomEqualize": _with_p("equalize"), "RandomErasing": _erasing, "GaussianNoise": _noise, "JPEG": _jpeg,
     "RandomChannelPermutation": lambda params, walk: ["channel_shuffle"],
     "AutoAugment": _auto_augment, "RandAugment": _rand_augment, "TrivialAugmentWide": _trivial, "AugMix": _aug_mix,
-    "Lambda": unsupported("it is arbitrary code; write your own transform for it (docs/write-a-transform.md)"),
-    "FiveCrop": _SEVERAL, "TenCrop": _SEVERAL,
-    "ScaleJitter": _RANDOM_SIZE, "RandomShortestSize": _RANDOM_SIZE,
-    "RandomResize": _RANDOM_SIZE, "RandomZoomOut": _RANDOM_SIZE,
-    "MixUp": _BATCH, "CutMix": _BATCH,
-    "SanitizeBoundingBoxes": unsupported("the section `targets` of a spec decides which boxes are dropped"),
 }  # fmt: skip
 """The translators by class name, without containers and conversions of type."""
+
+UNSUPPORTED: Mapping[str, str] = {
+    "Lambda": "it is arbitrary code; write your own transform for it (docs/write-a-transform.md)",
+    **dict.fromkeys(("FiveCrop", "TenCrop"), "it makes several images from one"),
+    **dict.fromkeys(
+        ("ScaleJitter", "RandomShortestSize", "RandomResize", "RandomZoomOut"), "the size of its result is random"
+    ),
+    **dict.fromkeys(("MixUp", "CutMix"), "it mixes the images of a batch"),
+    "SanitizeBoundingBoxes": "the section `targets` of a spec decides which boxes are dropped",
+}
+"""Why a spec cannot express some classes."""

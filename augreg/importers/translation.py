@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
@@ -14,17 +14,7 @@ from augreg.registry.registry import Registry
 from augreg.spec.parse import parse
 from augreg.steps.fields import plain
 
-__all__ = [
-    "Imported",
-    "Parameters",
-    "SpecStep",
-    "Translation",
-    "Translator",
-    "UnsupportedError",
-    "numbers",
-    "pair",
-    "unsupported",
-]
+__all__ = ["Imported", "Parameters", "Steps", "Translation", "Translator", "UnsupportedError", "numbers", "pair"]
 
 
 class Imported(NamedTuple):
@@ -95,37 +85,33 @@ def _shown(value: Any) -> str:
 
 SpecStep: TypeAlias = str | dict[str, Any] | list[Any]
 """A step as a spec has it: a name, a name with arguments, or a list of steps."""
-Translator: TypeAlias = Callable[[Parameters, "Translation"], Sequence[SpecStep]]
+Steps: TypeAlias = list[SpecStep]
+Translator: TypeAlias = Callable[[Parameters, "Translation"], Steps]
 """Makes the steps of a spec from the parameters of one transform. Raises UnsupportedError."""
-
-
-def unsupported(why: str) -> Translator:
-    """A translator that always raises UnsupportedError."""
-
-    def translator(params: Parameters, walk: Translation) -> NoReturn:
-        raise UnsupportedError(why)
-
-    return translator
 
 
 class Translation:
     """The translation of one pipeline: the options and the report so far, and the state of images at this point.
 
-    `translators` has a translator for each class name; `opened` gives a transform's class name and parameters.
+    `translators` has a translator for each class name, and `unsupported` the reasons for some classes without one.
+    `opened` returns the class name and the parameters of a transform.
     """
 
     def __init__(
-        self, translators: Mapping[str, Translator], opened: Callable[[Any], tuple[str, Mapping[str, Any]]]
+        self,
+        translators: Mapping[str, Translator],
+        unsupported: Mapping[str, str],
+        opened: Callable[[Any], tuple[str, Mapping[str, Any]]],
     ) -> None:
         self.report: list[str] = []
         self.options: dict[str, Any] = {}
         self.floats = False  # whether images are floats from 0 to 1 at this point
         self.normalized = False
         self.registry = Registry.installed()
-        self._translators = translators
+        self._translators, self._unsupported = translators, unsupported
         self._class_and_parameters = opened
 
-    def steps(self, children: Iterable[Any], place: str) -> list[SpecStep]:
+    def steps(self, children: Iterable[Any], place: str) -> Steps:
         """The steps of these transforms, without those that a spec cannot express."""
         return [step for number, child in enumerate(children) for step in self.step(child, f"{place}[{number}]")]
 
@@ -134,14 +120,14 @@ class Translation:
         steps = self.step(child, place)
         return steps[0] if len(steps) == 1 else {"sequential": {"steps": steps}}
 
-    def step(self, child: Any, place: str) -> list[SpecStep]:
+    def step(self, child: Any, place: str) -> Steps:
         """The steps of one transform; an empty list if a spec cannot express it."""
         name, values = self._class_and_parameters(child)
         params = Parameters(name, values, place, self.report)
         translator = self._translators.get(name)
         try:
             if translator is None:
-                raise UnsupportedError("augreg has no equivalent transform")
+                raise UnsupportedError(self._unsupported.get(name, "augreg has no equivalent transform"))
             steps = list(translator(params, self))
             self._check(steps)
         except UnsupportedError as why:
@@ -153,13 +139,13 @@ class Translation:
         params.finish()
         return steps
 
-    def _check(self, steps: list[SpecStep]) -> None:
+    def _check(self, steps: Steps) -> None:
         try:
             parse(steps, self.registry)
         except SpecError as error:
             raise UnsupportedError("; ".join(problem.message for problem in error.problems)) from None
 
-    def result(self, image: list[SpecStep]) -> Imported:
+    def result(self, image: Steps) -> Imported:
         """The spec of these steps; the report also has the errors of the spec as a whole."""
         spec = {"version": 1, **self.options, "image": image}
         try:

@@ -121,8 +121,8 @@ class RandomResizedCrop:
     The area, as a fraction of the image, is drawn uniformly from `scale`, and the aspect ratio (width / height)
     log-uniformly from `ratio`; sides are rounded half to even. If the box fits into the image, its position is drawn
     uniformly; after ten boxes that do not fit, the largest central box within `ratio` is taken. At test time, the
-    image is resized to cover size / `crop`, keeping the aspect ratio, and the center is cropped: 224 from 256.
-    Inception crop: Szegedy et al. 2014, arXiv 1409.4842.
+    image is resized to cover size / `crop`, keeping the aspect ratio, and the center is cropped, by default 224 of
+    256. Inception crop: Szegedy et al. 2014, arXiv 1409.4842.
     """
 
     size: Size

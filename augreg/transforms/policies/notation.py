@@ -116,7 +116,7 @@ def _parse_entry(entry: Any, place: str) -> Entry:
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"{place}\0expected a probability from 0 to 1, got {entry[1]!r} in {_shown(entry)}")
     if not 0.0 <= magnitude < float("inf"):
-        raise ValueError(f"{place}\0expected a magnitude of at least 0, got {entry[2]!r} in {_shown(entry)}")
+        raise ValueError(f"{place}\0expected a finite magnitude of at least 0, got {entry[2]!r} in {_shown(entry)}")
     return name, p, magnitude
 
 

@@ -59,17 +59,14 @@ def sample_op(
 
 def build_op(name: str, argument: float, scene: Scene, interpolation: Interpolation, fill: Levels) -> tuple[Op, ...]:
     """The op of this name with its argument; an empty tuple for identity."""
+    along = (argument, 0.0) if name.endswith("_x") else (0.0, argument)
     match name.partition("_increasing")[0]:
         case "identity":
             return ()
-        case "shear_x":
-            return (ops.shear(scene, argument, 0.0, interpolation, fill),)
-        case "shear_y":
-            return (ops.shear(scene, 0.0, argument, interpolation, fill),)
-        case "translate_x":
-            return (ops.translate(scene, argument, 0.0, interpolation, fill),)
-        case "translate_y":
-            return (ops.translate(scene, 0.0, argument, interpolation, fill),)
+        case "shear_x" | "shear_y":
+            return (ops.shear(scene, *along, interpolation, fill),)
+        case "translate_x" | "translate_y":
+            return (ops.translate(scene, *along, interpolation, fill),)
         case "rotate":
             return (ops.rotate(scene, argument, interpolation, fill),)
         case "auto_contrast" | "equalize" as statistic:

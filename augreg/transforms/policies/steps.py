@@ -275,7 +275,8 @@ class ThreeAugment:
         return first, Step(ColorJitter(self.jitter, self.jitter, self.jitter), "color_jitter")
 
 
-_CLASSES = {
+_TimmTransform: TypeAlias = AutoAugment | RandAugment | AugMix | ThreeAugment
+_CLASSES: dict[str, type[_TimmTransform]] = {
     "auto_augment": AutoAugment,
     "rand_augment": RandAugment,
     "aug_mix": AugMix,
@@ -284,7 +285,7 @@ _CLASSES = {
 
 
 @functools.lru_cache(maxsize=64)
-def _timm_transform(policy: str, interpolation: InterpolationMode | None, fill: ops.Levels | None) -> Any:
+def _timm_transform(policy: str, interpolation: InterpolationMode | None, fill: ops.Levels | None) -> _TimmTransform:
     """The transform that a policy string of timm means."""
     name, arguments = parse_timm(policy)
     if name != "three_augment":
@@ -311,5 +312,5 @@ class TimmPolicy:
     def check(self) -> None:
         _timm_transform(self.policy, self.interpolation, self.fill)
 
-    def sample(self, rng: Cursor, scene: Scene) -> Any:
+    def sample(self, rng: Cursor, scene: Scene) -> Op | tuple[Op | Step, ...]:
         return _timm_transform(self.policy, self.interpolation, self.fill).sample(rng, scene)
