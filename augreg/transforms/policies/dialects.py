@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from augreg import ops
 from augreg.ops import Interpolation, Op, Scene
-from augreg.ops.scene import Levels
+from augreg.ops.scene import PixelValues
 
 __all__ = ["DIALECTS", "Dialect", "Magnitude", "Space", "Way", "amount", "make"]
 
@@ -45,7 +45,7 @@ class Dialect(NamedTuple):
     top: float
     whole: bool
     interpolation: Way
-    fill: Levels
+    fill: PixelValues
     names: tuple[str, ...] = ()
     chance: float = 1.0
 
@@ -57,7 +57,7 @@ def amount(space: Space, name: str, magnitude: float, sign: int, scene: Scene) -
     return meaning.number(magnitude, sign, side) + 0.0 if meaning else 0.0  # + 0.0 makes 0 of -0
 
 
-def make(name: str, number: float, scene: Scene, interpolation: Interpolation, fill: Levels) -> tuple[Op, ...]:
+def make(name: str, number: float, scene: Scene, interpolation: Interpolation, fill: PixelValues) -> tuple[Op, ...]:
     """The op of this name with its number; none for identity."""
     match name.partition("_increasing")[0]:
         case "identity":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from augreg.transforms.policies.dialects import DIALECTS, Dialect, Way, amount, make
 
 if TYPE_CHECKING:
-    from augreg.ops import Levels, Op, Scene
+    from augreg.ops import Op, PixelValues, Scene
     from augreg.rng import Cursor
 
 __all__ = ["UNIFORM", "check_entry", "check_noise", "drawn", "noisy"]
@@ -45,7 +45,13 @@ def noisy(rng: Cursor, magnitude: float, m_std: float, most: float = 10.0) -> fl
 
 
 def drawn(
-    rng: Cursor, scene: Scene, dialect: Dialect, name: str, magnitude: float, way: Way | None, fill: Levels | None
+    rng: Cursor,
+    scene: Scene,
+    dialect: Dialect,
+    name: str,
+    magnitude: float,
+    way: Way | None,
+    fill: PixelValues | None,
 ) -> tuple[Op, ...]:
     """The op of this name at this magnitude, with its sign and its interpolation drawn."""
     meaning = dialect.space[name]

@@ -278,7 +278,7 @@ _KINDS = {
 
 
 @functools.lru_cache(maxsize=64)
-def _meant(policy: str, interpolation: Way | None, fill: ops.Levels | None) -> Any:
+def _meant(policy: str, interpolation: Way | None, fill: ops.PixelValues | None) -> Any:
     """The transform that a policy string of timm means."""
     name, arguments = read_timm(policy)
     if name != "three_augment":
