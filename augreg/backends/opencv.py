@@ -29,11 +29,8 @@ _LONGEST: Final = 32_766  # beyond this OpenCV 4 refuses to warp, and OpenCV 5 l
 _NUDGE: Final = 2.0**-12  # of a pixel
 _FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 _MOST_CHANNELS: Final = 4  # the limit of OpenCV's warps, color fills and INTER_AREA
-_WARPED: Final = (
-    1,
-    3,
-    4,
-)  # channel counts that OpenCV's warps interpolate at full precision; for 2, weights have 5 bits
+# channel counts that OpenCV's warps interpolate at full precision; for 2 the weights have five bits
+_WARPED: Final = (1, 3, 4)
 
 
 def _shaped(found: Array, channels: int) -> Array:

@@ -42,8 +42,8 @@ class BoxSet:
             if len(given) and np.abs(given).max() > 2.0:  # certainly pixels
                 row = int(np.abs(given).max(axis=1).argmax())
                 raise ImageError(
-                    f"{key}[{row}]: {given[row].tolist()} is not normalized: expected fractions of the image, 0 to 1; "
-                    "divide by its width and height, or leave out `normalized`"
+                    f"{key}[{row}]: {given[row].tolist()} is not normalized: expected fractions of the image, "
+                    "0 to 1; divide by its width and height, or leave out `normalized`"
                 )
             given = given * (width, height, width, height)
         edges = _to_edges(given, self._format)

@@ -20,10 +20,10 @@ class Targets:
     """The option `targets`.
 
     `boxes` is the format of boxes; `normalized` says that they are fractions of the image's width and height. A box
-    is dropped where less than the fraction `min_visible` of its area stays in the image; its entries under the keys in
-    `labels`, and its mask where there is one mask per box, are dropped with it. `keypoints` says whether points that
-    leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored image. `mask_fill` is the
-    mask's value where an op shows nothing of the image.
+    is dropped where less than the fraction `min_visible` of its area stays in the image. Its entries under the keys
+    in `labels`, and its mask where there is one mask per box, are dropped with it. `keypoints` says whether points
+    that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored image. `mask_fill`
+    is the value of a mask where the image shows only fill.
     """
 
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None

@@ -60,7 +60,7 @@ class Keypoints:
         self.move(lambda points: points, size)
 
     def move(self, forward: Callable[[Points], Points], size: Size, bends: bool = False) -> None:
-        """Move the points with `forward`, in an image that then has this size; one that left it once stays outside."""
+        """Move the points with `forward`, in an image of this size after it; points that left it stay outside."""
         points = self._rows[:, :2] = forward(self._rows[:, :2])
         self._inside &= ((points >= 0.0) & (points <= (size[1], size[0]))).all(axis=1)
 

@@ -81,10 +81,10 @@ class Mask:
 
     @property
     def fill(self) -> PixelValues:
-        """The fill as a color of the bytes."""
+        """The fill as one pixel of the byte image."""
         one = np.array([self._fill], self._narrow).view(np.uint8)
-        levels: list[float] = one.astype(np.float64).tolist()
-        return tuple(levels) * max(1, self._channels)
+        values: list[float] = one.astype(np.float64).tolist()
+        return tuple(values) * max(1, self._channels)
 
     @property
     def _array(self) -> Array:
@@ -123,8 +123,8 @@ class Mask:
         wanted = (*size, self._channels)
         if found.dtype != self._dtype or found.shape != wanted:
             raise ImageError(
-                f"{self._key}: the mask function of {name} must return {'x'.join(map(str, wanted))} of {self._dtype}, "
-                f"the size of the image, and returned {'x'.join(map(str, found.shape))} of {found.dtype}"
+                f"{self._key}: the mask function of {name} must return {'x'.join(map(str, wanted))} of "
+                f"{self._dtype}, the size of the image, and returned {'x'.join(map(str, found.shape))} of {found.dtype}"
             )
         self._set(found)
 

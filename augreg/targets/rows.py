@@ -76,7 +76,7 @@ def write(rows: Rows, like: Like, output: str = "auto") -> Any:
 
 
 def count(value: Any) -> int | None:
-    """The number of entries of a list, tuple, array or tensor; None for a single value: a number, string or mapping."""
+    """The number of entries of a list, tuple, array or tensor; None for a single value, such as a string."""
     if is_tensor(value) or isinstance(value, np.ndarray):
         return int(value.shape[0]) if value.ndim else None
     return len(value) if isinstance(value, list | tuple) else None
