@@ -124,7 +124,8 @@ class Mask:
         if found.dtype != self._dtype or found.shape != wanted:
             raise ImageError(
                 f"{self._key}: the mask function of {name} must return {'x'.join(map(str, wanted))} of "
-                f"{self._dtype}, the size of the image, and returned {'x'.join(map(str, found.shape))} of {found.dtype}"
+                f"{self._dtype}, the size of the image, "
+                f"and returned {'x'.join(map(str, found.shape))} of {found.dtype}"
             )
         self._set(found)
 
