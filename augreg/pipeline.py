@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline", "Test", "Train", "regularize"]
 
-_NOMINAL = Scene(375, 500)  # what `explain` looks at: rules do not depend on the size
+_NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on the size
 
 
 class Pipeline:

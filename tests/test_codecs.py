@@ -211,12 +211,12 @@ def test_bytes_path_and_array_of_a_jpeg_are_equal(
 def hostile() -> list[tuple[Any, str]]:
     deep = Image.fromarray(np.zeros((3, 4), np.uint16))
     return [
-        (RGB.astype(np.float64), "has dtype float64; give .astype(np.float32), with levels from 0 to 1"),
+        (RGB.astype(np.float64), "has dtype float64; give .astype(np.float32), with values from 0 to 1"),
         (RGB.astype(np.int32), "has dtype int32; give uint8, or float32"),
         (RGB.astype(bool), "has dtype bool"),
-        (RGB.astype(np.float32), "a float image has levels from 0 to 1"),
+        (RGB.astype(np.float32), "a float image has values from 0 to 1"),
         (np.full((3, 3, 3), np.nan, np.float32), "contains NaN"),
-        (np.full((3, 3, 3), -0.1, np.float32), "levels from 0 to 1"),
+        (np.full((3, 3, 3), -0.1, np.float32), "values from 0 to 1"),
         (np.zeros((0, 4, 3), np.uint8), "has no pixels"),
         (np.zeros((4, 4, 0), np.uint8), "has no pixels"),
         (np.zeros((2, 3, 4, 3), np.uint8), "is not one image"),
@@ -247,9 +247,9 @@ def test_tensors_that_cannot_be_taken() -> None:
     for tensor, message in (
         (torch.zeros(3, 4, 4, dtype=torch.bfloat16), "give uint8 or float32"),
         (torch.zeros(2, 3, 4, 4), "is not one image"),
-        (torch.zeros(3, 4, 4, device="meta"), "lies on meta"),
+        (torch.zeros(3, 4, 4, device="meta"), "is on meta"),
         (torch.zeros(100, 4, 4), "channels come first"),
-        (torch.zeros(3, 4, 4).double(), "give .float(), with levels from 0 to 1"),
+        (torch.zeros(3, 4, 4).double(), "give .float(), with values from 0 to 1"),
     ):
         with pytest.raises(ImageError) as caught:
             NOTHING.train(tensor)

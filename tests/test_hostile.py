@@ -269,11 +269,11 @@ def test_a_step_takes_five_channels_or_says_that_it_does_not(name: str, backend:
 
 def test_channels_that_stand_at_the_wrong_end() -> None:
     refused(np.zeros((3, 32, 32), np.uint8), "32 channels; it looks like channels x height x width")
-    refused(np.zeros((6, 7, 65), np.uint8), "65 channels; at most 64 are taken")
+    refused(np.zeros((6, 7, 65), np.uint8), "65 channels; at most 64 are accepted")
     assert to_array(np.zeros((3, 12, 12), np.uint8)).array.shape == (3, 12, 12)
     torch = pytest.importorskip("torch")
     refused(torch.zeros(32, 32, 3), "32 channels; channels come first: give tensor.permute(2, 0, 1)")
-    refused(torch.zeros(65, 6, 7), "65 channels; channels come first, and at most 64 are taken")
+    refused(torch.zeros(65, 6, 7), "65 channels; channels come first, and at most 64 are accepted")
 
 
 # Arrays.
@@ -328,7 +328,7 @@ def test_a_matrix_is_a_gray_image() -> None:
     ("array", "message"),
     [
         (RGB > 9, "has dtype bool; give .astype(np.uint8) * 255"),
-        (RGB.astype(np.int8), "has dtype int8; give uint8, or float32 with levels from 0 to 1"),
+        (RGB.astype(np.int8), "has dtype int8; give uint8, or float32 with values from 0 to 1"),
         (RGB.astype(">u2"), "has dtype uint16; give .astype(np.float32) / 65535"),
         (RGB.astype(np.int64), "has dtype int64; give uint8"),
         (FLOATS.astype(np.float16), "has dtype float16; give .astype(np.float32)"),
@@ -337,7 +337,7 @@ def test_a_matrix_is_a_gray_image() -> None:
         (np.zeros((4, 4), [("r", "u1"), ("g", "u1")]), "give uint8"),
         (np.zeros((4, 4), "S3"), "has dtype |S3; give uint8"),
         (np.zeros((4, 4), "M8[s]"), "has dtype datetime64[s]; give uint8"),
-        (np.full((3, 3, 3), np.inf, np.float32), "runs from inf to inf; a float image has levels from 0 to 1"),
+        (np.full((3, 3, 3), np.inf, np.float32), "runs from inf to inf; a float image has values from 0 to 1"),
         (np.array([[0, np.nan], [-np.inf, 1]], np.float32), "contains NaN"),
         (np.zeros((0, 0), np.uint8), "array of uint8 (0, 0) has no pixels"),
         (np.zeros((3, 0, 3), np.float32), "array of float32 (3, 0, 3) has no pixels"),
@@ -393,7 +393,7 @@ def test_tensors_that_are_no_images() -> None:
         (floats.to_sparse(), "Sparse"),
         (floats[0].to_sparse_csr(), "tensor of torch.float32 (4, 4)"),
         (torch.quantize_per_tensor(floats, 0.1, 0, torch.quint8), "tensor of torch.quint8 (3, 4, 4)"),
-        (floats.to("meta"), "lies on meta"),
+        (floats.to("meta"), "is on meta"),
         (floats[:, :0], "tensor of torch.float32 (3, 0, 4) has no pixels"),
         (floats * float("nan"), "contains NaN"),
         (torch.tensor(3), "is not one image"),

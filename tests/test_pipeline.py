@@ -286,7 +286,7 @@ def test_the_mean_image_moves_along(tmp_path: Any) -> None:
             whole = PHOTO / 255 - mean
             expected = whole[top : top + 50, left : left + 50][:, :: -1 if flipped else 1].transpose(2, 0, 1)
             assert np.abs(pipe.train(PHOTO, index=index) - expected).max() < 1e-6
-    with pytest.raises(augreg.ImageError, match="put normalize where all images have the mean image's size"):
+    with pytest.raises(augreg.ImageError, match="put normalize where all images have the size of the mean image"):
         pipe.train(PHOTO[:50], index=1)
     with pytest.raises(augreg.ImageError, match="cannot be read as an array of numbers"):
         Pipeline.from_spec([{"normalize": {"mean_image": "nowhere.npy"}}]).train(PHOTO)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import unplanned
 from msgspec.structs import replace
 
 import augreg
-from augreg import ops
+from augreg import backends, ops
 from augreg.execution import merging
 from augreg.ops import Lookup, Move, Pad, Scene
 
@@ -277,3 +278,17 @@ def test_steps_after_a_call_of_unknown_size_are_deferred() -> None:
     assert found.shape == (3, 3, 3) and found.tobytes() == pipe.train(image, index=3).tobytes()
     crops = [str(pipe.train.plan((14, 12), index=i).run(image).tobytes()) for i in range(20)]
     assert len(set(crops)) > 5
+
+
+def test_a_plan_for_the_backend_of_a_plugin_pickles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It pickles where its kernels come from; those that it lacks are Pillow's."""
+    (tmp_path / "rainy_kernels.py").write_text(
+        "from augreg.ops import Lookup\nKERNELS = {Lookup: lambda op, image: image * 0 + 7}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    drawn = augreg.Pipeline.from_spec(["invert", {"resize": 4}]).train.plan((8, 8), index=0)
+    engine = backends.backend("rain/seven", "rainy_kernels:KERNELS")
+    planned = replace(drawn, settings=drawn.settings._replace(engine=engine))
+    again = pickle.loads(pickle.dumps(planned))
+    assert again == planned != drawn and "backend rain/seven" in str(again)
+    assert (again.run(np.zeros((8, 8, 3), np.uint8)) == 7).all()

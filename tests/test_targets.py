@@ -481,10 +481,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"image": [IMAGE, None]}, r"sample\['image'\]\[1\]: cannot take"),
     ({"image2": IMAGE[1:]}, r"sample\['image2'\]: the image is 39x60 and sample\['image'\] is 40x60"),
     ({"mask": IMAGE[1:, :, 0]}, r"sample\['mask'\]: the mask is 39x60 and the image is 40x60"),
-    ({"mask": np.zeros((40, 60))}, r"sample\['mask'\]: a mask of float64 holds no classes: give integers or bools"),
+    (
+        {"mask": np.zeros((40, 60))},
+        r"sample\['mask'\]: a mask of float64 has no class numbers: give integers or bools",
+    ),
     (
         {"mask": Image.fromarray(IMAGE)},
-        r"sample\['mask'\]: a PIL image of mode RGB is no mask; expected mode 1, L, P",
+        r"sample\['mask'\]: a PIL image of mode RGB is not a mask; expected mode 1, L, P",
     ),
     ({"mask": "mask.png"}, r"sample\['mask'\]: a str is not a mask: give an array"),
     ({"mask": np.zeros(3, int)}, r"sample\['mask'\]: a ndarray of shape \(3,\) is not a mask"),
@@ -527,9 +530,9 @@ def test_what_else_is_told() -> None:
         pipeline("invert").test({"mask": IMAGE[..., 0], "img": IMAGE})
     with pytest.raises(ImageError, match=r"sample\['boxes'\]: the spec does not say .* add `targets: {boxes: xyxy}`"):
         Pipeline.from_spec(["invert"]).train({"image": IMAGE, "boxes": []}, index=0)
-    with pytest.raises(ImageError, match=r"\[0.0, 0.0, 30.0, 20.0\] is not normalized: expected shares"):
+    with pytest.raises(ImageError, match=r"\[0.0, 0.0, 30.0, 20.0\] is not normalized: expected fractions"):
         pipeline(normalized=True).train({"image": IMAGE, "boxes": [[0, 0, 30, 20]]}, index=0)
-    with pytest.raises(ImageError, match=r"mask_fill is -1, and a mask of uint8 holds 0 to 255"):
+    with pytest.raises(ImageError, match=r"mask_fill is -1, and a mask of uint8 has 0 to 255"):
         pipeline(mask_fill=-1).train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=0)
     with pytest.raises(ImageError, match="these points have none; give `keypoint_names`"):
         pipeline(swap={"left": "right"}).train({"image": IMAGE, "keypoints": [[1, 2]]}, index=0)
@@ -556,7 +559,7 @@ def test_what_a_spec_says_of_targets() -> None:
         ({"box": "xyxy"}, "targets.box: targets has no field 'box'; did you mean 'boxes'"),
         ({"boxes": "yolo"}, "targets.boxes: expected xyxy, xywh, .*, got 'yolo'"),
         ({"min_visible": 2}, "targets.min_visible: expected float <= 1"),
-        ({"normalized": True}, "targets: normalized speaks of boxes"),
+        ({"normalized": True}, "targets: normalized is for boxes"),
         ({"boxes": "xywh_normalized", "normalized": False}, "targets: .* contradict each other"),
         ({"swap": {"l": "r", "r": "l"}}, "targets: swap names 'l', 'r' twice"),
         ({"keypoints": "mark"}, "targets.keypoints: expected keep, drop, got 'mark'"),

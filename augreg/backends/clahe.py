@@ -1,7 +1,8 @@
 """CLAHE: histogram equalization tile by tile, with a limit to the slope, bilinear between tiles.
 
-Pizer et al. 1987 and Zuiderveld 1994; the definition is OpenCV's, which runs it itself in its own backend. It works
-on the luma; colors move along by as much as their luma moved, and floats by as much as the nearest bytes would.
+Pizer et al. 1987 and Zuiderveld 1994, as OpenCV defines it; the OpenCV backend calls OpenCV's own function. It is
+computed on the luma. The change of the luma is added to all color channels; float images get the change of the
+nearest byte image.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Plane = Callable[[Bytes, float, tuple[int, int]], Bytes]
 
 
 def apply(op: LocalContrast, image: Array, gray: Callable[[Bytes], Bytes], plane: Plane) -> Array:
-    """The image after it: `gray` makes the luma of bytes, `plane` equalizes it, padded to whole tiles."""
+    """The image after CLAHE: `gray` computes the luma of bytes, `plane` equalizes it, padded to whole tiles."""
     channels = image.shape[2]
     plain.need_color("clahe", channels)
     whole = image if image.dtype == np.uint8 else np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
@@ -41,13 +42,13 @@ def apply(op: LocalContrast, image: Array, gray: Callable[[Bytes], Bytes], plane
 
 
 def whole_tiles(luma: Bytes, tiles: tuple[int, int]) -> Bytes:
-    """The plane mirrored on the right and below until its sides are multiples of the numbers of tiles."""
+    """The plane, extended by reflection at the right and bottom to a whole number of pixels per tile."""
     missing = [-size % count for size, count in zip(luma.shape, tiles, strict=True)]
     return np.pad(luma, [(0, missing[0]), (0, missing[1])], mode="reflect") if any(missing) else luma
 
 
 def equalized(luma: Bytes, clip: float, tiles: tuple[int, int]) -> Bytes:
-    """A plane of whole tiles, each level through the tables of the four nearest tiles, mixed by their distance."""
+    """A plane of whole tiles, equalized: each pixel is interpolated between the tables of its four nearest tiles."""
     height, width = luma.shape[0] // tiles[0], luma.shape[1] // tiles[1]
     tables = _tables(luma, clip, tiles)
     (up, down, part_y), (left, right, part_x) = _between(luma.shape[0], height), _between(luma.shape[1], width)
@@ -59,7 +60,7 @@ def equalized(luma: Bytes, clip: float, tiles: tuple[int, int]) -> Bytes:
 
 
 def _between(size: int, tile: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """For each place along a side: the tiles with middles before and after it, and how far between them it is."""
+    """For each position along a side: the tiles with centers before and after it, and the fraction between them."""
     place = np.arange(size, dtype=np.float32) * np.float32(1 / tile) - np.float32(0.5)
     before = np.floor(place)
     last = size // tile - 1
@@ -68,7 +69,7 @@ def _between(size: int, tile: int) -> tuple[NDArray[np.intp], NDArray[np.intp], 
 
 
 def _tables(luma: Bytes, clip: float, tiles: tuple[int, int]) -> NDArray[np.float32]:
-    """tiles x 256: the cumulated histogram of each, after what exceeds the limit was shared out among all levels."""
+    """Tiles x 256: the cumulative histogram of each tile, clipped at the limit, the excess spread over all values."""
     rows, columns = tiles
     area = luma.size // (rows * columns)
     limit = max(1, int(clip * area / 256))

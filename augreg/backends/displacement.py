@@ -1,7 +1,7 @@
-"""Fields of displacement: where each pixel of a remapped image comes from.
+"""Displacement fields: where each pixel of a remapped image is read.
 
 Positions are (y, x) from the top left, and pixel centers are at +0.5, as in `Warp`. Backends share these fields, so
-they agree on where to read and differ only in how they interpolate.
+they read at the same positions and differ only in how they interpolate.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float32]
 Blur = Callable[[Filter, Array], Array]
 
-_MOST_KEPT: Final = 1 << 20  # pixels of a field worth keeping, 8 MB; larger ones are made anew
+_MOST_KEPT: Final = 1 << 20  # pixels of a field that is cached, 8 MB; larger ones are computed again
 
 
 def _plain_blur(op: Filter, image: Array) -> Array:
@@ -35,10 +35,10 @@ def _plain_blur(op: Filter, image: Array) -> Array:
 def sources(op: Remap, height: int, width: int, blur: Blur = _plain_blur) -> tuple[Floats, Floats]:
     """Where the center of each output pixel reads the input: rows and columns, both height x width, read-only.
 
-    `blur` is the Gaussian filter to use: a backend's own kernel is faster. An image, its mask and its points ask one
-    after the other for the same field, so the last ones are kept.
+    `blur` is the Gaussian filter to use: a backend's own kernel is faster. An image, its mask and its points need the
+    same field one after the other, so the last two are cached.
     """
-    bare = Remap(op.field, op.numbers, op.key)  # interpolation and fill have no say
+    bare = Remap(op.field, op.numbers, op.key)  # the field does not depend on interpolation and fill
     return (_kept if height * width <= _MOST_KEPT else _sources)(bare, height, width, blur)
 
 
@@ -51,7 +51,7 @@ def _sources(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Fl
         case "lens":
             shift_y, shift_x = _lens(op.numbers[0], height, width)
         case _:
-            raise ImageError(f"there is no field of displacements named {op.field!r}")
+            raise ImageError(f"there is no displacement field named {op.field!r}")
     ys = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
     xs = np.arange(width, dtype=np.float32)[None] + np.float32(0.5)
     found = ys + shift_y, xs + shift_x
@@ -66,7 +66,7 @@ _kept = functools.lru_cache(maxsize=2)(_sources)
 def _elastic(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Floats]:
     """Uniform noise in [-1, 1), smoothed by a Gaussian, times alpha: Simard et al. 2003.
 
-    The noise is mirrored at the edges, where repeating it would make displacements far too large.
+    The noise is mirrored at the edges; repeating the edge would make displacements there far too large.
     """
     alpha, sigma = op.numbers
     reach = math.ceil(4.0 * sigma)
@@ -77,7 +77,7 @@ def _elastic(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Fl
 
 
 def _grid(op: Remap, height: int, width: int) -> tuple[Floats, Floats]:
-    """Nodes of a grid displaced by up to a share of a cell, bilinear in between; nodes on the edge stay."""
+    """Nodes of a grid displaced by up to a fraction of a cell, bilinear in between; nodes on the edge stay."""
     rows, columns, limit = int(op.numbers[0]), int(op.numbers[1]), op.numbers[2]
     nodes = np.zeros((2, rows + 1, columns + 1))
     inner = 2.0 * field("uniform", op.key, (2, rows - 1, columns - 1)) - 1.0
@@ -125,6 +125,6 @@ _FAR: Final = 2.0**30
 
 
 def _within(places: Floats, size: int) -> NDArray[np.intp]:
-    """Places as whole numbers from 0 to size - 1."""
+    """Positions as whole numbers from 0 to size - 1."""
     whole: NDArray[np.intp] = np.clip(np.floor(np.clip(places, -1.0, _FAR)).astype(np.intp), 0, size - 1)
     return whole

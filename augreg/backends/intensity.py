@@ -1,8 +1,8 @@
-"""Functions of a level, as tables of 256 entries for byte images and as formulas for floats.
+"""Functions of the pixel value, as tables of 256 entries for byte images and as formulas for floats.
 
-Byte tables are Pillow's definitions bit for bit: float32 where Pillow uses C floats, truncation where it
-truncates. Float images have levels from 0 to 1 and follow the same formulas without rounding; what is measured
-on them is measured on the bytes nearest to them.
+Byte tables are Pillow's definitions bit for bit: float32 where Pillow uses C floats, truncation where it truncates.
+Float images have pixel values from 0 to 1 and follow the same formulas without rounding. Statistics of a float image
+are those of the nearest byte image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from augreg.ops import ImageStatistic, Normalize, PointFunction
 
 __all__ = [
     "LUMA",
-    "float_levels",
+    "float_lookup",
     "normalize_floats",
     "normalize_tables",
     "per_channel",
@@ -31,7 +31,7 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 _RAMP: Final = np.arange(256, dtype=np.float32)
-_LEVELS: Final = np.arange(256, dtype=np.uint8)
+_VALUES: Final = np.arange(256, dtype=np.uint8)
 LUMA: Final = (19595, 38470, 7471)
 """Weights of red, green and blue in 65536ths."""
 
@@ -41,67 +41,67 @@ def _clipped(values: Floats) -> Bytes:
 
 
 def _blended(degenerate: float, factor: float) -> Bytes:
-    """degenerate + factor * (level - degenerate) in float32, clipped and truncated."""
+    """degenerate + factor * (value - degenerate) in float32, clipped and truncated."""
     return _clipped(np.float32(degenerate) + np.float32(factor) * (_RAMP - np.float32(degenerate)))
 
 
-def _curve_table(curve: PointFunction) -> Bytes:
-    amount = curve.amount
+def _point_table(function: PointFunction) -> Bytes:
+    amount = function.amount
     if isinstance(amount, bytes):
         return np.frombuffer(amount, np.uint8)
-    match curve.name:
+    match function.name:
         case "brightness":
             return _blended(0.0, amount)
         case "invert":
-            return _LEVELS[::-1]
+            return _VALUES[::-1]
         case "posterize":
-            return _LEVELS & np.uint8(256 - (1 << (8 - int(amount))))
+            return _VALUES & np.uint8(256 - (1 << (8 - int(amount))))
         case "solarize":
-            return np.where(amount > _RAMP, _LEVELS, 255 - _LEVELS)
+            return np.where(amount > _RAMP, _VALUES, 255 - _VALUES)
         case "solarize_add":
-            return np.where(_LEVELS < 128, np.clip(_LEVELS.astype(np.int64) + int(amount), 0, 255), _LEVELS).astype(
+            return np.where(_VALUES < 128, np.clip(_VALUES.astype(np.int64) + int(amount), 0, 255), _VALUES).astype(
                 np.uint8
             )
         case "gamma":
             return np.rint(255.0 * (np.arange(256) / 255.0) ** amount).astype(np.uint8)
-    raise ImageError(f"there is no function of levels named {curve.name!r}")
+    raise ImageError(f"there is no point function named {function.name!r}")
 
 
 def _stretched(histogram: NDArray[np.int64], cutoff: float) -> Bytes:
-    """auto_contrast: the levels between the first and the last that occur, to the full range."""
+    """auto_contrast: stretch the range from the lowest to the highest value that occurs to 0..255."""
     if cutoff:
         histogram = histogram.copy()
         most = int(histogram.sum() * cutoff // 100)
         for order in (range(256), range(255, -1, -1)):
             cut = most
-            for level in order:
+            for value in order:
                 if cut <= 0:
                     break
-                taken = min(cut, int(histogram[level]))
-                histogram[level] -= taken
+                taken = min(cut, int(histogram[value]))
+                histogram[value] -= taken
                 cut -= taken
     present = np.flatnonzero(histogram)
     if len(present) == 0 or present[0] >= present[-1]:
-        return _LEVELS
+        return _VALUES
     low, high = int(present[0]), int(present[-1])
     scale = 255.0 / (high - low)
     return np.clip((np.arange(256) * scale + -low * scale).astype(np.int64), 0, 255).astype(np.uint8)
 
 
 def _equalized(histogram: NDArray[np.int64]) -> Bytes:
-    """equalize: the cumulated histogram, in steps."""
+    """equalize: the cumulative histogram, in steps."""
     present = np.flatnonzero(histogram)
     if len(present) <= 1:
-        return _LEVELS
+        return _VALUES
     step = int(histogram.sum() - histogram[present[-1]]) // 255
     if not step:
-        return _LEVELS
+        return _VALUES
     before = np.cumsum(histogram) - histogram
     steps: Bytes = np.minimum(255, (step // 2 + before) // step).astype(np.uint8)
     return steps
 
 
-def _pushed(histogram: NDArray[np.int64], through: Bytes) -> NDArray[np.int64]:
+def _histogram_after(histogram: NDArray[np.int64], through: Bytes) -> NDArray[np.int64]:
     """The histogram after a table."""
     return np.bincount(through, weights=histogram, minlength=256).astype(np.int64)
 
@@ -118,16 +118,16 @@ def table(
     mean_luma: MeanLuma,
     apply: Apply,
 ) -> Bytes:
-    """The table of all stages in turn: 256 levels, or channels x 256 where channels differ.
+    """The table of all stages, one after the other: 256 values, or channels x 256 where channels differ.
 
-    The measures of the image come from the backend: `histogram` per channel, `mean_luma` (of rounded luma), and
-    `apply`, which sends an image through a table. Histograms go through earlier tables by themselves;
-    a mean luma takes a pass over the pixels, as rounding depends on each of them.
+    The backend measures the image: `histogram` per channel, `mean_luma` (of rounded luma), and `apply`, which applies
+    a table to an image. A histogram after earlier stages is computed from their table; a mean luma needs a pass over
+    the pixels, because rounding depends on each of them.
     """
     total: Bytes | None = None
     for stage in stages:
         if isinstance(stage, PointFunction):
-            step = _curve_table(stage)
+            step = _point_table(stage)
         elif stage.name == "contrast":
             so_far = image if total is None else apply(total, image)
             step = _blended(int(mean_luma(so_far) + 0.5), stage.amount)
@@ -135,17 +135,17 @@ def table(
             found = histogram(image)
             if total is not None:
                 each = total if total.ndim == 2 else [total] * len(found)
-                found = [_pushed(one, before) for one, before in zip(found, each, strict=True)]
+                found = [_histogram_after(one, before) for one, before in zip(found, each, strict=True)]
             if stage.name == "equalize":
                 step = np.stack([_equalized(one) for one in found])
             else:
                 step = np.stack([_stretched(one, stage.amount) for one in found])
         total = step if total is None else _after(total, step)
-    return _LEVELS if total is None else total
+    return _VALUES if total is None else total
 
 
 def _after(first: Bytes, second: Bytes) -> Bytes:
-    """The table that is `first` and then `second`; either may have a row a channel."""
+    """The table that applies `first` and then `second`; either may have a row per channel."""
     if second.ndim == 1:
         return second[first]
     if first.ndim == 1:
@@ -153,34 +153,34 @@ def _after(first: Bytes, second: Bytes) -> Bytes:
     return np.take_along_axis(second, first.astype(np.intp), axis=1)
 
 
-def float_levels(
+def float_lookup(
     stages: Sequence[PointFunction | ImageStatistic], image: Floats, gray: Callable[[Floats], Floats]
 ) -> Floats:
-    """A float image through all stages, by the same formulas on levels from 0 to 1."""
+    """A float image after all stages, by the same formulas on pixel values from 0 to 1."""
     for stage in stages:
         if isinstance(stage, PointFunction):
-            image = _float_curve(stage, image)
+            image = _float_point_function(stage, image)
         elif stage.name == "contrast" and stage.amount != 1.0:
             mean = np.float32(gray(image).mean(dtype=np.float64))
             image = np.clip(mean + np.float32(stage.amount) * (image - mean), 0.0, 1.0)
         elif stage.name != "contrast":
-            image = _float_measured(stage, image)
+            image = _float_statistic(stage, image)
     return image
 
 
-def _float_curve(curve: PointFunction, image: Floats) -> Floats:
-    amount = curve.amount
+def _float_point_function(function: PointFunction, image: Floats) -> Floats:
+    amount = function.amount
     if isinstance(amount, bytes):
         return _between(np.frombuffer(amount, np.uint8), image)
-    match curve.name:
+    match function.name:
         case "brightness":
             bright: Floats = np.clip(image * np.float32(amount), 0.0, 1.0)
             return bright
         case "invert":
             return np.float32(1.0) - image
         case "posterize":
-            levels = np.float32(2 ** int(amount))
-            return np.clip(np.floor(image * levels), 0.0, levels - 1) / levels if amount < 8 else image
+            steps = np.float32(2 ** int(amount))
+            return np.clip(np.floor(image * steps), 0.0, steps - 1) / steps if amount < 8 else image
         case "solarize":
             return np.where(image < np.float32(amount / 255.0), image, np.float32(1.0) - image)
         case "solarize_add":
@@ -190,17 +190,17 @@ def _float_curve(curve: PointFunction, image: Floats) -> Floats:
         case "gamma":
             risen: Floats = np.clip(image, 0.0, 1.0) ** np.float32(amount)
             return risen
-    raise ImageError(f"there is no function of levels named {curve.name!r}")
+    raise ImageError(f"there is no point function named {function.name!r}")
 
 
 def _between(table: Bytes, image: Floats) -> Floats:
-    """A byte table applied to float levels, linearly between its entries."""
+    """A byte table applied to float pixel values, linearly between its entries."""
     found: Floats = np.interp(image * np.float32(255.0), np.arange(256), table / 255.0).astype(np.float32)
     return found
 
 
-def _float_measured(stage: ImageStatistic, image: Floats) -> Floats:
-    """auto_contrast and equalize measure what the byte image nearest to this one would show."""
+def _float_statistic(stage: ImageStatistic, image: Floats) -> Floats:
+    """auto_contrast or equalize with the histogram of the nearest byte image."""
     nearest = np.clip(np.rint(image * 255.0), 0, 255).astype(np.uint8)
     planes = []
     for channel in range(image.shape[2]):
@@ -211,18 +211,18 @@ def _float_measured(stage: ImageStatistic, image: Floats) -> Floats:
 
 
 def per_channel(values: tuple[float, ...], channels: int, what: str) -> NDArray[np.float64]:
-    """One number a channel, of one number or as many as there are channels; ImageError otherwise."""
+    """One number per channel, from one number or one per channel. Raises ImageError for other counts."""
     if len(values) not in (1, channels):
         raise ImageError(
-            f"{what} has {len(values)} numbers and the image has {channels} channels: give one number, or one a "
-            "channel (files and PIL images are what `channels` in the spec says; arrays and tensors as they are)"
+            f"{what} has {len(values)} numbers and the image has {channels} channels: give one number, or one per "
+            "channel (`channels` in the spec sets those of files and PIL images; arrays and tensors keep theirs)"
         )
     return np.broadcast_to(np.asarray(values, np.float64), channels)
 
 
 @functools.lru_cache(maxsize=64)
 def normalize_tables(mean: tuple[float, ...], std: tuple[float, ...], channels: int) -> Floats:
-    """Channels x 256: what each byte level becomes, made in float64 and rounded once to float32."""
+    """Channels x 256: the float for each byte value, computed in float64 and rounded once to float32."""
     means = per_channel(mean, channels, "normalize's mean")[:, None]
     stds = per_channel(std, channels, "normalize's std")[:, None]
     tables = ((np.arange(256, dtype=np.float64) / 255.0 - means) / stds).astype(np.float32)
@@ -242,7 +242,7 @@ _recent: tuple[Any, Floats | None] = (None, None)
 
 
 def read_mean_image(source: str | tuple[Any, ...]) -> Floats:
-    """The mean image of a normalize op: height x width x channels, levels from 0 to 1. A file is read once."""
+    """The mean image of a normalize op: height x width x channels, values from 0 to 1. A file is read once."""
     global _recent
     known, image = _recent
     if image is None or known is not source:  # by identity: hashing rows of numbers takes longer than normalizing
@@ -265,7 +265,7 @@ def _read_mean_image(source: str | tuple[Any, ...]) -> Floats:
             f"a mean image is height x width x channels of finite numbers, got {found.dtype} {found.shape}"
         )
     if found.dtype.kind in "iu" or found.max() > 1.0:
-        raise ImageError("a mean image has levels from 0 to 1; divide it by 255")
+        raise ImageError("a mean image has pixel values from 0 to 1; divide it by 255")
     result = np.ascontiguousarray(found, np.float32)
     result.flags.writeable = False
     return result

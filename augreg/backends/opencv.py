@@ -1,8 +1,8 @@
 """The fast backend for single images: OpenCV.
 
-Bit for bit like Pillow on byte images: everything on levels, saturation, grayscale, sharpness. Within
-the tolerances that docs/backends.md states: resizing (antialiased, which OpenCV itself is not, see `_resize`),
-warps, hue and blur.
+On byte images these are equal to Pillow bit for bit: functions of the pixel value, saturation, grayscale, sharpness.
+Resizing (antialiased, which OpenCV itself is not, see `_resize`), warps, hue and blur are within the tolerances that
+docs/backends.md states.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ Bytes = NDArray[np.uint8]
 _LONGEST: Final = 32_766  # beyond this OpenCV 4 refuses to warp, and OpenCV 5 loses precision
 _NUDGE: Final = 2.0**-12  # of a pixel
 _FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
-_MOST_CHANNELS: Final = 4  # what OpenCV's warps, color fills and shrinking by areas can take
-_WARPED: Final = (1, 3, 4)  # the channels that its warps interpolate in full; of two they take weights of five bits
+_MOST_CHANNELS: Final = 4  # the limit of OpenCV's warps, color fills and INTER_AREA
+# channel counts that OpenCV's warps interpolate at full precision; for 2 the weights have five bits
+_WARPED: Final = (1, 3, 4)
 
 
 def _shaped(found: Array, channels: int) -> Array:
-    """OpenCV drops a last axis of one."""
+    """The result with its channel axis: OpenCV drops a last axis of length one."""
     return found[..., None] if found.ndim == 2 and channels == 1 else found
 
 
 def _move(op: Move, image: Array) -> Array:
-    """A crop is a view; a flipped or turned byte image is copied, since OpenCV reads no negative strides."""
+    """A crop is a view; a flipped or turned byte image is copied, because OpenCV cannot read negative strides."""
     view = plain.move(op, image)
     if not op.rearranges or image.dtype != np.uint8 or image.shape[2] > _MOST_CHANNELS:
         return view
@@ -60,11 +61,11 @@ def _nearest(image: Array, height: int, width: int) -> Array:
 
 
 def _resize(op: Resize, image: Array) -> Array:
-    """Scale, antialiased by smoothing first with a short kernel that makes up the width a triangle would have.
+    """Scale, antialiased by smoothing first with a short kernel.
 
-    Bilinear interpolation is a triangle one input pixel wide. An antialiased one is `scale` pixels wide; its
-    variance is scale^2 / 6. So shrink by a whole factor (a box, of variance (factor^2 - 1) / 12) as far as
-    a third of the scale, and convolve with a binomial kernel of the variance that is still missing.
+    Bilinear interpolation is a triangle one input pixel wide. An antialiased triangle is `scale` pixels wide, with
+    the variance scale^2 / 6. So first shrink by a whole factor, at most a third of the scale (a box filter, with the
+    variance (factor^2 - 1) / 12), and then convolve with a binomial kernel that has the rest of the variance.
     """
     height, width, channels = image.shape
     if (op.height, op.width) == (height, width):
@@ -85,7 +86,7 @@ def _interpolated(op: Resize, image: Array) -> Array:
 
 
 def _smoothed(image: Array, scale_y: float, scale_x: float) -> Array:
-    """The image with just so much blur, and by whole factors smaller, that bilinear sampling misses nothing."""
+    """The image shrunk by whole factors and blurred just enough for bilinear sampling without aliasing."""
     (factor_y, kernel_y), (factor_x, kernel_x) = _reduction(scale_y), _reduction(scale_x)
     channels = image.shape[2]
     if factor_y > 1 or factor_x > 1:
@@ -93,7 +94,7 @@ def _smoothed(image: Array, scale_y: float, scale_x: float) -> Array:
         image = _shaped(cv2.resize(image, size, interpolation=cv2.INTER_AREA), channels)
     if len(kernel_y) > 1 or len(kernel_x) > 1:
         if len(kernel_y) == 1:
-            kernel_y = np.array([0.0, 1.0, 0.0])  # the same, at under half the time of a single tap
+            kernel_y = np.array([0.0, 1.0, 0.0])  # the same as a single tap, in less than half the time
         out = buffers.empty(image.shape, image.dtype)
         image = _shaped(
             cv2.sepFilter2D(image, -1, kernel_x, kernel_y, dst=out, borderType=cv2.BORDER_REPLICATE), channels
@@ -102,14 +103,14 @@ def _smoothed(image: Array, scale_y: float, scale_x: float) -> Array:
 
 
 def _reduction(scale: float) -> tuple[int, NDArray[np.float64]]:
-    """The whole factor to shrink by, and the smoothing kernel for what remains of this scale."""
+    """The whole factor to shrink by, and the smoothing kernel for the rest of this scale."""
     factor = max(1, int(scale / 3.0))
     missing = (scale * scale - factor * factor) / 6.0 - (factor * factor - 1) / 12.0
-    share = missing / (2.0 * factor * factor)  # of each neighbor in [share, 1 - 2 share, share]
-    if share < 1e-3:
+    weight = missing / (2.0 * factor * factor)  # of each neighbor in [weight, 1 - 2 weight, weight]
+    if weight < 1e-3:
         return factor, np.ones(1)
-    times = math.ceil(4.0 * share)  # beyond a quarter it would not fall off: convolve several
-    step = np.array([share / times, 1.0 - 2.0 * share / times, share / times])
+    times = math.ceil(4.0 * weight)  # above 1/4 the kernel would not fall off, so convolve several
+    step = np.array([weight / times, 1.0 - 2.0 * weight / times, weight / times])
     kernel = np.ones(1)
     for _ in range(times):
         kernel = np.convolve(kernel, step)
@@ -120,17 +121,17 @@ def _warp(op: Warp, image: Array) -> Array:
     if max(*image.shape[:2], op.height, op.width) > _LONGEST:
         return pillow.KERNELS[Warp](op, image)
     channels = image.shape[2]
-    fill = [float(level) for level in intensity.per_channel(op.fill, channels, "fill")]
+    fill = [float(value) for value in intensity.per_channel(op.fill, channels, "fill")]
     if channels not in _WARPED:
         planes = [_warp(replace(op, fill=(fill[c],)), image[..., [c]]) for c in range(channels)]
         return np.concatenate(planes, axis=2)
     out = buffers.empty((op.height, op.width, channels), image.dtype)
-    # OpenCV puts pixel centers at whole numbers, the op at halves: shift to the center, map, and shift back.
+    # OpenCV has pixel centers at whole numbers, the op at halves: shift by a half, map, and shift back
     a, b, c, d, e, f, g, h = op.matrix
     half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
     back = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
     matrix = back @ np.array([[a, b, c], [d, e, f], [g, h, 1.0]]) @ half
-    if op.interpolation == "nearest":  # at a draw between two pixels take the later one, as the oracle and Pillow do
+    if op.interpolation == "nearest":  # halfway between two pixels take the later one, like the oracle and Pillow
         matrix = np.array([[1.0, 0.0, _NUDGE], [0.0, 1.0, _NUDGE], [0.0, 0.0, 1.0]]) @ matrix
     flags = _FLAGS[op.interpolation] | cv2.WARP_INVERSE_MAP
     size = op.width, op.height
@@ -141,8 +142,8 @@ def _warp(op: Warp, image: Array) -> Array:
     return _shaped(found, channels)
 
 
-def _through(table: Bytes, image: Bytes) -> Bytes:
-    """An image through a table of levels, or one a channel."""
+def _apply_table(table: Bytes, image: Bytes) -> Bytes:
+    """An image after a table of 256 values, or one table per channel."""
     channels = image.shape[2]
     if table.ndim == 2:
         table = np.ascontiguousarray(table.T)[None]
@@ -150,7 +151,7 @@ def _through(table: Bytes, image: Bytes) -> Bytes:
 
 
 def _histogram(image: Bytes) -> list[NDArray[np.int64]]:
-    # float32 counts are exact up to 2^24 pixels a level; beyond that NumPy counts
+    # float32 counts are exact up to 2^24; above that NumPy counts
     if image.shape[0] * image.shape[1] >= 1 << 24:
         return [np.bincount(image[..., channel].ravel(), minlength=256) for channel in range(image.shape[2])]
     found = (cv2.calcHist([image], [channel], None, [256], [0, 256]) for channel in range(image.shape[2]))
@@ -161,7 +162,7 @@ _TO_LUMA: Final = np.array([[*(weight / 65536 for weight in intensity.LUMA), 0.5
 
 
 def _gray(image: Bytes) -> Bytes:
-    """The luma of a byte image, height x width: exact, since every product and sum fits into a float32."""
+    """The luma of a byte image, height x width: exact, because every product and sum fits into a float32."""
     plain.need_color("luma", image.shape[2])
     if image.shape[2] == 1:
         return image[..., 0]
@@ -170,7 +171,7 @@ def _gray(image: Bytes) -> Bytes:
 
 
 def _gray_floats(image: Array) -> Array:
-    """The gray copy of an image whose levels are whole numbers held as floats, in as many channels."""
+    """The gray copy of an image of whole numbers as floats, with three channels."""
     luma = cv2.transform(image, _TO_LUMA)
     out = buffers.empty(image.shape, np.float32)
     gray: Array = cv2.cvtColor(np.floor(luma, out=luma), cv2.COLOR_GRAY2RGB, dst=out)
@@ -185,7 +186,7 @@ _SMOOTH: Final = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float64) / 13
 
 
 def _smooth(image: Bytes) -> Bytes:
-    """Pillow's SMOOTH: the border stays; rounding to nearest is exact, as a thirteenth is never half a level."""
+    """Pillow's SMOOTH, which keeps the border. Rounding is exact: a multiple of 1/13 is never halfway."""
     if min(image.shape[:2]) < 3:
         return image
     out = _shaped(cv2.filter2D(image, -1, _SMOOTH, borderType=cv2.BORDER_REPLICATE), image.shape[2])
@@ -204,8 +205,8 @@ def _enhance(op: Enhance, image: Array) -> Array:
     if op.degenerate == "gray" and op.factor == 0.0:
         gray: Array = cv2.cvtColor(_gray(image), cv2.COLOR_GRAY2RGB)
         return gray
-    # degenerate + factor * (image - degenerate), each step rounded to float32 and the end truncated, as Pillow does;
-    # floats from the start, since passes that mix kinds take three times as long
+    # degenerate + factor * (image - degenerate), each step rounded to float32 and the end truncated, like Pillow;
+    # floats from the start, because passes that mix dtypes take three times as long
     out: Array = buffers.empty(image.shape, np.float32)
     out[...] = image
     degenerate = _gray_floats(out) if op.degenerate == "gray" else _smooth(image).astype(np.float32)
@@ -244,14 +245,14 @@ def _filter(op: Filter, image: Array) -> Array:
 
 def _blurred(sigma: float, image: Array) -> Array:
     if sigma < plain.SHARP:
-        return image  # and OpenCV takes 0 for a deviation that it is to choose itself
+        return image  # OpenCV would choose a deviation by itself for 0
     reach = 2 * max(1, math.ceil(4.0 * sigma)) + 1
     found = cv2.GaussianBlur(image, (reach, reach), sigma, borderType=cv2.BORDER_REPLICATE)
     return _shaped(found, image.shape[2])
 
 
 def _median(size: int, image: Array) -> Array:
-    """The same as Pillow's, and faster where OpenCV has it."""
+    """The same as Pillow's, by OpenCV where it supports the kind of image."""
     if image.dtype != np.uint8 or size < 3:
         return photography.median(size, image)
     if image.shape[2] not in _WARPED:
@@ -282,15 +283,15 @@ def _read(op: Remap, image: Array, ys: Array, xs: Array) -> Array:
 
 
 def _local_contrast(op: LocalContrast, image: Array) -> Array:
-    return clahe.apply(op, image, _gray, _tilewise)
+    return clahe.apply(op, image, _gray, _equalized)
 
 
-def _tilewise(luma: Bytes, clip: float, tiles: tuple[int, int]) -> Bytes:
+def _equalized(luma: Bytes, clip: float, tiles: tuple[int, int]) -> Bytes:
     found: Bytes = cv2.createCLAHE(clip, tiles[::-1]).apply(np.ascontiguousarray(luma))
     return found
 
 
-def _floats(tables: Sequence[Array], image: Bytes, out: Array) -> None:
+def _float_tables(tables: Sequence[Array], image: Bytes, out: Array) -> None:
     height, width, channels = image.shape
     planes = buffers.empty((channels, height, width), np.uint8)
     cv2.split(image, list(planes))
@@ -298,13 +299,13 @@ def _floats(tables: Sequence[Array], image: Bytes, out: Array) -> None:
         cv2.LUT(planes[channel], table, dst=out[..., channel])
 
 
-_MEASURES: Final = plain.Measures(_histogram, _mean_luma, _through, _floats)
+_MEASUREMENTS: Final = plain.Measurements(_histogram, _mean_luma, _apply_table, _float_tables)
 
 KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     **pillow.KERNELS,  # for the kinds of op that OpenCV does not run itself
     Resize: _resize,
     Warp: _warp,
-    **plain.level_kernels(_MEASURES),
+    **plain.lookup_kernels(_MEASUREMENTS),
     Enhance: _enhance,
     Hue: _hue,
     Filter: _filter,

@@ -1,4 +1,4 @@
-"""Kernels that are the same on every backend: noise of sensors, color matrices, files, and the remap by NumPy."""
+"""Kernels that are the same on every backend: sensor noise, color matrices, JPEG files, and the remap by NumPy."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _LONGEST_JPEG: Final = 65_500
 
 
 def remap(op: Remap, image: Array, blur: displacement.Blur) -> Array:
-    """Read at the positions that the op's field says, made with a backend's blur; what lies outside is `fill`."""
+    """Read at the positions of the op's field, which uses a backend's `blur`; positions outside get the fill."""
     height, width = image.shape[:2]
     ys, xs = displacement.sources(op, height, width, blur)
     return filled(op, image, displacement.sampled(image, ys, xs, op.interpolation), ys, xs)
 
 
 def filled(op: Remap, image: Array, found: Array, ys: Floats, xs: Floats) -> Array:
-    """`found`, with the fill where the positions lie outside of the image."""
+    """`found`, with the fill where the positions lie outside the image."""
     beyond = displacement.outside(ys, xs, *image.shape[:2])
     if beyond.any():
         fill = intensity.per_channel(op.fill, image.shape[2], "fill")
@@ -42,42 +42,42 @@ def filled(op: Remap, image: Array, found: Array, ys: Floats, xs: Floats) -> Arr
 
 
 def noise(op: Noise, image: Array) -> Array:
-    """Noise on levels from 0 to 1; the variance of shot noise grows with the level.
+    """Noise on pixel values from 0 to 1; the variance of shot noise grows with the pixel value.
 
     Shot: Cornish and Fisher's expansion of Poisson's distribution, n = m + sqrt(m) z + (z^2 - 1) / 6 photons.
-    Iso: Foi et al. 2008, variance a x + b, where what grows with the level is gray.
+    Iso: Foi et al. 2008, variance a x + b; the part that grows with the pixel value is the same in all channels.
     """
     height, width, channels = image.shape
-    level: Array = image if image.dtype == np.float32 else image * np.float32(1 / 255)
+    values: Array = image if image.dtype == np.float32 else image * np.float32(1 / 255)
     if op.name == "iso":
         grain, color = (np.float32(amount) for amount in op.amounts)
         normal = field("normal", op.key, (height, width, channels + 1))
-        level = level + grain * np.sqrt(np.maximum(level, 0)) * normal[..., :1] + color * normal[..., 1:]
+        values = values + grain * np.sqrt(np.maximum(values, 0)) * normal[..., :1] + color * normal[..., 1:]
     else:
         amount = np.float32(op.amounts[0])
         normal = field("normal", op.key, image.shape)
         if op.name == "gaussian":
-            level = level + amount * normal
+            values = values + amount * normal
         elif op.name == "shot":
-            mean = np.maximum(level, 0) * amount
+            mean = np.maximum(values, 0) * amount
             photons = np.rint(mean + np.sqrt(mean) * normal + (normal * normal - 1) * np.float32(1 / 6))
-            level = np.maximum(photons, 0, out=photons) / amount
-            level[mean == 0] = 0
+            values = np.maximum(photons, 0, out=photons) / amount
+            values[mean == 0] = 0
         else:
             raise ImageError(f"there is no noise named {op.name!r}")
     if image.dtype == np.float32:
-        return np.clip(level, 0, 1, out=level) if op.clip else level
-    level *= np.float32(255)
-    return _bytes(level)
+        return np.clip(values, 0, 1, out=values) if op.clip else values
+    values *= np.float32(255)
+    return _bytes(values)
 
 
 def _bytes(found: Array) -> NDArray[np.uint8]:
-    """Floats from 0 to 255, rounded and clipped; `found` is used up."""
+    """Floats from 0 to 255, rounded and clipped; `found` is overwritten."""
     return np.clip(np.rint(found, out=found), 0, 255, out=found).astype(np.uint8)
 
 
 def color_matrix(op: ColorMatrix, image: Array) -> Array:
-    """Each channel as a weighted sum of all, which for most is a table of one."""
+    """Each channel as a weighted sum of all; on bytes, a channel with one source is a table."""
     channels = image.shape[2]
     if len(op.rows) != channels:
         raise ImageError(f"{op} was drawn for {len(op.rows)} channels and the image has {channels} channels")
@@ -96,25 +96,25 @@ def color_matrix(op: ColorMatrix, image: Array) -> Array:
 
 
 def encode(op: Encode, image: Array) -> Array:
-    """A byte image written as JPEG by Pillow and read back; floats go through the nearest byte image."""
+    """A byte image written as JPEG by Pillow and read back; for floats, the nearest byte image."""
     height, width, channels = image.shape
     plain.need_color("jpeg", channels)
     if max(height, width) > _LONGEST_JPEG:
-        raise ImageError(f"a JPEG has at most {_LONGEST_JPEG} pixels a side, and the image is {height}x{width}")
+        raise ImageError(f"a JPEG has at most {_LONGEST_JPEG} pixels per side, and the image is {height}x{width}")
     whole = image if image.dtype == np.uint8 else _bytes(image * np.float32(255))
     file = io.BytesIO()
     pil_image = Image.fromarray(np.ascontiguousarray(whole[..., 0] if channels == 1 else whole))
     pil_image.save(file, op.format, quality=op.quality)
     file.seek(0)
-    with JpegImagePlugin.JpegImageFile(file) as read:  # Image.open would take a large image for a bomb
+    with JpegImagePlugin.JpegImageFile(file) as read:  # Image.open refuses very large images
         found = np.array(read).reshape(image.shape)
     return found if image.dtype == np.uint8 else (found * np.float32(1 / 255)).astype(np.float32)
 
 
 def motion_kernel(length: float, degrees: float) -> Floats:
-    """Weights of the pixels on a line through the middle: points along it, each shared by the four pixels around."""
+    """Weights of the pixels on a line through the middle: each point on it is split among the four nearest pixels."""
     reach = math.ceil(max(0.0, length - 1.0) / 2.0) + 1
-    along = (np.arange(128 * reach) + 0.5) / (128 * reach) - 0.5  # the middles of equal parts of the line
+    along = (np.arange(128 * reach) + 0.5) / (128 * reach) - 0.5  # the centers of equal parts of the line
     angle = math.radians(degrees)
     x = along * (length - 1.0) * math.cos(angle) + reach
     y = -along * (length - 1.0) * math.sin(angle) + reach
@@ -130,7 +130,7 @@ def motion_kernel(length: float, degrees: float) -> Floats:
 
 
 def convolved(kernel: Floats, image: Array) -> Array:
-    """Each pixel the mean of those around it, weighted by a symmetric kernel; edges repeated."""
+    """The image convolved with a symmetric kernel; edges repeated."""
     height, width = image.shape[:2]
     reach = kernel.shape[0] // 2
     padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
@@ -141,7 +141,7 @@ def convolved(kernel: Floats, image: Array) -> Array:
 
 
 def median(size: int, image: Array) -> Array:
-    """The middle level of the square of this odd side around each pixel, by Pillow; edges repeated."""
+    """The median of the square of this odd side around each pixel, by Pillow; edges repeated."""
     out = buffers.empty(image.shape, image.dtype)
     for channel in range(image.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))

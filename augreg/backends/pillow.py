@@ -1,6 +1,6 @@
-"""The backend that is always there: Pillow and NumPy.
+"""The backend that needs no extra library: Pillow and NumPy.
 
-On byte images every op is Pillow's own, bit for bit, or equal to it: resize, warps, color, blur.
+On byte images resize, warps, color and blur are Pillow's own, or equal to it bit for bit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RESAMPLE = {
 
 
 def _each(image: Array, height: int, width: int, work: Callable[[Image.Image, int], Image.Image]) -> Array:
-    """`work` on the image: as RGB where it is that, else channel by channel; the second argument is the channel."""
+    """`work` on an RGB byte image as a whole, else channel by channel; its second argument is the channel, or -1."""
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return np.asarray(work(Image.fromarray(np.ascontiguousarray(image)), -1))
     out = plain.like(image, height, width)
@@ -44,7 +44,7 @@ def _resize(op: Resize, image: Array) -> Array:
         return image
     if op.antialias or op.interpolation == "nearest":
         return _each(image, op.height, op.width, lambda pil_image, _: pil_image.resize(size, resample))
-    # Pillow's resize always antialiases; its transform samples single points.
+    # Pillow's resize always antialiases; its transform samples single points
     scale = (image.shape[1] / op.width, 0.0, 0.0, 0.0, image.shape[0] / op.height, 0.0)
     return _each(
         image,
@@ -61,7 +61,7 @@ def _warp(op: Warp, image: Array) -> Array:
 
     def work(pil_image: Image.Image, channel: int) -> Image.Image:
         if image.dtype == np.uint8:
-            whole = [round(min(255.0, max(0.0, level))) for level in fill]
+            whole = [round(min(255.0, max(0.0, value))) for value in fill]
             color: Any = tuple(whole) if channel < 0 else whole[channel]
         else:
             color = float(fill[channel])
@@ -70,8 +70,8 @@ def _warp(op: Warp, image: Array) -> Array:
     return _each(image, op.height, op.width, work)
 
 
-def _through(table: Bytes, image: Bytes) -> Bytes:
-    """An image through a table of levels, or one a channel."""
+def _apply_table(table: Bytes, image: Bytes) -> Bytes:
+    """An image after a table of 256 values, or one table per channel."""
     out = buffers.empty(image.shape, np.uint8)
     if table.ndim == 1:
         return np.take(table, image, out=out, mode="clip")
@@ -116,7 +116,7 @@ def _hue(op: Hue, image: Array) -> Array:
     plain.need_color("hue", image.shape[2])
     if image.dtype == np.float32:
         return plain.float_hue(op.shift, image)
-    steps = int(255.0 * op.shift)  # Pillow's hue has 256 steps; a smaller turn than one is none
+    steps = int(255.0 * op.shift)  # Pillow's hue has 256 steps; less than one step changes nothing
     if steps == 0 or image.shape[2] == 1:
         return image
     hsv = np.array(Image.fromarray(np.ascontiguousarray(image)).convert("HSV"))
@@ -139,17 +139,17 @@ def _local_contrast(op: LocalContrast, image: Array) -> Array:
     return clahe.apply(op, image, _gray, clahe.equalized)
 
 
-def _floats(tables: Sequence[Array], image: Bytes, out: Array) -> None:
+def _float_tables(tables: Sequence[Array], image: Bytes, out: Array) -> None:
     for channel, table in enumerate(tables):
         np.take(table, image[..., channel], out=out[..., channel], mode="clip")
 
 
-_MEASURES: Final = plain.Measures(_histogram, _mean_luma, _through, _floats)
+_MEASUREMENTS: Final = plain.Measurements(_histogram, _mean_luma, _apply_table, _float_tables)
 
 KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Resize: _resize,
     Warp: _warp,
-    **plain.level_kernels(_MEASURES),
+    **plain.lookup_kernels(_MEASUREMENTS),
     Enhance: _enhance,
     Hue: _hue,
     Filter: _filter,

@@ -1,7 +1,6 @@
 """The kernels that are plain NumPy on every backend, and the float formulas that need no library.
 
-Moves are views; borders and boxes are copies and assignments; float images follow the byte formulas
-without rounding.
+Moves are views; borders and boxes are copies and assignments; float images follow the byte formulas without rounding.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ from augreg.backends import Backend, intensity
 from augreg.errors import ImageError
 from augreg.images import buffers
 from augreg.ops import BranchMix, Enhance, FunctionCall, Lookup, Move, Normalize, Op, Pad, Paint
-from augreg.ops.scene import Levels
+from augreg.ops.scene import PixelValues
 from augreg.rng import field
 
 __all__ = [
     "SHARP",
-    "Measures",
+    "Measurements",
     "by_channel",
     "composite_kernels",
     "float_blur",
     "float_enhance",
     "float_gray",
     "float_hue",
-    "level_kernels",
     "like",
+    "lookup_kernels",
     "move",
     "need_color",
 ]
@@ -40,11 +39,11 @@ Array = NDArray[Any]
 Kernels = Mapping[type[Op], Callable[[Any, Array], Array]]
 
 SHARP: Final = 0.05
-"""A Gaussian with a smaller deviation, in pixels, weighs a neighbor with less than a float32 can hold."""
+"""In pixels: with a smaller deviation, a Gaussian gives neighbors a weight below the precision of float32."""
 
 
 def like(image: Array, height: int, width: int) -> Array:
-    """An empty array for an image of this size, with the kind and the memory order of `image`."""
+    """An empty array for an image of this size, with the channels, dtype and memory order of `image`."""
     channels = image.shape[2]
     if image.dtype == np.float32 and channels > 1 and image.strides[2] > image.strides[1]:
         return buffers.planar(height, width, channels)
@@ -52,7 +51,7 @@ def like(image: Array, height: int, width: int) -> Array:
 
 
 def by_channel(work: Callable[[Array], Array], image: Array) -> Array:
-    """`work` on each channel by itself, for libraries that take only so many at once."""
+    """`work` on each channel alone, for libraries that take only so many at once."""
     return np.concatenate([work(np.ascontiguousarray(image[..., [c]])) for c in range(image.shape[2])], axis=2)
 
 
@@ -75,7 +74,7 @@ def composite_kernels(engine: Backend) -> Kernels:
     """Kernels for borders, boxes, function calls and branches; some of them run other ops on the same backend."""
 
     @functools.lru_cache(maxsize=64)
-    def filling(fill: Levels, fill_ops: tuple[Op, ...], channels: int, dtype: np.dtype[Any]) -> Array:
+    def filling(fill: PixelValues, fill_ops: tuple[Op, ...], channels: int, dtype: np.dtype[Any]) -> Array:
         """A fill as one pixel of an image, after the ops that the planner moved in front of the border or box."""
         values = intensity.per_channel(fill, channels, "fill")
         if fill_ops or dtype == np.uint8:  # the planner moves such ops on byte images only
@@ -143,43 +142,43 @@ def composite_kernels(engine: Backend) -> Kernels:
     return {Move: move, Pad: pad, Paint: paint, FunctionCall: call, BranchMix: mix}
 
 
-class Measures(NamedTuple):
-    """How a backend measures byte images and sends them through tables; the kernels on levels follow from it.
+class Measurements(NamedTuple):
+    """How a backend measures byte images and applies tables to them; `lookup_kernels` makes kernels of it.
 
-    `histogram` and `mean_luma` (of rounded luma) are for the stages that an image decides, `fill_ops` is a table of
-    levels, or one a channel, and `floats` fills an array from a table of 256 floats a channel.
+    `histogram` and `mean_luma` (of rounded luma) are for the stages that depend on the image. `apply_table` applies a
+    table of 256 bytes, or one per channel. `float_tables` fills an array from a table of 256 floats per channel.
     """
 
     histogram: intensity.Histogram
     mean_luma: intensity.MeanLuma
-    through: intensity.Apply
-    floats: Callable[[Sequence[Array], Array, Array], None]
+    apply_table: intensity.Apply
+    float_tables: Callable[[Sequence[Array], Array, Array], None]
 
 
-def level_kernels(measures: Measures) -> Kernels:
-    """Kernels for functions of levels and for normalization, which is one more of them."""
-    histogram, mean_luma, through, floats = measures
+def lookup_kernels(measures: Measurements) -> Kernels:
+    """Kernels for functions of the pixel value and for normalization."""
+    histogram, mean_luma, apply_table, float_tables = measures
 
     def table(op: Lookup | Normalize, image: Array) -> Array:
-        return intensity.table(op.stages, image, histogram, mean_luma, through)
+        return intensity.table(op.stages, image, histogram, mean_luma, apply_table)
 
     def lookup(op: Lookup, image: Array) -> Array:
         if image.dtype == np.float32:
-            return intensity.float_levels(op.stages, image, float_gray)
-        return through(table(op, image), image)
+            return intensity.float_lookup(op.stages, image, float_gray)
+        return apply_table(table(op, image), image)
 
     def normalize(op: Normalize, image: Array) -> Array:
         out = buffers.planar(*image.shape)
         if image.dtype == np.float32:
-            image = intensity.float_levels(op.stages, image, float_gray)
+            image = intensity.float_lookup(op.stages, image, float_gray)
         else:
-            whole = op.mean_image is not None  # then the levels alone, and the image of means after
+            whole = op.mean_image is not None  # then the tables only convert, and the mean image is subtracted after
             mean, std = ((0.0,), (1.0,)) if whole else (op.mean, op.std)
             rows: Sequence[Array] = list(intensity.normalize_tables(mean, std, image.shape[2]))
             if op.stages:
                 found = table(op, image)
                 rows = [row[found[c] if found.ndim == 2 else found] for c, row in enumerate(rows)]
-            floats(rows, image, out)
+            float_tables(rows, image, out)
             if not whole:
                 return out
             image = out
@@ -191,14 +190,14 @@ def level_kernels(measures: Measures) -> Kernels:
 
 
 def _subtract_mean_image(op: Normalize, image: Array, out: Array) -> Array:
-    """Normalize float levels by a mean image: level - mean at each pixel, then / std, in float32, into `out`."""
+    """(value - mean) / std at each pixel, with the mean image of the op, in float32, into `out`."""
     mean: Array = intensity.read_mean_image(op.mean_image or ())
     channels = image.shape[2]
     if mean.shape[:2] != op.frame or mean.shape[2] not in (1, channels):
         size = "x".join(map(str, (*(op.frame or ()), channels)))
         raise ImageError(
             f"the mean image is {'x'.join(map(str, mean.shape))} and the image is {size}: put normalize where all "
-            "images have the mean image's size, after a resize and before a crop"
+            "images have the size of the mean image, after a resize and before a crop"
         )
     for step in op.window:
         mean = move(step, mean)
@@ -208,7 +207,7 @@ def _subtract_mean_image(op: Normalize, image: Array, out: Array) -> Array:
 
 
 def need_color(what: str, channels: int) -> None:
-    """ImageError unless the image is gray or RGB."""
+    """Raise ImageError unless the image is gray or RGB."""
     if channels not in (1, 3):
         raise ImageError(
             f"{what} needs a gray or RGB image, and this one has {channels} channels; drop an alpha channel first"
@@ -235,7 +234,7 @@ def float_enhance(op: Enhance, image: Array) -> Array:
 
 
 def _float_smooth(image: Array) -> Array:
-    """The 3x3 kernel [1 1 1; 1 5 1; 1 1 1] / 13, the border as it is."""
+    """The 3x3 kernel [1 1 1; 1 5 1; 1 1 1] / 13, with the border unchanged."""
     out = image.copy()
     if min(image.shape[:2]) > 2:
         rows = image[:-2] + image[1:-1] + image[2:]
@@ -245,7 +244,7 @@ def _float_smooth(image: Array) -> Array:
 
 
 def float_hue(shift: float, image: Array) -> Array:
-    """Turn the hue of a float image, by way of hue, saturation and value."""
+    """Shift the hue of a float image, through hue, saturation and value."""
     need_color("hue", image.shape[2])
     if image.shape[2] == 1:
         return image
@@ -267,7 +266,7 @@ def float_hue(shift: float, image: Array) -> Array:
 
 
 def float_blur(sigma: float, image: Array) -> Array:
-    """A float image convolved with a sampled Gaussian, cut at 4 sigma, edges repeated."""
+    """A float image convolved with a sampled Gaussian, cut off at 4 sigma, edges repeated."""
     if sigma < SHARP:
         return image
     reach = max(1, math.ceil(4.0 * sigma))

@@ -45,7 +45,7 @@ def _pixelwise(op: Op) -> bool:
 
 
 def _moves(first: Move, second: Move, scene: Scene) -> Merged:
-    """Moves compose: the second box is found in the source through the first one's flips."""
+    """Moves compose: the second box is mapped to the source through the first move's flips."""
     height, width = first.size_after(0, 0)
     top = height - second.top - second.height if first.flip_y else second.top
     left = width - second.left - second.width if first.flip_x else second.left
@@ -75,12 +75,12 @@ def _whole(move: Move, scene: Scene) -> bool:
 
 
 def _pixelwise_move(first: Op, second: Move, scene: Scene) -> Merged:
-    """A move first and then the same work on each pixel that is left."""
+    """A per-pixel op gives the same values whether it runs before or after pixels are cut off."""
     return (second, first) if scene.dtype == "uint8" and _pixelwise(first) else None
 
 
 def _measured_move(first: Lookup | Normalize, second: Move, scene: Scene) -> Merged:
-    """What was measured stays the same while no pixel is lost."""
+    """Statistics of the image stay the same while no pixel is lost."""
     if scene.dtype != "uint8" or not first.measured or not _whole(second, scene):
         return None
     if isinstance(first, Normalize) and first.mean_image is not None:
@@ -89,7 +89,7 @@ def _measured_move(first: Lookup | Normalize, second: Move, scene: Scene) -> Mer
 
 
 def _mean_image_move(first: Normalize, second: Move, scene: Scene) -> Merged:
-    """The mean image moves along."""
+    """The mean image is moved in the same way."""
     if first.mean_image is None or scene.dtype != "uint8" or (first.measured and not _whole(second, scene)):
         return None
     return second, replace(first, window=(*first.window, second))
@@ -101,13 +101,13 @@ def _span(start: int, length: int, inner: int, size: int) -> tuple[int, int]:
 
 
 def _pad_move(first: Pad, second: Move, scene: Scene) -> Merged:
-    """Cut out of the image what a crop wants of it, and add only the border that the crop would keep."""
+    """Crop the image first, and add only the part of the border that the crop would keep."""
     if first.mode != "constant":
         return None
     y0, y1 = _span(second.top, second.height, first.top, scene.height)
     x0, x1 = _span(second.left, second.width, first.left, scene.width)
     if y1 <= y0 or x1 <= x0:
-        return None  # nothing but border is left, and no crop is empty
+        return None  # only border would be left, and a crop cannot be empty
     top, bottom = y0 - second.top, second.top + second.height - y1
     left, right = x0 - second.left, second.left + second.width - x1
     if second.transpose:
@@ -123,7 +123,7 @@ def _pad_move(first: Pad, second: Move, scene: Scene) -> Merged:
 
 
 def _paint_move(first: Paint, second: Move, scene: Scene) -> Merged:
-    """Paint what a move leaves of the box, where it leaves it."""
+    """Paint the part of the box that the move keeps, at its new place."""
     if first.noise is not None:
         return None
     y0, y1 = _span(first.top, first.height, second.top, second.height)
@@ -142,7 +142,7 @@ def _paint_move(first: Paint, second: Move, scene: Scene) -> Merged:
 
 
 def _constant_pixelwise(first: Pad | Paint, second: Op, scene: Scene) -> Merged:
-    """Work on the pixels first and on the fill by itself; a border made of pixels needs not even that."""
+    """Apply the op to the pixels and to the fill separately; a border copied from pixels needs only the former."""
     if scene.dtype != "uint8" or not _pixelwise(second):
         return None
     if isinstance(first, Paint):
@@ -154,14 +154,14 @@ def _constant_pixelwise(first: Pad | Paint, second: Op, scene: Scene) -> Merged:
 
 
 def _tables(first: Lookup, second: Lookup, scene: Scene) -> Merged:
-    """Functions of the level compose to one table, also where the image is measured in between."""
+    """Functions of the pixel value compose to one table, even with statistics of the image in between."""
     if scene.dtype != "uint8":
         return None
     return (Lookup((*first.stages, *second.stages), label=f"{first}, {second}"),)
 
 
 def _table_normalize(first: Lookup, second: Normalize, scene: Scene) -> Merged:
-    """A table of levels, then a table of floats, is one table of floats."""
+    """A table of bytes, then a table of floats, is one table of floats."""
     if scene.dtype != "uint8":
         return None
     return (replace(second, stages=(*first.stages, *second.stages), label=f"{first}, {second}"),)
@@ -184,7 +184,7 @@ _FINENESS = ("nearest", "bilinear", "bicubic")
 
 
 def _warps(first: Warp, second: Warp, scene: Scene) -> Merged:
-    """One resampling for two, with the finer interpolation; what the first would have cut off can come back."""
+    """One resampling instead of two, with the finer interpolation; parts that the first cut off can reappear."""
     matrix = projective.product(first.matrix, second.matrix)
     if matrix is None or first.fill != second.fill:
         return None
@@ -193,9 +193,9 @@ def _warps(first: Warp, second: Warp, scene: Scene) -> Merged:
 
 
 def _warp_move(first: Warp, second: Move, scene: Scene) -> Merged:
-    """Resample only what a move keeps, where it puts it."""
+    """Resample only the part that the move keeps, directly at its new place."""
     height, width = second.size_after(0, 0)
-    # output (x, y) of the move -> its input
+    # from output (x, y) of the move to its input
     x, y = (
         ((-1.0, 0.0, float(width)) if second.flip_x else (1.0, 0.0, 0.0)),
         ((0.0, -1.0, float(height)) if second.flip_y else (0.0, 1.0, 0.0)),
@@ -218,7 +218,7 @@ _NO_CHANGE = {"brightness": 1.0, "contrast": 1.0, "posterize": 8.0, "solarize_ad
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
-_NOTHING: Final[Mapping[type[Op], Callable[[Any, Scene], bool]]] = {
+_IS_IDENTITY: Final[Mapping[type[Op], Callable[[Any, Scene], bool]]] = {
     Move: lambda op, scene: not op.rearranges and _whole(op, scene),
     Pad: lambda op, scene: not (op.top or op.bottom or op.left or op.right),
     Resize: lambda op, scene: (op.height, op.width) == scene.size,
@@ -231,8 +231,8 @@ _NOTHING: Final[Mapping[type[Op], Callable[[Any, Scene], bool]]] = {
 
 
 def changes_nothing(op: Op, scene: Scene) -> bool:
-    """Whether an op leaves every image as it is; then it is dropped."""
-    test = _NOTHING.get(op.__class__)
+    """Whether an op leaves every image of this scene unchanged; then it is dropped."""
+    test = _IS_IDENTITY.get(op.__class__)
     return test is not None and test(op, scene)
 
 
@@ -240,7 +240,7 @@ Table = dict[tuple[type, type], list[Rewrite]]
 
 
 def by_kinds(rules: Iterable[Rewrite]) -> Table:
-    """The rules that concern each pair of kinds, in their order."""
+    """The rules for each pair of kinds, in their order."""
     table: Table = {}
     for rule in rules:
         for first in rule.first:
@@ -254,12 +254,12 @@ FULL_TABLE = by_kinds((*EXACT, *APPROXIMATE))
 
 
 def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[Op, ...]:
-    """The ops that do the same to an image of this scene in fewer passes."""
+    """Ops with the same result on an image of this scene, in fewer passes."""
     table = FULL_TABLE if approximate else EXACT_TABLE
     done: list[Op] = []
-    if scene.boxes:  # no rule looks at them, so they need not be carried
+    if scene.boxes:  # no rule reads them, so they need not be computed
         scene = replace(scene, boxes=())
-    scenes = [scene]  # scenes[i] is what done[i] meets
+    scenes = [scene]  # scenes[i] is the scene before done[i]
     todo = list(reversed(ops))
     while todo:
         op = todo.pop()
@@ -269,7 +269,7 @@ def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[O
         if merged is None:
             done.append(op)
             scenes.append(op.after(scenes[-1]))
-        else:  # look again at what stands for both, next to what came before
+        else:  # try the replacement again, next to the op before it
             done.pop()
             scenes.pop()
             todo.extend(reversed(merged))

@@ -81,7 +81,7 @@ def _at(key: Any) -> str:
 
 
 def _is_key(kind: str, key: Any, value: Any) -> bool:
-    """Whether a key holds images or masks. Numbered ones always do; `image_id` or `mask_path` may be anything."""
+    """Whether a key is for images or masks: `image2` always is, `mask_path` only if its value has pixels."""
     if not isinstance(key, str) or not key.startswith(kind):
         return False
     if re.fullmatch(rf"{kind}s?\d*", key):
@@ -91,24 +91,24 @@ def _is_key(kind: str, key: Any, value: Any) -> bool:
 
 
 def _members(value: Any, key: Any) -> list[tuple[Any, str]]:
-    """The one thing, or the things of a list, that a key holds, each with its place for messages."""
+    """The value of a key, or the members of a list, each with its position for messages."""
     if isinstance(value, list | tuple):
-        return [(one, f"{_at(key)}[{number}]") for number, one in enumerate(value)]
+        return [(member, f"{_at(key)}[{number}]") for number, member in enumerate(value)]
     return [(value, _at(key))]
 
 
-def _as_given(found: list[Any], given: Any) -> Any:
-    """One thing where one was given, else a list or a tuple."""
+def _as_given(results: list[Any], given: Any) -> Any:
+    """A list or a tuple if the sample has one, else the single result."""
     if isinstance(given, list | tuple):
-        return tuple(found) if isinstance(given, tuple) else found
-    return found[0]
+        return tuple(results) if isinstance(given, tuple) else results
+    return results[0]
 
 
 def _images(sample: Mapping[Any, Any], settings: RunSettings) -> dict[Any, list[InputImage]]:
-    """The images by key, `image` first; all of one size."""
+    """The images by key, `image` first. Raises ImageError unless all have one size."""
     keys = [key for key, value in sample.items() if _is_key("image", key, value)]
     keys.sort(key=lambda key: key != "image")
-    found: dict[Any, list[InputImage]] = {}
+    images: dict[Any, list[InputImage]] = {}
     first: tuple[str, tuple[int, ...]] | None = None
     for key in keys:
         for value, at in _members(sample[key], key):
@@ -122,22 +122,22 @@ def _images(sample: Mapping[Any, Any], settings: RunSettings) -> dict[Any, list[
                 other, (height, width) = first
                 raise ImageError(
                     f"{at}: the image is {size[0]}x{size[1]} and {other} is {height}x{width}; images that share "
-                    "a draw have one size"
+                    "a draw must have one size"
                 )
-            found.setdefault(key, []).append(image)
-        found.setdefault(key, [])
+            images.setdefault(key, []).append(image)
+        images.setdefault(key, [])
     if first is None:
         names = ", ".join(map(repr, sample)) or "none"
         raise ImageError(f"a sample needs an image under 'image'; its keys are: {names}")
-    return dict(sorted(found.items(), key=lambda item: not item[1]))  # one that has an image comes first
+    return dict(sorted(images.items(), key=lambda item: not item[1]))  # keys with an image come before empty lists
 
 
 def _masks(value: Any, key: Any, targets: Targets, size: tuple[int, int]) -> list[Mask]:
-    return [Mask(one, at, targets.mask_fill, size) for one, at in _members(value, key)]
+    return [Mask(member, at, targets.mask_fill, size) for member, at in _members(value, key)]
 
 
 def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: Collection[Any]) -> list[Any]:
-    """The keys with one entry a box: those that the spec names, and masks of as many instances."""
+    """The keys with one entry per box: those that the spec names, and masks with as many instances as boxes."""
     found: list[Any] = [key for key in masks if key not in targets.labels and _instances(sample[key], key) == boxes]
     for key in targets.labels:
         entries = _entries(sample[key], key in masks) if key in sample else None
@@ -146,27 +146,28 @@ def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: 
         if entries != boxes:
             raise ImageError(
                 f"{_at(key)}: there are {entries} entries and {boxes} boxes; give one for each "
-                "box, or name under `targets: {labels: [..]}` in the spec the keys that go with the boxes"
+                "box, or list under `targets: {labels: [..]}` in the spec the keys that go with the boxes"
             )
         found.append(key)
     return found
 
 
 def _instances(value: Any, key: str) -> int | None:
-    """How many masks a key of masks holds; None for one mask. An array under `mask` is one: of classes, say."""
+    """The number of masks under a key; None for a single mask, such as an array of classes under `mask`."""
     if hasattr(value, "ndim") and (value.ndim != 3 or re.fullmatch(r"mask\d*", key)):
         return None
     return _entries(value, True)
 
 
 def _entries(value: Any, masks: bool) -> int | None:
-    """How many things there are, one a box; masks of several instances may be the channels of one array."""
+    """The number of entries, one per box; masks of several instances may be the channels of one array."""
     if masks and hasattr(value, "ndim") and not rows.is_tensor(value):
         return int(value.shape[2]) if value.ndim == 3 else 1
     return rows.count(value)
 
 
 def _kept(value: Any, places: list[int], masks: bool) -> Any:
+    """The entries of the boxes that were kept."""
     if masks and hasattr(value, "ndim") and not rows.is_tensor(value):
         return value[..., places]
     return rows.picked(value, places)

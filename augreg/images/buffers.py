@@ -1,8 +1,8 @@
-"""Memory for images, used again when an image is gone.
+"""Memory for images that is reused when an image is garbage-collected.
 
-Above some 128 KiB an allocator maps fresh memory for every array, faults it in page by page, and unmaps it: a cost
-like that of the work itself. `empty` hands out arrays whose memory comes back here once the last array or view on
-it is gone, whoever held it. So what is handed out is the caller's own for as long as the caller keeps it.
+Above about 128 KiB an allocator maps fresh memory for every array, faults it in page by page, and unmaps it; this
+costs as much as some of the work itself. `empty` returns arrays whose memory comes back here once the last array or
+view of it is gone. Until then the memory belongs to the caller alone.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ __all__ = ["MOST_IDLE", "empty", "idle_bytes", "planar"]
 _SMALLEST: Final = 1 << 16  # below this an ordinary array is cheaper
 _LARGEST: Final = 1 << 24  # beyond this keep nothing
 MOST_IDLE: Final = 1 << 26
-"""What a process keeps at most, in bytes, whatever sizes its images have."""
+"""The most memory that a process keeps for reuse, in bytes, for all image sizes together."""
 
-# Blocks by size, the size used last at the end. Threads may lose a block to each other here; then it is freed.
+# blocks by size, the most recently used size last; two threads may lose a block to a race, and then it is freed
 _idle: dict[int, list[bytearray]] = {}
 
 
 class _Block(np.ndarray[Any, Any]):
-    """Owns a block's memory as far as NumPy knows; every view keeps it alive, and at its end the block returns."""
+    """The owner of a block's memory for NumPy: every view keeps it alive, and `__del__` returns the block."""
 
     _memory: bytearray
 
     def __del__(self) -> None:
         memory = getattr(self, "_memory", None)
-        if memory is not None:  # else a view of this type that somebody made
+        if memory is not None:  # otherwise a view of this type that a caller made
             _keep(memory)
 
 
@@ -42,17 +42,17 @@ def _keep(memory: bytearray) -> None:
     try:
         while idle_bytes() > MOST_IDLE:
             _idle.pop(next(iter(_idle)), None)
-    except (RuntimeError, StopIteration):  # another thread is at it
+    except (RuntimeError, StopIteration):  # another thread changes the table
         pass
 
 
 def idle_bytes() -> int:
-    """How much memory waits to be used again."""
+    """The number of bytes that are kept for reuse."""
     return sum(size * len(kept) for size, kept in _idle.items())
 
 
 def _rounded(size: int) -> int:
-    """A size up to an eighth larger that near sizes share."""
+    """The size rounded up by at most an eighth, so that similar sizes share blocks."""
     step = 1 << (size.bit_length() - 4)
     return -(-size // step) * step
 
@@ -68,8 +68,8 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         memory = _idle[size].pop()
     except (KeyError, IndexError):
         memory = bytearray(size)
-    # NumPy shortens chains of views to the last array of the same type; a type of its own, over memory that
-    # is no array (nor a view of one), stops that, so views reach this block and nothing behind it.
+    # NumPy shortens a chain of views to the last array of the same type. A separate type, over memory that is not an
+    # array, stops that, so that views keep a reference to this block.
     block = _Block(shape, dtype, memory)
     block._memory = memory
     return block.view(np.ndarray)

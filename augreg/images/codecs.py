@@ -1,8 +1,8 @@
-"""Images in: PIL, arrays, tensors, bytes, files and paths, as one kind of array; and back to the kind given.
+"""Images in: PIL images, arrays, tensors, bytes, files and paths, converted to one kind of array, and back.
 
-Inside augreg an image is height x width x channels, uint8, or float32 with levels from 0 to 1. Files, bytes and PIL
-images become RGB at the door, or what `channels` says, with their EXIF orientation applied; arrays and tensors
-are taken as they are. What came in is never written to. What is taken and what is refused: docs/images.md.
+Inside augreg an image is height x width x channels, uint8, or float32 with pixel values from 0 to 1. Files, bytes and
+PIL images are converted on input to RGB, or to what `channels` says, with their EXIF orientation applied; arrays and
+tensors keep their channels. The input is never written to. docs/images.md lists what is accepted and refused.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
 
 
 class InputImage(NamedTuple):
-    """An image as augreg sees it, the kind that it came as, and the file or the like that it came from."""
+    """An image as an array, the kind that it came in, and a name for messages, such as its path."""
 
     array: NDArray[Any]
     kind: Kind
@@ -47,20 +47,21 @@ class InputImage(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """The name of the image in messages."""
         return self.source or f"{self.kind} of {self.array.dtype} {self.array.shape}"
 
     def scene(self, epoch: int = 0, boxes: Boxes = ()) -> Scene:
-        """What the steps get to know of it."""
+        """What the steps know about it."""
         height, width, channels = self.array.shape
         dtype: Literal["uint8", "float32"] = "uint8" if self.array.dtype == _BYTES else "float32"
         return Scene(height, width, channels, dtype, epoch=epoch, boxes=boxes)
 
 
 def to_array(image: Any, channels: str = "rgb") -> InputImage:
-    """The image in whatever a user has. `channels` is rgb, gray or keep, for files, bytes and PIL images.
+    """The image of a PIL image, array, tensor, bytes, open file or path.
 
-    Raises ImageError, which says which image it is and why it cannot be taken.
+    `channels` is rgb, gray or keep, for files, bytes and PIL images. Raises ImageError, which names the image and
+    says why it cannot be read.
     """
     if isinstance(image, np.ndarray):
         return _array(image)
@@ -72,7 +73,7 @@ def to_array(image: Any, channels: str = "rgb") -> InputImage:
         return InputImage(_decoded(image, channels, name), "array", name)
     if isinstance(image, bytes | bytearray | memoryview):
         return _from_bytes(image, channels)
-    torch = sys.modules.get("torch")  # a tensor exists only where torch was imported already
+    torch = sys.modules.get("torch")  # there is no tensor unless torch was imported
     if torch is not None and isinstance(image, torch.Tensor):
         return _tensor(image)
     if callable(getattr(image, "read", None)):
@@ -90,7 +91,7 @@ def to_array(image: Any, channels: str = "rgb") -> InputImage:
 
 @contextlib.contextmanager
 def _refused(name: str) -> Iterator[None]:
-    """Whatever goes wrong inside becomes an ImageError: decoders raise all sorts of things on damaged files."""
+    """Turn every exception inside into an ImageError: decoders raise many types on damaged files."""
     try:
         yield
     except ImageError:
@@ -105,24 +106,24 @@ def _refused(name: str) -> Iterator[None]:
         raise ImageError(f"{name}: cannot be read: {_printable(reason)}") from error
 
 
-# Arrays and tensors.
+# Arrays and tensors
 
 _REMEDIES: Final = {  # for arrays, and for tensors
     "bool": ("give .astype(np.uint8) * 255", "give .to(torch.uint8) * 255"),
-    "float16": ("give .astype(np.float32), with levels from 0 to 1", "give .float(), with levels from 0 to 1"),
-    "float64": ("give .astype(np.float32), with levels from 0 to 1", "give .float(), with levels from 0 to 1"),
+    "float16": ("give .astype(np.float32), with values from 0 to 1", "give .float(), with values from 0 to 1"),
+    "float64": ("give .astype(np.float32), with values from 0 to 1", "give .float(), with values from 0 to 1"),
     "uint16": (
-        "give .astype(np.float32) / 65535, or divided by whatever level is white",
-        "give .float() / 65535, or divided by whatever level is white",
+        "give .astype(np.float32) / 65535, or divided by the value of white",
+        "give .float() / 65535, or divided by the value of white",
     ),
 }
 
 
 def _checked(array: NDArray[Any], name: str, tensor: bool = False) -> NDArray[Any]:
-    """An array of the right kind, or an ImageError that says what is wrong with it."""
+    """The array, if it is uint8 or float32 from 0 to 1 and not empty. Raises ImageError."""
     if array.dtype not in (np.uint8, np.float32):
         known = _REMEDIES.get(array.dtype.name)
-        remedy = known[tensor] if known else "give uint8, or float32 with levels from 0 to 1"
+        remedy = known[tensor] if known else "give uint8, or float32 with values from 0 to 1"
         raise ImageError(f"{name} has dtype {array.dtype}; {remedy}")
     if array.size == 0:
         raise ImageError(f"{name} has no pixels")
@@ -130,24 +131,24 @@ def _checked(array: NDArray[Any], name: str, tensor: bool = False) -> NDArray[An
         low, high = float(array.min()), float(array.max())
         if not (low >= 0.0 and high <= 1.0):  # NaN fails both
             what = "contains NaN" if low != low or high != high else f"runs from {low:g} to {high:g}"
-            raise ImageError(f"{name} {what}; a float image has levels from 0 to 1 (divide by 255, or give uint8)")
+            raise ImageError(f"{name} {what}; a float image has values from 0 to 1 (divide by 255, or give uint8)")
     return array
 
 
-def _turned_about(first: int, middle: int, last: int) -> bool:
-    """Whether a shape is that of a square image whose channels stand at the wrong end, such as 3 x 32 x 32."""
+def _channels_misplaced(first: int, middle: int, last: int) -> bool:
+    """Whether a shape looks like a square image with the channels at the wrong end, such as 3 x 32 x 32."""
     return first in (1, 3, 4) and middle == last >= 16
 
 
 def _array(image: NDArray[Any]) -> InputImage:
-    if image.dtype == _BYTES and image.ndim == 3 and image.shape[2] <= 4 and image.size:  # nothing to complain of
+    if image.dtype == _BYTES and image.ndim == 3 and image.shape[2] <= 4 and image.size:  # needs no checks
         return InputImage(np.asarray(image), "array")
     name = f"array of {image.dtype} {image.shape}"
     if image.ndim not in (2, 3):
         raise ImageError(f"{name} is not one image: give height x width, or height x width x channels")
-    if image.ndim == 3 and (image.shape[2] > _MOST_CHANNELS or _turned_about(*image.shape)):
+    if image.ndim == 3 and (image.shape[2] > _MOST_CHANNELS or _channels_misplaced(*image.shape)):
         hint = "it looks like channels x height x width: give array.transpose(1, 2, 0)"
-        most = f"at most {_MOST_CHANNELS} are taken"
+        most = f"at most {_MOST_CHANNELS} are accepted"
         raise ImageError(f"{name} has {image.shape[2]} channels; {hint if image.shape[0] <= 4 else most}")
     array = np.asarray(image)
     if not array.dtype.isnative:
@@ -161,16 +162,16 @@ def _array(image: NDArray[Any]) -> InputImage:
 def _tensor(image: Any) -> InputImage:
     name = f"tensor of {image.dtype} {tuple(image.shape)}"
     if image.device.type != "cpu":
-        raise ImageError(f"{name} lies on {image.device}; give .cpu(), one image at a time")
+        raise ImageError(f"{name} is on {image.device}; give .cpu(), one image at a time")
     if image.ndim not in (2, 3):
         raise ImageError(f"{name} is not one image: give channels x height x width")
-    if image.ndim == 3 and (image.shape[0] > _MOST_CHANNELS or _turned_about(*reversed(image.shape))):
+    if image.ndim == 3 and (image.shape[0] > _MOST_CHANNELS or _channels_misplaced(*reversed(image.shape))):
         hint = "channels come first: give tensor.permute(2, 0, 1)"
-        most = f"channels come first, and at most {_MOST_CHANNELS} are taken"
+        most = f"channels come first, and at most {_MOST_CHANNELS} are accepted"
         raise ImageError(f"{name} has {image.shape[0]} channels; {hint if image.shape[2] <= 4 else most}")
     try:
         array = image.numpy(force=True)
-    except Exception as error:  # sparse, quantized, traced and whatever else is a tensor
+    except Exception as error:  # sparse, quantized, traced and other special tensors
         raise ImageError(f"{name} cannot be read: {error}; give uint8 or float32, .float() for one") from None
     array = _checked(array, name, tensor=True)
     if array.ndim == 2:
@@ -178,11 +179,11 @@ def _tensor(image: Any) -> InputImage:
     return InputImage(array.transpose(1, 2, 0), "tensor")
 
 
-# Encoded images.
+# Encoded images
 
 
 def _printable(name: Any) -> str:
-    """A name, or what else goes into a message, so that it can be printed whatever bytes it has."""
+    """A name or other text for a message, shortened, with unprintable characters escaped."""
     text = os.fsdecode(name)
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
@@ -191,13 +192,13 @@ def _printable(name: Any) -> str:
 
 def _from_bytes(data: bytes | bytearray | memoryview, channels: str) -> InputImage:
     with _refused("image in a memoryview"):
-        data = bytes(data)  # a released view says no
+        data = bytes(data)  # a released view raises
     name = f"image of {len(data)} bytes"
     return InputImage(_decoded(data, channels, name), "array", name)
 
 
 def _from_file(file: Any, channels: str) -> InputImage:
-    """The image in an open file, from its start, as Pillow does it: so a file can be given twice."""
+    """The image in an open file, read from its start like Pillow, so that a file can be passed twice."""
     given = getattr(file, "name", None)
     name = _printable(given) if isinstance(given, str | bytes) else f"{type(file).__name__} object"
     with _refused(name):
@@ -209,30 +210,30 @@ def _from_file(file: Any, channels: str) -> InputImage:
     return InputImage(_decoded(bytes(data), channels, name), "array", name)
 
 
-# At the front, so it goes before a user's own `error`.
+# it is put first, so that it wins over a user's own `error` filter
 _PILLOW_IS_QUIET: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Pillow's warnings about metadata are not turned loose: they name no image, and the pixels are good.
+    """Hide Pillow's warnings about metadata: they do not name the image, and the pixels are good.
 
     `warnings.catch_warnings` would leave its filters behind where two threads overlap, and would make Python show
-    every old warning anew after each image. One entry, put in and taken out, does neither.
+    every old warning again after each image. Adding and removing one entry does neither.
     """
     filters: Any = warnings.filters
     filters.insert(0, _PILLOW_IS_QUIET)
     try:
         yield
     finally:
-        with contextlib.suppress(ValueError):  # somebody reset the filters meanwhile
+        with contextlib.suppress(ValueError):  # the filters were reset in between
             filters.remove(_PILLOW_IS_QUIET)
 
 
 def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np.uint8]:
     """The pixels of an encoded image."""
-    most = Image.MAX_IMAGE_PIXELS
-    bomb = f"{name}: more than {most} pixels; raise PIL.Image.MAX_IMAGE_PIXELS if that is meant"
+    limit = Image.MAX_IMAGE_PIXELS
+    bomb = f"{name}: more than {limit} pixels; raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
     with _refused(name), _quiet():
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         try:
@@ -243,10 +244,10 @@ def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np
         except Image.DecompressionBombError:
             raise ImageError(bomb) from None
         with image:
-            if most is not None and image.width * image.height > most:
-                raise ImageError(bomb)  # Pillow itself refuses only twice as many
-            if image.format == "EPS":  # to read one, Pillow starts another program on it
-                raise ImageError(f"{name}: EPS is a program, not an image; give what it draws, as a PNG")
+            if limit is not None and image.width * image.height > limit:
+                raise ImageError(bomb)  # Pillow itself only refuses twice as many
+            if image.format == "EPS":  # to read one, Pillow starts another program
+                raise ImageError(f"{name}: EPS is a program, not an image; convert it to a PNG")
             if image.format == "JPEG" and image.mode == "RGB" and channels == "rgb" and _simplejpeg is not None:
                 found = _jpeg(data, image)
                 if found is not None:
@@ -255,9 +256,9 @@ def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np
 
 
 def _jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
-    """A JPEG by the faster decoder, which gives the same pixels, upright; None where it takes offence at something.
+    """A JPEG, upright, by the faster decoder, which gives the same pixels as Pillow; None where it fails.
 
-    It refuses what is only a little out of order, such as bytes between two segments: there Pillow decides.
+    It refuses files with small defects, such as stray bytes between two segments; Pillow then reads or refuses them.
     """
     out = buffers.empty((image.height, image.width, 3), np.uint8)
     try:
@@ -270,7 +271,7 @@ def _jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
     return array if turn is None else np.asarray(Image.fromarray(array).transpose(turn))
 
 
-# PIL images.
+# PIL images
 
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -284,11 +285,11 @@ _TURNS: Final = {
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What makes an image upright, by its EXIF orientation; nonsense there means that it is upright."""
+    """The transposition that makes an image upright, by its EXIF orientation; an invalid one means upright."""
     try:
         return _TURNS.get(image.getexif().get(0x0112, 1))
     except Exception:
-        return None  # the metadata is damaged, the pixels need not be
+        return None  # the metadata is damaged, but the pixels may be good
 
 
 def _described(image: Image.Image) -> str:
@@ -302,11 +303,11 @@ _WITH_ALPHA: Final = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
 def _pixels(image: Image.Image, channels: str, name: str) -> NDArray[np.uint8]:
-    """The pixels of a PIL image: upright, eight bits, in the channels that are wanted."""
+    """The pixels of a PIL image: upright, eight bits, in the given channels."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         raise ImageError(
-            f"{name} has more than 8 bits a channel; give np.asarray(Image.open(..), np.float32) / 65535, or divided "
-            "by whatever level is white"
+            f"{name} has more than 8 bits per channel; give np.asarray(Image.open(..), np.float32) / 65535, or "
+            "divided by the value of white"
         )
     if 0 in image.size:
         raise ImageError(f"{name} has no pixels")
@@ -319,25 +320,25 @@ def _pixels(image: Image.Image, channels: str, name: str) -> NDArray[np.uint8]:
 
 
 def _eight_bits(image: Image.Image, mode: str | None) -> Image.Image:
-    """An image in a mode of eight bits; None stands for the one that keeps what the image has."""
+    """An image in a mode of eight bits; None for the mode that keeps the image's channels."""
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
-        if image.mode in ("La", "RGBa"):  # levels times alpha
+        if image.mode in ("La", "RGBa"):  # premultiplied by alpha
             image = image.convert(image.mode.upper())
         image = image.convert("RGBA")
         mode = mode or "RGBA"
-        if mode != "RGBA":  # show what is transparent as white, not as the color that hides below
+        if mode != "RGBA":  # transparent pixels become white, not the color that is stored under them
             white = Image.new("RGBA", image.size, (255, 255, 255, 255))
             image = Image.alpha_composite(white, image).convert("RGB")
     elif image.mode in ("1", "L"):
         mode = mode or "L"
     elif image.mode != "RGB":
-        image = image.convert("RGB")  # every mode can become RGB, not every mode gray
+        image = image.convert("RGB")  # every mode converts to RGB, but not every mode to gray
     mode = mode or "RGB"
     return image if image.mode == mode else image.convert(mode)
 
 
 def from_array(array: NDArray[Any], kind: Kind) -> Any:
-    """An image that is not normalized, as the kind that came in."""
+    """An image that is not normalized, as the given kind."""
     if kind == "pil":
         flat = array[..., 0] if array.shape[2] == 1 else array
         return Image.fromarray(np.ascontiguousarray(flat))
@@ -350,9 +351,9 @@ def from_array(array: NDArray[Any], kind: Kind) -> Any:
 
 
 def tensor(array: NDArray[Any]) -> Any:
-    """A torch tensor on the memory of an array. Raises ImportError with what to do where torch is missing."""
+    """A torch tensor that shares the memory of an array. Raises ImportError, with instructions, without torch."""
     try:
         import torch
     except ImportError:
-        raise ImportError("`output: torch` needs torch: pip install 'augreg[torch]', or ask for numpy") from None
+        raise ImportError("`output: torch` needs torch: pip install 'augreg[torch]', or use numpy") from None
     return torch.from_numpy(array)

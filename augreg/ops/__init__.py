@@ -1,12 +1,12 @@
 """The ops: frozen records that say, with concrete numbers, what is to be done to an image.
 
-A transform's `sample` returns ops; a backend runs them; neither knows the other. Ops are what was drawn:
-printable, picklable, comparable, and replayable. They hold plain data only and touch no pixel, so this
-package needs no array library. The functions at the end of this file make ops from what people say
-("rotate by 12 degrees"); the records are what the planner and the backends read.
+A transform's `sample` returns ops and a backend runs them; neither knows the other. Ops are the result of a draw:
+they print, pickle, compare and replay. They have plain data only and touch no pixel, so this package needs no array
+library. Functions such as `rotate(scene, degrees)` make ops from everyday parameters; the records, such as `Warp`,
+are what the planner and the backends read.
 
-Coordinates are (y, x) from the top left; sizes are (height, width). A level is a pixel value: 0 to 255 in
-byte images, 0 to 1 in float images, and whatever normalization made of it afterwards.
+Coordinates are (y, x) from the top left; sizes are (height, width). Pixel values are 0 to 255 in byte images, 0 to 1
+in float images, and anything once an image is normalized.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from augreg.ops.geometry import (
 )
 from augreg.ops.noise import Encode, Filter, Noise, gaussian_blur, jpeg, median_blur, motion_blur, noise
 from augreg.ops.op import Interpolation, Op, PadMode
-from augreg.ops.scene import Levels, Scene
+from augreg.ops.scene import PixelValues, Scene
 
 __all__ = [
     "BranchMix",
@@ -66,7 +66,6 @@ __all__ = [
     "Hue",
     "ImageStatistic",
     "Interpolation",
-    "Levels",
     "LocalContrast",
     "Lookup",
     "Move",
@@ -76,6 +75,7 @@ __all__ = [
     "Pad",
     "PadMode",
     "Paint",
+    "PixelValues",
     "PointFunction",
     "Remap",
     "Resize",

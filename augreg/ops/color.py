@@ -1,4 +1,4 @@
-"""Ops that change colors: tables, blends, hue, channel matrices, normalization; and what makes them."""
+"""Ops that change colors: tables, enhancements, hue, channel matrices, normalization; and functions to make them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from augreg.ops.geometry import Move
 from augreg.ops.op import Op
-from augreg.ops.scene import Levels, Scene
+from augreg.ops.scene import PixelValues, Scene
 
 __all__ = [
     "ColorMatrix",
@@ -32,9 +32,9 @@ __all__ = [
 
 
 class PointFunction(msgspec.Struct, frozen=True):
-    """A function from level to level: brightness, invert, posterize, solarize, solarize_add, gamma, or table.
+    """A function of the pixel value: brightness, invert, posterize, solarize, solarize_add, gamma, or table.
 
-    `amount` is its number (the factor, bits, threshold, addition or exponent); for `table` the 256 levels as bytes.
+    `amount` is its number (the factor, bits, threshold, addition or exponent); for `table` the 256 values as bytes.
     """
 
     name: str
@@ -42,27 +42,27 @@ class PointFunction(msgspec.Struct, frozen=True):
 
 
 class ImageStatistic(msgspec.Struct, frozen=True):
-    """A function from level to level that the image itself decides: auto_contrast, equalize, contrast."""
+    """A function of the pixel value that depends on statistics of the image: auto_contrast, equalize, contrast."""
 
     name: str
     amount: float = 0.0
 
 
 class Lookup(Op, frozen=True, eq=False):
-    """Send every level through functions, one after the other; on byte images they become one table."""
+    """Apply functions to every pixel value, one after the other; on byte images they become one table."""
 
     stages: tuple[PointFunction | ImageStatistic, ...]
 
     @property
     def measured(self) -> bool:
-        """Whether the image has a say, so that what is cut off or painted first matters."""
+        """Whether it depends on statistics of the image, so that crops and painted boxes before it matter."""
         return any(isinstance(stage, ImageStatistic) for stage in self.stages)
 
 
 class Enhance(Op, frozen=True, eq=False):
     """Mix with a degenerate copy: factor 0 gives the copy, 1 the image, and beyond 1 more than the image.
 
-    `degenerate` is `gray` (the luma of each pixel) or `smooth` (a 3x3 smoothing, border as it is).
+    `degenerate` is `gray` (the luma of each pixel) or `smooth` (a 3x3 smoothing that keeps the border).
     """
 
     degenerate: Literal["gray", "smooth"]
@@ -70,35 +70,38 @@ class Enhance(Op, frozen=True, eq=False):
 
 
 class Hue(Op, frozen=True, eq=False):
-    """Turn the hue by a part of the full circle, -0.5 to 0.5."""
+    """Shift the hue by a fraction of the full circle, -0.5 to 0.5."""
 
     shift: float
 
 
 class ColorMatrix(Op, frozen=True, eq=False):
-    """Make each channel of all of them: a row of weights each, plus `offsets` in levels; rounded and clipped."""
+    """Each channel becomes a weighted sum of all: a row of weights each, plus `offsets`; rounded and clipped.
+
+    `offsets` are pixel values, one per channel.
+    """
 
     rows: tuple[tuple[float, ...], ...]
-    offsets: Levels
+    offsets: PixelValues
 
 
 class LocalContrast(Op, frozen=True, eq=False):
-    """Equalize the luma tile by tile with a limit to the slope (CLAHE), colors moved along with their luma."""
+    """Equalize the luma tile by tile with a limit to the slope (CLAHE); colors change with their luma."""
 
     clip: float
     tiles: tuple[int, int]
 
 
 class Normalize(Op, frozen=True, eq=False):
-    """Make floats of the levels: (level / white - mean) / std, per channel.
+    """Convert pixel values to floats: (value / white - mean) / std, per channel.
 
-    `mean_image` (a path of an .npy file, or rows of numbers) stands for `mean` when it is given. It has the size
-    `frame`; moves that the planner let pass are its `window`. `stages` are level functions to apply first, in
-    the same pass.
+    `mean_image` (a path of an .npy file, or rows of numbers) replaces `mean` when it is given. It has the size
+    `frame`; moves that the planner put in front of this op are its `window`. `stages` are point functions and image
+    statistics to apply first, in the same pass.
     """
 
-    mean: Levels
-    std: Levels
+    mean: PixelValues
+    std: PixelValues
     mean_image: str | tuple[Any, ...] | None = None
     frame: tuple[int, int] | None = None
     window: tuple[Move, ...] = ()
@@ -106,6 +109,7 @@ class Normalize(Op, frozen=True, eq=False):
 
     @property
     def measured(self) -> bool:
+        """Whether it depends on statistics of the image, as for `Lookup`."""
         return any(isinstance(stage, ImageStatistic) for stage in self.stages)
 
     def after(self, scene: Scene) -> Scene:
@@ -113,12 +117,12 @@ class Normalize(Op, frozen=True, eq=False):
 
 
 def point_function(name: str, amount: float | bytes = 0.0) -> Lookup:
-    """One fixed function of the levels."""
+    """One fixed function of the pixel value."""
     return Lookup((PointFunction(name, amount),), label=_named(name, amount))
 
 
 def image_statistic(name: str, amount: float = 0.0) -> Lookup:
-    """One function of the levels that is measured on the image."""
+    """One function of the pixel value that depends on statistics of the image."""
     return Lookup((ImageStatistic(name, amount),), label=_named(name, amount if name != "equalize" else b""))
 
 
@@ -128,7 +132,7 @@ def enhance(degenerate: Literal["gray", "smooth"], factor: float, name: str) -> 
 
 
 def hue(shift: float) -> Hue:
-    """Turn the hue."""
+    """Shift the hue by a fraction of the full circle, -0.5 to 0.5."""
     return Hue(shift, label=f"hue {shift:+.3f}")
 
 
@@ -146,11 +150,11 @@ def permute_channels(order: tuple[int, ...]) -> ColorMatrix:
 
 
 def drop_channels(scene: Scene, dropped: tuple[int, ...], fill: float) -> ColorMatrix:
-    """Give these channels one level, on the 0..255 scale."""
+    """Set these channels to one value, on the 0..255 scale."""
     count = scene.channels
-    level = scene.levels((fill,))[0]
+    value = scene.pixel_values((fill,))[0]
     rows = _picked((-1 if channel in dropped else channel for channel in range(count)), count)
-    offsets = tuple(level if channel in dropped else 0.0 for channel in range(count))
+    offsets = tuple(value if channel in dropped else 0.0 for channel in range(count))
     return ColorMatrix(rows, offsets, label=f"drop channels {' '.join(map(str, dropped))}")
 
 
@@ -160,7 +164,7 @@ def local_contrast(clip: float, tiles: tuple[int, int]) -> LocalContrast:
 
 
 def _picked(order: Iterable[int], count: int) -> tuple[tuple[float, ...], ...]:
-    """Rows that take one channel each, or none for -1."""
+    """Matrix rows that take one channel each, or no channel for -1."""
     return tuple(tuple(float(channel == wanted) for channel in range(count)) for wanted in order)
 
 

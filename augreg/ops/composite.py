@@ -1,4 +1,4 @@
-"""Ops made of more: a plugin's own function, and a mix of branches of ops."""
+"""Ops made of other things: a function of a plugin, and a mix of branches of ops."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ __all__ = [
 class FunctionCall(Op, frozen=True, eq=False):
     """Run a function of a plugin: `fn(array, **params)` on a height x width x channels array.
 
-    `fn` is importable by name. `size` is the size it leaves; without one, the plan is open from here on.
-    `geometry` says that it moves pixels; then `mask(array, **params)` and `keypoints(points, size, **params)`, with
-    n x 2 points (x, y) and the size before, are its functions for those targets.
+    `fn` is importable by name. `size` is the size that it leaves; without one, the steps after it are deferred until
+    it has run. `geometry` says that it moves pixels; then `mask(array, **params)` and
+    `keypoints(points, size, **params)`, with n x 2 points (x, y) and the size before, are its functions for those
+    targets.
     """
 
     fn: Callable[..., Any]
@@ -38,7 +39,7 @@ class FunctionCall(Op, frozen=True, eq=False):
 
 
 class BranchMix(Op, frozen=True, eq=False):
-    """Run the image through several branches of ops and mix what comes out with the image.
+    """Run the image through several branches of ops, and mix the results with the image.
 
     The result is keep * image + (1 - keep) * sum of weight * branch; the weights sum to 1. Branches keep the
     image's size and kind. It is computed in float32, and rounded once on byte images.

@@ -1,11 +1,11 @@
-"""Ops that hide a box, and what makes them."""
+"""The op that paints a box, and functions to make it."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from augreg.ops.op import Op
-from augreg.ops.scene import Levels, Scene
+from augreg.ops.scene import PixelValues, Scene
 
 __all__ = [
     "Paint",
@@ -15,31 +15,30 @@ __all__ = [
 
 
 class Paint(Op, frozen=True, eq=False):
-    """Paint a box with `fill`, or, where `noise` says which, with noise that is a function of `key`.
+    """Paint a box with `fill`, or with noise of the kind `noise` that is a function of `key`.
 
-    Normal noise has levels of mean 0 and deviation 1; uniform noise runs from black to white. `fill_ops` is as in
-    `Pad`.
+    Normal noise has mean 0 and deviation 1; uniform noise runs from black to white. `fill_ops` is as in `Pad`.
     """
 
     top: int
     left: int
     height: int
     width: int
-    fill: Levels = (0.0,)
+    fill: PixelValues = (0.0,)
     noise: Literal["normal", "uniform"] | None = None
     key: int = 0
     fill_ops: tuple[Op, ...] = ()
 
 
-def paint(scene: Scene, top: int, left: int, height: int, width: int, fill: Levels = (0.0,)) -> Paint:
-    """Paint a box within the image; `fill` is on the 0..255 scale before normalization and as it is after."""
+def paint(scene: Scene, top: int, left: int, height: int, width: int, fill: PixelValues = (0.0,)) -> Paint:
+    """Paint a box within the image. `fill` is on the 0..255 scale; on a normalized image it is taken unchanged."""
     _check_box(scene, top, left, height, width)
     label = f"box {height}x{width} at ({top}, {left})"
-    return Paint(top, left, height, width, scene.levels(fill), label=label)
+    return Paint(top, left, height, width, scene.pixel_values(fill), label=label)
 
 
 def noise_box(scene: Scene, top: int, left: int, height: int, width: int, key: int) -> Paint:
-    """Fill a box within the image with noise: uniform levels, or standard normal once it is normalized."""
+    """Fill a box within the image with uniform noise, or with standard normal noise on a normalized image."""
     _check_box(scene, top, left, height, width)
     label = f"noise {height}x{width} at ({top}, {left})"
     return Paint(top, left, height, width, noise="normal" if scene.normalized else "uniform", key=key, label=label)

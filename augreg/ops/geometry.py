@@ -1,4 +1,4 @@
-"""Ops that move pixels: crops, flips, borders, resizing, warps by a matrix or a field; and what makes them.
+"""Ops that move pixels: crops, flips, borders, resizing, warps by a matrix or a field; and functions to make them.
 
 Coordinates are (y, x) from the top left; sizes are (height, width).
 """
@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from augreg.ops import projective
 from augreg.ops.op import Interpolation, Op, PadMode
-from augreg.ops.scene import Levels, Scene
+from augreg.ops.scene import PixelValues, Scene
 
 __all__ = [
     "Move",
@@ -37,7 +37,7 @@ Sampling: TypeAlias = Literal["nearest", "bilinear"]
 
 
 class Move(Op, frozen=True, eq=False):
-    """Cut out a box, then transpose it, then reverse its rows, then its columns: no pixel changes its value.
+    """Cut out a box, then transpose it, then reverse its rows, then its columns; no pixel changes its value.
 
     Every crop, flip and quarter turn is one of these, and so is any sequence of them.
     """
@@ -59,18 +59,18 @@ class Move(Op, frozen=True, eq=False):
 
     @property
     def rearranges(self) -> bool:
-        """Whether it rearranges anything beyond cutting out."""
+        """Whether it does more than cutting out."""
         return self.transpose or self.flip_y or self.flip_x
 
 
 class Pad(Op, frozen=True, eq=False):
-    """Add a border. `fill_ops` lists per-pixel ops that the planner let pass: they apply to `fill` too."""
+    """Add a border. `fill_ops` are per-pixel ops that the planner moved in front; they are applied to `fill` too."""
 
     top: int
     bottom: int
     left: int
     right: int
-    fill: Levels = (0.0,)
+    fill: PixelValues = (0.0,)
     mode: PadMode = "constant"
     fill_ops: tuple[Op, ...] = ()
 
@@ -82,7 +82,7 @@ class Pad(Op, frozen=True, eq=False):
 
 
 class Resize(Op, frozen=True, eq=False):
-    """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel counts."""
+    """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel contributes."""
 
     height: int
     width: int
@@ -97,7 +97,7 @@ class Resize(Op, frozen=True, eq=False):
 
 
 class Warp(Op, frozen=True, eq=False):
-    """Resample through a projective map of the plane, outside of which lies `fill`.
+    """Resample through a projective map of the plane; pixels that show a point outside the image get `fill`.
 
     `matrix` is (a, b, c, d, e, f, g, h): the output pixel with center (x, y) shows the input at
     ((a x + b y + c) / (g x + h y + 1), (d x + e y + f) / (g x + h y + 1)); centers are at +0.5.
@@ -107,7 +107,7 @@ class Warp(Op, frozen=True, eq=False):
     height: int
     width: int
     interpolation: Interpolation = "nearest"
-    fill: Levels = (0.0,)
+    fill: PixelValues = (0.0,)
 
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return self.height, self.width
@@ -121,7 +121,7 @@ class Warp(Op, frozen=True, eq=False):
 
 
 class Remap(Op, frozen=True, eq=False):
-    """Resample through a field of displacements at the same size, outside of which lies `fill`.
+    """Resample through a displacement field at the same size; pixels that show a point outside get `fill`.
 
     The field is a function of the numbers, the key and the image's size; `backends/displacement.py` has the
     formulas. `elastic` (alpha, sigma): uniform noise smoothed by a Gaussian; `grid` (rows, columns, limit): the
@@ -132,7 +132,7 @@ class Remap(Op, frozen=True, eq=False):
     numbers: tuple[float, ...]
     key: int = 0
     interpolation: Sampling = "bilinear"
-    fill: Levels = (0.0,)
+    fill: PixelValues = (0.0,)
 
     def point_map(self, height: int, width: int) -> None:
         return None
@@ -166,11 +166,11 @@ def quarter_turns(scene: Scene, turns: int) -> Move:
 
 
 def pad(
-    scene: Scene, top: int, bottom: int, left: int, right: int, fill: Levels = (0.0,), mode: PadMode = "constant"
+    scene: Scene, top: int, bottom: int, left: int, right: int, fill: PixelValues = (0.0,), mode: PadMode = "constant"
 ) -> Pad:
     """Add a border of these widths; `fill` is on the 0..255 scale."""
     widths = f"{top}" if top == bottom == left == right else f"{top}, {bottom}, {left}, {right}"
-    return Pad(top, bottom, left, right, scene.levels(fill), mode, label=f"pad {widths}")
+    return Pad(top, bottom, left, right, scene.pixel_values(fill), mode, label=f"pad {widths}")
 
 
 def resize(height: int, width: int, interpolation: Interpolation = "bilinear", antialias: bool = True) -> Resize:
@@ -179,15 +179,18 @@ def resize(height: int, width: int, interpolation: Interpolation = "bilinear", a
 
 
 def affine(
-    scene: Scene, matrix: tuple[float, float, float, float, float, float], interpolation: Interpolation, fill: Levels,
+    scene: Scene,
+    matrix: tuple[float, float, float, float, float, float],
+    interpolation: Interpolation,
+    fill: PixelValues,
     label: str,
-) -> Warp:  # fmt: skip
+) -> Warp:
     """Resample through an inverse affine map, at the same size; `fill` is on the 0..255 scale."""
-    return Warp((*matrix, 0.0, 0.0), scene.height, scene.width, interpolation, scene.levels(fill), label=label)
+    return Warp((*matrix, 0.0, 0.0), scene.height, scene.width, interpolation, scene.pixel_values(fill), label=label)
 
 
-def rotate(scene: Scene, degrees: float, interpolation: Interpolation = "nearest", fill: Levels = (0.0,)) -> Op:
-    """Rotate counter-clockwise about the center at the same size; right angles are exact turns where they fit."""
+def rotate(scene: Scene, degrees: float, interpolation: Interpolation = "nearest", fill: PixelValues = (0.0,)) -> Op:
+    """Rotate counter-clockwise about the center at the same size; multiples of 90° are exact where they fit."""
     angle = degrees % 360.0
     if angle % 180.0 == 0.0 or (angle % 90.0 == 0.0 and scene.height == scene.width):
         return quarter_turns(scene, int(angle) // 90)
@@ -195,14 +198,16 @@ def rotate(scene: Scene, degrees: float, interpolation: Interpolation = "nearest
     return affine(scene, matrix, interpolation, fill, f"rotate {degrees:.1f}°")
 
 
-def shear(scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: Levels = (0.0,)) -> Warp:
+def shear(
+    scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: PixelValues = (0.0,)
+) -> Warp:
     """Shear about the top left corner: the image is read at (x + shear_x * y, y + shear_y * x)."""
     label = " ".join(f"shear {axis} {amount:.2f}" for axis, amount in (("x", x), ("y", y)) if amount) or "shear 0"
     return affine(scene, (1.0, x, 0.0, y, 1.0, 0.0), interpolation, fill, label)
 
 
 def translate(
-    scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: Levels = (0.0,)
+    scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: PixelValues = (0.0,)
 ) -> Warp:
     """Move the content right by `x` and down by `y` pixels."""
     return affine(scene, (1.0, 0.0, -x, 0.0, 1.0, -y), interpolation, fill, f"translate ({x:.1f}, {y:.1f})")
@@ -212,33 +217,38 @@ def perspective(
     scene: Scene,
     corners: tuple[tuple[float, float], ...],
     interpolation: Interpolation = "bilinear",
-    fill: Levels = (0.0,),
+    fill: PixelValues = (0.0,),
 ) -> Warp:
-    """Send the image's corners (top left, top right, bottom right, bottom left) to these (x, y) points."""
+    """Move the image's corners (top left, top right, bottom right, bottom left) to these (x, y) points."""
     width, height = float(scene.width), float(scene.height)
     source = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
     label = "perspective " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in corners)
     matrix = projective.through_points(corners, source)
-    return Warp(matrix, scene.height, scene.width, interpolation, scene.levels(fill), label=label)
+    return Warp(matrix, scene.height, scene.width, interpolation, scene.pixel_values(fill), label=label)
 
 
 def elastic(
-    scene: Scene, alpha: float, sigma: float, key: int, interpolation: Sampling = "bilinear", fill: Levels = (0.0,)
+    scene: Scene,
+    alpha: float,
+    sigma: float,
+    key: int,
+    interpolation: Sampling = "bilinear",
+    fill: PixelValues = (0.0,),
 ) -> Remap:
     """Displace every pixel at random but smoothly; `fill` is on the 0..255 scale."""
     label = f"elastic {alpha:.1f}, sigma {sigma:.1f}"
-    return Remap("elastic", (alpha, sigma), key, interpolation, scene.levels(fill), label=label)
+    return Remap("elastic", (alpha, sigma), key, interpolation, scene.pixel_values(fill), label=label)
 
 
 def grid(
     scene: Scene, rows: int, columns: int, limit: float, key: int, interpolation: Sampling = "bilinear"
 ) -> Remap:
-    """Displace the inner nodes of a grid by up to `limit` of a cell; the image's edge stays."""
+    """Displace the inner nodes of a grid by up to the fraction `limit` of a cell; the image's edge stays."""
     label = f"grid {rows}x{columns}, {limit:.2f}"
     return Remap("grid", (float(rows), float(columns), limit), key, interpolation, label=label)
 
 
-def lens(scene: Scene, k: float, interpolation: Sampling = "bilinear", fill: Levels = (0.0,)) -> Remap:
-    """Bend like a lens: a barrel where `k` is positive, a pincushion where it is negative."""
+def lens(scene: Scene, k: float, interpolation: Sampling = "bilinear", fill: PixelValues = (0.0,)) -> Remap:
+    """Distort like a lens: barrel for positive `k`, pincushion for negative."""
     name = "barrel" if k > 0 else "pincushion"
-    return Remap("lens", (k,), 0, interpolation, scene.levels(fill), label=f"{name} {abs(k):.2f}")
+    return Remap("lens", (k,), 0, interpolation, scene.pixel_values(fill), label=f"{name} {abs(k):.2f}")

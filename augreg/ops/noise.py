@@ -1,4 +1,4 @@
-"""Ops that degrade an image: noise, blur and compression; and what makes them.
+"""Ops that degrade an image: noise, blur and compression; and functions to make them.
 
 Noise is a function of a `key`, so that the records stay small.
 """
@@ -25,9 +25,9 @@ __all__ = [
 class Noise(Op, frozen=True, eq=False):
     """Add noise that is a function of `key`; amounts are on the 0..1 scale, `n` is standard normal.
 
-    `gaussian` (std): level + std n. `shot` (photons at white): a count of photons with the mean, variance and
-    skewness of Poisson's. `iso` (grain, color): level + grain sqrt(level) n, one n a pixel, + color n, one n
-    a channel. `clip` keeps floats within 0 and 1; bytes are always kept within theirs.
+    With the pixel value v: `gaussian` (std): v + std n. `shot` (photons at white): a count of photons with the mean,
+    variance and skewness of Poisson's. `iso` (grain, color): v + grain sqrt(v) n, one n per pixel, + color n, one n
+    per channel. `clip` keeps floats within 0 and 1; bytes are always kept within 0 and 255.
     """
 
     name: Literal["gaussian", "shot", "iso"]
@@ -37,9 +37,10 @@ class Noise(Op, frozen=True, eq=False):
 
 
 class Filter(Op, frozen=True, eq=False):
-    """Blur: `gaussian` of a standard deviation, `motion` along a line of a length and an angle, `median` of a side.
+    """Blur: `gaussian`, `motion` along a line, or `median` of a square.
 
-    All in pixels; the angle is in degrees, counter-clockwise from the horizontal. Edges are repeated.
+    `amount` is the standard deviation, the length or the side, in pixels; `angle` is that of the line in degrees,
+    counter-clockwise from the horizontal. Edges are repeated.
     """
 
     name: Literal["gaussian", "motion", "median"]
@@ -48,7 +49,7 @@ class Filter(Op, frozen=True, eq=False):
 
 
 class Encode(Op, frozen=True, eq=False):
-    """Write the image as a file of this quality, 1 to 100, and read it back."""
+    """Encode the image as a file of this quality, 1 to 100, and decode it again."""
 
     format: Literal["jpeg"]
     quality: int
@@ -71,10 +72,10 @@ def motion_blur(length: float, degrees: float) -> Filter:
 
 
 def median_blur(size: int) -> Filter:
-    """Take the median of the square of this odd side around each pixel."""
+    """Take the median of the square of this odd side, in pixels, around each pixel."""
     return Filter("median", float(size), label=f"median {size}")
 
 
 def jpeg(quality: int) -> Encode:
-    """Write as JPEG and read back."""
+    """Encode as JPEG of this quality, 1 to 100, and decode again."""
     return Encode("jpeg", quality, label=f"jpeg {quality}")

@@ -19,9 +19,9 @@ IDENTITY: Map = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def rotation(degrees: float, x: float, y: float) -> tuple[float, float, float, float, float, float]:
-    """The affine part of a rotation about (x, y): where each point of the turned image comes from.
+    """The affine part of a rotation about (x, y): maps each point of the rotated image to its source.
 
-    Sine and cosine are rounded to 15 digits, as the common definition does, so that right angles are exact.
+    Sine and cosine are rounded to 15 digits, as in Pillow, so that multiples of 90 degrees are exact.
     """
     radians = -math.radians(degrees)
     cos, sin = round(math.cos(radians), 15), round(math.sin(radians), 15)
@@ -36,10 +36,10 @@ def product(m: Sequence[float], n: Sequence[float]) -> tuple[float, ...] | None:
 
 
 def inverse(m: Sequence[float]) -> tuple[float, ...] | None:
-    """The way back, as nine numbers; None when the map folds the plane into a line.
+    """The inverse map, as nine numbers; None when the map folds the plane into a line.
 
-    The ninth is not made 1: it may be 0, and its sign says which side is in front. A point that the map itself sees
-    in front of the horizon has a positive denominator here.
+    The ninth number is not scaled to 1: it may be 0, and its sign says which side of the horizon is in front. A point
+    that is in front of the horizon for the map itself has a positive denominator here.
     """
     a, b, c, d, e, f, g, h = m
     det = a * (e - f * h) - b * (d - f * g) + c * (d * h - e * g)
@@ -54,7 +54,7 @@ def inverse(m: Sequence[float]) -> tuple[float, ...] | None:
 
 
 def rearrangement(top: float, left: float, size: tuple[int, int], transpose: bool, flip_y: bool, flip_x: bool) -> Map:
-    """Begin at (left, top), then transpose, then reverse the rows and the columns of what has this size then."""
+    """The map of a `Move`: start at (left, top), transpose, then reverse rows and columns of the final `size`."""
     x, y = (1.0, 0.0, -left), (0.0, 1.0, -top)
     if transpose:
         x, y = y, x

@@ -1,4 +1,4 @@
-"""The scene: what is known of an image before a pixel is read."""
+"""The scene: what is known about an image before a pixel is read."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-__all__ = ["Boxes", "Levels", "Scene"]
+__all__ = ["Boxes", "PixelValues", "Scene"]
 
-Levels: TypeAlias = tuple[float, ...]
-"""One number for every channel, or one number for all."""
+PixelValues: TypeAlias = tuple[float, ...]
+"""One number per channel, or one number for all channels."""
 
 
 Boxes: TypeAlias = tuple[tuple[float, float, float, float], ...]
-"""Boxes as (x0, y0, x1, y1) in pixels from the top left corner; the first pixel covers 0 to 1."""
+"""Boxes as (x0, y0, x1, y1) in pixels from the top left corner; the first pixel extends from 0 to 1."""
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """What is known of an image before a pixel is read; ops say what it becomes.
+    """What is known about an image before a pixel is read; each op says what the scene after it is.
 
-    `boxes` are those of its sample that still show, clipped to the image as it is at this step. There are none for
-    an image by itself, in a plan, and behind an op that does not say in plain numbers where points go: a bend
-    (`Remap`), a mixture that moves, a plugin's call that does.
+    `boxes` are the boxes of its sample that are still visible, clipped to the image at this step. They are empty for
+    an image alone, in a plan, and after an op without a `point_map`: a `Remap`, and a `BranchMix` or `FunctionCall`
+    that moves pixels.
     """
 
     height: int
@@ -39,28 +39,28 @@ class Scene(msgspec.Struct, frozen=True):
 
     @property
     def white(self) -> float:
-        """The level of white: 255 for bytes, 1 for floats."""
+        """The pixel value of white: 255 for bytes, 1 for floats."""
         return 255.0 if self.dtype == "uint8" else 1.0
 
-    def levels(self, fill: Levels) -> Levels:
-        """A fill given on the 0..255 scale, in this image's levels; as it is once normalized."""
+    def pixel_values(self, fill: PixelValues) -> PixelValues:
+        """A fill on the 0..255 scale, converted to this image's pixel values; unchanged for a normalized image."""
         if self.normalized:
             return fill
-        return tuple(min(255.0, max(0.0, level)) / (255.0 / self.white) for level in fill)
+        return tuple(min(255.0, max(0.0, value)) / (255.0 / self.white) for value in fill)
 
     def moved(self, forward: Sequence[float] | None, height: int, width: int) -> Scene:
-        """A scene of this size, with the boxes around where a map of the plane takes the corners of these.
+        """A scene of this size; its boxes enclose the corners of the current boxes after a map of the plane.
 
-        The map is nine numbers, as `projective.inverse` gives them. What the image no longer shows is clipped, a
-        box that it shows nothing of is dropped, and without a map all are.
+        The map is nine numbers, as `projective.inverse` returns them. Boxes are clipped to the image, and dropped
+        where nothing of them is left; without a map all are dropped.
         """
-        found = []
+        boxes = []
         if forward is None:
             return msgspec.structs.replace(self, height=height, width=width, boxes=())
         if (height, width) == self.size and tuple(forward) == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0):
             return self
         a, b, c, d, e, f, *rest = forward
-        straight = b == d == 0.0 and rest == [0.0, 0.0, 1.0]  # flips, crops and sizes, done faster
+        straight = b == d == 0.0 and rest == [0.0, 0.0, 1.0]  # flips, crops and resizes, computed faster
         far_x, far_y = float(width), float(height)
         for x0, y0, x1, y1 in self.boxes:
             if straight:
@@ -70,11 +70,11 @@ class Scene(msgspec.Struct, frozen=True):
                 xs, ys = zip(*corners, strict=True)
             left, top, right, bottom = max(0.0, min(xs)), max(0.0, min(ys)), min(far_x, max(xs)), min(far_y, max(ys))
             if left < right and top < bottom:
-                found.append((left, top, right, bottom))
-        return msgspec.structs.replace(self, height=height, width=width, boxes=tuple(found))
+                boxes.append((left, top, right, bottom))
+        return msgspec.structs.replace(self, height=height, width=width, boxes=tuple(boxes))
 
 
 def _through(forward: Sequence[float], x: float, y: float) -> tuple[float, float]:
     a, b, c, d, e, f, g, h, i = forward
-    depth = max(g * x + h * y + i, 1e-9)  # what lies on the horizon or behind it goes far out
+    depth = max(g * x + h * y + i, 1e-9)  # points on the horizon or behind it go far out
     return (a * x + b * y + c) / depth, (d * x + e * y + f) / depth

@@ -1,1 +1,1 @@
-"""Masks, boxes and keypoints: how they are given (`conventions`), what each is, and what each op does to them."""
+"""Masks, boxes and keypoints: their formats (`conventions`), reading and writing them, and moving them with an op."""

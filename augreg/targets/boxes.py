@@ -1,8 +1,8 @@
 """Boxes: read in the format that a spec declares, moved by their corners, clipped, dropped, and written again.
 
-A box is a figure on its way, of four corners at first, so that a turn there and back gives the same box. Where an op
-pushes it over the border, the border cuts the figure as it cuts the pixels, and the box remembers which share of its
-area is left. What comes out is the box around the figure.
+While ops run, a box is a polygon, at first of its four corners, so that a rotation there and back gives the same box.
+Where an op moves it over the border, the polygon is clipped like the pixels, and the visible fraction of its area is
+recorded. The result is the box around the polygon.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ _EDGES = {"xyxy": "x1, y1, x2, y2", "xywh": "x, y, width, height", "cxcywh": "ce
 
 
 class BoxSet:
-    """The boxes of one sample. Of the `count` that were given, those at the places `kept` are still there."""
+    """The boxes of one sample: `count` is the number that came in, `kept` are the indices of those still there."""
 
     def __init__(self, value: Any, key: str, targets: Targets, size: Size) -> None:
-        """Read them. Raises ImageError for what is no box of the declared format."""
+        """Read them. Raises ImageError for a value that is not a box of the declared format."""
         if targets.boxes is None:
             raise ImageError(
                 f"{key}: the spec does not say what the numbers mean; add `targets: {{boxes: xyxy}}` to it, "
-                "or xywh, cxcywh, and `normalized: true` for shares of the image"
+                "or xywh, cxcywh, and `normalized: true` for fractions of the image"
             )
         self._targets, self._format = targets, targets.boxes
         given, self._like = rows.read(value, key, f"boxes ({_EDGES[self._format]})", (4,))
         height, width = size
         if targets.normalized:
-            if len(given) and np.abs(given).max() > 2.0:  # nobody means a box at twice the image
+            if len(given) and np.abs(given).max() > 2.0:  # certainly pixels
                 row = int(np.abs(given).max(axis=1).argmax())
                 raise ImageError(
-                    f"{key}[{row}]: {given[row].tolist()} is not normalized: expected shares of the image, 0 to 1; "
-                    "divide by its width and height, or leave out `normalized`"
+                    f"{key}[{row}]: {given[row].tolist()} is not normalized: expected fractions of the image, "
+                    "0 to 1; divide by its width and height, or leave out `normalized`"
                 )
             given = given * (width, height, width, height)
         edges = _to_edges(given, self._format)
@@ -56,20 +56,20 @@ class BoxSet:
             )
         self.count = len(edges)
         self.kept = np.arange(len(edges))
-        self._share = np.ones(len(edges))
-        self._figures = list(_corners(edges))
-        self.move(lambda points: points, size)  # what is given may reach over the border
+        self._visible = np.ones(len(edges))
+        self._polygons = list(_corners(edges))
+        self.move(lambda points: points, size)  # a box may extend over the border from the start
 
     def move(self, forward: Callable[[Points], Points], size: Size, bends: bool = False) -> None:
-        """Send the figures to their new places, in an image that then has this size, and cut them at its border.
+        """Move the polygons with `forward`, and clip them to an image of this size.
 
-        Where straight lines become bent ones, the edges go along, point by point.
+        If the op bends straight lines, points along the edges are moved too.
         """
-        if not self._figures:
+        if not self._polygons:
             return
-        figures = [_edge_points(figure) for figure in self._figures] if bends else self._figures
-        counts = np.array([len(figure) for figure in figures])
-        points = forward(np.concatenate(figures))
+        polygons = [_edge_points(polygon) for polygon in self._polygons] if bends else self._polygons
+        counts = np.array([len(polygon) for polygon in polygons])
+        points = forward(np.concatenate(polygons))
         low, high, whole = _measured(points, counts)
         ends = np.array((size[1], size[0]), np.float64)
         over = ((low < 0.0) | (high > ends)).any(axis=1)
@@ -80,35 +80,35 @@ class BoxSet:
             moved[place] = _inside(moved[place], size)
             left[place] = _measured(moved[place], np.array([len(moved[place])]))[2][0] if len(moved[place]) else 0.0
         there = np.flatnonzero(left > 0.0)
-        self._figures = [moved[place] for place in there]
-        self._share = self._share[there] * np.minimum(left[there] / whole[there], 1.0)
+        self._polygons = [moved[place] for place in there]
+        self._visible = self._visible[there] * np.minimum(left[there] / whole[there], 1.0)
         self.kept = self.kept[there]
 
     @property
     def edges(self) -> Points:
-        """x1, y1, x2, y2 in pixels of those that are still there: n x 4."""
-        if not self._figures:
+        """x1, y1, x2, y2 in pixels of the boxes that are still there: n x 4."""
+        if not self._polygons:
             return np.zeros((0, 4))
-        counts = np.array([len(figure) for figure in self._figures])
-        return np.concatenate(_measured(np.concatenate(self._figures), counts)[:2], axis=1)
+        counts = np.array([len(polygon) for polygon in self._polygons])
+        return np.concatenate(_measured(np.concatenate(self._polygons), counts)[:2], axis=1)
 
     def for_scene(self) -> tuple[tuple[float, float, float, float], ...]:
-        """The same in plain numbers, as a scene has them."""
+        """The edges as tuples of plain numbers, the form of `Scene.boxes`."""
         return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in self.edges.tolist())
 
     def write(self, size: Size, output: str) -> Any:
-        """The boxes that are visible enough, as what they came as; `kept` says which ones they are."""
+        """The boxes with a visible fraction of at least `min_visible`, in the form that came in; updates `kept`."""
         height, width = size
         edges = self.edges
         if self._targets.normalized:
             edges = edges / (width, height, width, height)
-        found = _from_edges(edges, self._format)
-        # a sliver can be empty once its numbers are rounded to the kind that is wanted
+        boxes = _from_edges(edges, self._format)
+        # a sliver can become empty when its numbers are rounded to the output dtype
         dtype = np.dtype(np.float32) if self._like.kind == "list" and output != "auto" else self._like.dtype
-        seen = _to_edges(found.astype(dtype), self._format)
-        good = (self._share >= self._targets.min_visible) & (seen[:, 2:] > seen[:, :2]).all(axis=1)
+        rounded = _to_edges(boxes.astype(dtype), self._format)
+        good = (self._visible >= self._targets.min_visible) & (rounded[:, 2:] > rounded[:, :2]).all(axis=1)
         self.kept = self.kept[good]
-        return rows.write(found[good], self._like, output)
+        return rows.write(boxes[good], self._like, output)
 
 
 def in_pixels(value: Any, targets: Targets, size: Size) -> Points:
@@ -122,38 +122,38 @@ def _corners(edges: Points) -> Points:
     return edges[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
 
 
-def _edge_points(figure: Points) -> Points:
-    """Points along the edges, about two pixels apart, or further where that would be very many."""
-    along = np.roll(figure, -1, axis=0) - figure
+def _edge_points(polygon: Points) -> Points:
+    """Points along the edges, about two pixels apart, or more for very long edges."""
+    along = np.roll(polygon, -1, axis=0) - polygon
     lengths = np.hypot(along[:, 0], along[:, 1])
     parts = np.maximum(np.ceil(lengths / max(2.0, float(lengths.sum()) / 256)), 1.0).astype(np.intp)
-    edge = np.repeat(np.arange(len(figure)), parts)
+    edge = np.repeat(np.arange(len(polygon)), parts)
     step = np.arange(len(edge)) - (np.cumsum(parts) - parts)[edge]
-    points: Points = figure[edge] + along[edge] * (step / parts[edge])[:, None]
+    points: Points = polygon[edge] + along[edge] * (step / parts[edge])[:, None]
     return points
 
 
-def _inside(figure: Points, size: Size) -> Points:
-    """What of it lies in an image of this size: cut at one border after the other (Sutherland and Hodgman)."""
+def _inside(polygon: Points, size: Size) -> Points:
+    """The part inside an image of this size: clipped at one border after the other (Sutherland and Hodgman)."""
     ends = size[1], size[0]
     for axis in (0, 1):
         for border, sign in ((0.0, 1.0), (float(ends[axis]), -1.0)):
-            depth = sign * (figure[:, axis] - border)
+            depth = sign * (polygon[:, axis] - border)
             within = depth >= 0.0
             if within.all():
                 continue
-            following, after = np.roll(figure, -1, axis=0), np.roll(depth, -1)
+            following, after = np.roll(polygon, -1, axis=0), np.roll(depth, -1)
             crosses = within != np.roll(within, -1)
             part = np.divide(depth, depth - after, out=np.zeros_like(depth), where=crosses)[:, None]
-            crossings = figure + part * (following - figure)
+            crossings = polygon + part * (following - polygon)
             crossings[:, axis] = border
-            figure = np.stack((figure, crossings), axis=1)[np.stack((within, crosses), axis=1)]
-    found: Points = np.clip(figure, 0.0, ends)  # the last digit of a crossing
+            polygon = np.stack((polygon, crossings), axis=1)[np.stack((within, crosses), axis=1)]
+    found: Points = np.clip(polygon, 0.0, ends)  # rounding errors of the crossings
     return found
 
 
 def _measured(points: Points, counts: NDArray[np.intp]) -> tuple[Points, Points, Points]:
-    """The least x and y, the greatest, and the area of figures that have so many of the points each."""
+    """The smallest x and y, the largest, and the area, of polygons with `counts` points each."""
     starts = np.cumsum(counts) - counts
     following = np.arange(1, len(points) + 1)
     following[starts + counts - 1] = starts

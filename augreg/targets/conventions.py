@@ -1,4 +1,4 @@
-"""Conventions: what a spec says, under `targets`, about the boxes, keypoints and masks of its samples."""
+"""Conventions: the section `targets` of a spec, which describes the boxes, keypoints and masks of its samples."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NORMALIZED = "_normalized"
 class Targets:
     """The option `targets`.
 
-    `boxes` is the format of boxes, `normalized` whether they are in shares of the image's width and height. A box
-    is dropped where less than `min_visible` of its area stays in the image, and with it its entry in the keys
-    that `labels` names, and in masks of one for each box. `keypoints` says what becomes of points that leave the
-    image. `swap` pairs the names that a mirrored image exchanges. `mask_fill` is what a mask says where there
-    is no image.
+    `boxes` is the format of boxes; `normalized` says that they are fractions of the image's width and height. A box
+    is dropped where less than the fraction `min_visible` of its area stays in the image. Its entries under the keys
+    in `labels`, and its mask where there is one mask per box, are dropped with it. `keypoints` says whether points
+    that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored image. `mask_fill`
+    is the value of a mask where the image shows only fill.
     """
 
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
@@ -38,7 +38,7 @@ class Targets:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):
             raise ValueError(f"boxes: {self.boxes} and normalized: false contradict each other; leave one out")
         if self.normalized and self.boxes is None:
-            raise ValueError("normalized speaks of boxes; give their format too, e.g. boxes: xyxy")
+            raise ValueError("normalized is for boxes; give their format too, e.g. boxes: xyxy")
         names = [*self.swap, *self.swap.values()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -54,5 +54,5 @@ class Targets:
 
     @property
     def partners(self) -> Mapping[str, str]:
-        """What each name becomes in a mirrored image, both ways."""
+        """The name that replaces each name in a mirrored image, in both directions."""
         return {**self.swap, **{right: left for left, right in self.swap.items()}}

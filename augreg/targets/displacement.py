@@ -1,4 +1,4 @@
-"""Landing: where points go under a field that says, the other way round, where each pixel is read."""
+"""Inverting a displacement field: it says where each pixel is read, and points need the opposite direction."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ __all__ = ["invert_displacement"]
 Points = NDArray[np.float64]
 
 _STEPS: Final = 60
-_STRIDE: Final = 0.5  # a whole step would overshoot where the field stretches an image to its double
+_STRIDE: Final = 0.5  # a full step would overshoot where the field stretches the image to twice its size
 _NEAR: Final = 0.01
 
 
 def invert_displacement(op: Remap, size: tuple[int, int], engine: Backend) -> Callable[[Points], Points]:
-    """A function from points to where they show, to a hundredth of a pixel wherever the field does not fold.
+    """A function that moves points to where the remapped image shows them.
 
-    It walks from each point against the error of what is read there. A point that nothing shows lands outside of
-    the image, as the displacement at the edge is taken to go on beyond it.
+    It is exact to a hundredth of a pixel wherever the field does not fold: it starts at each point and steps against
+    the error of the position that is read there. The displacement at the edge is continued outside, so a point that
+    no pixel shows ends up outside the image.
     """
     height, width = size
     ys, xs = sources(op, height, width, engine.kernels[Filter])
@@ -33,24 +34,24 @@ def invert_displacement(op: Remap, size: tuple[int, int], engine: Backend) -> Ca
         (xs - np.arange(width)[None] - 0.5, ys - np.arange(height)[:, None] - 0.5), axis=-1, dtype=np.float64
     )
 
-    def land(points: Points) -> Points:
+    def invert(points: Points) -> Points:
         place, best = points.copy(), points.copy()
         least = np.full(len(points), np.inf)
         for _ in range(_STEPS):
-            away = place + _between(shifts, place) - points
-            far = np.hypot(away[:, 0], away[:, 1])
-            better = far < least
-            best[better], least[better] = place[better], far[better]
+            error = place + _between(shifts, place) - points
+            distance = np.hypot(error[:, 0], error[:, 1])
+            better = distance < least
+            best[better], least[better] = place[better], distance[better]
             if (least < _NEAR).all():
                 break
-            place = place - _STRIDE * away
+            place = place - _STRIDE * error
         return best
 
-    return land
+    return invert
 
 
 def _between(shifts: NDArray[np.float64], places: Points) -> Points:
-    """The shifts at places between pixel centers, bilinear; beyond the outermost centers as there."""
+    """The shifts at positions between pixel centers, bilinear; constant beyond the outermost centers."""
     height, width = shifts.shape[:2]
     x = np.clip(places[:, 0] - 0.5, 0.0, width - 1.0)
     y = np.clip(places[:, 1] - 0.5, 0.0, height - 1.0)

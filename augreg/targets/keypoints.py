@@ -1,4 +1,4 @@
-"""Keypoints: read with their visibility and names, moved, kept or dropped, and their names exchanged by a mirror.
+"""Keypoints: read with visibility and names, moved, kept or dropped; a mirrored image exchanges their names.
 
 A point (x, y) is in pixels from the top left corner; x runs from 0 to the width, and the first pixel's center is
 at (0.5, 0.5).
@@ -60,26 +60,26 @@ class Keypoints:
         self.move(lambda points: points, size)
 
     def move(self, forward: Callable[[Points], Points], size: Size, bends: bool = False) -> None:
-        """Send the points to their new places, in an image that then has this size; what has left it stays out."""
+        """Move the points with `forward`, in an image of this size after it; points that left it stay outside."""
         points = self._rows[:, :2] = forward(self._rows[:, :2])
         self._inside &= ((points >= 0.0) & (points <= (size[1], size[0]))).all(axis=1)
 
     def mirror(self) -> None:
-        """Exchange the names that the spec pairs. Where the names stay the same altogether, so does their order."""
+        """Exchange the names that the spec pairs. Where the set of names stays the same, so does their order."""
         if self._names is None or not self._targets.swap:
             return
         before, after = self._names, exchanged(self._names, self._targets.partners)
-        if sorted(before) == sorted(after):  # the k-th of a name takes the place of the k-th
+        if sorted(before) == sorted(after):  # the k-th point of a name takes the place of the k-th before
             places = {name: iter([k for k, other in enumerate(after) if other == name]) for name in set(after)}
             self._order = self._order[[next(places[name]) for name in before]]
         else:
             self._names = after
 
     def write(self, output: str) -> tuple[Any, Any]:
-        """The points as what they came as, and their names, None where none were given under `keypoint_names`."""
+        """The points in the form that came in, and their names, or None if no `keypoint_names` were given."""
         found, inside = self._rows[self._order], self._inside[self._order]
         if found.shape[1] == 3:
-            found[~inside, 2] = 0.0  # it is there no more
+            found[~inside, 2] = 0.0  # no longer in the image
         keep = np.flatnonzero(inside) if self._targets.keypoints == "drop" else np.arange(len(found))
         if self._mapping is None:
             names = None if self._given_names is None else self._written_names(keep.tolist())
@@ -101,12 +101,12 @@ class Keypoints:
 
 
 def _row(point: Any) -> Any:
-    """One point as rows."""
+    """One point as a row."""
     return point[None] if rows.count(point) is not None and hasattr(point, "ndim") else [point]
 
 
 def exchanged(names: Any, partners: Mapping[str, str]) -> Any:
-    """A name, or those in a list, a tuple or an array, as a mirrored image has them; what is no name stays."""
+    """A name, or names in a list, tuple or array, as in a mirrored image; other values stay the same."""
     if isinstance(names, str):
         return partners.get(names, names)
     if isinstance(names, np.ndarray) and names.dtype.kind in "UO":
@@ -121,7 +121,7 @@ def exchanged(names: Any, partners: Mapping[str, str]) -> Any:
 
 
 def has_names(value: Any, partners: Mapping[str, str]) -> bool:
-    """Whether this is one of these names, or a list, a tuple or an array that has one."""
+    """Whether this is one of these names, or a list, tuple or array with one of them."""
     if isinstance(value, np.ndarray):
         value = value.ravel().tolist() if value.dtype.kind in "UO" else []
     members = value if isinstance(value, list | tuple) else [value]

@@ -1,7 +1,7 @@
-"""Masks: whole numbers a pixel, moved by nearest neighbor, with no value that was not there before but the fill.
+"""Masks: an integer per pixel, moved by nearest neighbor, so that no new value appears except the fill.
 
-To a backend a mask is an image of bytes: the bytes of its numbers are its channels. So every kernel that moves
-pixels moves masks of any integer kind, exactly, and lands on the same pixels.
+For a backend a mask is a byte image: the bytes of its integers are the channels. So every kernel that moves pixels
+also moves masks of any integer dtype exactly, to the same pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from augreg.backends import Backend
 from augreg.errors import ImageError
 from augreg.images.codecs import tensor
 from augreg.ops import Op, Resize
-from augreg.ops.scene import Levels
+from augreg.ops.scene import PixelValues
 from augreg.targets import rows
 
 __all__ = ["Mask", "is_pixels"]
@@ -30,45 +30,45 @@ _MODES = ("1", "L", "P", "I", "I;16")
 
 
 def is_pixels(value: Any) -> bool:
-    """Whether this is pixels in memory: an array or a tensor of two axes or three, or a PIL image."""
+    """Whether this is pixel data: an array or a tensor with two or three axes, or a PIL image."""
     if isinstance(value, Image.Image):
         return True
     return (isinstance(value, np.ndarray) or rows.is_tensor(value)) and value.ndim in (2, 3)
 
 
 class Mask:
-    """One mask on its way: its bytes, height x width x (channels times bytes of a number)."""
+    """One mask while ops run: its bytes, height x width x (channels times bytes per integer)."""
 
     def __init__(self, value: Any, key: str, fill: int, size: Size) -> None:
-        """Read it. Raises ImageError for what is no mask, or none of an image of this size."""
+        """Read it. Raises ImageError for a value that is not a mask, or not of this size."""
         self._given, self._key, self._fill = value, key, fill
         array = _array(value, key)
         if array.shape[:2] != size:
             shape = "x".join(map(str, array.shape[:2]))
             raise ImageError(
                 f"{key}: the mask is {shape} and the image is {size[0]}x{size[1]}; a mask has a number for every "
-                "pixel of its image, which counts as upright, after its EXIF orientation"
+                "pixel of its image after the image's EXIF orientation is applied"
             )
         if array.dtype.kind not in "iub":
             raise ImageError(
-                f"{key}: a mask of {array.dtype} holds no classes: give integers or bools; an image of levels goes "
+                f"{key}: a mask of {array.dtype} has no class numbers: give integers or bools, or put an image "
                 "under a key that begins with `image`"
             )
         self._dtype = array.dtype
-        self._waiting: tuple[Resize, Backend] | None = None
+        self._deferred: tuple[Resize, Backend] | None = None
         self._set(array)
 
     def _set(self, array: Array) -> None:
-        """Keep an array as bytes, in as few as its numbers need."""
+        """Store an array as bytes, as few as its values need."""
         kind = self._dtype
         span = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
         if not span[0] <= self._fill <= span[1]:
             raise ImageError(
-                f"{self._key}: the spec's mask_fill is {self._fill}, and a mask of {kind} holds {span[0]} to "
-                f"{span[1]}; give the mask in a wider kind, or another mask_fill"
+                f"{self._key}: the spec's mask_fill is {self._fill}, and a mask of {kind} has {span[0]} to "
+                f"{span[1]}; give the mask in a wider dtype, or another mask_fill"
             )
         self._channels: int = array.shape[2]
-        if not self._channels:  # no instances: let one stand for the size
+        if not self._channels:  # no instances: one plane that keeps the size
             array = np.zeros((*array.shape[:2], 1), np.uint8)
         narrow = np.dtype(np.uint8)
         if kind.itemsize > 1 or kind.kind == "i":
@@ -80,33 +80,33 @@ class Mask:
         self._bytes: NDArray[np.uint8] = np.ascontiguousarray(array, narrow).view(np.uint8)
 
     @property
-    def fill(self) -> Levels:
-        """The fill as a color of the bytes."""
+    def fill(self) -> PixelValues:
+        """The fill as one pixel of the byte image."""
         one = np.array([self._fill], self._narrow).view(np.uint8)
-        levels: list[float] = one.astype(np.float64).tolist()
-        return tuple(levels) * max(1, self._channels)
+        values: list[float] = one.astype(np.float64).tolist()
+        return tuple(values) * max(1, self._channels)
 
     @property
     def _array(self) -> Array:
-        """The mask in its own numbers."""
+        """The mask in its original dtype."""
         found = np.ascontiguousarray(self._bytes).view(self._narrow).astype(self._dtype)
         return found[..., : self._channels]
 
     def apply(self, op: Op, engine: Backend) -> None:
-        """Do to it what the op does to an image; where the op has an interpolation or a fill, the mask's own.
+        """Apply an op as to an image, but with nearest neighbor and the mask's own fill.
 
-        Sizes in a row are one: shrinking and growing again costs an image its detail, and a mask nothing.
+        Of several resizes in a row only the last is applied, so that shrinking and growing again loses no detail.
         """
         if isinstance(op, Resize):
-            self._waiting = op, engine
+            self._deferred = op, engine
             return
-        self._sized()
+        self._flush_resize()
         self._apply(op, engine)
 
-    def _sized(self) -> None:
-        if self._waiting is not None:
-            op, engine = self._waiting
-            self._waiting = None
+    def _flush_resize(self) -> None:
+        if self._deferred is not None:
+            op, engine = self._deferred
+            self._deferred = None
             self._apply(op, engine)
 
     def _apply(self, op: Op, engine: Backend) -> None:
@@ -115,22 +115,23 @@ class Mask:
         self._bytes = engine.apply(replace(op, **given) if given else op, self._bytes)
 
     def call(self, fn: Callable[..., Any], params: dict[str, Any], name: str, size: Size) -> None:
-        """Let a plugin's own function move it: `fn(array, **params)` on height x width x channels."""
-        self._sized()
+        """Move it with a plugin's own function: `fn(array, **params)` on height x width x channels."""
+        self._flush_resize()
         array = self._array
         array.flags.writeable = False
         found = np.asarray(fn(array, **params))
         wanted = (*size, self._channels)
         if found.dtype != self._dtype or found.shape != wanted:
             raise ImageError(
-                f"{self._key}: the mask function of {name} must leave {'x'.join(map(str, wanted))} of {self._dtype}, "
-                f"as large as the image, and left {'x'.join(map(str, found.shape))} of {found.dtype}"
+                f"{self._key}: the mask function of {name} must return {'x'.join(map(str, wanted))} of "
+                f"{self._dtype}, the size of the image, "
+                f"and returned {'x'.join(map(str, found.shape))} of {found.dtype}"
             )
         self._set(found)
 
     def write(self, output: str) -> Any:
-        """The mask as what it came as, or, where the spec's `output` says so, as an array or a tensor."""
-        self._sized()
+        """The mask in the form that came in, or as an array or a tensor if the spec's `output` says so."""
+        self._flush_resize()
         array, given = self._array, self._given
         if isinstance(given, Image.Image) and output == "auto":
             return _image(array[..., 0], given)
@@ -142,12 +143,12 @@ class Mask:
 
 
 def _array(value: Any, key: str) -> Array:
-    """Height x width x channels of what was given."""
+    """The mask as a height x width x channels array."""
     if isinstance(value, Image.Image):
         if value.mode not in _MODES:
             raise ImageError(
-                f"{key}: a PIL image of mode {value.mode} is no mask; expected mode {', '.join(_MODES[:-1])}: one "
-                "whole number a pixel, such as image.convert('L')"
+                f"{key}: a PIL image of mode {value.mode} is not a mask; expected mode {', '.join(_MODES[:-1])}: one "
+                "integer per pixel, such as image.convert('L')"
             )
         return np.asarray(ImageOps.exif_transpose(value))[..., None]
     if not is_pixels(value):
@@ -158,7 +159,7 @@ def _array(value: Any, key: str) -> Array:
         )
     if rows.is_tensor(value):
         if value.device.type != "cpu":
-            raise ImageError(f"{key}: the mask lies on {value.device}; give .cpu()")
+            raise ImageError(f"{key}: the mask is on {value.device}; give .cpu()")
         try:
             array: Array = value.detach().numpy()
         except (TypeError, RuntimeError) as error:
@@ -168,7 +169,7 @@ def _array(value: Any, key: str) -> Array:
 
 
 def _image(array: Array, given: Image.Image) -> Image.Image:
-    """A PIL image in the mode, and with the palette, of the one that was given."""
+    """A PIL image with the mode and the palette of the one that came in."""
     if given.mode == "1":
         return Image.fromarray(array.astype(np.uint8) * np.uint8(255)).convert("1", dither=Image.Dither.NONE)
     made = Image.fromarray(np.ascontiguousarray(array))

@@ -1,4 +1,4 @@
-"""Rows of numbers in whatever a user has, lists, arrays or tensors: read as float64, written as what they were."""
+"""Rows of numbers: lists, arrays or tensors, read as float64 and written in the form that came in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rows = NDArray[np.float64]
 
 
 class Like(NamedTuple):
-    """What rows came as: a list, an array or a tensor, the kind of its numbers, and the tensor's device."""
+    """The form that rows came in: list, array or tensor, the dtype, and a tensor's device."""
 
     kind: str
     dtype: np.dtype[Any]
@@ -26,7 +26,7 @@ class Like(NamedTuple):
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether this is a tensor of torch, which is not imported to find out."""
+    """Whether this is a torch tensor; torch is not imported for the check."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
@@ -49,7 +49,7 @@ def read(value: Any, key: str, what: str, columns: tuple[int, ...]) -> tuple[Row
     except (TypeError, ValueError) as error:
         raise ImageError(f"{key}: not {wanted} ({error})") from None
     if isinstance(given, np.ndarray):
-        # coordinates do not stay whole: integers come back as floats
+        # integer coordinates come back as floats
         dtype = given.dtype if given.dtype.kind == "f" else np.dtype(np.float32)
         like = Like("tensor", dtype, value.device) if is_tensor(value) else Like("array", dtype)
     if rows.size == 0 and rows.ndim in (1, 2) and len(rows) == 0:
@@ -58,12 +58,12 @@ def read(value: Any, key: str, what: str, columns: tuple[int, ...]) -> tuple[Row
         raise ImageError(f"{key}: the shape {rows.shape} is not that of {wanted}")
     if not np.isfinite(rows).all():
         row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-        raise ImageError(f"{key}[{row}]: {rows[row].tolist()} is not finite; leave out what is not known")
+        raise ImageError(f"{key}[{row}]: {rows[row].tolist()} is not finite; leave out unknown values")
     return rows, like
 
 
 def write(rows: Rows, like: Like, output: str = "auto") -> Any:
-    """The rows as what they came as, or, where the spec's `output` says so, as arrays or tensors."""
+    """The rows in the form that came in, or as arrays or tensors if the spec's `output` says so."""
     kind = {"torch": "tensor", "numpy": "array"}.get(output, like.kind)
     if kind == "list":
         return rows.tolist()
@@ -76,14 +76,14 @@ def write(rows: Rows, like: Like, output: str = "auto") -> Any:
 
 
 def count(value: Any) -> int | None:
-    """How many entries a list, an array or a tensor has; None for what is one thing: a number, a word, a mapping."""
+    """The number of entries of a list, tuple, array or tensor; None for a single value, such as a string."""
     if is_tensor(value) or isinstance(value, np.ndarray):
         return int(value.shape[0]) if value.ndim else None
     return len(value) if isinstance(value, list | tuple) else None
 
 
 def picked(value: Any, places: Sequence[int]) -> Any:
-    """These entries of a list, an array or a tensor, as the same kind."""
+    """These entries of a list, tuple, array or tensor, as the same type."""
     if isinstance(value, list):
         return [value[place] for place in places]
     if isinstance(value, tuple):

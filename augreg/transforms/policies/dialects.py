@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from augreg.ops import Scene
-from augreg.ops.scene import Levels
+from augreg.ops.scene import PixelValues
 
 __all__ = ["DIALECTS", "ArgumentRule", "ArgumentRules", "Dialect", "InterpolationMode", "check_entry", "op_argument"]
 
@@ -47,7 +47,7 @@ class Dialect(NamedTuple):
     max_magnitude: float
     integer_magnitudes: bool
     interpolation: InterpolationMode
-    fill: Levels
+    fill: PixelValues
     ops: tuple[str, ...] = ()
     probability: float = 1.0
 
