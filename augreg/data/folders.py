@@ -12,7 +12,6 @@ from augreg.images.suffixes import SUFFIXES
 __all__ = ["Folder", "folder"]
 
 
-
 class Folder:
     """Images in one folder per class, including its subfolders: items are (path, class number).
 

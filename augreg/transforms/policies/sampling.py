@@ -8,7 +8,7 @@ from augreg import ops
 from augreg.transforms.policies.dialects import Dialect, InterpolationMode, op_argument
 
 if TYPE_CHECKING:
-    from augreg.ops import Interpolation, PixelValues, Op, Scene
+    from augreg.ops import Interpolation, Op, PixelValues, Scene
     from augreg.rng import Cursor
 
 __all__ = ["UNIFORM", "build_op", "check_magnitude_noise", "noisy_magnitude", "sample_op"]
@@ -57,7 +57,9 @@ def sample_op(
     return build_op(name, argument, scene, interpolation, dialect.fill if fill is None else fill)
 
 
-def build_op(name: str, argument: float, scene: Scene, interpolation: Interpolation, fill: PixelValues) -> tuple[Op, ...]:
+def build_op(
+    name: str, argument: float, scene: Scene, interpolation: Interpolation, fill: PixelValues
+) -> tuple[Op, ...]:
     """The op of this name with its argument; an empty tuple for identity."""
     along = (argument, 0.0) if name.endswith("_x") else (0.0, argument)
     match name.partition("_increasing")[0]:

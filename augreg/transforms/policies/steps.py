@@ -285,7 +285,9 @@ _CLASSES: dict[str, type[_TimmTransform]] = {
 
 
 @functools.lru_cache(maxsize=64)
-def _timm_transform(policy: str, interpolation: InterpolationMode | None, fill: ops.PixelValues | None) -> _TimmTransform:
+def _timm_transform(
+    policy: str, interpolation: InterpolationMode | None, fill: ops.PixelValues | None
+) -> _TimmTransform:
     """The transform that a policy string of timm means."""
     name, arguments = parse_timm(policy)
     if name != "three_augment":
