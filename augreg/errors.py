@@ -1,9 +1,9 @@
-"""The errors that augreg raises on purpose.
+"""The errors of augreg.
 
 AugregError
 ├── SpecError      a spec, or an argument of a step, is wrong (also a ValueError)
-├── PluginError    a plugin is missing, broken, or clashes with another
-└── ImageError     an image cannot be taken, or a step cannot be applied to it (also a ValueError)
+├── PluginError    a plugin is missing, cannot be loaded, or conflicts with another
+└── ImageError     an image cannot be read, or a step cannot be applied to it (also a ValueError)
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ __all__ = ["AugregError", "ImageError", "PluginError", "Problem", "SpecError"]
 
 
 class AugregError(Exception):
-    """Base of everything that augreg raises on purpose."""
+    """Base class of the errors of augreg."""
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong in a spec: where, and what."""
+    """One problem in a spec: its location and a message."""
 
     path: str
     message: str
@@ -27,14 +27,14 @@ class Problem(NamedTuple):
     line: int | None = None
 
     def __str__(self) -> str:
-        place = self.file or ""
-        if place and self.line is not None:
-            place += f":{self.line}"
-        return ": ".join(part for part in (place, self.path, self.message) if part)
+        file = self.file or ""
+        if file and self.line is not None:
+            file += f":{self.line}"
+        return ": ".join(part for part in (file, self.path, self.message) if part)
 
 
 class SpecError(AugregError, ValueError):
-    """A spec is wrong. `problems` lists everything that is, each with its path, file and line."""
+    """A spec is wrong. `problems` lists all problems in it, each with its path, file and line."""
 
     def __init__(self, problems: Iterable[Problem] | str, message: str | None = None) -> None:
         if isinstance(problems, str):
@@ -47,8 +47,8 @@ class SpecError(AugregError, ValueError):
 
 
 class PluginError(AugregError):
-    """A plugin is missing, does not import, or clashes with another."""
+    """A plugin is missing, cannot be loaded, or conflicts with another."""
 
 
 class ImageError(AugregError, ValueError):
-    """An image cannot be taken as it is; says which image and why."""
+    """An image cannot be read or used; the message says which image and why."""

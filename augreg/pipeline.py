@@ -19,8 +19,10 @@ from augreg.ops import Op, Scene
 from augreg.registry.discovery import load
 from augreg.registry.registry import Registry
 from augreg.rng import Address, address_of, fresh_seed, stream_key
-from augreg.spec.parse import SECTIONS, Options, Spec, fingerprint, parse, unparse
-from augreg.steps.step import Step, as_step, children, place
+from augreg.spec.options import SECTIONS, Options, Spec
+from augreg.spec.parse import parse
+from augreg.spec.write import fingerprint, unparse
+from augreg.steps.step import Step, as_step, assign_paths, children, with_arguments
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -104,7 +106,7 @@ class Pipeline:
             )
         source, registry = _without_objects(source, registry)
         spec = parse(source, registry)
-        placed = Spec(spec.options, *(place(getattr(spec, name), stream_key) for name in SECTIONS))
+        placed = Spec(spec.options, *(assign_paths(getattr(spec, name), stream_key) for name in SECTIONS))
         vars(self).update(
             registry=registry,
             spec=placed,
@@ -229,7 +231,7 @@ def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...],
             step = replace(step, test=test)
         if children(step.transform):
             inner, registry = _named(children(step.transform), registry)
-            step = replace(step, transform=replace(step.transform, steps=inner))
+            step = replace(step, transform=with_arguments(step.transform, steps=inner))
         if functions := getattr(step.transform, "functions", ()):  # code that names a function allows it
             registry = registry.allow(*functions)
         cls = type(step.transform)
@@ -417,7 +419,7 @@ class Test(_Side):
             rows += _rows(getattr(self._pipeline.spec, section), section)
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip() for row in rows]
-        lines.append(f"backend {self._pipeline.backend}, decode {options.decode}, output {options.output}")
+        lines.append(f"backend {self._pipeline.backend}, output {options.output}")
         lines.append("train without an index draws new numbers at every call; `seed` has no effect there")
         return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Specs that are broken in one place, which is known."""
+"""Specs with one problem at a known location."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from augreg.steps.fields import hints
 
 
 class Broken(NamedTuple):
-    """A spec that must be refused, and the path at which it must be."""
+    """A spec that must be refused, and the path that the error must have."""
 
     spec: Any
     path: str
@@ -23,13 +23,13 @@ _WRONG = (None, {"a": 1}, [[1]], "much", b"1", object(), [1, 2, 3, 4, 5, 6], flo
 
 
 def broken(number: int) -> Broken:
-    """The broken spec of this number: always the same one."""
+    """The broken spec with this number, which is always the same."""
     rng = random.Random(number)
     return _BREAKERS[number % len(_BREAKERS)](rng)
 
 
 def _placed(rng: random.Random, step: Any, inner: str) -> Broken:
-    """A broken step somewhere among good ones; `inner` is its path from itself on."""
+    """A broken step somewhere among good ones; `inner` is the path within it."""
     good: list[Any] = ["horizontal_flip", {"rotate": 10}, {"cutout": {"size": 0.5}}, ["vertical_flip"]]
     path = "image"
     for _ in range(rng.randrange(3)):
@@ -83,7 +83,7 @@ def _wrong_value(rng: random.Random) -> Broken:
 
 
 def _takes(hint: Any, value: Any) -> bool:
-    """Whether a value is a good one after all: None where it may be left out, a long list where any length goes."""
+    """Whether a value is valid after all: None for an optional argument, a long list where any length is allowed."""
     return (value is None or (isinstance(value, list) and len(value) == 6)) and reads(hint, value)
 
 
@@ -110,7 +110,7 @@ def _out_of_range(rng: random.Random) -> Broken:
 
 
 def _refused_by_check(rng: random.Random) -> Broken:
-    """Numbers that each are fine and together are not."""
+    """Numbers that are valid one by one, but not together."""
     name, given = rng.choice(
         [
             ("hue", {"shift": 0.6}),
@@ -134,7 +134,7 @@ def _refused_by_check(rng: random.Random) -> Broken:
 
 
 def _wrong_step(rng: random.Random) -> Broken:
-    """What is no step at all: two names, none, a number, keys that are no words."""
+    """Items that are not steps: two names, no name, a number, keys that are not strings."""
     step = rng.choice(
         [
             {"rotate": None, "degrees": 10},
@@ -196,7 +196,7 @@ def _wrong_schedule(rng: random.Random) -> Broken:
 
 
 def _wrong_elsewhere(rng: random.Random) -> Broken:
-    """Faults in the sections for batches, models and losses."""
+    """Problems in the sections for batches, models and losses."""
     section, step, inner = rng.choice(
         [
             ("batch", "rotate", ""), ("batch", "mixapp", ""), ("batch", {"mixup": {"alfa": 1}}, ".mixup.alfa"),

@@ -16,7 +16,7 @@ import augreg
 from augreg import Pipeline, SpecError
 from augreg.__main__ import main
 from augreg.registry.registry import Registry
-from augreg.spec.parse import SECTIONS
+from augreg.spec.options import SECTIONS
 from augreg.steps import describe
 from augreg.steps import describe as reference
 
@@ -182,10 +182,10 @@ def test_validate_prints_every_problem(spec, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("image: [rotate", "is not YAML"),
+        ("image: [rotate", "not valid YAML"),
         ("image: 5", "image: expected a list of steps, got 5"),
         ("", "a spec is a mapping or a list of steps"),
-        ("some_of: [center_crop: 8]", "a spec has no section 'some_of'"),
+        ("some_of: [center_crop: 8]", "a spec has no option or section 'some_of'"),
         ("- some_of: [{center_crop: 8}, {resize: 9}]", "add `test:`"),
         ("- rotate: {degrees: !!python/name:os.system x}", "tags"),
     ],

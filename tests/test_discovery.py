@@ -1,4 +1,4 @@
-"""Discovery: what plugins bring besides classes, switches, claims to a namespace, and what is said of failures."""
+"""Discovery: what plugins may contain, switches, who owns a namespace, and the errors of plugins that fail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from augreg import ops, transform
 
 @transform("{name}", kind="color")
 class Thing:
-    \"\"\"Invert the levels.\"\"\"
+    \"\"\"Invert the image.\"\"\"
     def sample(self, rng, scene):
         return ops.point_function("invert")
 """
@@ -136,7 +136,7 @@ def test_a_taken_namespace_stays_with_its_owner(install, python) -> None:
     assert (namespace, names) == ("rain", [])
     assert (
         error == "a-squatter 1.0 and augreg-rain 1.0 both claim the namespace 'rain'; "
-        "augreg-rain keeps it, as it is named after it"
+        "augreg-rain keeps it because of its name"
     )
     assert remedy == "pip uninstall a-squatter"
     ours = python(
@@ -144,7 +144,7 @@ def test_a_taken_namespace_stays_with_its_owner(install, python) -> None:
         "from augreg import Registry\n"
         "print([record.error for record in Registry.installed().plugins if record.namespace == 'augreg'])",
     )
-    assert "is augreg's own" in ours.stdout
+    assert "is reserved for augreg" in ours.stdout
 
 
 def test_what_is_lacking_is_named_with_its_requirement(install, python) -> None:
@@ -175,7 +175,7 @@ def test_another_contract_says_who_has_to_move(install, python) -> None:
         )
     found = records(python("-c", RECORDS))
     assert found["augreg-newer"][1:3] == [
-        "it was written for plugin contract 2; this augreg speaks 1",
+        "it was written for version 2 of the plugin API, and this augreg has version 1",
         "pip install --upgrade augreg",
     ]
     assert found["augreg-older"][2] == "pip install --upgrade augreg-older"
@@ -184,12 +184,12 @@ def test_another_contract_says_who_has_to_move(install, python) -> None:
 SLOPPY = {
     "number": ("Plugin(transforms={1: 'm:X'})", "transforms: 1 cannot be a name"),
     "slash": ("Plugin(policies={'a/b': 'm:X'})", "policies: 'a/b' cannot be a name"),
-    "target": ("Plugin(presets={'a': 3})", "presets: a should lead to 'module:attribute', got 3"),
-    "colon": ("Plugin(regularizers={'a': 'm.X'})", "regularizers: a should lead to 'module:attribute', got 'm.X'"),
+    "target": ("Plugin(presets={'a': 3})", "presets: expected 'module:attribute' for a, got 3"),
+    "colon": ("Plugin(regularizers={'a': 'm.X'})", "regularizers: expected 'module:attribute' for a, got 'm.X'"),
     "mapping": ("Plugin(backends=['a'])", "backends: expected a mapping"),
     "api": ("Plugin(api='1')", "api: expected a whole number, got '1'"),
     "modules": ("Plugin(modules='json')", "modules: expected a tuple of names"),
-    "twice": ("Plugin(transforms={'a': 'm:X'}, regularizers={'a': 'm:Y'})", "two steps of the name 'a'"),
+    "twice": ("Plugin(transforms={'a': 'm:X'}, regularizers={'a': 'm:Y'})", "two steps named 'a'"),
 }
 
 
@@ -205,7 +205,7 @@ def test_sloppy_manifests_and_exits_become_records(install, python) -> None:
     for name, (_, why) in SLOPPY.items():
         assert why in found[f"augreg-{name}"][1], found[f"augreg-{name}"]
     assert found["augreg-exits"][1] == "SystemExit: 3"
-    assert "two classes of the name 'thing'" in found["augreg-double"][1]
+    assert "two classes named 'thing'" in found["augreg-double"][1]
     assert python("-m", "augreg", "validate", "imagenet").returncode == 0
 
 
@@ -242,7 +242,7 @@ def test_what_is_gone_is_told_whatever_it_was(install, python) -> None:
     )
     lines = python("-c", code).stdout.splitlines()
     for kind, gone, crashed in zip(("preset", "policy", "backend", "transform"), lines[:4], lines[4:], strict=True):
-        assert f"no {kind} named 'gone/x': no plugin 'gone' is installed; one might be called augreg-gone" in gone
+        assert f"no {kind} named 'gone/x': no plugin 'gone' is installed; its package may be augreg-gone" in gone
         assert f"no {kind} named 'crash/x': the plugin augreg-crash failed: RuntimeError: no film" in crashed
 
 

@@ -1,6 +1,6 @@
-"""Adding a transform: one class in one place, and it shows in lists, docs, gallery and the property tests.
+"""Adding a transform takes one class: lists, docs, the gallery and the property tests find it.
 
-Plugins here are whole distributions in a temporary folder, found by a fresh Python as installed ones are.
+The plugins are whole distributions in a temporary folder, which a new Python process finds as installed ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from PIL import Image
 from augreg import Pipeline, PluginError, SpecError, ops, transform
 from augreg.registry.registry import Registry
 
-# All that a transform takes.
+# A complete transform.
 FLAKES = '''
 from typing import Annotated
 from msgspec import Meta
@@ -35,7 +35,7 @@ class Flakes:
 '''
 
 
-# One class, and everything else follows.
+# One class is enough.
 
 
 def test_new_class_is_listed_and_documented(install, python) -> None:
@@ -122,8 +122,8 @@ def test_manifest_names_classes_and_imports_nothing(install, python) -> None:
 BROKEN = {
     "crash": ("crash", "RuntimeError: no license"),
     "missing": ("not_there", "No module named 'not_there'"),
-    "newer": ("newer:PLUGIN", "written for plugin contract 2; this augreg speaks 1"),
-    "thing": ("thing:PLUGIN", "expected a module or an augreg.registry.plugin.Plugin, got 5"),
+    "newer": ("newer:PLUGIN", "written for version 2 of the plugin API, and this augreg has version 1"),
+    "thing": ("thing:PLUGIN", "the entry point must name a module or an augreg.Plugin, got 5"),
 }
 
 
@@ -206,7 +206,7 @@ def test_add_refuses_a_clash() -> None:
     with pytest.raises(PluginError, match="'rotate' already; add this one as name='mine/rotate'"):
         registry.add(Checks, "rotate")
     assert registry.add(Checks, "mine/rotate")["mine/rotate"] is Checks
-    with pytest.raises(PluginError, match="mark its class with @"):
+    with pytest.raises(PluginError, match="decorate its class with @"):
         registry.add(int)
 
 

@@ -1,4 +1,4 @@
-"""Functions of others as steps: only where code allows them, reproducible, and told off when they return nonsense."""
+"""The step `call`: functions run only if code allows them, are reproducible, and must return valid images."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_global_generators_are_put_back() -> None:
 
 def test_a_spec_alone_runs_nothing() -> None:
     spec = one(callables.darker).to_spec()
-    with pytest.raises(SpecError, match="a spec alone can call no function"):
+    with pytest.raises(SpecError, match="a spec may only call functions that the program allows"):
         Pipeline.from_spec(spec)
     with pytest.raises(SpecError, match="would run callables:darker, which this registry does not allow"):
         Pipeline.from_spec(spec, Registry.installed().allow(callables.halved))
@@ -96,7 +96,7 @@ def test_it_pickles_into_a_spawned_process() -> None:
 
 def test_sizes() -> None:
     assert one(callables.halved, resizes=True).train(IMAGE, index=0).shape == (5, 6, 3)
-    with pytest.raises(ImageError, match="changed the size from 9x12 to 5x6; say resizes: true"):
+    with pytest.raises(ImageError, match="changed the size from 9x12 to 5x6; give `resizes: true`"):
         one(callables.halved).train(IMAGE, index=0)
 
 
@@ -104,7 +104,7 @@ def test_sizes() -> None:
     ("function", "message"),
     [
         ("not_a_image", "callables:not_a_image returned no image"),
-        ("floats", "of the kind that it was given: 3 channels of uint8, and got 3 of float32"),
+        ("floats", "that it takes: expected 3 channels of uint8, got 3 of float32"),
         ("fails", "out of film"),
         ("nowhere", "callables:nowhere cannot be imported: AttributeError"),
     ],
@@ -126,7 +126,7 @@ def test_names_are_checked() -> None:
 
 def test_an_added_class_called_call_is_not_replaced() -> None:
     registry = Registry.installed().add(Registry.installed()["invert"], "call")
-    with pytest.raises(PluginError, match="another class added as 'call'"):
+    with pytest.raises(PluginError, match="another class was added to this registry as 'call'"):
         registry.allow(callables.darker)
 
 

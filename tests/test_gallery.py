@@ -22,7 +22,7 @@ import augreg
 from augreg import gallery, ops
 from augreg.gallery.quantile import Quantile, at_quantile
 from augreg.gallery.stages import stages
-from augreg.registry.discovery import Brought
+from augreg.registry.discovery import Contributions
 from augreg.registry.registry import PluginRecord, Registry
 from augreg.rng import address_of
 
@@ -32,7 +32,7 @@ CAT = Path(__file__).parents[1] / "gallery" / "photos" / "chelsea.jpg"
 def small_registry(*names: str) -> Registry:
     """A few of the transforms: pages of all of them take seconds."""
     installed = Registry.installed()
-    return Registry(Brought({name: installed[name] for name in names}))
+    return Registry(Contributions({name: installed[name] for name in names}))
 
 
 @augreg.transform("<b>odd</b>", kind="color", preview=({"amount": 0.25}, {"amount": 1.0}))
@@ -258,7 +258,7 @@ def test_plugins_that_did_not_load_are_reported() -> None:
         "snow/flakes": Odd,
         "snow/gone": "augreg_snow.gone:Gone",
     }
-    registry = Registry(Brought(targets), (failed, replace(fine)))
+    registry = Registry(Contributions(targets), (failed, replace(fine)))
     text = gallery.render(augreg.Pipeline.from_spec(["invert"], registry), [CAT])
     assert "The plugin rain (augreg-rain 0.3) failed to load.</b> ImportError: no &lt;drops&gt; in rain.py" in text
     assert "augreg-snow 1.0" in card(text, "snow/flakes")

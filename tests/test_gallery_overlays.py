@@ -13,7 +13,7 @@ from augreg.gallery.annotations import ANNOTATED, annotated
 from augreg.gallery.demonstration import demonstrations
 from augreg.gallery.overlays import names_in, overlaid
 from augreg.gallery.photos import samples
-from augreg.registry.discovery import Brought
+from augreg.registry.discovery import Contributions
 from augreg.targets.conventions import Targets
 
 GRAY = np.full((300, 400, 3), 90, np.uint8)
@@ -57,7 +57,7 @@ def test_names_keep_their_color_and_small_images_grow() -> None:
 
 def test_a_sample_on_the_page_has_its_targets_drawn() -> None:
     names = ("horizontal_flip", "normalize")
-    registry = Registry(Brought({name: Registry.installed()[name] for name in names}))
+    registry = Registry(Contributions({name: Registry.installed()[name] for name in names}))
     spec = {"targets": {"boxes": "xyxy"}, "image": [{"horizontal_flip": {"p": 1}}, "normalize"]}
     pipeline = Pipeline.from_spec(spec, registry)
     sample = {"image": GRAY, "boxes": [[50, 60, 150, 200]], "keypoints": [[200, 100]], "mask": GRAY[..., 0] // 90}

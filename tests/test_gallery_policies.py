@@ -14,7 +14,7 @@ import augreg
 from augreg import gallery
 from augreg.gallery.photos import Photo, read
 from augreg.gallery.policies import sheets
-from augreg.registry.discovery import Brought
+from augreg.registry.discovery import Contributions
 from augreg.registry.registry import Registry
 
 PHOTOS = Path(__file__).parents[1] / "gallery" / "photos"
@@ -29,7 +29,7 @@ FIGURE = (
 
 def few(*names: str) -> Registry:
     installed = Registry.installed()
-    return Registry(Brought({name: installed[name] for name in names}))
+    return Registry(Contributions({name: installed[name] for name in names}))
 
 
 def photos(*names: str) -> list[Photo]:

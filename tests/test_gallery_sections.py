@@ -15,7 +15,7 @@ from augreg import gallery
 from augreg.gallery import cards
 from augreg.gallery.mixed import batches
 from augreg.gallery.photos import read
-from augreg.registry.discovery import Brought
+from augreg.registry.discovery import Contributions
 from augreg.registry.registry import Registry
 from augreg.steps.declare import batch_transform, regularizer
 from augreg.steps.selectors import At
@@ -54,7 +54,7 @@ class Needy:
 
 def rendered(*names: str, added: tuple[type, ...] = (), spec: Any = ("invert",), images: Any = (CAT,)) -> str:
     installed = Registry.installed()
-    registry = Registry(Brought({name: installed[name] for name in ("invert", *names)}))
+    registry = Registry(Contributions({name: installed[name] for name in ("invert", *names)}))
     for cls in added:
         registry = registry.add(cls)
     return gallery.render(augreg.Pipeline.from_spec(spec), images, registry=registry)

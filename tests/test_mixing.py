@@ -488,7 +488,7 @@ def test_errors_say_what_was_given_and_what_is_wanted(
         ({"resizemix": {"scale": [0.0, 0.5]}}, "scale must lie in"),
         ({"mosaic": {"center": [0.5, 1.5]}}, "center must lie within 0 and 1"),
         ({"mosaic": {"per": "pair"}}, "expected batch, element"),
-        ({"mixup": {"test": "off"}}, "a batch is mixed in training only"),
+        ({"mixup": {"test": "off"}}, "batches are mixed only in training"),
         ("rotate", "belongs in 'image'"),
     ],
 )

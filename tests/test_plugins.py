@@ -1,4 +1,4 @@
-"""The plugin packages of this repository, installed from their wheels; bad plugins, and what the doctor says."""
+"""The plugins of this repository, installed from wheels; plugins that fail, and the output of `augreg doctor`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def built(source: Path, folder: Path) -> None:
-    """Build a wheel and unpack it into a folder that stands for site-packages."""
+    """Build a wheel and unpack it into a folder that is used as site-packages."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
         [*pip, "install", "--no-deps", "--no-build-isolation", "--no-index", "--target", folder, source],
@@ -110,7 +110,7 @@ def test_a_spec_that_names_an_uninstalled_plugin_is_told(site: Path, tmp_path: P
     assert gone.returncode == 1
     assert gone.stderr.strip() == (
         "spec.yaml:2: image[1]: no transform named 'example/snow': no plugin 'example' is installed; "
-        "one might be called augreg-example"
+        "its package may be augreg-example"
     )
 
 
@@ -153,8 +153,8 @@ def test_a_new_plugin_passes_its_tests_as_it_stands(site: Path, tmp_path: Path) 
     tested = in_folder(site, folder)("-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert tested.returncode == 0, tested.stdout
     again = run("-m", "augreg", "new-plugin", "rain_fall")
-    assert (again.returncode, again.stderr) == (2, "augreg-rain-fall: it is there already\n")
-    for name, why in (("Rain", "small letters"), ("augreg", "it is taken"), ("a-b", "small letters")):
+    assert (again.returncode, again.stderr) == (2, "augreg-rain-fall: it exists already\n")
+    for name, why in (("Rain", "use lowercase letters"), ("augreg", "it is taken"), ("a-b", "use lowercase letters")):
         refused = run("-m", "augreg", "new-plugin", name)
         assert refused.returncode == 2
         assert why in refused.stderr
@@ -166,7 +166,7 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_pa
         "from augreg import ops, transform\n"
         "@transform('turn', kind='color')\n"
         "class Turn:\n"
-        "    '''Invert the levels.'''\n"
+        "    '''Invert the image.'''\n"
         "    def sample(self, rng, scene):\n"
         "        return ops.point_function('invert')\n"
     )
@@ -183,7 +183,7 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_pa
     (tmp_path / "spec.yaml").write_text("- good/turn\n- newer/x\n")
     told = python("-m", "augreg", "validate", str(tmp_path / "spec.yaml"))
     assert told.returncode == 1
-    assert "written for plugin contract 7; this augreg speaks 1 (pip install --upgrade augreg)" in told.stderr
+    assert "version 7 of the plugin API, and this augreg has version 1 (pip install --upgrade augreg)" in told.stderr
 
     story = python("-m", "augreg", "doctor")
     assert story.returncode == 1
@@ -192,7 +192,7 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_pa
         "RuntimeError: no license file",
         "a-squatter 1.0 and augreg-good 1.0 both claim the namespace 'good'; augreg-good keeps it",
         "a-squatter: pip uninstall a-squatter",
-        "it was written for plugin contract 7; this augreg speaks 1",
+        "it was written for version 7 of the plugin API, and this augreg has version 1",
         "augreg-newer: pip install --upgrade augreg",
         "late/x: nowhere:X does not load: ModuleNotFoundError",
     ):

@@ -1,4 +1,4 @@
-"""Schedules: the formulas, where they may stand, what testing makes of them, and that nothing is kept."""
+"""Schedules: the formulas, where they are allowed, the test side, and that no state is kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augreg import Pipeline, SpecError, Step
-from augreg.commands.schema import schema
+from augreg.commands.spec_schema import schema
 from augreg.registry.registry import Registry
 from augreg.steps.declare import batch_transform, regularizer
 from augreg.steps.fields import Probability
@@ -31,7 +31,7 @@ few = settings(max_examples=200, deadline=None, derandomize=True)
 class Swap:
     """Exchanges images."""
 
-    share: Probability = 0.5
+    fraction: Probability = 0.5
 
     def sample(self, rng: Any, count: Any, scene: Any) -> Any:
         return ()
@@ -93,7 +93,7 @@ def test_half_epochs_are_for_the_model_side() -> None:
     spec = {"model": [{"hush": {"p": {"linear": [0, 1], "over": [0, 2]}, "at": "fc"}}]}
     (step,) = Pipeline.from_spec(spec, Registry.installed().add(Hush)).spec.model
     assert [scheduled(step, epoch).transform.p for epoch in (0.0, 0.25, 1.5, 7.0)] == [0, 0.125, 0.75, 1]
-    assert step.transform.p == 1  # as long as nobody says which epoch it is
+    assert step.transform.p == 1  # without an epoch, the last number
 
 
 def test_whole_numbers_are_rounded() -> None:
@@ -106,7 +106,7 @@ def test_whole_numbers_are_rounded() -> None:
     assert pipe.train.plan((40, 40), index=0, epoch=21)
 
 
-def test_shares_are_not_rounded_where_whole_numbers_are_taken_too() -> None:
+def test_fractions_are_not_rounded_where_whole_numbers_are_allowed_too() -> None:
     (step,) = Pipeline.from_spec([{"cutout": {"size": {"linear": [0.2, 0.4], "over": [0, 2]}}}]).steps
     assert [scheduled(step, epoch).transform.size for epoch in (0, 1, 2)] == pytest.approx([0.2, 0.3, 0.4])
 
@@ -138,6 +138,18 @@ def test_rounding_does_not_pass_the_numbers(value: float, epoch: int) -> None:
     assert values({"linear": [value, value], "over": [0, 10]}, [epoch]) == [value]
 
 
+@pytest.mark.parametrize("form", ["linear", "cosine"])
+def test_a_rounding_error_does_not_carry_it_past_its_neighbors(form: str) -> None:
+    """Between two equal numbers, `a * (1 - w) + a * w` is often one unit in the last place above or below a."""
+    epochs = [number / 97 for number in range(98)]
+    for number in (0.1, 0.3, 1.0, 0.7, 1 / 3, -0.9):
+        schedule = Schedule(form, (number, number), (0.0, 1.0))
+        weights = epochs if form == "linear" else [0.5 - 0.5 * math.cos(math.pi * epoch) for epoch in epochs]
+        raw = [number * (1.0 - weight) + number * weight for weight in weights]
+        assert {schedule.at(epoch) for epoch in epochs} == {number}
+        assert number == 1.0 or set(raw) != {number}, "this number needs no clamp, so it tests nothing"
+
+
 @few
 @given(written(), st.floats(0, 2e6))
 def test_it_is_a_pure_function_with_fixed_ends(spec: dict[str, list[float]], epoch: float) -> None:
@@ -162,7 +174,7 @@ def test_between_two_numbers_it_never_turns_back(first: float, last: float, form
     assert all((b - a) * (1 if last >= first else -1) >= -slack for a, b in itertools.pairwise(found))
 
 
-# Where they may stand.
+# Where they are allowed.
 
 
 def test_a_schedule_of_one_number_is_that_number() -> None:
@@ -179,7 +191,7 @@ def test_pairs_and_bare_values(epoch: int) -> None:
     widening = {"linear": [0, 20], "over": [0, 10]}
     angle = min(2 * epoch, 20)
     expected = drawn([{"rotate": [-angle, angle]}], epoch)
-    assert drawn([{"rotate": widening}], epoch) == expected  # a bare number is how far to go from 0
+    assert drawn([{"rotate": widening}], epoch) == expected  # a single number is the largest distance from 0
     assert drawn([{"rotate": {"degrees": [{"linear": [0, -20], "over": [0, 10]}, widening]}}], epoch) == expected
 
 
@@ -203,8 +215,8 @@ def test_mixing_is_switched_off_for_the_last_epochs() -> None:
     (step,) = pipe.spec.batch
     assert [scheduled(step, epoch).p for epoch in (0, 269, 270)] == [1, 1, 0]
     (child,) = scheduled(step, 269).transform.steps
-    assert [scheduled(child, epoch).transform.share for epoch in (269, 270)] == [1, 0]  # its first argument
-    assert step.p == 0 and child.transform.share == 0
+    assert [scheduled(child, epoch).transform.fraction for epoch in (269, 270)] == [1, 0]  # its first argument
+    assert step.p == 0 and child.transform.fraction == 0
 
 
 def test_inside_containers_and_their_own_arguments() -> None:
@@ -260,9 +272,9 @@ def test_testing_uses_the_last_number() -> None:
 
 
 def test_a_size_that_changes_in_a_later_epoch_is_seen() -> None:
-    """Which child stands in at test time is settled by the last numbers."""
+    """Which child stands in at test time is decided by the last numbers."""
     late = {"center_crop": {"size": 8, "p": {"step": [0, 1], "at": [5]}}}
-    assert "changes the image's size by chance" in problems([{"one_of": [late, "invert"]}])[0]
+    assert "may change the image's size or not" in problems([{"one_of": [late, "invert"]}])[0]
     growing = {"center_crop": {"size": {"step": [8, 16], "at": [3]}}}
     pipe = Pipeline.from_spec([{"one_of": [growing, {"center_crop": 16}]}])
     assert pipe.test(np.zeros((40, 40, 3), np.uint8)).shape == (16, 16, 3)
@@ -337,8 +349,10 @@ def test_steps_by_hand_may_have_schedules() -> None:
          "at least 2 numbers and as many epochs as numbers, got 3 and 2"),
         ({"rotate": {"degrees": {"step": [0, 30], "at": [0, 1]}}}, "one epoch less than numbers, got 2 and 2"),
         ({"rotate": {"degrees": {"step": [0], "at": []}}}, "got 1 and 0"),
-        ({"rotate": {"degrees": {"linear": [0, 30], "over": [5, 5]}}}, "rise from 0 or more, got [5.0, 5.0]"),
-        ({"rotate": {"degrees": {"linear": [0, 30], "over": [-1, 5]}}}, "rise from 0 or more, got [-1.0, 5.0]"),
+        ({"rotate": {"degrees": {"linear": [0, 30], "over": [5, 5]}}},
+         "must be 0 or more and increase, got [5.0, 5.0]"),
+        ({"rotate": {"degrees": {"linear": [0, 30], "over": [-1, 5]}}},
+         "must be 0 or more and increase, got [-1.0, 5.0]"),
         ({"rotate": {"degrees": {"linear": [0, float("nan")], "over": [0, 5]}}}, "expected a finite number, got nan"),
         ({"rotate": {"interpolation": {"step": [0, 1], "at": [5]}}}, "rotate.interpolation: expected "),
         ({"rotate": {"p": {"linear": [0, 1.5], "over": [0, 5]}}}, "expected float <= 1.0, got 1.5 in epoch 5"),

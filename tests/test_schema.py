@@ -1,4 +1,4 @@
-"""The JSON Schema of specs: it takes what the reader takes, and refuses what is wrong in a spec's structure."""
+"""The JSON Schema of specs: it accepts what the parser accepts, and refuses specs with a wrong structure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from strategies import CLASSES, EVERY, LEAVES, OTHERS, previews, specs
 
 from augreg import SpecError
 from augreg.__main__ import main
-from augreg.commands.schema import schema
+from augreg.commands.spec_schema import schema
 from augreg.registry.registry import Registry
 from augreg.spec.files import presets, read
 from augreg.spec.parse import parse
@@ -27,13 +27,13 @@ REGISTRY = Registry.installed()
 SCHEMA = schema({name: REGISTRY[name] for name in REGISTRY if name in EVERY})
 VALIDATOR = Draft202012Validator(SCHEMA)
 
-# What the reader refuses and a schema cannot say: the order of two numbers, a transform's own check, the place of
-# normalize, a depth, and that a pair of pairs must fit. By the names of the families in tests/broken.py.
+# What the parser refuses and a schema cannot express: the order of two numbers, the check of a class, where normalize
+# is allowed, a depth, and how two pairs must match. By the names of the functions in tests/broken.py.
 BEYOND = ("_refused_by_check", "_after_normalize", "_too_deep")
 
 
 def said(spec: Any) -> str:
-    """What the schema complains of, deepest first; nothing for a good spec."""
+    """The problems that the schema finds; "" for a good spec."""
     return "\n".join(f"{error.json_path}: {error.message[:200]}" for error in VALIDATOR.iter_errors(spec))
 
 
@@ -50,7 +50,7 @@ def test_takes_every_valid_spec(spec: Any) -> None:
 @given(specs())
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_takes_every_canonical_spec(spec: Any) -> None:
-    """`to_spec` writes every default out, and the schema knows them all."""
+    """`to_spec` writes every default out, and the schema accepts them all."""
     from augreg import Pipeline
 
     assert not said(Pipeline.from_spec(spec).to_spec())
@@ -62,7 +62,7 @@ def test_takes_the_presets(name: str) -> None:
 
 
 def structural(spec: Any) -> Any:
-    """The spec as an editor would see it, or None where it is no JSON, or has a number that no editor reads."""
+    """The spec as an editor would see it; None if it is not JSON, or has a number that editors cannot read."""
     try:
         text = json.dumps(spec, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
@@ -87,12 +87,12 @@ def test_refuses_every_spec_that_is_broken_in_its_structure() -> None:
 
 
 def _ordered(spec: Any) -> bool:
-    """Whether what is wrong is only that low > high."""
+    """Whether the only problem is that low > high."""
     return "[3, 2]" in json.dumps(spec)
 
 
 def _reads(spec: Any, registry: Registry = REGISTRY) -> bool:
-    """Whether it is a good spec after all, once JSON has made text of a key or a list of a tuple."""
+    """Whether it is a good spec after JSON has turned keys into strings and tuples into lists."""
     try:
         parse(spec, registry)
     except SpecError:
@@ -145,7 +145,7 @@ def test_every_argument_is_described_and_bounded(name: str) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_says_the_same_as_the_reader(spec: Any, good: bool) -> None:
+def test_accepts_the_same_as_the_parser(spec: Any, good: bool) -> None:
     assert _reads(spec) == good
     assert (said(spec) == "") == good
 
@@ -154,7 +154,7 @@ def test_says_the_same_as_the_reader(spec: Any, good: bool) -> None:
 class Swap:
     """Exchanges halves."""
 
-    share: Probability = 0.5
+    fraction: Probability = 0.5
 
     def sample(self, rng: Any, count: Any, scene: Any) -> Any:
         return ()
@@ -190,7 +190,7 @@ ONE = {"linear": [0, 1], "over": [0, 9]}
     ("spec", "good"),
     [
         ({"batch": ["swap"]}, True), ({"image": ["swap"]}, False), ({"model": ["swap"]}, False),
-        ({"batch": [{"swap": {"p": ONE, "share": ONE, "uid": "a"}}]}, True), ({"batch": [{"swap": ONE}]}, True),
+        ({"batch": [{"swap": {"p": ONE, "fraction": ONE, "uid": "a"}}]}, True), ({"batch": [{"swap": ONE}]}, True),
         ({"batch": [{"swap": {"test": "off"}}]}, False), ({"batch": [{"swap": {"size": 3}}]}, False),
         ({"batch": [{"one_of": {"steps": ["swap", ["swap"]], "p": ONE}}]}, True),
         ({"batch": [{"one_of": {"steps": ["swap"], "test": "off"}}]}, False),
@@ -201,6 +201,7 @@ ONE = {"linear": [0, 1], "over": [0, 9]}
         ({"model": [{"hush": {"p": 1, "at": {"name": "fc", "type": "Linear"}}}]}, True),
         ({"model": [{"hush": {"p": 1, "at": [{"type": ["Linear", "Conv2d"]}, "fc"]}}]}, True),
         ({"model": [{"hush": {"p": 1, "at": {"names": "fc"}}}]}, False),
+        ({"model": [{"hush": {"p": 1, "at": [{"names": "fc"}]}}]}, False),
         ({"model": [{"hush": {"p": 1, "at": []}}]}, False), ({"model": [{"hush": {"p": 1, "at": 5}}]}, False),
         ({"model": [{"hush": {"p": 1, "at": "fc", "uid": "a"}}]}, False),
         ({"loss": ["shrink"]}, True), ({"loss": [{"shrink": ONE}]}, True), ({"model": ["shrink"]}, False),

@@ -1,19 +1,23 @@
-"""Specs: every way to give one, every error at once and in its place, and back to plain data."""
+"""Specs: all forms of a spec, all errors together with their locations, and specs back to plain data."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections import OrderedDict, UserDict, UserList
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
 
 import augreg
-from augreg import Pipeline, SpecError
+from augreg import Pipeline, Registry, SpecError, transform
+from augreg.steps.fields import Shorthand
+from augreg.steps.schedules import scheduled
 
 YAML = """\
 version: 1
@@ -68,7 +72,6 @@ def test_the_canonical_spec_writes_every_default_out() -> None:
         "version": 1,
         "seed": 0,
         "output": "auto",
-        "decode": "exact",
         "channels": "rgb",
         "backend": "auto",
         "approximate": False,
@@ -120,11 +123,118 @@ def test_fingerprints() -> None:
     assert pipe.fingerprint == golden, "a default or the canonical form changed: that takes a new spec version"
 
 
+def test_a_stored_spec_of_version_1_may_say_decode_exact() -> None:
+    """It was an option with one value; it has no effect, and fingerprints are those of the time when it was one."""
+    pipe = Pipeline.from_spec("imagenet")
+    stored = {"version": 1, "decode": "exact", **pipe.to_spec()}
+    assert "decode" not in pipe.to_spec()
+    assert Pipeline.from_spec(stored) == pipe and Pipeline.from_spec(stored).fingerprint == pipe.fingerprint
+    text = json.dumps(stored, sort_keys=True, separators=(",", ":"))
+    assert pipe.fingerprint == hashlib.sha256(text.encode()).hexdigest()
+    assert problems({"image": [], "decode": "fast"}) == [
+        "decode: expected exact, got 'fast'; the option has no effect, so leave it out"
+    ]
+
+
+# An argument is converted once.
+
+
+@pytest.fixture
+def expanded() -> Iterator[list[Any]]:
+    """The values that the shorthand of `Counted` and `CountedBox` expanded."""
+    _EXPANDED.clear()
+    yield _EXPANDED
+    _EXPANDED.clear()
+
+
+_EXPANDED: list[Any] = []
+
+
+def _expand(value: Any) -> Any:
+    _EXPANDED.append(value)
+    return [value, value] if isinstance(value, int) else value
+
+
+_Pair = Annotated[tuple[int, int], Shorthand(_expand, "integer or pair")]
+
+
+@transform("counted", kind="color")
+class Counted:
+    """Does nothing, with arguments."""
+
+    pair: _Pair
+    other: _Pair = (1, 1)
+    plain: int = 0
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return ()
+
+
+@transform("counted_box", kind="choose", rule="children")
+class CountedBox:
+    """Applies its steps in order, with an argument."""
+
+    steps: tuple[augreg.Step, ...]
+    pair: _Pair
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return self.steps
+
+    def expect(self, scene: Any, p: float) -> Any:
+        return self.steps
+
+
+def test_an_argument_is_converted_once(expanded: list[Any]) -> None:
+    """By hand and from a spec, also inside containers, whose steps are replaced when paths are assigned."""
+    registry = Registry.installed().add(Counted).add(CountedBox)
+    Pipeline.from_spec([{"counted": 2}], registry)  # converts the default, once for the class
+    expanded.clear()
+    step = Counted(3)
+    assert step.pair == (3, 3) and expanded == [3, [1, 1]]
+    expanded.clear()
+    pipe = Pipeline.from_spec([{"counted": 4}, {"counted": {"pair": 5, "other": [6, 7]}}], registry)
+    assert expanded == [4, 5, [6, 7]]
+    assert [(step.transform.pair, step.transform.other) for step in pipe.steps] == [
+        ((4, 4), (1, 1)),
+        ((5, 5), (6, 7)),
+    ]
+    expanded.clear()
+    box = {"counted_box": {"steps": [{"counted": 8}], "pair": 9}}
+    nested = Pipeline.from_spec([{"one_of": [box, {"counted": {"pair": 10, "test": [{"counted": 11}]}}]}], registry)
+    assert expanded == [8, 9, 11, 10]
+    (one_of,) = nested.steps
+    assert one_of.transform.steps[0].transform == CountedBox((step_of(nested),), (9, 9))
+
+
+def step_of(pipe: Pipeline) -> augreg.Step:
+    """The innermost first step of a pipeline."""
+    step = pipe.steps[0]
+    while step.transform.__augreg__.container:
+        step = step.transform.steps[0]
+    return step
+
+
+def test_a_scheduled_step_converts_its_scheduled_arguments_alone(expanded: list[Any]) -> None:
+    registry = Registry.installed().add(Counted)
+    schedule = {"step": [1, 2], "at": [5]}
+    (step,) = Pipeline.from_spec([{"counted": {"pair": [schedule, 3], "other": 4}}], registry).steps
+    expanded.clear()
+    early = scheduled(step, 0.25).transform
+    assert expanded == [[1, 3]]
+    assert early == Counted((1, 3), (4, 4))
+
+
+def test_a_required_argument_of_a_container_may_not_be_missing() -> None:
+    registry = Registry.installed().add(Counted).add(CountedBox)
+    with pytest.raises(SpecError, match=r"image\[0\].counted_box: counted_box needs 'pair'"):
+        Pipeline.from_spec([{"counted_box": [{"counted": 1}]}], registry)
+
+
 def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
     text = YAML.replace("rotate: 15", "rotat: 15").replace("size: 32", "sise: 32").replace("p: 0.5", "p: 1.5")
     path = write(tmp_path, "bad.yaml", text.replace("seed: 5", "sede: 5"))
     assert problems(path) == [
-        f"{path}:2: sede: a spec has no section 'sede'; did you mean 'seed'?",
+        f"{path}:2: sede: a spec has no option or section 'sede'; did you mean 'seed'?",
         f"{path}:4: image[0].random_resized_crop.sise: random_resized_crop has no field 'sise'; did you mean 'size'?",
         f"{path}:4: image[0].random_resized_crop: random_resized_crop needs 'size'",
         f"{path}:7: image[2].one_of.steps[0]: no transform named 'rotat'; did you mean 'rotate'?",
@@ -173,21 +283,24 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
             [{"some_of": {"steps": ["invert"], "count": 2}}],
             "image[0].some_of: count must be at most the number of steps, 1",
         ),
-        ([{"normalize": "imagenet"}, "invert"], "invert works on levels, and normalize has replaced them"),
+        (
+            [{"normalize": "imagenet"}, "invert"],
+            "invert cannot be used on a normalized image; put it before normalize",
+        ),
         ([{"normalize": "imagenet"}, {"normalize": "half"}], "the image is normalized already; normalize once"),
         ([{"one_of": [{"normalize": "half"}]}], "normalize must always be applied"),
         ([{"normalize": {"mean": "half", "p": 0.5}}], "normalize must always be applied"),
-        ([{"rotate": {"test": "center"}}], "image[0].rotate.test: rotate has the rules off, same, got 'center'"),
-        ([{"one_of": [{"resize": 8}, {"resize": 9}]}], "add `test:` with the steps to do at test time"),
-        ([{"some_of": [{"resize": 8}]}], "add `test:` with the steps to do at test time"),
-        (["invert", {"some_of": [{"resize": 8}]}], "image[1].some_of: some_of changes the image's size by chance"),
+        ([{"rotate": {"test": "center"}}], "image[0].rotate.test: the rules of rotate are off, same, got 'center'"),
+        ([{"one_of": [{"resize": 8}, {"resize": 9}]}], "add `test:` with the steps to apply at test time"),
+        ([{"some_of": [{"resize": 8}]}], "add `test:` with the steps to apply at test time"),
+        (["invert", {"some_of": [{"resize": 8}]}], "image[1].some_of: some_of may change the image's size or not"),
         (
             [{"rotate": {"test": "same"}}],
-            "image[0].rotate: rotate draws random numbers, so `test: same` cannot be; use test: off, or steps",
+            "image[0].rotate: rotate draws random numbers, so it cannot have `test: same`; use test: off, or steps",
         ),
         (
             [{"normalize": "half"}, {"cutout": {"test": ["invert"]}}],
-            "image[1].cutout.test[0].invert: invert works on levels",
+            "image[1].cutout.test[0].invert: invert cannot be used on a normalized image",
         ),
         (
             [{"cutout": {"test": [{"normalize": "half"}]}}, {"normalize": "half"}],
@@ -196,16 +309,19 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ([{"rotate": 10**400}], "image[0].rotate.degrees: "),
         ([{"normalize": {"mean": "half", "test": "off"}}], "training normalizes the image and testing does not"),
         ([{"cutout": {"test": [{"normalize": "half"}]}}], "testing normalizes the image and training does not"),
-        ([{"invert": {"uid": "a"}}, {"rotate": {"uid": "a"}}], "image[1].rotate.uid: the uid 'a' is given twice"),
+        ([{"invert": {"uid": "a"}}, {"rotate": {"uid": "a"}}], "image[1].rotate.uid: the uid 'a' is used twice"),
         ([{"invert": {"uid": "a#1"}}], "image[0].invert.uid: "),
         ([{"pad": {"padding": 1, "mode": "mirror"}}], "expected constant, edge, reflect, symmetric, got 'mirror'"),
-        ({"batch": [{"rotate": 3}]}, "batch[0]: rotate is no step of 'batch'; it belongs in 'image'"),
+        ({"batch": [{"rotate": 3}]}, "batch[0]: rotate cannot be used in 'batch'; it belongs in 'image'"),
         (
             [{"rotate": {"linear": [0, 30], "over": [0]}}],
             "image[0].rotate.degrees: a linear schedule takes at least 2",
         ),
         ([{"invert": {"p": {"step": [1, 2], "at": [3]}}}], "image[0].invert.p: expected float <= 1.0, got 2.0"),
-        ([{"invert": {"p": {"cosine": [1, 0], "over": [3, 3]}}}], "image[0].invert.p: the epochs of a schedule rise"),
+        (
+            [{"invert": {"p": {"cosine": [1, 0], "over": [3, 3]}}}],
+            "image[0].invert.p: the epochs of a schedule must be 0 or more and increase",
+        ),
         ([{"snow/flakes": {}}], "image[0]: no transform named 'snow/flakes': no plugin 'snow' is installed"),
     ],
 )
@@ -252,13 +368,13 @@ BOMB = "a: &a [x]\n" + "".join(f"{c}: &{c} [*{b}, *{b}, *{b}, *{b}]\n" for b, c 
     ("text", "message"),
     [
         ("image: []\nimage: []\n", ":2: the key 'image' is given twice"),
-        ("image: [!!python/object/apply:os.system [echo]]", "mean nothing in a spec"),
-        ("image: !custom []", "mean nothing in a spec"),
+        ("image: [!!python/object/apply:os.system [echo]]", "are not allowed in a spec"),
+        ("image: !custom []", "are not allowed in a spec"),
         (BOMB, "too large"),
         ("image: &a [*a]", "too large or too deeply nested"),
         ("[" * 500, "nested too deeply"),
-        ("image: [", ":1: is not YAML"),
-        ("? [1]\n: 2", "a key must be a plain word"),
+        ("image: [", ":1: not valid YAML"),
+        ("? [1]\n: 2", "a key must be a string or a number"),
     ],
 )  # fmt: skip
 def test_hostile_yaml(tmp_path: Path, text: str, message: str) -> None:
@@ -267,10 +383,10 @@ def test_hostile_yaml(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_other_files(tmp_path: Path) -> None:
-    assert "a.json:2: is not JSON" in problems(write(tmp_path, "a.json", '{"image":\n}'))[0]
+    assert "a.json:2: not valid JSON" in problems(write(tmp_path, "a.json", '{"image":\n}'))[0]
     assert "the key 'a' is given twice" in problems(write(tmp_path, "b.json", '{"a": 1, "a": 2}'))[0]
     assert "nested too deeply" in problems(write(tmp_path, "d.json", "[" * 100_000))[0]
-    assert "is not TOML" in problems(write(tmp_path, "a.toml", "image ="))[0]
+    assert "not valid TOML" in problems(write(tmp_path, "a.toml", "image ="))[0]
     assert "at most" in problems(write(tmp_path, "big.yaml", "#" * (1 << 21)))[0]
     (tmp_path / "latin.yaml").write_bytes(b"image: [\xff]")
     assert "not UTF-8" in problems(str(tmp_path / "latin.yaml"))[0]
@@ -328,7 +444,27 @@ def test_test_overrides() -> None:
     assert np.array_equal(tested({"rotate": {"test": ["invert"]}}), 255 - image)
 
 
-def test_every_complaint_about_the_test_side_is_told() -> None:
+@pytest.mark.parametrize("size", [(61, 83), (97, 64)])
+def test_a_size_that_is_right_by_chance_for_one_image_is_found(size: tuple[int, int]) -> None:
+    """A crop to the size of one probe changes nothing there; the other probe shows that it changes the size."""
+    crop = {"center_crop": list(size)}
+    assert "may change the image's size or not" in problems([{"one_of": [crop, "invert"]}])[0]
+    assert problems([{"some_of": [crop, "invert"]}])
+
+
+def test_the_steps_of_a_test_override_have_paths_of_their_own() -> None:
+    """Otherwise a child of a container and a step of its `test` would draw the same random numbers."""
+    pipe = Pipeline.from_spec([{"one_of": {"steps": ["invert"], "test": ["invert", [{"rotate": 5}]]}}])
+    (one_of,) = pipe.steps
+    assert isinstance(one_of.test, tuple)
+    assert [step.path for step in one_of.test] == ["one_of#0/test/invert#0", "one_of#0/test/sequential#0"]
+    assert [step.path for step in one_of.transform.steps] == ["one_of#0/invert#0"]
+    assert one_of.test[1].transform.steps[0].path == "one_of#0/test/sequential#0/rotate#0"
+    keys = {step.stream_key for step in (*one_of.test, *one_of.transform.steps, one_of)}
+    assert len(keys) == 4
+
+
+def test_all_problems_with_the_test_side_are_reported() -> None:
     found = problems([{"one_of": [{"resize": 8}, "invert"]}, {"some_of": [{"resize": 8}]}])
     assert [line.split(":")[0] for line in found] == ["image[0].one_of", "image[1].some_of"]
 

@@ -46,7 +46,9 @@ def _checked(source: str) -> tuple[int, str]:
     """How many steps a spec has, and its fingerprint. Raises SpecError or PluginError."""
     from augreg.backends import choose
     from augreg.registry.registry import Registry
-    from augreg.spec.parse import SECTIONS, fingerprint, parse, unparse
+    from augreg.spec.options import SECTIONS
+    from augreg.spec.parse import parse
+    from augreg.spec.write import fingerprint, unparse
 
     spec = parse(source, Registry.installed())
     choose(spec.options.backend)

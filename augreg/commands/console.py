@@ -30,8 +30,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def unreadable(source: str) -> int:
     """Exit code 2, said why, for what is neither a preset nor a file that can be read; else 0."""
     from augreg.registry.registry import Registry
-    from augreg.spec.files import presets
-    from augreg.spec.parse import document
+    from augreg.spec.files import presets, read
 
     if source in presets() or source in Registry.installed().presets:
         return 0
@@ -39,7 +38,7 @@ def unreadable(source: str) -> int:
         Path(source).open("rb").close()
     except FileNotFoundError:
         try:
-            document(source, Registry.installed())  # names the nearest preset, or the plugin that is missing
+            read(source, Registry.installed())  # names the nearest preset, or the plugin that is missing
         except SpecError as error:
             print_error(error)
     except (OSError, ValueError) as error:

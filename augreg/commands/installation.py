@@ -57,7 +57,7 @@ def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
             "error": record.error,
             "failed": record.failed,
             "remedy": record.remedy,
-            "broken": registry.broken(record),
+            "broken": registry.load_errors(record),
         }
 
 

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _load(registry: Any, names: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
     """The classes of these names in the order of their sections, and why some do not load."""
-    from augreg.spec.parse import SECTIONS
+    from augreg.spec.options import SECTIONS
 
     found: dict[str, Any] = {}
     failures = []

@@ -22,7 +22,7 @@ from augreg.gallery.photos import read, samples
 from augreg.gallery.policies import sheets
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
-from augreg.spec.parse import SECTIONS
+from augreg.spec.options import SECTIONS
 
 __all__ = ["page"]
 

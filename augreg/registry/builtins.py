@@ -9,15 +9,15 @@ from augreg.registry.plugin import Plugin
 
 __all__ = ["PLUGIN"]
 
-_PACKAGE = Path(__file__).parents[1]
-_ROOMS = ("transforms", "transforms.policies", "regularizers")
+_ROOT = Path(__file__).parents[1]
+_PACKAGES = ("transforms", "transforms.policies", "regularizers")
 
-# The rooms stand above this one, so they are named here and imported only when their steps are looked up.
+# These packages import from this one, so they are named here and imported only when their steps are looked up.
 PLUGIN = Plugin(
     modules=tuple(
-        f"augreg.{room}.{module.name}"
-        for room in _ROOMS
-        for module in pkgutil.iter_modules([str(_PACKAGE / room.replace(".", "/"))])
+        f"augreg.{package}.{module.name}"
+        for package in _PACKAGES
+        for module in pkgutil.iter_modules([str(_ROOT / package.replace(".", "/"))])
         if not module.ispkg
     )
 )

@@ -1,10 +1,10 @@
-"""Functions of your own, and of other libraries, as a step: by hand, or in a spec where your code allows them.
+"""The step `call` runs a function of yours or of another library: in code, or in a spec if your code allows it.
 
-    pipe = Pipeline([Call("my_project.filters:sepia"), "normalize"...])
-    registry = Registry.installed().allow("my_project.filters:sepia")       # a spec alone can run nothing
+    pipe = Pipeline([Call("my_project.filters:sepia")])
+    registry = Registry.installed().allow("my_project.filters:sepia")  # a spec cannot run a function by itself
     pipe = Pipeline.from_spec([{"call": {"function": "my_project.filters:sepia"}}], registry)
 
-A function takes one image and returns one. As it is imported by name, the pipeline pickles into any worker.
+The function takes one image and returns one. It is imported by name, so the pipeline pickles into any worker.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _Value: TypeAlias = bool | int | float | str | tuple[bool | int | float | str, .
 
 
 def function_name(function: Any) -> str:
-    """The "module:name" under which a function can be imported; what is text already is returned as it is.
+    """The "module:name" under which a function can be imported; a string is returned unchanged.
 
-    Raises ValueError for a lambda, a function inside another one, and whatever else has no such name.
+    Raises ValueError for a lambda, a nested function, and any other object that cannot be imported by name.
     """
     if isinstance(function, str):
         if not all(function.partition(":")):
@@ -50,8 +50,8 @@ def function_name(function: Any) -> str:
         found = None
     if found is not function:
         raise ValueError(
-            f"{function!r} cannot be imported by name, so workers could not find it: define it at the top of a "
-            "module, or give the 'module:name' of a variable that holds it"
+            f"{function!r} cannot be imported by name, which workers need: define it at the top level of a module, "
+            "or give the 'module:name' of a variable with it"
         )
     return name
 
@@ -64,12 +64,12 @@ def _pairs(value: Any) -> Any:
 class Call:
     """Run a function on the image: your own, or one of another library.
 
-    `function` is "module:name", and `arguments` are handed on by keyword. `takes` says what it is given and returns:
-    a height x width x channels `array`, a `pil` image or a channels x height x width `tensor`. `random` says where
-    its random numbers come from: `none`, a `seed` argument (an integer for every draw), or `global` generators, which
-    are seeded for the call and put back after it (`random`, NumPy's and, where it is loaded, torch's; not safe in
-    threads). With `resizes` the image may leave in another size, and with `geometry` pixels move, so that masks,
-    boxes and keypoints are refused.
+    `function` is "module:name", and `arguments` are passed by keyword. `takes` is the type that it takes and returns:
+    a height x width x channels `array`, a `pil` image or a channels x height x width `tensor`. `random` is the source
+    of its random numbers: `none`, a `seed` argument (an integer for every draw), or the `global` generators, which
+    are seeded for the call and restored after it (those of `random`, NumPy and, if it is loaded, torch; not safe in
+    threads). With `resizes` the image may change its size, and with `geometry` pixels move; samples with masks,
+    boxes or keypoints are then refused.
     """
 
     function: Annotated[str, Shorthand(function_name, "module:name")]
@@ -81,7 +81,7 @@ class Call:
 
     @property
     def functions(self) -> tuple[str, ...]:
-        """What a registry has to allow."""
+        """The functions that the registry must allow."""
         return (self.function,)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
@@ -111,28 +111,28 @@ def run(
     seed: int | None,
     keeps_size: bool,
 ) -> Any:
-    """Apply a function to a height x width x channels array. Raises ImageError with what is wrong with its result."""
+    """Apply a function to a height x width x channels array. Raises ImageError if its result is not valid."""
     import numpy as np
 
     from augreg.images.codecs import from_array, to_array
 
-    given = dict(arguments)
+    keywords = dict(arguments)
     if source == "seed":
-        given["seed"] = seed
+        keywords["seed"] = seed
     image = from_array(array, takes) if takes != "array" else array.copy()  # type: ignore[arg-type]
     with _seeded(seed) if source == "global" else contextlib.nullcontext():
-        result = _imported(function)(image, **given)
+        result = _imported(function)(image, **keywords)
     try:
-        found = to_array(result, "keep").array
+        output = to_array(result, "keep").array
     except ImageError as error:
         raise ImageError(f"{function} returned no image: {error}") from None
-    if found.dtype != array.dtype or found.shape[2] != array.shape[2]:
-        kinds = f"{array.shape[2]} channels of {array.dtype}, and got {found.shape[2]} of {found.dtype}"
-        raise ImageError(f"{function} must return an image of the kind that it was given: {kinds}")
-    if keeps_size and found.shape != array.shape:
-        sizes = f"{array.shape[0]}x{array.shape[1]} to {found.shape[0]}x{found.shape[1]}"
-        raise ImageError(f"{function} changed the size from {sizes}; say resizes: true")
-    return np.array(found)
+    if output.dtype != array.dtype or output.shape[2] != array.shape[2]:
+        kinds = f"{array.shape[2]} channels of {array.dtype}, got {output.shape[2]} of {output.dtype}"
+        raise ImageError(f"{function} must return the channels and dtype that it takes: expected {kinds}")
+    if keeps_size and output.shape != array.shape:
+        sizes = f"{array.shape[0]}x{array.shape[1]} to {output.shape[0]}x{output.shape[1]}"
+        raise ImageError(f"{function} changed the size from {sizes}; give `resizes: true` to allow this")
+    return np.array(output)
 
 
 @functools.lru_cache(maxsize=256)
@@ -140,17 +140,17 @@ def _imported(name: str) -> Any:
     module, _, path = name.partition(":")
     try:
         return functools.reduce(getattr, path.split("."), importlib.import_module(module))
-    except Exception as error:  # whatever its import does
+    except Exception as error:  # importing may raise anything
         raise ImageError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 @contextlib.contextmanager
 def _seeded(seed: int | None) -> Iterator[None]:
-    """The global generators, seeded; put back afterwards, so that nobody else notices."""
+    """Seed the global generators, and restore their states afterwards."""
     import numpy as np
 
     torch = sys.modules.get("torch")
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what the function reads
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the function uses it
     tensors = torch.random.get_rng_state() if torch is not None else None
     try:
         random.seed(seed)

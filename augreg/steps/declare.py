@@ -1,6 +1,6 @@
-"""@transform, @batch_transform, @regularizer: make a class a frozen dataclass, check its shape, and mark it.
+"""@transform, @batch_transform, @regularizer: make a class a frozen dataclass, check it, attach a `TransformInfo`.
 
-A mark changes nothing anywhere else: importing a module registers nothing.
+The decorators change nothing but the class: importing a module registers nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, cast, dataclass_transform
 
 from augreg.errors import Problem, SpecError
 from augreg.steps.fields import convert, hints, required, unreadable
-from augreg.steps.step import Step, as_step
+from augreg.steps.step import Step, as_step, check_arguments
 
 __all__ = ["RULES", "Kind", "Rule", "Section", "TransformInfo", "batch_transform", "regularizer", "transform"]
 
@@ -25,19 +25,22 @@ ModelRule = Literal["same", "identity", "scale", "moment_match"]
 Rule = Literal[ImageRule, ModelRule]
 
 RULES: Mapping[str, str] = {
-    "same": "done as in training: nothing is drawn",
+    "same": "applied as in training: it draws no random numbers",
     "identity": "left out",
-    "center": "the center of what training draws from",
+    "center": "the center of the range that training draws from",
     "mean_parameter": "applied with the mean of the drawn numbers",
-    "children": "each child by its own rule, with the p of both",
-    "scale": "multiplied by the chance of being kept",
-    "moment_match": "the mean after the activation, from a Gaussian of the same mean and variance",
+    "children": "each child follows its own rule; its p is multiplied by the container's",
+    "scale": "multiplied by the probability of being kept",
+    "moment_match": "the mean of the activation's output for a Gaussian with the same mean and variance",
 }
 
 
 @dataclass(frozen=True)
 class TransformInfo:
-    """What a registry and a pipeline know of a transform or a regularizer beyond its fields."""
+    """What a registry and a pipeline know about a transform or a regularizer besides its fields.
+
+    The decorators set it as the class attribute `__augreg__`.
+    """
 
     name: str
     kind: Kind
@@ -49,7 +52,7 @@ class TransformInfo:
 
     @property
     def sections(self) -> tuple[Section, ...]:
-        """The sections of a spec that it may stand in; containers hold the steps of either kind."""
+        """The sections of a spec that it can be used in; containers take image steps or batch steps."""
         if self.container:
             return ("image", "batch")
         return (_SECTIONS.get(self.kind, "image"),)
@@ -71,25 +74,29 @@ def transform(
 ) -> Callable[[_Class], _Class]:
     """Make a class a transform of images with this name.
 
-    `kind` is what it does to an image: geometry, color, texture, erasing, normalize or choose. `p` is the
-    chance that it is applied where a spec does not say. `rule` is its test-time rule: `same`, `identity`,
-    `center` or `mean_parameter` (these two need a method `expect(scene, p)`), `children` for containers;
-    `exact` says for which quantity the rule gives the exact expectation. `preview` lists arguments from weak
-    to strong for the gallery; without it the gallery sweeps every draw through its range.
+    Its method `sample(self, rng, scene)` draws random numbers and returns ops, or steps for the pipeline to sample
+    next, or a tuple of both; () leaves the image unchanged. It is pure: it keeps no state and reads no pixels.
 
-    Raises SpecError when the class has no docstring, no `sample(self, rng, scene)`, a field without an
+    `kind` is what it does to an image: geometry, color, texture, erasing, normalize or choose. `p` is the
+    probability that it is applied if a spec does not say. `rule` is its test-time rule: `same`, `identity`,
+    `center` or `mean_parameter`, or `children` for containers; these three need a method `expect(self, scene, p)`,
+    which returns the same kinds of results as `sample`. `exact` names the quantity for which the rule gives the exact
+    expectation. `preview` lists arguments from weak to strong for the gallery; without it the gallery sweeps every
+    random number through its range.
+
+    Raises SpecError if the class has no docstring, no `sample(self, rng, scene)`, a field without an
     annotation, or a default that its own annotation refuses.
     """
 
-    def mark(cls: _Class) -> _Class:
-        where = _where(cls)
+    def decorate(cls: _Class) -> _Class:
+        where = _qualified_name(cls)
         _check_method(cls, where, "a transform", "sample", ["self", "rng", "scene"], "ops")
         if rule in ("center", "mean_parameter", "children") and not callable(getattr(cls, "expect", None)):
             raise SpecError(where, f"the rule {rule!r} needs a method expect(self, scene, p) that returns ops")
         container = kind == "choose" and "steps" in inspect.get_annotations(cls)
-        return _made(cls, where, TransformInfo(name, kind, p, rule, exact, preview, container))
+        return _declare(cls, where, TransformInfo(name, kind, p, rule, exact, preview, container))
 
-    return mark
+    return decorate
 
 
 @dataclass_transform(frozen_default=True)
@@ -98,18 +105,18 @@ def batch_transform(
 ) -> Callable[[_Class], _Class]:
     """Make a class a transform that mixes the images of a batch, with this name.
 
-    It stands in the `batch` section and is left out at test time. `p` is the chance that it is applied where a spec
-    does not say, and `preview` lists arguments from weak to strong. Raises SpecError when the class has no docstring,
-    no `sample(self, rng, count, scene)` that returns blends, a field without an annotation, or a default that its own
-    annotation refuses.
+    It belongs in the `batch` section and is left out at test time. `p` is the probability that it is applied if a
+    spec does not say, and `preview` lists arguments from weak to strong. Raises SpecError if the class has no
+    docstring, no `sample(self, rng, count, scene)` that returns blends, a field without an annotation, or a default
+    that its own annotation refuses.
     """
 
-    def mark(cls: _Class) -> _Class:
-        where = _where(cls)
+    def decorate(cls: _Class) -> _Class:
+        where = _qualified_name(cls)
         _check_method(cls, where, "a batch transform", "sample", ["self", "rng", "count", "scene"], "blends")
-        return _made(cls, where, TransformInfo(name, "mixing", p, "identity", "", preview, False))
+        return _declare(cls, where, TransformInfo(name, "mixing", p, "identity", "", preview, False))
 
-    return mark
+    return decorate
 
 
 _LOSS_METHODS = {
@@ -131,16 +138,16 @@ def regularizer(
 ) -> Callable[[_Class], _Class]:
     """Make a class a regularizer with this name, for the `model` or the `loss` section.
 
-    In the model section it has `attach(self, site)`, which is called for each module that its field `at` selects;
-    in the loss section one or more of `penalty(self, model)`, a number to add to the loss, `constrain(self, model)`,
-    done to the weights after each step, `target(self, probabilities)`, which makes the target softer, and
-    `term(self, logits)`, added to each sample's loss. `rule` is the test-time rule and `exact` the quantity for which
-    it is exact. Raises SpecError when the class has none of these methods, no docstring, a field without an
-    annotation, or a default that its own annotation refuses.
+    In the model section it has `attach(self, site)`, which is called for each module that its field `at` selects.
+    In the loss section it has one or more of `penalty(self, model)`, which returns a number to add to the loss,
+    `constrain(self, model)`, which changes the weights after each optimizer step, `target(self, probabilities)`,
+    which makes the target softer, and `term(self, logits)`, which is added to each sample's loss. `rule` is the
+    test-time rule and `exact` the quantity for which it is exact. Raises SpecError if the class has none of these
+    methods, no docstring, a field without an annotation, or a default that its own annotation refuses.
     """
 
-    def mark(cls: _Class) -> _Class:
-        where = _where(cls)
+    def decorate(cls: _Class) -> _Class:
+        where = _qualified_name(cls)
         if section == "model":
             _check_method(cls, where, "a regularizer", "attach", ["self", "site"], "nothing")
         else:
@@ -148,35 +155,35 @@ def regularizer(
             for method in present or _LOSS_METHODS:
                 _check_method(cls, where, "a loss step", method, _LOSS_METHODS[method], "a tensor")
         kind: Kind = "regularizer" if section == "model" else "loss"
-        return _made(cls, where, TransformInfo(name, kind, 1.0, rule, exact, preview, False))
+        return _declare(cls, where, TransformInfo(name, kind, 1.0, rule, exact, preview, False))
 
-    return mark
+    return decorate
 
 
-def _where(cls: type) -> str:
+def _qualified_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _made(cls: _Class, where: str, mark: TransformInfo) -> _Class:
-    """The class as a frozen dataclass that checks and converts its fields, with its mark."""
+def _declare(cls: _Class, where: str, info: TransformInfo) -> _Class:
+    """The class as a frozen dataclass that checks and converts its fields, with its `TransformInfo`."""
     _check_shape(cls, where)
-    _convert_in_init(cls, mark.name)
-    made = cast(_Class, dataclass(frozen=True)(cls))
-    refused = [Problem(f"{where}.{key}", why) for key, hint in hints(made).items() if (why := unreadable(hint))]
+    cls.__post_init__ = _convert_fields  # type: ignore[attr-defined]
+    declared = cast(_Class, dataclass(frozen=True)(cls))
+    refused = [Problem(f"{where}.{key}", why) for key, hint in hints(declared).items() if (why := unreadable(hint))]
     if refused:
         raise SpecError(refused)
-    made.__augreg__ = mark  # type: ignore[attr-defined]
-    defaults = {f.name: f.default for f in fields(made) if not required(f)}
-    _, problems = convert(made, mark.name, defaults, where, partial=True)
+    declared.__augreg__ = info  # type: ignore[attr-defined]
+    given = {field.name: field.default for field in fields(declared) if not required(field)}
+    _, problems = convert(declared, info.name, given, where, optional=hints(declared))
     if problems:
         raise SpecError(problems)
-    return made
+    return declared
 
 
-def _check_method(cls: type, where: str, what: str, name: str, takes: list[str], gives: str) -> None:
+def _check_method(cls: type, where: str, what: str, name: str, parameters: list[str], result: str) -> None:
     method = getattr(cls, name, None)
-    if not callable(method) or list(inspect.signature(method).parameters) != takes:
-        raise SpecError(where, f"{what} needs a method {name}({', '.join(takes)}) that returns {gives}")
+    if not callable(method) or list(inspect.signature(method).parameters) != parameters:
+        raise SpecError(where, f"{what} needs a method {name}({', '.join(parameters)}) that returns {result}")
 
 
 def _check_shape(cls: type, where: str) -> None:
@@ -186,32 +193,24 @@ def _check_shape(cls: type, where: str) -> None:
     for key, value in vars(cls).items():
         plain_value = not (key.startswith("_") or callable(value) or hasattr(value, "__get__"))
         if plain_value and key not in annotated:
-            raise SpecError(f"{where}.{key}", "a field needs an annotation, which says what a spec may give")
+            raise SpecError(f"{where}.{key}", "a field needs an annotation, which says what values it takes")
 
 
-def _convert_in_init(cls: type, name: str) -> None:
-    """Check and canonicalize the fields whenever an object is made, from a spec or by hand."""
-    check: Callable[[Any], None] | None = getattr(cls, "check", None)
-
-    def __post_init__(self: Any) -> None:  # noqa: N807 - becomes the dataclass's own
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        if self.__augreg__.container:
-            object.__setattr__(self, "steps", _steps(given.pop("steps"), name))
-        values, problems = convert(type(self), name, given, name, partial=True)
-        if problems:
-            raise SpecError(problems)
-        for key, value in values.items():
-            object.__setattr__(self, key, value)
-        if check is not None:
-            try:
-                check(self)
-            except ValueError as error:
-                raise SpecError(name, str(error)) from None
-
-    cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
+def _convert_fields(self: Any) -> None:
+    """`__post_init__` of every step made by hand: convert and check its arguments; `build` skips the conversion."""
+    name = self.__augreg__.name
+    arguments = {field.name: getattr(self, field.name) for field in fields(self)}
+    if self.__augreg__.container:
+        object.__setattr__(self, "steps", _steps(arguments.pop("steps"), name))
+    values, problems = convert(type(self), name, arguments, name, optional=("steps",))
+    if problems:
+        raise SpecError(problems)
+    for key, value in values.items():
+        object.__setattr__(self, key, value)
+    check_arguments(self)
 
 
-def _steps(given: Any, name: str) -> tuple[Step, ...]:
-    if isinstance(given, str | bytes) or not isinstance(given, typing.Iterable):
-        raise SpecError(f"{name}.steps", f"expected a list of steps, got {given!r}")
-    return tuple(as_step(item) for item in given)
+def _steps(items: Any, name: str) -> tuple[Step, ...]:
+    if isinstance(items, str | bytes) or not isinstance(items, typing.Iterable):
+        raise SpecError(f"{name}.steps", f"expected a list of steps, got {items!r}")
+    return tuple(as_step(item) for item in items)

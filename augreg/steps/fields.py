@@ -1,8 +1,8 @@
-"""The kinds of arguments that steps take, and how a given value becomes one of them.
+"""The types of arguments that steps take, and the conversion of values to them.
 
-A field's annotation is its whole declaration: the type, its bounds (msgspec.Meta) and, where people
-are used to one, the short way of writing it (`Short`). Every value is checked against it once, when a step
-is made, and stored in its canonical form: pairs for ranges and sizes, tuples for colors.
+The annotation of a field declares all about it: the type, its bounds (msgspec.Meta) and a short form for what people
+usually write (`Shorthand`). When a step is made, each argument is checked and converted once, and stored in its
+canonical form: pairs for ranges and sizes, tuples for colors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
@@ -39,16 +39,20 @@ __all__ = [
     "Std",
     "SymmetricRange",
     "convert",
+    "convert_one",
+    "defaults",
+    "hints",
     "nearest",
     "plain",
+    "split_error",
 ]
 
 
 class Shorthand(NamedTuple):
-    """A short form: a function from what people write to the canonical form, and a word for help texts."""
+    """A short form: a function that expands it to the canonical form, and what the argument takes, in words."""
 
     expand: Callable[[Any], Any]
-    word: str
+    words: str
 
 
 class Ordered(NamedTuple):
@@ -63,7 +67,7 @@ def _around(center: float, value: Any, floor: float = -math.inf) -> Any:
     if not _is_number(value):
         return value
     if value < 0:
-        raise ValueError(f"a bare number is how far to go from {center:g}, and must not be negative, got {value!r}")
+        raise ValueError(f"a single number is the largest distance from {center:g} and must be >= 0, got {value!r}")
     return [max(floor, center - value), center + value]
 
 
@@ -73,14 +77,15 @@ def _twice(value: Any) -> Any:
 
 def _color(value: Any) -> Any:
     if isinstance(value, str):
-        return [float(round(255 * level)) for level in _named(MEANS, value)]
+        return [float(round(255 * mean)) for mean in _named(MEANS, value)]
     return [value] if _is_number(value) else value
 
 
 def _named(table: Mapping[str, Sequence[float]], value: Any) -> Any:
     if isinstance(value, str):
         if value not in table:
-            raise ValueError(f"no data set of this name is known, got {value!r}{nearest(value, table)}")
+            names = nearest(value, table) or f"; known are {', '.join(table)}"
+            raise ValueError(f"there are no statistics for a data set named {value!r}{names}")
         return list(table[value])
     return [value] if _is_number(value) else value
 
@@ -110,64 +115,64 @@ STDS: Mapping[str, tuple[float, ...]] = {
 _Pair: TypeAlias = tuple[float, float]
 
 Range: TypeAlias = Annotated[_Pair, Ordered(), Shorthand(_twice, "number or [low, high]")]
-"""A range to draw from; a bare number is that number always."""
+"""A range to draw from; a single number is used as it is."""
 Degrees: TypeAlias = Annotated[_Pair, Ordered(), Shorthand(functools.partial(_around, 0.0), "number or [low, high]")]
-"""A range of angles; a bare 30 means [-30, 30]."""
+"""A range of angles in degrees; 30 means [-30, 30]."""
 SymmetricRange: TypeAlias = Annotated[
     _Pair, Ordered(), Shorthand(functools.partial(_around, 0.0), "number or [low, high]")
 ]
-"""A range of signed amounts; a bare 0.3 means [-0.3, 0.3]."""
+"""A range of signed amounts; 0.3 means [-0.3, 0.3]."""
 Factor: TypeAlias = Annotated[
     tuple[Annotated[float, Meta(ge=0, le=1000)], Annotated[float, Meta(ge=0, le=1000)]],
     Ordered(),
     Shorthand(functools.partial(_around, 1.0, floor=0.0), "number or [low, high]"),
 ]
-"""A range of factors; a bare 0.4 means [0.6, 1.4], and never below 0."""
+"""A range of factors from 0 to 1000; 0.4 means [0.6, 1.4], and the low end is never below 0."""
 Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 _Side: TypeAlias = Annotated[int, Meta(ge=1, le=65536)]
 Size: TypeAlias = Annotated[tuple[_Side, _Side], Shorthand(_twice, "integer or [height, width]")]
-"""(height, width); a bare number is both."""
+"""(height, width) in pixels; a single number is both."""
 Counts: TypeAlias = Annotated[
     tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]],
     Ordered(),
     Shorthand(_twice, "integer or [low, high]"),
 ]
-"""A range of whole numbers; a bare number is that number always."""
+"""A range of whole numbers to draw from; a single number is used as it is."""
 _Width: TypeAlias = Annotated[int, Meta(ge=0, le=65536)]
 Padding: TypeAlias = Annotated[
     tuple[_Width, _Width, _Width, _Width],
     Shorthand(lambda value: [value] * 4 if _is_number(value) else value, "integer or [top, bottom, left, right]"),
 ]
-"""Border widths (top, bottom, left, right); a bare number is all four."""
+"""Border widths in pixels (top, bottom, left, right); a single number is all four."""
 Fill: TypeAlias = Annotated[
     Annotated[tuple[float, ...], Meta(min_length=1, max_length=64)],
-    Shorthand(_color, "number, one number a channel, or the name of a data set for its mean color"),
+    Shorthand(_color, "number, one number per channel, or the name of a data set for its mean color"),
 ]
-"""What to paint, on the 0..255 scale (after normalize: in normalized units)."""
+"""A pixel value to fill with, on the 0..255 scale (after normalize: in normalized units)."""
 Colors: TypeAlias = Annotated[
     Annotated[tuple[Annotated[float, Meta(ge=0, le=1)], ...], Meta(min_length=1, max_length=64)],
-    Shorthand(functools.partial(_named, MEANS), f"number, one number a channel, or one of {', '.join(MEANS)}"),
+    Shorthand(functools.partial(_named, MEANS), f"number, one number per channel, or one of {', '.join(MEANS)}"),
 ]
-"""Channel means on the 0..1 scale, by numbers or by the name of a data set."""
+"""Channel means on the 0..1 scale, as numbers or the name of a data set."""
 Std: TypeAlias = Annotated[
     Annotated[tuple[Annotated[float, Meta(ge=1e-6, le=1)], ...], Meta(min_length=1, max_length=64)],
-    Shorthand(functools.partial(_named, STDS), f"number, one number a channel, or one of {', '.join(STDS)}"),
+    Shorthand(functools.partial(_named, STDS), f"number, one number per channel, or one of {', '.join(STDS)}"),
 ]
-"""Channel standard deviations on the 0..1 scale."""
+"""Channel standard deviations on the 0..1 scale, as numbers or the name of a data set."""
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
 PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric"]
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """A `; did you mean 'x'?` for a misspelt name, or nothing."""
+    """The hint `; did you mean 'x'?` for a misspelt name; "" if no known name is similar."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def plain(value: Any) -> Any:
-    """Plain data of what may be a NumPy scalar, a foreign mapping or a tuple: dicts, lists, numbers, strings.
+    """The value as dicts, lists, numbers and strings; takes NumPy values, other mappings, tuples, dataclasses, paths.
 
-    Values of no plain kind are returned as they are, for the check against the annotation to refuse.
+    Other values are returned unchanged, and the check against the annotation refuses them.
     """
     if value is None or isinstance(value, bool | str | bytes):
         return value
@@ -181,7 +186,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if hasattr(value, "tolist") and hasattr(value, "dtype"):  # an array, of whatever library
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):  # an array of any library
         return plain(value.tolist())
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
@@ -194,7 +199,23 @@ def hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls, include_extras=True)
 
 
-def _marks(hint: Any) -> tuple[Any, ...]:
+@functools.cache
+def defaults(cls: type) -> dict[str, Any]:
+    """The defaults of a dataclass's fields in canonical form, without those of required fields."""
+    known = hints(cls)
+    return {
+        field.name: convert_one(known[field.name], plain_default(field))
+        for field in fields(cls)
+        if field.init and not required(field)
+    }
+
+
+def plain_default(field: Field[Any]) -> Any:
+    """The default of a dataclass field as its class writes it."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _metadata(hint: Any) -> tuple[Any, ...]:
     return getattr(hint, "__metadata__", ())
 
 
@@ -203,10 +224,16 @@ def _union(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else ()
 
 
+def without_none(hint: Any) -> Any:
+    """X for the annotation `X | None`; other annotations are returned unchanged."""
+    parts = [part for part in _union(hint) if part is not type(None)]
+    return parts[0] if len(parts) == 1 else hint
+
+
 def shorthand_of(hint: Any) -> Shorthand | None:
-    """The short form that an annotation, or what it may be besides None, declares."""
+    """The short form that an annotation declares, or one of the parts of a union."""
     return next(
-        (mark for part in (hint, *_union(hint)) for mark in _marks(part) if isinstance(mark, Shorthand)), None
+        (item for part in (hint, *_union(hint)) for item in _metadata(part) if isinstance(item, Shorthand)), None
     )
 
 
@@ -216,27 +243,25 @@ def required(field: Field[Any]) -> bool:
 
 
 def unreadable(hint: Any) -> str:
-    """Why an annotation cannot be used, if so: msgspec 0.22 crashes on a union of a bounded number and a tuple."""
+    """Why an annotation cannot be used, or "": msgspec 0.22 crashes on a union of a bounded number and a tuple."""
     parts = _union(hint)
-    bounded = any(_marks(part) and typing.get_origin(part.__origin__) is None for part in parts)
-    arrays = any(typing.get_origin(getattr(part, "__origin__", part)) in (tuple, list) for part in parts)
-    arrays = arrays or any(typing.get_origin(part) in (tuple, list) for part in parts)
-    return (
-        "a union of a bounded number and a tuple cannot be read; take a pair with a short form"
-        if bounded and arrays
-        else ""
-    )
+    bounded = any(_metadata(part) and typing.get_origin(part.__origin__) is None for part in parts)
+    origins = [typing.get_origin(part.__origin__ if _metadata(part) else part) for part in parts]
+    message = "a union of a bounded number and a tuple is not supported; declare a pair with a Shorthand instead"
+    return message if bounded and (tuple in origins or list in origins) else ""
 
 
 def convert_one(hint: Any, value: Any) -> Any:
-    """`value` as the annotation says; raises ValueError with `at` paths in msgspec's manner."""
+    """The value in the canonical form of its annotation.
+
+    Raises ValueError; where the problem is inside the value, its message starts with the path there and a NUL.
+    """
     try:
         value = plain(value)
     except (OverflowError, RecursionError) as error:
         raise ValueError(f"cannot be read: {error}") from None
-    given = [part for part in _union(hint) if part is not type(None)]
-    if len(given) == 1 and value is not None:  # `X | None`: the marks are those of X
-        hint = given[0]
+    if value is not None:  # for `X | None`, the metadata is that of X
+        hint = without_none(hint)
     problem = _not_finite(value)
     if problem:
         raise ValueError(problem)
@@ -249,31 +274,33 @@ def convert_one(hint: Any, value: Any) -> Any:
         raise ValueError(_reword(str(error), hint, value)) from None
     except (OverflowError, RecursionError) as error:
         raise ValueError(f"cannot be read: {error}") from None
-    if any(isinstance(mark, Ordered) for mark in _marks(hint)) and converted[0] > converted[1]:
+    if any(isinstance(item, Ordered) for item in _metadata(hint)) and converted[0] > converted[1]:
         raise ValueError(f"expected [low, high] with low <= high, got {list(converted)!r}")
     return converted
 
 
+def split_error(error: ValueError) -> tuple[str, str]:
+    """The path within the value and the message of an error of `convert_one`."""
+    where, _, message = str(error).rpartition("\0")
+    return where, message
+
+
 def _reword(message: str, hint: Any, value: Any) -> str:
-    """A message of msgspec in the words of specs, behind the place within the value (and a NUL) if there is one."""
+    """A message of msgspec in the words of specs, after the path within the value and a NUL if there is a path."""
     text = message[0].lower() + message[1:]
     text, _, where = text.partition(" - at `$")
     where = where.rstrip("`")
-    short, words = shorthand_of(hint), _words(hint)
-    if text.startswith("invalid enum value") and words:
-        return f"expected {', '.join(map(str, words))}, got {_shown(value)}{nearest(value, map(str, words))}"
+    short = shorthand_of(hint)
+    choices = [str(choice) for choice in typing.get_args(hint)] if typing.get_origin(hint) is Literal else []
+    if text.startswith("invalid enum value") and choices:
+        return f"expected {', '.join(choices)}, got {_shown(value)}{nearest(value, choices)}"
     if short and not where and text.startswith("expected `array`, got"):
-        return f"expected {short.word}, got {_shown(value)}"
+        return f"expected {short.words}, got {_shown(value)}"
     text = re.sub(r"\barray\b", "list", re.sub(r"\bobject\b", "mapping", text.replace("`", "")))
-    if not where:  # then the value is what was given: show it rather than its type
+    if not where:  # the whole value is wrong: show it rather than its type
         text = f"{text.partition(', got ')[0]}, got {_shown(value)}"
-    text += f" (takes {short.word})" if short else ""
+    text += f" (takes {short.words})" if short else ""
     return f"{where}\0{text}" if where else text
-
-
-def _words(hint: Any) -> tuple[Any, ...]:
-    """The values that a Literal allows."""
-    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
 
 def _shown(value: Any) -> str:
@@ -292,13 +319,13 @@ def _not_finite(value: Any) -> str:
 
 
 def convert(
-    cls: type, name: str, arguments: Mapping[str, Any], path: str, partial: bool = False
+    cls: type, name: str, arguments: Mapping[str, Any], path: str, optional: Container[str] = ()
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The arguments of a step, checked and canonical, and everything that is wrong with them.
+    """The arguments of a step in canonical form, and every problem with them.
 
-    `name` is the step's name and `path` its place, both for messages. Defaults are not filled in; a required
-    argument may be missing only if `partial`. A class may have a
-    classmethod `complete(arguments)` that fills in what follows from what was given.
+    `name` is the step's name and `path` its location, both for messages. Defaults are not filled in; of the required
+    arguments, only those in `optional` may be missing. A class may have a classmethod `complete(arguments)`, which
+    fills in arguments that follow from the given ones.
     """
     known = {field.name: field for field in fields(cls) if field.init}
     complete = getattr(cls, "complete", None)
@@ -314,10 +341,10 @@ def convert(
         try:
             values[key] = convert_one(hints(cls)[key], value)
         except ValueError as error:
-            where, _, message = str(error).rpartition("\0")
+            where, message = split_error(error)
             problems.append(Problem(f"{path}.{key}{where}", message))
     for key, field in known.items():
-        if required(field) and key not in arguments and not partial:
+        if required(field) and key not in arguments and key not in optional:
             problems.append(Problem(path, f"{name} needs {key!r}"))
     return values, problems
 

@@ -1,13 +1,13 @@
-"""Schedules: a number of a spec that changes with the epoch, as a pure function of it.
+"""Schedules: a number of a spec that changes with the epoch, as a pure function of the epoch.
 
-    p: {linear: [0.0, 0.5], over: [0, 30]}        from 0 in epoch 0 to 0.5 in epoch 30, and 0.5 from there on
-    degrees: {cosine: [30, 5], over: [10, 40]}    half a cosine wave between the two: gentle at both ends
-    p: {step: [1.0, 0.0], at: [270]}              1 before epoch 270, 0 from it on
+    p: {linear: [0.0, 0.5], over: [0, 30]}        from 0 in epoch 0 to 0.5 in epoch 30; 0.5 afterwards
+    degrees: {cosine: [30, 5], over: [10, 40]}    half a cosine wave between the two: flat at both ends
+    p: {step: [1.0, 0.0], at: [270]}              1 before epoch 270, 0 from epoch 270 on
 
-`linear` and `cosine` take as many epochs as numbers, `step` one less. Before the first epoch the first number holds,
-after the last epoch the last. A schedule may stand wherever an argument takes a number, also inside a list; where
-whole numbers are taken, it is rounded. As nothing is kept between calls, workers and resumed runs agree. The test
-side uses the last number.
+`linear` and `cosine` take as many epochs as numbers, `step` takes one epoch less. Before the first epoch the value is
+the first number, after the last epoch the last. A schedule is allowed wherever an argument takes a number, also
+inside a list; where only whole numbers are allowed, it is rounded. No state is kept between calls, so workers and
+resumed runs agree. At test time the last number is used.
 """
 
 from __future__ import annotations
@@ -20,41 +20,34 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from augreg.steps.fields import convert_one, nearest, plain
-from augreg.steps.step import Step
+from augreg.errors import SpecError
+from augreg.steps.fields import convert_one, hints, nearest, plain, split_error
+from augreg.steps.step import Step, with_arguments
 
 __all__ = [
     "END",
     "FORMS",
     "Schedule",
-    "accepted",
+    "convert_at_every_epoch",
     "is_schedule",
     "read",
     "resolve",
     "scheduled",
+    "to_data",
     "turning_points",
-    "written",
 ]
 
 FORMS: Mapping[str, str] = {"linear": "over", "cosine": "over", "step": "at"}
-"""Each form of schedule, and the word under which it takes its epochs."""
+"""Each form of schedule, and the key of its epochs."""
 END = math.inf
 """The epoch in which every schedule has reached its last number."""
-_BETWEEN = (
-    0.07,
-    0.21,
-    0.37,
-    0.47,
-    0.63,
-    0.79,
-    0.93,
-)  # no simple fractions, at which numbers might be whole by chance
-_NUL = "\0"  # what `convert_one` puts between the place of a problem and its words
+# Fractions of the way between two epochs; no simple ones, at which a value might happen to be whole.
+_BETWEEN = (0.07, 0.21, 0.37, 0.47, 0.63, 0.79, 0.93)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Numbers and the epochs that they hold at; `whole` rounds what is between them."""
+    """Numbers, and the epochs at which the schedule has them; `whole` rounds the values in between."""
 
     form: str
     values: tuple[float, ...]
@@ -62,19 +55,19 @@ class Schedule:
     whole: bool = False
 
     def at(self, epoch: float) -> float:
-        """The number that holds in an epoch; half epochs are fine."""
+        """The value in an epoch, which may be a fraction such as 1.5."""
         if self.form == "step":
             return self.values[bisect.bisect_right(self.epochs, epoch)]
         after = bisect.bisect_right(self.epochs, epoch)
         if after in (0, len(self.epochs)):
             return self.values[0 if after == 0 else -1]
         start, end = self.epochs[after - 1 : after + 1]
-        share = (epoch - start) / (end - start)
+        weight = (epoch - start) / (end - start)
         if self.form == "cosine":
-            share = 0.5 - 0.5 * math.cos(math.pi * share)
+            weight = 0.5 - 0.5 * math.cos(math.pi * weight)
         first, last = self.values[after - 1 : after + 1]
-        # rounding must not carry it past its neighbors: a p above 1 is none
-        value = min(max(first * (1.0 - share) + last * share, min(first, last)), max(first, last))
+        # a rounding error must not carry it past its neighbors: a p above 1 would be refused
+        value = min(max(first * (1.0 - weight) + last * weight, min(first, last)), max(first, last))
         return round(value) if self.whole else value
 
     def data(self) -> dict[str, list[float]]:
@@ -83,12 +76,12 @@ class Schedule:
 
 
 def is_schedule(value: Any) -> bool:
-    """Whether a mapping has the two words of a schedule, and nothing else."""
-    return isinstance(value, Mapping) and any(value.keys() == {form, word} for form, word in FORMS.items())
+    """Whether a mapping has the two keys of a schedule, and no others."""
+    return isinstance(value, Mapping) and any(value.keys() == {form, epochs} for form, epochs in FORMS.items())
 
 
 def _meant_as_schedule(value: Any) -> bool:
-    """Whether a mapping is a schedule, or one with a word missing, exchanged or misspelt."""
+    """Whether a mapping is a schedule, or one with a key missing, exchanged or misspelt."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         return False
     if value.keys() & {"over", "schedule"}:
@@ -98,111 +91,108 @@ def _meant_as_schedule(value: Any) -> bool:
 
 
 def read(value: Any) -> Any:
-    """An argument with `Schedule`s for what is written as one; the same argument if there is none.
+    """An argument with its schedules as `Schedule` objects; the argument itself if it has none.
 
-    Raises ValueError with what is wrong with a schedule.
+    Raises ValueError if a schedule is wrong.
     """
     if _meant_as_schedule(value):
         return _read(value)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        found = [read(item) for item in value]
-        return tuple(found) if any(map(_holds, found)) else value
+        items = [read(item) for item in value]
+        return tuple(items) if any(map(_has_schedule, items)) else value
     return value
 
 
-def _holds(value: Any) -> bool:
-    return isinstance(value, Schedule) or (isinstance(value, tuple) and any(map(_holds, value)))
+def _has_schedule(value: Any) -> bool:
+    return isinstance(value, Schedule) or (isinstance(value, tuple) and any(map(_has_schedule, value)))
 
 
 def _read(value: Mapping[str, Any]) -> Schedule:
-    given = ", ".join(map(repr, value))
+    keys = ", ".join(map(repr, value))
     form = next((form for form in FORMS if form in value), None)
     if form is None:
         hint = next((hint for key in value if (hint := nearest(key, FORMS))), "")
-        forms = ", ".join(f"{{{form}: numbers, {word}: epochs}}" for form, word in FORMS.items())
-        raise ValueError(f"a schedule is one of {forms}, got the keys {given}{hint}")
-    word = FORMS[form]
-    takes = f"a {form} schedule takes two lists, {{{form}: numbers, {word}: epochs}}"
-    if value.keys() != {form, word}:
-        raise ValueError(f"{takes}, got the keys {given}")
+        forms = ", ".join(f"{{{form}: numbers, {key}: epochs}}" for form, key in FORMS.items())
+        raise ValueError(f"a schedule is one of {forms}, got the keys {keys}{hint}")
+    takes = f"a {form} schedule takes two lists, {{{form}: numbers, {FORMS[form]}: epochs}}"
+    if value.keys() != {form, FORMS[form]}:
+        raise ValueError(f"{takes}, got the keys {keys}")
     try:
         values: tuple[float, ...] = convert_one(tuple[float, ...], value[form])
-        epochs: tuple[float, ...] = convert_one(tuple[float, ...], value[word])
+        epochs: tuple[float, ...] = convert_one(tuple[float, ...], value[FORMS[form]])
     except ValueError as error:
-        raise ValueError(f"{takes}: {str(error).rpartition(_NUL)[2]}") from None
-    wanted = len(values) - (form == "step")
-    if len(values) < 2 or len(epochs) != wanted:
-        many = "one epoch less than numbers" if form == "step" else "as many epochs as numbers"
+        raise ValueError(f"{takes}: {split_error(error)[1]}") from None
+    if len(values) < 2 or len(epochs) != len(values) - (form == "step"):
+        count = "one epoch less than numbers" if form == "step" else "as many epochs as numbers"
         raise ValueError(
-            f"a {form} schedule takes at least 2 numbers and {many}, got {len(values)} and {len(epochs)}"
+            f"a {form} schedule takes at least 2 numbers and {count}, got {len(values)} and {len(epochs)}"
         )
     if any(a >= b for a, b in itertools.pairwise(epochs)) or epochs[0] < 0:
-        raise ValueError(f"the epochs of a schedule rise from 0 or more, got {list(epochs)}")
+        raise ValueError(f"the epochs of a schedule must be 0 or more and increase, got {list(epochs)}")
     return Schedule(form, values, epochs)
 
 
 def resolve(value: Any, epoch: float) -> Any:
-    """An argument with the numbers that hold in an epoch."""
+    """An argument with each schedule replaced by its value in an epoch."""
     if isinstance(value, Schedule):
         return value.at(epoch)
     return [resolve(item, epoch) for item in value] if isinstance(value, tuple) else value
 
 
-def written(value: Any) -> Any:
+def to_data(value: Any) -> Any:
     """An argument as a spec writes it."""
     if isinstance(value, Schedule):
         return value.data()
-    return [written(item) for item in value] if isinstance(value, tuple) else plain(value)
+    return [to_data(item) for item in value] if isinstance(value, tuple) else plain(value)
 
 
-def accepted(value: Any, check: Callable[[Any], Any]) -> Any:
-    """The argument in its canonical form, if `check` accepts what it is in every epoch, and else with rounded
-    numbers, if it takes only those. `check` returns the canonical form of what it accepts.
+def convert_at_every_epoch(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """An argument with schedules in canonical form; its schedules are rounded if only whole numbers are allowed.
 
-    Raises the ValueError of `check` otherwise, with the epoch.
+    `convert` converts the value of one epoch. Raises its ValueError, with the epoch, if it refuses the values of some
+    epoch, rounded or not.
     """
     try:
-        return _checked(value, check)
+        return _converted(value, convert)
     except ValueError as error:
-        if not _all_whole(value):  # then it was not meant for whole numbers
+        if not _all_whole(value):  # its author did not mean whole numbers
             raise
-        whole = _whole(value)
         try:
-            return _checked(whole, check)
+            return _converted(_whole(value), convert)
         except ValueError as other:
-            message, words = str(error), str(other).rpartition(_NUL)[2]
-            if words.partition(", got")[0] in message:
+            message, rounded = str(error), split_error(other)[1]
+            if rounded.partition(", got")[0] in message:
                 raise ValueError(message) from None
-            raise ValueError(f"{message}; as whole numbers: {words}") from None
+            raise ValueError(f"{message}; as whole numbers: {rounded}") from None
 
 
-def _checked(value: Any, check: Callable[[Any], Any]) -> Any:
+def _converted(value: Any, convert: Callable[[Any], Any]) -> Any:
     last = None
-    for epoch in _looked_at([value]):  # the last one is END
+    for epoch in _epochs_to_check([value]):  # the last one is END
         try:
-            last = check(resolve(value, epoch))
+            last = convert(resolve(value, epoch))
         except ValueError as error:
             raise ValueError(f"{error} in {'the last epoch' if epoch == END else f'epoch {epoch:g}'}") from None
     return _canonical(value, last)
 
 
 def _canonical(value: Any, last: Any) -> Any:
-    """The schedules of an argument in their places, and the rest of it as the canonical `last` has it."""
+    """The argument with its schedules, and its other parts from `last`, its canonical form in the last epoch."""
     if isinstance(value, Schedule):
         return value
-    if _holds(value) and isinstance(last, tuple) and len(last) == len(value):
+    if _has_schedule(value) and isinstance(last, tuple) and len(last) == len(value):
         return tuple(map(_canonical, value, last))
-    return _frozen(value) if _holds(value) else last
+    return _frozen(value) if _has_schedule(value) else last
 
 
 def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
-def _looked_at(values: Sequence[Any]) -> list[float]:
-    marks = sorted(set().union(*map(_epochs, values)))
-    between = (a + (b - a) * share for a, b in itertools.pairwise(marks) for share in _BETWEEN)
-    return [*marks, *between, END]
+def _epochs_to_check(values: Sequence[Any]) -> list[float]:
+    named = sorted(set().union(*map(_epochs, values)))
+    between = (a + (b - a) * fraction for a, b in itertools.pairwise(named) for fraction in _BETWEEN)
+    return [*named, *between, END]
 
 
 def _epochs(value: Any) -> set[float]:
@@ -225,12 +215,17 @@ def _whole(value: Any) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def scheduled(step: Step, epoch: float) -> Step:
-    """A step with the numbers that hold in an epoch in place of its schedules. Raises SpecError if refused."""
+    """A step with each schedule replaced by its value in an epoch. Raises SpecError if its class refuses a value."""
     values = {key: resolve(value, epoch) for key, value in step.schedules}
     p = float(values.pop("p")) if "p" in values and not hasattr(step.transform, "p") else step.p
-    return replace(step, transform=replace(step.transform, **values), p=p, schedules=())
+    known = hints(step.transform.__class__)
+    try:
+        arguments = {key: convert_one(known[key], value) for key, value in values.items()}
+    except ValueError as error:
+        raise SpecError(step.name, split_error(error)[1]) from None
+    return replace(step, transform=with_arguments(step.transform, **arguments), p=p, schedules=())
 
 
 def turning_points(step: Step) -> list[float]:
-    """Epochs at which a step's schedules turn, with some in between each two."""
-    return _looked_at([value for _, value in step.schedules])
+    """The epochs that a step's schedules name, and some between each two of them."""
+    return _epochs_to_check([value for _, value in step.schedules])

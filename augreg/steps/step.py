@@ -1,42 +1,28 @@
-"""A step: a transform in its place, with the chance that it is applied and its word for the test side."""
+"""A step: a transform in a pipeline, with the probability that it is applied and what it does at test time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from augreg.errors import SpecError
+from augreg.steps.fields import defaults
 
-if TYPE_CHECKING:
-    from augreg.ops import Scene
-    from augreg.rng import Cursor
+Location = tuple[str | int, ...]
+"""A location in a spec's data: keys and indices from the top."""
 
-Place = tuple[str | int, ...]
-"""Where something stands in a spec's data: keys and indices from the top."""
-
-__all__ = ["Step", "Transform", "as_step", "children", "place"]
-
-
-class Transform(Protocol):
-    """What every transform can do: draw numbers and say what is to be done.
-
-    `sample` returns ops, or steps for the pipeline to sample in its turn, or a tuple of both; () leaves the
-    image alone. It is pure: it keeps nothing and touches no pixel. A transform whose test-time rule is
-    `center` or `mean_parameter`, and a container, also has `expect(scene, p)`, with the same kind of result.
-    """
-
-    def sample(self, rng: Cursor, scene: Scene) -> Any: ...
+__all__ = ["Location", "Step", "as_step", "assign_paths", "build", "children", "with_arguments"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """A transform, with the chance `p` that it is applied and `test`, which overrides its test-time rule.
+    """A transform, with the probability `p` that it is applied, and `test`, which overrides its test-time rule.
 
-    `test` is None (the transform's own rule), `off`, a rule's name, or a tuple of steps. `uid` names the
-    step's stream of random numbers; without it, its path of names does. `name` is what its registry calls it;
-    `path` and `word` are given by the pipeline that holds it. `schedules` are the arguments that change with the
-    epoch, by name; `transform` and `p` have their last numbers.
+    `test` is None (the transform's own rule), `off`, the name of a rule, or a tuple of steps. `uid` names the
+    step's stream of random numbers; without it, the step's path does. `name` is its name in the registry;
+    the pipeline sets `path` and `stream_key`, a 64-bit hash of the path. `schedules` has the arguments that change
+    with the epoch, by name; `transform` and `p` have their last values.
     """
 
     transform: Any
@@ -50,42 +36,63 @@ class Step:
 
 
 def as_step(item: Step | Any) -> Step:
-    """A step of a step or of a bare transform, which takes its default p."""
+    """The item if it is a step; a bare transform becomes a step with its default p."""
     if isinstance(item, Step):
         return item
-    mark = getattr(item, "__augreg__", None)
-    if mark is None or isinstance(item, type):
+    info = getattr(item, "__augreg__", None)
+    if info is None or isinstance(item, type):
         raise SpecError(f"expected a transform or a Step, got {item!r}; @augreg.transform makes transforms")
-    return Step(item, mark.name, mark.p)
+    return Step(item, info.name, info.p)
+
+
+def build(cls: Any, arguments: Mapping[str, Any]) -> Any:
+    """An object of `cls` from arguments in canonical form; `cls(**arguments)` would convert them first.
+
+    Raises SpecError if the class's own `check` refuses them.
+    """
+    transform = object.__new__(cls)
+    for key, value in {**defaults(cls), **arguments}.items():
+        object.__setattr__(transform, key, value)
+    check_arguments(transform)
+    return transform
+
+
+def check_arguments(transform: Any) -> None:
+    """Run the `check` method of the transform's class, if it has one; its ValueError becomes a SpecError."""
+    if hasattr(transform, "check"):
+        try:
+            transform.check()
+        except ValueError as error:
+            raise SpecError(transform.__augreg__.name, str(error)) from None
+
+
+def with_arguments(transform: Any, **arguments: Any) -> Any:
+    """A copy of a transform with some arguments replaced by others in canonical form."""
+    kept = {field.name: getattr(transform, field.name) for field in fields(transform)}
+    return build(type(transform), {**kept, **arguments})
 
 
 def children(transform: Any) -> tuple[Step, ...]:
-    """The steps that a container holds; none for other transforms."""
+    """The steps inside a container; () for other transforms."""
     return transform.steps if transform.__augreg__.container else ()
 
 
-def place(steps: Iterable[Step], stream_key: Any, prefix: str = "") -> tuple[Step, ...]:
-    """The same steps with paths and words, throughout the tree.
+def assign_paths(steps: Iterable[Step], stream_key: Any, prefix: str = "") -> tuple[Step, ...]:
+    """The same steps with `path` and `stream_key` set, throughout the tree.
 
-    A path is made of names with occurrence numbers, `one_of#0/rotate#1`, or of uids: inserting a step of
-    another name shifts nothing. `word` hashes a path to 64 bits.
+    A path is made of names with occurrence numbers, `one_of#0/rotate#1`, or of uids: inserting a step with
+    another name changes no path. The function `stream_key` hashes a path to 64 bits.
     """
-    placed: list[Step] = []
-    seen: dict[str, int] = {}
+    result: list[Step] = []
+    counts: dict[str, int] = {}
     for step in steps:
-        count = seen.get(step.name, 0)
-        seen[step.name] = count + 1
+        count = counts.get(step.name, 0)
+        counts[step.name] = count + 1
         path = f"{prefix}{step.uid or f'{step.name}#{count}'}"
-        transform = step.transform
+        transform, test = step.transform, step.test
         if transform.__augreg__.container:
-            transform = _with_steps(transform, place(transform.steps, stream_key, path + "/"))
-        test = step.test
+            transform = with_arguments(transform, steps=assign_paths(transform.steps, stream_key, path + "/"))
         if isinstance(test, tuple):
-            test = place(test, stream_key, path + "/test/")
-        placed.append(replace(step, transform=transform, test=test, path=path, stream_key=stream_key(path)))
-    return tuple(placed)
-
-
-def _with_steps(transform: Any, steps: tuple[Step, ...]) -> Any:
-    arguments = {field.name: getattr(transform, field.name) for field in fields(transform)}
-    return type(transform)(**{**arguments, "steps": steps})
+            test = assign_paths(test, stream_key, path + "/test/")
+        result.append(replace(step, transform=transform, test=test, path=path, stream_key=stream_key(path)))
+    return tuple(result)

@@ -58,7 +58,7 @@ def loads(namespace: str, registry: Registry) -> None:
         raise AssertionError(failure)
     for record in registry.plugins:
         if record.namespace == namespace and record.error is None:
-            broken = [f"{name}: {why}" for name, why in registry.broken(record).items() if name not in registry]
+            broken = [f"{name}: {why}" for name, why in registry.load_errors(record).items() if name not in registry]
             assert not broken, "; ".join(broken)
     prefix = f"{namespace}/"
     for kind, found in (("policy", registry.policies), ("backend", registry.backends), ("preset", registry.presets)):

@@ -1,1 +1,1 @@
-"""A plugin of augreg: two transforms, a regularizer and a preset. The manifest says where they are."""
+"""A plugin for augreg: two transforms, a regularizer and a preset, which are listed in manifest.py."""

@@ -1,10 +1,10 @@
-"""The layer of scale noise, usable by itself."""
+"""The layer of scale noise, which can also be used without augreg."""
 
 import torch
 
 
 class ScaleNoiseLayer(torch.nn.Module):
-    """Multiply each sample of a batch by a number drawn from N(1, std) while training; does nothing in eval mode."""
+    """Multiply each sample of a batch by a random number from N(1, std) in training; the identity in eval mode."""
 
     def __init__(self, std):
         super().__init__()
@@ -18,5 +18,5 @@ class ScaleNoiseLayer(torch.nn.Module):
         return x * (1 + self.std * torch.randn(shape, dtype=x.dtype, device=x.device))
 
     def extra_repr(self):
-        """What the report shows."""
+        """The arguments, for `repr` and for reports."""
         return f"std={self.std:g}"

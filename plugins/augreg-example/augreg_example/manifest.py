@@ -1,9 +1,9 @@
-"""What this plugin brings: names, and where to find what they stand for. Imports nothing of it."""
+"""The contents of this plugin: names, and where to import them from. Nothing is imported here."""
 
 from augreg import Plugin
 
 PLUGIN = Plugin(
-    api=1,  # the contract with augreg that this was written for
+    api=1,  # the version of the plugin API that this was written for
     transforms={
         "snow": "augreg_example.snow:Snow",
         "vignette": "augreg_example.vignette:Vignette",

@@ -1,4 +1,4 @@
-"""Scale noise: a regularizer. The declaration imports no torch; what it attaches does."""
+"""Scale noise: a regularizer. The declaration does not import torch; the layer that it attaches does."""
 
 from typing import Annotated
 
@@ -10,13 +10,13 @@ from augreg.steps.selectors import At
 
 @regularizer("scale_noise", exact="every activation's mean", preview=({"std": 0.1, "at": "**"},))
 class ScaleNoise:
-    """Multiply each sample's output by a number drawn from N(1, std), while training."""
+    """Multiply each sample's output by a random number from a normal distribution N(1, std) in training."""
 
     std: Annotated[float, Meta(ge=0, le=1)]
     at: At
 
     def attach(self, site):
-        """Put the layer behind the module; augreg takes it off again on `detach()`."""
+        """Run the layer on the module's output; augreg removes it on `detach()`."""
         from augreg_example.layers import ScaleNoiseLayer
 
         site.after(ScaleNoiseLayer(self.std))

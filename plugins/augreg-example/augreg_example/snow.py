@@ -1,4 +1,4 @@
-"""Snow: a transform that is made of ops."""
+"""Snow: a transform made of ops."""
 
 from typing import Annotated
 
@@ -10,13 +10,13 @@ from augreg.steps.fields import Counts
 
 @transform("snow", kind="erasing", preview=({"flakes": 20}, {"flakes": 60}, {"flakes": 200, "size": 3}))
 class Snow:
-    """Paint a random number of white flakes anywhere, squares of `size` pixels."""
+    """Paint a random number of white flakes, squares of `size` pixels, at random places."""
 
     flakes: Counts = (20, 80)
     size: Annotated[int, Meta(ge=1, le=32)] = 2
 
     def sample(self, rng, scene):
-        """The ops: one painted box a flake."""
+        """One painted box for each flake."""
         low, high = self.flakes
         height, width = min(self.size, scene.height), min(self.size, scene.width)
         return tuple(

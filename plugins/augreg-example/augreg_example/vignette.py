@@ -1,4 +1,4 @@
-"""A vignette: a transform with a function of its own, for what no op does."""
+"""Vignette: a transform that runs its own function, because no op does this."""
 
 import numpy as np
 
@@ -8,22 +8,22 @@ from augreg.steps.fields import Range
 
 @transform("vignette", kind="texture", preview=({"strength": 0.2}, {"strength": 0.5}, {"strength": 0.9}))
 class Vignette:
-    """Darken the corners, as old lenses do: by `strength` in the corners, not at all in the middle."""
+    """Darken the image toward its corners, as old lenses do: by `strength` in the corners, not in the middle."""
 
     strength: Range = (0.2, 0.6)
 
     def check(self):
-        """Refuse what would brighten, or darken below black."""
+        """Refuse values that would brighten the image, or darken it below black."""
         if not 0 <= self.strength[0] <= self.strength[1] <= 1:
             raise ValueError(f"strength must lie within 0 and 1, got {list(self.strength)}")
 
     def sample(self, rng, scene):
-        """One call of `darkened`, with the number that was drawn; the image keeps its size."""
+        """A call of `darkened` with a random strength; the size of the image stays the same."""
         return ops.call(darkened, {"strength": rng.uniform(*self.strength)}, size=scene.size)
 
 
 def darkened(array, strength):
-    """A height x width x channels image with darker corners, in the dtype that it came in."""
+    """A height x width x channels image with darker corners and the same dtype."""
     height, width = array.shape[:2]
     y = (np.arange(height) + 0.5) / height * 2 - 1
     x = (np.arange(width) + 0.5) / width * 2 - 1

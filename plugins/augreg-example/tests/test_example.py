@@ -1,4 +1,4 @@
-"""What this plugin promises, and the conformance kit on all that it brings."""
+"""Tests of this plugin: its own, and the conformance checks of augreg on everything in it."""
 
 import numpy as np
 import pytest
@@ -16,27 +16,27 @@ def test_conformance(check):
 
 
 def test_snow_is_white_and_counted():
-    """Ten flakes of four pixels, or a little less where they overlap."""
+    """Ten flakes of four pixels, a little fewer if they overlap."""
     pipe = augreg.Pipeline.from_spec([{"example/snow": {"flakes": 10}}])
     white = (pipe.train(WHITE, index=3) == 255).all(axis=2).sum()
     assert 20 <= white <= 40
 
 
 def test_vignette_leaves_the_middle_and_darkens_the_corners():
-    """By the strength that was asked for."""
+    """They become darker by the given strength."""
     image = augreg.Pipeline.from_spec([{"example/vignette": 0.5}]).train(WHITE, index=0)
     assert image[20, 30].tolist() == [200, 200, 200]
     assert 100 <= image[0, 0, 0] <= 110
 
 
 def test_a_strength_above_one_is_refused():
-    """With the place in the spec."""
+    """The error has the location in the spec."""
     with pytest.raises(augreg.SpecError, match=r"image\[0\].example/vignette: strength must lie within 0 and 1"):
         augreg.Pipeline.from_spec([{"example/vignette": 2}])
 
 
 def test_scale_noise_keeps_the_mean():
-    """In training the mean is that of the plain layer; in eval mode nothing changes."""
+    """In training the mean is that of the layer without noise; in eval mode nothing changes."""
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     model, x = torch.nn.Sequential(torch.nn.Linear(4, 3)), torch.ones(20_000, 4)
@@ -49,5 +49,5 @@ def test_scale_noise_keeps_the_mean():
 
 
 def test_the_preset_is_found():
-    """By its name in this namespace."""
+    """Its name starts with the namespace."""
     assert augreg.Pipeline.from_spec("example/winter").train(WHITE, index=1).shape == (3, 224, 224)

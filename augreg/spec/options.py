@@ -1,0 +1,43 @@
+"""What a spec contains: its options, and a section of steps each for images, batches, models and losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from augreg.steps.declare import Section
+from augreg.steps.step import Step
+from augreg.targets.conventions import Targets
+
+__all__ = ["BACKENDS", "SECTIONS", "Options", "Spec"]
+
+SECTIONS: tuple[Section, ...] = ("image", "batch", "model", "loss")
+BACKENDS = ("auto", "pillow", "opencv")
+_DEFAULT_TARGETS = Targets()
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a spec, by their names in it."""
+
+    version: Literal[1] = 1
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    output: Literal["auto", "numpy", "torch"] = "auto"
+    channels: Literal["rgb", "gray", "keep"] = "rgb"
+    backend: Annotated[str, Meta(pattern=f"^({'|'.join(BACKENDS)}|[^/]+/.+)$")] = "auto"
+    approximate: bool = False
+    targets: Targets = _DEFAULT_TARGETS
+    classes: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec after parsing: its options, and the steps of its sections."""
+
+    options: Options
+    image: tuple[Step, ...] = ()
+    batch: tuple[Step, ...] = ()
+    model: tuple[Step, ...] = ()
+    loss: tuple[Step, ...] = ()
