@@ -46,11 +46,11 @@ _NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on th
 
 
 class Pipeline:
-    """Train and test pipelines from one spec. Frozen; equal pipelines have equal specs; pickles as its spec.
+    """Train and test pipelines from one spec. Immutable; pipelines are equal if their specs are; pickled as the spec.
 
     Make one with `from_spec`, or from steps: `Pipeline([Rotate(10), "horizontal_flip"], batch=["mixup"], seed=1)`.
-    `train` and `test` are for images, `batch` mixes those of a batch, `collate` does so in a loader, `regularize`
-    attaches to a model, and `criterion` makes the loss.
+    `train` and `test` transform images, `batch` mixes the images of a batch, `collate` is for a DataLoader,
+    `regularize` attaches regularizers to a model, and `criterion` makes the loss.
     """
 
     registry: Registry
@@ -72,7 +72,7 @@ class Pipeline:
         """The steps of each section and the options of a spec by name.
 
         A step is a name, a mapping of one name to its arguments, a transform, or a `Step`. A class that the registry
-        does not know is added to it. Raises SpecError where its name belongs to another class, or a step is wrong.
+        does not have is added to it. Raises SpecError if its name belongs to another class, or if a step is wrong.
         """
         if isinstance(steps, str | Path | Mapping):
             raise SpecError(
@@ -80,13 +80,13 @@ class Pipeline:
             )
         sections: dict[str, object] = {}
         for name, given in zip(SECTIONS, (steps, batch, model, loss), strict=True):
-            sections[name] = given if isinstance(given, str | Mapping) else list(given)  # parse refuses those
+            sections[name] = given if isinstance(given, str | Mapping) else list(given)  # parse reports these
         self._set({**sections, **options}, registry)
 
     @classmethod
     def from_spec(cls, spec: object, registry: Registry | None = None, **options: object) -> Self:
         """The pipeline that a spec describes: a mapping, a list of image steps, a preset's name, or the path of a
-        .yaml, .json or .toml file; `options` replace what it says. Raises SpecError with everything that is wrong.
+        .yaml, .json or .toml file; `options` override its own. Raises SpecError with all errors of the spec.
         """
         self = cls.__new__(cls)
         self._set(spec, registry)
@@ -127,7 +127,7 @@ class Pipeline:
 
     @functools.cached_property
     def batch(self) -> Mixer:
-        """Mixes the images of a batch: `images, labels = pipe.batch(images, labels, keys=..)`."""
+        """Mixes the images and labels of a batch: `images, labels = pipe.batch(images, labels, keys=..)`."""
         from augreg.batch.mixer import Mixer
 
         options = self.options
@@ -137,7 +137,7 @@ class Pipeline:
 
     @functools.cached_property
     def collate(self) -> Collate:
-        """For `DataLoader(.., collate_fn=pipe.collate)`: stacks samples, and mixes them keyed by their own keys."""
+        """For `DataLoader(.., collate_fn=pipe.collate)`: stacks samples, and mixes the batch by the samples' keys."""
         from augreg.batch.collate import Collate
 
         return Collate(self.batch, self.options.output)
@@ -158,7 +158,7 @@ class Pipeline:
         return Criterion(self.spec.loss, classes=self.options.classes, **arguments)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"a pipeline is frozen, so {name!r} cannot be set: make another one from to_spec()")
+        raise AttributeError(f"a pipeline is frozen, so {name!r} cannot be set: use pipe.replace({name}=..)")
 
     def to_spec(self) -> dict[str, Any]:
         """The canonical spec as plain data, every default written out; `from_spec` of it is this pipeline."""
@@ -223,8 +223,8 @@ def _without_objects(source: Any, registry: Registry) -> tuple[Any, Registry]:
 
 
 def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...], Registry]:
-    """Steps by hand under the names that a registry has for their classes; a class of no name yet is added."""
-    found: list[Step] = []
+    """Steps with the names that the registry has for their classes, and the registry with the classes it lacked."""
+    named: list[Step] = []
     for step in steps:
         if isinstance(step.test, tuple):
             test, registry = _named(step.test, registry)
@@ -232,7 +232,7 @@ def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...],
         if children(step.transform):
             inner, registry = _named(children(step.transform), registry)
             step = replace(step, transform=with_arguments(step.transform, steps=inner))
-        if functions := getattr(step.transform, "functions", ()):  # given by code, and so allowed by it
+        if functions := getattr(step.transform, "functions", ()):  # code that names a function allows it
             registry = registry.allow(*functions)
         cls = type(step.transform)
         own = cls.__augreg__.name
@@ -241,13 +241,13 @@ def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...],
             where = f"{cls.__module__}.{cls.__qualname__}"
             raise SpecError(
                 own,
-                f"{where} is not what {own!r} stands for; mark it with another name, or add it to a "
-                f"registry as 'mine/{own}' and give that registry",
+                f"another class than {where} is registered as {own!r}: give it another name, or add it to a registry "
+                f"as 'mine/{own}' and pass that registry",
             )
         if name is None:
             name, registry = own, registry.add(cls)
-        found.append(replace(step, name=name))
-    return tuple(found), registry
+        named.append(replace(step, name=name))
+    return tuple(named), registry
 
 
 def _unpickle(spec: dict[str, Any], added: dict[str, type], allowed: frozenset[str]) -> Pipeline:
@@ -321,7 +321,7 @@ class Train(_Side):
 
     _name = "train"
 
-    # The results are those of `output: auto`; another output decides by itself.
+    # The types of results are those for `output: auto`.
     @overload
     def __call__(
         self, image: Mapping[Any, Any], index: int | str | None = None, epoch: int = 0, view: int = 0
