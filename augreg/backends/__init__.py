@@ -35,9 +35,11 @@ class Backend:
 
     def apply(self, op: Op, image: NDArray[np.generic]) -> NDArray[Any]:
         """The image after one op; `image` is not written to. Raises ImageError for an op that has no kernel here."""
-        kernel = self.kernels.get(type(op))
-        if kernel is None:
-            raise ImageError(f"{op}: the backend {self.name} has no kernel for ops of the kind {type(op).__name__}")
+        try:
+            kernel = self.kernels[type(op)]
+        except KeyError:
+            message = f"{op}: the backend {self.name} has no kernel for ops of the kind {type(op).__name__}"
+            raise ImageError(message) from None
         return kernel(op, image)
 
     def __reduce__(self) -> Any:

@@ -73,12 +73,13 @@ def run_drawn(
     ops, drawn = started
     entries = list(drawn.entries)
     while True:
-        if targets is not None:
+        if targets is None:
+            arrays = [run_ops(ops, array, settings.engine) for array in arrays]
+        else:
             targets.check(ops, scene, functools.partial(_step_of, entries))
-        for op in ops:
-            before = arrays[0].shape[:2]
-            arrays = [run_ops((op,), array, settings.engine) for array in arrays]
-            if targets is not None:
+            for op in ops:
+                before = arrays[0].shape[:2]
+                arrays = [run_ops((op,), array, settings.engine) for array in arrays]
                 targets.apply(op, before, arrays[0].shape[:2], settings.engine)
         if not drawn.deferred:
             return arrays, drawn.scene

@@ -83,16 +83,17 @@ def resume(drawn: Drawn, scene: Scene, address: Address | None) -> Drawn:
 
 def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Subject) -> Drawn:
     stack = list(stack)
+    kinds = subject.record, Step
     records: list[Any] = []
     entries: list[Entry] = []
     while stack:
         item, parent = stack.pop()
-        if isinstance(item, subject.record):
+        if isinstance(item, kinds[0]):
             records.append(item)
             if parent is not None:
                 parent.ops.append(item)
             if isinstance(item, Op):
-                known = item.size_after(*scene.size) is not None
+                known = item.size_after(scene.height, scene.width) is not None
                 scene = item.after(scene)
                 if not known:
                     return Drawn(records, entries, scene, stack)
@@ -109,17 +110,18 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Su
             else:
                 result = _sampled(step, scene, entry, address, subject)
             parts = result if isinstance(result, tuple) else (result,)
-            if not all(isinstance(part, subject.record | Step) for part in parts):
-                method = "expect" if address is None else "sample"
-                expected = f"expected {subject.a_record}, a step, a tuple of them, or () for nothing"
-                raise ValueError(f"{method} returned {result!r}; {expected}")
+            for part in reversed(parts):
+                if not isinstance(part, kinds):
+                    method = "expect" if address is None else "sample"
+                    expected = f"expected {subject.a_record}, a step, a tuple of them, or () for nothing"
+                    raise ValueError(f"{method} returned {result!r}; {expected}")
+                stack.append((part, entry))
         except ImageError:  # the step refuses this image
             raise
         except Exception as error:
             prefix = "" if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: "
             message = f"{step.name} failed on {subject.name.format(scene)}: {prefix}{error}"
             raise SpecError(entry.path, message) from error
-        stack.extend((part, entry) for part in reversed(parts))
     return Drawn(records, entries, scene, [])
 
 

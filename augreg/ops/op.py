@@ -54,10 +54,10 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     def after(self, scene: Scene) -> Scene:
         """The scene that it leaves, with the size of `scene` where the new size is not known."""
-        size = self.size_after(*scene.size)
+        size = self.size_after(scene.height, scene.width)
         if scene.boxes:
             return scene.moved(self.point_map(*scene.size), *(size or scene.size))
-        if size is None or size == scene.size:
+        if size is None or size == (scene.height, scene.width):
             return scene
         return msgspec.structs.replace(scene, height=size[0], width=size[1])
 
