@@ -161,9 +161,9 @@ def test_rules_on_one_module_are_undone_in_reverse_order() -> None:
     """The class change removes its p, which the other rule would otherwise put back afterwards."""
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     before = image(model)
-    rules = [DropConnect(at="0", p=0.3), SetP(at="0")]
+    rules = [DropConnect(at="0", p=0.3), SetP(at="*")]  # the second module had no p
     attached = regularize(model, rules)
-    assert model[0].p == 0.9
+    assert model[0].p == model[1].p == 0.9
     attached.detach()
     assert image(model) == before
     with pytest.raises(OSError, match="no disk"):
