@@ -361,7 +361,7 @@ def test_an_object_a_model_and_arguments_of_ones_own() -> None:
         check_regularizer(Dropout, model=model)
     with pytest.raises(ValueError, match="no arguments to check it with"):
         check_regularizer(Dropout, [])
-    with pytest.raises(TypeError, match="expected a class marked"):
+    with pytest.raises(TypeError, match="expected a class decorated"):
         check_regularizer(Noise)
 
 
