@@ -9,106 +9,13 @@ Coordinates are (y, x) from the top left; sizes are (height, width). Pixel value
 in float images, and anything once an image is normalized.
 """
 
+# ruff: noqa: F403
 from __future__ import annotations
 
-from augreg.ops.color import (
-    ColorMatrix,
-    Enhance,
-    Hue,
-    ImageStatistic,
-    LocalContrast,
-    Lookup,
-    Normalize,
-    PointFunction,
-    drop_channels,
-    enhance,
-    hue,
-    image_statistic,
-    local_contrast,
-    permute_channels,
-    point_function,
-    shift_channels,
-)
-from augreg.ops.composite import BranchMix, FunctionCall, call
-from augreg.ops.erasing import Paint, noise_box, paint
-from augreg.ops.geometry import (
-    Move,
-    Pad,
-    Remap,
-    Resize,
-    Warp,
-    affine,
-    crop,
-    elastic,
-    grid,
-    horizontal_flip,
-    lens,
-    pad,
-    perspective,
-    quarter_turns,
-    resize,
-    rotate,
-    shear,
-    translate,
-    vertical_flip,
-)
-from augreg.ops.noise import Encode, Filter, Noise, gaussian_blur, jpeg, median_blur, motion_blur, noise
-from augreg.ops.op import Interpolation, Op, PadMode
-from augreg.ops.scene import PixelValues, Scene
-
-__all__ = [
-    "BranchMix",
-    "ColorMatrix",
-    "Encode",
-    "Enhance",
-    "Filter",
-    "FunctionCall",
-    "Hue",
-    "ImageStatistic",
-    "Interpolation",
-    "LocalContrast",
-    "Lookup",
-    "Move",
-    "Noise",
-    "Normalize",
-    "Op",
-    "Pad",
-    "PadMode",
-    "Paint",
-    "PixelValues",
-    "PointFunction",
-    "Remap",
-    "Resize",
-    "Scene",
-    "Warp",
-    "affine",
-    "call",
-    "crop",
-    "drop_channels",
-    "elastic",
-    "enhance",
-    "gaussian_blur",
-    "grid",
-    "horizontal_flip",
-    "hue",
-    "image_statistic",
-    "jpeg",
-    "lens",
-    "local_contrast",
-    "median_blur",
-    "motion_blur",
-    "noise",
-    "noise_box",
-    "pad",
-    "paint",
-    "permute_channels",
-    "perspective",
-    "point_function",
-    "quarter_turns",
-    "resize",
-    "rotate",
-    "shear",
-    "shift_channels",
-    "translate",
-    "vertical_flip",
-]
+from augreg.ops.color import *
+from augreg.ops.composite import *
+from augreg.ops.erasing import *
+from augreg.ops.geometry import *
+from augreg.ops.noise import *
+from augreg.ops.op import *
+from augreg.ops.scene import *
