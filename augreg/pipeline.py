@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -80,8 +81,9 @@ class Pipeline:
             )
         sections: dict[str, object] = {}
         for name, given in zip(SECTIONS, (steps, batch, model, loss), strict=True):
-            sections[name] = given if isinstance(given, str | Mapping) else list(given)  # parse reports these
-        self._set({**sections, **options}, registry)
+            wrong = isinstance(given, str | Mapping) or not isinstance(given, Iterable)  # parse reports it
+            sections[name] = given if wrong else list(given)
+        self._set(sections, registry, options)
 
     @classmethod
     def from_spec(cls, spec: object, registry: Registry | None = None, **options: object) -> Self:
@@ -89,14 +91,14 @@ class Pipeline:
         .yaml, .json or .toml file; `options` override its own. Raises SpecError with all errors of the spec.
         """
         self = cls.__new__(cls)
-        self._set(spec, registry)
-        return self.replace(**options) if options else self
+        self._set(spec, registry, options)
+        return self
 
     def replace(self, **changes: object) -> Self:
         """The pipeline with other options or sections: `pipe.replace(seed=3, backend="pillow", batch=["mixup"])`."""
-        return type(self).from_spec({**self.to_spec(), **changes}, self.registry)
+        return type(self).from_spec(self.to_spec(), self.registry, **changes)
 
-    def _set(self, source: object, registry: Registry | None) -> None:
+    def _set(self, source: Any, registry: Registry | None, changes: dict[str, object]) -> None:
         if registry is None:
             registry = Registry.installed()
         elif not isinstance(registry, Registry):
@@ -104,8 +106,11 @@ class Pipeline:
                 f"expected a Registry, got {registry!r}; give the steps of other sections by name: batch=[..], "
                 "model=[..], loss=[..]"
             )
-        source, registry = _without_objects(source, registry)
-        spec = parse(source, registry)
+        with contextlib.suppress(RecursionError):  # parse reports it
+            changes, registry = _without_objects(changes, registry)
+            if isinstance(source, Mapping | list | tuple):
+                source, registry = _without_objects(source, registry)
+        spec = parse(source, registry, changes)
         placed = Spec(spec.options, *(assign_paths(getattr(spec, name), stream_key) for name in SECTIONS))
         vars(self).update(
             registry=registry,
@@ -205,21 +210,17 @@ def _normalizes(steps: Iterable[Step]) -> bool:
     )
 
 
-def _without_objects(source: Any, registry: Registry) -> tuple[Any, Registry]:
-    """A spec whose transforms and Steps are written as plain data, and the registry with their classes."""
-    if isinstance(source, list | tuple):
-        source = {"image": source}
-    for section in SECTIONS if isinstance(source, Mapping) else ():
-        steps = source.get(section)
-        if isinstance(steps, list | tuple):
-            data = []
-            for item in steps:
-                if isinstance(item, Step) or hasattr(item, "__augreg__"):
-                    (step,), registry = _named([as_step(item)], registry)
-                    item = unparse(Spec(Options(), (step,)))["image"][0]
-                data.append(item)
-            source = {**source, section: data}
-    return source, registry
+def _without_objects(data: Any, registry: Registry) -> tuple[Any, Registry]:
+    """Data with its transforms and Steps, at any depth, written as plain data; the registry with their classes."""
+    if isinstance(data, Step) or hasattr(data, "__augreg__"):
+        (step,), registry = _named([as_step(data)], registry)
+        return unparse(Spec(Options(), (step,)))["image"][0], registry
+    if not isinstance(data, Mapping | list | tuple):
+        return data, registry
+    copy: Any = dict(data) if isinstance(data, Mapping) else list(data)
+    for key in data if isinstance(data, Mapping) else range(len(copy)):
+        copy[key], registry = _without_objects(copy[key], registry)
+    return copy, registry
 
 
 def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...], Registry]:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -333,8 +334,14 @@ def test_steps_are_given_as_names_mappings_objects_and_lists() -> None:
     assert Pipeline(iter(steps), batch=("mixup",), model=[{"dropout": "*"}], seed=3) == expected
     assert Pipeline.from_spec(steps, **sections, seed=3) == expected
     assert Pipeline.from_spec({"image": steps, **sections, "seed": 3}) == expected
+    inside: list[Any] = [{"one_of": [Rotate(12), "invert"]}, [Step(Invert(), "invert", 0.5)]]
+    assert Pipeline(inside) == Pipeline([{"one_of": [{"rotate": 12}, "invert"]}, [{"invert": {"p": 0.5}}]])
     with pytest.raises(SpecError, match=r"image\[1\]: no transform named 'rotat'; did you mean 'rotate'\?"):
         Pipeline([Rotate(12), "rotat"])
+    with pytest.raises(SpecError, match=r"image: expected a list of steps, got \{'rotate': "):
+        Pipeline(Rotate(12))  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=r"a spec is a mapping, .* got Rotate\("):
+        Pipeline.from_spec(Rotate(12))
     with pytest.raises(SpecError, match=r"batch: expected a list of steps, got 'mixup'"):
         Pipeline(steps, batch="mixup")
     with pytest.raises(SpecError, match=r"got 'imagenet'; Pipeline\.from_spec takes presets"):
@@ -355,6 +362,20 @@ def test_options_are_set_by_name() -> None:
             make(["invert"], sead=3)
         with pytest.raises(SpecError, match="seed: expected"):
             make(["invert"], seed=-3)
+
+
+def test_what_is_wrong_in_a_file_and_in_the_options_is_reported_together(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text("seed: -1\nclasses: 0\nimage:\n- invret\n")
+    with pytest.raises(SpecError) as caught:
+        Pipeline.from_spec(file, seed=-3, sead=1)
+    by_path = {problem.path: problem for problem in caught.value.problems}
+    assert by_path.keys() == {"seed", "sead", "classes", "image[0]"}
+    assert (by_path["seed"].file, by_path["seed"].line) == (None, None) and "got -3" in by_path["seed"].message
+    assert by_path["sead"].file is None
+    assert (by_path["classes"].file, by_path["classes"].line, by_path["image[0]"].line) == (str(file), 2, 4)
+    file.write_text("seed: -1\nimage:\n- invert\n")
+    assert Pipeline.from_spec(file, seed=3).options.seed == 3
 
 
 @pytest.mark.parametrize("make", [Pipeline, Pipeline.from_spec])

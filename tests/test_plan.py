@@ -288,7 +288,7 @@ def test_a_plan_for_the_backend_of_a_plugin_pickles(monkeypatch: pytest.MonkeyPa
     monkeypatch.syspath_prepend(str(tmp_path))
     drawn = augreg.Pipeline.from_spec(["invert", {"resize": 4}]).train.plan((8, 8), index=0)
     engine = backends.backend("rain/seven", "rainy_kernels:KERNELS")
-    planned = replace(drawn, settings=drawn.settings._replace(engine=engine))
+    planned = replace(drawn, settings=replace(drawn.settings, engine=engine))
     again = pickle.loads(pickle.dumps(planned))
     assert again == planned != drawn and "backend rain/seven" in str(again)
     assert (again.run(np.zeros((8, 8, 3), np.uint8)) == 7).all()

@@ -71,7 +71,7 @@ def _moves(first: Move, second: Move, scene: Scene) -> Merged:
 
 def _whole(move: Move, scene: Scene) -> bool:
     """Whether a move keeps every pixel."""
-    return (move.top, move.left, move.height, move.width) == (0, 0, scene.height, scene.width)
+    return move.height == scene.height and move.width == scene.width and move.top == 0 == move.left
 
 
 def _pixelwise_move(first: Op, second: Move, scene: Scene) -> Merged:
@@ -265,20 +265,14 @@ def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[O
         op = todo.pop()
         if changes_nothing(op, scenes[-1]):
             continue
-        merged = _merged(done[-1], op, scenes[-2], table) if done else None
-        if merged is None:
+        for rule in table.get((done[-1].__class__, op.__class__), ()) if done else ():
+            merged = rule.apply(done[-1], op, scenes[-2])
+            if merged is not None:  # try the replacement again, next to the op before it
+                done.pop()
+                scenes.pop()
+                todo.extend(reversed(merged))
+                break
+        else:
             done.append(op)
             scenes.append(op.after(scenes[-1]))
-        else:  # try the replacement again, next to the op before it
-            done.pop()
-            scenes.pop()
-            todo.extend(reversed(merged))
     return tuple(done)
-
-
-def _merged(first: Op, second: Op, scene: Scene, table: Table) -> Merged:
-    for rule in table.get((first.__class__, second.__class__), ()):
-        merged = rule.apply(first, second, scene)
-        if merged is not None:
-            return merged
-    return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ __all__ = ["RunSettings", "Start", "run_drawn", "run_image", "run_ops", "to_outp
 Array = NDArray[Any]
 
 
-class RunSettings(NamedTuple):
+class RunSettings(msgspec.Struct, frozen=True):
     """What a run needs to know besides the image and the ops. `address` is None at test time."""
 
     engine: Backend
@@ -71,7 +72,7 @@ def run_drawn(
     After an op of unknown size, the remaining steps are drawn for the size that the image then has.
     """
     ops, drawn = started
-    entries = list(drawn.entries)
+    entries = drawn.entries
     while True:
         if targets is None:
             arrays = [run_ops(ops, array, settings.engine) for array in arrays]
@@ -86,7 +87,7 @@ def run_drawn(
         height, width, channels = arrays[0].shape
         scene = replace(drawn.scene, height=height, width=width, channels=channels)
         drawn = resume(drawn, scene, settings.address)
-        entries += drawn.entries
+        entries = entries + drawn.entries
         ops = merge(drawn.ops, scene, settings.approximate)
 
 
@@ -113,13 +114,13 @@ def to_output(array: Array, normalized: bool, loaded: InputImage, output: str) -
     A normalized image is float32 channels x height x width: a tensor where a tensor came in, else an array.
     """
     kind = loaded.kind
-    as_tensor = output == "torch" or (output == "auto" and kind in ("tensor", "gray tensor"))
     if normalized:
         planes = array.transpose(2, 0, 1)
         if not planes.flags.c_contiguous or not planes.flags.writeable:
             own = buffers.empty(planes.shape, np.float32)
             own[:] = planes
             planes = own
+        as_tensor = output == "torch" or (output == "auto" and kind in ("tensor", "gray tensor"))
         return tensor(planes) if as_tensor else planes
     if not array.flags.writeable or np.may_share_memory(array, loaded.array):
         array = array.copy()

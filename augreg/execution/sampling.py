@@ -50,17 +50,18 @@ class Drawn(msgspec.Struct):
 
 
 class Subject(NamedTuple):
-    """What steps are drawn for: an image, or a batch. `sample` asks a step for records of class `record`."""
+    """What steps are drawn for: an image, or a batch.
+
+    `sample` asks a step for records of class `record`; without it, the `sample` of the step's transform is called.
+    """
 
     record: type
     a_record: str
     name: str
-    sample: Callable[[Step, Cursor, Scene], Any]
+    sample: Callable[[Step, Cursor, Scene], Any] | None = None
 
 
-IMAGE: Final = Subject(
-    Op, "an op", "a {0.height}x{0.width} image", lambda step, rng, scene: step.transform.sample(rng, scene)
-)
+IMAGE: Final = Subject(Op, "an op", "a {0.height}x{0.width} image")
 
 _Item = tuple[Any, Entry | None]
 """Something on the stack: a step or a record, and the entry of the step that returned it."""
@@ -83,12 +84,12 @@ def resume(drawn: Drawn, scene: Scene, address: Address | None) -> Drawn:
 
 def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Subject) -> Drawn:
     stack = list(stack)
-    kinds = subject.record, Step
+    record = subject.record
     records: list[Any] = []
     entries: list[Entry] = []
     while stack:
         item, parent = stack.pop()
-        if isinstance(item, kinds[0]):
+        if isinstance(item, record):
             records.append(item)
             if parent is not None:
                 parent.ops.append(item)
@@ -111,7 +112,7 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Su
                 result = _sampled(step, scene, entry, address, subject)
             parts = result if isinstance(result, tuple) else (result,)
             for part in reversed(parts):
-                if not isinstance(part, kinds):
+                if not isinstance(part, (record, Step)):
                     method = "expect" if address is None else "sample"
                     expected = f"expected {subject.a_record}, a step, a tuple of them, or () for nothing"
                     raise ValueError(f"{method} returned {result!r}; {expected}")
@@ -136,8 +137,10 @@ def _dynamic_path(step: Step, parent: Entry | None, entries: list[Entry]) -> str
 def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, subject: Subject) -> Any:
     cursor = address.cursor(step.stream_key if step.stream_key is not None else stream_key(entry.path))
     try:
-        entry.applied = cursor.bernoulli(step.p)
-        return subject.sample(step, cursor, scene) if entry.applied else ()
+        if not cursor.bernoulli(step.p):
+            entry.applied = False
+            return ()
+        return subject.sample(step, cursor, scene) if subject.sample else step.transform.sample(cursor, scene)
     finally:
         cursor.close()
 

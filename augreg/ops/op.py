@@ -29,7 +29,7 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     label: str = ""
 
     def _numbers(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in self.__struct_fields__ if name != "label")
+        return msgspec.structs.astuple(msgspec.structs.replace(self, label=""))
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):

@@ -9,7 +9,7 @@ those of the image section also take `test`. Any number may be a schedule (augre
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,8 +32,11 @@ _MAX_DEPTH = 50
 _Uid = Annotated[str, Meta(pattern="^[^#/]+$")] | None
 
 
-def parse(source: Any, registry: Registry) -> Spec:
-    """The spec in a mapping, a list, a preset's name or a file. Raises SpecError with every problem in it."""
+def parse(source: Any, registry: Registry, changes: Mapping[str, Any] | None = None) -> Spec:
+    """The spec in a mapping, a list, a preset's name or a file; `changes` override its options and sections.
+
+    Raises SpecError with every problem in it.
+    """
     name: str | None = None
     lines: dict[Location, int] = {}
     if isinstance(source, str | Path):
@@ -42,22 +45,28 @@ def parse(source: Any, registry: Registry) -> Spec:
             lines = {("image", *location): line for location, line in lines.items()}
     elif isinstance(source, bytes) or not isinstance(source, Mapping | Sequence):
         raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {source!r}")
+    changes = changes or {}
+    if changes:
+        source = {**(source if isinstance(source, Mapping) else {"image": source}), **changes}
     parser = _Parser(registry)
     try:
         spec = parser.spec(source)
     except RecursionError:
         raise SpecError("the spec is nested too deeply, or contains itself") from None
     if parser.problems:
-        raise SpecError(_with_lines(parser.problems, name, lines))
+        raise SpecError(_with_lines(parser.problems, name, lines, changes))
     return spec
 
 
 def _with_lines(
-    problems: list[tuple[Location, Problem]], name: str | None, lines: Mapping[Location, int]
+    problems: list[tuple[Location, Problem]], name: str | None, lines: Mapping[Location, int], changes: Container[str]
 ) -> list[Problem]:
-    """The problems with file and line, in the order of the file."""
+    """The problems with file and line, in the order of the file; those of `changes` are not in the file."""
     result = []
     for location, problem in problems:
+        if location and location[0] in changes:
+            result.append(problem)
+            continue
         while location and location not in lines:  # what is missing has no line: take that of its parent
             location = location[:-1]
         result.append(problem._replace(file=name, line=lines.get(location) if name else None))
