@@ -25,7 +25,7 @@ from augreg.execution.plan import Plan
 from augreg.loss.criterion import Criterion
 from augreg.nn import Dropout as Layer, relu_moments
 from augreg.regularizers import LabelSmoothing
-from augreg.transforms import CutMix, HorizontalFlip, RandAugment
+from augreg.transforms import CutMix, HorizontalFlip, OneOf, RandAugment, RandomCrop, Rotate
 
 Array = NDArray[np.uint8]
 
@@ -57,6 +57,10 @@ def use(array: Array, image: Image, labels: NDArray[np.int64], model: nn.Module)
     assert_type(transforms.RandAugment(), RandAugment)
     assert_type(regularizers.LabelSmoothing(0.1), LabelSmoothing)
     assert_type(Layer(0.5), Layer)
+    Pipeline([RandomCrop(224, padding=4, fill="imagenet"), OneOf([Rotate(10), Rotate((-5.0, 5.0))])])
+    assert_type(Rotate(10), Rotate)
+    assert_type(regularizers.Dropout("head.*"), regularizers.Dropout)
+    HorizontalFlip(1)  # type: ignore[call-arg]
     pipe.train(array, index=1.5)  # type: ignore[call-overload]
     pipe.train.plan(224)  # type: ignore[arg-type]
     HorizontalFlip(nothing=1)  # type: ignore[call-arg]

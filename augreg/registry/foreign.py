@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from augreg.errors import ImageError
 from augreg.ops import Op, Scene, call
 from augreg.steps.declare import transform
-from augreg.steps.fields import Shorthand
+from augreg.steps.fields import Converted, Shorthand
 
 if TYPE_CHECKING:
     from augreg.rng import Cursor
@@ -72,8 +72,8 @@ class Call:
     boxes or keypoints are then refused.
     """
 
-    function: Annotated[str, Shorthand(function_name, "module:name")]
-    arguments: Annotated[tuple[tuple[str, _Value], ...], Shorthand(_pairs, "mapping")] = ()
+    function: Annotated[Converted[str], Shorthand(function_name, "module:name")]
+    arguments: Annotated[Converted[tuple[tuple[str, _Value], ...]], Shorthand(_pairs, "mapping")] = ()
     takes: Literal["array", "pil", "tensor"] = "array"
     random: Literal["none", "seed", "global"] = "none"
     resizes: bool = False

@@ -17,7 +17,7 @@ import typing
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -46,6 +46,18 @@ __all__ = [
     "plain",
     "split_error",
 ]
+
+
+if TYPE_CHECKING:
+    _T = TypeVar("_T")
+    Converted: TypeAlias = _T | Any
+else:
+
+    class Converted:
+        """`Converted[X]` is the annotation X. Type checkers also accept what its short form takes, as X | Any."""
+
+        def __class_getitem__(cls, hint: Any) -> Any:
+            return hint
 
 
 class Shorthand(NamedTuple):
@@ -112,7 +124,7 @@ STDS: Mapping[str, tuple[float, ...]] = {
     "half": (0.5,),
 }
 
-_Pair: TypeAlias = tuple[float, float]
+_Pair: TypeAlias = Converted[tuple[float, float]]
 
 Range: TypeAlias = Annotated[_Pair, Ordered(), Shorthand(_twice, "number or [low, high]")]
 """A range to draw from; a single number is used as it is."""
@@ -123,39 +135,39 @@ SymmetricRange: TypeAlias = Annotated[
 ]
 """A range of signed amounts; 0.3 means [-0.3, 0.3]."""
 Factor: TypeAlias = Annotated[
-    tuple[Annotated[float, Meta(ge=0, le=1000)], Annotated[float, Meta(ge=0, le=1000)]],
+    Converted[tuple[Annotated[float, Meta(ge=0, le=1000)], Annotated[float, Meta(ge=0, le=1000)]]],
     Ordered(),
     Shorthand(functools.partial(_around, 1.0, floor=0.0), "number or [low, high]"),
 ]
 """A range of factors from 0 to 1000; 0.4 means [0.6, 1.4], and the low end is never below 0."""
 Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 _Side: TypeAlias = Annotated[int, Meta(ge=1, le=65536)]
-Size: TypeAlias = Annotated[tuple[_Side, _Side], Shorthand(_twice, "integer or [height, width]")]
+Size: TypeAlias = Annotated[Converted[tuple[_Side, _Side]], Shorthand(_twice, "integer or [height, width]")]
 """(height, width) in pixels; a single number is both."""
 Counts: TypeAlias = Annotated[
-    tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]],
+    Converted[tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]]],
     Ordered(),
     Shorthand(_twice, "integer or [low, high]"),
 ]
 """A range of whole numbers to draw from; a single number is used as it is."""
 _Width: TypeAlias = Annotated[int, Meta(ge=0, le=65536)]
 Padding: TypeAlias = Annotated[
-    tuple[_Width, _Width, _Width, _Width],
+    Converted[tuple[_Width, _Width, _Width, _Width]],
     Shorthand(lambda value: [value] * 4 if _is_number(value) else value, "integer or [top, bottom, left, right]"),
 ]
 """Border widths in pixels (top, bottom, left, right); a single number is all four."""
 Fill: TypeAlias = Annotated[
-    Annotated[tuple[float, ...], Meta(min_length=1, max_length=64)],
+    Annotated[Converted[tuple[float, ...]], Meta(min_length=1, max_length=64)],
     Shorthand(_color, "number, one number per channel, or the name of a data set for its mean color"),
 ]
 """A pixel value to fill with, on the 0..255 scale (after normalize: in normalized units)."""
 Colors: TypeAlias = Annotated[
-    Annotated[tuple[Annotated[float, Meta(ge=0, le=1)], ...], Meta(min_length=1, max_length=64)],
+    Annotated[Converted[tuple[Annotated[float, Meta(ge=0, le=1)], ...]], Meta(min_length=1, max_length=64)],
     Shorthand(functools.partial(_named, MEANS), f"number, one number per channel, or one of {', '.join(MEANS)}"),
 ]
 """Channel means on the 0..1 scale, as numbers or the name of a data set."""
 Std: TypeAlias = Annotated[
-    Annotated[tuple[Annotated[float, Meta(ge=1e-6, le=1)], ...], Meta(min_length=1, max_length=64)],
+    Annotated[Converted[tuple[Annotated[float, Meta(ge=1e-6, le=1)], ...]], Meta(min_length=1, max_length=64)],
     Shorthand(functools.partial(_named, STDS), f"number, one number per channel, or one of {', '.join(STDS)}"),
 ]
 """Channel standard deviations on the 0..1 scale, as numbers or the name of a data set."""

@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta
 
-from augreg.steps.fields import Shorthand
+from augreg.steps.fields import Converted, Shorthand
 
 __all__ = ["At", "Selector", "nearest_names", "selects"]
 
@@ -52,7 +52,7 @@ def _selector(value: Any) -> Any:
 
 
 At: TypeAlias = Annotated[
-    Annotated[tuple[Selector, ...], Meta(min_length=1)],
+    Annotated[Converted[tuple[Selector, ...]], Meta(min_length=1)],
     Shorthand(_selectors, "name pattern, {name: pattern, type: class names}, or a list of these"),
 ]
 """Selects modules or parameters."""

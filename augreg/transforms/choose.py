@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from augreg.steps.declare import transform
-from augreg.steps.fields import Counts
+from augreg.steps.fields import Converted, Counts
 from augreg.steps.step import Step
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Sequential:
     """Apply the steps in order."""
 
-    steps: tuple[Step, ...]
+    steps: Converted[tuple[Step, ...]]
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
         return self.steps
@@ -32,7 +32,7 @@ class Sequential:
 class RandomOrder:
     """Apply all steps, in random order; at test time, in the order given."""
 
-    steps: tuple[Step, ...]
+    steps: Converted[tuple[Step, ...]]
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
         return tuple(self.steps[index] for index in rng.permutation(len(self.steps)))
@@ -58,7 +58,7 @@ class OneOf:
     At test time no child is applied; if the children change the size of the image, set `test:` on this step.
     """
 
-    steps: tuple[Step, ...]
+    steps: Converted[tuple[Step, ...]]
     weights: _Weights = ()
 
     def check(self) -> None:
@@ -78,7 +78,7 @@ class SomeOf:
     children change the size of the image, set `test:` on this step.
     """
 
-    steps: tuple[Step, ...]
+    steps: Converted[tuple[Step, ...]]
     count: Counts = (1, 1)
 
     def check(self) -> None:

@@ -66,7 +66,8 @@ class GridDistortion:
             raise ValueError(f"cells must be at most 64 rows and columns, got {list(self.cells)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.grid(scene, *self.cells, self.limit, rng.bits(), self.interpolation)
+        rows, columns = self.cells
+        return ops.grid(scene, rows, columns, self.limit, rng.bits(), self.interpolation)
 
 
 @transform("optical_distortion", kind="geometry")

@@ -88,7 +88,8 @@ class SafeCrop(geometry.RandomResizedCrop):
         if not scene.boxes:
             return super().sample(rng, scene)
         box = self._around_boxes(rng, scene)
-        return ops.crop(*box), ops.resize(*self.size, self.interpolation, self.antialias)
+        height, width = self.size
+        return ops.crop(*box), ops.resize(height, width, self.interpolation, self.antialias)
 
     def _around_boxes(self, rng: Cursor, scene: Scene) -> tuple[int, int, int, int]:
         """The top, left, height and width of a crop. Always uses four random words."""

@@ -61,9 +61,10 @@ def _padded(
     return (border,), border.after(scene)
 
 
-def _center_crop(scene: Scene, height: int, width: int, fill: Fill = (0.0,)) -> tuple[Op, ...]:
+def _center_crop(scene: Scene, size: tuple[int, int], fill: Fill = (0.0,)) -> tuple[Op, ...]:
     """Crop the center; an image that is too small is padded first."""
-    borders, scene = _padded(scene, (height, width), (0, 0, 0, 0), fill, "constant")
+    height, width = size
+    borders, scene = _padded(scene, size, (0, 0, 0, 0), fill, "constant")
     top, left = round((scene.height - height) / 2), round((scene.width - width) / 2)
     return (*borders, ops.crop(top, left, height, width))
 
@@ -79,7 +80,7 @@ class CenterCrop:
     fill: Fill = (0.0,)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        return _center_crop(scene, *self.size, self.fill)
+        return _center_crop(scene, self.size, self.fill)
 
 
 @transform(
@@ -106,7 +107,7 @@ class RandomCrop:
         return (*borders, ops.crop(top, left, height, width))
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
-        return _center_crop(scene, *self.size, self.fill)
+        return _center_crop(scene, self.size, self.fill)
 
 
 @transform(
@@ -139,7 +140,8 @@ class RandomResizedCrop:
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         box = self._box(rng, scene.height, scene.width)
-        return ops.crop(*box), ops.resize(*self.size, self.interpolation, self.antialias)
+        height, width = self.size
+        return ops.crop(*box), ops.resize(height, width, self.interpolation, self.antialias)
 
     def _box(self, rng: Cursor, height: int, width: int) -> tuple[int, int, int, int]:
         low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
@@ -162,7 +164,7 @@ class RandomResizedCrop:
         zoom = max(height / self.crop / scene.height, width / self.crop / scene.width)
         cover = max(height, round(scene.height * zoom)), max(width, round(scene.width * zoom))
         resized = ops.resize(*cover, self.interpolation, self.antialias)
-        return (resized, *_center_crop(resized.after(scene), height, width))
+        return (resized, *_center_crop(resized.after(scene), (height, width)))
 
 
 @transform("resize", kind="geometry", rule="same", preview=({"size": 160}, {"size": 80}, {"size": 24}))
@@ -184,7 +186,8 @@ class Resize:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         if self.size is not None:
-            return ops.resize(*self.size, self.interpolation, self.antialias)
+            height, width = self.size
+            return ops.resize(height, width, self.interpolation, self.antialias)
         shorter = self.shorter or 1
         longer = int(shorter * max(scene.size) / min(scene.size))
         height, width = (shorter, longer) if scene.height <= scene.width else (longer, shorter)
@@ -204,7 +207,8 @@ class Pad:
     mode: PadMode = "constant"
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.pad(scene, *self.padding, self.fill, self.mode)
+        top, bottom, left, right = self.padding
+        return ops.pad(scene, top, bottom, left, right, self.fill, self.mode)
 
 
 @transform("rotate", kind="geometry")

@@ -14,7 +14,7 @@ from msgspec import Meta
 from augreg import ops
 from augreg.errors import ImageError
 from augreg.steps.declare import transform
-from augreg.steps.fields import Factor, Fill, Probability, Range, Shorthand
+from augreg.steps.fields import Converted, Factor, Fill, Probability, Range, Shorthand
 from augreg.steps.step import Step
 from augreg.transforms.color import ColorJitter
 from augreg.transforms.dirichlet import dirichlet
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from augreg.rng import Cursor
 
 _Policy = Annotated[
-    str | Table, Shorthand(read_policy, "the name of a table, or a table: lines of ShearX,0.9,7 / Invert,0.2,3")
+    Converted[str | Table],
+    Shorthand(read_policy, "the name of a table, or a table: lines of ShearX,0.9,7 / Invert,0.2,3"),
 ]
 _DialectName: TypeAlias = Literal["paper", "torchvision", "timm"]
 _Magnitude: TypeAlias = Annotated[float, Meta(ge=0, le=100)]
@@ -43,7 +44,7 @@ def _op_names(value: Any) -> Any:
     return [op_name(name) for name in value] if isinstance(value, list | tuple) else value
 
 
-_OpNames = Annotated[tuple[str, ...], Shorthand(_op_names, "names of ops")]
+_OpNames = Annotated[Converted[tuple[str, ...]], Shorthand(_op_names, "names of ops")]
 
 
 def _check_channels(policy: Any, scene: Scene) -> None:
