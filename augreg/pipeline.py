@@ -26,9 +26,6 @@ from augreg.spec.write import fingerprint, unparse
 from augreg.steps.step import Step, as_step, assign_paths, children, with_arguments
 
 if TYPE_CHECKING:
-    from os import PathLike
-    from typing import BinaryIO, TypeAlias
-
     from numpy.typing import NDArray
     from PIL.Image import Image
     from torch import Tensor, nn
@@ -36,10 +33,8 @@ if TYPE_CHECKING:
     from augreg.attachment.attach import Attachment
     from augreg.batch.collate import Collate
     from augreg.batch.mixer import Mixer
+    from augreg.execution.plan import Source
     from augreg.loss.criterion import Criterion
-
-    Source: TypeAlias = NDArray[Any] | str | bytes | PathLike[str] | BinaryIO
-    """An image that comes out as an array."""
 
 __all__ = ["Pipeline", "Test", "Train", "regularize"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 
@@ -12,6 +12,17 @@ from augreg.execution.run import RunSettings
 from augreg.execution.samples import run
 from augreg.execution.sampling import Drawn, Entry
 from augreg.ops import Op, Scene
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from typing import BinaryIO, TypeAlias
+
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor
+
+    Source: TypeAlias = NDArray[Any] | str | bytes | PathLike[str] | BinaryIO
+    """An image that comes out as an array."""
 
 __all__ = ["Plan"]
 
@@ -30,6 +41,14 @@ class Plan(msgspec.Struct, frozen=True):
     settings: RunSettings
     deferred: tuple[Any, ...] = ()
 
+    @overload
+    def run(self, image: Mapping[Any, Any]) -> dict[Any, Any]: ...
+    @overload
+    def run(self, image: Image) -> Image | NDArray[Any]: ...
+    @overload
+    def run(self, image: Source) -> NDArray[Any]: ...
+    @overload
+    def run(self, image: Tensor) -> Tensor: ...
     def run(self, image: Any) -> Any:
         """The image, or the sample, after it. Raises ImageError for another size or kind than was planned for."""
         return run(image, self._start, self.settings)
