@@ -26,7 +26,7 @@ def test_no_modules_import_one_another() -> None:
 
 
 def test_a_broken_copy_is_found_out(tmp_path: Path) -> None:
-    """Upwards at the top, in a function and for types; and a circle within one room."""
+    """Upwards at the top, in a function, for types, relatively, by the package's face; and a circle in one room."""
     copy = tmp_path / "augreg"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "plugins", "presets"))
     for path, line in {
@@ -34,10 +34,16 @@ def test_a_broken_copy_is_found_out(tmp_path: Path) -> None:
         "backends/pillow.py": "def lazily():\n    from augreg.pipeline import Pipeline",
         "targets/boxes.py": "if TYPE_CHECKING:\n    import augreg.commands.listing",
         "ops/op.py": "from augreg.ops.geometry import Move",
+        "ops/noise.py": "from ..pipeline import Pipeline",
+        "images/codecs.py": "from augreg import Pipeline",
+        "images/buffers.py": "import augreg",
     }.items():
         (copy / path).write_text((copy / path).read_text() + f"\n{line}\n")
     assert upward(copy) == [
         "backends.pillow imports pipeline",
+        "images.buffers imports __init__",
+        "images.codecs imports __init__",
+        "ops.noise imports pipeline",
         "ops.scene imports steps.fields",
         "targets.boxes imports commands.listing",
     ]

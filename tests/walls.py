@@ -39,38 +39,42 @@ def room(module: str) -> str:
     return module.partition(".")[0]
 
 
-def imported(path: Path, modules: Mapping[str, Path]) -> Iterator[str]:
-    """The modules of ours that a file imports, anywhere in it."""
+def imported(module: str, modules: Mapping[str, Path]) -> Iterator[str]:
+    """The modules of ours that a module imports, anywhere in it; `__init__` for a name of the package's face."""
 
     def known(name: str) -> Iterator[str]:
         name = name.removeprefix("augreg").lstrip(".")
         if name in modules:
             yield name
-        elif f"{name}.__init__" in modules:
-            yield f"{name}.__init__"
+        elif f"{name}.__init__".lstrip(".") in modules:
+            yield f"{name}.__init__".lstrip(".")
 
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(modules[module].read_text())):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.partition(".")[0] == "augreg":
                     yield from known(alias.name)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "augreg":
-            for alias in node.names:
-                yield from list(known(f"{node.module}.{alias.name}")) or known(node.module or "")
+        elif isinstance(node, ast.ImportFrom):
+            above = ["augreg", *module.split(".")][: -node.level] if node.level else []
+            source = ".".join([*above, *filter(None, [node.module])])
+            if source.partition(".")[0] == "augreg":
+                for alias in node.names:
+                    if alias.name != "__version__":
+                        yield from list(known(f"{source}.{alias.name}")) or known(source)
 
 
 def upward(package: Path) -> list[str]:
     """Every import of a room that is not on a lower floor, as "importer imports imported"."""
     modules = files(package)
-    level = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    level = {room: number for number, rooms in enumerate((*FLOORS, ("__init__",))) for room in rooms}
     found = []
-    for module, path in modules.items():
+    for module in modules:
         here = room(module)
         if here == "__init__":  # the face of the package shows what is anywhere in it
             continue
-        for other in imported(path, modules):
+        for other in imported(module, modules):
             there = room(other)
-            if there not in (here, "__init__") and level[there] >= level[here]:
+            if there != here and level[there] >= level[here]:
                 found.append(f"{module} imports {other}")
     return found
 
@@ -79,8 +83,8 @@ def circles(package: Path) -> list[list[str]]:
     """Groups of modules that import one another, faces of packages left out: they show what is in their rooms."""
     modules = files(package)
     graph = {
-        module: {other for other in imported(path, modules) if not other.endswith("__init__")}
-        for module, path in modules.items()
+        module: {other for other in imported(module, modules) if not other.endswith("__init__")}
+        for module in modules
         if not module.endswith("__init__")
     }
 

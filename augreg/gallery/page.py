@@ -13,7 +13,7 @@ import jinja2
 import yaml
 from markupsafe import Markup, escape
 
-import augreg
+from augreg import __version__
 from augreg.gallery.batches import batches
 from augreg.gallery.cards import failures, groups
 from augreg.gallery.photo_rows import DRAWS, row
@@ -53,7 +53,7 @@ def page(
     rows = [row(pipeline, photo, index) for index, photo in enumerate(photos)]
     return _template().render(
         title=title,
-        version=augreg.__version__,
+        version=__version__,
         seed=pipeline.options.seed,
         backend=pipeline.backend,
         steps=[(section, step.name) for section in SECTIONS for step in getattr(pipeline.spec, section)],

@@ -18,14 +18,13 @@ from augreg.importers.translation import (
     numbers,
     pair,
 )
+from augreg.steps.fields import MEANS, STDS
 from augreg.transforms.policies.sampling import UNIFORM
 
 __all__ = ["from_timm"]
 
 _Transforms = list[tuple[str, dict[str, Any]]]
 """Transforms as class names and parameters."""
-
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def from_timm(transform: Any = None, /, **arguments: Any) -> Imported:
@@ -61,7 +60,7 @@ def _created(params: Parameters) -> _Transforms:
     params.ignore("separate", "patch_size", "max_seq_len", "patchify_channels_last", "patchify_flatten")
     if params.take("use_prefetcher", False):
         params.note("use_prefetcher=True: the spec has normalize and random_erasing, which timm's loader applies")
-    mean, std = params.take("mean", _IMAGENET["mean"]), params.take("std", _IMAGENET["std"])
+    mean, std = params.take("mean", MEANS["imagenet"]), params.take("std", STDS["imagenet"])
     last: _Transforms = [("ToTensor", {}), ("Normalize", {"mean": mean, "std": std})]
     if not params.take("normalize", True):
         last = [("PILToTensor", {})]
