@@ -30,7 +30,7 @@ def test_a_broken_copy_is_found_out(tmp_path: Path) -> None:
     copy = tmp_path / "augreg"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "plugins", "presets"))
     for path, line in {
-        "ops/scene.py": "from augreg.steps import fields",
+        "ops/scene.py": "from augreg.images import buffers",
         "backends/pillow.py": "def lazily():\n    from augreg.pipeline import Pipeline",
         "targets/boxes.py": "if TYPE_CHECKING:\n    import augreg.commands.listing",
         "ops/op.py": "from augreg.ops.geometry import Move",
@@ -44,7 +44,7 @@ def test_a_broken_copy_is_found_out(tmp_path: Path) -> None:
         "images.buffers imports __init__",
         "images.codecs imports __init__",
         "ops.noise imports pipeline",
-        "ops.scene imports steps.fields",
+        "ops.scene imports images.buffers",
         "targets.boxes imports commands.listing",
     ]
     assert circles(copy) == [["ops.geometry", "ops.op"]]

@@ -10,7 +10,7 @@ import msgspec
 
 from augreg.batch.blends import Blend, Mix, Paste, SourceWeights
 from augreg.batch.visibility import visible_fractions
-from augreg.execution.sampling import Entry, Subject, draw
+from augreg.execution.sampling import DrawKind, Entry, draw
 from augreg.ops import Scene
 from augreg.rng import Address, Cursor
 from augreg.steps.step import Step
@@ -88,5 +88,5 @@ def draw_mixture(steps: Iterable[Step], count: int, scene: Scene, address: Addre
         return result
 
     name = f"a batch of {count} images of {{0.height}}x{{0.width}}"
-    drawn = draw(steps, scene, address, Subject(Blend, "a blend", name, sample))
+    drawn = draw(steps, scene, address, DrawKind(Blend, "a blend", name, sample))
     return Mixture(count, *scene.size, tuple(drawn.entries), title)

@@ -20,7 +20,7 @@ from augreg.rng import Address, Cursor, stream_key
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step
 
-__all__ = ["Drawn", "Entry", "Subject", "draw", "expect", "resume", "rule_of"]
+__all__ = ["DrawKind", "Drawn", "Entry", "draw", "expect", "resume", "rule_of"]
 
 
 class Entry(msgspec.Struct):
@@ -49,8 +49,8 @@ class Drawn(msgspec.Struct):
     deferred: list[Any]
 
 
-class Subject(NamedTuple):
-    """What steps are drawn for: an image, or a batch.
+class DrawKind(NamedTuple):
+    """What is drawn: ops for an image, or blends for a batch.
 
     `sample` asks a step for records of class `record`; without it, the `sample` of the step's transform is called.
     """
@@ -61,15 +61,15 @@ class Subject(NamedTuple):
     sample: Callable[[Step, Cursor, Scene], Any] | None = None
 
 
-IMAGE: Final = Subject(Op, "an op", "a {0.height}x{0.width} image")
+IMAGE: Final = DrawKind(Op, "an op", "a {0.height}x{0.width} image")
 
 _Item = tuple[Any, Entry | None]
 """Something on the stack: a step or a record, and the entry of the step that returned it."""
 
 
-def draw(steps: Iterable[Step], scene: Scene, address: Address, subject: Subject = IMAGE) -> Drawn:
+def draw(steps: Iterable[Step], scene: Scene, address: Address, kind: DrawKind = IMAGE) -> Drawn:
     """Sample the steps for one image, or one batch, at one address. Raises SpecError, with the step that failed."""
-    return _walk([(step, None) for step in reversed(tuple(steps))], scene, address, subject)
+    return _walk([(step, None) for step in reversed(tuple(steps))], scene, address, kind)
 
 
 def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
@@ -82,9 +82,9 @@ def resume(drawn: Drawn, scene: Scene, address: Address | None) -> Drawn:
     return _walk(drawn.deferred, scene, address, IMAGE)
 
 
-def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Subject) -> Drawn:
+def _walk(stack: list[_Item], scene: Scene, address: Address | None, kind: DrawKind) -> Drawn:
     stack = list(stack)
-    record = subject.record
+    record = kind.record
     records: list[Any] = []
     entries: list[Entry] = []
     while stack:
@@ -106,22 +106,19 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Su
         entry = Entry(step.path or _dynamic_path(step, parent, entries), step.name, depth, step.p)
         entries.append(entry)
         try:
-            if address is None:
-                result = _expected(step, scene, entry)
-            else:
-                result = _sampled(step, scene, entry, address, subject)
+            result = _expected(step, scene, entry) if address is None else _sampled(step, scene, entry, address, kind)
             parts = result if isinstance(result, tuple) else (result,)
             for part in reversed(parts):
                 if not isinstance(part, (record, Step)):
                     method = "expect" if address is None else "sample"
-                    expected = f"expected {subject.a_record}, a step, a tuple of them, or () for nothing"
+                    expected = f"expected {kind.a_record}, a step, a tuple of them, or () for nothing"
                     raise ValueError(f"{method} returned {result!r}; {expected}")
                 stack.append((part, entry))
         except ImageError:  # the step refuses this image
             raise
         except Exception as error:
             prefix = "" if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: "
-            message = f"{step.name} failed on {subject.name.format(scene)}: {prefix}{error}"
+            message = f"{step.name} failed on {kind.name.format(scene)}: {prefix}{error}"
             raise SpecError(entry.path, message) from error
     return Drawn(records, entries, scene, [])
 
@@ -134,13 +131,13 @@ def _dynamic_path(step: Step, parent: Entry | None, entries: list[Entry]) -> str
     return f"{start}{count}"
 
 
-def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, subject: Subject) -> Any:
+def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, kind: DrawKind) -> Any:
     cursor = address.cursor(step.stream_key if step.stream_key is not None else stream_key(entry.path))
     try:
         if not cursor.bernoulli(step.p):
             entry.applied = False
             return ()
-        return subject.sample(step, cursor, scene) if subject.sample else step.transform.sample(cursor, scene)
+        return kind.sample(step, cursor, scene) if kind.sample else step.transform.sample(cursor, scene)
     finally:
         cursor.close()
 

@@ -41,7 +41,7 @@ class OperatorCall:
 
 
 Result = TensorField | list[TensorField | None]
-Rule = Callable[[OperatorCall], Result]
+OperatorRule = Callable[[OperatorCall], Result]
 
 
 def _each(value: Any, count: int) -> list[Any]:
@@ -93,7 +93,7 @@ def _adaptive(call: OperatorCall) -> Result:
     return [result] + [None] * (len(call.shapes) - 1)
 
 
-def _upsample(kind: str) -> Rule:
+def _upsample(kind: str) -> OperatorRule:
     def rule(call: OperatorCall) -> TensorField:
         field, shape = call.first, call.shapes[0]
         sizes = list(zip(field.shape[2:], shape[2:], strict=True))
@@ -276,12 +276,12 @@ def _same(call: OperatorCall) -> Result:
     return [call.first] + [None] * (len(call.shapes) - 1)
 
 
-def _with_axes(axes: int, rule: Rule) -> Rule:
+def _with_axes(axes: int, rule: OperatorRule) -> OperatorRule:
     """The rule with the number of axes as an additional argument of the call."""
     return lambda call: rule(OperatorCall({**call.arguments, "axes": axes}, call.fields, call.shapes))
 
 
-MOVES: dict[str, Rule] = {
+MOVES: dict[str, OperatorRule] = {
     "convolution": _convolution,
     "pixel_shuffle": _shuffle,
     "pixel_unshuffle": _unshuffle,
@@ -306,7 +306,7 @@ _COPIES = [
     "clone", "detach", "alias", "_to_copy", "lift_fresh", "native_dropout", "log_sigmoid_forward",
     "_prelu_kernel",
 ]  # fmt: skip
-TABLE: dict[str, Rule] = {
+TABLE: dict[str, OperatorRule] = {
     **MOVES,
     **dict.fromkeys(_PADS, _padded),
     "slice": _slice,

@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from augreg.errors import Problem
+from augreg.ops.op import Interpolation, PadMode
 
 __all__ = [
     "Colors",
@@ -171,8 +172,6 @@ Std: TypeAlias = Annotated[
     Shorthand(functools.partial(_named, STDS), f"number, one number per channel, or one of {', '.join(STDS)}"),
 ]
 """Channel standard deviations on the 0..1 scale, as numbers or the name of a data set."""
-Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
-PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric"]
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

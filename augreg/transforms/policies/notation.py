@@ -13,12 +13,22 @@ from augreg.registry.registry import Registry
 from augreg.steps.fields import nearest
 from augreg.transforms.policies.tables import TABLES
 
-__all__ = ["OP_NAMES", "Entry", "Row", "Table", "format_row", "load_table", "op_name", "parse_table", "read_policy"]
+__all__ = [
+    "OP_NAMES",
+    "PolicyOp",
+    "Row",
+    "Table",
+    "format_row",
+    "load_table",
+    "op_name",
+    "parse_table",
+    "read_policy",
+]
 
-Entry: TypeAlias = tuple[str, float, float]
+PolicyOp: TypeAlias = tuple[str, float, float]
 """The name of an op, the probability that it is applied, and its magnitude."""
-Row: TypeAlias = tuple[Entry, ...]
-"""A sub-policy: entries that are applied in order."""
+Row: TypeAlias = tuple[PolicyOp, ...]
+"""A sub-policy: ops that are applied in order."""
 Table: TypeAlias = tuple[Row, ...]
 
 OP_NAMES: Final = (
@@ -105,7 +115,7 @@ def _parse_row(row: Any, place: str) -> Row:
     return tuple(_parse_entry(entry, f"{place}[{index}]") for index, entry in enumerate(row))
 
 
-def _parse_entry(entry: Any, place: str) -> Entry:
+def _parse_entry(entry: Any, place: str) -> PolicyOp:
     if isinstance(entry, str) or not isinstance(entry, Sequence) or len(entry) != 3:
         shown = _shown(entry)
         raise ValueError(f"{place}\0expected a name, a probability and a magnitude, as ShearX,0.9,7, got {shown}")

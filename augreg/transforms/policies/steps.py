@@ -19,7 +19,7 @@ from augreg.steps.step import Step
 from augreg.transforms.color import ColorJitter
 from augreg.transforms.dirichlet import dirichlet
 from augreg.transforms.policies.dialects import DIALECTS, InterpolationMode, check_entry
-from augreg.transforms.policies.notation import Entry, Table, load_table, op_name, read_policy
+from augreg.transforms.policies.notation import PolicyOp, Table, load_table, op_name, read_policy
 from augreg.transforms.policies.sampling import UNIFORM, check_magnitude_noise, noisy_magnitude, sample_op
 from augreg.transforms.policies.timm_strings import parse_timm
 from augreg.transforms.ranges import check_range
@@ -91,7 +91,7 @@ class AutoAugment:
         row = table[rng.integers(len(table))]
         return tuple(op for entry in row for op in self._entry(rng, scene, entry))
 
-    def _entry(self, rng: Cursor, scene: Scene, entry: Entry) -> tuple[Op, ...]:
+    def _entry(self, rng: Cursor, scene: Scene, entry: PolicyOp) -> tuple[Op, ...]:
         name, p, magnitude = entry
         if not rng.bernoulli(p):
             return ()
