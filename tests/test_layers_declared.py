@@ -160,7 +160,7 @@ def test_what_a_module_has_already_cannot_be_changed_beyond_its_number() -> None
     assert made("dropout", mode="original").takes_over(layers.Dropout(mode="original"), {"p": 0.5}) == {"p": 0.5}
     with pytest.raises(ValueError, match="write mode: row, its own value"):
         made("stochastic_depth", mode="batch").takes_over(DropPath(), {"survival": 0.5})
-    with pytest.raises(ValueError, match="write block_size: 7 and per: channel"):
+    with pytest.raises(ValueError, match="write block_size: 7, its own value"):
         made("drop_block", block_size=3).takes_over(layers.DropBlock2d(), {"p": 0.1})
     with pytest.raises(ValueError, match="write inference: scale"):
         made("drop_connect", inference="moment").takes_over(layers.DropConnectLinear(2, 2), {"p": 0.1})

@@ -207,9 +207,7 @@ class Mixer:
         return SoftLabels(labels, *mixture.sources_and_weights(), self._classes)
 
     def _drawn(self, count: int, scene: Scene, key: tuple[Any, int, int | None, int]) -> Mixture:
-        steps = self.steps
-        address, title = self._address(count, *key)
-        return draw_mixture(steps, count, scene, address, title)
+        return draw_mixture(self.steps, count, scene, *self._address(count, *key))
 
     def _address(
         self, count: int, keys: Iterable[int | str] | None, epoch: int, batch: int | None, rank: int

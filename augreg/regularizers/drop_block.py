@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
-from augreg.regularizers.seed import Seed
+from augreg.regularizers.seed import Seed, check_settings
 from augreg.steps.declare import regularizer
 from augreg.steps.fields import Probability
 from augreg.steps.selectors import At
@@ -44,11 +44,8 @@ class DropBlock:
 
         if not isinstance(module, MapDropBlock):
             return None
-        if (self.block_size, self.per, self.seed) != (module.block_size, module.per, None):
-            raise ValueError(
-                f"it already is a {type(module).__name__}, of which only p can be set; write block_size: "
-                f"{module.block_size} and per: {module.per}, its own values, and leave seed out"
-            )
+        settings = {"block_size": module.block_size, "per": module.per}
+        check_settings(self, "it already is", type(module).__name__, "p", settings)
         return numbers
 
     def attach(self, site: Site) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from augreg.regularizers.seed import Seed
+from augreg.regularizers.seed import Seed, check_settings
 from augreg.steps.declare import ModelRule, regularizer
 from augreg.steps.fields import Probability
 from augreg.steps.selectors import At
@@ -70,12 +70,8 @@ class DropConnect:
 
         if not isinstance(module, DropConnectLinear | DropConnectConv1d | DropConnectConv2d | DropConnectConv3d):
             return None
-        for name in ("per", "mode", "inference", "through", "mask_bias"):
-            if getattr(self, name) != getattr(module, name) or self.seed is not None:
-                raise ValueError(
-                    f"it already is a {type(module).__name__}, of which only p can be set; write {name}: "
-                    f"{getattr(module, name)}, its own value, and leave seed out"
-                )
+        settings = {name: getattr(module, name) for name in ("per", "mode", "inference", "through", "mask_bias")}
+        check_settings(self, "it already is", type(module).__name__, "p", settings)
         return numbers
 
     def attach(self, site: Site) -> None:

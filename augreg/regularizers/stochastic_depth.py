@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from augreg.regularizers.seed import Seed
+from augreg.regularizers.seed import Seed, check_settings
 from augreg.steps.declare import ModelRule, regularizer
 from augreg.steps.fields import Probability
 from augreg.steps.selectors import At
@@ -76,12 +76,7 @@ class StochasticDepth(_OfBlocks):
             values, settings = {"p": 1.0 - numbers["survival"]}, {"mode": module.mode, "scaling": "inverted"}
         else:
             return None
-        for name, value in settings.items():
-            if getattr(self, name) != value or self.seed is not None:
-                raise ValueError(
-                    f"the block already has a {cls}, of which only the rate can be set; write {name}: {value}, "
-                    f"its own value, and leave seed out"
-                )
+        check_settings(self, "the block already has", cls, "the rate", settings)
         return values
 
     def attach(self, site: Site) -> None:
@@ -118,11 +113,7 @@ class ShakeDrop(_OfBlocks):
 
         if not isinstance(module, Layer):
             return None
-        if self.per != module.per or self.seed is not None:
-            raise ValueError(
-                f"the block already has a ShakeDrop, of which only survival can be set; write per: {module.per}, "
-                f"its own value, and leave seed out"
-            )
+        check_settings(self, "the block already has", "ShakeDrop", "survival", {"per": module.per})
         return numbers
 
     def attach(self, site: Site) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
-from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from augreg.testing.image_transforms import has_a_docstring
 from augreg.testing.randomness_checks import global_states
 from augreg.testing.running import pattern
-from augreg.testing.step_under_test import Array, StepUnderTest
+from augreg.testing.step_under_test import Array, StepUnderTest, by_name
 
 __all__ = ["CHECKS"]
 
@@ -147,20 +146,16 @@ def arrays_and_tensors_agree(tested: StepUnderTest) -> None:
             assert np.allclose(other.dense(5).numpy(), soft.dense(5), atol=1e-6), "labels differ"
 
 
-CHECKS: Mapping[str, Callable[[StepUnderTest], None]] = {
-    check.__name__: check
-    for check in (
-        has_a_docstring,
-        is_a_value,
-        spec_round_trip,
-        same_keys_same_bytes,
-        global_generators,
-        input_is_not_written,
-        batches_of_all_sizes,
-        label_weights_sum_to_one,
-        labels_match_the_pixels,
-        never_applied_is_identity,
-        arrays_and_tensors_agree,
-    )
-}
-"""Every check by its name; a check raises AssertionError with what is wrong."""
+CHECKS = by_name(
+    has_a_docstring,
+    is_a_value,
+    spec_round_trip,
+    same_keys_same_bytes,
+    global_generators,
+    input_is_not_written,
+    batches_of_all_sizes,
+    label_weights_sum_to_one,
+    labels_match_the_pixels,
+    never_applied_is_identity,
+    arrays_and_tensors_agree,
+)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from augreg.pipeline import Pipeline
 from augreg.testing import image_checks, randomness_checks
 from augreg.testing.pickling_checks import pickles
 from augreg.testing.running import KEYS, Array, accepted_image, attempt, pattern, same
-from augreg.testing.step_under_test import StepUnderTest
+from augreg.testing.step_under_test import StepUnderTest, by_name
 from augreg.testing.target_checks import targets_follow
 
 __all__ = ["CHECKS", "has_a_docstring"]
@@ -119,27 +118,23 @@ def wrong_arguments_are_refused(tested: StepUnderTest) -> None:
             raise AssertionError("an unknown argument is ignored")
 
 
-CHECKS: Mapping[str, Callable[[StepUnderTest], None]] = {
-    check.__name__: check
-    for check in (
-        has_a_docstring,
-        previews_run,
-        is_a_value,
-        pickles,
-        spec_round_trip,
-        wrong_arguments_are_refused,
-        randomness_checks.same_key_same_bytes,
-        randomness_checks.same_bytes_in_threads,
-        randomness_checks.other_key_other_draw,
-        randomness_checks.global_generators,
-        image_checks.input_is_not_written,
-        image_checks.dtypes_and_sizes,
-        image_checks.bytes_and_floats_agree,
-        image_checks.size_matches_the_plan,
-        never_applied_is_identity,
-        image_checks.backends_agree,
-        test_rule_holds,
-        targets_follow,
-    )
-}
-"""Every check by its name; a check raises AssertionError with what is wrong."""
+CHECKS = by_name(
+    has_a_docstring,
+    previews_run,
+    is_a_value,
+    pickles,
+    spec_round_trip,
+    wrong_arguments_are_refused,
+    randomness_checks.same_key_same_bytes,
+    randomness_checks.same_bytes_in_threads,
+    randomness_checks.other_key_other_draw,
+    randomness_checks.global_generators,
+    image_checks.input_is_not_written,
+    image_checks.dtypes_and_sizes,
+    image_checks.bytes_and_floats_agree,
+    image_checks.size_matches_the_plan,
+    never_applied_is_identity,
+    image_checks.backends_agree,
+    test_rule_holds,
+    targets_follow,
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from augreg.testing.model_trials import make_model
 from augreg.testing.randomness_checks import global_states
-from augreg.testing.step_under_test import StepUnderTest
+from augreg.testing.step_under_test import StepUnderTest, by_name
 
 __all__ = ["CHECKS"]
 
@@ -89,12 +88,8 @@ def global_generators(tested: StepUnderTest) -> None:
     assert global_states() == before, "it advances a global generator"
 
 
-CHECKS: Mapping[str, Callable[[StepUnderTest], None]] = {
-    check.__name__: check
-    for check in (
-        global_generators,
-        numbers_are_finite_and_have_gradients,
-        only_constraints_write_weights,
-    )
-}
-"""Every check by its name; a check raises AssertionError with what is wrong."""
+CHECKS = by_name(
+    global_generators,
+    numbers_are_finite_and_have_gradients,
+    only_constraints_write_weights,
+)

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import math
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from augreg.errors import AugregError
 from augreg.nn.modes import modes_kept
 from augreg.testing.model_trials import Trial, attach_again, make_model, seeded_outputs, sites, trials
 from augreg.testing.randomness_checks import global_states
-from augreg.testing.step_under_test import StepUnderTest
+from augreg.testing.step_under_test import StepUnderTest, by_name
 
 __all__ = ["CHECKS"]
 
@@ -334,20 +334,16 @@ def global_generators(tested: StepUnderTest) -> None:
         assert not moved, f"it advances a global generator: {', '.join(moved)}"
 
 
-CHECKS: Mapping[str, Callable[[StepUnderTest], None]] = {
-    check.__name__: check
-    for check in (
-        evaluation_follows_its_rule,
-        training_is_seeded,
-        mean_is_the_test_output,
-        gradients_flow,
-        keeps_the_state_dict,
-        detach_restores,
-        copies_are_independent,
-        global_generators,
-        keeps_dtypes,
-        gradients_match_the_outputs,
-        schedules_take_effect,
-    )
-}
-"""Every check by its name; a check raises AssertionError with what is wrong."""
+CHECKS = by_name(
+    evaluation_follows_its_rule,
+    training_is_seeded,
+    mean_is_the_test_output,
+    gradients_flow,
+    keeps_the_state_dict,
+    detach_restores,
+    copies_are_independent,
+    global_generators,
+    keeps_dtypes,
+    gradients_match_the_outputs,
+    schedules_take_effect,
+)

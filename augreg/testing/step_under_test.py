@@ -12,7 +12,7 @@ from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
 from augreg.steps.declare import TransformInfo
 
-__all__ = ["Array", "StepUnderTest", "names", "step_under_test"]
+__all__ = ["Array", "StepUnderTest", "by_name", "names", "step_under_test"]
 
 Array = NDArray[Any]
 _Step = TypeVar("_Step", bound="StepUnderTest")
@@ -82,6 +82,11 @@ def step_under_test(
     if isinstance(arguments, Mapping):
         arguments = (arguments,)
     return StepUnderTest(name, cls, tuple(arguments), registry)
+
+
+def by_name(*checks: Callable[[StepUnderTest], None]) -> Mapping[str, Callable[[StepUnderTest], None]]:
+    """The checks by their names; a check raises AssertionError with what is wrong."""
+    return {check.__name__: check for check in checks}
 
 
 def names(namespace: str, registry: Registry) -> list[str]:
