@@ -6,6 +6,8 @@ import gc
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -147,6 +149,15 @@ def test_a_class_added_by_hand_pickles_along() -> None:
     pipe = Pipeline.from_spec(["only_here"], augreg.Registry.installed().add(OnlyHere))
     again = pickle.loads(pickle.dumps(pipe))
     assert again == pipe and np.array_equal(again.train(PHOTO), PHOTO // 2)
+
+
+def test_images_that_are_held_until_the_interpreter_exits_are_dropped_in_silence() -> None:
+    code = (
+        "import threading, numpy as np, augreg\n"  # threading goes after augreg does
+        "threading.kept = augreg.Pipeline(['invert', 'normalize']).test(np.zeros((200, 200, 3), np.uint8))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_big_buffers_are_used_again_and_never_while_somebody_holds_them() -> None:
