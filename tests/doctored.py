@@ -163,13 +163,13 @@ class HiddenEpoch(EpochAttribute):
     """Well without persistent workers, and nobody can ask for its epoch."""
 
     epoch = None
-    told = 0
+    last_epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        self.told = epoch
+        self.last_epoch = epoch
 
     def image(self, image: np.ndarray, index: int) -> Any:
-        return brightened(image, np.random.default_rng([self.told, index]).uniform(0.5, 1.0))
+        return brightened(image, np.random.default_rng([self.last_epoch, index]).uniform(0.5, 1.0))
 
 
 class OnlyHere(Torch):
@@ -198,7 +198,7 @@ class KeyedAndKept(KeptGenerator):
 
 
 class KeySampler:
-    """Yields (epoch, index); `moves` is False for one whose epoch stands still."""
+    """Yields (epoch, index); `moves` is False for one whose epoch never changes."""
 
     def __init__(self, count: int = COUNT, moves: bool = True) -> None:
         self.count, self.moves, self.epoch = count, moves, 0
@@ -213,7 +213,7 @@ class KeySampler:
         return iter([(self.epoch, index) for index in range(self.count)])
 
 
-class Levels(Photos):
+class PixelValues(Photos):
     """Deterministic, with pixel values by the name in `settings`."""
 
     def image(self, image: np.ndarray, index: int) -> Any:
@@ -296,7 +296,7 @@ class Shifted(Photos):
 
 
 class Sides(TorchFlip):
-    """Mirrors images, by code that no name tells of, of classes that have sides."""
+    """Mirrors images, by code whose name does not say so, of classes that have sides."""
 
     classes = ("turn left", "turn right", "straight on", "stop")
 
@@ -388,14 +388,14 @@ class Mixing:
 
     def __call__(self, samples: Any) -> Any:
         images = torch.stack([sample[0] for sample in samples])
-        share = float(self.rng.beta(1, 1)) if self.rng is not None else float(torch.rand(()))
-        images = share * images + (1 - share) * images.flip(0)
+        weight = float(self.rng.beta(1, 1)) if self.rng is not None else float(torch.rand(()))
+        images = weight * images + (1 - weight) * images.flip(0)
         labels = torch.tensor([sample[1] for sample in samples])
         if self.labels == "mixed":
             weights = torch.nn.functional.one_hot(labels, 4)
-            return images, share * weights + (1 - share) * weights.flip(0)
+            return images, weight * weights + (1 - weight) * weights.flip(0)
         return {
-            "both": (images, labels, labels.flip(0), share),
+            "both": (images, labels, labels.flip(0), weight),
             "hard": (images, labels),
             "unknown": {"image": images, "fine_label": labels},
             "none": images,

@@ -137,7 +137,7 @@ def test_an_adapter_takes_one_tensor_in_training_and_all_arguments_in_evaluation
     assert torch.equal(model[0](x, mask), x + model[0].body(x * mask))
 
 
-def test_a_forward_of_the_blocks_own_is_neither_passed_by_nor_lost() -> None:
+def test_a_forward_set_on_the_block_is_neither_skipped_nor_lost() -> None:
     """Wraps a forward as accelerate and other launchers do."""
     model = nn.Sequential(Block(nn.Identity()))
     block = model[0]

@@ -38,7 +38,7 @@ def test_beside_dropouts_of_the_model_only_those_are_set() -> None:
     }
 
 
-def test_the_share_that_is_dropped_is_the_one_asked_for() -> None:
+def test_the_requested_fraction_is_dropped() -> None:
     """After each layer of an AlexNet's classifier, with weights for which no unit is 0; logits are not dropped."""
     torch.manual_seed(0)
     model = AlexNet()
@@ -47,12 +47,14 @@ def test_the_share_that_is_dropped_is_the_one_asked_for() -> None:
             nn.init.constant_(layer.weight, 0.01)
             nn.init.constant_(layer.bias, 1.0)
     regularize(model, [{"dropout": {"at": "classifier.*", "p": 0.5}}])
-    shares: list[float] = []
+    fractions: list[float] = []
     for layer in model.classifier:
-        layer.register_forward_hook(lambda module, inputs, output: shares.append(float((output == 0).float().mean())))
+        layer.register_forward_hook(
+            lambda module, inputs, output: fractions.append(float((output == 0).float().mean()))
+        )
     model.classifier(torch.ones(400, model.classifier[1].in_features))
-    assert shares[1:3] == [0.0, 0.0] and shares[4:] == [0.0, 0.0, 0.0]
-    assert all(abs(share - 0.5) < 5 * 0.5 / (400 * 32) ** 0.5 for share in (shares[0], shares[3]))
+    assert fractions[1:3] == [0.0, 0.0] and fractions[4:] == [0.0, 0.0, 0.0]
+    assert all(abs(fraction - 0.5) < 5 * 0.5 / (400 * 32) ** 0.5 for fraction in (fractions[0], fractions[3]))
 
 
 def chain() -> nn.Sequential:
@@ -64,7 +66,7 @@ def chain() -> nn.Sequential:
     )
 
 
-def test_a_layer_is_left_to_the_activation_behind_it_and_a_container_to_its_last_child() -> None:
+def test_a_layer_is_skipped_for_its_activation_and_a_container_for_its_last_child() -> None:
     assert done(chain(), "**") == {
         "0": "left to 0.2",
         "0.0": "left to 0.2",
@@ -125,7 +127,7 @@ def test_the_layer_that_gives_the_output_is_found_by_tracing_or_is_the_last(mode
     assert done(model, "**") == {"conv1": "hook", "conv2": "hook", "fc1": "hook", "fc2": OUTPUT}
 
 
-def test_where_a_tensor_goes_on_unchanged() -> None:
+def test_where_a_tensor_is_passed_on_unchanged() -> None:
     assert output_chain(AlexNet(), "classifier.6") == ["classifier.6", "classifier", ""]
     assert output_chain(AlexNet(), "features.8") == ["features.8", "features.9", "features"]
     assert output_chain(ResNet(layers=(1, 1)), "layer1.0.relu") == ["layer1.0.relu", "layer1.0", "layer1"]
@@ -180,7 +182,7 @@ class Reader(nn.Module):
         return self.head(x)
 
 
-def test_what_no_layer_can_stand_behind_is_refused_when_it_is_attached() -> None:
+def test_a_module_without_a_tensor_output_is_refused_when_attaching() -> None:
     for name in ("rnn", "attention"):
         with pytest.raises(SpecError, match=rf"{name} \(.*\): its output is a tuple"):
             regularize(Reader(), [{"dropout": name}])
