@@ -187,9 +187,9 @@ def regularize(model: nn.Module, spec: object, registry: Registry | None = None)
     """Attach regularizers to a model.
 
     `spec` is a pipeline, a whole spec, a list of steps of a model section, or one regularizer. The model section is
-    attached; the loss section gives `constrain`. Numbers with a schedule start with their values in epoch 0. Call it
-    before torch.compile. Raises SpecError with every problem: a pattern that matches no module, a module that cannot
-    take a regularizer, or that already has it. Then nothing is attached.
+    attached; `constrain` applies the loss section. Numbers with a schedule start with their values in epoch 0. Call
+    this before torch.compile. Raises SpecError with every problem: a pattern that matches no module, a module that
+    cannot take a regularizer, or that already has it. Then nothing is attached.
     """
     if isinstance(spec, Mapping | str | Path):
         spec = Pipeline.from_spec(spec, registry)
@@ -232,7 +232,9 @@ def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...],
         if children(step.transform):
             inner, registry = _named(children(step.transform), registry)
             step = replace(step, transform=with_arguments(step.transform, steps=inner))
-        if functions := getattr(step.transform, "functions", ()):  # code that names a function allows it
+        if functions := getattr(
+            step.transform, "functions", ()
+        ):  # a function that code names needs no other permission
             registry = registry.allow(*functions)
         cls = type(step.transform)
         own = cls.__augreg__.name

@@ -1,8 +1,8 @@
 """The definition of every op in float64, slow and simple; the backends are compared with it.
 
 Nothing is rounded, except where rounding is the definition (posterize, equalize). Pixel values are those of the
-image: 0 to 255 for bytes, 0 to 1 for floats. It imports NumPy, the standard library and the records of the ops, so that it
-has none of the mistakes of the backends.
+image: 0 to 255 for bytes, 0 to 1 for floats. This module imports NumPy, the standard library and the records of the
+ops, so that it has none of the mistakes of the backends.
 """
 
 from __future__ import annotations

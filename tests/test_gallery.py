@@ -115,6 +115,16 @@ def test_page_is_small_and_makes_no_requests(page: Path) -> None:
     assert str(Path.cwd()) not in text
 
 
+def test_sections_are_labeled_for_screen_readers(page: Path) -> None:
+    """ARIA spells `labelledby` with two l's; a browser silently ignores any other spelling."""
+    text = page.read_text("utf-8")
+    labels = re.findall(r'aria-labelledby="([^"]*)"', text)
+    assert len(labels) >= 3
+    assert all(f'id="{label}"' in text for label in labels)
+    known = {"aria-hidden", "aria-label", "aria-labelledby", "aria-pressed"}
+    assert set(re.findall(r"\b(aria-[a-z]+)=", text)) <= known
+
+
 def test_broken_image_is_shown_with_its_reason(page: Path) -> None:
     text = page.read_text("utf-8")
     start = text.index('aria-label="broken.jpg"')

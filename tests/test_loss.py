@@ -119,7 +119,7 @@ def test_several_labels_give_torchs_binary_loss(reduction: str, weighted: bool, 
     torch.testing.assert_close(ours, F.binary_cross_entropy_with_logits(logits, target, wide, reduction=reduction))
 
 
-def test_several_labels_are_smoothed_towards_one_half() -> None:
+def test_several_labels_are_smoothed_toward_one_half() -> None:
     logits, target = drawn(7, 5), drawn(7, 5, seed=2) > 0
     ours = criterion({"label_smoothing": 0.2}, multi_label=True)(logits, target)
     torch.testing.assert_close(ours, F.binary_cross_entropy_with_logits(logits, target * 0.8 + 0.1))
@@ -373,8 +373,8 @@ def test_penalties_cannot_count_twice() -> None:
     assert not hasattr(augreg.regularize(model, {"loss": [{"l2": 0.5}]}), "penalty")
 
 
-@augreg.regularizer("towards_the_first", section="loss")
-class TowardsTheFirst:
+@augreg.regularizer("toward_the_first", section="loss")
+class TowardTheFirst:
     """Of a plugin: a fraction of each target for the first class, and of the logits' square in the loss."""
 
     weight: float = 0.25
@@ -390,14 +390,14 @@ class TowardsTheFirst:
 
 def test_smoothing_beside_a_plugins_target_is_done_in_their_order() -> None:
     logits, target = drawn(6, 5), ids(6)
-    targets = TowardsTheFirst(0.5).target(F.one_hot(target, 5).float()) * 0.9 + 0.1 / 5
-    both = augreg.Pipeline(loss=[TowardsTheFirst(0.5), LabelSmoothing(0.1)]).criterion()
-    plain = both(logits, target) - TowardsTheFirst(0.5).term(logits).mean()
+    targets = TowardTheFirst(0.5).target(F.one_hot(target, 5).float()) * 0.9 + 0.1 / 5
+    both = augreg.Pipeline(loss=[TowardTheFirst(0.5), LabelSmoothing(0.1)]).criterion()
+    plain = both(logits, target) - TowardTheFirst(0.5).term(logits).mean()
     torch.testing.assert_close(plain, F.cross_entropy(logits, targets))
 
 
 def test_a_plugins_target_and_term_are_used() -> None:
-    loss = augreg.Pipeline(loss=[TowardsTheFirst(0.5)]).criterion()
+    loss = augreg.Pipeline(loss=[TowardTheFirst(0.5)]).criterion()
     logits, target = drawn(6, 5), ids(6)
     expected = 0.5 * F.cross_entropy(logits, target) + 0.5 * F.cross_entropy(logits, torch.zeros_like(target))
     torch.testing.assert_close(loss(logits, target), expected + logits.square().sum(1).mean())

@@ -639,7 +639,7 @@ def test_what_cannot_be_carried_is_refused_by_name_before_anything_is_done() -> 
             pipe.train({"image": IMAGE, **value}, index=0)
     assert done == []
     assert pipe.train({"image": IMAGE, "label": 1}, index=0)["image"].shape == (40, 120, 3)
-    with pytest.raises(ImageError, match="said that it leaves pixels where they are, and changed the size"):
+    with pytest.raises(ImageError, match="declares that pixels stay where they are, but changed the size"):
         pipeline("liar", registry=OWN).train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=0)
 
 

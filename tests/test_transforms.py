@@ -429,7 +429,7 @@ def test_affine_rotates_counter_clockwise_as_rotate_does() -> None:
     assert np.array_equal(pipe.train(image, index=0), np.rot90(image))
 
 
-def test_perspective_moves_every_corner_inwards() -> None:
+def test_perspective_moves_every_corner_inward() -> None:
     """By half of half the side: the image, 12 wide and 8 high, appears between (3, 2) and (9, 6)."""
     op = Perspective(distortion=0.5).sample(Highest(), Scene(8, 12))
     assert op.matrix == pytest.approx((2, 0, -6, 0, 2, -4, 0, 0), abs=1e-9)

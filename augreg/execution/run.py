@@ -1,4 +1,4 @@
-"""Running: the ops that were drawn, one after the other, on images of one kind and their targets."""
+"""Running: apply the ops that were drawn, in order, to images of one kind and their targets."""
 
 from __future__ import annotations
 

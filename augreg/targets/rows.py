@@ -1,4 +1,4 @@
-"""Rows of numbers: lists, arrays or tensors, read as float64 and written in the form that came in."""
+"""Rows of numbers: lists, arrays or tensors, read as float64 and written in the same form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rows = NDArray[np.float64]
 
 
 class Like(NamedTuple):
-    """The form that rows came in: list, array or tensor, the dtype, and a tensor's device."""
+    """The form of the rows in a sample: list, array or tensor, the dtype, and a tensor's device."""
 
     kind: str
     dtype: np.dtype[Any]
