@@ -18,16 +18,16 @@ from augreg.errors import SpecError
 def done(model: nn.Module, at: Any, rule: str = "dropout", **arguments: Any) -> dict[str, str]:
     """How a rule is attached to each module that it selects, or the note if it is skipped."""
     with regularize(model, [{rule: {"at": at, **arguments}}]) as attached:
-        return {row.module: row.note if row.by == "left" else row.by for row in attached.report()}
+        return {row.module: row.note if row.by == "none" else row.by for row in attached.report()}
 
 
-OUTPUT = "left: it computes the model's output; to mask it, select it by name"
-BOTH = "left to classifier.0, classifier.3"
+OUTPUT = "skipped: it computes the model's output; to mask it, select it by name"
+BOTH = "skipped: done at classifier.0, classifier.3"
 
 
 def test_beside_dropouts_of_the_model_only_those_are_set() -> None:
     found = done(AlexNet(), "classifier.*", p=0.25)
-    assert found.pop("classifier.2") == "left to classifier.3"
+    assert found.pop("classifier.2") == "skipped: done at classifier.3"
     assert found == {
         "classifier.0": "set",
         "classifier.1": BOTH,
@@ -68,34 +68,34 @@ def chain() -> nn.Sequential:
 
 def test_a_layer_is_skipped_for_its_activation_and_a_container_for_its_last_child() -> None:
     assert done(chain(), "**") == {
-        "0": "left to 0.2",
-        "0.0": "left to 0.2",
-        "0.1": "left to 0.2",
+        "0": "skipped: done at 0.2",
+        "0.0": "skipped: done at 0.2",
+        "0.1": "skipped: done at 0.2",
         "0.2": "hook",
-        "1": "left to 2",
-        "1.0": "left to 1.1",
+        "1": "skipped: done at 2",
+        "1.0": "skipped: done at 1.1",
         "1.1": "hook",
-        "1.2": "left to 2",
-        "1.2.0": "left to 2",
+        "1.2": "skipped: done at 2",
+        "1.2.0": "skipped: done at 2",
         "2": "hook",
-        "3": "left to 3.1",
-        "3.0": "left to 3.1",
+        "3": "skipped: done at 3.1",
+        "3.0": "skipped: done at 3.1",
         "3.1": OUTPUT,
     }
     assert done(chain(), ["0.0", "0.1", "1.*"]) == {
-        "0.0": "left to 0.1",
+        "0.0": "skipped: done at 0.1",
         "0.1": "hook",
-        "1.0": "left to 1.1",
+        "1.0": "skipped: done at 1.1",
         "1.1": "hook",
         "1.2": "hook",
     }
     assert done(chain(), ["0", "1"]) == {"0": "hook", "1": "hook"}
-    assert done(chain(), ["1", "1.2"]) == {"1": "left to 1.2", "1.2": "hook"}
+    assert done(chain(), ["1", "1.2"]) == {"1": "skipped: done at 1.2", "1.2": "hook"}
 
 
 def test_inputs_are_masked_once_too() -> None:
     found = done(chain(), ["1", "1.*"], on="input")
-    assert found == {"1": "left to 1.0", "1.0": "hook", "1.1": "hook", "1.2": "hook"}
+    assert found == {"1": "skipped: done at 1.0", "1.0": "hook", "1.1": "hook", "1.2": "hook"}
 
 
 @pytest.mark.parametrize("rule", ["dropout", "gaussian_dropout", "alpha_dropout", "activation_noise"])

@@ -225,7 +225,7 @@ def _tensors(model: nn.Module) -> list[tuple[str, int]]:
 
 
 def _row(step: Step, site: Site) -> AttachmentRow:
-    by = ", ".join(dict.fromkeys(action.by for action in site.actions if action.by)) or "left"
+    by = ", ".join(dict.fromkeys(action.by for action in site.actions if action.by)) or "none"
     changed = site.test_rule != "identity" or any(isinstance(a, ReplaceModule | RunOnce) for a in site.actions)
     return AttachmentRow(
         site.name,

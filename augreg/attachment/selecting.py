@@ -107,7 +107,7 @@ def _record(site: Site, selected: list[tuple[str, nn.Module]]) -> None:
     if duplicate is not None and duplicate not in dict(selected):
         raise ValueError(f"{duplicate} next to it already does this, so it would be done twice; select that module")
     if duplicate is not None:
-        site.skip(f"left to {duplicate}")
+        site.skip(f"skipped: done at {duplicate}")
 
 
 def _candidates(model: nn.Module, step: Step, transform: Any, modules: Modules, reserved: Reserved) -> list[str]:
