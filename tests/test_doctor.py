@@ -462,7 +462,7 @@ class TestForms:
 
 
 class TestOurs:
-    """augreg's own loaders are well."""
+    """augreg's own loaders have no findings."""
 
     @pytest.fixture
     def pipe(self) -> Any:
@@ -577,8 +577,8 @@ class TestCommand:
         assert main(["doctor", "loader", "doctored:pair", "--samples", "40"]) == 0
         assert "note: train: global generators" in capsys.readouterr().out
 
-    def test_a_loader_that_is_sick(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["doctor", "loader", "doctored:sick", "--samples", "40", "--json"]) == 1
+    def test_a_faulty_loader(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["doctor", "loader", "doctored:faulty", "--samples", "40", "--json"]) == 1
         out, err = capsys.readouterr()
         data = json.loads(out)
         assert not data["ok"]
