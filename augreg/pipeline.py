@@ -347,11 +347,10 @@ class Train(_Side):
         `index` identifies the sample: with it the draw is a function of (seed, epoch, index, view). Without it every
         call draws new numbers from the system's entropy, and `seed` has no effect.
 
-        Returns the kind that came in: a tensor for a tensor, an array for an array, bytes, a file or a path, a PIL
-        image for a PIL image. Once a step normalizes, the result is float32 channels x height x width: a tensor for a
-        tensor, an array for all others. `output: numpy` or `output: torch` in the spec overrides the kind. The same
-        holds for each image of a sample; masks, boxes and keypoints come back as the kind that they came in.
-        Raises ImageError.
+        Returns a tensor for a tensor, a PIL image for a PIL image, and an array for everything else. Once a step
+        normalizes, the result is float32 channels x height x width: a tensor for a tensor, an array for all others.
+        `output: numpy` or `output: torch` in the spec overrides the kind. The same holds for each image of a sample;
+        masks, boxes and keypoints keep their kind. Raises ImageError.
         """
         return self._run(image, self._address(index, epoch, view))
 

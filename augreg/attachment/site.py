@@ -302,7 +302,7 @@ def _is_for(site: Site, module: nn.Module) -> bool:
 
 
 def _is_drop_path(name: str, child: nn.Module) -> bool:
-    """Whether a child of a block is a drop path, or an Identity in the place of one."""
+    """Whether a child of a block is a drop path, or an Identity that replaces one."""
     if name.rstrip("0123456789") == "drop_path":
         return hasattr(child, "drop_prob") or isinstance(child, nn.Identity)
     return type(child).__name__ in ("DropPath", "StochasticDepth")

@@ -39,7 +39,7 @@ Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
 
 
 class InputImage(NamedTuple):
-    """An image as an array, the kind that it came in, and a name for messages, such as its path."""
+    """An image as an array, the kind of the input, and a name for messages, such as its path."""
 
     array: NDArray[Any]
     kind: Kind

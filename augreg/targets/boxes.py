@@ -97,7 +97,7 @@ class BoxSet:
         return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in self.edges.tolist())
 
     def write(self, size: Size, output: str) -> Any:
-        """The boxes with a visible fraction of at least `min_visible`, in the form that came in; updates `kept`."""
+        """The boxes with a visible fraction of at least `min_visible`, in the form of the input; updates `kept`."""
         height, width = size
         edges = self.edges
         if self._targets.normalized:

@@ -63,7 +63,7 @@ def read(value: Any, key: str, what: str, columns: tuple[int, ...]) -> tuple[Row
 
 
 def write(rows: Rows, like: Like, output: str = "auto") -> Any:
-    """The rows in the form that came in, or as arrays or tensors if the spec's `output` says so."""
+    """The rows in the form of the input, or as arrays or tensors if the spec's `output` says so."""
     kind = {"torch": "tensor", "numpy": "array"}.get(output, like.kind)
     if kind == "list":
         return rows.tolist()
