@@ -247,7 +247,7 @@ def explode(image: Any, how: str) -> Any:
 WRONG_CALLS = {
     "raise": "explode failed on a 120x160x3 uint8 image",
     "dtype": "must return height x width x channels of uint8",
-    "size": r"said that it leaves 120x160, and left \(3, 160\)",
+    "size": r"declares the size 120x160, but returned 3x160",
 }
 
 
