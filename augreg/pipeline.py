@@ -187,9 +187,9 @@ def regularize(model: nn.Module, spec: object, registry: Registry | None = None)
     """Attach regularizers to a model.
 
     `spec` is a pipeline, a whole spec, a list of steps of a model section, or one regularizer. The model section is
-    attached; the loss section gives `constrain`. Numbers with a schedule start with their values in epoch 0. Call it
-    before torch.compile. Raises SpecError with every problem: a pattern that matches no module, a module that cannot
-    take a regularizer, or that already has it. Then nothing is attached.
+    attached; `constrain` applies the loss section. Numbers with a schedule start with their values in epoch 0. Call
+    this before torch.compile. Raises SpecError with every problem: a pattern that matches no module, a module that
+    cannot take a regularizer, or that already has it. Then nothing is attached.
     """
     if isinstance(spec, Mapping | str | Path):
         spec = Pipeline.from_spec(spec, registry)
@@ -228,7 +228,9 @@ def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...],
         if children(step.transform):
             inner, registry = _named(children(step.transform), registry)
             step = replace(step, transform=with_arguments(step.transform, steps=inner))
-        if functions := getattr(step.transform, "functions", ()):  # code that names a function allows it
+        if functions := getattr(
+            step.transform, "functions", ()
+        ):  # a function that code names needs no other permission
             registry = registry.allow(*functions)
         cls = type(step.transform)
         own = cls.__augreg__.name
@@ -341,11 +343,10 @@ class Train(_Side):
         `index` identifies the sample: with it the draw is a function of (seed, epoch, index, view). Without it every
         call draws new numbers from the system's entropy, and `seed` has no effect.
 
-        Returns the kind that came in: a tensor for a tensor, an array for an array, bytes, a file or a path, a PIL
-        image for a PIL image. Once a step normalizes, the result is float32 channels x height x width: a tensor for a
-        tensor, an array for all others. `output: numpy` or `output: torch` in the spec overrides the kind. The same
-        holds for each image of a sample; masks, boxes and keypoints come back as the kind that they came in.
-        Raises ImageError.
+        Returns a tensor for a tensor, a PIL image for a PIL image, and an array for everything else. Once a step
+        normalizes, the result is float32 channels x height x width: a tensor for a tensor, an array for all others.
+        `output: numpy` or `output: torch` in the spec overrides the kind. The same holds for each image of a sample;
+        masks, boxes and keypoints keep their kind. Raises ImageError.
         """
         return self._run(image, self._address(index, epoch, view))
 

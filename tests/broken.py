@@ -47,20 +47,20 @@ def _placed(rng: random.Random, step: Any, inner: str) -> Broken:
     )
 
 
-def _misspelt(rng: random.Random, word: str) -> str:
+def _misspelled(rng: random.Random, word: str) -> str:
     place = rng.randrange(len(word))
     return word[:place] + "qj" + word[place + 1 :]
 
 
-def _misspelt_name(rng: random.Random) -> Broken:
-    name = _misspelt(rng, rng.choice(sorted(CLASSES)))
+def _misspelled_name(rng: random.Random) -> Broken:
+    name = _misspelled(rng, rng.choice(sorted(CLASSES)))
     return _placed(rng, rng.choice([name, {name: {}}, {name: 5}]), "")
 
 
-def _misspelt_argument(rng: random.Random) -> Broken:
+def _misspelled_argument(rng: random.Random) -> Broken:
     name = rng.choice(LEAVES)
     given = dict(rng.choice(previews(name)))
-    key = _misspelt(rng, rng.choice([field.name for field in fields(CLASSES[name])] or ["p"]))
+    key = _misspelled(rng, rng.choice([field.name for field in fields(CLASSES[name])] or ["p"]))
     return _placed(rng, {name: {**given, key: 1}}, f".{name}.{key}")
 
 
@@ -279,8 +279,8 @@ def _no_spec(rng: random.Random) -> Broken:
 
 
 _BREAKERS: tuple[Callable[[random.Random], Broken], ...] = (
-    _misspelt_name,
-    _misspelt_argument,
+    _misspelled_name,
+    _misspelled_argument,
     _wrong_value,
     _out_of_range,
     _refused_by_check,

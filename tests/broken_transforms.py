@@ -19,8 +19,8 @@ _buffers: dict[tuple, np.ndarray] = {}
 _last = [0.5]
 
 
-def level(array, amount):
-    """One level more, `amount` times, round and round."""
+def brighter(array, amount):
+    """Add `amount` to every pixel value, and wrap around at white."""
     return array + np.asarray(amount, array.dtype) if array.dtype == np.uint8 else (array + amount / 256) % 1
 
 
@@ -34,7 +34,7 @@ def writes(array):
 
 
 def shared(array, seed):
-    """Through memory that every thread uses."""
+    """Write and read memory that every thread uses."""
     _scratch[0] = seed
     time.sleep(0.0005)
     return np.full_like(array, _scratch[0] if array.dtype == np.uint8 else _scratch[0] / 256)
@@ -88,12 +88,12 @@ class Process:
     """Depend on the process."""
 
     def sample(self, rng, scene):
-        return call(level, scene, amount=os.getpid() % 251)
+        return call(brighter, scene, amount=os.getpid() % 251)
 
 
 @transform("broken", kind="color")
 class Growing:
-    """Become another one whenever it is made."""
+    """Be unequal to its copies."""
 
     amount: int = 0
 
@@ -122,12 +122,12 @@ class Counting:
     """Count its calls."""
 
     def sample(self, rng, scene):
-        return call(level, scene, amount=next(_calls) % 256)
+        return call(brighter, scene, amount=next(_calls) % 256)
 
 
 @transform("broken", kind="color")
 class Sharing:
-    """Go through memory that threads share."""
+    """Use memory that threads share."""
 
     def sample(self, rng, scene):
         return call(shared, scene, seed=rng.integers(256))
@@ -143,10 +143,10 @@ class Ignoring:
 
 @transform("broken", kind="color")
 class Global:
-    """Draw from the generator that everybody shares."""
+    """Draw from the global generator."""
 
     def sample(self, rng, scene):
-        return call(level, scene, amount=random.randrange(256))
+        return call(brighter, scene, amount=random.randrange(256))
 
 
 @transform("broken", kind="color")
@@ -157,7 +157,7 @@ class Reading:
         state = random.getstate()
         amount = random.randrange(256)
         random.setstate(state)
-        return call(level, scene, amount=amount)
+        return call(brighter, scene, amount=amount)
 
 
 @transform("broken", kind="color")
@@ -178,15 +178,15 @@ class Small:
 
 @transform("broken", kind="geometry")
 class Lying:
-    """Leave half the size that it says."""
+    """Return half of the declared size."""
 
     def sample(self, rng, scene):
         return call(halved, scene)
 
 
-@transform("broken", kind="color", rule="mean_parameter", exact="the mean of each level")
+@transform("broken", kind="color", rule="mean_parameter", exact="the mean of each pixel value")
 class Mean:
-    """Have another mean than it says."""
+    """Have another mean than declared."""
 
     def sample(self, rng, scene):
         return ops.point_function("brightness", rng.uniform(0.5, 1.0))
@@ -197,7 +197,7 @@ class Mean:
 
 @transform("broken", kind="geometry")
 class Leaving:
-    """Move pixels and tell nobody."""
+    """Move pixels without declaring it."""
 
     def sample(self, rng, scene):
         return call(mirrored, scene)
@@ -277,7 +277,7 @@ def unscaled(points, size):
 
 @transform("broken", kind="geometry")
 class MaskOff:
-    """Shift, and the mask by a pixel more."""
+    """Shift the image, and its mask by a pixel more."""
 
     def sample(self, rng, scene):
         by = {"by": rng.integers(5)}
@@ -286,7 +286,7 @@ class MaskOff:
 
 @transform("broken", kind="geometry")
 class PointsOff:
-    """Shift, and points by five pixels more."""
+    """Shift the image, and its points by five pixels more."""
 
     def sample(self, rng, scene):
         by = {"by": rng.integers(5)}
@@ -295,7 +295,7 @@ class PointsOff:
 
 @transform("broken", kind="geometry")
 class PointsLost:
-    """Mirror, and send points away."""
+    """Mirror the image, and move its points far outside."""
 
     def sample(self, rng, scene):
         return ops.call(mirrored, {}, scene.size, geometry=True, mask=mirrored, keypoints=lost)
@@ -312,7 +312,7 @@ class PointsUnscaled:
 
 @transform("broken", kind="geometry")
 class Renumbering:
-    """Mirror, and make one class of all."""
+    """Mirror the image, and give all of its mask one class."""
 
     def sample(self, rng, scene):
         return ops.call(mirrored, {}, scene.size, geometry=True, mask=renumbered, keypoints=mirrored_points)
@@ -320,7 +320,7 @@ class Renumbering:
 
 @transform("broken", kind="color")
 class Sliding:
-    """Move by three pixels and tell nobody."""
+    """Move by three pixels without declaring it."""
 
     def sample(self, rng, scene):
         return call(rolled, scene, by=3)
@@ -328,7 +328,7 @@ class Sliding:
 
 @transform("broken", kind="erasing")
 class Turning:
-    """Mirror, and call it erasing."""
+    """Mirror the image, declared as erasing."""
 
     def sample(self, rng, scene):
         return call(mirrored, scene)
@@ -352,7 +352,7 @@ class Unscaled:
 
 @transform("broken", kind="color")
 class Wrapping:
-    """Add 100 to bytes, round and round."""
+    """Add 100 to bytes, and wrap around at 256."""
 
     def sample(self, rng, scene):
         return call(wrapping, scene)
@@ -360,7 +360,7 @@ class Wrapping:
 
 @transform("broken", kind="color")
 class Buffered:
-    """Hand out the same memory at every call."""
+    """Return the same memory at every call."""
 
     def sample(self, rng, scene):
         return call(buffered, scene)
@@ -420,9 +420,9 @@ BROKEN = (
 
 
 def edges(array):
-    levels = array.astype(np.float32)
-    across = np.abs(np.diff(levels, axis=1, prepend=levels[:, :1]))
-    down = np.abs(np.diff(levels, axis=0, prepend=levels[:1]))
+    values = array.astype(np.float32)
+    across = np.abs(np.diff(values, axis=1, prepend=values[:, :1]))
+    down = np.abs(np.diff(values, axis=0, prepend=values[:1]))
     return np.minimum(across + down, white(array)).astype(array.dtype)
 
 
@@ -460,7 +460,7 @@ class NegativeMirror:
 
 @transform("unusual", kind="color")
 class GrayOnly:
-    """Halve the levels of gray images."""
+    """Halve the pixel values of gray images."""
 
     def sample(self, rng, scene):
         return call(gray_halved, scene)
@@ -468,7 +468,7 @@ class GrayOnly:
 
 @transform("unusual", kind="color")
 class BytesOnly:
-    """Halve the levels of bytes."""
+    """Halve the pixel values of bytes."""
 
     def sample(self, rng, scene):
         return call(bytes_halved, scene)
@@ -487,7 +487,7 @@ class Unkeyed:
 
 @batch_transform("broken")
 class Moving:
-    """Mix by the generator that everybody shares."""
+    """Draw from the global generator."""
 
     def sample(self, rng, count, scene):
         return Mix(tuple(reversed(range(count))), (random.random(),) * count)

@@ -23,8 +23,8 @@ def seeded(array, seed):
 
 
 def from_globals(array):
-    levels = (random.randrange(256), np.random.randint(256), int(torch.randint(256, ())))  # noqa: NPY002
-    return np.broadcast_to(np.array(levels, np.uint8), array.shape)
+    numbers = (random.randrange(256), np.random.randint(256), int(torch.randint(256, ())))  # noqa: NPY002
+    return np.broadcast_to(np.array(numbers, np.uint8), array.shape)
 
 
 def mirrored(image: Image.Image) -> Image.Image:

@@ -60,7 +60,7 @@ def brightened(image: np.ndarray, factor: float) -> torch.Tensor:
 
 
 class KeptGenerator(Photos):
-    """Sick: every worker gets a copy of the generator."""
+    """Faulty: every worker gets a copy of the generator."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -71,7 +71,7 @@ class KeptGenerator(Photos):
 
 
 class LazyGenerator(KeptGenerator):
-    """Well: each worker makes a generator of its own when it is first asked."""
+    """Healthy: each worker makes its own generator on first use."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -84,7 +84,7 @@ class LazyGenerator(KeptGenerator):
 
 
 class LazyFile(Photos):
-    """Well: each process opens the file when it is first asked, for a file that was open before a fork is broken."""
+    """Healthy: each process opens the file on first use, as a file that is open during a fork is shared."""
 
     opened_by: int | None = None
 
@@ -97,7 +97,7 @@ class LazyFile(Photos):
 
 
 class LazyAndLocked(LazyGenerator):
-    """Well, and nothing that can be deep-copied."""
+    """Healthy, and nothing that can be deep-copied."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -105,35 +105,35 @@ class LazyAndLocked(LazyGenerator):
 
 
 class KeptFlip(KeptGenerator):
-    """Sick in the same way, with one bit of randomness an image."""
+    """Faulty in the same way, with one bit of randomness an image."""
 
     def image(self, image: np.ndarray, index: int) -> Any:
         return normalized(image[:, ::-1] if self.rng.random() < 0.5 else image)
 
 
 class Torch(Photos):
-    """Well: draws from torch's generator, which is seeded for every worker and epoch."""
+    """Healthy: draws from torch's generator, which is seeded for every worker and epoch."""
 
     def image(self, image: np.ndarray, index: int) -> Any:
         return brightened(image, 0.5 + 0.5 * torch.rand(()).item())
 
 
 class TorchFlip(Photos):
-    """Well: one bit from torch's generator."""
+    """Healthy: one bit from torch's generator."""
 
     def image(self, image: np.ndarray, index: int) -> Any:
         return normalized(image[:, ::-1] if torch.rand(()).item() < 0.5 else image)
 
 
 class Globals(Photos):
-    """Well, but not reproducible: draws from the global generators of Python and NumPy."""
+    """Healthy, but not reproducible: draws from the global generators of Python and NumPy."""
 
     def image(self, image: np.ndarray, index: int) -> Any:
         return brightened(image, 1 - 0.3 * random.random() - 0.2 * np.random.rand())  # noqa: NPY002
 
 
 class SeedsGlobals(Photos):
-    """Sick: seeds NumPy's global generator by the index."""
+    """Faulty: seeds NumPy's global generator by the index."""
 
     def image(self, image: np.ndarray, index: int) -> Any:
         np.random.seed(index)  # noqa: NPY002
@@ -141,14 +141,14 @@ class SeedsGlobals(Photos):
 
 
 class SeededByIndex(Photos):
-    """Sick: the seed does not know the epoch."""
+    """Faulty: the seed does not know the epoch."""
 
     def image(self, image: np.ndarray, index: int) -> Any:
         return brightened(image, default_rng([7, index]).uniform(0.5, 1.0))
 
 
 class EpochAttribute(Photos):
-    """Sick with persistent workers: they never see the attribute change."""
+    """Faulty with persistent workers: they never see the attribute change."""
 
     epoch = 0
 
@@ -160,16 +160,16 @@ class EpochAttribute(Photos):
 
 
 class HiddenEpoch(EpochAttribute):
-    """Well without persistent workers, and nobody can ask for its epoch."""
+    """Healthy without persistent workers, and nobody can ask for its epoch."""
 
     epoch = None
-    told = 0
+    last_epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        self.told = epoch
+        self.last_epoch = epoch
 
     def image(self, image: np.ndarray, index: int) -> Any:
-        return brightened(image, np.random.default_rng([self.told, index]).uniform(0.5, 1.0))
+        return brightened(image, np.random.default_rng([self.last_epoch, index]).uniform(0.5, 1.0))
 
 
 class OnlyHere(Torch):
@@ -182,7 +182,7 @@ class OnlyHere(Torch):
 
 
 class Keyed(Photos):
-    """Well: takes (epoch, index)."""
+    """Healthy: takes (epoch, index)."""
 
     def __getitem__(self, key: Any) -> Any:
         epoch, index = key
@@ -191,14 +191,14 @@ class Keyed(Photos):
 
 
 class KeyedAndKept(KeptGenerator):
-    """Sick: takes (epoch, index) and draws from a generator of its own all the same."""
+    """Faulty: takes (epoch, index) and draws from a generator of its own all the same."""
 
     def __getitem__(self, key: Any) -> Any:
         return super().__getitem__(key[1])
 
 
 class KeySampler:
-    """Yields (epoch, index); `moves` is False for one whose epoch stands still."""
+    """Yields (epoch, index); `moves` is False for one whose epoch never changes."""
 
     def __init__(self, count: int = COUNT, moves: bool = True) -> None:
         self.count, self.moves, self.epoch = count, moves, 0
@@ -213,7 +213,7 @@ class KeySampler:
         return iter([(self.epoch, index) for index in range(self.count)])
 
 
-class Levels(Photos):
+class PixelValues(Photos):
     """Deterministic, with pixel values by the name in `settings`."""
 
     def image(self, image: np.ndarray, index: int) -> Any:
@@ -296,13 +296,13 @@ class Shifted(Photos):
 
 
 class Sides(TorchFlip):
-    """Mirrors images, by code that no name tells of, of classes that have sides."""
+    """Mirrors images, by code whose name does not say so, of classes that have sides."""
 
     classes = ("turn left", "turn right", "straight on", "stop")
 
 
 class Stream(IterableDataset):
-    """A stream; `divided` among the workers or, sick, not; `drawn` with random brightness."""
+    """A stream; `divided` among the workers or, faulty, not; `drawn` with random brightness."""
 
     def __init__(self, divided: bool, drawn: bool = False) -> None:
         self.divided = divided
@@ -317,7 +317,7 @@ class Stream(IterableDataset):
 
 
 class Endless(IterableDataset):
-    """Well: a stream without an end, of images that are drawn at random in every worker."""
+    """Healthy: a stream without an end, of images that are drawn at random in every worker."""
 
     def __iter__(self) -> Any:
         while True:
@@ -335,7 +335,7 @@ class Blank(IterableDataset):
 
 
 class Halves(IterableDataset):
-    """Well: each worker has its own half, and the labels of the halves come in the same order."""
+    """Healthy: each worker has its own half, and the labels of the halves come in the same order."""
 
     def __iter__(self) -> Any:
         info = torch.utils.data.get_worker_info()
@@ -345,7 +345,7 @@ class Halves(IterableDataset):
 
 
 class Raises(Photos):
-    """Sick: one file is missing."""
+    """Faulty: one file is missing."""
 
     def label(self, index: int) -> Any:
         if index == 17:
@@ -354,7 +354,7 @@ class Raises(Photos):
 
 
 class Repeated(Torch):
-    """Well: the same image under every index."""
+    """Healthy: the same image under every index."""
 
     def __getitem__(self, index: int) -> Any:
         return self.image(PHOTOS[0], index), 0
@@ -375,12 +375,12 @@ def seed_dataset(worker: int) -> None:
 
 
 def seed_by_number(worker: int) -> None:
-    """Sick: the same seeds in every epoch."""
+    """Faulty: the same seeds in every epoch."""
     torch.manual_seed(worker)
 
 
 class Mixing:
-    """Mixes batches by a generator of its own (sick) or torch's, and mixes the labels too, or not (sick)."""
+    """Mixes batches by a generator of its own (faulty) or torch's, and mixes the labels too, or not (faulty)."""
 
     def __init__(self, kept: bool = False, labels: str = "mixed") -> None:
         self.rng = np.random.default_rng(0) if kept else None
@@ -388,14 +388,14 @@ class Mixing:
 
     def __call__(self, samples: Any) -> Any:
         images = torch.stack([sample[0] for sample in samples])
-        share = float(self.rng.beta(1, 1)) if self.rng is not None else float(torch.rand(()))
-        images = share * images + (1 - share) * images.flip(0)
+        weight = float(self.rng.beta(1, 1)) if self.rng is not None else float(torch.rand(()))
+        images = weight * images + (1 - weight) * images.flip(0)
         labels = torch.tensor([sample[1] for sample in samples])
         if self.labels == "mixed":
             weights = torch.nn.functional.one_hot(labels, 4)
-            return images, share * weights + (1 - share) * weights.flip(0)
+            return images, weight * weights + (1 - weight) * weights.flip(0)
         return {
-            "both": (images, labels, labels.flip(0), share),
+            "both": (images, labels, labels.flip(0), weight),
             "hard": (images, labels),
             "unknown": {"image": images, "fine_label": labels},
             "none": images,
@@ -430,12 +430,12 @@ def load(dataset: Any, workers: int = 0, **options: Any) -> DataLoader:
 
 
 def pair() -> Any:
-    """For the command: well."""
+    """For the command: a healthy pair."""
     return load(Torch()), load(Photos(), shuffle=False)
 
 
-def sick() -> Any:
-    """For the command."""
+def faulty() -> Any:
+    """For the command: a faulty loader."""
     print("what the user's code prints")
     return {"train": load(KeptGenerator(), 2), "classes": ["a", "b", "c", "d"]}
 

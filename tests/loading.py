@@ -1,4 +1,4 @@
-"""What the tests of loaders hand to worker processes, which find classes by name: data sets, a transform, a check."""
+"""What the tests of loaders send to worker processes, which find classes by name: data sets, a transform, a check."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Careless:
 
 
 def careless() -> Pipeline:
-    """A pipeline that does not keep the promise."""
+    """A pipeline whose images are not a function of their key."""
     image = [{"careless": {}} if isinstance(step, dict) and "brightness" in step else step for step in IMAGE]
     return Pipeline.from_spec({**SPEC, "image": image}, Registry.installed().add(Careless))
 
@@ -88,7 +88,7 @@ def digest(array: Any) -> str:
 
 
 class Traced:
-    """Collates, and tells the key and the hash of each sample as it is before it is mixed."""
+    """Collates, and returns the key and the hash of each sample before mixing."""
 
     def __init__(self, pipe: Pipeline) -> None:
         self.collate = pipe.collate
@@ -187,7 +187,7 @@ COUNT, EPOCHS, EVERY = 640, 3, 4
 def train(folder: Path, stop_at: int | None = None) -> None:
     """Train a small network on the digits, from the last checkpoint in the folder if there is one.
 
-    With `stop_at` it writes a file `waiting` at this step and goes on no further, so that it can be killed there.
+    With `stop_at` it writes a file `waiting` at this step and waits, so that it can be killed there.
     """
     import torch
     from torch import nn

@@ -1,8 +1,8 @@
-"""What every op means, in float64 and slowly: the backends are held against it.
+"""The definition of every op in float64, slow and simple; the backends are compared with it.
 
-Nothing here is rounded, save where rounding is the meaning (posterize, equalize). Levels are those of the image:
-0 to 255 for bytes, 0 to 1 for floats. It imports NumPy, the standard library and the records of the ops, so that it
-shares no mistake with the backends.
+Nothing is rounded, except where rounding is the definition (posterize, equalize). Pixel values are those of the
+image: 0 to 255 for bytes, 0 to 1 for floats. This module imports NumPy, the standard library and the records of the
+ops, so that it has none of the mistakes of the backends.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _move(op: Move, image: Array, white: float) -> Array:
 
 
 def _beyond(place: int, size: int, mode: str) -> int:
-    """Which row stands at a place outside the image."""
+    """The row that is shown at a position outside the image."""
     if mode == "edge":
         return min(max(place, 0), size - 1)
     # a mirror, which shows the edge once (reflect) or twice (symmetric); mirrors repeat
@@ -147,7 +147,7 @@ def _resize(op: Resize, image: Array, white: float) -> Array:
 
 
 def _clipped(image: Array, white: float) -> Array:
-    """Bytes end at 0 and 255; floats may be levels or normalized, so nothing is known of where they end."""
+    """Bytes end at 0 and 255; floats may be pixel values or normalized, so nothing is known of where they end."""
     return np.clip(image, 0.0, white) if white == 255.0 else image
 
 
@@ -285,7 +285,7 @@ def _gaussian(op: Filter, image: Array) -> Array:
     return image
 
 
-# Levels and colors
+# Pixel values and colors
 
 
 def _luma(image: Array) -> Array:
@@ -299,7 +299,7 @@ def _lookup(op: Lookup, image: Array, white: float) -> Array:
 
 
 def _curve(stage: PointFunction, image: Array, white: float) -> Array:
-    unit = white / 255.0  # one level of a byte
+    unit = white / 255.0  # one step of a byte
     amount = stage.amount
     match stage.name:
         case "table":
@@ -312,7 +312,7 @@ def _curve(stage: PointFunction, image: Array, white: float) -> Array:
             if amount == 8:
                 return image
             bins = 2 ** int(amount)
-            width = 256 / bins if white == 255.0 else 1 / bins  # bins of 256 levels, or of the range up to 1
+            width = 256 / bins if white == 255.0 else 1 / bins  # bins of 256 values, or of the range up to 1
             return np.minimum(np.floor(image / width), bins - 1) * width
         case "solarize":
             return np.where(image < amount * unit, image, white - image)
@@ -330,27 +330,27 @@ def _measured(stage: ImageStatistic, image: Array, white: float) -> Array:
     unit = white / 255.0
     found = np.empty_like(image)
     for channel in range(image.shape[2]):
-        levels = np.sort(np.rint(image[..., channel] / unit).ravel())
-        table = _equalized(levels) if stage.name == "equalize" else _stretched(levels, stage.amount)
+        values = np.sort(np.rint(image[..., channel] / unit).ravel())
+        table = _equalized(values) if stage.name == "equalize" else _stretched(values, stage.amount)
         found[..., channel] = np.interp(image[..., channel] / unit, np.arange(256), table) * unit
     return found
 
 
-def _stretched(levels: Array, cutoff: float) -> Array:
-    """Sorted levels to a table: what is left after cutting a percentage off each end spans the full range."""
-    cut = int(len(levels) * cutoff // 100)
-    left = levels[cut : len(levels) - cut]
+def _stretched(values: Array, cutoff: float) -> Array:
+    """Sorted pixel values to a table: what is left after cutting a percentage off each end spans the full range."""
+    cut = int(len(values) * cutoff // 100)
+    left = values[cut : len(values) - cut]
     if len(left) == 0 or left[0] == left[-1]:
         return np.arange(256.0)
     return np.clip((np.arange(256) - left[0]) * 255 / (left[-1] - left[0]), 0, 255)
 
 
-def _equalized(levels: Array) -> Array:
-    """Sorted levels to a table: the number of pixels below each level, in steps of a 255th of them."""
-    step = int(np.count_nonzero(levels < levels[-1])) // 255
+def _equalized(values: Array) -> Array:
+    """Sorted pixel values to a table: the number of pixels below each value, in steps of a 255th of them."""
+    step = int(np.count_nonzero(values < values[-1])) // 255
     if step == 0:
         return np.arange(256.0)
-    below = [int(np.count_nonzero(levels < level)) for level in range(256)]
+    below = [int(np.count_nonzero(values < value)) for value in range(256)]
     return np.array([min(255, (step // 2 + count) // step) for count in below], float)
 
 
@@ -385,24 +385,24 @@ def _normalize(op: Normalize, image: Array, white: float) -> Array:
     return (image / white - mean) / np.array(op.std)
 
 
-# What cameras do
+# Noise and local contrast
 
 
 def _sensor(op: Noise, image: Array, white: float) -> Array:
-    level = image / white
+    value = image / white
     height, width, channels = image.shape
     if op.name == "iso":
         normal = _noise("normal", op.key, (height, width, channels + 1))
-        level = level + op.amounts[0] * np.sqrt(level) * normal[..., :1] + op.amounts[1] * normal[..., 1:]
+        value = value + op.amounts[0] * np.sqrt(value) * normal[..., :1] + op.amounts[1] * normal[..., 1:]
     else:
         normal = _noise("normal", op.key, image.shape)
         if op.name == "gaussian":
-            level = level + op.amounts[0] * normal
+            value = value + op.amounts[0] * normal
         else:
-            mean = level * op.amounts[0]
+            mean = value * op.amounts[0]
             photons = np.maximum(0, np.rint(mean + np.sqrt(mean) * normal + (normal**2 - 1) / 6))
-            level = np.where(mean > 0, photons, 0) / op.amounts[0]
-    return np.clip(level, 0, 1) * white if op.clip or white == 255.0 else level * white
+            value = np.where(mean > 0, photons, 0) / op.amounts[0]
+    return np.clip(value, 0, 1) * white if op.clip or white == 255.0 else value * white
 
 
 def _color_matrix(op: ColorMatrix, image: Array, white: float) -> Array:
@@ -435,7 +435,7 @@ def _local_contrast(op: LocalContrast, image: Array, white: float) -> Array:
 def _limited(tile: Array, clip: float) -> Array:
     """The cumulated histogram of a tile up to 255, what exceeds the limit dealt out: evenly, the rest in steps."""
     limit = max(1, int(clip * tile.size / 256))
-    counts = [int(np.count_nonzero(tile == level)) for level in range(256)]
+    counts = [int(np.count_nonzero(tile == value)) for value in range(256)]
     over = sum(max(0, count - limit) for count in counts)
     counts = [min(count, limit) + over // 256 for count in counts]
     rest = over % 256
@@ -446,8 +446,8 @@ def _limited(tile: Array, clip: float) -> Array:
 
 def _mix(op: BranchMix, image: Array, white: float) -> Array:
     branches = [run_all(branch, image, white) for branch in op.branches]
-    shares = [(1 - op.keep) * weight for weight in op.weights]
-    return op.keep * image + sum(share * branch for share, branch in zip(shares, branches, strict=True))
+    weights = [(1 - op.keep) * weight for weight in op.weights]
+    return op.keep * image + sum(weight * branch for weight, branch in zip(weights, branches, strict=True))
 
 
 _MEANINGS: dict[type[Op], Callable[..., Array]] = {

@@ -101,14 +101,14 @@ def timm_space(names: dict[str, str], way: str, percent: float) -> dict[str, Any
         for sign, chance in (("plus", 0.1), ("minus", 0.9)):
             random.random = lambda chance=chance: chance  # above 0.5 it negates
             hashes = []
-            for level in range(11):
-                levels = timm.LEVEL_TO_ARG[theirs]
-                given = levels(float(level), {"translate_pct": percent}) if levels else ()
+            for magnitude in range(11):
+                to_argument = timm.LEVEL_TO_ARG[theirs]
+                given = to_argument(float(magnitude), {"translate_pct": percent}) if to_argument else ()
                 done = timm.NAME_TO_OP[theirs](image, *given, fillcolor=(128, 128, 128), resample=resample)
                 hashes.append(digest(done))
                 if sign == "plus":
                     value = given[0] if given else 0.0
-                    if name.startswith("translate"):  # of a positive share, the image goes left or up
+                    if name.startswith("translate"):  # for a positive fraction, the image moves left or up
                         value = -value * image.size[name == "translate_y"]
                     entry["numbers"].append(1.0 - value if name == "desaturate" else value)
             if sign == "plus" or hashes != entry["plus"]:
@@ -133,30 +133,32 @@ def authors_space(path: Path, space: str, strengths: int) -> dict[str, Any]:
     image, found = Image.fromarray(made(*SIZES["paper"])), {}
     for name in CAMEL:
         transform = library[snake(name)].xform
-        found[snake(name)] = both_signs(lambda level, transform=transform: transform(image, level), range(strengths))
+        found[snake(name)] = both_signs(
+            lambda magnitude, transform=transform: transform(image, magnitude), range(strengths)
+        )
     return found
 
 
 def augmix_space(path: Path) -> dict[str, Any]:
-    """The functions of AugMix's authors; their own draw of a level is taken out."""
+    """The functions of AugMix's authors; their own draw of a magnitude is removed."""
     library: dict[str, Any] = {}
     exec(compile(path.read_text(), str(path), "exec"), library)
-    library["sample_level"] = lambda level: level
+    library["sample_level"] = lambda magnitude: magnitude
     image, found = Image.fromarray(made(*SIZES["paper"])), {}
     for name in CAMEL:
         theirs = "autocontrast" if name == "AutoContrast" else snake(name)
         if theirs in library:
-            done = both_signs(lambda level, theirs=theirs: library[theirs](image, level), range(11))
+            done = both_signs(lambda magnitude, theirs=theirs: library[theirs](image, magnitude), range(11))
             found[snake(name)] = done
     return found
 
 
-def both_signs(apply: Any, levels: range) -> dict[str, Any]:
+def both_signs(apply: Any, magnitudes: range) -> dict[str, Any]:
     entry = {}
     for sign, chance in (("plus", 0.1), ("minus", 0.9)):
         random.random = lambda chance=chance: chance
         np.random.uniform = np.random.random = lambda *_, chance=chance: chance
-        hashes = [digest(apply(level)) for level in levels]
+        hashes = [digest(apply(magnitude)) for magnitude in magnitudes]
         if sign == "plus" or hashes != entry["plus"]:
             entry[sign] = hashes
     return entry

@@ -83,7 +83,7 @@ def test_one_image(place: Path) -> None:
     assert set(tree(place / "out")) == {MANIFEST, "a-0.png"}
 
 
-def test_goes_on_and_extends(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resuming_continues_and_extends_a_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     apply(place, "--copies", "2", "--processes", "1", out="whole")
     apply(place, "--copies", "1", "--processes", "1")
     (place / "out/cat/b-0.png").unlink()
@@ -114,7 +114,9 @@ def test_output_of_another_run_is_left_alone(
     assert tree(place / "out") == before
 
 
-def test_output_of_another_spec_is_replaced_only_when_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_of_another_spec_is_replaced_only_with_overwrite(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     apply(place, "--processes", "1")
     before = tree(place / "out")
     (place / "other.yaml").write_text("- invert\n")

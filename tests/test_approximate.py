@@ -98,7 +98,7 @@ def test_warps_with_different_fills_are_not_merged() -> None:
 
 
 @pytest.mark.parametrize("turns", [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)])
-def test_a_turn_behind_a_warp(turns: tuple[int, int, int]) -> None:
+def test_a_quarter_turn_after_a_warp(turns: tuple[int, int, int]) -> None:
     scene = Scene(30, 40)
     pixels = smooth_image()[:30, :40]
     turned = ops.rotate(scene, 17, "bilinear")

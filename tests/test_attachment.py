@@ -140,7 +140,7 @@ def test_the_model_itself_is_selected_only_where_it_has_no_parts() -> None:
     assert modules(regularize(alone, [{"activation_noise": "**"}])) == [""]
 
 
-def test_a_module_that_stands_in_two_places_is_taken_once() -> None:
+def test_a_module_in_two_places_is_selected_once() -> None:
     relu = nn.ReLU()
     model = nn.Sequential(nn.Linear(4, 4), relu, nn.Linear(4, 4), relu)
     assert modules(regularize(model, [{"dropout": ["1", "3"]}])) == ["1"]

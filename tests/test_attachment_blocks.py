@@ -137,7 +137,7 @@ def test_an_adapter_takes_one_tensor_in_training_and_all_arguments_in_evaluation
     assert torch.equal(model[0](x, mask), x + model[0].body(x * mask))
 
 
-def test_a_forward_of_the_blocks_own_is_neither_passed_by_nor_lost() -> None:
+def test_a_forward_set_on_the_block_is_neither_skipped_nor_lost() -> None:
     """Wraps a forward as accelerate and other launchers do."""
     model = nn.Sequential(Block(nn.Identity()))
     block = model[0]
@@ -152,14 +152,14 @@ def test_a_forward_of_the_blocks_own_is_neither_passed_by_nor_lost() -> None:
     plain = model.eval()(x)
     attached = regularize(model, rule(skip=True))
     row = attached.report()[0]
-    assert row.by == "computed" and row.note == "at body; no skip: the block has a forward of its own"
+    assert row.by == "computed" and row.note == "at body; no skip: the forward of this block was replaced"
     assert torch.equal(model(x), plain)
     assert torch.equal(model.train()(x), torch.relu(x) + 100)
     attached.detach()
     assert vars(block)["forward"] is wrapped and torch.equal(model.eval()(x), plain)
     odd = nn.Sequential(Explained())
     odd[0].forward = odd[0].forward
-    with pytest.raises(SpecError, match="the block has a forward of its own"):
+    with pytest.raises(SpecError, match="the forward of this block was replaced"):
         regularize(odd, rule(skip=True))
 
 

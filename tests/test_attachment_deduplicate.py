@@ -18,16 +18,16 @@ from augreg.errors import SpecError
 def done(model: nn.Module, at: Any, rule: str = "dropout", **arguments: Any) -> dict[str, str]:
     """How a rule is attached to each module that it selects, or the note if it is skipped."""
     with regularize(model, [{rule: {"at": at, **arguments}}]) as attached:
-        return {row.module: row.note if row.by == "left" else row.by for row in attached.report()}
+        return {row.module: row.note if row.by == "none" else row.by for row in attached.report()}
 
 
-OUTPUT = "left: it computes the model's output; to mask it, select it by name"
-BOTH = "left to classifier.0, classifier.3"
+OUTPUT = "skipped: it computes the model's output; to mask it, select it by name"
+BOTH = "skipped: done at classifier.0, classifier.3"
 
 
 def test_beside_dropouts_of_the_model_only_those_are_set() -> None:
     found = done(AlexNet(), "classifier.*", p=0.25)
-    assert found.pop("classifier.2") == "left to classifier.3"
+    assert found.pop("classifier.2") == "skipped: done at classifier.3"
     assert found == {
         "classifier.0": "set",
         "classifier.1": BOTH,
@@ -38,7 +38,7 @@ def test_beside_dropouts_of_the_model_only_those_are_set() -> None:
     }
 
 
-def test_the_share_that_is_dropped_is_the_one_asked_for() -> None:
+def test_the_requested_fraction_is_dropped() -> None:
     """After each layer of an AlexNet's classifier, with weights for which no unit is 0; logits are not dropped."""
     torch.manual_seed(0)
     model = AlexNet()
@@ -47,12 +47,14 @@ def test_the_share_that_is_dropped_is_the_one_asked_for() -> None:
             nn.init.constant_(layer.weight, 0.01)
             nn.init.constant_(layer.bias, 1.0)
     regularize(model, [{"dropout": {"at": "classifier.*", "p": 0.5}}])
-    shares: list[float] = []
+    fractions: list[float] = []
     for layer in model.classifier:
-        layer.register_forward_hook(lambda module, inputs, output: shares.append(float((output == 0).float().mean())))
+        layer.register_forward_hook(
+            lambda module, inputs, output: fractions.append(float((output == 0).float().mean()))
+        )
     model.classifier(torch.ones(400, model.classifier[1].in_features))
-    assert shares[1:3] == [0.0, 0.0] and shares[4:] == [0.0, 0.0, 0.0]
-    assert all(abs(share - 0.5) < 5 * 0.5 / (400 * 32) ** 0.5 for share in (shares[0], shares[3]))
+    assert fractions[1:3] == [0.0, 0.0] and fractions[4:] == [0.0, 0.0, 0.0]
+    assert all(abs(fraction - 0.5) < 5 * 0.5 / (400 * 32) ** 0.5 for fraction in (fractions[0], fractions[3]))
 
 
 def chain() -> nn.Sequential:
@@ -64,36 +66,36 @@ def chain() -> nn.Sequential:
     )
 
 
-def test_a_layer_is_left_to_the_activation_behind_it_and_a_container_to_its_last_child() -> None:
+def test_a_layer_is_skipped_for_its_activation_and_a_container_for_its_last_child() -> None:
     assert done(chain(), "**") == {
-        "0": "left to 0.2",
-        "0.0": "left to 0.2",
-        "0.1": "left to 0.2",
+        "0": "skipped: done at 0.2",
+        "0.0": "skipped: done at 0.2",
+        "0.1": "skipped: done at 0.2",
         "0.2": "hook",
-        "1": "left to 2",
-        "1.0": "left to 1.1",
+        "1": "skipped: done at 2",
+        "1.0": "skipped: done at 1.1",
         "1.1": "hook",
-        "1.2": "left to 2",
-        "1.2.0": "left to 2",
+        "1.2": "skipped: done at 2",
+        "1.2.0": "skipped: done at 2",
         "2": "hook",
-        "3": "left to 3.1",
-        "3.0": "left to 3.1",
+        "3": "skipped: done at 3.1",
+        "3.0": "skipped: done at 3.1",
         "3.1": OUTPUT,
     }
     assert done(chain(), ["0.0", "0.1", "1.*"]) == {
-        "0.0": "left to 0.1",
+        "0.0": "skipped: done at 0.1",
         "0.1": "hook",
-        "1.0": "left to 1.1",
+        "1.0": "skipped: done at 1.1",
         "1.1": "hook",
         "1.2": "hook",
     }
     assert done(chain(), ["0", "1"]) == {"0": "hook", "1": "hook"}
-    assert done(chain(), ["1", "1.2"]) == {"1": "left to 1.2", "1.2": "hook"}
+    assert done(chain(), ["1", "1.2"]) == {"1": "skipped: done at 1.2", "1.2": "hook"}
 
 
 def test_inputs_are_masked_once_too() -> None:
     found = done(chain(), ["1", "1.*"], on="input")
-    assert found == {"1": "left to 1.0", "1.0": "hook", "1.1": "hook", "1.2": "hook"}
+    assert found == {"1": "skipped: done at 1.0", "1.0": "hook", "1.1": "hook", "1.2": "hook"}
 
 
 @pytest.mark.parametrize("rule", ["dropout", "gaussian_dropout", "alpha_dropout", "activation_noise"])
@@ -125,7 +127,7 @@ def test_the_layer_that_gives_the_output_is_found_by_tracing_or_is_the_last(mode
     assert done(model, "**") == {"conv1": "hook", "conv2": "hook", "fc1": "hook", "fc2": OUTPUT}
 
 
-def test_where_a_tensor_goes_on_unchanged() -> None:
+def test_where_a_tensor_is_passed_on_unchanged() -> None:
     assert output_chain(AlexNet(), "classifier.6") == ["classifier.6", "classifier", ""]
     assert output_chain(AlexNet(), "features.8") == ["features.8", "features.9", "features"]
     assert output_chain(ResNet(layers=(1, 1)), "layer1.0.relu") == ["layer1.0.relu", "layer1.0", "layer1"]
@@ -180,7 +182,7 @@ class Reader(nn.Module):
         return self.head(x)
 
 
-def test_what_no_layer_can_stand_behind_is_refused_when_it_is_attached() -> None:
+def test_a_module_without_a_tensor_output_is_refused_when_attaching() -> None:
     for name in ("rnn", "attention"):
         with pytest.raises(SpecError, match=rf"{name} \(.*\): its output is a tuple"):
             regularize(Reader(), [{"dropout": name}])

@@ -235,7 +235,7 @@ def test_ranks_that_share_batch_norms_do_not_skip(monkeypatch: pytest.MonkeyPatc
     x = torch.randn(2, 4, 4, 4)
     monkeypatch.setattr("augreg.attachment.skipping._is_distributed", lambda: True)
     assert torch.equal(model(x), torch.tanh(x)) and len(count.rows) == 0
-    model[0].norm = nn.SyncBatchNorm(4)  # stands there only: it runs on GPUs alone
+    model[0].norm = nn.SyncBatchNorm(4)  # never called: it runs on GPUs only
     assert torch.equal(model(x), torch.tanh(x)) and len(count.rows) == 1
 
 

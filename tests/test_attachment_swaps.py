@@ -1,4 +1,4 @@
-"""Modules that a rule puts in the place of others: what hangs on the old ones goes along, and comes back."""
+"""Modules that a rule replaces: hooks of the old modules move to the new ones, and back."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def net() -> nn.Sequential:
     return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))
 
 
-def share_dropped(model: nn.Module) -> float:
-    """The share of zeros behind module 1, where no unit is zero by itself."""
+def fraction_dropped(model: nn.Module) -> float:
+    """The fraction of zeros after module 1, whose own outputs are not zero."""
     seen: list[Tensor] = []
     handle = model[2].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     model.train()(torch.randn(200, 64))
@@ -35,19 +35,19 @@ def share_dropped(model: nn.Module) -> float:
 
 @pytest.mark.parametrize("order", [[DROPOUT, GELU], [GELU, DROPOUT]], ids=["before", "behind"])
 @pytest.mark.parametrize("together", [True, False], ids=["one call", "two calls"])
-def test_a_swap_keeps_the_layers_that_other_rules_hung_on_the_module(order: list[Any], together: bool) -> None:
+def test_a_replacement_keeps_the_hooks_of_other_rules(order: list[Any], together: bool) -> None:
     model = net()
     x, old = torch.randn(5, 64), model[1]
     plain = model.eval()(x)
     handles = [regularize(model, rules) for rules in ([order] if together else [[rule] for rule in order])]
     rows = {row.rule: row for attached in handles for row in attached.report()}
     assert rows["dropout"].numbers == "p=0.9" and isinstance(model[1], nn.GELU)
-    assert abs(share_dropped(model) - 0.9) < 0.02  # 12800 units: 7 sigma
+    assert abs(fraction_dropped(model) - 0.9) < 0.02  # 12800 units: 7 sigma
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert abs(share_dropped(twin) - 0.9) < 0.02
+        assert abs(fraction_dropped(twin) - 0.9) < 0.02
     for attached in handles:
         attached.detach()
-    assert model[1] is old and share_dropped(model) > 0.1  # ReLU's own zeros
+    assert model[1] is old and fraction_dropped(model) > 0.1  # ReLU's own zeros
     assert torch.equal(model.eval()(x), plain) and not model[1]._forward_hooks
 
 
@@ -58,14 +58,14 @@ def test_two_attachments_come_off_in_any_order(order: tuple[int, ...]) -> None:
         old, before = model[1], {name: value for name, value in vars(model[1]).items() if "hook" not in name}
         handles = [regularize(model, [rule]) for rule in rules]
         handles[order[0]].detach()
-        assert (share_dropped(model) > 0.8) == (rules[order[0]] is GELU)
+        assert (fraction_dropped(model) > 0.8) == (rules[order[0]] is GELU)
         assert isinstance(model[1], nn.GELU) == (rules[order[0]] is DROPOUT)
         handles[order[1]].detach()
         assert model[1] is old and not old._forward_hooks
         assert {name: value for name, value in vars(old).items() if "hook" not in name} == before
 
 
-def test_a_users_hook_and_its_handle_go_on_working() -> None:
+def test_a_users_hook_and_its_handle_keep_working() -> None:
     model = net()
     seen: list[str] = []
     handle = model[1].register_forward_hook(lambda module, inputs, output: seen.append(type(module).__name__))
@@ -113,7 +113,7 @@ def test_alpha_dropout_takes_the_rate_that_a_rule_has_set() -> None:
     assert type(model[2]) is nn.Dropout and model[2].p == 0.1
 
 
-def test_the_report_names_what_stands_there_now() -> None:
+def test_the_report_names_the_current_module() -> None:
     model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Dropout(0.2))
     with regularize(model, [{"activation": "gelu"}]) as attached:
         assert attached.report()[0].numbers == "GELU(approximate='none')"
@@ -138,7 +138,7 @@ def test_a_module_with_two_names_in_one_parent_is_swapped_at_both() -> None:
     ],
     ids=["original", "moment", "activation"],
 )
-def test_torchs_fast_path_for_transformers_does_not_pass_a_rule_by(rule: dict[str, Any]) -> None:
+def test_torchs_fast_path_for_transformers_does_not_skip_a_rule(rule: dict[str, Any]) -> None:
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, activation=nn.ReLU()).eval()
     x = torch.randn(2, 3, 8)

@@ -158,7 +158,7 @@ class SetP:
 
 
 def test_rules_on_one_module_are_undone_in_reverse_order() -> None:
-    """The class change removes its p, which the other rule would otherwise put back afterwards."""
+    """The class change removes its p, which the other rule would otherwise put back afterward."""
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     before = image(model)
     rules = [DropConnect(at="0", p=0.3), SetP(at="*")]  # the second module had no p

@@ -60,7 +60,7 @@ def test_a_copy_has_regularization_of_its_own() -> None:
     assert type(twin.fc) is nn.Linear
 
 
-def test_an_average_of_weights_goes_on_by_itself() -> None:
+def test_an_average_of_weights_keeps_its_own_attachment() -> None:
     model, x = regular()
     average = AveragedModel(model)
     with torch.no_grad():
@@ -165,7 +165,7 @@ def test_compiled_models_draw_fresh_masks_and_evaluate_as_plain_ones(backend: st
     assert torch.equal(fast(x), fast(x))
 
 
-def test_schedules_do_not_compile_anew_at_each_step() -> None:
+def test_schedules_do_not_recompile_at_each_step() -> None:
     """Every kind of number changes in each of 12 epochs; after 8 recompilations fullgraph raises."""
     torch.manual_seed(0)
     model = AlexNet()
@@ -188,11 +188,11 @@ def test_schedules_do_not_compile_anew_at_each_step() -> None:
     model = nn.Sequential(nn.Identity())
     attached = regularize(model, [{"dropout": {"at": "0", "p": {"linear": [0, 1], "over": [0, 10]}}}])
     fast = compiled(model, "eager")
-    shares = []
+    fractions = []
     for epoch in range(11):
         attached.set_epoch(epoch)
-        shares.append(float((fast(torch.ones(10000)) == 0).float().mean()))
-    assert all(abs(share - epoch / 10) < 5 * 0.005 for epoch, share in enumerate(shares))
+        fractions.append(float((fast(torch.ones(10000)) == 0).float().mean()))
+    assert all(abs(fraction - epoch / 10) < 5 * 0.005 for epoch, fraction in enumerate(fractions))
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -259,7 +259,7 @@ def test_names_are_those_of_the_model_inside_an_average() -> None:
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda part: pickle.loads(pickle.dumps(part))])
-def test_a_copy_of_a_part_has_a_handle_of_its_own(copied: Any) -> None:
+def test_a_copy_of_a_part_has_its_own_attachment(copied: Any) -> None:
     model, x = regular()
     for twin in (copied(model.layer1), copied(copied(model).layer1)):
         (mine,) = attachments(model)

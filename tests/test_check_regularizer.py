@@ -365,7 +365,7 @@ def test_an_object_a_model_and_arguments_of_ones_own() -> None:
         check_regularizer(Noise)
 
 
-def test_a_regularizer_that_no_module_takes_is_told() -> None:
+def test_a_regularizer_that_no_module_accepts_is_reported() -> None:
     def refuses(site: Any) -> None:
         raise ValueError("never")
 

@@ -139,11 +139,11 @@ def test_show_says_types_in_plain_words(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_show_says_what_steps_of_the_other_sections_take(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """`p` stands only where every step takes it."""
+    """`p` is listed only where every step takes it."""
     main(["show", name])
-    section, *told, _, _ = capsys.readouterr().out.rpartition("\nsection ")[2].splitlines()
+    section, *rows, _, _ = capsys.readouterr().out.rpartition("\nsection ")[2].splitlines()
     assert (section.strip(),) == REGISTRY[name].__augreg__.sections
-    assert [row.split()[0] for row in told] == {
+    assert [row.split()[0] for row in rows] == {
         "batch": ["p", "test", "exact"], "model": ["test", "exact"], "loss": ["test"],
     }[section.strip()]  # fmt: skip
 

@@ -277,7 +277,7 @@ def test_the_pixel_limit_is_refused_where_pillow_would_only_warn(kind: str, monk
         to_array(data)
 
 
-def test_the_input_is_never_written_to_and_never_handed_out() -> None:
+def test_the_input_is_never_written_to_and_never_returned() -> None:
     steps = [{"cutout": {"size": 0.8}}, {"brightness": 0.5}, {"pad": 2}]
     for spec in ([], ["horizontal_flip"], *([step] for step in steps), steps, [{"center_crop": 5}]):
         pipe = Pipeline.from_spec(spec)

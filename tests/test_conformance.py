@@ -51,7 +51,7 @@ def test_a_white_border_is_no_figure(name: str) -> None:
     check_transform(IMAGE[name], arguments)
 
 
-def test_whatever_is_raised_is_told_with_the_check() -> None:
+def test_whatever_is_raised_is_reported_with_the_check() -> None:
     with pytest.raises(AssertionError, match=r"^dtypes_and_sizes: .*too small"):
         check_transform(Small)
     with pytest.raises(AssertionError, match=r"^previews_run: SpecError: .*expected"):
@@ -60,7 +60,7 @@ def test_whatever_is_raised_is_told_with_the_check() -> None:
         check_transform(Unkeyed)
 
 
-def test_a_process_that_dies_is_told_and_does_not_harm_the_next() -> None:
+def test_a_process_that_dies_is_reported_and_does_not_harm_the_next() -> None:
     with pytest.raises(AssertionError, match="the spawned process died: the transform causes it"):
         image_transforms.CHECKS["pickles"](step_under_test(Crashing))
     image_transforms.CHECKS["pickles"](step_under_test(IMAGE["invert"]))
@@ -85,7 +85,7 @@ def test_reading_a_global_generator_is_found_too() -> None:
         image_transforms.CHECKS["global_generators"](step_under_test(Reading))
 
 
-def test_a_coin_that_always_says_yes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_is_always_applied_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cursor, "bernoulli", lambda self, p: True)
     with pytest.raises(AssertionError, match="with p: 0"):
         image_transforms.CHECKS["never_applied_is_identity"](step_under_test(IMAGE["invert"]))
@@ -192,7 +192,7 @@ from augreg import ops, transform
 
 @transform("pale", kind="color")
 class Pale:
-    """Halve the levels."""
+    """Halve the pixel values."""
     def sample(self, rng, scene):
         return ops.point_function("brightness", rng.uniform(0.4, 0.6))
 '''
@@ -271,7 +271,7 @@ def test_a_class_that_does_not_load_is_one_failed_case(install, python) -> None:
 
 
 @pytest.mark.parametrize(
-    ("brings", "told"),
+    ("contents", "message"),
     [
         ("presets={'p': 'not_a_package:p.yaml'}", "mixed/p: not_a_package:p.yaml does not load"),
         ("presets={'p': 'pale:p.yaml'}", "mixed/p: "),
@@ -281,15 +281,15 @@ def test_a_class_that_does_not_load_is_one_failed_case(install, python) -> None:
         ("backends={'p': 'pale:Pale'}", "the backend mixed/p cannot be used"),
     ],
 )
-def test_what_is_brought_besides_steps_is_looked_at(brings: str, told: str, install, python) -> None:
-    install("augreg-mixed", {"mixed": "mixed_manifest:PLUGIN"}, pale=GOOD, mixed_manifest=MANIFEST % f", {brings}")
+def test_policies_backends_and_presets_of_a_plugin_are_checked(contents: str, message: str, install, python) -> None:
+    install("augreg-mixed", {"mixed": "mixed_manifest:PLUGIN"}, pale=GOOD, mixed_manifest=MANIFEST % f", {contents}")
     code = (
         "from augreg.testing.plugins import cases\n"
         "first = next(cases('mixed'))\n"
         "try:\n    first.check()\nexcept AssertionError as error:\n    print(first.id, error)"
     )
     done = python("-c", code)
-    assert f"mixed:loads {told}" in done.stdout, done.stderr
+    assert f"mixed:loads {message}" in done.stdout, done.stderr
 
 
 def test_without_torch_only_what_needs_it_fails(install, python) -> None:
@@ -321,7 +321,7 @@ class Nothing:
     assert "1 failed" in done.stdout and "passed both/pale:targets_follow" in done.stdout
 
 
-def test_a_squatter_is_no_matter_of_who_has_the_namespace(install, python) -> None:
+def test_a_failed_claimant_does_not_decide_who_has_the_namespace(install, python) -> None:
     install("a-squatter", {"pale": "squatter", "augreg": "squatter"}, squatter=BAD)
     install("augreg-pale", {"pale": "pale"}, pale=GOOD)
     code = (

@@ -75,7 +75,7 @@ def test_a_sampler_yields_keys_and_never_counts_on_by_itself() -> None:
     assert [key.index for key in EpochSampler(range(4), shuffle=False)] == [0, 1, 2, 3]
 
 
-def test_the_same_epoch_a_third_time_is_told_once_also_of_passes_that_break_early() -> None:
+def test_the_third_pass_of_an_epoch_warns_once() -> None:
     sampler = EpochSampler(range(3))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -85,10 +85,10 @@ def test_the_same_epoch_a_third_time_is_told_once_also_of_passes_that_break_earl
         list(sampler)
         next(iter(sampler))
         iter(sampler), iter(sampler)  # loaders do
-    with pytest.warns(UserWarning, match=r"epoch 0 is loaded for the third time.*call sampler.set_epoch") as told:
+    with pytest.warns(UserWarning, match=r"epoch 0 is loaded for the third time.*call sampler.set_epoch") as caught:
         next(iter(sampler))
         list(sampler)
-    assert len(told) == 1
+    assert len(caught) == 1
 
 
 def test_nobody_has_to_count_the_epochs_of_the_test_side() -> None:
@@ -119,7 +119,7 @@ class Counted:
         return len(self.order)
 
 
-def test_a_sampler_inside_gives_the_order_and_hears_the_epoch() -> None:
+def test_a_wrapped_sampler_gives_the_order_and_gets_the_epoch() -> None:
     inner = Counted([np.int64(4), 2, 0])
     sampler = EpochSampler(inner)
     sampler.set_epoch(7)
@@ -151,7 +151,7 @@ def test_what_is_no_data_set_and_no_sampler_is_refused() -> None:
 
 @given(st.integers(1, 20), st.integers(0, 20), st.booleans())
 @settings(derandomize=True, deadline=None)
-def test_a_pass_goes_on_where_it_was(count: int, taken: int, inside: bool) -> None:
+def test_a_pass_continues_where_it_stopped(count: int, taken: int, inside: bool) -> None:
     def made() -> EpochSampler:
         return EpochSampler(Counted(range(count, 0, -1))) if inside else EpochSampler(range(count), seed=9)
 
@@ -204,7 +204,7 @@ class _Draws:
 
 
 @pytest.mark.parametrize("taken", [0, 1, 4, 10])
-def test_a_pass_goes_on_from_the_state_of_the_iterator_inside(taken: int) -> None:
+def test_a_pass_continues_from_the_state_of_the_wrapped_iterator(taken: int) -> None:
     running: Any = iter(EpochSampler(Deck(seed=1)))
     before = [next(running) for _ in range(taken)]
     state = pickle.loads(pickle.dumps(running.state_dict()))
@@ -412,8 +412,8 @@ def test_bytes_are_mixed_with_their_rows_and_columns_where_they_are() -> None:
     data = Augmented([(np.full((8, 6, 3), 20 * index, np.uint8), index) for index in range(10)], pipe.train)
     images, labels = pipe.collate(data.__getitems__([(0, index) for index in range(10)]))
     assert images.shape == (10, 8, 6, 3)
-    shares = np.stack([(images[..., 0] == 20 * index).mean(axis=(1, 2)) for index in range(10)], axis=1)
-    assert np.allclose(shares, labels.dense(), atol=1e-6) and (shares.max(axis=1) < 1).any()
+    fractions = np.stack([(images[..., 0] == 20 * index).mean(axis=(1, 2)) for index in range(10)], axis=1)
+    assert np.allclose(fractions, labels.dense(), atol=1e-6) and (fractions.max(axis=1) < 1).any()
 
 
 def test_masks_are_mixed_with_their_images() -> None:
@@ -422,8 +422,8 @@ def test_masks_are_mixed_with_their_images() -> None:
             for index, image in enumerate(IMAGES[:10])]  # fmt: skip
     batch = pipe.collate(Augmented(rows, pipe.train).__getitems__([(0, index) for index in range(10)]))
     assert list(batch) == ["image", "mask", "label", "id"] and batch["id"].tolist() == list(range(10))
-    shares = np.stack([(batch["mask"] == index).mean(axis=(1, 2)) for index in range(1, 10)], axis=1)
-    assert np.all(shares <= batch["label"].dense()[:, 1:] + 1e-6)  # the border of the crop is 0 in a mask
+    fractions = np.stack([(batch["mask"] == index).mean(axis=(1, 2)) for index in range(1, 10)], axis=1)
+    assert np.all(fractions <= batch["label"].dense()[:, 1:] + 1e-6)  # the border of the crop is 0 in a mask
     rows = [{**row, "boxes": np.zeros((0, 4))} for row in rows]
     boxed = Pipeline.from_spec({**pipe.to_spec(), "targets": {"boxes": "xyxy"}})
     with pytest.raises(ValueError, match="boxes: coordinates do not follow when a batch is mixed"):

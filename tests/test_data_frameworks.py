@@ -1,4 +1,4 @@
-"""Loaders of others, the real ones, on small real data: what they hand out is what `pipe.train` gives by hand."""
+"""Loaders of others, the real ones, on small real data: what they return is what `pipe.train` gives by hand."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from augreg.data.webdataset import mapper  # noqa: E402
 PIPE = Pipeline.from_spec({**loading.SPEC, "batch": []})
 MIXED = Pipeline.from_spec(loading.SPEC)
 pytestmark = [
-    # from Python 3.12 on; it is what the DataLoader does on Linux unless told otherwise
+    # from Python 3.12 on; it is what the DataLoader does on Linux by default
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata 0.11 beside torch 2.13
 ]
@@ -96,8 +96,8 @@ def test_shared_bytes_keep_the_order_of_their_axes() -> None:
     data = Augmented([(np.full((6, 10, 3), 20 * index, np.uint8), index) for index in range(10)], pipe.train, epoch=0)
     images, labels = next(iter(DataLoader(data, 10, num_workers=1, collate_fn=pipe.collate)))
     assert images.shape == (10, 6, 10, 3) and images.is_shared()
-    shares = torch.stack([(images[..., 0] == 20 * index).double().mean(dim=(1, 2)) for index in range(10)], dim=1)
-    assert torch.allclose(shares, labels.dense().double(), atol=1e-6) and (shares.amax(dim=1) < 1).any()
+    fractions = torch.stack([(images[..., 0] == 20 * index).double().mean(dim=(1, 2)) for index in range(10)], dim=1)
+    assert torch.allclose(fractions, labels.dense().double(), atol=1e-6) and (fractions.amax(dim=1) < 1).any()
 
 
 def test_samplers_of_torch_go_inside() -> None:
@@ -117,7 +117,7 @@ def test_a_batch_sampler_passes_the_epoch_on_to_what_it_is_around() -> None:
     assert ranked.epoch == 3 and next(iter(sampler))[0].epoch == 3
 
 
-def test_a_dataset_around_an_augmented_one_is_told_to_go_inside() -> None:
+def test_a_dataset_around_an_augmented_one_must_go_inside() -> None:
     data = Augmented(Digits(), PIPE.train)
     for outer in (Subset(data, range(4)), Subset(data, [2, 3]), ConcatDataset([data, data])):
         for workers in (0, 1):
@@ -139,7 +139,7 @@ def test_a_sampler_with_a_generator_resumes_in_a_later_epoch(kind: str) -> None:
     data = Augmented(Digits(), PIPE.train)
 
     def made(state: int) -> tuple[Any, EpochSampler]:
-        generator = torch.Generator().manual_seed(state)  # a new process makes it anew, or goes on with another
+        generator = torch.Generator().manual_seed(state)  # a new process creates it again, or continues with another
         inner: Any = {
             "random": lambda: RandomSampler(data, generator=generator),
             "batches": lambda: BatchSampler(RandomSampler(data, generator=generator), 8, drop_last=False),
@@ -209,7 +209,7 @@ def test_a_stateful_loader_saved_between_epochs_begins_the_next_one() -> None:
     assert [digest(images) for images, _ in loader] == wanted
 
 
-def test_torchdata_s_random_sampler_goes_on_inside() -> None:
+def test_torchdatas_random_sampler_resumes_inside() -> None:
     torchdata = pytest.importorskip("torchdata.stateful_dataloader")
     from torchdata.stateful_dataloader.sampler import RandomSampler
 
@@ -391,7 +391,7 @@ def test_lightning_tells_the_sampler_the_epoch() -> None:
     assert all(hash == digest(alone(index, epoch, pipe=MIXED)) for (epoch, index), hash in seen)
 
 
-def test_what_lightning_puts_around_a_sampler_for_several_processes_keeps_the_keys() -> None:
+def test_lightnings_distributed_wrapper_of_a_sampler_keeps_the_keys() -> None:
     pytest.importorskip("lightning")
     from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
 

@@ -29,7 +29,7 @@ def records(done: subprocess.CompletedProcess[str]) -> dict[str, list]:
     return json.loads(done.stdout)
 
 
-def test_everything_a_plugin_may_bring(install, python, tmp_path) -> None:
+def test_everything_that_a_plugin_may_contain(install, python, tmp_path) -> None:
     manifest = """
 from augreg.registry.plugin import Plugin
 PLUGIN = Plugin(
@@ -166,7 +166,7 @@ def test_what_is_lacking_is_named_with_its_requirement(install, python) -> None:
     assert "not-there-at-all is not installed (pip install 'not-there-at-all (>=2.0)')" in shown.stderr
 
 
-def test_another_contract_says_who_has_to_move(install, python) -> None:
+def test_another_api_version_says_what_to_upgrade(install, python) -> None:
     for name, number in (("newer", 2), ("older", 0)):
         install(
             f"augreg-{name}",
@@ -228,7 +228,7 @@ def test_the_doctor_looks_at_all_that_is_named(install, python) -> None:
         assert line in done.stdout
 
 
-def test_what_is_gone_is_told_whatever_it_was(install, python) -> None:
+def test_missing_names_are_reported_for_every_kind(install, python) -> None:
     install("augreg-crash", {"crash": "crash"}, crash="raise RuntimeError('no film')")
     code = (
         "from augreg import Pipeline, SpecError\n"
@@ -254,7 +254,7 @@ def test_two_distributions_with_one_module_clash(install, python) -> None:
         assert "forky 1.0 and forkz 1.0 both claim the namespace 'fork'" in found[name][1]
 
 
-def test_a_typo_is_told_even_where_a_squatter_failed(install, python) -> None:
+def test_a_typo_is_reported_even_if_a_claimant_failed(install, python) -> None:
     install("augreg-rain", {"rain": "rain"}, rain=INVERT.format(name="thing"))
     install("a-squatter", {"rain": "squatter"}, squatter="")
     assert "did you mean 'rain/thing'?" in python("-m", "augreg", "show", "rain/thnig").stderr
@@ -296,7 +296,7 @@ def test_a_plugin_that_exits_when_it_is_imported_disturbs_nobody(install, python
     assert "snow/thing: snow:Thing does not load: SystemExit: 1" in shown.stdout
 
 
-def test_who_keeps_a_namespace_does_not_pay_for_who_claims_it(install, python) -> None:
+def test_the_owner_of_a_namespace_works_despite_other_claimants(install, python) -> None:
     install("augreg-rain", {"rain": "rain"}, rain=INVERT.format(name="thing"))
     install("a-squatter", {"rain": "squatter"}, squatter=INVERT.format(name="other"))
     wrong = python("-m", "augreg", "show", "rain/thin")

@@ -11,7 +11,7 @@ import doctored
 import numpy as np
 import pytest
 import torch
-from doctored import Labels, Levels, Photos, load
+from doctored import Labels, Photos, PixelValues, load
 from torch.utils.data import DataLoader, RandomSampler, Subset, TensorDataset
 
 import augreg
@@ -116,8 +116,8 @@ class TestDraws:
 
     def test_labels_that_tell_of_mixing_and_batches_that_are_not_mixed(self) -> None:
         samples = [Photos()[index] for index in range(12)]
-        for labels, told in (("mixed", "soft"), ("both", "soft"), ("none", None), ("hard", "hard")):
-            assert mixes(doctored.Mixing(labels=labels), samples) == told
+        for labels, kind_found in (("mixed", "soft"), ("both", "soft"), ("none", None), ("hard", "hard")):
+            assert mixes(doctored.Mixing(labels=labels), samples) == kind_found
         for collate in (doctored.stacked, doctored.jittered, doctored.padded):
             assert mixes(collate, samples) is None
 
@@ -180,7 +180,7 @@ def passed(given: DataLoader) -> list[bytes]:
 
 
 class TestNoHarm:
-    """What is examined is afterwards as it was: the dataset, what a loader makes of it, and the loader itself."""
+    """An examination changes nothing: not the dataset, not what a loader makes of it, and not the loader."""
 
     @pytest.mark.parametrize("workers", [0, 2])
     @pytest.mark.parametrize("dataset", [doctored.LazyGenerator, doctored.LazyFile])
@@ -225,7 +225,7 @@ class TestNoHarm:
         data = doctored.HiddenEpoch()
         data.set_epoch(5)
         loader(load(data), samples=8)
-        assert data.told == 5
+        assert data.last_epoch == 5
 
     def test_a_dataset_that_cannot_be_copied(self) -> None:
         data = doctored.LazyAndLocked()
@@ -270,7 +270,7 @@ class TestPixelValues:
         ],
     )
     def test_what_is_wrong_is_named(self, kind: str, check: str) -> None:
-        report = examined(None, load(Levels(kind=kind), shuffle=False))
+        report = examined(None, load(PixelValues(kind=kind), shuffle=False))
         assert found(report) == {check}
 
     @pytest.mark.parametrize(
@@ -288,27 +288,27 @@ class TestPixelValues:
         ],
     )
     def test_what_is_well_is_at_most_noted(self, kind: str, note: set[str]) -> None:
-        report = examined(None, load(Levels(kind=kind), shuffle=False))
+        report = examined(None, load(PixelValues(kind=kind), shuffle=False))
         assert report.ok, str(report)
         assert notes(report) == note
 
     def test_places_of_broken_images(self) -> None:
-        report = examined(None, load(Levels(kind="nan"), shuffle=False))
+        report = examined(None, load(PixelValues(kind="nan"), shuffle=False))
         assert report.findings[0].samples == ("batch 0, image 3", "batch 0, image 5")
 
     @pytest.mark.parametrize("mean", [0.1, 0.3, 0.5, 0.7])
     @pytest.mark.parametrize("spread", [0.1, 0.2, 0.3])
     def test_images_normalized_once_are_never_called_twice(self, mean: float, spread: float) -> None:
-        """Beta-distributed levels, normalized once by their own numbers and by others, against every known pair."""
+        """Beta-distributed values, normalized once by their own numbers and by others, against every known pair."""
         from augreg.doctor.pixel_values import KNOWN
 
         size = mean * (1 - mean) / spread**2 - 1
         if size <= 0:
             pytest.skip("no distribution on 0..1 has this spread")
         rng = np.random.Generator(np.random.Philox(1))
-        levels = rng.beta(mean * size, (1 - mean) * size, (5000, 3))
+        values = rng.beta(mean * size, (1 - mean) * size, (5000, 3))
         for m, s in ((mean, spread), *KNOWN.values()):
-            once = (levels - np.asarray(m)) / np.asarray(s)
+            once = (values - np.asarray(m)) / np.asarray(s)
             for mean_of, std_of in KNOWN.values():
                 assert not twice_normalized(once, np.asarray(mean_of), np.asarray(std_of))
 
@@ -328,21 +328,21 @@ class TestAgreement:
         ],
     )
     def test_what_differs(self, kind: str, check: str) -> None:
-        report = examined(list(load(Levels(kind="once"))), list(load(Levels(kind=kind))))
+        report = examined(list(load(PixelValues(kind="once"))), list(load(PixelValues(kind=kind))))
         assert check in found(report), str(report)
         assert "dtypes differ" not in notes(report)
 
     @pytest.mark.parametrize(("train", "validation"), [("unit", "foggy"), ("unit", "noisy"), ("noisy", "unit")])
     def test_one_scale_with_other_contrast_or_noise(self, train: str, validation: str) -> None:
-        report = examined(list(load(Levels(kind=train))), list(load(Levels(kind=validation))))
+        report = examined(list(load(PixelValues(kind=train))), list(load(PixelValues(kind=validation))))
         assert report.ok, str(report)
 
     def test_a_few_images_do_not_show_the_order_of_channels(self) -> None:
-        sides = [list(load(Levels(16, kind=kind))) for kind in ("once", "bgr")]
+        sides = [list(load(PixelValues(16, kind=kind))) for kind in ("once", "bgr")]
         assert examined(*sides).ok
 
     def test_a_side_without_images_or_with_none_that_is_finite(self) -> None:
-        good = list(load(Levels(kind="once")))
+        good = list(load(PixelValues(kind="once")))
         report = examined(good, [{"text": ["a", "b"]}])
         assert report.ok, str(report)
         nan = [torch.full((8, 3, 12, 12), torch.nan)]
@@ -355,10 +355,10 @@ class TestAgreement:
         assert found(examined(mixed, scaled)) == {"scales differ"}
 
     def test_what_may_differ(self) -> None:
-        report = examined(list(load(Levels(kind="once"))), list(load(Levels(kind="large"))))
+        report = examined(list(load(PixelValues(kind="once"))), list(load(PixelValues(kind="large"))))
         assert report.ok
         assert notes(report) == {"sizes differ"}
-        assert examined(list(load(Levels(kind="once"))), list(load(Photos()))).findings == ()
+        assert examined(list(load(PixelValues(kind="once"))), list(load(Photos()))).findings == ()
 
 
 class TestLabels:
@@ -447,7 +447,7 @@ class TestForms:
         ids=["mapping", "numpy, channels last", "samples apart", "lists", "images only", "views"],
     )
     def test_images_and_labels_are_found(self, collate: Any) -> None:
-        batches = [collate([Levels(kind="twice")[index] for index in range(n, n + 4)]) for n in (0, 4, 8, 12)]
+        batches = [collate([PixelValues(kind="twice")[index] for index in range(n, n + 4)]) for n in (0, 4, 8, 12)]
         report = examined(batches)
         assert found(report) == {"normalized twice"}
         assert "16 images" in report.checked[0]
@@ -462,7 +462,7 @@ class TestForms:
 
 
 class TestOurs:
-    """augreg's own loaders are well."""
+    """augreg's own loaders have no findings."""
 
     @pytest.fixture
     def pipe(self) -> Any:
@@ -527,7 +527,7 @@ class TestReport:
         assert "sample 17" in report.findings[0].seen
 
     def test_it_prints_and_is_plain_data(self) -> None:
-        report = examined(None, load(Levels(kind="nan"), shuffle=False))
+        report = examined(None, load(PixelValues(kind="nan"), shuffle=False))
         text = str(report)
         assert text.startswith("1 fault\n\nfault: validation: not finite\n  2 of 40 images")
         assert "\n  why: " in text
@@ -577,8 +577,8 @@ class TestCommand:
         assert main(["doctor", "loader", "doctored:pair", "--samples", "40"]) == 0
         assert "note: train: global generators" in capsys.readouterr().out
 
-    def test_a_loader_that_is_sick(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["doctor", "loader", "doctored:sick", "--samples", "40", "--json"]) == 1
+    def test_a_faulty_loader(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["doctor", "loader", "doctored:faulty", "--samples", "40", "--json"]) == 1
         out, err = capsys.readouterr()
         data = json.loads(out)
         assert not data["ok"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import runpy
 import shutil
@@ -85,3 +86,11 @@ def test_the_readme_shows_what_the_plan_really_prints() -> None:
     )
     for line in plan.splitlines()[:-1]:
         assert f"    {line}\n" in text
+
+
+def test_the_guide_lists_every_function_that_makes_ops() -> None:
+    from augreg import ops
+
+    makers = {name for name in dir(ops) if inspect.isfunction(getattr(ops, name))}
+    table = (ROOT / "docs/write-a-transform.md").read_text().partition("| ops | functions |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", table)) == makers

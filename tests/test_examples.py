@@ -65,7 +65,7 @@ def test_the_same_command_makes_the_same_table(printed: str) -> None:
     assert table(run("--seeds", "1", "--epochs", "2")) == table(printed)
 
 
-def test_two_seeds_bring_standard_errors() -> None:
+def test_two_seeds_give_standard_errors() -> None:
     _, rows = table(run("--seeds", "2", "--epochs", "1", "--images", "50"))
     assert all(numbers(cell)[1] is not None for cells in rows.values() for cell in cells if cell)
 

@@ -151,13 +151,13 @@ def test_broken_plugins_disturb_nobody(install, python, tmp_path: Path) -> None:
     }
     lines = listed.stderr.splitlines()
     assert lines[0] == "plugins that failed:"
-    assert len(lines) == 1 + len(said) + 1  # a clash is told of both
+    assert len(lines) == 1 + len(said) + 1  # a clash is reported for both
     for name, why in said.items():
         found = [line for line in lines if line.startswith(f"  {name}")]
         assert len(found) == 1 + (name == "twice")
         assert all(why in line for line in found)
 
-    # a spec that names one is told why; one that names none is fine
+    # a spec that names one gets the reason; one that names none is fine
     for name, why in said.items():
         spec = tmp_path / "spec.yaml"
         spec.write_text(f"- invert\n- {name if '/' in name else name + '/x'}\n")
@@ -219,7 +219,7 @@ def test_pipeline_with_an_added_class_pickles() -> None:
     assert dict(again.registry.added) == {"mine/checks": Checks}
 
 
-def test_a_class_that_is_not_a_transform_is_told_why() -> None:
+def test_a_class_that_is_not_a_transform_gets_a_reason() -> None:
     with pytest.raises(SpecError, match="needs a docstring"):
         transform("a", kind="erasing")(type("A", (), {"sample": Checks.sample}))
     with pytest.raises(SpecError, match="needs a method sample"):

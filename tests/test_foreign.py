@@ -109,7 +109,7 @@ def test_sizes() -> None:
         ("nowhere", "callables:nowhere cannot be imported: AttributeError"),
     ],
 )
-def test_nonsense_is_told(function: str, message: str) -> None:
+def test_results_that_are_no_image_are_refused(function: str, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         one(f"callables:{function}").train(IMAGE, index=0)
 

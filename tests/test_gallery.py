@@ -1,4 +1,4 @@
-"""The gallery: one page that shows everything, stands alone, and is the same bytes for the same inputs."""
+"""The gallery: one self-contained page that shows everything, with the same bytes for the same inputs."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_page_shows_every_registered_transform(page: Path) -> None:
             assert shown.count("<img ") >= 5, name  # the test-time image and four draws, and mostly its strength
 
 
-def test_page_is_small_and_asks_for_nothing(page: Path) -> None:
+def test_page_is_small_and_makes_no_requests(page: Path) -> None:
     text = page.read_text("utf-8")
     assert len(text) < 6_000_000
     sources = re.findall(r'(?:src|srcset|href|action|poster)="([^"]*)"', text)
@@ -113,6 +113,16 @@ def test_page_is_small_and_asks_for_nothing(page: Path) -> None:
     assert "default-src 'none'" in text
     assert str(page.parent) not in text
     assert str(Path.cwd()) not in text
+
+
+def test_sections_are_labeled_for_screen_readers(page: Path) -> None:
+    """ARIA spells `labelledby` with two l's; a browser silently ignores any other spelling."""
+    text = page.read_text("utf-8")
+    labels = re.findall(r'aria-labelledby="([^"]*)"', text)
+    assert len(labels) >= 3
+    assert all(f'id="{label}"' in text for label in labels)
+    known = {"aria-hidden", "aria-label", "aria-labelledby", "aria-pressed"}
+    assert set(re.findall(r"\b(aria-[a-z]+)=", text)) <= known
 
 
 def test_broken_image_is_shown_with_its_reason(page: Path) -> None:
@@ -168,7 +178,7 @@ def test_stages_end_at_what_the_pipeline_gives() -> None:
     ]  # fmt: skip
 
 
-def test_stages_go_on_behind_a_step_of_unknown_size() -> None:
+def test_stages_continue_after_a_step_of_unknown_size() -> None:
     registry = small_registry("horizontal_flip", "center_crop", "sequential").add(Halve)
     pipeline = augreg.Pipeline.from_spec(
         [{"sequential": ["halve", {"horizontal_flip": {"p": 1}}]}, {"center_crop": 60}], registry
@@ -219,7 +229,7 @@ def test_a_sweep_draws_every_number_at_the_same_place() -> None:
     assert message == [["brightness 0.50", "contrast 0.80"], ["brightness 1.50", "contrast 1.20"]]
 
 
-def test_a_class_added_by_hand_is_shown_and_its_words_are_not_trusted() -> None:
+def test_a_class_added_by_hand_is_shown_with_its_text_escaped() -> None:
     registry = small_registry("invert").add(Odd)
     text = gallery.render(augreg.Pipeline.from_spec(["invert"], registry), [CAT])
     shown = card(text, "<b>odd</b>")
@@ -295,7 +305,7 @@ def test_images_of_other_channels_and_kinds_are_shown(channels: str) -> None:
 
 def test_many_images_are_cut_short_and_it_says_so() -> None:
     pipeline = augreg.Pipeline.from_spec(["invert"], small_registry("invert"))
-    text = gallery.render(pipeline, [np.full((8, 8, 3), level, np.uint8) for level in range(11)])
+    text = gallery.render(pipeline, [np.full((8, 8, 3), value, np.uint8) for value in range(11)])
     assert text.count('class="photo"') == 8
     assert "3 more images are not shown" in text
 
@@ -324,7 +334,7 @@ def test_command_writes_whole_files_and_says_where(
         (["--images", "."], "no images in this folder"),
     ],
 )
-def test_command_refuses_in_words(
+def test_command_refuses_with_a_reason(
     arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -334,7 +344,7 @@ def test_command_refuses_in_words(
     assert not Path("gallery.html").exists()
 
 
-def test_command_refuses_a_seed_that_is_none(capsys: Any) -> None:
+def test_command_refuses_an_invalid_seed(capsys: Any) -> None:
     with pytest.raises(SystemExit) as stopped:
         gallery.main(["--seed", "-1"])
     assert stopped.value.code == 2

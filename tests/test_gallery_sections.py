@@ -105,9 +105,9 @@ def test_regularizers_are_shown_on_feature_maps() -> None:
     assert shown.count("<img ") == len(texts) == len(previews) + 1 + 4
     assert texts[len(previews)] == "mean 1.00"  # at test time
     zeros = [float(words.partition("% zero")[0]) / 100 for words in texts[: len(previews)]]
-    for share, preview in zip(zeros, previews, strict=True):
+    for fraction, preview in zip(zeros, previews, strict=True):
         deviation = (preview["p"] * (1 - preview["p"]) / 3136) ** 0.5
-        assert abs(share - preview["p"]) < 0.005 + 5 * deviation  # the caption is rounded to a hundredth
+        assert abs(fraction - preview["p"]) < 0.005 + 5 * deviation  # the caption is rounded to a hundredth
     assert card(text, "stochastic_depth").count("<img ") >= 6
     assert "in the section <code>model</code>" in shown
     assert "<img " not in card(text, "l2")
@@ -115,7 +115,7 @@ def test_regularizers_are_shown_on_feature_maps() -> None:
     assert '<details class="about" open>' in card(text, "l2")
 
 
-def test_without_torch_there_are_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torch_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cards, "torch_installed", lambda: False)
     text = rendered("dropout", "label_smoothing", "mixup")
     assert "No images: they need torch, which is not installed." in card(text, "dropout")

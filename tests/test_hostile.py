@@ -51,7 +51,7 @@ def refused(image: Any, *messages: str, channels: str = "rgb") -> None:
     str(caught.value).encode()  # it can be printed
 
 
-# Modes, files with more than one byte a level, files with more than one image.
+# Modes, files with more than one byte a pixel value, files with more than one image.
 
 MODES = ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "LA", "PA", "RGBX", "RGBa", "La"]
 
@@ -267,7 +267,7 @@ def test_a_step_takes_five_channels_or_says_that_it_does_not(name: str, backend:
                 assert found.shape[2] == 5
 
 
-def test_channels_that_stand_at_the_wrong_end() -> None:
+def test_channels_at_the_wrong_end() -> None:
     refused(np.zeros((3, 32, 32), np.uint8), "32 channels; it looks like channels x height x width")
     refused(np.zeros((6, 7, 65), np.uint8), "65 channels; at most 64 are accepted")
     assert to_array(np.zeros((3, 12, 12), np.uint8)).array.shape == (3, 12, 12)

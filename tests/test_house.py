@@ -183,7 +183,7 @@ def test_every_public_thing_has_a_docstring() -> None:
                 assert ast.get_docstring(node), f"{path}: {node.name}"
 
 
-def test_no_file_is_a_drawer_for_everything() -> None:
+def test_no_file_has_a_name_such_as_utils() -> None:
     for path in PACKAGE.rglob("*.py"):
         assert path.stem not in ("utils", "util", "common", "core", "helpers", "misc", "base")
         assert len(path.read_text().splitlines()) <= 450, f"{path}: does it hold two ideas?"

@@ -1,6 +1,6 @@
 """Pipelines of other libraries as specs: what they say, and that nothing is lost in silence.
 
-Torchvision and timm are not installed here: small classes of the same names and attributes stand in for theirs
+Torchvision and timm are not installed here: small classes of the same names and attributes replace theirs
 (torchvision 0.29, timm 1.0.31). The dicts of albumentations are its own; tests/data/albumentations.json was made with
 albumentations 2.0.8 by `A.to_dict` (docs/importing.md says how).
 """
@@ -211,7 +211,7 @@ def test_torchvision_containers() -> None:
 
 
 def test_floats_without_normalize_are_divided_at_the_end() -> None:
-    """ToTensor leaves levels from 0 to 1, and what comes behind it speaks of them."""
+    """ToTensor returns floats from 0 to 1, and the arguments of later transforms are on that scale."""
     found = tv(
         TO_TENSOR,
         make("RandomErasing", p=1.0, scale=(0.1, 0.2), ratio=(1.0, 1.0), value=0.5, inplace=False),
@@ -438,7 +438,7 @@ def test_albumentations_defaults(data: dict[str, Any]) -> None:
         assert name == "normalize" or arguments["p"] == given["p"]
 
 
-# How far from theirs, in levels, where they round otherwise; and where a blurred line is drawn otherwise.
+# How far from theirs, in pixel values, where they round differently or draw a blurred line differently.
 NEAR = {"contrast": 1, "saturation": 1, "gray": 1, "auto contrast": 3, "gamma": 1}
 ON_AVERAGE = {"hue": 2, "hue in steps": 2, "motion": 3}  # OpenCV has 180 hues
 

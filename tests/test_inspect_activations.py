@@ -65,7 +65,7 @@ def test_weights_too_large_saturate_tanh_and_halves_of_relu_are_zero() -> None:
     assert (relu.saturated, relu.dead) == (None, 0.0)
 
 
-def test_moments_and_shares_are_those_of_the_tensor() -> None:
+def test_moments_and_fractions_are_those_of_the_tensor() -> None:
     model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU())
     with torch.no_grad():
         model[0].bias[:2] = -100.0  # two channels never fire
@@ -89,7 +89,7 @@ def test_a_unit_is_a_feature_of_a_vector_and_a_channel_of_a_map() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "values", "share"),
+    ("module", "values", "fraction"),
     [
         (nn.Sigmoid(), [-9.0, -1.0, 0.0, 9.0], 0.5),
         (nn.Tanh(), [-9.0, -1.0, 0.0, 9.0], 0.5),
@@ -98,8 +98,8 @@ def test_a_unit_is_a_feature_of_a_vector_and_a_channel_of_a_map() -> None:
         (nn.GELU(), [-9.0, -1.0, 6.0, 5.9], None),
     ],
 )
-def test_saturation_is_counted_for_functions_with_flat_ends(module: Any, values: Any, share: Any) -> None:
-    assert activations(nn.Sequential(module), torch.tensor([values]))[0].saturated == share
+def test_saturation_is_counted_for_functions_with_flat_ends(module: Any, values: Any, fraction: Any) -> None:
+    assert activations(nn.Sequential(module), torch.tensor([values]))[0].saturated == fraction
 
 
 def test_values_that_are_not_finite_are_counted_and_left_out_of_the_moments() -> None:
@@ -154,7 +154,7 @@ def test_the_table() -> None:
     assert lines[0].index("saturated") + len("saturated") == lines[1].rindex("50.0%") + len("50.0%")
 
 
-def test_names_that_are_near_are_names() -> None:
+def test_suggested_names_exist() -> None:
     model = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
     with pytest.raises(ValueError, match=r"no module is nope; the nearest names are 0, 1$"):
         activations(model, torch.zeros(2, 4), at="nope")

@@ -186,9 +186,9 @@ def test_moment_matching_has_gradients_where_the_variance_is_zero() -> None:
     variance = torch.tensor([0.5, 0.2, 1.0], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(relu_moments, (mean, variance))
     zero = torch.zeros(3, requires_grad=True)
-    level = torch.tensor([-1.0, 0.0, 100.0], requires_grad=True)
-    relu_moments(level, zero)[0].sum().backward()
-    assert zero.grad.isfinite().all() and torch.allclose(level.grad, torch.tensor([0.0, 0.5, 1.0]))
+    mean = torch.tensor([-1.0, 0.0, 100.0], requires_grad=True)
+    relu_moments(mean, zero)[0].sum().backward()
+    assert zero.grad.isfinite().all() and torch.allclose(mean.grad, torch.tensor([0.0, 0.5, 1.0]))
 
 
 def test_shake_drop_scales_gradients_by_numbers_of_their_own() -> None:
@@ -297,7 +297,7 @@ def test_layers_have_no_state_of_their_own_and_can_be_copied_and_pickled(name: s
         a = twin(x)
         b = twin(x)
         torch.manual_seed(1)
-        original = copy.deepcopy(layer)  # which goes on from the same call
+        original = copy.deepcopy(layer)  # which continues from the same call
         assert torch.equal(original(x), a) and torch.equal(original(x), b)
     assert LAYERS[name][2] + "=0.5" in repr(layer)
 
@@ -570,7 +570,7 @@ def test_masks_of_drop_connect_differ_between_samples_or_do_not(per: str) -> Non
         (lambda: DropBlock2d()(torch.ones(1, 1, 3, 3, dtype=torch.uint8)), "takes floating-point tensors"),
     ],
 )
-def test_what_is_refused_and_in_which_words(make: Callable[[], object], message: str) -> None:
+def test_what_is_refused_and_the_messages(make: Callable[[], object], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         make()
 

@@ -65,7 +65,7 @@ def test_each_step_attaches_its_layer_with_its_number(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_step_stands_in_a_spec_and_its_examples_hold(name: str) -> None:
+def test_the_examples_of_each_step_work_in_a_spec(name: str) -> None:
     cls = Registry.installed()[name]
     mark = cls.__augreg__
     assert mark.sections == ("model",) and mark.exact and len(mark.preview) == 3

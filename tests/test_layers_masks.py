@@ -157,7 +157,7 @@ def test_layers_of_one_seed_have_seeds_of_their_own() -> None:
     SeededSource(layer_seed(7, "dropout", "fc"))
 
 
-def test_seeded_coins_of_one_layer_come_out_fair() -> None:
+def test_seeded_draws_of_one_layer_are_fair() -> None:
     layer = StochasticDepth(0.5, "batch", seed=4)
     kept = sum(bool(layer(torch.ones(1)) != 0) for _ in range(1000))
     assert abs(kept - 500) < 4.9 * math.sqrt(250)

@@ -180,7 +180,7 @@ def test_one_divisor_for_the_whole_batch_would_not_keep_the_mean_of_drop_block()
 
 
 RATES: dict[str, tuple[nn.Module, tuple[int, ...], int, float]] = {
-    # the layer, its input, how many elements share a draw, and the share to be dropped
+    # the layer, its input, how many elements share a draw, and the fraction to be dropped
     "dropout": (Dropout(0.3), (1000, 40), 1, 0.3),
     "dropout seeded": (Dropout(0.9, "original", seed=1), (1000, 40), 1, 0.9),
     "spatial": (SpatialDropout(0.3), (1000, 20, 2, 2), 4, 0.3),
@@ -190,7 +190,7 @@ RATES: dict[str, tuple[nn.Module, tuple[int, ...], int, float]] = {
 
 
 @pytest.mark.parametrize("name", RATES)
-def test_the_share_that_is_dropped_is_the_one_asked_for(name: str) -> None:
+def test_the_requested_fraction_is_dropped(name: str) -> None:
     layer, shape, group, p = RATES[name]
     dropped = (layer(torch.ones(shape)) == 0).double()
     count = dropped.numel() // group
@@ -200,7 +200,7 @@ def test_the_share_that_is_dropped_is_the_one_asked_for(name: str) -> None:
 @pytest.mark.parametrize("seed", [None, 3])
 @pytest.mark.parametrize("p", [0.1, 0.5])
 @pytest.mark.parametrize("size", [(7, 7), (9, 14)])
-def test_drop_block_drops_the_share_asked_for_overlaps_included(
+def test_drop_block_drops_the_requested_fraction_with_overlaps(
     size: tuple[int, int], p: float, seed: int | None
 ) -> None:
     maps = (DropBlock2d(p, 5, seed=seed)(torch.ones(600, 5, *size)) == 0).double().mean(dim=(2, 3)).flatten()

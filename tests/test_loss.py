@@ -119,7 +119,7 @@ def test_several_labels_give_torchs_binary_loss(reduction: str, weighted: bool, 
     torch.testing.assert_close(ours, F.binary_cross_entropy_with_logits(logits, target, wide, reduction=reduction))
 
 
-def test_several_labels_are_smoothed_towards_one_half() -> None:
+def test_several_labels_are_smoothed_toward_one_half() -> None:
     logits, target = drawn(7, 5), drawn(7, 5, seed=2) > 0
     ours = criterion({"label_smoothing": 0.2}, multi_label=True)(logits, target)
     torch.testing.assert_close(ours, F.binary_cross_entropy_with_logits(logits, target * 0.8 + 0.1))
@@ -148,13 +148,13 @@ def test_a_float64_oracle_agrees_on_smoothing_weights_and_confidence() -> None:
     st.sampled_from([0.0, 0.1]),
     st.integers(0, 9),
 )
-def test_mixing_targets_mixes_losses(classes: list[int], share: float, smoothing: float, seed: int) -> None:
+def test_mixing_targets_mixes_losses(classes: list[int], weight: float, smoothing: float, seed: int) -> None:
     """CE(z, lam a + (1 - lam) b) = lam CE(z, a) + (1 - lam) CE(z, b), with smoothing too."""
     logits, own = drawn(len(classes), 5, seed=seed, dtype=torch.float64), torch.tensor(classes)
     loss = criterion({"label_smoothing": smoothing})
     other = own.flip(0)
-    mixed = share * F.one_hot(own, 5).double() + (1 - share) * F.one_hot(other, 5)
-    expected = share * loss(logits, own) + (1 - share) * loss(logits, other)
+    mixed = weight * F.one_hot(own, 5).double() + (1 - weight) * F.one_hot(other, 5)
+    expected = weight * loss(logits, own) + (1 - weight) * loss(logits, other)
     torch.testing.assert_close(loss(logits, mixed), expected)
 
 
@@ -206,7 +206,7 @@ def test_the_confidence_penalty_is_minus_the_entropy() -> None:
     torch.testing.assert_close(binary, plain - 0.5 * entropies)
 
 
-def test_the_confidence_penalty_stands_classes_that_are_ruled_out() -> None:
+def test_the_confidence_penalty_accepts_infinite_logits() -> None:
     logits = torch.tensor([[0.0, 1.0, -math.inf], [300.0, -300.0, 0.0]], requires_grad=True)
     loss = criterion({"confidence_penalty": 1.0})(logits, torch.tensor([0, 0]))
     (gradient,) = torch.autograd.grad(loss, logits)
@@ -269,7 +269,7 @@ REFUSED: list[tuple[dict[str, Any], Any, Any, str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "shape", "target", "message"), REFUSED)
-def test_what_does_not_fit_is_refused_in_words(
+def test_what_does_not_fit_is_refused_with_a_reason(
     arguments: dict[str, Any], shape: tuple[int, ...], target: Any, message: str
 ) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
@@ -348,9 +348,9 @@ def test_a_training_without_the_model_is_warned_of_once() -> None:
     loss(logits, ids(4)), loss(logits, ids(4))  # one step may have two losses
     with pytest.warns(
         UserWarning, match=r"\(l2, l1\), and this loss leaves them out: call criterion\(.*model\)"
-    ) as told:
+    ) as caught:
         loss(logits, ids(4)), loss(logits, ids(4))
-    assert [warning.filename for warning in told] == [__file__]
+    assert [warning.filename for warning in caught] == [__file__]
     with_model, by_hand, nothing = criterion({"l2": 0.5}), criterion({"l2": 0.5}), criterion()
     with_model(logits, ids(4), model), by_hand.penalty(model)
     for quiet in (with_model, by_hand, nothing):
@@ -373,16 +373,16 @@ def test_penalties_cannot_count_twice() -> None:
     assert not hasattr(augreg.regularize(model, {"loss": [{"l2": 0.5}]}), "penalty")
 
 
-@augreg.regularizer("towards_the_first", section="loss")
-class TowardsTheFirst:
-    """Of a plugin: a share of each target for the first class, and of the logits' square in the loss."""
+@augreg.regularizer("toward_the_first", section="loss")
+class TowardTheFirst:
+    """Of a plugin: a fraction of each target for the first class, and of the logits' square in the loss."""
 
-    share: float = 0.25
+    weight: float = 0.25
 
     def target(self, probabilities: Any) -> Any:
         first = torch.zeros_like(probabilities)
-        first[:, 0] = self.share
-        return probabilities * (1 - self.share) + first
+        first[:, 0] = self.weight
+        return probabilities * (1 - self.weight) + first
 
     def term(self, logits: Any) -> Any:
         return logits.square().sum(1)
@@ -390,14 +390,14 @@ class TowardsTheFirst:
 
 def test_smoothing_beside_a_plugins_target_is_done_in_their_order() -> None:
     logits, target = drawn(6, 5), ids(6)
-    shares = TowardsTheFirst(0.5).target(F.one_hot(target, 5).float()) * 0.9 + 0.1 / 5
-    both = augreg.Pipeline(loss=[TowardsTheFirst(0.5), LabelSmoothing(0.1)]).criterion()
-    plain = both(logits, target) - TowardsTheFirst(0.5).term(logits).mean()
-    torch.testing.assert_close(plain, F.cross_entropy(logits, shares))
+    targets = TowardTheFirst(0.5).target(F.one_hot(target, 5).float()) * 0.9 + 0.1 / 5
+    both = augreg.Pipeline(loss=[TowardTheFirst(0.5), LabelSmoothing(0.1)]).criterion()
+    plain = both(logits, target) - TowardTheFirst(0.5).term(logits).mean()
+    torch.testing.assert_close(plain, F.cross_entropy(logits, targets))
 
 
 def test_a_plugins_target_and_term_are_used() -> None:
-    loss = augreg.Pipeline(loss=[TowardsTheFirst(0.5)]).criterion()
+    loss = augreg.Pipeline(loss=[TowardTheFirst(0.5)]).criterion()
     logits, target = drawn(6, 5), ids(6)
     expected = 0.5 * F.cross_entropy(logits, target) + 0.5 * F.cross_entropy(logits, torch.zeros_like(target))
     torch.testing.assert_close(loss(logits, target), expected + logits.square().sum(1).mean())

@@ -254,7 +254,7 @@ def test_a_pattern_that_selects_nothing_is_an_error(step: Any, message: str) -> 
         constrain(steps, net())
 
 
-def test_all_patterns_that_select_nothing_are_told_at_once() -> None:
+def test_all_patterns_that_select_nothing_are_reported_together() -> None:
     with pytest.raises(SpecError) as caught:
         check(loss_section({"l2": {"at": "x"}}, {"l1": 0.1}, {"max_norm": {"at": "y"}}), net())
     assert len(caught.value.problems) == 2

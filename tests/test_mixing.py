@@ -57,13 +57,13 @@ def test_batches_of_any_number_mix_as_planned(step: Any, count: int, kind: str) 
         found, labels = pipe.batch(batch, ids, epoch=1, batch=number)
         assert np.array_equal(batch, before)
         assert found.dtype == batch.dtype and found.shape == batch.shape
-        wanted = blended(plan.blends, batch.transpose(0, 3, 1, 2), levels=kind == "uint8").transpose(0, 2, 3, 1)
+        wanted = blended(plan.blends, batch.transpose(0, 3, 1, 2), rounded=kind == "uint8").transpose(0, 2, 3, 1)
         assert np.abs(found - wanted).max(initial=0) <= (1 if kind == "uint8" else 2e-6)
-        shares = np.zeros((count, 10))
+        weights = np.zeros((count, 10))
         for i, row in enumerate(plan.source_weights()):
-            for source, share in row.items():
-                shares[i, ids[source]] += share
-        assert np.allclose(labels.dense(), shares, atol=1e-6)
+            for source, weight in row.items():
+                weights[i, ids[source]] += weight
+        assert np.allclose(labels.dense(), weights, atol=1e-6)
         assert (count > 1 and plan.blends) or found is batch
         place = batch.copy()
         assert pipe.batch(place, epoch=1, batch=number, out=place) is place
@@ -72,7 +72,7 @@ def test_batches_of_any_number_mix_as_planned(step: Any, count: int, kind: str) 
 
 
 def test_a_step_draws_from_its_own_address() -> None:
-    """Words of the addressed stream, converted here by hand: the coin, then lam, then the permutation."""
+    """Words of the addressed stream, converted by hand: whether it is applied, then lam, then the permutation."""
     words = address_of(7, 4, 2, 1, BATCH).cursor(stream_key("mixup#0"))
     raw = [words.bits() for _ in range(6)]
     logs = [math.log(-math.log1p(-((bits >> 11) * 2.0**-53))) for bits in raw[1:3]]
@@ -85,7 +85,7 @@ def test_a_step_draws_from_its_own_address() -> None:
 
 @pytest.mark.parametrize("second", ["cutmix", "mosaic", "resizemix", {"cutmix": {"boxes": 4, "per": "element"}}])
 def test_labels_are_right_after_pastes_on_pastes(second: Any) -> None:
-    """Images of one level each: the share of a label is the mean of the plane that is 1 where its image is."""
+    """Images of one pixel value each: the weight of a label is the mean of the plane that is 1 where its image is."""
     pipe = pipeline({"cutmix": {"per": "element"}}, second, {"mixup": {"p": 0.5}}, {"mosaic": {"fit": "resize"}})
     planes = np.zeros((4, 32, 32, 4))
     planes[range(4), :, :, range(4)] = 1.0
@@ -123,7 +123,7 @@ GOLDEN: list[Any] = [
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-def test_a_key_tells_the_draw(step: Any) -> None:
+def test_the_key_determines_the_draw(step: Any) -> None:
     pipe = pipeline(step)
     again = pickle.loads(pickle.dumps(pipe.batch))
     batch = photos(4)
@@ -148,7 +148,7 @@ def test_a_key_tells_the_draw(step: Any) -> None:
     seen = [tuple(mixed(**key, **more) for more in [{}]) for key in different]
     other = pipeline(step, seed=1)
     seen.append((mixed(other.batch, batch=0),))
-    assert len(set(seen)) >= len(seen) - 3  # a coin, a permutation or a box may leave a batch as it is
+    assert len(set(seen)) >= len(seen) - 3  # p, a permutation or a box may leave a batch as it is
 
 
 def test_the_parts_of_keys_do_not_run_together() -> None:
@@ -197,7 +197,7 @@ def test_lam_is_of_a_beta_distribution(alpha: float) -> None:
         assert abs((most > 0.95).mean() - near[alpha]) < error * 0.5 + 0.0006
 
 
-def test_cutmix_leaves_two_thirds_of_a_image_its_own() -> None:
+def test_cutmix_keeps_two_thirds_of_an_image() -> None:
     """E = 1 - (1/2 - 1/5 + 1/48) = .679 in the limit; .6799 and .6817 by two other roundings of the box at 224."""
     plan = pipeline({"cutmix": {"per": "element", "pairing": "roll"}}).batch.plan(40_000, (224, 224), batch=0)
     own = np.array([row[i] for i, row in enumerate(plan.source_weights())])
@@ -206,7 +206,7 @@ def test_cutmix_leaves_two_thirds_of_a_image_its_own() -> None:
     assert 0.679 - error < own.mean() < 0.682 + error
 
 
-def test_cutmix_with_boxes_shares_the_area_among_them() -> None:
+def test_cutmix_with_boxes_divides_the_area_among_them() -> None:
     for boxes in (1, 4):
         step = {"cutmix": {"boxes": boxes, "per": "element", "pairing": "roll"}}
         (paste,) = pipeline(step).batch.plan(2000, (64, 96), batch=0).blends
@@ -330,7 +330,7 @@ def test_out_is_written_even_where_nothing_is_mixed() -> None:
     assert np.array_equal(out, batch)
 
 
-def test_out_that_cannot_be() -> None:
+def test_an_invalid_out_is_refused() -> None:
     pipe, batch = pipeline("mixup"), photos(4)
     locked = batch.copy()
     locked.flags.writeable = False
@@ -358,7 +358,7 @@ def test_out_that_cannot_be() -> None:
 
 @pytest.mark.parametrize("step", ["cutmix", "resizemix", "mosaic", {"mosaic": {"fit": "resize"}}], ids=str)
 def test_masks_follow_their_images(step: Any) -> None:
-    """A mask that says which image a pixel is of, next to images that say the same by their level."""
+    """A mask that says which image a pixel is of, next to images that say the same by their pixel value."""
     count, size = 6, (20, 16)
     images = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None] * 40, (count, *size, 3)).copy()
     mask = np.broadcast_to(np.arange(count)[:, None, None], (count, *size)).astype(np.int64)
@@ -497,13 +497,13 @@ def test_specs_that_are_refused(step: Any, message: str) -> None:
         pipeline(step)
 
 
-def test_plans_that_cannot_be() -> None:
+def test_invalid_plans_are_refused() -> None:
     for count, size in [(-1, (3, 3)), (2, 3), (2, (0, 3)), (2.5, (3, 3))]:
         with pytest.raises(ValueError, match="a plan "):
             pipeline("mixup").batch.plan(count, size)  # type: ignore[arg-type]
 
 
-# Others' steps
+# Third-party steps
 
 
 @batch_transform("checkerboard", p=0.5, preview=({"field": 2}, {"field": 4}))
@@ -521,7 +521,7 @@ class Checkerboard:
 
 @batch_transform("wrong")
 class Wrong:
-    """Return whatever it was told to."""
+    """Return a given value."""
 
     what: str = ""
 

@@ -62,7 +62,7 @@ def test_any_blends_are_what_the_oracle_says(kind: str, case: Any) -> None:
     assert np.array_equal(batch, before)
     wanted = blended(blends, batch)
     if kind == "uint8":  # each blend, and either axis of a scaling, rounds
-        rounded = blended(blends, batch, levels=True)
+        rounded = blended(blends, batch, rounded=True)
         assert np.abs(found - rounded).max(initial=0) <= 1
         assert np.mean(found != rounded) <= 0.02 or np.sum(found != rounded) <= 2
     else:
@@ -93,8 +93,8 @@ def test_masks_take_the_nearest_and_hold_no_new_number(case: Any) -> None:
 
 @given(case=cases())
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_shares_are_what_a_count_of_pixels_says(case: Any) -> None:
-    """Each image is painted with its own plane: after the blends, the planes' means are the shares."""
+def test_label_weights_are_fractions_of_visible_pixels(case: Any) -> None:
+    """Each image is painted with its own plane: after the blends, the means of the planes are the label weights."""
     blends, count, size = case
     planes = np.zeros((count, count, *size))
     planes[np.arange(count), np.arange(count)] = 1.0
@@ -102,7 +102,7 @@ def test_shares_are_what_a_count_of_pixels_says(case: Any) -> None:
     rows = visible_fractions(blends, count, *size)
     for i, row in enumerate(rows):
         assert next(iter(row)) == i and abs(sum(row.values()) - 1) < 1e-12
-        assert all(share > 0 or source == i for source, share in row.items())
+        assert all(weight > 0 or source == i for source, weight in row.items())
         assert np.allclose([row.get(j, 0.0) for j in range(count)], painted[i], atol=1e-12)
 
 
@@ -134,9 +134,9 @@ def test_a_permutation_in_place_keeps_one_copy() -> None:
             assert kept <= 2  # one copy, and the image that is being read
 
 
-def test_bytes_round_to_the_nearest_level() -> None:
-    levels = np.arange(256, dtype=np.uint8)
-    first, second = np.meshgrid(levels, levels)
+def test_bytes_round_to_the_nearest_integer() -> None:
+    values = np.arange(256, dtype=np.uint8)
+    first, second = np.meshgrid(values, values)
     batch = np.stack([first, second])
     for weight in (0.5, 0.1, 1 / 3, 0.999, 2.0**-20):
         found = numpy_kernels.apply([Mix((1, 0), (weight, 1.0))], batch, None, False, False)[0]

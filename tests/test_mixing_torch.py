@@ -37,8 +37,8 @@ def path(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def photos(count: int, kind: str = "float32", size: tuple[int, int] = (13, 11)) -> Any:
-    levels = np.random.default_rng(0).integers(0, 256, (count, 3, *size), np.uint8)
-    return torch.from_numpy(levels) if kind == "uint8" else (torch.from_numpy(levels) / 255).to(getattr(torch, kind))
+    values = np.random.default_rng(0).integers(0, 256, (count, 3, *size), np.uint8)
+    return torch.from_numpy(values) if kind == "uint8" else (torch.from_numpy(values) / 255).to(getattr(torch, kind))
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
@@ -130,7 +130,7 @@ def test_settings_for_faster_products_change_nothing() -> None:
         torch.set_float32_matmul_precision(before)
 
 
-def test_nothing_touches_torch_generator() -> None:
+def test_torchs_generator_is_not_used() -> None:
     before = torch.random.get_rng_state()
     pipeline("cutmix", "mixup").batch(photos(4), batch=0)
     assert torch.equal(torch.random.get_rng_state(), before)

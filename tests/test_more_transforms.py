@@ -31,8 +31,8 @@ def drawn(step: Any, size: tuple[int, int], count: int) -> list[tuple]:
     return [pipe.train.plan(size, index=index).entries[0].ops for index in range(count)]
 
 
-def flat(level: int, channels: int = 3) -> np.ndarray:
-    return np.full((120, 160, channels), level, np.uint8)
+def flat(value: int, channels: int = 3) -> np.ndarray:
+    return np.full((120, 160, channels), value, np.uint8)
 
 
 # Distortion
@@ -101,7 +101,7 @@ def test_noise_has_its_mean_and_deviation(step: dict, deviation: float, name: st
 
 
 def test_shot_noise_is_poisson_where_photons_are_few() -> None:
-    """White is 20 photons, so a level of 51 is 4; the share of each count is Poisson's, and black stays black."""
+    """White is 20 photons, so a value of 51 is 4; the counts have Poisson's probabilities, and black stays black."""
     found = train({"shot_noise": 20}, np.full((300, 300, 1), 51, np.uint8)) * (20 / 255)
     counts = np.bincount(np.rint(found).astype(int).ravel(), minlength=12)[:12] / found.size
     poisson = np.exp(-4.0) * np.array([4.0**k for k in range(12)]) / np.cumprod([1, *range(1, 12)])
@@ -174,7 +174,7 @@ def test_files_and_luma_have_no_place_for_four_channels(step: str) -> None:
         train(step, flat(9, 4), channels="keep")
 
 
-def test_downscale_leaves_as_few_levels_as_the_small_image_had() -> None:
+def test_downscale_has_no_more_pixel_values_than_the_small_image() -> None:
     image = images.made("noise", 40, 60, 1)
     found = train({"downscale": 0.1}, image)
     assert found.shape == image.shape
@@ -183,7 +183,7 @@ def test_downscale_leaves_as_few_levels_as_the_small_image_had() -> None:
     assert np.array_equal(train({"downscale": 0.1}, image, approximate=True), found)
 
 
-# Levels and channels
+# Pixel values and channels
 
 
 def test_gamma_bends_the_middle_and_joins_its_neighbors() -> None:
@@ -224,7 +224,7 @@ def test_rgb_shift_moves_each_channel_by_its_own_number() -> None:
     assert np.array_equal(train({"rgb_shift": [200, 200]}, flat(120)), flat(255))
 
 
-def test_channel_shuffle_takes_every_order_and_changes_no_level() -> None:
+def test_channel_shuffle_takes_every_order_and_keeps_pixel_values() -> None:
     image = flat(0) + np.array([10, 20, 30], np.uint8)
     orders = {tuple(train("channel_shuffle", image, index)[0, 0]) for index in range(80)}
     assert len(orders) == 6
@@ -237,14 +237,14 @@ def test_channel_drop_leaves_at_least_one() -> None:
         found = train({"channel_drop": {"count": [1, 5], "fill": 3}}, flat(100), index)[0, 0]
         seen.add(tuple(found.tolist()))
     assert {sorted(color).count(100) for color in seen} == {1, 2}
-    assert {level for color in seen for level in color} == {3, 100}
+    assert {value for color in seen for value in color} == {3, 100}
     assert np.array_equal(train("channel_drop", flat(100, 1), channels="keep"), flat(100, 1))
 
 
 # Grid mask: Chen et al. 2020
 
 
-def test_grid_mask_keeps_the_share_that_the_paper_gives() -> None:
+def test_grid_mask_keeps_the_fraction_that_the_paper_gives() -> None:
     """1 - (1 - ratio)^2 of the image, in the mean over offsets."""
     kept = [np.mean(train({"grid_mask": {"unit": [0.2, 0.5], "ratio": 0.4}}, flat(9, 1), i) > 0) for i in range(150)]
     assert abs(np.mean(kept) - (1 - 0.6**2)) < 0.01

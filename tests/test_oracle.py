@@ -41,7 +41,7 @@ SIZE = (23, 31)
 
 FACTORS = (0.0, 0.3, 0.9, 1.4, 1.9)
 PERMUTED = np.random.default_rng(3).permutation(256).astype(np.uint8).tobytes()
-LEVELS = (0.4, 0.5, 0.6, 0.7, 0.3)
+VALUES = (0.4, 0.5, 0.6, 0.7, 0.3)
 
 
 def _mean_rows(scene: Scene) -> tuple:
@@ -67,7 +67,7 @@ def _normalizations(scene: Scene) -> list[Op]:
     flip = ops.horizontal_flip(scene)
     return [
         Normalize((0.4,), (0.3,)),
-        Normalize(LEVELS[:c], LEVELS[:c][::-1]),
+        Normalize(VALUES[:c], VALUES[:c][::-1]),
         Normalize((0.0,), (0.5,), mean_image=_mean_rows(scene), frame=scene.size),
         Normalize((0.0,), (1.0,), mean_image=_mean_rows(scene), frame=scene.size, window=(flip,)),
         Normalize((0.4,), (0.3,), stages=(PointFunction("invert"), PointFunction("posterize", 3.0))),
@@ -129,7 +129,7 @@ TOGETHER = ("gaussian noise", "shot noise", "iso noise", "color matrix")  # what
 CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "move": _moves,
     "pad": lambda scene: [
-        ops.pad(scene, 2, 0, 3, 1, LEVELS[: scene.channels]),
+        ops.pad(scene, 2, 0, 3, 1, VALUES[: scene.channels]),
         *(ops.pad(scene, 1, 2, 3, 0, mode=mode) for mode in ("edge", "reflect", "symmetric")),
     ],
     "paint": lambda scene: [ops.paint(scene, 0, 0, 1, 1, (40.0,)), ops.paint(scene, 0, 0, *scene.size)],
@@ -137,7 +137,7 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "brightness": lambda _: [ops.point_function("brightness", factor) for factor in FACTORS],
     "invert": lambda _: [ops.point_function("invert")],
     "posterize": lambda _: [ops.point_function("posterize", float(bits)) for bits in range(1, 9)],
-    "solarize": lambda _: [ops.point_function("solarize", level) for level in (0.0, 100.0, 128.5, 256.0)],
+    "solarize": lambda _: [ops.point_function("solarize", threshold) for threshold in (0.0, 100.0, 128.5, 256.0)],
     "solarize_add": lambda _: [ops.point_function("solarize_add", amount) for amount in (0.0, 50.7, 110.0, -30.0)],
     "table": lambda _: [ops.point_function("table", PERMUTED)],
     "gamma": lambda _: [ops.point_function("gamma", power) for power in (0.2, 0.7, 1.0, 1.4, 3.0)],
@@ -174,13 +174,13 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
 
 
 class Within(NamedTuple):
-    """The largest difference of a level from the oracle, and the largest mean difference over one image."""
+    """The largest difference of a pixel value from the oracle, and the largest mean difference over one image."""
 
     most: float
     mean: float
 
 
-# In levels of a byte (255ths of white), also for floats; normalize in what it leaves. A line has pillow on bytes,
+# In 255ths of white, for floats too; for normalize in normalized values. A line has pillow on bytes,
 # opencv on bytes, pillow on floats, opencv on floats. docs/backends.md has the same table.
 EQUAL, ROUNDING = Within(0.0, 0.0), Within(0.01, 0.001)
 BYTE, NUMBER = Within(1.0, 0.6), Within(1e-6, 1e-6)
@@ -361,7 +361,7 @@ def _pixelwise(channels: int) -> list[Op]:
     found: list[Op] = [
         ops.point_function("brightness", 1.3),
         Lookup((PointFunction("solarize", 100.0), PointFunction("table", PERMUTED))),
-        Normalize(LEVELS[:channels], LEVELS[:channels][::-1]),
+        Normalize(VALUES[:channels], VALUES[:channels][::-1]),
         Normalize((0.4,), (0.3,), stages=(PointFunction("brightness", 0.7),)),
     ]
     if channels in (1, 3):
@@ -372,7 +372,7 @@ def _pixelwise(channels: int) -> list[Op]:
 
 @pytest.mark.parametrize("name", HAVE)
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_a_pixel_comes_out_the_same_wherever_it_stands(channels: int, name: str) -> None:
+def test_a_pixel_has_the_same_result_at_any_position(channels: int, name: str) -> None:
     """A crop of the result is the result of the crop, byte for byte: vector code and what it leaves over agree."""
     kernel = backend(name)
     image = np.random.default_rng(5).integers(0, 256, (7, 90, channels), dtype=np.uint8)
@@ -387,11 +387,11 @@ def test_a_pixel_comes_out_the_same_wherever_it_stands(channels: int, name: str)
 
 
 @pytest.mark.parametrize("name", HAVE)
-def test_a_pixel_comes_out_the_same_in_a_large_image(name: str) -> None:
+def test_a_pixel_has_the_same_result_in_a_large_image(name: str) -> None:
     """Large images are shared out among threads; colors of all kinds are in this one."""
     kernel = backend(name)
-    levels = np.arange(0, 256, 5, dtype=np.uint8)
-    image = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(416, 338, 3)
+    values = np.arange(0, 256, 5, dtype=np.uint8)
+    image = np.stack(np.meshgrid(values, values, values), axis=-1).reshape(416, 338, 3)
     for op in _pixelwise(3):
         whole = kernel.apply(op, image)
         for top in (0, 1, 101, 311):
@@ -401,7 +401,7 @@ def test_a_pixel_comes_out_the_same_in_a_large_image(name: str) -> None:
 
 @pytest.mark.parametrize("name", HAVE)
 @pytest.mark.parametrize("content", images.MADE)
-def test_stages_in_one_lookup_are_lookups_in_turn(content: str, name: str) -> None:
+def test_stages_in_one_lookup_equal_successive_lookups(content: str, name: str) -> None:
     """The planner merges tables, also where a later stage measures what an earlier one left."""
     kernel = backend(name)
     image = images.made(content, 37, 41)

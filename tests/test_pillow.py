@@ -68,8 +68,8 @@ COLORS: list[tuple[dict | str, Op, Pillow]] = [
         for bits in range(1, 9)
     ),
     *(
-        ({"solarize": {"threshold": level}}, ops.point_function("solarize", level), _with(ImageOps.solarize, level))
-        for level in (0, 1, 100, 127.5, 128, 255, 256)
+        ({"solarize": {"threshold": value}}, ops.point_function("solarize", value), _with(ImageOps.solarize, value))
+        for value in (0, 1, 100, 127.5, 128, 255, 256)
     ),
     *(
         ({"auto_contrast": {"cutoff": cutoff}}, ops.image_statistic("auto_contrast", cutoff),
@@ -131,7 +131,7 @@ def _turned(shift: float) -> Pillow:
         if int(255 * shift) == 0:
             return image
         hue, saturation, value = image.convert("HSV").split()
-        hue = hue.point([(level + int(255 * shift)) % 256 for level in range(256)])
+        hue = hue.point([(value + int(255 * shift)) % 256 for value in range(256)])
         return Image.merge("HSV", (hue, saturation, value)).convert("RGB")
 
     return turn
@@ -242,7 +242,7 @@ def test_nearest_warps_of_opencv_are_pillows(title: str) -> None:
 
 @opencv
 @pytest.mark.parametrize("title", IMAGES)
-def test_bilinear_warps_of_opencv_are_within_a_level_inside(title: str) -> None:
+def test_bilinear_warps_of_opencv_differ_by_at_most_1_inside(title: str) -> None:
     """Half a pixel from the border on; there OpenCV mixes the fill in, and Pillow does not."""
     image = IMAGES[title]
     height, width = image.shape[:2]

@@ -223,7 +223,7 @@ FENCES = (
 
 
 @pytest.mark.parametrize("fence", FENCES, ids=str)
-def test_fences_let_nothing_pass(fence: ops.Op) -> None:
+def test_nothing_is_moved_past_a_fence(fence: ops.Op) -> None:
     scene = Scene(9, 9)
     after = fence.after(scene)
     for op in (ops.crop(1, 1, 3, 3), ops.horizontal_flip(after)):

@@ -68,7 +68,9 @@ def in_folder(site: Path, where: Path) -> Run:
     return run
 
 
-def test_what_the_example_brings_is_everywhere(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_plugin_is_in_lists_schema_and_gallery(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = in_folder(site, tmp_path)
     where = run("-c", "import augreg; print(augreg.__file__)")
     assert where.stdout.startswith(str(site)), where
@@ -97,7 +99,7 @@ def test_what_the_example_brings_is_everywhere(site: Path, tmp_path: Path, monke
     assert "squares of" in page
 
 
-def test_a_spec_that_names_an_uninstalled_plugin_is_told(site: Path, tmp_path: Path) -> None:
+def test_a_spec_that_names_an_uninstalled_plugin_is_refused(site: Path, tmp_path: Path) -> None:
     run = in_folder(site, tmp_path)
     (tmp_path / "spec.yaml").write_text("- invert\n- example/snow\n")
     assert run("-m", "augreg", "validate", "spec.yaml").returncode == 0
@@ -161,7 +163,7 @@ def test_a_new_plugin_passes_its_tests_as_it_stands(site: Path, tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["augreg-rain-fall", "site"]
 
 
-def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_path: Path) -> None:
+def test_bad_plugins_disturb_nobody_and_the_doctor_reports_them(install, python, tmp_path: Path) -> None:
     good = (
         "from augreg import ops, transform\n"
         "@transform('turn', kind='color')\n"
@@ -181,9 +183,9 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_tells(install, python, tmp_pa
     assert python("-m", "augreg", "show", "good/turn").returncode == 0
     assert python("-m", "augreg", "validate", "imagenet").returncode == 0
     (tmp_path / "spec.yaml").write_text("- good/turn\n- newer/x\n")
-    told = python("-m", "augreg", "validate", str(tmp_path / "spec.yaml"))
-    assert told.returncode == 1
-    assert "version 7 of the plugin API, and this augreg has version 1 (pip install --upgrade augreg)" in told.stderr
+    done = python("-m", "augreg", "validate", str(tmp_path / "spec.yaml"))
+    assert done.returncode == 1
+    assert "version 7 of the plugin API, and this augreg has version 1 (pip install --upgrade augreg)" in done.stderr
 
     story = python("-m", "augreg", "doctor")
     assert story.returncode == 1

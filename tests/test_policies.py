@@ -98,7 +98,7 @@ def test_every_op_at_every_magnitude_is_what_the_library_does(
     assert compared > 50
 
 
-# Level to argument for the indices 0 to 9, as read in the code of each: shear, degrees, bits, threshold, factor.
+# Magnitude to argument for the indices 0 to 9, as read in the code of each: shear, degrees, bits, threshold, factor.
 READ = {
     ("paper", "shear_x"): [0, 0.03, 0.06, 0.09, 0.12, 0.15, 0.18, 0.21, 0.24, 0.27],
     ("paper", "rotate"): [0, 3, 6, 9, 12, 15, 18, 21, 24, 27],
@@ -318,14 +318,16 @@ def test_rand_augment_of_timm_applies_half_and_varies_the_magnitude() -> None:
     policy = RandAugment(n=2, m=9, dialect="timm", ops=["shear_x"], m_std=0.5)
     drawn = [op for index in range(2000) for op in policy.sample(cursor(index), Scene(20, 20))]
     assert len(drawn) / 4000 == pytest.approx(0.5, abs=0.03)
-    levels = np.array([abs(op.matrix[1]) / 0.03 for op in drawn])
-    assert levels.max() <= 10 + 1e-9
-    assert levels.mean() == pytest.approx(9 - 0.01, abs=0.05)  # the clip at 10 costs a little
-    assert levels.std() == pytest.approx(0.48, abs=0.05)
+    magnitudes = np.array([abs(op.matrix[1]) / 0.03 for op in drawn])
+    assert magnitudes.max() <= 10 + 1e-9
+    assert magnitudes.mean() == pytest.approx(9 - 0.01, abs=0.05)  # the clip at 10 costs a little
+    assert magnitudes.std() == pytest.approx(0.48, abs=0.05)
     uniform = RandAugment(n=1, m=8, dialect="timm", ops=["shear_x"], m_std=101, chance=1)
-    levels = np.array([abs(uniform.sample(cursor(index), Scene(9, 9))[0].matrix[1]) / 0.03 for index in range(2000)])
-    assert levels.mean() == pytest.approx(4, abs=0.25)
-    assert 7.9 < levels.max() <= 8
+    magnitudes = np.array(
+        [abs(uniform.sample(cursor(index), Scene(9, 9))[0].matrix[1]) / 0.03 for index in range(2000)]
+    )
+    assert magnitudes.mean() == pytest.approx(4, abs=0.25)
+    assert 7.9 < magnitudes.max() <= 8
 
 
 def test_noisy_magnitudes_are_clipped_at_both_ends() -> None:
@@ -382,10 +384,10 @@ def test_trivial_augment_draws_one_op_at_any_of_31_magnitudes() -> None:
 # AugMix.
 
 
-def test_aug_mix_mixes_chains_by_random_shares() -> None:
+def test_aug_mix_mixes_chains_with_random_weights() -> None:
     policy = AugMix(width=4, dialect="paper")
     depths: Counter[int] = Counter()
-    keeps, shares = [], []
+    keeps, weights = [], []
     for index in range(1500):
         mix = policy.sample(cursor(index), Scene(40, 40))
         assert isinstance(mix, BranchMix)
@@ -393,16 +395,16 @@ def test_aug_mix_mixes_chains_by_random_shares() -> None:
         assert sum(mix.weights) == pytest.approx(1)
         depths.update(map(len, mix.branches))
         keeps.append(mix.keep)
-        shares.append(mix.weights[0])
+        weights.append(mix.weights[0])
     assert sorted(depths) == [1, 2, 3]
     assert min(depths.values()) / 6000 == pytest.approx(1 / 3, abs=0.03)
     assert np.mean(keeps) == pytest.approx(1 / 2, abs=0.03)
     assert np.var(keeps) == pytest.approx(1 / 12, abs=0.01)
-    assert np.mean(shares) == pytest.approx(1 / 4, abs=0.02)
+    assert np.mean(weights) == pytest.approx(1 / 4, abs=0.02)
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.5, 1.0, 2.5, 40.0])
-def test_shares_have_the_variance_of_dirichlet(alpha: float) -> None:
+def test_weights_have_the_variance_of_dirichlet(alpha: float) -> None:
     found = np.array([dirichlet(cursor(index), alpha, 3) for index in range(4000)])
     assert found.sum(axis=1) == pytest.approx(1)
     assert found.mean(axis=0) == pytest.approx(1 / 3, abs=0.03)
@@ -503,8 +505,8 @@ def test_rand_strings_mean_what_timm_makes_of_them(text: str) -> None:
     if theirs["weights"] is None:
         assert policy.weights == ()
     else:
-        shares = dict(zip(ours, np.array(policy.weights) / sum(policy.weights), strict=True))
-        assert shares == pytest.approx(dict(zip(theirs["ops"], theirs["weights"], strict=True)))
+        weights = dict(zip(ours, np.array(policy.weights) / sum(policy.weights), strict=True))
+        assert weights == pytest.approx(dict(zip(theirs["ops"], theirs["weights"], strict=True)))
 
 
 def test_augmix_strings_mean_what_timm_makes_of_them() -> None:

@@ -34,7 +34,7 @@ from augreg import Pipeline  # noqa: E402
 from augreg.data import Augmented  # noqa: E402
 
 EPOCHS = range(3)
-LEVELS = {
+SETTINGS = {
     "workers": (0, 1, 2, 4),
     "start": ("fork", "forkserver", "spawn"),
     "batch": (1, 7, 32),
@@ -61,7 +61,7 @@ pytestmark = [
     # torchdata 0.11 calls what torch 2.13 wants nobody to call
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),
     pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes:UserWarning"),
-    # from Python 3.12 on; it is what the DataLoader does on Linux unless told otherwise
+    # from Python 3.12 on; it is what the DataLoader does on Linux by default
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning"),
 ]
 
@@ -71,7 +71,7 @@ def sensible(way: Way) -> bool:
     return way.workers > 0 or (way.start == "fork" and not way.persistent)
 
 
-EVERY_WAY = [way for way in map(Way._make, itertools.product(*LEVELS.values())) if sensible(way)]
+EVERY_WAY = [way for way in map(Way._make, itertools.product(*SETTINGS.values())) if sensible(way)]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -116,7 +116,7 @@ def honest() -> Alone:
 def check(alone: Alone, way: Way) -> None:
     """Load everything in this way, and compare every sample and every batch with the same done alone."""
     epochs = EPOCHS
-    if way.start != "fork" and not way.persistent:  # each epoch starts workers anew, which takes its time
+    if way.start != "fork" and not way.persistent:  # each epoch starts new workers, which takes time
         epochs = range(2, 3) if way.start == "spawn" else range(1, 3)
     batches: list[Seen] = list(loaded(alone.pipe, way, epochs))
     for batch in batches:
@@ -140,9 +140,9 @@ def test_the_same_sample_is_the_same_image_in_all_ways_there_are(way: Way) -> No
     check(honest(), way)
 
 
-def test_every_two_levels_go_together_in_a_way_that_is_tried() -> None:
-    for one, other in itertools.combinations(LEVELS, 2):
-        for pair in itertools.product(LEVELS[one], LEVELS[other]):
+def test_every_pair_of_settings_is_tried() -> None:
+    for one, other in itertools.combinations(SETTINGS, 2):
+        for pair in itertools.product(SETTINGS[one], SETTINGS[other]):
             possible = any((getattr(way, one), getattr(way, other)) == pair for way in EVERY_WAY)
             tried = any((getattr(way, one), getattr(way, other)) == pair for way in COVERING)
             assert tried == possible, (one, other, pair)

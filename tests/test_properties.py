@@ -261,7 +261,7 @@ def test_broken_spec_is_refused_where_it_is_broken(number: int) -> None:
     assert problem.message
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     spec = {"image": ["rotat", {"cutout": {"size": 0, "hole": 1}}, {"one_of": [{"hue": 3}]}], "sed": 1}
     with pytest.raises(SpecError) as caught:
         Pipeline.from_spec(spec)

@@ -109,7 +109,7 @@ def test_no_two_addresses_share_a_stream() -> None:
     assert len(seen) == 3 * 4 * 3 * 3 * 3 * 3
 
 
-def test_the_coin_is_the_first_word_whatever_p_is() -> None:
+def test_the_first_word_decides_whatever_p_is() -> None:
     for p in (0.0, 0.3, 1.0):
         cursor = address_of(1, 1).cursor(5)
         cursor.bernoulli(p)
@@ -120,7 +120,7 @@ def test_the_coin_is_the_first_word_whatever_p_is() -> None:
     assert skipping.bits() == words(address_of(1, 1), 5, 20)[19]
 
 
-def test_coins_are_never_for_0_and_always_for_1() -> None:
+def test_bernoulli_is_never_true_for_0_and_always_for_1() -> None:
     cursors = [address_of(3, index).cursor(0) for index in range(200)]
     assert not any(cursor.bernoulli(0.0) for cursor in cursors)
     assert all(cursor.bernoulli(1.0) for cursor in cursors)

@@ -265,7 +265,7 @@ def test_testing_uses_the_last_number() -> None:
 
 
 def test_a_size_that_changes_in_a_later_epoch_is_seen() -> None:
-    """Which child stands in at test time is decided by the last numbers."""
+    """The last numbers decide which child is used at test time."""
     late = {"center_crop": {"size": 8, "p": {"step": [0, 1], "at": [5]}}}
     assert "may change the image's size or not" in problems([{"one_of": [late, "invert"]}])[0]
     growing = {"center_crop": {"size": {"step": [8, 16], "at": [3]}}}

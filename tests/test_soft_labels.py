@@ -21,8 +21,8 @@ def mixed(labels: Any = IDS, **more: Any) -> SoftLabels:
     return SoftLabels(labels, SOURCES, WEIGHTS, **more)
 
 
-def shares() -> np.ndarray:
-    """The matrix that takes the labels of a batch to the mixed ones."""
+def mixing_matrix() -> np.ndarray:
+    """The matrix by which the labels of a batch become the mixed ones."""
     found = np.zeros((4, 4))
     for i in range(4):
         for k in range(2):
@@ -41,14 +41,14 @@ def cross_entropy(z: np.ndarray, target: np.ndarray) -> np.ndarray:
 def test_dense() -> None:
     found = mixed(classes=3).dense()
     assert found.dtype == np.float32
-    assert np.array_equal(found, shares() @ np.eye(3)[IDS])
+    assert np.array_equal(found, mixing_matrix() @ np.eye(3)[IDS])
     assert np.array_equal(mixed().dense(3), found)
     assert SoftLabels(IDS).dense(5).tolist() == np.eye(5)[IDS].tolist()
     hot = np.random.default_rng(0).integers(0, 2, (4, 6))
     for kind in (bool, np.uint8, np.int64, np.float16, np.float32, np.float64):
         target = mixed(hot.astype(kind)).dense()
         assert target.dtype == (np.float64 if kind is np.float64 else np.float32)
-        assert np.array_equal(target, shares() @ hot)
+        assert np.array_equal(target, mixing_matrix() @ hot)
 
 
 def test_pairs() -> None:
@@ -74,14 +74,14 @@ def test_cross_entropy_is_linear_in_the_target() -> None:
 @pytest.mark.parametrize("amount", [0.0, 0.1, 0.5])
 def test_smoothing_and_mixing_commute(amount: float) -> None:
     eye = np.eye(3)[IDS]
-    first = shares() @ (eye * (1 - amount) + amount / 3)
+    first = mixing_matrix() @ (eye * (1 - amount) + amount / 3)
     found = mixed().smoothed(amount).dense(3)
     assert np.allclose(found, first, atol=1e-7) and np.allclose(found.sum(axis=1), 1, atol=1e-6)
     hot = np.random.default_rng(0).integers(0, 2, (4, 6)).astype(np.float64)
-    first = shares() @ (hot * (1 - amount) + amount / 2)
+    first = mixing_matrix() @ (hot * (1 - amount) + amount / 2)
     assert np.allclose(mixed(hot).smoothed(amount).dense(), first, atol=1e-15)
     rows = mixed(eye).smoothed(amount, multi_label=False)
-    assert np.allclose(rows.dense(), shares() @ (eye * (1 - amount) + amount / 3), atol=1e-15)
+    assert np.allclose(rows.dense(), mixing_matrix() @ (eye * (1 - amount) + amount / 3), atol=1e-15)
 
 
 def test_a_smoothed_one_hot_is_what_losses_make_of_it() -> None:
@@ -167,12 +167,12 @@ def test_nobody_knows_the_classes_or_two_disagree() -> None:
         ([[0, 1]] * 4, [[1.5, -0.5]] * 4, "0 or more and sum to 1"),
     ],
 )
-def test_mixtures_that_are_none(sources: Any, weights: Any, message: str) -> None:
+def test_values_that_are_not_mixtures(sources: Any, weights: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SoftLabels(IDS, sources, weights)
 
 
-def test_labels_that_are_none() -> None:
+def test_values_that_are_not_labels() -> None:
     for labels, error, message in [
         (np.zeros((2, 2, 2)), ValueError, r"N class ids or N x C numbers from 0 to 1, got an array of shape \(2, 2"),
         (np.zeros(2, np.float32), TypeError, "class ids are integers, got float32"),

@@ -85,7 +85,7 @@ def test_pixels_mask_boxes_and_keypoints_agree(name: str, backend: str) -> None:
 
 @pytest.mark.parametrize("name", ["elastic", "grid_distortion", "optical_distortion"])
 @both_backends
-def test_points_land_where_bent_pixels_show_them(name: str, backend: str) -> None:
+def test_points_move_to_where_displaced_pixels_show_them(name: str, backend: str) -> None:
     """Two masks hold every pixel's own coordinates: at a moved point they must still say where it came from."""
     pipe = Pipeline.from_spec(
         {"backend": backend, "targets": {"mask_fill": -100}, "image": [{name: {**previews(name)[-1], "p": 1}}]}
@@ -184,14 +184,14 @@ def test_without_an_index_targets_still_belong_to_their_image(monkeypatch: pytes
 
 def test_images_of_a_sample_share_the_draw() -> None:
     pipe = pipeline({"affine": {}}, {"random_crop": {"size": 24}}, {"cutout": {"size": 6, "fill": 255}})
-    levels = (IMAGE / 255).astype(np.float32)
+    floats = (IMAGE / 255).astype(np.float32)
     found = pipe.train(
-        {"image2": IMAGE[..., 0], "image": IMAGE, "images": [IMAGE, levels], "image_b": (IMAGE,)}, index=1
+        {"image2": IMAGE[..., 0], "image": IMAGE, "images": [IMAGE, floats], "image_b": (IMAGE,)}, index=1
     )
     assert np.array_equal(found["images"][0], found["image"])
     assert np.array_equal(found["image_b"][0], found["image"]) and isinstance(found["image_b"], tuple)
     assert np.array_equal(found["image2"], found["image"][..., 0])
-    # floats are drawn for in their own levels: the same box, as white
+    # draws for floats are in their own pixel values: the same box, as white
     assert np.abs(found["images"][1] * 255 - found["image"]).max() <= 1.5
 
 
@@ -256,7 +256,7 @@ def test_erasing_leaves_targets_alone() -> None:
     assert np.array_equal(found["mask"], IMAGE[..., 1]) and found["boxes"] == [[1, 2, 3, 4]]
 
 
-def test_a_loss_of_detail_is_none_to_a_mask() -> None:
+def test_a_loss_of_detail_leaves_masks_unchanged() -> None:
     pipe = pipeline({"downscale": {"scale": 0.25}})
     found = pipe.train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=0)
     assert not np.array_equal(found["image"], IMAGE)
@@ -349,7 +349,7 @@ def test_output_torch_makes_tensors_of_targets_too() -> None:
 
 
 @pytest.mark.parametrize(("least", "kept"), [(0.0, [0, 1, 2]), (0.3, [0, 1]), (0.5, [0, 1]), (0.6, [0]), (1.0, [0])])
-def test_boxes_below_the_visible_share_go_with_their_labels(least: float, kept: list[int]) -> None:
+def test_boxes_below_min_visible_are_dropped_with_their_labels(least: float, kept: list[int]) -> None:
     torch = pytest.importorskip("torch")
     pipe = pipeline({"center_crop": [20, 20]}, min_visible=least, labels=["labels", "ids", "scores", "masks"])
     # the crop shows x 20..40, y 10..30: all of the first, half of the second, a tenth of the third, none of the last
@@ -369,7 +369,7 @@ def test_boxes_below_the_visible_share_go_with_their_labels(least: float, kept: 
         assert found["boxes"][1] == [0, 5, 5, 10]
 
 
-def test_the_visible_share_is_of_what_was_there_at_first() -> None:
+def test_the_visible_fraction_is_relative_to_the_first_box() -> None:
     """Cut to a half and again to a half: a quarter is left; and what was cut off does not come back with a border."""
     pipe = pipeline({"center_crop": [40, 30]}, {"gaussian_blur": 1}, {"center_crop": [40, 20]}, {"pad": 20})
     boxes = [[0, 0, 30, 40], [20, 0, 60, 40]]
@@ -520,12 +520,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("wrong", "message"), WRONG, ids=range(len(WRONG)))
-def test_what_is_wrong_is_told_with_its_key(wrong: dict[str, Any], message: str) -> None:
+def test_errors_name_the_key(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ImageError, match=message):
         pipeline("invert").train({"image": IMAGE, **wrong}, index=0)
 
 
-def test_what_else_is_told() -> None:
+def test_samples_with_errors_are_refused() -> None:
     with pytest.raises(ImageError, match=r"a sample needs an image under 'image'; its keys are: 'mask', 'img'"):
         pipeline("invert").test({"mask": IMAGE[..., 0], "img": IMAGE})
     with pytest.raises(ImageError, match=r"sample\['boxes'\]: the spec does not say .* add `targets: {boxes: xyxy}`"):
@@ -598,7 +598,7 @@ class Doubling:
 
 @transform("liar", kind="color")
 class Liar:
-    """Change the size and keep quiet about it."""
+    """Change the size without declaring it."""
 
     def sample(self, rng: Any, scene: Any) -> Any:
         return ops.call(halved)
@@ -639,7 +639,7 @@ def test_what_cannot_be_carried_is_refused_by_name_before_anything_is_done() -> 
             pipe.train({"image": IMAGE, **value}, index=0)
     assert done == []
     assert pipe.train({"image": IMAGE, "label": 1}, index=0)["image"].shape == (40, 120, 3)
-    with pytest.raises(ImageError, match="said that it leaves pixels where they are, and changed the size"):
+    with pytest.raises(ImageError, match="declares that pixels stay where they are, but changed the size"):
         pipeline("liar", registry=OWN).train({"image": IMAGE, "mask": IMAGE[..., 0]}, index=0)
 
 

@@ -58,14 +58,14 @@ def test_a_box_is_around_the_pixels_that_are_left(steps: list[Any]) -> None:
     assert compared > 100 and cut > 20 and tips < compared / 10, (compared, cut, tips)
 
 
-def test_the_share_is_of_the_turned_figure() -> None:
-    """A square in the corner, turned by 45 degrees: the cut leaves a share of the diamond."""
+def test_the_visible_fraction_is_of_the_rotated_polygon() -> None:
+    """A square in the corner, turned by 45 degrees: a fraction of the diamond remains."""
     sample = {"image": np.zeros((100, 100, 3), np.uint8), "boxes": [[0.0, 0, 20, 20]]}
     turn = {"rotate": {"degrees": [45, 45]}}
-    # its outer corner lands beyond the border, at 50 - 50 * sqrt(2), and the inner one 20 * sqrt(2) further in
+    # its outer corner ends up beyond the border, at 50 - 50 * sqrt(2), and the inner one 20 * sqrt(2) further in
     far = 50 - 50 * np.sqrt(2) + 20 * np.sqrt(2)
-    share = far * far / 400  # the tip that is left is a right-angled triangle of height `far`
-    for least, there in ((share - 0.001, 1), (share + 0.001, 0)):
+    fraction = far * far / 400  # the tip that is left is a right-angled triangle of height `far`
+    for least, there in ((fraction - 0.001, 1), (fraction + 0.001, 0)):
         found = pipeline(turn, min_visible=least).train(sample, index=0)["boxes"]
         assert len(found) == there
     (x0, y0, x1, y1) = pipeline(turn, min_visible=0).train(sample, index=0)["boxes"][0]
@@ -116,7 +116,7 @@ def test_masks_of_one_for_each_box_are_dropped_with_it() -> None:
     assert found["boxes"] == [] and found["mask"].shape == (20, 20) and found["masks"] == []
 
 
-def test_a_mirror_exchanges_words_in_every_form() -> None:
+def test_a_mirror_exchanges_names_in_every_form() -> None:
     pipe = pipeline(FLIP, swap={"left": "right"}, labels=["labels", "label"])
     boxes = [[1, 2, 9, 9], [20, 2, 29, 9], [30, 1, 40, 9]]
     for labels, wanted in (

@@ -36,22 +36,22 @@ def reached(strategy: st.SearchStrategy[Any], what: Callable[[Any], bool]) -> bo
     return True
 
 
-@transform("band", kind="erasing", preview=({"share": 0.2},))
+@transform("band", kind="erasing", preview=({"fraction": 0.2},))
 class Band:
     """Paint a horizontal band."""
 
-    share: Range = (0.1, 0.3)
-    level: Annotated[int, Meta(ge=0, le=9)] = 0
+    fraction: Range = (0.1, 0.3)
+    value: Annotated[int, Meta(ge=0, le=9)] = 0
     side: Literal["top", "bottom"] = "top"
 
     def check(self) -> None:
-        if not 0 <= self.share[0] <= self.share[1] <= 1:
-            raise ValueError("share must lie within 0 and 1")
+        if not 0 <= self.fraction[0] <= self.fraction[1] <= 1:
+            raise ValueError("fraction must lie within 0 and 1")
 
     def sample(self, rng, scene):
-        height = round(rng.uniform(*self.share) * scene.height)
+        height = round(rng.uniform(*self.fraction) * scene.height)
         top = 0 if self.side == "top" else scene.height - height
-        return ops.paint(scene, top, 0, height, scene.width, (float(self.level),)) if height else ()
+        return ops.paint(scene, top, 0, height, scene.width, (float(self.value),)) if height else ()
 
 
 @augreg.batch_transform("halves")
@@ -137,11 +137,11 @@ def test_arguments_are_taken(name: str, data: st.DataObject) -> None:
 
 def test_arguments_reach_what_the_annotation_says() -> None:
     mine = arguments(Band)
-    assert reached(mine, lambda given: given.get("level") == 9)
+    assert reached(mine, lambda given: given.get("value") == 9)
     assert reached(mine, lambda given: given.get("side") == "bottom")
-    assert reached(mine, lambda given: isinstance(given.get("share"), list))
-    assert reached(mine, lambda given: isinstance(given.get("share"), int | float))  # the short form
-    assert not reached(mine, lambda given: given.get("level", 0) > 9)
+    assert reached(mine, lambda given: isinstance(given.get("fraction"), list))
+    assert reached(mine, lambda given: isinstance(given.get("fraction"), int | float))  # the short form
+    assert not reached(mine, lambda given: given.get("value", 0) > 9)
     assert reached(values(At), lambda at: isinstance(at, dict))
 
 
@@ -162,7 +162,7 @@ def test_arguments_without_a_general_example_come_from_the_previews() -> None:
         reached(arguments(Blank), lambda given: True)
 
 
-def test_an_unknown_name_is_told() -> None:
+def test_an_unknown_name_is_reported() -> None:
     with pytest.raises(ValueError, match="did you mean 'mine/band'"):
         arguments("mine/bands", registry=OURS)
     with pytest.raises(ValueError, match="did you mean 'rotate'"):

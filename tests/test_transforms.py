@@ -43,7 +43,7 @@ FAR = 5.0  # a mean is further off than five sigmas once in two million times
 
 
 class Script:
-    """Stands for a cursor, and draws the integers that it is told."""
+    """Replaces a cursor, and draws the given integers."""
 
     def __init__(self, *integers: int) -> None:
         self.next = iter(integers)
@@ -55,7 +55,7 @@ class Script:
 
 
 class Lowest:
-    """Stands for a cursor whose every uniform draw is the low end."""
+    """Replaces a cursor; every uniform draw is the low end."""
 
     def uniform(self, low: float, high: float) -> float:
         return low
@@ -65,7 +65,7 @@ class Lowest:
 
 
 class Highest(Lowest):
-    """Stands for a cursor whose every uniform draw is the high end."""
+    """Replaces a cursor; every uniform draw is the high end."""
 
     def uniform(self, low: float, high: float) -> float:
         return high
@@ -121,7 +121,7 @@ def test_cutout_draws_its_center_over_all_pixels() -> None:
     assert sigmas(rows[32] / 4000, 8 / 32 + 1 / 32, math.sqrt(9 * 23) / 32, 4000) < FAR
 
 
-def test_cutout_as_a_share_and_with_holes() -> None:
+def test_cutout_as_a_fraction_and_with_several_holes() -> None:
     for boxes in drawn({"cutout": {"size": 0.25, "holes": 3}}, (40, 60), 50):
         assert len(boxes) == 3
         assert max(box.height for box in boxes) <= 10
@@ -168,12 +168,12 @@ def test_random_erasing_fills_as_its_mode_says() -> None:
     after = {"normalize": {"mean": 0.5, "std": 0.5}}
     step = {"random_erasing": {"p": 1, "mode": "random"}}
     colors = [found[0].fill for found in drawn(step, (60, 60), 500)]
-    levels = np.array(colors)
-    assert levels.shape == (500, 3)
-    assert levels.min() >= 0
-    assert levels.max() <= 255
-    assert (levels == levels.astype(int)).all()
-    assert sigmas(levels.mean(), 127.5, 256 / math.sqrt(12), 1500) < FAR
+    values = np.array(colors)
+    assert values.shape == (500, 3)
+    assert values.min() >= 0
+    assert values.max() <= 255
+    assert (values == values.astype(int)).all()
+    assert sigmas(values.mean(), 127.5, 256 / math.sqrt(12), 1500) < FAR
     normal = np.array([entries[1].ops[0].fill for entries in draws([after, step], (60, 60), 500)])
     assert sigmas(normal.mean(), 0.0, 1.0, 1500) < FAR
     assert normal.std() == pytest.approx(1.0, abs=0.1)
@@ -188,7 +188,7 @@ def test_random_erasing_fills_as_its_mode_says() -> None:
 
 
 class Tries:
-    """Stands for a cursor: it passes draws on, and counts the tries by their uniforms."""
+    """Replaces a cursor: it passes draws on, and counts the tries by their uniforms."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng, self.uniforms = rng, 0
@@ -221,11 +221,11 @@ def test_random_resized_crop_accepts_as_often_and_as_much(
         tries = Tries(rng)
         move, _ = RandomResizedCrop((224, 224)).sample(tries, Scene(*size))
         first += tries.uniforms == 2
-        share = move.height * move.width / (size[0] * size[1])
+        fraction = move.height * move.width / (size[0] * size[1])
         if tries.uniforms == 20 and (move.top, move.left) == _center(move, size):
             fallen += 1
         else:
-            areas.append(share)
+            areas.append(fraction)
     assert first / count == pytest.approx(
         first_try, abs=0.0005 + FAR * math.sqrt(first_try * (1 - first_try) / count)
     )
@@ -429,7 +429,7 @@ def test_affine_rotates_counter_clockwise_as_rotate_does() -> None:
     assert np.array_equal(pipe.train(image, index=0), np.rot90(image))
 
 
-def test_perspective_moves_every_corner_inwards() -> None:
+def test_perspective_moves_every_corner_inward() -> None:
     """By half of half the side: the image, 12 wide and 8 high, appears between (3, 2) and (9, 6)."""
     op = Perspective(distortion=0.5).sample(Highest(), Scene(8, 12))
     assert op.matrix == pytest.approx((2, 0, -6, 0, 2, -4, 0, 0), abs=1e-9)
@@ -517,7 +517,7 @@ def test_flips_perspective_and_erasing_have_even_odds(name: str) -> None:
     assert _chance_of_so_far_off(times, 1000, 0.5) > 1e-6
 
 
-def test_steps_of_one_spec_toss_coins_of_their_own() -> None:
+def test_steps_of_one_spec_draw_independently() -> None:
     pairs = Counter(
         (entries[0].applied, entries[1].applied)
         for entries in draws(["horizontal_flip", "vertical_flip"], (8, 8), 2000)
@@ -661,7 +661,7 @@ def test_the_test_image_is_the_mean_of_the_train_images(step: dict) -> None:
     assert away.max() < 0.02  # and the errors are small enough to see a wrong rule
 
 
-def test_on_bytes_the_mean_is_right_within_a_level() -> None:
+def test_on_bytes_the_mean_is_right_within_1() -> None:
     image = (60 + np.arange(48 * 3) % 101).reshape(6, 8, 3).astype(np.uint8)
     pipe = Pipeline.from_spec({"seed": 3, "image": [{"brightness": {"factor": [0.2, 1.0]}}]})
     found = np.mean([pipe.train(image, index=index) for index in range(3000)], axis=0)
@@ -669,7 +669,7 @@ def test_on_bytes_the_mean_is_right_within_a_level() -> None:
 
 
 def test_where_a_factor_clips_the_mean_parameter_is_not_the_mean() -> None:
-    """What `explain` says: exact only for levels that no drawn factor clips."""
+    """What `explain` says: exact only for pixel values that no drawn factor clips."""
     image = np.full((4, 4, 3), 0.9, np.float32)
     pipe = Pipeline.from_spec({"seed": 3, "image": [{"brightness": {"factor": [0.5, 1.5]}}]})
     found = np.mean([pipe.train(image, index=index) for index in range(1000)])

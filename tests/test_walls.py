@@ -26,7 +26,7 @@ def test_no_modules_import_one_another() -> None:
 
 
 def test_a_broken_copy_is_found_out(tmp_path: Path) -> None:
-    """Upwards at the top, in a function, for types, relatively, by the package's face; and a circle in one room."""
+    """Upwards at the top, in a function, for types, relatively, from the package itself; and a circle in one room."""
     copy = tmp_path / "augreg"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "plugins", "presets"))
     for path, line in {

@@ -1,4 +1,4 @@
-"""Who imports whom: the rooms of the package in the order of the floors, and what breaks that order."""
+"""The order of the packages ("rooms") in layers ("floors"), and the imports that break it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gallery", "commands"),
     ("__main__",),
 )
-"""The rooms from the ground up: one imports from lower floors only, at its top, in functions and for types alike."""
+"""The rooms by floor, lowest first. A room imports from lower floors only, also in functions and for types."""
 
 
 def files(package: Path) -> dict[str, Path]:
@@ -40,7 +40,7 @@ def room(module: str) -> str:
 
 
 def imported(module: str, modules: Mapping[str, Path]) -> Iterator[str]:
-    """The modules of ours that a module imports, anywhere in it; `__init__` for a name of the package's face."""
+    """The modules of ours that a module imports, anywhere in it; `__init__` for what the package re-exports."""
 
     def known(name: str) -> Iterator[str]:
         name = name.removeprefix("augreg").lstrip(".")
@@ -66,21 +66,21 @@ def imported(module: str, modules: Mapping[str, Path]) -> Iterator[str]:
 def upward(package: Path) -> list[str]:
     """Every import of a room that is not on a lower floor, as "importer imports imported"."""
     modules = files(package)
-    level = {room: number for number, rooms in enumerate((*FLOORS, ("__init__",))) for room in rooms}
+    floor = {room: number for number, rooms in enumerate((*FLOORS, ("__init__",))) for room in rooms}
     found = []
     for module in modules:
         here = room(module)
-        if here == "__init__":  # the face of the package shows what is anywhere in it
+        if here == "__init__":  # the package's own __init__ re-exports names of every room
             continue
         for other in imported(module, modules):
             there = room(other)
-            if there != here and level[there] >= level[here]:
+            if there != here and floor[there] >= floor[here]:
                 found.append(f"{module} imports {other}")
     return found
 
 
 def circles(package: Path) -> list[list[str]]:
-    """Groups of modules that import one another, faces of packages left out: they show what is in their rooms."""
+    """Groups of modules that import one another, without `__init__` modules, which re-export names of their rooms."""
     modules = files(package)
     graph = {
         module: {other for other in imported(module, modules) if not other.endswith("__init__")}

@@ -3,7 +3,7 @@
     attached = augreg.regularize(model, [{"dropout": {"p": 0.5, "at": "head.*"}}])
     print(attached.report())
     attached.set_epoch(epoch) # numbers with a schedule
-    attached.detach()         # the model is what it was
+    attached.detach()         # restores the model
 
 Every rule is checked at every module that it selects before anything is changed. The keys of the state_dict and the
 parameter objects stay the same. The attachment is stored in the model's `__dict__`, so copies and unpickled models
@@ -37,7 +37,7 @@ _ATTACHMENTS = "_augreg_attachments"
 
 
 def attach(model: nn.Module, model_steps: Iterable[Step], loss_steps: Iterable[Step] = ()) -> Attachment:
-    """Attach the steps of a model section to a model; those of a loss section give `constrain`.
+    """Attach the steps of a model section to a model; `constrain` applies those of a loss section.
 
     Numbers with a schedule start with their values in epoch 0. Call it before torch.compile. Raises SpecError with
     every problem: a pattern that matches no module, a module that cannot take a regularizer, or that already has it.
@@ -125,7 +125,7 @@ class Attachment:
         return AttachmentReport(_row(step, site) for step, site in self._sites)
 
     def set_epoch(self, epoch: float) -> None:
-        """Give all numbers with a schedule their values at this epoch; half epochs are fine."""
+        """Give all numbers with a schedule their values at this epoch, which may be fractional."""
         self._check()
         if math.isnan(epoch):
             raise ValueError("expected the number of an epoch, got nan")
@@ -225,7 +225,7 @@ def _tensors(model: nn.Module) -> list[tuple[str, int]]:
 
 
 def _row(step: Step, site: Site) -> AttachmentRow:
-    by = ", ".join(dict.fromkeys(action.by for action in site.actions if action.by)) or "left"
+    by = ", ".join(dict.fromkeys(action.by for action in site.actions if action.by)) or "none"
     changed = site.test_rule != "identity" or any(isinstance(a, ReplaceModule | RunOnce) for a in site.actions)
     return AttachmentRow(
         site.name,

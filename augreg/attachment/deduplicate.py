@@ -49,11 +49,11 @@ def skip_duplicates(sites: Sequence[Site]) -> None:
         if site.existing:
             continue
         if siblings:
-            site.skip(f"left to {', '.join(siblings)}")
+            site.skip(f"skipped: done at {', '.join(siblings)}")
         elif site is not kept:
-            site.skip(f"left to {kept.name}")
+            site.skip(f"skipped: done at {kept.name}")
         elif chains[site.name][-1] == "" and site.name and not _selected_exactly(site):
-            site.skip("left: it computes the model's output; to mask it, select it by name")
+            site.skip("skipped: it computes the model's output; to mask it, select it by name")
 
 
 def output_chain(model: nn.Module, name: str, output_modules: dict[str, str | None] | None = None) -> list[str]:

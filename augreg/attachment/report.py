@@ -13,7 +13,7 @@ class AttachmentRow:
 
     `module` and `type` are the module's name and class; `rule` is the regularizer and `numbers` its current numbers.
     `by` says how it was attached: `hook`, `class`, `set`, `skip` (a dropped branch is not computed), `computed` (the
-    branch is computed and then masked), `replaced`, `written`, or `left` (nothing was done; `note` says why).
+    branch is computed and then masked), `replaced`, `written`, or `none` (nothing was done; `note` says why).
     `test` is the test-time rule. `eval` compares the module's output in evaluation with that of the plain model:
     `unchanged` (bit for bit) or `changes`.
     """

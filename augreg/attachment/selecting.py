@@ -19,10 +19,10 @@ from augreg.steps.step import Step
 __all__ = ["sites_of"]
 
 Modules: TypeAlias = dict[str, nn.Module]
-"""The modules of a model by name, as the rules so far will leave it."""
+"""The modules of a model by name, including the replacements of the rules so far."""
 Reserved: TypeAlias = dict[tuple[int, str], Site]
 
-_MAX_NAMED = 5  # modules of one rule that an error names
+_MAX_NAMED = 5  # an error lists at most so many modules of one rule
 
 
 def sites_of(model: nn.Module, step: Step, modules: Modules, reserved: Reserved) -> tuple[list[Site], list[str]]:
@@ -107,7 +107,7 @@ def _record(site: Site, selected: list[tuple[str, nn.Module]]) -> None:
     if duplicate is not None and duplicate not in dict(selected):
         raise ValueError(f"{duplicate} next to it already does this, so it would be done twice; select that module")
     if duplicate is not None:
-        site.skip(f"left to {duplicate}")
+        site.skip(f"skipped: done at {duplicate}")
 
 
 def _candidates(model: nn.Module, step: Step, transform: Any, modules: Modules, reserved: Reserved) -> list[str]:

@@ -140,12 +140,12 @@ class Site:
         if self._adopt_paths(layer):
             return
         skip = bool(getattr(layer, "skip", False))
-        obstacle = "the block has a forward of its own" if "forward" in vars(self.module) else ""
+        obstacle = "the forward of this block was replaced" if "forward" in vars(self.module) else ""
         parts = residual_parts(self.module) if skip and not obstacle else None
         if isinstance(parts, TracedParts) and takes_several_inputs(self.module):
             parts, obstacle = None, "its forward takes more than one tensor"
         outputs = branch_outputs(self.module, layer) if parts is None else []
-        if parts is None and not outputs and not obstacle:  # only methods or an adapter may tell the parts
+        if parts is None and not outputs and not obstacle:  # methods or an adapter may define the parts
             parts = residual_parts(self.module)
         if parts is not None:
             self._reserve(self.module, "forward")
@@ -277,7 +277,7 @@ class Site:
                 )
 
     def reserve(self, owner: Any, name: str) -> bool:
-        """Reserve what only one rule may change. False if another rule has it, of this or another attachment."""
+        """Reserve a name that only one rule may change. False if another rule has it, in any attachment."""
         if name in reservations(owner) or self.reserved.setdefault((id(owner), name), self) is not self:
             return False
         self.actions.append(Reserve(owner, name))
@@ -302,7 +302,7 @@ def _is_for(site: Site, module: nn.Module) -> bool:
 
 
 def _is_drop_path(name: str, child: nn.Module) -> bool:
-    """Whether a child of a block is a drop path, or an Identity in the place of one."""
+    """Whether a child of a block is a drop path, or an Identity that replaces one."""
     if name.rstrip("0123456789") == "drop_path":
         return hasattr(child, "drop_prob") or isinstance(child, nn.Identity)
     return type(child).__name__ in ("DropPath", "StochasticDepth")

@@ -29,7 +29,7 @@ class SkippingForward:
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Tensor:
         block, parts = self.block, self.parts
-        if self.layer is None or (self.identity and not block.training):  # None: it was detached
+        if self.layer is None or (self.identity and not block.training):  # the layer is None once it is detached
             return cast(Tensor, type(block).forward(block, *inputs, **keywords))
         x = self._input([*inputs, *keywords.values()])
         layer = with_training(self.layer, block.training)

@@ -64,8 +64,8 @@ def _resize(op: Resize, image: Array) -> Array:
     """Scale, antialiased by smoothing first with a short kernel.
 
     Bilinear interpolation is a triangle one input pixel wide. An antialiased triangle is `scale` pixels wide, with
-    the variance scale^2 / 6. So first shrink by a whole factor, at most a third of the scale (a box filter, with the
-    variance (factor^2 - 1) / 12), and then convolve with a binomial kernel that has the rest of the variance.
+    the variance scale^2 / 6. So first shrink by an integer factor, at most a third of the scale (a box filter, with
+    the variance (factor^2 - 1) / 12), and then convolve with a binomial kernel that has the rest of the variance.
     """
     height, width, channels = image.shape
     if (op.height, op.width) == (height, width):
@@ -86,7 +86,7 @@ def _interpolated(op: Resize, image: Array) -> Array:
 
 
 def _smoothed(image: Array, scale_y: float, scale_x: float) -> Array:
-    """The image shrunk by whole factors and blurred just enough for bilinear sampling without aliasing."""
+    """The image shrunk by integer factors and blurred just enough for bilinear sampling without aliasing."""
     (factor_y, kernel_y), (factor_x, kernel_x) = _reduction(scale_y), _reduction(scale_x)
     channels = image.shape[2]
     if factor_y > 1 or factor_x > 1:
@@ -103,7 +103,7 @@ def _smoothed(image: Array, scale_y: float, scale_x: float) -> Array:
 
 
 def _reduction(scale: float) -> tuple[int, NDArray[np.float64]]:
-    """The whole factor to shrink by, and the smoothing kernel for the rest of this scale."""
+    """The integer factor to shrink by, and the smoothing kernel for the rest of this scale."""
     factor = max(1, int(scale / 3.0))
     missing = (scale * scale - factor * factor) / 6.0 - (factor * factor - 1) / 12.0
     weight = missing / (2.0 * factor * factor)  # of each neighbor in [weight, 1 - 2 weight, weight]

@@ -121,9 +121,11 @@ def composite_kernels(engine: Backend) -> Kernels:
                 f"{op} must return height x width x channels of {image.dtype}, got {found.dtype} {found.shape}"
             )
         if op.size is not None and found.shape[:2] != op.size:
-            raise ImageError(f"{op} said that it leaves {op.size[0]}x{op.size[1]}, and left {found.shape[:2]}")
+            raise ImageError(
+                f"{op} declares the size {op.size[0]}x{op.size[1]}, but returned {found.shape[0]}x{found.shape[1]}"
+            )
         if op.size is not None and found.shape[2] != image.shape[2]:
-            raise ImageError(f"{op} must keep the {image.shape[2]} channels, and left {found.shape[2]}")
+            raise ImageError(f"{op} must keep the {image.shape[2]} channels, but returned {found.shape[2]}")
         return found
 
     def mix(op: BranchMix, image: Array) -> Array:
@@ -134,7 +136,8 @@ def composite_kernels(engine: Backend) -> Kernels:
                 found = engine.apply(part, found)
             if found.shape != image.shape or found.dtype != image.dtype:
                 raise ImageError(
-                    f"a branch of {op} must keep {image.dtype} {image.shape}, and left {found.dtype} {found.shape}"
+                    f"a branch of {op} must keep {image.dtype} {image.shape}, but returned "
+                    f"{found.dtype} {found.shape}"
                 )
             total += np.float32((1.0 - op.keep) * weight) * found
         return np.clip(np.rint(total), 0.0, 255.0).astype(np.uint8) if image.dtype == np.uint8 else total

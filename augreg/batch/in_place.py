@@ -1,4 +1,4 @@
-"""Applying a blend image by image, possibly in place: the loop that NumPy and torch share."""
+"""Applying a blend image by image, possibly in place: one loop for NumPy and torch."""
 
 from __future__ import annotations
 

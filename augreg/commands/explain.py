@@ -15,7 +15,9 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("explain", help="print what a spec does at test time, and to one training image")
     parser.add_argument("spec", metavar="SPEC", help="a file, or the name of a preset")
-    parser.add_argument("--size", metavar=("H", "W"), nargs=2, type=int, help="also plan a training image")
+    parser.add_argument(
+        "--size", metavar=("H", "W"), nargs=2, type=int, help="also print the training plan for an image of this size"
+    )
     parser.add_argument("--index", metavar="N", help="index of the sample (default: draw a random plan)")
     parser.add_argument("--epoch", metavar="N", type=int, help="epoch of the plan (0)")
     parser.set_defaults(run=run, usage_error=parser.error)

@@ -36,13 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"backend {choose('auto')}\n")
         print("\n".join(align_columns([_row(plugin) for plugin in plugins])))
         for plugin in plugins:
-            for name, error in plugin["broken"].items():
+            for name, error in plugin["load_errors"].items():
                 print(f"{name}: {error}")
             if plugin["remedy"]:
                 print(f"{plugin['distribution']}: {plugin['remedy']}")
         for name in _missing(registry):
             print(f"AUGREG_PLUGINS names {name!r}, and no plugin of that name is installed")
-    return _FAILED if any(plugin["broken"] or plugin["failed"] for plugin in plugins) else 0
+    return _FAILED if any(plugin["load_errors"] or plugin["failed"] for plugin in plugins) else 0
 
 
 def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
@@ -57,7 +57,7 @@ def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
             "error": record.error,
             "failed": record.failed,
             "remedy": record.remedy,
-            "broken": registry.load_errors(record),
+            "load_errors": registry.load_errors(record),
         }
 
 
@@ -69,8 +69,8 @@ def _missing(registry: Any) -> list[str]:
 
 def _row(plugin: dict[str, Any]) -> tuple[str, ...]:
     status = plugin["error"] or f"{plugin['names']} names"
-    if plugin["broken"]:
-        status += f", {len(plugin['broken'])} of which do not load"
+    if plugin["load_errors"]:
+        status += f", {len(plugin['load_errors'])} of which do not load"
     return plugin["namespace"], f"{plugin['distribution']} {plugin['version']}", plugin["license"], status
 
 

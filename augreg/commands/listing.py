@@ -21,13 +21,13 @@ def add(commands: Any) -> None:
     output = listing.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON")
     output.add_argument("--markdown", action="store_true", help="print the whole reference as Markdown")
-    listing.add_argument("--built-in", action="store_true", help="leave out those of plugins")
+    listing.add_argument("--built-in", action="store_true", help="leave out the steps of plugins")
     listing.set_defaults(run=run)
 
     show_parser = commands.add_parser(
         "show", help="describe a transform or regularizer: arguments, test-time rule, spec line"
     )
-    show_parser.add_argument("name", metavar="NAME", help="its name, as in `augreg list`")
+    show_parser.add_argument("name", metavar="NAME", help="a name from `augreg list`")
     show_parser.set_defaults(run=show)
 
 

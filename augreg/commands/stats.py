@@ -129,7 +129,7 @@ def _print_statistics(total: Any, out: Path | None) -> None:
         print(f"- normalize: {{mean_image: {json.dumps(str(out))}}}")  # a JSON string is valid YAML
         return
     mean, std = total.mean_and_std()
-    print(f"{total.images} images, {total.pixels} pixels")
+    print(f"{total.images} image{'s' * (total.images != 1)}, {total.pixels} pixels")
     print("mean", *(f"{value:.6f}" for value in mean))
     print("std ", *(f"{value:.6f}" for value in std))
     if min(std) < 1e-6:

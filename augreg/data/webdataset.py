@@ -1,4 +1,4 @@
-"""WebDataset: a function for `.map(..)` whose random draws are keyed by the `__key__` of each sample."""
+"""WebDataset: a function for `.map(..)` whose random draws are seeded by the `__key__` of each sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan: what will be done to one image, as a record that prints, pickles, compares and runs."""
+"""The plan: the ops for one image, as a record that can be printed, pickled, compared and run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running: the ops that were drawn, one after the other, on images of one kind and their targets."""
+"""Running: apply the ops that were drawn, in order, to images of one kind and their targets."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ def run_image(image: Any, start: Start, settings: RunSettings) -> Any:
 
 
 def to_output(array: Array, normalized: bool, loaded: InputImage, output: str) -> Any:
-    """The result as the kind that came in, or as `output` says: memory of its own, contiguous, writable.
+    """The result as the kind of the input, or as `output` says; contiguous and writable, in its own memory.
 
-    A normalized image is float32 channels x height x width: a tensor where a tensor came in, else an array.
+    A normalized image is float32 channels x height x width: a tensor for a tensor, else an array.
     """
     kind = loaded.kind
     if normalized:

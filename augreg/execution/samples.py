@@ -34,13 +34,13 @@ class _Place(NamedTuple):
 
 
 def run(given: Any, start: Start, settings: RunSettings) -> Any:
-    """An image, or a sample, after what `start` draws for it. Raises ImageError, which names the image or the key."""
+    """Apply what `start` draws to an image or a sample. Raises ImageError, which names the image or the key."""
     run_one = _run_sample if isinstance(given, Mapping) else run_image
     return run_one(given, start, settings)
 
 
 def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) -> dict[Any, Any]:
-    """The sample after it, with the same keys in the same order."""
+    """The transformed sample, with the same keys in the same order."""
     images = _images(sample, settings)
     first = next(iter(images.values()))[0]
     size: tuple[int, int] = first.array.shape[:2]
@@ -53,7 +53,7 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     if "keypoints" in sample:
         names = sample.get("keypoint_names")
         keypoints = Keypoints(sample["keypoints"], names, _at("keypoints"), targets, size)
-    elif swapped and boxes is None:  # even no point at all shows whether the image was mirrored
+    elif swapped and boxes is None:  # an empty set of points still records whether the image is mirrored
         keypoints = Keypoints([], None, "", targets, size)
     moving = TargetSet([mask for group in masks.values() for mask in group], boxes, keypoints, bool(targets.swap))
     done = _run_images(images, first, () if boxes is None else boxes.for_scene(), moving, start, settings)
@@ -181,7 +181,7 @@ def _run_images(
     start: Start,
     settings: RunSettings,
 ) -> dict[Any, list[Any]]:
-    """The images after it, by key. Those of one kind run together; the targets go with the first.
+    """The transformed images, by key. Images of one kind run together; the targets go with the first.
 
     Every scene has the sample's boxes, so that images of all kinds get one draw.
     """
@@ -192,7 +192,7 @@ def _run_images(
     results: dict[Any, list[Any]] = {key: [None] * len(group) for key, group in images.items()}
     main = first.scene(settings.epoch, boxes)
     for scene, places in by_scene.items():
-        # an image of another kind has a draw of its own at the same address: the same, but in its own pixel values
+        # an image of another kind is drawn for at the same address: the same numbers, in its own pixel values
         arrays = [place.image.array for place in places]
         arrays, after = run_drawn(start(scene), arrays, scene, settings, targets if scene == main else None)
         height, width = arrays[0].shape[:2]
@@ -201,8 +201,8 @@ def _run_images(
         elif (height, width) != targets.size:
             expected = "x".join(map(str, targets.size))
             raise ImageError(
-                f"{_at(places[0].key)}: the draw makes it {height}x{width} and the first image {expected}, since a "
-                "step depends on the kind of image; give images with the same channels and dtype"
+                f"{_at(places[0].key)}: its size becomes {height}x{width} and that of the first image {expected}, "
+                "because a step depends on the kind of image; give images with the same channels and dtype"
             )
         for place, array in zip(places, arrays, strict=True):
             results[place.key][place.number] = to_output(array, after.normalized, place.image, settings.output)

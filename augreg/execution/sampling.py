@@ -2,8 +2,8 @@
 
 Steps are taken in order from a stack, so that a container's children are sampled after it and with their own stream
 keys: no cursor is open while another step draws. A step's first number decides whether it is applied. Training,
-testing and mixing a batch use the same walk; at test time it asks each step for its rule instead of a draw, and for
-a batch steps return blends instead of ops.
+testing and mixing a batch use the same walk; at test time it applies the rule of each step instead of drawing, and
+for a batch steps return blends instead of ops.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
 
 
 def resume(drawn: Drawn, scene: Scene, address: Address | None) -> Drawn:
-    """Continue after an op of unknown size, when the scene that it left is known."""
+    """Continue after an op of unknown size, once the scene after it is known."""
     return _walk(drawn.deferred, scene, address, IMAGE)
 
 
@@ -145,7 +145,7 @@ def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, kind: Dra
 def rule_of(step: Step) -> str:
     """The test-time rule of a step: what the spec says, or else its transform's own.
 
-    A transform with the rule `same` is left out if its step has a `p` below 1, because chance is never the same.
+    A transform with the rule `same` is left out if its step has a `p` below 1, as it is not applied every time.
     """
     if step.test is not None:
         return "steps" if isinstance(step.test, tuple) else "identity" if step.test == "off" else step.test
@@ -161,7 +161,7 @@ def _exact(step: Step, rule: str) -> str:
 
 
 class _NoDraws:
-    """Takes the place of the rng where nothing may be drawn."""
+    """The rng of steps that may not draw: every use is an error."""
 
     def __getattr__(self, name: str) -> Any:
         raise ValueError("it draws random numbers, so 'same' cannot be its test-time rule; use test: off, or steps")
@@ -181,6 +181,6 @@ def _expected(step: Step, scene: Scene, entry: Entry) -> Any:
     if rule == "same":
         return step.transform.sample(_NO_DRAWS, scene)
     result = step.transform.expect(scene, step.p)
-    if rule == "children" and step.p < 1.0:  # a child is applied when its parent and the child itself are
+    if rule == "children" and step.p < 1.0:  # a child is applied only if its parent is applied too
         return tuple(replace(child, p=step.p * child.p) for child in result)
     return result

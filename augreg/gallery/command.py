@@ -15,7 +15,11 @@ _ABOUT = "Write one self-contained page that shows a pipeline and every register
 
 def add(commands: Any) -> None:
     """Declare the command among others."""
-    _declare(commands.add_parser("gallery", help="make a page with every transform at work", description=_ABOUT))
+    _declare(
+        commands.add_parser(
+            "gallery", help="write a page that shows a pipeline and every transform", description=_ABOUT
+        )
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,7 +19,7 @@ _COLORS = (
     (0, 200, 255), (255, 176, 0), (255, 60, 150), (120, 230, 60), (160, 110, 255), (255, 240, 60), (255, 110, 60),
 )  # fmt: skip
 _MASK_OPACITY = 0.45
-_SMALLEST = 300  # smaller images are enlarged by a whole factor, so that the lines are thin
+_SMALLEST = 300  # smaller images are enlarged by an integer factor, so that the lines are thin
 
 _Color = tuple[int, int, int]
 

@@ -28,7 +28,7 @@ class Thumbnail(NamedTuple):
 def thumbnail(array: NDArray[np.uint8], longest: int) -> Thumbnail:
     """Scale a height x width x channels image to a longer side near `longest`.
 
-    Small images are enlarged by a whole factor, so that their pixels stay visible as squares.
+    Small images are enlarged by an integer factor, so that their pixels stay visible as squares.
     """
     image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
     side = max(image.size)

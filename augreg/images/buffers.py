@@ -31,7 +31,8 @@ class _Block(np.ndarray[Any, Any]):
 
     def __del__(self) -> None:
         memory = getattr(self, "_memory", None)
-        if memory is not None:  # otherwise a view of this type that a caller made
+        # None is the memory of a view of this type that a caller made, and `_keep` while the interpreter exits
+        if memory is not None and _keep is not None:
             _keep(memory)
 
 

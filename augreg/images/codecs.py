@@ -39,7 +39,7 @@ Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
 
 
 class InputImage(NamedTuple):
-    """An image as an array, the kind that it came in, and a name for messages, such as its path."""
+    """An image as an array, the kind of the input, and a name for messages, such as its path."""
 
     array: NDArray[Any]
     kind: Kind
@@ -73,7 +73,7 @@ def to_array(image: Any, channels: str = "rgb") -> InputImage:
         return InputImage(_decoded(image, channels, name), "array", name)
     if isinstance(image, bytes | bytearray | memoryview):
         return _from_bytes(image, channels)
-    torch = sys.modules.get("torch")  # there is no tensor unless torch was imported
+    torch = sys.modules.get("torch")  # a tensor can only exist if torch was imported
     if torch is not None and isinstance(image, torch.Tensor):
         return _tensor(image)
     if callable(getattr(image, "read", None)):

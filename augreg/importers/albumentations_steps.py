@@ -123,7 +123,7 @@ def _affine(params: Parameters, walk: Translation) -> Steps:
         params.note("keep_ratio=False draws a scale for each axis; here, one is drawn for both")
     shear, rotate = params.take("shear"), params.take("rotate")
     if any(rotate) and any(shear["x"] + shear["y"]):
-        params.note("albumentations rotates first and then shears; here it is the other way round")
+        params.note("albumentations rotates first and then shears; here the order is reversed")
     arguments = {
         "degrees": rotate,
         "translate": _translate(params),

@@ -102,7 +102,9 @@ def _upsample(kind: str) -> OperatorRule:
         corners = bool(call.arguments.get("align_corners", False))
         for (before, after), scale in zip(sizes, given or [None] * len(sizes), strict=True):
             if scale is not None and not corners and before * scale != after:
-                raise ValueError(f"a scale of {scale} turns {before} positions into {after}, at places not known")
+                raise ValueError(
+                    f"a scale of {scale} resizes {before} positions to {after}, and where these lie is not known"
+                )
         field = field.summed(d + 2 for d, (before, after) in enumerate(sizes) if before == 1 != after)
         return _windowed(field, (windows.upsampled(*each, kind, corners) for each in sizes), shape)
 

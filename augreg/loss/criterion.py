@@ -41,7 +41,7 @@ class Criterion(nn.Module):
     `ignore_index` (for class ids: probabilities are then refused) are those of torch.nn.CrossEntropyLoss, and so is
     the result, also where `mean` divides by the weights of the true classes. With `multi_label` each class is true or
     false independently of the others: the target is 0 to 1 for each logit, and the loss is that of
-    torch.nn.BCEWithLogitsLoss, smoothed towards one half.
+    torch.nn.BCEWithLogitsLoss, smoothed toward one half.
 
     Terms, such as the confidence penalty, are added to the loss of each sample, except ignored ones; `mean` averages
     them over samples without class weights. Penalties on the weights (L2, for example) are added once, after the
@@ -93,7 +93,7 @@ class Criterion(nn.Module):
         self.set_epoch(0.0)
 
     def set_epoch(self, epoch: float) -> None:
-        """Give numbers with a schedule their values at this epoch; half epochs are fine. Initially it is epoch 0."""
+        """Give numbers with a schedule their values at this epoch, which may be fractional; at first it is 0."""
         self.epoch = epoch
         steps = [scheduled(step, epoch) if step.schedules else step for step in self._steps]
         self._terms = [step.transform for step in steps if hasattr(step.transform, "term")]

@@ -60,7 +60,7 @@ class Lookup(Op, frozen=True, eq=False):
 
 
 class Enhance(Op, frozen=True, eq=False):
-    """Mix with a degenerate copy: factor 0 gives the copy, 1 the image, and beyond 1 more than the image.
+    """Mix with a copy that lacks color or detail: factor 0 gives the copy, 1 the image, above 1 exaggerates.
 
     `degenerate` is `gray` (the luma of each pixel) or `smooth` (a 3x3 smoothing that keeps the border).
     """
@@ -127,7 +127,7 @@ def image_statistic(name: str, amount: float = 0.0) -> Lookup:
 
 
 def enhance(degenerate: Literal["gray", "smooth"], factor: float, name: str) -> Enhance:
-    """Mix with a degenerate copy."""
+    """Mix with a copy that lacks color (`gray`) or detail (`smooth`): factor 0 gives the copy, 1 the image."""
     return Enhance(degenerate, factor, label=_named(name, factor))
 
 

@@ -18,7 +18,7 @@ __all__ = [
 class FunctionCall(Op, frozen=True, eq=False):
     """Run a function of a plugin: `fn(array, **params)` on a height x width x channels array.
 
-    `fn` is importable by name. `size` is the size that it leaves; without one, the steps after it are deferred until
+    `fn` is importable by name. `size` is the size of its result; without one, the steps after it are deferred until
     it has run. `geometry` says that it moves pixels; then `mask(array, **params)` and
     `keypoints(points, size, **params)`, with n x 2 points (x, y) and the size before, are its functions for those
     targets.

@@ -40,7 +40,7 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         return hash((type(self), self._numbers()))
 
     def size_after(self, height: int, width: int) -> tuple[int, int] | None:
-        """The size that it leaves; None where only running it tells (a `FunctionCall` without a size)."""
+        """The size after the op; None if it is known only once the op has run (a `FunctionCall` without a size)."""
         return height, width
 
     def point_map(self, height: int, width: int) -> projective.Map | None:
@@ -48,12 +48,12 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
         The default is for ops that move nothing: the identity, or None where the size changes. What moves pixels
         overrides it. Masks, boxes and keypoints are refused for an op without a map, except `Remap` and
-        `FunctionCall`, which tell their points in other ways.
+        `FunctionCall`, which move points by functions of their own.
         """
         return projective.IDENTITY if self.size_after(height, width) == (height, width) else None
 
     def after(self, scene: Scene) -> Scene:
-        """The scene that it leaves, with the size of `scene` where the new size is not known."""
+        """The scene after the op, with the size of `scene` if the new size is not known."""
         size = self.size_after(scene.height, scene.width)
         if scene.boxes:
             return scene.moved(self.point_map(*scene.size), *(size or scene.size))

@@ -146,7 +146,7 @@ def _imported(name: str) -> Any:
 
 @contextlib.contextmanager
 def _seeded(seed: int | None) -> Iterator[None]:
-    """Seed the global generators, and restore their states afterwards."""
+    """Seed the global generators, and restore their states afterward."""
     import numpy as np
 
     torch = sys.modules.get("torch")

@@ -135,7 +135,7 @@ class Registry(Mapping[str, type]):
         return f"Registry({len(self)} names, {len(self.plugins)} plugins)"
 
     def unknown(self, name: str, kind: str = "transform", known: Iterable[str] | None = None) -> str:
-        """Why there is nothing of this kind with this name, and the most similar name; for error messages.
+        """The reason that a name is unknown, with the most similar name; for error messages.
 
         `known` are the names of this kind; without it, those of all steps.
         """

@@ -43,7 +43,7 @@ def _rule_for(module: Any) -> str | None:
 
 
 class _Dropout:
-    """What the four rules share. The layer has the name of the rule's class."""
+    """The base of the four rules. The layer has the name of the rule's class."""
 
     def numbers(self: Any, site: Site) -> dict[str, float]:
         return {"p": self.p}

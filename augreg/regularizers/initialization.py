@@ -36,7 +36,7 @@ class Initialization:
     For the first three, `distribution` is normal or uniform. Fans are computed as in torch.nn.init. Biases become 0;
     norm layers never change. With a `seed`, each weight is drawn on the CPU from the seed and the module's name, so
     the order does not matter; without, from torch's generator. Weights are written once, when the rule is attached,
-    so load a checkpoint afterwards. `detach` does not restore the old weights.
+    so load a checkpoint afterward. `detach` does not restore the old weights.
     """
 
     hint: ClassVar[str] = "init writes the weights of nn.Linear and nn.Conv layers"

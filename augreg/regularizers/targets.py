@@ -20,7 +20,7 @@ class LabelSmoothing:
     """Mix each target with the uniform distribution over the classes.
 
     t (1 - smoothing) + smoothing / K for K classes. With e = smoothing, the true class gets 1 - e + e/K and every
-    other class e/K. Multi-label targets move towards one half. The smallest possible loss is then above 0: 0.5003 for
+    other class e/K. Multi-label targets move toward one half. The smallest possible loss is then above 0: 0.5003 for
     K = 10 and e = 0.1. Szegedy et al. 2016, arXiv 1512.00567.
     """
 

@@ -197,7 +197,7 @@ def _check_shape(cls: type, where: str) -> None:
 
 
 def _convert_fields(self: Any) -> None:
-    """`__post_init__` of every step made by hand: convert and check its arguments; `build` skips the conversion."""
+    """`__post_init__` of a step that code creates: convert and check its arguments; `build` skips the conversion."""
     name = self.__augreg__.name
     arguments = {field.name: getattr(self, field.name) for field in fields(self)}
     if self.__augreg__.container:

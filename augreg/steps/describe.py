@@ -38,7 +38,7 @@ __all__ = [
 CHILDREN = ("rotate", "solarize", "saturation")
 """The steps inside containers in examples: three that are easy to tell apart."""
 
-_WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", type(None): "nothing", Step: "step"}
+_WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", type(None): "null", Step: "step"}
 
 
 class Argument(NamedTuple):
@@ -98,10 +98,14 @@ def _each(parts: Sequence[Any]) -> str:
 
 def _bounds(meta: Meta) -> str:
     if meta.ge is not None and meta.le is not None:
-        return f" from {meta.ge:g} to {meta.le:g}"
+        return f" from {_limit(meta.ge)} to {_limit(meta.le)}"
     limits = (("at least", meta.ge), ("above", meta.gt), ("at most", meta.le), ("below", meta.lt))
-    text = " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+    text = " and ".join(f"{word} {_limit(limit)}" for word, limit in limits if limit is not None)
     return f" {text}" if text else ""
+
+
+def _limit(value: float) -> str:
+    return "2^63 - 1" if value == 2**63 - 1 else f"{value:g}"
 
 
 def _in_words(value: Any) -> str:
@@ -109,7 +113,7 @@ def _in_words(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if value is None:
-        return "nothing"
+        return "null"
     if isinstance(value, float):  # thirds need not be written out
         return f"{value:.4g}"
     if isinstance(value, dict):  # a selector of modules: just its name if it has nothing else

@@ -175,7 +175,7 @@ Std: TypeAlias = Annotated[
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """The hint `; did you mean 'x'?` for a misspelt name; "" if no known name is similar."""
+    """The hint `; did you mean 'x'?` for a misspelled name; "" if no known name is similar."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 

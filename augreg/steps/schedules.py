@@ -1,6 +1,6 @@
 """Schedules: a number of a spec that changes with the epoch, as a pure function of the epoch.
 
-    p: {linear: [0.0, 0.5], over: [0, 30]}        from 0 in epoch 0 to 0.5 in epoch 30; 0.5 afterwards
+    p: {linear: [0.0, 0.5], over: [0, 30]}        from 0 in epoch 0 to 0.5 in epoch 30; 0.5 afterward
     degrees: {cosine: [30, 5], over: [10, 40]}    half a cosine wave between the two: flat at both ends
     p: {step: [1.0, 0.0], at: [270]}              1 before epoch 270, 0 from epoch 270 on
 
@@ -81,7 +81,7 @@ def is_schedule(value: Any) -> bool:
 
 
 def _meant_as_schedule(value: Any) -> bool:
-    """Whether a mapping is a schedule, or one with a key missing, exchanged or misspelt."""
+    """Whether a mapping is a schedule, or one with a key missing, exchanged or misspelled."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         return False
     if value.keys() & {"over", "schedule"}:

@@ -26,7 +26,7 @@ _EDGES = {"xyxy": "x1, y1, x2, y2", "xywh": "x, y, width, height", "cxcywh": "ce
 
 
 class BoxSet:
-    """The boxes of one sample: `count` is the number that came in, `kept` are the indices of those still there."""
+    """The boxes of one sample: `count` is their number at first, `kept` are the indices of those that are left."""
 
     def __init__(self, value: Any, key: str, targets: Targets, size: Size) -> None:
         """Read them. Raises ImageError for a value that is not a box of the declared format."""
@@ -86,7 +86,7 @@ class BoxSet:
 
     @property
     def edges(self) -> Points:
-        """x1, y1, x2, y2 in pixels of the boxes that are still there: n x 4."""
+        """x1, y1, x2, y2 in pixels of the boxes that are left: n x 4."""
         if not self._polygons:
             return np.zeros((0, 4))
         counts = np.array([len(polygon) for polygon in self._polygons])
@@ -97,7 +97,7 @@ class BoxSet:
         return tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in self.edges.tolist())
 
     def write(self, size: Size, output: str) -> Any:
-        """The boxes with a visible fraction of at least `min_visible`, in the form that came in; updates `kept`."""
+        """The boxes with a visible fraction of at least `min_visible`, in the form of the input; updates `kept`."""
         height, width = size
         edges = self.edges
         if self._targets.normalized:

@@ -1,4 +1,4 @@
-"""Inverting a displacement field: it says where each pixel is read, and points need the opposite direction."""
+"""Inverting a displacement field: the field says where each pixel is read, and points move the other way."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Keypoints:
             self._names = after
 
     def write(self, output: str) -> tuple[Any, Any]:
-        """The points in the form that came in, and their names, or None if no `keypoint_names` were given."""
+        """The points in the form of the input, and their names, or None if no `keypoint_names` were given."""
         found, inside = self._rows[self._order], self._inside[self._order]
         if found.shape[1] == 3:
             found[~inside, 2] = 0.0  # no longer in the image

@@ -130,7 +130,7 @@ class Mask:
         self._set(found)
 
     def write(self, output: str) -> Any:
-        """The mask in the form that came in, or as an array or a tensor if the spec's `output` says so."""
+        """The mask in the form of the input, or as an array or a tensor if the spec's `output` says so."""
         self._flush_resize()
         array, given = self._array, self._given
         if isinstance(given, Image.Image) and output == "auto":
@@ -169,7 +169,7 @@ def _array(value: Any, key: str) -> Array:
 
 
 def _image(array: Array, given: Image.Image) -> Image.Image:
-    """A PIL image with the mode and the palette of the one that came in."""
+    """A PIL image with the mode and the palette of the input."""
     if given.mode == "1":
         return Image.fromarray(array.astype(np.uint8) * np.uint8(255)).convert("1", dither=Image.Dither.NONE)
     made = Image.fromarray(np.ascontiguousarray(array))

@@ -30,9 +30,9 @@ Forward = Callable[[Points], Points]
 
 
 def forward_of(op: Op, size: Size, engine: Backend) -> Forward:
-    """The function that sends the points of an image of this size to their new places.
+    """The function that maps points of an image of this size to their positions after the op.
 
-    A border that mirrors the image shows a point twice; the point stays the original one.
+    Where a mirrored border shows a point twice, its original position counts.
     """
     if isinstance(op, Remap):
         return invert_displacement(op, size, engine)
@@ -53,7 +53,7 @@ def forward_of(op: Op, size: Size, engine: Backend) -> Forward:
 
 
 def _by_function(op: FunctionCall, size: Size) -> Forward:
-    """By the plugin's own function: `keypoints(points, size, **params)` with the (height, width) before the op."""
+    """The plugin's own function: `keypoints(points, size, **params)` with the (height, width) before the op."""
     function = op.keypoints
     if function is None:
         raise ImageError(f"{op} moves pixels and does not say where keypoints go")
@@ -76,7 +76,7 @@ def _moves_nothing(op: Op, size: Size) -> bool:
 
 
 class TargetSet:
-    """The masks, boxes and keypoints of one sample, taken through the ops together."""
+    """The masks, boxes and keypoints of one sample, which every op moves together."""
 
     def __init__(self, masks: Iterable[Mask], boxes: BoxSet | None, keypoints: Keypoints | None, swap: bool) -> None:
         self._masks = tuple(masks)
@@ -85,7 +85,7 @@ class TargetSet:
         self.size: Size = (0, 0)
         """The size of the image after the last op, set by the runner."""
         self.mirrored = False
-        """Whether the image came out mirrored; it is not tracked where the spec swaps no names."""
+        """Whether the ops so far mirror the image; not tracked if the spec swaps no names."""
         present = {"masks": bool(self._masks), "boxes": boxes is not None, "keypoints": keypoints is not None}
         self._kinds = [kind for kind, is_present in present.items() if is_present]
 
@@ -105,7 +105,7 @@ class TargetSet:
         if _moves_nothing(op, before):
             if before != after:
                 raise ImageError(
-                    f"{op} said that it leaves pixels where they are, and changed the size from "
+                    f"{op} declares that pixels stay where they are, but changed the size from "
                     f"{before[0]}x{before[1]} to {after[0]}x{after[1]}; its ops.call(..) needs geometry=True"
                 )
             return
@@ -129,12 +129,12 @@ def _carries(op: Op, kind: str, size: Size) -> bool:
     """Whether the op says where targets of this kind go."""
     if isinstance(op, FunctionCall):
         return (op.mask if kind == "masks" else op.keypoints) is not None
-    # a Warp without a map folds the image: then only `apply` refuses, and only boxes and keypoints
+    # a Warp without a map folds the image: masks are fine, and `apply` refuses boxes and keypoints
     return isinstance(op, Remap | Warp) or op.point_map(*size) is not None
 
 
 def _mirrors(forward: Forward, size: Size) -> bool:
-    """Whether a small triangle in the middle of the image comes out with the opposite orientation."""
+    """Whether a small triangle in the middle of the image has the opposite orientation after the op."""
     x, y = size[1] / 2.0, size[0] / 2.0
     (x0, y0), (x1, y1), (x2, y2) = forward(np.array([(x, y), (x + 0.5, y), (x, y + 0.5)]))
     return bool((x1 - x0) * (y2 - y0) < (x2 - x0) * (y1 - y0))

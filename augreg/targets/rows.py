@@ -1,4 +1,4 @@
-"""Rows of numbers: lists, arrays or tensors, read as float64 and written in the form that came in."""
+"""Rows of numbers: lists, arrays or tensors, read as float64 and written in the same form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rows = NDArray[np.float64]
 
 
 class Like(NamedTuple):
-    """The form that rows came in: list, array or tensor, the dtype, and a tensor's device."""
+    """The form of the rows in a sample: list, array or tensor, the dtype, and a tensor's device."""
 
     kind: str
     dtype: np.dtype[Any]
@@ -63,7 +63,7 @@ def read(value: Any, key: str, what: str, columns: tuple[int, ...]) -> tuple[Row
 
 
 def write(rows: Rows, like: Like, output: str = "auto") -> Any:
-    """The rows in the form that came in, or as arrays or tensors if the spec's `output` says so."""
+    """The rows in the form of the input, or as arrays or tensors if the spec's `output` says so."""
     kind = {"torch": "tensor", "numpy": "array"}.get(output, like.kind)
     if kind == "list":
         return rows.tolist()

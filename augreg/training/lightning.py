@@ -123,7 +123,7 @@ class RecalibrateBatchNorm(_Callback):
 
     Put it after WeightAveraging or EMAWeightAveraging, which load the averages into the model at the end. `batches`
     are the training batches unless others are given; `take` and `noise` are those of `augreg.training.recalibrate`.
-    Checkpoints that are written afterwards have the new statistics. Each process uses its own batches. The
+    Checkpoints that are written afterward have the new statistics. Each process uses its own batches. The
     LightningModule needs a `forward` that takes images: a fit raises TypeError at its start if there is none.
     """
 

@@ -330,7 +330,7 @@ class TranslateY:
     preview=({"distortion": 0.2}, {"distortion": 0.5}, {"distortion": 0.8}),
 )  # fmt: skip
 class Perspective:
-    """Apply a random perspective: move each corner inwards and resample, as if the image were seen at an angle.
+    """Apply a random perspective: move each corner inward and resample, as if the image were seen at an angle.
 
     A corner moves along each axis by up to `distortion` times half of that side, drawn uniformly.
     """

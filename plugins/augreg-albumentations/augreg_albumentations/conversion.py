@@ -87,7 +87,7 @@ def _step(node, problems):
     if name in ("SomeOf", "RandomOrder"):
         return _some_of(name, values, steps, problems)
     if name != "NoOp":
-        only_last = "ToTensorV2 can only stand at the end of the outermost Compose, for `output: torch`"
+        only_last = "ToTensorV2 is allowed only at the end of the outermost Compose, for `output: torch`"
         problems.append(only_last if name == "ToTensorV2" else f"{name} has no step here")
     return {"sequential": []}
 

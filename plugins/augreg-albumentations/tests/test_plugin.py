@@ -38,7 +38,7 @@ def test_the_catalog_is_that_of_the_installed_version():
         assert entry["p"] == parameters["p"].default
 
 
-def test_importing_it_asks_nothing_of_the_network():
+def test_importing_it_makes_no_network_requests():
     """No socket is opened, not even to look for a newer version."""
     code = (
         "import socket\n"
@@ -143,8 +143,8 @@ def test_a_compose_by_chance_keeps_its_tensors():
     ("data", "message"),
     [
         (composed(of("Mosaic"), of("X")), "Mosaic has no step here; X has no step here"),
-        (composed(of("OneOf", of("ToTensorV2"), of("Blur"))), "ToTensorV2 can only stand at the end"),
-        (composed(of("ToTensorV2"), of("Blur")), "ToTensorV2 can only stand at the end"),
+        (composed(of("OneOf", of("ToTensorV2"), of("Blur"))), "ToTensorV2 is allowed only at the end"),
+        (composed(of("ToTensorV2"), of("Blur")), "ToTensorV2 is allowed only at the end"),
         (composed(of("ToTensorV2", transpose_mask=True)), "transpose_mask has no equivalent"),
         (composed(of("RandomOrder", of("Blur"), of("CLAHE"), n=1)), "n=1 of 2 steps"),
         (composed(of("RandomOrder", of("Blur"), n=1, replace=True)), "RandomOrder: replace=True"),

@@ -95,7 +95,7 @@ def test_boxes_are_for_those_that_look_at_them():
 
 
 def test_a_crop_near_a_sliver_has_pixels():
-    """A box is rounded outwards; its key may have another name."""
+    """A box is rounded outward; its key may have another name."""
     sample = {"image": np.zeros((60, 80, 3), np.uint8), "boxes": np.array([[10.0, 10.0, 10.2, 20.0]])}
     for key in ("cropping_bbox", "near"):
         found = pipeline("RandomCropNearBBox", max_part_shift=0.3, cropping_bbox_key=key).train(sample, index=0)
