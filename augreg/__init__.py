@@ -15,32 +15,33 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
-    from augreg import data as data
-    from augreg import doctor as doctor
-    from augreg import errors as errors
-    from augreg import inspect as inspect
-    from augreg import loss as loss
-    from augreg import nn as nn
-    from augreg import ops as ops
-    from augreg import regularizers as regularizers
-    from augreg import testing as testing
-    from augreg import training as training
-    from augreg import transforms as transforms
+    from augreg import (
+        data as data,
+        doctor as doctor,
+        errors as errors,
+        inspect as inspect,
+        loss as loss,
+        nn as nn,
+        ops as ops,
+        regularizers as regularizers,
+        testing as testing,
+        training as training,
+        transforms as transforms,
+    )
     from augreg.batch.labels import SoftLabels as SoftLabels
-    from augreg.errors import ImageError as ImageError
-    from augreg.errors import PluginError as PluginError
-    from augreg.errors import SpecError as SpecError
+    from augreg.errors import ImageError as ImageError, PluginError as PluginError, SpecError as SpecError
     from augreg.importers.albumentations import from_albumentations as from_albumentations
     from augreg.importers.timm import from_timm as from_timm
     from augreg.importers.torchvision import from_torchvision as from_torchvision
-    from augreg.pipeline import Pipeline as Pipeline
-    from augreg.pipeline import regularize as regularize
+    from augreg.pipeline import Pipeline as Pipeline, regularize as regularize
     from augreg.registry.foreign import Call as Call
     from augreg.registry.plugin import Plugin as Plugin
     from augreg.registry.registry import Registry as Registry
-    from augreg.steps.declare import batch_transform as batch_transform
-    from augreg.steps.declare import regularizer as regularizer
-    from augreg.steps.declare import transform as transform
+    from augreg.steps.declare import (
+        batch_transform as batch_transform,
+        regularizer as regularizer,
+        transform as transform,
+    )
     from augreg.steps.step import Step as Step
 
 __version__ = "0.1.0"

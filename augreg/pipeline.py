@@ -361,12 +361,8 @@ class Train(_Side):
     ) -> Plan:
         """The dry run: what would be done to an image of this (height, width). It prints, pickles, and has `run`."""
         address = self._address(index, epoch, view)
-        title = (
-            f"train, seed {address.seed}, epoch {epoch}, index {index!r}"
-            if index is not None
-            else "train, drawn afresh"
-        )
-        return self._plan(size, address, channels, dtype, title)
+        drawn = "drawn afresh" if index is None else f"seed {address.seed}, epoch {epoch}, index {index!r}"
+        return self._plan(size, address, channels, dtype, f"train, {drawn}")
 
     def _address(self, index: int | str | None, epoch: int, view: int) -> Address:
         if index is None:

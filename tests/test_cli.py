@@ -17,8 +17,7 @@ from augreg import Pipeline, SpecError
 from augreg.__main__ import main
 from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS
-from augreg.steps import describe
-from augreg.steps import describe as reference
+from augreg.steps import describe, describe as reference
 
 DOCS = Path(__file__).parent.parent / "docs"
 REGISTRY = Registry.installed()

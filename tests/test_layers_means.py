@@ -38,8 +38,10 @@ from augreg.nn import (  # noqa: E402
     relu_moments,
 )
 from augreg.nn.drop_block import covering_blocks, log_seed_keep  # noqa: E402
-from augreg.regularizers.stochastic_depth import StochasticDepth as Declared  # noqa: E402
-from augreg.regularizers.stochastic_depth import survival_at  # noqa: E402
+from augreg.regularizers.stochastic_depth import (
+    StochasticDepth as Declared,
+    survival_at,
+)
 
 ERROR_RATE = 1e-6
 

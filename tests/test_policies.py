@@ -15,8 +15,7 @@ import oracle
 import pytest
 import unplanned
 from images import made
-from policies_golden import GOLDEN, SIZES, digest
-from policies_golden import made as pixels
+from policies_golden import GOLDEN, SIZES, digest, made as pixels
 
 from augreg import ImageError, Pipeline, SpecError, ops
 from augreg.backends import backend

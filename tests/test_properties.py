@@ -17,8 +17,7 @@ import hypothesis
 import numpy as np
 import pytest
 from broken import broken
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from images import made
 from strategies import CLASSES, arguments, images, previews, specs
 

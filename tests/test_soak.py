@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from broken import broken
 from damaged import damaged, whole
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 from strategies import images, specs
 from test_properties import BACKENDS, few

@@ -9,8 +9,7 @@ from typing import Any
 import markers
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from msgspec.structs import replace
 from PIL import Image
 from strategies import CLASSES, images, previews, specs

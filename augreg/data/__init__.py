@@ -19,13 +19,10 @@ from augreg import lazy
 if TYPE_CHECKING:
     from augreg.batch.collate import Collate as Collate
     from augreg.batch.keys import Key as Key
-    from augreg.batch.samples import Batch as Batch
-    from augreg.batch.samples import Sample as Sample
-    from augreg.batch.samples import SampleMapping as SampleMapping
+    from augreg.batch.samples import Batch as Batch, Sample as Sample, SampleMapping as SampleMapping
     from augreg.data.augmented import Augmented as Augmented
     from augreg.data.epoch import SharedEpoch as SharedEpoch
-    from augreg.data.folders import Folder as Folder
-    from augreg.data.folders import folder as folder
+    from augreg.data.folders import Folder as Folder, folder as folder
     from augreg.data.sampler import EpochSampler as EpochSampler
 
 __getattr__, __dir__, __all__ = lazy.names(

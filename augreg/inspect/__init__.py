@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
-    from augreg.inspect.activation_statistics import ActivationTable as ActivationTable
-    from augreg.inspect.activation_statistics import LayerActivations as LayerActivations
-    from augreg.inspect.activation_statistics import activations as activations
-    from augreg.inspect.output_sizes import output_size as output_size
-    from augreg.inspect.output_sizes import transposed_output_size as transposed_output_size
-    from augreg.inspect.receptive_fields import LayerField as LayerField
-    from augreg.inspect.receptive_fields import ReceptiveFields as ReceptiveFields
-    from augreg.inspect.receptive_fields import receptive_field as receptive_field
+    from augreg.inspect.activation_statistics import (
+        ActivationTable as ActivationTable,
+        LayerActivations as LayerActivations,
+        activations as activations,
+    )
+    from augreg.inspect.output_sizes import (
+        output_size as output_size,
+        transposed_output_size as transposed_output_size,
+    )
+    from augreg.inspect.receptive_fields import (
+        LayerField as LayerField,
+        ReceptiveFields as ReceptiveFields,
+        receptive_field as receptive_field,
+    )
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from augreg.testing.parametrizing import parametrize as parametrize
     from augreg.testing.plugins import check_plugin as check_plugin
     from augreg.testing.regularizers import check_regularizer as check_regularizer
-    from augreg.testing.strategies import arguments as arguments
-    from augreg.testing.strategies import images as images
-    from augreg.testing.strategies import samples as samples
-    from augreg.testing.strategies import specs as specs
+    from augreg.testing.strategies import arguments as arguments, images as images, samples as samples, specs as specs
     from augreg.testing.transforms import check_transform as check_transform
 
 __getattr__, __dir__, __all__ = lazy.names(

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
-    from augreg.training.averaging import ema as ema
-    from augreg.training.averaging import recalibrate as recalibrate
-    from augreg.training.averaging import swa as swa
-    from augreg.training.early_stopping import BestSnapshot as BestSnapshot
-    from augreg.training.early_stopping import EarlyStopping as EarlyStopping
+    from augreg.training.averaging import ema as ema, recalibrate as recalibrate, swa as swa
+    from augreg.training.early_stopping import BestSnapshot as BestSnapshot, EarlyStopping as EarlyStopping
     from augreg.training.ensembles import Ensemble as Ensemble
     from augreg.training.epochs import Epochs as Epochs
 

@@ -16,7 +16,7 @@ from msgspec import Meta
 from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Factor, Range, Size, SymmetricRange
-from augreg.steps.step import Step
+from augreg.steps.step import Step, as_step
 from augreg.transforms.ranges import check_range
 
 if TYPE_CHECKING:
@@ -138,16 +138,10 @@ class ColorJitter:
 @functools.lru_cache(maxsize=64)
 def _parts(jitter: ColorJitter) -> tuple[Step, ...]:
     """The steps of a jitter. They are cached, because a new step checks its arguments."""
-    steps = []
-    if jitter.brightness != (1.0, 1.0):
-        steps.append(Step(Brightness(jitter.brightness), "brightness"))
-    if jitter.contrast != (1.0, 1.0):
-        steps.append(Step(Contrast(jitter.contrast), "contrast"))
-    if jitter.saturation != (1.0, 1.0):
-        steps.append(Step(Saturation(jitter.saturation), "saturation"))
-    if jitter.hue != (0.0, 0.0):
-        steps.append(Step(Hue(jitter.hue), "hue"))
-    return tuple(steps)
+    steps = (Brightness(jitter.brightness), Contrast(jitter.contrast), Saturation(jitter.saturation), Hue(jitter.hue))
+    values = (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
+    neutral = ((1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.0, 0.0))
+    return tuple(as_step(step) for step, value, none in zip(steps, values, neutral, strict=True) if value != none)
 
 
 @transform("grayscale", kind="color", rule="mean_parameter", exact="the mean of each pixel value", preview=({},))
