@@ -71,13 +71,11 @@ class Pipeline:
         does not have is added to it. Raises SpecError if its name belongs to another class, or if a step is wrong.
         """
         if isinstance(steps, str | Path | Mapping):
-            raise SpecError(
-                f"expected a list of steps, got {steps!r}; Pipeline.from_spec takes presets, files and specs"
-            )
-        sections: dict[str, object] = {}
-        for name, given in zip(SECTIONS, (steps, batch, model, loss), strict=True):
-            wrong = isinstance(given, str | Mapping) or not isinstance(given, Iterable)  # parse reports it
-            sections[name] = given if wrong else list(given)
+            raise SpecError(f"expected a list of steps, got {steps!r}; presets, files and specs go to from_spec")
+        sections = dict(zip(SECTIONS, (steps, batch, model, loss), strict=True))
+        for name, given in sections.items():
+            if isinstance(given, Iterable) and not isinstance(given, str | Mapping):  # else parse reports it
+                sections[name] = list(given)
         self._set(sections, registry, options)
 
     @classmethod
@@ -97,10 +95,8 @@ class Pipeline:
         if registry is None:
             registry = Registry.installed()
         elif not isinstance(registry, Registry):
-            raise TypeError(
-                f"expected a Registry, got {registry!r}; give the steps of other sections by name: batch=[..], "
-                "model=[..], loss=[..]"
-            )
+            sections = "batch=[..], model=[..], loss=[..]"
+            raise TypeError(f"expected a Registry, got {registry!r}; give other sections by name: {sections}")
         with contextlib.suppress(RecursionError):  # parse reports it
             changes, registry = _without_objects(changes, registry)
             if isinstance(source, Mapping | list | tuple):
@@ -130,10 +126,8 @@ class Pipeline:
         """Mixes the images and labels of a batch: `images, labels = pipe.batch(images, labels, keys=..)`."""
         from augreg.batch.mixer import Mixer
 
-        options = self.options
-        return Mixer(
-            self.spec.batch, seed=options.seed, classes=options.classes, normalized=_normalizes(self.spec.image)
-        )
+        options, normalized = self.options, _normalizes(self.spec.image)
+        return Mixer(self.spec.batch, seed=options.seed, classes=options.classes, normalized=normalized)
 
     @functools.cached_property
     def collate(self) -> Collate:
@@ -200,9 +194,8 @@ def regularize(model: nn.Module, spec: object, registry: Registry | None = None)
 
 
 def _normalizes(steps: Iterable[Step]) -> bool:
-    return any(
-        step.transform.__augreg__.kind == "normalize" or _normalizes(children(step.transform)) for step in steps
-    )
+    transforms = [step.transform for step in steps]
+    return any(one.__augreg__.kind == "normalize" or _normalizes(children(one)) for one in transforms)
 
 
 def _without_objects(data: Any, registry: Registry) -> tuple[Any, Registry]:

@@ -38,10 +38,7 @@ from augreg.nn import (  # noqa: E402
     relu_moments,
 )
 from augreg.nn.drop_block import covering_blocks, log_seed_keep  # noqa: E402
-from augreg.regularizers.stochastic_depth import (
-    StochasticDepth as Declared,
-    survival_at,
-)
+from augreg.regularizers.stochastic_depth import StochasticDepth as Declared, survival_at  # noqa: E402
 
 ERROR_RATE = 1e-6
 
