@@ -358,9 +358,8 @@ class Train(_Side):
         return self._plan(size, address, channels, dtype, f"train, {drawn}")
 
     def _address(self, index: int | str | None, epoch: int, view: int) -> Address:
-        if index is None:
-            return address_of(fresh_seed(), 0, epoch, view)
-        return address_of(self._options.seed, index, epoch, view)
+        seed, index = (fresh_seed(), 0) if index is None else (self._options.seed, index)
+        return address_of(seed, index, epoch, view)
 
 
 class Test(_Side):
@@ -391,8 +390,7 @@ class Test(_Side):
 
         The seed, the batch and loss sections and the number of classes are left out.
         """
-        data: Mapping[str, Any] = self._pipeline.to_spec()
-        training_only = ("seed", "batch", "loss", "classes")
+        data, training_only = self._pipeline.to_spec(), ("seed", "batch", "loss", "classes")
         return fingerprint({key: value for key, value in data.items() if key not in training_only})
 
     def explain(self) -> str:

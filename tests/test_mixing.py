@@ -463,6 +463,7 @@ def test_without_steps_a_batch_passes_with_labels_that_are_not_mixed() -> None:
         (photos(2), None, {"batch": "x"}, TypeError, "batch is .*, got 'x'; give ids of samples as keys"),
         (photos(2), None, {"batch": 0, "rank": -1}, ValueError, "rank is the number of the process, .* got -1"),
         (photos(1)[0], None, {}, ValueError, r"looks like one color image, .*: give images\[None\]"),
+        (np.zeros((8, 9, 4), np.uint8), None, {}, ValueError, r"looks like one color image, .*: give images\[None\]"),
         (photos(2).astype(">f4"), None, {}, TypeError, "byte order of this machine: give images.astype"),
         ({"image": photos(2), "bboxes": [[]]}, None, {}, ValueError, "bboxes: coordinates do not follow"),
         ({"image": photos(2), "depth": np.zeros((2, 13, 11))}, None, {}, ValueError, "name it 'mask_depth'"),

@@ -55,8 +55,9 @@ def test_a_bad_key_says_what_a_key_is() -> None:
         pipe.train(PHOTO, index=-1)
     with pytest.raises(TypeError, match=r"epoch must be an integer, got 1\.5"):
         pipe.train(PHOTO, index=1, epoch=1.5)
-    with pytest.raises(ValueError, match="needs the image's size as"):
-        pipe.train.plan(224)  # type: ignore[arg-type]
+    for size in (224, "large", (375,), (0, 500), (375, -1), (375.0, 500)):
+        with pytest.raises(ValueError, match="needs the image's size as"):
+            pipe.train.plan(size)  # type: ignore[arg-type]
 
 
 def test_without_an_index_every_call_draws_afresh() -> None:
