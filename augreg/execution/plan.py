@@ -44,7 +44,12 @@ class Plan(msgspec.Struct, frozen=True):
             )
         for op in self.ops:
             scene = op.after(scene)
-        return self.ops, Drawn([], list(self.entries), scene, list(self.deferred))
+        if not self.deferred:
+            return self.ops, Drawn([], list(self.entries), scene, [])
+        # a run adds ops to the entries of the steps that go on: to copies, so that the plan stays as it is
+        copies = {id(entry): msgspec.structs.replace(entry, ops=list(entry.ops)) for entry in self.entries}
+        deferred = [(item, copies.get(id(parent), parent)) for item, parent in self.deferred]
+        return self.ops, Drawn([], list(copies.values()), scene, deferred)
 
     def __str__(self) -> str:
         scene = self.scene

@@ -76,13 +76,19 @@ def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
     return _walk([(step, None) for step in reversed(tuple(steps))], scene, None, IMAGE)
 
 
-def resume(drawn: Drawn, scene: Scene, address: Address | None) -> Drawn:
-    """Continue after an op of unknown size, when the scene that it left is known."""
-    return _walk(drawn.deferred, scene, address, IMAGE)
+def resume(drawn: Drawn, scene: Scene, address: Address | None, earlier: Iterable[Entry]) -> Drawn:
+    """Continue after an op of unknown size, when the scene that it left is known.
+
+    `earlier` are the entries of the whole draw until now: their paths are taken.
+    """
+    return _walk(drawn.deferred, scene, address, IMAGE, earlier)
 
 
-def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Subject) -> Drawn:
+def _walk(
+    stack: list[_Item], scene: Scene, address: Address | None, subject: Subject, earlier: Iterable[Entry] = ()
+) -> Drawn:
     stack = list(stack)
+    paths = {entry.path for entry in earlier}
     kinds = subject.record, Step
     records: list[Any] = []
     entries: list[Entry] = []
@@ -102,7 +108,8 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Su
         if step.schedules and address is not None:
             step = scheduled(step, address.epoch)
         depth = parent.depth + 1 if parent is not None else 0
-        entry = Entry(step.path or _dynamic_path(step, parent, entries), step.name, depth, step.p)
+        entry = Entry(_free_path(step, parent, paths), step.name, depth, step.p)
+        paths.add(entry.path)
         entries.append(entry)
         try:
             if address is None:
@@ -125,16 +132,28 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None, subject: Su
     return Drawn(records, entries, scene, [])
 
 
-def _dynamic_path(step: Step, parent: Entry | None, entries: list[Entry]) -> str:
-    """The path of a step that a `sample` returned: its parent's path, its name, and its number among those."""
+def _free_path(step: Step, parent: Entry | None, paths: set[str]) -> str:
+    """The path of a step, which no other step of this draw has: two steps with one path would draw the same numbers.
+
+    A step that a `sample` made has its parent's path, its name, and its number among those. A step that is returned
+    a second time gets the number of the repetition, such as `~1`.
+    """
+    if step.path:
+        return step.path if step.path not in paths else _first_free(f"{step.path}~", 1, paths)
     prefix = f"{parent.path}/" if parent is not None else ""
     start = f"{prefix}{step.uid or step.name}#"
-    count = sum(entry.path.startswith(start) and "/" not in entry.path[len(start) :] for entry in entries)
-    return f"{start}{count}"
+    return _first_free(start, sum(path.startswith(start) and "/" not in path[len(start) :] for path in paths), paths)
+
+
+def _first_free(start: str, number: int, paths: set[str]) -> str:
+    while f"{start}{number}" in paths:
+        number += 1
+    return f"{start}{number}"
 
 
 def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, subject: Subject) -> Any:
-    cursor = address.cursor(step.stream_key if step.stream_key is not None else stream_key(entry.path))
+    own = step.stream_key is not None and entry.path == step.path
+    cursor = address.cursor(step.stream_key if own else stream_key(entry.path))
     try:
         entry.applied = cursor.bernoulli(step.p)
         return subject.sample(step, cursor, scene) if entry.applied else ()
