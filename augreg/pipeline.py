@@ -80,7 +80,10 @@ class Pipeline:
             )
         sections: dict[str, object] = {}
         for name, given in zip(SECTIONS, (steps, batch, model, loss), strict=True):
-            sections[name] = given if isinstance(given, str | Mapping) else list(given)  # parse reports these
+            try:
+                sections[name] = given if isinstance(given, str | Mapping) else list(given)
+            except Exception:
+                sections[name] = given  # parse reports it
         self._set({**sections, **options}, registry)
 
     @classmethod

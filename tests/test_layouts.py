@@ -32,7 +32,17 @@ def test_multispectral_images_too(bands: int) -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [(50, 60, 3), (16, 16, 16), (9, 9, 30), (5, 5, 64), (64, 64, 31), (1, 640, 3), (3, 3, 3), (2, 50, 4), (64, 2, 13)],
+    [
+        (50, 60, 3),
+        (16, 16, 16),
+        (9, 9, 30),
+        (5, 5, 64),
+        (64, 64, 31),
+        (1, 640, 3),
+        (3, 3, 3),
+        (2, 50, 4),
+        (64, 2, 13),
+    ],
     ids=str,
 )
 def test_images_of_any_channels_are_taken_as_they_are(shape: tuple[int, int, int]) -> None:

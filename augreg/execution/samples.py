@@ -6,11 +6,12 @@ there are `boxes`, `keypoints` and `keypoint_names`. The spec's `targets` names 
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from augreg.errors import ImageError
+from augreg.errors import AugregError, ImageError
 from augreg.execution.run import RunSettings, Start, run_drawn, run_image, to_output
 from augreg.images.codecs import InputImage, to_array
 from augreg.ops import Scene
@@ -46,13 +47,17 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     size: tuple[int, int] = first.array.shape[:2]
     targets, output = settings.targets, settings.output
     masks = {key: _masks(value, key, targets, size) for key, value in sample.items() if _is_key("mask", key, value)}
-    boxes = BoxSet(sample["boxes"], _at("boxes"), targets, size) if "boxes" in sample else None
+    boxes = None
+    if "boxes" in sample:
+        with _reading("boxes"):
+            boxes = BoxSet(sample["boxes"], _at("boxes"), targets, size)
     companions = [] if boxes is None else _companions(sample, targets, boxes.count, masks)
     swapped = [key for key in targets.labels if key in sample and has_names(sample[key], targets.partners)]
     keypoints = None
     if "keypoints" in sample:
         names = sample.get("keypoint_names")
-        keypoints = Keypoints(sample["keypoints"], names, _at("keypoints"), targets, size)
+        with _reading("keypoints"):
+            keypoints = Keypoints(sample["keypoints"], names, _at("keypoints"), targets, size)
     elif swapped and boxes is None:  # even no point at all shows whether the image was mirrored
         keypoints = Keypoints([], None, "", targets, size)
     moving = TargetSet([mask for group in masks.values() for mask in group], boxes, keypoints, bool(targets.swap))
@@ -80,6 +85,18 @@ def _at(key: Any) -> str:
     return f"sample[{key!r}]"
 
 
+@contextlib.contextmanager
+def _reading(key: Any) -> Iterator[None]:
+    """Turn whatever the conversion of a value raises into an ImageError that names its key."""
+    try:
+        yield
+    except AugregError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ImageError(f"{_at(key)}: cannot be read: {reason}") from error
+
+
 def _is_key(kind: str, key: Any, value: Any) -> bool:
     """Whether a key is for images or masks: `image2` always is, `mask_path` only if its value has pixels."""
     if not isinstance(key, str) or not key.startswith(kind):
@@ -87,7 +104,8 @@ def _is_key(kind: str, key: Any, value: Any) -> bool:
     if re.fullmatch(rf"{kind}s?\d*", key):
         return True
     members = value if isinstance(value, list | tuple) else [value]
-    return len(members) > 0 and all(map(is_pixels, members))
+    with _reading(key):
+        return len(members) > 0 and all(map(is_pixels, members))
 
 
 def _members(value: Any, key: Any) -> list[tuple[Any, str]]:
@@ -133,14 +151,16 @@ def _images(sample: Mapping[Any, Any], settings: RunSettings) -> dict[Any, list[
 
 
 def _masks(value: Any, key: Any, targets: Targets, size: tuple[int, int]) -> list[Mask]:
-    return [Mask(member, at, targets.mask_fill, size) for member, at in _members(value, key)]
+    with _reading(key):
+        return [Mask(member, at, targets.mask_fill, size) for member, at in _members(value, key)]
 
 
 def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: Collection[Any]) -> list[Any]:
     """The keys with one entry per box: those that the spec names, and masks with as many instances as boxes."""
     found: list[Any] = [key for key in masks if key not in targets.labels and _instances(sample[key], key) == boxes]
     for key in targets.labels:
-        entries = _entries(sample[key], key in masks) if key in sample else None
+        with _reading(key):
+            entries = _entries(sample[key], key in masks) if key in sample else None
         if entries is None or key == "boxes":
             continue
         if entries != boxes:

@@ -152,8 +152,8 @@ def _first_free(start: str, number: int, paths: set[str]) -> str:
 
 
 def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, subject: Subject) -> Any:
-    own = step.stream_key is not None and entry.path == step.path
-    cursor = address.cursor(step.stream_key if own else stream_key(entry.path))
+    own = step.stream_key if entry.path == step.path else None
+    cursor = address.cursor(own if own is not None else stream_key(entry.path))
     try:
         entry.applied = cursor.bernoulli(step.p)
         return subject.sample(step, cursor, scene) if entry.applied else ()

@@ -63,6 +63,16 @@ def to_array(image: Any, channels: str = "rgb") -> InputImage:
     `channels` is rgb, gray or keep, for files, bytes and PIL images. Raises ImageError, which names the image and
     says why it cannot be read.
     """
+    try:
+        return _converted(image, channels)
+    except ImageError:
+        raise
+    except Exception as error:  # a nested tensor, or a class whose methods raise anything
+        reason = _printable(str(error).partition("\n")[0] or type(error).__name__)
+        raise ImageError(f"{type(image).__name__} object: cannot be read: {reason}") from error
+
+
+def _converted(image: Any, channels: str) -> InputImage:
     if isinstance(image, np.ndarray):
         return _array(image)
     if isinstance(image, Image.Image):
@@ -82,7 +92,7 @@ def to_array(image: Any, channels: str = "rgb") -> InputImage:
         name = f"{type(image).__name__} object"
         with _refused(name):
             path = os.fsdecode(image)
-        return to_array(path, channels)
+        return _converted(path, channels)
     raise ImageError(
         f"cannot take a {type(image).__name__} as an image: give a PIL image, a height x width x channels array, "
         "a channels x height x width tensor, encoded bytes, an open file or a path"

@@ -258,8 +258,8 @@ def convert_one(hint: Any, value: Any) -> Any:
     """
     try:
         value = plain(value)
-    except (OverflowError, RecursionError) as error:
-        raise ValueError(f"cannot be read: {error}") from None
+    except Exception as error:  # whatever the conversion of an array of some library raises
+        raise ValueError(f"cannot be read: {_first_line(error)}") from None
     if value is not None:  # for `X | None`, the metadata is that of X
         hint = without_none(hint)
     problem = _not_finite(value)
@@ -272,8 +272,10 @@ def convert_one(hint: Any, value: Any) -> Any:
         converted = msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
         raise ValueError(_reword(str(error), hint, value)) from None
-    except (OverflowError, RecursionError) as error:
-        raise ValueError(f"cannot be read: {error}") from None
+    except ValueError:  # a short form's own
+        raise
+    except Exception as error:
+        raise ValueError(f"cannot be read: {_first_line(error)}") from None
     if any(isinstance(item, Ordered) for item in _metadata(hint)) and converted[0] > converted[1]:
         raise ValueError(f"expected [low, high] with low <= high, got {list(converted)!r}")
     return converted
@@ -303,8 +305,15 @@ def _reword(message: str, hint: Any, value: Any) -> str:
     return f"{where}\0{text}" if where else text
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # an integer of more digits than Python prints, or a class whose own repr fails
+        text = f"a {type(value).__name__} that cannot be printed"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
