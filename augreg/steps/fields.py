@@ -56,7 +56,10 @@ class Shorthand(NamedTuple):
 
 
 class Ordered(NamedTuple):
-    """A pair whose first number must not exceed its second."""
+    """A pair whose first number must not exceed its second; both are at most 1e30 away from 0."""
+
+
+_LARGEST = 1e30  # of a range: the distance of its ends, and squares of its numbers, are finite
 
 
 def _is_number(value: object) -> bool:
@@ -276,8 +279,11 @@ def convert_one(hint: Any, value: Any) -> Any:
         raise
     except Exception as error:
         raise ValueError(f"cannot be read: {_first_line(error)}") from None
-    if any(isinstance(item, Ordered) for item in _metadata(hint)) and converted[0] > converted[1]:
-        raise ValueError(f"expected [low, high] with low <= high, got {list(converted)!r}")
+    if any(isinstance(item, Ordered) for item in _metadata(hint)):
+        if converted[0] > converted[1]:
+            raise ValueError(f"expected [low, high] with low <= high, got {list(converted)!r}")
+        if max(map(abs, converted)) > _LARGEST:
+            raise ValueError(f"expected numbers from -{_LARGEST:g} to {_LARGEST:g}, got {list(converted)!r}")
     return converted
 
 
