@@ -1,4 +1,4 @@
-"""What `from_spec` accepts, `train` can do: numbers at the edge of floats are refused as the spec is read, or work."""
+"""What `from_spec` accepts, `train` can do: numbers at the edge of floats are refused, or work."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_refused_as_the_spec_is_read(step: Any, message: str) -> None:
 
 
 def test_a_strong_shrink_is_no_translation() -> None:
-    """At scale 1e-5 nearly all is fill, and the center shows the image; a singular map would leave the image whole."""
+    """At scale 1e-5 nearly all is fill; a singular map would leave the image whole."""
     given = {"degrees": 0, "translate": [0, 0], "scale": 1e-5, "shear_x": 0, "fill": 9, "interpolation": "nearest"}
     white = np.full((9, 9, 1), 255, np.uint8)
     found = augreg.Pipeline([{"affine": given}]).train(white, index=0)

@@ -125,7 +125,8 @@ def named_by(filename: object) -> Image.Image:
 
 IMAGES: list[Any] = [
     NESTED, HUGE, Closed(), Unprintable(), FailingFile(), FailingPath(), named_by(FailingPath()),
-    torch.zeros(2, 2).to_sparse(), torch.zeros(3, 4, 4, device="meta"), np.zeros((4, 4), [("a", "u1")]), np.zeros((4, 4, 3), "V3"), "\0", "y" * 5000,
+    torch.zeros(2, 2).to_sparse(), torch.zeros(3, 4, 4, device="meta"), np.zeros((4, 4), [("a", "u1")]),
+    np.zeros((4, 4, 3), "V3"), "\0", "y" * 5000,
 ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from augreg.targets.keypoints import Keypoints, exchanged, has_names
 from augreg.targets.masks import Mask, is_pixels
 from augreg.targets.propagate import TargetSet
 
-__all__ = ["run"]
+__all__ = ["run", "scene_of"]
 
 
 class _Place(NamedTuple):
@@ -47,10 +47,7 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     size: tuple[int, int] = first.array.shape[:2]
     targets, output = settings.targets, settings.output
     masks = {key: _masks(value, key, targets, size) for key, value in sample.items() if _is_key("mask", key, value)}
-    boxes = None
-    if "boxes" in sample:
-        with _reading("boxes"):
-            boxes = BoxSet(sample["boxes"], _at("boxes"), targets, size)
+    boxes = _boxes(sample, targets, size)
     companions = [] if boxes is None else _companions(sample, targets, boxes.count, masks)
     swapped = [key for key in targets.labels if key in sample and has_names(sample[key], targets.partners)]
     keypoints = None
@@ -78,6 +75,22 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
         if new_names is not None:
             result["keypoint_names"] = new_names
     return result
+
+
+def scene_of(given: Any, settings: RunSettings) -> Scene:
+    """The scene of an image, or that of a sample's first image with the sample's boxes. Raises ImageError."""
+    if not isinstance(given, Mapping):
+        return to_array(given, settings.channels).scene(settings.epoch)
+    first = next(iter(_images(given, settings).values()))[0]
+    boxes = _boxes(given, settings.targets, first.array.shape[:2])
+    return first.scene(settings.epoch, () if boxes is None else boxes.for_scene())
+
+
+def _boxes(sample: Mapping[Any, Any], targets: Targets, size: tuple[int, int]) -> BoxSet | None:
+    if "boxes" not in sample:
+        return None
+    with _reading("boxes"):
+        return BoxSet(sample["boxes"], _at("boxes"), targets, size)
 
 
 def _at(key: Any) -> str:
