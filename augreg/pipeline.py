@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from augreg.backends import Backend, backend, choose
 from augreg.errors import SpecError
 from augreg.execution.merging import merge
-from augreg.execution.plan import Plan
+from augreg.execution.plan import Plan, planned_scene
 from augreg.execution.run import RunSettings
 from augreg.execution.samples import run
 from augreg.execution.sampling import Drawn, draw, expect
@@ -74,8 +74,9 @@ class Pipeline:
             raise SpecError(f"expected a list of steps, got {steps!r}; presets, files and specs go to from_spec")
         sections = dict(zip(SECTIONS, (steps, batch, model, loss), strict=True))
         for name, given in sections.items():
-            if isinstance(given, Iterable) and not isinstance(given, str | Mapping):  # else parse reports it
-                sections[name] = list(given)
+            if not isinstance(given, str | Mapping):
+                with contextlib.suppress(Exception):  # parse reports it
+                    sections[name] = list(given)
         self._set(sections, registry, options)
 
     @classmethod
@@ -290,21 +291,11 @@ class _Side:
         steps = self._pipeline.steps
         return expect(steps, scene) if address is None else draw(steps, scene, address)
 
-    def _plan(self, size: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
-        height, width = _checked_size(size)
-        if dtype not in ("uint8", "float32") or not isinstance(channels, int) or not 1 <= channels <= 64:
-            got = f"{channels!r} channels of {dtype!r}"
-            raise ValueError(f"a plan is for 1 to 64 channels of 'uint8' or 'float32', got {got}")
+    def _plan(self, given: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
         settings = self._settings(address)
-        scene = Scene(height, width, channels, dtype, epoch=settings.epoch)
+        scene = planned_scene(given, channels, dtype, settings)
         ops, drawn = self._start(scene, address)
-        return Plan(ops, scene, tuple(drawn.entries), title, settings, tuple(drawn.deferred))
-
-
-def _checked_size(size: Any) -> tuple[int, int]:
-    if isinstance(size, tuple | list) and len(size) == 2 and all(hasattr(n, "__index__") and n > 0 for n in size):
-        return int(size[0]), int(size[1])
-    raise ValueError(f"a plan needs the image's size as (height, width), got {size!r}")
+        return Plan(ops, scene, tuple(drawn.entries), title, settings, drawn.scene, tuple(drawn.deferred))
 
 
 class Train(_Side):
@@ -345,14 +336,18 @@ class Train(_Side):
 
     def plan(
         self,
-        size: tuple[int, int],
+        size: tuple[int, int] | Mapping[Any, Any] | Image | Source | Tensor,
         index: int | str | None = None,
         epoch: int = 0,
         view: int = 0,
         channels: int = 3,
         dtype: str = "uint8",
     ) -> Plan:
-        """The dry run: what would be done to an image of this (height, width). It prints, pickles, and has `run`."""
+        """The dry run: what would be done to an image of this (height, width). It prints, pickles, and has `run`.
+
+        `size` may also be an image or a sample, whose channels and dtype count then; steps that see boxes, such as
+        `safe_crop`, see those of the sample. Raises ValueError for a size and ImageError for an image that is none.
+        """
         address = self._address(index, epoch, view)
         drawn = "drawn afresh" if index is None else f"seed {address.seed}, epoch {epoch}, index {index!r}"
         return self._plan(size, address, channels, dtype, f"train, {drawn}")
@@ -380,8 +375,13 @@ class Test(_Side):
         """One test image, or sample. It takes and returns the same kinds as `train`."""
         return self._run(image, None)
 
-    def plan(self, size: tuple[int, int], channels: int = 3, dtype: str = "uint8") -> Plan:
-        """What is done to an image of this (height, width)."""
+    def plan(
+        self,
+        size: tuple[int, int] | Mapping[Any, Any] | Image | Source | Tensor,
+        channels: int = 3,
+        dtype: str = "uint8",
+    ) -> Plan:
+        """What is done to an image of this (height, width), or to this image or sample."""
         return self._plan(size, None, channels, dtype, "test")
 
     @functools.cached_property

@@ -48,10 +48,17 @@ class Backend:
 
 def choose(name: str) -> str:
     """The name of the backend to use: for `auto`, the fastest that is installed. Raises SpecError if it is not."""
-    installed = importlib.util.find_spec("cv2") is not None
+    installed = _is_installed("cv2")
     if name == "opencv" and not installed:
         raise SpecError("backend", "opencv is not installed: pip install 'augreg[fast]', or take another backend")
     return ("opencv" if installed else "pillow") if name == "auto" else name
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (KeyError, ValueError):
+        return True  # another thread imports it: OpenCV takes itself out of sys.modules meanwhile, and has no spec
 
 
 @functools.cache

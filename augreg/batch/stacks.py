@@ -71,6 +71,11 @@ def image_stack(array: Any, channels_first: bool, name: str = "images") -> Stack
             f"{name}: an array of shape {shape} looks like one color image, not a batch: give {name}[None], "
             f"or {name}[..., None] for gray images that are {shape[2]} pixels wide"
         )
+    if tensor and shape[-1] == 3 and min(shape[1:3]) >= 16:  # features of a model are hardly ever 3 wide
+        raise ValueError(
+            f"{name}: a tensor of shape {shape} looks like N x H x W x C, and tensors are N x C x H x W: "
+            f"give {name}.permute(0, 3, 1, 2)"
+        )
     last = not tensor and not channels_first
     if not tensor and len(shape) == 4:
         channels, other = (shape[3], shape[1]) if last else (shape[1], shape[3])

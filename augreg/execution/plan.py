@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -9,7 +10,7 @@ import msgspec
 
 from augreg.errors import ImageError
 from augreg.execution.run import RunSettings
-from augreg.execution.samples import run
+from augreg.execution.samples import run, scene_of
 from augreg.execution.sampling import Drawn, Entry
 from augreg.ops import Op, Scene
 
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
     Source: TypeAlias = NDArray[Any] | str | bytes | PathLike[str] | BinaryIO
     """An image that comes out as an array."""
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "planned_scene"]
 
 
 class Plan(msgspec.Struct, frozen=True):
     """What will be done to an image of this scene: the ops to run, and which step drew them.
 
     `run(image)` does it to an image of the same size, or to a sample, a mapping. Plans pickle, compare and print.
-    `deferred` are the steps after an op of unknown size; they are drawn when the plan runs.
+    `after` is the scene that the ops leave. `deferred` are the steps after an op of unknown size; they are drawn when
+    the plan runs. The boxes that steps see are those of the sample that the plan was made for, also in other samples.
     """
 
     ops: tuple[Op, ...]
@@ -39,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...]
     title: str
     settings: RunSettings
+    after: Scene
     deferred: tuple[Any, ...] = ()
 
     @overload
@@ -54,22 +57,25 @@ class Plan(msgspec.Struct, frozen=True):
         return run(image, self._start, self.settings)
 
     def _start(self, scene: Scene) -> tuple[Sequence[Op], Drawn]:
-        scene = msgspec.structs.replace(scene, boxes=())  # a plan is drawn for a size alone
         planned = self.scene
-        if scene != planned:
+        if msgspec.structs.replace(scene, boxes=planned.boxes) != planned:
             raise ImageError(
                 f"this plan is for {planned.height}x{planned.width}x{planned.channels} {planned.dtype}, "
                 f"and the image is {scene.height}x{scene.width}x{scene.channels} {scene.dtype}"
             )
-        for op in self.ops:
-            scene = op.after(scene)
-        return self.ops, Drawn([], list(self.entries), scene, list(self.deferred))
+        if not self.deferred:
+            return self.ops, Drawn([], list(self.entries), self.after, [])
+        # a run adds ops to the entries of the steps that go on: to copies, so that the plan stays as it is
+        copies = {id(entry): msgspec.structs.replace(entry, ops=list(entry.ops)) for entry in self.entries}
+        deferred = [(item, copies.get(id(parent), parent)) for item, parent in self.deferred]
+        return self.ops, Drawn([], list(copies.values()), self.after, deferred)
 
     def __str__(self) -> str:
         scene = self.scene
         kind = {1: "gray", 3: "rgb"}.get(scene.channels, f"{scene.channels} channels")
         backend = self.settings.engine.name
-        lines = [f"{self.title}: {scene.height}x{scene.width} {kind} {scene.dtype}, backend {backend}"]
+        boxes = f" with {len(scene.boxes)} box{'es' * (len(scene.boxes) > 1)}" if scene.boxes else ""
+        lines = [f"{self.title}: {scene.height}x{scene.width} {kind} {scene.dtype}{boxes}, backend {backend}"]
         width = max((2 * entry.depth + len(entry.name) for entry in self.entries), default=0)
         for entry in self.entries:
             lines.append(f"  {'  ' * entry.depth + entry.name:{width}}  {_drawn(entry)}".rstrip())
@@ -78,6 +84,27 @@ class Plan(msgspec.Struct, frozen=True):
         if self.deferred:
             lines.append("  deferred: the remaining steps are drawn once the size after the last op is known")
         return "\n".join(lines)
+
+
+def planned_scene(given: Any, channels: int, dtype: Any, settings: RunSettings) -> Scene:
+    """The scene of an image or a sample, or of a (height, width) with these channels and dtype.
+
+    Raises ValueError, and ImageError, which is one, for an image that is none.
+    """
+    if given is not None and not isinstance(given, tuple | list | int | float):
+        return scene_of(given, settings)
+    try:
+        height, width = map(operator.index, given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        numbers = not isinstance(given, tuple | list) or all(isinstance(item, int | float | str) for item in given)
+        got = repr(given) if numbers else f"a {type(given).__name__} of other things"
+        raise ValueError(f"a plan needs the image's size as (height, width), an image or a sample, got {got}")
+    if dtype not in ("uint8", "float32") or not isinstance(channels, int) or not 1 <= channels <= 64:
+        wrong = f"{channels!r} channels of {dtype!r}"
+        raise ValueError(f"a plan is for 1 to 64 channels of 'uint8' or 'float32', got {wrong}")
+    return Scene(height, width, channels, dtype, epoch=settings.epoch)
 
 
 def _drawn(entry: Entry) -> str:

@@ -86,7 +86,7 @@ def run_drawn(
             return arrays, drawn.scene
         height, width, channels = arrays[0].shape
         scene = replace(drawn.scene, height=height, width=width, channels=channels)
-        drawn = resume(drawn, scene, settings.address)
+        drawn = resume(drawn, scene, settings.address, entries)
         entries = entries + drawn.entries
         ops = merge(drawn.ops, scene, settings.approximate)
 

@@ -6,11 +6,12 @@ there are `boxes`, `keypoints` and `keypoint_names`. The spec's `targets` names 
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from augreg.errors import ImageError
+from augreg.errors import AugregError, ImageError
 from augreg.execution.run import RunSettings, Start, run_drawn, run_image, to_output
 from augreg.images.codecs import InputImage, to_array
 from augreg.ops import Scene
@@ -22,7 +23,7 @@ from augreg.targets.keypoints import Keypoints, exchanged, has_names
 from augreg.targets.masks import Mask, is_pixels
 from augreg.targets.propagate import TargetSet
 
-__all__ = ["run"]
+__all__ = ["run", "scene_of"]
 
 
 class _Place(NamedTuple):
@@ -46,13 +47,14 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     size: tuple[int, int] = first.array.shape[:2]
     targets, output = settings.targets, settings.output
     masks = {key: _masks(value, key, targets, size) for key, value in sample.items() if _is_key("mask", key, value)}
-    boxes = BoxSet(sample["boxes"], _at("boxes"), targets, size) if "boxes" in sample else None
+    boxes = _boxes(sample, targets, size)
     companions = [] if boxes is None else _companions(sample, targets, boxes.count, masks)
     swapped = [key for key in targets.labels if key in sample and has_names(sample[key], targets.partners)]
     keypoints = None
     if "keypoints" in sample:
         names = sample.get("keypoint_names")
-        keypoints = Keypoints(sample["keypoints"], names, _at("keypoints"), targets, size)
+        with _reading("keypoints"):
+            keypoints = Keypoints(sample["keypoints"], names, _at("keypoints"), targets, size)
     elif swapped and boxes is None:  # an empty set of points still records whether the image is mirrored
         keypoints = Keypoints([], None, "", targets, size)
     moving = TargetSet([mask for group in masks.values() for mask in group], boxes, keypoints, bool(targets.swap))
@@ -75,9 +77,37 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     return result
 
 
+def scene_of(given: Any, settings: RunSettings) -> Scene:
+    """The scene of an image, or that of a sample's first image with the sample's boxes. Raises ImageError."""
+    if not isinstance(given, Mapping):
+        return to_array(given, settings.channels).scene(settings.epoch)
+    first = next(iter(_images(given, settings).values()))[0]
+    boxes = _boxes(given, settings.targets, first.array.shape[:2])
+    return first.scene(settings.epoch, () if boxes is None else boxes.for_scene())
+
+
+def _boxes(sample: Mapping[Any, Any], targets: Targets, size: tuple[int, int]) -> BoxSet | None:
+    if "boxes" not in sample:
+        return None
+    with _reading("boxes"):
+        return BoxSet(sample["boxes"], _at("boxes"), targets, size)
+
+
 def _at(key: Any) -> str:
     """A sample's key, for messages."""
     return f"sample[{key!r}]"
+
+
+@contextlib.contextmanager
+def _reading(key: Any) -> Iterator[None]:
+    """Turn whatever the conversion of a value raises into an ImageError that names its key."""
+    try:
+        yield
+    except AugregError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ImageError(f"{_at(key)}: cannot be read: {reason}") from error
 
 
 def _is_key(kind: str, key: Any, value: Any) -> bool:
@@ -87,7 +117,8 @@ def _is_key(kind: str, key: Any, value: Any) -> bool:
     if re.fullmatch(rf"{kind}s?\d*", key):
         return True
     members = value if isinstance(value, list | tuple) else [value]
-    return len(members) > 0 and all(map(is_pixels, members))
+    with _reading(key):
+        return len(members) > 0 and all(map(is_pixels, members))
 
 
 def _members(value: Any, key: Any) -> list[tuple[Any, str]]:
@@ -133,14 +164,16 @@ def _images(sample: Mapping[Any, Any], settings: RunSettings) -> dict[Any, list[
 
 
 def _masks(value: Any, key: Any, targets: Targets, size: tuple[int, int]) -> list[Mask]:
-    return [Mask(member, at, targets.mask_fill, size) for member, at in _members(value, key)]
+    with _reading(key):
+        return [Mask(member, at, targets.mask_fill, size) for member, at in _members(value, key)]
 
 
 def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: Collection[Any]) -> list[Any]:
     """The keys with one entry per box: those that the spec names, and masks with as many instances as boxes."""
     found: list[Any] = [key for key in masks if key not in targets.labels and _instances(sample[key], key) == boxes]
     for key in targets.labels:
-        entries = _entries(sample[key], key in masks) if key in sample else None
+        with _reading(key):
+            entries = _entries(sample[key], key in masks) if key in sample else None
         if entries is None or key == "boxes":
             continue
         if entries != boxes:

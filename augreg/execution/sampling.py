@@ -77,13 +77,19 @@ def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
     return _walk([(step, None) for step in reversed(tuple(steps))], scene, None, IMAGE)
 
 
-def resume(drawn: Drawn, scene: Scene, address: Address | None) -> Drawn:
-    """Continue after an op of unknown size, once the scene after it is known."""
-    return _walk(drawn.deferred, scene, address, IMAGE)
+def resume(drawn: Drawn, scene: Scene, address: Address | None, earlier: Iterable[Entry]) -> Drawn:
+    """Continue after an op of unknown size, once the scene after it is known.
+
+    `earlier` are the entries of the whole draw until now: their paths are taken.
+    """
+    return _walk(drawn.deferred, scene, address, IMAGE, earlier)
 
 
-def _walk(stack: list[_Item], scene: Scene, address: Address | None, kind: DrawKind) -> Drawn:
+def _walk(
+    stack: list[_Item], scene: Scene, address: Address | None, kind: DrawKind, earlier: Iterable[Entry] = ()
+) -> Drawn:
     stack = list(stack)
+    paths = {entry.path for entry in earlier}
     record = kind.record
     records: list[Any] = []
     entries: list[Entry] = []
@@ -103,7 +109,8 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None, kind: DrawK
         if step.schedules and address is not None:
             step = scheduled(step, address.epoch)
         depth = parent.depth + 1 if parent is not None else 0
-        entry = Entry(step.path or _dynamic_path(step, parent, entries), step.name, depth, step.p)
+        entry = Entry(_free_path(step, parent, paths), step.name, depth, step.p)
+        paths.add(entry.path)
         entries.append(entry)
         try:
             result = _expected(step, scene, entry) if address is None else _sampled(step, scene, entry, address, kind)
@@ -123,16 +130,28 @@ def _walk(stack: list[_Item], scene: Scene, address: Address | None, kind: DrawK
     return Drawn(records, entries, scene, [])
 
 
-def _dynamic_path(step: Step, parent: Entry | None, entries: list[Entry]) -> str:
-    """The path of a step that a `sample` returned: its parent's path, its name, and its number among those."""
+def _free_path(step: Step, parent: Entry | None, paths: set[str]) -> str:
+    """The path of a step, which no other step of this draw has: two steps with one path would draw the same numbers.
+
+    A step that a `sample` made has its parent's path, its name, and its number among those. A step that is returned
+    a second time gets the number of the repetition, such as `~1`.
+    """
+    if step.path:
+        return step.path if step.path not in paths else _first_free(f"{step.path}~", 1, paths)
     prefix = f"{parent.path}/" if parent is not None else ""
     start = f"{prefix}{step.uid or step.name}#"
-    count = sum(entry.path.startswith(start) and "/" not in entry.path[len(start) :] for entry in entries)
-    return f"{start}{count}"
+    return _first_free(start, sum(path.startswith(start) and "/" not in path[len(start) :] for path in paths), paths)
+
+
+def _first_free(start: str, number: int, paths: set[str]) -> str:
+    while f"{start}{number}" in paths:
+        number += 1
+    return f"{start}{number}"
 
 
 def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, kind: DrawKind) -> Any:
-    cursor = address.cursor(step.stream_key if step.stream_key is not None else stream_key(entry.path))
+    own = step.stream_key if entry.path == step.path else None
+    cursor = address.cursor(own if own is not None else stream_key(entry.path))
     try:
         if not cursor.bernoulli(step.p):
             entry.applied = False

@@ -75,7 +75,7 @@ def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, box
             return result
         height, width, channels = array.shape
         scene = replace(drawn.scene, height=height, width=width, channels=channels)
-        drawn = resume(drawn, scene, address)
+        drawn = resume(drawn, scene, address, entries)
 
 
 def _by_step(drawn: Drawn, entries: list[Entry]) -> Iterator[tuple[Entry, tuple[Op, ...]]]:

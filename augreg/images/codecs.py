@@ -63,6 +63,16 @@ def to_array(image: Any, channels: str = "rgb") -> InputImage:
     `channels` is rgb, gray or keep, for files, bytes and PIL images. Raises ImageError, which names the image and
     says why it cannot be read.
     """
+    try:
+        return _converted(image, channels)
+    except ImageError:
+        raise
+    except Exception as error:  # a nested tensor, or a class whose methods raise anything
+        reason = _printable(str(error).partition("\n")[0] or type(error).__name__)
+        raise ImageError(f"{type(image).__name__} object: cannot be read: {reason}") from error
+
+
+def _converted(image: Any, channels: str) -> InputImage:
     if isinstance(image, np.ndarray):
         return _array(image)
     if isinstance(image, Image.Image):
@@ -82,7 +92,7 @@ def to_array(image: Any, channels: str = "rgb") -> InputImage:
         name = f"{type(image).__name__} object"
         with _refused(name):
             path = os.fsdecode(image)
-        return to_array(path, channels)
+        return _converted(path, channels)
     raise ImageError(
         f"cannot take a {type(image).__name__} as an image: give a PIL image, a height x width x channels array, "
         "a channels x height x width tensor, encoded bytes, an open file or a path"
@@ -136,8 +146,11 @@ def _checked(array: NDArray[Any], name: str, tensor: bool = False) -> NDArray[An
 
 
 def _channels_misplaced(first: int, middle: int, last: int) -> bool:
-    """Whether a shape looks like a square image with the channels at the wrong end, such as 3 x 32 x 32."""
-    return first in (1, 3, 4) and middle == last >= 16
+    """Whether height x width x channels are probably those of an image with its channels first, such as 3 x 50 x 60.
+
+    Read as it is given, it would be a strip of less than 16 rows that has 16 channels or more.
+    """
+    return first < 16 <= min(middle, last)
 
 
 def _array(image: NDArray[Any]) -> InputImage:
@@ -146,10 +159,12 @@ def _array(image: NDArray[Any]) -> InputImage:
     name = f"array of {image.dtype} {image.shape}"
     if image.ndim not in (2, 3):
         raise ImageError(f"{name} is not one image: give height x width, or height x width x channels")
-    if image.ndim == 3 and (image.shape[2] > _MOST_CHANNELS or _channels_misplaced(*image.shape)):
-        hint = "it looks like channels x height x width: give array.transpose(1, 2, 0)"
-        most = f"at most {_MOST_CHANNELS} are accepted"
-        raise ImageError(f"{name} has {image.shape[2]} channels; {hint if image.shape[0] <= 4 else most}")
+    if image.ndim == 3:
+        if _channels_misplaced(*image.shape):
+            hint = "it looks like channels x height x width: give array.transpose(1, 2, 0)"
+            raise ImageError(f"{name} has {image.shape[2]} channels; {hint}")
+        if image.shape[2] > _MOST_CHANNELS:
+            raise ImageError(f"{name} has {image.shape[2]} channels; at most {_MOST_CHANNELS} are accepted")
     array = np.asarray(image)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -165,10 +180,12 @@ def _tensor(image: Any) -> InputImage:
         raise ImageError(f"{name} is on {image.device}; give .cpu(), one image at a time")
     if image.ndim not in (2, 3):
         raise ImageError(f"{name} is not one image: give channels x height x width")
-    if image.ndim == 3 and (image.shape[0] > _MOST_CHANNELS or _channels_misplaced(*reversed(image.shape))):
-        hint = "channels come first: give tensor.permute(2, 0, 1)"
-        most = f"channels come first, and at most {_MOST_CHANNELS} are accepted"
-        raise ImageError(f"{name} has {image.shape[0]} channels; {hint if image.shape[2] <= 4 else most}")
+    if image.ndim == 3:
+        has = f"{name} has {image.shape[0]} channels; channels come first"
+        if _channels_misplaced(*reversed(image.shape)):
+            raise ImageError(f"{has}: give tensor.permute(2, 0, 1)")
+        if image.shape[0] > _MOST_CHANNELS:
+            raise ImageError(f"{has}, and at most {_MOST_CHANNELS} are accepted")
     try:
         array = image.numpy(force=True)
     except Exception as error:  # sparse, quantized, traced and other special tensors

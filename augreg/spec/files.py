@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import os
 import re
 import tomllib
 from collections.abc import Hashable
@@ -54,7 +55,7 @@ def read(source: str | Path, registry: Registry | None = None) -> Document:
     suffix = path.suffix.lower()
     if suffix not in (".yaml", ".yml", ".json", ".toml"):
         why = f"no preset or file has this name{nearest(name, known)}; presets are {', '.join(known)}"
-        if registry is not None and "/" in name and not path.exists():
+        if registry is not None and "/" in name and not os.path.exists(path):  # noqa: PTH110 - a long name raises in Path
             why = registry.unknown(name, "preset", known)
         raise SpecError(name, f"{why}; a file must end in .yaml, .yml, .json or .toml")
     try:
@@ -90,6 +91,8 @@ def _json(text: str, name: str) -> Any:
         raise SpecError(name, "is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise SpecError([Problem("", f"not valid JSON: {error.msg}", name, error.lineno)]) from None
+    except ValueError as error:  # an integer of more digits than Python reads
+        raise SpecError(name, f"not valid JSON: {error}") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -116,7 +119,6 @@ def _yaml(text: str, name: str) -> Document:
     def fail(mark: yaml.Mark | None, message: str) -> SpecError:
         return SpecError([Problem("", message, name, mark.line + 1 if mark else None)])
 
-    loader = _Loader(text)
     lines: dict[Location, int] = {}
     count = 0
 
@@ -144,16 +146,20 @@ def _yaml(text: str, name: str) -> Document:
         return _scalar(node, fail)
 
     try:
+        loader = _Loader(text)
         root = loader.get_single_node()
         data = build(root, ()) if root is not None else None
+        loader.dispose()
+    except yaml.reader.ReaderError as error:
+        where = text.count("\n", 0, error.position) + 1
+        message = f"not valid YAML: the character U+{ord(text[error.position]):04X} is not allowed"
+        raise SpecError([Problem("", message, name, where)]) from None
     except yaml.MarkedYAMLError as error:
         raise fail(error.problem_mark, f"not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise SpecError(name, f"not valid YAML: {error}") from None
     except RecursionError:
         raise SpecError(name, "is nested too deeply") from None
-    finally:
-        loader.dispose()
     return Document(data, name, lines)
 
 

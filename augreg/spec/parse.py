@@ -16,13 +16,13 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from augreg.errors import PluginError, Problem, SpecError
+from augreg.errors import AugregError, PluginError, Problem, SpecError
 from augreg.registry.registry import Registry
 from augreg.spec.files import read
 from augreg.spec.options import BACKENDS, SECTIONS, Options, Spec
 from augreg.steps import schedules
 from augreg.steps.declare import RULES, Section, TransformInfo
-from augreg.steps.fields import Probability, convert, convert_one, hints, nearest, split_error
+from augreg.steps.fields import Probability, convert, convert_one, hints, nearest, plain, split_error
 from augreg.steps.step import Location, Step, build, children
 from augreg.targets.conventions import Targets
 
@@ -43,16 +43,20 @@ def parse(source: Any, registry: Registry, changes: Mapping[str, Any] | None = N
         source, name, lines = read(source, registry)
         if not isinstance(source, Mapping):  # a list is the image section
             lines = {("image", *location): line for location, line in lines.items()}
-    elif isinstance(source, bytes) or not isinstance(source, Mapping | Sequence):
-        raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {source!r}")
     changes = changes or {}
-    if changes:
-        source = {**(source if isinstance(source, Mapping) else {"image": source}), **changes}
     parser = _Parser(registry)
     try:
+        if isinstance(source, bytes) or not isinstance(source, Mapping | Sequence):
+            raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {source!r}")
+        if changes:
+            source = {**(source if isinstance(source, Mapping) else {"image": source}), **changes}
         spec = parser.spec(source)
     except RecursionError:
         raise SpecError("the spec is nested too deeply, or contains itself") from None
+    except AugregError:
+        raise
+    except Exception as error:  # Python data may be of any class, whose methods raise anything
+        raise SpecError(f"the spec cannot be read: {type(error).__name__}: {error}") from error
     if parser.problems:
         raise SpecError(_with_lines(parser.problems, name, lines, changes))
     return spec
@@ -108,7 +112,7 @@ class _Parser:
         for key, value in source.items():
             if key == "targets":
                 options[key] = self.targets(value)
-            elif key == "backend" and value not in (names := (*BACKENDS, *self.registry.backends)):
+            elif key == "backend" and plain(value) not in (names := (*BACKENDS, *self.registry.backends)):
                 from_plugin = isinstance(value, str) and "/" in value
                 unknown = self.registry.unknown(value, "backend", self.registry.backends) if from_plugin else ""
                 self.fail((key,), unknown or f"expected {', '.join(names)}, got {value!r}{nearest(value, names)}")
@@ -123,7 +127,7 @@ class _Parser:
             elif key != "decode":
                 hint = nearest(key, [*known, *SECTIONS]) or f"; it takes {', '.join([*known, *SECTIONS])}"
                 self.fail((key,), f"a spec has no option or section {key!r}{hint}")
-            elif value != "exact":  # an option of older specs, which has no effect
+            elif plain(value) != "exact":  # an option of older specs, which has no effect
                 self.fail((key,), f"expected exact, got {value!r}; the option has no effect, so leave it out")
         if not any(key in source for key in SECTIONS):
             self.fail((), "a spec needs a section: give 'image', a list of steps")

@@ -69,7 +69,10 @@ class Shorthand(NamedTuple):
 
 
 class Ordered(NamedTuple):
-    """A pair whose first number must not exceed its second."""
+    """A pair whose first number must not exceed its second; both are at most 1e30 away from 0."""
+
+
+_LARGEST = 1e30  # of a range: the distance of its ends, and squares of its numbers, are finite
 
 
 def _is_number(value: object) -> bool:
@@ -269,8 +272,8 @@ def convert_one(hint: Any, value: Any) -> Any:
     """
     try:
         value = plain(value)
-    except (OverflowError, RecursionError) as error:
-        raise ValueError(f"cannot be read: {error}") from None
+    except Exception as error:  # whatever the conversion of an array of some library raises
+        raise ValueError(f"cannot be read: {_first_line(error)}") from None
     if value is not None:  # for `X | None`, the metadata is that of X
         hint = without_none(hint)
     problem = _not_finite(value)
@@ -283,10 +286,15 @@ def convert_one(hint: Any, value: Any) -> Any:
         converted = msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
         raise ValueError(_reword(str(error), hint, value)) from None
-    except (OverflowError, RecursionError) as error:
-        raise ValueError(f"cannot be read: {error}") from None
-    if any(isinstance(item, Ordered) for item in _metadata(hint)) and converted[0] > converted[1]:
-        raise ValueError(f"expected [low, high] with low <= high, got {list(converted)!r}")
+    except ValueError:  # a short form's own
+        raise
+    except Exception as error:
+        raise ValueError(f"cannot be read: {_first_line(error)}") from None
+    if any(isinstance(item, Ordered) for item in _metadata(hint)):
+        if converted[0] > converted[1]:
+            raise ValueError(f"expected [low, high] with low <= high, got {list(converted)!r}")
+        if max(map(abs, converted)) > _LARGEST:
+            raise ValueError(f"expected numbers from -{_LARGEST:g} to {_LARGEST:g}, got {list(converted)!r}")
     return converted
 
 
@@ -314,8 +322,15 @@ def _reword(message: str, hint: Any, value: Any) -> str:
     return f"{where}\0{text}" if where else text
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # an integer of more digits than Python prints, or a class whose own repr fails
+        text = f"a {type(value).__name__} that cannot be printed"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -9,6 +9,7 @@ from msgspec import Meta
 from augreg.steps.declare import transform
 from augreg.steps.fields import Converted, Counts
 from augreg.steps.step import Step
+from augreg.transforms.ranges import check_weights
 
 if TYPE_CHECKING:
     from augreg.ops import Scene
@@ -41,13 +42,6 @@ class RandomOrder:
         return self.steps
 
 
-def _check_weights(weights: tuple[float, ...], steps: tuple[Step, ...]) -> None:
-    if weights and len(weights) != len(steps):
-        raise ValueError(f"there are {len(steps)} steps and {len(weights)} weights")
-    if weights and not sum(weights):
-        raise ValueError("at least one weight must be positive")
-
-
 _Weights = tuple[Annotated[float, Meta(ge=0)], ...]
 
 
@@ -62,7 +56,7 @@ class OneOf:
     weights: _Weights = ()
 
     def check(self) -> None:
-        _check_weights(self.weights, self.steps)
+        check_weights(self.weights, len(self.steps), "steps")
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
         if not self.steps:

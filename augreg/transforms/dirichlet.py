@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from augreg.rng import Cursor
@@ -11,11 +11,15 @@ if TYPE_CHECKING:
 __all__ = ["dirichlet"]
 
 
+_SMALLEST: Final = 1e-300  # logarithms of smaller gamma variates are no numbers; one weight is 1 long before
+
+
 def dirichlet(rng: Cursor, alpha: float, count: int) -> tuple[float, ...]:
     """A sample of the symmetric Dirichlet(alpha): `count` weights that sum to 1.
 
     With two weights, each is Beta(alpha, alpha).
     """
+    alpha = max(alpha, _SMALLEST)
     logs = [_log_gamma_variate(rng, alpha) for _ in range(count)]
     largest = max(logs)  # subtracted because gamma variates of a small alpha underflow
     weights = [math.exp(log - largest) for log in logs]

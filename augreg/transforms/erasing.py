@@ -10,7 +10,7 @@ from msgspec import Meta
 from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Fill, Range
-from augreg.transforms.ranges import check_fraction, check_range
+from augreg.transforms.ranges import check_fraction, check_positive, check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -65,8 +65,7 @@ class RandomErasing:
 
     def check(self) -> None:
         check_fraction("area", self.area)
-        if self.ratio[0] <= 0:
-            raise ValueError(f"ratio must be positive, got {list(self.ratio)}")
+        check_positive("ratio", self.ratio)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         low, high = math.log(self.ratio[0]), math.log(self.ratio[1])

@@ -20,7 +20,7 @@ from augreg.steps.fields import (
     Size,
     SymmetricRange,
 )
-from augreg.transforms.ranges import check_fraction
+from augreg.transforms.ranges import check_fraction, check_positive
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -135,8 +135,7 @@ class RandomResizedCrop:
 
     def check(self) -> None:
         check_fraction("scale", self.scale)
-        if self.ratio[0] <= 0:
-            raise ValueError(f"ratio must be positive, got {list(self.ratio)}")
+        check_positive("ratio", self.ratio)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         box = self._box(rng, scene.height, scene.width)
@@ -245,8 +244,7 @@ class Affine:
     fill: Fill = (0.0,)
 
     def check(self) -> None:
-        if self.scale[0] <= 0:
-            raise ValueError(f"scale must be positive, got {list(self.scale)}")
+        check_positive("scale", self.scale)
         if max(map(abs, self.shear_x + self.shear_y)) >= 90:
             raise ValueError("shear angles must be between -90 and 90 degrees")
 
@@ -262,7 +260,7 @@ class Affine:
         a, b = zoom * (cos + sin * slant_y), zoom * (cos * slant_x + sin)
         d, e = zoom * (cos * slant_y - sin), zoom * (cos - sin * slant_x)
         det = a * e - b * d
-        if abs(det) < 1e-9:  # both shears together can be singular; then only translate
+        if abs(det) < 1e-9 * zoom * zoom:  # both shears together can be singular; then only translate
             a, b, d, e, det = 1.0, 0.0, 0.0, 1.0, 1.0
         a, b, d, e = e / det, -b / det, -d / det, a / det
         x, y = scene.width / 2.0, scene.height / 2.0

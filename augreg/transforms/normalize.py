@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from augreg.rng import Cursor
 
 
+def _check_mean_image(rows: tuple[tuple[tuple[float, ...], ...], ...]) -> None:
+    widths, channels = set(map(len, rows)), {len(pixel) for row in rows for pixel in row}
+    if len(widths) != 1 or len(channels) != 1 or 0 in widths | channels:
+        found = f"{len(rows)} rows of {sorted(widths)} pixels of {sorted(channels)} channels"
+        raise ValueError(f"mean_image must be height x width x channels numbers, got {found}")
+    low, high = (limit(value for row in rows for pixel in row for value in pixel) for limit in (min, max))
+    if low < 0 or high > 1:
+        raise ValueError(f"mean_image must be on the 0..1 scale, and it runs from {low:g} to {high:g}")
+
+
 @transform("normalize", kind="normalize", rule="same", preview=({"mean": "half", "std": "half"},))
 class Normalize:
     """Subtract the mean and divide by the standard deviation of each channel: (value / white - mean) / std.
@@ -42,6 +52,8 @@ class Normalize:
             raise ValueError(f"mean has {len(self.mean)} channels and std has {len(self.std)}")
         if self.mean_image is not None and self.mean != (0.0,):
             raise ValueError("give either 'mean' or 'mean_image'")
+        if isinstance(self.mean_image, tuple):
+            _check_mean_image(self.mean_image)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         assert self.std is not None

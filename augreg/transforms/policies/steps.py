@@ -22,7 +22,7 @@ from augreg.transforms.policies.dialects import DIALECTS, InterpolationMode, che
 from augreg.transforms.policies.notation import PolicyOp, Table, load_table, op_name, read_policy
 from augreg.transforms.policies.sampling import UNIFORM, check_magnitude_noise, noisy_magnitude, sample_op
 from augreg.transforms.policies.timm_strings import parse_timm
-from augreg.transforms.ranges import check_range
+from augreg.transforms.ranges import check_range, check_weights
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -138,8 +138,7 @@ class RandAugment:
             raise ValueError("ops must name at least one op")
         for name in names:
             check_entry(dialect, name, self.m, f"dialect {self.dialect}")
-        if self.weights and len(self.weights) != len(names):
-            raise ValueError(f"there are {len(names)} ops and {len(self.weights)} weights")
+        check_weights(self.weights, len(names), "ops")
         if self.weights and sum(weight > 0 for weight in self.weights) < self.n:
             raise ValueError(f"with weights no op is drawn twice, so n must be at most their number, got {self.n}")
 
