@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from augreg.errors import ImageError
 from augreg.targets import rows
-from augreg.targets.conventions import Targets
+from augreg.targets.conventions import NEAR, Targets
 
 __all__ = ["BoxSet", "in_pixels"]
 
@@ -55,6 +55,9 @@ class BoxSet:
                 "wider and higher than 0; leave it out, or check `boxes` under `targets` in the spec"
             )
         self.count = len(edges)
+        edges = _on_the_border(edges, self._like.dtype, size)
+        # the share of a box that rounding its edges may take away or add
+        self._slack = np.minimum((NEAR / (edges[:, 2:] - edges[:, :2])).sum(axis=1), 0.01)
         self.kept = np.arange(len(edges))
         self._visible = np.ones(len(edges))
         self._polygons = list(_corners(edges))
@@ -72,9 +75,10 @@ class BoxSet:
         points = forward(np.concatenate(polygons))
         low, high, whole = _measured(points, counts)
         ends = np.array((size[1], size[0]), np.float64)
-        over = ((low < 0.0) | (high > ends)).any(axis=1)
-        away = ((high <= 0.0) | (low >= ends)).any(axis=1)
-        moved = np.split(points, np.cumsum(counts)[:-1])
+        over = np.asarray(((low < -NEAR) | (high > ends + NEAR)).any(axis=1))
+        away = ((high <= 0.0) | (low >= ends) | (over[:, None] & ((high <= NEAR) | (low >= ends - NEAR)))).any(axis=1)
+        inside = np.repeat(~over, counts)[:, None]
+        moved = np.split(np.where(inside, np.clip(points, 0.0, ends), points), np.cumsum(counts)[:-1])
         left = np.where(away, 0.0, whole)
         for place in np.flatnonzero(over & ~away):
             moved[place] = _inside(moved[place], size)
@@ -83,6 +87,7 @@ class BoxSet:
         self._polygons = [moved[place] for place in there]
         self._visible = self._visible[there] * np.minimum(left[there] / whole[there], 1.0)
         self.kept = self.kept[there]
+        self._slack = self._slack[there]
 
     @property
     def edges(self) -> Points:
@@ -106,7 +111,8 @@ class BoxSet:
         # a sliver can become empty when its numbers are rounded to the output dtype
         dtype = np.dtype(np.float32) if self._like.kind == "list" and output != "auto" else self._like.dtype
         rounded = _to_edges(boxes.astype(dtype), self._format)
-        good = (self._visible >= self._targets.min_visible) & (rounded[:, 2:] > rounded[:, :2]).all(axis=1)
+        enough = self._visible + self._slack >= self._targets.min_visible
+        good = enough & (rounded[:, 2:] > rounded[:, :2]).all(axis=1)
         self.kept = self.kept[good]
         return rows.write(boxes[good], self._like, output)
 
@@ -115,6 +121,17 @@ def in_pixels(value: Any, targets: Targets, size: Size) -> Points:
     """The edges x1, y1, x2, y2 in pixels of boxes as a spec declares them: n x 4. Raises ImageError."""
     edges = _to_edges(rows.read(value, "boxes", "boxes", (4,))[0], targets.boxes or "xyxy")
     return edges * (size[1], size[0], size[1], size[0]) if targets.normalized else edges
+
+
+def _on_the_border(edges: Points, dtype: np.dtype[Any], size: Size) -> Points:
+    """The edges, with those on the border that are beyond it by no more than their numbers are rounded.
+
+    Fractions in files often have six digits, and those of float32 seven.
+    """
+    ends = np.array((size[1], size[0]) * 2, np.float64)
+    off = np.maximum(max(1e-6, 2.0 * float(np.finfo(dtype).eps)) * ends, NEAR)
+    beyond = ((edges < 0.0) & (edges >= -off)) | ((edges > ends) & (edges <= ends + off))
+    return np.where(beyond, np.clip(edges, 0.0, ends), edges)
 
 
 def _corners(edges: Points) -> Points:

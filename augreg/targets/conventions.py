@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
 from augreg.steps.fields import Probability
 
-__all__ = ["Targets"]
+__all__ = ["NEAR", "Targets"]
+
+NEAR: Final = 1e-3
+"""Pixels. Edges and points this near to a border are on it: rounding put them there, not the user."""
 
 _NORMALIZED = "_normalized"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from augreg.errors import ImageError
 from augreg.targets import rows
-from augreg.targets.conventions import Targets
+from augreg.targets.conventions import NEAR, Targets
 
 __all__ = ["Keypoints", "exchanged", "has_names"]
 
@@ -61,8 +61,11 @@ class Keypoints:
 
     def move(self, forward: Callable[[Points], Points], size: Size, bends: bool = False) -> None:
         """Move the points with `forward`, in an image of this size after it; points that left it stay outside."""
-        points = self._rows[:, :2] = forward(self._rows[:, :2])
-        self._inside &= ((points >= 0.0) & (points <= (size[1], size[0]))).all(axis=1)
+        points = forward(self._rows[:, :2])
+        ends = np.array((size[1], size[0]), np.float64)
+        inside = ((points >= -NEAR) & (points <= ends + NEAR)).all(axis=1)
+        self._rows[:, :2] = np.where(inside[:, None], np.clip(points, 0.0, ends), points)
+        self._inside &= inside
 
     def mirror(self) -> None:
         """Exchange the names that the spec pairs. Where the set of names stays the same, so does their order."""
