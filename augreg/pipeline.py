@@ -132,7 +132,11 @@ class Pipeline:
 
         options = self.options
         return Mixer(
-            self.spec.batch, seed=options.seed, classes=options.classes, normalized=_normalizes(self.spec.image)
+            self.spec.batch,
+            seed=options.seed,
+            classes=options.classes,
+            normalized=_normalizes(self.spec.image),
+            targets=options.targets,
         )
 
     @functools.cached_property

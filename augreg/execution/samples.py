@@ -1,7 +1,7 @@
 """Samples: a mapping in, a mapping out. Its images share one draw, its targets follow, other entries stay the same.
 
-A key that begins with `image` is an image, or a list of them; one that begins with `mask` is a mask, or a list. Then
-there are `boxes`, `keypoints` and `keypoint_names`. The spec's `targets` names the keys that have one entry per box.
+Its keys say what an entry is (`targets.kinds`): an image or a mask, or a list of them. Then there are `boxes`,
+`keypoints` and `keypoint_names`. The spec's `targets` names the keys that have one entry per box.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from augreg.targets import rows
 from augreg.targets.boxes import BoxSet
 from augreg.targets.conventions import Targets
 from augreg.targets.keypoints import Keypoints, exchanged, has_names
-from augreg.targets.masks import Mask, is_pixels
+from augreg.targets.kinds import kind_of, left_behind
+from augreg.targets.masks import Mask
 from augreg.targets.propagate import TargetSet
 
 __all__ = ["run"]
@@ -45,7 +46,14 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     first = next(iter(images.values()))[0]
     size: tuple[int, int] = first.array.shape[:2]
     targets, output = settings.targets, settings.output
-    masks = {key: _masks(value, key, targets, size) for key, value in sample.items() if _is_key("mask", key, value)}
+    unnamed = left_behind(sample, size, targets)
+    if unnamed:
+        raise ImageError(unnamed)
+    masks = {
+        key: _masks(value, key, targets, size)
+        for key, value in sample.items()
+        if kind_of(key, value, targets) == "mask"
+    }
     boxes = BoxSet(sample["boxes"], _at("boxes"), targets, size) if "boxes" in sample else None
     companions = [] if boxes is None else _companions(sample, targets, boxes.count, masks)
     swapped = [key for key in targets.labels if key in sample and has_names(sample[key], targets.partners)]
@@ -80,16 +88,6 @@ def _at(key: Any) -> str:
     return f"sample[{key!r}]"
 
 
-def _is_key(kind: str, key: Any, value: Any) -> bool:
-    """Whether a key is for images or masks: `image2` always is, `mask_path` only if its value has pixels."""
-    if not isinstance(key, str) or not key.startswith(kind):
-        return False
-    if re.fullmatch(rf"{kind}s?\d*", key):
-        return True
-    members = value if isinstance(value, list | tuple) else [value]
-    return len(members) > 0 and all(map(is_pixels, members))
-
-
 def _members(value: Any, key: Any) -> list[tuple[Any, str]]:
     """The value of a key, or the members of a list, each with its position for messages."""
     if isinstance(value, list | tuple):
@@ -106,7 +104,7 @@ def _as_given(results: list[Any], given: Any) -> Any:
 
 def _images(sample: Mapping[Any, Any], settings: RunSettings) -> dict[Any, list[InputImage]]:
     """The images by key, `image` first. Raises ImageError unless all have one size."""
-    keys = [key for key, value in sample.items() if _is_key("image", key, value)]
+    keys = [key for key, value in sample.items() if kind_of(key, value, settings.targets) == "image"]
     keys.sort(key=lambda key: key != "image")
     images: dict[Any, list[InputImage]] = {}
     first: tuple[str, tuple[int, ...]] | None = None

@@ -16,6 +16,7 @@ NEAR: Final = 1e-3
 """Pixels. Edges and points this near to a border are on it: rounding put them there, not the user."""
 
 _NORMALIZED = "_normalized"
+_LATER = ("keys",)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Targets:
     is dropped where less than the fraction `min_visible` of its area stays in the image. Its entries under the keys
     in `labels`, and its mask where there is one mask per box, are dropped with it. `keypoints` says whether points
     that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored image. `mask_fill`
-    is the value of a mask where the image shows only fill.
+    is the value of a mask where the image shows only fill. `keys` says what the entries under other keys are.
     """
 
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
@@ -36,6 +37,7 @@ class Targets:
     keypoints: Literal["keep", "drop"] = "keep"
     swap: dict[str, str] = field(default_factory=dict)
     mask_fill: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = 0
+    keys: dict[Annotated[str, Meta(min_length=1)], Literal["mask", "image", "other"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):
@@ -46,6 +48,9 @@ class Targets:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"swap names {', '.join(map(repr, twice))} twice; give each pair once, in one direction")
+        own = sorted({"image", "boxes", "keypoints", "keypoint_names"} & self.keys.keys())
+        if own:
+            raise ValueError(f"keys: {', '.join(map(repr, own))} always has the same meaning; leave it out")
 
     @classmethod
     def complete(cls, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -54,6 +59,10 @@ class Targets:
         if isinstance(boxes, str) and boxes.endswith(_NORMALIZED) and arguments.get("normalized", True) is True:
             return {**arguments, "boxes": boxes.removesuffix(_NORMALIZED), "normalized": True}
         return arguments
+
+    def written(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The plain data of these conventions, without later options that say nothing: fingerprints stay."""
+        return {key: value for key, value in data.items() if key not in _LATER or value}
 
     @property
     def partners(self) -> Mapping[str, str]:

@@ -63,7 +63,7 @@ class Keypoints:
         """Move the points with `forward`, in an image of this size after it; points that left it stay outside."""
         points = forward(self._rows[:, :2])
         ends = np.array((size[1], size[0]), np.float64)
-        inside = ((points >= -NEAR) & (points <= ends + NEAR)).all(axis=1)
+        inside = np.asarray(((points >= -NEAR) & (points <= ends + NEAR)).all(axis=1))
         self._rows[:, :2] = np.where(inside[:, None], np.clip(points, 0.0, ends), points)
         self._inside &= inside
 
