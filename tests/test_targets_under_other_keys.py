@@ -27,9 +27,7 @@ DENSE: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "key", ["segmentation", "depth", "annotation", "heatmap", "label", "labels", "flow", 7]
-)
+@pytest.mark.parametrize("key", ["segmentation", "depth", "annotation", "heatmap", "label", "labels", "flow", 7])
 def test_dense_targets_under_any_other_key_are_refused(key: Any) -> None:
     for value in DENSE:
         for run in (pipeline(FLIP).train, pipeline("invert").test):

@@ -70,9 +70,10 @@ class BoxSet:
         """
         if not self._polygons:
             return
-        polygons = [_edge_points(polygon) for polygon in self._polygons] if bends else self._polygons
-        counts = np.array([len(polygon) for polygon in polygons])
-        points = forward(np.concatenate(polygons))
+        points, counts = np.concatenate(self._polygons), np.array([len(polygon) for polygon in self._polygons])
+        if bends:
+            points, counts = _edge_points(points, counts)
+        points = forward(points)
         low, high, whole = _measured(points, counts)
         ends = np.array((size[1], size[0]), np.float64)
         over = np.asarray(((low < -NEAR) | (high > ends + NEAR)).any(axis=1))
@@ -139,15 +140,27 @@ def _corners(edges: Points) -> Points:
     return edges[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
 
 
-def _edge_points(polygon: Points) -> Points:
-    """Points along the edges, about two pixels apart, or more for very long edges."""
-    along = np.roll(polygon, -1, axis=0) - polygon
+def _edge_points(corners: Points, counts: NDArray[np.intp]) -> tuple[Points, NDArray[np.intp]]:
+    """Points along the edges of polygons with `counts` corners each, and the numbers of points.
+
+    They are about two pixels apart, or more for very long edges.
+    """
+    starts = np.cumsum(counts) - counts
+    along = corners[_following(counts)] - corners
     lengths = np.hypot(along[:, 0], along[:, 1])
-    parts = np.maximum(np.ceil(lengths / max(2.0, float(lengths.sum()) / 256)), 1.0).astype(np.intp)
-    edge = np.repeat(np.arange(len(polygon)), parts)
+    apart = np.maximum(2.0, np.add.reduceat(lengths, starts) / 256)
+    parts = np.maximum(np.ceil(lengths / np.repeat(apart, counts)), 1.0).astype(np.intp)
+    edge = np.repeat(np.arange(len(corners)), parts)
     step = np.arange(len(edge)) - (np.cumsum(parts) - parts)[edge]
-    points: Points = polygon[edge] + along[edge] * (step / parts[edge])[:, None]
-    return points
+    return corners[edge] + along[edge] * (step / parts[edge])[:, None], np.add.reduceat(parts, starts)
+
+
+def _following(counts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """For every corner of polygons with `counts` corners each, the place of the next one."""
+    starts = np.cumsum(counts) - counts
+    following = np.arange(1, int(counts.sum()) + 1)
+    following[starts + counts - 1] = starts
+    return following
 
 
 def _inside(polygon: Points, size: Size) -> Points:
@@ -172,8 +185,7 @@ def _inside(polygon: Points, size: Size) -> Points:
 def _measured(points: Points, counts: NDArray[np.intp]) -> tuple[Points, Points, Points]:
     """The smallest x and y, the largest, and the area, of polygons with `counts` points each."""
     starts = np.cumsum(counts) - counts
-    following = np.arange(1, len(points) + 1)
-    following[starts + counts - 1] = starts
+    following = _following(counts)
     x, y = (points - np.repeat(points[starts], counts, axis=0)).T
     areas = np.abs(np.add.reduceat(x * y[following] - y * x[following], starts)) / 2
     return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts), areas

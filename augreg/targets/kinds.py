@@ -67,8 +67,8 @@ def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targe
             return (
                 f"sample[{key!r}] has the height and width of the image, {size[0]}x{size[1]}, and no known name, so "
                 f"it would stay as it is while the image moves; name it 'mask_{key}' or 'image_{key}', or say "
-                f"what it is in the spec, `targets: {{keys: {{{key}: mask}}}}`: mask for class numbers, image for an image, "
-                "other for what is not to change"
+                f"what it is in the spec, `targets: {{keys: {{{key}: mask}}}}`: mask for class numbers, image for an "
+                "image, other for what is not to change"
             )
     return ""
 
