@@ -10,6 +10,9 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from augreg.errors import ImageError
 from augreg.execution.run import RunSettings, Start, run_drawn, run_image, to_output
 from augreg.images.codecs import InputImage, to_array
@@ -56,11 +59,18 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     }
     boxes = BoxSet(sample["boxes"], _at("boxes"), targets, size) if "boxes" in sample else None
     companions = [] if boxes is None else _companions(sample, targets, boxes.count, masks)
+    instances = [key for key in companions if key in masks]
+    before = {key: _shown(masks[key], sample[key]) for key in instances}
     swapped = [key for key in targets.labels if key in sample and has_names(sample[key], targets.partners)]
     keypoints = None
     if "keypoints" in sample:
         names = sample.get("keypoint_names")
         keypoints = Keypoints(sample["keypoints"], names, _at("keypoints"), targets, size)
+        if boxes is not None and keypoints.instances not in (None, boxes.count):
+            raise ImageError(
+                f"{_at('keypoints')}: there are points of {keypoints.instances} instances and {boxes.count} boxes; "
+                "give those of one instance for each box, or points on their own, n x 2 or n x 3"
+            )
     elif swapped and boxes is None:  # even no point at all shows whether the image was mirrored
         keypoints = Keypoints([], None, "", targets, size)
     moving = TargetSet([mask for group in masks.values() for mask in group], boxes, keypoints, bool(targets.swap))
@@ -69,6 +79,8 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     result.update({key: _as_given(done[key], sample[key]) for key in images})
     result.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in masks.items()})
     if boxes is not None:
+        for key in instances:
+            _follow_masks(boxes, before[key], _shown(masks[key], sample[key]), key == targets.boxes_from)
         result["boxes"] = boxes.write(moving.size, output)
         for key in companions:
             result[key] = _kept(result[key], boxes.kept.tolist(), key in masks)
@@ -77,7 +89,10 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     if keypoints is not None and "keypoints" in sample:
         if moving.mirrored:
             keypoints.mirror()
-        result["keypoints"], new_names = keypoints.write(output)
+        with_boxes = boxes is not None and (keypoints.instances is not None or "keypoints" in companions)
+        result["keypoints"], new_names = keypoints.write(
+            output, boxes.kept.tolist() if boxes and with_boxes else None
+        )
         if new_names is not None:
             result["keypoint_names"] = new_names
     return result
@@ -135,9 +150,16 @@ def _masks(value: Any, key: Any, targets: Targets, size: tuple[int, int]) -> lis
 
 
 def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: Collection[Any]) -> list[Any]:
-    """The keys with one entry per box: those that the spec names, and masks with as many instances as boxes."""
-    found: list[Any] = [key for key in masks if key not in targets.labels and _instances(sample[key], key) == boxes]
-    for key in targets.labels:
+    """The keys with one entry per box: those that the spec names."""
+    if targets.instances is None:
+        for key in masks:
+            if key not in targets.labels and key not in targets.keys and _are_several(sample[key], key):
+                raise ImageError(
+                    f"{_at(key)}: several masks beside boxes, and the spec does not say whether there is one for "
+                    f"each box; say `targets: {{instances: [{key}]}}`, or `instances: []` if there is not"
+                )
+    found: list[Any] = []
+    for key in dict.fromkeys((*targets.labels, *(targets.instances or ()))):
         entries = _entries(sample[key], key in masks) if key in sample else None
         if entries is None or key == "boxes":
             continue
@@ -150,11 +172,33 @@ def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: 
     return found
 
 
-def _instances(value: Any, key: str) -> int | None:
-    """The number of masks under a key; None for a single mask, such as an array of classes under `mask`."""
-    if hasattr(value, "ndim") and (value.ndim != 3 or re.fullmatch(r"mask\d*", key)):
-        return None
-    return _entries(value, True)
+def _are_several(value: Any, key: str) -> bool:
+    """Whether there may be a mask for each box under a key; an array under `mask` itself is one mask."""
+    if hasattr(value, "ndim"):
+        return value.ndim == 3 and not re.fullmatch(r"mask\d*", key)
+    return isinstance(value, list | tuple)
+
+
+def _shown(group: list[Mask], given: Any) -> list[NDArray[np.bool_]]:
+    """Where each instance shows under a key of masks: height x width each."""
+    planes = [mask.shown() for mask in group]
+    if isinstance(given, list | tuple):
+        return [np.asarray(plane.any(axis=2)) for plane in planes]
+    return list(np.moveaxis(planes[0], 2, 0))
+
+
+def _follow_masks(
+    boxes: BoxSet, before: list[NDArray[np.bool_]], after: list[NDArray[np.bool_]], tighten: bool
+) -> None:
+    """Drop the boxes whose masks have left the image, and draw the others around their masks if asked to."""
+    had, has = (np.array([bool(plane.any()) for plane in planes], bool) for planes in (before, after))
+    boxes.drop(had & ~has)
+    if tighten:
+        edges = np.zeros((len(after), 4))
+        for number in np.flatnonzero(has):
+            across, down = (np.flatnonzero(after[number].any(axis=axis)) for axis in (0, 1))
+            edges[number] = across[0], down[0], across[-1] + 1, down[-1] + 1
+        boxes.set_edges(edges, has)
 
 
 def _entries(value: Any, masks: bool) -> int | None:

@@ -87,8 +87,19 @@ class BoxSet:
         there = np.flatnonzero(left > 0.0)
         self._polygons = [moved[place] for place in there]
         self._visible = self._visible[there] * np.minimum(left[there] / whole[there], 1.0)
-        self.kept = self.kept[there]
-        self._slack = self._slack[there]
+        self._slack, self.kept = self._slack[there], self.kept[there]
+
+    def drop(self, gone: NDArray[np.bool_]) -> None:
+        """Drop boxes by their numbers among all that came in."""
+        there = np.flatnonzero(~gone[self.kept])
+        self._polygons = [self._polygons[place] for place in there]
+        self._visible, self._slack, self.kept = self._visible[there], self._slack[there], self.kept[there]
+
+    def set_edges(self, edges: Points, known: NDArray[np.bool_]) -> None:
+        """Give the boxes, by their numbers among all that came in, these edges in pixels where they are known."""
+        for place, number in enumerate(self.kept):
+            if known[number]:
+                self._polygons[place] = _corners(edges[[number]])[0]
 
     @property
     def edges(self) -> Points:

@@ -16,7 +16,7 @@ NEAR: Final = 1e-3
 """Pixels. Edges and points this near to a border are on it: rounding put them there, not the user."""
 
 _NORMALIZED = "_normalized"
-_LATER = ("keys",)
+_LATER = ("keys", "instances", "boxes_from")
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,11 @@ class Targets:
 
     `boxes` is the format of boxes; `normalized` says that they are fractions of the image's width and height. A box
     is dropped where less than the fraction `min_visible` of its area stays in the image. Its entries under the keys
-    in `labels`, and its mask where there is one mask per box, are dropped with it. `keypoints` says whether points
-    that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored image. `mask_fill`
-    is the value of a mask where the image shows only fill. `keys` says what the entries under other keys are.
+    in `labels`, and its masks under the keys in `instances`, are dropped with it, and it is dropped where such a mask
+    has left the image. `boxes_from` names the instance masks that boxes are drawn around at the end. `keypoints` says
+    whether points that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored
+    image. `mask_fill` is the value of a mask where the image shows only fill. `keys` says what the entries under
+    other keys are.
     """
 
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
@@ -38,12 +40,19 @@ class Targets:
     swap: dict[str, str] = field(default_factory=dict)
     mask_fill: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = 0
     keys: dict[Annotated[str, Meta(min_length=1)], Literal["mask", "image", "other"]] = field(default_factory=dict)
+    instances: tuple[Annotated[str, Meta(min_length=1)], ...] | None = None
+    boxes_from: Annotated[str, Meta(min_length=1)] | None = None
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):
             raise ValueError(f"boxes: {self.boxes} and normalized: false contradict each other; leave one out")
         if self.normalized and self.boxes is None:
             raise ValueError("normalized is for boxes; give their format too, e.g. boxes: xyxy")
+        if self.boxes_from is not None and (self.boxes is None or self.boxes_from not in (self.instances or ())):
+            raise ValueError(
+                f"boxes_from: boxes are drawn around instance masks; give `boxes`, their format, and "
+                f"instances: [{self.boxes_from}]"
+            )
         names = [*self.swap, *self.swap.values()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -62,7 +71,7 @@ class Targets:
 
     def written(self, data: dict[str, Any]) -> dict[str, Any]:
         """The plain data of these conventions, without later options that say nothing: fingerprints stay."""
-        return {key: value for key, value in data.items() if key not in _LATER or value}
+        return {key: value for key, value in data.items() if key not in _LATER or value not in (None, {})}
 
     @property
     def partners(self) -> Mapping[str, str]:

@@ -114,6 +114,12 @@ class Mask:
         given = {name: value for name, value in own.items() if name in op.__struct_fields__}
         self._bytes = engine.apply(replace(op, **given) if given else op, self._bytes)
 
+    def shown(self) -> NDArray[np.bool_]:
+        """Where each of its channels has a value other than 0 and the fill: height x width x channels."""
+        self._flush_resize()
+        array = self._array
+        return np.asarray((array != 0) & (array != self._fill))
+
     def call(self, fn: Callable[..., Any], params: dict[str, Any], name: str, size: Size) -> None:
         """Move it with a plugin's own function: `fn(array, **params)` on height x width x channels."""
         self._flush_resize()
