@@ -176,7 +176,7 @@ class Mixer:
         mixture = self._drawn(first.count, scene, key)
         done = {key: self._soft(given[key], first, key, mixture) for key in LABELS if given.get(key) is not None}
         for held, one in batches.items():
-            done[held] = _blended(one, mixture, out.get(held), self._kind(held, one.array) == "mask")
+            done[held] = _blended(one, mixture, out.get(held), self._kind(held, one.array) in ("mask", "map"))
         return {**given, **done}
 
     def _batches(self, given: Mapping[Any, Any], name: str) -> dict[str, Stack]:
@@ -195,7 +195,11 @@ class Mixer:
                     raise ValueError(
                         f"{key}: {one.count} images of {one.size}, expected {first.count} of {first.size}"
                     )
-            elif kind == "mask":
+            elif kind == "map" and self.steps and self._targets.maps[key].vectors:
+                raise ValueError(
+                    f"{key}: vectors do not follow when a batch is mixed: remove {key}, or the batch section"
+                )
+            elif kind in ("mask", "map"):
                 found[key] = mask_stack(value, first, key)
             elif kind is None and self.steps and _covers(value, first):
                 raise ValueError(
@@ -207,6 +211,8 @@ class Mixer:
 
     def _kind(self, key: Any, value: Any) -> str | None:
         """What an entry is by the spec or by its key; None for one of no kind, such as labels."""
+        if isinstance(key, str) and key in self._targets.maps:
+            return "map"
         if isinstance(key, str) and key in self._targets.keys:
             return self._targets.keys[key]
         kinds = (kind for kind, axes in (("image", 4), ("mask", 3)) if _is_pixels(kind, key, value, axes))

@@ -1,7 +1,7 @@
 """Samples: a mapping in, a mapping out. Its images share one draw, its targets follow, other entries stay the same.
 
-Its keys say what an entry is (`targets.kinds`): an image or a mask, or a list of them. Then there are `boxes`,
-`keypoints` and `keypoint_names`. The spec's `targets` names the keys that have one entry per box.
+Its keys say what an entry is (`targets.kinds`): an image, a mask or a map of values, or a list of them. Then there
+are `boxes`, `keypoints` and `keypoint_names`. The spec's `targets` names the keys that have one entry per box.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from augreg.targets.keypoints import Keypoints, exchanged, has_names
 from augreg.targets.kinds import kind_of, left_behind
 from augreg.targets.masks import Mask
 from augreg.targets.propagate import TargetSet
+from augreg.targets.values import ValueMap
 
 __all__ = ["run"]
 
@@ -57,6 +58,11 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
         for key, value in sample.items()
         if kind_of(key, value, targets) == "mask"
     }
+    maps = {
+        key: [ValueMap(member, at, targets.maps[key], size) for member, at in _members(sample[key], key)]
+        for key in targets.maps
+        if key in sample
+    }
     boxes = BoxSet(sample["boxes"], _at("boxes"), targets, size) if "boxes" in sample else None
     companions = [] if boxes is None else _companions(sample, targets, boxes.count, masks)
     instances = [key for key in companions if key in masks]
@@ -73,11 +79,14 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
             )
     elif swapped and boxes is None:  # even no point at all shows whether the image was mirrored
         keypoints = Keypoints([], None, "", targets, size)
-    moving = TargetSet([mask for group in masks.values() for mask in group], boxes, keypoints, bool(targets.swap))
+    every_mask = [mask for group in masks.values() for mask in group]
+    every_map = [one for group in maps.values() for one in group]
+    moving = TargetSet(every_mask, boxes, keypoints, bool(targets.swap), every_map)
     done = _run_images(images, first, () if boxes is None else boxes.for_scene(), moving, start, settings)
     result = dict(sample)
     result.update({key: _as_given(done[key], sample[key]) for key in images})
     result.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in masks.items()})
+    result.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in maps.items()})
     if boxes is not None:
         for key in instances:
             _follow_masks(boxes, before[key], _shown(masks[key], sample[key]), key == targets.boxes_from)

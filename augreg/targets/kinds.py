@@ -1,7 +1,8 @@
 """Kinds: which entries of a sample or a batch follow its image, by their keys.
 
-A key is what the spec says under `targets: {keys: ..}`. Else one that begins with `image` is an image, and one that
-begins with `mask` a mask. What has the image's height and width under another key is refused: it would stay behind.
+A key is what the spec says under `targets: {keys: .., maps: ..}`. Else one that begins with `image` is an image, and
+one that begins with `mask` a mask. What has the image's height and width under another key is refused: it would stay
+behind.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from augreg.targets.masks import is_pixels
 
 __all__ = ["Kind", "covers", "kind_of", "left_behind"]
 
-Kind: TypeAlias = Literal["image", "mask", "other"]
+Kind: TypeAlias = Literal["image", "mask", "map", "other"]
 
 _COORDINATES = ("bboxes", "bbox")
 
@@ -26,6 +27,8 @@ def kind_of(key: Any, value: Any, targets: Targets) -> Kind | None:
     """What the spec or the key says of an entry; None for one of no kind, such as `boxes`, `label` or `id`."""
     if not isinstance(key, str):
         return None
+    if key in targets.maps:
+        return "map"
     if key in targets.keys:
         return targets.keys[key]
     if _begins("image", key, value):
@@ -68,7 +71,7 @@ def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targe
                 f"sample[{key!r}] has the height and width of the image, {size[0]}x{size[1]}, and no known name, so "
                 f"it would stay as it is while the image moves; name it 'mask_{key}' or 'image_{key}', or say "
                 f"what it is in the spec, `targets: {{keys: {{{key}: mask}}}}`: mask for class numbers, image for an "
-                "image, other for what is not to change"
+                f"image, other for what is not to change; or `maps: {{{key}: {{}}}}` for values such as depth"
             )
     return ""
 
