@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from augreg import ImageError, Pipeline, Registry, SpecError, ops, transform
+from augreg.commands.spec_schema import schema
 
 HEIGHT, WIDTH = 40, 60
 IMAGE = (np.arange(HEIGHT * WIDTH * 3) % 251).astype(np.uint8).reshape(HEIGHT, WIDTH, 3)
@@ -244,8 +245,17 @@ def test_what_is_wrong_is_told(value: Any, options: Any, message: str) -> None:
         pipeline(FLIP, m=options).train({"image": IMAGE, "m": value}, 0)
 
 
+def test_the_schema_knows_the_options_of_maps() -> None:
+    validator = pytest.importorskip("jsonschema").Draft202012Validator(schema(Registry.installed()))
+    for maps, good in (
+        ({"depth": {}, "flow": {"vectors": True, "fill": "nan"}}, True),
+        ({"depth": {"interpolation": "cubic"}}, False), ({"depth": {"interp": "nearest"}}, False), ({"depth": {"fill": 3.5}}, True), (["depth"], False),
+    ):  # fmt: skip
+        assert validator.is_valid({"image": [], "targets": {"maps": maps}}) == good, maps
+
+
 def test_what_a_spec_says_of_maps() -> None:
-    pipe = Pipeline.from_spec({"image": [], "targets": {"maps": ["depth"]}})
+    pipe = Pipeline.from_spec({"image": [], "targets": {"maps": {"depth": {}}}})
     wanted = {"depth": {"interpolation": "nearest", "fill": 0.0, "vectors": False}}
     assert pipe.to_spec()["targets"]["maps"] == wanted
     assert Pipeline.from_spec(pipe.to_spec()) == pipe == pipeline(backend="auto", depth={})
@@ -253,9 +263,9 @@ def test_what_a_spec_says_of_maps() -> None:
     for maps, message in (
         ({"depth": {"interp": "nearest"}}, "interp"), ({"depth": {"fill": float("inf")}}, "finite number or 'nan'"),
         ({"depth": {"interpolation": "cubic"}}, "interpolation"), ({"image": {}}, "'image' always has the same"),
-        ({"depth": None}, "maps"), (5, "maps"),
+        ({"depth": None}, "maps"), (5, "maps"), (["depth"], "maps: expected mapping"),
     ):  # fmt: skip
         with pytest.raises(SpecError, match=message):
             Pipeline.from_spec({"image": [], "targets": {"maps": maps}})
     with pytest.raises(SpecError, match="keys and maps both name 'depth'"):
-        Pipeline.from_spec({"image": [], "targets": {"maps": ["depth"], "keys": {"depth": "mask"}}})
+        Pipeline.from_spec({"image": [], "targets": {"maps": {"depth": {}}, "keys": {"depth": "mask"}}})

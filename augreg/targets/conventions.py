@@ -85,10 +85,7 @@ class Targets:
 
     @classmethod
     def complete(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        """`boxes: xyxy_normalized` is short for `boxes: xyxy` and `normalized: true`; `maps` may be a list."""
-        maps = arguments.get("maps")
-        if isinstance(maps, list | tuple) and all(isinstance(key, str) for key in maps):
-            arguments = {**arguments, "maps": {key: {} for key in maps}}
+        """`boxes: xyxy_normalized` is short for `boxes: xyxy` and `normalized: true`."""
         boxes = arguments.get("boxes")
         if isinstance(boxes, str) and boxes.endswith(_NORMALIZED) and arguments.get("normalized", True) is True:
             return {**arguments, "boxes": boxes.removesuffix(_NORMALIZED), "normalized": True}
