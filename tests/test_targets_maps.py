@@ -249,7 +249,8 @@ def test_the_schema_knows_the_options_of_maps() -> None:
     validator = pytest.importorskip("jsonschema").Draft202012Validator(schema(Registry.installed()))
     for maps, good in (
         ({"depth": {}, "flow": {"vectors": True, "fill": "nan"}}, True),
-        ({"depth": {"interpolation": "cubic"}}, False), ({"depth": {"interp": "nearest"}}, False), ({"depth": {"fill": 3.5}}, True), (["depth"], False),
+        ({"depth": {"interpolation": "cubic"}}, False),
+        ({"depth": {"interp": "nearest"}}, False), ({"depth": {"fill": 3.5}}, True), (["depth"], False),
     ):  # fmt: skip
         assert validator.is_valid({"image": [], "targets": {"maps": maps}}) == good, maps
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from augreg import ImageError, Pipeline, SpecError
+from augreg import ImageError, Pipeline, SpecError, from_albumentations
 from augreg.data import Augmented
 
 IMAGE = (np.arange(40 * 60 * 3) % 251).astype(np.uint8).reshape(40, 60, 3)
@@ -120,3 +120,17 @@ def test_specs_from_before_keep_their_fingerprints() -> None:
 def test_what_is_wrong_in_a_spec(keys: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         pipeline(keys=keys)
+
+
+def test_additional_targets_of_albumentations_are_keys() -> None:
+    """`additional_targets` as albumentations 2.0 writes them in `A.to_dict`."""
+    compose = {
+        "__class_fullname__": "Compose",
+        "transforms": [],
+        "additional_targets": {"right": "image", "segmentation": "mask", "image2": "image", "others": "bboxes"},
+    }
+    found = from_albumentations({"__version__": "2.0.8", "transform": compose})
+    assert found.spec["targets"] == {"keys": {"right": "image", "segmentation": "mask"}}
+    assert [line for line in found.report if "'others': 'bboxes'" in line]
+    sample = {"image": IMAGE, "right": IMAGE, "segmentation": PLANE, "image2": IMAGE}
+    assert set(Pipeline.from_spec(found.spec).train(sample, 0)) == set(sample)
