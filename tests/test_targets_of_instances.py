@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from augreg import ImageError, Pipeline, SpecError
+from augreg.gallery.overlays import overlaid
+from augreg.targets.conventions import Targets
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 CROP = {"center_crop": [20, 20]}  # columns 20 to 40, rows 10 to 30
@@ -162,3 +164,17 @@ def test_what_is_wrong_in_a_spec() -> None:
     said = pipeline(CROP, instances=[])
     assert said.to_spec()["targets"]["instances"] == [] and "boxes_from" not in said.to_spec()["targets"]
     assert Pipeline.from_spec(said.to_spec()) == said and "instances" not in pipeline(CROP).to_spec()["targets"]
+
+
+def test_the_gallery_draws_what_the_spec_names() -> None:
+    targets = Targets(boxes="xyxy", keys={"segmentation": "mask", "mask2": "other"})
+    plain = overlaid(IMAGE, {}, targets, [])
+    masked = overlaid(IMAGE, {"segmentation": drawn(0, 0, 30, 40), "mask2": drawn(0, 0, 60, 40)}, targets, [])
+    half = masked.shape[1] // 2
+    assert (masked[:, :half] != plain[:, :half]).any(axis=2).all() and (masked[:, half:] == plain[:, half:]).all()
+    points = np.array([[[10.0, 10, 2], [50, 10, 0]], [[10, 30, 2], [50, 30, 1]]])
+    names = ["left", "right"]
+    found = overlaid(IMAGE, {"keypoints": points, "keypoint_names": names}, targets, names)
+    scale = found.shape[1] // 60
+    shown = [bool(found[y * scale, x * scale].any()) for x, y in ((10, 10), (50, 10), (10, 30), (50, 30))]
+    assert shown == [True, False, True, True]

@@ -16,7 +16,7 @@ from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import NEAR, Targets
 
-__all__ = ["Keypoints", "exchanged", "has_names"]
+__all__ = ["Keypoints", "exchanged", "flattened", "has_names"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
@@ -48,7 +48,7 @@ class Keypoints:
             self._likes = [like for _, like in read]
             self._rows = np.concatenate([one for one, _ in read]) if read else np.zeros((0, 2))
         else:
-            flat, self.instances, each = _flat(value, key)
+            flat, self.instances, each = flattened(value, key)
             self._rows, like = rows.read(flat, key, _WHAT, (2, 3))
             self._likes = [like]
         self._named = len(self._rows) if self.instances is None else each
@@ -132,7 +132,7 @@ class Keypoints:
         return type(self._given_names)(names) if type(self._given_names) in (list, tuple) else names
 
 
-def _flat(value: Any, key: str) -> tuple[Any, int | None, int]:
+def flattened(value: Any, key: str) -> tuple[Any, int | None, int]:
     """Points as rows, the number of their instances (None if they have two axes), and of the points of each."""
     if hasattr(value, "ndim"):
         if value.ndim != 3 or value.shape[2] not in (2, 3):
