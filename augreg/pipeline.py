@@ -128,7 +128,8 @@ class Pipeline:
         from augreg.batch.mixer import Mixer
 
         options, normalized = self.options, _normalizes(self.spec.image)
-        return Mixer(self.spec.batch, seed=options.seed, classes=options.classes, normalized=normalized)
+        seed, classes, targets = options.seed, options.classes, options.targets
+        return Mixer(self.spec.batch, seed=seed, classes=classes, normalized=normalized, targets=targets)
 
     @functools.cached_property
     def collate(self) -> Collate:

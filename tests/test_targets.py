@@ -445,7 +445,7 @@ def test_a_field_that_folds_mirrors_no_names(backend: str) -> None:
 
 
 def test_a_sliver_that_rounds_to_nothing_is_dropped() -> None:
-    """The crop leaves a millionth of a pixel of the first box: in float32, at x = 9000, it has no width."""
+    """The crop leaves a millionth of a pixel of the first box: less than its edges are exact."""
     image = np.zeros((10, 9010, 3), np.uint8)
     crop = {"mine/cut": {}}
 
@@ -458,9 +458,9 @@ def test_a_sliver_that_rounds_to_nothing_is_dropped() -> None:
 
     registry = OWN.add(Cut, "mine/cut")
     rows = [[8999.999999, 2, 9005, 8], [5.0, 2, 9, 8]]
-    for boxes, kept in ((rows, 2), (np.array(rows), 2), (np.array(rows) * 1.0, 2)):
+    for boxes in (rows, np.array(rows), np.array(rows, np.float32)):
         found = pipeline(crop, registry=registry, min_visible=0).train({"image": image, "boxes": boxes}, index=0)
-        assert len(found["boxes"]) == kept  # float64 has room for it
+        assert len(found["boxes"]) == 1
     sample = {"image": image, "boxes": rows, "labels": ["sliver", "box"]}
     found = pipeline(crop, registry=registry, min_visible=0, output="numpy").train(sample, index=0)
     assert found["boxes"].dtype == np.float32 and found["boxes"].tolist() == [[5, 2, 9, 8]]

@@ -95,7 +95,8 @@ def test_masks_of_one_for_each_box_are_dropped_with_it() -> None:
         "mask_instances": np.stack(masks, axis=2), "mask_tensor": torch.from_numpy(np.stack(masks)),
         "mask": np.stack(masks, axis=2), "mask3": torch.from_numpy(np.stack(masks)), "mask_three": [*masks, masks[0]],
     }  # fmt: skip
-    found = pipeline(crop).train(sample, index=0)
+    instances = ["masks", "masks2", "mask_instances", "mask_tensor"]
+    found = pipeline(crop, instances=instances).train(sample, index=0)
     assert found["boxes"] == [[5, 5, 15, 15]]
     for key in ("masks", "masks2"):
         assert type(found[key]) is type(sample[key]) and [int(one.max()) for one in found[key]] == [2]
@@ -105,14 +106,14 @@ def test_masks_of_one_for_each_box_are_dropped_with_it() -> None:
     assert found["mask"].shape == (20, 20, 2) and found["mask3"].shape == (2, 20, 20)
     assert len(found["mask_three"]) == 3
     for output in ("torch", "numpy"):
-        spec = {**pipeline(crop).to_spec(), "output": output}
+        spec = {**pipeline(crop, instances=instances).to_spec(), "output": output}
         found = Pipeline.from_spec(spec).train(sample, index=0)
         shape = (1, 20, 20) if output == "torch" else (20, 20, 1)
         assert tuple(found["mask_instances"].shape) == shape and len(found["masks"]) == 1
-    named = pipeline(crop, labels=["mask"]).train(sample, index=0)
+    named = pipeline(crop, labels=["mask"], instances=["masks"]).train(sample, index=0)
     assert named["mask"].shape == (20, 20, 1) and len(named["masks"]) == 1
     single = {"image": IMAGE, "boxes": [[0, 0, 10, 10]], "mask": masks[0], "masks": [masks[0]]}
-    found = pipeline(crop).train(single, index=0)
+    found = pipeline(crop, instances=["masks"]).train(single, index=0)
     assert found["boxes"] == [] and found["mask"].shape == (20, 20) and found["masks"] == []
 
 

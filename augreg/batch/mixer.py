@@ -16,6 +16,7 @@ from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_
 from augreg.ops.scene import Scene
 from augreg.rng import BATCH, Address, address_of, fresh_seed
 from augreg.steps.step import Step
+from augreg.targets.conventions import Targets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,7 @@ __all__ = ["LABELS", "Mixer", "unnamed_numbers"]
 
 LABELS = ("label", "labels")
 """The keys of the labels in a mapping."""
+_DEFAULT_TARGETS = Targets()
 _COORDINATES = ("boxes", "bboxes", "bbox", "keypoints")
 
 
@@ -35,9 +37,15 @@ class Mixer:
     """Mixes the images and labels of a batch by the steps of a batch section; `pipe.batch` is one."""
 
     def __init__(
-        self, steps: Iterable[Step], *, seed: int = 0, classes: int | None = None, normalized: bool = False
+        self,
+        steps: Iterable[Step],
+        *,
+        seed: int = 0,
+        classes: int | None = None,
+        normalized: bool = False,
+        targets: Targets = _DEFAULT_TARGETS,
     ) -> None:
-        """`steps` are those of a pipeline's spec; `seed` and `classes` are its options.
+        """`steps` are those of a pipeline's spec; `seed`, `classes` and `targets` are its options.
 
         With `normalized`, images have been normalized, and arrays are N x C x H x W; else they are N x H x W x C.
         """
@@ -45,6 +53,7 @@ class Mixer:
         self._seed = seed
         self._classes = classes
         self._normalized = normalized
+        self._targets = targets
 
     def __repr__(self) -> str:
         return f"Mixer({', '.join(step.name for step in self.steps) or 'nothing'})"
@@ -167,7 +176,7 @@ class Mixer:
         mixture = self._drawn(first.count, scene, key)
         done = {key: self._soft(given[key], first, key, mixture) for key in LABELS if given.get(key) is not None}
         for held, one in batches.items():
-            done[held] = _blended(one, mixture, out.get(held), held.startswith("mask"))
+            done[held] = _blended(one, mixture, out.get(held), self._kind(held, one.array) in ("mask", "map"))
         return {**given, **done}
 
     def _batches(self, given: Mapping[Any, Any], name: str) -> dict[str, Stack]:
@@ -179,20 +188,35 @@ class Mixer:
                 raise ValueError(
                     f"{key}: coordinates do not follow when a batch is mixed: remove {key}, or the batch section"
                 )
-            if _is_pixels("image", key, value, 4) and key != "image":
+            kind = self._kind(key, value)
+            if kind == "image" and key != "image":
                 found[key] = one = image_stack(value, self._normalized, key)
                 if (one.count, one.size) != (first.count, first.size):
                     raise ValueError(
                         f"{key}: {one.count} images of {one.size}, expected {first.count} of {first.size}"
                     )
-            elif _is_pixels("mask", key, value, 3):
+            elif kind == "map" and self.steps and self._targets.maps[key].vectors:
+                raise ValueError(
+                    f"{key}: vectors do not follow when a batch is mixed: remove {key}, or the batch section"
+                )
+            elif kind in ("mask", "map"):
                 found[key] = mask_stack(value, first, key)
-            elif key != "image" and self.steps and _covers(value, first):
+            elif kind is None and self.steps and _covers(value, first):
                 raise ValueError(
                     f"{key}: an array of the size of the images, which does not follow them: name it 'mask_{key}', "
-                    "or remove it"
+                    f"remove it, or say what it is in the spec, `targets: {{keys: {{{key}: mask}}}}`: mask, image, "
+                    "or other for what is not to change"
                 )
         return found
+
+    def _kind(self, key: Any, value: Any) -> str | None:
+        """What an entry is by the spec or by its key; None for one of no kind, such as labels."""
+        if isinstance(key, str) and key in self._targets.maps:
+            return "map"
+        if isinstance(key, str) and key in self._targets.keys:
+            return self._targets.keys[key]
+        kinds = (kind for kind, axes in (("image", 4), ("mask", 3)) if _is_pixels(kind, key, value, axes))
+        return next(kinds, None)
 
     def _soft(self, labels: Any, images: Stack, name: str, mixture: Mixture) -> SoftLabels:
         """The labels after a mixture."""

@@ -97,6 +97,11 @@ def _expand(schema: Any, components: Schema, scheduled: bool) -> Any:
     schema = dict(components.get(schema.get("$ref", ""), schema))
     if "items" in schema:
         schema["items"] = _expand(schema["items"], components, scheduled)
+    if "additionalProperties" in schema:
+        schema["additionalProperties"] = _expand(schema["additionalProperties"], components, scheduled)
+    if "properties" in schema:
+        found = schema["properties"].items()
+        schema["properties"] = {name: _expand(part, components, scheduled) for name, part in found}
     for key in schema.keys() & {"anyOf", "prefixItems"}:
         schema[key] = [_expand(part, components, scheduled) for part in schema[key]]
     return _or_schedule(schema) if scheduled else schema

@@ -1,7 +1,7 @@
 """Samples: a mapping in, a mapping out. Its images share one draw, its targets follow, other entries stay the same.
 
-A key that begins with `image` is an image, or a list of them; one that begins with `mask` is a mask, or a list. Then
-there are `boxes`, `keypoints` and `keypoint_names`. The spec's `targets` names the keys that have one entry per box.
+Its keys say what an entry is (`targets.kinds`): an image, a mask or a map of values, or a list of them. Then there
+are `boxes`, `keypoints` and `keypoint_names`. The spec's `targets` names the keys that have one entry per box.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from augreg.errors import AugregError, ImageError
 from augreg.execution.run import RunSettings, Start, run_drawn, run_image, to_output
@@ -20,8 +23,10 @@ from augreg.targets import rows
 from augreg.targets.boxes import BoxSet
 from augreg.targets.conventions import Targets
 from augreg.targets.keypoints import Keypoints, exchanged, has_names
-from augreg.targets.masks import Mask, is_pixels
+from augreg.targets.kinds import kind_of, left_behind
+from augreg.targets.masks import Mask
 from augreg.targets.propagate import TargetSet
+from augreg.targets.values import ValueMap
 
 __all__ = ["run", "scene_of"]
 
@@ -46,23 +51,47 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     first = next(iter(images.values()))[0]
     size: tuple[int, int] = first.array.shape[:2]
     targets, output = settings.targets, settings.output
-    masks = {key: _masks(value, key, targets, size) for key, value in sample.items() if _is_key("mask", key, value)}
+    unnamed = left_behind(sample, size, targets)
+    if unnamed:
+        raise ImageError(unnamed)
+    masks = {
+        key: _masks(value, key, targets, size)
+        for key, value in sample.items()
+        if _kind(key, value, targets) == "mask"
+    }
+    maps = {
+        key: [ValueMap(member, at, targets.maps[key], size) for member, at in _members(sample[key], key)]
+        for key in targets.maps
+        if key in sample
+    }
     boxes = _boxes(sample, targets, size)
     companions = [] if boxes is None else _companions(sample, targets, boxes.count, masks)
+    instances = [key for key in companions if key in masks]
+    before = {key: _shown(masks[key], sample[key]) for key in instances}
     swapped = [key for key in targets.labels if key in sample and has_names(sample[key], targets.partners)]
     keypoints = None
     if "keypoints" in sample:
         names = sample.get("keypoint_names")
         with _reading("keypoints"):
             keypoints = Keypoints(sample["keypoints"], names, _at("keypoints"), targets, size)
+        if boxes is not None and keypoints.instances not in (None, boxes.count):
+            raise ImageError(
+                f"{_at('keypoints')}: there are points of {keypoints.instances} instances and {boxes.count} boxes; "
+                "give those of one instance for each box, or points on their own, n x 2 or n x 3"
+            )
     elif swapped and boxes is None:  # an empty set of points still records whether the image is mirrored
         keypoints = Keypoints([], None, "", targets, size)
-    moving = TargetSet([mask for group in masks.values() for mask in group], boxes, keypoints, bool(targets.swap))
+    every_mask = [mask for group in masks.values() for mask in group]
+    every_map = [one for group in maps.values() for one in group]
+    moving = TargetSet(every_mask, boxes, keypoints, bool(targets.swap), every_map)
     done = _run_images(images, first, () if boxes is None else boxes.for_scene(), moving, start, settings)
     result = dict(sample)
     result.update({key: _as_given(done[key], sample[key]) for key in images})
     result.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in masks.items()})
+    result.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in maps.items()})
     if boxes is not None:
+        for key in instances:
+            _follow_masks(boxes, before[key], _shown(masks[key], sample[key]), key == targets.boxes_from)
         result["boxes"] = boxes.write(moving.size, output)
         for key in companions:
             result[key] = _kept(result[key], boxes.kept.tolist(), key in masks)
@@ -71,7 +100,10 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     if keypoints is not None and "keypoints" in sample:
         if moving.mirrored:
             keypoints.mirror()
-        result["keypoints"], new_names = keypoints.write(output)
+        with_boxes = boxes is not None and (keypoints.instances is not None or "keypoints" in companions)
+        result["keypoints"], new_names = keypoints.write(
+            output, boxes.kept.tolist() if boxes and with_boxes else None
+        )
         if new_names is not None:
             result["keypoint_names"] = new_names
     return result
@@ -110,15 +142,10 @@ def _reading(key: Any) -> Iterator[None]:
         raise ImageError(f"{_at(key)}: cannot be read: {reason}") from error
 
 
-def _is_key(kind: str, key: Any, value: Any) -> bool:
-    """Whether a key is for images or masks: `image2` always is, `mask_path` only if its value has pixels."""
-    if not isinstance(key, str) or not key.startswith(kind):
-        return False
-    if re.fullmatch(rf"{kind}s?\d*", key):
-        return True
-    members = value if isinstance(value, list | tuple) else [value]
+def _kind(key: Any, value: Any, targets: Targets) -> str | None:
+    """The kind of target or image that a key has, None for what passes unchanged."""
     with _reading(key):
-        return len(members) > 0 and all(map(is_pixels, members))
+        return kind_of(key, value, targets)
 
 
 def _members(value: Any, key: Any) -> list[tuple[Any, str]]:
@@ -137,7 +164,7 @@ def _as_given(results: list[Any], given: Any) -> Any:
 
 def _images(sample: Mapping[Any, Any], settings: RunSettings) -> dict[Any, list[InputImage]]:
     """The images by key, `image` first. Raises ImageError unless all have one size."""
-    keys = [key for key, value in sample.items() if _is_key("image", key, value)]
+    keys = [key for key, value in sample.items() if _kind(key, value, settings.targets) == "image"]
     keys.sort(key=lambda key: key != "image")
     images: dict[Any, list[InputImage]] = {}
     first: tuple[str, tuple[int, ...]] | None = None
@@ -169,9 +196,16 @@ def _masks(value: Any, key: Any, targets: Targets, size: tuple[int, int]) -> lis
 
 
 def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: Collection[Any]) -> list[Any]:
-    """The keys with one entry per box: those that the spec names, and masks with as many instances as boxes."""
-    found: list[Any] = [key for key in masks if key not in targets.labels and _instances(sample[key], key) == boxes]
-    for key in targets.labels:
+    """The keys with one entry per box: those that the spec names."""
+    if targets.instances is None:
+        for key in masks:
+            if key not in targets.labels and key not in targets.keys and _are_several(sample[key], key):
+                raise ImageError(
+                    f"{_at(key)}: several masks beside boxes, and the spec does not say whether there is one for "
+                    f"each box; say `targets: {{instances: [{key}]}}`, or `instances: []` if there is not"
+                )
+    found: list[Any] = []
+    for key in dict.fromkeys((*targets.labels, *(targets.instances or ()))):
         with _reading(key):
             entries = _entries(sample[key], key in masks) if key in sample else None
         if entries is None or key == "boxes":
@@ -185,11 +219,33 @@ def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: 
     return found
 
 
-def _instances(value: Any, key: str) -> int | None:
-    """The number of masks under a key; None for a single mask, such as an array of classes under `mask`."""
-    if hasattr(value, "ndim") and (value.ndim != 3 or re.fullmatch(r"mask\d*", key)):
-        return None
-    return _entries(value, True)
+def _are_several(value: Any, key: str) -> bool:
+    """Whether there may be a mask for each box under a key; an array under `mask` itself is one mask."""
+    if hasattr(value, "ndim"):
+        return value.ndim == 3 and not re.fullmatch(r"mask\d*", key)
+    return isinstance(value, list | tuple)
+
+
+def _shown(group: list[Mask], given: Any) -> list[NDArray[np.bool_]]:
+    """Where each instance shows under a key of masks: height x width each."""
+    planes = [mask.shown() for mask in group]
+    if isinstance(given, list | tuple):
+        return [np.asarray(plane.any(axis=2)) for plane in planes]
+    return list(np.moveaxis(planes[0], 2, 0))
+
+
+def _follow_masks(
+    boxes: BoxSet, before: list[NDArray[np.bool_]], after: list[NDArray[np.bool_]], tighten: bool
+) -> None:
+    """Drop the boxes whose masks have left the image, and draw the others around their masks if asked to."""
+    had, has = (np.array([bool(plane.any()) for plane in planes], bool) for planes in (before, after))
+    boxes.drop(had & ~has)
+    if tighten:
+        edges = np.zeros((len(after), 4))
+        for number in np.flatnonzero(has):
+            across, down = (np.flatnonzero(after[number].any(axis=axis)) for axis in (0, 1))
+            edges[number] = across[0], down[0], across[-1] + 1, down[-1] + 1
+        boxes.set_edges(edges, has)
 
 
 def _entries(value: Any, masks: bool) -> int | None:

@@ -12,6 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from augreg.targets import rows
 from augreg.targets.boxes import in_pixels
 from augreg.targets.conventions import Targets
+from augreg.targets.keypoints import flattened
+from augreg.targets.kinds import kind_of
 
 __all__ = ["names_in", "overlaid"]
 
@@ -38,7 +40,7 @@ def overlaid(
     height, width = pixels.shape[:2]
     scale = max(1, _SMALLEST // max(height, width))
     canvas = np.repeat(np.broadcast_to(pixels, (height, width, 3)), scale, axis=0).repeat(scale, axis=1)
-    for mask in _masks(sample):
+    for mask in _masks(sample, targets):
         canvas = _with_mask(canvas, mask.repeat(scale, axis=0).repeat(scale, axis=1))
     image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
@@ -74,9 +76,9 @@ def _tag(draw: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, colo
     draw.text((x + 2, y), text, fill=(0, 0, 0), font=font)
 
 
-def _masks(sample: Mapping[Any, Any]) -> list[NDArray[Any]]:
+def _masks(sample: Mapping[Any, Any], targets: Targets) -> list[NDArray[Any]]:
     """The masks of a sample, each height x width."""
-    values = [sample[key] for key in sample if isinstance(key, str) and key.startswith("mask")]
+    values = [value for key, value in sample.items() if kind_of(key, value, targets) == "mask"]
     masks = [mask for value in values for mask in (value if isinstance(value, list | tuple) else [value])]
     arrays = [np.asarray(mask) for mask in masks if isinstance(mask, np.ndarray | Image.Image)]
     return [plane for array in arrays for plane in ([array] if array.ndim == 2 else np.moveaxis(array, 2, 0))]
@@ -97,6 +99,8 @@ def _points(sample: Mapping[Any, Any]) -> list[tuple[str, tuple[float, float]]]:
     if isinstance(keypoints, Mapping):
         names, points = [str(name) for name in keypoints], [list(map(float, xy)) for xy in keypoints.values()]
     else:
-        points = rows.read(keypoints, "keypoints", "keypoints", (2, 3))[0].tolist()
-        names = [str(name) for name in sample.get("keypoint_names", [""] * len(points))]
+        flat, instances, _ = flattened(keypoints, "keypoints")
+        points = rows.read(flat, "keypoints", "keypoints", (2, 3))[0].tolist()
+        given = sample.get("keypoint_names")
+        names = [""] * len(points) if given is None else [str(name) for name in given] * (instances or 1)
     return [(name, (p[0], p[1])) for name, p in zip(names, points, strict=True) if len(p) == 2 or p[2] > 0]

@@ -72,7 +72,16 @@ def _targets(params: Parameters, walk: Translation) -> None:
         inner.ignore("check_each_transform", "angle_in_degrees")
         targets["keypoints"] = "drop" if inner.take("remove_invisible", True) else "keep"
         inner.finish()
-    params.only("additional_targets", {}, None, why="here, keys that begin with image or mask are targets")
+    keys = {}
+    for key, kind in (params.take("additional_targets") or {}).items():
+        if kind not in ("image", "mask"):
+            params.note(
+                f"additional_targets={{{key!r}: {kind!r}}} is not kept: a key of your own is an image or a mask"
+            )
+        elif not str(key).startswith(kind):  # else its name says it already
+            keys[key] = kind
+    if keys:
+        targets["keys"] = keys
     if targets:
         walk.options["targets"] = targets
 

@@ -26,6 +26,8 @@ def unparse(spec: Spec) -> dict[str, Any]:
         for field in fields(Options)
         if (value := getattr(spec.options, field.name)) != field.default or field.name not in _LATER
     }
+    if "targets" in options:
+        options["targets"] = spec.options.targets.written(options["targets"])
     sections = {name: [_unparse_step(step) for step in getattr(spec, name)] for name in SECTIONS}
     return {**options, **{name: steps for name, steps in sections.items() if steps or name == "image"}}
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from augreg.errors import ImageError
 from augreg.targets import rows
-from augreg.targets.conventions import Targets
+from augreg.targets.conventions import NEAR, Targets
 
 __all__ = ["BoxSet", "in_pixels"]
 
@@ -55,6 +55,9 @@ class BoxSet:
                 "wider and higher than 0; leave it out, or check `boxes` under `targets` in the spec"
             )
         self.count = len(edges)
+        edges = _on_the_border(edges, self._like.dtype, size)
+        # the share of a box that rounding its edges may take away or add
+        self._slack = np.minimum((NEAR / (edges[:, 2:] - edges[:, :2])).sum(axis=1), 0.01)
         self.kept = np.arange(len(edges))
         self._visible = np.ones(len(edges))
         self._polygons = list(_corners(edges))
@@ -67,14 +70,16 @@ class BoxSet:
         """
         if not self._polygons:
             return
-        polygons = [_edge_points(polygon) for polygon in self._polygons] if bends else self._polygons
-        counts = np.array([len(polygon) for polygon in polygons])
-        points = forward(np.concatenate(polygons))
+        points, counts = np.concatenate(self._polygons), np.array([len(polygon) for polygon in self._polygons])
+        if bends:
+            points, counts = _edge_points(points, counts)
+        points = forward(points)
         low, high, whole = _measured(points, counts)
         ends = np.array((size[1], size[0]), np.float64)
-        over = ((low < 0.0) | (high > ends)).any(axis=1)
-        away = ((high <= 0.0) | (low >= ends)).any(axis=1)
-        moved = np.split(points, np.cumsum(counts)[:-1])
+        over = np.asarray(((low < -NEAR) | (high > ends + NEAR)).any(axis=1))
+        away = ((high <= 0.0) | (low >= ends) | (over[:, None] & ((high <= NEAR) | (low >= ends - NEAR)))).any(axis=1)
+        inside = np.repeat(~over, counts)[:, None]
+        moved = np.split(np.where(inside, np.clip(points, 0.0, ends), points), np.cumsum(counts)[:-1])
         left = np.where(away, 0.0, whole)
         for place in np.flatnonzero(over & ~away):
             moved[place] = _inside(moved[place], size)
@@ -82,7 +87,19 @@ class BoxSet:
         there = np.flatnonzero(left > 0.0)
         self._polygons = [moved[place] for place in there]
         self._visible = self._visible[there] * np.minimum(left[there] / whole[there], 1.0)
-        self.kept = self.kept[there]
+        self._slack, self.kept = self._slack[there], self.kept[there]
+
+    def drop(self, gone: NDArray[np.bool_]) -> None:
+        """Drop boxes by their numbers among all that came in."""
+        there = np.flatnonzero(~gone[self.kept])
+        self._polygons = [self._polygons[place] for place in there]
+        self._visible, self._slack, self.kept = self._visible[there], self._slack[there], self.kept[there]
+
+    def set_edges(self, edges: Points, known: NDArray[np.bool_]) -> None:
+        """Give the boxes, by their numbers among all that came in, these edges in pixels where they are known."""
+        for place, number in enumerate(self.kept):
+            if known[number]:
+                self._polygons[place] = _corners(edges[[number]])[0]
 
     @property
     def edges(self) -> Points:
@@ -106,7 +123,8 @@ class BoxSet:
         # a sliver can become empty when its numbers are rounded to the output dtype
         dtype = np.dtype(np.float32) if self._like.kind == "list" and output != "auto" else self._like.dtype
         rounded = _to_edges(boxes.astype(dtype), self._format)
-        good = (self._visible >= self._targets.min_visible) & (rounded[:, 2:] > rounded[:, :2]).all(axis=1)
+        enough = self._visible + self._slack >= self._targets.min_visible
+        good = enough & (rounded[:, 2:] > rounded[:, :2]).all(axis=1)
         self.kept = self.kept[good]
         return rows.write(boxes[good], self._like, output)
 
@@ -117,20 +135,43 @@ def in_pixels(value: Any, targets: Targets, size: Size) -> Points:
     return edges * (size[1], size[0], size[1], size[0]) if targets.normalized else edges
 
 
+def _on_the_border(edges: Points, dtype: np.dtype[Any], size: Size) -> Points:
+    """The edges, with those on the border that are beyond it by no more than their numbers are rounded.
+
+    Fractions in files often have six digits, and those of float32 seven.
+    """
+    ends = np.array((size[1], size[0]) * 2, np.float64)
+    off = np.maximum(max(1e-6, 2.0 * float(np.finfo(dtype).eps)) * ends, NEAR)
+    beyond = ((edges < 0.0) & (edges >= -off)) | ((edges > ends) & (edges <= ends + off))
+    return np.where(beyond, np.clip(edges, 0.0, ends), edges)
+
+
 def _corners(edges: Points) -> Points:
     """n x 4 x 2: top left, top right, bottom right, bottom left."""
     return edges[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
 
 
-def _edge_points(polygon: Points) -> Points:
-    """Points along the edges, about two pixels apart, or more for very long edges."""
-    along = np.roll(polygon, -1, axis=0) - polygon
+def _edge_points(corners: Points, counts: NDArray[np.intp]) -> tuple[Points, NDArray[np.intp]]:
+    """Points along the edges of polygons with `counts` corners each, and the numbers of points.
+
+    They are about two pixels apart, or more for very long edges.
+    """
+    starts = np.cumsum(counts) - counts
+    along = corners[_following(counts)] - corners
     lengths = np.hypot(along[:, 0], along[:, 1])
-    parts = np.maximum(np.ceil(lengths / max(2.0, float(lengths.sum()) / 256)), 1.0).astype(np.intp)
-    edge = np.repeat(np.arange(len(polygon)), parts)
+    apart = np.maximum(2.0, np.add.reduceat(lengths, starts) / 256)
+    parts = np.maximum(np.ceil(lengths / np.repeat(apart, counts)), 1.0).astype(np.intp)
+    edge = np.repeat(np.arange(len(corners)), parts)
     step = np.arange(len(edge)) - (np.cumsum(parts) - parts)[edge]
-    points: Points = polygon[edge] + along[edge] * (step / parts[edge])[:, None]
-    return points
+    return corners[edge] + along[edge] * (step / parts[edge])[:, None], np.add.reduceat(parts, starts)
+
+
+def _following(counts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """For every corner of polygons with `counts` corners each, the place of the next one."""
+    starts = np.cumsum(counts) - counts
+    following = np.arange(1, int(counts.sum()) + 1)
+    following[starts + counts - 1] = starts
+    return following
 
 
 def _inside(polygon: Points, size: Size) -> Points:
@@ -155,8 +196,7 @@ def _inside(polygon: Points, size: Size) -> Points:
 def _measured(points: Points, counts: NDArray[np.intp]) -> tuple[Points, Points, Points]:
     """The smallest x and y, the largest, and the area, of polygons with `counts` points each."""
     starts = np.cumsum(counts) - counts
-    following = np.arange(1, len(points) + 1)
-    following[starts + counts - 1] = starts
+    following = _following(counts)
     x, y = (points - np.repeat(points[starts], counts, axis=0)).T
     areas = np.abs(np.add.reduceat(x * y[following] - y * x[following], starts)) / 2
     return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts), areas

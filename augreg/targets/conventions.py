@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import Meta
 
 from augreg.steps.fields import Probability
 
-__all__ = ["Targets"]
+__all__ = ["NEAR", "MapOptions", "Targets"]
+
+NEAR: Final = 1e-3
+"""Pixels. Edges and points this near to a border are on it: rounding put them there, not the user."""
 
 _NORMALIZED = "_normalized"
+_LATER = ("keys", "maps", "instances", "boxes_from")
+
+
+class MapOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a map of values moves.
+
+    `fill` is its value where the image shows fill. `vectors` says that it is a field of vectors, along x and y in
+    pixels, such as optical flow: they are turned, mirrored and scaled with the image.
+    """
+
+    interpolation: Literal["nearest", "bilinear"] = "nearest"
+    fill: float | Literal["nan"] = 0.0
+    vectors: bool = False
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(float(self.fill)) and self.fill != "nan":
+            raise ValueError(f"expected a finite number or 'nan' for fill, got {self.fill!r}")
 
 
 @dataclass(frozen=True)
@@ -21,9 +43,11 @@ class Targets:
 
     `boxes` is the format of boxes; `normalized` says that they are fractions of the image's width and height. A box
     is dropped where less than the fraction `min_visible` of its area stays in the image. Its entries under the keys
-    in `labels`, and its mask where there is one mask per box, are dropped with it. `keypoints` says whether points
-    that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored image. `mask_fill`
-    is the value of a mask where the image shows only fill.
+    in `labels`, and its masks under the keys in `instances`, are dropped with it, and it is dropped where such a mask
+    has left the image. `boxes_from` names the instance masks that boxes are drawn around at the end. `keypoints` says
+    whether points that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored
+    image. `mask_fill` is the value of a mask where the image shows only fill. `keys` says what the entries under
+    other keys are, and `maps` which are maps of values, such as depth, and how these move.
     """
 
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
@@ -33,16 +57,31 @@ class Targets:
     keypoints: Literal["keep", "drop"] = "keep"
     swap: dict[str, str] = field(default_factory=dict)
     mask_fill: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = 0
+    keys: dict[Annotated[str, Meta(min_length=1)], Literal["mask", "image", "other"]] = field(default_factory=dict)
+    maps: dict[Annotated[str, Meta(min_length=1)], MapOptions] = field(default_factory=dict)
+    instances: tuple[Annotated[str, Meta(min_length=1)], ...] | None = None
+    boxes_from: Annotated[str, Meta(min_length=1)] | None = None
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):
             raise ValueError(f"boxes: {self.boxes} and normalized: false contradict each other; leave one out")
         if self.normalized and self.boxes is None:
             raise ValueError("normalized is for boxes; give their format too, e.g. boxes: xyxy")
+        if self.boxes_from is not None and (self.boxes is None or self.boxes_from not in (self.instances or ())):
+            raise ValueError(
+                f"boxes_from: boxes are drawn around instance masks; give `boxes`, their format, and "
+                f"instances: [{self.boxes_from}]"
+            )
         names = [*self.swap, *self.swap.values()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"swap names {', '.join(map(repr, twice))} twice; give each pair once, in one direction")
+        for option, said in (("keys", self.keys), ("maps", self.maps)):
+            own = sorted({"image", "boxes", "keypoints", "keypoint_names"} & said.keys())
+            if own:
+                raise ValueError(f"{option}: {', '.join(map(repr, own))} always has the same meaning; leave it out")
+        if both := sorted(self.keys.keys() & self.maps.keys()):
+            raise ValueError(f"keys and maps both name {', '.join(map(repr, both))}; say one of them")
 
     @classmethod
     def complete(cls, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -51,6 +90,11 @@ class Targets:
         if isinstance(boxes, str) and boxes.endswith(_NORMALIZED) and arguments.get("normalized", True) is True:
             return {**arguments, "boxes": boxes.removesuffix(_NORMALIZED), "normalized": True}
         return arguments
+
+    def written(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The plain data of these conventions, without later options that say nothing: fingerprints stay."""
+        data = {**data, "maps": {key: msgspec.structs.asdict(options) for key, options in self.maps.items()}}
+        return {key: value for key, value in data.items() if key not in _LATER or value not in (None, {})}
 
     @property
     def partners(self) -> Mapping[str, str]:

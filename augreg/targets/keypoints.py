@@ -14,23 +14,30 @@ from numpy.typing import NDArray
 
 from augreg.errors import ImageError
 from augreg.targets import rows
-from augreg.targets.conventions import Targets
+from augreg.targets.conventions import NEAR, Targets
 
-__all__ = ["Keypoints", "exchanged", "has_names"]
+__all__ = ["Keypoints", "exchanged", "flattened", "has_names"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
 
 _WHAT = "keypoints (x, y, perhaps visibility)"
+_INSTANCES = "keypoints of instances (n x k x 2, or n x k x 3 with visibility)"
 
 
 class Keypoints:
-    """The keypoints of one sample: n x 2, n x 3 with visibility, or a mapping from names to points."""
+    """The keypoints of one sample: n x 2, n x 3 with visibility, or a mapping from names to points.
+
+    With three axes, instances x points x 2 or 3, the points of an instance stay together, and go with its box.
+    """
 
     def __init__(self, value: Any, names: Any, key: str, targets: Targets, size: Size) -> None:
         """Read them; `names` is what the sample gives as `keypoint_names`, or None. Raises ImageError."""
         self._targets = targets
         self._mapping = value if isinstance(value, Mapping) else None
+        self.instances: int | None = None
+        """How many instances these are the points of; None for points on their own."""
+        each = 0
         if self._mapping is not None:
             names = list(self._mapping)
             read = [rows.read(_row(point), f"{key}[{name!r}]", _WHAT, (2, 3)) for name, point in value.items()]
@@ -41,19 +48,29 @@ class Keypoints:
             self._likes = [like for _, like in read]
             self._rows = np.concatenate([one for one, _ in read]) if read else np.zeros((0, 2))
         else:
-            self._rows, like = rows.read(value, key, _WHAT, (2, 3))
+            flat, self.instances, each = flattened(value, key)
+            self._rows, like = rows.read(flat, key, _WHAT, (2, 3))
             self._likes = [like]
-        if names is not None and rows.count(names) != len(self._rows):
+        self._named = len(self._rows) if self.instances is None else each
+        if names is not None and rows.count(names) != self._named:
             raise ImageError(
-                f"sample['keypoint_names']: expected a list of {len(self._rows)} names, one for each point, "
-                f"got {names!r}"
+                f"sample['keypoint_names']: expected a list of {self._named} names, one for each point, got {names!r}"
+            )
+        if self.instances is not None and self._rows.shape[1] == 2 and targets.keypoints == "drop":
+            raise ImageError(
+                f"{key}: the points of an instance stay together, so none can be dropped; give them a visibility, "
+                "n x k x 3, which becomes 0, or say `keypoints: keep` under `targets` in the spec"
             )
         if targets.swap and names is None and len(self._rows):
             raise ImageError(
                 f"{key}: the spec swaps names in a mirrored image, and these points have none; give "
                 "`keypoint_names`, or the points as a mapping from names"
             )
-        self._names = None if names is None else [str(name) for name in names]
+        self._names = (
+            None
+            if names is None
+            else [str(name) for name in names] * (1 if self.instances is None else self.instances)
+        )
         self._given_names = names
         self._inside = np.ones(len(self._rows), bool)
         self._order = np.arange(len(self._rows))
@@ -61,8 +78,11 @@ class Keypoints:
 
     def move(self, forward: Callable[[Points], Points], size: Size, bends: bool = False) -> None:
         """Move the points with `forward`, in an image of this size after it; points that left it stay outside."""
-        points = self._rows[:, :2] = forward(self._rows[:, :2])
-        self._inside &= ((points >= 0.0) & (points <= (size[1], size[0]))).all(axis=1)
+        points = forward(self._rows[:, :2])
+        ends = np.array((size[1], size[0]), np.float64)
+        inside = np.asarray(((points >= -NEAR) & (points <= ends + NEAR)).all(axis=1))
+        self._rows[:, :2] = np.where(inside[:, None], np.clip(points, 0.0, ends), points)
+        self._inside &= inside
 
     def mirror(self) -> None:
         """Exchange the names that the spec pairs. Where the set of names stays the same, so does their order."""
@@ -75,12 +95,24 @@ class Keypoints:
         else:
             self._names = after
 
-    def write(self, output: str) -> tuple[Any, Any]:
-        """The points in the form of the input, and their names, or None if no `keypoint_names` were given."""
+    def write(self, output: str, kept: Sequence[int] | None = None) -> tuple[Any, Any]:
+        """The points in the form of the input, and their names, or None if no `keypoint_names` were given.
+
+        `kept` are the instances that are still there, or the points, if only some are.
+        """
         found, inside = self._rows[self._order], self._inside[self._order]
         if found.shape[1] == 3:
             found[~inside, 2] = 0.0  # no longer in the image
+        if self.instances is not None:
+            grouped = found.reshape(self.instances, self._named, found.shape[1])
+            grouped = grouped if kept is None else grouped[list(kept)]
+            names = self._given_names
+            if names is not None and self.instances:
+                names = self._written_names(range(self._named))
+            return rows.write(grouped, self._likes[0], output), names
         keep = np.flatnonzero(inside) if self._targets.keypoints == "drop" else np.arange(len(found))
+        if kept is not None:
+            keep = keep[np.isin(keep, kept)]
         if self._mapping is None:
             names = None if self._given_names is None else self._written_names(keep.tolist())
             return rows.write(found[keep], self._likes[0], output), names
@@ -98,6 +130,22 @@ class Keypoints:
         if isinstance(self._given_names, np.ndarray):
             return np.array(names, dtype=object if self._given_names.dtype.kind == "O" else str)
         return type(self._given_names)(names) if type(self._given_names) in (list, tuple) else names
+
+
+def flattened(value: Any, key: str) -> tuple[Any, int | None, int]:
+    """Points as rows, the number of their instances (None if they have two axes), and of the points of each."""
+    if hasattr(value, "ndim"):
+        if value.ndim != 3 or value.shape[2] not in (2, 3):
+            return value, None, 0
+        return value.reshape(-1, value.shape[2]), int(value.shape[0]), int(value.shape[1])
+    if not isinstance(value, list | tuple) or not len(value) or not rows.count(value[0]):
+        return value, None, 0
+    if rows.count(value[0][0]) is None:
+        return value, None, 0
+    counts = {rows.count(one) for one in value}
+    if len(counts) > 1 or None in counts:
+        raise ImageError(f"{key}: not {_INSTANCES}: the instances have {counts} points; give all the same number")
+    return [point for one in value for point in one], len(value), len(value[0])
 
 
 def _row(point: Any) -> Any:

@@ -6,7 +6,7 @@ also moves masks of any integer dtype exactly, to the same pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from augreg.ops import Op, Resize
 from augreg.ops.scene import PixelValues
 from augreg.targets import rows
 
-__all__ = ["Mask", "is_pixels"]
+__all__ = ["Mask", "is_pixels", "planes_of"]
 
 Array = NDArray[Any]
 Size = tuple[int, int]
@@ -42,7 +42,7 @@ class Mask:
     def __init__(self, value: Any, key: str, fill: int, size: Size) -> None:
         """Read it. Raises ImageError for a value that is not a mask, or not of this size."""
         self._given, self._key, self._fill = value, key, fill
-        array = _array(value, key)
+        array = planes_of(value, key, "mask", _MODES)
         if array.shape[:2] != size:
             shape = "x".join(map(str, array.shape[:2]))
             raise ImageError(
@@ -114,6 +114,12 @@ class Mask:
         given = {name: value for name, value in own.items() if name in op.__struct_fields__}
         self._bytes = engine.apply(replace(op, **given) if given else op, self._bytes)
 
+    def shown(self) -> NDArray[np.bool_]:
+        """Where each of its channels has a value other than 0 and the fill: height x width x channels."""
+        self._flush_resize()
+        array = self._array
+        return np.asarray((array != 0) & (array != self._fill))
+
     def call(self, fn: Callable[..., Any], params: dict[str, Any], name: str, size: Size) -> None:
         """Move it with a plugin's own function: `fn(array, **params)` on height x width x channels."""
         self._flush_resize()
@@ -142,28 +148,29 @@ class Mask:
         return np.array(array[..., 0] if flat else array, order="C")
 
 
-def _array(value: Any, key: str) -> Array:
-    """The mask as a height x width x channels array."""
+def planes_of(value: Any, key: str, what: str, modes: Sequence[str]) -> Array:
+    """A mask, or what else the message calls it, as a height x width x channels array; `modes` are those of PIL."""
     if isinstance(value, Image.Image):
-        if value.mode not in _MODES:
+        if value.mode not in modes:
             raise ImageError(
-                f"{key}: a PIL image of mode {value.mode} is not a mask; expected mode {', '.join(_MODES[:-1])}: one "
-                "integer per pixel, such as image.convert('L')"
+                f"{key}: a PIL image of mode {value.mode} is not a {what}; expected mode {', '.join(modes)}: one "
+                "number per pixel, such as image.convert('L')"
             )
         return np.asarray(ImageOps.exif_transpose(value))[..., None]
     if not is_pixels(value):
         shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
         raise ImageError(
-            f"{key}: a {type(value).__name__}{shape} is not a mask: give an array height x width (x channels), a "
+            f"{key}: a {type(value).__name__}{shape} is not a {what}: give an array height x width (x channels), a "
             "tensor (channels x) height x width, or a PIL image"
         )
     if rows.is_tensor(value):
         if value.device.type != "cpu":
-            raise ImageError(f"{key}: the mask is on {value.device}; give .cpu()")
+            raise ImageError(f"{key}: the {what} is on {value.device}; give .cpu()")
         try:
             array: Array = value.detach().numpy()
         except (TypeError, RuntimeError) as error:
-            raise ImageError(f"{key}: a mask of {value.dtype} cannot be read: {error}; give int64") from None
+            other = "int64" if what == "mask" else "float32"
+            raise ImageError(f"{key}: a {what} of {value.dtype} cannot be read: {error}; give {other}") from None
         return array[..., None] if array.ndim == 2 else array.transpose(1, 2, 0)
     return np.asarray(value[..., None] if value.ndim == 2 else value)
 

@@ -20,6 +20,7 @@ from augreg.targets.boxes import BoxSet
 from augreg.targets.displacement import invert_displacement
 from augreg.targets.keypoints import Keypoints
 from augreg.targets.masks import Mask
+from augreg.targets.values import ValueMap
 
 __all__ = ["TargetSet", "forward_of"]
 
@@ -40,7 +41,7 @@ def forward_of(op: Op, size: Size, engine: Backend) -> Forward:
         return _by_function(op, size)
     matrix = op.point_map(*size)
     if matrix is None:
-        raise ImageError(f"{op} folds the image into a line, so boxes and keypoints have no place after it")
+        raise ImageError(f"{op} folds the image into a line, so boxes, keypoints and vectors have no place after it")
     a, b, c, d, e, f, g, h, i = matrix
 
     def forward(points: Points) -> Points:
@@ -78,8 +79,17 @@ def _moves_nothing(op: Op, size: Size) -> bool:
 class TargetSet:
     """The masks, boxes and keypoints of one sample, which every op moves together."""
 
-    def __init__(self, masks: Iterable[Mask], boxes: BoxSet | None, keypoints: Keypoints | None, swap: bool) -> None:
+    def __init__(
+        self,
+        masks: Iterable[Mask],
+        boxes: BoxSet | None,
+        keypoints: Keypoints | None,
+        swap: bool,
+        maps: Iterable[ValueMap] = (),
+    ) -> None:
         self._masks = tuple(masks)
+        self._maps = tuple(maps)
+        vectors = any(one.vectors for one in self._maps)
         self._point_sets = tuple(points for points in (boxes, keypoints) if points is not None)
         self._swap = swap
         self.size: Size = (0, 0)
@@ -87,6 +97,7 @@ class TargetSet:
         self.mirrored = False
         """Whether the ops so far mirror the image; not tracked if the spec swaps no names."""
         present = {"masks": bool(self._masks), "boxes": boxes is not None, "keypoints": keypoints is not None}
+        present |= {"maps of values": bool(self._maps), "vectors": vectors}
         self._kinds = [kind for kind, is_present in present.items() if is_present]
 
     def check(self, ops: Iterable[Op], scene: Scene, name: Callable[[Op], str]) -> None:
@@ -114,9 +125,15 @@ class TargetSet:
                 mask.call(op.mask, dict(op.params), str(op), after)
             else:
                 mask.apply(op, engine)
-        if not self._point_sets:
+        needs_points = self._point_sets or any(one.vectors for one in self._maps)
+        forward = forward_of(op, before, engine) if needs_points else None
+        for one in self._maps:
+            if isinstance(op, FunctionCall) and op.mask is not None:
+                one.call(op.mask, dict(op.params), str(op), after, forward if one.vectors else None)
+            else:
+                one.apply(op, engine, forward if one.vectors else None)
+        if forward is None:
             return
-        forward = forward_of(op, before, engine)
         bends = op.point_map(*before) is None  # then straight lines may become bent
         for points in self._point_sets:
             points.move(forward, after, bends)
@@ -128,7 +145,7 @@ class TargetSet:
 def _carries(op: Op, kind: str, size: Size) -> bool:
     """Whether the op says where targets of this kind go."""
     if isinstance(op, FunctionCall):
-        return (op.mask if kind == "masks" else op.keypoints) is not None
+        return (op.mask if kind in ("masks", "maps of values") else op.keypoints) is not None
     # a Warp without a map folds the image: masks are fine, and `apply` refuses boxes and keypoints
     return isinstance(op, Remap | Warp) or op.point_map(*size) is not None
 

@@ -1,0 +1,80 @@
+"""Kinds: which entries of a sample or a batch follow its image, by their keys.
+
+A key is what the spec says under `targets: {keys: .., maps: ..}`. Else one that begins with `image` is an image, and
+one that begins with `mask` a mask. What has the image's height and width under another key is refused: it would stay
+behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from PIL import Image
+
+from augreg.targets.conventions import Targets
+from augreg.targets.masks import is_pixels
+
+__all__ = ["Kind", "covers", "kind_of", "left_behind"]
+
+Kind: TypeAlias = Literal["image", "mask", "map", "other"]
+
+_COORDINATES = ("bboxes", "bbox")
+
+
+def kind_of(key: Any, value: Any, targets: Targets) -> Kind | None:
+    """What the spec or the key says of an entry; None for one of no kind, such as `boxes`, `label` or `id`."""
+    if not isinstance(key, str):
+        return None
+    if key in targets.maps:
+        return "map"
+    if key in targets.keys:
+        return targets.keys[key]
+    if _begins("image", key, value):
+        return "image"
+    if _begins("mask", key, value):
+        return "mask"
+    return "other" if key == "other" else None
+
+
+def _begins(kind: str, key: str, value: Any) -> bool:
+    """Whether a key is for this kind: `image2` always is, `image_path` only if its value has pixels."""
+    return key.startswith(kind) and (re.fullmatch(rf"{kind}s?\d*", key) is not None or _are_pixels(value))
+
+
+def _are_pixels(value: Any) -> bool:
+    members = value if isinstance(value, list | tuple) else [value]
+    return len(members) > 0 and all(map(is_pixels, members))
+
+
+def covers(value: Any, size: tuple[int, int]) -> bool:
+    """Whether a value, or a member of a list, has a number for every pixel of an image of this height and width."""
+    if isinstance(value, list | tuple):
+        return any(covers(member, size) for member in value if not isinstance(member, list | tuple))
+    if isinstance(value, Image.Image):
+        return value.size[::-1] == size
+    shape = tuple(value.shape) if hasattr(value, "dtype") and hasattr(value, "shape") else ()
+    return any(tuple(shape[start : start + 2]) == size for start in range(min(len(shape) - 1, 3)))
+
+
+def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targets) -> str:
+    """What to say of the first entry that would silently stay where it is; "" if there is none."""
+    known = {"boxes", "keypoints", "keypoint_names", *(targets.labels if "boxes" in sample else ())}
+    for key, value in sample.items():
+        if kind_of(key, value, targets) is not None or key in known:
+            continue
+        if key in _COORDINATES and value is not None:
+            return f"sample[{key!r}]: boxes follow their image under the key 'boxes'; {_or_other(key)}"
+        if covers(value, size):
+            return (
+                f"sample[{key!r}] has the height and width of the image, {size[0]}x{size[1]}, and no known name, so "
+                f"it would stay as it is while the image moves; name it 'mask_{key}' or 'image_{key}', or say "
+                f"what it is in the spec, `targets: {{keys: {{{key}: mask}}}}`: mask for class numbers, image for an "
+                f"image, other for what is not to change; or `maps: {{{key}: {{}}}}` for values such as depth"
+            )
+    return ""
+
+
+def _or_other(key: Any) -> str:
+    return f"for what is not to change, the spec says `targets: {{keys: {{{key}: other}}}}`"
