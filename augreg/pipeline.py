@@ -202,7 +202,7 @@ def _normalizes(steps: Iterable[Step]) -> bool:
 
 def _without_objects(data: Any, registry: Registry) -> tuple[Any, Registry]:
     """Data with its transforms and Steps, at any depth, written as plain data; the registry with their classes."""
-    if isinstance(data, Step) or hasattr(data, "__augreg__"):
+    if isinstance(data, Step) or hasattr(data if isinstance(data, type) else type(data), "__augreg__"):
         (step,), registry = _named([as_step(data)], registry)
         return unparse(Spec(Options(), (step,)))["image"][0], registry
     if not isinstance(data, Mapping | list | tuple):

@@ -54,7 +54,10 @@ def covers(value: Any, size: tuple[int, int]) -> bool:
         return any(covers(member, size) for member in value if not isinstance(member, list | tuple))
     if isinstance(value, Image.Image):
         return value.size[::-1] == size
-    shape = tuple(value.shape) if hasattr(value, "dtype") and hasattr(value, "shape") else ()
+    try:
+        shape = tuple(value.shape) if hasattr(value, "dtype") and hasattr(value, "shape") else ()
+    except Exception:  # of any class, whose attributes raise anything: no pixels then
+        return False
     return any(tuple(shape[start : start + 2]) == size for start in range(min(len(shape) - 1, 3)))
 
 
