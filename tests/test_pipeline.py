@@ -356,7 +356,7 @@ def test_steps_are_given_as_names_mappings_objects_and_lists() -> None:
         Pipeline.from_spec(Rotate(12))
     with pytest.raises(SpecError, match=r"batch: expected a list of steps, got 'mixup'"):
         Pipeline(steps, batch="mixup")
-    with pytest.raises(SpecError, match=r"got 'imagenet'; Pipeline\.from_spec takes presets"):
+    with pytest.raises(SpecError, match=r"got 'imagenet'; presets, files and specs go to from_spec"):
         Pipeline("imagenet")
 
 
