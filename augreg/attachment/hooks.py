@@ -12,7 +12,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["InputHook", "OutputHook", "force_call", "with_training"]
+from augreg.attachment.counting import RunCounter
+
+__all__ = ["CallHook", "InputHook", "OutputHook", "force_call", "with_training"]
 
 
 def with_training(layer: Any, training: bool) -> Any:
@@ -27,6 +29,7 @@ class OutputHook:
 
     def __init__(self, layer: Any, identity: bool) -> None:
         self.layer, self.identity = layer, identity
+        self.runs = RunCounter()
         self.handle: Any = None
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
@@ -37,6 +40,8 @@ class OutputHook:
                 f"{_class_name(self.layer)} takes the output of a {_class_name(module)}, which must be a tensor; "
                 f"got a {_class_name(output)}"
             )
+        if module.training:
+            self.runs.count()
         return with_training(self.layer, module.training)(output)
 
     def register(self, module: nn.Module) -> None:
@@ -49,6 +54,7 @@ class InputHook:
 
     def __init__(self, layer: Any, identity: bool) -> None:
         self.layer, self.identity = layer, identity
+        self.runs = RunCounter()
         self.handle: Any = None
 
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...]) -> Any:
@@ -60,11 +66,24 @@ class InputHook:
                 f"{_class_name(self.layer)} takes the first positional argument of a {_class_name(module)}, which "
                 f"must be a tensor; got {got}"
             )
+        if module.training:
+            self.runs.count()
         return (with_training(self.layer, module.training)(inputs[0]), *inputs[1:])
 
     def register(self, module: nn.Module) -> None:
         """Register the hook on the module."""
         self.handle = module.register_forward_pre_hook(self)
+
+
+class CallHook:
+    """A forward pre-hook that counts training calls. It also makes torch call the module, as `force_call` does."""
+
+    def __init__(self) -> None:
+        self.runs = RunCounter()
+
+    def __call__(self, module: nn.Module, inputs: Any) -> None:
+        if module.training:
+            self.runs.count()
 
 
 def force_call(module: nn.Module, inputs: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from augreg.attachment.counting import RunCounter
 from augreg.attachment.hooks import with_training
 from augreg.attachment.residual import ResidualParts
 
@@ -26,12 +27,15 @@ class SkippingForward:
 
     def __init__(self, block: nn.Module, parts: ResidualParts, layer: Any, identity: bool) -> None:
         self.block, self.parts, self.layer, self.identity = block, parts, layer, identity
+        self.runs = RunCounter()
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Tensor:
         block, parts = self.block, self.parts
         if self.layer is None or (self.identity and not block.training):  # None: it was detached
             return cast(Tensor, type(block).forward(block, *inputs, **keywords))
         x = self._input([*inputs, *keywords.values()])
+        if block.training:
+            self.runs.count()
         layer = with_training(self.layer, block.training)
         shortcut = parts.shortcut(block, x)
         distributed = not torch.compiler.is_compiling() and _is_distributed()

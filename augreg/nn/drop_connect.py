@@ -30,6 +30,7 @@ class _DropConnect:
     through: Literal["relu", "none"] = "relu"
     mask_bias: bool = False
     source: Source = TORCH
+    run_counter: Any = None
 
     weight: Any
     bias: Any
@@ -59,6 +60,8 @@ class _DropConnect:
     def forward(self, input: Tensor) -> Tensor:
         """The output with dropped weights in training, and by the rule `inference` in testing."""
         check_floating(self, input)
+        if self.training and self.run_counter is not None:
+            self.run_counter.count()
         if not self.training and self.inference == "moment" and self.through == "relu":
             mean, _ = relu_moments(*self.moments(input))
             return mean.to(_output_dtype(input))
@@ -150,7 +153,7 @@ class DropConnectLinear(_DropConnect, nn.Linear):
         if input.dim() < 2:
             return self._shared(input, *self._masked_weights(()))
         weight, bias = self._masked_weights((input.shape[0],))
-        rows = input.reshape(input.shape[0], math.prod(input.shape[1:-1]), input.shape[-1])
+        rows = input.unsqueeze(1) if input.dim() == 2 else input.flatten(1, -2)
         output = torch.bmm(rows, weight.transpose(1, 2))
         if bias is not None:
             output = output + (bias if bias.dim() == 1 else bias.unsqueeze(1)).to(output.dtype)
