@@ -71,7 +71,7 @@ class AddHook:
 
     def undo(self) -> None:
         """Remove the hook."""
-        self.hook.handle.remove()
+        self.hook.remove()
 
     def numbers(self) -> str:
         """Those of the layer."""
@@ -114,12 +114,24 @@ class ChangeClass:
         for name in self.attributes:
             vars(self.module).pop(name, None)
         vars(self.module).update(attributes)
-        self.module.__class__ = cls
+        self.module.__class__ = _rebased(type(self.module), self.cls, cls)
 
     def numbers(self) -> str:
         """The attributes that are numbers or strings."""
         values = {name: getattr(self.module, name) for name in self.attributes}
         return format_values({name: value for name, value in values.items() if isinstance(value, int | float | str)})
+
+
+def _rebased(cls: Any, old: Any, new: Any) -> Any:
+    """A class that derives from `new` where `cls` derives from `old`.
+
+    Parametrizations and FSDP derive a class of their own from that of a module, and it has to stay.
+    """
+    if cls is old or old not in cls.__mro__:
+        return new if cls is old else cls
+    namespace = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+    bases = tuple(_rebased(base, old, new) for base in cls.__bases__)
+    return type(cls)(cls.__name__.replace(old.__name__, new.__name__), bases, namespace)
 
 
 class SetAttribute:

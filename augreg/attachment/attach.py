@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from augreg.attachment.actions import RESERVATIONS, Action, ReplaceModule, Reserve, RunOnce
+from augreg.attachment.foreign_tensors import Unscriptable
 from augreg.attachment.report import AttachmentReport, AttachmentRow
 from augreg.attachment.runs import PATIENCE, runs, without_effect
 from augreg.attachment.selecting import sites_of
@@ -210,7 +211,7 @@ class Attachment:
             raise RuntimeError("the regularizers were detached; attach them again")
 
 
-class _Watch:
+class _Watch(Unscriptable):
     """A forward hook of the whole model that warns, once, of rules without effect; then it is gone."""
 
     def __init__(self, model: nn.Module, sites: list[Site]) -> None:

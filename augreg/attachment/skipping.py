@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from augreg.attachment.counting import RunCounter
+from augreg.attachment.foreign_tensors import Unscriptable
 from augreg.attachment.hooks import with_training
 from augreg.attachment.residual import ResidualParts
 
 __all__ = ["SkippingForward"]
 
 
-class SkippingForward:
+class SkippingForward(Unscriptable):
     """A block's forward with stochastic depth that does not compute dropped branches.
 
     It calls the layer's `residual(shortcut, branch, x)`. In batch mode the layer does not call a dropped branch; in

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augreg.attachment.foreign_tensors import through
 from augreg.nn.checks import check_choice, check_floating, check_number
 from augreg.nn.dropout import MODES, Mode
 from augreg.nn.masks import TORCH, Source, dropped, kept_scale, source_of
@@ -63,8 +64,7 @@ class _DropConnect:
         if self.training and self.run_counter is not None:
             self.run_counter.count()
         if not self.training and self.inference == "moment" and self.through == "relu":
-            mean, _ = relu_moments(*self.moments(input))
-            return mean.to(_output_dtype(input))
+            return through(self._mean_after_relu, input, self.training)
         if self.p == 0.0 or not (self.training or self.mode == "original"):
             return self._plain(input)
         if not self.training:
@@ -72,6 +72,10 @@ class _DropConnect:
         if self.per == "batch":
             return self._shared(input, *self._masked_weights(()))
         return self._per_sample(input)
+
+    def _mean_after_relu(self, input: Tensor) -> Tensor:
+        mean, _ = relu_moments(*self.moments(input))
+        return mean.to(_output_dtype(input))
 
     def moments(self, input: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of the output over the masks, before any activation, in float32 or better.
@@ -116,6 +120,24 @@ class _DropConnect:
 
     def _per_sample(self, input: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def __prepare_scriptable__(self) -> Any:
+        """Refuse torch.jit.script, which asks for this."""
+        raise TypeError(
+            f"torch.jit.script cannot compile a {type(self).__name__}: detach() the regularizers first, or use "
+            f"torch.jit.trace or torch.export"
+        )
+
+    @property
+    def qconfig(self) -> Any:
+        """None: it cannot be quantized, and setting this says so. Torch would leave it as it is without a word."""
+        return None
+
+    @qconfig.setter
+    def qconfig(self, value: Any) -> None:
+        raise TypeError(
+            f"torch.ao.quantization does not know {type(self).__name__}: detach() the regularizers before quantizing"
+        )
 
     def extra_repr(self) -> str:
         """The settings, as `print(model)` shows them."""
