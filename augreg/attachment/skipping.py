@@ -12,6 +12,7 @@ from augreg.attachment.counting import RunCounter
 from augreg.attachment.foreign_tensors import Unscriptable
 from augreg.attachment.hooks import with_training
 from augreg.attachment.residual import ResidualParts
+from augreg.loss.sharding import fsdp_modules
 
 __all__ = ["SkippingForward"]
 
@@ -22,8 +23,8 @@ class SkippingForward(Unscriptable):
     It calls the layer's `residual(shortcut, branch, x)`. In batch mode the layer does not call a dropped branch; in
     row mode it calls the branch with the kept rows only, so batch norms see only those. If a branch is not called,
     its batch statistics do not change. The branch is computed and masked under torch.compile, where control flow must
-    not depend on data, and if the block has a SyncBatchNorm in a distributed run. In evaluation the block's own
-    forward runs, provided that the layer's test-time rule is `identity`.
+    not depend on data, and in a distributed run if the block has a SyncBatchNorm or a module of FSDP. In evaluation
+    the block's own forward runs, provided that the layer's test-time rule is `identity`.
     """
 
     def __init__(self, block: nn.Module, parts: ResidualParts, layer: Any, identity: bool) -> None:
@@ -40,7 +41,7 @@ class SkippingForward(Unscriptable):
         layer = with_training(self.layer, block.training)
         shortcut = parts.shortcut(block, x)
         distributed = not torch.compiler.is_compiling() and _is_distributed()
-        if distributed and self._contains(nn.SyncBatchNorm):  # ranks wait for each other, so all must call it
+        if distributed and self._waits():
             return parts.finish(block, shortcut + layer(parts.branch(block, x)))
         total = layer.residual(shortcut, self._branch, x)
         if block.training and not torch.compiler.is_compiling():
@@ -66,6 +67,11 @@ class SkippingForward(Unscriptable):
         if single and self._contains(_BatchNorm):
             return self.parts.branch(self.block, torch.cat([x, x]))[:1]
         return self.parts.branch(self.block, x)
+
+    def _waits(self) -> bool:
+        """Whether ranks wait for one another in the branch, so that all must call it: for statistics, or weights."""
+        split = any(module is not self.block for module in fsdp_modules(self.block))
+        return split or self._contains(nn.SyncBatchNorm)
 
     def _contains(self, cls: type[nn.Module]) -> bool:
         return any(isinstance(module, cls) for module in self.block.modules())

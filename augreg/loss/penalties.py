@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from augreg.errors import Problem, SpecError
+from augreg.loss.sharding import fsdp_modules, whole, write
 from augreg.steps.schedules import scheduled
 from augreg.steps.selectors import Selector, nearest_names, selects
 from augreg.steps.step import Step
@@ -213,7 +214,7 @@ def _nothing_selected(known: list[Weight], allowed: list[Weight], at: tuple[Sele
 
 def total(terms: Iterable[Tensor]) -> Tensor:
     """The sum of scalars that may be on several devices, on the device of the first."""
-    tensors = [torch.as_tensor(term) for term in terms]
+    tensors = [whole(torch.as_tensor(term)) for term in terms]
     if not tensors:
         return torch.zeros(())
     return torch.stack([tensor.to(tensors[0].device) for tensor in tensors]).sum()
@@ -224,7 +225,7 @@ def _rows(weight: Weight) -> Tensor:
 
     Transposed convolutions have their outputs on the second axis, and their groups on the first.
     """
-    value, owner = weight.precise, weight.owners[0]
+    value, owner = whole(weight.precise), weight.owners[0]
     if not isinstance(owner, nn.modules.conv._ConvTransposeNd):
         return value.flatten(1)
     return value.unflatten(0, (owner.groups, -1)).transpose(1, 2).flatten(0, 1).flatten(1)
@@ -236,7 +237,7 @@ def _set_rows(weight: Weight, rows: Tensor) -> None:
     if isinstance(owner, nn.modules.conv._ConvTransposeNd):
         inputs, outputs = value.shape[0] // owner.groups, value.shape[1]
         rows = rows.view(owner.groups, outputs, inputs, -1).transpose(1, 2)
-    value.copy_(rows.reshape(value.shape))
+    write(value, rows.reshape(value.shape))
 
 
 @torch.no_grad()
@@ -292,7 +293,10 @@ def penalty(steps: Iterable[Step], model: nn.Module, epoch: float = 0.0) -> Tens
 @torch.no_grad()
 def constrain(steps: Iterable[Step], model: nn.Module, epoch: float = 0.0) -> None:
     """Apply the constraints of a loss section to the weights of a model, in place, after each optimizer step."""
-    for transform in _with_method(steps, "constrain", epoch):
+    transforms = [*_with_method(steps, "constrain", epoch)]
+    for module in fsdp_modules(unwrapped(model)) if transforms else ():
+        module.reshard()  # what is written into weights that are put together for a forward is lost
+    for transform in transforms:
         transform.constrain(unwrapped(model))
 
 

@@ -280,7 +280,9 @@ def drop_connect_class(module: nn.Module) -> type[Any]:
     cls = _CLASSES.get(type(module))
     if cls is None:
         names = ", ".join(known.__name__ for known in _CLASSES)
-        raise ValueError(f"DropConnect takes modules of exactly these classes: {names}; got {type(module).__name__}")
+        name = type(module).__name__
+        hint = "; attach before you call fully_shard on it" if name.startswith("FSDP") else ""
+        raise ValueError(f"DropConnect takes modules of exactly these classes: {names}; got {name}{hint}")
     return cls
 
 
