@@ -235,9 +235,18 @@ def test_the_report_is_a_table() -> None:
     rules = [{"dropout": {"at": {"type": "Dropout"}, "p": 0.3}}, {"drop_connect": {"at": "classifier.6", "p": 0.1}}]
     attached = regularize(model, rules)
     lines = str(attached.report()).splitlines()
-    assert lines[0].split() == ["module", "type", "rule", "numbers", "by", "test", "eval", "note"]
+    assert lines[0].split() == ["module", "type", "rule", "numbers", "by", "test", "eval", "runs", "note"]
     assert lines[1].split() == ["classifier.0", "Dropout", "dropout", "p=0.3", "set", "identity", "unchanged"]
-    assert lines[3].split() == ["classifier.6", "Linear", "drop_connect", "p=0.1", "class", "identity", "unchanged"]
+    assert lines[3].split() == [
+        "classifier.6",
+        "Linear",
+        "drop_connect",
+        "p=0.1",
+        "class",
+        "identity",
+        "unchanged",
+        "0",
+    ]
     report = attached.report()
     attached.detach()
     assert attached.report() == report  # what it was
@@ -381,7 +390,7 @@ def test_the_page_shows_what_is_printed(capsys: pytest.CaptureFixture[str]) -> N
     page = (Path(__file__).parents[1] / "docs/attaching.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.S)
     scope: dict[str, Any] = {}
-    for block in (*blocks[:3], next(block for block in blocks if block.startswith("class Block"))):
+    for block in (*blocks[:4], next(block for block in blocks if block.startswith("class Block"))):
         exec(block, scope)
     shown = re.findall(r"^    (\S.*)$", re.sub(r"```python\n.*?```", "", page, flags=re.S), re.M)
     printed = capsys.readouterr().out

@@ -45,9 +45,9 @@ def noisy(model: nn.Module, x: Tensor) -> bool:
 def test_a_copy_has_regularization_of_its_own() -> None:
     model, x = regular()
     twin = copy.deepcopy(model)
-    assert noisy(twin, x) and torch.equal(twin.eval()(x), twin(x))
     (mine,), (its,) = attachments(model), attachments(twin)
     assert its.report() == mine.report() and its is not mine
+    assert noisy(twin, x) and torch.equal(twin.eval()(x), twin(x))
     statistics = model.layer1[0].bn1.running_mean.clone()
     twin.train()(x)
     assert torch.equal(model.layer1[0].bn1.running_mean, statistics)  # nothing in the copy leads to the original

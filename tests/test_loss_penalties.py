@@ -44,7 +44,7 @@ class Net(nn.Module):
         self.position = nn.Parameter(torch.randn(1, 3, 2))
 
 
-WEIGHTS = ["conv.weight", "up.weight", "tied.weight", "head.weight", "position"]
+WEIGHTS = ["conv.weight", "up.weight", "tied.weight", "head.weight"]
 
 
 def net(seed: int = 0, **kind: Any) -> Net:
@@ -190,9 +190,9 @@ def test_of_a_weight_norm_the_lengths_count_and_the_directions_do_not(norm: Any)
 
 def test_a_penalty_spares_what_decay_spares() -> None:
     model = net()
-    model.no_weight_decay = lambda: {"position"}
+    model.no_weight_decay = lambda: {"head.weight"}
     decaying = parameter_groups(model, 0.1)[0]["params"]
-    assert all(value is not model.position for value in decaying) and len(decaying) == len(WEIGHTS) - 1
+    assert all(value is not model.head.weight for value in decaying) and len(decaying) == len(WEIGHTS) - 1
     found = penalty(loss_section({"l2": 1.0}), model).item()
     assert found == pytest.approx(sum(value.detach().square().sum().item() for value in decaying), rel=1e-6)
     every = penalty(loss_section({"l2": {"strength": 1.0, "include": "all"}}), model).item()
@@ -258,7 +258,7 @@ def test_all_patterns_that_select_nothing_are_reported_together() -> None:
     with pytest.raises(SpecError) as caught:
         check(loss_section({"l2": {"at": "x"}}, {"l1": 0.1}, {"max_norm": {"at": "y"}}), net())
     assert len(caught.value.problems) == 2
-    with pytest.raises(SpecError, match="no weights, only 2 biases"):
+    with pytest.raises(SpecError, match=r"no weights of linear layers, .*, only 2 other parameters"):
         check(loss_section({"l2": 0.1}), nn.BatchNorm1d(3))
 
 
@@ -376,7 +376,7 @@ def test_parameter_groups_hold_everything_once() -> None:
     groups = parameter_groups(model, 0.05)
     assert [group["weight_decay"] for group in groups] == [0.05, 0.0]
     with_decay, without = groups_by_name(model, groups)
-    assert with_decay == {"conv.weight", "up.weight", "words.weight", "head.weight", "position"}
+    assert with_decay == {"conv.weight", "up.weight", "words.weight", "head.weight"}
     assert with_decay | without == {name for name, _ in model.named_parameters()}
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
     model.head.requires_grad_(False)  # it may be thawed later
@@ -389,8 +389,8 @@ def test_parameter_groups_take_patterns() -> None:
         "head.weight"
     }
     assert len(parameter_groups(model, 0.05, include="all")) == 1
-    model.no_weight_decay = lambda: {"position"}
-    assert "position" in groups_by_name(model, parameter_groups(model, 0.05))[1]
+    model.no_weight_decay = lambda: {"conv.weight"}
+    assert "conv.weight" in groups_by_name(model, parameter_groups(model, 0.05))[1]
     for arguments, message in [
         ({"at": "hed.*"}, "hed.* selects no parameter; the nearest are head"),
         ({"no_decay": "hed.*"}, "hed.* selects no parameter"),

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from augreg.attachment.hooks import InputHook, OutputHook, force_call
+from augreg.attachment.counting import RunCounter
+from augreg.attachment.hooks import CallHook, InputHook, OutputHook, force_call
 from augreg.attachment.residual import ResidualParts
 from augreg.attachment.skipping import SkippingForward
 
@@ -37,9 +38,10 @@ _HOOK_ATTRIBUTES = tuple(name for name in vars(nn.Module()) if "hook" in name)
 
 
 class Action(Protocol):
-    """A change to a model that can be undone. `by` is how the report calls it."""
+    """A change to a model that can be undone. `by` is how the report calls it; without `runs` nothing is counted."""
 
     by: str
+    runs: RunCounter | None
 
     def do(self) -> None:
         """Make the change."""
@@ -61,6 +63,7 @@ class AddHook:
 
     def __init__(self, module: nn.Module, hook: OutputHook | InputHook, by: str = "hook") -> None:
         self.module, self.hook, self.by = module, hook, by
+        self.runs: RunCounter | None = hook.runs
 
     def do(self) -> None:
         """Register the hook."""
@@ -68,7 +71,7 @@ class AddHook:
 
     def undo(self) -> None:
         """Remove the hook."""
-        self.hook.handle.remove()
+        self.hook.remove()
 
     def numbers(self) -> str:
         """Those of the layer."""
@@ -80,12 +83,17 @@ class ChangeClass:
 
     Torch's fast path for transformers reads the weights without calling the modules, unless one of them has hooks. So
     if the rule changes evaluation too, the module gets a hook that does nothing.
+
+    A class with an attribute `run_counter` gets a `RunCounter` there, and counts its training calls itself: a hook
+    would miss direct calls of `forward`, which the class does not.
     """
 
     by = "class"
 
     def __init__(self, module: nn.Module, cls: type[nn.Module], attributes: dict[str, Any], identity: bool) -> None:
-        self.module, self.cls, self.attributes, self.identity = module, cls, attributes, identity
+        self.module, self.cls, self.identity = module, cls, identity
+        self.runs = RunCounter() if hasattr(cls, "run_counter") else None
+        self.attributes = attributes if self.runs is None else {**attributes, "run_counter": self.runs}
         self.previous: Any = None
         self.handle: Any = None
 
@@ -106,7 +114,7 @@ class ChangeClass:
         for name in self.attributes:
             vars(self.module).pop(name, None)
         vars(self.module).update(attributes)
-        self.module.__class__ = cls
+        self.module.__class__ = _rebased(type(self.module), self.cls, cls)
 
     def numbers(self) -> str:
         """The attributes that are numbers or strings."""
@@ -114,10 +122,23 @@ class ChangeClass:
         return format_values({name: value for name, value in values.items() if isinstance(value, int | float | str)})
 
 
+def _rebased(cls: Any, old: Any, new: Any) -> Any:
+    """A class that derives from `new` where `cls` derives from `old`.
+
+    Parametrizations and FSDP derive a class of their own from that of a module, and it has to stay.
+    """
+    if cls is old or old not in cls.__mro__:
+        return new if cls is old else cls
+    namespace = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+    bases = tuple(_rebased(base, old, new) for base in cls.__bases__)
+    return type(cls)(cls.__name__.replace(old.__name__, new.__name__), bases, namespace)
+
+
 class SetAttribute:
     """Set an attribute of an object."""
 
     by = "set"
+    runs: RunCounter | None = None
 
     def __init__(self, owner: Any, name: str, value: Any) -> None:
         self.owner, self.name, self.value = owner, name, value
@@ -148,6 +169,7 @@ class ReplaceForward:
 
     def __init__(self, block: nn.Module, parts: ResidualParts, layer: Any, identity: bool, by: str) -> None:
         self.block, self.forward, self.by = block, SkippingForward(block, parts, layer, identity), by
+        self.runs: RunCounter | None = self.forward.runs
 
     def do(self) -> None:
         """Set the forward on the instance, which takes precedence over the class."""
@@ -168,7 +190,7 @@ class ReplaceModule:
     """Replace a module by another one at all its locations in the model. Its hooks and reservations move along.
 
     `copied` names attributes whose values the new module takes over from the old one. The new module gets a hook that
-    does nothing, so that torch's fast path for transformers calls it.
+    counts its calls, so that torch's fast path for transformers calls it.
     """
 
     by = "replaced"
@@ -181,6 +203,8 @@ class ReplaceModule:
         copied: Sequence[str] = (),
     ) -> None:
         self.locations, self.old, self.new, self.copied = list(locations), old, new, tuple(copied)
+        self.hook = CallHook()
+        self.runs: RunCounter | None = self.hook.runs
         self.handle: Any = None
 
     def do(self) -> None:
@@ -188,7 +212,7 @@ class ReplaceModule:
         for name in self.copied:
             setattr(self.new, name, getattr(self.old, name))
         self._install(self.new, self.old)
-        self.handle = self.new.register_forward_pre_hook(force_call)
+        self.handle = self.new.register_forward_pre_hook(self.hook)
 
     def undo(self) -> None:
         """Install the old module again, with the training flag of the new one."""
@@ -215,6 +239,7 @@ class RunOnce:
     """Call a function on a module, for example to write its weights. It is not undone."""
 
     by = "written"
+    runs: RunCounter | None = None
 
     def __init__(self, module: nn.Module, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self.module, self.function, self.arguments = module, function, arguments
@@ -248,6 +273,7 @@ class Reserve:
     """Add a name to the reservations of an object. If the object is replaced, they move to the new one."""
 
     by = ""
+    runs: RunCounter | None = None
 
     def __init__(self, owner: Any, name: str) -> None:
         self.owner, self.name = owner, name

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,7 +23,9 @@ import torch
 from torch import nn
 
 from augreg.attachment.actions import RESERVATIONS, Action, ReplaceModule, Reserve, RunOnce
+from augreg.attachment.foreign_tensors import Unscriptable
 from augreg.attachment.report import AttachmentReport, AttachmentRow
+from augreg.attachment.runs import PATIENCE, runs, without_effect
 from augreg.attachment.selecting import sites_of
 from augreg.attachment.site import Site
 from augreg.errors import Problem, SpecError
@@ -117,6 +120,7 @@ class Attachment:
         self._loss = loss
         self._sites = sites
         self._final_report: AttachmentReport | None = None  # set by `detach`
+        self._watch: _Watch | None = None
 
     def report(self) -> AttachmentReport:
         """What is attached to which module, with the current numbers; prints as a table."""
@@ -149,6 +153,8 @@ class Attachment:
         self._final_report = self.report()
         actions = [action for _, site in self._sites for action in site.actions]
         self._undo(actions)
+        if self._watch is not None:
+            self._watch.handle.remove()
         for _, site in self._sites:
             site.actions.clear()  # the attachment of a copied part shares this list
         for action in actions:
@@ -187,6 +193,8 @@ class Attachment:
             self._undo(done)
             raise
         vars(self.model).setdefault(_ATTACHMENTS, []).append(self)
+        if not isinstance(self.model, nn.TransformerEncoderLayer):  # a hook on it would end torch's fast path
+            self._watch = _Watch(self.model, [site for _, site in self._sites])
         for step, site in self._sites:
             record = _SiteRecord(step, dataclasses.replace(site, model=site.module), _AttachmentRef(self))
             for action in site.actions[:1]:
@@ -201,6 +209,32 @@ class Attachment:
     def _check(self) -> None:
         if self._final_report is not None:
             raise RuntimeError("the regularizers were detached; attach them again")
+
+
+class _Watch(Unscriptable):
+    """A forward hook of the whole model that warns, once, of rules without effect; then it is gone."""
+
+    def __init__(self, model: nn.Module, sites: list[Site]) -> None:
+        self.passes = 0
+        rules: dict[int, list[Site]] = {}
+        for site in sites:
+            rules.setdefault(id(site.transform), []).append(site)
+        self.rules = [*rules.values()]
+        self.handle = model.register_forward_hook(self)
+
+    def __call__(self, model: nn.Module, inputs: Any, output: Any) -> None:
+        if torch.compiler.is_compiling() or not model.training or not torch.is_grad_enabled():
+            return
+        self.passes += 1
+        found = without_effect(model, self.rules, output, self.passes) if self.passes in (1, PATIENCE) else []
+        if found or self.passes == PATIENCE:
+            self.handle.remove()
+        if found:
+            warnings.warn(
+                f"regularizers that have no effect: {'; '.join(found)}. A rule runs when the model calls the module, "
+                f"as module(x): select modules that it calls; report() shows how often each rule ran",
+                stacklevel=5,  # the caller of the model: torch's __call__ lies between
+            )
 
 
 def _unwrapped(model: Any) -> nn.Module:
@@ -235,5 +269,6 @@ def _row(step: Step, site: Site) -> AttachmentRow:
         by,
         site.test_rule,
         "changes" if changed else "unchanged",
+        runs(site),
         "; ".join(site.notes),
     )

@@ -19,7 +19,7 @@ from augreg.steps.selectors import selects
 if TYPE_CHECKING:
     from augreg.attachment.site import Site
 
-__all__ = ["output_chain", "skip_duplicates"]
+__all__ = ["output_chain", "selected_exactly", "skip_duplicates"]
 
 _ZERO_KEEPING: tuple[type[nn.Module], ...] = (
     *(*ACTIVATIONS, nn.Softmax, nn.LogSoftmax, nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd),
@@ -52,7 +52,7 @@ def skip_duplicates(sites: Sequence[Site]) -> None:
             site.skip(f"skipped: done at {', '.join(siblings)}")
         elif site is not kept:
             site.skip(f"skipped: done at {kept.name}")
-        elif chains[site.name][-1] == "" and site.name and not _selected_exactly(site):
+        elif chains[site.name][-1] == "" and site.name and not selected_exactly(site):
             site.skip("skipped: it computes the model's output; to mask it, select it by name")
 
 
@@ -116,7 +116,7 @@ def _parent(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _selected_exactly(site: Site) -> bool:
+def selected_exactly(site: Site) -> bool:
     """Whether a rule selects a module by its exact name or by a type."""
     types = [cls.__name__ for cls in type(site.module).__mro__]
     exact = [selector for selector in site.transform.at if selector.type or "*" not in selector.name]

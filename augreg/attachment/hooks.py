@@ -10,9 +10,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["InputHook", "OutputHook", "force_call", "with_training"]
+from augreg.attachment.counting import RunCounter
+from augreg.attachment.foreign_tensors import Unscriptable, refuse_proxy, through
+
+__all__ = ["CallHook", "InputHook", "OutputHook", "force_call", "with_training"]
+
+
+def _in_training(module: nn.Module) -> bool:
+    """The module's training flag, but False for quantized layers, whose flag torch leaves on."""
+    return module.training and (torch.compiler.is_compiling() or ".quantized." not in type(module).__module__)
 
 
 def with_training(layer: Any, training: bool) -> Any:
@@ -22,49 +31,81 @@ def with_training(layer: Any, training: bool) -> Any:
     return layer
 
 
-class OutputHook:
+class OutputHook(Unscriptable):
     """A forward hook that passes the module's output through a layer. With `identity`, only in training."""
 
     def __init__(self, layer: Any, identity: bool) -> None:
         self.layer, self.identity = layer, identity
+        self.runs = RunCounter()
         self.handle: Any = None
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
-        if self.identity and not module.training:
+        training = _in_training(module)
+        if self.layer is None or (self.identity and not training):
             return output
         if not isinstance(output, Tensor):
+            refuse_proxy(self.layer, output)
             raise TypeError(
                 f"{_class_name(self.layer)} takes the output of a {_class_name(module)}, which must be a tensor; "
                 f"got a {_class_name(output)}"
             )
-        return with_training(self.layer, module.training)(output)
+        if training:
+            self.runs.count()
+        return through(with_training(self.layer, training), output, training)
 
     def register(self, module: nn.Module) -> None:
         """Register the hook on the module."""
         self.handle = module.register_forward_hook(self)
 
+    def remove(self) -> None:
+        """Remove the hook. Where other code has moved it, as quantization does, it stays and does nothing."""
+        self.handle.remove()
+        self.layer = None
 
-class InputHook:
+
+class InputHook(Unscriptable):
     """A forward pre-hook that passes the module's first input through a layer. With `identity`, only in training."""
 
     def __init__(self, layer: Any, identity: bool) -> None:
         self.layer, self.identity = layer, identity
+        self.runs = RunCounter()
         self.handle: Any = None
 
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...]) -> Any:
-        if self.identity and not module.training:
+        training = _in_training(module)
+        if self.layer is None or (self.identity and not training):
             return inputs
         if not inputs or not isinstance(inputs[0], Tensor):
+            refuse_proxy(self.layer, inputs[0] if inputs else None)
             got = f"a {_class_name(inputs[0])}" if inputs else "keyword arguments only"
             raise TypeError(
                 f"{_class_name(self.layer)} takes the first positional argument of a {_class_name(module)}, which "
                 f"must be a tensor; got {got}"
             )
-        return (with_training(self.layer, module.training)(inputs[0]), *inputs[1:])
+        if training:
+            self.runs.count()
+        first = through(with_training(self.layer, training), inputs[0], training)
+        return (first, *inputs[1:])
 
     def register(self, module: nn.Module) -> None:
         """Register the hook on the module."""
         self.handle = module.register_forward_pre_hook(self)
+
+    def remove(self) -> None:
+        """Remove the hook; see `OutputHook.remove`."""
+        self.handle.remove()
+        self.layer = None
+
+
+class CallHook(Unscriptable):
+    """A forward pre-hook that counts training calls. It also makes torch call the module, as `force_call` does."""
+
+    def __init__(self) -> None:
+        self.runs = RunCounter()
+
+    def __call__(self, module: nn.Module, inputs: Any) -> None:
+        if module.training:
+            self.runs.count()
 
 
 def force_call(module: nn.Module, inputs: Any) -> None:

@@ -18,9 +18,11 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.parameter import is_lazy
 
 from augreg.attachment.activations import FUNCTIONS, METHODS
 from augreg.attachment.tracing import trace
+from augreg.loss.penalties import parameters
 
 __all__ = ["ResidualParts", "TracedParts", "adapter", "branch_outputs", "residual_parts", "takes_several_inputs"]
 
@@ -212,12 +214,9 @@ def _branch_index(sides: Sequence[Sequence[str]], block: nn.Module) -> int | Non
 
 
 def _layers_with_weights(module: nn.Module) -> int:
-    """How many layers of a module have a parameter with two or more axes, which norms do not have."""
-    lazy = nn.parameter.UninitializedParameter
-    return sum(
-        any(isinstance(p, lazy) or p.ndim > 1 for p in part._parameters.values() if p is not None)
-        for part in module.modules()
-    )
+    """How many layers of a module have a weight that multiplies, which norms and layer scales do not have."""
+    weights = [weight for weight in parameters(module) if is_lazy(weight.value) or weight.multiplies]
+    return len({id(owner) for weight in weights for owner in weight.owners})
 
 
 def _computes(module: nn.Module) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from augreg.attachment.actions import ReplaceModule
-from augreg.attachment.deduplicate import skip_duplicates
-from augreg.attachment.site import Site
+from augreg.attachment.deduplicate import selected_exactly, skip_duplicates
+from augreg.attachment.site import NeverCalledError, Site
 from augreg.errors import PluginError
 from augreg.steps.schedules import resolve, scheduled, turning_points
 from augreg.steps.selectors import nearest_names, selects
@@ -39,14 +39,21 @@ def sites_of(model: nn.Module, step: Step, modules: Modules, reserved: Reserved)
     reserved_before = dict(reserved)
     sites: list[Site] = []
     errors: list[str] = []
+    containers: list[str] = []
     for index, (name, module) in enumerate(selected):
         site = _site(model, name, module, index, len(selected), step, transform, reserved)
         sites.append(site)
         try:
             _record(site, selected)
+        except NeverCalledError as error:
+            message = f"{name or 'the model'} ({site.type}): {error}"
+            (errors if selected_exactly(site) else containers).append(message)
+            site.skip(f"left: a {site.type} is never called")
         except ValueError as error:
             errors.append(f"{name or 'the model'} ({type(module).__name__}): {error}")
         _apply_replacements(site, modules)
+    if len(containers) == len(sites):  # a pattern that selects other modules too just leaves them out
+        errors += containers
     errors += _ineffective_schedules(step, sites[-1])
     if len(errors) > _MAX_NAMED:
         errors[_MAX_NAMED:] = [f"and {len(errors) - _MAX_NAMED} more modules of this rule"]

@@ -31,9 +31,13 @@ from augreg.attachment.actions import (
 from augreg.attachment.hooks import InputHook, OutputHook
 from augreg.attachment.residual import TracedParts, branch_outputs, residual_parts, takes_several_inputs
 
-__all__ = ["Site"]
+__all__ = ["NeverCalledError", "Site"]
 
 Class: TypeAlias = type[nn.Module]
+
+
+class NeverCalledError(ValueError):
+    """Raised at a container: the module that contains it calls its children, and never the container itself."""
 
 
 @dataclass(eq=False)
@@ -268,7 +272,12 @@ class Site:
             )
 
     def _check_called(self) -> None:
-        """ValueError for a module whose weights are read by another one, which never calls it."""
+        """ValueError for a module that is never called: a container, or one whose weights another one reads."""
+        if type(self.module).forward is nn.Module.forward and "forward" not in vars(self.module):
+            raise NeverCalledError(
+                f"a {type(self.module).__name__} is a container without a forward and is never called, so attaching "
+                f"to it has no effect; select the modules in it: {self.name}.*"
+            )
         for name, owner in self.model.named_modules():
             if isinstance(owner, nn.MultiheadAttention) and owner.out_proj is self.module:
                 raise ValueError(

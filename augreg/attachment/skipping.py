@@ -8,34 +8,40 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from augreg.attachment.counting import RunCounter
+from augreg.attachment.foreign_tensors import Unscriptable
 from augreg.attachment.hooks import with_training
 from augreg.attachment.residual import ResidualParts
+from augreg.loss.sharding import fsdp_modules
 
 __all__ = ["SkippingForward"]
 
 
-class SkippingForward:
+class SkippingForward(Unscriptable):
     """A block's forward with stochastic depth that does not compute dropped branches.
 
     It calls the layer's `residual(shortcut, branch, x)`. In batch mode the layer does not call a dropped branch; in
     row mode it calls the branch with the kept rows only, so batch norms see only those. If a branch is not called,
     its batch statistics do not change. The branch is computed and masked under torch.compile, where control flow must
-    not depend on data, and if the block has a SyncBatchNorm in a distributed run. In evaluation the block's own
-    forward runs, provided that the layer's test-time rule is `identity`.
+    not depend on data, and in a distributed run if the block has a SyncBatchNorm or a module of FSDP. In evaluation
+    the block's own forward runs, provided that the layer's test-time rule is `identity`.
     """
 
     def __init__(self, block: nn.Module, parts: ResidualParts, layer: Any, identity: bool) -> None:
         self.block, self.parts, self.layer, self.identity = block, parts, layer, identity
+        self.runs = RunCounter()
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Tensor:
         block, parts = self.block, self.parts
         if self.layer is None or (self.identity and not block.training):  # the layer is None once it is detached
             return cast(Tensor, type(block).forward(block, *inputs, **keywords))
         x = self._input([*inputs, *keywords.values()])
+        if block.training:
+            self.runs.count()
         layer = with_training(self.layer, block.training)
         shortcut = parts.shortcut(block, x)
         distributed = not torch.compiler.is_compiling() and _is_distributed()
-        if distributed and self._contains(nn.SyncBatchNorm):  # ranks wait for each other, so all must call it
+        if distributed and self._waits():
             return parts.finish(block, shortcut + layer(parts.branch(block, x)))
         total = layer.residual(shortcut, self._branch, x)
         if block.training and not torch.compiler.is_compiling():
@@ -61,6 +67,11 @@ class SkippingForward:
         if single and self._contains(_BatchNorm):
             return self.parts.branch(self.block, torch.cat([x, x]))[:1]
         return self.parts.branch(self.block, x)
+
+    def _waits(self) -> bool:
+        """Whether ranks wait for one another in the branch, so that all must call it: for statistics, or weights."""
+        split = any(module is not self.block for module in fsdp_modules(self.block))
+        return split or self._contains(nn.SyncBatchNorm)
 
     def _contains(self, cls: type[nn.Module]) -> bool:
         return any(isinstance(module, cls) for module in self.block.modules())

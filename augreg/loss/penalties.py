@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from augreg.errors import Problem, SpecError
+from augreg.loss.sharding import fsdp_modules, whole, write
 from augreg.steps.schedules import scheduled
 from augreg.steps.selectors import Selector, nearest_names, selects
 from augreg.steps.step import Step
@@ -30,6 +31,7 @@ __all__ = [
     "constrain",
     "exempt",
     "gram_distance",
+    "is_weight",
     "parameters",
     "penalty",
     "project",
@@ -40,6 +42,9 @@ __all__ = [
 ]
 
 _NORM = re.compile(r"Norm(\d[dD])?$")
+_TABLE = re.compile(r"Embed|Position")
+_LAYERS = (*(nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention),)
+_WEIGHT = re.compile(r"(^|_)(weights?|kernel)(_|$)")
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,16 @@ class Weight:
 
     @property
     def multiplies(self) -> bool:
-        """Whether it is a matrix or a kernel (two axes or more), and not only of norm layers and embeddings."""
-        return self.value.ndim >= 2 and not all(map(_is_norm_or_embedding, map(type, self.owners)))
+        """Whether it is a weight, in the sense of `is_weight`, at one of its places in the model."""
+        return any(is_weight(o, n, self.value) for o, n in zip(self.owners, self.names, strict=True))
+
+    def named_by(self, at: Iterable[Selector]) -> bool:
+        """Whether a pattern selects it that ends with its own name, such as `experts.*.w1`, not with a `*`.
+
+        Not for parameters of norm layers and embeddings, and those with fewer than two axes.
+        """
+        possible = self.value.ndim >= 2 and not all(map(_is_norm_or_embedding, map(type, self.owners)))
+        return possible and self.selected(s for s in at if "*" not in s.name.rpartition(".")[2])
 
     @property
     def precise(self) -> Tensor:
@@ -69,6 +82,24 @@ class Weight:
 @functools.lru_cache(maxsize=1024)
 def _is_norm_or_embedding(owner: type[nn.Module]) -> bool:
     return any(_NORM.search(cls.__name__) or cls in (nn.Embedding, nn.EmbeddingBag) for cls in owner.__mro__)
+
+
+def is_weight(owner: nn.Module, name: str, value: Tensor) -> bool:
+    """Whether a parameter multiplies the inputs of its module, so that its size is worth limiting.
+
+    The module decides. Linear layers, convolutions, recurrent layers and attention multiply by their parameters, but
+    for biases. Norm layers and embeddings do not. Of any other module only a parameter that is called a weight or a
+    kernel is one: a position embedding, a class token, a relative position table and a layer scale, which are
+    parameters of such modules, have two axes or more too.
+    """
+    cls: Any = type(owner)
+    if value.ndim < 2 or _is_norm_or_embedding(cls):
+        return False
+    path = [part for part in name.split(".") if not part.isdigit()]  # numbers: of a ParameterList
+    called = path[path.index("parametrizations") + 1] if "parametrizations" in path else path[-1]
+    if "bias" in called:
+        return False
+    return isinstance(owner, _LAYERS) or (_WEIGHT.search(called) is not None and not _TABLE.search(cls.__name__))
 
 
 def parameters(model: nn.Module) -> list[Weight]:
@@ -136,9 +167,10 @@ def weights(
 ) -> list[Weight]:
     """The parameters that a penalty or a constraint applies to, each once; frozen ones only if `frozen` is set.
 
-    Unless `include` is `all`, these leave out biases and other parameters with fewer than two axes, norm layers,
-    embeddings, the names that the model returns from `no_weight_decay()`, and the direction of a weight norm. `at`
-    selects among the rest by the parameter's name and the class of the module that owns it. Raises SpecError, with
+    Unless `include` is `all`, these leave out what is no weight (see `is_weight`), the names that the model returns
+    from `no_weight_decay()`, and the direction of a weight norm. `at` selects among the rest by the parameter's name
+    and the class of the module that owns it; a pattern that ends with a parameter's own name also selects one of two
+    axes or more that is not called a weight. Raises SpecError, with
     `name` as the step, if nothing is selected, or if a lazy module has no weights yet.
     """
     known = parameters(model)
@@ -150,7 +182,12 @@ def weights(
     allowed = [
         weight
         for weight in known
-        if include == "all" or (weight.multiplies and exempted.isdisjoint(weight.names) and not _is_direction(weight))
+        if include == "all"
+        or (
+            (weight.multiplies or (at is not None and weight.named_by(at)))
+            and exempted.isdisjoint(weight.names)
+            and not _is_direction(weight)
+        )
     ]
     selected = allowed if at is None else [weight for weight in allowed if weight.selected(at)]
     if not selected:
@@ -160,13 +197,16 @@ def weights(
 
 def _nothing_selected(known: list[Weight], allowed: list[Weight], at: tuple[Selector, ...] | None) -> str:
     if at is None:
-        return f"the model has no weights, only {len(known)} biases and other parameters with fewer than two axes"
+        return (
+            f"the model has no weights of linear layers, convolutions and the like, only {len(known)} other "
+            f"parameters; `at` selects them by name"
+        )
     shown = ", ".join(map(str, at))
     left_out = [weight.names[0] for weight in known if weight.selected(at)]
     if left_out:
         return (
-            f"{shown} selects only biases, parameters of norm layers and embeddings, or names in no_weight_decay(), "
-            f"such as {left_out[0]!r}, which are left out; use `include: all` to select them"
+            f"{shown} selects only biases, parameters of norm layers and embeddings, names in no_weight_decay(), and "
+            f"the like, such as {left_out[0]!r}, which are left out; use `include: all` to select them"
         )
     near = nearest_names(at, (name for weight in allowed for name in weight.names))
     return f"{shown} selects no parameter; the nearest are {', '.join(near) or 'none'}"
@@ -174,7 +214,7 @@ def _nothing_selected(known: list[Weight], allowed: list[Weight], at: tuple[Sele
 
 def total(terms: Iterable[Tensor]) -> Tensor:
     """The sum of scalars that may be on several devices, on the device of the first."""
-    tensors = [torch.as_tensor(term) for term in terms]
+    tensors = [whole(torch.as_tensor(term)) for term in terms]
     if not tensors:
         return torch.zeros(())
     return torch.stack([tensor.to(tensors[0].device) for tensor in tensors]).sum()
@@ -185,7 +225,7 @@ def _rows(weight: Weight) -> Tensor:
 
     Transposed convolutions have their outputs on the second axis, and their groups on the first.
     """
-    value, owner = weight.precise, weight.owners[0]
+    value, owner = whole(weight.precise), weight.owners[0]
     if not isinstance(owner, nn.modules.conv._ConvTransposeNd):
         return value.flatten(1)
     return value.unflatten(0, (owner.groups, -1)).transpose(1, 2).flatten(0, 1).flatten(1)
@@ -197,7 +237,7 @@ def _set_rows(weight: Weight, rows: Tensor) -> None:
     if isinstance(owner, nn.modules.conv._ConvTransposeNd):
         inputs, outputs = value.shape[0] // owner.groups, value.shape[1]
         rows = rows.view(owner.groups, outputs, inputs, -1).transpose(1, 2)
-    value.copy_(rows.reshape(value.shape))
+    write(value, rows.reshape(value.shape))
 
 
 @torch.no_grad()
@@ -253,7 +293,10 @@ def penalty(steps: Iterable[Step], model: nn.Module, epoch: float = 0.0) -> Tens
 @torch.no_grad()
 def constrain(steps: Iterable[Step], model: nn.Module, epoch: float = 0.0) -> None:
     """Apply the constraints of a loss section to the weights of a model, in place, after each optimizer step."""
-    for transform in _with_method(steps, "constrain", epoch):
+    transforms = [*_with_method(steps, "constrain", epoch)]
+    for module in fsdp_modules(unwrapped(model)) if transforms else ():
+        module.reshard()  # what is written into weights that are put together for a forward is lost
+    for transform in transforms:
         transform.constrain(unwrapped(model))
 
 

@@ -29,10 +29,11 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Two groups, with and without weight decay, that contain every parameter of a model exactly once.
 
-    The decaying parameters are those that penalties apply to: not biases, norm layers and embeddings, except with
-    `include="all"`. `at` selects among them, and `no_decay` makes exceptions; both are written as in a spec. Names
-    that the model returns from a method `no_weight_decay()`, as timm's models do, do not decay. Frozen parameters are
-    included, as they may be unfrozen later. An empty group is left out.
+    The decaying parameters are those that penalties apply to: the weights of linear layers, convolutions and the
+    like, not biases, norm layers, embeddings, class tokens or layer scales, except with `include="all"`. `at` selects
+    among them, and `no_decay` makes exceptions; both are written as in a spec. Names that the model returns from a
+    method `no_weight_decay()`, as timm's models do, do not decay. Frozen parameters are included, as they may be
+    unfrozen later. An empty group is left out.
 
     Raises SpecError if `at` or `no_decay` selects nothing, and ValueError for a negative decay.
     """

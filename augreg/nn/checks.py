@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
+from augreg.attachment.foreign_tensors import refuse_proxy
+
 _String = TypeVar("_String", bound=str)
 
 
@@ -29,6 +31,7 @@ def check_choice(name: str, value: _String, choices: tuple[str, ...]) -> _String
 
 def check_floating(layer: object, input: Tensor) -> None:
     """TypeError unless the input is a floating-point tensor."""
+    refuse_proxy(layer, input)
     if not input.is_floating_point():
         raise TypeError(f"{type(layer).__name__} takes floating-point tensors, got {input.dtype}")
 

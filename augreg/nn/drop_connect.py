@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from augreg.attachment.foreign_tensors import through
 from augreg.nn.checks import check_choice, check_floating, check_number
 from augreg.nn.dropout import MODES, Mode
 from augreg.nn.masks import TORCH, Source, dropped, kept_scale, source_of
@@ -30,6 +31,7 @@ class _DropConnect:
     through: Literal["relu", "none"] = "relu"
     mask_bias: bool = False
     source: Source = TORCH
+    run_counter: Any = None
 
     weight: Any
     bias: Any
@@ -59,9 +61,10 @@ class _DropConnect:
     def forward(self, input: Tensor) -> Tensor:
         """The output with dropped weights in training, and by the rule `inference` in testing."""
         check_floating(self, input)
+        if self.training and self.run_counter is not None:
+            self.run_counter.count()
         if not self.training and self.inference == "moment" and self.through == "relu":
-            mean, _ = relu_moments(*self.moments(input))
-            return mean.to(_output_dtype(input))
+            return through(self._mean_after_relu, input, self.training)
         if self.p == 0.0 or not (self.training or self.mode == "original"):
             return self._plain(input)
         if not self.training:
@@ -69,6 +72,10 @@ class _DropConnect:
         if self.per == "batch":
             return self._shared(input, *self._masked_weights(()))
         return self._per_sample(input)
+
+    def _mean_after_relu(self, input: Tensor) -> Tensor:
+        mean, _ = relu_moments(*self.moments(input))
+        return mean.to(_output_dtype(input))
 
     def moments(self, input: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of the output over the masks, before any activation, in float32 or better.
@@ -114,6 +121,24 @@ class _DropConnect:
     def _per_sample(self, input: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def __prepare_scriptable__(self) -> Any:
+        """Refuse torch.jit.script, which asks for this."""
+        raise TypeError(
+            f"torch.jit.script cannot compile a {type(self).__name__}: detach() the regularizers first, or use "
+            f"torch.jit.trace or torch.export"
+        )
+
+    @property
+    def qconfig(self) -> Any:
+        """None: it cannot be quantized, and setting this says so. Torch would leave it as it is without a word."""
+        return None
+
+    @qconfig.setter
+    def qconfig(self, value: Any) -> None:
+        raise TypeError(
+            f"torch.ao.quantization does not know {type(self).__name__}: detach() the regularizers before quantizing"
+        )
+
     def extra_repr(self) -> str:
         """The settings, as `print(model)` shows them."""
         return (
@@ -150,7 +175,7 @@ class DropConnectLinear(_DropConnect, nn.Linear):
         if input.dim() < 2:
             return self._shared(input, *self._masked_weights(()))
         weight, bias = self._masked_weights((input.shape[0],))
-        rows = input.reshape(input.shape[0], math.prod(input.shape[1:-1]), input.shape[-1])
+        rows = input.unsqueeze(1) if input.dim() == 2 else input.flatten(1, -2)
         output = torch.bmm(rows, weight.transpose(1, 2))
         if bias is not None:
             output = output + (bias if bias.dim() == 1 else bias.unsqueeze(1)).to(output.dtype)
@@ -255,7 +280,9 @@ def drop_connect_class(module: nn.Module) -> type[Any]:
     cls = _CLASSES.get(type(module))
     if cls is None:
         names = ", ".join(known.__name__ for known in _CLASSES)
-        raise ValueError(f"DropConnect takes modules of exactly these classes: {names}; got {type(module).__name__}")
+        name = type(module).__name__
+        hint = "; attach before you call fully_shard on it" if name.startswith("FSDP") else ""
+        raise ValueError(f"DropConnect takes modules of exactly these classes: {names}; got {name}{hint}")
     return cls
 
 

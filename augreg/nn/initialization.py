@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from augreg.loss.sharding import is_split, write
+
 LAYERS: tuple[type[nn.Module], ...] = (
     nn.Linear,
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
@@ -49,12 +51,12 @@ def initialize(
     on the CPU in float32, so they do not depend on the device and dtype; without, from torch's generator.
     """
     with torch.no_grad():
-        if seed is None:
+        if seed is None and not is_split(module.weight):
             _draw(module.weight, distribution, scale, None)
         else:
             weight = torch.empty(module.weight.shape)
-            _draw(weight, distribution, scale, torch.Generator().manual_seed(seed))
-            module.weight.copy_(weight)
+            _draw(weight, distribution, scale, None if seed is None else torch.Generator().manual_seed(seed))
+            write(module.weight, weight)
         if module.bias is not None:
             module.bias.zero_()
 

@@ -1,8 +1,8 @@
 """Penalties on the size of the weights, which are added to the loss.
 
-`at` selects parameters by name, or by the class of the module that owns them. Biases, parameters of norm layers and
-embeddings, and parameters with fewer than two axes are left out, unless `include: all` is given. A parameter that is
-used in several places counts once; a frozen one does not count.
+`at` selects parameters by name, or by the class of the module that owns them. What does not multiply is left out,
+such as biases, norm layers, embeddings and class tokens, unless `include: all` is given. A parameter that is used in
+several places counts once; a frozen one does not count.
 """
 
 from __future__ import annotations

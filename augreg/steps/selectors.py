@@ -62,15 +62,42 @@ def selects(at: Iterable[Selector], name: str, types: Iterable[str]) -> bool:
     """Whether one of the selectors matches an object with this name and these type names."""
     known = frozenset(types)
     return any(
-        (not selector.type or not known.isdisjoint(selector.type)) and _pattern(selector.name).fullmatch(name)
+        (not selector.type or not known.isdisjoint(selector.type)) and _matches(selector.name, name)
         for selector in at
     )
 
 
+@functools.lru_cache(maxsize=1 << 16)  # penalties ask for the same names at every step
+def _matches(pattern: str, name: str) -> bool:
+    """Whether a pattern matches a whole name, in one pass over the name, without going back.
+
+    Bit i of `reached` says that the first i parts of the pattern match what was read so far. A regular expression
+    would try every way in which several stars can share a name.
+    """
+    literal, within, any_, length = _parts(pattern)
+    stars = within | any_
+    reached = 1 | (1 & stars) << 1
+    for character in name:
+        staying = any_ if character == "." else stars
+        reached = (reached & literal.get(character, 0)) << 1 | reached & staying
+        reached |= (reached & stars) << 1  # a star may match nothing
+        if not reached:
+            return False
+    return bool(reached >> length & 1)
+
+
 @functools.lru_cache(maxsize=256)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    parts = {"**": ".*", "*": r"[^.]*"}
-    return re.compile("".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*)", pattern)))
+def _parts(pattern: str) -> tuple[dict[str, int], int, int, int]:
+    """Where the parts of a pattern are, as bits: each character, `*`, and `**` or more; and how many parts it has."""
+    literal: dict[str, int] = {}
+    stars = {"*": 0, "**": 0}
+    parts = re.findall(r"\*+|[^*]", pattern)
+    for place, part in enumerate(parts):
+        if part[0] == "*":
+            stars[part[:2]] |= 1 << place
+        else:
+            literal[part] = literal.get(part, 0) | 1 << place
+    return literal, stars["*"], stars["**"], len(parts)
 
 
 def nearest_names(at: Iterable[Selector], names: Iterable[str], count: int = 5) -> list[str]:

@@ -24,6 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from augreg.attachment.attach import attachments
+from augreg.loss.sharding import fsdp_modules, is_split
 from augreg.nn.modes import modes_kept
 
 __all__ = ["batch_norms", "ema", "first_tensor", "recalibrate", "swa"]
@@ -55,8 +56,24 @@ def swa(model: nn.Module, device: str | torch.device | None = None) -> AveragedM
 class _Average(AveragedModel):
     """torch's AveragedModel, whose attached regularizers follow the epoch of the model's."""
 
+    def __init__(self, model: nn.Module, device: Any, **options: Any) -> None:
+        if fsdp_modules(model):
+            raise TypeError(
+                "a model on which fully_shard was called cannot be copied: make the average first, then shard both "
+                "the model and average.module in the same way"
+            )
+        super().__init__(model, device, **options)
+
     def update_parameters(self, model: nn.Module) -> None:
         """Average the weights, and set the schedules to the epoch of the model."""
+        for module in (*fsdp_modules(self.module), *fsdp_modules(model)):
+            module.reshard()  # weights that are put together for a forward would mix with those that are not
+        pairs = zip(self.module.parameters(), model.parameters(), strict=False)
+        if any(is_split(own) is not is_split(other) for own, other in pairs):
+            raise TypeError(
+                "the weights of the model are split over the ranks and those of the average are not, or the other "
+                "way round: call fully_shard on the model and on average.module in the same way"
+            )
         super().update_parameters(model)
         for own, other in zip(attachments(self.module), attachments(model), strict=False):
             if own.epoch != other.epoch:
