@@ -154,14 +154,14 @@ def test_a_pattern_that_selects_more_leaves_containers_out() -> None:
     rows = regularize(Parts(), [{"activation_noise": {"at": "**", "std": 0.1}}]).report()
     assert {row.module: row.by for row in rows} == {
         "stem": "hook",
-        "blocks": "left",
+        "blocks": "none",
         "blocks.0": "hook",
         "blocks.1": "hook",
-        "heads": "left",
+        "heads": "none",
         "heads.a": "hook",
         "heads.b": "hook",
     }
-    assert rows[1].note == "left: a ModuleList is never called"
+    assert rows[1].note == "skipped: a ModuleList is never called"
 
 
 def test_legitimate_partial_passes_are_silent() -> None:

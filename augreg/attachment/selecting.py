@@ -48,7 +48,7 @@ def sites_of(model: nn.Module, step: Step, modules: Modules, reserved: Reserved)
         except NeverCalledError as error:
             message = f"{name or 'the model'} ({site.type}): {error}"
             (errors if selected_exactly(site) else containers).append(message)
-            site.skip(f"left: a {site.type} is never called")
+            site.skip(f"skipped: a {site.type} is never called")
         except ValueError as error:
             errors.append(f"{name or 'the model'} ({type(module).__name__}): {error}")
         _apply_replacements(site, modules)
