@@ -142,6 +142,8 @@ def convolved(kernel: Floats, image: Array) -> Array:
 
 def median(size: int, image: Array) -> Array:
     """The median of the square of this odd side around each pixel, by Pillow; edges repeated."""
+    if size < 2:  # a filter of one pixel is nothing, and Pillow 12.3 divides by zero there
+        return image
     out = buffers.empty(image.shape, image.dtype)
     for channel in range(image.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
