@@ -305,7 +305,8 @@ class _Side:
             got = f"{channels!r} channels of {dtype!r}"
             raise ValueError(f"a plan is for 1 to 64 channels of 'uint8' or 'float32', got {got}")
         settings = self._settings(address)
-        scene = Scene(height, width, channels, dtype, epoch=settings.epoch)
+        alpha = channels == 4 and settings.channels in ("keep", "rgba")
+        scene = Scene(height, width, channels, dtype, epoch=settings.epoch, alpha=alpha)
         ops, drawn = self._start(scene, address)
         return Plan(ops, scene, tuple(drawn.entries), title, settings, tuple(drawn.deferred))
 

@@ -258,8 +258,8 @@ def test_bilinear_warps_of_opencv_are_within_a_level_inside(title: str) -> None:
 # docs/backends.md has the same table.
 RESIZES = {"224x224": (224, 224), "256x341": (256, 341), "100x100": (100, 100), "32x32": (32, 32)}
 LEAST = {
-    "bilinear": {"224x224": 48.0, "256x341": 45.0, "100x100": 49.0, "32x32": 43.0},
-    "bicubic": {"224x224": 43.0, "256x341": 46.0, "100x100": 36.0, "32x32": 33.0},
+    "bilinear": {"224x224": 48.0, "256x341": 45.0, "100x100": 49.0, "32x32": 50.0},
+    "bicubic": {"224x224": 43.0, "256x341": 46.0, "100x100": 36.0, "32x32": 52.0},
 }
 
 

@@ -38,10 +38,7 @@ class Plan(msgspec.Struct, frozen=True):
         scene = msgspec.structs.replace(scene, boxes=())  # a plan is drawn for a size alone
         planned = self.scene
         if scene != planned:
-            raise ImageError(
-                f"this plan is for {planned.height}x{planned.width}x{planned.channels} {planned.dtype}, "
-                f"and the image is {scene.height}x{scene.width}x{scene.channels} {scene.dtype}"
-            )
+            raise ImageError(f"this plan is for {_kind(planned)}, and the image is {_kind(scene)}")
         for op in self.ops:
             scene = op.after(scene)
         return self.ops, Drawn([], list(self.entries), scene, list(self.deferred))
@@ -59,6 +56,12 @@ class Plan(msgspec.Struct, frozen=True):
         if self.deferred:
             lines.append("  deferred: the remaining steps are drawn once the size after the last op is known")
         return "\n".join(lines)
+
+
+def _kind(scene: Scene) -> str:
+    """The size and the kind of an image, for messages."""
+    alpha = "" if scene.channels != 4 else " with alpha" if scene.alpha else " without alpha"
+    return f"{scene.height}x{scene.width}x{scene.channels} {scene.dtype}{alpha}"
 
 
 def _drawn(entry: Entry) -> str:
