@@ -54,7 +54,7 @@ def test_a_spot_keeps_its_light_and_its_place(interpolation: str, scale: tuple[f
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "gradient"])
 def test_strong_shrinking_is_near_the_definition(kind: str, interpolation: str, dtype: str, name: str) -> None:
-    """Within the 3 that docs/backends.md states, to the edges: there the weights that lie outside the image are left out."""
+    """Within the 3 that docs/backends.md states, to the edges: no weight lies outside the image."""
     white = 255 if dtype == "uint8" else 1
     for height, width, *wanted in ((200, 330, 8, 11), (97, 131, 9, 15), (90, 90, 1, 1)):
         image = images.made(kind, height, width, 3, dtype)

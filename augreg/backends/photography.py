@@ -35,7 +35,7 @@ def remap(op: Remap, image: Array, blur: displacement.Blur) -> Array:
 def filled(op: Remap, image: Array, found: Array, ys: Floats, xs: Floats) -> Array:
     """`found`, with the fill where the positions lie outside the image."""
     beyond = displacement.outside(ys, xs, *image.shape[:2])
-    if beyond.any():
+    if beyond is not None:
         fill = intensity.per_channel(op.fill, image.shape[2], "fill")
         found[beyond] = fill if image.dtype == np.float32 else np.clip(np.rint(fill), 0, 255)
     return found

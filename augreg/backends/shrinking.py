@@ -1,9 +1,9 @@
 """Strong antialiased shrinking by OpenCV: means of parts of a pixel, then the kernel of the definition on the parts.
 
 A short kernel (`opencv._smoothed`) weighs some pixels more than others once it is sampled many pixels apart, so that
-a small bright spot gains or loses light and moves. Here a side is first made four times as long as wanted, by the mean
-over equal parts of it; fractions of pixels count as fractions. The wide kernel then has a weight for each part. Weights
-of a triangle or a cubic at equal distances sum to the same for every part, so no light is lost.
+a small bright spot gains or loses light and moves. Here a side is first made four times as long as wanted, by the
+mean over equal parts of it; fractions of pixels count as fractions. The wide kernel then has a weight for each part.
+Weights of a triangle or a cubic at equal distances sum to the same for every part, so no light is lost.
 """
 
 from __future__ import annotations
