@@ -20,8 +20,9 @@ soak: .venv/dev.stamp
 
 # The tests on the lowest versions that pyproject.toml allows, in an environment of its own. What it lacks is left out:
 # the loaders and trainers of the docs, and torch where its lowest version cannot be had (it takes gigabytes on Linux).
+# Old versions of torch call old functions of their own, and warn of it.
 versions: .venv-versions/stamp
-	AUGREG_LOWEST=1 .venv-versions/bin/python -m pytest $(SUITE)
+	AUGREG_LOWEST=1 .venv-versions/bin/python -m pytest -W ignore::FutureWarning $(SUITE)
 
 .venv-versions/stamp: pyproject.toml constraints-lowest.txt
 	$(LOWEST) -m venv .venv-versions
