@@ -1,8 +1,10 @@
 # `make gallery` and `make test` install what they need; the machine only needs make and Python 3.11 or newer.
 PYTHON ?= python3
+# the lowest Python for `make versions`
+LOWEST ?= python3.11
 BIN := .venv/bin
 
-.PHONY: gallery test soak lint types docs bench check clean
+.PHONY: gallery test soak lint types docs bench check versions clean
 
 # The gallery page of the sample photos, with the fast backend.
 gallery: .venv/gallery.stamp
@@ -15,6 +17,20 @@ test: .venv/dev.stamp
 # The long tests: minutes of random specs, damaged files, and all kinds of loaders. `make test` runs a small part of each.
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest -m soak
+
+# The tests on the lowest versions that pyproject.toml allows, in an environment of its own. What it lacks is left out:
+# the loaders and trainers of the docs, and torch where its lowest version cannot be had (it takes gigabytes on Linux).
+# Old versions of torch call old functions of their own, and warn of it.
+versions: .venv-versions/stamp
+	AUGREG_LOWEST=1 .venv-versions/bin/python -m pytest -W ignore::FutureWarning $(SUITE)
+
+.venv-versions/stamp: pyproject.toml constraints-lowest.txt
+	$(LOWEST) -m venv .venv-versions
+	.venv-versions/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt \
+		--editable '.[fast,testing]' sybil jsonschema
+	.venv-versions/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt torch \
+		|| echo 'the lowest torch cannot be had here: its tests are left out'
+	touch $@
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -49,4 +65,4 @@ check: lint types test
 	touch $@
 
 clean:
-	rm -rf .venv gallery.html
+	rm -rf .venv .venv-versions gallery.html

@@ -30,7 +30,7 @@ import hashlib
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -46,6 +46,8 @@ __all__ = [
     "Cursor",
     "address_of",
     "field",
+    "field_rows",
+    "frame_key",
     "fresh_seed",
     "stream_key",
 ]
@@ -59,6 +61,7 @@ _FIELD: Final = 5
 
 _WORD: Final = 1 << 64
 _TO_UNIT: Final = 2.0**-53
+_PIECE: Final = 1 << 14  # numbers of a field that are made at once, 128 KiB of each array that this takes
 _READ_AHEAD: Final = 8  # words read at once: two Philox blocks, enough for most steps
 
 
@@ -227,14 +230,73 @@ class Cursor:
 
 def field(kind: Literal["normal", "uniform"], key: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """An array of noise, determined by `key` and the shape: standard normal (Box-Muller) or uniform in [0, 1)."""
-    count = math.prod(shape)
-    half = (count + 1) // 2
-    words = _generator.words((key, _FIELD), 0, 0, 0, 0, 2 * half)
-    unit = (words >> np.uint64(11)) * _TO_UNIT
-    if kind == "normal":
-        radius = np.sqrt(-2.0 * np.log1p(-unit[:half]))
-        angle = 2.0 * np.pi * unit[half:]
-        unit = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
-    else:
-        unit = np.floor(unit * 2.0**24) * 2.0**-24  # 24 bits, so that rounding to float32 cannot give 1
-    return unit[:count].reshape(shape).astype(np.float32)
+    out = np.empty(math.prod(shape), np.float32)
+    for first, rows in field_rows(kind, key, len(out), 1):
+        out[first : first + len(rows)] = rows[:, 0]
+    return out.reshape(shape)
+
+
+def field_rows(
+    kind: Literal["normal", "uniform"], key: int, count: int, width: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """The field of shape (count, width) in pieces: whole rows, and the number of the first of them.
+
+    Each row comes once, in no order that a caller should rely on. A piece fits into the processor's cache, so a large
+    image needs little memory, and less time than whole arrays would.
+    """
+    total = count * width
+    half = (total + 1) // 2
+    at_once = max(1, _PIECE // width)
+    if kind == "uniform":
+        for first in range(0, count, at_once):
+            unit = _units(key, first * width, min(count - first, at_once) * width)
+            # 24 bits, so that rounding to float32 cannot give 1
+            yield first, (np.floor(unit * 2.0**24) * 2.0**-24).astype(np.float32).reshape(-1, width)
+        return
+    # Word i of the first half and word i of the second give two numbers: number i, by the cosine, and number
+    # half + i, by the sine. A row of the sines begins at a pair that is later by `shift` than a row of the cosines.
+    shift = -half % width
+    whole = half // width
+    second = (half + shift) // width
+    for first in range(0, max(whole, count - second), at_once):
+        start = first * width
+        cosines = max(0, min(whole - first, at_once)) * width
+        sines = max(0, min(count - second - first, at_once)) * width
+        radius, angle = _polar(key, half, start, max(cosines, shift + sines if sines else 0))
+        if cosines:
+            yield first, _product(radius[:cosines], np.cos(angle[:cosines]), width)
+        if sines:
+            part = slice(shift, shift + sines)
+            yield second + first, _product(radius[part], np.sin(angle[part]), width)
+    if shift and count:  # the row that begins with cosines and ends with sines
+        begun = half - whole * width
+        radius, angle = _polar(key, half, half - begun, begun)
+        row = [radius * np.cos(angle)]
+        radius, angle = _polar(key, half, 0, min(shift, total - half))
+        row.append(radius * np.sin(angle))
+        yield whole, np.concatenate(row).astype(np.float32).reshape(1, width)
+
+
+def _polar(key: int, half: int, start: int, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The radius and the angle of so many pairs of the Box-Muller transform."""
+    count = min(count, half - start)
+    radius = np.sqrt(-2.0 * np.log1p(-_units(key, start, count)))
+    return radius, 2.0 * np.pi * _units(key, half + start, count)
+
+
+def _product(radius: NDArray[np.float64], wave: NDArray[np.float64], width: int) -> NDArray[np.float32]:
+    wave *= radius
+    return wave.astype(np.float32).reshape(-1, width)
+
+
+def _units(key: int, start: int, count: int) -> NDArray[np.float64]:
+    """Floats in [0, 1) from so many words of the field with this key; a block of Philox is four words."""
+    skipped = start % 4
+    words = _generator.words((key, _FIELD), start // 4, 0, 0, 0, skipped + count)[skipped:]
+    units: NDArray[np.float64] = np.multiply(words >> np.uint64(11), _TO_UNIT, dtype=np.float64)
+    return units
+
+
+def frame_key(key: int, frame: int) -> int:
+    """The key of the noise of a frame: that of the first frame is `key` itself."""
+    return stream_key(f"{key} {frame}") if frame else key

@@ -45,3 +45,10 @@ def photos() -> dict[str, np.ndarray]:
     for photo in found.values():
         photo.flags.writeable = False
     return found
+
+
+def precise_warps() -> bool:
+    """Whether OpenCV's bilinear warps read at exact positions: from version 5 on."""
+    import cv2
+
+    return int(cv2.__version__.partition(".")[0]) >= 5

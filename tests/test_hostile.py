@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from damaged import encoded, whole
 from images import made
@@ -99,7 +100,8 @@ def test_sixteen_bits_in_color_lose_their_lower_byte() -> None:
     assert to_array(png(2, 1, 16, 2, row)).array.tolist() == [[[200, 100, 50]] * 2]
 
 
-@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
+# Pillow 11 writes MPO files that it cannot read again
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", *(["MPO"] if PIL.__version__ >= "12" else [])])
 def test_the_first_frame_of_several(kind: str) -> None:
     frames = [Image.new("RGB", (16, 8), color) for color in ("white", "black", "black")]
     options = {"lossless": True} if kind == "WEBP" else {}

@@ -273,6 +273,13 @@ def _compared(op: Op, image: np.ndarray, name: str) -> np.ndarray:
     return inside | outside
 
 
+def _allowed(case: str, name: str, dtype: str) -> Within:
+    """The tolerance; OpenCV 4 rounds the positions of bilinear warps to 1/32 of a pixel, as in its remap."""
+    if case == "warp bilinear" and name == "opencv" and not images.precise_warps():
+        return Within(7.0, 1.2)
+    return TOLERANCES[case][DTYPES.index(dtype) * len(BACKENDS) + BACKENDS.index(name)]
+
+
 def measure(case: str, name: str, dtype: str) -> Within:
     """How far a backend is from the oracle on all images of a case."""
     most, mean = 0.0, 0.0
@@ -295,7 +302,7 @@ def measure(case: str, name: str, dtype: str) -> Within:
 @pytest.mark.parametrize("name", HAVE)
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_the_oracle(case: str, name: str, dtype: str) -> None:
-    allowed = TOLERANCES[case][DTYPES.index(dtype) * len(BACKENDS) + BACKENDS.index(name)]
+    allowed = _allowed(case, name, dtype)
     found = measure(case, name, dtype)
     assert found.most <= allowed.most + 1e-9
     assert found.mean <= allowed.mean + 1e-9

@@ -10,6 +10,7 @@ from pathlib import Path
 import images
 import numpy as np
 import oracle
+import PIL
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
@@ -19,6 +20,7 @@ from augreg.ops import Op, Scene
 
 DOCS = Path(__file__).parent.parent / "docs" / "backends.md"
 HAVE = tuple(name for name in ("pillow", "opencv") if name != "opencv" or importlib.util.find_spec("cv2"))
+PILLOW = int(PIL.__version__.partition(".")[0])
 FACTORS = (0.0, 0.1, 0.37, 0.5, 0.9, 1.0, 1.1, 1.63, 1.9, 3.0)
 
 Pillow = Callable[[Image.Image], Image.Image]
@@ -198,6 +200,9 @@ def test_warps_are_pillows_on_its_backend(interpolation: str, title: str) -> Non
 def test_resizes_are_pillows_on_its_backend(interpolation: str, title: str) -> None:
     image = IMAGES[title]
     for height, width in ((32, 32), (100, 41), (1, 7), (190, 250), (61, 200)):
+        rows_first = height < image.shape[0] and image.shape[0] - height > 2 * (image.shape[1] - width)
+        if rows_first and PILLOW < 13:  # tests/test_resize_order.py has what every version gives
+            continue
         wanted = Image.fromarray(image).resize((width, height), INTERPOLATIONS[interpolation][1])
         assert _same(backend("pillow").apply(ops.resize(height, width, interpolation), image), wanted)
 
@@ -251,15 +256,15 @@ def test_bilinear_warps_of_opencv_differ_by_at_most_1_inside(title: str) -> None
         if isinstance(op, ops.Warp):
             ys, xs = oracle.sources(op)
             away = away[(ys > 0.5) & (ys < height - 0.5) & (xs > 0.5) & (xs < width - 0.5)]
-        assert np.abs(away).max(initial=0.0) <= 1.0, str(op)
+        assert np.abs(away).max(initial=0.0) <= (1.0 if images.precise_warps() else 7.0), str(op)
 
 
 # The least PSNR, in decibels, of OpenCV's antialiased resize against Pillow's, over the photos at 375x500.
 # docs/backends.md has the same table.
 RESIZES = {"224x224": (224, 224), "256x341": (256, 341), "100x100": (100, 100), "32x32": (32, 32)}
 LEAST = {
-    "bilinear": {"224x224": 48.0, "256x341": 45.0, "100x100": 49.0, "32x32": 43.0},
-    "bicubic": {"224x224": 43.0, "256x341": 46.0, "100x100": 36.0, "32x32": 33.0},
+    "bilinear": {"224x224": 48.0, "256x341": 45.0, "100x100": 49.0, "32x32": 50.0},
+    "bicubic": {"224x224": 43.0, "256x341": 46.0, "100x100": 36.0, "32x32": 52.0},
 }
 
 

@@ -25,6 +25,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float32]
 Blur = Callable[[Filter, Array], Array]
 
+_ROWS: Final = 32  # rows of a field that are computed at once
 _MOST_KEPT: Final = 1 << 20  # pixels of a field that is cached, 8 MB; larger ones are computed again
 
 
@@ -54,10 +55,15 @@ def _sources(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Fl
             raise ImageError(f"there is no displacement field named {op.field!r}")
     ys = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
     xs = np.arange(width, dtype=np.float32)[None] + np.float32(0.5)
-    found = ys + shift_y, xs + shift_x
+    found = _added(ys, shift_y), _added(xs, shift_x)
     for places in found:
         places.flags.writeable = False
     return found
+
+
+def _added(places: Floats, shift: Floats) -> Floats:
+    """Places plus their shifts, in the memory of the shifts where they are not a part of a larger array."""
+    return np.add(places, shift, out=shift if shift.flags.c_contiguous else None)
 
 
 _kept = functools.lru_cache(maxsize=2)(_sources)
@@ -82,13 +88,27 @@ def _grid(op: Remap, height: int, width: int) -> tuple[Floats, Floats]:
     nodes = np.zeros((2, rows + 1, columns + 1))
     inner = 2.0 * field("uniform", op.key, (2, rows - 1, columns - 1)) - 1.0
     nodes[:, 1:-1, 1:-1] = inner * limit * np.array([height / rows, width / columns]).reshape(2, 1, 1)
-    for axis, (size, cells) in enumerate(((height, rows), (width, columns)), start=1):
-        place = (np.arange(size) + 0.5) * (cells / size)
-        first = place.astype(np.intp)
-        part = (place - first).reshape((-1, 1) if axis == 1 else (1, -1))
-        nodes = np.take(nodes, first, axis) * (1.0 - part) + np.take(nodes, first + 1, axis) * part
-    shifts: Floats = nodes.astype(np.float32)
+    first, part = _within_cells(height, rows)
+    part = part[:, None]
+    lines = np.take(nodes, first, 1) * (1.0 - part) + np.take(nodes, first + 1, 1) * part
+    first, part = _within_cells(width, columns)
+    ends = np.searchsorted(first, np.arange(columns + 1))
+    shifts = np.empty((2, height, width), np.float32)
+    for top in range(0, height, _ROWS):
+        rows_now = slice(top, top + _ROWS)
+        for cell in range(columns):  # cell by cell, so that nothing is gathered; the rows fit into the cache
+            across = slice(ends[cell], ends[cell + 1])
+            left, right = lines[:, rows_now, cell, None], lines[:, rows_now, cell + 1, None]
+            shifts[:, rows_now, across] = left * (1.0 - part[across]) + right * part[across]
     return shifts[0], shifts[1]
+
+
+def _within_cells(size: int, cells: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """For each pixel along a side: its cell, and how far it lies within it, from 0 to 1."""
+    place: NDArray[np.float64] = (np.arange(size, dtype=np.float64) + 0.5) * (cells / size)
+    first = place.astype(np.intp)
+    part: NDArray[np.float64] = place - first
+    return first, part
 
 
 def _lens(k: float, height: int, width: int) -> tuple[Floats, Floats]:
@@ -99,8 +119,10 @@ def _lens(k: float, height: int, width: int) -> tuple[Floats, Floats]:
     return (y * stretch).astype(np.float32), (x * stretch).astype(np.float32)
 
 
-def outside(ys: Floats, xs: Floats, height: int, width: int) -> NDArray[np.bool_]:
-    """Which of these positions lie outside of an image of this size."""
+def outside(ys: Floats, xs: Floats, height: int, width: int) -> NDArray[np.bool_] | None:
+    """Which of these positions lie outside of an image of this size; None if none does."""
+    if ys.min() >= 0 and ys.max() < height and xs.min() >= 0 and xs.max() < width:
+        return None
     return (ys < 0) | (ys >= height) | (xs < 0) | (xs >= width)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from augreg.backends import Backend, clahe, displacement, intensity, photography, pillow, plain
+from augreg.backends import Backend, clahe, displacement, intensity, photography, pillow, plain, shrinking
 from augreg.images import buffers
 from augreg.ops import Enhance, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
 
@@ -66,6 +66,7 @@ def _resize(op: Resize, image: Array) -> Array:
     Bilinear interpolation is a triangle one input pixel wide. An antialiased triangle is `scale` pixels wide, with
     the variance scale^2 / 6. So first shrink by an integer factor, at most a third of the scale (a box filter, with
     the variance (factor^2 - 1) / 12), and then convolve with a binomial kernel that has the rest of the variance.
+    A side that shrinks strongly is treated by `shrinking` instead.
     """
     height, width, channels = image.shape
     if (op.height, op.width) == (height, width):
@@ -74,9 +75,15 @@ def _resize(op: Resize, image: Array) -> Array:
         return _nearest(image, op.height, op.width)
     if channels > _MOST_CHANNELS:
         return plain.by_channel(lambda plane: _resize(op, plane), image)
-    if op.antialias:
-        image = _smoothed(image, height / op.height, width / op.width)
-    return _interpolated(op, image)
+    if not op.antialias:
+        return _interpolated(op, image)
+    scale_y, scale_x = height / op.height, width / op.width
+    if max(scale_y, scale_x) < shrinking.STRONG:
+        return _interpolated(op, _smoothed(image, scale_y, scale_x))
+    found = shrinking.shrunk(image, op.height, op.width, op.interpolation)
+    if found.shape[:2] != (op.height, op.width):
+        found = _interpolated(op, _smoothed(found, found.shape[0] / op.height, found.shape[1] / op.width))
+    return found if image.dtype == np.float32 else np.clip(np.rint(found), 0, 255).astype(np.uint8)
 
 
 def _interpolated(op: Resize, image: Array) -> Array:

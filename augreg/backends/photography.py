@@ -15,7 +15,7 @@ from augreg.backends import displacement, intensity, plain
 from augreg.errors import ImageError
 from augreg.images import buffers
 from augreg.ops import ColorMatrix, Encode, Noise, Op, Remap
-from augreg.rng import field
+from augreg.rng import field_rows, frame_key
 
 __all__ = ["KERNELS", "color_matrix", "convolved", "encode", "filled", "median", "motion_kernel", "noise", "remap"]
 
@@ -35,7 +35,7 @@ def remap(op: Remap, image: Array, blur: displacement.Blur) -> Array:
 def filled(op: Remap, image: Array, found: Array, ys: Floats, xs: Floats) -> Array:
     """`found`, with the fill where the positions lie outside the image."""
     beyond = displacement.outside(ys, xs, *image.shape[:2])
-    if beyond.any():
+    if beyond is not None:
         fill = intensity.per_channel(op.fill, image.shape[2], "fill")
         found[beyond] = fill if image.dtype == np.float32 else np.clip(np.rint(fill), 0, 255)
     return found
@@ -48,24 +48,33 @@ def noise(op: Noise, image: Array) -> Array:
     Iso: Foi et al. 2008, variance a x + b; the part that grows with the pixel value is the same in all channels.
     """
     height, width, channels = image.shape
-    values: Array = image if image.dtype == np.float32 else image * np.float32(1 / 255)
+    pixels = np.ascontiguousarray(image).reshape(-1, channels)
+    out = buffers.empty(image.shape, image.dtype)
+    flat = out.reshape(-1, channels)
+    key = frame_key(op.key, op.frame)
+    for first, normal in field_rows("normal", key, height * width, channels + (op.name == "iso")):
+        part = slice(first, first + len(normal))
+        flat[part] = _noisy(op, pixels[part], normal)
+    return out
+
+
+def _noisy(op: Noise, pixels: Array, normal: Floats) -> Array:
+    """Pixels, one a row, with their noise from rows of standard normal numbers."""
+    values: Array = pixels if pixels.dtype == np.float32 else pixels * np.float32(1 / 255)
+    amount = np.float32(op.amounts[0])
     if op.name == "iso":
-        grain, color = (np.float32(amount) for amount in op.amounts)
-        normal = field("normal", op.key, (height, width, channels + 1))
-        values = values + grain * np.sqrt(np.maximum(values, 0)) * normal[..., :1] + color * normal[..., 1:]
+        color = np.float32(op.amounts[1])
+        values = values + amount * np.sqrt(np.maximum(values, 0)) * normal[:, :1] + color * normal[:, 1:]
+    elif op.name == "gaussian":
+        values = values + amount * normal
+    elif op.name == "shot":
+        mean = np.maximum(values, 0) * amount
+        photons = np.rint(mean + np.sqrt(mean) * normal + (normal * normal - 1) * np.float32(1 / 6))
+        values = np.maximum(photons, 0, out=photons) / amount
+        values[mean == 0] = 0
     else:
-        amount = np.float32(op.amounts[0])
-        normal = field("normal", op.key, image.shape)
-        if op.name == "gaussian":
-            values = values + amount * normal
-        elif op.name == "shot":
-            mean = np.maximum(values, 0) * amount
-            photons = np.rint(mean + np.sqrt(mean) * normal + (normal * normal - 1) * np.float32(1 / 6))
-            values = np.maximum(photons, 0, out=photons) / amount
-            values[mean == 0] = 0
-        else:
-            raise ImageError(f"there is no noise named {op.name!r}")
-    if image.dtype == np.float32:
+        raise ImageError(f"there is no noise named {op.name!r}")
+    if pixels.dtype == np.float32:
         return np.clip(values, 0, 1, out=values) if op.clip else values
     values *= np.float32(255)
     return _bytes(values)
@@ -142,6 +151,8 @@ def convolved(kernel: Floats, image: Array) -> Array:
 
 def median(size: int, image: Array) -> Array:
     """The median of the square of this odd side around each pixel, by Pillow; edges repeated."""
+    if size < 2:  # a filter of one pixel is nothing, and Pillow 12.3 divides by zero there
+        return image
     out = buffers.empty(image.shape, image.dtype)
     for channel in range(image.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))

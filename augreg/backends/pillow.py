@@ -42,8 +42,10 @@ def _resize(op: Resize, image: Array) -> Array:
     size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     if (op.height, op.width) == image.shape[:2]:
         return image
-    if op.antialias or op.interpolation == "nearest":
+    if op.interpolation == "nearest":
         return _each(image, op.height, op.width, lambda pil_image, _: pil_image.resize(size, resample))
+    if op.antialias:
+        return _each(image, op.height, op.width, lambda pil_image, _: _by_axis(pil_image, size, resample))
     # Pillow's resize always antialiases; its transform samples single points
     scale = (image.shape[1] / op.width, 0.0, 0.0, 0.0, image.shape[0] / op.height, 0.0)
     return _each(
@@ -52,6 +54,20 @@ def _resize(op: Resize, image: Array) -> Array:
         op.width,
         lambda pil_image, _: pil_image.transform(size, Image.Transform.AFFINE, scale, resample),
     )
+
+
+def _by_axis(image: Image.Image, size: tuple[int, int], resample: Image.Resampling) -> Image.Image:
+    """Pillow's resize as two calls of one axis each, because its versions differ in the order and bytes are rounded.
+
+    Rows go first where they shrink by more than twice as many pixels as the columns do, as in Pillow 13.
+    """
+    width, height = image.size
+    columns, rows = size
+    rows_first = rows < height and height - rows > 2 * (width - columns)
+    between = (width, rows) if rows_first else (columns, height)
+    if between != image.size:
+        image = image.resize(between, resample)
+    return image if between == size else image.resize(size, resample)
 
 
 def _warp(op: Warp, image: Array) -> Array:

@@ -18,7 +18,7 @@ from augreg.errors import ImageError
 from augreg.images import buffers
 from augreg.ops import BranchMix, Enhance, FunctionCall, Lookup, Move, Normalize, Op, Pad, Paint
 from augreg.ops.scene import PixelValues
-from augreg.rng import field
+from augreg.rng import field, frame_key
 
 __all__ = [
     "SHARP",
@@ -107,7 +107,7 @@ def composite_kernels(engine: Backend) -> Kernels:
         if op.noise is None:
             box[:] = filling(op.fill, op.fill_ops, image.shape[2], image.dtype)
         else:
-            noise = field(op.noise, op.key, box.shape)
+            noise = field(op.noise, frame_key(op.key, op.frame), box.shape)
             # noise just below 1 is 1 as a float32
             box[:] = noise if image.dtype == np.float32 else noise * 256.0
         return out
@@ -213,7 +213,8 @@ def need_color(what: str, channels: int) -> None:
     """Raise ImageError unless the image is gray or RGB."""
     if channels not in (1, 3):
         raise ImageError(
-            f"{what} needs a gray or RGB image, and this one has {channels} channels; drop an alpha channel first"
+            f"{what} needs a gray or RGB image, and this one has {channels} channels; if the fourth is alpha, set "
+            "`channels: rgba` in the spec"
         )
 
 

@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--mean-image", metavar="OUT.npy", type=Path, help="write the mean image instead")
     parser.add_argument("--size", metavar=("H", "W"), nargs=2, type=positive, help="resize images to this size first")
     parser.add_argument("--spec", metavar="SPEC", help="apply this spec at test time first, up to normalize")
-    parser.add_argument("--channels", choices=("rgb", "gray", "keep"), help="how to read the images (rgb)")
+    parser.add_argument("--channels", choices=("rgb", "gray", "keep", "rgba"), help="how to read the images (rgb)")
     parser.add_argument("--processes", metavar="N", type=positive, help="number of processes (one per processor)")
     parser.add_argument("--quiet", action="store_true", help="print the result and errors only")
     parser.set_defaults(run=run, usage_error=parser.error)

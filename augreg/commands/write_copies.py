@@ -58,23 +58,24 @@ class WriteCopies:
 
     def __call__(self, task: Task) -> None:
         """Write every missing copy; the mask first, because an existing image counts as a finished copy."""
-        image = to_array(task.image, self.pipeline.options.channels).array
+        read = to_array(task.image, self.pipeline.options.channels)
+        pipeline = self.pipeline.replace(channels="rgba") if read.alpha else self.pipeline  # an array shows no alpha
         mask, palette = (None, None) if task.mask is None else _read_mask(task.mask)
         for view, to, mask_to in task.copies:
             if parallel.stopping():
                 return
-            copy, copy_mask = self._copy(image, mask, task.key, view)
+            copy, copy_mask = self._copy(pipeline, read.array, mask, task.key, view)
             if mask_to is not None and not finished(mask_to):
                 write(mask_to, _encode_mask(copy_mask, palette))
             if not finished(to):
                 write(to, encode(copy, self.format))
 
-    def _copy(self, image: Any, mask: Any, key: str, view: int) -> tuple[Any, Any]:
+    def _copy(self, pipeline: Pipeline, image: Any, mask: Any, key: str, view: int) -> tuple[Any, Any]:
         sample = image if mask is None else {"image": image, "mask": mask}
         if self.test:
-            result = self.pipeline.test(sample)
+            result = pipeline.test(sample)
         else:
-            result = self.pipeline.train(sample, index=key, epoch=self.epoch, view=view)
+            result = pipeline.train(sample, index=key, epoch=self.epoch, view=view)
         return (result, None) if mask is None else (result["image"], result["mask"])
 
 

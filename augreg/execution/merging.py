@@ -226,7 +226,7 @@ _IS_IDENTITY: Final[Mapping[type[Op], Callable[[Any, Scene], bool]]] = {
     Lookup: lambda op, scene: all(stage.amount == _NO_CHANGE.get(stage.name) for stage in op.stages),
     Enhance: lambda op, scene: op.factor == 1.0,
     Hue: lambda op, scene: op.shift == 0.0,
-    Filter: lambda op, scene: op.amount == 0.0,
+    Filter: lambda op, scene: op.amount == 0.0 or (op.name == "median" and op.amount == 1.0),
 }
 
 

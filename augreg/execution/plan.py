@@ -59,10 +59,7 @@ class Plan(msgspec.Struct, frozen=True):
     def _start(self, scene: Scene) -> tuple[Sequence[Op], Drawn]:
         planned = self.scene
         if msgspec.structs.replace(scene, boxes=planned.boxes) != planned:
-            raise ImageError(
-                f"this plan is for {planned.height}x{planned.width}x{planned.channels} {planned.dtype}, "
-                f"and the image is {scene.height}x{scene.width}x{scene.channels} {scene.dtype}"
-            )
+            raise ImageError(f"this plan is for {_kind(planned)}, and the image is {_kind(scene)}")
         if not self.deferred:
             return self.ops, Drawn([], list(self.entries), self.after, [])
         # a run adds ops to the entries of the steps that go on: to copies, so that the plan stays as it is
@@ -104,7 +101,14 @@ def planned_scene(given: Any, channels: int, dtype: Any, settings: RunSettings) 
     if dtype not in ("uint8", "float32") or not isinstance(channels, int) or not 1 <= channels <= 64:
         wrong = f"{channels!r} channels of {dtype!r}"
         raise ValueError(f"a plan is for 1 to 64 channels of 'uint8' or 'float32', got {wrong}")
-    return Scene(height, width, channels, dtype, epoch=settings.epoch)
+    alpha = channels == 4 and settings.channels in ("keep", "rgba")
+    return Scene(height, width, channels, dtype, epoch=settings.epoch, alpha=alpha)
+
+
+def _kind(scene: Scene) -> str:
+    """The size and the kind of an image, for messages."""
+    alpha = "" if scene.channels != 4 else " with alpha" if scene.alpha else " without alpha"
+    return f"{scene.height}x{scene.width}x{scene.channels} {scene.dtype}{alpha}"
 
 
 def _drawn(entry: Entry) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from augreg.backends import Backend
+from augreg.backends import Backend, alpha
 from augreg.errors import AugregError, ImageError
 from augreg.execution.merging import merge
 from augreg.execution.sampling import Drawn, Entry, resume
@@ -66,29 +66,40 @@ def run_drawn(
     scene: Scene,
     settings: RunSettings,
     targets: TargetSet | None = None,
+    frames: Sequence[int] = (0,),
 ) -> tuple[list[Array], Scene]:
     """Run what `start` returned on images of one scene, and on their targets. Returns the images and their new scene.
 
-    After an op of unknown size, the remaining steps are drawn for the size that the image then has.
+    `frames` are the numbers of the images within their sample. After an op of unknown size, the remaining steps are
+    drawn for the size that the image then has.
     """
     ops, drawn = started
     entries = drawn.entries
     while True:
+        engine = alpha.aware(settings.engine) if scene.alpha else settings.engine
         if targets is None:
-            arrays = [run_ops(ops, array, settings.engine) for array in arrays]
+            arrays = _on_each(ops, arrays, frames, engine)
         else:
             targets.check(ops, scene, functools.partial(_step_of, entries))
             for op in ops:
                 before = arrays[0].shape[:2]
-                arrays = [run_ops((op,), array, settings.engine) for array in arrays]
+                arrays = _on_each((op,), arrays, frames, engine)
                 targets.apply(op, before, arrays[0].shape[:2], settings.engine)
         if not drawn.deferred:
             return arrays, drawn.scene
         height, width, channels = arrays[0].shape
-        scene = replace(drawn.scene, height=height, width=width, channels=channels)
+        still = drawn.scene.alpha and channels == drawn.scene.channels
+        scene = replace(drawn.scene, height=height, width=width, channels=channels, alpha=still)
         drawn = resume(drawn, scene, settings.address, entries)
         entries = entries + drawn.entries
         ops = merge(drawn.ops, scene, settings.approximate)
+
+
+def _on_each(ops: Sequence[Op], arrays: list[Array], frames: Sequence[int], engine: Backend) -> list[Array]:
+    return [
+        run_ops([op.for_frame(frame) for op in ops] if frame else ops, array, engine)
+        for frame, array in zip(frames, arrays, strict=True)
+    ]
 
 
 def _step_of(entries: list[Entry], op: Op) -> str:

@@ -7,6 +7,7 @@ are `boxes`, `keypoints` and `keypoint_names`. The spec's `targets` names the ke
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -32,10 +33,11 @@ __all__ = ["run", "scene_of"]
 
 
 class _Place(NamedTuple):
-    """An image, the key that it is under, and its number there."""
+    """An image, the key that it is under, its number there, and its number among all images of the sample."""
 
     key: Any
     number: int
+    frame: int
     image: InputImage
 
 
@@ -275,15 +277,19 @@ def _run_images(
     Every scene has the sample's boxes, so that images of all kinds get one draw.
     """
     by_scene: dict[Scene, list[_Place]] = {}
+    frames = itertools.count()
     for key, group in images.items():
         for number, image in enumerate(group):
-            by_scene.setdefault(image.scene(settings.epoch, boxes), []).append(_Place(key, number, image))
+            by_scene.setdefault(image.scene(settings.epoch, boxes), []).append(
+                _Place(key, number, next(frames), image)
+            )
     results: dict[Any, list[Any]] = {key: [None] * len(group) for key, group in images.items()}
     main = first.scene(settings.epoch, boxes)
     for scene, places in by_scene.items():
         # an image of another kind is drawn for at the same address: the same numbers, in its own pixel values
         arrays = [place.image.array for place in places]
-        arrays, after = run_drawn(start(scene), arrays, scene, settings, targets if scene == main else None)
+        numbers = [place.frame for place in places]
+        arrays, after = run_drawn(start(scene), arrays, scene, settings, targets if scene == main else None, numbers)
         height, width = arrays[0].shape[:2]
         if scene == main:
             targets.size = height, width

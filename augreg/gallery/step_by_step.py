@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from augreg.backends import alpha
 from augreg.execution.run import run_ops
 from augreg.execution.sampling import Drawn, Entry, draw, expect, resume
 from augreg.ops import Normalize, Op, Scene
@@ -37,10 +38,11 @@ def describe_ops(ops: Iterable[Op]) -> str:
     return ", ".join(map(str, ops))
 
 
-def scene_of(array: NDArray[Any], epoch: int = 0) -> Scene:
-    """The scene of a height x width x channels image."""
+def scene_of(array: NDArray[Any], epoch: int = 0, read_as: str = "rgb") -> Scene:
+    """The scene of a height x width x channels image; `read_as` are the spec's `channels`."""
     height, width, channels = array.shape
-    return Scene(height, width, channels, "uint8" if array.dtype == "uint8" else "float32", epoch=epoch)
+    dtype: Literal["uint8", "float32"] = "uint8" if array.dtype == "uint8" else "float32"
+    return Scene(height, width, channels, dtype, epoch=epoch, alpha=channels == 4 and read_as != "rgb")
 
 
 def _caption(entry: Entry, ops: tuple[Op, ...]) -> str:
@@ -54,9 +56,11 @@ def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, box
 
     `boxes` are the boxes of its sample, in pixels.
     """
-    scene = replace(scene_of(array, address.epoch if address is not None else 0), boxes=boxes)
+    scene = replace(
+        scene_of(array, address.epoch if address is not None else 0, pipeline.options.channels), boxes=boxes
+    )
     drawn = expect(pipeline.steps, scene) if address is None else draw(pipeline.steps, scene, address)
-    engine = pipeline.train.engine
+    engine = alpha.aware(pipeline.train.engine) if scene.alpha else pipeline.train.engine
     entries: list[Entry] = []
     result: list[Stage] = []
     normalize: Normalize | None = None

@@ -44,6 +44,7 @@ class InputImage(NamedTuple):
     array: NDArray[Any]
     kind: Kind
     source: str = ""
+    alpha: bool = False
 
     @property
     def name(self) -> str:
@@ -54,14 +55,14 @@ class InputImage(NamedTuple):
         """What the steps know about it."""
         height, width, channels = self.array.shape
         dtype: Literal["uint8", "float32"] = "uint8" if self.array.dtype == _BYTES else "float32"
-        return Scene(height, width, channels, dtype, epoch=epoch, boxes=boxes)
+        return Scene(height, width, channels, dtype, epoch=epoch, boxes=boxes, alpha=self.alpha)
 
 
 def to_array(image: Any, channels: str = "rgb") -> InputImage:
     """The image of a PIL image, array, tensor, bytes, open file or path.
 
-    `channels` is rgb, gray or keep, for files, bytes and PIL images. Raises ImageError, which names the image and
-    says why it cannot be read.
+    `channels` is rgb, gray, keep or rgba, for files, bytes and PIL images. Raises ImageError, which names the image
+    and says why it cannot be read.
     """
     try:
         return _converted(image, channels)
@@ -74,18 +75,18 @@ def to_array(image: Any, channels: str = "rgb") -> InputImage:
 
 def _converted(image: Any, channels: str) -> InputImage:
     if isinstance(image, np.ndarray):
-        return _array(image)
+        return _banded(_array(image), channels)
     if isinstance(image, Image.Image):
         name = _described(image)
-        return InputImage(_pixels(image, channels, name), "pil", name)
+        return _colored(_pixels(image, channels, name), name, "pil")
     if isinstance(image, str | Path):
         name = _printable(image)
-        return InputImage(_decoded(image, channels, name), "array", name)
+        return _colored(_decoded(image, channels, name), name)
     if isinstance(image, bytes | bytearray | memoryview):
         return _from_bytes(image, channels)
     torch = sys.modules.get("torch")  # a tensor can only exist if torch was imported
     if torch is not None and isinstance(image, torch.Tensor):
-        return _tensor(image)
+        return _banded(_tensor(image), channels)
     if callable(getattr(image, "read", None)):
         return _from_file(image, channels)
     if isinstance(image, os.PathLike):
@@ -114,6 +115,19 @@ def _refused(name: str) -> Iterator[None]:
         else:  # a KeyError says only its key
             reason = f"{type(error).__name__}: {error}"
         raise ImageError(f"{name}: cannot be read: {_printable(reason)}") from error
+
+
+# Alpha, or a further band of a multispectral image: they are told apart here and nowhere else
+
+
+def _colored(array: NDArray[Any], name: str, kind: Kind = "array") -> InputImage:
+    """The image of a file or of a PIL image: its mode says what its channels are, and a fourth is always alpha."""
+    return InputImage(array, kind, name, alpha=array.shape[2] == 4)
+
+
+def _banded(image: InputImage, channels: str) -> InputImage:
+    """The image of an array or a tensor: nothing says what its channels are, unless the spec does."""
+    return image._replace(alpha=True) if channels == "rgba" and image.array.shape[2] == 4 else image
 
 
 # Arrays and tensors
@@ -211,7 +225,7 @@ def _from_bytes(data: bytes | bytearray | memoryview, channels: str) -> InputIma
     with _refused("image in a memoryview"):
         data = bytes(data)  # a released view raises
     name = f"image of {len(data)} bytes"
-    return InputImage(_decoded(data, channels, name), "array", name)
+    return _colored(_decoded(data, channels, name), name)
 
 
 def _from_file(file: Any, channels: str) -> InputImage:
@@ -224,7 +238,7 @@ def _from_file(file: Any, channels: str) -> InputImage:
         data = file.read()
     if not isinstance(data, bytes | bytearray | memoryview):
         raise ImageError(f"{name}: reading it gives {type(data).__name__}, not bytes; open it with mode 'rb'")
-    return InputImage(_decoded(bytes(data), channels, name), "array", name)
+    return _colored(_decoded(bytes(data), channels, name), name)
 
 
 # it is put first, so that it wins over a user's own `error` filter
@@ -315,7 +329,7 @@ def _described(image: Image.Image) -> str:
     return f"{name} ({image.mode}, {image.height}x{image.width})"
 
 
-_EIGHT_BITS: Final = {"rgb": "RGB", "gray": "L"}
+_EIGHT_BITS: Final = {"rgb": "RGB", "gray": "L", "rgba": "RGBA"}
 _WITH_ALPHA: Final = ("RGBA", "LA", "PA", "RGBa", "La")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -51,6 +51,7 @@ class ImageStatistic(msgspec.Struct, frozen=True):
 class Lookup(Op, frozen=True, eq=False):
     """Apply functions to every pixel value, one after the other; on byte images they become one table."""
 
+    on_colors: ClassVar[bool] = True
     stages: tuple[PointFunction | ImageStatistic, ...]
 
     @property
@@ -65,6 +66,7 @@ class Enhance(Op, frozen=True, eq=False):
     `degenerate` is `gray` (the luma of each pixel) or `smooth` (a 3x3 smoothing that keeps the border).
     """
 
+    on_colors: ClassVar[bool] = True
     degenerate: Literal["gray", "smooth"]
     factor: float
 
@@ -72,6 +74,7 @@ class Enhance(Op, frozen=True, eq=False):
 class Hue(Op, frozen=True, eq=False):
     """Shift the hue by a fraction of the full circle, -0.5 to 0.5."""
 
+    on_colors: ClassVar[bool] = True
     shift: float
 
 
@@ -81,6 +84,7 @@ class ColorMatrix(Op, frozen=True, eq=False):
     `offsets` are pixel values, one per channel.
     """
 
+    on_colors: ClassVar[bool] = True
     rows: tuple[tuple[float, ...], ...]
     offsets: PixelValues
 
@@ -88,6 +92,7 @@ class ColorMatrix(Op, frozen=True, eq=False):
 class LocalContrast(Op, frozen=True, eq=False):
     """Equalize the luma tile by tile with a limit to the slope (CLAHE); colors change with their luma."""
 
+    on_colors: ClassVar[bool] = True
     clip: float
     tiles: tuple[int, int]
 
@@ -151,7 +156,7 @@ def permute_channels(order: tuple[int, ...]) -> ColorMatrix:
 
 def drop_channels(scene: Scene, dropped: tuple[int, ...], fill: float) -> ColorMatrix:
     """Set these channels to one value, on the 0..255 scale."""
-    count = scene.channels
+    count = scene.colors
     value = scene.pixel_values((fill,))[0]
     rows = _picked((-1 if channel in dropped else channel for channel in range(count)), count)
     offsets = tuple(value if channel in dropped else 0.0 for channel in range(count))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from augreg.ops import projective
 from augreg.ops.op import Op
 
@@ -48,6 +50,9 @@ class BranchMix(Op, frozen=True, eq=False):
     branches: tuple[tuple[Op, ...], ...]
     weights: tuple[float, ...]
     keep: float = 0.0
+
+    def for_frame(self, frame: int) -> BranchMix:
+        return replace(self, branches=tuple(tuple(op.for_frame(frame) for op in branch) for branch in self.branches))
 
     def point_map(self, height: int, width: int) -> projective.Map | None:
         parts = (op for branch in self.branches for op in branch)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec.structs import replace
+
 from augreg.ops.op import Op
 from augreg.ops.scene import PixelValues, Scene
 
@@ -15,7 +17,7 @@ __all__ = [
 
 
 class Paint(Op, frozen=True, eq=False):
-    """Paint a box with `fill`, or with noise of the kind `noise` that is a function of `key`.
+    """Paint a box with `fill`, or with noise of the kind `noise` that is a function of `key` and `frame`.
 
     Normal noise has mean 0 and deviation 1; uniform noise runs from black to white. `fill_ops` is as in `Pad`.
     """
@@ -28,6 +30,10 @@ class Paint(Op, frozen=True, eq=False):
     noise: Literal["normal", "uniform"] | None = None
     key: int = 0
     fill_ops: tuple[Op, ...] = ()
+    frame: int = 0
+
+    def for_frame(self, frame: int) -> Paint:
+        return self if self.noise is None else replace(self, frame=frame)
 
 
 def paint(scene: Scene, top: int, left: int, height: int, width: int, fill: PixelValues = (0.0,)) -> Paint:

@@ -5,7 +5,9 @@ Noise is a function of a `key`, so that the records stay small.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
+
+from msgspec.structs import replace
 
 from augreg.ops.op import Op
 from augreg.ops.scene import Scene
@@ -23,17 +25,22 @@ __all__ = [
 
 
 class Noise(Op, frozen=True, eq=False):
-    """Add noise that is a function of `key`; amounts are on the 0..1 scale, `n` is standard normal.
+    """Add noise that is a function of `key` and `frame`; amounts are on the 0..1 scale, `n` is standard normal.
 
     With the pixel value v: `gaussian` (std): v + std n. `shot` (photons at white): a count of photons with the mean,
     variance and skewness of Poisson's. `iso` (grain, color): v + grain sqrt(v) n, one n per pixel, + color n, one n
     per channel. `clip` keeps floats within 0 and 1; bytes are always kept within 0 and 255.
     """
 
+    on_colors: ClassVar[bool] = True
     name: Literal["gaussian", "shot", "iso"]
     amounts: tuple[float, ...]
     key: int
     clip: bool = True
+    frame: int = 0
+
+    def for_frame(self, frame: int) -> Noise:
+        return replace(self, frame=frame)
 
 
 class Filter(Op, frozen=True, eq=False):
@@ -51,6 +58,7 @@ class Filter(Op, frozen=True, eq=False):
 class Encode(Op, frozen=True, eq=False):
     """Encode the image as a file of this quality, 1 to 100, and decode it again."""
 
+    on_colors: ClassVar[bool] = True
     format: Literal["jpeg"]
     quality: int
 

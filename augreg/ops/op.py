@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -24,8 +24,10 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     A new kind of op is a record with `size_after` and `point_map`, and a kernel in the backends. Ops that move pixels
     run on masks too: there a field `interpolation` is replaced by nearest, and a field `fill` by the mask's fill.
+    Where `on_colors` is set, the kernel gets an image without its alpha, which stays as it is.
     """
 
+    on_colors: ClassVar[bool] = False
     label: str = ""
 
     def _numbers(self) -> tuple[Any, ...]:
@@ -51,6 +53,10 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         `FunctionCall`, which move points by functions of their own.
         """
         return projective.IDENTITY if self.size_after(height, width) == (height, width) else None
+
+    def for_frame(self, frame: int) -> Op:
+        """This op for one of the images that share a draw: noise differs between them, all else is equal."""
+        return self
 
     def after(self, scene: Scene) -> Scene:
         """The scene after the op, with the size of `scene` if the new size is not known."""

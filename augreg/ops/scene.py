@@ -22,7 +22,7 @@ class Scene(msgspec.Struct, frozen=True):
 
     `boxes` are the boxes of its sample that are still visible, clipped to the image at this step. They are empty for
     an image alone, in a plan of a size, and after an op without a `point_map`: a `Remap`, and a `BranchMix` or
-    `FunctionCall` that moves pixels.
+    `FunctionCall` that moves pixels. `alpha` is whether the last channel is alpha, which color steps leave as it is.
     """
 
     height: int
@@ -32,6 +32,12 @@ class Scene(msgspec.Struct, frozen=True):
     normalized: bool = False
     epoch: int = 0
     boxes: Boxes = ()
+    alpha: bool = False
+
+    @property
+    def colors(self) -> int:
+        """The number of channels without alpha."""
+        return self.channels - self.alpha
 
     @property
     def size(self) -> tuple[int, int]:

@@ -25,7 +25,7 @@ class Options:
     version: Literal[1] = 1
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     output: Literal["auto", "numpy", "torch"] = "auto"
-    channels: Literal["rgb", "gray", "keep"] = "rgb"
+    channels: Literal["rgb", "gray", "keep", "rgba"] = "rgb"
     backend: Annotated[str, Meta(pattern=f"^({'|'.join(BACKENDS)}|[^/]+/.+)$")] = "auto"
     approximate: bool = False
     targets: Targets = _DEFAULT_TARGETS

@@ -183,7 +183,7 @@ def specs_from(draw: st.DrawFn, catalog: Catalog, having: str | None = None) -> 
         "seed": st.integers(0, 2**63 - 1),
         "approximate": st.booleans(),
         "backend": st.sampled_from(["auto", "pillow"]),
-        "channels": st.sampled_from(["rgb", "gray", "keep"]),
+        "channels": st.sampled_from(["rgb", "gray", "keep", "rgba"]),
         "output": st.sampled_from(["auto", "numpy"]),
         "classes": st.one_of(st.none(), st.integers(1, 1000)),
         **{name: _section(catalog, name) for name in SECTIONS if name not in ("image", home)},

@@ -28,7 +28,7 @@ class RgbShift:
         check_range("shift", self.shift, -255, 255)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.shift_channels(scene, tuple(rng.uniform(*self.shift) for _ in range(scene.channels)))
+        return ops.shift_channels(scene, tuple(rng.uniform(*self.shift) for _ in range(scene.colors)))
 
 
 @transform("channel_shuffle", kind="color")
@@ -36,7 +36,7 @@ class ChannelShuffle:
     """Permute the channels; every order is equally likely."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.permute_channels(tuple(rng.permutation(scene.channels)))
+        return ops.permute_channels(tuple(rng.permutation(scene.colors)))
 
 
 @transform("channel_drop", kind="color", preview=({"count": 1}, {"count": 2}, {"count": 1, "fill": 128}))
@@ -56,6 +56,6 @@ class ChannelDrop:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op | tuple[Op, ...]:
         low, high = self.count
-        count = min(low + rng.integers(high - low + 1), scene.channels - 1)
-        dropped = tuple(sorted(rng.permutation(scene.channels)[:count]))
+        count = min(low + rng.integers(high - low + 1), scene.colors - 1)
+        dropped = tuple(sorted(rng.permutation(scene.colors)[:count]))
         return ops.drop_channels(scene, dropped, self.fill) if dropped else ()

@@ -49,7 +49,7 @@ _OpNames = Annotated[Converted[tuple[str, ...]], Shorthand(_op_names, "names of 
 
 def _check_channels(policy: Any, scene: Scene) -> None:
     """Raise ImageError unless the image is gray or RGB, even where no op that needs color was drawn."""
-    if scene.channels not in (1, 3):
+    if scene.colors not in (1, 3):
         name = policy.__augreg__.name
         raise ImageError(f"{name} needs a gray or RGB image, and this one has {scene.channels} channels")
 

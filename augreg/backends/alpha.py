@@ -1,0 +1,89 @@
+"""Images with alpha: it moves with the image, and what changes colors gets the colors alone."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from augreg.backends import Backend, backend, plain
+from augreg.images import buffers
+from augreg.ops import BranchMix, Lookup, Normalize, Op, Pad, Paint
+
+__all__ = ["aware"]
+
+Array = NDArray[Any]
+Kernel = Callable[[Any, Array], Array]
+
+_COMPOSITE: Final = (Pad, Paint, BranchMix)  # they run other ops, which have to leave alpha alone as well
+
+
+def aware(engine: Backend) -> Backend:
+    """The backend for images whose last channel is alpha."""
+    return _aware(engine.name, engine.source)
+
+
+@functools.cache
+def _aware(name: str, source: str) -> Backend:
+    engine = backend(name, source)
+    kernels: dict[type[Op], Kernel] = dict(engine.kernels)
+    found = Backend(name, kernels, source)
+    parts = plain.composite_kernels(found)
+    for kind, kernel in engine.kernels.items():
+        if getattr(kernel, "__module__", "") == plain.__name__ and kind in _COMPOSITE:  # not a plugin's own
+            kernel = parts[kind]
+        if kind is Normalize:
+            kernels[kind] = _normalizing(kernel, engine.kernels[Lookup])
+        else:
+            kernels[kind] = _coloring(kernel) if kind.on_colors else _filling(kernel)
+    return found
+
+
+def _coloring(kernel: Kernel) -> Kernel:
+    """The kernel on the colors; alpha is copied."""
+
+    def run(op: Op, image: Array) -> Array:
+        out = buffers.empty(image.shape, image.dtype)
+        out[..., :-1] = kernel(op, np.ascontiguousarray(image[..., :-1]))
+        out[..., -1] = image[..., -1]
+        return out
+
+    return run
+
+
+def _filling(kernel: Kernel) -> Kernel:
+    """The kernel with an opaque fill where only the colors of a fill are given, like Pillow."""
+
+    def run(op: Any, image: Array) -> Array:
+        fill = getattr(op, "fill", ())
+        if len(fill) > 1 and len(fill) == image.shape[2] - 1:
+            op = replace(op, fill=(*fill, 255.0 if image.dtype == np.uint8 else 1.0))
+        return kernel(op, image)
+
+    return run
+
+
+def _normalizing(kernel: Kernel, lookup: Kernel) -> Kernel:
+    """Numbers for the colors alone leave alpha on the 0..1 scale; the stages are for the colors."""
+    color = _coloring(lookup)
+
+    def run(op: Normalize, image: Array) -> Array:
+        if op.stages:
+            image = color(Lookup(op.stages), image)
+        colors = image.shape[2] - 1
+        mean, std = op.mean, op.std
+        if colors > 1 and colors in (len(mean), len(std)):
+            mean, std = _completed(mean, colors, 0.0), _completed(std, colors, 1.0)
+        return kernel(replace(op, mean=mean, std=std, stages=()), image)
+
+    return run
+
+
+def _completed(numbers: tuple[float, ...], colors: int, alpha: float) -> tuple[float, ...]:
+    """Numbers per color, with one for alpha; a single number is for the colors too where the others are."""
+    each = numbers * colors if len(numbers) == 1 else numbers
+    return (*each, alpha) if len(each) == colors else each
