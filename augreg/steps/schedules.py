@@ -217,7 +217,7 @@ def _whole(value: Any) -> Any:
 def scheduled(step: Step, epoch: float) -> Step:
     """A step with each schedule replaced by its value in an epoch. Raises SpecError if its class refuses a value."""
     values = {key: resolve(value, epoch) for key, value in step.schedules}
-    p = float(values.pop("p")) if "p" in values and not hasattr(step.transform, "p") else step.p
+    p = float(values.pop("p")) if "p" in values and "p" not in hints(type(step.transform)) else step.p
     known = hints(step.transform.__class__)
     try:
         arguments = {key: convert_one(known[key], value) for key, value in values.items()}
