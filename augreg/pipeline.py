@@ -17,11 +17,12 @@ from augreg.execution.samples import run
 from augreg.execution.sampling import Drawn, draw, expect
 from augreg.ops import Op, Scene
 from augreg.registry.discovery import load
+from augreg.registry.foreign import Call
 from augreg.registry.registry import Registry
 from augreg.rng import Address, address_of, fresh_seed, stream_key
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.parse import parse
-from augreg.spec.write import fingerprint, unparse
+from augreg.spec.write import classes, fingerprint, unparse
 from augreg.steps.step import Step, as_step, assign_paths, children, with_arguments
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on th
 
 
 class Pipeline:
-    """Train and test pipelines from one spec. Immutable; pipelines are equal if their specs are; pickled as the spec.
+    """Train and test pipelines from one spec. Immutable; equal if their specs and classes are; pickled as the spec.
 
     Make one with `from_spec`, or from steps: `Pipeline([Rotate(10), "horizontal_flip"], batch=["mixup"], seed=1)`.
     `train` and `test` transform images, `batch` mixes the images of a batch, `collate` is for a DataLoader,
@@ -166,11 +167,21 @@ class Pipeline:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The sha256 of the canonical spec."""
-        return fingerprint(self.to_spec())
+        """The sha256 of the canonical spec, and of the modules and names of the classes that you added yourself."""
+        return fingerprint(self.to_spec(), self._added(SECTIONS))
+
+    def _added(self, sections: Iterable[str]) -> dict[str, type]:
+        """The classes of your own that the steps of these sections use, by name: not built in, and of no plugin."""
+        added = {name: cls for name, cls in self.registry.added.items() if cls is not Call}
+        return {name: cls for name, cls in self._classes(sections).items() if name in added}
+
+    def _classes(self, sections: Iterable[str] = SECTIONS) -> dict[str, type]:
+        return classes(step for section in sections for step in getattr(self.spec, section))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pipeline) and self.to_spec() == other.to_spec()
+        if not isinstance(other, Pipeline):
+            return NotImplemented
+        return self.to_spec() == other.to_spec() and self._classes() == other._classes()
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
@@ -407,7 +418,8 @@ class Test(_Side):
         """
         data: Mapping[str, Any] = self._pipeline.to_spec()
         training_only = ("seed", "batch", "loss", "classes")
-        return fingerprint({key: value for key, value in data.items() if key not in training_only})
+        data = {key: value for key, value in data.items() if key not in training_only}
+        return fingerprint(data, self._pipeline._added(("image", "model")))
 
     def explain(self) -> str:
         """A table of the steps: the test-time rule of each, and the quantity whose exact expectation it gives."""

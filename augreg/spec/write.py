@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.steps import schedules
 from augreg.steps.fields import plain
-from augreg.steps.step import Step
+from augreg.steps.step import Step, children
 
-__all__ = ["fingerprint", "unparse"]
+__all__ = ["classes", "fingerprint", "unparse"]
 
 # Options that are written only if they are not the default: specs from before they existed keep their fingerprints.
 _LATER = ("targets", "classes")
@@ -49,8 +49,28 @@ def _unparse_step(step: Step) -> dict[str, Any]:
     return {step.name: arguments}
 
 
-def fingerprint(data: Mapping[str, Any]) -> str:
-    """The sha256 of the plain data of a spec, as hexadecimal digits."""
+def classes(steps: Iterable[Step]) -> dict[str, type]:
+    """The classes of steps and of those inside them, by the names that the spec has for them."""
+    found: dict[str, type] = {}
+    for step in steps:
+        inner = children(step.transform) + (step.test if isinstance(step.test, tuple) else ())
+        found |= {step.name: type(step.transform), **classes(inner)}
+    return found
+
+
+def fingerprint(data: Mapping[str, Any], added: Mapping[str, type] | None = None) -> str:
+    """The sha256 of the plain data of a spec, as hexadecimal digits.
+
+    `added` has the classes that were added to the registry by hand, by name: nothing else says what these names mean,
+    so the module and the name of each class are hashed too.
+    """
     data = {**data, "decode": "exact"}  # once an option, and hashed ever since: docs/decisions/019-decode.md
+    if added:
+        data["added"] = {name: f"{_module(cls)}:{cls.__qualname__}" for name, cls in added.items()}
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _module(cls: type) -> str:
+    """The module of a class; a spawned worker has the main module under another name."""
+    return "__main__" if cls.__module__ == "__mp_main__" else cls.__module__
