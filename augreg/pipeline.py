@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from augreg.backends import Backend, backend, choose
-from augreg.errors import SpecError
+from augreg.errors import AugregError, SpecError
 from augreg.execution.merging import merge
 from augreg.execution.plan import Plan
 from augreg.execution.run import RunSettings
@@ -105,7 +105,12 @@ class Pipeline:
                 f"expected a Registry, got {registry!r}; give the steps of other sections by name: batch=[..], "
                 "model=[..], loss=[..]"
             )
-        source, registry = _without_objects(source, registry)
+        try:
+            source, registry = _without_objects(source, registry)
+        except AugregError:
+            raise
+        except Exception as error:  # a mapping of another library may raise anything
+            raise SpecError(f"the spec cannot be read: {type(error).__name__}: {error}") from error
         spec = parse(source, registry)
         placed = Spec(spec.options, *(assign_paths(getattr(spec, name), stream_key) for name in SECTIONS))
         vars(self).update(

@@ -64,6 +64,9 @@ def check_arguments(transform: Any) -> None:
             transform.check()
         except ValueError as error:
             raise SpecError(transform.__augreg__.name, str(error)) from None
+        except Exception as error:
+            why = f"its check failed: {type(error).__name__}: {error}"
+            raise SpecError(transform.__augreg__.name, why) from error
 
 
 def with_arguments(transform: Any, **arguments: Any) -> Any:
