@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from augreg.backends import Backend, backend, choose
-from augreg.errors import AugregError, SpecError
+from augreg.errors import SpecError
 from augreg.execution.merging import merge
 from augreg.execution.plan import Plan
 from augreg.execution.run import RunSettings
@@ -17,13 +16,13 @@ from augreg.execution.samples import run
 from augreg.execution.sampling import Drawn, draw, expect
 from augreg.ops import Op, Scene
 from augreg.registry.discovery import load
-from augreg.registry.foreign import Call
 from augreg.registry.registry import Registry
 from augreg.rng import Address, address_of, fresh_seed, stream_key
+from augreg.spec.objects import without_objects
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.parse import parse
-from augreg.spec.write import classes, fingerprint, unparse
-from augreg.steps.step import Step, as_step, assign_paths, children, with_arguments
+from augreg.spec.write import added, classes, fingerprint, unparse
+from augreg.steps.step import Step, assign_paths, children
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -105,12 +104,7 @@ class Pipeline:
                 f"expected a Registry, got {registry!r}; give the steps of other sections by name: batch=[..], "
                 "model=[..], loss=[..]"
             )
-        try:
-            source, registry = _without_objects(source, registry)
-        except AugregError:
-            raise
-        except Exception as error:  # a mapping of another library may raise anything
-            raise SpecError(f"the spec cannot be read: {type(error).__name__}: {error}") from error
+        source, registry = without_objects(source, registry)
         spec = parse(source, registry)
         placed = Spec(spec.options, *(assign_paths(getattr(spec, name), stream_key) for name in SECTIONS))
         vars(self).update(
@@ -173,20 +167,12 @@ class Pipeline:
     @functools.cached_property
     def fingerprint(self) -> str:
         """The sha256 of the canonical spec, and of the modules and names of the classes that you added yourself."""
-        return fingerprint(self.to_spec(), self._added(SECTIONS))
-
-    def _added(self, sections: Iterable[str]) -> dict[str, type]:
-        """The classes of your own that the steps of these sections use, by name: not built in, and of no plugin."""
-        added = {name: cls for name, cls in self.registry.added.items() if cls is not Call}
-        return {name: cls for name, cls in self._classes(sections).items() if name in added}
-
-    def _classes(self, sections: Iterable[str] = SECTIONS) -> dict[str, type]:
-        return classes(step for section in sections for step in getattr(self.spec, section))
+        return fingerprint(self.to_spec(), added(self.spec, self.registry))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Pipeline):
             return NotImplemented
-        return self.to_spec() == other.to_spec() and self._classes() == other._classes()
+        return self.to_spec() == other.to_spec() and classes(self.spec) == classes(other.spec)
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
@@ -219,51 +205,6 @@ def _normalizes(steps: Iterable[Step]) -> bool:
     return any(
         step.transform.__augreg__.kind == "normalize" or _normalizes(children(step.transform)) for step in steps
     )
-
-
-def _without_objects(source: Any, registry: Registry) -> tuple[Any, Registry]:
-    """A spec whose transforms and Steps are written as plain data, and the registry with their classes."""
-    if isinstance(source, list | tuple):
-        source = {"image": source}
-    for section in SECTIONS if isinstance(source, Mapping) else ():
-        steps = source.get(section)
-        if isinstance(steps, list | tuple):
-            data = []
-            for item in steps:
-                if isinstance(item, Step) or hasattr(item, "__augreg__"):
-                    (step,), registry = _named([as_step(item)], registry)
-                    item = unparse(Spec(Options(), (step,)))["image"][0]
-                data.append(item)
-            source = {**source, section: data}
-    return source, registry
-
-
-def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...], Registry]:
-    """Steps with the names that the registry has for their classes, and the registry with the classes it lacked."""
-    named: list[Step] = []
-    for step in steps:
-        if isinstance(step.test, tuple):
-            test, registry = _named(step.test, registry)
-            step = replace(step, test=test)
-        if children(step.transform):
-            inner, registry = _named(children(step.transform), registry)
-            step = replace(step, transform=with_arguments(step.transform, steps=inner))
-        if functions := getattr(step.transform, "functions", ()):  # code that names a function allows it
-            registry = registry.allow(*functions)
-        cls = type(step.transform)
-        own = cls.__augreg__.name
-        name = next((known for known in registry if known.rpartition("/")[2] == own and registry[known] is cls), None)
-        if name is None and own in registry:
-            where = f"{cls.__module__}.{cls.__qualname__}"
-            raise SpecError(
-                own,
-                f"another class than {where} is registered as {own!r}: give it another name, or add it to a registry "
-                f"as 'mine/{own}' and pass that registry",
-            )
-        if name is None:
-            name, registry = own, registry.add(cls)
-        named.append(replace(step, name=name))
-    return tuple(named), registry
 
 
 def _unpickle(spec: dict[str, Any], added: dict[str, type], allowed: frozenset[str]) -> Pipeline:
@@ -424,7 +365,7 @@ class Test(_Side):
         data: Mapping[str, Any] = self._pipeline.to_spec()
         training_only = ("seed", "batch", "loss", "classes")
         data = {key: value for key, value in data.items() if key not in training_only}
-        return fingerprint(data, self._pipeline._added(("image", "model")))
+        return fingerprint(data, added(self._pipeline.spec, self._pipeline.registry, ("image", "model")))
 
     def explain(self) -> str:
         """A table of the steps: the test-time rule of each, and the quantity whose exact expectation it gives."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from augreg.errors import AugregError, Problem, SpecError
+from augreg.images.files import read_file
 
 __all__ = ["FAILED", "INVALID", "USAGE", "align_columns", "check_readable", "print_error", "print_problems"]
 
@@ -35,7 +35,7 @@ def check_readable(source: str) -> int:
     if source in presets() or source in Registry.installed().presets:
         return 0
     try:
-        Path(source).open("rb").close()
+        read_file(source)
     except FileNotFoundError:
         try:
             read(source, Registry.installed())  # raises: names a similar preset or the missing plugin

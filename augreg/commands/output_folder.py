@@ -14,12 +14,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from augreg.images.files import read_file
+
 __all__ = [
     "MANIFEST", "BusyError", "OtherOutputError", "claim", "finished", "lock", "other_files", "read_manifest",
     "remove_temporary_files", "replace_manifest", "write",
 ]  # fmt: skip
 
 MANIFEST = "augreg.json"
+_MOST = 1 << 28  # bytes of a manifest, which may name every file that an --overwrite left over
 _PART = ".augreg-part"
 _FREE = ("spec", "copies", "left_over")  # may differ: the fingerprint identifies the spec, and the others may change
 
@@ -92,7 +95,7 @@ def claim(folder: Path, manifest: Mapping[str, Any], made_with: Mapping[str, str
     """
     path = folder / MANIFEST
     notes: list[str] = []
-    if path.exists():
+    if path.is_symlink() or path.exists():
         before = _read(path)
         differs = [key for key in manifest if key not in _FREE and before.get(key) != manifest[key]]
         if differs:
@@ -138,9 +141,15 @@ def other_files(folder: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        manifest = json.loads(read_file(path, _MOST).decode())
+    except (ValueError, RecursionError):
         manifest = None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise OtherOutputError(
+            f"{path} cannot be read: {error.strerror}; remove it, or choose another folder"
+        ) from None
     if not isinstance(manifest, dict):
         raise OtherOutputError(f"{path} is not a manifest of augreg apply; choose another folder, or use --overwrite")
     return manifest

@@ -17,6 +17,7 @@ from augreg.commands import parallel
 from augreg.commands.output_folder import finished, write
 from augreg.errors import ImageError
 from augreg.images.codecs import to_array
+from augreg.images.files import read_file
 from augreg.pipeline import Pipeline
 
 __all__ = ["FORMATS", "Task", "WriteCopies", "encode"]
@@ -97,7 +98,7 @@ def encode(array: NDArray[Any], name: str) -> bytes:
 def _read_mask(path: Path) -> tuple[NDArray[np.uint8], Any]:
     """The labels of a mask, and its palette if it has one: the indices are the labels, the colors are for display."""
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(read_file(path))) as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode == "1":
                 upright = upright.convert("L")

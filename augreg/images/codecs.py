@@ -23,6 +23,7 @@ from PIL import Image, UnidentifiedImageError
 
 from augreg.errors import ImageError
 from augreg.images import buffers
+from augreg.images.files import read_file
 from augreg.ops import Scene
 from augreg.ops.scene import Boxes
 
@@ -235,7 +236,7 @@ def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np
     limit = Image.MAX_IMAGE_PIXELS
     bomb = f"{name}: more than {limit} pixels; raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
     with _refused(name), _quiet():
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        data = source if isinstance(source, bytes) else read_file(source)
         try:
             image = Image.open(io.BytesIO(data))
         except UnidentifiedImageError:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from augreg.errors import Problem, SpecError
+from augreg.images.files import read_file
 from augreg.registry.registry import Registry
 from augreg.steps.fields import nearest
 from augreg.steps.sizes import MOST_LEVELS, MOST_VALUES, TOO_DEEP, TOO_LARGE
@@ -58,13 +59,10 @@ def read(source: str | Path, registry: Registry | None = None) -> Document:
             why = registry.unknown(name, "preset", known)
         raise SpecError(name, f"{why}; a file must end in .yaml, .yml, .json or .toml")
     try:
-        size = path.stat().st_size
-        text = path.read_text(encoding="utf-8-sig") if size <= _MAX_BYTES else ""
+        text = read_file(path, _MAX_BYTES).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise SpecError(name, f"cannot be read: {reason or error}") from None
-    if size > _MAX_BYTES:
-        raise SpecError(name, f"a spec file may have at most {_MAX_BYTES} bytes, and this one has {size}")
     form = {".json": "JSON", ".toml": "TOML"}.get(suffix, "YAML")
     try:
         if form == "JSON":

@@ -1,0 +1,72 @@
+"""Specs with objects in them: transforms and Steps become plain data, and their classes become known by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from augreg.errors import AugregError, SpecError
+from augreg.registry.registry import Registry
+from augreg.spec.options import SECTIONS, Options, Spec
+from augreg.spec.write import unparse
+from augreg.steps.step import Step, as_step, children, with_arguments
+
+__all__ = ["without_objects"]
+
+
+def without_objects(source: Any, registry: Registry) -> tuple[Any, Registry]:
+    """A spec whose transforms and Steps are written as plain data, and the registry with their classes.
+
+    Raises SpecError.
+    """
+    try:
+        return _without_objects(source, registry)
+    except AugregError:
+        raise
+    except Exception as error:  # a mapping of another library may raise anything
+        raise SpecError(f"the spec cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _without_objects(source: Any, registry: Registry) -> tuple[Any, Registry]:
+    if isinstance(source, list | tuple):
+        source = {"image": source}
+    for section in SECTIONS if isinstance(source, Mapping) else ():
+        steps = source.get(section)
+        if isinstance(steps, list | tuple):
+            data = []
+            for item in steps:
+                if isinstance(item, Step) or hasattr(item, "__augreg__"):
+                    (step,), registry = _named([as_step(item)], registry)
+                    item = unparse(Spec(Options(), (step,)))["image"][0]
+                data.append(item)
+            source = {**source, section: data}
+    return source, registry
+
+
+def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...], Registry]:
+    """Steps with the names that the registry has for their classes, and the registry with the classes it lacked."""
+    named: list[Step] = []
+    for step in steps:
+        if isinstance(step.test, tuple):
+            test, registry = _named(step.test, registry)
+            step = replace(step, test=test)
+        if children(step.transform):
+            inner, registry = _named(children(step.transform), registry)
+            step = replace(step, transform=with_arguments(step.transform, steps=inner))
+        if functions := getattr(step.transform, "functions", ()):  # code that names a function allows it
+            registry = registry.allow(*functions)
+        cls = type(step.transform)
+        own = cls.__augreg__.name
+        name = next((known for known in registry if known.rpartition("/")[2] == own and registry[known] is cls), None)
+        if name is None and own in registry:
+            where = f"{cls.__module__}.{cls.__qualname__}"
+            raise SpecError(
+                own,
+                f"another class than {where} is registered as {own!r}: give it another name, or add it to a registry "
+                f"as 'mine/{own}' and pass that registry",
+            )
+        if name is None:
+            name, registry = own, registry.add(cls)
+        named.append(replace(step, name=name))
+    return tuple(named), registry
