@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from augreg.errors import AugregError, SpecError
+from augreg.errors import AugregError, PluginError, SpecError
 from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.write import unparse
@@ -58,7 +58,8 @@ def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...],
             registry = registry.allow(*functions)
         cls = type(step.transform)
         own = cls.__augreg__.name
-        name = next((known for known in registry if known.rpartition("/")[2] == own and registry[known] is cls), None)
+        same = (known for known in registry if known.rpartition("/")[2] == own)
+        name = next((known for known in same if _is(registry, known, cls)), None)
         if name is None and own in registry:
             where = f"{cls.__module__}.{cls.__qualname__}"
             raise SpecError(
@@ -70,3 +71,11 @@ def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...],
             name, registry = own, registry.add(cls)
         named.append(replace(step, name=name))
     return tuple(named), registry
+
+
+def _is(registry: Registry, name: str, cls: type) -> bool:
+    """Whether a registry has this class under this name; a plugin that does not load has another one."""
+    try:
+        return registry[name] is cls
+    except PluginError:
+        return False

@@ -40,7 +40,7 @@ def as_step(item: Step | Any) -> Step:
     if isinstance(item, Step):
         return item
     info = getattr(item, "__augreg__", None)
-    if info is None or isinstance(item, type):
+    if info is None or not hasattr(info, "kind") or isinstance(item, type):
         raise SpecError(f"expected a transform or a Step, got {item!r}; @augreg.transform makes transforms")
     return Step(item, info.name, info.p)
 
