@@ -100,7 +100,9 @@ def _announcing(message: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, GeneratorExit):  # raised here, or where the outcomes are consumed
-        print_error("\n" * sys.stderr.isatty() + message)  # a progress bar may be on this line
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # a progress bar may be on this line
+        print_error(message)
         raise
 
 

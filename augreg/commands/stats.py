@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from augreg.commands import parallel
 from augreg.commands.apply import positive
-from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_problems
+from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_lines, print_problems
 from augreg.commands.input_images import find_images
 from augreg.commands.progress import progress
 from augreg.errors import AugregError, ImageError
@@ -125,7 +125,7 @@ def _print_statistics(total: Any, out: Path | None) -> None:
         from augreg.commands.write_copies import encode
 
         write(out, encode(total.mean(), "npy"))
-        print(f"wrote the mean of {total.images} images to {out}")
+        print_lines(f"wrote the mean of {total.images} images to {out}")
         print(f"- normalize: {{mean_image: {json.dumps(str(out))}}}")  # a JSON string is valid YAML
         return
     mean, std = total.mean_and_std()

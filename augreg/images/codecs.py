@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from augreg.errors import ImageError
+from augreg.errors import ImageError, printable
 from augreg.images import buffers
 from augreg.images.files import read_file
 from augreg.ops import Scene
@@ -185,9 +185,7 @@ def _tensor(image: Any) -> InputImage:
 
 def _printable(name: Any) -> str:
     """A name or other text for a message, shortened, with unprintable characters escaped."""
-    text = os.fsdecode(name)
-    if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    text = printable(os.fsdecode(name))
     return (text if len(text) <= 300 else f"{text[:200]}..{text[-80:]}") or "''"
 
 
