@@ -106,7 +106,7 @@ def _collect(
     """Add all images to `total`, and yield the key of each one that failed, with the reason."""
     processes = min(arguments.processes or parallel.processors(), len(sources))
     with progress("images", len(sources), arguments.quiet) as bar:
-        for source, value, failure in parallel.run(job, sources, processes):
+        for source, value, failure, _ in parallel.run(job, sources, processes):
             if not failure:
                 try:
                     total.add(value)
