@@ -164,8 +164,8 @@ EDITED: list[Any] = [
     [], 5, "text", None, {}, {"copies": 10**12}, {"copies": 2**31 - 1}, {"copies": -1}, {"copies": True},
     {"copies": "2"}, {"copies": None}, {"copies": [1]}, {"left_over": 5}, {"left_over": [5]}, {"left_over": {"a": 1}},
     {"left_over": None}, {"left_over": ["../spec.yaml", "/etc/passwd", "\x00"]}, {"made_with": []},
-    {"made_with": None}, {"made_with": 5}, {"format": ["png"]}, {"format": {}}, {"side": []}, {"spec": 5}, {"fingerprint": 5},
-    {"source": None}, {"epoch": "x" * 10**6},
+    {"made_with": None}, {"made_with": 5}, {"format": ["png"]}, {"format": {}}, {"side": []}, {"spec": 5},
+    {"fingerprint": 5}, {"source": None}, {"epoch": "x" * 10**6},
 ]  # fmt: skip
 BROKEN = [
     b"",

@@ -33,7 +33,7 @@ def read_file(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
     _check(path.stat(), path, most)  # before it is opened: opening a device may already do something
     with os.fdopen(os.open(path, _FLAGS), "rb") as file:
         size = _check(os.fstat(file.fileno()), path, most)
-        data = file.read(size + 1)
+        data = file.read(size + 1) or b""  # None from one that would have to be waited for, such as /proc/kmsg
         while len(data) > size:  # it grows, or is one of those that say 0
             more = file.read(1 << 20)
             if not more:
