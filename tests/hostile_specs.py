@@ -22,7 +22,7 @@ from augreg import Pipeline, SpecError
 __all__ = ["KINDS", "hostile"]
 
 SECONDS = 20.0
-"""The most time that one of them may take; most take a tenth of a second."""
+"""The most processor time that one of them may take; most take a tenth of a second."""
 SUFFIXES = (".yaml", ".json", ".toml")
 _GOOD = (
     '{"seed": 3, "image": [{"rotate": {"degrees": 10, "p": 0.5}}, {"one_of": ["invert", {"blur": 2}]}, "normalize"]}'
@@ -181,9 +181,9 @@ def main(first: int, last: int) -> None:
                 path = Path(folder, f"spec{spec[0]}")
                 path.write_bytes(spec[1] if isinstance(spec[1], bytes) else spec[1].encode())
                 spec = path
-            start = time.perf_counter()
+            start = time.process_time()
             counts[_outcome(spec)] += 1
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
             assert seconds < SECONDS, f"{number} took {seconds:.1f} s"
     print(json.dumps(counts))
 

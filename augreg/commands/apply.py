@@ -13,7 +13,7 @@ from augreg.commands import output_folder, parallel
 from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_problems
 from augreg.commands.input_images import Source, find_images
 from augreg.commands.progress import progress
-from augreg.errors import AugregError
+from augreg.errors import AugregError, printable
 from augreg.steps.step import children
 
 if TYPE_CHECKING:
@@ -303,6 +303,6 @@ def _work(arguments: argparse.Namespace, pipe: Pipeline, format: str, tasks: Seq
             if outcome.stop:
                 raise parallel.StopError(outcome.failure)
             if outcome.failure:
-                failures[outcome.task.key] = outcome.failure.removeprefix(f"{outcome.task.image}: ")
+                failures[outcome.task.key] = outcome.failure.removeprefix(f"{printable(outcome.task.image)}: ")
             bar.update()
     return failures

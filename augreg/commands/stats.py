@@ -12,7 +12,7 @@ from augreg.commands.apply import positive
 from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_lines, print_problems
 from augreg.commands.input_images import find_images
 from augreg.commands.progress import progress
-from augreg.errors import AugregError, ImageError
+from augreg.errors import AugregError, ImageError, printable
 
 if TYPE_CHECKING:
     from augreg.commands.pixel_statistics import Count, Counts, MeanImage
@@ -113,7 +113,7 @@ def _collect(
                 except ImageError as error:
                     failure = str(error)
             if failure:
-                yield source.key, failure.removeprefix(f"{source.path}: ")
+                yield source.key, failure.removeprefix(f"{printable(source.path)}: ")
             bar.update()
 
 
