@@ -14,7 +14,7 @@ gallery: .venv/gallery.stamp
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal $(SUITE)
 
-# The long tests: minutes of random specs, damaged files, and all kinds of loaders. `make test` runs a small part of each.
+# The long tests: minutes of random and hostile specs, files and plugins, and all kinds of loaders. `make test` runs a small part of each.
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest -m soak
 

@@ -12,11 +12,12 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from augreg import __version__
 from augreg.commands import apply, completion, doctor, explain, listing, new_plugin, schema, stats, validate
 from augreg.commands.console import USAGE, print_error
-from augreg.errors import AugregError
+from augreg.errors import AugregError, printable
 from augreg.gallery import command as gallery
 
 __all__ = ["main"]
@@ -46,8 +47,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors, which repeat the arguments, are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="augreg", description="Check, show and apply image augmentation that is described by a spec."
     )
     parser.add_argument("--version", action="version", version=f"augreg {__version__}")

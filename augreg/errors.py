@@ -11,7 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["AugregError", "ImageError", "PluginError", "Problem", "SpecError"]
+__all__ = ["AugregError", "ImageError", "PluginError", "Problem", "SpecError", "printable"]
+
+
+def printable(text: object, lines: bool = False) -> str:
+    """Text from outside for a message or a terminal: line ends and all else that does not print are escaped.
+
+    So the name of a file can neither forge a line nor steer a terminal. With `lines`, line ends are kept: for text
+    that has several lines of its own.
+    """
+    text = str(text)
+    if lines:
+        return "\n".join(map(printable, text.split("\n")))
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class AugregError(Exception):
@@ -30,7 +44,7 @@ class Problem(NamedTuple):
         file = self.file or ""
         if file and self.line is not None:
             file += f":{self.line}"
-        return ": ".join(part for part in (file, self.path, self.message) if part)
+        return printable(": ".join(part for part in (file, self.path, self.message) if part))
 
 
 class SpecError(AugregError, ValueError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -20,10 +19,11 @@ from augreg.ops import Op, Scene
 from augreg.registry.discovery import load
 from augreg.registry.registry import Registry
 from augreg.rng import Address, address_of, fresh_seed, stream_key
+from augreg.spec.objects import without_objects
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.parse import parse
-from augreg.spec.write import fingerprint, unparse
-from augreg.steps.step import Step, as_step, assign_paths, children, with_arguments
+from augreg.spec.write import added, classes, fingerprint, unparse
+from augreg.steps.step import Step, assign_paths, children
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ _NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on th
 
 
 class Pipeline:
-    """Train and test pipelines from one spec. Immutable; pipelines are equal if their specs are; pickled as the spec.
+    """Train and test pipelines from one spec. Immutable; equal if their specs and classes are; pickled as the spec.
 
     Make one with `from_spec`, or from steps: `Pipeline([Rotate(10), "horizontal_flip"], batch=["mixup"], seed=1)`.
     `train` and `test` transform images, `batch` mixes the images of a batch, `collate` is for a DataLoader,
@@ -96,12 +96,10 @@ class Pipeline:
         if registry is None:
             registry = Registry.installed()
         elif not isinstance(registry, Registry):
-            sections = "batch=[..], model=[..], loss=[..]"
-            raise TypeError(f"expected a Registry, got {registry!r}; give other sections by name: {sections}")
-        with contextlib.suppress(RecursionError):  # parse reports it
-            changes, registry = _without_objects(changes, registry)
-            if isinstance(source, Mapping | list | tuple):
-                source, registry = _without_objects(source, registry)
+            names = "batch=[..], model=[..], loss=[..]"
+            raise TypeError(f"expected a Registry, got {registry!r}; give other sections by name: {names}")
+        changes, registry = without_objects(changes, registry)
+        source, registry = without_objects(source, registry)
         spec = parse(source, registry, changes)
         placed = Spec(spec.options, *(assign_paths(getattr(spec, name), stream_key) for name in SECTIONS))
         vars(self).update(
@@ -162,11 +160,13 @@ class Pipeline:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The sha256 of the canonical spec."""
-        return fingerprint(self.to_spec())
+        """The sha256 of the canonical spec, and of the modules and names of the classes that you added yourself."""
+        return fingerprint(self.to_spec(), added(self.spec, self.registry))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pipeline) and self.to_spec() == other.to_spec()
+        if not isinstance(other, Pipeline):
+            return NotImplemented
+        return self.to_spec() == other.to_spec() and classes(self.spec) == classes(other.spec)
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
@@ -198,49 +198,6 @@ def regularize(model: nn.Module, spec: object, registry: Registry | None = None)
 def _normalizes(steps: Iterable[Step]) -> bool:
     transforms = [step.transform for step in steps]
     return any(one.__augreg__.kind == "normalize" or _normalizes(children(one)) for one in transforms)
-
-
-def _without_objects(data: Any, registry: Registry) -> tuple[Any, Registry]:
-    """Data with its transforms and Steps, at any depth, written as plain data; the registry with their classes."""
-    if isinstance(data, Step) or hasattr(data if isinstance(data, type) else type(data), "__augreg__"):
-        (step,), registry = _named([as_step(data)], registry)
-        return unparse(Spec(Options(), (step,)))["image"][0], registry
-    if not isinstance(data, Mapping | list | tuple):
-        return data, registry
-    copy: Any = dict(data) if isinstance(data, Mapping) else list(data)
-    for key in data if isinstance(data, Mapping) else range(len(copy)):
-        copy[key], registry = _without_objects(copy[key], registry)
-    return copy, registry
-
-
-def _named(steps: Iterable[Step], registry: Registry) -> tuple[tuple[Step, ...], Registry]:
-    """Steps with the names that the registry has for their classes, and the registry with the classes it lacked."""
-    named: list[Step] = []
-    for step in steps:
-        if isinstance(step.test, tuple):
-            test, registry = _named(step.test, registry)
-            step = replace(step, test=test)
-        if children(step.transform):
-            inner, registry = _named(children(step.transform), registry)
-            step = replace(step, transform=with_arguments(step.transform, steps=inner))
-        if functions := getattr(
-            step.transform, "functions", ()
-        ):  # a function that code names needs no other permission
-            registry = registry.allow(*functions)
-        cls = type(step.transform)
-        own = cls.__augreg__.name
-        name = next((known for known in registry if known.rpartition("/")[2] == own and registry[known] is cls), None)
-        if name is None and own in registry:
-            where = f"{cls.__module__}.{cls.__qualname__}"
-            raise SpecError(
-                own,
-                f"another class than {where} is registered as {own!r}: give it another name, or add it to a registry "
-                f"as 'mine/{own}' and pass that registry",
-            )
-        if name is None:
-            name, registry = own, registry.add(cls)
-        named.append(replace(step, name=name))
-    return tuple(named), registry
 
 
 def _unpickle(spec: dict[str, Any], added: dict[str, type], allowed: frozenset[str]) -> Pipeline:
@@ -391,8 +348,9 @@ class Test(_Side):
 
         The seed, the batch and loss sections and the number of classes are left out.
         """
-        data, training_only = self._pipeline.to_spec(), ("seed", "batch", "loss", "classes")
-        return fingerprint({key: value for key, value in data.items() if key not in training_only})
+        training_only = ("seed", "batch", "loss", "classes")
+        data = {key: value for key, value in self._pipeline.to_spec().items() if key not in training_only}
+        return fingerprint(data, added(self._pipeline.spec, self._pipeline.registry, ("image", "model")))
 
     def explain(self) -> str:
         """A table of the steps: the test-time rule of each, and the quantity whose exact expectation it gives."""

@@ -207,7 +207,7 @@ def test_unreadable_file(command: str, tmp_path: Path, capsys: pytest.CaptureFix
         assert main([command, name]) == 2
         out, err = capsys.readouterr()
         assert out == ""
-        assert err.startswith(name)
+        assert err.startswith(name.replace("\0", "\\x00"))
     main([command, "imagenot"])
     assert "did you mean 'imagenet'?" in capsys.readouterr().err
 

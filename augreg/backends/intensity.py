@@ -8,6 +8,7 @@ are those of the nearest byte image.
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.errors import ImageError
+from augreg.images.files import read_file
 from augreg.ops import ImageStatistic, Normalize, PointFunction
 
 __all__ = [
@@ -254,8 +256,11 @@ def read_mean_image(source: str | tuple[Any, ...]) -> Floats:
 @functools.lru_cache(maxsize=8)
 def _read_mean_image(source: str | tuple[Any, ...]) -> Floats:
     try:
-        found = np.load(source, allow_pickle=False) if isinstance(source, str) else np.array(source, np.float32)
-    except (OSError, ValueError) as error:
+        if isinstance(source, str):
+            found = np.load(io.BytesIO(read_file(source)), allow_pickle=False)
+        else:
+            found = np.array(source, np.float32)
+    except (OSError, ValueError, MemoryError) as error:
         name = source if isinstance(source, str) else "given as numbers"
         raise ImageError(f"the mean image {name} cannot be read as an array of numbers: {error}") from None
     if found.ndim == 2:

@@ -13,7 +13,7 @@ from augreg.commands import output_folder, parallel
 from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_problems
 from augreg.commands.input_images import Source, find_images
 from augreg.commands.progress import progress
-from augreg.errors import AugregError
+from augreg.errors import AugregError, printable
 from augreg.steps.step import children
 
 if TYPE_CHECKING:
@@ -87,11 +87,14 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.spec} normalizes, so its output is floats, which {format} cannot store: use --format npy, "
             "or remove normalize from the spec"
         )
+    outputs: list[Path] = []
     try:
-        sources = find_images(arguments.source, arguments.masks or not arguments.no_masks, leave_out=arguments.out)
+        masks = arguments.masks or not arguments.no_masks
+        sources = find_images(arguments.source, masks, leave_out=arguments.out, outputs=outputs)
     except AugregError as error:
         print_error(error)
         return USAGE
+    print_error(*(f"{folder} is left out: augreg apply wrote it" for folder in outputs))
     return _apply(arguments, pipe, format, sources)
 
 
@@ -118,6 +121,9 @@ def _apply(arguments: argparse.Namespace, pipe: Pipeline, format: str, sources: 
     except (output_folder.OtherOutputError, output_folder.BusyError) as error:
         print_error(error)
         return USAGE
+    except parallel.StopError as error:
+        print_error(error)
+        return FAILED
     except OSError as error:
         print_error(f"{out}: cannot be written to: {error.strerror or error}")
         return USAGE
@@ -153,9 +159,10 @@ def _claim(
     if arguments.overwrite:
         before = output_folder.read_manifest(out)
         growing["copies"] = max(arguments.copies, _copies(before))
-        _remove(path for task in tasks for copy in task.copies for path in copy[1:] if path is not None)
+        # before the manifest is replaced, so that a run killed in between leaves no outdated file behind
+        output_folder.remove(path for task in tasks for copy in task.copies for path in copy[1:] if path is not None)
         if before:
-            _remove(_previous_files(sources, out, before))
+            output_folder.remove(_previous_files(sources, out, before))
         growing["left_over"] = output_folder.other_files(out)
         output_folder.replace_manifest(out, {**manifest, **growing}, _made_with(pipe))
     for note in output_folder.claim(out, {**manifest, **growing}, _made_with(pipe)):
@@ -170,7 +177,7 @@ def _grow(out: Path, copies: int, tasks: Iterable[Task]) -> None:
     if left:
         planned = {path for task in tasks for copy in task.copies for path in copy[1:] if path is not None}
         in_the_way = {name for name in left if out / name in planned}
-        _remove(out / name for name in in_the_way)
+        output_folder.remove(out / name for name in in_the_way)
         left -= in_the_way
     grown = {**manifest, "copies": max(copies, _copies(manifest)), "left_over": sorted(left)}
     if grown != manifest:
@@ -227,21 +234,21 @@ def _tasks(sources: Sequence[Source], out: Path, copies: int, format: str, test:
     return tasks
 
 
-def _remove(paths: Iterable[Path]) -> None:
-    """Remove outdated files before the manifest is replaced, so that a run killed in between leaves none behind."""
-    for path in paths:
-        path.unlink(missing_ok=True)
-
-
 def _previous_files(sources: Iterable[Source], out: Path, before: Mapping[str, Any]) -> Iterator[Path]:
     """Every file that the run of an earlier manifest may have written for these images."""
     format = before.get("format")
     if format not in _FORMATS:
         return
+    views = _views(out, before)
     for source in sources:
-        for to in _names(source.key, out, range(_copies(before)), format, before.get("side") == "test"):
+        for to in _names(source.key, out, views, format, before.get("side") == "test"):
             yield to
             yield to.with_name(f"{to.name.removesuffix(f'.{format}')}_mask.png")
+
+
+def _views(out: Path, manifest: Mapping[str, Any]) -> list[int]:
+    """The numbers of copies that exist; the manifest may count more than anybody could go through."""
+    return [number for number in output_folder.numbers(out) if number < _copies(manifest)]
 
 
 def _names(key: str, out: Path, views: Iterable[int], format: str, test: bool) -> Iterator[Path]:
@@ -259,8 +266,9 @@ def _refuse_renamed(
     manifest = output_folder.read_manifest(out)
     left = {out / name for name in manifest.get("left_over", ())}
     planned = {to for task in tasks for _, to, _ in task.copies}
+    views = _views(out, manifest)
     for task in missing:
-        for path in _names(task.key, out, range(_copies(manifest)), format, arguments.test):
+        for path in _names(task.key, out, views, format, arguments.test):
             if path not in planned and path not in left and output_folder.finished(path):
                 raise output_folder.OtherOutputError(
                     f"{path} was written before an image was added or removed that differs from {task.image} only "
@@ -285,13 +293,16 @@ def _work(arguments: argparse.Namespace, pipe: Pipeline, format: str, tasks: Seq
     from augreg.commands.write_copies import WriteCopies
 
     # arrays, whatever output the spec asks for: the workers need no torch to write a file
-    job = WriteCopies({**pipe.to_spec(), "output": "numpy"}, format, arguments.epoch or 0, arguments.test)
+    spec, out = {**pipe.to_spec(), "output": "numpy"}, arguments.out
+    job = WriteCopies(spec, format, arguments.epoch or 0, arguments.test, out, output_folder.identity(out))
     failures = {}
     processes = min(arguments.processes or parallel.processors(), max(1, len(tasks)))
     run = parallel.run(job, tasks, processes, "stopping; run the command again to resume")
     with progress("images", len(tasks), arguments.quiet) as bar, closing(run) as outcomes:
         for outcome in outcomes:
+            if outcome.stop:
+                raise parallel.StopError(outcome.failure)
             if outcome.failure:
-                failures[outcome.task.key] = outcome.failure.removeprefix(f"{outcome.task.image}: ")
+                failures[outcome.task.key] = outcome.failure.removeprefix(f"{printable(outcome.task.image)}: ")
             bar.update()
     return failures

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from augreg.errors import AugregError, Problem, SpecError
+from augreg.errors import AugregError, Problem, SpecError, printable
+from augreg.images.files import read_file
 
-__all__ = ["FAILED", "INVALID", "USAGE", "align_columns", "check_readable", "print_error", "print_problems"]
+__all__ = [
+    "FAILED", "INVALID", "USAGE", "align_columns", "check_readable", "print_error", "print_lines", "print_problems",
+]  # fmt: skip
 
 INVALID = 1
 FAILED = 1
@@ -16,13 +18,21 @@ USAGE = 2
 
 
 def print_error(*lines: object) -> None:
-    """Print lines to stderr."""
+    """Print lines to stderr, what is not printable in them escaped. The problems of a SpecError are lines."""
     for line in lines:
-        print(line, file=sys.stderr)
+        for text in line.problems if isinstance(line, SpecError) else (line,):
+            print(printable(str(text).rstrip()), file=sys.stderr)
+
+
+def print_lines(*lines: object) -> None:
+    """Print lines to stdout, what is not printable in them escaped."""
+    for line in lines:
+        print(printable(line))
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Format rows of cells as lines with aligned columns."""
+    """Format rows of cells as lines with aligned columns; what is not printable is escaped."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -35,7 +45,7 @@ def check_readable(source: str) -> int:
     if source in presets() or source in Registry.installed().presets:
         return 0
     try:
-        Path(source).open("rb").close()
+        read_file(source)
     except FileNotFoundError:
         try:
             read(source, Registry.installed())  # raises: names a similar preset or the missing plugin

@@ -13,6 +13,7 @@ from typing import Any
 from augreg.commands import installation
 from augreg.commands.apply import positive
 from augreg.commands.console import USAGE, print_error
+from augreg.errors import printable
 
 __all__ = ["add", "run"]
 
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         print(json.dumps(report.as_dict(), indent=2))
     else:
-        print(report)
+        print(printable(report, lines=True))
     return 0 if report.ok else _FOUND
 
 

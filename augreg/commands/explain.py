@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from augreg.commands.console import check_readable, print_problems
-from augreg.errors import AugregError, SpecError
+from augreg.errors import AugregError, SpecError, printable
 
 __all__ = ["add", "run"]
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         plans = [pipe.test.explain()]
         if arguments.size is not None:
             plans.append(str(_train_plan(pipe, arguments)))
-        print("\n\n".join(plans))
+        print(printable("\n\n".join(plans), lines=True))
     except AugregError as error:
         return print_problems(arguments.spec, error)
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from augreg.commands.output_folder import is_output
 from augreg.errors import ImageError
 from augreg.images.suffixes import SUFFIXES
 
@@ -28,16 +29,19 @@ class Source(NamedTuple):
         return Path(self.key).with_suffix("")
 
 
-def find_images(folder: Path, masks: bool | Path = False, leave_out: Path | None = None) -> list[Source]:
+def find_images(
+    folder: Path, masks: bool | Path = False, leave_out: Path | None = None, outputs: list[Path] | None = None
+) -> list[Source]:
     """Every image below a folder, sorted by path; or, if `folder` is a file, that one image.
 
     `masks` is a folder that has the masks at the same paths, or True for masks beside the images: `photo_mask.png`
-    is the mask of `photo.jpg`. `leave_out` is a folder to skip. Raises ImageError if there are no images.
+    is the mask of `photo.jpg`. `leave_out` is a folder to skip. Folders below it that `augreg apply` wrote are
+    skipped too, and added to `outputs`. Raises ImageError if there are no images.
     """
     if folder.is_file():
         folder, paths = folder.parent, [folder]
     elif folder.is_dir():
-        paths = sorted(_walk(folder, leave_out))
+        paths = sorted(_walk(folder, leave_out, outputs))
     else:
         raise ImageError(f"{folder}: no such file or folder; give a folder of images")
     if not paths:
@@ -55,7 +59,7 @@ def find_images(folder: Path, masks: bool | Path = False, leave_out: Path | None
         ]
     if not masks.is_dir():
         raise ImageError(f"{masks}: no such folder; --masks expects a folder with the same paths as the images")
-    below = {path.relative_to(masks).with_suffix(""): path for path in _walk(masks, None)}
+    below = {path.relative_to(masks).with_suffix(""): path for path in _walk(masks)}
     return [Source(path, key, below.get(path.relative_to(folder).with_suffix(""))) for path, key in keys.items()]
 
 
@@ -70,7 +74,9 @@ def _key(path: Path, folder: Path) -> str:
     return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
 
 
-def _walk(folder: Path, leave_out: Path | None, above: tuple[str, ...] = ()) -> Iterator[Path]:
+def _walk(
+    folder: Path, leave_out: Path | None = None, outputs: list[Path] | None = None, above: tuple[str, ...] = ()
+) -> Iterator[Path]:
     """The image files below a folder. Links are followed, but not in cycles; hidden files are skipped."""
     above = (*above, os.path.realpath(folder))
     for entry in os.scandir(folder):
@@ -79,7 +85,11 @@ def _walk(folder: Path, leave_out: Path | None, above: tuple[str, ...] = ()) -> 
             continue
         if entry.is_dir():
             real = os.path.realpath(path)
-            if real not in above and (leave_out is None or real != os.path.realpath(leave_out)):
-                yield from _walk(path, leave_out, above)
+            if real in above or (leave_out is not None and real == os.path.realpath(leave_out)):
+                continue
+            if not is_output(path):
+                yield from _walk(path, leave_out, outputs, above)
+            elif outputs is not None:
+                outputs.append(path)
         elif path.suffix.lower() in SUFFIXES:
             yield path

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from augreg.commands.console import align_columns
+from augreg.commands.console import align_columns, print_lines
 
 __all__ = ["run"]
 
@@ -32,14 +32,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"libraries": libraries, "backend": choose("auto"), "plugins": plugins}, indent=2))
     else:
-        print(", ".join(f"{name} {number}" for name, number in libraries.items()))
+        print_lines(", ".join(f"{name} {number}" for name, number in libraries.items()))
         print(f"backend {choose('auto')}\n")
         print("\n".join(align_columns([_row(plugin) for plugin in plugins])))
         for plugin in plugins:
             for name, error in plugin["load_errors"].items():
-                print(f"{name}: {error}")
+                print_lines(f"{name}: {error}")
             if plugin["remedy"]:
-                print(f"{plugin['distribution']}: {plugin['remedy']}")
+                print_lines(f"{plugin['distribution']}: {plugin['remedy']}")
         for name in _missing(registry):
             print(f"AUGREG_PLUGINS names {name!r}, and no plugin of that name is installed")
     return _FAILED if any(plugin["load_errors"] or plugin["failed"] for plugin in plugins) else 0

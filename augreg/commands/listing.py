@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from augreg.commands.console import USAGE, align_columns, print_error
-from augreg.errors import PluginError
+from augreg.commands.console import USAGE, align_columns, print_error, print_lines
+from augreg.errors import PluginError, printable
 
 __all__ = ["add", "run", "show"]
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     registry = Registry.installed()
     classes, failures = _load(registry, [name for name in registry if not (arguments.built_in and "/" in name)])
     if arguments.markdown:
-        print(describe.markdown(classes), end="")
+        print(printable(describe.markdown(classes), lines=True), end="")
     elif arguments.json:
         print(json.dumps([_entry(name, cls) for name, cls in classes.items()], indent=2))
     else:
@@ -98,7 +98,7 @@ def show(arguments: argparse.Namespace) -> int:
     rows = describe.arguments(cls)
     table = align_columns([("argument", "takes", "default"), *rows]) if rows else ["It takes no arguments."]
     rule, exact = describe.rule(cls)
-    print(f"{name} ({cls.__augreg__.kind})\n\n{inspect.getdoc(cls)}\n")
+    print(printable(f"{name} ({cls.__augreg__.kind})\n\n{inspect.getdoc(cls)}\n", lines=True))
     print("\n".join(table))
     p = describe.chance(cls)
     properties = [("section", describe.sections(cls)), ("test time", rule), ("exact for", exact)]
@@ -106,6 +106,5 @@ def show(arguments: argparse.Namespace) -> int:
         properties.insert(1, ("p", f"{p:g} by default"))
     if cls.__augreg__.kind == "loss":
         properties.pop()
-    print("\n".join(["", *(f"{label:9}  {value}" for label, value in properties), ""]))
-    print(describe.line(name, cls))
+    print_lines("", *(f"{label:9}  {value}" for label, value in properties), "", describe.line(name, cls))
     return 0

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from augreg.commands.console import USAGE, print_error
+from augreg.commands.console import USAGE, print_error, print_lines
 
 __all__ = ["add", "example", "run"]
 
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         unfinished.rename(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    print(f"wrote {target}\n\n    cd {target}\n    pip install '.[test]'\n    python -m pytest")
+    print_lines(f"wrote {target}", "", f"    cd {target}", "    pip install '.[test]'", "    python -m pytest")
     return 0
 
 

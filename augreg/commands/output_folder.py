@@ -8,19 +8,27 @@ empty file counts as unfinished.)
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+import stat
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from augreg.images.files import read_file
+
 __all__ = [
-    "MANIFEST", "BusyError", "OtherOutputError", "claim", "finished", "lock", "other_files", "read_manifest",
-    "remove_temporary_files", "replace_manifest", "write",
+    "MANIFEST", "BusyError", "OtherOutputError", "claim", "finished", "identity", "is_output", "lock", "numbers",
+    "other_files", "read_manifest", "remove", "remove_temporary_files", "replace_manifest", "write",
 ]  # fmt: skip
 
 MANIFEST = "augreg.json"
+_MOST = 1 << 28  # bytes of a manifest, which may name every file that an --overwrite left over
 _PART = ".augreg-part"
+_NUMBER = re.compile(r"-(\d{1,10})(?:_mask)?\.[a-z]+\Z", re.ASCII)
 _FREE = ("spec", "copies", "left_over")  # may differ: the fingerprint identifies the spec, and the others may change
 
 
@@ -32,23 +40,60 @@ class BusyError(Exception):
     """Another run is writing to the same folder."""
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file completely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
+def write(path: Path, data: bytes, below: Path | None = None) -> None:
+    """Write a file completely or not at all. Missing folders are made, but not `below`, which must be there."""
+    if below is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        for folder in reversed([folder for folder in path.parents if folder.is_relative_to(below)][:-1]):
+            folder.mkdir(exist_ok=True)
+    # the name is short: with more than its own in it, a name that is just allowed would become too long
+    part = path.with_name(f".{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}{_PART}")
     try:
         part.write_bytes(data)
         part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+
+
+def identity(folder: Path) -> tuple[int, int] | None:
+    """What a folder is, whatever its name is now; None if there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def finished(path: Path) -> bool:
-    """Whether a file exists and is not empty."""
+    """Whether a file, and nothing else, exists and is not empty."""
     try:
-        return path.stat().st_size > 0
-    except FileNotFoundError:
+        found = path.stat()
+    except OSError:  # missing, or its name is too long to be there
         return False
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files; those that are missing, or cannot even exist, and folders are passed over."""
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno not in (errno.ENAMETOOLONG, errno.ENOTDIR) and not path.is_dir():
+                raise
+
+
+def numbers(folder: Path) -> list[int]:
+    """The numbers of the copies in a folder and below it: those at the ends of the names of files."""
+    names = (name for _, _, names in os.walk(folder) for name in names)
+    return sorted({int(match[1]) for name in names if (match := _NUMBER.search(name))})
+
+
+def is_output(folder: Path) -> bool:
+    """Whether a run wrote a folder."""
+    return {"fingerprint", "made_with"} <= read_manifest(folder).keys()
 
 
 def remove_temporary_files(folder: Path) -> None:
@@ -92,7 +137,7 @@ def claim(folder: Path, manifest: Mapping[str, Any], made_with: Mapping[str, str
     """
     path = folder / MANIFEST
     notes: list[str] = []
-    if path.exists():
+    if path.is_symlink() or path.exists():
         before = _read(path)
         differs = [key for key in manifest if key not in _FREE and before.get(key) != manifest[key]]
         if differs:
@@ -138,14 +183,36 @@ def other_files(folder: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        manifest = json.loads(read_file(path, _MOST).decode())
+    except (ValueError, RecursionError):
         manifest = None
-    if not isinstance(manifest, dict):
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise OtherOutputError(
+            f"{path} cannot be read: {error.strerror}; remove it, or choose another folder"
+        ) from None
+    if not _valid(manifest):
         raise OtherOutputError(f"{path} is not a manifest of augreg apply; choose another folder, or use --overwrite")
-    return manifest
+    found: dict[str, Any] = manifest
+    return found
+
+
+def _valid(manifest: Any) -> bool:
+    """Whether a manifest is one, as far as a run relies on it; somebody may have edited it."""
+    if not isinstance(manifest, dict):
+        return False
+    copies, left, made = manifest.get("copies", 1), manifest.get("left_over", []), manifest.get("made_with", {})
+    return (
+        type(copies) is int
+        and 1 <= copies < 2**31
+        and isinstance(left, list)
+        and all(isinstance(name, str) for name in left)
+        and isinstance(made, dict)
+    )
 
 
 def _shown(key: str, value: Any) -> str:
     text = str(value)
-    return f"{text[:12]}.." if key == "fingerprint" and len(text) > 16 else text
+    most = 12 if key == "fingerprint" else 200
+    return f"{text[:most]}.." if len(text) > most + 4 else text

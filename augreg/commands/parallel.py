@@ -16,17 +16,22 @@ from typing import Any, NamedTuple
 from augreg.commands.console import print_error
 from augreg.errors import AugregError
 
-__all__ = ["Outcome", "processors", "run", "stopping"]
+__all__ = ["Outcome", "StopError", "processors", "run", "stopping"]
 
 _AHEAD = 4  # tasks in the queue for each process
 
 
+class StopError(Exception):
+    """Raised by a job where every other task would fail for the same reason, such as a full disk."""
+
+
 class Outcome(NamedTuple):
-    """A finished task: its result, or the reason why it failed."""
+    """A finished task: its result, or the reason why it failed, and whether all others would fail for it too."""
 
     task: Any
     value: Any = None
     failure: str = ""
+    stop: bool = False
 
 
 def processors() -> int:
@@ -100,7 +105,9 @@ def _announcing(message: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, GeneratorExit):  # raised here, or where the outcomes are consumed
-        print_error("\n" * sys.stderr.isatty() + message)  # a progress bar may be on this line
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # a progress bar may be on this line
+        print_error(message)
         raise
 
 
@@ -151,6 +158,8 @@ def _work(task: Any) -> Outcome:
 def _attempt(job: Callable[[Any], Any], task: Any) -> Outcome:
     try:
         return Outcome(task, job(task))
+    except StopError as error:
+        return Outcome(task, failure=str(error), stop=True)
     except AugregError as error:
         return Outcome(task, failure=str(error))
     except Exception as error:  # a damaged file or a plugin may raise anything

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from augreg.commands import parallel
 from augreg.commands.apply import positive
-from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_problems
+from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_lines, print_problems
 from augreg.commands.input_images import find_images
 from augreg.commands.progress import progress
-from augreg.errors import AugregError, ImageError
+from augreg.errors import AugregError, ImageError, printable
 
 if TYPE_CHECKING:
     from augreg.commands.pixel_statistics import Count, Counts, MeanImage
@@ -106,14 +106,14 @@ def _collect(
     """Add all images to `total`, and yield the key of each one that failed, with the reason."""
     processes = min(arguments.processes or parallel.processors(), len(sources))
     with progress("images", len(sources), arguments.quiet) as bar:
-        for source, value, failure in parallel.run(job, sources, processes):
+        for source, value, failure, _ in parallel.run(job, sources, processes):
             if not failure:
                 try:
                     total.add(value)
                 except ImageError as error:
                     failure = str(error)
             if failure:
-                yield source.key, failure.removeprefix(f"{source.path}: ")
+                yield source.key, failure.removeprefix(f"{printable(source.path)}: ")
             bar.update()
 
 
@@ -125,7 +125,7 @@ def _print_statistics(total: Any, out: Path | None) -> None:
         from augreg.commands.write_copies import encode
 
         write(out, encode(total.mean(), "npy"))
-        print(f"wrote the mean of {total.images} images to {out}")
+        print_lines(f"wrote the mean of {total.images} images to {out}")
         print(f"- normalize: {{mean_image: {json.dumps(str(out))}}}")  # a JSON string is valid YAML
         return
     mean, std = total.mean_and_std()

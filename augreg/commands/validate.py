@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from augreg.commands.console import check_readable, print_problems
+from augreg.commands.console import check_readable, print_lines, print_problems
 from augreg.errors import AugregError
 
 __all__ = ["add", "run"]
@@ -31,7 +31,7 @@ def _validate(source: str) -> int:
         count, fingerprint = _check(source)
     except AugregError as error:
         return print_problems(source, error)
-    print(f"{source}: ok, {count} step{'s' * (count != 1)}, fingerprint {fingerprint}")
+    print_lines(f"{source}: ok, {count} step{'s' * (count != 1)}, fingerprint {fingerprint}")
     return 0
 
 

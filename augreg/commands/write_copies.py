@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 from collections.abc import Mapping
@@ -14,13 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from augreg.commands import parallel
-from augreg.commands.output_folder import finished, write
+from augreg.commands.output_folder import finished, identity, write
 from augreg.errors import ImageError
 from augreg.images.codecs import to_array
+from augreg.images.files import read_file
 from augreg.pipeline import Pipeline
 
 __all__ = ["FORMATS", "Task", "WriteCopies", "encode"]
 
+_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # Options for Pillow; visually lossless where the format is lossy.
 FORMATS: Mapping[str, Mapping[str, Any]] = {
     "png": {"format": "PNG"},
@@ -47,6 +50,9 @@ class WriteCopies:
     format: str
     epoch: int = 0
     test: bool = False
+    out: Path | None = None
+    identity: tuple[int, int] | None = None
+    """What the folder `out` was when the run began; None to write to wherever the paths lead."""
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
@@ -66,9 +72,25 @@ class WriteCopies:
                 return
             copy, copy_mask = self._copy(pipeline, read.array, mask, task.key, view)
             if mask_to is not None and not finished(mask_to):
-                write(mask_to, _encode_mask(copy_mask, palette))
+                self._write(mask_to, _encode_mask(copy_mask, palette))
             if not finished(to):
-                write(to, encode(copy, self.format))
+                self._write(to, encode(copy, self.format))
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write a file. Raises StopError if no other could be written either, and ImageError if only this one not."""
+        try:
+            self._check_folder()
+            write(path, data, self.out)
+        except OSError as error:
+            self._check_folder()
+            why = error.strerror or str(error)
+            if error.errno in _NO_MORE:
+                raise parallel.StopError(f"{self.out or path.parent}: cannot be written to: {why}") from None
+            raise ImageError(f"{path.name}: cannot be written: {why}") from None
+
+    def _check_folder(self) -> None:
+        if self.identity is not None and self.out is not None and identity(self.out) != self.identity:
+            raise parallel.StopError(f"{self.out} was moved, removed or replaced during the run; put it back")
 
     def _copy(self, pipeline: Pipeline, image: Any, mask: Any, key: str, view: int) -> tuple[Any, Any]:
         sample = image if mask is None else {"image": image, "mask": mask}
@@ -98,7 +120,7 @@ def encode(array: NDArray[Any], name: str) -> bytes:
 def _read_mask(path: Path) -> tuple[NDArray[np.uint8], Any]:
     """The labels of a mask, and its palette if it has one: the indices are the labels, the colors are for display."""
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(read_file(path))) as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode == "1":
                 upright = upright.convert("L")

@@ -48,7 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if out.is_dir() or not out.parent.is_dir():  # checked before the work is done
         arguments.usage_error(f"--out {out}: expected a file in a folder that exists")
     # imported here: --help should not wait for array libraries
-    from augreg.errors import AugregError
+    from augreg.errors import AugregError, SpecError, printable
     from augreg.gallery.page import page
     from augreg.gallery.photos import find, samples
     from augreg.pipeline import Pipeline
@@ -57,15 +57,15 @@ def _run(arguments: argparse.Namespace) -> int:
         pipeline = Pipeline.from_spec(arguments.spec)
         images = find(arguments.images) if arguments.images else samples()
     except (AugregError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
+        print(error if isinstance(error, SpecError) else printable(error), file=sys.stderr)
         return 2
     html = page(pipeline, images, arguments.seed, title=Path(arguments.spec).name, size=arguments.size)
     try:
         _write(out, html)
     except OSError as error:
-        print(f"{out}: cannot be written: {error.strerror or error}", file=sys.stderr)
+        print(printable(f"{out}: cannot be written: {error.strerror or error}"), file=sys.stderr)
         return 1
-    print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); open it in a browser")
+    print(printable(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); open it in a browser"))
     return 0
 
 

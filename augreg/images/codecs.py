@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from augreg.errors import ImageError
+from augreg.errors import ImageError, printable
 from augreg.images import buffers
+from augreg.images.files import read_file
 from augreg.ops import Scene
 from augreg.ops.scene import Boxes
 
@@ -215,9 +216,7 @@ def _tensor(image: Any) -> InputImage:
 
 def _printable(name: Any) -> str:
     """A name or other text for a message, shortened, with unprintable characters escaped."""
-    text = os.fsdecode(name)
-    if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    text = printable(os.fsdecode(name))
     return (text if len(text) <= 300 else f"{text[:200]}..{text[-80:]}") or "''"
 
 
@@ -266,7 +265,7 @@ def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np
     limit = Image.MAX_IMAGE_PIXELS
     bomb = f"{name}: more than {limit} pixels; raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
     with _refused(name), _quiet():
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        data = source if isinstance(source, bytes) else read_file(source)
         try:
             image = Image.open(io.BytesIO(data))
         except UnidentifiedImageError:

@@ -11,21 +11,25 @@ another plugin. It then becomes a record with its error, and all other plugins w
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
-from collections.abc import Callable, Mapping
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from augreg.errors import PluginError
 from augreg.registry.plugin import API, Plugin
+from augreg.steps.declare import TransformInfo
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
-__all__ = ["ANY_ERROR", "GROUP", "Contributions", "PluginRecord", "load", "scan"]
+__all__ = ["GROUP", "Contributions", "PluginRecord", "guarded", "load", "scan"]
 
 GROUP: Final = "augreg.plugins"
 OWN: Final = "augreg"
@@ -34,8 +38,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _CHARACTERS: Final = "use letters, digits, '_', '-' and '.'"
 _OFF: Final = "switched off"
 _TARGET: Final = re.compile(r"[^:\s]+:[^:]+")
-# What a plugin may raise when it is imported; a KeyboardInterrupt comes from the user.
-ANY_ERROR: Final = (Exception, SystemExit, GeneratorExit)
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,8 @@ class _UnusableError(Exception):
 
 def scan() -> tuple[Contributions, tuple[PluginRecord, ...]]:
     """Read every entry point of the group; returns what they contribute, and a record for each."""
-    from importlib.metadata import entry_points  # takes 40 ms, which `import augreg` should not
-
     claims: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=GROUP):
+    for point in _points():
         points = claims.setdefault(point.name, [])
         if all((_owner(point), point.value) != (_owner(other), other.value) for other in points):
             points.append(point)  # an editable install can appear twice
@@ -108,6 +108,20 @@ def scan() -> tuple[Contributions, tuple[PluginRecord, ...]]:
             records.append(record)
             contributions |= more
     return contributions, tuple(records)
+
+
+def _points() -> list[EntryPoint]:
+    """The entry points of the group; the damaged metadata of one distribution hides no other."""
+    from importlib.metadata import distributions, entry_points  # takes 40 ms, which `import augreg` should not
+
+    try:
+        return list(entry_points(group=GROUP))
+    except Exception:
+        found: dict[str, list[EntryPoint]] = {}
+        for distribution in distributions():
+            with contextlib.suppress(Exception):  # the first one of a name is the one that is imported
+                found.setdefault(distribution.name, list(distribution.entry_points.select(group=GROUP)))
+        return [point for points in found.values() for point in points]
 
 
 def _switches(environment: Mapping[str, str]) -> Callable[[str], str]:
@@ -126,23 +140,32 @@ def _switches(environment: Mapping[str, str]) -> Callable[[str], str]:
 
 
 def _owner(point: EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist else ("?", "?")
+    if point.dist is None:
+        return "?", "?"
+    try:
+        return point.dist.name or "(no name)", point.dist.version or "(no version)"
+    except Exception:  # damaged metadata
+        return "(no name)", "(no version)"
 
 
 def _read(
     namespace: str, point: EntryPoint, claims: list[EntryPoint], switched_off: Callable[[str], str]
 ) -> tuple[PluginRecord, Contributions]:
     name, version = _owner(point)
-    license = _license(point.dist) if point.dist is not None and namespace != OWN else ""
-    record = PluginRecord(namespace, name, version, license=license)
+    record = PluginRecord(namespace, name, version)
     own = namespace == OWN and name in (OWN, "?")
     try:
         if not own:
+            if point.dist is not None:
+                record = replace(record, license=_license(point.dist))
             if reason := switched_off(namespace):
                 raise _UnusableError(reason)
             _check_namespace(namespace, name, claims)
-        contributions = _contributions(point.load(), name)
-    except ANY_ERROR as error:
+        with _prints_on_stderr():
+            contributions = _contributions(point.load(), name)
+    except KeyboardInterrupt:  # comes from the user
+        raise
+    except BaseException as error:
         if own:
             raise
         message = str(error) if isinstance(error, _UnusableError) else _one_line(error)
@@ -224,7 +247,38 @@ def _remedy(error: BaseException, point: EntryPoint) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    try:
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    except Exception:  # its own text may raise
+        return type(error).__name__
+
+
+@contextlib.contextmanager
+def _prints_on_stderr() -> Iterator[None]:
+    """Send what is printed inside to stderr: a plugin that greets must not end up in the data of a command.
+
+    Only in the main thread: two threads that exchange the stream at the same time could leave it exchanged.
+    """
+    if threading.current_thread() is threading.main_thread():
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    else:
+        yield
+
+
+@contextlib.contextmanager
+def guarded(what: str) -> Iterator[None]:
+    """Run code of plugins: whatever it raises becomes a PluginError, and what it prints goes to stderr.
+
+    A KeyboardInterrupt is the user's.
+    """
+    try:
+        with _prints_on_stderr():
+            yield
+    except (KeyboardInterrupt, PluginError):
+        raise
+    except BaseException as error:
+        raise PluginError(f"{what}: {_one_line(error)}") from error
 
 
 def _contributions(plugin: Any, distribution: str) -> Contributions:
@@ -272,7 +326,10 @@ def _declared(module: ModuleType) -> dict[str, type]:
     classes: dict[str, type] = {}
     for value in vars(module).values():
         if isinstance(value, type) and "__augreg__" in vars(value) and value.__module__ == module.__name__:
-            name = vars(value)["__augreg__"].name
+            info = vars(value)["__augreg__"]
+            if not isinstance(info, TransformInfo):
+                raise _UnusableError(f"{module.__name__}.{value.__name__}: only the decorators may set __augreg__")
+            name = info.name
             if classes.setdefault(name, value) is not value:
                 raise _UnusableError(f"{module.__name__} has two classes named {name!r}")
     return classes
@@ -281,7 +338,5 @@ def _declared(module: ModuleType) -> dict[str, type]:
 def load(target: str) -> Any:
     """Import the object of a "module:attribute" string. Raises PluginError with what the import raised."""
     module, _, attribute = target.partition(":")
-    try:
+    with guarded(f"{target} does not load"):
         return getattr(importlib.import_module(module), attribute)
-    except ANY_ERROR as error:
-        raise PluginError(f"{target} does not load: {_one_line(error)}") from error

@@ -12,13 +12,15 @@ import functools
 import importlib
 import importlib.resources
 import threading
+import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from augreg.errors import PluginError
-from augreg.registry.discovery import ANY_ERROR, Contributions, PluginRecord, load, scan
+from augreg.registry.discovery import Contributions, PluginRecord, guarded, load, scan
 from augreg.registry.foreign import Call, function_name
+from augreg.steps.declare import RULES, Kind, TransformInfo
 from augreg.steps.fields import nearest
 
 __all__ = ["PluginRecord", "Registry"]
@@ -45,6 +47,7 @@ class Registry(Mapping[str, type]):
         self.policies, self.backends = contributions.policies, contributions.backends
         self._contributions = contributions
         self._targets: dict[str, str | type] = {**contributions.steps, **self.added}
+        self._checked = set(self.added)
 
     @classmethod
     def installed(cls) -> Registry:
@@ -70,7 +73,7 @@ class Registry(Mapping[str, type]):
     def add(self, transform: type, name: str | None = None) -> Registry:
         """A new registry that also has this class, under its own name or `name`. Raises PluginError on a clash."""
         info = getattr(transform, "__augreg__", None)
-        if info is None:
+        if not isinstance(info, TransformInfo):
             raise PluginError(f"{transform!r} is not a transform: decorate its class with @augreg.transform")
         name = name or info.name
         if name in self._targets:
@@ -113,12 +116,12 @@ class Registry(Mapping[str, type]):
 
     def __getitem__(self, name: str) -> type:
         target = self._targets[name]
-        if isinstance(target, type):
+        if name in self._checked and isinstance(target, type):
             return target
-        cls: type = load(target)
-        if getattr(cls, "__augreg__", None) is None:
-            raise PluginError(f"{name}: {target} is not a class decorated with @augreg.transform or similar")
+        cls: type = load(target) if isinstance(target, str) else target
+        _check_class(name, cls)
         self._targets[name] = cls
+        self._checked.add(name)
         return cls
 
     def __contains__(self, name: object) -> bool:
@@ -173,7 +176,24 @@ def _scanned() -> Registry:
 def _resource(target: str) -> Path:
     """The path of the file "package:folder/file"."""
     package, _, path = target.partition(":")
-    try:
+    with guarded(f"{target} does not load"):
         return Path(str(importlib.resources.files(package))) / path
-    except ANY_ERROR as error:
-        raise PluginError(f"{target} does not load: {type(error).__name__}: {error}") from error
+
+
+def _check_class(name: str, cls: Any) -> None:
+    """Raise PluginError if a class is none of ours, or if it cannot be described, as lists and schemas do."""
+    with guarded(f"{name} cannot be used"):
+        info = getattr(cls, "__augreg__", None)
+        if not isinstance(cls, type) or not isinstance(info, TransformInfo):
+            raise PluginError(f"{name}: {cls!r} is not a class decorated with @augreg.transform or similar")
+        if cls.__module__.partition(".")[0] == "augreg":
+            return
+        from augreg.steps import describe
+
+        if info.kind not in typing.get_args(Kind) or info.rule not in RULES:
+            raise PluginError(f"{name}: it says that it is of kind {info.kind!r} and has the rule {info.rule!r}")
+        hash(cls)
+        describe.summary(cls)
+        describe.arguments(cls)
+        describe.rule(cls)
+        describe.line(name, cls)

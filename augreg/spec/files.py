@@ -1,7 +1,8 @@
 """Specs from files: YAML 1.2 with the line of every entry, JSON and TOML.
 
 In YAML 1.2, `1e-3` is a number, `no` and `on` are strings and `010` is ten. A repeated key is an error, tags are
-refused, and size, depth and aliases are bounded: reading a file can neither run code nor fill the memory.
+refused, and size, depth and aliases are bounded (augreg/steps/sizes.py): reading a file can neither run code nor fill
+the memory. Whatever a reader raises becomes a SpecError.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from typing import Any, NamedTuple
 import yaml
 
 from augreg.errors import Problem, SpecError
+from augreg.images.files import read_file
 from augreg.registry.registry import Registry
 from augreg.steps.fields import nearest
+from augreg.steps.sizes import MOST_LEVELS, MOST_VALUES, TOO_DEEP, TOO_LARGE
 from augreg.steps.step import Location
 
 __all__ = ["Document", "presets", "read"]
 
 _MAX_BYTES = 1 << 20
-_MAX_NODES = 50_000
-_MAX_DEPTH = 60
 _TAGS = ("seq", "map", "str", "int", "float", "bool", "null")
 
 
@@ -59,21 +60,21 @@ def read(source: str | Path, registry: Registry | None = None) -> Document:
             why = registry.unknown(name, "preset", known)
         raise SpecError(name, f"{why}; a file must end in .yaml, .yml, .json or .toml")
     try:
-        size = path.stat().st_size
-        text = path.read_text(encoding="utf-8-sig") if size <= _MAX_BYTES else ""
+        text = read_file(path, _MAX_BYTES).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise SpecError(name, f"cannot be read: {reason or error}") from None
-    if size > _MAX_BYTES:
-        raise SpecError(name, f"a spec file may have at most {_MAX_BYTES} bytes, and this one has {size}")
-    if suffix == ".json":
-        return Document(_json(text, name), name, {})
-    if suffix == ".toml":
-        try:
-            return Document(tomllib.loads(text), name, {})
-        except (ValueError, RecursionError) as error:
-            raise SpecError(name, f"not valid TOML: {error}") from None
-    return _yaml(text, name)
+    form = {".json": "JSON", ".toml": "TOML"}.get(suffix, "YAML")
+    try:
+        if form == "JSON":
+            return Document(_json(text, name), name, {})
+        return Document(_toml(text), name, {}) if form == "TOML" else _yaml(text, name)
+    except SpecError:
+        raise
+    except RecursionError:
+        raise SpecError(name, TOO_DEEP) from None
+    except Exception as error:  # numbers and escapes that a reader takes and Python does not, and what nobody foresaw
+        raise SpecError(name, f"not valid {form}: {error}") from None
 
 
 def _json(text: str, name: str) -> Any:
@@ -87,12 +88,29 @@ def _json(text: str, name: str) -> Any:
 
     try:
         return json.loads(text, object_pairs_hook=without_repeats)
-    except RecursionError:
-        raise SpecError(name, "is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise SpecError([Problem("", f"not valid JSON: {error.msg}", name, error.lineno)]) from None
     except ValueError as error:  # an integer of more digits than Python reads
         raise SpecError(name, f"not valid JSON: {error}") from None
+
+
+# the parts of a dotted key, one after the other, and all else; text and comments are passed over as a whole
+_TOML = re.compile(
+    r'''(?P<part>"""[\s\S]*?(?:"""|\Z)|\'{3}[\s\S]*?(?:\'{3}|\Z)|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?'''
+    r"|[A-Za-z0-9_-]+|[ \t]+)|(?P<dot>\.)|#[^\n]*|[\s\S]"
+)
+
+
+def _toml(text: str) -> Any:
+    dots = 0  # tomllib takes memory by the square of the number of parts of a key
+    for token in _TOML.finditer(text):
+        if token["dot"]:
+            dots += 1
+            if dots > MOST_LEVELS:
+                raise RecursionError
+        elif token["part"] is None:
+            dots = 0
+    return tomllib.loads(text)
 
 
 class _Loader(yaml.SafeLoader):
@@ -119,14 +137,20 @@ def _yaml(text: str, name: str) -> Document:
     def fail(mark: yaml.Mark | None, message: str) -> SpecError:
         return SpecError([Problem("", message, name, mark.line + 1 if mark else None)])
 
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"not valid YAML: the character U+{ord(text[error.position]):04X} is not allowed"
+        raise SpecError([Problem("", message, name, line)]) from None
     lines: dict[Location, int] = {}
     count = 0
 
     def build(node: yaml.Node, location: Location) -> Any:
         nonlocal count
         count += 1  # an alias counts each time it is used, so that nested aliases cannot fill the memory
-        if count > _MAX_NODES or len(location) > _MAX_DEPTH:
-            raise fail(node.start_mark, "the file is too large or too deeply nested for a spec")
+        if count > MOST_VALUES or len(location) > MOST_LEVELS:
+            raise fail(node.start_mark, TOO_LARGE if count > MOST_VALUES else TOO_DEEP)
         lines.setdefault(location, node.start_mark.line + 1)
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             raise fail(node.start_mark, f"tags such as {node.tag!r} are not allowed in a spec")
@@ -146,20 +170,14 @@ def _yaml(text: str, name: str) -> Document:
         return _scalar(node, fail)
 
     try:
-        loader = _Loader(text)
         root = loader.get_single_node()
         data = build(root, ()) if root is not None else None
-        loader.dispose()
-    except yaml.reader.ReaderError as error:
-        where = text.count("\n", 0, error.position) + 1
-        message = f"not valid YAML: the character U+{ord(text[error.position]):04X} is not allowed"
-        raise SpecError([Problem("", message, name, where)]) from None
     except yaml.MarkedYAMLError as error:
         raise fail(error.problem_mark, f"not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise SpecError(name, f"not valid YAML: {error}") from None
-    except RecursionError:
-        raise SpecError(name, "is nested too deeply") from None
+    finally:
+        loader.dispose()
     return Document(data, name, lines)
 
 

@@ -22,13 +22,15 @@ from augreg.spec.files import read
 from augreg.spec.options import BACKENDS, SECTIONS, Options, Spec
 from augreg.steps import schedules
 from augreg.steps.declare import RULES, Section, TransformInfo
-from augreg.steps.fields import Probability, convert, convert_one, hints, nearest, plain, split_error
+from augreg.steps.fields import Probability, brief, convert, convert_one, hints, nearest, split_error
+from augreg.steps.sizes import MOST_PROBLEMS, check_size
 from augreg.steps.step import Location, Step, build, children
 from augreg.targets.conventions import Targets
 
 __all__ = ["parse"]
 
 _MAX_DEPTH = 50
+_MAX_STEPS = 10_000
 _Uid = Annotated[str, Meta(pattern="^[^#/]+$")] | None
 
 
@@ -43,22 +45,25 @@ def parse(source: Any, registry: Registry, changes: Mapping[str, Any] | None = N
         source, name, lines = read(source, registry)
         if not isinstance(source, Mapping):  # a list is the image section
             lines = {("image", *location): line for location, line in lines.items()}
-    changes = changes or {}
     parser = _Parser(registry)
+    spec = Spec(Options())
     try:
-        if isinstance(source, bytes) or not isinstance(source, Mapping | Sequence):
-            raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {source!r}")
+        if name is None and (isinstance(source, bytes) or not isinstance(source, Mapping | Sequence)):
+            raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {brief(source)}")
         if changes:
             source = {**(source if isinstance(source, Mapping) else {"image": source}), **changes}
+        check_size(source, levels=False)
         spec = parser.spec(source)
-    except RecursionError:
-        raise SpecError("the spec is nested too deeply, or contains itself") from None
+    except _EnoughError:
+        pass
     except AugregError:
         raise
+    except ValueError as error:  # too many values
+        raise SpecError(name or "", f"the spec cannot be read: {error}") from None
     except Exception as error:  # Python data may be of any class, whose methods raise anything
         raise SpecError(f"the spec cannot be read: {type(error).__name__}: {error}") from error
     if parser.problems:
-        raise SpecError(_with_lines(parser.problems, name, lines, changes))
+        raise SpecError(_with_lines(parser.problems, name, lines, changes or {}))
     return spec
 
 
@@ -80,8 +85,12 @@ def _with_lines(
 def _path(location: Location) -> str:
     text = ""
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        text += f"[{brief(part)}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
+
+
+class _EnoughError(Exception):
+    """The spec has so many problems, or steps, that it is not read any further."""
 
 
 class _Parser:
@@ -95,27 +104,33 @@ class _Parser:
         self.registry = registry
         self.problems: list[tuple[Location, Problem]] = []
         self.section: Section = "image"
+        self.count = 0
 
     def fail(self, location: Location, message: str, shown: Location | None = None, inside: str = "") -> None:
         path = _path(location if shown is None else shown) + inside
         self.problems.append((location, Problem(path, message)))
+        if len(self.problems) >= MOST_PROBLEMS:
+            self.problems.append(((), Problem("", f"only the first {MOST_PROBLEMS} problems are listed")))
+            raise _EnoughError
 
     def spec(self, source: Any) -> Spec:
         if not isinstance(source, Mapping):
             if not isinstance(source, Sequence) or isinstance(source, str | bytes):
-                self.fail((), f"a spec is a mapping or a list of steps, got {source!r}")
+                self.fail((), f"a spec is a mapping or a list of steps, got {brief(source)}")
                 return Spec(Options())
             source = {"image": source}
         options: dict[str, Any] = {}
         sections: dict[str, tuple[Step, ...]] = {}
         known = [field.name for field in fields(Options)]
+        backends = (*BACKENDS, *self.registry.backends)
         for key, value in source.items():
             if key == "targets":
                 options[key] = self.targets(value)
-            elif key == "backend" and plain(value) not in (names := (*BACKENDS, *self.registry.backends)):
+            elif key == "backend" and not (isinstance(value, str) and value in backends):
                 from_plugin = isinstance(value, str) and "/" in value
                 unknown = self.registry.unknown(value, "backend", self.registry.backends) if from_plugin else ""
-                self.fail((key,), unknown or f"expected {', '.join(names)}, got {value!r}{nearest(value, names)}")
+                expected = f"expected {', '.join(backends)}, got {brief(value)}{nearest(value, backends)}"
+                self.fail((key,), unknown or expected)
             elif key in known:
                 try:
                     options[key] = convert_one(hints(Options)[key], value)
@@ -126,9 +141,9 @@ class _Parser:
                 sections[key] = self.steps(value, (key,), (key,))
             elif key != "decode":
                 hint = nearest(key, [*known, *SECTIONS]) or f"; it takes {', '.join([*known, *SECTIONS])}"
-                self.fail((key,), f"a spec has no option or section {key!r}{hint}")
-            elif plain(value) != "exact":  # an option of older specs, which has no effect
-                self.fail((key,), f"expected exact, got {value!r}; the option has no effect, so leave it out")
+                self.fail((key,), f"a spec has no option or section {brief(key)}{hint}")
+            elif not (isinstance(value, str) and value == "exact"):  # an option of older specs, which has no effect
+                self.fail((key,), f"expected exact, got {brief(value)}; the option has no effect, so leave it out")
         if not any(key in source for key in SECTIONS):
             self.fail((), "a spec needs a section: give 'image', a list of steps")
         self.check_normalize(sections.get("image", ()))
@@ -139,10 +154,11 @@ class _Parser:
     def targets(self, value: Any) -> Targets:
         """The conventions of a spec for boxes, keypoints and masks."""
         if not isinstance(value, Mapping | None):
-            self.fail(("targets",), f"expected a mapping, such as {{boxes: xyxy}}, got {value!r}")
+            self.fail(("targets",), f"expected a mapping, such as {{boxes: xyxy}}, got {brief(value)}")
             return Targets()
         values, problems = convert(Targets, "targets", value or {}, "targets")
-        self.problems += [(("targets", _key(problem, "targets")), problem) for problem in problems]
+        for problem in problems:
+            self.fail(("targets", _key(problem, "targets")), problem.message, inside=problem.path, shown=())
         try:
             return Targets() if problems else Targets(**values)
         except ValueError as error:
@@ -153,7 +169,7 @@ class _Parser:
         if items is None:
             return ()
         if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-            self.fail(location, f"expected a list of steps, got {items!r}", shown)
+            self.fail(location, f"expected a list of steps, got {brief(items)}", shown)
             return ()
         steps = [self.step(item, (*location, index), (*shown, index)) for index, item in enumerate(items)]
         seen: set[str] = set()
@@ -170,6 +186,10 @@ class _Parser:
         if len(shown) > _MAX_DEPTH:
             self.fail(location, "steps are nested too deeply", shown)
             return None
+        self.count += 1
+        if self.count > _MAX_STEPS:
+            self.fail(location, f"a spec may have at most {_MAX_STEPS:,} steps", shown)
+            raise _EnoughError
         name, arguments, location = self.name_and_arguments(item, location, shown)
         if name is None:
             return None
@@ -187,7 +207,7 @@ class _Parser:
         known = [field.name for field in fields(cls) if field.init]
         single = arguments is not None and (not isinstance(arguments, Mapping) or schedules.is_schedule(arguments))
         if single and not known:
-            self.fail(location, f"{name} takes no arguments, got {arguments!r}", shown)
+            self.fail(location, f"{name} takes no arguments, got {brief(arguments)}", shown)
             return None
         if single:
             arguments = {"steps" if info.container else known[0]: arguments}
@@ -204,12 +224,12 @@ class _Parser:
         elif isinstance(item, Sequence) and not isinstance(item, bytes):
             return "sequential", item, location
         if isinstance(item, Mapping) and item:
-            names = ", ".join(repr(key) for key in list(item)[:4])
+            names = ", ".join(brief(key) for key in list(item)[:4])
             message = f"a step is a mapping of one name to its arguments, got the keys {names}"
             if any(isinstance(key, str) and key in self.registry for key in item) and len(item) > 1:
                 message += "; indent the arguments below the name"
         else:
-            message = f"a step is a name, or a mapping of one name to its arguments, got {item!r}"
+            message = f"a step is a name, or a mapping of one name to its arguments, got {brief(item)}"
         self.fail(location, message, shown)
         return None, None, location
 
@@ -241,13 +261,13 @@ class _Parser:
         for problem in problems:
             key = _key(problem, path)
             if key not in wrong:
-                self.problems.append(((*location, key), problem))
+                self.fail((*location, key), problem.message, (), inside=problem.path)
         if len(self.problems) > before:
             return None
         try:
             step = Step(build(cls, {**steps, **values}), name, p, test, uid, scheduled)
             for epoch in schedules.turning_points(step) if scheduled else ():
-                schedules.scheduled(step, epoch)
+                schedules.at_epoch(step, epoch)
             for function in getattr(step.transform, "functions", ()):
                 if function not in self.registry.allowed:
                     hint = f"if you trust it, use from_spec(spec, registry.allow({function!r}))"
@@ -321,7 +341,9 @@ class _Parser:
                     if value in RULES
                     else f"expected {', '.join(allowed)} or steps"
                 )
-                self.fail(location, f"{expected}, got {value!r}{nearest(value, [*allowed, *self.registry])}", shown)
+                self.fail(
+                    location, f"{expected}, got {brief(value)}{nearest(value, [*allowed, *self.registry])}", shown
+                )
                 return None
         return self.steps([value] if isinstance(value, str | Mapping) else value, location, shown)
 

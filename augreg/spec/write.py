@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from augreg.registry.foreign import Call
+from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.steps import schedules
 from augreg.steps.fields import plain
-from augreg.steps.step import Step
+from augreg.steps.step import Step, children
 
-__all__ = ["fingerprint", "unparse"]
+__all__ = ["added", "classes", "fingerprint", "unparse"]
 
 # Options that are written only if they are not the default: specs from before they existed keep their fingerprints.
 _LATER = ("targets", "classes")
@@ -51,8 +53,38 @@ def _unparse_step(step: Step) -> dict[str, Any]:
     return {step.name: arguments}
 
 
-def fingerprint(data: Mapping[str, Any]) -> str:
-    """The sha256 of the plain data of a spec, as hexadecimal digits."""
+def classes(spec: Spec, sections: Iterable[str] = SECTIONS) -> dict[str, type]:
+    """The classes of all steps of these sections, by the names that the spec has for them."""
+    return _classes(step for section in sections for step in getattr(spec, section))
+
+
+def _classes(steps: Iterable[Step]) -> dict[str, type]:
+    found: dict[str, type] = {}
+    for step in steps:
+        inner = children(step.transform) + (step.test if isinstance(step.test, tuple) else ())
+        found |= {step.name: type(step.transform), **_classes(inner)}
+    return found
+
+
+def added(spec: Spec, registry: Registry, sections: Iterable[str] = SECTIONS) -> dict[str, type]:
+    """Those of the classes that were added to the registry by hand: not built in, and of no plugin."""
+    by_hand = {name for name, cls in registry.added.items() if cls is not Call}
+    return {name: cls for name, cls in classes(spec, sections).items() if name in by_hand} if by_hand else {}
+
+
+def fingerprint(data: Mapping[str, Any], by_hand: Mapping[str, type] | None = None) -> str:
+    """The sha256 of the plain data of a spec, as hexadecimal digits.
+
+    `by_hand` has the classes that were added to the registry, by name: nothing else says what these names mean,
+    so the module and the name of each class are hashed too.
+    """
     data = {**data, "decode": "exact"}  # once an option, and hashed ever since: docs/decisions/019-decode.md
+    if by_hand:
+        data["added"] = {name: f"{_module(cls)}:{cls.__qualname__}" for name, cls in by_hand.items()}
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _module(cls: type) -> str:
+    """The module of a class; a spawned worker has the main module under another name."""
+    return "__main__" if cls.__module__ == "__mp_main__" else cls.__module__

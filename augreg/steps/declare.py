@@ -58,6 +58,20 @@ class TransformInfo:
         return (_SECTIONS.get(self.kind, "image"),)
 
 
+# Names that a spec or augreg takes for its own: arguments that steps have in common, and hooks of the class.
+_STEP_ARGUMENTS: Mapping[str, str] = {
+    "p": "the probability that a step is applied",
+    "test": "what a step does at test time",
+    "uid": "the name of a step's random numbers",
+}
+_HOOKS = ("check", "complete", "functions")
+_HOOKS_OF: Mapping[str, tuple[str, ...]] = {
+    "image": ("sample", "expect"),
+    "batch": ("sample",),
+    "model": ("attach", "test_rule"),
+    "loss": ("penalty", "constrain", "target", "term"),
+}
+
 _SECTIONS: Mapping[str, Section] = {"mixing": "batch", "regularizer": "model", "loss": "loss"}
 _Class = TypeVar("_Class", bound=type)
 
@@ -93,7 +107,7 @@ def transform(
         _check_method(cls, where, "a transform", "sample", ["self", "rng", "scene"], "ops")
         if rule in ("center", "mean_parameter", "children") and not callable(getattr(cls, "expect", None)):
             raise SpecError(where, f"the rule {rule!r} needs a method expect(self, scene, p) that returns ops")
-        container = kind == "choose" and "steps" in inspect.get_annotations(cls)
+        container = kind == "choose" and any("steps" in inspect.get_annotations(base) for base in cls.__mro__)
         return _declare(cls, where, TransformInfo(name, kind, p, rule, exact, preview, container))
 
     return decorate
@@ -172,6 +186,7 @@ def _declare(cls: _Class, where: str, info: TransformInfo) -> _Class:
     refused = [Problem(f"{where}.{key}", why) for key, hint in hints(declared).items() if (why := unreadable(hint))]
     if refused:
         raise SpecError(refused)
+    _check_names(declared, where, info)
     declared.__augreg__ = info  # type: ignore[attr-defined]
     given = {field.name: field.default for field in fields(declared) if not required(field)}
     _, problems = convert(declared, info.name, given, where, optional=hints(declared))
@@ -194,6 +209,24 @@ def _check_shape(cls: type, where: str) -> None:
         plain_value = not (key.startswith("_") or callable(value) or hasattr(value, "__get__"))
         if plain_value and key not in annotated:
             raise SpecError(f"{where}.{key}", "a field needs an annotation, which says what values it takes")
+
+
+def _check_names(cls: Any, where: str, info: TransformInfo) -> None:
+    """Raise SpecError for fields whose names augreg takes for its own; they would be half taken from the class."""
+    problems = []
+    for field in fields(cls):
+        why = ""
+        # a regularizer is always applied, so its `p` is its own: `dropout: {p: 0.5}`
+        if field.name in _STEP_ARGUMENTS and not (field.name == "p" and info.sections[0] in ("model", "loss")):
+            why = f"a spec has {field.name!r} for {_STEP_ARGUMENTS[field.name]}"
+        elif field.name in (*_HOOKS, *_HOOKS_OF[info.sections[0]]):
+            why = f"augreg looks for a method or a property {field.name!r}"
+        elif field.name == "steps" and not info.container:
+            why = "a spec has 'steps' for the steps in a container, which is of kind 'choose'"
+        if why:
+            problems.append(Problem(f"{where}.{field.name}", f"{why}; give the field another name"))
+    if problems:
+        raise SpecError(problems)
 
 
 def _convert_fields(self: Any) -> None:

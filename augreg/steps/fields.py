@@ -24,6 +24,7 @@ from msgspec import Meta
 
 from augreg.errors import Problem
 from augreg.ops.op import Interpolation, PadMode
+from augreg.steps.sizes import MOST_PROBLEMS, check_size
 
 __all__ = [
     "Colors",
@@ -39,6 +40,7 @@ __all__ = [
     "Size",
     "Std",
     "SymmetricRange",
+    "brief",
     "convert",
     "convert_one",
     "defaults",
@@ -177,9 +179,14 @@ Std: TypeAlias = Annotated[
 """Channel standard deviations on the 0..1 scale, as numbers or the name of a data set."""
 
 
+_LONGEST_NAME = 200
+"""The length of a name up to which similar ones are looked for."""
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """The hint `; did you mean 'x'?` for a misspelled name; "" if no known name is similar."""
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    text = name if isinstance(name, str) else brief(name)
+    close = difflib.get_close_matches(text, list(known), n=1, cutoff=0.6) if len(text) <= _LONGEST_NAME else []
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -271,9 +278,10 @@ def convert_one(hint: Any, value: Any) -> Any:
     Raises ValueError; where the problem is inside the value, its message starts with the path there and a NUL.
     """
     try:
+        check_size(value)
         value = plain(value)
-    except Exception as error:  # whatever the conversion of an array of some library raises
-        raise ValueError(f"cannot be read: {_first_line(error)}") from None
+    except Exception as error:  # an object of another library may raise anything
+        raise ValueError(f"cannot be read: {_reason(error)}") from None
     if value is not None:  # for `X | None`, the metadata is that of X
         hint = without_none(hint)
     problem = _not_finite(value)
@@ -289,13 +297,17 @@ def convert_one(hint: Any, value: Any) -> Any:
     except ValueError:  # a short form's own
         raise
     except Exception as error:
-        raise ValueError(f"cannot be read: {_first_line(error)}") from None
+        raise ValueError(f"cannot be read: {_reason(error)}") from None
     if any(isinstance(item, Ordered) for item in _metadata(hint)):
         if converted[0] > converted[1]:
             raise ValueError(f"expected [low, high] with low <= high, got {list(converted)!r}")
         if max(map(abs, converted)) > _LARGEST:
             raise ValueError(f"expected numbers from -{_LARGEST:g} to {_LARGEST:g}, got {list(converted)!r}")
     return converted
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError | ArithmeticError) else f"{type(error).__name__}: {error}"
 
 
 def split_error(error: ValueError) -> tuple[str, str]:
@@ -312,25 +324,23 @@ def _reword(message: str, hint: Any, value: Any) -> str:
     short = shorthand_of(hint)
     choices = [str(choice) for choice in typing.get_args(hint)] if typing.get_origin(hint) is Literal else []
     if text.startswith("invalid enum value") and choices:
-        return f"expected {', '.join(choices)}, got {_shown(value)}{nearest(value, choices)}"
+        return f"expected {', '.join(choices)}, got {brief(value)}{nearest(value, choices)}"
     if short and not where and text.startswith("expected `array`, got"):
-        return f"expected {short.words}, got {_shown(value)}"
+        return f"expected {short.words}, got {brief(value)}"
     text = re.sub(r"\barray\b", "list", re.sub(r"\bobject\b", "mapping", text.replace("`", "")))
     if not where:  # the whole value is wrong: show it rather than its type
-        text = f"{text.partition(', got ')[0]}, got {_shown(value)}"
+        text = f"{text.partition(', got ')[0]}, got {brief(value)}"
     text += f" (takes {short.words})" if short else ""
     return f"{where}\0{text}" if where else text
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
-
-
-def _shown(value: Any) -> str:
+def brief(value: Any) -> str:
+    """A value for a message, shortened."""
     try:
+        check_size(value)
         text = repr(value)
-    except Exception:  # an integer of more digits than Python prints, or a class whose own repr fails
-        text = f"a {type(value).__name__} that cannot be printed"
+    except Exception:  # it is very large, or an object of another library, which may raise anything
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -338,7 +348,7 @@ def _not_finite(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"expected a finite number, got {value!r}"
     if isinstance(value, int) and abs(value) >= 1 << 64:
-        return f"expected a number of at most 64 bits, got {_shown(value)}"
+        return f"expected a number of at most 64 bits, got {brief(value)}"
     if isinstance(value, tuple | list):
         return next((problem for item in value if (problem := _not_finite(item))), "")
     return ""
@@ -355,14 +365,20 @@ def convert(
     """
     known = {field.name: field for field in fields(cls) if field.init}
     complete = getattr(cls, "complete", None)
-    if complete is not None:
-        arguments = complete(dict(arguments))
     values: dict[str, Any] = {}
     problems: list[Problem] = []
+    if complete is not None:
+        try:
+            arguments = complete(dict(arguments))
+        except Exception as error:  # a class of a plugin may fail on a value that nobody foresaw
+            problems.append(Problem(path, f"{name} cannot take these arguments: {_reason(error)}"))
     for key, value in arguments.items():
+        if len(problems) >= MOST_PROBLEMS:
+            break
         if key not in known:
             hint = nearest(key, known) or _takes(known)
-            problems.append(Problem(f"{path}.{key}", f"{name} has no field {key!r}{hint}"))
+            shown = key if isinstance(key, str) else brief(key)
+            problems.append(Problem(f"{path}.{shown}", f"{name} has no field {brief(key)}{hint}"))
             continue
         try:
             values[key] = convert_one(hints(cls)[key], value)

@@ -28,6 +28,7 @@ __all__ = [
     "END",
     "FORMS",
     "Schedule",
+    "at_epoch",
     "convert_at_every_epoch",
     "is_schedule",
     "read",
@@ -39,6 +40,8 @@ __all__ = [
 
 FORMS: Mapping[str, str] = {"linear": "over", "cosine": "over", "step": "at"}
 """Each form of schedule, and the key of its epochs."""
+MOST_POINTS = 1000
+"""The most numbers in one schedule: each is checked, and so are some between two of them."""
 END = math.inf
 """The epoch in which every schedule has reached its last number."""
 # Fractions of the way between two epochs; no simple ones, at which a value might happen to be whole.
@@ -117,6 +120,8 @@ def _read(value: Mapping[str, Any]) -> Schedule:
     takes = f"a {form} schedule takes two lists, {{{form}: numbers, {FORMS[form]}: epochs}}"
     if value.keys() != {form, FORMS[form]}:
         raise ValueError(f"{takes}, got the keys {keys}")
+    if any(isinstance(items, Sequence) and len(items) > MOST_POINTS for items in value.values()):
+        raise ValueError(f"a schedule takes at most {MOST_POINTS} numbers")
     try:
         values: tuple[float, ...] = convert_one(tuple[float, ...], value[form])
         epochs: tuple[float, ...] = convert_one(tuple[float, ...], value[FORMS[form]])
@@ -191,7 +196,8 @@ def _frozen(value: Any) -> Any:
 
 def _epochs_to_check(values: Sequence[Any]) -> list[float]:
     named = sorted(set().union(*map(_epochs, values)))
-    between = (a + (b - a) * fraction for a, b in itertools.pairwise(named) for fraction in _BETWEEN)
+    fractions = _BETWEEN if len(named) <= 100 else _BETWEEN[3:4]  # so many numbers are close to one another
+    between = (a + (b - a) * fraction for a, b in itertools.pairwise(named) for fraction in fractions)
     return [*named, *between, END]
 
 
@@ -215,10 +221,15 @@ def _whole(value: Any) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def scheduled(step: Step, epoch: float) -> Step:
+    """As `at_epoch`, which the steps of one epoch need again and again."""
+    return at_epoch(step, epoch)
+
+
+def at_epoch(step: Step, epoch: float) -> Step:
     """A step with each schedule replaced by its value in an epoch. Raises SpecError if its class refuses a value."""
     values = {key: resolve(value, epoch) for key, value in step.schedules}
-    p = float(values.pop("p")) if "p" in values and not hasattr(step.transform, "p") else step.p
     known = hints(step.transform.__class__)
+    p = float(values.pop("p")) if "p" in values and "p" not in known else step.p
     try:
         arguments = {key: convert_one(known[key], value) for key, value in values.items()}
     except ValueError as error:

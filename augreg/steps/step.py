@@ -40,7 +40,7 @@ def as_step(item: Step | Any) -> Step:
     if isinstance(item, Step):
         return item
     info = getattr(item, "__augreg__", None)
-    if info is None or isinstance(item, type):
+    if info is None or not hasattr(info, "kind") or isinstance(item, type):
         raise SpecError(f"expected a transform or a Step, got {item!r}; @augreg.transform makes transforms")
     return Step(item, info.name, info.p)
 
@@ -64,6 +64,9 @@ def check_arguments(transform: Any) -> None:
             transform.check()
         except ValueError as error:
             raise SpecError(transform.__augreg__.name, str(error)) from None
+        except Exception as error:
+            why = f"its check failed: {type(error).__name__}: {error}"
+            raise SpecError(transform.__augreg__.name, why) from error
 
 
 def with_arguments(transform: Any, **arguments: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from augreg.errors import AugregError
+from augreg.errors import AugregError, SpecError, printable
 from augreg.testing.plugins import cases
 
 
@@ -26,13 +26,13 @@ def main(argv: list[str] | None = None) -> int:
                 case.check()
             except Exception as error:  # a check may raise anything
                 failed += 1
-                print(f"FAILED {case.id}: {str(error) or type(error).__name__}")
+                print(printable(f"FAILED {case.id}: {str(error) or type(error).__name__}", lines=True))
             else:
                 passed += 1
                 if options.verbose:
-                    print(f"passed {case.id}")
+                    print(printable(f"passed {case.id}"))
     except AugregError as error:
-        print(error, file=sys.stderr)
+        print(error if isinstance(error, SpecError) else printable(error), file=sys.stderr)
         return 2
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0

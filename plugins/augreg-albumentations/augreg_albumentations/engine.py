@@ -6,6 +6,7 @@ boxes. So they all get the same draw.
 
 import contextlib
 import functools
+import io
 import math
 import os
 import re
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from augreg import ImageError
+from augreg.images.files import read_file
 from augreg_albumentations.catalog import BENDING, READS_BOXES, REFERRING
 from augreg_albumentations.inverse_displacement import move_points
 
@@ -142,7 +144,7 @@ def _run(name, arguments, seed, boxes, image, **data):
 def _reference(path):
     """Read a reference image as RGB. Raises ImageError if it cannot be read."""
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(read_file(path))) as image:
             return np.asarray(image.convert("RGB"))
     except OSError as error:
         raise ImageError(f"{path}: cannot be read as a reference image: {error}") from error
