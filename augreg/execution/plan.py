@@ -75,7 +75,7 @@ def planned_scene(given: Any, channels: int, dtype: Any, settings: RunSettings) 
     if given is not None and not isinstance(given, tuple | list | int | float):
         return scene_of(given, settings)
     try:
-        height, width = map(operator.index, given)
+        height, width = map(operator.index, given)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         height = width = 0
     if height < 1 or width < 1:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from augreg.backends import Backend
 from augreg.errors import AugregError, ImageError
+from augreg.execution.budget import within_budget
 from augreg.execution.merging import merge
 from augreg.execution.sampling import Drawn, Entry, resume
 from augreg.images import buffers
@@ -34,6 +35,7 @@ class RunSettings(NamedTuple):
     channels: str
     output: str
     approximate: bool
+    most_pixels: int
     address: Address | None
 
     @property
@@ -87,7 +89,7 @@ def run_drawn(
         scene = replace(drawn.scene, height=height, width=width, channels=channels)
         drawn = resume(drawn, scene, settings.address, entries)
         entries += drawn.entries
-        ops = merge(drawn.ops, scene, settings.approximate)
+        ops = within_budget(merge(drawn.ops, scene, settings.approximate), scene, settings.most_pixels)
 
 
 def _step_of(entries: list[Entry], op: Op) -> str:

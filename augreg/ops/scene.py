@@ -21,8 +21,8 @@ class Scene(msgspec.Struct, frozen=True):
     """What is known about an image before a pixel is read; each op says what the scene after it is.
 
     `boxes` are the boxes of its sample that are still visible, clipped to the image at this step. They are empty for
-    an image alone, in a plan of a size, and after an op without a `point_map`: a `Remap`, and a `BranchMix` or `FunctionCall`
-    that moves pixels.
+    an image alone, in a plan of a size, and after an op without a `point_map`: a `Remap`, and a `BranchMix` or
+    `FunctionCall` that moves pixels.
     """
 
     height: int
