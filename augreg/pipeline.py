@@ -356,7 +356,7 @@ class Train(_Side):
 
     def plan(
         self,
-        size: tuple[int, int] | Mapping[Any, Any] | Image | Source | Tensor,
+        size: tuple[int, int] | Mapping[Any, Any] | Image | Source,
         index: int | str | None = None,
         epoch: int = 0,
         view: int = 0,
@@ -402,7 +402,7 @@ class Test(_Side):
 
     def plan(
         self,
-        size: tuple[int, int] | Mapping[Any, Any] | Image | Source | Tensor,
+        size: tuple[int, int] | Mapping[Any, Any] | Image | Source,
         channels: int = 3,
         dtype: str = "uint8",
     ) -> Plan:

@@ -42,7 +42,7 @@ def parse(source: Any, registry: Registry) -> Spec:
             lines = {("image", *location): line for location, line in lines.items()}
     parser = _Parser(registry)
     try:
-        if isinstance(source, bytes) or not isinstance(source, Mapping | Sequence):
+        if name is None and (isinstance(source, bytes) or not isinstance(source, Mapping | Sequence)):
             raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {source!r}")
         spec = parser.spec(source)
     except RecursionError:
