@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from augreg.backends import Backend, backend, choose
 from augreg.errors import SpecError
+from augreg.execution.budget import within_budget
 from augreg.execution.merging import merge
 from augreg.execution.plan import Plan, planned_scene
 from augreg.execution.run import RunSettings
@@ -237,13 +238,20 @@ class _Side:
     def _settings(self, address: Address | None) -> RunSettings:
         options = self._options
         return RunSettings(
-            self.engine, options.targets, options.channels, options.output, options.approximate, address
+            self.engine,
+            options.targets,
+            options.channels,
+            options.output,
+            options.approximate,
+            options.max_pixels,
+            address,
         )
 
     def _start(self, scene: Scene, address: Address | None) -> tuple[tuple[Op, ...], Drawn]:
         """The merged ops for an image of this scene, and the draw that they come from."""
         drawn = self._ops(scene, address)
-        return merge(drawn.ops, scene, self._options.approximate), drawn
+        ops = merge(drawn.ops, scene, self._options.approximate)
+        return within_budget(ops, scene, self._options.max_pixels), drawn
 
     def _ops(self, scene: Scene, address: Address | None) -> Drawn:
         steps = self._pipeline.steps
@@ -294,7 +302,7 @@ class Train(_Side):
 
     def plan(
         self,
-        size: tuple[int, int] | Mapping[Any, Any] | Image | Source | Tensor,
+        size: tuple[int, int] | Mapping[Any, Any] | Image | Source,
         index: int | str | None = None,
         epoch: int = 0,
         view: int = 0,
@@ -335,7 +343,7 @@ class Test(_Side):
 
     def plan(
         self,
-        size: tuple[int, int] | Mapping[Any, Any] | Image | Source | Tensor,
+        size: tuple[int, int] | Mapping[Any, Any] | Image | Source,
         channels: int = 3,
         dtype: str = "uint8",
     ) -> Plan:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from augreg.backends import Backend, clahe, displacement, intensity, photography, pillow, plain, shrinking
 from augreg.images import buffers
-from augreg.ops import Enhance, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
+from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
 
 __all__ = ["KERNELS"]
 
@@ -27,6 +27,7 @@ Bytes = NDArray[np.uint8]
 
 _LONGEST: Final = 32_766  # beyond this OpenCV 4 refuses to warp, and OpenCV 5 loses precision
 _NUDGE: Final = 2.0**-12  # of a pixel
+_READ: Final = 2  # pixels on each side that a bicubic kernel reads
 _FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 _MOST_CHANNELS: Final = 4  # the limit of OpenCV's warps, color fills and INTER_AREA
 # channel counts that OpenCV's warps interpolate at full precision; for 2 the weights have five bits
@@ -52,11 +53,10 @@ def _move(op: Move, image: Array) -> Array:
     return _shaped(box, image.shape[2])
 
 
-def _nearest(image: Array, height: int, width: int) -> Array:
+def _nearest(image: Array, rows: range, columns: range, step_y: float, step_x: float) -> Array:
     """Rows and columns by the center rule, (i + 0.5) * scale; OpenCV's own nearest neighbor takes i * scale."""
-    rows = ((np.arange(height) + 0.5) * (image.shape[0] / height)).astype(np.intp)
-    columns = ((np.arange(width) + 0.5) * (image.shape[1] / width)).astype(np.intp)
-    found: Array = image[rows[:, None], columns]
+    y, x = ((np.asarray(part) + 0.5) * step for part, step in ((rows, step_y), (columns, step_x)))
+    found: Array = image[y.astype(np.intp)[:, None], x.astype(np.intp)]
     return found
 
 
@@ -72,7 +72,7 @@ def _resize(op: Resize, image: Array) -> Array:
     if (op.height, op.width) == (height, width):
         return image
     if op.interpolation == "nearest":
-        return _nearest(image, op.height, op.width)
+        return _nearest(image, range(op.height), range(op.width), height / op.height, width / op.width)
     if channels > _MOST_CHANNELS:
         return plain.by_channel(lambda plane: _resize(op, plane), image)
     if not op.antialias:
@@ -122,6 +122,20 @@ def _reduction(scale: float) -> tuple[int, NDArray[np.float64]]:
     for _ in range(times):
         kernel = np.convolve(kernel, step)
     return factor, kernel
+
+
+def _enlarge(op: Enlarge, image: Array) -> Array:
+    """Cut out the pixels that the box is made of, repeat the border as `cv2.resize` does, and warp at its points."""
+    step_y, step_x = image.shape[0] / op.whole[0], image.shape[1] / op.whole[1]
+    if op.interpolation == "nearest":
+        box = range(op.top, op.top + op.height), range(op.left, op.left + op.width)
+        return _nearest(image, *box, step_y, step_x)
+    y, x = op.top * step_y, op.left * step_x
+    top, left = max(0, int(y) - _READ), max(0, int(x) - _READ)
+    bottom, right = math.ceil(y + op.height * step_y) + _READ, math.ceil(x + op.width * step_x) + _READ
+    image = np.pad(image[top:bottom, left:right], ((_READ, _READ), (_READ, _READ), (0, 0)), mode="edge")
+    matrix = (step_x, 0.0, x - left + _READ, 0.0, step_y, y - top + _READ, 0.0, 0.0)
+    return _warp(Warp(matrix, op.height, op.width, op.interpolation), image)
 
 
 def _warp(op: Warp, image: Array) -> Array:
@@ -311,6 +325,7 @@ _MEASUREMENTS: Final = plain.Measurements(_histogram, _mean_luma, _apply_table, 
 KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     **pillow.KERNELS,  # for the kinds of op that OpenCV does not run itself
     Resize: _resize,
+    Enlarge: _enlarge,
     Warp: _warp,
     **plain.lookup_kernels(_MEASUREMENTS),
     Enhance: _enhance,

@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 
 from augreg.backends import Backend, clahe, intensity, photography, plain
 from augreg.images import buffers
-from augreg.ops import Enhance, Filter, Hue, LocalContrast, Op, Remap, Resize, Warp
+from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Op, Remap, Resize, Warp
 
 __all__ = ["KERNELS"]
 
@@ -68,6 +68,24 @@ def _by_axis(image: Image.Image, size: tuple[int, int], resample: Image.Resampli
     if between != image.size:
         image = image.resize(between, resample)
     return image if between == size else image.resize(size, resample)
+
+
+def _enlarge(op: Enlarge, image: Array) -> Array:
+    """Scale like `_resize`, but make the pixels of the box alone."""
+    size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
+    step_y, step_x = image.shape[0] / op.whole[0], image.shape[1] / op.whole[1]
+    y, x = op.top * step_y, op.left * step_x
+    if op.antialias or op.interpolation == "nearest":
+        end_y, end_x = (op.top + op.height) * step_y, (op.left + op.width) * step_x
+        box = x, y, min(end_x, image.shape[1]), min(end_y, image.shape[0])  # rounding can carry it past the image
+        return _each(image, op.height, op.width, lambda pil_image, _: pil_image.resize(size, resample, box))
+    matrix = (step_x, 0.0, x, 0.0, step_y, y)
+    return _each(
+        image,
+        op.height,
+        op.width,
+        lambda pil_image, _: pil_image.transform(size, Image.Transform.AFFINE, matrix, resample),
+    )
 
 
 def _warp(op: Warp, image: Array) -> Array:
@@ -164,6 +182,7 @@ _MEASUREMENTS: Final = plain.Measurements(_histogram, _mean_luma, _apply_table, 
 
 KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Resize: _resize,
+    Enlarge: _enlarge,
     Warp: _warp,
     **plain.lookup_kernels(_MEASUREMENTS),
     Enhance: _enhance,

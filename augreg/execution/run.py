@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from augreg.backends import Backend, alpha
 from augreg.errors import AugregError, ImageError
+from augreg.execution.budget import within_budget
 from augreg.execution.merging import merge
 from augreg.execution.sampling import Drawn, Entry, resume
 from augreg.images import buffers
@@ -35,6 +36,7 @@ class RunSettings(msgspec.Struct, frozen=True):
     channels: str
     output: str
     approximate: bool
+    most_pixels: int
     address: Address | None
 
     @property
@@ -92,7 +94,7 @@ def run_drawn(
         scene = replace(drawn.scene, height=height, width=width, channels=channels, alpha=still)
         drawn = resume(drawn, scene, settings.address, entries)
         entries = entries + drawn.entries
-        ops = merge(drawn.ops, scene, settings.approximate)
+        ops = within_budget(merge(drawn.ops, scene, settings.approximate), scene, settings.most_pixels)
 
 
 def _on_each(ops: Sequence[Op], arrays: list[Array], frames: Sequence[int], engine: Backend) -> list[Array]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from augreg.backends import alpha
+from augreg.execution.budget import within_budget
 from augreg.execution.run import run_ops
 from augreg.execution.sampling import Drawn, Entry, draw, expect, resume
 from augreg.ops import Normalize, Op, Scene
@@ -65,6 +66,7 @@ def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, box
     result: list[Stage] = []
     normalize: Normalize | None = None
     while True:
+        within_budget(drawn.ops, scene, pipeline.options.max_pixels)
         for entry, ops in _by_step(drawn, entries):
             array = run_ops(ops, array, engine)
             normalize = next((op for op in ops if isinstance(op, Normalize)), normalize)

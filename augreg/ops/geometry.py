@@ -12,6 +12,7 @@ from augreg.ops.op import Interpolation, Op, PadMode
 from augreg.ops.scene import PixelValues, Scene
 
 __all__ = [
+    "Enlarge",
     "Move",
     "Pad",
     "Remap",
@@ -94,6 +95,27 @@ class Resize(Op, frozen=True, eq=False):
 
     def point_map(self, height: int, width: int) -> projective.Map:
         return self.width / width, 0.0, 0.0, 0.0, self.height / height, 0.0, 0.0, 0.0, 1.0
+
+
+class Enlarge(Op, frozen=True, eq=False):
+    """Scale to `whole`, (height, width), both at least those of the image, and cut out a box, which alone is made.
+
+    It is what a `Resize` and a crop become where the whole would be larger than a spec allows.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    whole: tuple[int, int]
+    interpolation: Interpolation = "bilinear"
+    antialias: bool = True
+
+    def size_after(self, height: int, width: int) -> tuple[int, int]:
+        return self.height, self.width
+
+    def point_map(self, height: int, width: int) -> projective.Map:
+        return self.whole[1] / width, 0.0, -self.left, 0.0, self.whole[0] / height, -self.top, 0.0, 0.0, 1.0
 
 
 class Warp(Op, frozen=True, eq=False):

@@ -30,6 +30,7 @@ class Options:
     approximate: bool = False
     targets: Targets = _DEFAULT_TARGETS
     classes: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    max_pixels: Annotated[int, Meta(ge=1, le=2**48)] = 2**27
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from augreg.steps.step import Step, children
 __all__ = ["added", "classes", "fingerprint", "unparse"]
 
 # Options that are written only if they are not the default: specs from before they existed keep their fingerprints.
-_LATER = ("targets", "classes")
+_LATER = ("targets", "classes", "max_pixels")
 
 
 def unparse(spec: Spec) -> dict[str, Any]:
