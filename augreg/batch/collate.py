@@ -17,7 +17,7 @@ from PIL import Image
 from augreg.batch.keys import Key
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixer import LABELS, Mixer, unnamed_numbers
-from augreg.batch.samples import Layout
+from augreg.batch.samples import Layout, Views
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,8 @@ class Collate:
     """The `collate_fn` of a DataLoader, usually used as `pipe.collate`. It can be pickled, as its pipeline can.
 
     A batch of tuples is a tuple of stacked arrays, a batch of mappings is a dict of them; the labels of a mixed batch
-    are `SoftLabels`. Arrays are tensors if torch is installed, unless the spec has `output: numpy`. Parts that cannot
+    are `SoftLabels`. Of samples with several views there is a tuple of such batches, one for each view, and each is
+    mixed separately. Arrays are tensors if torch is installed, unless the spec has `output: numpy`. Parts that cannot
     be stacked, such as the boxes of several images, stay lists.
     """
 
@@ -58,6 +59,8 @@ class Collate:
         """The batch of these samples. Raises ValueError if the images differ in size, or if it cannot be mixed."""
         if len(samples) == 0:
             raise ValueError("there are no samples to collate")
+        if isinstance(samples[0], Views):
+            return tuple(map(self, getattr(samples, "views", None) or zip(*samples, strict=True)))
         columns = _columns(samples)
         layout = _layout(samples)
         if layout.image not in columns:
@@ -92,8 +95,7 @@ class Collate:
         sample = {names[place]: value for place, value in batch.items()}
         if layout.unlabeled:
             sample.setdefault("label", None)
-        ids = [key.index for key in keys]
-        mixed = self._mixer(sample, keys=ids, epoch=keys[0].epoch or 0, out={"image": sample["image"]})
+        mixed = self._mixer(sample, keys=keys, epoch=keys[0].epoch or 0, out={"image": sample["image"]})
         return {place: mixed[names[place]] for place in batch}
 
     @property

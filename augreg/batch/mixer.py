@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
+from augreg.batch.keys import Key
 from augreg.batch.label_arrays import is_number_per_sample, is_tensor
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixture import Mixture, draw_mixture
@@ -54,7 +55,7 @@ class Mixer:
         self,
         images: Mapping[Any, Any],
         labels: None = None,
-        keys: Iterable[int | str] | None = None,
+        keys: Iterable[int | str | Key] | None = None,
         epoch: int = 0,
         batch: int | None = None,
         rank: int = 0,
@@ -65,7 +66,7 @@ class Mixer:
         self,
         images: Images,
         labels: None = None,
-        keys: Iterable[int | str] | None = None,
+        keys: Iterable[int | str | Key] | None = None,
         epoch: int = 0,
         batch: int | None = None,
         rank: int = 0,
@@ -76,7 +77,7 @@ class Mixer:
         self,
         images: Images,
         labels: NDArray[Any] | Sequence[Any] | Tensor,
-        keys: Iterable[int | str] | None = None,
+        keys: Iterable[int | str | Key] | None = None,
         epoch: int = 0,
         batch: int | None = None,
         rank: int = 0,
@@ -86,7 +87,7 @@ class Mixer:
         self,
         images: Any,
         labels: Any = None,
-        keys: Iterable[int | str] | None = None,
+        keys: Iterable[int | str | Key] | None = None,
         epoch: int = 0,
         batch: int | None = None,
         rank: int = 0,
@@ -99,10 +100,10 @@ class Mixer:
         returned. Alternatively `images` is a mapping with `image` and optionally `mask` and `label`, and a mapping is
         returned; masks are pasted as their images are.
 
-        `keys` are the ids of the samples, integers or strings: the draw is a function of (seed, epoch, keys in
-        order). Without keys it is a function of (seed, epoch, `batch`, `rank`), where `batch` is the number of the
-        batch and `rank` that of the process. Without both, every call draws new numbers from the system's entropy,
-        and `seed` has no effect.
+        `keys` are the ids of the samples, integers or strings, or their `Key`s, of which the index and the view
+        count: the draw is a function of (seed, epoch, keys in order). Without keys it is a function of (seed, epoch,
+        `batch`, `rank`), where `batch` is the number of the batch and `rank` that of the process. Without both, every
+        call draws new numbers from the system's entropy, and `seed` has no effect.
 
         `out` takes the mixed images, and may be `images`; for a mapping it is a mapping of some of its keys. Other
         inputs are not written to. Without `out`, images that do not change are returned themselves.
@@ -122,7 +123,7 @@ class Mixer:
         self,
         count: int,
         size: tuple[int, int],
-        keys: Iterable[int | str] | None = None,
+        keys: Iterable[int | str | Key] | None = None,
         epoch: int = 0,
         batch: int | None = None,
         rank: int = 0,
@@ -212,7 +213,7 @@ class Mixer:
         return draw_mixture(steps, count, scene, address, title)
 
     def _address(
-        self, count: int, keys: Iterable[int | str] | None, epoch: int, batch: int | None, rank: int
+        self, count: int, keys: Iterable[int | str | Key] | None, epoch: int, batch: int | None, rank: int
     ) -> tuple[Address, str]:
         seed = self._seed
         if keys is not None:
@@ -258,7 +259,7 @@ def _integer(what: str, value: Any, bits: int, hint: str = "") -> int:
     return number
 
 
-def _hash_of(keys: Iterable[int | str], count: int) -> int:
+def _hash_of(keys: Iterable[int | str | Key], count: int) -> int:
     """A 64-bit hash of the ids in order: blake2b of their types, lengths and values."""
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
         raise TypeError(f"keys are the ids of the batch's samples, integers or strings, got {keys!r}")
@@ -267,11 +268,15 @@ def _hash_of(keys: Iterable[int | str], count: int) -> int:
         raise ValueError(f"expected {count} keys for {count} images, got {len(ids)}")
     digest = hashlib.blake2b(digest_size=8)
     for place, key in enumerate(ids):
+        view = key.view if isinstance(key, Key) else 0
+        key = key.index if isinstance(key, Key) else key
         if isinstance(key, str):
             data = key.encode("utf-8", "surrogatepass")
             digest.update(b"s" + len(data).to_bytes(8, "little") + data)
         else:
             digest.update(b"i" + _integer(f"keys[{place}] is the id of a sample", key, 64).to_bytes(8, "little"))
+        if view:
+            digest.update(b"v" + view.to_bytes(8, "little"))
     return int.from_bytes(digest.digest(), "little")
 
 

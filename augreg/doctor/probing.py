@@ -139,7 +139,9 @@ class Subject:
         """Whether the sampler yields (epoch, index)."""
         if not hasattr(self, "_keyed"):
             keys = list(itertools.islice(self._items(), 32)) if self.map_style else []
-            pairs = all(isinstance(key, tuple) and len(key) == 2 and hasattr(key[0], "__index__") for key in keys)
+            pairs = all(
+                isinstance(key, tuple) and len(key) in (2, 3) and hasattr(key[0], "__index__") for key in keys
+            )
             self._keyed = bool(keys) and pairs and len({key[0] for key in keys}) == 1
         return self._keyed
 
