@@ -29,6 +29,8 @@ _NO_KEYS: Final = (
     "the batch section is seeded by the keys of the samples, and these samples have none: use an "
     "augreg.data.Augmented as the dataset of the loader, or mix by pipe.batch(images, labels, keys=..)"
 )
+_INSTANCES: Final = {"boxes", "bboxes", "bbox", "keypoints", "masks"}
+"""Targets of which a sample has several: lists beside them have one member for each."""
 _BARE: Final = (
     "the batch section is seeded by the keys of the samples, and bare images cannot carry one: collate the result "
     "of Augmented.__getitems__ itself, as a DataLoader does, or let the dataset return (image, label)"
@@ -72,9 +74,14 @@ class Collate:
         # a tensor of arrays only provides the shared memory: its axes are in the order of arrays
         shares_memory = isinstance(images[0], np.ndarray) and not isinstance(whole, np.ndarray)
         images = whole.numpy() if shares_memory else whole
+        # lists of boxes and their labels are of any length, and stay lists also if all have the same
+        instances = any(layout.names.get(place, place) in _INSTANCES for place in columns)
         batch = {
-            place: images if place == layout.image else self._stacked(values) for place, values in columns.items()
+            place: list(values) if instances and isinstance(values[0], list | tuple) else self._stacked(values)
+            for place, values in columns.items()
+            if place != layout.image
         }
+        batch = {place: images if place == layout.image else batch[place] for place in columns}
         if self._mixer.steps:
             keys = _keys(samples)
             if keys[0].epoch is not None:
@@ -121,7 +128,19 @@ class Collate:
         return self._stacked(images)
 
     def _stacked(self, values: Sequence[Any]) -> Any:
-        """The values of one part of the samples, stacked if possible, else a list."""
+        """The values of one part of the samples, stacked if possible, else a list.
+
+        Lists and tuples of numbers are stacked as rows. torch's default_collate would transpose them.
+        """
+        first = values[0]
+        if isinstance(first, Mapping):
+            if all(isinstance(value, Mapping) and value.keys() == first.keys() for value in values):
+                return {key: self._stacked([value[key] for value in values]) for key in first}
+            return list(values)
+        if isinstance(first, list | tuple):
+            if not _are_rows(values):
+                return list(values)
+            return self._torch.tensor(list(values)) if self._torch is not None else np.asarray(values)
         numbers = hasattr(values[0], "shape") or isinstance(values[0], int | float)
         try:
             if self._torch is not None and not isinstance(values[0], np.ndarray):
@@ -161,6 +180,16 @@ def _columns(samples: Sequence[Any]) -> dict[Any, list[Any]]:
             parts = [", ".join(map(repr, s)) if isinstance(s, Mapping) else len(s) for s in (first, sample)]
             raise ValueError(f"the samples of a batch have different parts: {parts[0]} and {parts[1]}")
     return {place: [sample[place] for sample in samples] for place in places}
+
+
+def _are_rows(values: Sequence[Any]) -> bool:
+    """Whether these are lists of numbers, all of one length."""
+    return len(values[0]) > 0 and all(
+        isinstance(value, list | tuple)
+        and len(value) == len(values[0])
+        and all(isinstance(number, int | float | np.number) for number in value)
+        for value in values
+    )
 
 
 def _label(batch: Mapping[Any, Any], layout: Layout, count: int) -> Any:

@@ -14,6 +14,7 @@ __all__ = [
     "arange",
     "as_floats",
     "as_integers",
+    "check_list",
     "check_mixture",
     "check_range",
     "checked_labels",
@@ -65,6 +66,7 @@ def checked_labels(labels: Any, classes: int | None) -> Any:
     if not is_tensor(labels):
         if not isinstance(labels, np.ndarray | list | tuple):
             raise TypeError(f"labels are an array, a tensor or a list, got {type(labels).__name__}")
+        check_list(labels)
         labels = (
             np.asarray(labels, np.int64) if isinstance(labels, list | tuple) and not labels else np.asarray(labels)
         )
@@ -91,6 +93,16 @@ def checked_labels(labels: Any, classes: int | None) -> Any:
         if not (low >= 0.0 and high <= 1.0):
             raise ValueError(f"N x C labels are between 0 and 1, got {low:g} to {high:g}; class ids have one axis, N")
     return labels
+
+
+def check_list(labels: Any) -> None:
+    """Raise TypeError for a list of tensors with axes, which may be rows or columns."""
+    if isinstance(labels, list | tuple) and any(is_tensor(row) and row.ndim for row in labels):
+        raise TypeError(
+            "labels are a list of tensors. torch's default_collate makes one from labels that are Python lists, and "
+            "transposes them: use collate_fn=pipe.collate, or let the dataset return labels as tensors. For a list "
+            "of rows give torch.stack(labels)"
+        )
 
 
 def check_range(ids: Any, classes: int | None) -> None:

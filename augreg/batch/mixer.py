@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
 from augreg.batch.keys import Key
-from augreg.batch.label_arrays import is_number_per_sample, is_tensor
+from augreg.batch.label_arrays import check_list, is_number_per_sample, is_tensor
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixture import Mixture, draw_mixture
 from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_memory
@@ -202,6 +202,7 @@ class Mixer:
         if isinstance(labels, list | tuple) and is_tensor(images.array):
             from augreg.batch.torch_kernels import to_device_of
 
+            check_list(labels)
             labels = to_device_of(images.array, labels)
         if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
             raise ValueError(f"{name}: expected {images.count} labels for {images.count} images, got {len(labels)}")
