@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "IGNORED",
     "arange",
     "as_floats",
     "as_integers",
@@ -28,6 +29,10 @@ __all__ = [
     "like_labels",
     "zeros",
 ]
+
+
+IGNORED = -100
+"""The class id of an image without a label, as in torch's losses."""
 
 
 def is_tensor(value: Any) -> bool:
@@ -106,10 +111,18 @@ def check_list(labels: Any) -> None:
 
 
 def check_range(ids: Any, classes: int | None) -> None:
-    """Raise ValueError unless class ids are 0 or more, and less than the number of classes if it is known."""
+    """Raise ValueError unless class ids are 0 or more, and less than the number of classes if it is known.
+
+    -100 is allowed: an image without a label.
+    """
     if not len(ids):
         return
     low, high = _minimum_and_maximum(ids)
+    if low == IGNORED:
+        ids = ids[ids != IGNORED]
+        if not len(ids):
+            return
+        low, high = _minimum_and_maximum(ids)
     if low < 0:
         raise ValueError(f"class ids start at 0, got {low}")
     if classes is not None and high >= classes:

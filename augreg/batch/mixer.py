@@ -29,6 +29,11 @@ __all__ = ["LABELS", "Mixer", "unnamed_numbers"]
 
 LABELS = ("label", "labels")
 """The keys of the labels in a mapping."""
+_MORE_LABELS = re.compile(r"labels?(_.*|\d+)|.*_labels?")
+_NO_LABELS = re.compile(
+    r"(.*_)?(ids?|idx|index|indices|keys?|numbers?|rows?|epochs?|ranks?|sizes?|heights?|widths?)|other.*"
+)
+"""Names of whole numbers that are no labels, such as `sample_id`, and of what is passed on unchanged."""
 _COORDINATES = ("boxes", "bboxes", "bbox", "keypoints")
 
 
@@ -166,7 +171,8 @@ class Mixer:
         dtype: Literal["uint8", "float32"] = "float32" if first.floats else "uint8"
         scene = Scene(*first.size, first.channels, dtype, self._normalized and first.floats, key[1])
         mixture = self._drawn(first.count, scene, key)
-        done = {key: self._soft(given[key], first, key, mixture) for key in LABELS if given.get(key) is not None}
+        labels = _label_keys(given, first.count) if self.steps else LABELS
+        done = {key: self._soft(given[key], first, key, mixture) for key in labels if given.get(key) is not None}
         for held, one in batches.items():
             done[held] = _blended(one, mixture, out.get(held), held.startswith("mask"))
         return {**given, **done}
@@ -249,6 +255,34 @@ def unnamed_numbers(given: Mapping[Any, Any], count: int) -> list[Any]:
         key for key in given if _is_pixels("image", key, given[key], 4) or _is_pixels("mask", key, given[key], 3)
     ]
     return [key for key, value in given.items() if key not in pixels and is_number_per_sample(value, count)]
+
+
+def _label_keys(given: Mapping[Any, Any], count: int) -> list[Any]:
+    """The keys of all labels. Raises ValueError for other columns of whole numbers that may be labels.
+
+    Labels that are not mixed with their images would be wrong, and nothing would say so.
+    """
+    found = [key for key in LABELS if key in given]
+    if not any(given[key] is not None for key in found):
+        return found
+    for key, value in given.items():
+        if not isinstance(key, str) or key in LABELS or value is None or not is_number_per_sample(value, count):
+            continue
+        if _MORE_LABELS.fullmatch(key):
+            found.append(key)
+        elif not _NO_LABELS.fullmatch(key) and not key.startswith(("image", "mask")) and _may_be_labels(value):
+            raise ValueError(
+                f"{key}: whole numbers, or rows of numbers, beside mixed images may be labels too: name it "
+                f"'label_{key}' to mix it, or 'other_{key}' to leave it unchanged"
+            )
+    return found
+
+
+def _may_be_labels(values: Any) -> bool:
+    """Whether numbers per sample are class ids or rows for all classes, and not one float each, such as a weight."""
+    if isinstance(values, list | tuple):
+        return all(isinstance(number, int) for number in values)
+    return bool(values.ndim == 2 or "float" not in str(values.dtype))
 
 
 def _integer(what: str, value: Any, bits: int, hint: str = "") -> int:

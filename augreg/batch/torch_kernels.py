@@ -20,7 +20,7 @@ from augreg.batch.in_place import blend_in_place, cut
 from augreg.batch.numpy_kernels import PRECISION, ROUNDING, fixed_point
 from augreg.batch.scaling import INTEGER_SUM, integer_weights, nearest, weights
 
-__all__ = ["apply", "to_device", "to_device_of"]
+__all__ = ["apply", "converted", "to_device_of"]
 
 _SMALL = 1 << 21  # bytes of a batch that is mixed at once: its copies fit the cache too
 
@@ -170,11 +170,16 @@ def _scaled(planes: Tensor, box: Box) -> Tensor:
     return (scaled @ columns.T).mul_(1 / INTEGER_SUM).add_(0.5).floor_().to(torch.uint8)
 
 
-def to_device(array: Any, device: Any, non_blocking: bool = False) -> Tensor:
-    """An array or a tensor as a tensor on a device."""
+def converted(array: Any, *args: Any, **kwargs: Any) -> Tensor:
+    """An array or a tensor as a tensor after `tensor.to(..)`, except that integers and bools keep their dtype."""
     if not isinstance(array, Tensor):
         array = torch.from_numpy(np.array(array))
-    return array.to(device, non_blocking=non_blocking)
+    device, dtype, non_blocking, _ = torch._C._nn._parse_to(*args, **kwargs)
+    if dtype is not None and not dtype.is_floating_point:
+        raise TypeError(f"the weights of soft labels are floats, and cannot be {dtype}")
+    dtype = dtype if array.is_floating_point() else array.dtype
+    result: Tensor = array.to(device or array.device, dtype or array.dtype, non_blocking=non_blocking)
+    return result
 
 
 def to_device_of(images: Tensor, labels: Any) -> Tensor:
