@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everybody calls it
@@ -46,6 +46,9 @@ class Criterion(nn.Module):
     Terms, such as the confidence penalty, are added to the loss of each sample, except ignored ones; `mean` averages
     them over samples without class weights. Penalties on the weights (L2, for example) are added once, after the
     reduction, when the model is given. Half-precision logits are converted to float32.
+
+    In evaluation mode (`criterion.eval()`, or as a part of a model in that mode) targets are not smoothed and there
+    are no terms, so that the loss is that of the predictions.
 
     `steps` are those of the loss section. With `classes`, logits for another number of classes are refused. With
     `check` the values of the target are validated, which on an accelerator waits for the device at each call;
@@ -103,6 +106,14 @@ class Criterion(nn.Module):
         self._targets = [step.transform for step in targets]
         alone = [step.name for step in targets] == [_SMOOTHING]
         self._smoothing = float(self._targets[0].smoothing) if alone else 0.0
+        if not self.training:
+            self._terms, self._targets, self._smoothing = [], [], 0.0
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation, in which nothing is smoothed and no terms are added."""
+        super().train(mode)
+        self.set_epoch(self.epoch)
+        return self
 
     def penalty(self, model: nn.Module) -> Tensor:
         """The penalties on the weights of a model alone, for a loss of your own: a scalar, 0 if there are none.
