@@ -90,6 +90,10 @@ class Augmented:
         """
         self._epoch.set(epoch)
 
+    def hold_epoch(self, epoch: int | None) -> None:
+        """Set the epoch, and ignore `set_epoch` until another is held; None ends this. `Epochs` calls it."""
+        self._epoch.hold(epoch)
+
     def __getitem__(self, key: Any) -> Any:
         """The sample with this key, `(epoch, index)` or `(epoch, index, view)`; of several views, the tuple of them.
 
@@ -136,14 +140,14 @@ class Augmented:
         known, index, view = (*key, 0)[:3] if isinstance(key, tuple) and len(key) in (2, 3) else (None, key, 0)
         if isinstance(index, int) and index < 0:
             index += len(self.dataset)
+        epoch = self._epoch.use()
         if isinstance(self.side, Test):
             return None, index, 0
         if known is not None:
             return checked_epoch(known), index, view
-        known = self._epoch.get()
-        if known is None:
+        if epoch is None:
             raise TypeError(_NO_EPOCH.format(index=index))
-        return known, index, view
+        return epoch, index, view
 
     def _keys(self, epoch: int | None, index: Any, view: int, item: Any) -> list[Key]:
         """The key of each view of a sample that was drawn `view` times before."""

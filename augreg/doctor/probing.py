@@ -126,7 +126,10 @@ class Subject:
         """Set the epoch of the samplers and the dataset that have `set_epoch`, as a training loop does."""
         datasets = [self.dataset] if self.workers or self.plain else [self.dataset, self.here.dataset]
         for each in (*self.samplers, *(datasets if self.sets_dataset_epoch else [])):
-            if hasattr(each, "set_epoch"):
+            if hasattr(each, "hold_epoch"):  # an EpochSampler does not go back to an earlier epoch otherwise
+                each.hold_epoch(epoch)
+                each.hold_epoch(None)
+            elif hasattr(each, "set_epoch"):
                 each.set_epoch(epoch)
 
     @property
