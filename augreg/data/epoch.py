@@ -18,9 +18,8 @@ _UNKNOWN = -1
 _EPOCH, _UNUSED, _HELD = range(3)
 _LOST = (
     "epoch {before} was set, and epoch {epoch} is set before any pass has used it. Frameworks that count passes "
-    "from 0 (accelerate, Fabric) do this in a resumed run: use `for epoch in Epochs(count, part, start={before})` of "
-    "augreg.training, which holds the epoch, or part.hold_epoch({before}); with accelerate, loader.set_epoch({before}) "
-    "works too"
+    "from 0 (accelerate, Fabric) do this in a resumed run: use `for epoch in Epochs(count, part, start={before})` of"
+    " augreg.training, which holds the epoch, or part.hold_epoch({before}); accelerate has loader.set_epoch({before})"
 )
 
 
