@@ -124,8 +124,8 @@ def test_a_wrapped_sampler_gives_the_order_and_gets_the_epoch() -> None:
     sampler.set_epoch(7)
     assert inner.epochs == [7]
     keys = list(sampler)
-    assert keys == [(7, 4), (7, 2), (7, 0)] and type(keys[0].index) is int
-    assert list(EpochSampler(Counted([[1, 2], [3]]))) == [[(0, 1), (0, 2)], [(0, 3)]]
+    assert keys == [Key(7, 4), Key(7, 2), Key(7, 0)] and type(keys[0].index) is int
+    assert list(EpochSampler(Counted([[1, 2], [3]]))) == [[Key(0, 1), Key(0, 2)], [Key(0, 3)]]
 
 
 def test_what_is_no_data_set_and_no_sampler_is_refused() -> None:
@@ -298,12 +298,12 @@ def test_the_epoch_has_to_be_known_for_training_and_not_for_testing() -> None:
         data[3]
     data.set_epoch(2)
     assert data.epoch == 2 and Augmented(LABELED, PIPE.train, epoch=0).epoch == 0
-    assert np.array_equal(data[3][0], PIPE.train(IMAGES[3], index=3, epoch=2)) and data[3].key == (2, 3)
-    assert data[4, 3].key == (4, 3)  # what a sampler says goes before it
+    assert np.array_equal(data[3][0], PIPE.train(IMAGES[3], index=3, epoch=2)) and data[3].key == Key(2, 3)
+    assert data[4, 3].key == Key(4, 3)  # what a sampler says goes before it
     frozen = Augmented(LABELED, PIPE.train, epoch=0)
     assert np.array_equal(frozen[-1][0], PIPE.train(IMAGES[11], index=11, epoch=0))
     test = Augmented(LABELED, PIPE.test)
-    assert np.array_equal(test[3][0], PIPE.test(IMAGES[3])) and test[3].key == test[9, 3].key == (None, 3)
+    assert np.array_equal(test[3][0], PIPE.test(IMAGES[3])) and test[3].key == test[9, 3].key == Key(None, 3)
     assert len(test) == 12 and len(list(test)) == 12
 
 
@@ -313,7 +313,7 @@ def test_ids_draw_instead_of_indices() -> None:
     ways: list[Any] = ["name", [row["name"] for row in rows], lambda row: row["name"]]
     for ids in ways:
         sample = Augmented(rows, PIPE.train, ids=ids)[1, 5]
-        assert np.array_equal(sample["image"], made) and sample.key == (1, "n5")
+        assert np.array_equal(sample["image"], made) and sample.key == Key(1, "n5")
     with pytest.raises(
         KeyError, match=r"a sample has no 'id', which ids= names as the key of its id; its keys are: 'image', 'name'"
     ):
@@ -345,10 +345,10 @@ def test_an_error_names_the_sample() -> None:
 def test_a_batch_is_one_array_and_a_list_of_samples() -> None:
     data = Augmented(LABELED, PIPE.train)
     batch = data.__getitems__([Key(1, index) for index in (4, 0, 7)])
-    assert isinstance(batch, Batch) and isinstance(batch, list) and batch.keys == [(1, 4), (1, 0), (1, 7)]
+    assert isinstance(batch, Batch) and isinstance(batch, list) and batch.keys == [Key(1, 4), Key(1, 0), Key(1, 7)]
     for row, sample, index in zip(batch.images, batch, (4, 0, 7), strict=True):
         assert np.shares_memory(sample[0], batch.images) and np.array_equal(row, sample[0])
-        assert np.array_equal(row, data[1, index][0]) and sample.key == (1, index) and sample[1] == index
+        assert np.array_equal(row, data[1, index][0]) and sample.key == Key(1, index) and sample[1] == index
     again = pickle.loads(pickle.dumps(batch))
     assert again.keys == batch.keys and len(again) == 3
 
@@ -473,7 +473,7 @@ def test_a_key_is_no_index_and_says_who_takes_it() -> None:
             TypeError, match=r"only an Augmented accepts: make the Augmented the outermost dataset.*Subset\(data"
         ):
             use()
-    assert sorted([Key(1, 0), Key(0, 5), Key(0, 2)]) == [(0, 2), (0, 5), (1, 0)]
+    assert sorted([Key(1, 0), Key(0, 5), Key(0, 2)]) == [Key(0, 2), Key(0, 5), Key(1, 0)]
 
 
 def test_samples_of_the_test_side_are_not_mixed() -> None:

@@ -339,7 +339,7 @@ def test_a_mapper_has_to_know_the_epoch_and_takes_ids_of_another_kind(shards: li
     by_shard = mapper(PIPE.train, key=_shard_and_key, epoch=1)(sample)
     assert by_shard.key == Key(1, "s0.tar:a") and list(by_shard) == list(sample)
     assert np.array_equal(by_shard["jpg"], PIPE.train(sample["jpg"], index="s0.tar:a", epoch=1))
-    assert mapper(PIPE.test)(sample).key == (None, "a")
+    assert mapper(PIPE.test)(sample).key == Key(None, "a")
     with pytest.raises(KeyError, match="a sample has no 'png'"):
         mapper(PIPE.test, image="png")(sample)
 

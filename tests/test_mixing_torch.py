@@ -112,12 +112,6 @@ def test_tensors_that_are_no_batch() -> None:
     assert pipe.batch(pool[:2], batch=0, out=pool[2:]).data_ptr() == pool[2].data_ptr()
 
 
-def test_no_gradient_flows_and_none_is_in_the_way(path: str) -> None:
-    batch = photos(4).requires_grad_()
-    for step in STEPS:
-        assert not pipeline(step, {"mixup": {"pairing": "roll"}}).batch(batch, batch=0).requires_grad
-
-
 def test_settings_for_faster_products_change_nothing() -> None:
     pipe, batch = pipeline("resizemix"), photos(4, "uint8", (64, 64))
     wanted = pipe.batch(batch, batch=0)

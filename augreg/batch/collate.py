@@ -17,7 +17,7 @@ from PIL import Image
 from augreg.batch.keys import Key
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixer import LABELS, Mixer, unnamed_numbers
-from augreg.batch.samples import Layout
+from augreg.batch.samples import Layout, Views
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +29,8 @@ _NO_KEYS: Final = (
     "the batch section is seeded by the keys of the samples, and these samples have none: use an "
     "augreg.data.Augmented as the dataset of the loader, or mix by pipe.batch(images, labels, keys=..)"
 )
+_INSTANCES: Final = {"boxes", "bboxes", "bbox", "keypoints", "masks"}
+"""Targets of which a sample has several: lists beside them have one member for each."""
 _BARE: Final = (
     "the batch section is seeded by the keys of the samples, and bare images cannot carry one: collate the result "
     "of Augmented.__getitems__ itself, as a DataLoader does, or let the dataset return (image, label)"
@@ -39,7 +41,8 @@ class Collate:
     """The `collate_fn` of a DataLoader, usually used as `pipe.collate`. It can be pickled, as its pipeline can.
 
     A batch of tuples is a tuple of stacked arrays, a batch of mappings is a dict of them; the labels of a mixed batch
-    are `SoftLabels`. Arrays are tensors if torch is installed, unless the spec has `output: numpy`. Parts that cannot
+    are `SoftLabels`. Of samples with several views there is a tuple of such batches, one for each view, and each is
+    mixed separately. Arrays are tensors if torch is installed, unless the spec has `output: numpy`. Parts that cannot
     be stacked, such as the boxes of several images, stay lists.
     """
 
@@ -58,6 +61,8 @@ class Collate:
         """The batch of these samples. Raises ValueError if the images differ in size, or if it cannot be mixed."""
         if len(samples) == 0:
             raise ValueError("there are no samples to collate")
+        if isinstance(samples[0], Views):
+            return tuple(map(self, getattr(samples, "views", None) or zip(*samples, strict=True)))
         columns = _columns(samples)
         layout = _layout(samples)
         if layout.image not in columns:
@@ -69,9 +74,14 @@ class Collate:
         # a tensor of arrays only provides the shared memory: its axes are in the order of arrays
         shares_memory = isinstance(images[0], np.ndarray) and not isinstance(whole, np.ndarray)
         images = whole.numpy() if shares_memory else whole
+        # lists of boxes and their labels are of any length, and stay lists also if all have the same
+        instances = any(layout.names.get(place, place) in _INSTANCES for place in columns)
         batch = {
-            place: images if place == layout.image else self._stacked(values) for place, values in columns.items()
+            place: list(values) if instances and isinstance(values[0], list | tuple) else self._stacked(values)
+            for place, values in columns.items()
+            if place != layout.image
         }
+        batch = {place: images if place == layout.image else batch[place] for place in columns}
         if self._mixer.steps:
             keys = _keys(samples)
             if keys[0].epoch is not None:
@@ -92,8 +102,7 @@ class Collate:
         sample = {names[place]: value for place, value in batch.items()}
         if layout.unlabeled:
             sample.setdefault("label", None)
-        ids = [key.index for key in keys]
-        mixed = self._mixer(sample, keys=ids, epoch=keys[0].epoch or 0, out={"image": sample["image"]})
+        mixed = self._mixer(sample, keys=keys, epoch=keys[0].epoch or 0, out={"image": sample["image"]})
         return {place: mixed[names[place]] for place in batch}
 
     @property
@@ -119,7 +128,19 @@ class Collate:
         return self._stacked(images)
 
     def _stacked(self, values: Sequence[Any]) -> Any:
-        """The values of one part of the samples, stacked if possible, else a list."""
+        """The values of one part of the samples, stacked if possible, else a list.
+
+        Lists and tuples of numbers are stacked as rows. torch's default_collate would transpose them.
+        """
+        first = values[0]
+        if isinstance(first, Mapping):
+            if all(isinstance(value, Mapping) and value.keys() == first.keys() for value in values):
+                return {key: self._stacked([value[key] for value in values]) for key in first}
+            return list(values)
+        if isinstance(first, list | tuple):
+            if not _are_rows(values):
+                return list(values)
+            return self._torch.tensor(list(values)) if self._torch is not None else np.asarray(values)
         numbers = hasattr(values[0], "shape") or isinstance(values[0], int | float)
         try:
             if self._torch is not None and not isinstance(values[0], np.ndarray):
@@ -159,6 +180,16 @@ def _columns(samples: Sequence[Any]) -> dict[Any, list[Any]]:
             parts = [", ".join(map(repr, s)) if isinstance(s, Mapping) else len(s) for s in (first, sample)]
             raise ValueError(f"the samples of a batch have different parts: {parts[0]} and {parts[1]}")
     return {place: [sample[place] for sample in samples] for place in places}
+
+
+def _are_rows(values: Sequence[Any]) -> bool:
+    """Whether these are lists of numbers, all of one length."""
+    return len(values[0]) > 0 and all(
+        isinstance(value, list | tuple)
+        and len(value) == len(values[0])
+        and all(isinstance(number, int | float | np.number) for number in value)
+        for value in values
+    )
 
 
 def _label(batch: Mapping[Any, Any], layout: Layout, count: int) -> Any:

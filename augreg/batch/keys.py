@@ -14,13 +14,15 @@ _NO_INDEX = (
 
 
 class Key(NamedTuple):
-    """An epoch and a sample, by its index in the dataset or by its id.
+    """An epoch, a sample, by its index in the dataset or by its id, and the number of the view.
 
-    For samples of `pipe.test` the epoch is None, since nothing is random.
+    For samples of `pipe.test` the epoch is None, since nothing is random. `view` counts from 0 how often the sample
+    was drawn before in this epoch.
     """
 
     epoch: int | None
-    index: int | str  # type: ignore[assignment]  # hides tuple.index, which a pair does not need
+    index: int | str  # type: ignore[assignment]  # hides tuple.index, which a key does not need
+    view: int = 0
 
     # a dataset other than Augmented uses its index in one of these ways: raise there with a clear message
 

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "IGNORED",
     "arange",
     "as_floats",
     "as_integers",
+    "check_list",
     "check_mixture",
     "check_range",
     "checked_labels",
@@ -27,6 +29,10 @@ __all__ = [
     "like_labels",
     "zeros",
 ]
+
+
+IGNORED = -100
+"""The class id of an image without a label, as in torch's losses."""
 
 
 def is_tensor(value: Any) -> bool:
@@ -65,6 +71,7 @@ def checked_labels(labels: Any, classes: int | None) -> Any:
     if not is_tensor(labels):
         if not isinstance(labels, np.ndarray | list | tuple):
             raise TypeError(f"labels are an array, a tensor or a list, got {type(labels).__name__}")
+        check_list(labels)
         labels = (
             np.asarray(labels, np.int64) if isinstance(labels, list | tuple) and not labels else np.asarray(labels)
         )
@@ -93,11 +100,29 @@ def checked_labels(labels: Any, classes: int | None) -> Any:
     return labels
 
 
+def check_list(labels: Any) -> None:
+    """Raise TypeError for a list of tensors with axes, which may be rows or columns."""
+    if isinstance(labels, list | tuple) and any(is_tensor(row) and row.ndim for row in labels):
+        raise TypeError(
+            "labels are a list of tensors. torch's default_collate makes one from labels that are Python lists, and "
+            "transposes them: use collate_fn=pipe.collate, or let the dataset return labels as tensors. For a list "
+            "of rows give torch.stack(labels)"
+        )
+
+
 def check_range(ids: Any, classes: int | None) -> None:
-    """Raise ValueError unless class ids are 0 or more, and less than the number of classes if it is known."""
+    """Raise ValueError unless class ids are 0 or more, and less than the number of classes if it is known.
+
+    -100 is allowed: an image without a label.
+    """
     if not len(ids):
         return
     low, high = _minimum_and_maximum(ids)
+    if low == IGNORED:
+        ids = ids[ids != IGNORED]
+        if not len(ids):
+            return
+        low, high = _minimum_and_maximum(ids)
     if low < 0:
         raise ValueError(f"class ids start at 0, got {low}")
     if classes is not None and high >= classes:

@@ -7,12 +7,12 @@ matrix of probabilities, when a loss needs it. Labels are NumPy arrays or torch 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from augreg.batch.label_arrays import (
+    IGNORED,
     arange,
     as_floats,
     as_integers,
@@ -35,14 +35,18 @@ __all__ = ["SoftLabels"]
 _LOSSES = ("cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "mse_loss")
 
 
-@dataclass(frozen=True, eq=False)
-class SoftLabels:
-    """The labels of a batch after mixing.
+_FIELDS = ("labels", "sources", "weights", "classes", "smoothing", "multi_label")
 
-    `labels` are the labels before mixing: N class ids, or N x C numbers from 0 to 1. `sources` and `weights` are
-    N x K: image i is made of the images sources[i, k] of the batch with the weights weights[i, k]. Column 0 is the
-    image itself. Weights are float32, or float64 if the labels are. Without `sources` and `weights` nothing is mixed.
-    `classes` is the number of classes C, or None if only the model knows it.
+
+class SoftLabels:
+    """The labels of a batch after mixing; the fields do not change.
+
+    `labels` are the labels before mixing: N class ids, or N x C numbers from 0 to 1. The id -100 is an image without
+    a label: it has no part in the targets, and in the losses its weight does not count. `shape`, `ndim`, `size()`,
+    `dtype` and `device` are those of `labels`. `sources` and `weights` are N x K: image i is made of the images
+    sources[i, k] of the batch with the weights weights[i, k]. Column 0 is the image itself. Weights are float32, or
+    float64 if the labels are. Without `sources` and `weights` nothing is mixed. `classes` is the number of classes C,
+    or None if only the model knows it.
 
     `smoothing` e in [0, 1) is applied by `dense`. With `multi_label`, each class is true or false independently, and
     y becomes y (1 - e) + e / 2; without it, exactly one class is true, and y becomes y (1 - e) + e / C. By default it
@@ -52,18 +56,28 @@ class SoftLabels:
     kl_div and mse_loss, and of their modules. Raises TypeError or ValueError for labels of another form.
     """
 
+    # not a dataclass: frameworks rebuild those that they find in a batch, and convert every array in them
     labels: Any
-    sources: Any = None
-    weights: Any = None
-    classes: int | None = None
-    smoothing: float = 0.0
-    multi_label: bool | None = None
+    sources: Any
+    weights: Any
+    classes: int | None
+    smoothing: float
+    multi_label: bool
+    _ignores: bool  # whether any label is -100
 
-    def __post_init__(self) -> None:
-        labels = checked_labels(self.labels, self.classes)
+    def __init__(
+        self,
+        labels: Any,
+        sources: Any = None,
+        weights: Any = None,
+        classes: int | None = None,
+        smoothing: float = 0.0,
+        multi_label: bool | None = None,
+    ) -> None:
+        labels = checked_labels(labels, classes)
         count = len(labels)
-        sources = np.arange(count)[:, None] if self.sources is None else self.sources
-        weights = np.ones((count, 1)) if self.weights is None else self.weights
+        sources = np.arange(count)[:, None] if sources is None else sources
+        weights = np.ones((count, 1)) if weights is None else weights
         if not is_tensor(sources):
             sources, weights = np.asarray(sources, np.int64), np.asarray(weights, np.float64)
             if not count:  # empty lists have no K
@@ -73,16 +87,61 @@ class SoftLabels:
             raise ValueError(f"sources and weights are {count} x K for {count} labels, got {shapes}")
         check_mixture(sources, weights, count)
         precision = "float64" if dtype(labels) == "float64" else "float32"
-        set_ = object.__setattr__
-        set_(self, "labels", labels)
-        set_(self, "sources", like_labels(sources, labels, "int64"))
-        set_(self, "weights", like_labels(weights, labels, precision))
-        set_(self, "classes", int(labels.shape[1]) if labels.ndim == 2 else self.classes)
-        set_(self, "smoothing", checked_smoothing(self.smoothing))
-        set_(self, "multi_label", _is_multi_label(labels, self.multi_label, labels.ndim == 2))
+        vars(self).update(
+            labels=labels,
+            sources=like_labels(sources, labels, "int64"),
+            weights=like_labels(weights, labels, precision),
+            classes=int(labels.shape[1]) if labels.ndim == 2 else classes,
+            smoothing=checked_smoothing(smoothing),
+            multi_label=_is_multi_label(labels, multi_label, labels.ndim == 2),
+            _ignores=labels.ndim == 1 and not compiling() and bool((as_integers(labels) == IGNORED).any()),
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"soft labels do not change: make others, instead of setting {name!r}")
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"SoftLabels have no {name!r}: for a metric use labels.expected_accuracy(predictions); labels.dense() is "
+            "the matrix for a loss, and labels.labels are the labels before mixing"
+        )
+
+    @property
+    def shape(self) -> Any:
+        """The shape of the labels before mixing: N, or N x C."""
+        return self.labels.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes of the labels before mixing: 1 or 2."""
+        return int(self.labels.ndim)
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the labels before mixing."""
+        return self.labels.dtype
+
+    @property
+    def device(self) -> Any:
+        """The device of the labels; "cpu" for arrays."""
+        return self.labels.device if is_tensor(self.labels) else "cpu"
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape of the labels before mixing, or its length along one axis, as of a tensor."""
+        return self.shape if dim is None else int(self.shape[dim])
+
+    @property
+    def known(self) -> Any:
+        """The fraction of each image that has a label, N; None if all images have one."""
+        if not self._ignores:
+            return None
+        labeled = as_integers(self.labels) != IGNORED
+        return (as_floats(labeled[self.sources], self.weights) * self.weights).sum(-1)
 
     def dense(self, classes: int | None = None) -> Any:
         """The targets as an N x C matrix: float32, or float64 where the labels are.
+
+        The row of an image sums to the fraction of it that has a label: to 1, unless the labels contain -100.
 
         `classes` is C, if the labels do not know it. Raises ValueError if C is unknown, or differs from theirs.
         """
@@ -92,16 +151,22 @@ class SoftLabels:
         if ids and self.classes is None and not compiling():  # else __post_init__ checked them
             check_range(self.labels, classes)
         labels = as_integers(self.labels) if ids else as_floats(self.labels, self.weights)
+        known = self.known
         target = zeros(self.weights, (len(self), classes))
         for k in range(self.sources.shape[1]):
             sources = labels[self.sources[:, k]]
             if ids:  # each row once, so that no two numbers are added to the same element
-                target[rows, sources] += self.weights[:, k]
+                weights = self.weights[:, k]
+                if known is not None:
+                    labeled = sources != IGNORED
+                    sources, weights = sources * labeled, weights * labeled
+                target[rows, sources] += weights
             else:
                 target += self.weights[:, k, None] * sources
         if self.smoothing:
             target *= 1.0 - self.smoothing
-            target += self.smoothing / (2 if self.multi_label else classes)
+            uniform = self.smoothing / (2 if self.multi_label else classes)
+            target += uniform if known is None else uniform * known[:, None]
         return target
 
     def pairs(self) -> tuple[Any, Any, Any]:
@@ -128,7 +193,7 @@ class SoftLabels:
         return self._with(smoothing=checked_smoothing(amount), multi_label=chosen)
 
     def expected_accuracy(self, predictions: Any) -> float:
-        """The mean weight of the predicted class in the labels, without smoothing.
+        """The mean weight of the predicted class in the labels, without smoothing, over what has a label.
 
         `predictions` are N x C logits or probabilities, or N class ids. For an image mixed from two it is
         weight * (1 if the first is right) + (1 - weight) * (1 if the second is right). An empty batch gives nan.
@@ -154,17 +219,22 @@ class SoftLabels:
             else:
                 hit = self.labels[self.sources[:, k], predictions]
             accuracy += self.weights[:, k] * hit
-        return float(accuracy.mean()) if len(self) else float("nan")
+        known = self.known
+        total = len(self) if known is None else float(known.sum())
+        return float(accuracy.sum()) / total if total else float("nan")
 
-    def to(self, device: Any, non_blocking: bool = False) -> SoftLabels:
-        """The same labels as tensors on a device; NumPy arrays are converted."""
+    def to(self, *args: Any, **kwargs: Any) -> SoftLabels:
+        """The same labels as tensors on a device or of a float dtype, as for a tensor; NumPy arrays are converted.
+
+        Only floats get the dtype: class ids and sources stay integers. Raises TypeError for another dtype.
+        """
         try:
-            from augreg.batch.torch_kernels import to_device
+            from augreg.batch.torch_kernels import converted
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
                 "moving labels to a device needs torch: pip install 'augreg[torch]'", name=error.name
             ) from error
-        return self._map(lambda array: to_device(array, device, non_blocking))
+        return self._map(lambda array: converted(array, *args, **kwargs))
 
     def pin_memory(self, device: Any = None) -> SoftLabels:
         """The same labels in pinned memory, as DataLoader's `pin_memory` asks; NumPy arrays stay as they are."""
@@ -181,7 +251,7 @@ class SoftLabels:
             )
         if not isinstance(other, SoftLabels):
             return NotImplemented
-        return all(equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        return all(equal(getattr(self, name), getattr(other, name)) for name in _FIELDS)
 
     __hash__ = None  # type: ignore[assignment]
     __array_ufunc__ = None  # NumPy then calls our __eq__ for comparisons with an array
@@ -202,7 +272,8 @@ class SoftLabels:
         target = args[1] if len(args) > 1 else arguments.get("target")
         if name not in _LOSSES or not isinstance(target, SoftLabels):
             raise TypeError(
-                f"torch.{name} takes no SoftLabels: give it labels.dense(), or use one of {', '.join(_LOSSES)}"
+                f"torch.{name} takes no SoftLabels: give it labels.dense(), or use one of {', '.join(_LOSSES)}. For "
+                "a metric, use labels.expected_accuracy(predictions), or labels.labels, the labels before mixing"
             )
         logits = args[0] if args else arguments["input"]
         if logits.ndim != 2 or len(logits) != len(target):
@@ -215,6 +286,11 @@ class SoftLabels:
         if not is_tensor(target.labels):
             target = target.to(logits.device)
         dense = target.dense(int(logits.shape[1]))
+        if logits.is_floating_point():
+            dense = dense.to(logits.dtype)
+        known = target.known
+        if known is not None:
+            return _loss_of_the_known(func, args, arguments, dense, known)
         if len(args) > 1:
             return func(args[0], dense, *args[2:], **arguments)
         return func(*args, **{**arguments, "target": dense})
@@ -235,6 +311,23 @@ class SoftLabels:
 
     def _map(self, change: Callable[[Any], Any]) -> SoftLabels:
         return self._with(**{name: change(getattr(self, name)) for name in ("labels", "sources", "weights")})
+
+
+def _loss_of_the_known(func: Any, args: Sequence[Any], arguments: dict[str, Any], dense: Any, known: Any) -> Any:
+    """Cross-entropy with images that have no label, or in part: as torch has it with ignore_index, weighted.
+
+    Raises ValueError for other losses, which ignore nothing.
+    """
+    if getattr(func, "__name__", "") != "cross_entropy":
+        raise ValueError("labels with -100, which is ignored, are a target of cross_entropy only")
+    reduction = arguments.pop("reduction", args[6] if len(args) > 6 else "mean")
+    weight = arguments.pop("weight", args[2] if len(args) > 2 else None)
+    smoothing = arguments.pop("label_smoothing", args[7] if len(args) > 7 else 0.0)
+    known = known.to(dense.dtype)
+    target = dense / known.clamp(min=1e-6)[:, None]  # whole probabilities, which may be smoothed
+    logits = args[0] if args else arguments["input"]
+    losses = known * func(logits, target, weight, reduction="none", label_smoothing=smoothing)
+    return losses if reduction == "none" else losses.sum() / known.sum() if reduction == "mean" else losses.sum()
 
 
 def _is_multi_label(labels: Any, multi_label: bool | None, default: bool | None) -> bool:

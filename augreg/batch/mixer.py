@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
-from augreg.batch.label_arrays import is_number_per_sample, is_tensor
+from augreg.batch.keys import Key
+from augreg.batch.label_arrays import check_list, is_number_per_sample, is_tensor
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixture import Mixture, draw_mixture
 from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_memory
@@ -29,6 +30,11 @@ __all__ = ["LABELS", "Mixer", "unnamed_numbers"]
 
 LABELS = ("label", "labels")
 """The keys of the labels in a mapping."""
+_MORE_LABELS = re.compile(r"labels?(_.*|\d+)|.*_labels?")
+_NO_LABELS = re.compile(
+    r"(.*_)?(ids?|idx|index|indices|keys?|numbers?|rows?|epochs?|ranks?|sizes?|heights?|widths?)|other.*"
+)
+"""Names of whole numbers that are no labels, such as `sample_id`, and of what is passed on unchanged."""
 _DEFAULT_TARGETS = Targets()
 _COORDINATES = ("boxes", "bboxes", "bbox", "keypoints")
 
@@ -63,7 +69,7 @@ class Mixer:
         self,
         images: Mapping[Any, Any],
         labels: None = None,
-        keys: Iterable[int | str] | None = None,
+        keys: Iterable[int | str | Key] | None = None,
         epoch: int = 0,
         batch: int | None = None,
         rank: int = 0,
@@ -74,7 +80,7 @@ class Mixer:
         self,
         images: Images,
         labels: None = None,
-        keys: Iterable[int | str] | None = None,
+        keys: Iterable[int | str | Key] | None = None,
         epoch: int = 0,
         batch: int | None = None,
         rank: int = 0,
@@ -85,7 +91,7 @@ class Mixer:
         self,
         images: Images,
         labels: NDArray[Any] | Sequence[Any] | Tensor,
-        keys: Iterable[int | str] | None = None,
+        keys: Iterable[int | str | Key] | None = None,
         epoch: int = 0,
         batch: int | None = None,
         rank: int = 0,
@@ -95,7 +101,7 @@ class Mixer:
         self,
         images: Any,
         labels: Any = None,
-        keys: Iterable[int | str] | None = None,
+        keys: Iterable[int | str | Key] | None = None,
         epoch: int = 0,
         batch: int | None = None,
         rank: int = 0,
@@ -108,10 +114,10 @@ class Mixer:
         returned. Alternatively `images` is a mapping with `image` and optionally `mask` and `label`, and a mapping is
         returned; masks are pasted as their images are.
 
-        `keys` are the ids of the samples, integers or strings: the draw is a function of (seed, epoch, keys in
-        order). Without keys it is a function of (seed, epoch, `batch`, `rank`), where `batch` is the number of the
-        batch and `rank` that of the process. Without both, every call draws new numbers from the system's entropy,
-        and `seed` has no effect.
+        `keys` are the ids of the samples, integers or strings, or their `Key`s, of which the index and the view
+        count: the draw is a function of (seed, epoch, keys in order). Without keys it is a function of (seed, epoch,
+        `batch`, `rank`), where `batch` is the number of the batch and `rank` that of the process. Without both, every
+        call draws new numbers from the system's entropy, and `seed` has no effect.
 
         `out` takes the mixed images, and may be `images`; for a mapping it is a mapping of some of its keys. Other
         inputs are not written to. Without `out`, images that do not change are returned themselves.
@@ -131,7 +137,7 @@ class Mixer:
         self,
         count: int,
         size: tuple[int, int],
-        keys: Iterable[int | str] | None = None,
+        keys: Iterable[int | str | Key] | None = None,
         epoch: int = 0,
         batch: int | None = None,
         rank: int = 0,
@@ -174,7 +180,8 @@ class Mixer:
         dtype: Literal["uint8", "float32"] = "float32" if first.floats else "uint8"
         scene = Scene(*first.size, first.channels, dtype, self._normalized and first.floats, key[1])
         mixture = self._drawn(first.count, scene, key)
-        done = {key: self._soft(given[key], first, key, mixture) for key in LABELS if given.get(key) is not None}
+        labels = _label_keys(given, first.count) if self.steps else LABELS
+        done = {key: self._soft(given[key], first, key, mixture) for key in labels if given.get(key) is not None}
         for held, one in batches.items():
             done[held] = _blended(one, mixture, out.get(held), self._kind(held, one.array) in ("mask", "map"))
         return {**given, **done}
@@ -225,6 +232,7 @@ class Mixer:
         if isinstance(labels, list | tuple) and is_tensor(images.array):
             from augreg.batch.torch_kernels import to_device_of
 
+            check_list(labels)
             labels = to_device_of(images.array, labels)
         if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
             raise ValueError(f"{name}: expected {images.count} labels for {images.count} images, got {len(labels)}")
@@ -234,7 +242,7 @@ class Mixer:
         return draw_mixture(self.steps, count, scene, *self._address(count, *key))
 
     def _address(
-        self, count: int, keys: Iterable[int | str] | None, epoch: int, batch: int | None, rank: int
+        self, count: int, keys: Iterable[int | str | Key] | None, epoch: int, batch: int | None, rank: int
     ) -> tuple[Address, str]:
         seed = self._seed
         if keys is not None:
@@ -271,6 +279,34 @@ def unnamed_numbers(given: Mapping[Any, Any], count: int) -> list[Any]:
     return [key for key, value in given.items() if key not in pixels and is_number_per_sample(value, count)]
 
 
+def _label_keys(given: Mapping[Any, Any], count: int) -> list[Any]:
+    """The keys of all labels. Raises ValueError for other columns of whole numbers that may be labels.
+
+    Labels that are not mixed with their images would be wrong, and nothing would say so.
+    """
+    found = [key for key in LABELS if key in given]
+    if not any(given[key] is not None for key in found):
+        return found
+    for key, value in given.items():
+        if not isinstance(key, str) or key in LABELS or value is None or not is_number_per_sample(value, count):
+            continue
+        if _MORE_LABELS.fullmatch(key):
+            found.append(key)
+        elif not _NO_LABELS.fullmatch(key) and not key.startswith(("image", "mask")) and _may_be_labels(value):
+            raise ValueError(
+                f"{key}: whole numbers, or rows of numbers, beside mixed images may be labels too: name it "
+                f"'label_{key}' to mix it, or 'other_{key}' to leave it unchanged"
+            )
+    return found
+
+
+def _may_be_labels(values: Any) -> bool:
+    """Whether numbers per sample are class ids or rows for all classes, and not one float each, such as a weight."""
+    if isinstance(values, list | tuple):
+        return all(isinstance(number, int) for number in values)
+    return bool(values.ndim == 2 or "float" not in str(values.dtype))
+
+
 def _integer(what: str, value: Any, bits: int, hint: str = "") -> int:
     """An integer of so many bits. Raises TypeError or ValueError, with messages that start with `what`."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -280,7 +316,7 @@ def _integer(what: str, value: Any, bits: int, hint: str = "") -> int:
     return number
 
 
-def _hash_of(keys: Iterable[int | str], count: int) -> int:
+def _hash_of(keys: Iterable[int | str | Key], count: int) -> int:
     """A 64-bit hash of the ids in order: blake2b of their types, lengths and values."""
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
         raise TypeError(f"keys are the ids of the batch's samples, integers or strings, got {keys!r}")
@@ -289,11 +325,15 @@ def _hash_of(keys: Iterable[int | str], count: int) -> int:
         raise ValueError(f"expected {count} keys for {count} images, got {len(ids)}")
     digest = hashlib.blake2b(digest_size=8)
     for place, key in enumerate(ids):
+        view = key.view if isinstance(key, Key) else 0
+        key = key.index if isinstance(key, Key) else key
         if isinstance(key, str):
             data = key.encode("utf-8", "surrogatepass")
             digest.update(b"s" + len(data).to_bytes(8, "little") + data)
         else:
             digest.update(b"i" + _integer(f"keys[{place}] is the id of a sample", key, 64).to_bytes(8, "little"))
+        if view:
+            digest.update(b"v" + view.to_bytes(8, "little"))
     return int.from_bytes(digest.digest(), "little")
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from augreg.batch.keys import Key
 
-__all__ = ["Batch", "Layout", "Sample", "SampleMapping", "layout_for"]
+__all__ = ["Batch", "Layout", "Sample", "SampleMapping", "Views", "layout_for"]
 
 _TARGETS = ("boxes", "keypoints", "masks", "mask")
 
@@ -28,19 +28,26 @@ class SampleMapping(dict[Any, Any]):
     layout: Layout
 
 
+class Views(tuple[Any, ...]):
+    """The views of one image: several augmented samples, each as it would be by itself."""
+
+
 class Batch(list[Any]):
     """The samples of a batch as a list, with additional data for collating them.
 
     `keys` are the keys of the samples. `images` is one array or tensor with all images, of which the image of each
-    sample is a view; None if they are not arrays of one shape. `layout` is the layout of the samples.
+    sample is a view; None if they are not arrays of one shape. `layout` is the layout of the samples. If the samples
+    are `Views`, `views` has a batch for each view, and the keys are those of the first.
     """
 
-    def __init__(self, samples: Iterable[Any], keys: Sequence[Key], images: Any, layout: Layout) -> None:
+    def __init__(
+        self, samples: Iterable[Any], keys: Sequence[Key], images: Any, layout: Layout, views: Sequence[Batch] = ()
+    ) -> None:
         super().__init__(samples)
-        self.keys, self.images, self.layout = list(keys), images, layout
+        self.keys, self.images, self.layout, self.views = list(keys), images, layout, tuple(views)
 
     def __reduce__(self) -> Any:
-        return Batch, (list(self), self.keys, self.images, self.layout)
+        return Batch, (list(self), self.keys, self.images, self.layout, self.views)
 
 
 class Layout:

@@ -1,7 +1,8 @@
 """Blends of torch tensors on any device.
 
 On a CPU, large batches are mixed image by image, so that what is read and written stays in the cache. Small batches,
-and batches on other devices, are mixed all at once. No gradients are computed.
+and batches on other devices, are mixed all at once. If images require a gradient, such as the features of a layer,
+the result has one too: mixing and pasting are linear.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from augreg.batch.in_place import blend_in_place, cut
 from augreg.batch.numpy_kernels import PRECISION, ROUNDING, fixed_point
 from augreg.batch.scaling import INTEGER_SUM, integer_weights, nearest, weights
 
-__all__ = ["apply", "to_device", "to_device_of"]
+__all__ = ["apply", "converted", "to_device_of"]
 
 _SMALL = 1 << 21  # bytes of a batch that is mixed at once: its copies fit the cache too
 
@@ -30,6 +31,8 @@ def apply(blends: Sequence[Blend], images: Tensor, out: Tensor | None, masks: bo
     The first axis counts images, the last two are rows and columns. With `masks`, pieces are scaled by the nearest
     pixel.
     """
+    if images.requires_grad and torch.is_grad_enabled():
+        return _differentiable(blends, images, out, masks)
     target = _empty_like(images) if out is None else out
     if not blends and out is not images:
         target.copy_(images.detach())
@@ -45,6 +48,22 @@ def apply(blends: Sequence[Blend], images: Tensor, out: Tensor | None, masks: bo
                 _paste_all(blend, images, target, masks)
             images = target
     return target
+
+
+def _differentiable(blends: Sequence[Blend], images: Tensor, out: Tensor | None, masks: bool) -> Tensor:
+    """The images after these blends, with the gradient. Raises ValueError if there is an `out`."""
+    if out is not None:
+        raise ValueError(
+            "out cannot take a batch that requires a gradient: leave out away, or give detached images to both"
+        )
+    for blend in blends:
+        if isinstance(blend, Mix):
+            images = _mixed(blend, images)
+        elif isinstance(blend, Paste):
+            target = torch.empty_like(images, requires_grad=False)
+            _paste_all(blend, images, target, masks)
+            images = target
+    return images
 
 
 def _empty_like(images: Tensor) -> Tensor:
@@ -81,21 +100,30 @@ def _paste(patch: Patch, source: Tensor, into: Tensor, masks: bool) -> None:
 def _mix_all(blend: Mix, images: Tensor, out: Tensor) -> None:
     """Mix all images at once; partners are gathered first, so `out` may be `images`."""
     partners = images[torch.tensor(blend.partners, device=images.device)]
-    shape = (-1,) + (1,) * (images.ndim - 1)
     if images.dtype == torch.uint8:
         own = torch.tensor(
             [fixed_point(weight)[0] for weight in blend.weights], dtype=torch.int32, device=images.device
         )
-        own = own.view(shape)
+        own = own.view((-1,) + (1,) * (images.ndim - 1))
         total = images.to(torch.int32).mul_(own).add_(partners.to(torch.int32).mul_((1 << PRECISION) - own))
         out.copy_(total.add_(ROUNDING).bitwise_right_shift_(PRECISION))
         return
-    kind = images.dtype if images.dtype == torch.float64 else torch.float32
-    weight = torch.tensor(blend.weights, dtype=kind, device=images.device).view(shape)
-    if kind == images.dtype:
-        torch.lerp(partners, images, weight, out=out)
+    if images.dtype in (torch.float32, torch.float64):
+        torch.lerp(partners, images, _weights(blend, images), out=out)
     else:
-        out.copy_(torch.lerp(partners.to(kind), images.to(kind), weight))
+        out.copy_(_mixed(blend, images))
+
+
+def _mixed(blend: Mix, images: Tensor) -> Tensor:
+    """Floats mixed all at once, in a new tensor; computed in float32 or better."""
+    weight = _weights(blend, images)
+    partners = images[torch.tensor(blend.partners, device=images.device)]
+    return torch.lerp(partners.to(weight.dtype), images.to(weight.dtype), weight).to(images.dtype)
+
+
+def _weights(blend: Mix, images: Tensor) -> Tensor:
+    kind = images.dtype if images.dtype == torch.float64 else torch.float32
+    return torch.tensor(blend.weights, dtype=kind, device=images.device).view((-1,) + (1,) * (images.ndim - 1))
 
 
 def _paste_all(blend: Paste, images: Tensor, out: Tensor, masks: bool) -> None:
@@ -142,11 +170,16 @@ def _scaled(planes: Tensor, box: Box) -> Tensor:
     return (scaled @ columns.T).mul_(1 / INTEGER_SUM).add_(0.5).floor_().to(torch.uint8)
 
 
-def to_device(array: Any, device: Any, non_blocking: bool = False) -> Tensor:
-    """An array or a tensor as a tensor on a device."""
+def converted(array: Any, *args: Any, **kwargs: Any) -> Tensor:
+    """An array or a tensor as a tensor after `tensor.to(..)`, except that integers and bools keep their dtype."""
     if not isinstance(array, Tensor):
         array = torch.from_numpy(np.array(array))
-    return array.to(device, non_blocking=non_blocking)
+    device, dtype, non_blocking, _ = torch._C._nn._parse_to(*args, **kwargs)
+    if dtype is not None and not dtype.is_floating_point:
+        raise TypeError(f"the weights of soft labels are floats, and cannot be {dtype}")
+    dtype = dtype if array.is_floating_point() else array.dtype
+    result: Tensor = array.to(device or array.device, dtype or array.dtype, non_blocking=non_blocking)
+    return result
 
 
 def to_device_of(images: Tensor, labels: Any) -> Tensor:

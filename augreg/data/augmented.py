@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from augreg.batch.keys import Key, checked_id
-from augreg.batch.samples import Batch, Layout, layout_for
+from augreg.batch.samples import Batch, Layout, Views, layout_for
 from augreg.data.batches import BatchBuffer, in_torch_worker
 from augreg.data.epoch import SharedEpoch, checked_epoch
 from augreg.data.sides import augment, checked_side, with_key
@@ -33,10 +33,11 @@ _NO_EPOCH = (
 class Augmented(_Dataset):
     """A map-style dataset with `pipe.train` or `pipe.test` applied to its items.
 
-    An item of the dataset is an image, a tuple or list that begins with one, or a mapping with one under `image`
-    and targets by the names of docs/targets.md. The result has the same form, and a `key` unless it is a bare image.
-    The index is a `Key(epoch, index)`, as an `EpochSampler` yields it; for `pipe.test`, or after `set_epoch`, a plain
-    index works too. Loaders that read whole batches call `__getitems__`, which puts the images into one array.
+    An item of the dataset is an image, a tuple or list that begins with one, or a mapping with one under `image` and
+    targets by the names of docs/targets.md. The result has the same form, and a `key` unless it is a bare image. The
+    index is a `Key(epoch, index, view)`, as an `EpochSampler` yields it, or a pair (epoch, index); for `pipe.test`,
+    or after `set_epoch`, a plain index works too. Loaders that read whole batches call `__getitems__`, which puts the
+    images into one array.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Augmented(_Dataset):
         image: str = "image",
         names: Mapping[str, str | None] | None = None,
         fields: Sequence[str] | None = None,
+        views: int = 1,
     ) -> None:
         """Wrap a dataset with `__getitem__` and `__len__`; `side` is `pipe.train` or `pipe.test`.
 
@@ -57,6 +59,7 @@ class Augmented(_Dataset):
         not change when the dataset is sorted or filtered. For mappings, `image` is the key of the image, and `names`
         maps the names of other targets to their keys: {"mask": "segmentation", "label": "fine_label"};
         {"label": None} means that there are no labels. For tuples, `fields` names the members: ("image", "mask").
+        With `views` above 1, an item is a tuple of so many augmented samples of one image, each with other draws.
         """
         if isinstance(dataset, Augmented):
             raise TypeError("this dataset is already an Augmented: put all steps into one pipeline")
@@ -66,8 +69,15 @@ class Augmented(_Dataset):
             )
         if not isinstance(ids, str) and isinstance(ids, Sequence) and len(ids) != len(dataset):
             raise ValueError(f"there are {len(ids)} ids for {len(dataset)} samples")
+        if isinstance(views, bool) or not isinstance(views, int) or views < 1:
+            raise ValueError(
+                f"views is the number of augmented samples of one image, an integer from 1, got {views!r}"
+            )
+        if views > 1 and isinstance(side, Test):
+            raise ValueError(f"views={views} of pipe.test would be {views} equal samples: leave views out")
         self.dataset = dataset
         self.side = checked_side(side)
+        self.views = views
         self._ids = ids
         self._epoch = SharedEpoch(epoch)
         self._layout = functools.partial(layout_for, image=image, names=names, fields=fields)
@@ -87,60 +97,79 @@ class Augmented(_Dataset):
         """
         self._epoch.set(epoch)
 
+    def hold_epoch(self, epoch: int | None) -> None:
+        """Set the epoch, and ignore `set_epoch` until another is held; None ends this. `Epochs` calls it."""
+        self._epoch.hold(epoch)
+
     def __getitem__(self, key: Any) -> Any:
-        """The sample with this key, `(epoch, index)`, or with this index if the epoch is set."""
-        epoch, index = self._place(key)
+        """The sample with this key, `(epoch, index)` or `(epoch, index, view)`; of several views, the tuple of them.
+
+        A plain index works if the epoch is set.
+        """
+        epoch, index, view = self._place(key)
         item = self.dataset[index]
-        return augment(self.side, self._layout(item), item, self._key(epoch, index, item))
+        layout, keys = self._layout(item), self._keys(epoch, index, view, item)
+        samples = [augment(self.side, layout, item, key) for key in keys]
+        return samples[0] if self.views == 1 else Views(samples)
 
     def __getitems__(self, keys: Sequence[Any]) -> Batch:
         """The samples with these keys: a list, with the images in one array if they all have the same shape."""
         places = [self._place(key) for key in keys]
-        indices = [index for _, index in places]
+        indices = [index for _, index, _ in places]
         if hasattr(self.dataset, "__getitems__"):
             items = self.dataset.__getitems__(indices)
         else:
             items = (self.dataset[index] for index in indices)
-        batch = Batch([], [], None, Layout({"image": 0}))
-        buffer = BatchBuffer(len(places), self._for_torch and in_torch_worker())
-        for (epoch, index), item in zip(places, items, strict=True):
-            batch.layout = layout = self._layout(item)
-            key = self._key(epoch, index, item)
-            sample = augment(self.side, layout, item, key)
-            sample = layout.with_image(sample, buffer.add(layout.image_of(sample)))
-            batch.append(with_key(sample, key, layout))
-            batch.keys.append(key)
-        batch.images = buffer.images
-        return batch
+        batches = [Batch([], [], None, Layout({"image": 0})) for _ in range(self.views)]
+        buffers = [BatchBuffer(len(places), self._for_torch and in_torch_worker()) for _ in batches]
+        for (epoch, index, view), item in zip(places, items, strict=True):
+            layout = self._layout(item)
+            for batch, buffer, key in zip(batches, buffers, self._keys(epoch, index, view, item), strict=True):
+                batch.layout = layout
+                sample = augment(self.side, layout, item, key)
+                sample = layout.with_image(sample, buffer.add(layout.image_of(sample)))
+                batch.append(with_key(sample, key, layout))
+                batch.keys.append(key)
+        for batch, buffer in zip(batches, buffers, strict=True):
+            batch.images = buffer.images
+        first = batches[0]
+        if self.views == 1:
+            return first
+        return Batch(map(Views, zip(*batches, strict=True)), first.keys, None, first.layout, batches)
 
     @property
     def _for_torch(self) -> bool:
         """Whether batches become tensors."""
         return str(self.side._options.output) != "numpy"
 
-    def _place(self, key: Any) -> tuple[int | None, Any]:
-        """The epoch (None for `pipe.test`) and the index within the dataset."""
-        known, index = key if isinstance(key, tuple) and len(key) == 2 else (None, key)
+    def _place(self, key: Any) -> tuple[int | None, Any, int]:
+        """The epoch (None for `pipe.test`), the index within the dataset, and the number of the view."""
+        known, index, view = (*key, 0)[:3] if isinstance(key, tuple) and len(key) in (2, 3) else (None, key, 0)
         if isinstance(index, int) and index < 0:
             index += len(self.dataset)
+        epoch = self._epoch.use()
         if isinstance(self.side, Test):
-            return None, index
+            return None, index, 0
         if known is not None:
-            return checked_epoch(known), index
-        known = self._epoch.get()
-        if known is None:
+            return checked_epoch(known), index, view
+        if epoch is None:
             raise TypeError(_NO_EPOCH.format(index=index))
-        return known, index
+        return epoch, index, view
 
-    def _key(self, epoch: int | None, index: Any, item: Any) -> Key:
+    def _keys(self, epoch: int | None, index: Any, view: int, item: Any) -> list[Key]:
+        """The key of each view of a sample that was drawn `view` times before."""
+        sample = self._id(index, item)
+        return [Key(epoch, sample, view * self.views + number) for number in range(self.views)]
+
+    def _id(self, index: Any, item: Any) -> int | str:
         ids = self._ids
         if ids is None:
-            return Key(epoch, checked_id(index, "the index of a sample"))
+            return checked_id(index, "the index of a sample")
         if callable(ids):
-            return Key(epoch, checked_id(ids(item), "the result of ids for a sample"))
+            return checked_id(ids(item), "the result of ids for a sample")
         if not isinstance(ids, str):
-            return Key(epoch, checked_id(ids[index], f"the id of sample {index!r}"))
+            return checked_id(ids[index], f"the id of sample {index!r}")
         if not isinstance(item, Mapping) or ids not in item:
             keys = ", ".join(map(repr, item)) if isinstance(item, Mapping) else f"none, it is a {type(item).__name__}"
             raise KeyError(f"a sample has no {ids!r}, which ids= names as the key of its id; its keys are: {keys}")
-        return Key(epoch, checked_id(item[ids], f"the id of a sample under {ids!r}"))
+        return checked_id(item[ids], f"the id of a sample under {ids!r}")

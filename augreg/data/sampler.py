@@ -1,5 +1,6 @@
 """A sampler that yields the epoch with each index, so that worker processes know the epoch.
 
+It also counts how often an index has come before in the epoch, so that a sample that is drawn again is another view.
 Its order is a pure function of (seed, epoch), so a pass can be resumed from the epoch and the position alone.
 """
 
@@ -7,13 +8,15 @@ from __future__ import annotations
 
 import itertools
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Final
 
 import numpy as np
 
 from augreg.batch.keys import Key
-from augreg.data.epoch import checked_epoch
+from augreg.data.epoch import check_not_lost, checked_epoch
+from augreg.data.repeats import Occurrences, occurrences, plain, within
 from augreg.pipeline import Test
 from augreg.rng import address_of, stream_key
 
@@ -21,6 +24,11 @@ __all__ = ["EpochSampler", "shuffled"]
 
 _ORDER: Final = stream_key("augreg.data: the order of the samples")
 _GENERATOR: Final = stream_key("augreg.data: the generator of a sampler")
+_TOO_LATE: Final = (
+    "epoch {epoch} is set while a pass is running that began in epoch {begun}, since no epoch was set before: its "
+    "images are those of epoch {begun}. Lightning does this in a resumed run, and if it reloads loaders: use "
+    "EpochSampler(.., epoch=self.trainer.current_epoch) in train_dataloader. In your own loop, call set_epoch first"
+)
 _REPEATED: Final = (
     "epoch {epoch} is loaded for the third time, with the same images again: call sampler.set_epoch(epoch) before "
     "each epoch (Lightning does this; if a framework has wrapped this sampler in its own, see docs/data-loaders.md)"
@@ -41,19 +49,29 @@ def shuffled(count: int, seed: int, epoch: int) -> list[int]:
 
 
 class EpochSampler:
-    """Yields `Key(epoch, index)` for `DataLoader(.., sampler=..)`, so that `Augmented` knows the epoch in any worker.
+    """Yields `Key(epoch, index, view)` for `DataLoader(.., sampler=..)`: `Augmented` then knows these in any worker.
 
-    Call `set_epoch` before each pass; the sampler does not count epochs itself, since loaders begin passes that they
-    do not use. Given a dataset, it shuffles. Given a sampler (a `DistributedSampler`, a weighted one), it yields the
-    indices of that sampler, passes `set_epoch` on to it, and seeds its `generator`, if it has one, before each pass,
-    so that a pass can be resumed. It may also wrap a batch sampler, for `batch_sampler=..`. With torchdata's
-    StatefulDataLoader a pass resumes where it stopped.
+    Call `set_epoch` before each pass, or use `augreg.training.Epochs`, which also holds the epoch against frameworks
+    that count passes from 0; the sampler does not count epochs itself, since loaders begin passes that they do not
+    use. Given a dataset, it shuffles. Given a sampler (a `DistributedSampler`, a weighted one), it yields the indices
+    of that sampler, passes `set_epoch` on to it, and seeds its `generator`, if it has one, before each pass, so that
+    a pass can be resumed. If it draws a sample several times in an epoch (with replacement, with weights, repeated
+    augmentation), the `view` counts from 0, over all ranks of a distributed sampler. It may also wrap a batch
+    sampler, for `batch_sampler=..`. With torchdata's StatefulDataLoader a pass resumes where it stopped.
     """
 
     def __init__(
-        self, data_or_sampler: Sized | Iterable[Any], shuffle: bool | None = None, seed: int | None = None
+        self,
+        data_or_sampler: Sized | Iterable[Any],
+        shuffle: bool | None = None,
+        seed: int | None = None,
+        *,
+        epoch: int | None = None,
     ) -> None:
         """Takes a dataset with a length, or a sampler; `shuffle` (default True) is for a dataset only.
+
+        `epoch` is the epoch of the first pass, by default 0. Give it if a framework begins a pass before it sets the
+        epoch.
 
         The order is a function of (`seed`, epoch), also for a sampler with a `generator`; the default seed is 0.
         Raises TypeError for anything else, for a sampler together with `shuffle`, and for a `seed` with a sampler
@@ -75,7 +93,10 @@ class EpochSampler:
         self._shuffle = shuffle is None or shuffle
         self._seed = 0 if seed is None else seed
         address_of(self._seed, 0)
-        self._epoch = 0
+        self._epoch = 0 if epoch is None else checked_epoch(epoch)
+        self._named = epoch is not None  # the epoch was given, and is no mere default
+        self._held = False
+        self._unnamed_pass: Any = None  # a weak reference to a pass that has begun before an epoch was named
         self._epoch_unused = False  # an epoch was set, and no pass has used it yet
         self._passes = 0  # in this epoch, since it was set
         self._warned = not _may_draw(inner)
@@ -86,9 +107,23 @@ class EpochSampler:
         return self._epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the following passes. Raises TypeError or ValueError unless it is an integer from 0."""
-        self._set(checked_epoch(epoch))
-        self._epoch_unused = True
+        """Set the epoch of the following passes, unless one is held.
+
+        Raises TypeError or ValueError unless it is an integer from 0, and RuntimeError if an epoch would be lost: if
+        the epoch before it is higher and no pass has used it, or if a pass has begun in another epoch because none
+        was set.
+        """
+        epoch = checked_epoch(epoch)
+        if self._held:
+            return
+        check_not_lost(self._epoch, epoch, self._epoch_unused)
+        self._set_named(epoch)
+
+    def hold_epoch(self, epoch: int | None) -> None:
+        """Set the epoch, and ignore `set_epoch` until another is held; None ends this. `Epochs` calls it."""
+        if epoch is not None:
+            self._set_named(checked_epoch(epoch))
+        self._held = epoch is not None
 
     def __iter__(self) -> Iterator[Key | list[Key]]:
         """The keys of a pass, or lists of them from a batch sampler."""
@@ -108,19 +143,28 @@ class EpochSampler:
         """
         if not self._epoch_unused:
             self._set(checked_epoch(state["epoch"]))
+            self._named = True
+
+    def _set_named(self, epoch: int) -> None:
+        begun = None if self._unnamed_pass is None else self._unnamed_pass()
+        if begun is not None and not self._named and epoch != self._epoch:
+            raise RuntimeError(_TOO_LATE.format(epoch=epoch, begun=self._epoch))
+        self._set(epoch)
+        self._named = self._epoch_unused = True
+        self._unnamed_pass = None
 
     def _set(self, epoch: int) -> None:
         self._epoch, self._passes = epoch, 0
         self._set_inner(epoch)
 
     def _set_inner(self, epoch: int) -> None:
-        for sampler in _within(self._inner):
+        for sampler in within(self._inner):
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(epoch)
 
     def _generators(self) -> list[Any]:
         """The torch generators that the wrapped samplers draw their order from."""
-        generators = (getattr(sampler, "generator", None) for sampler in _within(self._inner))
+        generators = (getattr(sampler, "generator", None) for sampler in within(self._inner))
         return [generator for generator in generators if hasattr(generator, "manual_seed")]
 
     def _order(self, epoch: int) -> Iterator[Any]:
@@ -129,13 +173,23 @@ class EpochSampler:
             count = len(self._data)
             return iter(shuffled(count, self._seed, epoch) if self._shuffle else range(count))
         self._set_inner(epoch)
-        for generator in self._generators():
-            generator.manual_seed(address_of(self._seed, 0, epoch).cursor(_GENERATOR).bits() >> 1)
+        self._seed_generators(epoch)
         return iter(self._inner)
 
-    def _begun(self, epoch: int) -> None:
+    def _seed_generators(self, epoch: int) -> None:
+        for generator in self._generators():
+            generator.manual_seed(address_of(self._seed, 0, epoch).cursor(_GENERATOR).bits() >> 1)
+
+    def _occurrences(self, epoch: int) -> Occurrences:
+        """The counter of repeated samples for a pass of this epoch; to be made before its order."""
+        self._set_inner(epoch)
+        return occurrences(self._inner, lambda: self._seed_generators(epoch))
+
+    def _begun(self, begun: _Pass, epoch: int) -> None:
         """Count a pass when its first key is requested, and warn once about the third of an epoch."""
         self._epoch_unused = False
+        if not self._named:
+            self._unnamed_pass = weakref.ref(begun)
         if epoch != self._epoch:
             return
         self._passes += 1
@@ -150,6 +204,7 @@ class _Pass:
     def __init__(self, sampler: EpochSampler) -> None:
         self._sampler = sampler
         self._epoch = sampler.epoch
+        self._repeats: Any = None
         self._order: Any = None  # made for the first key, since loaders begin passes that they do not use
         self._position = 0
         self._begun = False
@@ -160,45 +215,51 @@ class _Pass:
     def __next__(self) -> Key | list[Key]:
         if not self._begun:
             self._begun = True
-            self._sampler._begun(self._epoch)
+            self._sampler._begun(self, self._epoch)
         if self._order is None:
-            self._order = self._sampler._order(self._epoch)
+            self._start()
         index = next(self._order)
         self._position += 1
         if isinstance(index, Sequence) and not isinstance(index, str):  # from a batch sampler
-            return [_key(self._epoch, item) for item in index]
-        return _key(self._epoch, index)
+            return [self._key(item) for item in index]
+        return self._key(index)
 
     def state_dict(self) -> dict[str, Any]:
         """The epoch and the position, with the state of the wrapped sampler's iterator if it has one."""
-        inner = self._order.state_dict() if hasattr(self._order, "state_dict") else None
-        return {"epoch": self._epoch, "position": self._position, "inner": inner}
+        if not hasattr(self._order, "state_dict"):
+            return {"epoch": self._epoch, "position": self._position, "inner": None}
+        repeats = self._repeats.state_dict()  # the order so far is not made again, and so not counted again
+        inner = self._order.state_dict()
+        return {"epoch": self._epoch, "position": self._position, "inner": inner, "repeats": repeats}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved position."""
-        self._epoch, self._position = state["epoch"], state["position"]
-        self._order = self._sampler._order(self._epoch)
+        self._epoch = state["epoch"]
+        self._start()
+        self._position = state["position"]
         if state["inner"] is not None and hasattr(self._order, "load_state_dict"):
             self._order.load_state_dict(state["inner"])
-        else:
-            next(itertools.islice(self._order, self._position, self._position), None)
+            if "repeats" in state:
+                self._repeats.load_state_dict(state["repeats"])
+            return
+        for index in itertools.islice(self._order, self._position):
+            for item in index if isinstance(index, Sequence) and not isinstance(index, str) else (index,):
+                self._key(item)
 
+    def _start(self) -> None:
+        """Begin the order of the epoch, and the count of its samples."""
+        self._repeats = self._sampler._occurrences(self._epoch)
+        self._order = self._sampler._order(self._epoch)
 
-def _within(sampler: Any) -> Iterator[Any]:
-    """A sampler and the samplers inside it: a batch sampler has one as its attribute `sampler`."""
-    while sampler is not None:
-        yield sampler
-        sampler = getattr(sampler, "sampler", None)
+    def _key(self, index: Any) -> Key:
+        index = plain(index)
+        return Key(self._epoch, index, self._repeats.number(index))
 
 
 def _may_draw(inner: Any) -> bool:
     """Whether samples may be random: False if a dataset, or that of a sampler, is known to use `pipe.test`."""
-    for source in _within(inner):
+    for source in within(inner):
         datasets = (source, getattr(source, "data_source", None), getattr(source, "dataset", None))
         if any(isinstance(getattr(data, "side", None), Test) for data in datasets):
             return False
     return True
-
-
-def _key(epoch: int, index: Any) -> Key:
-    return Key(epoch, index if isinstance(index, str) else int(index))

@@ -33,9 +33,14 @@ class EpochAwareSide:
         """Set the epoch, in this process and in running or future workers; call it before each pass."""
         self._epoch.set(epoch)
 
+    def hold_epoch(self, epoch: int | None) -> None:
+        """Set the epoch, and ignore `set_epoch` until another is held; None ends this. `Epochs` calls it."""
+        self._epoch.hold(epoch)
+
     def _key(self, given: Any, where: str) -> Key:
         """The key of the sample with this id. Raises TypeError for `pipe.train` if the epoch is not set."""
-        epoch = self._epoch.get() if isinstance(self.side, Train) else None
+        epoch = self._epoch.use()
+        epoch = epoch if isinstance(self.side, Train) else None
         if epoch is None and isinstance(self.side, Train):
             name = type(self).__name__.lower()
             raise TypeError(
@@ -50,7 +55,7 @@ def augment(side: Train | Test, layout: Layout, item: Any, key: Key) -> Any:
 
     For `pipe.test` the epoch of the key is None. Raises ImageError, which names the sample.
     """
-    call = side if key.epoch is None else functools.partial(side, index=key.index, epoch=key.epoch)
+    call = side if key.epoch is None else functools.partial(side, index=key.index, epoch=key.epoch, view=key.view)
     try:
         sample = layout.run(item, call)
     except ImageError as error:

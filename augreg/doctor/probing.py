@@ -126,7 +126,10 @@ class Subject:
         """Set the epoch of the samplers and the dataset that have `set_epoch`, as a training loop does."""
         datasets = [self.dataset] if self.workers or self.plain else [self.dataset, self.here.dataset]
         for each in (*self.samplers, *(datasets if self.sets_dataset_epoch else [])):
-            if hasattr(each, "set_epoch"):
+            if hasattr(each, "hold_epoch"):  # an EpochSampler does not go back to an earlier epoch otherwise
+                each.hold_epoch(epoch)
+                each.hold_epoch(None)
+            elif hasattr(each, "set_epoch"):
                 each.set_epoch(epoch)
 
     @property
@@ -139,7 +142,9 @@ class Subject:
         """Whether the sampler yields (epoch, index)."""
         if not hasattr(self, "_keyed"):
             keys = list(itertools.islice(self._items(), 32)) if self.map_style else []
-            pairs = all(isinstance(key, tuple) and len(key) == 2 and hasattr(key[0], "__index__") for key in keys)
+            pairs = all(
+                isinstance(key, tuple) and len(key) in (2, 3) and hasattr(key[0], "__index__") for key in keys
+            )
             self._keyed = bool(keys) and pairs and len({key[0] for key in keys}) == 1
         return self._keyed
 

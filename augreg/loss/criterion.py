@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everybody calls it
@@ -46,6 +46,9 @@ class Criterion(nn.Module):
     Terms, such as the confidence penalty, are added to the loss of each sample, except ignored ones; `mean` averages
     them over samples without class weights. Penalties on the weights (L2, for example) are added once, after the
     reduction, when the model is given. Half-precision logits are converted to float32.
+
+    In evaluation mode (`criterion.eval()`, or as a part of a model in that mode) targets are not smoothed and there
+    are no terms, so that the loss is that of the predictions.
 
     `steps` are those of the loss section. With `classes`, logits for another number of classes are refused. With
     `check` the values of the target are validated, which on an accelerator waits for the device at each call;
@@ -103,6 +106,14 @@ class Criterion(nn.Module):
         self._targets = [step.transform for step in targets]
         alone = [step.name for step in targets] == [_SMOOTHING]
         self._smoothing = float(self._targets[0].smoothing) if alone else 0.0
+        if not self.training:
+            self._terms, self._targets, self._smoothing = [], [], 0.0
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation, in which nothing is smoothed and no terms are added."""
+        super().train(mode)
+        self.set_epoch(self.epoch)
+        return self
 
     def penalty(self, model: nn.Module) -> Tensor:
         """The penalties on the weights of a model alone, for a loss of your own: a scalar, 0 if there are none.
@@ -176,12 +187,20 @@ class Criterion(nn.Module):
         if self.weight is not None and len(self.weight) != logits.shape[1]:
             raise ValueError(f"weight is for {len(self.weight)} classes, and the logits have {logits.shape[1]}")
         logits = logits if logits.dtype == torch.float64 else logits.float()
+        known = self._known(target, logits)
         target = self._checked_target(target, logits)
         if self.multi_label:
             return self._multi_label_loss(logits, target)
         if target.is_floating_point():
-            return self._loss_of_probabilities(logits, target)
+            return self._loss_of_probabilities(logits, target, known)
         return self._loss_of_ids(logits, target)
+
+    def _known(self, target: Any, logits: Tensor) -> Tensor | None:
+        """The fraction of each sample that has a label, if soft labels ignore some; else None."""
+        known = getattr(target, "known", None) if hasattr(target, "dense") else None
+        if known is not None and self.multi_label:
+            raise ValueError("multi-label targets have no label that is ignored, and these soft labels contain -100")
+        return None if known is None else torch.as_tensor(known).to(logits)
 
     def _checked_target(self, target: Any, logits: Tensor) -> Tensor:
         """The target as int64 class ids or as probabilities of the logits' dtype, checked."""
@@ -198,7 +217,11 @@ class Criterion(nn.Module):
                     f"these labels are already smoothed by {target.smoothing:g}, and the spec's loss section smooths "
                     "too: smooth in one place only"
                 )
+            known = getattr(target, "known", None)
             target = torch.as_tensor(target.dense(logits.shape[1]))  # NumPy labels give NumPy arrays
+            if known is not None:  # what has a label; samples without any count for nothing, whatever their target is
+                known = torch.as_tensor(known)[:, None]
+                target = torch.where(known > 0, target / known.clamp(min=1e-6), 1 / logits.shape[1])
         if not isinstance(target, Tensor):
             raise TypeError(f"expected a tensor or soft labels as the target, got {type(target).__name__}")
         whole = not (target.is_floating_point() or target.is_complex())
@@ -272,12 +295,19 @@ class Criterion(nn.Module):
         # if everything is ignored this is 0 / 0 = nan, as torch's loss is
         return losses.sum() / divisor + sum(term.sum() / counted.sum() for term in terms)
 
-    def _loss_of_probabilities(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+    def _loss_of_probabilities(self, logits: Tensor, probabilities: Tensor, known: Tensor | None) -> Tensor:
         probabilities = probabilities if self._smoothing else self._soft(probabilities)
         losses = F.cross_entropy(
             logits, probabilities, self._weight(logits), reduction="none", label_smoothing=self._smoothing
         )
-        return self._reduced(losses, [transform.term(logits) for transform in self._terms])
+        terms = [transform.term(logits) for transform in self._terms]
+        if known is None:
+            return self._reduced(losses, terms)
+        losses = losses * known
+        terms = [torch.where(known > 0, term, 0.0) for term in terms]
+        if self.reduction != "mean":
+            return self._reduced(losses, terms)
+        return losses.sum() / known.sum() + sum(term.sum() / (known > 0).sum() for term in terms)
 
     def _multi_label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of each label as a problem of two classes: false, with a logit of 0, and true, with its logit."""

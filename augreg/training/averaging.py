@@ -116,9 +116,10 @@ def recalibrate(
 
     `batches` yields tensors, tuples, lists or mappings; `take` returns the input of the model from a batch, and the
     input is moved to `device`, or to the device of the model. Each statistic becomes the mean over the batches of the
-    statistic of each batch, so use batches of equal size. Meanwhile only batch norm computes as in training: dropout
-    and attached regularizers are off, as they will be when the statistics are used (Li et al. 2018, arXiv
-    1801.05134, explain what happens otherwise); with `noise` they are on, as in torch's update_bn.
+    statistic of each batch, weighted by the size of the batch. A batch of a single image, of which some layers have
+    no variance, is joined to the one before. Meanwhile only batch norm computes as in training: dropout and attached
+    regularizers are off, as they will be when the statistics are used (Li et al. 2018, arXiv 1801.05134, explain what
+    happens otherwise); with `noise` they are on, as in torch's update_bn.
 
     Afterwards every module is in its previous mode. Raises ValueError if there are no batches, and TypeError if a
     batch has no tensor; the statistics are then unchanged. A model without batch norm reads no batch.
@@ -128,7 +129,7 @@ def recalibrate(
         return
     before = [{name: value.clone() for name, value in layer.named_buffers()} for layer in layers]
     momenta = [layer.momentum for layer in layers]
-    inputs = _Inputs(batches, take, layers[0].running_mean.device if device is None else device)
+    inputs = _Inputs(batches, take, layers[0].running_mean.device if device is None else device, layers)
     try:
         with modes_kept(model), contextlib.nullcontext() if noise else _batch_norm_training(layers):
             model.train(noise)
@@ -155,15 +156,40 @@ def _restore(layers: list[Any], before: list[dict[str, Tensor]]) -> None:
 
 
 class _Inputs:
-    """The model's inputs from an iterable of batches, on the device, and how many there were."""
+    """The model's inputs from an iterable of batches, on the device, and how many images there were.
 
-    def __init__(self, batches: Iterable[Any], take: Callable[[Any], Any], device: Any) -> None:
+    Before each one, the momentum of the layers is set so that they keep the mean over all images.
+    """
+
+    def __init__(self, batches: Iterable[Any], take: Callable[[Any], Any], device: Any, layers: list[Any]) -> None:
         self.batches = batches
         self.take = take
         self.device = device
+        self.layers = layers
         self.count = 0
 
     def __iter__(self) -> Iterator[Tensor]:
+        for images in self._joined():
+            size = len(images) if images.ndim else 1
+            self.count += size
+            for layer in self.layers:
+                layer.momentum = size / self.count if size else 0.0
+            yield images.to(self.device)
+
+    def _joined(self) -> Iterator[Tensor]:
+        """The batches, in which a single image is joined to a batch before it."""
+        before: Tensor | None = None
+        for images in self._images():
+            if before is not None and len(before) > 1 and images.shape == (1, *before.shape[1:]):
+                before = torch.cat([before, images.to(before)])
+                continue
+            if before is not None:
+                yield before
+            before = images
+        if before is not None:
+            yield before
+
+    def _images(self) -> Iterator[Tensor]:
         for batch in self.batches:
             images = self.take(batch)
             if not isinstance(images, Tensor):
@@ -171,8 +197,7 @@ class _Inputs:
                     f"no tensor for the model was found in a batch of type {type(batch).__name__}: "
                     "say where it is, e.g. take=lambda batch: batch['pixels']"
                 )
-            self.count += 1
-            yield images.to(self.device)
+            yield images
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 __all__ = ["BestSnapshot", "EarlyStopping"]
 
@@ -65,7 +66,8 @@ class BestSnapshot:
         if not _better(score, self.score, self.mode):
             return False
         self.score, self.best_at = score, self.count - 1
-        self.state = {name: self._copied(value) for name, value in model.state_dict().items()}
+        state, plain = model.state_dict(), _plain_names(model)
+        self.state = {plain.get(name, name): self._copied(value) for name, value in state.items()}
         return True
 
     def _copied(self, value: Any) -> Any:
@@ -74,10 +76,19 @@ class BestSnapshot:
         return copy.deepcopy(value)  # extra state of a module, which may be anything
 
     def restore(self, model: nn.Module) -> None:
-        """Load the best state into a model. Raises RuntimeError if there was no finite score."""
+        """Load the best state into a model. Raises RuntimeError if there was no finite score.
+
+        Either may be compiled, in DistributedDataParallel or an average: their prefixes of names do not count.
+        """
         if self.state is None:
             raise RuntimeError(f"there is no snapshot to restore: none of {self.count} scores was finite")
-        model.load_state_dict(self.state)
+        state, own = dict(self.state), model.state_dict()
+        names = {plain: name for name, plain in _plain_names(model).items()}
+        if _UPDATES in own and _UPDATES not in state:
+            state[_UPDATES] = own[_UPDATES]
+        elif _UPDATES in state and _UPDATES not in own:
+            del state[_UPDATES]
+        model.load_state_dict({names.get(name, name): value for name, value in state.items()})
 
     def state_dict(self) -> dict[str, Any]:
         """The state to save: numbers, strings and tensors only."""
@@ -87,6 +98,28 @@ class BestSnapshot:
         """Continue from a saved state."""
         self.score, self.count, self.best_at = state["score"], state["count"], state["best_at"]
         self.state = None if state["state"] is None else dict(state["state"])
+
+
+_UPDATES = "n_averaged"  # the only entry that an AveragedModel adds to those of its model
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+
+
+def _plain_names(model: nn.Module) -> dict[str, str]:
+    """The names in a model's state_dict, and what they are without wrappers, also of parts of the model."""
+    prefixes = []
+    for path, module in model.named_modules(remove_duplicate=False):
+        inner = "_orig_mod" if hasattr(module, "_orig_mod") else "module" if isinstance(module, _WRAPPERS) else None
+        if inner is not None:
+            prefixes.append((f"{path}." if path else "", f"{inner}."))
+    prefixes.sort(key=lambda prefix: -len(prefix[0]))  # the innermost first, so that the others stay right
+    names = {}
+    for name in model.state_dict():
+        plain = name
+        for outer, inner in prefixes:
+            if plain.startswith(outer + inner):
+                plain = outer + plain.removeprefix(outer + inner)
+        names[name] = plain
+    return names
 
 
 class EarlyStopping:

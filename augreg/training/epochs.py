@@ -24,6 +24,9 @@ class HasEpoch(Protocol):
 class Epochs:
     """The epochs `start`, .., `count - 1`; before each one, `set_epoch(epoch)` is called on every part.
 
+    A part that has `hold_epoch(epoch)`, as samplers and datasets of `augreg.data` have, gets this call instead: it
+    keeps the epoch also if a framework calls its `set_epoch`. When the loop ends, `hold_epoch(None)` lets it go.
+
     To resume a run, pass the epoch to continue with as `start`. Each `for` loop over the object begins at `start`.
     Raises TypeError for a part that has no `set_epoch`, None included, and ValueError unless 0 <= start <= count.
     """
@@ -43,10 +46,15 @@ class Epochs:
         self.parts = parts
 
     def __iter__(self) -> Iterator[int]:
-        for epoch in range(self.start, self.count):
-            for part in self.parts:
-                part.set_epoch(epoch)
-            yield epoch
+        holding = [part for part in self.parts if callable(getattr(part, "hold_epoch", None))]
+        try:
+            for epoch in range(self.start, self.count):
+                for part in self.parts:
+                    getattr(part, "hold_epoch", part.set_epoch)(epoch)
+                yield epoch
+        finally:
+            for part in holding:
+                part.hold_epoch(None)  # type: ignore[attr-defined]
 
     def __len__(self) -> int:
         return self.count - self.start

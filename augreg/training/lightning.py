@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
@@ -106,7 +107,14 @@ class BestWeights(_Callback):
         self.best.update(trainer.strategy.broadcast(float(metrics[self.monitor])), pl_module)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """Load the best weights."""
+        """Load the best weights. Warns, and keeps those of the last epoch, if there was no finite score."""
+        if self.best.state is None:
+            reason = f"none of {self.best.count} scores was finite" if self.best.count else "no validation was run"
+            warnings.warn(
+                f"BestWeights has no best {self.monitor!r}, as {reason}: the weights are those of the last epoch",
+                stacklevel=2,
+            )
+            return
         self.best.restore(pl_module)
 
     def state_dict(self) -> dict[str, Any]:
