@@ -387,7 +387,7 @@ def test_other_files(tmp_path: Path) -> None:
     assert "the key 'a' is given twice" in problems(write(tmp_path, "b.json", '{"a": 1, "a": 2}'))[0]
     assert "nested too deeply" in problems(write(tmp_path, "d.json", "[" * 100_000))[0]
     assert "not valid TOML" in problems(write(tmp_path, "a.toml", "image ="))[0]
-    assert "at most" in problems(write(tmp_path, "big.yaml", "#" * (1 << 21)))[0]
+    assert "more than 1,048,576 bytes" in problems(write(tmp_path, "big.yaml", "#" * (1 << 21)))[0]
     (tmp_path / "latin.yaml").write_bytes(b"image: [\xff]")
     assert "not UTF-8" in problems(str(tmp_path / "latin.yaml"))[0]
 

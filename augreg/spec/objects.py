@@ -21,6 +21,8 @@ def without_objects(source: Any, registry: Registry) -> tuple[Any, Registry]:
 
     Raises SpecError.
     """
+    if not isinstance(source, Mapping | list | tuple):
+        return source, registry
     try:
         check_size(source, levels=False)
         return _without_objects(source, registry)
