@@ -60,7 +60,7 @@ def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(autouse=True)
 def _no_compiled_layers() -> None:
-    """Forget that an earlier test compiled an attached layer: from then on a process does not report layers as idle."""
+    """Forget that an earlier test compiled an attached layer: from then on a process reports no layer as idle."""
     counting = sys.modules.get("augreg.attachment.counting")
     if counting is not None:
         counting.RunCounter.compiled = False
