@@ -448,3 +448,16 @@ def test_a_subclass_keeps_its_parents_check() -> None:
 
     with pytest.raises(augreg.SpecError, match="scale must lie in"):
         Child(8, scale=(0.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("step", "rule"),
+    [
+        ({"invert": {"p": 1.0}}, "same"), ({"invert": {"p": 0.5}}, "identity"), ({"invert": {"p": 0.0}}, "identity"),
+        ({"brightness": {"factor": [0.2, 0.8], "p": 0.5}}, "mean_parameter"),
+        ({"brightness": {"factor": [0.2, 0.8], "p": 0.0}}, "identity"),
+    ],
+)  # fmt: skip
+def test_a_step_that_is_not_always_applied_is_left_out_unless_its_rule_counts_p(step: Any, rule: str) -> None:
+    (row,) = [row for row in Pipeline([step]).test.explain().splitlines() if next(iter(step)) in row]
+    assert row.split()[1] == rule

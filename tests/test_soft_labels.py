@@ -202,3 +202,11 @@ def test_it_is_a_value() -> None:
     assert one.pin_memory() is one
     empty = SoftLabels([])
     assert len(empty) == 0 and empty.dense(3).shape == (0, 3) and np.isnan(empty.expected_accuracy(np.zeros((0, 3))))
+
+
+def test_multi_label_is_for_one_number_per_class_alone() -> None:
+    rows = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    explicit = SoftLabels(rows, multi_label=True).smoothed(0.1)
+    assert np.allclose(explicit.dense(3), rows * 0.9 + 0.05) and explicit == SoftLabels(rows).smoothed(0.1)
+    with pytest.raises(ValueError, match="class ids have one class per image"):
+        SoftLabels(np.array([0, 2]), multi_label=True)
