@@ -25,6 +25,15 @@ def within_budget(ops: Sequence[Op], scene: Scene, most: int) -> tuple[Op, ...]:
     """
     height, width = scene.size
     most = max(most, height * width)
+    limit = min(most, _LARGE)
+    for op in ops:  # nearly always all of them are small, which is to cost little
+        size = op.size_after(height, width)
+        if size is None or size[0] * size[1] > limit:
+            break
+        height, width = size
+    else:
+        return tuple(ops)
+    height, width = scene.size
     done: list[Op] = []
     todo = list(reversed(ops))
     while todo:
@@ -34,7 +43,7 @@ def within_budget(ops: Sequence[Op], scene: Scene, most: int) -> tuple[Op, ...]:
             done.append(op)
             continue
         pixels = size[0] * size[1]
-        if pixels > min(most, _LARGE):
+        if pixels > limit:
             part = _enlarged_part(op, todo[-1] if todo else None, height, width)
             if part and (pixels > most or pixels >= _WASTE * part[0].height * part[0].width):
                 todo.pop()

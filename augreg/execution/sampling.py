@@ -109,8 +109,11 @@ def _walk(
         if step.schedules and address is not None:
             step = scheduled(step, address.epoch)
         depth = parent.depth + 1 if parent is not None else 0
-        entry = Entry(_free_path(step, parent, paths), step.name, depth, step.p)
-        paths.add(entry.path)
+        path = step.path
+        if not path or path in paths:
+            path = _free_path(step, parent, paths)
+        entry = Entry(path, step.name, depth, step.p)
+        paths.add(path)
         entries.append(entry)
         try:
             result = _expected(step, scene, entry) if address is None else _sampled(step, scene, entry, address, kind)
@@ -137,7 +140,7 @@ def _free_path(step: Step, parent: Entry | None, paths: set[str]) -> str:
     a second time gets the number of the repetition, such as `~1`.
     """
     if step.path:
-        return step.path if step.path not in paths else _first_free(f"{step.path}~", 1, paths)
+        return _first_free(f"{step.path}~", 1, paths)
     prefix = f"{parent.path}/" if parent is not None else ""
     start = f"{prefix}{step.uid or step.name}#"
     return _first_free(start, sum(path.startswith(start) and "/" not in path[len(start) :] for path in paths), paths)
