@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 import augreg
-from augreg import ImageError, ops
+from augreg import ImageError, Pipeline, ops
+from augreg.execution.budget import within_budget
+from augreg.gallery.step_by_step import stages
 
 BACKENDS = ("pillow", "opencv")
 SMALL = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
@@ -170,3 +172,20 @@ def test_specs_keep_their_fingerprints() -> None:
     file = io.BytesIO()
     Image.fromarray(SMALL).save(file, "PNG")
     assert (raised.train(file, index=1) == pipe.train(file, index=1)).all()
+
+
+def test_the_steps_of_the_gallery_keep_the_budget_too() -> None:
+    pipe = Pipeline.from_spec("imagenet", max_pixels=200_000)
+    line = np.zeros((1000, 2, 3), np.uint8)
+    shown = [stage.array for stage in stages(pipe, line, None) if stage.array is not None]
+    assert (
+        shown[-1].size == pipe.test(line).size and max(array.shape[0] * array.shape[1] for array in shown) <= 200_000
+    )
+
+
+def test_the_move_behind_an_enlarged_part_has_its_name() -> None:
+    scene = ops.Scene(4, 4)
+    found = within_budget(
+        (ops.resize(4000, 4000), ops.Move(8, 8, 16, 16, flip_x=True, label="crop, flip")), scene, 9_000
+    )
+    assert [str(op) for op in found] == ["resize to 4000x4000", "crop, flip"]

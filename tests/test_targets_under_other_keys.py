@@ -134,3 +134,14 @@ def test_additional_targets_of_albumentations_are_keys() -> None:
     assert [line for line in found.report if "'others': 'bboxes'" in line]
     sample = {"image": IMAGE, "right": IMAGE, "segmentation": PLANE, "image2": IMAGE}
     assert set(Pipeline.from_spec(found.spec).train(sample, 0)) == set(sample)
+
+
+def test_what_the_spec_declares_is_no_label_of_a_mixed_batch() -> None:
+    keys = {"color_label": "other", "cls": "other", "bboxes": "other"}
+    pipe = Pipeline.from_spec({"classes": 3, "targets": {"keys": keys}, "batch": ["cutmix"]})
+    images, ids = np.zeros((4, 8, 8, 3), np.uint8), np.arange(4) % 3
+    plain = {"color_label": ids, "cls": ids, "bboxes": [[]] * 4, "other": np.zeros((4, 8, 8))}
+    mixed = pipe.batch({"image": images, "label": ids, **plain}, batch=0)
+    assert all(mixed[key] is value for key, value in plain.items())
+    with pytest.raises(ValueError, match="coordinates do not follow"):
+        pipe.replace(targets={}).batch({"image": images, "label": ids, "bboxes": [[]] * 4}, batch=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
@@ -96,7 +96,7 @@ class Collate:
     def _mixed(self, batch: Mapping[Any, Any], layout: Layout, keys: Sequence[Key]) -> dict[Any, Any]:
         """The batch with mixed images, masks and labels; the images are changed in place."""
         names = {place: layout.names.get(place, place) for place in batch}
-        label = _label(batch, layout, len(keys))
+        label = _label(batch, layout, len(keys), self._mixer.declared)
         if label is not None:
             names[label] = "label"
         sample = {names[place]: value for place, value in batch.items()}
@@ -192,14 +192,14 @@ def _are_rows(values: Sequence[Any]) -> bool:
     )
 
 
-def _label(batch: Mapping[Any, Any], layout: Layout, count: int) -> Any:
+def _label(batch: Mapping[Any, Any], layout: Layout, count: int, declared: Set[str]) -> Any:
     """The place of the labels if the layout does not name it; None if there are none.
 
     In a tuple, labels are the only integers next to the image. Raises ValueError if the place is not certain: labels
     that are not found would stay unmixed next to mixed images.
     """
     named = {layout.names.get(place, place): value for place, value in batch.items()}
-    candidates = [] if layout.unlabeled else unnamed_numbers(named, count)
+    candidates = [] if layout.unlabeled else unnamed_numbers(named, count, declared)
     if not isinstance(layout.image, int):  # a mapping
         if candidates:
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
@@ -168,7 +168,7 @@ class Mixer:
             raise ValueError(f"a batch needs images under 'image', got the keys {', '.join(map(repr, given))}")
         batches = self._batches(given, name)
         first = batches["image"]
-        if self.steps and (found := unnamed_numbers(given, first.count)):
+        if self.steps and (found := unnamed_numbers(given, first.count, self.declared)):
             raise ValueError(
                 f"there is no 'label', and {found[0]!r} may be the labels: name it 'label', or give 'label': None if "
                 "there are no labels"
@@ -180,22 +180,27 @@ class Mixer:
         dtype: Literal["uint8", "float32"] = "float32" if first.floats else "uint8"
         scene = Scene(*first.size, first.channels, dtype, self._normalized and first.floats, key[1])
         mixture = self._drawn(first.count, scene, key)
-        labels = _label_keys(given, first.count) if self.steps else LABELS
+        labels = _label_keys(given, first.count, self.declared) if self.steps else LABELS
         done = {key: self._soft(given[key], first, key, mixture) for key in labels if given.get(key) is not None}
         for held, one in batches.items():
             done[held] = _blended(one, mixture, out.get(held), self._kind(held, one.array) in ("mask", "map"))
         return {**given, **done}
+
+    @property
+    def declared(self) -> Set[str]:
+        """The keys of which the spec says what they are."""
+        return {*self._targets.keys, *self._targets.maps}
 
     def _batches(self, given: Mapping[Any, Any], name: str) -> dict[str, Stack]:
         """The images and masks of a mapping, `image` first."""
         found = {"image": image_stack(given["image"], self._normalized, name or "image")}
         first = found["image"]
         for key, value in given.items():
-            if key in _COORDINATES and value is not None and self.steps:
+            kind = self._kind(key, value)
+            if kind is None and key in _COORDINATES and value is not None and self.steps:
                 raise ValueError(
                     f"{key}: coordinates do not follow when a batch is mixed: remove {key}, or the batch section"
                 )
-            kind = self._kind(key, value)
             if kind == "image" and key != "image":
                 found[key] = one = image_stack(value, self._normalized, key)
                 if (one.count, one.size) != (first.count, first.size):
@@ -223,7 +228,7 @@ class Mixer:
         if isinstance(key, str) and key in self._targets.keys:
             return self._targets.keys[key]
         kinds = (kind for kind, axes in (("image", 4), ("mask", 3)) if _is_pixels(kind, key, value, axes))
-        return next(kinds, None)
+        return next(kinds, "other" if key == "other" else None)
 
     def _soft(self, labels: Any, images: Stack, name: str, mixture: Mixture) -> SoftLabels:
         """The labels after a mixture."""
@@ -269,17 +274,21 @@ def _covers(value: Any, images: Stack) -> bool:
     return len(shape) in (3, 4) and shape[0] == images.count and images.size in (shape[-2:], shape[1:3])
 
 
-def unnamed_numbers(given: Mapping[Any, Any], count: int) -> list[Any]:
-    """The keys of what may be labels, if no key is a label's: those of numbers for each of `count` samples."""
+def unnamed_numbers(given: Mapping[Any, Any], count: int, declared: Set[str]) -> list[Any]:
+    """The keys of what may be labels, if no key is a label's: those of numbers for each of `count` samples.
+
+    Keys that the spec declares are none.
+    """
     if any(key in given for key in LABELS):
         return []
     pixels = [
         key for key in given if _is_pixels("image", key, given[key], 4) or _is_pixels("mask", key, given[key], 3)
     ]
-    return [key for key, value in given.items() if key not in pixels and is_number_per_sample(value, count)]
+    others = [key for key in given if key not in pixels and key not in declared]
+    return [key for key in others if is_number_per_sample(given[key], count)]
 
 
-def _label_keys(given: Mapping[Any, Any], count: int) -> list[Any]:
+def _label_keys(given: Mapping[Any, Any], count: int, declared: Set[str]) -> list[Any]:
     """The keys of all labels. Raises ValueError for other columns of whole numbers that may be labels.
 
     Labels that are not mixed with their images would be wrong, and nothing would say so.
@@ -288,7 +297,9 @@ def _label_keys(given: Mapping[Any, Any], count: int) -> list[Any]:
     if not any(given[key] is not None for key in found):
         return found
     for key, value in given.items():
-        if not isinstance(key, str) or key in LABELS or value is None or not is_number_per_sample(value, count):
+        if not isinstance(key, str) or key in LABELS or key in declared:
+            continue
+        if value is None or not is_number_per_sample(value, count):
             continue
         if _MORE_LABELS.fullmatch(key):
             found.append(key)

@@ -1,6 +1,6 @@
 """Numbers the occurrences of a sample within an epoch, also over the ranks of a distributed sampler.
 
-The n-th occurrence of a sample is its view n. On several ranks the occurrences are numbered in the order of one
+The occurrences of a sample are its views 0, 1, 2 and so on. On several ranks they are numbered in the order of one
 process, which takes the first index of each rank, then the second of each, and so on. So a sample that is drawn k
 times has the views 0 to k - 1, however many ranks there are.
 """

@@ -66,9 +66,10 @@ def _enlarged_part(op: Op, crop: Op | None, height: int, width: int) -> tuple[En
     """
     if not isinstance(op, Resize) or not isinstance(crop, Move) or op.height < height or op.width < width:
         return None
-    label = f"{op}, {crop}"
+    label = str(op) if crop.rearranges else f"{op}, {crop}"
     whole = op.height, op.width
     part = Enlarge(crop.top, crop.left, crop.height, crop.width, whole, op.interpolation, op.antialias, label=label)
     if not crop.rearranges:
         return (part,)
-    return part, Move(0, 0, crop.height, crop.width, crop.transpose, crop.flip_y, crop.flip_x)
+    rest = Move(0, 0, crop.height, crop.width, crop.transpose, crop.flip_y, crop.flip_x, label=str(crop))
+    return part, rest

@@ -69,7 +69,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         scene = self.scene
-        kind = {1: "gray", 3: "rgb"}.get(scene.channels, f"{scene.channels} channels")
+        kind = {1: "gray", 3: "rgb"}.get(scene.channels, "rgba" if scene.alpha else f"{scene.channels} channels")
         backend = self.settings.engine.name
         boxes = f" with {len(scene.boxes)} box{'es' * (len(scene.boxes) > 1)}" if scene.boxes else ""
         lines = [f"{self.title}: {scene.height}x{scene.width} {kind} {scene.dtype}{boxes}, backend {backend}"]

@@ -36,7 +36,7 @@ class RunSettings(msgspec.Struct, frozen=True):
     channels: str
     output: str
     approximate: bool
-    most_pixels: int
+    max_pixels: int
     address: Address | None
 
     @property
@@ -94,7 +94,7 @@ def run_drawn(
         scene = replace(drawn.scene, height=height, width=width, channels=channels, alpha=still)
         drawn = resume(drawn, scene, settings.address, entries)
         entries = entries + drawn.entries
-        ops = within_budget(merge(drawn.ops, scene, settings.approximate), scene, settings.most_pixels)
+        ops = within_budget(merge(drawn.ops, scene, settings.approximate), scene, settings.max_pixels)
 
 
 def _on_each(ops: Sequence[Op], arrays: list[Array], frames: Sequence[int], engine: Backend) -> list[Array]:

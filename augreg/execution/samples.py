@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.errors import AugregError, ImageError
+from augreg.errors import AugregError, ImageError, printable
 from augreg.execution.run import RunSettings, Start, run_drawn, run_image, to_output
 from augreg.images.codecs import InputImage, to_array
 from augreg.ops import Scene
@@ -141,7 +141,7 @@ def _reading(key: Any) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ImageError(f"{_at(key)}: cannot be read: {reason}") from error
+        raise ImageError(f"{_at(key)}: cannot be read: {printable(reason)}") from error
 
 
 def _kind(key: Any, value: Any, targets: Targets) -> str | None:

@@ -61,14 +61,14 @@ def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, box
         scene_of(array, address.epoch if address is not None else 0, pipeline.options.channels), boxes=boxes
     )
     drawn = expect(pipeline.steps, scene) if address is None else draw(pipeline.steps, scene, address)
-    engine = alpha.aware(pipeline.train.engine) if scene.alpha else pipeline.train.engine
     entries: list[Entry] = []
     result: list[Stage] = []
     normalize: Normalize | None = None
     while True:
-        within_budget(drawn.ops, scene, pipeline.options.max_pixels)
+        engine = alpha.aware(pipeline.train.engine) if scene.alpha else pipeline.train.engine
         for entry, ops in _by_step(drawn, entries):
-            array = run_ops(ops, array, engine)
+            here = replace(scene, height=array.shape[0], width=array.shape[1])
+            array = run_ops(within_budget(ops, here, pipeline.options.max_pixels), array, engine)
             normalize = next((op for op in ops if isinstance(op, Normalize)), normalize)
             if not ops and any(child.path.startswith(f"{entry.path}/") for child in entries):
                 continue  # its children are shown instead
@@ -80,7 +80,8 @@ def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, box
         if not drawn.deferred:
             return result
         height, width, channels = array.shape
-        scene = replace(drawn.scene, height=height, width=width, channels=channels)
+        still = drawn.scene.alpha and channels == drawn.scene.channels
+        scene = replace(drawn.scene, height=height, width=width, channels=channels, alpha=still)
         drawn = resume(drawn, scene, address, entries)
 
 

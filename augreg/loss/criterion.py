@@ -110,7 +110,10 @@ class Criterion(nn.Module):
             self._terms, self._targets, self._smoothing = [], [], 0.0
 
     def train(self, mode: bool = True) -> Self:
-        """Switch between training and evaluation, in which nothing is smoothed and no terms are added."""
+        """Switch between training and evaluation, in which nothing is smoothed and no terms are added.
+
+        Penalties are added in both if the model is given.
+        """
         super().train(mode)
         self.set_epoch(self.epoch)
         return self

@@ -294,6 +294,7 @@ class _Parser:
             if key not in known or key in ("steps", "test", "uid"):
                 continue
             try:
+                check_size(value)
                 argument = schedules.read(value)
                 if argument is value:
                     continue
