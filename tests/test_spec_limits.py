@@ -276,3 +276,11 @@ def test_hooks_that_raise_are_spec_errors() -> None:
         Pipeline.from_spec([{"checked": "x"}], registry)
     with pytest.raises(SpecError, match=r"image\[0\]\.completed: .*cannot take these arguments: TypeError"):
         Pipeline.from_spec([{"completed": 5}], registry)
+
+
+def test_an_argument_that_is_nested_deeply_is_an_error_at_its_place() -> None:
+    deep: Any = 1.0
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(SpecError, match=r"^image\[0\]\.rotate\.degrees: .*nested too deeply"):
+        Pipeline.from_spec([{"rotate": {"degrees": deep}}])
