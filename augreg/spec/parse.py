@@ -9,7 +9,7 @@ those of the image section also take `test`. Any number may be a schedule (augre
 from __future__ import annotations
 
 import functools
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from msgspec import Meta
 from augreg.errors import AugregError, PluginError, Problem, SpecError
 from augreg.registry.registry import Registry
 from augreg.spec.files import read
+from augreg.spec.locations import path_of, with_lines
 from augreg.spec.options import BACKENDS, SECTIONS, Options, Spec
 from augreg.steps import schedules
 from augreg.steps.declare import RULES, Section, TransformInfo
@@ -63,30 +64,8 @@ def parse(source: Any, registry: Registry, changes: Mapping[str, Any] | None = N
     except Exception as error:  # Python data may be of any class, whose methods raise anything
         raise SpecError(f"the spec cannot be read: {type(error).__name__}: {error}") from error
     if parser.problems:
-        raise SpecError(_with_lines(parser.problems, name, lines, changes or {}))
+        raise SpecError(with_lines(parser.problems, name, lines, changes or {}))
     return spec
-
-
-def _with_lines(
-    problems: list[tuple[Location, Problem]], name: str | None, lines: Mapping[Location, int], changes: Container[str]
-) -> list[Problem]:
-    """The problems with file and line, in the order of the file; those of `changes` are not in the file."""
-    result = []
-    for location, problem in problems:
-        if location and location[0] in changes:
-            result.append(problem)
-            continue
-        while location and location not in lines:  # what is missing has no line: take that of its parent
-            location = location[:-1]
-        result.append(problem._replace(file=name, line=lines.get(location) if name else None))
-    return sorted(result, key=lambda problem: problem.line or 0)
-
-
-def _path(location: Location) -> str:
-    text = ""
-    for part in location:
-        text += f"[{brief(part)}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
 
 
 class _EnoughError(Exception):
@@ -107,7 +86,7 @@ class _Parser:
         self.count = 0
 
     def fail(self, location: Location, message: str, shown: Location | None = None, inside: str = "") -> None:
-        path = _path(location if shown is None else shown) + inside
+        path = path_of(location if shown is None else shown) + inside
         self.problems.append((location, Problem(path, message)))
         if len(self.problems) >= MOST_PROBLEMS:
             self.problems.append(((), Problem("", f"only the first {MOST_PROBLEMS} problems are listed")))
@@ -256,7 +235,7 @@ class _Parser:
             # a single list has no key `steps` above it in the file
             inner = location if single else (*location, "steps")
             steps["steps"] = self.steps(arguments.pop("steps", None), inner, (*shown, "steps"))
-        path = _path(shown)
+        path = path_of(shown)
         values, problems = convert(cls, name, arguments, path, optional=tuple(steps))
         for problem in problems:
             key = _key(problem, path)
