@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from augreg.backends import Backend, backend, plain
 from augreg.images import buffers
-from augreg.ops import BranchMix, Lookup, Normalize, Op, Pad, Paint
+from augreg.ops import BranchMix, Lookup, Normalize, Op, Pad, Paint, Scene
 
-__all__ = ["aware"]
+__all__ = ["engine_for"]
 
 Array = NDArray[Any]
 Kernel = Callable[[Any, Array], Array]
@@ -22,9 +22,9 @@ Kernel = Callable[[Any, Array], Array]
 _COMPOSITE: Final = (Pad, Paint, BranchMix)  # they run other ops, which have to leave alpha alone as well
 
 
-def aware(engine: Backend) -> Backend:
-    """The backend for images whose last channel is alpha."""
-    return _aware(engine.name, engine.source)
+def engine_for(scene: Scene, engine: Backend) -> Backend:
+    """The backend for images of this scene: one that leaves alpha as it is if their last channel is alpha."""
+    return _aware(engine.name, engine.source) if scene.alpha else engine
 
 
 @functools.cache

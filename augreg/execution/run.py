@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from augreg.backends import Backend, alpha
@@ -78,7 +77,7 @@ def run_drawn(
     ops, drawn = started
     entries = drawn.entries
     while True:
-        engine = alpha.aware(settings.engine) if scene.alpha else settings.engine
+        engine = alpha.engine_for(scene, settings.engine)
         if targets is None:
             arrays = _on_each(ops, arrays, frames, engine)
         else:
@@ -89,9 +88,7 @@ def run_drawn(
                 targets.apply(op, before, arrays[0].shape[:2], settings.engine)
         if not drawn.deferred:
             return arrays, drawn.scene
-        height, width, channels = arrays[0].shape
-        still = drawn.scene.alpha and channels == drawn.scene.channels
-        scene = replace(drawn.scene, height=height, width=width, channels=channels, alpha=still)
+        scene = drawn.scene.with_shape(arrays[0].shape)
         drawn = resume(drawn, scene, settings.address, entries)
         entries = entries + drawn.entries
         ops = within_budget(merge(drawn.ops, scene, settings.approximate), scene, settings.max_pixels)

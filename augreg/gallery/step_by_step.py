@@ -65,7 +65,7 @@ def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, box
     result: list[Stage] = []
     normalize: Normalize | None = None
     while True:
-        engine = alpha.aware(pipeline.train.engine) if scene.alpha else pipeline.train.engine
+        engine = alpha.engine_for(scene, pipeline.train.engine)
         for entry, ops in _by_step(drawn, entries):
             here = replace(scene, height=array.shape[0], width=array.shape[1])
             array = run_ops(within_budget(ops, here, pipeline.options.max_pixels), array, engine)
@@ -79,9 +79,7 @@ def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, box
             )
         if not drawn.deferred:
             return result
-        height, width, channels = array.shape
-        still = drawn.scene.alpha and channels == drawn.scene.channels
-        scene = replace(drawn.scene, height=height, width=width, channels=channels, alpha=still)
+        scene = drawn.scene.with_shape(array.shape)
         drawn = resume(drawn, scene, address, entries)
 
 

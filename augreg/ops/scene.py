@@ -54,6 +54,12 @@ class Scene(msgspec.Struct, frozen=True):
             return fill
         return tuple(min(255.0, max(0.0, value)) / (255.0 / self.white) for value in fill)
 
+    def with_shape(self, shape: tuple[int, ...]) -> Scene:
+        """The scene of an array of this height x width x channels; other channels than before have no alpha."""
+        height, width, channels = shape
+        alpha = self.alpha and channels == self.channels
+        return msgspec.structs.replace(self, height=height, width=width, channels=channels, alpha=alpha)
+
     def moved(self, forward: Sequence[float] | None, height: int, width: int) -> Scene:
         """A scene of this size; its boxes enclose the corners of the current boxes after a map of the plane.
 
