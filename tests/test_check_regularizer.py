@@ -335,6 +335,7 @@ def test_what_is_broken_fails_the_check_for_it(check: str, words: str, make: Any
         check_regularizer(make())
     assert str(raised.value).startswith(f"{check}: ")
     assert words in str(raised.value)
+    assert "; " in str(raised.value), "it must say what to do"
 
 
 def test_every_check_is_shown_to_fail() -> None:
