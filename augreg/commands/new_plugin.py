@@ -6,12 +6,12 @@ It is a renamed copy of the example plugin that is installed with augreg.
 from __future__ import annotations
 
 import argparse
-import importlib.resources
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+from augreg import shipped
 from augreg.commands.console import USAGE, print_error, print_lines
 
 __all__ = ["add", "example", "run"]
@@ -60,9 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def example() -> Path:
     """The folder of the example plugin: inside the installed package, or next to it in the repository."""
-    inside = Path(str(importlib.resources.files("augreg"))) / "plugins" / "augreg-example"
-    beside = Path(__file__).parents[2] / "plugins" / "augreg-example"
-    return inside if inside.is_dir() else beside
+    return shipped.folder("plugins/augreg-example")
 
 
 def _write(source: Path, target: Path, name: str) -> None:
