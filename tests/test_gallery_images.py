@@ -31,7 +31,7 @@ def put(folder: Path, *names: str) -> None:
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (24, 20), (number, 10, 10)).save(path)
+        Image.new("RGB", (80, 64), (number, 10, 10)).save(path)
 
 
 def shown(page: Path) -> list[str]:

@@ -73,7 +73,7 @@ def test_every_link_of_the_page_leads_somewhere_whatever_the_page_has() -> None:
     own, photo = np.zeros((64, 64, 3), np.uint8), sample_photo()
     for spec, images, names in (
         (["invert"], [own], registry),
-        (["invert"], [b"no image"], registry),
+        (["invert"], [b"no image", own], registry),
         (["invert"], [photo, own], failed),
         (mixing, [own, own], registry),
         ([], [], failed),
