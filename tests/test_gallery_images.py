@@ -21,7 +21,16 @@ from augreg.registry.registry import Registry
 @pytest.fixture(autouse=True)
 def _few_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of all transforms take seconds; the first page also needs those of the table of policies."""
-    names = ("invert", "auto_augment", "horizontal_flip", "affine", "random_resized_crop", "center_crop", "rotate")
+    names = (
+        "invert",
+        "auto_augment",
+        "horizontal_flip",
+        "affine",
+        "random_resized_crop",
+        "center_crop",
+        "rotate",
+        "resize",
+    )
     installed = Registry.installed()
     few = Registry(Contributions({name: installed[name] for name in names}))
     monkeypatch.setattr(Registry, "installed", classmethod(lambda cls: few))
@@ -147,6 +156,23 @@ def test_a_page_that_cannot_be_written_and_a_folder_that_cannot_be_listed(
         patch.setattr("augreg.commands.input_images.os.scandir", refuse)
         assert run(*arguments) == 2
     assert "Permission denied" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that even root cannot write to")
+def test_an_output_that_cannot_be_written_is_exit_code_2_of_every_command(tmp_path: Path, capsys: Any) -> None:
+    put(tmp_path, "in/good.png")
+    (tmp_path / "good.yaml").write_text("[horizontal_flip]")
+    spec, images, quiet = str(tmp_path / "good.yaml"), str(tmp_path / "in"), ["--quiet", "--processes=1"]
+    for arguments in (
+        ["gallery", "--spec", spec, "--images", images, "--out", "/proc/page.html"],
+        ["apply", spec, images, "/proc/copies", *quiet],
+        ["stats", images, "--size", "4", "4", "--mean-image", "/proc/mean.npy", *quiet],
+        ["new-plugin", "rain", "--folder", "/proc"],
+    ):
+        assert main(arguments) == 2, arguments
+        printed = capsys.readouterr()
+        assert printed.err.startswith("/proc/") and "cannot be written" in printed.err
+        assert printed.out == ""
 
 
 def test_sample_photos_are_images_of_the_documented_sizes() -> None:

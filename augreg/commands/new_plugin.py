@@ -52,6 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         _write(example(), unfinished, name)
         unfinished.rename(target)
+    except OSError as error:
+        print_error(f"{target}: cannot be written: {error.strerror or error}")
+        return USAGE
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     print_lines(f"wrote {target}", "", f"    cd {target}", "    pip install '.[test]'", "    python -m pytest")
