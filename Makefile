@@ -4,7 +4,7 @@ PYTHON ?= python3
 LOWEST ?= python3.11
 BIN := .venv/bin
 
-.PHONY: gallery test soak lint types docs bench check versions clean
+.PHONY: gallery test soak lint types docs ready-made bench check versions clean
 
 # The gallery page of the sample photos, with the fast backend.
 gallery: .venv/gallery.stamp
@@ -43,6 +43,10 @@ types: .venv/dev.stamp
 docs: .venv/gallery.stamp
 	$(BIN)/augreg list --markdown --built-in > docs/transforms.md
 	$(BIN)/python docs/include.py
+
+# Draw the gallery's pictures of regularizers again, for pages that are made without torch.
+ready-made: .venv/dev.stamp
+	$(BIN)/python tools/ready_made.py
 
 bench: .venv/dev.stamp
 	$(BIN)/python bench/imports.py

@@ -6,7 +6,6 @@ It is a renamed copy of the example plugin that is installed with augreg, with i
 from __future__ import annotations
 
 import argparse
-import importlib.resources
 import json
 import re
 import shutil
@@ -15,6 +14,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from augreg import shipped
 from augreg.commands.console import USAGE, print_error, print_lines
 
 __all__ = ["add", "example", "run"]
@@ -67,6 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
         authors = _authors(arguments.author, arguments.email)
         _write(example(), unfinished, name, description, authors)
         unfinished.rename(target)
+    except OSError as error:
+        print_error(f"{target}: cannot be written: {error.strerror or error}")
+        return USAGE
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     commands = (f"cd {target}", 'pip install -e ".[test]"', "python -m pytest", f"augreg list {name}")
@@ -102,9 +105,7 @@ def _quoted(text: str) -> str:
 
 def example() -> Path:
     """The folder of the example plugin: inside the installed package, or next to it in the repository."""
-    inside = Path(str(importlib.resources.files("augreg"))) / "plugins" / "augreg-example"
-    beside = Path(__file__).parents[2] / "plugins" / "augreg-example"
-    return inside if inside.is_dir() else beside
+    return shipped.folder("plugins/augreg-example")
 
 
 def _write(source: Path, target: Path, name: str, description: str, authors: str) -> None:

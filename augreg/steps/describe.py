@@ -148,11 +148,11 @@ def rule(cls: Any) -> tuple[str, str]:
 
 
 def example(cls: Any) -> Any:
-    """Arguments that show what it does: the children of a container, or the middle one of its previews."""
+    """Arguments that show what it does: the children of a container, or its middle preview, the weaker one of two."""
     info = cls.__augreg__
     if info.container:
         return list(CHILDREN)
-    return dict(info.preview[len(info.preview) // 2]) if info.preview else {}
+    return dict(info.preview[(len(info.preview) - 1) // 2]) if info.preview else {}
 
 
 def line(name: str, cls: Any) -> str:

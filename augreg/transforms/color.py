@@ -183,7 +183,7 @@ class Posterize:
         return ops.point_function("posterize", float(low + rng.integers(high - low + 1)))
 
 
-@transform("solarize", kind="color", preview=tuple({"threshold": value} for value in (224, 192, 128, 64)))
+@transform("solarize", kind="color", preview=tuple({"threshold": value} for value in (192, 128, 64)))
 class Solarize:
     """Invert all pixel values at or above a threshold, drawn uniformly on the 0..256 scale; 256 changes nothing."""
 
