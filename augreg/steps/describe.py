@@ -196,7 +196,11 @@ Every step of the `image` section also takes `p`, the probability that it is app
 test-time rule (`off`, the name of a rule, or steps), and `uid`, a name for its stream of random numbers. The steps of
 the `batch` section, under Mixing, take `p` and `uid`; those of `model` and `loss` have no arguments in common. The
 steps under Choose contain other steps, of `image` or of `batch`. A single value is the first argument, and a
-[schedule](schedules.md) of the epoch is allowed wherever a number is."""
+[schedule](schedules.md) of the epoch is allowed wherever a number is.
+
+An image step in which nothing is random, because `p` is 1 and the arguments leave no choice (`degrees: [90, 90]`), is
+applied at test time exactly as in training, whatever its rule; `test: off` leaves it out. A step that changes the
+size of the image with a `p` below 1 needs `test`, unless a later step resizes to one size."""
 _ABOUT = {
     "mixing": "For the `batch` section: they mix the images of a batch, and their labels accordingly.",
     "regularizer": "For the `model` section: attached to the modules that `at` selects.",
