@@ -8,6 +8,7 @@ import images
 import numpy as np
 import pytest
 
+import augreg
 from augreg import Pipeline
 from augreg.errors import SpecError
 
@@ -111,6 +112,22 @@ def test_where_the_size_is_certain_nothing_is_refused(step: Any, size: tuple[int
 def test_a_resize_that_leaves_the_same_size_decides_nothing() -> None:
     pipe = Pipeline.from_spec([{"resize": {"size": 32}}, {"random_crop": {"size": 32, "padding": 4, "p": 0.5}}])
     assert pipe.test(IMAGE).shape[:2] == (32, 32)
+
+
+def test_an_imported_pipeline_keeps_a_crop_by_chance() -> None:
+    """albumentations pipelines often crop by chance, and then resize all images."""
+    crop = {"__class_fullname__": "CenterCrop", "height": 20, "width": 20, "p": 0.5}
+    resize = {"__class_fullname__": "Resize", "height": 8, "width": 8, "p": 1.0}
+
+    def imported(*transforms: Any) -> Any:
+        compose = {"__class_fullname__": "Compose", "p": 1.0, "transforms": transforms}
+        return augreg.from_albumentations({"__version__": "2.0.8", "transform": compose})
+
+    found = imported(crop, resize)
+    assert [next(iter(step)) for step in found.spec["image"]] == ["center_crop", "resize"]
+    assert Pipeline.from_spec(found.spec).test(IMAGE).shape == (8, 8, 3)
+    (line,) = [line for line in imported(crop).report if "not valid" in line]
+    assert "add `test: same`" in line
 
 
 def test_batches_have_no_steps_that_change_the_size() -> None:
