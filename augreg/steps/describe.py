@@ -29,6 +29,7 @@ __all__ = [
     "flow",
     "line",
     "markdown",
+    "meaning",
     "rule",
     "sections",
     "summary",
@@ -135,16 +136,22 @@ def chance(cls: Any) -> float | None:
     return None if info.sections[0] in ("model", "loss") else info.p
 
 
+def meaning(cls: Any) -> str:
+    """What is done at test time, in words."""
+    info = cls.__augreg__
+    may_be_fixed = info.sections[0] == "image" and info.rule not in ("same", "children")
+    return RULES[info.rule] + ("; as in training if nothing in it is random" if may_be_fixed else "")
+
+
 def rule(cls: Any) -> tuple[str, str]:
     """The test-time rule in words, and the quantity for which it gives the exact expectation."""
     info = cls.__augreg__
-    meaning = RULES[info.rule]
     if info.sections == ("loss",):
         return f"{info.rule} (training only)", info.exact or "nothing"
     if info.rule == "same":
         unless = "" if chance(cls) is None else "; left out if p is below 1"
-        return f"same ({meaning}{unless})", info.exact or "everything: nothing is random"
-    return f"{info.rule} ({meaning})", info.exact or "nothing"
+        return f"same ({meaning(cls)}{unless})", info.exact or "everything: nothing is random"
+    return f"{info.rule} ({meaning(cls)})", info.exact or "nothing"
 
 
 def example(cls: Any) -> Any:
