@@ -24,6 +24,7 @@ from augreg.spec.objects import without_objects
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.parse import parse
 from augreg.spec.write import added, classes, fingerprint, unparse
+from augreg.steps.rules import fixed_rule_and_exactness
 from augreg.steps.step import Step, assign_paths, children
 
 if TYPE_CHECKING:
@@ -379,11 +380,9 @@ def _rows(steps: Iterable[Step], section: str, depth: int = 0) -> list[tuple[str
     """The rows of `explain` for the steps of other sections: name, test-time rule, exact for."""
     rows = []
     for step in steps:
-        mark = step.transform.__augreg__
-        rule, exact = "training only", ""
-        if section == "model":  # some have several modes, each with its own rule
-            rule = getattr(step.transform, "test_rule", lambda mark=mark: mark.rule)()
-            exact = mark.exact if rule == mark.rule else ""
+        rule, exact = fixed_rule_and_exactness(step.transform)
+        if section != "model":  # neither batches nor losses exist at test time
+            rule += " (training only)"
         rows.append((f"{'  ' * depth}{section}: {step.name}", rule, exact))
         rows += _rows(children(step.transform), section, depth + 1)
     return rows

@@ -292,8 +292,11 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ([{"normalize": {"mean": "half", "p": 0.5}}], "normalize must always be applied"),
         ([{"rotate": {"test": "center"}}], "image[0].rotate.test: the rules of rotate are off, same, got 'center'"),
         ([{"one_of": [{"resize": 8}, {"resize": 9}]}], "add `test:` with the steps to apply at test time"),
-        ([{"some_of": [{"resize": 8}]}], "add `test:` with the steps to apply at test time"),
-        (["invert", {"some_of": [{"resize": 8}]}], "image[1].some_of: some_of may change the image's size or not"),
+        ([{"some_of": [{"resize": 8}, "invert"]}], "add `test:` with the steps to apply at test time"),
+        (
+            ["invert", {"some_of": [{"resize": 8}, "invert"]}],
+            "image[1].some_of: some_of may change the image's size or not",
+        ),
         (
             [{"rotate": {"test": "same"}}],
             "image[0].rotate: rotate draws random numbers, so it cannot have `test: same`; use test: off, or steps",
@@ -465,7 +468,7 @@ def test_the_steps_of_a_test_override_have_paths_of_their_own() -> None:
 
 
 def test_all_problems_with_the_test_side_are_reported() -> None:
-    found = problems([{"one_of": [{"resize": 8}, "invert"]}, {"some_of": [{"resize": 8}]}])
+    found = problems([{"one_of": [{"resize": 8}, "invert"]}, {"some_of": [{"resize": 8}, "invert"]}])
     assert [line.split(":")[0] for line in found] == ["image[0].one_of", "image[1].some_of"]
 
 

@@ -24,8 +24,7 @@ from augreg.gallery.tiles import Tile, tile
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
-from augreg.steps.declare import RULES
-from augreg.steps.describe import Argument, arguments, example, flow, line, sections
+from augreg.steps.describe import Argument, arguments, example, flow, line, meaning, sections
 
 __all__ = ["KINDS", "Card", "Group", "failures", "groups", "torch_installed"]
 
@@ -131,7 +130,7 @@ class _CardMaker:
             cls: Any = self.registry[name]
             info = cls.__augreg__
             summary, _, details = inspect.cleandoc(cls.__doc__).partition("\n")
-            rule = "nothing, it acts in training only" if info.kind == "loss" else RULES[info.rule]
+            rule = "nothing, it acts in training only" if info.kind == "loss" else meaning(cls)
             card = Card(
                 name, str(info.kind), sections(cls), origin, summary, details.strip(), info.p, rule, info.exact,
                 tuple(arguments(cls)), line(name, cls),

@@ -329,7 +329,7 @@ class _Parser:
 
     def resolve_test_steps(self, image: tuple[Step, ...]) -> tuple[Step, ...]:
         """The steps with the `test` of containers written out; this needs NumPy, so only specs that need it do it."""
-        if not any(step.test is not None or children(step.transform) for step in image):
+        if not any(map(_test_side_to_check, image)):
             return image
         from augreg.spec.test_rules import resolve_test_steps
 
@@ -360,6 +360,13 @@ class _Parser:
             one, other = ("training", "testing") if normalizes[0] else ("testing", "training")
             which = f"{one} normalizes the image and {other} does not"
             self.fail(("image",), f"{which}: `test:` must neither remove nor add a normalize")
+
+
+def _test_side_to_check(step: Step) -> bool:
+    """Whether `test` or children say what a step does at test time, or it may change the size by chance."""
+    info = step.transform.__augreg__
+    by_chance = 0.0 < step.p < 1.0 and info.kind == "geometry" and info.rule != "identity"
+    return step.test is not None or bool(children(step.transform)) or by_chance
 
 
 def _key(problem: Problem, path: str) -> str:

@@ -68,7 +68,7 @@ _HOOKS = ("check", "complete", "functions")
 _HOOKS_OF: Mapping[str, tuple[str, ...]] = {
     "image": ("sample", "expect"),
     "batch": ("sample",),
-    "model": ("attach", "test_rule"),
+    "model": ("attach", "test_rule", "test_exact"),
     "loss": ("penalty", "constrain", "target", "term"),
 }
 

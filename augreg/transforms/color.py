@@ -2,7 +2,7 @@
 
 Where the result is linear in the random factor, the test-time rule applies the mean factor. This is the exact
 expectation over the draws, up to rounding, of every pixel value that no factor in the range clips. Of the others,
-those that draw nothing are applied as in training, and the rest are left out.
+those that draw nothing with the arguments that they have are applied as in training, and the rest are left out.
 """
 
 from __future__ import annotations
