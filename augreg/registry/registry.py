@@ -20,6 +20,7 @@ from typing import Any
 from augreg.errors import PluginError
 from augreg.registry.discovery import Contributions, PluginRecord, guarded, load, scan
 from augreg.registry.foreign import Call, function_name
+from augreg.steps import other_names
 from augreg.steps.declare import RULES, Kind, TransformInfo
 from augreg.steps.fields import nearest
 
@@ -157,6 +158,8 @@ class Registry(Mapping[str, type]):
         if namespace and not records:
             missing = f"no plugin {namespace!r} is installed{hint}"
             return f"no {kind} named {name!r}: {missing}; its package may be augreg-{namespace}"
+        other = other_names.step(name, known) if kind == "transform" else ""
+        hint = f"; {other}" if other else hint
         return f"no {kind} named {name!r}{hint or '; run `augreg list` to see all names'}"
 
 

@@ -9,6 +9,7 @@ those of the image section also take `test`. Any number may be a schedule (augre
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +19,7 @@ from msgspec import Meta
 
 from augreg.errors import AugregError, PluginError, Problem, SpecError
 from augreg.registry.registry import Registry
+from augreg.spec import corrections
 from augreg.spec.files import read
 from augreg.spec.locations import path_of, with_lines
 from augreg.spec.options import BACKENDS, SECTIONS, Options, Spec
@@ -26,6 +28,7 @@ from augreg.steps.declare import RULES, Section, TransformInfo
 from augreg.steps.fields import Probability, brief, convert, convert_one, hints, nearest, split_error
 from augreg.steps.sizes import MOST_PROBLEMS, check_size
 from augreg.steps.step import Location, Step, build, children
+from augreg.steps.wording import choice
 from augreg.targets.conventions import Targets
 
 __all__ = ["parse"]
@@ -50,7 +53,8 @@ def parse(source: Any, registry: Registry, changes: Mapping[str, Any] | None = N
     spec = Spec(Options())
     try:
         if name is None and (isinstance(source, bytes) or not isinstance(source, Mapping | Sequence)):
-            raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {brief(source)}")
+            expected = f"a spec is a mapping, a list of steps, a preset's name or a path, got {brief(source)}"
+            raise SpecError(expected + corrections.for_object(source))
         if changes:
             source = {**(source if isinstance(source, Mapping) else {"image": source}), **changes}
         check_size(source, levels=False)
@@ -108,7 +112,7 @@ class _Parser:
             elif key == "backend" and not (isinstance(value, str) and value in backends):
                 from_plugin = isinstance(value, str) and "/" in value
                 unknown = self.registry.unknown(value, "backend", self.registry.backends) if from_plugin else ""
-                expected = f"expected {', '.join(backends)}, got {brief(value)}{nearest(value, backends)}"
+                expected = f"expected {', '.join(backends)}, got {brief(value)}{choice(value, backends)}"
                 self.fail((key,), unknown or expected)
             elif key in known:
                 try:
@@ -119,7 +123,7 @@ class _Parser:
                 self.section = key
                 sections[key] = self.steps(value, (key,), (key,))
             elif key != "decode":
-                hint = nearest(key, [*known, *SECTIONS]) or f"; it takes {', '.join([*known, *SECTIONS])}"
+                hint = corrections.for_option(key, value, self.registry, [*known, *SECTIONS])
                 self.fail((key,), f"a spec has no option or section {brief(key)}{hint}")
             elif not (isinstance(value, str) and value == "exact"):  # an option of older specs, which has no effect
                 self.fail((key,), f"expected exact, got {brief(value)}; the option has no effect, so leave it out")
@@ -148,7 +152,8 @@ class _Parser:
         if items is None:
             return ()
         if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-            self.fail(location, f"expected a list of steps, got {brief(items)}", shown)
+            hint = corrections.for_steps(items, self.registry)
+            self.fail(location, f"expected a list of steps, got {brief(items)}{hint}", shown)
             return ()
         steps = [self.step(item, (*location, index), (*shown, index)) for index, item in enumerate(items)]
         seen: set[str] = set()
@@ -180,13 +185,15 @@ class _Parser:
         info: TransformInfo = cls.__augreg__
         if self.section not in info.sections:
             right = " or ".join(repr(section) for section in info.sections)
-            self.fail(location, f"{name} cannot be used in {self.section!r}; it belongs in {right}", shown)
+            fix = corrections.for_section(name, cls, arguments)
+            self.fail(location, f"{name} cannot be used in {self.section!r}; it belongs in {right}{fix}", shown)
             return None
         shown = (*shown, name)
         known = [field.name for field in fields(cls) if field.init]
         single = arguments is not None and (not isinstance(arguments, Mapping) or schedules.is_schedule(arguments))
         if single and not known:
-            self.fail(location, f"{name} takes no arguments, got {brief(arguments)}", shown)
+            fix = corrections.for_single_value(cls, arguments, self.section)
+            self.fail(location, f"{name} takes no arguments, got {brief(arguments)}{fix}", shown)
             return None
         if single:
             arguments = {"steps" if info.container else known[0]: arguments}
@@ -205,10 +212,10 @@ class _Parser:
         if isinstance(item, Mapping) and item:
             names = ", ".join(brief(key) for key in list(item)[:4])
             message = f"a step is a mapping of one name to its arguments, got the keys {names}"
-            if any(isinstance(key, str) and key in self.registry for key in item) and len(item) > 1:
-                message += "; indent the arguments below the name"
+            message += corrections.for_keys(item, self.registry)
         else:
             message = f"a step is a name, or a mapping of one name to its arguments, got {brief(item)}"
+            message += corrections.for_object(item)
         self.fail(location, message, shown)
         return None, None, location
 
@@ -231,7 +238,7 @@ class _Parser:
         steps: dict[str, Any] = {}
         if info.container:
             if "steps" not in arguments:
-                self.fail(location, f"{name} needs 'steps'", shown)
+                self.fail(location, f"{name} needs 'steps'{corrections.for_steps(arguments, self.registry)}", shown)
             # a single list has no key `steps` above it in the file
             inner = location if single else (*location, "steps")
             steps["steps"] = self.steps(arguments.pop("steps", None), inner, (*shown, "steps"))
@@ -240,7 +247,10 @@ class _Parser:
         for problem in problems:
             key = _key(problem, path)
             if key not in wrong:
-                self.fail((*location, key), problem.message, (), inside=problem.path)
+                message = problem.message
+                if single and key in arguments and not re.search("; (did you mean|give) ", message):
+                    message += corrections.for_single_value(cls, arguments[key], self.section)
+                self.fail((*location, key), message, (), inside=problem.path)
         if len(self.problems) > before:
             return None
         try:
@@ -277,7 +287,8 @@ class _Parser:
                 argument = schedules.read(value)
                 if argument is value:
                     continue
-                argument = schedules.convert_at_every_epoch(argument, functools.partial(convert_one, known[key]))
+                convert_number = functools.partial(convert_one, known[key], suggest=False)
+                argument = schedules.convert_at_every_epoch(argument, convert_number)
             except ValueError as error:
                 inside, message = split_error(error)
                 self.fail((*location, key), message, (*shown, key), inside)
