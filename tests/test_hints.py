@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -238,6 +239,21 @@ def test_nothing_is_suggested_that_does_not_work() -> None:
     for value in (True, [1, 2, 3, 4, 5], "often", [None], {"a": 1}, 1e300, "9" * 10_000, [[1]] * 5):
         assert "did you mean" not in problem(image({"rotate": {"degrees": value}})), value
     assert "did you mean" not in problem(image({"horizontal_flip": 3}))
+
+
+def test_large_values_cost_no_more_than_before() -> None:
+    """Nobody reads a suggestion of thousands of values; making it would take long."""
+    large = [1] * 30_000
+    specs: list[Any] = [
+        {"rotate": large},
+        {"image": {"rotate": large}},
+        image({"mixup": large}),
+        image({"resize": large}),
+    ]
+    for spec in (*specs, image({"a" * 200_000: 1}), image({"type": "rotate", "degrees": large})):
+        start = time.process_time()
+        assert len(problem(spec)) < 300
+        assert time.process_time() - start < 1
 
 
 def test_std_beside_a_mean_in_numbers(recwarn: pytest.WarningsRecorder) -> None:

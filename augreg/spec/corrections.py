@@ -11,11 +11,9 @@ from augreg.registry.registry import Registry
 from augreg.steps import describe, other_names
 from augreg.steps.fields import convert_one, hints, nearest, required
 from augreg.steps.step import build
-from augreg.steps.suggestions import flow, plain_name, readings
+from augreg.steps.suggestions import code, plain_name, readings
 
 __all__ = ["for_keys", "for_object", "for_option", "for_section", "for_single_value", "for_steps"]
-
-_MOST_LETTERS: Final = 120  # a longer line does not help in a message
 
 _SIDES = (
     "; one spec makes both sides, pipe.train and pipe.test: give the steps once, under 'image'; `test:` of a step "
@@ -44,15 +42,6 @@ _LIBRARIES: Final[Mapping[str, str]] = {
 }
 
 
-def _code(data: Any) -> str:
-    """Plain data as it stands in a spec; "" if it is too long for a message, or no plain data."""
-    try:
-        text = flow(data)
-    except Exception:  # objects, or mappings of any class
-        return ""
-    return text if len(text) <= _MOST_LETTERS and "\n" not in text else ""
-
-
 def _class(name: object, registry: Registry) -> Any:
     """The class of a step; None for what is no step, or does not load."""
     try:
@@ -75,7 +64,7 @@ def for_steps(items: Any, registry: Registry) -> str:
         return "; leave out 'steps', and give the list itself"
     if not all(isinstance(name, str) and name in registry for name in items):
         return ""
-    text = _code(_as_steps(items))
+    text = code(_as_steps(items))
     return f"; did you mean {text}?" if text else "; begin each step with `- `"
 
 
@@ -84,7 +73,7 @@ def for_option(key: object, value: Any, registry: Registry, known: Sequence[str]
     cls = _class(key, registry)
     if cls is not None:
         section = cls.__augreg__.sections[0]
-        text = _code({section: _as_steps({key: value})})
+        text = code({section: _as_steps({key: value})})
         return f"; it is a step of {section!r}" + (f": did you mean {text}?" if text else "")
     plain = plain_name(key) if isinstance(key, str) and len(key) < 40 else ""
     if plain in ("train", "test", "val", "valid", "validation", "eval"):
@@ -102,9 +91,13 @@ def for_section(name: str, cls: Any, arguments: Any) -> str:
     own: Any = arguments if isinstance(arguments, Mapping) and arguments else None
     if arguments is not None and own is None:
         first = next((field.name for field in fields(cls) if field.init), "")
-        own = arguments if _works(cls, {first: arguments}, set()) else _named(cls, arguments, section)
+        own = (
+            arguments
+            if code([arguments]) and _works(cls, {first: arguments}, set())
+            else _named(cls, arguments, section)
+        )
     line = describe.example(cls) if own is None else own
-    text = _code({section: _as_steps({name: line or None})})
+    text = code({section: _as_steps({name: line or None})})
     pixels = "; for pixels, there are cutout and random_erasing" if name.endswith("dropout") else ""
     return (f", as in {text}" if text else "") + pixels
 
@@ -116,10 +109,10 @@ def for_single_value(cls: Any, value: Any, section: str) -> str:
     found = _named(cls, value, section)
     if found is not None:
         tail = ", where `at` selects modules of your model" if "at" in found else ""
-        text = _code(found)
+        text = code(found)
         return f"; did you mean {text}{tail}?" if text else ""
     at = any(field.name == "at" and required(field) for field in fields(cls))
-    return f"; such as {_code(describe.example(cls))}" if at and describe.example(cls) else ""
+    return f"; such as {code(describe.example(cls))}" if at and describe.example(cls) else ""
 
 
 def _named(cls: Any, value: Any, section: str) -> dict[str, Any] | None:
@@ -128,7 +121,7 @@ def _named(cls: Any, value: Any, section: str) -> dict[str, Any] | None:
     known = [field for field in fields(cls) if field.init]
     if section in ("image", "batch") and _takes_as_p(value) and (not known or info.container):
         return {"p": value}
-    if info.container:
+    if info.container or not code([value]):  # what is too large for a message was no slip of the pen
         return None
     choices: list[dict[str, Any]] = []
     if isinstance(value, list | tuple) and 1 < len(value) <= len(known):
@@ -169,7 +162,7 @@ def for_keys(item: Mapping[Any, Any], registry: Registry) -> str:
     """The hint for a mapping of several keys in place of a step."""
     steps = [key for key in item if isinstance(key, str) and key in registry]
     if len(steps) == len(item):
-        text = _code(_as_steps(item))
+        text = code(_as_steps(item))
         return "; every step is an item of its own" + (f": {text}" if text else "")
     if steps:
         return "; indent the arguments below the name"
@@ -177,18 +170,20 @@ def for_keys(item: Mapping[Any, Any], registry: Registry) -> str:
         name = item.get(key)
         if isinstance(name, str) and name in registry:
             rest = {other: value for other, value in item.items() if other != key}
-            text = _code({name: rest} if rest else name)
+            text = code({name: rest} if rest else name)
             return f"; did you mean {text}?" if text else ""
     return ""
 
 
 def for_object(item: Any) -> str:
     """The hint for an object in place of a step."""
-    if hasattr(item, "to_spec"):
-        return "; it is a pipeline already: pipe.to_spec() is its spec, and pipe.replace(..) changes it"
-    module = getattr(item if isinstance(item, type) else type(item), "__module__", "")
-    bases = getattr(item if isinstance(item, type) else type(item), "__mro__", ())
-    origins = [str(module), *(str(getattr(base, "__module__", "")) for base in bases)]
+    try:
+        if hasattr(item, "to_spec"):
+            return "; it is a pipeline already: pipe.to_spec() is its spec, and pipe.replace(..) changes it"
+        classes = (item if isinstance(item, type) else type(item)).__mro__
+        origins = [str(cls.__module__) for cls in classes]
+    except Exception:  # an object of any class, whose attributes raise anything
+        return ""
     for origin in origins:
         for library, hint in _LIBRARIES.items():
             if origin == library or origin.startswith(f"{library}."):

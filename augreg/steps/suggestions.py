@@ -11,12 +11,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-__all__ = ["flow", "meant", "nearest", "plain_name", "readings"]
+__all__ = ["code", "flow", "meant", "nearest", "plain_name", "readings"]
 
 _LONGEST_NAME: Final = 200
 """The length of a name up to which similar ones are looked for."""
 _MOST_ITEMS: Final = 8
 """Longer lists get no suggestion: it would not fit into a message."""
+_MOST_VALUES: Final = 60
+_MOST_LETTERS: Final = 120
+"""Larger data is not suggested either."""
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -45,8 +48,9 @@ def meant(value: Any, takes: Callable[[Any], bool], white: float | None = None) 
     if isinstance(value, list | Mapping) and len(value) > _MOST_ITEMS:
         return ""
     for candidate, why in _candidates(value, white):
-        if takes(candidate):
-            return f"; did you mean {flow(candidate)}?{why}"
+        text = code(candidate)
+        if text and takes(candidate):
+            return f"; did you mean {text}?{why}"
     return ""
 
 
@@ -56,6 +60,26 @@ def flow(value: Any) -> str:
 
     text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)
     return text.removesuffix("\n").removesuffix("\n...")
+
+
+def code(data: Any) -> str:
+    """Plain data as it stands in a spec; "" if it is too long for a message, or no plain data."""
+    values, letters, waiting = 0, 0, [data]
+    while waiting:
+        value = waiting.pop()
+        values += 1
+        if isinstance(value, Mapping):
+            waiting += [item for pair in list(value.items())[:_MOST_VALUES] for item in pair]
+        elif isinstance(value, list | tuple):
+            waiting += value[:_MOST_VALUES]
+        letters += len(value) if isinstance(value, str | bytes | Mapping | list | tuple) else 1
+        if values > _MOST_VALUES or letters > _MOST_LETTERS:
+            return ""
+    try:
+        text = flow(data)
+    except Exception:  # objects, or mappings of any class
+        return ""
+    return text if len(text) <= _MOST_LETTERS and "\n" not in text else ""
 
 
 def _candidates(value: Any, white: float | None) -> Iterator[tuple[Any, str]]:
