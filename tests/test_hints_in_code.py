@@ -36,7 +36,7 @@ DATA: Any = [(PHOTO, 0), (PHOTO, 1)]
         (lambda: PIPE.test(PHOTO, 3), "too many arguments; it takes the image alone"),
         (lambda: TRANSFORMS.Rotate(limit=30), "Rotate has no argument 'limit'; did you mean 'degrees'?"),
         (lambda: TRANSFORMS.Rotate(10, p=0.5), r"'p': it belongs to the step, augreg.Step\(Rotate\(..\), p=..\)"),
-        (lambda: TRANSFORMS.HorizontalFlip(0.5), r"it takes no arguments; for p, there is augreg.Step\("),
+        (lambda: TRANSFORMS.HorizontalFlip(0.5), r"got 1 arguments, and takes none; for p, there is augreg.Step\("),
         (lambda: PIPE.batch(TENSORS, torch.zeros(2), key=[1, 2]), "'key'; the ids of the samples are keys"),
         (lambda: PIPE.collate(TENSORS, torch.zeros(2)), r"a list of samples; pipe.batch\("),
         (lambda: PIPE.criterion(smoothing=0.1), "'smoothing'; the section `loss` of the spec says it"),

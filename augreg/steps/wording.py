@@ -82,7 +82,8 @@ def wrong_arguments(cls: Any, known: Iterable[str], given: Iterable[str], count:
         hint = argument(key, known) or nearest(key, known) or takes(known)
         return f"{name} has no argument {key!r}{hint}"
     if count > len(known):
-        return f"{name} does not take {count} arguments{takes(known)}; for p, there is augreg.Step({name}(..), p=..)"
+        most = f"at most {len(known)}: {', '.join(known)}" if known else "none"
+        return f"{name} got {count} arguments, and takes {most}; for p, there is augreg.Step({name}(..), p=..)"
     return ""
 
 
