@@ -53,8 +53,8 @@ def parse(source: Any, registry: Registry, changes: Mapping[str, Any] | None = N
     spec = Spec(Options())
     try:
         if name is None and (isinstance(source, bytes) or not isinstance(source, Mapping | Sequence)):
-            expected = f"a spec is a mapping, a list of steps, a preset's name or a path, got {brief(source)}"
-            raise SpecError(expected + corrections.for_object(source))
+            given = f"{brief(source)}{corrections.for_object(source)}"
+            raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {given}")
         if changes:
             source = {**(source if isinstance(source, Mapping) else {"image": source}), **changes}
         check_size(source, levels=False)
@@ -152,8 +152,8 @@ class _Parser:
         if items is None:
             return ()
         if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-            hint = corrections.for_steps(items, self.registry)
-            self.fail(location, f"expected a list of steps, got {brief(items)}{hint}", shown)
+            given = f"{brief(items)}{corrections.for_steps(items, self.registry)}"
+            self.fail(location, f"expected a list of steps, got {given}", shown)
             return ()
         steps = [self.step(item, (*location, index), (*shown, index)) for index, item in enumerate(items)]
         seen: set[str] = set()
@@ -184,16 +184,15 @@ class _Parser:
             return None
         info: TransformInfo = cls.__augreg__
         if self.section not in info.sections:
-            right = " or ".join(repr(section) for section in info.sections)
-            fix = corrections.for_section(name, cls, arguments)
-            self.fail(location, f"{name} cannot be used in {self.section!r}; it belongs in {right}{fix}", shown)
+            right = " or ".join(map(repr, info.sections)) + corrections.for_section(name, cls, arguments)
+            self.fail(location, f"{name} cannot be used in {self.section!r}; it belongs in {right}", shown)
             return None
         shown = (*shown, name)
         known = [field.name for field in fields(cls) if field.init]
         single = arguments is not None and (not isinstance(arguments, Mapping) or schedules.is_schedule(arguments))
         if single and not known:
-            fix = corrections.for_single_value(cls, arguments, self.section)
-            self.fail(location, f"{name} takes no arguments, got {brief(arguments)}{fix}", shown)
+            given = f"{brief(arguments)}{corrections.for_single_value(cls, arguments, self.section)}"
+            self.fail(location, f"{name} takes no arguments, got {given}", shown)
             return None
         if single:
             arguments = {"steps" if info.container else known[0]: arguments}
