@@ -5,6 +5,7 @@ The decorators change nothing but the class: importing a module registers nothin
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from typing import Any, Literal, TypeVar, cast, dataclass_transform
 from augreg.errors import Problem, SpecError
 from augreg.steps.fields import convert, hints, required, unreadable
 from augreg.steps.step import Step, as_step, check_arguments
+from augreg.steps.wording import wrong_arguments
 
 __all__ = ["RULES", "Kind", "Rule", "Section", "TransformInfo", "batch_transform", "regularizer", "transform"]
 
@@ -188,6 +190,7 @@ def _declare(cls: _Class, where: str, info: TransformInfo) -> _Class:
         raise SpecError(refused)
     _check_names(declared, where, info)
     declared.__augreg__ = info  # type: ignore[attr-defined]
+    declared.__init__ = _explained(declared)  # type: ignore[misc]
     given = {field.name: field.default for field in fields(declared) if not required(field)}
     _, problems = convert(declared, info.name, given, where, optional=hints(declared))
     if problems:
@@ -227,6 +230,24 @@ def _check_names(cls: Any, where: str, info: TransformInfo) -> None:
             problems.append(Problem(f"{where}.{field.name}", f"{why}; give the field another name"))
     if problems:
         raise SpecError(problems)
+
+
+def _explained(cls: Any) -> Callable[..., None]:
+    """The `__init__` of a class of steps whose TypeErrors say which arguments there are."""
+    init = cls.__init__
+    known = [field.name for field in fields(cls) if field.init]
+
+    @functools.wraps(init)
+    def explained(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except TypeError:
+            why = wrong_arguments(type(self), known, kwargs, len(args))
+            if why:
+                raise TypeError(why) from None
+            raise
+
+    return explained
 
 
 def _convert_fields(self: Any) -> None:

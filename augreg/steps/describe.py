@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, NamedTuple
 
-import yaml
 from msgspec import Meta
 
+from augreg.steps import suggestions
 from augreg.steps.declare import RULES, Kind
 from augreg.steps.fields import Ordered, Shorthand, convert_one, hints, plain, plain_default, required
 from augreg.steps.step import Step
@@ -190,8 +190,7 @@ def _whole(value: Any) -> Any:
 
 def flow(value: Any) -> str:
     """Plain data as YAML on one line."""
-    text: str = yaml.safe_dump(plain(value), default_flow_style=True, sort_keys=False, width=10**6)
-    return text.removesuffix("\n").removesuffix("\n...")
+    return suggestions.flow(plain(value))
 
 
 _INTRODUCTION = """\

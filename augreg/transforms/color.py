@@ -99,7 +99,7 @@ class Hue:
     shift: SymmetricRange = (-0.1, 0.1)
 
     def check(self) -> None:
-        check_range("shift", self.shift, -0.5, 0.5, " (half a circle)")
+        check_range("shift", self.shift, -0.5, 0.5, " (half a circle)", whole=360)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.hue(rng.uniform(*self.shift))
