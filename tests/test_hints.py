@@ -77,6 +77,7 @@ def test_a_value_in_another_form(name: str, key: str, wrong: Any, right: Any) ->
     ("name", "value", "right"),
     [
         ("resize", [224, 192], {"size": [224, 192]}),
+        ("resize", [224, 224], {"size": [224, 224]}),
         ("resize", "224x192", {"size": [224, 192]}),
         ("horizontal_flip", 0.5, {"p": 0.5}),
         ("color_jitter", [0.4, 0.3, 0.2, 0.1], {"brightness": 0.4, "contrast": 0.3, "saturation": 0.2, "hue": 0.1}),

@@ -13,7 +13,15 @@ from augreg.steps.fields import convert_one, hints, nearest, required
 from augreg.steps.step import build
 from augreg.steps.suggestions import code, plain_name, readings
 
-__all__ = ["for_keys", "for_object", "for_option", "for_section", "for_single_value", "for_steps"]
+__all__ = [
+    "for_keys",
+    "for_object",
+    "for_option",
+    "for_section",
+    "for_single_value",
+    "for_steps",
+    "with_single_value",
+]
 
 _SIDES = (
     "; one spec makes both sides, pipe.train and pipe.test: give the steps once, under 'image'; `test:` of a step "
@@ -113,6 +121,16 @@ def for_single_value(cls: Any, value: Any, section: str) -> str:
         return f"; did you mean {text}{tail}?" if text else ""
     at = any(field.name == "at" and required(field) for field in fields(cls))
     return f"; such as {code(describe.example(cls))}" if at and describe.example(cls) else ""
+
+
+def with_single_value(message: str, cls: Any, value: Any, section: str) -> str:
+    """The message for a value without a name; a list that another argument takes goes before a similar value."""
+    given, change, _ = message.partition("; did you mean ")
+    if change and isinstance(value, list | tuple):
+        found = _named(cls, value, section)
+        text = code(found) if found else ""
+        return f"{given}; did you mean {text}?" if text else message
+    return message if change or "; give " in message else message + for_single_value(cls, value, section)
 
 
 def _named(cls: Any, value: Any, section: str) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ those of the image section also take `test`. Any number may be a schedule (augre
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -251,8 +250,8 @@ class _Parser:
             key = _key(problem, path)
             if key not in wrong:
                 message = problem.message
-                if single and key in arguments and not re.search("; (did you mean|give) ", message):
-                    message += corrections.for_single_value(cls, arguments[key], self.section)
+                if single and key in arguments:
+                    message = corrections.with_single_value(message, cls, arguments[key], self.section)
                 self.fail((*location, key), message, (), inside=problem.path)
         if len(self.problems) > before:
             return None
