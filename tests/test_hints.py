@@ -227,7 +227,7 @@ def test_an_argument_of_another_library(name: str, key: str, ours: str) -> None:
         ({"model": [{"dropout": {"p": 0.5}}]}, "needs 'at', such as {at: features.**}"),
         ({"loss": ["cross_entropy"]}, "pipe.criterion() is cross-entropy already"),
         ("rotate", "[rotate]"),
-        (image(lambda x: x), "write a transform"),
+        (image(len), "write a transform"),
         (Pipeline(["rotate"]), "pipe.replace"),
     ],
     ids=str,
