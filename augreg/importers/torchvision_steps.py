@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, numbers, pair
+from augreg.importers.translation import Parameters, Steps, Translation, Translator, numbers, pair
 from augreg.transforms.policies.dialects import DIALECTS
 
-__all__ = ["STEP_TRANSLATORS", "UNSUPPORTED", "interpolation", "interpolation_name"]
+__all__ = ["STEP_TRANSLATORS", "UNSUPPORTED", "interpolation", "interpolation_name", "resize_interpolation"]
 
 _PILLOW = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
@@ -19,14 +19,24 @@ def interpolation(params: Parameters, default: str = "bilinear") -> str:
 
 
 def interpolation_name(params: Parameters, value: Any) -> str:
-    """The name of an InterpolationMode or of a constant of Pillow; an unknown one becomes bicubic."""
+    """The name of an InterpolationMode or of a constant of Pillow, for a warp; an unknown one becomes bicubic."""
+    return _named(params, value, ("nearest", "bilinear", "bicubic"))
+
+
+def resize_interpolation(params: Parameters, value: Any) -> str:
+    """As `interpolation_name`, for a step that resizes."""
+    return _named(params, value, ("nearest", "bilinear", "bicubic", "lanczos"))
+
+
+def _named(params: Parameters, value: Any, known: tuple[str, ...]) -> str:
     value = getattr(value, "value", value)
     name = _PILLOW.get(value, str(value)) if isinstance(value, int) else str(value)
-    if name in ("nearest", "bilinear", "bicubic"):
+    if name in known:
         return name
-    substitute = "nearest" if name.startswith("nearest") else "bicubic"
-    params.note(f"interpolation={name} became {substitute}, the most similar")
-    return substitute
+    if name == "nearest-exact":  # on PIL images it is nearest
+        return "nearest"
+    params.note(f"interpolation={name} became bicubic, the most similar")
+    return "bicubic"
 
 
 def _fill(params: Parameters, walk: Translation) -> dict[str, Any]:
@@ -42,6 +52,12 @@ def _fill(params: Parameters, walk: Translation) -> dict[str, Any]:
 
 def _p(params: Parameters) -> dict[str, Any]:
     return {"p": params.take("p", 0.5)}
+
+
+def _fixed_p(params: Parameters) -> dict[str, Any]:
+    """The p of a transform that draws nothing else: with p=1 it is applied in evaluation too."""
+    p = params.take("p", 0.5)
+    return {"p": p, "test": "same"} if p == 1 else {"p": p}
 
 
 def _size(params: Parameters) -> list[int]:
@@ -62,10 +78,12 @@ def _antialias(params: Parameters) -> dict[str, Any]:
 
 def _resize(params: Parameters, walk: Translation) -> Steps:
     size = params.take("size")
-    params.only("max_size", None)
-    options = {"interpolation": interpolation(params), **_antialias(params)}
-    if size is None:
-        raise UnsupportedError("size=None with max_size alone is not possible")
+    longer = params.take("max_size")
+    options = {"interpolation": resize_interpolation(params, params.take("interpolation", "bilinear"))}
+    options |= _antialias(params)
+    if longer is not None:
+        shorter = {} if size is None else {"shorter": size[0] if isinstance(size, list) else size}
+        return [{"resize_within": {**shorter, "longer": longer, **options}}]
     if isinstance(size, list) and len(size) == 2:
         return [{"resize": {"size": size, **options}}]
     return [{"resize": {"shorter": size[0] if isinstance(size, list) else size, **options}}]
@@ -100,11 +118,12 @@ def _pad(params: Parameters, walk: Translation) -> Steps:
 
 def _random_resized_crop(params: Parameters, walk: Translation) -> Steps:
     arguments = {"size": _size(params), "scale": params.take("scale"), "ratio": params.take("ratio")}
-    return [{"random_resized_crop": {**arguments, "interpolation": interpolation(params), **_antialias(params)}}]
+    mode = resize_interpolation(params, params.take("interpolation", "bilinear"))
+    return [{"random_resized_crop": {**arguments, "interpolation": mode, **_antialias(params)}}]
 
 
 def _with_p(name: str) -> Translator:
-    return lambda params, walk: [{name: _p(params)}]
+    return lambda params, walk: [{name: _fixed_p(params)}]
 
 
 def _color_jitter(params: Parameters, walk: Translation) -> Steps:
@@ -163,12 +182,12 @@ def _blur(params: Parameters, walk: Translation) -> Steps:
 
 
 def _posterize(params: Parameters, walk: Translation) -> Steps:
-    return [{"posterize": {"bits": pair(params.take("bits")), **_p(params)}}]
+    return [{"posterize": {"bits": pair(params.take("bits")), **_fixed_p(params)}}]
 
 
 def _solarize(params: Parameters, walk: Translation) -> Steps:
     scale = 255.0 if walk.floats else 1.0
-    return [{"solarize": {"threshold": pair(params.take("threshold") * scale), **_p(params)}}]
+    return [{"solarize": {"threshold": pair(params.take("threshold") * scale), **_fixed_p(params)}}]
 
 
 def _sharpness(params: Parameters, walk: Translation) -> Steps:
@@ -256,7 +275,7 @@ STEP_TRANSLATORS: Mapping[str, Translator] = {
 """The translators by class name, without containers and conversions of type."""
 
 UNSUPPORTED: Mapping[str, str] = {
-    "Lambda": "it is arbitrary code; write your own transform for it (docs/write-a-transform.md)",
+    "VideoClassification": "it takes a clip of frames, and a spec is for images",
     **dict.fromkeys(("FiveCrop", "TenCrop"), "it makes several images from one"),
     **dict.fromkeys(
         ("ScaleJitter", "RandomShortestSize", "RandomResize", "RandomZoomOut"), "the size of its result is random"

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from augreg.errors import Problem
-from augreg.ops.op import Interpolation, PadMode
+from augreg.ops.op import Interpolation, PadMode, ResizeInterpolation
 from augreg.steps.sizes import MOST_PROBLEMS, check_size
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Padding",
     "Probability",
     "Range",
+    "ResizeInterpolation",
     "Size",
     "Std",
     "SymmetricRange",

@@ -180,7 +180,9 @@ class Posterize:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = int(self.bits[0]), int(self.bits[1])
-        return ops.point_function("posterize", float(low + rng.integers(high - low + 1)))
+        # without a draw where nothing is random, so that `test: same` is possible
+        bits = low if low == high else low + rng.integers(high - low + 1)
+        return ops.point_function("posterize", float(bits))
 
 
 @transform("solarize", kind="color", preview=tuple({"threshold": value} for value in (224, 192, 128, 64)))
@@ -193,7 +195,8 @@ class Solarize:
         check_range("threshold", self.threshold, 0, 256)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.point_function("solarize", rng.uniform(*self.threshold))
+        low, high = self.threshold  # without a draw where nothing is random, as above
+        return ops.point_function("solarize", low if low == high else rng.uniform(low, high))
 
 
 @transform("solarize_add", kind="color")

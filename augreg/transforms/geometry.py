@@ -17,6 +17,7 @@ from augreg.steps.fields import (
     PadMode,
     Probability,
     Range,
+    ResizeInterpolation,
     Size,
     SymmetricRange,
 )
@@ -43,7 +44,7 @@ class VerticalFlip:
         return ops.vertical_flip(scene)
 
 
-def _padded(
+def padded(
     scene: Scene, size: tuple[int, int], padding: Padding, fill: Fill, mode: PadMode
 ) -> tuple[tuple[Op, ...], Scene]:
     """The op that adds `padding` and, evenly, what is missing to `size`, an odd pixel at the bottom or right.
@@ -64,7 +65,7 @@ def _padded(
 def _center_crop(scene: Scene, size: tuple[int, int], fill: Fill = (0.0,)) -> tuple[Op, ...]:
     """Crop the center; an image that is too small is padded first."""
     height, width = size
-    borders, scene = _padded(scene, size, (0, 0, 0, 0), fill, "constant")
+    borders, scene = padded(scene, size, (0, 0, 0, 0), fill, "constant")
     top, left = round((scene.height - height) / 2), round((scene.width - width) / 2)
     return (*borders, ops.crop(top, left, height, width))
 
@@ -101,7 +102,7 @@ class RandomCrop:
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         height, width = self.size
-        borders, scene = _padded(scene, self.size, self.padding, self.fill, self.mode)
+        borders, scene = padded(scene, self.size, self.padding, self.fill, self.mode)
         top = rng.integers(scene.height - height + 1)
         left = rng.integers(scene.width - width + 1)
         return (*borders, ops.crop(top, left, height, width))
@@ -129,7 +130,7 @@ class RandomResizedCrop:
     size: Size
     scale: Range = (0.08, 1.0)
     ratio: Range = (3 / 4, 4 / 3)
-    interpolation: Interpolation = "bilinear"
+    interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
     crop: Annotated[float, Meta(ge=0.1, le=1)] = 0.875
 
@@ -171,12 +172,12 @@ class Resize:
     """Resize the shorter side to `shorter`, keeping the aspect ratio, or the image to exactly `size`.
 
     Give one of the two. With `shorter`, the longer side becomes int(shorter * long / short). `size` is (height,
-    width) or one number for both. With `antialias`, shrinking is antialiased.
+    width) or one number for both. With `antialias`, shrinking is antialiased; with lanczos it always is.
     """
 
     shorter: Annotated[int, Meta(ge=1, le=65536)] | None = None
     size: Size | None = None
-    interpolation: Interpolation = "bilinear"
+    interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
 
     def check(self) -> None:
