@@ -143,8 +143,8 @@ def test_rotation_turns_the_way_theirs_does() -> None:
     [
         (make("Resize", size=256, interpolation=Mode.BILINEAR, max_size=None, antialias=True),
          {"resize": {"shorter": 256, "interpolation": "bilinear"}}),
-        (make("Resize", size=[20, 30], interpolation=3, max_size=None, antialias=False),
-         {"resize": {"size": [20, 30], "interpolation": "bicubic", "antialias": False}}),
+        (make("Resize", size=[20, 30], interpolation=3, max_size=None, antialias=None),
+         {"resize": {"size": [20, 30], "interpolation": "bicubic"}}),
         (make("Resize", size=[20], interpolation=Mode.LANCZOS, max_size=30, antialias=True),
          {"resize_within": {"shorter": 20, "longer": 30, "interpolation": "lanczos"}}),
         (make("Resize", size=None, interpolation=Mode.BILINEAR, max_size=30, antialias=True),
@@ -187,6 +187,20 @@ def test_each_torchvision_transform(transform: Any, step: Any) -> None:
     assert found.spec["image"] == [step]
     assert found.report == ()
     valid(found)
+
+
+def test_what_is_otherwise_for_tensors_than_for_pil_images_is_reported() -> None:
+    resize = make("Resize", size=[20, 30], interpolation=Mode.BILINEAR, max_size=None, antialias=False)
+    step = {"resize": {"size": [20, 30], "interpolation": "bilinear", "antialias": False}}
+    ignored = "transforms[0] Resize: antialias=False is for tensors; torchvision ignores it for PIL images"
+    rounded = (
+        "transforms[1] Resize: it resizes a tensor, which rounds otherwise than Pillow does: for the same pixels, "
+    )
+    for first in ("ToImage", "PILToTensor", "ToTensor"):
+        found = tv(make(first), resize, make("ToPILImage", mode=None), resize)
+        assert found.spec["image"][:2] == [step, step]
+        assert found.report == (f"{rounded}, resize first", ignored.replace("[0]", "[3]"))
+    assert tv(resize).report == (ignored,)
 
 
 def test_torchvision_containers() -> None:

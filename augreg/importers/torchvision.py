@@ -64,13 +64,19 @@ def _nothing(params: Parameters, walk: Translation) -> Steps:
 
 def _to_tensor(params: Parameters, walk: Translation) -> Steps:
     walk.options["output"] = "torch"
-    walk.floats = True
+    walk.floats = walk.tensors = True
     return []
 
 
 def _to_bytes(params: Parameters, walk: Translation) -> Steps:
     walk.options["output"] = "torch"
+    walk.tensors = True
     return []
+
+
+def _to_pil(params: Parameters, walk: Translation) -> Steps:
+    walk.tensors = False
+    return _nothing(params, walk)
 
 
 def _to_dtype(params: Parameters, walk: Translation) -> Steps:
@@ -151,7 +157,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     **STEP_TRANSLATORS,
     "Compose": _compose, "Sequential": _compose, "RandomApply": _apply, "RandomChoice": _choice,
     "RandomOrder": _order, "ToTensor": _to_tensor, "PILToTensor": _to_bytes, "ToImage": _to_bytes,
-    "ToPureTensor": _nothing, "ToPILImage": _nothing, "Identity": _nothing, "RGB": _nothing, "ToDtype": _to_dtype,
+    "ToPureTensor": _nothing, "ToPILImage": _to_pil, "Identity": _nothing, "RGB": _nothing, "ToDtype": _to_dtype,
     "ConvertImageDtype": _to_dtype, "Lambda": _lambda, "ImageClassification": _resized_preset,
     "SemanticSegmentation": _resized_preset, "ObjectDetection": _to_tensor, "OpticalFlow": _optical_flow,
 }  # fmt: skip

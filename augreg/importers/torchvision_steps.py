@@ -72,15 +72,21 @@ def _normalize(params: Parameters, walk: Translation) -> Steps:
     return [{"normalize": {"mean": numbers(params.take("mean")), "std": numbers(params.take("std"))}}]
 
 
-def _antialias(params: Parameters) -> dict[str, Any]:
-    return {"antialias": False} if params.take("antialias", True) is False else {}
+def _antialias(params: Parameters, walk: Translation) -> dict[str, Any]:
+    if params.take("antialias", True) is not False:
+        return {}
+    if not walk.tensors:
+        params.note("antialias=False is for tensors; torchvision ignores it for PIL images")
+    return {"antialias": False}
 
 
 def _resize(params: Parameters, walk: Translation) -> Steps:
     size = params.take("size")
     longer = params.take("max_size")
     options = {"interpolation": resize_interpolation(params, params.take("interpolation", "bilinear"))}
-    options |= _antialias(params)
+    options |= _antialias(params, walk)
+    if walk.tensors:
+        params.note("it resizes a tensor, which rounds otherwise than Pillow does: for the same pixels, resize first")
     if longer is not None:
         shorter = {} if size is None else {"shorter": size[0] if isinstance(size, list) else size}
         return [{"resize_within": {**shorter, "longer": longer, **options}}]
@@ -119,7 +125,7 @@ def _pad(params: Parameters, walk: Translation) -> Steps:
 def _random_resized_crop(params: Parameters, walk: Translation) -> Steps:
     arguments = {"size": _size(params), "scale": params.take("scale"), "ratio": params.take("ratio")}
     mode = resize_interpolation(params, params.take("interpolation", "bilinear"))
-    return [{"random_resized_crop": {**arguments, "interpolation": mode, **_antialias(params)}}]
+    return [{"random_resized_crop": {**arguments, "interpolation": mode, **_antialias(params, walk)}}]
 
 
 def _with_p(name: str) -> Translator:

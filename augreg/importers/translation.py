@@ -113,6 +113,7 @@ class Translation:
         self.report: list[str] = []
         self.options: dict[str, Any] = {}
         self.floats = False  # whether images are floats from 0 to 1 at this point
+        self.tensors = False  # whether they are tensors, whatever the pipeline is called with
         self.normalized = False
         self.registry = Registry.installed()
         self._translators, self._unsupported = translators, unsupported

@@ -114,6 +114,7 @@ TRAINING: dict[str, dict[str, Any]] = {
     "original": {"auto_augment": "original-mstd0.5"},
     "v0r": {"auto_augment": "v0r"},
     "unnormalized": {"normalize": False, "re_prob": 0.25},
+    "in three": {"separate": True, "auto_augment": "augmix-m3", "re_prob": 0.1},
 }  # fmt: skip
 
 

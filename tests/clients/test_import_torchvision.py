@@ -253,3 +253,15 @@ def test_opencv_is_not_equal_which_is_why_specs_have_pillow() -> None:
         off.append(np.abs(ours.astype(int) - wanted))
     assert 10 < max(one.max() for one in off) <= 33
     assert max(one.mean() for one in off) < 1
+
+
+def test_a_tensor_that_is_resized_is_reported_since_it_rounds_otherwise() -> None:
+    theirs = v2.Compose([v2.ToImage(), v2.Resize(96), *V2_LAST[1:]])
+    imported = augreg.from_torchvision(theirs)
+    assert "it resizes a tensor, which rounds otherwise than Pillow does" in imported.report[0]
+    pipe = augreg.Pipeline.from_spec(imported.spec)
+    off = [pixels(pipe.test(photo), MEAN, STD).astype(int) - pixels(theirs(photo), MEAN, STD) for photo in PHOTOS]
+    assert max(np.abs(one).max() for one in off) == 1
+    first = v2.Compose([v2.Resize(96), *V2_LAST])
+    assert augreg.from_torchvision(first).spec == imported.spec
+    assert augreg.from_torchvision(first).report == ()
