@@ -141,13 +141,3 @@ def test_lanczos_is_pillows_on_every_backend(backend: str, size: tuple[int, int]
         step = {"resize": {"size": list(size), "interpolation": "lanczos", "antialias": antialias}}
         found = Pipeline.from_spec({"backend": backend, "image": [step]}).train(image, index=0)
         assert np.array_equal(found, wanted)
-
-
-def test_a_fixed_posterize_or_solarize_may_be_applied_at_test_time() -> None:
-    image = images.made("noise", 9, 9, 3)
-    steps = [{"posterize": {"bits": 3, "test": "same"}}, {"solarize": {"threshold": 90, "test": "same"}}]
-    found = Pipeline.from_spec(steps).test(image)
-    kept = image & 0b11100000
-    assert np.array_equal(found, np.where(kept >= 90, 255 - kept, kept))
-    with pytest.raises(SpecError, match="posterize draws random numbers"):
-        Pipeline.from_spec([{"posterize": {"bits": [3, 4], "test": "same"}}])

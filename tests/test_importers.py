@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from images import precise_warps
 
 import augreg
 from augreg import Pipeline
@@ -199,7 +200,7 @@ def test_what_is_otherwise_for_tensors_than_for_pil_images_is_reported() -> None
     for first in ("ToImage", "PILToTensor", "ToTensor"):
         found = tv(make(first), resize, make("ToPILImage", mode=None), resize)
         assert found.spec["image"][:2] == [step, step]
-        assert found.report == (f"{rounded}, resize first", ignored.replace("[0]", "[3]"))
+        assert found.report == (f"{rounded}resize first", ignored.replace("[0]", "[3]"))
     assert tv(resize).report == (ignored,)
 
 
@@ -245,7 +246,7 @@ def test_floats_without_normalize_are_divided_at_the_end() -> None:
 
 def test_a_threshold_behind_to_tensor_is_scaled() -> None:
     found = tv(TO_TENSOR, make("RandomSolarize", threshold=0.5, p=1.0))
-    assert found.spec["image"][0] == {"solarize": {"threshold": [127.5, 127.5], "p": 1.0, "test": "same"}}
+    assert found.spec["image"][0] == {"solarize": {"threshold": [127.5, 127.5], "p": 1.0}}
 
 
 def test_version_two_types() -> None:
@@ -467,6 +468,7 @@ def test_albumentations_defaults(data: dict[str, Any]) -> None:
 
 # How far from theirs, in pixel values, where they round differently or draw a blurred line differently.
 NEAR = {"contrast": 1, "saturation": 1, "gray": 1, "auto contrast": 3, "gamma": 1}
+WARPS = ("rotate", "scale", "shear x", "shear y", "shift scale rotate", "turn")
 ON_AVERAGE = {"hue": 2, "hue in steps": 2, "motion": 3}  # OpenCV has 180 hues
 
 
@@ -482,7 +484,8 @@ def test_albumentations_does_the_same_to_pixels(name: str) -> None:
     if name in ON_AVERAGE:
         assert off.mean() < ON_AVERAGE[name]
     else:
-        assert off.max() <= NEAR.get(name, 0)
+        # theirs were made with OpenCV 5; OpenCV 4 rounds the positions of warps: docs/backends.md has the tolerance
+        assert off.max() <= NEAR.get(name, 0 if precise_warps() or name not in WARPS else 7)
 
 
 def test_albumentations_objects_and_old_names() -> None:

@@ -20,7 +20,7 @@ from augreg.importers.translation import (
     numbers,
     pair,
 )
-from augreg.steps.fields import MEANS, STDS
+from augreg.steps.fields import MEANS, STDS, brief
 
 __all__ = ["from_timm"]
 
@@ -40,11 +40,16 @@ def from_timm(transform: Any = None, /, **arguments: Any) -> Imported:
         transform, arguments = None, {**transform, **arguments}
     if (transform is None) == (not arguments):
         raise TypeError("from_timm takes a transform, or the arguments of timm.data.create_transform")
+    if isinstance(transform, str):
+        raise TypeError(
+            f"expected a transform of timm, got {transform!r}; a policy is a step, "
+            f"`timm_policy: {{policy: {transform}}}`"
+        )
     walk = Translation(_TRANSLATORS, _UNSUPPORTED, _class_and_parameters, translate_holder)
     if transform is None:
         return torchvision.finish(walk, _created(Parameters("create_transform", arguments, "timm", walk.report)))
     if not hasattr(transform, "__dict__") and not isinstance(transform, list | tuple):
-        raise TypeError(f"from_timm takes a transform or the arguments of create_transform, got {transform!r}")
+        raise TypeError(f"expected a transform of timm, such as a Compose, got {brief(transform)}")
     return torchvision.finish(walk, torchvision.children(transform))  # separate=True gives a tuple of three
 
 

@@ -16,6 +16,7 @@ from augreg.importers.translation import (
     Translator,
     numbers,
 )
+from augreg.steps.fields import brief
 
 __all__ = ["TRANSLATORS", "children", "finish", "from_torchvision"]
 
@@ -29,8 +30,10 @@ def from_torchvision(transform: Any) -> Imported:
     that an evaluation gives the same bytes as torchvision does on PIL images. Torchvision need not be installed:
     classes are recognized by their names. Raises TypeError for what is no transform.
     """
-    if not hasattr(transform, "__dict__") and not isinstance(transform, list | tuple):
-        raise TypeError(f"from_torchvision takes a transform, a list of them or weights, got {transform!r}")
+    if not isinstance(transform, list | tuple) and (
+        isinstance(transform, str | type) or not hasattr(transform, "__dict__")
+    ):
+        raise TypeError(f"expected a transform of torchvision, such as a Compose, got {brief(transform)}")
     walk = Translation(TRANSLATORS, UNSUPPORTED, class_and_attributes, translate_holder)
     return finish(walk, children(transform))
 

@@ -54,12 +54,6 @@ def _p(params: Parameters) -> dict[str, Any]:
     return {"p": params.take("p", 0.5)}
 
 
-def _fixed_p(params: Parameters) -> dict[str, Any]:
-    """The p of a transform that draws nothing else: with p=1 it is applied in evaluation too."""
-    p = params.take("p", 0.5)
-    return {"p": p, "test": "same"} if p == 1 else {"p": p}
-
-
 def _size(params: Parameters) -> list[int]:
     size = params.take("size")
     return pair(size[0]) if isinstance(size, list) and len(size) == 1 else pair(size)
@@ -129,7 +123,7 @@ def _random_resized_crop(params: Parameters, walk: Translation) -> Steps:
 
 
 def _with_p(name: str) -> Translator:
-    return lambda params, walk: [{name: _fixed_p(params)}]
+    return lambda params, walk: [{name: _p(params)}]
 
 
 def _color_jitter(params: Parameters, walk: Translation) -> Steps:
@@ -188,12 +182,12 @@ def _blur(params: Parameters, walk: Translation) -> Steps:
 
 
 def _posterize(params: Parameters, walk: Translation) -> Steps:
-    return [{"posterize": {"bits": pair(params.take("bits")), **_fixed_p(params)}}]
+    return [{"posterize": {"bits": pair(params.take("bits")), **_p(params)}}]
 
 
 def _solarize(params: Parameters, walk: Translation) -> Steps:
     scale = 255.0 if walk.floats else 1.0
-    return [{"solarize": {"threshold": pair(params.take("threshold") * scale), **_fixed_p(params)}}]
+    return [{"solarize": {"threshold": pair(params.take("threshold") * scale), **_p(params)}}]
 
 
 def _sharpness(params: Parameters, walk: Translation) -> Steps:

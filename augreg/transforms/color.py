@@ -2,7 +2,7 @@
 
 Where the result is linear in the random factor, the test-time rule applies the mean factor. This is the exact
 expectation over the draws, up to rounding, of every pixel value that no factor in the range clips. Of the others,
-those that draw nothing are applied as in training, and the rest are left out.
+those that draw nothing with the arguments that they have are applied as in training, and the rest are left out.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Hue:
     shift: SymmetricRange = (-0.1, 0.1)
 
     def check(self) -> None:
-        check_range("shift", self.shift, -0.5, 0.5, " (half a circle)")
+        check_range("shift", self.shift, -0.5, 0.5, " (half a circle)", whole=360)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.hue(rng.uniform(*self.shift))
@@ -180,12 +180,10 @@ class Posterize:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = int(self.bits[0]), int(self.bits[1])
-        # without a draw where nothing is random, so that `test: same` is possible
-        bits = low if low == high else low + rng.integers(high - low + 1)
-        return ops.point_function("posterize", float(bits))
+        return ops.point_function("posterize", float(low + rng.integers(high - low + 1)))
 
 
-@transform("solarize", kind="color", preview=tuple({"threshold": value} for value in (224, 192, 128, 64)))
+@transform("solarize", kind="color", preview=tuple({"threshold": value} for value in (192, 128, 64)))
 class Solarize:
     """Invert all pixel values at or above a threshold, drawn uniformly on the 0..256 scale; 256 changes nothing."""
 
@@ -195,8 +193,7 @@ class Solarize:
         check_range("threshold", self.threshold, 0, 256)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        low, high = self.threshold  # without a draw where nothing is random, as above
-        return ops.point_function("solarize", low if low == high else rng.uniform(low, high))
+        return ops.point_function("solarize", rng.uniform(*self.threshold))
 
 
 @transform("solarize_add", kind="color")

@@ -269,5 +269,5 @@ def test_what_cannot_be_said_is_refused_by_name() -> None:
     report = augreg.from_timm(patches).report
     assert "ResizeToSequence: left out: it makes sequences of patches" in report[0]
     assert "Patchify: left out" in report[1]
-    with pytest.raises(TypeError, match="got 'resnet50'"):
+    with pytest.raises(TypeError, match="expected a transform of timm, got 'resnet50'"):
         augreg.from_timm("resnet50")
