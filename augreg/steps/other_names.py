@@ -28,6 +28,7 @@ _BRIGHTNESS: Final = "did you mean 'color_jitter', with brightness and contrast?
 _JPEG: Final = "did you mean 'jpeg'?"
 _TURN: Final = "did you mean 'rotate'?"
 _MIXED: Final = "did you mean 'mixup' or 'cutmix', in the section `batch`?"
+_WEIGHTS: Final = "no step does this: augreg.from_torchvision(weights) makes a spec of a model's transforms"
 _STEP: Final = "a step is a mapping of its name to its arguments, such as `rotate: {degrees: 10}`"
 
 _STEPS: Final[Mapping[str, str]] = {
@@ -93,6 +94,8 @@ _STEPS: Final[Mapping[str, str]] = {
     "convertboundingboxformat": "no step does this: `targets: {boxes: xyxy}` says which format the boxes have",
     "bboxparams": "no step does this: `targets: {boxes: xyxy}` says which format the boxes have",
     "name": _STEP, "type": _STEP, "transform": _STEP, "classname": _STEP, "class": _STEP, "target": _STEP,
+    **dict.fromkeys(("imageclassification", "semanticsegmentation", "objectdetection", "opticalflow"), _WEIGHTS),
+    "videoclassification": "no step does this: a spec is for images, not for clips",
     # of models and losses
     "dropout1d": "did you mean 'spatial_dropout'?", "dropout2d": "did you mean 'spatial_dropout'?",
     "dropout3d": "did you mean 'spatial_dropout'?", "featurealphadropout": "did you mean 'alpha_dropout'?",
