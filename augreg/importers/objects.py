@@ -14,7 +14,7 @@ from typing import Any
 
 from augreg.importers.translation import Parameters, Steps, Translation, UnsupportedError
 
-__all__ = ["class_and_attributes", "pipelines_of", "translate_holder"]
+__all__ = ["class_and_attributes", "translate_holder"]
 
 # Functions by name: the class of transforms that does the same, its fixed parameters, and names that differ.
 _FUNCTIONS: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, str]]] = {
@@ -99,14 +99,14 @@ def _function(function: Callable[..., Any], arguments: Mapping[str, Any]) -> tup
     )
 
 
-def pipelines_of(values: Mapping[str, Any]) -> dict[str, Any]:
+def _pipelines_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes of an object that hold a pipeline."""
     return {key: value for key, value in values.items() if type(value).__name__ in ("Compose", "Sequential")}
 
 
 def translate_holder(params: Parameters, walk: Translation) -> Steps:
     """The steps of the one pipeline that an object of an unknown class holds. Raises UnsupportedError otherwise."""
-    held = pipelines_of(params.values)
+    held = _pipelines_of(params.values)
     if not held:
         raise UnsupportedError("augreg has no equivalent transform")
     if len(held) > 1:

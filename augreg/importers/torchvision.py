@@ -7,15 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from augreg.importers.objects import class_and_attributes, translate_holder
-from augreg.importers.torchvision_steps import STEP_TRANSLATORS, UNSUPPORTED, resize_interpolation
-from augreg.importers.translation import (
-    Imported,
-    Parameters,
-    Steps,
-    Translation,
-    Translator,
-    numbers,
-)
+from augreg.importers.torchvision_steps import STEP_TRANSLATORS, UNSUPPORTED, normalized, resize_interpolation
+from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator
 from augreg.steps.fields import brief
 
 __all__ = ["TRANSLATORS", "children", "finish", "from_torchvision"]
@@ -97,12 +90,6 @@ def _to_dtype(params: Parameters, walk: Translation) -> Steps:
 # Transforms that come with pretrained weights.
 
 
-def _normalized(walk: Translation, mean: Any, std: Any) -> Steps:
-    walk.options["output"] = "torch"
-    walk.normalized = True
-    return [{"normalize": {"mean": numbers(mean), "std": numbers(std)}}]
-
-
 def _resized_preset(params: Parameters, walk: Translation) -> Steps:
     """ImageClassification and SemanticSegmentation, which does not crop and may leave the size as it is."""
     size, crop = params.take("resize_size"), params.take("crop_size")
@@ -114,12 +101,12 @@ def _resized_preset(params: Parameters, walk: Translation) -> Steps:
         steps.append({"resize": {**exact, **options}})
     if crop is not None:
         steps.append({"center_crop": {"size": crop if len(crop) == 2 else crop * 2}})
-    return [*steps, *_normalized(walk, params.take("mean"), params.take("std"))]
+    return [*steps, *normalized(walk, params.take("mean"), params.take("std"))]
 
 
 def _optical_flow(params: Parameters, walk: Translation) -> Steps:
     params.note('it takes two images; pass them as the sample {"image": first, "image2": second}')
-    return _normalized(walk, 0.5, 0.5)
+    return normalized(walk, 0.5, 0.5)
 
 
 # Containers.

@@ -8,7 +8,14 @@ from typing import Any
 from augreg.importers.translation import Parameters, Steps, Translation, Translator, numbers, pair
 from augreg.transforms.policies.dialects import DIALECTS
 
-__all__ = ["STEP_TRANSLATORS", "UNSUPPORTED", "interpolation", "interpolation_name", "resize_interpolation"]
+__all__ = [
+    "STEP_TRANSLATORS",
+    "UNSUPPORTED",
+    "interpolation",
+    "interpolation_name",
+    "normalized",
+    "resize_interpolation",
+]
 
 _PILLOW = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
@@ -61,9 +68,14 @@ def _size(params: Parameters) -> list[int]:
 
 def _normalize(params: Parameters, walk: Translation) -> Steps:
     params.ignore("inplace")
+    return normalized(walk, params.take("mean"), params.take("std"))
+
+
+def normalized(walk: Translation, mean: Any, std: Any) -> Steps:
+    """The step that normalizes; images are tensors of floats after it."""
     walk.options["output"] = "torch"
     walk.normalized = True
-    return [{"normalize": {"mean": numbers(params.take("mean")), "std": numbers(params.take("std"))}}]
+    return [{"normalize": {"mean": numbers(mean), "std": numbers(std)}}]
 
 
 def _antialias(params: Parameters, walk: Translation) -> dict[str, Any]:

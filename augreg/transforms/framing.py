@@ -10,7 +10,7 @@ from msgspec import Meta
 from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Fill, PadMode, Probability, Range, ResizeInterpolation, Size
-from augreg.transforms.geometry import padded
+from augreg.transforms.geometry import centered
 from augreg.transforms.ranges import check_positive
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class CropOrPad:
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         if self.position == "center":
-            return self._centered(scene)
+            return centered(scene, self.size, self.fill, self.mode)
         y, x = (rng.integers(abs(side - wanted) + 1) for side, wanted in zip(scene.size, self.size, strict=True))
         height, width = self.size
         above, left = (y if scene.height < height else 0), (x if scene.width < width else 0)
@@ -126,14 +126,8 @@ class CropOrPad:
             return (crop,)
         return ops.pad(scene, above, below, left, right, self.fill, self.mode), crop
 
-    def _centered(self, scene: Scene) -> tuple[Op, ...]:
-        height, width = self.size
-        borders, scene = padded(scene, self.size, (0, 0, 0, 0), self.fill, self.mode)
-        top, left = round((scene.height - height) / 2), round((scene.width - width) / 2)
-        return (*borders, ops.crop(top, left, height, width))
-
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
-        return self._centered(scene)
+        return centered(scene, self.size, self.fill, self.mode)
 
 
 @transform(

@@ -44,7 +44,7 @@ class VerticalFlip:
         return ops.vertical_flip(scene)
 
 
-def padded(
+def _padded(
     scene: Scene, size: tuple[int, int], padding: Padding, fill: Fill, mode: PadMode
 ) -> tuple[tuple[Op, ...], Scene]:
     """The op that adds `padding` and, evenly, what is missing to `size`, an odd pixel at the bottom or right.
@@ -62,10 +62,10 @@ def padded(
     return (border,), border.after(scene)
 
 
-def _center_crop(scene: Scene, size: tuple[int, int], fill: Fill = (0.0,)) -> tuple[Op, ...]:
+def centered(scene: Scene, size: tuple[int, int], fill: Fill = (0.0,), mode: PadMode = "constant") -> tuple[Op, ...]:
     """Crop the center; an image that is too small is padded first."""
     height, width = size
-    borders, scene = padded(scene, size, (0, 0, 0, 0), fill, "constant")
+    borders, scene = _padded(scene, size, (0, 0, 0, 0), fill, mode)
     top, left = round((scene.height - height) / 2), round((scene.width - width) / 2)
     return (*borders, ops.crop(top, left, height, width))
 
@@ -81,7 +81,7 @@ class CenterCrop:
     fill: Fill = (0.0,)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        return _center_crop(scene, self.size, self.fill)
+        return centered(scene, self.size, self.fill)
 
 
 @transform(
@@ -102,13 +102,13 @@ class RandomCrop:
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         height, width = self.size
-        borders, scene = padded(scene, self.size, self.padding, self.fill, self.mode)
+        borders, scene = _padded(scene, self.size, self.padding, self.fill, self.mode)
         top = rng.integers(scene.height - height + 1)
         left = rng.integers(scene.width - width + 1)
         return (*borders, ops.crop(top, left, height, width))
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
-        return _center_crop(scene, self.size, self.fill)
+        return centered(scene, self.size, self.fill)
 
 
 @transform(
@@ -164,7 +164,7 @@ class RandomResizedCrop:
         zoom = max(height / self.crop / scene.height, width / self.crop / scene.width)
         cover = max(height, round(scene.height * zoom)), max(width, round(scene.width * zoom))
         resized = ops.resize(*cover, self.interpolation, self.antialias)
-        return (resized, *_center_crop(resized.after(scene), (height, width)))
+        return (resized, *centered(resized.after(scene), (height, width)))
 
 
 @transform("resize", kind="geometry", rule="same", preview=({"size": 160}, {"size": 80}, {"size": 24}))
