@@ -135,13 +135,21 @@ def _cubic(a: float) -> Callable[[Array], Array]:
 WARP_CUBIC, RESIZE_CUBIC = _cubic(-1.0), _cubic(-0.5)
 
 
+def _lanczos(t: Array) -> Array:
+    """sinc(t) sinc(t / 3), three pixels to each side."""
+    return np.where(np.abs(t) < 3, np.sinc(t) * np.sinc(t / 3), 0.0)
+
+
+_KERNELS = {"bilinear": _triangle, "bicubic": RESIZE_CUBIC, "lanczos": _lanczos}
+
+
 def _resize(op: Resize, image: Array, white: float) -> Array:
     height, width = image.shape[:2]
-    if op.interpolation == "nearest" or not op.antialias:
+    if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
         ys = (np.arange(op.height)[:, None] + 0.5) * (height / op.height) + np.zeros((1, op.width))
         xs = (np.arange(op.width)[None] + 0.5) * (width / op.width) + np.zeros((op.height, 1))
         return _clipped(_sampled(image, ys, xs, op.interpolation, RESIZE_CUBIC), white)
-    kernel = _triangle if op.interpolation == "bilinear" else RESIZE_CUBIC
+    kernel = _KERNELS[op.interpolation]
     rows, columns = _weights(height, op.height, kernel), _weights(width, op.width, kernel)
     return _clipped(np.einsum("yv,xu,vuc->yxc", rows, columns, image), white)
 

@@ -76,6 +76,7 @@ def test_torchvisions_own_imagenet_recipe() -> None:
     valid(found)
     assert found.spec == {
         "version": 1,
+        "backend": "pillow",
         "output": "torch",
         "image": [
             {"random_resized_crop": {
@@ -143,8 +144,12 @@ def test_rotation_turns_the_way_theirs_does() -> None:
     [
         (make("Resize", size=256, interpolation=Mode.BILINEAR, max_size=None, antialias=True),
          {"resize": {"shorter": 256, "interpolation": "bilinear"}}),
-        (make("Resize", size=[20, 30], interpolation=3, max_size=None, antialias=False),
-         {"resize": {"size": [20, 30], "interpolation": "bicubic", "antialias": False}}),
+        (make("Resize", size=[20, 30], interpolation=3, max_size=None, antialias=None),
+         {"resize": {"size": [20, 30], "interpolation": "bicubic"}}),
+        (make("Resize", size=[20], interpolation=Mode.LANCZOS, max_size=30, antialias=True),
+         {"resize_within": {"shorter": 20, "longer": 30, "interpolation": "lanczos"}}),
+        (make("Resize", size=None, interpolation=Mode.BILINEAR, max_size=30, antialias=True),
+         {"resize_within": {"longer": 30, "interpolation": "bilinear"}}),
         (make("CenterCrop", size=(8, 9)), {"center_crop": {"size": [8, 9]}}),
         (make("RandomCrop", size=(8, 9), padding=[1, 2], pad_if_needed=False, fill=0, padding_mode="reflect"),
          {"random_crop": {"size": [8, 9], "mode": "reflect", "padding": [2, 2, 1, 1]}}),
@@ -183,6 +188,20 @@ def test_each_torchvision_transform(transform: Any, step: Any) -> None:
     assert found.spec["image"] == [step]
     assert found.report == ()
     valid(found)
+
+
+def test_what_is_otherwise_for_tensors_than_for_pil_images_is_reported() -> None:
+    resize = make("Resize", size=[20, 30], interpolation=Mode.BILINEAR, max_size=None, antialias=False)
+    step = {"resize": {"size": [20, 30], "interpolation": "bilinear", "antialias": False}}
+    ignored = "transforms[0] Resize: antialias=False is for tensors; torchvision ignores it for PIL images"
+    rounded = (
+        "transforms[1] Resize: it resizes a tensor, which rounds otherwise than Pillow does: for the same pixels, "
+    )
+    for first in ("ToImage", "PILToTensor", "ToTensor"):
+        found = tv(make(first), resize, make("ToPILImage", mode=None), resize)
+        assert found.spec["image"][:2] == [step, step]
+        assert found.report == (f"{rounded}resize first", ignored.replace("[0]", "[3]"))
+    assert tv(resize).report == (ignored,)
 
 
 def test_torchvision_containers() -> None:
@@ -241,11 +260,12 @@ def test_version_two_types() -> None:
 @pytest.mark.parametrize(
     ("transform", "said"),
     [
-        (make("Lambda", lambd=abs), "Lambda: left out: it is arbitrary code"),
+        (make("Lambda", lambd=abs), "Lambda: left out: the function `abs` is arbitrary code"),
         (make("FiveCrop", size=(8, 8)), "FiveCrop: left out: it makes several images"),
         (make("MyOwn", strength=3), "MyOwn: left out: augreg has no equivalent"),
-        (make("Resize", size=8, interpolation=Mode.LANCZOS, max_size=None, antialias=True), "lanczos became bicubic"),
-        (make("Resize", size=8, interpolation=Mode.BILINEAR, max_size=12, antialias=True), "max_size=12 is not kept"),
+        (make("Resize", size=8, interpolation=5, max_size=None, antialias=True), "hamming became bicubic"),
+        (make("RandomPerspective", distortion_scale=0.4, p=0.3, interpolation=Mode.LANCZOS, fill=0),
+         "lanczos became bicubic"),
         (make("RandomRotation", degrees=[0, 9], interpolation=Mode.NEAREST, expand=True, center=None, fill=0),
          "expand=True is not kept"),
         (make("GaussianBlur", kernel_size=(5, 9), sigma=(0.1, 2.0)), "kernel_size=[5, 9] is not kept"),
@@ -295,7 +315,7 @@ def test_timm_arguments_of_a_training_recipe() -> None:
 
 def test_timm_draws_the_interpolation() -> None:
     pytest.importorskip("torch")
-    found = augreg.from_timm({"is_training": True, "color_jitter": 0.3})
+    found = augreg.from_timm({"is_training": True, "color_jitter": 0.3, "interpolation": "random"})
     crop, _, jitter, _ = found.spec["image"]
     ways = [step["random_resized_crop"]["interpolation"] for step in crop["one_of"]["steps"]]
     assert ways == ["bilinear", "bicubic"]
@@ -309,7 +329,9 @@ def test_timm_draws_the_interpolation() -> None:
     [({}, {"resize": {"shorter": 256, "interpolation": "bilinear"}}),
      ({"crop_pct": 0.95, "interpolation": "bicubic"}, {"resize": {"shorter": 235, "interpolation": "bicubic"}}),
      ({"crop_mode": "squash", "crop_pct": 1.0}, {"resize": {"size": [224, 224], "interpolation": "bilinear"}}),
-     ({"crop_mode": "border", "crop_pct": 1.0}, {"longest_max_size": {"longer": 224, "interpolation": "bilinear"}})],
+     ({"crop_mode": "border", "crop_pct": 1.0},
+      {"resize_keep_ratio": {"size": [224, 224], "longest": 1.0, "interpolation": "bilinear"}}),
+     ({"crop_border_pixels": 4}, {"crop_border": {"pixels": 4}})],
     ids=str,
 )  # fmt: skip
 def test_timm_evaluation(arguments: dict[str, Any], first: Any) -> None:
@@ -341,8 +363,13 @@ def test_timm_objects() -> None:
              max_count=2, num_splits=0, mode="rand", rand_color=True, per_pixel=False, device="cpu"),
     ]))  # fmt: skip
     valid(found)
-    assert found.report == ("transforms[6] RandomErasing: max_count=2 is not kept: one box is erased",)
+    assert found.report == ()
     _, rand, auto, mix, _, erasing = found.spec["image"]
+    one, two = erasing["one_of"]["steps"]
+    assert erasing["one_of"]["p"] == 0.3
+    assert one["random_erasing"]["area"] == [0.02, 0.3]
+    assert [box["random_erasing"]["area"] for box in two["sequential"]["steps"]] == [[0.01, 0.15]] * 2
+    erasing = one
     fill = [124.0, 116.0, 104.0]
     assert rand == {"rand_augment": {
         "n": 2, "m": 9, "m_std": 0.5, "m_max": 10.0, "chance": 0.5, "dialect": "timm", "fill": fill,
@@ -355,9 +382,9 @@ def test_timm_objects() -> None:
 
 
 def test_timm_names_what_it_does_not_know() -> None:
-    found = augreg.from_timm(is_training=True, naflex=True, novelty=3, train_crop_mode="rkrc")
+    found = augreg.from_timm(is_training=True, naflex=True, novelty=3)
     assert [line.partition("timm create_transform: ")[2].partition(" is not")[0] for line in found.report] == [
-        "naflex=True", "train_crop_mode='rkrc'", "novelty=3",
+        "naflex=True", "novelty=3",
     ]  # fmt: skip
     with pytest.raises(TypeError, match="takes a transform, or the arguments"):
         augreg.from_timm()

@@ -73,6 +73,8 @@ def _resize(op: Resize, image: Array) -> Array:
         return image
     if op.interpolation == "nearest":
         return _nearest(image, range(op.height), range(op.width), height / op.height, width / op.width)
+    if op.interpolation == "lanczos":  # OpenCV's kernel is a pixel wider on each side, and not antialiased
+        return pillow.KERNELS[Resize](op, image)
     if channels > _MOST_CHANNELS:
         return plain.by_channel(lambda plane: _resize(op, plane), image)
     if not op.antialias:
@@ -130,6 +132,8 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
     if op.interpolation == "nearest":
         box = range(op.top, op.top + op.height), range(op.left, op.left + op.width)
         return _nearest(image, *box, step_y, step_x)
+    if op.interpolation == "lanczos":
+        return pillow.KERNELS[Enlarge](op, image)
     y, x = op.top * step_y, op.left * step_x
     top, left = max(0, int(y) - _READ), max(0, int(x) - _READ)
     bottom, right = math.ceil(y + op.height * step_y) + _READ, math.ceil(x + op.width * step_x) + _READ

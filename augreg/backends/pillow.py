@@ -25,6 +25,7 @@ _RESAMPLE = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
 }
 
 
@@ -44,7 +45,7 @@ def _resize(op: Resize, image: Array) -> Array:
         return image
     if op.interpolation == "nearest":
         return _each(image, op.height, op.width, lambda pil_image, _: pil_image.resize(size, resample))
-    if op.antialias:
+    if op.antialias or op.interpolation == "lanczos":
         return _each(image, op.height, op.width, lambda pil_image, _: _by_axis(pil_image, size, resample))
     # Pillow's resize always antialiases; its transform samples single points
     scale = (image.shape[1] / op.width, 0.0, 0.0, 0.0, image.shape[0] / op.height, 0.0)
@@ -75,7 +76,7 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
     size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     step_y, step_x = image.shape[0] / op.whole[0], image.shape[1] / op.whole[1]
     y, x = op.top * step_y, op.left * step_x
-    if op.antialias or op.interpolation == "nearest":
+    if op.antialias or op.interpolation in ("nearest", "lanczos"):
         end_y, end_x = (op.top + op.height) * step_y, (op.left + op.width) * step_x
         box = x, y, min(end_x, image.shape[1]), min(end_y, image.shape[0])  # rounding can carry it past the image
         return _each(image, op.height, op.width, lambda pil_image, _: pil_image.resize(size, resample, box))

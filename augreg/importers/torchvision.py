@@ -1,54 +1,56 @@
-"""from_torchvision: pipelines of torchvision.transforms and torchvision.transforms.v2."""
+"""from_torchvision: pipelines of torchvision.transforms, v1 and v2, and the transforms of pretrained weights."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from augreg.importers.torchvision_steps import STEP_TRANSLATORS, UNSUPPORTED
+from augreg.importers.objects import class_and_attributes, translate_holder
+from augreg.importers.torchvision_steps import STEP_TRANSLATORS, UNSUPPORTED, normalized, resize_interpolation
 from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator
 from augreg.steps.fields import brief
 
-__all__ = ["TRANSLATORS", "class_and_attributes", "finish", "from_torchvision"]
+__all__ = ["TRANSLATORS", "children", "finish", "from_torchvision"]
 
 
 def from_torchvision(transform: Any) -> Imported:
     """Convert a torchvision pipeline, v1 or v2, to a spec, with a report of everything the spec cannot express.
 
-    `transform` is a Compose, a list, an nn.Sequential or a single transform. Torchvision need not be installed:
-    classes are recognized by their names.
+    `transform` is a Compose, a list, an nn.Sequential, a single transform, the `transforms()` of a model's weights or
+    the weights themselves (ResNet50_Weights.DEFAULT), or an object that holds a Compose. Functions of
+    torchvision.transforms.functional stand for the transforms that do the same. The spec has `backend: pillow`, so
+    that an evaluation gives the same bytes as torchvision does on PIL images. Torchvision need not be installed:
+    classes are recognized by their names. Raises TypeError for what is no transform.
     """
     if not isinstance(transform, list | tuple) and (
         isinstance(transform, str | type) or not hasattr(transform, "__dict__")
     ):
         raise TypeError(f"expected a transform of torchvision, such as a Compose, got {brief(transform)}")
-    walk = Translation(TRANSLATORS, UNSUPPORTED, class_and_attributes)
+    walk = Translation(TRANSLATORS, UNSUPPORTED, class_and_attributes, translate_holder)
+    return finish(walk, children(transform))
+
+
+def children(transform: Any) -> Sequence[Any]:
+    """The transforms of a top container, so that places read transforms[2] and not transforms[0].transforms[2]."""
     if isinstance(transform, list | tuple):
-        return finish(walk, transform)
-    # the children of a top container, so that places read transforms[2] and not transforms[0].transforms[2]
-    name, values = class_and_attributes(transform)
-    children = values.get("transforms", []) if name in ("Compose", "Sequential") else [transform]
-    return finish(walk, children)
+        return transform
+    if type(transform).__name__ in ("Compose", "Sequential") and not isinstance(transform, type | enum.Enum):
+        found: Sequence[Any] = class_and_attributes(transform)[1].get("transforms", [])
+        return found
+    return [transform]
 
 
 def finish(walk: Translation, transforms: Sequence[Any]) -> Imported:
-    """Translate these transforms; images that become floats and are never normalized are divided by 255 last."""
+    """Translate these transforms; images that become floats and are never normalized are divided by 255 last.
+
+    The backend is Pillow's, because both libraries work on PIL images.
+    """
+    walk.options["backend"] = "pillow"
     image = walk.steps(transforms, "transforms")
     if walk.floats and not walk.normalized:
         image = [*image, {"normalize": {"mean": 0.0, "std": 1.0}}]
     return walk.result(image)
-
-
-def class_and_attributes(transform: Any) -> tuple[str, Mapping[str, Any]]:
-    """The class name and the public attributes of a transform, without those of nn.Module."""
-    values = {key: value for key, value in vars(transform).items() if not key.startswith("_") and key != "training"}
-    modules = vars(transform).get("_modules")
-    if modules and "transforms" not in values:
-        values["transforms"] = list(modules.values())
-    transforms = values.get("transforms")
-    if transforms is not None and not isinstance(transforms, list | tuple):
-        values["transforms"] = list(transforms)  # a ModuleList
-    return type(transform).__name__, values
 
 
 def _nothing(params: Parameters, walk: Translation) -> Steps:
@@ -58,13 +60,19 @@ def _nothing(params: Parameters, walk: Translation) -> Steps:
 
 def _to_tensor(params: Parameters, walk: Translation) -> Steps:
     walk.options["output"] = "torch"
-    walk.floats = True
+    walk.floats = walk.tensors = True
     return []
 
 
 def _to_bytes(params: Parameters, walk: Translation) -> Steps:
     walk.options["output"] = "torch"
+    walk.tensors = True
     return []
+
+
+def _to_pil(params: Parameters, walk: Translation) -> Steps:
+    walk.tensors = False
+    return _nothing(params, walk)
 
 
 def _to_dtype(params: Parameters, walk: Translation) -> Steps:
@@ -77,6 +85,31 @@ def _to_dtype(params: Parameters, walk: Translation) -> Steps:
     if "uint8" not in str(dtype):
         params.note(f"dtype={dtype} is not kept: images are uint8, or float32 once they are normalized")
     return []
+
+
+# Transforms that come with pretrained weights.
+
+
+def _resized_preset(params: Parameters, walk: Translation) -> Steps:
+    """ImageClassification and SemanticSegmentation, which does not crop and may leave the size as it is."""
+    size, crop = params.take("resize_size"), params.take("crop_size")
+    params.only("antialias", True, None, why="Pillow always antialiases")
+    options = {"interpolation": resize_interpolation(params, params.take("interpolation"))}
+    steps: Steps = []
+    if size is not None:
+        exact = {"size": size} if len(size) == 2 else {"shorter": size[0]}
+        steps.append({"resize": {**exact, **options}})
+    if crop is not None:
+        steps.append({"center_crop": {"size": crop if len(crop) == 2 else crop * 2}})
+    return [*steps, *normalized(walk, params.take("mean"), params.take("std"))]
+
+
+def _optical_flow(params: Parameters, walk: Translation) -> Steps:
+    params.note('it takes two images; pass them as the sample {"image": first, "image2": second}')
+    return normalized(walk, 0.5, 0.5)
+
+
+# Containers.
 
 
 def _compose(params: Parameters, walk: Translation) -> Steps:
@@ -94,9 +127,9 @@ def _apply(params: Parameters, walk: Translation) -> Steps:
 
 
 def _choice(params: Parameters, walk: Translation) -> Steps:
-    children = params.take_objects("transforms")
-    weights = params.take("p") or params.take("probabilities") or [1.0] * len(children)
-    steps = [walk.single(child, f"{params.place}.transforms[{number}]") for number, child in enumerate(children)]
+    transforms = params.take_objects("transforms")
+    weights = params.take("p") or params.take("probabilities") or [1.0] * len(transforms)
+    steps = [walk.single(child, f"{params.place}.transforms[{number}]") for number, child in enumerate(transforms)]
     return [{"one_of": {"steps": steps, "weights": weights}}]
 
 
@@ -104,11 +137,18 @@ def _order(params: Parameters, walk: Translation) -> Steps:
     return [{"random_order": {"steps": _compose(params, walk)}}]
 
 
+def _lambda(params: Parameters, walk: Translation) -> Steps:
+    params.ignore("lambd", "types")
+    class_and_attributes(params.values["lambd"])  # raises UnsupportedError unless it is a function that is known
+    return walk.step(params.values["lambd"], f"{params.place}.lambd")
+
+
 TRANSLATORS: Mapping[str, Translator] = {
     **STEP_TRANSLATORS,
     "Compose": _compose, "Sequential": _compose, "RandomApply": _apply, "RandomChoice": _choice,
     "RandomOrder": _order, "ToTensor": _to_tensor, "PILToTensor": _to_bytes, "ToImage": _to_bytes,
-    "ToPureTensor": _nothing, "ToPILImage": _nothing, "Identity": _nothing, "RGB": _nothing, "ToDtype": _to_dtype,
-    "ConvertImageDtype": _to_dtype,
+    "ToPureTensor": _nothing, "ToPILImage": _to_pil, "Identity": _nothing, "RGB": _nothing, "ToDtype": _to_dtype,
+    "ConvertImageDtype": _to_dtype, "Lambda": _lambda, "ImageClassification": _resized_preset,
+    "SemanticSegmentation": _resized_preset, "ObjectDetection": _to_tensor, "OpticalFlow": _optical_flow,
 }  # fmt: skip
 """The translators of torchvision's transforms by class name."""

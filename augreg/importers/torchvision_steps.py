@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, numbers, pair
+from augreg.importers.translation import Parameters, Steps, Translation, Translator, numbers, pair
 from augreg.transforms.policies.dialects import DIALECTS
 
-__all__ = ["STEP_TRANSLATORS", "UNSUPPORTED", "interpolation", "interpolation_name"]
+__all__ = [
+    "STEP_TRANSLATORS",
+    "UNSUPPORTED",
+    "interpolation",
+    "interpolation_name",
+    "normalized",
+    "resize_interpolation",
+]
 
 _PILLOW = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
@@ -19,14 +26,24 @@ def interpolation(params: Parameters, default: str = "bilinear") -> str:
 
 
 def interpolation_name(params: Parameters, value: Any) -> str:
-    """The name of an InterpolationMode or of a constant of Pillow; an unknown one becomes bicubic."""
+    """The name of an InterpolationMode or of a constant of Pillow, for a warp; an unknown one becomes bicubic."""
+    return _named(params, value, ("nearest", "bilinear", "bicubic"))
+
+
+def resize_interpolation(params: Parameters, value: Any) -> str:
+    """As `interpolation_name`, for a step that resizes."""
+    return _named(params, value, ("nearest", "bilinear", "bicubic", "lanczos"))
+
+
+def _named(params: Parameters, value: Any, known: tuple[str, ...]) -> str:
     value = getattr(value, "value", value)
     name = _PILLOW.get(value, str(value)) if isinstance(value, int) else str(value)
-    if name in ("nearest", "bilinear", "bicubic"):
+    if name in known:
         return name
-    substitute = "nearest" if name.startswith("nearest") else "bicubic"
-    params.note(f"interpolation={name} became {substitute}, the most similar")
-    return substitute
+    if name == "nearest-exact":  # on PIL images it is nearest
+        return "nearest"
+    params.note(f"interpolation={name} became bicubic, the most similar")
+    return "bicubic"
 
 
 def _fill(params: Parameters, walk: Translation) -> dict[str, Any]:
@@ -51,21 +68,34 @@ def _size(params: Parameters) -> list[int]:
 
 def _normalize(params: Parameters, walk: Translation) -> Steps:
     params.ignore("inplace")
+    return normalized(walk, params.take("mean"), params.take("std"))
+
+
+def normalized(walk: Translation, mean: Any, std: Any) -> Steps:
+    """The step that normalizes; images are tensors of floats after it."""
     walk.options["output"] = "torch"
     walk.normalized = True
-    return [{"normalize": {"mean": numbers(params.take("mean")), "std": numbers(params.take("std"))}}]
+    return [{"normalize": {"mean": numbers(mean), "std": numbers(std)}}]
 
 
-def _antialias(params: Parameters) -> dict[str, Any]:
-    return {"antialias": False} if params.take("antialias", True) is False else {}
+def _antialias(params: Parameters, walk: Translation) -> dict[str, Any]:
+    if params.take("antialias", True) is not False:
+        return {}
+    if not walk.tensors:
+        params.note("antialias=False is for tensors; torchvision ignores it for PIL images")
+    return {"antialias": False}
 
 
 def _resize(params: Parameters, walk: Translation) -> Steps:
     size = params.take("size")
-    params.only("max_size", None)
-    options = {"interpolation": interpolation(params), **_antialias(params)}
-    if size is None:
-        raise UnsupportedError("size=None with max_size alone is not possible")
+    longer = params.take("max_size")
+    options = {"interpolation": resize_interpolation(params, params.take("interpolation", "bilinear"))}
+    options |= _antialias(params, walk)
+    if walk.tensors:
+        params.note("it resizes a tensor, which rounds otherwise than Pillow does: for the same pixels, resize first")
+    if longer is not None:
+        shorter = {} if size is None else {"shorter": size[0] if isinstance(size, list) else size}
+        return [{"resize_within": {**shorter, "longer": longer, **options}}]
     if isinstance(size, list) and len(size) == 2:
         return [{"resize": {"size": size, **options}}]
     return [{"resize": {"shorter": size[0] if isinstance(size, list) else size, **options}}]
@@ -100,7 +130,8 @@ def _pad(params: Parameters, walk: Translation) -> Steps:
 
 def _random_resized_crop(params: Parameters, walk: Translation) -> Steps:
     arguments = {"size": _size(params), "scale": params.take("scale"), "ratio": params.take("ratio")}
-    return [{"random_resized_crop": {**arguments, "interpolation": interpolation(params), **_antialias(params)}}]
+    mode = resize_interpolation(params, params.take("interpolation", "bilinear"))
+    return [{"random_resized_crop": {**arguments, "interpolation": mode, **_antialias(params, walk)}}]
 
 
 def _with_p(name: str) -> Translator:
@@ -256,7 +287,7 @@ STEP_TRANSLATORS: Mapping[str, Translator] = {
 """The translators by class name, without containers and conversions of type."""
 
 UNSUPPORTED: Mapping[str, str] = {
-    "Lambda": "it is arbitrary code; write your own transform for it (docs/write-a-transform.md)",
+    "VideoClassification": "it takes a clip of frames, and a spec is for images",
     **dict.fromkeys(("FiveCrop", "TenCrop"), "it makes several images from one"),
     **dict.fromkeys(
         ("ScaleJitter", "RandomShortestSize", "RandomResize", "RandomZoomOut"), "the size of its result is random"

@@ -46,6 +46,11 @@ class Parameters:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """All parameters, as they are. Does not mark any as read."""
+        return self._values
+
     def take(self, key: str, default: Any = None) -> Any:
         """The value of a parameter, as plain data."""
         self.ignore(key)
@@ -93,8 +98,9 @@ Translator: TypeAlias = Callable[[Parameters, "Translation"], Steps]
 class Translation:
     """The translation of one pipeline: the options and the report so far, and the state of images at this point.
 
-    `translators` has a translator for each class name, and `unsupported` the reasons for some classes without one.
-    `opened` returns the class name and the parameters of a transform.
+    `translators` has a translator for each class name, and `unsupported` the reasons for some classes without one;
+    `fallback` translates all others. `opened` returns the class name and the parameters of a transform, or raises
+    UnsupportedError.
     """
 
     def __init__(
@@ -102,14 +108,16 @@ class Translation:
         translators: Mapping[str, Translator],
         unsupported: Mapping[str, str],
         opened: Callable[[Any], tuple[str, Mapping[str, Any]]],
+        fallback: Translator | None = None,
     ) -> None:
         self.report: list[str] = []
         self.options: dict[str, Any] = {}
         self.floats = False  # whether images are floats from 0 to 1 at this point
+        self.tensors = False  # whether they are tensors, whatever the pipeline is called with
         self.normalized = False
         self.registry = Registry.installed()
         self._translators, self._unsupported = translators, unsupported
-        self._class_and_parameters = opened
+        self._class_and_parameters, self._fallback = opened, fallback
 
     def steps(self, children: Iterable[Any], place: str) -> Steps:
         """The steps of these transforms, without those that a spec cannot express."""
@@ -122,9 +130,13 @@ class Translation:
 
     def step(self, child: Any, place: str) -> Steps:
         """The steps of one transform; an empty list if a spec cannot express it."""
-        name, values = self._class_and_parameters(child)
+        try:
+            name, values = self._class_and_parameters(child)
+        except UnsupportedError as why:
+            self.report.append(f"{place}: left out: {why}")
+            return []
         params = Parameters(name, values, place, self.report)
-        translator = self._translators.get(name)
+        translator = self._translators.get(name, None if name in self._unsupported else self._fallback)
         try:
             if translator is None:
                 raise UnsupportedError(self._unsupported.get(name, "augreg has no equivalent transform"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from augreg.ops import projective
-from augreg.ops.op import Interpolation, Op, PadMode
+from augreg.ops.op import Interpolation, Op, PadMode, ResizeInterpolation
 from augreg.ops.scene import PixelValues, Scene
 
 __all__ = [
@@ -87,7 +87,7 @@ class Resize(Op, frozen=True, eq=False):
 
     height: int
     width: int
-    interpolation: Interpolation = "bilinear"
+    interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
 
     def size_after(self, height: int, width: int) -> tuple[int, int]:
@@ -108,7 +108,7 @@ class Enlarge(Op, frozen=True, eq=False):
     height: int
     width: int
     whole: tuple[int, int]
-    interpolation: Interpolation = "bilinear"
+    interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
 
     def size_after(self, height: int, width: int) -> tuple[int, int]:
@@ -195,8 +195,10 @@ def pad(
     return Pad(top, bottom, left, right, scene.pixel_values(fill), mode, label=f"pad {widths}")
 
 
-def resize(height: int, width: int, interpolation: Interpolation = "bilinear", antialias: bool = True) -> Resize:
-    """Scale to a size."""
+def resize(
+    height: int, width: int, interpolation: ResizeInterpolation = "bilinear", antialias: bool = True
+) -> Resize:
+    """Scale to a size; `lanczos` is always antialiased."""
     return Resize(height, width, interpolation, antialias, label=f"resize to {height}x{width}")
 
 

@@ -13,9 +13,11 @@ __all__ = [
     "Interpolation",
     "Op",
     "PadMode",
+    "ResizeInterpolation",
 ]
 
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
+ResizeInterpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric"]
 
 

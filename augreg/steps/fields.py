@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from augreg.errors import Problem
-from augreg.ops.op import Interpolation, PadMode
+from augreg.ops.op import Interpolation, PadMode, ResizeInterpolation
 from augreg.steps import other_names
 from augreg.steps.sizes import MOST_PROBLEMS, check_size
 from augreg.steps.suggestions import meant, nearest
@@ -38,6 +38,7 @@ __all__ = [
     "Padding",
     "Probability",
     "Range",
+    "ResizeInterpolation",
     "Size",
     "Std",
     "SymmetricRange",

@@ -28,6 +28,7 @@ _BRIGHTNESS: Final = "did you mean 'color_jitter', with brightness and contrast?
 _JPEG: Final = "did you mean 'jpeg'?"
 _TURN: Final = "did you mean 'rotate'?"
 _MIXED: Final = "did you mean 'mixup' or 'cutmix', in the section `batch`?"
+_WEIGHTS: Final = "no step does this: augreg.from_torchvision(weights) makes a spec of a model's transforms"
 _STEP: Final = "a step is a mapping of its name to its arguments, such as `rotate: {degrees: 10}`"
 
 _STEPS: Final[Mapping[str, str]] = {
@@ -63,7 +64,8 @@ _STEPS: Final[Mapping[str, str]] = {
     "scalejitter": "did you mean 'random_resized_crop'? The size of its result is fixed",
     "randomresize": "did you mean 'random_resized_crop'? The size of its result is fixed",
     "padifneeded": "center_crop and random_crop pad an image that is smaller; letterbox resizes and pads",
-    "randomcroporpad": "center_crop and random_crop pad an image that is smaller",
+    "randomcroporpad": "did you mean 'crop_or_pad', with position: random?",
+    "centercroporpad": "did you mean 'crop_or_pad'?", "trimborder": "did you mean 'crop_border'?",
     "randomcropwithpadding": "did you mean 'random_crop', with padding?",
     "randombrightnesscontrast": _BRIGHTNESS, "brightnesscontrast": _BRIGHTNESS,
     "jitter": "did you mean 'color_jitter'?",
@@ -92,6 +94,8 @@ _STEPS: Final[Mapping[str, str]] = {
     "convertboundingboxformat": "no step does this: `targets: {boxes: xyxy}` says which format the boxes have",
     "bboxparams": "no step does this: `targets: {boxes: xyxy}` says which format the boxes have",
     "name": _STEP, "type": _STEP, "transform": _STEP, "classname": _STEP, "class": _STEP, "target": _STEP,
+    **dict.fromkeys(("imageclassification", "semanticsegmentation", "objectdetection", "opticalflow"), _WEIGHTS),
+    "videoclassification": "no step does this: a spec is for images, not for clips",
     # of models and losses
     "dropout1d": "did you mean 'spatial_dropout'?", "dropout2d": "did you mean 'spatial_dropout'?",
     "dropout3d": "did you mean 'spatial_dropout'?", "featurealphadropout": "did you mean 'alpha_dropout'?",
@@ -159,7 +163,7 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "np": ("numpy",), "array": ("numpy",), "coco": ("xywh",), "pascalvoc": ("xyxy",), "voc": ("xyxy",),
     "yolo": ("cxcywh_normalized",), "albumentations": ("xyxy_normalized",), "cxcywhn": ("cxcywh_normalized",),
     "linear": ("bilinear",), "interlinear": ("bilinear",), "cubic": ("bicubic",), "intercubic": ("bicubic",),
-    "lanczos": ("bicubic",), "area": ("bilinear",), "zeros": ("constant",), "zero": ("constant",),
+    "lanczos": ("lanczos", "bicubic"), "area": ("bilinear",), "zeros": ("constant",), "zero": ("constant",),
     "replicate": ("edge",), "border": ("edge",), "reflection": ("reflect",), "reflect101": ("reflect",),
     "l": ("gray",), "grayscale": ("gray",), "grey": ("gray",), "bgr": ("rgb",), "segmentation": ("mask",),
     "ignore": ("other",), "depth": ("other",),

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from augreg import ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Fill, Interpolation, Size
+from augreg.steps.fields import Fill, ResizeInterpolation, Size
 from augreg.transforms import geometry
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class LongestMaxSize:
     """
 
     longer: Annotated[int, Meta(ge=1, le=65536)]
-    interpolation: Interpolation = "bilinear"
+    interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
@@ -54,7 +54,7 @@ class Letterbox:
 
     size: Size
     fill: Fill = (0.0,)
-    interpolation: Interpolation = "bilinear"
+    interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:

@@ -17,6 +17,7 @@ from augreg.steps.fields import (
     PadMode,
     Probability,
     Range,
+    ResizeInterpolation,
     Size,
     SymmetricRange,
 )
@@ -61,10 +62,10 @@ def _padded(
     return (border,), border.after(scene)
 
 
-def _center_crop(scene: Scene, size: tuple[int, int], fill: Fill = (0.0,)) -> tuple[Op, ...]:
+def centered(scene: Scene, size: tuple[int, int], fill: Fill = (0.0,), mode: PadMode = "constant") -> tuple[Op, ...]:
     """Crop the center; an image that is too small is padded first."""
     height, width = size
-    borders, scene = _padded(scene, size, (0, 0, 0, 0), fill, "constant")
+    borders, scene = _padded(scene, size, (0, 0, 0, 0), fill, mode)
     top, left = round((scene.height - height) / 2), round((scene.width - width) / 2)
     return (*borders, ops.crop(top, left, height, width))
 
@@ -80,7 +81,7 @@ class CenterCrop:
     fill: Fill = (0.0,)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        return _center_crop(scene, self.size, self.fill)
+        return centered(scene, self.size, self.fill)
 
 
 @transform(
@@ -107,7 +108,7 @@ class RandomCrop:
         return (*borders, ops.crop(top, left, height, width))
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
-        return _center_crop(scene, self.size, self.fill)
+        return centered(scene, self.size, self.fill)
 
 
 @transform(
@@ -129,7 +130,7 @@ class RandomResizedCrop:
     size: Size
     scale: Range = (0.08, 1.0)
     ratio: Range = (3 / 4, 4 / 3)
-    interpolation: Interpolation = "bilinear"
+    interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
     crop: Annotated[float, Meta(ge=0.1, le=1)] = 0.875
 
@@ -163,7 +164,7 @@ class RandomResizedCrop:
         zoom = max(height / self.crop / scene.height, width / self.crop / scene.width)
         cover = max(height, round(scene.height * zoom)), max(width, round(scene.width * zoom))
         resized = ops.resize(*cover, self.interpolation, self.antialias)
-        return (resized, *_center_crop(resized.after(scene), (height, width)))
+        return (resized, *centered(resized.after(scene), (height, width)))
 
 
 @transform("resize", kind="geometry", rule="same", preview=({"size": 160}, {"size": 80}, {"size": 24}))
@@ -171,12 +172,12 @@ class Resize:
     """Resize the shorter side to `shorter`, keeping the aspect ratio, or the image to exactly `size`.
 
     Give one of the two. With `shorter`, the longer side becomes int(shorter * long / short). `size` is (height,
-    width) or one number for both. With `antialias`, shrinking is antialiased.
+    width) or one number for both. With `antialias`, shrinking is antialiased; with lanczos it always is.
     """
 
     shorter: Annotated[int, Meta(ge=1, le=65536)] | None = None
     size: Size | None = None
-    interpolation: Interpolation = "bilinear"
+    interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
 
     def check(self) -> None:

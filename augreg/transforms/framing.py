@@ -1,0 +1,143 @@
+"""Resizing and cropping as torchvision and timm frame an image for a model."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
+
+from augreg import ops
+from augreg.steps.declare import transform
+from augreg.steps.fields import Fill, PadMode, Probability, Range, ResizeInterpolation, Size
+from augreg.transforms.geometry import centered
+from augreg.transforms.ranges import check_positive
+
+if TYPE_CHECKING:
+    from augreg.ops import Op, Scene
+    from augreg.rng import Cursor
+
+
+@transform(
+    "resize_within", kind="geometry", rule="same",
+    preview=({"longer": 160}, {"shorter": 80, "longer": 110}, {"longer": 24}),
+)  # fmt: skip
+class ResizeWithin:
+    """Resize the shorter side to `shorter`, or to less where the longer side would be longer than `longer`.
+
+    The aspect ratio is kept and sides are rounded down. Without `shorter`, the longer side becomes `longer`. This is
+    torchvision's Resize(shorter, max_size=longer); detectors often take 800 and 1333. With `antialias`, shrinking is
+    antialiased.
+    """
+
+    longer: Annotated[int, Meta(ge=1, le=65536)]
+    shorter: Annotated[int, Meta(ge=1, le=65536)] | None = None
+    interpolation: ResizeInterpolation = "bilinear"
+    antialias: bool = True
+
+    def check(self) -> None:
+        if self.shorter is not None and self.shorter > self.longer:
+            raise ValueError(f"'shorter' must be at most 'longer', {self.longer}, got {self.shorter}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        short, long = min(scene.size), max(scene.size)
+        if self.shorter is None:
+            new_short, new_long = int(self.longer * short / long), self.longer
+        else:
+            new_short, new_long = self.shorter, int(self.shorter * long / short)
+            if new_long > self.longer:
+                new_short, new_long = int(self.longer * new_short / new_long), self.longer
+        new_short = max(1, new_short)
+        height, width = (new_short, new_long) if scene.height <= scene.width else (new_long, new_short)
+        return ops.resize(height, width, self.interpolation, self.antialias)
+
+
+@transform(
+    "resize_keep_ratio", kind="geometry", rule="center",
+    preview=tuple({"size": 160, "longest": longest} for longest in (0.0, 0.5, 1.0)),
+)  # fmt: skip
+class ResizeKeepRatio:
+    """Resize the image to cover `size` or to fit into it, keeping the aspect ratio, or nearly so by chance.
+
+    With `longest` 0 the image covers `size`, (height, width); with 1 it fits into it; between, the divisor is the
+    weighted mean of both. Sides are rounded half to even. With probability `scale_p`, the area of what `size` shows
+    is multiplied by a factor drawn uniformly from `scale`, so below 1 the image gets larger. With probability
+    `ratio_p`, the aspect ratio (width / height) is multiplied by a factor drawn log-uniformly from `ratio`. At test
+    time neither is. The result rarely has `size`: `crop_or_pad` follows. With `antialias`, shrinking is antialiased.
+    This is timm's class of this name.
+    """
+
+    size: Size
+    longest: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    scale: Range = (1.0, 1.0)
+    scale_p: Probability = 1.0
+    ratio: Range = (1.0, 1.0)
+    ratio_p: Probability = 1.0
+    interpolation: ResizeInterpolation = "bilinear"
+    antialias: bool = True
+
+    def check(self) -> None:
+        check_positive("scale", self.scale)
+        check_positive("ratio", self.ratio)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        y = x = 1.0
+        if self.scale != (1.0, 1.0) and rng.bernoulli(self.scale_p):
+            y = x = 1.0 / math.sqrt(rng.uniform(*self.scale))
+        if self.ratio != (1.0, 1.0) and rng.bernoulli(self.ratio_p):
+            root = math.sqrt(math.exp(rng.uniform(math.log(self.ratio[0]), math.log(self.ratio[1]))))
+            y, x = y / root, x * root
+        return self._resized(scene, y, x)
+
+    def _resized(self, scene: Scene, y: float, x: float) -> Op:
+        down, across = scene.height / self.size[0], scene.width / self.size[1]
+        divisor = max(down, across) * self.longest + min(down, across) * (1.0 - self.longest)
+        height, width = max(1, round(scene.height * y / divisor)), max(1, round(scene.width * x / divisor))
+        return ops.resize(height, width, self.interpolation, self.antialias)
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return self._resized(scene, 1.0, 1.0)
+
+
+@transform("crop_or_pad", kind="geometry", rule="center", preview=({"size": 200}, {"size": 140}, {"size": 320}))
+class CropOrPad:
+    """Crop each side that is longer than `size`, and pad each that is shorter.
+
+    With `position` random, the position of the crop, and that of the image within the padding, are drawn uniformly
+    for each axis; with center, and at test time, both are central: the top of the crop is
+    round((height of the image - height) / 2), half to even, and an odd pixel of padding is at the bottom or on the
+    right. `mode` and `fill` are those of `pad`.
+    """
+
+    size: Size
+    position: Literal["center", "random"] = "center"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        if self.position == "center":
+            return centered(scene, self.size, self.fill, self.mode)
+        y, x = (rng.integers(abs(side - wanted) + 1) for side, wanted in zip(scene.size, self.size, strict=True))
+        height, width = self.size
+        above, left = (y if scene.height < height else 0), (x if scene.width < width else 0)
+        below, right = max(0, height - scene.height) - above, max(0, width - scene.width) - left
+        crop = ops.crop(0 if scene.height < height else y, 0 if scene.width < width else x, height, width)
+        if not (above or below or left or right):
+            return (crop,)
+        return ops.pad(scene, above, below, left, right, self.fill, self.mode), crop
+
+    def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
+        return centered(scene, self.size, self.fill, self.mode)
+
+
+@transform(
+    "crop_border", kind="geometry", rule="same", preview=({"pixels": 8}, {"pixels": 32}, {"pixels": 64}),
+)  # fmt: skip
+class CropBorder:
+    """Cut `pixels` off every side of the image; of an image that is too small for it, the middle is left."""
+
+    pixels: Annotated[int, Meta(ge=0, le=65536)]
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        top, left = (min(self.pixels, (side - 1) // 2) for side in scene.size)
+        return ops.crop(top, left, scene.height - 2 * top, scene.width - 2 * left)

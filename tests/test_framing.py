@@ -1,0 +1,143 @@
+"""Steps that frame an image for a model: resize_within, resize_keep_ratio, crop_or_pad, crop_border; and lanczos."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import images
+import numpy as np
+import pytest
+from PIL import Image
+
+from augreg import Pipeline, SpecError
+
+
+def sizes(step: dict[str, Any], size: tuple[int, int], count: int = 1, test: bool = False) -> list[tuple[int, int]]:
+    """The sizes after one step of the first draws, or of the test pipeline."""
+    pipe = Pipeline.from_spec([step])
+    plans = [pipe.test.plan(size) if test else pipe.train.plan(size, index=index) for index in range(count)]
+    return [plan.ops[-1].size_after(*size) or size if plan.ops else size for plan in plans]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "wanted"),
+    [
+        ({"shorter": 800, "longer": 1333}, (480, 640), (800, 1066)),  # 800 * 640 / 480 = 1066.7
+        ({"shorter": 800, "longer": 1333}, (480, 1000), (640, 1333)),  # 1333 * 800 / 1666 = 640.1
+        ({"shorter": 800, "longer": 1333}, (1000, 480), (1333, 640)),
+        ({"shorter": 30, "longer": 30}, (60, 60), (30, 30)),
+        ({"longer": 50}, (60, 91), (32, 50)),  # 50 * 60 / 91 = 32.97
+        ({"longer": 50}, (1, 400), (1, 50)),  # never less than a pixel
+    ],
+)
+def test_resize_within(arguments: dict[str, Any], size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    assert sizes({"resize_within": arguments}, size) == [wanted]
+    assert sizes({"resize_within": arguments}, size, test=True) == [wanted]
+
+
+def test_resize_within_needs_the_shorter_to_be_shorter() -> None:
+    with pytest.raises(SpecError, match="'shorter' must be at most 'longer', 20, got 30"):
+        Pipeline.from_spec([{"resize_within": {"shorter": 30, "longer": 20}}])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "wanted"),
+    [
+        ({"size": [50, 50]}, (100, 201), (50, 100)),  # covers: 201 / 2 = 100.5, half to even
+        ({"size": [50, 50], "longest": 1.0}, (100, 200), (25, 50)),  # fits in
+        ({"size": [50, 100]}, (100, 100), (100, 100)),
+        ({"size": [50, 100], "longest": 1.0}, (100, 100), (50, 50)),
+        ({"size": [50, 100], "longest": 0.5}, (90, 90), (67, 67)),  # divided by (90/50 + 90/100) / 2 = 1.35: 66.7
+    ],
+)
+def test_resize_keep_ratio(arguments: dict[str, Any], size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    assert sizes({"resize_keep_ratio": arguments}, size) == [wanted]
+    with_chances = {**arguments, "scale": [0.3, 0.8], "ratio": [0.5, 2.0]}
+    assert sizes({"resize_keep_ratio": with_chances}, size, test=True) == [wanted]
+
+
+def test_the_scale_is_of_the_area_and_the_ratio_is_width_by_height() -> None:
+    """Scale 1/4 of the area doubles both sides; ratio 4 halves the height and doubles the width."""
+    keep = {"size": [40, 40], "scale": [0.25, 0.25], "scale_p": 0.5}
+    found = sizes({"resize_keep_ratio": keep}, (80, 80), 400)
+    assert set(found) == {(40, 40), (80, 80)}
+    assert found.count((80, 80)) == pytest.approx(200, abs=50)
+    wide = {"size": [40, 40], "ratio": [4.0, 4.0]}
+    assert sizes({"resize_keep_ratio": wide}, (80, 80)) == [(20, 80)]
+    ratio = {"size": [1000, 1000], "ratio": [0.25, 4.0]}
+    logs = [
+        math.log(width / height) / math.log(4) for height, width in sizes({"resize_keep_ratio": ratio}, (9, 9), 800)
+    ]
+    np.testing.assert_allclose(np.quantile(logs, [0, 0.25, 0.5, 0.75, 1]), [-1, -0.5, 0, 0.5, 1], atol=0.1)
+
+
+PADDING = {"constant": {"mode": "constant", "constant_values": 7}}
+
+
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric"])
+@pytest.mark.parametrize("size", [(9, 12), (4, 5), (4, 30), (31, 5), (7, 8)])
+def test_crop_or_pad_is_numpys_padding_and_a_crop(mode: str, size: tuple[int, int]) -> None:
+    image = images.made("noise", *size, 3)
+    step = {"size": [7, 8], "mode": mode, **({"fill": 7} if mode == "constant" else {})}
+
+    def wanted(above: int, left: int, top: int, start: int) -> np.ndarray:
+        down, across = max(0, 7 - size[0]), max(0, 8 - size[1])
+        around = ((above, down - above), (left, across - left), (0, 0))
+        padded = np.pad(image, around, **PADDING.get(mode, {"mode": mode}))  # type: ignore[call-overload]
+        return padded[top : top + 7, start : start + 8]
+
+    extra = [max(0, side - target) for side, target in zip(size, (7, 8), strict=True)]
+    missing = [max(0, target - side) for side, target in zip(size, (7, 8), strict=True)]
+    center = wanted(missing[0] // 2, missing[1] // 2, round(extra[0] / 2), round(extra[1] / 2))
+    pipe = Pipeline.from_spec([{"crop_or_pad": step}])
+    assert np.array_equal(pipe.train(image, index=0), center)
+    anywhere = Pipeline.from_spec([{"crop_or_pad": {**step, "position": "random"}}])
+    assert np.array_equal(anywhere.test(image), center)
+    possible = {
+        wanted(above, left, top, start).tobytes()
+        for above in range(missing[0] + 1) for left in range(missing[1] + 1)
+        for top in range(extra[0] + 1) for start in range(extra[1] + 1)
+    }  # fmt: skip
+    found = {anywhere.train(image, index=index).tobytes() for index in range(200)}
+    assert found <= possible
+    assert len(found) >= min(len(possible), 20)
+
+
+def test_targets_follow_the_crop_and_the_padding() -> None:
+    pipe = Pipeline.from_spec({"targets": {"boxes": "xyxy"}, "image": [
+        {"crop_border": {"pixels": 5}}, {"crop_or_pad": {"size": [40, 20]}},
+    ]})  # fmt: skip
+    mask = np.zeros((40, 50), np.uint8)
+    mask[15:25, 20:30] = 1
+    found = pipe.test({"image": np.zeros((40, 50, 3), np.uint8), "mask": mask, "boxes": [[20, 15, 30, 25]]})
+    # 5 off each side leaves 30 x 40; 5 rows of padding above, 10 columns cut off on the left
+    assert found["boxes"] == [[5, 15, 15, 25]]
+    assert found["mask"].shape == (40, 20)
+    assert found["mask"][15:25, 5:15].all()
+    assert found["mask"].sum() == 100
+
+
+@pytest.mark.parametrize(("pixels", "box"), [(0, (0, 0, 11, 20)), (3, (3, 3, 8, 17)), (30, (5, 9, 6, 11))])
+def test_crop_border(pixels: int, box: tuple[int, int, int, int]) -> None:
+    """Of an image that is too small, the middle is left: one pixel of an odd side, two of an even one."""
+    image = images.made("noise", 11, 20, 3)
+    top, left, bottom, right = box
+    found = Pipeline.from_spec([{"crop_border": pixels}]).train(image, index=0)
+    assert np.array_equal(found, image[top:bottom, left:right])
+
+
+@pytest.mark.parametrize("backend", ["pillow", "opencv"])
+@pytest.mark.parametrize("size", [(20, 30), (90, 100), (20, 130)])
+def test_lanczos_is_pillows_on_every_backend(backend: str, size: tuple[int, int]) -> None:
+    if backend == "opencv":
+        pytest.importorskip("cv2")
+    image = images.made("noise", 60, 91, 3)
+    wanted = Image.fromarray(image)
+    # one axis at a time, since versions of Pillow differ in the order; rows go first where they lose much more
+    first = (91, size[0]) if 60 - size[0] > 2 * (91 - size[1]) and size[0] < 60 else (size[1], 60)
+    wanted = wanted.resize(first, Image.Resampling.LANCZOS).resize(size[::-1], Image.Resampling.LANCZOS)
+    for antialias in (True, False):
+        step = {"resize": {"size": list(size), "interpolation": "lanczos", "antialias": antialias}}
+        found = Pipeline.from_spec({"backend": backend, "image": [step]}).train(image, index=0)
+        assert np.array_equal(found, wanted)
