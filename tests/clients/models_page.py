@@ -40,8 +40,8 @@ def heading(model: Model) -> str:
 
 def section(model: Model, rows: list[Row]) -> str:
     """The part of the page on a model."""
-    lines = ["| " + " | ".join([rule, f"`{write}`" if write else "", sites, note]) + " |"
-             for rule, write, sites, note in rows]  # fmt: skip
+    cells = [[rule, f"`{write}`" if write else "", sites, note] for rule, write, sites, note in rows]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
     return f"## {heading(model)}\n\n{_COLUMNS}" + "\n".join(lines) + "\n"
 
 

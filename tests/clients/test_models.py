@@ -9,6 +9,7 @@ import pytest
 import torch
 from attaching import checked
 from models_page import PAGE, heading, page_rows
+from torch import nn
 from zoo import MODELS, Model, built, first_tensor
 
 from augreg import SpecError, regularize
@@ -46,10 +47,8 @@ def test_blocks_without_a_shortcut_are_left_and_do_not_count(text: str, attached
     """How many of them add their input is what the libraries say: `use_res_connect`, `has_skip`, `use_residual`."""
     model = named(text)
     module = built(model)
-    flags = ("use_res_connect", "has_skip", "use_residual")
     rows = regularize(module, [{"stochastic_depth": {"at": model.blocks, "survival": 0.5}}]).report()
-    said = {row.module: next((getattr(module.get_submodule(row.module), f) for f in flags
-            if hasattr(module.get_submodule(row.module), f)), False) for row in rows}  # fmt: skip
+    said = {row.module: _says_that_it_adds(module.get_submodule(row.module)) for row in rows}
     assert {row.module: row.by != "none" for row in rows} == said
     assert [sum(said.values()), len(said) - sum(said.values())] == [attached, left]
     assert {row.note for row in rows if not said[row.module]} == {"left: no shortcut"}
@@ -59,6 +58,10 @@ def test_blocks_without_a_shortcut_are_left_and_do_not_count(text: str, attached
         shown = dict(pair.split("=") for pair in row.numbers.split(", "))
         value = float(shown["survival"]) if "survival" in shown else 1 - float(shown.get("p") or shown["drop_prob"])
         assert value == pytest.approx(survival, abs=1e-3)
+
+
+def _says_that_it_adds(block: nn.Module) -> bool:
+    return any(getattr(block, flag, False) for flag in ("use_res_connect", "has_skip", "use_residual"))
 
 
 @pytest.mark.parametrize("kind", ["Beit", "Swin", "Swinv2"])
@@ -76,8 +79,8 @@ def test_the_drop_paths_of_transformers_are_set(kind: str) -> None:
 @pytest.mark.parametrize("rule", ["drop_connect", "dropout"])
 def test_weights_that_a_function_reads_are_left_or_refused(text: str, rule: str) -> None:
     module = built(named(text)).train()
-    attached = regularize(module, [{rule: {"at": {"name": "**.attn.*", "type": "Linear"}}}] if "timm" in text else
-                          [{rule: {"at": {"type": "Linear"}}}])  # fmt: skip
+    at = {"name": "**.attn.*", "type": "Linear"} if "timm" in text else {"type": "Linear"}
+    attached = regularize(module, [{rule: {"at": at}}])
     read = [row for row in attached.report() if "reads its weights" in row.note]
     assert read and all(row.module.endswith(("attn.qkv", "attn.proj")) for row in read)
     with warnings.catch_warnings():
