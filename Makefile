@@ -4,7 +4,7 @@ PYTHON ?= python3
 LOWEST ?= python3.11
 BIN := .venv/bin
 
-.PHONY: gallery test soak lint types docs ready-made bench check versions clean
+.PHONY: gallery test soak lint types docs ready-made bench check versions clients clean
 
 # The gallery page of the sample photos, with the fast backend.
 gallery: .venv/gallery.stamp
@@ -31,6 +31,18 @@ versions: .venv-versions/stamp
 	.venv-versions/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt \
 		torch torchdata lightning \
 		|| echo 'the lowest torch cannot be had here: its tests are left out'
+	touch $@
+
+# Tests beside the real torchvision, timm, transformers, lightning and accelerate, in an environment of their own (6 GB:
+# the torch that torchvision works with needs CUDA libraries, also where there is no GPU). Nothing is downloaded by the tests.
+# CLIENTS="tests/clients/test_models.py -k resnet" runs some of them.
+clients: .venv-clients/stamp
+	.venv-clients/bin/python -m pytest -n auto --dist loadgroup $(or $(CLIENTS),tests/clients)
+
+.venv-clients/stamp: pyproject.toml constraints-clients.txt
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-clients.txt \
+		--editable '.[all]' torchvision timm transformers lightning accelerate datasets pytest-xdist
 	touch $@
 
 lint: .venv/dev.stamp
@@ -70,4 +82,4 @@ check: lint types test
 	touch $@
 
 clean:
-	rm -rf .venv .venv-versions gallery.html
+	rm -rf .venv .venv-versions .venv-clients gallery.html

@@ -394,7 +394,7 @@ def test_parameter_groups_take_patterns() -> None:
     for arguments, message in [
         ({"at": "hed.*"}, "hed.* selects no parameter; the nearest are head"),
         ({"no_decay": "hed.*"}, "hed.* selects no parameter"),
-        ({"at": {"nam": "x"}}, "a selection takes 'name' and 'type', got 'nam'"),
+        ({"at": {"nam": "x"}}, "a selection takes 'name', 'type' and 'not', got 'nam'"),
         ({"at": 3}, "name pattern"),
         ({"include": "biases"}, "include must be 'weights' or 'all'"),
         ({"weight_decay": -0.1}, "weight_decay must be 0 or more"),

@@ -28,6 +28,7 @@ from augreg.attachment.report import AttachmentReport, AttachmentRow
 from augreg.attachment.runs import PATIENCE, runs, without_effect
 from augreg.attachment.selecting import sites_of
 from augreg.attachment.site import Site
+from augreg.attachment.tracing import Graphs
 from augreg.errors import Problem, SpecError
 from augreg.loss import penalties
 from augreg.steps.schedules import scheduled
@@ -50,9 +51,10 @@ def attach(model: nn.Module, model_steps: Iterable[Step], loss_steps: Iterable[S
     sites: list[tuple[Step, Site]] = []
     problems: list[Problem] = []
     reserved: dict[tuple[int, str], Site] = {}
+    graphs = Graphs()
     modules = dict(model.named_modules(remove_duplicate=False))
     for index, step in enumerate(model_steps):
-        selected, errors = sites_of(model, step, modules, reserved)
+        selected, errors = sites_of(model, step, modules, reserved, graphs)
         sites += [(step, site) for site in selected]
         problems += [Problem(f"model[{index}].{step.name}.at", message) for message in errors]
     try:
@@ -179,6 +181,7 @@ class Attachment:
     def _attach(self) -> None:
         for _, site in self._sites:
             site.reserved.clear()
+            site.graphs.clear()
         before = _tensors(self.model)
         done: list[Action] = []
         try:
@@ -270,6 +273,6 @@ def _row(step: Step, site: Site) -> AttachmentRow:
         site.test_rule,
         "changes" if changed else "unchanged",
         runs(site),
-        "; ".join(site.notes),
+        "; ".join([*site.notes, *([f"left: {left}"] if (left := site.left()) else [])]),
         site.exact,
     )

@@ -32,10 +32,14 @@ def with_training(layer: Any, training: bool) -> Any:
 
 
 class OutputHook(Unscriptable):
-    """A forward hook that passes the module's output through a layer. With `identity`, only in training."""
+    """A forward hook that passes the module's output through a layer. With `identity`, only in training.
 
-    def __init__(self, layer: Any, identity: bool) -> None:
-        self.layer, self.identity = layer, identity
+    An output that the layer cannot take raises TypeError, or if `lenient` is returned as it is: `left` then says why.
+    """
+
+    def __init__(self, layer: Any, identity: bool, lenient: bool = False) -> None:
+        self.layer, self.identity, self.lenient = layer, identity, lenient
+        self.left = ""
         self.runs = RunCounter()
         self.handle: Any = None
 
@@ -43,8 +47,12 @@ class OutputHook(Unscriptable):
         training = _in_training(module)
         if self.layer is None or (self.identity and not training):
             return output
+        refuse_proxy(self.layer, output)
+        if self.lenient and (reason := unfit(self.layer, output)):
+            if not torch.compiler.is_compiling():
+                self.left = f"its output {reason}"
+            return output
         if not isinstance(output, Tensor):
-            refuse_proxy(self.layer, output)
             raise TypeError(
                 f"{_class_name(self.layer)} takes the output of a {_class_name(module)}, which must be a tensor; "
                 f"got a {_class_name(output)}"
@@ -64,10 +72,11 @@ class OutputHook(Unscriptable):
 
 
 class InputHook(Unscriptable):
-    """A forward pre-hook that passes the module's first input through a layer. With `identity`, only in training."""
+    """A forward pre-hook that passes the module's first input through a layer; see `OutputHook`."""
 
-    def __init__(self, layer: Any, identity: bool) -> None:
-        self.layer, self.identity = layer, identity
+    def __init__(self, layer: Any, identity: bool, lenient: bool = False) -> None:
+        self.layer, self.identity, self.lenient = layer, identity, lenient
+        self.left = ""
         self.runs = RunCounter()
         self.handle: Any = None
 
@@ -75,8 +84,13 @@ class InputHook(Unscriptable):
         training = _in_training(module)
         if self.layer is None or (self.identity and not training):
             return inputs
-        if not inputs or not isinstance(inputs[0], Tensor):
-            refuse_proxy(self.layer, inputs[0] if inputs else None)
+        first = inputs[0] if inputs else None
+        refuse_proxy(self.layer, first)
+        if self.lenient and (reason := unfit(self.layer, first) if inputs else "is a keyword argument"):
+            if not torch.compiler.is_compiling():
+                self.left = f"its input {reason}"
+            return inputs
+        if not isinstance(first, Tensor):
             got = f"a {_class_name(inputs[0])}" if inputs else "keyword arguments only"
             raise TypeError(
                 f"{_class_name(self.layer)} takes the first positional argument of a {_class_name(module)}, which "
@@ -84,8 +98,7 @@ class InputHook(Unscriptable):
             )
         if training:
             self.runs.count()
-        first = through(with_training(self.layer, training), inputs[0], training)
-        return (first, *inputs[1:])
+        return (through(with_training(self.layer, training), first, training), *inputs[1:])
 
     def register(self, module: nn.Module) -> None:
         """Register the hook on the module."""
@@ -110,6 +123,18 @@ class CallHook(Unscriptable):
 
 def force_call(module: nn.Module, inputs: Any) -> None:
     """A forward pre-hook that does nothing. It makes torch call the module instead of only reading its weights."""
+
+
+def unfit(layer: Any, value: Any) -> str:
+    """Why a layer cannot take a value: no tensor, no floats, or too few or many dimensions. "" if it can."""
+    if not isinstance(value, Tensor):
+        return f"is a {_class_name(value)}"
+    if not value.is_floating_point() and type(layer).__module__.startswith("augreg."):
+        return f"is of {value.dtype}"
+    low, high = getattr(layer, "least_dimensions", 0), getattr(layer, "most_dimensions", 1 << 10)
+    if not value.is_nested and not low <= value.dim() <= high:
+        return f"has {value.dim()} dimensions"
+    return ""
 
 
 def _class_name(value: Any) -> str:

@@ -20,11 +20,19 @@ from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
 from augreg.attachment.activations import FUNCTIONS, METHODS
-from augreg.attachment.tracing import trace
+from augreg.attachment.tracing import Graphs, trace
 from augreg.loss.penalties import parameters
 from augreg.steps.signatures import parameter_names
 
-__all__ = ["ResidualParts", "TracedParts", "adapter", "branch_outputs", "residual_parts", "takes_several_inputs"]
+__all__ = [
+    "ResidualParts",
+    "TracedParts",
+    "adapter",
+    "branch_outputs",
+    "has_no_shortcut",
+    "residual_parts",
+    "takes_several_inputs",
+]
 
 
 class ResidualParts:
@@ -127,6 +135,30 @@ def residual_parts(block: nn.Module) -> ResidualParts | None:
     return _traced_parts(block)
 
 
+def has_no_shortcut(block: nn.Module, graphs: Graphs) -> bool:
+    """Whether a block is known to add nothing to its branch, as the blocks of a MobileNet that change the shape.
+
+    It is known if its forward is a chain: nothing in its graph depends on its input in two ways, except for gates,
+    which multiply.
+    """
+    if callable(getattr(block, "residual_branch", None)) or any(cls in _adapters for cls in type(block).__mro__):
+        return False
+    if type(block).__module__.startswith("torch.nn.") and not any(block.children()):
+        return True  # one layer, which torch.fx may not be able to trace
+    graph = graphs.of(block)
+    if graph is None:
+        return False
+    dependent: set[fx.Node] = set()
+    for node in graph.nodes:
+        sources = dependent.intersection(node.all_input_nodes)
+        if len(sources) > 1 and node.target not in _PRODUCTS:
+            return False
+        if sources or node.op == "placeholder":
+            dependent.add(node)
+    return True
+
+
+_PRODUCTS = {operator.mul, operator.imul, torch.mul, "mul", "mul_"}
 _ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 
 

@@ -50,7 +50,9 @@ def without_effect(model: nn.Module, rules: Iterable[list[Site]], output: Any, p
     for sites, silent in zip(rules, idle, strict=True):
         none_ran = bool(silent) and not any(runs(site) for site in sites)
         for site in silent:
-            if any(id(parameter) in used for parameter in _parameters(site)):
+            if left := site.left():
+                found += [f"{_called(site)}: {left}"] if none_ran and passes == 1 else []
+            elif any(id(parameter) in used for parameter in _parameters(site)):
                 found.append(f"{_called(site)}: its weights are used, but the module is never called")
             elif none_ran and passes == 1 and _is_never_called(model, site.name):
                 found.append(f"{_called(site)}: the model's forward never calls the module")

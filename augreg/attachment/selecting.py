@@ -3,58 +3,65 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from torch import nn
 
 from augreg.attachment.actions import ReplaceModule
-from augreg.attachment.deduplicate import selected_exactly, skip_duplicates
-from augreg.attachment.site import NeverCalledError, Site
+from augreg.attachment.activations import NAMES as ACTIVATIONS, computes
+from augreg.attachment.deduplicate import skip_duplicates
+from augreg.attachment.site import CannotTakeError, Site
+from augreg.attachment.tracing import Graphs
 from augreg.errors import PluginError
+from augreg.loss.penalties import type_names
 from augreg.steps.rules import fixed_rule_and_exactness
 from augreg.steps.schedules import resolve, scheduled, turning_points
-from augreg.steps.selectors import listed, nearest_names, selects
+from augreg.steps.selectors import around, listed, nearest_names, selects, without_match
 from augreg.steps.step import Step
 
 __all__ = ["sites_of"]
 
 Modules: TypeAlias = dict[str, nn.Module]
 """The modules of a model by name, including the replacements of the rules so far."""
+Selected: TypeAlias = list[tuple[str, nn.Module]]
 Reserved: TypeAlias = dict[tuple[int, str], Site]
 
 _MAX_NAMED = 5  # an error lists at most so many modules of one rule
 
 
-def sites_of(model: nn.Module, step: Step, modules: Modules, reserved: Reserved) -> tuple[list[Site], list[str]]:
-    """The sites of a rule with all recorded changes, and the error messages. Updates `modules` and `reserved`."""
+def sites_of(
+    model: nn.Module, step: Step, modules: Modules, reserved: Reserved, graphs: Graphs
+) -> tuple[list[Site], list[str]]:
+    """The sites of a rule with all recorded changes, and the error messages. Updates `modules` and `reserved`.
+
+    Modules that cannot take the rule are left out, and do not count, if others can and `at` does not name them.
+    """
     transform = scheduled(step, 0.0).transform if step.schedules else step.transform
     if step.schedules and not hasattr(transform, "numbers"):
         return [], [f"{step.name} cannot follow a schedule: it has no numbers(self, site)"]
+    misspelled = without_match(transform.at, _types(transform.at, modules).items())
+    if misspelled:
+        return [], misspelled
     selected = _selected(transform.at, modules)
     if not selected:
         hint = getattr(transform, "hint", "")
         nearest = ", ".join(_nearest(transform.at, modules))
         patterns = listed(transform.at, " or ")
         return [], [f"no module of the model matches {patterns}; nearest: {nearest}{f'; {hint}' if hint else ''}"]
-    reserved_before = dict(reserved)
-    sites: list[Site] = []
-    errors: list[str] = []
-    containers: list[str] = []
-    for index, (name, module) in enumerate(selected):
-        site = _site(model, name, module, index, len(selected), step, transform, reserved)
-        sites.append(site)
-        try:
-            _record(site, selected)
-        except NeverCalledError as error:
-            message = f"{name or 'the model'} ({site.type}): {error}"
-            (errors if selected_exactly(site) else containers).append(message)
-            site.skip(f"skipped: a {site.type} is never called")
-        except ValueError as error:
-            errors.append(f"{name or 'the model'} ({type(module).__name__}): {error}")
-        _apply_replacements(site, modules)
-    if len(containers) == len(sites):  # a pattern that selects other modules too just leaves them out
-        errors += containers
+    rule = _Rule(model, step, transform, graphs)
+    modules_before, reserved_before = dict(modules), dict(reserved)
+    left: dict[str, Site] = {}
+    while True:
+        suitable = [(name, module) for name, module in selected if name not in left]
+        sites, errors, unsuitable = _attempt(rule, suitable, selected, modules, reserved)
+        if not unsuitable or errors:
+            break
+        left |= unsuitable
+        for known, before in ((modules, modules_before), (reserved, reserved_before)):  # again, without them
+            known.clear()
+            known.update(before)  # type: ignore[arg-type]
     errors += _ineffective_schedules(step, sites[-1])
     if len(errors) > _MAX_NAMED:
         errors[_MAX_NAMED:] = [f"and {len(errors) - _MAX_NAMED} more modules of this rule"]
@@ -62,27 +69,71 @@ def sites_of(model: nn.Module, step: Step, modules: Modules, reserved: Reserved)
         skip_duplicates(sites)
     else:
         order = {name: place for place, name in enumerate(modules)}
-        candidates = _candidates(model, step, transform, modules, reserved_before)
+        candidates = _candidates(rule, modules, reserved_before)
         candidates.sort(key=lambda name: abs(order[name] - order.get(selected[0][0], 0)))
         errors[-1] += f"; nearest that can take {step.name}: {', '.join(candidates[:_MAX_NAMED]) or 'none'}"
-    return sites, errors
+    found = {**left, **{site.name: site for site in sites}}
+    return [found[name] for name, _ in selected], errors
 
 
-def _site(
-    model: nn.Module,
-    name: str,
-    module: nn.Module,
-    index: int,
-    count: int,
-    step: Step,
-    transform: Any,
-    reserved: Reserved,
-) -> Site:
-    rule, exact = fixed_rule_and_exactness(transform)
-    cls = type(module).__name__
-    return Site(
-        model, name, module, cls, index, count, transform, step.name, rule, exact, bool(step.schedules), reserved
-    )
+class _Rule(NamedTuple):
+    """A rule of a spec for a model: `transform` is the regularizer, with the numbers of epoch 0."""
+
+    model: nn.Module
+    step: Step
+    transform: Any
+    graphs: Graphs
+
+    def site(self, name: str, module: nn.Module, index: int, count: int, reserved: Reserved) -> Site:
+        """The site of a module, with nothing recorded."""
+        transform = self.transform
+        test_rule, exact = fixed_rule_and_exactness(transform)
+        return Site(
+            self.model,
+            name,
+            module,
+            type(module).__name__,
+            index,
+            count,
+            transform,
+            self.step.name,
+            test_rule,
+            exact,
+            bool(self.step.schedules),
+            any(selector.name == name for selector in transform.at),
+            reserved,
+            self.graphs,
+        )
+
+
+def _attempt(
+    rule: _Rule, suitable: Selected, selected: Selected, modules: Modules, reserved: Reserved
+) -> tuple[list[Site], list[str], dict[str, Site]]:
+    """Record the changes of a rule at modules: the sites, the errors, and the sites that cannot take the rule."""
+    sites: list[Site] = []
+    errors: list[str] = []
+    reasons: dict[str, list[str]] = {}
+    unsuitable: dict[str, Site] = {}
+    for index, (name, module) in enumerate(suitable):
+        site = rule.site(name, module, index, len(suitable), reserved)
+        sites.append(site)
+        try:
+            _record(site, selected)
+        except CannotTakeError as error:
+            where = f"{name or 'the model'} ({site.type})"
+            if site.by_name:
+                errors.append(f"{where}: {error}")
+            reasons.setdefault(str(error), []).append(where)
+            site.skip(error.note)
+            unsuitable[name] = site
+        except ValueError as error:
+            errors.append(f"{name or 'the model'} ({type(module).__name__}): {error}")
+        _apply_replacements(site, modules)
+    if len(unsuitable) == len(sites):  # none is left
+        for reason, (first, *others) in reasons.items():
+            more = f" and {len(others)} more" if others else ""
+            errors += [] if f"{first}: {reason}" in errors else [f"{first}{more}: {reason}"]
+    return sites, errors, unsuitable
 
 
 def _ineffective_schedules(step: Step, site: Site) -> list[str]:
@@ -96,7 +147,7 @@ def _ineffective_schedules(step: Step, site: Site) -> list[str]:
     return errors
 
 
-def _record(site: Site, selected: list[tuple[str, nn.Module]]) -> None:
+def _record(site: Site, selected: Selected) -> None:
     """Let the regularizer record its changes at a site. Raises ValueError if it cannot be attached there."""
     if not site.reserve(site.module, site.rule):
         raise ValueError(f"{site.rule} is already attached to it; detach it first")
@@ -113,31 +164,44 @@ def _record(site: Site, selected: list[tuple[str, nn.Module]]) -> None:
         raise PluginError(message) from error
     duplicate = site.duplicate() if numbers is None else None
     if duplicate is not None and duplicate not in dict(selected):
-        raise ValueError(f"{duplicate} next to it already does this, so it would be done twice; select that module")
+        raise CannotTakeError(
+            f"{duplicate} next to it already does this, so it would be done twice; select that module",
+            f"left: {duplicate} next to it already does this",
+        )
     if duplicate is not None:
         site.skip(f"skipped: done at {duplicate}")
 
 
-def _candidates(model: nn.Module, step: Step, transform: Any, modules: Modules, reserved: Reserved) -> list[str]:
+def _candidates(rule: _Rule, modules: Modules, reserved: Reserved) -> list[str]:
     """The names of the modules that a rule can be attached to. Trying is harmless: nothing but records is made."""
     names = []
     for name, module in modules.items():
-        site = _site(model, name, module, 0, 1, step, transform, dict(reserved))
         if name:
             with contextlib.suppress(ValueError, PluginError):
-                _record(site, [])
+                _record(rule.site(name, module, 0, 1, dict(reserved)), [])
                 names.append(name)
     return names
 
 
-def _selected(at: Any, modules: Modules) -> list[tuple[str, nn.Module]]:
+def _selected(at: Any, modules: Modules) -> Selected:
     """The modules that a rule selects, each once; the model itself only if it has no submodules."""
     selected: dict[int, tuple[str, nn.Module]] = {}
+    types = _types(at, modules)
     for name, module in modules.items():
         whole = name == "" and len(modules) > 1
-        if not whole and selects(at, name, [cls.__name__ for cls in type(module).__mro__]):
+        if not whole and selects(at, name, types[name], functools.partial(around, name, types)):
             selected.setdefault(id(module), (name, module))
     return list(selected.values())
+
+
+def _types(at: Any, modules: Modules) -> dict[str, tuple[str, ...]]:
+    """The type names of each module; if `at` has such a type, also that of the activation that it computes."""
+    types = {name: type_names(module) for name, module in modules.items()}
+    asked = {name for selector in at for each in (selector, *selector.exclude) for name in each.type}
+    if not asked.isdisjoint(ACTIVATIONS):
+        for name, module in modules.items():
+            types[name] += tuple(filter(None, [computes(module)]))
+    return types
 
 
 def _nearest(at: Any, modules: Modules) -> list[str]:

@@ -29,15 +29,29 @@ from augreg.attachment.actions import (
     reservations,
 )
 from augreg.attachment.hooks import InputHook, OutputHook
-from augreg.attachment.residual import TracedParts, branch_outputs, residual_parts, takes_several_inputs
+from augreg.attachment.residual import (
+    TracedParts,
+    branch_outputs,
+    has_no_shortcut,
+    residual_parts,
+    takes_several_inputs,
+)
+from augreg.attachment.tracing import Graphs
 
-__all__ = ["NeverCalledError", "Site"]
+__all__ = ["CannotTakeError", "Site"]
 
 Class: TypeAlias = type[nn.Module]
 
 
-class NeverCalledError(ValueError):
-    """Raised at a container: the module that contains it calls its children, and never the container itself."""
+class CannotTakeError(ValueError):
+    """Raised at a module that cannot take a rule, whatever its arguments, such as dropout of weights at a ReLU.
+
+    A rule that selects other modules too leaves it out, with `note` in the report, unless `at` has its exact name.
+    """
+
+    def __init__(self, reason: str, note: str = "") -> None:
+        super().__init__(reason)
+        self.note = note or f"left: {reason}"
 
 
 @dataclass(eq=False)
@@ -46,10 +60,11 @@ class Site:
 
     `type` is the name of the module's class before any change. `index` counts from 0 to `count` - 1 among the modules
     that the rule selects, in the order of the model. `transform` is the regularizer, `rule` its name in the spec and
-    `test_rule` its test-time rule, which is exact for the quantity `exact`. `reserved` maps what the rules of this
-    attachment have reserved (an object's id and a name) to the site that reserved it. `existing` is whether the
-    module already does what the rule asks for. `targets` are the objects that carry the rule's numbers; True if they
-    are named by `takes_over`, not by `numbers`.
+    `test_rule` its test-time rule, which is exact for the quantity `exact`. `by_name` is whether `at` has the exact
+    name of the module. `reserved` maps what the rules of this attachment have reserved (an object's id and a name) to the
+    site that reserved it, and `graphs` has the graphs of modules. `existing` is whether the module already does what
+    the rule asks for. `targets` are the objects that carry the rule's numbers; True if they are named by
+    `takes_over`, not by `numbers`.
     """
 
     model: nn.Module
@@ -63,7 +78,9 @@ class Site:
     test_rule: str
     exact: str
     scheduled: bool
+    by_name: bool
     reserved: dict[tuple[int, str], Site]
+    graphs: Graphs
     existing: bool = False
     actions: list[Action] = field(default_factory=list)
     targets: list[tuple[Any, bool]] = field(default_factory=list)
@@ -72,26 +89,27 @@ class Site:
     def after(self, layer: Any) -> None:
         """Pass the module's output through a layer: a torch module, or a callable for training only.
 
+        An output that the layer cannot take, such as a tuple, is left as it is, unless `at` has the module's name.
         The layer does not become a submodule; it gets the training flag of this module. It can be pickled if the
         layer and its class can. In evaluation it is called only if the test-time rule is not `identity`.
         """
         if isinstance(self.module, _TUPLE_OUTPUTS):
-            raise ValueError(
+            raise CannotTakeError(
                 "its output is a tuple, and a layer takes one tensor; select the module that uses its output"
             )
         self._check_called()
-        self._record(AddHook(self.module, OutputHook(layer, self._identity)), layer)
+        self._record(AddHook(self.module, OutputHook(layer, self._identity, not self.by_name)), layer)
 
     def before(self, layer: Any) -> None:
         """Pass the module's first input through a layer; see `after`."""
         self._check_called()
-        self._record(AddHook(self.module, InputHook(layer, self._identity)), layer)
+        self._record(AddHook(self.module, InputHook(layer, self._identity, not self.by_name)), layer)
 
     def change_class(self, cls: Class, **attributes: Any) -> None:
         """Change the module's class to a subclass, and set attributes. To be pickled, it must be importable."""
         if not issubclass(cls, type(self.module)):
             raise ValueError(f"{cls.__name__} does not derive from {type(self.module).__name__}")
-        self._check_called()
+        self._check_called(direct=True)
         self._reserve(self.module, "class")
         self._record(ChangeClass(self.module, cls, attributes, self._identity), self.module, attributes)
 
@@ -141,8 +159,14 @@ class Site:
 
         A drop path of the block is set. Otherwise, if the layer has `skip` and the parts of the block are known, a
         dropped branch is not computed. Otherwise the outputs of the modules that compute the branches, as traced by
-        torch.fx, are masked. Raises ValueError if there are none.
+        torch.fx, are masked. Raises ValueError if there are none, and if the block has no shortcut.
         """
+        if has_no_shortcut(self.module, self.graphs):
+            raise CannotTakeError(
+                "it has no shortcut, so there is no branch that could be dropped; select residual blocks, or give "
+                "the block a method residual_branch(x)",
+                "left: no shortcut",
+            )
         if self._adopt_paths(layer):
             return
         skip = bool(getattr(layer, "skip", False))
@@ -178,9 +202,10 @@ class Site:
         for name, path in paths.items():
             self.note(f"at {name}")
             numbers = self.takes_over(path)
-            if numbers is None and not isinstance(path, nn.Identity):
+            if numbers is None and not _does_nothing(path):
                 raise ValueError(
-                    f"the block has a drop path {name}, a {type(path).__name__}, which {self.rule} cannot set"
+                    f"the block has a drop path {name}, a {type(path).__name__}, which {self.rule} cannot set; build "
+                    f"the model with drop paths of rate 0"
                 )
             if numbers is None or not self.adopt(path, numbers):
                 self._record(AddHook(path, OutputHook(layer, self._identity), "computed"), layer)
@@ -225,6 +250,11 @@ class Site:
         hooks = [a.hook for a in self.actions if isinstance(a, AddHook) and a.module is self.module]
         return hooks[0] if hooks else None
 
+    def left(self) -> str:
+        """Why the output of the module passes by the layer: the layer could not take it. "" if it never did so."""
+        hook = self.hook()
+        return "" if hook is None else hook.left
+
     def sibling(self, offset: int) -> tuple[str, nn.Module] | None:
         """The module `offset` places later in the same nn.Sequential, with its name; None if there is none."""
         parent, _, child_name = self.name.rpartition(".")
@@ -248,9 +278,13 @@ class Site:
             del self.reserved[key]
 
     def refuse(self, reason: str, *types: Class) -> NoReturn:
-        """Raise ValueError: the module cannot take the regularizer. Up to 8 `types` that can are listed."""
+        """Raise CannotTakeError: the module cannot take the regularizer. Up to 8 `types` that can are listed.
+
+        If `at` selects other modules too, the rule leaves this one out. For a rule that is wrong as a whole, such as
+        arguments that contradict the model, raise ValueError.
+        """
         listed = f"; it is for {', '.join(cls.__name__ for cls in types)}" if 0 < len(types) <= 8 else ""
-        raise ValueError(f"{reason}{listed}")
+        raise CannotTakeError(f"{reason}{listed}", f"left: {reason}")
 
     @property
     def _identity(self) -> bool:
@@ -273,19 +307,22 @@ class Site:
                 f"attribute, so a schedule would have no effect; name them as the layer does"
             )
 
-    def _check_called(self) -> None:
-        """ValueError for a module that is never called: a container, or one whose weights another one reads."""
+    def _check_called(self, direct: bool = False) -> None:
+        """CannotTakeError for a module that is never called: a container, or one whose weights another one reads."""
         if type(self.module).forward is nn.Module.forward and "forward" not in vars(self.module):
-            raise NeverCalledError(
+            raise CannotTakeError(
                 f"a {type(self.module).__name__} is a container without a forward and is never called, so attaching "
-                f"to it has no effect; select the modules in it: {self.name}.*"
+                f"to it has no effect; select the modules in it: {self.name}.*",
+                f"skipped: a {type(self.module).__name__} is never called",
             )
-        for name, owner in self.model.named_modules():
-            if isinstance(owner, nn.MultiheadAttention) and owner.out_proj is self.module:
-                raise ValueError(
-                    f"the MultiheadAttention {name} reads its weights and never calls it, so attaching to it has no "
-                    f"effect; select other modules by name"
-                )
+        reader = self.graphs.reader(self.model, self.name, direct)
+        if reader is not None:
+            kind = type(self.model.get_submodule(reader)).__name__
+            raise CannotTakeError(
+                f"the {kind} {reader or 'itself'} reads its weights and never calls it, so attaching to it has no "
+                f"effect; select other modules",
+                f"left: never called, the {kind} reads its weights",
+            )
 
     def reserve(self, owner: Any, name: str) -> bool:
         """Reserve a name that only one rule may change. False if another rule has it, in any attachment."""
@@ -304,6 +341,12 @@ class Site:
 _TUPLE_OUTPUTS = (nn.RNNBase, nn.LSTMCell, nn.MultiheadAttention)
 
 
+def _does_nothing(path: nn.Module) -> bool:
+    """Whether a drop path drops nothing: an Identity in its place, or a rate of 0."""
+    rates = [getattr(path, name) for name in ("drop_prob", "p") if hasattr(path, name)]
+    return isinstance(path, nn.Identity) or (bool(rates) and not rates[0])
+
+
 def _is_for(site: Site, module: nn.Module) -> bool:
     """Whether a module does what the rule of a site asks for, with these or other settings."""
     try:
@@ -316,4 +359,4 @@ def _is_drop_path(name: str, child: nn.Module) -> bool:
     """Whether a child of a block is a drop path, or an Identity that replaces one."""
     if name.rstrip("0123456789") == "drop_path":
         return hasattr(child, "drop_prob") or isinstance(child, nn.Identity)
-    return type(child).__name__ in ("DropPath", "StochasticDepth")
+    return type(child).__name__.endswith(("DropPath", "StochasticDepth"))

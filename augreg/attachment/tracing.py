@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from types import MethodType
+import functools
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-__all__ = ["output_module", "trace"]
+__all__ = ["Graphs", "output_module", "trace", "working_copy"]
 
 
 class _ModuleTracer(fx.Tracer):
@@ -19,17 +20,27 @@ class _ModuleTracer(fx.Tracer):
         return True
 
 
-def trace(module: nn.Module) -> fx.Graph | None:
-    """The graph of a module's forward in training mode, or None if torch.fx cannot trace it. Changes nothing."""
+def trace(module: nn.Module, direct: bool = False) -> fx.Graph | None:
+    """The graph of a module's forward in training mode, or None if torch.fx cannot trace it. Changes nothing.
+
+    With `direct`, a submodule whose `forward` is called directly is a node too, as if it were called itself.
+    """
     try:
-        working_copy = _working_copy(module)
-        working_copy.training = True
-        return _ModuleTracer().trace(working_copy)
+        copied = working_copy(module)
+        copied.training = True
+        for part in copied.modules() if direct else ():
+            if part is not copied:
+                vars(part)["forward"] = functools.partial(_call, part)
+        return _ModuleTracer().trace(copied)
     except Exception:  # a forward may do anything with the tracer's proxies, and fail in any way
         return None
 
 
-def _working_copy(module: nn.Module) -> nn.Module:
+def _call(module: nn.Module, *inputs: Any, **keywords: Any) -> Any:
+    return module(*inputs, **keywords)  # by its `__call__` at that time, which the tracer replaces
+
+
+def working_copy(module: nn.Module) -> nn.Module:
     """A copy that shares the parameters of the module, but not its dictionaries, lists and buffers.
 
     A forward may store intermediate results, count its calls or append to a list. The tracer's proxies must not end
@@ -55,8 +66,69 @@ def _working_copy(module: nn.Module) -> nn.Module:
 
     for part in parts:
         vars(copies[id(part)]).update((key, copied(value)) for key, value in vars(part).items())
-    working_copy: nn.Module = copies[id(module)]
-    return working_copy
+    result: nn.Module = copies[id(module)]
+    return result
+
+
+class Graphs:
+    """The graphs of the modules of a model, each traced once, while rules are checked and nothing changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, bool], tuple[nn.Module, fx.Graph | None]] = {}
+
+    def of(self, module: nn.Module, direct: bool = False) -> fx.Graph | None:
+        """The graph of a module, or None if torch.fx cannot trace it; see `trace`."""
+        key = id(module), direct
+        if key not in self._known:
+            self._known[key] = module, trace(module, direct)  # the module is kept, and so its id
+        return self._known[key][1]
+
+    def clear(self) -> None:
+        """Forget them."""
+        self._known.clear()
+
+    def reader(self, model: nn.Module, name: str, direct: bool) -> str | None:
+        """The module that reads the weights of the module `name` and never calls it, or None if there is none.
+
+        So do functions with `self.qkv.weight` as an argument. Torch's attention does it with its `out_proj`. With
+        `direct`, a direct call of its `forward` is a call too.
+        """
+        parts = name.split(".") if name else []
+        names = [key for key, value in model.get_submodule(name)._parameters.items() if value is not None]
+        for depth in range(len(parts) - 1, -1, -1):
+            outer, inner = ".".join(parts[:depth]), ".".join(parts[depth:])
+            module = model.get_submodule(outer)
+            if isinstance(module, nn.MultiheadAttention):
+                return outer if inner == "out_proj" else None
+            if type(module).forward in (nn.Module.forward, nn.Sequential.forward):
+                continue  # a container, or one that calls what is in it
+            cls: Any = type(module)
+            if _names_used(cls).isdisjoint(names):
+                continue  # tracing takes milliseconds
+            graph = self.of(module, direct)
+            if graph is None or any(node.op == "call_module" and node.target == inner for node in graph.nodes):
+                return None
+            weights = {f"{inner}.{key}" for key in names}
+            if any(node.op == "get_attr" and node.target in weights for node in graph.nodes):
+                return outer
+        return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _names_used(cls: Any) -> frozenset[str]:
+    """The attributes that the methods of a class use, but for `__init__`, and those of nn.Module."""
+    codes = [
+        value.__code__
+        for base in cls.__mro__[: cls.__mro__.index(nn.Module)]
+        for key, value in vars(base).items()
+        if isinstance(value, FunctionType) and key != "__init__"
+    ]
+    names: set[str] = set()
+    while codes:
+        code = codes.pop()
+        names.update(code.co_names)
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return frozenset(names)
 
 
 def output_module(module: nn.Module, guess: bool = False) -> str | None:

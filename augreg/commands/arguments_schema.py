@@ -132,18 +132,20 @@ def _short_forms(hint: Any, short: Shorthand, scheduled: bool) -> list[Schema]:
 
 
 def _selectors() -> list[Schema]:
-    """The ways to write `at`: a pattern, a mapping of name and type, or a list of both."""
+    """The ways to write `at`: a pattern, a mapping of name, type and what is left out, or a list of both."""
     name = {"type": "string", "description": "A name; * matches anything but a dot, ** matches anything."}
     type_ = {"type": "string", "description": "The name of a class, such as Conv2d, or of one of its base classes."}
-    both = {
-        "type": "object",
-        "properties": {
-            "name": {**name, "default": "**"},
-            "type": {"anyOf": [type_, {"type": "array", "items": type_}], "default": []},
-        },
-        "additionalProperties": False,
+    properties: Schema = {
+        "name": {**name, "default": "**"},
+        "type": {"anyOf": [type_, {"type": "array", "items": type_}], "default": []},
     }
-    return [name, both, {"type": "array", "items": {"anyOf": [name, both]}, "minItems": 1}]
+
+    def forms(known: Schema) -> list[Schema]:
+        both = {"type": "object", "properties": known, "additionalProperties": False}
+        return [name, both, {"type": "array", "items": {"anyOf": [name, both]}, "minItems": 1}]
+
+    left_out = {"description": "What is left out, with everything in it.", "anyOf": forms(properties)}
+    return forms({**properties, "not": left_out})
 
 
 @functools.cache

@@ -7,6 +7,7 @@ See X. Glorot and Y. Bengio 2010, and K. He et al. 2015, arXiv 1502.01852.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from torch import nn
 from augreg.inspect.model_state import evaluating, restoring_buffers
 from augreg.inspect.tables import ByLayer, table
 from augreg.steps.fields import convert_one
-from augreg.steps.selectors import At, Selector, listed, nearest_names, selects
+from augreg.steps.selectors import At, Selector, around, listed, nearest_names, selects, without_match
 
 __all__ = ["ActivationTable", "LayerActivations", "activations"]
 
@@ -115,7 +116,14 @@ def _chosen(model: nn.Module, at: Any) -> set[str]:
         return {name for name, module in model.named_modules() if next(module.children(), None) is None}
     selectors: tuple[Selector, ...] = convert_one(At, at)
     types = {name: [cls.__name__ for cls in type(module).__mro__] for name, module in model.named_modules()}
-    chosen = {name for name, names in types.items() if selects(selectors, name, names)}
+    errors = without_match(selectors, types.items())
+    if errors:
+        raise ValueError(errors[0])
+    chosen = {
+        name
+        for name, names in types.items()
+        if selects(selectors, name, names, functools.partial(around, name, types))
+    }
     if not chosen:
         near = ", ".join(nearest_names(selectors, filter(None, types)))
         raise ValueError(f"no module is {listed(selectors, ' or ')}; the nearest names are {near}")

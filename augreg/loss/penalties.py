@@ -22,7 +22,7 @@ from torch.nn.parameter import is_lazy
 from augreg.errors import Problem, SpecError
 from augreg.loss.sharding import fsdp_modules, whole, write
 from augreg.steps.schedules import scheduled
-from augreg.steps.selectors import Selector, listed, nearest_names, selects
+from augreg.steps.selectors import Selector, listed, nearest_names, selects, without_match
 from augreg.steps.step import Step
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "project",
     "renormalize",
     "total",
+    "type_names",
     "unwrapped",
     "weights",
 ]
@@ -54,6 +55,8 @@ class Weight:
     value: nn.Parameter
     names: tuple[str, ...]
     owners: tuple[nn.Module, ...]
+    containers: tuple[tuple[tuple[str, nn.Module], ...], ...] = ()
+    """For each name, the modules that contain it, the owner included, with their names."""
 
     @property
     def multiplies(self) -> bool:
@@ -75,8 +78,16 @@ class Weight:
 
     def selected(self, at: Iterable[Selector]) -> bool:
         """Whether a selector matches one of its names and the type of the module that owns it there."""
-        pairs = zip(self.names, self.owners, strict=True)
-        return any(selects(at, name, (cls.__name__ for cls in type(owner).__mro__)) for name, owner in pairs)
+        at = tuple(at)
+        return any(
+            selects(at, name, type_names(owner), lambda around=around: ((n, type_names(m)) for n, m in around))  # type: ignore[misc]
+            for name, owner, around in zip(self.names, self.owners, self.containers, strict=True)
+        )
+
+
+def type_names(module: nn.Module) -> tuple[str, ...]:
+    """The names of a module's class and base classes, by which `at` selects it."""
+    return tuple(cls.__name__ for cls in type(module).__mro__)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -108,25 +119,28 @@ def parameters(model: nn.Module) -> list[Weight]:
     Nothing is cached, since modules and parameters may be replaced between two calls.
     """
     result: dict[int, Weight] = {}
-    for name, value, owner in _named_parameters(unwrapped(model), "", None):
+    for name, value, owner, around in _named_parameters(unwrapped(model), "", None, ()):
         known = result.get(id(value), Weight(value, (), ()))
-        result[id(value)] = Weight(value, (*known.names, name), (*known.owners, owner))
+        result[id(value)] = Weight(value, (*known.names, name), (*known.owners, owner), (*known.containers, around))
     return list(result.values())
 
 
 def _named_parameters(
-    module: nn.Module, prefix: str, owner: nn.Module | None
-) -> list[tuple[str, nn.Parameter, nn.Module]]:
+    module: nn.Module, prefix: str, owner: nn.Module | None, around: tuple[tuple[str, nn.Module], ...]
+) -> list[tuple[str, nn.Parameter, nn.Module, tuple[tuple[str, nn.Module], ...]]]:
     """The parameters of a module and its submodules under all their names, each with the module that owns it.
 
     The parameters of a parametrization, such as weight norm, are owned by the parametrized module, the `owner`.
     """
     current = owner or module
-    named = [(prefix + name, value, current) for name, value in module._parameters.items() if value is not None]
+    around = (*around, (prefix.rstrip("."), module))
+    named = [
+        (prefix + name, value, current, around) for name, value in module._parameters.items() if value is not None
+    ]
     for name, child in module._modules.items():
         if child is not None:
             inside = current if owner is not None or name == "parametrizations" else None
-            named += _named_parameters(child, f"{prefix}{name}.", inside)
+            named += _named_parameters(child, f"{prefix}{name}.", inside, around)
     return named
 
 
@@ -190,9 +204,19 @@ def weights(
         )
     ]
     selected = allowed if at is None else [weight for weight in allowed if weight.selected(at)]
+    errors = _exclude_nothing(model, known, at) if at is not None and any(selector.exclude for selector in at) else []
+    if errors:
+        raise SpecError(f"loss.{name}.at" if name else "at", errors[0])
     if not selected:
         raise SpecError(f"loss.{name}.at" if name else "at", _nothing_selected(known, allowed, at))
     return [weight for weight in selected if frozen or weight.value.requires_grad]
+
+
+def _exclude_nothing(model: nn.Module, known: list[Weight], at: tuple[Selector, ...]) -> list[str]:
+    """Errors for what stands after `not` and matches neither a module nor a parameter."""
+    named = dict(unwrapped(model).named_modules())
+    named |= {name: owner for weight in known for name, owner in zip(weight.names, weight.owners, strict=True)}
+    return without_match(at, [(name, type_names(module)) for name, module in named.items()])
 
 
 def _nothing_selected(known: list[Weight], allowed: list[Weight], at: tuple[Selector, ...] | None) -> str:

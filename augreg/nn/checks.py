@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -58,10 +58,10 @@ _WITHOUT_FEATURE_MAP = (
 )
 
 
-def require_feature_map(module: nn.Module) -> None:
-    """ValueError for a module whose output is known to have no spatial dimensions."""
-    if isinstance(module, _WITHOUT_FEATURE_MAP):
-        raise ValueError(
-            f"the output of a {type(module).__name__} has no spatial dimensions; "
+def require_feature_map(site: Any) -> None:
+    """Refuse a site whose module is known to return no spatial dimensions."""
+    if isinstance(site.module, _WITHOUT_FEATURE_MAP):
+        site.refuse(
+            f"the output of a {type(site.module).__name__} has no spatial dimensions; "
             f"select a module that returns (batch, channels, ...), or use dropout"
         )

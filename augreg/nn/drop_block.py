@@ -45,6 +45,7 @@ class MapDropBlock(nn.Module):
     """
 
     dims: ClassVar[int | None] = None
+    least_dimensions, most_dimensions = 3, 5
 
     def __init__(
         self,

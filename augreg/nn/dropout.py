@@ -62,6 +62,8 @@ class SpatialDropout(Dropout):
     more spatial dimensions.
     """
 
+    least_dimensions = 3
+
     def mask_shape(self, input: Tensor) -> Sequence[int]:
         """One number per sample and channel."""
         if input.dim() < 3:

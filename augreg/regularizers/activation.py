@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from augreg.steps.declare import regularizer
-from augreg.steps.selectors import At, Selector, selects
+from augreg.steps.selectors import At, Selector, around, selects
 
 if TYPE_CHECKING:
     from augreg.attachment.site import Site
@@ -24,10 +25,11 @@ _HIDDEN = (
 class Activation:
     """Replace activation modules by another function: `activation: gelu`, or `{to: gelu, at: features.*}`.
 
-    By default every module of a known activation type is replaced, except sigmoids, which are mostly gates and
-    outputs; select them explicitly: `at: {type: Sigmoid}`. Functions that a forward calls (`torch.relu(x)`) are not
-    modules and cannot be replaced. `inplace` is kept if the new module supports it. `slope` is the slope of
-    leaky_relu for negative inputs (default 0.01), or the initial slope of prelu (default 0.25).
+    By default every module that computes a known activation is replaced, also one of another library, such as
+    transformers' GELUActivation. Sigmoids are left, which are mostly gates and outputs; select them explicitly: `at:
+    {type: Sigmoid}`. Functions that a forward calls (`torch.relu(x)`) are not modules and cannot be replaced.
+    `inplace` is kept if the new module supports it. `slope` is the slope of leaky_relu for negative inputs (default
+    0.01), or the initial slope of prelu (default 0.25).
 
     `prelu` adds one parameter per module, and so a key to `state_dict`; attach it before you create the optimizer.
     `selu` keeps mean 0 and variance 1 only with `init: lecun`, and with alpha dropout instead of dropout (Klambauer
@@ -59,11 +61,11 @@ class Activation:
             raise ValueError(f"slope is for leaky_relu and prelu, not for {self.to}")
 
     def attach(self, site: Site) -> None:
-        from augreg.attachment.activations import MODULES
+        from augreg.attachment.activations import MODULES, computes
         from augreg.nn.activations import activation
 
         old = site.module
-        if not isinstance(old, MODULES):
+        if not isinstance(old, MODULES) and computes(old) is None:
             site.refuse(f"a {type(old).__name__} is not an activation module", *MODULES)
         new = activation(self.to, self.slope, bool(getattr(old, "inplace", False)))
         parameter = next((p for p in site.model.parameters() if p.is_floating_point()), None)
@@ -78,8 +80,12 @@ class Activation:
         """Replace every nn.Dropout whose name matches a pattern of `at` by alpha dropout."""
         from torch import nn
 
-        names = [Selector(name=selector.name) for selector in self.at]
-        for name, old in list(site.model.named_modules()):
-            if type(old) is nn.Dropout and selects(names, name, ()):
+        from augreg.loss.penalties import type_names
+
+        modules = dict(site.model.named_modules())
+        types = {name: type_names(module) for name, module in modules.items()}
+        names = [Selector(name=selector.name, exclude=selector.exclude) for selector in self.at]
+        for name, old in modules.items():
+            if type(old) is nn.Dropout and selects(names, name, types[name], partial(around, name, types)):
                 site.replace(nn.AlphaDropout(old.p, old.inplace), old, copied=("p",))
                 site.note(f"{name} is alpha dropout now")

@@ -53,6 +53,6 @@ class DropBlock:
         from augreg.nn.drop_block import MapDropBlock
         from augreg.nn.masks import layer_seed
 
-        require_feature_map(site.module)
+        require_feature_map(site)
         seed = layer_seed(self.seed, "drop_block", site.name)
         site.after(MapDropBlock(**self.numbers(site), block_size=self.block_size, per=self.per, seed=seed))

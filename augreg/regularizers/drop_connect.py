@@ -83,13 +83,15 @@ class DropConnect:
         return numbers
 
     def attach(self, site: Site) -> None:
-        from augreg.nn.drop_connect import drop_connect_class
+        from augreg.nn.drop_connect_subclasses import drop_connect_type
         from augreg.nn.masks import layer_seed, source_of
 
         if self.test_rule() == "moment_match":
             _require_relu(site)
+        cls, needed = drop_connect_type(site.module)
         site.change_class(
-            drop_connect_class(site.module),
+            cls,
+            **needed,
             **self.numbers(site),
             per=self.per,
             mode=self.mode,

@@ -69,9 +69,7 @@ class _Dropout:
 
         rule = _rule_for(site.module)
         if rule not in (None, self.__augreg__.name):
-            raise ValueError(
-                f"it is already a dropout layer of another kind{f'; use the rule {rule}' if rule else ''}"
-            )
+            site.refuse(f"it is already a dropout layer of another kind{f'; use the rule {rule}' if rule else ''}")
         seed = layer_seed(self.seed, self.__augreg__.name, *names, site.name)
         mode = {"mode": self.mode} if hasattr(self, "mode") else {}
         return getattr(dropout, type(self).__name__)(**self.numbers(site), **mode, seed=seed)
@@ -130,7 +128,7 @@ class SpatialDropout(_MaskingDropout):
         from augreg.nn.checks import require_feature_map
 
         layer = self._layer(site)
-        require_feature_map(site.module)
+        require_feature_map(site)
         site.after(layer)
 
 

@@ -81,9 +81,11 @@ class Initialization:
         if not isinstance(module, LAYERS):
             site.refuse(f"a {type(module).__name__} is not a linear layer or a convolution", *LAYERS)
         if isinstance(module.weight, UninitializedParameter):
-            site.refuse("its weights do not exist before its first forward pass; run the model once, then attach")
+            raise ValueError(
+                "its weights do not exist before its first forward pass; run the model once, then attach"
+            )
         if module._parameters.get("weight") is None:
-            site.refuse("its weight is computed by a parametrization", *LAYERS)
+            raise ValueError("its weight is computed by a parametrization")
         scale = weight_scale(module.weight, self.rule, self.fan, self.gain, self.activation, self.std)
         orthogonal = self.rule == "orthogonal"
         site.note(f"{self.rule}, {'gain' if orthogonal else 'std'} {scale:.4g}")

@@ -68,13 +68,13 @@ class StochasticDepth(_OfBlocks):
         return _BLOCK  # in both scalings
 
     def takes_over(self, module: Any, numbers: dict[str, float]) -> dict[str, float] | None:
-        """For the drop paths of timm and torchvision, whose number is the probability of being dropped, and ours."""
+        """For our layer and the drop paths of timm, transformers and torchvision, which have the rate of dropping."""
         from augreg.nn.stochastic_depth import StochasticDepth as Layer
 
         cls = type(module).__name__
         if isinstance(module, Layer):
             values, settings = numbers, {"mode": module.mode, "scaling": module.scaling}
-        elif cls == "DropPath" and hasattr(module, "drop_prob"):
+        elif cls.endswith("DropPath") and hasattr(module, "drop_prob"):  # transformers has a BeitDropPath and others
             values, settings = {"drop_prob": 1.0 - numbers["survival"]}, {"mode": "row", "scaling": "inverted"}
         elif cls == "StochasticDepth" and hasattr(module, "p") and hasattr(module, "mode"):
             values, settings = {"p": 1.0 - numbers["survival"]}, {"mode": module.mode, "scaling": "inverted"}

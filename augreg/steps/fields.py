@@ -201,7 +201,8 @@ Std: TypeAlias = Annotated[
 def plain(value: Any) -> Any:
     """The value as dicts, lists, numbers and strings; takes NumPy values, other mappings, tuples, dataclasses, paths.
 
-    Other values are returned unchanged, and the check against the annotation refuses them.
+    Other values are returned unchanged, and the check against the annotation refuses them. A dataclass field may have
+    another `key` in its metadata, and one that is `optional` there is written only if it is set.
     """
     if value is None or isinstance(value, bool | str | bytes):
         return value
@@ -218,7 +219,9 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist") and hasattr(value, "dtype"):  # an array of any library
         return plain(value.tolist())
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        members = [(field, getattr(value, field.name)) for field in fields(value)]
+        members = [(field, item) for field, item in members if item or not field.metadata.get("optional")]
+        return {field.metadata.get("key", field.name): plain(item) for field, item in members}
     return value
 
 

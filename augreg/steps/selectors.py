@@ -3,6 +3,7 @@
     at: classifier.*                        names; `*` matches anything without a dot, `**` anything
     at: {type: Conv2d}                      types, by the name of the class or of a base class
     at: {name: layer*.**, type: [Conv2d]}   both must match
+    at: {type: Linear, not: head}           all but what `not` selects, and everything in it
     at: [stem, {type: Linear}]              one of these must match
 
 Selectors contain only names, so specs can be read without torch.
@@ -13,29 +14,36 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta
 
 from augreg.steps.fields import Converted, Shorthand
 
-_LONGEST = 200  # of a pattern for which similar names are looked for
+__all__ = ["At", "Named", "Selector", "around", "listed", "nearest_names", "selects", "without_match"]
 
-__all__ = ["At", "Selector", "listed", "nearest_names", "selects"]
+_LONGEST = 200  # of a pattern for which similar names are looked for
+Named: TypeAlias = tuple[str, Iterable[str]]
+"""A module or parameter as selectors see it: its name, and the names of its class and base classes."""
 
 
 @dataclass(frozen=True)
 class Selector:
-    """A name pattern, and type names of which one must match; no type name means any type."""
+    """A name pattern, and type names of which one must match; no type name means any type.
+
+    It does not select what a selector in `exclude` matches, nor anything in that. A spec says `not` for `exclude`.
+    """
 
     name: str = "**"
     type: tuple[str, ...] = ()
+    exclude: tuple[Selector, ...] = field(default=(), metadata={"key": "not", "optional": True})
 
     def __str__(self) -> str:
-        name = _shortened(self.name) if self.name else "''"
-        return f"{name} of type {_shortened(' or '.join(self.type))}" if self.type else name
+        text = _shortened(self.name) if self.name else "''"
+        text = f"{text} of type {_shortened(_either(self.type))}" if self.type else text
+        return f"{text}, not {' or '.join(map(str, self.exclude))}" if self.exclude else text
 
 
 def listed(at: Iterable[Selector], between: str = ", ") -> str:
@@ -49,36 +57,98 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _selectors(value: Any) -> Any:
+def _either(names: tuple[str, ...], most: int = 8) -> str:
+    more = [f"{len(names) - most + 1} more"] if len(names) > most else []
+    return " or ".join([*names[: most - 1 if more else most], *more])
+
+
+def _selectors(value: Any, keys: tuple[str, ...] = ("name", "type", "not")) -> Any:
     items = [value] if isinstance(value, str | Mapping) else value
-    return [_selector(item) for item in items] if isinstance(items, list | tuple) else items
+    return [_selector(item, keys) for item in items] if isinstance(items, list | tuple) else items
 
 
-def _selector(value: Any) -> Any:
+def _selector(value: Any, keys: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         return {"name": value}
     if isinstance(value, Mapping):
-        unknown = sorted(set(map(str, value)) - {"name", "type"})
+        unknown = sorted(set(map(str, value)) - set(keys))
         if unknown:
-            raise ValueError(f"a selection takes 'name' and 'type', got {unknown[0]!r}")
-        return {**value, "type": [value["type"]]} if isinstance(value.get("type"), str) else value
+            where = "a selection" if "not" in keys else "what stands after 'not'"
+            known = f"{', '.join(map(repr, keys[:-1]))} and {keys[-1]!r}"
+            raise ValueError(f"{where} takes {known}, got {unknown[0]!r}")
+        result = {key: item for key, item in value.items() if key != "not"}
+        if isinstance(value.get("type"), str):
+            result["type"] = [value["type"]]
+        if value.get("not") is not None:
+            result["exclude"] = _left_out(value["not"])
+        return result
     return value
+
+
+def _left_out(value: Any) -> Any:
+    """The selectors after `not`. They are checked here, where the error can say `not`, as the spec does."""
+    result = _selectors(value, ("name", "type"))
+    items = result if isinstance(result, list) else [result]
+    for item in items:
+        types = item.get("type", []) if isinstance(item, Mapping) else None
+        names = [item.get("name", ""), *types] if isinstance(types, list | tuple) else [None]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError(
+                f"'not' takes a name pattern, {{name: pattern, type: class names}}, or a list of these, got {value!r}"
+            )
+    return items
 
 
 At: TypeAlias = Annotated[
     Annotated[Converted[tuple[Selector, ...]], Meta(min_length=1)],
-    Shorthand(_selectors, "name pattern, {name: pattern, type: class names}, or a list of these"),
+    Shorthand(_selectors, "name pattern, {name: pattern, type: class names, not: the same}, or a list of these"),
 ]
 """Selects modules or parameters."""
 
 
-def selects(at: Iterable[Selector], name: str, types: Iterable[str]) -> bool:
-    """Whether one of the selectors matches an object with this name and these type names."""
+def selects(
+    at: Iterable[Selector], name: str, types: Iterable[str], within: Callable[[], Iterable[Named]] = tuple
+) -> bool:
+    """Whether one of the selectors matches an object with this name and these type names.
+
+    `within` gives the modules that contain the object; it is called only if a selector excludes something.
+    """
     known = frozenset(types)
     return any(
-        (not selector.type or not known.isdisjoint(selector.type)) and _matches(selector.name, name)
+        _matches_both(selector, name, known)
+        and not (selector.exclude and _excluded(selector.exclude, name, known, within()))
         for selector in at
     )
+
+
+def _matches_both(selector: Selector, name: str, types: frozenset[str]) -> bool:
+    return (not selector.type or not types.isdisjoint(selector.type)) and _matches(selector.name, name)
+
+
+def _excluded(exclude: tuple[Selector, ...], name: str, types: frozenset[str], within: Iterable[Named]) -> bool:
+    candidates = [(name, types), *((outer, frozenset(names)) for outer, names in within if outer)]
+    return any(_matches_both(selector, *candidate) for selector in exclude for candidate in candidates)
+
+
+def around(name: str, types: Mapping[str, Iterable[str]]) -> list[Named]:
+    """The modules that contain a module, by its name; `types` has the types of all modules of the model by name."""
+    parts = name.split(".")[:-1]
+    outer = [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
+    return [(prefix, types[prefix]) for prefix in outer if prefix in types]
+
+
+def without_match(at: Iterable[Selector], known: Iterable[Named]) -> list[str]:
+    """An error for each selector after `not` that matches nothing: most likely it is misspelled."""
+    named = [(name, frozenset(types)) for name, types in known if name]
+    errors = []
+    for selector in [excluded for each in at for excluded in each.exclude]:
+        if any(_matches_both(selector, name, types) for name, types in named):
+            continue
+        near = nearest_names([selector], [name for name, _ in named])
+        if selector.type:
+            near = difflib.get_close_matches(selector.type[0], sorted(set().union(*(t for _, t in named))), 5, 0.3)
+        errors.append(f"not: {selector} excludes nothing; nearest: {', '.join(near) or 'none'}")
+    return errors
 
 
 @functools.lru_cache(maxsize=1 << 16)  # penalties ask for the same names at every step

@@ -34,6 +34,7 @@ _SELECTIONS = (
     "layer*.**",
     "classifier.*",
     {"type": "Linear"},
+    {"type": ["Linear", "Conv2d"], "not": ["head", {"type": "MultiheadAttention"}]},
     ["stem", {"name": "*.conv", "type": ["Conv2d"]}],
 )
 
