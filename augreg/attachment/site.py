@@ -29,7 +29,14 @@ from augreg.attachment.actions import (
     reservations,
 )
 from augreg.attachment.hooks import InputHook, OutputHook
-from augreg.attachment.residual import TracedParts, branch_outputs, residual_parts, takes_several_inputs
+from augreg.attachment.residual import (
+    ResidualParts,
+    TracedParts,
+    branch_outputs,
+    residual_parts,
+    takes_several_inputs,
+)
+from augreg.attachment.skipping_graph import BlockGraphs
 
 __all__ = ["NeverCalledError", "Site"]
 
@@ -137,24 +144,60 @@ class Site:
     def residual(self, layer: Any) -> None:
         """Pass the branch of a residual block through a layer with a method `residual(shortcut, branch, x)`.
 
-        A drop path of the block is set. Otherwise, if the layer has `skip` and the parts of the block are known, a
-        dropped branch is not computed. Otherwise the outputs of the modules that compute the branches, as traced by
-        torch.fx, are masked. Raises ValueError if there are none.
+        If the layer has `skip` and the branches of the block are known, a dropped branch is not computed, and drop
+        paths of the block are off. Otherwise a drop path of the block is set. Otherwise the outputs of the modules
+        that compute the branches, as traced by torch.fx, are masked. Raises ValueError if there are none.
         """
-        if self._adopt_paths(layer):
-            return
-        skip = bool(getattr(layer, "skip", False))
-        obstacle = "the forward of this block was replaced" if "forward" in vars(self.module) else ""
-        parts = residual_parts(self.module) if skip and not obstacle else None
+        reason = ""
+        if getattr(layer, "skip", False):
+            reason = self._skip_branches(layer)
+            if not reason:
+                return
+        if not self._adopt_paths(layer):
+            self._mask_branches(layer)
+        if reason:
+            self.note(f"masked, not saved: {reason}")
+
+    def _skip_branches(self, layer: Any) -> str:
+        """Let a layer with `skip` leave out dropped branches; otherwise the reason why that is not possible."""
+        if "forward" in vars(self.module):
+            return _REPLACED
+        rates = {}
+        for name, path in self._paths().items():
+            rate = next((rate for rate in ("drop_prob", "p") if hasattr(path, rate)), None)
+            if rate is None and not isinstance(path, nn.Identity):
+                return f"the block has a {type(path).__name__} of its own"
+            if rate is not None:
+                rates[name] = rate
+        parts: ResidualParts | BlockGraphs | None = residual_parts(self.module)
         if isinstance(parts, TracedParts) and takes_several_inputs(self.module):
-            parts, obstacle = None, "its forward takes more than one tensor"
-        outputs = branch_outputs(self.module, layer) if parts is None else []
-        if parts is None and not outputs and not obstacle:  # methods or an adapter may define the parts
-            parts = residual_parts(self.module)
-        if parts is not None:
+            parts = None
+        if parts is None:
+            try:
+                parts = BlockGraphs(self.module)
+            except ValueError as error:
+                return str(error)
+            if getattr(layer, "mode", "row") == "row" and parts.sequence_first:
+                return "a module in a branch has the samples in the second dimension"
+        for name, rate in rates.items():
+            self.set(getattr(self.module, name), rate, 0.0)
+            self.note(f"own {name} off")
+        self._reserve(self.module, "forward")
+        self._record(ReplaceForward(self.module, parts, layer, self._identity, "skip"), layer)
+        if not isinstance(parts, ResidualParts):
+            self.note(f"branches: {parts.branch_names()}")
+        elif isinstance(parts, TracedParts):
+            self.note(f"branch: {parts.branch_name()}")
+        return ""
+
+    def _mask_branches(self, layer: Any) -> None:
+        """Mask the outputs of the branches, in the parts of the block or by hooks."""
+        obstacle = _REPLACED if "forward" in vars(self.module) else ""
+        outputs = branch_outputs(self.module, layer)
+        parts = residual_parts(self.module) if not outputs and not obstacle else None
+        if parts is not None:  # methods or an adapter may define them
             self._reserve(self.module, "forward")
-            by = "skip" if skip else "computed"
-            self._record(ReplaceForward(self.module, parts, layer, self._identity, by), layer)
+            self._record(ReplaceForward(self.module, parts, layer, self._identity, "computed"), layer)
             if isinstance(parts, TracedParts):
                 self.note(f"branch: {parts.branch_name()}")
             return
@@ -167,12 +210,15 @@ class Site:
         for name in outputs:
             hook = OutputHook(layer, self._identity)
             self._record(AddHook(self.module.get_submodule(name), hook, "computed"), layer)
-        reason = f"; no skip: {obstacle or 'its parts are not known'}" if skip else ""
-        self.note(f"at {', '.join(outputs)}{reason}")
+        self.note(f"at {', '.join(outputs)}")
+
+    def _paths(self) -> dict[str, nn.Module]:
+        """The drop paths of the block."""
+        return {name: child for name, child in self.module.named_children() if _is_drop_path(name, child)}
 
     def _adopt_paths(self, layer: Any) -> bool:
         """Set the drop paths of the block, and hook those that are an Identity. False if it has none."""
-        paths = {name: child for name, child in self.module.named_children() if _is_drop_path(name, child)}
+        paths = self._paths()
         for name, path in paths.items():
             self.note(f"at {name}")
             numbers = self.takes_over(path)
@@ -182,8 +228,6 @@ class Site:
                 )
             if numbers is None or not self.adopt(path, numbers):
                 self._record(AddHook(path, OutputHook(layer, self._identity), "computed"), layer)
-        if paths and getattr(layer, "skip", False):
-            self.note("no skip: the block's own drop path")
         return bool(paths)
 
     def takes_over(self, module: nn.Module) -> Mapping[str, float] | None:
@@ -299,6 +343,7 @@ class Site:
             )
 
 
+_REPLACED = "the forward of this block was replaced"
 _TUPLE_OUTPUTS = (nn.RNNBase, nn.LSTMCell, nn.MultiheadAttention)
 
 
