@@ -491,3 +491,10 @@ def test_batch_norm_in_a_block_of_two_sums_sees_the_kept_rows() -> None:
     for total in (6, 2):
         block(torch.randn(total, 8))
     assert count.seen == [3, 2]  # a single row is given twice
+
+
+def test_torch_fx_is_refused_by_name() -> None:
+    model = nn.Sequential(MixerBlock(4)).train()
+    attach(model)
+    with pytest.raises(TypeError, match=r"torch\.fx cannot trace StochasticDepth: .*detach first"):
+        torch.fx.symbolic_trace(model)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from augreg.attachment.block_graph import Addition, BlockGraph, Call, block_graph, filled
+from augreg.attachment.foreign_tensors import refuse_proxy
 from augreg.attachment.hooks import with_training
 from augreg.attachment.skipping import SkippingForward
 from augreg.attachment.tracing import trace_call
@@ -104,6 +105,8 @@ class SkippingGraph(SkippingForward):
 
     def _forward(self, *inputs: Any, **keywords: Any) -> Any:
         block = self.block
+        for value in (*inputs, *keywords.values()):
+            refuse_proxy(self.layer, value)
         graph, values = self.parts.call(block, inputs, keywords)
         layer = with_training(self.layer, block.training)
         waits = self._waits()

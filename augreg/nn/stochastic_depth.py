@@ -69,12 +69,13 @@ class StochasticDepth(nn.Module):
 
     def residual(self, shortcut: Tensor, branch: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """shortcut + branch(*inputs), the branch dropped in training; with `skip`, dropped rows are not computed."""
+        first = inputs[0]
         skipping = self.training and self.skip and self.survival < 1.0
-        fixed = skipping and count_is_fixed(shortcut.device)
+        if skipping:
+            check_floating(self, first)
+        fixed = skipping and count_is_fixed(first.device)
         if not skipping or (fixed and self.mode == "batch"):
             return shortcut + self(branch(*inputs))
-        first = inputs[0]
-        check_floating(self, first)
         total = self._mask_shape(first)[0]
         scale = kept_scale(self.scaling, self.survival)
         if self.mode == "batch":
