@@ -417,6 +417,15 @@ class InPlace(Scaled):
         return x + self.end(self.body(x.mul_(2)))
 
 
+class Alias(Scaled):
+    """The second sum adds what the first one has changed in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        y += self.body(x)
+        return self.end(y) + x
+
+
 class Leaks(Scaled):
     """The branch is used after the sum as well."""
 
@@ -455,7 +464,7 @@ def test_what_cannot_be_saved_is_masked_and_the_report_says_why(block: nn.Module
     assert count.seen == [6]
 
 
-@pytest.mark.parametrize("block", [Nested(), InPlace(), Chooses()], ids=lambda block: type(block).__name__)
+@pytest.mark.parametrize("block", [Nested(), InPlace(), Alias(), Chooses()], ids=lambda block: type(block).__name__)
 def test_what_would_not_be_the_same_computation_has_no_graph(block: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"within the branch|in place|cannot trace"):
         BlockGraphs(block)
@@ -481,6 +490,10 @@ def test_the_input_of_a_block_is_not_written_by_what_follows_a_dropped_branch() 
         x = torch.randn(2, 4, 4, 4)
         before = x.clone()
         assert torch.equal(block(x), torch.relu(before)) and torch.equal(x, before)
+    mixer = MixerBlock(4)
+    attach(nn.Sequential(mixer), survival=0.0, mode="batch")
+    x = torch.randn(2, 4)
+    assert torch.equal(y := mixer(x), x) and y.data_ptr() != x.data_ptr()
 
 
 def test_batch_norm_in_a_block_of_two_sums_sees_the_kept_rows() -> None:

@@ -78,7 +78,6 @@ class BlockGraph:
     inputs: tuple[int, ...]
     items: tuple[Call | Addition, ...]
     output: Any
-    in_place: bool  # whether a call outside of the branches works in place
     sequence_first: bool  # whether a module in a branch has the samples in the second dimension
 
     def branch_names(self) -> str:
@@ -127,7 +126,6 @@ def block_graph(graph: fx.Graph, block: nn.Module) -> BlockGraph:
         tuple(number[node] for node in graph.nodes if node.op == "placeholder"),
         tuple(items),
         _numbered(output, number),
-        any(_in_place(node, block) for node in graph.nodes if node not in inside and node not in sums),
         any(branch.sequence_first for branch in branches),
     )
 
@@ -179,6 +177,10 @@ class _Branch:
             if _in_place(node, self.block) and _views(next(iter(node.args), None)) - within:
                 raise ValueError(f"the branch of {self.sum.name} changes its input in place")
         order = list(self.graph.nodes)
+        if self.sum.target in _ADDITIONS_IN_PLACE:  # which becomes a sum out of place
+            later = set(order[order.index(self.sum) + 1 :])
+            if any(later & node.users.keys() for node in _views(self.sum.args[0])):
+                raise ValueError(f"what {self.sum.name} changes in place is used after it")
         for node in order[order.index(self.nodes[0]) : order.index(self.sum)]:
             if node not in within and node.target not in _ADDITIONS_IN_PLACE and _in_place(node, self.block):
                 raise ValueError(f"{node.name} works in place between the start of a branch and its sum")
@@ -255,7 +257,7 @@ def _erase_unused(graph: fx.Graph) -> None:
 
 
 _CALLS = ("call_function", "call_method")
-_ADDITIONS_IN_PLACE = (operator.iadd, "add_")  # the sums themselves, which become sums out of place
+_ADDITIONS_IN_PLACE = (operator.iadd, "add_")
 _IN_PLACE = {
     *(operator.iadd, operator.isub, operator.imul, operator.imatmul, operator.itruediv, operator.ifloordiv),
     *(operator.imod, operator.ipow, operator.iand, operator.ior, operator.ixor, operator.setitem),

@@ -53,13 +53,13 @@ class SkippingForward(Unscriptable):
         total = layer.residual(shortcut, self._branch, x)
         return parts.finish(block, self._finished(total, shortcut))
 
-    def _finished(self, total: Tensor, shortcut: Tensor, in_place: bool = True, last: bool = True) -> Tensor:
-        """The sum, as the rest of the block takes it, which may work in place."""
+    def _finished(self, total: Tensor, shortcut: Tensor, last: bool = True) -> Tensor:
+        """The sum, as the rest of the block and what follows it take it, which may work in place."""
         block = self.block
         if last and block.training and not torch.compiler.is_compiling() and _is_distributed():
             return cast(Tensor, _WithZeroGradients.apply(total, *block.parameters()))
         # the branch was dropped, and the shortcut may be the input or a view of it
-        return total.clone() if in_place and total is shortcut else total
+        return total.clone() if total is shortcut else total
 
     def _input(self, arguments: list[Any]) -> Tensor:
         """The single argument of the call that is not None."""

@@ -123,7 +123,7 @@ class SkippingGraph(SkippingForward):
                 result = shortcut + layer(branch(*rows))
             else:
                 result = layer.residual(shortcut, branch, *rows)
-            known[item.number] = self._finished(result, shortcut, graph.in_place, item.last)
+            known[item.number] = self._finished(result, shortcut, item.last)
             known.update(branch.discarded)
         return filled(graph.output, known)
 
