@@ -14,7 +14,7 @@ from augreg.attachment.block_graph import Addition, BlockGraph, Call, block_grap
 from augreg.attachment.foreign_tensors import refuse_proxy
 from augreg.attachment.hooks import with_training
 from augreg.attachment.skipping import SkippingForward
-from augreg.attachment.tracing import trace_call
+from augreg.attachment.tracing_calls import trace_call
 
 __all__ = ["BlockGraphs", "SkippingGraph"]
 
