@@ -98,15 +98,16 @@ def test_only_the_kept_rows_are_computed_in_row_mode() -> None:
     count, shortcut = Counting(model.layer1[0].conv2), Counting(model.layer1)
     regularize(model, depth(survival=0.5, skip=True))
     x = torch.randn(16, 3, 8, 8)
-    for _ in range(100):
+    for _ in range(10):
         model(x)
-    assert abs(sum(count.rows) - 800) < 5 * (1600 / 4) ** 0.5
-    assert max(count.rows) <= 16 and len(set(count.rows)) > 3
-    assert set(shortcut.rows) == {16}
+    assert set(count.rows) == {8} and set(shortcut.rows) == {16}
+    count.rows.clear()
+    for _ in range(100):
+        model(x[:15])  # 7.5 on average
+    assert set(count.rows) == {7, 8} and abs(count.rows.count(8) - 50) < 5 * (100 / 4) ** 0.5
 
 
-@pytest.mark.parametrize("mode", ["row", "batch"])
-def test_skipping_and_masking_draw_and_compute_the_same(mode: str) -> None:
+def test_skipping_and_masking_draw_and_compute_the_same_for_a_batch() -> None:
     """Compare outputs and gradients for the same seed, without batch norm, whose rows differ."""
 
     def made(skip: bool) -> tuple[nn.Module, Tensor, Counter[int]]:
@@ -116,7 +117,7 @@ def test_skipping_and_masking_draw_and_compute_the_same(mode: str) -> None:
             for name, child in module.named_children():
                 if isinstance(child, nn.BatchNorm2d):
                     setattr(module, name, nn.Identity())
-        attached = regularize(model, depth(survival=0.5, rule="uniform", mode=mode, skip=skip))
+        attached = regularize(model, depth(survival=0.5, rule="uniform", mode="batch", skip=skip))
         assert {row.by for row in attached.report()} == {"skip" if skip else "computed"}
         return model, torch.randn(6, 3, 8, 8, dtype=torch.float64), Counter()
 
@@ -263,6 +264,15 @@ class Shared(PreAct):
         return self.conv2(self.bn2(self.conv1(h))) + self.shortcut(h)
 
 
+class Gated(PreAct):
+    """The branch is used once more after the sum."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = functional.relu(self.bn1(x))
+        y = self.conv2(self.bn2(self.conv1(h)))
+        return (y + self.shortcut(h)) * torch.sigmoid(y)
+
+
 class Writes(PreAct):
     """The branch starts with an in-place activation, which changes the input of the shortcut."""
 
@@ -307,16 +317,17 @@ def test_what_is_no_plain_sum_of_chains_has_no_parts(block: nn.Module) -> None:
 
 def test_elsewhere_the_last_module_of_the_branch_is_masked_and_the_report_says_computed() -> None:
     torch.manual_seed(0)
-    block = Shared(4, 8, True)
+    block = Gated(4, 8, True)
     assert branch_outputs(block) == ["conv2"]
     model = nn.Sequential(block)
     attached = regularize(model, [{"stochastic_depth": {"at": "0", "survival": 0.5, "skip": True}}])
     row = attached.report()[0]
-    assert (row.by, row.note) == ("computed", "at conv2; no skip: its parts are not known")
+    assert row.by == "computed"
+    assert row.note == "at conv2; masked, not saved: conv2 of the branch of add is used outside of it"
     x = torch.randn(8, 4, 4, 4)
     y = model(x)
     shortcut = block.shortcut(functional.relu(block.bn1(x)))
-    dropped = [torch.equal(a, b) for a, b in zip(y, shortcut, strict=True)]
+    dropped = [torch.equal(a, b) for a, b in zip(y, shortcut * 0.5, strict=True)]  # times sigmoid(0)
     assert 0 < sum(dropped) < 8
 
 
@@ -346,7 +357,7 @@ def test_a_drop_path_of_the_block_is_used_and_never_doubled(rate: float) -> None
     model = Mixer(drop_path=rate)
     x = torch.randn(64, 8)
     plain = model.eval()(x)
-    attached = regularize(model, [{"stochastic_depth": {"at": "blocks.*", "survival": 0.4, "skip": True}}])
+    attached = regularize(model, [{"stochastic_depth": {"at": "blocks.*", "survival": 0.4}}])
     row = attached.report()[2]
     assert row.by == ("set" if rate else "computed") and "drop_path1" in row.note and "drop_path2" in row.note
     assert torch.equal(model(x), plain)

@@ -16,6 +16,7 @@ from augreg.attachment.counting import RunCounter
 from augreg.attachment.hooks import CallHook, InputHook, OutputHook, force_call
 from augreg.attachment.residual import ResidualParts
 from augreg.attachment.skipping import SkippingForward
+from augreg.attachment.skipping_graph import BlockGraphs, SkippingGraph
 
 __all__ = [
     "Action",
@@ -167,8 +168,11 @@ class SetAttribute:
 class ReplaceForward:
     """Replace the forward of a residual block by one that passes its branch through a layer, and may skip it."""
 
-    def __init__(self, block: nn.Module, parts: ResidualParts, layer: Any, identity: bool, by: str) -> None:
-        self.block, self.forward, self.by = block, SkippingForward(block, parts, layer, identity), by
+    def __init__(
+        self, block: nn.Module, parts: ResidualParts | BlockGraphs, layer: Any, identity: bool, by: str
+    ) -> None:
+        cls = SkippingGraph if isinstance(parts, BlockGraphs) else SkippingForward
+        self.block, self.forward, self.by = block, cls(block, parts, layer, identity), by
         self.runs: RunCounter | None = self.forward.runs
 
     def do(self) -> None:

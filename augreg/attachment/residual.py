@@ -167,7 +167,7 @@ def takes_several_inputs(block: nn.Module) -> bool:
     return len(parameter_names(type(block).forward)) > 2
 
 
-def _additions(graph: fx.Graph) -> list[fx.Node]:
+def additions(graph: fx.Graph) -> list[fx.Node]:
     """The additions of two tensors."""
     return [
         node
@@ -205,7 +205,7 @@ def _chain(end: Any, starts: Sequence[fx.Node]) -> tuple[list[ChainCall], fx.Nod
 def _traced_parts(block: nn.Module) -> TracedParts | None:
     """The parts of a block whose graph is one addition of two chains."""
     graph = trace(block)
-    sums = _additions(graph) if graph is not None else []
+    sums = additions(graph) if graph is not None else []
     if graph is None or len(sums) != 1:
         return None
     inputs = [node for node in graph.nodes if node.op == "placeholder" and node.users]
@@ -217,7 +217,7 @@ def _traced_parts(block: nn.Module) -> TracedParts | None:
     if finish is None or finish[1] is not sums[0] or sides[0] is None or sides[1] is None:
         return None
     names = [[call.target for call in side[0] if isinstance(call.target, str)] for side in sides if side]
-    index = _branch_index(names, block)
+    index = branch_index(names, block)
     if index is None:
         return None
     branch, shortcut = sides[index][0], sides[1 - index][0]  # type: ignore[index]
@@ -229,7 +229,7 @@ def _traced_parts(block: nn.Module) -> TracedParts | None:
     return TracedParts(branch, shortcut, finish[0])
 
 
-def _branch_index(sides: Sequence[Sequence[str]], block: nn.Module) -> int | None:
+def branch_index(sides: Sequence[Sequence[str]], block: nn.Module) -> int | None:
     """Which side of an addition (given as names of modules) is the branch, 0 or 1; None if it is not clear.
 
     The branch has more layers with weights than the shortcut, which has at most one, a projection. If neither side
@@ -278,11 +278,11 @@ def branch_outputs(block: nn.Module, layer: Any = None) -> list[str]:
             return list(ends)
     graph = trace(block)
     names = []
-    for node in _additions(graph) if graph is not None else ():
+    for node in additions(graph) if graph is not None else ():
         sides = cast(Sequence[fx.Node], node.args)
-        before = [_modules_before(side) for side in sides]
+        before = [modules_before(side) for side in sides]
         unshared = [[str(call.target) for call in side - other] for side, other in (before, before[::-1])]
-        index = _branch_index(unshared, block)
+        index = branch_index(unshared, block)
         branch = sides[index or 0]
         calls = sum(other.op == "call_module" and other.target == branch.target for other in graph.nodes)  # type: ignore[union-attr]
         if index is None or branch.op != "call_module" or calls != 1:
@@ -298,7 +298,7 @@ _TRANSFORMERS: dict[type[nn.Module], tuple[str, ...]] = {
 """Torch's transformer layers, which torch.fx cannot trace, with the last module of each of their branches."""
 
 
-def _modules_before(node: fx.Node) -> set[fx.Node]:
+def modules_before(node: fx.Node) -> set[fx.Node]:
     """The module calls that a node depends on, itself included."""
     seen: set[fx.Node] = set()
     stack = [node]

@@ -30,12 +30,14 @@ from augreg.attachment.actions import (
 )
 from augreg.attachment.hooks import InputHook, OutputHook
 from augreg.attachment.residual import (
+    ResidualParts,
     TracedParts,
     branch_outputs,
     has_no_shortcut,
     residual_parts,
     takes_several_inputs,
 )
+from augreg.attachment.skipping_graph import BlockGraphs
 from augreg.attachment.tracing import Graphs
 
 __all__ = ["CannotTakeError", "Site"]
@@ -61,9 +63,9 @@ class Site:
     `type` is the name of the module's class before any change. `index` counts from 0 to `count` - 1 among the modules
     that the rule selects, in the order of the model. `transform` is the regularizer, `rule` its name in the spec and
     `test_rule` its test-time rule, which is exact for the quantity `exact`. `by_name` is whether `at` has the exact
-    name of the module. `reserved` maps what the rules of this attachment have reserved (an object's id and a name) to the
-    site that reserved it, and `graphs` has the graphs of modules. `existing` is whether the module already does what
-    the rule asks for. `targets` are the objects that carry the rule's numbers; True if they are named by
+    name of the module. `reserved` maps what the rules of this attachment have reserved (an object's id and a name) to
+    the site that reserved it, and `graphs` has the graphs of modules. `existing` is whether the module already does
+    what the rule asks for. `targets` are the objects that carry the rule's numbers; True if they are named by
     `takes_over`, not by `numbers`.
     """
 
@@ -157,9 +159,10 @@ class Site:
     def residual(self, layer: Any) -> None:
         """Pass the branch of a residual block through a layer with a method `residual(shortcut, branch, x)`.
 
-        A drop path of the block is set. Otherwise, if the layer has `skip` and the parts of the block are known, a
-        dropped branch is not computed. Otherwise the outputs of the modules that compute the branches, as traced by
-        torch.fx, are masked. Raises ValueError if there are none, and if the block has no shortcut.
+        If the layer has `skip` and the branches of the block are known, a dropped branch is not computed, and drop
+        paths of the block are off. Otherwise a drop path of the block is set. Otherwise the outputs of the modules
+        that compute the branches, as traced by torch.fx, are masked. Raises ValueError if there are none, and if the
+        block has no shortcut.
         """
         if has_no_shortcut(self.module, self.graphs):
             raise CannotTakeError(
@@ -167,20 +170,54 @@ class Site:
                 "the block a method residual_branch(x)",
                 "left: no shortcut",
             )
-        if self._adopt_paths(layer):
+        reason = self._skip_branches(layer) if getattr(layer, "skip", False) else None
+        if reason == "":
             return
-        skip = bool(getattr(layer, "skip", False))
-        obstacle = "the forward of this block was replaced" if "forward" in vars(self.module) else ""
-        parts = residual_parts(self.module) if skip and not obstacle else None
+        if not self._adopt_paths(layer):
+            self._mask_branches(layer)
+        if reason:
+            self.note(f"masked, not saved: {reason}")
+
+    def _skip_branches(self, layer: Any) -> str:
+        """Let a layer with `skip` leave out dropped branches; otherwise the reason why that is not possible."""
+        if "forward" in vars(self.module):
+            return _REPLACED
+        rates = {}
+        for name, path in self._paths().items():
+            rate = next((rate for rate in ("drop_prob", "p") if hasattr(path, rate)), None)
+            if rate is None and not isinstance(path, nn.Identity):
+                return f"the block has a {type(path).__name__} of its own"
+            if rate is not None:
+                rates[name] = rate
+        parts: ResidualParts | BlockGraphs | None = residual_parts(self.module)
         if isinstance(parts, TracedParts) and takes_several_inputs(self.module):
-            parts, obstacle = None, "its forward takes more than one tensor"
-        outputs = branch_outputs(self.module, layer) if parts is None else []
-        if parts is None and not outputs and not obstacle:  # methods or an adapter may define the parts
-            parts = residual_parts(self.module)
-        if parts is not None:
+            parts = None
+        if parts is None:
+            try:
+                parts = BlockGraphs(self.module)
+            except ValueError as error:
+                return str(error)
+            if getattr(layer, "mode", "row") == "row" and parts.sequence_first:
+                return "a module in a branch has the samples in the second dimension"
+        for name, rate in rates.items():
+            self.set(getattr(self.module, name), rate, 0.0)
+            self.note(f"own {name} off")
+        self._reserve(self.module, "forward")
+        self._record(ReplaceForward(self.module, parts, layer, self._identity, "skip"), layer)
+        if not isinstance(parts, ResidualParts):
+            self.note(f"branches: {parts.branch_names()}")
+        elif isinstance(parts, TracedParts):
+            self.note(f"branch: {parts.branch_name()}")
+        return ""
+
+    def _mask_branches(self, layer: Any) -> None:
+        """Mask the outputs of the branches, in the parts of the block or by hooks."""
+        obstacle = _REPLACED if "forward" in vars(self.module) else ""
+        outputs = branch_outputs(self.module, layer)
+        parts = residual_parts(self.module) if not outputs and not obstacle else None
+        if parts is not None:  # methods or an adapter may define them
             self._reserve(self.module, "forward")
-            by = "skip" if skip else "computed"
-            self._record(ReplaceForward(self.module, parts, layer, self._identity, by), layer)
+            self._record(ReplaceForward(self.module, parts, layer, self._identity, "computed"), layer)
             if isinstance(parts, TracedParts):
                 self.note(f"branch: {parts.branch_name()}")
             return
@@ -193,12 +230,15 @@ class Site:
         for name in outputs:
             hook = OutputHook(layer, self._identity)
             self._record(AddHook(self.module.get_submodule(name), hook, "computed"), layer)
-        reason = f"; no skip: {obstacle or 'its parts are not known'}" if skip else ""
-        self.note(f"at {', '.join(outputs)}{reason}")
+        self.note(f"at {', '.join(outputs)}")
+
+    def _paths(self) -> dict[str, nn.Module]:
+        """The drop paths of the block."""
+        return {name: child for name, child in self.module.named_children() if _is_drop_path(name, child)}
 
     def _adopt_paths(self, layer: Any) -> bool:
         """Set the drop paths of the block, and hook those that are an Identity. False if it has none."""
-        paths = {name: child for name, child in self.module.named_children() if _is_drop_path(name, child)}
+        paths = self._paths()
         for name, path in paths.items():
             self.note(f"at {name}")
             numbers = self.takes_over(path)
@@ -209,8 +249,6 @@ class Site:
                 )
             if numbers is None or not self.adopt(path, numbers):
                 self._record(AddHook(path, OutputHook(layer, self._identity), "computed"), layer)
-        if paths and getattr(layer, "skip", False):
-            self.note("no skip: the block's own drop path")
         return bool(paths)
 
     def takes_over(self, module: nn.Module) -> Mapping[str, float] | None:
@@ -247,8 +285,7 @@ class Site:
 
     def hook(self) -> OutputHook | InputHook | None:
         """The hook that was recorded for the module itself."""
-        hooks = [a.hook for a in self.actions if isinstance(a, AddHook) and a.module is self.module]
-        return hooks[0] if hooks else None
+        return next((a.hook for a in self.actions if isinstance(a, AddHook) and a.module is self.module), None)
 
     def left(self) -> str:
         """Why the output of the module passes by the layer: the layer could not take it. "" if it never did so."""
@@ -338,6 +375,7 @@ class Site:
             )
 
 
+_REPLACED = "the forward of this block was replaced"
 _TUPLE_OUTPUTS = (nn.RNNBase, nn.LSTMCell, nn.MultiheadAttention)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -11,7 +12,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from augreg.attachment.counting import RunCounter
 from augreg.attachment.foreign_tensors import Unscriptable
 from augreg.attachment.hooks import with_training
-from augreg.attachment.residual import ResidualParts
 from augreg.loss.sharding import fsdp_modules
 
 __all__ = ["SkippingForward"]
@@ -22,34 +22,44 @@ class SkippingForward(Unscriptable):
 
     It calls the layer's `residual(shortcut, branch, x)`. In batch mode the layer does not call a dropped branch; in
     row mode it calls the branch with the kept rows only, so batch norms see only those. If a branch is not called,
-    its batch statistics do not change. The branch is computed and masked under torch.compile, where control flow must
-    not depend on data, and in a distributed run if the block has a SyncBatchNorm or a module of FSDP. In evaluation
-    the block's own forward runs, provided that the layer's test-time rule is `identity`.
+    its batch statistics do not change. The branch is computed and masked in a distributed run if the block has a
+    SyncBatchNorm or a module of FSDP, and in batch mode under torch.compile, where control flow must not depend on
+    data. In evaluation the block's own forward runs, provided that the layer's test-time rule is `identity`.
     """
 
-    def __init__(self, block: nn.Module, parts: ResidualParts, layer: Any, identity: bool) -> None:
+    def __init__(self, block: nn.Module, parts: Any, layer: Any, identity: bool) -> None:
         self.block, self.parts, self.layer, self.identity = block, parts, layer, identity
         self.runs = RunCounter()
 
-    def __call__(self, *inputs: Any, **keywords: Any) -> Tensor:
-        block, parts = self.block, self.parts
+    def __call__(self, *inputs: Any, **keywords: Any) -> Any:
+        block = self.block
         if self.layer is None or (self.identity and not block.training):  # the layer is None once it is detached
-            return cast(Tensor, type(block).forward(block, *inputs, **keywords))
-        x = self._input([*inputs, *keywords.values()])
+            return type(block).forward(block, *inputs, **keywords)
         if block.training:
             self.runs.count()
+            if getattr(block, "gradient_checkpointing", False) and torch.is_grad_enabled():
+                # layers of transformers checkpoint their own forward, which does not run here
+                return cast(Any, block)._gradient_checkpointing_func(partial(self._forward, **keywords), *inputs)
+        return self._forward(*inputs, **keywords)
+
+    def _forward(self, *inputs: Any, **keywords: Any) -> Any:
+        """The block's forward with the layer in it."""
+        block, parts = self.block, self.parts
+        x = self._input([*inputs, *keywords.values()])
         layer = with_training(self.layer, block.training)
         shortcut = parts.shortcut(block, x)
-        distributed = not torch.compiler.is_compiling() and _is_distributed()
-        if distributed and self._waits():
+        if self._waits():
             return parts.finish(block, shortcut + layer(parts.branch(block, x)))
         total = layer.residual(shortcut, self._branch, x)
-        if block.training and not torch.compiler.is_compiling():
-            if distributed:
-                total = _WithZeroGradients.apply(total, *block.parameters())
-            elif _same_memory(total, x):  # the branch was dropped; an in-place `finish` must not change the input
-                total = total.clone()
-        return parts.finish(block, total)
+        return parts.finish(block, self._finished(total, shortcut))
+
+    def _finished(self, total: Tensor, shortcut: Tensor, last: bool = True) -> Tensor:
+        """The sum, as the rest of the block and what follows it take it, which may work in place."""
+        block = self.block
+        if last and block.training and not torch.compiler.is_compiling() and _is_distributed():
+            return cast(Tensor, _WithZeroGradients.apply(total, *block.parameters()))
+        # the branch was dropped, and the shortcut may be the input or a view of it
+        return total.clone() if total is shortcut else total
 
     def _input(self, arguments: list[Any]) -> Tensor:
         """The single argument of the call that is not None."""
@@ -63,13 +73,14 @@ class SkippingForward(Unscriptable):
 
     def _branch(self, x: Tensor) -> Tensor:
         """The branch; a single row is duplicated, as batch norm refuses one value per channel in training."""
-        single = x.shape[0] == 1 and self.block.training and not torch.compiler.is_compiling()
-        if single and self._contains(_BatchNorm):
+        if x.shape[0] == 1 and self.block.training and self._contains(_BatchNorm):
             return self.parts.branch(self.block, torch.cat([x, x]))[:1]
         return self.parts.branch(self.block, x)
 
     def _waits(self) -> bool:
         """Whether ranks wait for one another in the branch, so that all must call it: for statistics, or weights."""
+        if torch.compiler.is_compiling() or not _is_distributed():
+            return False
         split = any(module is not self.block for module in fsdp_modules(self.block))
         return split or self._contains(nn.SyncBatchNorm)
 
@@ -80,10 +91,6 @@ class SkippingForward(Unscriptable):
 def _is_distributed() -> bool:
     distributed = torch.distributed
     return bool(distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1)
-
-
-def _same_memory(a: Tensor, b: Tensor) -> bool:
-    return a is b or a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
 
 class _WithZeroGradients(torch.autograd.Function):

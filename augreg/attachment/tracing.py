@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-__all__ = ["Graphs", "output_module", "trace", "working_copy"]
+__all__ = ["Graphs", "ModuleTracer", "output_module", "trace", "working_copy"]
 
 
-class _ModuleTracer(fx.Tracer):
+class ModuleTracer(fx.Tracer):
     """Traces a module's own forward; each submodule that it calls is one node."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -31,7 +31,7 @@ def trace(module: nn.Module, direct: bool = False) -> fx.Graph | None:
         for part in copied.modules() if direct else ():
             if part is not copied:
                 vars(part)["forward"] = functools.partial(_call, part)
-        return _ModuleTracer().trace(copied)
+        return ModuleTracer().trace(copied)
     except Exception:  # a forward may do anything with the tracer's proxies, and fail in any way
         return None
 

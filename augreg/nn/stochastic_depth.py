@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from augreg.nn.checks import check_choice, check_floating, check_number
 from augreg.nn.dropout import MODES, Mode
+from augreg.nn.kept_rows import PARTS, KeptRows, count_is_fixed
 from augreg.nn.masks import drop, kept_scale, source_of
 
 __all__ = ["StochasticDepth"]
@@ -26,9 +28,18 @@ class StochasticDepth(nn.Module):
     through the next block's nonlinearity it is an approximation. The paper draws one b per mini-batch.
 
     The layer is applied to the branch: shortcut + layer(f(x)). To save the cost of dropped branches, set `skip` and
-    call `residual(shortcut, f, x)`: f is then called with the kept rows only, or not at all. Batch norms inside f see
-    only those rows. If f is not called, its parameters have no gradient (None, which DistributedDataParallel accepts
-    with find_unused_parameters=True). Compiled code computes all branches and masks them.
+    call `residual(shortcut, f, x)`:
+
+    - `mode="row"`: floor(N survival) of the N rows are kept, or one more by chance, so that each is kept with
+      probability `survival` for every N; f is called with these rows only. Which rows are kept is a permutation, so
+      the rows of a batch are not independent. The mean over the draws is the same as without `skip`.
+    - `mode="batch"`: f is called, or it is not.
+
+    The numbers are drawn on the CPU and the permutation on the device, so nothing is read back from the device. Batch
+    norms inside f see the kept rows only, and f must treat rows independently otherwise. If f is not called, its
+    parameters have no gradient (None, which DistributedDataParallel accepts with find_unused_parameters=True).
+    Compiled code saves in mode "row", where it computes a fixed number of rows (N survival, rounded up to a multiple
+    of N / 1024) and masks the one that is not kept; in mode "batch" it computes the branch and masks it.
     """
 
     def __init__(
@@ -56,22 +67,30 @@ class StochasticDepth(nn.Module):
             raise ValueError("StochasticDepth takes tensors with a batch dimension, got a single number")
         return (input.shape[0] if self.mode == "row" else 1, *(1 for _ in input.shape[1:]))
 
-    def residual(self, shortcut: Tensor, branch: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
-        """shortcut + branch(input), the branch dropped in training; with `skip`, dropped rows are not computed."""
-        dropping = self.training and self.skip and self.survival < 1.0
-        if not dropping or torch.compiler.is_compiling():
-            return shortcut + self(branch(input))
-        check_floating(self, input)
-        mask = self.source.uniform(self._mask_shape(input), input.device).flatten() < self.survival
+    def residual(self, shortcut: Tensor, branch: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """shortcut + branch(*inputs), the branch dropped in training; with `skip`, dropped rows are not computed."""
+        first = inputs[0]
+        skipping = self.training and self.skip and self.survival < 1.0
+        if skipping:
+            check_floating(self, first)
+        fixed = skipping and count_is_fixed(first.device)
+        if not skipping or (fixed and self.mode == "batch"):
+            return shortcut + self(branch(*inputs))
+        total = self._mask_shape(first)[0]
         scale = kept_scale(self.scaling, self.survival)
-        if not bool(mask.any()):
-            return shortcut
         if self.mode == "batch":
-            return shortcut + branch(input) * scale
-        rows = mask.nonzero().squeeze(1)
-        output = branch(input[rows]) * scale
-        dtype = torch.promote_types(shortcut.dtype, output.dtype)
-        return shortcut.to(dtype).index_add(0, rows, output.to(dtype))
+            kept = self.source.uniform((), "cpu").item() < self.survival
+            return torch.add(shortcut, branch(*inputs), alpha=scale) if kept else shortcut
+        parts = self._fixed_parts.shape[0] if fixed else None
+        rows = KeptRows(total, self.survival, self.source, first.device, parts)
+        if rows.count == 0:
+            return shortcut
+        return rows.add(shortcut, branch(*map(rows.take, inputs)), scale)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "survival":  # as the length of a tensor, torch.compile takes it for a dynamic number
+            self._fixed_parts = torch.empty(math.ceil(value * PARTS), dtype=torch.uint8, device="cpu")
 
     def extra_repr(self) -> str:
         """The settings, as `print(model)` shows them."""

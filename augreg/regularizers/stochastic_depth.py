@@ -49,8 +49,9 @@ class StochasticDepth(_OfBlocks):
 
     Training computes x + b f(x) / survival, testing x + f(x). With `scaling: original`, as in the paper, training
     computes x + b f(x) and testing x + survival f(x); the paper also draws one b per batch (`mode: batch`). With
-    `skip` a dropped branch is not computed if the parts of the block are known. If a block already has a drop path,
-    its rate is set. Huang et al. 2016, arXiv 1603.09382.
+    `skip` a dropped branch is not computed if the branches of the block are known. `mode: row` then keeps a fixed
+    number of samples, or one more by chance, so the samples of a batch are not independent. If a block already has a
+    drop path, its rate is set; with `skip` it is off. Huang et al. 2016, arXiv 1603.09382.
     """
 
     at: At
