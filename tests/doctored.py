@@ -16,9 +16,9 @@ COUNT = 40
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 
 
-def photos(count: int = COUNT, side: int = 12) -> np.ndarray:
+def photos(count: int = COUNT, side: int = 12, seed: int = 5) -> np.ndarray:
     """Color images of uint8 from 0 to 255: gradients in random directions, more red than blue."""
-    rng = np.random.Generator(np.random.Philox(5))
+    rng = np.random.Generator(np.random.Philox(seed))
     rows, columns = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     ramps = [rng.random() * rows + rng.random() * columns for _ in range(count)]
     grays = np.stack([255 * (ramp - ramp.min()) / np.ptp(ramp) for ramp in ramps])
@@ -28,6 +28,7 @@ def photos(count: int = COUNT, side: int = 12) -> np.ndarray:
 
 
 PHOTOS = photos()
+HELD_OUT = photos(seed=6)
 
 
 def normalized(image: np.ndarray) -> torch.Tensor:
@@ -36,7 +37,7 @@ def normalized(image: np.ndarray) -> torch.Tensor:
 
 
 class Photos(Dataset):
-    """Images and labels as they are, normalized; the subclasses draw."""
+    """Images and labels as they are, normalized; the subclasses draw. `held_out` gives others, for validation."""
 
     def __init__(self, count: int = COUNT, **settings: Any) -> None:
         self.count = count
@@ -46,7 +47,8 @@ class Photos(Dataset):
         return self.count
 
     def __getitem__(self, index: int) -> Any:
-        return self.image(PHOTOS[index], index), self.label(index)
+        photos = HELD_OUT if self.settings.get("held_out") else PHOTOS
+        return self.image(photos[index], index), self.label(index)
 
     def image(self, image: np.ndarray, index: int) -> Any:
         return normalized(image)
@@ -431,7 +433,7 @@ def load(dataset: Any, workers: int = 0, **options: Any) -> DataLoader:
 
 def pair() -> Any:
     """For the command: a healthy pair."""
-    return load(Torch()), load(Photos(), shuffle=False)
+    return load(Torch()), load(Photos(held_out=True), shuffle=False)
 
 
 def faulty() -> Any:

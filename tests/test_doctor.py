@@ -128,10 +128,10 @@ class TestDraws:
     def test_plain_torch_code_is_well(self, dataset: Any, workers: int) -> None:
         report = examined(load(dataset(), workers))
         assert report.ok, str(report)
-        assert notes(report) == {"global generators"}
+        assert notes(report) - {"one label"} == {"global generators"}
 
     def test_no_augmentation_is_a_note(self) -> None:
-        report = examined(load(Subset(Photos(), range(20))), load(Photos(), shuffle=False))
+        report = examined(load(Subset(Photos(), range(20))), load(Photos(held_out=True), shuffle=False))
         assert report.ok
         assert notes(report) == {"no augmentation"}
 
@@ -154,6 +154,11 @@ class TestDraws:
         report = examined(load(doctored.Stream(divided=True), 2))
         assert report.ok, str(report)
         assert any("stream" in line for line in report.unchecked)
+
+    def test_a_stream_for_one_process_need_not_be_divided(self) -> None:
+        report = examined(load(doctored.Stream(divided=False)))
+        assert report.ok, str(report)
+        assert "workers repeat the stream" in notes(report)
 
     def test_a_stream_that_is_not_divided_and_drawn_for(self) -> None:
         (finding,) = examined(load(doctored.Stream(divided=False, drawn=True), 2)).findings
@@ -350,15 +355,16 @@ class TestAgreement:
 
     def test_images_with_different_numbers_of_channels(self) -> None:
         mixed = [[(2 * torch.rand(channels, 8, 8) - 1, 0) for channels in (1, 3, 1, 3)]]
-        assert examined(mixed, mixed).ok
+        assert examined(mixed, [[(torch.rand(3, 8, 8) - 0.5, 0)]]).unchecked
+        assert not found(examined(mixed, [[(-image, label) for image, label in mixed[0]]]))
         scaled = [[((255 * (image + 1) / 2).byte(), label) for image, label in mixed[0]]]
         assert found(examined(mixed, scaled)) == {"scales differ"}
 
     def test_what_may_differ(self) -> None:
-        report = examined(list(load(PixelValues(kind="once"))), list(load(PixelValues(kind="large"))))
+        report = examined(list(load(PixelValues(kind="once"))), list(load(PixelValues(kind="large", held_out=True))))
         assert report.ok
         assert notes(report) == {"sizes differ"}
-        assert examined(list(load(PixelValues(kind="once"))), list(load(Photos()))).findings == ()
+        assert examined(list(load(PixelValues(kind="once"))), list(load(Photos(held_out=True)))).findings == ()
 
 
 class TestLabels:
@@ -477,7 +483,8 @@ class TestOurs:
         sampler = EpochSampler(data)
         sampler.set_epoch(4)
         train = DataLoader(data, 8, sampler=sampler, num_workers=2, collate_fn=pipe.collate, persistent_workers=True)
-        test = DataLoader(Augmented(photos, pipe.test), 8, collate_fn=pipe.collate)
+        held_out = [(image, index % 4) for index, image in enumerate(doctored.HELD_OUT)]
+        test = DataLoader(Augmented(held_out, pipe.test), 8, collate_fn=pipe.collate)
         report = examined(train, test, classes=["cat", "dog", "cow", "fox"])
         assert report.ok, str(report)
         assert notes(report) == {"set_epoch"}
@@ -552,7 +559,7 @@ class TestReport:
 
     def test_images_of_several_kinds_and_none_at_all(self) -> None:
         empty = examined(DataLoader([], batch_size=2))  # type: ignore[arg-type]
-        assert empty.findings == ()
+        assert found(empty) == {"no batches"}
         assert any("yields no keys" in line for line in empty.unchecked)
         gray, color = torch.zeros(1, 4, 4), torch.rand(3, 5, 4) - 0.5
         mixed = [[(gray, 0), (color, 1)]]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["progress"]
+__all__ = ["progress", "stages"]
 
 _LOG = 5.0  # seconds between two lines in a log
 
@@ -29,3 +32,38 @@ def progress(unit: str, total: int, quiet: bool = False) -> Any:
     if sys.stderr.isatty():
         return tqdm(**common)
     return tqdm(**common, file=_Lines(), mininterval=_LOG, delay=_LOG, leave=False)
+
+
+@contextmanager
+def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """A function that shows the progress of work in stages: the name of the stage, how much is done, and of how much.
+
+    Each stage has a bar of its own, which is removed when the next begins. A log has a line every few seconds.
+    """
+    from tqdm import tqdm
+
+    terminal = sys.stderr.isatty()
+    bars: list[tuple[str, Any]] = []
+    written = time.monotonic()
+
+    def show(stage: str, done: int, total: int) -> None:
+        nonlocal written
+        if quiet:
+            return
+        if not terminal:
+            if time.monotonic() - written >= _LOG:
+                written = time.monotonic()
+                print(f"{stage}: {done}" + (f" of {total}" if total else ""), file=sys.stderr)
+            return
+        if not bars or bars[0][0] != stage:
+            while bars:
+                bars.pop()[1].close()
+            bars.append((stage, tqdm(desc=stage, total=total or None, leave=False, miniters=1)))
+        bar = bars[0][1]
+        bar.update(max(0, done - bar.n))
+
+    try:
+        yield show
+    finally:
+        for _, bar in bars:
+            bar.close()

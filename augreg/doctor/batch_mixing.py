@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from augreg.doctor.arrays import digest
 from augreg.doctor.contents import parts
 from augreg.doctor.findings import Findings
 from augreg.doctor.isolation import seed_globals
 from augreg.doctor.probing import Subject
-from augreg.doctor.samples import digest, label_rows, split
+from augreg.doctor.samples import label_rows, split
 from augreg.pipeline import Pipeline
 
 __all__ = ["Mixes", "hard_labels", "mixes", "unapplied"]

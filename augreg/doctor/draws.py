@@ -1,33 +1,34 @@
 """Makes samples one by one, each several times: what changes, and which generators it depends on.
 
-`make` may change the dataset that it is given, since a dataset may open files or create generators on first use. So
+Before each sample the global generators get a state of their own. A generator that has the same state after two
+samples, which began with different states, was seeded while the sample was made; and an image that is the same again
+from the same states is a function of them.
+
+`Make` may change the dataset that it is given, since a dataset may open files or create generators on first use. So
 `Subject.apart` calls it, with the dataset of an extra worker or with a copy.
 """
 
 from __future__ import annotations
 
 import pickle
-import sys
-from abc import ABCMeta
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
-from augreg.doctor import batch_mixing
-from augreg.doctor.isolation import global_states, set_global_states
-from augreg.doctor.samples import digest, digest_image, label_rows, split, thumbnail
+from augreg.doctor import batch_mixing, generators
+from augreg.doctor.arrays import digest, thumbnail
+from augreg.doctor.isolation import GLOBAL_NAMES, digest_state, global_states, seed_globals
+from augreg.doctor.samples import digest_image, label_rows, split
+from augreg.doctor.seeds import Seeds, SeedWatch
 
-__all__ = ["Draw", "Draws", "make", "rekeyed"]
+__all__ = ["Draw", "Draws", "Make", "rekeyed"]
 
-_GENERATORS = ("random", "numpy.random", "torch")
 _WATCHED = 4  # samples during which the creation of generators is watched, which is slow
 _KEPT = 64  # samples for which thumbnails are made
 _POOL = 12  # samples from which batches are made
+_SEEDS = 7_919  # the first of the numbers that the global generators are seeded with
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class Draw:
     `first` and `again` are thumbnails of the two images, for the first few keys. `varies` is whether the images
     differ, `moves_on` whether the image of the next epoch differs from both, `by_globals` whether the image is a
     function of the states of the global generators, and `relabeled` whether the labels differ; fractional labels may
-    be mixed, and do not count.
+    be mixed, and do not count. `label` is the label, if it is a whole number or a name, and `has_image` whether an
+    image was found. `moved` are the generators that the sample advanced, `seeded` the global ones that it seeded.
+    `cached` is whether generators advanced when it was made first, and none when it was made again. `places` are the
+    positions in a sample that hold its key.
     """
 
     key: Any
@@ -47,22 +51,29 @@ class Draw:
     varies: bool
     moves_on: bool
     by_globals: bool
+    label: int | str | None = None
+    has_image: bool = True
+    moved: tuple[str, ...] = ()
+    seeded: tuple[str, ...] = ()
+    cached: bool = False
+    places: frozenset[int] = frozenset()
 
 
 @dataclass
 class Draws:
-    """All draws of a subject; which global generators they advanced and which they seeded, and how often.
+    """All draws of a subject.
 
-    `seeds_generators` is whether samples create NumPy generators from seeds. `raw` are two samples before collation,
-    empty if they cannot be pickled. `mixes` is the result of `batch_mixing.mixes` for the collate_fn.
+    `asked` is the number of keys that were to be drawn. `seeds` is whether samples create NumPy generators from
+    seeds. `raw` are two samples before collation, empty if they cannot be pickled. `mixes` is the result of
+    `batch_mixing.mixes` for the collate_fn. `kept` is whether generators were found in the dataset.
     """
 
+    asked: int = 0
     rows: list[Draw] = field(default_factory=list)
-    moved: dict[str, int] = field(default_factory=dict)
-    seeded: dict[str, int] = field(default_factory=dict)
-    seeds_generators: bool = False
+    seeds: Seeds = None
     raw: list[Any] = field(default_factory=list)
     mixes: batch_mixing.Mixes = None
+    kept: bool = False
 
     @property
     def vary(self) -> bool:
@@ -74,74 +85,123 @@ class Draws:
         """Whether any image changed with the epoch."""
         return any(row.moves_on for row in self.rows)
 
+    @property
+    def cached(self) -> list[Draw]:
+        """The samples that were augmented once and then kept."""
+        return [row for row in self.rows if row.cached]
 
-def make(dataset: Any, collate_fn: Any, *, keys: list[Any], epoch: int, keyed: bool, whole: bool) -> Draws:
-    """Make the sample of each key several times. Raises what the dataset raises.
+    @property
+    def index_places(self) -> frozenset[int]:
+        """The positions in a sample that hold its key in all samples, and so no label."""
+        return frozenset.intersection(*(row.places for row in self.rows)) if len(self.rows) > 8 else frozenset()
+
+    def counts(self, what: str) -> dict[str, int]:
+        """How many samples `moved` or `seeded` each of the global generators."""
+        counts = {name: sum(name in getattr(row, what) for row in self.rows) for name in GLOBAL_NAMES}
+        return {name: count for name, count in counts.items() if count}
+
+
+class Make:
+    """Makes the sample of each key several times, one key a call, and then batches of them.
 
     `keyed` is whether keys are (epoch, index), in which case set_epoch is not called on the dataset, and `whole`
-    whether samples are collated into batches.
+    whether samples are collated into batches. `__call__` returns a `Draw` or, after the last key, the rest as a
+    mapping of attributes of `Draws`. Raises what the dataset raises.
     """
-    draws = Draws()
-    with _watching(draws):
-        for key in keys[:_WATCHED]:
-            _fetch(dataset, key)  # as a loop without set_epoch would
-    set_epoch = None if keyed else getattr(dataset, "set_epoch", None)
-    pool: list[Any] = []
-    for key in keys:
+
+    def __init__(self, keys: list[Any], epoch: int, keyed: bool, whole: bool) -> None:
+        self.keys = keys
+        self.epoch = epoch
+        self.keyed = keyed
+        self.whole = whole
+        self.watch = SeedWatch()
+        self.pool: list[Any] = []
+        self.kept: list[generators.Generator] | None = None
+
+    def __call__(self, dataset: Any, collate_fn: Any, number: int) -> Draw | dict[str, Any]:
+        """Called with 0 for the first key, and with the number of keys at the end."""
+        if number == len(self.keys):
+            return self._finish(collate_fn)
+        key = self.keys[number]
+        set_epoch = None if self.keyed else getattr(dataset, "set_epoch", None)
+        if number < _WATCHED:
+            with self.watch.watching():
+                _fetch(dataset, key, self.whole)  # as a loop without set_epoch would
+        if self.kept is None:
+            self.kept = generators.find(dataset=dataset)  # after the first sample, which may create them
         if set_epoch is not None:
-            set_epoch(epoch)
-        sample, row = _draw(dataset, key, epoch, keyed, draws)
-        draws.rows.append(row)
-        if len(pool) < _POOL:
-            pool.append(sample)
-    if set_epoch is not None:
-        set_epoch(epoch)
-    if whole:
-        draws.mixes = batch_mixing.mixes(collate_fn, pool)
-    draws.raw = pool[:2] if _pickles(pool[:2]) else []
-    return draws
+            set_epoch(self.epoch)
+        sample, row = self._draw(dataset, key, number)
+        if len(self.pool) < _POOL:
+            self.pool.append(sample)
+        if set_epoch is not None:
+            set_epoch(self.epoch)
+        return row
+
+    def _finish(self, collate_fn: Any) -> dict[str, Any]:
+        mixed = batch_mixing.mixes(collate_fn, self.pool) if self.whole else None
+        raw = self.pool[:2] if _pickles(self.pool[:2]) else []
+        kept = bool(self.kept)
+        return {"mixes": mixed, "raw": raw, "seeds": self.watch.seeds, "kept": kept}
+
+    def _draw(self, dataset: Any, key: Any, number: int) -> tuple[Any, Draw]:
+        """The first sample of a key, and the comparison with three more samples of it."""
+        kept = self.kept or []
+        sample, moved, ends = self._made(dataset, key, 2 * number, kept)
+        again, moved_again, ends_again = self._made(dataset, key, 2 * number + 1, kept)
+        seed_globals(_SEEDS + 2 * number)
+        replayed = digest_image(_fetch(dataset, key, self.whole))
+        later = self._next_epoch(dataset, key)
+        first, second = digest_image(sample), digest_image(again)
+        (one, label), (two, label_again) = split(sample), split(again)
+        return sample, Draw(
+            key,
+            thumbnail(one) if number < _KEPT else None,
+            thumbnail(two) if number < _KEPT else None,
+            relabeled=digest(label) != digest(label_again) and _hard(label),
+            varies=first != second,
+            moves_on=later is not None and later not in (first, second),
+            by_globals=first == replayed != second,
+            label=_plain_label(label),
+            has_image=one is not None,
+            moved=moved,
+            seeded=tuple(name for name in GLOBAL_NAMES if name in moved and ends[name] == ends_again[name]),
+            cached=number >= _WATCHED and bool(moved) and not moved_again and first == second,
+            places=_key_places(sample, key[1] if self.keyed else key),
+        )
+
+    def _made(
+        self, dataset: Any, key: Any, number: int, kept: list[generators.Generator]
+    ) -> tuple[Any, tuple[str, ...], dict[str, bytes]]:
+        """A sample, the generators that it advanced, and the states of the global ones after it."""
+        seed_globals(_SEEDS + number)
+        starts = {**_global_digests(), **generators.states(kept)}
+        sample = _fetch(dataset, key, self.whole)
+        globals_after = _global_digests()
+        ends = {**globals_after, **generators.states(kept)}
+        return sample, tuple(name for name in starts if starts[name] != ends[name]), globals_after
+
+    def _next_epoch(self, dataset: Any, key: Any) -> bytes | None:
+        """The digest of the sample in the next epoch; None if neither keys nor dataset have an epoch."""
+        if self.keyed:
+            return digest_image(_fetch(dataset, rekeyed(key, self.epoch + 1), self.whole))
+        if hasattr(dataset, "set_epoch"):
+            dataset.set_epoch(self.epoch + 1)
+            return digest_image(_fetch(dataset, key, self.whole))
+        return None
 
 
-def _draw(dataset: Any, key: Any, epoch: int, keyed: bool, draws: Draws) -> tuple[Any, Draw]:
-    """The first sample of a key, and the comparison with three more samples of it."""
-    before = global_states()
-    sample = _fetch(dataset, key)
-    after = global_states()
-    again = _fetch(dataset, key)
-    _record(draws, before, after, global_states())
-    set_global_states(before)
-    replayed = digest_image(_fetch(dataset, key))
-    later = _next_epoch(dataset, key, epoch, keyed)
-    first, second = digest_image(sample), digest_image(again)
-    (one, label), (two, label_again) = split(sample), split(again)
-    return sample, Draw(
-        key,
-        thumbnail(one) if len(draws.rows) < _KEPT else None,
-        thumbnail(two) if len(draws.rows) < _KEPT else None,
-        relabeled=digest(label) != digest(label_again) and _hard(label),
-        varies=first != second,
-        moves_on=later is not None and later not in (first, second),
-        by_globals=first == replayed != second,
-    )
+def _global_digests() -> dict[str, bytes]:
+    return dict(zip(GLOBAL_NAMES, map(digest_state, global_states()), strict=True))
 
 
-def _fetch(dataset: Any, key: Any) -> Any:
-    """One sample. The key is added as a note to an exception."""
+def _fetch(dataset: Any, key: Any, whole: bool) -> Any:
+    """One sample, or what a loader that makes no batches gets. The key is added as a note to an exception."""
     try:
-        return dataset.__getitems__([key])[0] if hasattr(dataset, "__getitems__") else dataset[key]
+        return dataset.__getitems__([key])[0] if whole and hasattr(dataset, "__getitems__") else dataset[key]
     except Exception as error:
         error.add_note(f"sample {key!r}")
         raise
-
-
-def _next_epoch(dataset: Any, key: Any, epoch: int, keyed: bool) -> bytes | None:
-    """The digest of the sample in the next epoch; None if neither keys nor dataset have an epoch."""
-    if keyed:
-        return digest_image(_fetch(dataset, rekeyed(key, epoch + 1)))
-    if hasattr(dataset, "set_epoch"):
-        dataset.set_epoch(epoch + 1)
-        return digest_image(_fetch(dataset, key))
-    return None
 
 
 def rekeyed(key: Any, epoch: int) -> Any:
@@ -151,24 +211,27 @@ def rekeyed(key: Any, epoch: int) -> Any:
 
 def _hard(label: Any) -> bool:
     """Whether a label is a name or one whole number."""
-    if isinstance(label, str | bytes | int):
-        return True
+    return _plain_label(label) is not None
+
+
+def _plain_label(label: Any) -> int | str | None:
+    """A label that is a name or one whole number, as such; else None."""
+    if isinstance(label, str | int):
+        return label
+    if isinstance(label, bytes):
+        return label.decode(errors="replace")
     rows = label_rows([label])
-    return rows is not None and rows.size == 1 and bool(np.isfinite(rows).all() and (rows == np.round(rows)).all())
+    if rows is not None and rows.size == 1 and np.isfinite(rows).all() and (rows == np.round(rows)).all():
+        return int(rows.ravel()[0])
+    return None
 
 
-def _record(draws: Draws, before: Any, after: Any, end: Any) -> None:
-    """Count the generators that changed; one that has the same state after each of two samples is seeded by them."""
-    for name, *states in zip(_GENERATORS, before, after, end, strict=True):
-        start, middle, stop = map(_frozen, states)
-        if start != middle:
-            draws.moved[name] = draws.moved.get(name, 0) + 1
-            if middle == stop:
-                draws.seeded[name] = draws.seeded.get(name, 0) + 1
-
-
-def _frozen(state: Any) -> bytes:
-    return pickle.dumps(state.numpy() if hasattr(state, "numpy") else state)
+def _key_places(sample: Any, key: Any) -> frozenset[int]:
+    """The positions in a sample of three or more parts that hold its key."""
+    if not isinstance(sample, list | tuple) or len(sample) < 3 or not hasattr(key, "__index__"):
+        return frozenset()
+    values = [(place, _plain_label(part)) for place, part in enumerate(sample)]
+    return frozenset(place for place, value in values if isinstance(value, int) and value == int(key))
 
 
 def _pickles(samples: Any) -> bool:
@@ -177,25 +240,3 @@ def _pickles(samples: Any) -> bool:
     except Exception:
         return False
     return True
-
-
-@contextmanager
-def _watching(draws: Draws) -> Iterator[None]:
-    """Record whether NumPy generators are created from seeds, in any way: default_rng(3), Generator(PCG64(3)).
-
-    Nothing is patched: each of these checks whether its seed is an ISeedSequence, which Python's profiler reports.
-    """
-    asking = ABCMeta.__instancecheck__.__code__
-
-    def watch(frame: Any, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code is asking and frame.f_locals["cls"] is ISeedSequence:
-            draws.seeds_generators |= frame.f_locals["instance"] is not None
-
-    if sys.getprofile() is not None:  # leave a profiler of the user alone
-        yield
-        return
-    sys.setprofile(watch)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)

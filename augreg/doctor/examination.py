@@ -4,101 +4,198 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from augreg.doctor import (
     batch_mixing,
+    boxes,
+    class_order,
     contents,
-    draws,
     flips,
     labels,
+    masks,
     pixel_values,
     randomness,
     repeated_draws,
+    sharing,
     streams,
     train_validation,
 )
-from augreg.doctor.draws import Draws
+from augreg.doctor.draws import Draws, Make
 from augreg.doctor.findings import Findings, Report, guarded
+from augreg.doctor.limits import Progress, Watch
 from augreg.doctor.probing import Subject, preserve_state
 from augreg.doctor.statistics import LoaderStatistics, measure
+from augreg.doctor.unwrapping import given_loaders, named_sides
 from augreg.pipeline import Pipeline
 
 __all__ = ["loader"]
 
 
 def loader(
-    train: Iterable[Any] | None = None,
-    validation: Iterable[Any] | None = None,
+    train: Any = None,
+    validation: Any = None,
     *,
+    test: Any = None,
     samples: int = 256,
     epochs: int = 2,
     pipeline: Any = None,
     classes: Sequence[str] | None = None,
+    ignore_index: int | Sequence[int] = (),
+    time_limit: float | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Run samples through data loaders and report what is wrong with them.
 
-    `train` and `validation` are torch DataLoaders over any dataset with any transforms. Any other iterable of batches
-    is accepted too, but fewer checks apply to it. About `samples` images are measured and made again, some of them in
-    several workers over `epochs` epochs. `pipeline` is an augreg pipeline or spec that the training loop applies by
-    itself, if there is one. `classes` are the class names, by default `dataset.classes`. Samples are made in worker
-    processes only or, for a loader without workers, by a copy of the dataset; the state of generators, samplers and
-    datasets is restored. An exception in a loader becomes a finding. Raises TypeError or ValueError for invalid
-    arguments, and ImportError if torch is not installed.
+    `train`, `validation` and `test` are torch DataLoaders over any dataset with any transforms, wrappers of them
+    (timm's, accelerate's, Fabric's, WebLoader), lists or mappings of loaders, or a CombinedLoader; `train` alone may
+    be a Lightning DataModule, or a mapping with the names `train`, `validation` (`val`, `valid`) and `test`. Any
+    other iterable of batches is accepted too, but fewer checks apply to it. About `samples` images of each loader are
+    measured and made again, some of them in several workers over `epochs` epochs. `pipeline` is an augreg pipeline or
+    spec that the training loop applies by itself, if there is one. `classes` are the class names, by default
+    `dataset.classes`. `ignore_index` are the labels that the loss ignores, besides -100. Each loader gets its part of
+    `time_limit`, in seconds; what remains is reported as not checked. A sample that is made in this process is waited
+    for. `progress` is called with what is being done, how much is done, and how much there is. Samples are made in
+    worker processes only or, for a loader without workers, by a copy of the dataset; the state of generators,
+    samplers and datasets is restored. An exception in a loader becomes a finding. Raises TypeError or ValueError for
+    invalid arguments, and ImportError if torch is not installed.
     """
-    _check(train, validation, samples, epochs, classes)
-    findings = Findings()
+    _check_options(samples, epochs, classes, time_limit)
+    findings, watch = Findings(), Watch(time_limit, progress)
+    sides = {"train": train, "validation": validation, "test": test}
+    if validation is None and test is None:
+        read = functools.partial(named_sides, train)
+        named: dict[str, Any] | None = guarded(findings, "train", "calling the hooks of the data module", read)
+        sides = named or sides
+        if not findings.report().ok:
+            return findings.report()
+    _check_sides(sides)
     subjects = [
-        Subject(side, where) for side, where in ((train, "train"), (validation, "validation")) if side is not None
+        Subject(given, watch)
+        for side, value in sides.items()
+        if value is not None
+        for given in given_loaders(value, side)
     ]
-    measured: dict[str, LoaderStatistics] = {}
+    if not subjects:
+        raise ValueError(f"nothing to examine: {type(train).__name__} returns no loader")
+    ignored = (ignore_index,) if isinstance(ignore_index, int) else tuple(ignore_index)
     pipe = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Pipeline.from_spec(pipeline)
+    measured: dict[str, LoaderStatistics] = {}
     with preserve_state(subjects):
-        for subject in subjects:
-            names = labels.class_names(subject.dataset, classes)
-            made = _draws(subject, samples, epochs, findings)
-            if subject.where == "train":
-                if pipe is None and not subject.plain:
-                    batch_mixing.unapplied(subject, findings)
-                flips.examine(names, [subject.dataset, pipe], made, subject.where, findings)
-            statistics = _measured(subject, samples, findings)
-            if statistics is not None:
-                measured[subject.where] = statistics
-                normalizations = contents.named_normalizations(subject.dataset) + contents.named_normalizations(pipe)
-                pixel_values.examine(statistics, subject.where, normalizations, findings)
-                labels.examine(statistics, subject.where, len(names) or None, findings)
-            _report_shared(subject, findings)
-        if len(measured) == 2:
-            train_validation.examine(measured["train"], measured["validation"], findings)
+        for number, subject in enumerate(subjects):
+            work = functools.partial(_examine, subject, samples, epochs, pipe, classes, ignored, measured, findings)
+            with watch.part(0.9 / (len(subjects) - number)):
+                guarded(findings, subject.where, "examining the loader", work, watch)
+        _compare(subjects, measured, classes, findings, watch)
     return findings.report()
 
 
-def _check(train: Any, validation: Any, samples: int, epochs: int, classes: Any) -> None:
-    if train is None and validation is None:
+def _examine(
+    subject: Subject,
+    samples: int,
+    epochs: int,
+    pipe: Pipeline | None,
+    classes: Sequence[str] | None,
+    ignored: tuple[int, ...],
+    measured: dict[str, LoaderStatistics],
+    findings: Findings,
+) -> None:
+    """Run all checks of one loader; its statistics are added to `measured`."""
+    where = subject.where
+    names = labels.class_names(subject.dataset, classes)
+    count = len(names) or None
+    with subject.watch.part(0.6):
+        made = _draws(subject, samples, epochs, findings)
+    if subject.side == "train":
+        if pipe is None and not subject.plain:
+            batch_mixing.unapplied(subject, findings)
+        flips.examine(names, [subject.dataset, pipe], made, where, findings)
+    skip = made.index_places if made is not None else frozenset()
+    guarded(findings, where, "set_epoch", lambda: subject.set_epoch(subject.first_epoch))
+    work = functools.partial(measure, subject, samples, findings, skip)
+    statistics = guarded(findings, where, "iterating the loader", work, subject.watch)
+    if statistics is not None:
+        measured[where] = statistics
+        normalizations = contents.named_normalizations(subject.dataset) + contents.named_normalizations(pipe)
+        pixel_values.examine(statistics, where, normalizations, findings)
+        labels.examine(statistics, where, count, ignored, findings)
+        boxes.examine(statistics.targets.boxes, where, count, findings)
+        masks.examine(statistics.targets.masks, where, count, ignored, findings)
+    if made is not None and made.rows:
+        order = functools.partial(class_order.examine, subject, made, statistics, count, findings)
+        guarded(findings, where, "comparing the order of keys", order, subject.watch)
+    _report_shared(subject, findings)
+
+
+def _compare(
+    subjects: list[Subject],
+    measured: dict[str, LoaderStatistics],
+    classes: Sequence[str] | None,
+    findings: Findings,
+    watch: Watch,
+) -> None:
+    """Compare each training loader with each other loader."""
+    trains = [subject for subject in subjects if subject.side == "train"]
+    others = [subject for subject in subjects if subject.side != "train"]
+    for train, other in itertools.product(trains, others):
+        where = "both" if (train.where, other.where) == ("train", "validation") else f"{train.where}, {other.where}"
+        if watch.over:
+            findings.unchecked(f"{where}: whether they match: {watch.message}")
+            continue
+        one, two = measured.get(train.where), measured.get(other.where)
+        if one is not None and two is not None:
+            train_validation.examine(one, two, where, (train.where, other.where), findings)
+        pair = [contents.named_normalizations(each.dataset) for each in (train, other)]
+        train_validation.named(pair[0], pair[1], where, (train.where, other.where), findings)
+        share = functools.partial(sharing.examine, train, other, measured, where, classes is None, findings)
+        guarded(findings, where, "comparing the datasets", share, watch)
+
+
+def _check_sides(sides: Mapping[str, Any]) -> None:
+    if all(side is None for side in sides.values()):
         raise ValueError("nothing to examine: pass a train loader, a validation loader, or both")
-    for name, side in (("train", train), ("validation", validation)):
+    for name, side in sides.items():
+        if _is_dataset(side):
+            raise TypeError(
+                f"{name} must be a DataLoader, got the dataset {type(side).__name__}: DataLoader(dataset, ..)"
+            )
         if side is not None and not hasattr(side, "__iter__"):
             raise TypeError(f"{name} must be a DataLoader or an iterable of batches, got {type(side).__name__}")
+
+
+def _check_options(samples: int, epochs: int, classes: Any, time_limit: Any) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise ImportError("the doctor of loaders needs torch: pip install 'augreg[torch]'")
     for name, number in (("samples", samples), ("epochs", epochs)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")
+    if time_limit is not None and (isinstance(time_limit, bool) or not time_limit > 0):
+        raise ValueError(f"time_limit must be a number of seconds above 0, or None, got {time_limit!r}")
     if isinstance(classes, str):
         raise TypeError(f"classes must be a list of names, got the string {classes!r}")
-    if importlib.util.find_spec("torch") is None:
-        raise ImportError("the doctor of loaders needs torch: pip install 'augreg[torch]'")
+
+
+def _is_dataset(side: Any) -> bool:
+    """Whether this is a dataset with indices, of torch or of Hugging Face, and no loader."""
+    from torch.utils.data import Dataset, IterableDataset
+
+    hugging_face = type(side).__module__.startswith("datasets.") and hasattr(side, "with_transform")
+    return hugging_face or (isinstance(side, Dataset) and not isinstance(side, IterableDataset))
 
 
 def _draws(subject: Subject, samples: int, epochs: int, findings: Findings) -> Draws | None:
     """Make samples several times, here and in workers; None if no sample can be requested by its key."""
-    where = subject.where
+    where, watch = subject.where, subject.watch
     if subject.plain:
         findings.unchecked(f"{where}: randomness; a {type(subject.loader).__name__} is no DataLoader over a dataset")
         return None
     if subject.iterable:
-        guarded(findings, where, "reading the stream", functools.partial(streams.examine, subject, findings))
+        guarded(findings, where, "reading the stream", functools.partial(streams.examine, subject, findings), watch)
         return None
-    keys = guarded(findings, where, "reading keys from the sampler", functools.partial(subject.keys, samples))
+    read = functools.partial(subject.keys, samples)
+    keys = guarded(findings, where, "reading keys from the sampler", read, watch)
     if not keys:
         if keys is not None:
             findings.unchecked(f"{where}: everything; the sampler yields no keys")
@@ -106,25 +203,43 @@ def _draws(subject: Subject, samples: int, epochs: int, findings: Findings) -> D
     made = _made(subject, keys, findings)
     if made is None:
         return None
+    if not any(row.has_image for row in made.rows):
+        findings.unchecked(f"{where}: randomness; no image was recognized in the samples of the dataset")
+        return made
     randomness.global_generators(subject, made, findings)
     labels.stay(made, where, findings)
-    if where == "validation":
+    if subject.side != "train":
         randomness.validation(subject, made, findings)
+        return made
+    if len(made.rows) < len(keys):
+        findings.unchecked(f"{where}: draws in workers and over epochs: {watch.message}")
         return made
     batch_mixing.hard_labels(subject, made.mixes, findings)
     work = functools.partial(repeated_draws.examine, subject, made, keys, epochs, findings)
-    guarded(findings, where, f"making samples in {subject.workers} workers", work)
+    guarded(findings, where, f"making samples in {subject.workers} workers", work, watch)
     if subject.wants_epoch:
         _report_set_epoch(subject, made, findings)
     return made
 
 
 def _made(subject: Subject, keys: list[Any], findings: Findings) -> Draws | None:
-    whole = subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
-    work = functools.partial(draws.make, keys=keys, epoch=subject.first_epoch, keyed=subject.keyed, whole=whole)
-    doing = f"making samples one by one, from key {keys[0]!r},"
-    made: Draws | None = guarded(findings, subject.where, doing, functools.partial(subject.apart, work, keys[0]))
-    subject.sets_dataset_epoch = made is not None and not subject.keyed
+    """Make the samples of keys one by one; as many as the time limit allows, or None if that fails or gives none."""
+    made = Draws(asked=len(keys))
+    work = Make(keys, subject.first_epoch, subject.keyed, subject.batched)
+
+    def collect() -> Draws:
+        for result in subject.apart(work, [*keys, keys[0]], f"{subject.where}: samples, one by one"):
+            if isinstance(result, dict):
+                vars(made).update(result)
+            else:
+                made.rows.append(result)
+        return made
+
+    doing = f"making {len(keys)} samples one by one"
+    finished = guarded(findings, subject.where, doing, collect, subject.watch)
+    if finished is None and not (subject.watch.over and made.rows):
+        return None
+    subject.sets_dataset_epoch = not subject.keyed
     return made
 
 
@@ -153,11 +268,5 @@ def _report_shared(subject: Subject, findings: Findings) -> None:
         return
     findings.unchecked(
         f"{subject.where}: a full copy of the dataset, which cannot be made ({subject.here.shared}); the positions "
-        "of its open files and the states of its generators may have changed: create the dataset again before "
-        "training"
+        "of its open files may have changed: create the dataset again before training"
     )
-
-
-def _measured(subject: Subject, samples: int, findings: Findings) -> LoaderStatistics | None:
-    guarded(findings, subject.where, "set_epoch", lambda: subject.set_epoch(subject.first_epoch))
-    return guarded(findings, subject.where, "iterating the loader", lambda: measure(subject, samples, findings))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+from augreg.doctor.limits import TimeLimit, Watch
 
 __all__ = ["Finding", "Findings", "Report", "Severity", "guarded", "last_line"]
 
@@ -23,9 +27,10 @@ _Result = TypeVar("_Result")
 class Finding:
     """One problem, or one observation, about a loader.
 
-    `check` names the kind of finding (docs/doctor.md lists them), `where` is `train`, `validation` or `both`. `seen`
-    describes the observation, with numbers; `why` explains its effect; `remedy` says what to do. `samples` are the
-    first few of the dataset keys, or of the positions in the pass, where it was observed.
+    `check` names the kind of finding (docs/doctor.md lists them). `where` is `train`, `validation` or `test`, or one
+    of several loaders of a side, such as `train[0]`, or `both` for train and validation. `seen` describes the
+    observation, with numbers; `why` explains its effect; `remedy` says what to do. `samples` are the first few of the
+    dataset keys, or of the positions in the pass, where it was observed.
     """
 
     check: str
@@ -115,22 +120,40 @@ class Findings:
         return Report(tuple(dict.fromkeys(ordered)), tuple(self._checked), tuple(self._unchecked))
 
 
-def guarded(findings: Findings, where: str, doing: str, work: Callable[[], _Result]) -> _Result | None:
-    """Return what `work` returns; if it raises, add a finding with the last lines of the traceback, return None."""
+def guarded(
+    findings: Findings, where: str, doing: str, work: Callable[[], _Result], watch: Watch | None = None
+) -> _Result | None:
+    """Return what `work` returns; if it raises, record that and return None.
+
+    An error of the user's code is a finding, with the last lines of the traceback. An error in the doctor's own code
+    says nothing about the loader: what was being done is then not checked, as it is when the time of `watch` is over.
+    """
     try:
         return work()
     except Exception as error:
-        last = [line for line in "".join(traceback.format_exception(error)).splitlines() if line.strip()][-6:]
-        findings.add(
-            "error",
-            "fault",
-            where,
-            f"{doing} raised {type(error).__name__}:\n" + "\n".join(last),
-            "training would stop here, or the loader cannot be examined further",
-            "fix the line named in the traceback, then run the doctor again",
-        )
+        text = "".join(traceback.format_exception(error))
+        if isinstance(error, TimeLimit) or (watch is not None and watch.over):
+            findings.unchecked(f"{where}: {doing}: {watch.message if watch else error}")
+        elif _raised_by_doctor(text):
+            findings.unchecked(f"{where}: {doing}, which the doctor could not do: {last_line(error)}")
+        else:
+            last = [line for line in text.splitlines() if line.strip()][-6:]
+            findings.add(
+                "error",
+                "fault",
+                where,
+                f"{doing} raised {type(error).__name__}:\n" + "\n".join(last),
+                "training would stop here, or the loader cannot be examined further",
+                "fix the line named in the traceback, then run the doctor again",
+            )
         traceback.clear_frames(error.__traceback__)  # the frames keep loader iterators, and so workers, alive
         return None
+
+
+def _raised_by_doctor(text: str) -> bool:
+    """Whether the innermost line of a traceback, in a worker or here, is one of this package."""
+    files = re.findall(r'^\s*File "(.+)", line \d+', text, re.M)
+    return bool(files) and Path(files[-1]).parent == Path(__file__).parent
 
 
 def last_line(error: BaseException) -> str:

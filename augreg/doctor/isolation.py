@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import pickle
 import random
 from typing import Any, NamedTuple
 
@@ -10,7 +12,20 @@ import numpy as np
 
 from augreg.doctor.findings import last_line
 
-__all__ = ["WorkingCopy", "epoch_of", "global_states", "seed_globals", "set_global_states", "working_copy"]
+__all__ = [
+    "GLOBAL_NAMES",
+    "WorkingCopy",
+    "digest_state",
+    "epoch_of",
+    "global_states",
+    "seed_globals",
+    "set_global_states",
+    "working_copy",
+]
+
+
+GLOBAL_NAMES = ("random", "numpy.random", "torch")
+"""The global generators, in the order of `global_states`."""
 
 
 class WorkingCopy(NamedTuple):
@@ -42,6 +57,12 @@ def global_states() -> tuple[Any, Any, Any]:
     import torch
 
     return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - it is examined
+
+
+def digest_state(state: Any) -> bytes:
+    """A hash of the state of one global generator."""
+    plain = state.numpy().tobytes() if hasattr(state, "numpy") else pickle.dumps(state)
+    return hashlib.blake2b(plain, digest_size=16).digest()
 
 
 def set_global_states(states: tuple[Any, Any, Any]) -> None:

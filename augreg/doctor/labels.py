@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from augreg.doctor.arrays import to_array
 from augreg.doctor.draws import Draws
 from augreg.doctor.findings import Findings
 from augreg.doctor.samples import label_rows
 from augreg.doctor.statistics import LoaderStatistics
 
-__all__ = ["class_names", "examine", "sided", "stay"]
+__all__ = ["class_names", "class_numbers", "examine", "sided", "stay"]
 
 _IGNORED = -100  # what torch's losses ignore by default
 
@@ -25,7 +27,10 @@ def class_names(dataset: Any, classes: Sequence[str] | None = None) -> list[str]
     for _ in range(10):
         features = getattr(dataset, "features", None)  # of Hugging Face datasets
         label = getattr(features, "get", lambda name: None)("label")
-        for names in (getattr(dataset, "classes", None), getattr(label, "names", None)):
+        numbers = class_numbers(dataset)
+        ordered = sorted(numbers, key=lambda name: numbers[name])
+        dense = sorted(numbers.values()) == list(range(len(numbers)))
+        for names in (getattr(dataset, "classes", None), getattr(label, "names", None), ordered if dense else None):
             if isinstance(names, list | tuple) and names:
                 return [str(name) for name in names]
         dataset = getattr(dataset, "dataset", None)
@@ -34,32 +39,54 @@ def class_names(dataset: Any, classes: Sequence[str] | None = None) -> list[str]
     return []
 
 
-def examine(statistics: LoaderStatistics, where: str, classes: int | None, findings: Findings) -> None:
-    """Report labels that a loss cannot use. `classes` is the number of classes, if known."""
+def class_numbers(dataset: Any) -> dict[str, int]:
+    """The numbers of the classes by `class_to_idx` of a dataset or, as in timm, of its reader; empty without one."""
+    for owner in (dataset, getattr(dataset, "reader", None)):
+        mapping = getattr(owner, "class_to_idx", None)
+        if isinstance(mapping, Mapping) and mapping:
+            return {str(name): int(number) for name, number in mapping.items() if hasattr(number, "__index__")}
+    return {}
+
+
+def examine(
+    statistics: LoaderStatistics, where: str, classes: int | None, ignored: Iterable[int], findings: Findings
+) -> None:
+    """Report labels that a loss cannot use. `classes` is the number of classes, `ignored` the ids it ignores."""
     not_finite: list[str] = []
     fractions: list[str] = []
     outside: list[str] = []
     widths = set()
-    for place, labels in statistics.labels:
+    forms: dict[str, int] = {}
+    limit = None if classes is None else max(classes, 2)  # one name may stand for a class and its absence
+    for place, labels, images in statistics.labels:
         rows = label_rows(labels)
-        if rows is None:
+        form = _form(rows, images, place in statistics.targets.recognized)
+        if form is None or rows is None:
+            if place not in statistics.targets.recognized:
+                findings.unchecked(f"{where}: labels, whose form is not known: {_described(labels)}")
             continue
+        forms[form] = forms.get(form, 0) + images
         if rows.dtype.kind == "f" and not np.isfinite(rows).all():
             not_finite.append(place)
-        elif rows.ndim >= 2 and not (rows.ndim == 2 and rows.shape[1] == 1):
-            if rows.ndim == 2 and rows.dtype.kind == "f":
+        elif form == "columns":
+            if rows.dtype.kind == "f":
                 widths.add(rows.shape[1])
-            continue
         elif rows.dtype.kind == "f" and (rows != np.round(rows)).any():
             fractions.append(place)
         else:
             ids = rows.ravel()
-            wrong = (ids < 0) & (ids != _IGNORED)
-            if classes is not None:
-                wrong |= ids >= classes
+            wrong = (ids < 0) & ~np.isin(ids, [_IGNORED, *ignored])
+            if limit is not None:
+                wrong |= (ids >= limit) & ~np.isin(ids, [*ignored])
             outside += [f"{place}: {value}" for value in ids[wrong]]
-    _report_values(where, classes, not_finite, fractions, outside, findings)
-    if classes is not None and any(count != classes for count in widths):
+    for form, count in forms.items():
+        range_of = "0 or more" if limit is None else f"0 to {limit - 1}"
+        what = f"whole numbers of {range_of}" if form == "ids" else "finite"
+        findings.checked(f"{where}: whether the labels of {count} images, {_FORMS[form]}, are {what}")
+    if not statistics.labels and statistics.count and not statistics.targets.recognized:
+        findings.unchecked(f"{where}: labels; none were recognized beside the images")
+    _report_values(where, limit, not_finite, fractions, outside, findings)
+    if classes is not None and any(count != limit and count != classes for count in widths):
         findings.add(
             "label width",
             "fault",
@@ -68,6 +95,26 @@ def examine(statistics: LoaderStatistics, where: str, classes: int | None, findi
             "each column is the weight of one class",
             "give soft labels one column for each class",
         )
+
+
+_FORMS = {"ids": "one number for each image", "columns": "several for each image"}
+
+
+def _form(rows: NDArray[Any] | None, images: int, recognized: bool) -> str | None:
+    """`ids` for one number for each image, `columns` for several; None for another form."""
+    if rows is None or recognized or rows.ndim > 2:
+        return None
+    if rows.ndim == 2 and rows.shape[1] != 1:
+        return "columns" if len(rows) == images else None
+    return "ids" if rows.size == images else None
+
+
+def _described(labels: Any) -> str:
+    array = to_array(labels)
+    if array is not None:
+        return f"an array of shape {array.shape}"
+    inner = f" of {type(labels[0]).__name__}" if isinstance(labels, list | tuple) and labels else ""
+    return f"{type(labels).__name__}{inner}"
 
 
 def _report_values(
@@ -166,6 +213,6 @@ def _words(name: str) -> list[str]:
 
 
 def _is_sign(words: list[str]) -> bool:
-    """Whether a name means one letter or digit: `7`, `b`, `7 - seven`, `digit 7`."""
+    """Whether a name means one letter or digit: `7`, `b`, `7 - seven`, `digit 7`, and not `a1`."""
     rest = [word for word in words if word not in _NUMBERS | _WRITTEN]
-    return all(len(word) == 1 for word in rest) and bool(rest or set(words) & _NUMBERS)
+    return len(rest) <= 1 and all(len(word) == 1 for word in rest) and bool(rest or set(words) & _NUMBERS)

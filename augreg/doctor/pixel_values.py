@@ -74,7 +74,7 @@ def examine(statistics: LoaderStatistics, where: str, own: Sequence[Normalizatio
             "learns a little slower without normalization",
             "normalize by mean and std, unless the network does it itself",
         )
-    elif kind in ("signed", "other"):
+    else:  # signed or other
         _normalized(statistics, where, own, findings)
 
 
@@ -117,38 +117,78 @@ def _normalized(statistics: LoaderStatistics, where: str, own: Sequence[Normaliz
             _report_twice(findings, "fault", where, seen, f"with the mean and std of {name}")
             return
         if _divided_twice(pixels, m, s):
+            _report_divided(findings, where, seen, name, own)
+            return
+        if _wrong_scale(pixels, m, s):
             findings.add(
-                "normalized after a second division by 255",
+                "normalized on the wrong scale",
                 "fault",
                 where,
-                f"{seen}; denormalized with the mean and std of {name}, all values lie in 0..1/255",
-                "the images were on the 0..1 scale and were divided by 255 again before they were normalized, so "
-                "the network sees nearly the same values in all images",
-                "remove the division, or set max_pixel_value=1.0 or a similar argument of the step",
+                f"values from {statistics.low:.4g} to {statistics.high:.4g}, {seen}; denormalized with the mean "
+                f"and std of {name}, they lie in 0..255",
+                "images on the 0..255 scale were normalized with a mean and std for the 0..1 scale",
+                "scale to 0..1 before normalizing",
             )
             return
     implied = _implied(pixels)
+    far = max(statistics.high, -statistics.low)
     if implied is not None and twice_normalized(pixels, *implied):
         pair = f"with mean {_listed(implied[0])} and std {_listed(implied[1])}, if they are those of this dataset"
         _report_twice(findings, "warning", where, seen, pair)
-    elif statistics.high > 300:
+    elif far > 300:
         findings.add(
-            "normalized on the wrong scale",
-            "fault",
+            "wide pixel values",
+            "warning",
             where,
             f"values from {statistics.low:.4g} to {statistics.high:.4g}, {seen}",
-            "images on the 0..255 scale were normalized with a mean and std for the 0..1 scale",
-            "scale to 0..1 before normalizing",
+            "networks and initializations expect values with a mean near 0 and a standard deviation near 1, so "
+            "training diverges or is slow",
+            "physical units, such as the Hounsfield units of CT: clip them to the window that matters, such as "
+            "-150 to "
+            "250, and scale that to 0..1 or -1..1; 12 or 16 bits: divide by 4095 or 65535; then normalize by the "
+            "mean and std of the dataset, unless the network does it itself",
         )
-    elif statistics.high > 20:
+    elif far > 20:
         findings.add(
             "wide pixel values",
             "note",
             where,
             f"values from {statistics.low:.4g} to {statistics.high:.4g}, {seen}",
-            "correct only for networks that were trained on images on the 0..255 scale with the mean subtracted",
-            "check what the network expects",
+            "correct only for networks that were trained on such values, as some were on images on the 0..255 scale "
+            "with the mean subtracted",
+            "check what the network expects; values in physical units, such as a window of CT values, must be scaled "
+            "to 0..1 or -1..1",
         )
+
+
+def _report_divided(findings: Findings, where: str, seen: str, name: str, own: Sequence[Normalization]) -> None:
+    """Report values that are 1/255 of what they should be: divided twice, or normalized by a mean for 0..255."""
+    large = [(mean, std) for mean, std in own if np.max(mean) > 2]
+    cause, remedy = (
+        "the images were on the 0..1 scale and were divided by 255 again before they were normalized",
+        "remove the division, or set max_pixel_value=1.0 or a similar argument of the step; or, if the mean and std "
+        "of the step are those of the 0..255 scale, such as 123.7 and 58.4, divide them by 255",
+    )
+    if large:
+        mean, std = large[0]
+        cause = f"the images are on the 0..1 scale, and the mean {list(mean)} and std {list(std)} are for 0..255"
+        remedy = "divide mean and std by 255, or do not scale the images to 0..1 before this step"
+    findings.add(
+        "normalized after a second division by 255",
+        "fault",
+        where,
+        f"{seen}; denormalized with the mean and std of {name}, all values lie in 0..1/255",
+        f"{cause}, so the network sees nearly the same values in all images",
+        remedy,
+    )
+
+
+def _wrong_scale(pixels: NDArray[np.float64], mean: NDArray[np.float64], std: NDArray[np.float64]) -> bool:
+    """Whether pixels are 0..255 normalized by a mean and std for 0..1: denormalized, they fill 0..255."""
+    if mean.max() > 2:
+        return False
+    once = pixels * std + mean
+    return bool((once > -0.5).all() and (once < 255.5).all() and once.max() > 64 and pixels.max() > 100)
 
 
 def _report_twice(findings: Findings, severity: Severity, where: str, seen: str, pair: str) -> None:

@@ -1,8 +1,4 @@
-"""Probes of a loader: its dataset and workers, asked for samples in an order that the doctor chooses.
-
-The dataset is not wrapped, since a `worker_init_fn` accesses it through `get_worker_info().dataset`. Instead a
-`collate_fn`, which runs in the worker too, records what the dataset returns.
-"""
+"""Probes of a loader: its dataset and workers, asked for samples in an order that the doctor chooses."""
 
 from __future__ import annotations
 
@@ -11,111 +7,44 @@ import functools
 import itertools
 import pickle
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
-from augreg.doctor.isolation import (
-    WorkingCopy,
-    epoch_of,
-    global_states,
-    seed_globals,
-    set_global_states,
-    working_copy,
-)
-from augreg.doctor.samples import digest, digest_image, split
+from augreg.doctor import generators
+from augreg.doctor.isolation import WorkingCopy, epoch_of, global_states, set_global_states, working_copy
+from augreg.doctor.limits import Watch
+from augreg.doctor.unwrapping import Given
+from augreg.doctor.workers import InWorker, Work, WorkerStart
 
-__all__ = ["Keep", "SeededAlike", "Seen", "Subject", "preserve_state", "worker_streams"]
+__all__ = ["Subject", "preserve_state"]
 
-
-class Seen(NamedTuple):
-    """One sample of a worker: the worker, and digests of the image, the label and the collated batch."""
-
-    worker: int
-    image: bytes
-    label: bytes
-    collated: bytes | None
-
-
-class Keep:
-    """A collate_fn that returns digests in place of images.
-
-    `collate` is the user's collate_fn; for each sample it is called on the same `samples`, so that only its own
-    random draws change the result.
-    """
-
-    def __init__(self, collate: Callable[[Any], Any] | None = None, samples: Any = None) -> None:
-        self.collate = collate
-        self.samples = samples
-
-    def __call__(self, samples: Any) -> list[Seen]:
-        """One `Seen` for each sample, in order; anything but a list is one sample."""
-        from torch.utils.data import get_worker_info
-
-        info = get_worker_info()
-        worker = info.id if info is not None else -1
-        return [
-            Seen(worker, digest_image(sample), digest(split(sample).label), self._collated())
-            for sample in (samples if isinstance(samples, list) else [samples])
-        ]
-
-    def _collated(self) -> bytes | None:
-        if self.collate is None:
-            return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                return digest(split(self.collate(list(self.samples)), batch=True).image)
-            except Exception:  # the pass over the user's own loader reports it
-                self.collate = None
-                return None
-
-
-class SeededAlike:
-    """A worker_init_fn that calls the user's, then seeds the global generators of all workers with one number."""
-
-    def __init__(self, inner: Callable[[int], Any] | None) -> None:
-        self.inner = inner
-
-    def __call__(self, worker: int) -> None:
-        """Called in the worker, before its first sample."""
-        if self.inner is not None:
-            self.inner(worker)
-        seed_globals(0)
-
-
-class _InWorker:
-    """A collate_fn that calls `work` on its worker's dataset, and returns the pickled result."""
-
-    def __init__(self, work: Callable[[Any, Any], Any], collate_fn: Any) -> None:
-        self.work = work
-        self.collate_fn = collate_fn
-
-    def __call__(self, samples: Any) -> bytes:
-        from torch.utils.data import get_worker_info
-
-        info = get_worker_info()
-        assert info is not None
-        return pickle.dumps(self.work(info.dataset, self.collate_fn))  # pickled here, so that an error is raised here
+_SET_EPOCH = ("DataLoaderShard", "DataLoaderDispatcher", "_FabricDataLoader")
+_MOST_KEYS = 2_000_000  # read from a sampler, which may have no end
 
 
 class Subject:
     """A loader under examination: its parts, and the keys that its sampler yields.
 
-    `where` is `train` or `validation`. `keyed` is whether the sampler yields (epoch, index), so that every key
-    carries the epoch to the workers; `iterable` whether the dataset is a stream; `plain` whether this is no
-    DataLoader.
+    `side` is `train`, `validation` or `test`, and `where` its name in the report. `keyed` is whether the sampler
+    yields (epoch, index), so that every key carries the epoch to the workers; `iterable` whether the dataset is a
+    stream; `plain` whether this is no DataLoader; `batched` whether the loader makes batches of the samples.
     """
 
-    def __init__(self, loader: Any, where: str) -> None:
+    def __init__(self, given: Given, watch: Watch) -> None:
         from torch.utils.data import IterableDataset
 
+        loader = given.loader
+        self.given = given
         self.loader = loader
-        self.where = where
+        self.side = given.side
+        self.where = given.where
+        self.watch = watch
         self.dataset: Any = getattr(loader, "dataset", None)
         self.plain = self.dataset is None or not hasattr(loader, "num_workers")
         self.iterable = not self.plain and isinstance(self.dataset, IterableDataset)
         self.map_style = not self.plain and not self.iterable
+        self.batched = not self.plain and (loader.batch_size is not None or loader.batch_sampler is not None)
         self.workers: int = 0 if self.plain else int(loader.num_workers)
         self.samplers = _samplers(loader)
         self.sets_dataset_epoch = self.iterable  # map-style datasets must first be seen to work without
@@ -134,7 +63,9 @@ class Subject:
 
     @property
     def wants_epoch(self) -> bool:
-        """Whether a loop must call `set_epoch` for this loader."""
+        """Whether a loop must call `set_epoch` for this loader; accelerate and Fabric do it by themselves."""
+        if self.given.wrapper in _SET_EPOCH:
+            return False
         return any(hasattr(each, "set_epoch") for each in (*self.samplers, self.dataset))
 
     @property
@@ -149,18 +80,23 @@ class Subject:
         return self._keyed
 
     def keys(self, count: int) -> list[Any]:
-        """Up to `count` different keys in the order of the sampler."""
-        keys: dict[str, Any] = {}
-        for item in itertools.islice(self._items(), 8 * count):
-            keys.setdefault(repr(item), item)
-            if len(keys) == count:
-                break
-        return list(keys.values())
+        """Up to `count` different keys of one epoch, evenly spread over it, in the order of the sampler."""
+        keys: dict[Any, Any] = {}
+        for item in itertools.islice(self._items(), _MOST_KEYS):
+            keys.setdefault(item if isinstance(item, int) else repr(item), item)
+        found = list(keys.values())
+        if len(found) <= count:
+            return found
+        return [found[n * len(found) // count] for n in range(count)]
+
+    def order(self, count: int) -> list[str]:
+        """The first keys of one epoch."""
+        return [repr(item) for item in itertools.islice(self._items(), count)]
 
     def _items(self) -> Iterator[Any]:
-        batches = self.loader.batch_sampler
+        batches = _unrepeated(self.loader.batch_sampler)
         if batches is None:
-            yield from self.loader.sampler
+            yield from _unrepeated(self.loader.sampler)
             return
         for batch in batches:
             yield from batch
@@ -170,52 +106,103 @@ class Subject:
         """Copies of the dataset and collate_fn for use in this process; the originals are used in workers only."""
         return working_copy(self.dataset, self.loader.collate_fn)
 
-    def apart(self, work: Callable[[Any, Any], Any], key: Any) -> Any:
-        """Return `work(dataset, collate_fn)`, called where it cannot change the originals.
+    def apart(self, work: Work, keys: list[Any], doing: str) -> Iterator[Any]:
+        """Yield `work(dataset, collate_fn, n)` for each of `keys`, called where it cannot change the originals.
 
-        This is an extra worker, which makes the sample of `key` first; or, for a loader without workers, this
-        process, with copies. In a worker both `work` and its result are pickled.
+        This is an extra worker, in which both `work` and its results are pickled; or, for a loader without workers,
+        this process, with copies. The worker may make the sample of the key once before the call.
         """
         if not self.workers:
-            return work(self.here.dataset, self.here.collate_fn)
-        probe, batches = self.probe(1, _InWorker(work, self.loader.collate_fn))
-        probe.timeout = 0  # that of the loader is meant for one batch
-        batches.append([key])
-        (result,) = list(probe)
-        return pickle.loads(result)
+            for number in range(len(keys)):
+                self.watch.step(doing, number, len(keys))
+                yield work(self.here.dataset, self.here.collate_fn, number)
+            return
+        probe, batches = self.probe(1, InWorker(work, self.loader.collate_fn), states=False)
+        probe.timeout = self._timeout(0)  # that of the loader is meant for one batch
+        given = not self.batched or getattr(self.dataset, "__getitems__", None) is not None
+        batches += [[key] if given else [] for key in keys]
+        for number, result in enumerate(probe):
+            self.watch.step(doing, number, len(keys))
+            yield pickle.loads(result)
 
-    def twin(self) -> Any:
+    def _timeout(self, seconds: float) -> float:
+        """The timeout of a loader with workers that has `seconds`, 0 for none, within the time that is left."""
+        left = self.watch.left
+        if left is None:
+            return seconds
+        return max(0.1, min(left, seconds) if seconds else left)
+
+    @contextmanager
+    def twin(self) -> Iterator[Any]:
         """The loader for a pass that changes nothing: no workers persist; without workers, copies are used."""
         if self.plain:
-            return self.loader
+            yield self.loader
+            return
         twin = copy.copy(self.loader)
-        vars(twin)["_iterator"] = None  # holds persistent workers
-        if not self.workers:
-            vars(twin).update(dataset=self.here.dataset, collate_fn=self.here.collate_fn)
-        return twin
+        iterators = {name: None for name, value in vars(twin).items() if _is_iterator(value)}
+        changes: dict[str, Any] = {"_iterator": None, "persistent_workers": False, **iterators}
+        if hasattr(twin, "next_iter_state"):  # of torchdata's StatefulDataLoader
+            changes.update(next_iter_state=None, _initial_iter_for_state_dict=False)
+        if self.workers:
+            changes["timeout"] = self._timeout(self.loader.timeout)
+        else:
+            changes.update(dataset=self.here.dataset, collate_fn=self.here.collate_fn)
+        vars(twin).update(changes)
+        try:
+            yield self.given.rewrap(twin)
+        finally:
+            for value in list(vars(twin).values()):
+                if _is_iterator(value) and hasattr(value, "_shutdown_workers"):
+                    value._shutdown_workers()
 
-    def probe(self, workers: int, collate_fn: Any) -> tuple[Any, list[Any]]:
+    def probe(self, workers: int, collate_fn: Any, states: bool = True) -> tuple[Any, list[Any]]:
         """A loader over the same dataset with the same kind of workers, and the list of the key batches it will load.
 
-        Without workers it uses the copy of the dataset.
+        Without workers it uses the copy of the dataset. `states` is whether those of generators are recorded.
         """
         from torch.utils.data import DataLoader
 
         batches: list[Any] = []
         given: dict[str, Any] = {"num_workers": workers, "collate_fn": collate_fn, "generator": self.loader.generator}
         if workers:
-            given["worker_init_fn"] = self.loader.worker_init_fn
+            init = self.loader.worker_init_fn
+            given["worker_init_fn"] = WorkerStart(init, self.loader.collate_fn) if states else init
             given["persistent_workers"] = bool(self.loader.persistent_workers) and self.workers > 0
-            given["timeout"] = self.loader.timeout
+            given["timeout"] = self._timeout(self.loader.timeout)
             if self.workers:
                 given["multiprocessing_context"] = self.loader.multiprocessing_context
         if self.iterable:
             given["batch_size"] = None if self.loader.batch_size is None else 1
-        else:
+        elif self.batched:
             given["batch_sampler"] = batches
+        else:  # each key is a batch of its own, which the dataset makes by itself
+            given["sampler"], given["batch_size"] = _Flat(batches, workers), None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # for example, more workers than processors
             return DataLoader(self.dataset if workers else self.here.dataset, **given), batches
+
+
+class _Flat:
+    """The keys of a list of batches, one by one; workers get keys alternately, each those of its own batches."""
+
+    def __init__(self, batches: list[Any], workers: int) -> None:
+        self.batches = batches
+        self.workers = max(1, workers)
+
+    def __iter__(self) -> Iterator[Any]:
+        for start in range(0, len(self.batches), self.workers):
+            for keys in zip(*self.batches[start : start + self.workers], strict=True):
+                yield from keys
+
+
+def _is_iterator(value: Any) -> bool:
+    """Whether a value is the iterator of a DataLoader, which holds workers."""
+    return hasattr(value, "_index_sampler") and hasattr(value, "_dataset_kind")
+
+
+def _unrepeated(sampler: Any) -> Any:
+    """The sampler in one that repeats it forever, as timm's MultiEpochsDataLoader has it."""
+    return sampler.sampler if type(sampler).__name__ == "_RepeatSampler" else sampler
 
 
 def _samplers(loader: Any) -> list[Any]:
@@ -236,30 +223,26 @@ def _samplers(loader: Any) -> list[Any]:
     return samplers
 
 
-def worker_streams(probe: Any, workers: int, limit: int | None = None) -> list[list[Seen]]:
-    """The samples of one pass over a probe, by worker; `limit` is the number of batches."""
-    samples: list[list[Seen]] = [[] for _ in range(max(1, workers))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for batch in itertools.islice(probe, limit):
-            for seen in batch:
-                samples[max(0, seen.worker)].append(seen)
-    return samples
-
-
 @contextmanager
 def preserve_state(subjects: Iterable[Subject]) -> Iterator[None]:
-    """Restore, at the end, the global generators, those of the loaders, and attributes of samplers and datasets.
+    """Restore, at the end, the global generators, those that can be found, and attributes of samplers and datasets.
 
     An epoch is restored by `set_epoch`, since it may be in shared memory; then all attributes are restored.
     """
     subjects = list(subjects)
     states = global_states()
     owners = [each for subject in subjects for each in (*subject.samplers, subject.dataset) if each is not None]
-    generators: list[Any] = [
+    kept_by_loaders: list[Any] = [
         getattr(each, "generator", None) for each in (*(subject.loader for subject in subjects), *owners)
     ]
-    kept = [(each, each.get_state()) for each in generators if hasattr(each, "get_state")]
+    kept = [(each, each.get_state()) for each in kept_by_loaders if hasattr(each, "get_state")]
+    held = [
+        (each.generator, generators.get_state(each.generator))
+        for subject in subjects
+        for each in generators.find(
+            dataset=subject.dataset, collate_fn=getattr(subject.loader, "collate_fn", None), samplers=subject.samplers
+        )
+    ]
     epochs = [(each, epoch_of(each)) for each in owners]
     attributes = [(vars(each), dict(vars(each))) for each in owners if hasattr(each, "__dict__")]
     try:
@@ -273,4 +256,6 @@ def preserve_state(subjects: Iterable[Subject]) -> Iterator[None]:
             now.update(before)
         for generator, state in kept:
             generator.set_state(state)
+        for each, state in held:
+            generators.set_state(each, state)
         set_global_states(states)

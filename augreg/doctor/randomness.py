@@ -11,8 +11,9 @@ __all__ = ["global_generators", "validation"]
 
 def global_generators(subject: Subject, draws: Draws, findings: Findings) -> None:
     """Report samples that draw from, or seed, `random`, `numpy.random` or torch's generator."""
-    if draws.seeded:
-        names = ", ".join(f"{name} ({count} of {len(draws.rows)} samples)" for name, count in draws.seeded.items())
+    seeded = draws.counts("seeded")
+    if seeded:
+        names = ", ".join(f"{name} ({count} of {len(draws.rows)} samples)" for name, count in seeded.items())
         findings.add(
             "seeds a global generator",
             "warning",
@@ -22,7 +23,7 @@ def global_generators(subject: Subject, draws: Draws, findings: Findings) -> Non
             "shuffling, the initialization of weights, other transforms",
             "create a generator for each sample: rng = np.random.default_rng([seed, epoch, index])",
         )
-    moved = {name: count for name, count in draws.moved.items() if name not in draws.seeded}
+    moved = {name: count for name, count in draws.counts("moved").items() if name not in seeded}
     if moved:
         names = ", ".join(f"{name} ({count} of {len(draws.rows)} samples)" for name, count in moved.items())
         dependent = [row.key for row in draws.rows if row.by_globals]
@@ -37,7 +38,7 @@ def global_generators(subject: Subject, draws: Draws, findings: Findings) -> Non
             "nothing, if that is acceptable; otherwise seed a generator by (seed, epoch, index), as Augmented does",
             dependent,
         )
-    if not draws.moved:
+    if not draws.counts("moved"):
         findings.checked(f"{subject.where}: making {len(draws.rows)} samples does not draw from global generators")
 
 

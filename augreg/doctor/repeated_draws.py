@@ -13,9 +13,13 @@ import traceback
 from math import comb
 from typing import Any, NamedTuple
 
+from augreg.doctor import constant_draws
 from augreg.doctor.draws import Draws, rekeyed
 from augreg.doctor.findings import Findings, last_line
-from augreg.doctor.probing import Keep, Seen, Subject, worker_streams
+from augreg.doctor.isolation import GLOBAL_NAMES
+from augreg.doctor.limits import TimeLimit
+from augreg.doctor.probing import Subject
+from augreg.doctor.workers import Keep, Seen, worker_streams
 
 __all__ = ["examine", "repeats"]
 
@@ -23,6 +27,7 @@ _ERROR = 1e-6
 _KEYS = 24
 _MOST_WORKERS = 4
 _SAME_SAMPLES = "collated from the same samples"
+_ONLY_SOME = "the images differ, but some of their random numbers are the same"
 
 _REMEDY = (
     "do not keep a generator in the dataset. Create one for each sample, np.random.default_rng([seed, epoch, "
@@ -30,6 +35,13 @@ _REMEDY = (
     "the DataLoader seeds for each worker and each epoch; or create the generator in a worker_init_fn from "
     "torch.initial_seed()"
 )
+
+
+_OURS = {
+    "albumentations": "albumentations' Compose keeps its generators, and workers that are forked get copies of them: "
+    "call set_random_seed(torch.initial_seed() % 2**32) of the Compose in a worker_init_fn, and do not give it a "
+    "fixed seed",
+}
 
 
 class _Table(NamedTuple):
@@ -54,6 +66,45 @@ def repeats(one: _Table, two: _Table, collated: bool = False) -> tuple[bool, int
     return tail(sum(across), len(across), sum(within), len(within)) < _ERROR, sum(across), len(across)
 
 
+def _same_streams(one: _Table, two: _Table, draws: Draws, collated: bool) -> list[str]:
+    """The generators that pass through the same states in both streams, and never through one state twice.
+
+    A generator that is seeded for each sample returns to the same states, since the keys return. They are those of
+    the dataset and the global ones that samples advance or, if `collated`, those of the collate_fn.
+    """
+    moved = draws.counts("moved")
+    first, second = ([cell.states for cell in table.cells if cell.states is not None] for table in (one, two))
+    names = [name for name in first[0] if all(name in states for states in (*first, *second))] if first else []
+    same = []
+    for name in names:
+        if name.startswith("collate_fn") is not collated or (name in GLOBAL_NAMES and name not in moved):
+            continue
+        states = [each[name] for each in first]
+        if len(set(states)) == len(states) > 1 and states == [each[name] for each in second]:
+            same.append(name)
+    return sorted(same, key=len)  # the generator of a Compose before those of its steps
+
+
+def _cause(subject: Subject, names: list[str], streams: str) -> tuple[str, str]:
+    """What to add to `seen` about the generators that repeat, and the remedy."""
+    if not names:
+        return "", _REMEDY
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    seen = f"; the same states in {streams}: {shown}"
+    init = subject.loader.worker_init_fn
+    if init is not None and any(name in GLOBAL_NAMES for name in names):
+        name = getattr(getattr(init, "func", init), "__qualname__", type(init).__name__)
+        seeded = " and ".join(name for name in names if name in GLOBAL_NAMES)
+        return f"{seen}, which the worker_init_fn {name} seeds", (
+            "remove the worker_init_fn, since torch seeds random, numpy.random and torch for every worker and "
+            "epoch; "
+            f"or seed {seeded} with torch.initial_seed() % 2**32. np.random.get_state()[1][0] + worker_id, a recipe "
+            "for old versions of torch, is the same number in every epoch"
+        )
+    known = next((text for library, text in _OURS.items() if any(f" in {library}' " in name for name in names)), "")
+    return seen, known or _REMEDY
+
+
 def tail(hits: int, count: int, other_hits: int, other_count: int) -> float:
     """Fisher's exact test, one-sided: the probability of at least `hits` of `count`, given the sum of both."""
     total = hits + other_hits
@@ -65,7 +116,7 @@ def tail(hits: int, count: int, other_hits: int, other_count: int) -> float:
 
 def examine(subject: Subject, draws: Draws, keys: list[Any], epochs: int, findings: Findings) -> None:
     """Make samples in workers and over epochs, and report what repeats. For a map-style training set."""
-    keys = keys[:_KEYS]
+    keys = keys[:_KEYS] if len(keys) <= _KEYS else [keys[n * len(keys) // _KEYS] for n in range(_KEYS)]
     count = min(subject.workers, _MOST_WORKERS)
     tables = _tables(subject, draws, keys, epochs, count)
     _compare_epochs(subject, draws, tables, findings)
@@ -76,6 +127,8 @@ def examine(subject: Subject, draws: Draws, keys: list[Any], epochs: int, findin
     findings.checked(f"{subject.where}: draws in {epochs} epochs, {len(keys)} samples each")
     try:
         tables = _tables(subject, draws, keys, 1, 2)
+    except TimeLimit:
+        raise
     except Exception as error:
         findings.unchecked(
             f"{subject.where}: draws in two workers, since making samples there failed: {last_line(error)}"
@@ -88,7 +141,7 @@ def examine(subject: Subject, draws: Draws, keys: list[Any], epochs: int, findin
 
 def _tables(subject: Subject, draws: Draws, keys: list[Any], epochs: int, workers: int) -> list[list[_Table]]:
     """The samples of each worker in each epoch: the same keys in the same order, so that streams can be compared."""
-    raw = draws.raw if len(draws.raw) == 2 and subject.loader.batch_size is not None else None
+    raw = draws.raw if len(draws.raw) == 2 and subject.batched else None
     collate_fn = subject.loader.collate_fn if workers else subject.here.collate_fn
     probe, batches = subject.probe(workers, Keep(collate_fn if raw else None, raw))
     rows = 4 * -(-_KEYS // len(keys))
@@ -97,13 +150,15 @@ def _tables(subject: Subject, draws: Draws, keys: list[Any], epochs: int, worker
         subject.set_epoch(epoch)
         batch = [rekeyed(key, epoch) for key in keys] if subject.keyed else keys
         batches[:] = [batch for _ in range(rows) for _ in range(max(1, workers))]  # workers get batches alternately
-        tables.append([_Table(len(keys), stream) for stream in worker_streams(probe, workers)])
+        doing = f"{subject.where}: epoch {epoch}, {workers} workers"
+        total = len(batches) if subject.batched else len(batches) * len(keys)
+        streams = worker_streams(probe, workers, subject.watch, doing, total=total)
+        tables.append([_Table(len(keys), stream) for stream in streams])
     return tables
 
 
 def _compare_workers(subject: Subject, draws: Draws, tables: list[_Table], findings: Findings) -> None:
     """Compare every worker of one epoch with the first."""
-    several = subject.workers > 1
     if subject.keyed:
         again = [row.key for row in draws.rows if row.varies]
         cells = tables[0].cells
@@ -123,6 +178,11 @@ def _compare_workers(subject: Subject, draws: Draws, tables: list[_Table], findi
             )
         if not again:
             return
+    _compare_images(subject, draws, tables, findings)
+
+
+def _compare_images(subject: Subject, draws: Draws, tables: list[_Table], findings: Findings) -> None:
+    several = subject.workers > 1
     condition = "" if several else f"the loader has num_workers={subject.workers}; but with 2, "
     for collated, check, what in (
         (False, "workers repeat draws", "images"),
@@ -130,16 +190,23 @@ def _compare_workers(subject: Subject, draws: Draws, tables: list[_Table], findi
     ):
         for number, table in enumerate(tables[1:], 1):
             repeated, equal, count = repeats(tables[0], table, collated)
-            if repeated:
+            names = _same_streams(tables[0], table, draws, collated)
+            if repeated or (names and not collated):
+                cause, remedy = _cause(subject, names, f"workers 0 and {number}")
+                seen = (
+                    f"{equal} of {count} {what} of workers 0 and {number} are bit-equal at the same position of "
+                    "their streams, while those of one worker differ between positions"
+                    if repeated
+                    else _ONLY_SOME
+                )
                 findings.add(
                     check,
-                    "fault" if several else "warning",
+                    "fault" if several and repeated else "warning",
                     subject.where,
-                    f"{condition}{equal} of {count} {what} of workers 0 and {number} are bit-equal at the same "
-                    "position of their streams, while those of one worker differ between positions",
+                    f"{condition}{seen}{cause}",
                     f"every worker draws the same random numbers: {max(2, subject.workers)} workers make only "
                     f"1/{max(2, subject.workers)} as many different images as they should",
-                    _REMEDY,
+                    remedy,
                 )
                 break
 
@@ -166,32 +233,55 @@ def _compare_epochs(subject: Subject, draws: Draws, tables: list[list[_Table]], 
         return
     if subject.keyed:
         _compare_key_epochs(subject, findings)
-    repeated = [] if subject.keyed and not draws.vary else _repeated(pairs, collated=False)
+    repeated = [] if subject.keyed and not draws.vary else _repeated(pairs, draws, collated=False)
     if repeated:
         _report_epochs(subject, "epochs repeat draws", "images", repeated[0], findings)
-    batches = _repeated(pairs, collated=True)
+    batches = _repeated(pairs, draws, collated=True)
     if batches:
         _report_epochs(subject, "epochs repeat batch draws", f"batches, {_SAME_SAMPLES},", batches[0], findings)
+    if constant_draws.cached(subject, draws, changed, findings):
+        return
     if not (draws.vary or draws.move_on or changed):
-        _report_constant(subject, draws, findings)
+        constant_draws.report(subject, draws, findings)
 
 
-def _repeated(pairs: list[tuple[_Table, _Table]], collated: bool) -> list[tuple[int, int]]:
-    """For each pair of streams that repeat one another, the number of equal samples and of all samples."""
-    results = [repeats(one, two, collated) for one, two in pairs]
-    return [(equal, count) for repeated, equal, count in results if repeated]
+class _Repeated(NamedTuple):
+    """Two streams that repeat one another.
+
+    `images` is whether whole images are repeated, `equal` of `total`, and `names` the generators that repeat.
+    """
+
+    images: bool
+    equal: int
+    total: int
+    names: list[str]
 
 
-def _report_epochs(subject: Subject, check: str, what: str, equal: tuple[int, int], findings: Findings) -> None:
+def _repeated(pairs: list[tuple[_Table, _Table]], draws: Draws, collated: bool) -> list[_Repeated]:
+    """Those of the pairs of streams that repeat one another, those with equal images first."""
+    results = [(*repeats(one, two, collated), _same_streams(one, two, draws, collated)) for one, two in pairs]
+    found = [_Repeated(repeated, equal, count, names) for repeated, equal, count, names in results]
+    return sorted(
+        (each for each in found if each.images or (each.names and not collated)), key=lambda each: not each.images
+    )
+
+
+def _report_epochs(subject: Subject, check: str, what: str, result: _Repeated, findings: Findings) -> None:
+    cause, remedy = _cause(subject, result.names, "two epochs")
+    seen = (
+        f"{result.equal} of {result.total} {what} are bit-equal at the same position of a worker's stream in two "
+        "epochs, while those of one epoch differ between positions"
+        if result.images
+        else _ONLY_SOME
+    )
     findings.add(
         check,
-        "fault",
+        "fault" if result.images else "warning",
         subject.where,
-        f"{equal[0]} of {equal[1]} {what} are bit-equal at the same position of a worker's stream in two epochs, "
-        "while those of one epoch differ between positions",
+        f"{seen}{cause}",
         "every epoch draws the same random numbers: a generator is seeded with a fixed number at the start of each "
         "epoch, or workers start each epoch with a copy of the same generator",
-        _REMEDY,
+        remedy,
     )
 
 
@@ -209,33 +299,4 @@ def _compare_key_epochs(subject: Subject, findings: Findings) -> None:
             f"the sampler yields (epoch, index), and the epoch is {epochs[0]} in both passes",
             "every epoch has the same images",
             "use a sampler with set_epoch, such as augreg.data.EpochSampler, and call it before each epoch",
-        )
-
-
-def _report_constant(subject: Subject, draws: Draws, findings: Findings) -> None:
-    count = len(draws.rows)
-    sources = [*draws.seeded, *(["numpy.random.default_rng(seed)"] if draws.seeds_generators else [])]
-    keys = [row.key for row in draws.rows]
-    if sources:
-        findings.add(
-            "frozen draws",
-            "warning",
-            subject.where,
-            f"all {count} images are bit-equal every time they are made, in all epochs, although random generators "
-            f"are seeded for them ({', '.join(sources)})",
-            "a seed that depends on the index but not on the epoch augments an image in the same way in every epoch. "
-            "(If the random numbers only create the image, as in a synthetic dataset, ignore this.)",
-            "include the epoch in the seed: np.random.default_rng([seed, epoch, index]); and do not seed global "
-            "generators in a dataset",
-            keys,
-        )
-    else:
-        findings.add(
-            "no augmentation",
-            "note",
-            subject.where,
-            f"all {count} images are bit-equal every time they are made, in all epochs",
-            "no random numbers are drawn for a sample",
-            "nothing, if this is intended",
-            keys,
         )

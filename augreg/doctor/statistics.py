@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from augreg.doctor.arrays import channel_axis, digest
 from augreg.doctor.findings import Findings
+from augreg.doctor.limits import TimeLimit
 from augreg.doctor.probing import Subject
-from augreg.doctor.samples import channel_axis, split_batch
+from augreg.doctor.samples import split_batch
+from augreg.doctor.targets import Targets
 
 __all__ = ["LoaderStatistics", "measure"]
 
@@ -30,7 +34,10 @@ class LoaderStatistics:
         self.constant: list[str] = []
         self.low, self.high = np.inf, -np.inf
         self.whole = True  # all pixel values are whole numbers
-        self.labels: list[tuple[str, Any]] = []
+        self.batches = 0
+        self.labels: list[tuple[str, Any, int]] = []  # the place, the labels, and the number of images
+        self.targets = Targets()
+        self.digests: dict[bytes, str] = {}  # of images that are not constant, with their places
         self._means: list[NDArray[np.float64]] = []
         self._pixels: list[NDArray[np.float64]] = []
 
@@ -87,6 +94,8 @@ class LoaderStatistics:
         low, high = float(pixels.min()), float(pixels.max())
         if (pixels == pixels[0]).all():
             self.constant.append(place)
+        else:
+            self.digests.setdefault(digest(image), place)
         self.low, self.high = min(self.low, low), max(self.high, high)
         self.whole = self.whole and bool((pixels == np.round(pixels)).all())
         self._means.append(pixels.mean(axis=0))
@@ -97,23 +106,62 @@ def _count(counts: dict[Any, int], key: Any) -> None:
     counts[key] = counts.get(key, 0) + 1
 
 
-def measure(subject: Subject, samples: int, findings: Findings) -> LoaderStatistics:
-    """Run up to `samples` images through the loader, as the user would. Raises what it raises."""
+def measure(
+    subject: Subject, samples: int, findings: Findings, skip: Collection[int] = frozenset()
+) -> LoaderStatistics:
+    """Run up to `samples` images through the loader, as the user would. Raises what it raises.
+
+    `skip` are positions in a sample that are known not to be labels.
+    """
     statistics = LoaderStatistics()
-    whole = subject.plain or subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
-    with warnings.catch_warnings():
+    whole = subject.plain or subject.batched
+    with warnings.catch_warnings(), subject.twin() as twin:
         warnings.simplefilter("ignore")
-        for number, batch in enumerate(subject.twin()):
-            parts = split_batch(batch, whole)
+        for number, batch in enumerate(twin):
+            parts = split_batch(batch, whole, skip)
+            statistics.batches += 1
             for place, image in enumerate(parts.images):
                 if image.ndim in (2, 3):
                     statistics.add(image, f"batch {number}, image {place}")
             if parts.labels is not None:
-                statistics.labels.append((f"batch {number}", parts.labels))
+                statistics.labels.append((f"batch {number}", parts.labels, max(1, len(parts.images))))
+            statistics.targets.add(parts, number)
             if statistics.count >= samples or number + 1 >= samples:
                 break
-    if statistics.count:
-        findings.checked(f"{subject.where}: pixel values and labels of {statistics.count} images from the loader")
+            try:
+                subject.watch.step(f"{subject.where}: images from the loader", statistics.count, samples)
+            except TimeLimit:
+                findings.unchecked(
+                    f"{subject.where}: images after the first {statistics.count}: {subject.watch.message}"
+                )
+                break
+    if not statistics.batches:
+        _report_empty(subject, findings)
+    elif statistics.count:
+        findings.checked(f"{subject.where}: pixel values of {statistics.count} images from the loader")
     else:
         findings.unchecked(f"{subject.where}: pixel values: no image was recognized in the batches of the loader")
     return statistics
+
+
+def _report_empty(subject: Subject, findings: Findings) -> None:
+    """Report a loader that yields no batch."""
+    loader = subject.loader
+    dropped = bool(getattr(loader, "drop_last", False)) and not subject.plain
+    try:
+        length = len(subject.dataset)
+    except Exception:  # a stream, or no dataset
+        length = None
+    cause = f"; the dataset has {length} samples" if length is not None else ""
+    findings.add(
+        "no batches",
+        "fault",
+        subject.where,
+        f"the loader yields no batch{cause}"
+        + (", and drop_last=True drops the last, incomplete batch" if dropped else ""),
+        "an epoch without batches raises no error: nothing is trained, or the metric of nothing is computed",
+        "check the path, the split and the filter that make the dataset; an iterator that was read once is empty "
+        "afterwards: pass the loader itself"
+        if not dropped or not length
+        else f"use a batch size of at most {length}, or drop_last=False",
+    )

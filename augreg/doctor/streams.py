@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from augreg.doctor.findings import Findings
-from augreg.doctor.probing import Keep, SeededAlike, Seen, Subject, worker_streams
+from augreg.doctor.probing import Subject
+from augreg.doctor.workers import Keep, SeededAlike, Seen, worker_streams
 
 __all__ = ["examine"]
 
@@ -28,15 +29,22 @@ def examine(subject: Subject, findings: Findings) -> None:
             how = "" if equal else " (judged by their labels; they are bit-equal if all workers have the same seed)"
             findings.add(
                 "workers repeat the stream",
-                "fault" if subject.workers > 1 else "warning",
+                "fault" if subject.workers > 1 else "note",  # one worker yields each sample once
                 where,
                 f"{condition}workers 0 and {number} yield the same {count} samples in the same order{how}",
-                f"each sample occurs {workers} times in an epoch, often in adjacent batches",
+                f"each sample {'occurs' if subject.workers > 1 else 'would occur'} {workers} times in an epoch, "
+                "often in adjacent batches",
                 "divide the samples in __iter__ by torch.utils.data.get_worker_info(): "
                 "itertools.islice(samples, info.id, None, info.num_workers)",
             )
             break
-    findings.checked(f"{where}: the first {len(separate[0])} samples of {workers} workers are compared")
+    shortest = min(len(stream) for stream in separate)
+    if shortest >= _ENOUGH:
+        findings.checked(f"{where}: the first {shortest} samples of {workers} workers are compared")
+    else:
+        findings.unchecked(
+            f"{where}: whether workers repeat one another; of {workers}, one yields only {shortest} samples"
+        )
     _compare_passes(subject, findings)
 
 
@@ -45,7 +53,8 @@ def _streams(subject: Subject, workers: int, alike: bool) -> list[list[Seen]]:
     probe, _ = subject.probe(workers, Keep())
     if alike:
         probe.worker_init_fn = SeededAlike(probe.worker_init_fn)
-    return worker_streams(probe, workers, workers * _TAKEN)
+    doing = f"{subject.where}: the streams of {workers} workers"
+    return worker_streams(probe, workers, subject.watch, doing, workers * _TAKEN)
 
 
 def _repeats(one: list[Seen], two: list[Seen], what: str) -> bool:
@@ -57,11 +66,12 @@ def _repeats(one: list[Seen], two: list[Seen], what: str) -> bool:
 
 def _compare_passes(subject: Subject, findings: Findings) -> None:
     """Report a validation stream that differs between two passes of one worker, or of this process."""
-    if subject.where != "validation":
+    if subject.side == "train":
         return
     workers = min(subject.workers, 1)
     probe, _ = subject.probe(workers, Keep())
-    one, two = ([seen.image for seen in worker_streams(probe, workers, _TAKEN)[0]] for _ in range(2))
+    doing = f"{subject.where}: the stream, twice"
+    one, two = ([s.image for s in worker_streams(probe, workers, subject.watch, doing, _TAKEN)[0]] for _ in range(2))
     if one != two:
         differing = sum(a != b for a, b in zip(one, two, strict=False))
         findings.add(

@@ -2,46 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augreg.doctor.findings import Findings
-from augreg.doctor.pixel_values import KNOWN
+from augreg.doctor.pixel_values import KNOWN, Normalization
 from augreg.doctor.statistics import LoaderStatistics
 
-__all__ = ["examine"]
+__all__ = ["examine", "named"]
 
-_WHERE = "both"
+_SCALE = (
+    "the network is validated on pixel values that it was not trained on, so the metrics are meaningless, and no "
+    "error is raised",
+    "scale and normalize both sides in the same way; with augreg both come from one spec",
+)
 
 
-def examine(train: LoaderStatistics, validation: LoaderStatistics, findings: Findings) -> None:
-    """Report differences between the two passes."""
-    if not (train.count and validation.count):
-        findings.unchecked("both: whether train and validation match; one of them has no images")
+def named(
+    one: Sequence[Normalization], two: Sequence[Normalization], where: str, names: tuple[str, str], findings: Findings
+) -> None:
+    """Report a Normalize of one side whose mean and std differ from those of the other side's, if each has one."""
+    first, second = _distinct(one), _distinct(two)
+    if len(first) != 1 or len(second) != 1:
         return
-    findings.checked("both: channels, layout, scale and size of train and validation")
-    scale = (
-        "the network is validated on pixel values that it was not trained on, so the metrics are meaningless, and "
-        "no error is raised",
-        "scale and normalize both sides in the same way; with augreg both come from one spec",
-    )
+    findings.checked(f"{where}: mean and std of Normalize")
+    (mean, std), (other_mean, other_std) = first[0], second[0]
+    if not (_close(mean, other_mean) and _close(std, other_std)):
+        seen = f"{names[0]}: mean {_numbers(mean)}, std {_numbers(std)}; "
+        seen += f"{names[1]}: mean {_numbers(other_mean)}, std {_numbers(other_std)}"
+        findings.add("normalizations differ", "fault", where, seen, *_SCALE)
+
+
+def _distinct(pairs: Sequence[Normalization]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """The different pairs, on the scale of 0..1."""
+    found: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    for mean, std in pairs:
+        m, s = np.asarray(mean, float).ravel(), np.asarray(std, float).ravel()
+        if m.max() > 2:  # on the scale of 0..255
+            m, s = m / 255, s / 255
+        if not any(_close(m, other) and _close(s, deviation) for other, deviation in found):
+            found.append((m, s))
+    return found
+
+
+def _close(one: NDArray[np.float64], two: NDArray[np.float64]) -> bool:
+    same = len(one) == len(two) or 1 in (len(one), len(two))
+    return same and bool(np.allclose(one, two, atol=2e-3))
+
+
+def _numbers(values: NDArray[np.float64]) -> str:
+    return "[" + ", ".join(f"{value:.3g}" for value in values) + "]"
+
+
+def examine(
+    train: LoaderStatistics,
+    validation: LoaderStatistics,
+    where: str,
+    names: tuple[str, str],
+    findings: Findings,
+) -> None:
+    """Report differences between the two passes. `names` are those of the two loaders."""
+    if not (train.count and validation.count):
+        findings.unchecked(f"{where}: whether {names[0]} and {names[1]} match; one of them has no images")
+        return
+    findings.checked(f"{where}: channels, layout, scale and size of {names[0]} and {names[1]}")
+    first, second = names
     if train.kind != validation.kind and _deviations_differ(train, validation):
         seen = (
-            f"train: {train.kind}, {train.low:.4g} to {train.high:.4g}; "
-            f"validation: {validation.kind}, {validation.low:.4g} to {validation.high:.4g}"
+            f"{first}: {train.kind}, {train.low:.4g} to {train.high:.4g}; "
+            f"{second}: {validation.kind}, {validation.low:.4g} to {validation.high:.4g}"
         )
-        findings.add("scales differ", "fault", _WHERE, seen, *scale)
+        findings.add("scales differ", "fault", where, seen, *_SCALE)
     elif train.single_channels == validation.single_channels and train.kind == "signed":
-        _compare_normalizations(train, validation, findings, scale)
+        _compare_normalizations(train, validation, where, names, findings)
     if set(train.channels) != set(validation.channels):
         findings.add(
             "channels differ",
             "fault",
-            _WHERE,
-            f"train: {_listed(train.channels)} channels; validation: {_listed(validation.channels)}",
+            where,
+            f"{first}: {_listed(train.channels)} channels; {second}: {_listed(validation.channels)}",
             "the network accepts one number of channels",
             "read both sides in the same mode: image.convert('RGB'), or channels: rgb in an augreg spec",
         )
@@ -49,19 +91,19 @@ def examine(train: LoaderStatistics, validation: LoaderStatistics, findings: Fin
         findings.add(
             "layouts differ",
             "fault",
-            _WHERE,
-            f"channels are axis {_listed(train.axes)} in train and axis {_listed(validation.axes)} in validation",
+            where,
+            f"channels are axis {_listed(train.axes)} in {first} and axis {_listed(validation.axes)} in {second}",
             "on one side a convolution treats the channels as rows",
             "convert both to channels x height x width",
         )
     elif train.single_channels == validation.single_channels == 3:
-        _compare_channel_order(train, validation, findings)
+        _compare_channel_order(train, validation, where, names, findings)
     if set(train.dtypes) != set(validation.dtypes) and train.kind == validation.kind:
         findings.add(
             "dtypes differ",
             "note",
-            _WHERE,
-            f"train: {_listed(train.dtypes)}; validation: {_listed(validation.dtypes)}",
+            where,
+            f"{first}: {_listed(train.dtypes)}; {second}: {_listed(validation.dtypes)}",
             "a model raises an error for a dtype other than that of its weights, or its results differ slightly",
             "use one dtype",
         )
@@ -69,8 +111,8 @@ def examine(train: LoaderStatistics, validation: LoaderStatistics, findings: Fin
         findings.add(
             "sizes differ",
             "note",
-            _WHERE,
-            f"train: {_listed(train.shapes)}; validation: {_listed(validation.shapes)} (height, width)",
+            where,
+            f"{first}: {_listed(train.shapes)}; {second}: {_listed(validation.shapes)} (height, width)",
             "validating at a somewhat larger size than training can improve accuracy (Touvron et al. 2019, "
             "arXiv:1906.06423); other differences reduce it",
             "nothing, if this is intended",
@@ -93,7 +135,7 @@ def _listed(counts: Mapping[Any, int]) -> str:
 
 
 def _compare_normalizations(
-    train: LoaderStatistics, validation: LoaderStatistics, findings: Findings, scale: tuple[str, str]
+    train: LoaderStatistics, validation: LoaderStatistics, where: str, names: tuple[str, str], findings: Findings
 ) -> None:
     """Compare mean and std of normalized images; augmentation changes them less than these bounds."""
     one, two = train.pixels, validation.pixels
@@ -103,13 +145,15 @@ def _compare_normalizations(
     low, high = np.sort([one.std(), two.std()])
     if high > 2 * low or shift > max(1.0, low):
         seen = (
-            f"train: mean {one.mean():.3g}, std {one.std():.3g}; "
-            f"validation: mean {two.mean():.3g}, std {two.std():.3g}"
+            f"{names[0]}: mean {one.mean():.3g}, std {one.std():.3g}; "
+            f"{names[1]}: mean {two.mean():.3g}, std {two.std():.3g}"
         )
-        findings.add("normalizations differ", "warning", _WHERE, seen, *scale)
+        findings.add("normalizations differ", "warning", where, seen, *_SCALE)
 
 
-def _compare_channel_order(train: LoaderStatistics, validation: LoaderStatistics, findings: Findings) -> None:
+def _compare_channel_order(
+    train: LoaderStatistics, validation: LoaderStatistics, where: str, names: tuple[str, str], findings: Findings
+) -> None:
     """Report if the channels of one side are in reverse order, judged by the mean colors of the images.
 
     For each image the difference between its first and last channel is computed, without normalization. The order
@@ -128,8 +172,8 @@ def _compare_channel_order(train: LoaderStatistics, validation: LoaderStatistics
             findings.add(
                 "channel order differs",
                 "warning",
-                _WHERE,
-                f"the first channel minus the last is {one:.3g} on average in train and {two:.3g} in validation",
+                where,
+                f"the first channel minus the last is {one:.3g} on average in {names[0]} and {two:.3g} in {names[1]}",
                 "one side seems to be RGB and the other BGR, as images from OpenCV are",
                 "convert on one side: image[..., ::-1]",
             )
