@@ -22,6 +22,7 @@ from augreg.registry.registry import Registry
 from augreg.rng import Address, address_of, fresh_seed, stream_key
 from augreg.spec.objects import without_objects
 from augreg.spec.options import SECTIONS, Options, Spec
+from augreg.spec.overview import overview
 from augreg.spec.parse import parse
 from augreg.spec.write import added, classes, fingerprint, unparse
 from augreg.steps.step import Step, assign_paths, children
@@ -178,6 +179,9 @@ class Pipeline:
     def __repr__(self) -> str:
         names = ", ".join(step.name for name in SECTIONS for step in getattr(self.spec, name))
         return f"Pipeline({names}; seed {self.options.seed}, {self.backend})"
+
+    def _repr_html_(self) -> str:
+        return overview(self.spec, f"Pipeline, backend {self.backend}", self.fingerprint)
 
 
 def regularize(model: nn.Module, spec: object, registry: Registry | None = None) -> Attachment:

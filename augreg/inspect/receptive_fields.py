@@ -19,7 +19,7 @@ from torch import nn
 
 from augreg.inspect.axis_fields import AxisField
 from augreg.inspect.model_state import evaluating
-from augreg.inspect.tables import ByLayer, table
+from augreg.inspect.tables import ByLayer
 from augreg.inspect.tensor_fields import TensorField, start
 from augreg.inspect.tracing import InputTracer
 
@@ -78,8 +78,11 @@ def _clipped(axis_field: AxisField, index: int, limit: int) -> tuple[int, int] |
 class ReceptiveFields(ByLayer[LayerField]):
     """The layers in the order in which they ran; by index, or by name. Prints as a table."""
 
-    def __str__(self) -> str:
-        rows = (
+    def _header(self) -> Sequence[str]:
+        return ("layer", "type", "output", "field", "stride", "start")
+
+    def _rows(self) -> Iterable[Sequence[str]]:
+        return (
             (
                 each.name,
                 each.kind,
@@ -88,8 +91,9 @@ class ReceptiveFields(ByLayer[LayerField]):
             )
             for each in self.layers
         )
-        notes = list(dict.fromkeys(each.note for each in self.layers if each.note))
-        return "\n".join([table(("layer", "type", "output", "field", "stride", "start"), rows), *notes])
+
+    def _notes(self) -> Sequence[str]:
+        return list(dict.fromkeys(each.note for each in self.layers if each.note))
 
 
 def _joined(numbers: Iterable[Any]) -> str:
