@@ -20,10 +20,12 @@ from augreg.ops import Op, Scene
 from augreg.registry.discovery import load
 from augreg.registry.registry import Registry
 from augreg.rng import Address, address_of, fresh_seed, stream_key
+from augreg.spec.jsonargparse_type import register
 from augreg.spec.objects import without_objects
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.overview import overview
 from augreg.spec.parse import parse
+from augreg.spec.pydantic_field import PydanticField
 from augreg.spec.write import added, classes, fingerprint, unparse
 from augreg.steps.step import Step, assign_paths, children
 
@@ -43,7 +45,7 @@ __all__ = ["Pipeline", "Test", "Train", "regularize"]
 _NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on the size
 
 
-class Pipeline:
+class Pipeline(PydanticField):
     """Train and test pipelines from one spec. Immutable; equal if their specs and classes are; pickled as the spec.
 
     Make one with `from_spec`, or from steps: `Pipeline([Rotate(10), "horizontal_flip"], batch=["mixup"], seed=1)`.
@@ -182,6 +184,9 @@ class Pipeline:
 
     def _repr_html_(self) -> str:
         return overview(self.spec, f"Pipeline, backend {self.backend}", self.fingerprint)
+
+
+register(Pipeline)
 
 
 def regularize(model: nn.Module, spec: object, registry: Registry | None = None) -> Attachment:

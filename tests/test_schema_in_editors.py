@@ -19,9 +19,9 @@ from strategies import EVERY, specs
 
 from augreg import Pipeline, SpecError
 from augreg.__main__ import main
-from augreg.commands.spec_schema import schema
 from augreg.registry.registry import Registry
 from augreg.spec.files import presets, read
+from augreg.spec.json_schema import schema
 
 ROOT = Path(__file__).parents[1]
 REGISTRY = Registry.installed()

@@ -29,8 +29,8 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the schema on stdout, and the steps that do not load on stderr."""
     from augreg.commands.console import print_error
-    from augreg.commands.spec_schema import schema
     from augreg.registry.registry import Registry
+    from augreg.spec.json_schema import schema
 
     registry = Registry.installed()
     classes: dict[str, Any] = {}

@@ -15,8 +15,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from augreg.commands.arguments_schema import SCHEDULE, Schema, defaults, hinted, in_draft_7, mapping, schedule
 from augreg.errors import AugregError
+from augreg.spec.arguments_schema import (
+    SCHEDULE,
+    Schema,
+    defaults,
+    hinted,
+    in_draft_7,
+    mapping,
+    schedule,
+    with_references_to,
+)
 from augreg.spec.options import SECTIONS, Options
 from augreg.steps.declare import TransformInfo
 from augreg.steps.fields import convert, hints, required
@@ -35,8 +44,11 @@ _ABOUT = {
 }
 
 
-def schema(transforms: Mapping[str, Any], draft: str = "2020-12") -> Schema:
-    """The JSON Schema of specs that use these transforms and regularizers, in draft `2020-12` or `7`."""
+def schema(transforms: Mapping[str, Any], draft: str = "2020-12", address: str = "") -> Schema:
+    """The JSON Schema of specs that use these transforms and regularizers, in draft `2020-12` or `7`.
+
+    As a part of another schema it needs an `address`, a URI, to which its references refer.
+    """
     options: Schema = mapping(Options)["properties"]
     # the type stands here too: editors do not look for it behind the reference
     sections = {name: {**_steps(name), "description": _ABOUT[name]} for name in SECTIONS}
@@ -58,6 +70,8 @@ def schema(transforms: Mapping[str, Any], draft: str = "2020-12") -> Schema:
         "items": _ref("image.step"),
         "$defs": definitions,
     }
+    if address:
+        whole = {"$id": address, **with_references_to(address, whole)}
     return whole if draft == "2020-12" else in_draft_7(whole)
 
 

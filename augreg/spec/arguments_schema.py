@@ -25,7 +25,7 @@ from augreg.steps.fields import (
 from augreg.steps.schedules import FORMS
 from augreg.steps.selectors import At
 
-__all__ = ["SCHEDULE", "Schema", "defaults", "hinted", "in_draft_7", "mapping", "schedule"]
+__all__ = ["SCHEDULE", "Schema", "defaults", "hinted", "in_draft_7", "mapping", "schedule", "with_references_to"]
 
 Schema = dict[str, Any]
 SCHEDULE: Schema = {"$ref": "#/$defs/schedule"}
@@ -81,6 +81,18 @@ def in_draft_7(schema: Any) -> Any:
         else:
             result[key] = value if key in ("enum", "default") else in_draft_7(value)
     return result
+
+
+def with_references_to(address: str, schema: Any) -> Any:
+    """A schema whose references begin with an address."""
+    if isinstance(schema, list):
+        return [with_references_to(address, part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: f"{address}{part}" if key == "$ref" and isinstance(part, str) else with_references_to(address, part)
+        for key, part in schema.items()
+    }
 
 
 def mapping(cls: Any) -> Schema:
