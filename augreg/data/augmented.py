@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from augreg.data.batches import BatchBuffer, in_torch_worker
 from augreg.data.declared_types import MapDataset
 from augreg.data.epoch import SharedEpoch, checked_epoch
 from augreg.data.sides import augment, checked_side, with_key
-from augreg.pipeline import Test, Train
+from augreg.pipeline import Pipeline, Test, Train
+from augreg.steps.calls import explains
 
 __all__ = ["Augmented"]
 
@@ -34,6 +36,18 @@ class Augmented(MapDataset):
     images into one array.
     """
 
+    @explains(
+        "Augmented(dataset, side)",
+        {
+            **dict.fromkeys(
+                ("transform", "transforms", "train", "pipeline"), "the second one is pipe.train or pipe.test"
+            ),
+            "seed": "the seed is an option of the spec: pipe.replace(seed=..)",
+            **dict.fromkeys(
+                ("shuffle", "batch_size", "sampler"), "this belongs to the DataLoader or its EpochSampler"
+            ),
+        },
+    )
     def __init__(
         self,
         dataset: Any,
@@ -57,6 +71,12 @@ class Augmented(MapDataset):
         """
         if isinstance(dataset, Augmented):
             raise TypeError("this dataset is already an Augmented: put all steps into one pipeline")
+        if isinstance(dataset, str | os.PathLike):
+            raise TypeError(
+                f"expected a dataset, got {dataset!r}: for a folder, give augreg.data.folder({dataset!r})"
+            )
+        if isinstance(dataset, Pipeline | Train | Test):
+            raise TypeError("the dataset comes first: Augmented(dataset, pipe.train)")
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(
                 f"a {type(dataset).__name__} has no __getitem__ and __len__; for a stream, see augreg.data.webdataset"

@@ -1,4 +1,4 @@
-"""A spec as a table for notebooks: every step with the arguments that differ from their defaults."""
+"""A spec as tables: its steps with the arguments that differ from their defaults, and their test-time rules."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from augreg import notebook
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.steps import schedules
 from augreg.steps.fields import plain, plain_default, required
+from augreg.steps.rules import fixed_rule_and_exactness
 from augreg.steps.step import Step, children
 
-__all__ = ["overview"]
+__all__ = ["overview", "rule_rows"]
 
 _LONGEST = 200  # characters of an argument
 
@@ -56,3 +57,15 @@ def _arguments(step: Step) -> Iterator[str]:
 def _written(name: str, value: Any) -> str:
     text = value if isinstance(value, str) else repr(value).replace("'", "")
     return f"{name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '..'}"
+
+
+def rule_rows(steps: Iterable[Step], section: str, depth: int = 0) -> list[tuple[str, str, str]]:
+    """The steps of a section other than `image`, as `explain` shows them: name, test-time rule, exact for."""
+    rows = []
+    for step in steps:
+        rule, exact = fixed_rule_and_exactness(step.transform)
+        if section != "model":  # neither batches nor losses exist at test time
+            rule += " (training only)"
+        rows.append((f"{'  ' * depth}{section}: {step.name}", rule, exact))
+        rows += rule_rows(children(step.transform), section, depth + 1)
+    return rows
