@@ -21,12 +21,14 @@ from augreg.registry.discovery import load
 from augreg.registry.registry import Registry
 from augreg.rng import Address, address_of, fresh_seed, stream_key
 from augreg.spec import misuse
+from augreg.spec.jsonargparse_type import register
 from augreg.spec.objects import without_objects
 from augreg.spec.options import SECTIONS, Options, Spec
+from augreg.spec.overview import overview, rule_rows
 from augreg.spec.parse import parse
+from augreg.spec.pydantic_field import PydanticField
 from augreg.spec.write import added, classes, fingerprint, unparse
 from augreg.steps.calls import explains
-from augreg.steps.rules import fixed_rule_and_exactness
 from augreg.steps.step import Step, assign_paths, children
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ __all__ = ["Pipeline", "Test", "Train", "regularize"]
 _NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on the size
 
 
-class Pipeline(misuse.SaysWhatToUse):
+class Pipeline(PydanticField, misuse.SaysWhatToUse):
     """Train and test pipelines from one spec. Immutable; equal if their specs and classes are; pickled as the spec.
 
     Make one with `from_spec`, or from steps: `Pipeline([Rotate(10), "horizontal_flip"], batch=["mixup"], seed=1)`.
@@ -184,6 +186,12 @@ class Pipeline(misuse.SaysWhatToUse):
     def __repr__(self) -> str:
         names = ", ".join(step.name for name in SECTIONS for step in getattr(self.spec, name))
         return f"Pipeline({names}; seed {self.options.seed}, {self.backend})"
+
+    def _repr_html_(self) -> str:
+        return overview(self.spec, f"Pipeline, backend {self.backend}", self.fingerprint)
+
+
+register(Pipeline)
 
 
 def regularize(model: nn.Module, spec: object, registry: Registry | None = None) -> Attachment:
@@ -376,22 +384,10 @@ class Test(_Side):
         for entry in self._ops(_NOMINAL, None).entries:
             rows.append(("  " * entry.depth + entry.name, entry.rule, entry.exact))
         for section in SECTIONS[1:]:
-            rows += _rows(getattr(self._pipeline.spec, section), section)
+            rows += rule_rows(getattr(self._pipeline.spec, section), section)
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip() for row in rows]
         lines.append(f"backend {self._pipeline.backend}, output {options.output}")
         lines += misuse.remarks(self._pipeline.steps)
         lines.append("train without an index draws new numbers at every call; `seed` has no effect there")
         return "\n".join(lines)
-
-
-def _rows(steps: Iterable[Step], section: str, depth: int = 0) -> list[tuple[str, str, str]]:
-    """The rows of `explain` for the steps of other sections: name, test-time rule, exact for."""
-    rows = []
-    for step in steps:
-        rule, exact = fixed_rule_and_exactness(step.transform)
-        if section != "model":  # neither batches nor losses exist at test time
-            rule += " (training only)"
-        rows.append((f"{'  ' * depth}{section}: {step.name}", rule, exact))
-        rows += _rows(children(step.transform), section, depth + 1)
-    return rows

@@ -417,12 +417,17 @@ class Transforms(nn.Module):
 
 class Splits(nn.Module):
     def forward(self, x: Any) -> Any:
-        return x.reshape(1, 3, 4, 2, 8)
+        return x.reshape(1, 16, 12)
 
 
 class Misaligned(nn.Module):
     def forward(self, x: Any) -> Any:
         return x[:, :, :4] + x[:, :, ::2]
+
+
+class Samples(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=False)
 
 
 class Values(nn.Module):
@@ -434,18 +439,37 @@ class Values(nn.Module):
     ("module", "words"),
     [
         (Writes(), "aten.copy_.default in 0: it writes to a view"),
-        (Transforms(), "in 0: its receptive field is not known"),
-        (Splits(), "splits a spatial axis"),
-        (Misaligned(), "merges branches with strides 1 and 2"),
         (Values(), "converts a tensor to a number"),
     ],
 )
-def test_what_is_not_known_is_refused_by_name(module: nn.Module, words: str) -> None:
+def test_where_the_input_is_lost_the_model_is_refused(module: nn.Module, words: str) -> None:
     model = nn.Sequential(module)
     with pytest.raises(ValueError, match="cannot trace the input through aten") as refused:
         receptive_field(model, 8)
     assert words in str(refused.value)
     assert not model[0]._forward_hooks and not model[0]._forward_pre_hooks
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (Transforms(), "in 1: frequencies have no place in the image"),
+        (Splits(), "after aten.view.default in 1: its view splits a spatial axis unevenly"),
+        (Misaligned(), "after aten.add.Tensor in 1: it merges branches with strides 1 and 2"),
+        (Samples(), "in 1: where it reads depends on values"),
+        (nn.Unfold(3), "in 1: it copies windows that overlap"),
+    ],
+)
+def test_what_is_not_known_is_said_in_the_row(module: nn.Module, words: str) -> None:
+    fields = receptive_field(nn.Sequential(nn.Conv2d(3, 3, 1), module, nn.ReLU()), 8)
+    assert fields["0"].size == (1, 1)
+    for row in (fields["1"], fields["2"]):
+        assert row.note.startswith("not known ") and words in row.note
+        assert (row.size, row.stride, row.start) == ((), (), ())
+    assert fields["2"].output == fields["1"].output
+    assert str(fields).count(fields["1"].note) == 1
+    with pytest.raises(ValueError, match="not known after aten"):
+        fields["1"].seen(0, 0)
 
 
 @pytest.mark.parametrize("size", [(224,), (3, 0, 4), "224", (3, 2, 2, 2, 2), 0])

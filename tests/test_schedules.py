@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from augreg import Pipeline, SpecError, Step
-from augreg.commands.spec_schema import schema
 from augreg.registry.registry import Registry
+from augreg.spec.json_schema import schema
 from augreg.steps.declare import batch_transform, regularizer
 from augreg.steps.fields import Probability
 from augreg.steps.schedules import END, Schedule, read, scheduled

@@ -14,9 +14,9 @@ from strategies import CLASSES, EVERY, LEAVES, OTHERS, previews, specs
 
 from augreg import SpecError
 from augreg.__main__ import main
-from augreg.commands.spec_schema import schema
 from augreg.registry.registry import Registry
 from augreg.spec.files import presets, read
+from augreg.spec.json_schema import schema
 from augreg.spec.parse import parse
 from augreg.steps import describe
 from augreg.steps.declare import batch_transform, regularizer

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from augreg import ImageError, Pipeline, Registry, SpecError, ops, transform
-from augreg.commands.spec_schema import schema
+from augreg.spec.json_schema import schema
 
 HEIGHT, WIDTH = 40, 60
 IMAGE = (np.arange(HEIGHT * WIDTH * 3) % 251).astype(np.uint8).reshape(HEIGHT, WIDTH, 3)

@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["FLOORS", "circles", "files", "imported", "room", "upward"]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "lazy", "shipped", "rng", "ops"),
+    ("errors", "lazy", "notebook", "shipped", "rng", "ops"),
     ("steps", "images"),
     ("backends", "loss"),
     ("targets", "attachment"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, fields
 
+from augreg import notebook
+
 __all__ = ["AttachmentReport", "AttachmentRow"]
 
 
@@ -44,6 +46,11 @@ class AttachmentReport(tuple[AttachmentRow, ...]):
         return "\n".join(line.rstrip() for line in cells)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        header = [field.name for field in fields(AttachmentRow)]
+        return notebook.table("Attached regularizers", header, map(_cells, self))
 
 
 def _cells(row: AttachmentRow) -> tuple[str, ...]:

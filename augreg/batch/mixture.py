@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 import msgspec
 
+from augreg import notebook
 from augreg.batch.blends import Blend, Mix, Paste, SourceWeights
 from augreg.batch.visibility import visible_fractions
 from augreg.execution.sampling import DrawKind, Entry, draw
@@ -65,6 +67,11 @@ class Mixture(msgspec.Struct, frozen=True):
         if self.count > _SHOWN:
             lines.append(f"  and {self.count - _SHOWN} more")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        title, _, text = str(self).partition("\n")
+        return notebook.lines(title, textwrap.dedent(text))
 
 
 def _described(blend: Blend) -> str:

@@ -20,14 +20,17 @@ def add(commands: Any) -> None:
         "start them with the line: # yaml-language-server: $schema=augreg.schema.json",
     )
     parser.add_argument("--built-in", action="store_true", help="without the steps of plugins")
+    parser.add_argument(
+        "--draft", choices=("2020-12", "7"), default="2020-12", help="the version of JSON Schema; 7 for older editors"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the schema on stdout, and the steps that do not load on stderr."""
     from augreg.commands.console import print_error
-    from augreg.commands.spec_schema import schema
     from augreg.registry.registry import Registry
+    from augreg.spec.json_schema import schema
 
     registry = Registry.installed()
     classes: dict[str, Any] = {}
@@ -42,5 +45,5 @@ def run(arguments: argparse.Namespace) -> int:
                 print_error(f"{name} is left out: {error}")
             except Exception as error:
                 print_error(f"{name} is left out: {type(error).__name__}: {error}")
-    print(json.dumps(schema(classes), indent=1))
+    print(json.dumps(schema(classes, arguments.draft), indent=1))
     return 0

@@ -5,22 +5,16 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from augreg.batch.keys import Key, checked_id
 from augreg.batch.samples import Batch, Layout, Views, layout_for
 from augreg.data.batches import BatchBuffer, in_torch_worker
+from augreg.data.declared_types import MapDataset
 from augreg.data.epoch import SharedEpoch, checked_epoch
 from augreg.data.sides import augment, checked_side, with_key
 from augreg.pipeline import Pipeline, Test, Train
 from augreg.steps.calls import explains
-
-if TYPE_CHECKING:
-    from torch.utils.data import Dataset
-
-    _Dataset: TypeAlias = Dataset[Any]  # what a DataLoader is declared to take
-else:
-    _Dataset = object  # torch is not needed
 
 __all__ = ["Augmented"]
 
@@ -32,7 +26,7 @@ _NO_EPOCH = (
 )
 
 
-class Augmented(_Dataset):
+class Augmented(MapDataset):
     """A map-style dataset with `pipe.train` or `pipe.test` applied to its items.
 
     An item of the dataset is an image, a tuple or list that begins with one, or a mapping with one under `image` and

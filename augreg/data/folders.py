@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from augreg.data.declared_types import MapDataset
 from augreg.images.suffixes import SUFFIXES
 from augreg.steps.calls import explains
 
 __all__ = ["Folder", "folder"]
 
 
-class Folder:
+class Folder(MapDataset):
     """Images in one folder per class, including its subfolders: items are (path, class number).
 
     The dataset reads no files: the pipeline reads the file at the path, and its errors name the file. `classes` are

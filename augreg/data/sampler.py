@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from augreg.batch.keys import Key
+from augreg.data.declared_types import IndexSampler
 from augreg.data.epoch import check_not_lost, checked_epoch
 from augreg.data.repeats import Occurrences, occurrences, plain, within
 from augreg.pipeline import Test
@@ -49,7 +50,7 @@ def shuffled(count: int, seed: int, epoch: int) -> list[int]:
     return order
 
 
-class EpochSampler:
+class EpochSampler(IndexSampler):
     """Yields `Key(epoch, index, view)` for `DataLoader(.., sampler=..)`: `Augmented` then knows these in any worker.
 
     Call `set_epoch` before each pass, or use `augreg.training.Epochs`, which also holds the epoch against frameworks

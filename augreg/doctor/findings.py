@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from augreg import notebook
 from augreg.doctor.limits import TimeLimit, Watch
 
 __all__ = ["Finding", "Findings", "Report", "Severity", "guarded", "last_line"]
@@ -82,6 +83,13 @@ class Report:
         lines += ["", *(f"checked: {line}" for line in self.checked)]
         lines += [f"not checked: {line}" for line in self.unchecked]
         return "\n".join(lines).rstrip()
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        header = ("severity", "where", "check", "seen", "why", "do")
+        rows = ((each.severity, each.where, each.check, each.seen, each.why, each.remedy) for each in self.findings)
+        below = [*(f"checked: {line}" for line in self.checked), *(f"not checked: {line}" for line in self.unchecked)]
+        return notebook.table("Loader report" if self.findings else "nothing found", header, rows, below)
 
 
 class Findings:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 
+from augreg import notebook
 from augreg.errors import ImageError
 from augreg.execution.run import RunSettings
 from augreg.execution.samples import run, scene_of
@@ -68,19 +69,30 @@ class Plan(msgspec.Struct, frozen=True):
         return self.ops, Drawn([], list(copies.values()), self.after, deferred)
 
     def __str__(self) -> str:
+        lines = [self._headline()]
+        width = max((2 * entry.depth + len(entry.name) for entry in self.entries), default=0)
+        for entry in self.entries:
+            lines.append(f"  {'  ' * entry.depth + entry.name:{width}}  {_drawn(entry)}".rstrip())
+        return "\n".join([*lines, *(f"  {line}" for line in self._passes())])
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        rows = (("  " * entry.depth + entry.name, _drawn(entry)) for entry in self.entries)
+        return notebook.table(self._headline(), ("step", "drawn"), rows, self._passes())
+
+    def _headline(self) -> str:
         scene = self.scene
         kind = {1: "gray", 3: "rgb"}.get(scene.channels, "rgba" if scene.alpha else f"{scene.channels} channels")
         backend = self.settings.engine.name
         boxes = f" with {len(scene.boxes)} box{'es' * (len(scene.boxes) > 1)}" if scene.boxes else ""
-        lines = [f"{self.title}: {scene.height}x{scene.width} {kind} {scene.dtype}{boxes}, backend {backend}"]
-        width = max((2 * entry.depth + len(entry.name) for entry in self.entries), default=0)
-        for entry in self.entries:
-            lines.append(f"  {'  ' * entry.depth + entry.name:{width}}  {_drawn(entry)}".rstrip())
+        return f"{self.title}: {scene.height}x{scene.width} {kind} {scene.dtype}{boxes}, backend {backend}"
+
+    def _passes(self) -> list[str]:
         passes = ", then ".join(f"[{op}]" for op in self.ops) or "nothing"
-        lines.append(f"  runs as {len(self.ops)} ops: {passes}")
+        lines = [f"runs as {len(self.ops)} ops: {passes}"]
         if self.deferred:
-            lines.append("  deferred: the remaining steps are drawn once the size after the last op is known")
-        return "\n".join(lines)
+            lines.append("deferred: the remaining steps are drawn once the size after the last op is known")
+        return lines
 
 
 def planned_scene(given: Any, channels: int, dtype: Any, settings: RunSettings) -> Scene:

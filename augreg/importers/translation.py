@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
+from augreg import notebook
 from augreg.errors import AugregError, SpecError
 from augreg.registry.registry import Registry
 from augreg.spec.parse import parse
@@ -27,6 +28,10 @@ class Imported(NamedTuple):
         notes = "".join(f"# {line}\n" for line in self.report)
         unshared = json.loads(json.dumps(self.spec))  # YAML writes a list that occurs twice as a reference
         return notes + yaml.safe_dump(unshared, sort_keys=False, default_flow_style=None, width=100)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return notebook.lines("Imported spec", str(self))
 
 
 class UnsupportedError(Exception):

@@ -8,7 +8,7 @@ See X. Glorot and Y. Bengio 2010, and K. He et al. 2015, arXiv 1502.01852.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from augreg.inspect.model_state import evaluating, restoring_buffers
-from augreg.inspect.tables import ByLayer, table
+from augreg.inspect.tables import ByLayer
 from augreg.steps.fields import convert_one
 from augreg.steps.selectors import At, Selector, around, listed, nearest_names, selects, without_match
 
@@ -50,9 +50,11 @@ class LayerActivations:
 class ActivationTable(ByLayer[LayerActivations]):
     """The layers in the order in which they ran; by index, or by name. Prints as a table."""
 
-    def __str__(self) -> str:
-        header = ("layer", "type", "output", "mean", "std", "zeros", "dead", "saturated", "nan", "inf")
-        return table(header, map(_row, self.layers))
+    def _header(self) -> Sequence[str]:
+        return ("layer", "type", "output", "mean", "std", "zeros", "dead", "saturated", "nan", "inf")
+
+    def _rows(self) -> Iterable[Sequence[str]]:
+        return map(_row, self.layers)
 
 
 def _row(layer: LayerActivations) -> tuple[str, ...]:

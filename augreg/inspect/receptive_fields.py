@@ -19,7 +19,7 @@ from torch import nn
 
 from augreg.inspect.axis_fields import AxisField
 from augreg.inspect.model_state import evaluating
-from augreg.inspect.tables import ByLayer, table
+from augreg.inspect.tables import ByLayer
 from augreg.inspect.tensor_fields import TensorField, start
 from augreg.inspect.tracing import InputTracer
 
@@ -36,6 +36,8 @@ class LayerField:
     position's field, where 0 is the center of the first input position; nan, printed as `-`, if that position sees
     nothing, as at the padding of a transposed convolution. `axis_fields` are the exact fields, and `limits` the sizes
     of the input.
+
+    After an operation without a known rule, `note` says why there is no field, and the other tuples are empty.
     """
 
     name: str
@@ -46,14 +48,17 @@ class LayerField:
     start: tuple[float, ...]
     axis_fields: tuple[AxisField, ...]
     limits: tuple[int, ...]
+    note: str = ""
 
     def seen(self, *position: int) -> tuple[tuple[int, int] | None, ...]:
         """The first and last input index that an output position sees, for each axis; None if it sees nothing.
 
         `position` has one index for each axis. The result is clipped to the input. Not every index between the two
         need be seen: a dilated kernel has gaps, and if the border of the input falls into a gap, the border is
-        returned.
+        returned. Raises ValueError for another number of indices, and if the field is not known.
         """
+        if self.note:
+            raise ValueError(f"the receptive field of {self.name} is {self.note}")
         if len(position) != len(self.axis_fields):
             raise ValueError(f"expected an index for each of {len(self.axis_fields)} axes, got {len(position)}")
         return tuple(
@@ -73,8 +78,11 @@ def _clipped(axis_field: AxisField, index: int, limit: int) -> tuple[int, int] |
 class ReceptiveFields(ByLayer[LayerField]):
     """The layers in the order in which they ran; by index, or by name. Prints as a table."""
 
-    def __str__(self) -> str:
-        rows = (
+    def _header(self) -> Sequence[str]:
+        return ("layer", "type", "output", "field", "stride", "start")
+
+    def _rows(self) -> Iterable[Sequence[str]]:
+        return (
             (
                 each.name,
                 each.kind,
@@ -83,25 +91,29 @@ class ReceptiveFields(ByLayer[LayerField]):
             )
             for each in self.layers
         )
-        return table(("layer", "type", "output", "field", "stride", "start"), rows)
+
+    def _notes(self) -> Sequence[str]:
+        return list(dict.fromkeys(each.note for each in self.layers if each.note))
 
 
 def _joined(numbers: Iterable[Any]) -> str:
     words = [f"{number:g}".replace("nan", "-") if isinstance(number, float) else str(number) for number in numbers]
-    return words[0] if len(set(words)) == 1 else "x".join(words)
+    return words[0] if len(set(words)) == 1 else "x".join(words) or "-"
 
 
 def receptive_field(model: nn.Module, input_size: int | Sequence[int]) -> ReceptiveFields:
     """Compute the receptive field and output size of each layer for an input size.
 
     `input_size` is (channels, *axes) with one to three axes; n means (3, n, n). The model runs once, in eval mode, on
-    a batch of one image, and its state is restored. There is a row for every module without children, for a module
-    that does more than its last child (adding a shortcut), and for a convolution, pooling or upsampling that is
-    called as a function. A module that runs several times has a row for each run: `relu`, `relu (2)`. If branches
-    merge, the field reaches from the first to the last position of theirs. After global pooling, or a linear layer
-    over the flattened map, it is the union of the fields of all positions.
+    a batch of one image, and its state is restored. There is a row for every module, after those in it (for the model
+    itself only if it does more than its last child), and for a convolution, pooling or upsampling that is called as
+    a function. A module that runs several times has a row for each run: `relu`, `relu (2)`. If branches merge, the
+    field reaches from the first to the last position of theirs. After global pooling, attention, or a linear layer
+    over the flattened map, it is the union of the fields of all positions; after attention in windows, of those in a
+    window. Tokens beside those of the image, such as a class token, see nothing until attention mixes them.
 
-    Raises ValueError, with the names of the operation and the module, at an operation without a known rule.
+    After an operation without a known rule, rows have no numbers, and a `note` with the names of the operation and
+    the module. Raises ValueError if the input is converted to a number or written into a view of a tensor.
     """
     shape = (3, input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
     if not 2 <= len(shape) <= 4 or not all(isinstance(side, int) and side > 0 for side in shape):
@@ -127,7 +139,7 @@ class _Recorder:
         self.tracer = InputTracer(self._moved)
         self.layers: list[LayerField] = []
         self._running: list[tuple[str, nn.Module]] = []
-        self._last: tuple[Any, TensorField | None] = (None, None)
+        self._last: tuple[Any, TensorField | str | None] = (None, None)
 
     @contextlib.contextmanager
     def hooked(self, model: nn.Module) -> Iterator[None]:
@@ -151,7 +163,7 @@ class _Recorder:
         self.tracer.inside = self._running[-1][0] if self._running else ""
         tensor = _first_tensor(output)
         field = self.tracer.field(tensor)
-        if field is not None and (self._last[0] is not tensor or self._last[1] != field or not _has_children(module)):
+        if field is not None and (name or self._last[0] is not tensor or self._last[1] != field):
             self._record(name or "output", type(module).__name__, tensor, field)
 
     def _moved(self, name: str, tensor: torch.Tensor) -> None:
@@ -160,22 +172,27 @@ class _Recorder:
         if field is not None and (module is None or _has_children(module)):
             self._record(f"{where}.{name}" if where else name, "function", tensor, field)
 
-    def _record(self, name: str, kind: str, tensor: Any, field: TensorField) -> None:
+    def _record(self, name: str, kind: str, tensor: Any, field: TensorField | str) -> None:
         self._last = (tensor, field)
         runs = 1 + sum(layer.name == name or layer.name.startswith(f"{name} (") for layer in self.layers)
-        strides = [
-            e.stride if field.place(axis) is not None else Fraction(0) for axis, e in enumerate(field.axis_fields)
-        ]
-        firsts = [axis_field.at(0) for axis_field in field.axis_fields]
+        name, shape = name if runs == 1 else f"{name} ({runs})", tuple(tensor.shape[1:])
+        if isinstance(field, str):
+            self.layers.append(LayerField(name, kind, shape, (), (), (), (), (), field))
+            return
+        field = field.by_position()
+        axis_fields = tuple(
+            each if field.varies(axis) else each.over([0]) for axis, each in enumerate(field.axis_fields)
+        )
+        firsts = [axis_field.at(0) for axis_field in axis_fields]
         self.layers.append(
             LayerField(
-                name=name if runs == 1 else f"{name} ({runs})",
+                name=name,
                 kind=kind,
-                output=field.shape[1:],
-                size=tuple(axis_field.size for axis_field in field.axis_fields),
-                stride=tuple(strides),
+                output=shape,
+                size=tuple(axis_field.size for axis_field in axis_fields),
+                stride=tuple(axis_field.stride for axis_field in axis_fields),
                 start=tuple(float("nan") if first is None else (first[0] + first[1]) / 2 for first in firsts),
-                axis_fields=field.axis_fields,
+                axis_fields=axis_fields,
                 limits=field.limits,
             )
         )

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from augreg import notebook
+
 __all__ = ["ByLayer", "table"]
 
 
@@ -35,6 +37,22 @@ class ByLayer(Generic[_Layer]):
     """One record for each layer, in the order in which they ran; by index, or by name."""
 
     layers: tuple[_Layer, ...]
+
+    def _header(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def _rows(self) -> Iterable[Sequence[str]]:
+        raise NotImplementedError
+
+    def _notes(self) -> Sequence[str]:
+        return ()
+
+    def __str__(self) -> str:
+        return "\n".join([table(self._header(), self._rows()), *self._notes()])
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return notebook.table(type(self).__name__, self._header(), self._rows(), self._notes())
 
     def __getitem__(self, key: int | str) -> _Layer:
         if isinstance(key, int):

@@ -9,7 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from augreg.inspect.operators import CONSTANT, MOVES, TABLE, OperatorCall, Result
+from augreg.inspect.operator_rules import OperatorCall, Result
+from augreg.inspect.operators import CONSTANT, MOVES, POINTWISE, TABLE, WHY_NOT
 from augreg.inspect.tensor_fields import TensorField, merged
 
 __all__ = ["InputTracer"]
@@ -20,8 +21,9 @@ _OVERWRITES = {"copy_": "src", "fill_": "value", "zero_": ""}
 class InputTracer(TorchDispatchMode):
     """A context manager that computes the receptive field of every tensor: `field(tensor)`.
 
-    `moved(name, tensor)` is called after each operation in `MOVES`. Raises ValueError at an operation without a known
-    rule.
+    `moved(name, tensor)` is called after each operation in `MOVES`. After an operation without a known rule, the
+    field of a tensor is a sentence that says why it is not known. Raises ValueError where the input becomes a number
+    or is written into a view, as what depends on it afterwards cannot be found.
     """
 
     def __init__(self, moved: Callable[[str, torch.Tensor], None]) -> None:
@@ -30,8 +32,8 @@ class InputTracer(TorchDispatchMode):
         self._moved = moved
         self.inside = ""  # the running module, for messages
 
-    def field(self, tensor: Any) -> TensorField | None:
-        """The field of a tensor; None if it does not depend on the input."""
+    def field(self, tensor: Any) -> TensorField | str | None:
+        """The field of a tensor, or why it is not known; None if the tensor does not depend on the input."""
         return self._fields.get(tensor) if isinstance(tensor, torch.Tensor) else None
 
     def add(self, tensor: torch.Tensor, field: TensorField) -> None:
@@ -45,8 +47,10 @@ class InputTracer(TorchDispatchMode):
         kwargs = kwargs or {}
         named = _named(func, args, kwargs)
         fields = {name: field for name, value in named.items() if (field := self._field_of(value)) is not None}
-        out = func(*args, **kwargs)
         name = func._schema.name.partition("::")[2]
+        if name == "as_strided_":
+            named["before"] = (tuple(args[0].shape), args[0].stride())
+        out = func(*args, **kwargs)
         written = [named[a.name] for a in func._schema.arguments if a.alias_info and a.alias_info.is_write]
         if name in _OVERWRITES:
             fields = {key: value for key, value in fields.items() if key == _OVERWRITES[name]}
@@ -55,18 +59,17 @@ class InputTracer(TorchDispatchMode):
         if not fields or name in CONSTANT:
             return out
         outputs = list(out) if isinstance(out, tuple | list) else [out]
+        tensors = [each for each in outputs if isinstance(each, torch.Tensor)]
+        where = f"{func}{f' in {self.inside}' if self.inside else ''}"
         try:
             self._refuse_writes_into_views(written, fields, name in _OVERWRITES)
-            tensors = [each for each in outputs if isinstance(each, torch.Tensor)]
-            call = OperatorCall(named, fields, tuple(tuple(each.shape) for each in tensors))
-            results = _apply(func, name, call)
-            for tensor, field in zip(tensors, results if isinstance(results, list) else [results], strict=True):
-                if field is not None:
-                    assert field.shape == tuple(tensor.shape), f"{func}: {field.shape}, {tuple(tensor.shape)}"
-                    self._fields[tensor] = field
+            if not tensors:
+                raise ValueError("it converts a tensor to a number, and the use of that number cannot be traced")
         except ValueError as error:
-            where = f" in {self.inside}" if self.inside else ""
-            raise ValueError(f"cannot trace the input through {func}{where}: {error}") from None
+            raise ValueError(f"cannot trace the input through {where}: {error}") from None
+        for tensor, field in zip(tensors, _results(func, name, named, fields, tensors, where), strict=True):
+            if field is not None:
+                self._fields[tensor] = field
         if name in MOVES:
             self._moved(name.strip("_").removesuffix("_with_indices"), outputs[0])
         return out
@@ -96,13 +99,30 @@ def _named(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str
     return {**defaults, **given, **kwargs}
 
 
+def _results(
+    func: Any, name: str, named: dict[str, Any], fields: dict[str, Any], tensors: list[torch.Tensor], where: str
+) -> list[TensorField | str | None]:
+    """The fields of the outputs of an operation, or why they are not known."""
+    for value in fields.values():
+        for field in value if isinstance(value, list) else [value]:
+            if isinstance(field, str):
+                return [field] * len(tensors)
+    call = OperatorCall(named, fields, tuple(tuple(each.shape) for each in tensors))
+    try:
+        found = _apply(func, name, call)
+    except ValueError as error:
+        return [f"not known after {where}: {error}"] * len(tensors)
+    results = found if isinstance(found, list) else [found]
+    for tensor, field in zip(tensors, results, strict=True):
+        assert field is None or field.shape == tuple(tensor.shape), f"{func}: {field.shape}, {tuple(tensor.shape)}"
+    return [*results]
+
+
 def _apply(func: Any, name: str, call: OperatorCall) -> Result:
-    if not call.shapes:
-        raise ValueError("it converts a tensor to a number, and the use of that number cannot be traced")
     plain = name if name in TABLE else name.rstrip("_")
     if plain in TABLE:
         return TABLE[plain](call)
-    if torch.Tag.pointwise in func.tags or name in _OVERWRITES:
+    if torch.Tag.pointwise in func.tags or plain in POINTWISE or name in _OVERWRITES:
         fields = [field for field in call.fields.values() if isinstance(field, TensorField)]
         return [merged(fields, shape) for shape in call.shapes]
-    raise ValueError("its receptive field is not known")
+    raise ValueError(WHY_NOT.get(plain, "its receptive field is not known"))

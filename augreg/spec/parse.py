@@ -122,6 +122,9 @@ class _Parser:
             elif key in SECTIONS:
                 self.section = key
                 sections[key] = self.steps(value, (key,), (key,))
+            elif key == "$schema":  # for editors
+                if not isinstance(value, str):
+                    self.fail((key,), f"expected the address of a JSON Schema, got {brief(value)}")
             elif key != "decode":
                 hint = corrections.for_option(key, value, self.registry, [*known, *SECTIONS])
                 self.fail((key,), f"a spec has no option or section {brief(key)}{hint}")

@@ -2,22 +2,39 @@
 
 A schema cannot express everything: `augreg validate` also checks the order of two numbers, the `check` of a class,
 and where normalize is allowed.
+
+It is written for the messages and completions of editors: the forms of a step stand side by side in one schema, as
+keywords for objects, strings and lists do not meet. Behind an `anyOf`, editors would only say that no form fits.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from augreg.commands.arguments_schema import SCHEDULE, Schema, defaults, hinted, mapping, schedule
 from augreg.errors import AugregError
+from augreg.spec.arguments_schema import (
+    SCHEDULE,
+    Schema,
+    defaults,
+    hinted,
+    in_draft_7,
+    mapping,
+    schedule,
+    with_references_to,
+)
 from augreg.spec.options import SECTIONS, Options
 from augreg.steps.declare import TransformInfo
 from augreg.steps.fields import convert, hints, required
 
 __all__ = ["schema"]
+
+_DRAFTS = {"2020-12": "https://json-schema.org/draft/2020-12/schema", "7": "http://json-schema.org/draft-07/schema#"}
+_STRING: Schema = {"type": "string"}
+_ABOUT_SCHEMA = "The JSON Schema of this file, for your editor. It has no effect on the pipeline."
 
 _ABOUT = {
     "image": "What is done to an image, in this order.",
@@ -27,32 +44,35 @@ _ABOUT = {
 }
 
 
-def schema(transforms: Mapping[str, Any]) -> Schema:
-    """The JSON Schema (2020-12) of specs that use these transforms and regularizers."""
+def schema(transforms: Mapping[str, Any], draft: str = "2020-12", address: str = "") -> Schema:
+    """The JSON Schema of specs that use these transforms and regularizers, in draft `2020-12` or `7`.
+
+    As a part of another schema it needs an `address`, a URI, to which its references refer.
+    """
     options: Schema = mapping(Options)["properties"]
-    sections = {name: {**_ref(f"{name}.steps"), "description": _ABOUT[name]} for name in SECTIONS}
-    whole: Schema = {
-        "type": "object",
-        "properties": {**options, **sections},
-        "anyOf": [{"required": [name]} for name in SECTIONS],
-        "additionalProperties": False,
-    }
+    # the type stands here too: editors do not look for it behind the reference
+    sections = {name: {**_steps(name), "description": _ABOUT[name]} for name in SECTIONS}
     definitions: Schema = {"schedule": schedule()}
     for section in SECTIONS:
         allowed = {name: cls for name, cls in transforms.items() if section in cls.__augreg__.sections}
         definitions[f"{section}.step"] = _any_step(allowed, section)
-        definitions[f"{section}.steps"] = {
-            "anyOf": [{"type": "array", "items": _ref(f"{section}.step")}, {"type": "null"}]
-        }
+        definitions[f"{section}.steps"] = _steps(section)
         definitions.update((_key(name, section), _arguments(cls, section)) for name, cls in allowed.items())
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+    whole: Schema = {
+        "$schema": _DRAFTS[draft],
         "title": "augreg spec",
         "description": "A pipeline of augreg: a mapping of options and sections, or the list of image steps alone.",
-        # the mapping first: an editor offers it in an empty file
-        "anyOf": [whole, {"type": "array", "items": _ref("image.step")}],
+        "type": ["object", "array"],
+        "properties": {"$schema": {"type": "string", "description": _ABOUT_SCHEMA}, **sections, **options},
+        "additionalProperties": False,
+        "if": {"type": "object"},
+        "then": {"anyOf": [{"required": [name]} for name in SECTIONS]},
+        "items": _ref("image.step"),
         "$defs": definitions,
     }
+    if address:
+        whole = {"$id": address, **with_references_to(address, whole)}
+    return whole if draft == "2020-12" else in_draft_7(whole)
 
 
 def _ref(key: str) -> Schema:
@@ -64,24 +84,35 @@ def _key(name: str, section: str) -> str:
     return f"{section}:{name.replace('/', '.')}"
 
 
+def _steps(section: str) -> Schema:
+    return {"title": f"{section} steps", "type": ["array", "null"], "items": _ref(f"{section}.step")}
+
+
 def _any_step(transforms: Mapping[str, Any], section: str) -> Schema:
     """A step of a section: a name, a mapping of one name to its arguments, or a list of steps."""
     without_arguments = [name for name, cls in transforms.items() if _needs_no_arguments(cls)]
-    forms: list[Schema] = [
-        {
-            "type": "object",
-            "properties": {name: _ref(_key(name, section)) for name in transforms},
-            "additionalProperties": False,
-            "minProperties": 1,
-            "maxProperties": 1,
-        }
-    ]
+    step: Schema = {
+        "title": f"{section} step",
+        "type": ["object"],
+        "properties": {name: _ref(_key(name, section)) for name in transforms},
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
     if without_arguments:
-        forms.append({"enum": without_arguments})
+        step["type"].append("string")
+        step["pattern"] = _pattern(without_arguments)
+        step["patternErrorMessage"] = f"no step of the {section} section has this name, or it needs arguments"
     if "sequential" in transforms:
-        about = "These steps in order: short for `sequential`."
-        forms.append({"type": "array", "items": _ref(f"{section}.step"), "description": about})
-    return {"anyOf": forms}
+        step["type"].append("array")
+        step["items"] = _ref(f"{section}.step")
+        step["description"] = "A name with its arguments, a name alone, or a list of steps, which is `sequential`."
+    return step
+
+
+def _pattern(names: Iterable[str]) -> str:
+    """A pattern for names that are also properties: editors offer those of an enum as values of the property."""
+    return "^({})$".format("|".join(re.sub(r"[^\w/-]", r"[\g<0>]", name) for name in names))
 
 
 def _needs_no_arguments(cls: Any) -> bool:
@@ -100,7 +131,9 @@ def _arguments(cls: Any, section: str) -> Schema:
     for field in known:
         steps = info.container and field.name == "steps"
         properties[field.name] = _ref(f"{section}.steps") if steps else hinted(hints(cls)[field.name], scheduled=True)
-        properties[field.name] = _with_name_and_number(cls, field.name, properties[field.name])
+        if not steps:
+            found = _with_name_and_number(cls, field.name, properties[field.name])
+            properties[field.name] = {"title": field.name, **found}
     for name, value in defaults(cls).items():
         properties[name]["default"] = value
     needs = [field.name for field in known if required(field)]
@@ -112,10 +145,19 @@ def _arguments(cls: Any, section: str) -> Schema:
     }
     forms: list[Schema] = [arguments]
     if known and needs in ([], [known[0].name]):
-        forms.append({**properties[known[0].name], "description": f"The argument `{known[0].name}`."})
+        forms.append(
+            {**_first(properties[known[0].name], section), "description": f"The argument `{known[0].name}`."}
+        )
     if _needs_no_arguments(cls):
         forms.append({"type": "null"})
-    return {"description": inspect.getdoc(cls) or "", "anyOf": forms}
+    about = {"title": info.name, "description": inspect.getdoc(cls) or ""}
+    return {**about, **forms[0]} if len(forms) == 1 else {**about, "anyOf": forms}
+
+
+def _first(argument: Schema, section: str) -> Schema:
+    """The schema of the first argument alone, in place of a mapping: draft 7 reads nothing beside a `$ref`."""
+    form = _steps(section) if "$ref" in argument else argument
+    return {key: value for key, value in form.items() if key not in ("title", "default")}
 
 
 def _with_name_and_number(cls: Any, argument: str, found: Schema) -> Schema:
@@ -127,7 +169,8 @@ def _with_name_and_number(cls: Any, argument: str, found: Schema) -> Schema:
     numbers = {name: {"type": "number"} for name in names}
     pair = {"type": "object", "properties": numbers, "additionalProperties": False, "minProperties": 1}
     rest = {key: value for key, value in found.items() if key != "enum"}
-    return {**rest, "anyOf": [{"enum": found["enum"]}, pair]}
+    others = [name for name in found["enum"] if name not in names]
+    return {**rest, "anyOf": [*([{"enum": others}] if others else []), {"pattern": _pattern(names), **_STRING}, pair]}
 
 
 def _common(info: TransformInfo, section: str) -> dict[str, Schema]:

@@ -25,7 +25,7 @@ from augreg.steps.fields import (
 from augreg.steps.schedules import FORMS
 from augreg.steps.selectors import At
 
-__all__ = ["SCHEDULE", "Schema", "defaults", "hinted", "mapping", "schedule"]
+__all__ = ["SCHEDULE", "Schema", "defaults", "hinted", "in_draft_7", "mapping", "schedule", "with_references_to"]
 
 Schema = dict[str, Any]
 SCHEDULE: Schema = {"$ref": "#/$defs/schedule"}
@@ -48,6 +48,7 @@ def schedule() -> Schema:
     forms = [
         {
             "type": "object",
+            "title": form,
             "description": about[form],
             "properties": {form: numbers, key: {**epochs, "minItems": 1 if form == "step" else 2}},
             "required": [form, key],
@@ -55,12 +56,48 @@ def schedule() -> Schema:
         }
         for form, key in FORMS.items()
     ]
-    return {"description": "A number that changes with the epoch: {linear: [0, 0.5], over: [0, 30]}.", "anyOf": forms}
+    text = "A number that changes with the epoch: {linear: [0, 0.5], over: [0, 30]}."
+    return {"title": "schedule", "description": text, "anyOf": forms}
+
+
+def in_draft_7(schema: Any) -> Any:
+    """A schema of draft 2020-12 in draft 7, which has other names for definitions and for lists of items."""
+    if isinstance(schema, list):
+        return [in_draft_7(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result: Schema = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs"):
+            result["definitions" if key == "$defs" else key] = {
+                name: in_draft_7(part) for name, part in value.items()
+            }
+        elif key == "$ref":
+            result[key] = value.replace("#/$defs/", "#/definitions/")
+        elif key == "prefixItems":
+            result["items"] = in_draft_7(value)
+        elif key == "items" and "prefixItems" in schema:
+            result["additionalItems"] = value
+        else:
+            result[key] = value if key in ("enum", "default") else in_draft_7(value)
+    return result
+
+
+def with_references_to(address: str, schema: Any) -> Any:
+    """A schema whose references begin with an address."""
+    if isinstance(schema, list):
+        return [with_references_to(address, part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: f"{address}{part}" if key == "$ref" and isinstance(part, str) else with_references_to(address, part)
+        for key, part in schema.items()
+    }
 
 
 def mapping(cls: Any) -> Schema:
     """The schema of a dataclass as a mapping of its fields."""
-    properties = {name: hinted(hint) for name, hint in hints(cls).items()}
+    properties = {name: {"title": name, **hinted(hint)} for name, hint in hints(cls).items()}
     for name, value in defaults(cls).items():
         properties[name]["default"] = value
     return {"type": "object", "properties": properties, "additionalProperties": False}
