@@ -171,7 +171,11 @@ def _pieces(layers: Layers, planes: Tensor, masks: bool) -> Iterator[tuple[tuple
             rows, columns = (line.step for line in there)
         else:
             whole, number, (rows, columns) = planes, source, (line.source for line in there)
-        yield place, whole[number, channel, rows[:, None, :, None], columns[:, None, None, :]]
+        piece = whole[number, channel, rows[:, None, :, None], columns[:, None, None, :]]
+        if planes.requires_grad:  # what is repeated, and written to the same places, has no gradient of its own
+            own = [there[axis].step == torch.arange(longest[axis], device=planes.device) for axis in (0, 1)]
+            piece = torch.where(own[0][:, None, :, None] & own[1][:, None, None, :], piece, piece.detach())
+        yield place, piece
 
 
 class _Line(NamedTuple):
@@ -220,11 +224,11 @@ def _scaled(planes: Tensor, longest: Sequence[int], taps: Sequence[Tensor]) -> T
     rows = planes.new_zeros((count, longest[0], height), dtype=kind).index_put_((pieces, new, old), weights)
     pieces, (new, old), weights = taps[3:]
     columns = planes.new_zeros((count, width, longest[1]), dtype=kind).index_put_((pieces, old, new), weights)
-    row_by_row = planes.permute(0, 2, 1, 3).to(kind, memory_format=torch.contiguous_format)
+    row_by_row = planes.permute(0, 2, 1, 3).to(kind, memory_format=torch.contiguous_format).contiguous()
     scaled = rows @ row_by_row.view(count, height, -1)
     if planes.dtype == torch.uint8:
         scaled = scaled.mul_(1 / INTEGER_SUM).add_(0.5).floor_()
-    scaled = scaled.view(count, -1, width) @ columns
+    scaled = scaled.reshape(count, -1, width) @ columns
     if planes.dtype == torch.uint8:
         scaled = scaled.mul_(1 / INTEGER_SUM).add_(0.5).floor_()
-    return scaled.view(count, longest[0], channels, longest[1]).permute(0, 2, 1, 3).to(planes.dtype)
+    return scaled.reshape(count, longest[0], channels, longest[1]).permute(0, 2, 1, 3).to(planes.dtype)
