@@ -62,7 +62,8 @@ _FIELD: Final = 5
 _WORD: Final = 1 << 64
 _TO_UNIT: Final = 2.0**-53
 _PIECE: Final = 1 << 14  # numbers of a field that are made at once, 128 KiB of each array that this takes
-_READ_AHEAD: Final = 8  # words read at once: two Philox blocks, enough for most steps
+_READ_AHEAD: Final = 8  # words read at first: two Philox blocks, enough for most steps
+_MOST_AHEAD: Final = 256  # words read at once by a step that goes on reading, such as one that mixes a large batch
 
 
 @functools.lru_cache(maxsize=4096)
@@ -147,7 +148,7 @@ class Cursor:
     and a normal variate is the Box-Muller transform of two floats.
     """
 
-    __slots__ = ("_block", "_epoch", "_index", "_key", "_position", "_step", "_words")
+    __slots__ = ("_ahead", "_block", "_epoch", "_index", "_key", "_position", "_step", "_words")
 
     def __init__(self, key: tuple[int, int], block: int, step: int, index: int, epoch: int) -> None:
         self._key = key
@@ -157,6 +158,7 @@ class Cursor:
         self._epoch = epoch
         self._words: list[int] | None = []
         self._position = 0
+        self._ahead = _READ_AHEAD
 
     def bits(self) -> int:
         """An integer from 0 to 2^64 - 1, uniform: the next word of the stream, for example the key of a noise op.
@@ -171,9 +173,11 @@ class Cursor:
         position = self._position
         while position >= len(words):
             position -= len(words)
-            block = _generator.words(self._key, self._block, self._step, self._index, self._epoch, _READ_AHEAD)
+            ahead = self._ahead
+            block = _generator.words(self._key, self._block, self._step, self._index, self._epoch, ahead)
             words = self._words = block.tolist()
-            self._block += _READ_AHEAD // 4
+            self._block += ahead // 4
+            self._ahead = min(2 * ahead, _MOST_AHEAD)
         self._position = position + 1
         return words[position]
 

@@ -1,8 +1,8 @@
 """Blends: frozen records of how the images of a batch are mixed, with concrete numbers.
 
 The `sample` of a batch transform returns them. They can be printed, pickled and compared. They contain plain data and
-change no pixel themselves, so this module needs no array library. Images are numbered by their position in the batch;
-boxes are (top, left, height, width) in pixels.
+change no pixel themselves. Images are numbered by their position in the batch, and boxes are (top, left, height,
+width) in pixels.
 
 A blend reads the images that the blend before it wrote, never one that it has changed itself. The labels follow from
 `source_weights`.
@@ -10,11 +10,14 @@ A blend reads the images that the blend before it wrote, never one that it has c
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+import functools
 from typing import TypeAlias
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg.batch.cells import Layers, cells_of, layers_of
 
 __all__ = ["Blend", "Box", "Mix", "Paste", "Patch", "SourceWeights"]
 
@@ -38,6 +41,11 @@ class Blend(msgspec.Struct, frozen=True):
     def reads(self) -> dict[int, set[int]]:
         """For each image that changes, the images that are read for it, besides its own pixels in their place."""
         raise NotImplementedError
+
+    @property
+    def changes(self) -> bool:
+        """Whether any image changes."""
+        return bool(self.reads())
 
 
 class Mix(Blend, frozen=True):
@@ -92,13 +100,18 @@ class Patch(msgspec.Struct, frozen=True):
         return self.into != self.source or self.box != self.source_box
 
 
-class Paste(Blend, frozen=True):
+class Paste(Blend, frozen=True, dict=True):
     """Pieces of images pasted over others in order: later patches cover earlier ones."""
 
     patches: tuple[Patch, ...]
 
     def check(self, count: int, height: int, width: int) -> None:
-        for patch in self.patches:
+        table = self._table
+        top_left, sizes, whole = table[:, [2, 3, 6, 7]], table[:, [4, 5, 8, 9]], [height, width, height, width]
+        images_fit = ((table[:, :2] >= 0) & (table[:, :2] < count)).all()
+        if images_fit and ((top_left >= 0) & (sizes > 0) & (top_left + sizes <= whole)).all():
+            return
+        for patch in self.patches:  # to say which
             _check_image(patch.into, count)
             _check_image(patch.source, count)
             for top, left, tall, wide in (patch.box, patch.source_box):
@@ -108,25 +121,57 @@ class Paste(Blend, frozen=True):
 
     def source_weights(self, height: int, width: int) -> dict[int, SourceWeights]:
         """Fractions of pixels, exact; pixels that a later patch covers are not counted."""
+        layers, whole = self.layers, height * width
+        if not layers.depth:
+            return {}
+        if layers.depth == 1:  # nothing is covered
+            pasted = layers.box[:, :, 2] * layers.box[:, :, 3]
+            areas = np.concatenate([whole - pasted, pasted], axis=1).tolist()
+        else:
+            areas = cells_of(layers).areas(layers.depth, height, width).tolist()
+        exists = layers.box[:, :, 2] > 0
         rows: dict[int, SourceWeights] = {}
-        for into, patches in self.by_image().items():
-            areas = _areas([patch.box for patch in patches])
-            pixels = {into: height * width - sum(areas)}
-            for patch, area in zip(patches, areas, strict=True):
-                pixels[patch.source] = pixels.get(patch.source, 0) + area
-            rows[into] = {source: area / (height * width) for source, area in pixels.items()}
+        for into, sources, (own, *others), lower in zip(
+            layers.into.tolist(), layers.source.tolist(), areas, exists.sum(1).tolist(), strict=True
+        ):
+            pixels = {into: own}
+            for source, area in zip(sources[:lower], others, strict=False):
+                pixels[source] = pixels.get(source, 0) + area
+            rows[into] = {source: area / whole for source, area in pixels.items()}
         return rows
 
     def reads(self) -> dict[int, set[int]]:
         return {into: {patch.source for patch in patches} for into, patches in self.by_image().items()}
 
+    @property
+    def changes(self) -> bool:
+        return bool(self.layers.depth)
+
     def by_image(self) -> dict[int, list[Patch]]:
         """The patches that change something, by the image that they cover."""
+        return self._by_image
+
+    @functools.cached_property
+    def _by_image(self) -> dict[int, list[Patch]]:
         covering: dict[int, list[Patch]] = {}
         for patch in self.patches:
             if patch.changes or patch.into in covering:  # in its own place it can still cover an earlier patch
                 covering.setdefault(patch.into, []).append(patch)
         return covering
+
+    @functools.cached_property
+    def layers(self) -> Layers:
+        """The patches that change something, of all images: the k-th patch of each image is in layer k."""
+        return layers_of(self._table)
+
+    @functools.cached_property
+    def _table(self) -> NDArray[np.int64]:
+        """The numbers of all patches, P x 10."""
+        numbers = [n for patch in self.patches for n in (patch.into, patch.source, *patch.box, *patch.source_box)]
+        table = np.array(numbers or (), np.int64 if not numbers else None)
+        if table.dtype.kind not in "iu":
+            raise ValueError(f"images and pixels of patches are counted in integers, got {table.dtype}")
+        return table.reshape(-1, 10)
 
     def __str__(self) -> str:
         return f"paste of {len(self.patches)} patches"
@@ -135,19 +180,3 @@ class Paste(Blend, frozen=True):
 def _check_image(number: int, count: int) -> None:
     if not 0 <= number < count:
         raise ValueError(f"a batch of {count} has images 0 to {count - 1}, got {number}")
-
-
-def _areas(boxes: Sequence[Box]) -> list[int]:
-    """The number of visible pixels of each box when later boxes cover earlier ones."""
-    if len(boxes) == 1:
-        return [boxes[0][2] * boxes[0][3]]
-    rows = sorted({edge for top, _, tall, _ in boxes for edge in (top, top + tall)})
-    columns = sorted({edge for _, left, _, wide in boxes for edge in (left, left + wide)})
-    areas = [0] * len(boxes)
-    for (y0, y1), (x0, x1) in itertools.product(itertools.pairwise(rows), itertools.pairwise(columns)):
-        for number in reversed(range(len(boxes))):
-            top, left, tall, wide = boxes[number]
-            if top <= y0 < top + tall and left <= x0 < left + wide:
-                areas[number] += (y1 - y0) * (x1 - x0)
-                break
-    return areas

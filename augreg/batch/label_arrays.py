@@ -12,7 +12,7 @@ import numpy as np
 
 __all__ = [
     "IGNORED",
-    "arange",
+    "add_to_classes",
     "as_floats",
     "as_integers",
     "check_list",
@@ -27,6 +27,7 @@ __all__ = [
     "is_number_per_sample",
     "is_tensor",
     "like_labels",
+    "on_a_device",
     "zeros",
 ]
 
@@ -39,6 +40,11 @@ def is_tensor(value: Any) -> bool:
     """Whether this is a torch tensor."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
+
+
+def on_a_device(array: Any) -> bool:
+    """Whether this is a tensor on a GPU or another device: to look at its numbers would wait for the device."""
+    return is_tensor(array) and array.device.type != "cpu"
 
 
 def compiling() -> bool:
@@ -67,7 +73,10 @@ def is_number_per_sample(values: Any, count: int) -> bool:
 
 
 def checked_labels(labels: Any, classes: int | None) -> Any:
-    """The labels of a batch as an array or a tensor. Raises TypeError or ValueError."""
+    """The labels of a batch as an array or a tensor. Raises TypeError or ValueError.
+
+    The numbers of a tensor on a device are not looked at.
+    """
     if not is_tensor(labels):
         if not isinstance(labels, np.ndarray | list | tuple):
             raise TypeError(f"labels are an array, a tensor or a list, got {type(labels).__name__}")
@@ -83,7 +92,8 @@ def checked_labels(labels: Any, classes: int | None) -> Any:
         if not is_integer(labels):
             hint = "; floats cannot hold every id" if "float" in kind else ""
             raise TypeError(f"class ids are integers, got {kind}{hint}: give integers, or N x C numbers from 0 to 1")
-        check_range(labels, classes)
+        if not on_a_device(labels):
+            check_range(labels, classes)
         return labels
     if not (is_integer(labels) or kind == "bool" or "float" in kind):
         raise TypeError(f"N x C labels are numbers from 0 to 1, got {kind}")
@@ -93,7 +103,7 @@ def checked_labels(labels: Any, classes: int | None) -> Any:
         )
     if classes is not None and labels.shape[1] != classes:
         raise ValueError(f"labels of {classes} classes are N x {classes}, got {tuple(labels.shape)}")
-    if len(labels) and kind != "bool":
+    if len(labels) and kind != "bool" and not on_a_device(labels):
         low, high = _minimum_and_maximum(labels)
         if not (low >= 0.0 and high <= 1.0):
             raise ValueError(f"N x C labels are between 0 and 1, got {low:g} to {high:g}; class ids have one axis, N")
@@ -162,6 +172,10 @@ def like_labels(array: Any, labels: Any, kind: str | None = None) -> Any:
     """
     if is_tensor(labels):
         torch = sys.modules["torch"]
+        if on_a_device(labels) and isinstance(array, np.ndarray) and array.dtype in (np.int64, np.float64):
+            from augreg.batch.torch_batched import send
+
+            (array,) = send([array], labels.device)
         return torch.as_tensor(array, dtype=getattr(torch, kind) if kind else None, device=labels.device)
     return np.asarray(array.cpu() if is_tensor(array) else array, dtype=kind)
 
@@ -181,11 +195,13 @@ def zeros(like: Any, shape: tuple[int, ...]) -> Any:
     return like.new_zeros(shape) if is_tensor(like) else np.zeros(shape, like.dtype)
 
 
-def arange(like: Any, count: int) -> Any:
-    """0 to count - 1, as an index for an array like this one."""
-    if is_tensor(like):
-        return sys.modules["torch"].arange(count, device=like.device)
-    return np.arange(count)
+def add_to_classes(target: Any, ids: Any, weights: Any) -> None:
+    """target[i, ids[i]] += weights[i]. Ids are classes: negative ones do not count from the end, but are errors."""
+    if is_tensor(target):
+        columns = ids[:, None]
+        target.scatter_(1, columns, target.gather(1, columns) + weights[:, None])
+    else:
+        target[np.arange(len(target)), ids] += weights
 
 
 def equal(a: Any, b: Any) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from augreg.batch.label_arrays import (
     IGNORED,
-    arange,
+    add_to_classes,
     as_floats,
     as_integers,
     check_mixture,
@@ -26,6 +26,7 @@ from augreg.batch.label_arrays import (
     is_integer,
     is_tensor,
     like_labels,
+    on_a_device,
     zeros,
 )
 
@@ -52,6 +53,9 @@ class SoftLabels:
     y becomes y (1 - e) + e / 2; without it, exactly one class is true, and y becomes y (1 - e) + e / C. By default it
     is false for class ids and true for N x C labels; for rows of probabilities, pass `multi_label=False`.
 
+    The numbers of labels on a GPU are not looked at here, since that would wait for it. Class ids that are out of
+    range fail later, in `dense` and the losses, by an assertion of the device, as in torch's own losses.
+
     Soft labels can be the target of torch's cross_entropy, binary_cross_entropy, binary_cross_entropy_with_logits,
     kl_div and mse_loss, and of their modules. Raises TypeError or ValueError for labels of another form.
     """
@@ -63,7 +67,7 @@ class SoftLabels:
     classes: int | None
     smoothing: float
     multi_label: bool
-    _ignores: bool  # whether any label is -100
+    _ignores: bool | None  # whether any label is -100; None if nobody has looked
 
     def __init__(
         self,
@@ -94,7 +98,7 @@ class SoftLabels:
             classes=int(labels.shape[1]) if labels.ndim == 2 else classes,
             smoothing=checked_smoothing(smoothing),
             multi_label=_is_multi_label(labels, multi_label, labels.ndim == 2),
-            _ignores=labels.ndim == 1 and not compiling() and bool((as_integers(labels) == IGNORED).any()),
+            _ignores=_has_ignored(labels),
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -132,8 +136,11 @@ class SoftLabels:
 
     @property
     def known(self) -> Any:
-        """The fraction of each image that has a label, N; None if all images have one."""
-        if not self._ignores:
+        """The fraction of each image that has a label, N; None if all images have one.
+
+        For class ids on a GPU, which are not looked at, it is never None.
+        """
+        if self._ignores is False:
             return None
         labeled = as_integers(self.labels) != IGNORED
         return (as_floats(labeled[self.sources], self.weights) * self.weights).sum(-1)
@@ -145,13 +152,13 @@ class SoftLabels:
 
         `classes` is C, if the labels do not know it. Raises ValueError if C is unknown, or differs from theirs.
         """
-        classes = self._classes(classes)
-        rows = arange(self.labels, len(self))
+        return self._dense(self._classes(classes), self.known)
+
+    def _dense(self, classes: int, known: Any) -> Any:
         ids = self.labels.ndim == 1
-        if ids and self.classes is None and not compiling():  # else __post_init__ checked them
+        if ids and self.classes is None and not (compiling() or on_a_device(self.labels)):  # else it was checked
             check_range(self.labels, classes)
         labels = as_integers(self.labels) if ids else as_floats(self.labels, self.weights)
-        known = self.known
         target = zeros(self.weights, (len(self), classes))
         for k in range(self.sources.shape[1]):
             sources = labels[self.sources[:, k]]
@@ -160,7 +167,7 @@ class SoftLabels:
                 if known is not None:
                     labeled = sources != IGNORED
                     sources, weights = sources * labeled, weights * labeled
-                target[rows, sources] += weights
+                add_to_classes(target, sources, weights)
             else:
                 target += self.weights[:, k, None] * sources
         if self.smoothing:
@@ -285,10 +292,10 @@ class SoftLabels:
             )
         if not is_tensor(target.labels):
             target = target.to(logits.device)
-        dense = target.dense(int(logits.shape[1]))
+        known = target.known if target._ignores or name == "cross_entropy" else None  # others ignore nothing
+        dense = target._dense(target._classes(int(logits.shape[1])), known)
         if logits.is_floating_point():
             dense = dense.to(logits.dtype)
-        known = target.known
         if known is not None:
             return _loss_of_the_known(func, args, arguments, dense, known)
         if len(args) > 1:
@@ -328,6 +335,13 @@ def _loss_of_the_known(func: Any, args: Sequence[Any], arguments: dict[str, Any]
     logits = args[0] if args else arguments["input"]
     losses = known * func(logits, target, weight, reduction="none", label_smoothing=smoothing)
     return losses if reduction == "none" else losses.sum() / known.sum() if reduction == "mean" else losses.sum()
+
+
+def _has_ignored(labels: Any) -> bool | None:
+    """Whether any class id is -100; None for those on a device, which are not looked at."""
+    if labels.ndim == 2 or compiling():
+        return False
+    return None if on_a_device(labels) else bool((as_integers(labels) == IGNORED).any())
 
 
 def _is_multi_label(labels: Any, multi_label: bool | None, default: bool | None) -> bool:

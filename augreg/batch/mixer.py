@@ -246,10 +246,10 @@ class Mixer:
         if isinstance(labels, SoftLabels):
             raise TypeError(f"{name}: these labels are already mixed: mix once, with both steps in one batch section")
         if isinstance(labels, list | tuple) and is_tensor(images.array):
-            from augreg.batch.torch_kernels import to_device_of
+            from augreg.batch.torch_kernels import as_tensor
 
-            check_list(labels)
-            labels = to_device_of(images.array, labels)
+            check_list(labels)  # they are checked here, and the result is moved to the images
+            return self._soft(as_tensor(labels), images, name, mixture).to(images.array.device, non_blocking=True)
         if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
             raise ValueError(f"{name}: expected {images.count} labels for {images.count} images, got {len(labels)}")
         return SoftLabels(labels, *mixture.sources_and_weights(), self._classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Iterable
 from itertools import islice
@@ -22,7 +23,7 @@ __all__ = ["Mixture", "draw_mixture"]
 _SHOWN = 8  # images that a printed mixture lists
 
 
-class Mixture(msgspec.Struct, frozen=True):
+class Mixture(msgspec.Struct, frozen=True, dict=True):
     """What each step drew for a batch of `count` images of height x width, in order."""
 
     count: int
@@ -31,10 +32,10 @@ class Mixture(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...] = ()
     title: str = ""
 
-    @property
+    @functools.cached_property
     def blends(self) -> tuple[Blend, ...]:
         """The blends in the order in which they are applied, without those that change nothing."""
-        return tuple(blend for entry in self.entries for blend in entry.ops if blend.reads())
+        return tuple(blend for entry in self.entries for blend in entry.ops if blend.changes)
 
     @property
     def averages(self) -> bool:

@@ -8,21 +8,24 @@ the result has one too: mixing and pasting are linear.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from augreg.batch import torch_batched
 from augreg.batch.blends import Blend, Box, Mix, Paste, Patch
+from augreg.batch.cells import Layers
 from augreg.batch.in_place import blend_in_place, cut
 from augreg.batch.numpy_kernels import PRECISION, ROUNDING, fixed_point
 from augreg.batch.scaling import INTEGER_SUM, integer_weights, nearest, weights
 
-__all__ = ["apply", "converted", "to_device_of"]
+__all__ = ["apply", "as_tensor", "converted"]
 
 _SMALL = 1 << 21  # bytes of a batch that is mixed at once: its copies fit the cache too
+_MOST_LAYERS = 32  # patches of an image that a grid is made for: with more, its cells are too many
 
 
 def apply(blends: Sequence[Blend], images: Tensor, out: Tensor | None, masks: bool) -> Tensor:
@@ -43,7 +46,7 @@ def apply(blends: Sequence[Blend], images: Tensor, out: Tensor | None, masks: bo
                 paste = functools.partial(_paste, masks=masks)
                 blend_in_place(blend, images, target, torch.empty_like, _mix, paste)
             elif isinstance(blend, Mix):
-                _mix_all(blend, images, target)
+                torch_batched.mix(blend, images, target)
             elif isinstance(blend, Paste):
                 _paste_all(blend, images, target, masks)
             images = target
@@ -58,11 +61,9 @@ def _differentiable(blends: Sequence[Blend], images: Tensor, out: Tensor | None,
         )
     for blend in blends:
         if isinstance(blend, Mix):
-            images = _mixed(blend, images)
+            images = torch_batched.mixed(blend, images)
         elif isinstance(blend, Paste):
-            target = torch.empty_like(images, requires_grad=False)
-            _paste_all(blend, images, target, masks)
-            images = target
+            images = _paste_all(blend, images, None, masks)
     return images
 
 
@@ -97,60 +98,50 @@ def _paste(patch: Patch, source: Tensor, into: Tensor, masks: bool) -> None:
     cut(into, patch.box).copy_(piece)
 
 
-def _mix_all(blend: Mix, images: Tensor, out: Tensor) -> None:
-    """Mix all images at once; partners are gathered first, so `out` may be `images`."""
-    partners = images[torch.tensor(blend.partners, device=images.device)]
-    if images.dtype == torch.uint8:
-        own = torch.tensor(
-            [fixed_point(weight)[0] for weight in blend.weights], dtype=torch.int32, device=images.device
-        )
-        own = own.view((-1,) + (1,) * (images.ndim - 1))
-        total = images.to(torch.int32).mul_(own).add_(partners.to(torch.int32).mul_((1 << PRECISION) - own))
-        out.copy_(total.add_(ROUNDING).bitwise_right_shift_(PRECISION))
-        return
-    if images.dtype in (torch.float32, torch.float64):
-        torch.lerp(partners, images, _weights(blend, images), out=out)
+def _paste_all(blend: Paste, images: Tensor, out: Tensor | None, masks: bool) -> Tensor:
+    """All patches pasted at once, in `out`, or in a new tensor with the gradient."""
+    layers, on_cpu = blend.layers, images.device.type == "cpu"
+    alike = bool((layers.box == layers.box[:1]).all() and (layers.source_box == layers.source_box[:1]).all())
+    if not (layers.scales or layers.depth > _MOST_LAYERS or (alike and on_cpu)):
+        return torch_batched.move(layers, images, out)
+    target = torch.empty_like(images, requires_grad=False) if out is None else out
+    if alike or on_cpu:
+        _paste_groups(layers, images, target, masks, alike)
     else:
-        out.copy_(_mixed(blend, images))
+        torch_batched.paste(layers, images, target, masks)
+    return target
 
 
-def _mixed(blend: Mix, images: Tensor) -> Tensor:
-    """Floats mixed all at once, in a new tensor; computed in float32 or better."""
-    weight = _weights(blend, images)
-    partners = images[torch.tensor(blend.partners, device=images.device)]
-    return torch.lerp(partners.to(weight.dtype), images.to(weight.dtype), weight).to(images.dtype)
+def _paste_groups(layers: Layers, images: Tensor, out: Tensor, masks: bool, alike: bool) -> None:
+    """Paste layers in order, all patches with the same boxes at once; with `alike`, these are all of a layer."""
 
+    def pieces() -> Iterator[tuple[Tensor, Box, Tensor]]:
+        for k in range(layers.depth):
+            boxes = np.concatenate([layers.box[:, k], layers.source_box[:, k]], axis=1)
+            groups = boxes[:1], np.zeros(len(boxes), np.int64)
+            if not alike:
+                groups = np.unique(boxes, axis=0, return_inverse=True)
+            for number, numbers in enumerate(groups[0].tolist()):
+                box, source_box = tuple(numbers[:4]), tuple(numbers[4:])
+                if not box[2]:  # images with fewer patches
+                    continue
+                chosen = np.flatnonzero(groups[1].ravel() == number)
+                ends = np.stack([layers.into[chosen], layers.source[chosen, k]])
+                ((into, source),) = torch_batched.send([ends], images.device)
+                piece = cut(images, source_box)[source]
+                if box[2:] != source_box[2:]:
+                    piece = (_scaled_masks if masks else _scaled)(piece, box)
+                yield into, box, piece
 
-def _weights(blend: Mix, images: Tensor) -> Tensor:
-    kind = images.dtype if images.dtype == torch.float64 else torch.float32
-    return torch.tensor(blend.weights, dtype=kind, device=images.device).view((-1,) + (1,) * (images.ndim - 1))
-
-
-def _paste_all(blend: Paste, images: Tensor, out: Tensor, masks: bool) -> None:
-    """Paste all patches with the same boxes at once; all pieces are gathered before anything is written.
-
-    A patch over another one of the same image is in a later layer; layers are written in order.
-    """
-    groups: dict[tuple[int, Box, Box], list[Patch]] = {}
-    for patches in blend.by_image().values():
-        for layer, patch in enumerate(patches):
-            groups.setdefault((layer, patch.box, patch.source_box), []).append(patch)
-    pieces = []
-    for (_, box, source_box), patches in sorted(groups.items()):
-        sources = torch.tensor([patch.source for patch in patches], device=images.device)
-        piece = cut(images, source_box)[sources]
-        if patches[0].scales:
-            piece = (_scaled_masks if masks else _scaled)(piece, box)
-        pieces.append((torch.tensor([patch.into for patch in patches], device=images.device), box, piece))
     if images is not out:
         out.copy_(images)
-    for into, box, piece in pieces:
+    for into, box, piece in list(pieces()) if images is out else pieces():  # in place, all are cut out first
         cut(out, box)[into] = piece
 
 
 def _scaled_masks(piece: Tensor, box: Box) -> Tensor:
-    y = torch.as_tensor(nearest(piece.shape[-2], box[2]), device=piece.device)
-    x = torch.as_tensor(nearest(piece.shape[-1], box[3]), device=piece.device)
+    lines = [nearest(piece.shape[-2], box[2]), nearest(piece.shape[-1], box[3])]
+    y, x = torch_batched.send(lines, piece.device)
     return piece[..., y[:, None], x]
 
 
@@ -162,7 +153,8 @@ def _scaled(planes: Tensor, box: Box) -> Tensor:
     kind = torch.float32 if planes.device.type == "mps" else torch.float64
     sizes = ((planes.shape[-2], box[2]), (planes.shape[-1], box[3]))
     matrix = integer_weights if planes.dtype == torch.uint8 else weights
-    rows, columns = (torch.tensor(matrix(*size), dtype=kind, device=planes.device) for size in sizes)
+    sent = torch_batched.send([matrix(*size) for size in sizes], planes.device)
+    rows, columns = (part.to(kind) for part in sent)
     scaled = rows @ planes.to(kind)
     if planes.dtype != torch.uint8:
         return (scaled @ columns.T).to(planes.dtype)
@@ -182,6 +174,6 @@ def converted(array: Any, *args: Any, **kwargs: Any) -> Tensor:
     return result
 
 
-def to_device_of(images: Tensor, labels: Any) -> Tensor:
-    """A list of labels as a tensor on the device of the images."""
-    return torch.as_tensor(labels, device=images.device)
+def as_tensor(labels: Any) -> Tensor:
+    """A list of labels as a tensor."""
+    return torch.as_tensor(labels)

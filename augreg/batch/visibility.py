@@ -33,7 +33,9 @@ def visible_fractions(blends: Sequence[Blend], count: int, height: int, width: i
         if pasted and isinstance(blend, Paste):
             changed = _traced(blends[: number + 1], blend.by_image(), height, width)
         else:
-            changed = {i: _multiplied(row, rows) for i, row in blend.source_weights(height, width).items()}
+            changed = blend.source_weights(height, width)
+            if number:
+                changed = {i: _multiplied(row, rows) for i, row in changed.items()}
         for i, row in changed.items():
             kept = {i: row.pop(i, 0.0), **{source: weight for source, weight in row.items() if weight > 0.0}}
             rows[i] = {i: 1.0} if len(kept) == 1 else kept
