@@ -15,10 +15,10 @@ from torch.nn import functional
 from augreg import Pipeline, SpecError, regularize
 from augreg.attachment.activations import computes
 from augreg.attachment.attach import attachments
-from augreg.spec.json_schema import schema
 from augreg.loss.weight_decay import parameter_groups
 from augreg.nn.drop_connect_subclasses import drop_connect_type
 from augreg.registry.registry import Registry
+from augreg.spec.json_schema import schema
 
 torch.set_num_threads(1)
 
