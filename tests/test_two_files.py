@@ -65,6 +65,7 @@ class RandomScaling:
 
         site.after(RandomScale(**self.numbers(site)))
 '''
+MEAN = ["the", "mean", "of", "the", "output"]
 PROGRAM = """
 import torch
 
@@ -102,8 +103,8 @@ def test_a_regularizer_with_a_layer_is_two_files(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert [line.split() for line in result.stdout.splitlines()] == [
-        ["module", "type", "rule", "numbers", "by", "test", "eval", "runs", "note"],
-        ["0", "Linear", "random_scale", "std=0", "hook", "identity", "unchanged", "0"],
-        ["module", "type", "rule", "numbers", "by", "test", "eval", "runs", "note"],
-        ["0", "Linear", "random_scale", "std=0.5", "hook", "identity", "unchanged", "1"],
+        ["module", "type", "rule", "numbers", "by", "test", "eval", "runs", "note", "exact"],
+        ["0", "Linear", "random_scale", "std=0", "hook", "identity", "unchanged", "0", *MEAN],
+        ["module", "type", "rule", "numbers", "by", "test", "eval", "runs", "note", "exact"],
+        ["0", "Linear", "random_scale", "std=0.5", "hook", "identity", "unchanged", "1", *MEAN],
     ]
