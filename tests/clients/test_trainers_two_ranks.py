@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -16,13 +17,24 @@ from training_runs import Photos, digest
 from two_ranks import COUNT, FRAMEWORKS, KILL_AT, PIPE
 
 HERE = Path(__file__).parent
-pytestmark = pytest.mark.xdist_group("two ranks")  # one pair of processes for all tests
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """What each rank saw, by framework."""
-    folder = tmp_path_factory.mktemp("ranks")
+    """What each rank saw, by framework; one pair of processes for the tests of all workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "two_ranks"
+    folder.mkdir(exist_ok=True)
+    results = [folder / f"{rank}.json" for rank in range(2)]
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not all(result.exists() for result in results):
+            train_together(folder)
+    return [json.loads(result.read_text()) for result in results]
+
+
+def train_together(folder: Path) -> None:
+    """Run two_ranks.py as two processes. Raises AssertionError with the end of its log if one fails."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -31,9 +43,8 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
         for rank in range(2):
             names = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
             address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
-            paths = os.pathsep.join(path for path in sys.path if path)  # the files of tests/, too
             environment = {**os.environ, **{name: str(value) for name, value in {**names, **address}.items()}}
-            environment["PYTHONPATH"] = paths
+            environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # the files of tests/, too
             with (folder / f"{rank}.log").open("w") as log:
                 command = [sys.executable, str(HERE / "two_ranks.py"), str(folder)]
                 processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
@@ -43,7 +54,6 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
         for process in processes:
             process.kill()
             process.wait()
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
 def alone(epoch: int) -> list[str]:
