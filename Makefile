@@ -4,7 +4,7 @@ PYTHON ?= python3
 LOWEST ?= python3.11
 BIN := .venv/bin
 
-.PHONY: gallery test soak lint types docs bench check versions clean
+.PHONY: gallery test soak lint types docs ready-made bench check versions clean
 
 # The gallery page of the sample photos, with the fast backend.
 gallery: .venv/gallery.stamp
@@ -22,13 +22,14 @@ soak: .venv/dev.stamp
 # the loaders and trainers of the docs, and torch where its lowest version cannot be had (it takes gigabytes on Linux).
 # Old versions of torch call old functions of their own, and warn of it.
 versions: .venv-versions/stamp
-	AUGREG_LOWEST=1 .venv-versions/bin/python -m pytest -W ignore::FutureWarning $(SUITE)
+	AUGREG_LOWEST=1 .venv-versions/bin/python -m pytest -n auto --dist worksteal -W ignore::FutureWarning $(SUITE)
 
 .venv-versions/stamp: pyproject.toml constraints-lowest.txt
 	$(LOWEST) -m venv .venv-versions
 	.venv-versions/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt \
-		--editable '.[fast,testing]' sybil jsonschema
-	.venv-versions/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt torch \
+		--editable '.[fast,testing]' sybil jsonschema pytest-xdist scikit-learn mypy hatchling webdataset datasets
+	.venv-versions/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt \
+		torch torchdata lightning \
 		|| echo 'the lowest torch cannot be had here: its tests are left out'
 	touch $@
 
@@ -43,6 +44,10 @@ types: .venv/dev.stamp
 docs: .venv/gallery.stamp
 	$(BIN)/augreg list --markdown --built-in > docs/transforms.md
 	$(BIN)/python docs/include.py
+
+# Draw the gallery's pictures of regularizers again, for pages that are made without torch.
+ready-made: .venv/dev.stamp
+	$(BIN)/python tools/ready_made.py
 
 bench: .venv/dev.stamp
 	$(BIN)/python bench/imports.py

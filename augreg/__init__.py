@@ -46,6 +46,21 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+
+def _hint(name: str, known: list[str]) -> str:
+    """Where a class is that is not here; lowercase names may be modules that are not imported yet."""
+    if not name[:1].isupper():
+        return ""
+    import importlib
+
+    from augreg.steps.other_names import of_class
+
+    for package in ("augreg.data", "augreg.transforms", "augreg.regularizers", "augreg.training", "augreg.loss"):
+        if name in dir(importlib.import_module(package)):
+            return f"; it is {package}.{name}"
+    return of_class(name, known)
+
+
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
@@ -74,4 +89,5 @@ __getattr__, __dir__, __all__ = lazy.names(
         "training",
         "transforms",
     ),
+    hint=_hint,
 )

@@ -12,13 +12,14 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from augreg import __version__
 from augreg.commands import apply, completion, doctor, explain, listing, new_plugin, schema, stats, validate
 from augreg.commands.console import USAGE, print_error
 from augreg.errors import AugregError, printable
 from augreg.gallery import command as gallery
+from augreg.steps.suggestions import nearest
 
 __all__ = ["main"]
 
@@ -32,7 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ° must not end a listing
             stream.reconfigure(errors="backslashreplace")
     try:
-        arguments = _parser().parse_args(argv)
+        parser = _parser()
+        if not (sys.argv[1:] if argv is None else argv):
+            parser.print_help(sys.stderr)
+            parser.exit(USAGE)
+        arguments = parser.parse_args(argv)
         code: int = arguments.run(arguments)
         sys.stdout.flush()  # here, where a broken pipe can still be caught
         return code
@@ -48,7 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors, which repeat the arguments, are one line."""
+    """A parser whose errors, which repeat the arguments, are one line and name the most similar choice."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            hint = nearest(value, map(str, action.choices or ()))
+            raise argparse.ArgumentError(action, f"{error.message}{hint}") from None
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))

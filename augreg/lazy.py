@@ -20,29 +20,39 @@ __all__ = ["modules", "names"]
 
 Getter = Callable[[str], Any]
 Lister = Callable[[], list[str]]
+Hint = Callable[[str, list[str]], str]
+
+
+def _no_hint(name: str, known: list[str]) -> str:
+    return ""
 
 
 def names(
-    package: str, table: Mapping[str, Iterable[str]], submodules: Iterable[str] = (), needs: str = ""
+    package: str,
+    table: Mapping[str, Iterable[str]],
+    submodules: Iterable[str] = (),
+    needs: str = "",
+    hint: Hint = _no_hint,
 ) -> tuple[Getter, Lister, list[str]]:
     """The `__getattr__`, `__dir__` and `__all__` of a package with the names of a table and these submodules.
 
     The table lists the names by module, relative to the package: `dropout`, or `.batch.keys` for a module of the
-    package beside it. `needs` is the extra to name in the error where a third-party package is missing.
+    package beside it. `needs` is the extra to name in the error where a third-party package is missing. `hint` adds
+    to the error of a name that is not there; it gets the name, and those that are.
     """
     homes = {name: home for home, members in table.items() for name in members} | {name: name for name in submodules}
     public = sorted(homes)
 
     def getter(name: str) -> Any:
         if name not in homes:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{hint(name, public)}")
         module = _imported(f".{homes[name]}", package, needs)
         return module if name == homes[name] else getattr(module, name)
 
     return getter, lambda: public, public
 
 
-def modules(package: str, declared: bool = False, needs: str = "") -> tuple[Getter, Lister]:
+def modules(package: str, declared: bool = False, needs: str = "", hint: Hint = _no_hint) -> tuple[Getter, Lister]:
     """The `__getattr__` and `__dir__` of a package that shows what its modules have in `__all__`.
 
     With `declared` it shows the classes that `@transform`, `@batch_transform` and `@regularizer` mark instead. The
@@ -67,6 +77,7 @@ def modules(package: str, declared: bool = False, needs: str = "") -> tuple[Gett
             found = members()
             if name in found:
                 return found[name]
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{hint(name, sorted(found))}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return getter, lambda: sorted(members())

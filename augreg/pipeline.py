@@ -20,10 +20,13 @@ from augreg.ops import Op, Scene
 from augreg.registry.discovery import load
 from augreg.registry.registry import Registry
 from augreg.rng import Address, address_of, fresh_seed, stream_key
+from augreg.spec import misuse
 from augreg.spec.objects import without_objects
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.parse import parse
 from augreg.spec.write import added, classes, fingerprint, unparse
+from augreg.steps.calls import explains
+from augreg.steps.rules import fixed_rule_and_exactness
 from augreg.steps.step import Step, assign_paths, children
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ __all__ = ["Pipeline", "Test", "Train", "regularize"]
 _NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on the size
 
 
-class Pipeline:
+class Pipeline(misuse.SaysWhatToUse):
     """Train and test pipelines from one spec. Immutable; equal if their specs and classes are; pickled as the spec.
 
     Make one with `from_spec`, or from steps: `Pipeline([Rotate(10), "horizontal_flip"], batch=["mixup"], seed=1)`.
@@ -73,6 +76,8 @@ class Pipeline:
         """
         if isinstance(steps, str | Path | Mapping):
             raise SpecError(f"expected a list of steps, got {steps!r}; presets, files and specs go to from_spec")
+        if "image" in options and steps:
+            raise SpecError("image: its steps are the first argument already; leave image= out")
         sections = dict(zip(SECTIONS, (steps, batch, model, loss), strict=True))
         for name, given in sections.items():
             if not isinstance(given, str | Mapping):
@@ -143,6 +148,7 @@ class Pipeline:
 
         return attach(model, self.spec.model, self.spec.loss)
 
+    @explains("pipe.criterion()", misuse.OF_CRITERION)
     def criterion(self, **arguments: Any) -> Criterion:
         """The loss section as a torch module: cross-entropy for hard or soft labels, with smoothing and penalties.
 
@@ -150,7 +156,7 @@ class Pipeline:
         """
         from augreg.loss.criterion import Criterion
 
-        return Criterion(self.spec.loss, classes=self.options.classes, **arguments)
+        return Criterion(self.spec.loss, **{"classes": self.options.classes, **arguments})
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a pipeline is frozen, so {name!r} cannot be set: use pipe.replace({name}=..)")
@@ -188,6 +194,7 @@ def regularize(model: nn.Module, spec: object, registry: Registry | None = None)
     this before torch.compile. Raises SpecError with every problem: a pattern that matches no module, a module that
     cannot take a regularizer, or that already has it. Then nothing is attached.
     """
+    misuse.check_order(model, spec)
     if isinstance(spec, Mapping | str | Path):
         spec = Pipeline.from_spec(spec, registry)
     elif not isinstance(spec, Pipeline):
@@ -284,6 +291,7 @@ class Train(_Side):
     ) -> NDArray[Any]: ...
     @overload
     def __call__(self, image: Tensor, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Tensor: ...
+    @explains("pipe.train(image)", misuse.OF_TRAIN)
     def __call__(self, image: Any, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Any:
         """One augmented image, or one sample: a mapping with an image, and masks, boxes and keypoints that follow it.
 
@@ -337,6 +345,7 @@ class Test(_Side):
     def __call__(self, image: Source) -> NDArray[Any]: ...
     @overload
     def __call__(self, image: Tensor) -> Tensor: ...
+    @explains("pipe.test(image)", misuse.OF_TEST)
     def __call__(self, image: Any) -> Any:
         """One test image, or sample. It takes and returns the same kinds as `train`."""
         return self._run(image, None)
@@ -371,6 +380,7 @@ class Test(_Side):
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip() for row in rows]
         lines.append(f"backend {self._pipeline.backend}, output {options.output}")
+        lines += misuse.remarks(self._pipeline.steps)
         lines.append("train without an index draws new numbers at every call; `seed` has no effect there")
         return "\n".join(lines)
 
@@ -379,11 +389,9 @@ def _rows(steps: Iterable[Step], section: str, depth: int = 0) -> list[tuple[str
     """The rows of `explain` for the steps of other sections: name, test-time rule, exact for."""
     rows = []
     for step in steps:
-        mark = step.transform.__augreg__
-        rule, exact = "training only", ""
-        if section == "model":  # some have several modes, each with its own rule
-            rule = getattr(step.transform, "test_rule", lambda mark=mark: mark.rule)()
-            exact = mark.exact if rule == mark.rule else ""
+        rule, exact = fixed_rule_and_exactness(step.transform)
+        if section != "model":  # neither batches nor losses exist at test time
+            rule += " (training only)"
         rows.append((f"{'  ' * depth}{section}: {step.name}", rule, exact))
         rows += _rows(children(step.transform), section, depth + 1)
     return rows

@@ -511,8 +511,36 @@ class Wordless:
         return ()
 
 
+@batch_transform("broken")
+class GrowingBatch:
+    """Be unequal to its copies."""
+
+    amount: int = 0
+
+    @classmethod
+    def complete(cls, arguments):
+        return {"amount": arguments.get("amount", 0) + 1}
+
+    def sample(self, rng, count, scene):
+        return ()
+
+
+@batch_transform("broken")
+class SwallowingBatch:
+    """Take any argument."""
+
+    @classmethod
+    def complete(cls, arguments):
+        return {}
+
+    def sample(self, rng, count, scene):
+        return ()
+
+
 BROKEN_BATCHES = {
     "has_a_docstring": Wordless,
+    "spec_round_trip": GrowingBatch,
+    "wrong_arguments_are_refused": SwallowingBatch,
     "same_keys_same_bytes": Unkeyed,
     "global_generators": Moving,
     "batches_of_all_sizes": Even,

@@ -235,8 +235,18 @@ def test_the_report_is_a_table() -> None:
     rules = [{"dropout": {"at": {"type": "Dropout"}, "p": 0.3}}, {"drop_connect": {"at": "classifier.6", "p": 0.1}}]
     attached = regularize(model, rules)
     lines = str(attached.report()).splitlines()
-    assert lines[0].split() == ["module", "type", "rule", "numbers", "by", "test", "eval", "runs", "note"]
-    assert lines[1].split() == ["classifier.0", "Dropout", "dropout", "p=0.3", "set", "identity", "unchanged"]
+    assert lines[0].split() == ["module", "type", "rule", "numbers", "by", "test", "eval", "runs", "note", "exact"]
+    exact = "the mean of the output, and of whatever is linear in it"
+    assert lines[1].split() == [
+        "classifier.0",
+        "Dropout",
+        "dropout",
+        "p=0.3",
+        "set",
+        "identity",
+        "unchanged",
+        *exact.split(),
+    ]
     assert lines[3].split() == [
         "classifier.6",
         "Linear",
@@ -246,6 +256,7 @@ def test_the_report_is_a_table() -> None:
         "identity",
         "unchanged",
         "0",
+        *("the", "mean", "of", "the", "layer's", "output", "before", "its", "activation"),
     ]
     report = attached.report()
     attached.detach()

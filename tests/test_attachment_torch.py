@@ -197,6 +197,8 @@ def test_schedules_do_not_recompile_at_each_step() -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_export_in_evaluation_gives_the_plain_model(strict: bool) -> None:
+    if strict and tuple(map(int, torch.__version__.split(".")[:2])) < (2, 10):
+        pytest.skip("torch 2.9 and older refuse it: docs/attaching.md")
     model, x = regular()
     plain = copy.deepcopy(model)
     attachments(plain)[0].detach()

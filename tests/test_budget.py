@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from images import precise_warps
 from PIL import Image
 
 import augreg
@@ -17,6 +18,8 @@ from augreg.execution.budget import within_budget
 from augreg.gallery.step_by_step import stages
 
 BACKENDS = ("pillow", "opencv")
+# OpenCV 4 rounds the positions that a warp reads to 1/32 of a pixel: docs/backends.md has the tolerance
+NEAR = {"pillow": 1, "opencv": 1 if precise_warps() else 7}
 SMALL = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 
 BOMB = """
@@ -63,9 +66,9 @@ def test_the_center_of_a_line(backend: str) -> None:
     row = line[0, before, 0] * (before + 1 - place) + line[0, before + 1, 0] * (place - before)
     pipe = augreg.Pipeline([{"random_resized_crop": 224}], backend=backend)
     found = pipe.test(line)
-    assert np.abs(found[..., 0] - row).max() <= 1
+    assert np.abs(found[..., 0] - row).max() <= NEAR[backend]
     turned = pipe.test(line.transpose(1, 0, 2))
-    assert np.abs(turned[..., 0] - row[:, None]).max() <= 1
+    assert np.abs(turned[..., 0] - row[:, None]).max() <= NEAR[backend]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -85,7 +88,7 @@ def test_the_part_is_that_of_the_whole(backend: str, antialias: bool, interpolat
             if interpolation == "nearest":  # a point on the border of two pixels may fall to either
                 assert (off > 0).mean() <= 0.01, shape
             else:
-                assert off.max() <= 1, shape
+                assert off.max() <= NEAR[backend], shape
             size = (image.shape[0], image.shape[1])
             plan = part.test.plan(size, channels=shape[2], dtype=str(image.dtype))
             assert max(np.prod(op.size_after(*size)) for op in plan.ops) <= 100 * 93

@@ -277,6 +277,23 @@ def reseeds(self: Any, model: Any) -> Any:
     return next(model.parameters()).sum() * float(np.random.random() > 2)  # noqa: NPY002
 
 
+def spoils(self: Any, model: Any) -> None:
+    model.classifier[2].bias[0] = float("nan")
+
+
+def counts(self: Any, model: Any) -> Any:
+    CALLS.append(1)
+    return next(model.parameters()).sum() * len(CALLS)
+
+
+CALLS: list[int] = []
+
+
+def rooted(values: Any) -> Any:
+    """0, with a gradient that is not finite."""
+    return (values * 0).abs().sqrt()
+
+
 BROKEN: list[tuple[str, str, Any]] = [
     ("is_a_documented_value", "must be a sentence", lambda: Undocumented),
     ("spec_round_trip", "an unknown argument is ignored", lambda: Swallows),
@@ -320,6 +337,32 @@ BROKEN: list[tuple[str, str, Any]] = [
         "numbers_are_finite_and_have_gradients", "does not sum to one",
         lambda: loss(target=lambda self, probabilities: probabilities * 0.9),
     ),
+    (
+        "numbers_are_finite_and_have_gradients", "has no gradient but 0",
+        lambda: loss(penalty=lambda self, model: (next(model.parameters()) * 0).sum()),
+    ),
+    (
+        "numbers_are_finite_and_have_gradients", "a gradient of its penalty is not finite",
+        lambda: loss(penalty=lambda self, model: rooted(next(model.parameters())).sum()),
+    ),
+    (
+        "numbers_are_finite_and_have_gradients", "its term is not finite",
+        lambda: loss(term=lambda self, logits: logits.sum(1) / 0),
+    ),
+    (
+        "numbers_are_finite_and_have_gradients", "its term has no gradient; compute it with torch",
+        lambda: loss(term=lambda self, logits: logits.detach().sum(1)),
+    ),
+    (
+        "numbers_are_finite_and_have_gradients", "its term has no finite gradient",
+        lambda: loss(term=lambda self, logits: rooted(logits).sum(1)),
+    ),
+    (
+        "numbers_are_finite_and_have_gradients", "its target has another shape",
+        lambda: loss(target=lambda self, probabilities: probabilities[:, :3]),
+    ),
+    ("only_constraints_write_weights", "a weight is not finite", lambda: loss(constrain=spoils)),
+    ("only_constraints_write_weights", "results are not reproducible", lambda: loss(penalty=counts)),
     ("only_constraints_write_weights", "it writes weights", lambda: loss(penalty=writes)),
     ("only_constraints_write_weights", "changes the weights again", lambda: loss(constrain=shrinks)),
     ("only_constraints_write_weights", "it replaces parameters", lambda: loss(penalty=steals)),
@@ -335,6 +378,7 @@ def test_what_is_broken_fails_the_check_for_it(check: str, words: str, make: Any
         check_regularizer(make())
     assert str(raised.value).startswith(f"{check}: ")
     assert words in str(raised.value)
+    assert "; " in str(raised.value), "it must say what to do"
 
 
 def test_every_check_is_shown_to_fail() -> None:

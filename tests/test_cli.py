@@ -231,7 +231,8 @@ def test_explain_names_what_is_done_in_training_only(spec, capsys: pytest.Captur
     assert main(["explain", name]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[3:5]] == [
-        ["loss:", "l2", "training", "only"], ["loss:", "label_smoothing", "training", "only"],
+        ["loss:", "l2", "identity", "(training", "only)", "nothing"],
+        ["loss:", "label_smoothing", "identity", "(training", "only)", "nothing"],
     ]  # fmt: skip
     without = Pipeline.from_spec(spec(GOOD, "without.yaml")).test.explain().splitlines()
     assert [line.split() for line in lines[:3] + lines[5:]] == [line.split() for line in without]
@@ -249,7 +250,7 @@ def test_explain_says_the_rule_of_each_regularizer_and_indents_children(
     _, *rows, _, _ = capsys.readouterr().out.splitlines()
     names, rules = zip(*(re.split(r"  +", row.replace("  batch", "..batch"))[:2] for row in rows), strict=True)
     assert names == ("batch: one_of", "..batch: mixup", "..batch: cutmix", "model: dropout", "model: dropout")
-    assert rules == (*["training only"] * 3, "identity", "scale")
+    assert rules == (*["identity (training only)"] * 3, "identity", "scale")
 
 
 def test_explain_of_an_invalid_spec(spec, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ def test_our_batch_transforms_pass(name: str) -> None:
 
 @pytest.mark.parametrize(("check", "cls"), BROKEN, ids=lambda value: getattr(value, "__name__", value))
 def test_a_check_fails_on_what_is_broken(check: str, cls: type) -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="; "):
         image_transforms.CHECKS[check](step_under_test(cls))
 
 
@@ -61,7 +61,7 @@ def test_whatever_is_raised_is_reported_with_the_check() -> None:
 
 
 def test_a_process_that_dies_is_reported_and_does_not_harm_the_next() -> None:
-    with pytest.raises(AssertionError, match="the spawned process died: the transform causes it"):
+    with pytest.raises(AssertionError, match="the spawned process died; end no process in a transform"):
         image_transforms.CHECKS["pickles"](step_under_test(Crashing))
     image_transforms.CHECKS["pickles"](step_under_test(IMAGE["invert"]))
 
@@ -77,7 +77,7 @@ except AssertionError as error:
     print(error)
 """
     done = subprocess.run([sys.executable], input=code, capture_output=True, text=True, check=True)
-    assert "the spawned process died: so does any spawned process." in done.stdout
+    assert "the spawned process died; so does any spawned process: it" in done.stdout
 
 
 def test_reading_a_global_generator_is_found_too() -> None:
@@ -125,7 +125,7 @@ def test_every_check_was_shown_to_fail() -> None:
 
 @pytest.mark.parametrize("check", BROKEN_BATCHES)
 def test_a_batch_check_fails_on_what_is_broken(check: str) -> None:
-    with pytest.raises((AssertionError, ValueError)):
+    with pytest.raises(AssertionError, match="; "):
         batch_transforms.CHECKS[check](step_under_test(BROKEN_BATCHES[check]))
 
 

@@ -47,7 +47,7 @@ def test_new_class_is_listed_and_documented(install, python) -> None:
 
     shown = python("-m", "augreg", "show", "snow/flakes")
     assert "count     integer from 0 to 100  10" in shown.stdout
-    assert "- snow/flakes: {count: 30}" in shown.stdout
+    assert "- snow/flakes: {count: 3}" in shown.stdout
     near = python("-m", "augreg", "show", "snow/flake")
     assert "did you mean 'snow/flakes'?" in near.stderr
 

@@ -137,8 +137,9 @@ def test_masks_are_refused_where_pixels_move() -> None:
         one(callables.mirrored, takes="pil", geometry=True).train(sample, index=0)
 
 
-def test_at_test_time_it_is_left_out_unless_the_spec_says_otherwise() -> None:
-    assert np.array_equal(one(callables.darker).test(IMAGE), IMAGE)
-    spec = {"image": [{"call": {"function": "callables:darker", "test": "same"}}]}
+def test_at_test_time_it_is_left_out_if_it_is_random_or_the_spec_says_so() -> None:
+    assert np.array_equal(one(callables.darker).test(IMAGE), (IMAGE * 0.5).astype(np.uint8))
+    assert np.array_equal(one(callables.darker, random="global").test(IMAGE), IMAGE)
+    spec = {"image": [{"call": {"function": "callables:darker", "test": "off"}}]}
     pipe = Pipeline.from_spec(spec, Registry.installed().allow(callables.darker))
-    assert np.array_equal(pipe.test(IMAGE), (IMAGE * 0.5).astype(np.uint8))
+    assert np.array_equal(pipe.test(IMAGE), IMAGE)

@@ -85,7 +85,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     broken = folder / "broken.jpg"
     broken.write_bytes(CAT.read_bytes()[:2000])
     out = folder / "gallery.html"
-    assert gallery.main(["--images", str(CAT.parent), str(broken), "--out", str(out)]) == 0
+    assert gallery.main(["--images", str(CAT.parent), str(broken), "--out", str(out)]) == 1  # one image failed
     return out
 
 
@@ -326,20 +326,20 @@ def test_command_writes_whole_files_and_says_where(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["--spec", "imagnet"], "did you mean 'imagenet'"),
-        (["--spec", "wrong.yaml"], "rotate has no field 'degree'; did you mean 'degrees'?"),
-        (["--images", "nowhere.jpg"], "nowhere.jpg: no such file or folder"),
-        (["--images", "."], "no images in this folder"),
+        (["--spec", "imagnet"], 2, "did you mean 'imagenet'"),
+        (["--spec", "wrong.yaml"], 1, "wrong.yaml:2: image[0].rotate.degree: rotate has no field 'degree'; did you"),
+        (["--images", "nowhere.jpg"], 2, "nowhere.jpg: no such file or folder"),
+        (["--images", "."], 2, ".: no images in it or below it"),
     ],
 )
 def test_command_refuses_with_a_reason(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("wrong.yaml").write_text("image:\n  - rotate: {degree: 3}\n")
-    assert gallery.main(arguments) == 2
+    assert gallery.main(arguments) == code
     assert message in capsys.readouterr().err
     assert not Path("gallery.html").exists()
 
@@ -435,6 +435,21 @@ def test_everything_stays_in_place_when_all_is_unfolded_on_a_phone(opened: Any) 
     tab = opened(viewport={"width": 375, "height": 800})
     tab.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     assert tab.evaluate("document.documentElement.scrollWidth") == 375
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_every_section_is_one_tap_away(opened: Any, width: int) -> None:
+    tab = opened(viewport={"width": width, "height": 800})
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    names = tab.locator(".bar nav a").all_inner_texts()
+    assert names == ["augreg", "Pipeline", "Policies", "Targets", "Transforms"]
+    for name in names[1:]:
+        tab.evaluate("window.scrollTo(0, 0)")
+        tab.locator(".bar nav").get_by_text(name, exact=True).click()
+        title = tab.locator(f"#{name.lower()}-title")
+        bar = tab.locator(".bar").bounding_box()
+        assert bar["y"] + bar["height"] <= title.bounding_box()["y"] < 800  # below the bar, and not out of sight
+        assert tab.locator("#filter").bounding_box()["y"] >= 0  # the filter stays in sight
 
 
 def test_images_are_there_without_script(opened: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from images import precise_warps
 
 import augreg
 from augreg import Pipeline
@@ -440,6 +441,7 @@ def test_albumentations_defaults(data: dict[str, Any]) -> None:
 
 # How far from theirs, in pixel values, where they round differently or draw a blurred line differently.
 NEAR = {"contrast": 1, "saturation": 1, "gray": 1, "auto contrast": 3, "gamma": 1}
+WARPS = ("rotate", "scale", "shear x", "shear y", "shift scale rotate", "turn")
 ON_AVERAGE = {"hue": 2, "hue in steps": 2, "motion": 3}  # OpenCV has 180 hues
 
 
@@ -455,7 +457,8 @@ def test_albumentations_does_the_same_to_pixels(name: str) -> None:
     if name in ON_AVERAGE:
         assert off.mean() < ON_AVERAGE[name]
     else:
-        assert off.max() <= NEAR.get(name, 0)
+        # theirs were made with OpenCV 5; OpenCV 4 rounds the positions of warps: docs/backends.md has the tolerance
+        assert off.max() <= NEAR.get(name, 0 if precise_warps() or name not in WARPS else 7)
 
 
 def test_albumentations_objects_and_old_names() -> None:

@@ -441,7 +441,7 @@ def test_compiling_and_checkpointing_go_together() -> None:
 def test_a_count_inside_a_compiled_checkpoint_is_refused_aloud() -> None:
     torch._dynamo.reset()
     model = torch.compile(Checkpointed(Dropout(0.5, seed=5), False), fullgraph=True, backend="aot_eager")
-    with pytest.raises(Exception, match="Unsafe side effect"):
+    with pytest.raises(Exception, match=r"(?i)side ?effect"):
         model(torch.randn(3, 6))
 
 

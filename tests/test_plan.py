@@ -58,7 +58,7 @@ def random_case(seed: int) -> tuple[list[Any], np.ndarray[Any, Any]]:
         lambda n: {"auto_contrast": {"cutoff": float(n.choice([0, 10]))}},
         lambda n: "equalize",
         lambda n: {"brightness": 1.0},
-        lambda n: {"resize": {"size": pair(n, 1, 16), "p": 0.3}},
+        lambda n: {"resize": {"size": pair(n, 1, 16), "p": 0.3, "test": "off"}},
         lambda n: {"rotate": {"degrees": 20, "p": 0.3}},
     ]  # fmt: skip
     steps = [makers[numbers.integers(len(makers))](numbers) for _ in range(numbers.integers(2, 9))]

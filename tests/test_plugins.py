@@ -36,10 +36,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("augreg", "plugins/augreg-example", "plugins/augreg-albumentations"):
         copy = sources / Path(name).name
         copy.mkdir()
-        parts = ["pyproject.toml", "README.md"]
-        parts += (
-            ["LICENSE", "augreg", "gallery", "plugins"] if name == "augreg" else [Path(name).name.replace("-", "_")]
-        )
+        parts = ["pyproject.toml", "README.md", "LICENSE"]
+        parts += ["augreg", "gallery", "plugins"] if name == "augreg" else [Path(name).name.replace("-", "_")]
         for part in parts:
             source = (ROOT if name == "augreg" else ROOT / name) / part
             if source.is_dir():
@@ -144,14 +142,21 @@ def test_the_albumentations_plugin_passes_its_own_tests(part: list[str], wheels:
 
 def test_a_new_plugin_passes_its_tests_as_it_stands(site: Path, tmp_path: Path) -> None:
     run = in_folder(site, tmp_path)
-    made = run("-m", "augreg", "new-plugin", "rain_fall")
+    made = run("-m", "augreg", "new-plugin", "rain_fall", "--author", "Ada")
     assert made.returncode == 0, made.stderr
     folder = tmp_path / "augreg-rain-fall"
-    words = [path.read_text() for path in folder.rglob("*") if path.is_file()]
+    words = [path.read_text() for path in folder.rglob("*") if path.is_file() and path.name != "LICENSE"]
     assert not any("example" in word for word in words)
     built(folder, site)
-    listed = run("-m", "augreg", "list").stdout
-    assert "rain_fall/snow" in listed
+    assert (folder / ".gitignore").is_file() and list(site.glob("augreg_rain_fall-0.1.0.dist-info/licenses/LICENSE"))
+    listed = run("-m", "augreg", "list", "rain_fall").stdout
+    assert [line.split()[:2] for line in listed.splitlines()] == [
+        ["rain_fall/snow", "erasing"],
+        ["rain_fall/vignette", "texture"],
+        ["rain_fall/horizontal_concat", "mixing"],
+        ["rain_fall/scale_noise", "regularizer"],
+        ["rain_fall/logit_squeezing", "loss"],
+    ]
     tested = in_folder(site, folder)("-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert tested.returncode == 0, tested.stdout
     again = run("-m", "augreg", "new-plugin", "rain_fall")

@@ -105,7 +105,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["new-plugin", "rain", "--folder", folder], 0),
         (["new-plugin", NAME], 2),
         (["gallery", "--images", folder / "none", "--out", folder / "page.html"], 2),
-        (["gallery", "--spec", bad], 2),
+        (["gallery", "--spec", bad], 1),
     ):
         assert main([str(argument) for argument in arguments]) == code, arguments
         printed = capsys.readouterr()

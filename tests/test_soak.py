@@ -11,6 +11,7 @@ from typing import Any
 
 import hypothesis
 import numpy as np
+import PIL
 import pytest
 from broken import broken
 from damaged import damaged, whole
@@ -100,6 +101,6 @@ def test_damaged_files(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_files_are_whole_before_they_are_damaged() -> None:
     for name, data in whole().items():
-        if name == "png 16 bits":
+        if name == "png 16 bits" or (name == "mpo" and PIL.__version__ == "11.0.0"):  # which writes a broken one
             continue
         assert set(to_array(data).array.shape[:2]) == {29, 37}, name

@@ -236,7 +236,7 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
     assert problems(path) == [
         f"{path}:2: sede: a spec has no option or section 'sede'; did you mean 'seed'?",
         f"{path}:4: image[0].random_resized_crop.sise: random_resized_crop has no field 'sise'; did you mean 'size'?",
-        f"{path}:4: image[0].random_resized_crop: random_resized_crop needs 'size'",
+        f"{path}:4: image[0].random_resized_crop: random_resized_crop needs 'size', such as {{size: 160}}",
         f"{path}:7: image[2].one_of.steps[0]: no transform named 'rotat'; did you mean 'rotate'?",
         f"{path}:8: image[2].one_of.steps[1].sequential.steps[1].shear_y.p: expected float <= 1.0, got 1.5",
     ]
@@ -292,8 +292,11 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ([{"normalize": {"mean": "half", "p": 0.5}}], "normalize must always be applied"),
         ([{"rotate": {"test": "center"}}], "image[0].rotate.test: the rules of rotate are off, same, got 'center'"),
         ([{"one_of": [{"resize": 8}, {"resize": 9}]}], "add `test:` with the steps to apply at test time"),
-        ([{"some_of": [{"resize": 8}]}], "add `test:` with the steps to apply at test time"),
-        (["invert", {"some_of": [{"resize": 8}]}], "image[1].some_of: some_of may change the image's size or not"),
+        ([{"some_of": [{"resize": 8}, "invert"]}], "add `test:` with the steps to apply at test time"),
+        (
+            ["invert", {"some_of": [{"resize": 8}, "invert"]}],
+            "image[1].some_of: some_of may change the image's size or not",
+        ),
         (
             [{"rotate": {"test": "same"}}],
             "image[0].rotate: rotate draws random numbers, so it cannot have `test: same`; use test: off, or steps",
@@ -465,7 +468,7 @@ def test_the_steps_of_a_test_override_have_paths_of_their_own() -> None:
 
 
 def test_all_problems_with_the_test_side_are_reported() -> None:
-    found = problems([{"one_of": [{"resize": 8}, "invert"]}, {"some_of": [{"resize": 8}]}])
+    found = problems([{"one_of": [{"resize": 8}, "invert"]}, {"some_of": [{"resize": 8}, "invert"]}])
     assert [line.split(":")[0] for line in found] == ["image[0].one_of", "image[1].some_of"]
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from augreg import SpecError
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,3 +36,66 @@ def test_the_lowest_python_is_that_of_the_make_target() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["requires-python"] == ">=3.11"
     assert "LOWEST ?= python3.11" in (ROOT / "Makefile").read_text()
+
+
+# Annotations that are not evaluated where they are written: the rule from Python 3.14 on.
+LAZY = "" if sys.version_info >= (3, 14) else "from __future__ import annotations\n"
+
+
+@pytest.fixture
+def lazily(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """A function that imports this code as the module `lazily`."""
+
+    def load(code: str) -> Any:
+        (tmp_path / "lazily.py").write_text(LAZY + code)
+        return importlib.import_module("lazily")
+
+    monkeypatch.syspath_prepend(tmp_path)
+    yield load
+    sys.modules.pop("lazily", None)
+
+
+def test_annotations_of_methods_may_name_what_only_type_checkers_import(lazily: Callable[[str], Any]) -> None:
+    code = """
+from augreg import transform
+@transform("warmth", kind="color")
+class Warmth:
+    \"\"\"Does nothing.\"\"\"
+    amount: float | None = 0.5
+    def sample(self, rng: Generator, scene: Scene) -> Sequence[Op]:
+        return ()
+"""
+    assert lazily(code).Warmth(amount=0.25).amount == 0.25
+
+
+def test_an_annotation_of_a_field_that_cannot_be_read_is_refused_by_name(lazily: Callable[[str], Any]) -> None:
+    code = """
+from augreg import transform
+@transform("warmth", kind="color")
+class Warmth:
+    \"\"\"Does nothing.\"\"\"
+    amount: Amount = 0.5
+    def sample(self, rng, scene):
+        return ()
+"""
+    with pytest.raises(
+        SpecError, match=r"^lazily.Warmth: an annotation cannot be read: name 'Amount' is not defined"
+    ):
+        lazily(code)
+
+
+def test_annotations_of_a_block_may_name_what_only_type_checkers_import(lazily: Callable[[str], Any]) -> None:
+    pytest.importorskip("torch")
+    code = """
+from torch import nn
+class One(nn.Module):
+    def forward(self, x: Image) -> Image:
+        return x
+class Two(One):
+    def forward(self, x: Image, mask: Mask | None = None) -> Image:
+        return x
+"""
+    blocks = lazily(code)
+    from augreg.attachment.residual import takes_several_inputs
+
+    assert [takes_several_inputs(block()) for block in (blocks.One, blocks.Two)] == [False, True]

@@ -14,7 +14,7 @@ def test_every_room_has_a_floor_and_every_floor_a_room() -> None:
     rooms = {room(module) for module in files(PACKAGE)} - {"__init__"}
     assert rooms == {room for rooms in FLOORS for room in rooms}
     modules = {path.name for path in PACKAGE.glob("*.py")}
-    assert modules == {"__init__.py", "__main__.py", "errors.py", "lazy.py", "pipeline.py", "rng.py"}
+    assert modules == {"__init__.py", "__main__.py", "errors.py", "lazy.py", "pipeline.py", "rng.py", "shipped.py"}
 
 
 def test_rooms_import_from_lower_floors_only() -> None:

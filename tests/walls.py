@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["FLOORS", "circles", "files", "imported", "room", "upward"]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "lazy", "rng", "ops"),
+    ("errors", "lazy", "shipped", "rng", "ops"),
     ("steps", "images"),
     ("backends", "loss"),
     ("targets", "attachment"),
@@ -18,7 +18,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("transforms", "spec"),
     ("pipeline",),
     ("data", "importers", "testing", "doctor"),
-    ("gallery", "commands"),
+    ("commands",),
+    ("gallery",),
     ("__main__",),
 )
 """The rooms by floor, lowest first. A room imports from lower floors only, also in functions and for types."""

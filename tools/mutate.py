@@ -51,7 +51,7 @@ TESTS = {
     "spec": ("test_spec", "test_schedules", "test_pipeline", "test_hostile"),
     "steps": ("test_spec", "test_schedules", "test_cli", "test_extend", "test_schema", "test_attachment"),
     "targets": ("test_targets", "test_properties", "test_safe", "test_new_op_kind"),
-    "testing": ("test_conformance", "test_check", "test_testing"),
+    "testing": ("test_conformance", "test_check", "test_testing", "test_kit", "test_documented"),
     "training": ("test_training",),
     "transforms": ("test_transforms", "test_more_transforms", "test_policies", "test_oracle", "test_mixing"),
 }

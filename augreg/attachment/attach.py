@@ -271,4 +271,5 @@ def _row(step: Step, site: Site) -> AttachmentRow:
         "changes" if changed else "unchanged",
         runs(site),
         "; ".join(site.notes),
+        site.exact,
     )

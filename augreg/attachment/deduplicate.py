@@ -44,8 +44,7 @@ def skip_duplicates(sites: Sequence[Site]) -> None:
     for site in hooked:
         siblings = [other.name for other in sites if other.existing and _parent(other.name) == _parent(site.name)]
         same = [other for other in hooked if other.name in chains[site.name] or site.name in chains[other.name]]
-        leaves = [other for other in same if not any(other.module.children())]
-        kept = (leaves or same)[-1]
+        kept = same[-1]  # in the order of the model: the module that computes a container's output comes after it
         if site.existing:
             continue
         if siblings:

@@ -16,7 +16,8 @@ class AttachmentRow:
     branch is computed and then masked), `replaced`, `written`, or `none` (nothing was done; `note` says why).
     `test` is the test-time rule. `eval` compares the module's output in evaluation with that of the plain model:
     `unchanged` (bit for bit) or `changes`. `runs` is how often it ran in training; None where that is not counted: a
-    layer of the model that was set, weights that were written, and compiled code.
+    layer of the model that was set, weights that were written, and compiled code. `exact` is the quantity for which
+    the test-time rule gives the exact expectation, or `nothing`.
     """
 
     module: str
@@ -28,6 +29,7 @@ class AttachmentRow:
     eval: str
     runs: int | None = None
     note: str = ""
+    exact: str = "nothing"
 
 
 class AttachmentReport(tuple[AttachmentRow, ...]):

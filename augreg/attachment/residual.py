@@ -11,7 +11,6 @@ The parts of a block are found in this order:
 
 from __future__ import annotations
 
-import inspect
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
@@ -23,6 +22,7 @@ from torch.nn.parameter import is_lazy
 from augreg.attachment.activations import FUNCTIONS, METHODS
 from augreg.attachment.tracing import trace
 from augreg.loss.penalties import parameters
+from augreg.steps.signatures import parameter_names
 
 __all__ = ["ResidualParts", "TracedParts", "adapter", "branch_outputs", "residual_parts", "takes_several_inputs"]
 
@@ -69,10 +69,6 @@ class ChainCall(NamedTuple):
     arguments: tuple[Any, ...] = ()
     keywords: dict[str, Any] = {}  # noqa: RUF012 - never written to
 
-    def __call__(self, block: nn.Module, x: Tensor) -> Tensor:
-        function = block.get_submodule(self.target) if isinstance(self.target, str) else self.target
-        return cast(Tensor, function(x, *self.arguments, **self.keywords))
-
 
 class TracedParts(ResidualParts):
     """The parts as chains of calls, read from the graph of a block."""
@@ -101,8 +97,9 @@ class TracedParts(ResidualParts):
 
 
 def _run(chain: Sequence[ChainCall], block: nn.Module, x: Tensor) -> Tensor:
-    for call in chain:
-        x = call(block, x)
+    for target, arguments, keywords in chain:  # not a method of the tuple: torch before 2.8 does not compile that
+        function = block.get_submodule(target) if isinstance(target, str) else target
+        x = cast(Tensor, function(x, *arguments, **keywords))
     return x
 
 
@@ -135,7 +132,7 @@ _ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 
 def takes_several_inputs(block: nn.Module) -> bool:
     """Whether the forward of a block's class has more than one parameter besides self, optional ones included."""
-    return len(inspect.signature(type(block).forward).parameters) > 2
+    return len(parameter_names(type(block).forward)) > 2
 
 
 def _additions(graph: fx.Graph) -> list[fx.Node]:

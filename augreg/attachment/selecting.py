@@ -12,8 +12,9 @@ from augreg.attachment.actions import ReplaceModule
 from augreg.attachment.deduplicate import selected_exactly, skip_duplicates
 from augreg.attachment.site import NeverCalledError, Site
 from augreg.errors import PluginError
+from augreg.steps.rules import fixed_rule_and_exactness
 from augreg.steps.schedules import resolve, scheduled, turning_points
-from augreg.steps.selectors import nearest_names, selects
+from augreg.steps.selectors import listed, nearest_names, selects
 from augreg.steps.step import Step
 
 __all__ = ["sites_of"]
@@ -34,7 +35,7 @@ def sites_of(model: nn.Module, step: Step, modules: Modules, reserved: Reserved)
     if not selected:
         hint = getattr(transform, "hint", "")
         nearest = ", ".join(_nearest(transform.at, modules))
-        patterns = " or ".join(map(str, transform.at))
+        patterns = listed(transform.at, " or ")
         return [], [f"no module of the model matches {patterns}; nearest: {nearest}{f'; {hint}' if hint else ''}"]
     reserved_before = dict(reserved)
     sites: list[Site] = []
@@ -77,10 +78,10 @@ def _site(
     transform: Any,
     reserved: Reserved,
 ) -> Site:
-    test_rule = transform.test_rule() if hasattr(transform, "test_rule") else transform.__augreg__.rule
+    rule, exact = fixed_rule_and_exactness(transform)
     cls = type(module).__name__
     return Site(
-        model, name, module, cls, index, count, transform, step.name, test_rule, bool(step.schedules), reserved
+        model, name, module, cls, index, count, transform, step.name, rule, exact, bool(step.schedules), reserved
     )
 
 

@@ -46,9 +46,10 @@ class Site:
 
     `type` is the name of the module's class before any change. `index` counts from 0 to `count` - 1 among the modules
     that the rule selects, in the order of the model. `transform` is the regularizer, `rule` its name in the spec and
-    `test_rule` its test-time rule. `reserved` maps what the rules of this attachment have reserved (an object's id
-    and a name) to the site that reserved it. `existing` is whether the module already does what the rule asks for.
-    `targets` are the objects that carry the rule's numbers; True if they are named by `takes_over`, not by `numbers`.
+    `test_rule` its test-time rule, which is exact for the quantity `exact`. `reserved` maps what the rules of this
+    attachment have reserved (an object's id and a name) to the site that reserved it. `existing` is whether the
+    module already does what the rule asks for. `targets` are the objects that carry the rule's numbers; True if they
+    are named by `takes_over`, not by `numbers`.
     """
 
     model: nn.Module
@@ -60,6 +61,7 @@ class Site:
     transform: Any
     rule: str
     test_rule: str
+    exact: str
     scheduled: bool
     reserved: dict[tuple[int, str], Site]
     existing: bool = False

@@ -120,6 +120,8 @@ def composite_kernels(engine: Backend) -> Kernels:
             raise ImageError(
                 f"{op} must return height x width x channels of {image.dtype}, got {found.dtype} {found.shape}"
             )
+        if not found.size:
+            raise ImageError(f"{op} must return at least one pixel, got {found.shape[0]}x{found.shape[1]}")
         if op.size is not None and found.shape[:2] != op.size:
             raise ImageError(
                 f"{op} declares the size {op.size[0]}x{op.size[1]}, but returned {found.shape[0]}x{found.shape[1]}"

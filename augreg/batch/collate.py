@@ -18,6 +18,7 @@ from augreg.batch.keys import Key
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixer import LABELS, Mixer, unnamed_numbers
 from augreg.batch.samples import Layout, Views
+from augreg.steps.calls import explains
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +63,9 @@ class Collate:
     def __call__(self, samples: Sequence[tuple[Any, ...] | list[Any]]) -> tuple[Any, ...]: ...
     @overload
     def __call__(self, samples: Sequence[NDArray[Any] | Tensor]) -> NDArray[Any] | Tensor: ...
+    @explains(
+        "pipe.collate(samples)", {"": "it takes a list of samples; pipe.batch(images, labels, keys=..) mixes a batch"}
+    )
     def __call__(self, samples: Sequence[Any]) -> Any:
         """The batch of these samples. Raises ValueError if the images differ in size, or if it cannot be mixed."""
         if len(samples) == 0:

@@ -16,8 +16,10 @@ from augreg.batch.mixture import Mixture, draw_mixture
 from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_memory
 from augreg.ops.scene import Scene
 from augreg.rng import BATCH, Address, address_of, fresh_seed
+from augreg.steps.calls import explains
 from augreg.steps.step import Step
 from augreg.targets.conventions import Targets
+from augreg.targets.kinds import how_to_say
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,6 +99,16 @@ class Mixer:
         rank: int = 0,
         out: Images | None = None,
     ) -> tuple[Images, SoftLabels]: ...
+    @explains(
+        "pipe.batch(images, labels)",
+        {
+            **dict.fromkeys(("key", "ids", "index", "indices"), "the ids of the samples are keys"),
+            **dict.fromkeys(
+                ("mask", "masks"), "give them in a mapping: {'image': images, 'mask': masks, 'label': labels}"
+            ),
+            **dict.fromkeys(("target", "targets", "label"), "these are the labels"),
+        },
+    )
     def __call__(
         self,
         images: Any,
@@ -215,9 +227,8 @@ class Mixer:
                 found[key] = mask_stack(value, first, key)
             elif kind is None and self.steps and _covers(value, first):
                 raise ValueError(
-                    f"{key}: an array of the size of the images, which does not follow them: name it 'mask_{key}', "
-                    f"remove it, or say what it is in the spec, `targets: {{keys: {{{key}: mask}}}}`: mask, image, "
-                    "or other for what is not to change"
+                    f"{key}: an array of the size of the images, which does not follow them: remove it, "
+                    f"{how_to_say(key)}"
                 )
         return found
 

@@ -71,10 +71,10 @@ def image_stack(array: Any, channels_first: bool, name: str = "images") -> Stack
             f"{name}: an array of shape {shape} looks like one color image, not a batch: give {name}[None], "
             f"or {name}[..., None] for gray images that are {shape[2]} pixels wide"
         )
-    if tensor and shape[-1] == 3 and min(shape[1:3]) >= 16:  # features of a model are hardly ever 3 wide
+    if tensor and _channels_last(shape, kind):
         raise ValueError(
             f"{name}: a tensor of shape {shape} looks like N x H x W x C, and tensors are N x C x H x W: "
-            f"give {name}.permute(0, 3, 1, 2)"
+            f"give {name}.permute(0, 3, 1, 2), or, for features of {shape[1]} channels, {name}.transpose(2, 3)"
         )
     last = not tensor and not channels_first
     if not tensor and len(shape) == 4:
@@ -82,6 +82,18 @@ def image_stack(array: Any, channels_first: bool, name: str = "images") -> Stack
         if channels > _MOST_CHANNELS >= other:
             last = not last
     return Stack(array, last and len(shape) == 4, name)
+
+
+def _channels_last(shape: tuple[int, ...], kind: str) -> bool:
+    """Whether a tensor is probably N x H x W x C.
+
+    Features of a model are floats, and hardly ever 3 or 4 wide. They may be 1 or 2 wide, but then they seldom have
+    as many channels as rows.
+    """
+    height, width, channels = shape[1:]
+    if min(height, width) < 16 or channels > _MOST_CHANNELS:
+        return False
+    return channels >= 3 or kind == "uint8" or height == width
 
 
 def mask_stack(array: Any, like: Stack, name: str) -> Stack:

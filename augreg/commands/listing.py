@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from augreg.commands.console import USAGE, align_columns, print_error, print_lines
+from augreg.commands.console import FAILED, USAGE, align_columns, print_error, print_lines
 from augreg.errors import PluginError, printable
 
 __all__ = ["add", "run", "show"]
@@ -18,10 +18,14 @@ __all__ = ["add", "run", "show"]
 def add(commands: Any) -> None:
     """Declare both commands."""
     listing = commands.add_parser("list", help="list all transforms and regularizers")
+    steps = listing.add_mutually_exclusive_group()
+    steps.add_argument(
+        "namespace", metavar="NAMESPACE", nargs="?", help="a plugin, to list its steps alone; `augreg` is built in"
+    )
     output = listing.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON")
     output.add_argument("--markdown", action="store_true", help="print the whole reference as Markdown")
-    listing.add_argument("--built-in", action="store_true", help="leave out the steps of plugins")
+    steps.add_argument("--built-in", action="store_true", help="leave out the steps of plugins")
     listing.set_defaults(run=run)
 
     show_parser = commands.add_parser(
@@ -32,26 +36,37 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print everything to stdout, section by section, and failed plugins to stderr."""
+    """Print everything to stdout, section by section, and failed plugins to stderr.
+
+    Returns 0; for a single plugin, 1 if it failed, and 2 if it is not installed.
+    """
     from augreg.registry.registry import Registry
     from augreg.steps import describe
 
     registry = Registry.installed()
-    classes, failures = _load(registry, [name for name in registry if not (arguments.built_in and "/" in name)])
+    namespace = "augreg" if arguments.built_in else arguments.namespace
+    records = [record for record in registry.plugins if namespace in (None, record.namespace)]
+    if not records:
+        found = ", ".join(sorted({record.namespace for record in registry.plugins}))
+        print_error(f"no plugin {namespace!r} is installed; expected one of {found}")
+        return USAGE
+    names = [name for name in registry if namespace in (None, name.rpartition("/")[0] or "augreg")]
+    classes, failures = _load(registry, names)
     if arguments.markdown:
         print(printable(describe.markdown(classes), lines=True), end="")
     elif arguments.json:
         print(json.dumps([_entry(name, cls) for name, cls in classes.items()], indent=2))
     else:
         rows = [(name, cls.__augreg__.kind, describe.summary(cls)) for name, cls in classes.items()]
-        print("\n".join(align_columns(rows)))
+        for line in align_columns(rows):
+            print(line)
     if not arguments.built_in:
-        failed = [record for record in registry.plugins if record.failed]
+        failed = [record for record in records if record.failed or (namespace and record.error)]
         failures += [f"{record.namespace} ({record.distribution}): {record.error}" for record in failed]
     if failures:
         sys.stdout.flush()
         print_error("plugins that failed:", *(f"  {failure}" for failure in failures))
-    return 0
+    return FAILED if failures and arguments.namespace else 0
 
 
 def _load(registry: Any, names: Iterable[str]) -> tuple[dict[str, Any], list[str]]:

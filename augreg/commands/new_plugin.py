@@ -1,23 +1,28 @@
 """`augreg new-plugin NAME`: writes a plugin package to start from; its tests pass without changes.
 
-It is a renamed copy of the example plugin that is installed with augreg.
+It is a renamed copy of the example plugin that is installed with augreg, with its own description and author.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.resources
+import json
 import re
 import shutil
+import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
+from augreg import shipped
 from augreg.commands.console import USAGE, print_error, print_lines
 
 __all__ = ["add", "example", "run"]
 
 _TAKEN = ("augreg", "example", "albumentations")
 _IGNORED = ("__pycache__", "build", "dist")
+_VERBATIM = ("LICENSE", ".gitignore")
+_NO_AUTHOR = '# authors = [{name = "Your Name", email = "you@your.domain"}]'
 
 
 def add(commands: Any) -> None:
@@ -25,13 +30,16 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "new-plugin",
         help="write a plugin package to start from",
-        description="Write a folder augreg-NAME with a small plugin: two transforms, a regularizer, a preset and "
-        "tests. NAME is the namespace of the plugin in specs.",
+        description="Write a folder augreg-NAME with a small plugin: two transforms, a batch transform, a "
+        "regularizer of models and one of losses, a preset and tests. NAME is the namespace of the plugin in specs.",
     )
     parser.add_argument("name", metavar="NAME", help="lowercase letters, digits and underscores")
     parser.add_argument(
         "--folder", type=Path, default=Path(), help="the folder to write it to (default: the current one)"
     )
+    parser.add_argument("--description", metavar="TEXT", help="one line on what the plugin does")
+    parser.add_argument("--author", metavar="NAME", help="its author (default: git's user.name, with user.email)")
+    parser.add_argument("--email", metavar="ADDRESS", help="the author's address")
     parser.set_defaults(run=run)
 
 
@@ -42,6 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
         why = "it is taken" if name in _TAKEN else "use lowercase letters, digits and (inside the name) underscores"
         print_error(f"a plugin cannot be called {name!r}: {why}")
         return USAGE
+    for option in ("description", "author", "email"):
+        value = getattr(arguments, option)
+        if value is not None and (not value.strip() or not value.isprintable()):
+            print_error(f"--{option}: expected one line of text, got {value!r}")
+            return USAGE
+    description = arguments.description or f"Transforms and regularizers for augreg, in the namespace {name}."
     target: Path = arguments.folder / f"augreg-{name.replace('_', '-')}"
     if target.exists() or not arguments.folder.is_dir():
         why = "it exists already" if target.exists() else f"there is no folder {arguments.folder}"
@@ -50,30 +64,74 @@ def run(arguments: argparse.Namespace) -> int:
     unfinished = target.with_name(f".{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        _write(example(), unfinished, name)
+        authors = _authors(arguments.author, arguments.email)
+        _write(example(), unfinished, name, description, authors)
         unfinished.rename(target)
+    except OSError as error:
+        print_error(f"{target}: cannot be written: {error.strerror or error}")
+        return USAGE
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    print_lines(f"wrote {target}", "", f"    cd {target}", "    pip install '.[test]'", "    python -m pytest")
+    commands = (f"cd {target}", 'pip install -e ".[test]"', "python -m pytest", f"augreg list {name}")
+    print_lines(f"wrote {target}", "", *(f"    {command}" for command in commands))
+    print_lines("", f"Before you publish it, check description, authors and license in {target / 'pyproject.toml'}.")
     return 0
+
+
+def _authors(name: str | None, email: str | None) -> str:
+    """The entry of `authors` in TOML; empty if no author is given and git knows none."""
+    if name is None and email is None:
+        name, email = _git("user.name"), _git("user.email")
+    parts = {"name": name, "email": email}
+    return ", ".join(f"{key} = {_quoted(value)}" for key, value in parts.items() if value)
+
+
+def _git(setting: str) -> str:
+    """A setting of git; empty if there is none, or no git."""
+    try:
+        done = subprocess.run(
+            ["git", "config", "--get", setting], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ""
+    value = done.stdout.strip()
+    return value if value.isprintable() else ""
+
+
+def _quoted(text: str) -> str:
+    """A printable text as a string of TOML."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def example() -> Path:
     """The folder of the example plugin: inside the installed package, or next to it in the repository."""
-    inside = Path(str(importlib.resources.files("augreg"))) / "plugins" / "augreg-example"
-    beside = Path(__file__).parents[2] / "plugins" / "augreg-example"
-    return inside if inside.is_dir() else beside
+    return shipped.folder("plugins/augreg-example")
 
 
-def _write(source: Path, target: Path, name: str) -> None:
+def _write(source: Path, target: Path, name: str, description: str, authors: str) -> None:
+    """Copy the example plugin under another name, with this description and these authors, a table of TOML."""
     distribution = f"augreg-{name.replace('_', '-')}"
+
+    def renamed(text: str) -> str:
+        text = text.replace("augreg-example", distribution)
+        return re.sub(r"\bexample\b", name, re.sub(r"\baugreg_example\b", f"augreg_{name}", text))
+
+    project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    described = renamed(project["description"])
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
-        if not path.is_file() or any(part.startswith(".") or part in _IGNORED for part in relative.parts):
+        hidden = any(part.startswith(".") and part not in _VERBATIM for part in relative.parts)
+        if not path.is_file() or hidden or any(part in _IGNORED for part in relative.parts):
             continue
-        text = path.read_text(encoding="utf-8").replace("augreg-example", distribution)
-        text = re.sub(r"\baugreg_example\b", f"augreg_{name}", text)
-        text = re.sub(r"\bexample\b", name, text)
+        text = path.read_text(encoding="utf-8")
+        if path.name not in _VERBATIM:
+            text = renamed(text)
+        if path.name == "README.md":
+            text = text.replace(described, description)
+        elif path.name == "pyproject.toml":
+            line = f"authors = [{{{authors}}}]" if authors else _NO_AUTHOR
+            text = text.replace(_quoted(described), _quoted(description))
+            text = "".join(line + "\n" if old.startswith("authors = ") else old for old in text.splitlines(True))
         out = target / str(relative).replace("example", name)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")

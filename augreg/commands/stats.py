@@ -65,6 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
     if failures:
         print_error(f"{len(failures)} of {len(sources)} images failed:")
         print_error(*(f"  {key}: {failures[key]}" for key in sorted(failures)))
+    if out is not None and isinstance(total, MeanImage) and total.images:
+        from augreg.commands.output_folder import write
+        from augreg.commands.write_copies import encode
+
+        try:
+            write(out, encode(total.mean(), "npy"))
+        except OSError as error:
+            print_error(f"{out}: cannot be written: {error.strerror or error}")
+            return USAGE
     if total.images:
         _print_statistics(total, out)
     return FAILED if failures else 0
@@ -121,10 +130,6 @@ def _print_statistics(total: Any, out: Path | None) -> None:
     import json
 
     if out is not None:
-        from augreg.commands.output_folder import write
-        from augreg.commands.write_copies import encode
-
-        write(out, encode(total.mean(), "npy"))
         print_lines(f"wrote the mean of {total.images} images to {out}")
         print(f"- normalize: {{mean_image: {json.dumps(str(out))}}}")  # a JSON string is valid YAML
         return

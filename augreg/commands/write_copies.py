@@ -86,6 +86,8 @@ class WriteCopies:
             why = error.strerror or str(error)
             if error.errno in _NO_MORE:
                 raise parallel.StopError(f"{self.out or path.parent}: cannot be written to: {why}") from None
+            if error.errno == errno.ENAMETOOLONG:  # the name is said once, that of the image
+                raise ImageError(f"its copies cannot be written: {why}; give the image a shorter name") from None
             raise ImageError(f"{path.name}: cannot be written: {why}") from None
 
     def _check_folder(self) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from augreg.data.augmented import Augmented as Augmented
     from augreg.data.epoch import SharedEpoch as SharedEpoch
     from augreg.data.folders import Folder as Folder, folder as folder
+    from augreg.data.sample_photos import sample_photo as sample_photo
     from augreg.data.sampler import EpochSampler as EpochSampler
 
 __getattr__, __dir__, __all__ = lazy.names(
@@ -34,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy.names(
         "augmented": ("Augmented",),
         "epoch": ("SharedEpoch",),
         "folders": ("Folder", "folder"),
+        "sample_photos": ("sample_photo",),
         "sampler": ("EpochSampler",),
     },
 )

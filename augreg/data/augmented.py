@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,7 +12,8 @@ from augreg.batch.samples import Batch, Layout, Views, layout_for
 from augreg.data.batches import BatchBuffer, in_torch_worker
 from augreg.data.epoch import SharedEpoch, checked_epoch
 from augreg.data.sides import augment, checked_side, with_key
-from augreg.pipeline import Test, Train
+from augreg.pipeline import Pipeline, Test, Train
+from augreg.steps.calls import explains
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -41,6 +43,18 @@ class Augmented(_Dataset):
     images into one array.
     """
 
+    @explains(
+        "Augmented(dataset, side)",
+        {
+            **dict.fromkeys(
+                ("transform", "transforms", "train", "pipeline"), "the second one is pipe.train or pipe.test"
+            ),
+            "seed": "the seed is an option of the spec: pipe.replace(seed=..)",
+            **dict.fromkeys(
+                ("shuffle", "batch_size", "sampler"), "this belongs to the DataLoader or its EpochSampler"
+            ),
+        },
+    )
     def __init__(
         self,
         dataset: Any,
@@ -64,6 +78,12 @@ class Augmented(_Dataset):
         """
         if isinstance(dataset, Augmented):
             raise TypeError("this dataset is already an Augmented: put all steps into one pipeline")
+        if isinstance(dataset, str | os.PathLike):
+            raise TypeError(
+                f"expected a dataset, got {dataset!r}: for a folder, give augreg.data.folder({dataset!r})"
+            )
+        if isinstance(dataset, Pipeline | Train | Test):
+            raise TypeError("the dataset comes first: Augmented(dataset, pipe.train)")
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(
                 f"a {type(dataset).__name__} has no __getitem__ and __len__; for a stream, see augreg.data.webdataset"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from augreg.images.suffixes import SUFFIXES
+from augreg.steps.calls import explains
 
 __all__ = ["Folder", "folder"]
 
@@ -27,6 +28,12 @@ class Folder:
         has no image.
         """
         self.path = Path(path)
+        endings = (endings,) if isinstance(endings, str) else endings
+        if not isinstance(endings, Iterable):
+            raise TypeError(
+                f"endings are suffixes of files, such as ['.png'], got {type(endings).__name__}; a pipeline is given "
+                "to Augmented(folder(path), pipe.train)"
+            )
         suffixes = tuple(ending.lower() for ending in endings)
         if not self.path.exists():
             raise FileNotFoundError(f"{self.path}: no such folder")
@@ -36,7 +43,10 @@ class Folder:
             entry.name for entry in self.path.iterdir() if entry.is_dir() and not entry.name.startswith(".")
         )
         if not self.classes:
-            raise ValueError(f"{self.path}: expected a folder with one folder per class, but it has no folders")
+            raise ValueError(
+                f"{self.path}: expected a folder with one folder per class, but it has no folders; for images "
+                "without classes, give Augmented a list of their paths"
+            )
         self.samples: list[tuple[Path, int]] = []
         for number, name in enumerate(self.classes):
             files = _images(self.path / name, suffixes)
@@ -68,6 +78,11 @@ class Folder:
         return f"Folder({str(self.path)!r}: {len(self)} images of {len(self.classes)} classes)"
 
 
+@explains(
+    "folder(path)",
+    dict.fromkeys(("transform", "train", ""), "wrap the result: Augmented(folder(path), pipe.train)")
+    | {"extensions": "these are the endings", "root": "this is the path"},
+)
 def folder(path: str | os.PathLike[str], endings: Iterable[str] = SUFFIXES) -> Folder:
     """The dataset in a folder that has one folder of images per class; see `Folder`."""
     return Folder(path, endings)

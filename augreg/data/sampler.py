@@ -19,6 +19,7 @@ from augreg.data.epoch import check_not_lost, checked_epoch
 from augreg.data.repeats import Occurrences, occurrences, plain, within
 from augreg.pipeline import Test
 from augreg.rng import address_of, stream_key
+from augreg.steps.calls import explains
 
 __all__ = ["EpochSampler", "shuffled"]
 
@@ -61,6 +62,17 @@ class EpochSampler:
     sampler, for `batch_sampler=..`. With torchdata's StatefulDataLoader a pass resumes where it stopped.
     """
 
+    @explains(
+        "EpochSampler(data)",
+        {
+            **dict.fromkeys(
+                ("num_replicas", "rank", "drop_last"),
+                "for several processes, there is EpochSampler(DistributedSampler(data))",
+            ),
+            "batch_size": "this belongs to the DataLoader",
+            "generator": "the order follows from seed",
+        },
+    )
     def __init__(
         self,
         data_or_sampler: Sized | Iterable[Any],

@@ -21,14 +21,15 @@ _WASTE: Final = 16  # times as many pixels as are kept
 def within_budget(ops: Sequence[Op], scene: Scene, most: int) -> tuple[Op, ...]:
     """Ops with the same result on an image of this scene, of which none makes more than `most` pixels.
 
-    As many pixels as the image itself has are always allowed. Raises ImageError, which names the op.
+    As many pixels as the image itself has are always allowed, and at least one is required. Raises ImageError, which
+    names the op.
     """
     height, width = scene.size
     most = max(most, height * width)
     limit = min(most, _LARGE)
     for op in ops:  # nearly always all of them are small, which is to cost little
         size = op.size_after(height, width)
-        if size is None or size[0] * size[1] > limit:
+        if size is None or not 0 < size[0] * size[1] <= limit:
             break
         height, width = size
     else:
@@ -43,6 +44,10 @@ def within_budget(ops: Sequence[Op], scene: Scene, most: int) -> tuple[Op, ...]:
             done.append(op)
             continue
         pixels = size[0] * size[1]
+        if min(size) < 1:
+            raise ImageError(
+                f"{op} would make {size[0]}x{size[1]} of a {height}x{width} image; an image has at least one pixel"
+            )
         if pixels > limit:
             part = _enlarged_part(op, todo[-1] if todo else None, height, width)
             if part and (pixels > most or pixels >= _WASTE * part[0].height * part[0].width):

@@ -17,10 +17,11 @@ import msgspec
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op, Scene
 from augreg.rng import Address, Cursor, stream_key
+from augreg.steps.rules import FixedDraws, RandomDrawError, exact_for, rule_of
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step
 
-__all__ = ["DrawKind", "Drawn", "Entry", "draw", "expect", "resume", "rule_of"]
+__all__ = ["DrawKind", "Drawn", "Entry", "draw", "expect", "resume"]
 
 
 class Entry(msgspec.Struct):
@@ -62,6 +63,8 @@ class DrawKind(NamedTuple):
 
 
 IMAGE: Final = DrawKind(Op, "an op", "a {0.height}x{0.width} image")
+
+_FIXED_DRAWS: Final = FixedDraws()
 
 _Item = tuple[Any, Entry | None]
 """Something on the stack: a step or a record, and the entry of the step that returned it."""
@@ -164,45 +167,27 @@ def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, kind: Dra
         cursor.close()
 
 
-def rule_of(step: Step) -> str:
-    """The test-time rule of a step: what the spec says, or else its transform's own.
-
-    A transform with the rule `same` is left out if its step has a `p` below 1, as it is not applied every time.
-    """
-    if step.test is not None:
-        return "steps" if isinstance(step.test, tuple) else "identity" if step.test == "off" else step.test
-    rule: str = step.transform.__augreg__.rule
-    return "identity" if step.p == 0.0 or (rule == "same" and step.p < 1.0) else rule
-
-
-def _exact(step: Step, rule: str) -> str:
-    """The quantity for which a rule gives the exact expectation of what this step does in training."""
-    if (rule == "identity" and step.p == 0.0) or (rule == "same" and step.p == 1.0):
-        return "everything: nothing is random"
-    return step.transform.__augreg__.exact or "nothing" if rule in ("mean_parameter", "children") else "nothing"
-
-
-class _NoDraws:
-    """The rng of steps that may not draw: every use is an error."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise ValueError("it draws random numbers, so 'same' cannot be its test-time rule; use test: off, or steps")
-
-
-_NO_DRAWS: Cursor = _NoDraws()  # type: ignore[assignment]
-
-
 def _expected(step: Step, scene: Scene, entry: Entry) -> Any:
-    rule = entry.rule = rule_of(step)
-    entry.exact = _exact(step, rule)
+    rule = rule_of(step)
+    transform, declared = step.transform, step.transform.__augreg__.rule
+    as_in_training = rule == "same" or (rule == "children" and declared != "children")
+    result: Any = ()
+    if as_in_training:
+        try:
+            result = transform.sample(_FIXED_DRAWS, scene)
+        except RandomDrawError:  # arguments that leave no choice in the scenes that were tried leave one in this
+            if step.test is not None or declared == "same":
+                raise
+            rule, as_in_training = declared, False
+    entry.rule, entry.exact = rule, exact_for(step, rule)
+    if as_in_training:
+        return result
     if rule == "identity":
         entry.applied = False
         return ()
     if rule == "steps":
         return step.test
-    if rule == "same":
-        return step.transform.sample(_NO_DRAWS, scene)
-    result = step.transform.expect(scene, step.p)
+    result = transform.expect(scene, step.p)
     if rule == "children" and step.p < 1.0:  # a child is applied only if its parent is applied too
         return tuple(replace(child, p=step.p * child.p) for child in result)
     return result

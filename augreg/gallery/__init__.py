@@ -36,4 +36,4 @@ def render(
     """
     from augreg.gallery.page import page
 
-    return page(pipeline, images, seed, registry)
+    return page(pipeline, images, seed, registry).html

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import backend
+from augreg.gallery import ready_made
 from augreg.gallery.batches import batch_transform_tiles
 from augreg.gallery.error_text import error_text, hide_folders
 from augreg.gallery.photos import Photo, shrunk
-from augreg.gallery.regularizers import regularizer_tiles, target_tiles, torch_installed
+from augreg.gallery.regularizers import Picture
 from augreg.gallery.step_by_step import describe_ops, scene_of
 from augreg.gallery.sweep import at_quantile, is_deterministic
 from augreg.gallery.thumbnails import viewable
@@ -22,10 +24,9 @@ from augreg.gallery.tiles import Tile, tile
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
-from augreg.steps.declare import RULES
-from augreg.steps.describe import Argument, arguments, example, flow, line, sections
+from augreg.steps.describe import Argument, arguments, example, flow, line, meaning, sections
 
-__all__ = ["KINDS", "Card", "Group", "failures", "groups"]
+__all__ = ["KINDS", "Card", "Group", "failures", "groups", "torch_installed"]
 
 KINDS: Mapping[str, str] = {
     "geometry": "transforms that move pixels",
@@ -51,7 +52,8 @@ class Card(NamedTuple):
     """A transform or regularizer: its name and source, its effect, its spec line, and the section of the line.
 
     `origin` is the plugin that it belongs to. If there are no images, `error` is the error, `required` the arguments
-    that it needs and for which it has no preview, or `note` another reason.
+    that it needs and for which it has no preview, or `note` another reason. `ready_made` says that the images come
+    from files.
     """
 
     name: str
@@ -73,14 +75,21 @@ class Card(NamedTuple):
     error: str = ""
     required: str = ""
     note: str = ""
+    ready_made: bool = False
 
 
 class Group(NamedTuple):
-    """The cards of one kind."""
+    """The cards of one kind; `drawn_by` is the version of torch that drew images that come from files, if any do."""
 
     kind: str
     about: str
     cards: tuple[Card, ...]
+    drawn_by: str = ""
+
+
+def torch_installed() -> bool:
+    """Whether torch is installed; does not import it."""
+    return importlib.util.find_spec("torch") is not None
 
 
 def failures(registry: Registry) -> tuple[tuple[str, str], ...]:
@@ -99,9 +108,12 @@ def groups(registry: Registry, photos: Sequence[Photo], backend_name: str) -> tu
     order = [*KINDS]
     cards = [maker.card(name) for name in registry]
     cards.sort(key=lambda card: (order.index(card.kind) if card.kind in order else len(order), card.kind))
-    return tuple(
-        Group(kind, KINDS.get(kind, ""), tuple(members)) for kind, members in groupby(cards, lambda card: card.kind)
-    )
+    return tuple(_group(kind, tuple(members)) for kind, members in groupby(cards, lambda card: card.kind))
+
+
+def _group(kind: str, cards: tuple[Card, ...]) -> Group:
+    from_files = any(card.ready_made for card in cards)
+    return Group(kind, KINDS.get(kind, ""), cards, ready_made.made_with() if from_files else "")
 
 
 class _CardMaker:
@@ -118,7 +130,7 @@ class _CardMaker:
             cls: Any = self.registry[name]
             info = cls.__augreg__
             summary, _, details = inspect.cleandoc(cls.__doc__).partition("\n")
-            rule = "nothing, it acts in training only" if info.kind == "loss" else RULES[info.rule]
+            rule = "nothing, it acts in training only" if info.kind == "loss" else meaning(cls)
             card = Card(
                 name, str(info.kind), sections(cls), origin, summary, details.strip(), info.p, rule, info.exact,
                 tuple(arguments(cls)), line(name, cls),
@@ -128,7 +140,7 @@ class _CardMaker:
         required = " and ".join(argument.name for argument in card.arguments if argument.default == "required")
         if required and not info.preview and not info.container:
             return card._replace(line="", required=required)
-        complete = {"mixing": self._batch, "regularizer": self._regularizer, "loss": self._loss}.get(
+        complete = {"mixing": self._batch, "regularizer": self._model_step, "loss": self._model_step}.get(
             card.kind, self._image_step
         )
         try:
@@ -177,25 +189,22 @@ class _CardMaker:
             draws=tiles.batch,
         )
 
-    def _regularizer(self, card: Card, cls: Any) -> Card:
-        """A regularizer on a constant feature map."""
-        if not torch_installed():
-            return card._replace(note="No images: they need torch, which is not installed.")
-        tiles = regularizer_tiles(card.name, cls, cls.__augreg__.preview, example(cls), self.registry)
-        return card._replace(
-            strengths_title=tiles.about,
-            strengths=tiles.strengths,
-            test=tiles.test,
-            draws_title="in training",
-            draws=tiles.draws,
-        )
-
-    def _loss(self, card: Card, cls: Any) -> Card:
-        """A loss step; with images only if it changes targets."""
-        if not callable(getattr(cls, "target", None)) or not torch_installed():
+    def _model_step(self, card: Card, cls: Any) -> Card:
+        """A regularizer on a constant feature map, or a loss step on a target: without torch, from files."""
+        if not ready_made.has_pictures(cls):
             return card
-        about = "the target for ten classes: the weight of the true class, and of each other class"
-        return card._replace(strengths_title=about, strengths=target_tiles(cls, cls.__augreg__.preview))
+        live = torch_installed()
+        pictures = ready_made.drawn(card.name, cls, self.registry) if live else ready_made.read(card.name, cls)
+        if pictures is None:
+            return card._replace(note="No images: they need torch, which is not installed.")
+        return card._replace(
+            strengths_title=pictures.about,
+            strengths=tuple(map(_tile, pictures.strengths)),
+            test=_tile(pictures.test) if pictures.test else None,
+            draws_title="in training",
+            draws=tuple(map(_tile, pictures.draws)),
+            ready_made=not live,
+        )
 
     def _strengths(self, name: str, cls: Any) -> Iterator[Tile]:
         for values in cls.__augreg__.preview:
@@ -237,3 +246,7 @@ class _CardMaker:
         values = {"steps": values} if isinstance(values, list) else values
         step = {name: {**values, **common}}
         return Pipeline.from_spec({"image": [step], "backend": self.backend, "output": "numpy"}, self.registry)
+
+
+def _tile(picture: Picture) -> Tile:
+    return tile(*picture, _LONGEST)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import Any
+
+from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_lines, print_problems
 
 __all__ = ["add", "main"]
 
@@ -32,7 +33,11 @@ def main(argv: list[str] | None = None) -> int:
 def _declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spec", default="imagenet", help="a preset's name or a spec file (default: imagenet)")
     parser.add_argument(
-        "--images", nargs="+", type=Path, metavar="PATH", help="images, or folders of them (default: sample photos)"
+        "--images",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="images, or folders of images or of class folders (default: sample photos)",
     )
     parser.add_argument("--out", type=Path, default=Path("gallery.html"), help="the page (default: gallery.html)")
     parser.add_argument(
@@ -43,30 +48,39 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Write the page. Returns 0; 2 for a spec or images that cannot be used; 1 where the page cannot be written."""
+    """Write the page. Returns 0; 1 for an invalid spec or images that failed; 2 for files that cannot be used."""
     out: Path = arguments.out
     if out.is_dir() or not out.parent.is_dir():  # checked before the work is done
         arguments.usage_error(f"--out {out}: expected a file in a folder that exists")
+    code = check_readable(arguments.spec)
+    if code:
+        return code
     # imported here: --help should not wait for array libraries
-    from augreg.errors import AugregError, SpecError, printable
+    from augreg.errors import AugregError
     from augreg.gallery.page import page
     from augreg.gallery.photos import find, samples
     from augreg.pipeline import Pipeline
 
     try:
         pipeline = Pipeline.from_spec(arguments.spec)
-        images = find(arguments.images) if arguments.images else samples()
-    except (AugregError, FileNotFoundError) as error:
-        print(error if isinstance(error, SpecError) else printable(error), file=sys.stderr)
-        return 2
-    html = page(pipeline, images, arguments.seed, title=Path(arguments.spec).name, size=arguments.size)
+    except AugregError as error:
+        return print_problems(arguments.spec, error)
     try:
-        _write(out, html)
+        names = find(arguments.images) if arguments.images else {path: path.name for path in samples()}
+    except (AugregError, OSError) as error:
+        print_error(error)
+        return USAGE
+    made = page(pipeline, names, arguments.seed, title=Path(arguments.spec).name, size=arguments.size, names=names)
+    try:
+        _write(out, made.html)
     except OSError as error:
-        print(printable(f"{out}: cannot be written: {error.strerror or error}"), file=sys.stderr)
-        return 1
-    print(printable(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); open it in a browser"))
-    return 0
+        print_error(f"{out}: cannot be written: {error.strerror or error}")
+        return USAGE
+    print_lines(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); open it in a browser")
+    if made.failures:
+        print_error(f"{len(made.failures)} of the images on the page failed:")
+        print_error(*(f"  {name}: {error.removeprefix(f'{name}: ')}" for name, error in made.failures))
+    return FAILED if made.failures else 0
 
 
 def _seed(text: str) -> int:

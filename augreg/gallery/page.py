@@ -6,8 +6,8 @@ import base64
 import hashlib
 import importlib.resources
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import jinja2
 import yaml
@@ -24,10 +24,17 @@ from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS
 
-__all__ = ["page"]
+__all__ = ["Page", "page"]
 
 _MOST_PHOTOS = 8
 _SMALLEST_DEMO = 64
+
+
+class Page(NamedTuple):
+    """The page as HTML, and the photos that could not be read or transformed, each with the reason."""
+
+    html: str
+    failures: tuple[tuple[str, str], ...]
 
 
 def page(
@@ -37,8 +44,12 @@ def page(
     registry: Registry | None = None,
     title: str = "",
     size: int | None = None,
-) -> str:
-    """The whole page as HTML; `title` names the pipeline, `size` is the shorter side to which photos are shrunk."""
+    names: Mapping[Any, str] | None = None,
+) -> Page:
+    """The whole page; `title` names the pipeline, `size` is the shorter side to which photos are shrunk.
+
+    `names` are the names of images that are paths, if they are not those of the files.
+    """
     original = pipeline.to_spec()
     # array output: it needs no torch
     spec = {**original, "output": "numpy", "seed": original["seed"] if seed is None else seed}
@@ -46,12 +57,12 @@ def page(
     pipeline = Pipeline.from_spec(spec, pipeline.registry)
     registry = pipeline.registry if registry is None else registry
     images = list(images)
-    photos = read(images[:_MOST_PHOTOS], pipeline.options.channels, size)
+    photos = read(images[:_MOST_PHOTOS], pipeline.options.channels, size, names)
     # tiny images do not show what a transform does
     large = [photo for photo in photos if photo.array is not None and min(photo.array.shape[:2]) >= _SMALLEST_DEMO]
     demos = large or read(samples())
     rows = [row(pipeline, photo, index) for index, photo in enumerate(photos)]
-    return _template().render(
+    html = _template().render(
         title=title,
         version=__version__,
         seed=pipeline.options.seed,
@@ -65,13 +76,14 @@ def page(
         normalized=any(row.normalized for row in rows),
         left_out=len(images) - len(photos),
         sheets=sheets(pipeline, demos),
-        demonstrations=demonstrations(images, pipeline.backend),
+        demonstrations=demonstrations(images[:_MOST_PHOTOS], pipeline.backend),
         targets_spec=SPEC,
         groups=groups(registry, demos, pipeline.backend),
         failures=failures(registry),
         style=_inlined("page.css") + _inlined("policies.css"),
         script=_inlined("page.js"),
     )
+    return Page(html, tuple((row.name, row.failure) for row in rows if row.failure))
 
 
 def _template() -> jinja2.Template:

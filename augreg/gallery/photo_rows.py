@@ -45,6 +45,12 @@ class Row(NamedTuple):
     normalized: bool = False
     error: str = ""
 
+    @property
+    def failure(self) -> str:
+        """Why the photo could not be read, or else the first error of the pipeline on it; empty if all went well."""
+        tiles = (self.photo, self.test, *self.draws)
+        return self.error or next((tile.error for tile in tiles if tile is not None and tile.error), "")
+
 
 def row(pipeline: Pipeline, photo: Photo, index: int) -> Row:
     """The row of a photo, which is sample `index` of the dataset; each draw is one epoch."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.resources
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from augreg import ops
 from augreg.backends import backend
+from augreg.commands.input_images import Source, find_images
+from augreg.data.sample_photos import SAMPLE_PHOTOS, sample_photo
 from augreg.errors import ImageError
-from augreg.gallery.error_text import error_text
+from augreg.gallery.error_text import hide_folders
 from augreg.images.codecs import to_array
-from augreg.images.suffixes import SUFFIXES
 
 __all__ = ["Photo", "find", "read", "samples", "shrunk"]
-
-_SAMPLES = ("chelsea.jpg", "coffee.jpg", "astronaut.jpg", "rocket.jpg")
 
 
 class Photo(NamedTuple):
@@ -32,34 +31,37 @@ class Photo(NamedTuple):
 
 
 def samples() -> list[Path]:
-    """The sample photos: inside the installed package, or beside it in the repository."""
-    inside = Path(str(importlib.resources.files("augreg.gallery"))) / "photos"
-    beside = Path(__file__).parents[2] / "gallery" / "photos"
-    for folder in (inside, beside):
-        if folder.is_dir():
-            return [folder / name for name in _SAMPLES]
-    raise FileNotFoundError(f"the sample photos are not at {inside}; give your own with --images")
+    """The sample photos. Raises FileNotFoundError if they are not installed."""
+    return [sample_photo(name) for name in SAMPLE_PHOTOS]
 
 
-def find(paths: Iterable[Path]) -> list[Path]:
-    """The files among these paths, and the images in the folders among them. Raises FileNotFoundError."""
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file or folder; give images or folders of images")
-        inside = _images(path) if path.is_dir() else [path]
-        if not inside:
-            raise FileNotFoundError(f"{path}: no images in this folder; image files end in {', '.join(SUFFIXES)}")
-        files += inside
-    return files
+def find(paths: Iterable[Path]) -> dict[Path, str]:
+    """The files among these paths, and the images in and below the folders among them, each with a name to show.
+
+    The name is the path below the folder. Of the class folders in a folder, the first image of each comes first, then
+    the second of each. Masks beside images and folders that `augreg apply` wrote are left out. Raises ImageError for
+    a path that is missing or has no images.
+    """
+    return {source.path: source.key for path in paths for source in _in_turn(find_images(path, masks=True))}
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+def _in_turn(sources: Sequence[Source], depth: int = 0) -> list[Source]:
+    """The images of each folder in turn: the first of each, the second of each; and so in the folders below."""
+    folders: dict[str, list[Source]] = {}
+    for source in sources:
+        parts = source.key.split("/")
+        folders.setdefault(parts[depth] if depth < len(parts) - 1 else "", []).append(source)
+    ordered = [_in_turn(inside, depth + 1) if name else inside for name, inside in folders.items()]
+    return [source for turn in zip_longest(*ordered) for source in turn if source is not None]
 
 
-def read(images: Iterable[Any], channels: str = "rgb", size: int | None = None) -> list[Photo]:
-    """Read images, and shrink them to a shorter side of `size`; an image that cannot be read has an error instead."""
+def read(
+    images: Iterable[Any], channels: str = "rgb", size: int | None = None, names: Mapping[Any, str] | None = None
+) -> list[Photo]:
+    """Read images, and shrink them to a shorter side of `size`; an image that cannot be read has an error instead.
+
+    `names` are the names of paths, which otherwise are called by the name of their file.
+    """
     photos = []
     for number, image in enumerate(images, 1):
         sample = image if isinstance(image, Mapping) else None
@@ -67,14 +69,15 @@ def read(images: Iterable[Any], channels: str = "rgb", size: int | None = None) 
             image = sample.get("image")
         source = image if isinstance(image, str | Path) else getattr(image, "filename", "")
         name = Path(source).name if source else f"image {number}"
+        if names and isinstance(image, Path):
+            name = names.get(image, name)
         try:
             array = to_array(image, channels).array
             # boxes and keypoints of a sample are for the original size
             photos.append(Photo(name, array if size is None or sample else shrunk(array, size), sample=sample))
         except ImageError as error:
-            photos.append(
-                Photo(name, None, error_text(error).replace(str(source), name) if source else error_text(error))
-            )
+            message = str(error).replace(str(source), name) if source else str(error)
+            photos.append(Photo(name, None, hide_folders(message)))
     return photos
 
 

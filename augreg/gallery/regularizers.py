@@ -1,11 +1,11 @@
 """Regularizers on the page: their effect on a constant feature map, and the effect of loss steps on a target.
 
 This needs torch. The tiny models return a feature map of ones unchanged, so the output shows the regularizer alone.
+`ready_made` has the same pictures in files, for pages that are made without torch.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.errors import SpecError
-from augreg.gallery.tiles import Tile, tile
 from augreg.pipeline import Pipeline, regularize
 from augreg.registry.registry import Registry
 from augreg.steps.describe import flow
@@ -23,10 +22,9 @@ from augreg.steps.describe import flow
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["RegularizerTiles", "regularizer_tiles", "target_tiles", "torch_installed"]
+__all__ = ["Picture", "Pictures", "regularizer_pictures", "target_pictures"]
 
 _SAMPLES, _CHANNELS, _SIDE = 4, 4, 14
-_LONGEST = 192
 _DRAWS = 4
 _CLASSES, _TRUE = 10, 3
 _ZERO, _POSITIVE, _NEGATIVE, _GRID = (24, 28, 32), (99, 205, 185), (242, 140, 110), (120, 126, 132)
@@ -34,31 +32,35 @@ _PLOT = 64
 _PLOT_LIMIT = 3.0  # activation functions are plotted from -3 to 3
 
 
-class RegularizerTiles(NamedTuple):
-    """A regularizer: weak to strong, at test time, and some draws in training."""
+class Picture(NamedTuple):
+    """The pixels of a tile (height x width x 3, uint8), what they show, and its heading and caption."""
 
-    strengths: tuple[Tile, ...]
-    test: Tile | None
-    draws: tuple[Tile, ...]
+    pixels: NDArray[np.uint8]
+    subject: str
+    heading: str
+    caption: str
+
+
+class Pictures(NamedTuple):
+    """The pictures of a step: those of its previews, which `about` describes; at test time; and draws in training."""
+
     about: str
+    strengths: tuple[Picture, ...]
+    test: Picture | None = None
+    draws: tuple[Picture, ...] = ()
 
 
-def torch_installed() -> bool:
-    """Whether torch is installed; does not import it."""
-    return importlib.util.find_spec("torch") is not None
-
-
-def regularizer_tiles(
+def regularizer_pictures(
     name: str, cls: Any, previews: Sequence[Mapping[str, Any]], example: Mapping[str, Any], registry: Registry
-) -> RegularizerTiles:
-    """Tiles of a regularizer on the first tiny model that it can be attached to. Raises SpecError for none."""
+) -> Pictures:
+    """Pictures of a regularizer on the first tiny model that it can be attached to. Raises SpecError for none."""
     import torch
 
     errors: list[str] = []
     for kind, make in _models().items():
         try:
             with torch.random.fork_rng(devices=[]):
-                return _tiles(name, cls, previews, example, registry, kind, make)
+                return _pictures(name, cls, previews, example, registry, kind, make)
         except SpecError as error:
             errors.append(f"{kind}: {error.problems[0].message}")
     raise SpecError(f"it cannot be attached to any model of the gallery; {'; '.join(errors)}")
@@ -92,7 +94,7 @@ def _mean_of_channels() -> nn.Conv2d:
     return layer
 
 
-def _tiles(
+def _pictures(
     name: str,
     cls: Any,
     previews: Sequence[Mapping[str, Any]],
@@ -100,7 +102,7 @@ def _tiles(
     registry: Registry,
     kind: str,
     make: Callable[[], nn.Module],
-) -> RegularizerTiles:
+) -> Pictures:
     def outputs(arguments: Mapping[str, Any], training: bool, count: int) -> Iterator[Tensor]:
         import torch
 
@@ -115,18 +117,20 @@ def _tiles(
 
     plain = make().eval()(_input(kind)).detach().numpy()
     strengths = [
-        _tile(array, kind, flow({key: value for key, value in preview.items() if key != "at"}).strip("{}"), plain)
+        _picture(array, kind, flow({key: value for key, value in preview.items() if key != "at"}).strip("{}"), plain)
         for preview in previews or [example]
         for array in outputs(preview, True, 1)
     ]
     if kind == "activation":
-        before = _tile(_input(kind), kind, "", plain)._replace(caption="before: relu")
-        before = before._replace(image=_tile(plain, kind, "", plain).image)
-        return RegularizerTiles((before, *strengths), None, (), "the function, from -3 to 3")
-    test = next(_tile(array, kind, "", plain) for array in outputs(example, False, 1))
-    draws = tuple(_tile(array, kind, "", plain) for array in outputs(example, True, _DRAWS))
-    about = f"{'weak to strong, on ' if len(strengths) > 1 else ''}{_SAMPLES} samples by {_CHANNELS} channels of ones"
-    return RegularizerTiles(tuple(strengths), test, draws, about)
+        before = _picture(plain, kind, "", plain)._replace(caption="before: relu")
+        return Pictures("the function, from -3 to 3", (before, *strengths))
+    about = f"{_SAMPLES} samples by {_CHANNELS} channels of ones"
+    if cls.__augreg__.rule == "same":  # nothing is random: testing and every pass in training give the same
+        before = _picture(plain, kind, "", plain)
+        return Pictures(f"on {about}", (before._replace(caption=f"before: {before.caption}"), *strengths))
+    test = next(_picture(array, kind, "", plain) for array in outputs(example, False, 1))
+    draws = tuple(_picture(array, kind, "", plain) for array in outputs(example, True, _DRAWS))
+    return Pictures(f"{'weak to strong, ' if len(strengths) > 1 else ''}on {about}", tuple(strengths), test, draws)
 
 
 def _input(kind: str) -> Tensor:
@@ -137,16 +141,16 @@ def _input(kind: str) -> Tensor:
     return torch.ones(_SAMPLES, _CHANNELS, _SIDE, _SIDE)
 
 
-def _tile(output: Any, kind: str, heading: str, plain: NDArray[Any]) -> Tile:
-    """A tile of the output of a model, with its mean and the fraction of zeros."""
+def _picture(output: Any, kind: str, heading: str, plain: NDArray[Any]) -> Picture:
+    """A picture of the output of a model, with its mean and the fraction of zeros."""
     values = np.asarray(output)
     if kind == "activation":
-        return tile(_plot(values.reshape(-1)), "an activation function", heading, "", _LONGEST)
+        return Picture(_plot(values.reshape(-1)), "an activation function", heading, "")
     image = _maps(values, 2.0 * float(np.abs(plain).max()))
     caption = [f"mean {values.mean():.2f}"]
     if np.any(values == 0):
         caption.insert(0, f"{np.mean(values == 0):.0%} zero")
-    return tile(image, "feature maps", heading, ", ".join(caption), _LONGEST)
+    return Picture(image, "feature maps", heading, ", ".join(caption))
 
 
 def _maps(values: NDArray[Any], maximum: float) -> NDArray[np.uint8]:
@@ -177,17 +181,18 @@ def _plot(values: NDArray[Any]) -> NDArray[np.uint8]:
     return image
 
 
-def target_tiles(cls: Any, previews: Sequence[Mapping[str, Any]]) -> tuple[Tile, ...]:
+def target_pictures(cls: Any, previews: Sequence[Mapping[str, Any]]) -> Pictures:
     """For a loss step that changes targets: the target of one of ten classes, before and after, as bars."""
     import torch
 
     before = torch.nn.functional.one_hot(torch.tensor([_TRUE]), _CLASSES).float()
-    tiles = [tile(_bars(before[0].numpy()), "a target", "", "the label", _LONGEST)]
+    pictures = [Picture(_bars(before[0].numpy()), "a target", "", "the label")]
     for preview in previews:
         after = cls(**preview).target(before)[0].numpy()
         caption = f"{after[_TRUE]:.3g} and {after[_TRUE - 1]:.3g}"
-        tiles.append(tile(_bars(after), "a target", flow(preview).strip("{}"), caption, _LONGEST))
-    return tuple(tiles)
+        pictures.append(Picture(_bars(after), "a target", flow(preview).strip("{}"), caption))
+    about = "the target for ten classes: the weight of the true class, and of each other class"
+    return Pictures(about, tuple(pictures))
 
 
 def _bars(heights: NDArray[Any]) -> NDArray[np.uint8]:

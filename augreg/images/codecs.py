@@ -95,9 +95,10 @@ def _converted(image: Any, channels: str) -> InputImage:
         with _refused(name):
             path = os.fsdecode(image)
         return _converted(path, channels)
+    each = "; of several images, give each by itself" if isinstance(image, list | tuple) else ""
     raise ImageError(
         f"cannot take a {type(image).__name__} as an image: give a PIL image, a height x width x channels array, "
-        "a channels x height x width tensor, encoded bytes, an open file or a path"
+        f"a channels x height x width tensor, encoded bytes, an open file or a path{each}"
     )
 
 
@@ -109,7 +110,8 @@ def _refused(name: str) -> Iterator[None]:
     except ImageError:
         raise
     except FileNotFoundError:
-        raise ImageError(f"{name}: there is no such file") from None
+        hint = "; it is the address of a page: download it first" if "://" in name else ""
+        raise ImageError(f"{name}: there is no such file{hint}") from None
     except Exception as error:
         if isinstance(error, OSError | ValueError | SyntaxError) and str(error):
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)

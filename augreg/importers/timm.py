@@ -37,6 +37,11 @@ def from_timm(transform: Any = None, /, **arguments: Any) -> Imported:
         transform, arguments = None, {**transform, **arguments}
     if (transform is None) == (not arguments):
         raise TypeError("from_timm takes a transform, or the arguments of timm.data.create_transform")
+    if isinstance(transform, str):
+        raise TypeError(
+            f"expected a transform of timm, got {transform!r}; a policy is a step, "
+            f"`timm_policy: {{policy: {transform}}}`"
+        )
     walk = Translation(_TRANSLATORS, UNSUPPORTED, _class_and_parameters)
     if transform is None:
         return torchvision.finish(walk, _created(Parameters("create_transform", arguments, "timm", walk.report)))

@@ -7,6 +7,7 @@ from typing import Any
 
 from augreg.importers.torchvision_steps import STEP_TRANSLATORS, UNSUPPORTED
 from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator
+from augreg.steps.fields import brief
 
 __all__ = ["TRANSLATORS", "class_and_attributes", "finish", "from_torchvision"]
 
@@ -17,6 +18,10 @@ def from_torchvision(transform: Any) -> Imported:
     `transform` is a Compose, a list, an nn.Sequential or a single transform. Torchvision need not be installed:
     classes are recognized by their names.
     """
+    if not isinstance(transform, list | tuple) and (
+        isinstance(transform, str | type) or not hasattr(transform, "__dict__")
+    ):
+        raise TypeError(f"expected a transform of torchvision, such as a Compose, got {brief(transform)}")
     walk = Translation(TRANSLATORS, UNSUPPORTED, class_and_attributes)
     if isinstance(transform, list | tuple):
         return finish(walk, transform)

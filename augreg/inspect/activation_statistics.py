@@ -17,7 +17,7 @@ from torch import nn
 from augreg.inspect.model_state import evaluating, restoring_buffers
 from augreg.inspect.tables import ByLayer, table
 from augreg.steps.fields import convert_one
-from augreg.steps.selectors import At, Selector, nearest_names, selects
+from augreg.steps.selectors import At, Selector, listed, nearest_names, selects
 
 __all__ = ["ActivationTable", "LayerActivations", "activations"]
 
@@ -118,7 +118,7 @@ def _chosen(model: nn.Module, at: Any) -> set[str]:
     chosen = {name for name, names in types.items() if selects(selectors, name, names)}
     if not chosen:
         near = ", ".join(nearest_names(selectors, filter(None, types)))
-        raise ValueError(f"no module is {' or '.join(map(str, selectors))}; the nearest names are {near}")
+        raise ValueError(f"no module is {listed(selectors, ' or ')}; the nearest names are {near}")
     return chosen
 
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - as everybody calls it
 from torch import Tensor, nn
 
 from augreg.loss import penalties
+from augreg.steps.calls import explains
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step
 
@@ -58,6 +59,17 @@ class Criterion(nn.Module):
 
     weight: Tensor | None
 
+    @explains(
+        "criterion()",
+        {
+            **dict.fromkeys(
+                ("smoothing", "label_smoothing", "strength", "l1", "l2"),
+                "the section `loss` of the spec says it, as in `loss: [{label_smoothing: 0.1}]`",
+            ),
+            **dict.fromkeys(("num_classes", "n_classes"), "the spec says it: `classes: 10`"),
+            "": "it makes the loss: criterion = pipe.criterion(), then criterion(logits, target)",
+        },
+    )
     def __init__(
         self,
         steps: Iterable[Step] = (),

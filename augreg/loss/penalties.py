@@ -22,7 +22,7 @@ from torch.nn.parameter import is_lazy
 from augreg.errors import Problem, SpecError
 from augreg.loss.sharding import fsdp_modules, whole, write
 from augreg.steps.schedules import scheduled
-from augreg.steps.selectors import Selector, nearest_names, selects
+from augreg.steps.selectors import Selector, listed, nearest_names, selects
 from augreg.steps.step import Step
 
 __all__ = [
@@ -201,7 +201,7 @@ def _nothing_selected(known: list[Weight], allowed: list[Weight], at: tuple[Sele
             f"the model has no weights of linear layers, convolutions and the like, only {len(known)} other "
             f"parameters; `at` selects them by name"
         )
-    shown = ", ".join(map(str, at))
+    shown = listed(at)
     left_out = [weight.names[0] for weight in known if weight.selected(at)]
     if left_out:
         return (

@@ -75,7 +75,7 @@ class SeededSource:
     restores that generator, so the recomputed call draws the same ticket and gets its old call number (if it is one
     of the last 1024 calls). As a consequence, calls from the same state of torch's generator give the same mask.
     `torch.compile` supports all of this, except in a checkpointed region inside a compiled one: there torch raises
-    "Unsafe side effect", so leave the seed out.
+    an error about side effects, so leave the seed out.
 
     The count starts at 0 in every new object. `augreg.training.RngState` saves it in a checkpoint.
     """
@@ -84,14 +84,18 @@ class SeededSource:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise ValueError(f"a seed is a whole number from 0 to 2^64 - 1, got {seed!r}")
         self.seed = seed
+        low, high = seed & _MASK32, seed >> 32
+        self._key = (mix(mix(low) + high), low)
+        # tensors for compiled code: with dynamic=True numbers become symbols, which few versions of torch can hash
+        self._tensor_key = tuple(torch.tensor(number) for number in self._key)
         # tensors that are replaced, not written to: compiled graphs support them without recompilation
         self.calls = torch.zeros((), dtype=torch.int64)
         self.tickets = torch.full((_REMEMBERED_CALLS,), -1, dtype=torch.int64)
 
     def uniform(self, shape: Sequence[int], device: Any) -> Tensor:
         """float32 in [0, 1), multiples of 2^-24."""
-        low, high = self.seed & _MASK32, self.seed >> 32
-        outer = mix(mix(mix(low) + high) + _ranks()[0])
+        hashed, low = self._tensor_key if torch.compiler.is_compiling() else self._key
+        outer = mix(hashed + _ranks()[0])
         first = mix(self._call_number() + outer)  # one-to-one in the call number, so no two calls share a value
         return _unit(shape, device, first, mix(first ^ mix(outer + low)))
 

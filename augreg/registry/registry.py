@@ -20,8 +20,9 @@ from typing import Any
 from augreg.errors import PluginError
 from augreg.registry.discovery import Contributions, PluginRecord, guarded, load, scan
 from augreg.registry.foreign import Call, function_name
+from augreg.steps import other_names
 from augreg.steps.declare import RULES, Kind, TransformInfo
-from augreg.steps.fields import nearest
+from augreg.steps.fields import brief, nearest
 
 __all__ = ["PluginRecord", "Registry"]
 
@@ -148,16 +149,19 @@ class Registry(Mapping[str, type]):
                 "a spec may only call functions that the program allows: use "
                 "from_spec(spec, registry.allow('module:function'))"
             )
+        shown = brief(name)
         namespace, hint = name.rpartition("/")[0], nearest(name, known)
         records = [record for record in self.plugins if record.namespace == namespace]
         failed = [record for record in records if record.error]
         if failed and len(failed) == len(records):  # if one of them works, only the name is wrong
             remedy = f" ({failed[0].remedy})" if failed[0].remedy else ""
-            return f"no {kind} named {name!r}: the plugin {failed[0].distribution} failed: {failed[0].error}{remedy}"
+            return f"no {kind} named {shown}: the plugin {failed[0].distribution} failed: {failed[0].error}{remedy}"
         if namespace and not records:
             missing = f"no plugin {namespace!r} is installed{hint}"
-            return f"no {kind} named {name!r}: {missing}; its package may be augreg-{namespace}"
-        return f"no {kind} named {name!r}{hint or '; run `augreg list` to see all names'}"
+            return f"no {kind} named {shown}: {missing}; its package may be augreg-{namespace}"
+        other = other_names.step(name, known) if kind == "transform" else ""
+        hint = f"; {other}" if other else hint
+        return f"no {kind} named {shown}{hint or '; run `augreg list` to see all names'}"
 
 
 _scanning = threading.Lock()

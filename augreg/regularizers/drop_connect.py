@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["DropConnect"]
 
 
+_BEFORE = "the mean of the layer's output before its activation"
+
+
 def _require_relu(site: Site) -> None:
     """ValueError if it is known that no ReLU follows the module; a note in the report if it is not known."""
     from torch import nn
@@ -35,7 +38,7 @@ def _require_relu(site: Site) -> None:
 
 @regularizer(
     "drop_connect",
-    exact="the mean of the layer's output before its activation",
+    exact=_BEFORE,
     preview=tuple({"at": {"type": "Linear"}, "p": p} for p in (0.1, 0.5, 0.8)),
 )
 class DropConnect:
@@ -64,6 +67,11 @@ class DropConnect:
         if self.inference == "moment" and self.through == "relu":
             return "moment_match"
         return "identity" if self.mode == "inverted" else "scale"
+
+    def test_exact(self) -> str:
+        if self.test_rule() == "moment_match":
+            return "the mean of the output after the ReLU, if the layer's output is normally distributed"
+        return _BEFORE  # in both modes
 
     def takes_over(self, module: Any, numbers: dict[str, float]) -> dict[str, float] | None:
         from augreg.nn.drop_connect import DropConnectConv1d, DropConnectConv2d, DropConnectConv3d, DropConnectLinear

@@ -83,6 +83,9 @@ class _MaskingDropout(_Dropout):
     def test_rule(self: Any) -> ModelRule:
         return "identity" if self.mode == "inverted" else "scale"
 
+    def test_exact(self) -> str:
+        return _MEAN  # in both modes
+
 
 @regularizer(
     "dropout", exact=_MEAN,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ShakeDrop", "StochasticDepth", "survival_at"]
 
 _Rule = Literal["linear", "uniform"]
+_BLOCK = "the mean of each block's output"
 
 
 def survival_at(rule: _Rule, survival: float, index: int, count: int) -> float:
@@ -40,7 +41,7 @@ class _OfBlocks:
 
 
 @regularizer(
-    "stochastic_depth", exact="the mean of each block's output",
+    "stochastic_depth", exact=_BLOCK,
     preview=tuple({"at": "blocks.*", "survival": survival} for survival in (0.9, 0.8, 0.5)),
 )  # fmt: skip
 class StochasticDepth(_OfBlocks):
@@ -62,6 +63,9 @@ class StochasticDepth(_OfBlocks):
 
     def test_rule(self) -> ModelRule:
         return "identity" if self.scaling == "inverted" else "scale"
+
+    def test_exact(self) -> str:
+        return _BLOCK  # in both scalings
 
     def takes_over(self, module: Any, numbers: dict[str, float]) -> dict[str, float] | None:
         """For the drop paths of timm and torchvision, whose number is the probability of being dropped, and ours."""
@@ -89,7 +93,7 @@ class StochasticDepth(_OfBlocks):
 
 
 @regularizer(
-    "shake_drop", rule="scale", exact="the mean of each block's output",
+    "shake_drop", rule="scale", exact=_BLOCK,
     preview=tuple({"at": "blocks.*", "survival": survival} for survival in (0.9, 0.7, 0.5)),
 )  # fmt: skip
 class ShakeDrop(_OfBlocks):

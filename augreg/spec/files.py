@@ -58,6 +58,8 @@ def read(source: str | Path, registry: Registry | None = None) -> Document:
         why = f"no preset or file has this name{nearest(name, known)}; presets are {', '.join(known)}"
         if registry is not None and "/" in name and not os.path.exists(path):  # noqa: PTH110 - a long name raises in Path
             why = registry.unknown(name, "preset", known)
+        if registry is not None and name in registry:
+            why = f"this is a step, and a spec is a list of steps: [{name}]"
         raise SpecError(name, f"{why}; a file must end in .yaml, .yml, .json or .toml")
     try:
         text = read_file(path, _MAX_BYTES).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

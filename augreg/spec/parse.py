@@ -18,14 +18,17 @@ from msgspec import Meta
 
 from augreg.errors import AugregError, PluginError, Problem, SpecError
 from augreg.registry.registry import Registry
+from augreg.spec import corrections
 from augreg.spec.files import read
 from augreg.spec.locations import path_of, with_lines
+from augreg.spec.normalized import normalize_problems
 from augreg.spec.options import BACKENDS, SECTIONS, Options, Spec
 from augreg.steps import schedules
 from augreg.steps.declare import RULES, Section, TransformInfo
 from augreg.steps.fields import Probability, brief, convert, convert_one, hints, nearest, split_error
 from augreg.steps.sizes import MOST_PROBLEMS, check_size
 from augreg.steps.step import Location, Step, build, children
+from augreg.steps.wording import choice
 from augreg.targets.conventions import Targets
 
 __all__ = ["parse"]
@@ -50,7 +53,8 @@ def parse(source: Any, registry: Registry, changes: Mapping[str, Any] | None = N
     spec = Spec(Options())
     try:
         if name is None and (isinstance(source, bytes) or not isinstance(source, Mapping | Sequence)):
-            raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {brief(source)}")
+            given = f"{brief(source)}{corrections.for_object(source)}"
+            raise SpecError(f"a spec is a mapping, a list of steps, a preset's name or a path, got {given}")
         if changes:
             source = {**(source if isinstance(source, Mapping) else {"image": source}), **changes}
         check_size(source, levels=False)
@@ -108,7 +112,7 @@ class _Parser:
             elif key == "backend" and not (isinstance(value, str) and value in backends):
                 from_plugin = isinstance(value, str) and "/" in value
                 unknown = self.registry.unknown(value, "backend", self.registry.backends) if from_plugin else ""
-                expected = f"expected {', '.join(backends)}, got {brief(value)}{nearest(value, backends)}"
+                expected = f"expected {', '.join(backends)}, got {brief(value)}{choice(value, backends)}"
                 self.fail((key,), unknown or expected)
             elif key in known:
                 try:
@@ -119,13 +123,16 @@ class _Parser:
                 self.section = key
                 sections[key] = self.steps(value, (key,), (key,))
             elif key != "decode":
-                hint = nearest(key, [*known, *SECTIONS]) or f"; it takes {', '.join([*known, *SECTIONS])}"
+                hint = corrections.for_option(key, value, self.registry, [*known, *SECTIONS])
                 self.fail((key,), f"a spec has no option or section {brief(key)}{hint}")
             elif not (isinstance(value, str) and value == "exact"):  # an option of older specs, which has no effect
                 self.fail((key,), f"expected exact, got {brief(value)}; the option has no effect, so leave it out")
         if not any(key in source for key in SECTIONS):
             self.fail((), "a spec needs a section: give 'image', a list of steps")
-        self.check_normalize(sections.get("image", ()))
+        for place, message in normalize_problems(sections.get("image", ())):
+            whole = place == ("image",)  # that the sides differ; a step with a problem may be what normalizes
+            if not (self.problems if whole else any(other == place for other, _ in self.problems)):
+                self.fail(place, message)
         if not self.problems:
             sections["image"] = self.resolve_test_steps(sections.get("image", ()))
         return Spec(Options(**options), **sections)
@@ -148,7 +155,8 @@ class _Parser:
         if items is None:
             return ()
         if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-            self.fail(location, f"expected a list of steps, got {brief(items)}", shown)
+            given = f"{brief(items)}{corrections.for_steps(items, self.registry)}"
+            self.fail(location, f"expected a list of steps, got {given}", shown)
             return ()
         steps = [self.step(item, (*location, index), (*shown, index)) for index, item in enumerate(items)]
         seen: set[str] = set()
@@ -179,14 +187,15 @@ class _Parser:
             return None
         info: TransformInfo = cls.__augreg__
         if self.section not in info.sections:
-            right = " or ".join(repr(section) for section in info.sections)
+            right = " or ".join(map(repr, info.sections)) + corrections.for_section(name, cls, arguments)
             self.fail(location, f"{name} cannot be used in {self.section!r}; it belongs in {right}", shown)
             return None
         shown = (*shown, name)
         known = [field.name for field in fields(cls) if field.init]
         single = arguments is not None and (not isinstance(arguments, Mapping) or schedules.is_schedule(arguments))
         if single and not known:
-            self.fail(location, f"{name} takes no arguments, got {brief(arguments)}", shown)
+            given = f"{brief(arguments)}{corrections.for_single_value(cls, arguments, self.section)}"
+            self.fail(location, f"{name} takes no arguments, got {given}", shown)
             return None
         if single:
             arguments = {"steps" if info.container else known[0]: arguments}
@@ -205,10 +214,10 @@ class _Parser:
         if isinstance(item, Mapping) and item:
             names = ", ".join(brief(key) for key in list(item)[:4])
             message = f"a step is a mapping of one name to its arguments, got the keys {names}"
-            if any(isinstance(key, str) and key in self.registry for key in item) and len(item) > 1:
-                message += "; indent the arguments below the name"
+            message += corrections.for_keys(item, self.registry)
         else:
             message = f"a step is a name, or a mapping of one name to its arguments, got {brief(item)}"
+            message += corrections.for_object(item)
         self.fail(location, message, shown)
         return None, None, location
 
@@ -231,7 +240,7 @@ class _Parser:
         steps: dict[str, Any] = {}
         if info.container:
             if "steps" not in arguments:
-                self.fail(location, f"{name} needs 'steps'", shown)
+                self.fail(location, f"{name} needs 'steps'{corrections.for_steps(arguments, self.registry)}", shown)
             # a single list has no key `steps` above it in the file
             inner = location if single else (*location, "steps")
             steps["steps"] = self.steps(arguments.pop("steps", None), inner, (*shown, "steps"))
@@ -240,7 +249,10 @@ class _Parser:
         for problem in problems:
             key = _key(problem, path)
             if key not in wrong:
-                self.fail((*location, key), problem.message, (), inside=problem.path)
+                message = problem.message
+                if single and key in arguments:
+                    message = corrections.with_single_value(message, cls, arguments[key], self.section)
+                self.fail((*location, key), message, (), inside=problem.path)
         if len(self.problems) > before:
             return None
         try:
@@ -277,7 +289,8 @@ class _Parser:
                 argument = schedules.read(value)
                 if argument is value:
                     continue
-                argument = schedules.convert_at_every_epoch(argument, functools.partial(convert_one, known[key]))
+                convert_number = functools.partial(convert_one, known[key], suggest=False)
+                argument = schedules.convert_at_every_epoch(argument, convert_number)
             except ValueError as error:
                 inside, message = split_error(error)
                 self.fail((*location, key), message, (*shown, key), inside)
@@ -329,7 +342,7 @@ class _Parser:
 
     def resolve_test_steps(self, image: tuple[Step, ...]) -> tuple[Step, ...]:
         """The steps with the `test` of containers written out; this needs NumPy, so only specs that need it do it."""
-        if not any(step.test is not None or children(step.transform) for step in image):
+        if not any(map(_test_side_to_check, image)):
             return image
         from augreg.spec.test_rules import resolve_test_steps
 
@@ -338,52 +351,14 @@ class _Parser:
             self.fail(location, message)
         return resolved
 
-    def check_normalize(self, image: tuple[Step, ...]) -> None:
-        """Color steps need pixel values from before normalize, and an image must be normalized always or never."""
-        normalizes = []
-        for steps in (_flat(image), _flat(image, testing=True)):
-            normalized = False
-            for location, step, certain in steps:
-                kind = step.transform.__augreg__.kind
-                message = ""
-                if kind == "color" and normalized:
-                    message = f"{step.name} cannot be used on a normalized image; put it before normalize"
-                elif kind == "normalize" and normalized:
-                    message = "the image is normalized already; normalize once"
-                elif kind == "normalize" and not certain:
-                    message = "normalize must always be applied: with p: 1, outside one_of, some_of, random_order"
-                normalized = normalized or kind == "normalize"
-                if message and all(other != location for other, _ in self.problems):
-                    self.fail(location, message)
-            normalizes.append(normalized)
-        if normalizes[0] != normalizes[1] and not self.problems:
-            one, other = ("training", "testing") if normalizes[0] else ("testing", "training")
-            which = f"{one} normalizes the image and {other} does not"
-            self.fail(("image",), f"{which}: `test:` must neither remove nor add a normalize")
+
+def _test_side_to_check(step: Step) -> bool:
+    """Whether `test` or children say what a step does at test time, or it may change the size by chance."""
+    info = step.transform.__augreg__
+    by_chance = 0.0 < step.p < 1.0 and info.kind == "geometry" and info.rule != "identity"
+    return step.test is not None or bool(children(step.transform)) or by_chance
 
 
 def _key(problem: Problem, path: str) -> str:
     """The name of the argument in which a problem is; `path` is the path of the step."""
     return problem.path.removeprefix(path).lstrip(".").partition(".")[0].partition("[")[0]
-
-
-def _flat(
-    steps: tuple[Step, ...], certain: bool = True, testing: bool = False, location: Location = ("image",)
-) -> list[tuple[Location, Step, bool]]:
-    """Every step in order, with its location and whether it is certain to be applied exactly once, in this place.
-
-    `testing` takes the steps of `test:` instead, where a step has some.
-    """
-    result: list[tuple[Location, Step, bool]] = []
-    for index, step in enumerate(steps):
-        sure = certain and step.p == 1.0 and all(key != "p" for key, _ in step.schedules)
-        here = (*location, index, step.name)
-        if testing and step.test == "off":
-            continue
-        if testing and isinstance(step.test, tuple):
-            result += _flat(step.test, certain, testing, (*here, "test"))
-        elif step.transform.__augreg__.container:
-            result += _flat(step.transform.steps, sure and step.name == "sequential", testing, (*here, "steps"))
-        else:
-            result.append((here, step, sure))
-    return result

@@ -5,7 +5,7 @@ The decorators change nothing but the class: importing a module registers nothin
 
 from __future__ import annotations
 
-import inspect
+import functools
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -13,7 +13,9 @@ from typing import Any, Literal, TypeVar, cast, dataclass_transform
 
 from augreg.errors import Problem, SpecError
 from augreg.steps.fields import convert, hints, required, unreadable
+from augreg.steps.signatures import annotated_names, parameter_names
 from augreg.steps.step import Step, as_step, check_arguments
+from augreg.steps.wording import wrong_arguments
 
 __all__ = ["RULES", "Kind", "Rule", "Section", "TransformInfo", "batch_transform", "regularizer", "transform"]
 
@@ -68,7 +70,7 @@ _HOOKS = ("check", "complete", "functions")
 _HOOKS_OF: Mapping[str, tuple[str, ...]] = {
     "image": ("sample", "expect"),
     "batch": ("sample",),
-    "model": ("attach", "test_rule"),
+    "model": ("attach", "test_rule", "test_exact"),
     "loss": ("penalty", "constrain", "target", "term"),
 }
 
@@ -107,7 +109,7 @@ def transform(
         _check_method(cls, where, "a transform", "sample", ["self", "rng", "scene"], "ops")
         if rule in ("center", "mean_parameter", "children") and not callable(getattr(cls, "expect", None)):
             raise SpecError(where, f"the rule {rule!r} needs a method expect(self, scene, p) that returns ops")
-        container = kind == "choose" and any("steps" in inspect.get_annotations(base) for base in cls.__mro__)
+        container = kind == "choose" and any("steps" in annotated_names(base) for base in cls.__mro__)
         return _declare(cls, where, TransformInfo(name, kind, p, rule, exact, preview, container))
 
     return decorate
@@ -183,13 +185,21 @@ def _declare(cls: _Class, where: str, info: TransformInfo) -> _Class:
     _check_shape(cls, where)
     cls.__post_init__ = _convert_fields  # type: ignore[attr-defined]
     declared = cast(_Class, dataclass(frozen=True)(cls))
-    refused = [Problem(f"{where}.{key}", why) for key, hint in hints(declared).items() if (why := unreadable(hint))]
+    try:
+        annotations = hints(declared)
+    except NameError as error:
+        why = (
+            f"an annotation cannot be read: {error}; import it for the program as well, not under TYPE_CHECKING only"
+        )
+        raise SpecError(where, why) from None
+    refused = [Problem(f"{where}.{key}", why) for key, hint in annotations.items() if (why := unreadable(hint))]
     if refused:
         raise SpecError(refused)
     _check_names(declared, where, info)
     declared.__augreg__ = info  # type: ignore[attr-defined]
+    declared.__init__ = _explained(declared)  # type: ignore[misc]
     given = {field.name: field.default for field in fields(declared) if not required(field)}
-    _, problems = convert(declared, info.name, given, where, optional=hints(declared))
+    _, problems = convert(declared, info.name, given, where, optional=annotations)
     if problems:
         raise SpecError(problems)
     return declared
@@ -197,14 +207,14 @@ def _declare(cls: _Class, where: str, info: TransformInfo) -> _Class:
 
 def _check_method(cls: type, where: str, what: str, name: str, parameters: list[str], result: str) -> None:
     method = getattr(cls, name, None)
-    if not callable(method) or list(inspect.signature(method).parameters) != parameters:
+    if not callable(method) or parameter_names(method) != parameters:
         raise SpecError(where, f"{what} needs a method {name}({', '.join(parameters)}) that returns {result}")
 
 
 def _check_shape(cls: type, where: str) -> None:
     if not (cls.__doc__ or "").strip():
         raise SpecError(where, "it needs a docstring; its first line is shown in lists and in the gallery")
-    annotated = inspect.get_annotations(cls)
+    annotated = annotated_names(cls)
     for key, value in vars(cls).items():
         plain_value = not (key.startswith("_") or callable(value) or hasattr(value, "__get__"))
         if plain_value and key not in annotated:
@@ -227,6 +237,24 @@ def _check_names(cls: Any, where: str, info: TransformInfo) -> None:
             problems.append(Problem(f"{where}.{field.name}", f"{why}; give the field another name"))
     if problems:
         raise SpecError(problems)
+
+
+def _explained(cls: Any) -> Callable[..., None]:
+    """The `__init__` of a class of steps whose TypeErrors say which arguments there are."""
+    init = cls.__init__
+    known = [field.name for field in fields(cls) if field.init]
+
+    @functools.wraps(init)
+    def explained(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except TypeError:
+            why = wrong_arguments(type(self), known, kwargs, len(args))
+            if why:
+                raise TypeError(why) from None
+            raise
+
+    return explained
 
 
 def _convert_fields(self: Any) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, NamedTuple
 
-import yaml
 from msgspec import Meta
 
+from augreg.steps import suggestions
 from augreg.steps.declare import RULES, Kind
 from augreg.steps.fields import Ordered, Shorthand, convert_one, hints, plain, plain_default, required
 from augreg.steps.step import Step
@@ -29,6 +29,7 @@ __all__ = [
     "flow",
     "line",
     "markdown",
+    "meaning",
     "rule",
     "sections",
     "summary",
@@ -135,24 +136,30 @@ def chance(cls: Any) -> float | None:
     return None if info.sections[0] in ("model", "loss") else info.p
 
 
+def meaning(cls: Any) -> str:
+    """What is done at test time, in words."""
+    info = cls.__augreg__
+    may_be_fixed = info.sections[0] == "image" and info.rule not in ("same", "children")
+    return RULES[info.rule] + ("; as in training if nothing in it is random" if may_be_fixed else "")
+
+
 def rule(cls: Any) -> tuple[str, str]:
     """The test-time rule in words, and the quantity for which it gives the exact expectation."""
     info = cls.__augreg__
-    meaning = RULES[info.rule]
     if info.sections == ("loss",):
         return f"{info.rule} (training only)", info.exact or "nothing"
     if info.rule == "same":
         unless = "" if chance(cls) is None else "; left out if p is below 1"
-        return f"same ({meaning}{unless})", info.exact or "everything: nothing is random"
-    return f"{info.rule} ({meaning})", info.exact or "nothing"
+        return f"same ({meaning(cls)}{unless})", info.exact or "everything: nothing is random"
+    return f"{info.rule} ({meaning(cls)})", info.exact or "nothing"
 
 
 def example(cls: Any) -> Any:
-    """Arguments that show what it does: the children of a container, or the middle one of its previews."""
+    """Arguments that show what it does: the children of a container, or its middle preview, the weaker one of two."""
     info = cls.__augreg__
     if info.container:
         return list(CHILDREN)
-    return dict(info.preview[len(info.preview) // 2]) if info.preview else {}
+    return dict(info.preview[(len(info.preview) - 1) // 2]) if info.preview else {}
 
 
 def line(name: str, cls: Any) -> str:
@@ -183,8 +190,7 @@ def _whole(value: Any) -> Any:
 
 def flow(value: Any) -> str:
     """Plain data as YAML on one line."""
-    text: str = yaml.safe_dump(plain(value), default_flow_style=True, sort_keys=False, width=10**6)
-    return text.removesuffix("\n").removesuffix("\n...")
+    return suggestions.flow(plain(value))
 
 
 _INTRODUCTION = """\
@@ -196,7 +202,11 @@ Every step of the `image` section also takes `p`, the probability that it is app
 test-time rule (`off`, the name of a rule, or steps), and `uid`, a name for its stream of random numbers. The steps of
 the `batch` section, under Mixing, take `p` and `uid`; those of `model` and `loss` have no arguments in common. The
 steps under Choose contain other steps, of `image` or of `batch`. A single value is the first argument, and a
-[schedule](schedules.md) of the epoch is allowed wherever a number is."""
+[schedule](schedules.md) of the epoch is allowed wherever a number is.
+
+An image step in which nothing is random, because `p` is 1 and the arguments leave no choice (`degrees: [90, 90]`), is
+applied at test time exactly as in training, whatever its rule; `test: off` leaves it out. A step that changes the
+size of the image with a `p` below 1 needs `test`, unless a later step resizes to one size."""
 _ABOUT = {
     "mixing": "For the `batch` section: they mix the images of a batch, and their labels accordingly.",
     "regularizer": "For the `model` section: attached to the modules that `at` selects.",

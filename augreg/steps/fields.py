@@ -7,24 +7,25 @@ canonical form: pairs for ranges and sizes, tuples for colors.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
 import os
-import re
 import types
 import typing
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from augreg.errors import Problem
 from augreg.ops.op import Interpolation, PadMode
+from augreg.steps import other_names
 from augreg.steps.sizes import MOST_PROBLEMS, check_size
+from augreg.steps.suggestions import meant, nearest
+from augreg.steps.wording import brief, check_inside, example, reword, split_error, takes
 
 __all__ = [
     "Colors",
@@ -70,6 +71,12 @@ class Shorthand(NamedTuple):
     words: str
 
 
+class OneIsWhite(NamedTuple):
+    """Numbers on the 0..1 scale; other libraries have these on a scale with this value of white."""
+
+    white: float = 255.0
+
+
 class Ordered(NamedTuple):
     """A pair whose first number must not exceed its second; both are at most 1e30 away from 0."""
 
@@ -85,7 +92,11 @@ def _around(center: float, value: Any, floor: float = -math.inf) -> Any:
     if not _is_number(value):
         return value
     if value < 0:
-        raise ValueError(f"a single number is the largest distance from {center:g} and must be >= 0, got {value!r}")
+        only = "" if center + value < floor or center else f", or [{value!r}, {value!r}] for this amount alone"
+        raise ValueError(
+            f"a single number is the largest distance from {center:g} and must be >= 0, got {value!r}; give "
+            f"{-value!r}{only}"
+        )
     return [max(floor, center - value), center + value]
 
 
@@ -94,6 +105,11 @@ def _twice(value: Any) -> Any:
 
 
 def _color(value: Any) -> Any:
+    if isinstance(value, str) and value not in MEANS:
+        raise ValueError(
+            f"a color is a number, one number per channel, or the name of a data set for its mean color, got "
+            f"{brief(value)}{nearest(value, MEANS)}; black is 0, white 255 and red [255, 0, 0]"
+        )
     if isinstance(value, str):
         return [float(round(255 * mean)) for mean in _named(MEANS, value)]
     return [value] if _is_number(value) else value
@@ -169,25 +185,16 @@ Fill: TypeAlias = Annotated[
 """A pixel value to fill with, on the 0..255 scale (after normalize: in normalized units)."""
 Colors: TypeAlias = Annotated[
     Annotated[Converted[tuple[Annotated[float, Meta(ge=0, le=1)], ...]], Meta(min_length=1, max_length=64)],
+    OneIsWhite(),
     Shorthand(functools.partial(_named, MEANS), f"number, one number per channel, or one of {', '.join(MEANS)}"),
 ]
 """Channel means on the 0..1 scale, as numbers or the name of a data set."""
 Std: TypeAlias = Annotated[
     Annotated[Converted[tuple[Annotated[float, Meta(ge=1e-6, le=1)], ...]], Meta(min_length=1, max_length=64)],
+    OneIsWhite(),
     Shorthand(functools.partial(_named, STDS), f"number, one number per channel, or one of {', '.join(STDS)}"),
 ]
 """Channel standard deviations on the 0..1 scale, as numbers or the name of a data set."""
-
-
-_LONGEST_NAME = 200
-"""The length of a name up to which similar ones are looked for."""
-
-
-def nearest(name: object, known: Iterable[str]) -> str:
-    """The hint `; did you mean 'x'?` for a misspelled name; "" if no known name is similar."""
-    text = name if isinstance(name, str) else brief(name)
-    close = difflib.get_close_matches(text, list(known), n=1, cutoff=0.6) if len(text) <= _LONGEST_NAME else []
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def plain(value: Any) -> Any:
@@ -272,10 +279,11 @@ def unreadable(hint: Any) -> str:
     return message if bounded and (tuple in origins or list in origins) else ""
 
 
-def convert_one(hint: Any, value: Any) -> Any:
+def convert_one(hint: Any, value: Any, suggest: bool = True) -> Any:
     """The value in the canonical form of its annotation.
 
-    Raises ValueError; where the problem is inside the value, its message starts with the path there and a NUL.
+    Raises ValueError; where the problem is inside the value, its message starts with the path there and a NUL. With
+    `suggest` the message ends with a similar value that would do, if there is one.
     """
     try:
         check_size(value)
@@ -288,60 +296,45 @@ def convert_one(hint: Any, value: Any) -> Any:
     if problem:
         raise ValueError(problem)
     short = shorthand_of(hint)
+    given = value
     try:
         if short is not None:
             value = short.expand(value)
         converted = msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        raise ValueError(_reword(str(error), hint, value)) from None
+        check_inside(hint, value, functools.partial(convert_one, suggest=suggest))
+        message = reword(str(error), hint, value, short.words if short else None)
+        raise ValueError(message + (_meant(hint, given) if suggest else "")) from None
     except ValueError:  # a short form's own
         raise
     except Exception as error:
         raise ValueError(f"cannot be read: {_reason(error)}") from None
     if any(isinstance(item, Ordered) for item in _metadata(hint)):
         if converted[0] > converted[1]:
-            raise ValueError(f"expected [low, high] with low <= high, got {list(converted)!r}")
+            low, high = converted
+            hint = f"; did you mean {[high, low]!r}?" if suggest else ""
+            raise ValueError(f"expected [low, high] with low <= high, got {[low, high]!r}{hint}")
         if max(map(abs, converted)) > _LARGEST:
             raise ValueError(f"expected numbers from -{_LARGEST:g} to {_LARGEST:g}, got {list(converted)!r}")
     return converted
 
 
+def _meant(hint: Any, value: Any) -> str:
+    """The hint with a similar value that an annotation takes."""
+
+    def takes(candidate: Any) -> bool:
+        try:
+            convert_one(hint, candidate, suggest=False)
+        except ValueError:
+            return False
+        return True
+
+    scales = [item.white for item in _metadata(hint) if isinstance(item, OneIsWhite)]
+    return meant(value, takes, scales[0] if scales else None)
+
+
 def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError | ArithmeticError) else f"{type(error).__name__}: {error}"
-
-
-def split_error(error: ValueError) -> tuple[str, str]:
-    """The path within the value and the message of an error of `convert_one`."""
-    where, _, message = str(error).rpartition("\0")
-    return where, message
-
-
-def _reword(message: str, hint: Any, value: Any) -> str:
-    """A message of msgspec in the words of specs, after the path within the value and a NUL if there is a path."""
-    text = message[0].lower() + message[1:]
-    text, _, where = text.partition(" - at `$")
-    where = where.rstrip("`")
-    short = shorthand_of(hint)
-    choices = [str(choice) for choice in typing.get_args(hint)] if typing.get_origin(hint) is Literal else []
-    if text.startswith("invalid enum value") and choices:
-        return f"expected {', '.join(choices)}, got {brief(value)}{nearest(value, choices)}"
-    if short and not where and text.startswith("expected `array`, got"):
-        return f"expected {short.words}, got {brief(value)}"
-    text = re.sub(r"\barray\b", "list", re.sub(r"\bobject\b", "mapping", text.replace("`", "")))
-    if not where:  # the whole value is wrong: show it rather than its type
-        text = f"{text.partition(', got ')[0]}, got {brief(value)}"
-    text += f" (takes {short.words})" if short else ""
-    return f"{where}\0{text}" if where else text
-
-
-def brief(value: Any) -> str:
-    """A value for a message, shortened."""
-    try:
-        check_size(value)
-        text = repr(value)
-    except Exception:  # it is very large, or an object of another library, which may raise anything
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _not_finite(value: Any) -> str:
@@ -354,8 +347,12 @@ def _not_finite(value: Any) -> str:
     return ""
 
 
+_COMMON: Mapping[str | None, tuple[str, ...]] = {"image": ("p", "test", "uid"), "batch": ("p", "uid")}
+"""The arguments that all steps of a section take."""
+
+
 def convert(
-    cls: type, name: str, arguments: Mapping[str, Any], path: str, optional: Container[str] = ()
+    cls: Any, name: str, arguments: Mapping[str, Any], path: str, optional: Container[str] = ()
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The arguments of a step in canonical form, and every problem with them.
 
@@ -364,6 +361,7 @@ def convert(
     fills in arguments that follow from the given ones.
     """
     known = {field.name: field for field in fields(cls) if field.init}
+    common = _COMMON.get(getattr(cls, "__augreg__", None) and cls.__augreg__.sections[0], ())
     complete = getattr(cls, "complete", None)
     values: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -376,7 +374,8 @@ def convert(
         if len(problems) >= MOST_PROBLEMS:
             break
         if key not in known:
-            hint = nearest(key, known) or _takes(known)
+            names = [*known, *common]
+            hint = other_names.argument(key, names) or nearest(key, names) or takes(names)
             shown = key if isinstance(key, str) else brief(key)
             problems.append(Problem(f"{path}.{shown}", f"{name} has no field {brief(key)}{hint}"))
             continue
@@ -387,10 +386,5 @@ def convert(
             problems.append(Problem(f"{path}.{key}{where}", message))
     for key, field in known.items():
         if required(field) and key not in arguments and key not in optional:
-            problems.append(Problem(path, f"{name} needs {key!r}"))
+            problems.append(Problem(path, f"{name} needs {key!r}{example(cls, key)}"))
     return values, problems
-
-
-def _takes(known: Iterable[str]) -> str:
-    names = ", ".join(known)
-    return f"; it takes {names}" if names else "; it takes no arguments"

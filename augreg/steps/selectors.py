@@ -21,7 +21,9 @@ from msgspec import Meta
 
 from augreg.steps.fields import Converted, Shorthand
 
-__all__ = ["At", "Selector", "nearest_names", "selects"]
+_LONGEST = 200  # of a pattern for which similar names are looked for
+
+__all__ = ["At", "Selector", "listed", "nearest_names", "selects"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,19 @@ class Selector:
     type: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.name} of type {' or '.join(self.type)}" if self.type else self.name
+        name = _shortened(self.name) if self.name else "''"
+        return f"{name} of type {_shortened(' or '.join(self.type))}" if self.type else name
+
+
+def listed(at: Iterable[Selector], between: str = ", ") -> str:
+    """The selectors for a message; of many, the first five."""
+    shown = [*map(str, at)]
+    more = [f"{len(shown) - 5} more"] if len(shown) > 5 else []
+    return between.join(shown[:5] + more)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _selectors(value: Any) -> Any:
@@ -103,5 +117,5 @@ def _parts(pattern: str) -> tuple[dict[str, int], int, int, int]:
 def nearest_names(at: Iterable[Selector], names: Iterable[str], count: int = 5) -> list[str]:
     """The names most similar to the patterns, for the error message if nothing is selected."""
     known = sorted(names)
-    pattern = " ".join(selector.name.replace("*", "") for selector in at)
+    pattern = " ".join(selector.name.replace("*", "") for selector in at)[:_LONGEST]
     return difflib.get_close_matches(pattern, known, n=count, cutoff=0.3) or known[:count]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from augreg.errors import SpecError
-from augreg.steps.fields import defaults
+from augreg.steps.fields import brief, defaults
 
 Location = tuple[str | int, ...]
 """A location in a spec's data: keys and indices from the top."""
@@ -20,19 +20,23 @@ class Step:
     """A transform, with the probability `p` that it is applied, and `test`, which overrides its test-time rule.
 
     `test` is None (the transform's own rule), `off`, the name of a rule, or a tuple of steps. `uid` names the
-    step's stream of random numbers; without it, the step's path does. `name` is its name in the registry;
-    the pipeline sets `path` and `stream_key`, a 64-bit hash of the path. `schedules` has the arguments that change
-    with the epoch, by name; `transform` and `p` have their last values.
+    step's stream of random numbers; without it, the step's path does. `name` is its name in the registry, and by
+    default that of its class; the pipeline sets `path` and `stream_key`, a 64-bit hash of the path. `schedules` has
+    the arguments that change with the epoch, by name; `transform` and `p` have their last values.
     """
 
     transform: Any
-    name: str
+    name: str = ""
     p: float = 1.0
     test: str | tuple[Step, ...] | None = None
     uid: str | None = None
     schedules: tuple[tuple[str, Any], ...] = ()
     path: str = ""
     stream_key: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", as_step(self.transform).name)
 
 
 def as_step(item: Step | Any) -> Step:
@@ -41,8 +45,17 @@ def as_step(item: Step | Any) -> Step:
         return item
     info = getattr(item, "__augreg__", None)
     if info is None or not hasattr(info, "kind") or isinstance(item, type):
-        raise SpecError(f"expected a transform or a Step, got {item!r}; @augreg.transform makes transforms")
+        raise SpecError(f"expected a transform or a Step, got {brief(item)}; {_instead(item)}")
     return Step(item, info.name, info.p)
+
+
+def _instead(item: Any) -> str:
+    """What to give in place of what is no transform."""
+    if isinstance(item, type) and hasattr(item, "__augreg__"):
+        return f"make one, {item.__name__}(..)"
+    if isinstance(item, str | Mapping):
+        return "names and mappings belong in the spec of a Pipeline; here, give transforms, such as Rotate(10)"
+    return "@augreg.transform makes transforms"
 
 
 def build(cls: Any, arguments: Mapping[str, Any]) -> Any:

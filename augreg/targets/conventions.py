@@ -18,6 +18,7 @@ NEAR: Final = 1e-3
 """Pixels. Edges and points this near to a border are on it: rounding put them there, not the user."""
 
 _NORMALIZED = "_normalized"
+_LABELS = ("labels", "label")
 _LATER = ("keys", "maps", "instances", "boxes_from")
 
 
@@ -53,7 +54,7 @@ class Targets:
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
     normalized: bool = False
     min_visible: Probability = 0.1
-    labels: tuple[Annotated[str, Meta(min_length=1)], ...] = ("labels", "label")
+    labels: tuple[Annotated[str, Meta(min_length=1)], ...] = _LABELS
     keypoints: Literal["keep", "drop"] = "keep"
     swap: dict[str, str] = field(default_factory=dict)
     mask_fill: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = 0
@@ -80,8 +81,24 @@ class Targets:
             own = sorted({"image", "boxes", "keypoints", "keypoint_names"} & said.keys())
             if own:
                 raise ValueError(f"{option}: {', '.join(map(repr, own))} always has the same meaning; leave it out")
-        if both := sorted(self.keys.keys() & self.maps.keys()):
-            raise ValueError(f"keys and maps both name {', '.join(map(repr, both))}; say one of them")
+        # the default names of labels are not said by anybody, and may be those of something else
+        labels = () if self.labels == _LABELS else self.labels
+        for option, keys in (("labels", labels), ("instances", self.instances or ())):
+            own = sorted({"image", "boxes", *(("keypoints", "keypoint_names") if option == "instances" else ())})
+            if taken := [key for key in own if key in keys]:
+                raise ValueError(f"{option}: {', '.join(map(repr, taken))} always has the same meaning; leave it out")
+        others = {key for key, kind in self.keys.items() if kind != "mask"}
+        images = {key for key, kind in self.keys.items() if kind == "image"}
+        for one, other, both in (
+            ("keys", "maps", self.keys.keys() & self.maps.keys()),
+            ("labels", "maps", self.maps.keys() & {*labels}),
+            ("labels", "instances", {*labels} & {*(self.instances or ())}),
+            ("labels", "keys", images & {*labels}),
+            ("instances", "maps", self.maps.keys() & {*(self.instances or ())}),
+            ("instances", "keys", others & {*(self.instances or ())}),
+        ):
+            if both:
+                raise ValueError(f"{one} and {other} both name {', '.join(map(repr, sorted(both)))}; say one of them")
 
     @classmethod
     def complete(cls, arguments: dict[str, Any]) -> dict[str, Any]:

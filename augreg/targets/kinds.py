@@ -13,10 +13,11 @@ from typing import Any, Literal, TypeAlias
 
 from PIL import Image
 
+from augreg.steps.suggestions import flow
 from augreg.targets.conventions import Targets
 from augreg.targets.masks import is_pixels
 
-__all__ = ["Kind", "covers", "kind_of", "left_behind"]
+__all__ = ["Kind", "covers", "how_to_say", "kind_of", "left_behind"]
 
 Kind: TypeAlias = Literal["image", "mask", "map", "other"]
 
@@ -72,12 +73,23 @@ def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targe
         if covers(value, size):
             return (
                 f"sample[{key!r}] has the height and width of the image, {size[0]}x{size[1]}, and no known name, so "
-                f"it would stay as it is while the image moves; name it 'mask_{key}' or 'image_{key}', or say "
-                f"what it is in the spec, `targets: {{keys: {{{key}: mask}}}}`: mask for class numbers, image for an "
-                f"image, other for what is not to change; or `maps: {{{key}: {{}}}}` for values such as depth"
+                f"it would stay as it is while the image moves; {how_to_say(key)}"
             )
     return ""
 
 
+def how_to_say(key: Any) -> str:
+    """What to do about an entry that has the size of its image and a key that says nothing, in words."""
+    ending = key if isinstance(key, str | int) else ".."
+    names = f"name it {f'mask_{ending}'!r} or {f'image_{ending}'!r}"
+    if not isinstance(key, str) or not key:
+        return f"{names}, or another name that the spec can say under `targets`: {key!r} is none"
+    other = flow({"maps": {key: {}}}).removeprefix("{").removesuffix("}")
+    return (
+        f"{names}, or say what it is in the spec, `targets: {flow({'keys': {key: 'mask'}})}`: mask for class "
+        f"numbers, image for an image, other for what is not to change; or `{other}` for values such as depth"
+    )
+
+
 def _or_other(key: Any) -> str:
-    return f"for what is not to change, the spec says `targets: {{keys: {{{key}: other}}}}`"
+    return f"for what is not to change, the spec says `targets: {flow({'keys': {key: 'other'}})}`"

@@ -7,8 +7,9 @@ import pickle
 
 import numpy as np
 
-from augreg.testing.image_transforms import has_a_docstring
-from augreg.testing.randomness_checks import global_states
+from augreg.errors import SpecError
+from augreg.testing.image_transforms import has_a_docstring, wrong_arguments_are_refused
+from augreg.testing.randomness_checks import global_states, moved_generators
 from augreg.testing.running import pattern
 from augreg.testing.step_under_test import Array, StepUnderTest, by_name
 
@@ -31,18 +32,24 @@ def is_a_value(tested: StepUnderTest) -> None:
     """It is hashable, and can be pickled, like the mixer of its pipeline."""
     for pipeline in tested.pipelines("batch"):
         transform = pipeline.spec.batch[0].transform
-        assert hash(transform) == hash(pickle.loads(pickle.dumps(transform))), "its hash changes after pickling"
+        assert hash(transform) == hash(pickle.loads(pickle.dumps(transform))), (
+            "its hash changes after pickling; have only fields with plain values: numbers, strings, tuples"
+        )
         images, labels = _batch(4)
         again = pickle.loads(pickle.dumps(pipeline.batch))
         first, second = (mix(images, labels, keys=_keys(4)) for mix in (pipeline.batch, again))
-        assert np.array_equal(first[0], second[0]) and first[1] == second[1], "it mixes in another way after pickling"
+        assert np.array_equal(first[0], second[0]) and first[1] == second[1], (
+            "it mixes in another way after pickling; keep nothing between calls, on the object or in its module"
+        )
 
 
 def spec_round_trip(tested: StepUnderTest) -> None:
     """Its canonical spec is the same pipeline."""
     for pipeline in tested.pipelines("batch"):
         again = type(pipeline).from_spec(pipeline.to_spec(), tested.registry)
-        assert again == pipeline and again.to_spec() == pipeline.to_spec(), "from_spec(to_spec()) is another pipeline"
+        assert again == pipeline and again.to_spec() == pipeline.to_spec(), (
+            "from_spec(to_spec()) is another pipeline; `complete` must leave complete arguments as they are"
+        )
 
 
 def same_keys_same_bytes(tested: StepUnderTest) -> None:
@@ -53,12 +60,16 @@ def same_keys_same_bytes(tested: StepUnderTest) -> None:
         first = pipeline.batch(images, labels, keys=_keys(8), epoch=1)
         pipeline.batch(*_batch(3), keys=_keys(3))
         again = pipeline.batch(images, labels, keys=_keys(8), epoch=1)
-        assert np.array_equal(first[0], again[0]) and first[1] == again[1], "the same keys gave two results"
+        assert np.array_equal(first[0], again[0]) and first[1] == again[1], (
+            "the same keys gave two results; draw from `rng` alone, and keep nothing between calls"
+        )
         plans = [str(pipeline.batch.plan(8, (13, 10), keys=_keys(8, start), epoch=0)) for start in range(0, 80, 8)]
         draws |= len(set(plans)) > 1
         others = [pipeline.batch(images, labels, keys=_keys(8, start))[0] for start in range(0, 80, 8)]
         differ |= any(not np.array_equal(others[0], other) for other in others)
-    assert differ or not draws, "it draws random numbers, but ten batches are mixed in the same way"
+    assert differ or not draws, (
+        "it draws random numbers, but ten batches are mixed in the same way; use what is drawn, or do not draw"
+    )
 
 
 def global_generators(tested: StepUnderTest) -> None:
@@ -66,7 +77,8 @@ def global_generators(tested: StepUnderTest) -> None:
     for pipeline in tested.pipelines("batch"):
         before = global_states()
         pipeline.batch(*_batch(8), keys=_keys(8))
-        assert global_states() == before, "it advances a global generator"
+        moved = moved_generators(before)
+        assert not moved, f"it advances a global generator: {moved}; draw from `rng` alone"
 
 
 def input_is_not_written(tested: StepUnderTest) -> None:
@@ -77,7 +89,9 @@ def input_is_not_written(tested: StepUnderTest) -> None:
             before, ids = images.copy(), labels.copy()
             images.flags.writeable = labels.flags.writeable = False
             pipeline.batch(images, labels, keys=_keys(5))
-            assert np.array_equal(images, before) and np.array_equal(labels, ids), "it writes to its input"
+            assert np.array_equal(images, before) and np.array_equal(labels, ids), (
+                "it writes to its input; change images only by the blends that `sample` returns"
+            )
 
 
 def batches_of_all_sizes(tested: StepUnderTest) -> None:
@@ -87,10 +101,21 @@ def batches_of_all_sizes(tested: StepUnderTest) -> None:
             for dtype in ("uint8", "float32"):
                 for height, width in ((1, 1), (1, 9), (13, 10)):
                     images, labels = _batch(count, dtype, height, width)
-                    mixed, soft = pipeline.batch(images, labels, keys=_keys(count))
-                    assert mixed.shape == images.shape, f"{images.shape} became {mixed.shape}"
-                    assert mixed.dtype == images.dtype, f"{images.dtype} became {mixed.dtype}"
-                    assert np.isfinite(mixed).all() and len(soft) == count, "not finite, or labels are missing"
+                    try:
+                        mixed, soft = pipeline.batch(images, labels, keys=_keys(count))
+                    except SpecError as error:
+                        advice = "return () for an image or a batch that is too small"
+                        raise AssertionError(f"{error}; {advice}") from error
+                    assert mixed.shape == images.shape, (
+                        f"{images.shape} became {mixed.shape}; return only `Mix` and `Paste`"
+                    )
+                    assert mixed.dtype == images.dtype, (
+                        f"{images.dtype} became {mixed.dtype}; return only `Mix` and `Paste`"
+                    )
+                    assert np.isfinite(mixed).all(), "a pixel value is not finite; return finite weights"
+                    assert len(soft) == count, (
+                        f"{count} images have {len(soft)} labels; return only `Mix` and `Paste`"
+                    )
 
 
 def label_weights_sum_to_one(tested: StepUnderTest) -> None:
@@ -100,9 +125,15 @@ def label_weights_sum_to_one(tested: StepUnderTest) -> None:
             for start in range(0, 40, 8):
                 _, soft = pipeline.batch(*_batch(count), keys=_keys(count, start))
                 weights, sources = np.asarray(soft.weights), np.asarray(soft.sources)
-                assert (weights >= 0).all() and (weights <= 1 + 1e-6).all(), f"weights from {weights.min():g}"
-                assert np.abs(weights.sum(axis=1) - 1).max() < 1e-5, "the weights of an image do not sum to 1"
-                assert sources.min() >= 0 and sources.max() < count, "a source is not in the batch"
+                assert (weights >= 0).all() and (weights <= 1 + 1e-6).all(), (
+                    f"label weights are from {weights.min():g} to {weights.max():g}; return only `Mix` and `Paste`"
+                )
+                assert np.abs(weights.sum(axis=1) - 1).max() < 1e-5, (
+                    "the label weights of an image do not sum to 1; return only `Mix` and `Paste`"
+                )
+                assert sources.min() >= 0 and sources.max() < count, (
+                    f"a source is not in the batch; number images from 0 to {count - 1}"
+                )
 
 
 def labels_match_the_pixels(tested: StepUnderTest) -> None:
@@ -114,7 +145,7 @@ def labels_match_the_pixels(tested: StepUnderTest) -> None:
             mixed, soft = pipeline.batch(images, np.arange(8), keys=_keys(8, start))
             expected = (np.asarray(soft.weights) * values[np.asarray(soft.sources)]).sum(axis=1)
             off = np.abs(mixed.mean(axis=(1, 2, 3)) - expected).max()
-            assert off < 1e-3, f"label weights and pixels differ by {off:.3f}"
+            assert off < 1e-3, f"label weights and pixels differ by {off:.3f}; return only `Mix` and `Paste`"
 
 
 def never_applied_is_identity(tested: StepUnderTest) -> None:
@@ -122,11 +153,15 @@ def never_applied_is_identity(tested: StepUnderTest) -> None:
     images, labels = _batch(6)
     for pipeline in tested.pipelines("batch", p=0):
         mixed, soft = pipeline.batch(images, labels, keys=_keys(6))
-        assert np.array_equal(mixed, images), "with p: 0 the batch is mixed"
-        assert np.array_equal(soft.dense(5).argmax(axis=1), labels), "with p: 0 the labels are mixed"
+        assert np.array_equal(mixed, images), "with p: 0 the batch is mixed; mix in `sample` alone"
+        assert np.array_equal(soft.dense(5).argmax(axis=1), labels), (
+            "with p: 0 the labels are mixed; mix in `sample` alone"
+        )
     for pipeline in tested.pipelines("batch"):
         same, plain = pipeline.batch.test(images, labels)
-        assert np.array_equal(same, images) and np.array_equal(plain, labels), "it mixes at test time"
+        assert np.array_equal(same, images) and np.array_equal(plain, labels), (
+            "it mixes at test time; mix in `sample` alone"
+        )
 
 
 def arrays_and_tensors_agree(tested: StepUnderTest) -> None:
@@ -142,14 +177,17 @@ def arrays_and_tensors_agree(tested: StepUnderTest) -> None:
             planes = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
             found, other = pipeline.batch(planes, torch.from_numpy(labels), keys=_keys(7))
             off = np.abs(found.numpy().transpose(0, 2, 3, 1).astype(float) - mixed.astype(float)).max()
-            assert off <= tolerance, f"{dtype}: arrays and tensors differ by {off:g}"
-            assert np.allclose(other.dense(5).numpy(), soft.dense(5), atol=1e-6), "labels differ"
+            assert off <= tolerance, f"{dtype}: arrays and tensors differ by {off:g}; return only `Mix` and `Paste`"
+            assert np.allclose(other.dense(5).numpy(), soft.dense(5), atol=1e-6), (
+                "labels of arrays and tensors differ; return only `Mix` and `Paste`"
+            )
 
 
 CHECKS = by_name(
     has_a_docstring,
     is_a_value,
     spec_round_trip,
+    wrong_arguments_are_refused,
     same_keys_same_bytes,
     global_generators,
     input_is_not_written,

@@ -23,6 +23,7 @@ _SIZES = ((1, 1), (1, 17), (17, 1), (13, 22))
 # In pixel values of 0..255:
 _ROUNDING = 6.0  # floats are not rounded before they are compared with a threshold
 _ONE_KEY, _ALL_KEYS, _BIAS = 10.0, 3.0, 1.0  # backends round coordinates and pixel values differently
+_SMALL = "do not enlarge small differences, as a threshold after a resampling does"
 
 
 def input_is_not_written(tested: StepUnderTest) -> None:
@@ -33,20 +34,28 @@ def input_is_not_written(tested: StepUnderTest) -> None:
             image = pattern(24, 32, channels, dtype)
             before = image.copy()
             expected = attempt(pipeline.train, image, 3)
-            assert np.array_equal(image, before), "it writes to its input image"
+            assert np.array_equal(image, before), "it writes to its input image; write to a copy: `array.copy()`"
             strided = np.repeat(np.repeat(image, 2, axis=0), 2, axis=1)[::2, ::2]
             image.flags.writeable = False
             for other in (image, strided, np.asfortranarray(image)):
                 found = attempt(pipeline.train, other, 3)
-                assert nearly_same(found, expected), "the memory layout of the image changes the result"
+                assert nearly_same(found, expected), (
+                    "the memory layout of the image changes the result; give code that reads memory directly "
+                    "`np.ascontiguousarray(array)`"
+                )
             if expected is None:
                 continue
-            assert expected.flags.writeable, "its result is read-only"
+            assert expected.flags.writeable, "its result is read-only; return a copy: `array.copy()`"
             kept = expected.copy()
             attempt(pipeline.train, np.ascontiguousarray(image[::-1, ::-1]), 3)
-            assert same(expected, kept), "the next call writes to the result of the previous one: they share memory"
+            assert same(expected, kept), (
+                "the next call writes to the result of the previous one: they share memory; return a new "
+                "array each time"
+            )
             expected[...] = 0
-            assert np.array_equal(image, before), "its result shares memory with the input"
+            assert np.array_equal(image, before), (
+                "its result shares memory with the input; return a copy: `array.copy()`"
+            )
 
 
 def dtypes_and_sizes(tested: StepUnderTest) -> None:
@@ -62,13 +71,19 @@ def dtypes_and_sizes(tested: StepUnderTest) -> None:
                         if result is None:
                             continue
                         accepted = True
-                        assert np.isfinite(result).all(), f"{height}x{width}x{channels} {dtype}: not finite"
+                        assert np.isfinite(result).all(), (
+                            f"{height}x{width}x{channels} {dtype}: not finite; guard divisions, roots and logarithms"
+                        )
                         if tested.info.kind != "normalize":
-                            assert result.dtype == image.dtype, f"{dtype} became {result.dtype}"
-                            assert result.shape[2:] == (channels,), f"{channels} channels became {result.shape[2:]}"
+                            assert result.dtype == image.dtype, (
+                                f"{dtype} became {result.dtype}; return an array of the dtype of the input"
+                            )
+                            assert result.shape[2:] == (channels,), (
+                                f"{channels} channels became {result.shape[2:]}; keep the channels of the input"
+                            )
                     if trained is not None and tested.info.kind != "normalize":
                         _stays_in_range(pipeline, image)
-        assert accepted, "it accepts no image with 1, 3 or 4 channels"
+        assert accepted, "it accepts no image with 1, 3 or 4 channels; take at least one of these kinds"
 
 
 def _stays_in_range(pipeline: Pipeline, image: Array) -> None:
@@ -82,7 +97,7 @@ def _stays_in_range(pipeline: Pipeline, image: Array) -> None:
         low, high = float(array.min()), float(array.max())
         if isinstance(op, FunctionCall):
             assert low > -1e-5 and high < 1 + 1e-5, (
-                f"{op} returns floats from {low:g} to {high:g}, not within 0 and 1"
+                f"{op} returns floats from {low:g} to {high:g}, not within 0 and 1; clip them"
             )
 
 
@@ -97,9 +112,14 @@ def bytes_and_floats_agree(tested: StepUnderTest) -> None:
             one, other = (attempt(pipeline.train, image, key) for image in images)
             if one is None or other is None:
                 continue
-            assert one.shape == other.shape, f"{one.shape} from uint8, {other.shape} from float32"
+            assert one.shape == other.shape, (
+                f"{one.shape} from uint8, {other.shape} from float32; the size must not depend on the dtype"
+            )
             off = np.abs(one.astype(float) - 255.0 * other.astype(float)).mean()
-            assert off <= _ROUNDING, f"key {key}: results of uint8 and float32 differ by {off:.1f} of 255"
+            assert off <= _ROUNDING, (
+                f"key {key}: results of uint8 and float32 differ by {off:.1f} of 255; white is 255 in uint8 "
+                "images and 1.0 in float32 images, and uint8 results need clipping before the conversion"
+            )
 
 
 def size_matches_the_plan(tested: StepUnderTest) -> None:
@@ -119,7 +139,10 @@ def size_matches_the_plan(tested: StepUnderTest) -> None:
                 scene = op.after(scene)
             if known:
                 shape = (channels, *scene.size) if scene.normalized else (*scene.size, channels)
-                assert result.shape == shape, f"its ops give the shape {shape}, the result has {result.shape}"
+                assert result.shape == shape, (
+                    f"its ops give the shape {shape}, the result has {result.shape}; pass the true `size` to "
+                    "`ops.call`, or none if it is not known before"
+                )
 
 
 def backends_agree(tested: StepUnderTest) -> None:
@@ -134,12 +157,16 @@ def backends_agree(tested: StepUnderTest) -> None:
         distances, biases = [], []
         for key in KEYS:
             one, other = first.train(image, key), second.train(image, key)
-            assert one.shape == other.shape, f"{one.shape} with pillow, {other.shape} with opencv"
+            assert one.shape == other.shape, (
+                f"{one.shape} with pillow, {other.shape} with opencv; the size must not depend on the backend"
+            )
             off = (one.astype(float) - other.astype(float)) * scale
             distances.append(np.abs(off).mean())
             biases.append(off.mean())
-            assert distances[-1] <= _ONE_KEY, f"key {key}: the backends differ by {distances[-1]:.1f} of 255"
+            assert distances[-1] <= _ONE_KEY, (
+                f"key {key}: the backends differ by {distances[-1]:.1f} of 255; {_SMALL}"
+            )
         distance = np.mean(distances)
-        assert distance <= _ALL_KEYS, f"the backends differ by {distance:.1f} of 255 on average"
+        assert distance <= _ALL_KEYS, f"the backends differ by {distance:.1f} of 255 on average; {_SMALL}"
         bias = abs(np.mean(biases))
-        assert bias <= _BIAS, f"one backend is brighter than the other, by {bias:.1f} of 255 on average"
+        assert bias <= _BIAS, f"one backend is brighter than the other, by {bias:.1f} of 255 on average; {_SMALL}"

@@ -10,21 +10,28 @@ import numpy as np
 
 from augreg.errors import SpecError
 from augreg.pipeline import Pipeline
+from augreg.steps.rules import rule_of
 from augreg.testing import image_checks, randomness_checks
 from augreg.testing.pickling_checks import pickles
 from augreg.testing.running import KEYS, Array, accepted_image, attempt, pattern, same
 from augreg.testing.step_under_test import StepUnderTest, by_name
 from augreg.testing.target_checks import targets_follow
 
-__all__ = ["CHECKS", "has_a_docstring"]
+__all__ = ["CHECKS", "has_a_docstring", "wrong_arguments_are_refused"]
+
+_PASS_ON = "`complete` must pass on the arguments that it does not know"
 
 
 def has_a_docstring(tested: StepUnderTest) -> None:
     """The docstring begins with one line that says what it does."""
     first, *rest = (inspect.getdoc(tested.cls) or "").split("\n")
-    assert first.endswith((".", ":")), f"the first line of the docstring must be a sentence, got {first!r}"
-    assert len(first) <= 118, f"the first line of the docstring has {len(first)} characters; at most 118 are allowed"
-    assert rest[:1] in ([], [""]), "the docstring needs an empty line after its first line"
+    assert first.endswith((".", ":")), (
+        f"the first line of the docstring must be a sentence, got {first!r}; end it with a period"
+    )
+    assert len(first) <= 118, (
+        f"the first line of the docstring has {len(first)} characters; put what exceeds 118 below an empty line"
+    )
+    assert rest[:1] in ([], [""]), "the first line of the docstring goes on; insert an empty line after it"
 
 
 def previews_run(tested: StepUnderTest) -> None:
@@ -39,14 +46,21 @@ def is_a_value(tested: StepUnderTest) -> None:
         transform = pipeline.steps[0].transform
         names = {field.name for field in dataclasses.fields(transform)}
         accepted_image(pipeline.train, 24, 32)
-        assert set(vars(transform)) <= names, f"it sets attributes: {sorted(set(vars(transform)) - names)}"
-        assert hash(transform) == hash(dataclasses.replace(transform)), "equal objects have different hashes"
-        assert transform == dataclasses.replace(transform), "it is not equal to its copy"
+        assert set(vars(transform)) <= names, (
+            f"it sets attributes: {sorted(set(vars(transform)) - names)}; keep nothing between calls"
+        )
+        assert hash(transform) == hash(dataclasses.replace(transform)), (
+            "equal objects have different hashes; have only fields with plain values: numbers, strings, tuples"
+        )
+        assert transform == dataclasses.replace(transform), (
+            "it is not equal to its copy; have only fields with plain values, and let `complete` and `__post_init__` "
+            "leave complete values as they are"
+        )
         try:
             transform.anything = 1
         except dataclasses.FrozenInstanceError:
             continue
-        raise AssertionError("it is not frozen")
+        raise AssertionError("it is not frozen; leave `__setattr__` to the decorator")
 
 
 def spec_round_trip(tested: StepUnderTest) -> None:
@@ -54,8 +68,12 @@ def spec_round_trip(tested: StepUnderTest) -> None:
     for pipeline in tested.pipelines():
         data = json.loads(json.dumps(pipeline.to_spec()))
         again = Pipeline.from_spec(data, tested.registry)
-        assert again == pipeline, "from_spec(to_spec()) is another pipeline"
-        assert again.to_spec() == data, "the canonical spec is not a fixed point"
+        assert again == pipeline, (
+            "from_spec(to_spec()) is another pipeline; `complete` must leave complete arguments as they are"
+        )
+        assert again.to_spec() == data, (
+            "the spec of the spec is another one; `complete` must leave complete arguments as they are"
+        )
 
 
 def never_applied_is_identity(tested: StepUnderTest) -> None:
@@ -65,7 +83,9 @@ def never_applied_is_identity(tested: StepUnderTest) -> None:
     for pipeline in tested.pipelines(p=0, test="off"):
         image = accepted_image(pipeline.train, 24, 32)
         for result in (pipeline.train(image, 1), pipeline.test(image)):
-            assert np.array_equal(result, image), "with p: 0 the image changes"
+            assert np.array_equal(result, image), (
+                "with p: 0 the image changes; change it only by the ops that `sample` returns"
+            )
 
 
 def test_rule_holds(tested: StepUnderTest) -> None:
@@ -75,15 +95,21 @@ def test_rule_holds(tested: StepUnderTest) -> None:
         result = attempt(pipeline.test, image)
         if result is None:
             continue
-        assert same(attempt(pipeline.test, image), result), "the test image differs between calls"
-        rule = pipeline.test.plan((24, 32))
-        assert str(rule)
-        if tested.info.rule == "identity":
-            assert np.array_equal(result, image), "its test rule is identity, but the test image changes"
-        if tested.info.rule == "same":
+        assert same(attempt(pipeline.test, image), result), (
+            "the test image differs between calls; draw nothing in `expect`, and keep nothing between calls"
+        )
+        assert str(pipeline.test.plan((24, 32))), "its test plan prints as nothing; give its ops labels"
+        rule = rule_of(pipeline.steps[0])  # `same` where the arguments leave nothing random
+        if rule == "identity":
+            assert np.array_equal(result, image), (
+                "its test rule is identity, but the test image changes; declare what it does: rule= in the decorator"
+            )
+        if rule == "same":
             trained = [attempt(pipeline.train, image, key) for key in KEYS]
-            assert all(same(found, result) for found in trained), "its test rule is same, but training differs"
-        if tested.info.rule == "mean_parameter":
+            assert all(same(found, result) for found in trained), (
+                "its test rule is same, but training differs; draw nothing in `sample`, or declare another rule"
+            )
+        if rule == "mean_parameter":
             _near_the_mean(pipeline)
 
 
@@ -94,7 +120,10 @@ def _near_the_mean(pipeline: Pipeline) -> None:
     drawn = np.stack([pipeline.train(image, key).astype(float) * scale for key in range(512)])
     off = np.abs(drawn.mean(axis=0) - pipeline.test(image).astype(float) * scale)
     allowed = 5.0 * drawn.std(axis=0) / np.sqrt(len(drawn)) + 1.0
-    assert (off <= allowed).all(), f"mean of 512 draws and test image differ by {off.max():.1f} of 255"
+    assert (off <= allowed).all(), (
+        f"mean of 512 draws and test image differ by {off.max():.1f} of 255; return from `expect` the mean of what "
+        "`sample` draws"
+    )
 
 
 def _middling(height: int, width: int, channels: int, dtype: str) -> Array:
@@ -109,13 +138,15 @@ test_rule_holds.__test__ = False  # type: ignore[attr-defined]  # a check, not a
 def wrong_arguments_are_refused(tested: StepUnderTest) -> None:
     """An unknown argument is a SpecError that names it."""
     for arguments in tested.arguments:
-        spec = [{tested.name: {**arguments, "no_such_argument": 1}}]
+        spec = {tested.section: [{tested.name: {**arguments, "no_such_argument": 1}}]}
         try:
             Pipeline.from_spec(spec, tested.registry)
         except SpecError as error:
-            assert "no_such_argument" in str(error), str(error)
+            assert "no_such_argument" in str(error), (
+                f"an unknown argument is refused without its name: {error}; {_PASS_ON}"
+            )
         else:
-            raise AssertionError("an unknown argument is ignored")
+            raise AssertionError(f"an unknown argument is ignored; {_PASS_ON}")
 
 
 CHECKS = by_name(

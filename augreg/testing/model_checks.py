@@ -17,7 +17,7 @@ from augreg.attachment.attach import attachments
 from augreg.errors import AugregError
 from augreg.nn.modes import modes_kept
 from augreg.testing.model_trials import Trial, attach_again, make_model, seeded_outputs, sites, trials
-from augreg.testing.randomness_checks import global_states
+from augreg.testing.randomness_checks import global_states, moved_generators
 from augreg.testing.step_under_test import StepUnderTest, by_name
 
 __all__ = ["CHECKS"]
@@ -27,17 +27,25 @@ _UNSEEN = 14  # an event with an expected count of 14 does not occur with a prob
 _CALLS = 16
 _STEP = 1e-7  # for derivatives, in float64
 _COPIES = 8  # of each sample in a batch, to average draws that are independent between samples
+_NO_DETACH = "use no `detach`, `.data` and `no_grad` between input and output"
+_BY_SITE = "change the model by methods of `site` alone, which can be undone"
+_MEAN = "scale what training or evaluation returns, so that both have one mean, or leave out `exact`"
 
 
 def evaluation_follows_its_rule(tested: StepUnderTest) -> None:
     """In eval mode nothing is random, and with the rule identity the output is exactly that of the plain model."""
     for trial in trials(tested):
         report = trial.attached.report()
-        assert report, "nothing is attached"
+        assert report, "nothing is attached; call a method of `site` in `attach`, such as `site.after(layer)`"
         plain_output, first, second = (_evaluated(m, trial.batch) for m in (trial.plain, trial.model, trial.model))
-        assert torch.equal(first, second), "the output in eval mode differs between calls"
+        assert torch.equal(first, second), (
+            "the output in eval mode differs between calls; draw only if `self.training`"
+        )
         if all(row.eval == "unchanged" for row in report):
-            assert torch.equal(first, plain_output), "its rule is identity, but the output in eval mode is changed"
+            assert torch.equal(first, plain_output), (
+                "its rule is identity, but the output in eval mode is changed; return `x` unless `self.training`, or "
+                "declare another rule: rule= in the decorator"
+            )
 
 
 def _evaluated(model: nn.Module, batch: Any) -> Tensor:
@@ -55,11 +63,15 @@ def training_is_seeded(tested: StepUnderTest) -> None:
             seeded_outputs(trial.model, trial.batch, 5, _CALLS),
             seeded_outputs(twin, trial.batch, 5, _CALLS),
         )
-        assert all(torch.isfinite(output).all() for output in first), "an output in training mode is not finite"
-        assert all(map(torch.equal, first, second)), "the same seed gives another output"
+        assert all(torch.isfinite(output).all() for output in first), (
+            "an output in training mode is not finite; guard divisions: what is drawn may be 0"
+        )
+        assert all(map(torch.equal, first, second)), (
+            "the same seed gives another output; draw from torch's generator alone"
+        )
         fresh = any(not torch.equal(output, first[0]) for output in first)
         if all(row.test == "same" for row in trial.attached.report()):
-            assert not fresh, "its test rule is same, but training is random"
+            assert not fresh, "its test rule is same, but training is random; declare another rule, or draw nothing"
         elif fresh:
             return
         else:
@@ -69,7 +81,9 @@ def training_is_seeded(tested: StepUnderTest) -> None:
             outputs = seeded_outputs(trial.model, trial.batch, 6, _DRAWS)
         if any(not torch.equal(output, outputs[0]) for output in outputs):
             return
-    assert not silent, f"{_DRAWS} calls in training mode give the same output"
+    assert not silent, (
+        f'{_DRAWS} calls in training mode give the same output; draw if `self.training`, or declare rule="same"'
+    )
 
 
 def mean_is_the_test_output(tested: StepUnderTest) -> None:
@@ -96,13 +110,14 @@ def mean_is_the_test_output(tested: StepUnderTest) -> None:
         expected = _merged(expected)
         off = (outputs.mean(0) - expected).abs()
         assert (off <= _tolerance(outputs - expected, expected.abs(), 8)).all(), (
-            f"the mean of {_DRAWS} draws at {row.module} differs from the test output by {off.max():.3g}"
+            f"the mean of {_DRAWS} draws at {row.module} differs from the test output by {off.max():.3g}; {_MEAN}"
         )
         # the projection of each draw on the test output, relative to it: the error that all positions share
         size = expected.square().sum()
         scales = ((outputs - expected) * expected).flatten(1).sum(1) / size.clamp(min=1e-12)
         assert scales.mean().abs() <= _tolerance(scales, torch.ones(()), 5.5), (
-            f"the mean of {_DRAWS} draws at {row.module} differs from the test output by {scales.mean():+.1%} of it"
+            f"the mean of {_DRAWS} draws at {row.module} differs from the test output by {scales.mean():+.1%} of it; "
+            f"{_MEAN}"
         )
 
 
@@ -148,8 +163,10 @@ def gradients_flow(tested: StepUnderTest) -> None:
                 if call % _CALLS == 0 and all(map(_reached, known.values())):
                     break
         for name, parameter in known.items():
-            assert _reached(parameter), f"no gradient reaches {name}"
-            assert torch.isfinite(parameter.grad).all(), f"the gradient of {name} is not finite"
+            assert _reached(parameter), f"no gradient reaches {name}; {_NO_DETACH}"
+            assert torch.isfinite(parameter.grad).all(), (
+                f"the gradient of {name} is not finite; avoid roots and divisions at 0"
+            )
 
 
 def _reached(parameter: Tensor) -> bool:
@@ -179,7 +196,8 @@ def gradients_match_the_outputs(tested: StepUnderTest) -> None:
             up, down = (float(_score(model, values, batch, end)) for end in ends)
         difference = (up - down) / (2 * _STEP)
         assert abs(slope - difference) <= 1e-4 * max(1.0, abs(difference)), (
-            f"its gradients are wrong: the derivative in one direction is {difference:.6g}, not {slope:.6g}"
+            f"its gradients are wrong: the derivative in one direction is {difference:.6g}, not {slope:.6g}; "
+            f"{_NO_DETACH}, or define `own_gradients(self)` that returns True, if that is meant"
         )
 
 
@@ -203,7 +221,9 @@ def keeps_dtypes(tested: StepUnderTest) -> None:
                 with torch.no_grad(), torch.random.fork_rng(devices=[]):
                     expected, found = before.train(training)(*given), after.train(training)(*given)
                 if isinstance(expected, Tensor):
-                    assert found.dtype == expected.dtype, f"{name}: {expected.dtype} changes to {found.dtype}"
+                    assert found.dtype == expected.dtype, (
+                        f"{name}: {expected.dtype} changes to {found.dtype}; make tensors with `dtype=x.dtype`"
+                    )
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
@@ -228,10 +248,16 @@ def schedules_take_effect(tested: StepUnderTest) -> None:
             start, end = (_at(tested, trial, {field.name: moving}, epoch) for epoch in (0.0, 10.0))
             if _same(low, high):
                 continue
-            assert not _same(start, end), f"a schedule of {field.name} changes nothing"
+            assert not _same(start, end), (
+                f"a schedule of {field.name} changes nothing; return from `numbers` the layer's attributes by name, "
+                "and read them in `forward`"
+            )
             # without a schedule torch's own module may be used, which draws other numbers than its replacement
             correct = _same(end, high) or not _same(start, low)
-            assert correct, f"a schedule of {field.name} lacks the effect of {value:g} at its end"
+            assert correct, (
+                f"a schedule of {field.name} lacks the effect of {value:g} at its end; read the number in `forward`, "
+                "and not once before"
+            )
 
 
 def _at(tested: StepUnderTest, trial: Trial, change: Mapping[str, Any], epoch: float = 0.0) -> list[Tensor]:
@@ -255,11 +281,19 @@ def keeps_the_state_dict(tested: StepUnderTest) -> None:
         with pipeline.regularize(model) as attached:
             seeded_outputs(model.train(), batch, 4)
             now = model.state_dict()
-            assert list(now) == list(values), f"it changes keys: {sorted(now.keys() ^ values.keys())}"
-            assert {n: id(p) for n, p in model.named_parameters()} == parameters, "it replaces parameters"
+            assert list(now) == list(values), (
+                f"it changes keys: {sorted(now.keys() ^ values.keys())}; attach layers without parameters and "
+                "buffers, by `site.after` or `site.before`"
+            )
+            assert {n: id(p) for n, p in model.named_parameters()} == parameters, (
+                "it replaces parameters; change outputs, or write weights in place by `site.run_once`"
+            )
             if not any("written" in row.by for row in attached.report()):
                 changed = [key for key, value in values.items() if not torch.equal(value, now[key])]
-                assert not changed, f"it changes the values of {', '.join(changed)}"
+                assert not changed, (
+                    f"it changes the values of {', '.join(changed)}; write no weights in `forward`, but once, by "
+                    "`site.run_once`"
+                )
             make_model(tested)[0].load_state_dict(now)
             model.load_state_dict(values)
 
@@ -277,9 +311,11 @@ def detach_restores(tested: StepUnderTest) -> None:
         wrong = sorted(
             name or "the model" for name in before.keys() | after.keys() if before.get(name) != after.get(name)
         )
-        assert not wrong, f"detach does not restore {', '.join(wrong)}"
+        assert not wrong, f"detach does not restore {', '.join(wrong)}; {_BY_SITE}"
         if not written:
-            assert all(map(torch.equal, _outputs(model, batch), outputs)), "the output is different after detach"
+            assert all(map(torch.equal, _outputs(model, batch), outputs)), (
+                f"the output is different after detach; {_BY_SITE}"
+            )
 
 
 def _outputs(model: nn.Module, batch: Any) -> list[Tensor]:
@@ -307,16 +343,24 @@ def copies_are_independent(tested: StepUnderTest) -> None:
             first, second = (
                 seeded_outputs(m.train(), trial.batch, 7, 3) for m in (copy.deepcopy(trial.model), spare)
             )
-            assert all(map(torch.equal, first, second)), f"{name} behaves differently in training mode"
+            assert all(map(torch.equal, first, second)), (
+                f"{name} behaves differently in training mode; keep what the layer uses in its attributes, and leave "
+                "out `__deepcopy__` and `__reduce__`"
+            )
             own = attachments(other)
-            assert len(own) == 1, f"{name} has lost its attachment"
+            assert len(own) == 1, f"{name} has lost its attachment; {_BY_SITE}"
             own[0].detach()
             third = seeded_outputs(copy.deepcopy(trial.model).train(), trial.batch, 7, 3)
-            assert all(map(torch.equal, first, third)), f"detaching from {name} changed the original model"
+            assert all(map(torch.equal, first, third)), (
+                f"detaching from {name} changed the original model; keep nothing that models share, in a "
+                "class or module"
+            )
             if not trial.written:
                 plain_outputs = seeded_outputs(trial.plain.train(), trial.batch, 7, 3)
                 now = seeded_outputs(other.train(), trial.batch, 7, 3)
-                assert all(map(torch.equal, plain_outputs, now)), f"{name} is still regularized after detach"
+                assert all(map(torch.equal, plain_outputs, now)), (
+                    f"{name} is still regularized after detach; {_BY_SITE}"
+                )
 
 
 def global_generators(tested: StepUnderTest) -> None:
@@ -328,10 +372,11 @@ def global_generators(tested: StepUnderTest) -> None:
         state = torch.get_rng_state()
         with torch.no_grad():
             trial.model(trial.batch)
-        assert torch.equal(torch.get_rng_state(), state), "it draws random numbers in eval mode"
-        now = global_states()
-        moved = [name for name, value in before.items() if now[name] != value]
-        assert not moved, f"it advances a global generator: {', '.join(moved)}"
+        assert torch.equal(torch.get_rng_state(), state), (
+            "it draws random numbers in eval mode; draw only if `self.training`"
+        )
+        moved = moved_generators(before)
+        assert not moved, f"it advances a global generator: {moved}; draw from torch's generator alone"
 
 
 CHECKS = by_name(

@@ -95,7 +95,7 @@ def trials(tested: StepUnderTest) -> Iterator[Trial]:
             accepting = [
                 name for name, _ in plain.named_modules() if name and _accepts(tested, arguments, plain, name)
             ]
-            assert accepting, f"no module of {type(model).__name__} accepts it; pass a model that has one. {error}"
+            assert accepting, f"no module of {type(model).__name__} accepts it; pass a model that has one: {error}"
             arguments = {**arguments, "at": accepting[0]}
             pipeline = _pipeline(tested, arguments)
             attached = pipeline.regularize(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import pickle
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,12 +24,16 @@ def pickles(tested: StepUnderTest) -> None:
     for pipeline in tested.pipelines():
         image = accepted_image(pipeline.train, 24, 32)
         data = pickle.dumps(pipeline)
-        assert pickle.loads(data) == pipeline, "it differs after pickling"
+        assert pickle.loads(data) == pipeline, "it differs after pickling; have only fields with plain values"
         expected = attempt(pipeline.train, image, 5)
-        assert same(_spawned(_trained, data, image), expected), "a spawned process gives another image"
+        assert same(_spawned(_trained, sys.path, data, image), expected), (
+            "a spawned process gives another image; depend on the fields, `rng` and `scene` alone, and not on the "
+            "process or on what a module holds"
+        )
 
 
-def _trained(data: bytes, image: Array) -> Any:
+def _trained(path: list[str], data: bytes, image: Array) -> Any:
+    sys.path[:] = path  # it may have grown since this process was started
     return attempt(pickle.loads(data).train, image, 5)
 
 
@@ -44,12 +49,12 @@ def _spawned(function: Callable[..., Any], *arguments: Any) -> Any:
     except (BrokenProcessPool, TimeoutError) as error:
         _pool.cache_clear()
         event = "died" if isinstance(error, BrokenProcessPool) else f"did not respond within {_SECONDS} seconds"
-        cause = "the transform causes it" if _starts() else _NO_START
-        raise AssertionError(f"the spawned process {event}: {cause}") from error
+        cause = "end no process in a transform, and wait for nothing" if _starts() else _NO_START
+        raise AssertionError(f"the spawned process {event}; {cause}") from error
 
 
 _NO_START = (
-    "so does any spawned process. It imports the script that runs the checks, which must be a file that runs them "
+    "so does any spawned process: it imports the script that runs the checks, which must be a file that runs them "
     "under `if __name__ == '__main__':` (not needed with `python -m augreg.testing NAMESPACE` or pytest)"
 )
 

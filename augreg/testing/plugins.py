@@ -58,7 +58,11 @@ def loads(namespace: str, registry: Registry) -> None:
         raise AssertionError(failure)
     for record in registry.plugins:
         if record.namespace == namespace and record.error is None:
-            broken = [f"{name}: {why}" for name, why in registry.load_errors(record).items() if name not in registry]
+            broken = [
+                f"{name}: {why}; correct its entry in the manifest"
+                for name, why in registry.load_errors(record).items()
+                if name not in registry
+            ]
             assert not broken, "; ".join(broken)
     prefix = f"{namespace}/"
     for kind, found in (("policy", registry.policies), ("backend", registry.backends), ("preset", registry.presets)):
@@ -79,7 +83,10 @@ def _use(kind: str, name: str, registry: Registry) -> None:
         if kind != "preset":
             pipeline.train(pattern(24, 32), 0)
     except Exception as error:  # a plugin may raise anything
-        raise AssertionError(f"the {kind} {name} cannot be used: {type(error).__name__}: {error}") from error
+        raise AssertionError(
+            f"the {kind} {name} cannot be used; mend it, or remove it from the manifest: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _failed(namespace: str, registry: Registry) -> str:

@@ -17,10 +17,13 @@ from augreg.testing.step_under_test import StepUnderTest
 __all__ = [
     "global_generators",
     "global_states",
+    "moved_generators",
     "other_key_other_draw",
     "same_bytes_in_threads",
     "same_key_same_bytes",
 ]
+
+_OWN = "draw from `rng`, or from a generator seeded with `rng.bits()`"
 
 
 def same_key_same_bytes(tested: StepUnderTest) -> None:
@@ -31,10 +34,15 @@ def same_key_same_bytes(tested: StepUnderTest) -> None:
         first = [attempt(pipeline.train, image, key) for key in KEYS]
         attempt(pipeline.train, pattern(30, 26, image.shape[2], str(image.dtype)), 77)
         for key in reversed(KEYS):
-            assert same(attempt(pipeline.train, image, key), first[key]), f"key {key} gave two different images"
+            assert same(attempt(pipeline.train, image, key), first[key]), (
+                f"key {key} gave two different images; draw from `rng` alone, and keep nothing between calls"
+            )
         plans = [pipeline.train.plan((24, 32), key, **kind) for key in KEYS]
         for key in reversed(KEYS):
-            assert same(attempt(plans[key].run, image), first[key]), f"the plan of key {key} gives another image"
+            assert same(attempt(plans[key].run, image), first[key]), (
+                f"the plan of key {key} gives another image; draw in `sample`, and pass what is drawn "
+                "in the `params` of `ops.call`"
+            )
 
 
 def same_bytes_in_threads(tested: StepUnderTest) -> None:
@@ -45,7 +53,9 @@ def same_bytes_in_threads(tested: StepUnderTest) -> None:
         alone = [attempt(pipeline.train, image, key) for key in KEYS]
         with ThreadPoolExecutor(4) as pool:
             together = list(pool.map(attempt, [pipeline.train] * len(keys), [image] * len(keys), keys))
-        assert all(same(image, alone[key]) for key, image in zip(keys, together, strict=True)), "threads disagree"
+        assert all(same(image, alone[key]) for key, image in zip(keys, together, strict=True)), (
+            "threads disagree; use no memory that calls share, such as a buffer in the module"
+        )
 
 
 def other_key_other_draw(tested: StepUnderTest) -> None:
@@ -56,7 +66,10 @@ def other_key_other_draw(tested: StepUnderTest) -> None:
         results = [attempt(pipeline.train, image, key, epoch) for key in KEYS for epoch in (0, 1, 2)]
         if any(not same(result, results[0]) for result in results):
             return
-    assert not drawing, "it draws random numbers, but twelve keys in three epochs give the same image"
+    assert not drawing, (
+        "it draws random numbers, but twelve keys in three epochs give the same image; use what is drawn, "
+        "or do not draw"
+    )
 
 
 def _draws(pipeline: Pipeline) -> bool:
@@ -70,7 +83,8 @@ def global_generators(tested: StepUnderTest) -> None:
         image = accepted_image(pipeline.train, 24, 32)
         before = global_states()
         first = [attempt(pipeline.train, image, key) for key in KEYS]
-        assert global_states() == before, f"it advances a global generator: {_moved(before)}"
+        moved = moved_generators(before)
+        assert not moved, f"it advances a global generator: {moved}; {_OWN}"
         kept = random.getstate(), np.random.get_state()  # noqa: NPY002
         try:
             random.seed(1)
@@ -79,7 +93,7 @@ def global_generators(tested: StepUnderTest) -> None:
         finally:
             random.setstate(kept[0])
             np.random.set_state(kept[1])  # noqa: NPY002
-        assert all(map(same, first, second)), "it reads a global generator: seeding one changed the image"
+        assert all(map(same, first, second)), f"it reads a global generator: seeding one changed the image; {_OWN}"
 
 
 def global_states() -> dict[str, Any]:
@@ -93,6 +107,7 @@ def global_states() -> dict[str, Any]:
     return states
 
 
-def _moved(before: Mapping[str, Any]) -> str:
+def moved_generators(before: Mapping[str, Any]) -> str:
+    """The global generators whose states differ from those of before, for a message."""
     now = global_states()
     return ", ".join(name for name in before if now[name] != before[name])

@@ -44,7 +44,10 @@ def attempt(run: Callable[..., Any], image: Array, *rest: Any) -> Any:
         return run(image, *rest)
     except ImageError as error:
         refused = _names_channels(error, image) or _names_dtype(error)
-        assert refused, f"an image was refused for another reason than its channels or its dtype: {error}"
+        assert refused, (
+            f"it fails on {error}; take images from one pixel on (return () where there is nothing to do), write "
+            "to no input, and refuse only channels or dtypes, by a ValueError that names them"
+        )
         return None
 
 
@@ -73,7 +76,7 @@ def accepted_image(run: Callable[..., Any], height: int, width: int, make: Calla
         image = make(height, width, *kind)
         if attempt(run, image, 0) is not None:
             return image
-    raise AssertionError("it accepts no image with 1, 3 or 4 channels")
+    raise AssertionError("it accepts no image with 1, 3 or 4 channels; take at least one of these kinds")
 
 
 def same(first: Any, second: Any) -> bool:

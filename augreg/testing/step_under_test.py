@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -55,8 +56,6 @@ class StepUnderTest:
                 check(self)
             except AssertionError as error:
                 raise AssertionError(f"{name}: {error}") from error
-            except Exception as error:  # a step may raise anything
-                raise AssertionError(f"{name}: {type(error).__name__}: {error}") from error
 
 
 def step_under_test(
@@ -85,8 +84,25 @@ def step_under_test(
 
 
 def by_name(*checks: Callable[[StepUnderTest], None]) -> Mapping[str, Callable[[StepUnderTest], None]]:
-    """The checks by their names; a check raises AssertionError with what is wrong."""
-    return {check.__name__: check for check in checks}
+    """The checks by their names; a check raises AssertionError with what is wrong and what to do."""
+    return {check.__name__: _raising_assertions(check) for check in checks}
+
+
+def _raising_assertions(check: Callable[[StepUnderTest], None]) -> Callable[[StepUnderTest], None]:
+    """The check, with what a step raises unexpectedly turned into an AssertionError that says what it must do."""
+
+    @functools.wraps(check)
+    def checked(tested: StepUnderTest) -> None:
+        try:
+            check(tested)
+        except AssertionError:
+            raise
+        except Exception as error:  # a step may raise anything
+            contract = (check.__doc__ or "").split("\n")[0]
+            message = f"{type(error).__name__}: {error}; it must not fail where this is checked: {contract}"
+            raise AssertionError(message) from error
+
+    return checked
 
 
 def names(namespace: str, registry: Registry) -> list[str]:

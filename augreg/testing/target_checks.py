@@ -30,6 +30,7 @@ _NEAR_IN_A_FIELD = 1.5
 _NEAR_IF_VALUES_CHANGE = 0.6 * markers.SIDE
 _STAYS = 2.5
 _EDGES = 4.0  # the edges of a marker made of coarse blocks may be that far from its box
+_FUNCTIONS = "the functions for masks and keypoints must move them as the pixels move"
 
 
 def targets_follow(tested: StepUnderTest) -> None:
@@ -46,7 +47,10 @@ def targets_follow(tested: StepUnderTest) -> None:
             try:
                 after = pipeline.train(before, key)
             except ImageError as error:
-                assert "target" in str(error) or "mask" in str(error), f"refused, but not for its targets: {error}"
+                assert "target" in str(error) or "mask" in str(error), (
+                    f"it fails on a sample with targets: {error}; take it, or refuse it by an error that names its "
+                    "targets"
+                )
                 break
             effect = _effect_of(pipeline, key, kind)
             if effect.folds:
@@ -62,7 +66,7 @@ def targets_follow(tested: StepUnderTest) -> None:
                     offsets.setdefault(name, []).append(offset)
         for name, found in offsets.items():
             off = np.abs(np.mean(found, axis=0)).max()
-            assert off <= _NEAR, f"{name} and the pixels are {off:.2f} pixels apart on average; {_NEAR} is allowed"
+            assert off <= _NEAR, f"{name} and the pixels are {off:.2f} pixels apart on average; {_FUNCTIONS}"
         _stayed(spots)
 
 
@@ -120,11 +124,14 @@ def _check_kinds(before: dict[str, Any], after: dict[str, Any], effect: _Effect)
     """Targets stay if pixels stay; a mask has the size of the image, and no new classes."""
     if not effect.moves:
         for name in ("mask", "boxes", "keypoints"):
-            assert np.array_equal(before[name], after[name]), f"pixels do not move, but {name} do"
+            assert np.array_equal(before[name], after[name]), f"pixels do not move, but {name} do; {_FUNCTIONS}"
     image, mask = after["image"], after["mask"]
-    assert image.shape[:2] == mask.shape, f"the image has the size {image.shape[:2]}, but its mask {mask.shape}"
+    assert image.shape[:2] == mask.shape, (
+        f"the image has the size {image.shape[:2]}, but its mask {mask.shape}; let the mask's function return the "
+        "size of the image"
+    )
     new = sorted(set(np.unique(mask).tolist()) - set(range(len(markers.MARKERS) + 1)))
-    assert not new, f"the mask has new values: {new}"
+    assert not new, f"the mask has new values: {new}; move the ids of its classes as they are, without interpolation"
 
 
 def _stayed(spots: list[Any]) -> None:
@@ -133,7 +140,10 @@ def _stayed(spots: list[Any]) -> None:
         found = markers.trace(markers.figure(markers.smoothed(spot))) if np.ndim(spot) else None
         if found is not None:
             off = np.abs(found.center - _center(number)).max()
-            assert off <= _STAYS, f"its ops declare that pixels stay, but they move by {off:.1f}"
+            assert off <= _STAYS, (
+                f"its ops declare that pixels stay, but they move by {off:.1f}; show pixels where they were, or call "
+                "the function with `geometry=True`, and with functions for masks and keypoints"
+            )
 
 
 def _followed(after: dict[str, Any], weights: Array, number: int, effect: _Effect) -> dict[str, Array]:
@@ -143,14 +153,16 @@ def _followed(after: dict[str, Any], weights: Array, number: int, effect: _Effec
     found, area = markers.trace(weights), markers.trace(mask.astype(float))
     if found is None:
         lost = area is None or not area.whole or area.side < 0.5 * markers.SIDE or effect.more
-        assert lost, "the mask contains a marker that the image does not"
+        assert lost, f"the mask contains a marker that the image does not; {_FUNCTIONS}"
         return {}
     scale = max(1.0, found.side / markers.SIDE, effect.grain)
     if not found.single or not found.whole:  # cut off, in pieces, or visible twice, like its mask
         overlap = (mask & (weights > 0)).sum() / (mask | (weights > 0)).sum()
-        assert overlap > 0.4 or effect.more or found.side < 4, f"the mask overlaps its marker by only {overlap:.0%}"
+        assert overlap > 0.4 or effect.more or found.side < 4, (
+            f"the mask overlaps its marker by only {overlap:.0%}; {_FUNCTIONS}"
+        )
         return {}
-    assert area is not None, "the mask lost a marker that the image contains"
+    assert area is not None, f"the mask lost a marker that the image contains; {_FUNCTIONS}"
     offsets = {"mask": (area.center - found.center) / scale, "keypoints": (point - found.center) / scale}
     if effect.more:
         limits = dict.fromkeys(offsets, _NEAR_IF_VALUES_CHANGE)
@@ -160,7 +172,9 @@ def _followed(after: dict[str, Any], weights: Array, number: int, effect: _Effec
         limits = dict.fromkeys(offsets, _NEAR)
     for name, limit in limits.items():
         off = offsets[name] if name == "mask" or not effect.bends else _outside(point, weights) / scale
-        assert np.abs(off).max() <= limit, f"{name} and the pixels are {np.abs(off).max():.2f} pixels apart"
+        assert np.abs(off).max() <= limit, (
+            f"{name} and the pixels are {np.abs(off).max():.2f} pixels apart; {_FUNCTIONS}"
+        )
     if number == 0:
         offsets["boxes"] = _boxed(after["boxes"], found, scale)
     return {} if effect.more else offsets
@@ -176,9 +190,11 @@ def _outside(point: Array, weights: Array) -> Array:
 
 def _boxed(boxes: Any, found: markers.Trace, scale: float) -> Array:
     """The distance of a box center from its marker. Raises AssertionError if the box is gone or too far off."""
-    assert len(boxes), "the box of a marker that the image contains is gone"
+    assert len(boxes), f"the box of a marker that the image contains is gone; {_FUNCTIONS}"
     edges = np.asarray(boxes)[0][:4]
     off = np.abs(edges - found.edges).max() / scale
-    assert off <= _EDGES, f"the box is {edges.round(1).tolist()}, its marker {found.edges.round(1).tolist()}"
+    assert off <= _EDGES, (
+        f"the box is {edges.round(1).tolist()}, its marker {found.edges.round(1).tolist()}; {_FUNCTIONS}"
+    )
     middle: Array = ((edges[:2] + edges[2:]) / 2 - found.center) / scale
     return middle

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from augreg import lazy
+from augreg.steps.other_names import of_class
 
 if TYPE_CHECKING:
     from augreg.transforms.batch import *
@@ -27,4 +28,4 @@ if TYPE_CHECKING:
     from augreg.transforms.symmetries import *
     from augreg.transforms.texture import *
 
-__getattr__, __dir__ = lazy.modules(__name__, declared=True)
+__getattr__, __dir__ = lazy.modules(__name__, declared=True, hint=of_class)

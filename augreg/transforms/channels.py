@@ -39,7 +39,7 @@ class ChannelShuffle:
         return ops.permute_channels(tuple(rng.permutation(scene.colors)))
 
 
-@transform("channel_drop", kind="color", preview=({"count": 1}, {"count": 2}, {"count": 1, "fill": 128}))
+@transform("channel_drop", kind="color", preview=({"count": 1, "fill": 128}, {"count": 1}, {"count": 2}))
 class ChannelDrop:
     """Replace `count` random channels by the constant `fill`, on the 0..255 scale.
 

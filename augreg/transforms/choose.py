@@ -49,7 +49,8 @@ _Weights = tuple[Annotated[float, Meta(ge=0)], ...]
 class OneOf:
     """Apply one of the steps, drawn uniformly or with probabilities proportional to `weights`.
 
-    At test time no child is applied; if the children change the size of the image, set `test:` on this step.
+    At test time no child is applied, unless only one can be drawn; if the children change the size of the image, set
+    `test:` on this step.
     """
 
     steps: Converted[tuple[Step, ...]]
@@ -68,8 +69,8 @@ class OneOf:
 class SomeOf:
     """Apply `count` different steps, drawn uniformly, in the order given.
 
-    `count` may be a range, from which an integer is drawn uniformly. At test time no child is applied; if the
-    children change the size of the image, set `test:` on this step.
+    `count` may be a range, from which an integer is drawn uniformly. At test time no child is applied, unless all
+    always are; if the children change the size of the image, set `test:` on this step.
     """
 
     steps: Converted[tuple[Step, ...]]
@@ -81,5 +82,7 @@ class SomeOf:
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
         low, high = self.count
+        if low == len(self.steps) or high == 0:  # nothing to draw
+            return self.steps[:high]
         count = low + rng.integers(high - low + 1)
         return tuple(self.steps[index] for index in sorted(rng.permutation(len(self.steps))[:count]))

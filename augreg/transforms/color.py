@@ -2,7 +2,7 @@
 
 Where the result is linear in the random factor, the test-time rule applies the mean factor. This is the exact
 expectation over the draws, up to rounding, of every pixel value that no factor in the range clips. Of the others,
-those that draw nothing are applied as in training, and the rest are left out.
+those that draw nothing with the arguments that they have are applied as in training, and the rest are left out.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Hue:
     shift: SymmetricRange = (-0.1, 0.1)
 
     def check(self) -> None:
-        check_range("shift", self.shift, -0.5, 0.5, " (half a circle)")
+        check_range("shift", self.shift, -0.5, 0.5, " (half a circle)", whole=360)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.hue(rng.uniform(*self.shift))
@@ -183,7 +183,7 @@ class Posterize:
         return ops.point_function("posterize", float(low + rng.integers(high - low + 1)))
 
 
-@transform("solarize", kind="color", preview=tuple({"threshold": value} for value in (224, 192, 128, 64)))
+@transform("solarize", kind="color", preview=tuple({"threshold": value} for value in (192, 128, 64)))
 class Solarize:
     """Invert all pixel values at or above a threshold, drawn uniformly on the 0..256 scale; 256 changes nothing."""
 

@@ -26,7 +26,7 @@ class GaussianNoise:
     std: Range = (0.02, 0.1)
 
     def check(self) -> None:
-        check_range("std", self.std, 0, 1)
+        check_range("std", self.std, 0, 1, whole=255)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.noise(scene, "gaussian", (rng.uniform(*self.std),), rng.bits())
@@ -67,7 +67,7 @@ class IsoNoise:
     color: Range = (0.01, 0.06)
 
     def check(self) -> None:
-        check_range("grain", self.grain, 0, 1)
+        check_range("grain", self.grain, 0, 1, whole=255)
         check_range("color", self.color, 0, 1)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:

@@ -28,7 +28,8 @@ class Normalize:
     """Subtract the mean and divide by the standard deviation of each channel: (value / white - mean) / std.
 
     White is 255 for bytes and 1 for floats. `mean` and `std` are numbers on the 0..1 scale or the name of a data set.
-    `std` defaults to that of the data set named by `mean`, and to 1, which leaves the scale as it is (VGG).
+    `mean: imagenet` sets `std` too, to that of the data set. With `mean` in numbers, `std` is 1 unless given: the
+    mean is subtracted, and the scale stays as it is (VGG).
     `mean_image`, instead of `mean`, is a mean for every pixel on the 0..1 scale, height x width x channels, as rows
     of numbers or the path of an .npy file; it has to have the size of the image at this step, so normalize before a
     crop (AlexNet). The result is float32, channels first.

@@ -7,10 +7,24 @@ import math
 __all__ = ["check_fraction", "check_positive", "check_range", "check_weights"]
 
 
-def check_range(name: str, values: tuple[float, float], low: float, high: float, unit: str = "") -> None:
-    """Raise ValueError unless a range [start, stop] is within two bounds."""
+def check_range(
+    name: str, values: tuple[float, float], low: float, high: float, unit: str = "", whole: float = 0.0
+) -> None:
+    """Raise ValueError unless a range [start, stop] is within two bounds.
+
+    `whole` is what 1 is on another scale in use, such as 255 or 360, for the suggestion of the error.
+    """
     if values[0] < low or values[1] > high:
-        raise ValueError(f"{name} must be between {low:g} and {high:g}{unit}, got {list(values)}")
+        hint = _divided(values, low, high, whole)
+        raise ValueError(f"{name} must be between {low:g} and {high:g}{unit}, got {list(values)}{hint}")
+
+
+def _divided(values: tuple[float, float], low: float, high: float, whole: float) -> str:
+    """The hint with a range on the right scale; "" if it is not on the other one either."""
+    divided = [float(f"{value / whole:.4g}") for value in values] if whole else []
+    if not divided or max(map(abs, values)) < 1 or divided[0] < low or divided[1] > high:
+        return ""
+    return f"; did you mean {divided}? This is [{values[0]:g}, {values[1]:g}] / {whole:g}"
 
 
 def check_positive(name: str, values: tuple[float, float]) -> None:
@@ -36,4 +50,5 @@ def check_weights(weights: tuple[float, ...], count: int, what: str) -> None:
 def check_fraction(name: str, values: tuple[float, float]) -> None:
     """Raise ValueError unless a range is within (0, 1]."""
     if not 0 < values[0] <= values[1] <= 1:
-        raise ValueError(f"{name} must lie in (0, 1], got {list(values)}")
+        percent = _divided(values, 1e-6, 1, 100) if values[1] >= 2 else ""
+        raise ValueError(f"{name} must lie in (0, 1], got {list(values)}{percent}")

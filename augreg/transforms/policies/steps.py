@@ -56,7 +56,7 @@ def _check_channels(policy: Any, scene: Scene) -> None:
 
 @transform(
     "auto_augment", kind="color",
-    preview=({"policy": "cifar10"}, {"policy": "svhn-figure"}, {"policy": "imagenet", "dialect": "timm"}),
+    preview=({"policy": "cifar10"}, {"policy": "imagenet"}, {"policy": "imagenet", "dialect": "timm"}),
 )  # fmt: skip
 class AutoAugment:
     """Apply a random sub-policy of an AutoAugment table: a few ops, each with its own probability and magnitude.
@@ -297,7 +297,7 @@ def _timm_transform(
 
 @transform(
     "timm_policy", kind="color",
-    preview=tuple({"policy": text} for text in ("3a", "augmix-m3-w3", "original", "rand-m9-mstd0.5-inc1")),
+    preview=tuple({"policy": text} for text in ("3a", "rand-m9-mstd0.5-inc1", "original", "augmix-m3-w3")),
 )  # fmt: skip
 class TimmPolicy:
     """Apply the policy of a timm string, such as rand-m9-mstd0.5-inc1.

@@ -1,1 +1,1 @@
-"""A plugin for augreg: two transforms, a regularizer and a preset, which are listed in manifest.py."""
+"""A plugin for augreg; its contents are listed in manifest.py."""

@@ -8,6 +8,10 @@ PLUGIN = Plugin(
         "snow": "augreg_example.snow:Snow",
         "vignette": "augreg_example.vignette:Vignette",
     },
-    regularizers={"scale_noise": "augreg_example.scale_noise:ScaleNoise"},
+    batch_transforms={"horizontal_concat": "augreg_example.horizontal_concat:HorizontalConcat"},
+    regularizers={
+        "scale_noise": "augreg_example.scale_noise:ScaleNoise",
+        "logit_squeezing": "augreg_example.logit_squeezing:LogitSqueezing",
+    },
     presets={"winter": "augreg_example:presets/winter.yaml"},
 )

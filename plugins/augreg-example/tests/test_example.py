@@ -35,6 +35,26 @@ def test_a_strength_above_one_is_refused():
         augreg.Pipeline.from_spec([{"example/vignette": 2}])
 
 
+def test_horizontal_concat_mixes_images_and_labels():
+    """A quarter of the width, 15 of 60 columns, is the image's own; the rest is that of its partner."""
+    images = np.stack([np.full((40, 60, 3), value, np.uint8) for value in (0, 50, 100, 150)])
+    pipe = augreg.Pipeline.from_spec({"batch": [{"example/horizontal_concat": 0.25}]})
+    mixed, labels = pipe.batch(images, np.arange(4), batch=0)
+    partners = mixed[:, 0, 59, 0] // 50
+    assert sorted(partners) == [0, 1, 2, 3] and (partners != np.arange(4)).any()
+    assert (mixed[:, :, :15] == images[:, :, :15]).all() and (mixed[:, :, 15:] == images[partners][:, :, 15:]).all()
+    assert np.allclose(labels.dense(4), 0.25 * np.eye(4) + 0.75 * np.eye(4)[partners])
+
+
+def test_logit_squeezing_adds_the_squared_length():
+    """0.1 (3 * 3 + 4 * 4) = 2.5 for the first sample and 0 for the second: 1.25 on average."""
+    torch = pytest.importorskip("torch")
+    logits, labels = torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([0, 1])
+    criterion = augreg.Pipeline.from_spec({"loss": [{"example/logit_squeezing": 0.1}]}).criterion()
+    plain = torch.nn.functional.cross_entropy(logits, labels)
+    assert torch.isclose(criterion(logits, labels), plain + 1.25)
+
+
 def test_scale_noise_keeps_the_mean():
     """In training the mean is that of the layer without noise; in eval mode nothing changes."""
     torch = pytest.importorskip("torch")
