@@ -129,7 +129,7 @@ def test_a_pass_that_began_before_the_epoch_was_set_is_an_error() -> None:
     loader, sampler = made("sampler", workers=2)
     running = iter(loader)  # workers are given the keys of epoch 0
     with pytest.raises(
-        RuntimeError, match=r"epoch 5 is set while a pass is running that began in epoch 0.*epoch=self"
+        RuntimeError, match=r"epoch 5 is set while a pass is running that began in epoch 0.*epoch=epoch_to_load"
     ):
         sampler.set_epoch(5)
     sampler.set_epoch(0)  # as in a run from the start

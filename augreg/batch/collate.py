@@ -52,6 +52,11 @@ class Collate:
         self._mixer = mixer
         self._output = output
 
+    @property
+    def mixes(self) -> bool:
+        """Whether there is a batch section, which needs the keys of the samples."""
+        return bool(self._mixer.steps)
+
     @overload
     def __call__(self, samples: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]: ...
     @overload

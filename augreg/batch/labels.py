@@ -230,6 +230,15 @@ class SoftLabels:
         total = len(self) if known is None else float(known.sum())
         return float(accuracy.sum()) / total if total else float("nan")
 
+    def ne(self, label: int) -> Any:
+        """The fraction of each image whose label is not this one, N: `labels.ne(-100).sum()` counts what has a label.
+
+        Trainers count the labels of several batches that are one step in this way. Rows of N x C count as one each.
+        """
+        if self.labels.ndim == 2:
+            return zeros(self.weights, (len(self),)) + 1.0
+        return ((as_integers(self.labels) != label)[self.sources] * self.weights).sum(-1)
+
     def to(self, *args: Any, **kwargs: Any) -> SoftLabels:
         """The same labels as tensors on a device or of a float dtype, as for a tensor; NumPy arrays are converted.
 

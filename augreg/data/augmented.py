@@ -22,7 +22,8 @@ _NO_EPOCH = (
     "the index {index!r} has no epoch, so every epoch would have the same images: create the DataLoader with "
     "sampler=EpochSampler(data) in place of shuffle=True. If a framework creates the loader, call "
     "data.set_epoch(epoch) before each pass begins (Lightning begins it too early for that: see "
-    "docs/loaders/lightning.md). Augmented(.., epoch=0) stays in one epoch on purpose"
+    "docs/loaders/lightning.md; for the Trainer of transformers, docs/trainers.md). Augmented(.., epoch=0) stays in "
+    "one epoch on purpose"
 )
 
 

@@ -29,7 +29,8 @@ _GENERATOR: Final = stream_key("augreg.data: the generator of a sampler")
 _TOO_LATE: Final = (
     "epoch {epoch} is set while a pass is running that began in epoch {begun}, since no epoch was set before: its "
     "images are those of epoch {begun}. Lightning does this in a resumed run, and if it reloads loaders: use "
-    "EpochSampler(.., epoch=self.trainer.current_epoch) in train_dataloader. In your own loop, call set_epoch first"
+    "EpochSampler(.., epoch=epoch_to_load(self.trainer)) in train_dataloader, with the function of "
+    "augreg.training.lightning. In your own loop, call set_epoch first"
 )
 _REPEATED: Final = (
     "epoch {epoch} is loaded for the third time, with the same images again: call sampler.set_epoch(epoch) before "
@@ -108,6 +109,7 @@ class EpochSampler(IndexSampler):
         address_of(self._seed, 0)
         self._epoch = 0 if epoch is None else checked_epoch(epoch)
         self._named = epoch is not None  # the epoch was given, and is no mere default
+        self._given = epoch is not None  # it was given for a first pass, which has not begun
         self._held = False
         self._unnamed_pass: Any = None  # a weak reference to a pass that has begun before an epoch was named
         self._epoch_unused = False  # an epoch was set, and no pass has used it yet
@@ -145,16 +147,19 @@ class EpochSampler(IndexSampler):
     def __len__(self) -> int:
         return len(self._inner if self._data is None else self._data)
 
+    def _sized(self) -> bool:
+        return self._data is not None or hasattr(self._inner, "__len__")
+
     def state_dict(self) -> dict[str, Any]:
         """The state to save: the epoch. The position within the epoch is part of the state of the loader."""
         return {"epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the epoch of a checkpoint, unless `set_epoch` has been called since the last pass.
+        """Set the epoch of a checkpoint, unless one was given, or set since the last pass.
 
         A stateful loader calls this when a pass begins, after the training loop has set its epoch.
         """
-        if not self._epoch_unused:
+        if not (self._epoch_unused or self._given):
             self._set(checked_epoch(state["epoch"]))
             self._named = True
 
@@ -200,7 +205,7 @@ class EpochSampler(IndexSampler):
 
     def _begun(self, begun: _Pass, epoch: int) -> None:
         """Count a pass when its first key is requested, and warn once about the third of an epoch."""
-        self._epoch_unused = False
+        self._epoch_unused = self._given = False
         if not self._named:
             self._unnamed_pass = weakref.ref(begun)
         if epoch != self._epoch:
@@ -221,6 +226,7 @@ class _Pass:
         self._order: Any = None  # made for the first key, since loaders begin passes that they do not use
         self._position = 0
         self._begun = False
+        self._over = False  # the state that was loaded is that of a pass of which all is done
 
     def __iter__(self) -> _Pass:
         return self
@@ -228,6 +234,9 @@ class _Pass:
     def __next__(self) -> Key | list[Key]:
         if not self._begun:
             self._begun = True
+            if self._over and self._epoch != self._sampler.epoch:  # the trainer goes on with the next epoch
+                self._epoch, self._position = self._sampler.epoch, 0
+                self._start()
             self._sampler._begun(self, self._epoch)
         if self._order is None:
             self._start()
@@ -250,6 +259,7 @@ class _Pass:
         self._epoch = state["epoch"]
         self._start()
         self._position = state["position"]
+        self._over = self._sampler._sized() and self._position >= len(self._sampler)
         if state["inner"] is not None and hasattr(self._order, "load_state_dict"):
             self._order.load_state_dict(state["inner"])
             if "repeats" in state:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -77,7 +77,7 @@ class SeededSource:
     `torch.compile` supports all of this, except in a checkpointed region inside a compiled one: there torch raises
     an error about side effects, so leave the seed out.
 
-    The count starts at 0 in every new object. In a resumed run, set `calls`.
+    The count starts at 0 in every new object. `augreg.training.RngState` saves it in a checkpoint.
     """
 
     def __init__(self, seed: int) -> None:
@@ -102,6 +102,18 @@ class SeededSource:
     def normal(self, shape: Sequence[int], device: Any) -> Tensor:
         """Standard normal float32."""
         return _box_muller(self, shape, device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state to save: how many calls there were, and the tickets of the recent ones."""
+        return {"calls": int(self.calls), "tickets": self.tickets.clone()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue after the calls of a saved state; without tickets, none of them can be repeated."""
+        self.calls = torch.tensor(int(state["calls"]), dtype=torch.int64)
+        tickets = state.get("tickets")
+        self.tickets = (
+            torch.full((_REMEMBERED_CALLS,), -1, dtype=torch.int64) if tickets is None else tickets.cpu().clone()
+        )
 
     def _call_number(self) -> Tensor | int:
         """The number of this call: a new one, or its old one if its ticket is known."""

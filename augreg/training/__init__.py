@@ -1,6 +1,7 @@
-"""Around a training loop: epochs, early stopping, averages of weights, ensembles, and Lightning callbacks.
+"""Around a training loop: epochs, early stopping, averages of weights, ensembles, the random state, and trainers.
 
-Names are resolved on first use; `augreg.training.lightning` has the callbacks and needs Lightning.
+Names are resolved on first use. `augreg.training.lightning` has callbacks and needs Lightning;
+`augreg.training.huggingface` has a loss and a callback for the Trainer and needs transformers.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from augreg.training.early_stopping import BestSnapshot as BestSnapshot, EarlyStopping as EarlyStopping
     from augreg.training.ensembles import Ensemble as Ensemble
     from augreg.training.epochs import Epochs as Epochs
+    from augreg.training.rng_state import RngState as RngState
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
@@ -22,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy.names(
         "early_stopping": ("BestSnapshot", "EarlyStopping"),
         "ensembles": ("Ensemble",),
         "epochs": ("Epochs",),
+        "rng_state": ("RngState",),
     },
     needs="torch",
 )

@@ -1,9 +1,9 @@
 """Lightning callbacks: schedules and constraints, the best weights, and batch norm for averaged weights.
 
 They complement Lightning's own EarlyStopping, ModelCheckpoint, WeightAveraging and EMAWeightAveraging. `Regularized`
-applies the schedules and constraints of a spec, `BestWeights` keeps the best weights in memory and loads them at the
-end, and `RecalibrateBatchNorm` recomputes the statistics of batch norm for averaged weights. They work with the
-trainers of both `lightning.pytorch` and `pytorch_lightning`.
+applies the schedules and constraints of a spec, and makes masks resumable, `BestWeights` keeps the best
+weights in memory and loads them at the end, and `RecalibrateBatchNorm` recomputes the statistics of batch norm for
+averaged weights. They work with the trainers of both `lightning.pytorch` and `pytorch_lightning`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from augreg.attachment.attach import Attachment
 from augreg.training.averaging import batch_norms, first_tensor, recalibrate
 from augreg.training.early_stopping import BestSnapshot
 from augreg.training.epochs import HasEpoch
+from augreg.training.rng_state import counted_calls, hashed_seed, of_ranks, set_counted_calls
 
-__all__ = ["BestWeights", "RecalibrateBatchNorm", "Regularized"]
+__all__ = ["BestWeights", "RecalibrateBatchNorm", "Regularized", "epoch_to_load"]
 
 
 def _callback() -> Any:
@@ -38,12 +39,29 @@ def _callback() -> Any:
 _Callback: Any = _callback()
 
 
+def epoch_to_load(trainer: Any) -> int:
+    """The epoch for which Lightning calls `train_dataloader`, for `EpochSampler(data, epoch=epoch_to_load(trainer))`.
+
+    It is `trainer.current_epoch`, except in a run that is resumed from a checkpoint of the end of an epoch: there the
+    trainer goes on to the next epoch only after the loader has begun.
+    """
+    loop = trainer.fit_loop
+    progress = loop.epoch_progress.current
+    over = progress.started > progress.processed and loop.epoch_loop.batch_progress.is_last_batch
+    return int(progress.processed) + bool(over)
+
+
 class Regularized(_Callback):
     """Applies the schedules of a spec at the start of each epoch, and its constraints after each optimizer step.
 
     `attached` is what `pipe.regularize(model)` returned, `criterion` is what `pipe.criterion()` returned; either may
     be left out. Penalties are added by the training step: `criterion(logits, y, model)`. Put the callback before
     those that average weights, so that they average constrained weights.
+
+    Before each batch it seeds torch by (seed, epoch, number of the batch), where the seed is that of the run, set by
+    `seed_everything` or `torch.manual_seed`, or a random one. Lightning's checkpoints get this seed, and the calls of
+    regularizers with a `seed` of their own. So a resumed run draws the masks of an uninterrupted one, and everything
+    else that a training step draws, wherever the checkpoint was made.
     """
 
     def __init__(self, attached: Attachment | None = None, criterion: HasEpoch | None = None) -> None:
@@ -52,18 +70,58 @@ class Regularized(_Callback):
         self.attached = attached
         self.criterion = criterion
         self._steps = 0
+        self._seeds: list[int] = []  # of the run, for each rank
+        self._module: Any = None
+        self._loaded: Mapping[str, Any] | None = None
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Take the seed of the run, or what a checkpoint says."""
+        self._module = pl_module
+        if self._loaded is None:
+            self._seeds = of_ranks(torch.initial_seed())
+        else:
+            self._seeds = self._loaded["seeds"]
+            set_counted_calls(pl_module, self._loaded["calls"])
+        self._loaded = None
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Set the epoch, since no epoch starts in a run that is resumed in the middle of one."""
+        self._steps = trainer.global_step
+        self._set_epoch(trainer)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Set the epoch of the schedules."""
-        for part in (self.attached, self.criterion):
-            if part is not None:
-                part.set_epoch(trainer.current_epoch)
+        self._set_epoch(trainer)
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Seed the draws of this batch."""
+        seed = self._seeds[trainer.global_rank % len(self._seeds)]
+        torch.manual_seed(hashed_seed(seed, trainer.current_epoch, batch_idx))
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Apply the constraints if the optimizer has made a step."""
         if self.attached is not None and trainer.global_step != self._steps:
             self._steps = trainer.global_step
             self.attached.constrain()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the draws of the next batches depend on."""
+        if self._module is None:
+            return {}
+        return {"seeds": list(self._seeds), "calls": counted_calls(self._module)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continue from a checkpoint, when the fit starts."""
+        self._loaded = state_dict or None
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Forget a checkpoint that was loaded for a validation or a test."""
+        self._loaded = None
+
+    def _set_epoch(self, trainer: Any) -> None:
+        for part in (self.attached, self.criterion):
+            if part is not None:
+                part.set_epoch(trainer.current_epoch)
 
 
 class BestWeights(_Callback):
