@@ -37,12 +37,13 @@ versions: .venv-versions/stamp
 # the torch that torchvision works with needs CUDA libraries, also where there is no GPU). Nothing is downloaded by the tests.
 # CLIENTS="tests/clients/test_models.py -k resnet" runs some of them.
 clients: .venv-clients/stamp
-	.venv-clients/bin/python -m pytest -n auto --dist loadgroup $(or $(CLIENTS),tests/clients)
+	.venv-clients/bin/python -m pytest -n auto --dist worksteal $(or $(CLIENTS),tests/clients)
 
 .venv-clients/stamp: pyproject.toml constraints-clients.txt
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-clients.txt \
-		--editable '.[all]' torchvision timm transformers lightning accelerate datasets pytest-xdist
+		--editable '.[all]' torchvision timm transformers lightning accelerate datasets \
+		'jsonargparse[signatures]' torchdata pytest-xdist
 	touch $@
 
 lint: .venv/dev.stamp
