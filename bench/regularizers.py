@@ -1,7 +1,7 @@
 """What regularizers cost: the time of a training step with them over that of the plain model's.
 
     python bench/regularizers.py                     # all sections, on the GPU if there is one
-    python bench/regularizers.py --quick             # two rounds, 8 images, to see that it runs
+    python bench/regularizers.py --quick             # one round, 2 images, to see that it runs
     python bench/regularizers.py depth --device cpu --threads 2
     python bench/regularizers.py depth --model resnet50 --compile --autocast
 
@@ -9,9 +9,11 @@ It needs timm and torchvision. A step is forward, backward and the optimizer (SG
 within a round, so a busy machine slows all of them alike: trust the ratios, which are medians over the rounds. Where
 other programs use the processors too, the ratio by processor time says more; on a GPU it is left out.
 
-dropout, drop_block, drop_connect: at every linear layer or convolution, see `masks.py`.
+dropout, drop_block, drop_connect: at every linear layer or convolution; `masks.py` has the rows, and measures the
+layers alone.
 depth: stochastic depth with survival 0.5 in every branch of every block. `skip` does not compute what it drops; the
-other rows compute it and mask it.
+other rows compute it and mask it. Give each branch at least 16 of the images: on one thread of a processor, torch
+convolves fewer by a slow path.
 """
 
 from __future__ import annotations
@@ -120,22 +122,20 @@ def compare(section: str, name: str, options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", help=f"of {', '.join(SECTIONS)}; default: all")
-    parser.add_argument(
-        "--model", choices=sorted({*BLOCKS, *sum(masks.MODELS.values(), ())}), action="append", help="default: all"
-    )
+    parser.add_argument("--model", choices=sorted({*BLOCKS, *sum(masks.MODELS.values(), ())}), action="append", help="default: all")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--batch", type=int, help="default: 16 on the CPU, 128 elsewhere")
+    parser.add_argument("--batch", type=int, help="default: 32 on the CPU, 128 elsewhere")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2, help="torch's threads on the CPU")
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads on the CPU")
     parser.add_argument("--autocast", action="store_true", help="bfloat16")
     parser.add_argument("--compile", action="store_true", help="torch.compile")
-    parser.add_argument("--quick", action="store_true", help="8 images, 2 rounds")
+    parser.add_argument("--quick", action="store_true", help="2 images, 1 round")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
-    options.batch = options.batch or (16 if options.device == "cpu" else 128)
+    options.batch = options.batch or (32 if options.device == "cpu" else 128)
     if options.quick:
-        options.batch, options.rounds = 8, 2
+        options.batch, options.rounds = 2, 1
     torch.set_num_threads(options.threads)
     print(f"python {platform.python_version()}, torch {torch.__version__}, timm {timm.__version__}, ", end="")
     print(f"torchvision {torchvision.__version__}; {options.threads} thread(s)")
