@@ -122,7 +122,8 @@ def compare(section: str, name: str, options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", help=f"of {', '.join(SECTIONS)}; default: all")
-    parser.add_argument("--model", choices=sorted({*BLOCKS, *sum(masks.MODELS.values(), ())}), action="append", help="default: all")
+    names = sorted({*BLOCKS, *sum(masks.MODELS.values(), ())})
+    parser.add_argument("--model", choices=names, action="append", help="default: all that a section has")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch", type=int, help="default: 32 on the CPU, 128 elsewhere")
     parser.add_argument("--rounds", type=int, default=7)

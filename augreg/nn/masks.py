@@ -162,7 +162,7 @@ def _hashes_of_rank() -> tuple[Any, Any]:
 def _generator_of_rank(device: Any) -> torch.Generator:
     """A generator for one call, seeded by the CPU generator and the rank.
 
-    It fills a mask much faster than a hash of each element, which takes some twenty operators.
+    It fills a mask much faster than a hash of each element, which takes some forty operators.
     """
     first, second = _hashes_of_rank()
     return torch.Generator(device).manual_seed((first << 31) ^ second)
