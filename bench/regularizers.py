@@ -9,6 +9,8 @@ It needs timm and torchvision. A step is forward, backward and the optimizer (SG
 within a round, so a busy machine slows all of them alike: trust the ratios, which are medians over the rounds. Where
 other programs use the processors too, the ratio by processor time says more; on a GPU it is left out.
 
+dropout, drop_block, drop_connect: at every linear layer or convolution; `masks.py` has the rows, and measures the
+layers alone.
 depth: stochastic depth with survival 0.5 in every branch of every block. `skip` does not compute what it drops; the
 other rows compute it and mask it. Give each branch at least 16 of the images: on one thread of a processor, torch
 convolves fewer by a slow path.
@@ -23,6 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import masks
 import timm
 import torch
 import torchvision
@@ -64,7 +67,7 @@ def depth(at: str) -> dict[str, Change]:
     }
 
 
-SECTIONS: dict[str, Callable[[str], dict[str, Change]]] = {"depth": depth}
+SECTIONS: dict[str, Callable[[str], dict[str, Change]]] = {"depth": depth, **masks.SECTIONS}
 
 
 class Training:
@@ -102,7 +105,7 @@ class Training:
 
 
 def compare(section: str, name: str, options: argparse.Namespace) -> None:
-    rows = {row: Training(name, change, options) for row, change in SECTIONS[section](BLOCKS[name]).items()}
+    rows = {row: Training(name, change, options) for row, change in SECTIONS[section](BLOCKS.get(name, "**")).items()}
     on_cpu = options.device == "cpu"
     for training in rows.values():
         training.seconds(1 if on_cpu else 5)
@@ -119,7 +122,8 @@ def compare(section: str, name: str, options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", help=f"of {', '.join(SECTIONS)}; default: all")
-    parser.add_argument("--model", choices=BLOCKS, action="append", help="default: all")
+    names = sorted({*BLOCKS, *sum(masks.MODELS.values(), ())})
+    parser.add_argument("--model", choices=names, action="append", help="default: all that a section has")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch", type=int, help="default: 32 on the CPU, 128 elsewhere")
     parser.add_argument("--rounds", type=int, default=7)
@@ -137,7 +141,7 @@ def main() -> None:
     print(f"python {platform.python_version()}, torch {torch.__version__}, timm {timm.__version__}, ", end="")
     print(f"torchvision {torchvision.__version__}; {options.threads} thread(s)")
     for section in options.sections or SECTIONS:
-        for name in options.model or BLOCKS:
+        for name in options.model or masks.MODELS.get(section, BLOCKS):
             compare(section, name, options)
 
 

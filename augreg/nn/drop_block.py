@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from augreg.nn.checks import check_choice, check_dimensions, check_floating, check_number
 from augreg.nn.masks import source_of, with_strides, zeros
@@ -70,13 +70,11 @@ class MapDropBlock(nn.Module):
             return input
         if self.p == 1.0:
             return zeros(input)
-        sizes = input.shape[-dims:]
-        seed_keep = log_seed_keep(sizes, self.block_size, self.p)
-        mask = self._blocks(input, seed_keep.exp(), dims)
-        wide = torch.promote_types(input.dtype, torch.float32)
-        log_keep = seed_keep * covering_blocks(sizes, self.block_size)
-        scale = torch.exp(-log_keep).to(input.device, wide).to(input.dtype)
-        return torch.where(with_strides(mask, input), 0.0, input * scale)
+        sizes = tuple(input.shape[-dims:])
+        arguments = (sizes, self.block_size, self.p, input.device, input.dtype)
+        seed_keep, scale = remembered(*arguments) if is_plain(input) else numbers(*arguments)
+        kept = self._kept(input, seed_keep, dims)
+        return torch.where(with_strides(kept, input), input * scale, 0.0)
 
     def _dims(self, input: Tensor) -> int:
         """The number of spatial dimensions."""
@@ -90,20 +88,16 @@ class MapDropBlock(nn.Module):
             )
         return len(input.shape) - 2
 
-    def _blocks(self, input: Tensor, seed_keep: Tensor, dims: int) -> Tensor:
-        """The mask of dropped elements: True in a block around every seed."""
+    def _kept(self, input: Tensor, seed_keep: float | Tensor, dims: int) -> Tensor:
+        """The mask of kept elements: False in a block around every seed."""
         channels = input.shape[-dims - 1] if self.per == "channel" else 1
         sizes = input.shape[-dims:]
         blocks = [min(self.block_size, size) for size in sizes]
         places = [size - block + 1 for size, block in zip(sizes, blocks, strict=True)]
-        # compared in float32 on the device, like the draws
-        seeds = self.source.uniform((*input.shape[: -dims - 1], channels, *places), input.device) >= (
-            seed_keep.to(input.device, torch.float32)
-        )
-        border = [width for block in reversed(blocks) for width in (block - 1, block - 1)]
-        pool: Any = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)[dims - 1]
-        covered: Tensor = pool(functional.pad(seeds.to(torch.float32), border), blocks, stride=1)
-        return covered > 0.5
+        free = self.source.kept(seed_keep, (*input.shape[: -dims - 1], channels, *places), input)
+        if channels == 1 or input.is_contiguous() or input.dim() != dims + 2:
+            return without_blocks(free, sizes, blocks, 1)
+        return without_blocks(free.movedim(1, -1), sizes, blocks, channels).movedim(-1, 1)  # channels_last
 
     def extra_repr(self) -> str:
         """The settings, as `print(model)` shows them."""
@@ -128,14 +122,77 @@ class DropBlock3d(MapDropBlock):
     dims = 3
 
 
+def without_blocks(free: Tensor, sizes: Sequence[int], blocks: Sequence[int], inner: int) -> Tensor:
+    """The mask of a map of these sizes that is False in the block that starts at each seed, and True elsewhere.
+
+    `free` is False at seeds. It has a value for each position where a block fits, and `inner` values (of channels
+    that come last) at each. The mask is the minimum of `free` over a window, computed by "and" with a shifted copy:
+    windows of 1, 2, 4, .. up to the block's size, along one dimension after the other. The whole batch is one line of
+    bytes, where a step along a dimension is a fixed distance. No shift carries a seed to another row, as blocks fit.
+    Max pooling would take longer (100 times on a CPU for 7 x 7): it takes no bytes, and finds the places of maxima.
+    """
+    dims = len(sizes)
+    first = free.dim() - dims - (1 if inner > 1 else 0)
+    shape = [*free.shape[:first], *sizes, *free.shape[first + dims :]]
+    steps = [inner * math.prod(sizes[dim + 1 :]) for dim in range(dims)]
+    margin = sum((block - 1) * step for block, step in zip(blocks, steps, strict=True))
+    line = free.new_ones(margin + math.prod(shape))
+    places = line[margin:].view(shape)
+    for dim in range(first, first + dims):
+        places = places.narrow(dim, 0, free.shape[dim])
+    places.copy_(free)
+    for block, step in zip(blocks, steps, strict=True):
+        window = 1
+        while window < block:
+            more = min(window, block - window)
+            line = line[more * step :] & line[: -more * step]
+            window += more
+    return line.view(shape)
+
+
+def is_plain(input: Tensor) -> bool:
+    """Whether numbers for this input may be remembered: not in a trace, nor for a fake tensor or the like."""
+    tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return type(input) in (Tensor, nn.Parameter) and not tracing
+
+
+def numbers(
+    sizes: tuple[int, ...], block_size: int, p: float, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """The probability that a position is no seed, in float32 like the draws, and the scale of each position."""
+    log_keep = log_seed_keep(sizes, block_size, p)
+    wide = torch.promote_types(dtype, torch.float32)
+    scale = torch.exp(-log_keep * covering_blocks(sizes, block_size))
+    return log_keep.exp().to(device, torch.float32), scale.to(device, wide).to(dtype)
+
+
+def remembered(
+    sizes: tuple[int, ...], block_size: int, p: float, device: torch.device, dtype: torch.dtype
+) -> tuple[float | Tensor, Tensor]:
+    """`numbers`, remembered: solving for gamma and copying the scale to a GPU at every call cost more than a mask."""
+    try:
+        return _remembered(sizes, block_size, p, device, dtype)
+    except RuntimeError:  # make_fx, which traces plain tensors, refuses to read a number
+        return numbers(sizes, block_size, p, device, dtype)
+
+
+@functools.lru_cache(maxsize=256)
+def _remembered(
+    sizes: tuple[int, ...], block_size: int, p: float, device: torch.device, dtype: torch.dtype
+) -> tuple[float, Tensor]:
+    with torch.inference_mode(False):  # a tensor made in inference mode could not be used in training later
+        seed_keep, _ = numbers(sizes, block_size, p, torch.device("cpu"), dtype)
+        return seed_keep.item(), numbers(sizes, block_size, p, device, dtype)[1]
+
+
 def covering_blocks(sizes: Sequence[int], block_size: int) -> Tensor:
     """How many of the blocks that fit into a map of these sizes cover each position; float64, of that shape."""
-    found = torch.ones((), dtype=torch.float64)
+    found = torch.ones((), dtype=torch.float64, device="cpu")
     for size in sizes:
         block = min(block_size, size)
         most = min(block, size - block + 1)
         along = [min(place + 1, size - place, most) for place in range(size)]
-        found = found.unsqueeze(-1) * torch.tensor(along, dtype=torch.float64)
+        found = found.unsqueeze(-1) * torch.tensor(along, dtype=torch.float64, device="cpu")
     return found
 
 
@@ -156,9 +213,10 @@ def log_seed_keep(sizes: Sequence[int], block_size: int, p: float) -> Tensor:
                 here = 2 if cover < most else size - 2 * (most - 1)
                 along[count * cover] = along.get(count * cover, 0) + here * positions
         counts = along
-    covers = torch.tensor(list(counts.keys()), dtype=torch.float64)
-    fraction = torch.tensor(list(counts.values()), dtype=torch.float64) / math.prod(sizes)
-    target = torch.log(torch.ones((), dtype=torch.float64) - p)  # a tensor, so that compiled code works for any p
+    covers = torch.tensor(list(counts.keys()), dtype=torch.float64, device="cpu")
+    fraction = torch.tensor(list(counts.values()), dtype=torch.float64, device="cpu") / math.prod(sizes)
+    one = torch.ones((), dtype=torch.float64, device="cpu")  # a tensor, so that compiled code works for any p
+    target = torch.log(one - p)
     solution = target / (fraction * covers).sum()
     for _ in range(_NEWTON_STEPS):
         kept = fraction * torch.exp(solution * covers)

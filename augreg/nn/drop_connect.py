@@ -16,16 +16,19 @@ from torch.nn import functional
 from augreg.attachment.foreign_tensors import through
 from augreg.nn.checks import check_choice, check_floating, check_number
 from augreg.nn.dropout import MODES, Mode
-from augreg.nn.masks import TORCH, Source, dropped, kept_scale, source_of
+from augreg.nn.masks import TORCH, Source, kept_scale, source_of
 
 __all__ = ["DropConnectConv1d", "DropConnectConv2d", "DropConnectConv3d", "DropConnectLinear", "relu_moments"]
+
+Per = Literal["sample", "batch"] | int
+"""A mask for each sample, one for the batch, or one for each group of this many consecutive samples."""
 
 
 class _DropConnect:
     """The base of the layers; see `DropConnectLinear`."""
 
     p: float = 0.5
-    per: Literal["sample", "batch"] = "sample"
+    per: Per = "sample"
     mode: Mode = "inverted"
     inference: Literal["scale", "moment"] = "scale"
     through: Literal["relu", "none"] = "relu"
@@ -36,12 +39,13 @@ class _DropConnect:
     weight: Any
     bias: Any
     training: bool
+    _batched_dims: ClassVar[int]
 
     def __init__(
         self,
         *args: Any,
         p: float = 0.5,
-        per: Literal["sample", "batch"] = "sample",
+        per: Per = "sample",
         mode: Mode = "inverted",
         inference: Literal["scale", "moment"] = "scale",
         through: Literal["relu", "none"] = "relu",
@@ -51,7 +55,7 @@ class _DropConnect:
     ) -> None:
         super().__init__(*args, **kwargs)
         self.p = check_number("p", p, 0, 1)
-        self.per = check_choice("per", per, ("sample", "batch"))
+        self.per = check_per(per)
         self.mode = check_choice("mode", mode, MODES)
         self.inference = check_choice("inference", inference, ("scale", "moment"))
         self.through = check_choice("through", through, ("relu", "none"))
@@ -69,9 +73,23 @@ class _DropConnect:
             return self._plain(input)
         if not self.training:
             return self._shared(input, *self._scaled_weights(1.0 - self.p))
-        if self.per == "batch":
-            return self._shared(input, *self._masked_weights(()))
-        return self._per_sample(input)
+        if self.per == "batch" or input.dim() < self._batched_dims:
+            return self._shared(input, *self._masked_weights(input, ()))
+        return self._per_group(input, 1 if self.per == "sample" else self.per)
+
+    def _per_group(self, input: Tensor, size: int) -> Tensor:
+        """The output with a mask for each group of this many samples; the last group may be smaller."""
+        batch = input.shape[0]
+        if batch == 0:
+            return self._shared(input, self.weight, self.bias)
+        size = min(size, batch)
+        groups = -(-batch // size)
+        missing = groups * size - batch
+        if missing:
+            input = torch.cat([input, input.new_zeros((missing, *input.shape[1:]))])
+        weight, bias = self._masked_weights(input, (groups,))
+        output = self._grouped(input.unflatten(0, (groups, size)), weight, bias).flatten(0, 1)
+        return output[:batch] if missing else output
 
     def _mean_after_relu(self, input: Tensor) -> Tensor:
         mean, _ = relu_moments(*self.moments(input))
@@ -101,15 +119,19 @@ class _DropConnect:
         bias = self.bias if self.bias is None or not self.mask_bias else self.bias * factor
         return self.weight * factor, bias
 
-    def _masked_weights(self, samples: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias with elements dropped; `samples` is (), or (batch,) for one mask per sample."""
+    def _masked_weights(self, input: Tensor, groups: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias with elements dropped; `groups` is (), or the number of masks."""
         bias = self.bias
         if bias is not None and self.mask_bias:
-            bias = self._dropped(bias, samples)
-        return self._dropped(self.weight, samples), bias
+            bias = self._dropped(bias, groups, bias.dtype)
+        # under autocast the product casts the weight: cast one set of weights, not one for each mask
+        dtype = self.weight.dtype if self.weight.dtype == torch.float64 else _autocast_dtype(input, self.weight.dtype)
+        return self._dropped(self.weight, groups, dtype), bias
 
-    def _dropped(self, weight: Tensor, samples: tuple[int, ...]) -> Tensor:
-        return dropped(weight, 1.0 - self.p, self.mode, self.source, (*samples, *weight.shape))
+    def _dropped(self, weight: Tensor, groups: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        keep = 1.0 - self.p
+        mask = self.source.kept(keep, (*groups, *weight.shape), weight)
+        return torch.where(mask, (weight * kept_scale(self.mode, keep)).to(dtype), 0.0)
 
     def _plain(self, input: Tensor) -> Tensor:
         output: Tensor = super().forward(input)  # type: ignore[misc]
@@ -118,7 +140,8 @@ class _DropConnect:
     def _shared(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         raise NotImplementedError
 
-    def _per_sample(self, input: Tensor) -> Tensor:
+    def _grouped(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The output for an input of (groups, samples, ...), with a weight for each group."""
         raise NotImplementedError
 
     def __prepare_scriptable__(self) -> Any:
@@ -165,18 +188,18 @@ class DropConnectLinear(_DropConnect, nn.Linear):
     input times a dropped weight gives NaN, as in any linear layer.
 
     Cost: one mask per sample needs batch * out * in weights, kept with their masks (1 byte each) until backward, and
-    a batched matrix product; one mask per batch costs out * in and is a weaker regularizer.
+    a batched matrix product; one mask per batch costs out * in and is a weaker regularizer. `per=8` draws one mask
+    for every 8 consecutive samples: an eighth of the cost, and the same distribution for each sample. Samples of one
+    group share a mask; different groups are independent.
     """
+
+    _batched_dims = 2
 
     def _shared(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return functional.linear(input, weight, bias)
 
-    def _per_sample(self, input: Tensor) -> Tensor:
-        if input.dim() < 2:
-            return self._shared(input, *self._masked_weights(()))
-        weight, bias = self._masked_weights((input.shape[0],))
-        rows = input.unsqueeze(1) if input.dim() == 2 else input.flatten(1, -2)
-        output = torch.bmm(rows, weight.transpose(1, 2))
+    def _grouped(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        output = torch.bmm(input.flatten(1, -2), weight.transpose(1, 2))
         if bias is not None:
             output = output + (bias if bias.dim() == 1 else bias.unsqueeze(1)).to(output.dtype)
         return output.reshape(*input.shape[:-1], output.shape[-1])
@@ -186,7 +209,8 @@ class _DropConnectConv(_DropConnect):
     """A convolution that drops weights: `DropConnectLinear` with a kernel for W.
 
     All positions of a sample share a mask. The moments are exact as well: each weight enters an output once. One
-    mask per sample runs as one grouped convolution over batch * out * in * kernel weights.
+    mask per sample runs as one grouped convolution over batch * out * in * kernel weights, or as a batched matrix
+    product if the kernel has one weight (1 x 1).
     """
 
     dims: ClassVar[int]
@@ -204,41 +228,48 @@ class _DropConnectConv(_DropConnect):
         output: Tensor = self._conv_forward(input, weight, bias)
         return output
 
-    def _per_sample(self, input: Tensor) -> Tensor:
-        if input.dim() != self.dims + 2:
-            return self._shared(input, *self._masked_weights(()))
-        batch = input.shape[0]
-        if batch == 0:
-            return self._shared(input, self.weight, self.bias)
-        weight, bias = self._masked_weights((batch,))
+    def _grouped(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        masks, samples, channels = input.shape[:3]
+        if bias is not None:
+            bias = bias.expand(masks, weight.shape[1]).reshape(masks, 1, -1, *(1 for _ in range(self.dims)))
+        if self._is_pointwise():
+            last = input.movedim(2, -1)
+            if last.is_contiguous() and not input.is_contiguous():  # channels_last, and so is the output
+                output = torch.bmm(last.flatten(1, -2), weight.flatten(2).transpose(1, 2))
+                output = output.reshape(*last.shape[:-1], -1).movedim(-1, 2)
+                return output if bias is None else output + bias.to(output.dtype)
+            if samples == 1:
+                output = torch.bmm(weight.flatten(2), input.flatten(3).squeeze(1))
+                output = output.reshape(masks, 1, -1, *input.shape[3:])
+                return output if bias is None else output + bias.to(output.dtype)
+        # the masks are groups of channels: the samples at one place of all groups become one sample
+        input = input.transpose(0, 1).reshape(samples, masks * channels, *input.shape[3:])
         padding = self.padding
         if self.padding_mode != "zeros":
             input = functional.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = 0
-        output: Tensor = type(self).convolve(
-            input.reshape(1, batch * input.shape[1], *input.shape[2:]),
-            weight.flatten(0, 1),
-            None,
-            self.stride,
-            padding,
-            self.dilation,
-            batch * self.groups,
+        output = type(self).convolve(
+            input, weight.flatten(0, 1), None, self.stride, padding, self.dilation, masks * self.groups
         )
-        output = output.reshape(batch, weight.shape[1], *output.shape[2:])
-        if bias is not None:
-            bias = bias.expand(batch, weight.shape[1]).to(output.dtype)
-            output = output + bias.reshape(batch, weight.shape[1], *(1 for _ in range(self.dims)))
-        return output
+        output = output.unflatten(1, (masks, weight.shape[1])).transpose(0, 1)
+        return output if bias is None else output + bias.to(output.dtype)
+
+    def _is_pointwise(self) -> bool:
+        """Whether the convolution is a matrix product at each position."""
+        ones = all(size == 1 for size in (*self.weight.shape[2:], *self.stride, self.groups))
+        return ones and (self.padding == "valid" or self.padding == (0,) * self.dims)
 
 
 class DropConnectConv1d(_DropConnectConv, nn.Conv1d):
     """`nn.Conv1d` that drops weights; see `DropConnectLinear` (Wan et al. 2013).
 
     All positions of a sample share a mask; mean and variance are exact as in `DropConnectLinear`. One mask per sample
-    runs as one grouped convolution over batch * out * in * kernel weights.
+    runs as one grouped convolution over batch * out * in * kernel weights, or as a batched matrix product if the
+    kernel has one weight.
     """
 
     dims = 1
+    _batched_dims = 3
     convolve = staticmethod(functional.conv1d)
 
 
@@ -246,6 +277,7 @@ class DropConnectConv2d(_DropConnectConv, nn.Conv2d):
     """`nn.Conv2d` that drops weights; see `DropConnectConv1d`."""
 
     dims = 2
+    _batched_dims = 4
     convolve = staticmethod(functional.conv2d)
 
 
@@ -253,6 +285,7 @@ class DropConnectConv3d(_DropConnectConv, nn.Conv3d):
     """`nn.Conv3d` that drops weights; see `DropConnectConv1d`."""
 
     dims = 3
+    _batched_dims = 5
     convolve = staticmethod(functional.conv3d)
 
 
@@ -264,12 +297,25 @@ _CLASSES: dict[type[nn.Module], type[_DropConnect]] = {
 }
 
 
+def check_per(per: Any) -> Per:
+    """The value; ValueError unless it is "sample", "batch" or a number of samples."""
+    if isinstance(per, int) and not isinstance(per, bool) and per >= 1:
+        return per
+    if per in ("sample", "batch"):
+        chosen: Per = per
+        return chosen
+    raise ValueError(f"per must be 'sample', 'batch' or a number of samples of at least 1, got {per!r}")
+
+
 def _output_dtype(input: Tensor) -> torch.dtype:
     """The output dtype of torch's layer for this input: under autocast, that of autocast."""
+    return input.dtype if input.dtype == torch.float64 else _autocast_dtype(input, input.dtype)
+
+
+def _autocast_dtype(input: Tensor, otherwise: torch.dtype) -> torch.dtype:
+    """The dtype in which autocast computes products on the input's device, or the other one without autocast."""
     kind = input.device.type
-    if input.dtype != torch.float64 and torch.is_autocast_enabled(kind):
-        return torch.get_autocast_dtype(kind)
-    return input.dtype
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else otherwise
 
 
 def drop_connect_class(module: nn.Module) -> type[Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn, where
 
 from augreg.nn.checks import check_choice, check_dimensions, check_floating, check_number
-from augreg.nn.masks import drop, source_of, with_strides, zeros
+from augreg.nn.masks import drop, source_of, zeros
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "GaussianDropout", "SpatialDropout"]
 
@@ -30,18 +30,33 @@ class Dropout(nn.Module):
 
     `p` is the probability of being dropped, as in torch; the papers' p is 1 - p. It may be changed at any time. With
     a `seed` the masks come from `augreg.nn.masks.SeededSource`. Takes any floating-point tensor. p = 1 gives zeros.
+
+    On CUDA, inverted dropout without a seed runs as torch's own kernel, about twice as fast. It multiplies by the
+    mask, so a dropped infinity or NaN gives NaN, as in torch. With `remove_infinities` a dropped value is replaced by
+    zero in all cases, whatever it is, and so is its gradient.
     """
 
-    def __init__(self, p: float = 0.5, mode: Mode = "inverted", seed: int | None = None) -> None:
+    _may_multiply: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        mode: Mode = "inverted",
+        seed: int | None = None,
+        *,
+        remove_infinities: bool = False,
+    ) -> None:
         super().__init__()
         self.p = check_number("p", p, 0, 1)
         self.mode = check_choice("mode", mode, MODES)
         self.source = source_of(seed)
+        self.remove_infinities = remove_infinities
 
     def forward(self, input: Tensor) -> Tensor:
         """The input with units dropped in training; for testing see the class."""
         check_floating(self, input)
-        return drop(input, 1.0 - self.p, self.mode, self.training, self.source, self.mask_shape(input))
+        fused = self._may_multiply and not self.remove_infinities
+        return drop(input, 1.0 - self.p, self.mode, self.training, self.source, self.mask_shape(input), fused)
 
     def mask_shape(self, input: Tensor) -> Sequence[int]:
         """The shape of the mask, which is broadcast to the input: here one number per element."""
@@ -59,10 +74,11 @@ class SpatialDropout(Dropout):
 
     Neighboring units of a feature map are strongly correlated, so dropping them independently removes little
     information. Modes, test-time rule and exactness are those of `Dropout`. Takes (batch, channels, ...) with one or
-    more spatial dimensions.
+    more spatial dimensions. Infinities that are dropped are always removed.
     """
 
     least_dimensions = 3
+    _may_multiply = False
 
     def mask_shape(self, input: Tensor) -> Sequence[int]:
         """One number per sample and channel."""
@@ -77,6 +93,7 @@ class SpatialDropout(Dropout):
 class Dropout1d(Dropout):
     """`SpatialDropout` for (batch, channels, length) or (channels, length)."""
 
+    _may_multiply = False
     dims = 1
 
     def mask_shape(self, input: Tensor) -> Sequence[int]:
@@ -126,8 +143,8 @@ class AlphaDropout(nn.Module):
             return zeros(input)
         scale = 1.0 / math.sqrt(keep + self._SQUARED * keep * (1.0 - keep))
         shift = -scale * (1.0 - keep) * self.SATURATION
-        mask = self.source.uniform(input.shape, input.device) < keep
-        return where(with_strides(mask, input), input, self.SATURATION) * scale + shift
+        mask = self.source.kept(keep, input.shape, input)
+        return where(mask, input, self.SATURATION) * scale + shift
 
     def extra_repr(self) -> str:
         """The settings, as `print(model)` shows them."""

@@ -9,8 +9,9 @@ them were seeded alike. `SeededSource(seed)` computes its numbers from
 by a 32-bit integer hash in tensor operations, without rounding. Other draws do not affect it. Neither adds anything
 to a `state_dict`.
 
-Dropping is `torch.where(mask, x, 0)` and never `mask * x`, so a dropped infinity or NaN is removed, in the gradient
-as well.
+Masks are boolean, one byte per element. On the devices of `FUSED` torch draws one in a single kernel; elsewhere it
+is `uniform < keep`. Dropping is `torch.where(mask, x, 0)` and not `mask * x`, so a dropped infinity or NaN is
+removed, in the gradient as well. Only where a layer allows it (`fused`) is torch's own kernel used, which multiplies.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from torch import Tensor
 
 _MASK32 = 0xFFFFFFFF
 _REMEMBERED_CALLS = 1024  # recent calls of a layer that a recomputation can repeat
+_WITH_GENERATORS = ("cpu", "cuda", "mps", "xpu")
+
+FUSED = frozenset({"cuda"})
+"""Types of devices on which torch draws a boolean mask, or drops by one, in one kernel."""
 
 
 class Source(Protocol):
@@ -36,24 +41,39 @@ class Source(Protocol):
     def normal(self, shape: Sequence[int], device: Any) -> Tensor:
         """Standard normal float32."""
 
+    def kept(self, keep: float | Tensor, shape: Sequence[int], input: Tensor) -> Tensor:
+        """A boolean mask on the input's device, True with probability `keep`; of its shape, it has its strides."""
+
 
 class TorchSource:
     """Draws from torch's generator of the device; in a distributed run, from the CPU generator and the rank."""
 
     def uniform(self, shape: Sequence[int], device: Any) -> Tensor:
         """float32 in [0, 1), multiples of 2^-24."""
-        rank, ranks = _ranks()
-        if ranks == 1:
+        if _ranks()[1] == 1:
             return torch.rand(shape, device=device, dtype=torch.float32)
-        key = torch.randint(2**62, (), dtype=torch.int64, device="cpu")
-        first = mix(mix(key) + rank)
-        return _unit(shape, device, first, mix(first ^ (key >> 32)))
+        if _has_generators(device):
+            return torch.rand(shape, generator=_generator_of_rank(device), device=device, dtype=torch.float32)
+        return _unit(shape, device, *_hashes_of_rank())
 
     def normal(self, shape: Sequence[int], device: Any) -> Tensor:
         """Standard normal float32."""
         if _ranks()[1] == 1:
             return torch.randn(shape, device=device, dtype=torch.float32)
+        if _has_generators(device):
+            return torch.randn(shape, generator=_generator_of_rank(device), device=device, dtype=torch.float32)
         return _box_muller(self, shape, device)
+
+    def kept(self, keep: float | Tensor, shape: Sequence[int], input: Tensor) -> Tensor:
+        """A boolean mask on the input's device, True with probability `keep`; of its shape, it has its strides."""
+        if not isinstance(keep, float) or not fuses(input):
+            return with_strides(self.uniform(shape, input.device) < keep, input)
+        same = tuple(shape) == tuple(input.shape)
+        mask = torch.empty_like(input, dtype=torch.bool) if same else input.new_empty(tuple(shape), dtype=torch.bool)
+        generator = None if _ranks()[1] == 1 else _generator_of_rank(input.device)
+        if mask.is_contiguous():  # vmap refuses to draw in place for a weight, which is the same for all rows
+            return torch.bernoulli(mask, keep, generator=generator)
+        return mask.bernoulli_(keep, generator=generator)
 
     def __repr__(self) -> str:
         return "torch"
@@ -115,6 +135,10 @@ class SeededSource:
             torch.full((_REMEMBERED_CALLS,), -1, dtype=torch.int64) if tickets is None else tickets.cpu().clone()
         )
 
+    def kept(self, keep: float | Tensor, shape: Sequence[int], input: Tensor) -> Tensor:
+        """A boolean mask on the input's device, True with probability `keep`; of its shape, it has its strides."""
+        return with_strides(self.uniform(shape, input.device) < keep, input)
+
     def _call_number(self) -> Tensor | int:
         """The number of this call: a new one, or its old one if its ticket is known."""
         ticket = torch.randint(2**62, (1,), dtype=torch.int64, device="cpu")
@@ -129,7 +153,34 @@ class SeededSource:
         return f"SeededSource({self.seed})"
 
 
-def _unit(shape: Sequence[int], device: Any, first: Tensor, second: Tensor) -> Tensor:
+def fuses(input: Tensor) -> bool:
+    """Whether torch has fused kernels for this tensor, and no compiler that fuses all operators."""
+    return input.device.type in FUSED and not torch.compiler.is_compiling()
+
+
+def _has_generators(device: Any) -> bool:
+    """Whether a generator can be made for one call on this device; compiled code takes none."""
+    return torch.device(device).type in _WITH_GENERATORS and not torch.compiler.is_compiling()
+
+
+def _hashes_of_rank() -> tuple[Any, Any]:
+    """Two 32-bit hashes of a number from the CPU generator and the rank."""
+    drawn = torch.randint(2**62, (), dtype=torch.int64, device="cpu")
+    key = drawn if torch.compiler.is_compiling() else int(drawn)  # hashing an int is faster
+    first = mix(mix(key) + _ranks()[0])
+    return first, mix(first ^ (key >> 32))
+
+
+def _generator_of_rank(device: Any) -> torch.Generator:
+    """A generator for one call, seeded by the CPU generator and the rank.
+
+    It fills a mask much faster than a hash of each element, which takes some forty operators.
+    """
+    first, second = _hashes_of_rank()
+    return torch.Generator(device).manual_seed((first << 31) ^ second)
+
+
+def _unit(shape: Sequence[int], device: Any, first: Any, second: Any) -> Tensor:
     """float32 in [0, 1), 24 bits each, from two 32-bit hashes of the call and the index of each element."""
     index = torch.arange(math.prod(shape), device=device, dtype=torch.int64)
     hashes = mix(mix(index + first) + second + (index >> 32))
@@ -174,11 +225,20 @@ def layer_seed(seed: int | None, *names: str) -> int | None:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
-def drop(input: Tensor, keep: float, mode: str, training: bool, source: Source, shape: Sequence[int]) -> Tensor:
+def drop(
+    input: Tensor,
+    keep: float,
+    mode: str,
+    training: bool,
+    source: Source,
+    shape: Sequence[int],
+    fused: bool = False,
+) -> Tensor:
     """The input with each unit kept with probability `keep`; the mask has this shape and is broadcast.
 
     In training, kept units are divided by `keep` if `mode` is "inverted", and unchanged if it is "original". In
-    testing, the input is returned unchanged, or multiplied by `keep` if `mode` is "original".
+    testing, the input is returned unchanged, or multiplied by `keep` if `mode` is "original". `fused` allows torch's
+    own kernel, which multiplies by 0, so that a dropped infinity gives NaN.
     """
     if keep == 1.0:
         return input
@@ -186,13 +246,15 @@ def drop(input: Tensor, keep: float, mode: str, training: bool, source: Source, 
         if mode == "inverted":
             return input
         return input * keep if keep > 0.0 else zeros(input)
+    own = source is TORCH and _ranks()[1] == 1  # torch's kernel draws from torch's own generator
+    if fused and own and keep > 0.0 and mode == "inverted" and tuple(shape) == tuple(input.shape) and fuses(input):
+        return torch.native_dropout(input, 1.0 - keep, True)[0]
     return dropped(input, keep, mode, source, shape)
 
 
 def dropped(input: Tensor, keep: float, mode: str, source: Source, shape: Sequence[int]) -> Tensor:
     """The input, or a weight, as `drop` returns it in training; it keeps its memory format, such as channels_last."""
-    mask = source.uniform(shape, input.device) < keep
-    return torch.where(with_strides(mask, input), input * kept_scale(mode, keep), 0.0)
+    return torch.where(source.kept(keep, shape, input), input * kept_scale(mode, keep), 0.0)
 
 
 def kept_scale(mode: str, keep: float) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
 
 from augreg.regularizers.seed import Seed, check_settings
 from augreg.steps.declare import ModelRule, regularizer
@@ -46,14 +48,15 @@ class DropConnect:
 
     Training computes (M * W) v / (1 - p) + b, testing W v + b. `mode: original` scales in testing, as the paper does.
     `per: batch` draws one mask per batch, which is cheap and regularizes less; one mask per sample needs memory for
-    batch times as many weights. `inference: moment` is for layers followed by a ReLU (`through: relu`): testing
+    batch times as many weights. `per: 8` draws one mask for every 8 samples: an eighth of the cost, and for each
+    sample the same distribution. `inference: moment` is for layers followed by a ReLU (`through: relu`): testing
     computes the mean after the ReLU of a normal variable with the output's mean and variance, while plain testing
     ignores the variance. `mask_bias` also drops biases. Wan et al. 2013 (ICML, PMLR 28(3):1058-1066).
     """
 
     at: At
     p: Probability = 0.5
-    per: Literal["sample", "batch"] = "sample"
+    per: Literal["sample", "batch"] | Annotated[int, Meta(ge=1)] = "sample"
     mode: Literal["inverted", "original"] = "inverted"
     inference: Literal["scale", "moment"] = "scale"
     through: Literal["relu", "none"] = "relu"

@@ -7,7 +7,7 @@ the module's name and the number of the call; without, they come from torch's ge
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -51,7 +51,8 @@ class _Dropout:
     def takes_over(self: Any, module: Any, numbers: dict[str, float]) -> dict[str, float] | None:
         if _rule_for(module) != self.__augreg__.name:
             return None
-        for name, default in (("mode", "inverted"), ("seed", None)):  # torch's layers have neither
+        # torch's layers have none of them
+        for name, default in (("mode", "inverted"), ("seed", None), ("remove_infinities", False)):
             value = getattr(self, name, default)
             if value != getattr(module, name, default):
                 raise ValueError(
@@ -71,8 +72,8 @@ class _Dropout:
         if rule not in (None, self.__augreg__.name):
             site.refuse(f"it is already a dropout layer of another kind{f'; use the rule {rule}' if rule else ''}")
         seed = layer_seed(self.seed, self.__augreg__.name, *names, site.name)
-        mode = {"mode": self.mode} if hasattr(self, "mode") else {}
-        return getattr(dropout, type(self).__name__)(**self.numbers(site), **mode, seed=seed)
+        settings = {name: getattr(self, name) for name in ("mode", "remove_infinities") if hasattr(self, name)}
+        return getattr(dropout, type(self).__name__)(**self.numbers(site), **settings, seed=seed)
 
 
 class _MaskingDropout(_Dropout):
@@ -93,15 +94,19 @@ class Dropout(_MaskingDropout):
     """Set each unit to zero with probability p, and scale the others up.
 
     Training computes m x / (1 - p), testing x. With `mode: original`, as in the paper, training computes m x and
-    testing (1 - p) x. `on: input` masks the module's first input instead of its output. Srivastava et al. 2014 (JMLR
-    15); Hinton et al. 2012, arXiv 1207.0580.
+    testing (1 - p) x. `on: input` masks the module's first input instead of its output. On a GPU a dropped infinity
+    gives NaN, as in torch, unless `remove_infinities` is set, which costs time. Srivastava et al. 2014 (JMLR 15);
+    Hinton et al. 2012, arXiv 1207.0580.
     """
+
+    later: ClassVar = ("remove_infinities",)  # it is left out of canonical specs if it is false
 
     at: At
     p: Probability = 0.5
     mode: _Mode = "inverted"
     on: Literal["output", "input"] = "output"
     seed: Seed = None
+    remove_infinities: bool = False
 
     def attach(self, site: Site) -> None:
         (site.before if self.on == "input" else site.after)(self._layer(site, self.on))

@@ -18,6 +18,7 @@ from augreg.steps.step import Step, children
 __all__ = ["added", "classes", "fingerprint", "unparse"]
 
 # Options that are written only if they are not the default: specs from before they existed keep their fingerprints.
+# A step names such arguments in `later`.
 _LATER = ("targets", "classes", "max_pixels")
 
 
@@ -39,6 +40,8 @@ def _unparse_step(step: Step) -> dict[str, Any]:
     arguments: dict[str, Any] = {}
     for field in fields(step.transform):
         value = getattr(step.transform, field.name)
+        if field.name in getattr(step.transform, "later", ()) and value == field.default:
+            continue
         if field.name == "steps" and info.container:
             arguments["steps"] = [_unparse_step(child) for child in value]
         else:
