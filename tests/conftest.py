@@ -29,6 +29,13 @@ if os.environ.get("AUGREG_LOWEST"):  # `make versions`: files that need what is 
     print("left out:", ", ".join(collect_ignore) or "nothing")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The processes of a parallel run must collect the same names."""
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"the name of a test holds an address: give its cases ids. {item.nodeid}")
+
+
 @pytest.fixture
 def install(tmp_path: Path) -> Callable[..., None]:
     """A function that installs a distribution: its entry points, lines of metadata, and its modules by name."""

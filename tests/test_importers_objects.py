@@ -68,7 +68,7 @@ CLASSIFICATION = [
 ]
 
 
-@pytest.mark.parametrize("given", [Weights.V1, Weights.V1.transforms, Weights.V1.transforms()], ids=str)
+@pytest.mark.parametrize("given", [Weights.V1, Weights.V1.transforms, Weights.V1.transforms()])
 def test_weights_and_their_transforms(given: Any) -> None:
     imported = augreg.from_torchvision(given)
     assert imported.spec == {"version": 1, "backend": "pillow", "output": "torch", "image": CLASSIFICATION}
@@ -135,7 +135,6 @@ def own(image: Any) -> Any:
         (ImageClassification, "ImageClassification is a class; pass an object of it, ImageClassification(..)"),
         (None, "expected a transform, got NoneType"),
     ],
-    ids=str,
 )
 def test_what_is_no_transform_is_refused_with_what_to_do(given: Any, said: str) -> None:
     for imported in (augreg.from_torchvision([FLIP, given]), augreg.from_timm([FLIP, given])):
@@ -146,7 +145,7 @@ def test_what_is_no_transform_is_refused_with_what_to_do(given: Any, said: str) 
 
 
 @pytest.mark.parametrize("function", [augreg.from_torchvision, augreg.from_timm])
-@pytest.mark.parametrize("given", [7, "resnet50", 0.5], ids=str)
+@pytest.mark.parametrize("given", [7, "resnet50", 0.5])
 def test_what_can_be_no_pipeline_is_an_error(function: Any, given: Any) -> None:
     with pytest.raises(TypeError, match=r"expected a transform of .*got "):
         function(given)
