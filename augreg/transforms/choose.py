@@ -29,7 +29,7 @@ class Sequential:
         return self.steps
 
 
-@transform("random_order", kind="choose", rule="children", exact="what each child is exact for, in the order given")
+@transform("random_order", kind="choose", rule="children", exact="what the step is exact for, if there is only one")
 class RandomOrder:
     """Apply all steps, in random order; at test time, in the order given."""
 
