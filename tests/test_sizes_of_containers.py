@@ -142,6 +142,14 @@ def test_the_first_steps_are_used_for_testing_only_where_the_size_needs_it() -> 
     assert two.test(IMAGE).shape[:2] == (20, 20)
 
 
+def test_what_is_written_out_is_read_again_as_the_same_spec() -> None:
+    """Two containers: for one `test` is always written out, for the other because the size needs it."""
+    agreed = {"one_of": [scheduled(0.5, SQUARE), {"random_resized_crop": 20}]}
+    pipe = Pipeline.from_spec([agreed, {"random_order": [{"some_of": [BRICK, BRICK]}]}])
+    assert pipe.test(IMAGE).shape[:2] == (32, 40)
+    assert Pipeline.from_spec(pipe.to_spec()) == pipe
+
+
 @pytest.mark.parametrize(
     ("step", "which"),
     [

@@ -17,8 +17,9 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from augreg.errors import AugregError, SpecError
-from augreg.execution.sampling import expect
+from augreg.execution.sampling import draw, expect
 from augreg.ops import Scene
+from augreg.rng import address_of
 from augreg.steps.rules import PROBES, FixedDraws, outcomes, rule_of
 from augreg.steps.schedules import at_epoch, resolve, whole_epochs
 from augreg.steps.step import Location, Step, children, with_arguments
@@ -102,19 +103,35 @@ def _resolve(step: Step, ends: _Ends, every_container: bool) -> Step:
     inner = children(step.transform)
     if step.test is not None or step.p < 1.0 or not inner:
         return step
-    if every_container:
-        if rule_of(step) != "identity":
-            return step
+    if step.name == "one_of":  # as its children are drawn once: fingerprints depend on it
+        after = [{_size_after(child, scene) for child in inner} for scene in _SCENES]
+        if _agree(after):
+            return replace(step, test=_first_draw(step, inner))
+    if every_container and rule_of(step) == "identity":
         after = [ends(step, scene.size) for scene in _SCENES]
-    elif step.name == "one_of":
-        after = [set().union(*(ends(replace(child, p=1.0), scene.size) for child in inner)) for scene in _SCENES]
-    else:
-        return step
-    if all(sizes <= {scene.size, None} for scene, sizes in zip(_SCENES, after, strict=True)):
-        return step
-    if all(len(sizes) == 1 for sizes in after):
-        return replace(step, test=_first_draw(step, inner))
+        if _agree(after):
+            return replace(step, test=_first_draw(step, inner))
     return step
+
+
+def _agree(after: Sequence[set[_SizeAfter]]) -> bool:
+    """Whether each scene has one size after a step, and not all keep theirs."""
+    kept = all(sizes <= {scene.size, None} for scene, sizes in zip(_SCENES, after, strict=True))
+    return not kept and all(len(sizes) == 1 for sizes in after)
+
+
+def _size_after(step: Step, scene: Scene) -> _SizeAfter:
+    """The size of a scene after a step is applied in one draw of training, with the last numbers of schedules."""
+    drawn = draw([replace(_in_last_epoch(step), p=1.0)], scene, address_of(0, 0))
+    return None if drawn.deferred else drawn.scene.size
+
+
+def _in_last_epoch(step: Step) -> Step:
+    inner = tuple(map(_in_last_epoch, children(step.transform)))
+    changed = inner != children(step.transform)
+    return replace(
+        step, transform=with_arguments(step.transform, steps=inner) if changed else step.transform, schedules=()
+    )
 
 
 def _first_draw(step: Step, inner: tuple[Step, ...]) -> tuple[Step, ...]:
