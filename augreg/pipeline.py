@@ -29,6 +29,7 @@ from augreg.spec.parse import parse
 from augreg.spec.pydantic_field import PydanticField
 from augreg.spec.write import added, classes, fingerprint, unparse
 from augreg.steps.calls import explains
+from augreg.steps.rules import is_random
 from augreg.steps.step import Step, assign_paths, children
 
 if TYPE_CHECKING:
@@ -389,5 +390,8 @@ class Test(_Side):
         lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip() for row in rows]
         lines.append(f"backend {self._pipeline.backend}, output {options.output}")
         lines += misuse.remarks(self._pipeline.steps)
-        lines.append("train without an index draws new numbers at every call; `seed` has no effect there")
+        if any(map(is_random, self._pipeline.steps)):
+            lines.append("train without an index draws new numbers at every call; `seed` has no effect there")
+        else:
+            lines.append("train draws no random numbers: an image is the same at every call with the same epoch")
         return "\n".join(lines)

@@ -466,7 +466,7 @@ def test_without_steps_a_batch_passes_with_labels_that_are_not_mixed() -> None:
         (np.zeros((8, 9, 4), np.uint8), None, {}, ValueError, r"looks like one color image, .*: give images\[None\]"),
         (photos(2).astype(">f4"), None, {}, TypeError, "byte order of this machine: give images.astype"),
         ({"image": photos(2), "bboxes": [[]]}, None, {}, ValueError, "bboxes: coordinates do not follow"),
-        ({"image": photos(2), "depth": np.zeros((2, 13, 11))}, None, {}, ValueError, "name it 'mask_depth'"),
+        ({"image": photos(2), "depth": np.zeros((2, 13, 11))}, None, {}, ValueError, r"`targets: \{maps: \{depth"),
         ({"image": photos(2), "target": [1, 0]}, None, {}, ValueError, "there is no 'label', and 'tar"),
         ({"image": photos(2), "fine": np.eye(2)}, None, {}, ValueError, "'fine' may be .* or give 'label': None"),
         (photos(2), None, {"epoch": 1.5}, TypeError, "epoch must be an integer, got 1.5"),

@@ -86,7 +86,8 @@ def test_the_advice_for_an_unknown_key_works(key: str) -> None:
     with pytest.raises(ImageError, match="no known name") as caught:
         Pipeline(["horizontal_flip"]).train(sample, index=0)
     advised = [yaml.safe_load(text) for text in re.findall(r"`(?:targets: )?(.*?)`", str(caught.value))]
-    assert advised == [{"keys": {key: "mask"}}, {"maps": {key: {}}}]
+    of_values = [{"maps": {key: {}}}]
+    assert advised == (of_values if key == "depth" else [{"keys": {key: "mask"}}, *of_values])
     for targets in advised:
         Pipeline.from_spec({"image": ["horizontal_flip"], "targets": targets}).train(sample, index=0)
 

@@ -6,6 +6,7 @@ Torch is not imported here: if no other code has imported it, there are no tenso
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def checked_labels(labels: Any, classes: int | None) -> Any:
     if not is_tensor(labels):
         if not isinstance(labels, np.ndarray | list | tuple):
             raise TypeError(f"labels are an array, a tensor or a list, got {type(labels).__name__}")
-        check_list(labels)
+        check_list(labels, classes)
         labels = (
             np.asarray(labels, np.int64) if isinstance(labels, list | tuple) and not labels else np.asarray(labels)
         )
@@ -110,14 +111,30 @@ def checked_labels(labels: Any, classes: int | None) -> Any:
     return labels
 
 
-def check_list(labels: Any) -> None:
-    """Raise TypeError for a list of tensors with axes, which may be rows or columns."""
+def check_list(labels: Any, classes: int | None = None) -> None:
+    """Raise TypeError for a list of tensors with axes, which may be rows or columns; ValueError for ragged rows."""
+    if isinstance(labels, list | tuple):
+        _check_rows(labels, classes)
     if isinstance(labels, list | tuple) and any(is_tensor(row) and row.ndim for row in labels):
         raise TypeError(
             "labels are a list of tensors. torch's default_collate makes one from labels that are Python lists, and "
             "transposes them: use collate_fn=pipe.collate, or let the dataset return labels as tensors. For a list "
             "of rows give torch.stack(labels)"
         )
+
+
+def _check_rows(labels: Sequence[Any], classes: int | None) -> None:
+    """Raise ValueError unless the labels are all class ids, or all rows of as many numbers."""
+    rows = [isinstance(label, list | tuple) or bool(getattr(label, "ndim", 0)) for label in labels]
+    lengths = sorted({len(label) for label, is_row in zip(labels, rows, strict=True) if is_row})
+    if len(lengths) < 2 and (all(rows) or not any(rows)):
+        return
+    shown = [*([] if all(rows) else ["a class id"]), *map(str, lengths)]
+    if len(shown) > 4:
+        shown = [*shown[:3], ".."]
+    count = classes or lengths[-1]
+    found = f"{', '.join(shown[:-1])} and {shown[-1]}"
+    raise ValueError(f"labels have {found} numbers: give one class id, or {count} numbers, per image")
 
 
 def check_range(ids: Any, classes: int | None) -> None:

@@ -248,7 +248,7 @@ class Mixer:
         if isinstance(labels, list | tuple) and is_tensor(images.array):
             from augreg.batch.torch_kernels import as_tensor
 
-            check_list(labels)  # they are checked here, and the result is moved to the images
+            check_list(labels, self._classes)  # they are checked here, and the result is moved to the images
             return self._soft(as_tensor(labels), images, name, mixture).to(images.array.device, non_blocking=True)
         if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
             raise ValueError(f"{name}: expected {images.count} labels for {images.count} images, got {len(labels)}")

@@ -89,7 +89,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     def _passes(self) -> list[str]:
         passes = ", then ".join(f"[{op}]" for op in self.ops) or "nothing"
-        lines = [f"runs as {len(self.ops)} ops: {passes}"]
+        lines = [f"runs as {len(self.ops)} op{'s' * (len(self.ops) != 1)}: {passes}"]
         if self.deferred:
             lines.append("deferred: the remaining steps are drawn once the size after the last op is known")
         return lines

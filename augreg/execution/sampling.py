@@ -17,8 +17,8 @@ import msgspec
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op, Scene
 from augreg.rng import Address, Cursor, stream_key
-from augreg.steps.rules import FixedDraws, RandomDrawError, exact_for, rule_of
-from augreg.steps.schedules import scheduled
+from augreg.steps.rules import FixedDraws, RandomDrawError, exact_for, is_shuffled, rule_of
+from augreg.steps.schedules import scheduled, settled
 from augreg.steps.step import Step
 
 __all__ = ["DrawKind", "Drawn", "Entry", "draw", "expect", "resume"]
@@ -28,7 +28,8 @@ class Entry(msgspec.Struct):
     """What one step drew: `ops` on an image, or blends of a batch. `depth` is 0 for a step of the spec itself.
 
     `applied` is False when the step was left out by chance. At test time `rule` is the rule that was used, and
-    `exact` says for which quantity it gives the expectation.
+    `exact` says for which quantity it gives the expectation; `settled` is the epoch from which on the step and those
+    around it have their last numbers, and `shuffled` whether it, or one around it, applies steps in random order.
     """
 
     path: str
@@ -39,6 +40,8 @@ class Entry(msgspec.Struct):
     ops: list[Any] = []
     rule: str = ""
     exact: str = ""
+    settled: int = 0
+    shuffled: bool = False
 
 
 class Drawn(msgspec.Struct):
@@ -119,7 +122,11 @@ def _walk(
         paths.add(path)
         entries.append(entry)
         try:
-            result = _expected(step, scene, entry) if address is None else _sampled(step, scene, entry, address, kind)
+            result = (
+                _expected(step, scene, entry, parent)
+                if address is None
+                else _sampled(step, scene, entry, address, kind)
+            )
             parts = result if isinstance(result, tuple) else (result,)
             for part in reversed(parts):
                 if not isinstance(part, (record, Step)):
@@ -167,7 +174,7 @@ def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, kind: Dra
         cursor.close()
 
 
-def _expected(step: Step, scene: Scene, entry: Entry) -> Any:
+def _expected(step: Step, scene: Scene, entry: Entry, parent: Entry | None) -> Any:
     rule = rule_of(step)
     transform, declared = step.transform, step.transform.__augreg__.rule
     as_in_training = rule == "same" or (rule == "children" and declared != "children")
@@ -179,7 +186,10 @@ def _expected(step: Step, scene: Scene, entry: Entry) -> Any:
             if step.test is not None or declared == "same":
                 raise
             rule, as_in_training = declared, False
-    entry.rule, entry.exact = rule, exact_for(step, rule)
+    shuffled = parent is not None and parent.shuffled
+    entry.settled = max(settled(step), parent.settled if parent is not None else 0)
+    entry.rule, entry.exact = rule, exact_for(step, rule, entry.settled, shuffled)
+    entry.shuffled = shuffled or (rule == "children" and is_shuffled(step.transform))
     if as_in_training:
         return result
     if rule == "identity":

@@ -358,7 +358,9 @@ class _Parser:
 def _test_side_to_check(step: Step) -> bool:
     """Whether `test` or children say what a step does at test time, or it may change the size by chance."""
     info = step.transform.__augreg__
-    by_chance = 0.0 < step.p < 1.0 and info.kind == "geometry" and info.rule != "identity"
+    by_chance = (
+        (0.0 < step.p < 1.0 or "p" in dict(step.schedules)) and info.kind == "geometry" and info.rule != "identity"
+    )
     return step.test is not None or bool(children(step.transform)) or by_chance
 
 

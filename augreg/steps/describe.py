@@ -206,7 +206,8 @@ steps under Choose contain other steps, of `image` or of `batch`. A single value
 
 An image step in which nothing is random, because `p` is 1 and the arguments leave no choice (`degrees: [90, 90]`), is
 applied at test time exactly as in training, whatever its rule; `test: off` leaves it out. A step that changes the
-size of the image with a `p` below 1 needs `test`, unless a later step resizes to one size."""
+size of the image with a `p` below 1, in any epoch, needs `test`, unless a later step resizes to one size; so does a
+container that may end at several sizes. One that always ends at the same other size takes its first step."""
 _ABOUT = {
     "mixing": "For the `batch` section: they mix the images of a batch, and their labels accordingly.",
     "regularizer": "For the `model` section: attached to the modules that `at` selects.",

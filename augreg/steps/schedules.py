@@ -34,8 +34,10 @@ __all__ = [
     "read",
     "resolve",
     "scheduled",
+    "settled",
     "to_data",
     "turning_points",
+    "whole_epochs",
 ]
 
 FORMS: Mapping[str, str] = {"linear": "over", "cosine": "over", "step": "at"}
@@ -72,6 +74,14 @@ class Schedule:
         # a rounding error must not carry it past its neighbors: a p above 1 would be refused
         value = min(max(first * (1.0 - weight) + last * weight, min(first, last)), max(first, last))
         return round(value) if self.whole else value
+
+    @property
+    def settled(self) -> int:
+        """The first whole epoch from which on the value is the last number."""
+        changes = [index for index in range(1, len(self.values)) if self.values[index] != self.values[index - 1]]
+        if not changes:
+            return 0
+        return math.ceil(self.epochs[changes[-1] - (self.form == "step")])
 
     def data(self) -> dict[str, list[float]]:
         """The schedule as a spec writes it."""
@@ -205,6 +215,26 @@ def _epochs(value: Any) -> set[float]:
     if isinstance(value, Schedule):
         return {0.0, *value.epochs}
     return set().union(*map(_epochs, value)) if isinstance(value, tuple) else set()
+
+
+def whole_epochs(values: Sequence[Any]) -> list[int]:
+    """The whole epochs at which arguments with schedules have their different kinds of values, in order.
+
+    These are the epochs around each that is named: what is strictly between two numbers is so in the first of them.
+    """
+    named = map(math.floor, set().union(*map(_epochs, values)))
+    return sorted({epoch + later for epoch in named for later in (0, 1)})
+
+
+def settled(step: Step) -> int:
+    """The first whole epoch from which on all arguments of a step have their last numbers, which testing uses."""
+    return max((schedule.settled for _, value in step.schedules for schedule in _schedules(value)), default=0)
+
+
+def _schedules(value: Any) -> list[Schedule]:
+    if isinstance(value, tuple):
+        return [schedule for item in value for schedule in _schedules(item)]
+    return [value] if isinstance(value, Schedule) else []
 
 
 def _all_whole(value: Any) -> bool:

@@ -22,6 +22,11 @@ __all__ = ["Kind", "covers", "how_to_say", "kind_of", "left_behind"]
 Kind: TypeAlias = Literal["image", "mask", "map", "other"]
 
 _COORDINATES = ("bboxes", "bbox")
+_OF_VECTORS = {"flow", "opticalflow"}
+_OF_VALUES = {"depth", "depthmap", "disparity", "disp", "heatmap", *_OF_VECTORS}
+"""Words in the keys of maps of values, without a plural s."""
+_OF_CLASSES = {"mask", "valid", "seg", "label"}
+"""Words of keys such as `depth_mask`, which are none."""
 
 
 def kind_of(key: Any, value: Any, targets: Targets) -> Kind | None:
@@ -84,6 +89,10 @@ def how_to_say(key: Any) -> str:
     names = f"name it {f'mask_{ending}'!r} or {f'image_{ending}'!r}"
     if not isinstance(key, str) or not key:
         return f"{names}, or another name that the spec can say under `targets`: {key!r} is none"
+    words = {word.removesuffix("s") for word in re.split(r"[^a-z]+", key.lower())}
+    if words & _OF_VALUES and not words & _OF_CLASSES:
+        options = {"vectors": True} if words & _OF_VECTORS else {}
+        return f"say in the spec that it is a map of values, `targets: {flow({'maps': {key: options}})}`"
     other = flow({"maps": {key: {}}}).removeprefix("{").removesuffix("}")
     return (
         f"{names}, or say what it is in the spec, `targets: {flow({'keys': {key: 'mask'}})}`: mask for class "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @transform("sequential", kind="choose", rule="children", exact="what each child is exact for")
 class Sequential:
-    """Apply the steps in order."""
+    """Apply the steps in order; without any it does nothing."""
 
     steps: Converted[tuple[Step, ...]]
 
@@ -29,9 +29,9 @@ class Sequential:
         return self.steps
 
 
-@transform("random_order", kind="choose", rule="children", exact="what each child is exact for, in the order given")
+@transform("random_order", kind="choose", rule="children", exact="what the step is exact for, if there is only one")
 class RandomOrder:
-    """Apply all steps, in random order; at test time, in the order given."""
+    """Apply all steps, in random order; at test time, in the order given. Without any it does nothing."""
 
     steps: Converted[tuple[Step, ...]]
 
@@ -40,6 +40,11 @@ class RandomOrder:
 
     def expect(self, scene: Scene, p: float) -> tuple[Step, ...]:
         return self.steps
+
+
+def _check_any(steps: tuple[Step, ...]) -> None:
+    if not steps:
+        raise ValueError("steps must be at least one, got none: add steps, or leave this out")
 
 
 _Weights = tuple[Annotated[float, Meta(ge=0)], ...]
@@ -57,11 +62,10 @@ class OneOf:
     weights: _Weights = ()
 
     def check(self) -> None:
+        _check_any(self.steps)
         check_weights(self.weights, len(self.steps), "steps")
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
-        if not self.steps:
-            return ()
         return (self.steps[rng.choice(self.weights or (1.0,) * len(self.steps))],)
 
 
@@ -77,6 +81,7 @@ class SomeOf:
     count: Counts = (1, 1)
 
     def check(self) -> None:
+        _check_any(self.steps)
         if self.count[1] > len(self.steps):
             raise ValueError(f"count must be at most the number of steps, {len(self.steps)}, got {list(self.count)}")
 

@@ -109,7 +109,7 @@ class Hue:
     "color_jitter",
     kind="color",
     rule="children",
-    exact="what each of the four steps is exact for",
+    exact="what the step is exact for, if there is only one",
     preview=tuple({"brightness": s, "contrast": s, "saturation": s, "hue": s / 8} for s in (0.2, 0.4, 0.8)),
 )
 class ColorJitter:
