@@ -124,11 +124,11 @@ def for_single_value(cls: Any, value: Any, section: str) -> str:
 
 
 def with_single_value(message: str, cls: Any, value: Any, section: str) -> str:
-    """The message for a value without a name; a list that another argument takes goes before a similar value."""
+    """The message for a value of the first argument; one that another argument takes goes before a similar value."""
     given, change, _ = message.partition("; did you mean ")
     if change and isinstance(value, list | tuple):
         found = _named(cls, value, section)
-        text = code(found) if found else ""
+        text = code(found) if found and value in found.values() else ""
         return f"{given}; did you mean {text}?" if text else message
     return message if change or "; give " in message else message + for_single_value(cls, value, section)
 

@@ -248,12 +248,13 @@ class _Parser:
             inner = location if single else (*location, "steps")
             steps["steps"] = self.steps(arguments.pop("steps", None), inner, (*shown, "steps"))
         path = path_of(shown)
+        known = [field.name for field in fields(cls) if field.init]
         values, problems = convert(cls, name, arguments, path, optional=tuple(steps))
         for problem in problems:
             key = _key(problem, path)
             if key not in wrong:
                 message = problem.message
-                if single and key in arguments:
+                if key in arguments and (single or list(arguments) == known[:1] == [key]):
                     message = corrections.with_single_value(message, cls, arguments[key], self.section)
                 self.fail((*location, key), message, (), inside=problem.path)
         if len(self.problems) > before:

@@ -379,7 +379,8 @@ def convert(
             break
         if key not in known:
             names = [*known, *common]
-            hint = other_names.argument(key, names) or nearest(key, names) or takes(names)
+            free = [other for other in names if other not in arguments]
+            hint = other_names.argument(key, free) or nearest(key, free) or takes(names)
             shown = key if isinstance(key, str) else brief(key)
             problems.append(Problem(f"{path}.{shown}", f"{name} has no field {brief(key)}{hint}"))
             continue

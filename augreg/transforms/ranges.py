@@ -22,7 +22,7 @@ def check_range(
 def _divided(values: tuple[float, float], low: float, high: float, whole: float) -> str:
     """The hint with a range on the right scale; "" if it is not on the other one either."""
     divided = [float(f"{value / whole:.4g}") for value in values] if whole else []
-    if not divided or max(map(abs, values)) < 1 or divided[0] < low or divided[1] > high:
+    if not divided or max(map(abs, values)) < 2 or divided[0] < low or divided[1] > high:
         return ""
     return f"; did you mean {divided}? This is [{values[0]:g}, {values[1]:g}] / {whole:g}"
 
@@ -50,5 +50,5 @@ def check_weights(weights: tuple[float, ...], count: int, what: str) -> None:
 def check_fraction(name: str, values: tuple[float, float]) -> None:
     """Raise ValueError unless a range is within (0, 1]."""
     if not 0 < values[0] <= values[1] <= 1:
-        percent = _divided(values, 1e-6, 1, 100) if values[1] >= 2 else ""
+        percent = _divided(values, 1e-6, 1, 100)
         raise ValueError(f"{name} must lie in (0, 1], got {list(values)}{percent}")

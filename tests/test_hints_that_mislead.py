@@ -1,0 +1,61 @@
+"""Hints of errors must not lead to another quantity, to an argument that is given already, or to a step of no use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from augreg import Pipeline, SpecError
+
+
+def problems(spec: Any) -> list[str]:
+    """All problems of a spec."""
+    with pytest.raises(SpecError) as caught:
+        Pipeline.from_spec(spec)
+    return list(map(str, caught.value.problems))
+
+
+@pytest.mark.parametrize(
+    ("step", "right"),
+    [
+        ({"pad": [10, 10]}, "10"),
+        ({"pad": [40000, 0]}, "[0, 0, 40000, 40000]"),  # torchvision: left and right, top and bottom
+        ({"cutout": [16, 16]}, "16"),
+        ({"resize": {"shorter": [224, 224]}}, "{size: [224, 224]}"),
+        ({"resize": {"shorter": "224x192", "p": 1.0}}, "{size: [224, 192]}"),
+    ],
+    ids=str,
+)
+def test_a_list_for_the_first_argument(step: Any, right: str) -> None:
+    """A list is read item by item, as several arguments, only if the first argument means nothing like it."""
+    (message,) = problems([step])
+    assert message.endswith(f"; did you mean {right}?")
+
+
+@pytest.mark.parametrize(
+    ("spec", "wrong", "takes"),
+    [
+        ([{"gaussian_blur": {"kernel_size": 3, "sigma": [0.1, 2]}}], "kernel_size", "sigma, p, test, uid"),
+        ([{"rotate": {"degrees": 10, "angle": 4}}], "angle", "degrees, interpolation, fill, p, test, uid"),
+        ([{"rotate": {"degrees": 10, "degree": 4}}], "degree", "degrees, interpolation, fill, p, test, uid"),
+        ({"batch": [{"mixup": {"lam": 0.3}}]}, "lam", "alpha, per, pairing, p, uid"),  # lam is drawn; alpha shapes it
+    ],
+    ids=str,
+)
+def test_no_argument_is_meant_twice(spec: Any, wrong: str, takes: str) -> None:
+    (message,) = problems(spec)
+    assert message.endswith(f"has no field {wrong!r}; it takes {takes}")
+
+
+@pytest.mark.parametrize("mean", [1.5, 1.01, [1.5, 1.2, 1.1]], ids=str)
+def test_a_slip_on_the_scale_from_0_to_1_is_not_divided_by_255(mean: Any) -> None:
+    assert not any("did you mean" in one for one in problems([{"normalize": {"mean": mean}}]))
+    assert "This is 2 / 255" in problems([{"normalize": {"mean": 2}}])[0]
+    (message,) = problems([{"gaussian_noise": {"std": [0.1, 1.5]}}])
+    assert message.endswith("std must be between 0 and 1, got [0.1, 1.5]")
+
+
+@pytest.mark.parametrize("name", ["Identity", "identity", "NoOp", "A.NoOp", "nn.Identity"])
+def test_a_step_that_does_nothing(name: str) -> None:
+    assert "; no step is needed: leave it out" in problems([name])[0]
