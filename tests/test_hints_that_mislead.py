@@ -53,7 +53,7 @@ def test_a_slip_on_the_scale_from_0_to_1_is_not_divided_by_255(mean: Any) -> Non
     assert not any("did you mean" in one for one in problems([{"normalize": {"mean": mean}}]))
     assert "This is 2 / 255" in problems([{"normalize": {"mean": 2}}])[0]
     (message,) = problems([{"gaussian_noise": {"std": [0.1, 1.5]}}])
-    assert message.endswith("std must be between 0 and 1, got [0.1, 1.5]")
+    assert message.endswith("std must be between 0 and 1, got [0.1, 1.5]; the nearest is [0.1, 1]")
 
 
 @pytest.mark.parametrize("name", ["Identity", "identity", "NoOp", "A.NoOp", "nn.Identity"])

@@ -265,7 +265,7 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ([{"horizontal_flip": 3}], "image[0].horizontal_flip: horizontal_flip takes no arguments, got 3"),
         ([{"invert": {"p": "often"}}], "image[0].invert.p: expected float, got 'often'"),
         ([{"random_crop": {}}], "image[0].random_crop: random_crop needs 'size'"),
-        ([{"random_crop": 0}], "image[0].random_crop.size[0]: expected int >= 1"),
+        ([{"random_crop": 0}], "image[0].random_crop.size: expected int >= 1"),
         (
             [{"rotate": 5, "p": 0.5}],
             "image[0]: a step is a mapping of one name to its arguments, got the keys 'rotate', 'p'",
@@ -276,12 +276,12 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ({"version": 2, "image": []}, "version: expected 1, got 2"),
         ({}, "a spec needs a section: give 'image', a list of steps"),
         ([{"resize": {"size": 3, "shorter": 4}}], "image[0].resize: give either 'shorter'"),
-        ([{"posterize": 2.5}], "image[0].posterize: bits must be integers from 1 to 8"),
+        ([{"posterize": 2.5}], "image[0].posterize.bits: bits must be integers from 1 to 8"),
         ([{"one_of": {"weights": [1]}}], "image[0].one_of: one_of needs 'steps'"),
         ([{"one_of": {"steps": ["invert"], "weights": [1, 2]}}], "image[0].one_of: there are 1 steps and 2 weights"),
         (
             [{"some_of": {"steps": ["invert"], "count": 2}}],
-            "image[0].some_of: count must be at most the number of steps, 1",
+            "image[0].some_of.count: count must be at most the number of steps, 1",
         ),
         (
             [{"normalize": "imagenet"}, "invert"],

@@ -260,7 +260,7 @@ class _Parser:
         if len(self.problems) > before:
             return None
         try:
-            step = Step(build(cls, {**steps, **values}), name, p, test, uid, scheduled)
+            step = Step(build(cls, {**steps, **values}, arguments), name, p, test, uid, scheduled)
             for epoch in schedules.turning_points(step) if scheduled else ():
                 schedules.at_epoch(step, epoch)
             for function in getattr(step.transform, "functions", ()):
@@ -269,7 +269,8 @@ class _Parser:
                     raise SpecError(f"{name} would run {function}, which this registry does not allow; {hint}")
         except SpecError as error:
             for problem in error.problems:
-                self.fail(location, problem.message, shown)
+                key = _key(problem, info.name)
+                self.fail((*location, key) if key else location, problem.message, (*shown, key) if key else shown)
                 return None
         return step
 

@@ -308,6 +308,8 @@ def convert_one(hint: Any, value: Any, suggest: bool = True) -> Any:
     except msgspec.ValidationError as error:
         check_inside(hint, value, functools.partial(convert_one, suggest=suggest))
         message = reword(str(error), hint, value, short.words if short else None)
+        if _is_number(given) and f"got {given!r}" in message:  # a path into the expanded form is none of the spec
+            message = message.rpartition("\0")[2]
         raise ValueError(message + (_meant(hint, given) if suggest else "")) from None
     except ValueError:  # a short form's own
         raise
