@@ -59,3 +59,28 @@ def test_a_slip_on_the_scale_from_0_to_1_is_not_divided_by_255(mean: Any) -> Non
 @pytest.mark.parametrize("name", ["Identity", "identity", "NoOp", "A.NoOp", "nn.Identity"])
 def test_a_step_that_does_nothing(name: str) -> None:
     assert "; no step is needed: leave it out" in problems([name])[0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"transforms": ["rotate"]}, "transforms: a spec has no option or section 'transforms'; did you mean 'image'?"),
+        ({"images": []}, "images: a spec has no option or section 'images'; did you mean 'image'?"),
+        ({"criterion": []}, "criterion: a spec has no option or section 'criterion'; did you mean 'loss'?"),
+        ([{"random_crop": {"height": 10, "width": 12}}],
+         "image[0].random_crop: random_crop has no fields 'height' and 'width'; did you mean {size: [10, 12]}?"),
+        ([{"random_crop": {"height": 10}}],
+         "image[0].random_crop.height: random_crop has no field 'height'; did you mean 'size'?"),
+        ({"model": [{"dropout": {"layers": "4"}}]},
+         "model[0].dropout.layers: dropout has no field 'layers'; did you mean 'at'?"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_one_mistake_is_one_problem(spec: Any, message: str) -> None:
+    assert problems(spec) == [message]
+
+
+def test_two_mistakes_are_two_problems() -> None:
+    assert len(problems({"sed": 3})) == 2  # the option, and no section
+    assert len(problems([{"random_crop": {"height": 10, "width": "a"}}])) == 2  # no size that could be suggested
+    assert len(problems([{"random_crop": {"height": 10, "width": 12, "filling": 0}}])) == 2

@@ -21,6 +21,7 @@ __all__ = [
     "for_single_value",
     "for_steps",
     "with_single_value",
+    "with_size",
 ]
 
 _SIDES = (
@@ -155,6 +156,15 @@ def _named(cls: Any, value: Any, section: str) -> dict[str, Any] | None:
             example = {key: item for key, item in describe.example(cls).items() if key in missing}
             return {**example, **choice} if missing == set(example) else None
     return None
+
+
+def with_size(cls: Any, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The arguments with `size` in place of `height` and `width`, where that is right; None otherwise."""
+    if "size" not in hints(cls) or "size" in arguments or not {"height", "width"} <= arguments.keys():
+        return None
+    size = [arguments["height"], arguments["width"]]
+    rest = {key: value for key, value in arguments.items() if key not in ("height", "width")}
+    return {**rest, "size": size} if _works(cls, {"size": size}, {"at"}) and code(size) else None
 
 
 def _takes_as_p(value: Any) -> bool:

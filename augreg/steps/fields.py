@@ -392,6 +392,7 @@ def convert(
             where, message = split_error(error)
             problems.append(Problem(f"{path}.{key}{where}", message))
     for key, field in known.items():
-        if required(field) and key not in arguments and key not in optional:
+        said = any(f"did you mean {key!r}" in problem.message for problem in problems)
+        if required(field) and key not in arguments and key not in optional and not said:
             problems.append(Problem(path, f"{name} needs {key!r}{example(cls, key)}"))
     return values, problems
