@@ -64,7 +64,8 @@ def test_a_step_that_does_nothing(name: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"transforms": ["rotate"]}, "transforms: a spec has no option or section 'transforms'; did you mean 'image'?"),
+        ({"transforms": ["rotate"]},
+         "transforms: a spec has no option or section 'transforms'; did you mean 'image'?"),
         ({"images": []}, "images: a spec has no option or section 'images'; did you mean 'image'?"),
         ({"criterion": []}, "criterion: a spec has no option or section 'criterion'; did you mean 'loss'?"),
         ([{"random_crop": {"height": 10, "width": 12}}],
