@@ -85,3 +85,25 @@ def test_two_mistakes_are_two_problems() -> None:
     assert len(problems({"sed": 3})) == 2  # the option, and no section
     assert len(problems([{"random_crop": {"height": 10, "width": "a"}}])) == 2  # no size that could be suggested
     assert len(problems([{"random_crop": {"height": 10, "width": 12, "filling": 0}}])) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "named"),
+    [
+        ({"type": "RandomFlip", "prob": 0.5}, "did you mean 'horizontal_flip' or 'vertical_flip'?"),  # mmcv
+        ({"_target_": "torchvision.transforms.RandomCrop", "size": 32}, "did you mean 'random_crop'?"),  # Hydra
+        ({"__class_fullname__": "HorizontalFlip", "p": 0.5}, "did you mean 'horizontal_flip'?"),  # albumentations
+        ({"type": "PackSegInputs", "meta": 3}, None),
+    ],
+    ids=str,
+)
+def test_a_step_as_other_libraries_write_it(step: Any, named: str | None) -> None:
+    (message,) = problems([step])
+    hint = f"; {named}" if named else ""
+    assert f"{hint} docs" in message if named else message.count("; ") == 1
+    assert message.endswith(" docs/importing.md tells how pipelines of other libraries become specs")
+
+
+@pytest.mark.parametrize("key", ["_target_", "__version__", "__class_fullname__"])
+def test_a_file_of_another_library(key: str) -> None:
+    assert "; docs/importing.md tells how" in problems({key: "x", "transforms": []})[0]

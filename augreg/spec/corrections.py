@@ -42,7 +42,19 @@ _OPTIONS: Final[Mapping[str, str]] = {
 }
 _ASIDE = ("fill", "seed", "interpolation", "at", "include")
 """Arguments that nobody gives alone."""
-_NAMES = ("name", "type", "transform", "class", "class_name", "classname", "op", "_target_", "target")
+_NAMES = (
+    "name",
+    "type",
+    "transform",
+    "class",
+    "class_name",
+    "classname",
+    "op",
+    "_target_",
+    "target",
+    "__class_fullname__",
+)
+_IMPORTING: Final = "docs/importing.md tells how pipelines of other libraries become specs"
 _LIBRARIES: Final[Mapping[str, str]] = {
     "torchvision": "augreg.from_torchvision(pipeline).spec is the spec of a torchvision pipeline",
     "albumentations": "augreg.from_albumentations(pipeline).spec is the spec of an albumentations pipeline",
@@ -87,6 +99,8 @@ def for_option(key: object, value: Any, registry: Registry, known: Sequence[str]
     plain = plain_name(key) if isinstance(key, str) and len(key) < 40 else ""
     if plain in ("train", "test", "val", "valid", "validation", "eval"):
         return _SIDES
+    if key in ("_target_", "__class_fullname__", "__version__"):  # of Hydra and albumentations
+        return f"; {_IMPORTING}"
     if plain == "p":
         return "; every step has its own p"
     if plain in _OPTIONS:
@@ -196,11 +210,21 @@ def for_keys(item: Mapping[Any, Any], registry: Registry) -> str:
         return "; indent the arguments below the name"
     for key in _NAMES:
         name = item.get(key)
-        if isinstance(name, str) and name in registry:
+        if not isinstance(name, str):
+            continue
+        if name in registry:
             rest = {other: value for other, value in item.items() if other != key}
             text = code({name: rest} if rest else name)
             return f"; did you mean {text}?" if text else ""
+        return _of_another_library(name, registry)
     return ""
+
+
+def _of_another_library(name: str, registry: Registry) -> str:
+    """The hint for a class of another library, such as `torchvision.transforms.RandomCrop`."""
+    short = name.rpartition(".")[2]
+    hint = other_names.step(short, registry) or nearest(short, registry).removeprefix("; ")
+    return (f"; {hint}" if hint else "") + (" " if hint.endswith("?") else "; ") + _IMPORTING
 
 
 def for_object(item: Any) -> str:
