@@ -107,3 +107,21 @@ def test_a_step_as_other_libraries_write_it(step: Any, named: str | None) -> Non
 @pytest.mark.parametrize("key", ["_target_", "__version__", "__class_fullname__"])
 def test_a_file_of_another_library(key: str) -> None:
     assert "; docs/importing.md tells how" in problems({key: "x", "transforms": []})[0]
+
+
+@pytest.mark.parametrize(
+    ("step", "draws"),
+    [
+        ({"brightness": {"factor": 1.3}}, "brightness draws factor from 0 to 2.3,"),
+        ({"one_of": [{"color_jitter": {"contrast": 1.5, "hue": 0.1}}]}, "color_jitter draws contrast from 0 to 2.5,"),
+        ({"brightness": 0.3}, None),  # [0.7, 1.3], as people expect
+        ({"contrast": 1.0}, None),  # [0, 2]
+        ({"brightness": [1.3, 1.3]}, None),
+        ({"gamma": 1.5}, None),  # 1.5 alone
+    ],
+    ids=str,
+)
+def test_a_factor_that_became_a_wide_range_is_said(step: Any, draws: str | None) -> None:
+    """1 minus 1.3 would be negative, so the range is cut at 0: rarely what was meant by a factor of 1.3."""
+    text = Pipeline.from_spec([step]).test.explain()
+    assert (draws in text) if draws else ("single number" not in text)
