@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help(sys.stderr)
             parser.exit(USAGE)
         arguments = parser.parse_args(argv)
+        if "run" not in arguments:
+            parser.error("the following arguments are required: COMMAND")
         code: int = arguments.run(arguments)
         sys.stdout.flush()  # here, where a broken pipe can still be caught
         return code
@@ -71,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="augreg", description="Check, show and apply image augmentation that is described by a spec."
     )
     parser.add_argument("--version", action="version", version=f"augreg {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND"
+    )  # not required: an unknown option is named first
     for module in (listing, validate, explain, apply, stats, schema, doctor, new_plugin, gallery):
         module.add(commands)
     completion.add(commands, parser)

@@ -351,12 +351,18 @@ def test_command_refuses_an_invalid_seed(capsys: Any) -> None:
     assert "expected a whole number from 0" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("out", [".", "nowhere/gallery.html"])
-def test_command_refuses_an_output_that_is_no_file(out: str, capsys: Any) -> None:
+@pytest.mark.parametrize(
+    ("out", "why"),
+    [
+        (".", ". is a folder; give a file in it"),
+        ("nowhere/gallery.html", "there is no folder nowhere; make it first"),
+    ],
+)
+def test_command_refuses_an_output_that_is_no_file(out: str, why: str, capsys: Any) -> None:
     with pytest.raises(SystemExit) as stopped:
         gallery.main(["--out", out])
     assert stopped.value.code == 2
-    assert f"--out {out}: expected a file in a folder that exists" in capsys.readouterr().err
+    assert f"--out {out}: {why}" in capsys.readouterr().err
 
 
 def test_importing_the_gallery_loads_no_array_library() -> None:

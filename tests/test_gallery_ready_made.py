@@ -128,8 +128,8 @@ def test_without_torch_the_page_shows_the_same_images_and_says_how_they_were_mad
         assert "failed" not in shown and "No images" not in shown
     version = json.loads((FOLDER / "pictures.json").read_text())["torch"]
     said = (
-        "PyTorch is not installed here, so these images were not drawn now. They come with augreg, and were drawn by "
-        f"the same code with PyTorch {version}."
+        "PyTorch is not installed here, so the images of augreg's own steps were not drawn now. They come with "
+        f"augreg, and were drawn by the same code with PyTorch {version}."
     )
     assert text.count(said) == 2  # for the regularizers and for the losses
     assert "PyTorch" not in live

@@ -19,11 +19,11 @@ from augreg.registry.discovery import Contributions
 from augreg.registry.registry import PluginRecord, Registry
 
 ROOT = Path(__file__).parents[1]
-SKIPPED = {".git", ".venv", ".venv-versions", "node_modules", "build", "dist"}
+SKIPPED = {".git", "node_modules", "build", "dist"}
 DOCUMENTS = sorted(
     path
     for path in ROOT.rglob("*.md")
-    if not SKIPPED & set(path.relative_to(ROOT).parts) and ".pytest" not in str(path)
+    if not SKIPPED & set(path.relative_to(ROOT).parts) and not re.search(r"\.pytest|/\.venv", str(path))
 )
 
 

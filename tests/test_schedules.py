@@ -365,7 +365,7 @@ def test_steps_by_hand_may_have_schedules() -> None:
          "expected [low, high] with low <= high"),
         ({"rotate": {"degrees": [{"cosine": [0, 30], "over": [0, 9]}, {"linear": [0, 30], "over": [0, 9]}]}},
          "expected [low, high] with low <= high"),
-        ({"posterize": {"bits": {"linear": [8, 0], "over": [0, 5]}}}, "posterize: "),
+        ({"posterize": {"bits": {"linear": [8, 0], "over": [0, 5]}}}, "posterize.bits: "),
         ({"one_of": {"steps": ["invert"], "weights": [{"linear": [1, -1], "over": [0, 5]}]}}, "one_of.weights"),
         ({"rotate": {"uid": {"step": [1, 2], "at": [5]}}}, "rotate.uid: "),
         ({"invert": {"linear": [0, 1], "over": [0, 5]}}, "invert takes no arguments, got "),

@@ -236,7 +236,6 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
     assert problems(path) == [
         f"{path}:2: sede: a spec has no option or section 'sede'; did you mean 'seed'?",
         f"{path}:4: image[0].random_resized_crop.sise: random_resized_crop has no field 'sise'; did you mean 'size'?",
-        f"{path}:4: image[0].random_resized_crop: random_resized_crop needs 'size', such as {{size: 160}}",
         f"{path}:7: image[2].one_of.steps[0]: no transform named 'rotat'; did you mean 'rotate'?",
         f"{path}:8: image[2].one_of.steps[1].sequential.steps[1].shear_y.p: expected float <= 1.0, got 1.5",
     ]
@@ -265,7 +264,7 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ([{"horizontal_flip": 3}], "image[0].horizontal_flip: horizontal_flip takes no arguments, got 3"),
         ([{"invert": {"p": "often"}}], "image[0].invert.p: expected float, got 'often'"),
         ([{"random_crop": {}}], "image[0].random_crop: random_crop needs 'size'"),
-        ([{"random_crop": 0}], "image[0].random_crop.size[0]: expected int >= 1"),
+        ([{"random_crop": 0}], "image[0].random_crop.size: expected int >= 1"),
         (
             [{"rotate": 5, "p": 0.5}],
             "image[0]: a step is a mapping of one name to its arguments, got the keys 'rotate', 'p'",
@@ -276,12 +275,12 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ({"version": 2, "image": []}, "version: expected 1, got 2"),
         ({}, "a spec needs a section: give 'image', a list of steps"),
         ([{"resize": {"size": 3, "shorter": 4}}], "image[0].resize: give either 'shorter'"),
-        ([{"posterize": 2.5}], "image[0].posterize: bits must be integers from 1 to 8"),
+        ([{"posterize": 2.5}], "image[0].posterize.bits: bits must be integers from 1 to 8"),
         ([{"one_of": {"weights": [1]}}], "image[0].one_of: one_of needs 'steps'"),
         ([{"one_of": {"steps": ["invert"], "weights": [1, 2]}}], "image[0].one_of: there are 1 steps and 2 weights"),
         (
             [{"some_of": {"steps": ["invert"], "count": 2}}],
-            "image[0].some_of: count must be at most the number of steps, 1",
+            "image[0].some_of.count: count must be at most the number of steps, 1",
         ),
         (
             [{"normalize": "imagenet"}, "invert"],
@@ -387,7 +386,9 @@ def test_hostile_yaml(tmp_path: Path, text: str, message: str) -> None:
 
 def test_other_files(tmp_path: Path) -> None:
     assert "a.json:2: not valid JSON" in problems(write(tmp_path, "a.json", '{"image":\n}'))[0]
-    assert "the key 'a' is given twice" in problems(write(tmp_path, "b.json", '{"a": 1, "a": 2}'))[0]
+    assert problems(write(tmp_path, "b.json", '{"a": 1, "a": 2}')) == [
+        f"{tmp_path / 'b.json'}: the key 'a' is given twice"
+    ]
     assert "nested too deeply" in problems(write(tmp_path, "d.json", "[" * 100_000))[0]
     assert "not valid TOML" in problems(write(tmp_path, "a.toml", "image ="))[0]
     assert "more than 1,048,576 bytes" in problems(write(tmp_path, "big.yaml", "#" * (1 << 21)))[0]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -36,6 +39,44 @@ def test_the_lowest_python_is_that_of_the_make_target() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["requires-python"] == ">=3.11"
     assert "LOWEST ?= python3.11" in (ROOT / "Makefile").read_text()
+
+
+PYTHON = """#!/bin/sh
+case "$*" in
+    "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    *"install"*" $FAILS"*) exit 1 ;;
+esac
+echo "python $*"
+"""
+
+
+@pytest.mark.parametrize(
+    ("fails", "setting", "status", "stamp", "says"),
+    [
+        ("nothing", "NO_TORCH=", 0, "with-torch.stamp", "lightning"),
+        ("torchdata", "NO_TORCH=", 0, None, "LEFT OUT: the tests with torchdata and lightning"),
+        ("torch", "NO_TORCH=", 2, None, "`make versions NO_TORCH=1` leaves its tests out"),
+        ("torch", "NO_TORCH=1", 0, "without-torch.stamp", "-m pytest"),
+        ("--editable", "NO_TORCH=1", 2, None, "-m venv"),
+    ],
+)
+def test_what_cannot_be_installed_is_said_and_tried_again(
+    tmp_path: Path, fails: str, setting: str, status: int, stamp: str | None, says: str
+) -> None:
+    """With a Python that only makes environments of itself; `$FAILS` cannot be installed."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    for name in ("Makefile", "pyproject.toml", "constraints-lowest.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    python = tmp_path / "python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+    command = ["make", "versions", f"LOWEST={python}", setting]
+    environment = {**os.environ, "FAILS": fails}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert says in done.stdout and ("-m pytest" in done.stdout) == (status == 0)
+    assert [path.name for path in tmp_path.glob(".venv-versions/*.stamp")] == ([stamp] if stamp else [])
 
 
 # Annotations that are not evaluated where they are written: the rule from Python 3.14 on.

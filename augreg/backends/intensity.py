@@ -262,7 +262,8 @@ def _read_mean_image(source: str | tuple[Any, ...]) -> Floats:
             found = np.array(source, np.float32)
     except (OSError, ValueError, MemoryError) as error:
         name = source if isinstance(source, str) else "given as numbers"
-        raise ImageError(f"the mean image {name} cannot be read as an array of numbers: {error}") from None
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise ImageError(f"the mean image {name} cannot be read as an array of numbers: {reason}") from None
     if found.ndim == 2:
         found = found[..., None]
     if found.ndim != 3 or found.dtype.kind not in "fiu" or not np.isfinite(found).all():

@@ -43,7 +43,7 @@ def find_images(
     elif folder.is_dir():
         paths = sorted(_walk(folder, leave_out, outputs))
     else:
-        raise ImageError(f"{folder}: no such file or folder; give a folder of images")
+        raise ImageError(f"{folder}: no such file or folder; give an image or a folder of images")
     if not paths:
         raise ImageError(f"{folder}: no images in it or below it; image files end in {', '.join(SUFFIXES)}")
     keys = {path: _key(path, folder) for path in paths}

@@ -20,7 +20,10 @@ def add(commands: Any) -> None:
     listing = commands.add_parser("list", help="list all transforms and regularizers")
     steps = listing.add_mutually_exclusive_group()
     steps.add_argument(
-        "namespace", metavar="NAMESPACE", nargs="?", help="a plugin, to list its steps alone; `augreg` is built in"
+        "namespace",
+        metavar="PLUGIN|KIND|SECTION",
+        nargs="?",
+        help="list these steps alone: of a plugin (`augreg` is built in), of a kind such as color, or of a section",
     )
     output = listing.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON")
@@ -38,7 +41,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print everything to stdout, section by section, and failed plugins to stderr.
 
-    Returns 0; for a single plugin, 1 if it failed, and 2 if it is not installed.
+    Returns 0; for a single plugin, 1 if it failed, and 2 for what is no plugin, kind or section.
     """
     from augreg.registry.registry import Registry
     from augreg.steps import describe
@@ -46,12 +49,19 @@ def run(arguments: argparse.Namespace) -> int:
     registry = Registry.installed()
     namespace = "augreg" if arguments.built_in else arguments.namespace
     records = [record for record in registry.plugins if namespace in (None, record.namespace)]
-    if not records:
-        found = ", ".join(sorted({record.namespace for record in registry.plugins}))
-        print_error(f"no plugin {namespace!r} is installed; expected one of {found}")
-        return USAGE
-    names = [name for name in registry if namespace in (None, name.rpartition("/")[0] or "augreg")]
+    names = [name for name in registry if not records or namespace in (None, name.rpartition("/")[0] or "augreg")]
     classes, failures = _load(registry, names)
+    if not records:
+        plugins = ", ".join(sorted({record.namespace for record in registry.plugins}))
+        groups = dict.fromkeys(group for cls in classes.values() for group in _groups(cls))
+        classes, failures = {name: cls for name, cls in classes.items() if namespace in _groups(cls)}, []
+        if namespace in registry:
+            print_error(f"{namespace!r} is a step; run `augreg show {namespace}`")
+            return USAGE
+        if not classes:
+            kinds = f"or a kind or section: {', '.join(groups)}"
+            print_error(f"no plugin {namespace!r} is installed; expected one of {plugins}, {kinds}")
+            return USAGE
     if arguments.markdown:
         print(printable(describe.markdown(classes), lines=True), end="")
     elif arguments.json:
@@ -83,6 +93,11 @@ def _load(registry: Any, names: Iterable[str]) -> tuple[dict[str, Any], list[str
     return dict(sorted(classes.items(), key=lambda item: SECTIONS.index(item[1].__augreg__.sections[0]))), failures
 
 
+def _groups(cls: Any) -> tuple[str, ...]:
+    """The kind and the sections of a step."""
+    return cls.__augreg__.kind, *cls.__augreg__.sections
+
+
 def _entry(name: str, cls: Any) -> dict[str, Any]:
     from augreg.steps import describe
 
@@ -102,12 +117,14 @@ def _entry(name: str, cls: Any) -> dict[str, Any]:
 def show(arguments: argparse.Namespace) -> int:
     """Print the description of a transform or regularizer to stdout."""
     from augreg.registry.registry import Registry
+    from augreg.spec.files import presets
     from augreg.steps import describe
 
     name: str = arguments.name
     registry = Registry.installed()
     if name not in registry:
-        print_error(registry.unknown(name))
+        preset = name in presets() or name in registry.presets
+        print_error(f"{name!r} is a preset; run `augreg explain {name}`" if preset else registry.unknown(name))
         return USAGE
     cls: Any = registry[name]
     rows = describe.arguments(cls)

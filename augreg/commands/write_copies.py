@@ -134,7 +134,8 @@ def _read_mask(path: Path) -> tuple[NDArray[np.uint8], Any]:
     except ImageError:
         raise
     except (OSError, ValueError, SyntaxError) as error:
-        raise ImageError(f"{path}: the mask cannot be read: {error}") from None
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise ImageError(f"{path}: the mask cannot be read: {reason}") from None
 
 
 def _encode_mask(mask: Any, palette: Any) -> bytes:

@@ -51,7 +51,9 @@ def _run(arguments: argparse.Namespace) -> int:
     """Write the page. Returns 0; 1 for an invalid spec or images that failed; 2 for files that cannot be used."""
     out: Path = arguments.out
     if out.is_dir() or not out.parent.is_dir():  # checked before the work is done
-        arguments.usage_error(f"--out {out}: expected a file in a folder that exists")
+        missing = f"there is no folder {out.parent}; make it first"
+        why = f"{out} is a folder; give a file in it" if out.is_dir() else missing
+        arguments.usage_error(f"--out {out}: {why}")
     code = check_readable(arguments.spec)
     if code:
         return code

@@ -22,7 +22,7 @@ function update() {
   for (const chip of chips) chip.setAttribute("aria-pressed", String(chip.dataset.kind === kind));
   document.getElementById("nothing").hidden = shown > 0;
   document.getElementById("count").textContent =
-    shown === cards.length ? `${shown} transforms.` : `${shown} of ${cards.length} shown.`;
+    shown === cards.length ? `${shown} steps.` : `${shown} of ${cards.length} shown.`;
 }
 
 // Scroll to the filtered cards.

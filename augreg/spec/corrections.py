@@ -21,6 +21,7 @@ __all__ = [
     "for_single_value",
     "for_steps",
     "with_single_value",
+    "with_size",
 ]
 
 _SIDES = (
@@ -41,7 +42,19 @@ _OPTIONS: Final[Mapping[str, str]] = {
 }
 _ASIDE = ("fill", "seed", "interpolation", "at", "include")
 """Arguments that nobody gives alone."""
-_NAMES = ("name", "type", "transform", "class", "class_name", "classname", "op", "_target_", "target")
+_NAMES = (
+    "name",
+    "type",
+    "transform",
+    "class",
+    "class_name",
+    "classname",
+    "op",
+    "_target_",
+    "target",
+    "__class_fullname__",
+)
+_IMPORTING: Final = "docs/importing.md tells how pipelines of other libraries become specs"
 _LIBRARIES: Final[Mapping[str, str]] = {
     "torchvision": "augreg.from_torchvision(pipeline).spec is the spec of a torchvision pipeline",
     "albumentations": "augreg.from_albumentations(pipeline).spec is the spec of an albumentations pipeline",
@@ -86,6 +99,8 @@ def for_option(key: object, value: Any, registry: Registry, known: Sequence[str]
     plain = plain_name(key) if isinstance(key, str) and len(key) < 40 else ""
     if plain in ("train", "test", "val", "valid", "validation", "eval"):
         return _SIDES
+    if key in ("_target_", "__class_fullname__", "__version__"):  # of Hydra and albumentations
+        return f"; {_IMPORTING}"
     if plain == "p":
         return "; every step has its own p"
     if plain in _OPTIONS:
@@ -124,11 +139,11 @@ def for_single_value(cls: Any, value: Any, section: str) -> str:
 
 
 def with_single_value(message: str, cls: Any, value: Any, section: str) -> str:
-    """The message for a value without a name; a list that another argument takes goes before a similar value."""
+    """The message for a value of the first argument; one that another argument takes goes before a similar value."""
     given, change, _ = message.partition("; did you mean ")
     if change and isinstance(value, list | tuple):
         found = _named(cls, value, section)
-        text = code(found) if found else ""
+        text = code(found) if found and value in found.values() else ""
         return f"{given}; did you mean {text}?" if text else message
     return message if change or "; give " in message else message + for_single_value(cls, value, section)
 
@@ -155,6 +170,15 @@ def _named(cls: Any, value: Any, section: str) -> dict[str, Any] | None:
             example = {key: item for key, item in describe.example(cls).items() if key in missing}
             return {**example, **choice} if missing == set(example) else None
     return None
+
+
+def with_size(cls: Any, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The arguments with `size` in place of `height` and `width`, where that is right; None otherwise."""
+    if "size" not in hints(cls) or "size" in arguments or not {"height", "width"} <= arguments.keys():
+        return None
+    size = [arguments["height"], arguments["width"]]
+    rest = {key: value for key, value in arguments.items() if key not in ("height", "width")}
+    return {**rest, "size": size} if _works(cls, {"size": size}, {"at"}) and code(size) else None
 
 
 def _takes_as_p(value: Any) -> bool:
@@ -186,11 +210,21 @@ def for_keys(item: Mapping[Any, Any], registry: Registry) -> str:
         return "; indent the arguments below the name"
     for key in _NAMES:
         name = item.get(key)
-        if isinstance(name, str) and name in registry:
+        if not isinstance(name, str):
+            continue
+        if name in registry:
             rest = {other: value for other, value in item.items() if other != key}
             text = code({name: rest} if rest else name)
             return f"; did you mean {text}?" if text else ""
+        return _of_another_library(name, registry)
     return ""
+
+
+def _of_another_library(name: str, registry: Registry) -> str:
+    """The hint for a class of another library, such as `torchvision.transforms.RandomCrop`."""
+    short = name.rpartition(".")[2]
+    hint = other_names.step(short, registry) or nearest(short, registry).removeprefix("; ")
+    return (f"; {hint}" if hint else "") + (" " if hint.endswith("?") else "; ") + _IMPORTING
 
 
 def for_object(item: Any) -> str:

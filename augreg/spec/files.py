@@ -76,7 +76,13 @@ def read(source: str | Path, registry: Registry | None = None) -> Document:
     except RecursionError:
         raise SpecError(name, TOO_DEEP) from None
     except Exception as error:  # numbers and escapes that a reader takes and Python does not, and what nobody foresaw
-        raise SpecError(name, f"not valid {form}: {error}") from None
+        raise SpecError(name, f"not valid {form}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """What a reader says, without the setting of Python that an integer of more digits than it reads asks for."""
+    digits = re.search(r"value has (\d+) digits; use sys\.", str(error))
+    return f"a number has {int(digits[1]):,} digits" if digits else str(error)
 
 
 def _json(text: str, name: str) -> Any:
@@ -92,8 +98,6 @@ def _json(text: str, name: str) -> Any:
         return json.loads(text, object_pairs_hook=without_repeats)
     except json.JSONDecodeError as error:
         raise SpecError([Problem("", f"not valid JSON: {error.msg}", name, error.lineno)]) from None
-    except ValueError as error:  # an integer of more digits than Python reads
-        raise SpecError(name, f"not valid JSON: {error}") from None
 
 
 # the parts of a dotted key, one after the other, and all else; text and comments are passed over as a whole
@@ -191,8 +195,8 @@ def _scalar(node: yaml.Node, fail: Any) -> Any:
             return int(value)
         if kind == "float":
             return float(value.lower().replace(".inf", "inf").replace(".nan", "nan"))
-    except ValueError:
-        raise fail(node.start_mark, f"{value[:40]!r} is not a number") from None
+    except ValueError as error:  # an integer of more digits than Python reads
+        raise fail(node.start_mark, _reason(error)) from None
     if kind == "bool":
         return value.lower() == "true"
     return None if kind == "null" else value

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from augreg.spec.options import SECTIONS, Options
-from augreg.steps.fields import MEANS
+from augreg.steps.fields import MEANS, Factor, hints, without_none
 from augreg.steps.step import Step, children
 from augreg.steps.suggestions import nearest
 
@@ -101,9 +101,20 @@ def remarks(steps: Iterable[Step]) -> list[str]:
     lines = []
     for step in steps:
         transform = step.transform
+        cls: Any = type(transform)
         if step.name == "normalize" and any(transform.mean) and transform.std == (1.0,):
             names = [name for name, mean in MEANS.items() if mean == transform.mean]
             better = f"`normalize: {names[0]}` has both" if names else "give std too for values of variance 1"
             lines.append(f"normalize subtracts the mean and leaves the scale as it is, since std is 1; {better}")
+        for key, hint in hints(cls).items():
+            value = getattr(transform, key, None)
+            if (
+                without_none(hint) == Factor and value and value[0] == 0.0 and value[1] > 2.0
+            ):  # 1 and more on both sides
+                alone = f"{value[1] - 1:.4g}"
+                lines.append(
+                    f"{step.name} draws {key} from 0 to {value[1]:g}, as a single number is the largest distance "
+                    f"from 1; give [{alone}, {alone}] for this factor alone"
+                )
         lines += remarks(children(transform))
     return lines

@@ -106,6 +106,7 @@ class _Parser:
         sections: dict[str, tuple[Step, ...]] = {}
         known = [field.name for field in fields(Options)]
         backends = (*BACKENDS, *self.registry.backends)
+        hints_of_keys = ""
         for key, value in source.items():
             if key == "targets":
                 options[key] = self.targets(value)
@@ -127,10 +128,11 @@ class _Parser:
                     self.fail((key,), f"expected the address of a JSON Schema, got {brief(value)}")
             elif key != "decode":
                 hint = corrections.for_option(key, value, self.registry, [*known, *SECTIONS])
+                hints_of_keys += hint
                 self.fail((key,), f"a spec has no option or section {brief(key)}{hint}")
             elif not (isinstance(value, str) and value == "exact"):  # an option of older specs, which has no effect
                 self.fail((key,), f"expected exact, got {brief(value)}; the option has no effect, so leave it out")
-        if not any(key in source for key in SECTIONS):
+        if not any(key in source or repr(key) in hints_of_keys for key in SECTIONS):
             self.fail((), "a spec needs a section: give 'image', a list of steps")
         for place, message in normalize_problems(sections.get("image", ())):
             whole = place == ("image",)  # that the sides differ; a step with a problem may be what normalizes
@@ -248,18 +250,24 @@ class _Parser:
             inner = location if single else (*location, "steps")
             steps["steps"] = self.steps(arguments.pop("steps", None), inner, (*shown, "steps"))
         path = path_of(shown)
+        known = [field.name for field in fields(cls) if field.init]
+        sides = corrections.with_size(cls, arguments)
+        if sides is not None:
+            hint = f"did you mean {{size: {sides['size']}}}?"
+            self.fail((*location, "height"), f"{name} has no fields 'height' and 'width'; {hint}", shown)
+            arguments = sides
         values, problems = convert(cls, name, arguments, path, optional=tuple(steps))
         for problem in problems:
             key = _key(problem, path)
             if key not in wrong:
                 message = problem.message
-                if single and key in arguments:
+                if key in arguments and (single or list(arguments) == known[:1] == [key]):
                     message = corrections.with_single_value(message, cls, arguments[key], self.section)
                 self.fail((*location, key), message, (), inside=problem.path)
         if len(self.problems) > before:
             return None
         try:
-            step = Step(build(cls, {**steps, **values}), name, p, test, uid, scheduled)
+            step = Step(build(cls, {**steps, **values}, arguments), name, p, test, uid, scheduled)
             for epoch in schedules.turning_points(step) if scheduled else ():
                 schedules.at_epoch(step, epoch)
             for function in getattr(step.transform, "functions", ()):
@@ -268,7 +276,8 @@ class _Parser:
                     raise SpecError(f"{name} would run {function}, which this registry does not allow; {hint}")
         except SpecError as error:
             for problem in error.problems:
-                self.fail(location, problem.message, shown)
+                key = _key(problem, info.name)
+                self.fail((*location, key) if key else location, problem.message, (*shown, key) if key else shown)
                 return None
         return step
 

@@ -268,7 +268,7 @@ def _convert_fields(self: Any) -> None:
         raise SpecError(problems)
     for key, value in values.items():
         object.__setattr__(self, key, value)
-    check_arguments(self)
+    check_arguments(self, arguments)
 
 
 def _steps(items: Any, name: str) -> tuple[Step, ...]:

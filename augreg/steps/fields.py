@@ -308,6 +308,8 @@ def convert_one(hint: Any, value: Any, suggest: bool = True) -> Any:
     except msgspec.ValidationError as error:
         check_inside(hint, value, functools.partial(convert_one, suggest=suggest))
         message = reword(str(error), hint, value, short.words if short else None)
+        if _is_number(given) and f"got {given!r}" in message:  # a path into the expanded form is none of the spec
+            message = message.rpartition("\0")[2]
         raise ValueError(message + (_meant(hint, given) if suggest else "")) from None
     except ValueError:  # a short form's own
         raise
@@ -379,7 +381,8 @@ def convert(
             break
         if key not in known:
             names = [*known, *common]
-            hint = other_names.argument(key, names) or nearest(key, names) or takes(names)
+            free = [other for other in names if other not in arguments]
+            hint = other_names.argument(key, free) or nearest(key, free) or takes(names)
             shown = key if isinstance(key, str) else brief(key)
             problems.append(Problem(f"{path}.{shown}", f"{name} has no field {brief(key)}{hint}"))
             continue
@@ -389,6 +392,7 @@ def convert(
             where, message = split_error(error)
             problems.append(Problem(f"{path}.{key}{where}", message))
     for key, field in known.items():
-        if required(field) and key not in arguments and key not in optional:
+        said = any(f"did you mean {key!r}" in problem.message for problem in problems)
+        if required(field) and key not in arguments and key not in optional and not said:
             problems.append(Problem(path, f"{name} needs {key!r}{example(cls, key)}"))
     return values, problems

@@ -18,6 +18,7 @@ _TENSOR: Final = "no step does this: `output: torch` in the spec gives tensors, 
 _FLOATS: Final = "no step does this: normalize gives floats; `normalize: {mean: 0, std: 1}` only divides by 255"
 _COMPOSE: Final = "no step does this: the list under `image` is applied in order; a nested list is `sequential`"
 _PIL: Final = "no step is needed: every step takes PIL images, arrays and tensors"
+_NOTHING: Final = "no step is needed: leave it out, and give one_of or some_of a `p` if it should do nothing at times"
 _CODE: Final = "for your own code, write a transform (docs/write-a-transform.md), or use augreg.Call"
 _SEVERAL: Final = "no step makes several images of one; augreg.data.Augmented has views=, each with its own draw"
 _CRITERION: Final = "pipe.criterion() is cross-entropy already; the section `loss` only adds to it"
@@ -36,7 +37,8 @@ _STEPS: Final[Mapping[str, str]] = {
     "topuretensor": _TENSOR, "tonumpy": "no step does this: `output: numpy` in the spec gives arrays",
     "todtype": _FLOATS, "convertimagedtype": _FLOATS, "tofloat": _FLOATS, "fromfloat": _FLOATS, "rescale": _FLOATS,
     "maybetotensor": _TENSOR, "maybepiltotensor": _TENSOR,
-    "topilimage": _PIL, "identity": _PIL, "noop": _PIL, "rgb": "set `channels: rgb` in the spec; it is the default",
+    "topilimage": _PIL, "identity": _NOTHING, "noop": _NOTHING,
+    "rgb": "set `channels: rgb` in the spec; it is the default",
     "compose": _COMPOSE, "replaycompose": _COMPOSE, "lambda": _CODE,
     "randomapply": "every step takes `p`; for several, use `sequential: {steps: [..], p: 0.5}`",
     "randomchoice": "did you mean 'one_of'?", "oneorother": "did you mean 'one_of'?",
@@ -143,7 +145,7 @@ _ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "hueshiftlimit": ("hue", "shift"), "satshiftlimit": ("saturation",), "sharpnessfactor": ("factor",),
     "gammalimit": ("gamma",), "cliplimit": ("clip",), "tilegridsize": ("tiles",), "numbits": ("bits",),
     "qualityrange": ("quality",), "qualitylower": ("quality",), "compressionquality": ("quality",),
-    "mixupalpha": ("alpha",), "cutmixalpha": ("alpha",), "beta": ("alpha",), "lam": ("alpha",),
+    "mixupalpha": ("alpha",), "cutmixalpha": ("alpha",), "beta": ("alpha",),
     "labelsmoothing": ("smoothing",), "epsilon": ("smoothing",), "eps": ("smoothing",),
     "lambda": ("strength",), "weight": ("strength",), "weightdecay": ("strength",), "coefficient": ("strength",),
     "format": ("boxes",), "boxformat": ("boxes",), "minvisibility": ("min_visible",), "labelfields": ("labels",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any
 
 from augreg.errors import SpecError
@@ -58,25 +59,35 @@ def _instead(item: Any) -> str:
     return "@augreg.transform makes transforms"
 
 
-def build(cls: Any, arguments: Mapping[str, Any]) -> Any:
+def build(cls: Any, arguments: Mapping[str, Any], written: Mapping[str, Any] = MappingProxyType({})) -> Any:
     """An object of `cls` from arguments in canonical form; `cls(**arguments)` would convert them first.
 
-    Raises SpecError if the class's own `check` refuses them.
+    Raises SpecError if the class's own `check` refuses them; the message shows them as they were `written`.
     """
     transform = object.__new__(cls)
     for key, value in {**defaults(cls), **arguments}.items():
         object.__setattr__(transform, key, value)
-    check_arguments(transform)
+    check_arguments(transform, written)
     return transform
 
 
-def check_arguments(transform: Any) -> None:
-    """Run the `check` method of the transform's class, if it has one; its ValueError becomes a SpecError."""
+def check_arguments(transform: Any, written: Mapping[str, Any]) -> None:
+    """Run the `check` method of the transform's class, if it has one; its ValueError becomes a SpecError.
+
+    If the message begins with the name of an argument, this is the location, and its value is shown as `written`.
+    """
     if hasattr(transform, "check"):
         try:
             transform.check()
         except ValueError as error:
-            raise SpecError(transform.__augreg__.name, str(error)) from None
+            where, message = transform.__augreg__.name, str(error)
+            key = message.partition(" ")[0].strip("'")
+            if key in {field.name for field in fields(transform)}:
+                where += f".{key}"
+                value = getattr(transform, key)
+                if key in written and isinstance(value, tuple):
+                    message = message.replace(f"got {list(value)}", f"got {brief(written[key])}")
+            raise SpecError(where, message) from None
         except Exception as error:
             why = f"its check failed: {type(error).__name__}: {error}"
             raise SpecError(transform.__augreg__.name, why) from error

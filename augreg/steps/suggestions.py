@@ -140,7 +140,7 @@ def _of_list(items: list[Any], white: float | None) -> Iterator[tuple[Any, str]]
 def _rescaled(items: list[Any], white: float | None, single: bool = False) -> Iterator[tuple[Any, str]]:
     """The numbers on the 0..1 scale, if they are percentages or on the scale of `white`."""
     largest = max(items)
-    if white is not None and 1 < largest <= white:
+    if white is not None and 2 <= largest <= white:  # less may be a slip on the 0..1 scale
         divided = [float(f"{item / white:.4g}") for item in items]
         yield divided[0] if single else divided, f" This is {flow(items[0] if single else items)} / {white:g}"
     elif 2 <= largest <= 100 and min(items) >= 0:

@@ -9,7 +9,7 @@ from msgspec import Meta
 from augreg.steps.declare import transform
 from augreg.steps.fields import Converted, Counts
 from augreg.steps.step import Step
-from augreg.transforms.ranges import check_weights
+from augreg.transforms.ranges import check_weights, nearest
 
 if TYPE_CHECKING:
     from augreg.ops import Scene
@@ -83,7 +83,9 @@ class SomeOf:
     def check(self) -> None:
         _check_any(self.steps)
         if self.count[1] > len(self.steps):
-            raise ValueError(f"count must be at most the number of steps, {len(self.steps)}, got {list(self.count)}")
+            most = len(self.steps)
+            hint = nearest([min(count, most) for count in self.count]) if most else ""
+            raise ValueError(f"count must be at most the number of steps, {most}, got {list(self.count)}{hint}")
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
         low, high = self.count

@@ -17,7 +17,7 @@ from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Factor, Range, Size, SymmetricRange
 from augreg.steps.step import Step, as_step
-from augreg.transforms.ranges import check_range
+from augreg.transforms.ranges import check_range, nearest
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -176,7 +176,8 @@ class Posterize:
     def check(self) -> None:
         low, high = self.bits
         if not (1 <= low <= high <= 8 and low == int(low) and high == int(high)):
-            raise ValueError(f"bits must be integers from 1 to 8, got {list(self.bits)}")
+            hint = nearest([min(max(round(bits), 1), 8) for bits in self.bits])
+            raise ValueError(f"bits must be integers from 1 to 8, got {list(self.bits)}{hint}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = int(self.bits[0]), int(self.bits[1])

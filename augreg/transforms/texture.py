@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Counts, Degrees, Interpolation, Range
-from augreg.transforms.ranges import check_fraction, check_range
+from augreg.transforms.ranges import check_fraction, check_range, nearest
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -59,7 +59,8 @@ class MedianBlur:
 
     def check(self) -> None:
         if not all(side % 2 and 1 <= side <= 31 for side in self.size):
-            raise ValueError(f"size must be odd numbers from 1 to 31, got {list(self.size)}")
+            hint = nearest([min(side | 1, 31) for side in self.size])
+            raise ValueError(f"size must be odd numbers from 1 to 31, got {list(self.size)}{hint}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = self.size

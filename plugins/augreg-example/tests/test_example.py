@@ -31,7 +31,7 @@ def test_vignette_leaves_the_middle_and_darkens_the_corners():
 
 def test_a_strength_above_one_is_refused():
     """The error has the location in the spec."""
-    with pytest.raises(augreg.SpecError, match=r"image\[0\].example/vignette: strength must lie within 0 and 1"):
+    with pytest.raises(augreg.SpecError, match=r"image\[0\].example/vignette.strength: strength must lie within"):
         augreg.Pipeline.from_spec([{"example/vignette": 2}])
 
 
