@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from augreg.batch.blends import Mix
-from augreg.batch.cells import Integers, Layers, cells_of
-from augreg.batch.numpy_kernels import PRECISION, ROUNDING, fixed_point
+from augreg.batch.cells import Integers, Layers
+from augreg.batch.numpy_kernels import PRECISION, ROUNDING
 from augreg.batch.scaling import INTEGER_SUM, nonzero_weights
 
 __all__ = ["mix", "mixed", "move", "paste", "send"]
@@ -79,10 +79,9 @@ def _lerp(images: Tensor, partners: Tensor, weights: Tensor) -> Tensor:
 
 def _partners_and_weights(blend: Mix, images: Tensor) -> tuple[Tensor, Tensor]:
     """The partners, and the weights in fixed point for bytes, else as float32, or float64 for float64."""
-    partners, kind = np.array(blend.partners), torch.float64 if images.dtype == torch.float64 else torch.float32
-    weights = np.array(blend.weights)
+    (partners, weights), kind = blend.columns, torch.float64 if images.dtype == torch.float64 else torch.float32
     if images.dtype == torch.uint8:
-        weights, kind = np.array([fixed_point(weight)[0] for weight in blend.weights]), torch.int32
+        weights, kind = np.rint(weights * (1 << PRECISION)), torch.int32
     sent = send([partners, weights], images.device)
     return sent[0], sent[1].to(kind).view((-1,) + (1,) * (images.ndim - 1))
 
@@ -122,13 +121,14 @@ def _grids(layers: Layers, count: int, strides: tuple[int, ...]) -> tuple[Intege
     To the address that row * strides[1] + column * strides[2] is in the first image, it adds what gives the address
     of the pixel that is seen there.
     """
-    cells = cells_of(layers)
+    cells = layers.cells
     into, box, source_box = layers.into, layers.box, layers.source_box
     moves = np.empty((len(into), 1 + layers.depth), np.int64)
     moves[:, 0] = into * strides[0]
     moves[:, 1:] = layers.source * strides[0] + (source_box - box)[..., :2] @ np.array(strides[1:])
-    of_cells = np.take_along_axis(moves, cells.shown.reshape(len(into), -1), 1).reshape(cells.shown.shape)
-    every = np.zeros((count, *of_cells.shape[1:]), np.int64) + np.arange(count)[:, None, None] * strides[0]
+    of_cells = moves[np.arange(len(into))[:, None, None], cells.shown]
+    every = np.empty((count, *of_cells.shape[1:]), np.int64)
+    every[:] = np.arange(count)[:, None, None] * strides[0]
     rows, columns = (np.zeros((count, edges.shape[1]), np.int64) for edges in (cells.rows, cells.columns))
     rows[into], columns[into], every[into] = cells.rows, cells.columns, of_cells
     return rows, columns, every
