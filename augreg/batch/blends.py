@@ -163,7 +163,7 @@ class Patches(Sequence[Patch]):
                 raise ValueError(f"{name}: images and pixels of patches are counted in integers, got {array.dtype}")
         columns = [arrays[name] for name in ("into", "source", "box", "source_box")]
         count = np.broadcast(*columns[:2], *(column[..., 0] for column in columns[2:])).size
-        self.table = table = np.empty((count, 10), np.int64)
+        self.table = table = np.empty((10, count), np.int64).T  # each column in one piece of memory
         table[:, 0], table[:, 1], table[:, 2:6], table[:, 6:] = columns
 
     def __len__(self) -> int:
@@ -202,9 +202,10 @@ class Paste(Blend, frozen=True, dict=True):
         table = self._table
         if not len(table):
             return
-        lowest, boxes = table.min(0), table[:, 2:].reshape(-1, 2, 4)
-        ends = (boxes[:, :, :2] + boxes[:, :, 2:]).max((0, 1))
-        if (lowest >= _LOWEST).all() and table[:, :2].max() < count and (ends <= (height, width)).all():
+        ends = table.T[[2, 3, 6, 7]] + table.T[[4, 5, 8, 9]]
+        highest = np.array([count - 1, count - 1, height, width, height, width])
+        reached = np.concatenate([table[:, :2].max(0), ends.max(1)])
+        if (table.min(0) >= _LOWEST).all() and (reached <= highest).all():
             return
         for patch in self.patches:  # to say which
             _check_image(patch.into, count)
@@ -276,10 +277,13 @@ def _joined(layers: Layers, areas: Integers, whole: int) -> Visible:
         areas[every, first] += area
     shown = areas > 0
     shown[:, 0] = True
-    order = np.argsort(~shown, axis=1, kind="stable")[:, : shown.sum(1).max(initial=0)]
-    shown = np.take_along_axis(shown, order, 1)
-    sources = np.where(shown, np.take_along_axis(sources, order, 1), into)
-    return Visible(layers.into, sources, np.take_along_axis(areas, order, 1) / whole)
+    used = shown.any(0)
+    sources, areas, shown = sources[:, used], areas[:, used], shown[:, used]
+    if not shown.all():  # short rows: what is visible comes first
+        order = np.argsort(~shown, axis=1, kind="stable")[:, : shown.sum(1).max(initial=0)]
+        shown, sources, areas = (np.take_along_axis(part, order, 1) for part in (shown, sources, areas))
+        sources = np.where(shown, sources, into)
+    return Visible(layers.into, sources, areas / whole)
 
 
 def _check_image(number: int, count: int) -> None:

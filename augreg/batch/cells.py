@@ -17,7 +17,6 @@ __all__ = ["Cells", "Integers", "Layers", "layers_of"]
 
 Integers: TypeAlias = NDArray[np.int64]
 
-_NOWHERE = 1 << 30  # an edge that no image reaches
 _BITS = 16  # patches of an image that a table of 2^16 bytes tells apart
 
 
@@ -53,17 +52,16 @@ class Cells(NamedTuple):
     """The grids of N images, with R rows and M columns of cells. N is 1 if all images have the same grid."""
 
     rows: Integers
-    """The first pixel of each row of cells, N x R, in order; at the end of short grids a pixel outside of images."""
+    """The first pixel of each row of cells, N x R, in order; of rows that start at one pixel, the last counts."""
     columns: Integers
-    """The first pixel of each column of cells, N x M, likewise."""
+    """The first pixel of each column of cells, N x M, in order."""
     shown: Integers
     """What each cell shows, N x R x M: 0 for the image itself, k + 1 for the patch in layer k."""
 
     def areas(self, depth: int, height: int, width: int) -> Integers:
         """The number of visible pixels of the image itself and of its patch in each layer, N x (1 + depth)."""
         count = len(self.shown)
-        tall = np.diff(np.minimum(self.rows, height), append=height)
-        wide = np.diff(np.minimum(self.columns, width), append=width)
+        tall, wide = np.diff(self.rows, append=height), np.diff(self.columns, append=width)
         numbers = self.shown + np.arange(count)[:, None, None] * (depth + 1)
         pixels = (tall[:, :, None] * wide[:, None, :]).ravel()
         totals = np.bincount(numbers.ravel(), pixels, count * (depth + 1))
@@ -82,12 +80,19 @@ def layers_of(table: Integers) -> Layers:
     first = np.full(count, len(table))  # of each image, the first patch that changes it
     changing = np.flatnonzero(changes)[::-1]
     first[table[changing, 0]] = changing
-    table = table[np.arange(len(table)) >= first[table[:, 0]]]
+    remaining = np.arange(len(table)) >= first[table[:, 0]]
+    if not remaining.all():
+        table = table[remaining]
     lengths = np.bincount(table[:, 0], minlength=count)
     into = np.flatnonzero(lengths)
-    layers = np.zeros((len(into), lengths.max(initial=0), 9), np.int64)
-    layers[np.arange(layers.shape[1]) < lengths[into, None]] = table[:, 1:]
-    return Layers(into, layers[:, :, 0], layers[:, :, 1:5], layers[:, :, 5:])
+    lengths = lengths[into]
+    depth = int(lengths.max(initial=0))
+    if (lengths == depth).all():
+        columns = table.T.reshape(10, len(into), depth)
+    else:
+        columns = np.zeros((10, len(into), depth), np.int64)
+        columns[:, np.arange(depth) < lengths[:, None]] = table.T
+    return Layers(into, columns[1], columns[2:6].transpose(1, 2, 0), columns[6:].transpose(1, 2, 0))
 
 
 def _cells_of(layers: Layers) -> Cells:
@@ -119,11 +124,14 @@ def _highest_bits() -> Integers:
 
 
 def _lines(start: Integers, size: Integers) -> tuple[Integers, NDArray[np.bool]]:
-    """The edges of patches along one axis, N x R, each once, and which patches reach over them, N x K x R."""
+    """The edges of patches along one axis, N x R, in order, and which patches reach over them, N x K x R.
+
+    Edges that are the same line in every image are left out.
+    """
     end = start + size
     edges = np.concatenate([start[:, :1] * 0, start, end], axis=1)
     edges.sort(axis=1)
-    edges[:, 1:][edges[:, 1:] == edges[:, :-1]] = _NOWHERE
-    edges.sort(axis=1)
-    edges = edges[:, : (edges < _NOWHERE).sum(1).max(initial=0)]
+    differ = np.ones(edges.shape[1], bool)
+    differ[1:] = (edges[:, 1:] != edges[:, :-1]).any(0)
+    edges = edges[:, differ]
     return edges, (edges[:, None] >= start[:, :, None]) & (edges[:, None] < end[:, :, None])

@@ -110,12 +110,12 @@ class CutMix:
         """The boxes of each draw, draws x boxes x 4; some are empty."""
         area = dirichlet_pairs(rng, self.alpha, draws, 2 * self.boxes)
         side = np.sqrt(area.second / self.boxes)[:, None]
-        ends = []
-        for size, place in ((scene.height, area.further[:, ::2]), (scene.width, area.further[:, 1::2])):
-            length, center = _floor(size * side), _floor(place * size)
-            ends.append((np.maximum(0, center - length // 2), np.minimum(size, center + (length + 1) // 2)))
-        (top, bottom), (left, right) = ends
-        return np.stack([top, left, bottom - top, right - left], 2)
+        boxes = np.empty((draws, self.boxes, 4), np.int64)
+        for axis, size in enumerate(scene.size):
+            length, center = _floor(size * side), _floor(area.further[:, axis::2] * size)
+            boxes[:, :, axis] = start = np.maximum(0, center - length // 2)
+            boxes[:, :, axis + 2] = np.minimum(size, center + (length + 1) // 2) - start
+        return boxes
 
 
 @batch_transform("resizemix", preview=({"scale": 0.2}, {"scale": 0.5}, {"scale": 0.8}))
@@ -191,15 +191,18 @@ class Mosaic:
     def _cells(self, rng: Cursor, draws: int, scene: Scene) -> tuple[Integers, Integers]:
         """The boxes of the cells, row by row, and those of the source images, draws x 4 x 4; some are empty."""
         units = rng.randoms(10 * draws).reshape(draws, 10)
-        lines = []
-        for axis, (size, pattern) in enumerate(zip(scene.size, ([0, 0, 1, 1], [0, 1, 0, 1]), strict=True)):
-            point = _round(size * _between(self.center, units[:, axis]))
-            start = np.stack([point * 0, point], 1)[:, pattern]
-            length = np.stack([point, size - point], 1)[:, pattern]
-            lines.append((start, _floor(units[:, 2 + axis :: 2] * (size - length + 1)), length))
-        (top, crop_top, height), (left, crop_left, width) = lines
-        boxes, crops = np.stack([top, left, height, width], 2), np.stack([crop_top, crop_left, height, width], 2)
+        boxes, crops = np.empty((2, draws, 4, 4), np.int64)
+        for axis, (size, second) in enumerate(zip(scene.size, _SECOND, strict=True)):
+            point = _round(size * _between(self.center, units[:, axis, None]))
+            length = np.where(second, size - point, point)
+            boxes[:, :, axis] = point * second
+            crops[:, :, axis] = _floor(units[:, 2 + axis :: 2] * (size - length + 1))
+            boxes[:, :, axis + 2] = crops[:, :, axis + 2] = length
         return boxes, crops if self.fit == "crop" else np.broadcast_to((0, 0, *scene.size), boxes.shape)
+
+
+_SECOND = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
+"""Which cells of a mosaic lie in its second row, and which in its second column."""
 
 
 # Numbers drawn for a whole batch, as Python's `int` and `round` and a cursor's `uniform` would make each
