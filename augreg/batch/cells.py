@@ -111,8 +111,8 @@ def _cells_of(layers: Layers) -> Cells:
 
 def _joined(flags: NDArray[np.bool]) -> NDArray[np.uint16]:
     """N x K flags of R cells as N x R numbers, with the k-th flag as bit k."""
-    values = (1 << np.arange(flags.shape[1])).astype(np.uint16)[:, None]
-    joined: NDArray[np.uint16] = np.bitwise_or.reduce(flags * values, axis=1, dtype=np.uint16)
+    values = (1 << np.arange(flags.shape[1])).astype(np.uint16)
+    joined: NDArray[np.uint16] = np.einsum("nkr,k->nr", flags.astype(np.uint16), values)
     return joined
 
 
