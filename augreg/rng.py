@@ -45,6 +45,7 @@ __all__ = [
     "Address",
     "Cursor",
     "address_of",
+    "as_units",
     "field",
     "field_rows",
     "frame_key",
@@ -64,6 +65,8 @@ _TO_UNIT: Final = 2.0**-53
 _PIECE: Final = 1 << 14  # numbers of a field that are made at once, 128 KiB of each array that this takes
 _READ_AHEAD: Final = 8  # words read at first: two Philox blocks, enough for most steps
 _MOST_AHEAD: Final = 256  # words read at once by a step that goes on reading, such as one that mixes a large batch
+_MANY: Final = 32  # numbers from which on an array of them is made in less time than a list
+_CLOSED: Final = "this cursor is closed: a transform used its rng after sample() had returned; draw inside sample()"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -167,9 +170,7 @@ class Cursor:
         """
         words = self._words
         if words is None:
-            raise RuntimeError(
-                "this cursor is closed: a transform used its rng after sample() had returned; draw inside sample()"
-            )
+            raise RuntimeError(_CLOSED)
         position = self._position
         while position >= len(words):
             position -= len(words)
@@ -213,8 +214,33 @@ class Cursor:
 
     def permutation(self, count: int) -> list[int]:
         """The integers from 0 to count - 1 in random order, each order equally likely. Uses `count` words."""
-        keys = [self.bits() for _ in range(count)]
-        return sorted(range(count), key=keys.__getitem__)
+        if count > _MANY:
+            keys = self.ahead(count)
+            self.skip(count)
+            order: list[int] = keys.argsort(kind="stable").tolist()
+            return order
+        few = [self.bits() for _ in range(count)]
+        return sorted(range(count), key=few.__getitem__)
+
+    def randoms(self, count: int) -> NDArray[np.float64]:
+        """`count` floats in [0, 1) as an array: those that `random` would give one by one. Uses `count` words."""
+        units = as_units(self.ahead(count))
+        self.skip(count)
+        return units
+
+    def ahead(self, count: int) -> NDArray[np.uint64]:
+        """The next `count` words as an array. They are not used up: `skip` those that were used."""
+        if self._words is None:
+            raise RuntimeError(_CLOSED)
+        block, used = divmod(4 * self._block - len(self._words) + self._position, 4)
+        return _generator.words(self._key, block, self._step, self._index, self._epoch, used + count)[used:]
+
+    def skip(self, count: int) -> None:
+        """Go on after the next `count` words."""
+        if self._words is None:
+            raise RuntimeError(_CLOSED)
+        self._block, self._position = divmod(4 * self._block - len(self._words) + self._position + count, 4)
+        self._words = []
 
     def choice(self, weights: Sequence[float]) -> int:
         """An index, with probability proportional to its weight; weights need not sum to 1. Uses one word."""
@@ -297,6 +323,11 @@ def _units(key: int, start: int, count: int) -> NDArray[np.float64]:
     """Floats in [0, 1) from so many words of the field with this key; a block of Philox is four words."""
     skipped = start % 4
     words = _generator.words((key, _FIELD), start // 4, 0, 0, 0, skipped + count)[skipped:]
+    return as_units(words)
+
+
+def as_units(words: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Words as floats in [0, 1), as `Cursor.random` makes them."""
     units: NDArray[np.float64] = np.multiply(words >> np.uint64(11), _TO_UNIT, dtype=np.float64)
     return units
 

@@ -2,6 +2,7 @@
 
     python bench/mix.py                  # on the CPU, 1 thread: tensors and NumPy arrays
     python bench/mix.py --device cuda    # on a GPU: device time by events, and the time of the call itself
+    python bench/mix.py --host           # the processor's part alone: draws, weights of labels, grids of patches
     python bench/mix.py --quick          # a smaller batch and few rounds, to see that it runs
     python bench/mix.py --steps mosaic --threads 2
 
@@ -29,6 +30,7 @@ import torch
 from comparison import measure_in_turns, ratio
 
 from augreg import Pipeline
+from augreg.batch.blends import Paste
 
 Work = Callable[[], Any]
 CLASSES = 1000
@@ -192,12 +194,28 @@ def compare(name: str, images: torch.Tensor, rounds: int) -> None:
         print(f"  {row:40} {median * 1e3:7.2f} {host * 1e3:6.2f} {len(images) / median:9,.0f}{columns}")
 
 
+def host(name: str, count: int, rounds: int) -> None:
+    """The processor's time for all that is computed before the first call of the device, by its own clock."""
+    pipe = Pipeline.from_spec({"batch": [STEPS[name]]})
+    times = []
+    for number in range(rounds + 3):
+        start = time.process_time()
+        mixture = pipe.batch.plan(count, (224, 224), batch=number)
+        mixture.sources_and_weights()
+        for blend in mixture.blends:
+            if isinstance(blend, Paste) and not blend.layers.scales:
+                blend.layers.cells  # noqa: B018
+        times.append(time.process_time() - start)
+    print(f"  {name:40} {statistics.median(times[3:]) * 1e3:7.2f} {min(times[3:]) * 1e3:7.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", default="", help="only the steps whose name contains this")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads; NumPy has one")
+    parser.add_argument("--host", action="store_true", help="no images: the processor's part of mixing 256")
     parser.add_argument("--quick", action="store_true", help="32 images, 3 rounds")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -208,6 +226,12 @@ def main() -> None:
         print(torch.cuda.get_device_name())
     else:
         print(f"torch on {options.threads} thread(s), NumPy on 1")
+    if options.host:
+        print(f"\n  {'milliseconds of the processor, 256 images':40} {'median':>7} {'least':>7}")
+        for name in STEPS:
+            if options.steps in name:
+                host(name, 256, 10 * options.rounds)
+        return
     images = torch.rand(32 if options.quick else 256, 3, 224, 224, device=options.device)
     for name in STEPS:
         if options.steps in name:

@@ -16,9 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from augreg import Pipeline
-from augreg.batch import label_arrays, labels, numpy_kernels, torch_batched, torch_kernels
+from augreg.batch import label_arrays, labels, numpy_kernels, torch_batched, torch_kernels, torch_scaling
 from augreg.batch.blends import Mix, Paste, Patch
 from augreg.batch.labels import SoftLabels
+from augreg.batch.scaling import integer_weights, weights as float_weights
 
 STEPS: list[Any] = [
     "mixup",
@@ -92,19 +93,22 @@ def on_a_device(step: Any, shape: tuple[int, ...], dtype: Any, in_place: bool = 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_calls_are_few_and_do_not_grow_with_the_batch(step: Any, dtype: Any) -> None:
     most = 200 if "resize" in str(step) else 30
+    in_parts = 1200 if "fit" in str(step) else 400 if most == 200 else 60
     for in_place in (False, True):
         few, many = (on_a_device(step, (count, 3, 32, 32), dtype, in_place).names for count in (4, 64))
         assert Counter(few) == Counter(many)
         assert len(many) <= most
-    assert len(on_a_device(step, (256, 3, 224, 224), dtype).names) <= 2 * most
+    assert len(on_a_device(step, (256, 3, 224, 224), dtype).names) <= in_parts
 
 
-@pytest.mark.parametrize("step", [step for step in STEPS if "resize" not in str(step)], ids=str)
+@pytest.mark.parametrize("step", STEPS, ids=str)
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("in_place", [False, True])
 def test_a_large_batch_is_read_and_written_at_most_twice(step: Any, dtype: Any, in_place: bool) -> None:
+    """Four whole images are scaled into each image by `fit: resize`, so that four times as much is read."""
     calls = on_a_device(step, (256, 3, 224, 224), dtype, in_place)
-    assert calls.bytes <= 2 * (2 * 256 * 3 * 224 * 224 * dtype.itemsize)
+    times = 2 if "resize" not in str(step) else 5 if "fit" in str(step) else 3 if in_place else 2
+    assert calls.bytes <= times * (2 * 256 * 3 * 224 * 224 * dtype.itemsize)
 
 
 def batched(blends: Any, images: Any, out: Any, masks: bool = False) -> Any:
@@ -235,6 +239,23 @@ def test_labels_on_a_device_are_not_looked_at_and_wrong_ones_fail_there(monkeypa
             torch.nn.functional.binary_cross_entropy_with_logits(logits, ids)
     with pytest.raises((IndexError, RuntimeError), match="out of bounds"):
         SoftLabels(torch.tensor([3, -1, 1]), *mixture, classes=4).dense()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10, 32, 45, 64, 224])
+def test_weights_made_on_a_device_are_those_of_the_cpu(size: int) -> None:
+    new = np.unique([1, 2, 3, 5, 8, 13, 21, 33, 64, 100, 224, size, 2 * size])
+    box, whole = (np.stack([new * 0, new * 0, part, part], 1) for part in (new, new * 0 + size))
+    taps, longest = torch_scaling.most_taps(box, whole)[0], int(new.max())
+    sent = torch.from_numpy(box), torch.from_numpy(whole)
+    for in_bytes, matrix in ((True, integer_weights), (False, float_weights)):
+        places, found = torch_scaling.taps_of(*sent, 0, longest, size, taps, in_bytes)
+        dense = torch.zeros(len(new), longest, size + 1, dtype=torch.float64).scatter_(2, places, found).numpy()
+        assert not dense[:, :, size].any()
+        for piece, count in enumerate(new.tolist()):
+            wanted = matrix(size, count) / (1 << 15 if in_bytes else 1)
+            assert np.array_equal(dense[piece, :count, :size], wanted) or not in_bytes
+            assert np.allclose(dense[piece, :count, :size], wanted, rtol=0, atol=1e-15)
+            assert (dense[piece, count:] == dense[piece, count - 1]).all()
 
 
 def test_gradients_pass_pieces_that_are_scaled_on_a_device() -> None:

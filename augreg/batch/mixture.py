@@ -9,10 +9,12 @@ from itertools import islice
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from augreg import notebook
 from augreg.batch.blends import Blend, Mix, Paste, SourceWeights
-from augreg.batch.visibility import visible_fractions
+from augreg.batch.visibility import visible_columns, visible_fractions
 from augreg.execution.sampling import DrawKind, Entry, draw
 from augreg.ops import Scene
 from augreg.rng import Address, Cursor
@@ -46,13 +48,9 @@ class Mixture(msgspec.Struct, frozen=True, dict=True):
         """For each image, the images that are visible in it, itself first, and their weights in its label."""
         return visible_fractions(self.blends, self.count, self.height, self.width)
 
-    def sources_and_weights(self) -> tuple[list[list[int]], list[list[float]]]:
+    def sources_and_weights(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """`source_weights` as two N x K tables; short rows are filled with the image itself at weight 0."""
-        rows = self.source_weights()
-        most = max((len(row) for row in rows), default=1)
-        sources = [[*row, *[i] * (most - len(row))] for i, row in enumerate(rows)]
-        weights = [[*row.values(), *[0.0] * (most - len(row))] for row in rows]
-        return sources, weights
+        return visible_columns(self.blends, self.count, self.height, self.width)
 
     def __str__(self) -> str:
         lines = [f"{self.title}: a batch of {self.count}, {self.height}x{self.width}"]

@@ -45,11 +45,3 @@ def integer_weights(size: int, new_size: int) -> NDArray[np.float64]:
 def nearest(size: int, new_size: int) -> NDArray[np.int64]:
     """For each new pixel the old pixel under its center."""
     return (2 * np.arange(new_size, dtype=np.int64) + 1) * size // (2 * new_size)
-
-
-@functools.lru_cache(maxsize=1024)
-def nonzero_weights(size: int, new_size: int, whole: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The positions in `weights`, or in `integer_weights` if `whole`, that are not 0, as 2 x n, and their values."""
-    matrix = (integer_weights if whole else weights)(size, new_size)
-    positions = np.stack(matrix.nonzero())
-    return positions, matrix[tuple(positions)]

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from augreg.batch.blends import Mix
-from augreg.batch.cells import Integers, Layers, cells_of
-from augreg.batch.numpy_kernels import PRECISION, ROUNDING, fixed_point
-from augreg.batch.scaling import INTEGER_SUM, nonzero_weights
+from augreg.batch.cells import Integers, Layers
+from augreg.batch.numpy_kernels import PRECISION, ROUNDING
+from augreg.batch.torch_scaling import most_taps, scaled, taps_of
 
-__all__ = ["mix", "mixed", "move", "paste", "send"]
+__all__ = ["mix", "mixed", "move", "paste", "scaled_parts", "send"]
 
 _LARGE = 1 << 24  # bytes of a batch that is mixed in parts
 _PARTS = 8  # of a large batch: what is computed in between then fits the cache of a large GPU, such as one of 50 MB
@@ -68,6 +68,11 @@ def _parts(images: Tensor) -> int:
     return _PARTS if images.numel() * images.element_size() > _LARGE else 1
 
 
+def scaled_parts(images: Tensor) -> int:
+    """In how many parts a layer of a batch is scaled: what a part takes in float64 then fits the cache, too."""
+    return 1 if _parts(images) == 1 else 2 * _PARTS
+
+
 def mixed(blend: Mix, images: Tensor) -> Tensor:
     """Floats after a mix, in a new tensor, with the gradient."""
     return _lerp(images, *_partners_and_weights(blend, images))
@@ -79,10 +84,9 @@ def _lerp(images: Tensor, partners: Tensor, weights: Tensor) -> Tensor:
 
 def _partners_and_weights(blend: Mix, images: Tensor) -> tuple[Tensor, Tensor]:
     """The partners, and the weights in fixed point for bytes, else as float32, or float64 for float64."""
-    partners, kind = np.array(blend.partners), torch.float64 if images.dtype == torch.float64 else torch.float32
-    weights = np.array(blend.weights)
+    (partners, weights), kind = blend.columns, torch.float64 if images.dtype == torch.float64 else torch.float32
     if images.dtype == torch.uint8:
-        weights, kind = np.array([fixed_point(weight)[0] for weight in blend.weights]), torch.int32
+        weights, kind = np.rint(weights * (1 << PRECISION)), torch.int32
     sent = send([partners, weights], images.device)
     return sent[0], sent[1].to(kind).view((-1,) + (1,) * (images.ndim - 1))
 
@@ -122,13 +126,14 @@ def _grids(layers: Layers, count: int, strides: tuple[int, ...]) -> tuple[Intege
     To the address that row * strides[1] + column * strides[2] is in the first image, it adds what gives the address
     of the pixel that is seen there.
     """
-    cells = cells_of(layers)
+    cells = layers.cells
     into, box, source_box = layers.into, layers.box, layers.source_box
     moves = np.empty((len(into), 1 + layers.depth), np.int64)
     moves[:, 0] = into * strides[0]
     moves[:, 1:] = layers.source * strides[0] + (source_box - box)[..., :2] @ np.array(strides[1:])
-    of_cells = np.take_along_axis(moves, cells.shown.reshape(len(into), -1), 1).reshape(cells.shown.shape)
-    every = np.zeros((count, *of_cells.shape[1:]), np.int64) + np.arange(count)[:, None, None] * strides[0]
+    of_cells = moves[np.arange(len(into))[:, None, None], cells.shown]
+    every = np.empty((count, *of_cells.shape[1:]), np.int64)
+    every[:] = np.arange(count)[:, None, None] * strides[0]
     rows, columns = (np.zeros((count, edges.shape[1]), np.int64) for edges in (cells.rows, cells.columns))
     rows[into], columns[into], every[into] = cells.rows, cells.columns, of_cells
     return rows, columns, every
@@ -153,29 +158,55 @@ def paste(layers: Layers, images: Tensor, out: Tensor, masks: bool) -> None:
 def _pieces(layers: Layers, planes: Tensor, masks: bool) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
     """The pieces of each layer, and the index of the places that they are written to."""
     channel = torch.arange(planes.shape[1], device=planes.device)[:, None, None]
-    scaled = (layers.box[..., 2:] != layers.source_box[..., 2:]).any(-1) & (not masks)
-    for k, scales in itertools.product(range(layers.depth), (False, True)):
-        chosen = (layers.box[:, k, 2] > 0) & (scaled[:, k] == scales)
-        if not chosen.any():
+    differ = (layers.box[..., 2:] != layers.source_box[..., 2:]).any(-1) & (not masks)
+    exists = layers.box[..., 2] > 0
+    kinds = [(k, scales) for k, scales in itertools.product(range(layers.depth), (False, True))]
+    groups = [(scales, np.flatnonzero(exists[:, k] & (differ[:, k] == scales)), k) for k, scales in kinds]
+    groups = [group for group in groups if len(group[1])]
+    box, source_box, ends = (
+        np.concatenate([part[chosen, k] for _, chosen, k in groups])
+        for part in (
+            layers.box,
+            layers.source_box,
+            np.stack([np.broadcast_to(layers.into[:, None], exists.shape), layers.source], 2),
+        )
+    )
+    numbers, into_box, from_box = send([ends.T[:, :, None, None, None], box, source_box], planes.device)
+    longest, whole = box[:, 2:].max(0).tolist(), planes.dtype == torch.uint8
+    lines = [_line(into_box, from_box, axis, longest[axis]) for axis in (0, 1)]
+    taps: list[Tensor] = []
+    if differ[exists].any():
+        for axis, most in enumerate(most_taps(box, source_box)):
+            taps += taps_of(into_box, from_box, axis, longest[axis], planes.shape[axis - 2], most, whole)
+    last = 0
+    for scales, chosen, k in groups:
+        first, last = last, last + len(chosen)
+        tall, wide = layers.box[chosen, k, 2:].max(0).tolist()
+        into, source = numbers[:, first:last]
+        there = [
+            _Line(*(part[first:last, :size] for part in line)) for line, size in zip(lines, (tall, wide), strict=True)
+        ]
+        y, x = there[0].target[:, None, :, None], there[1].target[:, None, None, :]
+        if not scales:
+            rows, columns = (line.source for line in there)
+            piece = planes[source, channel, rows[:, None, :, None], columns[:, None, None, :]]
+            yield (into, channel, y, x), _with_own_gradient(piece, there, planes.requires_grad)
             continue
-        box, source_box = layers.box[chosen, k], layers.source_box[chosen, k]
-        taps: Any = _taps(box, source_box, planes.dtype == torch.uint8) if scales else []
-        numbers = np.stack([layers.into[chosen], layers.source[chosen, k]])[:, :, None, None, None]
-        (into, source), into_box, from_box, *taps = send([numbers, box, source_box, *taps], planes.device)
-        longest = box[:, 2:].max(0).tolist()
-        there = [_line(into_box, from_box, axis, longest[axis]) for axis in (0, 1)]
-        place = into, channel, there[0].target[:, None, :, None], there[1].target[:, None, None, :]
-        if scales:
-            whole = _scaled(planes[source.flatten()], longest, taps)
-            number = torch.arange(len(box), device=planes.device)[:, None, None, None]
-            rows, columns = (line.step for line in there)
-        else:
-            whole, number, (rows, columns) = planes, source, (line.source for line in there)
-        piece = whole[number, channel, rows[:, None, :, None], columns[:, None, None, :]]
-        if planes.requires_grad:  # what is repeated, and written to the same places, has no gradient of its own
-            own = [there[axis].step == torch.arange(longest[axis], device=planes.device) for axis in (0, 1)]
-            piece = torch.where(own[0][:, None, :, None] & own[1][:, None, None, :], piece, piece.detach())
-        yield place, piece
+        weights = [part[first:last, :size] for part, size in zip(taps, (tall, tall, wide, wide), strict=True)]
+        parts = [into, y, x, source.flatten(), *weights, *there[0], *there[1]]
+        count = min(scaled_parts(planes), len(chosen))
+        for into, y, x, source, *of in zip(*(part.tensor_split(count) for part in parts), strict=True):
+            piece = scaled(planes[source], (of[0], of[1]), (of[2], of[3]))
+            own = _Line(*of[4:7]), _Line(*of[7:])
+            yield (into, channel, y, x), _with_own_gradient(piece, own, planes.requires_grad)
+
+
+def _with_own_gradient(pieces: Tensor, lines: Sequence[_Line], needed: bool) -> Tensor:
+    """The pieces, where what is repeated, and written to the same places, has no gradient of its own."""
+    if not needed:
+        return pieces
+    rows, columns = (line.step == torch.arange(line.step.shape[1], device=pieces.device) for line in lines)
+    return torch.where(rows[:, None, :, None] & columns[:, None, None, :], pieces, pieces.detach())
 
 
 class _Line(NamedTuple):
@@ -195,40 +226,3 @@ def _line(box: Tensor, source_box: Tensor, axis: int, longest: int) -> _Line:
     step = torch.minimum(torch.arange(longest, device=box.device), size - 1)
     nearest = torch.div((2 * step + 1) * source_size, 2 * size, rounding_mode="floor")
     return _Line(step, start + step, source_start + nearest)
-
-
-def _taps(box: Integers, source_box: Integers, whole: bool) -> list[NDArray[Any]]:
-    """What scales the rows of each piece, then what scales its columns.
-
-    For each weight that is not 0 the number of the piece, the pixel of the piece and that of its source; the weights.
-    """
-    found: list[NDArray[Any]] = []
-    for axis in (0, 1):
-        sizes = zip(source_box[:, axis + 2].tolist(), box[:, axis + 2].tolist(), strict=True)
-        parts = [nonzero_weights(size, new_size, whole) for size, new_size in sizes]
-        lengths = [len(weights) for _, weights in parts]
-        positions = np.concatenate([positions for positions, _ in parts], axis=1)
-        positions[1] += np.repeat(source_box[:, axis], lengths)
-        found += [np.repeat(np.arange(len(box)), lengths), positions, np.concatenate([part for _, part in parts])]
-    return found
-
-
-def _scaled(planes: Tensor, longest: Sequence[int], taps: Sequence[Tensor]) -> Tensor:
-    """Pieces of images scaled, rows first; bytes are rounded after each axis.
-
-    Computed in float64, if the device has it: settings for faster matrix products do not affect it.
-    """
-    count, channels, height, width = planes.shape
-    kind = torch.float32 if planes.device.type == "mps" else torch.float64
-    pieces, (new, old), weights = taps[:3]
-    rows = planes.new_zeros((count, longest[0], height), dtype=kind).index_put_((pieces, new, old), weights)
-    pieces, (new, old), weights = taps[3:]
-    columns = planes.new_zeros((count, width, longest[1]), dtype=kind).index_put_((pieces, old, new), weights)
-    row_by_row = planes.permute(0, 2, 1, 3).to(kind, memory_format=torch.contiguous_format).contiguous()
-    scaled = rows @ row_by_row.view(count, height, -1)
-    if planes.dtype == torch.uint8:
-        scaled = scaled.mul_(1 / INTEGER_SUM).add_(0.5).floor_()
-    scaled = scaled.reshape(count, -1, width) @ columns
-    if planes.dtype == torch.uint8:
-        scaled = scaled.mul_(1 / INTEGER_SUM).add_(0.5).floor_()
-    return scaled.reshape(count, longest[0], channels, longest[1]).permute(0, 2, 1, 3).to(planes.dtype)

@@ -128,10 +128,13 @@ def _paste_groups(layers: Layers, images: Tensor, out: Tensor, masks: bool, alik
                 chosen = np.flatnonzero(groups[1].ravel() == number)
                 ends = np.stack([layers.into[chosen], layers.source[chosen, k]])
                 ((into, source),) = torch_batched.send([ends], images.device)
-                piece = cut(images, source_box)[source]
-                if box[2:] != source_box[2:]:
-                    piece = (_scaled_masks if masks else _scaled)(piece, box)
-                yield into, box, piece
+                if box[2:] == source_box[2:]:
+                    yield into, box, cut(images, source_box)[source]
+                    continue
+                scale = _scaled_masks if masks else _scaled
+                count = min(torch_batched.scaled_parts(images), len(chosen))
+                for part, of in zip(into.tensor_split(count), source.tensor_split(count), strict=True):
+                    yield part, box, scale(cut(images, source_box)[of], box)
 
     if images is not out:
         out.copy_(images)

@@ -16,10 +16,30 @@ from numpy.typing import NDArray
 from augreg.batch.blends import Blend, Box, Paste, Patch, SourceWeights
 from augreg.batch.scaling import weights
 
-__all__ = ["visible_fractions"]
+__all__ = ["visible_columns", "visible_fractions"]
 
 _Weights: TypeAlias = NDArray[np.float64]
 _Changes: TypeAlias = Mapping[int, SourceWeights] | Mapping[int, list[Patch]]  # of a mix or of a paste, by image
+
+
+def visible_columns(
+    blends: Sequence[Blend], count: int, height: int, width: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """`visible_fractions` as two N x K tables; short rows are filled with the image itself at weight 0."""
+    every = np.arange(count)
+    if len(blends) < 2:  # as columns, without a loop over the images
+        into, sources_of, weights_of = blends[0].visible(height, width) if blends else (every[:0],) * 3
+        most = sources_of.shape[1] if len(into) else 1
+        sources, weights = np.repeat(every[:, None], most, axis=1), np.zeros((count, most))
+        weights[:, 0] = 1.0
+        if len(into):
+            sources[into], weights[into] = sources_of, weights_of
+        return sources, weights
+    rows = visible_fractions(blends, count, height, width)
+    most = max((len(row) for row in rows), default=1)
+    lines = [[*row, *[i] * (most - len(row))] for i, row in enumerate(rows)]
+    numbers = [[*row.values(), *[0.0] * (most - len(row))] for row in rows]
+    return np.array(lines, np.int64).reshape(count, most), np.array(numbers).reshape(count, most)
 
 
 def visible_fractions(blends: Sequence[Blend], count: int, height: int, width: int) -> list[SourceWeights]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
@@ -63,6 +64,9 @@ class QuantileCursor:
     def permutation(self, count: int) -> list[int]:
         first = round(self._drawn() * (count - 1)) if count else 0
         return [*range(first, count), *range(first)]
+
+    def randoms(self, count: int) -> NDArray[Any]:
+        return np.array([self.random() for _ in range(count)])
 
     def choice(self, weights: Sequence[float]) -> int:
         possible = [index for index, weight in enumerate(weights) if weight > 0]

@@ -87,6 +87,9 @@ class FixedDraws(Cursor):
     def permutation(self, count: int) -> list[int]:
         return list(range(count)) if count <= 1 else super().permutation(count)
 
+    def ahead(self, count: int) -> Any:
+        raise RandomDrawError
+
     def choice(self, weights: Sequence[float]) -> int:
         possible = [index for index, weight in enumerate(weights) if weight > 0]
         return possible[0] if len(possible) == 1 else super().choice(weights)

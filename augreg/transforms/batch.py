@@ -12,25 +12,23 @@ order, so partners are mutual, and the middle image of an odd batch does not cha
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
+import numpy as np
 from msgspec import Meta
 
-from augreg.batch.blends import Blend, Box, Mix, Paste, Patch
+from augreg.batch.blends import Blend, Mix, Paste, Patches
 from augreg.steps.declare import batch_transform
 from augreg.steps.fields import Range
-from augreg.transforms.dirichlet import dirichlet
+from augreg.transforms.dirichlet import dirichlet_pairs
 from augreg.transforms.ranges import check_fraction, check_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
+    from numpy.typing import NDArray
 
+    from augreg.batch.cells import Integers
     from augreg.ops import Scene
     from augreg.rng import Cursor
-
-    _T = TypeVar("_T")
 
 _Alpha: TypeAlias = Annotated[float, Meta(gt=0, le=1000)]
 _Per: TypeAlias = Literal["batch", "pair", "element"]
@@ -42,21 +40,17 @@ def _check_pairs(per: str, pairing: str) -> None:
         raise ValueError(f"per: pair needs mutual partners, which only pairing: flip gives, got pairing: {pairing}")
 
 
-def _partners(rng: Cursor, count: int, pairing: str) -> list[int]:
+def _partners(rng: Cursor, count: int, pairing: str) -> Integers:
     """The index of each image's partner; its own index where it has none."""
     if pairing == "permutation":
-        return rng.permutation(count)
-    return [(i - 1) % count if pairing == "roll" else count - 1 - i for i in range(count)]
+        return np.array(rng.permutation(count))
+    return (np.arange(count) - 1) % count if pairing == "roll" else np.arange(count)[::-1]
 
 
-def _drawn(count: int, per: str, draw: Callable[[], _T]) -> list[_T]:
-    """A draw for each image: its own, that of its pair, or that of the batch."""
-    if per == "batch":
-        return [draw()] * count
-    if per == "element":
-        return [draw() for _ in range(count)]
-    half = [draw() for _ in range((count + 1) // 2)]
-    return [half[min(i, count - 1 - i)] for i in range(count)]
+def _draws(count: int, per: str) -> Integers:
+    """For each image the number of its draw: its own, that of its pair, or that of the batch."""
+    numbers = np.arange(count)
+    return numbers * 0 if per == "batch" else numbers if per == "element" else np.minimum(numbers, numbers[::-1])
 
 
 @batch_transform("mixup", preview=({"alpha": 0.1}, {"alpha": 0.4}, {"alpha": 1.0}))
@@ -78,8 +72,9 @@ class Mixup:
     def sample(self, rng: Cursor, count: int, scene: Scene) -> Blend | tuple[Blend, ...]:
         if count < 2:
             return ()
-        weights = _drawn(count, self.per, lambda: dirichlet(rng, self.alpha, 2)[0])
-        return Mix(tuple(_partners(rng, count, self.pairing)), tuple(weights))
+        draws = _draws(count, self.per)
+        weights = dirichlet_pairs(rng, self.alpha, draws.max() + 1).first[draws]
+        return Mix(tuple(_partners(rng, count, self.pairing).tolist()), tuple(weights.tolist()))
 
 
 @batch_transform("cutmix", preview=({"alpha": 0.2}, {"alpha": 1.0}, {"boxes": 4}))
@@ -104,21 +99,22 @@ class CutMix:
     def sample(self, rng: Cursor, count: int, scene: Scene) -> Blend | tuple[Blend, ...]:
         if count < 2:
             return ()
-        boxes = _drawn(count, self.per, lambda: self._boxes(rng, scene))
+        draws = _draws(count, self.per)
+        boxes = self._boxes(rng, draws.max() + 1, scene)[draws]
         partners = _partners(rng, count, self.pairing)
-        patches = (Patch(i, box, partners[i], box) for i in range(count) if partners[i] != i for box in boxes[i])
-        return Paste(tuple(patches))
+        pasted = (boxes[:, :, 2:] > 0).all(2) & (partners != np.arange(count))[:, None]
+        into, box = pasted.nonzero()[0], boxes[pasted]
+        return Paste(Patches(into, box, partners[into], box))
 
-    def _boxes(self, rng: Cursor, scene: Scene) -> list[Box]:
-        side = math.sqrt(dirichlet(rng, self.alpha, 2)[1] / self.boxes)
-        height, width = int(scene.height * side), int(scene.width * side)
-        boxes: list[Box] = []
-        for _ in range(self.boxes):
-            y, x = rng.integers(scene.height), rng.integers(scene.width)
-            top, bottom = max(0, y - height // 2), min(scene.height, y + (height + 1) // 2)
-            left, right = max(0, x - width // 2), min(scene.width, x + (width + 1) // 2)
-            if top < bottom and left < right:
-                boxes.append((top, left, bottom - top, right - left))
+    def _boxes(self, rng: Cursor, draws: int, scene: Scene) -> Integers:
+        """The boxes of each draw, draws x boxes x 4; some are empty."""
+        area = dirichlet_pairs(rng, self.alpha, draws, 2 * self.boxes)
+        side = np.sqrt(area.second / self.boxes)[:, None]
+        boxes = np.empty((draws, self.boxes, 4), np.int64)
+        for axis, size in enumerate(scene.size):
+            length, center = _floor(size * side), _floor(area.further[:, axis::2] * size)
+            boxes[:, :, axis] = start = np.maximum(0, center - length // 2)
+            boxes[:, :, axis + 2] = np.minimum(size, center + (length + 1) // 2) - start
         return boxes
 
 
@@ -142,15 +138,21 @@ class ResizeMix:
     def sample(self, rng: Cursor, count: int, scene: Scene) -> Blend | tuple[Blend, ...]:
         if count < 2:
             return ()
-        boxes = _drawn(count, self.per, lambda: self._box(rng, scene))
+        draws = _draws(count, self.per)
+        boxes = self._boxes(rng, draws.max() + 1, scene)[draws]
         partners = _partners(rng, count, self.pairing)
-        whole = (0, 0, scene.height, scene.width)
-        return Paste(tuple(Patch(i, boxes[i], partners[i], whole) for i in range(count) if partners[i] != i))
+        into = np.flatnonzero(partners != np.arange(count))
+        return Paste(Patches(into, boxes[into], partners[into], (0, 0, *scene.size)))
 
-    def _box(self, rng: Cursor, scene: Scene) -> Box:
-        side = rng.uniform(*self.scale)
-        height, width = max(1, round(scene.height * side)), max(1, round(scene.width * side))
-        return rng.integers(scene.height - height + 1), rng.integers(scene.width - width + 1), height, width
+    def _boxes(self, rng: Cursor, draws: int, scene: Scene) -> Integers:
+        units = rng.randoms(3 * draws).reshape(draws, 3)
+        side = _between(self.scale, units[:, 0])
+        height, width = (np.maximum(1, _round(size * side)) for size in scene.size)
+        top, left = (
+            _floor(units[:, 1] * (scene.height - height + 1)),
+            _floor(units[:, 2] * (scene.width - width + 1)),
+        )
+        return np.stack([top, left, height, width], 1)
 
 
 @batch_transform("mosaic", preview=({"center": 0.5}, {"center": [0.2, 0.8]}, {"center": 0.5, "fit": "resize"}))
@@ -175,26 +177,45 @@ class Mosaic:
     def sample(self, rng: Cursor, count: int, scene: Scene) -> Blend | tuple[Blend, ...]:
         if count < 2:
             return ()
-        cells = _drawn(count, self.per, lambda: self._cells(rng, scene))
+        draws = _draws(count, self.per)
+        boxes, pieces = (cells[draws] for cells in self._cells(rng, draws.max() + 1, scene))
+        own = np.arange(count)
         if self.pairing == "roll":
-            others = [[(i - back) % count for i in range(count)] for back in (1, 2, 3)]
+            others = [(own - back) % count for back in (1, 2, 3)]
         else:
-            others = [rng.permutation(count) for _ in range(3)]
-        sources = [list(range(count)), *others]
-        patches = (Patch(i, box, sources[k][i], piece) for i in range(count) for k, box, piece in cells[i])
-        return Paste(tuple(patches))
+            others = [np.array(rng.permutation(count)) for _ in range(3)]
+        sources = np.stack([own, *others], 1)
+        pasted = np.all(boxes[:, :, 2:] > 0, axis=2)
+        return Paste(Patches(np.nonzero(pasted)[0], boxes[pasted], sources[pasted], pieces[pasted]))
 
-    def _cells(self, rng: Cursor, scene: Scene) -> list[tuple[int, Box, Box]]:
-        """The cells that are not empty: number (row by row), box in the result, and box of the source image."""
-        height, width = scene.size
-        y, x = round(height * rng.uniform(*self.center)), round(width * rng.uniform(*self.center))
-        cells: list[tuple[int, Box, Box]] = []
-        for number, (top, left) in enumerate(((0, 0), (0, x), (y, 0), (y, x))):
-            cell_height = y if number < 2 else height - y
-            cell_width = x if number % 2 == 0 else width - x
-            crop_top, crop_left = rng.integers(height - cell_height + 1), rng.integers(width - cell_width + 1)
-            if cell_height and cell_width:
-                crop = (crop_top, crop_left, cell_height, cell_width)
-                source = crop if self.fit == "crop" else (0, 0, height, width)
-                cells.append((number, (top, left, cell_height, cell_width), source))
-        return cells
+    def _cells(self, rng: Cursor, draws: int, scene: Scene) -> tuple[Integers, Integers]:
+        """The boxes of the cells, row by row, and those of the source images, draws x 4 x 4; some are empty."""
+        units = rng.randoms(10 * draws).reshape(draws, 10)
+        boxes, crops = np.empty((2, draws, 4, 4), np.int64)
+        for axis, (size, second) in enumerate(zip(scene.size, _SECOND, strict=True)):
+            point = _round(size * _between(self.center, units[:, axis, None]))
+            length = np.where(second, size - point, point)
+            boxes[:, :, axis] = point * second
+            crops[:, :, axis] = _floor(units[:, 2 + axis :: 2] * (size - length + 1))
+            boxes[:, :, axis + 2] = crops[:, :, axis + 2] = length
+        return boxes, crops if self.fit == "crop" else np.broadcast_to((0, 0, *scene.size), boxes.shape)
+
+
+_SECOND = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
+"""Which cells of a mosaic lie in its second row, and which in its second column."""
+
+
+# Numbers drawn for a whole batch, as Python's `int` and `round` and a cursor's `uniform` would make each
+
+
+def _floor(numbers: NDArray[np.float64]) -> Integers:
+    return numbers.astype(np.int64)
+
+
+def _round(numbers: NDArray[np.float64]) -> Integers:
+    return np.rint(numbers).astype(np.int64)
+
+
+def _between(ends: tuple[float, float], units: NDArray[np.float64]) -> NDArray[np.float64]:
+    low, high = ends
+    return low + (high - low) * units
