@@ -184,7 +184,7 @@ class Site:
             return _REPLACED
         rates = {}
         for name, path in self._paths().items():
-            rate = next((rate for rate in ("drop_prob", "p") if hasattr(path, rate)), None)
+            rate = _rate(path)
             if rate is None and not isinstance(path, nn.Identity):
                 return f"the block has a {type(path).__name__} of its own"
             if rate is not None:
@@ -379,10 +379,15 @@ _REPLACED = "the forward of this block was replaced"
 _TUPLE_OUTPUTS = (nn.RNNBase, nn.LSTMCell, nn.MultiheadAttention)
 
 
+def _rate(path: nn.Module) -> str | None:
+    """The attribute with the rate of a drop path; None if it has none."""
+    return next((name for name in ("drop_prob", "p") if hasattr(path, name)), None)
+
+
 def _does_nothing(path: nn.Module) -> bool:
     """Whether a drop path drops nothing: an Identity in its place, or a rate of 0."""
-    rates = [getattr(path, name) for name in ("drop_prob", "p") if hasattr(path, name)]
-    return isinstance(path, nn.Identity) or (bool(rates) and not rates[0])
+    rate = _rate(path)
+    return isinstance(path, nn.Identity) or (rate is not None and not getattr(path, rate))
 
 
 def _is_for(site: Site, module: nn.Module) -> bool:
