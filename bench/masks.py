@@ -1,9 +1,10 @@
-"""What masks cost: layers one at a time, with the memory that they move; and rows for `regularizers.py`.
+"""What masks cost: layers one at a time, with the memory that they move.
 
     python bench/masks.py                    # on the CPU, 1 thread
     python bench/masks.py --device cuda      # in bfloat16
     python bench/masks.py --quick            # small inputs and two rounds, to see that it runs
-    python bench/regularizers.py dropout drop_block drop_connect    # in the training step of whole models
+
+`regularizers.py` measures them in the training step of whole models.
 
 A layer runs forward and backward. A GPU waits for memory, so besides the time the table shows the number of
 operators, the bytes that they read and write, and the bytes that are kept for backward, both in units of one input.
@@ -30,11 +31,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-import augreg
 from augreg.nn import DropBlock2d, DropConnectLinear, Dropout, masks
 
 Work = Callable[[], Any]
-Change = Callable[[nn.Module], Any]
 
 
 class Traffic(TorchDispatchMode):
@@ -195,67 +194,6 @@ def layers(args: argparse.Namespace, dtype: torch.dtype) -> None:
                 f"  {row.name:28}{1e3 * statistics.median(values):8.2f} {ratio(values, times[rows[0].name]):6.2f} "
                 f"{operators:10} {moved:7.1f} {kept:6.1f}"
             )
-
-
-def ours(rule: str, kind: str, **arguments: Any) -> Change:
-    """Attach a rule at all modules of a kind."""
-    step = {rule: {"at": {"type": kind}, "p": 0.1, **arguments}}
-    return lambda model: augreg.regularize(model, [step])
-
-
-def theirs(kind: type[nn.Module], make: Callable[[], nn.Module]) -> Change:
-    """Put a layer of another library after each module of a kind."""
-
-    def add(module: nn.Module, layer: nn.Module) -> None:
-        module.register_forward_hook(lambda module, args, output: layer(output))
-
-    def change(model: nn.Module) -> None:
-        for module in [module for module in model.modules() if type(module) is kind]:
-            add(module, make())
-
-    return change
-
-
-def dropout(at: str) -> dict[str, Change]:
-    return {
-        "plain": lambda model: None,
-        "augreg": ours("dropout", "Linear"),
-        "augreg, remove_infinities": ours("dropout", "Linear", remove_infinities=True),
-        "torch Dropout": theirs(nn.Linear, lambda: nn.Dropout(0.1)),
-    }
-
-
-def drop_block(at: str) -> dict[str, Change]:
-    from timm.layers import DropBlock2d as TimmDropBlock
-    from torchvision.ops import DropBlock2d as VisionDropBlock
-
-    return {
-        "plain": lambda model: None,
-        "augreg": ours("drop_block", "Conv2d"),
-        "augreg, per: sample": ours("drop_block", "Conv2d", per="sample"),
-        "timm, a mask per channel": theirs(nn.Conv2d, lambda: TimmDropBlock(0.1, 7, couple_channels=False)),
-        "timm, a mask per sample": theirs(nn.Conv2d, lambda: TimmDropBlock(0.1, 7)),
-        "torchvision, a mask per channel": theirs(nn.Conv2d, lambda: VisionDropBlock(0.1, 7)),
-    }
-
-
-def drop_connect(at: str) -> dict[str, Change]:
-    rows = {f"augreg, per: {per}": ours("drop_connect", "Linear", per=per) for per in ("sample", 8, "batch")}
-    return {"plain": lambda model: None, **rows}
-
-
-SECTIONS: dict[str, Callable[[str], dict[str, Change]]] = {
-    "dropout": dropout,
-    "drop_block": drop_block,
-    "drop_connect": drop_connect,
-}
-"""The rows of `regularizers.py`, which names the blocks of the model; these rules attach by the type of modules."""
-
-MODELS = {
-    "dropout": ("vit_small_patch16_224",),
-    "drop_block": ("resnet50",),
-    "drop_connect": ("convnext_tiny", "vit_small_patch16_224"),
-}
 
 
 def main() -> None:

@@ -9,8 +9,7 @@ It needs timm and torchvision. A step is forward, backward and the optimizer (SG
 within a round, so a busy machine slows all of them alike: trust the ratios, which are medians over the rounds. Where
 other programs use the processors too, the ratio by processor time says more; on a GPU it is left out.
 
-dropout, drop_block, drop_connect: at every linear layer or convolution; `masks.py` has the rows, and measures the
-layers alone.
+dropout, drop_block, drop_connect: at every linear layer or convolution; `masks.py` measures the layers alone.
 depth: stochastic depth with survival 0.5 in every branch of every block. `skip` does not compute what it drops; the
 other rows compute it and mask it. Give each branch at least 16 of the images: on one thread of a processor, torch
 convolves fewer by a slow path.
@@ -19,13 +18,13 @@ convolves fewer by a slow path.
 from __future__ import annotations
 
 import argparse
+import functools
 import platform
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
-import masks
 import timm
 import torch
 import torchvision
@@ -36,15 +35,28 @@ import augreg
 
 Change = Callable[[nn.Module], Any]
 BLOCKS = {"vit_small_patch16_224": "blocks.*", "resnet50": "layer*.*"}
-"""The models, with the names of their blocks."""
+"""The names of the blocks of models."""
 
 
-def ours(at: str, **arguments: Any) -> Change:
-    rule = {"at": at, "survival": 0.5, "rule": "uniform", **arguments}
-    return lambda model: augreg.regularize(model, [{"stochastic_depth": rule}])
+def ours(name: str, at: Any, **arguments: Any) -> Change:
+    """Attach a regularizer at these modules."""
+    return lambda model: augreg.regularize(model, [{name: {"at": at, **arguments}}])
 
 
-def theirs(layer: Callable[[], nn.Module]) -> Change:
+def after(kind: type[nn.Module], layer: Callable[[], nn.Module]) -> Change:
+    """Put a layer of another library after each module of a kind."""
+
+    def add(module: nn.Module, layer: nn.Module) -> None:
+        module.register_forward_hook(lambda module, args, output: layer(output))
+
+    def change(model: nn.Module) -> None:
+        for module in [module for module in model.modules() if type(module) is kind]:
+            add(module, layer())
+
+    return change
+
+
+def at_paths(layer: Callable[[], nn.Module]) -> Change:
     """Put a layer at each drop path of timm's blocks."""
 
     def change(model: nn.Module) -> None:
@@ -56,18 +68,49 @@ def theirs(layer: Callable[[], nn.Module]) -> Change:
     return change
 
 
-def depth(at: str) -> dict[str, Change]:
+def depth(model: str) -> dict[str, Change]:
+    half = functools.partial(ours, "stochastic_depth", BLOCKS.get(model, "**"), survival=0.5, rule="uniform")
     return {
-        "plain": lambda model: None,
-        "augreg, skip, mode row": ours(at, skip=True),
-        "augreg, skip, mode batch": ours(at, skip=True, mode="batch"),
-        "augreg, masked, mode row": ours(at),
-        "timm DropPath": theirs(lambda: timm.layers.DropPath(0.5)),
-        "torchvision StochasticDepth": theirs(lambda: torchvision.ops.StochasticDepth(0.5, "row")),
+        "augreg, skip, mode row": half(skip=True),
+        "augreg, skip, mode batch": half(skip=True, mode="batch"),
+        "augreg, masked, mode row": half(),
+        "timm DropPath": at_paths(lambda: timm.layers.DropPath(0.5)),
+        "torchvision StochasticDepth": at_paths(lambda: torchvision.ops.StochasticDepth(0.5, "row")),
     }
 
 
-SECTIONS: dict[str, Callable[[str], dict[str, Change]]] = {"depth": depth, **masks.SECTIONS}
+def dropout(model: str) -> dict[str, Change]:
+    linear = {"type": "Linear"}
+    return {
+        "augreg": ours("dropout", linear, p=0.1),
+        "augreg, remove_infinities": ours("dropout", linear, p=0.1, remove_infinities=True),
+        "torch Dropout": after(nn.Linear, lambda: nn.Dropout(0.1)),
+    }
+
+
+def drop_block(model: str) -> dict[str, Change]:
+    convolutions, theirs = {"type": "Conv2d"}, timm.layers.DropBlock2d
+    return {
+        "augreg": ours("drop_block", convolutions, p=0.1),
+        "augreg, per: sample": ours("drop_block", convolutions, p=0.1, per="sample"),
+        "timm, a mask per channel": after(nn.Conv2d, lambda: theirs(0.1, 7, couple_channels=False)),
+        "timm, a mask per sample": after(nn.Conv2d, lambda: theirs(0.1, 7)),
+        "torchvision, a mask per channel": after(nn.Conv2d, lambda: torchvision.ops.DropBlock2d(0.1, 7)),
+    }
+
+
+def drop_connect(model: str) -> dict[str, Change]:
+    linear = {"type": "Linear"}
+    return {f"augreg, per: {per}": ours("drop_connect", linear, p=0.1, per=per) for per in ("sample", 8, "batch")}
+
+
+SECTIONS: dict[str, tuple[Callable[[str], dict[str, Change]], tuple[str, ...]]] = {
+    "depth": (depth, tuple(BLOCKS)),
+    "dropout": (dropout, ("vit_small_patch16_224",)),
+    "drop_block": (drop_block, ("resnet50",)),
+    "drop_connect": (drop_connect, ("convnext_tiny", "vit_small_patch16_224")),
+}
+"""The rows of each section for a model, besides the plain model, and the models that it has by default."""
 
 
 class Training:
@@ -105,7 +148,8 @@ class Training:
 
 
 def compare(section: str, name: str, options: argparse.Namespace) -> None:
-    rows = {row: Training(name, change, options) for row, change in SECTIONS[section](BLOCKS.get(name, "**")).items()}
+    changes: dict[str, Change] = {"plain": lambda model: None, **SECTIONS[section][0](name)}
+    rows = {row: Training(name, change, options) for row, change in changes.items()}
     on_cpu = options.device == "cpu"
     for training in rows.values():
         training.seconds(1 if on_cpu else 5)
@@ -122,7 +166,7 @@ def compare(section: str, name: str, options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", help=f"of {', '.join(SECTIONS)}; default: all")
-    names = sorted({*BLOCKS, *sum(masks.MODELS.values(), ())})
+    names = sorted({name for _, models in SECTIONS.values() for name in models})
     parser.add_argument("--model", choices=names, action="append", help="default: all that a section has")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch", type=int, help="default: 32 on the CPU, 128 elsewhere")
@@ -141,7 +185,7 @@ def main() -> None:
     print(f"python {platform.python_version()}, torch {torch.__version__}, timm {timm.__version__}, ", end="")
     print(f"torchvision {torchvision.__version__}; {options.threads} thread(s)")
     for section in options.sections or SECTIONS:
-        for name in options.model or masks.MODELS.get(section, BLOCKS):
+        for name in options.model or SECTIONS[section][1]:
             compare(section, name, options)
 
 

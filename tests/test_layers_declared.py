@@ -42,6 +42,9 @@ class Recorder(SimpleNamespace):
             raise AttributeError(kind)
         return lambda *layer, **attributes: self.calls.append((kind, *layer, attributes))
 
+    def refuse(self, reason: str, *types: type) -> None:
+        raise ValueError(reason)
+
 
 def made(name: str, **arguments: Any) -> Any:
     return Registry.installed()[name](at="**", **arguments)
@@ -173,7 +176,7 @@ def test_torchvisions_drop_path_is_set() -> None:
 
 
 def test_drop_connect_refuses_what_has_no_such_weights() -> None:
-    with pytest.raises(ValueError, match="got ReLU"):
+    with pytest.raises(ValueError, match="a ReLU has no weights to drop"):
         made("drop_connect").attach(Recorder(nn.ReLU()))
 
 

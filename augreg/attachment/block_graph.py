@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from augreg.attachment.residual import additions, branch_index, modules_before
+from augreg.attachment.residual import additions, branch_side, first_to_last, needed
 
 __all__ = ["Addition", "BlockGraph", "Call", "Value", "block_graph"]
 
@@ -85,8 +85,7 @@ class BlockGraph:
         names = []
         for item in self.items:
             if isinstance(item, Addition):
-                modules = [call.target for call in item.calls if call.kind == "call_module"]
-                names.append(modules[0] if len(modules) == 1 else f"{modules[0]}..{modules[-1]}")
+                names.append(first_to_last([call.target for call in item.calls if call.kind == "call_module"]))
         return ", ".join(names)
 
 
@@ -121,11 +120,10 @@ def block_graph(graph: fx.Graph, block: nn.Module) -> BlockGraph:
             items.append(found.addition(number, found is branches[-1]))
         elif node.op not in ("placeholder", "output") and node not in inside:
             items.append(_call(node, number))
-    output = next(node for node in graph.nodes if node.op == "output").args[0]
     return BlockGraph(
         tuple(number[node] for node in graph.nodes if node.op == "placeholder"),
         tuple(items),
-        _numbered(output, number),
+        _numbered(graph.output_node().args[0], number),
         any(branch.sequence_first for branch in branches),
     )
 
@@ -136,13 +134,11 @@ class _Branch:
     def __init__(self, sum_node: fx.Node, graph: fx.Graph, block: nn.Module) -> None:
         self.sum, self.graph, self.block = sum_node, graph, block
         sides: list[Any] = list(sum_node.args)
-        before = [modules_before(side) for side in sides]
-        unshared = [[str(call.target) for call in side - other] for side, other in (before, before[::-1])]
-        index = branch_index(unshared, block)
+        index = branch_side(sum_node, block)
         if index is None:
             raise ValueError(f"it is not clear which side of {sum_node.name} is the branch")
         self.end, self.shortcut = sides[index], sides[1 - index]
-        within = {node for node in _needed(self.end) - _needed(self.shortcut) if node.op != "placeholder"}
+        within = {node for node in needed(self.end) - needed(self.shortcut) if node.op != "placeholder"}
         self.nodes = [node for node in graph.nodes if node in within]
         if not any(node.op == "call_module" for node in self.nodes):
             raise ValueError(f"the branch of {sum_node.name} calls no module")
@@ -343,17 +339,6 @@ def _roles(node: fx.Node, within: set[fx.Node], block: nn.Module) -> set[str]:
 def _parts(node: fx.Node, block: nn.Module) -> list[nn.Module]:
     """The module that a node calls, and those in it."""
     return list(block.get_submodule(str(node.target)).modules()) if node.op == "call_module" else []
-
-
-def _needed(node: fx.Node) -> set[fx.Node]:
-    """The nodes that a node depends on, itself included."""
-    waiting, seen = [node], set()
-    while waiting:
-        current = waiting.pop()
-        if current not in seen:
-            seen.add(current)
-            waiting += current.all_input_nodes
-    return seen
 
 
 def _call(node: fx.Node, number: Mapping[fx.Node, int]) -> Call:

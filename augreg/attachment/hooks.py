@@ -31,10 +31,10 @@ def with_training(layer: Any, training: bool) -> Any:
     return layer
 
 
-class OutputHook(Unscriptable):
-    """A forward hook that passes the module's output through a layer. With `identity`, only in training.
+class _LayerHook(Unscriptable):
+    """A hook that passes a tensor through a layer. With `identity`, only in training.
 
-    An output that the layer cannot take raises TypeError, or if `lenient` is returned as it is: `left` then says why.
+    What the layer cannot take raises TypeError, or if `lenient` is left as it is: `left` then says why.
     """
 
     def __init__(self, layer: Any, identity: bool, lenient: bool = False) -> None:
@@ -42,6 +42,15 @@ class OutputHook(Unscriptable):
         self.left = ""
         self.runs = RunCounter()
         self.handle: Any = None
+
+    def remove(self) -> None:
+        """Remove the hook. Where other code has moved it, as quantization does, it stays and does nothing."""
+        self.handle.remove()
+        self.layer = None
+
+
+class OutputHook(_LayerHook):
+    """A forward hook that passes the module's output through a layer."""
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         training = _in_training(module)
@@ -65,20 +74,9 @@ class OutputHook(Unscriptable):
         """Register the hook on the module."""
         self.handle = module.register_forward_hook(self)
 
-    def remove(self) -> None:
-        """Remove the hook. Where other code has moved it, as quantization does, it stays and does nothing."""
-        self.handle.remove()
-        self.layer = None
 
-
-class InputHook(Unscriptable):
-    """A forward pre-hook that passes the module's first input through a layer; see `OutputHook`."""
-
-    def __init__(self, layer: Any, identity: bool, lenient: bool = False) -> None:
-        self.layer, self.identity, self.lenient = layer, identity, lenient
-        self.left = ""
-        self.runs = RunCounter()
-        self.handle: Any = None
+class InputHook(_LayerHook):
+    """A forward pre-hook that passes the module's first input through a layer."""
 
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...]) -> Any:
         training = _in_training(module)
@@ -103,11 +101,6 @@ class InputHook(Unscriptable):
     def register(self, module: nn.Module) -> None:
         """Register the hook on the module."""
         self.handle = module.register_forward_pre_hook(self)
-
-    def remove(self) -> None:
-        """Remove the hook; see `OutputHook.remove`."""
-        self.handle.remove()
-        self.layer = None
 
 
 class CallHook(Unscriptable):

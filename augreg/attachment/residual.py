@@ -28,8 +28,12 @@ __all__ = [
     "ResidualParts",
     "TracedParts",
     "adapter",
+    "additions",
     "branch_outputs",
+    "branch_side",
+    "first_to_last",
     "has_no_shortcut",
+    "needed",
     "residual_parts",
     "takes_several_inputs",
 ]
@@ -100,8 +104,12 @@ class TracedParts(ResidualParts):
 
     def branch_name(self) -> str:
         """The names of the first and the last module of the branch, as `conv1..bn2`."""
-        names = [call.target for call in self.chains[0] if isinstance(call.target, str)]
-        return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
+        return first_to_last([call.target for call in self.chains[0] if isinstance(call.target, str)])
+
+
+def first_to_last(names: Sequence[str]) -> str:
+    """The first and the last name, as `conv1..bn2`; the only one by itself."""
+    return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
 
 
 def _run(chain: Sequence[ChainCall], block: nn.Module, x: Tensor) -> Tensor:
@@ -209,7 +217,7 @@ def _traced_parts(block: nn.Module) -> TracedParts | None:
     if graph is None or len(sums) != 1:
         return None
     inputs = [node for node in graph.nodes if node.op == "placeholder" and node.users]
-    output = next(node for node in graph.nodes if node.op == "output").args[0]
+    output = graph.output_node().args[0]
     if len(inputs) != 1 or not isinstance(output, fx.Node):
         return None
     sides = [_chain(side, inputs) for side in sums[0].args]
@@ -217,7 +225,7 @@ def _traced_parts(block: nn.Module) -> TracedParts | None:
     if finish is None or finish[1] is not sums[0] or sides[0] is None or sides[1] is None:
         return None
     names = [[call.target for call in side[0] if isinstance(call.target, str)] for side in sides if side]
-    index = branch_index(names, block)
+    index = _branch_index(names, block)
     if index is None:
         return None
     branch, shortcut = sides[index][0], sides[1 - index][0]  # type: ignore[index]
@@ -229,7 +237,7 @@ def _traced_parts(block: nn.Module) -> TracedParts | None:
     return TracedParts(branch, shortcut, finish[0])
 
 
-def branch_index(sides: Sequence[Sequence[str]], block: nn.Module) -> int | None:
+def _branch_index(sides: Sequence[Sequence[str]], block: nn.Module) -> int | None:
     """Which side of an addition (given as names of modules) is the branch, 0 or 1; None if it is not clear.
 
     The branch has more layers with weights than the shortcut, which has at most one, a projection. If neither side
@@ -279,11 +287,8 @@ def branch_outputs(block: nn.Module, layer: Any = None) -> list[str]:
     graph = trace(block)
     names = []
     for node in additions(graph) if graph is not None else ():
-        sides = cast(Sequence[fx.Node], node.args)
-        before = [modules_before(side) for side in sides]
-        unshared = [[str(call.target) for call in side - other] for side, other in (before, before[::-1])]
-        index = branch_index(unshared, block)
-        branch = sides[index or 0]
+        index = branch_side(node, block)
+        branch = cast(Sequence[fx.Node], node.args)[index or 0]
         calls = sum(other.op == "call_module" and other.target == branch.target for other in graph.nodes)  # type: ignore[union-attr]
         if index is None or branch.op != "call_module" or calls != 1:
             return []
@@ -298,13 +303,20 @@ _TRANSFORMERS: dict[type[nn.Module], tuple[str, ...]] = {
 """Torch's transformer layers, which torch.fx cannot trace, with the last module of each of their branches."""
 
 
-def modules_before(node: fx.Node) -> set[fx.Node]:
-    """The module calls that a node depends on, itself included."""
-    seen: set[fx.Node] = set()
-    stack = [node]
-    while stack:
-        current = stack.pop()
+def branch_side(addition: fx.Node, block: nn.Module) -> int | None:
+    """Which summand of an addition is the branch, 0 or 1, by the modules that only one needs; None if unclear."""
+    one, other = (
+        {node for node in needed(side) if node.op == "call_module"} for side in cast(Sequence[fx.Node], addition.args)
+    )
+    return _branch_index([[str(call.target) for call in calls] for calls in (one - other, other - one)], block)
+
+
+def needed(node: fx.Node) -> set[fx.Node]:
+    """The nodes that a node depends on, itself included."""
+    waiting, seen = [node], set()
+    while waiting:
+        current = waiting.pop()
         if current not in seen:
             seen.add(current)
-            stack += current.all_input_nodes
-    return {node for node in seen if node.op == "call_module"}
+            waiting += current.all_input_nodes
+    return seen

@@ -14,13 +14,13 @@ Compiled code counts nothing, and then nothing is said.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from augreg.attachment.counting import RunCounter
+from augreg.attachment.nested_tensors import tensors_in
 from augreg.attachment.tracing import trace
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _tied(model: nn.Module) -> set[int]:
 
 def _in_graph(output: Any) -> frozenset[int]:
     """The ids of the parameters that the tensors of an output depend on."""
-    waiting = [tensor.grad_fn for tensor in _tensors(output) if tensor.grad_fn is not None]
+    waiting = [tensor.grad_fn for tensor in tensors_in(output) if tensor.grad_fn is not None]
     seen = set(waiting)
     found = set()
     while waiting:
@@ -92,20 +92,6 @@ def _in_graph(output: Any) -> frozenset[int]:
         seen |= following
         waiting += following
     return frozenset(found)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, list | tuple | set):
-        for item in value:
-            yield from _tensors(item)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _tensors(getattr(value, field.name))
 
 
 def _is_never_called(model: nn.Module, name: str) -> bool:

@@ -28,6 +28,7 @@ from augreg.attachment.actions import (
     locations,
     reservations,
 )
+from augreg.attachment.drop_paths import does_nothing, drop_paths, rate_name
 from augreg.attachment.hooks import InputHook, OutputHook
 from augreg.attachment.residual import (
     ResidualParts,
@@ -183,8 +184,8 @@ class Site:
         if "forward" in vars(self.module):
             return _REPLACED
         rates = {}
-        for name, path in self._paths().items():
-            rate = next((rate for rate in ("drop_prob", "p") if hasattr(path, rate)), None)
+        for name, path in drop_paths(self.module).items():
+            rate = rate_name(path)
             if rate is None and not isinstance(path, nn.Identity):
                 return f"the block has a {type(path).__name__} of its own"
             if rate is not None:
@@ -232,17 +233,13 @@ class Site:
             self._record(AddHook(self.module.get_submodule(name), hook, "computed"), layer)
         self.note(f"at {', '.join(outputs)}")
 
-    def _paths(self) -> dict[str, nn.Module]:
-        """The drop paths of the block."""
-        return {name: child for name, child in self.module.named_children() if _is_drop_path(name, child)}
-
     def _adopt_paths(self, layer: Any) -> bool:
         """Set the drop paths of the block, and hook those that are an Identity. False if it has none."""
-        paths = self._paths()
+        paths = drop_paths(self.module)
         for name, path in paths.items():
             self.note(f"at {name}")
             numbers = self.takes_over(path)
-            if numbers is None and not _does_nothing(path):
+            if numbers is None and not does_nothing(path):
                 raise ValueError(
                     f"the block has a drop path {name}, a {type(path).__name__}, which {self.rule} cannot set; build "
                     f"the model with drop paths of rate 0"
@@ -379,22 +376,9 @@ _REPLACED = "the forward of this block was replaced"
 _TUPLE_OUTPUTS = (nn.RNNBase, nn.LSTMCell, nn.MultiheadAttention)
 
 
-def _does_nothing(path: nn.Module) -> bool:
-    """Whether a drop path drops nothing: an Identity in its place, or a rate of 0."""
-    rates = [getattr(path, name) for name in ("drop_prob", "p") if hasattr(path, name)]
-    return isinstance(path, nn.Identity) or (bool(rates) and not rates[0])
-
-
 def _is_for(site: Site, module: nn.Module) -> bool:
     """Whether a module does what the rule of a site asks for, with these or other settings."""
     try:
         return site.takes_over(module) is not None
     except ValueError:
         return True
-
-
-def _is_drop_path(name: str, child: nn.Module) -> bool:
-    """Whether a child of a block is a drop path, or an Identity that replaces one."""
-    if name.rstrip("0123456789") == "drop_path":
-        return hasattr(child, "drop_prob") or isinstance(child, nn.Identity)
-    return type(child).__name__.endswith(("DropPath", "StochasticDepth"))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from augreg.attachment.block_graph import Addition, BlockGraph, Call, block_graph, filled
 from augreg.attachment.foreign_tensors import refuse_proxy
 from augreg.attachment.hooks import with_training
+from augreg.attachment.nested_tensors import tensors_in
 from augreg.attachment.skipping import SkippingForward
 from augreg.attachment.tracing_calls import trace_call
 
@@ -58,7 +59,7 @@ class BlockGraphs:
     ) -> tuple[BlockGraph, list[Any]]:
         """The graph for the arguments of a call, and the values of its inputs. TypeError if it has none."""
         given = {**self.defaults, **dict(zip(self.names, inputs, strict=False)), **keywords}
-        tensors = [name for name, value in given.items() if _tensors(value)]
+        tensors = [name for name, value in given.items() if any(True for _ in tensors_in(value))]
         tensors.sort(key=self._place)
         fixed = {name: value for name, value in given.items() if name not in tensors}
         if not torch.compiler.is_compiling() and self.attributes != _attributes(block):
@@ -164,7 +165,9 @@ def _separable(addition: Addition, known: Mapping[int, Any], shortcut: Tensor, t
         return False
     if any(known[number] is not None and known[number].dim() != 2 for number in addition.masks):
         return False
-    return not any(_may_have_rows(tensor, total) for number in addition.unknown for tensor in _tensors(known[number]))
+    return not any(
+        _may_have_rows(tensor, total) for number in addition.unknown for tensor in tensors_in(known[number])
+    )
 
 
 def _may_have_rows(tensor: Tensor, total: int) -> bool:
@@ -172,15 +175,6 @@ def _may_have_rows(tensor: Tensor, total: int) -> bool:
     if total <= 1:
         return False
     return total in tensor.shape or (tensor.dim() > 2 and tensor.shape[0] % total == 0)
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """The tensors in a value: a tensor, or nested in containers."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        return [tensor for item in value.values() for tensor in _tensors(item)]
-    return [tensor for item in value for tensor in _tensors(item)] if isinstance(value, list | tuple) else []
 
 
 def _attributes(block: nn.Module) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def output_module(module: nn.Module, guess: bool = False) -> str | None:
     graph = trace(module)
     if graph is None:
         return children[-1] if guess else None
-    node = next(node for node in graph.nodes if node.op == "output").args[0]
+    node = graph.output_node().args[0]
     while isinstance(node, fx.Node) and node.op in ("call_function", "call_method"):
         node = node.all_input_nodes[0] if len(node.all_input_nodes) == 1 else None
     return str(node.target) if isinstance(node, fx.Node) and node.op == "call_module" else None

@@ -30,16 +30,12 @@ def examine(found: list[Boxes], where: str, classes: int | None, findings: Findi
     _corners([each for each in clean if not each.name.startswith("padded")], where, findings)
 
 
-def _add(findings: Findings, check: str, where: str, seen: str, why: str, remedy: str, places: list[str]) -> None:
-    findings.add(check, "fault", where, seen, why, remedy, places)
-
-
 def _not_finite(found: list[Boxes], where: str, findings: Findings) -> None:
     places = [each.place for each in found if not np.isfinite(each.boxes).all()]
     if places:
-        _add(
-            findings,
+        findings.add(
             "boxes not finite",
+            "fault",
             where,
             f"boxes of {len(places)} images contain NaN or infinity",
             "the loss of boxes, and then every weight, becomes NaN",
@@ -63,9 +59,9 @@ def _labels(found: list[Boxes], where: str, classes: int | None, findings: Findi
         elif each.masks is not None and each.size is not None and each.masks[1:] != each.size:
             counts.append(f"{each.place}: masks of {each.masks[1:]}, image of {each.size}")
     if counts:
-        _add(
-            findings,
+        findings.add(
             "boxes and labels differ",
+            "fault",
             where,
             f"{len(counts)} images have another number of labels or masks than of boxes, or masks of another size",
             "boxes are trained with the labels and masks of other boxes, or the loss raises an error",
@@ -74,9 +70,9 @@ def _labels(found: list[Boxes], where: str, classes: int | None, findings: Findi
         )
     if outside:
         expected = "0 or more" if classes is None else f"0 to {classes}, 0 being the background"
-        _add(
-            findings,
+        findings.add(
             "labels out of range",
+            "fault",
             where,
             f"{len(outside)} labels of boxes are outside {expected}",
             "the loss raises an error for them, or on a GPU a device assertion far from the cause",
@@ -127,9 +123,9 @@ def _corners(found: list[Boxes], where: str, findings: Findings) -> None:
             outside += [f"{each.place}: {_shown(box)}" for box in each.boxes[out]]
     total = sum(len(each.boxes) for each in found)
     if reversed_boxes:
-        _add(
-            findings,
+        findings.add(
             "reversed boxes",
+            "fault",
             where,
             f"{len(reversed_boxes)} of {total} boxes have no area: as {form}, x2 <= x1 or y2 <= y1",
             "torchvision's detection models raise an error for them, and overlaps computed with them are wrong",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from augreg.doctor import batch_mixing, generators
 from augreg.doctor.arrays import digest, thumbnail
-from augreg.doctor.isolation import GLOBAL_NAMES, digest_state, global_states, seed_globals
+from augreg.doctor.isolation import GLOBAL_NAMES, global_digests, seed_globals
 from augreg.doctor.samples import digest_image, label_rows, split
 from augreg.doctor.seeds import Seeds, SeedWatch
 
@@ -154,15 +154,16 @@ class Make:
         later = self._next_epoch(dataset, key)
         first, second = digest_image(sample), digest_image(again)
         (one, label), (two, label_again) = split(sample), split(again)
+        plain_label = _plain_label(label)
         return sample, Draw(
             key,
             thumbnail(one) if number < _KEPT else None,
             thumbnail(two) if number < _KEPT else None,
-            relabeled=digest(label) != digest(label_again) and _hard(label),
+            relabeled=plain_label is not None and digest(label) != digest(label_again),
             varies=first != second,
             moves_on=later is not None and later not in (first, second),
             by_globals=first == replayed != second,
-            label=_plain_label(label),
+            label=plain_label,
             has_image=one is not None,
             moved=moved,
             seeded=tuple(name for name in GLOBAL_NAMES if name in moved and ends[name] == ends_again[name]),
@@ -175,9 +176,9 @@ class Make:
     ) -> tuple[Any, tuple[str, ...], dict[str, bytes]]:
         """A sample, the generators that it advanced, and the states of the global ones after it."""
         seed_globals(_SEEDS + number)
-        starts = {**_global_digests(), **generators.states(kept)}
+        starts = {**global_digests(), **generators.states(kept)}
         sample = _fetch(dataset, key, self.whole)
-        globals_after = _global_digests()
+        globals_after = global_digests()
         ends = {**globals_after, **generators.states(kept)}
         return sample, tuple(name for name in starts if starts[name] != ends[name]), globals_after
 
@@ -189,10 +190,6 @@ class Make:
             dataset.set_epoch(self.epoch + 1)
             return digest_image(_fetch(dataset, key, self.whole))
         return None
-
-
-def _global_digests() -> dict[str, bytes]:
-    return dict(zip(GLOBAL_NAMES, map(digest_state, global_states()), strict=True))
 
 
 def _fetch(dataset: Any, key: Any, whole: bool) -> Any:
@@ -207,11 +204,6 @@ def _fetch(dataset: Any, key: Any, whole: bool) -> Any:
 def rekeyed(key: Any, epoch: int) -> Any:
     """The key (epoch, index) in another epoch, of the same type."""
     return key._replace(epoch=epoch) if hasattr(key, "_replace") and "epoch" in key._fields else (epoch, key[1])
-
-
-def _hard(label: Any) -> bool:
-    """Whether a label is a name or one whole number."""
-    return _plain_label(label) is not None
 
 
 def _plain_label(label: Any) -> int | str | None:

@@ -33,6 +33,8 @@ from augreg.pipeline import Pipeline
 
 __all__ = ["loader"]
 
+_IGNORED_BY_TORCH = -100  # by its losses, if they are told no other
+
 
 def loader(
     train: Any = None,
@@ -80,7 +82,7 @@ def loader(
     ]
     if not subjects:
         raise ValueError(f"nothing to examine: {type(train).__name__} returns no loader")
-    ignored = (ignore_index,) if isinstance(ignore_index, int) else tuple(ignore_index)
+    ignored = (_IGNORED_BY_TORCH, *((ignore_index,) if isinstance(ignore_index, int) else ignore_index))
     pipe = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Pipeline.from_spec(pipeline)
     measured: dict[str, LoaderStatistics] = {}
     with preserve_state(subjects):

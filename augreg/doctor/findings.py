@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from augreg import notebook
 from augreg.doctor.limits import TimeLimit, Watch
 
-__all__ = ["Finding", "Findings", "Report", "Severity", "guarded", "last_line"]
+__all__ = ["Finding", "Findings", "Report", "Severity", "guarded", "last_line", "shortened"]
 
 Severity = Literal["fault", "warning", "note"]
 """A `fault` harms training or its metrics; a `warning` very likely does; a `note` is for information."""
@@ -170,6 +170,12 @@ def last_line(error: BaseException) -> str:
     message = lines[-1] if lines else ""
     name = type(error).__name__
     return message if message.startswith(name) else f"{name}: {message}"
+
+
+def shortened(names: Collection[Any], most: int) -> str:
+    """The first `most` names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, list(names)[:most])) + more
 
 
 def _plain(sample: Any) -> int | str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from augreg.doctor.contents import named_flips
 from augreg.doctor.draws import Draws
-from augreg.doctor.findings import Findings
+from augreg.doctor.findings import Findings, shortened
 from augreg.doctor.labels import sided
 
 __all__ = ["examine"]
@@ -28,7 +28,7 @@ def examine(classes: list[str], transforms: list[Any], draws: Draws | None, wher
     mirrored = _mirrored(draws) if draws is not None and not named else []
     if not named and not mirrored:
         return
-    shown = ", ".join(repr(name) for name in names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    shown = shortened([repr(name) for name in names], 6)
     flips = (
         f"the transforms include {', '.join(named)}"
         if named

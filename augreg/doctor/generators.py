@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import pickle
 import random
 import types
 from collections import deque
@@ -12,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from augreg.doctor.isolation import digest_state
 
 __all__ = ["Generator", "find", "get_state", "set_state", "states"]
 
@@ -146,13 +146,7 @@ def _of_object(path: str, thing: Any) -> Iterator[tuple[str, str, Any]]:
 
 def states(generators: list[Generator]) -> dict[str, bytes]:
     """A hash of the state of each generator, by `Generator.name`."""
-    return {each.name: _state(each.generator) for each in generators}
-
-
-def _state(generator: Any) -> bytes:
-    state = get_state(generator)
-    state = state.cpu().numpy().tobytes() if hasattr(state, "cpu") else state
-    return hashlib.blake2b(pickle.dumps(state), digest_size=16).digest()
+    return {each.name: digest_state(get_state(each.generator)) for each in generators}
 
 
 def get_state(generator: Any) -> Any:

@@ -17,6 +17,7 @@ __all__ = [
     "WorkingCopy",
     "digest_state",
     "epoch_of",
+    "global_digests",
     "global_states",
     "seed_globals",
     "set_global_states",
@@ -60,9 +61,14 @@ def global_states() -> tuple[Any, Any, Any]:
 
 
 def digest_state(state: Any) -> bytes:
-    """A hash of the state of one global generator."""
+    """A hash of the state of a generator of NumPy, of Python or of torch."""
     plain = state.numpy().tobytes() if hasattr(state, "numpy") else pickle.dumps(state)
     return hashlib.blake2b(plain, digest_size=16).digest()
+
+
+def global_digests() -> dict[str, bytes]:
+    """The hashes of the states of the global generators, by name."""
+    return dict(zip(GLOBAL_NAMES, map(digest_state, global_states()), strict=True))
 
 
 def set_global_states(states: tuple[Any, Any, Any]) -> None:

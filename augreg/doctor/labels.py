@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,28 +16,32 @@ from augreg.doctor.findings import Findings
 from augreg.doctor.samples import label_rows
 from augreg.doctor.statistics import LoaderStatistics
 
-__all__ = ["class_names", "class_numbers", "examine", "sided", "stay"]
-
-_IGNORED = -100  # what torch's losses ignore by default
+__all__ = ["class_names", "class_numbers", "examine", "sided", "stay", "with_wrapped"]
 
 
 def class_names(dataset: Any, classes: Sequence[str] | None = None) -> list[str]:
     """The class names: `classes` if given, else `.classes` of the dataset or of a dataset that it wraps, else []."""
     if classes is not None:
         return [str(name) for name in classes]
-    for _ in range(10):
-        features = getattr(dataset, "features", None)  # of Hugging Face datasets
+    for each in with_wrapped(dataset):
+        features = getattr(each, "features", None)  # of Hugging Face datasets
         label = getattr(features, "get", lambda name: None)("label")
-        numbers = class_numbers(dataset)
+        numbers = class_numbers(each)
         ordered = sorted(numbers, key=lambda name: numbers[name])
         dense = sorted(numbers.values()) == list(range(len(numbers)))
-        for names in (getattr(dataset, "classes", None), getattr(label, "names", None), ordered if dense else None):
+        for names in (getattr(each, "classes", None), getattr(label, "names", None), ordered if dense else None):
             if isinstance(names, list | tuple) and names:
                 return [str(name) for name in names]
-        dataset = getattr(dataset, "dataset", None)
-        if dataset is None:
-            break
     return []
+
+
+def with_wrapped(dataset: Any) -> Iterator[Any]:
+    """A dataset, the one that it wraps, the one that this wraps, and so on."""
+    for _ in range(10):  # one may wrap itself
+        if dataset is None:
+            return
+        yield dataset
+        dataset = getattr(dataset, "dataset", None)
 
 
 def class_numbers(dataset: Any) -> dict[str, int]:
@@ -51,12 +56,12 @@ def class_numbers(dataset: Any) -> dict[str, int]:
 def examine(
     statistics: LoaderStatistics, where: str, classes: int | None, ignored: Iterable[int], findings: Findings
 ) -> None:
-    """Report labels that a loss cannot use. `classes` is the number of classes, `ignored` the ids it ignores."""
+    """Report labels that a loss cannot use. `classes` is the number of classes, `ignored` the ids that it ignores."""
     not_finite: list[str] = []
     fractions: list[str] = []
     outside: list[str] = []
     widths = set()
-    forms: dict[str, int] = {}
+    forms: Counter[str] = Counter()
     limit = None if classes is None else max(classes, 2)  # one name may stand for a class and its absence
     for place, labels, images in statistics.labels:
         rows = label_rows(labels)
@@ -65,7 +70,7 @@ def examine(
             if place not in statistics.targets.recognized:
                 findings.unchecked(f"{where}: labels, whose form is not known: {_described(labels)}")
             continue
-        forms[form] = forms.get(form, 0) + images
+        forms[form] += images
         if rows.dtype.kind == "f" and not np.isfinite(rows).all():
             not_finite.append(place)
         elif form == "columns":
@@ -75,10 +80,8 @@ def examine(
             fractions.append(place)
         else:
             ids = rows.ravel()
-            wrong = (ids < 0) & ~np.isin(ids, [_IGNORED, *ignored])
-            if limit is not None:
-                wrong |= (ids >= limit) & ~np.isin(ids, [*ignored])
-            outside += [f"{place}: {value}" for value in ids[wrong]]
+            wrong = ids < 0 if limit is None else (ids < 0) | (ids >= limit)
+            outside += [f"{place}: {value}" for value in ids[wrong & ~np.isin(ids, [*ignored])]]
     for form, count in forms.items():
         range_of = "0 or more" if limit is None else f"0 to {limit - 1}"
         what = f"whole numbers of {range_of}" if form == "ids" else "finite"

@@ -11,7 +11,6 @@ from augreg.doctor.targets import Mask
 
 __all__ = ["examine"]
 
-_IGNORED = -100  # what torch's losses ignore by default
 _OFTEN_IGNORED = (255, -1)  # what annotations often use for pixels without a class
 _MOST_CLASSES = 1000
 
@@ -43,7 +42,7 @@ def examine(found: list[Mask], where: str, classes: int | None, ignored: Iterabl
             "mask = mask > 127, as the dtype that the loss expects",
         )
         return
-    known = {_IGNORED, *ignored}
+    known = {*ignored}
     wrong = values < 0
     if classes is not None:
         wrong |= values >= max(classes, 2)

@@ -22,7 +22,7 @@ from augreg.doctor.findings import Findings, Severity
 from augreg.doctor.statistics import LoaderStatistics
 from augreg.steps.fields import MEANS, STDS
 
-__all__ = ["KNOWN", "Normalization", "examine", "twice_normalized"]
+__all__ = ["KNOWN", "Normalization", "examine", "listed", "twice_normalized"]
 
 Normalization = tuple[Sequence[float], Sequence[float]]
 """Mean and standard deviation of each channel, or of all channels, on the 0..1 scale."""
@@ -107,7 +107,7 @@ def _normalized(statistics: LoaderStatistics, where: str, own: Sequence[Normaliz
     pixels = statistics.pixels
     if len(pixels) < 16:
         return
-    seen = f"mean {_listed(pixels.mean(axis=0))}, std {_listed(pixels.std(axis=0))}"
+    seen = f"mean {listed(pixels.mean(axis=0))}, std {listed(pixels.std(axis=0))}"
     pairs = {f"{mean} and {std}, found in the dataset": (mean, std) for mean, std in own} | KNOWN
     for name, (mean, std) in pairs.items():
         m, s = np.asarray(mean, float).ravel(), np.asarray(std, float).ravel()
@@ -133,7 +133,7 @@ def _normalized(statistics: LoaderStatistics, where: str, own: Sequence[Normaliz
     implied = _implied(pixels)
     far = max(statistics.high, -statistics.low)
     if implied is not None and twice_normalized(pixels, *implied):
-        pair = f"with mean {_listed(implied[0])} and std {_listed(implied[1])}, if they are those of this dataset"
+        pair = f"with mean {listed(implied[0])} and std {listed(implied[1])}, if they are those of this dataset"
         _report_twice(findings, "warning", where, seen, pair)
     elif far > 300:
         findings.add(
@@ -144,9 +144,8 @@ def _normalized(statistics: LoaderStatistics, where: str, own: Sequence[Normaliz
             "networks and initializations expect values with a mean near 0 and a standard deviation near 1, so "
             "training diverges or is slow",
             "physical units, such as the Hounsfield units of CT: clip them to the window that matters, such as "
-            "-150 to "
-            "250, and scale that to 0..1 or -1..1; 12 or 16 bits: divide by 4095 or 65535; then normalize by the "
-            "mean and std of the dataset, unless the network does it itself",
+            "-150 to 250, and scale that to 0..1 or -1..1; 12 or 16 bits: divide by 4095 or 65535; then normalize by "
+            "the mean and std of the dataset, unless the network does it itself",
         )
     elif far > 20:
         findings.add(
@@ -229,5 +228,6 @@ def _implied(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     return (mean, 1 / deviation) if ((mean > 0) & (mean < 1)).all() else None
 
 
-def _listed(values: NDArray[np.float64]) -> str:
+def listed(values: NDArray[np.float64]) -> str:
+    """Numbers with three digits each, as [0.485, 0.456]."""
     return "[" + ", ".join(f"{value:.3g}" for value in values) + "]"

@@ -17,7 +17,7 @@ from augreg.doctor.limits import Watch
 from augreg.doctor.unwrapping import Given
 from augreg.doctor.workers import InWorker, Work, WorkerStart
 
-__all__ = ["Subject", "preserve_state"]
+__all__ = ["Subject", "length", "preserve_state", "spread"]
 
 _SET_EPOCH = ("DataLoaderShard", "DataLoaderDispatcher", "_FabricDataLoader")
 _MOST_KEYS = 2_000_000  # read from a sampler, which may have no end
@@ -68,26 +68,19 @@ class Subject:
             return False
         return any(hasattr(each, "set_epoch") for each in (*self.samplers, self.dataset))
 
-    @property
+    @functools.cached_property
     def keyed(self) -> bool:
         """Whether the sampler yields (epoch, index)."""
-        if not hasattr(self, "_keyed"):
-            keys = list(itertools.islice(self._items(), 32)) if self.map_style else []
-            pairs = all(
-                isinstance(key, tuple) and len(key) in (2, 3) and hasattr(key[0], "__index__") for key in keys
-            )
-            self._keyed = bool(keys) and pairs and len({key[0] for key in keys}) == 1
-        return self._keyed
+        keys = list(itertools.islice(self._items(), 32)) if self.map_style else []
+        pairs = all(isinstance(key, tuple) and len(key) in (2, 3) and hasattr(key[0], "__index__") for key in keys)
+        return bool(keys) and pairs and len({key[0] for key in keys}) == 1
 
-    def keys(self, count: int) -> list[Any]:
+    def keys(self, count: int = _MOST_KEYS) -> list[Any]:
         """Up to `count` different keys of one epoch, evenly spread over it, in the order of the sampler."""
         keys: dict[Any, Any] = {}
         for item in itertools.islice(self._items(), _MOST_KEYS):
             keys.setdefault(item if isinstance(item, int) else repr(item), item)
-        found = list(keys.values())
-        if len(found) <= count:
-            return found
-        return [found[n * len(found) // count] for n in range(count)]
+        return spread(list(keys.values()), count)
 
     def order(self, count: int) -> list[str]:
         """The first keys of one epoch."""
@@ -182,6 +175,19 @@ class Subject:
             return DataLoader(self.dataset if workers else self.here.dataset, **given), batches
 
 
+def spread(items: list[Any], count: int) -> list[Any]:
+    """Up to `count` of the items, evenly spread, in their order."""
+    return items if len(items) <= count else [items[n * len(items) // count] for n in range(count)]
+
+
+def length(dataset: Any) -> int | None:
+    """The number of samples, if the dataset says it."""
+    try:
+        return len(dataset)
+    except Exception:  # a stream, or no dataset
+        return None
+
+
 class _Flat:
     """The keys of a list of batches, one by one; workers get keys alternately, each those of its own batches."""
 
@@ -232,15 +238,14 @@ def preserve_state(subjects: Iterable[Subject]) -> Iterator[None]:
     subjects = list(subjects)
     states = global_states()
     owners = [each for subject in subjects for each in (*subject.samplers, subject.dataset) if each is not None]
-    kept_by_loaders: list[Any] = [
-        getattr(each, "generator", None) for each in (*(subject.loader for subject in subjects), *owners)
-    ]
-    kept = [(each, each.get_state()) for each in kept_by_loaders if hasattr(each, "get_state")]
-    held = [
+    kept = [
         (each.generator, generators.get_state(each.generator))
         for subject in subjects
         for each in generators.find(
-            dataset=subject.dataset, collate_fn=getattr(subject.loader, "collate_fn", None), samplers=subject.samplers
+            generator=getattr(subject.loader, "generator", None),
+            samplers=subject.samplers,
+            dataset=subject.dataset,
+            collate_fn=getattr(subject.loader, "collate_fn", None),
         )
     ]
     epochs = [(each, epoch_of(each)) for each in owners]
@@ -255,7 +260,5 @@ def preserve_state(subjects: Iterable[Subject]) -> Iterator[None]:
             now.clear()
             now.update(before)
         for generator, state in kept:
-            generator.set_state(state)
-        for each, state in held:
-            generators.set_state(each, state)
+            generators.set_state(generator, state)
         set_global_states(states)

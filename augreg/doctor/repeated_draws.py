@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from augreg.doctor import constant_draws
 from augreg.doctor.draws import Draws, rekeyed
-from augreg.doctor.findings import Findings, last_line
+from augreg.doctor.findings import Findings, last_line, shortened
 from augreg.doctor.isolation import GLOBAL_NAMES
 from augreg.doctor.limits import TimeLimit
-from augreg.doctor.probing import Subject
+from augreg.doctor.probing import Subject, spread
 from augreg.doctor.workers import Keep, Seen, worker_streams
 
 __all__ = ["examine", "repeats"]
@@ -36,8 +36,7 @@ _REMEDY = (
     "torch.initial_seed()"
 )
 
-
-_OURS = {
+_LIBRARY_REMEDIES = {
     "albumentations": "albumentations' Compose keeps its generators, and workers that are forked get copies of them: "
     "call set_random_seed(torch.initial_seed() % 2**32) of the Compose in a worker_init_fn, and do not give it a "
     "fixed seed",
@@ -89,19 +88,19 @@ def _cause(subject: Subject, names: list[str], streams: str) -> tuple[str, str]:
     """What to add to `seen` about the generators that repeat, and the remedy."""
     if not names:
         return "", _REMEDY
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    seen = f"; the same states in {streams}: {shown}"
+    seen = f"; the same states in {streams}: {shortened(names, 3)}"
     init = subject.loader.worker_init_fn
     if init is not None and any(name in GLOBAL_NAMES for name in names):
         name = getattr(getattr(init, "func", init), "__qualname__", type(init).__name__)
         seeded = " and ".join(name for name in names if name in GLOBAL_NAMES)
         return f"{seen}, which the worker_init_fn {name} seeds", (
-            "remove the worker_init_fn, since torch seeds random, numpy.random and torch for every worker and "
-            "epoch; "
+            "remove the worker_init_fn, since torch seeds random, numpy.random and torch for every worker and epoch; "
             f"or seed {seeded} with torch.initial_seed() % 2**32. np.random.get_state()[1][0] + worker_id, a recipe "
             "for old versions of torch, is the same number in every epoch"
         )
-    known = next((text for library, text in _OURS.items() if any(f" in {library}' " in name for name in names)), "")
+    known = next(
+        (text for library, text in _LIBRARY_REMEDIES.items() if any(f" in {library}' " in name for name in names)), ""
+    )
     return seen, known or _REMEDY
 
 
@@ -116,7 +115,7 @@ def tail(hits: int, count: int, other_hits: int, other_count: int) -> float:
 
 def examine(subject: Subject, draws: Draws, keys: list[Any], epochs: int, findings: Findings) -> None:
     """Make samples in workers and over epochs, and report what repeats. For a map-style training set."""
-    keys = keys[:_KEYS] if len(keys) <= _KEYS else [keys[n * len(keys) // _KEYS] for n in range(_KEYS)]
+    keys = spread(keys, _KEYS)
     count = min(subject.workers, _MOST_WORKERS)
     tables = _tables(subject, draws, keys, epochs, count)
     _compare_epochs(subject, draws, tables, findings)

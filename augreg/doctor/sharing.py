@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 from augreg.doctor.arrays import digest, to_array
 from augreg.doctor.findings import Findings
-from augreg.doctor.labels import class_names, class_numbers
-from augreg.doctor.probing import Subject
+from augreg.doctor.labels import class_names, class_numbers, with_wrapped
+from augreg.doctor.probing import Subject, length
 from augreg.doctor.statistics import LoaderStatistics
 
 __all__ = ["examine"]
 
-_MOST_KEYS = 2_000_000
 _FILE_LISTS = ("samples", "imgs", "files", "paths", "image_paths", "image_files", "img_paths", "filenames", "images")
 _MOST_BYTES = 1 << 30
 _STEP = 10_000  # keys between two reports of progress
@@ -98,7 +97,7 @@ def _place(dataset: Any, index: Any, bottoms: dict[int, Any]) -> _Place:
             part = bisect.bisect_right(dataset.cumulative_sizes, index)
             index -= dataset.cumulative_sizes[part - 1] if part else 0
             dataset = dataset.datasets[part]
-        elif hasattr(inner, "__getitem__") and not isinstance(inner, str) and _length(inner) == _length(dataset):
+        elif hasattr(inner, "__getitem__") and not isinstance(inner, str) and length(inner) == length(dataset):
             dataset, wrapped = inner, True
         else:
             break
@@ -126,13 +125,6 @@ def _rows_of_table(dataset: Any) -> Callable[[int], tuple[int, int]]:
     return row
 
 
-def _length(dataset: Any) -> int | None:
-    try:
-        return len(dataset)
-    except Exception:
-        return None
-
-
 _Places = dict[tuple[int, int], _Place]
 """Places by their `row`."""
 
@@ -141,7 +133,7 @@ def _places(subject: Subject) -> _Places | None:
     """The places of all keys of an epoch; None if they are no indices."""
     places = {}
     bottoms: dict[int, Any] = {}
-    keys = subject.keys(_MOST_KEYS)
+    keys = subject.keys()
     for done, key in enumerate(keys):
         if done % _STEP == 0:
             subject.watch.step(f"{subject.where}: indices", done, len(keys))
@@ -216,7 +208,7 @@ def _files(places: _Places) -> set[str]:
 def _file_list(dataset: Any) -> list[Any] | None:
     for owner, name in itertools.product((dataset, getattr(dataset, "reader", None)), _FILE_LISTS):  # timm's has one
         paths = getattr(owner, name, None)
-        if isinstance(paths, list | tuple) and paths and len(paths) == _length(dataset):
+        if isinstance(paths, list | tuple) and paths and len(paths) == length(dataset):
             first = paths[0][0] if isinstance(paths[0], list | tuple) and paths[0] else paths[0]
             if isinstance(first, str | os.PathLike) and Path(first).is_file():
                 return list(paths)
@@ -257,7 +249,7 @@ def _array_of(dataset: Any) -> Any:
     tensors = getattr(dataset, "tensors", None)
     for value in (tensors[0] if tensors else None, *(getattr(dataset, name, None) for name in ("data", "images"))):
         array = to_array(value)
-        if array is not None and array.ndim >= 3 and len(array) == _length(dataset) and array.nbytes <= _MOST_BYTES:
+        if array is not None and array.ndim >= 3 and len(array) == length(dataset) and array.nbytes <= _MOST_BYTES:
             return array
     return None
 
@@ -302,14 +294,9 @@ def _class_numbers(train: Subject, other: Subject, where: str, findings: Finding
 
 def _numbers(dataset: Any) -> dict[str, int]:
     """The numbers of the classes: `class_to_idx`, also of a dataset inside, or else the order of the names."""
-    inner = dataset
-    for _ in range(_DEPTH):
-        if getattr(inner, "target_transform", None) is not None:  # it may change the numbers
+    for each in with_wrapped(dataset):
+        if getattr(each, "target_transform", None) is not None:  # it may change the numbers
             return {}
-        numbers = class_numbers(inner)
-        if numbers:
+        if numbers := class_numbers(each):
             return numbers
-        inner = getattr(inner, "dataset", None)
-        if inner is None:
-            break
     return {name: number for number, name in enumerate(class_names(dataset))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from augreg.doctor.arrays import channel_axis, digest
 from augreg.doctor.findings import Findings
 from augreg.doctor.limits import TimeLimit
-from augreg.doctor.probing import Subject
+from augreg.doctor.probing import Subject, length
 from augreg.doctor.samples import split_batch
 from augreg.doctor.targets import Targets
 
@@ -26,10 +27,10 @@ class LoaderStatistics:
 
     def __init__(self) -> None:
         self.count = 0
-        self.dtypes: dict[str, int] = {}
-        self.shapes: dict[tuple[int, ...], int] = {}
-        self.axes: dict[int | None, int] = {}
-        self.channels: dict[int, int] = {}
+        self.dtypes: Counter[str] = Counter()
+        self.shapes: Counter[tuple[int, ...]] = Counter()
+        self.axes: Counter[int | None] = Counter()
+        self.channels: Counter[int] = Counter()
         self.not_finite: list[str] = []  # images with NaN or infinity
         self.constant: list[str] = []
         self.low, self.high = np.inf, -np.inf
@@ -81,10 +82,10 @@ class LoaderStatistics:
         axis = channel_axis(image.shape)
         planes = image[..., None] if axis is None else np.moveaxis(image, axis, -1)
         pixels = planes.reshape(-1, planes.shape[-1]).astype(np.float64)
-        _count(self.dtypes, image.dtype.name)
-        _count(self.shapes, planes.shape[:2])
-        _count(self.axes, axis)
-        _count(self.channels, planes.shape[-1])
+        self.dtypes[image.dtype.name] += 1
+        self.shapes[planes.shape[:2]] += 1
+        self.axes[axis] += 1
+        self.channels[planes.shape[-1]] += 1
         finite = np.isfinite(pixels)
         if not finite.all():
             self.not_finite.append(place)
@@ -100,10 +101,6 @@ class LoaderStatistics:
         self.whole = self.whole and bool((pixels == np.round(pixels)).all())
         self._means.append(pixels.mean(axis=0))
         self._pixels.append(pixels[:: max(1, len(pixels) // _PIXELS)])
-
-
-def _count(counts: dict[Any, int], key: Any) -> None:
-    counts[key] = counts.get(key, 0) + 1
 
 
 def measure(
@@ -148,11 +145,8 @@ def _report_empty(subject: Subject, findings: Findings) -> None:
     """Report a loader that yields no batch."""
     loader = subject.loader
     dropped = bool(getattr(loader, "drop_last", False)) and not subject.plain
-    try:
-        length = len(subject.dataset)
-    except Exception:  # a stream, or no dataset
-        length = None
-    cause = f"; the dataset has {length} samples" if length is not None else ""
+    count = length(subject.dataset)
+    cause = f"; the dataset has {count} samples" if count is not None else ""
     findings.add(
         "no batches",
         "fault",
@@ -162,6 +156,6 @@ def _report_empty(subject: Subject, findings: Findings) -> None:
         "an epoch without batches raises no error: nothing is trained, or the metric of nothing is computed",
         "check the path, the split and the filter that make the dataset; an iterator that was read once is empty "
         "afterwards: pass the loader itself"
-        if not dropped or not length
-        else f"use a batch size of at most {length}, or drop_last=False",
+        if not dropped or not count
+        else f"use a batch size of at most {count}, or drop_last=False",
     )

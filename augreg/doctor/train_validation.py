@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.doctor.findings import Findings
-from augreg.doctor.pixel_values import KNOWN, Normalization
+from augreg.doctor.findings import Findings, shortened
+from augreg.doctor.pixel_values import KNOWN, Normalization, listed
 from augreg.doctor.statistics import LoaderStatistics
 
 __all__ = ["examine", "named"]
@@ -31,8 +30,8 @@ def named(
     findings.checked(f"{where}: mean and std of Normalize")
     (mean, std), (other_mean, other_std) = first[0], second[0]
     if not (_close(mean, other_mean) and _close(std, other_std)):
-        seen = f"{names[0]}: mean {_numbers(mean)}, std {_numbers(std)}; "
-        seen += f"{names[1]}: mean {_numbers(other_mean)}, std {_numbers(other_std)}"
+        seen = f"{names[0]}: mean {listed(mean)}, std {listed(std)}; "
+        seen += f"{names[1]}: mean {listed(other_mean)}, std {listed(other_std)}"
         findings.add("normalizations differ", "fault", where, seen, *_SCALE)
 
 
@@ -51,10 +50,6 @@ def _distinct(pairs: Sequence[Normalization]) -> list[tuple[NDArray[np.float64],
 def _close(one: NDArray[np.float64], two: NDArray[np.float64]) -> bool:
     same = len(one) == len(two) or 1 in (len(one), len(two))
     return same and bool(np.allclose(one, two, atol=2e-3))
-
-
-def _numbers(values: NDArray[np.float64]) -> str:
-    return "[" + ", ".join(f"{value:.3g}" for value in values) + "]"
 
 
 def examine(
@@ -83,7 +78,7 @@ def examine(
             "channels differ",
             "fault",
             where,
-            f"{first}: {_listed(train.channels)} channels; {second}: {_listed(validation.channels)}",
+            f"{first}: {shortened(train.channels, 4)} channels; {second}: {shortened(validation.channels, 4)}",
             "the network accepts one number of channels",
             "read both sides in the same mode: image.convert('RGB'), or channels: rgb in an augreg spec",
         )
@@ -92,7 +87,8 @@ def examine(
             "layouts differ",
             "fault",
             where,
-            f"channels are axis {_listed(train.axes)} in {first} and axis {_listed(validation.axes)} in {second}",
+            f"channels are axis {shortened(train.axes, 4)} in {first} and "
+            f"axis {shortened(validation.axes, 4)} in {second}",
             "on one side a convolution treats the channels as rows",
             "convert both to channels x height x width",
         )
@@ -103,7 +99,7 @@ def examine(
             "dtypes differ",
             "note",
             where,
-            f"{first}: {_listed(train.dtypes)}; {second}: {_listed(validation.dtypes)}",
+            f"{first}: {shortened(train.dtypes, 4)}; {second}: {shortened(validation.dtypes, 4)}",
             "a model raises an error for a dtype other than that of its weights, or its results differ slightly",
             "use one dtype",
         )
@@ -112,7 +108,7 @@ def examine(
             "sizes differ",
             "note",
             where,
-            f"{first}: {_listed(train.shapes)}; {second}: {_listed(validation.shapes)} (height, width)",
+            f"{first}: {shortened(train.shapes, 4)}; {second}: {shortened(validation.shapes, 4)} (height, width)",
             "validating at a somewhat larger size than training can improve accuracy (Touvron et al. 2019, "
             "arXiv:1906.06423); other differences reduce it",
             "nothing, if this is intended",
@@ -127,11 +123,6 @@ def _deviations_differ(one: LoaderStatistics, two: LoaderStatistics) -> bool:
         return True
     low, high = np.sort([one.pixels.std(), two.pixels.std()])
     return bool(high > 1.5 * low)
-
-
-def _listed(counts: Mapping[Any, int]) -> str:
-    shown = [str(key) for key in list(counts)[:4]]
-    return ", ".join(shown) + (f" and {len(counts) - 4} more" if len(counts) > 4 else "")
 
 
 def _compare_normalizations(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from augreg.doctor import generators
 from augreg.doctor.arrays import digest
-from augreg.doctor.isolation import GLOBAL_NAMES, digest_state, global_states, seed_globals
+from augreg.doctor.isolation import global_digests, seed_globals
 from augreg.doctor.limits import Watch
 from augreg.doctor.samples import digest_image, split
 
@@ -56,7 +56,7 @@ class Keep:
 
         info = get_worker_info()
         worker = info.id if info is not None else -1
-        states = _states(_kept) if _kept is not None else None
+        states = None if _kept is None else {**generators.states(_kept), **global_digests()}
         given = samples if isinstance(samples, list) else [samples]
         seen = [Seen(worker, digest_image(each), digest(split(each).label), self._collated()) for each in given]
         return seen if states is None or not seen else [seen[0]._replace(states=states), *seen[1:]]
@@ -93,11 +93,6 @@ class WorkerStart:
         assert info is not None
         global _kept
         _kept = generators.find(dataset=info.dataset, collate_fn=self.collate_fn)
-
-
-def _states(kept: list[generators.Generator]) -> dict[str, bytes]:
-    global_ones = zip(GLOBAL_NAMES, map(digest_state, global_states()), strict=True)
-    return {**generators.states(kept), **dict(global_ones)}
 
 
 class SeededAlike:

@@ -99,14 +99,9 @@ def _function(function: Callable[..., Any], arguments: Mapping[str, Any]) -> tup
     )
 
 
-def _pipelines_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes of an object that hold a pipeline."""
-    return {key: value for key, value in values.items() if type(value).__name__ in ("Compose", "Sequential")}
-
-
 def translate_holder(params: Parameters, walk: Translation) -> Steps:
     """The steps of the one pipeline that an object of an unknown class holds. Raises UnsupportedError otherwise."""
-    held = _pipelines_of(params.values)
+    held = {key: value for key, value in params.values.items() if type(value).__name__ in ("Compose", "Sequential")}
     if not held:
         raise UnsupportedError("augreg has no equivalent transform")
     if len(held) > 1:

@@ -53,8 +53,13 @@ def _fill(params: Parameters, walk: Translation) -> dict[str, Any]:
     if not isinstance(value, int | float | list) or isinstance(value, bool):
         params.note(f"fill={value!r} is not kept: a spec has one fill, for images")
         return {}
+    return {"fill": _color(value, walk)}
+
+
+def _color(value: Any, walk: Translation) -> list[float]:
+    """A color for a spec, where it is from 0 to 255 until images are normalized; in torchvision, floats end at 1."""
     scale = 255.0 if walk.floats and not walk.normalized else 1.0
-    return {"fill": [number * scale for number in numbers(value)]}
+    return [number * scale for number in numbers(value)]
 
 
 def _p(params: Parameters) -> dict[str, Any]:
@@ -214,8 +219,7 @@ def _erasing(params: Parameters, walk: Translation) -> Steps:
         if not walk.normalized:
             params.note("value='random' is normal noise; here, before normalize, it is uniform over the pixel values")
         return [{"random_erasing": {**arguments, "mode": "pixel"}}]
-    scale = 255.0 if walk.floats and not walk.normalized else 1.0
-    fill = [number * scale for number in numbers(value)]
+    fill = _color(value, walk)
     return [{"random_erasing": {**arguments, **({"fill": fill} if any(fill) else {})}}]
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from augreg.inspect.model_state import evaluating, restoring_buffers
-from augreg.inspect.tables import ByLayer
+from augreg.inspect.tables import ByLayer, numbered
 from augreg.steps.fields import convert_one
 from augreg.steps.selectors import At, Selector, around, listed, nearest_names, selects, without_match
 
@@ -93,8 +93,7 @@ def activations(
             unit["dim"] = -1 if isinstance(module, nn.Linear) else 1
         tensor = output[0] if isinstance(output, tuple | list) and output else output
         if name in chosen and isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and tensor.numel():
-            runs = 1 + sum(layer.name == name or layer.name.startswith(f"{name} (") for layer in layers)
-            layers.append(_described(name if runs == 1 else f"{name} ({runs})", module, tensor, unit["dim"]))
+            layers.append(_described(numbered(name, layers), module, tensor, unit["dim"]))
 
     handles = []
     try:

@@ -41,6 +41,11 @@ Result = TensorField | list[TensorField | None]
 OperatorRule = Callable[[OperatorCall], Result]
 
 
+def _first_only(field: TensorField, call: OperatorCall) -> Result:
+    """The field of the first output; further ones, such as the indices of a maximum, are not traced."""
+    return [field] + [None] * (len(call.shapes) - 1)
+
+
 def _each(value: Any, count: int) -> list[Any]:
     listed = list(value) if isinstance(value, list | tuple) else [value]
     return listed * count if len(listed) == 1 else listed
@@ -80,8 +85,7 @@ def pool(call: OperatorCall) -> Result:
     padding = _each(call["padding"], len(kernel))
     dilation = _each(call.arguments.get("dilation", 1), len(kernel))
     numbers = zip(kernel, stride, padding, dilation, strict=True)
-    result = _windowed(field, (windows.convolution(*each) for each in numbers), shape)
-    return [result] + [None] * (len(call.shapes) - 1)  # the indices of a maximum are not traced
+    return _first_only(_windowed(field, (windows.convolution(*each) for each in numbers), shape), call)
 
 
 def adaptive(call: OperatorCall) -> Result:
@@ -89,8 +93,7 @@ def adaptive(call: OperatorCall) -> Result:
     field, shape = call.first, call.shapes[0]
     count = int(call.arguments["axes"])
     sizes = zip(field.shape[-count:], shape[-count:], strict=True)
-    result = _windowed(field, (windows.adaptive(*each) for each in sizes), shape)
-    return [result] + [None] * (len(call.shapes) - 1)
+    return _first_only(_windowed(field, (windows.adaptive(*each) for each in sizes), shape), call)
 
 
 def upsample(kind: str) -> OperatorRule:
@@ -313,19 +316,19 @@ def batch_norm(call: OperatorCall) -> Result:
     running = call.arguments.get("running_mean") is not None
     if call.arguments.get("training", not running) or not running:
         field = field.summed(d for d in range(len(field.dims)) if d != 1)  # statistics of this input
-    return [field] + [None] * (len(call.shapes) - 1)
+    return _first_only(field, call)
 
 
 def layer_norm(call: OperatorCall) -> Result:
     """Each element depends on all elements of the last dimensions."""
     field = call.first
     count = len(call["normalized_shape"])
-    return [field.summed(range(len(field.dims) - count, len(field.dims)))] + [None] * (len(call.shapes) - 1)
+    return _first_only(field.summed(range(len(field.dims) - count, len(field.dims))), call)
 
 
 def group_norm(call: OperatorCall) -> Result:
     """Each element depends on the whole map."""
-    return [call.first.summed(range(1, len(call.first.dims)))] + [None] * (len(call.shapes) - 1)
+    return _first_only(call.first.summed(range(1, len(call.first.dims))), call)
 
 
 def product(call: OperatorCall) -> TensorField:
@@ -352,14 +355,14 @@ def attention(call: OperatorCall) -> Result:
     shape = call.shapes[0]
     parts = []
     for name, field in call.fields.items():
-        if name == "attn_mask" or name == "attn_bias":
+        if name in ("attn_mask", "attn_bias"):
             raise ValueError("its mask depends on the input")
         field = field.summed(range(len(shape) - 2, len(shape)))
         tokens = field.dims[-2] if name == "query" else (Factor(1),)
         parts.append(TensorField((*field.dims[:-2], tokens, (Factor(1),)), field.axis_fields, field.limits))
-    return [merged(parts, shape)] + [None] * (len(call.shapes) - 1)
+    return _first_only(merged(parts, shape), call)
 
 
 def same(call: OperatorCall) -> Result:
     """Pointwise; further outputs are not traced."""
-    return [call.first] + [None] * (len(call.shapes) - 1)
+    return _first_only(call.first, call)

@@ -93,6 +93,7 @@ WHY_NOT: dict[str, str] = {
 """Why some operations have no rule."""
 
 CONSTANT = frozenset(
-    f"{kind}{suffix}" for kind in ("zeros", "ones", "empty", "full", "rand", "randn") for suffix in ("_like",)
-) | {"new_zeros", "new_ones", "new_empty", "new_full"}
+    [*(f"{kind}_like" for kind in ("zeros", "ones", "empty", "full", "rand", "randn"))]
+    + [f"new_{kind}" for kind in ("zeros", "ones", "empty", "full")]
+)
 """Operations whose result has the shape of a tensor, but does not depend on its values."""

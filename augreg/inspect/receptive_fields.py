@@ -19,7 +19,7 @@ from torch import nn
 
 from augreg.inspect.axis_fields import AxisField
 from augreg.inspect.model_state import evaluating
-from augreg.inspect.tables import ByLayer
+from augreg.inspect.tables import ByLayer, numbered
 from augreg.inspect.tensor_fields import TensorField, start
 from augreg.inspect.tracing import InputTracer
 
@@ -174,8 +174,7 @@ class _Recorder:
 
     def _record(self, name: str, kind: str, tensor: Any, field: TensorField | str) -> None:
         self._last = (tensor, field)
-        runs = 1 + sum(layer.name == name or layer.name.startswith(f"{name} (") for layer in self.layers)
-        name, shape = name if runs == 1 else f"{name} ({runs})", tuple(tensor.shape[1:])
+        name, shape = numbered(name, self.layers), tuple(tensor.shape[1:])
         if isinstance(field, str):
             self.layers.append(LayerField(name, kind, shape, (), (), (), (), (), field))
             return

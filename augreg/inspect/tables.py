@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from augreg import notebook
 
-__all__ = ["ByLayer", "table"]
+__all__ = ["ByLayer", "numbered", "table"]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -27,6 +27,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 class _Named(Protocol):
     @property
     def name(self) -> str: ...
+
+
+def numbered(name: str, layers: Iterable[_Named]) -> str:
+    """The name of the next record of a layer, after these: `relu`, and if it has run before, `relu (2)`."""
+    runs = 1 + sum(layer.name == name or layer.name.startswith(f"{name} (") for layer in layers)
+    return name if runs == 1 else f"{name} ({runs})"
 
 
 _Layer = TypeVar("_Layer", bound=_Named)

@@ -40,6 +40,7 @@ class _DropConnect:
     bias: Any
     training: bool
     _batched_dims: ClassVar[int]
+    product: ClassVar[Any]  # the function of torch that multiplies by the weight
 
     def __init__(
         self,
@@ -194,6 +195,7 @@ class DropConnectLinear(_DropConnect, nn.Linear):
     """
 
     _batched_dims = 2
+    product = staticmethod(functional.linear)
 
     def _shared(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return functional.linear(input, weight, bias)
@@ -214,7 +216,6 @@ class _DropConnectConv(_DropConnect):
     """
 
     dims: ClassVar[int]
-    convolve: ClassVar[Any]
 
     groups: int
     stride: Any
@@ -248,7 +249,7 @@ class _DropConnectConv(_DropConnect):
         if self.padding_mode != "zeros":
             input = functional.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = 0
-        output = type(self).convolve(
+        output = type(self).product(
             input, weight.flatten(0, 1), None, self.stride, padding, self.dilation, masks * self.groups
         )
         output = output.unflatten(1, (masks, weight.shape[1])).transpose(0, 1)
@@ -270,7 +271,7 @@ class DropConnectConv1d(_DropConnectConv, nn.Conv1d):
 
     dims = 1
     _batched_dims = 3
-    convolve = staticmethod(functional.conv1d)
+    product = staticmethod(functional.conv1d)
 
 
 class DropConnectConv2d(_DropConnectConv, nn.Conv2d):
@@ -278,7 +279,7 @@ class DropConnectConv2d(_DropConnectConv, nn.Conv2d):
 
     dims = 2
     _batched_dims = 4
-    convolve = staticmethod(functional.conv2d)
+    product = staticmethod(functional.conv2d)
 
 
 class DropConnectConv3d(_DropConnectConv, nn.Conv3d):
@@ -286,10 +287,10 @@ class DropConnectConv3d(_DropConnectConv, nn.Conv3d):
 
     dims = 3
     _batched_dims = 5
-    convolve = staticmethod(functional.conv3d)
+    product = staticmethod(functional.conv3d)
 
 
-_CLASSES: dict[type[nn.Module], type[_DropConnect]] = {
+CLASSES: dict[type[nn.Module], type[_DropConnect]] = {
     nn.Linear: DropConnectLinear,
     nn.Conv1d: DropConnectConv1d,
     nn.Conv2d: DropConnectConv2d,
@@ -323,9 +324,9 @@ def drop_connect_class(module: nn.Module) -> type[Any]:
 
     Raises ValueError unless the module's class is exactly torch's: a subclass may use its weights in other ways.
     """
-    cls = _CLASSES.get(type(module))
+    cls = CLASSES.get(type(module))
     if cls is None:
-        names = ", ".join(known.__name__ for known in _CLASSES)
+        names = ", ".join(known.__name__ for known in CLASSES)
         name = type(module).__name__
         hint = "; attach before you call fully_shard on it" if name.startswith("FSDP") else ""
         raise ValueError(f"DropConnect takes modules of exactly these classes: {names}; got {name}{hint}")

@@ -12,30 +12,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 
 from augreg.attachment.site import CannotTakeError
 from augreg.attachment.tracing import working_copy
-from augreg.nn.drop_connect import (
-    DropConnectConv1d,
-    DropConnectConv2d,
-    DropConnectConv3d,
-    DropConnectLinear,
-    _DropConnect,
-    drop_connect_class,
-)
+from augreg.nn.drop_connect import CLASSES, _DropConnect, drop_connect_class
 
 __all__ = ["drop_connect_type"]
 
-_PRODUCTS: dict[type[nn.Module], tuple[type[_DropConnect], Any]] = {
-    nn.Linear: (DropConnectLinear, functional.linear),
-    nn.Conv1d: (DropConnectConv1d, functional.conv1d),
-    nn.Conv2d: (DropConnectConv2d, functional.conv2d),
-    nn.Conv3d: (DropConnectConv3d, functional.conv3d),
-}
 _SETTINGS = ("p", "per", "mode", "inference", "through", "mask_bias", "source", "training")
 
 
@@ -45,14 +31,14 @@ def drop_connect_type(module: nn.Module) -> tuple[type[Any], dict[str, Any]]:
     Raises CannotTakeError if the module has no product, more than one, or returns something else than the product,
     and ValueError if it has no weight of its own at present.
     """
-    base = next((cls for cls in _PRODUCTS if isinstance(module, cls)), None)
+    base = next((cls for cls in CLASSES if isinstance(module, cls)), None)
     name = type(module).__name__
     if base is None:
-        known = ", ".join(cls.__name__ for cls in _PRODUCTS)
+        known = ", ".join(cls.__name__ for cls in CLASSES)
         raise CannotTakeError(f"a {name} has no weights to drop; DropConnect takes {known} and their subclasses")
     if type(module) is base or isinstance(module, _DropConnect) or name.startswith("FSDP"):
         return drop_connect_class(module), {}
-    layer, product = _PRODUCTS[base]
+    layer, product = CLASSES[base], CLASSES[base].product
     if parametrize.is_parametrized(module) or "weight" not in module._parameters:
         raise ValueError(f"the weight of this {name} is computed from others; attach before you parametrize it")
     if is_lazy(module.weight):
@@ -62,7 +48,7 @@ def drop_connect_type(module: nn.Module) -> tuple[type[Any], dict[str, Any]]:
     empty = layer.__new__(layer)
     nn.Module.__init__(empty)
     cls: Any = type(module)
-    return _subclass(cls), {"product_layer": empty, "product": product}
+    return _subclass(cls), {"product_layer": empty}
 
 
 class _Recorder(TorchFunctionMode):
@@ -125,8 +111,11 @@ def _compute(
 ) -> Any:
     layer.weight = weight.view_as(weight)  # a parameter would be registered
     layer.bias = None if bias is None else bias.view_as(bias)
-    layer.stride, layer.padding, layer.dilation, layer.groups = stride, padding, dilation, groups
-    layer.padding_mode = "zeros"
+    dims = weight.dim() - 2
+    layer.stride, layer.padding, layer.dilation = (
+        (value,) * dims if isinstance(value, int) else value for value in (stride, padding, dilation)
+    )
+    layer.groups, layer.padding_mode = groups, "zeros"
     output = layer.forward(input)
     layer.weight = layer.bias = None
     return output
@@ -136,7 +125,6 @@ class _OwnForward(_DropConnect):
     """The base of what `_subclass` makes."""
 
     product_layer: Any
-    product: Any
 
     def forward(self, input: Tensor) -> Tensor:
         """The module's own forward, with dropped weights in training, and by the rule `inference` in testing."""
@@ -147,7 +135,7 @@ class _OwnForward(_DropConnect):
         layer = self.product_layer
         for name in _SETTINGS:
             setattr(layer, name, getattr(self, name))
-        with _Product(layer, self.product):
+        with _Product(layer, layer.product):
             return self._own(input)
 
     def _own(self, input: Tensor) -> Tensor:

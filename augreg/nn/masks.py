@@ -50,7 +50,7 @@ class TorchSource:
 
     def uniform(self, shape: Sequence[int], device: Any) -> Tensor:
         """float32 in [0, 1), multiples of 2^-24."""
-        if _ranks()[1] == 1:
+        if rank_and_count()[1] == 1:
             return torch.rand(shape, device=device, dtype=torch.float32)
         if _has_generators(device):
             return torch.rand(shape, generator=_generator_of_rank(device), device=device, dtype=torch.float32)
@@ -58,7 +58,7 @@ class TorchSource:
 
     def normal(self, shape: Sequence[int], device: Any) -> Tensor:
         """Standard normal float32."""
-        if _ranks()[1] == 1:
+        if rank_and_count()[1] == 1:
             return torch.randn(shape, device=device, dtype=torch.float32)
         if _has_generators(device):
             return torch.randn(shape, generator=_generator_of_rank(device), device=device, dtype=torch.float32)
@@ -70,7 +70,7 @@ class TorchSource:
             return with_strides(self.uniform(shape, input.device) < keep, input)
         same = tuple(shape) == tuple(input.shape)
         mask = torch.empty_like(input, dtype=torch.bool) if same else input.new_empty(tuple(shape), dtype=torch.bool)
-        generator = None if _ranks()[1] == 1 else _generator_of_rank(input.device)
+        generator = None if rank_and_count()[1] == 1 else _generator_of_rank(input.device)
         if mask.is_contiguous():  # vmap refuses to draw in place for a weight, which is the same for all rows
             return torch.bernoulli(mask, keep, generator=generator)
         return mask.bernoulli_(keep, generator=generator)
@@ -115,7 +115,7 @@ class SeededSource:
     def uniform(self, shape: Sequence[int], device: Any) -> Tensor:
         """float32 in [0, 1), multiples of 2^-24."""
         hashed, low = self._tensor_key if torch.compiler.is_compiling() else self._key
-        outer = mix(hashed + _ranks()[0])
+        outer = mix(hashed + rank_and_count()[0])
         first = mix(self._call_number() + outer)  # one-to-one in the call number, so no two calls share a value
         return _unit(shape, device, first, mix(first ^ mix(outer + low)))
 
@@ -167,7 +167,7 @@ def _hashes_of_rank() -> tuple[Any, Any]:
     """Two 32-bit hashes of a number from the CPU generator and the rank."""
     drawn = torch.randint(2**62, (), dtype=torch.int64, device="cpu")
     key = drawn if torch.compiler.is_compiling() else int(drawn)  # hashing an int is faster
-    first = mix(mix(key) + _ranks()[0])
+    first = mix(mix(key) + rank_and_count()[0])
     return first, mix(first ^ (key >> 32))
 
 
@@ -204,7 +204,7 @@ def mix(value: Any) -> Any:
     return value ^ (value >> 16)
 
 
-def _ranks() -> tuple[int, int]:
+def rank_and_count() -> tuple[int, int]:
     """The rank of this process in a distributed run, and the number of ranks."""
     distributed = torch.distributed
     if not (distributed.is_available() and distributed.is_initialized()):
@@ -246,7 +246,7 @@ def drop(
         if mode == "inverted":
             return input
         return input * keep if keep > 0.0 else zeros(input)
-    own = source is TORCH and _ranks()[1] == 1  # torch's kernel draws from torch's own generator
+    own = source is TORCH and rank_and_count()[1] == 1  # torch's kernel draws from torch's own generator
     if fused and own and keep > 0.0 and mode == "inverted" and tuple(shape) == tuple(input.shape) and fuses(input):
         return torch.native_dropout(input, 1.0 - keep, True)[0]
     return dropped(input, keep, mode, source, shape)

@@ -8,10 +8,10 @@ for epoch in Epochs(30, sampler, attached, criterion):
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-__all__ = ["Epochs", "HasEpoch"]
+__all__ = ["Epochs", "HasEpoch", "hold", "let_go"]
 
 
 class HasEpoch(Protocol):
@@ -46,18 +46,28 @@ class Epochs:
         self.parts = parts
 
     def __iter__(self) -> Iterator[int]:
-        holding = [part for part in self.parts if callable(getattr(part, "hold_epoch", None))]
         try:
             for epoch in range(self.start, self.count):
-                for part in self.parts:
-                    getattr(part, "hold_epoch", part.set_epoch)(epoch)
+                hold(self.parts, epoch)
                 yield epoch
         finally:
-            for part in holding:
-                part.hold_epoch(None)  # type: ignore[attr-defined]
+            let_go(self.parts)
 
     def __len__(self) -> int:
         return self.count - self.start
+
+
+def hold(parts: Iterable[HasEpoch], epoch: int) -> None:
+    """Set the epoch of parts. Those that have `hold_epoch` keep it until `let_go`, whatever a framework sets."""
+    for part in parts:
+        getattr(part, "hold_epoch", part.set_epoch)(epoch)
+
+
+def let_go(parts: Iterable[HasEpoch]) -> None:
+    """Let the epochs go that `hold` has set."""
+    for part in parts:
+        if callable(getattr(part, "hold_epoch", None)):
+            part.hold_epoch(None)  # type: ignore[attr-defined]
 
 
 def _whole(name: str, number: Any) -> int:

@@ -22,7 +22,7 @@ from transformers import TrainerCallback
 from augreg.attachment.attach import Attachment
 from augreg.loss.criterion import Criterion
 from augreg.nn.masks import SeededSource
-from augreg.training.epochs import HasEpoch
+from augreg.training.epochs import HasEpoch, hold, let_go
 from augreg.training.rng_state import seeded_sources, set_counted_calls
 
 __all__ = ["Loss", "Regularized"]
@@ -76,7 +76,7 @@ class Regularized(TrainerCallback):
     ) -> None:
         self.attached = attached
         self.parts = [part for part in (attached, criterion, *parts) if part is not None]
-        self._held: list[Any] = []
+        self._held: list[HasEpoch] = []
         self._sources: dict[str, SeededSource] = {}
         self._epoch = 0
 
@@ -92,11 +92,9 @@ class Regularized(TrainerCallback):
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Set the epoch, before the Trainer begins the pass."""
-        data = getattr(others["train_dataloader"], "dataset", None)
-        parts: list[Any] = [*self.parts, data] if callable(getattr(data, "set_epoch", None)) else [*self.parts]
-        for part in parts:
-            getattr(part, "hold_epoch", part.set_epoch)(self._epoch)
-        self._held = [part for part in parts if callable(getattr(part, "hold_epoch", None))]
+        data: Any = getattr(others["train_dataloader"], "dataset", None)
+        self._held = [*self.parts, data] if callable(getattr(data, "set_epoch", None)) else self.parts
+        hold(self._held, self._epoch)
         self._epoch += 1
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
@@ -109,8 +107,7 @@ class Regularized(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Let the epochs of samplers and datasets go."""
-        for part in self._held:
-            part.hold_epoch(None)
+        let_go(self._held)
 
 
 def _logits(outputs: Any) -> Tensor:

@@ -16,7 +16,7 @@ from torch import nn
 
 from augreg.attachment.attach import attachments
 from augreg.loss.penalties import unwrapped
-from augreg.nn.masks import SeededSource
+from augreg.nn.masks import SeededSource, rank_and_count
 
 __all__ = ["RngState", "counted_calls", "hashed_seed", "of_ranks", "seeded_sources", "set_counted_calls"]
 
@@ -55,7 +55,7 @@ class RngState:
         """
         _load(self._model, state["seeded"])
         ranks = state["generators"]
-        cpu, *others = ranks[torch.distributed.get_rank() % len(ranks) if _is_distributed() else 0]
+        cpu, *others = ranks[rank_and_count()[0] % len(ranks)]
         torch.set_rng_state(cpu.cpu())
         for (_, put), saved in zip(self._devices(), others, strict=False):
             put(saved.cpu())
@@ -70,7 +70,7 @@ def seeded_sources(model: nn.Module) -> dict[str, SeededSource]:
     """The counted sources of masks in a model, by the names of their layers or rules, in the order of the model."""
     found: dict[str, SeededSource] = {}
     known: set[int] = set()
-    for name, source in _sources(_inner(model)):
+    for name, source in _sources(unwrapped(model)):  # names are the same with and without wrappers
         if id(source) not in known:
             known.add(id(source))
             same = sum(other.partition(" #")[0] == name for other in found)
@@ -95,9 +95,10 @@ def hashed_seed(seed: int, *numbers: int) -> int:
 
 def of_ranks(value: _T) -> list[_T]:
     """The value of each rank. In a distributed run every rank has to call it."""
-    if not _is_distributed():
+    _, count = rank_and_count()
+    if count == 1:
         return [value]
-    values: list[Any] = [None] * torch.distributed.get_world_size()
+    values: list[Any] = [None] * count
     torch.distributed.all_gather_object(values, value)
     return values
 
@@ -131,18 +132,8 @@ def _own_sources(name: str, layer: Any) -> Iterator[tuple[str, SeededSource]]:
             yield name, value
 
 
-def _inner(model: nn.Module) -> nn.Module:
-    """The model inside wrappers, so that names are the same with and without them."""
-    inner: nn.Module = unwrapped(model)
-    return inner
-
-
 def _generator(device: torch.device) -> tuple[Any, Any]:
     backend = getattr(torch, device.type)
     if device.type == "mps":  # one device, without a number
         return backend.get_rng_state, backend.set_rng_state
     return lambda: backend.get_rng_state(device), lambda state: backend.set_rng_state(state, device)
-
-
-def _is_distributed() -> bool:
-    return bool(torch.distributed.is_available() and torch.distributed.is_initialized())

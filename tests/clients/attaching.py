@@ -105,13 +105,13 @@ def _state(module: nn.Module) -> tuple[Any, ...]:
 
 
 def _shared(module: nn.Module) -> dict[int, Any]:
-    """A memo with which a deep copy has the parameters of the original."""
+    """The parameters by id: a memo with which a deep copy has those of the original."""
     return {id(parameter): parameter for parameter in module.parameters()}
 
 
 def _unpickled(module: nn.Module) -> nn.Module:
     """The module pickled and read again, without its parameters, which stay."""
-    known = {id(parameter): parameter for parameter in module.parameters()}
+    known = _shared(module)
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, value: Any) -> Any:
