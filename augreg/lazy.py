@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["modules", "names"]
+__all__ = ["module", "modules", "names"]
 
 Getter = Callable[[str], Any]
 Lister = Callable[[], list[str]]
@@ -81,6 +82,21 @@ def modules(package: str, declared: bool = False, needs: str = "", hint: Hint = 
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return getter, lambda: sorted(members())
+
+
+class _LazyModule(types.ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(importlib.import_module(self.__name__), name)
+        setattr(self, name, value)
+        return value
+
+
+def module(name: str) -> Any:
+    """A module that is imported when one of its names is first used.
+
+    The modules of the built-in steps are imported to list them, which must not import NumPy.
+    """
+    return _LazyModule(name)
 
 
 def _imported(module: str, package: str, needs: str) -> Any:

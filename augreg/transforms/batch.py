@@ -14,21 +14,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-import numpy as np
 from msgspec import Meta
 
-from augreg.batch.blends import Blend, Mix, Paste, Patches
+from augreg import lazy
 from augreg.steps.declare import batch_transform
 from augreg.steps.fields import Range
 from augreg.transforms.dirichlet import dirichlet_pairs
 from augreg.transforms.ranges import check_fraction, check_range
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
+    from augreg.batch import blends
+    from augreg.batch.blends import Blend
     from augreg.batch.cells import Integers
     from augreg.ops import Scene
     from augreg.rng import Cursor
+else:
+    np = lazy.module("numpy")
+    blends = lazy.module("augreg.batch.blends")
 
 _Alpha: TypeAlias = Annotated[float, Meta(gt=0, le=1000)]
 _Per: TypeAlias = Literal["batch", "pair", "element"]
@@ -74,7 +79,7 @@ class Mixup:
             return ()
         draws = _draws(count, self.per)
         weights = dirichlet_pairs(rng, self.alpha, draws.max() + 1).first[draws]
-        return Mix(tuple(_partners(rng, count, self.pairing).tolist()), tuple(weights.tolist()))
+        return blends.Mix(tuple(_partners(rng, count, self.pairing).tolist()), tuple(weights.tolist()))
 
 
 @batch_transform("cutmix", preview=({"alpha": 0.2}, {"alpha": 1.0}, {"boxes": 4}))
@@ -104,7 +109,7 @@ class CutMix:
         partners = _partners(rng, count, self.pairing)
         pasted = (boxes[:, :, 2:] > 0).all(2) & (partners != np.arange(count))[:, None]
         into, box = pasted.nonzero()[0], boxes[pasted]
-        return Paste(Patches(into, box, partners[into], box))
+        return blends.Paste(blends.Patches(into, box, partners[into], box))
 
     def _boxes(self, rng: Cursor, draws: int, scene: Scene) -> Integers:
         """The boxes of each draw, draws x boxes x 4; some are empty."""
@@ -142,7 +147,7 @@ class ResizeMix:
         boxes = self._boxes(rng, draws.max() + 1, scene)[draws]
         partners = _partners(rng, count, self.pairing)
         into = np.flatnonzero(partners != np.arange(count))
-        return Paste(Patches(into, boxes[into], partners[into], (0, 0, *scene.size)))
+        return blends.Paste(blends.Patches(into, boxes[into], partners[into], (0, 0, *scene.size)))
 
     def _boxes(self, rng: Cursor, draws: int, scene: Scene) -> Integers:
         units = rng.randoms(3 * draws).reshape(draws, 3)
@@ -186,7 +191,7 @@ class Mosaic:
             others = [np.array(rng.permutation(count)) for _ in range(3)]
         sources = np.stack([own, *others], 1)
         pasted = np.all(boxes[:, :, 2:] > 0, axis=2)
-        return Paste(Patches(np.nonzero(pasted)[0], boxes[pasted], sources[pasted], pieces[pasted]))
+        return blends.Paste(blends.Patches(np.nonzero(pasted)[0], boxes[pasted], sources[pasted], pieces[pasted]))
 
     def _cells(self, rng: Cursor, draws: int, scene: Scene) -> tuple[Integers, Integers]:
         """The boxes of the cells, row by row, and those of the source images, draws x 4 x 4; some are empty."""
@@ -195,13 +200,13 @@ class Mosaic:
         for axis, (size, second) in enumerate(zip(scene.size, _SECOND, strict=True)):
             point = _round(size * _between(self.center, units[:, axis, None]))
             length = np.where(second, size - point, point)
-            boxes[:, :, axis] = point * second
+            boxes[:, :, axis] = point * np.array(second)
             crops[:, :, axis] = _floor(units[:, 2 + axis :: 2] * (size - length + 1))
             boxes[:, :, axis + 2] = crops[:, :, axis + 2] = length
         return boxes, crops if self.fit == "crop" else np.broadcast_to((0, 0, *scene.size), boxes.shape)
 
 
-_SECOND = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])
+_SECOND = ((0, 0, 1, 1), (0, 1, 0, 1))
 """Which cells of a mosaic lie in its second row, and which in its second column."""
 
 

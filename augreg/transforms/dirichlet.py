@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
-
-from augreg.rng import as_units
+from augreg import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from augreg.rng import Cursor
 
     _Floats = NDArray[np.float64]
+else:
+    np = lazy.module("numpy")
 
 __all__ = ["Pairs", "dirichlet", "dirichlet_pairs"]
 
@@ -92,6 +93,8 @@ def _log_gamma_pairs(rng: Cursor, shape: float, count: int, further: int) -> tup
     How many words a variate takes depends on how often it is refused. So first it is decided for every word of the
     stream whether a variate would be refused that began there; then the words are found at which variates begin.
     """
+    from augreg.rng import as_units
+
     boosted = shape < 1.0
     d = shape + 1.0 - 1.0 / 3.0 if boosted else shape - 1.0 / 3.0
     scale = math.sqrt(9.0 * d)
