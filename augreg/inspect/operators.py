@@ -78,7 +78,8 @@ TABLE: dict[str, OperatorRule] = {
 """Every known operation."""
 
 POINTWISE = frozenset(
-    {"hardswish", "mish", "masked_fill", "where", "copysign", "fill", "tril", "triu", "bucketize", "nan_to_num"}
+    {"hardswish", "leaky_relu", "mish", "masked_fill", "where", "copysign", "fill", "tril", "triu", "bucketize"}
+    | {"nan_to_num"}
 )
 """Operations that are pointwise, and that torch does not tag as such in every version or form."""
 
