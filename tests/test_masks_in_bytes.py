@@ -211,11 +211,8 @@ def test_remembered_numbers_do_not_come_from_a_tensor_of_another_kind() -> None:
     assert torch.func.vmap(torch.func.grad(lambda row: layer(row).sum()), randomness="different")(x).shape == x.shape
     assert trains(layer)
     layer = DropBlock2d(0.315, 3)
-    torch.set_default_device("meta")
-    try:
+    with torch.device("meta"):
         assert layer(x).device.type == "cpu"
-    finally:
-        torch.set_default_device(None)
 
 
 # ---------------------------------------------------------------------------------------------------------- dropout
