@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from augreg.importers import torchvision
 from augreg.importers.objects import class_and_attributes, translate_holder
 from augreg.importers.timm_policies import POLICY_TRANSLATORS
@@ -74,7 +76,7 @@ def _created(params: Parameters) -> _Transforms:
         "separate", "patch_size", "max_seq_len", "patchify_channels_last", "patchify_flatten", "tf_preprocessing"
     )
     mean, std = params.take("mean", MEANS["imagenet"]), params.take("std", STDS["imagenet"])
-    last: _Transforms = [("ToTensor", {}), ("Normalize", {"mean": mean, "std": std})]
+    last: _Transforms = [("ToTensor", {}), ("Normalize", {"mean": _float32(mean), "std": _float32(std)})]
     if not params.take("normalize", True):
         last = [("PILToTensor", {})]
     resample = params.take("interpolation", "bilinear")
@@ -92,6 +94,14 @@ def _created(params: Parameters) -> _Transforms:
         last += erasing if len(last) > 1 else []  # timm erases only where it normalizes
     params.finish()
     return [*transforms, *last]
+
+
+def _float32(value: Any) -> Any:
+    """Numbers as timm's Normalize keeps them, so that it and the arguments that make it give one spec."""
+    try:
+        return np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        return value  # which the translator reports
 
 
 # Arguments that only one of the two reads.
