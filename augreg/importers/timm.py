@@ -49,10 +49,20 @@ def from_timm(transform: Any = None, /, **arguments: Any) -> Imported:
         )
     walk = Translation(_TRANSLATORS, _UNSUPPORTED, _class_and_parameters, translate_holder)
     if transform is None:
+        _set_channels(arguments.get("input_size"), walk)
         return torchvision.finish(walk, _created(Parameters("create_transform", arguments, "timm", walk.report)))
     if not hasattr(transform, "__dict__") and not isinstance(transform, list | tuple):
         raise TypeError(f"expected a transform of timm, such as a Compose, got {brief(transform)}")
     return torchvision.finish(walk, torchvision.children(transform))  # separate=True gives a tuple of three
+
+
+def _set_channels(size: Any, walk: Translation) -> None:
+    if isinstance(size, list | tuple) and len(size) == 3 and size[0] == 1:
+        walk.options["channels"] = "gray"
+        walk.report.append(
+            f"timm create_transform: input_size={tuple(size)} became `channels: gray`, as input_img_mode='L' does in "
+            "timm's data sets: files and PIL images are read in one channel"
+        )
 
 
 def _class_and_parameters(transform: Any) -> tuple[str, Mapping[str, Any]]:

@@ -118,11 +118,13 @@ class Translation:
         self.report: list[str] = []
         self.options: dict[str, Any] = {}
         self.floats = False  # whether images are floats from 0 to 1 at this point
+        self.unscaled = False  # whether they are floats from 0 to 255
         self.tensors = False  # whether they are tensors, whatever the pipeline is called with
         self.normalized = False
+        self.mixing = False  # whether the steps are for the section `batch`
         self.registry = Registry.installed()
         self._translators, self._unsupported = translators, unsupported
-        self._class_and_parameters, self._fallback = opened, fallback
+        self.opened, self._fallback = opened, fallback
 
     def steps(self, children: Iterable[Any], place: str) -> Steps:
         """The steps of these transforms, without those that a spec cannot express."""
@@ -136,7 +138,7 @@ class Translation:
     def step(self, child: Any, place: str) -> Steps:
         """The steps of one transform; an empty list if a spec cannot express it."""
         try:
-            name, values = self._class_and_parameters(child)
+            name, values = self.opened(child)
         except UnsupportedError as why:
             self.report.append(f"{place}: left out: {why}")
             return []
@@ -158,14 +160,19 @@ class Translation:
 
     def _check(self, steps: Steps) -> None:
         # a size that changes by chance is refused only where no later step leads to one size
+        image = [*steps, {"resize": {"size": 64}}]
         try:
-            parse([*steps, {"resize": {"size": 64}}], self.registry)
+            parse({"batch": steps} if self.mixing else image, self.registry)
         except SpecError as error:
             raise UnsupportedError("; ".join(problem.message for problem in error.problems)) from None
 
-    def result(self, image: Steps) -> Imported:
+    def result(self, image: Steps, batch: Steps | None = None) -> Imported:
         """The spec of these steps; the report also has the errors of the spec as a whole."""
-        spec = {"version": 1, **self.options, "image": image}
+        spec = {"version": 1, **self.options}
+        if image or not batch:
+            spec["image"] = image
+        if batch:
+            spec["batch"] = batch
         try:
             parse(spec, self.registry)
         except AugregError as error:
