@@ -55,7 +55,8 @@ class LayerField:
 
         `position` has one index for each axis. The result is clipped to the input, without the end that nothing reads
         where strides leave a rest. Not every index between the two need be seen: a dilated kernel has gaps, and if
-        the border of the input falls into a gap, the border is returned. Raises ValueError for another number of indices, and if the field is not known.
+        the border of the input falls into a gap, the border is returned. Raises ValueError for another number of
+        indices, and if the field is not known.
         """
         if self.note:
             raise ValueError(f"the receptive field of {self.name} is {self.note}")
