@@ -32,7 +32,7 @@ def _register(cls: Any, module: Any) -> None:
     def deserialized(given: Any) -> Any:
         if isinstance(given, tuple) and hasattr(given, "key") and hasattr(given, "val"):  # --data.pipe.seed 4
             raise ValueError(
-                f"a pipeline is given as a whole, a spec or the path of its file: set `{given.key}: {given.val}` there"
+                f"a pipeline is given as a whole, a spec or its path: set `{given.key}: {given.val}` in it"
             )
         return cls.from_spec(given)
 
