@@ -124,6 +124,13 @@ except jsonargparse.ArgumentError as error:
     assert "no transform named 'rotato'; did you mean 'rotate'?" in str(error), error
 else:
     raise AssertionError
+for first in ([f"--config={{folder / 'inside.yaml'}}"], []):
+    try:
+        parser.parse_args([*first, "--data.pipe.seed=4"])
+    except jsonargparse.ArgumentError as error:
+        assert "a pipeline is given as a whole, a spec or its path: set `seed: 4` in it" in str(error), error
+    else:
+        raise AssertionError
 assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("augreg")]
 """
 AUGREG_FIRST = "import augreg\nfrom augreg import Pipeline\nimport jsonargparse"

@@ -111,10 +111,85 @@ def test_functions_stand_for_the_transforms_that_do_the_same() -> None:
         {"normalize": {"mean": [0.5], "std": [0.5]}},
     ]
     assert imported.report == (
-        "transforms[5] Grayscale: num_output_channels=1 became 3: "
-        "set `channels: gray` in the spec to read gray images",
+        "transforms[5] Grayscale: num_output_channels=1 became `channels: gray`: images are gray before the first "
+        "step, and pixels may differ by 1 after a resize; an array of 3 channels keeps 3",
     )
+    assert imported.spec["channels"] == "gray"
     augreg.Pipeline.from_spec(imported.spec)
+
+
+def test_functions_with_fixed_values() -> None:
+    imported = augreg.from_torchvision([
+        functools.partial(theirs("rotate"), angle=17, interpolation="bilinear", fill=[1, 2, 3]),
+        functools.partial(theirs("adjust_brightness"), brightness_factor=1.5),
+        functools.partial(theirs("adjust_contrast"), contrast_factor=0.5),
+        functools.partial(theirs("adjust_saturation"), saturation_factor=2.0),
+        functools.partial(theirs("adjust_hue"), hue_factor=-0.1), functools.partial(theirs("jpeg"), quality=30),
+        functools.partial(theirs("adjust_gamma"), gamma=1.5),
+    ])  # fmt: skip
+    assert imported.spec["image"] == [
+        {"rotate": {"degrees": [17, 17], "interpolation": "bilinear", "fill": [1.0, 2.0, 3.0]}},
+        {"color_jitter": {"brightness": [1.5, 1.5]}},
+        {"color_jitter": {"contrast": [0.5, 0.5]}},
+        {"color_jitter": {"saturation": [2.0, 2.0]}},
+        {"color_jitter": {"hue": [-0.1, -0.1]}},
+        {"jpeg": {"quality": [30, 30]}},
+        {"gamma": {"gamma": [1.5, 1.5]}},
+    ]
+    assert imported.report == ("transforms[6] adjust_gamma: values may differ by 1: torchvision rounds them down",)
+    planned = str(augreg.Pipeline.from_spec(imported.spec).test.plan((32, 32)))
+    assert "rotate" in planned
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("crop", "augreg has no fixed crop; RandomCrop draws its values"),
+        ("resized_crop", "augreg has no fixed resized_crop; RandomResizedCrop draws its values"),
+        ("gaussian_blur", "augreg has no fixed gaussian_blur; GaussianBlur draws its values"),
+        ("five_crop", "augreg has no equivalent transform"),
+    ],
+)
+def test_functions_that_no_step_does(name: str, said: str) -> None:
+    assert augreg.from_torchvision([theirs(name)]).report == (
+        f"transforms[0]: left out: the function `{name}` of torchvision: {said}",
+    )
+
+
+CUT, MIX = make("CutMix", alpha=1.0, num_classes=10), make("MixUp", alpha=0.2, num_classes=10)
+CUT_STEP = {"cutmix": {"alpha": 1.0, "pairing": "roll"}}
+MIX_STEP = {"mixup": {"alpha": 0.2, "pairing": "roll"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "batch"),
+    [
+        (CUT, [CUT_STEP]),
+        ([FLIP, MIX, CUT], [MIX_STEP, CUT_STEP]),
+        (
+            make("RandomChoice", transforms=[CUT, MIX], p=[0.3, 0.7]),
+            [{"one_of": {"steps": [CUT_STEP, MIX_STEP], "weights": [0.3, 0.7]}}],
+        ),
+        ([make("RandomApply", transforms=[MIX], p=0.4)], [{"mixup": {**MIX_STEP["mixup"], "p": 0.4}}]),
+    ],
+)
+def test_what_mixes_a_batch_is_in_the_section_batch(given: Any, batch: Any) -> None:
+    """Their partner is the previous image (`roll(1, 0)`)."""
+    imported = augreg.from_torchvision(given)
+    image = {"image": FLIPPED} if isinstance(given, list) and FLIP in given else {}
+    assert imported.spec == {"version": 1, "backend": "pillow", "classes": 10, **image, "batch": batch}
+    assert imported.report == ()
+    augreg.Pipeline.from_spec(imported.spec)
+
+
+def test_a_mix_beside_transforms_of_images_is_left_out() -> None:
+    imported = augreg.from_torchvision(make("RandomChoice", transforms=[CUT, make("Unheard")]))
+    assert imported.spec["image"] == []  # no choice between steps that do nothing
+    assert imported.report[0] == (
+        "transforms[0] CutMix: left out: it mixes the images of a batch; import it by itself, for the section `batch`"
+    ).replace("transforms[0]", "transforms[0].transforms[0]")
+    other = augreg.from_torchvision([CUT, make("MixUp", alpha=1.0, num_classes=3)])
+    assert other.report == ("transforms[1] MixUp: num_classes=3 is not kept: classes is 10",)
 
 
 def own(image: Any) -> Any:
@@ -130,7 +205,8 @@ def own(image: Any) -> Any:
         (COMPOSE.__init__, "left out: "),
         (functools.partial(own, strength=3), "the function `own` is arbitrary code"),
         (functools.partial(functools.partial), "functools.partial(partial) cannot be called"),
-        (theirs("affine"), "the function `affine` of torchvision: use the transform of the same name, a class"),
+        (theirs("affine"), "the function `affine` of torchvision: augreg has no fixed affine; RandomAffine draws"),
+        (theirs("rotate"), "the function `rotate` needs angle: functools.partial(rotate, angle=..)"),
         (functools.partial(theirs("resize"), 9), "the first positional argument is the image; give arguments by"),
         (ImageClassification, "ImageClassification is a class; pass an object of it, ImageClassification(..)"),
         (None, "expected a transform, got NoneType"),

@@ -28,6 +28,20 @@ _FUNCTIONS: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, str]]] = {
     "invert": ("RandomInvert", {"p": 1.0}, {}), "equalize": ("RandomEqualize", {"p": 1.0}, {}),
     "autocontrast": ("RandomAutocontrast", {"p": 1.0}, {}), "posterize": ("RandomPosterize", {"p": 1.0}, {}),
     "solarize": ("RandomSolarize", {"p": 1.0}, {}), "adjust_sharpness": ("RandomAdjustSharpness", {"p": 1.0}, {}),
+    "rotate": ("RandomRotation", {}, {"angle": "degrees"}),
+    "adjust_brightness": ("ColorJitter", {}, {"brightness_factor": "brightness"}),
+    "adjust_contrast": ("ColorJitter", {}, {"contrast_factor": "contrast"}),
+    "adjust_saturation": ("ColorJitter", {}, {"saturation_factor": "saturation"}),
+    "adjust_hue": ("ColorJitter", {}, {"hue_factor": "hue"}), "adjust_gamma": ("adjust_gamma", {}, {}),
+    "jpeg": ("JPEG", {}, {}),
+}  # fmt: skip
+
+# Functions with fixed values that no step of a spec has: the class that draws such values.
+_DRAWN: Mapping[str, str] = {
+    "crop": "RandomCrop", "resized_crop": "RandomResizedCrop", "affine": "RandomAffine",
+    "perspective": "RandomPerspective", "elastic": "ElasticTransform", "elastic_transform": "ElasticTransform",
+    "gaussian_blur": "GaussianBlur", "gaussian_noise": "GaussianNoise", "erase": "RandomErasing",
+    "permute_channels": "RandomChannelPermutation",
 }  # fmt: skip
 
 _PRESETS = (
@@ -89,10 +103,17 @@ def _function(function: Callable[..., Any], arguments: Mapping[str, Any]) -> tup
     module = getattr(function, "__module__", None) or ""
     if module.startswith("torchvision.") and name in _FUNCTIONS:
         known, fixed, names = _FUNCTIONS[name]
+        for key in names:
+            if key not in arguments:
+                raise UnsupportedError(f"the function `{name}` needs {key}: functools.partial({name}, {key}=..)")
         return known, {**fixed, **{names.get(key, key): value for key, value in arguments.items()}}
     what = "a lambda" if name == "<lambda>" else f"the function `{name}`"
     if module.startswith("torchvision."):
-        raise UnsupportedError(f"{what} of torchvision: use the transform of the same name, a class")
+        if name in _DRAWN:
+            raise UnsupportedError(
+                f"{what} of torchvision: augreg has no fixed {name}; {_DRAWN[name]} draws its values"
+            )
+        raise UnsupportedError(f"{what} of torchvision: augreg has no equivalent transform")
     raise UnsupportedError(
         f"{what} is arbitrary code; write your own transform for it (docs/write-a-transform.md), or leave it out if "
         "it only converts to RGB, as every file and PIL image is read as RGB"

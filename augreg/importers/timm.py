@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from augreg.importers import torchvision
 from augreg.importers.objects import class_and_attributes, translate_holder
 from augreg.importers.timm_policies import POLICY_TRANSLATORS
@@ -47,10 +49,20 @@ def from_timm(transform: Any = None, /, **arguments: Any) -> Imported:
         )
     walk = Translation(_TRANSLATORS, _UNSUPPORTED, _class_and_parameters, translate_holder)
     if transform is None:
+        _set_channels(arguments.get("input_size"), walk)
         return torchvision.finish(walk, _created(Parameters("create_transform", arguments, "timm", walk.report)))
     if not hasattr(transform, "__dict__") and not isinstance(transform, list | tuple):
         raise TypeError(f"expected a transform of timm, such as a Compose, got {brief(transform)}")
     return torchvision.finish(walk, torchvision.children(transform))  # separate=True gives a tuple of three
+
+
+def _set_channels(size: Any, walk: Translation) -> None:
+    if isinstance(size, list | tuple) and len(size) == 3 and size[0] == 1:
+        walk.options["channels"] = "gray"
+        walk.report.append(
+            f"timm create_transform: input_size={tuple(size)} became `channels: gray`, as input_img_mode='L' does in "
+            "timm's data sets: files and PIL images are read in one channel"
+        )
 
 
 def _class_and_parameters(transform: Any) -> tuple[str, Mapping[str, Any]]:
@@ -74,7 +86,7 @@ def _created(params: Parameters) -> _Transforms:
         "separate", "patch_size", "max_seq_len", "patchify_channels_last", "patchify_flatten", "tf_preprocessing"
     )
     mean, std = params.take("mean", MEANS["imagenet"]), params.take("std", STDS["imagenet"])
-    last: _Transforms = [("ToTensor", {}), ("Normalize", {"mean": mean, "std": std})]
+    last: _Transforms = [("ToTensor", {}), ("Normalize", {"mean": _float32(mean), "std": _float32(std)})]
     if not params.take("normalize", True):
         last = [("PILToTensor", {})]
     resample = params.take("interpolation", "bilinear")
@@ -92,6 +104,14 @@ def _created(params: Parameters) -> _Transforms:
         last += erasing if len(last) > 1 else []  # timm erases only where it normalizes
     params.finish()
     return [*transforms, *last]
+
+
+def _float32(value: Any) -> Any:
+    """Numbers as timm's Normalize keeps them, so that it and the arguments that make it give one spec."""
+    try:
+        return np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        return value  # which the translator reports
 
 
 # Arguments that only one of the two reads.

@@ -8,7 +8,7 @@ from typing import Any
 
 from augreg.importers.objects import class_and_attributes, translate_holder
 from augreg.importers.torchvision_steps import STEP_TRANSLATORS, UNSUPPORTED, normalized, resize_interpolation
-from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator
+from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator, UnsupportedError
 from augreg.steps.fields import brief
 
 __all__ = ["TRANSLATORS", "children", "finish", "from_torchvision"]
@@ -42,15 +42,34 @@ def children(transform: Any) -> Sequence[Any]:
 
 
 def finish(walk: Translation, transforms: Sequence[Any]) -> Imported:
-    """Translate these transforms; images that become floats and are never normalized are divided by 255 last.
+    """Translate these transforms; images that become floats and are never normalized become floats last.
 
     The backend is Pillow's, because both libraries work on PIL images.
     """
     walk.options["backend"] = "pillow"
-    image = walk.steps(transforms, "transforms")
-    if walk.floats and not walk.normalized:
-        image = [*image, {"normalize": {"mean": 0.0, "std": 1.0}}]
-    return walk.result(image)
+    image: Steps = []
+    batch: Steps = []
+    for number, child in enumerate(transforms):
+        walk.mixing = _mixes(walk, child)
+        (batch if walk.mixing else image).extend(walk.step(child, f"transforms[{number}]"))
+    if (walk.floats or walk.unscaled) and not walk.normalized:
+        image.append({"normalize": {"mean": 0.0, "std": 1.0}} if walk.floats else normalized(walk, 0.0, 1.0)[0])
+    return walk.result(image, batch)
+
+
+def _mixes(walk: Translation, child: Any) -> bool:
+    """Whether this transform mixes the images of a batch, or is a container of such transforms only."""
+    try:
+        name, values = walk.opened(child)
+    except UnsupportedError:
+        return False
+    if name in ("MixUp", "CutMix"):
+        return True
+    inside = values.get("transforms") if name in _CONTAINERS else None
+    return isinstance(inside, list | tuple) and bool(inside) and all(_mixes(walk, each) for each in inside)
+
+
+_CONTAINERS = ("Compose", "Sequential", "RandomApply", "RandomChoice", "RandomOrder")
 
 
 def _nothing(params: Parameters, walk: Translation) -> Steps:
@@ -78,13 +97,15 @@ def _to_pil(params: Parameters, walk: Translation) -> Steps:
 def _to_dtype(params: Parameters, walk: Translation) -> Steps:
     dtype = params.take("dtype")
     scaled = params.take("scale", params.name == "ConvertImageDtype")
-    if "float32" in str(dtype):
-        if not scaled:
-            params.note("scale=False is not kept: floats are always from 0 to 1")
-        return _to_tensor(params, walk)
-    if "uint8" not in str(dtype):
+    if "uint8" not in str(dtype) and "float32" not in str(dtype):
         params.note(f"dtype={dtype} is not kept: images are uint8, or float32 once they are normalized")
-    return []
+    if "float" not in str(dtype):
+        return []
+    if walk.unscaled or walk.floats:  # floats stay on their scale
+        return []
+    steps = _to_tensor(params, walk)
+    walk.floats, walk.unscaled = bool(scaled), not scaled
+    return steps
 
 
 # Transforms that come with pretrained weights.
@@ -130,6 +151,8 @@ def _choice(params: Parameters, walk: Translation) -> Steps:
     transforms = params.take_objects("transforms")
     weights = params.take("p") or params.take("probabilities") or [1.0] * len(transforms)
     steps = [walk.single(child, f"{params.place}.transforms[{number}]") for number, child in enumerate(transforms)]
+    if all(step == {"sequential": {"steps": []}} for step in steps):
+        return []
     return [{"one_of": {"steps": steps, "weights": weights}}]
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.translation import Parameters, Steps, Translation, Translator, numbers, pair
+from augreg.importers.translation import (
+    Parameters,
+    Steps,
+    Translation,
+    Translator,
+    UnsupportedError,
+    numbers,
+    pair,
+)
 from augreg.transforms.policies.dialects import DIALECTS
 
 __all__ = [
@@ -73,14 +81,38 @@ def _size(params: Parameters) -> list[int]:
 
 def _normalize(params: Parameters, walk: Translation) -> Steps:
     params.ignore("inplace")
-    return normalized(walk, params.take("mean"), params.take("std"))
+    mean = params.take("mean")
+    steps = normalized(walk, mean, params.take("std"))
+    if isinstance(mean, list) and len(mean) == 1 and "channels" not in walk.options:
+        params.note("mean has one number: if the images are gray, set `channels: gray`; else they have 3 channels")
+    return steps
 
 
 def normalized(walk: Translation, mean: Any, std: Any) -> Steps:
     """The step that normalizes; images are tensors of floats after it."""
+    mean, std = numbers(mean), numbers(std)
+    if walk.unscaled:  # a spec has the mean and the deviation of values from 0 to 1
+        mean, std = ([float(f"{number / 255:.12g}") for number in values] for values in (mean, std))
+    for name, values, lowest in (("mean", mean, 0.0), ("std", std, 1e-6)):
+        if not all(lowest <= number <= 1 for number in values):
+            raise UnsupportedError(f"{name}={values} must be from 0 to 1, as the values of the images are")
     walk.options["output"] = "torch"
     walk.normalized = True
-    return [{"normalize": {"mean": numbers(mean), "std": numbers(std)}}]
+    return [{"normalize": {"mean": mean, "std": std}}]
+
+
+def _mixed(name: str) -> Translator:
+    """MixUp and CutMix, whose partner is the previous image of the batch."""
+
+    def translator(params: Parameters, walk: Translation) -> Steps:
+        alpha, classes = params.take("alpha", 1.0), params.take("num_classes")
+        if not walk.mixing:
+            raise UnsupportedError("it mixes the images of a batch; import it by itself, for the section `batch`")
+        if classes is not None and walk.options.setdefault("classes", classes) != classes:
+            params.note(f"num_classes={classes} is not kept: classes is {walk.options['classes']}")
+        return [{name: {"alpha": alpha, "pairing": "roll"}}]
+
+    return translator
 
 
 def _antialias(params: Parameters, walk: Translation) -> dict[str, Any]:
@@ -188,7 +220,11 @@ def _perspective(params: Parameters, walk: Translation) -> Steps:
 
 def _grayscale(params: Parameters, walk: Translation) -> Steps:
     if params.take("num_output_channels", 1) == 1:
-        params.note("num_output_channels=1 became 3: set `channels: gray` in the spec to read gray images")
+        walk.options["channels"] = "gray"
+        params.note(
+            "num_output_channels=1 became `channels: gray`: images are gray before the first step, and pixels may "
+            "differ by 1 after a resize; an array of 3 channels keeps 3"
+        )
     return ["grayscale"]
 
 
@@ -236,6 +272,13 @@ def _noise(params: Parameters, walk: Translation) -> Steps:
     params.only("mean", 0.0, 0, why="the noise has mean 0")
     params.ignore("clip")
     return [{"gaussian_noise": {"std": pair(params.take("sigma", 0.1))}}]
+
+
+def _gamma(params: Parameters, walk: Translation) -> Steps:
+    """The function adjust_gamma, which has no class."""
+    params.only("gain", 1, 1.0)
+    params.note("values may differ by 1: torchvision rounds them down")
+    return [{"gamma": {"gamma": pair(params.take("gamma"))}}]
 
 
 def _jpeg(params: Parameters, walk: Translation) -> Steps:
@@ -286,6 +329,7 @@ STEP_TRANSLATORS: Mapping[str, Translator] = {
     "RandomSolarize": _solarize, "RandomAdjustSharpness": _sharpness, "RandomAutocontrast": _with_p("auto_contrast"),
     "RandomEqualize": _with_p("equalize"), "RandomErasing": _erasing, "GaussianNoise": _noise, "JPEG": _jpeg,
     "RandomChannelPermutation": lambda params, walk: ["channel_shuffle"],
+    "adjust_gamma": _gamma, "MixUp": _mixed("mixup"), "CutMix": _mixed("cutmix"),
     "AutoAugment": _auto_augment, "RandAugment": _rand_augment, "TrivialAugmentWide": _trivial, "AugMix": _aug_mix,
 }  # fmt: skip
 """The translators by class name, without containers and conversions of type."""
@@ -296,7 +340,6 @@ UNSUPPORTED: Mapping[str, str] = {
     **dict.fromkeys(
         ("ScaleJitter", "RandomShortestSize", "RandomResize", "RandomZoomOut"), "the size of its result is random"
     ),
-    **dict.fromkeys(("MixUp", "CutMix"), "it mixes the images of a batch"),
     "SanitizeBoundingBoxes": "the section `targets` of a spec decides which boxes are dropped",
 }
 """Why a spec cannot express some classes."""

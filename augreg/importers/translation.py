@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import yaml
 
 from augreg import notebook
 from augreg.errors import AugregError, SpecError
 from augreg.registry.registry import Registry
 from augreg.spec.parse import parse
-from augreg.steps.fields import plain
+from augreg.steps.fields import MEANS, STDS, plain
 
 __all__ = ["Imported", "Parameters", "Steps", "Translation", "Translator", "UnsupportedError", "numbers", "pair"]
 
@@ -59,8 +60,7 @@ class Parameters:
     def take(self, key: str, default: Any = None) -> Any:
         """The value of a parameter, as plain data."""
         self.ignore(key)
-        value = self._values.get(key, default)
-        return plain(value.tolist() if hasattr(value, "tolist") else value)
+        return plain(_decimals(self._values.get(key, default)))
 
     def take_objects(self, key: str) -> list[Any]:
         """The transforms or ops in a parameter, unchanged; an empty list for a name."""
@@ -118,11 +118,13 @@ class Translation:
         self.report: list[str] = []
         self.options: dict[str, Any] = {}
         self.floats = False  # whether images are floats from 0 to 1 at this point
+        self.unscaled = False  # whether they are floats from 0 to 255
         self.tensors = False  # whether they are tensors, whatever the pipeline is called with
         self.normalized = False
+        self.mixing = False  # whether the steps are for the section `batch`
         self.registry = Registry.installed()
         self._translators, self._unsupported = translators, unsupported
-        self._class_and_parameters, self._fallback = opened, fallback
+        self.opened, self._fallback = opened, fallback
 
     def steps(self, children: Iterable[Any], place: str) -> Steps:
         """The steps of these transforms, without those that a spec cannot express."""
@@ -136,7 +138,7 @@ class Translation:
     def step(self, child: Any, place: str) -> Steps:
         """The steps of one transform; an empty list if a spec cannot express it."""
         try:
-            name, values = self._class_and_parameters(child)
+            name, values = self.opened(child)
         except UnsupportedError as why:
             self.report.append(f"{place}: left out: {why}")
             return []
@@ -158,14 +160,19 @@ class Translation:
 
     def _check(self, steps: Steps) -> None:
         # a size that changes by chance is refused only where no later step leads to one size
+        image = [*steps, {"resize": {"size": 64}}]
         try:
-            parse([*steps, {"resize": {"size": 64}}], self.registry)
+            parse({"batch": steps} if self.mixing else image, self.registry)
         except SpecError as error:
             raise UnsupportedError("; ".join(problem.message for problem in error.problems)) from None
 
-    def result(self, image: Steps) -> Imported:
+    def result(self, image: Steps, batch: Steps | None = None) -> Imported:
         """The spec of these steps; the report also has the errors of the spec as a whole."""
-        spec = {"version": 1, **self.options, "image": image}
+        spec = {"version": 1, **self.options}
+        if image or not batch:
+            spec["image"] = image
+        if batch:
+            spec["batch"] = batch
         try:
             parse(spec, self.registry)
         except AugregError as error:
@@ -174,9 +181,34 @@ class Translation:
 
 
 def numbers(value: Any) -> list[float]:
-    """A list of floats from a number or a list, rounded to 7 digits, so that a float32 0.1 gives 0.1."""
-    value = value if isinstance(value, list) else [value]
-    return [float(f"{number:.7g}") for number in value]
+    """A list of floats from a number or a list."""
+    return [float(number) for number in (value if isinstance(value, list) else [value])]
+
+
+_NARROW: Mapping[str, type[np.floating[Any]]] = {"float32": np.float32, "float16": np.float16}
+
+
+def _decimals(value: Any) -> Any:
+    """Arrays and tensors as lists. Narrow floats become the shortest decimals that give them: a float32 0.1 is 0.1.
+
+    Published means and standard deviations keep the digits that they were published with.
+    """
+    if isinstance(value, list | tuple):
+        return [_decimals(item) for item in value]
+    if not hasattr(value, "tolist"):
+        return value
+    narrow = _NARROW.get(str(getattr(value, "dtype", "")).rpartition(".")[2])
+    if narrow is None:
+        return value.tolist()
+    values = value.tolist()
+    for known in (*MEANS.values(), *STDS.values()):
+        if values == [float(narrow(number)) for number in known]:
+            return list(known)
+    return _shortest(values, narrow)
+
+
+def _shortest(value: Any, narrow: type[np.floating[Any]]) -> Any:
+    return [_shortest(item, narrow) for item in value] if isinstance(value, list) else float(str(narrow(value)))
 
 
 def pair(value: Any) -> list[Any]:

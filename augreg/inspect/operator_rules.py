@@ -57,6 +57,8 @@ def _windowed(field: TensorField, given: Iterable[Window], shape: tuple[int, ...
     for dim, window in zip(range(len(shape) - len(given), len(shape)), given, strict=True):
         if shape[dim] != field.shape[dim] or not _is_identity(window):
             field = field.through(dim, window, shape[dim])
+            if window.inputs > window.outputs:  # strides may leave a rest
+                field = field.cut(dim)
     return field
 
 

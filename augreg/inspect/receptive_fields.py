@@ -35,7 +35,7 @@ class LayerField:
     positions, a Fraction after upsampling, and 0 if all positions see the same. `start` is the center of the first
     position's field, where 0 is the center of the first input position; nan, printed as `-`, if that position sees
     nothing, as at the padding of a transposed convolution. `axis_fields` are the exact fields, and `limits` the sizes
-    of the input.
+    of the input, without the end that nothing reads where strides leave a rest.
 
     After an operation without a known rule, `note` says why there is no field, and the other tuples are empty.
     """
@@ -53,9 +53,10 @@ class LayerField:
     def seen(self, *position: int) -> tuple[tuple[int, int] | None, ...]:
         """The first and last input index that an output position sees, for each axis; None if it sees nothing.
 
-        `position` has one index for each axis. The result is clipped to the input. Not every index between the two
-        need be seen: a dilated kernel has gaps, and if the border of the input falls into a gap, the border is
-        returned. Raises ValueError for another number of indices, and if the field is not known.
+        `position` has one index for each axis. The result is clipped to the input, without the end that nothing reads
+        where strides leave a rest. Not every index between the two need be seen: a dilated kernel has gaps, and if
+        the border of the input falls into a gap, the border is returned. Raises ValueError for another number of
+        indices, and if the field is not known.
         """
         if self.note:
             raise ValueError(f"the receptive field of {self.name} is {self.note}")

@@ -39,7 +39,10 @@ _NOTHING = AxisField((None,), 0)
 
 @dataclass(frozen=True)
 class TensorField:
-    """The factors of each dimension of a tensor, the field along each input axis, and the input's size."""
+    """The factors of each dimension of a tensor, the field along each input axis, and the input's size.
+
+    `limits` are the sizes of the input without the end that nothing reads, where strides leave a rest.
+    """
 
     dims: tuple[Dim, ...]
     axis_fields: tuple[AxisField, ...]
@@ -143,6 +146,15 @@ class TensorField:
             raise ValueError("it moves along a part of an axis that a view split")
         field = self.renumbered()
         return field.seeing(axis, field.axis_fields[axis].through(window)).with_dim(dim, (Factor(size, axis),))
+
+    def cut(self, dim: int) -> TensorField:
+        """Without the end of the input that no position along a dimension sees."""
+        limits = list(self.limits)
+        for axis in self.axes(dim):
+            seen = hull(map(self.axis_fields[axis].at, _positions(self.factors(axis))))
+            if seen is not None:
+                limits[axis] = max(0, min(limits[axis], seen[1] + 1))
+        return replace(self, limits=tuple(limits))
 
     def chosen(self, dim: int, position: int) -> TensorField:
         """One position of a dimension, which is dropped."""
@@ -280,7 +292,8 @@ def merged(fields: Sequence[TensorField], shape: Sequence[int]) -> TensorField:
         aligned = _aligned([field.renumbered() for field in aligned])
     aligned = _without_crossings(aligned)
     dims = tuple(_common([field.dims[d] for field in aligned]) for d in range(len(shape)))
-    result = TensorField(dims, aligned[0].axis_fields, aligned[0].limits)
+    limits = tuple(map(max, zip(*(field.limits for field in aligned), strict=True)))
+    result = TensorField(dims, aligned[0].axis_fields, limits)
     for axis in range(len(result.limits)):
         result = _joined(result, axis, aligned)
     return result

@@ -86,11 +86,13 @@ class _DropConnect:
         size = min(size, batch)
         groups = -(-batch // size)
         missing = groups * size - batch
+        channels_last = _channels_last(input)
         if missing:
             input = torch.cat([input, input.new_zeros((missing, *input.shape[1:]))])
         weight, bias = self._masked_weights(input, (groups,))
         output = self._grouped(input.unflatten(0, (groups, size)), weight, bias).flatten(0, 1)
-        return output[:batch] if missing else output
+        output = output[:batch] if missing else output
+        return output if channels_last is None else output.contiguous(memory_format=channels_last)
 
     def _mean_after_relu(self, input: Tensor) -> Tensor:
         mean, _ = relu_moments(*self.moments(input))
@@ -306,6 +308,14 @@ def check_per(per: Any) -> Per:
         chosen: Per = per
         return chosen
     raise ValueError(f"per must be 'sample', 'batch' or a number of samples of at least 1, got {per!r}")
+
+
+def _channels_last(input: Tensor) -> torch.memory_format | None:
+    """The memory format of an input with its channels last in memory; None for any other input."""
+    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(input.dim())
+    if last is None or input.is_contiguous() or not input.is_contiguous(memory_format=last):
+        return None
+    return last
 
 
 def _output_dtype(input: Tensor) -> torch.dtype:

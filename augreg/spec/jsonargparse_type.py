@@ -29,7 +29,14 @@ def register(cls: Any) -> None:
 
 
 def _register(cls: Any, module: Any) -> None:
-    module.register_type(cls, serializer=cls.to_spec, deserializer=cls.from_spec)
+    def deserialized(given: Any) -> Any:
+        if isinstance(given, tuple) and hasattr(given, "key") and hasattr(given, "val"):  # --data.pipe.seed 4
+            raise ValueError(
+                f"a pipeline is given as a whole, a spec or its path: set `{given.key}: {given.val}` in it"
+            )
+        return cls.from_spec(given)
+
+    module.register_type(cls, serializer=cls.to_spec, deserializer=deserialized)
 
 
 class _Waiting(MetaPathFinder):

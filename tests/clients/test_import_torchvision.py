@@ -77,6 +77,14 @@ EVALUATIONS: dict[str, Any] = {
     "max_size alone": v2.Compose([v2.Resize(None, max_size=133), *V2_LAST]),
     "pad": transforms.Compose([transforms.Pad([3, 8, 1, 2], padding_mode="reflect"), *LAST]),
     "gray": transforms.Compose([transforms.Grayscale(3), *LAST]),
+    "bytes": v2.Compose(
+        [v2.ToImage(), v2.ToDtype(torch.float32), v2.Normalize([255 * x for x in MEAN], [255 * x for x in STD]),
+         v2.ToPureTensor()]
+    ),
+    "fixed": transforms.Compose(
+        [functools.partial(F.rotate, angle=17), functools.partial(F.adjust_hue, hue_factor=0.1),
+         functools.partial(F2.adjust_brightness, brightness_factor=1.5), *LAST]
+    ),
     "sure": v2.Compose([v2.RandomHorizontalFlip(1.0), v2.RandomVerticalFlip(1.0), v2.RandomPosterize(3, p=1.0),
                         v2.RandomSolarize(99, p=1.0), v2.RandomAdjustSharpness(2.0, p=1.0), v2.RandomInvert(1.0),
                         v2.RandomEqualize(1.0), v2.RandomAutocontrast(1.0), *V2_LAST]),
@@ -177,7 +185,8 @@ def mine(image: Any) -> Any:
         (lambda image: image, "transforms[1]: left out: a lambda is arbitrary code"),
         (functools.partial(mine, x=1), "transforms[1]: left out: the function `mine` is arbitrary code"),
         (transforms.Lambda(lambda image: image), "transforms[1] Lambda: left out: a lambda is arbitrary code"),
-        (F.adjust_hue, "the function `adjust_hue` of torchvision: use the transform of the same name, a class"),
+        (F.adjust_hue, "the function `adjust_hue` needs hue_factor: functools.partial(adjust_hue, hue_factor=..)"),
+        (F.crop, "the function `crop` of torchvision: augreg has no fixed crop; RandomCrop draws its values"),
         (functools.partial(F.resize, [9, 9]), "give arguments by keyword"),
         (v2.RandomHorizontalFlip, "RandomHorizontalFlip is a class; pass an object of it, RandomHorizontalFlip(..)"),
         (7, "transforms[1]: left out: expected a transform, got int"),
