@@ -511,3 +511,35 @@ def test_torch_fx_is_refused_by_name() -> None:
     attach(model)
     with pytest.raises(TypeError, match=r"torch\.fx cannot trace StochasticDepth: .*detach first"):
         torch.fx.symbolic_trace(model)
+
+
+class Noisy(Scaled):
+    """Differs in evaluation: a dropout of its own, and a gain that is used in training only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.dropout(self.body(x), 0.5, self.training)
+        if self.training:
+            y = y * 100 * self.gain
+        return x + self.end(y)
+
+
+class Trains(Scaled):
+    """Has another chain of calls in evaluation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + (self.end(self.body(x)) if self.training else self.end(torch.tanh(self.body(x))))
+
+
+@pytest.mark.parametrize("mode", ["row", "batch"])
+@pytest.mark.parametrize("make", [Noisy, Trains])
+def test_evaluation_with_another_test_time_rule_computes_what_the_block_computes_there(
+    make: Callable[[], nn.Module], mode: str
+) -> None:
+    block = make()
+    plain, x = copy.deepcopy(block).eval(), torch.randn(6, 4)
+    model = nn.Sequential(block).train()
+    (row,) = attach(model, mode=mode, scaling="original", survival=0.25).report()
+    assert row.by == "skip"
+    for _ in range(2):
+        model.train()(x)
+        torch.testing.assert_close(model.eval()(x), x + 0.25 * (plain(x) - x))

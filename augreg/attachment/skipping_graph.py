@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,15 +19,25 @@ from augreg.attachment.tracing_calls import trace_call
 __all__ = ["BlockGraphs", "SkippingGraph"]
 
 
-class BlockGraphs:
-    """The graphs of a block's forward: one for each combination of arguments that are not tensors.
+class _Known(NamedTuple):
+    """A graph and what it was traced for: arguments that are tensors, the others, and the flags `training`."""
 
-    Raises ValueError with the reason if the block has no graph for a call with its first argument alone. A number
+    tensors: list[str]
+    fixed: dict[str, Any]
+    modes: tuple[bool, ...]
+    graph: BlockGraph
+
+
+class BlockGraphs:
+    """The graphs of a block's forward: one for each combination of arguments that are not tensors and of `training`.
+
+    Raises ValueError with the reason if the block has no graph for a call with its first argument alone, in training
+    and, if `evaluation` asks for it, in evaluation. A number
     that the forward reads from the block is part of the graph, so if an attribute of the block has changed, it is
     traced again.
     """
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: nn.Module, evaluation: bool = False) -> None:
         parameters = list(inspect.signature(type(block).forward).parameters.values())[1:]
         kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         named = [parameter for parameter in parameters if parameter.kind in kinds]
@@ -35,23 +45,26 @@ class BlockGraphs:
             raise ValueError("its forward names no arguments")
         self.names = [parameter.name for parameter in named]
         self.defaults = {p.name: p.default for p in named[1:] if p.default is not p.empty}
-        self.known: list[tuple[list[str], dict[str, Any], BlockGraph]] = []
+        self.known: list[_Known] = []
         self.attributes = _attributes(block)
         required = [name for name in self.names[1:] if name not in self.defaults]
         fixed = dict(self.defaults)
         if "input_dimensions" in required:  # of Swin in transformers, which takes (height, width)
             required.remove("input_dimensions")
             fixed["input_dimensions"] = tuple(getattr(block, "input_resolution", ()))
-        self._add(block, [self.names[0], *required], fixed)
+        modes = _modes(block)
+        for training in (True, False)[: 1 + evaluation]:
+            same = modes if training == block.training else (training,) * len(modes)
+            self._add(block, [self.names[0], *required], fixed, same)
 
     @property
     def sequence_first(self) -> bool:
         """Whether a module in a branch has the samples in the second dimension."""
-        return any(graph.sequence_first for _, _, graph in self.known)
+        return any(known.graph.sequence_first for known in self.known)
 
     def branch_names(self) -> str:
         """The first and the last module of each branch."""
-        return self.known[0][2].branch_names()
+        return self.known[0].graph.branch_names()
 
     def call(
         self, block: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any]
@@ -64,15 +77,17 @@ class BlockGraphs:
         if not torch.compiler.is_compiling() and self.attributes != _attributes(block):
             self.known.clear()
             self.attributes = _attributes(block)
-        for names, values, graph in self.known:
-            if names == tensors and values == fixed:
-                return graph, [given[name] for name in names]
+        compiling = torch.compiler.is_compiling()  # which must not trace: then the flag of the block itself decides
+        modes = (block.training,) if compiling else _modes(block)
+        for known in self.known:
+            if known.tensors == tensors and known.fixed == fixed and known.modes[: len(modes)] == modes:
+                return known.graph, [given[name] for name in tensors]
         try:
             if len(inputs) > len(self.names) or tensors[:1] != self.names[:1]:
                 raise ValueError("it takes a tensor first")
-            if torch.compiler.is_compiling():
-                raise ValueError("call it so once in training before it is compiled")
-            graph = self._add(block, tensors, fixed)
+            if compiling:
+                raise ValueError("call it so once before it is compiled")
+            graph = self._add(block, tensors, fixed, modes)
         except ValueError as error:
             listed = ", ".join(given)
             raise TypeError(
@@ -84,15 +99,17 @@ class BlockGraphs:
     def _place(self, name: str) -> int:
         return self.names.index(name) if name in self.names else len(self.names)
 
-    def _add(self, block: nn.Module, tensors: list[str], fixed: dict[str, Any]) -> BlockGraph:
+    def _add(
+        self, block: nn.Module, tensors: list[str], fixed: dict[str, Any], modes: tuple[bool, ...]
+    ) -> BlockGraph:
         """Trace the forward for these arguments. Raises ValueError with the reason."""
         try:
-            traced = trace_call(block, tensors, fixed)
+            traced = trace_call(block, tensors, fixed, modes)
         except Exception as error:  # a forward may do anything with the tracer's proxies, and fail in any way
             first = (str(error).splitlines() or [""])[0]
             raise ValueError(f"torch.fx cannot trace its forward ({type(error).__name__}: {first[:120]})") from error
         graph = block_graph(traced, block)
-        self.known.append((tensors, fixed, graph))
+        self.known.append(_Known(tensors, fixed, modes, graph))
         return graph
 
 
@@ -181,6 +198,10 @@ def _tensors(value: Any) -> list[Tensor]:
     if isinstance(value, Mapping):
         return [tensor for item in value.values() for tensor in _tensors(item)]
     return [tensor for item in value for tensor in _tensors(item)] if isinstance(value, list | tuple) else []
+
+
+def _modes(block: nn.Module) -> tuple[bool, ...]:
+    return tuple(part.training for part in block.modules())
 
 
 def _attributes(block: nn.Module) -> dict[str, Any]:

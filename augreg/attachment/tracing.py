@@ -20,14 +20,14 @@ class ModuleTracer(fx.Tracer):
         return True
 
 
-def trace(module: nn.Module, direct: bool = False) -> fx.Graph | None:
-    """The graph of a module's forward in training mode, or None if torch.fx cannot trace it. Changes nothing.
+def trace(module: nn.Module, direct: bool = False, training: bool = True) -> fx.Graph | None:
+    """The graph of a module's forward in training or evaluation, or None if torch.fx cannot trace it. Changes nothing.
 
     With `direct`, a submodule whose `forward` is called directly is a node too, as if it were called itself.
     """
     try:
         copied = working_copy(module)
-        copied.training = True
+        copied.training = training
         for part in copied.modules() if direct else ():
             if part is not copied:
                 vars(part)["forward"] = functools.partial(_call, part)

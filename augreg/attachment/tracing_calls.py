@@ -32,14 +32,19 @@ class _CallTracer(ModuleTracer):
         return call, [self.root, *proxies]
 
 
-def trace_call(module: nn.Module, tensors: Sequence[str], fixed: Mapping[str, Any]) -> fx.Graph:
-    """The graph of one call of a module's forward in training mode, with placeholders named `tensors`.
+def trace_call(
+    module: nn.Module, tensors: Sequence[str], fixed: Mapping[str, Any], modes: Sequence[bool]
+) -> fx.Graph:
+    """The graph of one call of a module's forward, with placeholders named `tensors`.
 
-    The other arguments have the values `fixed`. A layer of transformers that checkpoints its own forward is traced
-    without that. Raises what the forward raises if torch.fx cannot trace it.
+    The other arguments have the values `fixed`, and the flags `training` of the module and the modules in it, in the
+    order of `modules()`, are `modes`. A layer of transformers that checkpoints its own forward is traced without
+    that. Raises what the forward raises if torch.fx cannot trace it.
     """
     copied = working_copy(module)
-    copied.training = True
+    for part, training in zip(copied.modules(), modes, strict=True):
+        if not isinstance(part, torch.jit.ScriptModule):  # which is not a copy
+            part.training = training
     if hasattr(copied, "gradient_checkpointing"):
         copied.gradient_checkpointing = False
     with _traceable_functions():
