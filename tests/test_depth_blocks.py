@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -543,3 +544,128 @@ def test_evaluation_with_another_test_time_rule_computes_what_the_block_computes
     for _ in range(2):
         model.train()(x)
         torch.testing.assert_close(model.eval()(x), x + 0.25 * (plain(x) - x))
+
+
+class Configured(Scaled):
+    """Reads a dictionary, a configuration, a list in it, and a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: dict[str, Any] = {"k": 1.0, "more": [1.0]}
+        self.config = types.SimpleNamespace(slope=0.1, sizes=[1, 2])
+        self.function: Callable[[Tensor], Tensor] = torch.tanh
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.leaky_relu(self.function(self.body(x)), self.config.slope)
+        return x + self.options["k"] * self.options["more"][0] * self.config.sizes[1] * self.end(y)
+
+
+class Slope(Configured):
+    """A plain chain of calls."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + functional.leaky_relu(self.function(self.body(x)), self.config.slope)
+
+
+def set_entry(block: Any) -> None:
+    block.options["k"] = 3.0
+
+
+def set_nested(block: Any) -> None:
+    block.options["more"][0] = 3.0
+
+
+def set_slope(block: Any) -> None:
+    block.config.slope = 0.5
+
+
+def set_size(block: Any) -> None:
+    block.config.sizes[1] = 7
+
+
+def set_config(block: Any) -> None:
+    block.config = types.SimpleNamespace(slope=0.3, sizes=[1, 1])
+
+
+def set_function(block: Any) -> None:
+    block.function = torch.sigmoid
+
+
+@pytest.mark.parametrize("change", [set_entry, set_nested, set_slope, set_size, set_config, set_function])
+@pytest.mark.parametrize("make", [Configured, Slope])
+def test_what_changes_in_a_dictionary_a_configuration_or_a_function_is_followed(
+    make: Callable[[], nn.Module], change: Callable[[Any], None]
+) -> None:
+    plain = make()
+    block = copy.deepcopy(plain)
+    attach(nn.Sequential(block), survival=1.0)
+    x = torch.randn(2, 4)
+    assert torch.equal(block(x), plain(x))
+    for changed in (block, copy.deepcopy(block)):  # a copy has objects of its own
+        reference = copy.deepcopy(plain)
+        change(changed)
+        change(reference)
+        torch.testing.assert_close(changed(x), reference(x))
+
+
+def test_a_change_after_which_the_branch_is_not_known_is_an_error() -> None:
+    block = Slope()
+    attach(nn.Sequential(block))
+    block.function = torch.sin  # no activation that a chain of calls may have
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"attributes of this Slope have changed .*attach again"):
+            block(torch.randn(2, 4))
+
+
+def test_a_block_whose_attributes_stay_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    block, count = Configured(), []
+    attach(nn.Sequential(block))
+    original = BlockGraphs._add
+    monkeypatch.setattr(BlockGraphs, "_add", lambda *arguments: (count.append(1), original(*arguments))[1])
+    for _ in range(3):
+        block(torch.randn(4, 4))
+    assert count == []
+
+
+class Stores(Scaled):
+    """Keeps a tensor for a loss: an attribute, in a list, in a module in it, or a buffer that it writes into."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where, self.aux = where, torch.zeros(())
+        self.seen: list[Tensor] = []
+        self.register_buffer("total", torch.zeros(()))
+
+    def forward(self, x: Tensor, unused: Any = None) -> Tensor:
+        y = self.body(x)
+        kept = y.pow(2).mean()
+        if self.where == "aux":
+            self.aux = kept
+        elif self.where == "seen":
+            self.seen.append(kept)
+        elif self.where == "end.aux":
+            self.end.aux = kept
+        else:
+            self.total += 1
+        return x + self.end(y)
+
+
+class StoresOne(Stores):
+    """A plain chain of calls of one input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("where", ["aux", "seen", "end.aux", "total"])
+@pytest.mark.parametrize("make", [Stores, StoresOne])
+def test_a_block_that_stores_a_tensor_is_masked_and_stores_it(make: Callable[[str], Any], where: str) -> None:
+    block = make(where)
+    (row,) = attach(nn.Sequential(block), survival=0.5, mode="batch").report()
+    assert row.by == "computed" and row.note == f"at end; masked, not saved: its forward stores `{where}`"
+    x = torch.randn(3, 4)
+    for count in (1, 2):
+        block(x)
+        kept = {"aux": block.aux, "seen": block.seen and block.seen[-1], "end.aux": getattr(block.end, "aux", None)}
+        want = torch.tensor(float(count)) if where == "total" else block.body(x).pow(2).mean()
+        torch.testing.assert_close(kept.get(where, block.total), want)

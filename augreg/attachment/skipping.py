@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from augreg.attachment.attributes import Attributes
 from augreg.attachment.counting import RunCounter
 from augreg.attachment.foreign_tensors import Unscriptable
 from augreg.attachment.hooks import with_training
+from augreg.attachment.residual import TracedParts, residual_parts
 from augreg.loss.sharding import fsdp_modules
 
 __all__ = ["SkippingForward"]
@@ -30,6 +32,7 @@ class SkippingForward(Unscriptable):
     def __init__(self, block: nn.Module, parts: Any, layer: Any, identity: bool) -> None:
         self.block, self.parts, self.layer, self.identity = block, parts, layer, identity
         self.runs = RunCounter()
+        self.attributes = Attributes(block) if isinstance(parts, TracedParts) else None
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
         block = self.block
@@ -44,7 +47,7 @@ class SkippingForward(Unscriptable):
 
     def _forward(self, *inputs: Any, **keywords: Any) -> Any:
         """The block's forward with the layer in it."""
-        block, parts = self.block, self.parts
+        block, parts = self.block, self._current_parts()
         x = self._input([*inputs, *keywords.values()])
         layer = with_training(self.layer, block.training)
         shortcut = parts.shortcut(block, x)
@@ -52,6 +55,17 @@ class SkippingForward(Unscriptable):
             return parts.finish(block, shortcut + layer(parts.branch(block, x)))
         total = layer.residual(shortcut, self._branch, x)
         return parts.finish(block, self._finished(total, shortcut))
+
+    def _current_parts(self) -> Any:
+        """The parts of the block, read again if its attributes have changed since they were read from its graph."""
+        if self.attributes is not None and not torch.compiler.is_compiling() and self.attributes.changed(self.block):
+            self.parts = residual_parts(self.block)
+        if self.parts is None:
+            raise TypeError(
+                f"attributes of this {type(self.block).__name__} have changed since stochastic depth was attached, "
+                f"and its residual branch is not known any more; detach, then attach again"
+            )
+        return self.parts
 
     def _finished(self, total: Tensor, shortcut: Tensor, last: bool = True) -> Tensor:
         """The sum, as the rest of the block and what follows it take it, which may work in place."""

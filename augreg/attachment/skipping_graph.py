@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,11 +9,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from augreg.attachment.attributes import Attributes
 from augreg.attachment.block_graph import Addition, BlockGraph, Call, block_graph, filled
 from augreg.attachment.foreign_tensors import refuse_proxy
 from augreg.attachment.hooks import with_training
 from augreg.attachment.skipping import SkippingForward
-from augreg.attachment.tracing_calls import trace_call
+from augreg.attachment.tracing_calls import StoresError, trace_call
 
 __all__ = ["BlockGraphs", "SkippingGraph"]
 
@@ -33,8 +33,8 @@ class BlockGraphs:
 
     Raises ValueError with the reason if the block has no graph for a call with its first argument alone, in training
     and, if `evaluation` asks for it, in evaluation. A number
-    that the forward reads from the block is part of the graph, so if an attribute of the block has changed, it is
-    traced again.
+    or function that the forward reads from the block is part of the graph, so if one has changed, it is traced again
+    (see `Attributes`).
     """
 
     def __init__(self, block: nn.Module, evaluation: bool = False) -> None:
@@ -46,7 +46,7 @@ class BlockGraphs:
         self.names = [parameter.name for parameter in named]
         self.defaults = {p.name: p.default for p in named[1:] if p.default is not p.empty}
         self.known: list[_Known] = []
-        self.attributes = _attributes(block)
+        self.attributes = Attributes(block)
         required = [name for name in self.names[1:] if name not in self.defaults]
         fixed = dict(self.defaults)
         if "input_dimensions" in required:  # of Swin in transformers, which takes (height, width)
@@ -74,10 +74,9 @@ class BlockGraphs:
         tensors = [name for name, value in given.items() if _tensors(value)]
         tensors.sort(key=self._place)
         fixed = {name: value for name, value in given.items() if name not in tensors}
-        if not torch.compiler.is_compiling() and self.attributes != _attributes(block):
-            self.known.clear()
-            self.attributes = _attributes(block)
         compiling = torch.compiler.is_compiling()  # which must not trace: then the flag of the block itself decides
+        if not compiling and self.attributes.changed(block):
+            self.known.clear()
         modes = (block.training,) if compiling else _modes(block)
         for known in self.known:
             if known.tensors == tensors and known.fixed == fixed and known.modes[: len(modes)] == modes:
@@ -105,6 +104,8 @@ class BlockGraphs:
         """Trace the forward for these arguments. Raises ValueError with the reason."""
         try:
             traced = trace_call(block, tensors, fixed, modes)
+        except StoresError:
+            raise
         except Exception as error:  # a forward may do anything with the tracer's proxies, and fail in any way
             first = (str(error).splitlines() or [""])[0]
             raise ValueError(f"torch.fx cannot trace its forward ({type(error).__name__}: {first[:120]})") from error
@@ -202,16 +203,3 @@ def _tensors(value: Any) -> list[Tensor]:
 
 def _modes(block: nn.Module) -> tuple[bool, ...]:
     return tuple(part.training for part in block.modules())
-
-
-def _attributes(block: nn.Module) -> dict[str, Any]:
-    """What a forward may read from a block besides its tensors: plain attributes, and which parts there are."""
-    plain = {name: copy.copy(value) for name, value in vars(block).items() if _is_plain(value)}
-    plain.pop("training", None)
-    return {**plain, "parts": [(name, part is None) for name, part in block._modules.items()]}
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple | list):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
