@@ -669,3 +669,81 @@ def test_a_block_that_stores_a_tensor_is_masked_and_stores_it(make: Callable[[st
         kept = {"aux": block.aux, "seen": block.seen and block.seen[-1], "end.aux": getattr(block.end, "aux", None)}
         want = torch.tensor(float(count)) if where == "total" else block.body(x).pow(2).mean()
         torch.testing.assert_close(kept.get(where, block.total), want)
+
+
+class Gain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class ConvBlock(nn.Module):
+    """A block of one sum with a float32 gain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.5)
+        self.gamma = nn.Parameter(torch.ones(4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.drop(self.norm(self.conv(x))) * self.gamma
+
+
+class ConvChain(ConvBlock):
+    """The same as a plain chain of modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = Gain()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.gain(self.drop(self.norm(self.conv(x))))
+
+
+@pytest.mark.parametrize("make", [ConvBlock, ConvChain])
+@pytest.mark.parametrize("mode", ["row", "batch"])
+def test_the_dtype_does_not_depend_on_whether_a_branch_was_dropped(make: Any, mode: str) -> None:
+    """By torch's rules bfloat16 + bfloat16 * float32 is float32, in each call, even in the first one."""
+    block = make()
+    attach(nn.Sequential(block), mode=mode)
+    x = torch.randn(2, 4, 3, 3)
+    statistics, drawn = [value.clone() for value in block.buffers()], []
+    layer = layer_of(nn.Sequential(block))
+    for survival in (0.0, 0.0, 1.0, 0.0):
+        layer.survival = survival
+        for given, want in ((x.bfloat16(), torch.float32), (x, torch.float32)):
+            torch.manual_seed(0)
+            with torch.autocast("cpu", torch.bfloat16):
+                y = block(given)
+            assert y.dtype == want
+            if survival == 0.0:
+                assert torch.equal(y, given.float())
+                drawn.append(torch.get_rng_state())
+        if survival == 0.0 and not block.norm.num_batches_tracked:
+            for value, before in zip(block.buffers(), statistics, strict=True):
+                torch.testing.assert_close(value, before, rtol=0, atol=0)
+    assert all(torch.equal(state, drawn[0]) for state in drawn)  # what finds out the dtype draws nothing
+
+
+@pytest.mark.parametrize(("size", "form"), [((3, 3), torch.channels_last), ((2, 3, 3), torch.channels_last_3d)])
+def test_the_rows_of_a_branch_and_its_sum_keep_channels_last(size: tuple[int, ...], form: Any) -> None:
+    layer = StochasticDepth(0.5, skip=True, seed=1)
+    x = torch.randn(6, 4, *size).to(memory_format=form).requires_grad_()
+    seen = []
+
+    def branch(rows: Tensor) -> Tensor:
+        seen.append(rows)
+        return rows * 2
+
+    y = layer.residual(x, branch, x)
+    assert seen[0].shape == (3, 4, *size) and seen[0].is_contiguous(memory_format=form)
+    assert y.is_contiguous(memory_format=form)
+    rows = y.detach()[:, 0].flatten(1)[:, 0] / x.detach()[:, 0].flatten(1)[:, 0]
+    assert sorted(rows.round().tolist()) == [1.0, 1.0, 1.0, 5.0, 5.0, 5.0]  # x + 2 x / 0.5
+    torch.testing.assert_close(y.detach(), x.detach() * rows.round().view(6, *(1 for _ in y.shape[1:])))
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, torch.ones_like(x) * rows.round().view(6, *(1 for _ in y.shape[1:])))

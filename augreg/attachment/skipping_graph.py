@@ -140,7 +140,8 @@ class SkippingGraph(SkippingForward):
             if waits or (getattr(layer, "mode", "row") == "row" and not _separable(item, known, shortcut, total)):
                 result = shortcut + layer(branch(*rows))
             else:
-                result = layer.residual(shortcut, branch, *rows)
+                probe = _Branch(self, item, known)
+                result = self._residual(layer, shortcut, branch, probe, *rows, place=item.number)
             known[item.number] = self._finished(result, shortcut, item.last)
             known.update(branch.discarded)
         return filled(graph.output, known)

@@ -119,7 +119,7 @@ _MODULE_STORES = ("_parameters", "_buffers", "_modules")
 
 
 def _tensors(value: Any) -> list[Any]:
-    """The tensors and proxies in nested containers, but for parameters and inference tensors, which have no version."""
+    """The tensors and proxies in nested containers, but for parameters and inference tensors."""
     if isinstance(value, fx.Proxy):
         return [value]
     if isinstance(value, Tensor):
