@@ -387,13 +387,27 @@ def test_a_tensor_that_may_have_a_row_for_each_sample_is_given_whole() -> None:
     """`scale` has no known meaning: with one row for each sample the branch is computed for all of them."""
     torch.manual_seed(0)
     block = Windows()
-    attach(nn.Sequential(block), seed=1)
+    attached = attach(nn.Sequential(block), seed=1)
     count = Rows(block.norm1)
     x = torch.randn(6, 8, 4)
     block(x, scale=torch.ones(8, 4))
+    assert "all rows" not in attached.report()[0].note
     block(x, scale=torch.ones(6, 1, 1))
     block(x, 4, torch.ones(6, 1, 1))
     assert count.seen == [3, 6, 6]
+    note = "all rows computed: an argument of shape (6, 1, 1) may have rows for each of 6 samples"
+    assert attached.report()[0].note.endswith(f"; {note}")
+
+
+@pytest.mark.parametrize("total", [4, 6, 16])
+def test_a_tensor_whose_other_dimensions_are_as_long_as_the_batch_costs_nothing(total: int) -> None:
+    """Such as positions of (tokens, width) where the batch has `width` samples."""
+    block = Windows()
+    attached = attach(nn.Sequential(block), seed=1)
+    count = Rows(block.norm1)
+    block(torch.randn(total, 8, 4), scale=torch.ones(8, 4))
+    block(torch.randn(total, 8, 4), scale=torch.ones(1, 8, 4))
+    assert count.seen == [total // 2, total // 2] and "all rows" not in attached.report()[0].note
 
 
 def test_what_a_dropped_branch_would_return_besides_is_none() -> None:

@@ -33,6 +33,7 @@ class SkippingForward(Unscriptable):
     def __init__(self, block: nn.Module, parts: Any, layer: Any, identity: bool) -> None:
         self.block, self.parts, self.layer, self.identity = block, parts, layer, identity
         self.runs = RunCounter()
+        self.whole = ""  # why a branch was computed for all rows, for the report
         self.dtypes: dict[tuple[Any, ...], torch.dtype] = {}
         self.attributes = Attributes(block) if isinstance(parts, TracedParts) else None
 

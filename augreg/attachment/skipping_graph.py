@@ -137,7 +137,11 @@ class SkippingGraph(SkippingForward):
             shortcut = filled(item.shortcut, known)
             branch = _Branch(self, item, known)
             rows = [known[number] for number in item.rows]
-            if waits or (getattr(layer, "mode", "row") == "row" and not _separable(item, known, shortcut, total)):
+            by_row = getattr(layer, "mode", "row") == "row" and block.training
+            whole = _not_separable(item, known, shortcut, total) if by_row else ""
+            if whole and not torch.compiler.is_compiling():
+                self.whole = f"all rows computed: {whole}"
+            if waits or whole:
                 result = shortcut + layer(branch(*rows))
             else:
                 probe = _Branch(self, item, known)
@@ -174,23 +178,26 @@ class _Branch:
         return output
 
 
-def _separable(addition: Addition, known: Mapping[int, Any], shortcut: Tensor, total: int) -> bool:
-    """Whether the first dimension of all that a branch starts from is that of the samples."""
+def _not_separable(addition: Addition, known: Mapping[int, Any], shortcut: Tensor, total: int) -> str:
+    """Why the first dimension of what a branch starts from may not be that of the samples; "" if it is."""
     starts = [shortcut, *(known[number] for number in addition.rows)]
     if any(value.dim() == 0 or len(value) != total for value in starts):
-        return False
+        return "a branch starts from a tensor that has not one row for each sample"
     if addition.attention and shortcut.dim() != 3:
-        return False
+        return "the input has no dimension of samples"
     if any(known[number] is not None and known[number].dim() != 2 for number in addition.masks):
-        return False
-    return not any(_may_have_rows(tensor, total) for number in addition.unknown for tensor in _tensors(known[number]))
+        return "the attention mask may have rows for each sample"
+    for tensor in [tensor for number in addition.unknown for tensor in _tensors(known[number])]:
+        if _may_have_rows(tensor, total):
+            return f"an argument of shape {tuple(tensor.shape)} may have rows for each of {total} samples"
+    return ""
 
 
 def _may_have_rows(tensor: Tensor, total: int) -> bool:
-    """Whether a tensor of unknown meaning may have a row, or several heads, for each of `total` samples."""
-    if total <= 1:
+    """Whether the first dimension of a tensor may be that of `total` samples, or of several heads for each."""
+    if total <= 1 or tensor.dim() == 0:
         return False
-    return total in tensor.shape or (tensor.dim() > 2 and tensor.shape[0] % total == 0)
+    return bool(tensor.shape[0] == total or (tensor.dim() > 2 and tensor.shape[0] % total == 0))
 
 
 def _tensors(value: Any) -> list[Tensor]:
