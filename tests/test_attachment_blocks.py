@@ -208,11 +208,14 @@ def test_looking_for_the_parts_of_a_block_leaves_nothing_in_it(skip: bool) -> No
     assert (block.calls, block.last, block.seen, block.named, float(block.count)) == (0, None, [], {"all": []}, 0.0)
     assert not hasattr(block.body, "latest")
     pickle.dumps(model)
-    assert attached.report()[0].by == ("skip" if skip else "computed")
+    (row,) = attached.report()
+    assert row.by == "computed"
+    stored = "its forward stores `seen`, `named`, `last`, `count`, `body.latest`"
+    assert row.note == ("at body; masked, not saved: " + stored if skip else "at body")
     model(torch.zeros(1, 4))
     block.last = torch.zeros(1, requires_grad=True) * 2  # what no deep copy would take
     attached.detach()
-    assert regularize(model, rule(skip=True)).report()[0].by == "skip"
+    assert regularize(model, rule(skip=True)).report()[0].by == "computed"
 
 
 class Strided(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -386,13 +387,27 @@ def test_a_tensor_that_may_have_a_row_for_each_sample_is_given_whole() -> None:
     """`scale` has no known meaning: with one row for each sample the branch is computed for all of them."""
     torch.manual_seed(0)
     block = Windows()
-    attach(nn.Sequential(block), seed=1)
+    attached = attach(nn.Sequential(block), seed=1)
     count = Rows(block.norm1)
     x = torch.randn(6, 8, 4)
     block(x, scale=torch.ones(8, 4))
+    assert "all rows" not in attached.report()[0].note
     block(x, scale=torch.ones(6, 1, 1))
     block(x, 4, torch.ones(6, 1, 1))
     assert count.seen == [3, 6, 6]
+    note = "all rows computed: an argument of shape (6, 1, 1) may have rows for each of 6 samples"
+    assert attached.report()[0].note.endswith(f"; {note}")
+
+
+@pytest.mark.parametrize("total", [4, 6, 16])
+def test_a_tensor_whose_other_dimensions_are_as_long_as_the_batch_costs_nothing(total: int) -> None:
+    """Such as positions of (tokens, width) where the batch has `width` samples."""
+    block = Windows()
+    attached = attach(nn.Sequential(block), seed=1)
+    count = Rows(block.norm1)
+    block(torch.randn(total, 8, 4), scale=torch.ones(8, 4))
+    block(torch.randn(total, 8, 4), scale=torch.ones(1, 8, 4))
+    assert count.seen == [total // 2, total // 2] and "all rows" not in attached.report()[0].note
 
 
 def test_what_a_dropped_branch_would_return_besides_is_none() -> None:
@@ -511,3 +526,238 @@ def test_torch_fx_is_refused_by_name() -> None:
     attach(model)
     with pytest.raises(TypeError, match=r"torch\.fx cannot trace StochasticDepth: .*detach first"):
         torch.fx.symbolic_trace(model)
+
+
+class Noisy(Scaled):
+    """Differs in evaluation: a dropout of its own, and a gain that is used in training only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.dropout(self.body(x), 0.5, self.training)
+        if self.training:
+            y = y * 100 * self.gain
+        return x + self.end(y)
+
+
+class Trains(Scaled):
+    """Has another chain of calls in evaluation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + (self.end(self.body(x)) if self.training else self.end(torch.tanh(self.body(x))))
+
+
+@pytest.mark.parametrize("mode", ["row", "batch"])
+@pytest.mark.parametrize("make", [Noisy, Trains])
+def test_evaluation_with_another_test_time_rule_computes_what_the_block_computes_there(
+    make: Callable[[], nn.Module], mode: str
+) -> None:
+    block = make()
+    plain, x = copy.deepcopy(block).eval(), torch.randn(6, 4)
+    model = nn.Sequential(block).train()
+    (row,) = attach(model, mode=mode, scaling="original", survival=0.25).report()
+    assert row.by == "skip"
+    for _ in range(2):
+        model.train()(x)
+        torch.testing.assert_close(model.eval()(x), x + 0.25 * (plain(x) - x))
+
+
+class Configured(Scaled):
+    """Reads a dictionary, a configuration, a list in it, and a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: dict[str, Any] = {"k": 1.0, "more": [1.0]}
+        self.config = types.SimpleNamespace(slope=0.1, sizes=[1, 2])
+        self.function: Callable[[Tensor], Tensor] = torch.tanh
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.leaky_relu(self.function(self.body(x)), self.config.slope)
+        return x + self.options["k"] * self.options["more"][0] * self.config.sizes[1] * self.end(y)
+
+
+class Slope(Configured):
+    """A plain chain of calls."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + functional.leaky_relu(self.function(self.body(x)), self.config.slope)
+
+
+def set_entry(block: Any) -> None:
+    block.options["k"] = 3.0
+
+
+def set_nested(block: Any) -> None:
+    block.options["more"][0] = 3.0
+
+
+def set_slope(block: Any) -> None:
+    block.config.slope = 0.5
+
+
+def set_size(block: Any) -> None:
+    block.config.sizes[1] = 7
+
+
+def set_config(block: Any) -> None:
+    block.config = types.SimpleNamespace(slope=0.3, sizes=[1, 1])
+
+
+def set_function(block: Any) -> None:
+    block.function = torch.sigmoid
+
+
+@pytest.mark.parametrize("change", [set_entry, set_nested, set_slope, set_size, set_config, set_function])
+@pytest.mark.parametrize("make", [Configured, Slope])
+def test_what_changes_in_a_dictionary_a_configuration_or_a_function_is_followed(
+    make: Callable[[], nn.Module], change: Callable[[Any], None]
+) -> None:
+    plain = make()
+    block = copy.deepcopy(plain)
+    attach(nn.Sequential(block), survival=1.0)
+    x = torch.randn(2, 4)
+    assert torch.equal(block(x), plain(x))
+    for changed in (block, copy.deepcopy(block)):  # a copy has objects of its own
+        reference = copy.deepcopy(plain)
+        change(changed)
+        change(reference)
+        torch.testing.assert_close(changed(x), reference(x))
+
+
+def test_a_change_after_which_the_branch_is_not_known_is_an_error() -> None:
+    block = Slope()
+    attach(nn.Sequential(block))
+    block.function = torch.sin  # no activation that a chain of calls may have
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"attributes of this Slope have changed .*attach again"):
+            block(torch.randn(2, 4))
+
+
+def test_a_block_whose_attributes_stay_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    block, count = Configured(), []
+    attach(nn.Sequential(block))
+    original = BlockGraphs._add
+    monkeypatch.setattr(BlockGraphs, "_add", lambda *arguments: (count.append(1), original(*arguments))[1])
+    for _ in range(3):
+        block(torch.randn(4, 4))
+    assert count == []
+
+
+class Stores(Scaled):
+    """Keeps a tensor for a loss: an attribute, in a list, in a module in it, or a buffer that it writes into."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where, self.aux = where, torch.zeros(())
+        self.seen: list[Tensor] = []
+        self.register_buffer("total", torch.zeros(()))
+
+    def forward(self, x: Tensor, unused: Any = None) -> Tensor:
+        y = self.body(x)
+        kept = y.pow(2).mean()
+        if self.where == "aux":
+            self.aux = kept
+        elif self.where == "seen":
+            self.seen.append(kept)
+        elif self.where == "end.aux":
+            self.end.aux = kept
+        else:
+            self.total += 1
+        return x + self.end(y)
+
+
+class StoresOne(Stores):
+    """A plain chain of calls of one input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("where", ["aux", "seen", "end.aux", "total"])
+@pytest.mark.parametrize("make", [Stores, StoresOne])
+def test_a_block_that_stores_a_tensor_is_masked_and_stores_it(make: Callable[[str], Any], where: str) -> None:
+    block = make(where)
+    (row,) = attach(nn.Sequential(block), survival=0.5, mode="batch").report()
+    assert row.by == "computed" and row.note == f"at end; masked, not saved: its forward stores `{where}`"
+    x = torch.randn(3, 4)
+    for count in (1, 2):
+        block(x)
+        kept = {"aux": block.aux, "seen": block.seen and block.seen[-1], "end.aux": getattr(block.end, "aux", None)}
+        want = torch.tensor(float(count)) if where == "total" else block.body(x).pow(2).mean()
+        torch.testing.assert_close(kept.get(where, block.total), want)
+
+
+class Gain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class ConvBlock(nn.Module):
+    """A block of one sum with a float32 gain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.5)
+        self.gamma = nn.Parameter(torch.ones(4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.drop(self.norm(self.conv(x))) * self.gamma
+
+
+class ConvChain(ConvBlock):
+    """The same as a plain chain of modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = Gain()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.gain(self.drop(self.norm(self.conv(x))))
+
+
+@pytest.mark.parametrize("make", [ConvBlock, ConvChain])
+@pytest.mark.parametrize("mode", ["row", "batch"])
+def test_the_dtype_does_not_depend_on_whether_a_branch_was_dropped(make: Any, mode: str) -> None:
+    """By torch's rules bfloat16 + bfloat16 * float32 is float32, in each call, even in the first one."""
+    block = make()
+    attach(nn.Sequential(block), mode=mode)
+    x = torch.randn(2, 4, 3, 3)
+    statistics, drawn = [value.clone() for value in block.buffers()], []
+    layer = layer_of(nn.Sequential(block))
+    for survival in (0.0, 0.0, 1.0, 0.0):
+        layer.survival = survival
+        for given, want in ((x.bfloat16(), torch.float32), (x, torch.float32)):
+            torch.manual_seed(0)
+            with torch.autocast("cpu", torch.bfloat16):
+                y = block(given)
+            assert y.dtype == want
+            if survival == 0.0:
+                assert torch.equal(y, given.float())
+                drawn.append(torch.get_rng_state())
+        if survival == 0.0 and not block.norm.num_batches_tracked:
+            for value, before in zip(block.buffers(), statistics, strict=True):
+                torch.testing.assert_close(value, before, rtol=0, atol=0)
+    assert all(torch.equal(state, drawn[0]) for state in drawn)  # what finds out the dtype draws nothing
+
+
+@pytest.mark.parametrize(("size", "form"), [((3, 3), torch.channels_last), ((2, 3, 3), torch.channels_last_3d)])
+def test_the_rows_of_a_branch_and_its_sum_keep_channels_last(size: tuple[int, ...], form: Any) -> None:
+    layer = StochasticDepth(0.5, skip=True, seed=1)
+    x = torch.randn(6, 4, *size).to(memory_format=form).requires_grad_()
+    seen = []
+
+    def branch(rows: Tensor) -> Tensor:
+        seen.append(rows)
+        return rows * 2
+
+    y = layer.residual(x, branch, x)
+    assert seen[0].shape == (3, 4, *size) and seen[0].is_contiguous(memory_format=form)
+    assert y.is_contiguous(memory_format=form)
+    rows = y.detach()[:, 0].flatten(1)[:, 0] / x.detach()[:, 0].flatten(1)[:, 0]
+    assert sorted(rows.round().tolist()) == [1.0, 1.0, 1.0, 5.0, 5.0, 5.0]  # x + 2 x / 0.5
+    torch.testing.assert_close(y.detach(), x.detach() * rows.round().view(6, *(1 for _ in y.shape[1:])))
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, torch.ones_like(x) * rows.round().view(6, *(1 for _ in y.shape[1:])))

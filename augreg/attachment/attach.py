@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from augreg.attachment.actions import RESERVATIONS, Action, ReplaceModule, Reserve, RunOnce
+from augreg.attachment.actions import RESERVATIONS, Action, ReplaceForward, ReplaceModule, Reserve, RunOnce
 from augreg.attachment.foreign_tensors import Unscriptable
 from augreg.attachment.report import AttachmentReport, AttachmentRow
 from augreg.attachment.runs import PATIENCE, runs, without_effect
@@ -264,6 +264,7 @@ def _tensors(model: nn.Module) -> list[tuple[str, int]]:
 def _row(step: Step, site: Site) -> AttachmentRow:
     by = ", ".join(dict.fromkeys(action.by for action in site.actions if action.by)) or "none"
     changed = site.test_rule != "identity" or any(isinstance(a, ReplaceModule | RunOnce) for a in site.actions)
+    whole = [action.forward.whole for action in site.actions if isinstance(action, ReplaceForward)]
     return AttachmentRow(
         site.name,
         site.type,
@@ -273,6 +274,6 @@ def _row(step: Step, site: Site) -> AttachmentRow:
         site.test_rule,
         "changes" if changed else "unchanged",
         runs(site),
-        "; ".join([*site.notes, *([f"left: {left}"] if (left := site.left()) else [])]),
+        "; ".join([*site.notes, *([f"left: {left}"] if (left := site.left()) else []), *filter(None, whole)]),
         site.exact,
     )

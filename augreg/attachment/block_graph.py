@@ -28,7 +28,8 @@ class Value(NamedTuple):
     number: int
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True)
+class Call:
     """One call of the block's forward; arguments that are a `Value` stand for the results of earlier calls."""
 
     number: int

@@ -20,7 +20,7 @@ from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
 from augreg.attachment.activations import FUNCTIONS, METHODS
-from augreg.attachment.tracing import Graphs, trace
+from augreg.attachment.tracing import Graphs, trace, trace_without_storing
 from augreg.loss.penalties import parameters
 from augreg.steps.signatures import parameter_names
 
@@ -211,8 +211,17 @@ def _chain(end: Any, starts: Sequence[fx.Node]) -> tuple[list[ChainCall], fx.Nod
 
 
 def _traced_parts(block: nn.Module) -> TracedParts | None:
-    """The parts of a block whose graph is one addition of two chains."""
-    graph = trace(block)
+    """The parts of a block whose graph is one addition of two chains, the same in training and in evaluation."""
+    parts = _parts_in(block, training=True)
+    if parts is None:
+        return None
+    other = _parts_in(block, training=False)
+    return parts if other is not None and other.chains == parts.chains else None
+
+
+def _parts_in(block: nn.Module, training: bool) -> TracedParts | None:
+    """The parts of a block as it runs in training or in evaluation."""
+    graph = trace_without_storing(block, training)
     sums = additions(graph) if graph is not None else []
     if graph is None or len(sums) != 1:
         return None

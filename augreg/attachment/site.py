@@ -195,7 +195,7 @@ class Site:
             parts = None
         if parts is None:
             try:
-                parts = BlockGraphs(self.module)
+                parts = BlockGraphs(self.module, evaluation=not self._identity)
             except ValueError as error:
                 return str(error)
             if getattr(layer, "mode", "row") == "row" and parts.sequence_first:

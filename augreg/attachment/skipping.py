@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from augreg.attachment.attributes import Attributes
 from augreg.attachment.counting import RunCounter
 from augreg.attachment.foreign_tensors import Unscriptable
 from augreg.attachment.hooks import with_training
+from augreg.attachment.residual import TracedParts, residual_parts
 from augreg.loss.sharding import fsdp_modules
 
 __all__ = ["SkippingForward"]
@@ -30,6 +33,9 @@ class SkippingForward(Unscriptable):
     def __init__(self, block: nn.Module, parts: Any, layer: Any, identity: bool) -> None:
         self.block, self.parts, self.layer, self.identity = block, parts, layer, identity
         self.runs = RunCounter()
+        self.whole = ""  # why a branch was computed for all rows, for the report
+        self.dtypes: dict[tuple[Any, ...], torch.dtype] = {}
+        self.attributes = Attributes(block) if isinstance(parts, TracedParts) else None
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
         block = self.block
@@ -44,14 +50,73 @@ class SkippingForward(Unscriptable):
 
     def _forward(self, *inputs: Any, **keywords: Any) -> Any:
         """The block's forward with the layer in it."""
-        block, parts = self.block, self.parts
+        block, parts = self.block, self._current_parts()
         x = self._input([*inputs, *keywords.values()])
         layer = with_training(self.layer, block.training)
         shortcut = parts.shortcut(block, x)
         if self._waits():
             return parts.finish(block, shortcut + layer(parts.branch(block, x)))
-        total = layer.residual(shortcut, self._branch, x)
+        total = self._residual(layer, shortcut, self._branch, self._branch, x)
         return parts.finish(block, self._finished(total, shortcut))
+
+    def _current_parts(self) -> Any:
+        """The parts of the block, read again if its attributes have changed since they were read from its graph."""
+        if self.attributes is not None and not torch.compiler.is_compiling() and self.attributes.changed(self.block):
+            self.parts = residual_parts(self.block)
+        if self.parts is None:
+            raise TypeError(
+                f"attributes of this {type(self.block).__name__} have changed since stochastic depth was attached, "
+                f"and its residual branch is not known any more; detach, then attach again"
+            )
+        return self.parts
+
+    def _residual(
+        self,
+        layer: Any,
+        shortcut: Tensor,
+        branch: Callable[..., Tensor],
+        probe: Callable[..., Tensor],
+        *rows: Tensor,
+        place: int = 0,
+    ) -> Tensor:
+        """`layer.residual`, which has the dtype of the sum even if the branch was not called.
+
+        Under autocast, or with parameters of another dtype, the sum may have another dtype than the shortcut, and the
+        dtype must not depend on chance. It is kept for each sum (`place`) and each dtype of its inputs. If a branch
+        is dropped before it has ever run, `probe`, which does the same, is called once without gradients.
+        """
+        if torch.compiler.is_compiling():
+            return cast(Tensor, layer.residual(shortcut, branch, *rows))
+        called = False
+
+        def noted(*kept: Tensor) -> Tensor:
+            nonlocal called
+            called = True
+            return branch(*kept)
+
+        total = cast(Tensor, layer.residual(shortcut, noted, *rows))
+        kind = shortcut.device.type
+        autocast = torch.get_autocast_dtype(kind) if _autocast_is_on(kind) else None
+        key = (place, autocast, shortcut.dtype, *(value.dtype for value in rows))
+        if called:
+            self.dtypes[key] = total.dtype
+        elif key not in self.dtypes:
+            floats = [value.dtype for value in (*rows, *self.block.parameters(), *self.block.buffers())]
+            mixed = any(dtype.is_floating_point and dtype != shortcut.dtype for dtype in floats)
+            other = self._probed(probe, *rows) if autocast or mixed else shortcut.dtype
+            self.dtypes[key] = torch.promote_types(shortcut.dtype, other)
+        return total.to(self.dtypes[key])
+
+    def _probed(self, probe: Callable[..., Tensor], *rows: Tensor) -> torch.dtype:
+        """The dtype of what a branch returns. Statistics and torch's random numbers stay as they are."""
+        buffers = [(buffer, buffer.clone()) for buffer in self.block.buffers()]
+        kind = rows[0].device.type
+        random = torch.random.fork_rng([] if kind in ("cpu", "meta") else [rows[0].device], device_type=_random(kind))
+        with torch.no_grad(), random:
+            dtype = probe(*rows).dtype
+            for buffer, before in buffers:
+                buffer.data.copy_(before)  # as `data`, since autograd may have saved the buffer
+        return dtype
 
     def _finished(self, total: Tensor, shortcut: Tensor, last: bool = True) -> Tensor:
         """The sum, as the rest of the block and what follows it take it, which may work in place."""
@@ -86,6 +151,14 @@ class SkippingForward(Unscriptable):
 
     def _contains(self, cls: type[nn.Module]) -> bool:
         return any(isinstance(module, cls) for module in self.block.modules())
+
+
+def _autocast_is_on(kind: str) -> bool:
+    return kind != "meta" and torch.is_autocast_enabled(kind)
+
+
+def _random(kind: str) -> str:
+    return "cuda" if kind in ("cpu", "meta") else kind  # the default of torch, for no devices
 
 
 def _is_distributed() -> bool:

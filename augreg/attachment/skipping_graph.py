@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from augreg.attachment.attributes import Attributes
 from augreg.attachment.block_graph import Addition, BlockGraph, Call, block_graph, filled
 from augreg.attachment.foreign_tensors import refuse_proxy
 from augreg.attachment.hooks import with_training
 from augreg.attachment.nested_tensors import tensors_in
 from augreg.attachment.skipping import SkippingForward
-from augreg.attachment.tracing_calls import trace_call
+from augreg.attachment.tracing_calls import StoresError, trace_call
 
 __all__ = ["BlockGraphs", "SkippingGraph"]
 
 
-class BlockGraphs:
-    """The graphs of a block's forward: one for each combination of arguments that are not tensors.
+class _Known(NamedTuple):
+    """A graph and what it was traced for: arguments that are tensors, the others, and the flags `training`."""
 
-    Raises ValueError with the reason if the block has no graph for a call with its first argument alone. A number
-    that the forward reads from the block is part of the graph, so if an attribute of the block has changed, it is
-    traced again.
+    tensors: list[str]
+    fixed: dict[str, Any]
+    modes: tuple[bool, ...]
+    graph: BlockGraph
+
+
+class BlockGraphs:
+    """The graphs of a block's forward: one for each combination of arguments that are not tensors and of `training`.
+
+    Raises ValueError with the reason if the block has no graph for a call with its first argument alone, in training
+    and, if `evaluation` asks for it, in evaluation. A number
+    or function that the forward reads from the block is part of the graph, so if one has changed, it is traced again
+    (see `Attributes`).
     """
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: nn.Module, evaluation: bool = False) -> None:
         parameters = list(inspect.signature(type(block).forward).parameters.values())[1:]
         kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         named = [parameter for parameter in parameters if parameter.kind in kinds]
@@ -36,23 +46,26 @@ class BlockGraphs:
             raise ValueError("its forward names no arguments")
         self.names = [parameter.name for parameter in named]
         self.defaults = {p.name: p.default for p in named[1:] if p.default is not p.empty}
-        self.known: list[tuple[list[str], dict[str, Any], BlockGraph]] = []
-        self.attributes = _attributes(block)
+        self.known: list[_Known] = []
+        self.attributes = Attributes(block)
         required = [name for name in self.names[1:] if name not in self.defaults]
         fixed = dict(self.defaults)
         if "input_dimensions" in required:  # of Swin in transformers, which takes (height, width)
             required.remove("input_dimensions")
             fixed["input_dimensions"] = tuple(getattr(block, "input_resolution", ()))
-        self._add(block, [self.names[0], *required], fixed)
+        modes = _modes(block)
+        for training in (True, False)[: 1 + evaluation]:
+            same = modes if training == block.training else (training,) * len(modes)
+            self._add(block, [self.names[0], *required], fixed, same)
 
     @property
     def sequence_first(self) -> bool:
         """Whether a module in a branch has the samples in the second dimension."""
-        return any(graph.sequence_first for _, _, graph in self.known)
+        return any(known.graph.sequence_first for known in self.known)
 
     def branch_names(self) -> str:
         """The first and the last module of each branch."""
-        return self.known[0][2].branch_names()
+        return self.known[0].graph.branch_names()
 
     def call(
         self, block: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any]
@@ -62,18 +75,19 @@ class BlockGraphs:
         tensors = [name for name, value in given.items() if any(True for _ in tensors_in(value))]
         tensors.sort(key=self._place)
         fixed = {name: value for name, value in given.items() if name not in tensors}
-        if not torch.compiler.is_compiling() and self.attributes != _attributes(block):
+        compiling = torch.compiler.is_compiling()  # which must not trace: then the flag of the block itself decides
+        if not compiling and self.attributes.changed(block):
             self.known.clear()
-            self.attributes = _attributes(block)
-        for names, values, graph in self.known:
-            if names == tensors and values == fixed:
-                return graph, [given[name] for name in names]
+        modes = (block.training,) if compiling else _modes(block)
+        for known in self.known:
+            if known.tensors == tensors and known.fixed == fixed and known.modes[: len(modes)] == modes:
+                return known.graph, [given[name] for name in tensors]
         try:
             if len(inputs) > len(self.names) or tensors[:1] != self.names[:1]:
                 raise ValueError("it takes a tensor first")
-            if torch.compiler.is_compiling():
-                raise ValueError("call it so once in training before it is compiled")
-            graph = self._add(block, tensors, fixed)
+            if compiling:
+                raise ValueError("call it so once before it is compiled")
+            graph = self._add(block, tensors, fixed, modes)
         except ValueError as error:
             listed = ", ".join(given)
             raise TypeError(
@@ -85,15 +99,19 @@ class BlockGraphs:
     def _place(self, name: str) -> int:
         return self.names.index(name) if name in self.names else len(self.names)
 
-    def _add(self, block: nn.Module, tensors: list[str], fixed: dict[str, Any]) -> BlockGraph:
+    def _add(
+        self, block: nn.Module, tensors: list[str], fixed: dict[str, Any], modes: tuple[bool, ...]
+    ) -> BlockGraph:
         """Trace the forward for these arguments. Raises ValueError with the reason."""
         try:
-            traced = trace_call(block, tensors, fixed)
+            traced = trace_call(block, tensors, fixed, modes)
+        except StoresError:
+            raise
         except Exception as error:  # a forward may do anything with the tracer's proxies, and fail in any way
             first = (str(error).splitlines() or [""])[0]
             raise ValueError(f"torch.fx cannot trace its forward ({type(error).__name__}: {first[:120]})") from error
         graph = block_graph(traced, block)
-        self.known.append((tensors, fixed, graph))
+        self.known.append(_Known(tensors, fixed, modes, graph))
         return graph
 
 
@@ -120,10 +138,15 @@ class SkippingGraph(SkippingForward):
             shortcut = filled(item.shortcut, known)
             branch = _Branch(self, item, known)
             rows = [known[number] for number in item.rows]
-            if waits or (getattr(layer, "mode", "row") == "row" and not _separable(item, known, shortcut, total)):
+            by_row = getattr(layer, "mode", "row") == "row" and block.training
+            whole = _not_separable(item, known, shortcut, total) if by_row else ""
+            if whole and not torch.compiler.is_compiling():
+                self.whole = f"all rows computed: {whole}"
+            if waits or whole:
                 result = shortcut + layer(branch(*rows))
             else:
-                result = layer.residual(shortcut, branch, *rows)
+                probe = _Branch(self, item, known)
+                result = self._residual(layer, shortcut, branch, probe, *rows, place=item.number)
             known[item.number] = self._finished(result, shortcut, item.last)
             known.update(branch.discarded)
         return filled(graph.output, known)
@@ -156,35 +179,27 @@ class _Branch:
         return output
 
 
-def _separable(addition: Addition, known: Mapping[int, Any], shortcut: Tensor, total: int) -> bool:
-    """Whether the first dimension of all that a branch starts from is that of the samples."""
+def _not_separable(addition: Addition, known: Mapping[int, Any], shortcut: Tensor, total: int) -> str:
+    """Why the first dimension of what a branch starts from may not be that of the samples; "" if it is."""
     starts = [shortcut, *(known[number] for number in addition.rows)]
     if any(value.dim() == 0 or len(value) != total for value in starts):
-        return False
+        return "a branch starts from a tensor that has not one row for each sample"
     if addition.attention and shortcut.dim() != 3:
-        return False
+        return "the input has no dimension of samples"
     if any(known[number] is not None and known[number].dim() != 2 for number in addition.masks):
-        return False
-    return not any(
-        _may_have_rows(tensor, total) for number in addition.unknown for tensor in tensors_in(known[number])
-    )
+        return "the attention mask may have rows for each sample"
+    for tensor in [tensor for number in addition.unknown for tensor in tensors_in(known[number])]:
+        if _may_have_rows(tensor, total):
+            return f"an argument of shape {tuple(tensor.shape)} may have rows for each of {total} samples"
+    return ""
 
 
 def _may_have_rows(tensor: Tensor, total: int) -> bool:
-    """Whether a tensor of unknown meaning may have a row, or several heads, for each of `total` samples."""
-    if total <= 1:
+    """Whether the first dimension of a tensor may be that of `total` samples, or of several heads for each."""
+    if total <= 1 or tensor.dim() == 0:
         return False
-    return total in tensor.shape or (tensor.dim() > 2 and tensor.shape[0] % total == 0)
+    return bool(tensor.shape[0] == total or (tensor.dim() > 2 and tensor.shape[0] % total == 0))
 
 
-def _attributes(block: nn.Module) -> dict[str, Any]:
-    """What a forward may read from a block besides its tensors: plain attributes, and which parts there are."""
-    plain = {name: copy.copy(value) for name, value in vars(block).items() if _is_plain(value)}
-    plain.pop("training", None)
-    return {**plain, "parts": [(name, part is None) for name, part in block._modules.items()]}
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple | list):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
+def _modes(block: nn.Module) -> tuple[bool, ...]:
+    return tuple(part.training for part in block.modules())

@@ -10,11 +10,31 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-__all__ = ["Graphs", "ModuleTracer", "output_module", "trace", "working_copy"]
+__all__ = ["Graphs", "ModuleTracer", "output_module", "trace", "trace_without_storing", "working_copy"]
 
 
 class ModuleTracer(fx.Tracer):
-    """Traces a module's own forward; each submodule that it calls is one node."""
+    """Traces a module's own forward; each submodule that it calls is one node.
+
+    `stored` are the attributes of the traced copy, and of the modules in it, in which the forward has put a tensor.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored: list[str] = []
+
+    def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+        """The graph of a working copy."""
+        before = [(tensor, tensor._version) for _, held in _held(root) for tensor in held]
+        known = {id(tensor): version for tensor, version in before}
+        graph = super().trace(root, concrete_args)
+        changed = [
+            name
+            for name, held in _held(root)
+            if any(isinstance(value, fx.Proxy) or known.get(id(value)) != value._version for value in held)
+        ]
+        self.stored = list(dict.fromkeys(changed))
+        return graph
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
@@ -25,15 +45,26 @@ def trace(module: nn.Module, direct: bool = False) -> fx.Graph | None:
 
     With `direct`, a submodule whose `forward` is called directly is a node too, as if it were called itself.
     """
+    return _traced(module, direct, True)[0]
+
+
+def _traced(module: nn.Module, direct: bool, training: bool) -> tuple[fx.Graph | None, list[str]]:
     try:
         copied = working_copy(module)
-        copied.training = True
+        copied.training = training
         for part in copied.modules() if direct else ():
             if part is not copied:
                 vars(part)["forward"] = functools.partial(_call, part)
-        return ModuleTracer().trace(copied)
+        tracer = ModuleTracer()
+        return tracer.trace(copied), tracer.stored
     except Exception:  # a forward may do anything with the tracer's proxies, and fail in any way
-        return None
+        return None, []
+
+
+def trace_without_storing(module: nn.Module, training: bool) -> fx.Graph | None:
+    """The graph of a forward in training or not; None if it keeps a tensor in an attribute, which no graph does."""
+    graph, stored = _traced(module, False, training)
+    return None if stored else graph
 
 
 def _call(module: nn.Module, *inputs: Any, **keywords: Any) -> Any:
@@ -68,6 +99,34 @@ def working_copy(module: nn.Module) -> nn.Module:
         vars(copies[id(part)]).update((key, copied(value)) for key, value in vars(part).items())
     result: nn.Module = copies[id(module)]
     return result
+
+
+def _held(root: nn.Module) -> list[tuple[str, list[Any]]]:
+    """The attributes of a working copy that hold tensors or proxies, by name, but for its parameters."""
+    found = []
+    for prefix, part in root.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            continue
+        own = {name: value for name, value in vars(part).items() if name not in _MODULE_STORES}
+        for name, value in {**own, **part._buffers}.items():
+            held = _tensors(value)
+            if held and not name.startswith("_tensor_constant"):  # which torch.fx adds
+                found.append((f"{prefix}.{name}" if prefix else name, held))
+    return found
+
+
+_MODULE_STORES = ("_parameters", "_buffers", "_modules")
+
+
+def _tensors(value: Any) -> list[Any]:
+    """The tensors and proxies in nested containers, but for parameters and inference tensors."""
+    if isinstance(value, fx.Proxy):
+        return [value]
+    if isinstance(value, Tensor):
+        return [] if isinstance(value, nn.Parameter) or value.is_inference() else [value]
+    if isinstance(value, dict):
+        return [tensor for item in value.values() for tensor in _tensors(item)]
+    return [tensor for item in value for tensor in _tensors(item)] if isinstance(value, list | tuple | set) else []
 
 
 class Graphs:

@@ -13,7 +13,11 @@ from torch.nn import functional
 
 from augreg.attachment.tracing import ModuleTracer, working_copy
 
-__all__ = ["trace_call"]
+__all__ = ["StoresError", "trace_call"]
+
+
+class StoresError(ValueError):
+    """Raised for a forward that keeps a tensor in an attribute: its graph would not do so."""
 
 
 class _CallTracer(ModuleTracer):
@@ -32,18 +36,27 @@ class _CallTracer(ModuleTracer):
         return call, [self.root, *proxies]
 
 
-def trace_call(module: nn.Module, tensors: Sequence[str], fixed: Mapping[str, Any]) -> fx.Graph:
-    """The graph of one call of a module's forward in training mode, with placeholders named `tensors`.
+def trace_call(
+    module: nn.Module, tensors: Sequence[str], fixed: Mapping[str, Any], modes: Sequence[bool]
+) -> fx.Graph:
+    """The graph of one call of a module's forward, with placeholders named `tensors`.
 
-    The other arguments have the values `fixed`. A layer of transformers that checkpoints its own forward is traced
-    without that. Raises what the forward raises if torch.fx cannot trace it.
+    The other arguments have the values `fixed`, and the flags `training` of the module and the modules in it, in the
+    order of `modules()`, are `modes`. A layer of transformers that checkpoints its own forward is traced without
+    that. Raises what the forward raises if torch.fx cannot trace it, and StoresError if it keeps a tensor.
     """
     copied = working_copy(module)
-    copied.training = True
+    for part, training in zip(copied.modules(), modes, strict=True):
+        if not isinstance(part, torch.jit.ScriptModule):  # which is not a copy
+            part.training = training
     if hasattr(copied, "gradient_checkpointing"):
         copied.gradient_checkpointing = False
+    tracer = _CallTracer(tensors, fixed)
     with _traceable_functions():
-        return _CallTracer(tensors, fixed).trace(copied)
+        graph = tracer.trace(copied)
+    if tracer.stored:
+        raise StoresError(f"its forward stores {', '.join(f'`{name}`' for name in tracer.stored)}")
+    return graph
 
 
 _FUNCTIONS = {torch: ("arange", "empty", "full", "ones", "zeros"), functional: ("_canonical_mask", "_none_or_dtype")}

@@ -39,11 +39,16 @@ class KeptRows:
         self.index = order[: self.count]
 
     def take(self, value: Tensor) -> Tensor:
-        """The rows of a tensor."""
-        return value.index_select(0, self.index)
+        """The rows of a tensor, in its memory format."""
+        if not _is_channels_last(value):
+            return value.index_select(0, self.index)
+        return value.movedim(1, -1).index_select(0, self.index).movedim(-1, 1)  # it gives contiguous ones
 
     def add(self, shortcut: Tensor, output: Tensor, scale: float) -> Tensor:
-        """The shortcut with the branch's output for these rows, multiplied by the scale, added to them."""
+        """The shortcut with the branch's output for these rows, multiplied by the scale, added to them.
+
+        It has the memory format of the shortcut.
+        """
         dtype = torch.promote_types(shortcut.dtype, output.dtype)
         shortcut, output = shortcut.to(dtype), output.to(dtype)
         if self.mask is not None:
@@ -53,7 +58,17 @@ class KeptRows:
         if output.shape[1:] != shortcut.shape[1:]:  # one is broadcast
             zeros = output.new_zeros((self.total, *output.shape[1:]))
             return shortcut + zeros.index_add(0, self.index, output, alpha=scale)
-        return shortcut.index_add(0, self.index, output, alpha=scale)
+        if not _is_channels_last(shortcut):
+            return shortcut.index_add(0, self.index, output, alpha=scale)
+        output = output.movedim(1, -1)
+        return shortcut.movedim(1, -1).index_add(0, self.index, output, alpha=scale).movedim(-1, 1)
+
+
+def _is_channels_last(value: Tensor) -> bool:
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    if value.dim() not in formats or value.is_contiguous():
+        return False
+    return bool(value.is_contiguous(memory_format=formats[value.dim()]))
 
 
 def count_is_fixed(device: torch.device) -> bool:
