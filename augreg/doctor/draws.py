@@ -11,6 +11,7 @@ from the same states is a function of them.
 from __future__ import annotations
 
 import pickle
+import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from augreg.doctor.arrays import digest, thumbnail
 from augreg.doctor.isolation import GLOBAL_NAMES, digest_state, global_states, seed_globals
 from augreg.doctor.samples import digest_image, label_rows, split
 from augreg.doctor.seeds import Seeds, SeedWatch
+from augreg.doctor.workers import Unreadable
 
 __all__ = ["Draw", "Draws", "Make", "rekeyed"]
 
@@ -65,7 +67,8 @@ class Draws:
 
     `asked` is the number of keys that were to be drawn. `seeds` is whether samples create NumPy generators from
     seeds. `raw` are two samples before collation, empty if they cannot be pickled. `mixes` is the result of
-    `batch_mixing.mixes` for the collate_fn. `kept` is whether generators were found in the dataset.
+    `batch_mixing.mixes` for the collate_fn. `kept` is whether generators were found in the dataset. `unreadable` are
+    the samples that raised an exception; they have no rows.
     """
 
     asked: int = 0
@@ -74,6 +77,7 @@ class Draws:
     raw: list[Any] = field(default_factory=list)
     mixes: batch_mixing.Mixes = None
     kept: bool = False
+    unreadable: list[Unreadable] = field(default_factory=list)
 
     @property
     def vary(self) -> bool:
@@ -106,7 +110,7 @@ class Make:
 
     `keyed` is whether keys are (epoch, index), in which case set_epoch is not called on the dataset, and `whole`
     whether samples are collated into batches. `__call__` returns a `Draw` or, after the last key, the rest as a
-    mapping of attributes of `Draws`. Raises what the dataset raises.
+    mapping of attributes of `Draws`. A sample that raises an exception is returned as `Unreadable`.
     """
 
     def __init__(self, keys: list[Any], epoch: int, keyed: bool, whole: bool) -> None:
@@ -115,18 +119,27 @@ class Make:
         self.keyed = keyed
         self.whole = whole
         self.watch = SeedWatch()
+        self.readable = False  # whether any sample could be made
         self.pool: list[Any] = []
         self.kept: list[generators.Generator] | None = None
 
-    def __call__(self, dataset: Any, collate_fn: Any, number: int) -> Draw | dict[str, Any]:
+    def __call__(self, dataset: Any, collate_fn: Any, number: int) -> Draw | Unreadable | dict[str, Any]:
         """Called with 0 for the first key, and with the number of keys at the end."""
         if number == len(self.keys):
             return self._finish(collate_fn)
-        key = self.keys[number]
+        try:
+            return self._row(dataset, self.keys[number], number)
+        except Exception as error:
+            text = "".join(traceback.format_exception(error))
+            traceback.clear_frames(error.__traceback__)
+            return Unreadable(self.keys[number], text)
+
+    def _row(self, dataset: Any, key: Any, number: int) -> Draw:
         set_epoch = None if self.keyed else getattr(dataset, "set_epoch", None)
-        if number < _WATCHED:
+        if number < _WATCHED or not self.readable:
             with self.watch.watching():
                 _fetch(dataset, key, self.whole)  # as a loop without set_epoch would
+            self.readable = True
         if self.kept is None:
             self.kept = generators.find(dataset=dataset)  # after the first sample, which may create them
         if set_epoch is not None:

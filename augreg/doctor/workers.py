@@ -18,7 +18,17 @@ from augreg.doctor.isolation import GLOBAL_NAMES, digest_state, global_states, s
 from augreg.doctor.limits import Watch
 from augreg.doctor.samples import digest_image, split
 
-__all__ = ["InWorker", "Keep", "SeededAlike", "Seen", "Work", "WorkerStart", "worker_streams"]
+__all__ = [
+    "InWorker",
+    "Keep",
+    "SeededAlike",
+    "Seen",
+    "Unreadable",
+    "Work",
+    "WorkerStart",
+    "terminate",
+    "worker_streams",
+]
 
 
 class Seen(NamedTuple):
@@ -33,6 +43,13 @@ class Seen(NamedTuple):
     label: bytes
     collated: bytes | None
     states: dict[str, bytes] | None = None
+
+
+class Unreadable(NamedTuple):
+    """A sample that raised an exception, and the traceback."""
+
+    key: Any
+    error: str
 
 
 Work = Callable[[Any, Any, int], Any]
@@ -114,12 +131,15 @@ class SeededAlike:
 
 
 class InWorker:
-    """A collate_fn that calls `work` on its worker's dataset, with the number of the call; returns it pickled."""
+    """A collate_fn that calls `work` on its worker's dataset, with the number of the call; returns it pickled.
 
-    def __init__(self, work: Work, collate_fn: Any) -> None:
+    `first` is the number of the first call.
+    """
+
+    def __init__(self, work: Work, collate_fn: Any, first: int = 0) -> None:
         self.work = work
         self.collate_fn = collate_fn
-        self.calls = 0
+        self.calls = first
 
     def __call__(self, samples: Any) -> bytes:
         from torch.utils.data import get_worker_info
@@ -138,8 +158,22 @@ def worker_streams(
     samples: list[list[Seen]] = [[] for _ in range(max(1, workers))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for number, batch in enumerate(itertools.islice(probe, limit)):
-            watch.step(doing, number, limit or total)
-            for seen in batch:
-                samples[max(0, seen.worker)].append(seen)
+        iterator = iter(probe)
+        try:
+            for number, batch in enumerate(itertools.islice(iterator, limit)):
+                watch.step(doing, number, limit or total)
+                for seen in batch:
+                    samples[max(0, seen.worker)].append(seen)
+        except Exception:
+            if watch.over:
+                terminate(iterator)
+            raise
     return samples
+
+
+def terminate(iterator: Any) -> None:
+    """End the workers of a loader's iterator at once; torch would wait some seconds for one that hangs."""
+    for worker in getattr(iterator, "_workers", ()):
+        worker.terminate()
+    if hasattr(iterator, "_shutdown_workers"):
+        iterator._shutdown_workers()
