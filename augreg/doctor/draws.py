@@ -13,22 +13,21 @@ from __future__ import annotations
 import pickle
 import traceback
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from augreg.doctor import batch_mixing, generators
-from augreg.doctor.arrays import digest, thumbnail
+from augreg.doctor.arrays import digest, likeness
 from augreg.doctor.isolation import GLOBAL_NAMES, digest_state, global_states, seed_globals
 from augreg.doctor.samples import digest_image, label_rows, split
 from augreg.doctor.seeds import Seeds, SeedWatch
 from augreg.doctor.workers import Unreadable
 
-__all__ = ["Draw", "Draws", "Make", "rekeyed"]
+__all__ = ["COMPARED", "Draw", "Draws", "Make", "rekeyed"]
 
 _WATCHED = 4  # samples during which the creation of generators is watched, which is slow
-_KEPT = 64  # samples for which thumbnails are made
+COMPARED = 64  # samples whose images are compared pixel by pixel
 _POOL = 12  # samples from which batches are made
 _SEEDS = 7_919  # the first of the numbers that the global generators are seeded with
 
@@ -37,7 +36,7 @@ _SEEDS = 7_919  # the first of the numbers that the global generators are seeded
 class Draw:
     """The sample of one key, made twice in one epoch and, if the dataset has epochs, once in the next.
 
-    `first` and `again` are thumbnails of the two images, for the first few keys. `varies` is whether the images
+    `likeness` is that of the two images, for the first few keys. `varies` is whether the images
     differ, `moves_on` whether the image of the next epoch differs from both, `by_globals` whether the image is a
     function of the states of the global generators, and `relabeled` whether the labels differ; fractional labels may
     be mixed, and do not count. `label` is the label, if it is a whole number or a name, and `has_image` whether an
@@ -47,8 +46,7 @@ class Draw:
     """
 
     key: Any
-    first: NDArray[np.float64] | None
-    again: NDArray[np.float64] | None
+    likeness: Literal["same", "mirrored"] | None
     relabeled: bool
     varies: bool
     moves_on: bool
@@ -98,6 +96,12 @@ class Draws:
     def index_places(self) -> frozenset[int]:
         """The positions in a sample that hold its key in all samples, and so no label."""
         return frozenset.intersection(*(row.places for row in self.rows)) if len(self.rows) > 8 else frozenset()
+
+    @property
+    def labeled_by_index(self) -> bool:
+        """Whether the label of every sample is its index."""
+        labels = [(row.label, row.key[1] if isinstance(row.key, tuple) else row.key) for row in self.rows]
+        return len(labels) > 8 and all(isinstance(label, int) and label == key for label, key in labels)
 
     def counts(self, what: str) -> dict[str, int]:
         """How many samples `moved` or `seeded` each of the global generators."""
@@ -169,8 +173,7 @@ class Make:
         (one, label), (two, label_again) = split(sample), split(again)
         return sample, Draw(
             key,
-            thumbnail(one) if number < _KEPT else None,
-            thumbnail(two) if number < _KEPT else None,
+            likeness(one, two) if number < COMPARED else None,
             relabeled=digest(label) != digest(label_again) and _hard(label),
             varies=first != second,
             moves_on=later is not None and later not in (first, second),

@@ -59,11 +59,11 @@ def loader(
     measured and made again, some of them in several workers over `epochs` epochs. `pipeline` is an augreg pipeline or
     spec that the training loop applies by itself, if there is one. `classes` are the class names, by default
     `dataset.classes`. `ignore_index` are the labels that the loss ignores, besides -100. Each loader gets its part of
-    `time_limit`, in seconds; what remains is reported as not checked, and the report is not ok. A sample that is made in this process is waited
-    for. `progress` is called with what is being done, how much is done, and how much there is. Samples are made in
-    worker processes only or, for a loader without workers, by a copy of the dataset; the state of generators,
-    samplers and datasets is restored. An exception in a loader becomes a finding. Raises TypeError or ValueError for
-    invalid arguments, and ImportError if torch is not installed.
+    `time_limit`, in seconds; what remains is reported as not checked, and the report is not ok. A sample that is made
+    in this process is waited for. `progress` is called with what is being done, how much is done, and how much there
+    is. Samples are made in worker processes only or, for a loader without workers, by a copy of the dataset; the
+    state of generators, samplers and datasets is restored. An exception in a loader becomes a finding. Raises
+    TypeError or ValueError for invalid arguments, and ImportError if torch is not installed.
     """
     _check_options(samples, epochs, classes, time_limit)
     findings, watch = Findings(), Watch(time_limit, progress)
@@ -124,7 +124,7 @@ def _examine(
         measured[where] = statistics
         normalizations = contents.named_normalizations(subject.dataset) + contents.named_normalizations(pipe)
         pixel_values.examine(statistics, where, normalizations, findings)
-        labels.examine(statistics, where, count, ignored, findings)
+        labels.examine(statistics, where, count, ignored, findings, made)
         boxes.examine(statistics.targets.boxes, where, count, findings)
         masks.examine(statistics.targets.masks, where, count, ignored, findings)
     else:

@@ -185,8 +185,10 @@ def guarded(
 
 def _excerpt(text: str) -> str:
     """The end of a traceback: the last two frames, each whole, without the carets below its line."""
-    kept = [line for line in text.splitlines() if line.strip() and line.strip(" ^~")]
+    kept = [line for line in text.splitlines() if line.strip(" ^~")]
     frames = [number for number, line in enumerate(kept) if re.match(r'\s*File "', line)]
+    others = [number for number in frames if not raised_by_doctor(kept[number])]
+    frames = others if others and others[-1] == frames[-1] else frames
     if not frames:
         return "\n".join(kept[-6:])
     shown = kept[frames[-2:][0] :]

@@ -126,7 +126,7 @@ class Subject:
                 yield result
 
     def _in_worker(self, work: Work, keys: list[Any], first: int, doing: str) -> Iterator[Any]:
-        """As `apart`, in a worker, from one number on; ends after an unreadable sample, which the worker counts not."""
+        """As `apart`, in a worker, from one number on; ends after an unreadable sample, which it cannot count."""
         probe, batches = self.probe(1, InWorker(work, self.loader.collate_fn, first), states=False)
         probe.timeout = self._timeout(0)  # that of the loader is meant for one batch
         given = not self.batched or getattr(self.dataset, "__getitems__", None) is not None

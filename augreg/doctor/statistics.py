@@ -98,7 +98,7 @@ class LoaderStatistics:
             self.constant.append(place)
         else:
             self.digests.setdefault(digest(image), place)
-        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.low, self.high = min(self.low, low) + 0.0, max(self.high, high) + 0.0  # 0 in place of -0
         self.whole = self.whole and bool((pixels == np.round(pixels)).all())
         self._means.append(pixels.mean(axis=0))
         self._pixels.append(pixels[:: max(1, len(pixels) // _PIXELS)])

@@ -73,7 +73,7 @@ class Keep:
 
         info = get_worker_info()
         worker = info.id if info is not None else -1
-        states = _states(_kept) if _kept is not None else None
+        states = _states(_generators()) if _watched else None
         given = samples if isinstance(samples, list) else [samples]
         seen = [Seen(worker, digest_image(each), digest(split(each).label), self._collated()) for each in given]
         return seen if states is None or not seen else [seen[0]._replace(states=states), *seen[1:]]
@@ -90,11 +90,24 @@ class Keep:
                 return None
 
 
+_watched: list[Any] = []  # in a worker: its collate_fn, if the states of generators are recorded
 _kept: list[generators.Generator] | None = None  # in a worker: the generators of its dataset and collate_fn
 
 
+def _generators() -> list[generators.Generator]:
+    """The generators that this worker has, found after its first batch, since a sample may create them."""
+    from torch.utils.data import get_worker_info
+
+    global _kept
+    if _kept is None:
+        info = get_worker_info()
+        assert info is not None
+        _kept = generators.find(dataset=info.dataset, collate_fn=_watched[0])
+    return _kept
+
+
 class WorkerStart:
-    """A worker_init_fn that calls the user's, then finds the generators that the worker has."""
+    """A worker_init_fn that calls the user's, and has the states of the worker's generators recorded."""
 
     def __init__(self, inner: Callable[[int], Any] | None, collate_fn: Any) -> None:
         self.inner = inner
@@ -102,14 +115,10 @@ class WorkerStart:
 
     def __call__(self, worker: int) -> None:
         """Called in the worker, before its first sample."""
-        from torch.utils.data import get_worker_info
-
+        global _kept
         if self.inner is not None:
             self.inner(worker)
-        info = get_worker_info()
-        assert info is not None
-        global _kept
-        _kept = generators.find(dataset=info.dataset, collate_fn=self.collate_fn)
+        _watched[:], _kept = [self.collate_fn], None
 
 
 def _states(kept: list[generators.Generator]) -> dict[str, bytes]:
