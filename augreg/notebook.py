@@ -16,7 +16,8 @@ _STYLE = (
     "div.augreg table{border-collapse:collapse;margin:0}"
     "div.augreg table tr,div.augreg div pre{background:transparent;color:inherit;margin:0}"
     "div.augreg tr th,div.augreg tr td,div.augreg div pre"
-    "{text-align:left;vertical-align:top;padding:.1em .8em .1em 0;white-space:pre-wrap}</style>"
+    "{text-align:left;vertical-align:top;padding:.1em .8em .1em 0;white-space:pre-wrap;"
+    "overflow-wrap:anywhere}</style>"
 )
 
 

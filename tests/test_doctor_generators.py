@@ -248,3 +248,21 @@ def test_the_global_generators_are_not_found_as_kept_ones() -> None:
     keeps = {"numpy": np.random.mtrand._rand, "torch": torch.default_generator, "random": random._inst}  # type: ignore[attr-defined]
     assert generators.find(dataset=keeps) == []
     assert [each.path for each in generators.find(dataset={"own": random.Random(0)})] == ["dataset['own']"]
+
+
+class LazyAndSeeded(Factors):
+    """Faulty: each worker makes its generator when it first needs it, from one seed; one bit for each image."""
+
+    def __getitem__(self, index: int) -> Any:
+        if self.kept is None:
+            self.kept = random.Random(self.factor(self, index))
+        return normalized(PHOTOS[index][:, :: 1 if self.kept.random() < 0.5 else -1]), index % 4
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_generators_that_samples_make_are_found(seed: int) -> None:
+    report = loader(load(LazyAndSeeded(lambda data, index: seed), 2), samples=24)
+    assert found(report) == {"workers repeat draws", "epochs repeat draws"}, str(report)
+    for finding in report.findings[:2]:
+        assert finding.severity == "fault"
+        assert "dataset.kept (random.Random in LazyAndSeeded)" in finding.seen

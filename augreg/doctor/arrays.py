@@ -1,18 +1,18 @@
-"""Arrays of images: conversion, the axis of the channels, thumbnails and digests."""
+"""Arrays of images: conversion, the axis of the channels, likeness and digests."""
 
 from __future__ import annotations
 
 import hashlib
 import pickle
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["channel_axis", "digest", "is_list", "thumbnail", "to_array"]
+__all__ = ["channel_axis", "digest", "is_list", "likeness", "to_array"]
 
-_THUMBNAIL_SIDE = 16
+_EQUAL = 0.05  # of the standard deviation of an image
 
 
 def to_array(value: Any) -> NDArray[Any] | None:
@@ -42,18 +42,36 @@ def channel_axis(shape: tuple[int, ...]) -> int | None:
     return 0 if shape[0] <= shape[2] else 2
 
 
-def thumbnail(image: Any) -> NDArray[np.float64] | None:
-    """A gray image of 16 x 16 block means, less its mean; None if it is not one image with finite pixel values."""
+def likeness(one: Any, two: Any) -> Literal["same", "mirrored"] | None:
+    """Whether two images are the same, or the second is the first mirrored, but for brightness and contrast.
+
+    They are compared pixel by pixel: the difference is at most 5% of the standard deviation. None for other pairs,
+    and for images that are their own mirror image.
+    """
+    first, second = _centered(one), _centered(two)
+    if first is None or second is None or first.shape != second.shape:
+        return None
+    straight, mirrored = _difference(first, second), _difference(first, second[:, ::-1])
+    if max(straight, mirrored) < 4 * _EQUAL:
+        return None
+    return "same" if straight < _EQUAL else "mirrored" if mirrored < _EQUAL else None
+
+
+def _centered(image: Any) -> NDArray[np.float64] | None:
+    """A gray image less its mean; None if it is not one image with different, finite pixel values."""
     array = to_array(image)
     if array is None or array.ndim not in (2, 3) or not array.size or not np.isfinite(array).all():
         return None
     axis = channel_axis(array.shape)
     gray = np.asarray(array, np.float64) if axis is None else array.astype(np.float64).mean(axis=axis)
-    rows, columns = (np.linspace(0, n, min(n, _THUMBNAIL_SIDE) + 1).astype(int) for n in gray.shape)
-    blocks = np.add.reduceat(np.add.reduceat(gray, rows[:-1], axis=0), columns[:-1], axis=1)
-    areas = np.outer(np.diff(rows), np.diff(columns))
-    means = blocks / areas
-    return np.asarray(means - means.mean())
+    gray = gray - gray.mean()
+    return gray if np.any(gray) else None
+
+
+def _difference(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
+    """The root mean square of what a factor above 0 for `two` leaves of `one`, as a fraction of that of `one`."""
+    factor = max(0.0, float((one * two).sum() / (two**2).sum()))
+    return float(np.sqrt(((one - factor * two) ** 2).sum() / (one**2).sum()))
 
 
 def digest(value: Any) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,9 +22,14 @@ def examine(found: list[Boxes], where: str, classes: int | None, findings: Findi
     if not found:
         return
     count = sum(len(each.boxes) for each in found)
-    findings.checked(
-        f"{where}: whether {count} boxes of {len(found)} images are finite and have one label and mask each"
-    )
+    beside: dict[str, list[Any]] = {"label": [each.labels for each in found], "mask": [each.masks for each in found]}
+    given = [name for name, parts in beside.items() if all(part is not None for part in parts)]
+    one = f" and have one {' and '.join(given)} each" if given else ""
+    findings.checked(f"{where}: whether {count} boxes of {len(found)} images are finite{one}")
+    for name, parts in beside.items():
+        missing = sum(part is None for part in parts)
+        if missing:
+            findings.unchecked(f"{where}: {name}s of the boxes of {missing} images; none were recognized")
     _not_finite(found, where, findings)
     _labels(found, where, classes, findings)
     _empty(found, where, findings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from augreg.doctor.draws import Draws
 from augreg.doctor.findings import Findings
 from augreg.doctor.probing import Subject
@@ -34,8 +36,11 @@ def cached(subject: Subject, draws: Draws, changed: bool, findings: Findings) ->
     return True
 
 
-def report(subject: Subject, draws: Draws, findings: Findings) -> None:
-    """Report a training set whose images never change: by a seed, or since nothing is drawn."""
+def report(subject: Subject, draws: Draws, collated: Set[bytes | None], findings: Findings) -> None:
+    """Report a training set whose images never change: by a seed, or since nothing is drawn.
+
+    `collated` are the digests of batches that the collate_fn made of the same samples; it may augment them.
+    """
     count = len(draws.rows)
     seeded = draws.counts("seeded")
     sources = [*seeded, *(["numpy.random.default_rng(seed)"] if draws.seeds else [])]
@@ -54,6 +59,10 @@ def report(subject: Subject, draws: Draws, findings: Findings) -> None:
             "generators in a dataset",
             keys,
         )
+    elif len(collated) > 1:
+        findings.checked(f"{subject.where}: that images, which the dataset does not change, vary by the collate_fn")
+    elif None in collated and _collates(subject):
+        findings.unchecked(f"{subject.where}: whether the collate_fn augments images; the dataset does not")
     else:
         findings.add(
             "no augmentation",
@@ -69,3 +78,10 @@ def report(subject: Subject, draws: Draws, findings: Findings) -> None:
             "nothing, if this is intended",
             keys,
         )
+
+
+def _collates(subject: Subject) -> bool:
+    """Whether the loader has a collate_fn of its own."""
+    from torch.utils.data import default_collate, default_convert
+
+    return subject.loader.collate_fn not in (default_collate, default_convert)

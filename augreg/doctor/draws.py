@@ -11,22 +11,23 @@ from the same states is a function of them.
 from __future__ import annotations
 
 import pickle
+import traceback
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from augreg.doctor import batch_mixing, generators
-from augreg.doctor.arrays import digest, thumbnail
+from augreg.doctor.arrays import digest, likeness
 from augreg.doctor.isolation import GLOBAL_NAMES, global_digests, seed_globals
 from augreg.doctor.samples import digest_image, label_rows, split
 from augreg.doctor.seeds import Seeds, SeedWatch
+from augreg.doctor.workers import Unreadable
 
-__all__ = ["Draw", "Draws", "Make", "rekeyed"]
+__all__ = ["COMPARED", "Draw", "Draws", "Make", "rekeyed"]
 
 _WATCHED = 4  # samples during which the creation of generators is watched, which is slow
-_KEPT = 64  # samples for which thumbnails are made
+COMPARED = 64  # samples whose images are compared pixel by pixel
 _POOL = 12  # samples from which batches are made
 _SEEDS = 7_919  # the first of the numbers that the global generators are seeded with
 
@@ -35,7 +36,7 @@ _SEEDS = 7_919  # the first of the numbers that the global generators are seeded
 class Draw:
     """The sample of one key, made twice in one epoch and, if the dataset has epochs, once in the next.
 
-    `first` and `again` are thumbnails of the two images, for the first few keys. `varies` is whether the images
+    `likeness` is that of the two images, for the first few keys. `varies` is whether the images
     differ, `moves_on` whether the image of the next epoch differs from both, `by_globals` whether the image is a
     function of the states of the global generators, and `relabeled` whether the labels differ; fractional labels may
     be mixed, and do not count. `label` is the label, if it is a whole number or a name, and `has_image` whether an
@@ -45,8 +46,7 @@ class Draw:
     """
 
     key: Any
-    first: NDArray[np.float64] | None
-    again: NDArray[np.float64] | None
+    likeness: Literal["same", "mirrored"] | None
     relabeled: bool
     varies: bool
     moves_on: bool
@@ -65,7 +65,8 @@ class Draws:
 
     `asked` is the number of keys that were to be drawn. `seeds` is whether samples create NumPy generators from
     seeds. `raw` are two samples before collation, empty if they cannot be pickled. `mixes` is the result of
-    `batch_mixing.mixes` for the collate_fn. `kept` is whether generators were found in the dataset.
+    `batch_mixing.mixes` for the collate_fn. `kept` is whether generators were found in the dataset. `unreadable` are
+    the samples that raised an exception; they have no rows.
     """
 
     asked: int = 0
@@ -74,6 +75,7 @@ class Draws:
     raw: list[Any] = field(default_factory=list)
     mixes: batch_mixing.Mixes = None
     kept: bool = False
+    unreadable: list[Unreadable] = field(default_factory=list)
 
     @property
     def vary(self) -> bool:
@@ -95,6 +97,12 @@ class Draws:
         """The positions in a sample that hold its key in all samples, and so no label."""
         return frozenset.intersection(*(row.places for row in self.rows)) if len(self.rows) > 8 else frozenset()
 
+    @property
+    def labeled_by_index(self) -> bool:
+        """Whether the label of every sample is its index."""
+        labels = [(row.label, row.key[1] if isinstance(row.key, tuple) else row.key) for row in self.rows]
+        return len(labels) > 8 and all(isinstance(label, int) and label == key for label, key in labels)
+
     def counts(self, what: str) -> dict[str, int]:
         """How many samples `moved` or `seeded` each of the global generators."""
         counts = {name: sum(name in getattr(row, what) for row in self.rows) for name in GLOBAL_NAMES}
@@ -106,7 +114,7 @@ class Make:
 
     `keyed` is whether keys are (epoch, index), in which case set_epoch is not called on the dataset, and `whole`
     whether samples are collated into batches. `__call__` returns a `Draw` or, after the last key, the rest as a
-    mapping of attributes of `Draws`. Raises what the dataset raises.
+    mapping of attributes of `Draws`. A sample that raises an exception is returned as `Unreadable`.
     """
 
     def __init__(self, keys: list[Any], epoch: int, keyed: bool, whole: bool) -> None:
@@ -115,18 +123,27 @@ class Make:
         self.keyed = keyed
         self.whole = whole
         self.watch = SeedWatch()
+        self.readable = False  # whether any sample could be made
         self.pool: list[Any] = []
         self.kept: list[generators.Generator] | None = None
 
-    def __call__(self, dataset: Any, collate_fn: Any, number: int) -> Draw | dict[str, Any]:
+    def __call__(self, dataset: Any, collate_fn: Any, number: int) -> Draw | Unreadable | dict[str, Any]:
         """Called with 0 for the first key, and with the number of keys at the end."""
         if number == len(self.keys):
             return self._finish(collate_fn)
-        key = self.keys[number]
+        try:
+            return self._row(dataset, self.keys[number], number)
+        except Exception as error:
+            text = "".join(traceback.format_exception(error))
+            traceback.clear_frames(error.__traceback__)
+            return Unreadable(self.keys[number], text)
+
+    def _row(self, dataset: Any, key: Any, number: int) -> Draw:
         set_epoch = None if self.keyed else getattr(dataset, "set_epoch", None)
-        if number < _WATCHED:
+        if number < _WATCHED or not self.readable:
             with self.watch.watching():
                 _fetch(dataset, key, self.whole)  # as a loop without set_epoch would
+            self.readable = True
         if self.kept is None:
             self.kept = generators.find(dataset=dataset)  # after the first sample, which may create them
         if set_epoch is not None:
@@ -157,8 +174,7 @@ class Make:
         plain_label = _plain_label(label)
         return sample, Draw(
             key,
-            thumbnail(one) if number < _KEPT else None,
-            thumbnail(two) if number < _KEPT else None,
+            likeness(one, two) if number < COMPARED else None,
             relabeled=plain_label is not None and digest(label) != digest(label_again),
             varies=first != second,
             moves_on=later is not None and later not in (first, second),

@@ -24,16 +24,18 @@ from augreg.doctor import (
     train_validation,
 )
 from augreg.doctor.draws import Draws, Make
-from augreg.doctor.findings import Findings, Report, guarded
-from augreg.doctor.limits import Progress, Watch
+from augreg.doctor.findings import Findings, Report, guarded, raised_by_doctor
+from augreg.doctor.limits import NotReturned, Progress, Watch
 from augreg.doctor.probing import Subject, preserve_state
 from augreg.doctor.statistics import LoaderStatistics, measure
 from augreg.doctor.unwrapping import given_loaders, named_sides
+from augreg.doctor.workers import Unreadable
 from augreg.pipeline import Pipeline
 
 __all__ = ["loader"]
 
 _IGNORED_BY_TORCH = -100  # by its losses, if they are told no other
+_FAILED = 8  # samples that raise, one after the other from the first, before no more are made
 
 
 def loader(
@@ -58,11 +60,11 @@ def loader(
     measured and made again, some of them in several workers over `epochs` epochs. `pipeline` is an augreg pipeline or
     spec that the training loop applies by itself, if there is one. `classes` are the class names, by default
     `dataset.classes`. `ignore_index` are the labels that the loss ignores, besides -100. Each loader gets its part of
-    `time_limit`, in seconds; what remains is reported as not checked. A sample that is made in this process is waited
-    for. `progress` is called with what is being done, how much is done, and how much there is. Samples are made in
-    worker processes only or, for a loader without workers, by a copy of the dataset; the state of generators,
-    samplers and datasets is restored. An exception in a loader becomes a finding. Raises TypeError or ValueError for
-    invalid arguments, and ImportError if torch is not installed.
+    `time_limit`, in seconds; what remains is reported as not checked, and the report is not ok. A sample that is made
+    in this process is waited for. `progress` is called with what is being done, how much is done, and how much there
+    is. Samples are made in worker processes only or, for a loader without workers, by a copy of the dataset; the
+    state of generators, samplers and datasets is restored. An exception in a loader becomes a finding. Raises
+    TypeError or ValueError for invalid arguments, and ImportError if torch is not installed.
     """
     _check_options(samples, epochs, classes, time_limit)
     findings, watch = Findings(), Watch(time_limit, progress)
@@ -116,15 +118,18 @@ def _examine(
         flips.examine(names, [subject.dataset, pipe], made, where, findings)
     skip = made.index_places if made is not None else frozenset()
     guarded(findings, where, "set_epoch", lambda: subject.set_epoch(subject.first_epoch))
-    work = functools.partial(measure, subject, samples, findings, skip)
+    unreadable = made is not None and bool(made.unreadable)
+    work = functools.partial(measure, subject, samples, findings, skip, unreadable)
     statistics = guarded(findings, where, "iterating the loader", work, subject.watch)
     if statistics is not None:
         measured[where] = statistics
         normalizations = contents.named_normalizations(subject.dataset) + contents.named_normalizations(pipe)
         pixel_values.examine(statistics, where, normalizations, findings)
-        labels.examine(statistics, where, count, ignored, findings)
+        labels.examine(statistics, where, count, ignored, findings, made)
         boxes.examine(statistics.targets.boxes, where, count, findings)
         masks.examine(statistics.targets.masks, where, count, ignored, findings)
+    else:
+        findings.unchecked(f"{where}: pixel values, labels, boxes and masks, since the pass over the loader failed")
     if made is not None and made.rows:
         order = functools.partial(class_order.examine, subject, made, statistics, count, findings)
         guarded(findings, where, "comparing the order of keys", order, subject.watch)
@@ -203,8 +208,11 @@ def _draws(subject: Subject, samples: int, epochs: int, findings: Findings) -> D
             findings.unchecked(f"{where}: everything; the sampler yields no keys")
         return None
     made = _made(subject, keys, findings)
-    if made is None:
-        return None
+    if made is None or not made.rows:
+        findings.unchecked(
+            f"{where}: random draws, generators and the order of classes, since samples could not be made"
+        )
+        return made
     if not any(row.has_image for row in made.rows):
         findings.unchecked(f"{where}: randomness; no image was recognized in the samples of the dataset")
         return made
@@ -213,9 +221,10 @@ def _draws(subject: Subject, samples: int, epochs: int, findings: Findings) -> D
     if subject.side != "train":
         randomness.validation(subject, made, findings)
         return made
-    if len(made.rows) < len(keys):
-        findings.unchecked(f"{where}: draws in workers and over epochs: {watch.message}")
+    if len(made.rows) + len(made.unreadable) < len(keys):
+        findings.limited(where, "draws in workers and over epochs", watch)
         return made
+    keys = [row.key for row in made.rows]
     batch_mixing.hard_labels(subject, made.mixes, findings)
     work = functools.partial(repeated_draws.examine, subject, made, keys, epochs, findings)
     guarded(findings, where, f"making samples in {subject.workers} workers", work, watch)
@@ -233,16 +242,59 @@ def _made(subject: Subject, keys: list[Any], findings: Findings) -> Draws | None
         for result in subject.apart(work, [*keys, keys[0]], f"{subject.where}: samples, one by one"):
             if isinstance(result, dict):
                 vars(made).update(result)
+            elif isinstance(result, Unreadable):
+                made.unreadable.append(result)
+                if len(made.unreadable) >= _FAILED and not made.rows:
+                    break
             else:
                 made.rows.append(result)
         return made
 
+    def waited() -> Draws:
+        try:
+            return collect()
+        except NotReturned as late:
+            _report_hanging(subject, late, len(made.rows), findings)
+            raise
+
     doing = f"making {len(keys)} samples one by one"
-    finished = guarded(findings, subject.where, doing, collect, subject.watch)
-    if finished is None and not (subject.watch.over and made.rows):
+    finished = guarded(findings, subject.where, doing, waited, subject.watch)
+    _report_unreadable(subject, made, findings)
+    if finished is None and not (subject.watch.over and made.rows) and not made.unreadable:
         return None
-    subject.sets_dataset_epoch = not subject.keyed
+    subject.sets_dataset_epoch = not subject.keyed and bool(made.rows)
     return made
+
+
+def _report_unreadable(subject: Subject, made: Draws, findings: Findings) -> None:
+    """Report the samples that raised an exception, which are then left out of the examination."""
+    if not made.unreadable:
+        return
+    text = made.unreadable[0].error
+    keys = [each.key for each in made.unreadable]
+    if raised_by_doctor(text):
+        findings.unchecked(f"{subject.where}: samples {keys[:8]}, which the doctor could not examine: {text[-300:]}")
+        return
+    count = len(made.rows) + len(keys)
+    findings.unchecked(f"{subject.where}: draws of {len(keys)} samples that raised an exception")
+    findings.error(subject.where, f"{len(keys)} of {count} samples raised an exception, the first", text, keys)
+
+
+def _report_hanging(subject: Subject, late: NotReturned, done: int, findings: Findings) -> None:
+    """Report a sample that took very long, and had not returned when the time was over."""
+    where, seconds = subject.where, f"{late.seconds:.1f} s"
+    findings.unchecked(f"{where}: the sample {late.key!r}, which had not returned after {seconds}")
+    if late.hangs:
+        findings.add(
+            "a sample did not return",
+            "warning",
+            where,
+            f"the sample {late.key!r} had not returned after {seconds}, when the time was over; each of the {done} "
+            f"before it took at most {late.slowest:.2g} s, in which it was made several times",
+            "training waits for it, without a message; a sample may wait for a lock, a network or a process, or loop",
+            "make this sample alone, dataset[key], and interrupt it: the traceback shows what it waits for",
+            [late.key],
+        )
 
 
 def _report_set_epoch(subject: Subject, made: Draws, findings: Findings) -> None:

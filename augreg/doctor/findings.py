@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from augreg import notebook
 from augreg.doctor.limits import TimeLimit, Watch
 
-__all__ = ["Finding", "Findings", "Report", "Severity", "guarded", "last_line", "shortened"]
+__all__ = ["Finding", "Findings", "Report", "Severity", "guarded", "last_line", "raised_by_doctor", "shortened"]
 
 Severity = Literal["fault", "warning", "note"]
 """A `fault` harms training or its metrics; a `warning` very likely does; a `note` is for information."""
@@ -99,6 +99,7 @@ class Findings:
         self._findings: list[Finding] = []
         self._checked: dict[str, None] = {}
         self._unchecked: dict[str, None] = {}
+        self._limited: dict[tuple[str, str], list[str]] = {}
 
     def add(
         self,
@@ -122,9 +123,37 @@ class Findings:
         """Record what could not be examined, and why."""
         self._unchecked[line] = None
 
+    def limited(self, where: str, doing: str, watch: Watch) -> None:
+        """Record what could not be examined since the time was over; the report is then not ok."""
+        self.unchecked(f"{where}: {doing}: {watch.message}")
+        self._limited.setdefault((where, watch.message), []).append(doing)
+
+    def error(self, where: str, seen: str, text: str, samples: Iterable[Any] = ()) -> None:
+        """Add an exception of the user's code; `text` is its traceback."""
+        self.add(
+            "error",
+            "fault",
+            where,
+            f"{seen}:\n{_excerpt(text)}",
+            "training would stop here, or the loader cannot be examined further",
+            "fix the line named in the traceback, then run the doctor again",
+            samples,
+        )
+
     def report(self) -> Report:
         """Everything added so far."""
-        ordered = sorted(self._findings, key=lambda finding: _ORDER.index(finding.severity))
+        late = [
+            Finding(
+                "time limit",
+                "warning",
+                where,
+                f"{message} before this was done: {'; '.join(dict.fromkeys(stages))}",
+                "what was not examined may be at fault",
+                "allow more time, ask for fewer samples, or find out why samples take so long",
+            )
+            for (where, message), stages in self._limited.items()
+        ]
+        ordered = sorted([*self._findings, *late], key=lambda finding: _ORDER.index(finding.severity))
         return Report(tuple(dict.fromkeys(ordered)), tuple(self._checked), tuple(self._unchecked))
 
 
@@ -141,24 +170,32 @@ def guarded(
     except Exception as error:
         text = "".join(traceback.format_exception(error))
         if isinstance(error, TimeLimit) or (watch is not None and watch.over):
-            findings.unchecked(f"{where}: {doing}: {watch.message if watch else error}")
-        elif _raised_by_doctor(text):
+            if watch is None:
+                findings.unchecked(f"{where}: {doing}: {error}")
+            else:
+                findings.limited(where, doing, watch)
+        elif raised_by_doctor(text):
             findings.unchecked(f"{where}: {doing}, which the doctor could not do: {last_line(error)}")
         else:
-            last = [line for line in text.splitlines() if line.strip()][-6:]
-            findings.add(
-                "error",
-                "fault",
-                where,
-                f"{doing} raised {type(error).__name__}:\n" + "\n".join(last),
-                "training would stop here, or the loader cannot be examined further",
-                "fix the line named in the traceback, then run the doctor again",
-            )
+            findings.error(where, f"{doing} raised {type(error).__name__}", text)
+            findings.unchecked(f"{where}: {doing}, which raised {type(error).__name__}")
         traceback.clear_frames(error.__traceback__)  # the frames keep loader iterators, and so workers, alive
         return None
 
 
-def _raised_by_doctor(text: str) -> bool:
+def _excerpt(text: str) -> str:
+    """The end of a traceback: the last two frames, each whole, without the carets below its line."""
+    kept = [line for line in text.splitlines() if line.strip(" ^~")]
+    frames = [number for number, line in enumerate(kept) if re.match(r'\s*File "', line)]
+    others = [number for number in frames if not raised_by_doctor(kept[number])]
+    frames = others if others and others[-1] == frames[-1] else frames
+    if not frames:
+        return "\n".join(kept[-6:])
+    shown = kept[frames[-2:][0] :]
+    return "\n".join(shown if len(shown) <= 12 else [*shown[:4], "..", *shown[-7:]])
+
+
+def raised_by_doctor(text: str) -> bool:
     """Whether the innermost line of a traceback, in a worker or here, is one of this package."""
     files = re.findall(r'^\s*File "(.+)", line \d+', text, re.M)
     return bool(files) and Path(files[-1]).parent == Path(__file__).parent

@@ -18,6 +18,8 @@ from augreg.doctor.statistics import LoaderStatistics
 
 __all__ = ["class_names", "class_numbers", "examine", "sided", "stay", "with_wrapped"]
 
+_ENOUGH = 6  # equal images with equal labels, for which that is no chance
+
 
 def class_names(dataset: Any, classes: Sequence[str] | None = None) -> list[str]:
     """The class names: `classes` if given, else `.classes` of the dataset or of a dataset that it wraps, else []."""
@@ -54,9 +56,17 @@ def class_numbers(dataset: Any) -> dict[str, int]:
 
 
 def examine(
-    statistics: LoaderStatistics, where: str, classes: int | None, ignored: Iterable[int], findings: Findings
+    statistics: LoaderStatistics,
+    where: str,
+    classes: int | None,
+    ignored: Iterable[int],
+    findings: Findings,
+    draws: Draws | None = None,
 ) -> None:
-    """Report labels that a loss cannot use. `classes` is the number of classes, `ignored` the ids that it ignores."""
+    """Report labels that a loss cannot use. `classes` is the number of classes, `ignored` the ids it ignores.
+
+    In `draws` the labels may be seen to be the indices of the samples, and so no classes.
+    """
     not_finite: list[str] = []
     fractions: list[str] = []
     outside: list[str] = []
@@ -88,6 +98,9 @@ def examine(
         findings.checked(f"{where}: whether the labels of {count} images, {_FORMS[form]}, are {what}")
     if not statistics.labels and statistics.count and not statistics.targets.recognized:
         findings.unchecked(f"{where}: labels; none were recognized beside the images")
+    if outside and draws is not None and draws.labeled_by_index:
+        _report_instances(where, len(outside), limit, findings)
+        outside = []
     _report_values(where, limit, not_finite, fractions, outside, findings)
     if classes is not None and any(count != limit and count != classes for count in widths):
         findings.add(
@@ -118,6 +131,18 @@ def _described(labels: Any) -> str:
         return f"an array of shape {array.shape}"
     inner = f" of {type(labels[0]).__name__}" if isinstance(labels, list | tuple) and labels else ""
     return f"{type(labels).__name__}{inner}"
+
+
+def _report_instances(where: str, count: int, limit: int | None, findings: Findings) -> None:
+    findings.add(
+        "labels out of range",
+        "note",
+        where,
+        f"the label of each sample is its index; {count} are outside 0 to {(limit or 0) - 1}",
+        "correct for instance discrimination, where each image is a class of its own; otherwise cross-entropy raises "
+        "an error for them",
+        "nothing, if this is intended; otherwise return the class in place of the index",
+    )
 
 
 def _report_values(
@@ -165,7 +190,24 @@ def _report_values(
 def stay(draws: Draws, where: str, findings: Findings) -> None:
     """Report samples that have another label when they are made again."""
     changed = [row.key for row in draws.rows if row.relabeled]
-    if changed:
+    alone = [row.key for row in draws.rows if row.relabeled and not row.varies]
+    together = sum(not row.varies and not row.relabeled for row in draws.rows)
+    if changed and not alone:
+        sure = together >= _ENOUGH
+        findings.add(
+            "labels change",
+            "note" if sure else "warning",
+            where,
+            f"{len(changed)} of {len(draws.rows)} samples have another label when they are made again, and each of "
+            "them another image too" + (f"; {together} samples with equal images have equal labels" if sure else ""),
+            "the label seems to be made from the random draw, as in the prediction of rotations"
+            if sure
+            else "correct if the label is made from the random draw, as in the prediction of rotations; otherwise a "
+            "network cannot learn labels that change while the content stays",
+            "nothing, if this is intended; otherwise read image and label by the same index",
+            changed,
+        )
+    elif changed:
         findings.add(
             "labels change",
             "fault",

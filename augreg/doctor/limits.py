@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["Progress", "TimeLimit", "Watch"]
+__all__ = ["NotReturned", "Progress", "TimeLimit", "Watch"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is; 0 if that is not known."""
@@ -14,6 +15,24 @@ Progress = Callable[[str, int, int], None]
 
 class TimeLimit(Exception):  # noqa: N818 - it is no error
     """Raised when the time of an examination is over; the rest is reported as not checked."""
+
+
+class NotReturned(TimeLimit):
+    """Raised when the time was over while the sample of `key` was waited for.
+
+    `seconds` is how long that was, `slowest` the longest time that an earlier sample took, None if there is none.
+    """
+
+    def __init__(self, message: str, key: Any, seconds: float, slowest: float | None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.seconds = seconds
+        self.slowest = slowest
+
+    @property
+    def hangs(self) -> bool:
+        """Whether this sample took so much longer than all others that it very likely hangs."""
+        return self.slowest is not None and self.seconds >= max(1.0, 10 * self.slowest)
 
 
 class Watch:

@@ -125,7 +125,8 @@ def _sizes(found: list[Mask], where: str, findings: Findings) -> None:
 
 
 def _percent(count: int, total: int) -> str:
-    return f"{100 * count / total:.2g}%"
+    percent = 100 * count / total
+    return f"{percent:.3g}%" if percent >= 10 else f"{percent:.2g}%"
 
 
 def _listed(pairs: list[tuple[int, int]], total: int) -> str:

@@ -136,6 +136,19 @@ def _normalized(statistics: LoaderStatistics, where: str, own: Sequence[Normaliz
         pair = f"with mean {listed(implied[0])} and std {listed(implied[1])}, if they are those of this dataset"
         _report_twice(findings, "warning", where, seen, pair)
     elif far > 300:
+        multiplied = next((name for name, pair in pairs.items() if _multiplied(pixels, *pair)), None)
+        one = pixels.shape[1] == 1
+        if multiplied is not None and not one:  # one channel may be of physical units in that range
+            seen += f"; divided by 255 and denormalized with the mean and std of {multiplied}, they lie in 0..1"
+        units = (
+            "physical units, such as the Hounsfield units of CT: clip them to the window that matters, such as -150 "
+            "to 250, and scale that to 0..1 or -1..1; "
+        )
+        scale = (
+            "12 or 16 bits: divide by 4095 or 65535; then normalize by the mean and std of the dataset, unless the "
+            "network does it itself"
+        )
+        after = "they were multiplied by 255 after normalizing: remove that multiplication"
         findings.add(
             "wide pixel values",
             "warning",
@@ -143,9 +156,7 @@ def _normalized(statistics: LoaderStatistics, where: str, own: Sequence[Normaliz
             f"values from {statistics.low:.4g} to {statistics.high:.4g}, {seen}",
             "networks and initializations expect values with a mean near 0 and a standard deviation near 1, so "
             "training diverges or is slow",
-            "physical units, such as the Hounsfield units of CT: clip them to the window that matters, such as "
-            "-150 to 250, and scale that to 0..1 or -1..1; 12 or 16 bits: divide by 4095 or 65535; then normalize by "
-            "the mean and std of the dataset, unless the network does it itself",
+            after if multiplied is not None and not one else (units if one else "") + scale,
         )
     elif far > 20:
         findings.add(
@@ -188,6 +199,15 @@ def _wrong_scale(pixels: NDArray[np.float64], mean: NDArray[np.float64], std: ND
         return False
     once = pixels * std + mean
     return bool((once > -0.5).all() and (once < 255.5).all() and once.max() > 64 and pixels.max() > 100)
+
+
+def _multiplied(pixels: NDArray[np.float64], mean: Sequence[float], std: Sequence[float]) -> bool:
+    """Whether pixels are normalized ones times 255: divided by it and denormalized, they lie in 0..1, and fill it."""
+    m, s = np.asarray(mean, float).ravel(), np.asarray(std, float).ravel()
+    if len(m) not in (1, pixels.shape[1]):
+        return False
+    once = pixels / 255 * s + m
+    return bool((once > -0.02).all() and (once < 1.02).all() and np.ptp(once) > 0.5)
 
 
 def _report_twice(findings: Findings, severity: Severity, where: str, seen: str, pair: str) -> None:

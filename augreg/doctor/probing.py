@@ -6,6 +6,7 @@ import copy
 import functools
 import itertools
 import pickle
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,9 @@ from typing import Any
 
 from augreg.doctor import generators
 from augreg.doctor.isolation import WorkingCopy, epoch_of, global_states, set_global_states, working_copy
-from augreg.doctor.limits import Watch
+from augreg.doctor.limits import NotReturned, Watch
 from augreg.doctor.unwrapping import Given
-from augreg.doctor.workers import InWorker, Work, WorkerStart
+from augreg.doctor.workers import InWorker, Unreadable, Work, WorkerStart, terminate
 
 __all__ = ["Subject", "length", "preserve_state", "spread"]
 
@@ -103,20 +104,47 @@ class Subject:
         """Yield `work(dataset, collate_fn, n)` for each of `keys`, called where it cannot change the originals.
 
         This is an extra worker, in which both `work` and its results are pickled; or, for a loader without workers,
-        this process, with copies. The worker may make the sample of the key once before the call.
+        this process, with copies. The worker may make the sample of the key once before the call; if that raises an
+        exception, `Unreadable` is yielded. Raises NotReturned if the time is over meanwhile.
         """
         if not self.workers:
             for number in range(len(keys)):
                 self.watch.step(doing, number, len(keys))
                 yield work(self.here.dataset, self.here.collate_fn, number)
             return
-        probe, batches = self.probe(1, InWorker(work, self.loader.collate_fn), states=False)
+        first = 0
+        while first < len(keys):
+            for result in self._in_worker(work, keys, first, doing):
+                first += 1
+                yield result
+
+    def _in_worker(self, work: Work, keys: list[Any], first: int, doing: str) -> Iterator[Any]:
+        """As `apart`, in a worker, from one number on; ends after an unreadable sample, which it cannot count."""
+        probe, batches = self.probe(1, InWorker(work, self.loader.collate_fn, first), states=False)
         probe.timeout = self._timeout(0)  # that of the loader is meant for one batch
         given = not self.batched or getattr(self.dataset, "__getitems__", None) is not None
-        batches += [[key] if given else [] for key in keys]
-        for number, result in enumerate(probe):
-            self.watch.step(doing, number, len(keys))
-            yield pickle.loads(result)
+        batches += [[key] if given else [] for key in keys[first:]]
+        iterator, slowest = iter(probe), None
+        try:
+            for number in range(first, len(keys)):
+                start = time.monotonic()
+                try:
+                    result = pickle.loads(next(iterator))
+                except Exception as error:
+                    if self.watch.over:
+                        raise NotReturned(
+                            self.watch.message, keys[number], time.monotonic() - start, slowest
+                        ) from error
+                    if not given or not str(error).startswith("Caught "):  # not raised by the dataset in the worker
+                        raise
+                    yield Unreadable(keys[number], f"{error}\nsample {keys[number]!r}")
+                    return
+                if number > first:  # the first one waits for the worker to start
+                    slowest = max(slowest or 0.0, time.monotonic() - start)
+                self.watch.step(doing, number, len(keys))
+                yield result
+        finally:
+            terminate(iterator)
 
     def _timeout(self, seconds: float) -> float:
         """The timeout of a loader with workers that has `seconds`, 0 for none, within the time that is left."""
@@ -133,7 +161,14 @@ class Subject:
             return
         twin = copy.copy(self.loader)
         iterators = {name: None for name, value in vars(twin).items() if _is_iterator(value)}
+        started: list[Any] = []
+
+        def start() -> Any:
+            started.append(type(twin)._get_iterator(twin))
+            return started[-1]
+
         changes: dict[str, Any] = {"_iterator": None, "persistent_workers": False, **iterators}
+        changes["_get_iterator"] = start
         if hasattr(twin, "next_iter_state"):  # of torchdata's StatefulDataLoader
             changes.update(next_iter_state=None, _initial_iter_for_state_dict=False)
         if self.workers:
@@ -144,8 +179,10 @@ class Subject:
         try:
             yield self.given.rewrap(twin)
         finally:
-            for value in list(vars(twin).values()):
-                if _is_iterator(value) and hasattr(value, "_shutdown_workers"):
+            for value in [*started, *vars(twin).values()]:
+                if _is_iterator(value) and self.watch.over:
+                    terminate(value)
+                elif _is_iterator(value) and hasattr(value, "_shutdown_workers"):
                     value._shutdown_workers()
 
     def probe(self, workers: int, collate_fn: Any, states: bool = True) -> tuple[Any, list[Any]]:

@@ -190,6 +190,7 @@ def _compare_images(subject: Subject, draws: Draws, tables: list[_Table], findin
         for number, table in enumerate(tables[1:], 1):
             repeated, equal, count = repeats(tables[0], table, collated)
             names = _same_streams(tables[0], table, draws, collated)
+            repeated = repeated or bool(names and not collated and draws.vary and equal == count)
             if repeated or (names and not collated):
                 cause, remedy = _cause(subject, names, f"workers 0 and {number}")
                 seen = (
@@ -241,7 +242,8 @@ def _compare_epochs(subject: Subject, draws: Draws, tables: list[list[_Table]], 
     if constant_draws.cached(subject, draws, changed, findings):
         return
     if not (draws.vary or draws.move_on or changed):
-        constant_draws.report(subject, draws, findings)
+        made = {cell.collated for epoch in tables for table in epoch for cell in table.cells}
+        constant_draws.report(subject, draws, made, findings)
 
 
 class _Repeated(NamedTuple):
@@ -259,7 +261,10 @@ class _Repeated(NamedTuple):
 def _repeated(pairs: list[tuple[_Table, _Table]], draws: Draws, collated: bool) -> list[_Repeated]:
     """Those of the pairs of streams that repeat one another, those with equal images first."""
     results = [(*repeats(one, two, collated), _same_streams(one, two, draws, collated)) for one, two in pairs]
-    found = [_Repeated(repeated, equal, count, names) for repeated, equal, count, names in results]
+    found = [
+        _Repeated(repeated or bool(names and not collated and draws.vary and equal == count), equal, count, names)
+        for repeated, equal, count, names in results
+    ]
     return sorted(
         (each for each in found if each.images or (each.names and not collated)), key=lambda each: not each.images
     )

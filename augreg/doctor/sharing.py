@@ -18,6 +18,7 @@ from augreg.doctor.statistics import LoaderStatistics
 __all__ = ["examine"]
 
 _FILE_LISTS = ("samples", "imgs", "files", "paths", "image_paths", "image_files", "img_paths", "filenames", "images")
+_TABLES = ("pandas.", "polars.", "numpy")
 _MOST_BYTES = 1 << 30
 _STEP = 10_000  # keys between two reports of progress
 _DEPTH = 10
@@ -212,6 +213,27 @@ def _file_list(dataset: Any) -> list[Any] | None:
             first = paths[0][0] if isinstance(paths[0], list | tuple) and paths[0] else paths[0]
             if isinstance(first, str | os.PathLike) and Path(first).is_file():
                 return list(paths)
+    return _file_column(dataset)
+
+
+def _file_column(dataset: Any) -> list[Any] | None:
+    """The files in a column of a data frame, such as pandas', or in an array or series of texts.
+
+    Paths may be relative to a folder that is an attribute of the dataset.
+    """
+    values = list(vars(dataset).values()) if hasattr(dataset, "__dict__") else []
+    texts = [os.fspath(value) for value in values if isinstance(value, str | os.PathLike)]
+    folders = ["", *(text for text in texts if os.path.isdir(text))]  # noqa: PTH112 - is_dir raises for long texts
+    for value in values:
+        if not type(value).__module__.startswith(_TABLES) or length(value) != length(dataset):
+            continue
+        for column in [value[name] for name in value.columns] if hasattr(value, "columns") else [value]:
+            paths = list(column)
+            if not paths or not all(isinstance(each, str | os.PathLike) for each in paths):
+                continue
+            for folder in folders:
+                if os.path.isfile(os.path.join(folder, paths[0])):  # noqa: PTH113, PTH118
+                    return [os.path.join(folder, each) for each in paths]  # noqa: PTH118
     return None
 
 
@@ -219,6 +241,7 @@ def _shared_arrays(one: _Places, two: _Places, other: Subject, where: str, findi
     """Whether both sides keep equal images in memory; None if they keep no arrays, or very large ones."""
     first, second = _rows(one), _rows(two)
     if not first or not second:
+        findings.unchecked(f"{where}: whether both sides read the same files: no list of files was found")
         return None
     findings.checked(f"{where}: whether both sides keep equal images in memory, before their transforms")
     both = sorted(index for row, index in second.items() if row in first)

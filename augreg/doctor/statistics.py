@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augreg.doctor.arrays import channel_axis, digest
-from augreg.doctor.findings import Findings
+from augreg.doctor.findings import Findings, raised_by_doctor
 from augreg.doctor.limits import TimeLimit
 from augreg.doctor.probing import Subject, length
 from augreg.doctor.samples import split_batch
@@ -19,6 +20,7 @@ from augreg.doctor.targets import Targets
 
 __all__ = ["LoaderStatistics", "measure"]
 
+_MOST_FAILED = 16  # batches that raise an exception, before the pass ends
 _PIXELS = 256  # pixels kept of each image, evenly spaced
 
 
@@ -97,24 +99,33 @@ class LoaderStatistics:
             self.constant.append(place)
         else:
             self.digests.setdefault(digest(image), place)
-        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.low, self.high = min(self.low, low) + 0.0, max(self.high, high) + 0.0  # 0 in place of -0
         self.whole = self.whole and bool((pixels == np.round(pixels)).all())
         self._means.append(pixels.mean(axis=0))
         self._pixels.append(pixels[:: max(1, len(pixels) // _PIXELS)])
 
 
 def measure(
-    subject: Subject, samples: int, findings: Findings, skip: Collection[int] = frozenset()
+    subject: Subject,
+    samples: int,
+    findings: Findings,
+    skip: Collection[int] = frozenset(),
+    unreadable: bool = False,
 ) -> LoaderStatistics:
-    """Run up to `samples` images through the loader, as the user would. Raises what it raises.
+    """Run up to `samples` images through the loader, as the user would.
 
-    `skip` are positions in a sample that are known not to be labels.
+    A batch that raises an exception is left out and reported, except, if `unreadable` is set, as not checked only:
+    the samples that raise are known then. `skip` are positions in a sample that are known not to be labels.
     """
     statistics = LoaderStatistics()
     whole = subject.plain or subject.batched
+    failed: list[tuple[str, str]] = []
     with warnings.catch_warnings(), subject.twin() as twin:
         warnings.simplefilter("ignore")
-        for number, batch in enumerate(twin):
+        for number, batch in enumerate(_batches(twin, subject, failed)):
+            if batch is TimeLimit:
+                findings.limited(subject.where, f"images after the first {statistics.count}", subject.watch)
+                break
             parts = split_batch(batch, whole, skip)
             statistics.batches += 1
             for place, image in enumerate(parts.images):
@@ -128,17 +139,46 @@ def measure(
             try:
                 subject.watch.step(f"{subject.where}: images from the loader", statistics.count, samples)
             except TimeLimit:
-                findings.unchecked(
-                    f"{subject.where}: images after the first {statistics.count}: {subject.watch.message}"
-                )
+                findings.limited(subject.where, f"images after the first {statistics.count}", subject.watch)
                 break
-    if not statistics.batches:
+    if failed:
+        count = f"{len(failed)} batch{'es' * (len(failed) > 1)}"
+        stops = ", and all batches after them" if len(failed) == _MOST_FAILED else ""
+        findings.unchecked(f"{subject.where}: pixel values and labels of {count} that raised an exception{stops}")
+        if not unreadable:
+            name, text = failed[0]
+            findings.error(subject.where, f"iterating the loader raised {name} ({count} in all)", text)
+    if not statistics.batches and not failed and not subject.watch.over:
         _report_empty(subject, findings)
     elif statistics.count:
         findings.checked(f"{subject.where}: pixel values of {statistics.count} images from the loader")
     else:
         findings.unchecked(f"{subject.where}: pixel values: no image was recognized in the batches of the loader")
     return statistics
+
+
+def _batches(twin: Any, subject: Subject, failed: list[tuple[str, str]]) -> Iterator[Any]:
+    """The batches of a loader; `TimeLimit` if the time is over while one is waited for.
+
+    Of those that raise, the exception's name and traceback are added to `failed`.
+    """
+    iterator = iter(twin)
+    while len(failed) < _MOST_FAILED:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            break
+        except Exception as error:
+            text = "".join(traceback.format_exception(error))
+            if subject.watch.over:
+                yield TimeLimit
+                return
+            if raised_by_doctor(text) or str(error).startswith("DataLoader "):
+                raise  # the latter says that a worker has died
+            traceback.clear_frames(error.__traceback__)
+            failed.append((type(error).__name__, text))
+            continue
+        yield batch
 
 
 def _report_empty(subject: Subject, findings: Findings) -> None:

@@ -138,8 +138,11 @@ class Targets:
 
 
 def _is_other_view(array: NDArray[Any], batch: Batch) -> bool:
-    """Whether an array is another image, such as a second view: of the same dtype, and with many values."""
-    return bool(batch.images) and array.dtype == batch.images[0].dtype and len(np.unique(array)) > 64
+    """Whether an array of one channel is another image, such as a second view: the images have one channel too, and
+    its numbers are of the same dtype, many, and finite."""
+    if not batch.images or array.dtype != batch.images[0].dtype or not np.isfinite(array).all():
+        return False
+    return batch.images[0].size == np.prod(_size(batch.images[0])) and len(np.unique(array)) > 64
 
 
 def _name(path: Path) -> str | None:

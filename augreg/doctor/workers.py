@@ -18,7 +18,17 @@ from augreg.doctor.isolation import global_digests, seed_globals
 from augreg.doctor.limits import Watch
 from augreg.doctor.samples import digest_image, split
 
-__all__ = ["InWorker", "Keep", "SeededAlike", "Seen", "Work", "WorkerStart", "worker_streams"]
+__all__ = [
+    "InWorker",
+    "Keep",
+    "SeededAlike",
+    "Seen",
+    "Unreadable",
+    "Work",
+    "WorkerStart",
+    "terminate",
+    "worker_streams",
+]
 
 
 class Seen(NamedTuple):
@@ -33,6 +43,13 @@ class Seen(NamedTuple):
     label: bytes
     collated: bytes | None
     states: dict[str, bytes] | None = None
+
+
+class Unreadable(NamedTuple):
+    """A sample that raised an exception, and the traceback."""
+
+    key: Any
+    error: str
 
 
 Work = Callable[[Any, Any, int], Any]
@@ -56,7 +73,7 @@ class Keep:
 
         info = get_worker_info()
         worker = info.id if info is not None else -1
-        states = None if _kept is None else {**generators.states(_kept), **global_digests()}
+        states = {**generators.states(_generators()), **global_digests()} if _watched else None
         given = samples if isinstance(samples, list) else [samples]
         seen = [Seen(worker, digest_image(each), digest(split(each).label), self._collated()) for each in given]
         return seen if states is None or not seen else [seen[0]._replace(states=states), *seen[1:]]
@@ -73,11 +90,24 @@ class Keep:
                 return None
 
 
+_watched: list[Any] = []  # in a worker: its collate_fn, if the states of generators are recorded
 _kept: list[generators.Generator] | None = None  # in a worker: the generators of its dataset and collate_fn
 
 
+def _generators() -> list[generators.Generator]:
+    """The generators that this worker has, found after its first batch, since a sample may create them."""
+    from torch.utils.data import get_worker_info
+
+    global _kept
+    if _kept is None:
+        info = get_worker_info()
+        assert info is not None
+        _kept = generators.find(dataset=info.dataset, collate_fn=_watched[0])
+    return _kept
+
+
 class WorkerStart:
-    """A worker_init_fn that calls the user's, then finds the generators that the worker has."""
+    """A worker_init_fn that calls the user's, and has the states of the worker's generators recorded."""
 
     def __init__(self, inner: Callable[[int], Any] | None, collate_fn: Any) -> None:
         self.inner = inner
@@ -85,14 +115,10 @@ class WorkerStart:
 
     def __call__(self, worker: int) -> None:
         """Called in the worker, before its first sample."""
-        from torch.utils.data import get_worker_info
-
+        global _kept
         if self.inner is not None:
             self.inner(worker)
-        info = get_worker_info()
-        assert info is not None
-        global _kept
-        _kept = generators.find(dataset=info.dataset, collate_fn=self.collate_fn)
+        _watched[:], _kept = [self.collate_fn], None
 
 
 class SeededAlike:
@@ -109,12 +135,15 @@ class SeededAlike:
 
 
 class InWorker:
-    """A collate_fn that calls `work` on its worker's dataset, with the number of the call; returns it pickled."""
+    """A collate_fn that calls `work` on its worker's dataset, with the number of the call; returns it pickled.
 
-    def __init__(self, work: Work, collate_fn: Any) -> None:
+    `first` is the number of the first call.
+    """
+
+    def __init__(self, work: Work, collate_fn: Any, first: int = 0) -> None:
         self.work = work
         self.collate_fn = collate_fn
-        self.calls = 0
+        self.calls = first
 
     def __call__(self, samples: Any) -> bytes:
         from torch.utils.data import get_worker_info
@@ -133,8 +162,22 @@ def worker_streams(
     samples: list[list[Seen]] = [[] for _ in range(max(1, workers))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for number, batch in enumerate(itertools.islice(probe, limit)):
-            watch.step(doing, number, limit or total)
-            for seen in batch:
-                samples[max(0, seen.worker)].append(seen)
+        iterator = iter(probe)
+        try:
+            for number, batch in enumerate(itertools.islice(iterator, limit)):
+                watch.step(doing, number, limit or total)
+                for seen in batch:
+                    samples[max(0, seen.worker)].append(seen)
+        except Exception:
+            if watch.over:
+                terminate(iterator)
+            raise
     return samples
+
+
+def terminate(iterator: Any) -> None:
+    """End the workers of a loader's iterator at once; torch would wait some seconds for one that hangs."""
+    for worker in getattr(iterator, "_workers", ()):
+        worker.terminate()
+    if hasattr(iterator, "_shutdown_workers"):
+        iterator._shutdown_workers()
