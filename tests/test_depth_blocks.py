@@ -761,3 +761,53 @@ def test_the_rows_of_a_branch_and_its_sum_keep_channels_last(size: tuple[int, ..
     torch.testing.assert_close(y.detach(), x.detach() * rows.round().view(6, *(1 for _ in y.shape[1:])))
     y.sum().backward()
     torch.testing.assert_close(x.grad, torch.ones_like(x) * rows.round().view(6, *(1 for _ in y.shape[1:])))
+
+
+class Buffered(Scaled):
+    """The factor is computed from a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.linspace(0, 1, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.end(self.body(x)) * (1 + self.factor.view(1, -1))
+
+
+def test_a_buffer_works_as_a_parameter_does_and_its_changes_are_followed() -> None:
+    plain = Buffered()
+    block = copy.deepcopy(plain)
+    (row,) = attach(nn.Sequential(block), survival=1.0).report()
+    assert row.by == "skip" and row.note == "branches: body..end"
+    x = torch.randn(3, 4)
+    assert torch.equal(block(x), plain(x))
+    for changed in (block, plain):
+        changed.factor.mul_(5)
+    assert torch.equal(block(x), plain(x))
+
+
+class Unknown(Scaled):
+    """No module computes the branch, and torch.fx cannot trace it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(x)
+        return x + (y if y.sum() > 0 else -y)
+
+
+def test_the_error_for_an_unknown_branch_says_why_it_is_not_skipped() -> None:
+    with pytest.raises(
+        ValueError, match=r"the residual branch of this Unknown is not known \(torch\.fx cannot trace"
+    ):
+        attach(nn.Sequential(Unknown()))
+    with pytest.raises(ValueError, match=r"is not known; select"):
+        attach(nn.Sequential(Unknown()), skip=False)
+
+
+@pytest.mark.parametrize(
+    ("count", "listed"), [(1, "0"), (2, "0 and 1"), (3, "0, 1 and 2"), (4, "0, 1 and 2 more"), (6, "0, 1 and 4 more")]
+)
+def test_modules_that_a_rule_refuses_for_the_same_reason_are_one_error(count: int, listed: str) -> None:
+    with pytest.raises(ValueError, match="the residual branch of this Unknown") as caught:
+        attach(nn.Sequential(*(Unknown() for _ in range(count)), Scaled()))
+    assert f"at: {listed} (Unknown): the residual" in str(caught.value)
+    assert str(caught.value).count("is not known") == 1

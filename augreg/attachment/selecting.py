@@ -112,6 +112,7 @@ def _attempt(
     """Record the changes of a rule at modules: the sites, the errors, and the sites that cannot take the rule."""
     sites: list[Site] = []
     errors: list[str] = []
+    refused: dict[tuple[str, str], list[str]] = {}
     reasons: dict[str, list[str]] = {}
     unsuitable: dict[str, Site] = {}
     for index, (name, module) in enumerate(suitable):
@@ -127,8 +128,12 @@ def _attempt(
             site.skip(error.note)
             unsuitable[name] = site
         except ValueError as error:
-            errors.append(f"{name or 'the model'} ({type(module).__name__}): {error}")
+            refused.setdefault((type(module).__name__, str(error)), []).append(name or "the model")
         _apply_replacements(site, modules)
+    for (kind, message), names in refused.items():
+        shown = names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
+        listed = f"{', '.join(shown[:-1])} and {shown[-1]}" if shown[1:] else shown[0]
+        errors.append(f"{listed} ({kind}): {message}")
     if len(unsuitable) == len(sites):  # none is left
         for reason, (first, *others) in reasons.items():
             more = f" and {len(others)} more" if others else ""

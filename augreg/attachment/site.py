@@ -175,7 +175,7 @@ class Site:
         if reason == "":
             return
         if not self._adopt_paths(layer):
-            self._mask_branches(layer)
+            self._mask_branches(layer, reason or "")
         if reason:
             self.note(f"masked, not saved: {reason}")
 
@@ -211,11 +211,11 @@ class Site:
             self.note(f"branch: {parts.branch_name()}")
         return ""
 
-    def _mask_branches(self, layer: Any) -> None:
-        """Mask the outputs of the branches, in the parts of the block or by hooks."""
-        obstacle = _REPLACED if "forward" in vars(self.module) else ""
+    def _mask_branches(self, layer: Any, reason: str) -> None:
+        """Mask the outputs of the branches, in the parts of the block or by hooks. `reason`: why none is skipped."""
+        reason = _REPLACED if "forward" in vars(self.module) else reason
         outputs = branch_outputs(self.module, layer)
-        parts = residual_parts(self.module) if not outputs and not obstacle else None
+        parts = residual_parts(self.module) if not outputs and reason != _REPLACED else None
         if parts is not None:  # methods or an adapter may define them
             self._reserve(self.module, "forward")
             self._record(ReplaceForward(self.module, parts, layer, self._identity, "computed"), layer)
@@ -225,7 +225,7 @@ class Site:
         if not outputs:
             raise ValueError(
                 f"the residual branch of this {type(self.module).__name__} is not known"
-                f"{f' ({obstacle})' if obstacle else ''}; select residual blocks, give the block a method "
+                f"{f' ({reason})' if reason else ''}; select residual blocks, give the block a method "
                 f"residual_branch(x), or register an adapter for its class (augreg.attachment.residual.adapter)"
             )
         for name in outputs:

@@ -104,15 +104,29 @@ class BlockGraphs:
     ) -> BlockGraph:
         """Trace the forward for these arguments. Raises ValueError with the reason."""
         try:
-            traced = trace_call(block, tensors, fixed, modes)
+            graph = self._traced(block, tensors, fixed, modes, buffers=False)
+        except ValueError as error:
+            if next(block.buffers(), None) is None or isinstance(error, StoresError):
+                raise
+            try:
+                graph = self._traced(block, tensors, fixed, modes, buffers=True)
+            except ValueError:
+                raise error from None
+        self.known.append(_Known(tensors, fixed, modes, graph))
+        return graph
+
+    @staticmethod
+    def _traced(
+        block: nn.Module, tensors: list[str], fixed: dict[str, Any], modes: tuple[bool, ...], buffers: bool
+    ) -> BlockGraph:
+        try:
+            traced = trace_call(block, tensors, fixed, modes, buffers)
         except StoresError:
             raise
         except Exception as error:  # a forward may do anything with the tracer's proxies, and fail in any way
             first = (str(error).splitlines() or [""])[0]
             raise ValueError(f"torch.fx cannot trace its forward ({type(error).__name__}: {first[:120]})") from error
-        graph = block_graph(traced, block)
-        self.known.append(_Known(tensors, fixed, modes, graph))
-        return graph
+        return block_graph(traced, block)
 
 
 class SkippingGraph(SkippingForward):

@@ -23,8 +23,9 @@ class StoresError(ValueError):
 class _CallTracer(ModuleTracer):
     """Traces one call: the arguments `tensors` are proxies, and those of `fixed` have these values."""
 
-    def __init__(self, tensors: Sequence[str], fixed: Mapping[str, Any]) -> None:
+    def __init__(self, tensors: Sequence[str], fixed: Mapping[str, Any], buffers: bool) -> None:
         super().__init__()
+        self.proxy_buffer_attributes = buffers
         self.tensors, self.fixed = tensors, fixed
 
     def create_args_for_root(self, root_fn: Any, *options: Any, **more: Any) -> tuple[Any, list[Any]]:
@@ -37,13 +38,15 @@ class _CallTracer(ModuleTracer):
 
 
 def trace_call(
-    module: nn.Module, tensors: Sequence[str], fixed: Mapping[str, Any], modes: Sequence[bool]
+    module: nn.Module, tensors: Sequence[str], fixed: Mapping[str, Any], modes: Sequence[bool], buffers: bool = False
 ) -> fx.Graph:
     """The graph of one call of a module's forward, with placeholders named `tensors`.
 
     The other arguments have the values `fixed`, and the flags `training` of the module and the modules in it, in the
-    order of `modules()`, are `modes`. A layer of transformers that checkpoints its own forward is traced without
-    that. Raises what the forward raises if torch.fx cannot trace it, and StoresError if it keeps a tensor.
+    order of `modules()`, are `modes`. With `buffers`, what is computed from buffers is in the graph, as it is for
+    parameters; a forward that looks into them cannot be traced so. A layer of transformers that checkpoints its own
+    forward is traced without that. Raises what the forward raises if torch.fx cannot trace it, and StoresError if it
+    keeps a tensor.
     """
     copied = working_copy(module)
     for part, training in zip(copied.modules(), modes, strict=True):
@@ -51,7 +54,7 @@ def trace_call(
             part.training = training
     if hasattr(copied, "gradient_checkpointing"):
         copied.gradient_checkpointing = False
-    tracer = _CallTracer(tensors, fixed)
+    tracer = _CallTracer(tensors, fixed, buffers)
     with _traceable_functions():
         graph = tracer.trace(copied)
     if tracer.stored:
