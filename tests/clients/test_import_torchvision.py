@@ -274,3 +274,15 @@ def test_a_tensor_that_is_resized_is_reported_since_it_rounds_otherwise() -> Non
     first = v2.Compose([v2.Resize(96), *V2_LAST])
     assert augreg.from_torchvision(first).spec == imported.spec
     assert augreg.from_torchvision(first).report == ()
+
+
+def test_mixing_is_in_the_section_batch() -> None:
+    choice = v2.RandomChoice([v2.CutMix(num_classes=10), v2.MixUp(num_classes=10, alpha=0.2)])
+    imported = augreg.from_torchvision(choice)
+    assert imported.report == ()
+    (step,) = imported.spec["batch"]
+    assert [next(iter(each)) for each in step["one_of"]["steps"]] == ["cutmix", "mixup"]
+    pipe = augreg.Pipeline.from_spec(imported.spec)
+    images = torch.rand(4, 3, 8, 8)
+    _, labels = pipe.batch(images, torch.tensor([1, 3, 5, 9]), batch=0)
+    assert tuple(labels.dense().shape) == (4, 10)
