@@ -19,7 +19,7 @@ __all__ = ["examine"]
 
 _MOST_KEYS = 2_000_000
 _FILE_LISTS = ("samples", "imgs", "files", "paths", "image_paths", "image_files", "img_paths", "filenames", "images")
-_TABLES = ("pandas.", "polars.", "numpy")
+_TABLES = ("pandas", "polars", "numpy")
 _MOST_BYTES = 1 << 30
 _STEP = 10_000  # keys between two reports of progress
 _DEPTH = 10
@@ -233,7 +233,7 @@ def _file_column(dataset: Any) -> list[Any] | None:
     texts = [os.fspath(value) for value in values if isinstance(value, str | os.PathLike)]
     folders = ["", *(text for text in texts if os.path.isdir(text))]  # noqa: PTH112 - is_dir raises for long texts
     for value in values:
-        if not type(value).__module__.startswith(_TABLES) or _length(value) != _length(dataset):
+        if type(value).__module__.partition(".")[0] not in _TABLES or _length(value) != _length(dataset):
             continue
         for column in [value[name] for name in value.columns] if hasattr(value, "columns") else [value]:
             paths = list(column)
