@@ -131,9 +131,6 @@ class Frame:
         return Series(self._columns[name])
 
 
-Frame.__module__ = "pandas.core.frame"
-
-
 class Listed(Photos):
     def __init__(self, files: list[str], folder: Any, **settings: Any) -> None:
         super().__init__(len(files), **settings)
@@ -141,7 +138,9 @@ class Listed(Photos):
         self.frame = Frame(label=["a"] * len(files), file=files)
 
 
-def test_files_in_a_data_frame(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", ["pandas", "pandas.core.frame"])  # from version 3 on, and before
+def test_files_in_a_data_frame(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Frame, "__module__", module)
     names = [f"{number}.png" for number in range(40)]
     for name in names:
         (tmp_path / name).touch()

@@ -28,12 +28,12 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, about the
 @pytest.fixture(autouse=True)
 def alone() -> Any:
     """One thread, and no worker process that stays behind."""
-    before = torch.get_num_threads()
+    before, running = torch.get_num_threads(), set(multiprocessing.active_children())
     torch.set_num_threads(1)
     torch.manual_seed(3)
     yield
     torch.set_num_threads(before)
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= running
 
 
 def found(report: Report) -> set[str]:

@@ -26,7 +26,7 @@ def test_nothing_can_be_drawn_from_no_steps(name: str, section: str, arguments: 
         with pytest.raises(SpecError) as caught:
             Pipeline.from_spec({section: spec})
         (problem,) = caught.value.problems
-        assert problem.path == where
+        assert problem.path == f"{where}.steps"
         assert problem.message == "steps must be at least one, got none: add steps, or leave this out"
 
 

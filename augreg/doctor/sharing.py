@@ -18,7 +18,7 @@ from augreg.doctor.statistics import LoaderStatistics
 __all__ = ["examine"]
 
 _FILE_LISTS = ("samples", "imgs", "files", "paths", "image_paths", "image_files", "img_paths", "filenames", "images")
-_TABLES = ("pandas.", "polars.", "numpy")
+_TABLES = ("pandas", "polars", "numpy")
 _MOST_BYTES = 1 << 30
 _STEP = 10_000  # keys between two reports of progress
 _DEPTH = 10
@@ -225,7 +225,7 @@ def _file_column(dataset: Any) -> list[Any] | None:
     texts = [os.fspath(value) for value in values if isinstance(value, str | os.PathLike)]
     folders = ["", *(text for text in texts if os.path.isdir(text))]  # noqa: PTH112 - is_dir raises for long texts
     for value in values:
-        if not type(value).__module__.startswith(_TABLES) or length(value) != length(dataset):
+        if type(value).__module__.partition(".")[0] not in _TABLES or length(value) != length(dataset):
             continue
         for column in [value[name] for name in value.columns] if hasattr(value, "columns") else [value]:
             paths = list(column)
