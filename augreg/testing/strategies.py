@@ -113,10 +113,8 @@ def _common(draw: st.DrawFn, catalog: Catalog, name: str, sure: bool = False) ->
         steps = [name for name in ("resize", "center_crop", "rotate") if name in catalog.every]
         tests = st.lists(_steps(catalog, steps, 0), max_size=2) if steps else st.just([])
         given["test"] = draw(st.one_of(simple, tests))
-    if given.get("p") not in (None, 0, 1) and rule in (
-        "same",
-        "center",
-    ):  # a size that changes by chance needs a rule
+    # a size that changes by chance needs a rule
+    if given.get("p") not in (None, 0, 1) and rule in ("same", "center"):
         given["test"] = draw(st.sampled_from(["off", rule]))
     if draw(st.integers(0, 7)) == 0:
         given["uid"] = draw(st.text("abcxyz", min_size=1, max_size=4))
