@@ -355,7 +355,8 @@ def test_compiled_code_saves_in_row_mode_without_compiling_for_each_count(checkp
         for block in model.blocks:
             vars(block)["forward"].layer.survival = survival
         compiled(x).sum().backward()
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 3
+    if tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 10):  # older ones: docs/attaching.md
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 3
 
 
 def test_compiled_code_keeps_the_rows_that_a_seed_keeps_without_the_compiler() -> None:

@@ -94,7 +94,7 @@ def filled(value: Any, values: Mapping[int, Any]) -> Any:
     """Nested arguments with the results of calls in place of each `Value`."""
     if isinstance(value, Value):
         return values[value.number]
-    if isinstance(value, tuple | list):
+    if isinstance(value, (tuple, list)):  # torch 2.7 compiles no `tuple | list` here
         return type(value)([filled(item, values) for item in value])
     if isinstance(value, dict):
         return {key: filled(item, values) for key, item in value.items()}
