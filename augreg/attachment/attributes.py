@@ -15,7 +15,8 @@ class Attributes:
 
     Numbers, strings, and lists, tuples, sets and dictionaries of them are compared by value; functions and other
     objects by identity, and those with a `__dict__`, such as a configuration, by the values in it too. Tensors are no
-    part: a graph reads them anew. Nor are the attributes of the modules in it, except for their class.
+    part: a graph reads them anew. Nor are the attributes of the modules in it, except for the forward of their class,
+    which stays when torch puts another class over theirs, as FSDP does.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -51,12 +52,13 @@ def _taken(module: nn.Module) -> dict[str, Any]:
     own = {
         name: _value(value, 0)
         for name, value in vars(module).items()
-        if name not in _OF_MODULES and not name.startswith("_augreg")
+        if name not in _OF_MODULES and not name.startswith(("_augreg", "__"))  # "__": state of FSDP
     }
     present = [
         (name, value is None) for store in (module._parameters, module._buffers) for name, value in store.items()
     ]
-    return {**own, "": (present, [(name, type(part)) for name, part in module._modules.items()])}
+    forwards = [(name, getattr(type(part), "forward", None)) for name, part in module._modules.items()]
+    return {**own, "": (present, forwards)}
 
 
 def _value(value: Any, depth: int) -> Any:
