@@ -94,7 +94,7 @@ class _LazyModule(types.ModuleType):
 def module(name: str) -> Any:
     """A module that is imported when one of its names is first used.
 
-    The modules of the built-in steps are imported to list them, which must not import NumPy.
+    It is for what only errors need, and for NumPy in the modules of built-in steps, which are imported to list them.
     """
     return _LazyModule(name)
 

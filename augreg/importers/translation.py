@@ -15,6 +15,7 @@ from augreg.errors import AugregError, SpecError
 from augreg.registry.registry import Registry
 from augreg.spec.parse import parse
 from augreg.steps.fields import MEANS, STDS, plain
+from augreg.steps.wording import shortened
 
 __all__ = ["Imported", "Parameters", "Steps", "Translation", "Translator", "UnsupportedError", "numbers", "pair"]
 
@@ -76,7 +77,7 @@ class Parameters:
         """Report a parameter unless it has one of the supported values, the first of which is its default."""
         value = self.take(key, supported[0])
         if value not in supported:
-            self.note(f"{key}={_shown(value)} is not kept: {why}")
+            self.note(f"{key}={shortened(repr(value), 60)} is not kept: {why}")
 
     def note(self, text: str) -> None:
         """Report something about this transform."""
@@ -85,12 +86,7 @@ class Parameters:
     def finish(self) -> None:
         """Report the parameters that were not read."""
         for key in self._unread:
-            self.note(f"{key}={_shown(self._values[key])} is not kept: unknown parameter")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+            self.note(f"{key}={shortened(repr(self._values[key]), 60)} is not kept: unknown parameter")
 
 
 SpecStep: TypeAlias = str | dict[str, Any] | list[Any]

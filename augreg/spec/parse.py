@@ -12,13 +12,13 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
+from augreg import lazy
 from augreg.errors import AugregError, PluginError, Problem, SpecError
 from augreg.registry.registry import Registry
-from augreg.spec import corrections
 from augreg.spec.files import read
 from augreg.spec.locations import path_of, with_lines
 from augreg.spec.normalized import normalize_problems
@@ -30,6 +30,11 @@ from augreg.steps.sizes import MOST_PROBLEMS, check_size
 from augreg.steps.step import Location, Step, build, children
 from augreg.steps.wording import choice
 from augreg.targets.conventions import Targets
+
+if TYPE_CHECKING:
+    from augreg.spec import corrections
+else:
+    corrections = lazy.module("augreg.spec.corrections")  # for specs that are wrong
 
 __all__ = ["parse"]
 

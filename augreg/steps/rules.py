@@ -12,7 +12,7 @@ Testing uses the last numbers of schedules, so what is exact because of them is 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from augreg.ops import Scene
@@ -171,16 +171,23 @@ def outcomes(container: Any, scene: Scene = PROBES[0]) -> list[tuple[Step, ...]]
     return found
 
 
+def _remembered(decide: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """The function with a cache; what cannot be hashed, such as a plugin's argument, is decided anew."""
+    cached = functools.lru_cache(maxsize=1024)(decide)
+
+    @functools.wraps(decide)
+    def decided(transform: Any) -> bool:
+        try:
+            return cached(transform)
+        except TypeError:
+            return decide(transform)
+
+    return decided
+
+
+@_remembered
 def is_shuffled(transform: Any) -> bool:
     """Whether a transform applies the same steps in any case, and in random order."""
-    try:
-        return _is_shuffled(transform)
-    except TypeError:  # a plugin's argument that cannot be hashed
-        return _is_shuffled.__wrapped__(transform)
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_shuffled(transform: Any) -> bool:
     try:
         drawn = [[step for step in steps if step.p or step.schedules] for steps in outcomes(transform)]
         first, *others = drawn
@@ -203,16 +210,9 @@ def is_random(step: Step) -> bool:
     return False
 
 
+@_remembered
 def is_fixed(transform: Any) -> bool:
     """Whether a transform draws nothing with the arguments that it has. A container may have random children."""
-    try:
-        return _is_fixed(transform)
-    except TypeError:  # a plugin's argument that cannot be hashed
-        return _is_fixed.__wrapped__(transform)
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_fixed(transform: Any) -> bool:
     sampled = False
     for probe in PROBES:
         try:

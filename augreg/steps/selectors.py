@@ -21,6 +21,7 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import Meta
 
 from augreg.steps.fields import Converted, Shorthand
+from augreg.steps.wording import shortened
 
 __all__ = ["At", "Named", "Selector", "around", "listed", "nearest_names", "selects", "without_match"]
 
@@ -41,8 +42,8 @@ class Selector:
     exclude: tuple[Selector, ...] = field(default=(), metadata={"key": "not", "optional": True})
 
     def __str__(self) -> str:
-        text = _shortened(self.name) if self.name else "''"
-        text = f"{text} of type {_shortened(_either(self.type))}" if self.type else text
+        text = shortened(self.name) if self.name else "''"
+        text = f"{text} of type {shortened(_either(self.type))}" if self.type else text
         return f"{text}, not {' or '.join(map(str, self.exclude))}" if self.exclude else text
 
 
@@ -51,10 +52,6 @@ def listed(at: Iterable[Selector], between: str = ", ") -> str:
     shown = [*map(str, at)]
     more = [f"{len(shown) - 5} more"] if len(shown) > 5 else []
     return between.join(shown[:5] + more)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _either(names: tuple[str, ...], most: int = 8) -> str:

@@ -13,7 +13,17 @@ from augreg.steps.other_names import VALUES, argument
 from augreg.steps.sizes import check_size
 from augreg.steps.suggestions import flow, nearest, plain_name
 
-__all__ = ["brief", "check_inside", "choice", "example", "reword", "split_error", "takes", "wrong_arguments"]
+__all__ = [
+    "brief",
+    "check_inside",
+    "choice",
+    "example",
+    "reword",
+    "shortened",
+    "split_error",
+    "takes",
+    "wrong_arguments",
+]
 
 
 def brief(value: Any) -> str:
@@ -23,7 +33,12 @@ def brief(value: Any) -> str:
         text = repr(value)
     except Exception:  # it is very large, or an object of another library, which may raise anything
         text = f"<{type(value).__name__}>"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return shortened(text)
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """A text of at most `most` letters; a longer one ends with three dots."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def split_error(error: ValueError) -> tuple[str, str]:
