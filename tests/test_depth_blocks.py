@@ -335,8 +335,6 @@ def test_compiled_code_saves_in_row_mode_without_compiling_for_each_count(checkp
     shapes: list[int] = []
 
     def backend(graph: Any, inputs: Any) -> Any:
-        from torch._subclasses import FakeTensor  # noqa: F401
-
         for node in graph.graph.nodes:
             value = node.meta.get("example_value")
             if node.target is functional.linear and isinstance(value, Tensor):

@@ -18,12 +18,8 @@ GLOBAL = np.random.default_rng(0)
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def seeded() -> None:
     torch.manual_seed(3)
-    yield
-    torch.set_num_threads(before)
 
 
 class Factors(Dataset):

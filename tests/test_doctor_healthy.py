@@ -18,12 +18,8 @@ from augreg.doctor.masks import _percent
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def seeded() -> None:
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
 
 
 def severities(report: Report) -> dict[str, str]:

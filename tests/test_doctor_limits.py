@@ -8,20 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from doctored import Photos, Torch, load
 from torch.utils.data import DataLoader
 
 from augreg.__main__ import main
 from augreg.doctor import loader
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def held_out(**options: Any) -> DataLoader:

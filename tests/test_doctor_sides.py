@@ -26,12 +26,8 @@ from augreg.doctor import Report, loader
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def seeded() -> None:
     torch.manual_seed(3)
-    yield
-    torch.set_num_threads(before)
 
 
 def found(report: Report) -> set[str]:

@@ -7,18 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from doctored import KeptGenerator, Torch, load
 
 from augreg.doctor import loader
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Unreadable(KeptGenerator):

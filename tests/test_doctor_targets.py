@@ -15,14 +15,6 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from augreg.doctor import Report, loader
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Samples(Dataset):
     """The samples that a function makes of an index."""
 

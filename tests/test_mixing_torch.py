@@ -21,14 +21,6 @@ functional = torch.nn.functional
 KINDS = {"uint8": 0, "float16": 2e-3, "bfloat16": 2e-2, "float32": 1e-6, "float64": 1e-14}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(params=["all at once", "one by one"])
 def path(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of going through a batch; large batches on a processor take the second."""

@@ -25,14 +25,6 @@ TRAIN = v2.Compose([v2.RandomResizedCrop(24), v2.RandomHorizontalFlip(), *TO_TEN
 EVALUATION = v2.Compose([v2.Resize(28), v2.CenterCrop(24), *TO_TENSOR, NORMALIZE])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def photo(number: int, side: int = 32) -> Image.Image:
     """A color photograph in miniature: a gradient, a square and noise."""
     rng = np.random.default_rng(number)

@@ -33,14 +33,6 @@ EVALUATION = v2.Compose([v2.Resize((24, 24)), v2.ToImage(), v2.ToDtype(torch.flo
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of Lightning's CombinedLoader
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def photo(number: int, side: int = 32) -> Image.Image:
     rng = np.random.default_rng(number)
     ramp = np.linspace(0, 200, side)[:, None, None] * rng.random(3) + np.linspace(0, 55, side)[None, :, None]
