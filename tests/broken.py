@@ -98,39 +98,39 @@ def _out_of_range(rng: random.Random) -> Broken:
             ("cutout", {"holes": 65}, "holes"),
             ("auto_contrast", {"cutoff": 50}, "cutoff"),
             ("perspective", {"distortion": 1.0}, "distortion"),
-            ("center_crop", {"size": 0}, "size[0]"),
+            ("center_crop", {"size": 0}, "size"),
             ("center_crop", {"size": [8, 70000]}, "size[1]"),
             ("pad", {"padding": [1, 2, 3, -4]}, "padding[3]"),
             ("brightness", {"factor": [-1, 2]}, "factor[0]"),
             ("affine", {"translate": [0.1, 2]}, "translate[1]"),
-            ("normalize", {"mean": 0, "std": 0}, "std[0]"),
+            ("normalize", {"mean": 0, "std": 0}, "std"),
         ]
     )
     return _placed(rng, {name: given}, f".{name}.{key}")
 
 
 def _refused_by_check(rng: random.Random) -> Broken:
-    """Numbers that are valid one by one, but not together."""
-    name, given = rng.choice(
+    """Numbers that are valid for their types, but not for the step, or not together."""
+    name, given, key = rng.choice(
         [
-            ("hue", {"shift": 0.6}),
-            ("posterize", {"bits": [0, 8]}),
-            ("posterize", {"bits": [2.5, 4]}),
-            ("solarize", {"threshold": 300}),
-            ("resize", {"shorter": 8, "size": 8}),
-            ("resize", {}),
-            ("random_resized_crop", {"size": 8, "scale": [0, 1]}),
-            ("random_erasing", {"ratio": [0, 1]}),
-            ("affine", {"shear_x": 90}),
-            ("gaussian_blur", {"sigma": [-1, 1]}),
-            ("one_of", {"steps": ["invert"], "weights": [1, 2]}),
-            ("some_of", {"steps": ["invert"], "count": 2}),
-            ("random_crop", {}),
-            ("pad", {"mode": "edge"}),
-            ("one_of", {"weights": [1]}),
+            ("hue", {"shift": 0.6}, ".shift"),
+            ("posterize", {"bits": [0, 8]}, ".bits"),
+            ("posterize", {"bits": [2.5, 4]}, ".bits"),
+            ("solarize", {"threshold": 300}, ".threshold"),
+            ("resize", {"shorter": 8, "size": 8}, ""),
+            ("resize", {}, ""),
+            ("random_resized_crop", {"size": 8, "scale": [0, 1]}, ".scale"),
+            ("random_erasing", {"ratio": [0, 1]}, ".ratio"),
+            ("affine", {"shear_x": 90}, ""),
+            ("gaussian_blur", {"sigma": [-1, 1]}, ".sigma"),
+            ("one_of", {"steps": ["invert"], "weights": [1, 2]}, ""),
+            ("some_of", {"steps": ["invert"], "count": 2}, ".count"),
+            ("random_crop", {}, ""),
+            ("pad", {"mode": "edge"}, ""),
+            ("one_of", {"weights": [1]}, ""),
         ]
     )
-    return _placed(rng, {name: given}, f".{name}")
+    return _placed(rng, {name: given}, f".{name}{key}")
 
 
 def _wrong_step(rng: random.Random) -> Broken:

@@ -106,7 +106,7 @@ def test_page_shows_every_registered_transform(page: Path) -> None:
 
 def test_page_is_small_and_makes_no_requests(page: Path) -> None:
     text = page.read_text("utf-8")
-    assert len(text) < 6_500_000
+    assert len(text) < 6_000_000
     sources = re.findall(r'(?:src|srcset|href|action|poster)="([^"]*)"', text)
     assert len(sources) > 300
     assert [source for source in sources if not source.startswith(("data:", "#"))] == []

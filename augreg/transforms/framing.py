@@ -131,7 +131,7 @@ class CropOrPad:
 
 
 @transform(
-    "crop_border", kind="geometry", rule="same", preview=({"pixels": 8}, {"pixels": 32}, {"pixels": 64}),
+    "crop_border", kind="geometry", rule="same", preview=({"pixels": 32}, {"pixels": 64}),
 )  # fmt: skip
 class CropBorder:
     """Cut `pixels` off every side of the image; of an image that is too small for it, the middle is left."""
