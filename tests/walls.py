@@ -9,15 +9,15 @@ from pathlib import Path
 __all__ = ["FLOORS", "circles", "files", "imported", "room", "upward"]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "lazy", "notebook", "shipped", "rng", "ops"),
+    ("errors", "lazy", "notebook", "pages", "shipped", "rng", "ops"),
     ("steps", "images"),
     ("backends", "loss"),
     ("targets", "attachment"),
     ("execution", "nn"),
-    ("batch", "registry", "regularizers", "inspect", "training"),
+    ("batch", "registry", "regularizers", "inspect", "training", "views"),
     ("transforms", "spec"),
     ("pipeline",),
-    ("data", "importers", "testing", "doctor"),
+    ("data", "importers", "testing", "doctor", "expectation"),
     ("commands",),
     ("gallery",),
     ("__main__",),
