@@ -100,7 +100,7 @@ def transform(
     expectation. `preview` lists arguments from weak to strong for the gallery; without it the gallery sweeps every
     random number through its range.
 
-    A method `quadrature(self, scene)` may return (weight, result) pairs, whose weights sum to one: the few results that
+    A method `quadrature(self, scene)` may return (weight, result) pairs, whose weights sum to one: a few results that
     test-time views use in place of draws. Without it they use all results of `sample`, if these are few.
 
     Raises SpecError if the class has no docstring, no `sample(self, rng, scene)`, a field without an

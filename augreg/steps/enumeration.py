@@ -1,4 +1,4 @@
-"""Enumeration: the results that a transform's `sample` may return, with their probabilities, if all draws are discrete."""
+"""Enumeration: all results of a transform's `sample` and their probabilities, where its draws are discrete."""
 
 from __future__ import annotations
 

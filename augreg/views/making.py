@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from augreg.steps.step import Step
 from augreg.views.choices import ViewChoices
 from augreg.views.low_discrepancy import ViewStreams
 from augreg.views.nodes import combinations
+from augreg.views.selection import named_paths
 from augreg.views.views import View, Views
 from augreg.views.weights import is_exact, places, weights
 
@@ -59,14 +60,14 @@ def make_views(
     given: Any,
     n: int,
     index: int | str = 0,
-    only: Sequence[str] | None = None,
+    only: str | Iterable[str] | None = None,
 ) -> Views:
     """The first `n` views of an image, or all if there are fewer. `settings` are those of a test image."""
     if isinstance(n, bool) or not hasattr(n, "__index__") or n.__index__() < 1:
         raise ValueError(f"the number of views must be a positive integer, got {n!r}")
     given = _rereadable(given)
     scene = scene_of(given, settings)
-    named = None if only is None else tuple(only)
+    named = None if only is None else named_paths(steps, only)
     address = address_of(seed, index)
     test = _Drawing(steps, settings, None)
     found = combinations(steps, scene, named, lambda drawn: _merged(drawn, scene, settings))

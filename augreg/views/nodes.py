@@ -175,11 +175,11 @@ def _spread(weights: Sequence[float]) -> list[int]:
     It is the order in which the van der Corput sequence comes to them, where the places have intervals as long as
     their weights, side by side. Places that it has not come to after many points follow, the heavy ones first.
     """
-    ends = list(itertools.accumulate(weights))
-    visited = dict.fromkeys(
-        min(bisect.bisect_right(ends, _van_der_corput(number) * ends[-1]), len(ends) - 1)
-        for number in range(min(_MOST_POINTS, 1 << 4 * len(ends)))
-    )
+    total = sum(weights)
+    ends = [round(end / total, 12) for end in itertools.accumulate(weights)]
+    last = len(ends) - 1
+    points = map(_van_der_corput, range(_MOST_POINTS if last else 1))
+    visited = dict.fromkeys(min(bisect.bisect_right(ends, point), last) for point in points)
     rare = sorted(set(range(len(ends))) - set(visited), key=lambda place: -weights[place])
     return [*visited, *rare]
 
