@@ -133,7 +133,9 @@ class CropOrPad:
         return ops.pad(scene, above, below, left, right, self.fill, self.mode), crop
 
     def quadrature(self, scene: Scene) -> Iterable[tuple[float, tuple[Op, ...]]]:
-        """Five positions, equally weighted: the center and the corners."""
+        """Five positions, equally weighted: the center and the corners. None where nothing is random."""
+        if self.position == "center":
+            return ()
         bottom, right = (abs(side - wanted) for side, wanted in zip(scene.size, self.size, strict=True))
         corners = [self._placed(scene, y, x) for y in (0, bottom) for x in (0, right)]
         return [(1 / 5, placed) for placed in (self.expect(scene, 1.0), *corners)]

@@ -30,7 +30,7 @@ def named_paths(steps: Iterable[Step], only: str | Iterable[str]) -> tuple[str, 
         for container in known[path][1]:
             if container.path not in found and rule_of(container) != "children":
                 raise ValueError(
-                    f"only: {path!r} is not applied, because {container.path!r}, which contains it, is random and not "
+                    f"only: {path!r} is never applied, because {container.path!r}, which contains it, is not "
                     f"named, and does not apply it at test time: name {container.path!r} instead"
                 )
     return tuple(dict.fromkeys(found))
