@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -109,19 +110,15 @@ def _all(steps: Iterable[Step], scene: Scene, only: tuple[str, ...] | None, merg
         one = _Exploring(answers, only)
         drawn = draw(steps, scene, one)
         unknown = any(isinstance(item, Step) for item, _ in drawn.deferred)  # steps after an op of unknown size
-        choices = tuple(zip(one.paths, one.answers, strict=True))
-        declared = 1.0
-        for weight, _ in one.declared:
-            declared *= weight
-        importance = (-round(declared, 12), *(number for _, number in one.declared))
+        declared = math.prod(weight for weight, _ in one.declared)
         yield Combination(
-            one.weight,
-            choices,
-            one.drawn or unknown,
-            not one.declared,
-            merged(drawn),
-            importance,
-            tuple(one.intervals),
+            weight=one.weight,
+            choices=tuple(zip(one.paths, one.answers, strict=True)),
+            drawn=one.drawn or unknown,
+            exact=not one.declared,
+            ops=merged(drawn),
+            importance=(-round(declared, 12), *(number for _, number in one.declared)),
+            intervals=tuple(one.intervals),
         )
         answers = one.answers
         while answers and answers[-1] + 1 == one.counts[len(answers) - 1]:
