@@ -296,6 +296,8 @@ def test_a_size_by_chance_is_views_of_several_sizes() -> None:
 def test_schedules_have_their_last_numbers() -> None:
     spec = [{"horizontal_flip": {"p": {"linear": [0.0, 0.3], "over": [0, 10]}}}]
     assert np.allclose(Pipeline(spec).views(IMAGE, 4).weights, [0.7, 0.3])
+    spec = [{"horizontal_flip": {"p": {"linear": [0.3, 0.0], "over": [0, 10]}}}]
+    assert len(Pipeline(spec).views(IMAGE, 4)) == 1
 
 
 def test_plans_replay() -> None:
@@ -344,6 +346,23 @@ def test_after_a_step_of_unknown_size_the_others_are_drawn() -> None:
     assert all(
         np.array_equal(one.image, other.image) for one, other in zip(views, pipe.views(IMAGE, 9), strict=False)
     )
+
+
+def plus(array, amounts):
+    return array + amounts["each"]
+
+
+def test_functions_with_arrays_and_dicts_for_parameters() -> None:
+    @transform("plus", kind="color")
+    class Plus:
+        """Add one of two arrays."""
+
+        def sample(self, rng, scene):
+            return ops.call(plus, {"amounts": {"each": np.uint8([0, 1, rng.integers(2)])}}, size=scene.size)
+
+    views = Pipeline([Step(Plus(), p=0.5), "vertical_flip"]).views(IMAGE // 2, 9)
+    assert views.exact and np.allclose(sorted(views.weights), [*[0.125] * 4, 0.25, 0.25])
+    assert {tuple((view.image[0, 0].astype(int) - (IMAGE // 2)[0, 0]).tolist()) for view in views} >= {(0, 1, 1)}
 
 
 def test_a_step_that_fails_is_named() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from augreg.ops import Op, Scene
 from augreg.steps.rules import FixedDraws, RandomDrawError
 
-__all__ = ["weighted_outcomes"]
+__all__ = ["same_results", "weighted_outcomes"]
 
 _MOST_DRAWS_EACH: Final = 8
 """So many draws for each result are tried: several may lead to one, such as `some_of` with a small count."""
@@ -105,11 +105,19 @@ def weighted_outcomes(transform: Any, scene: Scene, most: int) -> list[tuple[flo
 
 def _add(found: list[tuple[float, tuple[Any, ...]]], probability: float, result: tuple[Any, ...]) -> None:
     for place, (known, other) in enumerate(found):
-        if len(other) == len(result) and all(map(_same, other, result)):
+        if same_results(other, result):
             found[place] = (known + probability, other)
             return
     found.append((probability, result))
 
 
+def same_results(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two results, of ops and steps, do the same."""
+    return len(one) == len(other) and all(map(_same, one, other))
+
+
 def _same(one: Any, other: Any) -> bool:
-    return one is other or (isinstance(one, Op) and bool(one == other))
+    try:
+        return one is other or (isinstance(one, Op) and bool(one == other))
+    except ValueError:  # a parameter of a plugin's function is an array
+        return False

@@ -9,7 +9,7 @@ import numpy as np
 
 from augreg.ops import Op, Scene
 from augreg.pipeline import Pipeline
-from augreg.steps.enumeration import weighted_outcomes
+from augreg.steps.enumeration import same_results, weighted_outcomes
 from augreg.steps.step import Step
 from augreg.testing.running import KEYS, Array, accepted_image, attempt, same
 from augreg.testing.step_under_test import StepUnderTest
@@ -59,10 +59,10 @@ def _nodes_are_results(pipeline: Pipeline, scene: Scene, image: Array, nodes: li
     results = weighted_outcomes(transform, scene, _MOST_RESULTS)
     kinds: dict[str, Any] = {"channels": scene.channels, "dtype": scene.dtype}
     trained = {pipeline.train.plan(scene.size, key, **kinds).after.size for key in KEYS}
-    tested_as = _parts(transform.expect(scene, 1.0)) if hasattr(transform, "expect") else None
+    tested_as = _parts(transform.expect(scene, 1.0)) if hasattr(transform, "expect") else (None,)
     for node in nodes:
         if results is not None:
-            possible = any(node == result for _, result in results) or node == tested_as
+            possible = any(same_results(node, other) for other in (*(result for _, result in results), tested_as))
             shown = ", ".join(map(str, node)) or "nothing"
             assert possible, f"the node [{shown}] of `quadrature` is none of the results of `sample`; {_RETURN}"
         if len(trained) == 1 and all(isinstance(part, Op) for part in node):

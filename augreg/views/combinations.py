@@ -96,12 +96,21 @@ def combinations(
     """
     found: dict[Any, Combination] = {}
     for one in _in_order(_all(steps, scene, only, merged)):
-        same = one.choices if one.drawn else one.ops
+        same = _what_it_does(one)
         first = found.get(same)
         if first is not None:
             one = first._replace(weight=first.weight + one.weight, exact=first.exact and one.exact)
         found[same] = one
     return list(found.values())
+
+
+def _what_it_does(one: Combination) -> Any:
+    """Equal for combinations that do the same. What is drawn, and what cannot be hashed, differs from all others."""
+    try:
+        hash(one.ops)
+    except TypeError:  # a parameter of a plugin's function is a list or an array
+        return one.choices
+    return one.choices if one.drawn else one.ops
 
 
 def _all(steps: Iterable[Step], scene: Scene, only: tuple[str, ...] | None, merged: Merged) -> Iterator[Combination]:

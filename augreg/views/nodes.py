@@ -45,6 +45,8 @@ def is_noisy(step: Step, path: str, only: tuple[str, ...] | None) -> bool:
 def nodes_of(step: Step, scene: Scene) -> StepNodes | None:
     """The nodes of a step for this scene; None if its numbers must be drawn."""
     p = min(step.p, 1.0)
+    if p <= 0.0:  # at the end of a schedule
+        return StepNodes((Node(1.0, (), applied=False),), exact=True)
     found = weighted_outcomes(step.transform, scene, _MOST_NODES)
     exact = found is not None
     if found is None:
