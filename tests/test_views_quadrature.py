@@ -9,7 +9,7 @@ import pytest
 from images import made
 from PIL import Image
 
-from augreg import Pipeline, Registry, Step, ops, transform
+from augreg import Pipeline, Registry, SpecError, Step, ops, transform
 from augreg.ops import Scene
 from augreg.steps.enumeration import weighted_outcomes
 from augreg.testing import check_transform, image_transforms
@@ -148,26 +148,17 @@ def test_every_discrete_draw_is_enumerated() -> None:
     assert probabilities == pytest.approx(wanted) and len(found) == len(wanted)
 
 
-@transform("broken", kind="geometry")
-class Heavy:
-    """Declare nodes whose weights sum to two."""
-
-    def sample(self, rng, scene):
-        return ops.rotate(scene, rng.uniform(-5, 5))
-
-    def quadrature(self, scene):
-        return [(1.0, ops.rotate(scene, -3)), (1.0, ops.rotate(scene, 3))]
-
-
 def broken(nodes: object) -> type:
     """A transform that shifts by one of three numbers, and declares these nodes."""
 
     @transform("broken", kind="geometry")
     class Shift:
-        """Shift by 0, 1 or 2 pixels."""
+        """Shift by 0, 1, .. pixels."""
+
+        span: int = 3
 
         def sample(self, rng, scene):
-            return ops.translate(scene, float(rng.integers(3)), 0.0)
+            return ops.translate(scene, float(rng.integers(self.span)), 0.0)
 
         def quadrature(self, scene):
             return nodes(scene)
@@ -198,8 +189,13 @@ def test_the_conformance_kit_checks_declared_nodes(nodes: object, message: str) 
 def test_the_conformance_kit_takes_right_nodes() -> None:
     right = broken(lambda scene: [(0.5, shifted(scene, 0.0)), (0.5, shifted(scene, 2.0))])
     check_transform(right, without=["pickles"])
-    with pytest.raises(AssertionError, match="sum to 2"):
-        image_transforms.CHECKS["quadrature_holds"](step_under_test(Heavy))
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.6), (1.5, -0.5), (float("nan"), 1.0)])
+def test_weights_that_are_none_are_refused(weights: tuple[float, float]) -> None:
+    wrong = broken(lambda scene: [(weights[0], shifted(scene, 0.0)), (weights[1], shifted(scene, 40.0))])
+    with pytest.raises(SpecError, match=r"broken#0: .*they must be positive and sum to one"):
+        Pipeline([Step(wrong(span=40))]).views(IMAGE, 3)
 
 
 def test_nodes_of_a_plugin_in_place_of_draws() -> None:
