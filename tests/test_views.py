@@ -383,5 +383,10 @@ def test_a_step_that_fails_is_named() -> None:
         Pipeline([Step(Fails())]).views(IMAGE, 2)
 
 
+def test_the_name_that_others_use_is_explained() -> None:
+    with pytest.raises(AttributeError, match=r"pipe\.views\(image, n\) gives test-time views"):
+        Pipeline(["invert"]).tta  # noqa: B018
+
+
 def test_a_transform_in_code() -> None:
     assert len(Pipeline([Step(Invert(), p=0.5)]).views(IMAGE, 5)) == 2
