@@ -144,7 +144,7 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, tuple) and len(one) == 5:  # of NumPy: a name, an array and three numbers
-        return one[2:] == other[2:] and bool(np.array_equal(one[1], other[1]))
+        return bool(one[2:] == other[2:] and np.array_equal(one[1], other[1]))
     same: bool = one == other
     return same
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from augreg.expectation.batch_statistics import batch_statistics_used, statistics_of
 from augreg.loss.penalties import unwrapped
 from augreg.nn.modes import modes_kept
 from augreg.steps.fields import convert_one
@@ -18,7 +19,7 @@ from augreg.steps.selectors import At, Selector, around, listed, nearest_names, 
 if TYPE_CHECKING:
     from augreg.expectation.noise import NoiseReport
 
-__all__ = ["drawing", "evaluating", "selected"]
+__all__ = ["called", "drawing", "evaluating", "named_modules"]
 
 
 @contextlib.contextmanager
@@ -26,22 +27,36 @@ def drawing(
     model: nn.Module,
     report: NoiseReport,
     only: str | Mapping[str, Any] | Sequence[Any] | None = None,
-    batch_statistics: bool = False,
+    batch_statistics: Any = False,
 ) -> Iterator[None]:
     """A context in which the noise that `find_noise` found in a model draws, and everything else is in evaluation.
 
     `only` selects among the modules that draw, as `at` does in a spec: by name pattern or type. With
-    `batch_statistics` the selected batch norm layers normalize with the mean and variance of their batch, and their
-    running statistics stay as they are. Modes are restored at the end. Raises ValueError if `only` selects nothing.
+    `batch_statistics=True` batch norm layers, which `only` selects too, normalize with the mean and variance of their
+    batch. Or it is a batch of training images, as the model takes it: then they normalize with its statistics, which
+    an image does not share with others of its batch (Teye et al. 2018, arXiv 1802.06455: one such batch for each
+    sample). Running statistics stay as they are, and modes are restored at the end.
+
+    Raises ValueError if `only` selects nothing. Does not restore generators: see `kept`.
     """
-    chosen = selected(model, report, only)
-    flags = {source.flag for source in report.sources if source.name in chosen}
-    norms = [norm for norm in report.batch_norms if batch_statistics and norm in chosen]
     inner = unwrapped(model)
-    with evaluating(model), _batch_statistics(inner, norms):
-        for name in flags:
-            inner.get_submodule(name).training = True
-        yield
+    modules = named_modules(inner)
+    normalizing = batch_statistics is not False
+    known = {*report.names, *(report.batch_norms if normalizing else ())}
+    chosen = known if only is None else _selected(modules, known, convert_one(At, only))
+    norms = {name: modules[name] for name in report.batch_norms if normalizing and name in chosen}
+    with evaluating(model):
+        for source in report.sources:
+            if source.name in chosen:
+                modules[source.flag].training = True
+        if not norms:
+            yield
+        elif batch_statistics is True:
+            with batch_statistics_used([*norms.values()]):
+                yield
+        else:
+            with statistics_of(norms, lambda: called(inner, batch_statistics)):
+                yield
 
 
 @contextlib.contextmanager
@@ -62,39 +77,27 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
-def selected(model: nn.Module, report: NoiseReport, only: Any = None) -> set[str]:
-    """The names of the modules that draw, and of batch norm layers, that `only` selects; all of them by default."""
-    known = {*(source.name for source in report.sources), *report.batch_norms}
-    if only is None:
-        return known
-    selectors: tuple[Selector, ...] = convert_one(At, only)
-    modules = dict(unwrapped(model).named_modules(remove_duplicate=False))
+def named_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules by name, each once, with the names that they have when no part of the model is compiled."""
+    parts = ((name.split("."), module) for name, module in model.named_modules())
+    return {".".join(part for part in name if part != "_orig_mod"): module for name, module in parts}
+
+
+def called(model: nn.Module, batch: Any) -> Any:
+    """The output of a model for a tensor, a tuple of arguments, or a mapping of keyword arguments."""
+    if hasattr(batch, "keys"):
+        return model(**batch)
+    return model(*batch) if isinstance(batch, tuple) else model(batch)
+
+
+def _selected(modules: Mapping[str, nn.Module], known: set[str], selectors: tuple[Selector, ...]) -> set[str]:
+    """Those of the known modules that are selected."""
     types = {name: [cls.__name__ for cls in type(module).__mro__] for name, module in modules.items()}
     errors = without_match(selectors, types.items())
     if errors:
         raise ValueError(errors[0])
-    first = {id(module): name for name, module in reversed(modules.items())}  # a shared module has several names
-    chosen = {
-        first[id(modules[name])]
-        for name, names in types.items()
-        if first[id(modules[name])] in known
-        and selects(selectors, name, names, functools.partial(around, name, types))
-    }
+    chosen = {name for name in known if selects(selectors, name, types[name], functools.partial(around, name, types))}
     if not chosen:
         near = ", ".join(nearest_names(selectors, known)) or "none"
-        raise ValueError(f"no module that draws is {listed(selectors, ' or ')}; the nearest names are {near}")
+        raise ValueError(f"no module that draws is {listed(selectors, ' or ')}; the nearest names are: {near}")
     return chosen
-
-
-@contextlib.contextmanager
-def _batch_statistics(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
-    """Let batch norm layers use the statistics of the batch; without tracking, torch leaves the buffers alone."""
-    layers: list[Any] = [model.get_submodule(name) for name in names]
-    tracking = [layer.track_running_stats for layer in layers]
-    try:
-        for layer in layers:
-            layer.training, layer.track_running_stats = True, False
-        yield
-    finally:
-        for layer, value in zip(layers, tracking, strict=True):
-            layer.track_running_stats = value

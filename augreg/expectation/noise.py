@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from augreg import notebook
-from augreg.expectation.drawing import drawing as drawing, evaluating
+from augreg.expectation.drawing import called, drawing as drawing, evaluating, named_modules
 from augreg.expectation.kept import kept as kept
 from augreg.expectation.noise_search import Found, Search, running_eagerly
 from augreg.inspect.tables import table
@@ -111,7 +111,7 @@ def find_noise(model: nn.Module, call: Any) -> NoiseReport:
     """
     inner = _checked(model)
     with torch.no_grad(), kept(model), evaluating(model), running_eagerly():
-        found = Search(inner, call if _is_function(call) else lambda: _called(inner, call)).found()
+        found = Search(inner, call if _is_function(call) else lambda: called(inner, call)).found()
     return NoiseReport(
         _sources(inner, found.draws, found.flags),
         _sources(inner, found.always, {name: name for name in found.always}),
@@ -138,15 +138,9 @@ def _is_function(call: Any) -> bool:
     return callable(call) and not isinstance(call, torch.Tensor)
 
 
-def _called(model: nn.Module, batch: Any) -> Any:
-    if hasattr(batch, "keys"):
-        return model(**batch)
-    return model(*batch) if isinstance(batch, tuple) else model(batch)
-
-
 def _sources(model: nn.Module, draws: dict[str, Found], flags: dict[str, str]) -> tuple[NoiseSource, ...]:
     """The modules that draw, in the order of the model."""
-    modules = dict(model.named_modules())
+    modules = named_modules(model)
     return tuple(
         NoiseSource(name, type(module).__name__, draws[name].by, draws[name].seeded, flags[name])
         for name, module in modules.items()

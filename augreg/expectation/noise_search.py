@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from augreg.expectation.draw_recorder import Draw, DrawRecorder, modules_in
+from augreg.expectation.drawing import named_modules
 
 __all__ = ["Found", "Noise", "Search", "running_eagerly"]
 
@@ -43,7 +44,7 @@ class Search:
 
     def __init__(self, model: nn.Module, call: Callable[[], Any]) -> None:
         self.call = call
-        self.modules = dict(model.named_modules())
+        self.modules = named_modules(model)
         self.names = {id(module): name for name, module in self.modules.items()}
         self.failed: dict[str, str] = {}
 
