@@ -13,12 +13,12 @@ if TYPE_CHECKING:
         batch_norm_shift as batch_norm_shift,
         recalibrate_batch_norm as recalibrate_batch_norm,
     )
-    from augreg.expectation.drawing import drawing as drawing
-    from augreg.expectation.kept import kept as kept
     from augreg.expectation.noise import (
         NoiseReport as NoiseReport,
         NoiseSource as NoiseSource,
+        drawing as drawing,
         find_noise as find_noise,
+        kept as kept,
     )
 
 __getattr__, __dir__, __all__ = lazy.names(

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from augreg.expectation.channel_moments import ChannelMoments, recorded
-from augreg.expectation.drawing import evaluating
 from augreg.expectation.model_batches import Side, model_batches
+from augreg.expectation.modes import evaluating
 from augreg.expectation.noise_search import running_eagerly
 from augreg.inspect.tables import ByLayer
 from augreg.loss.penalties import unwrapped

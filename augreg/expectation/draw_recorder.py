@@ -24,7 +24,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from augreg.expectation.kept import global_generators
+from augreg.expectation.kept_state import global_generators
 from augreg.nn.masks import SeededSource
 
 __all__ = ["Draw", "DrawRecorder", "modules_in"]
@@ -142,11 +142,10 @@ def _described(frame: FrameType) -> str:
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
+        return bool(torch.equal(one, other))
     if isinstance(one, tuple) and len(one) == 5:  # of NumPy: a name, an array and three numbers
         return bool(one[2:] == other[2:] and np.array_equal(one[1], other[1]))
-    same: bool = one == other
-    return same
+    return bool(one == other)
 
 
 class _Operators(TorchDispatchMode):

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from augreg import notebook
-from augreg.expectation.drawing import called, drawing as drawing, evaluating, named_modules
-from augreg.expectation.kept import kept as kept
+from augreg.expectation.kept_state import kept as kept
+from augreg.expectation.modes import called, drawing as drawing, evaluating, named_modules
 from augreg.expectation.noise_search import Found, Search, running_eagerly
 from augreg.inspect.tables import table
 from augreg.loss.penalties import unwrapped

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from augreg.expectation.draw_recorder import Draw, DrawRecorder, modules_in
-from augreg.expectation.drawing import named_modules
+from augreg.expectation.modes import named_modules
 
 __all__ = ["Found", "Noise", "Search", "running_eagerly"]
 

@@ -43,7 +43,7 @@ def drawing(
     modules = named_modules(inner)
     normalizing = batch_statistics is not False
     known = {*report.names, *(report.batch_norms if normalizing else ())}
-    chosen = known if only is None else _selected(modules, known, convert_one(At, only))
+    chosen = known if only is None else _selected(inner, known, convert_one(At, only))
     norms = {name: modules[name] for name in report.batch_norms if normalizing and name in chosen}
     with evaluating(model):
         for source in report.sources:
@@ -77,9 +77,13 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
-def named_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules by name, each once, with the names that they have when no part of the model is compiled."""
-    parts = ((name.split("."), module) for name, module in model.named_modules())
+def named_modules(model: nn.Module, every_name: bool = False) -> dict[str, nn.Module]:
+    """The modules by name, with the names that they have when no part of the model is compiled.
+
+    A module that stands at several places has its first name only, or with `every_name` all of them.
+    """
+    named = model.named_modules(remove_duplicate=not every_name)
+    parts = ((name.split("."), module) for name, module in named)
     return {".".join(part for part in name if part != "_orig_mod"): module for name, module in parts}
 
 
@@ -90,13 +94,20 @@ def called(model: nn.Module, batch: Any) -> Any:
     return model(*batch) if isinstance(batch, tuple) else model(batch)
 
 
-def _selected(modules: Mapping[str, nn.Module], known: set[str], selectors: tuple[Selector, ...]) -> set[str]:
-    """Those of the known modules that are selected."""
+def _selected(model: nn.Module, known: set[str], selectors: tuple[Selector, ...]) -> set[str]:
+    """Those of the known modules that are selected, by any of their names if they have several."""
+    modules = named_modules(model, every_name=True)
+    first = {id(module): name for name, module in named_modules(model).items()}
     types = {name: [cls.__name__ for cls in type(module).__mro__] for name, module in modules.items()}
     errors = without_match(selectors, types.items())
     if errors:
         raise ValueError(errors[0])
-    chosen = {name for name in known if selects(selectors, name, types[name], functools.partial(around, name, types))}
+    chosen = {
+        own
+        for name, module in modules.items()
+        if (own := first[id(module)]) in known
+        and selects(selectors, name, types[name], functools.partial(around, name, types))
+    }
     if not chosen:
         near = ", ".join(nearest_names(selectors, known)) or "none"
         raise ValueError(f"no module that draws is {listed(selectors, ' or ')}; the nearest names are: {near}")
