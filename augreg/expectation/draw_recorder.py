@@ -151,6 +151,8 @@ def _same(one: Any, other: Any) -> bool:
 class _Operators(TorchDispatchMode):
     """Tells the recorder of operators that draw."""
 
+    supports_higher_order_operators = True  # such as flex_attention, which have no tags
+
     def __init__(self, recorder: DrawRecorder) -> None:
         super().__init__()
         self.recorder = recorder
@@ -160,7 +162,7 @@ class _Operators(TorchDispatchMode):
     ) -> Any:
         """Run an operator, and note it if it draws."""
         out = func(*args, **(kwargs or {}))
-        if torch.Tag.nondeterministic_seeded in func.tags and _draws(func, args, kwargs or {}):
+        if torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()) and _draws(func, args, kwargs or {}):
             self.recorder.saw_operator(func._schema.name.partition("::")[2].strip("_"))
         return out
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from augreg.expectation.batch_statistics import batch_statistics_used, statistics_of
 from augreg.loss.penalties import unwrapped
@@ -19,7 +20,7 @@ from augreg.steps.selectors import At, Selector, around, listed, nearest_names, 
 if TYPE_CHECKING:
     from augreg.expectation.noise import NoiseReport
 
-__all__ = ["called", "drawing", "evaluating", "named_modules"]
+__all__ = ["called", "drawing", "evaluating", "named_modules", "training"]
 
 
 @contextlib.contextmanager
@@ -45,18 +46,18 @@ def drawing(
     known = {*report.names, *(report.batch_norms if normalizing else ())}
     chosen = known if only is None else _selected(inner, known, convert_one(At, only))
     norms = {name: modules[name] for name in report.batch_norms if normalizing and name in chosen}
-    with evaluating(model):
-        for source in report.sources:
-            if source.name in chosen:
-                modules[source.flag].training = True
-        if not norms:
-            yield
-        elif batch_statistics is True:
-            with batch_statistics_used([*norms.values()]):
-                yield
+    flags = [modules[name] for name in dict.fromkeys(s.flag for s in report.sources if s.name in chosen)]
+    others = [module for module in flags if module not in set(norms.values())]
+    with evaluating(model), contextlib.ExitStack() as stack:
+        if batch_statistics is True:
+            stack.enter_context(training(others))
+            stack.enter_context(batch_statistics_used([*norms.values()]))
         else:
-            with statistics_of(norms, lambda: called(inner, batch_statistics)):
-                yield
+            if norms:
+                with training(others):
+                    stack.enter_context(statistics_of(norms, lambda: called(inner, batch_statistics)))
+            stack.enter_context(training(flags))
+        yield
 
 
 @contextlib.contextmanager
@@ -75,6 +76,38 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+@contextlib.contextmanager
+def training(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """A context in which modules that are in evaluation are in training.
+
+    What normalizes by running statistics goes on to do so, although its mode, at which hooks look, is training.
+    """
+    chosen = [*modules]
+    norms = [module for module in chosen if isinstance(module, _NormBase)]
+    own = [vars(norm).get("forward") for norm in norms]  # a wrapper may have set one on the instance
+    try:
+        for norm in norms:
+            norm.forward = functools.partial(_as_in_evaluation, norm, norm.forward)
+        for module in chosen:
+            module.training = True
+        yield
+    finally:
+        for module in chosen:
+            module.training = False
+        for norm, forward in zip(norms, own, strict=True):
+            vars(norm).pop("forward", None)
+            if forward is not None:
+                norm.forward = forward
+
+
+def _as_in_evaluation(norm: nn.Module, forward: Callable[..., Any], *inputs: Any, **keywords: Any) -> Any:
+    norm.training = False
+    try:
+        return forward(*inputs, **keywords)
+    finally:
+        norm.training = True
 
 
 def named_modules(model: nn.Module, every_name: bool = False) -> dict[str, nn.Module]:

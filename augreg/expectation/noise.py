@@ -8,12 +8,14 @@ with torch.no_grad(), kept(model), drawing(model, report):
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from augreg import notebook
 from augreg.expectation.kept_state import kept as kept
@@ -107,10 +109,12 @@ def find_noise(model: nn.Module, call: Any) -> NoiseReport:
     generators are as before at the end. `model` may be wrapped (torch.compile, DistributedDataParallel and others):
     names are those of the model inside. If FSDP has split it, all ranks must call this.
 
-    Raises TypeError if the model is no torch.nn.Module, or is scripted or exported: its modules have no code to see.
+    Raises TypeError if the model is no torch.nn.Module, or is scripted, and ValueError if it has lazy layers that
+    have not run.
     """
     inner = _checked(model)
-    with torch.no_grad(), kept(model), evaluating(model), running_eagerly():
+    with torch.no_grad(), kept(model), evaluating(model), running_eagerly(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the call that follows gives them
         found = Search(inner, call if _is_function(call) else lambda: called(inner, call)).found()
     return NoiseReport(
         _sources(inner, found.draws, found.flags),
@@ -131,6 +135,8 @@ def _checked(model: Any) -> nn.Module:
             f"the model is a {type(inner).__name__}, whose modules do not show what they draw: pass the "
             f"torch.nn.Module that was scripted"
         )
+    if any(is_lazy(tensor) for tensor in (*inner.parameters(), *inner.buffers())):
+        raise ValueError("the model has lazy layers, whose weights do not exist yet: run it once before")
     return inner
 
 
