@@ -1,0 +1,60 @@
+"""Quadrature nodes: the few weighted results by which the noise of a step can be replaced.
+
+A step whose draws are discrete has its possible results for nodes, with their probabilities: a flip has two, `rot90`
+four, `d4` eight. Then the weighted mean over the nodes is the exact expectation. A transform with a method
+`quadrature(scene)` declares nodes that approximate it, such as five crops. The probability `p` of a step is a further
+node: the step is not applied. All other steps have no nodes: their numbers are drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from augreg.ops import Scene
+from augreg.steps.enumeration import weighted_outcomes
+from augreg.steps.rules import is_random
+from augreg.steps.step import Step
+
+__all__ = ["Node", "StepNodes", "is_noisy", "nodes_of"]
+
+_MOST_NODES: Final = 16
+"""A step with more possible results is drawn, or has the nodes that it declares."""
+
+
+class Node(NamedTuple):
+    """One result of a step, as `sample` returns it, and its weight. Without `applied` the step is left out."""
+
+    weight: float
+    result: tuple[Any, ...]
+    applied: bool = True
+
+
+class StepNodes(NamedTuple):
+    """The nodes of a step; `exact` says whether they are all of its possible results."""
+
+    nodes: tuple[Node, ...]
+    exact: bool
+
+
+def is_noisy(step: Step, path: str, only: tuple[str, ...] | None) -> bool:
+    """Whether the views have the noise of a step: it is random, and it is named, or inside one that is named."""
+    named = only is None or any(path == one or path.startswith(f"{one}/") for one in only)
+    return named and is_random(step)
+
+
+def nodes_of(step: Step, scene: Scene) -> StepNodes | None:
+    """The nodes of a step for this scene; None if its numbers must be drawn."""
+    p = min(step.p, 1.0)
+    found = weighted_outcomes(step.transform, scene, _MOST_NODES)
+    exact = found is not None
+    if found is None:
+        declared = getattr(step.transform, "quadrature", None)
+        if declared is None:
+            return None
+        found = [(weight, result if isinstance(result, tuple) else (result,)) for weight, result in declared(scene)]
+        if not found:
+            return None
+    nodes = [Node(p * weight, result) for weight, result in found]
+    if p < 1.0:
+        nodes.insert(0, Node(1.0 - p, (), applied=False))
+    return StepNodes(tuple(nodes), exact)
