@@ -20,7 +20,7 @@ PLAIN = augreg.Pipeline.from_spec([{"normalize": HALF}])
 
 
 def norm(mean: float = 0.0, variance: float = 1.0, channels: int = 3) -> Any:
-    layer = nn.BatchNorm2d(channels, eps=0.0)
+    layer = nn.BatchNorm2d(channels, eps=1e-12)
     layer.running_mean.fill_(mean)
     layer.running_var.fill_(variance)
     return layer
@@ -29,15 +29,19 @@ def norm(mean: float = 0.0, variance: float = 1.0, channels: int = 3) -> Any:
 def test_shift_and_ratio_of_a_layer_by_hand() -> None:
     x = torch.tensor([[0.0, 2.0], [4.0, 6.0]]).reshape(2, 1, 2, 1)  # mean 3, variance 5, means of the images 1 and 5
     (layer,) = batch_norm_shift(nn.Sequential(norm(1.0, 4.0, 1)), x)
-    assert (layer.name, layer.channels, layer.is_off) == ("0", 1, True)
+    assert (layer.name, layer.channels, layer.is_off) == ("0", 1, False)  # of two images it may be chance
     assert layer.shift == layer.largest == pytest.approx((3 - 1) / 2)
     assert layer.ratio == layer.least_ratio == layer.largest_ratio == pytest.approx(5 / 4)
-    assert layer.chance == pytest.approx(math.sqrt(8 / 2) / 2)  # the variance of 1 and 5 is 8; two images; deviation 2
+    assert layer.chance == pytest.approx(
+        math.sqrt(8 / 2) / 2
+    )  # the variance of 1 and 5 is 8; two images; deviation 2
+    # squares around 1: 1, 1 and 9, 25, so 1 and 17 in the images: mean 9, variance 128
+    assert layer.chance_ratio == pytest.approx(math.exp(math.sqrt(128 / 2) / 9))
 
 
 def test_channels_are_summed_up() -> None:
     x = torch.tensor([[-1.0, 3.0], [1.0, 7.0]]).reshape(2, 2, 1)  # means 0 and 5, variances 1 and 4
-    (layer,) = batch_norm_shift(nn.Sequential(nn.BatchNorm1d(2, eps=0.0)), x)
+    (layer,) = batch_norm_shift(nn.Sequential(nn.BatchNorm1d(2, eps=1e-12)), x)
     assert layer.shift == pytest.approx(math.sqrt((0 + 25) / 2)) and layer.largest == pytest.approx(5.0)
     assert layer.ratio == pytest.approx(2.0)
     assert (layer.least_ratio, layer.largest_ratio) == (pytest.approx(1.0), pytest.approx(4.0))
@@ -54,6 +58,10 @@ def test_what_is_right_is_not_off_and_a_few_images_alone_prove_nothing() -> None
     few = torch.randn(4, 3, 1, 1).expand(4, 3, 8, 8)  # one number for each image and channel
     (layer,) = batch_norm_shift(nn.Sequential(norm(0.0, float(few.var(correction=0)))), few)
     assert layer.shift > 0.1 and layer.chance > layer.shift and not layer.is_off
+    small = nn.Sequential(norm(0.0, 1.5 * float(few.var(correction=0))))
+    assert batch_norm_shift(small, few)["0"].ratio < 1 / 1.25 and not batch_norm_shift(small, few).off
+    (alone,) = batch_norm_shift(small, few[:1])
+    assert alone.chance == math.inf and not alone.is_off
 
 
 @pytest.mark.parametrize("sizes", [(10,), (1, 9), (4, 6), (3, 3, 3, 1)])
@@ -105,7 +113,7 @@ def test_a_pipeline_makes_the_images(side: Any) -> None:
 def test_training_images_are_drawn_and_mixed() -> None:
     spec = {
         "image": [{"brightness": {"factor": [0.5, 0.5]}}, {"normalize": HALF}],
-        "batch": [{"mixup": {"alpha": 1e6}}],  # half and half
+        "batch": [{"mixup": {"alpha": 1000.0}}],  # half and half
     }
     pipe = augreg.Pipeline.from_spec(spec)
     images = [{"image": each} for each in IMAGES[::3] * 8]

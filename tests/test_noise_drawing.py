@@ -118,9 +118,8 @@ def test_dropout_attached_to_batch_norm_leaves_its_statistics_alone() -> None:
     net = nn.Sequential(nn.BatchNorm1d(6)).eval()
     net[0].running_mean.fill_(0.5)
     plain = net(X)
-    with regularize(net, [{"dropout": {"at": "0", "p": 0.5}}]):
-        with drawing(net, find_noise(net, X[:1])):
-            drawn = net(X)
+    with regularize(net, [{"dropout": {"at": "0", "p": 0.5}}]), drawing(net, find_noise(net, X[:1])):
+        drawn = net(X)
     assert ((drawn == 0) | torch.isclose(drawn, 2 * plain)).all() and (drawn == 0).any()
     assert (net[0].running_mean == 0.5).all() and "forward" not in vars(net[0])
 
