@@ -32,9 +32,7 @@ def test_shift_and_ratio_of_a_layer_by_hand() -> None:
     assert (layer.name, layer.channels, layer.is_off) == ("0", 1, False)  # of two images it may be chance
     assert layer.shift == layer.largest == pytest.approx((3 - 1) / 2)
     assert layer.ratio == layer.least_ratio == layer.largest_ratio == pytest.approx(5 / 4)
-    assert layer.chance == pytest.approx(
-        math.sqrt(8 / 2) / 2
-    )  # the variance of 1 and 5 is 8; two images; deviation 2
+    assert layer.chance == pytest.approx(math.sqrt(8 / 2) / 2)  # of two images: the variance of 1 and 5 is 8
     # squares around 1: 1, 1 and 9, 25, so 1 and 17 in the images: mean 9, variance 128
     assert layer.chance_ratio == pytest.approx(math.exp(math.sqrt(128 / 2) / 9))
 

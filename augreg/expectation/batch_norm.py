@@ -84,18 +84,8 @@ class BatchNormTable(ByLayer[LayerShift]):
         return {"images": self.images, "layers": layers}
 
     def _header(self) -> Sequence[str]:
-        return (
-            "layer",
-            "off",
-            "channels",
-            "shift",
-            "by chance",
-            "largest",
-            "variance ratio",
-            "by chance",
-            "least",
-            "largest",
-        )
+        shifts, ratios = ("shift", "by chance", "largest"), ("variance ratio", "by chance", "least", "largest")
+        return ("layer", "off", "channels", *shifts, *ratios)
 
     def _rows(self) -> Iterable[Sequence[str]]:
         for layer in self.layers:
