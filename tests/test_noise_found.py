@@ -112,6 +112,7 @@ def test_each_way_to_draw_is_found(build: Callable[[], nn.Module], names: list[s
         Does(first, inner=nn.LSTM(8, 8, 2)),
         Does(lambda m, x: functional.scaled_dot_product_attention(x, x, x)),
         StochasticDepth(1.0),
+        Does(lambda m, x: functional.dropout(x, 0.0, False)),
         nn.Sequential(nn.BatchNorm1d(1), nn.InstanceNorm1d(1), nn.RReLU(0.25, 0.25).eval(), nn.Softplus()),
     ],
     ids=str,
@@ -125,9 +126,10 @@ def test_functional_dropout_that_no_mode_turns_on_is_named() -> None:
     off = Does(lambda m, x: functional.dropout(x, 0.3, False))
     own = Does(lambda m, x: functional.dropout(x, 0.3, m.drop), drop=None)
     own.drop = False
-    report = find_noise(nn.Sequential(off, own, nn.Dropout(0.2)), X)
-    assert report.names == ("2",) and list(report.silent) == ["0", "1"]
-    assert set(report.silent.values()) == {"dropout(p=0.3) is told not to draw, whatever its mode is"}
+    without_keywords = Does(lambda m, x: torch.dropout(x, 0.3, False))
+    report = find_noise(nn.Sequential(off, own, nn.Dropout(0.2), without_keywords), X)
+    assert report.names == ("2",) and list(report.silent) == ["0", "1", "3"]
+    assert {report.silent[name] for name in "01"} == {"dropout(p=0.3) is told not to draw, whatever its mode is"}
     assert "does not draw: 0: dropout(p=0.3) is told not to draw" in str(report)
 
 
@@ -196,12 +198,44 @@ def test_modules_that_fail_in_training_stay_in_evaluation() -> None:
         out: Tensor = module.head(x)
         return out
 
-    model = Does(detector, head=Does(detector, head=nn.Dropout(0.5)))
+    off = Does(lambda m, x: functional.dropout(x, 0.3, False))
+    model = Does(detector, head=Does(detector, head=nn.Sequential(nn.Dropout(0.5), off)))
     report = find_noise(model, X)
-    assert report.names == ("head.head",)
+    assert report.names == ("head.head.0",) and list(report.silent) == ["head.head.1", "", "head"]
     assert report.silent["head"] == (
         "it cannot run in training: ValueError: targets should not be none when in training mode"
     )
+
+
+def test_generators_of_python_are_attributed_to_the_module_that_draws() -> None:
+    def before_and_after(module: Any, x: Tensor) -> Tensor:
+        x = x * random.random() if module.training else x
+        x = module.inner(x)
+        return x * np.random.rand() if module.training else x  # noqa: NPY002
+
+    def inner(module: Any, x: Tensor) -> Tensor:
+        return x * np.random.rand() if module.training else x  # noqa: NPY002
+
+    report = find_noise(Does(before_and_after, inner=Does(inner)), X)
+    assert [(s.name, s.draws) for s in report.sources] == [
+        ("", ("random", "numpy.random")), ("inner", ("numpy.random",))
+    ]  # fmt: skip
+
+
+def test_what_the_caller_draws_is_not_the_models() -> None:
+    model = nn.Sequential(nn.Dropout(0.5))
+    report = find_noise(model, lambda: model(X * random.random() + torch.rand(8)))
+    assert report.names == ("0",) and not report.always
+
+
+def test_a_caller_that_takes_the_output_of_evaluation_only_is_served() -> None:
+    def two_heads(module: Any, x: Tensor) -> Any:
+        return (module.head(x), x) if module.training else module.head(x)
+
+    model = Does(two_heads, head=nn.Dropout(0.5))
+    assert find_noise(model, lambda: model(X).sum()).names == ("head",)
+    with pytest.raises(ZeroDivisionError):
+        find_noise(model, lambda: model(X) / (1 / 0 if model.head.training else 1))
 
 
 def test_errors_in_evaluation_are_raised() -> None:

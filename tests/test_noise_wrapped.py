@@ -77,6 +77,16 @@ def test_compiled_and_parallel_models_draw_as_plain_ones(build: Any) -> None:
     check(build(), X)
 
 
+def test_a_search_compiles_nothing() -> None:
+    compiled = []
+    torch._dynamo.reset()
+    net = torch.compile(plain(), backend=lambda module, inputs: compiled.append(module) or module.forward)
+    assert find_noise(net, X[:1]).names == ("2", "3") and not compiled
+    with torch.no_grad(), drawing(net, find_noise(net, X[:1])):
+        net(X)
+    assert compiled
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_noise_draws_in_every_precision(dtype: torch.dtype) -> None:
     check(plain().to(dtype), X.to(dtype))
