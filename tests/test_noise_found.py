@@ -135,7 +135,7 @@ def test_functional_dropout_that_no_mode_turns_on_is_named() -> None:
 
 def test_what_draws_in_evaluation_is_named_apart() -> None:
     report = find_noise(nn.Sequential(Does(lambda m, x: functional.dropout(x, 0.3)), nn.Dropout(0.2)), X)
-    assert report.names == ("1",) and [source.name for source in report.always] == ["0"]
+    assert report.names == ("1",) and [source.name for source in report.always] == ["0"] and not report.silent
     assert str(report).splitlines()[2].split() == ["0", "Does", "dropout(p=0.3)", "always"]
 
 
@@ -152,6 +152,18 @@ def test_noise_in_a_block_that_chance_skips_is_found() -> None:
 
     deep = Does(skips, inner=Does(skips, inner=nn.Sequential(nn.Dropout(0.1))))
     assert find_noise(deep, X).names == ("", "inner", "inner.inner.0")
+
+
+def test_noise_that_chance_passes_by_in_training_is_found_by_its_function() -> None:
+    class Inner(nn.Module):
+        def forward(self, x: Tensor, skip: bool) -> Tensor:
+            return x if skip else functional.dropout(x, 0.3, self.training)
+
+    def outer(module: Any, x: Tensor) -> Tensor:
+        out: Tensor = module.inner(x, module.training and float(torch.rand(())) < 2)
+        return out
+
+    assert find_noise(Does(outer, inner=Inner()), X).names == ("", "inner")
 
 
 def test_a_skipped_branch_of_attached_stochastic_depth_is_searched_too() -> None:
@@ -224,8 +236,9 @@ def test_generators_of_python_are_attributed_to_the_module_that_draws() -> None:
 
 def test_what_the_caller_draws_is_not_the_models() -> None:
     model = nn.Sequential(nn.Dropout(0.5))
-    report = find_noise(model, lambda: model(X * random.random() + torch.rand(8)))
-    assert report.names == ("0",) and not report.always
+    for draw in (random.random, lambda: torch.rand(8)):
+        report = find_noise(model, lambda draw=draw: model(X * draw()))
+        assert report.names == ("0",) and not report.always
 
 
 def test_a_caller_that_takes_the_output_of_evaluation_only_is_served() -> None:
@@ -270,7 +283,8 @@ def test_the_model_may_be_called_in_any_way() -> None:
 
 
 def test_the_report_is_text_data_and_a_page() -> None:
-    model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(1), nn.Dropout(0.5))
+    model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(1), nn.Dropout(0.5), nn.BatchNorm1d(1))
+    model[3].track_running_stats = False
     report = find_noise(model, X)
     assert str(report).splitlines() == [
         "module  type              draws         when",

@@ -121,7 +121,7 @@ def modules_in(error: BaseException, names: Mapping[int, str]) -> list[str]:
 
 
 def _draw(frames: Iterable[FrameType], names: Mapping[int, str], operator: str) -> Draw | None:
-    """The draw of an operator that is called in these frames: named by an attached layer, a function, or the operator.
+    """The draw of an operator called in these frames: named by an attached layer, a function, or the operator.
 
     None if no module of the model is running.
     """

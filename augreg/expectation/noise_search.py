@@ -53,6 +53,7 @@ class Search:
         evaluation, structure = self._run(())
         always = _by_module(evaluation.draws)
         drawn, inactive = self._in_training(evaluation.called)
+        inactive |= evaluation.inactive  # chance may have passed by the function in training
         found = {name: each for name, each in _by_module([*drawn, *inactive]).items() if name not in always}
         flags = {name: name for name in self._own_mode_decides([*found])}
         flags |= self._mode_around_decides([name for name in found if name not in flags])
