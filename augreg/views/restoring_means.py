@@ -60,7 +60,7 @@ def mean_map(
 
     `space` says what the numbers are, and so which mean it is. "probability": probabilities of classes along the
     third axis from the end, which are checked. "logit": scores before softmax, whose mean is, after softmax, the
-    normalized geometric mean of probabilities. "value": anything else of which a mean makes sense: depth, flow, heatmaps.
+    normalized geometric mean of probabilities. "value": anything else of which a mean makes sense, such as depth.
 
     Raises ImageError.
     """
