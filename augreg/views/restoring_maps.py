@@ -17,9 +17,9 @@ from augreg.errors import ImageError
 from augreg.execution.plan import Plan
 from augreg.images.codecs import tensor
 from augreg.targets import rows
+from augreg.targets.classes import exchanged_channels, exchanged_numbers
 from augreg.targets.conventions import MapOptions, Targets
 from augreg.views.restoring import Points, Route, Size, grid
-from augreg.views.restoring_classes import exchanged_channels, exchanged_numbers
 
 __all__ = ["Filling", "RestoredMap", "restore_map"]
 

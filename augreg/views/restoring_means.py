@@ -10,8 +10,8 @@ import numpy as np
 from augreg.errors import ImageError
 from augreg.execution.plan import Plan
 from augreg.targets import rows
+from augreg.targets.classes import exchanged_channels
 from augreg.views.restoring import Correspondence, Size
-from augreg.views.restoring_classes import exchanged_channels
 from augreg.views.restoring_maps import Filling, like, restore_map
 
 __all__ = ["MeanMap", "Space", "mean_map", "mean_scores", "one_each"]
