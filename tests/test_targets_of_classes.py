@@ -51,7 +51,9 @@ def test_a_mask_is_as_before_after_a_half_turn_and_without_names() -> None:
 
 
 def test_masks_of_bools_and_of_instances_have_no_numbers_of_classes() -> None:
-    assert np.array_equal(mirrored(mask=MASK == 1)["mask"], (MASK == 1)[:, ::-1])
+    two = {"swap": {"left": "right"}, "classes": ["left", "right"]}
+    pipe = Pipeline.from_spec({"image": [FLIP], "targets": two})
+    assert np.array_equal(pipe.train({"image": IMAGE, "mask": MASK == 1}, 0)["mask"], (MASK == 1)[:, ::-1])
     spec = {"image": [FLIP], "targets": {**SIDES, "boxes": "xyxy", "instances": ["masks"]}}
     one = (MASK == 1).astype(np.uint8)
     entries = {"masks": [one], "boxes": [[0, 0, 2, 2]], "labels": [1], "mask_parts": MASK}
@@ -81,7 +83,8 @@ def test_labels_of_arrays_and_tensors() -> None:
     tensors = mirrored(label=torch.from_numpy(numbers))["label"]
     assert tensors.dtype == torch.int32 and tensors.tolist() == [0, 2, 1, 3, 4]
     assert mirrored(label=torch.tensor(1))["label"].item() == 2
-    assert mirrored(label=np.int64(1))["label"] == 2
+    scalar = mirrored(label=np.int64(1))["label"]
+    assert scalar == 2 and isinstance(scalar, np.integer)
     soft = np.array([0.1, 0.2, 0.3, 0.4])
     assert np.array_equal(mirrored(label=soft)["label"], soft)
     assert np.array_equal(mirrored(label=np.array([True, False]))["label"], [True, False])

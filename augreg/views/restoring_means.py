@@ -119,7 +119,7 @@ def mean_scores(
             continue
         targets = plan.settings.targets
         names = targets.classes if classes is None else classes
-        if names and targets.swap and Correspondence(plan).mirrored:
+        if names and Correspondence(plan).mirrored:
             prediction = exchanged_channels(prediction, names, targets, axis=-1)
         total = total + float(weight) * _at_least_single(prediction)
     return total.to(dtype) if rows.is_tensor(total) else total.astype(dtype)
@@ -128,7 +128,7 @@ def mean_scores(
 def one_each(predictions: Any, plans: Sequence[Plan]) -> Any:
     """The predictions, one for each view. Raises ImageError for another number."""
     count = rows.count(predictions)
-    if count != len(plans) or not count:
+    if count != len(plans):
         got = type(predictions).__name__ if count is None else f"{count} predictions"
         raise ImageError(f"expected a prediction for each of {len(plans)} views, in order, got {got}")
     return predictions

@@ -78,7 +78,7 @@ def restore_keypoints(
     if isinstance(keypoints, Mapping):
         names = list(keypoints)
         values = [keypoints[name] for name in names]
-        restored = restore_keypoints(plan, values, names, frame=frame) if names else []
+        restored = restore_keypoints(plan, values, names, frame=frame)
         return dict(zip(names, restored, strict=True))
     flat, instances, each = flattened(keypoints, "keypoints")
     points, like = rows.read(flat, "keypoints", _WHAT, (2, 3))
