@@ -222,6 +222,7 @@ def test_a_prediction_whose_pixels_all_stand_for_the_border_shows_nothing() -> N
     plan = plan_of((4, 20), {"pad": {"padding": [16, 0, 0, 0]}})
     found = restore_map(plan, np.ones((2, 20)))
     assert not found.seen.any() and np.isnan(found.values).all()
+    assert not restore_map(plan, np.ones((2, 20), int)).seen.any()
     assert restore_map(plan, np.ones((4, 20))).seen.all()
 
 
