@@ -131,6 +131,13 @@ def test_labels_keep_boxes_apart_and_are_exchanged() -> None:
     )
 
 
+def test_scores_of_integers_have_a_mean() -> None:
+    boxes = [[[0, 0, 10, 10]], np.zeros((0, 4))]
+    for make in (np.array, torch.tensor):
+        found = fuse_boxes([PLAIN] * 2, [0.5, 0.5], boxes, [make([1]), make([])])
+        assert found.scores.tolist() == [0.5]
+
+
 def test_weak_boxes_are_left_out_before() -> None:
     boxes, scores = [[[0, 0, 10, 10], [5, 0, 15, 10]]], [[0.9, 0.1]]
     assert fuse_boxes([PLAIN], [1.0], boxes, scores, min_score=0.2, overlap=0.3).boxes == [[0, 0, 10, 10]]

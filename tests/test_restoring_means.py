@@ -143,6 +143,13 @@ def test_half_precision_is_averaged_in_single() -> None:
     assert tensors.values.dtype == torch.bfloat16
 
 
+def test_double_precision_is_averaged_in_double() -> None:
+    plans, value = [plan_of((1, 1))] * 2, 1 / 3
+    for make in (np.asarray, torch.from_numpy, lambda one: one.astype(">f8")):
+        found = mean_map(plans, [0.5, 0.5], [make(np.full((1, 1), value))] * 2)
+        assert float(found.values[0, 0]) == value
+
+
 def test_masks_of_bools_are_averaged_as_votes() -> None:
     plans = [plan_of((1, 2)), plan_of((1, 2), FLIP)]
     for make in (np.asarray, torch.from_numpy):

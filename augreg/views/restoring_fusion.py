@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from augreg.errors import ImageError
 from augreg.execution.plan import Plan
+from augreg.images.codecs import tensor
 from augreg.targets import rows
 from augreg.targets.boxes import from_pixels
 from augreg.views.restoring import Points, Route
@@ -225,8 +226,8 @@ def _like(values: Points, given: Any) -> Any:
     if not hasattr(given, "dtype"):
         return values.tolist()
     if rows.is_tensor(given):
-        return given.new_tensor(values.tolist())
-    return values.astype(given.dtype)
+        return given.new_tensor(values.tolist()) if given.is_floating_point() else tensor(values)
+    return values.astype(given.dtype if given.dtype.kind == "f" else np.float64)
 
 
 def _written(edges: Points, given: Any, plan: Plan, frame: Plan | None) -> Any:

@@ -12,7 +12,7 @@ from augreg.execution.plan import Plan
 from augreg.targets import rows
 from augreg.targets.classes import exchanged_channels
 from augreg.views.restoring import Correspondence, Size
-from augreg.views.restoring_maps import Filling, restore_map
+from augreg.views.restoring_maps import Filling, dtype_name, restore_map
 
 __all__ = ["MeanMap", "Space", "counted", "mean_map", "mean_scores", "one_each"]
 
@@ -79,7 +79,7 @@ def mean_map(
         )
         part = weight * (seen.to(values.dtype) if rows.is_tensor(seen) else seen.astype(values.dtype))
         total, covered = total + part * values, covered + part
-        dtype = values.dtype if "bool" in str(prediction.dtype) else prediction.dtype
+        dtype = values.dtype if dtype_name(prediction) == "bool" else prediction.dtype
     known = covered > 0
     if not rows.is_tensor(total):
         mean = np.divide(total, covered, out=np.full_like(total, fill), where=np.broadcast_to(known, total.shape))
@@ -108,7 +108,7 @@ def mean_scores(
         if names and Correspondence(plan).mirrored:
             values = exchanged_channels(values, names, targets, axis=-1)
         total = total + weight * values
-        dtype = values.dtype if "bool" in str(prediction.dtype) else prediction.dtype
+        dtype = values.dtype if dtype_name(prediction) == "bool" else prediction.dtype
     return total.to(dtype) if rows.is_tensor(total) else total.astype(dtype)
 
 
@@ -159,7 +159,7 @@ def _of_floats(prediction: Any) -> Any:
     """A prediction in float32 or float64; bools as 0 and 1. Raises ImageError for numbers of classes."""
     if not (isinstance(prediction, np.ndarray) or rows.is_tensor(prediction)):
         raise ImageError(f"expected an array or a tensor for each view, got {type(prediction).__name__}")
-    kind = str(prediction.dtype).removeprefix("torch.")
+    kind = dtype_name(prediction)
     if "float" not in kind and kind != "bool":
         raise ImageError(
             f"{prediction.dtype} are numbers of classes, whose mean is nonsense; give the probabilities or the "
@@ -167,4 +167,4 @@ def _of_floats(prediction: Any) -> Any:
         )
     if rows.is_tensor(prediction):
         return prediction if kind == "float64" else prediction.float()
-    return prediction if kind == "float64" else prediction.astype(np.float32)
+    return prediction.astype(np.result_type(prediction.dtype, np.float32), copy=False)
