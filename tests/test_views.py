@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import pickle
 
 import numpy as np
 import pytest
 from images import made
-from PIL import Image
 
-from augreg import ImageError, Pipeline, Registry, SpecError, Step, ops, transform
+from augreg import Pipeline, Registry, SpecError, Step, ops, transform
 from augreg.transforms.color import Invert
 
 IMAGE = made("noise", 12, 17)
@@ -183,6 +181,12 @@ def test_each_result_of_a_step_comes_about_as_often_as_it_is_drawn() -> None:
     )
     views = pipe.views(IMAGE, 16)
     assert views.exact and len(views) == 16
+    # however deep the steps are
+    for _ in range(3):
+        steps = [{"sequential": [step]} for step in pipe.to_spec()["image"]]
+        pipe = Pipeline(steps, seed=5)
+    nested = pipe.views(IMAGE, 16)
+    assert all(np.array_equal(one.image, other.image) for one, other in zip(views, nested, strict=True))
     for count in (2, 4, 8):
         for name in names:
             applied = [any(entry.name == name and entry.ops for entry in view.plan.entries) for view in views[:count]]
@@ -249,50 +253,6 @@ def test_a_number_of_views_that_is_none(n: object) -> None:
         Pipeline(["horizontal_flip"]).views(IMAGE, n)
 
 
-def test_samples() -> None:
-    mask = np.zeros((12, 17), np.uint8)
-    mask[2:5, 1:4] = 7
-    sample = {"image": IMAGE, "mask": mask, "boxes": np.array([[1.0, 2.0, 4.0, 5.0]]), "label": 3}
-    views = Pipeline(["horizontal_flip"], targets={"boxes": "xyxy"}).views(sample, 2)
-    mirrored = views[1].image
-    assert np.array_equal(mirrored["image"], IMAGE[:, ::-1]) and np.array_equal(mirrored["mask"], mask[:, ::-1])
-    assert mirrored["boxes"].tolist() == [[13.0, 2.0, 16.0, 5.0]] and mirrored["label"] == 3
-    with pytest.raises(ValueError, match=r"read `view\.image` of each view"):
-        views.images  # noqa: B018
-
-
-def test_images_of_every_kind(tmp_path) -> None:
-    pipe = Pipeline(["horizontal_flip", {"brightness": 0.3}], backend="pillow")
-    wanted = pipe.views(IMAGE, 5).images
-    pil = Image.fromarray(IMAGE)
-    path = tmp_path / "image.png"
-    pil.save(path)
-    views = pipe.views(pil, 5)
-    assert isinstance(views[3].image, Image.Image) and np.array_equal(views.images, wanted)
-    for given in (path, path.read_bytes(), io.BytesIO(path.read_bytes())):
-        assert np.array_equal(pipe.views(given, 5).images, wanted)
-    with path.open("rb") as file:
-        assert np.array_equal(pipe.views({"image": file}, 5)[4].image["image"], wanted[4])
-    with pytest.raises(ImageError, match="there is no such file"):
-        pipe.views(tmp_path / "none.png", 5)
-
-
-def test_tensors() -> None:
-    torch = pytest.importorskip("torch")
-    pipe = Pipeline(["horizontal_flip", {"brightness": 0.3}])
-    views = pipe.views(torch.from_numpy(IMAGE).permute(2, 0, 1), 5)
-    assert views.images.shape == (5, 3, 12, 17) and views.images.dtype == torch.uint8
-    assert np.array_equal(views.images.permute(0, 2, 3, 1).numpy(), pipe.views(IMAGE, 5).images)
-
-
-def test_a_size_by_chance_is_views_of_several_sizes() -> None:
-    pipe = Pipeline([{"resize": {"size": [6, 8], "p": 0.5, "test": "off"}}])
-    views = pipe.views(IMAGE, 4)
-    assert views.exact and [view.image.shape for view in views] == [(12, 17, 3), (6, 8, 3)]
-    with pytest.raises(ValueError, match=r"differ in size \(12x17x3, 6x8x3\).*view\.image"):
-        views.images  # noqa: B018
-
-
 def test_schedules_have_their_last_numbers() -> None:
     spec = [{"horizontal_flip": {"p": {"linear": [0.0, 0.3], "over": [0, 10]}}}]
     assert np.allclose(Pipeline(spec).views(IMAGE, 4).weights, [0.7, 0.3])
@@ -314,7 +274,12 @@ def test_plans_replay() -> None:
 
 
 def test_views_print_as_a_table() -> None:
-    views = Pipeline(["horizontal_flip", {"one_of": ["invert", {"rotate": {"degrees": [9, 9]}}]}]).views(IMAGE, 9)
+    spec = [
+        "horizontal_flip",
+        {"one_of": ["invert", {"rotate": {"degrees": [9, 9]}}]},
+        {"posterize": {"bits": [8, 8]}},
+    ]
+    views = Pipeline(spec).views(IMAGE, 9)
     assert str(views).splitlines() == [
         "5 views of a 12x17 image; their weighted mean is the exact expectation",
         "view  weight  drawn",
@@ -348,6 +313,45 @@ def test_after_a_step_of_unknown_size_the_others_are_drawn() -> None:
     )
 
 
+def test_a_test_rule_of_the_spec_is_view_zero_and_no_other() -> None:
+    pipe = Pipeline([{"rotate": {"degrees": 20, "test": [{"vertical_flip": {"p": 1.0}}, "horizontal_flip"]}}])
+    views = pipe.views(IMAGE, 4)
+    assert np.array_equal(views[0].image, IMAGE[::-1]) and [view.node for view in views] == [None, 0, 0, 0]
+    assert np.allclose(views.weights, [0, 1 / 3, 1 / 3, 1 / 3])
+    assert all("rotate" in str(view) for view in views[1:])
+
+
+def test_steps_that_are_drawn_are_different_combinations() -> None:
+    views = Pipeline([{"one_of": [{"rotate": 20}, {"gaussian_noise": {"std": 0.1}}]}]).views(IMAGE, 9)
+    assert sum("rotate" in str(view) for view in views) == 4 and sum("noise" in str(view) for view in views) == 4
+    assert {view.node for view in views} == {0, 1}
+
+
+def test_numbers_of_one_combination_are_spread_over_the_range() -> None:
+    views = Pipeline([{"brightness": [0.0, 1.0]}]).views(IMAGE, 17)
+    amounts = [view.plan.ops[0].stages[0].amount for view in views[1:]]
+    assert sorted(int(16 * amount) for amount in amounts) == list(range(16))
+
+
+def test_after_a_drawn_size_nodes_are_those_of_that_size() -> None:
+    @transform("column", kind="erasing")
+    class Column:
+        """Paint one of the columns."""
+
+        def sample(self, rng, scene):
+            return ops.paint(scene, 0, rng.integers(scene.width), scene.height, 1)
+
+    resize = {"resize_keep_ratio": {"size": [12, 16], "scale": [0.6, 1.4]}}
+    image = made("noise", 12, 16)
+    registry = Registry.installed().add(Column)
+    for step, shape in (({"random_crop": [10, 12]}, (10, 12)), ("column", None)):
+        views = Pipeline([resize, step], registry).views(image, 60)
+        assert len({view.node for view in views}) > 4 and len({view.plan.scene.size for view in views}) == 1
+        assert shape is None or all(view.image.shape[:2] == shape for view in views)
+        widths = {view.image.shape[1] for view in views}
+        assert shape is not None or (min(widths) < 16 < max(widths))
+
+
 def plus(array, amounts):
     return array + amounts["each"]
 
@@ -377,6 +381,11 @@ def test_a_step_that_fails_is_named() -> None:
 
     with pytest.raises(SpecError, match="fails#0: fails failed on a 12x17 image: KeyError"):
         Pipeline([Step(Fails())]).views(IMAGE, 2)
+
+
+def test_the_name_that_others_use_is_explained() -> None:
+    with pytest.raises(AttributeError, match=r"pipe\.views\(image, n\) gives test-time views"):
+        Pipeline(["invert"]).tta  # noqa: B018
 
 
 def test_a_transform_in_code() -> None:

@@ -9,7 +9,7 @@ import pytest
 from images import made
 
 from augreg import Pipeline
-from augreg.rng import address_of
+from augreg.rng import VIEWS, address_of
 from augreg.views.low_discrepancy import ViewStreams, owen_scrambled, sobol_point
 
 STEP, OTHER = 0x1234567890ABCDEF, 0xFEDCBA0987654321
@@ -75,6 +75,15 @@ def test_pairs_of_words_are_a_net() -> None:
         assert len(set(cells)) == 64, wide
 
 
+def test_words_after_the_eighth_are_those_of_the_view() -> None:
+    later = [ViewStreams(7, 1, view, 2, 3).cursor(STEP).ahead(12).tolist() for view in range(1, 9)]
+    assert len({tuple(words[8:]) for words in later}) == 8
+    assert len({word & 0xFFFFFFFF for words in later for word in words[:8]}) == 64
+    # the words that scramble the sequence of a combination are no draws of a view with its number
+    scrambling = address_of(7, 1, view=2, domain=VIEWS).cursor(STEP).ahead(12).tolist()
+    assert not {word & 0xFFFFFFFF for word in scrambling} & {word & 0xFFFFFFFF for words in later for word in words}
+
+
 def test_scrambling_keeps_intervals_and_is_one_to_one() -> None:
     fractions = [number << 26 for number in range(64)]
     assert len({owen_scrambled(fraction, 99) for fraction in fractions}) == 64
@@ -82,6 +91,12 @@ def test_scrambling_keeps_intervals_and_is_one_to_one() -> None:
         shift = 32 - level
         mapped = {(fraction >> shift, owen_scrambled(fraction, 99) >> shift) for fraction in fractions}
         assert len(mapped) == 2**level
+
+
+def test_scrambling_is_more_than_a_shift() -> None:
+    """Of a shifted sequence the bitwise sum of four draws would be zero; its means converge no faster than 1/n."""
+    words = np.array([ViewStreams(7, 1, 0, 0, draw).cursor(STEP).ahead(8) for draw in range(4)])
+    assert np.bitwise_xor.reduce(words >> np.uint64(32), axis=0).all()
 
 
 def test_steps_images_and_combinations_are_independent() -> None:

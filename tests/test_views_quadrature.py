@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -146,6 +147,35 @@ def test_every_discrete_draw_is_enumerated() -> None:
         op = str(ops.point_function("brightness", 1 + 0.1 * sign + 0.2 * coin + 0.01 * first))
         wanted[op] = wanted.get(op, 0.0) + 0.5 * p / 3
     assert probabilities == pytest.approx(wanted) and len(found) == len(wanted)
+
+
+@transform("tosses", kind="color")
+class Tosses:
+    """Draw in a way that has too many results, or only one."""
+
+    how: str = "many"
+
+    def sample(self, rng, scene):
+        match self.how:
+            case "many":
+                rng.integers(1 << 20)
+            case "until":
+                while not rng.bernoulli(0.5):
+                    pass
+            case "one":
+                for _ in range(40):
+                    assert rng.choice([0.0, 2.0]) == 1 and rng.integers(1) == 0 and rng.permutation(1) == [0]
+        return ()
+
+
+def test_draws_without_end_are_not_enumerated() -> None:
+    tracemalloc.start()
+    assert weighted_outcomes(Tosses("many"), SCENE, 16) is None
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20, "its results are not listed"
+    assert weighted_outcomes(Tosses("until"), SCENE, 16) is None
+    assert weighted_outcomes(Tosses("one"), SCENE, 16) == [(1.0, ())]
 
 
 def broken(nodes: object) -> type:
