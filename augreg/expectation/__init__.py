@@ -1,1 +1,28 @@
 """The expectation of a model's predictions over image views and model noise, and how far fast rules are from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from augreg import lazy
+
+if TYPE_CHECKING:
+    from augreg.expectation.expect import Expectation as Expectation, expect as expect
+    from augreg.expectation.noise import (
+        NoiseReport as NoiseReport,
+        NoiseSource as NoiseSource,
+        drawing as drawing,
+        find_noise as find_noise,
+        kept as kept,
+    )
+    from augreg.expectation.prediction import ExpectationReport as ExpectationReport, Prediction as Prediction
+
+__getattr__, __dir__, __all__ = lazy.names(
+    __name__,
+    {
+        "expect": ("Expectation", "expect"),
+        "noise": ("NoiseReport", "NoiseSource", "drawing", "find_noise", "kept"),
+        "prediction": ("ExpectationReport", "Prediction"),
+    },
+    needs="torch",
+)
