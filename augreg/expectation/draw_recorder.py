@@ -3,89 +3,82 @@
 Operators that draw carry torch's tag `nondeterministic_seeded`. A draw belongs to the innermost module whose code is
 running: the innermost Python frame whose `self` is a module of the model. So functional dropout, methods that are
 called directly, and layers that hooks call are all found. Draws that no operator shows (Python's and NumPy's global
-generators, kernels of other libraries) are found by the states of the generators, which are compared whenever a module
-begins or ends.
+generators, kernels of other libraries) are found by the states of the generators, which are compared whenever a
+module begins or ends.
 """
 
 from __future__ import annotations
 
-import random
+import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from augreg.expectation.kept import global_generators
 from augreg.nn.masks import SeededSource
 
 __all__ = ["Draw", "DrawRecorder", "modules_in"]
 
-_DROPOUTS = {"multi_head_attention_forward": "dropout_p", "lstm": "", "gru": "", "rrelu": "upper"}
-"""Functions with an argument `training`, and which argument says how much they draw; those called dropout have p."""
+_RATES = ("p", "drop_prob", "dropout_p", "dropout", "drop")
+"""What functions that draw call their probability."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Random numbers that a module drew: by what, through which attached layer ("" for none), and from a seed?"""
+    """Random numbers that a module drew: by what, and whether they are a function of a seed."""
 
     name: str
     by: str
-    layer: str = ""
     seeded: bool = False
 
 
 @dataclass
 class DrawRecorder:
-    """Records one run of a model: `with recorder: model(x)`.
+    """Records a run of a model: `with recorder: model(x)`.
 
-    `names` has the name of each module by its id. `draws` are what drew, in order; `called` are the modules that were
-    called; `inactive` are functions such as `F.dropout` that were told not to draw, although their module is in
-    training.
+    `names` has the name of each module by its id. `called` are the names of the modules that were called, `draws` is
+    what drew, and `inactive` are functions such as `F.dropout` that were told not to draw; both without repetition.
     """
 
     names: Mapping[int, str]
-    draws: dict[Draw, int] = field(default_factory=dict)
     called: set[str] = field(default_factory=set)
-    inactive: dict[Draw, int] = field(default_factory=dict)
+    draws: dict[Draw, None] = field(default_factory=dict)
+    inactive: dict[Draw, None] = field(default_factory=dict)
 
     def __enter__(self) -> DrawRecorder:
-        self._running: list[str] = [""]
-        self._states = _generator_states()
-        register = torch.nn.modules.module
-        self._handles = [
-            register.register_module_forward_pre_hook(self._begins),
-            register.register_module_forward_hook(self._ends),
-        ]
-        self._modes = [_Functions(self), _Operators(self)]
-        for mode in self._modes:
-            mode.__enter__()
+        self._running = [""]
+        self._states = global_generators()
+        self._open = contextlib.ExitStack()
+        begins = register_module_forward_pre_hook(self._begins)
+        ends = register_module_forward_hook(self._ends)
+        self._open.callback(begins.remove)
+        self._open.callback(ends.remove)
+        self._open.enter_context(_Functions(self))
+        self._open.enter_context(_Operators(self))
         return self
 
     def __exit__(self, *error: Any) -> None:
-        for mode in reversed(self._modes):
-            mode.__exit__(*error)
-        for handle in self._handles:
-            handle.remove()
+        self._open.close()
         self._compare_states()
 
-    def saw_operator(self, by: str) -> None:
+    def saw_operator(self, operator: str) -> None:
         """Note that an operator draws, called by the running code."""
-        name, layer, seeded = innermost(_frames(sys._getframe(2)), self.names)
-        draw = Draw(name, "seeded mask" if seeded else by, layer, seeded)
-        self.draws[draw] = self.draws.get(draw, 0) + 1
-        self._states = _generator_states()
+        self.draws[_draw(sys._getframe(2), self.names, operator)] = None
+        self._states = global_generators()
 
-    def saw_inactive(self, by: str) -> None:
+    def saw_inactive(self, function: str) -> None:
         """Note that a function was told not to draw."""
-        name, layer, _ = innermost(_frames(sys._getframe(2)), self.names)
-        draw = Draw(name, by, layer)
-        self.inactive[draw] = self.inactive.get(draw, 0) + 1
+        self.inactive[_draw(sys._getframe(2), self.names, function)] = None
 
     def _begins(self, module: nn.Module, inputs: Any) -> None:
         if id(module) in self.names:
@@ -102,71 +95,58 @@ class DrawRecorder:
 
     def _compare_states(self) -> None:
         """Attribute a change of a generator since the last comparison to the module that has been running."""
-        states = _generator_states()
-        for by, state in states.items():
-            if not _same(self._states.get(by, state), state):
-                draw = Draw(self._running[-1], by)
-                self.draws[draw] = self.draws.get(draw, 0) + 1
+        states = global_generators()
+        for generator, state in states.items():
+            if not _same(self._states.get(generator, state), state):
+                self.draws[Draw(self._running[-1], generator)] = None
         self._states = states
 
 
 def modules_in(error: BaseException, names: Mapping[int, str]) -> list[str]:
     """The modules whose code raised an error, innermost first."""
-    frames = _traceback_frames(error.__traceback__)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     found = [names[id(owner)] for frame in reversed(frames) if id(owner := _owner(frame)) in names]
     return list(dict.fromkeys(found))
 
 
-def innermost(frames: Iterator[FrameType], names: Mapping[int, str]) -> tuple[str, str, bool]:
-    """The module whose code is running, the layer attached to it that runs ("" for none), and whether it is seeded."""
-    layer, seeded = "", False
-    for frame in frames:
-        owner = _owner(frame)
+def _draw(frame: FrameType, names: Mapping[int, str], operator: str) -> Draw:
+    """The draw of an operator that is called in a frame: named by an attached layer, a function, or the operator."""
+    function, layer, seeded = "", "", False
+    for outer, _ in traceback.walk_stack(frame):
+        owner = _owner(outer)
         seeded = seeded or isinstance(owner, SeededSource)
-        if isinstance(owner, nn.Module):
+        if owner is None:
+            function = function or _described(outer)
+        elif isinstance(owner, nn.Module):
             if id(owner) in names:
-                return names[id(owner)], layer, seeded
-            layer = layer or type(owner).__name__
-    return "", layer, seeded
+                return Draw(names[id(owner)], layer or function or operator, seeded)
+            layer = layer or f"attached {type(owner).__name__}"
+    return Draw("", layer or operator, seeded)
 
 
 def _owner(frame: FrameType) -> Any:
-    return frame.f_locals.get("self")
+    """The object whose method a frame runs, or the module that a function takes first; None for other functions."""
+    first = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
+    return first if isinstance(first, nn.Module) else frame.f_locals.get("self")
 
 
-def _frames(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-def _traceback_frames(traceback: TracebackType | None) -> list[FrameType]:
-    frames = []
-    while traceback is not None:
-        frames.append(traceback.tb_frame)
-        traceback = traceback.tb_next
-    return frames
-
-
-def _generator_states() -> dict[str, Any]:
-    """The states of the global generators that a forward may draw from."""
-    states: dict[str, Any] = {
-        "random": random.getstate(),
-        "numpy.random": np.random.get_state(legacy=True),
-        "torch on cpu": torch.get_rng_state(),
-    }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        for index in range(torch.cuda.device_count()):
-            states[f"torch on cuda:{index}"] = torch.cuda.get_rng_state(index)
-    return states
+def _described(frame: FrameType) -> str:
+    """A function of torch.nn.functional or of another library, such as "drop_path(drop_prob=0.1)"; otherwise ""."""
+    module = frame.f_globals.get("__name__", "")
+    if module != "torch.nn.functional" and module.partition(".")[0] in ("torch", "augreg"):
+        return ""
+    values = frame.f_locals
+    rates = (f"({name}={values[name]:g})" for name in _RATES if isinstance(values.get(name), float))
+    return f"{frame.f_code.co_name}{next(rates, '')}"
 
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
-    if isinstance(one, tuple) and len(one) == 5:  # NumPy's: a name, an array and three numbers
+    if isinstance(one, tuple) and len(one) == 5:  # of NumPy: a name, an array and three numbers
         return one[2:] == other[2:] and bool(np.array_equal(one[1], other[1]))
-    return bool(one == other)
+    same: bool = one == other
+    return same
 
 
 class _Operators(TorchDispatchMode):
@@ -180,24 +160,19 @@ class _Operators(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run an operator, and note it if it draws."""
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        if torch.Tag.nondeterministic_seeded in func.tags and _draws(func, args, kwargs):
+        out = func(*args, **(kwargs or {}))
+        if torch.Tag.nondeterministic_seeded in func.tags and _draws(func, args, kwargs or {}):
             self.recorder.saw_operator(func._schema.name.partition("::")[2].strip("_"))
         return out
 
 
 def _draws(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether an operator with this tag draws with these arguments: attention has the tag without dropout, too."""
-    names = [argument.name for argument in func._schema.arguments]
-    given = {
-        **{a.name: a.default_value for a in func._schema.arguments if a.has_default_value()},
-        **dict(zip(names, args, strict=False)),
-        **kwargs,
-    }
-    if given.get("train", True) is False or given.get("training", True) is False:
-        return False
-    return all(given.get(name, 1.0) != 0.0 for name in ("dropout_p", "dropout"))
+    """Whether an operator with the tag draws with these arguments: attention has it without dropout, too."""
+    arguments = func._schema.arguments
+    given = {argument.name: argument.default_value for argument in arguments if argument.has_default_value()}
+    given |= dict(zip((argument.name for argument in arguments), args, strict=False)) | kwargs
+    off = any(given.get(name) is False for name in ("train", "training"))
+    return not off and all(given.get(name) != 0.0 for name in ("dropout_p", "dropout"))
 
 
 class _Functions(TorchFunctionMode):
@@ -211,20 +186,15 @@ class _Functions(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run a function, and note it if it would draw in training."""
-        kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if _is_inactive(func, name, args, kwargs):
+        if "dropout" in name and _is_inactive(args, kwargs or {}):
             self.recorder.saw_inactive(name)
-        return func(*args, **kwargs)
+        return func(*args, **(kwargs or {}))
 
 
-def _is_inactive(func: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a function with an argument `training` has it False, and would draw if it were True."""
-    if "dropout" not in name and name not in _DROPOUTS:
-        return False
-    if "training" in kwargs:
-        amount = kwargs.get(_DROPOUTS.get(name, "p"))
-        if amount is None and name == "multi_head_attention_forward":
-            amount = args[10] if len(args) > 10 else 0.0
-        return not kwargs["training"] and bool(amount)
-    return len(args) == 3 and "dropout" in name and args[2] is False and bool(args[1])  # torch.dropout(x, p, train)
+def _is_inactive(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether dropout is given p > 0 and training = False; torch.dropout(x, p, train) takes no keywords."""
+    p, training = kwargs.get("p"), kwargs.get("training")
+    if len(args) == 3:
+        _, p, training = args
+    return training is False and bool(p)

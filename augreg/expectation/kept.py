@@ -1,125 +1,144 @@
-"""Keeps the state of a model, and of all random generators, across runs of the model."""
+"""Keeps the state of a model, and of all global random generators, while the model runs."""
 
 from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from augreg.attachment.attach import attachments
 from augreg.attachment.runs import PATIENCE
 from augreg.nn.modes import modes_kept
 from augreg.training.rng_state import seeded_sources
 
-__all__ = ["kept"]
+__all__ = ["global_generators", "kept"]
 
 
 @contextlib.contextmanager
 def kept(model: nn.Module) -> Iterator[None]:
-    """A context after which a model and all generators are as before, also after an exception.
+    """A context after which a model and all global generators are as before, also after an exception.
 
-    It keeps the modes, the buffers, `requires_grad` and `grad` of the parameters; the calls of seeded layers and
-    attached regularizers, and how often these ran; and the global generators of Python, NumPy and torch, on the CPU
-    and on all devices that are in use. Weights are not copied; gradients are not either: a gradient that is
-    accumulated in place stays changed.
+    It keeps the modes, the buffers, and `grad` and `requires_grad` of the parameters; the call numbers of seeded
+    layers, and how often attached regularizers ran; and the generators of Python, NumPy (`numpy.random.seed`) and
+    torch, on the CPU and on all devices in use. Inside, `grad` of each parameter is None. Weights are not copied.
     """
-    undo = [_generators(), _attached(model), _seeded(model), _parameters(model), _buffers(model)]
+    with (
+        _generators_kept(),
+        _attached_kept(model),
+        _attributes_kept([(source, name) for source in _sources(model) for name in ("calls", "tickets")]),
+        _gradients_kept(model),
+        _buffers_kept(model),
+        modes_kept(model),
+    ):
+        yield
+
+
+def global_generators() -> dict[str, Any]:
+    """The states of the generators of Python, NumPy and torch, by name; those of all devices in use."""
+    states: dict[str, Any] = {
+        "random": random.getstate(),
+        "numpy.random": np.random.get_state(legacy=True),  # noqa: NPY002 - what other code draws from
+        "torch": torch.get_rng_state(),
+    }
+    for backend, index in _devices():
+        states[f"{backend.__name__} {index}"] = backend.get_rng_state(index)
+    return states
+
+
+@contextlib.contextmanager
+def _generators_kept() -> Iterator[None]:
+    states = global_generators()
+    devices = {f"{backend.__name__} {index}": (backend, index) for backend, index in _devices()}
     try:
-        with modes_kept(model):
-            yield
+        yield
     finally:
-        for restore in undo:
-            restore()
+        random.setstate(states["random"])
+        np.random.set_state(states["numpy.random"])  # noqa: NPY002
+        torch.set_rng_state(states["torch"])
+        for name, (backend, index) in devices.items():
+            backend.set_rng_state(states[name], index)
 
 
-def _generators() -> Callable[[], None]:
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    devices = [(backend, device, backend.get_rng_state(device)) for backend, device in _devices()]
-
-    def restore() -> None:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(cpu)
-        for backend, device, state in devices:
-            backend.set_rng_state(state, device)
-
-    return restore
-
-
-def _devices() -> list[tuple[Any, Any]]:
-    """The backends of the accelerators that are in use, with the numbers of their devices."""
-    found: list[tuple[Any, Any]] = []
+def _devices() -> list[tuple[Any, int]]:
+    """The backends of the accelerators in use, with the number of each of their devices."""
+    found: list[tuple[Any, int]] = []
     for backend in (torch.cuda, torch.xpu):
         if backend.is_available() and backend.is_initialized():
             found += [(backend, index) for index in range(backend.device_count())]
     return found
 
 
-def _attached(model: nn.Module) -> Callable[[], None]:
-    """Keeps how often attached layers ran, and lets no warning of layers without effect begin or end."""
-    values: list[tuple[Any, str, Any]] = []
+def _sources(model: nn.Module) -> list[Any]:
+    return [*seeded_sources(model).values()]
+
+
+@contextlib.contextmanager
+def _attached_kept(model: nn.Module) -> Iterator[None]:
+    """Keeps what attached layers count and note; the watch for layers without effect counts no passes inside."""
+    attributes: list[tuple[Any, str]] = []
+    watches = []
     for attached in attachments(model):
         for _, site in attached._sites:
+            for target, _ in site.targets:
+                attributes += [(layer, "training") for layer in _modules(target)]
             for action in site.actions:
-                holders = [action.runs, getattr(action, "hook", None), getattr(action, "forward", None)]
-                names = ("calls", "left", "whole")
-                values += [
-                    (each, name, getattr(each, name)) for each in holders for name in names if hasattr(each, name)
-                ]
+                attributes += [(action.runs, "calls")]
+                attributes += [(getattr(action, "hook", None), "left"), (getattr(action, "forward", None), "whole")]
         if attached._watch is not None:
-            values.append((attached._watch, "passes", attached._watch.passes))
-            attached._watch.passes = PATIENCE + 1  # from here on it says nothing
-
-    return lambda: _set(values)
-
-
-def _seeded(model: nn.Module) -> Callable[[], None]:
-    """Keeps the call numbers of seeded layers; their tensors are replaced at each call, never written to."""
-    sources = seeded_sources(model).values()
-    values = [(source, name, getattr(source, name)) for source in sources for name in ("calls", "tickets")]
-    return lambda: _set(values)
+            watches.append(attached._watch)
+    attributes = [(owner, name) for owner, name in attributes if hasattr(owner, name)]
+    with _attributes_kept([*attributes, *((watch, "passes") for watch in watches)]):
+        for watch in watches:
+            watch.passes = PATIENCE + 1  # a number at which it neither warns nor ends
+        yield
 
 
-def _parameters(model: nn.Module) -> Callable[[], None]:
+def _modules(target: Any) -> Iterator[nn.Module]:
+    return target.modules() if isinstance(target, nn.Module) else iter(())
+
+
+@contextlib.contextmanager
+def _gradients_kept(model: nn.Module) -> Iterator[None]:
     values = [(each, each.requires_grad, each.grad) for each in model.parameters()]
-
-    def restore() -> None:
+    try:
+        for parameter, _, gradient in values:
+            if gradient is not None:
+                parameter.grad = None  # a backward inside would add to it in place
+        yield
+    finally:
         for parameter, requires_grad, gradient in values:
             if parameter.requires_grad is not requires_grad:
                 parameter.requires_grad_(requires_grad)
-            if parameter.grad is not gradient:
-                parameter.grad = gradient
-
-    return restore
+            parameter.grad = gradient
 
 
-def _buffers(model: nn.Module) -> Callable[[], None]:
+@contextlib.contextmanager
+def _buffers_kept(model: nn.Module) -> Iterator[None]:
     owners = [(module, dict(module._buffers)) for module in model.modules() if module._buffers]
-    values = {
-        id(each): (each, each.detach().clone()) for _, own in owners for each in own.values() if each is not None
-    }
-
-    def restore() -> None:
+    buffers = {id(each): each for _, own in owners for each in own.values() if each is not None}
+    # batch norm writes its statistics without a change of their version, so a copy alone shows what has changed
+    values = [(buffer, buffer.detach().clone()) for buffer in buffers.values()]
+    try:
+        yield
+    finally:
         for module, own in owners:
             for name, buffer in own.items():
-                if module._buffers.get(name) is not buffer:
-                    module._buffers[name] = buffer
-        for buffer, value in values.values():
-            _write(buffer, value)
-
-    return restore
+                module._buffers[name] = buffer
+        for buffer, value in values:
+            with torch.inference_mode(buffer.is_inference()):
+                buffer.data.copy_(value)  # as `data`, since autograd may have saved the buffer
 
 
-def _write(buffer: Tensor, value: Tensor) -> None:
-    with torch.inference_mode(buffer.is_inference()), torch.no_grad():
-        buffer.copy_(value)
-
-
-def _set(values: list[tuple[Any, str, Any]]) -> None:
-    for owner, name, value in values:
-        setattr(owner, name, value)
+@contextlib.contextmanager
+def _attributes_kept(attributes: list[tuple[Any, str]]) -> Iterator[None]:
+    values = [(owner, name, getattr(owner, name)) for owner, name in attributes]
+    try:
+        yield
+    finally:
+        for owner, name, value in values:
+            setattr(owner, name, value)
