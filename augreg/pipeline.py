@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from augreg.batch.mixer import Mixer
     from augreg.execution.plan import Source
     from augreg.loss.criterion import Criterion
+    from augreg.views.views import Views
 
 __all__ = ["Pipeline", "Test", "Train", "regularize"]
 
@@ -160,6 +161,15 @@ class Pipeline(PydanticField, misuse.SaysWhatToUse):
         from augreg.loss.criterion import Criterion
 
         return Criterion(self.spec.loss, **{"classes": self.options.classes, **arguments})
+
+    def views(self, image: Any, n: int, index: int | str = 0, only: Sequence[str] | None = None) -> Views:
+        """Up to `n` test-time views of an image or a sample, with weights; view 0 is the test image. See docs/views.md.
+
+        View k is a function of (seed, index, k); `only` are the paths of the steps whose noise is drawn, all by default.
+        """
+        from augreg.views.views import make_views
+
+        return make_views(self.steps, self.test._settings(None), self.options.seed, image, n, index, only)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a pipeline is frozen, so {name!r} cannot be set: use pipe.replace({name}=..)")

@@ -14,7 +14,7 @@ from augreg.backends import Backend, alpha
 from augreg.errors import AugregError, ImageError
 from augreg.execution.budget import within_budget
 from augreg.execution.merging import merge
-from augreg.execution.sampling import Drawn, Entry, resume
+from augreg.execution.sampling import Choices, Drawn, Entry, resume
 from augreg.images import buffers
 from augreg.images.codecs import InputImage, from_array, tensor, to_array
 from augreg.ops import Op, Scene
@@ -28,7 +28,10 @@ Array = NDArray[Any]
 
 
 class RunSettings(msgspec.Struct, frozen=True):
-    """What a run needs to know besides the image and the ops. `address` is None at test time."""
+    """What a run needs to know besides the image and the ops.
+
+    `address` is None at test time, and the choices of a test-time view.
+    """
 
     engine: Backend
     targets: Targets
@@ -36,7 +39,7 @@ class RunSettings(msgspec.Struct, frozen=True):
     output: str
     approximate: bool
     max_pixels: int
-    address: Address | None
+    address: Address | Choices | None
 
     @property
     def epoch(self) -> int:
