@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
-    from augreg.expectation.expect import Expectation as Expectation, expect as expect
+    from augreg.expectation.mean_predictions import Expectation as Expectation, expect as expect
     from augreg.expectation.noise import (
         NoiseReport as NoiseReport,
         NoiseSource as NoiseSource,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
-        "expect": ("Expectation", "expect"),
+        "mean_predictions": ("Expectation", "expect"),
         "noise": ("NoiseReport", "NoiseSource", "drawing", "find_noise", "kept"),
         "prediction": ("ExpectationReport", "Prediction"),
     },

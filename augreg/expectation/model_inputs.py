@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,11 +21,8 @@ class ModelInputs:
     all that is no tensor, are passed on as they are.
     """
 
-    view_weights: Sequence[float] = (1.0,)
-    exact = True
-    """Whether the views are the same for every observation: there is one, the input."""
-
     def __init__(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        self.view_weights = torch.ones(1, 1)
         self._arguments: Arguments = (inputs, dict(named))
         sizes = [leaf.shape[0] for leaf in tree_leaves(self._arguments) if isinstance(leaf, Tensor) and leaf.ndim]
         if not sizes:
@@ -69,9 +66,11 @@ class ModelInputs:
 
         return self._mapped(repeated)
 
-    def device(self) -> torch.device:
-        """The device of the first tensor."""
-        return next(leaf.device for leaf in tree_leaves(self._arguments) if self._is_split(leaf))
+    def restored(
+        self, values: Tensor, images: Tensor | None, observations: range, views: range
+    ) -> tuple[Tensor, Tensor | None]:
+        """The predictions as they are."""
+        return values, None
 
     def _mapped(self, change: Any) -> Arguments:
         mapped = tree_map(lambda leaf: change(leaf) if self._is_split(leaf) else leaf, self._arguments)

@@ -16,42 +16,56 @@ class RunningMoments:
     gradients flow through.
     """
 
-    count: Tensor
-    """How many observations each image has, N."""
     mean: Tensor
     """N x .."""
     squares: Tensor
     """The sums of squared deviations from the mean, N x .."""
+    count: Tensor
+    """How many observations each mean is over; it has the axes of `mean`, of size 1 where all are the same."""
+    observations: Tensor
+    """How many observations each image has, N."""
 
     def __init__(self, images: int) -> None:
         self._images = images
         self._empty = True
 
-    def add(self, observations: Tensor, images: Tensor | None = None) -> None:
-        """Add observations x images x .. values, of all images or of those with these numbers."""
-        number = len(observations)
-        mean = observations.mean(0)
-        squares = (observations - mean).square().sum(0) if number > 1 else torch.zeros_like(mean)
+    def add(self, observations: Tensor, images: Tensor | None = None, seen: Tensor | None = None) -> None:
+        """Add observations x images x .. values, of all images or of those with these numbers.
+
+        `seen` says which values there are; it may have axes of size 1.
+        """
+        if seen is None:
+            seen = observations.new_ones((len(observations), observations.shape[1], *[1] * (observations.ndim - 2)))
+        seen = seen.to(observations.dtype)
+        number = seen.sum(0)
+        mean = (observations * seen).sum(0) / number.clamp(min=1)
+        squares = ((observations - mean).square() * seen).sum(0)
+        block = (number, mean, squares)
         if self._empty:
-            shape = (self._images, *mean.shape[1:])
-            self.count = mean.new_zeros(self._images)
-            self.mean, self.squares = mean.new_zeros(shape), mean.new_zeros(shape)
+            self.count, self.mean, self.squares = (
+                value.new_zeros((self._images, *value.shape[1:])) for value in block
+            )
+            self.observations = torch.zeros(self._images, dtype=torch.int64, device=mean.device)
             self._empty = False
         if images is None:
-            self.count, self.mean, self.squares = _combined(
-                self.count, self.mean, self.squares, number, mean, squares
-            )
+            self.observations = self.observations + len(observations)
+            self.count, self.mean, self.squares = _combined((self.count, self.mean, self.squares), block)
             return
-        old = [value.index_select(0, images) for value in (self.count, self.mean, self.squares)]
-        new = _combined(old[0], old[1], old[2], number, mean, squares)
-        self.count = self.count.index_copy(0, images, new[0])
-        self.mean = self.mean.index_copy(0, images, new[1])
-        self.squares = self.squares.index_copy(0, images, new[2])
+        more = torch.full((len(images),), len(observations), dtype=torch.int64, device=mean.device)
+        self.observations = self.observations.index_add(0, images, more)
+        before = (self.count, self.mean, self.squares)
+        new = _combined(tuple(value.index_select(0, images) for value in before), block)
+        self.count, self.mean, self.squares = (
+            value.index_copy(0, images, changed) for value, changed in zip(before, new, strict=True)
+        )
+
+    def known(self) -> Tensor:
+        """The mean, and NaN where there was no observation."""
+        return torch.where(self.count > 0, self.mean, torch.nan)
 
     def standard_error(self) -> Tensor:
         """The standard error of the mean of independent observations, N x ..; NaN if there is only one."""
-        count = _like(self.count, self.squares)
-        return (self.squares / (count * (count - 1))).sqrt()
+        return (self.squares / (self.count * (self.count - 1))).sqrt()
 
 
 def accumulated_dtype(output: Tensor) -> torch.dtype:
@@ -61,18 +75,11 @@ def accumulated_dtype(output: Tensor) -> torch.dtype:
     return torch.float32 if output.ndim > 2 or output.device.type == "mps" else torch.float64
 
 
-def _combined(
-    count: Tensor, mean: Tensor, squares: Tensor, number: int, block_mean: Tensor, block_squares: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    before = _like(count, mean)
-    total = before + number
-    shift = block_mean - mean
-    return (
-        count + number,
-        mean + shift * (number / total),
-        squares + block_squares + shift.square() * (before * number / total),
-    )
-
-
-def _like(count: Tensor, values: Tensor) -> Tensor:
-    return count.reshape(-1, *[1] * (values.ndim - 1))
+def _combined(before: tuple[Tensor, ...], block: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The count, mean and squares of both."""
+    old_count, old_mean, old_squares = before
+    count, mean, squares = block
+    total = old_count + count
+    shift = mean - old_mean
+    part = count / total.clamp(min=1)
+    return total, old_mean + shift * part, old_squares + squares + shift.square() * (old_count * part)

@@ -1,13 +1,13 @@
 """Monte Carlo: predictions are averaged over observations, until there are enough of them.
 
 One observation of an image is the weighted mean of the predictions for all of its exact views by all models, each with
-noise of its own; views that are drawn change from one observation to the next. Observations are independent, so the
-standard error of their mean is their standard deviation over the square root of their number.
+noise of its own; what is drawn for views changes from one observation to the next. Observations are independent, so
+the standard error of their mean is their standard deviation over the square root of their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,33 +17,32 @@ from torch import Tensor
 from augreg.expectation.model_inputs import Arguments
 from augreg.expectation.outputs import Output, check_outputs, entropy_of
 from augreg.expectation.running_moments import RunningMoments
+from augreg.expectation.stopping import Stopping
 
-__all__ = ["Inputs", "Sampler", "Stopping"]
+__all__ = ["Inputs", "Sampler", "of_moments"]
 
 
 class Inputs(Protocol):
-    """A group of images that `Sampler` takes."""
+    """Images that `Sampler` takes. `view_weights` are views x images, or views x 1, and sum to one for each image."""
 
     count: int
-    view_weights: Sequence[float]
+    view_weights: Tensor
 
     def rows(self, images: Tensor | None, observations: range, views: range) -> Arguments:
         """The arguments of the model for these observations, views and images (None: all), rows in this order."""
 
-
-@dataclass(frozen=True)
-class Stopping:
-    """How many observations: at these counts, in order, images whose standard error is at most `until` are done."""
-
-    counts: tuple[int, ...]
-    until: float | None = None
+    def restored(
+        self, values: Tensor, images: Tensor | None, observations: range, views: range
+    ) -> tuple[Tensor, Tensor | None]:
+        """Predictions, observations x views x images x .., in the frame of the image, and which of them there are."""
 
 
 @dataclass
 class Sampler:
     """Averages the predictions of models. `predict` calls model number m, and gives its predictions, rows x C x ..
 
-    `rows` is the largest number of rows of one call; it is at least the number of images of a group.
+    `rows` is the largest number of rows of one call; it is at least the number of images of a group. With `together`
+    all images of a group are in every call, so they are done only together.
     """
 
     predict: Callable[[int, Arguments], Tensor]
@@ -52,7 +51,6 @@ class Sampler:
     multi_label: bool
     rows: int
     together: bool = False
-    """Whether all images of a group must be in every call, so that they are done only together."""
     forwards: int = 0
     batches: int = 0
 
@@ -62,9 +60,10 @@ class Sampler:
         active: Tensor | None = None
         done = 0
         for count in stopping.counts:
-            for observed in self._observed(inputs, active, done, count):
+            for observed, seen in self._observed(inputs, active, done, count):
                 for name, value in observed.items():
-                    found.setdefault(name, RunningMoments(inputs.count)).add(value, active)
+                    place = seen[:, :, 0] if seen is not None and name == "entropies" else seen
+                    found.setdefault(name, RunningMoments(inputs.count)).add(value, active, place)
             done = count
             if stopping.until is not None:
                 active = self._unfinished(found["values"], stopping.until)
@@ -75,80 +74,114 @@ class Sampler:
 
     def _unfinished(self, values: RunningMoments, until: float) -> Tensor:
         """The numbers of the images of which some value has a larger standard error."""
-        error = values.standard_error().flatten(1) if values.mean.ndim > 1 else values.standard_error()[:, None]
-        unfinished = (~(error <= until)).any(1)
+        error = values.standard_error()
+        unfinished = (error > until).reshape(len(error), -1).any(1)
         if self.together and bool(unfinished.any()):
             unfinished[:] = True
         return unfinished.nonzero()[:, 0]
 
-    def _observed(self, inputs: Inputs, images: Tensor | None, first: int, last: int) -> Iterator[dict[str, Tensor]]:
-        """Blocks of observations x images x .. values, by name."""
+    def _observed(
+        self, inputs: Inputs, images: Tensor | None, first: int, last: int
+    ) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
+        """Blocks of observations x images x .. values, by name, and which of them there are."""
         views = len(inputs.view_weights)
         count = inputs.count if images is None else len(images)
         at_once = max(1, self.rows // count)  # pairs of an observation and a view in one call
         size = max(1, at_once // views)
         for start in range(first, last, size):
             observations = range(start, min(start + size, last))
-            yield self._block(inputs, images, count, observations, min(views, at_once))
+            yield self._block(inputs, images, observations, min(views, at_once))
 
     def _block(
-        self, inputs: Inputs, images: Tensor | None, count: int, observations: range, views_at_once: int
-    ) -> dict[str, Tensor]:
+        self, inputs: Inputs, images: Tensor | None, observations: range, views_at_once: int
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
         """The weighted means over views and models."""
         total: dict[str, Tensor] = {}
-        weights = inputs.view_weights
+        covered: Tensor | None = None
+        weights = inputs.view_weights if images is None else _of_images(inputs.view_weights, images)
         for start in range(0, len(weights), views_at_once):
             views = range(start, min(start + views_at_once, len(weights)))
             arguments = inputs.rows(images, observations, views)
+            shares = weights[views.start : views.stop] / self.members
             for member in range(self.members):
-                for name, value in self._predicted(member, arguments).items():
-                    value = value.reshape(len(observations), len(views), count, *value.shape[1:])
-                    value = self._weighted(value, [weights[view] for view in views])
+                shape = (len(observations), len(views), -1)
+                predicted = self._predicted(member, arguments, shape)
+                found, seen = self._found(predicted, inputs, images, observations, views)
+                for name, value in found.items():
+                    value = _weighted(
+                        value, shares, seen[:, :, :, 0] if seen is not None and name == "entropies" else seen
+                    )
                     total[name] = total[name] + value if name in total else value
-        return total
+                if seen is not None:
+                    part = _weighted(seen.to(predicted.values.dtype), shares, None)
+                    covered = part if covered is None else covered + part
+        if covered is None:
+            return total, None
+        divisor = covered.where(covered > 0, 1.0)
+        return {
+            name: value / (divisor[:, :, 0] if name == "entropies" else divisor) for name, value in total.items()
+        }, covered > 0
 
-    def _weighted(self, value: Tensor, weights: Sequence[float]) -> Tensor:
-        """The sum over the views, dimension 1, by weight."""
-        if len(weights) == 1:
-            factor = weights[0] / self.members
-            return value[:, 0] if factor == 1.0 else value[:, 0] * factor
-        return torch.tensordot(value.movedim(1, -1), value.new_tensor(weights) / self.members, dims=1)
-
-    def _predicted(self, member: int, arguments: Arguments) -> dict[str, Tensor]:
+    def _predicted(self, member: int, arguments: Arguments, shape: tuple[int, ...]) -> Output:
+        """The predictions of a model, observations x views x images x .."""
         output = self.predict(member, arguments)
         if self.batches == 0:
             check_outputs(output, self.space, self.multi_label)
         self.forwards += len(output)
         self.batches += 1
-        converted = Output.of(output, self.space, self.multi_label)
-        found = {"values": converted.values}
-        if converted.probabilities is not None:
-            if self.space != "probability":
-                found["probabilities"] = converted.probabilities
-            found["entropies"] = entropy_of(converted.probabilities, self.multi_label)
-        return found
+        one = Output.of(output, self.space, self.multi_label)
+        values = one.values.reshape(*shape, *one.values.shape[1:])
+        return Output(values, None if one.probabilities is None else one.probabilities.reshape(values.shape))
+
+    def _found(
+        self, predicted: Output, inputs: Inputs, images: Tensor | None, observations: range, views: range
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """What is averaged, in the frame of the image, and which of it there is."""
+        values, seen = inputs.restored(predicted.values, images, observations, views)
+        found = {"values": values}
+        probabilities = values
+        if predicted.probabilities is None:
+            return found, seen
+        if self.space != "probability":
+            probabilities, _ = inputs.restored(predicted.probabilities, images, observations, views)
+            found["probabilities"] = probabilities
+        entropies = entropy_of(probabilities.flatten(0, 2), self.multi_label)
+        found["entropies"] = entropies.reshape(*values.shape[:3], *entropies.shape[1:])
+        return found, seen
+
+
+def _of_images(weights: Tensor, images: Tensor) -> Tensor:
+    return weights if weights.shape[1] == 1 else weights.index_select(1, images.to(weights.device))
+
+
+def _weighted(value: Tensor, weights: Tensor, seen: Tensor | None) -> Tensor:
+    """The sum over the views, dimension 1, by weight (views x images, or views x 1)."""
+    if seen is not None:
+        value = torch.where(seen, value, 0.0)
+    if weights.numel() == 1 and weights.item() == 1.0:
+        return value[:, 0]
+    weights = weights.to(value.device, value.dtype)
+    return (value * weights.reshape(*weights.shape, *[1] * (value.ndim - 3))).sum(1)
 
 
 def of_moments(found: dict[str, RunningMoments], multi_label: bool) -> dict[str, Any]:
     """The entries of a `Prediction`, without samples and report."""
     values = found["values"]
-    probabilities = None
-    if "entropies" in found:
-        probabilities = found.get("probabilities", values)
-    entropy = None if probabilities is None else entropy_of(probabilities.mean, multi_label)
+    probabilities = found.get("probabilities", values) if "entropies" in found else None
+    entropy = None if probabilities is None else entropy_of(probabilities.known(), multi_label)
     return {
-        "mean": values.mean,
+        "mean": values.known(),
         "standard_error": _error(values),
         "entropy": entropy,
         # rounding can give -1e-17, where the true value is 0
         "mutual_information": None if entropy is None else (entropy - found["entropies"].mean).clamp(min=0.0),
-        "probabilities": None if probabilities is None else probabilities.mean,
+        "probabilities": None if probabilities is None else probabilities.known(),
         "probability_error": None if probabilities is None else _error(probabilities),
-        "observations": values.count.long(),
+        "observations": values.observations,
     }
 
 
 def _error(values: RunningMoments) -> Tensor:
     """The standard error; 0 for a single observation, which is taken only if nothing is drawn."""
-    once = values.count.reshape(-1, *[1] * (values.mean.ndim - 1)) < 2
+    once = values.observations.reshape(-1, *[1] * (values.mean.ndim - 1)) < 2
     return torch.where(once, torch.zeros_like(values.squares), values.standard_error())

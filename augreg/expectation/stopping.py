@@ -7,29 +7,36 @@ observations, checks only where the number has doubled, and intervals by Student
 
 from __future__ import annotations
 
-from augreg.expectation.sampling import Stopping
+from dataclasses import dataclass
 
-__all__ = ["PILOT", "observation_counts"]
+__all__ = ["PILOT", "Stopping", "counts"]
 
 PILOT = 16
 
 
-def observation_counts(draws: bool, cells: int, samples: int, until: float | None, max_samples: int) -> Stopping:
-    """The numbers of observations; one observation takes `cells` forward passes, exact views times models.
+@dataclass(frozen=True)
+class Stopping:
+    """How many observations: at these counts, in order, images whose standard error is at most `until` are done."""
 
-    Without anything that draws, one observation is exact. Raises ValueError if less than two observations are allowed.
+    counts: tuple[int, ...]
+    until: float | None = None
+
+
+def counts(cells: int, samples: int, until: float | None, max_samples: int) -> Stopping:
+    """The numbers of observations; one observation takes `cells` forward passes.
+
+    Raises ValueError if less than two observations are allowed, from which no standard error can be computed.
     """
-    if not draws:
-        return Stopping((1,))
     least, most = samples // cells, max_samples // cells
     if least < 2:
         raise ValueError(
-            f"samples={samples} for {cells} views and models gives each {least} draws of the noise, and the standard "
-            f'error needs 2: give samples={2 * cells} or more, fewer views=, or over="image" without the noise'
+            f"samples={samples} is too few: one observation takes {cells} forward passes (views times models), and "
+            f'the standard error needs two. Give samples={2 * cells} or more, fewer views=, or over="image" for exact '
+            "views without the noise of the model"
         )
     if until is None:
         return Stopping((least,))
-    counts = [max(least, PILOT)]
-    while counts[-1] < most:
-        counts.append(min(2 * counts[-1], most))
-    return Stopping(tuple(counts), until)
+    found = [min(max(least, PILOT), most)]
+    while found[-1] < most:
+        found.append(min(2 * found[-1], most))
+    return Stopping(tuple(found), until)
