@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
+    from augreg.expectation.batch_norm import (
+        BatchNormTable as BatchNormTable,
+        LayerShift as LayerShift,
+        batch_norm_shift as batch_norm_shift,
+        recalibrate_batch_norm as recalibrate_batch_norm,
+    )
     from augreg.expectation.mean_predictions import Expectation as Expectation, expect as expect
     from augreg.expectation.noise import (
         NoiseReport as NoiseReport,
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
+        "batch_norm": ("BatchNormTable", "LayerShift", "batch_norm_shift", "recalibrate_batch_norm"),
         "mean_predictions": ("Expectation", "expect"),
         "noise": ("NoiseReport", "NoiseSource", "drawing", "find_noise", "kept"),
         "prediction": ("ExpectationReport", "Prediction"),

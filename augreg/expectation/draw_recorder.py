@@ -24,7 +24,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from augreg.expectation.kept import global_generators
+from augreg.expectation.kept_state import global_generators
 from augreg.nn.masks import SeededSource
 
 __all__ = ["Draw", "DrawRecorder", "modules_in"]
@@ -142,15 +142,16 @@ def _described(frame: FrameType) -> str:
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
+        return bool(torch.equal(one, other))
     if isinstance(one, tuple) and len(one) == 5:  # of NumPy: a name, an array and three numbers
-        return one[2:] == other[2:] and bool(np.array_equal(one[1], other[1]))
-    same: bool = one == other
-    return same
+        return bool(one[2:] == other[2:] and np.array_equal(one[1], other[1]))
+    return bool(one == other)
 
 
 class _Operators(TorchDispatchMode):
     """Tells the recorder of operators that draw."""
+
+    supports_higher_order_operators = True  # such as flex_attention, which have no tags
 
     def __init__(self, recorder: DrawRecorder) -> None:
         super().__init__()
@@ -161,7 +162,7 @@ class _Operators(TorchDispatchMode):
     ) -> Any:
         """Run an operator, and note it if it draws."""
         out = func(*args, **(kwargs or {}))
-        if torch.Tag.nondeterministic_seeded in func.tags and _draws(func, args, kwargs or {}):
+        if torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()) and _draws(func, args, kwargs or {}):
             self.recorder.saw_operator(func._schema.name.partition("::")[2].strip("_"))
         return out
 

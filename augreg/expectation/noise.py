@@ -8,16 +8,18 @@ with torch.no_grad(), kept(model), drawing(model, report):
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from augreg import notebook
-from augreg.expectation.drawing import drawing as drawing, evaluating
-from augreg.expectation.kept import kept as kept
+from augreg.expectation.kept_state import kept as kept
+from augreg.expectation.modes import called, drawing as drawing, evaluating, named_modules
 from augreg.expectation.noise_search import Found, Search, running_eagerly
 from augreg.inspect.tables import table
 from augreg.loss.penalties import unwrapped
@@ -107,11 +109,13 @@ def find_noise(model: nn.Module, call: Any) -> NoiseReport:
     generators are as before at the end. `model` may be wrapped (torch.compile, DistributedDataParallel and others):
     names are those of the model inside. If FSDP has split it, all ranks must call this.
 
-    Raises TypeError if the model is no torch.nn.Module, or is scripted or exported: its modules have no code to see.
+    Raises TypeError if the model is no torch.nn.Module, or is scripted, and ValueError if it has lazy layers that
+    have not run.
     """
     inner = _checked(model)
-    with torch.no_grad(), kept(model), evaluating(model), running_eagerly():
-        found = Search(inner, call if _is_function(call) else lambda: _called(inner, call)).found()
+    with torch.no_grad(), kept(model), evaluating(model), running_eagerly(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the call that follows gives them
+        found = Search(inner, call if _is_function(call) else lambda: called(inner, call)).found()
     return NoiseReport(
         _sources(inner, found.draws, found.flags),
         _sources(inner, found.always, {name: name for name in found.always}),
@@ -131,6 +135,8 @@ def _checked(model: Any) -> nn.Module:
             f"the model is a {type(inner).__name__}, whose modules do not show what they draw: pass the "
             f"torch.nn.Module that was scripted"
         )
+    if any(is_lazy(tensor) for tensor in (*inner.parameters(), *inner.buffers())):
+        raise ValueError("the model has lazy layers, whose weights do not exist yet: run it once before")
     return inner
 
 
@@ -138,15 +144,9 @@ def _is_function(call: Any) -> bool:
     return callable(call) and not isinstance(call, torch.Tensor)
 
 
-def _called(model: nn.Module, batch: Any) -> Any:
-    if hasattr(batch, "keys"):
-        return model(**batch)
-    return model(*batch) if isinstance(batch, tuple) else model(batch)
-
-
 def _sources(model: nn.Module, draws: dict[str, Found], flags: dict[str, str]) -> tuple[NoiseSource, ...]:
     """The modules that draw, in the order of the model."""
-    modules = dict(model.named_modules())
+    modules = named_modules(model)
     return tuple(
         NoiseSource(name, type(module).__name__, draws[name].by, draws[name].seeded, flags[name])
         for name, module in modules.items()

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from augreg.expectation.draw_recorder import Draw, DrawRecorder, modules_in
+from augreg.expectation.modes import named_modules, training
 
 __all__ = ["Found", "Noise", "Search", "running_eagerly"]
 
@@ -43,7 +44,7 @@ class Search:
 
     def __init__(self, model: nn.Module, call: Callable[[], Any]) -> None:
         self.call = call
-        self.modules = dict(model.named_modules())
+        self.modules = named_modules(model)
         self.names = {id(module): name for name, module in self.modules.items()}
         self.failed: dict[str, str] = {}
 
@@ -57,7 +58,7 @@ class Search:
         open_ = [name for name in [*draws, *_by_module(inactive)] if name not in flags and name not in always]
         flags |= self._mode_around_decides(list(dict.fromkeys(open_)))
         silent = {name: _INACTIVE.format(", ".join(found.by)) for name, found in _by_module(inactive).items()}
-        silent |= {name: _OTHER if name in evaluation.called else _TRAINING_ONLY for name in draws}
+        silent |= {name: self._why_not(name, evaluation.called) for name in draws}
         silent = {name: reason for name, reason in silent.items() if name not in flags and name not in always}
         return Noise(
             _by_module(dict.fromkeys([*drawn, *inactive])),
@@ -68,18 +69,10 @@ class Search:
             tuple(self._notes(flags, structure)),
         )
 
-    def _run(self, training: Iterable[str]) -> tuple[DrawRecorder, Any]:
+    def _run(self, names: Iterable[str]) -> tuple[DrawRecorder, Any]:
         """One run with these modules in training: what it drew, and the structure of the output."""
-        recorder = DrawRecorder(self.names)
-        modules = [self.modules[name] for name in training]
-        try:
-            for module in modules:
-                module.training = True
-            with recorder:
-                output = self.call()
-        finally:
-            for module in modules:
-                module.training = False
+        with training(self.modules[name] for name in names), DrawRecorder(self.names) as recorder:
+            output = self.call()
         return recorder, _structure(output)
 
     def _in_training(self, called: set[str]) -> tuple[dict[Draw, None], dict[Draw, None]]:
@@ -90,7 +83,7 @@ class Search:
         """
         drawn: dict[Draw, None] = {}
         inactive: dict[Draw, None] = {}
-        waiting = [name for name, module in self.modules.items() if not isinstance(module, _NormBase)]
+        waiting = [*self.modules]
         while waiting:
             recorder = self._without_failures(waiting)
             drawn |= recorder.draws
@@ -100,10 +93,10 @@ class Search:
             waiting = left if len(left) < len(waiting) else []
         return drawn, inactive
 
-    def _without_failures(self, training: list[str]) -> DrawRecorder:
+    def _without_failures(self, names: list[str]) -> DrawRecorder:
         """A run in training; modules that raise an error, such as for missing targets, stay in evaluation."""
         for _ in range(_MOST_FAILURES):
-            now = [name for name in training if name not in self.failed]
+            now = [name for name in names if name not in self.failed]
             try:
                 return self._run(now)[0]
             except Exception as error:
@@ -130,13 +123,19 @@ class Search:
         flags = {}
         for name in names:
             for outer in _around(name):
-                if outer in self.failed or isinstance(self.modules[outer], _NormBase):
+                if outer in self.failed:
                     continue
                 with contextlib.suppress(Exception):  # which this mode of one module alone may raise
                     if name in {draw.name for draw in self._run([outer])[0].draws}:
                         flags[name] = outer
                         break
         return flags
+
+    def _why_not(self, name: str, called: set[str]) -> str:
+        """Why a module does not draw, although it did in training together with all others."""
+        if isinstance(self.modules[name], torch.jit.ScriptModule):
+            return _SCRIPTED
+        return _OTHER if name in called else _TRAINING_ONLY
 
     def _batch_norms(self) -> tuple[str, ...]:
         return tuple(
@@ -154,6 +153,7 @@ class Search:
 
 _INACTIVE = "{} is told not to draw, whatever its mode is"
 _OTHER = "its mode does not decide whether it draws"
+_SCRIPTED = "it is scripted, and the modes of the modules in it cannot be told apart: use the module itself"
 _TRAINING_ONLY = "it runs in training only, and the output in evaluation does not need it"
 
 
