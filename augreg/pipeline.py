@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -26,11 +26,12 @@ from augreg.spec.objects import without_objects
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.overview import overview, rule_rows
 from augreg.spec.parse import parse
-from augreg.spec.pydantic_field import PydanticField
+from augreg.spec.removal import LeavesOut
 from augreg.spec.write import added, classes, fingerprint, unparse
 from augreg.steps.calls import explains
 from augreg.steps.rules import is_random
 from augreg.steps.step import Step, assign_paths, children
+from augreg.views.of_pipeline import MakesViews
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,14 +43,13 @@ if TYPE_CHECKING:
     from augreg.batch.mixer import Mixer
     from augreg.execution.plan import Source
     from augreg.loss.criterion import Criterion
-    from augreg.views.views import Views
 
 __all__ = ["Pipeline", "Test", "Train", "regularize"]
 
 _NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on the size
 
 
-class Pipeline(PydanticField, misuse.SaysWhatToUse):
+class Pipeline(LeavesOut, MakesViews, misuse.SaysWhatToUse):
     """Train and test pipelines from one spec. Immutable; equal if their specs and classes are; pickled as the spec.
 
     Make one with `from_spec`, or from steps: `Pipeline([Rotate(10), "horizontal_flip"], batch=["mixup"], seed=1)`.
@@ -161,15 +161,6 @@ class Pipeline(PydanticField, misuse.SaysWhatToUse):
         from augreg.loss.criterion import Criterion
 
         return Criterion(self.spec.loss, **{"classes": self.options.classes, **arguments})
-
-    def views(self, image: Any, n: int, index: int | str = 0, only: Sequence[str] | None = None) -> Views:
-        """Up to `n` test-time views of an image or a sample, with weights; view 0 is the test image. See docs/views.md.
-
-        View k is a function of (seed, index, k); `only` are the paths of the steps whose noise is drawn, all by default.
-        """
-        from augreg.views.views import make_views
-
-        return make_views(self.steps, self.test._settings(None), self.options.seed, image, n, index, only)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a pipeline is frozen, so {name!r} cannot be set: use pipe.replace({name}=..)")

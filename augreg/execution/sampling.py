@@ -79,7 +79,9 @@ class Streams(Protocol):
 class Choices(Protocol):
     """Decides at each step what it returns: its noise, or what its test-time rule says."""
 
-    epoch: int
+    @property
+    def epoch(self) -> int:
+        """The epoch that the scene has; 0 at test time."""
 
     def take(self, step: Step, scene: Scene, entry: Entry, parent: Entry | None) -> Any:
         """The ops or steps of a step, as its `sample` returns them."""

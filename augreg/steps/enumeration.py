@@ -1,9 +1,9 @@
-"""Enumeration: every result that a transform's `sample` may return, with its probability, if its draws are discrete."""
+"""Enumeration: all results of a transform's `sample` and their probabilities, where its draws are discrete."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from augreg.ops import Scene
 from augreg.steps.rules import FixedDraws, RandomDrawError

@@ -25,7 +25,7 @@ __all__ = ["LowDiscrepancyCursor", "ViewStreams", "owen_scrambled", "sobol_point
 _BITS: Final = 32
 _MASK: Final = (1 << _BITS) - 1
 
-# The primitive polynomial (degree, inner coefficients) and the first direction numbers of each dimension but the first.
+# Of each dimension but the first: the primitive polynomial (degree, inner coefficients), and direction numbers.
 _JOE_KUO: Final = (
     (1, 0, (1,)),
     (2, 1, (1, 3)),
@@ -126,7 +126,7 @@ class LowDiscrepancyCursor(Cursor):
         return 4 * (self._block - self._first) - len(words) + self._position
 
     def ahead(self, count: int) -> NDArray[np.uint64]:
-        words: Any = super().ahead(count)
+        words: NDArray[Any] = super().ahead(count)
         left = self._sequence[self._used(self._words or []) :][:count]
         words[: len(left)] = left
         return words

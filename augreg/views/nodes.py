@@ -8,7 +8,9 @@ node: the step is not applied. All other steps have no nodes: their numbers are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import bisect
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +26,7 @@ _MOST_NODES: Final = 16
 """A step with more possible results is drawn, or has the nodes that it declares."""
 _MOST_COMBINATIONS: Final = 64
 """The nodes of so many combinations are used; the steps after them are drawn."""
+_MOST_POINTS: Final = 1024
 
 
 class Node(NamedTuple):
@@ -57,6 +60,8 @@ def nodes_of(step: Step, scene: Scene) -> StepNodes | None:
         if declared is None:
             return None
         found = [(weight, result if isinstance(result, tuple) else (result,)) for weight, result in declared(scene)]
+        if not found:
+            return None
     nodes = [Node(p * weight, result) for weight, result in found]
     if p < 1.0:
         nodes.insert(0, Node(1.0 - p, (), applied=False))
@@ -66,11 +71,13 @@ def nodes_of(step: Step, scene: Scene) -> StepNodes | None:
 class Combination(NamedTuple):
     """One node of each step that has nodes: the path of the step and the number of the node.
 
-    `drawn` says whether other steps are drawn, `exact` whether the nodes are all possible results of their steps, and
-    `ops` are the merged ops, with the test-time rules in place of the steps that are drawn.
+    `declared` is the weight of the declared nodes among them alone. `drawn` says whether other steps are drawn,
+    `exact` whether the nodes are all possible results of their steps, and `ops` are the merged ops, with the
+    test-time rules in place of the steps that are drawn.
     """
 
     weight: float
+    declared: float
     choices: tuple[tuple[str, int], ...]
     drawn: bool
     exact: bool
@@ -86,7 +93,7 @@ class _Exploring:
         self.answers = answers
         self.counts: list[int] = []
         self.paths: list[str] = []
-        self.weight = 1.0
+        self.weight = self.declared = 1.0
         self.product = 1
         self.drawn = False
         self.exact = True
@@ -107,7 +114,9 @@ class _Exploring:
         self.counts.append(len(found.nodes))
         self.weight *= node.weight
         self.product *= len(found.nodes)
-        self.exact = self.exact and found.exact
+        if not found.exact:
+            self.declared *= node.weight
+            self.exact = False
         entry.applied = node.applied
         return node.result
 
@@ -115,45 +124,67 @@ class _Exploring:
 def combinations(
     steps: Iterable[Step], scene: Scene, only: tuple[str, ...] | None, merged: Callable[[Drawn], tuple[Op, ...]]
 ) -> list[Combination]:
-    """All combinations of nodes, the heavy ones first; those of equal weight in an order that spreads over them.
+    """All combinations of nodes, the important ones first. The weights sum to one.
 
-    Combinations that do the same are one. The weights sum to one.
+    Those of the heaviest declared nodes come first. Among them, a van der Corput sequence goes through the
+    probabilities, so that the beginning of the list has all results of each step about as often as they are drawn.
+    Combinations that do the same are one.
     """
     found: dict[Any, Combination] = {}
+    for one in _in_order(list(_all(steps, scene, only, merged))):
+        same = one.choices if one.drawn else one.ops
+        first = found.get(same)
+        if first is not None:
+            one = first._replace(weight=first.weight + one.weight, exact=first.exact and one.exact)
+        found[same] = one
+    return list(found.values())
+
+
+def _all(
+    steps: Iterable[Step], scene: Scene, only: tuple[str, ...] | None, merged: Callable[[Drawn], tuple[Op, ...]]
+) -> Iterator[Combination]:
     answers: list[int] = []
     while True:
-        exploring = _Exploring(answers, only)
-        drawn = draw(steps, scene, exploring)
-        open_end = any(isinstance(item, Step) and is_noisy(item, item.path, only) for item, _ in drawn.deferred)
-        choices = tuple(zip(exploring.paths, exploring.answers, strict=True))
-        one = Combination(exploring.weight, choices, exploring.drawn or open_end, exploring.exact, merged(drawn))
-        same = choices if one.drawn or drawn.deferred else one.ops
-        if same in found:
-            first = found[same]
-            found[same] = first._replace(weight=first.weight + one.weight, exact=first.exact and one.exact)
-        else:
-            found[same] = one
-        answers = exploring.answers
-        while answers and answers[-1] + 1 == exploring.counts[len(answers) - 1]:
+        one = _Exploring(answers, only)
+        drawn = draw(steps, scene, one)
+        unknown = any(isinstance(item, Step) for item, _ in drawn.deferred)  # steps after an op of unknown size
+        choices = tuple(zip(one.paths, one.answers, strict=True))
+        yield Combination(one.weight, one.declared, choices, one.drawn or unknown, one.exact, merged(drawn))
+        answers = one.answers
+        while answers and answers[-1] + 1 == one.counts[len(answers) - 1]:
             answers.pop()
         if not answers:
-            return _in_order(list(found.values()))
+            return
         answers[-1] += 1
 
 
-def _in_order(found: list[Combination]) -> list[Combination]:
+def _in_order(found: Sequence[Combination]) -> list[Combination]:
     groups: dict[float, list[Combination]] = {}
     for one in found:
-        groups.setdefault(round(one.weight, 12), []).append(one)
+        groups.setdefault(round(one.declared, 12), []).append(one)
     ordered = []
     for weight in sorted(groups, reverse=True):
         group = sorted(groups[weight], key=lambda one: [number for _, number in reversed(one.choices)])
-        ordered += [group[place] for place in _spread(len(group))]
+        ordered += [group[place] for place in _spread([one.weight for one in group])]
     return ordered
 
 
-def _spread(count: int) -> list[int]:
-    """The numbers below `count` in the order in which the van der Corput sequence comes to them: 0, then the middle."""
-    bits = (count - 1).bit_length()
-    places = (int(f"{number:0{bits}b}"[::-1], 2) * count >> bits for number in range(1 << bits)) if bits else (0,)
-    return list(dict.fromkeys(places))
+def _spread(weights: Sequence[float]) -> list[int]:
+    """All places in an order in which each beginning is spread over the weights.
+
+    It is the order in which the van der Corput sequence comes to them, where the places have intervals as long as
+    their weights, side by side. Places that it has not come to after many points follow, the heavy ones first.
+    """
+    total = sum(weights)
+    ends = [round(end / total, 12) for end in itertools.accumulate(weights)]
+    last = len(ends) - 1
+    points = map(_van_der_corput, range(_MOST_POINTS if last else 1))
+    visited = dict.fromkeys(min(bisect.bisect_right(ends, point), last) for point in points)
+    rare = sorted(set(range(len(ends))) - set(visited), key=lambda place: -weights[place])
+    return [*visited, *rare]
+
+
+def _van_der_corput(number: int) -> float:
+    """The number with its binary digits behind the point, in reverse: 0, 1/2, 1/4, 3/4, 1/8, .."""
+    digits = f"{number:b}"
+    return int(digits[::-1], 2) / (1 << len(digits))

@@ -1,0 +1,104 @@
+"""Makes the views of an image: which combinations of nodes and which draws they have, their plans and weights."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from augreg.errors import ImageError
+from augreg.execution.budget import within_budget
+from augreg.execution.merging import merge
+from augreg.execution.plan import Plan
+from augreg.execution.run import RunSettings
+from augreg.execution.samples import run, scene_of
+from augreg.execution.sampling import Drawn, draw, expect
+from augreg.ops import Op, Scene
+from augreg.rng import address_of
+from augreg.steps.step import Step
+from augreg.views.choices import ViewChoices
+from augreg.views.low_discrepancy import ViewStreams
+from augreg.views.nodes import combinations
+from augreg.views.selection import named_paths
+from augreg.views.views import View, Views
+from augreg.views.weights import is_exact, places, weights
+
+__all__ = ["make_views"]
+
+
+class _Drawing(msgspec.Struct, frozen=True):
+    """Draws the ops of one view for a scene: at `choices`, or by the test-time rules without."""
+
+    steps: tuple[Step, ...]
+    settings: RunSettings
+    choices: ViewChoices | None
+
+    def start(self, scene: Scene) -> tuple[tuple[Op, ...], Drawn]:
+        """The merged ops for an image of this scene, and the draw that they come from."""
+        drawn = expect(self.steps, scene) if self.choices is None else draw(self.steps, scene, self.choices)
+        return _merged(drawn, scene, self.settings), drawn
+
+    def plan(self, scene: Scene, title: str) -> Plan:
+        """What is done to an image of this scene."""
+        settings = msgspec.structs.replace(self.settings, address=self.choices)
+        ops, drawn = self.start(scene)
+        return Plan(ops, scene, tuple(drawn.entries), title, settings, drawn.scene, tuple(drawn.deferred))
+
+
+def _merged(drawn: Drawn, scene: Scene, settings: RunSettings) -> tuple[Op, ...]:
+    """The ops that run for a draw."""
+    return within_budget(merge(drawn.ops, scene, settings.approximate), scene, settings.max_pixels)
+
+
+def make_views(
+    steps: tuple[Step, ...],
+    settings: RunSettings,
+    seed: int,
+    given: Any,
+    n: int,
+    index: int | str = 0,
+    only: str | Iterable[str] | None = None,
+) -> Views:
+    """The first `n` views of an image, or all if there are fewer. `settings` are those of a test image."""
+    if isinstance(n, bool) or not hasattr(n, "__index__") or n.__index__() < 1:
+        raise ValueError(f"the number of views must be a positive integer, got {n!r}")
+    given = _rereadable(given)
+    scene = scene_of(given, settings)
+    named = None if only is None else named_paths(steps, only)
+    address = address_of(seed, index)
+    test = _Drawing(steps, settings, None)
+    found = combinations(steps, scene, named, lambda drawn: _merged(drawn, scene, settings))
+    ops = test.start(scene)[0]
+    first = next((one for one in found if one.ops == ops), None)
+    if first is not None:
+        found.remove(first)
+        found.insert(0, first)
+    chosen = list(itertools.islice(places(found, first is not None), n.__index__()))
+    views = []
+    for number, (place, weight) in enumerate(zip(chosen, weights(found, chosen).tolist(), strict=True)):
+        drawing = test
+        drawn = False
+        if place.draw is not None and place.node is not None:
+            one = found[place.node]
+            streams = ViewStreams(address.seed, address.index, number, place.node, place.draw)
+            drawing = _Drawing(steps, settings, ViewChoices(streams, one.choices, named))
+            drawn = one.drawn
+        plan = drawing.plan(scene, f"view {number}" if number else "view 0, the test image")
+        compute = functools.partial(run, given, drawing.start, plan.settings)
+        views.append(View(number, weight, plan, place.node, drawn, compute))
+    return Views(views, is_exact(found, chosen))
+
+
+def _rereadable(given: Any) -> Any:
+    """The image or sample, with the bytes of open files in place of the files, which can be read only once."""
+    if isinstance(given, Mapping):
+        return {key: _rereadable(value) for key, value in given.items()}
+    if callable(getattr(given, "read", None)):
+        try:
+            return given.read()
+        except Exception as error:
+            raise ImageError(f"{type(given).__name__}: cannot be read: {error}") from error
+    return given
