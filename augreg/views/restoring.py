@@ -7,8 +7,8 @@ predicted on a view all come back by a `Route`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -34,11 +34,15 @@ _LEAVE_OUT: Final = "leave the step out of the views, or give it `test: off`"
 
 
 class _Leg(NamedTuple):
-    """An op that moves pixels, and the size of the image before and after it."""
+    """An op that moves pixels, the size of the image before and after it, and the matrix that maps points back.
+
+    A displacement field and a function have no matrix.
+    """
 
     op: Op
     before: Size
     after: Size
+    back: Sequence[float] | None
 
 
 class Correspondence:
@@ -84,7 +88,7 @@ class Correspondence:
     @property
     def straight(self) -> bool:
         """Whether straight lines stay straight."""
-        return all(leg.op.point_map(*leg.before) is not None for leg in self._legs)
+        return all(leg.back is not None for leg in self._legs)
 
     @functools.cached_property
     def linear(self) -> Points | None:
@@ -109,22 +113,16 @@ class Correspondence:
         op = leg.op
         if isinstance(op, Remap):
             return source_of(op, leg.before, self._plan.settings.engine)
-        if isinstance(op, FunctionCall):
+        if leg.back is None:
             return _by_function(op, leg.before, step_of(self._plan.entries, op))
-        if isinstance(op, Warp):
-            return functools.partial(_mapped, (*op.matrix, 1.0))
-        forward = op.point_map(*leg.before)
-        backward = None if forward is None else projective.inverse([value / forward[8] for value in forward[:8]])
-        if backward is None:  # `_legs` refused an op without a map, so this one folds
-            raise ImageError(_refusal(step_of(self._plan.entries, op), "folds the image into a line"))
-        return functools.partial(_mapped, backward)
+        return functools.partial(_mapped, leg.back)
 
     def shown(self) -> NDArray[np.bool_] | None:
         """Which pixels of the view show the image, and no border or fill: height x width. None if all do."""
         if all(isinstance(leg.op, Move | Resize | Enlarge) for leg in self._legs):
             return None
         mask = Mask(np.ones(self.size, bool), "view", 0, self.size)
-        for op, _, after in self._legs:
+        for op, _, after, _ in self._legs:
             if isinstance(op, FunctionCall) and op.mask is not None:
                 mask.call(op.mask, dict(op.params), str(op), after)
             elif isinstance(op, FunctionCall):  # what it fills is not known
@@ -201,20 +199,31 @@ def _legs(plan: Plan) -> Iterable[_Leg]:
         still = op.point_map(*size) == projective.IDENTITY
         if still and after in (None, size):
             continue
-        reason = _unknown(op, size)
+        back = _matrix_back(op, size)
+        reason = _unknown(op) if back is None else ""
         if after is None or reason:
             raise ImageError(_refusal(step_of(plan.entries, op), reason or "leaves an image of unknown size"))
-        yield _Leg(op, size, after)
+        yield _Leg(op, size, after, back)
         size = after
 
 
-def _unknown(op: Op, size: Size) -> str:
-    """Why it is not known where an op that moves pixels takes points; empty if it is known."""
+def _matrix_back(op: Op, size: Size) -> Sequence[float] | None:
+    """The nine numbers of the map from the image after an op to the one before; None if there is no such map."""
+    forward = None if isinstance(op, FunctionCall) else op.point_map(*size)
+    if forward is None:
+        return None
+    return (
+        (*op.matrix, 1.0) if isinstance(op, Warp) else projective.inverse([one / forward[8] for one in forward[:8]])
+    )
+
+
+def _unknown(op: Op) -> str:
+    """Why it is not known where an op without a matrix moves points; empty if it is known."""
     if isinstance(op, FunctionCall):
         if not op.geometry:
             return "changes the size of the image, for which its ops.call(..) needs `geometry=True`"
         return "" if op.keypoints is not None else "moves pixels, for which its ops.call(..) needs `keypoints`"
-    if isinstance(op, Remap) or op.point_map(*size) is not None:
+    if isinstance(op, Remap):
         return ""
     return "folds the image into a line" if isinstance(op, Warp) else "does not say where it moves pixels"
 
@@ -223,7 +232,7 @@ def _refusal(step: str, reason: str) -> str:
     return f"{step} {reason}, so predictions on this view cannot come back; {_LEAVE_OUT}"
 
 
-def _by_function(op: FunctionCall, size: Size, step: str) -> PointFunction:
+def _by_function(op: Any, size: Size, step: str) -> PointFunction:
     """The plugin's own function: `inverse(points, size, **params)` with the (height, width) before the op."""
     function = op.inverse
     if function is None:
@@ -241,7 +250,7 @@ def _by_function(op: FunctionCall, size: Size, step: str) -> PointFunction:
     return backward
 
 
-def _mapped(matrix: Iterable[float], points: Points) -> Points:
+def _mapped(matrix: Sequence[float], points: Points) -> Points:
     """Points after a projective map of nine numbers; those behind the horizon go far out."""
     a, b, c, d, e, f, g, h, i = matrix
     x, y = points[:, 0], points[:, 1]
