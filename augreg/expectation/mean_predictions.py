@@ -13,7 +13,7 @@ from augreg.expectation.generators import seeded
 from augreg.expectation.model_inputs import Arguments, ModelInputs
 from augreg.expectation.noise import NoiseReport, drawing, kept
 from augreg.expectation.outputs import Select, selected_output
-from augreg.expectation.prediction import ExpectationReport, Prediction, joined, reordered
+from augreg.expectation.prediction import ExpectationReport, Prediction, in_order, joined
 from augreg.expectation.preparation import Preparation
 from augreg.expectation.sampling import Sampler, of_moments
 from augreg.expectation.settings import Settings
@@ -128,7 +128,7 @@ class Expectation(nn.Module):
             if self.pipe is None:
                 if index is not None:
                     raise TypeError("index= is for the images of a pipeline; this expectation has none")
-                return self._of_groups([(None, ModelInputs(inputs, named))])
+                return self._of_groups([([], ModelInputs(inputs, named))])
             if len(inputs) != 1 or named:
                 raise TypeError("with a pipeline there is one argument: an image, a list of images, or a batch")
             views = view_groups(self.pipe, inputs[0], index, self._most_views(), self._example(), self.settings.frame)
@@ -138,23 +138,22 @@ class Expectation(nn.Module):
         """The settings in short."""
         return f"over={self.settings.over}, by={self.settings.by!r}, space={self.settings.space!r}"
 
-    def _of_groups(self, groups: list[tuple[list[int] | None, Any]]) -> Prediction:
+    def _of_groups(self, groups: list[tuple[list[int], Any]]) -> Prediction:
         """The prediction of images in groups, of which each has as many views."""
         if len(groups) > 1 and self.settings.batch_statistics:
             raise ValueError("batch_statistics=True needs the same number of views for all images of a batch")
-        noise = self._preparation.noise(self.members, groups[0][1], self._used)
+        noise = self._preparation.noise(self.members, groups[0][1])
         found = []
         with self._drawing(noise):
             for _, inputs in groups:
                 found.append(self._of_group(inputs, noise))
-        if len(groups) == 1:
-            return found[0]
-        return reordered(found, [numbers or [] for numbers, _ in groups])
+        return in_order(found, [numbers for numbers, _ in groups])
 
     def _of_group(self, inputs: Any, noise: tuple[NoiseReport, ...]) -> Prediction:
         settings, members = self.settings, len(self.members)
-        draws = self._preparation.draws(self.members, noise)
-        stopping, cells = self._plan(inputs, draws)
+        draws = self._preparation.draws(self.members)
+        inputs, stopping = self._planned(inputs, draws)
+        cells = len(inputs.view_weights) * members
         cost = self._preparation.cost(inputs, lambda rows: self._run(inputs.first(rows)))
         size, rows = self._preparation.sizes(cost, inputs, _ROWS)
         sampler = Sampler(
@@ -182,8 +181,8 @@ class Expectation(nn.Module):
         )
         return joined([Prediction(samples=part["observations"] * cells, report=report, **part) for part in parts])
 
-    def _plan(self, inputs: Any, draws: bool) -> tuple[Stopping, int]:
-        """How many observations, and how many forward passes each takes."""
+    def _planned(self, inputs: Any, draws: bool) -> tuple[Any, Stopping]:
+        """The inputs, with the views of one observation, and how many observations there are."""
         settings, members = self.settings, len(self.members)
         if isinstance(inputs, ViewInputs) and inputs.drawn:
             nodes = inputs.nodes
@@ -193,13 +192,13 @@ class Expectation(nn.Module):
                 ), nodes * members
             if settings.until is not None:
                 raise ValueError("until= draws as many views as it takes: leave views= out")
-            inputs.masks = max(1, settings.samples // (settings.views * members)) if draws else 1
-            cells = nodes * members * inputs.masks
-            return counts(cells, settings.views * members * inputs.masks, None, 0), cells
+            masks = max(1, settings.samples // (settings.views * members)) if draws else 1
+            cells = nodes * members * masks
+            return inputs.with_masks(masks), counts(cells, settings.views * members * masks, None, 0)
         cells = len(inputs.view_weights) * members
         if not draws:
-            return Stopping((1,)), cells
-        return counts(cells, settings.samples, settings.until, settings.max_samples), cells
+            return inputs, Stopping((1,))
+        return inputs, counts(cells, settings.samples, settings.until, settings.max_samples)
 
     def _most_views(self) -> int | None:
         """The largest number of exact views: so many that each gets two draws of the noise."""

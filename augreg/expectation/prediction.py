@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from augreg.expectation.noise import NoiseReport
 from augreg.expectation.student import student_quantile
 from augreg.inspect.tables import table
 
-__all__ = ["ExpectationReport", "Prediction", "joined"]
+__all__ = ["ExpectationReport", "Prediction", "in_order", "joined"]
 
 _SHOWN = 10  # images in the printed table
 
@@ -23,8 +23,9 @@ _SHOWN = 10  # images in the printed table
 class ExpectationReport:
     """How a prediction was computed.
 
-    `over` has what was averaged: "image", "model", "ensemble". `views` is the number of views of each image, and
-    `exact_views` whether their weighted mean is the exact expectation. `members` is the number of models, `noise` what
+    `over` has what was averaged: "image", "model", "ensemble". `views` is the number of views of one observation,
+    `drawn_views` whether they differ from one observation to the next, and `exact_views` whether their weighted mean
+    is the exact expectation over what training draws. `members` is the number of models, `noise` what
     draws in each. `forwards` counts the rows that went through a model, `batches` the calls, and `peak_bytes` is the
     estimated peak of the memory of one call. `reached` is whether the wanted standard error was reached, None if none
     was wanted. `notes` are sentences.
@@ -35,6 +36,7 @@ class ExpectationReport:
     space: str
     views: int = 1
     exact_views: bool = True
+    drawn_views: bool = False
     members: int = 1
     noise: tuple[NoiseReport, ...] = ()
     forwards: int = 0
@@ -57,20 +59,29 @@ class ExpectationReport:
         """The report in sentences."""
         parts = []
         if "image" in self.over:
-            parts.append(f"{self.views} {'exact' if self.exact_views else 'drawn'} views")
+            parts.append(_views_in_words(self))
         if self.members > 1:
             parts.append(f"{self.members} models")
         if "model" in self.over:
             names = dict.fromkeys(name for each in self.noise for name in each.names)
-            parts.append(f"noise of {len(names)} modules" if len(names) != 1 else f"noise of {next(iter(names))}")
+            parts.append(
+                f"the noise of {len(names)} modules" if len(names) != 1 else f"the noise of {next(iter(names))}"
+            )
         counted = f"{self.forwards} rows in {self.batches} forward passes"
-        lines = [f"mean of {self.space}s over {', '.join(parts) or 'nothing'} by {self.by}: {counted}"]
+        lines = [f"mean {self.space} over {' and '.join(parts)} by {self.by}: {counted}"]
         if self.reached is not None:
-            lines.append(f"the wanted standard error was {'reached' if self.reached else 'NOT reached'}")
+            lines.append(f"the wanted standard error was {'reached' if self.reached else 'not reached'}")
         return [*lines, *self.notes]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+
+def _views_in_words(report: ExpectationReport) -> str:
+    if report.drawn_views:
+        return "drawn views"
+    kind = "exact" if report.exact_views else "fixed"
+    return f"{report.views} {kind} view{'s' * (report.views != 1)}"
 
 
 @dataclass(frozen=True)
@@ -164,12 +175,39 @@ class Prediction:
         return notebook.table(type(self).__name__, self._header(), self._rows(), self._notes())
 
 
-def joined(parts: Sequence[Prediction], report: ExpectationReport) -> Prediction:
-    """One prediction of all images of several, in order."""
+def joined(parts: Sequence[Prediction]) -> Prediction:
+    """One prediction of all images of several, in order, with the report of the first."""
+    if len(parts) == 1:
+        return parts[0]
 
     def together(name: str) -> Any:
         values = [getattr(part, name) for part in parts]
         return None if values[0] is None else torch.cat(values)
 
     names = [name for name in Prediction.__dataclass_fields__ if name != "report"]
-    return Prediction(report=report, **{name: together(name) for name in names})
+    return Prediction(report=parts[0].report, **{name: together(name) for name in names})
+
+
+def in_order(parts: Sequence[Prediction], numbers: Sequence[Sequence[int]]) -> Prediction:
+    """One prediction of the images of several groups; `numbers` has the places of the images of each."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = joined(parts)
+    places = torch.tensor([number for group in numbers for number in group], device=whole.mean.device).argsort()
+    reports = [part.report for part in parts]
+    reached = [report.reached for report in reports if report.reached is not None]
+    report = replace(
+        reports[0],
+        views=max(report.views for report in reports),
+        exact_views=all(report.exact_views for report in reports),
+        drawn_views=any(report.drawn_views for report in reports),
+        forwards=sum(report.forwards for report in reports),
+        batches=sum(report.batches for report in reports),
+        peak_bytes=max(report.peak_bytes for report in reports),
+        reached=all(reached) if reached else None,
+        notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
+    )
+    names = [name for name in Prediction.__dataclass_fields__ if name != "report"]
+    values = {name: getattr(whole, name) for name in names}
+    moved = {name: None if value is None else value.index_select(0, places) for name, value in values.items()}
+    return Prediction(report=report, **moved)

@@ -10,8 +10,8 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from augreg.attachment.attach import attachments
-from augreg.expectation.drawing import selected
 from augreg.expectation.forward_cost import ForwardCost, forward_cost
+from augreg.expectation.modes import named_modules
 from augreg.expectation.noise import NoiseReport, find_noise
 from augreg.expectation.settings import Settings
 from augreg.loss.penalties import unwrapped
@@ -30,9 +30,7 @@ class Preparation:
         self._noise: tuple[NoiseReport, ...] = ()
         self._costs: dict[Any, ForwardCost] = {}
 
-    def noise(
-        self, models: nn.ModuleList, inputs: Any, used: Callable[[nn.Module], nn.Module]
-    ) -> tuple[NoiseReport, ...]:
+    def noise(self, models: nn.ModuleList, inputs: Any) -> tuple[NoiseReport, ...]:
         """What draws in each model."""
         if "model" not in self._settings.over:
             self._noise = tuple(NoiseReport(()) for _ in models)
@@ -46,12 +44,11 @@ class Preparation:
             )
         return self._noise
 
-    def draws(self, models: nn.ModuleList, noise: Iterable[NoiseReport]) -> bool:
-        """Whether anything draws that is asked for."""
-        only = self._settings.only if "model" in self._settings.over else None
+    def draws(self, models: nn.ModuleList) -> bool:
+        """Whether anything draws, in the modes that the models have now."""
         return any(
-            report.always or any(source.name in selected(model, report, only) for source in report.sources)
-            for model, report in zip(models, noise, strict=True)
+            report.always or any(named_modules(unwrapped(model))[source.flag].training for source in report.sources)
+            for model, report in zip(models, self._noise, strict=True)
         )
 
     def cost(self, inputs: Any, run: Callable[[int], Any]) -> ForwardCost:

@@ -22,7 +22,7 @@ from augreg.views.restoring_classes import exchanged_channels
 from augreg.views.restoring_maps import restore_map
 from augreg.views.views import View
 
-__all__ = ["ImageViews", "ViewInputs", "images_of"]
+__all__ = ["ImageViews", "ViewInputs", "view_groups"]
 
 _MOST_NODES = 66
 """`pipe.views` has at most 64 nodes, and a test image that may be none of them."""
@@ -67,20 +67,28 @@ class ImageViews:
 
 
 class ViewInputs:
-    """Images with their views, as many nodes for each; `masks` is how often each view is used in an observation."""
+    """Images with their views, as many nodes for each.
+
+    A view of an observation is a node, and `masks` says how often each is used. The images are put on the device of
+    the tensor `like`, and floats into its type.
+    """
 
     def __init__(self, images: Sequence[ImageViews], masks: int, like: Tensor, frame: str) -> None:
         self.images = images
-        self.masks = masks
         self.count = len(images)
         self.nodes = len(images[0].weights)
-        self.drawn = any(image.drawn for image in images)
-        self.view_weights: Tensor = (
-            torch.tensor([image.weights for image in images], dtype=torch.float64).T.repeat(masks, 1) / masks
-        )
+        self.drawn = images[0].drawn
+        self.exact = all(image.exact for image in images)
+        self.masks = masks
+        weights = torch.tensor([image.weights for image in images], dtype=torch.float64).T
+        self.view_weights: Tensor = weights.repeat(masks, 1) / masks
         self._like = like
         self._frame = frame
         self._same: Tensor | None = None
+
+    def with_masks(self, masks: int) -> ViewInputs:
+        """The same with each view this often in an observation."""
+        return ViewInputs(self.images, masks, self._like, self._frame)
 
     def part(self, first: int, last: int) -> ViewInputs:
         """The images from a number to another, the last not included."""
@@ -204,10 +212,30 @@ def _same_sizes(parts: Iterable[Tensor], frame: str) -> None:
         )
 
 
-def images_of(given: Any) -> list[Any]:
+def view_groups(
+    pipe: Pipeline, given: Any, index: Any, most: int | None, like: Tensor, frame: str
+) -> list[tuple[list[int], ViewInputs]]:
+    """The images that a caller gives with their views, in groups of those with as many views, and their places.
+
+    `index` has the index of each image, or is that of all.
+    """
+    images = _images_of(given)
+    indices = [0 if index is None else index] * len(images) if isinstance(index, str | int | None) else list(index)
+    if not images:
+        raise ValueError("there must be at least one image")
+    if len(indices) != len(images):
+        raise ValueError(f"index= must have the index of each image: there are {len(images)}, got {len(indices)}")
+    groups: dict[tuple[int, bool], tuple[list[int], list[ImageViews]]] = {}
+    for place, (image, own) in enumerate(zip(images, indices, strict=True)):
+        views = ImageViews(pipe, image, own if isinstance(own, str) else int(own), most)
+        places, members = groups.setdefault((len(views.weights), views.drawn), ([], []))
+        places.append(place)
+        members.append(views)
+    return [(places, ViewInputs(members, 1, like, frame)) for places, members in groups.values()]
+
+
+def _images_of(given: Any) -> list[Any]:
     """The images in what a caller gives: one image, a list of images, or a batch as one array or tensor."""
     if isinstance(given, list | tuple):
         return list(given)
-    if getattr(given, "ndim", 0) == 4:
-        return list(given)
-    return [given]
+    return list(given) if getattr(given, "ndim", 0) == 4 else [given]
