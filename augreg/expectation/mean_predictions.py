@@ -43,7 +43,7 @@ def expect(
     seed: int = 0,
     select: Select = None,
     only: str | Mapping[str, Any] | Sequence[Any] | None = None,
-    batch_statistics: bool = False,
+    batch_statistics: bool | list[Any] = False,
     multi_label: bool = False,
     monte_carlo: Sequence[str] = (),
     frame: Literal["test", "image"] = "test",
@@ -71,7 +71,9 @@ def expect(
     seed: of the model's noise; the same seed gives the same result. Views are addressed by the seed of the pipeline.
     select: where the logits are in what the model returns: an attribute, a key, a position, or a function.
     only: which modules draw, by name pattern or type, as `at` in a spec; all by default.
-    batch_statistics: whether batch norm normalizes by the batch as in training, in place of its running statistics.
+    batch_statistics: True lets batch norm normalize by the given batch as in training, in place of its running
+        statistics. A list of batches of training images, one for each sample, makes its statistics a noise: Monte
+        Carlo batch norm (Teye et al. 2018, arXiv 1802.06455). `only` selects batch norm layers, too.
     multi_label: each class is true or false by itself: sigmoid takes the place of softmax.
     frame: where maps (N x C x H x W) come back to: the test image of the pipeline, or the image as it was given.
     memory: a bound in bytes for the tensors of one forward pass; batches are split and samples joined accordingly.
@@ -140,25 +142,33 @@ class Expectation(nn.Module):
 
     def _of_groups(self, groups: list[tuple[list[int], Any]]) -> Prediction:
         """The prediction of images in groups, of which each has as many views."""
-        if len(groups) > 1 and self.settings.batch_statistics:
+        if len(groups) > 1 and self.settings.batch_statistics is True:
             raise ValueError("batch_statistics=True needs the same number of views for all images of a batch")
         noise = self._preparation.noise(self.members, groups[0][1])
         found = []
-        with self._drawing(noise):
+        batches = self.settings.batch_statistics
+        with self._drawing(noise, batches[0] if isinstance(batches, list) else batches):
             for _, inputs in groups:
                 found.append(self._of_group(inputs, noise))
         return in_order(found, [numbers for numbers, _ in groups])
 
     def _of_group(self, inputs: Any, noise: tuple[NoiseReport, ...]) -> Prediction:
         settings, members = self.settings, len(self.members)
-        draws = self._preparation.draws(self.members)
+        draws = self._preparation.draws(self.members) or isinstance(settings.batch_statistics, list)
         inputs, stopping = self._planned(inputs, draws)
         cells = len(inputs.view_weights) * members
         cost = self._preparation.cost(inputs, lambda rows: self._run(inputs.first(rows)))
         size, rows = self._preparation.sizes(cost, inputs, _ROWS)
+        batches = settings.batch_statistics
         sampler = Sampler(
-            self._predict, members, settings.space, settings.multi_label, rows, settings.batch_statistics
+            self._predict, members, settings.space, settings.multi_label, rows, together=batches is True
         )
+        if isinstance(batches, list):
+            if len(batches) < stopping.counts[-1]:
+                raise ValueError(
+                    f"batch_statistics= has {len(batches)} batches, and {stopping.counts[-1]} samples need one each"
+                )
+            sampler.during = lambda observation: self._drawing(noise, batches[observation])
         seeded(settings.seed, self.members)
         parts, reached = [], True
         for first in range(0, inputs.count, size):
@@ -176,28 +186,25 @@ class Expectation(nn.Module):
             noise=noise,
             forwards=sampler.forwards,
             batches=sampler.batches,
-            peak_bytes=cost.fixed + rows * cost.per_row,
+            peak_bytes=cost.fixed + (rows or size) * cost.per_row,
             reached=reached if stopping.until is not None else None,
+            notes=tuple(_notes(noise, inputs, draws, settings)),
         )
         return joined([Prediction(samples=part["observations"] * cells, report=report, **part) for part in parts])
 
     def _planned(self, inputs: Any, draws: bool) -> tuple[Any, Stopping]:
         """The inputs, with the views of one observation, and how many observations there are."""
         settings, members = self.settings, len(self.members)
-        if isinstance(inputs, ViewInputs) and inputs.drawn:
-            nodes = inputs.nodes
-            if settings.views is None:
-                return counts(
-                    nodes * members, settings.samples, settings.until, settings.max_samples
-                ), nodes * members
+        views = settings.views
+        if not isinstance(inputs, ViewInputs) or not inputs.drawn:
+            if not draws:
+                return inputs, Stopping((1,))
+        elif views is not None:
             if settings.until is not None:
                 raise ValueError("until= draws as many views as it takes: leave views= out")
-            masks = max(1, settings.samples // (settings.views * members)) if draws else 1
-            cells = nodes * members * masks
-            return inputs.with_masks(masks), counts(cells, settings.views * members * masks, None, 0)
+            inputs = inputs.with_masks(max(1, settings.samples // (views * members)) if draws else 1)
+            return inputs, counts(inputs.nodes, views, None, 0, "views")
         cells = len(inputs.view_weights) * members
-        if not draws:
-            return inputs, Stopping((1,))
         return inputs, counts(cells, settings.samples, settings.until, settings.max_samples)
 
     def _most_views(self) -> int | None:
@@ -238,12 +245,25 @@ class Expectation(nn.Module):
             yield
 
     @contextlib.contextmanager
-    def _drawing(self, noise: tuple[NoiseReport, ...]) -> Iterator[None]:
+    def _drawing(self, noise: tuple[NoiseReport, ...], batch_statistics: Any) -> Iterator[None]:
         only = self.settings.only if "model" in self.settings.over else None
         with contextlib.ExitStack() as stack:
             for model, report in zip(self.members, noise, strict=True):
-                stack.enter_context(drawing(model, report, only, self.settings.batch_statistics))
+                stack.enter_context(drawing(model, report, only, batch_statistics))
             yield
+
+
+def _notes(noise: tuple[NoiseReport, ...], inputs: Any, draws: bool, settings: Settings) -> Iterator[str]:
+    """What the numbers do not show."""
+    if "model" in settings.over:
+        if not draws:
+            yield "nothing draws in the model"
+        for report in noise:
+            yield from (f"does not draw: {name or 'the model'}: {reason}" for name, reason in report.silent.items())
+    for report in noise:
+        yield from (f"draws in evaluation, too: {source.name or 'the model'}" for source in report.always)
+    if isinstance(inputs, ViewInputs) and not inputs.exact and not inputs.drawn:
+        yield "the fixed views approximate the expectation; the standard error leaves out by how much"
 
 
 def _members(model: Any) -> list[nn.Module]:

@@ -64,9 +64,7 @@ class ExpectationReport:
             parts.append(f"{self.members} models")
         if "model" in self.over:
             names = dict.fromkeys(name for each in self.noise for name in each.names)
-            parts.append(
-                f"the noise of {len(names)} modules" if len(names) != 1 else f"the noise of {next(iter(names))}"
-            )
+            parts.append(f"the noise of {len(names)} module{'s' * (len(names) != 1)}")
         counted = f"{self.forwards} rows in {self.batches} forward passes"
         lines = [f"mean {self.space} over {' and '.join(parts)} by {self.by}: {counted}"]
         if self.reached is not None:
@@ -148,8 +146,8 @@ class Prediction:
     def _row(self, number: int) -> Sequence[str]:
         mean, error = self.mean[number], self.standard_error[number]
         information = [value[number] for value in (self.entropy, self.mutual_information) if value is not None]
-        words = [f"{float(value.double().mean()):.4f}" for value in information] or ["-", "-"]
-        top, shown, spread = "-", f"{float(mean.double().mean()):.4g}", float(error.double().mean())
+        words = [f"{_average(value):.4f}" for value in information] or ["-", "-"]
+        top, shown, spread = "-", f"{_average(mean):.4g}", _average(error)
         if self.probabilities is not None and mean.ndim == 1:
             place = int(self.probabilities[number].argmax())
             top, shown, spread = str(place), f"{float(mean[place]):.4f}", float(error[place])
@@ -161,7 +159,7 @@ class Prediction:
         more = len(self) - _SHOWN
         notes = [f"and {more} more images"] if more > 0 else []
         if self.mean.ndim > 2:
-            notes.append("each number is the mean over the positions of a map")
+            notes.append("each number is the mean over a map")
         return [*notes, *self.report.lines()]
 
     def __str__(self) -> str:
@@ -173,6 +171,11 @@ class Prediction:
     def _repr_html_(self) -> str:
         """For notebooks."""
         return notebook.table(type(self).__name__, self._header(), self._rows(), self._notes())
+
+
+def _average(values: Tensor) -> float:
+    """The mean over the positions of a map that were seen."""
+    return float(values.detach().cpu().double().nanmean())
 
 
 def joined(parts: Sequence[Prediction]) -> Prediction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from augreg.loss.penalties import unwrapped
 
 __all__ = ["Preparation"]
 
+_NOTHING = NoiseReport((), (), {}, (), ())
 _NOT_BY_ROWS = frozenset({"random", "numpy.random"})
 
 
@@ -31,18 +33,20 @@ class Preparation:
         self._costs: dict[Any, ForwardCost] = {}
 
     def noise(self, models: nn.ModuleList, inputs: Any) -> tuple[NoiseReport, ...]:
-        """What draws in each model."""
-        if "model" not in self._settings.over:
-            self._noise = tuple(NoiseReport(()) for _ in models)
-            return self._noise
+        """What draws in each model; where its noise is not asked for, only what draws in evaluation, too."""
         key = tuple(_state(models))
         if key != self._key:
             self._key, self._costs = key, {}
             positional, named = inputs.first(1)
-            self._noise = tuple(
-                find_noise(model, lambda m=model: unwrapped(m)(*positional, **named)) for model in models
-            )
+            self._noise = tuple(self._found(unwrapped(model), positional, named) for model in models)
         return self._noise
+
+    def _found(self, model: nn.Module, positional: Any, named: Any) -> NoiseReport:
+        if "model" in self._settings.over:
+            return find_noise(model, lambda: model(*positional, **named))
+        if isinstance(model, torch.jit.ScriptModule):  # find_noise cannot see into it, and need not
+            return _NOTHING
+        return replace(_NOTHING, always=find_noise(model, lambda: model(*positional, **named)).always)
 
     def draws(self, models: nn.ModuleList) -> bool:
         """Whether anything draws, in the modes that the models have now."""
@@ -68,19 +72,23 @@ class Preparation:
             self._costs[key] = forward_cost(run)
         return self._costs[key]
 
-    def sizes(self, cost: ForwardCost, inputs: Any, most: int) -> tuple[int, int]:
-        """How many images go together, and how many rows one forward pass has. Raises ValueError."""
+    def sizes(self, cost: ForwardCost, inputs: Any, most: int) -> tuple[int, int | None]:
+        """How many images go together, and how many rows one forward pass may have: None for those images only.
+
+        Raises ValueError if too little memory is allowed.
+        """
         memory = self._settings.memory
         limit = cost.rows(memory)
-        whole = self._settings.batch_statistics
+        whole = self._settings.batch_statistics is True
         size = inputs.count if whole else 1
         if limit < size:
             needed = cost.fixed + size * cost.per_row
             what = "the batch, which batch norm cannot split," if whole else "a forward pass of one image"
             raise ValueError(f"{what} takes {needed:,} bytes, more than memory={memory:,}: give more memory")
         size = min(inputs.count, limit)
-        if whole or not cost.independent_rows or any(self._by_other_generators()):
-            return size, size
+        alone = self._settings.batch_statistics is not False or not cost.independent_rows
+        if alone or any(self._by_other_generators()):
+            return size, None
         return size, max(size, min(limit, most))
 
     def _by_other_generators(self) -> Iterator[bool]:

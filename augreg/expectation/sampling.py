@@ -8,6 +8,7 @@ the standard error of their mean is their standard deviation over the square roo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,16 +42,18 @@ class Inputs(Protocol):
 class Sampler:
     """Averages the predictions of models. `predict` calls model number m, and gives its predictions, rows x C x ..
 
-    `rows` is the largest number of rows of one call; it is at least the number of images of a group. With `together`
-    all images of a group are in every call, so they are done only together.
+    `rows` is the largest number of rows of one call, several observations and views of the images; None takes one
+    view of one observation for each call. With `together` all images of a group are in every call, so they are done
+    only together. `during` is a context for the calls of one observation.
     """
 
     predict: Callable[[int, Arguments], Tensor]
     members: int
     space: str
     multi_label: bool
-    rows: int
+    rows: int | None
     together: bool = False
+    during: Callable[[int], AbstractContextManager[None]] | None = None
     forwards: int = 0
     batches: int = 0
 
@@ -86,11 +89,12 @@ class Sampler:
         """Blocks of observations x images x .. values, by name, and which of them there are."""
         views = len(inputs.view_weights)
         count = inputs.count if images is None else len(images)
-        at_once = max(1, self.rows // count)  # pairs of an observation and a view in one call
+        at_once = max(1, self.rows // count) if self.rows else 1  # pairs of an observation and a view in one call
         size = max(1, at_once // views)
         for start in range(first, last, size):
             observations = range(start, min(start + size, last))
-            yield self._block(inputs, images, observations, min(views, at_once))
+            with self.during(start) if self.during else nullcontext():
+                yield self._block(inputs, images, observations, min(views, at_once))
 
     def _block(
         self, inputs: Inputs, images: Tensor | None, observations: range, views_at_once: int

@@ -27,7 +27,7 @@ class Settings:
     seed: int
     select: Select
     only: str | Mapping[str, Any] | Sequence[Any] | None
-    batch_statistics: bool
+    batch_statistics: bool | Sequence[Any]
     multi_label: bool
     monte_carlo: tuple[str, ...]
     frame: str
@@ -57,7 +57,12 @@ class Settings:
             raise ValueError(
                 f"max_samples={self.max_samples} is less than samples={self.samples}, with which until= begins"
             )
-        if self.batch_statistics and "model" not in self.over:
-            raise ValueError('batch_statistics=True needs over="model": it is a noise of the model')
+        if self.batch_statistics is not False and "model" not in self.over:
+            raise ValueError('batch_statistics= needs over="model": it is a noise of the model')
+        if not isinstance(self.batch_statistics, bool | list):
+            raise TypeError(
+                "batch_statistics is True, for the statistics of the given batch, or a list of batches of training "
+                f"images, one for each sample, got {type(self.batch_statistics).__name__}"
+            )
         if self.space == "value" and self.multi_label:
             raise ValueError('multi_label=True is about classes, and space="value" is for outputs that are none')

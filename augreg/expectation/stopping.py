@@ -22,21 +22,20 @@ class Stopping:
     until: float | None = None
 
 
-def counts(cells: int, samples: int, until: float | None, max_samples: int) -> Stopping:
-    """The numbers of observations; one observation takes `cells` forward passes.
+def counts(cells: int, samples: int, until: float | None, most: int, name: str = "samples") -> Stopping:
+    """The numbers of observations; one observation takes `cells` of the `samples`.
 
     Raises ValueError if less than two observations are allowed, from which no standard error can be computed.
     """
-    least, most = samples // cells, max_samples // cells
+    least = samples // cells
     if least < 2:
         raise ValueError(
-            f"samples={samples} is too few: one observation takes {cells} forward passes (views times models), and "
-            f'the standard error needs two. Give samples={2 * cells} or more, fewer views=, or over="image" for exact '
-            "views without the noise of the model"
+            f"{name}={samples} is too few: one observation takes {cells} (views times models), and the standard error "
+            f'needs two observations. Give {name}={2 * cells} or more; without noise, over="image", fixed views need one'
         )
     if until is None:
         return Stopping((least,))
-    found = [min(max(least, PILOT), most)]
-    while found[-1] < most:
-        found.append(min(2 * found[-1], most))
+    found = [min(max(least, PILOT), most // cells)]
+    while found[-1] < most // cells:
+        found.append(min(2 * found[-1], most // cells))
     return Stopping(tuple(found), until)

@@ -78,7 +78,7 @@ class ViewInputs:
         self.count = len(images)
         self.nodes = len(images[0].weights)
         self.drawn = images[0].drawn
-        self.exact = all(image.exact for image in images)
+        self.exact = not self.drawn and all(image.exact for image in images)
         self.masks = masks
         weights = torch.tensor([image.weights for image in images], dtype=torch.float64).T
         self.view_weights: Tensor = weights.repeat(masks, 1) / masks
