@@ -20,7 +20,7 @@ from augreg.ops import Op, Remap, Scene
 from augreg.steps.step import Step
 from augreg.views.low_discrepancy import ViewStreams
 
-__all__ = ["test_magnification", "training_magnifications"]
+__all__ = ["composed", "magnification", "test_magnification", "training_magnifications"]
 
 
 class _EvenDraws(msgspec.Struct, frozen=True):
@@ -66,14 +66,23 @@ def _of(drawn: Any, scene: Scene) -> float:
 
 def magnification(ops: Sequence[Op], scene: Scene) -> float:
     """Pixels of the output for each pixel of the original, along a line, at the center of the output."""
+    whole, after = composed(ops, scene)
+    back = np.linalg.inv(whole)
+    depth = float(back[2] @ (after.width / 2, after.height / 2, 1.0))
+    return math.sqrt(abs(depth) ** 3 / abs(float(np.linalg.det(back))))
+
+
+def composed(ops: Sequence[Op], scene: Scene) -> tuple[NDArray[np.float64], Scene]:
+    """The 3 x 3 matrix of the map that the ops have together, and the scene after them. Raises ImageError.
+
+    Points are (x, y, 1). A distortion counts as the identity, which it is on average.
+    """
     whole = np.eye(3)
     for op in ops:
         forward = op.point_map(*scene.size)
         if forward is not None:
-            whole = np.array([*forward, 1.0][:9]).reshape(3, 3) @ whole
-        elif not isinstance(op, Remap):  # a distortion has the magnification 1 on average
+            whole = np.array(forward).reshape(3, 3) @ whole
+        elif not isinstance(op, Remap):
             raise ImageError(f"{op}: it has no map of the plane, so the sizes of objects after it are not known")
         scene = op.after(scene)
-    back = np.linalg.inv(whole)
-    depth = float(back[2] @ (scene.width / 2, scene.height / 2, 1.0))
-    return math.sqrt(abs(depth) ** 3 / abs(float(np.linalg.det(back))))
+    return whole, scene
