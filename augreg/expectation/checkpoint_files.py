@@ -1,4 +1,4 @@
-"""Checkpoints in files: torch's format, and safetensors where that is installed. Files are written whole or not at all."""
+"""Files of checkpoints, written whole or not at all: torch's format, and safetensors where that is installed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-import augreg
+from augreg import __version__
 from augreg.errors import SpecError
 from augreg.expectation.checkpoint_files import SAFETENSORS, read, write
 from augreg.expectation.preprocessing_skew import skew
@@ -132,7 +132,7 @@ def checkpoint_entry(pipe: Pipeline) -> dict[str, Any]:
     """
     return {
         "version": 1,
-        "augreg": augreg.__version__,
+        "augreg": __version__,
         "spec": copy.deepcopy(pipe.to_spec()),
         "test_fingerprint": pipe.test.fingerprint,
         "backend": pipe.backend,
@@ -182,6 +182,6 @@ def _notes(entry: Mapping[str, Any], saved: Pipeline) -> list[str]:
         notes.append(f"the model was trained with the backend {entry['backend']}, which is not installed here")
     elif saved.test.fingerprint != entry["test_fingerprint"]:
         notes.append(
-            f"the spec reads differently now: augreg {entry.get('augreg')} wrote it, and this is {augreg.__version__}"
+            f"the spec reads differently now: augreg {entry.get('augreg')} wrote it, and this is {__version__}"
         )
     return notes

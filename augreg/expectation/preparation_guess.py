@@ -36,17 +36,18 @@ class Guess(NamedTuple):
     order: str
 
     def changes(self, own: Guess) -> int:
-        """In how many respects it differs from another."""
-        return sum(one != other for one, other in zip(self, own, strict=True))
+        """In how many respects it differs from another; nearest has no antialiasing, so that is no second one."""
+        antialias = self.antialias != own.antialias and self.interpolation != "nearest"
+        others = self.crop != own.crop, self.interpolation != own.interpolation, self.order != own.order
+        return antialias + sum(others)
 
 
 def own_guess(image: PreparedImage) -> Guess:
     """What the pipeline itself does."""
     resize: Any = next((op for op in image.ops if isinstance(op, Resize | Enlarge)), None)
-    filtered = ("bilinear", True) if resize is None else (resize.interpolation, bool(resize.antialias))
-    if filtered[0] == "nearest":
-        filtered = ("nearest", False)  # it has no antialiasing, whatever the field says
-    return Guess("own", *filtered, "RGB" if image.scene.channels == 3 else "gray")
+    name, antialias = ("bilinear", True) if resize is None else (resize.interpolation, bool(resize.antialias))
+    antialias = antialias and name != "nearest"  # it has no antialiasing, whatever the field says
+    return Guess("own", name, antialias, "RGB" if image.scene.channels == 3 else "gray")
 
 
 def guesses(image: PreparedImage, shape: tuple[int, ...]) -> Iterator[Guess]:

@@ -48,6 +48,9 @@ def function_skew(images: _Images, results: _Results, measure: Measure) -> Skew:
         return Skew((), total, 0.0, len(results))
     own = own_guess(images[0])
     best = _best(images[:_MOST_SEARCHED], results[:_MOST_SEARCHED], own)
+    if best is None:
+        sizes = ", ".join(dict.fromkeys(f"{one.shape[1]}x{one.shape[2]}" for one in results))
+        return Skew((), total, None, len(results), (f"no crop that was tried leads to these sizes: {sizes}",))
     own_map = map_of(images[0].normalization, images[0].scene.white)
     made = [made_by(best, image, result.shape) for image, result in zip(images, results, strict=True)]
     chosen = _chosen_map(made, results, images[0], own_map)
@@ -63,14 +66,18 @@ def function_skew(images: _Images, results: _Results, measure: Measure) -> Skew:
     return Skew(tuple(differences), total, residual, len(results))
 
 
-def _best(images: _Images, results: _Results, own: Guess) -> Guess:
-    """The guess that explains the results up to a linear map of each channel, with the fewest changes."""
+def _best(images: _Images, results: _Results, own: Guess) -> Guess | None:
+    """The guess that explains the results up to a linear map of each channel, with the fewest changes; None if none
+    leads to their sizes.
+    """
     errors: dict[Guess, float] = {}
     for guess in guesses(images[0], results[0].shape):
         inputs = [resized_by(guess, image, result.shape) for image, result in zip(images, results, strict=True)]
         if all(one.shape[1:] == result.shape[1:] for one, result in zip(inputs, results, strict=True)):
             found = _errors(inputs, results, orders(images[0], results[0].shape[0]))
             errors |= {guess._replace(order=order): error for order, error in found.items()}
+    if not errors:
+        return None
     best, *others = sorted(errors, key=lambda guess: (guess.changes(own), errors[guess]))
     for guess in others:
         if errors[guess] < _CLEARLY * errors[best] - _ROUNDING:

@@ -58,17 +58,17 @@ class Skew:
 
     `total` is the effect of all of them together, measured on so many `images`. `residual` is the part of
     `total.pixels` that remains when the named differences are applied to the pipeline: 0 if they explain everything,
-    None if it was not measured. `notes` say what else is to be known.
+    None if it could not be found out. `notes` say what else is to be known.
     """
 
     differences: tuple[Difference, ...]
     total: Effect = Effect()
-    residual: float | None = None
+    residual: float | None = 0.0
     images: int = 0
     notes: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.differences) or bool(self.residual)
+        return bool(self.differences) or self.residual != 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -93,6 +93,6 @@ class Skew:
                 lines.append(f"      alone it changes {one.effect}")
         if str(self.total):
             lines.append(f"  together they change {self.total}" if self.differences else f"  in all {self.total}")
-        if self.residual is not None:
+        if self.residual:
             lines.append(f"  of that, {self.residual:.4f} remains unexplained")
         return "\n".join([*lines, *self.notes])
