@@ -39,7 +39,7 @@ def test_a_state_dict_keeps_its_keys_and_loads_as_before(kind: str, tmp_path: Pa
     state = model().state_dict()
     given = state if kind == "state_dict" else dict(state)
     augreg.save_checkpoint(tmp_path / "model.pt", given, PIPE)
-    assert list(getattr(state, "_metadata")) == ["", "0", "1", "2"]  # the caller's is as before
+    assert list(state._metadata) == ["", "0", "1", "2"]  # the caller's is as before
     raw = torch.load(tmp_path / "model.pt", weights_only=True)
     assert same(raw, state)
     assert str(model().load_state_dict(raw)) == "<All keys matched successfully>"
@@ -86,7 +86,9 @@ def test_predictions_are_compared_with_a_model(tmp_path: Path) -> None:
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 5))
     augreg.save_checkpoint(tmp_path / "model.pt", net.state_dict(), PIPE)
     found = augreg.load_checkpoint(tmp_path / "model.pt", OTHER, IMAGES, net).skew
-    ours, theirs = (net(torch.from_numpy(pipe.test(IMAGES[0]))[None]).softmax(1)[0] for pipe in (PIPE, OTHER))
+    ours, theirs = (
+        net(torch.from_numpy(pipe.test(IMAGES[0]))[None]).softmax(1)[0].detach() for pipe in (PIPE, OTHER)
+    )
     assert found is not None
     assert found.total.total_variation == pytest.approx(float((ours - theirs).abs().sum()) / 2, rel=1e-4)
     assert found.total.agreement == float(ours.argmax() == theirs.argmax())
@@ -118,9 +120,9 @@ def test_a_file_without_an_entry_is_loaded_but_cannot_be_compared(tmp_path: Path
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
-    with pytest.raises(TypeError, match=r"expected a state_dict or a dict, got a Sequential: give its state_dict\(\)"):
+    with pytest.raises(TypeError, match=r"a state_dict or a dict, got a Sequential: give its state_dict\(\)"):
         augreg.save_checkpoint(path, model(), PIPE)
-    with pytest.raises(TypeError, match="got a list$"):
+    with pytest.raises(TypeError, match=r"got a list$"):
         augreg.save_checkpoint(path, [1], PIPE)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has a key 'augreg' with something else"):
         augreg.save_checkpoint(path, {"augreg": 3, "epoch": 1}, PIPE)
@@ -140,7 +142,7 @@ class Dimmed:
 def test_classes_of_your_own_come_from_a_registry(tmp_path: Path) -> None:
     pipe = augreg.Pipeline.from_spec(["dimmed"], Registry.installed().add(Dimmed))
     augreg.save_checkpoint(tmp_path / "model.pt", model().state_dict(), pipe)
-    with pytest.raises(SpecError, match=r"the pipeline of this checkpoint cannot be made; registry= has classes of your own"):
+    with pytest.raises(SpecError, match="cannot be made; registry= has classes of your own"):
         augreg.load_checkpoint(tmp_path / "model.pt")
     assert augreg.load_checkpoint(tmp_path / "model.pt", registry=Registry.installed().add(Dimmed)).pipe == pipe
 
@@ -169,7 +171,7 @@ def test_a_spec_that_reads_differently_now_is_noted(tmp_path: Path) -> None:
     assert found is not None and found.notes[0].startswith("the spec reads differently now: augreg 0.0.1 wrote it")
     with pytest.raises(ValueError, match="has the version 2, which a newer augreg wrote"):
         pipeline_of_entry({**entry, "version": 2})
-    with pytest.raises(ValueError, match="expected what checkpoint_entry returns, got {}"):
+    with pytest.raises(ValueError, match=r"expected what checkpoint_entry returns, got {}"):
         pipeline_of_entry({})
 
 
@@ -179,5 +181,7 @@ def test_safetensors_is_asked_for_where_it_is_missing(tmp_path: Path, monkeypatc
         lambda path: augreg.save_checkpoint(path, model().state_dict(), PIPE),
         lambda path: augreg.load_checkpoint(path),
     ):
-        with pytest.raises(ModuleNotFoundError, match="model.safetensors needs safetensors: pip install safetensors"):
+        with pytest.raises(
+            ModuleNotFoundError, match=r"model\.safetensors needs safetensors: pip install safetensors"
+        ):
             act(tmp_path / "model.safetensors")

@@ -46,7 +46,10 @@ def test_the_mean_is_that_of_the_images_of_training(step: Any) -> None:
 def test_a_normalized_image_has_the_mean_of_what_is_shown() -> None:
     steps = ["horizontal_flip", {"normalize": "imagenet"}]
     plain = mean_image(augreg.Pipeline.from_spec({"image": steps[:1], "output": "numpy"}), PHOTO)[0]
-    assert np.abs(mean_image(augreg.Pipeline.from_spec({"image": steps, "output": "numpy"}), PHOTO)[0] - plain).max() <= 1
+    assert (
+        np.abs(mean_image(augreg.Pipeline.from_spec({"image": steps, "output": "numpy"}), PHOTO)[0] - plain).max()
+        <= 1
+    )
 
 
 def test_images_of_several_sizes_have_the_mean_of_the_most_frequent() -> None:
@@ -93,9 +96,15 @@ def card(text: str, name: str) -> str:
 def test_cards_of_random_transforms_show_a_mean_beside_the_test_image() -> None:
     text = rendered("horizontal_flip", "rotate", "solarize", added=(Spotted,))
     assert "A random transform also\n  shows the mean of 256 draws" in text
-    for name, caption in (("horizontal_flip", "256 draws, 2 results"), ("rotate", "256 draws"), ("spotted", "2 results")):
+    for name, caption in (
+        ("horizontal_flip", "256 draws, 2 results"),
+        ("rotate", "256 draws"),
+        ("spotted", "2 results"),
+    ):
         shown = card(text, name)
-        assert shown.index(">test time<") < shown.index(">mean<") < shown.index('class="label">', shown.index(">mean<"))
+        assert (
+            shown.index(">test time<") < shown.index(">mean<") < shown.index('class="label">', shown.index(">mean<"))
+        )
         assert caption in shown and "mean of 256 draws" in shown
     assert ">mean<" not in card(text, "invert")  # nothing is random
 

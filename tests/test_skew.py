@@ -129,7 +129,9 @@ def test_what_no_known_mistake_explains_remains() -> None:
 
 
 def test_antialiasing_is_told_from_the_filter() -> None:
-    other = pipeline([{"resize": {"shorter": 64, "antialias": False}}, {"center_crop": 56}, {"normalize": "imagenet"}])
+    other = pipeline(
+        [{"resize": {"shorter": 64, "antialias": False}}, {"center_crop": 56}, {"normalize": "imagenet"}]
+    )
     assert names(augreg.skew(pipeline(), other.test, PHOTOS)) == {"antialiasing": "off"}
     assert names(augreg.skew(pipeline(), other, PHOTOS)) == {"antialiasing": "off"}
 
@@ -289,7 +291,7 @@ def test_the_change_of_predictions_is_that_of_the_model() -> None:
     pipe = pipeline()
     images = [np.full((64, 64, 3), value, np.uint8) for value in (0, 80, 160, 255)]
     means = [float(((value / 255 - MEAN) / STD).mean()) for value in (0, 80, 160, 255)]
-    bytes_means = [float((np.float64(value) / 255)) for value in (0, 80, 160, 255)]
+    bytes_means = [value / 255 for value in (0, 80, 160, 255)]
     probabilities, others = (1 / (1 + np.exp(-np.array(values))) for values in (means, bytes_means))
     skew = augreg.skew(pipe, lambda image: cropped(Image.fromarray(image)).transpose(2, 0, 1), images, model)
     assert model.training

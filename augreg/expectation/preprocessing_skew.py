@@ -7,7 +7,7 @@ print(augreg.skew(pipe, other_pipe, photos, model))   # with the change of the m
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from augreg.expectation.outputs import Select
 
 __all__ = ["skew"]
+
+_LAST = "the function returns height x width x channels; the pipeline, channels x height x width"
 
 _Made = NDArray[np.float64]
 
@@ -65,8 +67,9 @@ def skew(
     if any(one.normalization is not None and one.normalization.mean_image is not None for one in expected):
         raise ValueError("a pipeline that subtracts a mean image can be compared with pipelines only")
     called = _accepting(other, images[0], expected[0].array)
-    made, notes = _channels_first([called(image, one.array) for image, one in zip(images, expected, strict=True)])
-    found = function_skew(expected, made, measure)
+    made = [_channels_first(called(image, one.array)) for image, one in zip(images, expected, strict=True)]
+    found = function_skew(expected, [array for array, _ in made], measure)
+    notes = [_LAST] if any(moved for _, moved in made) else []
     return Skew(found.differences, found.total, found.residual, found.images, (*found.notes, *notes))
 
 
@@ -80,7 +83,7 @@ def _accepting(function: Callable[[Any], Any], image: Any, array: NDArray[Any]) 
     errors = []
     for kind, call in kinds.items():
         try:
-            call(image, array)
+            _channels_first(call(image, array))  # torchvision returns a path as it is
         except Exception as error:  # another kind may be what it takes
             errors.append(f"{kind}: {type(error).__name__}: {error}")
         else:
@@ -101,22 +104,17 @@ def _pil_image(array: NDArray[Any]) -> Any:
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 
 
-def _channels_first(results: Sequence[Any]) -> tuple[list[_Made], list[str]]:
-    """The results as channels x height x width floats, and a note if they came in another layout."""
-    arrays, notes = [], []
-    for result in results:
-        given = result.detach().cpu().numpy() if hasattr(result, "detach") else np.asarray(result)
-        array = given[0] if given.ndim == 4 and given.shape[0] == 1 else given
-        array = array[..., None] if array.ndim == 2 else array
-        if array.ndim != 3 or given.dtype == object:
-            raise ValueError(f"the function must return an image with 1 or 3 channels, got {_shown(result)}")
-        if array.shape[0] not in (1, 3) and array.shape[2] in (1, 3):
-            array = array.transpose(2, 0, 1)
-            notes = ["the function returns height x width x channels; the pipeline, channels x height x width"]
-        if array.shape[0] not in (1, 3):
-            raise ValueError(f"the function must return an image with 1 or 3 channels, got {_shown(result)}")
-        arrays.append(np.ascontiguousarray(array, np.float64))
-    return arrays, notes
+def _channels_first(result: Any) -> tuple[_Made, bool]:
+    """A result as channels x height x width floats, and whether its channels were last. Raises ValueError."""
+    given = result.detach().cpu().numpy() if hasattr(result, "detach") else np.asarray(result)
+    array = given[0] if given.ndim == 4 and given.shape[0] == 1 else given
+    array = array[..., None] if array.ndim == 2 else array
+    if given.dtype.kind in "fiub" and array.ndim == 3:
+        if array.shape[0] in (1, 3):
+            return np.ascontiguousarray(array, np.float64), False
+        if array.shape[2] in (1, 3):
+            return np.ascontiguousarray(array.transpose(2, 0, 1), np.float64), True
+    raise ValueError(f"the function must return an image with 1 or 3 channels, got {_shown(result)}")
 
 
 def _shown(result: Any) -> str:

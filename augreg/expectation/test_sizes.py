@@ -190,9 +190,9 @@ def _ratios(pipe: Pipeline, scenes: dict[Scene, int], draws: int) -> NDArray[np.
     images = sum(scenes.values())
     found = []
     for number, (scene, count) in enumerate(scenes.items()):
-        share = max(1, round(draws * count / images))
+        some = max(1, round(draws * count / images))
         found.append(
-            test_magnification(pipe.steps, scene)[0] / training_magnifications(pipe.steps, scene, share, number)
+            test_magnification(pipe.steps, scene)[0] / training_magnifications(pipe.steps, scene, some, number)
         )
     return np.concatenate(found)
 
@@ -206,10 +206,8 @@ def _corrected(pipe: Pipeline, ratio: float, scene: Scene) -> tuple[Pipeline | N
     except SpecError as error:
         return None, f"no pipeline with this size could be made: {error}"
     if abs(reached / wanted - 1.0) > _TOLERANCE:
-        return (
-            None,
-            "larger sizes of the steps do not enlarge objects: add a resize at test time (`test: [..]` of a step)",
-        )
+        note = "larger sizes of the steps do not enlarge objects: add a resize at test time (`test: [..]` of a step)"
+        return None, note
     return better, ""
 
 
