@@ -181,7 +181,33 @@ def test_safetensors_is_asked_for_where_it_is_missing(tmp_path: Path, monkeypatc
         lambda path: augreg.save_checkpoint(path, model().state_dict(), PIPE),
         lambda path: augreg.load_checkpoint(path),
     ):
-        with pytest.raises(
-            ModuleNotFoundError, match=r"model\.safetensors needs safetensors: pip install"
-        ):
+        with pytest.raises(ModuleNotFoundError, match=r"model\.safetensors needs safetensors: pip install"):
             act(tmp_path / "model.safetensors")
+
+
+class WithExtraState(torch.nn.Module):  # type: ignore[misc]
+    """Stores something else than tensors in its state_dict."""
+
+    def get_extra_state(self) -> Any:
+        return {"rounds": 3}
+
+    def set_extra_state(self, state: Any) -> None:
+        self.rounds = state["rounds"]
+
+
+def test_a_state_dict_with_other_things_than_tensors_keeps_its_keys(tmp_path: Path) -> None:
+    augreg.save_checkpoint(tmp_path / "model.pt", WithExtraState().state_dict(), PIPE)
+    raw = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert dict(raw) == {"_extra_state": {"rounds": 3}}
+    WithExtraState().load_state_dict(raw)
+    assert augreg.load_checkpoint(tmp_path / "model.pt").pipe == PIPE
+
+
+def test_a_reader_of_the_old_file_is_not_disturbed(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    augreg.save_checkpoint(path, {"epoch": 1}, PIPE)
+    before = path.read_bytes()
+    with path.open("rb") as old:
+        augreg.save_checkpoint(path, {"epoch": 2, "more": [0] * 1000}, PIPE)
+        assert old.read() == before
+    assert augreg.load_checkpoint(path).checkpoint["epoch"] == 2

@@ -129,3 +129,21 @@ def test_repeated_images_are_found_in_nested_parts() -> None:
     )
     assert f".i0 {{ background-image: url({one.src}); }}" in style_of(found)
     assert style_of(repeated_images([one, other])) == ""
+
+
+def copied(array: np.ndarray) -> np.ndarray:
+    return array.copy()
+
+
+@augreg.transform("opaque", kind="geometry")
+class Opaque:
+    """Leaves a size that is known only once it ran, so that later steps are drawn then."""
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return ops.call(copied, geometry=True)
+
+
+def test_steps_that_are_drawn_late_count_too() -> None:
+    registry = Registry.installed().add(Opaque)
+    pipe = augreg.Pipeline.from_spec({"image": ["opaque", "horizontal_flip"], "output": "numpy"}, registry)
+    assert np.abs(mean_image(pipe, PHOTO)[0] - naive_mean(pipe, PHOTO)).max() <= 0.5

@@ -313,3 +313,27 @@ def test_skew_needs_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_noise_is_no_other_normalization_or_filter() -> None:
+    noise = np.random.default_rng(2).normal(0, 0.3, (3, 56, 56))
+    skew = augreg.skew(pipeline(), lambda path: normalized(cropped(resized(path))) + noise, PHOTOS)
+    assert skew.differences == ()
+    assert skew.residual == pytest.approx(np.abs(noise).mean(), rel=1e-5)
+
+
+def test_a_pipeline_that_moves_nothing_is_compared_with_one_that_flips() -> None:
+    flipped = pipeline([{"horizontal_flip": {"p": 1.0}}, {"normalize": "imagenet"}])
+    array = np.asarray(resized(PHOTOS[0]))
+    skew = augreg.skew(pipeline([{"normalize": "imagenet"}]), flipped, [array])
+    (difference,) = skew.differences
+    values = normalized(array / 255.0)
+    assert difference.effect.pixels == pytest.approx(np.abs(values[..., ::-1] - values).mean(), rel=1e-5)
+
+
+def test_nearest_has_no_antialiasing_to_differ_in() -> None:
+    from augreg.expectation.preparation_guess import Guess
+
+    own = Guess("own", "bilinear", True, "RGB")
+    assert own._replace(interpolation="nearest", antialias=False).changes(own) == 1
+    assert own._replace(interpolation="bicubic", antialias=False, crop=1.0).changes(own) == 3

@@ -197,3 +197,10 @@ def test_a_step_of_unknown_size_is_named() -> None:
     pipe = augreg.Pipeline.from_spec(["halved", {"resize": 8}], augreg.Registry.installed().add(Halved))
     with pytest.raises(ImageError, match="halved#0: the size that it leaves is not known before it runs"):
         expectation.test_size(pipe)
+
+
+def test_a_step_that_is_off_at_test_time_stays_as_it_is() -> None:
+    pipe = augreg.Pipeline.from_spec([{"random_resized_crop": {"size": 64, "test": "off"}}, {"resize": {"size": 70}}])
+    first, second = with_test_size(pipe, 2.0).to_spec()["image"]
+    assert first == pipe.to_spec()["image"][0]
+    assert second["resize"]["size"] == [70, 70] and second["resize"]["test"][0]["resize"]["size"] == [140, 140]
