@@ -16,9 +16,11 @@ from markupsafe import Markup, escape
 from augreg import __version__
 from augreg.gallery.batches import batches
 from augreg.gallery.cards import failures, groups
+from augreg.gallery.means import MEAN_DRAWS
 from augreg.gallery.photo_rows import DRAWS, row
 from augreg.gallery.photos import read, samples
 from augreg.gallery.policies import sheets
+from augreg.gallery.repeated_images import repeated_images, style_of
 from augreg.gallery.targets import SPEC, demonstrations
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
@@ -62,27 +64,32 @@ def page(
     large = [photo for photo in photos if photo.array is not None and min(photo.array.shape[:2]) >= _SMALLEST_DEMO]
     demos = large or read(samples())
     rows = [row(pipeline, photo, index) for index, photo in enumerate(photos)]
-    html = _template().render(
-        title=title,
-        version=__version__,
-        seed=pipeline.options.seed,
-        backend=pipeline.backend,
-        steps=[(section, step.name) for section in SECTIONS for step in getattr(pipeline.spec, section)],
-        spec=yaml.safe_dump({**original, "seed": spec["seed"]}, sort_keys=False, default_flow_style=None, width=88),
-        rules=rules,
-        draws=DRAWS,
-        rows=rows,
-        batches=batches(pipeline, photos),
-        normalized=any(row.normalized for row in rows),
-        left_out=len(images) - len(photos),
-        sheets=sheets(pipeline, demos),
-        demonstrations=demonstrations(images[:_MOST_PHOTOS], pipeline.backend),
-        targets_spec=SPEC,
-        groups=groups(registry, demos, pipeline.backend),
-        failures=failures(registry),
-        style=_inlined("page.css") + _inlined("policies.css"),
-        script=_inlined("page.js"),
-    )
+    parts = {
+        "title": title,
+        "version": __version__,
+        "seed": pipeline.options.seed,
+        "backend": pipeline.backend,
+        "steps": [(section, step.name) for section in SECTIONS for step in getattr(pipeline.spec, section)],
+        "spec": yaml.safe_dump(
+            {**original, "seed": spec["seed"]}, sort_keys=False, default_flow_style=None, width=88
+        ),
+        "rules": rules,
+        "draws": DRAWS,
+        "mean_draws": MEAN_DRAWS,
+        "rows": rows,
+        "batches": batches(pipeline, photos),
+        "normalized": any(row.normalized for row in rows),
+        "left_out": len(images) - len(photos),
+        "sheets": sheets(pipeline, demos),
+        "demonstrations": demonstrations(images[:_MOST_PHOTOS], pipeline.backend),
+        "targets_spec": SPEC,
+        "groups": groups(registry, demos, pipeline.backend),
+        "failures": failures(registry),
+        "script": _inlined("page.js"),
+    }
+    repeated = repeated_images(parts)
+    style = _inlined("page.css") + _inlined("policies.css") + Markup(style_of(repeated))
+    html = _template().render(parts, style=style, repeated=repeated)
     return Page(html, tuple((row.name, row.failure) for row in rows if row.failure))
 
 
