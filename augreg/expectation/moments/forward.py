@@ -136,8 +136,8 @@ class Forward(TorchFunctionMode):
             return sampled(self, name, func, args, kwargs)
         self.unknown[Unknown(place, name)] = None
         self.plain += 1
-        try:
-            return func(*tree_map(_mean, args), **tree_map(_mean, kwargs))
+        try:  # go on with the means, to find what else has no rule
+            return tree_map(_certain, func(*tree_map(_mean, args), **tree_map(_mean, kwargs)))
         finally:
             self.plain -= 1
 
@@ -245,6 +245,12 @@ def wide(value: Tensor) -> Tensor:
 
 def _mean(value: Any) -> Any:
     return value.as_subclass(Tensor) if isinstance(value, NormalTensor) else value
+
+
+def _certain(value: Any) -> Any:
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return value
+    return NormalTensor.of(Normal(wide(value), torch.zeros_like(wide(value))))
 
 
 def _normal(value: Any) -> Any:

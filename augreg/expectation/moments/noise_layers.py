@@ -13,7 +13,6 @@ from augreg.expectation.moments.forward import Forward
 from augreg.expectation.moments.noise_rules import (
     Factor,
     bernoulli,
-    dropout,
     moved_by,
     multiplied,
     with_dropout,
@@ -45,7 +44,7 @@ def layer_rule(layer: nn.Module) -> LayerRule | None:
 
 def _dropout(run: Forward, layer: Dropout, x: Any) -> Any:
     keep = 1.0 - layer.p
-    shape = tuple(layer.mask_shape(x))
+    shape = tuple(layer.mask_shape(x.mean if isinstance(x, Normal) else x))
     what = "element" if shape == tuple(x.shape) else "channel"
     return with_dropout(run, type(layer).__name__, x, keep, kept_scale(layer.mode, keep), shape, what)
 
@@ -110,7 +109,7 @@ def _shake_drop(run: Forward, layer: ShakeDrop, x: Any) -> Any:
         keep * one**3 + (1 - keep) * (about**3 + 3 * about * spread),
         keep * one**4 + (1 - keep) * (about**4 + 6 * about**2 * spread + fourth),
     )
-    result = multiplied(run, x, factor, _shape(layer, x, layer.per))
+    result = multiplied(run, x, factor, _shape(layer, x.mean if isinstance(x, Normal) else x, layer.per))
     run.note("ShakeDrop", f"exact: a random factor for each {layer.per}", result)
     return result
 
@@ -174,10 +173,6 @@ def _drop_connect(run: Forward, layer: Any, x: Any) -> Any:
     linear = isinstance(layer, DropConnectLinear) and mean.dim() == 2
     run.note(type(layer).__name__, "mean and variance over the masks" if linear else how, result)
     return result
-
-
-def _torch_dropout(run: Forward, layer: Any, x: Any) -> Any:
-    return dropout(run, None, x, layer.p, True)
 
 
 _LAYERS: dict[type[nn.Module], LayerRule] = {

@@ -74,7 +74,7 @@ def _shared(x: Normal, spread: Any, shape: Sequence[int]) -> Tensor:
     flat = x.mean.reshape(len(x.mean), -1)
     both = flat.unsqueeze(1) * flat.unsqueeze(2)
     both = both if x.covariance is None else both + x.covariance
-    return spread * same * both
+    return spread * (same * both)
 
 
 def _cumulants(x: Normal, factor: Factor, variance: Tensor) -> dict[str, Tensor]:

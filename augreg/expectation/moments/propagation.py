@@ -106,7 +106,8 @@ def _moments(output: Tensor, run: Forward) -> Moments:
     report = MomentsReport(tuple(run.steps))
     if isinstance(output, NormalTensor):
         normal = output.normal
-        return Moments(normal.mean, normal.variance, normal.covariance, report)
+        covariance = run.full_covariance(normal) if normal.independent else normal.covariance
+        return Moments(normal.mean, normal.variance, covariance, report)
     mean = wide(output)
     return Moments(mean, torch.zeros_like(mean), None, report)
 
