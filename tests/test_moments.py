@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import augreg
 import augreg.nn as layers
 from augreg.expectation.moments import propagate
 
@@ -171,7 +172,8 @@ def test_drop_connect_is_exact_before_the_activation_and_near_behind_it() -> Non
     model, x = nn.Sequential(layer, nn.ReLU()), rows(4, 3)
     with torch.no_grad():
         outcomes = [
-            (chance, functional.linear(x, layer.weight * mask.reshape(2, 3), layer.bias)) for chance, mask in masks(6, 0.6)
+            (chance, functional.linear(x, layer.weight * mask.reshape(2, 3), layer.bias))
+            for chance, mask in masks(6, 0.6)
         ]
         scaling = model.eval()(x)
     check(propagate(layer, x, covariance=True), outcomes)
@@ -385,5 +387,35 @@ def test_an_output_that_is_no_tensor_needs_select() -> None:
     with pytest.raises(TypeError, match="a dict, not a tensor: give select="):
         propagate(Pair(), x)
     assert torch.equal(propagate(Pair(), x, select=lambda output: output["logits"]).variance, x)
+class Net(nn.Module):
+    """A stem, a residual block that can be skipped, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.block, self.head = nn.Linear(4, 4), Block(4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.block(self.stem(x)))
 
 
+@pytest.mark.parametrize("skip", [False, True])
+def test_attached_regularizers_take_part(skip: bool) -> None:
+    """Dropout at an output, and stochastic depth in the forward of a block."""
+    model, x = Net().double().eval(), rows(2, 4)
+    model.block.dropout.p = 0.0
+    shortcut = model.stem(x).detach()
+    branch = model.block.second(functional.relu(model.block.first(shortcut))).detach()
+    augreg.regularize(
+        model,
+        [
+            {"stochastic_depth": {"at": "block", "survival": 0.8, "skip": skip}},
+            {"dropout": {"at": "head", "p": 0.25}},
+        ],
+    )
+    found = propagate(model, x)
+    outcomes = []
+    for kept, mask in itertools.product((0, 1), masks(2, 0.75)):
+        inner = functional.linear(shortcut + kept / 0.8 * branch, model.head.weight, model.head.bias).detach()
+        outcomes.append(((0.8 if kept else 0.2) * mask[0], inner * mask[1]))
+    check(found, outcomes)
+    assert not model.training and "StochasticDepth" in str(found.report)

@@ -70,7 +70,9 @@ def test_cumulants_of_dropped_sums_are_those_of_all_masks() -> None:
     assert keep / keep * weights.sum() == pytest.approx(mean)
     assert (weights**2).sum() * factor.second == pytest.approx(around[2])
     assert (weights**3).sum() * factor.third == pytest.approx(around[3])
-    assert (weights**4).sum() * (factor.fourth - 3 * factor.second**2) == pytest.approx(around[4] - 3 * around[2] ** 2)
+    assert (weights**4).sum() * (factor.fourth - 3 * factor.second**2) == pytest.approx(
+        around[4] - 3 * around[2] ** 2
+    )
 
 
 def test_central_moments_are_cumulants() -> None:

@@ -13,7 +13,6 @@ from augreg.expectation.moments.forward import Forward
 from augreg.expectation.moments.noise_rules import (
     Factor,
     bernoulli,
-    moved_by,
     multiplied,
     with_dropout,
     with_saturation,
@@ -147,7 +146,7 @@ def _drop_connect(run: Forward, layer: Any, x: Any) -> Any:
     def power(part: Any, k: int) -> Any:
         return layer._shared(part, weight**k, None)
 
-    added = 0.0
+    added: Any = 0.0
     if bias is not None and layer.mask_bias:
         added = bias.square() * keep * layer.p * scale**2
         bias = bias * (keep * scale)
@@ -183,5 +182,5 @@ _LAYERS: dict[type[nn.Module], LayerRule] = {
     StochasticDepth: _stochastic_depth,
     ShakeDrop: _shake_drop,
     MapDropBlock: _drop_block,
-    _DropConnect: _drop_connect,  # type: ignore[dict-item]
+    _DropConnect: _drop_connect,
 }
