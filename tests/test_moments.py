@@ -387,6 +387,8 @@ def test_an_output_that_is_no_tensor_needs_select() -> None:
     with pytest.raises(TypeError, match="a dict, not a tensor: give select="):
         propagate(Pair(), x)
     assert torch.equal(propagate(Pair(), x, select=lambda output: output["logits"]).variance, x)
+
+
 class Net(nn.Module):
     """A stem, a residual block that can be skipped, and a head."""
 
@@ -419,3 +421,22 @@ def test_attached_regularizers_take_part(skip: bool) -> None:
         outcomes.append(((0.8 if kept else 0.2) * mask[0], inner * mask[1]))
     check(found, outcomes)
     assert not model.training and "StochasticDepth" in str(found.report)
+
+
+def test_a_tensor_changed_in_place_or_copied_keeps_its_covariance() -> None:
+    class Places(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.dropout = nn.Linear(3, 2), nn.Dropout(0.4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.linear(self.dropout(x))
+            x = x.contiguous().to(x.dtype)
+            x += 1.0
+            x.mul_(2.0)
+            return x
+
+    model, x = Places().double().eval(), rows(2, 3)
+    with torch.no_grad():
+        outcomes = [(chance, 2 * model.linear(x * mask) + 2) for chance, mask in masks(3, 0.6)]
+    check(propagate(model, x), outcomes)
