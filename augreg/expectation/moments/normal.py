@@ -25,11 +25,12 @@ class Normal:
 
     `mean` and `variance` have the tensor's shape, whose first dimension is the batch; images of a batch are
     independent. `third` and `fourth` are the cumulants of each unit, None for zero: by how much it is not normal.
-    `covariance` is batch x n x n over the n units of an image, None if units count as independent. `parents` are the
-    random tensors it was computed from, each with the linear map to this one; `children` counts the other way, and `holders` the tensors that
-    stand for it.
-    `independent` is whether the units of an image are independent of one another, and not only taken as such;
-    `shared` is whether noise was drawn once for several of them, as by dropout of channels, and not mixed since.
+    `covariance` is batch x n x n over the n units of an image, None if units count as independent. `independent` is
+    whether they are so, and not only taken as such; `shared` is whether noise was drawn once for several of them, as
+    by dropout of channels, and not mixed since.
+
+    `parents` are the random tensors it was computed from, each with the linear map to this one; `children` counts the
+    other way, and `holders` the tensors that stand for it.
     """
 
     mean: Tensor
