@@ -296,13 +296,13 @@ def test_functions_without_a_rule_are_listed_all_at_once() -> None:
 @pytest.mark.parametrize("chosen", [["inner", ":cumsum"], "*:*", ["inner.*", "*:cumsum"]])
 def test_monte_carlo_is_chosen_for_modules_and_functions(chosen: str | list[str]) -> None:
     model, x = Odd().double(), rows(2, 3)
-    found = propagate(model, x, monte_carlo=chosen, samples=400, covariance=True)
-    assert torch.equal(found.mean, propagate(model, x, monte_carlo=chosen, samples=400, covariance=True).mean)
-    assert "Monte Carlo, 400 samples" in str(found.report)
+    found = propagate(model, x, monte_carlo=chosen, samples=150, covariance=True)
+    assert torch.equal(found.mean, propagate(model, x, monte_carlo=chosen, samples=150, covariance=True).mean)
+    assert "Monte Carlo, 150 samples" in str(found.report)
     # the input of the softmax counts as normal: a normal vector with the moments of dropout
     draws = (x + x.abs() * rows(40_000, 2, 3)).softmax(2).cumsum(2)
-    torch.testing.assert_close(found.mean, draws.mean(0), atol=0.06, rtol=0)
-    torch.testing.assert_close(found.variance, draws.var(0), atol=0.03, rtol=0)
+    torch.testing.assert_close(found.mean, draws.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(found.variance, draws.var(0), atol=0.05, rtol=0)
     mixed = propagate(model, x, monte_carlo=chosen, seed=1, samples=10)
     assert not torch.equal(found.mean, mixed.mean)
 
