@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from augreg.expectation.generators import seeded
 from augreg.expectation.model_inputs import Arguments, ModelInputs
 from augreg.expectation.noise import NoiseReport, drawing, kept
-from augreg.expectation.outputs import Select, selected_output
+from augreg.expectation.outputs import Output, Select, entropy_of, selected_output
 from augreg.expectation.prediction import ExpectationReport, Prediction, in_order, joined
 from augreg.expectation.preparation import Preparation
+from augreg.expectation.running_moments import RunningMoments
 from augreg.expectation.sampling import Sampler, of_moments
 from augreg.expectation.settings import Settings
 from augreg.expectation.stopping import Stopping, counts
@@ -157,7 +158,7 @@ class Expectation(nn.Module):
         draws = self._preparation.draws(self.members) or isinstance(settings.batch_statistics, list)
         inputs, stopping = self._planned(inputs, draws)
         cells = len(inputs.view_weights) * members
-        cost = self._preparation.cost(inputs, lambda rows: self._run(inputs.first(rows)))
+        cost = self._preparation.cost(inputs, lambda rows: self._one_of_each(inputs.first(rows)))
         size, rows = self._preparation.sizes(cost, inputs, _ROWS)
         batches = settings.batch_statistics
         sampler = Sampler(
@@ -225,10 +226,15 @@ class Expectation(nn.Module):
         inputs, named = arguments
         return selected_output(self._used(self.members[member])(*inputs, **named), self.settings.select)
 
-    def _run(self, arguments: Arguments) -> list[Any]:
-        """All models once, without what is around them, so that their operators can be seen."""
+    def _one_of_each(self, arguments: Arguments) -> None:
+        """What one call of each model takes, without what is around the models, so that operators can be seen."""
         inputs, named = arguments
-        return [unwrapped(model)(*inputs, **named) for model in self.members]
+        for model in self.members:
+            output = selected_output(unwrapped(model)(*inputs, **named), self.settings.select)
+            converted = Output.of(output, self.settings.space, self.settings.multi_label)
+            RunningMoments(1).add(converted.values[:, None])
+            if converted.probabilities is not None:
+                entropy_of(converted.probabilities, self.settings.multi_label)
 
     def _used(self, model: nn.Module) -> nn.Module:
         """The model; without the wrapper of a distributed run, in which ranks wait for one another."""

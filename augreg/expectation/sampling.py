@@ -23,6 +23,10 @@ from augreg.expectation.stopping import Stopping
 __all__ = ["Inputs", "Sampler", "of_moments"]
 
 
+_OUTPUTS = 1 << 18
+"""The outputs of several calls are averaged together up to about so many numbers: 2 MiB in float64."""
+
+
 class Inputs(Protocol):
     """Images that `Sampler` takes. `view_weights` are views x images, or views x 1, and sum to one for each image."""
 
@@ -56,6 +60,8 @@ class Sampler:
     during: Callable[[int], AbstractContextManager[None]] | None = None
     forwards: int = 0
     batches: int = 0
+    _largest: int = 0
+    """The numbers in the largest output so far."""
 
     def moments(self, inputs: Inputs, stopping: Stopping) -> tuple[dict[str, RunningMoments], bool]:
         """The moments of `values`, `probabilities` and `entropies`, and whether the standard error was reached."""
@@ -65,7 +71,7 @@ class Sampler:
         for count in stopping.counts:
             for observed, seen in self._observed(inputs, active, done, count):
                 for name, value in observed.items():
-                    place = seen[:, :, 0] if seen is not None and name == "entropies" else seen
+                    place = None if seen is None else _of_maps(name, seen)
                     found.setdefault(name, RunningMoments(inputs.count)).add(value, active, place)
             done = count
             if stopping.until is not None:
@@ -87,54 +93,66 @@ class Sampler:
         self, inputs: Inputs, images: Tensor | None, first: int, last: int
     ) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
         """Blocks of observations x images x .. values, by name, and which of them there are."""
-        views = len(inputs.view_weights)
+        start = first
+        while start < last:
+            observations = range(start, min(start + self._block_size(inputs, images), last))
+            yield self._block(inputs, images, observations)
+            start = observations.stop
+
+    def _block_size(self, inputs: Inputs, images: Tensor | None) -> int:
+        """How many observations are averaged at once: those of one call, or of several with small outputs."""
+        pairs = self._pairs(inputs, images)
+        calls = 1 if self._largest == 0 else max(1, _OUTPUTS // self._largest)
+        return max(1, calls * pairs // len(inputs.view_weights))
+
+    def _pairs(self, inputs: Inputs, images: Tensor | None) -> int:
+        """How many pairs of an observation and a view go into one call."""
         count = inputs.count if images is None else len(images)
-        at_once = max(1, self.rows // count) if self.rows else 1  # pairs of an observation and a view in one call
-        size = max(1, at_once // views)
-        for start in range(first, last, size):
-            observations = range(start, min(start + size, last))
-            with self.during(start) if self.during else nullcontext():
-                yield self._block(inputs, images, observations, min(views, at_once))
+        return max(1, self.rows // count) if self.rows else 1
 
     def _block(
-        self, inputs: Inputs, images: Tensor | None, observations: range, views_at_once: int
+        self, inputs: Inputs, images: Tensor | None, observations: range
     ) -> tuple[dict[str, Tensor], Tensor | None]:
         """The weighted means over views and models."""
         total: dict[str, Tensor] = {}
         covered: Tensor | None = None
         weights = inputs.view_weights if images is None else _of_images(inputs.view_weights, images)
-        for start in range(0, len(weights), views_at_once):
-            views = range(start, min(start + views_at_once, len(weights)))
-            arguments = inputs.rows(images, observations, views)
+        at_once = min(len(weights), self._pairs(inputs, images))
+        for start in range(0, len(weights), at_once):
+            views = range(start, min(start + at_once, len(weights)))
             shares = weights[views.start : views.stop] / self.members
             for member in range(self.members):
-                shape = (len(observations), len(views), -1)
-                predicted = self._predicted(member, arguments, shape)
+                predicted = self._predicted(member, inputs, images, observations, views)
                 found, seen = self._found(predicted, inputs, images, observations, views)
                 for name, value in found.items():
-                    value = _weighted(
-                        value, shares, seen[:, :, :, 0] if seen is not None and name == "entropies" else seen
-                    )
-                    total[name] = total[name] + value if name in total else value
+                    part = _weighted(value, shares, _seen_for(name, seen))
+                    total[name] = total[name] + part if name in total else part
                 if seen is not None:
                     part = _weighted(seen.to(predicted.values.dtype), shares, None)
                     covered = part if covered is None else covered + part
         if covered is None:
             return total, None
         divisor = covered.where(covered > 0, 1.0)
-        return {
-            name: value / (divisor[:, :, 0] if name == "entropies" else divisor) for name, value in total.items()
-        }, covered > 0
+        return {name: value / _of_maps(name, divisor) for name, value in total.items()}, covered > 0
 
-    def _predicted(self, member: int, arguments: Arguments, shape: tuple[int, ...]) -> Output:
+    def _predicted(
+        self, member: int, inputs: Inputs, images: Tensor | None, observations: range, views: range
+    ) -> Output:
         """The predictions of a model, observations x views x images x .."""
-        output = self.predict(member, arguments)
-        if self.batches == 0:
-            check_outputs(output, self.space, self.multi_label)
-        self.forwards += len(output)
-        self.batches += 1
-        one = Output.of(output, self.space, self.multi_label)
-        values = one.values.reshape(*shape, *one.values.shape[1:])
+        size = max(1, self._pairs(inputs, images) // len(views))
+        outputs = []
+        for start in range(observations.start, observations.stop, size):
+            some = range(start, min(start + size, observations.stop))
+            with self.during(start) if self.during else nullcontext():
+                output = self.predict(member, inputs.rows(images, some, views))
+            if self.batches == 0:
+                check_outputs(output, self.space, self.multi_label)
+            self.batches += 1
+            self.forwards += len(output)
+            self._largest = max(self._largest, output.numel())
+            outputs.append(output)
+        one = Output.of(outputs[0] if len(outputs) == 1 else torch.cat(outputs), self.space, self.multi_label)
+        values = one.values.reshape(len(observations), len(views), -1, *one.values.shape[1:])
         return Output(values, None if one.probabilities is None else one.probabilities.reshape(values.shape))
 
     def _found(
@@ -152,6 +170,16 @@ class Sampler:
         entropies = entropy_of(probabilities.flatten(0, 2), self.multi_label)
         found["entropies"] = entropies.reshape(*values.shape[:3], *entropies.shape[1:])
         return found, seen
+
+
+def _of_maps(name: str, values: Tensor) -> Tensor:
+    """Values for observations x images x classes x height x width; entropies have no classes."""
+    return values[:, :, 0] if name == "entropies" else values
+
+
+def _seen_for(name: str, seen: Tensor | None) -> Tensor | None:
+    """The same for observations x views x images x classes x height x width."""
+    return seen[:, :, :, 0] if seen is not None and name == "entropies" else seen
 
 
 def _of_images(weights: Tensor, images: Tensor) -> Tensor:
