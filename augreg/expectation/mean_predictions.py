@@ -130,7 +130,9 @@ class Expectation(nn.Module):
                 return self._of_groups([([], ModelInputs(inputs, named))])
             if len(inputs) != 1 or named:
                 raise TypeError("with a pipeline there is one argument: an image, a list of images, or a batch")
-            views = view_groups(self.pipe, inputs[0], index, self._most_views(), self._example(), self.settings.frame)
+            most, draws = self._most_views(), self.settings.views or self.settings.samples // len(self.members)
+            frame = self.settings.frame
+            views = view_groups(self.pipe, inputs[0], index, most, draws, self._example(), frame)
             return self._of_groups(views)
 
     def extra_repr(self) -> str:

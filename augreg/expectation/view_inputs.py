@@ -35,22 +35,29 @@ class ImageViews:
     whether the weighted mean is the exact expectation over what training draws; `test` is the plan of the test image.
     """
 
-    def __init__(self, pipe: Pipeline, image: Any, index: int | str, most: int | None) -> None:
-        """`most` is the largest number of nodes; None takes the test image alone."""
+    def __init__(self, pipe: Pipeline, image: Any, index: int | str, most: int | None, draws: int) -> None:
+        """`most` is the largest number of nodes, None takes the test image alone; about so many `draws` are needed."""
         self._make: Callable[[int], Any] = lambda count: pipe.views(image, count, index)
-        views = self._make(1 if most is None else _MOST_NODES)
+        views = self._make(1) if most is None else self._with_all_nodes(2 + draws)
         self.test: Plan = views[0].plan
         self.drawn = most is not None and any(view.drawn for view in views)
         shares: dict[int | None, float] = {}
         for view in views:
             shares[view.node] = shares.get(view.node, 0.0) + view.weight
         self._all = len(shares)
-        chosen = [node for node, weight in shares.items() if weight > 0.0][:most]
+        every = [node for node, weight in shares.items() if weight > 0.0]
+        chosen = every[:most]
         total = sum(shares[node] for node in chosen)
         self.weights = [shares[node] / total for node in chosen]
-        self.exact = most is None or (views.exact and len(chosen) == sum(weight > 0.0 for weight in shares.values()))
+        self.exact = most is None or (views.exact and len(chosen) == len(every))
         self._draws: dict[int | None, list[View]] = {node: [] for node in chosen}
         self._take(views)
+
+    def _with_all_nodes(self, count: int) -> Any:
+        """So many views, or more: `pipe.views` has a node twice only after it has had all of them."""
+        views = self._make(count)
+        numbers = [view.node for view in views]
+        return views if len(views) < count or len(set(numbers)) < len(numbers) else self._make(_MOST_NODES)
 
     def view(self, node: int, draw: int) -> View:
         """The view of a node (its position) for a draw; a node in which nothing is drawn has the same for all."""
@@ -213,7 +220,7 @@ def _same_sizes(parts: Iterable[Tensor], frame: str) -> None:
 
 
 def view_groups(
-    pipe: Pipeline, given: Any, index: Any, most: int | None, like: Tensor, frame: str
+    pipe: Pipeline, given: Any, index: Any, most: int | None, draws: int, like: Tensor, frame: str
 ) -> list[tuple[list[int], ViewInputs]]:
     """The images that a caller gives with their views, in groups of those with as many views, and their places.
 
@@ -227,7 +234,7 @@ def view_groups(
         raise ValueError(f"index= must have the index of each image: there are {len(images)}, got {len(indices)}")
     groups: dict[tuple[int, bool], tuple[list[int], list[ImageViews]]] = {}
     for place, (image, own) in enumerate(zip(images, indices, strict=True)):
-        views = ImageViews(pipe, image, own if isinstance(own, str) else int(own), most)
+        views = ImageViews(pipe, image, own if isinstance(own, str) else int(own), most, draws)
         places, members = groups.setdefault((len(views.weights), views.drawn), ([], []))
         places.append(place)
         members.append(views)
