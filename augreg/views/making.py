@@ -18,6 +18,7 @@ from augreg.execution.samples import run, scene_of
 from augreg.execution.sampling import Drawn, draw, expect
 from augreg.ops import Op, Scene
 from augreg.rng import address_of
+from augreg.steps.enumeration import same_results
 from augreg.steps.step import Step
 from augreg.views.choices import ViewChoices
 from augreg.views.combinations import combinations
@@ -72,7 +73,7 @@ def make_views(
     test = _Drawing(steps, settings, None)
     found = combinations(steps, scene, named, lambda drawn: _merged(drawn, scene, settings))
     ops = test.start(scene)[0]
-    first = next((one for one in found if one.ops == ops), None)
+    first = next((one for one in found if same_results(one.ops, ops)), None)
     if first is not None:
         found.remove(first)
         found.insert(0, first)
