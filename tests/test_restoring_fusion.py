@@ -85,6 +85,19 @@ def test_several_boxes_of_one_view_do_not_count_as_several_views() -> None:
     assert found.counts.tolist() == [3] and np.allclose(found.scores, [0.6])
 
 
+def test_boxes_that_overlap_by_exactly_the_bound_are_two_objects() -> None:
+    boxes = [[[0, 0, 2, 1], [0, 0, 1, 1]]]
+    assert len(fuse_boxes([PLAIN], [1.0], boxes, [[0.9, 0.8]], overlap=0.5).boxes) == 2
+    assert len(fuse_boxes([PLAIN], [1.0], boxes, [[0.9, 0.8]], overlap=0.49).boxes) == 1
+
+
+def test_the_box_that_counts_most_comes_first() -> None:
+    """The middle one of three overlaps both others by 7 / 13; it joins the one of the heavier view."""
+    boxes, scores = [[[0, 0, 10, 10], [3, 0, 13, 10]], [[6, 0, 16, 10]]], [[0.9, 0.3], [0.6]]
+    found = fuse_boxes([PLAIN] * 2, [0.25, 0.75], boxes, scores, overlap=0.5)
+    assert found.counts.tolist() == [2, 1] and [0, 0, 10, 10] in found.boxes
+
+
 def test_views_count_by_their_weights() -> None:
     first, second = [[10, 10, 20, 20]], [[12, 10, 22, 20]]
     found = fuse_boxes([PLAIN] * 2, [0.8, 0.2], [first, second], [[0.5], [1.0]])

@@ -146,7 +146,7 @@ def _candidates(
             )
         if not ((given >= 0.0) & (given <= 1.0)).all():
             raise ImageError(f"scores[{number}]: expected numbers from 0 to 1, got {given.tolist()}")
-        keep = np.flatnonzero(given >= min_score)
+        keep = np.flatnonzero((given >= min_score) & (weight > 0.0))
         edges.append(restored[keep])
         confidences.append(given[keep])
         shares.append(np.full(len(keep), float(weight)))

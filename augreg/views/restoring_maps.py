@@ -17,9 +17,9 @@ from augreg.errors import ImageError
 from augreg.execution.plan import Plan
 from augreg.images.codecs import tensor
 from augreg.targets import rows
+from augreg.targets.classes import exchanged_channels, exchanged_numbers
 from augreg.targets.conventions import MapOptions, Targets
 from augreg.views.restoring import Points, Route, Size, grid
-from augreg.views.restoring_classes import exchanged_channels, exchanged_numbers
 
 __all__ = ["Filling", "RestoredMap", "restore_map"]
 
@@ -207,8 +207,16 @@ def _read(prediction: Any, reading: Reading) -> Any:
 
 
 def _where(seen: Any, values: Any, fill: float) -> Any:
+    """The values, and the fill where they are not seen. Raises ImageError if they cannot hold it."""
     if bool(seen.all()):
         return values
+    if not _is_float(values) and "bool" not in str(values.dtype):
+        span = np.iinfo(str(values.dtype).removeprefix("torch."))
+        if not (span.min <= fill <= span.max and float(fill).is_integer()):
+            raise ImageError(
+                f"a prediction of {values.dtype} has no value {fill:g} for pixels that the view does not show; "
+                "give another fill="
+            )
     if not rows.is_tensor(values):
         return np.where(seen, values, np.asarray(fill).astype(values.dtype))
     return values.where(seen, values.new_full((), fill))

@@ -10,8 +10,8 @@ import numpy as np
 from augreg.errors import ImageError
 from augreg.execution.plan import Plan
 from augreg.targets import rows
+from augreg.targets.classes import exchanged_channels
 from augreg.views.restoring import Correspondence, Size
-from augreg.views.restoring_classes import exchanged_channels
 from augreg.views.restoring_maps import Filling, like, restore_map
 
 __all__ = ["MeanMap", "Space", "mean_map", "mean_scores", "one_each"]
@@ -56,7 +56,8 @@ def mean_map(
 
     `predictions` has one array or tensor of floats per view, whose last two axes are its height and width; see
     `restore_map` for it and for the other arguments. At each pixel it is the mean over the views that show it, so a
-    pixel that one of five crops shows has the prediction of that one. Pixels that no view shows get `fill`.
+    pixel that one of five crops shows has the prediction of that one. Pixels that no view shows get `fill`. A view of
+    weight 0 counts nowhere.
 
     `space` says what the numbers are, and so which mean it is. "probability": probabilities of classes along the
     third axis from the end, which are checked. "logit": scores before softmax, whose mean is, after softmax, the
@@ -72,6 +73,8 @@ def mean_map(
         prediction = _of_floats(prediction, f"predictions[{number}]")
         _check_space(prediction, space, -3, f"predictions[{number}]")
         dtype = dtype or prediction.dtype
+        if not weight:  # a test image that training never shows
+            continue
         values, seen = restore_map(
             plan,
             _at_least_single(prediction),
@@ -112,9 +115,11 @@ def mean_scores(
         prediction = _of_floats(prediction, f"predictions[{number}]")
         _check_space(prediction, space, -1, f"predictions[{number}]")
         dtype = dtype or prediction.dtype
+        if not weight:
+            continue
         targets = plan.settings.targets
         names = targets.classes if classes is None else classes
-        if names and targets.swap and Correspondence(plan).mirrored:
+        if names and Correspondence(plan).mirrored:
             prediction = exchanged_channels(prediction, names, targets, axis=-1)
         total = total + float(weight) * _at_least_single(prediction)
     return total.to(dtype) if rows.is_tensor(total) else total.astype(dtype)
@@ -123,7 +128,7 @@ def mean_scores(
 def one_each(predictions: Any, plans: Sequence[Plan]) -> Any:
     """The predictions, one for each view. Raises ImageError for another number."""
     count = rows.count(predictions)
-    if count != len(plans) or not count:
+    if count != len(plans):
         got = type(predictions).__name__ if count is None else f"{count} predictions"
         raise ImageError(f"expected a prediction for each of {len(plans)} views, in order, got {got}")
     return predictions
