@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from augreg.expectation.generators import seeded
 from augreg.expectation.model_inputs import Arguments, ModelInputs
+from augreg.expectation.moment_predictions import moment_output
 from augreg.expectation.noise import NoiseReport, drawing, kept
 from augreg.expectation.outputs import Output, Select, entropy_of, selected_output
 from augreg.expectation.prediction import ExpectationReport, Prediction, in_order, joined
@@ -25,6 +26,7 @@ from augreg.pipeline import Pipeline
 from augreg.training.ensembles import Ensemble
 
 __all__ = ["Expectation", "expect"]
+
 
 def expect(
     model: nn.Module | Sequence[nn.Module],
@@ -152,36 +154,29 @@ class Expectation(nn.Module):
         return in_order(found, [numbers for numbers, _ in groups])
 
     def _of_group(self, inputs: Any, noise: tuple[NoiseReport, ...]) -> Prediction:
-        settings, members = self.settings, len(self.members)
+        """The prediction of images with as many views each."""
+        settings = self.settings
+        by_moments = settings.by == "moments"
         draws = self._preparation.draws(self.members) or isinstance(settings.batch_statistics, list)
-        inputs, stopping = self._planned(inputs, draws)
-        cells = len(inputs.view_weights) * members
+        inputs, stopping = self._planned(inputs, draws and not by_moments)
         cost = self._preparation.cost(inputs, lambda rows: self._one_of_each(inputs.first(rows)))
         size, rows = self._preparation.sizes(cost, inputs)
-        batches = settings.batch_statistics
-        sampler = Sampler(
-            self._predict, members, settings.space, settings.multi_label, rows, together=batches is True
-        )
-        if isinstance(batches, list):
-            if len(batches) < stopping.counts[-1]:
-                raise ValueError(
-                    f"batch_statistics= has {len(batches)} batches, and {stopping.counts[-1]} samples need one each"
-                )
-            sampler.during = lambda observation: self._drawing(noise, batches[observation])
+        sampler = self._sampler(noise, rows, stopping)
         seeded(settings.seed, self.members)
         parts, reached = [], True
         for first in range(0, inputs.count, size):
             moments, finished = sampler.moments(inputs.part(first, min(first + size, inputs.count)), stopping)
             reached = reached and finished
             parts.append(of_moments(moments, settings.multi_label))
+        cells = len(inputs.view_weights) * len(self.members)
         report = ExpectationReport(
-            by="samples",
+            by=settings.by,
             over=settings.over if self.pipe is not None else ("model",),
             space=settings.space,
-            views=cells // members,
+            views=len(inputs.view_weights),
             exact_views=getattr(inputs, "exact", True),
             drawn_views=getattr(inputs, "drawn", False),
-            members=members,
+            members=len(self.members),
             noise=noise,
             forwards=sampler.forwards,
             batches=sampler.batches,
@@ -190,6 +185,22 @@ class Expectation(nn.Module):
             notes=tuple(_notes(noise, inputs, draws, settings)),
         )
         return joined([Prediction(samples=part["observations"] * cells, report=report, **part) for part in parts])
+
+    def _sampler(self, noise: tuple[NoiseReport, ...], rows: int | None, stopping: Stopping) -> Sampler:
+        settings, batches = self.settings, self.settings.batch_statistics
+        sampler = Sampler(self._predict, len(self.members), settings.space, settings.multi_label, rows)
+        sampler.together = batches is True
+        if settings.by == "moments":
+            sampler.predict = lambda member, arguments: moment_output(
+                self.members[member], noise[member], arguments, settings
+            )
+        if isinstance(batches, list):
+            if len(batches) < stopping.counts[-1]:
+                raise ValueError(
+                    f"batch_statistics= has {len(batches)} batches, and {stopping.counts[-1]} samples need one each"
+                )
+            sampler.during = lambda observation: self._drawing(noise, batches[observation])
+        return sampler
 
     def _planned(self, inputs: Any, draws: bool) -> tuple[Any, Stopping]:
         """The inputs, with the views of one observation, and how many observations there are."""
@@ -266,6 +277,8 @@ def _notes(noise: tuple[NoiseReport, ...], inputs: Any, draws: bool, settings: S
             yield from (f"does not draw: {name or 'the model'}: {reason}" for name, reason in report.silent.items())
     for report in noise:
         yield from (f"draws in evaluation, too: {source.name or 'the model'}" for source in report.always)
+    if settings.by == "moments" and draws:
+        yield "moments approximate the noise of the model; the standard error leaves out by how much"
     if isinstance(inputs, ViewInputs) and not inputs.exact and not inputs.drawn:
         yield "the fixed views approximate the expectation; the standard error leaves out by how much"
 

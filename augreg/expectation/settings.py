@@ -64,5 +64,16 @@ class Settings:
                 "batch_statistics is True, for the statistics of the given batch, or a list of batches of training "
                 f"images, one for each sample, got {type(self.batch_statistics).__name__}"
             )
+        if self.by == "moments":
+            self._check_moments()
         if self.space == "value" and self.multi_label:
             raise ValueError('multi_label=True is about classes, and space="value" is for outputs that are none')
+
+    def _check_moments(self) -> None:
+        """Raise ValueError for what one pass of moments cannot do."""
+        if self.batch_statistics is not False:
+            raise ValueError('batch_statistics= needs by="samples": moments use the running statistics')
+        if self.gradients:
+            raise ValueError('gradients=True needs by="samples": moments have none')
+        if "model" not in self.over:
+            raise ValueError('by="moments" is about the noise of the model; for over="image" use by="samples"')

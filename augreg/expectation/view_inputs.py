@@ -17,8 +17,8 @@ from torch import Tensor
 from augreg.execution.plan import Plan
 from augreg.expectation.model_inputs import Arguments
 from augreg.pipeline import Pipeline
+from augreg.targets.classes import exchanged_channels
 from augreg.views.restoring import Correspondence
-from augreg.views.restoring_classes import exchanged_channels
 from augreg.views.restoring_maps import restore_map
 from augreg.views.views import View
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from augreg.expectation.moments.normal import Normal, NormalTensor, Push, as_rows, from_rows, pushed_twice
+from augreg.expectation.moments.normal import Normal, NormalTensor, Push, pushed_twice
 
 __all__ = ["DRAWS", "RULES", "Forward", "Settings", "Step", "Unknown", "has_normal", "rule", "wide"]
 

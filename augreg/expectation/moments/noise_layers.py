@@ -14,7 +14,6 @@ from augreg.expectation.moments.noise_rules import (
     Factor,
     bernoulli,
     dropout,
-    moved_by,
     multiplied,
     with_dropout,
     with_saturation,
