@@ -35,7 +35,8 @@ def images(count: int = 2) -> Tensor:
 
 def state(model: nn.Module) -> Any:
     """All that a call of expect must not change."""
-    generators = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    numpy_state = np.random.get_state()[1].tolist()  # noqa: NPY002
+    generators = (random.getstate(), numpy_state, torch.get_rng_state().tolist())
     modes = [module.training for module in model.modules()]
     values = {name: value.clone().tolist() for name, value in model.state_dict().items()}
     return generators, modes, values, [parameter.grad for parameter in model.parameters()]
@@ -334,7 +335,7 @@ def test_models_that_are_none() -> None:
 def test_it_is_a_module() -> None:
     model = network().train()
     expectation = augreg.expect(model)
-    assert [name.partition(".")[2] for name, _ in expectation.named_parameters()][0] == "0.0.weight"
+    assert next(name.partition(".")[2] for name, _ in expectation.named_parameters()) == "0.0.weight"
     expectation.eval()
     assert not model.training
     assert "over=('image', 'model')" in repr(expectation)

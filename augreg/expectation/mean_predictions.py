@@ -104,9 +104,9 @@ def expect(
 class Expectation(nn.Module):
     """A module whose call returns the mean prediction of models, a `Prediction`. Made by `expect`.
 
-    Without a pipeline it takes what the models take. With one it takes an image as `pipe.test` does, a list of images,
-    or a batch of them; `index=` gives the index of each, so that its views are the same alone or in any batch (0 for
-    all by default, as in `pipe.views`).
+    Without a pipeline it takes what the models take. With one it takes an image as `pipe.test` does, a list of
+    images, or a batch of them; `index=` gives the index of each, so that its views are the same alone or in any batch
+    (0 for all by default, as in `pipe.views`).
 
     The modes and buffers of the models and all random generators are as before after each call, also if it raises.
     Its own mode does not matter.
@@ -124,7 +124,7 @@ class Expectation(nn.Module):
         self._preparation = Preparation(settings)
 
     def forward(self, *inputs: Any, index: Any = None, **named: Any) -> Prediction:
-        """The prediction for a batch of images. The arguments are those of the models, or the images for a pipeline."""
+        """The prediction for a batch of images; the arguments are those of the models, or images for the pipeline."""
         with self._keeping():
             if self.pipe is None:
                 if index is not None:

@@ -22,7 +22,7 @@ _SPACES = {
 }
 _GEOMETRIC = (
     "the geometric mean of probabilities, normalized to sum to 1, is the softmax of the mean logits: "
-    'space="logit", then prediction.mean.softmax(1). Logits themselves have no geometric mean, since they may be negative'
+    'space="logit", then prediction.mean.softmax(1). Logits have no geometric mean, since they may be negative'
 )
 _MEDIAN = 'only means are computed, which have a standard error: space="probability" or space="logit"'
 _OTHER_WORDS = {

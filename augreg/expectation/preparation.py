@@ -1,4 +1,4 @@
-"""What `expect` finds out about models once, and again when they change: their noise, and what a forward pass costs."""
+"""What `expect` finds out about models once, and again when they change: their noise, and the cost of a forward."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Monte Carlo: predictions are averaged over observations, until there are enough of them.
 
-One observation of an image is the weighted mean of the predictions for all of its exact views by all models, each with
-noise of its own; what is drawn for views changes from one observation to the next. Observations are independent, so
-the standard error of their mean is their standard deviation over the square root of their number.
+One observation of an image is the weighted mean of the predictions for all of its fixed views by all models, each
+with noise of its own; what is drawn for views changes from one observation to the next. Observations are independent,
+so the standard error of their mean is their standard deviation over the square root of their number.
 """
 
 from __future__ import annotations

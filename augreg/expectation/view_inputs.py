@@ -36,7 +36,7 @@ class ImageViews:
     """
 
     def __init__(self, pipe: Pipeline, image: Any, index: int | str, most: int | None, draws: int) -> None:
-        """`most` is the largest number of nodes, None takes the test image alone; about so many `draws` are needed."""
+        """`most` is the largest number of nodes, None takes the test image alone; about `draws` are needed."""
         self._make: Callable[[int], Any] = lambda count: pipe.views(image, count, index)
         views = self._make(1) if most is None else self._with_all_nodes(2 + draws)
         self.test: Plan = views[0].plan
@@ -135,7 +135,7 @@ class ViewInputs:
     ) -> tuple[Tensor, Tensor | None]:
         """Predictions, observations x views x images x .., in the frame of the image, and which pixels were seen.
 
-        Maps (C x H x W for each) move; of scores of classes, those that the spec pairs are exchanged in mirrored views.
+        Maps (C x H x W for each) move; scores of classes that the spec pairs are exchanged in mirrored views.
         """
         numbers = list(range(self.count) if images is None else images.tolist())
         maps = values.ndim == 6
@@ -205,8 +205,8 @@ def _exchanged(plan: Plan, value: Tensor) -> Tensor:
     if not Correspondence(plan).mirrored:
         return value
     targets = plan.settings.targets
-    found = exchanged_channels(value.movedim(-1, -1), targets.classes, targets, axis=-1)
-    return found  # type: ignore[no-any-return]
+    found: Tensor = exchanged_channels(value, targets.classes, targets, axis=-1)
+    return found
 
 
 def _same_sizes(parts: Iterable[Tensor], frame: str) -> None:
