@@ -26,7 +26,7 @@ def as_model(networks: Networks) -> tuple[nn.Module, Tensor]:
 
 def test_moments_are_nearer_than_weight_scaling() -> None:
     off: dict[str, list[float]] = {"moments": [], "scaling": [], "logits": [], "scaled logits": []}
-    for seed in range(3):
+    for seed in range(8):
         networks = Networks.random(1, seed)
         model, x = as_model(networks)
         truth, logits = networks.probabilities(), networks.logits()
