@@ -183,6 +183,12 @@ def test_each_result_of_a_step_comes_about_as_often_as_it_is_drawn() -> None:
     )
     views = pipe.views(IMAGE, 16)
     assert views.exact and len(views) == 16
+    # however deep the steps are
+    for _ in range(3):
+        steps = [{"sequential": [step]} for step in pipe.to_spec()["image"]]
+        pipe = Pipeline(steps, seed=5)
+    nested = pipe.views(IMAGE, 16)
+    assert all(np.array_equal(one.image, other.image) for one, other in zip(views, nested, strict=True))
     for count in (2, 4, 8):
         for name in names:
             applied = [any(entry.name == name and entry.ops for entry in view.plan.entries) for view in views[:count]]
@@ -314,7 +320,12 @@ def test_plans_replay() -> None:
 
 
 def test_views_print_as_a_table() -> None:
-    views = Pipeline(["horizontal_flip", {"one_of": ["invert", {"rotate": {"degrees": [9, 9]}}]}]).views(IMAGE, 9)
+    spec = [
+        "horizontal_flip",
+        {"one_of": ["invert", {"rotate": {"degrees": [9, 9]}}]},
+        {"posterize": {"bits": [8, 8]}},
+    ]
+    views = Pipeline(spec).views(IMAGE, 9)
     assert str(views).splitlines() == [
         "5 views of a 12x17 image; their weighted mean is the exact expectation",
         "view  weight  drawn",
@@ -346,6 +357,88 @@ def test_after_a_step_of_unknown_size_the_others_are_drawn() -> None:
     assert all(
         np.array_equal(one.image, other.image) for one, other in zip(views, pipe.views(IMAGE, 9), strict=False)
     )
+
+
+class Download:
+    """An open file that can be read only once."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def read(self, size: int = -1) -> bytes:
+        data, self.data = self.data, b""
+        return data
+
+
+def test_a_file_that_can_be_read_only_once(tmp_path) -> None:
+    path = tmp_path / "image.png"
+    Image.fromarray(IMAGE).save(path)
+    pipe = Pipeline(["horizontal_flip"])
+    for given in (Download(path.read_bytes()), {"image": Download(path.read_bytes())}):
+        found = pipe.views(given, 2)[1].image
+        assert np.array_equal(found["image"] if isinstance(found, dict) else found, IMAGE[:, ::-1])
+    with path.open("rb") as file:
+        file.read()
+        assert np.array_equal(pipe.views(file, 2)[1].image, IMAGE[:, ::-1]), "from its start, as pipe.test does"
+        file.close()
+        with pytest.raises(ImageError, match="closed file"):
+            pipe.views(file, 2)
+
+
+@pytest.mark.parametrize("channels", ["keep", "rgba", "gray", "rgb"])
+def test_channels_of_files(tmp_path, channels: str) -> None:
+    path = tmp_path / "image.png"
+    Image.fromarray(made("noise", 9, 7, 4), "RGBA").save(path)
+    pipe = Pipeline(["invert", "horizontal_flip"], channels=channels)
+    other = {"image": path, "images": [path, path.read_bytes()], "path": {"of": path}, "label": Download(b"")}
+    views = pipe.views(path, 2), pipe.views(other, 2)
+    for number in range(2):
+        found = views[0][number].image
+        opened = np.asarray(pipe.views(Image.open(path), 2)[number].image)
+        assert np.array_equal(found, opened.reshape(found.shape))
+        sample = views[1][number].image
+        assert all(np.array_equal(found, one) for one in (sample["image"], *sample["images"]))
+        assert sample["path"] is other["path"] and sample["label"] is other["label"]
+    assert np.array_equal(views[0][0].image, pipe.test(path))
+
+
+def test_a_test_rule_of_the_spec_is_view_zero_and_no_other() -> None:
+    pipe = Pipeline([{"rotate": {"degrees": 20, "test": [{"vertical_flip": {"p": 1.0}}, "horizontal_flip"]}}])
+    views = pipe.views(IMAGE, 4)
+    assert np.array_equal(views[0].image, IMAGE[::-1]) and [view.node for view in views] == [None, 0, 0, 0]
+    assert np.allclose(views.weights, [0, 1 / 3, 1 / 3, 1 / 3])
+    assert all("rotate" in str(view) for view in views[1:])
+
+
+def test_steps_that_are_drawn_are_different_combinations() -> None:
+    views = Pipeline([{"one_of": [{"rotate": 20}, {"gaussian_noise": {"std": 0.1}}]}]).views(IMAGE, 9)
+    assert sum("rotate" in str(view) for view in views) == 4 and sum("noise" in str(view) for view in views) == 4
+    assert {view.node for view in views} == {0, 1}
+
+
+def test_numbers_of_one_combination_are_spread_over_the_range() -> None:
+    views = Pipeline([{"brightness": [0.0, 1.0]}]).views(IMAGE, 17)
+    amounts = [view.plan.ops[0].stages[0].amount for view in views[1:]]
+    assert sorted(int(16 * amount) for amount in amounts) == list(range(16))
+
+
+def test_after_a_drawn_size_nodes_are_those_of_that_size() -> None:
+    @transform("column", kind="erasing")
+    class Column:
+        """Paint one of the columns."""
+
+        def sample(self, rng, scene):
+            return ops.paint(scene, 0, rng.integers(scene.width), scene.height, 1)
+
+    resize = {"resize_keep_ratio": {"size": [12, 16], "scale": [0.6, 1.4]}}
+    image = made("noise", 12, 16)
+    registry = Registry.installed().add(Column)
+    for step, shape in (({"random_crop": [10, 12]}, (10, 12)), ("column", None)):
+        views = Pipeline([resize, step], registry).views(image, 60)
+        assert len({view.node for view in views}) > 4 and len({view.plan.scene.size for view in views}) == 1
+        assert shape is None or all(view.image.shape[:2] == shape for view in views)
+        widths = {view.image.shape[1] for view in views}
+        assert shape is not None or (min(widths) < 16 < max(widths))
 
 
 def plus(array, amounts):

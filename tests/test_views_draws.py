@@ -9,7 +9,7 @@ import pytest
 from images import made
 
 from augreg import Pipeline
-from augreg.rng import address_of
+from augreg.rng import VIEWS, address_of
 from augreg.views.low_discrepancy import ViewStreams, owen_scrambled, sobol_point
 
 STEP, OTHER = 0x1234567890ABCDEF, 0xFEDCBA0987654321
@@ -73,6 +73,15 @@ def test_pairs_of_words_are_a_net() -> None:
     for wide in range(7):  # every elementary box of area 1/64 in the first two coordinates has one point
         cells = (found[:, 0] * 2**wide).astype(int) * 2 ** (6 - wide) + (found[:, 1] * 2 ** (6 - wide)).astype(int)
         assert len(set(cells)) == 64, wide
+
+
+def test_words_after_the_eighth_are_those_of_the_view() -> None:
+    later = [ViewStreams(7, 1, view, 2, 3).cursor(STEP).ahead(12).tolist() for view in range(1, 9)]
+    assert len({tuple(words[8:]) for words in later}) == 8
+    assert len({word & 0xFFFFFFFF for words in later for word in words[:8]}) == 64
+    # the words that scramble the sequence of a combination are no draws of a view with its number
+    scrambling = address_of(7, 1, view=2, domain=VIEWS).cursor(STEP).ahead(12).tolist()
+    assert not {word & 0xFFFFFFFF for word in scrambling} & {word & 0xFFFFFFFF for words in later for word in words}
 
 
 def test_scrambling_keeps_intervals_and_is_one_to_one() -> None:

@@ -148,6 +148,31 @@ def test_every_discrete_draw_is_enumerated() -> None:
     assert probabilities == pytest.approx(wanted) and len(found) == len(wanted)
 
 
+@transform("tosses", kind="color")
+class Tosses:
+    """Draw in a way that has too many results, or only one."""
+
+    how: str = "many"
+
+    def sample(self, rng, scene):
+        match self.how:
+            case "many":
+                rng.integers(1 << 60)
+            case "until":
+                while not rng.bernoulli(0.5):
+                    pass
+            case "one":
+                for _ in range(40):
+                    assert rng.choice([0.0, 2.0]) == 1 and rng.integers(1) == 0 and rng.permutation(1) == [0]
+        return ()
+
+
+def test_draws_without_end_are_not_enumerated() -> None:
+    assert weighted_outcomes(Tosses("many"), SCENE, 16) is None
+    assert weighted_outcomes(Tosses("until"), SCENE, 16) is None
+    assert weighted_outcomes(Tosses("one"), SCENE, 16) == [(1.0, ())]
+
+
 def broken(nodes: object) -> type:
     """A transform that shifts by one of three numbers, and declares these nodes."""
 

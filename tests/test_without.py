@@ -58,7 +58,7 @@ def test_the_step_is_gone() -> None:
 
 
 def test_the_test_side_of_a_step_that_stays_is_gone_too() -> None:
-    pipe = Pipeline([{"brightness": {"factor": [0.5, 0.5], "p": 0.5, "test": "mean_parameter"}}, {"brightness": 0.4}])
+    pipe = Pipeline([{"brightness": {"factor": 0.4, "test": ["invert"]}}, {"brightness": 0.4}])
     assert np.array_equal(pipe.without("brightness#0").test(IMAGE), IMAGE)
 
 
@@ -71,6 +71,13 @@ def test_steps_of_every_section(name: str, section: str) -> None:
     assert {key: value for key, value in less.items() if key != section} == {
         key: value for key, value in whole.items() if key != section
     }
+
+
+def test_steps_that_keep_their_paths_do_not_keep_another_in() -> None:
+    pipe = Pipeline([{"brightness": 0.4}, {"brightness": {"factor": 0.2, "uid": "second"}}])
+    assert [step.path for step in pipe.without("brightness#0").steps] == ["second"]
+    two = Pipeline(model=[{"dropout": {"p": 0.5, "at": "head"}}, {"dropout": {"p": 0.2, "at": "tail"}}])
+    assert [step.transform.p for step in two.without("dropout#0").spec.model] == [0.2]
 
 
 def test_children_of_a_sequence_are_taken_out() -> None:

@@ -37,7 +37,7 @@ class _DiscreteDraws(FixedDraws):
         if len(options) == 1:
             return options[0][0]
         place = len(self.options)
-        if len(options) > self.most or place >= self.most:
+        if place == self.most:
             raise _TooManyError
         self.options.append(options)
         if place == len(self.answers):

@@ -80,7 +80,6 @@ class _Exploring:
         elif len(found.nodes) > 1:
             below = sum(other.weight for other in found.nodes[:number])
             self.intervals.append((round(below, 12), round(below + node.weight, 12)))
-        entry.applied = node.applied
         return node.result
 
 
@@ -99,7 +98,7 @@ def combinations(
         same = _what_it_does(one)
         first = found.get(same)
         if first is not None:
-            one = first._replace(weight=first.weight + one.weight, exact=first.exact and one.exact)
+            one = first._replace(weight=first.weight + one.weight)
         found[same] = one
     return list(found.values())
 
