@@ -222,6 +222,7 @@ def test_a_prediction_whose_pixels_all_stand_for_the_border_shows_nothing() -> N
     plan = plan_of((4, 20), {"pad": {"padding": [16, 0, 0, 0]}})
     found = restore_map(plan, np.ones((2, 20)))
     assert not found.seen.any() and np.isnan(found.values).all()
+    assert not restore_map(plan, np.ones((2, 20), int)).seen.any()
     assert restore_map(plan, np.ones((4, 20))).seen.all()
 
 
@@ -266,6 +267,14 @@ def test_gradients_flow_back_and_half_precision_stays() -> None:
         found = restore_map(plan, predicted.detach().to(dtype)).values
         expected = restore_map(plan, predicted.detach()).values
         assert found.dtype == dtype and torch.allclose(found.double(), expected, atol=0.03)
+
+
+def test_arrays_of_another_byte_order() -> None:
+    plan = plan_of(SIZE, {"resize": {"size": [20, 30]}}, {"center_crop": {"size": 18}})
+    for dtype in (">f8", ">f4", ">i4"):
+        predicted = RNG.integers(0, 9, (18, 18)).astype(dtype)
+        expected = restore_map(plan, predicted.astype(predicted.dtype.newbyteorder("=")))
+        assert np.array_equal(restore_map(plan, predicted).values, expected.values, equal_nan=dtype != ">i4")
 
 
 def test_leading_axes_are_kept() -> None:
@@ -385,6 +394,9 @@ def test_the_names_of_classes_are_part_of_the_spec_and_change_no_other() -> None
         (np.zeros((HEIGHT + 1, WIDTH)), {}, "a view of 36x48 has at most as many"),
         (np.zeros((3, 0, 4)), {}, r"got the shape \(3, 0, 4\)"),
         (np.zeros(SIZE, int), {"interpolation": "bilinear"}, "holds numbers of classes"),
+        (np.zeros(SIZE), {"interpolation": "bicubic"}, "expected 'auto', 'nearest' or 'bilinear', got 'bicubic'"),
+        (np.zeros(SIZE), {"size": 7}, r"size: expected the \(height, width\) of the result, got 7"),
+        (np.zeros(SIZE), {"size": (7, 0)}, r"got \(7, 0\)"),
         (np.zeros(SIZE), {"key": "depth"}, "the spec has no map 'depth'; it has 'flow'"),
         (np.zeros((3, *SIZE)), {"key": "flow"}, "vectors are .. x 2 x height x width"),
         (np.zeros(SIZE), {"key": "flow"}, "vectors are .. x 2 x height x width"),

@@ -73,13 +73,20 @@ def test_a_test_image_that_weighs_nothing_counts_nowhere() -> None:
     """The test image of `one_of` is no outcome of training."""
     views = views_of({"one_of": [{"horizontal_flip": {"p": 1}}, {"vertical_flip": {"p": 1}}]}, n=3)
     assert [view.weight for view in views] == [0.0, 0.5, 0.5]
-    predicted = colors(views)
-    predicted[0] = np.full_like(predicted[0], np.nan)
+    predicted: list[Any] = [None, *colors(views)[1:]]
     assert np.allclose(views.mean_map(predicted, classes=[]).values, IMAGE.transpose(2, 0, 1), atol=1e-6)
-    scores = [np.array([np.nan, np.nan, np.nan]), np.array([1.0, 2.0, 3.0]), np.array([3.0, 4.0, 5.0])]
+    scores = [None, np.array([1.0, 2.0, 3.0]), np.array([3.0, 4.0, 5.0])]
     assert np.allclose(views.mean_scores(scores), [2.0, 4.0, 3.0])  # both mirror, so the sides are exchanged
-    boxes = [[[0, 0, 2, 2]], [[10, 2, 14, 6]], [[4, 6, 8, 10]]]
-    fused = views.fuse_boxes(boxes, [[1.0], [0.8], [0.6]])
+    boxes = [None, [[10, 2, 14, 6]], [[4, 6, 8, 10]]]
+    assert np.allclose(views.mean_boxes(boxes), [[4, 2, 8, 6]])
+    points = {"left": (3.0, 4.0), "right": (7.0, 4.0)}
+    given = [
+        None,
+        {name: (18 - x, y) for name, (x, y) in points.items()},
+        {name: (x, 12 - y) for name, (x, y) in points.items()},
+    ]
+    assert views.mean_keypoints(given) == {"left": [7.0, 4.0], "right": [3.0, 4.0]}
+    fused = views.fuse_boxes(boxes, [None, [0.8], [0.6]])
     assert np.allclose(fused.boxes, [[4, 2, 8, 6]]) and np.allclose(fused.scores, [0.7])
 
 

@@ -7,6 +7,7 @@ and quarter turns every value comes back bit for bit.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -21,7 +22,7 @@ from augreg.targets.classes import exchanged_channels, exchanged_numbers
 from augreg.targets.conventions import MapOptions, Targets
 from augreg.views.restoring import Points, Route, Size, grid
 
-__all__ = ["Filling", "RestoredMap", "restore_map"]
+__all__ = ["Filling", "RestoredMap", "dtype_name", "like", "restore_map"]
 
 Filling: TypeAlias = Literal["auto", "nearest", "bilinear"]
 
@@ -95,7 +96,9 @@ def restore_map(
             "mix; give it as floats if it holds values, or take interpolation='nearest'"
         )
     cells = (int(prediction.shape[-2]), int(prediction.shape[-1]))
-    out = route.size if size is None else size
+    if interpolation not in ("nearest", "bilinear"):
+        raise ImageError(f"interpolation: expected 'auto', 'nearest' or 'bilinear', got {interpolation!r}")
+    out = route.size if size is None else _checked_size(size)
     points = grid(route.size, out)
     reading = _reading(route, points, cells, interpolation)
     values = _read(prediction, reading)
@@ -103,7 +106,7 @@ def restore_map(
         values = _turned(route, points, values)
     elif options is None and route.mirrored:
         names = targets.classes if classes is None else classes
-        if labels and "bool" not in str(values.dtype):
+        if labels and dtype_name(values) != "bool":
             values = exchanged_numbers(values, names, targets)
         else:
             values = exchanged_channels(values, names, targets, axis=-2)
@@ -112,6 +115,11 @@ def restore_map(
     seen = like(reading.seen, prediction)
     values = _where(seen, values, fill)
     return RestoredMap(values.reshape(*values.shape[:-1], *out), seen.reshape(out))
+
+
+def dtype_name(values: Any) -> str:
+    """The name of the dtype of an array or a tensor: "float32", whatever the byte order."""
+    return str(values.dtype).removeprefix("torch.") if rows.is_tensor(values) else str(values.dtype.name)
 
 
 def like(array: NDArray[Any], prediction: Any) -> Any:
@@ -154,6 +162,16 @@ def _checked(prediction: Any, view: Size, options: MapOptions | None) -> None:
         raise ImageError(
             f"vectors are .. x 2 x height x width of floats, got {prediction.dtype} of the shape {shape}"
         )
+
+
+def _checked_size(size: Any) -> Size:
+    try:
+        height, width = map(operator.index, size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise ImageError(f"size: expected the (height, width) of the result, got {size!r}")
+    return height, width
 
 
 def _reading(route: Route, points: Points, cells: Size, interpolation: str) -> Reading:
@@ -201,7 +219,7 @@ def _read(prediction: Any, reading: Reading) -> Any:
     found: Any = 0
     for places, weights in zip(reading.places, reading.weights, strict=True):
         # half precision is computed in float32
-        precise = weights if str(prediction.dtype).endswith("float64") else weights.astype(np.float32)
+        precise = weights if dtype_name(prediction) == "float64" else weights.astype(np.float32)
         found = found + flat[..., like(places, prediction)] * like(precise, prediction)
     return found.to(prediction.dtype) if rows.is_tensor(prediction) else found.astype(prediction.dtype)
 
@@ -210,8 +228,8 @@ def _where(seen: Any, values: Any, fill: float) -> Any:
     """The values, and the fill where they are not seen. Raises ImageError if they cannot hold it."""
     if bool(seen.all()):
         return values
-    if not _is_float(values) and "bool" not in str(values.dtype):
-        span = np.iinfo(str(values.dtype).removeprefix("torch."))
+    if not _is_float(values) and dtype_name(values) != "bool":
+        span = np.iinfo(dtype_name(values))
         if not (span.min <= fill <= span.max and float(fill).is_integer()):
             raise ImageError(
                 f"a prediction of {values.dtype} has no value {fill:g} for pixels that the view does not show; "
