@@ -46,7 +46,7 @@ def expect(
     multi_label: bool = False,
     monte_carlo: Sequence[str] = (),
     frame: Literal["test", "image"] = "test",
-    memory: int = 2**29,
+    memory: int | None = None,
     gradients: bool = False,
 ) -> Expectation:
     """The mean prediction of a model over image views, model noise and several models, as a module.
@@ -76,6 +76,7 @@ def expect(
     multi_label: each class is true or false by itself: sigmoid takes the place of softmax.
     frame: where maps (N x C x H x W) come back to: the test image of the pipeline, or the image as it was given.
     memory: a bound in bytes for the tensors of one forward pass; batches are split and samples joined accordingly.
+        1 GiB by default, and on a GPU a quarter of its memory.
     gradients: whether gradients flow through the mean. All samples are then kept, whatever `memory` says.
 
     Raises ValueError and TypeError for arguments that are wrong, with what to do.

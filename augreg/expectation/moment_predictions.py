@@ -39,7 +39,7 @@ def moment_output(model: nn.Module, noise: NoiseReport, arguments: Arguments, se
         noise=noise,
         select=select,
         seed=settings.seed,
-        memory=settings.memory,
+        memory=settings.memory or 1 << 28,
     )
     check_outputs(moments.mean, settings.space, settings.multi_label)
     return normal_output(moments, settings.space, settings.multi_label, settings.seed)

@@ -31,7 +31,7 @@ class Settings:
     multi_label: bool
     monte_carlo: tuple[str, ...]
     frame: str
-    memory: int
+    memory: int | None
     gradients: bool
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class Settings:
             raise ValueError(f'frame is "test" (the test image) or "image" (the image as given), got {self.frame!r}')
         for name in ("samples", "views", "max_samples", "memory"):
             value = getattr(self, name)
-            if value is None and name == "views":
+            if value is None and name in ("views", "memory"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
