@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import augreg
+from augreg.expectation.forward_cost import forward_cost
 
 
 def network() -> nn.Sequential:
@@ -216,6 +217,19 @@ def test_memory_is_a_bound() -> None:
         augreg.expect(model, memory=1000)(images(8))
     with pytest.raises(ValueError, match="which batch norm cannot split"):
         augreg.expect(model, memory=15_000, batch_statistics=True)(images(8))
+
+
+def test_memory_is_that_of_the_tensors_that_are_alive() -> None:
+    def run(rows: int) -> Tensor:
+        x = torch.zeros(rows, 1000)
+        for _ in range(10):
+            x = x + 1.0  # the old tensor is freed
+        return x.view(-1) + torch.zeros(10).sum()
+
+    cost = forward_cost(run)
+    assert cost.per_row == 2 * 4000
+    assert 0 < cost.fixed <= 100
+    assert cost.rows(80_100) == 10 and cost.rows(50) == 0
 
 
 class _Peak(torch.utils._python_dispatch.TorchDispatchMode):
