@@ -172,11 +172,6 @@ class _Operators(TorchDispatchMode):
         super().__init__()
         self.recorder = recorder
 
-    @classmethod
-    def ignore_compile_internals(cls) -> bool:
-        """Let flex_attention, which compiles itself, run inside."""
-        return True
-
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

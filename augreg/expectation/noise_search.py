@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -177,11 +176,7 @@ def _structure(output: Any) -> Any:
     return type(output)
 
 
-@contextlib.contextmanager
-def running_eagerly() -> Iterator[None]:
+def running_eagerly() -> contextlib.AbstractContextManager[Any]:
     """A context in which compiled code runs uncompiled, so that its operators are seen one by one."""
-    if "torch._dynamo" not in sys.modules:  # nothing was compiled
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
+    stance: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
