@@ -93,6 +93,12 @@ def test_scrambling_keeps_intervals_and_is_one_to_one() -> None:
         assert len(mapped) == 2**level
 
 
+def test_scrambling_is_more_than_a_shift() -> None:
+    """Of a shifted sequence the bitwise sum of four draws would be zero; its means converge no faster than 1/n."""
+    words = np.array([ViewStreams(7, 1, 0, 0, draw).cursor(STEP).ahead(8) for draw in range(4)])
+    assert np.bitwise_xor.reduce(words >> np.uint64(32), axis=0).all()
+
+
 def test_steps_images_and_combinations_are_independent() -> None:
     one = units(3, 64)[:, 1]
     for other in (units(3, 64, step=OTHER)[:, 1], units(4, 64)[:, 1], units(3, 64, node=1)[:, 1]):

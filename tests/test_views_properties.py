@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from augreg import ImageError, Pipeline
 from augreg.testing.strategies import images, specs
@@ -13,7 +13,7 @@ def equal(one: object, other: object) -> bool:
     return np.array_equal(np.asarray(one), np.asarray(other), equal_nan=True)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(specs(), images(most=24), st.integers(1, 12), st.integers(1, 12))
 def test_views_of_anything(spec: dict, image: object, some: int, more: int) -> None:
     try:
