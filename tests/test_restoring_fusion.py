@@ -169,6 +169,7 @@ def test_the_format_of_the_spec_and_the_frame_of_the_test_image() -> None:
         ([[[0, 0, 1, 1]]] * 2, [[0.5], [0.5, 0.6]], {}, "has 1 boxes, 2 scores and 2 labels"),
         ([[[0, 0, 1, 1]]] * 2, [[0.5]] * 2, {"labels": [["a"], []]}, "has 1 boxes, 1 scores and 0 labels"),
         ([[[0, 0, 1, 1]]] * 2, [[0.5], [1.5]], {}, r"expected scores from 0 to 1, got \[1.5\]"),
+        ([[[0, 0, 1, 1]]] * 2, [[-0.5], [0.5]], {}, "expected scores from 0 to 1, got"),
         ([[[0, 0, 1, 1]]] * 2, [[0.5], [float("nan")]], {}, "expected scores from 0 to 1"),
         ([[[0, 0, 1, 1]]] * 2, [[0.5], [0.5]], {"overlap": 1.5}, "overlap: expected a number from 0 to 1, got 1.5"),
     ],

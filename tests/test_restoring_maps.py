@@ -253,6 +253,7 @@ def test_the_fill_of_label_masks() -> None:
             restore_map(wide, value)
     with pytest.raises(ImageError, match=r"uint8 has no value 0\.5"):
         restore_map(wide, labels, fill=0.5)
+    assert not restore_map(wide, labels == 1).values[0].any()  # bools have no such number
     whole = plan_of(SIZE, FLIP, targets={"mask_fill": 300})
     assert restore_map(whole, np.ones(SIZE, np.uint8)).seen.all()
 

@@ -102,6 +102,13 @@ def test_pixels_that_no_view_saw_are_marked() -> None:
     assert tensors.labels().tolist() == [[0, 1, 1, 255]] and tensors.values[:, 0, 3].tolist() == [7.0, 7.0]
 
 
+def test_gradients_of_a_mean_are_finite_where_no_view_saw_a_pixel() -> None:
+    predicted = [torch.ones(1, 2, requires_grad=True), torch.ones(1, 2, requires_grad=True)]
+    found = mean_map([_crop(0), _crop(1)], [0.5, 0.5], predicted, fill=0.0)
+    found.values.sum().backward()
+    assert [one.grad.tolist() for one in predicted] == [[[1.0, 0.5]], [[0.5, 1.0]]]
+
+
 def test_left_and_right_are_averaged_with_their_partners() -> None:
     plans = [plan_of((4, 6), targets=SIDES), plan_of((4, 6), FLIP, targets=SIDES)]
     first, second = RNG.normal(size=(2, 3, 4, 6))
@@ -176,7 +183,7 @@ def test_the_space_says_what_is_averaged() -> None:
 
 
 GOOD = np.linspace(-1, 1, 24).reshape(2, 3, 4)
-PROBABILITIES = np.full((2, 3, 4), 0.5, np.float16)
+PROBABILITIES = np.stack((np.full((3, 4), 0.3), np.full((3, 4), 0.7))).astype(np.float16)
 
 
 @pytest.mark.parametrize(

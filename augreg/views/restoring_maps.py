@@ -85,35 +85,17 @@ def restore_map(
     options = _options(key, targets)
     route = Route(plan, frame)
     _checked(prediction, route.view_size, options)
-    labels = not _is_float(prediction)
-    if options is not None and interpolation == "auto":
-        interpolation = options.interpolation
-    if interpolation == "auto":
-        interpolation = "nearest" if labels else "bilinear"
-    if labels and interpolation != "nearest":
-        raise ImageError(
-            f"a prediction of {prediction.dtype} holds numbers of classes, which {interpolation} interpolation would "
-            "mix; give it as floats if it holds values, or take interpolation='nearest'"
-        )
-    cells = (int(prediction.shape[-2]), int(prediction.shape[-1]))
-    if interpolation not in ("nearest", "bilinear"):
-        raise ImageError(f"interpolation: expected 'auto', 'nearest' or 'bilinear', got {interpolation!r}")
     out = route.size if size is None else _checked_size(size)
     points = grid(route.size, out)
-    reading = _reading(route, points, cells, interpolation)
+    cells = (int(prediction.shape[-2]), int(prediction.shape[-1]))
+    reading = _reading(route, points, cells, _interpolation(interpolation, prediction, options))
     values = _read(prediction, reading)
     if options is not None and options.vectors:
         values = _turned(route, points, values)
     elif options is None and route.mirrored:
-        names = targets.classes if classes is None else classes
-        if labels and dtype_name(values) != "bool":
-            values = exchanged_numbers(values, names, targets)
-        else:
-            values = exchanged_channels(values, names, targets, axis=-2)
-    if fill is None:
-        fill = targets.mask_fill if labels else float("nan") if options is None else float(options.fill)
+        values = _exchanged(values, targets.classes if classes is None else classes, targets)
     seen = like(reading.seen, prediction)
-    values = _where(seen, values, fill)
+    values = _where(seen, values, _default_fill(values, options, targets) if fill is None else fill)
     return RestoredMap(values.reshape(*values.shape[:-1], *out), seen.reshape(out))
 
 
@@ -135,6 +117,37 @@ def _options(key: str | None, targets: Targets) -> MapOptions | None:
     raise ImageError(
         f"the spec has no map {key!r}; it has {known}; add it under `targets: {{maps: ..}}`, or leave key out"
     )
+
+
+def _interpolation(given: str, prediction: Any, options: MapOptions | None) -> str:
+    """How a prediction is interpolated. Raises ImageError for numbers of classes that would be mixed."""
+    labels = not _is_float(prediction)
+    if given == "auto":
+        given = options.interpolation if options is not None else "nearest" if labels else "bilinear"
+    if given not in ("nearest", "bilinear"):
+        raise ImageError(f"interpolation: expected 'auto', 'nearest' or 'bilinear', got {given!r}")
+    if labels and given != "nearest":
+        raise ImageError(
+            f"a prediction of {prediction.dtype} holds numbers of classes, which {given} interpolation would mix; "
+            "give it as floats if it holds values, or take interpolation='nearest'"
+        )
+    return given
+
+
+def _exchanged(values: Any, names: Sequence[str] | None, targets: Targets) -> Any:
+    """A prediction on a mirrored view, .. x channels x pixels, with left and right exchanged."""
+    if _is_float(values) or dtype_name(values) == "bool":
+        return exchanged_channels(values, names, targets, axis=-2)
+    return exchanged_numbers(values, names, targets)
+
+
+def _default_fill(values: Any, options: MapOptions | None, targets: Targets) -> float:
+    """The value of pixels that a view does not show, where none is given."""
+    if options is not None:
+        return float(options.fill)
+    if _is_float(values):
+        return float("nan")
+    return 0 if dtype_name(values) == "bool" else targets.mask_fill
 
 
 def _is_float(prediction: Any) -> bool:
