@@ -129,7 +129,7 @@ def _with_variance(variance: Any, value: Any) -> Any:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return value
     mean = wide(value).clone()
-    return NormalTensor.of(Normal(mean, torch.as_tensor(variance).to(mean).expand_as(mean).contiguous()))
+    return NormalTensor.of(Normal(mean, torch.as_tensor(variance).to(mean).expand_as(mean).contiguous(), independent=True))
 
 
 def _drawing(model: nn.Module, report: NoiseReport, only: Any) -> Any:
