@@ -255,6 +255,15 @@ def test_statistics_of_the_batch() -> None:
     assert p.samples.tolist() == [1] * 4
 
 
+def test_a_batch_whose_statistics_count_is_done_together() -> None:
+    model = network().eval()
+    x = images(4) * torch.tensor([0.1, 1.0, 1.0, 8.0]).reshape(4, 1, 1, 1)
+    p = augreg.expect(model, batch_statistics=True, space="value", until=0.05)(x)
+    assert p.report.reached and len(set(p.samples.tolist())) == 1 and p.samples[0] > 32
+    alone = augreg.expect(model, space="value", until=0.05)(x)
+    assert len(set(alone.samples.tolist())) > 1
+
+
 def test_statistics_of_training_batches_are_a_noise() -> None:
     model = network().eval()
     model[3].p = 0.0

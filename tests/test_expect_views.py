@@ -92,7 +92,7 @@ def test_views_are_the_same_alone_and_in_a_batch() -> None:
     together = e([image(0), image(1), image(2)], index=[7, "a", 9])
     assert torch.allclose(e(image(1), index="a").mean[0], together.mean[1], rtol=0, atol=1e-7)
     assert not torch.allclose(e(image(1), index=7).mean[0], together.mean[1], rtol=0, atol=1e-5)
-    assert torch.equal(e(image(1)).mean, e(image(1), index=0).mean)
+    assert torch.equal(e(image(1)).mean, e(image(1), index=np.int64(0)).mean)
 
 
 def test_drawn_views_are_those_of_the_pipeline_without_the_test_image() -> None:
@@ -144,6 +144,9 @@ def test_several_masks_for_each_drawn_view() -> None:
     p = augreg.expect(model, pipe, samples=16, views=4, space="value")([image(0)] * 60, index=range(60))
     assert p.samples.tolist() == [16] * 60 and p.observations.tolist() == [4] * 60
     assert p.report.forwards == 960
+    same_views = augreg.expect(model, pipe, over="image", samples=4, space="value")
+    expected = same_views([image(0)] * 60, index=range(60)).mean  # the layer behind the dropout is linear
+    assert torch.allclose(p.mean.mean(0), expected.mean(0), atol=0.02)
     assert (p.standard_error.square().mean(0).sqrt() > 0.8 * p.mean.std(0)).all()
     with pytest.raises(ValueError, match="leave views= out"):
         augreg.expect(model, pipe, views=4, until=0.1)(image(0))
@@ -236,8 +239,26 @@ def test_images_with_other_numbers_of_views_keep_their_places() -> None:
     e = augreg.expect(model, pipe, over="image")
     with pytest.raises(ValueError, match="views differ in size"):
         e([image(0), wide])
+    cropped = pipeline({"center_crop": {"size": 4}})
+    with pytest.raises(ValueError, match=r"several sizes in the frame \(8x8, 4x8\)"):
+        augreg.expect(Pixelwise(), cropped, over="image", frame="image")([image(0), wide])
     square = e([image(0), image(1)])
     assert torch.allclose(e([image(1), image(0)]).mean.flip(0), square.mean)
+
+
+def test_images_with_more_views_than_others_are_in_order() -> None:
+    pipe = pipeline({"random_crop": {"size": 6}})  # the center and the corners, or the whole image
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(108, 3))
+    given = [image(0, side=6), image(1), image(2, side=6), image(3), image(4)]
+    e = augreg.expect(model, pipe, over="image")
+    p = e(given)
+    assert p.samples.tolist() == [1, 5, 1, 5, 5]
+    for number, one in enumerate(given):
+        assert torch.allclose(p.mean[number], e(one).mean[0], atol=1e-7)
+    assert p.report.forwards == 17 and p.report.views == 5
+    reached = augreg.expect(model, pipe, until=0.02, space="value", max_samples=200)(given)
+    assert reached.report.reached is False
 
 
 def test_what_a_pipeline_must_give() -> None:

@@ -53,8 +53,8 @@ def expect(
 
     Called like the model, it returns a `Prediction`. With a pipeline it takes images instead (see `Expectation`).
 
-    model: a module, a list of modules for one task, or an `Ensemble`, whose members are averaged. It may be in half
-        precision, compiled, or in DistributedDataParallel.
+    model: a module, a list of modules for one task, or an `Ensemble`, whose members are averaged as `space` says. It
+        may be in half precision, compiled, or in DistributedDataParallel.
     over: "image", the views of `pipe.views`; "model", what draws in the model in training (`find_noise`); or both.
         Without a pipeline there are no views.
     by: "samples", Monte Carlo; or "moments", one pass that propagates mean and variance (`moments.propagate`), with

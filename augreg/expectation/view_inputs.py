@@ -160,7 +160,7 @@ class ViewInputs:
 
     def _arranged(self, parts: list[Tensor], values: Tensor, views: int, images: int, spread: bool = False) -> Tensor:
         """Parts by observation, view and image as one tensor; those of all observations at once come apart."""
-        _same_sizes(parts, self._frame)
+        _check_sizes(parts)
         stacked = torch.stack(parts)
         if self.drawn:
             return stacked.unflatten(0, (len(values), views, images))
@@ -209,13 +209,12 @@ def _exchanged(plan: Plan, value: Tensor) -> Tensor:
     return found
 
 
-def _same_sizes(parts: Iterable[Tensor], frame: str) -> None:
+def _check_sizes(parts: Iterable[Tensor]) -> None:
     sizes = dict.fromkeys(tuple(part.shape[-2:]) for part in parts)
-    if len(sizes) > 1 and frame == "image":
+    if len(sizes) > 1:
         shown = ", ".join("x".join(map(str, size)) for size in sizes)
         raise ValueError(
-            f"the images differ in size ({shown}), so their maps cannot be stacked: give one image at a time, or "
-            'frame="test"'
+            f"the maps have several sizes in the frame ({shown}), so they cannot be stacked: give one image at a time"
         )
 
 
@@ -227,7 +226,11 @@ def view_groups(
     `index` has the index of each image, or is that of all.
     """
     images = _images_of(given)
-    indices = [0 if index is None else index] * len(images) if isinstance(index, str | int | None) else list(index)
+    indices = (
+        [0 if index is None else index] * len(images)
+        if isinstance(index, str | int | np.integer | None)
+        else list(index)
+    )
     if not images:
         raise ValueError("there must be at least one image")
     if len(indices) != len(images):
