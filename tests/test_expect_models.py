@@ -78,6 +78,18 @@ def test_everything_is_as_before(fails_at: int) -> None:
     assert state(model) == before
 
 
+@pytest.mark.parametrize("draw", [random.random, np.random.rand])  # noqa: NPY002
+def test_other_generators_are_seeded(draw: Callable[[], float]) -> None:
+    class Scaled(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x * draw() if self.training else x
+
+    expectation = augreg.expect(Scaled(), space="value")
+    first = expectation(torch.ones(1, 2)).mean
+    draw()
+    assert torch.equal(expectation(torch.ones(1, 2)).mean, first)
+
+
 def test_the_same_seed_gives_the_same_result() -> None:
     model = network()
     augreg.regularize(model, [{"dropout": {"p": 0.5, "at": "5", "seed": 3}}])

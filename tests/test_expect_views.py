@@ -70,6 +70,17 @@ def test_fewer_views_than_there_are_is_said() -> None:
     assert "3 fixed views" in str(p) and "approximate the expectation" in str(p)
 
 
+def test_a_single_view_is_the_test_image() -> None:
+    turned = {"one_of": [{"horizontal_flip": {"p": 1.0}}, {"vertical_flip": {"p": 1.0}}]}  # never the image itself
+    pipe, model = pipeline(turned), network()
+    x = as_input(pipe, image(0))
+    one = augreg.expect(model, pipe, over="image", views=1)(image(0))
+    assert one.mean[0].numpy() == pytest.approx(mean_of(model, [x]), abs=1e-7)
+    all_of_them = augreg.expect(model, pipe, over="image")(image(0))
+    assert all_of_them.samples.tolist() == [2] and all_of_them.report.exact_views
+    assert all_of_them.mean[0].numpy() == pytest.approx(mean_of(model, [x.flip(-1), x.flip(-2)]), abs=1e-7)
+
+
 def test_images_may_be_a_batch_a_list_or_one() -> None:
     pipe = pipeline("horizontal_flip")
     e = augreg.expect(network(), pipe, over="image")
@@ -247,16 +258,16 @@ def test_images_with_other_numbers_of_views_keep_their_places() -> None:
 
 
 def test_images_with_more_views_than_others_are_in_order() -> None:
-    pipe = pipeline({"random_crop": {"size": 6}})  # the center and the corners, or the whole image
+    pipe = pipeline({"random_crop": {"size": 6}})  # one of nine places, or the whole image
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(108, 3))
     given = [image(0, side=6), image(1), image(2, side=6), image(3), image(4)]
     e = augreg.expect(model, pipe, over="image")
     p = e(given)
-    assert p.samples.tolist() == [1, 5, 1, 5, 5]
+    assert p.samples.tolist() == [1, 9, 1, 9, 9]
     for number, one in enumerate(given):
         assert torch.allclose(p.mean[number], e(one).mean[0], atol=1e-7)
-    assert p.report.forwards == 17 and p.report.views == 5
+    assert p.report.forwards == 29 and p.report.views == 9
     reached = augreg.expect(model, pipe, until=0.02, space="value", max_samples=200)(given)
     assert reached.report.reached is False
 

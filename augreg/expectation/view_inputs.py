@@ -41,16 +41,13 @@ class ImageViews:
         views = self._make(1) if most is None else self._with_all_nodes(2 + draws)
         self.test: Plan = views[0].plan
         self.drawn = most is not None and any(view.drawn for view in views)
-        shares: dict[int | None, float] = {}
-        for view in views:
-            shares[view.node] = shares.get(view.node, 0.0) + view.weight
+        shares = _shares(views)
         self._all = len(shares)
-        every = [node for node, weight in shares.items() if weight > 0.0]
-        chosen = every[:most]
-        total = sum(shares[node] for node in chosen)
-        self.weights = [shares[node] / total for node in chosen]
-        self.exact = most is None or (views.exact and len(chosen) == len(every))
-        self._draws: dict[int | None, list[View]] = {node: [] for node in chosen}
+        self.exact = most is None or views.exact
+        if most is not None and len(shares) > most:
+            shares, self.exact = _shares(self._make(most)), False
+        self.weights = [*shares.values()]
+        self._draws: dict[int | None, list[View]] = {node: [] for node in shares}
         self._take(views)
 
     def _with_all_nodes(self, count: int) -> Any:
@@ -73,6 +70,15 @@ class ImageViews:
             self._draws[node] = [view for view in found if view.drawn] or found
 
 
+def _shares(views: Iterable[View]) -> dict[int | None, float]:
+    """The weights of the nodes that weigh anything, by number; None is a test image that stands for a missing one."""
+    shares: dict[int | None, float] = {}
+    for view in views:
+        if view.weight > 0.0:
+            shares[view.node] = shares.get(view.node, 0.0) + view.weight
+    return shares
+
+
 class ViewInputs:
     """Images with their views, as many nodes for each.
 
@@ -85,7 +91,7 @@ class ViewInputs:
         self.count = len(images)
         self.nodes = len(images[0].weights)
         self.drawn = images[0].drawn
-        self.exact = not self.drawn and all(image.exact for image in images)
+        self.exact = all(image.exact for image in images)
         self.masks = masks
         weights = torch.tensor([image.weights for image in images], dtype=torch.float64).T
         self.view_weights: Tensor = weights.repeat(masks, 1) / masks
