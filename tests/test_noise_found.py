@@ -306,7 +306,7 @@ def test_models_that_cannot_be_seen_are_refused() -> None:
     with pytest.raises(ValueError, match="lazy layers, whose weights do not exist yet: run it once before"):
         find_noise(nn.Sequential(nn.LazyLinear(3)), X)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # it is deprecated
         scripted = torch.jit.script(nn.Sequential(nn.Dropout(0.5)))
     with pytest.raises(TypeError, match=r"RecursiveScriptModule.*pass the torch.nn.Module that was scripted"):
         find_noise(scripted, X)
