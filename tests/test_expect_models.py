@@ -95,6 +95,7 @@ def test_the_same_seed_gives_the_same_result() -> None:
     augreg.regularize(model, [{"dropout": {"p": 0.5, "at": "5", "seed": 3}}])
     first = augreg.expect(model, seed=1)
     again = first(images()).mean
+    assert first(images()).report.batches == 32  # the number of a call decides, not the row
     torch.rand(7)
     model[1].eval()
     model(images())  # advances the calls of the seeded layer
@@ -113,6 +114,11 @@ def test_noise_that_is_attached_later_is_found() -> None:
         assert p.report.batches == 32
     model[3].p = 0.0
     assert expectation(images()).standard_error.max() == 0
+    schedule = {"linear": [0.0, 0.5], "over": [0, 1]}
+    with augreg.regularize(model, [{"dropout": {"p": schedule, "at": "5"}}]) as attached:
+        assert expectation(images()).standard_error.max() == 0
+        attached.set_epoch(1)
+        assert expectation(images()).standard_error.min() > 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -242,6 +248,16 @@ def test_memory_is_that_of_the_tensors_that_are_alive() -> None:
     assert cost.per_row == 2 * 4000
     assert 0 < cost.fixed <= 100
     assert cost.rows(80_100) == 10 and cost.rows(50) == 0
+
+
+def test_the_images_count_as_memory() -> None:
+    class Corner(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[:, :, 0, 0]
+
+    assert augreg.expect(Corner(), memory=5_000)(images()).report.peak_bytes > 3 * 8 * 8 * 4
+    with pytest.raises(ValueError, match="one image takes"):
+        augreg.expect(Corner(), memory=5_000)(torch.zeros(1, 3, 64, 64))
 
 
 class _Peak(torch.utils._python_dispatch.TorchDispatchMode):

@@ -97,7 +97,7 @@ class Preparation:
         """Whether sources draw by something that is not a torch operator, so that their sizes are not known."""
         for report in self._noise:
             for source in (*report.sources, *report.always):
-                yield source.seeded or any(word in draw for draw in source.draws for word in _NOT_BY_ROWS)
+                yield any(word in draw for draw in source.draws for word in _NOT_BY_ROWS)
 
 
 def _state(models: Iterable[nn.Module]) -> Iterator[Any]:
