@@ -30,8 +30,8 @@ def counts(cells: int, samples: int, until: float | None, most: int, name: str =
     least = samples // cells
     if least < 2:
         raise ValueError(
-            f"{name}={samples} is too few: one observation takes {cells} (views times models), and the standard error "
-            f'needs two. Give {name}={2 * cells} or more; fixed views without noise, over="image", need one'
+            f"{name}={samples} is too few: one observation takes {cells} (views times models), and the standard "
+            f'error needs two. Give {name}={2 * cells} or more; fixed views without noise, over="image", need one'
         )
     if until is None:
         return Stopping((least,))

@@ -37,7 +37,7 @@ def test_maps_of_torchvision_come_back() -> None:
     with torch.no_grad():
         both = model.eval()(torch.stack([x, x.flip(-1)]))["out"].softmax(1)
     assert torch.allclose(p.mean[0], (both[0] + both[1].flip(-1)) / 2, atol=1e-5)
-    with pytest.raises(TypeError, match="by select=.*'out'"):
+    with pytest.raises(TypeError, match=r"by select=.*'out'"):
         augreg.expect(model, pipe, over="image")(photo)
 
 
@@ -70,7 +70,7 @@ def test_a_classifier_of_transformers(dtype: Any) -> None:
         attention_probs_dropout_prob=0.2,
     )
     model = transformers.ViTForImageClassification(config).to(dtype)
-    with pytest.raises(TypeError, match="by select=.*'logits'"):
+    with pytest.raises(TypeError, match=r"by select=.*'logits'"):
         augreg.expect(model)(images(32).to(dtype))
     p = augreg.expect(model, select="logits", samples=16)(pixel_values=images(32).to(dtype))
     assert p.mean.shape == (2, 5) and (p.standard_error > 0).all()
