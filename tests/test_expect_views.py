@@ -155,9 +155,10 @@ def test_several_masks_for_each_drawn_view() -> None:
     p = augreg.expect(model, pipe, samples=16, views=4, space="value")([image(0)] * 60, index=range(60))
     assert p.samples.tolist() == [16] * 60 and p.observations.tolist() == [4] * 60
     assert p.report.forwards == 960
-    same_views = augreg.expect(model, pipe, over="image", samples=4, space="value")
-    expected = same_views([image(0)] * 60, index=range(60)).mean  # the layer behind the dropout is linear
-    assert torch.allclose(p.mean.mean(0), expected.mean(0), atol=0.02)
+    same_views = augreg.expect(model, pipe, over="image", samples=16, views=4, space="value")
+    without = same_views([image(0)] * 60, index=range(60))  # the layer behind the dropout is linear
+    assert torch.allclose(p.mean.mean(0), without.mean.mean(0), atol=0.02)
+    assert without.samples.tolist() == [4] * 60  # more masks would be the same
     assert (p.standard_error.square().mean(0).sqrt() > 0.8 * p.mean.std(0)).all()
     with pytest.raises(ValueError, match="leave views= out"):
         augreg.expect(model, pipe, views=4, until=0.1)(image(0))
