@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     )
     from augreg.batch.labels import SoftLabels as SoftLabels
     from augreg.errors import ImageError as ImageError, PluginError as PluginError, SpecError as SpecError
-    from augreg.expectation.checkpoints import (
+    from augreg.expectation import (
+        expect as expect,
         load_checkpoint as load_checkpoint,
         save_checkpoint as save_checkpoint,
+        skew as skew,
     )
-    from augreg.expectation.mean_predictions import expect as expect
-    from augreg.expectation.preprocessing_skew import skew as skew
     from augreg.importers.albumentations import from_albumentations as from_albumentations
     from augreg.importers.timm import from_timm as from_timm
     from augreg.importers.torchvision import from_torchvision as from_torchvision
@@ -73,9 +73,7 @@ __getattr__, __dir__, __all__ = lazy.names(
     {
         "batch.labels": ("SoftLabels",),
         "errors": ("ImageError", "PluginError", "SpecError"),
-        "expectation.checkpoints": ("load_checkpoint", "save_checkpoint"),
-        "expectation.mean_predictions": ("expect",),
-        "expectation.preprocessing_skew": ("skew",),
+        "expectation": ("expect", "load_checkpoint", "save_checkpoint", "skew"),
         "importers.albumentations": ("from_albumentations",),
         "importers.timm": ("from_timm",),
         "importers.torchvision": ("from_torchvision",),

@@ -34,10 +34,9 @@ class ModelInputs:
         if self.count == 0:
             raise ValueError("the input has no rows; there must be at least one image")
 
-    def bytes_per_row(self) -> int:
-        """The bytes of one row of all tensors."""
-        leaves = [leaf for leaf in tree_leaves(self._arguments) if self._is_split(leaf)]
-        return sum(leaf.nbytes // self.count for leaf in leaves)
+    def device_type(self) -> str:
+        """Where the model runs: "cpu", "cuda", .."""
+        return next(leaf.device.type for leaf in tree_leaves(self._arguments) if self._is_split(leaf))  # type: ignore[no-any-return]
 
     def part(self, first: int, last: int) -> ModelInputs:
         """The images from a number to another, the last not included."""
@@ -73,8 +72,8 @@ class ModelInputs:
         return values, None
 
     def _mapped(self, change: Any) -> Arguments:
-        mapped = tree_map(lambda leaf: change(leaf) if self._is_split(leaf) else leaf, self._arguments)
-        return mapped  # type: ignore[no-any-return]
+        mapped: Arguments = tree_map(lambda leaf: change(leaf) if self._is_split(leaf) else leaf, self._arguments)
+        return mapped
 
     def _is_split(self, leaf: Any) -> bool:
         return isinstance(leaf, Tensor) and leaf.ndim > 0 and leaf.shape[0] == self.count

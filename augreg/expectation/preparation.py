@@ -1,4 +1,4 @@
-"""What `expect` finds out about models once, and again when they change: their noise, and what a forward pass costs."""
+"""What `expect` finds out about models once, and again when they change: their noise, and the cost of a forward."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from augreg.loss.penalties import unwrapped
 
 __all__ = ["Preparation"]
 
+_FEW_ROWS = 32
+_FAST_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
+"""Samples are joined into one forward pass of so many bytes, or of a few rows: more is no faster."""
 _NOTHING = NoiseReport((), (), {}, (), ())
 _NOT_BY_ROWS = frozenset({"random", "numpy.random"})
 
@@ -58,26 +61,24 @@ class Preparation:
     def cost(self, inputs: Any, run: Callable[[int], Any]) -> ForwardCost:
         """The cost of a forward pass of all models for rows like these."""
         positional, named = inputs.first(1)
-        rows = [
-            (tuple(leaf.shape), leaf.dtype, leaf.device)
-            for leaf in tree_leaves((positional, named))
-            if isinstance(leaf, torch.Tensor)
-        ]
+        leaves = [leaf for leaf in tree_leaves((positional, named)) if isinstance(leaf, torch.Tensor)]
+        rows = [(tuple(leaf.shape), leaf.dtype, leaf.device) for leaf in leaves]
         key = (
             tuple(rows),
             torch.is_grad_enabled(),
             *(torch.is_autocast_enabled(device.type) for _, _, device in rows),
         )
         if key not in self._costs:
-            self._costs[key] = forward_cost(run)
+            cost = forward_cost(run)
+            self._costs[key] = replace(cost, per_row=cost.per_row + sum(leaf.nbytes for leaf in leaves))
         return self._costs[key]
 
-    def sizes(self, cost: ForwardCost, inputs: Any, most: int) -> tuple[int, int | None]:
+    def sizes(self, cost: ForwardCost, inputs: Any) -> tuple[int, int | None]:
         """How many images go together, and how many rows one forward pass may have: None for those images only.
 
         Raises ValueError if too little memory is allowed.
         """
-        memory = self._settings.memory
+        memory = self._settings.memory or _default_memory(inputs.device_type())
         limit = cost.rows(memory)
         whole = self._settings.batch_statistics is True
         size = inputs.count if whole else 1
@@ -89,13 +90,14 @@ class Preparation:
         alone = self._settings.batch_statistics is not False or not cost.independent_rows
         if alone or any(self._by_other_generators()):
             return size, None
-        return size, max(size, min(limit, most))
+        fast = _FAST_BYTES.get(inputs.device_type(), _FAST_BYTES["cuda"]) // max(1, cost.per_row)
+        return size, max(size, min(limit, max(_FEW_ROWS, fast)))
 
     def _by_other_generators(self) -> Iterator[bool]:
         """Whether sources draw by something that is not a torch operator, so that their sizes are not known."""
         for report in self._noise:
             for source in (*report.sources, *report.always):
-                yield source.seeded or any(word in draw for draw in source.draws for word in _NOT_BY_ROWS)
+                yield any(word in draw for draw in source.draws for word in _NOT_BY_ROWS)
 
 
 def _state(models: Iterable[nn.Module]) -> Iterator[Any]:
@@ -106,5 +108,12 @@ def _state(models: Iterable[nn.Module]) -> Iterator[Any]:
         for module in model.modules():
             yield id(module), type(module), len(module._forward_hooks), len(module._forward_pre_hooks)
             for name, value in vars(module).items():
-                if name != "training" and isinstance(value, int | float):
+                if name != "training" and isinstance(value, int | float) and 0 <= value <= 1:  # a rate
                     yield value
+
+
+def _default_memory(device: str) -> int:
+    """1 GiB, or a quarter of the memory of a GPU. It is the same for each call, since results depend on the rows."""
+    if device == "cuda":
+        return int(torch.cuda.get_device_properties().total_memory) // 4
+    return 1 << 30
