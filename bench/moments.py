@@ -110,7 +110,9 @@ def speed(device: str, rounds: int) -> None:
         noise = find_noise(model, x[:1])
         ways: dict[str, Callable[[], object]] = {
             "plain": torch.no_grad()(lambda model=model, x=x: model(x)),
-            "variances": lambda m=model, x=x, n=noise: propagate(m, x, noise=n, covariance=False, fourth_cumulant=False),
+            "variances": lambda m=model, x=x, n=noise: propagate(
+                m, x, noise=n, covariance=False, fourth_cumulant=False
+            ),
             "and cumulants": lambda m=model, x=x, n=noise: propagate(m, x, noise=n, covariance=False),
             "and covariance": lambda m=model, x=x, n=noise: propagate(m, x, noise=n),
             "and finding the noise": lambda m=model, x=x: propagate(m, x),

@@ -296,13 +296,13 @@ def test_functions_without_a_rule_are_listed_all_at_once() -> None:
 @pytest.mark.parametrize("chosen", [["inner", ":cumsum"], "*:*", ["inner.*", "*:cumsum"]])
 def test_monte_carlo_is_chosen_for_modules_and_functions(chosen: str | list[str]) -> None:
     model, x = Odd().double(), rows(2, 3)
-    found = propagate(model, x, monte_carlo=chosen, samples=400, covariance=True)
-    assert torch.equal(found.mean, propagate(model, x, monte_carlo=chosen, samples=400, covariance=True).mean)
-    assert "Monte Carlo, 400 samples" in str(found.report)
+    found = propagate(model, x, monte_carlo=chosen, samples=150, covariance=True)
+    assert torch.equal(found.mean, propagate(model, x, monte_carlo=chosen, samples=150, covariance=True).mean)
+    assert "Monte Carlo, 150 samples" in str(found.report)
     # the input of the softmax counts as normal: a normal vector with the moments of dropout
     draws = (x + x.abs() * rows(40_000, 2, 3)).softmax(2).cumsum(2)
-    torch.testing.assert_close(found.mean, draws.mean(0), atol=0.06, rtol=0)
-    torch.testing.assert_close(found.variance, draws.var(0), atol=0.03, rtol=0)
+    torch.testing.assert_close(found.mean, draws.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(found.variance, draws.var(0), atol=0.05, rtol=0)
     mixed = propagate(model, x, monte_carlo=chosen, seed=1, samples=10)
     assert not torch.equal(found.mean, mixed.mean)
 
@@ -387,6 +387,8 @@ def test_an_output_that_is_no_tensor_needs_select() -> None:
     with pytest.raises(TypeError, match="a dict, not a tensor: give select="):
         propagate(Pair(), x)
     assert torch.equal(propagate(Pair(), x, select=lambda output: output["logits"]).variance, x)
+
+
 class Net(nn.Module):
     """A stem, a residual block that can be skipped, and a head."""
 
@@ -419,3 +421,22 @@ def test_attached_regularizers_take_part(skip: bool) -> None:
         outcomes.append(((0.8 if kept else 0.2) * mask[0], inner * mask[1]))
     check(found, outcomes)
     assert not model.training and "StochasticDepth" in str(found.report)
+
+
+def test_a_tensor_changed_in_place_or_copied_keeps_its_covariance() -> None:
+    class Places(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.dropout = nn.Linear(3, 2), nn.Dropout(0.4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.linear(self.dropout(x))
+            x = x.contiguous().to(x.dtype)
+            x += 1.0
+            x.mul_(2.0)
+            return x
+
+    model, x = Places().double().eval(), rows(2, 3)
+    with torch.no_grad():
+        outcomes = [(chance, 2 * model.linear(x * mask) + 2) for chance, mask in masks(3, 0.6)]
+    check(propagate(model, x), outcomes)

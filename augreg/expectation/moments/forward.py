@@ -124,7 +124,7 @@ class Forward(TorchFunctionMode):
             first = args[0]
             if isinstance(first, NormalTensor) and first.shape == result.shape:
                 _mean(first).copy_(_mean(result))
-                first.normal = result.normal
+                first.hold(result.normal)
                 return first
         return result
 

@@ -25,10 +25,12 @@ class Normal:
 
     `mean` and `variance` have the tensor's shape, whose first dimension is the batch; images of a batch are
     independent. `third` and `fourth` are the cumulants of each unit, None for zero: by how much it is not normal.
-    `covariance` is batch x n x n over the n units of an image, None if units count as independent. `parents` are the
-    random tensors it was computed from, each with the linear map to this one; `children` counts the other way.
-    `independent` is whether the units of an image are independent of one another, and not only taken as such;
-    `shared` is whether noise was drawn once for several of them, as by dropout of channels, and not mixed since.
+    `covariance` is batch x n x n over the n units of an image, None if units count as independent. `independent` is
+    whether they are so, and not only taken as such; `shared` is whether noise was drawn once for several of them, as
+    by dropout of channels, and not mixed since.
+
+    `parents` are the random tensors it was computed from, each with the linear map to this one; `children` counts the
+    other way, and `holders` the tensors that stand for it.
     """
 
     mean: Tensor
@@ -39,6 +41,7 @@ class Normal:
     parents: tuple[tuple[Normal, Push], ...] = ()
     number: int = field(default_factory=lambda: next(_numbers))
     children: int = 0
+    holders: int = 0
     independent: bool = False
     shared: bool = False
 
@@ -62,14 +65,20 @@ class NormalTensor(Tensor):
     def of(cls, normal: Normal) -> NormalTensor:
         """The tensor for what is known."""
         made: NormalTensor = normal.mean.as_subclass(cls)
-        made.normal = normal
-        weakref.finalize(made, _left, normal).atexit = False
+        made.hold(normal)
         return made
+
+    def hold(self, normal: Normal) -> None:
+        """Stand for what is known, from now on."""
+        self.normal = normal
+        normal.holders += 1
+        weakref.finalize(self, _left, normal).atexit = False
 
 
 def _left(normal: Normal) -> None:
     """Free the covariance of a tensor that is gone, unless two others, which share its noise, came from it."""
-    if normal.children < 2:
+    normal.holders -= 1
+    if normal.holders == 0 and normal.children < 2:
         normal.covariance = None
 
 

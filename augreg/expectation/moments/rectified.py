@@ -24,8 +24,11 @@ def leaky_relu_moments(
 
     For normal x and M_k = E[max(x, 0)^k], with r = m / s: M_0 = Phi(r), M_1 = m Phi(r) + s phi(r) and
     M_k = m M_(k-1) + (k - 1) s^2 M_(k-2). A third and fourth cumulant add the terms of Edgeworth's series, with He
-    the Hermite polynomials of (x - m) / s: E[f^k (1 + k3/(6 s^3) He_3 + k4/(24 s^4) He_4 + k3^2/(72 s^6) He_6)]. The mean of the
-    ReLU stays between max(m, 0) and (m + sqrt(m^2 + s^2)) / 2, as it does for every distribution.
+    the Hermite polynomials of (x - m) / s:
+
+        E[f^k (1 + k3/(6 s^3) He_3 + k4/(24 s^4) He_4 + k3^2/(72 s^6) He_6)]
+
+    The mean of the ReLU stays between max(m, 0) and (m + sqrt(m^2 + s^2)) / 2, as it does for every distribution.
     """
     deviation = variance.clamp(min=1e-24).sqrt()
     ratio = mean / deviation
