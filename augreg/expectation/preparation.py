@@ -59,7 +59,7 @@ class Preparation:
         )
 
     def cost(self, inputs: Any, run: Callable[[int], Any]) -> ForwardCost:
-        """The cost of a forward pass of all models for rows like these."""
+        """The cost of a forward pass of all models for rows like these, which `run` makes, too."""
         positional, named = inputs.first(1)
         leaves = [leaf for leaf in tree_leaves((positional, named)) if isinstance(leaf, torch.Tensor)]
         rows = [(tuple(leaf.shape), leaf.dtype, leaf.device) for leaf in leaves]
@@ -69,8 +69,7 @@ class Preparation:
             *(torch.is_autocast_enabled(device.type) for _, _, device in rows),
         )
         if key not in self._costs:
-            cost = forward_cost(run)
-            self._costs[key] = replace(cost, per_row=cost.per_row + sum(leaf.nbytes for leaf in leaves))
+            self._costs[key] = forward_cost(run)
         return self._costs[key]
 
     def sizes(self, cost: ForwardCost, inputs: Any) -> tuple[int, int | None]:
