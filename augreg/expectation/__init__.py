@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         kept as kept,
     )
     from augreg.expectation.prediction import ExpectationReport as ExpectationReport, Prediction as Prediction
+    from augreg.expectation.test_sizes import SizeReport as SizeReport, test_size as test_size
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
@@ -30,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy.names(
         "mean_predictions": ("Expectation", "expect"),
         "noise": ("NoiseReport", "NoiseSource", "drawing", "find_noise", "kept"),
         "prediction": ("ExpectationReport", "Prediction"),
+        "test_sizes": ("SizeReport", "test_size"),
     },
     needs="torch",
 )
