@@ -37,8 +37,9 @@ class LayerShift:
 
     `shift` is the root mean square, over the channels, of the difference of the means in running standard deviations;
     `chance` is what it would be about if only the choice of the images made the difference. `largest` is that of the
-    channel that is furthest off. `ratio` is the geometric mean of the channels' variances over the running ones;
-    `least_ratio` and `largest_ratio` are those of single channels.
+    channel that is furthest off. `ratio` is the geometric mean of the channels' variances over the running ones, and
+    by chance it would be off by about a factor of `chance_ratio`; `least_ratio` and `largest_ratio` are those of
+    single channels.
     """
 
     name: str
@@ -47,14 +48,20 @@ class LayerShift:
     chance: float
     largest: float
     ratio: float
+    chance_ratio: float
     least_ratio: float
     largest_ratio: float
 
     @property
     def is_off(self) -> bool:
-        """Whether the mean is off by 0.1 standard deviations beyond chance, or the variance by a quarter."""
-        beyond = math.sqrt(max(0.0, self.shift**2 - self.chance**2))
-        return beyond > _FAR or not 1 / _OTHER_VARIANCE <= self.ratio <= _OTHER_VARIANCE
+        """Whether the mean is off by 0.1 standard deviations beyond chance, or the variance by a factor of 1.25."""
+        factor = _beyond(math.log(self.ratio), math.log(self.chance_ratio))
+        return _beyond(self.shift, self.chance) > _FAR or factor > math.log(_OTHER_VARIANCE)
+
+
+def _beyond(found: float, chance: float) -> float:
+    """What is left of a root mean square without what chance adds to it."""
+    return math.sqrt(max(0.0, found**2 - chance**2))
 
 
 @dataclass(frozen=True)
@@ -77,11 +84,12 @@ class BatchNormTable(ByLayer[LayerShift]):
         return {"images": self.images, "layers": layers}
 
     def _header(self) -> Sequence[str]:
-        return ("layer", "off", "channels", "shift", "by chance", "largest", "variance ratio", "least", "largest")
+        shifts, ratios = ("shift", "by chance", "largest"), ("variance ratio", "by chance", "least", "largest")
+        return ("layer", "off", "channels", *shifts, *ratios)
 
     def _rows(self) -> Iterable[Sequence[str]]:
         for layer in self.layers:
-            ratios = (layer.ratio, layer.least_ratio, layer.largest_ratio)
+            ratios = (layer.ratio, layer.chance_ratio, layer.least_ratio, layer.largest_ratio)
             shifts = (layer.shift, layer.chance, layer.largest)
             off = "yes" if layer.is_off else "no"
             yield (layer.name, off, str(layer.channels), *(f"{each:.3g}" for each in (*shifts, *ratios)))
@@ -168,6 +176,7 @@ def _compared(name: str, layer: Any, moments: ChannelMoments) -> LayerShift:
         chance=_root_mean_square(moments.images.error / deviation),
         largest=float(shift.abs().max()),
         ratio=float(ratio.mean().exp()),
+        chance_ratio=math.exp(_root_mean_square(moments.squares.error / (moments.squares.mean + layer.eps))),
         least_ratio=float(ratio.min().exp()),
         largest_ratio=float(ratio.max().exp()),
     )

@@ -47,28 +47,34 @@ class RunningMoments:
 
 
 class ChannelMoments:
-    """The moments of each channel, over the values at all places, and of its means in each image, in float64."""
+    """The moments of each channel in float64: of the values at all places, and of their means in each image.
 
-    def __init__(self) -> None:
-        self.values = RunningMoments()
-        self.images = RunningMoments()
+    Images are independent of one another, the places in an image are not. `squares` are the squared distances from a
+    `center` of each channel, whose means in each image show how much a variance differs between images.
+    """
+
+    def __init__(self, center: Tensor) -> None:
+        self._center = center.detach().clone()
+        self.values, self.images, self.squares = RunningMoments(), RunningMoments(), RunningMoments()
 
     def add(self, batch: Tensor) -> None:
         """Add a batch, of shape (images, channels, ..)."""
         if not batch.numel():
             return
         wide = batch.detach().to(torch.float32 if batch.device.type == "mps" else torch.float64)
-        self.values.add(wide.movedim(1, -1).flatten(0, -2))
-        self.images.add(wide.flatten(2).mean(2) if wide.ndim > 2 else wide)
+        places = wide.flatten(2) if wide.ndim > 2 else wide.unsqueeze(2)
+        self.values.add(places.movedim(1, -1).flatten(0, -2))
+        self.images.add(places.mean(2))
+        self.squares.add((places - self._center.to(wide)[:, None]).square().mean(2))
 
 
 @contextlib.contextmanager
 def recorded(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, ChannelMoments]]:
-    """A context in which the inputs of layers are recorded, by the names of those that run, in order."""
+    """A context in which the inputs of batch norm layers are recorded, by the names of those that run, in order."""
     moments: dict[str, ChannelMoments] = {}
 
     def note(name: str, layer: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        moments.setdefault(name, ChannelMoments()).add(next(iter((*inputs, *keywords.values()))))
+        moments.setdefault(name, ChannelMoments(layer.running_mean)).add(next(iter((*inputs, *keywords.values()))))
 
     handles = [
         layer.register_forward_pre_hook(functools.partial(note, name), with_kwargs=True)

@@ -119,7 +119,8 @@ def _draw(frame: FrameType, names: Mapping[int, str], operator: str) -> Draw:
             function = function or _described(outer)
         elif isinstance(owner, nn.Module):
             if id(owner) in names:
-                return Draw(names[id(owner)], layer or function or operator, seeded)
+                by = "seeded mask" if seeded else operator
+                return Draw(names[id(owner)], layer or function or by, seeded)
             layer = layer or f"attached {type(owner).__name__}"
     return Draw("", layer or operator, seeded)
 
@@ -142,7 +143,7 @@ def _described(frame: FrameType) -> str:
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, torch.Tensor):
-        return bool(torch.equal(one, other))
+        return bool(np.array_equal(one.numpy(), other.numpy()))
     if isinstance(one, tuple) and len(one) == 5:  # of NumPy: a name, an array and three numbers
         return bool(one[2:] == other[2:] and np.array_equal(one[1], other[1]))
     return bool(one == other)
@@ -156,6 +157,11 @@ class _Operators(TorchDispatchMode):
     def __init__(self, recorder: DrawRecorder) -> None:
         super().__init__()
         self.recorder = recorder
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Let flex_attention, which compiles itself, run inside."""
+        return True
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -20,8 +20,8 @@ from augreg.ops import Op, Scene
 from augreg.rng import address_of
 from augreg.steps.step import Step
 from augreg.views.choices import ViewChoices
+from augreg.views.combinations import combinations
 from augreg.views.low_discrepancy import ViewStreams
-from augreg.views.nodes import combinations
 from augreg.views.selection import named_paths
 from augreg.views.views import View, Views
 from augreg.views.weights import is_exact, places, weights

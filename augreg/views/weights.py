@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.views.nodes import Combination
+from augreg.views.combinations import Combination
 
 __all__ = ["Place", "is_exact", "places", "weights"]
 
