@@ -26,10 +26,6 @@ from augreg.training.ensembles import Ensemble
 
 __all__ = ["Expectation", "expect"]
 
-_ROWS = 32
-"""Small batches are repeated up to this many rows in one forward pass; more rows are hardly faster on a CPU."""
-
-
 def expect(
     model: nn.Module | Sequence[nn.Module],
     pipe: Pipeline | None = None,
@@ -64,7 +60,7 @@ def expect(
     samples: forward passes for each image. Exact views take an equal number each. Views that are drawn take one each,
         or `samples / views` if `views` says how many there are.
     until: the wanted standard error, of every number of a prediction. Images are done one by one; `samples`, and at
-        least 16, are drawn at first, and `max_samples` at most.
+        least 32, are drawn at first, and `max_samples` at most.
     space: what is averaged. "probability", softmax of the outputs, is the default, since the mean of probabilities is
         the predictive distribution: its entropy, likelihood and calibration mean something, and it is what an
         ensemble and Monte Carlo dropout average. "logit" averages the outputs; the softmax of the result is the
@@ -159,7 +155,7 @@ class Expectation(nn.Module):
         inputs, stopping = self._planned(inputs, draws)
         cells = len(inputs.view_weights) * members
         cost = self._preparation.cost(inputs, lambda rows: self._one_of_each(inputs.first(rows)))
-        size, rows = self._preparation.sizes(cost, inputs, _ROWS)
+        size, rows = self._preparation.sizes(cost, inputs)
         batches = settings.batch_statistics
         sampler = Sampler(
             self._predict, members, settings.space, settings.multi_label, rows, together=batches is True

@@ -34,10 +34,9 @@ class ModelInputs:
         if self.count == 0:
             raise ValueError("the input has no rows; there must be at least one image")
 
-    def bytes_per_row(self) -> int:
-        """The bytes of one row of all tensors."""
-        leaves = [leaf for leaf in tree_leaves(self._arguments) if self._is_split(leaf)]
-        return sum(leaf.nbytes // self.count for leaf in leaves)
+    def device_type(self) -> str:
+        """Where the model runs: "cpu", "cuda", .."""
+        return next(leaf.device.type for leaf in tree_leaves(self._arguments) if self._is_split(leaf))  # type: ignore[no-any-return]
 
     def part(self, first: int, last: int) -> ModelInputs:
         """The images from a number to another, the last not included."""

@@ -19,6 +19,9 @@ from augreg.loss.penalties import unwrapped
 
 __all__ = ["Preparation"]
 
+_FEW_ROWS = 32
+_FAST_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
+"""Samples are joined into one forward pass of so many bytes, or of a few rows: more is no faster."""
 _NOTHING = NoiseReport((), (), {}, (), ())
 _NOT_BY_ROWS = frozenset({"random", "numpy.random"})
 
@@ -72,7 +75,7 @@ class Preparation:
             self._costs[key] = forward_cost(run)
         return self._costs[key]
 
-    def sizes(self, cost: ForwardCost, inputs: Any, most: int) -> tuple[int, int | None]:
+    def sizes(self, cost: ForwardCost, inputs: Any) -> tuple[int, int | None]:
         """How many images go together, and how many rows one forward pass may have: None for those images only.
 
         Raises ValueError if too little memory is allowed.
@@ -89,7 +92,8 @@ class Preparation:
         alone = self._settings.batch_statistics is not False or not cost.independent_rows
         if alone or any(self._by_other_generators()):
             return size, None
-        return size, max(size, min(limit, most))
+        fast = _FAST_BYTES.get(inputs.device_type(), _FAST_BYTES["cuda"]) // max(1, cost.per_row)
+        return size, max(size, min(limit, max(_FEW_ROWS, fast)))
 
     def _by_other_generators(self) -> Iterator[bool]:
         """Whether sources draw by something that is not a torch operator, so that their sizes are not known."""

@@ -1,7 +1,7 @@
 """How many observations are averaged: a fixed number, or as many as a wanted standard error takes.
 
 A rule that stops as soon as the estimated standard error is small stops more often where it is estimated too low, and
-its intervals cover the truth less often than they say. Three things keep the coverage: a pilot of at least 16
+its intervals cover the truth less often than they say. Three things keep the coverage: a pilot of at least 32
 observations, checks only where the number has doubled, and intervals by Student's t.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 __all__ = ["PILOT", "Stopping", "counts"]
 
-PILOT = 16
+PILOT = 32
 
 
 @dataclass(frozen=True)

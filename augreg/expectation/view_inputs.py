@@ -119,9 +119,9 @@ class ViewInputs:
         one = self._stacked([self._read(self.images[0].view(0, 0))])
         return (one.repeat(copies, *[1] * (one.ndim - 1)),), {}
 
-    def bytes_per_row(self) -> int:
-        """The bytes of one row."""
-        return self.first(1)[0][0].nbytes  # type: ignore[no-any-return]
+    def device_type(self) -> str:
+        """Where the model runs: "cpu", "cuda", .."""
+        return self._like.device.type  # type: ignore[no-any-return]
 
     def restored(
         self, values: Tensor, images: Tensor | None, observations: range, views: range
