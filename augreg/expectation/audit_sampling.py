@@ -109,6 +109,15 @@ class Predictor:
         for number in range(count):
             yield self._observation(inputs, number)
 
+    def of_view(self, inputs: Any, view: int) -> Floats:
+        """The prediction for one view of each image of a group."""
+        (rows,), _ = inputs.rows(None, range(1), range(view, view + 1))
+        return self._predicted(rows)
+
+    def of_input(self, image: Tensor) -> Floats:
+        """The prediction for one input of the model."""
+        return np.asarray(self._predicted(image[None].to(self.like.device, self.like.dtype))[0])
+
     @property
     def like(self) -> Tensor:
         """A tensor of the type and on the device of the model."""

@@ -11,7 +11,7 @@ from augreg.errors import ImageError
 from augreg.gallery.overlays import names_in, overlaid
 from augreg.gallery.photos import Photo
 from augreg.gallery.step_by_step import Stage, stages
-from augreg.gallery.thumbnails import viewable
+from augreg.images.thumbnails import viewable
 from augreg.gallery.tiles import Tile, failed, tile
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from augreg.gallery.photos import Photo, shrunk
 from augreg.gallery.step_by_step import describe_ops
-from augreg.gallery.thumbnails import viewable
+from augreg.images.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
 from augreg.pipeline import Pipeline
 from augreg.steps.step import Step, children
