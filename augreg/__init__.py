@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from augreg.batch.labels import SoftLabels as SoftLabels
     from augreg.errors import ImageError as ImageError, PluginError as PluginError, SpecError as SpecError
+    from augreg.expectation.audits import audit as audit
     from augreg.expectation.mean_predictions import expect as expect
     from augreg.importers.albumentations import from_albumentations as from_albumentations
     from augreg.importers.timm import from_timm as from_timm
@@ -68,6 +69,7 @@ __getattr__, __dir__, __all__ = lazy.names(
     {
         "batch.labels": ("SoftLabels",),
         "errors": ("ImageError", "PluginError", "SpecError"),
+        "expectation.audits": ("audit",),
         "expectation.mean_predictions": ("expect",),
         "importers.albumentations": ("from_albumentations",),
         "importers.timm": ("from_timm",),

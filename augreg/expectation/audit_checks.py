@@ -15,7 +15,7 @@ from augreg.expectation.batch_norm import BatchNormTable, batch_norm_shift, reca
 from augreg.expectation.kept_state import kept
 from augreg.expectation.test_sizes import SizeReport, test_size
 
-__all__ = ["batch_norm_row", "test_size_check", "test_size_words"]
+__all__ = ["batch_norm_row", "size_check", "size_words"]
 
 _SAME = 0.05  # of the ratio of apparent sizes
 _NORMAL = 1.959964
@@ -39,9 +39,7 @@ def batch_norm_row(
     fast = predictor.fast(checked)
     with kept(predictor.model):
         given = fitted if predictor.pipe is not None else _batches(predictor, fitted)
-        recalibrate_batch_norm(
-            predictor.model, given, predictor.pipe, side="test", batch_size=predictor.rows
-        )
+        recalibrate_batch_norm(predictor.model, given, predictor.pipe, side="test", batch_size=predictor.rows)
         after = predictor.fast(checked)
     name = f"batch norm, {len(shift.off)} of {len(shift.layers)} layers off"
     found = Collected(name, "batch norm", "recalibrated statistics (recalibrate_batch_norm)")
@@ -59,7 +57,7 @@ def _batches(predictor: Predictor, images: list[Any]) -> list[torch.Tensor]:
     return [predictor.groups(part, [], ())[0][1].rows(None, range(1), range(1))[0][0] for part in parts]
 
 
-def test_size_check(
+def size_check(
     predictor: Predictor, images: list[Any], labels: Sequence[int] | None
 ) -> tuple[SizeReport | None, str]:
     """The report on the size of test images, and a note if there is none."""
@@ -73,7 +71,7 @@ def test_size_check(
     return report, ""
 
 
-def test_size_words(report: SizeReport) -> str:
+def size_words(report: SizeReport) -> str:
     """What to do about the size of test images."""
     size, other = (f"{height}x{width}" for height, width in (report.size, report.corrected_size))
     if abs(report.ratio - 1.0) <= _SAME:
@@ -88,7 +86,3 @@ def test_size_words(report: SizeReport) -> str:
     if report.difference + half < 0.0:
         return f"{seen}{points}; keep {size}."
     return f"{seen}{points}; not enough images to tell."
-
-
-for _function in (test_size_check, test_size_words):
-    _function.__test__ = False  # type: ignore[attr-defined] # not test cases, despite their names

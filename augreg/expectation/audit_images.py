@@ -66,9 +66,7 @@ def _given(images: Any) -> Iterator[tuple[Any, int | None]]:
 
 def _is_loader(images: Any) -> bool:
     """Whether this yields batches: a DataLoader, or a loader that has the batch size in its attributes."""
-    return hasattr(images, "batch_sampler") or (
-        hasattr(images, "batch_size") and not hasattr(images, "__getitem__")
-    )
+    return hasattr(images, "batch_sampler") or (hasattr(images, "batch_size") and not hasattr(images, "__getitem__"))
 
 
 def _two(item: Any) -> tuple[Any, Any]:

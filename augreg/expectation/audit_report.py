@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from augreg import notebook
-from augreg.expectation.audit_checks import test_size_words
+from augreg.expectation.audit_checks import size_words
 from augreg.expectation.audit_examples import ExampleView
 from augreg.expectation.audit_rows import AuditRow
 from augreg.expectation.batch_norm import BatchNormTable
@@ -56,7 +56,7 @@ class Audit:
             statistics = "the running statistics are those of the test images"
             found.append(f"batch norm, {count} layer{'s' * (count != 1)}: {statistics}; keep them.")
         if self.size is not None:
-            found.append(test_size_words(self.size))
+            found.append(size_words(self.size))
         if self.weights is not None:
             found.append(self.weights.sentence)
         return tuple(found)
@@ -128,8 +128,7 @@ class Audit:
                 measured = [
                     f"{100 * row.fast.accuracy:.1f}{100 * (row.mean.accuracy - row.fast.accuracy):+.1f}",
                     f"{row.fast.log_loss:.3f}{row.mean.log_loss - row.fast.log_loss:+.3f}",
-                    f"{row.fast.calibration.error:.3f}"
-                    f"{row.mean.calibration.error - row.fast.calibration.error:+.3f}",
+                    f"{row.fast.calibration.error:.3f}{row.mean.calibration.error - row.fast.calibration.error:+.3f}",
                 ]
             word = {"keep": "keep", "change": "change", "unknown": "?"}[row.verdict.action]
             error = f"{100 * row.standard_error:.2f}" if row.images > 1 else "?"

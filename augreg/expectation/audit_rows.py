@@ -23,7 +23,7 @@ from augreg.expectation.metrics import (
 )
 from augreg.expectation.verdicts import Evidence, Verdict, verdict
 
-__all__ = ["AuditRow", "Collected", "Metrics", "TOLERANCE"]
+__all__ = ["TOLERANCE", "AuditRow", "Collected", "Metrics"]
 
 TOLERANCE = 0.01
 """A distance in probability that makes no difference."""
@@ -62,8 +62,8 @@ class Metrics:
 class AuditRow:
     """How far a fast rule is from the mean that it stands for, on some images, and what to do about it.
 
-    `kind` is "model noise", "image steps", "batch norm", "test size" or "moments"; `instead` names what would take the place of the fast
-    rule. `distance` is the root mean square over the images of sqrt(sum over classes of difference^2 / 2), which is
+    `kind` is "model noise", "image steps", "batch norm" or "moments"; `instead` names what would take the place of
+    the fast rule. `distance` is the root mean square over the images of sqrt(sum over classes of difference^2 / 2), which is
     between 0 and 1 and, for two classes, the difference of the probability; `low` and `high` are its 95 % interval,
     `standard_error` its error. The error of the mean itself is subtracted; `sampling_error` has it, in the same unit.
     `samples` is the number of predictions for each image, `exact` whether they give the mean exactly.
@@ -113,8 +113,9 @@ class AuditRow:
     @property
     def sentence(self) -> str:
         """The finding and the verdict in words."""
-        off = "is exact" if self.distance == 0.0 and self.exact else f"is {_percent(self.distance)} off in probability"
-        some = f"{self.changed:,} of {self.images:,} prediction{'s' * (self.images != 1)} change{'s' * (self.images == 1)}"
+        exact = self.distance == 0.0 and self.exact
+        off = "is exact" if exact else f"is {_percent(self.distance)} off in probability"
+        some = f"{self.changed:,} of {self.images:,} predictions change"
         turned = ""
         if self.changed and self.right_to_wrong is not None:
             turned = f" ({self.wrong_to_right} to right, {self.right_to_wrong} to wrong)"
@@ -191,7 +192,7 @@ class Collected:
         found: dict[str, NDArray[Any]] = {
             "squared": ((sampled.first - fast) * (sampled.second - fast)).sum(1) / 2,
             "variance": sampled.variance,
-            "sampling": np.zeros(len(fast)) if sampled.curve == {} else sampled.variance / (2 * sampled.observations),
+            "sampling": np.square(sampled.first - sampled.second).sum(1) / 8,
             "changed": changed,
             "unsure": changed & (halves[0] != halves[1]),
             **{f"curve {n}": values for n, values in sampled.curve.items()},

@@ -7,7 +7,7 @@ distances of two independent means has the right expectation, which is 0 for an 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,7 +93,7 @@ class Predictor:
         """The inputs of the model for images, with the views that these steps draw."""
         if self.pipe is None:
             return [(list(range(len(images))), ModelInputs((self._stacked(images),), {}))]
-        views = _OnlySteps(self.pipe, steps) if steps else self.pipe
+        views: Any = _OnlySteps(self.pipe, steps) if steps else self.pipe
         return view_groups(views, list(images), list(indices), most if steps else None, self.like, "test")
 
     def drawing(self, modules: tuple[str, ...]) -> AbstractContextManager[None]:
@@ -175,9 +175,7 @@ class _OnlySteps:
         return self._pipe.views(image, count, index, only=self._steps)
 
 
-def sampled_mean(
-    predictor: Predictor, noise: Noise, images: Sequence[Any], first: int, samples: int
-) -> SampledMean:
+def sampled_mean(predictor: Predictor, noise: Noise, images: Sequence[Any], first: int, samples: int) -> SampledMean:
     """The mean predictions of images over a noise, from two halves of `samples`; `first` numbers the first image."""
     parts: list[tuple[list[int], SampledMean]] = []
     most = max(1, samples // 2) if noise.modules else samples
@@ -213,8 +211,9 @@ def _of_halves(predictor: Predictor, inputs: tuple[Any, Any], count: int, addres
         means.append(total / count)
         squares.append((squared - total**2 / count) / (count - 1))
     variance = np.maximum(0.0, (squares[0] + squares[1]) / 2).sum(1) / 2
-    # the second half is an independent estimate of the truth, with a variance of its own
-    curve = {n: np.square(mean - means[1]).sum(1) / 2 - variance / count for n, mean in running.items()}
+    # the second half is an independent estimate of the truth, with an error of its own, which is that of the first
+    error = np.square(means[0] - means[1]).sum(1) / 4
+    curve = {n: np.square(mean - means[1]).sum(1) / 2 - error for n, mean in running.items()}
     return SampledMean(means[0], means[1], variance, count, curve, False)
 
 

@@ -33,7 +33,7 @@ class Weighting:
     @classmethod
     def of(cls, predictor: Predictor, chunk: Chunk, noises: Sequence[Noise]) -> Weighting | None:
         """For the image steps of which each view shows the same for all images: those in which nothing is drawn."""
-        fixed = []
+        fixed: list[str] = []
         for noise in noises:
             if len(noise.steps) == 1 and not noise.modules:
                 (_, inputs), *_ = predictor.groups(chunk.images[:1], [0], noise.steps, _MOST_VIEWS)
@@ -49,9 +49,7 @@ class Weighting:
         """Add the images of a chunk."""
         labels = np.array(chunk.labels)
         found = np.empty((len(labels), len(self.declared)))
-        for numbers, inputs in predictor.groups(
-            chunk.images, list(range(len(labels))), self.steps, _MOST_VIEWS
-        ):
+        for numbers, inputs in predictor.groups(chunk.images, list(range(len(labels))), self.steps, _MOST_VIEWS):
             if not isinstance(inputs, ViewInputs) or inputs.nodes != len(self.declared):
                 self.usable = False
                 return

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from augreg.attachment.attach import attachments
-from augreg.expectation.audit_checks import batch_norm_row, test_size_check
+from augreg.expectation.audit_checks import batch_norm_row, size_check
 from augreg.expectation.audit_examples import example_views
 from augreg.expectation.audit_images import Chunk, chunks
 from augreg.expectation.audit_report import Audit
@@ -186,7 +186,7 @@ class _Run:
             rows.append(row)
         if not self.is_over() and self.predictor.pipe is not None:
             self.progress("test size", 0, 0)
-            size, words = test_size_check(self.predictor, self._retained, labels)
+            size, words = size_check(self.predictor, self._retained, labels)
             notes += [words] if words else []
         return Audit(
             rows=tuple(row for row in rows if row is not None),
@@ -226,9 +226,7 @@ class _Run:
         try:
             for numbers, inputs in predictor.groups(chunk.images, list(range(len(chunk.images))), ()):
                 (rows,), _ = inputs.rows(None, range(1), range(1))
-                found = propagate(
-                    predictor.model, rows, noise=predictor.report, select=_function(predictor.select)
-                )
+                found = propagate(predictor.model, rows, noise=predictor.report, select=_function(predictor.select))
                 probabilities[numbers] = found.probabilities().mean.double().cpu().numpy()
         except NotImplementedError as error:
             unknown = [line.strip() for line in str(error).splitlines() if line.startswith("  ")]

@@ -87,7 +87,7 @@ def calibration_difference(
     gaps = [_gaps(confidence, right, bins) for confidence, right in (first, second)]
 
     def error(counts: Floats, gap: Floats) -> Floats:
-        return np.abs(counts @ gap).sum(1) / count
+        return np.asarray(np.abs(counts @ gap).sum(1) / count)
 
     def both(counts: Floats) -> Floats:
         return error(counts, gaps[1]) - error(counts, gaps[0])

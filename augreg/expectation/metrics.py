@@ -40,7 +40,7 @@ def log_losses(probabilities: ArrayLike, labels: ArrayLike) -> Floats:
     A probability of 0 counts as the smallest positive float64, about 2e-308.
     """
     values, classes = _checked(probabilities, labels)
-    return -np.log(np.maximum(values[np.arange(len(classes)), classes], _TINY))
+    return np.asarray(-np.log(np.maximum(values[np.arange(len(classes)), classes], _TINY)))
 
 
 def brier_scores(probabilities: ArrayLike, labels: ArrayLike) -> Floats:

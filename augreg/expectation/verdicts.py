@@ -64,7 +64,7 @@ class Evidence:
     @property
     def is_equal(self) -> bool:
         """Whether the two have the same negative log-likelihood, to 0.005 nats."""
-        return self.loss is not None and -_MARGIN < self.loss.low and self.loss.high < _MARGIN
+        return self.loss is not None and self.loss.low > -_MARGIN and self.loss.high < _MARGIN
 
 
 @dataclass(frozen=True)
