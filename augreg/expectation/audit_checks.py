@@ -45,7 +45,7 @@ def batch_norm_row(
     found = Collected(name, "batch norm", "recalibrated statistics (recalibrate_batch_norm)")
     found.add(
         fast,
-        SampledMean(after, after, np.zeros(len(after)), 1, {}, True),
+        SampledMean(after, after, np.zeros(len(after)), 1, 1, {}, True),
         None if labels is None else labels[1 : 2 * len(checked) : 2],
     )
     return shift, found.row(seed, bins, tolerance)

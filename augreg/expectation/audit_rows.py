@@ -63,9 +63,9 @@ class AuditRow:
     """How far a fast rule is from the mean that it stands for, on some images, and what to do about it.
 
     `kind` is "model noise", "image steps", "batch norm" or "moments"; `instead` names what would take the place of
-    the fast rule. `distance` is the root mean square over the images of sqrt(sum over classes of difference^2 / 2), which is
-    between 0 and 1 and, for two classes, the difference of the probability; `low` and `high` are its 95 % interval,
-    `standard_error` its error. The error of the mean itself is subtracted; `sampling_error` has it, in the same unit.
+    the fast rule. `distance` is the root mean square over the images of sqrt(sum over classes of difference^2 / 2),
+    which is between 0 and 1 and, for two classes, the difference of the probability; `low` and `high` are its 95 %
+    interval, `standard_error` its error. The error of the mean itself is subtracted; `sampling_error` has it, in the same unit.
     `samples` is the number of predictions for each image, `exact` whether they give the mean exactly.
     `changed` counts the images whose top class differs; of these, `unsure` ones differ between the two halves of the
     samples, too. With labels there are `fast` and `mean`, the differences of their metrics (mean minus fast) with a
@@ -181,6 +181,7 @@ class Collected:
     instead: str
     rule: str = ""
     samples: int = 0
+    views: int = 0
     exact: bool = True
     _images: list[dict[str, NDArray[Any]]] = field(default_factory=list)
 
@@ -204,7 +205,8 @@ class Collected:
                 found[f"{side} brier"] = brier_scores(values, labels)
                 found[f"{side} confidence"] = confidences(values)
         self._images.append(found)
-        self.samples = max(self.samples, 2 * sampled.observations if sampled.curve else 1)
+        self.samples = max(self.samples, sampled.samples)
+        self.views = max(self.views, sampled.samples // (2 * sampled.observations))
         self.exact = self.exact and sampled.is_exact
 
     def row(self, seed: int, bins: int, tolerance: float) -> AuditRow | None:
@@ -224,12 +226,13 @@ class Collected:
             len(values["squared"]), low, high, tolerance,
             labeled.get("loss_difference"), labeled.get("accuracy_difference"),
         )  # fmt: skip
-        needed = 1 if variance == 0.0 else max(2, math.ceil(min(_THIRD * variance / max(square, 1e-12), 1e6)))
+        enough = max(2, math.ceil(min(_THIRD * variance / max(square, 1e-12), 1e6)))
+        needed = enough * self.views if variance else self.samples
         samples = self.samples
         return AuditRow(
             name=self.name,
             kind=self.kind,
-            instead=self.instead.format(samples=min(needed, samples) if variance else samples),
+            instead=self.instead.format(samples=min(needed, samples)),
             images=len(values["squared"]),
             samples=samples,
             exact=self.exact,

@@ -45,14 +45,15 @@ class SampledMean:
     """The mean predictions of images, images x classes, from two halves of the samples.
 
     `variance` is that of one observation: half the sum over the classes, for each image. `observations` are those of
-    each half. `curve` maps n to the squared error of a mean of n observations, for each image. `is_exact` says
-    whether nothing is drawn, so that the two halves are the same exact mean.
+    each half, `samples` is the number of predictions in both. `curve` maps n to the squared error of a mean of n
+    predictions, for each image. `is_exact` says whether nothing is drawn, so that the two halves are the same mean.
     """
 
     first: Floats
     second: Floats
     variance: Floats
     observations: int
+    samples: int
     curve: dict[int, Floats]
     is_exact: bool
 
@@ -197,24 +198,26 @@ def sampled_mean(predictor: Predictor, noise: Noise, images: Sequence[Any], firs
 
 def _exact(predictor: Predictor, inputs: Any) -> SampledMean:
     mean = next(predictor.observations(inputs, 1, ()))
-    return SampledMean(mean, mean, np.zeros(len(mean)), 1, {}, getattr(inputs, "exact", True))
+    views = len(inputs.view_weights)
+    return SampledMean(mean, mean, np.zeros(len(mean)), 1, views, {}, getattr(inputs, "exact", True))
 
 
 def _of_halves(predictor: Predictor, inputs: tuple[Any, Any], count: int, address: tuple[Any, ...]) -> SampledMean:
     means, squares, running = [], [], {}
+    views = len(inputs[0].view_weights)
     for half, each in enumerate(inputs):
         total = squared = np.zeros(())
         for done, values in enumerate(predictor.observations(each, count, (*address, half)), 1):
             total, squared = total + values, squared + values**2
             if half == 0 and done & (done - 1) == 0:
-                running[done] = total / done
+                running[done * views] = total / done
         means.append(total / count)
         squares.append((squared - total**2 / count) / (count - 1))
     variance = np.maximum(0.0, (squares[0] + squares[1]) / 2).sum(1) / 2
     # the second half is an independent estimate of the truth, with an error of its own, which is that of the first
     error = np.square(means[0] - means[1]).sum(1) / 4
     curve = {n: np.square(mean - means[1]).sum(1) / 2 - error for n, mean in running.items()}
-    return SampledMean(means[0], means[1], variance, count, curve, False)
+    return SampledMean(means[0], means[1], variance, count, 2 * count * views, curve, False)
 
 
 def _in_order(parts: list[tuple[list[int], SampledMean]]) -> SampledMean:
@@ -232,6 +235,7 @@ def _in_order(parts: list[tuple[list[int], SampledMean]]) -> SampledMean:
         joined([part.second for part in found]),
         joined([part.variance for part in found]),
         min(part.observations for part in found),
+        max(part.samples for part in found),
         {n: joined([part.curve[n] for part in found]) for n in sorted(steps)},
         all(part.is_exact for part in found),
     )

@@ -1,6 +1,6 @@
 """Plots for reports, as SVG: lines with bands, points with error bars, bars, and reliability diagrams.
 
-Each function returns a `Plot`. They need matplotlib (`pip install 'augreg[plots]'`); without it they raise ImportError.
+Each function returns a `Plot`. Without matplotlib (`pip install 'augreg[plots]'`) they raise ImportError.
 """
 
 from __future__ import annotations
