@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from augreg.expectation.audit_examples import ExampleView
-from augreg.expectation.audit_report import Audit
+from augreg.expectation.audit_findings import AuditFindings
 from augreg.expectation.audit_rows import AuditRow
 from augreg.images.thumbnails import thumbnail
 from augreg.pages.figures import Line, Plot, bars, lines, points, reliability
@@ -33,7 +33,7 @@ _CONVERGENCE = (
 )
 
 
-def audit_page(audit: Audit) -> str:
+def audit_page(audit: AuditFindings) -> str:
     """The page as HTML. Raises ImportError if matplotlib is not installed."""
     facts = [
         f"{audit.images:,} images, {'with' if audit.labeled else 'without'} labels",
@@ -43,7 +43,7 @@ def audit_page(audit: Audit) -> str:
     return report("Audit of the test-time rules", _LEAD, facts, list(_sections(audit)), "audit.save(..)")
 
 
-def _sections(audit: Audit) -> Iterator[Section]:
+def _sections(audit: AuditFindings) -> Iterator[Section]:
     yield Section("Findings", "findings", items=[*audit.sentences, *audit.notes] or ["Nothing is random."])
     if audit.rows:
         names = [row.name for row in audit.rows]
@@ -73,13 +73,13 @@ def _sections(audit: Audit) -> Iterator[Section]:
         yield Section("Batch norm and test size", "statistics", details="\n\n".join(texts), details_title="Tables")
 
 
-def _broadest(audit: Audit) -> list[AuditRow]:
+def _broadest(audit: AuditFindings) -> list[AuditRow]:
     """The rows with the most noise: those of several sources together, or the last ones."""
     rows = [row for row in audit.rows if row.fast is not None and row.kind in ("model noise", "image steps")]
     return rows[-_MOST_DIAGRAMS:]
 
 
-def _changes(audit: Audit) -> Iterator[Plot]:
+def _changes(audit: AuditFindings) -> Iterator[Plot]:
     """What the mean adds to the negative log-likelihood, by row."""
     rows = [(row, row.loss_difference) for row in audit.rows if row.loss_difference is not None]
     if not rows:
@@ -97,7 +97,7 @@ def _changes(audit: Audit) -> Iterator[Plot]:
     )
 
 
-def _convergence(audit: Audit) -> Plot | None:
+def _convergence(audit: AuditFindings) -> Plot | None:
     rows = [row for row in audit.rows if sum(error > 0.0 for error in row.curve.values()) > 1]
     rows = [row for row in rows if row.kind != "moments"][:_MOST_LINES]
     if not rows:
@@ -125,7 +125,7 @@ def _reliability(row: AuditRow, number: int) -> Plot:
     return reliability(series, f"reliability-{number}", f"Reliability: {row.name}")
 
 
-def _views(audit: Audit) -> Section:
+def _views(audit: AuditFindings) -> Section:
     words = ["The first image as the pipeline may show it in training, with the weight of each view."]
     plots = []
     if audit.weights is not None and audit.weights.is_better:

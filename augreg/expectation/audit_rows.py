@@ -65,7 +65,7 @@ class AuditRow:
     `kind` is "model noise", "image steps", "batch norm" or "moments"; `instead` names what would take the place of
     the fast rule. `distance` is the root mean square over the images of sqrt(sum over classes of difference^2 / 2),
     which is between 0 and 1 and, for two classes, the difference of the probability; `low` and `high` are its 95 %
-    interval, `standard_error` its error. The error of the mean itself is subtracted; `sampling_error` has it, in the same unit.
+    interval, `standard_error` its error. The error of the mean itself is subtracted; `sampling_error` is that error.
     `samples` is the number of predictions for each image, `exact` whether they give the mean exactly.
     `changed` counts the images whose top class differs; of these, `unsure` ones differ between the two halves of the
     samples, too. With labels there are `fast` and `mean`, the differences of their metrics (mean minus fast) with a

@@ -53,7 +53,7 @@ def brier_scores(probabilities: ArrayLike, labels: ArrayLike) -> Floats:
 
 def confidences(probabilities: ArrayLike) -> Floats:
     """The largest probability of each image, N; rounding does not take it above 1."""
-    return np.minimum(np.asarray(probabilities, np.float64).max(1), 1.0)
+    return np.asarray(np.minimum(np.asarray(probabilities, np.float64).max(1), 1.0))
 
 
 @dataclass(frozen=True)
