@@ -37,6 +37,13 @@ def test_shift_and_ratio_of_a_layer_by_hand() -> None:
     assert layer.chance_ratio == pytest.approx(math.exp(math.sqrt(128 / 2) / 9))
 
 
+def test_the_epsilon_of_the_layer_counts() -> None:
+    x = torch.tensor([0.0, 2.0, 4.0, 6.0]).reshape(4, 1)
+    layer = nn.BatchNorm1d(1, eps=1.0)
+    (found,) = batch_norm_shift(nn.Sequential(layer), x)
+    assert (found.shift, found.ratio) == (pytest.approx(3 / 2**0.5), pytest.approx((5 + 1) / (1 + 1)))
+
+
 def test_channels_are_summed_up() -> None:
     x = torch.tensor([[-1.0, 3.0], [1.0, 7.0]]).reshape(2, 2, 1)  # means 0 and 5, variances 1 and 4
     (layer,) = batch_norm_shift(nn.Sequential(nn.BatchNorm1d(2, eps=1e-12)), x)
@@ -106,6 +113,12 @@ def test_a_pipeline_makes_the_images(side: Any) -> None:
     table = batch_norm_shift(nn.Sequential(norm()), [(half, 1), (IMAGES[0][:4], 0)], pipe, side=side, views=2)
     assert table["0"].largest == pytest.approx(0.25) and table["0"].ratio == pytest.approx(0.1875)
     assert table.images == (4 if side == "views" else 2)
+
+
+def test_views_count_by_their_weights() -> None:
+    pipe = augreg.Pipeline.from_spec([{"invert": {"p": 0.25}}, {"normalize": HALF}])
+    table = batch_norm_shift(nn.Sequential(norm()), IMAGES[:1], pipe, side="views", views=4)
+    assert table["0"].shift == pytest.approx(0.25) and table.images == 4
 
 
 def test_training_images_are_drawn_and_mixed() -> None:

@@ -91,12 +91,12 @@ def test_a_module_with_several_names_is_selected_by_each() -> None:
 def test_torchs_fast_path_for_transformers_does_not_pass_the_noise_by() -> None:
     net = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 8, 0.5, batch_first=True), 2).eval()
     x = torch.rand(2, 3, 8)
+    assert torch.backends.mha.get_fastpath_enabled()
     report = find_noise(net, x[:1])
-    fast_path = torch.backends.mha.get_fastpath_enabled()
     for only in ("layers.0.dropout", {"type": "MultiheadAttention"}):
         with drawing(net, report, only):
             assert not torch.equal(net(x), net(x))
-    assert torch.equal(net(x), net(x)) and torch.backends.mha.get_fastpath_enabled() is fast_path
+    assert torch.equal(net(x), net(x)) and torch.backends.mha.get_fastpath_enabled()
 
 
 @torch.no_grad()
@@ -120,6 +120,31 @@ def test_dropout_attached_to_batch_norm_leaves_its_statistics_alone() -> None:
         drawn = net(X)
     assert ((drawn == 0) | torch.isclose(drawn, 2 * plain)).all() and (drawn == 0).any()
     assert (net[0].running_mean == 0.5).all() and "forward" not in vars(net[0])
+
+
+@torch.no_grad()
+def test_dropout_attached_to_batch_norm_draws_behind_statistics_of_the_batch() -> None:
+    net = nn.Sequential(nn.BatchNorm1d(6)).eval()
+    normalized = (X - X.mean(0)) / (X.var(0, correction=0) + 1e-5).sqrt()
+    with regularize(net, [{"dropout": {"at": "0", "p": 0.5}}]):
+        report = find_noise(net, X[:1])
+        for batch in (True, X):
+            with drawing(net, report, batch_statistics=batch):
+                drawn = net(X)
+            kept_units = torch.isclose(drawn, 2 * normalized, atol=1e-5)
+            assert ((drawn == 0) | kept_units).all() and (drawn == 0).any() and kept_units.any()
+
+
+@torch.no_grad()
+def test_statistics_of_a_batch_are_taken_under_the_same_noise() -> None:
+    net = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(6)).eval()
+    report = find_noise(net, X[:1])
+    torch.manual_seed(2)
+    with drawing(net, report, batch_statistics=X):
+        mean, variance = net[1].running_mean, net[1].running_var
+    torch.manual_seed(2)
+    dropped = functional.dropout(X, 0.5)
+    assert torch.allclose(mean, dropped.mean(0)) and torch.allclose(variance, dropped.var(0, correction=0))
 
 
 @torch.no_grad()
@@ -161,10 +186,11 @@ def test_batch_norm_normalizes_by_a_batch_of_training_images() -> None:
         assert net[4].running_mean is buffers["4.running_mean"]
 
 
-def test_gradients_flow_through_what_was_drawn() -> None:
+@pytest.mark.parametrize("batch", [False, True, X])
+def test_gradients_flow_through_what_was_drawn(batch: Any) -> None:
     net = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
     report = find_noise(net, X[:1])
-    with kept(net), drawing(net, report, batch_statistics=X):
+    with kept(net), drawing(net, report, batch_statistics=batch):
         out = net(X).square().sum()
     out.backward()  # after buffers were restored
     assert net[0].weight.grad.abs().sum() > 0

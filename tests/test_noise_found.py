@@ -112,6 +112,7 @@ def test_each_way_to_draw_is_found(build: Callable[[], nn.Module], names: list[s
         Does(first, inner=nn.LSTM(8, 8, 2)),
         Does(lambda m, x: functional.scaled_dot_product_attention(x, x, x)),
         StochasticDepth(1.0),
+        Does(lambda m, x: functional.dropout(x, 0.0, False)),
         nn.Sequential(nn.BatchNorm1d(1), nn.InstanceNorm1d(1), nn.RReLU(0.25, 0.25).eval(), nn.Softplus()),
     ],
     ids=str,
@@ -125,15 +126,16 @@ def test_functional_dropout_that_no_mode_turns_on_is_named() -> None:
     off = Does(lambda m, x: functional.dropout(x, 0.3, False))
     own = Does(lambda m, x: functional.dropout(x, 0.3, m.drop), drop=None)
     own.drop = False
-    report = find_noise(nn.Sequential(off, own, nn.Dropout(0.2)), X)
-    assert report.names == ("2",) and list(report.silent) == ["0", "1"]
-    assert set(report.silent.values()) == {"dropout(p=0.3) is told not to draw, whatever its mode is"}
+    without_keywords = Does(lambda m, x: torch.dropout(x, 0.3, False))
+    report = find_noise(nn.Sequential(off, own, nn.Dropout(0.2), without_keywords), X)
+    assert report.names == ("2",) and list(report.silent) == ["0", "1", "3"]
+    assert {report.silent[name] for name in "01"} == {"dropout(p=0.3) is told not to draw, whatever its mode is"}
     assert "does not draw: 0: dropout(p=0.3) is told not to draw" in str(report)
 
 
 def test_what_draws_in_evaluation_is_named_apart() -> None:
     report = find_noise(nn.Sequential(Does(lambda m, x: functional.dropout(x, 0.3)), nn.Dropout(0.2)), X)
-    assert report.names == ("1",) and [source.name for source in report.always] == ["0"]
+    assert report.names == ("1",) and [source.name for source in report.always] == ["0"] and not report.silent
     assert str(report).splitlines()[2].split() == ["0", "Does", "dropout(p=0.3)", "always"]
 
 
@@ -150,6 +152,18 @@ def test_noise_in_a_block_that_chance_skips_is_found() -> None:
 
     deep = Does(skips, inner=Does(skips, inner=nn.Sequential(nn.Dropout(0.1))))
     assert find_noise(deep, X).names == ("", "inner", "inner.inner.0")
+
+
+def test_noise_that_chance_passes_by_in_training_is_found_by_its_function() -> None:
+    class Inner(nn.Module):
+        def forward(self, x: Tensor, skip: bool) -> Tensor:
+            return x if skip else functional.dropout(x, 0.3, self.training)
+
+    def outer(module: Any, x: Tensor) -> Tensor:
+        out: Tensor = module.inner(x, module.training and float(torch.rand(())) < 2)
+        return out
+
+    assert find_noise(Does(outer, inner=Inner()), X).names == ("", "inner")
 
 
 def test_a_skipped_branch_of_attached_stochastic_depth_is_searched_too() -> None:
@@ -196,12 +210,45 @@ def test_modules_that_fail_in_training_stay_in_evaluation() -> None:
         out: Tensor = module.head(x)
         return out
 
-    model = Does(detector, head=Does(detector, head=nn.Dropout(0.5)))
+    off = Does(lambda m, x: functional.dropout(x, 0.3, False))
+    model = Does(detector, head=Does(detector, head=nn.Sequential(nn.Dropout(0.5), off)))
     report = find_noise(model, X)
-    assert report.names == ("head.head",)
+    assert report.names == ("head.head.0",) and list(report.silent) == ["head.head.1", "", "head"]
     assert report.silent["head"] == (
         "it cannot run in training: ValueError: targets should not be none when in training mode"
     )
+
+
+def test_generators_of_python_are_attributed_to_the_module_that_draws() -> None:
+    def before_and_after(module: Any, x: Tensor) -> Tensor:
+        x = x * random.random() if module.training else x
+        x = module.inner(x)
+        return x * np.random.rand() if module.training else x  # noqa: NPY002
+
+    def inner(module: Any, x: Tensor) -> Tensor:
+        return x * np.random.rand() if module.training else x  # noqa: NPY002
+
+    report = find_noise(Does(before_and_after, inner=Does(inner)), X)
+    assert [(s.name, s.draws) for s in report.sources] == [
+        ("", ("random", "numpy.random")), ("inner", ("numpy.random",))
+    ]  # fmt: skip
+
+
+def test_what_the_caller_draws_is_not_the_models() -> None:
+    model = nn.Sequential(nn.Dropout(0.5))
+    for draw in (random.random, lambda: torch.rand(8)):
+        report = find_noise(model, lambda draw=draw: model(X * draw()))
+        assert report.names == ("0",) and not report.always
+
+
+def test_a_caller_that_takes_the_output_of_evaluation_only_is_served() -> None:
+    def two_heads(module: Any, x: Tensor) -> Any:
+        return (module.head(x), x) if module.training else module.head(x)
+
+    model = Does(two_heads, head=nn.Dropout(0.5))
+    assert find_noise(model, lambda: model(X).sum()).names == ("head",)
+    with pytest.raises(ZeroDivisionError):
+        find_noise(model, lambda: model(X) / (1 / 0 if model.head.training else 1))
 
 
 def test_errors_in_evaluation_are_raised() -> None:
@@ -236,7 +283,8 @@ def test_the_model_may_be_called_in_any_way() -> None:
 
 
 def test_the_report_is_text_data_and_a_page() -> None:
-    model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(1), nn.Dropout(0.5))
+    model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(1), nn.Dropout(0.5), nn.BatchNorm1d(1))
+    model[3].track_running_stats = False
     report = find_noise(model, X)
     assert str(report).splitlines() == [
         "module  type              draws         when",
@@ -258,7 +306,7 @@ def test_models_that_cannot_be_seen_are_refused() -> None:
     with pytest.raises(ValueError, match="lazy layers, whose weights do not exist yet: run it once before"):
         find_noise(nn.Sequential(nn.LazyLinear(3)), X)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # it is deprecated
         scripted = torch.jit.script(nn.Sequential(nn.Dropout(0.5)))
     with pytest.raises(TypeError, match=r"RecursiveScriptModule.*pass the torch.nn.Module that was scripted"):
         find_noise(scripted, X)

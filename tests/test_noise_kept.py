@@ -135,6 +135,16 @@ def test_counters_and_warnings_of_attached_regularizers_wait() -> None:
 def test_buffers_of_inference_mode_are_kept() -> None:
     with torch.inference_mode():
         net = nn.Sequential(nn.BatchNorm1d(6))
-        with kept(net):
-            net.train()(X)
+    with kept(net), torch.inference_mode():
+        net.train()(X)
     assert net[0].num_batches_tracked == 0 and (net[0].running_mean == 0).all()
+
+
+def test_what_an_attached_layer_could_not_take_is_noted_by_training_only() -> None:
+    net = nn.Sequential(nn.Linear(6, 6), nn.Tanh())
+    attached = regularize(net, [{"spatial_dropout": {"at": {"type": "Tanh"}}}])
+    assert find_noise(net, X).names == ()
+    assert "left" not in str(attached.report())
+    with pytest.warns(UserWarning, match="its output has 2 dimensions"):
+        net.train()(X)
+    assert "left: its output has 2 dimensions" in str(attached.report())

@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from augreg.expectation.batch_norm import batch_norm_shift, recalibrate_batch_norm
 from augreg.expectation.noise import drawing, find_noise, kept
 
 X = torch.linspace(-1.0, 1.0, 24).reshape(4, 6)
@@ -75,6 +77,36 @@ def check(net: nn.Module, x: Tensor) -> None:
 def test_compiled_and_parallel_models_draw_as_plain_ones(build: Any) -> None:
     torch._dynamo.reset()
     check(build(), X)
+
+
+def test_a_search_compiles_nothing() -> None:
+    compiled = []
+    torch._dynamo.reset()
+    net = plain()
+    net.compile(backend=lambda module, inputs: compiled.append(module) or module.forward)
+    assert find_noise(net, X[:1]).names == ("2", "3")
+    assert len(batch_norm_shift(net, X)) == 1 and not compiled
+    recalibrate_batch_norm(net, X)
+    assert torch.allclose(net[1].running_mean, net[0](X).mean(0)) and not compiled
+    with torch.no_grad(), drawing(net, find_noise(net, X[:1])):
+        net(X)
+    assert compiled
+
+
+def test_models_with_functions_that_compile_themselves_are_searched() -> None:
+    flex = pytest.importorskip("torch.nn.attention.flex_attention")
+    if not hasattr(TorchDispatchMode, "supports_higher_order_operators"):
+        pytest.skip("this torch runs no higher-order operators under a mode")
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop = nn.Dropout(0.5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.drop(flex.flex_attention(x, x, x))
+
+    assert find_noise(Attention(), torch.rand(1, 1, 16, 16)).names == ("drop",)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

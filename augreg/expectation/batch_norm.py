@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from augreg.expectation.channel_moments import ChannelMoments, recorded
 from augreg.expectation.model_batches import Side, model_batches
-from augreg.expectation.modes import evaluating
+from augreg.expectation.modes import evaluating, named_modules
 from augreg.expectation.noise_search import running_eagerly
 from augreg.inspect.tables import ByLayer
 from augreg.loss.penalties import unwrapped
@@ -121,7 +121,8 @@ def batch_norm_shift(
     ValueError if there are no images.
     """
     inner = unwrapped(model)
-    layers = {name: layer for name, layer in inner.named_modules() if layer in set(batch_norms(inner))}
+    known = set(batch_norms(inner))
+    layers = {name: layer for name, layer in named_modules(inner).items() if layer in known}
     if not layers:
         return BatchNormTable((), 0)
     count = 0

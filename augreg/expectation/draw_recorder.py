@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -56,7 +56,8 @@ class DrawRecorder:
     inactive: dict[Draw, None] = field(default_factory=dict)
 
     def __enter__(self) -> DrawRecorder:
-        self._running = [""]
+        self._base = sys._getframe(1)  # what lies outside is not the model's
+        self._running: list[str] = []
         self._states = global_generators()
         self._open = contextlib.ExitStack()
         begins = register_module_forward_pre_hook(self._begins)
@@ -69,16 +70,26 @@ class DrawRecorder:
 
     def __exit__(self, *error: Any) -> None:
         self._open.close()
-        self._compare_states()
 
     def saw_operator(self, operator: str) -> None:
         """Note that an operator draws, called by the running code."""
-        self.draws[_draw(sys._getframe(2), self.names, operator)] = None
+        draw = _draw(self._frames(), self.names, operator)
+        if draw is not None:
+            self.draws[draw] = None
         self._states = global_generators()
 
     def saw_inactive(self, function: str) -> None:
         """Note that a function was told not to draw."""
-        self.inactive[_draw(sys._getframe(2), self.names, function)] = None
+        draw = _draw(self._frames(), self.names, function)
+        if draw is not None:
+            self.inactive[draw] = None
+
+    def _frames(self) -> Iterator[FrameType]:
+        """The frames of the running code, innermost first."""
+        for frame, _ in traceback.walk_stack(sys._getframe(2)):
+            if frame is self._base:
+                return
+            yield frame
 
     def _begins(self, module: nn.Module, inputs: Any) -> None:
         if id(module) in self.names:
@@ -88,7 +99,7 @@ class DrawRecorder:
 
     def _ends(self, module: nn.Module, inputs: Any, output: Any) -> None:
         name = self.names.get(id(module))
-        if name in self._running[1:]:
+        if name in self._running:
             self._compare_states()
             while self._running.pop() != name:
                 pass
@@ -97,7 +108,7 @@ class DrawRecorder:
         """Attribute a change of a generator since the last comparison to the module that has been running."""
         states = global_generators()
         for generator, state in states.items():
-            if not _same(self._states.get(generator, state), state):
+            if self._running and not _same(self._states.get(generator, state), state):
                 self.draws[Draw(self._running[-1], generator)] = None
         self._states = states
 
@@ -109,20 +120,23 @@ def modules_in(error: BaseException, names: Mapping[int, str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _draw(frame: FrameType, names: Mapping[int, str], operator: str) -> Draw:
-    """The draw of an operator that is called in a frame: named by an attached layer, a function, or the operator."""
+def _draw(frames: Iterable[FrameType], names: Mapping[int, str], operator: str) -> Draw | None:
+    """The draw of an operator called in these frames: named by an attached layer, a function, or the operator.
+
+    None if no module of the model is running.
+    """
     function, layer, seeded = "", "", False
-    for outer, _ in traceback.walk_stack(frame):
-        owner = _owner(outer)
+    for frame in frames:
+        owner = _owner(frame)
         seeded = seeded or isinstance(owner, SeededSource)
         if owner is None:
-            function = function or _described(outer)
+            function = function or _described(frame)
         elif isinstance(owner, nn.Module):
             if id(owner) in names:
                 by = "seeded mask" if seeded else operator
                 return Draw(names[id(owner)], layer or function or by, seeded)
             layer = layer or f"attached {type(owner).__name__}"
-    return Draw("", layer or operator, seeded)
+    return None
 
 
 def _owner(frame: FrameType) -> Any:
@@ -157,11 +171,6 @@ class _Operators(TorchDispatchMode):
     def __init__(self, recorder: DrawRecorder) -> None:
         super().__init__()
         self.recorder = recorder
-
-    @classmethod
-    def ignore_compile_internals(cls) -> bool:
-        """Let flex_attention, which compiles itself, run inside."""
-        return True
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

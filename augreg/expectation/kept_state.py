@@ -87,8 +87,7 @@ def _attached_kept(model: nn.Module) -> Iterator[None]:
             for target, _ in site.targets:
                 attributes += [(layer, "training") for layer in _modules(target)]
             for action in site.actions:
-                attributes += [(action.runs, "calls")]
-                attributes += [(getattr(action, "hook", None), "left"), (getattr(action, "forward", None), "whole")]
+                attributes += [(action.runs, "calls"), (getattr(action, "hook", None), "left")]
         if attached._watch is not None:
             watches.append(attached._watch)
     attributes = [(owner, name) for owner, name in attributes if hasattr(owner, name)]
@@ -130,8 +129,7 @@ def _buffers_kept(model: nn.Module) -> Iterator[None]:
             for name, buffer in own.items():
                 module._buffers[name] = buffer
         for buffer, value in values:
-            with torch.inference_mode(buffer.is_inference()):
-                buffer.data.copy_(value)  # as `data`, since autograd may have saved the buffer
+            buffer.data.copy_(value)  # as `data`, since autograd may have saved the buffer
 
 
 @contextlib.contextmanager

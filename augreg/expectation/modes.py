@@ -18,7 +18,7 @@ from augreg.steps.fields import convert_one
 from augreg.steps.selectors import At, Selector, around, listed, nearest_names, selects, without_match
 
 if TYPE_CHECKING:
-    from augreg.expectation.noise import NoiseReport
+    from augreg.expectation.noise_report import NoiseReport
 
 __all__ = ["called", "drawing", "evaluating", "named_modules", "training"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -53,21 +52,16 @@ class Search:
         evaluation, structure = self._run(())
         always = _by_module(evaluation.draws)
         drawn, inactive = self._in_training(evaluation.called)
-        draws = {name: found for name, found in _by_module(drawn).items() if name not in always}
-        flags = {name: name for name in self._own_mode_decides(list(draws))}
-        open_ = [name for name in [*draws, *_by_module(inactive)] if name not in flags and name not in always]
-        flags |= self._mode_around_decides(list(dict.fromkeys(open_)))
-        silent = {name: _INACTIVE.format(", ".join(found.by)) for name, found in _by_module(inactive).items()}
-        silent |= {name: self._why_not(name, evaluation.called) for name in draws}
-        silent = {name: reason for name, reason in silent.items() if name not in flags and name not in always}
-        return Noise(
-            _by_module(dict.fromkeys([*drawn, *inactive])),
-            flags,
-            always,
-            silent | self.failed,
-            self._batch_norms(),
-            tuple(self._notes(flags, structure)),
-        )
+        inactive |= evaluation.inactive  # chance may have passed by the function in training
+        found = {name: each for name, each in _by_module([*drawn, *inactive]).items() if name not in always}
+        flags = {name: name for name in self._own_mode_decides([*found])}
+        flags |= self._mode_around_decides([name for name in found if name not in flags])
+        told = _by_module(inactive)
+        silent = {name: _INACTIVE.format(", ".join(told[name].by)) for name in found if name in told}
+        silent |= {name: self._why_not(name, evaluation.called) for name in _by_module(drawn)}
+        silent = {name: reason for name, reason in silent.items() if name not in flags and name in found}
+        notes = tuple(self._notes(flags, structure))
+        return Noise(found, flags, always, silent | self.failed, self._batch_norms(), notes)
 
     def _run(self, names: Iterable[str]) -> tuple[DrawRecorder, Any]:
         """One run with these modules in training: what it drew, and the structure of the output."""
@@ -87,8 +81,8 @@ class Search:
         while waiting:
             recorder = self._without_failures(waiting)
             drawn |= recorder.draws
-            inactive |= {draw: None for draw in recorder.inactive if draw.name in waiting}
-            skipped = called - recorder.called - self.failed.keys()
+            inactive |= recorder.inactive
+            skipped = called - recorder.called
             left = [name for name in waiting if name in skipped]
             waiting = left if len(left) < len(waiting) else []
         return drawn, inactive
@@ -100,7 +94,8 @@ class Search:
             try:
                 return self._run(now)[0]
             except Exception as error:
-                culprit = next((name for name in modules_in(error, self.names) if name in now), None)
+                # an error outside of the model comes from what the whole model returns in training
+                culprit = next((name for name in [*modules_in(error, self.names), ""] if name in now), None)
                 if culprit is None:
                     raise
                 self.failed[culprit] = f"it cannot run in training: {type(error).__name__}: {error}"
@@ -123,8 +118,6 @@ class Search:
         flags = {}
         for name in names:
             for outer in _around(name):
-                if outer in self.failed:
-                    continue
                 with contextlib.suppress(Exception):  # which this mode of one module alone may raise
                     if name in {draw.name for draw in self._run([outer])[0].draws}:
                         flags[name] = outer
@@ -183,11 +176,7 @@ def _structure(output: Any) -> Any:
     return type(output)
 
 
-@contextlib.contextmanager
-def running_eagerly() -> Iterator[None]:
+def running_eagerly() -> contextlib.AbstractContextManager[Any]:
     """A context in which compiled code runs uncompiled, so that its operators are seen one by one."""
-    if "torch._dynamo" not in sys.modules:  # nothing was compiled
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
+    stance: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
