@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -98,6 +99,14 @@ def test_entropies_of_an_ensemble_are_exact() -> None:
         assert p.mutual_information.numpy() == pytest.approx(information, abs=1e-12)
         assert not p.standard_error.any()
         assert p.samples.tolist() == [16] * 5 and p.report.members == 16
+
+
+def test_models_that_agree_have_no_mutual_information() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3).double()
+    p = augreg.expect([copy.deepcopy(model) for _ in range(3)])(torch.randn(200, 4, dtype=torch.float64))
+    assert p.mutual_information is not None
+    assert (p.mutual_information >= 0).all() and p.mutual_information.max() < 1e-15
 
 
 def test_the_entropies_of_few_samples_are_too_low_by_the_bias_that_is_reported() -> None:

@@ -85,6 +85,19 @@ def test_several_boxes_of_one_view_do_not_count_as_several_views() -> None:
     assert found.counts.tolist() == [3] and np.allclose(found.scores, [0.6])
 
 
+def test_boxes_that_overlap_by_exactly_the_bound_are_two_objects() -> None:
+    boxes = [[[0, 0, 2, 1], [0, 0, 1, 1]]]
+    assert len(fuse_boxes([PLAIN], [1.0], boxes, [[0.9, 0.8]], overlap=0.5).boxes) == 2
+    assert len(fuse_boxes([PLAIN], [1.0], boxes, [[0.9, 0.8]], overlap=0.49).boxes) == 1
+
+
+def test_the_box_that_counts_most_comes_first() -> None:
+    """The middle one of three overlaps both others by 7 / 13; it joins the one of the heavier view."""
+    boxes, scores = [[[0, 0, 10, 10], [3, 0, 13, 10]], [[6, 0, 16, 10]]], [[0.9, 0.3], [0.6]]
+    found = fuse_boxes([PLAIN] * 2, [0.25, 0.75], boxes, scores, overlap=0.5)
+    assert found.counts.tolist() == [2, 1] and [0, 0, 10, 10] in found.boxes
+
+
 def test_views_count_by_their_weights() -> None:
     first, second = [[10, 10, 20, 20]], [[12, 10, 22, 20]]
     found = fuse_boxes([PLAIN] * 2, [0.8, 0.2], [first, second], [[0.5], [1.0]])
@@ -118,6 +131,13 @@ def test_labels_keep_boxes_apart_and_are_exchanged() -> None:
     )
 
 
+def test_scores_of_integers_have_a_mean() -> None:
+    boxes = [[[0, 0, 10, 10]], np.zeros((0, 4))]
+    for make in (np.array, torch.tensor):
+        found = fuse_boxes([PLAIN] * 2, [0.5, 0.5], boxes, [make([1]), make([])])
+        assert found.scores.tolist() == [0.5]
+
+
 def test_weak_boxes_are_left_out_before() -> None:
     boxes, scores = [[[0, 0, 10, 10], [5, 0, 15, 10]]], [[0.9, 0.1]]
     assert fuse_boxes([PLAIN], [1.0], boxes, scores, min_score=0.2, overlap=0.3).boxes == [[0, 0, 10, 10]]
@@ -146,10 +166,11 @@ def test_the_format_of_the_spec_and_the_frame_of_the_test_image() -> None:
     ("boxes", "scores", "arguments", "message"),
     [
         ([[[0, 0, 1, 1]]], [[0.5]], {}, "a prediction for each of 2 views, in order, got 1"),
-        ([[[0, 0, 1, 1]]] * 2, [[0.5], [0.5, 0.6]], {}, "view 1 has 1 boxes, 2 scores and 2 labels"),
-        ([[[0, 0, 1, 1]]] * 2, [[0.5]] * 2, {"labels": [["a"], []]}, "view 1 has 1 boxes, 1 scores and 0 labels"),
-        ([[[0, 0, 1, 1]]] * 2, [[0.5], [1.5]], {}, r"scores\[1\]: expected numbers from 0 to 1, got \[1.5\]"),
-        ([[[0, 0, 1, 1]]] * 2, [[0.5], [float("nan")]], {}, r"scores\[1\]: expected numbers from 0 to 1"),
+        ([[[0, 0, 1, 1]]] * 2, [[0.5], [0.5, 0.6]], {}, "has 1 boxes, 2 scores and 2 labels"),
+        ([[[0, 0, 1, 1]]] * 2, [[0.5]] * 2, {"labels": [["a"], []]}, "has 1 boxes, 1 scores and 0 labels"),
+        ([[[0, 0, 1, 1]]] * 2, [[0.5], [1.5]], {}, r"expected scores from 0 to 1, got \[1.5\]"),
+        ([[[0, 0, 1, 1]]] * 2, [[-0.5], [0.5]], {}, "expected scores from 0 to 1, got"),
+        ([[[0, 0, 1, 1]]] * 2, [[0.5], [float("nan")]], {}, "expected scores from 0 to 1"),
         ([[[0, 0, 1, 1]]] * 2, [[0.5], [0.5]], {"overlap": 1.5}, "overlap: expected a number from 0 to 1, got 1.5"),
     ],
 )

@@ -142,9 +142,10 @@ def test_at_a_stride_predictions_stand_for_equal_parts_of_the_view(stride: int) 
     assert restore_map(plan, odd, size=(5, 7)).values.tobytes() == odd[..., ::-1].tobytes()
 
 
-def test_a_letterbox_is_cut_off_before_it_is_undone() -> None:
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
+def test_a_letterbox_is_cut_off_before_it_is_undone(mode: str) -> None:
     """Resized to 30 x 40, with a border of 5 rows below and above: predictions on the border never mix in."""
-    plan = plan_of(SIZE, {"resize": {"size": [30, 40]}}, {"pad": {"padding": [5, 5, 0, 0]}})
+    plan = plan_of(SIZE, {"resize": {"size": [30, 40]}}, {"pad": {"padding": [5, 5, 0, 0], "mode": mode}})
     predicted = RNG.normal(size=(3, 40, 40))
     predicted[:, :5], predicted[:, 35:] = 1e6, -1e6
     inner = torch.from_numpy(predicted[None, :, 5:35])
@@ -198,6 +199,63 @@ def test_fill_does_not_mix_into_the_border_of_a_rotated_image() -> None:
     predicted = np.where(view == 255, 1.0, 1e9)
     found = restore_map(plan, predicted)
     assert np.allclose(found.values[found.seen], 1.0) and 0.7 < found.seen.mean() < 1.0
+    labels = restore_map(plan, np.where(view == 255, 1, 9), fill=0)
+    assert np.array_equal(labels.values, labels.seen) and 0.7 < labels.seen.mean() < 1.0
+
+
+def test_pixels_beside_a_crop_are_not_seen_where_a_border_is_resized_with_it() -> None:
+    """A border of 4 around a crop of 10 x 10, at half the size: pixels next to the crop lie between pixels of it."""
+    plan = plan_of(IMAGE, {"center_crop": {"size": 10}}, {"pad": {"padding": 4}}, {"resize": {"size": 9}})
+    inside = np.zeros(SIZE, bool)
+    inside[13:23, 19:29] = True
+    assert np.array_equal(restore_map(plan, np.ones((9, 9))).seen, inside)
+
+
+def test_a_border_of_the_frame_shows_no_pixel_of_the_image() -> None:
+    frame = plan_of(SIZE, {"pad": {"padding": 4}}, {"resize": {"size": [22, 28]}})
+    found = restore_map(plan_of(SIZE), np.ones(SIZE), frame=frame)
+    assert np.array_equal(found.seen, np.pad(np.ones((18, 24), bool), 2))
+
+
+def test_a_prediction_whose_pixels_all_stand_for_the_border_shows_nothing() -> None:
+    """The image is the last four of 20 rows; two rows of a prediction have their centers in rows 5 and 15."""
+    plan = plan_of((4, 20), {"pad": {"padding": [16, 0, 0, 0]}})
+    found = restore_map(plan, np.ones((2, 20)))
+    assert not found.seen.any() and np.isnan(found.values).all()
+    assert not restore_map(plan, np.ones((2, 20), int)).seen.any()
+    assert restore_map(plan, np.ones((4, 20))).seen.all()
+
+
+def test_places_on_the_border_are_seen_on_both_sides() -> None:
+    """Enlarged by 1.5 about 22.5, the centers at 7.5 and 37.5 come to 0 and 45 but for rounding."""
+    plan = plan_of((45, 45), {"affine": {"degrees": 0, "scale": [1.5, 1.5], "translate": [0, 0], "shear_x": 0}})
+    seen = restore_map(plan, np.ones((45, 45))).seen
+    expected = np.zeros((45, 45), bool)
+    expected[7:38, 7:38] = True
+    assert np.array_equal(seen, expected)
+
+
+def test_labels_of_a_larger_view_are_those_that_torch_takes() -> None:
+    plan = plan_of(SIZE, {"resize": {"size": [72, 96]}})
+    labels = torch.from_numpy(RNG.integers(0, 9, (72, 96)))
+    expected = functional.interpolate(labels[None, None].double(), size=SIZE, mode="nearest-exact")[0, 0]
+    assert torch.equal(restore_map(plan, labels).values.double(), expected)
+
+
+def test_the_fill_of_label_masks() -> None:
+    labels = np.ones((10, 10), np.uint8)
+    crop = {"center_crop": {"size": 10}}
+    found = restore_map(plan_of(SIZE, crop, targets={"mask_fill": 255}), labels)
+    assert (found.values[~found.seen] == 255).all() and found.values.dtype == np.uint8
+    wide = plan_of(SIZE, crop, targets={"mask_fill": 300})
+    for value in (labels, torch.from_numpy(labels)):
+        with pytest.raises(ImageError, match="uint8 has no value 300 for pixels that the view does not show"):
+            restore_map(wide, value)
+    with pytest.raises(ImageError, match=r"uint8 has no value 0\.5"):
+        restore_map(wide, labels, fill=0.5)
+    assert not restore_map(wide, labels == 1).values[0].any()  # bools have no such number
+    whole = plan_of(SIZE, FLIP, targets={"mask_fill": 300})
+    assert restore_map(whole, np.ones(SIZE, np.uint8)).seen.all()
 
 
 def test_gradients_flow_back_and_half_precision_stays() -> None:
@@ -210,6 +268,14 @@ def test_gradients_flow_back_and_half_precision_stays() -> None:
         found = restore_map(plan, predicted.detach().to(dtype)).values
         expected = restore_map(plan, predicted.detach()).values
         assert found.dtype == dtype and torch.allclose(found.double(), expected, atol=0.03)
+
+
+def test_arrays_of_another_byte_order() -> None:
+    plan = plan_of(SIZE, {"resize": {"size": [20, 30]}}, {"center_crop": {"size": 18}})
+    for dtype in (">f8", ">f4", ">i4"):
+        predicted = RNG.integers(0, 9, (18, 18)).astype(dtype)
+        expected = restore_map(plan, predicted.astype(predicted.dtype.newbyteorder("=")))
+        assert np.array_equal(restore_map(plan, predicted).values, expected.values, equal_nan=dtype != ">i4")
 
 
 def test_leading_axes_are_kept() -> None:
@@ -264,8 +330,28 @@ def test_a_map_of_the_spec_has_its_own_interpolation_and_fill() -> None:
     depth = RNG.normal(size=(20, 20))
     found = restore_map(plan, depth, key="depth")
     assert set(np.unique(found.values)) <= {*depth.ravel(), -1.0} and (found.values[~found.seen] == -1).all()
+    smooth = restore_map(plan, depth, key="depth", interpolation="bilinear")
+    assert not set(np.unique(smooth.values)) <= {*depth.ravel(), -1.0}
     heat = restore_map(plan, depth, key="heat")
     assert not set(np.unique(heat.values)) <= {*depth.ravel(), 0.0} and (heat.values[~heat.seen] == 0).all()
+
+
+def test_vectors_come_back_from_a_flip_bit_for_bit_with_gradients() -> None:
+    plan = plan_of(SIZE, FLIP, targets={"maps": {"flow": {"vectors": True}}})
+    flow = torch.randn(2, HEIGHT, WIDTH, requires_grad=True)
+    found = restore_map(plan, flow, key="flow").values
+    assert torch.equal(found, torch.stack((-flow[0].flip(-1), flow[1].flip(-1))))
+    found.sum().backward()
+    assert torch.equal(flow.grad, torch.stack((-torch.ones(SIZE), torch.ones(SIZE))))
+
+
+def test_unknown_vectors_stay_unknown() -> None:
+    plan = plan_of(SIZE, {"elastic": {"alpha": 30, "sigma": 5}}, targets={"maps": {"flow": {"vectors": True}}})
+    flow = np.zeros((2, HEIGHT, WIDTH), np.float32)
+    flow[:, 10:20, 10:20] = np.nan
+    found = restore_map(plan, torch.from_numpy(flow), key="flow").values.numpy()
+    assert found.dtype == np.float32
+    assert np.isnan(found[:, 13:17, 13:17]).all() and np.abs(found[:, 25:32, 25:40]).max() < 1e-3
 
 
 SIDES = {"classes": ["background", "left_arm", "right_arm"], "swap": {"left_arm": "right_arm"}}
@@ -277,9 +363,13 @@ def test_mirrored_views_exchange_left_and_right() -> None:
     found = restore_map(mirrored, predicted).values
     assert np.array_equal(found, predicted[[0, 2, 1], :, ::-1])
     assert np.array_equal(restore_map(mirrored, torch.from_numpy(predicted)[None]).values[0], found)
+    depth = plan_of(SIZE, FLIP, targets={**SIDES, "maps": {"depth": {}}})
+    assert np.array_equal(restore_map(depth, predicted, key="depth").values, predicted[..., ::-1])
     twice = plan_of(SIZE, FLIP, UPSIDE_DOWN, targets=SIDES)  # a half turn, which mirrors nothing
     assert np.array_equal(restore_map(twice, predicted).values, predicted[:, ::-1, ::-1])
     assert np.array_equal(restore_map(mirrored, predicted, classes=[]).values, predicted[..., ::-1])
+    one_hot = predicted > 0
+    assert np.array_equal(restore_map(mirrored, one_hot).values, one_hot[[0, 2, 1], :, ::-1])
     labels = RNG.integers(0, 5, SIZE)  # 3 and 4 have no name
     expected = np.array([0, 2, 1, 3, 4])[labels[:, ::-1]]
     assert np.array_equal(restore_map(mirrored, labels).values, expected)
@@ -305,8 +395,14 @@ def test_the_names_of_classes_are_part_of_the_spec_and_change_no_other() -> None
         (np.zeros((HEIGHT + 1, WIDTH)), {}, "a view of 36x48 has at most as many"),
         (np.zeros((3, 0, 4)), {}, r"got the shape \(3, 0, 4\)"),
         (np.zeros(SIZE, int), {"interpolation": "bilinear"}, "holds numbers of classes"),
+        (np.zeros(SIZE), {"interpolation": "bicubic"}, "expected 'auto', 'nearest' or 'bilinear', got 'bicubic'"),
+        (np.zeros(SIZE), {"size": 7}, r"size: expected the \(height, width\) of the result, got 7"),
+        (np.zeros(SIZE), {"size": (7, 0)}, r"got \(7, 0\)"),
         (np.zeros(SIZE), {"key": "depth"}, "the spec has no map 'depth'; it has 'flow'"),
         (np.zeros((3, *SIZE)), {"key": "flow"}, "vectors are .. x 2 x height x width"),
+        (np.zeros(SIZE), {"key": "flow"}, "vectors are .. x 2 x height x width"),
+        (np.zeros((2, *SIZE), int), {"key": "flow"}, "vectors are .. x 2 x height x width of floats, got int64"),
+        (np.zeros(SIZE), {}, "there are 0 channels and 3 names of classes"),
         (np.zeros((4, *SIZE)), {}, "there are 4 channels and 3 names of classes"),
         (np.zeros((2, *SIZE)), {"classes": ["left_arm", "head"]}, "'right_arm' is not among the names"),
     ],

@@ -31,7 +31,7 @@ class Toy(torch.nn.Module):
     def forward(self, image: np.ndarray) -> np.ndarray:
         maps = self.layers(torch.from_numpy(image.transpose(2, 0, 1).copy())[None])[0]
         found = maps.relu().mean((1, 2)) if self.scores else maps
-        return np.asarray(found.softmax(0).numpy())
+        return np.asarray(found.numpy())
 
 
 GROUPS = {
@@ -93,13 +93,20 @@ def _crop(left: int) -> Any:
 def test_pixels_that_no_view_saw_are_marked() -> None:
     plans = [_crop(0), _crop(1)]
     maps = [np.array([[[0.9, 0.2]], [[0.1, 0.8]]]), np.array([[[0.4, 0.2]], [[0.6, 0.8]]])]
-    found = mean_map(plans, [0.5, 0.5], maps, space="probability")
+    found = mean_map(plans, [0.5, 0.5], maps, space="value")
     assert np.array_equal(np.isnan(found.values), [[[False, False, False, True]]] * 2)
     assert found.coverage.tolist() == [[0.5, 1.0, 0.5, 0.0]]
     assert found.labels().tolist() == [[0, 1, 1, 255]] and found.labels(unseen=-1).tolist() == [[0, 1, 1, -1]]
     assert mean_map(plans, [0.5, 0.5], maps, fill=7.0).values[:, 0, 3].tolist() == [7.0, 7.0]
     tensors = mean_map(plans, [0.5, 0.5], [torch.from_numpy(one) for one in maps], fill=7.0)
     assert tensors.labels().tolist() == [[0, 1, 1, 255]] and tensors.values[:, 0, 3].tolist() == [7.0, 7.0]
+
+
+def test_gradients_of_a_mean_are_finite_where_no_view_saw_a_pixel() -> None:
+    predicted = [torch.ones(1, 2, requires_grad=True), torch.ones(1, 2, requires_grad=True)]
+    found = mean_map([_crop(0), _crop(1)], [0.5, 0.5], predicted, fill=0.0)
+    found.values.sum().backward()
+    assert [one.grad.tolist() for one in predicted] == [[[1.0, 0.5]], [[0.5, 1.0]]]
 
 
 def test_left_and_right_are_averaged_with_their_partners() -> None:
@@ -143,6 +150,13 @@ def test_half_precision_is_averaged_in_single() -> None:
     assert tensors.values.dtype == torch.bfloat16
 
 
+def test_double_precision_is_averaged_in_double() -> None:
+    plans, value = [plan_of((1, 1))] * 2, 1 / 3
+    for make in (np.asarray, torch.from_numpy, lambda one: one.astype(">f8")):
+        found = mean_map(plans, [0.5, 0.5], [make(np.full((1, 1), value))] * 2)
+        assert float(found.values[0, 0]) == value
+
+
 def test_masks_of_bools_are_averaged_as_votes() -> None:
     plans = [plan_of((1, 2)), plan_of((1, 2), FLIP)]
     for make in (np.asarray, torch.from_numpy):
@@ -150,7 +164,26 @@ def test_masks_of_bools_are_averaged_as_votes() -> None:
         assert np.asarray(mean_map(plans, [0.5, 0.5], votes).values).tolist() == [[1.0, 0.5]]
 
 
-GOOD = np.full((2, 3, 4), 0.5)
+def test_the_space_says_what_is_averaged() -> None:
+    """Logits 0 and log 3 are probabilities 1/4 and 3/4; the geometric mean of 1/4, 3/4 and 3/4, 1/4 is 1/2."""
+    plans, weights = [plan_of((1, 1))] * 2, [0.5, 0.5]
+    one, other = np.array([0.0, np.log(3)]), np.array([0.0, np.log(7)])
+    for make in (np.asarray, torch.from_numpy):
+        maps, scores = [make(x.reshape(2, 1, 1)) for x in (one, other)], [make(one), make(other)]
+        for space, expected in (
+            ("probability", [(1 / 4 + 1 / 8) / 2, (3 / 4 + 7 / 8) / 2]),
+            ("logit", [0, (np.log(3) + np.log(7)) / 2]),
+            ("value", [0, (np.log(3) + np.log(7)) / 2]),
+        ):
+            found: Any = mean_map(plans, weights, maps, space=space).values  # type: ignore[arg-type]
+            assert np.allclose(np.asarray(found).ravel(), expected)
+            assert np.allclose(np.asarray(mean_scores(plans, weights, scores, space=space)), expected)  # type: ignore[arg-type]
+    large = [np.array([1e4, 1e4 + np.log(3)]), np.array([-1e4, -1e4 + np.log(3)])]
+    assert np.allclose(mean_scores(plans, weights, large, space="probability"), [0.25, 0.75])
+
+
+GOOD = np.linspace(-1, 1, 24).reshape(2, 3, 4)
+PROBABILITIES = np.stack((np.full((3, 4), 0.3), np.full((3, 4), 0.7))).astype(np.float16)
 
 
 @pytest.mark.parametrize(
@@ -158,13 +191,14 @@ GOOD = np.full((2, 3, 4), 0.5)
     [
         ([GOOD], "value", "a prediction for each of 2 views, in order, got 1 predictions"),
         (5, "value", "for each of 2 views, in order, got int"),
-        ([GOOD, [1.0]], "value", r"predictions\[1\]: expected an array or a tensor, got list"),
+        ([GOOD, [1.0]], "value", "expected an array or a tensor for each view, got list"),
         ([GOOD, GOOD.astype(int)], "value", "int64 are numbers of classes, whose mean is nonsense"),
         ([GOOD, torch.zeros((3, 4), dtype=torch.int32)], "value", "torch.int32 are numbers of classes"),
-        ([GOOD, 4 * GOOD], "probability", r"no probabilities of classes: they go from 2 to 2, and .* off by 3"),
-        ([GOOD, torch.from_numpy(GOOD - GOOD)], "probability", "sums are off by 1; apply softmax along axis -3"),
-        ([GOOD, np.stack((GOOD[0] * 4, GOOD[0] * -2))], "probability", "they go from -1 to 2"),
-        ([GOOD, GOOD[0]], "probability", r"expected classes on axis -3, got the shape \(3, 4\)"),
+        ([GOOD, PROBABILITIES], "probability", "these are probabilities, and logits are needed"),
+        ([GOOD, torch.from_numpy(PROBABILITIES)], "logit", "these are probabilities, and logits are needed"),
+        ([GOOD, GOOD[:1]], "probability", "logits of two or more classes along axis -3, got the shape"),
+        ([GOOD, GOOD[0]], "logit", "logits of two or more classes along axis -3, got the shape"),
+        ([GOOD, np.where(GOOD > 0.9, -np.inf, GOOD)], "logit", "there are infinite logits"),
         ([GOOD, GOOD], "geometric", "space: expected 'probability', 'logit' or 'value', got 'geometric'"),
     ],
 )
@@ -172,6 +206,15 @@ def test_what_has_no_mean_is_refused(predictions: Any, space: Any, message: str)
     plans = [plan_of((3, 4)), plan_of((3, 4), FLIP)]
     with pytest.raises(ImageError, match=message):
         mean_map(plans, [0.5, 0.5], predictions, space=space)
-    if message.startswith(("a prediction", "for each", "space")):
+    if "axis -3" not in message:
         with pytest.raises(ImageError, match=message):
-            mean_scores(plans, [0.5, 0.5], predictions, space=space)
+            scores = [one.reshape(2, -1).T if hasattr(one, "dtype") and one.shape == GOOD.shape else one
+                      for one in predictions] if isinstance(predictions, list) else predictions  # fmt: skip
+            mean_scores(plans, [0.5, 0.5], scores, space=space)
+
+
+def test_what_is_near_to_probabilities_but_is_none_is_averaged() -> None:
+    plans = [plan_of((1, 1))]
+    for logits in ([[0.5, 0.6]], [[1.2, -0.2]]):
+        found = mean_scores(plans, [1.0], [np.array(logits)], space="logit")
+        assert np.allclose(found, logits)

@@ -22,7 +22,7 @@ from augreg.ops import Remap
 from augreg.rng import address_of
 from augreg.targets.boxes import BoxSet
 from augreg.targets.conventions import Targets
-from augreg.targets.propagate import mirrors, forward_of
+from augreg.targets.propagate import forward_of, mirrors
 
 BACKENDS = ["pillow", *(["opencv"] if importlib.util.find_spec("cv2") else [])]
 GEOMETRIC = [name for name, cls in CLASSES.items() if cls.__augreg__.kind == "geometry"]

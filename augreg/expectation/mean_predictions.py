@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from augreg.expectation.generators import seeded
 from augreg.expectation.model_inputs import Arguments, ModelInputs
+from augreg.expectation.moment_predictions import moment_output
 from augreg.expectation.noise import NoiseReport, drawing, kept
 from augreg.expectation.outputs import Output, Select, entropy_of, selected_output
 from augreg.expectation.prediction import ExpectationReport, Prediction, in_order, joined
@@ -25,6 +26,7 @@ from augreg.pipeline import Pipeline
 from augreg.training.ensembles import Ensemble
 
 __all__ = ["Expectation", "expect"]
+
 
 def expect(
     model: nn.Module | Sequence[nn.Module],
@@ -44,15 +46,15 @@ def expect(
     multi_label: bool = False,
     monte_carlo: Sequence[str] = (),
     frame: Literal["test", "image"] = "test",
-    memory: int = 2**29,
+    memory: int | None = None,
     gradients: bool = False,
 ) -> Expectation:
     """The mean prediction of a model over image views, model noise and several models, as a module.
 
     Called like the model, it returns a `Prediction`. With a pipeline it takes images instead (see `Expectation`).
 
-    model: a module, a list of modules for one task, or an `Ensemble`, whose members are averaged. It may be in half
-        precision, compiled, or in DistributedDataParallel.
+    model: a module, a list of modules for one task, or an `Ensemble`, whose members are averaged as `space` says. It
+        may be in half precision, compiled, or in DistributedDataParallel.
     over: "image", the views of `pipe.views`; "model", what draws in the model in training (`find_noise`); or both.
         Without a pipeline there are no views.
     by: "samples", Monte Carlo; or "moments", one pass that propagates mean and variance (`moments.propagate`), with
@@ -74,6 +76,7 @@ def expect(
     multi_label: each class is true or false by itself: sigmoid takes the place of softmax.
     frame: where maps (N x C x H x W) come back to: the test image of the pipeline, or the image as it was given.
     memory: a bound in bytes for the tensors of one forward pass; batches are split and samples joined accordingly.
+        1 GiB by default, and on a GPU a quarter of its memory.
     gradients: whether gradients flow through the mean. All samples are then kept, whatever `memory` says.
 
     Raises ValueError and TypeError for arguments that are wrong, with what to do.
@@ -102,9 +105,9 @@ def expect(
 class Expectation(nn.Module):
     """A module whose call returns the mean prediction of models, a `Prediction`. Made by `expect`.
 
-    Without a pipeline it takes what the models take. With one it takes an image as `pipe.test` does, a list of images,
-    or a batch of them; `index=` gives the index of each, so that its views are the same alone or in any batch (0 for
-    all by default, as in `pipe.views`).
+    Without a pipeline it takes what the models take. With one it takes an image as `pipe.test` does, a list of
+    images, or a batch of them; `index=` gives the index of each, so that its views are the same alone or in any batch
+    (0 for all by default, as in `pipe.views`).
 
     The modes and buffers of the models and all random generators are as before after each call, also if it raises.
     Its own mode does not matter.
@@ -122,7 +125,7 @@ class Expectation(nn.Module):
         self._preparation = Preparation(settings)
 
     def forward(self, *inputs: Any, index: Any = None, **named: Any) -> Prediction:
-        """The prediction for a batch of images. The arguments are those of the models, or the images for a pipeline."""
+        """The prediction for a batch of images; the arguments are those of the models, or images for the pipeline."""
         with self._keeping():
             if self.pipe is None:
                 if index is not None:
@@ -130,7 +133,9 @@ class Expectation(nn.Module):
                 return self._of_groups([([], ModelInputs(inputs, named))])
             if len(inputs) != 1 or named:
                 raise TypeError("with a pipeline there is one argument: an image, a list of images, or a batch")
-            views = view_groups(self.pipe, inputs[0], index, self._most_views(), self._example(), self.settings.frame)
+            most, draws = self._most_views(), self.settings.views or self.settings.samples // len(self.members)
+            frame = self.settings.frame
+            views = view_groups(self.pipe, inputs[0], index, most, draws, self._example(), frame)
             return self._of_groups(views)
 
     def extra_repr(self) -> str:
@@ -150,36 +155,29 @@ class Expectation(nn.Module):
         return in_order(found, [numbers for numbers, _ in groups])
 
     def _of_group(self, inputs: Any, noise: tuple[NoiseReport, ...]) -> Prediction:
-        settings, members = self.settings, len(self.members)
+        """The prediction of images with as many views each."""
+        settings = self.settings
+        by_moments = settings.by == "moments"
         draws = self._preparation.draws(self.members) or isinstance(settings.batch_statistics, list)
-        inputs, stopping = self._planned(inputs, draws)
-        cells = len(inputs.view_weights) * members
+        inputs, stopping = self._planned(inputs, draws and not by_moments)
         cost = self._preparation.cost(inputs, lambda rows: self._one_of_each(inputs.first(rows)))
         size, rows = self._preparation.sizes(cost, inputs)
-        batches = settings.batch_statistics
-        sampler = Sampler(
-            self._predict, members, settings.space, settings.multi_label, rows, together=batches is True
-        )
-        if isinstance(batches, list):
-            if len(batches) < stopping.counts[-1]:
-                raise ValueError(
-                    f"batch_statistics= has {len(batches)} batches, and {stopping.counts[-1]} samples need one each"
-                )
-            sampler.during = lambda observation: self._drawing(noise, batches[observation])
+        sampler = self._sampler(noise, rows, stopping)
         seeded(settings.seed, self.members)
         parts, reached = [], True
         for first in range(0, inputs.count, size):
             moments, finished = sampler.moments(inputs.part(first, min(first + size, inputs.count)), stopping)
             reached = reached and finished
             parts.append(of_moments(moments, settings.multi_label))
+        cells = len(inputs.view_weights) * len(self.members)
         report = ExpectationReport(
-            by="samples",
+            by=settings.by,
             over=settings.over if self.pipe is not None else ("model",),
             space=settings.space,
-            views=cells // members,
+            views=len(inputs.view_weights),
             exact_views=getattr(inputs, "exact", True),
             drawn_views=getattr(inputs, "drawn", False),
-            members=members,
+            members=len(self.members),
             noise=noise,
             forwards=sampler.forwards,
             batches=sampler.batches,
@@ -188,6 +186,22 @@ class Expectation(nn.Module):
             notes=tuple(_notes(noise, inputs, draws, settings)),
         )
         return joined([Prediction(samples=part["observations"] * cells, report=report, **part) for part in parts])
+
+    def _sampler(self, noise: tuple[NoiseReport, ...], rows: int | None, stopping: Stopping) -> Sampler:
+        settings, batches = self.settings, self.settings.batch_statistics
+        sampler = Sampler(self._predict, len(self.members), settings.space, settings.multi_label, rows)
+        sampler.together = batches is True
+        if settings.by == "moments":
+            sampler.predict = lambda member, arguments: moment_output(
+                self.members[member], noise[member], arguments, settings
+            )
+        if isinstance(batches, list):
+            if len(batches) < stopping.counts[-1]:
+                raise ValueError(
+                    f"batch_statistics= has {len(batches)} batches, and {stopping.counts[-1]} samples need one each"
+                )
+            sampler.during = lambda observation: self._drawing(noise, batches[observation])
+        return sampler
 
     def _planned(self, inputs: Any, draws: bool) -> tuple[Any, Stopping]:
         """The inputs, with the views of one observation, and how many observations there are."""
@@ -264,6 +278,8 @@ def _notes(noise: tuple[NoiseReport, ...], inputs: Any, draws: bool, settings: S
             yield from (f"does not draw: {name or 'the model'}: {reason}" for name, reason in report.silent.items())
     for report in noise:
         yield from (f"draws in evaluation, too: {source.name or 'the model'}" for source in report.always)
+    if settings.by == "moments" and draws:
+        yield "moments approximate the noise of the model; the standard error leaves out by how much"
     if isinstance(inputs, ViewInputs) and not inputs.exact and not inputs.drawn:
         yield "the fixed views approximate the expectation; the standard error leaves out by how much"
 

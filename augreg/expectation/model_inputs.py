@@ -72,8 +72,8 @@ class ModelInputs:
         return values, None
 
     def _mapped(self, change: Any) -> Arguments:
-        mapped = tree_map(lambda leaf: change(leaf) if self._is_split(leaf) else leaf, self._arguments)
-        return mapped  # type: ignore[no-any-return]
+        mapped: Arguments = tree_map(lambda leaf: change(leaf) if self._is_split(leaf) else leaf, self._arguments)
+        return mapped
 
     def _is_split(self, leaf: Any) -> bool:
         return isinstance(leaf, Tensor) and leaf.ndim > 0 and leaf.shape[0] == self.count

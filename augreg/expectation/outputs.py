@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from augreg.expectation.running_moments import accumulated_dtype
 
-__all__ = ["Output", "Select", "check_space", "entropy_of", "selected_output"]
+__all__ = ["Output", "Select", "check_outputs", "check_space", "entropy_of", "joined_outputs", "selected_output"]
 
 Select = str | int | Callable[[Any], Tensor] | None
 
@@ -22,7 +22,7 @@ _SPACES = {
 }
 _GEOMETRIC = (
     "the geometric mean of probabilities, normalized to sum to 1, is the softmax of the mean logits: "
-    'space="logit", then prediction.mean.softmax(1). Logits themselves have no geometric mean, since they may be negative'
+    'space="logit", then prediction.mean.softmax(1). Logits have no geometric mean, since they may be negative'
 )
 _MEDIAN = 'only means are computed, which have a standard error: space="probability" or space="logit"'
 _OTHER_WORDS = {
@@ -109,11 +109,19 @@ class Output:
     """What is averaged, and what the entropies are made of.
 
     `values` are in the space; `probabilities` are those of the classes along dimension 1, None for regression. With
-    `multi_label` each class has a probability of its own.
+    `multi_label` each class has a probability of its own. Where these are means already, `entropies` are the mean
+    entropies, which those of mean probabilities are not, and `errors` the standard errors of `values`.
     """
 
     values: Tensor
     probabilities: Tensor | None
+    entropies: Tensor | None = None
+    errors: Tensor | None = None
+
+    def reshaped(self, shape: tuple[int, ...]) -> Output:
+        """With the first dimension of all tensors in this shape."""
+        parts = (self.values, self.probabilities, self.entropies, self.errors)
+        return Output(*(None if each is None else each.reshape(*shape, *each.shape[1:]) for each in parts))
 
     @classmethod
     def of(cls, output: Tensor, space: str, multi_label: bool) -> Output:
@@ -132,6 +140,14 @@ class Output:
             )
         probabilities = output.sigmoid() if multi_label else output.softmax(1)
         return cls(output if space == "logit" else probabilities, probabilities)
+
+
+def joined_outputs(outputs: Sequence[Output]) -> Output:
+    """The rows of all outputs."""
+    if len(outputs) == 1:
+        return outputs[0]
+    columns = ([getattr(one, each.name) for one in outputs] for each in fields(Output))
+    return Output(*(None if column[0] is None else torch.cat(column) for column in columns))
 
 
 def check_outputs(output: Tensor, space: str, multi_label: bool) -> None:

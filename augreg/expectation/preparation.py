@@ -1,4 +1,4 @@
-"""What `expect` finds out about models once, and again when they change: their noise, and what a forward pass costs."""
+"""What `expect` finds out about models once, and again when they change: their noise, and the cost of a forward."""
 
 from __future__ import annotations
 
@@ -61,18 +61,16 @@ class Preparation:
     def cost(self, inputs: Any, run: Callable[[int], Any]) -> ForwardCost:
         """The cost of a forward pass of all models for rows like these."""
         positional, named = inputs.first(1)
-        rows = [
-            (tuple(leaf.shape), leaf.dtype, leaf.device)
-            for leaf in tree_leaves((positional, named))
-            if isinstance(leaf, torch.Tensor)
-        ]
+        leaves = [leaf for leaf in tree_leaves((positional, named)) if isinstance(leaf, torch.Tensor)]
+        rows = [(tuple(leaf.shape), leaf.dtype, leaf.device) for leaf in leaves]
         key = (
             tuple(rows),
             torch.is_grad_enabled(),
             *(torch.is_autocast_enabled(device.type) for _, _, device in rows),
         )
         if key not in self._costs:
-            self._costs[key] = forward_cost(run)
+            cost = forward_cost(run)
+            self._costs[key] = replace(cost, per_row=cost.per_row + sum(leaf.nbytes for leaf in leaves))
         return self._costs[key]
 
     def sizes(self, cost: ForwardCost, inputs: Any) -> tuple[int, int | None]:
@@ -80,7 +78,7 @@ class Preparation:
 
         Raises ValueError if too little memory is allowed.
         """
-        memory = self._settings.memory
+        memory = self._settings.memory or _default_memory(inputs.device_type())
         limit = cost.rows(memory)
         whole = self._settings.batch_statistics is True
         size = inputs.count if whole else 1
@@ -110,5 +108,12 @@ def _state(models: Iterable[nn.Module]) -> Iterator[Any]:
         for module in model.modules():
             yield id(module), type(module), len(module._forward_hooks), len(module._forward_pre_hooks)
             for name, value in vars(module).items():
-                if name != "training" and isinstance(value, int | float):
+                if name != "training" and isinstance(value, int | float) and 0 <= value <= 1:  # a rate
                     yield value
+
+
+def _default_memory(device: str) -> int:
+    """1 GiB, or a quarter of the memory of a GPU. It is the same for each call, since results depend on the rows."""
+    if device == "cuda":
+        return int(torch.cuda.get_device_properties().total_memory) // 4
+    return 1 << 30

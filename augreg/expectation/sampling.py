@@ -1,8 +1,8 @@
 """Monte Carlo: predictions are averaged over observations, until there are enough of them.
 
-One observation of an image is the weighted mean of the predictions for all of its exact views by all models, each with
-noise of its own; what is drawn for views changes from one observation to the next. Observations are independent, so
-the standard error of their mean is their standard deviation over the square root of their number.
+One observation of an image is the weighted mean of the predictions for all of its fixed views by all models, each
+with noise of its own; what is drawn for views changes from one observation to the next. Observations are independent,
+so the standard error of their mean is their standard deviation over the square root of their number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from augreg.expectation.model_inputs import Arguments
-from augreg.expectation.outputs import Output, check_outputs, entropy_of
+from augreg.expectation.outputs import Output, check_outputs, entropy_of, joined_outputs
 from augreg.expectation.running_moments import RunningMoments
 from augreg.expectation.stopping import Stopping
 
@@ -44,14 +44,15 @@ class Inputs(Protocol):
 
 @dataclass
 class Sampler:
-    """Averages the predictions of models. `predict` calls model number m, and gives its predictions, rows x C x ..
+    """Averages the predictions of models. `predict` calls model number m, and gives its outputs, rows x C x .., or an
+    `Output` if they are means over its noise already.
 
     `rows` is the largest number of rows of one call, several observations and views of the images; None takes one
     view of one observation for each call. With `together` all images of a group are in every call, so they are done
     only together. `during` is a context for the calls of one observation.
     """
 
-    predict: Callable[[int, Arguments], Tensor]
+    predict: Callable[[int, Arguments], Tensor | Output]
     members: int
     space: str
     multi_label: bool
@@ -140,35 +141,51 @@ class Sampler:
     ) -> Output:
         """The predictions of a model, observations x views x images x .."""
         size = max(1, self._pairs(inputs, images) // len(views))
-        outputs = []
+        outputs: list[Any] = []
         for start in range(observations.start, observations.stop, size):
             some = range(start, min(start + size, observations.stop))
             with self.during(start) if self.during else nullcontext():
-                output = self.predict(member, inputs.rows(images, some, views))
-            if self.batches == 0:
-                check_outputs(output, self.space, self.multi_label)
-            self.batches += 1
-            self.forwards += len(output)
-            self._largest = max(self._largest, output.numel())
-            outputs.append(output)
-        one = Output.of(outputs[0] if len(outputs) == 1 else torch.cat(outputs), self.space, self.multi_label)
-        values = one.values.reshape(len(observations), len(views), -1, *one.values.shape[1:])
-        return Output(values, None if one.probabilities is None else one.probabilities.reshape(values.shape))
+                outputs.append(self.predict(member, inputs.rows(images, some, views)))
+            self._count(outputs[-1])
+        return self._converted(outputs).reshaped((len(observations), len(views), -1))
+
+    def _count(self, output: Tensor | Output) -> None:
+        values = output.values if isinstance(output, Output) else output
+        if self.batches == 0 and values is output:
+            check_outputs(values, self.space, self.multi_label)
+        self.batches += 1
+        self.forwards += len(values)
+        self._largest = max(self._largest, values.numel())
+
+    def _converted(self, outputs: list[Any]) -> Output:
+        if isinstance(outputs[0], Output):
+            return joined_outputs(outputs)
+        return Output.of(outputs[0] if len(outputs) == 1 else torch.cat(outputs), self.space, self.multi_label)
 
     def _found(
         self, predicted: Output, inputs: Inputs, images: Tensor | None, observations: range, views: range
     ) -> tuple[dict[str, Tensor], Tensor | None]:
         """What is averaged, in the frame of the image, and which of it there is."""
+
+        def restored(values: Tensor) -> Tensor:
+            return inputs.restored(values, images, observations, views)[0]
+
         values, seen = inputs.restored(predicted.values, images, observations, views)
         found = {"values": values}
-        probabilities = values
+        if predicted.errors is not None:
+            found["errors"] = restored(predicted.errors)
         if predicted.probabilities is None:
             return found, seen
+        probabilities = values
         if self.space != "probability":
-            probabilities, _ = inputs.restored(predicted.probabilities, images, observations, views)
-            found["probabilities"] = probabilities
-        entropies = entropy_of(probabilities.flatten(0, 2), self.multi_label)
-        found["entropies"] = entropies.reshape(*values.shape[:3], *entropies.shape[1:])
+            probabilities = found["probabilities"] = restored(predicted.probabilities)
+        if predicted.entropies is None:
+            entropies = entropy_of(probabilities.flatten(0, 2), self.multi_label)
+            found["entropies"] = entropies.reshape(*values.shape[:3], *entropies.shape[1:])
+        elif seen is None:
+            found["entropies"] = predicted.entropies
+        else:  # as a map of one channel
+            found["entropies"] = restored(predicted.entropies[:, :, :, None])[:, :, :, 0]
         return found, seen
 
 
@@ -203,12 +220,12 @@ def of_moments(found: dict[str, RunningMoments], multi_label: bool) -> dict[str,
     entropy = None if probabilities is None else entropy_of(probabilities.known(), multi_label)
     return {
         "mean": values.known(),
-        "standard_error": _error(values),
+        "standard_error": _with_errors(_error(values), found),
         "entropy": entropy,
         # rounding can give -1e-17, where the true value is 0
         "mutual_information": None if entropy is None else (entropy - found["entropies"].mean).clamp(min=0.0),
         "probabilities": None if probabilities is None else probabilities.known(),
-        "probability_error": None if probabilities is None else _error(probabilities),
+        "probability_error": None if probabilities is None else _with_errors(_error(probabilities), found),
         "observations": values.observations,
     }
 
@@ -217,3 +234,8 @@ def _error(values: RunningMoments) -> Tensor:
     """The standard error; 0 for a single observation, which is taken only if nothing is drawn."""
     once = values.observations.reshape(-1, *[1] * (values.mean.ndim - 1)) < 2
     return torch.where(once, torch.zeros_like(values.squares), values.standard_error())
+
+
+def _with_errors(error: Tensor, found: dict[str, RunningMoments]) -> Tensor:
+    """The standard error with that of the single predictions, which all observations may share."""
+    return (error.square() + found["errors"].mean.square()).sqrt() if "errors" in found else error

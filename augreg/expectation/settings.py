@@ -31,7 +31,7 @@ class Settings:
     multi_label: bool
     monte_carlo: tuple[str, ...]
     frame: str
-    memory: int
+    memory: int | None
     gradients: bool
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class Settings:
             raise ValueError(f'frame is "test" (the test image) or "image" (the image as given), got {self.frame!r}')
         for name in ("samples", "views", "max_samples", "memory"):
             value = getattr(self, name)
-            if value is None and name == "views":
+            if value is None and name in ("views", "memory"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
@@ -64,5 +64,16 @@ class Settings:
                 "batch_statistics is True, for the statistics of the given batch, or a list of batches of training "
                 f"images, one for each sample, got {type(self.batch_statistics).__name__}"
             )
+        if self.by == "moments":
+            self._check_moments()
         if self.space == "value" and self.multi_label:
             raise ValueError('multi_label=True is about classes, and space="value" is for outputs that are none')
+
+    def _check_moments(self) -> None:
+        """Raise ValueError for what one pass of moments cannot do."""
+        if self.batch_statistics is not False:
+            raise ValueError('batch_statistics= needs by="samples": moments use the running statistics')
+        if self.gradients:
+            raise ValueError('gradients=True needs by="samples": moments have none')
+        if "model" not in self.over:
+            raise ValueError('by="moments" is about the noise of the model; for over="image" use by="samples"')

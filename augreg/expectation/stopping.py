@@ -31,7 +31,7 @@ def counts(cells: int, samples: int, until: float | None, most: int, name: str =
     if least < 2:
         raise ValueError(
             f"{name}={samples} is too few: one observation takes {cells} (views times models), and the standard error "
-            f'needs two observations. Give {name}={2 * cells} or more; without noise, over="image", fixed views need one'
+            f'needs two. Give {name}={2 * cells} or more; fixed views without noise, over="image", need one'
         )
     if until is None:
         return Stopping((least,))

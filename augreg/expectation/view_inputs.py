@@ -17,8 +17,8 @@ from torch import Tensor
 from augreg.execution.plan import Plan
 from augreg.expectation.model_inputs import Arguments
 from augreg.pipeline import Pipeline
+from augreg.targets.classes import exchanged_channels
 from augreg.views.restoring import Correspondence
-from augreg.views.restoring_classes import exchanged_channels
 from augreg.views.restoring_maps import restore_map
 from augreg.views.views import View
 
@@ -35,22 +35,26 @@ class ImageViews:
     whether the weighted mean is the exact expectation over what training draws; `test` is the plan of the test image.
     """
 
-    def __init__(self, pipe: Pipeline, image: Any, index: int | str, most: int | None) -> None:
-        """`most` is the largest number of nodes; None takes the test image alone."""
+    def __init__(self, pipe: Pipeline, image: Any, index: int | str, most: int | None, draws: int) -> None:
+        """`most` is the largest number of nodes, None takes the test image alone; about `draws` are needed."""
         self._make: Callable[[int], Any] = lambda count: pipe.views(image, count, index)
-        views = self._make(1 if most is None else _MOST_NODES)
+        views = self._make(1) if most is None else self._with_all_nodes(2 + draws)
         self.test: Plan = views[0].plan
         self.drawn = most is not None and any(view.drawn for view in views)
-        shares: dict[int | None, float] = {}
-        for view in views:
-            shares[view.node] = shares.get(view.node, 0.0) + view.weight
+        shares = _shares(views)
         self._all = len(shares)
-        chosen = [node for node, weight in shares.items() if weight > 0.0][:most]
-        total = sum(shares[node] for node in chosen)
-        self.weights = [shares[node] / total for node in chosen]
-        self.exact = most is None or (views.exact and len(chosen) == sum(weight > 0.0 for weight in shares.values()))
-        self._draws: dict[int | None, list[View]] = {node: [] for node in chosen}
+        self.exact = most is None or views.exact
+        if most is not None and len(shares) > most:
+            shares, self.exact = _shares(self._make(most)), False
+        self.weights = [*shares.values()]
+        self._draws: dict[int | None, list[View]] = {node: [] for node in shares}
         self._take(views)
+
+    def _with_all_nodes(self, count: int) -> Any:
+        """So many views, or more: `pipe.views` has a node twice only after it has had all of them."""
+        views = self._make(count)
+        numbers = [view.node for view in views]
+        return views if len(views) < count or len(set(numbers)) < len(numbers) else self._make(_MOST_NODES)
 
     def view(self, node: int, draw: int) -> View:
         """The view of a node (its position) for a draw; a node in which nothing is drawn has the same for all."""
@@ -66,6 +70,15 @@ class ImageViews:
             self._draws[node] = [view for view in found if view.drawn] or found
 
 
+def _shares(views: Iterable[View]) -> dict[int | None, float]:
+    """The weights of the nodes that weigh anything, by number; None is a test image that stands for a missing one."""
+    shares: dict[int | None, float] = {}
+    for view in views:
+        if view.weight > 0.0:
+            shares[view.node] = shares.get(view.node, 0.0) + view.weight
+    return shares
+
+
 class ViewInputs:
     """Images with their views, as many nodes for each.
 
@@ -78,7 +91,7 @@ class ViewInputs:
         self.count = len(images)
         self.nodes = len(images[0].weights)
         self.drawn = images[0].drawn
-        self.exact = not self.drawn and all(image.exact for image in images)
+        self.exact = all(image.exact for image in images)
         self.masks = masks
         weights = torch.tensor([image.weights for image in images], dtype=torch.float64).T
         self.view_weights: Tensor = weights.repeat(masks, 1) / masks
@@ -128,7 +141,7 @@ class ViewInputs:
     ) -> tuple[Tensor, Tensor | None]:
         """Predictions, observations x views x images x .., in the frame of the image, and which pixels were seen.
 
-        Maps (C x H x W for each) move; of scores of classes, those that the spec pairs are exchanged in mirrored views.
+        Maps (C x H x W for each) move; scores of classes that the spec pairs are exchanged in mirrored views.
         """
         numbers = list(range(self.count) if images is None else images.tolist())
         maps = values.ndim == 6
@@ -153,7 +166,7 @@ class ViewInputs:
 
     def _arranged(self, parts: list[Tensor], values: Tensor, views: int, images: int, spread: bool = False) -> Tensor:
         """Parts by observation, view and image as one tensor; those of all observations at once come apart."""
-        _same_sizes(parts, self._frame)
+        _check_sizes(parts)
         stacked = torch.stack(parts)
         if self.drawn:
             return stacked.unflatten(0, (len(values), views, images))
@@ -198,36 +211,39 @@ def _exchanged(plan: Plan, value: Tensor) -> Tensor:
     if not Correspondence(plan).mirrored:
         return value
     targets = plan.settings.targets
-    found = exchanged_channels(value.movedim(-1, -1), targets.classes, targets, axis=-1)
-    return found  # type: ignore[no-any-return]
+    found: Tensor = exchanged_channels(value, targets.classes, targets, axis=-1)
+    return found
 
 
-def _same_sizes(parts: Iterable[Tensor], frame: str) -> None:
+def _check_sizes(parts: Iterable[Tensor]) -> None:
     sizes = dict.fromkeys(tuple(part.shape[-2:]) for part in parts)
-    if len(sizes) > 1 and frame == "image":
+    if len(sizes) > 1:
         shown = ", ".join("x".join(map(str, size)) for size in sizes)
         raise ValueError(
-            f"the images differ in size ({shown}), so their maps cannot be stacked: give one image at a time, or "
-            'frame="test"'
+            f"the maps have several sizes in the frame ({shown}), so they cannot be stacked: give one image at a time"
         )
 
 
 def view_groups(
-    pipe: Pipeline, given: Any, index: Any, most: int | None, like: Tensor, frame: str
+    pipe: Pipeline, given: Any, index: Any, most: int | None, draws: int, like: Tensor, frame: str
 ) -> list[tuple[list[int], ViewInputs]]:
     """The images that a caller gives with their views, in groups of those with as many views, and their places.
 
     `index` has the index of each image, or is that of all.
     """
     images = _images_of(given)
-    indices = [0 if index is None else index] * len(images) if isinstance(index, str | int | None) else list(index)
+    indices = (
+        [0 if index is None else index] * len(images)
+        if isinstance(index, str | int | np.integer | None)
+        else list(index)
+    )
     if not images:
         raise ValueError("there must be at least one image")
     if len(indices) != len(images):
         raise ValueError(f"index= must have the index of each image: there are {len(images)}, got {len(indices)}")
     groups: dict[tuple[int, bool], tuple[list[int], list[ImageViews]]] = {}
     for place, (image, own) in enumerate(zip(images, indices, strict=True)):
-        views = ImageViews(pipe, image, own if isinstance(own, str) else int(own), most)
+        views = ImageViews(pipe, image, own if isinstance(own, str) else int(own), most, draws)
         places, members = groups.setdefault((len(views.weights), views.drawn), ([], []))
         places.append(place)
         members.append(views)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from augreg.ops import Scene
+from augreg.ops import Op, Scene
 from augreg.steps.rules import FixedDraws, RandomDrawError
 
-__all__ = ["weighted_outcomes"]
+__all__ = ["same_results", "weighted_outcomes"]
+
+_MOST_DRAWS_EACH: Final = 8
+"""So many draws for each result are tried: several may lead to one, such as `some_of` with a small count."""
 
 
 class _TooManyError(RandomDrawError):
@@ -34,7 +37,7 @@ class _DiscreteDraws(FixedDraws):
         if len(options) == 1:
             return options[0][0]
         place = len(self.options)
-        if len(options) > self.most or place >= self.most:
+        if place == self.most:
             raise _TooManyError
         self.options.append(options)
         if place == len(self.answers):
@@ -77,17 +80,18 @@ class _DiscreteDraws(FixedDraws):
 def weighted_outcomes(transform: Any, scene: Scene, most: int) -> list[tuple[float, tuple[Any, ...]]] | None:
     """What `sample` may return for this scene, as (probability, ops and steps) pairs whose probabilities sum to one.
 
-    None if a draw is continuous, or if there are more than `most` results. Raises whatever `sample` raises.
+    Equal results are one. None if a draw is continuous, or if there are more than `most` results. Raises whatever
+    `sample` raises.
     """
     found: list[tuple[float, tuple[Any, ...]]] = []
     answers: list[int] = []
-    while True:
+    for _ in range(_MOST_DRAWS_EACH * most):
         rng = _DiscreteDraws(answers, most)
         try:
             result = transform.sample(rng, scene)
         except RandomDrawError:
             return None
-        found.append((rng.probability, result if isinstance(result, tuple) else (result,)))
+        _add(found, rng.probability, result if isinstance(result, tuple) else (result,))
         if len(found) > most:
             return None
         answers = rng.answers
@@ -96,3 +100,24 @@ def weighted_outcomes(transform: Any, scene: Scene, most: int) -> list[tuple[flo
         if not answers:
             return found
         answers[-1] += 1
+    return None
+
+
+def _add(found: list[tuple[float, tuple[Any, ...]]], probability: float, result: tuple[Any, ...]) -> None:
+    for place, (known, other) in enumerate(found):
+        if same_results(other, result):
+            found[place] = (known + probability, other)
+            return
+    found.append((probability, result))
+
+
+def same_results(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two results, of ops and steps, do the same."""
+    return len(one) == len(other) and all(map(_same, one, other))
+
+
+def _same(one: Any, other: Any) -> bool:
+    try:
+        return one is other or (isinstance(one, Op) and bool(one == other))
+    except ValueError:  # a parameter of a plugin's function is an array
+        return False

@@ -47,9 +47,10 @@ class Targets:
     in `labels`, and its masks under the keys in `instances`, are dropped with it, and it is dropped where such a mask
     has left the image. `boxes_from` names the instance masks that boxes are drawn around at the end. `keypoints` says
     whether points that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored
-    image. `mask_fill` is the value of a mask where the image shows only fill. `keys` says what the entries under
-    other keys are, and `maps` which are maps of values, such as depth, and how these move. `classes` names the
-    channels of class maps that a model predicts on views, in order, so that `swap` exchanges those too.
+    image. `classes` names the classes in the order of their numbers, so that `swap` exchanges these too: in masks, in
+    labels that are integers, and in the channels of predictions on views. `mask_fill` is the value of a mask where
+    the image shows only fill. `keys` says what the entries under other keys are, and `maps` which are maps of values,
+    such as depth, and how these move.
     """
 
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None

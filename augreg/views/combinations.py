@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -79,7 +80,6 @@ class _Exploring:
         elif len(found.nodes) > 1:
             below = sum(other.weight for other in found.nodes[:number])
             self.intervals.append((round(below, 12), round(below + node.weight, 12)))
-        entry.applied = node.applied
         return node.result
 
 
@@ -95,12 +95,21 @@ def combinations(
     """
     found: dict[Any, Combination] = {}
     for one in _in_order(_all(steps, scene, only, merged)):
-        same = one.choices if one.drawn else one.ops
+        same = _what_it_does(one)
         first = found.get(same)
         if first is not None:
-            one = first._replace(weight=first.weight + one.weight, exact=first.exact and one.exact)
+            one = first._replace(weight=first.weight + one.weight)
         found[same] = one
     return list(found.values())
+
+
+def _what_it_does(one: Combination) -> Any:
+    """Equal for combinations that do the same. What is drawn, and what cannot be hashed, differs from all others."""
+    try:
+        hash(one.ops)
+    except TypeError:  # a parameter of a plugin's function is a list or an array
+        return one.choices
+    return one.choices if one.drawn else one.ops
 
 
 def _all(steps: Iterable[Step], scene: Scene, only: tuple[str, ...] | None, merged: Merged) -> Iterator[Combination]:
@@ -109,19 +118,15 @@ def _all(steps: Iterable[Step], scene: Scene, only: tuple[str, ...] | None, merg
         one = _Exploring(answers, only)
         drawn = draw(steps, scene, one)
         unknown = any(isinstance(item, Step) for item, _ in drawn.deferred)  # steps after an op of unknown size
-        choices = tuple(zip(one.paths, one.answers, strict=True))
-        declared = 1.0
-        for weight, _ in one.declared:
-            declared *= weight
-        importance = (-round(declared, 12), *(number for _, number in one.declared))
+        declared = math.prod(weight for weight, _ in one.declared)
         yield Combination(
-            one.weight,
-            choices,
-            one.drawn or unknown,
-            not one.declared,
-            merged(drawn),
-            importance,
-            tuple(one.intervals),
+            weight=one.weight,
+            choices=tuple(zip(one.paths, one.answers, strict=True)),
+            drawn=one.drawn or unknown,
+            exact=not one.declared,
+            ops=merged(drawn),
+            importance=(-round(declared, 12), *(number for _, number in one.declared)),
+            intervals=tuple(one.intervals),
         )
         answers = one.answers
         while answers and answers[-1] + 1 == one.counts[len(answers) - 1]:

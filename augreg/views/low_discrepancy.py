@@ -114,7 +114,7 @@ class LowDiscrepancyCursor(Cursor):
         own = super().ahead(_DIMENSIONS).tolist()
         point = sobol_point(owen_scrambled(streams.draw & _MASK, shared[0] & _MASK))
         self._sequence = [
-            (owen_scrambled(fraction, word & _MASK) ^ word >> _BITS) << _BITS | low & _MASK
+            owen_scrambled(fraction, word & _MASK) << _BITS | low & _MASK
             for fraction, word, low in zip(point, shared[1:], own, strict=True)
         ]
         self._first = self._block

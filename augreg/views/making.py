@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from augreg.errors import ImageError
 from augreg.execution.budget import within_budget
 from augreg.execution.merging import merge
 from augreg.execution.plan import Plan
@@ -18,10 +17,12 @@ from augreg.execution.samples import run, scene_of
 from augreg.execution.sampling import Drawn, draw, expect
 from augreg.ops import Op, Scene
 from augreg.rng import address_of
+from augreg.steps.enumeration import same_results
 from augreg.steps.step import Step
 from augreg.views.choices import ViewChoices
 from augreg.views.combinations import combinations
 from augreg.views.low_discrepancy import ViewStreams
+from augreg.views.reading import read_once
 from augreg.views.selection import named_paths
 from augreg.views.views import View, Views
 from augreg.views.weights import is_exact, places, weights
@@ -65,14 +66,14 @@ def make_views(
     """The first `n` views of an image, or all if there are fewer. `settings` are those of a test image."""
     if isinstance(n, bool) or not hasattr(n, "__index__") or n.__index__() < 1:
         raise ValueError(f"the number of views must be a positive integer, got {n!r}")
-    given = _rereadable(given)
+    given = read_once(given, settings)
     scene = scene_of(given, settings)
     named = None if only is None else named_paths(steps, only)
     address = address_of(seed, index)
     test = _Drawing(steps, settings, None)
     found = combinations(steps, scene, named, lambda drawn: _merged(drawn, scene, settings))
     ops = test.start(scene)[0]
-    first = next((one for one in found if one.ops == ops), None)
+    first = next((one for one in found if same_results(one.ops, ops)), None)
     if first is not None:
         found.remove(first)
         found.insert(0, first)
@@ -90,15 +91,3 @@ def make_views(
         compute = functools.partial(run, given, drawing.start, plan.settings)
         views.append(View(number, weight, plan, place.node, drawn, compute))
     return Views(views, is_exact(found, chosen))
-
-
-def _rereadable(given: Any) -> Any:
-    """The image or sample, with the bytes of open files in place of the files, which can be read only once."""
-    if isinstance(given, Mapping):
-        return {key: _rereadable(value) for key, value in given.items()}
-    if callable(getattr(given, "read", None)):
-        try:
-            return given.read()
-        except Exception as error:
-            raise ImageError(f"{type(given).__name__}: cannot be read: {error}") from error
-    return given

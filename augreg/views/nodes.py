@@ -8,6 +8,8 @@ node: the step is not applied. All other steps have no nodes: their numbers are 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from augreg.ops import Scene
@@ -45,16 +47,27 @@ def is_noisy(step: Step, path: str, only: tuple[str, ...] | None) -> bool:
 def nodes_of(step: Step, scene: Scene) -> StepNodes | None:
     """The nodes of a step for this scene; None if its numbers must be drawn."""
     p = min(step.p, 1.0)
+    if p <= 0.0:  # at the end of a schedule
+        return StepNodes((Node(1.0, (), applied=False),), exact=True)
     found = weighted_outcomes(step.transform, scene, _MOST_NODES)
     exact = found is not None
     if found is None:
         declared = getattr(step.transform, "quadrature", None)
         if declared is None:
             return None
-        found = [(weight, result if isinstance(result, tuple) else (result,)) for weight, result in declared(scene)]
+        found = _declared(declared(scene))
         if not found:
             return None
     nodes = [Node(p * weight, result) for weight, result in found]
     if p < 1.0:
         nodes.insert(0, Node(1.0 - p, (), applied=False))
     return StepNodes(tuple(nodes), exact)
+
+
+def _declared(pairs: Iterable[tuple[float, Any]]) -> list[tuple[float, tuple[Any, ...]]]:
+    """What `quadrature` returns, with tuples for results. Raises ValueError for weights that are none."""
+    found = [(weight, result if isinstance(result, tuple) else (result,)) for weight, result in pairs]
+    weights = [weight for weight, _ in found]
+    if found and not (min(weights) > 0.0 and abs(math.fsum(weights) - 1.0) < 1e-6):
+        raise ValueError(f"quadrature returned the weights {weights}; they must be positive and sum to one")
+    return found

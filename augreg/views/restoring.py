@@ -28,8 +28,6 @@ Points = NDArray[np.float64]
 Size = tuple[int, int]
 PointFunction = Callable[[Points], Points]
 
-_ON_THE_BORDER: Final = 1e-6
-"""Pixels. A point this near to the border is inside: rounding put it there."""
 _LEAVE_OUT: Final = "leave the step out of the views, or give it `test: off`"
 
 
@@ -187,8 +185,7 @@ def grid(size: Size, cells: Size) -> Points:
 
 def within(points: Points, size: Size) -> NDArray[np.bool_]:
     """Whether points lie in an image of this size."""
-    ends = np.array((size[1], size[0]), np.float64) + _ON_THE_BORDER
-    return np.asarray(((points >= -_ON_THE_BORDER) & (points <= ends)).all(axis=1))
+    return np.asarray(((points >= 0.0) & (points <= (size[1], size[0]))).all(axis=1))
 
 
 def _legs(plan: Plan) -> Iterable[_Leg]:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from augreg.errors import ImageError
 from augreg.execution.plan import Plan
+from augreg.images.codecs import tensor
 from augreg.targets import rows
 from augreg.targets.boxes import from_pixels
 from augreg.views.restoring import Points, Route
-from augreg.views.restoring_means import one_each
+from augreg.views.restoring_means import counted, one_each
 from augreg.views.restoring_points import restore_edges, restore_keypoints, restore_labels
 
 __all__ = ["FusedBoxes", "fuse_boxes", "mean_boxes", "mean_keypoints"]
@@ -46,13 +47,14 @@ class _Candidates(NamedTuple):
 def mean_boxes(plans: Sequence[Plan], weights: Sequence[float], boxes: Any, *, frame: Plan | None = None) -> Any:
     """The weighted mean over views of boxes whose rows correspond (n x 4 for each view), in the format of the spec.
 
-    It is the mean of the boxes around what comes back from each view. Raises ImageError.
+    It is the mean of the boxes around what comes back from each view. What is given for a view of weight 0 counts
+    nowhere and may be None, here and in the functions below. Raises ImageError.
     """
-    boxes = one_each(boxes, plans)
-    found = [restore_edges(plan, given, frame) for plan, given in zip(plans, boxes, strict=True)]
+    every = counted(plans, weights, boxes)
+    found = [restore_edges(plan, given, frame) for plan, _, given in every]
     _same_rows("boxes", found)
-    edges = np.average(found, axis=0, weights=weights)
-    return _written(edges, boxes[0], plans[0], frame)
+    edges = np.average(found, axis=0, weights=[weight for _, weight, _ in every])
+    return _written(edges, every[0][2], plans[0], frame)
 
 
 def mean_keypoints(
@@ -68,10 +70,9 @@ def mean_keypoints(
     With a third column, the visibility or confidence, each point also counts by it, and its mean is returned. `names`
     are as for `restore_keypoints`. Raises ImageError.
     """
-    keypoints = one_each(keypoints, plans)
-    restored = [
-        restore_keypoints(plan, given, names, frame=frame) for plan, given in zip(plans, keypoints, strict=True)
-    ]
+    every = counted(plans, weights, keypoints)
+    weights = [weight for _, weight, _ in every]
+    restored = [restore_keypoints(plan, given, names, frame=frame) for plan, _, given in every]
     if isinstance(restored[0], dict):
         return _mean_by_name(restored, weights)
     arrays = [_as_array(points) for points in restored]
@@ -101,14 +102,15 @@ def fuse_boxes(
     """
     if not 0.0 <= overlap <= 1.0:
         raise ImageError(f"overlap: expected a number from 0 to 1, got {overlap!r}")
-    boxes, scores = one_each(boxes, plans), one_each(scores, plans)
     each = [None] * len(plans) if labels is None else one_each(labels, plans)
-    found = _candidates(plans, weights, boxes, scores, each, min_score, frame)
+    given = list(zip(one_each(boxes, plans), one_each(scores, plans), each, strict=True))
+    every = counted(plans, weights, given)
+    found = _candidates(every, min_score, frame)
     groups = _groups(found, overlap)
     edges = np.array([_fused(found, group) for group in groups]).reshape(-1, 4)
     centers = (edges[:, :2] + edges[:, 2:]) / 2
     seen = sum(
-        (weight * Route(plan, frame).to_view(centers)[1] for plan, weight in zip(plans, weights, strict=True)),
+        (weight * Route(plan, frame).to_view(centers)[1] for plan, weight, _ in every),
         start=np.zeros(len(groups)),
     )
     sums = np.array([[found.weights[group].sum(), found.weights[group] @ found.scores[group]] for group in groups])
@@ -116,40 +118,31 @@ def fuse_boxes(
     fused_scores = sums[:, 1] / np.maximum(sums[:, 0], seen)
     order = np.argsort(-fused_scores, kind="stable")
     return FusedBoxes(
-        _written(edges[order], boxes[0], plans[0], frame),
-        _like(fused_scores[order], scores[0]),
+        _written(edges[order], every[0][2][0], plans[0], frame),
+        _like(fused_scores[order], every[0][2][1]),
         None if labels is None else [found.labels[groups[place][0]] for place in order],
         np.array([len(groups[place]) for place in order], np.intp),
     )
 
 
-def _candidates(
-    plans: Sequence[Plan],
-    weights: Sequence[float],
-    boxes: Any,
-    scores: Any,
-    labels: Any,
-    min_score: float,
-    frame: Plan | None,
-) -> _Candidates:
+def _candidates(every: list[tuple[Plan, float, Any]], min_score: float, frame: Plan | None) -> _Candidates:
     """The boxes of all views in the frame, with what belongs to them."""
     edges, confidences, shares, names = [], [], [], []
-    for number, (plan, weight) in enumerate(zip(plans, weights, strict=True)):
-        restored = restore_edges(plan, boxes[number], frame)
-        given = _as_array(scores[number]).reshape(-1)
-        own = labels[number]
-        own = [None] * len(given) if own is None else _as_list(restore_labels(plan, own, frame=frame))
+    for plan, weight, (boxes, scores, labels) in every:
+        restored = restore_edges(plan, boxes, frame)
+        given = _as_array(scores).reshape(-1)
+        own = [None] * len(given) if labels is None else _as_list(restore_labels(plan, labels, frame=frame))
         if not len(restored) == len(given) == len(own):
             raise ImageError(
-                f"view {number} has {len(restored)} boxes, {len(given)} scores and {len(own)} labels; give as many "
+                f"{plan.title} has {len(restored)} boxes, {len(given)} scores and {len(own)} labels; give as many "
                 "of each"
             )
         if not ((given >= 0.0) & (given <= 1.0)).all():
-            raise ImageError(f"scores[{number}]: expected numbers from 0 to 1, got {given.tolist()}")
+            raise ImageError(f"{plan.title}: expected scores from 0 to 1, got {given.tolist()}")
         keep = np.flatnonzero(given >= min_score)
         edges.append(restored[keep])
         confidences.append(given[keep])
-        shares.append(np.full(len(keep), float(weight)))
+        shares.append(np.full(len(keep), weight))
         names += [own[place] for place in keep]
     all_scores, all_weights = np.concatenate(confidences), np.concatenate(shares)
     order = np.argsort(-all_scores * all_weights, kind="stable")
@@ -233,8 +226,8 @@ def _like(values: Points, given: Any) -> Any:
     if not hasattr(given, "dtype"):
         return values.tolist()
     if rows.is_tensor(given):
-        return given.new_tensor(values.tolist())
-    return values.astype(given.dtype)
+        return given.new_tensor(values.tolist()) if given.is_floating_point() else tensor(values)
+    return values.astype(given.dtype if given.dtype.kind == "f" else np.float64)
 
 
 def _written(edges: Points, given: Any, plan: Plan, frame: Plan | None) -> Any:

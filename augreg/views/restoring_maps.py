@@ -7,6 +7,7 @@ and quarter turns every value comes back bit for bit.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -17,11 +18,11 @@ from augreg.errors import ImageError
 from augreg.execution.plan import Plan
 from augreg.images.codecs import tensor
 from augreg.targets import rows
+from augreg.targets.classes import exchanged_channels, exchanged_numbers
 from augreg.targets.conventions import MapOptions, Targets
 from augreg.views.restoring import Points, Route, Size, grid
-from augreg.views.restoring_classes import exchanged_channels, exchanged_numbers
 
-__all__ = ["Filling", "RestoredMap", "restore_map"]
+__all__ = ["Filling", "RestoredMap", "dtype_name", "like", "restore_map"]
 
 Filling: TypeAlias = Literal["auto", "nearest", "bilinear"]
 
@@ -84,34 +85,23 @@ def restore_map(
     options = _options(key, targets)
     route = Route(plan, frame)
     _checked(prediction, route.view_size, options)
-    labels = not _is_float(prediction)
-    if options is not None and interpolation == "auto":
-        interpolation = options.interpolation
-    if interpolation == "auto":
-        interpolation = "nearest" if labels else "bilinear"
-    if labels and interpolation != "nearest":
-        raise ImageError(
-            f"a prediction of {prediction.dtype} holds numbers of classes, which {interpolation} interpolation would "
-            "mix; give it as floats if it holds values, or take interpolation='nearest'"
-        )
-    cells = (int(prediction.shape[-2]), int(prediction.shape[-1]))
-    out = route.size if size is None else size
+    out = route.size if size is None else _checked_size(size)
     points = grid(route.size, out)
-    reading = _reading(route, points, cells, interpolation)
+    cells = (int(prediction.shape[-2]), int(prediction.shape[-1]))
+    reading = _reading(route, points, cells, _interpolation(interpolation, prediction, options))
     values = _read(prediction, reading)
     if options is not None and options.vectors:
         values = _turned(route, points, values)
     elif options is None and route.mirrored:
-        names = targets.classes if classes is None else classes
-        if labels and "bool" not in str(values.dtype):
-            values = exchanged_numbers(values, names, targets)
-        else:
-            values = exchanged_channels(values, names, targets, axis=-2)
-    if fill is None:
-        fill = targets.mask_fill if labels else float("nan") if options is None else float(options.fill)
+        values = _exchanged(values, targets.classes if classes is None else classes, targets)
     seen = like(reading.seen, prediction)
-    values = _where(seen, values, fill)
+    values = _where(seen, values, _default_fill(values, options, targets) if fill is None else fill)
     return RestoredMap(values.reshape(*values.shape[:-1], *out), seen.reshape(out))
+
+
+def dtype_name(values: Any) -> str:
+    """The name of the dtype of an array or a tensor: "float32", whatever the byte order."""
+    return str(values.dtype).removeprefix("torch.") if rows.is_tensor(values) else str(values.dtype.name)
 
 
 def like(array: NDArray[Any], prediction: Any) -> Any:
@@ -127,6 +117,37 @@ def _options(key: str | None, targets: Targets) -> MapOptions | None:
     raise ImageError(
         f"the spec has no map {key!r}; it has {known}; add it under `targets: {{maps: ..}}`, or leave key out"
     )
+
+
+def _interpolation(given: str, prediction: Any, options: MapOptions | None) -> str:
+    """How a prediction is interpolated. Raises ImageError for numbers of classes that would be mixed."""
+    labels = not _is_float(prediction)
+    if given == "auto":
+        given = options.interpolation if options is not None else "nearest" if labels else "bilinear"
+    if given not in ("nearest", "bilinear"):
+        raise ImageError(f"interpolation: expected 'auto', 'nearest' or 'bilinear', got {given!r}")
+    if labels and given != "nearest":
+        raise ImageError(
+            f"a prediction of {prediction.dtype} holds numbers of classes, which {given} interpolation would mix; "
+            "give it as floats if it holds values, or take interpolation='nearest'"
+        )
+    return given
+
+
+def _exchanged(values: Any, names: Sequence[str] | None, targets: Targets) -> Any:
+    """A prediction on a mirrored view, .. x channels x pixels, with left and right exchanged."""
+    if _is_float(values) or dtype_name(values) == "bool":
+        return exchanged_channels(values, names, targets, axis=-2)
+    return exchanged_numbers(values, names, targets)
+
+
+def _default_fill(values: Any, options: MapOptions | None, targets: Targets) -> float:
+    """The value of pixels that a view does not show, where none is given."""
+    if options is not None:
+        return float(options.fill)
+    if _is_float(values):
+        return float("nan")
+    return 0 if dtype_name(values) == "bool" else targets.mask_fill
 
 
 def _is_float(prediction: Any) -> bool:
@@ -154,6 +175,16 @@ def _checked(prediction: Any, view: Size, options: MapOptions | None) -> None:
         raise ImageError(
             f"vectors are .. x 2 x height x width of floats, got {prediction.dtype} of the shape {shape}"
         )
+
+
+def _checked_size(size: Any) -> Size:
+    try:
+        height, width = map(operator.index, size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise ImageError(f"size: expected the (height, width) of the result, got {size!r}")
+    return height, width
 
 
 def _reading(route: Route, points: Points, cells: Size, interpolation: str) -> Reading:
@@ -201,14 +232,22 @@ def _read(prediction: Any, reading: Reading) -> Any:
     found: Any = 0
     for places, weights in zip(reading.places, reading.weights, strict=True):
         # half precision is computed in float32
-        precise = weights if str(prediction.dtype).endswith("float64") else weights.astype(np.float32)
+        precise = weights if dtype_name(prediction) == "float64" else weights.astype(np.float32)
         found = found + flat[..., like(places, prediction)] * like(precise, prediction)
     return found.to(prediction.dtype) if rows.is_tensor(prediction) else found.astype(prediction.dtype)
 
 
 def _where(seen: Any, values: Any, fill: float) -> Any:
+    """The values, and the fill where they are not seen. Raises ImageError if they cannot hold it."""
     if bool(seen.all()):
         return values
+    if not _is_float(values) and dtype_name(values) != "bool":
+        span = np.iinfo(dtype_name(values))
+        if not (span.min <= fill <= span.max and float(fill).is_integer()):
+            raise ImageError(
+                f"a prediction of {values.dtype} has no value {fill:g} for pixels that the view does not show; "
+                "give another fill="
+            )
     if not rows.is_tensor(values):
         return np.where(seen, values, np.asarray(fill).astype(values.dtype))
     return values.where(seen, values.new_full((), fill))

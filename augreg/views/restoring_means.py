@@ -10,16 +10,16 @@ import numpy as np
 from augreg.errors import ImageError
 from augreg.execution.plan import Plan
 from augreg.targets import rows
+from augreg.targets.classes import exchanged_channels
 from augreg.views.restoring import Correspondence, Size
-from augreg.views.restoring_classes import exchanged_channels
-from augreg.views.restoring_maps import Filling, like, restore_map
+from augreg.views.restoring_maps import Filling, dtype_name, restore_map
 
-__all__ = ["MeanMap", "Space", "mean_map", "mean_scores", "one_each"]
+__all__ = ["MeanMap", "Space", "counted", "mean_map", "mean_scores", "one_each"]
 
 Space: TypeAlias = Literal["probability", "logit", "value"]
 
 _SUM_OFF: Final = 1e-2
-"""Probabilities of all classes sum to one but for this; in half precision they are off by some thousandths."""
+"""Probabilities sum to one but for this: in half precision they are off by some thousandths."""
 
 
 class MeanMap(NamedTuple):
@@ -56,25 +56,20 @@ def mean_map(
 
     `predictions` has one array or tensor of floats per view, whose last two axes are its height and width; see
     `restore_map` for it and for the other arguments. At each pixel it is the mean over the views that show it, so a
-    pixel that one of five crops shows has the prediction of that one. Pixels that no view shows get `fill`.
+    pixel that one of five crops shows has the prediction of that one. Pixels that no view shows get `fill`. A view of
+    weight 0 counts nowhere, and its prediction may be None.
 
-    `space` says what the numbers are, and so which mean it is. "probability": probabilities of classes along the
-    third axis from the end, which are checked. "logit": scores before softmax, whose mean is, after softmax, the
-    normalized geometric mean of probabilities. "value": anything else of which a mean makes sense, such as depth.
-
-    Raises ImageError.
+    `space` says what is averaged. "probability" takes logits, with the classes third from the end, and averages their
+    softmax. "logit" averages logits, whose softmax is the normalized geometric mean of the probabilities. "value"
+    averages the numbers as they are: depth, flow, heatmaps, or the probabilities that a model returns. Raises
+    ImageError.
     """
     total: Any = 0
     covered: Any = 0
-    dtype: Any = None
-    predictions = one_each(predictions, plans)
-    for number, (plan, weight, prediction) in enumerate(zip(plans, weights, predictions, strict=True)):
-        prediction = _of_floats(prediction, f"predictions[{number}]")
-        _check_space(prediction, space, -3, f"predictions[{number}]")
-        dtype = dtype or prediction.dtype
+    for plan, weight, prediction in counted(plans, weights, predictions):
         values, seen = restore_map(
             plan,
-            _at_least_single(prediction),
+            _in_space(prediction, space, -3),
             frame=frame,
             size=size,
             interpolation=interpolation,
@@ -82,8 +77,9 @@ def mean_map(
             key=key,
             classes=classes,
         )
-        part = float(weight) * (seen.to(values.dtype) if rows.is_tensor(seen) else seen.astype(values.dtype))
+        part = weight * (seen.to(values.dtype) if rows.is_tensor(seen) else seen.astype(values.dtype))
         total, covered = total + part * values, covered + part
+        dtype = values.dtype if dtype_name(prediction) == "bool" else prediction.dtype
     known = covered > 0
     if not rows.is_tensor(total):
         mean = np.divide(total, covered, out=np.full_like(total, fill), where=np.broadcast_to(known, total.shape))
@@ -106,63 +102,69 @@ def mean_scores(
     are exchanged in mirrored views. `space` is as for `mean_map`, along the last axis. Raises ImageError.
     """
     total: Any = 0
-    dtype: Any = None
-    predictions = one_each(predictions, plans)
-    for number, (plan, weight, prediction) in enumerate(zip(plans, weights, predictions, strict=True)):
-        prediction = _of_floats(prediction, f"predictions[{number}]")
-        _check_space(prediction, space, -1, f"predictions[{number}]")
-        dtype = dtype or prediction.dtype
-        targets = plan.settings.targets
+    for plan, weight, prediction in counted(plans, weights, predictions):
+        values, targets = _in_space(prediction, space, -1), plan.settings.targets
         names = targets.classes if classes is None else classes
-        if names and targets.swap and Correspondence(plan).mirrored:
-            prediction = exchanged_channels(prediction, names, targets, axis=-1)
-        total = total + float(weight) * _at_least_single(prediction)
+        if names and Correspondence(plan).mirrored:
+            values = exchanged_channels(values, names, targets, axis=-1)
+        total = total + weight * values
+        dtype = values.dtype if dtype_name(prediction) == "bool" else prediction.dtype
     return total.to(dtype) if rows.is_tensor(total) else total.astype(dtype)
 
 
 def one_each(predictions: Any, plans: Sequence[Plan]) -> Any:
     """The predictions, one for each view. Raises ImageError for another number."""
     count = rows.count(predictions)
-    if count != len(plans) or not count:
+    if count != len(plans):
         got = type(predictions).__name__ if count is None else f"{count} predictions"
         raise ImageError(f"expected a prediction for each of {len(plans)} views, in order, got {got}")
     return predictions
 
 
-def _of_floats(prediction: Any, name: str) -> Any:
-    """A prediction of floats; bools as 0 and 1. Raises ImageError for numbers of classes, which have no mean."""
-    if not (isinstance(prediction, np.ndarray) or rows.is_tensor(prediction)):
-        raise ImageError(f"{name}: expected an array or a tensor, got {type(prediction).__name__}")
-    if "bool" in str(prediction.dtype):
-        prediction = like(np.array(0, np.float32), prediction) + prediction
-    if not (prediction.is_floating_point() if rows.is_tensor(prediction) else prediction.dtype.kind == "f"):
-        raise ImageError(
-            f"{name}: {prediction.dtype} are numbers of classes, whose mean is nonsense; give the probabilities or "
-            "the logits of the classes, or one-hot floats for a vote"
-        )
-    return prediction
+def counted(plans: Sequence[Plan], weights: Sequence[float], given: Any) -> list[tuple[Plan, float, Any]]:
+    """The views that have a weight, with what is given for each. A test image that training never shows has none."""
+    every = zip(plans, weights, one_each(given, plans), strict=True)
+    return [(plan, float(weight), one) for plan, weight, one in every if weight]
 
 
-def _at_least_single(prediction: Any) -> Any:
-    """Half precision as float32, so that a mean of many views is not rounded at each."""
-    if rows.is_tensor(prediction):
-        return prediction if "float64" in str(prediction.dtype) else prediction.float()
-    return prediction.astype(np.result_type(prediction.dtype, np.float32), copy=False)
-
-
-def _check_space(prediction: Any, space: str, axis: int, name: str) -> None:
-    """Raise ImageError for probabilities that are none, and for a space that there is not."""
-    if space not in ("probability", "logit", "value"):
+def _in_space(prediction: Any, space: str, axis: int) -> Any:
+    """What is averaged of a prediction with its classes along an axis, at least in float32. Raises ImageError."""
+    values = _of_floats(prediction)
+    if space == "value":
+        return values
+    if space not in ("probability", "logit"):
         raise ImageError(f"space: expected 'probability', 'logit' or 'value', got {space!r}")
-    if space != "probability":
-        return
-    found = prediction.detach() if rows.is_tensor(prediction) else prediction
-    if found.ndim < -axis:
-        raise ImageError(f"{name}: expected classes on axis {axis}, got the shape {tuple(found.shape)}")
-    off = float(abs(found.sum(axis) - 1).max())
-    if not (float(found.min()) >= -_SUM_OFF and off <= _SUM_OFF):
+    if values.ndim < -axis or values.shape[axis] < 2:
         raise ImageError(
-            f"{name}: these are no probabilities of classes: they go from {float(found.min()):.3g} to "
-            f"{float(found.max()):.3g}, and their sums are off by {off:.3g}; apply softmax along axis {axis}, or "
-            "say space='logit' for the mean of logits, or 'value' for independent scores"
+            f"space={space!r} is for the logits of two or more classes along axis {axis}, got the shape "
+            f"{tuple(values.shape)}; use space='value' for other numbers"
         )
+    found = values.detach() if rows.is_tensor(values) else values
+    if bool((found >= 0).all()) and bool((abs(found.sum(axis) - 1) < _SUM_OFF).all()):
+        raise ImageError(
+            "these are probabilities, and logits are needed: leave the softmax out, or average them as they are by "
+            "space='value'"
+        )
+    if space == "logit":
+        if bool(abs(found).max() == np.inf):
+            raise ImageError("there are infinite logits, which have no mean; use space='probability'")
+        return values
+    if rows.is_tensor(values):
+        return values.softmax(axis)
+    powers = np.exp(values - values.max(axis, keepdims=True))
+    return powers / powers.sum(axis, keepdims=True)
+
+
+def _of_floats(prediction: Any) -> Any:
+    """A prediction in float32 or float64; bools as 0 and 1. Raises ImageError for numbers of classes."""
+    if not (isinstance(prediction, np.ndarray) or rows.is_tensor(prediction)):
+        raise ImageError(f"expected an array or a tensor for each view, got {type(prediction).__name__}")
+    kind = dtype_name(prediction)
+    if "float" not in kind and kind != "bool":
+        raise ImageError(
+            f"{prediction.dtype} are numbers of classes, whose mean is nonsense; give the probabilities or the "
+            "logits of the classes, or one-hot floats for a vote"
+        )
+    if rows.is_tensor(prediction):
+        return prediction if kind == "float64" else prediction.float()
+    return prediction.astype(np.result_type(prediction.dtype, np.float32), copy=False)

@@ -15,10 +15,10 @@ from augreg.errors import ImageError
 from augreg.execution.plan import Plan
 from augreg.targets import rows
 from augreg.targets.boxes import from_pixels, in_pixels
+from augreg.targets.classes import exchanged_labels, partner_numbers
 from augreg.targets.conventions import Targets
-from augreg.targets.keypoints import exchanged, flattened
+from augreg.targets.keypoints import flattened
 from augreg.views.restoring import Points, Route
-from augreg.views.restoring_classes import exchanged_numbers, partner_numbers
 
 __all__ = [
     "restore_boxes",
@@ -78,7 +78,7 @@ def restore_keypoints(
     if isinstance(keypoints, Mapping):
         names = list(keypoints)
         values = [keypoints[name] for name in names]
-        restored = restore_keypoints(plan, values, names, frame=frame) if names else []
+        restored = restore_keypoints(plan, values, names, frame=frame)
         return dict(zip(names, restored, strict=True))
     flat, instances, each = flattened(keypoints, "keypoints")
     points, like = rows.read(flat, "keypoints", _WHAT, (2, 3))
@@ -101,21 +101,7 @@ def restore_labels(plan: Plan, labels: Any, *, frame: Plan | None = None) -> Any
 
     Names are exchanged as the spec's `targets: {swap: ..}` pairs them, numbers by its `targets: {classes: ..}`.
     """
-    targets = plan.settings.targets
-    if not targets.swap or not Route(plan, frame).mirrored:
-        return labels
-    if rows.is_tensor(labels) or (isinstance(labels, np.ndarray) and labels.dtype.kind in "iu"):
-        return exchanged_numbers(labels, targets.classes, targets)
-    if isinstance(labels, list | tuple):
-        return type(labels)(_partner(label, targets) for label in labels)
-    return exchanged(labels, targets.partners)
-
-
-def _partner(label: Any, targets: Targets) -> Any:
-    """The label that replaces one in a mirrored image."""
-    if isinstance(label, int) and not isinstance(label, bool):
-        return int(exchanged_numbers(np.array(label), targets.classes, targets))
-    return exchanged(label, targets.partners)
+    return exchanged_labels(labels, plan.settings.targets) if Route(plan, frame).mirrored else labels
 
 
 def _with_format(plan: Plan) -> Targets:

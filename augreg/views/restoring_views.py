@@ -23,6 +23,7 @@ class RestoringViews:
     """What brings predictions back: for a sequence of views that have a `plan` and a `weight`.
 
     Every method takes one prediction per view, in the order of the views, as a list, or stacked along the first axis.
+    For means and fusion, that of a view of weight 0 may be None.
     `frame` is where they come back to: "image", the image that was given, or "test", the test image.
     """
 
@@ -42,11 +43,11 @@ class RestoringViews:
 
         It has `.values`, `.coverage` (the weight of the views that saw each pixel, 0 to 1) and `.labels()`. At each
         pixel it is the mean over the views that show it; pixels that no view shows get `fill`. `space` is
-        "probability" for class probabilities (channels third from the end), "logit" for scores before softmax, and
-        "value" for other numbers. Predictions may have fewer rows and columns than the view, at an output stride;
-        `size` is the height and width of the result, those of the frame by default. `interpolation` is bilinear by
-        default; `key` names a map of the spec's `targets: {maps: ..}`, such as a flow of vectors, and `classes` the
-        channels that mirrored views exchange. Raises ImageError.
+        "probability" for the mean of the softmax of logits, with the classes third from the end, "logit" for the mean
+        of logits, and "value" for the mean of the numbers as they are. Predictions may have fewer rows and columns
+        than the view, at an output stride; `size` is the height and width of the result, those of the frame by
+        default. `interpolation` is bilinear by default; `key` names a map of the spec's `targets: {maps: ..}`, such
+        as a flow of vectors, and `classes` the channels that mirrored views exchange. Raises ImageError.
         """
         return mean_map(
             self._plans,

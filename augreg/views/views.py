@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from augreg import notebook
 from augreg.execution.plan import Plan
+from augreg.views.restoring_views import RestoringViews
 
 __all__ = ["View", "Views"]
 
@@ -50,11 +51,12 @@ class View:
     __repr__ = __str__
 
 
-class Views(Sequence[View]):
+class Views(RestoringViews, Sequence[View]):
     """The views of one image, in order of importance; view 0 is the test image. Made by `pipe.views`.
 
     `exact` says whether the weighted mean over the views, of whatever is computed from an image, is its exact
-    expectation over what the steps draw in training.
+    expectation over what the steps draw in training. Predictions on the views come back into the frame of the image,
+    and are averaged, by `mean_map`, `mean_scores`, `mean_boxes`, `mean_keypoints`, `fuse_boxes` and `restore_..`.
     """
 
     exact: bool

@@ -19,11 +19,12 @@ from augreg.expectation.moments.rectified import (
     leaky_relu_moments,
     probability_positive,
     relu_covariance,
+    standardized,
 )
 
 __all__ = ["NODES", "by_quadrature"]
 
-NODES = 40
+NODES = 20
 """Nodes of the Gauss-Hermite quadrature of smooth activations."""
 ORDERS = 6
 """Terms of the series of the covariance behind a smooth activation."""
@@ -82,7 +83,7 @@ def gelu(run: Forward, func: Any, x: Normal, approximate: str = "none") -> Norma
 _SMOOTH: dict[str, Callable[..., Tensor]] = {
     **{name: getattr(functional, name) for name in ("silu", "elu", "selu", "celu", "mish", "softplus", "hardswish")},
     **{name: getattr(functional, name) for name in ("relu6", "hardtanh", "hardsigmoid", "softsign", "logsigmoid")},
-    **{"tanh": torch.tanh, "sigmoid": torch.sigmoid, "exp": torch.exp, "square": torch.square, "erf": torch.erf},
+    "tanh": torch.tanh, "sigmoid": torch.sigmoid, "exp": torch.exp, "square": torch.square, "erf": torch.erf,
 }
 
 
@@ -101,19 +102,9 @@ for _name in _SMOOTH:
 
 def by_quadrature(run: Forward, name: str, x: Normal, function: Callable[[Tensor], Tensor]) -> Normal:
     """The moments of a function of a normal variable, with Gauss-Hermite nodes and Edgeworth's series as weights."""
-    deviation = x.variance.clamp(min=1e-24).sqrt()
-    center = function(x.mean)  # moments around it do not cancel
-    raw = [torch.zeros_like(x.mean) for _ in range(4)]
-    slope = torch.zeros_like(x.mean)
-    for node, weight in _nodes():
-        change = function(x.mean + node * deviation) - center
-        weights = weight * _edgeworth_weight(x, deviation, node)
-        for k in range(4):
-            raw[k] += weights * change ** (k + 1)
-        slope += weight * node * change / deviation
-    shift, variance, third, fourth = central_moments(raw)
+    mean, variance, slope, third, fourth = _in_double(x, lambda *known: _integrated(function, *known))
     between = None if x.covariance is None else _series(x, _coefficients(x, function))
-    result = run.elementwise(x, center + shift, variance, slope, between, **_cumulants(run, third, fourth))
+    result = run.elementwise(x, mean, variance, slope, between, **_cumulants(run, third, fourth))
     run.note(name, f"quadrature over a normal input, {NODES} nodes{_corrected(x)}", result)
     return result
 
@@ -123,14 +114,29 @@ def _nodes() -> list[tuple[float, float]]:
     return [(float(n), float(w) / math.sqrt(2 * math.pi)) for n, w in zip(nodes, weights, strict=True)]
 
 
-def _edgeworth_weight(x: Normal, deviation: Tensor, z: float) -> Tensor | float:
-    weight: Tensor | float = 1.0
-    if x.third is not None:
-        skew = x.third / deviation**3
-        weight = weight + skew / 6 * (z**3 - 3 * z) + skew.square() / 72 * (z**6 - 15 * z**4 + 45 * z**2 - 15)
-    if x.fourth is not None:
-        weight = weight + x.fourth / deviation**4 / 24 * (z**4 - 6 * z**2 + 3)
-    return weight
+def _integrated(
+    function: Callable[[Tensor], Tensor], mean: Tensor, variance: Tensor, third: Tensor | None, fourth: Tensor | None
+) -> tuple[Tensor, ...]:
+    """Mean, variance, mean derivative (by Stein's lemma), third and fourth cumulant of a function."""
+    deviation = variance.clamp(min=1e-24).sqrt()
+    skew, excess = standardized(deviation, third, fourth)
+    center = function(mean)  # moments around it do not cancel
+    raw = [torch.zeros_like(mean) for _ in range(4)]
+    slope = torch.zeros_like(mean)
+    for z, weight in _nodes():
+        change = function(mean + z * deviation) - center
+        weights: Any = 1.0
+        if skew is not None:
+            weights = weights + skew / 6 * (z**3 - 3 * z) + skew.square() / 72 * (z**6 - 15 * z**4 + 45 * z**2 - 15)
+        if excess is not None:
+            weights = weights + excess / 24 * (z**4 - 6 * z**2 + 3)
+        power = weight * weights * change
+        for k in range(4):
+            raw[k] += power
+            power = power * change
+        slope += weight * z * change / deviation
+    shift, spread, third, fourth = central_moments(raw)
+    return center + shift, spread, slope, third, fourth
 
 
 def _coefficients(x: Normal, function: Callable[[Tensor], Tensor]) -> list[Tensor]:
@@ -161,7 +167,7 @@ def _series(x: Normal, coefficients: list[Tensor]) -> Tensor:
     return total
 
 
-def _in_double(x: Normal, function: Callable[..., tuple[Tensor, ...]]) -> list[Tensor]:
+def _in_double(x: Normal, function: Callable[..., Any]) -> list[Tensor]:
     """A function of the moments in float64, since differences of powers cancel, where the device has it."""
     dtype = x.mean.dtype if x.mean.device.type == "mps" else torch.float64
     parts = [None if part is None else part.to(dtype) for part in (x.mean, x.variance, x.third, x.fourth)]

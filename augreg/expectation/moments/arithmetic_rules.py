@@ -12,6 +12,7 @@ from augreg.expectation.moments.forward import Forward, rule
 from augreg.expectation.moments.linear_rules import scaled
 from augreg.expectation.moments.noise_rules import moved_by
 from augreg.expectation.moments.normal import Normal, covariance_between
+from augreg.expectation.moments.pooling_rules import assumed
 from augreg.expectation.moments.rearranging_rules import expanded
 
 __all__: list[str] = []
@@ -211,6 +212,7 @@ def _reduced(run: Forward, name: str, x: Normal, dim: Any, keepdim: bool, mean: 
         return result / count**k if mean else result
 
     result = run.linear(x, power(x.mean, 1), power)
-    known = x.covariance is not None or bool((x.variance == 0).all())
-    run.note(name, "a sum, with the covariance of its inputs" if known else "a sum of independent inputs", result)
+    if x.covariance is None and x.shared and result.covariance is None:
+        result.variance = power(x.variance.clamp(min=0.0).sqrt(), 1).square()
+    run.note(name, f"a sum of units {assumed(x)}", result)
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from augreg.expectation.moments.normal import Normal, NormalTensor, Push, as_rows, from_rows, pushed_twice
+from augreg.expectation.moments.normal import Normal, NormalTensor, Push, pushed_twice
 
 __all__ = ["DRAWS", "RULES", "Forward", "Settings", "Step", "Unknown", "has_normal", "rule", "wide"]
 
@@ -22,6 +22,9 @@ RULES: dict[str, Rule] = {}
 
 DRAWS: dict[str, Rule | None] = {}
 """The functions that draw, by name, which make random tensors of plain ones; None for those without a rule."""
+
+MOST_UNITS = 512
+"""The units of an image up to which covariance="auto" keeps covariances: a layer then costs as much as for so many images."""
 
 
 def rule(*names: str, draws: bool = False) -> Callable[[Rule], Rule]:
@@ -154,7 +157,8 @@ class Forward(TorchFunctionMode):
         """Whether covariances between so many units, batch x n x m, are kept. A tensor has a quarter of the memory."""
         batch, rows, columns = counts
         if self.settings.covariance == "auto":
-            return batch * rows * columns * 8 <= self.settings.memory // 4
+            fits = batch * rows * columns * 8 <= self.settings.memory // 4
+            return fits and max(rows, columns) <= MOST_UNITS
         return bool(self.settings.covariance)
 
     def full_covariance(self, x: Normal) -> Tensor | None:
@@ -170,13 +174,15 @@ class Forward(TorchFunctionMode):
         covariance = known.get("covariance")
         if covariance is not None:
             variance = covariance.diagonal(dim1=1, dim2=2).clamp(min=0.0).reshape(mean.shape)
+        parents = [*parents]
+        shared = known.pop("shared", False) or any(parent.shared for parent, _ in parents)
         kept = []
         if self.settings.covariance is not False and mean.dim() > 1:
             for parent, push in parents:
                 if self.affords(len(parent.mean), parent.units, parent.units):
                     parent.children += 1
                     kept.append((parent, push))
-        return Normal(mean, variance, parents=tuple(kept), **known)
+        return Normal(mean, variance, parents=tuple(kept), shared=shared, **known)
 
     def linear(self, x: Normal, mean: Tensor, power: Callable[[Tensor, int], Tensor]) -> Normal:
         """The random tensor behind a linear map: `power(t, k)` is the map with each weight raised to the k-th power.
@@ -215,7 +221,9 @@ class Forward(TorchFunctionMode):
         if between is not None:
             between = between.clone()
             between.diagonal(dim1=1, dim2=2).copy_(variance.reshape(len(mean), -1))
-        return self.behind(mean, variance, [(x, push)], covariance=between, **cumulants)
+        return self.behind(
+            mean, variance, [(x, push)], covariance=between, independent=x.independent, **cumulants
+        )
 
 
 def name_of(func: Any) -> str:

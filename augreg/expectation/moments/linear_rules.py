@@ -14,13 +14,13 @@ from augreg.expectation.moments.normal import Normal
 __all__ = ["linear"]
 
 _EXACT = "mean and variance of a sum: {}"
-_FULL, _DIAGONAL = "with the covariance of the inputs", "inputs taken as independent"
+_FULL, _DIAGONAL, _OWN = "with the covariance of the inputs", "inputs taken as independent", "independent inputs"
 
 
 def _how(x: Normal, result: Normal) -> str:
-    full = result.covariance is not None and x.covariance is not None
-    known = full or bool((x.variance == 0).all())
-    return _EXACT.format(_FULL if known else _DIAGONAL)
+    if x.independent:
+        return _EXACT.format(_OWN)
+    return _EXACT.format(_FULL if result.covariance is not None and x.covariance is not None else _DIAGONAL)
 
 
 @rule("linear")
@@ -36,6 +36,7 @@ def linear(run: Forward, func: Any, x: Any, weight: Any, bias: Any = None) -> An
         return functional.linear(part, weight if k == 1 else weight**k)
 
     result = _from_independent(run, x, mean, power, weight) or run.linear(x, mean, power)
+    result.shared = False
     run.note("linear", _how(x, result), result)
     return result
 
@@ -68,6 +69,7 @@ def convolution(run: Forward, func: Any, x: Any, weight: Any, bias: Any = None, 
         return func(part, weight if k == 1 else weight**k, None, *args, **kwargs)
 
     result = run.linear(x, mean, power)
+    result.shared = False
     run.note(func.__name__, _how(x, result), result)
     return result
 

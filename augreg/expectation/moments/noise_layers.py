@@ -14,7 +14,6 @@ from augreg.expectation.moments.noise_rules import (
     Factor,
     bernoulli,
     dropout,
-    moved_by,
     multiplied,
     with_dropout,
     with_saturation,
@@ -93,11 +92,7 @@ def _drop_path(run: Forward, layer: nn.Module, x: Any) -> Any:
 
 def _of_image(run: Forward, name: str, x: Any, keep: float, scale: float) -> Any:
     """A number for each image. One that a batch shares has the same moments in each image."""
-    return with_dropout(run, name, x, keep, scale, (len(x), *(1 for _ in x.shape[1:])), "image") if _dims(x) else x
-
-
-def _dims(x: Any) -> int:
-    return len(x.shape)
+    return with_dropout(run, name, x, keep, scale, (x.shape[0], *(1 for _ in x.shape[1:])), "image")
 
 
 def _shake_drop(run: Forward, layer: ShakeDrop, x: Any) -> Any:

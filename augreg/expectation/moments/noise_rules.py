@@ -41,6 +41,7 @@ def multiplied(run: Forward, x: Tensor | Normal, factor: Factor, shape: Sequence
     With x = e + a and a factor of mean u and deviation d, the product is u e + (u a + d x), whose moments are sums of
     products of those of a and d. Units with the same factor covary by d^2 (C + e e^T).
     """
+    certain = not isinstance(x, Normal)
     x = x if isinstance(x, Normal) else _certain(x)
     e, v, u, d2 = x.mean, x.variance, factor.mean, factor.second
     variance = u**2 * v + d2 * (e.square() + v)
@@ -55,7 +56,9 @@ def multiplied(run: Forward, x: Tensor | Normal, factor: Factor, shape: Sequence
         covariance = covariance * (u**2 if x.covariance is None else 1) + _shared(x, d2, shape)
     if covariance is not None:
         covariance.diagonal(dim1=1, dim2=2).copy_(variance.reshape(len(e), -1))
-    return run.behind(u * e, variance, [(x, lambda rows: rows * u)], covariance=covariance, **cumulants)
+    independent = not shared and (certain or x.independent)
+    parents = [(x, lambda rows: rows * u)]
+    return run.behind(u * e, variance, parents, covariance=covariance, independent=independent, shared=shared, **cumulants)
 
 
 def _certain(x: Tensor) -> Normal:
@@ -169,6 +172,7 @@ def moved_by(run: Forward, x: Normal, shift: Any) -> Normal:
         third=x.third,
         fourth=x.fourth,
         covariance=x.covariance,
+        independent=x.independent,
     )
 
 

@@ -27,6 +27,8 @@ class Normal:
     independent. `third` and `fourth` are the cumulants of each unit, None for zero: by how much it is not normal.
     `covariance` is batch x n x n over the n units of an image, None if units count as independent. `parents` are the
     random tensors it was computed from, each with the linear map to this one; `children` counts the other way.
+    `independent` is whether the units of an image are independent of one another, and not only taken as such;
+    `shared` is whether noise was drawn once for several of them, as by dropout of channels, and not mixed since.
     """
 
     mean: Tensor
@@ -37,6 +39,8 @@ class Normal:
     parents: tuple[tuple[Normal, Push], ...] = ()
     number: int = field(default_factory=lambda: next(_numbers))
     children: int = 0
+    independent: bool = False
+    shared: bool = False
 
     @property
     def shape(self) -> torch.Size:

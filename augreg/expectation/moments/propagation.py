@@ -9,16 +9,16 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 
 from augreg.attachment.attach import attachments
+from augreg.expectation.modes import called, named_modules
 from augreg.expectation.moments import activation_rules, arithmetic_rules, noise_rules, pooling_rules  # noqa: F401
 from augreg.expectation.moments.forward import Forward, Settings, has_normal, wide
 from augreg.expectation.moments.noise_layers import layer_rule
 from augreg.expectation.moments.normal import Normal, NormalTensor
 from augreg.expectation.moments.result import Moments, MomentsReport
 from augreg.expectation.moments.sampled import sampled
-from augreg.expectation.modes import called, named_modules
 from augreg.expectation.noise import NoiseReport, drawing, find_noise, kept
 from augreg.expectation.noise_search import running_eagerly
 from augreg.loss.penalties import unwrapped
@@ -129,7 +129,7 @@ def _with_variance(variance: Any, value: Any) -> Any:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return value
     mean = wide(value).clone()
-    return NormalTensor.of(Normal(mean, torch.as_tensor(variance).to(mean).expand_as(mean).contiguous()))
+    return NormalTensor.of(Normal(mean, torch.as_tensor(variance).to(mean).expand_as(mean).contiguous(), independent=True))
 
 
 def _drawing(model: nn.Module, report: NoiseReport, only: Any) -> Any:

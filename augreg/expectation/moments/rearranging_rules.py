@@ -75,7 +75,8 @@ def _moved(run: Forward, x: Normal, parts: Sequence[Any], places: Tensor, batch:
     if covariance is None and len(own) > len(own.unique()) and run.affords(batch, len(own), len(own)):
         whole = run.full_covariance(x)  # copies of a unit are not independent
         covariance = None if whole is None else whole[:, own][:, :, own]
-    return run.behind(mean, variance, [(x, push)], covariance=covariance, **cumulants)
+    once = x.independent and len(own) == len(own.unique())
+    return run.behind(mean, variance, [(x, push)], covariance=covariance, independent=once, **cumulants)
 
 
 def _own_units(places: Tensor, batch: int, units: int) -> Tensor | None:

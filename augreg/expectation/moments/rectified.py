@@ -8,10 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["central_moments", "leaky_relu_moments", "probability_positive", "relu_covariance"]
+__all__ = ["central_moments", "leaky_relu_moments", "probability_positive", "relu_covariance", "standardized"]
 
 NODES = 16
 """Nodes of the quadrature of `relu_covariance`: it is within 1e-9 for correlations up to 0.95."""
+
+MOST_SKEW, MOST_EXCESS = 1.0, 4.0
+"""Beyond these, Edgeworth's series is further from the truth than the normal distribution. An excess is at least -2."""
 
 
 def leaky_relu_moments(
@@ -51,13 +54,16 @@ def leaky_relu_moments(
 
 def _edgeworth(deviation: Tensor, third: Tensor | None, fourth: Tensor | None) -> list[tuple[int, Tensor]]:
     """The orders of the Hermite polynomials with their weights."""
-    terms = []
-    if third is not None:
-        skew = third / deviation**3
-        terms += [(3, skew / 6), (6, skew.square() / 72)]
-    if fourth is not None:
-        terms.append((4, fourth / deviation**4 / 24))
-    return terms
+    skew, excess = standardized(deviation, third, fourth)
+    terms = [] if skew is None else [(3, skew / 6), (6, skew.square() / 72)]
+    return terms if excess is None else [*terms, (4, excess / 24)]
+
+
+def standardized(deviation: Tensor, third: Tensor | None, fourth: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """Skewness and excess kurtosis, within the bounds between which the series is of use."""
+    skew = None if third is None else (third / deviation**3).clamp(-MOST_SKEW, MOST_SKEW)
+    excess = None if fourth is None else (fourth / deviation**4).clamp(-2.0, MOST_EXCESS)
+    return skew, excess
 
 
 def _hermite(order: int, x: Tensor) -> Tensor:
