@@ -83,7 +83,11 @@ def gelu(run: Forward, func: Any, x: Normal, approximate: str = "none") -> Norma
 _SMOOTH: dict[str, Callable[..., Tensor]] = {
     **{name: getattr(functional, name) for name in ("silu", "elu", "selu", "celu", "mish", "softplus", "hardswish")},
     **{name: getattr(functional, name) for name in ("relu6", "hardtanh", "hardsigmoid", "softsign", "logsigmoid")},
-    "tanh": torch.tanh, "sigmoid": torch.sigmoid, "exp": torch.exp, "square": torch.square, "erf": torch.erf,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "exp": torch.exp,
+    "square": torch.square,
+    "erf": torch.erf,
 }
 
 

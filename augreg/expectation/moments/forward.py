@@ -23,8 +23,8 @@ RULES: dict[str, Rule] = {}
 DRAWS: dict[str, Rule | None] = {}
 """The functions that draw, by name, which make random tensors of plain ones; None for those without a rule."""
 
-MOST_UNITS = 512
-"""The units of an image up to which covariance="auto" keeps covariances: a layer then costs as much as for so many images."""
+MOST_UNITS = 128
+"""The units of an image up to which covariance="auto" keeps covariances: layers then run on so many rows."""
 
 
 def rule(*names: str, draws: bool = False) -> Callable[[Rule], Rule]:
@@ -79,6 +79,7 @@ class Forward(TorchFunctionMode):
     """Replaces functions of torch by their rules wherever a tensor is random; all others run as they are."""
 
     settings: Settings
+    sampled: Callable[..., Any]  # Monte Carlo of a function
     steps: list[Step] = field(default_factory=list)
     unknown: dict[Unknown, None] = field(default_factory=dict)
     names: list[str] = field(default_factory=lambda: [""])
@@ -129,15 +130,13 @@ class Forward(TorchFunctionMode):
 
     def _without_rule(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """The result of a function without a rule: by Monte Carlo if that was chosen, else noted as unknown."""
-        from augreg.expectation.moments.sampled import sampled
-
         place = self.names[-1]
         if any(":" in pattern and fnmatch.fnmatchcase(f"{place}:{name}", pattern) for pattern in self._patterns):
-            return sampled(self, name, func, args, kwargs)
+            return self.sampled(self, name, func, args, kwargs)
         self.unknown[Unknown(place, name)] = None
         self.plain += 1
-        try:
-            return func(*tree_map(_mean, args), **tree_map(_mean, kwargs))
+        try:  # go on with the means, to find what else has no rule
+            return tree_map(_certain, func(*tree_map(_mean, args), **tree_map(_mean, kwargs)))
         finally:
             self.plain -= 1
 
@@ -154,7 +153,7 @@ class Forward(TorchFunctionMode):
         self.steps.append(Step(self.names[-1], function, how, result is not None and result.covariance is not None))
 
     def affords(self, *counts: int) -> bool:
-        """Whether covariances between so many units, batch x n x m, are kept. A tensor has a quarter of the memory."""
+        """Whether covariances batch x n x m are kept: one tensor may have a quarter of the memory."""
         batch, rows, columns = counts
         if self.settings.covariance == "auto":
             fits = batch * rows * columns * 8 <= self.settings.memory // 4
@@ -221,9 +220,7 @@ class Forward(TorchFunctionMode):
         if between is not None:
             between = between.clone()
             between.diagonal(dim1=1, dim2=2).copy_(variance.reshape(len(mean), -1))
-        return self.behind(
-            mean, variance, [(x, push)], covariance=between, independent=x.independent, **cumulants
-        )
+        return self.behind(mean, variance, [(x, push)], covariance=between, independent=x.independent, **cumulants)
 
 
 def name_of(func: Any) -> str:
@@ -245,6 +242,12 @@ def wide(value: Tensor) -> Tensor:
 
 def _mean(value: Any) -> Any:
     return value.as_subclass(Tensor) if isinstance(value, NormalTensor) else value
+
+
+def _certain(value: Any) -> Any:
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return value
+    return NormalTensor.of(Normal(wide(value), torch.zeros_like(wide(value))))
 
 
 def _normal(value: Any) -> Any:

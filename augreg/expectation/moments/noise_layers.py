@@ -13,7 +13,6 @@ from augreg.expectation.moments.forward import Forward
 from augreg.expectation.moments.noise_rules import (
     Factor,
     bernoulli,
-    dropout,
     multiplied,
     with_dropout,
     with_saturation,
@@ -44,7 +43,7 @@ def layer_rule(layer: nn.Module) -> LayerRule | None:
 
 def _dropout(run: Forward, layer: Dropout, x: Any) -> Any:
     keep = 1.0 - layer.p
-    shape = tuple(layer.mask_shape(x))
+    shape = tuple(layer.mask_shape(x.mean if isinstance(x, Normal) else x))
     what = "element" if shape == tuple(x.shape) else "channel"
     return with_dropout(run, type(layer).__name__, x, keep, kept_scale(layer.mode, keep), shape, what)
 
@@ -109,7 +108,7 @@ def _shake_drop(run: Forward, layer: ShakeDrop, x: Any) -> Any:
         keep * one**3 + (1 - keep) * (about**3 + 3 * about * spread),
         keep * one**4 + (1 - keep) * (about**4 + 6 * about**2 * spread + fourth),
     )
-    result = multiplied(run, x, factor, _shape(layer, x, layer.per))
+    result = multiplied(run, x, factor, _shape(layer, x.mean if isinstance(x, Normal) else x, layer.per))
     run.note("ShakeDrop", f"exact: a random factor for each {layer.per}", result)
     return result
 
@@ -147,7 +146,7 @@ def _drop_connect(run: Forward, layer: Any, x: Any) -> Any:
     def power(part: Any, k: int) -> Any:
         return layer._shared(part, weight**k, None)
 
-    added = 0.0
+    added: Any = 0.0
     if bias is not None and layer.mask_bias:
         added = bias.square() * keep * layer.p * scale**2
         bias = bias * (keep * scale)
@@ -175,10 +174,6 @@ def _drop_connect(run: Forward, layer: Any, x: Any) -> Any:
     return result
 
 
-def _torch_dropout(run: Forward, layer: Any, x: Any) -> Any:
-    return dropout(run, None, x, layer.p, True)
-
-
 _LAYERS: dict[type[nn.Module], LayerRule] = {
     Dropout: _dropout,
     AlphaDropout: _alpha_dropout,
@@ -187,5 +182,5 @@ _LAYERS: dict[type[nn.Module], LayerRule] = {
     StochasticDepth: _stochastic_depth,
     ShakeDrop: _shake_drop,
     MapDropBlock: _drop_block,
-    _DropConnect: _drop_connect,  # type: ignore[dict-item]
+    _DropConnect: _drop_connect,
 }

@@ -52,13 +52,16 @@ def multiplied(run: Forward, x: Tensor | Normal, factor: Factor, shape: Sequence
         flat = (u * torch.ones_like(e)).reshape(len(e), -1)
         covariance = x.covariance * flat.unsqueeze(1) * flat.unsqueeze(2)
     if shared and shape is not None and run.affords(len(e), x.units, x.units):
-        covariance = run.full_covariance(x) if covariance is None else covariance
-        covariance = covariance * (u**2 if x.covariance is None else 1) + _shared(x, d2, shape)
+        if covariance is None:
+            covariance = u**2 * torch.diag_embed(v.reshape(len(e), -1))
+        covariance = covariance + _shared(x, d2, shape)
     if covariance is not None:
         covariance.diagonal(dim1=1, dim2=2).copy_(variance.reshape(len(e), -1))
     independent = not shared and (certain or x.independent)
     parents = [(x, lambda rows: rows * u)]
-    return run.behind(u * e, variance, parents, covariance=covariance, independent=independent, shared=shared, **cumulants)
+    return run.behind(
+        u * e, variance, parents, covariance=covariance, independent=independent, shared=shared, **cumulants
+    )
 
 
 def _certain(x: Tensor) -> Normal:
@@ -74,7 +77,7 @@ def _shared(x: Normal, spread: Any, shape: Sequence[int]) -> Tensor:
     flat = x.mean.reshape(len(x.mean), -1)
     both = flat.unsqueeze(1) * flat.unsqueeze(2)
     both = both if x.covariance is None else both + x.covariance
-    return spread * same * both
+    return spread * (same * both)
 
 
 def _cumulants(x: Normal, factor: Factor, variance: Tensor) -> dict[str, Tensor]:

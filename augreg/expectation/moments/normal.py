@@ -68,7 +68,7 @@ class NormalTensor(Tensor):
 
 
 def _left(normal: Normal) -> None:
-    """Free the covariance of a tensor that is gone, unless two others were computed from it, which share its noise."""
+    """Free the covariance of a tensor that is gone, unless two others, which share its noise, came from it."""
     if normal.children < 2:
         normal.covariance = None
 

@@ -198,9 +198,7 @@ def _within(x: Normal, windows: Callable[..., Tensor]) -> Tensor:
     return covariance[:, units.unsqueeze(-1), units.unsqueeze(-2)]
 
 
-def clark_maximum(
-    mean: Tensor, variance: Tensor, covariance: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+def clark_maximum(mean: Tensor, variance: Tensor, covariance: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and variance of the largest of normal units along the last dimension, and how often each is the largest.
 
     The maximum of two, with d^2 = v1 + v2 - 2 c and r = (m1 - m2) / d, has the mean m1 Phi(r) + m2 Phi(-r) + d phi(r)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -70,12 +71,19 @@ def propagate(
     _check_patterns(inner, patterns)
     settings = Settings(covariance, fourth_cumulant, patterns, samples, seed, memory)
     report = find_noise(model, _first_image(inputs)) if noise is None else noise
-    run = Forward(settings)
+    run = Forward(settings, sampled)
     if input_variance is not None:
         inputs = tree_map(functools.partial(_with_variance, input_variance), inputs)
-    with torch.no_grad(), kept(model), running_eagerly(), _drawing(model, report, only), _without_autocast():
-        with _through_modules(run, inner), run:
-            output = _called(run, inner, inputs)
+    with (
+        torch.no_grad(),
+        kept(model),
+        running_eagerly(),
+        drawing(model, report, only=only),
+        _without_autocast(),
+        _through_modules(run, inner),
+        run,
+    ):
+        output = _called(run, inner, inputs)
     if run.unknown:
         raise NotImplementedError(_message(run))
     output = output if select is None else select(output)
@@ -106,14 +114,13 @@ def _moments(output: Tensor, run: Forward) -> Moments:
     report = MomentsReport(tuple(run.steps))
     if isinstance(output, NormalTensor):
         normal = output.normal
-        return Moments(normal.mean, normal.variance, normal.covariance, report)
+        covariance = run.full_covariance(normal) if normal.independent else normal.covariance
+        return Moments(normal.mean, normal.variance, covariance, report)
     mean = wide(output)
     return Moments(mean, torch.zeros_like(mean), None, report)
 
 
 def _check_patterns(model: nn.Module, patterns: Iterable[str]) -> None:
-    import fnmatch
-
     names = [*named_modules(model)]
     for pattern in patterns:
         module = pattern.rpartition(":")[0] if ":" in pattern else pattern
@@ -129,11 +136,9 @@ def _with_variance(variance: Any, value: Any) -> Any:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return value
     mean = wide(value).clone()
-    return NormalTensor.of(Normal(mean, torch.as_tensor(variance).to(mean).expand_as(mean).contiguous(), independent=True))
-
-
-def _drawing(model: nn.Module, report: NoiseReport, only: Any) -> Any:
-    return drawing(model, report, only=only)
+    return NormalTensor.of(
+        Normal(mean, torch.as_tensor(variance).to(mean).expand_as(mean).contiguous(), independent=True)
+    )
 
 
 @contextlib.contextmanager
@@ -155,16 +160,16 @@ def _through_modules(run: Forward, model: nn.Module) -> Iterator[None]:
     try:
         for name, module in modules.values():
             own.append((module, "forward", vars(module).get("forward")))
-            vars(module)["forward"] = functools.partial(_forward, run, name, module, module.forward)
+            module.__dict__["forward"] = functools.partial(_forward, run, name, module, module.forward)
             if isinstance(module, StochasticDepth):
                 own.append((module, "residual", vars(module).get("residual")))
-                vars(module)["residual"] = functools.partial(_residual, module)
+                module.__dict__["residual"] = functools.partial(_residual, module)
         yield
     finally:
         for module, attribute, value in own:
             vars(module).pop(attribute, None)
             if value is not None:
-                vars(module)[attribute] = value
+                module.__dict__[attribute] = value
 
 
 def _attached_layers(model: nn.Module) -> Iterator[nn.Module]:

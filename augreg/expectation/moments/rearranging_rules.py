@@ -71,11 +71,12 @@ def _moved(run: Forward, x: Normal, parts: Sequence[Any], places: Tensor, batch:
     def push(rows: Tensor) -> Tensor:
         return rows.reshape(*rows.shape[:2], -1)[..., own].reshape(*rows.shape[:2], *places.shape[1:])
 
-    covariance = None if x.covariance is None else x.covariance[:, own][:, :, own]
-    if covariance is None and len(own) > len(own.unique()) and run.affords(batch, len(own), len(own)):
+    once = len(own) == len(own.unique())
+    covariance = None
+    if (x.covariance is not None or not once) and run.affords(batch, len(own), len(own)):
         whole = run.full_covariance(x)  # copies of a unit are not independent
         covariance = None if whole is None else whole[:, own][:, :, own]
-    once = x.independent and len(own) == len(own.unique())
+    once = x.independent and once
     return run.behind(mean, variance, [(x, push)], covariance=covariance, independent=once, **cumulants)
 
 

@@ -14,7 +14,7 @@ NODES = 16
 """Nodes of the quadrature of `relu_covariance`: it is within 1e-9 for correlations up to 0.95."""
 
 MOST_SKEW, MOST_EXCESS = 1.0, 4.0
-"""Beyond these, Edgeworth's series is further from the truth than the normal distribution. An excess is at least -2."""
+"""About where the series stops being a density (Barton and Dennis 1952, Biometrika 39). An excess is at least -2."""
 
 
 def leaky_relu_moments(
@@ -22,9 +22,9 @@ def leaky_relu_moments(
 ) -> list[Tensor]:
     """E[f^k] for k = 1 .. 4, for f(x) = max(x, 0) + slope min(x, 0).
 
-    For normal x, M_0 = Phi(r), M_1 = m Phi(r) + s phi(r) and M_k = m M_(k-1) + (k - 1) s^2 M_(k-2), with r = m / s and
-    M_k = E[max(x, 0)^k]. A third and fourth cumulant add the terms of Edgeworth's series, with He the Hermite
-    polynomials of (x - m) / s: E[f^k (1 + k3/(6 s^3) He_3 + k4/(24 s^4) He_4 + k3^2/(72 s^6) He_6)]. The mean of the
+    For normal x and M_k = E[max(x, 0)^k], with r = m / s: M_0 = Phi(r), M_1 = m Phi(r) + s phi(r) and
+    M_k = m M_(k-1) + (k - 1) s^2 M_(k-2). A third and fourth cumulant add the terms of Edgeworth's series, with He
+    the Hermite polynomials of (x - m) / s: E[f^k (1 + k3/(6 s^3) He_3 + k4/(24 s^4) He_4 + k3^2/(72 s^6) He_6)]. The mean of the
     ReLU stays between max(m, 0) and (m + sqrt(m^2 + s^2)) / 2, as it does for every distribution.
     """
     deviation = variance.clamp(min=1e-24).sqrt()
@@ -59,7 +59,9 @@ def _edgeworth(deviation: Tensor, third: Tensor | None, fourth: Tensor | None) -
     return terms if excess is None else [*terms, (4, excess / 24)]
 
 
-def standardized(deviation: Tensor, third: Tensor | None, fourth: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+def standardized(
+    deviation: Tensor, third: Tensor | None, fourth: Tensor | None
+) -> tuple[Tensor | None, Tensor | None]:
     """Skewness and excess kurtosis, within the bounds between which the series is of use."""
     skew = None if third is None else (third / deviation**3).clamp(-MOST_SKEW, MOST_SKEW)
     excess = None if fourth is None else (fourth / deviation**4).clamp(-2.0, MOST_EXCESS)
