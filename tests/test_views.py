@@ -193,6 +193,13 @@ def test_each_result_of_a_step_comes_about_as_often_as_it_is_drawn() -> None:
             assert sum(applied) == count / 2, (count, name)
 
 
+def test_rare_results_come_last() -> None:
+    pipe = Pipeline([{"invert": {"p": 0.001}}, {"vertical_flip": {"p": 0.002}}])
+    views = pipe.views(IMAGE, 9)
+    assert views.exact and np.allclose(views.weights, [0.999 * 0.998, 0.999 * 0.002, 0.001 * 0.998, 0.001 * 0.002])
+    assert np.array_equal(views[1].image, IMAGE[::-1]) and np.array_equal(views[2].image, 255 - IMAGE)
+
+
 def test_too_many_combinations_are_drawn() -> None:
     @transform("nudge", kind="color")
     class Nudge:

@@ -99,3 +99,6 @@ def test_channels_of_files(tmp_path, channels: str) -> None:
         assert all(np.array_equal(found, one) for one in (sample["image"], *sample["images"]))
         assert sample["path"] is other["path"] and sample["label"] is other["label"]
     assert np.array_equal(views[0][0].image, pipe.test(path))
+    if channels != "keep":  # there the fourth channel is alpha only if the image is read again for each view
+        once = {"image": path, "images": [Download(path.read_bytes()), path]}
+        assert np.array_equal(pipe.views(once, 2)[1].image["images"][0], views[0][1].image)

@@ -228,6 +228,22 @@ def test_weights_that_are_none_are_refused(weights: tuple[float, float]) -> None
         Pipeline([Step(wrong(span=40))]).views(IMAGE, 3)
 
 
+def test_arguments_that_cannot_be_hashed() -> None:
+    @transform("pick", kind="color")
+    class Pick:
+        """Multiply the pixel values by one of a list of numbers."""
+
+        factors: dict[str, float]
+
+        def sample(self, rng, scene):
+            return ops.point_function("brightness", self.factors["ab"[rng.integers(2)]])
+
+    views = Pipeline([{"pick": {"factors": {"a": 0.5, "b": 1.0}}}], Registry.installed().add(Pick)).views(IMAGE, 5)
+    halved = (IMAGE * np.float32(0.5)).astype(np.uint8)
+    shown = {view.image.tobytes() for view in views if view.weight}
+    assert views.exact and shown == {IMAGE.tobytes(), halved.tobytes()}
+
+
 def test_nodes_of_a_plugin_in_place_of_draws() -> None:
     @transform("tilt", kind="geometry")
     class Tilt:

@@ -49,23 +49,16 @@ def _directions(degree: int, coefficients: int, first: tuple[int, ...]) -> tuple
     return tuple(numbers)
 
 
-_DIRECTIONS: Final = (
-    tuple(1 << (_BITS - 1 - place) for place in range(_BITS)),
-    *(_directions(*row) for row in _JOE_KUO),
-)
-_DIMENSIONS: Final = len(_DIRECTIONS)
+_DIRECTIONS: Final = np.array(
+    [[1 << (_BITS - 1 - place) for place in range(_BITS)], *(_directions(*row) for row in _JOE_KUO)], np.uint32
+).T
+_DIMENSIONS: Final = _DIRECTIONS.shape[1]
 
 
 def sobol_point(number: int) -> list[int]:
     """The coordinates of a point of the Sobol sequence in 8 dimensions, as 32-bit fractions."""
-    point = [0] * _DIMENSIONS
-    place = 0
-    while number:
-        if number & 1:
-            for dimension, directions in enumerate(_DIRECTIONS):
-                point[dimension] ^= directions[place]
-        number >>= 1
-        place += 1
+    places = [place for place in range(number.bit_length()) if number >> place & 1]
+    point: list[int] = np.bitwise_xor.reduce(_DIRECTIONS[places], axis=0).tolist()
     return point
 
 

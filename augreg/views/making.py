@@ -20,7 +20,7 @@ from augreg.rng import address_of
 from augreg.steps.enumeration import same_results
 from augreg.steps.step import Step
 from augreg.views.choices import ViewChoices
-from augreg.views.combinations import combinations
+from augreg.views.combinations import Combination, combinations
 from augreg.views.low_discrepancy import ViewStreams
 from augreg.views.reading import read_once
 from augreg.views.selection import named_paths
@@ -40,7 +40,7 @@ class _Drawing(msgspec.Struct, frozen=True):
     def start(self, scene: Scene) -> tuple[tuple[Op, ...], Drawn]:
         """The merged ops for an image of this scene, and the draw that they come from."""
         drawn = expect(self.steps, scene) if self.choices is None else draw(self.steps, scene, self.choices)
-        return _merged(drawn, scene, self.settings), drawn
+        return _merged(drawn, scene, self.settings.approximate, self.settings.max_pixels), drawn
 
     def plan(self, scene: Scene, title: str) -> Plan:
         """What is done to an image of this scene."""
@@ -49,9 +49,38 @@ class _Drawing(msgspec.Struct, frozen=True):
         return Plan(ops, scene, tuple(drawn.entries), title, settings, drawn.scene, tuple(drawn.deferred))
 
 
-def _merged(drawn: Drawn, scene: Scene, settings: RunSettings) -> tuple[Op, ...]:
+def _merged(drawn: Drawn, scene: Scene, approximate: bool, max_pixels: int) -> tuple[Op, ...]:
     """The ops that run for a draw."""
-    return within_budget(merge(drawn.ops, scene, settings.approximate), scene, settings.max_pixels)
+    return within_budget(merge(drawn.ops, scene, approximate), scene, max_pixels)
+
+
+_Found = tuple[tuple[Combination, ...], bool]
+"""The combinations in the order of the views, and whether the test image is the first of them."""
+
+
+def _combinations(
+    steps: tuple[Step, ...], scene: Scene, only: tuple[str, ...] | None, approximate: bool, max_pixels: int
+) -> _Found:
+    found = combinations(steps, scene, only, lambda drawn: _merged(drawn, scene, approximate, max_pixels))
+    test = _merged(expect(steps, scene), scene, approximate, max_pixels)
+    first = next((one for one in found if same_results(one.ops, test)), None)
+    if first is None:
+        return tuple(found), False
+    return (first, *(one for one in found if one is not first)), True
+
+
+_remembered = functools.lru_cache(maxsize=128)(_combinations)
+
+
+def _combinations_of(
+    steps: tuple[Step, ...], scene: Scene, only: tuple[str, ...] | None, settings: RunSettings
+) -> _Found:
+    """The combinations for images of this scene, which are found once."""
+    arguments = steps, scene, only, settings.approximate, settings.max_pixels
+    try:
+        return _remembered(*arguments)
+    except TypeError:  # an argument of a plugin's transform cannot be hashed
+        return _combinations(*arguments)
 
 
 def make_views(
@@ -71,13 +100,8 @@ def make_views(
     named = None if only is None else named_paths(steps, only)
     address = address_of(seed, index)
     test = _Drawing(steps, settings, None)
-    found = combinations(steps, scene, named, lambda drawn: _merged(drawn, scene, settings))
-    ops = test.start(scene)[0]
-    first = next((one for one in found if same_results(one.ops, ops)), None)
-    if first is not None:
-        found.remove(first)
-        found.insert(0, first)
-    chosen = list(itertools.islice(places(found, first is not None), n.__index__()))
+    found, test_is_first = _combinations_of(steps, scene, named, settings)
+    chosen = list(itertools.islice(places(found, test_is_first), n.__index__()))
     views = []
     for number, (place, weight) in enumerate(zip(chosen, weights(found, chosen).tolist(), strict=True)):
         drawing = test
