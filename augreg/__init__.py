@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     )
     from augreg.batch.labels import SoftLabels as SoftLabels
     from augreg.errors import ImageError as ImageError, PluginError as PluginError, SpecError as SpecError
-    from augreg.expectation.audits import audit as audit
-    from augreg.expectation.mean_predictions import expect as expect
-    from augreg.expectation import expect as expect
+    from augreg.expectation import audit as audit, expect as expect
     from augreg.importers.albumentations import from_albumentations as from_albumentations
     from augreg.importers.timm import from_timm as from_timm
     from augreg.importers.torchvision import from_torchvision as from_torchvision
@@ -70,9 +68,7 @@ __getattr__, __dir__, __all__ = lazy.names(
     {
         "batch.labels": ("SoftLabels",),
         "errors": ("ImageError", "PluginError", "SpecError"),
-        "expectation.audits": ("audit",),
-        "expectation.mean_predictions": ("expect",),
-        "expectation": ("expect",),
+        "expectation": ("audit", "expect"),
         "importers.albumentations": ("from_albumentations",),
         "importers.timm": ("from_timm",),
         "importers.torchvision": ("from_torchvision",),

@@ -31,7 +31,7 @@ def seen(low: float, high: float, loss=None, accuracy=None, images: int = 100) -
         (seen(0.05, 0.1, Difference(0.0, -0.1, 0.004), WIDE), "unknown", "may be chance"),
         (seen(0.05, 0.1, Difference(0.0, -0.004, 0.1), WIDE), "unknown", "may be chance"),
         (seen(0.0101, 0.1), "change", "above the tolerance"),
-        (seen(0.01, 0.1), "unknown", "not known well enough"),
+        (seen(0.01, 0.1), "unknown", "more images or samples"),
     ],
 )
 def test_the_first_rule_that_holds_decides(evidence: Evidence, action: str, reason: str) -> None:

@@ -89,13 +89,18 @@ class Predictor:
         return np.stack([found[number] for number in range(len(images))])
 
     def groups(
-        self, images: Sequence[Any], indices: Sequence[Any], steps: tuple[str, ...], most: int | None = None
+        self,
+        images: Sequence[Any],
+        indices: Sequence[Any],
+        steps: tuple[str, ...],
+        most: int | None = None,
+        draws: int = 1,
     ) -> list[tuple[list[int], Any]]:
-        """The inputs of the model for images, with the views that these steps draw."""
+        """The inputs of the model for images, with the views of these steps: `most` nodes, and about so many draws."""
         if self.pipe is None:
             return [(list(range(len(images))), ModelInputs((self._stacked(images),), {}))]
         views: Any = _OnlySteps(self.pipe, steps) if steps else self.pipe
-        return view_groups(views, list(images), list(indices), most if steps else None, self.like, "test")
+        return view_groups(views, list(images), list(indices), most if steps else None, draws, self.like, "test")
 
     def drawing(self, modules: tuple[str, ...]) -> AbstractContextManager[None]:
         """The context in which these modules draw, and all else is in evaluation."""
@@ -184,7 +189,7 @@ def sampled_mean(predictor: Predictor, noise: Noise, images: Sequence[Any], firs
         halves = []
         for half in ("", ", second half"):
             indices = [f"{first + place}{half}" for place in range(len(images))]
-            halves.append(predictor.groups(images, indices, noise.steps, most))
+            halves.append(predictor.groups(images, indices, noise.steps, most, samples // 2))
         for (numbers, inputs), (_, others) in zip(*halves, strict=True):
             draws = bool(noise.modules) or (isinstance(inputs, ViewInputs) and inputs.drawn)
             if not draws:

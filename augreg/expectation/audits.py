@@ -265,7 +265,9 @@ def _compared(noise: Noise, kind: str, instead: str, rule: str = "") -> _Compare
 
 
 def _source_name(source: NoiseSource) -> str:
-    return f"{source.type} at {source.name}" if source.name else f"{source.type}, the model"
+    attached = [draws.removeprefix("attached ") for draws in source.draws if draws.startswith("attached ")]
+    kind = " and ".join(attached) or source.type
+    return f"{kind} at {source.name}" if source.name else f"{kind}, the model"
 
 
 def _notes(predictor: Predictor, compared: Sequence[_Compared]) -> Iterator[str]:

@@ -84,7 +84,7 @@ _RULES: tuple[tuple[Callable[[Evidence], bool], Verdict], ...] = (
     (lambda seen: seen.is_equal, Verdict("keep", "the likelihood is the same")),
     (lambda seen: seen.is_labeled, Verdict("unknown", "the difference of the likelihoods may be chance")),
     (lambda seen: seen.is_far, Verdict("change", "the difference is above the tolerance")),
-    (lambda seen: True, Verdict("unknown", "the distance is not known well enough")),
+    (lambda seen: True, Verdict("unknown", "more images or samples are needed to know the distance")),
 )
 """The first rule that holds decides."""
 
