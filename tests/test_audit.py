@@ -13,6 +13,8 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import augreg  # noqa: E402
+from augreg.expectation.audit_rows import Collected  # noqa: E402
+from augreg.expectation.audit_sampling import SampledMean  # noqa: E402
 from augreg.expectation.audits import audit  # noqa: E402
 from augreg.expectation.metrics import log_losses  # noqa: E402
 
@@ -61,11 +63,16 @@ def dropped():
     return model, inputs, labels, each, fast
 
 
-def test_dropout_against_all_masks(dropped) -> None:
-    model, inputs, labels, each, fast = dropped
-    mean = each.mean(0)
-    found = audit(model, inputs, labels, samples=512)
-    row = found["Dropout at 0"]
+@pytest.fixture(scope="module")
+def audited(dropped):
+    """The row of its audit."""
+    model, inputs, labels, _, _ = dropped
+    return audit(model, inputs, labels, samples=512)["Dropout at 0"]
+
+
+def test_dropout_against_all_masks(dropped, audited) -> None:
+    _, _, labels, each, fast = dropped
+    mean, row = each.mean(0), audited
     wanted = math.sqrt(np.square(mean - fast).sum(1).mean() / 2)
     assert row.distance == pytest.approx(wanted, rel=0.05)
     assert row.low < wanted < row.high
@@ -81,12 +88,11 @@ def test_dropout_against_all_masks(dropped) -> None:
     assert row.wrong_to_right - row.right_to_wrong == round(60 * row.accuracy_difference.value)
 
 
-def test_the_error_of_a_mean_falls_as_one_over_the_root_of_n(dropped) -> None:
-    model, inputs, _, each, _ = dropped
-    row = audit(model, inputs, samples=512)["Dropout at 0"]
+def test_the_error_of_a_mean_falls_as_one_over_the_root_of_n(dropped, audited) -> None:
+    each, row = dropped[3], audited
     one = math.sqrt(each.var(0).sum(1).mean() / 2)
     assert list(row.curve) == [1, 2, 4, 8, 16, 32, 64, 128, 256]
-    for n in (1, 4, 16, 64):
+    for n in (1, 4, 16, 64, 256):
         assert row.curve[n] == pytest.approx(one / math.sqrt(n), rel=0.25)
     assert row.sampling_error == pytest.approx(one / math.sqrt(512), rel=0.25)
     assert row.needed == pytest.approx(9 * one**2 / row.distance**2, rel=0.1)
@@ -118,6 +124,66 @@ def test_a_flip_has_two_views_and_is_exact() -> None:
     assert [view.weight for view in found.examples] == [0.5, 0.5]
     assert found.examples[1].probability == pytest.approx(float(probabilities[1, 0].max()), rel=1e-5)
     np.testing.assert_array_equal(found.examples[1].image, images[0][:, ::-1])
+
+
+def test_views_count_by_their_weights() -> None:
+    distances = {}
+    for p in (0.5, 0.25):
+        steps = [{"horizontal_flip": {"p": p}}, FLIP["image"][1]]
+        pipe = augreg.Pipeline.from_spec({**FLIP, "image": steps})
+        distances[p] = audit(Columns(), images_of(4), pipe=pipe, samples=4).rows[0].distance
+    assert distances[0.25] == pytest.approx(distances[0.5] / 2)
+
+
+def test_the_halves_have_draws_of_their_own() -> None:
+    pipe = augreg.Pipeline.from_spec({**FLIP, "image": [{"brightness": 0.9}, FLIP["image"][1]]})
+    row = audit(Columns(), images_of(4), pipe=pipe, samples=8)["brightness#0"]
+    assert row.sampling_error > 0.0
+
+
+def test_no_forward_pass_has_more_rows_than_allowed() -> None:
+    sizes = []
+
+    class Counted(Columns):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(x))
+            return super().forward(x)
+
+    pipe = augreg.Pipeline.from_spec({**FLIP, "image": ["d4", FLIP["image"][1]]})
+    images = [np.random.default_rng(number).integers(0, 256, (4, 4, 1), dtype=np.uint8) for number in range(30)]
+    audit(Counted(), images, pipe=pipe, samples=8, batch_size=16)
+    assert max(sizes) == 16
+
+
+def test_views_and_noise_together_take_no_more_samples_than_given() -> None:
+    pipe = augreg.Pipeline.from_spec({**FLIP, "image": ["d4", FLIP["image"][1]]})
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 2))
+    images = [np.full((4, 4, 1), 9, np.uint8)]
+    assert audit(model, images, pipe=pipe, samples=16)["image steps and model"].samples == 16
+
+
+def test_what_a_row_says_by_hand() -> None:
+    first = np.array([[0.7, 0.3], [0.4, 0.6], [0.3, 0.7], [0.8, 0.2]])
+    second = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.6, 0.4]])
+    fast = np.array([[0.5, 0.5], [0.6, 0.4], [0.6, 0.4], [0.7, 0.3]])
+    found = Collected("x", "image steps", "views ({samples})")
+    found.add(fast, SampledMean(first, second, np.full(4, 0.02), 4, 16, {2: np.full(4, 0.04)}, False), None)
+    row = found.row(0, 15, 0.01)
+    assert row is not None
+    # differences of the first class: 0.2 0.4, -0.2 -0.4, -0.3 0.0, 0.1 -0.1
+    square = (0.08 + 0.08 + 0.0 - 0.01) / 4
+    error = np.std([0.08, 0.08, 0.0, -0.01], ddof=1) / 2
+    assert row.distance == pytest.approx(math.sqrt(square))
+    assert row.low == 0.0
+    assert row.high == pytest.approx(math.sqrt(square + 1.959964 * error))
+    assert row.standard_error == pytest.approx((math.sqrt(square + error) - math.sqrt(max(0, square - error))) / 2)
+    # means of 0.8, 0.3, 0.45 and 0.7: the second and third differ from 0.6, and the halves of the third disagree
+    assert (row.changed, row.unsure, row.agreement) == (2, 1, 0.5)
+    # two views each: 9 * 0.02 / square observations
+    assert row.needed == 2 * math.ceil(0.18 / square)
+    assert row.curve == {2: pytest.approx(0.2)}
+    # squared differences of the halves: 0.04, 0.04, 0.09, 0.04 for each class
+    assert row.sampling_error == pytest.approx(math.sqrt(0.21 / 4 / 4))
 
 
 def test_what_does_not_matter_is_exact() -> None:
@@ -219,8 +285,9 @@ def test_batch_norm_that_is_off_gets_a_row() -> None:
         difference = model[1](layer(inputs[1::2])).softmax(1) - model(inputs[1::2]).softmax(1)
     assert row.images == 32
     assert row.distance == pytest.approx(math.sqrt(float(difference.square().sum(1).mean()) / 2), rel=0.01)
+    accuracy = (model(inputs[1::2]).argmax(1) == (inputs[1::2, 0] > 4)).double().mean()
     assert model[0].running_mean.tolist() == [0.0, 0.0]
-    assert row.fast is not None
+    assert row.fast is not None and row.fast.accuracy == float(accuracy)
     layer.running_mean, layer.running_var = inputs.mean(0), inputs.var(0)
     model[0] = layer
     found = audit(model, inputs)

@@ -96,7 +96,7 @@ class Predictor:
         most: int | None = None,
         draws: int = 1,
     ) -> list[tuple[list[int], Any]]:
-        """The inputs of the model for images, with the views of these steps: `most` nodes, and about so many draws."""
+        """The inputs of the model for images, with the views of these steps: `most` nodes, about so many draws."""
         if self.pipe is None:
             return [(list(range(len(images))), ModelInputs((self._stacked(images),), {}))]
         views: Any = _OnlySteps(self.pipe, steps) if steps else self.pipe
@@ -184,7 +184,8 @@ class _OnlySteps:
 def sampled_mean(predictor: Predictor, noise: Noise, images: Sequence[Any], first: int, samples: int) -> SampledMean:
     """The mean predictions of images over a noise, from two halves of `samples`; `first` numbers the first image."""
     parts: list[tuple[list[int], SampledMean]] = []
-    most = max(1, samples // 2) if noise.modules else samples
+    # with the noise of the model, each half takes two observations of all views
+    most = max(1, samples // 4) if noise.modules else samples
     with torch.no_grad(), predictor.drawing(noise.modules):
         halves = []
         for half in ("", ", second half"):
