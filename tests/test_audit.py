@@ -287,6 +287,8 @@ def test_batch_norm_that_is_off_gets_a_row() -> None:
     assert row.distance == pytest.approx(math.sqrt(float(difference.square().sum(1).mean()) / 2), rel=0.01)
     accuracy = (model(inputs[1::2]).argmax(1) == (inputs[1::2, 0] > 4)).double().mean()
     assert model[0].running_mean.tolist() == [0.0, 0.0]
+    assert row.sentence.startswith(f"{row.name}: what the running statistics give is ")
+    assert row.sentence.endswith(("recalibration has the better likelihood.", "may be chance."))
     assert row.fast is not None and row.fast.accuracy == float(accuracy)
     layer.running_mean, layer.running_var = inputs.mean(0), inputs.var(0)
     model[0] = layer

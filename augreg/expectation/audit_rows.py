@@ -29,6 +29,11 @@ TOLERANCE = 0.01
 """A distance in probability that makes no difference."""
 _NORMAL = 1.959964  # the 97.5 % quantile of the normal distribution
 _THIRD = 9  # the square of 3: the error of a mean of the suggested number of samples is a third of the distance
+_SUBJECTS = {
+    "batch norm": ("what the running statistics give", "recalibration"),
+    "moments": ("one pass of moments", "Monte Carlo"),
+}
+"""What is compared with what, where it is not a fast rule with a mean."""
 
 Floats = NDArray[np.float64]
 
@@ -119,12 +124,10 @@ class AuditRow:
         turned = ""
         if self.changed and self.right_to_wrong is not None:
             turned = f" ({self.wrong_to_right} to right, {self.right_to_wrong} to wrong)"
-        subject = "the fast rule" if not self.rule else f"the fast rule ({self.rule})"
-        if self.kind == "batch norm":
-            subject = "what the running statistics give"
-        if self.kind == "moments":
-            subject = "one pass of moments"
-        return f"{self.name}: {subject} {off}; {some}{turned}; {self.advice}: {self.verdict.reason}."
+        subject, mean = _SUBJECTS.get(self.kind, ("the fast rule", "the mean"))
+        subject += f" ({self.rule})" if self.rule else ""
+        reason = self.verdict.reason.replace("the mean", mean)
+        return f"{self.name}: {subject} {off}; {some}{turned}; {self.advice}: {reason}."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
