@@ -63,7 +63,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        (["a"], {"apply"}),
+        (["a"], {"apply", "audit"}),
         ([""], COMMANDS),
         (["--"], {"--help", "--version"}),
         (["apply", "--co"], {"--copies"}),
