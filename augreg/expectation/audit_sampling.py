@@ -155,7 +155,7 @@ class Predictor:
         self.forwards += len(rows)
         probabilities = Output.of(output, "probability", False).probabilities
         assert probabilities is not None
-        return np.asarray(probabilities.double().cpu().numpy())
+        return np.asarray(probabilities.cpu().double().numpy())
 
     def _stacked(self, images: Sequence[Any]) -> Tensor:
         tensors = [image if isinstance(image, Tensor) else torch.as_tensor(np.asarray(image)) for image in images]

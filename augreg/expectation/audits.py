@@ -227,7 +227,7 @@ class _Run:
             for numbers, inputs in predictor.groups(chunk.images, list(range(len(chunk.images))), ()):
                 (rows,), _ = inputs.rows(None, range(1), range(1))
                 found = propagate(predictor.model, rows, noise=predictor.report, select=_function(predictor.select))
-                probabilities[numbers] = found.probabilities().mean.double().cpu().numpy()
+                probabilities[numbers] = found.probabilities().mean.cpu().double().numpy()
         except NotImplementedError as error:
             unknown = [line.strip() for line in str(error).splitlines() if line.startswith("  ")]
             self._notes.append(f"no moments: there is no rule for {'; '.join(unknown[:3])}")
