@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from augreg.batch.labels import SoftLabels as SoftLabels
     from augreg.errors import ImageError as ImageError, PluginError as PluginError, SpecError as SpecError
     from augreg.expectation import (
+        audit as audit,
         expect as expect,
         load_checkpoint as load_checkpoint,
         save_checkpoint as save_checkpoint,
@@ -73,7 +74,7 @@ __getattr__, __dir__, __all__ = lazy.names(
     {
         "batch.labels": ("SoftLabels",),
         "errors": ("ImageError", "PluginError", "SpecError"),
-        "expectation": ("expect", "load_checkpoint", "save_checkpoint", "skew"),
+        "expectation": ("audit", "expect", "load_checkpoint", "save_checkpoint", "skew"),
         "importers.albumentations": ("from_albumentations",),
         "importers.timm": ("from_timm",),
         "importers.torchvision": ("from_torchvision",),

@@ -16,7 +16,7 @@ import augreg
 from augreg import gallery, ops
 from augreg.gallery.means import MEAN_DRAWS, mean_image
 from augreg.gallery.repeated_images import repeated_images, style_of
-from augreg.gallery.thumbnails import thumbnail
+from augreg.images.thumbnails import thumbnail
 from augreg.registry.discovery import Contributions
 from augreg.registry.registry import Registry
 

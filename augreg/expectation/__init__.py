@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
+    from augreg.expectation.audit_report import Audit as Audit
+    from augreg.expectation.audit_rows import AuditRow as AuditRow
+    from augreg.expectation.audits import audit as audit
     from augreg.expectation.batch_norm import (
         BatchNormTable as BatchNormTable,
         LayerShift as LayerShift,
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
+        "audit_report": ("Audit",),
+        "audit_rows": ("AuditRow",),
+        "audits": ("audit",),
         "batch_norm": ("BatchNormTable", "LayerShift", "batch_norm_shift", "recalibrate_batch_norm"),
         "checkpoints": (
             "LoadedCheckpoint",

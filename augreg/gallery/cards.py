@@ -20,8 +20,8 @@ from augreg.gallery.photos import Photo, shrunk
 from augreg.gallery.regularizers import Picture
 from augreg.gallery.step_by_step import describe_ops, scene_of
 from augreg.gallery.sweep import at_quantile, is_deterministic
-from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
+from augreg.images.thumbnails import viewable
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry

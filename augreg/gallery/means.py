@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.gallery.photos import shrunk
-from augreg.gallery.thumbnails import viewable
+from augreg.images.thumbnails import viewable
 from augreg.ops import Noise, Normalize
 from augreg.pipeline import Pipeline
 

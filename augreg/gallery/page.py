@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import importlib.resources
 import re
 from collections.abc import Iterable, Mapping
@@ -22,6 +20,7 @@ from augreg.gallery.photos import read, samples
 from augreg.gallery.policies import sheets
 from augreg.gallery.repeated_images import repeated_images, style_of
 from augreg.gallery.targets import SPEC, demonstrations
+from augreg.pages.report import base_style, sha256
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS
@@ -88,7 +87,7 @@ def page(
         "script": _inlined("page.js"),
     }
     repeated = repeated_images(parts)
-    style = _inlined("page.css") + _inlined("policies.css") + Markup(style_of(repeated))
+    style = Markup(base_style()) + _inlined("page.css") + _inlined("policies.css") + Markup(style_of(repeated))
     html = _template().render(parts, style=style, repeated=repeated)
     return Page(html, tuple((row.name, row.failure) for row in rows if row.failure))
 
@@ -99,7 +98,7 @@ def _template() -> jinja2.Template:
         loader=jinja2.FunctionLoader(_text), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(sha256=_sha256, marked=_marked)
+    environment.filters.update(sha256=sha256, marked=_marked)
     return environment.get_template("page.html")
 
 
@@ -114,8 +113,3 @@ def _inlined(name: str) -> Markup:
 def _marked(text: str) -> Markup:
     """The text of a docstring, with `code` marked up as code."""
     return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
-
-
-def _sha256(text: str) -> str:
-    """The hash with which the security policy of the page allows its own style and script."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

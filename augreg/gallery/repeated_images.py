@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from augreg.gallery.thumbnails import Thumbnail
+from augreg.images.thumbnails import Thumbnail
 
 __all__ = ["Repeated", "repeated_images", "style_of"]
 
