@@ -13,10 +13,10 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import augreg  # noqa: E402
-from augreg.expectation.audit_rows import Collected  # noqa: E402
-from augreg.expectation.audit_sampling import SampledMean  # noqa: E402
-from augreg.expectation.audits import audit  # noqa: E402
-from augreg.expectation.metrics import log_losses  # noqa: E402
+from augreg.expectation.auditing.audit import audit  # noqa: E402
+from augreg.expectation.auditing.metrics import log_losses  # noqa: E402
+from augreg.expectation.auditing.rows import Collected  # noqa: E402
+from augreg.expectation.auditing.sampling import SampledMean  # noqa: E402
 
 FLIP = {"image": ["horizontal_flip", {"normalize": {"mean": 0.5, "std": 0.25}}], "output": "torch"}
 

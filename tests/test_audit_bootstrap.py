@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from augreg.expectation.bootstrap import calibration_difference, mean_difference, resamples
-from augreg.expectation.metrics import calibration
+from augreg.expectation.auditing.bootstrap import calibration_difference, mean_difference, resamples
+from augreg.expectation.auditing.metrics import calibration
 
 
 def test_resamples_are_addressed() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from augreg.__main__ import main  # noqa: E402
-from augreg.expectation.audit_checks import size_words  # noqa: E402
-from augreg.expectation.test_sizes import SizeReport  # noqa: E402
+from augreg.expectation.auditing.checks import size_words  # noqa: E402
+from augreg.expectation.image_size.test_sizes import SizeReport  # noqa: E402
 
 MODULE = """
 import numpy as np

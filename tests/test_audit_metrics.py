@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from augreg.expectation.metrics import (
+from augreg.expectation.auditing.metrics import (
     adaptive_calibration,
     brier_scores,
     calibration,

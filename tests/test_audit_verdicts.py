@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from augreg.expectation.bootstrap import Difference
-from augreg.expectation.verdicts import Evidence, verdict
+from augreg.expectation.auditing.bootstrap import Difference
+from augreg.expectation.auditing.verdicts import Evidence, verdict
 
 LOWER, HIGHER = Difference(-0.1, -0.2, -0.05), Difference(0.1, 0.05, 0.2)
 SAME, WIDE = Difference(0.0, -0.004, 0.004), Difference(0.0, -0.1, 0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from augreg.expectation.view_weights import fitted_weights, learned_weights
+from augreg.expectation.auditing.learned_weights import fitted_weights, learned_weights
 
 NAMES = ("the test image", "flipped")
 

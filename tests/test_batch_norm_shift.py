@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import augreg
-from augreg.expectation.batch_norm import batch_norm_shift, recalibrate_batch_norm
-from augreg.expectation.channel_moments import RunningMoments
+from augreg.expectation.batch_norm.channel_moments import RunningMoments
+from augreg.expectation.batch_norm.shift import batch_norm_shift, recalibrate_batch_norm
 
 IMAGES = [np.full((8, 8, 3), value, np.uint8) for value in (0, 51, 102, 255)]
 HALF = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}

@@ -16,7 +16,7 @@ from augreg.registry.registry import Registry
 
 torch = pytest.importorskip("torch")
 from augreg.expectation import checkpoint_entry, pipeline_of_entry  # noqa: E402
-from augreg.expectation.checkpoint_files import SAFETENSORS  # noqa: E402
+from augreg.expectation.checkpoints.files import SAFETENSORS  # noqa: E402
 
 PIPE = augreg.Pipeline.from_spec(
     {"image": [{"random_resized_crop": 32}, "horizontal_flip", {"normalize": "imagenet"}], "backend": "pillow"}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import augreg
-from augreg.expectation.forward_cost import forward_cost
+from augreg.expectation.means.forward_cost import forward_cost
 
 
 def network() -> nn.Sequential:

@@ -8,8 +8,8 @@ from enumerated_networks import Networks
 from torch import nn
 
 import augreg
-from augreg.expectation.stopping import counts
-from augreg.expectation.student import student_quantile
+from augreg.expectation.means.stopping import counts
+from augreg.expectation.means.student import student_quantile
 
 
 def test_intervals_cover_the_truth_of_1000_networks() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from augreg.expectation.moments import propagate
-from augreg.expectation.noise import find_noise
+from augreg.expectation.noise.find_noise import find_noise
 
 MASKS = ((np.arange(256)[:, None] >> np.arange(8)) & 1) * 2.0
 

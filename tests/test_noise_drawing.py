@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from augreg import regularize
-from augreg.expectation.noise import drawing, find_noise, kept
+from augreg.expectation.noise.find_noise import drawing, find_noise, kept
 
 X = torch.linspace(-1.0, 1.0, 24).reshape(4, 6)
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from augreg import regularize
-from augreg.expectation.noise import NoiseReport, find_noise
+from augreg.expectation.noise.find_noise import NoiseReport, find_noise
 from augreg.nn.dropout import Dropout
 from augreg.nn.stochastic_depth import StochasticDepth
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from augreg import regularize
 from augreg.attachment.attach import attachments
-from augreg.expectation.noise import drawing, find_noise, kept
+from augreg.expectation.noise.find_noise import drawing, find_noise, kept
 from augreg.training.rng_state import counted_calls
 
 X = torch.linspace(-1.0, 1.0, 24).reshape(4, 6)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from augreg.expectation.batch_norm import batch_norm_shift, recalibrate_batch_norm
-from augreg.expectation.noise import drawing, find_noise, kept
+from augreg.expectation.batch_norm.shift import batch_norm_shift, recalibrate_batch_norm
+from augreg.expectation.noise.find_noise import drawing, find_noise, kept
 
 X = torch.linspace(-1.0, 1.0, 24).reshape(4, 6)
 

@@ -9,7 +9,7 @@ import pytest
 from restoring_plans import FLIP, plan_of
 
 from augreg import ImageError, Pipeline
-from augreg.views.restoring_fusion import fuse_boxes, mean_boxes, mean_keypoints
+from augreg.views.restoring.fusion import fuse_boxes, mean_boxes, mean_keypoints
 
 torch = pytest.importorskip("torch")
 SIZE = 100, 200

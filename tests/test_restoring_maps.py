@@ -22,8 +22,8 @@ from restoring_plans import (
 )
 
 from augreg import ImageError, Pipeline
-from augreg.views.restoring import Route
-from augreg.views.restoring_maps import restore_map
+from augreg.views.restoring.maps import restore_map
+from augreg.views.restoring.routes import Route
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional

@@ -9,7 +9,7 @@ import pytest
 from restoring_plans import FLIP, UPSIDE_DOWN, plan_of
 
 from augreg import ImageError, Pipeline
-from augreg.views.restoring_means import mean_map, mean_scores
+from augreg.views.restoring.means import mean_map, mean_scores
 
 torch = pytest.importorskip("torch")
 RNG = np.random.default_rng(1)

@@ -12,8 +12,8 @@ from restoring_plans import FLIP, HEIGHT, MOVES, TURN, WARPS, WIDTH, coordinates
 
 from augreg import ImageError, Pipeline, Registry, ops, transform
 from augreg.targets.propagate import forward_of, mirrors
-from augreg.views.restoring_maps import restore_map
-from augreg.views.restoring_points import restore_boxes, restore_keypoints, restore_labels
+from augreg.views.restoring.maps import restore_map
+from augreg.views.restoring.points import restore_boxes, restore_keypoints, restore_labels
 
 torch = pytest.importorskip("torch")
 SIZE = HEIGHT, WIDTH

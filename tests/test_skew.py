@@ -332,7 +332,7 @@ def test_a_pipeline_that_moves_nothing_is_compared_with_one_that_flips() -> None
 
 
 def test_nearest_has_no_antialiasing_to_differ_in() -> None:
-    from augreg.expectation.preparation_guess import Guess
+    from augreg.expectation.preprocessing.guesses import Guess
 
     own = Guess("own", "bilinear", True, "RGB")
     assert own._replace(interpolation="nearest", antialias=False).changes(own) == 1

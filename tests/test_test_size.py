@@ -11,8 +11,8 @@ import pytest
 import augreg
 from augreg import ops
 from augreg.errors import ImageError
-from augreg.expectation.apparent_size import magnification, test_magnification as at_test_time
-from augreg.expectation.enlarged import with_test_size
+from augreg.expectation.image_size.apparent_size import magnification, test_magnification as at_test_time
+from augreg.expectation.image_size.enlarged import with_test_size
 from augreg.ops import Scene
 
 torch = pytest.importorskip("torch")

@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _audited(made: Any, arguments: argparse.Namespace) -> Any:
-    from augreg.expectation.audits import audit
+    from augreg.expectation.auditing.audit import audit
 
     with stages(arguments.quiet) as progress:
         return audit(

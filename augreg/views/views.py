@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from augreg import notebook
 from augreg.execution.plan import Plan
-from augreg.views.restoring_views import RestoringViews
+from augreg.views.restoring.of_views import RestoringViews
 
 __all__ = ["View", "Views"]
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn  # noqa: E402
 from zoo import MODELS, Model, built  # noqa: E402
 
 import augreg  # noqa: E402
-from augreg.expectation.noise import drawing, find_noise, kept  # noqa: E402
+from augreg.expectation.noise.find_noise import drawing, find_noise, kept  # noqa: E402
 
 IMAGES = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 TINY: dict[str, Any] = {

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from augreg.attachment.attach import attachments
-from augreg.expectation.modes import called, named_modules
 from augreg.expectation.moments import activation_rules, arithmetic_rules, noise_rules, pooling_rules  # noqa: F401
 from augreg.expectation.moments.forward import Forward, Settings, has_normal, wide
 from augreg.expectation.moments.noise_layers import layer_rule
 from augreg.expectation.moments.normal import Normal, NormalTensor
 from augreg.expectation.moments.result import Moments, MomentsReport
 from augreg.expectation.moments.sampled import sampled
-from augreg.expectation.noise import NoiseReport, drawing, find_noise, kept
-from augreg.expectation.noise_search import running_eagerly
+from augreg.expectation.noise.find_noise import NoiseReport, drawing, find_noise, kept
+from augreg.expectation.noise.modes import called, named_modules
+from augreg.expectation.noise.search import running_eagerly
 from augreg.loss.penalties import unwrapped
 from augreg.nn.stochastic_depth import StochasticDepth
 
