@@ -21,7 +21,7 @@ LINEAR, DEEP, DROP_CONNECT = (
 
 
 def tables(text: str) -> dict[str, dict[str, list[str]]]:
-    """The Markdown tables of the example, by the first cell of their heads: the cells of each row by its first cell."""
+    """The tables of the example, by the first cell of their heads: the cells of each row by its first cell."""
     found: dict[str, dict[str, list[str]]] = {}
     rows: dict[str, list[str]] = {}
     for line in text.splitlines():

@@ -132,8 +132,9 @@ def main() -> None:
         errors = [MEAN_DEVIATION * error for error in (mean.standard_error, mean.probability_error.sum(1) / 2)]
         rows.append(row(f"mean of {given.draws} draws: its own error", *errors, mean.probabilities, labels))
         table(name, rows)
-        off = {rule: total_variation(by_rule, mean.probabilities).mean() for rule, (_, by_rule) in found.items()}
-        curves[name] = convergence(model, images, mean.probabilities), off
+        if given.plot:
+            off = {rule: total_variation(by_rule, mean.probabilities).mean() for rule, (_, by_rule) in found.items()}
+            curves[name] = convergence(model, images, mean.probabilities), off
     views(known, test, labels, given.epochs)
     took = time.perf_counter() - start
     print(f"\naugreg {augreg.__version__}, torch {torch.__version__}, ", end="")
