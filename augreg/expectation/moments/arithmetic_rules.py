@@ -12,13 +12,19 @@ from augreg.expectation.moments.forward import Forward, rule
 from augreg.expectation.moments.linear_rules import scaled
 from augreg.expectation.moments.noise_rules import moved_by
 from augreg.expectation.moments.normal import Normal, covariance_between
-from augreg.expectation.moments.pooling_rules import assumed
+from augreg.expectation.moments.pooling_rules import assumed, assumes_independence
 from augreg.expectation.moments.rearranging_rules import expanded
 
 __all__: list[str] = []
 
 _TRACKED = "with the covariance of both inputs"
-_INDEPENDENT = "both inputs taken as independent"
+
+
+def _note_independent(run: Forward, name: str, x: Normal, y: Normal, result: Normal) -> None:
+    """A line in the report for two inputs whose covariance is left out, which names the noise that both depend on."""
+    common = sorted({place for _, place in x.noise & y.noise})
+    how = f"both inputs taken as independent, although both depend on the noise of {', '.join(common)}"
+    run.note(name, how if common else "both inputs are independent", result, bool(common))
 
 
 @rule("add", "add_", "__add__", "__radd__", "__iadd__")
@@ -128,7 +134,10 @@ def _sum(run: Forward, name: str, x: Any, y: Any, a: float, b: float) -> Any:
         covariance=covariance,
         **cumulants,
     )
-    run.note(name, _TRACKED if tracked else _INDEPENDENT, result)
+    if tracked:
+        run.note(name, _TRACKED, result)
+    else:
+        _note_independent(run, name, x, y, result)
     return result
 
 
@@ -163,7 +172,7 @@ def _product(run: Forward, x: Normal, y: Normal) -> Normal:
     if not _affordable(run, x, y):
         variance = a.square() * y.variance + b.square() * x.variance + x.variance * y.variance
         result = run.behind(a * b, variance, parents)
-        run.note("mul", _INDEPENDENT, result)
+        _note_independent(run, "mul", x, y, result)
         return result
     xx, yy = _total(run, x), _total(run, y)
     between = covariance_between(x, y)
@@ -214,5 +223,5 @@ def _reduced(run: Forward, name: str, x: Normal, dim: Any, keepdim: bool, mean: 
     result = run.linear(x, power(x.mean, 1), power)
     if x.covariance is None and x.shared and result.covariance is None:
         result.variance = power(x.variance.clamp(min=0.0).sqrt(), 1).square()
-    run.note(name, f"a sum of units {assumed(x)}", result)
+    run.note(name, f"a sum of units {assumed(x)}", result, assumes_independence(x))
     return result

@@ -13,14 +13,20 @@ from augreg.expectation.moments.normal import Normal
 
 __all__ = ["linear"]
 
-_EXACT = "mean and variance of a sum: {}"
-_FULL, _DIAGONAL, _OWN = "with the covariance of the inputs", "inputs taken as independent", "independent inputs"
-
-
-def _how(x: Normal, result: Normal) -> str:
+def _noted(run: Forward, name: str, x: Normal, result: Normal) -> Normal:
+    """The result, with a line in the report that says what was assumed of the inputs."""
+    assumes = False
     if x.independent:
-        return _EXACT.format(_OWN)
-    return _EXACT.format(_FULL if result.covariance is not None and x.covariance is not None else _DIAGONAL)
+        how = "independent inputs"
+    elif result.covariance is not None and x.covariance is not None:
+        how = "with the covariance of the inputs"
+    else:
+        assumes = True
+        how = "inputs taken as independent"
+        how += ", although noise was drawn once for several" if x.shared else ", although they share noise"
+    result.shared = False
+    run.note(name, f"mean and variance of a sum: {how}", result, assumes)
+    return result
 
 
 @rule("linear")
@@ -36,9 +42,7 @@ def linear(run: Forward, func: Any, x: Any, weight: Any, bias: Any = None) -> An
         return functional.linear(part, weight if k == 1 else weight**k)
 
     result = _from_independent(run, x, mean, power, weight) or run.linear(x, mean, power)
-    result.shared = False
-    run.note("linear", _how(x, result), result)
-    return result
+    return _noted(run, "linear", x, result)
 
 
 def _from_independent(run: Forward, x: Normal, mean: Tensor, power: Any, weight: Tensor) -> Normal | None:
@@ -68,10 +72,7 @@ def convolution(run: Forward, func: Any, x: Any, weight: Any, bias: Any = None, 
     def power(part: Tensor, k: int) -> Tensor:
         return func(part, weight if k == 1 else weight**k, None, *args, **kwargs)
 
-    result = run.linear(x, mean, power)
-    result.shared = False
-    run.note(func.__name__, _how(x, result), result)
-    return result
+    return _noted(run, func.__name__, x, run.linear(x, mean, power))
 
 
 @rule("batch_norm")

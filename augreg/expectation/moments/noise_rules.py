@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augreg.expectation.moments.conditions import two_values
 from augreg.expectation.moments.forward import Forward, rule, wide
+from augreg.expectation.moments.linear_rules import scaled
 from augreg.expectation.moments.normal import Normal
 
-__all__ = ["Factor", "bernoulli", "multiplied", "with_dropout"]
+__all__ = ["Factor", "bernoulli", "multiplied", "of_image", "with_dropout"]
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,24 @@ def multiplied(run: Forward, x: Tensor | Normal, factor: Factor, shape: Sequence
         covariance.diagonal(dim1=1, dim2=2).copy_(variance.reshape(len(e), -1))
     independent = not shared and (certain or x.independent)
     parents = [(x, lambda rows: rows * u)]
-    return run.behind(
-        u * e, variance, parents, covariance=covariance, independent=independent, shared=shared, **cumulants
-    )
+    known = {"covariance": covariance, "independent": independent, "shared": shared, "noise": run.new_noise()}
+    return run.behind(u * e, variance, parents, **known, **cumulants)
+
+
+def of_image(run: Forward, name: str, x: Any, factor: Factor) -> Any:
+    """A tensor times an independent random number for each image: held at a value, if the run conditions on it.
+
+    A number that a batch shares has the same moments in each image.
+    """
+    if run.image_factors is None:
+        result = multiplied(run, x, factor, (x.shape[0], *(1 for _ in x.shape[1:])))
+        run.note(name, "exact: a random number for each image", result)
+        return result
+    value = run.image_factors.next_value(two_values(factor.mean, factor.second, factor.third))
+    run.note(name, "a random number for each image, which is held at its values in turn")
+    if not isinstance(x, Normal):
+        return wide(x) * value
+    return scaled(run, x, x.mean * value, torch.full_like(x.mean, value))
 
 
 def _certain(x: Tensor) -> Normal:
@@ -102,6 +119,8 @@ def with_dropout(
     """A tensor with elements, or groups of them that share a number, set to zero with probability 1 - keep."""
     if keep == 1.0 and scale == 1.0:
         return x
+    if shape is not None and math.prod(shape[1:]) == 1 and 0.0 < keep < 1.0:
+        return of_image(run, name, x, bernoulli(keep, scale))
     result = multiplied(run, x, bernoulli(keep, scale), shape)
     run.note(name, f"exact: one number in {{0, {scale:.4g}}} for each {what}", result)
     return result
@@ -184,6 +203,8 @@ def bernoulli_in_place(run: Forward, func: Any, x: Any, p: Any = 0.5, generator:
     """Random zeros and ones, which most stochastic depth of other libraries multiplies by."""
     if isinstance(p, Tensor) or isinstance(x, Normal):
         return None
+    if run.image_factors is not None and math.prod(x.shape[1:]) == 1 and 0.0 < p < 1.0:
+        return of_image(run, "bernoulli_", torch.ones_like(x), bernoulli(float(p)))
     ones = Normal(torch.ones_like(wide(x)), torch.zeros_like(wide(x)))
     result = multiplied(run, ones, bernoulli(float(p)))
     run.note("bernoulli_", "exact: zeros and ones", result)

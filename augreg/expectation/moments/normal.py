@@ -27,7 +27,8 @@ class Normal:
     independent. `third` and `fourth` are the cumulants of each unit, None for zero: by how much it is not normal.
     `covariance` is batch x n x n over the n units of an image, None if units count as independent. `independent` is
     whether they are so, and not only taken as such; `shared` is whether noise was drawn once for several of them, as
-    by dropout of channels, and not mixed since.
+    by dropout of channels, and not mixed since. `noise` are the draws it depends on: a number for each, and the name of
+    the module that drew.
 
     `parents` are the random tensors it was computed from, each with the linear map to this one; `children` counts the
     other way, and `holders` the tensors that stand for it.
@@ -44,6 +45,7 @@ class Normal:
     holders: int = 0
     independent: bool = False
     shared: bool = False
+    noise: frozenset[tuple[int, str]] = frozenset()
 
     @property
     def shape(self) -> torch.Size:

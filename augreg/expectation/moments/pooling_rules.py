@@ -89,7 +89,7 @@ def _averaged(run: Forward, name: str, x: Normal, pooled: Callable[[Tensor], Ten
     result = run.linear(x, pooled(x.mean), lambda part, k: pooled(part) * share ** (k - 1))
     if x.covariance is None and x.shared and result.covariance is None:
         result.variance = pooled(x.variance.clamp(min=0.0).sqrt()).square()
-    run.note(name, f"a mean of units {assumed(x)}", result)
+    run.note(name, f"a mean of units {assumed(x)}", result, assumes_independence(x))
     return result
 
 
@@ -100,6 +100,11 @@ def assumed(x: Normal) -> str:
     if x.independent:
         return "that are independent"
     return "taken as fully correlated" if x.shared else "taken as independent"
+
+
+def assumes_independence(x: Normal) -> bool:
+    """Whether units count as independent that may share noise."""
+    return x.covariance is None and not x.independent and not x.shared
 
 
 @rule("max_pool1d", "max_pool2d", "max_pool3d", "boolean_dispatch")
@@ -185,7 +190,7 @@ def _maximum(run: Forward, name: str, x: Normal, windows: Callable[..., Tensor])
         covariance = pushed_twice(x.covariance, push, x.shape)
         covariance.diagonal(dim1=1, dim2=2).copy_(variance.reshape(len(mean), -1))
     result = run.behind(mean, variance, [(x, push)], covariance=covariance)
-    run.note(name, f"Clark's maximum of two at a time, of units {assumed(x)}", result)
+    run.note(name, f"Clark's maximum of two at a time, of units {assumed(x)}", result, assumes_independence(x))
     return result
 
 

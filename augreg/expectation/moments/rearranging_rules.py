@@ -66,7 +66,7 @@ def _moved(run: Forward, x: Normal, parts: Sequence[Any], places: Tensor, batch:
     if own is None:
         if x.covariance is not None:
             run.note("rearranged", "the covariance is left: an image of the batch became several, or several one")
-        return run.behind(mean, variance, [], **cumulants)
+        return run.behind(mean, variance, [], noise=x.noise, **cumulants)
 
     def push(rows: Tensor) -> Tensor:
         return rows.reshape(*rows.shape[:2], -1)[..., own].reshape(*rows.shape[:2], *places.shape[1:])
@@ -110,7 +110,7 @@ def _repeated(run: Forward, x: Normal, batch: int) -> Normal:
     ]
     mean, variance, third, fourth, covariance = parts
     assert mean is not None and variance is not None
-    return run.behind(mean, variance, [], third=third, fourth=fourth, covariance=covariance)
+    return run.behind(mean, variance, [], third=third, fourth=fourth, covariance=covariance, noise=x.noise)
 
 
 @rule("cat", "concat", "concatenate")
@@ -149,7 +149,8 @@ def joined(run: Forward, normals: Sequence[Normal], function: Callable[[Sequence
         if run.affords(batch, total, total):
             covariance = _blocks(run, normals)[:, own][:, :, own]
     variance = function([each.variance for each in normals])
-    return run.behind(mean, variance, parents, covariance=covariance, **parts)
+    noise = frozenset[tuple[int, str]]().union(*(each.noise for each in normals))
+    return run.behind(mean, variance, parents, covariance=covariance, noise=noise, **parts)
 
 
 def _blocks(run: Forward, normals: Sequence[Normal]) -> Tensor:
