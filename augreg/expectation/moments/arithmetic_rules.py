@@ -11,7 +11,7 @@ from torch import Tensor
 from augreg.expectation.moments.forward import Forward, rule
 from augreg.expectation.moments.linear_rules import scaled
 from augreg.expectation.moments.noise_rules import moved_by
-from augreg.expectation.moments.normal import Normal, covariance_between
+from augreg.expectation.moments.normal import Cumulants, Normal, covariance_between
 from augreg.expectation.moments.pooling_rules import assumed, assumes_independence
 from augreg.expectation.moments.rearranging_rules import expanded
 
@@ -126,13 +126,12 @@ def _sum(run: Forward, name: str, x: Any, y: Any, a: float, b: float) -> Any:
         covariance = _total(run, x) + _total(run, y)
         if between is not None:
             covariance = covariance + between + between.transpose(1, 2)
-    cumulants = {} if between is not None else {k: _plus(getattr(x, k), getattr(y, k)) for k in ("third", "fourth")}
     result = run.behind(
         x.mean + y.mean,
         x.variance + y.variance,
         [(x, lambda rows: rows), (y, lambda rows: rows)],
         covariance=covariance,
-        **cumulants,
+        cumulants=_plus(x.cumulants, y.cumulants) if between is None else None,
     )
     if tracked:
         run.note(name, _TRACKED, result)
@@ -151,10 +150,11 @@ def _total(run: Forward, x: Normal) -> Tensor:
     return covariance
 
 
-def _plus(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+def _plus(first: Cumulants | None, second: Cumulants | None) -> Cumulants | None:
+    """Those of a sum of independent terms."""
     if first is None or second is None:
         return first if second is None else second
-    return first + second
+    return first.mapped(lambda part, k: part + second.both()[k - 3])
 
 
 def _product(run: Forward, x: Normal, y: Normal) -> Normal:

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 from augreg.expectation.moments.conditions import ImageFactors
-from augreg.expectation.moments.normal import Normal, NormalTensor, Push, pushed_twice
+from augreg.expectation.moments.normal import Cumulants, Normal, NormalTensor, Push, pushed_twice
 
 __all__ = ["DRAWS", "RULES", "Forward", "Settings", "Step", "Unknown", "has_normal", "rule", "wide"]
 
@@ -24,6 +24,9 @@ RULES: dict[str, Rule] = {}
 
 DRAWS: dict[str, Rule | None] = {}
 """The functions that draw, by name, which make random tensors of plain ones; None for those without a rule."""
+
+MOST_TERMS = 128
+"""Sums of more terms count as normal: an excess kurtosis of the terms is that much smaller in the sum."""
 
 MOST_UNITS = 128
 """The units of an image up to which covariance="auto" keeps covariances: layers then run on so many rows."""
@@ -132,7 +135,7 @@ class Forward(TorchFunctionMode):
         if (inplace or name in _ASSIGNS) and args and isinstance(result, NormalTensor):
             first = args[0]
             if isinstance(first, NormalTensor) and first.shape == result.shape:
-                _mean(first).copy_(_mean(result))
+                first.data = _mean(result)  # the old mean stays for what is still to be computed of it
                 first.hold(result.normal)
                 return first
         return result
@@ -198,10 +201,10 @@ class Forward(TorchFunctionMode):
         """A number for noise that is drawn here, with the name of the module."""
         return frozenset({(next(_noise_numbers), self.names[-1] or "(the model)")})
 
-    def linear(self, x: Normal, mean: Tensor, power: Callable[[Tensor, int], Tensor]) -> Normal:
+    def linear(self, x: Normal, mean: Tensor, power: Callable[[Tensor, int], Tensor], terms: int = 1) -> Normal:
         """The random tensor behind a linear map: `power(t, k)` is the map with each weight raised to the k-th power.
 
-        Sums of independent units have the sums of the cumulants.
+        Sums of independent units have the sums of the cumulants. Those of many terms (`terms` is the most) are normal.
         """
 
         def push(rows: Tensor) -> Tensor:
@@ -216,13 +219,18 @@ class Forward(TorchFunctionMode):
             mean,
             power(x.variance, 2) if covariance is None else x.variance,
             [(x, push)],
-            third=None if x.third is None else power(x.third, 3),
-            fourth=None if x.fourth is None else power(x.fourth, 4),
+            cumulants=x.cumulants.mapped(power) if x.cumulants is not None and terms <= MOST_TERMS else None,
             covariance=covariance,
         )
 
     def elementwise(
-        self, x: Normal, mean: Tensor, variance: Tensor, gain: Tensor, between: Tensor | None, **cumulants: Any
+        self,
+        x: Normal,
+        mean: Tensor,
+        variance: Tensor,
+        gain: Tensor,
+        between: Tensor | None,
+        cumulants: Cumulants | None = None,
     ) -> Normal:
         """The random tensor behind an elementwise function with this mean derivative (`gain`).
 
@@ -235,7 +243,8 @@ class Forward(TorchFunctionMode):
         if between is not None:
             between = between.clone()
             between.diagonal(dim1=1, dim2=2).copy_(variance.reshape(len(mean), -1))
-        return self.behind(mean, variance, [(x, push)], covariance=between, independent=x.independent, **cumulants)
+        known = {"covariance": between, "independent": x.independent, "cumulants": cumulants}
+        return self.behind(mean, variance, [(x, push)], **known)
 
 
 _noise_numbers = itertools.count()

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from augreg.attachment.drop_paths import rate_name
-from augreg.expectation.moments.forward import Forward
+from augreg.expectation.moments.forward import MOST_TERMS, Forward
+from augreg.expectation.moments.linear_rules import powered
 from augreg.expectation.moments.noise_rules import (
     Factor,
     bernoulli,
@@ -71,8 +72,7 @@ def _gaussian_noise(run: Forward, layer: GaussianNoise, x: Any) -> Any:
         x.mean,
         x.variance + layer.std**2,
         [(x, lambda rows: rows)],
-        third=x.third,
-        fourth=x.fourth,
+        cumulants=x.cumulants,
         covariance=covariance,
         noise=run.new_noise(),
     )
@@ -150,8 +150,9 @@ def _drop_connect(run: Forward, layer: Any, x: Any) -> Any:
     bias = None if layer.bias is None else layer.bias.to(known.mean.dtype)
 
     def power(part: Any, k: int) -> Any:
-        return layer._shared(part, weight**k, None)
+        return layer._shared(part, powered(weight, k), None)
 
+    terms = weight[:, 0].numel() if "Transpose" in type(layer).__name__ else weight[0].numel()
     added: Any = 0.0
     if bias is not None and layer.mask_bias:
         added = bias.square() * keep * layer.p * scale**2
@@ -170,8 +171,7 @@ def _drop_connect(run: Forward, layer: Any, x: Any) -> Any:
         mean,
         variance,
         kept.parents,
-        third=None if dropped.third is None else power(dropped.third, 3),
-        fourth=None if dropped.fourth is None else power(dropped.fourth, 4),
+        cumulants=dropped.cumulants.mapped(power) if dropped.cumulants is not None and terms <= MOST_TERMS else None,
         covariance=covariance,
         noise=run.new_noise(),
     )

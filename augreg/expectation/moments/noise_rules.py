@@ -13,7 +13,7 @@ from torch import Tensor
 from augreg.expectation.moments.conditions import two_values
 from augreg.expectation.moments.forward import Forward, rule, wide
 from augreg.expectation.moments.linear_rules import scaled
-from augreg.expectation.moments.normal import Normal
+from augreg.expectation.moments.normal import Cumulants, Normal
 
 __all__ = ["Factor", "bernoulli", "multiplied", "of_image", "with_dropout"]
 
@@ -47,7 +47,7 @@ def multiplied(run: Forward, x: Tensor | Normal, factor: Factor, shape: Sequence
     x = x if isinstance(x, Normal) else _certain(x)
     e, v, u, d2 = x.mean, x.variance, factor.mean, factor.second
     variance = u**2 * v + d2 * (e.square() + v)
-    cumulants = _cumulants(x, factor, variance) if run.settings.fourth_cumulant else {}
+    cumulants = Cumulants(lambda: _cumulants(x, factor, variance)) if run.settings.fourth_cumulant else None
     covariance = None
     shared = shape is not None and tuple(shape) != tuple(x.shape) and math.prod(shape[1:]) < x.units
     if x.covariance is not None:
@@ -62,7 +62,7 @@ def multiplied(run: Forward, x: Tensor | Normal, factor: Factor, shape: Sequence
     independent = not shared and (certain or x.independent)
     parents = [(x, lambda rows: rows * u)]
     known = {"covariance": covariance, "independent": independent, "shared": shared, "noise": run.new_noise()}
-    return run.behind(u * e, variance, parents, **known, **cumulants)
+    return run.behind(u * e, variance, parents, cumulants=cumulants, **known)
 
 
 def of_image(run: Forward, name: str, x: Any, factor: Factor) -> Any:
@@ -97,7 +97,7 @@ def _shared(x: Normal, spread: Any, shape: Sequence[int]) -> Tensor:
     return spread * (same * both)
 
 
-def _cumulants(x: Normal, factor: Factor, variance: Tensor) -> dict[str, Tensor]:
+def _cumulants(x: Normal, factor: Factor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """The third and fourth cumulant of the product."""
     e, x2, u, d2, d3, d4 = x.mean, x.variance, factor.mean, factor.second, factor.third, factor.fourth
     x3 = torch.zeros_like(e) if x.third is None else x.third
@@ -110,7 +110,7 @@ def _cumulants(x: Normal, factor: Factor, variance: Tensor) -> dict[str, Tensor]
         + 4 * u * d3 * (3 * e2 * x2 + 3 * e * x3 + x4)
         + d4 * (e2.square() + 6 * e2 * x2 + 4 * e * x3 + x4)
     )
-    return {"third": third, "fourth": fourth - 3 * variance.square()}
+    return third, fourth - 3 * variance.square()
 
 
 def with_dropout(
@@ -191,8 +191,7 @@ def moved_by(run: Forward, x: Normal, shift: Any) -> Normal:
         x.mean + shift,
         x.variance,
         [(x, lambda rows: rows)],
-        third=x.third,
-        fourth=x.fourth,
+        cumulants=x.cumulants,
         covariance=x.covariance,
         independent=x.independent,
     )

@@ -178,7 +178,9 @@ def _maximum(run: Forward, name: str, x: Normal, windows: Callable[..., Tensor])
     if x.covariance is None and x.shared:
         deviation = windows(x.variance.clamp(min=0.0).sqrt())
         within = deviation.unsqueeze(-1) * deviation.unsqueeze(-2)
-    mean, variance, weights = clark_maximum(windows(x.mean, lowest), windows(x.variance), within)
+    given = windows(x.mean, lowest), windows(x.variance), within
+    tracked = run.settings.covariance is not False and run.affords(len(x.mean), x.units, x.units)
+    mean, variance, weights = clark_maximum(*given, rates=tracked)
 
     def push(rows: Tensor) -> Tensor:
         flat = windows(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
@@ -203,13 +205,15 @@ def _within(x: Normal, windows: Callable[..., Tensor]) -> Tensor:
     return covariance[:, units.unsqueeze(-1), units.unsqueeze(-2)]
 
 
-def clark_maximum(mean: Tensor, variance: Tensor, covariance: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def clark_maximum(
+    mean: Tensor, variance: Tensor, covariance: Tensor | None = None, rates: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and variance of the largest of normal units along the last dimension, and how often each is the largest.
 
     The maximum of two, with d^2 = v1 + v2 - 2 c and r = (m1 - m2) / d, has the mean m1 Phi(r) + m2 Phi(-r) + d phi(r)
     and the mean square (m1^2 + v1) Phi(r) + (m2^2 + v2) Phi(-r) + (m1 + m2) d phi(r). It covaries with a third unit
     by c13 Phi(r) + c23 Phi(-r), and counts as normal in the next comparison. Without a covariance, .. x n x n, the
-    units are independent.
+    units are independent. `rates` is whether to compute how often each is the largest.
     """
     count = mean.shape[-1]
     weights = torch.zeros_like(mean)
@@ -219,8 +223,9 @@ def clark_maximum(mean: Tensor, variance: Tensor, covariance: Tensor | None = No
     for k in range(1, count):
         between = 0.0 if shared is None else shared[..., k]
         largest, spread, first = _larger(largest, spread, mean[..., k], variance[..., k], between)
-        weights = weights * first.unsqueeze(-1)
-        weights[..., k] = 1 - first
+        if rates:
+            weights = weights * first.unsqueeze(-1)
+            weights[..., k] = 1 - first
         if covariance is not None and shared is not None:
             shared = shared * first.unsqueeze(-1) + covariance[..., k, :] * (1 - first).unsqueeze(-1)
     return largest, spread, weights
