@@ -51,10 +51,10 @@ def clamp_min(run: Forward, func: Any, x: Normal, min: Any) -> Any:
 
 def _leaky(run: Forward, name: str, x: Normal, slope: float) -> Normal:
     if x.cumulants is None:
-        mean, variance = normal_leaky_relu(x.mean, x.variance, slope)
+        mean, variance, positive = normal_leaky_relu(x.mean, x.variance, slope)
     else:
         mean, variance = _leaky_moments(x, slope)[:2]
-    positive = probability_positive(x.mean, x.variance)
+        positive = probability_positive(x.mean, x.variance)
     gain = slope + (1 - slope) * positive
     between = None
     if x.covariance is not None:

@@ -136,7 +136,8 @@ def maximum_pool(
             part = part.unfold(first + number, span[number], step[number])
         for number in range(dims):
             part = part[(..., slice(None, None, gap[number]), *(slice(None),) * (dims - 1 - number))]
-        return part.flatten(-dims)
+        first_unit = part.movedim([*range(-dims, 0)], [*range(dims)])  # in memory, each unit of all windows together
+        return first_unit.flatten(0, dims - 1).movedim(0, -1)
 
     return _maximum(run, func.__name__, x, windows)
 
