@@ -274,58 +274,6 @@ def test_a_certain_tensor_keeps_its_value_in_every_rule(monkeypatch: pytest.Monk
         assert found.variance.abs().max() < 1e-7
 
 
-class Odd(nn.Module):
-    """Has functions without rules."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dropout, self.inner = nn.Dropout(0.5), nn.Sequential(nn.Softmax(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.inner(self.dropout(x)).cumsum(1)
-
-
-def test_functions_without_a_rule_are_listed_all_at_once() -> None:
-    with pytest.raises(NotImplementedError) as error:
-        propagate(Odd(), torch.randn(2, 3))
-    assert "  inner.0: softmax\n  (the model): cumsum\n" in str(error.value)
-    assert 'monte_carlo="inner.0:softmax"' in str(error.value)
-
-
-@pytest.mark.parametrize("chosen", [["inner", ":cumsum"], "*:*", ["inner.*", "*:cumsum"]])
-def test_monte_carlo_is_chosen_for_modules_and_functions(chosen: str | list[str]) -> None:
-    model, x = Odd().double(), rows(2, 3)
-    found = propagate(model, x, monte_carlo=chosen, samples=150, covariance=True)
-    assert torch.equal(found.mean, propagate(model, x, monte_carlo=chosen, samples=150, covariance=True).mean)
-    assert "Monte Carlo, 150 samples" in str(found.report)
-    # the input of the softmax counts as normal: a normal vector with the moments of dropout
-    draws = (x + x.abs() * rows(40_000, 2, 3)).softmax(2).cumsum(2)
-    torch.testing.assert_close(found.mean, draws.mean(0), atol=0.1, rtol=0)
-    torch.testing.assert_close(found.variance, draws.var(0), atol=0.05, rtol=0)
-    mixed = propagate(model, x, monte_carlo=chosen, seed=1, samples=10)
-    assert not torch.equal(found.mean, mixed.mean)
-
-
-def test_random_numbers_in_a_forward_have_moments_or_are_named() -> None:
-    class Noisy(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            if not self.training:
-                return x
-            kept = torch.empty(len(x), 1).bernoulli_(0.8).div_(0.8)
-            return x * kept + 0.1 * torch.randn_like(x)
-
-    class Poisson(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x + torch.poisson(x.abs()) if self.training else x
-
-    x = torch.tensor([[1.0, -2.0]])
-    found = propagate(Noisy(), x)
-    torch.testing.assert_close(found.mean, x)
-    torch.testing.assert_close(found.covariance[0], 0.25 * x.T @ x + 0.01 * torch.eye(2))
-    with pytest.raises(NotImplementedError, match="poisson"):
-        propagate(Poisson(), x)
-
-
 def test_everything_is_kept_also_after_an_error() -> None:
     model = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(3), nn.ReLU(inplace=True), nn.Linear(3, 2))
     model.train()

@@ -23,7 +23,9 @@ class Blocks(nn.Module):
     def __init__(self, count: int, parallel: bool = False) -> None:
         super().__init__()
         self.parallel = parallel
-        self.branches = nn.ModuleList(nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 4), nn.GELU()) for _ in range(count))
+        self.branches = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 4), nn.GELU()) for _ in range(count)
+        )
         self.paths = nn.ModuleList(layers.StochasticDepth(keep) for keep in KEEP[:count])
 
     def forward(self, x: Tensor, factors: tuple[float, ...] | None = None) -> Tensor:
@@ -184,3 +186,15 @@ def test_the_report_names_where_shared_noise_counts_as_independent() -> None:
     assert "both inputs are independent" in str(report)
     assert "although noise is shared, at first, (the model): the variance is off" in str(report)
     assert not propagate(model, x).report.assumed_independent
+
+
+def test_the_report_says_how_much_the_mean_square_of_a_norm_varies() -> None:
+    x = torch.randn(1, 64)
+    independent = propagate(nn.Sequential(nn.Dropout(0.5), nn.LayerNorm(64)), x).report.steps[-1]
+    draws = 2 * torch.bernoulli(torch.full((4000, 64), 0.5)) * x
+    squares = (draws - draws.mean(1, keepdim=True)).square().mean(1)
+    ratio = float(independent.how.partition("up to ")[2].partition("%")[0]) / 100
+    assert ratio == pytest.approx((squares.std() / squares.mean()).item(), rel=0.35)  # of normal units
+    assert not independent.assumes_independence
+    shared = propagate(nn.Sequential(nn.Dropout1d(0.5), nn.LayerNorm([8, 8])), x.reshape(1, 8, 8)).report.steps[-1]
+    assert "at least" in shared.how and shared.assumes_independence

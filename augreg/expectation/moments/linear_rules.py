@@ -13,6 +13,7 @@ from augreg.expectation.moments.normal import Normal
 
 __all__ = ["linear", "powered", "scaled"]
 
+
 def _noted(run: Forward, name: str, x: Normal, result: Normal) -> Normal:
     """The result, with a line in the report that says what was assumed of the inputs."""
     assumes = False
@@ -123,7 +124,7 @@ def normalized(
 ) -> Any:
     """Subtract the mean of a group of units, which is linear, and divide by the root of the expected mean square.
 
-    The mean square of many units is nearly a number: its own variance is left out.
+    The mean square of many independent units is nearly a number: its own variance is left out.
     """
     name = func.__name__
     if eps is None:
@@ -155,8 +156,16 @@ def normalized(
     if bias is not None:
         mean = mean + wide(bias).reshape(shape)
     result = scaled(run, middle, mean, scale)
-    run.note(name, "divided by the root of the expected mean square, whose own variance is left out", result)
+    run.note(name, _left_out(x, grouped(middle.mean), grouped(middle.variance), square), result, not x.independent)
     return result
+
+
+def _left_out(x: Normal, mean: Tensor, variance: Tensor, square: Tensor) -> str:
+    """What a norm leaves out: the deviation of the mean square, which is Var q = mean(2 v^2 + 4 m^2 v) / n."""
+    spread = (2 * variance.square() + 4 * mean.square() * variance).mean(-1, keepdim=True) / mean.shape[-1]
+    ratio = (spread.sqrt() / square.clamp(min=1e-24)).max().item()
+    bound = "up to" if x.independent else "at least"  # shared noise adds to it
+    return f"divided by the root of the expected mean square, whose deviation, {bound} {ratio:.0%}, is left out"
 
 
 def scaled(run: Forward, x: Normal, mean: Tensor, scale: Tensor) -> Normal:

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-__all__ = ["Cumulants", "Normal", "NormalTensor", "Push", "as_rows", "covariance_between", "from_rows", "pushed_twice"]
+__all__ = [
+    "Cumulants",
+    "Normal",
+    "NormalTensor",
+    "Push",
+    "as_rows",
+    "covariance_between",
+    "from_rows",
+    "pushed_twice",
+]
 
 Push = Callable[[Tensor], Tensor]
 """A linear map of k x batch x units to k x batch x units: how a change of an input changes an output."""

@@ -75,9 +75,7 @@ def _moved(run: Forward, x: Normal, function: Callable[[Tensor], Tensor], places
         whole = run.full_covariance(x)  # copies of a unit are not independent
         covariance = None if whole is None else whole[:, own][:, :, own]
     once = x.independent and once
-    return run.behind(
-        mean, variance, [(x, push)], covariance=covariance, independent=once, cumulants=cumulants
-    )
+    return run.behind(mean, variance, [(x, push)], covariance=covariance, independent=once, cumulants=cumulants)
 
 
 def _own_units(places: Tensor, batch: int, units: int) -> Tensor | None:
