@@ -78,7 +78,7 @@ def errors(seeds: range) -> dict[str, np.ndarray]:
 
 
 SEEN, FRESH = range(20), range(77000, 77020)
-"""Seeds of the networks that were looked at while the rules were chosen, and of 20 that were tried once, at the end."""
+"""Seeds of networks that were looked at while the rules were chosen, and of 20 that were tried once, at the end."""
 
 
 def exact() -> None:

@@ -73,7 +73,9 @@ def _leaky(run: Forward, name: str, x: Normal, slope: float) -> Normal:
 
 def _leaky_moments(x: Normal, slope: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Mean, variance, third and fourth cumulant."""
-    mean, variance, third, fourth = _in_double(x, lambda *known: central_moments(leaky_relu_moments(*known, slope)))
+    mean, variance, third, fourth = _in_double(
+        x, lambda m, v, k3, k4: central_moments(leaky_relu_moments(m, v, k3, k4, slope))
+    )
     return mean, variance, third, fourth
 
 

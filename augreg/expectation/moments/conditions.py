@@ -108,9 +108,7 @@ def groups_of(
     rest = len(factors) - len(varied)
     how = f"{2 * len(varied) + 1} forward passes: {len(varied)} numbers that scale whole images, one at a time"
     if rest:
-        how += (
-            f"; {rest} others stay at their mean, as in weight scaling: conditions={2 * len(factors) + 1} varies all"
-        )
+        how += f"; {rest} stay at their mean, as in weight scaling: conditions={2 * len(factors) + 1} varies all"
     return groups, [_weighted(center, 1.0 - len(groups)), *weights], how
 
 

@@ -63,8 +63,8 @@ class Settings:
 class Step:
     """What was done at one place: the module's name, the function or layer, and how it was computed.
 
-    `covariance` is whether it was kept behind the step; `assumes_independence` whether something that shares noise was
-    taken as independent.
+    `covariance` is whether it was kept behind the step; `assumes_independence` whether something that shares
+    noise was taken as independent.
     """
 
     name: str
@@ -204,7 +204,7 @@ class Forward(TorchFunctionMode):
     def linear(self, x: Normal, mean: Tensor, power: Callable[[Tensor, int], Tensor], terms: int = 1) -> Normal:
         """The random tensor behind a linear map: `power(t, k)` is the map with each weight raised to the k-th power.
 
-        Sums of independent units have the sums of the cumulants. Those of many terms (`terms` is the most) are normal.
+        Sums of independent units have the sums of the cumulants. Those of many terms (`terms`) are normal.
         """
 
         def push(rows: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ def of_image(run: Forward, name: str, x: Any, factor: Factor) -> Any:
     value = run.image_factors.next_value(two_values(factor.mean, factor.second, factor.third))
     run.note(name, "a random number for each image, which is held at its values in turn")
     if not isinstance(x, Normal):
-        return wide(x) * value
+        return x * value
     return scaled(run, x, x.mean * value, torch.full_like(x.mean, value))
 
 

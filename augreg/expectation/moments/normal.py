@@ -60,8 +60,8 @@ class Normal:
     independent. `cumulants` are None where they are zero.
     `covariance` is batch x n x n over the n units of an image, None if units count as independent. `independent` is
     whether they are so, and not only taken as such; `shared` is whether noise was drawn once for several of them, as
-    by dropout of channels, and not mixed since. `noise` are the draws it depends on: a number for each, and the name of
-    the module that drew.
+    by dropout of channels, and not mixed since. `noise` are the draws it depends on: a number for each, and the
+    name of the module that drew.
 
     `parents` are the random tensors it was computed from, each with the linear map to this one; `children` counts the
     other way, and `holders` the tensors that stand for it.

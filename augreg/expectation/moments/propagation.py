@@ -47,8 +47,8 @@ def propagate(
 ) -> Moments:
     """Propagate mean and variance through a model, over the noise that it draws in training.
 
-    Random numbers that scale a whole image, such as those of stochastic depth, are held at their values in turn, with a
-    forward pass for each setting: what they leave is far from normal. Without them it is one pass.
+    Random numbers that scale a whole image, such as those of stochastic depth, are held at their values in turn, with
+    a forward pass for each setting: what they leave is far from normal. Without them it is one pass.
 
     inputs: what the model takes: a tensor, a tuple of arguments, or a mapping of keyword arguments. The first
         dimension of all tensors is the batch.
@@ -60,8 +60,8 @@ def propagate(
         or of functions without a rule in a module ("layer3.attention:softmax", "*:*" for all).
     input_variance: the variance of the inputs, if they are random themselves: a number, or a tensor like the input.
     only: which noise draws, as in `drawing`. noise: what `find_noise` found, if it was called before.
-    conditions: the most forward passes for numbers that scale whole images. K such numbers take 2^K passes, or 2 K + 1 if
-        that is too many: then one varies at a time. Below 2 they are treated as other noise, in one pass.
+    conditions: the most forward passes for numbers that scale whole images. K such numbers take 2^K passes, or
+        2 K + 1 if that is too many: then one varies at a time. Below 2 they are treated as other noise, in one pass.
     select: a function that takes the model's output and returns the tensor to describe, if it is not a tensor.
 
     Batch norm is in evaluation. The model, its modes, buffers and all generators are as before. Computes in float32,

@@ -52,9 +52,11 @@ def rearranged(run: Forward, x: Normal, function: Callable[[Tensor], Any]) -> An
     places = function(numbers)
     if isinstance(places, Tensor):
         return _moved(run, x, function, places, batch)
-    return type(places)(
-        _moved(run, x, lambda part, k=k: function(part)[k], places[k], batch) for k in range(len(places))
-    )
+
+    def part_of(number: int) -> Callable[[Tensor], Tensor]:
+        return lambda value: function(value)[number]
+
+    return type(places)(_moved(run, x, part_of(k), places[k], batch) for k in range(len(places)))
 
 
 def _moved(run: Forward, x: Normal, function: Callable[[Tensor], Tensor], places: Tensor, batch: int) -> Normal:

@@ -23,8 +23,8 @@ NODES = 16
 MOST_SKEW, MOST_EXCESS = 1.0, 4.0
 """Bounds beyond which cumulants are cut. An excess kurtosis is at least -2.
 
-Without skewness the series is nonnegative, so a density, for an excess from 0 to 4, and for no other. With an excess of
-2.5 it is one up to a skewness of 0.68. Outside of that it still corrects means.
+Without skewness the series is nonnegative, so a density, for an excess from 0 to 4, and for no other. With an excess
+of 2.5 it is one up to a skewness of 0.68. Outside of that it still corrects means.
 """
 
 
