@@ -73,6 +73,14 @@ def test_rectified_normals_in_any_precision(mean: float, deviation: float, slope
     assert positive.item() == pytest.approx(stats.norm.cdf(mean / deviation), abs=near)
 
 
+def test_rectified_normals_far_from_zero_are_neither_negative_nor_infinite() -> None:
+    mean = torch.cat([torch.linspace(-9, 0, 20_000), torch.tensor([1e10, -1e10])])
+    variance = torch.cat([torch.ones(20_000), torch.zeros(2)])
+    found, spread, _ = normal_leaky_relu(mean, variance)
+    assert (found >= 0).all() and (spread >= 0).all()
+    assert found[-2:].tolist() == [1e10, 0.0] and spread[-2:].tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize(("mean", "deviation"), [(0.3, 1.0), (-1.2, 0.7), (1.0, 0.8)])
 @pytest.mark.parametrize("slope", [0.0, 0.2])
 def test_powers_of_a_rectified_normal_with_edgeworths_series(mean: float, deviation: float, slope: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 import augreg.nn as layers
 from augreg.expectation.moments import Moments, propagate
-from augreg.expectation.moments.conditions import two_values
+from augreg.expectation.moments.conditions import Condition, combined, two_values
 
 KEEP = (0.9, 0.6, 0.75)
 
@@ -68,6 +69,7 @@ def test_all_values_of_few_numbers_are_exact_also_behind_a_layer_norm() -> None:
     found = propagate(model, x)
     check(found, mean, covariance)
     torch.testing.assert_close(found.probabilities().mean, probabilities)
+    assert not found.probabilities().error.any()
     assert "8 forward passes: all values of 3 numbers" in found.report.steps[0].how
     assert propagate(model, x, covariance=False).covariance is None
     coarse = propagate(model.bfloat16(), x.bfloat16())
@@ -169,6 +171,35 @@ def test_shake_drop_of_images_is_held_at_two_values() -> None:
     assert len(found.conditions) == 2
 
 
+@pytest.mark.parametrize("layer", [layers.StochasticDepth(1.0), layers.ShakeDrop(1.0), nn.Identity()])
+def test_numbers_that_are_certain_are_not_conditioned_on(layer: nn.Module) -> None:
+    class Certain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.noise = layer, nn.Dropout(0.5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            kept = x.new_empty(len(x), 1).bernoulli_(1.0) if self.training else 1.0
+            return self.noise(self.layer(kept * x))
+
+    found = propagate(Certain(), torch.tensor([[1.0, -2.0]]))
+    assert not found.conditions and found.variance.tolist() == [[1.0, 4.0]]
+
+
+def test_signed_weights_give_no_negative_variances_or_probabilities() -> None:
+    center = Condition(-1.0, torch.tensor([[8.0, 0.0]]), torch.tensor([[3.0, 1.0]]), None)
+    outer = Condition(2.0, torch.zeros(1, 2), torch.ones(1, 2), None)
+    found = combined([], [center, outer], True)
+    assert found.variance.tolist() == [[0.0, 1.0]] and found.covariance is not None
+    assert found.covariance.tolist() == [[[0.0, 0.0], [0.0, 1.0]]]
+    report = propagate(nn.Identity(), torch.ones(1, 2)).report
+    signed = Moments(found.mean, found.variance, found.covariance, report, (center, outer)).probabilities()
+    single = Moments(outer.mean, outer.variance, None, report).probabilities()
+    other = Moments(center.mean, center.variance, None, report).probabilities()
+    assert signed.mean.min() >= 0 and signed.mean.sum() == pytest.approx(1.0)
+    torch.testing.assert_close(signed.error, 2 * single.error + other.error)
+
+
 def test_the_report_names_where_shared_noise_counts_as_independent() -> None:
     class Shared(nn.Module):
         def __init__(self) -> None:
@@ -189,6 +220,30 @@ def test_the_report_names_where_shared_noise_counts_as_independent() -> None:
     assert "both inputs are independent" in str(report)
     assert "although noise is shared, at first, (the model): the variance is off" in str(report)
     assert not propagate(model, x).report.assumed_independent
+    pooled = propagate(nn.Sequential(nn.Dropout2d(0.5), nn.AvgPool2d(2)), x, covariance=False).report
+    assert not pooled.assumed_independent and "fully correlated" in str(pooled)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.cat([x[:, :1], x[:, 1:]], 1),
+        lambda x: x.reshape(1, -1).reshape(x.shape),
+        lambda x: x.cumsum(1),
+    ],
+)
+def test_noise_is_followed_through_functions(function: Callable[[Tensor], Tensor]) -> None:
+    class Followed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.source = layers.DropConnectLinear(3, 3, p=0.5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.source(x)
+            return x + function(x)
+
+    report = propagate(Followed(), torch.ones(2, 3), covariance=False, monte_carlo="*:cumsum", samples=4).report
+    assert "although both depend on the noise of source" in report.steps[-1].how
 
 
 def test_the_report_says_how_much_the_mean_square_of_a_norm_varies() -> None:

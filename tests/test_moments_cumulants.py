@@ -30,3 +30,18 @@ def test_sums_of_many_terms_count_as_normal(kind: Callable[..., nn.Module], term
     for covariance in (True, False):
         report = propagate(nn.Sequential(nn.Dropout(0.1), layer, nn.ReLU()), x, covariance=covariance).report
         assert ("corrected for its third and fourth" in str(report)) is corrected
+
+
+def test_cumulants_of_a_sum_of_independent_tensors_add_up() -> None:
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Dropout(0.2), nn.Dropout(0.2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(self.first(x[:, :1]) + self.second(x[:, 1:]))
+
+    whole = nn.Sequential(nn.Dropout(0.2), nn.Linear(2, 1, bias=False), nn.ReLU())
+    nn.init.ones_(whole[1].weight)
+    x = torch.tensor([[1.0, -0.8]])
+    torch.testing.assert_close(propagate(Sum(), x, covariance=False).mean, propagate(whole, x, covariance=False).mean)
