@@ -188,7 +188,7 @@ def test_numbers_that_are_certain_are_not_conditioned_on(layer: nn.Module) -> No
 
 def test_signed_weights_give_no_negative_variances_or_probabilities() -> None:
     center = Condition(-1.0, torch.tensor([[8.0, 0.0]]), torch.tensor([[3.0, 1.0]]), None)
-    outer = Condition(2.0, torch.zeros(1, 2), torch.ones(1, 2), None)
+    outer = Condition(2.0, torch.tensor([[-3.0, 0.0]]), torch.ones(1, 2), None)
     found = combined([], [center, outer], True)
     assert found.variance.tolist() == [[0.0, 1.0]] and found.covariance is not None
     assert found.covariance.tolist() == [[[0.0, 0.0], [0.0, 1.0]]]
