@@ -186,6 +186,11 @@ def test_numbers_that_are_certain_are_not_conditioned_on(layer: nn.Module) -> No
     assert not found.conditions and found.variance.tolist() == [[1.0, 4.0]]
 
 
+def test_an_image_that_is_always_dropped_is_zero() -> None:
+    found = propagate(nn.Dropout2d(1.0), torch.ones(1, 1, 2, 2))
+    assert not found.mean.any() and not found.variance.any() and not found.conditions
+
+
 def test_signed_weights_give_no_negative_variances_or_probabilities() -> None:
     center = Condition(-1.0, torch.tensor([[8.0, 0.0]]), torch.tensor([[3.0, 1.0]]), None)
     outer = Condition(2.0, torch.tensor([[-3.0, 0.0]]), torch.ones(1, 2), None)
