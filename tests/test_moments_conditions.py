@@ -171,7 +171,7 @@ def test_shake_drop_of_images_is_held_at_two_values() -> None:
     assert len(found.conditions) == 2
 
 
-@pytest.mark.parametrize("layer", [layers.StochasticDepth(1.0), layers.ShakeDrop(0.0, (1.0, 1.0), "sample")])
+@pytest.mark.parametrize("layer", [layers.StochasticDepth(1.0), layers.ShakeDrop(0.0, alpha=(1.0, 1.0))])
 def test_numbers_that_are_certain_are_not_conditioned_on(layer: nn.Module) -> None:
     class Certain(nn.Module):
         def __init__(self) -> None:
