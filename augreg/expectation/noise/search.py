@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -178,5 +179,7 @@ def _structure(output: Any) -> Any:
 
 def running_eagerly() -> contextlib.AbstractContextManager[Any]:
     """A context in which compiled code runs uncompiled, so that its operators are seen one by one."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing the compiler takes a second
+        return contextlib.nullcontext()
     stance: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
     return stance
