@@ -109,6 +109,8 @@ def _channels_first(result: Any) -> tuple[_Made, bool]:
     given = result.detach().cpu().numpy() if hasattr(result, "detach") else np.asarray(result)
     array = given[0] if given.ndim == 4 and given.shape[0] == 1 else given
     array = array[..., None] if array.ndim == 2 else array
+    if given.dtype.kind == "f" and not np.isfinite(given).all():
+        raise ValueError(f"the function must return finite pixel values, got nan or infinity in {_shown(result)}")
     if given.dtype.kind in "fiub" and array.ndim == 3:
         if array.shape[0] in (1, 3):
             return np.ascontiguousarray(array, np.float64), False
