@@ -207,6 +207,12 @@ def test_what_cannot_be_compared_is_refused(other: Any, images: Any, message: st
     assert message in str(raised.value)
 
 
+def test_images_with_alpha_are_compared_with_pipelines_only() -> None:
+    pipe = pipeline([{"resize": {"size": 8}}], channels="rgba")
+    with pytest.raises(ValueError, match="with 1 or 3 channels, and those of the pipeline have 4: compare it with a"):
+        augreg.skew(pipe, lambda path: np.zeros((3, 8, 8)), PHOTOS[:1])
+
+
 def test_a_mean_image_is_compared_with_pipelines_only() -> None:
     mean = np.full((56, 56, 3), 0.5).tolist()
     pipe = pipeline([{"resize": {"size": 56}}, {"normalize": {"mean_image": mean}}])
@@ -254,6 +260,8 @@ def test_without_images_the_differences_are_named_all_the_same() -> None:
     assert [one.what for one in skew.differences] == list(EXPECTED)
     assert skew.images == 0 and all(one.effect.pixels is None for one in skew.differences)
     assert "alone" not in str(skew)
+    half = [{"resize": {"size": 64}}, {"normalize": "half"}]
+    assert names(augreg.skew(pipeline(half), pipeline(half, channels="rgba"))) == {"channels": "rgba"}
 
 
 def test_what_only_training_draws_is_no_skew() -> None:

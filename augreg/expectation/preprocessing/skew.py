@@ -66,6 +66,11 @@ def skew(
     expected = [prepared(pipe, image) for image in images]
     if any(one.normalization is not None and one.normalization.mean_image is not None for one in expected):
         raise ValueError("a pipeline that subtracts a mean image can be compared with pipelines only")
+    if expected[0].scene.channels not in (1, 3):
+        raise ValueError(
+            f"functions are compared for images with 1 or 3 channels, and those of the pipeline have "
+            f"{expected[0].scene.channels}: compare it with a pipeline"
+        )
     called = _accepting(other, images[0], expected[0].array)
     made = [_channels_first(called(image, one.array)) for image, one in zip(images, expected, strict=True)]
     found = function_skew(expected, [array for array, _ in made], measure)
