@@ -19,10 +19,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     A file that is replaced keeps its permissions. A link stays, and the file that it leads to is replaced. What is no
     file, such as /dev/stdout, is written to itself.
     """
-    path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         yield path
         return
+    path = Path(os.path.realpath(path))
     # the name is short: with more than its own in it, a name that is just allowed would become too long
     part = path.with_name(f".{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}.augreg-part")
     try:
