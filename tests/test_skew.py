@@ -214,11 +214,11 @@ def test_images_with_alpha_are_compared_with_pipelines_only() -> None:
 
 
 def test_a_mean_image_is_compared_with_pipelines_only() -> None:
-    mean = np.full((56, 56, 3), 0.5).tolist()
-    pipe = pipeline([{"resize": {"size": 56}}, {"normalize": {"mean_image": mean}}])
+    mean = np.full((8, 8, 3), 0.5).tolist()
+    pipe = pipeline([{"resize": {"size": 8}}, {"normalize": {"mean_image": mean}}])
     with pytest.raises(ValueError, match="mean image can be compared with pipelines only"):
         augreg.skew(pipe, pipe.test, PHOTOS)
-    other = pipeline([{"resize": {"size": 56}}, {"normalize": {"mean": 0.5, "std": 0.5}}])
+    other = pipeline([{"resize": {"size": 8}}, {"normalize": {"mean": 0.5, "std": 0.5}}])
     assert names(augreg.skew(pipe, other, PHOTOS)) == {"normalization": "mean 0.5 and std 0.5"}
 
 
