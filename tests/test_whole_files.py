@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from augreg.whole_files import whole_file
+from augreg.files.whole_files import whole_file
 
 
 def test_a_block_that_fails_leaves_the_file_as_it_is(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_lines, print_problems
-from augreg.whole_files import whole_file
+from augreg.files.whole_files import whole_file
 
 __all__ = ["add", "main"]
 

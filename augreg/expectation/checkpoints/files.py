@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from augreg.whole_files import whole_file
+from augreg.files.whole_files import whole_file
 
 __all__ = ["SAFETENSORS", "read", "write"]
 
