@@ -86,7 +86,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     broken.write_bytes(CAT.read_bytes()[:2000])
     out = folder / "gallery.html"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("augreg.gallery.means.MEAN_DRAWS", 16)  # 256 take as long as all else
+        for module in ("page", "cards", "means"):
+            patch.setattr(f"augreg.gallery.{module}.MEAN_DRAWS", 16)  # 256 take as long as all else
         assert gallery.main(["--images", str(CAT.parent), str(broken), "--out", str(out)]) == 1  # one image failed
     return out
 
