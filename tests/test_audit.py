@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
@@ -368,3 +370,9 @@ def test_nothing_random_is_said() -> None:
 def test_wrong_arguments_are_refused(call, error, says: str) -> None:
     with pytest.raises(error, match=says):
         call()
+
+
+@pytest.mark.parametrize("images", ["photos", Image.new("RGB", (4, 4))])
+def test_one_image_or_a_folder_is_no_list_of_images(images: Any) -> None:
+    with pytest.raises(TypeError, match="images must be a list, a dataset or a DataLoader"):
+        augreg.audit(nn.Linear(2, 2), images)
