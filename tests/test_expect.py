@@ -46,7 +46,7 @@ def test_monte_carlo_converges_with_the_root_of_the_samples() -> None:
     known = {10: 0.467, 50: 0.207, 1000: 0.047}  # published for other random networks of this shape
     for samples, published in known.items():
         errors = []
-        for seed in range(3):
+        for seed in range(3 if samples < 1000 else 1):
             p = predicted(YARDSTICK, space="logit", samples=samples, seed=seed)
             errors.append(np.abs(p.mean.numpy() - truth))
         expected = deviation.mean() * np.sqrt(2 / np.pi / samples)
