@@ -115,7 +115,7 @@ class Pipeline(LeavesOut, MakesViews, misuse.SaysWhatToUse):
         vars(self).update(
             registry=registry,
             spec=placed,
-            backend=choose(spec.options.backend),
+            backend=choose(spec.options.backend, registry.backends),
             train=Train(self, spec.options),
             test=Test(self, spec.options),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +23,22 @@ if TYPE_CHECKING:
 __all__ = ["Backend", "backend", "choose"]
 
 Kernel = Callable[[Any, "NDArray[Any]"], "NDArray[Any]"]
+RunMany = Callable[[Sequence[Op], int, "NDArray[Any]"], "tuple[int, NDArray[Any]]"]
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A name and the kernels by kind of op. Pickles as its name and, for a plugin's, the `source` of its kernels."""
+    """A name and the kernels by kind of op. Pickles as its name and, for a plugin's, the `source` of its kernels.
+
+    `run_many`, where a backend has it, takes ops, the position of the first one to run, and an image. It runs as many
+    as it can at once and returns their number, which may be 0, and the image after them. It raises nothing that depends
+    on an op: it leaves such an op to the kernel of its kind.
+    """
 
     name: str
     kernels: Mapping[type[Op], Kernel] = field(repr=False)
     source: str = ""
+    run_many: RunMany | None = field(default=None, repr=False)
 
     def apply(self, op: Op, image: NDArray[np.generic]) -> NDArray[Any]:
         """The image after one op; `image` is not written to. Raises ImageError for an op that has no kernel here."""
@@ -46,8 +53,15 @@ class Backend:
         return backend, (self.name, self.source)
 
 
-def choose(name: str) -> str:
-    """The name of the backend to use: for `auto`, the fastest that is installed. Raises SpecError if it is not."""
+def choose(name: str, plugins: Container[str] = ()) -> str:
+    """The name of the backend to use: for `auto`, the fastest that is installed. Raises SpecError if it is not.
+
+    `plugins` are the names of the backends of plugins; `native` is one of them.
+    """
+    if name == "native" and name not in plugins:
+        raise SpecError("backend", "native is not installed: pip install 'augreg[native]', or take another backend")
+    if name == "auto" and "native" in plugins:
+        return "native"
     installed = _is_installed("cv2")
     if name == "opencv" and not installed:
         raise SpecError("backend", "opencv is not installed: pip install 'augreg[fast]', or take another backend")
@@ -65,10 +79,12 @@ def _is_installed(module: str) -> bool:
 def backend(name: str, source: str = "") -> Backend:
     """The backend of this name, imported on first use.
 
-    `source` is the "module:attribute" of a plugin's kernels; Pillow's kernels fill in for those that it lacks.
+    `source` is the "module:attribute" of a plugin's kernels; Pillow's kernels fill in for those that it lacks. If the
+    kernels have a method `run_many`, it becomes that of the backend.
     """
     if source:
         module, _, attribute = source.partition(":")
         kernels: Mapping[type[Op], Kernel] = getattr(importlib.import_module(module), attribute)
-        return Backend(name, {**backend("pillow").kernels, **kernels}, source)
+        every = {**backend("pillow").kernels, **kernels}
+        return Backend(name, every, source, getattr(kernels, "run_many", None))
     return Backend(name, importlib.import_module(f"augreg.backends.{name}").KERNELS)

@@ -28,12 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # plugins may print when they are imported
         registry = Registry.installed()
         plugins = list(_plugins(registry))
-    libraries = dict(_versions())
+    libraries, chosen = dict(_versions()), choose("auto", registry.backends)
     if arguments.json:
-        print(json.dumps({"libraries": libraries, "backend": choose("auto"), "plugins": plugins}, indent=2))
+        print(json.dumps({"libraries": libraries, "backend": chosen, "plugins": plugins}, indent=2))
     else:
         print_lines(", ".join(f"{name} {number}" for name, number in libraries.items()))
-        print(f"backend {choose('auto')}\n")
+        print(f"backend {chosen}\n")
         print("\n".join(align_columns([_row(plugin) for plugin in plugins])))
         for plugin in plugins:
             for name, error in plugin["load_errors"].items():

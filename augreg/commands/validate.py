@@ -43,6 +43,7 @@ def _check(source: str) -> tuple[int, str]:
     from augreg.spec.parse import parse
     from augreg.spec.write import fingerprint, unparse
 
-    spec = parse(source, Registry.installed())
-    choose(spec.options.backend)
+    registry = Registry.installed()
+    spec = parse(source, registry)
+    choose(spec.options.backend, registry.backends)
     return sum(len(getattr(spec, section)) for section in SECTIONS), fingerprint(unparse(spec))

@@ -51,9 +51,17 @@ Start = Callable[[Scene], tuple[Sequence[Op], Drawn]]
 """Returns the merged ops to run first on an image of this scene, and the draw that they come from."""
 
 
-def run_ops(ops: Iterable[Op], array: Array, engine: Backend) -> Array:
+def run_ops(ops: Sequence[Op], array: Array, engine: Backend) -> Array:
     """The image after the ops. Raises ImageError, which names the op that failed."""
-    for op in ops:
+    at = 0
+    while at < len(ops):
+        if engine.run_many is not None:
+            count, array = engine.run_many(ops, at, array)
+            at += count
+            if at == len(ops):
+                break
+        op = ops[at]
+        at += 1
         try:
             array = engine.apply(op, array)
         except AugregError:

@@ -45,7 +45,10 @@ class Registry(Mapping[str, type]):
         self.plugins = plugins
         self.added = dict(added or {})
         self.allowed = allowed
-        self.policies, self.backends = contributions.policies, contributions.backends
+        self.policies = contributions.policies
+        # the compiled backend has a distribution of its own, and is known by its name alone like the built-in ones
+        native = {"native": source for name, source in contributions.backends.items() if name == "native/native"}
+        self.backends: Mapping[str, str] = {**native, **contributions.backends}
         self._contributions = contributions
         self._targets: dict[str, str | type] = {**contributions.steps, **self.added}
         self._checked = set(self.added)

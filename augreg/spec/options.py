@@ -14,7 +14,7 @@ from augreg.targets.conventions import Targets
 __all__ = ["BACKENDS", "SECTIONS", "Options", "Spec"]
 
 SECTIONS: tuple[Section, ...] = ("image", "batch", "model", "loss")
-BACKENDS = ("auto", "pillow", "opencv")
+BACKENDS = ("auto", "pillow", "opencv", "native")
 _DEFAULT_TARGETS = Targets()
 
 

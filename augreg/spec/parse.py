@@ -110,7 +110,7 @@ class _Parser:
         options: dict[str, Any] = {}
         sections: dict[str, tuple[Step, ...]] = {}
         known = [field.name for field in fields(Options)]
-        backends = (*BACKENDS, *self.registry.backends)
+        backends = tuple(dict.fromkeys((*BACKENDS, *self.registry.backends)))
         hints_of_keys = ""
         for key, value in source.items():
             if key == "targets":

@@ -1,0 +1,48 @@
+"""The table of this backend: each kind of op alone, and whole lists of ops in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from augreg.backends import backend
+from augreg.ops import Move, Op
+from numpy.typing import NDArray
+
+from augreg_native import program
+
+__all__ = ["KERNELS"]
+
+Array = NDArray[Any]
+
+
+class _Kernels(dict[type[Op], Callable[[Any, Array], Array]]):
+    """Kernels by kind of op, which `run_many` runs several of at once."""
+
+    def run_many(self, ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
+        """Run ops from `start` on, as many as there are compiled kernels for. Returns their number and the image."""
+        return program.run(ops, start, image)
+
+
+def _alone(kind: type[Op]) -> Callable[[Any, Array], Array]:
+    """The kernel of one kind of op: the compiled one, or Pillow's for what it cannot run."""
+    other = backend("pillow").kernels[kind]
+
+    def run(op: Any, image: Array) -> Array:
+        count, found = program.run((op,), 0, image)
+        return found if count else other(op, image)
+
+    return run
+
+
+def _move(op: Move, image: Array) -> Array:
+    """A crop is a view."""
+    if not op.rearranges or image.dtype != np.uint8:
+        return backend("pillow").kernels[Move](op, image)
+    return _moved(op, image)
+
+
+_moved: Final = _alone(Move)
+KERNELS: Final = _Kernels({kind: _alone(kind) for kind in program.ENCODERS})
+KERNELS[Move] = _move

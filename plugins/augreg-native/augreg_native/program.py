@@ -1,0 +1,165 @@
+"""Programs: lists of ops packed for the compiled module, which runs them in one call.
+
+A program is a sequence of records. `csrc/program.h` defines them, and says how to add a kind of op. A record begins with
+the code of the op and its size in bytes, a multiple of 8; all integers have 32 bits, in the byte order of the machine.
+ENCODERS has a function for each kind of op: it takes the op and the shape that the image has then, and returns the
+record, or None for what the module does not run. The list is split there, and Pillow's kernel runs the op; it also
+raises the error if the op does not fit the image.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from augreg.backends import backend, intensity
+from augreg.images import buffers
+from augreg.ops import Move, Normalize, Op, Pad, Paint, Resize
+from augreg.ops.scene import PixelValues
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from augreg_native import _native
+
+__all__ = ["ENCODERS", "ISA", "MOST_CHANNELS", "Shape", "run"]
+
+Array = NDArray[Any]
+
+MOST_CHANNELS: Final = 4
+_MOST_SIDE: Final = 2**31 - 1
+
+# the codes of `enum augreg_code`
+_MOVE, _RESIZE, _PAD, _PAINT, _NORMALIZE = range(5)
+_FILTERS: Final = {"bilinear": 0, "bicubic": 1, "lanczos": 2}
+
+ISA: Final = os.environ.get("AUGREG_NATIVE_ISA", "")
+"""The instruction set to use: `plain`, `avx2` or `avx512`; empty for the fastest that the processor has."""
+
+
+class Shape(NamedTuple):
+    """The shape of an image between two ops; `floats` is whether it is normalized."""
+
+    height: int
+    width: int
+    channels: int
+    floats: bool = False
+
+
+Encoder = Callable[[Any, Shape], bytes | None]
+
+_move_record: Final = struct.Struct("=10i")
+_resize_record: Final = struct.Struct("=12i")
+_fill_record: Final = struct.Struct("=6i4f4Bi")
+_normalize_record: Final = struct.Struct("=4i8d")
+
+
+def _move(op: Move, shape: Shape) -> bytes | None:
+    if op.top < 0 or op.left < 0 or op.top + op.height > shape.height or op.left + op.width > shape.width:
+        return None
+    return _move_record.pack(_MOVE, 40, op.top, op.left, op.height, op.width, op.transpose, op.flip_y, op.flip_x, 0)
+
+
+def _resize(op: Resize, shape: Shape) -> bytes | None:
+    if (op.height, op.width) == shape[:2]:
+        return b""
+    if shape.floats or op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
+        return None
+    return _resize_record.pack(
+        _RESIZE, 48, op.height, op.width, _FILTERS[op.interpolation], 0, 0, op.height, op.width, 0, 0, 0
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _fill(
+    fill: PixelValues, fill_ops: tuple[Op, ...], channels: int, floats: bool
+) -> tuple[tuple[float, ...], bytes]:
+    """A fill as floats and as bytes, four each, after the ops that the planner moved in front of a border or box."""
+    kind = np.float32 if floats else np.uint8
+    border = Pad(0, 0, 0, 1, fill, fill_ops=fill_ops)
+    pixel = backend("pillow").apply(border, np.zeros((1, 1, channels), kind))[0, 1].tolist()
+    pixel += [0] * (MOST_CHANNELS - channels)
+    return (tuple(pixel), bytes(4)) if floats else ((0.0,) * 4, bytes(pixel))
+
+
+def _pad(op: Pad, shape: Shape) -> bytes | None:
+    if op.mode != "constant" or len(op.fill) not in (1, shape.channels):
+        return None
+    floats, values = _fill(op.fill, op.fill_ops, shape.channels, shape.floats)
+    return _fill_record.pack(_PAD, 48, op.top, op.bottom, op.left, op.right, *floats, *values, 0)
+
+
+def _paint(op: Paint, shape: Shape) -> bytes | None:
+    inside = op.top >= 0 and op.left >= 0 and op.top + op.height <= shape.height and op.left + op.width <= shape.width
+    if op.noise is not None or not inside or len(op.fill) not in (1, shape.channels):
+        return None
+    floats, values = _fill(op.fill, op.fill_ops, shape.channels, shape.floats)
+    return _fill_record.pack(_PAINT, 48, op.top, op.left, op.height, op.width, *floats, *values, 0)
+
+
+def _normalize(op: Normalize, shape: Shape) -> bytes | None:
+    counts = (1, shape.channels)
+    if shape.floats or op.mean_image is not None or len(op.mean) not in counts or len(op.std) not in counts:
+        return None
+    if op.stages:
+        return None
+    return _normalized(op.mean, op.std, shape.channels)
+
+
+@functools.lru_cache(maxsize=64)
+def _normalized(mean: PixelValues, std: PixelValues, channels: int) -> bytes:
+    """A record for a byte image: by a product and a sum where they give the floats of the tables, else by the tables."""
+    tables = intensity.normalize_tables(mean, std, channels)
+    means, stds = (intensity.per_channel(values, channels, "normalize") for values in (mean, std))
+    scale, offset = 1.0 / (255.0 * stds), -means / stds
+    same = np.arange(256) * scale[:, None] + offset[:, None]
+    numbers = [*scale, *[0.0] * (4 - channels), *offset, *[0.0] * (4 - channels)]
+    if np.array_equal(same.astype(np.float32).view(np.uint32), tables.view(np.uint32)):
+        return _normalize_record.pack(_NORMALIZE, 80, 0, 0, *numbers)
+    return _normalize_record.pack(_NORMALIZE, 80 + tables.nbytes, 1, 0, *numbers) + tables.tobytes()
+
+
+ENCODERS: Mapping[type[Op], Encoder] = {
+    Move: _move,
+    Resize: _resize,
+    Pad: _pad,
+    Paint: _paint,
+    Normalize: _normalize,
+}
+
+
+def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
+    """Run as many ops as the module can, from `start` on. Returns how many were run, and the image after them."""
+    height, width, channels = image.shape
+    floats = image.dtype == np.float32
+    if (
+        floats
+        or not 1 <= channels <= MOST_CHANNELS
+        or not 1 <= min(height, width) <= max(height, width) <= _MOST_SIDE
+    ):
+        return 0, image
+    shape = Shape(height, width, channels)
+    records: list[bytes] = []
+    most = 0 if image.strides[1:] == (channels, 1) else image.size
+    count = 0
+    for op in ops[start:]:
+        encoder = ENCODERS.get(type(op))
+        record = encoder(op, shape) if encoder is not None else None
+        if record is None:
+            break
+        size = op.size_after(shape.height, shape.width)
+        assert size is not None
+        floats = shape.floats or type(op) is Normalize
+        shape = Shape(*size, channels, floats)
+        records.append(record)
+        most = max(most, size[0] * size[1] * channels * (4 if floats else 1))
+        count += 1
+    if not any(records):
+        return count, image
+    out = buffers.planar(*shape[:3]) if shape.floats else buffers.empty(shape[:3], np.uint8)
+    scratch = buffers.empty((2 * most + 128,), np.uint8)
+    _native.run(b"".join(records), image, out, scratch, ISA)
+    return count, out

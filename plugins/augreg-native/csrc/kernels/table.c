@@ -1,0 +1,15 @@
+/* The table of the kernels of one instruction set. */
+
+#include "kernels.h"
+
+#define TEXT2(name) #name
+#define TEXT(name) TEXT2(name)
+
+static augreg_kernel *const kernels[AUGREG_CODES] = {
+    [AUGREG_RESIZE] = NAME(resize),
+    [AUGREG_PAD] = NAME(pad),
+    [AUGREG_PAINT] = NAME(paint),
+    [AUGREG_NORMALIZE] = NAME(normalize),
+};
+
+const augreg_table NAME(table) = {TEXT(AUGREG_ISA), kernels, NAME(copy)};

@@ -1,0 +1,163 @@
+/* The runner of programs. */
+
+#include "program.h"
+
+#include <string.h>
+
+static size_t image_bytes(const augreg_shape_of *shape) {
+    return (size_t)shape->height * shape->width * shape->channels * (shape->floats ? 4 : 1);
+}
+
+/* A packed image of this shape in this memory. */
+static augreg_image packed(uint8_t *data, const augreg_shape_of *shape) {
+    augreg_image image = {.data = data, .height = shape->height, .width = shape->width, .channels = shape->channels,
+                          .floats = shape->floats};
+    image.pixel = shape->floats ? 4 : shape->channels;
+    image.row = image.pixel * image.width;
+    image.channel = shape->floats ? image.row * image.height : 1;
+    return image;
+}
+
+static augreg_shape_of shape_of(const augreg_image *image) {
+    return (augreg_shape_of){image->height, image->width, image->channels, image->floats};
+}
+
+/* Whether a kernel with these traits can read the view. */
+static int readable(const augreg_image *image, int32_t traits) {
+    if (image->floats) return image->pixel == 4;
+    if (image->channel != 1 && image->channels > 1) return 0;
+    return image->pixel == image->channels || ((traits & AUGREG_MIRRORED) && image->pixel == -image->channels);
+}
+
+static int is_packed(const augreg_image *image) {
+    augreg_shape_of shape = shape_of(image);
+    augreg_image other = packed(image->data, &shape);
+    return image->row == other.row && image->pixel == other.pixel && image->channel == other.channel;
+}
+
+static void moved(const augreg_move *move, augreg_image *image) {
+    image->data += move->top * image->row + move->left * image->pixel;
+    image->height = move->height;
+    image->width = move->width;
+    if (move->transpose) {
+        ptrdiff_t row = image->row;
+        image->row = image->pixel;
+        image->pixel = row;
+        image->height = move->width;
+        image->width = move->height;
+    }
+    if (move->flip_y) {
+        image->data += (image->height - 1) * image->row;
+        image->row = -image->row;
+    }
+    if (move->flip_x) {
+        image->data += (image->width - 1) * image->pixel;
+        image->pixel = -image->pixel;
+    }
+}
+
+/* A resize and the move after it as one. The box of the move is relative to the box of the resize. */
+static augreg_resize boxed(const augreg_resize *resize, const augreg_move *move) {
+    augreg_resize both = *resize;
+    int32_t from_bottom = resize->box_height - move->top - move->height;
+    int32_t from_right = resize->box_width - move->left - move->width;
+    both.top += resize->flip_y ? from_bottom : move->top;
+    both.left += resize->flip_x ? from_right : move->left;
+    both.box_height = move->height;
+    both.box_width = move->width;
+    both.flip_y = !resize->flip_y != !move->flip_y;
+    both.flip_x = !resize->flip_x != !move->flip_x;
+    return both;
+}
+
+/* The record at an offset, or NULL where no whole record is. */
+static const augreg_op *record(const uint8_t *program, size_t bytes, size_t at) {
+    if (bytes - at < sizeof(augreg_op)) return NULL;
+    const augreg_op *op = (const augreg_op *)(program + at);
+    if (op->code < 0 || op->code >= AUGREG_CODES || op->bytes < augreg_traits[op->code].least_bytes ||
+        op->bytes % 8 != 0 || (size_t)op->bytes > bytes - at)
+        return NULL;
+    return op;
+}
+
+/* Check all records, and that the shape at the end is that of `out`; the largest image goes to `most`. `tail` is where the
+   last records begin that can all run in place. */
+static int check(const uint8_t *program, size_t bytes, const augreg_image *image, const augreg_image *out, size_t *most,
+                 size_t *tail) {
+    augreg_shape_of shape = shape_of(image);
+    *most = image_bytes(&shape);
+    *tail = 0;
+    for (size_t at = 0; at < bytes;) {
+        const augreg_op *op = record(program, bytes, at);
+        if (op == NULL) return AUGREG_BAD_PROGRAM;
+        int status = augreg_shape(op, &shape);
+        if (status != AUGREG_OK) return status;
+        at += (size_t)op->bytes;
+        if (!(augreg_traits[op->code].traits & AUGREG_IN_PLACE)) *tail = at;
+        if (image_bytes(&shape) > *most) *most = image_bytes(&shape);
+    }
+    augreg_shape_of wanted = shape_of(out);
+    return memcmp(&shape, &wanted, sizeof shape) == 0 && is_packed(out) ? AUGREG_OK : AUGREG_BAD_PROGRAM;
+}
+
+/* Where images go: the two halves of the scratch memory, and the result. */
+typedef struct {
+    uint8_t *halves[2], *result;
+    size_t half;
+} places;
+
+/* An image that is not `current`: the result if `last`, else a half of the scratch memory. NULL data where it is too small. */
+static augreg_image place(const places *where, const augreg_image *current, const augreg_shape_of *shape, int last) {
+    if (last) return packed(where->result, shape);
+    if (image_bytes(shape) > where->half) return packed(NULL, shape);
+    size_t first = current->data >= where->halves[0] && current->data < where->halves[0] + where->half;
+    return packed(where->halves[first], shape);
+}
+
+int augreg_run(const augreg_table *table, const uint8_t *program, size_t bytes, const augreg_image *image,
+               const augreg_image *out, uint8_t *scratch, size_t scratch_bytes) {
+    size_t most, tail;
+    int status = check(program, bytes, image, out, &most, &tail);
+    if (status != AUGREG_OK) return status;
+    places where = {.result = out->data, .half = scratch_bytes / 2 & ~(size_t)63};
+    where.halves[0] = scratch;
+    where.halves[1] = scratch + where.half;
+    augreg_image current = *image;
+    int own = 0; /* whether `current` may be written to */
+    for (size_t at = 0; at < bytes;) {
+        const augreg_op *op = record(program, bytes, at);
+        at += (size_t)op->bytes;
+        if (op->code == AUGREG_MOVE) {
+            moved((const augreg_move *)op, &current);
+            continue;
+        }
+        int32_t traits = augreg_traits[op->code].traits;
+        augreg_resize both;
+        if (op->code == AUGREG_RESIZE && at < bytes) {
+            const augreg_move *next = (const augreg_move *)record(program, bytes, at);
+            if (next->op.code == AUGREG_MOVE && !next->transpose) {
+                both = boxed((const augreg_resize *)op, next);
+                op = &both.op;
+                at += (size_t)next->op.bytes;
+            }
+        }
+        augreg_shape_of shape = shape_of(&current);
+        if (!readable(&current, traits)) {
+            augreg_image copy = place(&where, &current, &shape, 0);
+            if (copy.data == NULL) return AUGREG_BAD_PROGRAM;
+            table->copy(&current, &copy);
+            current = copy;
+            own = 1;
+        }
+        augreg_shape(op, &shape);
+        augreg_image next = current;
+        if (!(traits & AUGREG_IN_PLACE) || !own || !is_packed(&current)) next = place(&where, &current, &shape, at >= tail);
+        if (next.data == NULL) return AUGREG_BAD_PROGRAM;
+        status = table->kernels[op->code](op, &current, &next);
+        if (status != AUGREG_OK) return status;
+        current = next;
+        own = 1;
+    }
+    if (current.data != out->data || !is_packed(&current)) table->copy(&current, out);
+    return AUGREG_OK;
+}

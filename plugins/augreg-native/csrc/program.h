@@ -1,0 +1,138 @@
+/* Programs: lists of ops on one image, run in one call.
+
+   A program is a sequence of records in one block of memory. Each begins with `augreg_op`, which has the code of the op
+   and the size of the record in bytes, a multiple of 8. The fields of the op follow, in the struct of that op below. All
+   integers have 32 bits. The Python side is augreg_native/program.py: a function for each kind of op packs its record.
+
+   To add an op:
+     1. here: a code in `enum augreg_code` (before AUGREG_CODES) and a struct of its fields;
+     2. shapes.c: a case in `augreg_shape`, which checks the fields and computes the shape of the result, and its entry
+        in `augreg_traits`;
+     3. kernels/NAME.c: the kernel; kernels/kernels.h: its declaration; kernels/table.c: its entry;
+     4. CMakeLists.txt: the source, in KERNEL_SOURCES;
+     5. augreg_native/program.py: a function that packs the record, in ENCODERS.
+
+   Images are bytes (height x width x channels, the channels of a pixel next to each other) or, after a normalize, floats
+   (a plane for each channel). The runner (program.c) gives a kernel only images for which these hold:
+     - `in` and `out` have the shapes that `augreg_shape` accepted and computed, and every size is at least 1;
+     - `out` is packed: rows without gaps (bytes), rows and planes without gaps (floats);
+     - the pixels of a row of `in` are next to each other (bytes: pixel = channels, channel = 1; floats: pixel = 4), and
+       `row` is any number of bytes, also negative. Only with the trait AUGREG_MIRRORED may `pixel` be negative as well;
+     - `in` and `out` do not overlap, except with the trait AUGREG_IN_PLACE: then they may be the same image.
+   A kernel writes all of `out`, and nothing else. It has no global state, and runs without Python's lock. */
+
+#ifndef AUGREG_PROGRAM_H
+#define AUGREG_PROGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum augreg_code {
+    AUGREG_MOVE,
+    AUGREG_RESIZE,
+    AUGREG_PAD,
+    AUGREG_PAINT,
+    AUGREG_NORMALIZE,
+    AUGREG_CODES, /* the number of codes */
+};
+
+/* What a kernel returns. */
+enum augreg_status {
+    AUGREG_OK,
+    AUGREG_BAD_PROGRAM, /* a record that the Python side does not make, or an image of another shape than it said */
+    AUGREG_NO_MEMORY,
+};
+
+typedef struct {
+    int32_t code, bytes;
+} augreg_op;
+
+/* Cut out a box, then transpose it, then reverse its rows, then its columns. The runner makes a view of it. */
+typedef struct {
+    augreg_op op;
+    int32_t top, left, height, width;
+    int32_t transpose, flip_y, flip_x, unused;
+} augreg_move;
+
+enum augreg_filter { AUGREG_BILINEAR, AUGREG_BICUBIC, AUGREG_LANCZOS };
+
+/* Resize to `height` x `width`, antialiased, in the order and with the rounding of docs/backends.md. A box of the result,
+   mirrored if asked, is made alone: the runner fills in `top` .. `flip_x` from a move that follows. */
+typedef struct {
+    augreg_op op;
+    int32_t height, width, filter;
+    int32_t top, left, box_height, box_width, flip_y, flip_x;
+    int32_t unused;
+} augreg_resize;
+
+#define AUGREG_MOST_CHANNELS 4
+
+/* Add a border of one color: `fill` for bytes, `float_fill` for floats. */
+typedef struct {
+    augreg_op op;
+    int32_t top, bottom, left, right;
+    float float_fill[AUGREG_MOST_CHANNELS];
+    uint8_t fill[AUGREG_MOST_CHANNELS];
+    int32_t unused;
+} augreg_pad;
+
+/* Paint a box in one color. */
+typedef struct {
+    augreg_op op;
+    int32_t top, left, height, width;
+    float float_fill[AUGREG_MOST_CHANNELS];
+    uint8_t fill[AUGREG_MOST_CHANNELS];
+    int32_t unused;
+} augreg_paint;
+
+/* Bytes to floats: (float)(value * scale[c] + offset[c]), in double precision and rounded once; or, with `tables`, an
+   entry of the table of the channel: channels x 256 floats after this struct. */
+typedef struct {
+    augreg_op op;
+    int32_t tables, unused;
+    double scale[AUGREG_MOST_CHANNELS], offset[AUGREG_MOST_CHANNELS];
+} augreg_normalize;
+
+/* An image, or a view of one. Strides are in bytes. */
+typedef struct {
+    uint8_t *data;
+    ptrdiff_t row, pixel, channel;
+    int32_t height, width, channels, floats;
+} augreg_image;
+
+typedef struct {
+    int32_t height, width, channels, floats;
+} augreg_shape_of;
+
+/* Each kernel takes the record, the image, and where to put the result. */
+typedef int augreg_kernel(const augreg_op *op, const augreg_image *in, const augreg_image *out);
+
+enum augreg_trait {
+    AUGREG_IN_PLACE = 1,  /* in and out may be the same image; the shape stays */
+    AUGREG_MIRRORED = 2,  /* in may have a negative `pixel` (bytes only) */
+};
+
+/* By code: the smallest size of a record, and the traits. */
+typedef struct {
+    int32_t least_bytes, traits;
+} augreg_traits_of;
+extern const augreg_traits_of augreg_traits[AUGREG_CODES];
+
+/* Check a record whose size is at least `least_bytes` for an image of this shape, and change the shape to the result's. */
+int augreg_shape(const augreg_op *op, augreg_shape_of *shape);
+
+/* The kernels of one instruction set. `copy` packs any view. */
+typedef struct {
+    const char *name;
+    augreg_kernel *const *kernels;
+    void (*copy)(const augreg_image *in, const augreg_image *out);
+} augreg_table;
+
+/* The fastest table that this processor runs, or the one of this name; NULL if there is none of the name. */
+const augreg_table *augreg_choose(const char *name);
+
+/* Run a program. `out` is packed. `scratch` has room for two of the largest images in between. */
+int augreg_run(const augreg_table *table, const uint8_t *program, size_t bytes, const augreg_image *image,
+               const augreg_image *out, uint8_t *scratch, size_t scratch_bytes);
+
+#endif

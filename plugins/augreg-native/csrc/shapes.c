@@ -1,0 +1,70 @@
+/* The checks of records, and the shapes of results. */
+
+#include "program.h"
+
+#define MOST_VALUES ((int64_t)1 << 44) /* of one image: far beyond any memory, and no product overflows */
+
+const augreg_traits_of augreg_traits[AUGREG_CODES] = {
+    [AUGREG_MOVE] = {sizeof(augreg_move), 0},
+    [AUGREG_RESIZE] = {sizeof(augreg_resize), AUGREG_MIRRORED},
+    [AUGREG_PAD] = {sizeof(augreg_pad), 0},
+    [AUGREG_PAINT] = {sizeof(augreg_paint), AUGREG_IN_PLACE},
+    [AUGREG_NORMALIZE] = {sizeof(augreg_normalize), 0},
+};
+
+/* Whether length pixels from start on lie within a side. */
+static int within(int32_t start, int32_t length, int32_t side) {
+    return start >= 0 && length >= 1 && start <= side - length;
+}
+
+int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
+    int64_t height = shape->height, width = shape->width;
+    switch (op->code) {
+        case AUGREG_MOVE: {
+            const augreg_move *move = (const augreg_move *)op;
+            if (!within(move->top, move->height, shape->height) || !within(move->left, move->width, shape->width))
+                return AUGREG_BAD_PROGRAM;
+            height = move->transpose ? move->width : move->height;
+            width = move->transpose ? move->height : move->width;
+            break;
+        }
+        case AUGREG_RESIZE: {
+            const augreg_resize *resize = (const augreg_resize *)op;
+            if (shape->floats || resize->filter < AUGREG_BILINEAR || resize->filter > AUGREG_LANCZOS ||
+                !within(resize->top, resize->box_height, resize->height) ||
+                !within(resize->left, resize->box_width, resize->width))
+                return AUGREG_BAD_PROGRAM;
+            height = resize->box_height;
+            width = resize->box_width;
+            break;
+        }
+        case AUGREG_PAD: {
+            const augreg_pad *pad = (const augreg_pad *)op;
+            if (pad->top < 0 || pad->bottom < 0 || pad->left < 0 || pad->right < 0) return AUGREG_BAD_PROGRAM;
+            height += (int64_t)pad->top + pad->bottom;
+            width += (int64_t)pad->left + pad->right;
+            break;
+        }
+        case AUGREG_PAINT: {
+            const augreg_paint *paint = (const augreg_paint *)op;
+            if (!within(paint->top, paint->height, shape->height) || !within(paint->left, paint->width, shape->width))
+                return AUGREG_BAD_PROGRAM;
+            break;
+        }
+        case AUGREG_NORMALIZE: {
+            const augreg_normalize *normalize = (const augreg_normalize *)op;
+            int64_t most = (int64_t)sizeof(augreg_normalize);
+            if (normalize->tables) most += (int64_t)shape->channels * 256 * (int64_t)sizeof(float);
+            if (shape->floats || op->bytes < most) return AUGREG_BAD_PROGRAM;
+            shape->floats = 1;
+            break;
+        }
+        default:
+            return AUGREG_BAD_PROGRAM;
+    }
+    if (height > INT32_MAX || width > INT32_MAX || height * width > MOST_VALUES / AUGREG_MOST_CHANNELS)
+        return AUGREG_BAD_PROGRAM;
+    shape->height = (int32_t)height;
+    shape->width = (int32_t)width;
+    return AUGREG_OK;
+}
