@@ -51,7 +51,7 @@ def test_an_offer_is_for_its_thread_and_ends_with_an_error() -> None:
     [
         (["normalize"], True),
         (["invert", "normalize"], True),
-        (["normalize", {"random_erasing": {"p": 1.0}}], True),  # the hole is painted first, with a normalized color
+        (["normalize", {"random_erasing": {"p": 1.0}}], False),  # the hole is painted into a copy
         (["invert"], False),
     ],
 )
