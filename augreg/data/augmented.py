@@ -13,6 +13,7 @@ from augreg.data.batches import BatchBuffer, in_torch_worker
 from augreg.data.declared_types import MapDataset
 from augreg.data.epoch import SharedEpoch, checked_epoch
 from augreg.data.sides import augment, checked_side, with_key
+from augreg.images import buffers
 from augreg.pipeline import Pipeline, Test, Train
 from augreg.steps.calls import explains
 
@@ -136,16 +137,17 @@ class Augmented(MapDataset):
         else:
             items = (self.dataset[index] for index in indices)
         batches = [Batch([], [], None, Layout({"image": 0})) for _ in range(self.views)]
-        buffers = [BatchBuffer(len(places), self._for_torch and in_torch_worker()) for _ in batches]
+        memory = [BatchBuffer(len(places), self._for_torch and in_torch_worker()) for _ in batches]
         for (epoch, index, view), item in zip(places, items, strict=True):
             layout = self._layout(item)
-            for batch, buffer, key in zip(batches, buffers, self._keys(epoch, index, view, item), strict=True):
+            for batch, buffer, key in zip(batches, memory, self._keys(epoch, index, view, item), strict=True):
                 batch.layout = layout
-                sample = augment(self.side, layout, item, key)
+                with buffers.offered(buffer.place):
+                    sample = augment(self.side, layout, item, key)
                 sample = layout.with_image(sample, buffer.add(layout.image_of(sample)))
                 batch.append(with_key(sample, key, layout))
                 batch.keys.append(key)
-        for batch, buffer in zip(batches, buffers, strict=True):
+        for batch, buffer in zip(batches, memory, strict=True):
             batch.images = buffer.images
         first = batches[0]
         if self.views == 1:

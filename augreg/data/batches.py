@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["BatchBuffer", "in_torch_worker"]
 
@@ -22,7 +22,7 @@ class BatchBuffer:
 
     The first image decides. Only arrays and tensors are collected, not PIL images, nor an image that differs from the
     first. In a worker of torch's DataLoader the memory is shared, as in torch's own collate, so that only its address
-    is sent.
+    is sent; see `worker_memory`.
     """
 
     def __init__(self, count: int, shared: bool) -> None:
@@ -31,6 +31,11 @@ class BatchBuffer:
         self._tensor: Any = None
         self._array: Any = None
         self._fits = True
+
+    @property
+    def place(self) -> NDArray[Any] | None:
+        """Where the next image goes, as an image may be made there; None before the first."""
+        return self._array[self._filled] if self._fits and self._array is not None else None
 
     def add(self, image: Any) -> Any:
         """Copy the next image into the array. Returns its view there, or the image itself if it does not fit."""
@@ -46,7 +51,8 @@ class BatchBuffer:
         if not self._fits or kind != self._kind:
             self._fits = False
             return image
-        self._array[place] = pixels
+        if not _is_same(self._array[place], pixels):
+            self._array[place] = pixels
         return self._array[place] if isinstance(image, np.ndarray) else self._as_tensor()[place]
 
     @property
@@ -73,14 +79,18 @@ def _pixels(image: Any) -> Any:
     return image.numpy() if torch is not None and isinstance(image, torch.Tensor) else None
 
 
+def _is_same(place: NDArray[Any], pixels: NDArray[Any]) -> bool:
+    """Whether two arrays of one shape are the same memory."""
+    return place.ctypes.data == pixels.ctypes.data and place.strides == pixels.strides
+
+
 def _memory(shape: tuple[int, ...], dtype: Any, shared: bool) -> tuple[Any, Any]:
     """Memory for a batch, as a tensor (None unless it is shared) and as an array."""
     if not shared:
         return None, np.empty(shape, dtype)
     import torch
 
-    kind = torch.from_numpy(np.empty(0, dtype)).dtype
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    storage = torch.UntypedStorage._new_shared(size)
-    tensor = torch.empty(0, dtype=kind).set_(storage, 0, shape)
+    from augreg.data.worker_memory import shared_tensor
+
+    tensor = shared_tensor(shape, torch.from_numpy(np.empty(0, dtype)).dtype)
     return tensor, tensor.numpy()

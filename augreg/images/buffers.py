@@ -7,13 +7,16 @@ view of it is gone. Until then the memory belongs to the caller alone.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["MOST_IDLE", "empty", "idle_bytes", "planar"]
+__all__ = ["MOST_IDLE", "empty", "idle_bytes", "offered", "planar"]
 
 _SMALLEST: Final = 1 << 16  # below this an ordinary array is cheaper
 _LARGEST: Final = 1 << 24  # beyond this keep nothing
@@ -78,4 +81,28 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 def planar(height: int, width: int, channels: int) -> NDArray[np.float32]:
     """An empty float32 image of height x width x channels whose memory lies channel by channel."""
-    return empty((channels, height, width), np.float32).transpose(1, 2, 0)
+    shape = channels, height, width
+    place, _offer.place = _offer.place, None
+    if place is None or place.shape != shape or place.dtype != np.float32:
+        place = empty(shape, np.float32)
+    return place.transpose(1, 2, 0)
+
+
+class _Offer(threading.local):
+    place: NDArray[Any] | None = None
+
+
+_offer = _Offer()
+
+
+@contextlib.contextmanager
+def offered(place: NDArray[Any] | None) -> Iterator[None]:
+    """A context whose first `planar` image of this shape, channels x height x width, is made in this memory.
+
+    So a normalized image is written where its batch wants it. Whether it was is seen from its address.
+    """
+    _offer.place = place
+    try:
+        yield
+    finally:
+        _offer.place = None

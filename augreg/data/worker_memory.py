@@ -1,0 +1,106 @@
+"""Shared memory for the batches that a worker sends, which is used again once the receiver has dropped a batch.
+
+Fresh shared memory is cleared by the operating system and mapped page by page, which takes longer than to write a
+batch into memory that was used before. So a worker keeps a few blocks. Two counts at the end of each block, in the
+shared memory itself, say how often it was sent, and how often a receiver has let go of it. While they differ, or
+something in the worker still holds the block, it is not used again. A block whose batch is lost on its way is lost
+too, and a worker without a free block takes a fresh one: nothing ever waits.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import weakref
+from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.multiprocessing import reductions
+
+__all__ = ["MOST_BLOCKS", "shared_tensor"]
+
+MOST_BLOCKS: Final = 8
+"""How many blocks a worker keeps: with two batches ahead, as a loader has them by default, it needs four or five."""
+_SPARE: Final = 4  # a block is used for a batch that fills at least a fourth of it
+_COUNTS: Final = 16  # bytes at the end of a block
+_SENT, _RELEASED = 0, 1
+
+Integers = NDArray[np.int64]
+
+
+class _Block(torch.UntypedStorage):
+    """A block in the worker: a storage, so that each tensor in it, and each view of one, is sent as a block."""
+
+
+_blocks: list[_Block] = []
+
+
+def shared_tensor(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """A tensor with arbitrary content in shared memory, contiguous."""
+    size = math.prod(shape) * dtype.itemsize
+    block = min(filter(lambda block: _fits(block, size) and _is_free(block), _blocks), key=len, default=None)
+    if block is None:
+        block = _new(size)
+    return torch.empty(0, dtype=dtype).set_(block, 0, shape)
+
+
+def _fits(block: _Block, size: int) -> bool:
+    return size <= len(block) - _COUNTS <= _SPARE * size
+
+
+def _is_free(block: _Block) -> bool:
+    """Whether `_blocks` alone holds it in this process, and no receiver does."""
+    if torch._C._storage_Use_Count(block._cdata) > 1:
+        return False
+    counts = _counts(block)  # read after the line above: a batch is counted before the worker lets go of it
+    return int(counts[_SENT]) == int(counts[_RELEASED])
+
+
+def _new(size: int) -> _Block:
+    """A fresh block; it takes the place of a free one if there are as many as a worker keeps."""
+    block = _Block(size + -size % 8 + _COUNTS)
+    block.share_memory_()
+    _counts(block)[:] = 0
+    if len(_blocks) == MOST_BLOCKS:
+        free = next(filter(_is_free, _blocks), None)
+        if free is None:
+            return block
+        _blocks.remove(free)
+    _blocks.append(block)
+    return block
+
+
+def _bytes(storage: torch.UntypedStorage) -> NDArray[np.uint8]:
+    found: NDArray[np.uint8] = torch.empty(0, dtype=torch.uint8).set_(storage, 0, (len(storage),)).numpy()
+    return found
+
+
+def _counts(storage: torch.UntypedStorage) -> Integers:
+    return _bytes(storage)[-_COUNTS:].view(np.int64)
+
+
+def _reduced(block: _Block) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """How a block is sent: as torch sends a storage, and counted."""
+    _counts(block)[_SENT] += 1
+    rebuild, (_, *arguments) = reductions.reduce_storage(block)
+    return _rebuilt, (rebuild, *arguments)
+
+
+def _rebuilt(rebuild: Callable[..., torch.UntypedStorage], *arguments: Any) -> torch.UntypedStorage:
+    """The storage in the receiver. It must not be resized, and is no shared memory for torch."""
+    storage = rebuild(torch.UntypedStorage, *arguments)
+    array = _bytes(storage)  # which every tensor of it, and every view, keeps alive
+    weakref.finalize(array, _release, _counts(storage), os.getpid()).atexit = False
+    return torch.from_numpy(array).untyped_storage()
+
+
+def _release(counts: Integers, receiver: int) -> None:
+    if os.getpid() == receiver:  # a fork of it is not
+        counts[_RELEASED] += 1
+
+
+ForkingPickler.register(_Block, _reduced)

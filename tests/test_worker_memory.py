@@ -1,0 +1,194 @@
+"""Shared memory of workers: used again after a batch was dropped, and never while anything still reads it."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch.utils.data import DataLoader, Dataset  # noqa: E402
+
+from augreg.data import worker_memory  # noqa: E402
+from augreg.data.batches import BatchBuffer  # noqa: E402
+from augreg.data.worker_memory import MOST_BLOCKS, shared_tensor  # noqa: E402
+
+SIDE = 40
+
+
+@pytest.fixture(autouse=True)
+def no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins like a new worker."""
+    monkeypatch.setattr(worker_memory, "_blocks", [])
+
+
+def address(tensor: Any) -> int:
+    return int(tensor.untyped_storage().data_ptr())
+
+
+def sent(tensor: Any) -> bytes:
+    return bytes(ForkingPickler.dumps(tensor))
+
+
+class Numbers(Dataset):  # type: ignore[misc]
+    """Batches of equal images of the index, and where they lie in the worker."""
+
+    def __len__(self) -> int:
+        return 240
+
+    def __getitems__(self, indices: list[int]) -> Any:
+        buffer = BatchBuffer(len(indices), shared=True)
+        for index in indices:
+            buffer.add(np.full((SIDE, SIDE), index, np.int32))
+        return buffer.images, address(buffer.images), os.getpid()
+
+
+def loader(**options: Any) -> Any:
+    return DataLoader(Numbers(), 4, collate_fn=_same, **{"num_workers": 2, **options})
+
+
+def _same(batch: Any) -> Any:
+    return batch
+
+
+def is_right(number: int, images: Any) -> bool:
+    return all(bool((images[place] == 4 * number + place).all()) for place in range(4))
+
+
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
+def test_a_worker_uses_a_few_blocks_for_many_batches(context: str) -> None:
+    places = set()
+    for number, (images, place, process) in enumerate(loader(multiprocessing_context=context)):
+        assert is_right(number, images)
+        places.add((process, place))
+        del images
+    assert len(places) <= 2 * MOST_BLOCKS < 60
+
+
+def test_batches_and_views_that_are_held_keep_their_pixels() -> None:
+    batches, views, arrays = [], [], []
+    for number, (images, _, _) in enumerate(loader()):
+        if number % 3 == 0:
+            batches.append((number, images))
+        elif number % 3 == 1:
+            views.append((number, images[2:, 5:]))
+        else:
+            arrays.append((number, images.numpy()[1]))
+        del images
+    assert all(is_right(number, images) for number, images in batches)
+    assert all((view[0] == 4 * number + 2).all() for number, view in views)
+    assert all((array == 4 * number + 1).all() for number, array in arrays)
+
+
+def test_after_an_early_break_workers_that_stay_go_on_with_their_blocks() -> None:
+    batches = loader(persistent_workers=True)
+    places = set()
+    for _ in range(8):
+        for number, (images, place, process) in enumerate(batches):
+            assert is_right(number, images)
+            places.add((process, place))
+            if number == 3:
+                break
+    assert len(places) <= 2 * MOST_BLOCKS < 32
+
+
+def test_a_batch_outlives_the_worker_that_was_killed() -> None:
+    context = multiprocessing.get_context("fork")
+    numbers: Any = context.Queue()
+    worker = context.Process(target=_send_and_wait, args=(numbers,))
+    worker.start()
+    images = numbers.get(timeout=60)
+    worker.kill()
+    worker.join()
+    assert bool((images == 7).all())
+
+
+def _send_and_wait(numbers: Any) -> None:
+    numbers.put(shared_tensor((30, 30), torch.float32).fill_(7))
+    signal.pause()
+
+
+def test_a_block_is_free_once_the_worker_and_the_receiver_have_dropped_it() -> None:
+    images = shared_tensor((10, 10), torch.float32)
+    first = address(images)
+    assert address(shared_tensor((10, 10), torch.float32)) != first  # the worker holds it
+    message = sent(images)
+    del images
+    assert address(shared_tensor((10, 10), torch.float32)) != first  # it is on its way
+    received = ForkingPickler.loads(message)
+    view = received[3:, 4]
+    del received
+    assert address(shared_tensor((10, 10), torch.float32)) != first  # a view is held
+    del view
+    gc.collect()
+    assert address(shared_tensor((10, 10), torch.float32)) == first
+
+
+def test_a_view_that_is_sent_keeps_the_block() -> None:
+    images = shared_tensor((10, 10), torch.float32)
+    first, message = address(images), sent(images[2:4])
+    del images
+    assert address(shared_tensor((10, 10), torch.float32)) != first
+    assert ForkingPickler.loads(message).shape == (2, 10)  # and is dropped
+    assert address(shared_tensor((10, 10), torch.float32)) == first
+
+
+def test_a_fork_of_the_receiver_gives_nothing_back() -> None:
+    images = shared_tensor((10, 10), torch.float32)
+    first, message = address(images), sent(images)
+    del images
+    received = ForkingPickler.loads(message)
+    child = os.fork()
+    if not child:
+        del received
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert address(shared_tensor((10, 10), torch.float32)) != first
+    assert received.shape == (10, 10)
+
+
+def test_a_block_is_taken_for_batches_from_a_fourth_of_it() -> None:
+    first = address(shared_tensor((64, 8), torch.uint8))
+    assert address(shared_tensor((16, 8), torch.uint8)) == first
+    assert address(shared_tensor((4, 8), torch.float32)) == first
+    small = shared_tensor((15, 8), torch.uint8)
+    assert address(small) != first
+    assert address(shared_tensor((65, 8), torch.uint8)) not in (first, address(small))
+
+
+def test_the_smallest_block_that_fits_is_taken() -> None:
+    held = [shared_tensor((size, 8), torch.uint8) for size in (60, 40, 50)]
+    middle = address(held[2])
+    del held
+    assert address(shared_tensor((45, 8), torch.uint8)) == middle
+
+
+def test_no_more_blocks_are_kept_than_stated_and_old_ones_give_way() -> None:
+    held = [shared_tensor((8, 8), torch.uint8) for _ in range(MOST_BLOCKS + 3)]
+    assert len({address(each) for each in held}) == MOST_BLOCKS + 3
+    kept = {address(each) for each in held[:MOST_BLOCKS]}
+    del held
+    assert len(worker_memory._blocks) == MOST_BLOCKS
+    assert address(shared_tensor((8, 8), torch.uint8)) in kept
+    large = shared_tensor((800, 800), torch.uint8)  # none of them fits
+    assert len(worker_memory._blocks) == MOST_BLOCKS
+    assert address(large) in [address_of(block) for block in worker_memory._blocks]
+
+
+def address_of(block: Any) -> int:
+    return int(block.data_ptr())
+
+
+def test_tensors_of_every_size_and_dtype_are_aligned_and_whole() -> None:
+    for size in (1, 3, 7, 8, 9):
+        for dtype in (torch.uint8, torch.float32, torch.int64):
+            tensor = shared_tensor((size, 3), dtype)
+            tensor[:] = 7
+            received = ForkingPickler.loads(sent(tensor))
+            assert received.dtype == dtype and received.shape == (size, 3) and bool((received == 7).all())
