@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from augreg import ImageError, Pipeline
-from augreg.images import codecs
+from augreg.images import jpeg
 from augreg.images.codecs import to_array
 
 RGB = np.random.default_rng(0).integers(0, 256, (7, 10, 3), dtype=np.uint8)
@@ -195,7 +195,8 @@ def test_bytes_path_and_array_of_a_jpeg_are_equal(
     tmp_path: Path, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not fast:
-        monkeypatch.setattr(codecs, "_simplejpeg", None)
+        monkeypatch.setattr(jpeg, "_whole", None)
+        monkeypatch.setattr(jpeg, "_parts", None)
     photo = Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 33, 3), dtype=np.uint8)).resize((333, 217))
     for options in ({"quality": 90}, {"quality": 40, "subsampling": 2}, {"progressive": True}, {"subsampling": 0}):
         data = encoded(photo, "JPEG", **options)

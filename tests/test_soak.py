@@ -6,6 +6,7 @@ every part; the suite runs the first of each. A failure names its part: `pytest 
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -21,7 +22,7 @@ from strategies import images, specs
 from test_properties import BACKENDS, few
 
 from augreg import ImageError, Pipeline, SpecError
-from augreg.images import codecs
+from augreg.images import jpeg
 from augreg.images.codecs import to_array
 
 COMMON = (3, 3, 3, 1, 1, 4, 2, 5, 12)  # channels, RGB most often
@@ -76,16 +77,17 @@ def test_broken_specs(part: int) -> None:
 
 @parts(10)
 def test_damaged_files(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """100 files a part: each a whole image, the same by both decoders, or refused by its name."""
+    """100 files a part: each a whole image, the same by all decoders, or refused by its name."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1 << 20)  # a damaged header may promise anything
     pipe = Pipeline.from_spec([{"rotate": 10}, {"resize": {"size": [8, 9]}}, "normalize"])
     seen: Counter[str] = Counter()
     for number in range(100 * part, 100 * part + 100):
         _, data = damaged(number)
         found = {}
-        for decoder in {codecs._simplejpeg, None}:
+        for decoder in itertools.product({jpeg._whole, None}, {jpeg._parts, None}):
             with monkeypatch.context() as patch:
-                patch.setattr(codecs, "_simplejpeg", decoder)
+                patch.setattr(jpeg, "_whole", decoder[0])
+                patch.setattr(jpeg, "_parts", decoder[1])
                 try:
                     array = to_array(data).array
                 except ImageError as error:

@@ -17,12 +17,13 @@ from augreg.execution.merging import merge
 from augreg.execution.sampling import Choices, Drawn, Entry, resume
 from augreg.images import buffers
 from augreg.images.codecs import InputImage, from_array, tensor, to_array
-from augreg.ops import Op, Scene
+from augreg.images.jpeg import Box
+from augreg.ops import Move, Op, Scene
 from augreg.rng import Address
 from augreg.targets.conventions import Targets
 from augreg.targets.propagate import TargetSet
 
-__all__ = ["RunSettings", "Start", "run_drawn", "run_image", "run_ops", "step_of", "to_output"]
+__all__ = ["RunSettings", "Start", "part_read", "run_drawn", "run_image", "run_ops", "step_of", "to_output"]
 
 Array = NDArray[Any]
 
@@ -119,14 +120,24 @@ def step_of(entries: Iterable[Entry], op: Op) -> str:
 
 def run_image(image: Any, start: Start, settings: RunSettings) -> Any:
     """One image after the ops. Raises ImageError, which names the image."""
-    loaded = to_array(image, settings.channels)
+    loaded = to_array(image, settings.channels, decoded=False)
     scene = loaded.scene(settings.epoch)
     started = start(scene)
+    loaded.decode(part_read(started[0], scene))
     try:
         (array,), after = run_drawn(started, [loaded.array], scene, settings)
     except ImageError as error:
         raise ImageError(f"{loaded.name}: {error}") from error
     return to_output(array, after.normalized, loaded, settings.output)
+
+
+def part_read(ops: Sequence[Op], scene: Scene) -> Box | None:
+    """The part of an image that the ops read, if the first one cuts it out; None for all of it."""
+    if not ops or type(ops[0]) is not Move:
+        return None
+    top, left, height, width = box = ops[0].top, ops[0].left, ops[0].height, ops[0].width
+    inside = top >= 0 and left >= 0 and top + height <= scene.height and left + width <= scene.width
+    return box if inside else None
 
 
 def to_output(array: Array, normalized: bool, loaded: InputImage, output: str) -> Any:

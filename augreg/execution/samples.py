@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.errors import AugregError, ImageError, printable
-from augreg.execution.run import RunSettings, Start, run_drawn, run_image, to_output
+from augreg.execution.run import RunSettings, Start, part_read, run_drawn, run_image, to_output
 from augreg.images.codecs import InputImage, to_array
 from augreg.ops import Scene
 from augreg.ops.scene import Boxes
@@ -119,7 +119,7 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
 def scene_of(given: Any, settings: RunSettings) -> Scene:
     """The scene of an image, or that of a sample's first image with the sample's boxes. Raises ImageError."""
     if not isinstance(given, Mapping):
-        return to_array(given, settings.channels).scene(settings.epoch)
+        return to_array(given, settings.channels, decoded=False).scene(settings.epoch)
     first = next(iter(_images(given, settings).values()))[0]
     boxes = _boxes(given, settings.targets, first.array.shape[:2])
     return first.scene(settings.epoch, () if boxes is None else boxes.for_scene())
@@ -178,7 +178,7 @@ def _images(sample: Mapping[Any, Any], settings: RunSettings) -> dict[Any, list[
     for key in keys:
         for value, at in _members(sample[key], key):
             try:
-                image = to_array(value, settings.channels)
+                image = to_array(value, settings.channels, decoded=False)
             except ImageError as error:
                 raise ImageError(f"{at}: {error}") from error
             size = image.array.shape[:2]
@@ -292,9 +292,15 @@ def _run_images(
     main = first.scene(settings.epoch, boxes)
     for scene, places in by_scene.items():
         # an image of another kind is drawn for at the same address: the same numbers, in its own pixel values
+        started = start(scene)
+        for place in places:
+            try:
+                place.image.decode(part_read(started[0], scene))
+            except ImageError as error:
+                raise ImageError(f"{_at(place.key)}: {error}") from error
         arrays = [place.image.array for place in places]
         numbers = [place.frame for place in places]
-        arrays, after = run_drawn(start(scene), arrays, scene, settings, targets if scene == main else None, numbers)
+        arrays, after = run_drawn(started, arrays, scene, settings, targets if scene == main else None, numbers)
         height, width = arrays[0].shape[:2]
         if scene == main:
             targets.size = height, width

@@ -8,12 +8,13 @@ tensors keep their channels. The input is never written to. docs/images.md lists
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,13 +26,10 @@ from PIL import Image, UnidentifiedImageError
 from augreg.errors import ImageError, printable
 from augreg.images import buffers
 from augreg.images.files import read_file
+from augreg.images.jpeg import Box, JpegHeader, decode_jpeg, read_header
+from augreg.images.orientation import turn_of
 from augreg.ops import Scene
 from augreg.ops.scene import Boxes
-
-try:
-    import simplejpeg as _simplejpeg
-except ImportError:  # it comes with the extra `fast`
-    _simplejpeg = None
 
 __all__ = ["Image", "from_array", "tensor", "to_array"]
 
@@ -47,6 +45,13 @@ class InputImage(msgspec.Struct, frozen=True):
     kind: Kind
     source: str = ""
     alpha: bool = False
+    pending: Callable[[Box | None], None] | None = None
+    """What decodes a box, or the whole image, into the array, whose pixels have any values before."""
+
+    def decode(self, box: Box | None = None) -> None:
+        """Decode a JPEG of which only the header was read. Raises ImageError. Pixels outside the box may stay as is."""
+        if self.pending is not None:
+            self.pending(box)
 
     @property
     def name(self) -> str:
@@ -60,14 +65,18 @@ class InputImage(msgspec.Struct, frozen=True):
         return Scene(height, width, channels, dtype, epoch=epoch, boxes=boxes, alpha=self.alpha)
 
 
-def to_array(image: Any, channels: str = "rgb") -> InputImage:
+def to_array(image: Any, channels: str = "rgb", decoded: bool = True) -> InputImage:
     """The image of a PIL image, array, tensor, bytes, open file or path.
 
-    `channels` is rgb, gray, keep or rgba, for files, bytes and PIL images. Raises ImageError, which names the image
-    and says why it cannot be read.
+    `channels` is rgb, gray, keep or rgba, for files, bytes and PIL images. Without `decoded`, `decode` of the result
+    has to be called before its pixels are read. Raises ImageError, which names the image and says why it cannot be
+    read.
     """
     try:
-        return _converted(image, channels)
+        found = _converted(image, channels)
+        if decoded:
+            found.decode()
+        return found
     except ImageError:
         raise
     except Exception as error:  # a nested tensor, or a class whose methods raise anything
@@ -85,7 +94,7 @@ def _converted(image: Any, channels: str) -> InputImage:
         return _colored(_pixels(image, channels, name), name, "pil")
     if isinstance(image, str | Path):
         name = _printable(image)
-        return _colored(_decoded(image, channels, name), name)
+        return _encoded(image, channels, name)
     if isinstance(image, bytes | bytearray | memoryview):
         return _from_bytes(image, channels)
     torch = sys.modules.get("torch")  # a tensor can only exist if torch was imported
@@ -229,7 +238,7 @@ def _from_bytes(data: bytes | bytearray | memoryview, channels: str) -> InputIma
     with _refused("image in a memoryview"):
         data = bytes(data)  # a released view raises
     name = f"image of {len(data)} bytes"
-    return _colored(_decoded(data, channels, name), name)
+    return _encoded(data, channels, name)
 
 
 def _from_file(file: Any, channels: str) -> InputImage:
@@ -242,7 +251,7 @@ def _from_file(file: Any, channels: str) -> InputImage:
         data = file.read()
     if not isinstance(data, bytes | bytearray | memoryview):
         raise ImageError(f"{name}: reading it gives {type(data).__name__}, not bytes; open it with mode 'rb'")
-    return _colored(_decoded(bytes(data), channels, name), name)
+    return _encoded(bytes(data), channels, name)
 
 
 # it is put first, so that it wins over a user's own `error` filter
@@ -265,12 +274,19 @@ def _quiet() -> Iterator[None]:
             filters.remove(_PILLOW_IS_QUIET)
 
 
-def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np.uint8]:
-    """The pixels of an encoded image."""
+def _encoded(source: bytes | str | Path, channels: str, name: str) -> InputImage:
+    """An encoded image."""
+    with _refused(name):
+        data = source if isinstance(source, bytes) else read_file(source)
+    found = _jpeg(data, name) if channels == "rgb" else None
+    return _colored(_by_pillow(data, channels, name), name) if found is None else found
+
+
+def _by_pillow(data: bytes, channels: str, name: str) -> NDArray[np.uint8]:
+    """The pixels of an encoded image. Raises ImageError."""
     limit = Image.MAX_IMAGE_PIXELS
     bomb = f"{name}: more than {limit} pixels; raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
     with _refused(name), _quiet():
-        data = source if isinstance(source, bytes) else read_file(source)
         try:
             image = Image.open(io.BytesIO(data))
         except UnidentifiedImageError:
@@ -283,48 +299,31 @@ def _decoded(source: bytes | str | Path, channels: str, name: str) -> NDArray[np
                 raise ImageError(bomb)  # Pillow itself only refuses twice as many
             if image.format == "EPS":  # to read one, Pillow starts another program
                 raise ImageError(f"{name}: EPS is a program, not an image; convert it to a PNG")
-            if image.format == "JPEG" and image.mode == "RGB" and channels == "rgb" and _simplejpeg is not None:
-                found = _jpeg(data, image)
-                if found is not None:
-                    return found
             return _pixels(image, channels, name)
 
 
-def _jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
-    """A JPEG, upright, by the faster decoder, which gives the same pixels as Pillow; None where it fails.
+def _jpeg(data: bytes, name: str) -> InputImage | None:
+    """A JPEG that is decoded when it is known which part of it is read; None for what Pillow should read."""
+    header, limit = read_header(data), Image.MAX_IMAGE_PIXELS
+    if header is None or (limit is not None and header.height * header.width > limit):
+        return None
+    out = buffers.empty((header.height, header.width, 3), np.uint8)
+    if header.turn is None:
+        return InputImage(out, "array", name, pending=functools.partial(_fill, data, header, name, out))
+    if not decode_jpeg(data, header, out, None):
+        return None
+    return InputImage(np.asarray(Image.fromarray(out).transpose(header.turn)), "array", name)
 
-    It refuses files with small defects, such as stray bytes between two segments; Pillow then reads or refuses them.
-    """
-    out = buffers.empty((image.height, image.width, 3), np.uint8)
-    try:
-        array: NDArray[np.uint8] = _simplejpeg.decode_jpeg(data, "RGB", buffer=out)
-    except ValueError:
-        return None
-    if array.shape != out.shape:
-        return None
-    turn = _turn(image)
-    return array if turn is None else np.asarray(Image.fromarray(array).transpose(turn))
+
+def _fill(data: bytes, header: JpegHeader, name: str, out: NDArray[np.uint8], box: Box | None) -> None:
+    if not decode_jpeg(data, header, out, box):
+        found = _by_pillow(data, "rgb", name)  # it reads more, and says what is wrong
+        if found.shape != out.shape:
+            raise ImageError(f"{name}: cannot be read: its header says another size than its pixels")
+        out[:] = found
 
 
 # PIL images
-
-_TURNS: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """The transposition that makes an image upright, by its EXIF orientation; an invalid one means upright."""
-    try:
-        return _TURNS.get(image.getexif().get(0x0112, 1))
-    except Exception:
-        return None  # the metadata is damaged, but the pixels may be good
 
 
 def _described(image: Image.Image) -> str:
@@ -348,7 +347,7 @@ def _pixels(image: Image.Image, channels: str, name: str) -> NDArray[np.uint8]:
         raise ImageError(f"{name} has no pixels")
     with _refused(name), _quiet():
         image.load()
-        turn = _turn(image)
+        turn = turn_of(image)
         upright = image if turn is None else image.transpose(turn)
         array = np.asarray(_eight_bits(upright, _EIGHT_BITS.get(channels)))
     return array if array.ndim == 3 else array[..., None]

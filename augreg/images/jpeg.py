@@ -1,0 +1,97 @@
+"""JPEGs: their size is read from the header, and pixels are decoded once it is known which of them are needed.
+
+Common files are read here, by libraries that decode in the same way as Pillow and sooner: simplejpeg decodes a whole
+image, and augreg-native a part of one. Every other file, and every damaged one, is left to Pillow.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from augreg.images.orientation import turn_of
+
+try:
+    import simplejpeg as _whole
+except ImportError:  # it comes with the extra `fast`
+    _whole = None
+try:
+    from augreg_native import _jpeg as _parts
+except ImportError:  # augreg-native is not installed, or was built without libjpeg-turbo
+    _parts = None
+
+__all__ = ["Box", "JpegHeader", "decode_jpeg", "read_header"]
+
+Box = tuple[int, int, int, int]
+"""Top, left, height and width of a part."""
+
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_FRAMES: Final = {0xC0: True, 0xC1: True, 0xC2: False}  # of Huffman codes: whether rows come in their order
+_OTHER: Final = (0x00, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xDA)  # other frames, or none
+_METADATA, _EXTENSIONS, _FILL = 0xE1, 0xE2, 0xFF
+_EXIF: Final = b"Exif\0\0"
+_FRAME: Final = struct.Struct(">BHHB")
+
+
+class JpegHeader(NamedTuple):
+    """The size of a JPEG of three color channels as it is stored, and what makes it upright.
+
+    `in_rows` is whether all of a row is stored before the next; a progressive file has several passes over all rows.
+    """
+
+    height: int
+    width: int
+    turn: Image.Transpose | None
+    in_rows: bool
+
+
+def read_header(data: bytes) -> JpegHeader | None:
+    """The header of a JPEG that `decode_jpeg` may read; None for any other file."""
+    if data[:2] != _START or (_whole is None and _parts is None):
+        return None
+    at, exif = 2, Image.Exif()
+    try:
+        while True:
+            marker, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+            if data[at] != 0xFF:
+                return None
+            if marker == _FILL:
+                at += 1
+                continue
+            if marker in _FRAMES:
+                precision, height, width, channels = _FRAME.unpack_from(data, at + 4)
+                usual = precision == 8 and channels == 3 and height and width
+                return JpegHeader(height, width, turn_of(exif), _FRAMES[marker]) if usual else None
+            if marker in _OTHER or 0xD0 <= marker <= 0xD9 or size < 2:
+                return None
+            if marker == _EXTENSIONS and data[at + 4 : at + 8] == b"MPF\0":  # several images in one file
+                return None
+            if marker == _METADATA:
+                if len(exif) or data[at + 4 : at + 10] != _EXIF:  # in two parts, or as XML
+                    return None
+                exif.load(data[at + 4 : at + 2 + size])
+            at += 2 + size
+    except Exception:  # it is cut off, or its metadata is damaged
+        return None
+
+
+def decode_jpeg(data: bytes, header: JpegHeader, out: NDArray[np.uint8], box: Box | None) -> bool:
+    """Decode into an array of the whole image as it is stored, height x width x 3; of a box, at least that.
+
+    Pixels outside the box have any values. Returns False for a file that has even a small defect, such as stray bytes
+    between two segments.
+    """
+    if _parts is not None and header.in_rows and data[-2:] == _END and (box is not None or _whole is None):
+        top, left, height, width = box or (0, 0, header.height, header.width)
+        if _parts.decode(data, out, top, left, top + height, left + width):
+            return True
+    if _whole is None:
+        return False
+    try:
+        return bool(_whole.decode_jpeg(data, "RGB", buffer=out).shape == out.shape)
+    except ValueError:
+        return False

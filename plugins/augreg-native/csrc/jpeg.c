@@ -1,0 +1,131 @@
+/* The Python module `_jpeg`: decodes a part of a JPEG, by libjpeg-turbo.
+ *
+ * It has no part in the programs of ops, and is left out where the headers of libjpeg-turbo are missing. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jpeglib.h>
+
+/* Rows and columns around the wanted part that are decoded too: the filter that enlarges the chroma planes reads a
+ * neighbor on each side, which a decoder that begins within the image does not have. */
+enum { MARGIN = 16, ROWS = 8 };
+
+typedef struct {
+    struct jpeg_error_mgr base;
+    jmp_buf failed;
+} error_manager;
+
+static void fail(j_common_ptr info) { longjmp(((error_manager *)info->err)->failed, 1); }
+
+/* A warning is a failure too: another decoder then says what is wrong with the file. */
+static void on_message(j_common_ptr info, int level) {
+    if (level < 0) fail(info);
+}
+
+typedef struct {
+    const unsigned char *data;
+    size_t size;
+    unsigned char *out; /* height x width x 3, contiguous */
+    int32_t height, width;
+    int32_t top, left, bottom, right;
+} job;
+
+/* Decodes the part into its place in `out`. Returns 0 if the file is damaged, or is not of the stated size. */
+static int decode(const job *job) {
+    struct jpeg_decompress_struct info;
+    error_manager errors;
+    info.err = jpeg_std_error(&errors.base);
+    errors.base.error_exit = fail;
+    errors.base.emit_message = on_message;
+    if (setjmp(errors.failed)) {
+        jpeg_destroy_decompress(&info);
+        return 0;
+    }
+    jpeg_create_decompress(&info);
+    jpeg_mem_src(&info, job->data, (unsigned long)job->size);
+    jpeg_read_header(&info, TRUE);
+    if ((int32_t)info.image_width != job->width || (int32_t)info.image_height != job->height || info.num_components != 3) fail((j_common_ptr)&info);
+    info.out_color_space = JCS_RGB;
+    jpeg_start_decompress(&info);
+    int32_t top = job->top > MARGIN ? job->top - MARGIN : 0;
+    int32_t bottom = job->bottom < job->height - MARGIN ? job->bottom + MARGIN : job->height;
+    JDIMENSION left = job->left > MARGIN ? (JDIMENSION)(job->left - MARGIN) : 0;
+    JDIMENSION columns = (JDIMENSION)(job->right < job->width - MARGIN ? job->right + MARGIN : job->width) - left;
+    if (columns < info.output_width) jpeg_crop_scanline(&info, &left, &columns); /* moves `left` to the edge of a block */
+    if (top > 0 && jpeg_skip_scanlines(&info, (JDIMENSION)top) != (JDIMENSION)top) fail((j_common_ptr)&info);
+    size_t row = (size_t)job->width * 3;
+    while ((int32_t)info.output_scanline < bottom) {
+        JSAMPROW rows[ROWS];
+        int32_t left_over = bottom - (int32_t)info.output_scanline, count = left_over < ROWS ? left_over : ROWS;
+        for (int32_t i = 0; i < count; i++) rows[i] = job->out + (info.output_scanline + (size_t)i) * row + (size_t)left * 3;
+        if (jpeg_read_scanlines(&info, rows, (JDIMENSION)count) == 0) fail((j_common_ptr)&info);
+    }
+    if ((int32_t)info.output_scanline == job->height) jpeg_finish_decompress(&info); /* warns of what is missing */
+    jpeg_destroy_decompress(&info);
+    return 1;
+}
+
+/* decode(data, out, top, left, bottom, right) */
+static PyObject *decode_part(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    if (count != 6) {
+        PyErr_Format(PyExc_TypeError, "decode takes 6 arguments, got %zd", count);
+        return NULL;
+    }
+    long box[4];
+    for (int i = 0; i < 4; i++) {
+        box[i] = PyLong_AsLong(arguments[2 + i]);
+        if (box[i] == -1 && PyErr_Occurred()) return NULL;
+    }
+    PyObject *result = NULL;
+    Py_buffer data, out;
+    if (PyObject_GetBuffer(arguments[0], &data, PyBUF_SIMPLE) < 0) return NULL;
+    if (PyObject_GetBuffer(arguments[1], &out, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE) < 0) {
+        PyBuffer_Release(&data);
+        return NULL;
+    }
+    if (out.ndim != 3 || out.itemsize != 1 || out.shape[2] != 3 || out.shape[0] > 65535 || out.shape[1] > 65535) {
+        PyErr_SetString(PyExc_ValueError, "expected an array of height x width x 3 bytes, of at most 65535 rows and columns");
+        goto done;
+    }
+    if (box[0] < 0 || box[1] < 0 || box[0] >= box[2] || box[1] >= box[3] || box[2] > out.shape[0] || box[3] > out.shape[1]) {
+        PyErr_Format(PyExc_ValueError, "expected a box within %zd x %zd, got rows %ld to %ld and columns %ld to %ld",
+                     out.shape[0], out.shape[1], box[0], box[2], box[1], box[3]);
+        goto done;
+    }
+    job job = {data.buf, (size_t)data.len, out.buf, (int32_t)out.shape[0], (int32_t)out.shape[1],
+               (int32_t)box[0], (int32_t)box[1], (int32_t)box[2], (int32_t)box[3]};
+    int whole;
+    Py_BEGIN_ALLOW_THREADS
+    whole = decode(&job);
+    Py_END_ALLOW_THREADS
+    result = PyBool_FromLong(whole);
+done:
+    PyBuffer_Release(&out);
+    PyBuffer_Release(&data);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"decode", (PyCFunction)(void (*)(void))decode_part, METH_FASTCALL,
+     "decode(data, out, top, left, bottom, right): decode a part of a JPEG, and some pixels around it, into its place in an\n"
+     "array of the whole image, height x width x 3. Returns whether the file could be read and has this size."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {{0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "augreg_native._jpeg",
+    .m_doc = "Decodes a part of a JPEG.",
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__jpeg(void) { return PyModuleDef_Init(&definition); }
