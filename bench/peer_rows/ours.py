@@ -1,0 +1,49 @@
+"""augreg, with each backend that is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from augreg import Pipeline, SpecError
+from augreg.data import Augmented
+from peer_rows.rows import MEAN, SIZE, STD, Row, Work
+
+_NORMALIZE = {"normalize": {"mean": list(MEAN), "std": list(STD)}}
+_CROP = [{"random_resized_crop": SIZE}, "horizontal_flip"]
+_JITTER = {"color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}}
+_SMALL = [{"pad": 4}, {"random_crop": 32}, "horizontal_flip"]
+_CUTOUT = {"cutout": {"size": 16}}
+STEPS: dict[str, list[Any]] = {
+    "A": [*_SMALL, {"auto_augment": {"policy": "cifar10"}}, _NORMALIZE, _CUTOUT],
+    "A2": [*_SMALL, {"rand_augment": {"n": 2, "m": 9}}, _NORMALIZE, _CUTOUT],
+    "B": [*_CROP, _JITTER, _NORMALIZE],
+    "C": [*_CROP, {"auto_augment": {"policy": "imagenet"}}, _NORMALIZE, {"random_erasing": {"p": 0.25}}],
+    "D": [*_CROP, _JITTER, _NORMALIZE],
+    "E": [*_CROP, _JITTER, _NORMALIZE],
+}
+
+
+def pipelines(name: str, row: Row, inputs: list[Any]) -> dict[str, Work]:
+    """A pipeline for each backend."""
+    found = {}
+    for backend in ("native", "opencv", "pillow"):
+        try:
+            pipe = Pipeline.from_spec({"image": STEPS[name], "backend": backend})
+        except SpecError as error:
+            if "not installed" not in str(error) and "expected" not in str(error):
+                raise
+            continue
+        found[f"augreg {backend}"] = _batches(pipe, inputs)
+    return found
+
+
+def _batches(pipe: Pipeline, inputs: list[Any]) -> Work:
+    class Repeated:
+        def __len__(self) -> int:
+            return 1 << 30
+
+        def __getitem__(self, index: int) -> Any:
+            return inputs[index % len(inputs)]
+
+    data = Augmented(Repeated(), pipe.train, epoch=0)
+    return lambda indices: data.__getitems__(indices).images
