@@ -126,6 +126,9 @@ class Layout:
         return image
 
 
+_IMAGE_FIRST = Layout({"image": 0})
+
+
 def layout_for(
     item: Any,
     image: str = "image",
@@ -140,7 +143,7 @@ def layout_for(
     if isinstance(item, Mapping):
         return Layout({"image": image, **(names or {})})
     if not isinstance(item, tuple | list):
-        return Layout({"image": 0})
+        return _IMAGE_FIRST
     if not item:
         raise ValueError("a sample is empty; expected an image, optionally with targets")
     if fields is not None:
@@ -158,7 +161,7 @@ def layout_for(
                 f"member {place} of a sample is an image or a mask, which would not be transformed with the image: "
                 "name the members, as in fields=('image', 'mask'), or ('image', 'other') to leave it unchanged"
             )
-    return Layout({"image": 0})
+    return _IMAGE_FIRST
 
 
 def _is_pixels(member: Any) -> bool:

@@ -81,7 +81,8 @@ def _pixels(image: Any) -> Any:
 
 def _is_same(place: NDArray[Any], pixels: NDArray[Any]) -> bool:
     """Whether two arrays of one shape are the same memory."""
-    return place.ctypes.data == pixels.ctypes.data and place.strides == pixels.strides
+    overlap = place.strides == pixels.strides and np.may_share_memory(place, pixels)
+    return overlap and place.ctypes.data == pixels.ctypes.data
 
 
 def _memory(shape: tuple[int, ...], dtype: Any, shared: bool) -> tuple[Any, Any]:
