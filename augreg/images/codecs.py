@@ -49,7 +49,7 @@ class InputImage(msgspec.Struct, frozen=True):
     """What decodes a box, or the whole image, into the array, whose pixels have any values before."""
 
     def decode(self, box: Box | None = None) -> None:
-        """Decode a JPEG of which only the header was read. Raises ImageError. Pixels outside the box may stay as is."""
+        """Decode a JPEG, if only its header was read. Raises ImageError. Pixels outside the box may stay as is."""
         if self.pending is not None:
             self.pending(box)
 
