@@ -1,10 +1,10 @@
 """Programs: lists of ops packed for the compiled module, which runs them in one call.
 
-A program is a sequence of records. `csrc/program.h` defines them, and says how to add a kind of op. A record begins with
-the code of the op and its size in bytes, a multiple of 8; all integers have 32 bits, in the byte order of the machine.
-ENCODERS has a function for each kind of op: it takes the op and the shape that the image has then, and returns the
-record, or None for what the module does not run. The list is split there, and Pillow's kernel runs the op; it also
-raises the error if the op does not fit the image.
+A program is a sequence of records. `csrc/program.h` defines them, and says how to add a kind of op. A record begins
+with the code of the op and its size in bytes, a multiple of 8; all integers have 32 bits, in the byte order of the
+machine. ENCODERS has a function for each kind of op: it takes the op and the shape that the image has then, and
+returns the record, or None for what the module does not run. The list is split there, and Pillow's kernel runs the
+op; it also raises the error if the op does not fit the image.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
 from augreg.backends import backend, intensity
 from augreg.images import buffers
 from augreg.ops import Move, Normalize, Op, Pad, Paint, Resize
 from augreg.ops.scene import PixelValues
-from msgspec.structs import replace
-from numpy.typing import NDArray
-
 from augreg_native import _native
 
 __all__ = ["ENCODERS", "ISA", "MOST_CHANNELS", "Shape", "run"]
@@ -31,6 +30,7 @@ Array = NDArray[Any]
 
 MOST_CHANNELS: Final = 4
 _MOST_SIDE: Final = 2**31 - 1
+_LONGEST_RESIZED: Final = 2**24
 
 # the codes of `enum augreg_code`
 _MOVE, _RESIZE, _PAD, _PAINT, _NORMALIZE = range(5)
@@ -67,6 +67,8 @@ def _resize(op: Resize, shape: Shape) -> bytes | None:
     if (op.height, op.width) == shape[:2]:
         return b""
     if shape.floats or op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
+        return None
+    if max(op.height, op.width, shape.height, shape.width) > _LONGEST_RESIZED:
         return None
     return _resize_record.pack(
         _RESIZE, 48, op.height, op.width, _FILTERS[op.interpolation], 0, 0, op.height, op.width, 0, 0, 0
@@ -111,7 +113,7 @@ def _normalize(op: Normalize, shape: Shape) -> bytes | None:
 
 @functools.lru_cache(maxsize=64)
 def _normalized(mean: PixelValues, std: PixelValues, channels: int) -> bytes:
-    """A record for a byte image: by a product and a sum where they give the floats of the tables, else by the tables."""
+    """The record: a product and a sum where they give the floats of the tables, else the tables."""
     tables = intensity.normalize_tables(mean, std, channels)
     means, stds = (intensity.per_channel(values, channels, "normalize") for values in (mean, std))
     scale, offset = 1.0 / (255.0 * stds), -means / stds
