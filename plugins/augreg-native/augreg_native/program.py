@@ -145,23 +145,24 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
         return 0, image
     shape = Shape(height, width, channels)
     records: list[bytes] = []
-    most = 0 if image.strides[1:] == (channels, 1) else image.size
     count = 0
-    for op in ops[start:]:
+    for op in ops[start:] if start else ops:
         encoder = ENCODERS.get(type(op))
         record = encoder(op, shape) if encoder is not None else None
         if record is None:
             break
-        size = op.size_after(shape.height, shape.width)
-        assert size is not None
-        floats = shape.floats or type(op) is Normalize
-        shape = Shape(*size, channels, floats)
         records.append(record)
-        most = max(most, size[0] * size[1] * channels * (4 if floats else 1))
         count += 1
-    if not any(records):
+        after = op.size_after(height, width)
+        normalizes = type(op) is Normalize
+        if normalizes or after != (height, width):
+            assert after is not None
+            floats = floats or normalizes
+            height, width = after
+            shape = Shape(height, width, channels, floats)
+    program = b"".join(records)
+    if not program:
         return count, image
-    out = buffers.planar(*shape[:3]) if shape.floats else buffers.empty(shape[:3], np.uint8)
-    scratch = buffers.empty((2 * most + 128,), np.uint8)
-    _native.run(b"".join(records), image, out, scratch, ISA)
+    out = buffers.planar(height, width, channels) if floats else buffers.empty((height, width, channels), np.uint8)
+    _native.run(program, image, out, ISA)
     return count, out
