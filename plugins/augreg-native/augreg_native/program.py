@@ -38,6 +38,8 @@ _FILTERS: Final = {"bilinear": 0, "bicubic": 1, "lanczos": 2}
 
 ISA: Final = os.environ.get("AUGREG_NATIVE_ISA", "")
 """The instruction set to use: `plain`, `avx2` or `avx512`; empty for the fastest that the processor has."""
+if _native.isa(ISA) is None:
+    raise ImportError(f"AUGREG_NATIVE_ISA: this build or this processor has no instruction set {ISA}")
 
 
 class Shape(NamedTuple):
