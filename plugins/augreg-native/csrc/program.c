@@ -141,6 +141,17 @@ int augreg_run(const augreg_table *table, const uint8_t *program, size_t bytes, 
                 at += (size_t)next->op.bytes;
             }
         }
+        const augreg_op *first = op, *end = NULL;
+        if (op->code == AUGREG_COLOR) { /* all that follow, and a normalize, in one pass */
+            while (op->code == AUGREG_COLOR && at < bytes) {
+                const augreg_op *next = record(program, bytes, at);
+                if (next->code != AUGREG_COLOR && next->code != AUGREG_NORMALIZE) break;
+                op = next;
+                at += (size_t)op->bytes;
+            }
+            traits = augreg_traits[op->code].traits;
+            end = (const augreg_op *)(program + at);
+        }
         augreg_shape_of shape = shape_of(&current);
         if (!readable(&current, traits)) {
             augreg_image copy = place(&where, &current, &shape, 0);
@@ -153,7 +164,7 @@ int augreg_run(const augreg_table *table, const uint8_t *program, size_t bytes, 
         augreg_image next = current;
         if (!(traits & AUGREG_IN_PLACE) || !own || !is_packed(&current)) next = place(&where, &current, &shape, at >= tail);
         if (next.data == NULL) return AUGREG_BAD_PROGRAM;
-        status = table->kernels[op->code](op, &current, &next);
+        status = end != NULL ? table->color(first, end, &current, &next) : table->kernels[op->code](op, &current, &next);
         if (status != AUGREG_OK) return status;
         current = next;
         own = 1;
