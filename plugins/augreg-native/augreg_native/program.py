@@ -18,12 +18,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from augreg.backends import backend, intensity
 from augreg.images import buffers
-from augreg.ops import Enhance, Filter, Hue, Lookup, Move, Normalize, Op, Pad, Paint, Resize, Warp
+from augreg.ops import Enhance, Filter, Hue, Lookup, Move, Noise, Normalize, Op, Pad, Paint, Resize, Warp
 from augreg.ops.scene import PixelValues
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from augreg_native import _native, colors, filters, warps
+from augreg_native import _native, colors, filters, noises, warps
 
 __all__ = ["ENCODERS", "ISA", "MOST_CHANNELS", "Shape", "run"]
 
@@ -138,6 +138,7 @@ ENCODERS: Mapping[type[Op], Encoder] = {
     Filter: filters.blurred,
     Hue: colors.hue,
     Warp: warps.warped,
+    Noise: noises.noisy,
 }
 
 

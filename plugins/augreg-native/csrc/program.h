@@ -144,6 +144,8 @@ typedef struct {
 
 #define AUGREG_MOST_SIGMA 100.0
 
+#define AUGREG_MOST_NOISE 1e6f
+
 enum augreg_noise_kind { AUGREG_GAUSSIAN, AUGREG_SHOT, AUGREG_ISO };
 
 /* Noise of this key, with the amounts of the op Noise, already as floats. */

@@ -113,7 +113,8 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
         case AUGREG_NOISE: {
             const augreg_noise *noise = (const augreg_noise *)op;
             int known = noise->kind >= AUGREG_GAUSSIAN && noise->kind <= AUGREG_ISO;
-            if (shape->floats || !known || !isfinite(noise->amounts[0]) || !isfinite(noise->amounts[1]))
+            if (shape->floats || !known || !(fabsf(noise->amounts[0]) <= AUGREG_MOST_NOISE) ||
+                !(fabsf(noise->amounts[1]) <= AUGREG_MOST_NOISE))
                 return AUGREG_BAD_PROGRAM;
             break;
         }
