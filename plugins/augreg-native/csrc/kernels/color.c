@@ -121,6 +121,30 @@ static int is_measured(const augreg_op *op) {
     return op->code == AUGREG_COLOR && ((const augreg_color *)op)->kind >= AUGREG_CONTRAST;
 }
 
+/* Make the result by one table, if the stage is one for all channels: then pixels need not be taken apart. Returns whether. */
+static int made_by_table(const augreg_color *stage, const augreg_image *source, const augreg_image *out) {
+    uint8_t blended[256];
+    const uint8_t *table = (const uint8_t *)(stage + 1);
+    if (stage->colors != source->channels) return 0;
+    if (stage->kind == AUGREG_BLEND) {
+        float values[256];
+        for (int32_t i = 0; i < 256; i++) values[i] = (float)i;
+        blend(values, 256, (float)stage->base, (float)stage->amount);
+        for (int32_t i = 0; i < 256; i++) blended[i] = (uint8_t)(int32_t)values[i];
+        table = blended;
+    } else if (stage->kind != AUGREG_TABLES || stage->rows > 1) {
+        return 0;
+    }
+    size_t row = (size_t)source->width * (size_t)source->channels, height = (size_t)source->height;
+    if (source->row == (ptrdiff_t)row) {
+        row *= height;
+        height = 1;
+    }
+    for (size_t y = 0; y < height; y++)
+        NAME(look_up)(table, source->data + (ptrdiff_t)y * source->row, row, out->data + y * row);
+    return 1;
+}
+
 /* What a stage that depends on the image becomes once the image is measured. */
 typedef struct {
     augreg_color stage;
@@ -159,6 +183,9 @@ int NAME(color)(const augreg_op *first, const augreg_op *end, const augreg_image
         while (stop != end && stop->code == AUGREG_COLOR && !is_measured(stop)) stop = following(stop);
         int measuring = stop != end && is_measured(stop), writing = !measuring || stop != begin;
         const augreg_color *wanted = (const augreg_color *)stop;
+        if (!measuring && !out->floats && following(begin) == stop &&
+            made_by_table(pending == begin ? &measured.stage : (const augreg_color *)begin, &source, out))
+            return AUGREG_OK;
         int64_t sum = 0;
         if (measuring && wanted->kind != AUGREG_CONTRAST) NAME(clear_histograms)(&counts, wanted->colors);
         augreg_reader reader = NAME(reader)(&source);
