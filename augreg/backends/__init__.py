@@ -31,8 +31,8 @@ class Backend:
     """A name and the kernels by kind of op. Pickles as its name and, for a plugin's, the `source` of its kernels.
 
     `run_many`, where a backend has it, takes ops, the position of the first one to run, and an image. It runs as many
-    as it can at once and returns their number, which may be 0, and the image after them. It raises nothing that depends
-    on an op: it leaves such an op to the kernel of its kind.
+    as it can at once and returns their number, which may be 0, and the image after them. It refuses no op: it leaves
+    those that it cannot run to the kernels of their kinds.
     """
 
     name: str

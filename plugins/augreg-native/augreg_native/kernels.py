@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
-from augreg.backends import backend
-from augreg.ops import Move, Op
 from numpy.typing import NDArray
 
+from augreg.backends import backend
+from augreg.ops import Move, Op
 from augreg_native import program
 
 __all__ = ["KERNELS"]

@@ -1,10 +1,10 @@
 """Programs: lists of ops packed for the compiled module, which runs them in one call.
 
-A program is a sequence of records. `csrc/program.h` defines them, and says how to add a kind of op. A record begins with
-the code of the op and its size in bytes, a multiple of 8; all integers have 32 bits, in the byte order of the machine.
-ENCODERS has a function for each kind of op: it takes the op and the shape that the image has then, and returns the
-record, or None for what the module does not run. The list is split there, and Pillow's kernel runs the op; it also
-raises the error if the op does not fit the image.
+A program is a sequence of records. `csrc/program.h` defines them, and says how to add a kind of op. A record begins
+with the code of the op and its size in bytes, a multiple of 8; all integers have 32 bits, in the byte order of the
+machine. ENCODERS has a function for each kind of op: it takes the op and the shape that the image has then, and
+returns the record, or None for what the module does not run. The list is split there, and Pillow's kernel runs the
+op; it also raises the error if the op does not fit the image.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
 from augreg.backends import backend, intensity
 from augreg.images import buffers
 from augreg.ops import Enhance, Filter, Hue, Lookup, Move, Noise, Normalize, Op, Pad, Paint, Resize, Warp
 from augreg.ops.scene import PixelValues
-from msgspec.structs import replace
-from numpy.typing import NDArray
-
 from augreg_native import _native, colors, filters, noises, warps
 
 __all__ = ["ENCODERS", "ISA", "MOST_CHANNELS", "Shape", "run"]
@@ -31,6 +30,7 @@ Array = NDArray[Any]
 
 MOST_CHANNELS: Final = 4
 _MOST_SIDE: Final = 2**31 - 1
+_LONGEST_RESIZED: Final = 2**24
 
 # the codes of `enum augreg_code`
 _MOVE, _RESIZE, _PAD, _PAINT, _NORMALIZE = range(5)
@@ -38,6 +38,8 @@ _FILTERS: Final = {"bilinear": 0, "bicubic": 1, "lanczos": 2}
 
 ISA: Final = os.environ.get("AUGREG_NATIVE_ISA", "")
 """The instruction set to use: `plain`, `avx2` or `avx512`; empty for the fastest that the processor has."""
+if _native.isa(ISA) is None:
+    raise ImportError(f"AUGREG_NATIVE_ISA: this build or this processor has no instruction set {ISA}")
 
 
 class Shape(NamedTuple):
@@ -67,6 +69,8 @@ def _resize(op: Resize, shape: Shape) -> bytes | None:
     if (op.height, op.width) == shape[:2]:
         return b""
     if shape.floats or op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
+        return None
+    if max(op.height, op.width, shape.height, shape.width) > _LONGEST_RESIZED:
         return None
     return _resize_record.pack(
         _RESIZE, 48, op.height, op.width, _FILTERS[op.interpolation], 0, 0, op.height, op.width, 0, 0, 0
@@ -112,7 +116,7 @@ def _normalize(op: Normalize, shape: Shape) -> bytes | None:
 
 @functools.lru_cache(maxsize=64)
 def _normalized(mean: PixelValues, std: PixelValues, channels: int) -> bytes:
-    """A record for a byte image: by a product and a sum where they give the floats of the tables, else by the tables."""
+    """The record: a product and a sum where they give the floats of the tables, else the tables."""
     tables = intensity.normalize_tables(mean, std, channels)
     means, stds = (intensity.per_channel(values, channels, "normalize") for values in (mean, std))
     scale, offset = 1.0 / (255.0 * stds), -means / stds
@@ -154,23 +158,24 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
         return 0, image
     shape = Shape(height, width, channels)
     records: list[bytes] = []
-    most = 0 if image.strides[1:] == (channels, 1) else image.size
     count = 0
-    for op in ops[start:]:
+    for op in ops[start:] if start else ops:
         encoder = ENCODERS.get(type(op))
         record = encoder(op, shape) if encoder is not None else None
         if record is None:
             break
-        size = op.size_after(shape.height, shape.width)
-        assert size is not None
-        floats = shape.floats or type(op) is Normalize
-        shape = Shape(*size, channels, floats)
         records.append(record)
-        most = max(most, size[0] * size[1] * channels * (4 if floats else 1))
         count += 1
-    if not any(records):
+        after = op.size_after(height, width)
+        normalizes = type(op) is Normalize
+        if normalizes or after != (height, width):
+            assert after is not None
+            floats = floats or normalizes
+            height, width = after
+            shape = Shape(height, width, channels, floats)
+    program = b"".join(records)
+    if not program:
         return count, image
-    out = buffers.planar(*shape[:3]) if shape.floats else buffers.empty(shape[:3], np.uint8)
-    scratch = buffers.empty((2 * most + 128,), np.uint8)
-    _native.run(b"".join(records), image, out, scratch, ISA)
+    out = buffers.planar(height, width, channels) if floats else buffers.empty((height, width, channels), np.uint8)
+    _native.run(program, image, out, ISA)
     return count, out

@@ -199,8 +199,8 @@ typedef struct {
 /* The fastest table that this processor runs, or the one of this name; NULL if there is none of the name. */
 const augreg_table *augreg_choose(const char *name);
 
-/* Run a program. `out` is packed. `scratch` has room for two of the largest images in between. */
+/* Run a program. `out` is packed. */
 int augreg_run(const augreg_table *table, const uint8_t *program, size_t bytes, const augreg_image *image,
-               const augreg_image *out, uint8_t *scratch, size_t scratch_bytes);
+               const augreg_image *out);
 
 #endif

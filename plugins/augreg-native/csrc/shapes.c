@@ -1,6 +1,7 @@
 /* The checks of records, and the shapes of results. */
 
 #include "program.h"
+#include "weights.h"
 
 #include <math.h>
 
@@ -61,6 +62,9 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
         }
         case AUGREG_RESIZE: {
             const augreg_resize *resize = (const augreg_resize *)op;
+            const int32_t longest = AUGREG_LONGEST_RESIZED;
+            if (shape->height > longest || shape->width > longest || resize->height > longest || resize->width > longest)
+                return AUGREG_BAD_PROGRAM;
             if (shape->floats || resize->filter < AUGREG_BILINEAR || resize->filter > AUGREG_LANCZOS ||
                 !within(resize->top, resize->box_height, resize->height) ||
                 !within(resize->left, resize->box_width, resize->width))
