@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from augreg.backends import backend, intensity
 from augreg.images import buffers
-from augreg.ops import Move, Normalize, Op, Pad, Paint, Resize
+from augreg.ops import Enhance, Filter, Hue, Lookup, Move, Noise, Normalize, Op, Pad, Paint, Resize, Warp
 from augreg.ops.scene import PixelValues
-from augreg_native import _native
+from augreg_native import _native, colors, filters, noises, warps
 
 __all__ = ["ENCODERS", "ISA", "MOST_CHANNELS", "Shape", "run"]
 
@@ -108,9 +108,10 @@ def _normalize(op: Normalize, shape: Shape) -> bytes | None:
     counts = (1, shape.channels)
     if shape.floats or op.mean_image is not None or len(op.mean) not in counts or len(op.std) not in counts:
         return None
-    if op.stages:
+    stages = colors.staged(op.stages, shape.channels)
+    if stages is None:
         return None
-    return _normalized(op.mean, op.std, shape.channels)
+    return stages + _normalized(op.mean, op.std, shape.channels)
 
 
 @functools.lru_cache(maxsize=64)
@@ -126,12 +127,22 @@ def _normalized(mean: PixelValues, std: PixelValues, channels: int) -> bytes:
     return _normalize_record.pack(_NORMALIZE, 80 + tables.nbytes, 1, 0, *numbers) + tables.tobytes()
 
 
+def _enhance(op: Enhance, shape: Shape) -> bytes | None:
+    return (colors.enhanced if op.degenerate == "gray" else filters.sharpened)(op, shape)
+
+
 ENCODERS: Mapping[type[Op], Encoder] = {
     Move: _move,
     Resize: _resize,
     Pad: _pad,
     Paint: _paint,
     Normalize: _normalize,
+    Lookup: colors.looked_up,
+    Enhance: _enhance,
+    Filter: filters.blurred,
+    Hue: colors.hue,
+    Warp: warps.warped,
+    Noise: noises.noisy,
 }
 
 

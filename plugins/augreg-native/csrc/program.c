@@ -128,7 +128,7 @@ static int run(const augreg_table *table, const uint8_t *program, size_t bytes, 
             moved((const augreg_move *)op, &current);
             continue;
         }
-        const int32_t traits = augreg_traits[op->code].traits;
+        int32_t traits = augreg_traits[op->code].traits;
         augreg_resize both;
         if (op->code == AUGREG_RESIZE && at < bytes) {
             const augreg_move *next = (const augreg_move *)record(program, bytes, at);
@@ -137,6 +137,17 @@ static int run(const augreg_table *table, const uint8_t *program, size_t bytes, 
                 op = &both.op;
                 at += (size_t)next->op.bytes;
             }
+        }
+        const augreg_op *first = op, *end = NULL;
+        if (op->code == AUGREG_COLOR) { /* all that follow, and a normalize, in one pass */
+            while (op->code == AUGREG_COLOR && at < bytes) {
+                const augreg_op *next = record(program, bytes, at);
+                if (next->code != AUGREG_COLOR && next->code != AUGREG_NORMALIZE) break;
+                op = next;
+                at += (size_t)op->bytes;
+            }
+            traits = augreg_traits[op->code].traits & AUGREG_IN_PLACE;
+            end = (const augreg_op *)(program + at);
         }
         augreg_shape_of shape = shape_of(&current);
         if (!readable(&current, traits)) {
@@ -153,7 +164,7 @@ static int run(const augreg_table *table, const uint8_t *program, size_t bytes, 
         if (!(traits & AUGREG_IN_PLACE) || !own || !is_packed(&current))
             next = at >= tail ? *out : place(between, &current, &shape);
         if (next.data == NULL) return AUGREG_NO_MEMORY;
-        status = table->kernels[op->code](op, &current, &next);
+        status = end != NULL ? table->color(first, end, &current, &next) : table->kernels[op->code](op, &current, &next);
         if (status != AUGREG_OK) return status;
         current = next;
         own = 1;

@@ -33,6 +33,11 @@ enum augreg_code {
     AUGREG_PAD,
     AUGREG_PAINT,
     AUGREG_NORMALIZE,
+    AUGREG_COLOR,
+    AUGREG_WARP,
+    AUGREG_SHARPEN,
+    AUGREG_BLUR,
+    AUGREG_NOISE,
     AUGREG_CODES, /* the number of codes */
 };
 
@@ -93,6 +98,64 @@ typedef struct {
     double scale[AUGREG_MOST_CHANNELS], offset[AUGREG_MOST_CHANNELS];
 } augreg_normalize;
 
+/* What a color op does; from AUGREG_CONTRAST on it depends on the image as a whole. */
+enum augreg_color_kind {
+    AUGREG_BLEND,      /* base + amount * (value - base) */
+    AUGREG_SATURATION, /* the same with the luma of the pixel as base; of three colors */
+    AUGREG_HUE,        /* the hue shifted by amount / 256 of the circle, 0 to 255; of three colors */
+    AUGREG_TABLES,     /* `rows` x 256 bytes after this struct: a table for all colors (rows = 1) or for each */
+    AUGREG_CONTRAST,   /* the same as AUGREG_BLEND with the mean luma as base; of one or three colors */
+    AUGREG_EQUALIZE,
+    AUGREG_AUTO_CONTRAST, /* leaving out `amount` percent of the pixels at each end */
+    AUGREG_COLOR_KINDS,
+};
+
+#define AUGREG_MOST_FACTOR 1e30
+
+/* A color op on the first `colors` channels of a byte image. The runner gives all that follow each other, and a normalize
+   after them, to one kernel, which makes them in one pass where it can. */
+typedef struct {
+    augreg_op op;
+    int32_t kind, colors, rows, unused;
+    double base, amount;
+} augreg_color;
+
+/* Read a byte image through a map of the plane: matrix is that of the op Warp, and `affine` says that its last two numbers are
+   zero. Nearest, or bilinear, which needs a width of 2 at least. Pixels outside get `fill`. */
+typedef struct {
+    augreg_op op;
+    int32_t height, width, bilinear, affine;
+    double matrix[8];
+    uint8_t fill[AUGREG_MOST_CHANNELS];
+    int32_t unused;
+} augreg_warp;
+
+/* smooth + factor * (value - smooth), where smooth is the 3x3 kernel [1 1 1; 1 5 1; 1 1 1] / 13; the border stays. */
+typedef struct {
+    augreg_op op;
+    double factor;
+} augreg_sharpen;
+
+/* A Gaussian as three box filters along each side, each with weights of 1 / (2 radius + 1) and less at its ends. */
+typedef struct {
+    augreg_op op;
+    double sigma;
+} augreg_blur;
+
+#define AUGREG_MOST_SIGMA 100.0
+
+#define AUGREG_MOST_NOISE 1e6f
+
+enum augreg_noise_kind { AUGREG_GAUSSIAN, AUGREG_SHOT, AUGREG_ISO };
+
+/* Noise of this key, with the amounts of the op Noise, already as floats. */
+typedef struct {
+    augreg_op op;
+    int32_t kind, unused;
+    uint64_t key;
+    float amounts[2];
+} augreg_noise;
+
 /* An image, or a view of one. Strides are in bytes. */
 typedef struct {
     uint8_t *data;
@@ -106,6 +169,10 @@ typedef struct {
 
 /* Each kernel takes the record, the image, and where to put the result. */
 typedef int augreg_kernel(const augreg_op *op, const augreg_image *in, const augreg_image *out);
+
+/* The kernel for color ops gets the records from `first` to before `end`: color ops, and then at most one normalize. */
+typedef int augreg_color_kernel(const augreg_op *first, const augreg_op *end, const augreg_image *in,
+                                const augreg_image *out);
 
 enum augreg_trait {
     AUGREG_IN_PLACE = 1,  /* in and out may be the same image; the shape stays */
@@ -126,6 +193,7 @@ typedef struct {
     const char *name;
     augreg_kernel *const *kernels;
     void (*copy)(const augreg_image *in, const augreg_image *out);
+    augreg_color_kernel *color;
 } augreg_table;
 
 /* The fastest table that this processor runs, or the one of this name; NULL if there is none of the name. */

@@ -3,6 +3,8 @@
 #include "program.h"
 #include "weights.h"
 
+#include <math.h>
+
 #define MOST_VALUES ((int64_t)1 << 44) /* of one image: far beyond any memory, and no product overflows */
 
 const augreg_traits_of augreg_traits[AUGREG_CODES] = {
@@ -11,11 +13,40 @@ const augreg_traits_of augreg_traits[AUGREG_CODES] = {
     [AUGREG_PAD] = {sizeof(augreg_pad), 0},
     [AUGREG_PAINT] = {sizeof(augreg_paint), AUGREG_IN_PLACE},
     [AUGREG_NORMALIZE] = {sizeof(augreg_normalize), 0},
+    [AUGREG_COLOR] = {sizeof(augreg_color), AUGREG_IN_PLACE},
+    [AUGREG_WARP] = {sizeof(augreg_warp), 0},
+    [AUGREG_SHARPEN] = {sizeof(augreg_sharpen), 0},
+    [AUGREG_BLUR] = {sizeof(augreg_blur), 0},
+    [AUGREG_NOISE] = {sizeof(augreg_noise), AUGREG_IN_PLACE},
 };
 
 /* Whether length pixels from start on lie within a side. */
 static int within(int32_t start, int32_t length, int32_t side) {
     return start >= 0 && length >= 1 && (int64_t)start + length <= side;
+}
+
+static int is_color(const augreg_color *color, const augreg_shape_of *shape) {
+    int32_t colors = color->colors;
+    if (shape->floats || colors < 1 || colors > shape->channels) return 0;
+    switch (color->kind) {
+        case AUGREG_BLEND:
+            return fabs(color->base) <= 255.0 && fabs(color->amount) <= AUGREG_MOST_FACTOR;
+        case AUGREG_SATURATION:
+            return colors == 3 && fabs(color->amount) <= AUGREG_MOST_FACTOR;
+        case AUGREG_HUE:
+            return colors == 3 && color->amount >= 0.0 && color->amount <= 255.0;
+        case AUGREG_TABLES:
+            return (color->rows == 1 || color->rows == colors) &&
+                   color->op.bytes >= (int32_t)sizeof(augreg_color) + 256 * color->rows;
+        case AUGREG_CONTRAST:
+            return (colors == 1 || colors == 3) && fabs(color->amount) <= AUGREG_MOST_FACTOR;
+        case AUGREG_EQUALIZE:
+            return 1;
+        case AUGREG_AUTO_CONTRAST:
+            return color->amount >= 0.0 && color->amount <= 100.0;
+        default:
+            return 0;
+    }
 }
 
 int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
@@ -61,6 +92,34 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
             if (normalize->tables) most += (int64_t)shape->channels * 256 * (int64_t)sizeof(float);
             if (shape->floats || op->bytes < most) return AUGREG_BAD_PROGRAM;
             shape->floats = 1;
+            break;
+        }
+        case AUGREG_COLOR:
+            if (!is_color((const augreg_color *)op, shape)) return AUGREG_BAD_PROGRAM;
+            break;
+        case AUGREG_WARP: {
+            const augreg_warp *warp = (const augreg_warp *)op;
+            if (shape->floats || warp->height < 1 || warp->width < 1 || (warp->bilinear && shape->width < 2))
+                return AUGREG_BAD_PROGRAM;
+            height = warp->height;
+            width = warp->width;
+            break;
+        }
+        case AUGREG_SHARPEN:
+            if (shape->floats || !(fabs(((const augreg_sharpen *)op)->factor) <= AUGREG_MOST_FACTOR))
+                return AUGREG_BAD_PROGRAM;
+            break;
+        case AUGREG_BLUR: {
+            double sigma = ((const augreg_blur *)op)->sigma;
+            if (shape->floats || !(sigma > 0.0 && sigma <= AUGREG_MOST_SIGMA)) return AUGREG_BAD_PROGRAM;
+            break;
+        }
+        case AUGREG_NOISE: {
+            const augreg_noise *noise = (const augreg_noise *)op;
+            int known = noise->kind >= AUGREG_GAUSSIAN && noise->kind <= AUGREG_ISO;
+            if (shape->floats || !known || !(fabsf(noise->amounts[0]) <= AUGREG_MOST_NOISE) ||
+                !(fabsf(noise->amounts[1]) <= AUGREG_MOST_NOISE))
+                return AUGREG_BAD_PROGRAM;
             break;
         }
         default:
