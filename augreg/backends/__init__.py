@@ -31,8 +31,8 @@ class Backend:
     """A name and the kernels by kind of op. Pickles as its name and, for a plugin's, the `source` of its kernels.
 
     `run_many`, where a backend has it, takes ops, the position of the first one to run, and an image. It runs as many
-    as it can at once and returns their number, which may be 0, and the image after them. It refuses no op: it leaves
-    those that it cannot run to the kernels of their kinds.
+    as it can at once and returns their number, which may be 0, and the image after them. It refuses no op: the kernel
+    of its kind then runs the next one.
     """
 
     name: str

@@ -30,6 +30,7 @@ Array = NDArray[Any]
 
 MOST_CHANNELS: Final = 4
 _MOST_SIDE: Final = 2**31 - 1
+_MOST_PIXELS: Final = 2**40  # far beyond any memory
 _LONGEST_RESIZED: Final = 2**24
 
 # the codes of `enum augreg_code`
@@ -59,8 +60,12 @@ _fill_record: Final = struct.Struct("=6i4f4Bi")
 _normalize_record: Final = struct.Struct("=4i8d")
 
 
+def _inside(op: Move | Paint, shape: Shape) -> bool:
+    return 0 <= op.top < op.top + op.height <= shape.height and 0 <= op.left < op.left + op.width <= shape.width
+
+
 def _move(op: Move, shape: Shape) -> bytes | None:
-    if op.top < 0 or op.left < 0 or op.top + op.height > shape.height or op.left + op.width > shape.width:
+    if not _inside(op, shape):
         return None
     return _move_record.pack(_MOVE, 40, op.top, op.left, op.height, op.width, op.transpose, op.flip_y, op.flip_x, 0)
 
@@ -70,7 +75,7 @@ def _resize(op: Resize, shape: Shape) -> bytes | None:
         return b""
     if shape.floats or op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
         return None
-    if max(op.height, op.width, shape.height, shape.width) > _LONGEST_RESIZED:
+    if min(op.height, op.width) < 1 or max(op.height, op.width, *shape[:2]) > _LONGEST_RESIZED:
         return None
     return _resize_record.pack(
         _RESIZE, 48, op.height, op.width, _FILTERS[op.interpolation], 0, 0, op.height, op.width, 0, 0, 0
@@ -90,15 +95,18 @@ def _fill(
 
 
 def _pad(op: Pad, shape: Shape) -> bytes | None:
-    if op.mode != "constant" or len(op.fill) not in (1, shape.channels):
+    if (
+        op.mode != "constant"
+        or min(op.top, op.bottom, op.left, op.right) < 0
+        or len(op.fill) not in (1, shape.channels)
+    ):
         return None
     floats, values = _fill(op.fill, op.fill_ops, shape.channels, shape.floats)
     return _fill_record.pack(_PAD, 48, op.top, op.bottom, op.left, op.right, *floats, *values, 0)
 
 
 def _paint(op: Paint, shape: Shape) -> bytes | None:
-    inside = op.top >= 0 and op.left >= 0 and op.top + op.height <= shape.height and op.left + op.width <= shape.width
-    if op.noise is not None or not inside or len(op.fill) not in (1, shape.channels):
+    if op.noise is not None or not _inside(op, shape) or len(op.fill) not in (1, shape.channels):
         return None
     floats, values = _fill(op.fill, op.fill_ops, shape.channels, shape.floats)
     return _fill_record.pack(_PAINT, 48, op.top, op.left, op.height, op.width, *floats, *values, 0)
@@ -150,32 +158,38 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
     """Run as many ops as the module can, from `start` on. Returns how many were run, and the image after them."""
     height, width, channels = image.shape
     floats = image.dtype == np.float32
-    if (
-        floats
-        or not 1 <= channels <= MOST_CHANNELS
-        or not 1 <= min(height, width) <= max(height, width) <= _MOST_SIDE
-    ):
+    if floats or not 1 <= channels <= MOST_CHANNELS or not image.size or max(height, width) > _MOST_SIDE:
         return 0, image
     shape = Shape(height, width, channels)
     records: list[bytes] = []
     count = 0
     for op in ops[start:] if start else ops:
         encoder = ENCODERS.get(type(op))
-        record = encoder(op, shape) if encoder is not None else None
+        try:
+            record = encoder(op, shape) if encoder is not None else None
+        except struct.error:  # a number of more than 32 bits
+            break
         if record is None:
             break
-        records.append(record)
-        count += 1
         after = op.size_after(height, width)
         normalizes = type(op) is Normalize
         if normalizes or after != (height, width):
             assert after is not None
+            if max(after) > _MOST_SIDE or after[0] * after[1] > _MOST_PIXELS:
+                break
             floats = floats or normalizes
             height, width = after
             shape = Shape(height, width, channels, floats)
+        records.append(record)
+        count += 1
     program = b"".join(records)
     if not program:
         return count, image
-    out = buffers.planar(height, width, channels) if floats else buffers.empty((height, width, channels), np.uint8)
-    _native.run(program, image, out, ISA)
+    try:
+        out = (
+            buffers.planar(height, width, channels) if floats else buffers.empty((height, width, channels), np.uint8)
+        )
+        _native.run(program, image, out, ISA)
+    except MemoryError:  # the error of a single op names it
+        return 0, image
     return count, out

@@ -23,7 +23,7 @@ const augreg_traits_of augreg_traits[AUGREG_CODES] = {
 
 /* Whether length pixels from start on lie within a side. */
 static int within(int32_t start, int32_t length, int32_t side) {
-    return start >= 0 && length >= 1 && start <= side - length;
+    return start >= 0 && length >= 1 && (int64_t)start + length <= side;
 }
 
 static int is_color(const augreg_color *color, const augreg_shape_of *shape) {

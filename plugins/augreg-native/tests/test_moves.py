@@ -33,7 +33,7 @@ def test_moves(channels: int, isa: str, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("normalized", [False, True])
 def test_borders_and_boxes(channels: int, normalized: bool) -> None:
-    """On bytes, and on floats after a normalize that only converts; the view of a flip is padded, and padded again."""
+    """On bytes, and on floats after a normalize that only converts; the view of a flip is padded, and once more."""
     image = np.random.default_rng(5).integers(0, 256, (7, 11, channels), dtype=np.uint8)
     fill = tuple(float(value) for value in (9, 200, 31, 77)[:channels])
     before = [ops.Normalize((0.0,), (1 / 255,))] if normalized else []

@@ -96,6 +96,25 @@ def test_an_op_that_does_not_fit_is_refused_with_its_name() -> None:
         run_ops([ops.Pad(1, 1, 1, 1, (1.0, 2.0))], IMAGE, NATIVE)
 
 
+@pytest.mark.parametrize(
+    "op",
+    [
+        ops.Move(0, 0, 0, 5),
+        ops.Move(-1, 0, 5, 5),
+        ops.Pad(-3, 0, 0, 0),
+        ops.Pad(2**40, 0, 0, 0),
+        ops.Paint(0, 0, 0, 4),
+        ops.Paint(2**40, 0, 1, 1),
+        ops.Resize(0, 5),
+        ops.Resize(2**24 + 1, 1),
+        ops.Pad(2**30, 2**30, 2**30, 2**30),
+    ],
+)
+def test_sizes_that_no_image_has_are_left_to_the_kernel(op: ops.Op) -> None:
+    """It says what it says without this backend."""
+    assert program.run([op], 0, IMAGE) == (0, IMAGE)
+
+
 def test_the_input_is_not_written_and_not_returned() -> None:
     """Also by ops that run in place, and for an image that is read-only."""
     before = IMAGE.copy()
