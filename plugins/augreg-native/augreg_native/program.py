@@ -147,7 +147,7 @@ ENCODERS: Mapping[type[Op], Encoder] = {
     Normalize: _normalize,
     Lookup: colors.looked_up,
     Enhance: _enhance,
-    Filter: filters.blurred,
+    Filter: filters.filtered,
     Hue: colors.hue,
     Warp: warps.warped,
     Noise: noises.noisy,

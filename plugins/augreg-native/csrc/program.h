@@ -37,6 +37,7 @@ enum augreg_code {
     AUGREG_WARP,
     AUGREG_SHARPEN,
     AUGREG_BLUR,
+    AUGREG_MEDIAN,
     AUGREG_NOISE,
     AUGREG_CODES, /* the number of codes */
 };
@@ -143,6 +144,14 @@ typedef struct {
 } augreg_blur;
 
 #define AUGREG_MOST_SIGMA 100.0
+
+/* The median of the square of this odd side around each pixel; edges are repeated. */
+typedef struct {
+    augreg_op op;
+    int32_t size, unused;
+} augreg_median;
+
+#define AUGREG_MOST_MEDIAN 255
 
 #define AUGREG_MOST_NOISE 1e6f
 

@@ -17,6 +17,7 @@ const augreg_traits_of augreg_traits[AUGREG_CODES] = {
     [AUGREG_WARP] = {sizeof(augreg_warp), 0},
     [AUGREG_SHARPEN] = {sizeof(augreg_sharpen), 0},
     [AUGREG_BLUR] = {sizeof(augreg_blur), 0},
+    [AUGREG_MEDIAN] = {sizeof(augreg_median), 0},
     [AUGREG_NOISE] = {sizeof(augreg_noise), AUGREG_IN_PLACE},
 };
 
@@ -112,6 +113,11 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
         case AUGREG_BLUR: {
             double sigma = ((const augreg_blur *)op)->sigma;
             if (shape->floats || !(sigma > 0.0 && sigma <= AUGREG_MOST_SIGMA)) return AUGREG_BAD_PROGRAM;
+            break;
+        }
+        case AUGREG_MEDIAN: {
+            const int32_t size = ((const augreg_median *)op)->size;
+            if (shape->floats || size < 3 || size > AUGREG_MOST_MEDIAN || size % 2 == 0) return AUGREG_BAD_PROGRAM;
             break;
         }
         case AUGREG_NOISE: {

@@ -158,9 +158,23 @@ def damaged(seed: int) -> int:
         before = box(numbers, *image.shape[:2])
         height, width = moved(before, image).shape[:2]
         chosen = [before, ops.resize(resized(numbers, height, 90), resized(numbers, width, 90))]
+        scene = ops.Scene(chosen[1].height, chosen[1].width, image.shape[2])
+        others = [
+            ops.rotate(scene, 9.0, "bilinear"),
+            ops.shear(scene, 0.3, 0.1),
+            ops.enhance("smooth", 1.5, "sharpness"),
+            ops.gaussian_blur(numbers.uniform(0.1, 9)),
+            ops.median_blur(numbers.choice((3, 5, 9))),
+            ops.noise(scene, numbers.choice(("gaussian", "shot", "iso")), (2.0, 0.1), 7),
+            ops.point_function("posterize", 3),
+            ops.image_statistic(numbers.choice(("equalize", "auto_contrast"))),
+        ]
+        if scene.channels == 3:
+            others += [ops.hue(0.1), ops.enhance("gray", 0.5, "saturation"), ops.image_statistic("contrast", 1.5)]
+        chosen += numbers.sample(others, numbers.randint(0, 4))
         chosen += [ops.Pad(1, 2, 3, 4), ops.Paint(0, 0, 2, 2), ops.Normalize((0.5,), (0.5,)), ops.Paint(1, 0, 2, 2)]
         shape, records = program.Shape(*image.shape), b""
-        for op in chosen[: numbers.randint(1, 6)]:
+        for op in chosen[: numbers.randint(1, 10)]:
             records += program.ENCODERS[type(op)](op, shape) or b""
             size = op.size_after(*shape[:2]) or (1, 1)
             shape = program.Shape(*size, shape.channels, shape.floats or isinstance(op, ops.Normalize))

@@ -13,6 +13,7 @@ static augreg_kernel *const kernels[AUGREG_CODES] = {
     [AUGREG_WARP] = NAME(warp),
     [AUGREG_SHARPEN] = NAME(sharpen),
     [AUGREG_BLUR] = NAME(blur),
+    [AUGREG_MEDIAN] = NAME(median),
     [AUGREG_NOISE] = NAME(noise),
 };
 

@@ -197,8 +197,8 @@ static inline __attribute__((always_inline)) void bilinear_piece(const augreg_wa
                                                                  const positions *at, int32_t count, uint8_t *to,
                                                                  int32_t channels) {
     double across[PIECE], down[PIECE];
-    int64_t above[PIECE], below[PIECE], row = in->row;
-    int32_t inside[PIECE], planes[AUGREG_MOST_CHANNELS][PIECE];
+    ptrdiff_t row = in->row;
+    int32_t above[PIECE], below[PIECE], columns[PIECE], inside[PIECE], planes[AUGREG_MOST_CHANNELS][PIECE];
     uint64_t upper[PIECE], lower[PIECE];
     double width = in->width, height = in->height, last = in->width - 2, bottom = in->height - 1;
     for (int32_t i = 0; i < count; i++) {
@@ -214,14 +214,15 @@ static inline __attribute__((always_inline)) void bilinear_piece(const augreg_wa
         down[i] = y - top;
         double next = top < bottom ? top + 1.0 : bottom;
         top = top < 0.0 ? 0.0 : top;
-        int64_t column = (int32_t)left * channels;
-        above[i] = (int32_t)top * row + column;
-        below[i] = (int32_t)next * row + column;
+        columns[i] = (int32_t)left * channels;
+        above[i] = (int32_t)top;
+        below[i] = (int32_t)next;
         inside[i] = within;
     }
     for (int32_t i = 0; i < count; i++) {
-        upper[i] = pair(in->data + above[i], channels);
-        lower[i] = pair(in->data + below[i], channels);
+        const uint8_t *column = in->data + columns[i];
+        upper[i] = pair(column + above[i] * row, channels);
+        lower[i] = pair(column + below[i] * row, channels);
     }
     for (int32_t c = 0; c < channels; c++) {
         uint8_t fill = warp->fill[c];
