@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import backend
-from augreg.ops import Move, Op
+from augreg.backends import Backend, backend, plain
+from augreg.ops import BranchMix, Op
 from augreg_native import program
 
 __all__ = ["KERNELS"]
@@ -36,13 +35,6 @@ def _alone(kind: type[Op]) -> Callable[[Any, Array], Array]:
     return run
 
 
-def _move(op: Move, image: Array) -> Array:
-    """A crop is a view."""
-    if not op.rearranges or image.dtype != np.uint8:
-        return backend("pillow").kernels[Move](op, image)
-    return _moved(op, image)
-
-
-_moved: Final = _alone(Move)
 KERNELS: Final = _Kernels({kind: _alone(kind) for kind in program.ENCODERS})
-KERNELS[Move] = _move
+_every: Final = {**backend("pillow").kernels, **KERNELS}
+_every[BranchMix] = KERNELS[BranchMix] = plain.composite_kernels(Backend("native", _every))[BranchMix]
