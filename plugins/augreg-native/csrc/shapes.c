@@ -39,6 +39,8 @@ static int is_color(const augreg_color *color, const augreg_shape_of *shape) {
         case AUGREG_TABLES:
             return (color->rows == 1 || color->rows == colors) &&
                    color->op.bytes >= (int32_t)sizeof(augreg_color) + 256 * color->rows;
+        case AUGREG_MATRIX:
+            return color->op.bytes >= (int32_t)sizeof(augreg_color) + 4 * colors * (colors + 1);
         case AUGREG_CONTRAST:
             return (colors == 1 || colors == 3) && fabs(color->amount) <= AUGREG_MOST_FACTOR;
         case AUGREG_EQUALIZE:
