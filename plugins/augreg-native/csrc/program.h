@@ -38,6 +38,7 @@ enum augreg_code {
     AUGREG_SHARPEN,
     AUGREG_BLUR,
     AUGREG_MEDIAN,
+    AUGREG_CONVOLVE,
     AUGREG_NOISE,
     AUGREG_CODES, /* the number of codes */
 };
@@ -153,6 +154,22 @@ typedef struct {
 } augreg_median;
 
 #define AUGREG_MOST_MEDIAN 255
+
+/* A neighbor of a pixel, `y` rows below and `x` columns to the right of it, and its weight. */
+typedef struct {
+    int32_t y, x;
+    float weight;
+    int32_t unused;
+} augreg_tap;
+
+/* The sum of neighbors, at most `reach` rows and columns away, times their weights, rounded; edges are repeated. `taps` of
+   them, of augreg_tap, follow this struct. */
+typedef struct {
+    augreg_op op;
+    int32_t reach, taps;
+} augreg_convolve;
+
+#define AUGREG_MOST_REACH 32768
 
 #define AUGREG_MOST_NOISE 1e6f
 

@@ -18,6 +18,7 @@ const augreg_traits_of augreg_traits[AUGREG_CODES] = {
     [AUGREG_SHARPEN] = {sizeof(augreg_sharpen), 0},
     [AUGREG_BLUR] = {sizeof(augreg_blur), 0},
     [AUGREG_MEDIAN] = {sizeof(augreg_median), 0},
+    [AUGREG_CONVOLVE] = {sizeof(augreg_convolve), 0},
     [AUGREG_NOISE] = {sizeof(augreg_noise), AUGREG_IN_PLACE},
 };
 
@@ -50,6 +51,20 @@ static int is_color(const augreg_color *color, const augreg_shape_of *shape) {
         default:
             return 0;
     }
+}
+
+static int is_convolve(const augreg_convolve *convolve, const augreg_shape_of *shape) {
+    const augreg_tap *taps = (const augreg_tap *)(convolve + 1);
+    const int64_t room = convolve->op.bytes - (int64_t)sizeof *convolve;
+    const int32_t reach = convolve->reach;
+    if (shape->floats || reach < 0 || reach > AUGREG_MOST_REACH || convolve->taps < 0 ||
+        convolve->taps * (int64_t)sizeof *taps > room)
+        return 0;
+    for (int32_t k = 0; k < convolve->taps; k++)
+        if (taps[k].y < -reach || taps[k].y > reach || taps[k].x < -reach || taps[k].x > reach ||
+            !(fabsf(taps[k].weight) <= (float)AUGREG_MOST_FACTOR))
+            return 0;
+    return 1;
 }
 
 int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
@@ -122,6 +137,9 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
             if (shape->floats || size < 3 || size > AUGREG_MOST_MEDIAN || size % 2 == 0) return AUGREG_BAD_PROGRAM;
             break;
         }
+        case AUGREG_CONVOLVE:
+            if (!is_convolve((const augreg_convolve *)op, shape)) return AUGREG_BAD_PROGRAM;
+            break;
         case AUGREG_NOISE: {
             const augreg_noise *noise = (const augreg_noise *)op;
             int known = noise->kind >= AUGREG_GAUSSIAN && noise->kind <= AUGREG_ISO;

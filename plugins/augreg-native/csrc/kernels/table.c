@@ -14,6 +14,7 @@ static augreg_kernel *const kernels[AUGREG_CODES] = {
     [AUGREG_SHARPEN] = NAME(sharpen),
     [AUGREG_BLUR] = NAME(blur),
     [AUGREG_MEDIAN] = NAME(median),
+    [AUGREG_CONVOLVE] = NAME(convolve),
     [AUGREG_NOISE] = NAME(noise),
 };
 
