@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import backend
-from augreg.ops import Move, Op
-from augreg_native import program
+from augreg.ops import Filter, Move, Op
+from augreg_native import program, remaps
 
 __all__ = ["KERNELS"]
 
@@ -43,6 +43,17 @@ def _move(op: Move, image: Array) -> Array:
     return _moved(op, image)
 
 
+def _filter(op: Filter, image: Array) -> Array:
+    """Blurs; those of floats smooth the fields of remaps."""
+    if image.dtype == np.float32 and op.name == "gaussian":
+        found = remaps.blurred_floats(op.amount, image, program.ISA)
+        if found is not None:
+            return found
+    return _filtered(op, image)
+
+
 _moved: Final = _alone(Move)
+_filtered: Final = _alone(Filter)
 KERNELS: Final = _Kernels({kind: _alone(kind) for kind in program.ENCODERS})
 KERNELS[Move] = _move
+KERNELS[Filter] = _filter

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from augreg.backends import backend, intensity
 from augreg.images import buffers
-from augreg.ops import ColorMatrix, Enhance, Filter, Hue, Lookup, Move, Noise, Normalize, Op, Pad, Paint, Resize, Warp
+from augreg.ops import ColorMatrix, Enhance, Filter, Hue, Lookup, Move, Noise, Normalize, Op, Pad, Paint, Remap, Resize, Warp
 from augreg.ops.scene import PixelValues
-from augreg_native import _native, colors, filters, noises, warps
+from augreg_native import _native, colors, filters, noises, remaps, warps
 
 __all__ = ["ENCODERS", "ISA", "MOST_CHANNELS", "Shape", "run"]
 
@@ -152,6 +152,7 @@ ENCODERS: Mapping[type[Op], Encoder] = {
     ColorMatrix: colors.mixed,
     Warp: warps.warped,
     Noise: noises.noisy,
+    Remap: remaps.remapped,
 }
 
 

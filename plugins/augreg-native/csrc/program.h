@@ -40,6 +40,8 @@ enum augreg_code {
     AUGREG_MEDIAN,
     AUGREG_CONVOLVE,
     AUGREG_NOISE,
+    AUGREG_REMAP,
+    AUGREG_FLOAT_BLUR,
     AUGREG_CODES, /* the number of codes */
 };
 
@@ -182,6 +184,20 @@ typedef struct {
     uint64_t key;
     float amounts[2];
 } augreg_noise;
+
+/* Read a byte image at positions, in rows and columns from the corner of the first pixel: the rows of all pixels and then their
+   columns follow this struct, as floats. Nearest, or bilinear, which needs a width of 2 at least. Outside there is `fill`. */
+typedef struct {
+    augreg_op op;
+    int32_t bilinear;
+    uint8_t fill[AUGREG_MOST_CHANNELS];
+} augreg_remap;
+
+/* Convolve an image of floats along both sides with 2 reach + 1 weights, floats which follow this struct. */
+typedef struct {
+    augreg_op op;
+    int32_t reach, unused;
+} augreg_float_blur;
 
 /* An image, or a view of one. Strides are in bytes. */
 typedef struct {
