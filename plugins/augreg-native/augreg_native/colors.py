@@ -1,4 +1,4 @@
-"""Records of color ops: functions of the pixel value, saturation, and hue."""
+"""Records of color ops: functions of the pixel value, saturation, hue, and sums of channels."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from augreg.backends import intensity
-from augreg.ops import Enhance, Hue, ImageStatistic, Lookup, PointFunction
+from augreg.ops import ColorMatrix, Enhance, Hue, ImageStatistic, Lookup, PointFunction
 
 if TYPE_CHECKING:
     from augreg_native.program import Shape
 
-__all__ = ["CODE", "enhanced", "hue", "looked_up", "staged"]
+__all__ = ["CODE", "enhanced", "hue", "looked_up", "mixed", "staged"]
 
 CODE: Final = 5
 """The code of all of these ops in `enum augreg_code`."""
 
 # `enum augreg_color_kind`
-_BLEND, _SATURATION, _HUE, _TABLES, _CONTRAST, _EQUALIZE, _AUTO_CONTRAST = range(7)
+_BLEND, _SATURATION, _HUE, _TABLES, _MATRIX, _CONTRAST, _EQUALIZE, _AUTO_CONTRAST = range(8)
 _STATISTICS: Final = {"contrast": _CONTRAST, "equalize": _EQUALIZE, "auto_contrast": _AUTO_CONTRAST}
 _MOST_FACTOR: Final = 1e30
 
@@ -85,3 +85,13 @@ def hue(op: Hue, shape: Shape) -> bytes | None:
         return None
     steps = int(255.0 * op.shift)
     return b"" if steps == 0 or shape.channels == 1 else _packed(_HUE, 3, float(steps % 256))
+
+
+def mixed(op: ColorMatrix, shape: Shape) -> bytes | None:
+    """The record of sums of channels."""
+    channels = shape.channels
+    numbers = [number for row, offset in zip(op.rows, op.offsets, strict=True) for number in (offset, *row)]
+    if shape.floats or len(op.rows) != channels or not all(abs(number) <= _MOST_FACTOR for number in numbers):
+        return None
+    rows = struct.pack(f"={len(numbers)}f", *numbers)
+    return _record.pack(CODE, _record.size + len(rows), _MATRIX, channels, 0, 0, 0.0, 0.0) + rows

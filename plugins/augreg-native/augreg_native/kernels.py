@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import Backend, backend, plain
-from augreg.ops import BranchMix, Op
-from augreg_native import program
+from augreg.ops import BranchMix, Filter, Op
+from augreg_native import program, remaps
 
 __all__ = ["KERNELS"]
 
@@ -35,6 +36,17 @@ def _alone(kind: type[Op]) -> Callable[[Any, Array], Array]:
     return run
 
 
+def _filter(op: Filter, image: Array) -> Array:
+    """Blurs; those of floats smooth the fields of remaps."""
+    if image.dtype == np.float32 and op.name == "gaussian":
+        found = remaps.blurred_floats(op.amount, image, program.ISA)
+        if found is not None:
+            return found
+    return _filtered(op, image)
+
+
+_filtered: Final = _alone(Filter)
 KERNELS: Final = _Kernels({kind: _alone(kind) for kind in program.ENCODERS})
+KERNELS[Filter] = _filter
 _every: Final = {**backend("pillow").kernels, **KERNELS}
 _every[BranchMix] = KERNELS[BranchMix] = plain.composite_kernels(Backend("native", _every))[BranchMix]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CODE", "noisy"]
 
-CODE: Final = 10
+CODE: Final = 11
 """The code of this op in `enum augreg_code`."""
 
 _KINDS: Final = {"gaussian": 0, "shot": 1, "iso": 2}

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from augreg.backends import backend, intensity, plain
 from augreg.images import buffers
-from augreg.ops import Enhance, Filter, Hue, Lookup, Move, Noise, Normalize, Op, Pad, Paint, Resize, Warp
+from augreg.ops import ColorMatrix, Enhance, Filter, Hue, Lookup, Move, Noise, Normalize, Op, Pad, Paint, Remap, Resize, Warp
 from augreg.ops.scene import PixelValues
-from augreg_native import _native, colors, filters, noises, warps
+from augreg_native import _native, colors, filters, noises, remaps, warps
 
 __all__ = ["ENCODERS", "ISA", "MOST_CHANNELS", "Shape", "run"]
 
@@ -73,10 +73,10 @@ def _move(op: Move, shape: Shape) -> bytes | None:
 def _resize(op: Resize, shape: Shape) -> bytes | None:
     if (op.height, op.width) == shape[:2]:
         return b""
-    if shape.floats or op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
+    if shape.floats or min(op.height, op.width) < 1 or max(op.height, op.width, *shape[:2]) > _LONGEST_RESIZED:
         return None
-    if min(op.height, op.width) < 1 or max(op.height, op.width, *shape[:2]) > _LONGEST_RESIZED:
-        return None
+    if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
+        return warps.resampled(op, shape)
     return _resize_record.pack(
         _RESIZE, 48, op.height, op.width, _FILTERS[op.interpolation], 0, 0, op.height, op.width, 0, 0, 0
     )
@@ -149,8 +149,10 @@ ENCODERS: Mapping[type[Op], Encoder] = {
     Enhance: _enhance,
     Filter: filters.filtered,
     Hue: colors.hue,
+    ColorMatrix: colors.mixed,
     Warp: warps.warped,
     Noise: noises.noisy,
+    Remap: remaps.remapped,
 }
 
 

@@ -6,12 +6,12 @@ import math
 import struct
 from typing import TYPE_CHECKING, Final
 
-from augreg.ops import Warp
+from augreg.ops import Resize, Warp
 
 if TYPE_CHECKING:
     from augreg_native.program import Shape
 
-__all__ = ["CODE", "warped"]
+__all__ = ["CODE", "resampled", "warped"]
 
 CODE: Final = 6
 """The code of this op in `enum augreg_code`."""
@@ -37,6 +37,14 @@ def warped(op: Warp, shape: Shape) -> bytes | None:
     fill = [round(min(255.0, max(0.0, value))) for value in each] + [0] * (_MOST_CHANNELS - len(each))
     numbers = op.height, op.width, bilinear, bool(op.affine)
     return _record.pack(CODE, _record.size, *numbers, *op.matrix, *fill, 0)
+
+
+def resampled(op: Resize, shape: Shape) -> bytes | None:
+    """The record of a resize that is not antialiased: Pillow computes it as a warp."""
+    if op.interpolation not in ("nearest", "bilinear"):
+        return None
+    matrix = (shape.width / op.width, 0.0, 0.0, 0.0, shape.height / op.height, 0.0, 0.0, 0.0)
+    return warped(Warp(matrix, op.height, op.width, op.interpolation), shape)
 
 
 def _near(op: Warp) -> bool:

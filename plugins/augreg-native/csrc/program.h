@@ -38,7 +38,10 @@ enum augreg_code {
     AUGREG_SHARPEN,
     AUGREG_BLUR,
     AUGREG_MEDIAN,
+    AUGREG_CONVOLVE,
     AUGREG_NOISE,
+    AUGREG_REMAP,
+    AUGREG_FLOAT_BLUR,
     AUGREG_CODES, /* the number of codes */
 };
 
@@ -105,6 +108,7 @@ enum augreg_color_kind {
     AUGREG_SATURATION, /* the same with the luma of the pixel as base; of three colors */
     AUGREG_HUE,        /* the hue shifted by amount / 256 of the circle, 0 to 255; of three colors */
     AUGREG_TABLES,     /* `rows` x 256 bytes after this struct: a table for all colors (rows = 1) or for each */
+    AUGREG_MATRIX,     /* a row for each of the colors after this struct: a sum, and a weight for each color, as floats */
     AUGREG_CONTRAST,   /* the same as AUGREG_BLEND with the mean luma as base; of one or three colors */
     AUGREG_EQUALIZE,
     AUGREG_AUTO_CONTRAST, /* leaving out `amount` percent of the pixels at each end */
@@ -153,6 +157,22 @@ typedef struct {
 
 #define AUGREG_MOST_MEDIAN 255
 
+/* A neighbor of a pixel, `y` rows below and `x` columns to the right of it, and its weight. */
+typedef struct {
+    int32_t y, x;
+    float weight;
+    int32_t unused;
+} augreg_tap;
+
+/* The sum of neighbors, at most `reach` rows and columns away, times their weights, rounded; edges are repeated. `taps` of
+   them, of augreg_tap, follow this struct. */
+typedef struct {
+    augreg_op op;
+    int32_t reach, taps;
+} augreg_convolve;
+
+#define AUGREG_MOST_REACH 32768
+
 #define AUGREG_MOST_NOISE 1e6f
 
 enum augreg_noise_kind { AUGREG_GAUSSIAN, AUGREG_SHOT, AUGREG_ISO };
@@ -164,6 +184,20 @@ typedef struct {
     uint64_t key;
     float amounts[2];
 } augreg_noise;
+
+/* Read a byte image at positions, in rows and columns from the corner of the first pixel: the rows of all pixels and then their
+   columns follow this struct, as floats. Nearest, or bilinear, which needs a width of 2 at least. Outside there is `fill`. */
+typedef struct {
+    augreg_op op;
+    int32_t bilinear;
+    uint8_t fill[AUGREG_MOST_CHANNELS];
+} augreg_remap;
+
+/* Convolve an image of floats along both sides with 2 reach + 1 weights, floats which follow this struct. */
+typedef struct {
+    augreg_op op;
+    int32_t reach, unused;
+} augreg_float_blur;
 
 /* An image, or a view of one. Strides are in bytes. */
 typedef struct {

@@ -3,6 +3,7 @@
 #include "program.h"
 #include "weights.h"
 
+#include <float.h>
 #include <math.h>
 
 #define MOST_VALUES ((int64_t)1 << 44) /* of one image: far beyond any memory, and no product overflows */
@@ -18,7 +19,10 @@ const augreg_traits_of augreg_traits[AUGREG_CODES] = {
     [AUGREG_SHARPEN] = {sizeof(augreg_sharpen), 0},
     [AUGREG_BLUR] = {sizeof(augreg_blur), 0},
     [AUGREG_MEDIAN] = {sizeof(augreg_median), 0},
+    [AUGREG_CONVOLVE] = {sizeof(augreg_convolve), 0},
     [AUGREG_NOISE] = {sizeof(augreg_noise), AUGREG_IN_PLACE},
+    [AUGREG_REMAP] = {sizeof(augreg_remap), 0},
+    [AUGREG_FLOAT_BLUR] = {sizeof(augreg_float_blur), 0},
 };
 
 /* Whether length pixels from start on lie within a side. */
@@ -39,6 +43,8 @@ static int is_color(const augreg_color *color, const augreg_shape_of *shape) {
         case AUGREG_TABLES:
             return (color->rows == 1 || color->rows == colors) &&
                    color->op.bytes >= (int32_t)sizeof(augreg_color) + 256 * color->rows;
+        case AUGREG_MATRIX:
+            return color->op.bytes >= (int32_t)sizeof(augreg_color) + 4 * colors * (colors + 1);
         case AUGREG_CONTRAST:
             return (colors == 1 || colors == 3) && fabs(color->amount) <= AUGREG_MOST_FACTOR;
         case AUGREG_EQUALIZE:
@@ -48,6 +54,32 @@ static int is_color(const augreg_color *color, const augreg_shape_of *shape) {
         default:
             return 0;
     }
+}
+
+static int is_convolve(const augreg_convolve *convolve, const augreg_shape_of *shape) {
+    const augreg_tap *taps = (const augreg_tap *)(convolve + 1);
+    const int64_t room = convolve->op.bytes - (int64_t)sizeof *convolve;
+    const int32_t reach = convolve->reach;
+    if (shape->floats || reach < 0 || reach > AUGREG_MOST_REACH || convolve->taps < 0 ||
+        convolve->taps * (int64_t)sizeof *taps > room)
+        return 0;
+    for (int32_t k = 0; k < convolve->taps; k++)
+        if (taps[k].y < -reach || taps[k].y > reach || taps[k].x < -reach || taps[k].x > reach ||
+            !(fabsf(taps[k].weight) <= (float)AUGREG_MOST_FACTOR))
+            return 0;
+    return 1;
+}
+
+/* The positions are checked too: what is no number would be no pixel. */
+static int is_remap(const augreg_remap *remap, const augreg_shape_of *shape) {
+    const float *field = (const float *)(remap + 1);
+    const int64_t count = 2 * (int64_t)shape->height * shape->width;
+    if (shape->floats || count * (int64_t)sizeof *field > remap->op.bytes - (int64_t)sizeof *remap ||
+        (remap->bilinear && shape->width < 2))
+        return 0;
+    int finite = 1;
+    for (int64_t i = 0; i < count; i++) finite &= fabsf(field[i]) <= FLT_MAX;
+    return finite;
 }
 
 int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
@@ -118,6 +150,20 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
         case AUGREG_MEDIAN: {
             const int32_t size = ((const augreg_median *)op)->size;
             if (shape->floats || size < 3 || size > AUGREG_MOST_MEDIAN || size % 2 == 0) return AUGREG_BAD_PROGRAM;
+            break;
+        }
+        case AUGREG_CONVOLVE:
+            if (!is_convolve((const augreg_convolve *)op, shape)) return AUGREG_BAD_PROGRAM;
+            break;
+        case AUGREG_REMAP:
+            if (!is_remap((const augreg_remap *)op, shape)) return AUGREG_BAD_PROGRAM;
+            break;
+        case AUGREG_FLOAT_BLUR: {
+            const augreg_float_blur *blur = (const augreg_float_blur *)op;
+            const int64_t room = op->bytes - (int64_t)sizeof *blur;
+            if (!shape->floats || blur->reach < 0 || blur->reach > AUGREG_MOST_REACH ||
+                (2 * (int64_t)blur->reach + 1) * (int64_t)sizeof(float) > room)
+                return AUGREG_BAD_PROGRAM;
             break;
         }
         case AUGREG_NOISE: {

@@ -61,6 +61,24 @@ static void shift_hue(float *restrict red, float *restrict green, float *restric
     }
 }
 
+/* Each color becomes a sum of products, added up in the order of the colors and rounded, halves to the even byte. */
+static void mix(const float *rows, int32_t colors, augreg_chunk *chunk) {
+    float mixed[AUGREG_MOST_CHANNELS][AUGREG_CHUNK];
+    int32_t lanes = chunk->lanes;
+    for (int32_t c = 0; c < colors; c++, rows += colors + 1) {
+        float *restrict sum = mixed[c];
+        for (int32_t i = 0; i < lanes; i++) sum[i] = rows[0];
+        for (int32_t source = 0; source < colors; source++) {
+            const float *restrict from = chunk->values[source];
+            float weight = rows[1 + source];
+            for (int32_t i = 0; i < lanes; i++) sum[i] += from[i] * weight;
+        }
+        for (int32_t i = 0; i < lanes; i++)
+            sum[i] = (least(most(sum[i], 0.0f), 255.0f) + 0x1.8p23f) - 0x1.8p23f;
+    }
+    for (int32_t c = 0; c < colors; c++) memcpy(chunk->values[c], mixed[c], (size_t)lanes * sizeof(float));
+}
+
 static void apply(const augreg_color *stage, augreg_chunk *chunk) {
     const uint8_t *tables = (const uint8_t *)(stage + 1);
     float(*values)[AUGREG_CHUNK] = chunk->values;
@@ -78,6 +96,8 @@ static void apply(const augreg_color *stage, augreg_chunk *chunk) {
         saturate(values[0], values[1], values[2], chunk->lanes, (float)stage->amount);
     } else if (stage->kind == AUGREG_HUE) {
         shift_hue(values[0], values[1], values[2], chunk->lanes, (float)stage->amount);
+    } else if (stage->kind == AUGREG_MATRIX) {
+        mix((const float *)(stage + 1), colors, chunk);
     }
 }
 

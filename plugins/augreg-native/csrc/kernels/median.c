@@ -4,7 +4,7 @@
    held at first; the least and the largest of them cannot be the median, and are forgotten for the next value, until one is
    left. Larger squares: a histogram moves along the row. */
 
-#include "kernels.h"
+#include "edges.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,27 +114,12 @@ static void counted(const uint8_t *from, ptrdiff_t row, ptrdiff_t step, int32_t 
     }
 }
 
-/* A copy with a border on all sides, whose rows are `row` bytes apart. */
-static void bordered(const augreg_image *in, int32_t reach, ptrdiff_t row, uint8_t *to) {
-    size_t channels = (size_t)in->channels, bytes = (size_t)in->width * channels;
-    for (int32_t y = -reach; y < in->height + reach; y++, to += row) {
-        int32_t inside = y < 0 ? 0 : y < in->height ? y : in->height - 1;
-        const uint8_t *from = in->data + inside * in->row;
-        for (size_t x = 0; x < (size_t)reach; x++) {
-            memcpy(to + x * channels, from, channels);
-            memcpy(to + (x + (size_t)reach) * channels + bytes, from + bytes - channels, channels);
-        }
-        memcpy(to + (size_t)reach * channels, from, bytes);
-    }
-}
-
 int NAME(median)(const augreg_op *op, const augreg_image *in, const augreg_image *out) {
     int32_t size = ((const augreg_median *)op)->size, reach = size / 2, channels = in->channels;
     size_t bytes = (size_t)in->width * (size_t)channels;
     ptrdiff_t row = ((ptrdiff_t)in->width + 2 * reach) * channels;
-    uint8_t *memory = calloc((size_t)row * ((size_t)in->height + 2 * (size_t)reach) + SLACK, 1);
+    uint8_t *memory = NAME(with_edges)(in, reach, SLACK);
     if (memory == NULL) return AUGREG_NO_MEMORY;
-    bordered(in, reach, row, memory);
     for (int32_t y = 0; y < in->height; y++) {
         const uint8_t *from = memory + (y + reach) * row + (ptrdiff_t)reach * channels;
         uint8_t *to = out->data + y * out->row;
