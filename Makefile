@@ -6,15 +6,20 @@ LOWEST ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: gallery test soak lint types docs ready-made bench check versions clients clean
+.PHONY: gallery native test soak lint types docs ready-made bench check versions clients clean
 
 # The gallery page of the sample photos, with the fast backend.
-gallery: $(VENV)/gallery.stamp
+gallery: $(VENV)/gallery.stamp $(VENV)/native.stamp
 	$(BIN)/python -m augreg.gallery --out gallery.html
+
+# The compiled backend, a package of its own. `make gallery` and `make test` build it where there is a C compiler;
+# everything works without it. NATIVE=no leaves it out.
+native: $(VENV)/native.stamp
 
 # All tests. SUITE="tests/test_plan.py -k merge" runs some of them.
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n auto --dist worksteal $(SUITE)
+	@test -n '$(SUITE)' || ! grep -q built $(VENV)/native.stamp || $(BIN)/python -m pytest -q plugins/augreg-native
 
 # The long tests: minutes of random and hostile specs, files and plugins, and all kinds of loaders. `make test` runs a small part of each.
 soak: $(VENV)/dev.stamp
@@ -85,7 +90,17 @@ $(VENV)/gallery.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast]'
 	touch $@
 
-$(VENV)/dev.stamp: $(VENV)/gallery.stamp
+# With the word "built" in it where the build succeeded; a failed or missing one is no error.
+NATIVE_SOURCES := $(shell find plugins/augreg-native -name build -prune -o -type f \( -name '*.[ch]' -o -name '*.txt' -o \
+	-path '*/augreg_native/*.py' -o -name pyproject.toml \) -print)
+$(VENV)/native.stamp: $(VENV)/gallery.stamp $(NATIVE_SOURCES)
+	@if test '$(NATIVE)' = no || ! command -v $(CC) >/dev/null; then \
+		echo 'LEFT OUT: the compiled backend (plugins/augreg-native), which needs a C compiler.' | tee $@; \
+	elif $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps ./plugins/augreg-native \
+		>$(VENV)/native.log 2>&1; then echo built >$@; \
+	else echo 'LEFT OUT: the compiled backend (plugins/augreg-native) does not build here: see $(VENV)/native.log.' | tee $@; fi
+
+$(VENV)/dev.stamp: $(VENV)/gallery.stamp $(VENV)/native.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 

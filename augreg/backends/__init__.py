@@ -11,7 +11,7 @@ import functools
 import importlib.util
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Backend", "backend", "choose"]
 
 Kernel = Callable[[Any, "NDArray[Any]"], "NDArray[Any]"]
+_NATIVE: Final = "augreg_native.kernels:KERNELS"
 RunMany = Callable[[Sequence[Op], int, "NDArray[Any]"], "tuple[int, NDArray[Any]]"]
 
 
@@ -31,8 +32,8 @@ class Backend:
     """A name and the kernels by kind of op. Pickles as its name and, for a plugin's, the `source` of its kernels.
 
     `run_many`, where a backend has it, takes ops, the position of the first one to run, and an image. It runs as many
-    as it can at once and returns their number, which may be 0, and the image after them. It raises nothing that depends
-    on an op: it leaves such an op to the kernel of its kind.
+    as it can at once and returns their number, which may be 0, and the image after them. It refuses no op: the kernel
+    of its kind then runs the next one.
     """
 
     name: str
@@ -80,8 +81,9 @@ def backend(name: str, source: str = "") -> Backend:
     """The backend of this name, imported on first use.
 
     `source` is the "module:attribute" of a plugin's kernels; Pillow's kernels fill in for those that it lacks. If the
-    kernels have a method `run_many`, it becomes that of the backend.
+    kernels have a method `run_many`, it becomes that of the backend. `native` has its source without a registry too.
     """
+    source = source or (_NATIVE if name == "native" else "")
     if source:
         module, _, attribute = source.partition(":")
         kernels: Mapping[type[Op], Kernel] = getattr(importlib.import_module(module), attribute)

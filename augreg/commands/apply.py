@@ -195,7 +195,8 @@ def _made_with(pipe: Pipeline) -> Mapping[str, str]:
 
     from augreg import __version__
 
-    names = ["numpy", "pillow"] + ["opencv-python-headless"] * (pipe.backend == "opencv")
+    names = ["numpy", "pillow"]
+    names += {"opencv": ["opencv-python-headless"], "native": ["augreg-native"]}.get(pipe.backend, [])
     versions = {"augreg": __version__}
     for name in names:
         try:

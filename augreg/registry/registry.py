@@ -47,8 +47,8 @@ class Registry(Mapping[str, type]):
         self.allowed = allowed
         self.policies = contributions.policies
         # the compiled backend has a distribution of its own, and is known by its name alone like the built-in ones
-        native = {"native": source for name, source in contributions.backends.items() if name == "native/native"}
-        self.backends: Mapping[str, str] = {**native, **contributions.backends}
+        native = contributions.backends.get("native/native")
+        self.backends = {**contributions.backends, **({"native": native} if native else {})}
         self._contributions = contributions
         self._targets: dict[str, str | type] = {**contributions.steps, **self.added}
         self._checked = set(self.added)

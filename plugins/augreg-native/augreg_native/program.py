@@ -1,10 +1,10 @@
 """Programs: lists of ops packed for the compiled module, which runs them in one call.
 
-A program is a sequence of records. `csrc/program.h` defines them, and says how to add a kind of op. A record begins with
-the code of the op and its size in bytes, a multiple of 8; all integers have 32 bits, in the byte order of the machine.
-ENCODERS has a function for each kind of op: it takes the op and the shape that the image has then, and returns the
-record, or None for what the module does not run. The list is split there, and Pillow's kernel runs the op; it also
-raises the error if the op does not fit the image.
+A program is a sequence of records. `csrc/program.h` defines them, and says how to add a kind of op. A record begins
+with the code of the op and its size in bytes, a multiple of 8; all integers have 32 bits, in the byte order of the
+machine. ENCODERS has a function for each kind of op: it takes the op and the shape that the image has then, and
+returns the record, or None for what the module does not run. The list is split there, and Pillow's kernel runs the
+op; it also raises the error if the op does not fit the image.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from augreg.backends import backend, intensity
-from augreg.images import buffers
-from augreg.ops import Move, Normalize, Op, Pad, Paint, Resize
-from augreg.ops.scene import PixelValues
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from augreg_native import _native
+from augreg.backends import backend, intensity, plain
+from augreg.images import buffers
+from augreg.ops import ColorMatrix, Enhance, Filter, Hue, Lookup, Move, Noise, Normalize, Op, Pad, Paint, Remap, Resize, Warp
+from augreg.ops.scene import PixelValues
+from augreg_native import _native, colors, filters, noises, remaps, warps
 
 __all__ = ["ENCODERS", "ISA", "MOST_CHANNELS", "Shape", "run"]
 
@@ -31,6 +30,8 @@ Array = NDArray[Any]
 
 MOST_CHANNELS: Final = 4
 _MOST_SIDE: Final = 2**31 - 1
+_MOST_PIXELS: Final = 2**40  # far beyond any memory
+_LONGEST_RESIZED: Final = 2**24
 
 # the codes of `enum augreg_code`
 _MOVE, _RESIZE, _PAD, _PAINT, _NORMALIZE = range(5)
@@ -38,6 +39,8 @@ _FILTERS: Final = {"bilinear": 0, "bicubic": 1, "lanczos": 2}
 
 ISA: Final = os.environ.get("AUGREG_NATIVE_ISA", "")
 """The instruction set to use: `plain`, `avx2` or `avx512`; empty for the fastest that the processor has."""
+if _native.isa(ISA) is None:
+    raise ImportError(f"AUGREG_NATIVE_ISA: this build or this processor has no instruction set {ISA}")
 
 
 class Shape(NamedTuple):
@@ -57,8 +60,12 @@ _fill_record: Final = struct.Struct("=6i4f4Bi")
 _normalize_record: Final = struct.Struct("=4i8d")
 
 
+def _inside(op: Move | Paint, shape: Shape) -> bool:
+    return 0 <= op.top < op.top + op.height <= shape.height and 0 <= op.left < op.left + op.width <= shape.width
+
+
 def _move(op: Move, shape: Shape) -> bytes | None:
-    if op.top < 0 or op.left < 0 or op.top + op.height > shape.height or op.left + op.width > shape.width:
+    if not _inside(op, shape):
         return None
     return _move_record.pack(_MOVE, 40, op.top, op.left, op.height, op.width, op.transpose, op.flip_y, op.flip_x, 0)
 
@@ -66,8 +73,10 @@ def _move(op: Move, shape: Shape) -> bytes | None:
 def _resize(op: Resize, shape: Shape) -> bytes | None:
     if (op.height, op.width) == shape[:2]:
         return b""
-    if shape.floats or op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
+    if shape.floats or min(op.height, op.width) < 1 or max(op.height, op.width, *shape[:2]) > _LONGEST_RESIZED:
         return None
+    if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
+        return warps.resampled(op, shape)
     return _resize_record.pack(
         _RESIZE, 48, op.height, op.width, _FILTERS[op.interpolation], 0, 0, op.height, op.width, 0, 0, 0
     )
@@ -86,15 +95,18 @@ def _fill(
 
 
 def _pad(op: Pad, shape: Shape) -> bytes | None:
-    if op.mode != "constant" or len(op.fill) not in (1, shape.channels):
+    if (
+        op.mode != "constant"
+        or min(op.top, op.bottom, op.left, op.right) < 0
+        or len(op.fill) not in (1, shape.channels)
+    ):
         return None
     floats, values = _fill(op.fill, op.fill_ops, shape.channels, shape.floats)
     return _fill_record.pack(_PAD, 48, op.top, op.bottom, op.left, op.right, *floats, *values, 0)
 
 
 def _paint(op: Paint, shape: Shape) -> bytes | None:
-    inside = op.top >= 0 and op.left >= 0 and op.top + op.height <= shape.height and op.left + op.width <= shape.width
-    if op.noise is not None or not inside or len(op.fill) not in (1, shape.channels):
+    if op.noise is not None or not _inside(op, shape) or len(op.fill) not in (1, shape.channels):
         return None
     floats, values = _fill(op.fill, op.fill_ops, shape.channels, shape.floats)
     return _fill_record.pack(_PAINT, 48, op.top, op.left, op.height, op.width, *floats, *values, 0)
@@ -104,14 +116,15 @@ def _normalize(op: Normalize, shape: Shape) -> bytes | None:
     counts = (1, shape.channels)
     if shape.floats or op.mean_image is not None or len(op.mean) not in counts or len(op.std) not in counts:
         return None
-    if op.stages:
+    stages = colors.staged(op.stages, shape.channels)
+    if stages is None:
         return None
-    return _normalized(op.mean, op.std, shape.channels)
+    return stages + _normalized(op.mean, op.std, shape.channels)
 
 
 @functools.lru_cache(maxsize=64)
 def _normalized(mean: PixelValues, std: PixelValues, channels: int) -> bytes:
-    """A record for a byte image: by a product and a sum where they give the floats of the tables, else by the tables."""
+    """The record: a product and a sum where they give the floats of the tables, else the tables."""
     tables = intensity.normalize_tables(mean, std, channels)
     means, stds = (intensity.per_channel(values, channels, "normalize") for values in (mean, std))
     scale, offset = 1.0 / (255.0 * stds), -means / stds
@@ -122,12 +135,24 @@ def _normalized(mean: PixelValues, std: PixelValues, channels: int) -> bytes:
     return _normalize_record.pack(_NORMALIZE, 80 + tables.nbytes, 1, 0, *numbers) + tables.tobytes()
 
 
+def _enhance(op: Enhance, shape: Shape) -> bytes | None:
+    return (colors.enhanced if op.degenerate == "gray" else filters.sharpened)(op, shape)
+
+
 ENCODERS: Mapping[type[Op], Encoder] = {
     Move: _move,
     Resize: _resize,
     Pad: _pad,
     Paint: _paint,
     Normalize: _normalize,
+    Lookup: colors.looked_up,
+    Enhance: _enhance,
+    Filter: filters.filtered,
+    Hue: colors.hue,
+    ColorMatrix: colors.mixed,
+    Warp: warps.warped,
+    Noise: noises.noisy,
+    Remap: remaps.remapped,
 }
 
 
@@ -135,31 +160,42 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
     """Run as many ops as the module can, from `start` on. Returns how many were run, and the image after them."""
     height, width, channels = image.shape
     floats = image.dtype == np.float32
-    if (
-        floats
-        or not 1 <= channels <= MOST_CHANNELS
-        or not 1 <= min(height, width) <= max(height, width) <= _MOST_SIDE
-    ):
+    if floats or not 1 <= channels <= MOST_CHANNELS or not image.size or max(height, width) > _MOST_SIDE:
         return 0, image
     shape = Shape(height, width, channels)
     records: list[bytes] = []
-    most = 0 if image.strides[1:] == (channels, 1) else image.size
     count = 0
-    for op in ops[start:]:
+    for op in ops[start:] if start else ops:
         encoder = ENCODERS.get(type(op))
-        record = encoder(op, shape) if encoder is not None else None
+        try:
+            record = encoder(op, shape) if encoder is not None else None
+        except struct.error:  # a number of more than 32 bits
+            break
         if record is None:
             break
-        size = op.size_after(shape.height, shape.width)
-        assert size is not None
-        floats = shape.floats or type(op) is Normalize
-        shape = Shape(*size, channels, floats)
+        after = op.size_after(height, width)
+        normalizes = type(op) is Normalize
+        if normalizes or after != (height, width):
+            assert after is not None
+            if max(after) > _MOST_SIDE or after[0] * after[1] > _MOST_PIXELS:
+                break
+            floats = floats or normalizes
+            height, width = after
+            shape = Shape(height, width, channels, floats)
         records.append(record)
-        most = max(most, size[0] * size[1] * channels * (4 if floats else 1))
         count += 1
-    if not any(records):
+    program = b"".join(records)
+    if not program:
         return count, image
-    out = buffers.planar(*shape[:3]) if shape.floats else buffers.empty(shape[:3], np.uint8)
-    scratch = buffers.empty((2 * most + 128,), np.uint8)
-    _native.run(b"".join(records), image, out, scratch, ISA)
+    if not floats and all(type(op) is Move and not op.rearranges for op in ops[start : start + count]):
+        for op in ops[start : start + count]:  # crops are views
+            image = plain.move(op, image)
+        return count, image
+    try:
+        out = (
+            buffers.planar(height, width, channels) if floats else buffers.empty((height, width, channels), np.uint8)
+        )
+        _native.run(program, image, out, ISA)
+    except MemoryError:  # the error of a single op names it
+        return 0, image
     return count, out

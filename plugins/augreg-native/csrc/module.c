@@ -34,14 +34,14 @@ static int image_of(const Py_buffer *buffer, augreg_image *image) {
     return 0;
 }
 
-/* run(program, image, out, scratch, isa): see augreg_native/program.py. */
+/* run(program, image, out, isa): see augreg_native/program.py. */
 static PyObject *run(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    if (count != 5) {
-        PyErr_Format(PyExc_TypeError, "run takes 5 arguments, got %zd", count);
+    if (count != 4) {
+        PyErr_Format(PyExc_TypeError, "run takes 4 arguments, got %zd", count);
         return NULL;
     }
-    const char *isa = PyUnicode_AsUTF8AndSize(arguments[4], NULL);
+    const char *isa = PyUnicode_AsUTF8AndSize(arguments[3], NULL);
     if (isa == NULL) return NULL;
     const augreg_table *table = augreg_choose(isa);
     if (table == NULL) {
@@ -49,17 +49,16 @@ static PyObject *run(PyObject *module, PyObject *const *arguments, Py_ssize_t co
         return NULL;
     }
     PyObject *result = NULL;
-    Py_buffer buffers[4] = {{0}};
-    static const int flags[4] = {PyBUF_SIMPLE, PyBUF_STRIDES | PyBUF_FORMAT, PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE,
-                                 PyBUF_SIMPLE | PyBUF_WRITABLE};
+    Py_buffer buffers[3] = {{0}};
+    static const int flags[3] = {PyBUF_SIMPLE, PyBUF_STRIDES | PyBUF_FORMAT, PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE};
     augreg_image image, out;
     int held = 0;
-    for (; held < 4; held++)
+    for (; held < 3; held++)
         if (PyObject_GetBuffer(arguments[held], &buffers[held], flags[held]) < 0) goto done;
     if (image_of(&buffers[1], &image) < 0 || image_of(&buffers[2], &out) < 0) goto done;
     int status;
     Py_BEGIN_ALLOW_THREADS
-    status = augreg_run(table, buffers[0].buf, (size_t)buffers[0].len, &image, &out, buffers[3].buf, (size_t)buffers[3].len);
+    status = augreg_run(table, buffers[0].buf, (size_t)buffers[0].len, &image, &out);
     Py_END_ALLOW_THREADS
     if (status == AUGREG_OK) {
         result = Py_NewRef(Py_None);
@@ -84,7 +83,7 @@ static PyObject *isa(PyObject *module, PyObject *name) {
 }
 
 static PyMethodDef methods[] = {
-    {"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, "run(program, image, out, scratch, isa): run a program."},
+    {"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, "run(program, image, out, isa): run a program."},
     {"isa", isa, METH_O, "isa(name): the instruction set taken for a name, '' being the fastest; None if there is none."},
     {NULL, NULL, 0, NULL},
 };

@@ -2,6 +2,7 @@
 
 #include "program.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static size_t image_bytes(const augreg_shape_of *shape) {
@@ -80,12 +81,10 @@ static const augreg_op *record(const uint8_t *program, size_t bytes, size_t at) 
     return op;
 }
 
-/* Check all records, and that the shape at the end is that of `out`; the largest image goes to `most`. `tail` is where the
-   last records begin that can all run in place. */
-static int check(const uint8_t *program, size_t bytes, const augreg_image *image, const augreg_image *out, size_t *most,
-                 size_t *tail) {
+/* Check all records, and that the shape at the end is that of `out`. `tail` is where the last records begin that can all
+   run in place. */
+static int check(const uint8_t *program, size_t bytes, const augreg_image *image, const augreg_image *out, size_t *tail) {
     augreg_shape_of shape = shape_of(image);
-    *most = image_bytes(&shape);
     *tail = 0;
     for (size_t at = 0; at < bytes;) {
         const augreg_op *op = record(program, bytes, at);
@@ -94,34 +93,32 @@ static int check(const uint8_t *program, size_t bytes, const augreg_image *image
         if (status != AUGREG_OK) return status;
         at += (size_t)op->bytes;
         if (!(augreg_traits[op->code].traits & AUGREG_IN_PLACE)) *tail = at;
-        if (image_bytes(&shape) > *most) *most = image_bytes(&shape);
     }
     augreg_shape_of wanted = shape_of(out);
     return memcmp(&shape, &wanted, sizeof shape) == 0 && is_packed(out) ? AUGREG_OK : AUGREG_BAD_PROGRAM;
 }
 
-/* Where images go: the two halves of the scratch memory, and the result. */
+/* Memory for the images in between: a result goes where the image that it is made of is not. */
 typedef struct {
-    uint8_t *halves[2], *result;
-    size_t half;
-} places;
+    uint8_t *memory[2];
+    size_t bytes[2];
+} scratch;
 
-/* An image that is not `current`: the result if `last`, else a half of the scratch memory. NULL data where it is too small. */
-static augreg_image place(const places *where, const augreg_image *current, const augreg_shape_of *shape, int last) {
-    if (last) return packed(where->result, shape);
-    if (image_bytes(shape) > where->half) return packed(NULL, shape);
-    size_t first = current->data >= where->halves[0] && current->data < where->halves[0] + where->half;
-    return packed(where->halves[first], shape);
+/* Memory for an image of this shape, made of `current`; its data is NULL if there is none. */
+static augreg_image place(scratch *between, const augreg_image *current, const augreg_shape_of *shape) {
+    const uint8_t *first = between->memory[0];
+    const int chosen = first != NULL && current->data >= first && current->data < first + between->bytes[0];
+    const size_t bytes = image_bytes(shape);
+    if (between->bytes[chosen] < bytes) {
+        free(between->memory[chosen]);
+        between->memory[chosen] = malloc(bytes);
+        between->bytes[chosen] = between->memory[chosen] == NULL ? 0 : bytes;
+    }
+    return packed(between->memory[chosen], shape);
 }
 
-int augreg_run(const augreg_table *table, const uint8_t *program, size_t bytes, const augreg_image *image,
-               const augreg_image *out, uint8_t *scratch, size_t scratch_bytes) {
-    size_t most, tail;
-    int status = check(program, bytes, image, out, &most, &tail);
-    if (status != AUGREG_OK) return status;
-    places where = {.result = out->data, .half = scratch_bytes / 2 & ~(size_t)63};
-    where.halves[0] = scratch;
-    where.halves[1] = scratch + where.half;
+static int run(const augreg_table *table, const uint8_t *program, size_t bytes, const augreg_image *image,
+               const augreg_image *out, size_t tail, scratch *between) {
     augreg_image current = *image;
     int own = 0; /* whether `current` may be written to */
     for (size_t at = 0; at < bytes;) {
@@ -141,23 +138,49 @@ int augreg_run(const augreg_table *table, const uint8_t *program, size_t bytes, 
                 at += (size_t)next->op.bytes;
             }
         }
+        const augreg_op *first = op, *end = NULL;
+        if (op->code == AUGREG_COLOR) { /* all that follow, and a normalize, in one pass */
+            while (op->code == AUGREG_COLOR && at < bytes) {
+                const augreg_op *next = record(program, bytes, at);
+                if (next->code != AUGREG_COLOR && next->code != AUGREG_NORMALIZE) break;
+                op = next;
+                at += (size_t)op->bytes;
+            }
+            traits = augreg_traits[op->code].traits & AUGREG_IN_PLACE;
+            end = (const augreg_op *)(program + at);
+        }
         augreg_shape_of shape = shape_of(&current);
         if (!readable(&current, traits)) {
-            augreg_image copy = place(&where, &current, &shape, 0);
-            if (copy.data == NULL) return AUGREG_BAD_PROGRAM;
+            const int last = at >= tail && (traits & AUGREG_IN_PLACE);
+            augreg_image copy = last ? *out : place(between, &current, &shape);
+            if (copy.data == NULL) return AUGREG_NO_MEMORY;
             table->copy(&current, &copy);
             current = copy;
             own = 1;
         }
-        augreg_shape(op, &shape);
+        int status = augreg_shape(op, &shape);
+        if (status != AUGREG_OK) return status;
         augreg_image next = current;
-        if (!(traits & AUGREG_IN_PLACE) || !own || !is_packed(&current)) next = place(&where, &current, &shape, at >= tail);
-        if (next.data == NULL) return AUGREG_BAD_PROGRAM;
-        status = table->kernels[op->code](op, &current, &next);
+        if (!(traits & AUGREG_IN_PLACE) || !own || !is_packed(&current))
+            next = at >= tail ? *out : place(between, &current, &shape);
+        if (next.data == NULL) return AUGREG_NO_MEMORY;
+        status = end != NULL ? table->color(first, end, &current, &next) : table->kernels[op->code](op, &current, &next);
         if (status != AUGREG_OK) return status;
         current = next;
         own = 1;
     }
     if (current.data != out->data || !is_packed(&current)) table->copy(&current, out);
     return AUGREG_OK;
+}
+
+int augreg_run(const augreg_table *table, const uint8_t *program, size_t bytes, const augreg_image *image,
+               const augreg_image *out) {
+    size_t tail;
+    int status = check(program, bytes, image, out, &tail);
+    if (status != AUGREG_OK) return status;
+    scratch between = {{NULL, NULL}, {0, 0}};
+    status = run(table, program, bytes, image, out, tail, &between);
+    free(between.memory[0]);
+    free(between.memory[1]);
+    return status;
 }

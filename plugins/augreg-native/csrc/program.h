@@ -33,6 +33,15 @@ enum augreg_code {
     AUGREG_PAD,
     AUGREG_PAINT,
     AUGREG_NORMALIZE,
+    AUGREG_COLOR,
+    AUGREG_WARP,
+    AUGREG_SHARPEN,
+    AUGREG_BLUR,
+    AUGREG_MEDIAN,
+    AUGREG_CONVOLVE,
+    AUGREG_NOISE,
+    AUGREG_REMAP,
+    AUGREG_FLOAT_BLUR,
     AUGREG_CODES, /* the number of codes */
 };
 
@@ -93,6 +102,103 @@ typedef struct {
     double scale[AUGREG_MOST_CHANNELS], offset[AUGREG_MOST_CHANNELS];
 } augreg_normalize;
 
+/* What a color op does; from AUGREG_CONTRAST on it depends on the image as a whole. */
+enum augreg_color_kind {
+    AUGREG_BLEND,      /* base + amount * (value - base) */
+    AUGREG_SATURATION, /* the same with the luma of the pixel as base; of three colors */
+    AUGREG_HUE,        /* the hue shifted by amount / 256 of the circle, 0 to 255; of three colors */
+    AUGREG_TABLES,     /* `rows` x 256 bytes after this struct: a table for all colors (rows = 1) or for each */
+    AUGREG_MATRIX,     /* a row for each of the colors after this struct: a sum, and a weight for each color, as floats */
+    AUGREG_CONTRAST,   /* the same as AUGREG_BLEND with the mean luma as base; of one or three colors */
+    AUGREG_EQUALIZE,
+    AUGREG_AUTO_CONTRAST, /* leaving out `amount` percent of the pixels at each end */
+    AUGREG_COLOR_KINDS,
+};
+
+#define AUGREG_MOST_FACTOR 1e30
+
+/* A color op on the first `colors` channels of a byte image. The runner gives all that follow each other, and a normalize
+   after them, to one kernel, which makes them in one pass where it can. */
+typedef struct {
+    augreg_op op;
+    int32_t kind, colors, rows, unused;
+    double base, amount;
+} augreg_color;
+
+/* Read a byte image through a map of the plane: matrix is that of the op Warp, and `affine` says that its last two numbers are
+   zero. Nearest, or bilinear, which needs a width of 2 at least. Pixels outside get `fill`. */
+typedef struct {
+    augreg_op op;
+    int32_t height, width, bilinear, affine;
+    double matrix[8];
+    uint8_t fill[AUGREG_MOST_CHANNELS];
+    int32_t unused;
+} augreg_warp;
+
+/* smooth + factor * (value - smooth), where smooth is the 3x3 kernel [1 1 1; 1 5 1; 1 1 1] / 13; the border stays. */
+typedef struct {
+    augreg_op op;
+    double factor;
+} augreg_sharpen;
+
+/* A Gaussian as three box filters along each side, each with weights of 1 / (2 radius + 1) and less at its ends. */
+typedef struct {
+    augreg_op op;
+    double sigma;
+} augreg_blur;
+
+#define AUGREG_MOST_SIGMA 100.0
+
+/* The median of the square of this odd side around each pixel; edges are repeated. */
+typedef struct {
+    augreg_op op;
+    int32_t size, unused;
+} augreg_median;
+
+#define AUGREG_MOST_MEDIAN 255
+
+/* A neighbor of a pixel, `y` rows below and `x` columns to the right of it, and its weight. */
+typedef struct {
+    int32_t y, x;
+    float weight;
+    int32_t unused;
+} augreg_tap;
+
+/* The sum of neighbors, at most `reach` rows and columns away, times their weights, rounded; edges are repeated. `taps` of
+   them, of augreg_tap, follow this struct. */
+typedef struct {
+    augreg_op op;
+    int32_t reach, taps;
+} augreg_convolve;
+
+#define AUGREG_MOST_REACH 32768
+
+#define AUGREG_MOST_NOISE 1e6f
+
+enum augreg_noise_kind { AUGREG_GAUSSIAN, AUGREG_SHOT, AUGREG_ISO };
+
+/* Noise of this key, with the amounts of the op Noise, already as floats. */
+typedef struct {
+    augreg_op op;
+    int32_t kind, unused;
+    uint64_t key;
+    float amounts[2];
+} augreg_noise;
+
+/* Read a byte image at positions, in rows and columns from the corner of the first pixel: the rows of all pixels and then their
+   columns follow this struct, as floats. Nearest, or bilinear, which needs a width of 2 at least. Outside there is `fill`. */
+typedef struct {
+    augreg_op op;
+    int32_t bilinear;
+    uint8_t fill[AUGREG_MOST_CHANNELS];
+} augreg_remap;
+
+/* Convolve an image of floats along both sides with 2 reach + 1 weights, floats which follow this struct. */
+typedef struct {
+    augreg_op op;
+    int32_t reach, unused;
+} augreg_float_blur;
+
 /* An image, or a view of one. Strides are in bytes. */
 typedef struct {
     uint8_t *data;
@@ -106,6 +212,10 @@ typedef struct {
 
 /* Each kernel takes the record, the image, and where to put the result. */
 typedef int augreg_kernel(const augreg_op *op, const augreg_image *in, const augreg_image *out);
+
+/* The kernel for color ops gets the records from `first` to before `end`: color ops, and then at most one normalize. */
+typedef int augreg_color_kernel(const augreg_op *first, const augreg_op *end, const augreg_image *in,
+                                const augreg_image *out);
 
 enum augreg_trait {
     AUGREG_IN_PLACE = 1,  /* in and out may be the same image; the shape stays */
@@ -126,13 +236,14 @@ typedef struct {
     const char *name;
     augreg_kernel *const *kernels;
     void (*copy)(const augreg_image *in, const augreg_image *out);
+    augreg_color_kernel *color;
 } augreg_table;
 
 /* The fastest table that this processor runs, or the one of this name; NULL if there is none of the name. */
 const augreg_table *augreg_choose(const char *name);
 
-/* Run a program. `out` is packed. `scratch` has room for two of the largest images in between. */
+/* Run a program. `out` is packed. */
 int augreg_run(const augreg_table *table, const uint8_t *program, size_t bytes, const augreg_image *image,
-               const augreg_image *out, uint8_t *scratch, size_t scratch_bytes);
+               const augreg_image *out);
 
 #endif

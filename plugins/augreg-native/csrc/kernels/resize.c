@@ -1,121 +1,123 @@
-/* Antialiased resizing, equal to Pillow's in every bit. */
+/* Antialiased resizing of byte images, equal to Pillow's in every bit.
 
-#include "kernels.h"
+   A pass over the columns and a pass over the rows, with bytes in between, in the order that docs/backends.md defines. The
+   first pass is only as far ahead of the second one as that needs, so that what is in between stays in the fastest cache. */
 
-#include <math.h>
-#include <stdlib.h>
+#include "passes.h"
 
-#define BITS 22
-#define PI 3.14159265358979323846
-
-static const double reach[] = {[AUGREG_BILINEAR] = 1.0, [AUGREG_BICUBIC] = 2.0, [AUGREG_LANCZOS] = 3.0};
-
-static double sinc(double x) { return x == 0.0 ? 1.0 : sin(x * PI) / (x * PI); }
-
-static double weight(int32_t filter, double x) {
-    if (filter == AUGREG_LANCZOS) return -3.0 <= x && x < 3.0 ? sinc(x) * sinc(x / 3.0) : 0.0;
-    x = fabs(x);
-    if (filter == AUGREG_BILINEAR) return x < 1.0 ? 1.0 - x : 0.0;
-    if (x < 1.0) return ((1.5) * x - 2.5) * x * x + 1.0;
-    return x < 2.0 ? (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5 : 0.0;
-}
-
-/* The weights of a pass: of result pixel i, `taps` fixed-point weights from input pixel start[i] on. */
+/* What both orders need: the input, the passes, and memory for rows in between. */
 typedef struct {
-    int32_t taps, *start, *count, *weights;
-} pass;
+    augreg_image in, out;
+    size_t in_bytes, out_bytes; /* of a row */
+    int flip_y;
+    augreg_weights across_weights, down_weights;
+    pass across, down;
+    uint8_t *memory; /* rows, each with MARGIN bytes more */
+    const uint8_t **rows;
+    const uint8_t *end; /* of the input */
+} work;
 
-static void release(pass *weights) {
-    free(weights->start);
-    free(weights->count);
-    free(weights->weights);
+/* Row y of the input, its leftmost byte in memory first. */
+static const uint8_t *row_at(const work *job, int32_t y) {
+    const augreg_image *in = &job->in;
+    return in->data + y * in->row + (in->pixel < 0 ? (in->width - 1) * in->pixel : 0);
 }
 
-static int prepare(pass *found, int32_t size, int32_t new_size, int32_t first, int32_t length, int32_t filter) {
-    double scale = (double)size / new_size, wide = scale < 1.0 ? 1.0 : scale;
-    double support = reach[filter] * wide, inverse = 1.0 / wide;
-    found->taps = (int32_t)ceil(support) * 2 + 1;
-    found->start = malloc((size_t)length * sizeof(int32_t));
-    found->count = malloc((size_t)length * sizeof(int32_t));
-    found->weights = malloc((size_t)length * found->taps * sizeof(int32_t));
-    double *exact = malloc((size_t)found->taps * sizeof(double));
-    if (!found->start || !found->count || !found->weights || !exact) {
-        free(exact);
-        return AUGREG_NO_MEMORY;
-    }
-    for (int32_t i = 0; i < length; i++) {
-        double center = (first + i + 0.5) * scale, sum = 0.0;
-        int32_t from = (int32_t)(center - support + 0.5), to = (int32_t)(center + support + 0.5);
-        if (from < 0) from = 0;
-        if (to > size) to = size;
-        for (int32_t k = from; k < to; k++) {
-            exact[k - from] = weight(filter, (k - center + 0.5) * inverse);
-            sum += exact[k - from];
+/* Row y of the input with MARGIN bytes after it that may be read: itself, or a copy where the memory ends before that. */
+static const uint8_t *with_margin(const work *job, int32_t y, uint8_t *copy) {
+    const uint8_t *row = row_at(job, y);
+    if ((size_t)(job->end - row) >= job->in_bytes + MARGIN) return row;
+    memcpy(copy, row, job->in_bytes);
+    return copy;
+}
+
+static uint8_t *out_row(const work *job, int32_t i) {
+    return job->out.data + (job->flip_y ? job->out.height - 1 - i : i) * job->out.row;
+}
+
+static int columns_first(work *job) {
+    const int32_t height = job->in.height, taps = 4 * job->down.blocks, ring = taps + TOGETHER;
+    const size_t size = (job->out_bytes + 2 * MARGIN) & ~(size_t)63, copy = (job->in_bytes + 2 * MARGIN) & ~(size_t)63;
+    job->memory = calloc((size_t)ring * size + TOGETHER * copy, 1);
+    job->rows = malloc((size_t)taps * sizeof *job->rows);
+    if (job->memory == NULL || job->rows == NULL) return AUGREG_NO_MEMORY;
+    uint8_t *copies = job->memory + (size_t)ring * size;
+    int32_t done = job->down_weights.start[0];
+    for (int32_t i = 0; i < job->out.height; i++) {
+        const int32_t start = job->down_weights.start[i], needed = start + taps < height ? start + taps : height;
+        while (done < needed) {
+            const uint8_t *from[TOGETHER];
+            uint8_t *to[TOGETHER];
+            int count = height - done < TOGETHER ? height - done : TOGETHER;
+            for (int r = 0; r < count; r++) {
+                from[r] = with_margin(job, done + r, copies + (size_t)r * copy);
+                to[r] = job->memory + (size_t)((done + r) % ring) * size;
+            }
+            columns(&job->across, from, to, count, job->in.channels);
+            done += count;
         }
-        found->start[i] = from;
-        found->count[i] = to - from;
-        for (int32_t k = 0; k < to - from; k++) {
-            double one = (sum != 0.0 ? exact[k] / sum : exact[k]) * (1 << BITS);
-            found->weights[(size_t)i * found->taps + k] = (int32_t)(one < 0.0 ? one - 0.5 : one + 0.5);
+        for (int32_t k = 0, slot = start % ring; k < taps; k++) {
+            job->rows[k] = job->memory + (size_t)slot * size;
+            if (start + k + 1 < height) slot = slot + 1 < ring ? slot + 1 : 0;
         }
+        row_of(&job->down, i, job->rows, out_row(job, i), job->out_bytes);
     }
-    free(exact);
     return AUGREG_OK;
 }
 
-static uint8_t rounded(int32_t sum) {
-    int32_t value = (sum + (1 << (BITS - 1))) >> BITS;
-    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
-}
-
-static void columns(const augreg_image *in, const augreg_image *out, const pass *weights, int mirrored) {
-    for (int32_t y = 0; y < in->height; y++)
-        for (int32_t x = 0; x < out->width; x++)
-            for (int32_t c = 0; c < in->channels; c++) {
-                int32_t sum = 0;
-                for (int32_t k = 0; k < weights->count[x]; k++)
-                    sum += weights->weights[(size_t)x * weights->taps + k] *
-                           in->data[y * in->row + (weights->start[x] + k) * in->pixel + c];
-                out->data[y * out->row + (mirrored ? out->width - 1 - x : x) * out->pixel + c] = rounded(sum);
+static int rows_first(work *job) {
+    const int32_t height = job->in.height, taps = 4 * job->down.blocks;
+    const size_t size = (job->in_bytes + 2 * MARGIN) & ~(size_t)63, result = (job->out_bytes + 2 * MARGIN) & ~(size_t)63;
+    const int narrow = job->in_bytes < CHUNK; /* then rows are read beyond their ends */
+    job->memory = calloc(TOGETHER * (size + result) + (narrow ? (size_t)height * size : 0), 1);
+    job->rows = malloc((size_t)taps * sizeof *job->rows);
+    if (job->memory == NULL || job->rows == NULL) return AUGREG_NO_MEMORY;
+    uint8_t *to[TOGETHER], *copies = job->memory + TOGETHER * (size + result);
+    const uint8_t *from[TOGETHER];
+    for (int r = 0; r < TOGETHER; r++) {
+        from[r] = job->memory + (size_t)r * size;
+        to[r] = job->memory + TOGETHER * size + (size_t)r * result;
+    }
+    for (int32_t y = 0; narrow && y < height; y++) memcpy(copies + (size_t)y * size, row_at(job, y), job->in_bytes);
+    for (int32_t i = 0; i < job->out.height; i += TOGETHER) {
+        int count = job->out.height - i < TOGETHER ? job->out.height - i : TOGETHER;
+        for (int r = 0; r < count; r++) {
+            for (int32_t k = 0; k < taps; k++) {
+                int32_t y = job->down_weights.start[i + r] + k;
+                if (y >= height) y = height - 1; /* with the weight 0 */
+                job->rows[k] = narrow ? copies + (size_t)y * size : row_at(job, y);
             }
-}
-
-static void rows(const augreg_image *in, const augreg_image *out, const pass *weights, int mirrored) {
-    for (int32_t y = 0; y < out->height; y++)
-        for (int32_t x = 0; x < out->width; x++)
-            for (int32_t c = 0; c < in->channels; c++) {
-                int32_t sum = 0;
-                for (int32_t k = 0; k < weights->count[y]; k++)
-                    sum += weights->weights[(size_t)y * weights->taps + k] *
-                           in->data[(weights->start[y] + k) * in->row + x * in->pixel + c];
-                out->data[(mirrored ? out->height - 1 - y : y) * out->row + x * out->pixel + c] = rounded(sum);
-            }
+            row_of(&job->down, i + r, job->rows, job->memory + (size_t)r * size, job->in_bytes);
+        }
+        columns(&job->across, from, to, count, job->in.channels);
+        for (int r = 0; r < count; r++) memcpy(out_row(job, i + r), to[r], job->out_bytes);
+    }
+    return AUGREG_OK;
 }
 
 int NAME(resize)(const augreg_op *op, const augreg_image *in, const augreg_image *out) {
     const augreg_resize *resize = (const augreg_resize *)op;
-    pass across = {0}, down = {0};
-    int status = prepare(&across, in->width, resize->width, resize->left, resize->box_width, resize->filter);
+    const int channels = in->channels;
+    work job = {.in = *in, .out = *out, .flip_y = resize->flip_y != 0};
+    job.in_bytes = (size_t)in->width * (size_t)channels;
+    job.out_bytes = (size_t)out->width * (size_t)channels;
+    job.end = row_at(&job, in->row < 0 ? 0 : in->height - 1) + job.in_bytes;
+    int status = augreg_weigh(in->width, resize->width, resize->left, resize->box_width, resize->filter, in->pixel < 0,
+                              resize->flip_x, &job.across_weights);
     if (status == AUGREG_OK)
-        status = prepare(&down, in->height, resize->height, resize->top, resize->box_height, resize->filter);
-    int rows_first = resize->height < in->height &&
-                     (int64_t)in->height - resize->height > 2 * ((int64_t)in->width - resize->width);
-    augreg_image between = *out;
-    between.height = rows_first ? out->height : in->height;
-    between.width = rows_first ? in->width : out->width;
-    between.row = between.pixel * between.width;
-    between.data = status == AUGREG_OK ? malloc((size_t)between.row * between.height) : NULL;
-    if (between.data == NULL) {
-        status = AUGREG_NO_MEMORY;
-    } else if (rows_first) {
-        rows(in, &between, &down, resize->flip_y);
-        columns(&between, out, &across, resize->flip_x);
-    } else {
-        columns(in, &between, &across, resize->flip_x);
-        rows(&between, out, &down, resize->flip_y);
+        status = augreg_weigh(in->height, resize->height, resize->top, resize->box_height, resize->filter, 0, 0,
+                              &job.down_weights);
+    if (status == AUGREG_OK) status = cut_pass(&job.across_weights, PIXELS(channels), channels, &job.across);
+    if (status == AUGREG_OK) status = cut_pass(&job.down_weights, 1, 1, &job.down);
+    if (status == AUGREG_OK) {
+        int rows_lose = in->height - resize->height, columns_lose = in->width - resize->width;
+        status = rows_lose > 0 && rows_lose > 2 * columns_lose ? rows_first(&job) : columns_first(&job);
     }
-    free(between.data);
-    release(&across);
-    release(&down);
+    free(job.rows);
+    free(job.memory);
+    free(job.across.at);
+    free(job.down.at);
+    free(job.across_weights.start);
+    free(job.down_weights.start);
     return status;
 }

@@ -10,6 +10,14 @@ static augreg_kernel *const kernels[AUGREG_CODES] = {
     [AUGREG_PAD] = NAME(pad),
     [AUGREG_PAINT] = NAME(paint),
     [AUGREG_NORMALIZE] = NAME(normalize),
+    [AUGREG_WARP] = NAME(warp),
+    [AUGREG_SHARPEN] = NAME(sharpen),
+    [AUGREG_BLUR] = NAME(blur),
+    [AUGREG_MEDIAN] = NAME(median),
+    [AUGREG_CONVOLVE] = NAME(convolve),
+    [AUGREG_NOISE] = NAME(noise),
+    [AUGREG_REMAP] = NAME(remap),
+    [AUGREG_FLOAT_BLUR] = NAME(float_blur),
 };
 
-const augreg_table NAME(table) = {TEXT(AUGREG_ISA), kernels, NAME(copy)};
+const augreg_table NAME(table) = {TEXT(AUGREG_ISA), kernels, NAME(copy), NAME(color)};

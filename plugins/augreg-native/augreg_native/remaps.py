@@ -1,0 +1,63 @@
+"""Records of remaps, and the blur that smooths their fields."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg.backends import displacement, plain
+from augreg.images import buffers
+from augreg.ops import Remap
+from augreg_native import _native
+
+if TYPE_CHECKING:
+    from augreg_native.program import Shape
+
+__all__ = ["FLOAT_BLUR", "REMAP", "blurred_floats", "remapped"]
+
+REMAP: Final = 12
+FLOAT_BLUR: Final = 13
+"""The codes of these ops in `enum augreg_code`."""
+
+_MOST_CHANNELS: Final = 4
+_MOST_PIXELS: Final = 1 << 24  # a field goes into the record
+_MOST_REACH: Final = 32_768
+
+_record: Final = struct.Struct("=3i4B")
+_blur_record: Final = struct.Struct("=4i")
+
+
+def remapped(op: Remap, shape: Shape) -> bytes | None:
+    """The record of a remap of a byte image, with its field."""
+    from augreg_native.kernels import KERNELS, Filter  # the blur that masks and points use, so that the field is kept
+
+    bilinear = op.interpolation == "bilinear"
+    channels = shape.channels
+    if shape.floats or len(op.fill) not in (1, channels) or shape.height * shape.width > _MOST_PIXELS:
+        return None
+    if bilinear and shape.width < 2:
+        return None
+    ys, xs = displacement.sources(op, shape.height, shape.width, KERNELS[Filter])
+    each = op.fill * channels if len(op.fill) == 1 else op.fill
+    fill = [round(min(255.0, max(0.0, value))) for value in each] + [0] * (_MOST_CHANNELS - channels)
+    size = _record.size + ys.nbytes + xs.nbytes
+    return b"".join((_record.pack(REMAP, size, bilinear, *fill), ys.tobytes(), xs.tobytes()))
+
+
+def blurred_floats(sigma: float, image: NDArray[Any], isa: str) -> NDArray[Any] | None:
+    """A float image convolved like `plain.float_blur`, with the same bytes; None for more than four channels."""
+    if sigma < plain.SHARP:
+        return image
+    reach = max(1, math.ceil(4.0 * sigma))
+    if image.shape[2] > _MOST_CHANNELS or reach > _MOST_REACH or not image.size:
+        return None
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    numbers = np.append((weights / weights.sum()).astype(np.float32), np.float32(0))  # an even number of floats
+    out = buffers.planar(*image.shape)
+    record = _blur_record.pack(FLOAT_BLUR, _blur_record.size + numbers.nbytes, reach, 0) + numbers.tobytes()
+    _native.run(record, image, out, isa)
+    return out

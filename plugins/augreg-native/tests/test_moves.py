@@ -1,0 +1,65 @@
+"""Crops, flips, turns, borders and boxes, for images with any strides, against NumPy."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from augreg_native import program
+from test_resize import INSTRUCTION_SETS
+
+from augreg import ops
+
+
+@pytest.mark.parametrize("isa", INSTRUCTION_SETS)
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_moves(channels: int, isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All eight arrangements of boxes of many widths, of pixels and of planes."""
+    monkeypatch.setattr(program, "ISA", isa)
+    whole = np.random.default_rng(channels).integers(0, 256, (40, 70, channels), dtype=np.uint8)
+    planes = np.ascontiguousarray(whole.transpose(2, 0, 1)).transpose(1, 2, 0)
+    for width, (transpose, flip_y, flip_x) in itertools.product(
+        (1, 2, 5, 16, 17, 33, 68), itertools.product((0, 1), repeat=3)
+    ):
+        expected = whole[3:36, 2 : 2 + width]
+        expected = expected.swapaxes(0, 1) if transpose else expected
+        expected = expected[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+        move = ops.Move(3, 2, 33, width, bool(transpose), bool(flip_y), bool(flip_x))
+        for image in (whole, planes):
+            assert np.array_equal(program.run([move], 0, image)[1], expected), (width, transpose, flip_y, flip_x)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("normalized", [False, True])
+def test_borders_and_boxes(channels: int, normalized: bool) -> None:
+    """On bytes, and on floats after a normalize that only converts; the view of a flip is padded, and once more."""
+    image = np.random.default_rng(5).integers(0, 256, (7, 11, channels), dtype=np.uint8)
+    fill = tuple(float(value) for value in (9, 200, 31, 77)[:channels])
+    before = [ops.Normalize((0.0,), (1 / 255,))] if normalized else []
+    chosen = [
+        *before,
+        ops.Move(0, 1, 7, 9, flip_x=True),
+        ops.Pad(2, 0, 1, 3, fill),
+        ops.Paint(1, 2, 4, 5, (6.0,)),
+        ops.Pad(0, 1, 0, 0),
+    ]
+    count, found = program.run(chosen, 0, image)
+    expected = np.zeros((10, 13, channels))
+    expected[:9] = fill
+    expected[2:9, 1:10] = image[:, 1:10][:, ::-1]
+    expected[1:5, 2:7] = 6
+    assert count == len(chosen) and found.dtype == (np.float32 if normalized else np.uint8)
+    assert np.allclose(found, expected, rtol=1e-6)
+
+
+def test_fills_are_rounded_and_limited() -> None:
+    image = np.zeros((1, 1, 3), np.uint8)
+    _, found = program.run([ops.Pad(0, 0, 0, 1, (300.0, 1.5, 2.5))], 0, image)
+    assert found[0, 1].tolist() == [255, 2, 2]  # halves to the even number
+
+
+def test_a_fill_passes_through_the_ops_that_the_planner_moved_before_it() -> None:
+    inverted = (ops.point_function("invert"),)
+    _, found = program.run([ops.Pad(0, 0, 0, 1, (10.0,), fill_ops=inverted)], 0, np.zeros((1, 1, 3), np.uint8))
+    assert found[0, 1].tolist() == [245] * 3

@@ -1,0 +1,124 @@
+"""A backend that runs several ops in one call: which ops it gets, how it is found, and what happens without it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from augreg import ImageError, Pipeline, Registry, SpecError, ops
+from augreg.backends import Backend, backend, choose
+from augreg.execution.run import run_ops
+from augreg.ops import Move, Op
+from augreg.registry.discovery import Contributions
+
+IMAGE = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+FLIP, TURN = ops.Move(0, 0, 4, 5, flip_x=True), ops.Move(0, 0, 4, 5, flip_y=True)
+INVERT = ops.point_function("invert")
+
+KERNELS = """
+class Table(dict):
+    def run_many(self, chosen, start, image):
+        return len(chosen) - start, image + 1
+KERNELS = Table()
+"""
+
+
+class Recorded:
+    """A backend that runs up to two moves at once, and counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, int]] = []
+        self.engine = Backend("two", backend("pillow").kernels, run_many=self.run_many)
+
+    def run_many(self, chosen: Sequence[Op], start: int, image: Any) -> tuple[int, Any]:
+        count = 0
+        while count < 2 and start + count < len(chosen) and isinstance(chosen[start + count], Move):
+            image = backend("pillow").apply(chosen[start + count], image)
+            count += 1
+        self.calls.append((start, count))
+        return count, image
+
+
+@pytest.mark.parametrize(
+    ("chosen", "calls"),
+    [
+        ([], []),
+        ([FLIP], [(0, 1)]),
+        ([INVERT], [(0, 0)]),
+        ([FLIP, TURN], [(0, 2)]),
+        ([FLIP, INVERT], [(0, 1)]),  # one call, then the kernel of the op where it stopped
+        ([INVERT, FLIP], [(0, 0), (1, 1)]),
+        ([FLIP, TURN, INVERT, TURN, FLIP, INVERT, INVERT, FLIP], [(0, 2), (3, 2), (6, 0), (7, 1)]),
+    ],
+)
+def test_what_it_leaves_runs_by_its_kernels(chosen: list[Op], calls: list[tuple[int, int]]) -> None:
+    recorded = Recorded()
+    found = run_ops(chosen, IMAGE, recorded.engine)
+    assert recorded.calls == calls
+    assert np.array_equal(found, run_ops(chosen, IMAGE, backend("pillow")))
+
+
+def test_an_error_names_the_op_that_was_left() -> None:
+    def broken(image: Any) -> Any:
+        raise RuntimeError("no")
+
+    with pytest.raises(ImageError, match=r"broken failed on a 4x5x3 uint8 image \(two\): no"):
+        run_ops([FLIP, ops.call(broken, {}, size=(4, 5), geometry=False)], IMAGE, Recorded().engine)
+
+
+def test_the_method_of_a_plugins_table_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "adding_kernels.py").write_text(KERNELS)
+    monkeypatch.syspath_prepend(tmp_path)
+    engine = backend("rain/adding", "adding_kernels:KERNELS")
+    again = pickle.loads(pickle.dumps(engine))
+    assert np.array_equal(run_ops([FLIP, INVERT], IMAGE, again), IMAGE + 1)
+    assert backend("pillow").run_many is None
+
+
+def test_native_is_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the backend `native` of the plugin `native`, which `auto` takes before all others."""
+    (tmp_path / "native_kernels.py").write_text(KERNELS)
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry(Contributions(backends={"native/native": "native_kernels:KERNELS", "rain/native": "x:y"}))
+    assert set(registry.backends) == {"native", "native/native", "rain/native"}
+    assert choose("auto", registry.backends) == "native" != choose("auto", {"rain/native"})
+    for name in ("auto", "native", "native/native"):
+        pipe = Pipeline.from_spec([], registry, backend=name)
+        assert pipe.to_spec()["backend"] == name and pipe.train.engine.source == "native_kernels:KERNELS"
+    pipe = Pipeline.from_spec([], registry, backend="pillow")
+    assert pipe.train.engine.run_many is None
+
+
+def test_without_it_the_error_says_how_to_install_it() -> None:
+    registry = Registry(Contributions())
+    for source in ([], {"image": [], "backend": "native"}):
+        with pytest.raises(
+            SpecError, match=r"backend: native is not installed: pip install 'augreg\[native\]', or take"
+        ):
+            Pipeline.from_spec(source, registry, backend="native")
+    assert choose("auto", registry.backends) != "native"
+    with pytest.raises(SpecError, match="expected auto, pillow, opencv, native, got 'nativ'"):
+        Pipeline.from_spec([], registry, backend="nativ")
+
+
+def test_the_plugin_is_listed_and_can_be_switched_off(
+    install: Callable[..., None], python: Callable[..., Any]
+) -> None:
+    """`augreg doctor` shows what `auto` takes; AUGREG_PLUGINS=-native leaves it out."""
+    install(
+        "augreg-native",
+        {"native": "native_manifest:PLUGIN"},
+        native_manifest="from augreg import Plugin\nPLUGIN = Plugin(backends={'native': 'native_kernels:KERNELS'})",
+        native_kernels=KERNELS,
+    )
+    found = json.loads(python("-m", "augreg", "doctor", "--json").stdout)
+    assert found["backend"] == "native"
+    assert "native" in [plugin["namespace"] for plugin in found["plugins"]]
+    off = python("-m", "augreg", "doctor", AUGREG_PLUGINS="-native").stdout
+    assert "backend native" not in off and "backend " in off
