@@ -183,10 +183,15 @@ class _Generator:
 
 
 class _OfThread(threading.local):
-    """What each thread has of its own."""
+    """What each thread has of its own, made on first use: `numpy.random` takes a while to import."""
 
-    def __init__(self) -> None:
+    generator: _Generator
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "generator":
+            raise AttributeError(name)
         self.generator = _Generator()
+        return self.generator
 
 
 _of_thread = _OfThread()
