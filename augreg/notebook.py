@@ -6,7 +6,6 @@ Everything that is shown is escaped, and the style reaches nothing but these tab
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 __all__ = ["lines", "table"]
 
@@ -23,6 +22,8 @@ _STYLE = (
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = ()) -> str:
     """A table with a title above and notes below. Spaces at the beginning of a cell indent it."""
+    from html import escape  # takes a millisecond, which a pipeline that is not shown should not
+
     head = "".join(f"<th>{escape(word)}</th>" for word in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(word)}</td>" for word in row) + "</tr>" for row in rows)
     below = "".join(f"<div>{escape(note)}</div>" for note in notes)
@@ -32,5 +33,7 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], note
 
 def lines(title: str, text: str) -> str:
     """A text with its line breaks, under a title."""
+    from html import escape  # takes a millisecond, which a pipeline that is not shown should not
+
     shown = f"<div><strong>{escape(title)}</strong></div><div><pre>{escape(text)}</pre></div>"
     return f'{_STYLE}<div class="augreg">{shown}</div>'

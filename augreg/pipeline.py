@@ -15,7 +15,7 @@ from augreg.execution.merging import merge
 from augreg.execution.plan import Plan, planned_scene
 from augreg.execution.run import RunSettings
 from augreg.execution.samples import run
-from augreg.execution.sampling import Drawn, draw, expect
+from augreg.execution.sampling import MODEST, Drawn, draw, expect
 from augreg.ops import Op, Scene
 from augreg.registry.discovery import load
 from augreg.registry.registry import Registry
@@ -266,12 +266,14 @@ class _Side:
 
     def _start(self, scene: Scene, address: Address | None) -> tuple[tuple[Op, ...], Drawn]:
         """The merged ops for an image of this scene, and the draw that they come from."""
-        drawn = self._ops(scene, address)
-        ops = merge(drawn.ops, scene, self._options.approximate)
-        return within_budget(ops, scene, self._options.max_pixels), drawn
+        options, drawn = self._options, self._ops(scene, address)
+        ops = merge(drawn.ops, scene, options.approximate)
+        if drawn.modest and options.max_pixels >= MODEST:  # merging makes no image larger
+            return ops, drawn
+        return within_budget(ops, scene, options.max_pixels), drawn
 
     def _ops(self, scene: Scene, address: Address | None) -> Drawn:
-        steps = self._pipeline.steps
+        steps = self._pipeline.spec.image
         return expect(steps, scene) if address is None else draw(steps, scene, address)
 
     def _plan(self, given: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:

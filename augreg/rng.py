@@ -61,10 +61,13 @@ VIEWS: Final = 4
 _FIELD: Final = 5
 
 _WORD: Final = 1 << 64
+_VIEWS: Final = 1 << 32
 _TO_UNIT: Final = 2.0**-53
 _PIECE: Final = 1 << 14  # numbers of a field that are made at once, 128 KiB of each array that this takes
-_READ_AHEAD: Final = 8  # words read at first: two Philox blocks, enough for most steps
+_READ_AHEAD: Final = 8  # words read at once by a step that needs more than two
 _MOST_AHEAD: Final = 256  # words read at once by a step that goes on reading, such as one that mixes a large batch
+_MOST_LONG: Final = 4096
+_FEW: Final = 2  # words up to which one at a time is faster than an array of them
 _MANY: Final = 32  # numbers from which on an array of them is made in less time than a list
 _CLOSED: Final = "this cursor is closed: a transform used its rng after sample() had returned; draw inside sample()"
 
@@ -100,7 +103,7 @@ class Address(msgspec.Struct, frozen=True):
 
     def cursor(self, step: int) -> Cursor:
         """The random numbers of the step with this stream key."""
-        return Cursor((self.seed, self.domain), self.view << 32, step, self.index, self.epoch)
+        return Cursor(self, step)
 
 
 def address_of(seed: int, index: int | str, epoch: int = 0, view: int = 0, domain: int = AUGMENTATION) -> Address:
@@ -109,39 +112,90 @@ def address_of(seed: int, index: int | str, epoch: int = 0, view: int = 0, domai
     `index` is an integer or a string (a file name, a database key), which is hashed. Integers are from 0 to 2^64 - 1,
     `view` to 2^32 - 1. Raises TypeError for other types and ValueError for other integers.
     """
+    plain = type(index) is int and type(seed) is int and type(epoch) is int and type(view) is int
+    if plain and 0 <= index < _WORD and 0 <= seed < _WORD and 0 <= epoch < _WORD and 0 <= view < _VIEWS:  # type: ignore[operator]
+        return Address(seed, domain, epoch, index, view)  # type: ignore[arg-type]
     index = stream_key(index) if isinstance(index, str) else _checked("index", index)
-    return Address(_checked("seed", seed), domain, _checked("epoch", epoch), index, _checked("view", view, 1 << 32))
+    return Address(_checked("seed", seed), domain, _checked("epoch", epoch), index, _checked("view", view, _VIEWS))
 
 
-class _Generator(threading.local):
-    """The Philox generator of a thread, and a state to assign to it, whose counter and key are set in place."""
+class _Generator:
+    """The Philox generator of a thread, a state to assign to it, whose counter is set in place, and who reads it."""
+
+    __slots__ = (
+        "address",
+        "counter",
+        "first_block",
+        "key_and_counter",
+        "long",
+        "philox",
+        "raw",
+        "reader",
+        "state",
+        "to_come",
+    )
 
     def __init__(self) -> None:
         self.philox = np.random.Philox(0)
+        self.raw: Any = self.philox.random_raw
         self.counter: list[int] = [0, 0, 0, 0]
-        self.counter_and_key: dict[str, Any] = {"counter": self.counter, "key": (0, 0)}
+        self.key_and_counter: dict[str, Any] = {"counter": self.counter, "key": (0, 0)}
         # buffer_pos 4: the buffer of four words is used up, so none is left from the previous address
         self.state: Any = {
             "bit_generator": "Philox",
-            "state": self.counter_and_key,
+            "state": self.key_and_counter,
             "buffer": (0, 0, 0, 0),
             "buffer_pos": 4,
             "has_uint32": 0,
             "uinteger": 0,
         }
+        self.address: Address | None = None  # the one that the key and the counter have
+        self.first_block = 0
+        self.long: set[int] = set()  # stream keys of steps that used more than two words
+        self.reader: Cursor | None = None  # the cursor that can go on reading, and the number of its next word
+        self.to_come = 0
 
-    def words(
-        self, key: tuple[int, int], block: int, step: int, index: int, epoch: int, count: int
-    ) -> NDArray[np.uint64]:
-        """`count` words of the stream with this key and counter, from the given block on."""
-        counter = self.counter
-        counter[0], counter[1], counter[2], counter[3] = block, step, index, epoch
-        self.counter_and_key["key"] = key
+    def remember(self, step: int) -> None:
+        """Read a block of words at once when this step draws again."""
+        if len(self.long) >= _MOST_LONG:
+            self.long.clear()
+        self.long.add(step)
+
+    def turn_to(self, address: Address) -> None:
+        """Take the key and the counter of this address, up to the step and the block."""
+        self.address = None  # in case that this is interrupted
+        self.first_block = address.view << 32
+        self.counter[2], self.counter[3] = address.index, address.epoch
+        self.key_and_counter["key"] = address.seed, address.domain
+        self.address = address
+
+    def words(self, address: Address, step: int, number: int, count: int) -> NDArray[np.uint64]:
+        """`count` words of the stream of a step, from the word of this number on."""
+        used = number & 3
+        self.reader = None
+        if address is not self.address:
+            self.turn_to(address)
+        self.counter[0] = self.first_block + (number >> 2)
+        self.counter[1] = step
         self.philox.state = self.state
-        return self.philox.random_raw(count)
+        words: NDArray[np.uint64] = self.raw(used + count)
+        return words[used:]
 
 
-_generator = _Generator()
+class _OfThread(threading.local):
+    """What each thread has of its own, made on first use: `numpy.random` takes a while to import."""
+
+    generator: _Generator
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "generator":
+            raise AttributeError(name)
+        self.generator = _Generator()
+        return self.generator
+
+
+_of_thread = _OfThread()
+_NONE_READ: Final[list[int]] = []  # shared, and never changed
 
 
 class Cursor:
@@ -151,42 +205,65 @@ class Cursor:
     and a normal variate is the Box-Muller transform of two floats.
     """
 
-    __slots__ = ("_ahead", "_block", "_epoch", "_index", "_key", "_position", "_step", "_words")
+    __slots__ = ("_address", "_next", "_step", "_words")
 
-    def __init__(self, key: tuple[int, int], block: int, step: int, index: int, epoch: int) -> None:
-        self._key = key
-        self._block = block
+    def __init__(self, address: Address, step: int, number: int = 0) -> None:
+        """Begin with the word of this number in the stream of the step with this key."""
+        self._address: Address | None = address  # None once it is closed
         self._step = step
-        self._index = index
-        self._epoch = epoch
-        self._words: list[int] | None = []
-        self._position = 0
-        self._ahead = _READ_AHEAD
+        self._words = _NONE_READ  # words that were read ahead, the next one last
+        self._next = number  # the number of the word after them
 
     def bits(self) -> int:
         """An integer from 0 to 2^64 - 1, uniform: the next word of the stream, for example the key of a noise op.
 
         Raises RuntimeError, as every draw does, once the `sample` that got this cursor has returned.
         """
+        word: int
         words = self._words
-        if words is None:
+        if words:
+            return words.pop()
+        address, number = self._address, self._next
+        if address is None:
             raise RuntimeError(_CLOSED)
-        position = self._position
-        while position >= len(words):
-            position -= len(words)
-            ahead = self._ahead
-            block = _generator.words(self._key, self._block, self._step, self._index, self._epoch, ahead)
-            words = self._words = block.tolist()
-            self._block += ahead // 4
-            self._ahead = min(2 * ahead, _MOST_AHEAD)
-        self._position = position + 1
-        return words[position]
+        generator = _of_thread.generator
+        used = 0
+        # the generator goes on where it is if this cursor was the last to read
+        if generator.reader is not self or generator.to_come != number:
+            if address is not generator.address:
+                generator.turn_to(address)
+            counter = generator.counter
+            counter[0] = generator.first_block + (number >> 2)
+            counter[1] = self._step
+            generator.philox.state = generator.state
+            generator.reader = self
+            used = number & 3  # words of its block that were used up, and come again
+        if number < 2 and self._step not in generator.long:  # most steps need no more than the first two words
+            self._next = generator.to_come = number + 1
+            if used:
+                generator.raw()
+            word = generator.raw()
+            return word
+        if number == 2:
+            generator.remember(self._step)
+        count = _READ_AHEAD if number < _READ_AHEAD else number if number < _MOST_AHEAD else _MOST_AHEAD
+        self._next = generator.to_come = number + count
+        words = generator.raw(used + count).tolist()
+        words.reverse()
+        self._words = words
+        if used:
+            del words[-used:]
+        word = words.pop()
+        return word
 
     def bernoulli(self, p: float) -> bool:
         """True with probability `p`: never for 0 or less, always for 1 or more. Uses one word, whatever `p` is."""
         if 0.0 < p < 1.0:
             return (self.bits() >> 11) * _TO_UNIT < p
-        self._position += 1  # skip the word without reading it
+        if self._words:
+            self._words.pop()
+        else:
+            self._next += 1  # skip the word without reading it
         return p >= 1.0
 
     def random(self) -> float:
@@ -214,13 +291,15 @@ class Cursor:
 
     def permutation(self, count: int) -> list[int]:
         """The integers from 0 to count - 1 in random order, each order equally likely. Uses `count` words."""
+        if count <= _FEW:
+            few = [self.bits() for _ in range(count)]
+            return sorted(range(count), key=few.__getitem__)
+        keys = self.ahead(count)
+        self.skip(count)
         if count > _MANY:
-            keys = self.ahead(count)
-            self.skip(count)
             order: list[int] = keys.argsort(kind="stable").tolist()
             return order
-        few = [self.bits() for _ in range(count)]
-        return sorted(range(count), key=few.__getitem__)
+        return sorted(range(count), key=keys.tolist().__getitem__)
 
     def randoms(self, count: int) -> NDArray[np.float64]:
         """`count` floats in [0, 1) as an array: those that `random` would give one by one. Uses `count` words."""
@@ -230,17 +309,21 @@ class Cursor:
 
     def ahead(self, count: int) -> NDArray[np.uint64]:
         """The next `count` words as an array. They are not used up: `skip` those that were used."""
-        if self._words is None:
+        if self._address is None:
             raise RuntimeError(_CLOSED)
-        block, used = divmod(4 * self._block - len(self._words) + self._position, 4)
-        return _generator.words(self._key, block, self._step, self._index, self._epoch, used + count)[used:]
+        number = self._next - len(self._words)
+        return _of_thread.generator.words(self._address, self._step, number, count)
 
     def skip(self, count: int) -> None:
         """Go on after the next `count` words."""
-        if self._words is None:
+        if self._address is None:
             raise RuntimeError(_CLOSED)
-        self._block, self._position = divmod(4 * self._block - len(self._words) + self._position + count, 4)
-        self._words = []
+        left = len(self._words) - count
+        if left > 0:
+            del self._words[left:]
+        else:
+            self._next -= left
+            self._words = _NONE_READ
 
     def choice(self, weights: Sequence[float]) -> int:
         """An index, with probability proportional to its weight; weights need not sum to 1. Uses one word."""
@@ -254,8 +337,8 @@ class Cursor:
 
     def close(self) -> None:
         """Close the cursor: any further draw raises RuntimeError."""
-        self._words = None
-        self._position = 0
+        self._address = None
+        self._words = _NONE_READ
 
 
 def field(kind: Literal["normal", "uniform"], key: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -321,9 +404,7 @@ def _product(radius: NDArray[np.float64], wave: NDArray[np.float64], width: int)
 
 def _units(key: int, start: int, count: int) -> NDArray[np.float64]:
     """Floats in [0, 1) from so many words of the field with this key; a block of Philox is four words."""
-    skipped = start % 4
-    words = _generator.words((key, _FIELD), start // 4, 0, 0, 0, skipped + count)[skipped:]
-    return as_units(words)
+    return as_units(_of_thread.generator.words(Address(key, _FIELD, 0, 0, 0), 0, start, count))
 
 
 def as_units(words: NDArray[np.uint64]) -> NDArray[np.float64]:

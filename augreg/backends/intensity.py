@@ -39,7 +39,9 @@ LUMA: Final = (19595, 38470, 7471)
 
 
 def _clipped(values: Floats) -> Bytes:
-    return np.clip(values, 0.0, 255.0).astype(np.uint8)
+    np.maximum(values, np.float32(0.0), out=values)  # both together take half the time of np.clip
+    np.minimum(values, np.float32(255.0), out=values)
+    return values.astype(np.uint8)
 
 
 def _blended(degenerate: float, factor: float) -> Bytes:
@@ -47,7 +49,15 @@ def _blended(degenerate: float, factor: float) -> Bytes:
     return _clipped(np.float32(degenerate) + np.float32(factor) * (_RAMP - np.float32(degenerate)))
 
 
+@functools.lru_cache(maxsize=1024)
 def _point_table(function: PointFunction) -> Bytes:
+    """The table of a function. It is kept: those of policies have few different amounts."""
+    table = _made(function)
+    table.flags.writeable = False
+    return table
+
+
+def _made(function: PointFunction) -> Bytes:
     amount = function.amount
     if isinstance(amount, bytes):
         return np.frombuffer(amount, np.uint8)
@@ -55,7 +65,7 @@ def _point_table(function: PointFunction) -> Bytes:
         case "brightness":
             return _blended(0.0, amount)
         case "invert":
-            return _VALUES[::-1]
+            return 255 - _VALUES
         case "posterize":
             return _VALUES & np.uint8(256 - (1 << (8 - int(amount))))
         case "solarize":
@@ -82,23 +92,29 @@ def _stretched(histogram: NDArray[np.int64], cutoff: float) -> Bytes:
                 taken = min(cut, int(histogram[value]))
                 histogram[value] -= taken
                 cut -= taken
-    present = np.flatnonzero(histogram)
+    present = histogram.nonzero()[0]
     if len(present) == 0 or present[0] >= present[-1]:
         return _VALUES
-    low, high = int(present[0]), int(present[-1])
+    return _stretch(int(present[0]), int(present[-1]))
+
+
+@functools.lru_cache(maxsize=4096)
+def _stretch(low: int, high: int) -> Bytes:
+    """The table that makes black of `low` and white of `high`."""
     scale = 255.0 / (high - low)
     return np.clip((np.arange(256) * scale + -low * scale).astype(np.int64), 0, 255).astype(np.uint8)
 
 
 def _equalized(histogram: NDArray[np.int64]) -> Bytes:
     """equalize: the cumulative histogram, in steps."""
-    present = np.flatnonzero(histogram)
+    present = histogram.nonzero()[0]
     if len(present) <= 1:
         return _VALUES
-    step = int(histogram.sum() - histogram[present[-1]]) // 255
+    until = histogram.cumsum()
+    step = int(until[-1] - histogram[present[-1]]) // 255
     if not step:
         return _VALUES
-    before = np.cumsum(histogram) - histogram
+    before = until - histogram
     steps: Bytes = np.minimum(255, (step // 2 + before) // step).astype(np.uint8)
     return steps
 

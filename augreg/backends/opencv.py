@@ -136,18 +136,14 @@ def _warp(op: Warp, image: Array) -> Array:
     if max(*image.shape[:2], op.height, op.width) > _LONGEST:
         return pillow.KERNELS[Warp](op, image)
     channels = image.shape[2]
-    fill = [float(value) for value in intensity.per_channel(op.fill, channels, "fill")]
+    fill = list(op.fill) * (channels if len(op.fill) == 1 else 1)
+    if len(fill) != channels:
+        fill = intensity.per_channel(op.fill, channels, "fill").tolist()  # which raises an ImageError
     if channels not in _WARPED:
         planes = [_warp(replace(op, fill=(fill[c],)), image[..., [c]]) for c in range(channels)]
         return np.concatenate(planes, axis=2)
     out = buffers.empty((op.height, op.width, channels), image.dtype)
-    # OpenCV has pixel centers at whole numbers, the op at halves: shift by a half, map, and shift back
-    a, b, c, d, e, f, g, h = op.matrix
-    half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
-    back = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
-    matrix = back @ np.array([[a, b, c], [d, e, f], [g, h, 1.0]]) @ half
-    if op.interpolation == "nearest":  # halfway between two pixels take the later one, like the oracle and Pillow
-        matrix = np.array([[1.0, 0.0, _NUDGE], [0.0, 1.0, _NUDGE], [0.0, 0.0, 1.0]]) @ matrix
+    matrix = _at_centers(op.matrix, op.interpolation == "nearest")
     flags = _FLAGS[op.interpolation] | cv2.WARP_INVERSE_MAP
     size = op.width, op.height
     if op.affine:
@@ -155,6 +151,22 @@ def _warp(op: Warp, image: Array) -> Array:
     else:
         found = cv2.warpPerspective(image, matrix, size, dst=out, flags=flags, borderValue=fill)
     return _shaped(found, channels)
+
+
+def _at_centers(matrix: tuple[float, ...], nudged: bool) -> Array:
+    """The 3 x 3 matrix between pixels whose centers are at whole numbers, as in OpenCV; those of an op are at halves.
+
+    It shifts by a half, maps, and shifts back. Halfway between two pixels the later one is taken, like the oracle and
+    Pillow, where it is `nudged`.
+    """
+    a, b, c, d, e, f, g, h = matrix
+    a, b, c = a - 0.5 * g, b - 0.5 * h, c - 0.5
+    d, e, f = d - 0.5 * g, e - 0.5 * h, f - 0.5
+    c, f, i = a * 0.5 + b * 0.5 + c, d * 0.5 + e * 0.5 + f, g * 0.5 + h * 0.5 + 1.0
+    if nudged:
+        a, b, c = a + _NUDGE * g, b + _NUDGE * h, c + _NUDGE * i
+        d, e, f = d + _NUDGE * g, e + _NUDGE * h, f + _NUDGE * i
+    return np.array([[a, b, c], [d, e, f], [g, h, i]])
 
 
 def _apply_table(table: Bytes, image: Bytes) -> Bytes:

@@ -28,10 +28,11 @@ def within_budget(ops: Sequence[Op], scene: Scene, most: int) -> tuple[Op, ...]:
     most = max(most, height * width)
     limit = min(most, _LARGE)
     for op in ops:  # nearly always all of them are small, which is to cost little
-        size = op.size_after(height, width)
-        if size is None or not 0 < size[0] * size[1] <= limit:
-            break
-        height, width = size
+        if not op.keeps_scene:
+            size = op.size_after(height, width)
+            if size is None or not 0 < size[0] * size[1] <= limit:
+                break
+            height, width = size
     else:
         return tuple(ops)
     height, width = scene.size

@@ -15,9 +15,24 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from augreg.ops import Enhance, Filter, Hue, Lookup, Move, Normalize, Op, Pad, Paint, Resize, Scene, Warp, projective
+from augreg.ops import (
+    Enhance,
+    Filter,
+    Hue,
+    Lookup,
+    Move,
+    Normalize,
+    Op,
+    Pad,
+    Paint,
+    Resize,
+    Scene,
+    Warp,
+    joined,
+    projective,
+)
 
-__all__ = ["APPROXIMATE", "EXACT", "Rewrite", "merge"]
+__all__ = ["APPROXIMATE", "EXACT", "UNCHANGED", "Rewrite", "by_kinds", "merge"]
 
 Merged = tuple[Op, ...] | None
 
@@ -46,7 +61,7 @@ def _pixelwise(op: Op) -> bool:
 
 def _moves(first: Move, second: Move, scene: Scene) -> Merged:
     """Moves compose: the second box is mapped to the source through the first move's flips."""
-    height, width = first.size_after(0, 0)
+    height, width = (first.width, first.height) if first.transpose else (first.height, first.width)
     top = height - second.top - second.height if first.flip_y else second.top
     left = width - second.left - second.width if first.flip_x else second.left
     box = second.height, second.width
@@ -64,7 +79,7 @@ def _moves(first: Move, second: Move, scene: Scene) -> Merged:
             first.transpose != second.transpose,
             flip_y != second.flip_y,
             flip_x != second.flip_x,
-            label=f"{first}, {second}",
+            label=(joined, first, second),
         ),
     )
 
@@ -157,14 +172,14 @@ def _tables(first: Lookup, second: Lookup, scene: Scene) -> Merged:
     """Functions of the pixel value compose to one table, even with statistics of the image in between."""
     if scene.dtype != "uint8":
         return None
-    return (Lookup((*first.stages, *second.stages), label=f"{first}, {second}"),)
+    return (Lookup((*first.stages, *second.stages), label=(joined, first, second)),)
 
 
 def _table_normalize(first: Lookup, second: Normalize, scene: Scene) -> Merged:
     """A table of bytes, then a table of floats, is one table of floats."""
     if scene.dtype != "uint8":
         return None
-    return (replace(second, stages=(*first.stages, *second.stages), label=f"{first}, {second}"),)
+    return (replace(second, stages=(*first.stages, *second.stages), label=(joined, first, second)),)
 
 
 EXACT: Final = (
@@ -189,7 +204,7 @@ def _warps(first: Warp, second: Warp, scene: Scene) -> Merged:
     if matrix is None or first.fill != second.fill:
         return None
     finer = max(first.interpolation, second.interpolation, key=_FINENESS.index)
-    return (replace(second, matrix=matrix, interpolation=finer, label=f"{first}, {second}"),)
+    return (replace(second, matrix=matrix, interpolation=finer, label=(joined, first, second)),)
 
 
 def _warp_move(first: Warp, second: Move, scene: Scene) -> Merged:
@@ -206,7 +221,7 @@ def _warp_move(first: Warp, second: Move, scene: Scene) -> Merged:
     matrix = projective.product(first.matrix, back)
     if matrix is None:
         return None
-    return (replace(first, matrix=matrix, height=height, width=width, label=f"{first}, {second}"),)
+    return (replace(first, matrix=matrix, height=height, width=width, label=(joined, first, second)),)
 
 
 APPROXIMATE: Final = (
@@ -218,34 +233,48 @@ _NO_CHANGE = {"brightness": 1.0, "contrast": 1.0, "posterize": 8.0, "solarize_ad
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
-_IS_IDENTITY: Final[Mapping[type[Op], Callable[[Any, Scene], bool]]] = {
-    Move: lambda op, scene: not op.rearranges and _whole(op, scene),
+def _same_values(op: Lookup, scene: Scene) -> bool:
+    """Whether no stage changes a pixel value."""
+    for stage in op.stages:  # noqa: SIM110 - all(..) takes four times as long
+        if stage.amount != _NO_CHANGE.get(stage.name):
+            return False
+    return True
+
+
+Unchanged = Callable[[Any, Scene], bool]
+
+UNCHANGED: Final[Mapping[type[Op], Unchanged]] = {
+    Move: lambda op, scene: _whole(op, scene) and not op.rearranges,
     Pad: lambda op, scene: not (op.top or op.bottom or op.left or op.right),
     Resize: lambda op, scene: (op.height, op.width) == scene.size,
     Warp: lambda op, scene: op.matrix == _IDENTITY and (op.height, op.width) == scene.size,
-    Lookup: lambda op, scene: all(stage.amount == _NO_CHANGE.get(stage.name) for stage in op.stages),
+    Lookup: _same_values,
     Enhance: lambda op, scene: op.factor == 1.0,
     Hue: lambda op, scene: op.shift == 0.0,
     Filter: lambda op, scene: op.amount == 0.0 or (op.name == "median" and op.amount == 1.0),
 }
 
 
-def changes_nothing(op: Op, scene: Scene) -> bool:
-    """Whether an op leaves every image of this scene unchanged; then it is dropped."""
-    test = _IS_IDENTITY.get(op.__class__)
-    return test is not None and test(op, scene)
+class _Kind(NamedTuple):
+    """Of a kind of op: whether one leaves every image of a scene unchanged, so that it is dropped; and the rules for
+    it by the kind of the op before.
+    """
+
+    unchanged: Unchanged | None
+    rules: dict[type, list[Rewrite]]
 
 
-Table = dict[tuple[type, type], list[Rewrite]]
+Table = dict[type, _Kind]
+_OTHER: Final = _Kind(None, {})
 
 
-def by_kinds(rules: Iterable[Rewrite]) -> Table:
-    """The rules for each pair of kinds, in their order."""
-    table: Table = {}
+def by_kinds(rules: Iterable[Rewrite], unchanged: Mapping[type[Op], Unchanged] = UNCHANGED) -> Table:
+    """The tests of each kind, and the rules for each pair of kinds, in their order."""
+    table: Table = {kind: _Kind(test, {}) for kind, test in unchanged.items()}
     for rule in rules:
-        for first in rule.first:
-            for second in rule.second:
-                table.setdefault((first, second), []).append(rule)
+        for second in rule.second:
+            for first in rule.first:
+                table.setdefault(second, _Kind(None, {})).rules.setdefault(first, []).append(rule)
     return table
 
 
@@ -256,23 +285,32 @@ FULL_TABLE = by_kinds((*EXACT, *APPROXIMATE))
 def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[Op, ...]:
     """Ops with the same result on an image of this scene, in fewer passes."""
     table = FULL_TABLE if approximate else EXACT_TABLE
-    done: list[Op] = []
     if scene.boxes:  # no rule reads them, so they need not be computed
         scene = replace(scene, boxes=())
-    scenes = [scene]  # scenes[i] is the scene before done[i]
-    todo = list(reversed(ops))
+    done: list[Op] = []
+    scenes: list[Scene] = []  # the scene before each of them; `scene` is that after the last
+    todo = list(ops)
+    todo.reverse()
     while todo:
         op = todo.pop()
-        if changes_nothing(op, scenes[-1]):
+        found: _Kind = table.get(op.__class__, _OTHER)
+        unchanged, rules = found
+        if unchanged is not None and unchanged(op, scene):
             continue
-        for rule in table.get((done[-1].__class__, op.__class__), ()) if done else ():
-            merged = rule.apply(done[-1], op, scenes[-2])
+        if rules and done:
+            last = done[-1]
+            merged = None
+            for rule in rules.get(last.__class__, ()):
+                merged = rule.apply(last, op, scenes[-1])
+                if merged is not None:
+                    break
             if merged is not None:  # try the replacement again, next to the op before it
-                done.pop()
-                scenes.pop()
-                todo.extend(reversed(merged))
-                break
-        else:
-            done.append(op)
-            scenes.append(op.after(scenes[-1]))
+                del done[-1]
+                scene = scenes.pop()
+                todo += merged[::-1]
+                continue
+        done.append(op)
+        scenes.append(scene)
+        if not op.keeps_scene:
+            scene = op.after(scene)
     return tuple(done)

@@ -22,7 +22,19 @@ from augreg.steps.rules import FixedDraws, RandomDrawError, exact_for, is_shuffl
 from augreg.steps.schedules import scheduled, settled
 from augreg.steps.step import Step
 
-__all__ = ["IMAGE", "Choices", "DrawKind", "Drawn", "Entry", "by_drawing", "by_test_rule", "draw", "expect", "resume"]
+__all__ = [
+    "IMAGE",
+    "MODEST",
+    "Choices",
+    "DrawKind",
+    "Drawn",
+    "Entry",
+    "by_drawing",
+    "by_test_rule",
+    "draw",
+    "expect",
+    "resume",
+]
 
 
 class Entry(msgspec.Struct):
@@ -46,12 +58,20 @@ class Entry(msgspec.Struct):
 
 
 class Drawn(msgspec.Struct):
-    """The ops in order, the record by steps, the scene after them, and what is deferred until a size is known."""
+    """The ops in order, the record by steps, the scene after them, and what is deferred until a size is known.
+
+    `modest` says that no op makes an image of more than `MODEST` pixels, or of none.
+    """
 
     ops: list[Any]
     entries: list[Entry]
     scene: Scene
     deferred: list[Any]
+    modest: bool = False
+
+
+MODEST: Final = 2**20
+"""Pixels of an image that needs no check of its size, unless a spec allows less."""
 
 
 class DrawKind(NamedTuple):
@@ -98,12 +118,12 @@ def draw(steps: Iterable[Step], scene: Scene, source: Address | Choices, kind: D
 
     Raises SpecError, with the step that failed.
     """
-    return _walk([(step, None) for step in reversed(tuple(steps))], scene, source, kind)
+    return _walk(_stack(steps), scene, source, kind)
 
 
 def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
     """The ops of the test-time rules."""
-    return _walk([(step, None) for step in reversed(tuple(steps))], scene, None, IMAGE)
+    return _walk(_stack(steps), scene, None, IMAGE)
 
 
 def resume(drawn: Drawn, scene: Scene, source: Address | Choices | None, earlier: Iterable[Entry]) -> Drawn:
@@ -111,7 +131,13 @@ def resume(drawn: Drawn, scene: Scene, source: Address | Choices | None, earlier
 
     `earlier` are the entries of the whole draw until now: their paths are taken.
     """
-    return _walk(drawn.deferred, scene, source, IMAGE, earlier)
+    return _walk(list(drawn.deferred), scene, source, IMAGE, earlier)
+
+
+def _stack(steps: Iterable[Step]) -> list[_Item]:
+    stack: list[_Item] = [(step, None) for step in steps]
+    stack.reverse()
+    return stack
 
 
 def _walk(
@@ -121,55 +147,96 @@ def _walk(
     kind: DrawKind,
     earlier: Iterable[Entry] = (),
 ) -> Drawn:
-    stack = list(stack)
-    take: Callable[[Step, Scene, Entry, Entry | None], Any] = by_test_rule
-    epoch = None  # testing uses the last numbers of schedules
-    if isinstance(source, Address):
-        take, epoch = functools.partial(by_drawing, source, kind), source.epoch
-    elif source is not None:
-        take = source.take
-    paths = {entry.path for entry in earlier}
-    record = kind.record
+    address = source if isinstance(source, Address) else None
+    epoch = None if address is None else address.epoch  # testing uses the last numbers of schedules
+    take: Any = by_test_rule if source is None else getattr(source, "take", None)  # not that of an address
+    record, sample = kind.record, kind.sample
+    on_images = issubclass(record, Op)
+    paths = {entry.path for entry in earlier} if earlier else set()
+    plain = not paths
+    modest = on_images
     records: list[Any] = []
     entries: list[Entry] = []
     while stack:
-        item, parent = stack.pop()
-        if isinstance(item, record):
-            records.append(item)
-            if parent is not None:
-                parent.ops.append(item)
-            if isinstance(item, Op):
-                known = item.size_after(scene.height, scene.width) is not None
-                scene = item.after(scene)
-                if not known:
-                    return Drawn(records, entries, scene, stack)
-            continue
-        step: Step = item
-        if step.schedules and epoch is not None:
-            step = scheduled(step, epoch)
-        depth = parent.depth + 1 if parent is not None else 0
-        path = step.path
-        if not path or path in paths:
-            path = _free_path(step, parent, paths)
-        entry = Entry(path, step.name, depth, step.p)
-        paths.add(path)
-        entries.append(entry)
-        try:
-            result = take(step, scene, entry, parent)
-            parts = result if isinstance(result, tuple) else (result,)
-            for part in reversed(parts):
-                if not isinstance(part, (record, Step)):
-                    method = "expect" if source is None else "sample"
-                    expected = f"expected {kind.a_record}, a step, a tuple of them, or () for nothing"
-                    raise ValueError(f"{method} returned {result!r}; {expected}")
-                stack.append((part, entry))
-        except ImageError:  # the step refuses this image
-            raise
-        except Exception as error:
-            prefix = "" if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: "
-            message = f"{step.name} failed on {kind.name.format(scene)}: {prefix}{error}"
-            raise SpecError(entry.path, message) from error
-    return Drawn(records, entries, scene, [])
+        item, entry = stack.pop()
+        if not isinstance(item, Step):
+            ready: tuple[Any, ...] = (item,)  # a record, which needs no further draw
+        else:
+            step = item
+            if step.schedules and epoch is not None:
+                step = scheduled(step, epoch)
+            parent = entry
+            path, key, p = step.path, step.stream_key, step.p
+            if path:
+                # after such a child, or a uid, a path may look like that of a child that a `sample` made
+                plain = plain and parent is None and step.uid is None
+                if path in paths:
+                    path, key = _free_path(step, parent, paths), None
+            else:
+                plain = plain and parent is not None and step.uid is None
+                path, key = _first_child(parent.path, step.name) if plain and parent else ("", None)
+                if not path or path in paths:
+                    path, key = _free_path(step, parent, paths), None
+            entry = Entry(path, step.name, 0 if parent is None else parent.depth + 1, p)
+            paths.add(path)
+            entries.append(entry)
+            try:
+                if address is None:
+                    result = take(step, scene, entry, parent)
+                else:  # what `by_drawing` does, in less time
+                    cursor = Cursor(address, stream_key(path) if key is None else key, 1 if p >= 1.0 else 0)
+                    try:
+                        if p >= 1.0 or cursor.bernoulli(p):
+                            result = sample(step, cursor, scene) if sample else step.transform.sample(cursor, scene)
+                        else:
+                            entry.applied = False
+                            result = ()
+                    finally:
+                        cursor.close()
+                ready = result if isinstance(result, tuple) else (result,)
+                steps = False
+                for part in ready:
+                    if not isinstance(part, record):
+                        steps = True
+                        if not isinstance(part, Step):
+                            raise ValueError(_unexpected(result, kind, source))
+            except ImageError:  # the step refuses this image
+                raise
+            except Exception as error:
+                prefix = "" if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: "
+                message = f"{step.name} failed on {kind.name.format(scene)}: {prefix}{error}"
+                raise SpecError(entry.path, message) from error
+            if steps:
+                stack += [(part, entry) for part in reversed(ready)]
+                continue
+        for one in ready:
+            records.append(one)
+            if entry is not None:
+                entry.ops.append(one)
+            if on_images and not one.keeps_scene:
+                height, width = scene.height, scene.width
+                scene = one.after(scene)
+                if scene.height == height and scene.width == width:
+                    if one.size_after(height, width) is None:
+                        rest = ready[[other is one for other in ready].index(True) + 1 :]
+                        stack += [(part, entry) for part in reversed(rest)]
+                        return Drawn(records, entries, scene, stack)
+                elif not 0 < scene.height * scene.width <= MODEST:
+                    modest = False
+    return Drawn(records, entries, scene, [], modest)
+
+
+def _unexpected(result: Any, kind: DrawKind, source: object) -> str:
+    method = "expect" if source is None else "sample"
+    expected = f"expected {kind.a_record}, a step, a tuple of them, or () for nothing"
+    return f"{method} returned {result!r}; {expected}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _first_child(parent: str, name: str) -> tuple[str, int]:
+    """The path, and its stream key, of the first step of this name that a step's `sample` made."""
+    path = f"{parent}/{name}#0"
+    return path, stream_key(path)
 
 
 def _free_path(step: Step, parent: Entry | None, paths: set[str]) -> str:
@@ -182,13 +249,19 @@ def _free_path(step: Step, parent: Entry | None, paths: set[str]) -> str:
         return _first_free(f"{step.path}~", 1, paths)
     prefix = f"{parent.path}/" if parent is not None else ""
     start = f"{prefix}{step.uid or step.name}#"
-    return _first_free(start, sum(path.startswith(start) and "/" not in path[len(start) :] for path in paths), paths)
+    number = 0
+    for path in paths:
+        if path.startswith(start) and "/" not in path[len(start) :]:
+            number += 1
+    return _first_free(start, number, paths)
 
 
 def _first_free(start: str, number: int, paths: set[str]) -> str:
-    while f"{start}{number}" in paths:
+    path = f"{start}{number}"
+    while path in paths:
         number += 1
-    return f"{start}{number}"
+        path = f"{start}{number}"
+    return path
 
 
 def by_drawing(streams: Streams, kind: DrawKind, step: Step, scene: Scene, entry: Entry, parent: Entry | None) -> Any:

@@ -39,7 +39,7 @@ class Paint(Op, frozen=True, eq=False):
 def paint(scene: Scene, top: int, left: int, height: int, width: int, fill: PixelValues = (0.0,)) -> Paint:
     """Paint a box within the image. `fill` is on the 0..255 scale; on a normalized image it is taken unchanged."""
     _check_box(scene, top, left, height, width)
-    label = f"box {height}x{width} at ({top}, {left})"
+    label = ("box {}x{} at ({}, {})".format, height, width, top, left)
     return Paint(top, left, height, width, scene.pixel_values(fill), label=label)
 
 

@@ -5,10 +5,10 @@ Coordinates are (y, x) from the top left; sizes are (height, width).
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from augreg.ops import projective
-from augreg.ops.op import Interpolation, Op, PadMode, ResizeInterpolation
+from augreg.ops.op import Interpolation, Label, Op, PadMode, ResizeInterpolation
 from augreg.ops.scene import PixelValues, Scene
 
 __all__ = [
@@ -160,9 +160,12 @@ class Remap(Op, frozen=True, eq=False):
         return None
 
 
+_CROP: Final = "crop {}x{} at ({}, {})".format
+
+
 def crop(top: int, left: int, height: int, width: int) -> Move:
     """Cut out a box, which must lie within the image."""
-    return Move(top, left, height, width, label=f"crop {height}x{width} at ({top}, {left})")
+    return Move(top, left, height, width, label=(_CROP, height, width, top, left))
 
 
 def horizontal_flip(scene: Scene) -> Move:
@@ -191,8 +194,12 @@ def pad(
     scene: Scene, top: int, bottom: int, left: int, right: int, fill: PixelValues = (0.0,), mode: PadMode = "constant"
 ) -> Pad:
     """Add a border of these widths; `fill` is on the 0..255 scale."""
+    return Pad(top, bottom, left, right, scene.pixel_values(fill), mode, label=(_padded, top, bottom, left, right))
+
+
+def _padded(top: int, bottom: int, left: int, right: int) -> str:
     widths = f"{top}" if top == bottom == left == right else f"{top}, {bottom}, {left}, {right}"
-    return Pad(top, bottom, left, right, scene.pixel_values(fill), mode, label=f"pad {widths}")
+    return f"pad {widths}"
 
 
 def resize(
@@ -207,7 +214,7 @@ def affine(
     matrix: tuple[float, float, float, float, float, float],
     interpolation: Interpolation,
     fill: PixelValues,
-    label: str,
+    label: Label,
 ) -> Warp:
     """Resample through an inverse affine map, at the same size; `fill` is on the 0..255 scale."""
     return Warp((*matrix, 0.0, 0.0), scene.height, scene.width, interpolation, scene.pixel_values(fill), label=label)
@@ -219,22 +226,27 @@ def rotate(scene: Scene, degrees: float, interpolation: Interpolation = "nearest
     if angle % 180.0 == 0.0 or (angle % 90.0 == 0.0 and scene.height == scene.width):
         return quarter_turns(scene, int(angle) // 90)
     matrix = projective.rotation(angle, scene.width / 2.0, scene.height / 2.0)
-    return affine(scene, matrix, interpolation, fill, f"rotate {degrees:.1f}°")
+    return affine(scene, matrix, interpolation, fill, ("rotate {:.1f}°".format, degrees))
 
 
 def shear(
     scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: PixelValues = (0.0,)
 ) -> Warp:
     """Shear about the top left corner: the image is read at (x + shear_x * y, y + shear_y * x)."""
-    label = " ".join(f"shear {axis} {amount:.2f}" for axis, amount in (("x", x), ("y", y)) if amount) or "shear 0"
-    return affine(scene, (1.0, x, 0.0, y, 1.0, 0.0), interpolation, fill, label)
+    return affine(scene, (1.0, x, 0.0, y, 1.0, 0.0), interpolation, fill, (_sheared, x, y))
+
+
+def _sheared(x: float, y: float) -> str:
+    return " ".join(f"shear {axis} {amount:.2f}" for axis, amount in (("x", x), ("y", y)) if amount) or "shear 0"
 
 
 def translate(
     scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: PixelValues = (0.0,)
 ) -> Warp:
     """Move the content right by `x` and down by `y` pixels."""
-    return affine(scene, (1.0, 0.0, -x, 0.0, 1.0, -y), interpolation, fill, f"translate ({x:.1f}, {y:.1f})")
+    return affine(
+        scene, (1.0, 0.0, -x, 0.0, 1.0, -y), interpolation, fill, ("translate ({:.1f}, {:.1f})".format, x, y)
+    )
 
 
 def perspective(

@@ -5,24 +5,32 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from augreg.ops import projective
 from augreg.ops.scene import Scene
 
 __all__ = [
     "Interpolation",
+    "Label",
     "Op",
     "PadMode",
     "ResizeInterpolation",
+    "joined",
 ]
 
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
 ResizeInterpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric"]
+Label: TypeAlias = str | tuple[Any, ...]
+"""A text, or a function and its arguments, which returns it."""
 
 
 class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Base of the records. `label` describes what was drawn; it is ignored in comparisons.
+
+    It is a text, or a function and its arguments, which returns the text: it is called when the op is printed, since
+    most ops never are.
 
     A new kind of op is a record with `size_after` and `point_map`, and a kernel in the backends. Ops that move pixels
     run on masks too: there a field `interpolation` is replaced by nearest, and a field `fill` by the mask's fill.
@@ -30,10 +38,17 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """
 
     on_colors: ClassVar[bool] = False
-    label: str = ""
+    keeps_scene: ClassVar[bool] = False
+    """Whether the scene after the op is always that before it: true of a class that overrides no method about it."""
+    label: Label = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = cls.after, cls.size_after, cls.point_map
+        cls.keeps_scene = own == (Op.after, Op.size_after, Op.point_map)
 
     def _numbers(self) -> tuple[Any, ...]:
-        return msgspec.structs.astuple(msgspec.structs.replace(self, label=""))
+        return msgspec.structs.astuple(replace(self, label=""))
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -62,12 +77,26 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     def after(self, scene: Scene) -> Scene:
         """The scene after the op, with the size of `scene` if the new size is not known."""
-        size = self.size_after(scene.height, scene.width)
+        height, width = scene.height, scene.width
+        size = self.size_after(height, width)
         if scene.boxes:
-            return scene.moved(self.point_map(*scene.size), *(size or scene.size))
-        if size is None or size == (scene.height, scene.width):
+            return scene.moved(self.point_map(height, width), *(size or scene.size))
+        if size is None or size == (height, width):
             return scene
-        return msgspec.structs.replace(scene, height=size[0], width=size[1])
+        return replace(scene, height=size[0], width=size[1])
 
     def __str__(self) -> str:
-        return self.label or type(self).__name__.lower()
+        label = self.label
+        text: str = label[0](*label[1:]) if isinstance(label, tuple) else label
+        return text or type(self).__name__.lower()
+
+    def __repr__(self) -> str:
+        return repr(replace(self, label=str(self))) if isinstance(self.label, tuple) else super().__repr__()
+
+    def __reduce__(self) -> Any:
+        return replace(self, label=str(self)).__reduce__() if isinstance(self.label, tuple) else super().__reduce__()
+
+
+def joined(first: Op, second: Op) -> str:
+    """What an op does that stands for two."""
+    return f"{first}, {second}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -50,9 +51,7 @@ class Scene(msgspec.Struct, frozen=True):
 
     def pixel_values(self, fill: PixelValues) -> PixelValues:
         """A fill on the 0..255 scale, converted to this image's pixel values; unchanged for a normalized image."""
-        if self.normalized:
-            return fill
-        return tuple(min(255.0, max(0.0, value)) / (255.0 / self.white) for value in fill)
+        return fill if self.normalized else _pixel_values(fill, self.dtype == "uint8")
 
     def with_shape(self, shape: tuple[int, ...]) -> Scene:
         """The scene of an array of this height x width x channels; other channels than before have no alpha."""
@@ -84,6 +83,12 @@ class Scene(msgspec.Struct, frozen=True):
             if left < right and top < bottom:
                 boxes.append((left, top, right, bottom))
         return msgspec.structs.replace(self, height=height, width=width, boxes=tuple(boxes))
+
+
+@functools.lru_cache(maxsize=256)
+def _pixel_values(fill: PixelValues, is_bytes: bool) -> PixelValues:
+    scale = 1.0 if is_bytes else 255.0
+    return tuple(min(255.0, max(0.0, value)) / scale for value in fill)
 
 
 def _through(forward: Sequence[float], x: float, y: float) -> tuple[float, float]:

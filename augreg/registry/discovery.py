@@ -23,6 +23,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from augreg.errors import PluginError
+from augreg.registry import builtins
+from augreg.registry.no_plugins import only_version
 from augreg.registry.plugin import API, Plugin
 from augreg.steps.declare import TransformInfo
 
@@ -93,6 +95,11 @@ class _UnusableError(Exception):
 
 def scan() -> tuple[Contributions, tuple[PluginRecord, ...]]:
     """Read every entry point of the group; returns what they contribute, and a record for each."""
+    if "importlib.metadata" not in sys.modules:
+        version = only_version(OWN, GROUP, f"{OWN} = {builtins.__name__}:PLUGIN")
+        if version is not None:
+            own = _contributions(builtins.PLUGIN, OWN)
+            return own, (PluginRecord(OWN, OWN, version, own.names),)
     claims: dict[str, list[EntryPoint]] = {}
     for point in _points():
         points = claims.setdefault(point.name, [])
@@ -143,7 +150,8 @@ def _owner(point: EntryPoint) -> tuple[str, str]:
     if point.dist is None:
         return "?", "?"
     try:
-        return point.dist.name or "(no name)", point.dist.version or "(no version)"
+        metadata = point.dist.metadata  # read once: `name` and `version` would each read it again
+        return metadata["Name"] or "(no name)", metadata["Version"] or "(no version)"
     except Exception:  # damaged metadata
         return "(no name)", "(no version)"
 

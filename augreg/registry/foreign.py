@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import random
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -147,6 +146,8 @@ def _imported(name: str) -> Any:
 @contextlib.contextmanager
 def _seeded(seed: int | None) -> Iterator[None]:
     """Seed the global generators, and restore their states afterward."""
+    import random
+
     import numpy as np
 
     torch = sys.modules.get("torch")

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import importlib.resources
 import threading
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from augreg import lazy
 from augreg.errors import PluginError
 from augreg.registry.discovery import Contributions, PluginRecord, guarded, load, scan
 from augreg.registry.foreign import Call, function_name
@@ -25,6 +25,8 @@ from augreg.steps.declare import RULES, Kind, TransformInfo
 from augreg.steps.fields import brief, nearest
 
 __all__ = ["PluginRecord", "Registry"]
+
+resources = lazy.module("importlib.resources")
 
 
 class Registry(Mapping[str, type]):
@@ -184,7 +186,7 @@ def _resource(target: str) -> Path:
     """The path of the file "package:folder/file"."""
     package, _, path = target.partition(":")
     with guarded(f"{target} does not load"):
-        return Path(str(importlib.resources.files(package))) / path
+        return Path(str(resources.files(package))) / path
 
 
 def _check_class(name: str, cls: Any) -> None:

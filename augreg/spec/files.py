@@ -7,17 +7,15 @@ the memory. Whatever a reader raises becomes a SpecError.
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 import os
 import re
-import tomllib
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from augreg import lazy
 from augreg.errors import Problem, SpecError
 from augreg.images.files import read_file
 from augreg.registry.registry import Registry
@@ -26,6 +24,8 @@ from augreg.steps.sizes import MOST_LEVELS, MOST_VALUES, TOO_DEEP, TOO_LARGE
 from augreg.steps.step import Location
 
 __all__ = ["Document", "presets", "read"]
+
+json, tomllib = lazy.module("json"), lazy.module("tomllib")
 
 _MAX_BYTES = 1 << 20
 _TAGS = ("seq", "map", "str", "int", "float", "bool", "null")
@@ -41,7 +41,7 @@ class Document(NamedTuple):
 
 def presets() -> dict[str, Path]:
     """The specs that come with augreg, by name."""
-    folder = Path(str(importlib.resources.files("augreg"))) / "presets"
+    folder = Path(__file__).parents[1] / "presets"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from augreg import lazy
 from augreg.registry.foreign import Call
 from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS, Options, Spec
@@ -16,6 +16,8 @@ from augreg.steps.fields import plain
 from augreg.steps.step import Step, children
 
 __all__ = ["added", "classes", "fingerprint", "unparse"]
+
+json = lazy.module("json")
 
 # Options that are written only if they are not the default: specs from before they existed keep their fingerprints.
 # A step names such arguments in `later`.

@@ -188,8 +188,18 @@ def _declare(cls: _Class, where: str, info: TransformInfo) -> _Class:
     _check_shape(cls, where)
     cls.__post_init__ = _convert_fields  # type: ignore[attr-defined]
     declared = cast(_Class, dataclass(frozen=True)(cls))
+    declared.__augreg__ = info  # type: ignore[attr-defined]
+    declared.__init__ = _explained(declared)  # type: ignore[misc]
+    if not cls.__module__.startswith("augreg."):  # tests check our own, which takes as long as all the rest
+        check_declared(declared)
+    return declared
+
+
+def check_declared(cls: Any) -> None:
+    """Raise SpecError for a class of steps with an annotation, a field or a default that a spec cannot have."""
+    where, info = _qualified_name(cls), cls.__augreg__
     try:
-        annotations = hints(declared)
+        annotations = hints(cls)
     except NameError as error:
         why = (
             f"an annotation cannot be read: {error}; import it for the program as well, not under TYPE_CHECKING only"
@@ -198,14 +208,11 @@ def _declare(cls: _Class, where: str, info: TransformInfo) -> _Class:
     refused = [Problem(f"{where}.{key}", why) for key, hint in annotations.items() if (why := unreadable(hint))]
     if refused:
         raise SpecError(refused)
-    _check_names(declared, where, info)
-    declared.__augreg__ = info  # type: ignore[attr-defined]
-    declared.__init__ = _explained(declared)  # type: ignore[misc]
-    given = {field.name: field.default for field in fields(declared) if not required(field)}
-    _, problems = convert(declared, info.name, given, where, optional=annotations)
+    _check_names(cls, where, info)
+    given = {field.name: field.default for field in fields(cls) if not required(field)}
+    _, problems = convert(cls, info.name, given, where, optional=annotations)
     if problems:
         raise SpecError(problems)
-    return declared
 
 
 def _check_method(cls: type, where: str, what: str, name: str, parameters: list[str], result: str) -> None:

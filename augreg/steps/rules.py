@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from augreg.ops import Scene
-from augreg.rng import Cursor
+from augreg.rng import Address, Cursor
 from augreg.steps.schedules import at_epoch, whole_epochs
 from augreg.steps.step import Step, children
 
@@ -43,6 +43,7 @@ PROBES: Final = (
 
 _EVERYTHING: Final = "everything: nothing is random"
 _SHUFFLED: Final = "nothing: the order is random"
+_NOWHERE: Final = Address(0, 0, 0, 0, 0)  # for cursors that have no stream
 _MOST_OUTCOMES: Final = 1000
 _MOST_DRAWS: Final = 1000
 
@@ -63,7 +64,7 @@ class FixedDraws(Cursor):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__((0, 0), 0, 0, 0, 0)
+        super().__init__(_NOWHERE, 0)
 
     def bits(self) -> int:
         raise RandomDrawError
@@ -108,7 +109,7 @@ class _EveryDraw(Cursor):
     __slots__ = ("answers", "counts")
 
     def __init__(self, answers: list[int]) -> None:
-        super().__init__((0, 0), 0, 0, 0, 0)
+        super().__init__(_NOWHERE, 0)
         self.answers = answers
         self.counts: list[int] = []
 

@@ -128,20 +128,19 @@ class ColorJitter:
         Hue(self.hue)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
-        steps = _parts(self)
-        return tuple(steps[index] for index in rng.permutation(len(steps)))
+        steps = self._parts
+        return tuple([steps[index] for index in rng.permutation(len(steps))])
 
     def expect(self, scene: Scene, p: float) -> tuple[Step, ...]:
-        return _parts(self)
+        return self._parts
 
-
-@functools.lru_cache(maxsize=64)
-def _parts(jitter: ColorJitter) -> tuple[Step, ...]:
-    """The steps of a jitter. They are cached, because a new step checks its arguments."""
-    steps = (Brightness(jitter.brightness), Contrast(jitter.contrast), Saturation(jitter.saturation), Hue(jitter.hue))
-    values = (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
-    neutral = ((1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.0, 0.0))
-    return tuple(as_step(step) for step, value, none in zip(steps, values, neutral, strict=True) if value != none)
+    @functools.cached_property
+    def _parts(self) -> tuple[Step, ...]:
+        """The steps of a jitter. They are cached, because a new step checks its arguments."""
+        steps = (Brightness(self.brightness), Contrast(self.contrast), Saturation(self.saturation), Hue(self.hue))
+        values = (self.brightness, self.contrast, self.saturation, self.hue)
+        neutral = ((1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.0, 0.0))
+        return tuple(as_step(step) for step, value, none in zip(steps, values, neutral, strict=True) if value != none)
 
 
 @transform("grayscale", kind="color", rule="mean_parameter", exact="the mean of each pixel value", preview=({},))

@@ -10,7 +10,7 @@ from msgspec import Meta
 from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Fill, ResizeInterpolation, Size
-from augreg.transforms import geometry
+from augreg.transforms.geometry import RandomResizedCrop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +74,7 @@ class Letterbox:
     rule="center",
     preview=tuple({"size": 160, "scale": scale} for scale in ([0.8, 1.0], [0.4, 0.6], [0.08, 0.15])),
 )
-class SafeCrop(geometry.RandomResizedCrop):
+class SafeCrop(RandomResizedCrop):
     """Crop a random region that contains all bounding boxes of the sample, and resize it to `size`.
 
     The area, as a fraction of the image, is drawn uniformly from `scale`, and the aspect ratio (width / height)
@@ -89,9 +89,7 @@ class SafeCrop(geometry.RandomResizedCrop):
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         if not scene.boxes:
             return super().sample(rng, scene)
-        box = self._around_boxes(rng, scene)
-        height, width = self.size
-        return ops.crop(*box), ops.resize(height, width, self.interpolation, self.antialias)
+        return ops.crop(*self._around_boxes(rng, scene)), self._to_size
 
     def quadrature(self, scene: Scene) -> Iterable[tuple[float, tuple[Op, ...]]]:
         """Those of `random_resized_crop` for an image without boxes; none that would cut boxes."""

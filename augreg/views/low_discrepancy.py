@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.rng import VIEWS, Cursor
+from augreg.rng import VIEWS, Address, Cursor
 
 __all__ = ["LowDiscrepancyCursor", "ViewStreams", "owen_scrambled", "sobol_point"]
 
@@ -97,35 +97,24 @@ class ViewStreams(msgspec.Struct, frozen=True):
 class LowDiscrepancyCursor(Cursor):
     """The random numbers of one step for one view: words of a scrambled Sobol sequence, then words of Philox."""
 
-    __slots__ = ("_first", "_sequence")
+    __slots__ = ("_sequence",)
 
     def __init__(self, streams: ViewStreams, step: int) -> None:
-        key = streams.seed, VIEWS
         # what is shared by the views of a node, and what is not, differ in the word that has the epoch elsewhere
-        shared = Cursor(key, streams.node << 32, step, streams.index, 0).ahead(_DIMENSIONS + 1).tolist()
-        super().__init__(key, streams.view << 32, step, streams.index, 1)
+        together = Address(streams.seed, VIEWS, 0, streams.index, streams.node)
+        shared = Cursor(together, step).ahead(_DIMENSIONS + 1).tolist()
+        super().__init__(Address(streams.seed, VIEWS, 1, streams.index, streams.view), step)
         own = super().ahead(_DIMENSIONS).tolist()
         point = sobol_point(owen_scrambled(streams.draw & _MASK, shared[0] & _MASK))
         self._sequence = [
             owen_scrambled(fraction, word & _MASK) << _BITS | low & _MASK
             for fraction, word, low in zip(point, shared[1:], own, strict=True)
         ]
-        self._first = self._block
-        self._words = self._sequence
-        self._block += _DIMENSIONS // 4
-
-    def _used(self, words: list[int]) -> int:
-        """How many words have been read or skipped."""
-        return 4 * (self._block - self._first) - len(words) + self._position
+        self._words = self._sequence[::-1]
+        self._next = _DIMENSIONS
 
     def ahead(self, count: int) -> NDArray[np.uint64]:
         words: NDArray[Any] = super().ahead(count)
-        left = self._sequence[self._used(self._words or []) :][:count]
+        left = self._sequence[self._next - len(self._words) :][:count]
         words[: len(left)] = left
         return words
-
-    def skip(self, count: int) -> None:
-        if self._words is self._sequence and self._position + count < len(self._sequence):
-            self._position += count
-        else:
-            super().skip(count)

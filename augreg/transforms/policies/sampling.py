@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from augreg import ops
@@ -49,7 +50,7 @@ def sample_op(
     `interpolation` and `fill` default to those of the dialect. The tuple is empty for identity.
     """
     rule = dialect.argument_rules[name]
-    sign = rng.sign() if rule and rule.signed else 1
+    sign = rng.sign() if rule is not None and rule.signed else 1
     interpolation = interpolation or dialect.interpolation
     if interpolation == "random":
         interpolation = "bicubic" if rng.sign() > 0 else "bilinear"
@@ -61,27 +62,40 @@ def build_op(
     name: str, argument: float, scene: Scene, interpolation: Interpolation, fill: PixelValues
 ) -> tuple[Op, ...]:
     """The op of this name with its argument; an empty tuple for identity."""
-    along = (argument, 0.0) if name.endswith("_x") else (0.0, argument)
-    match name.partition("_increasing")[0]:
-        case "identity":
-            return ()
-        case "shear_x" | "shear_y":
-            return (ops.shear(scene, *along, interpolation, fill),)
-        case "translate_x" | "translate_y":
-            return (ops.translate(scene, *along, interpolation, fill),)
-        case "rotate":
-            return (ops.rotate(scene, argument, interpolation, fill),)
-        case "auto_contrast" | "equalize" as statistic:
-            return (ops.Lookup((ops.ImageStatistic(statistic),), label=statistic.replace("_", " ")),)
-        case "contrast":
-            return (ops.image_statistic("contrast", argument),)
-        case "color" | "desaturate":
-            return (ops.enhance("gray", argument, "color"),)
-        case "sharpness":
-            return (ops.enhance("smooth", argument, "sharpness"),)
-        case "gaussian_blur":
-            return (ops.gaussian_blur(argument),)
-        case "posterize" | "posterize_original" | "posterize_tpu":
-            return (ops.point_function("posterize", argument),)  # 0 bits give black
-        case function:
-            return (ops.point_function(function, argument),)
+    make = _MAKERS[name]
+    return () if make is None else (make(argument, scene, interpolation, fill),)
+
+
+Maker = Callable[[float, "Scene", "Interpolation", "PixelValues"], "Op"]
+
+
+def _statistic(name: str) -> Maker:
+    op = ops.Lookup((ops.ImageStatistic(name),), label=name.replace("_", " "))
+    return lambda *_: op
+
+
+_BY_KIND: Final[dict[str, Maker | None]] = {
+    "identity": None,
+    "shear_x": lambda argument, scene, *how: ops.shear(scene, argument, 0.0, *how),
+    "shear_y": lambda argument, scene, *how: ops.shear(scene, 0.0, argument, *how),
+    "translate_x": lambda argument, scene, *how: ops.translate(scene, argument, 0.0, *how),
+    "translate_y": lambda argument, scene, *how: ops.translate(scene, 0.0, argument, *how),
+    "rotate": lambda argument, scene, *how: ops.rotate(scene, argument, *how),
+    "auto_contrast": _statistic("auto_contrast"),
+    "equalize": _statistic("equalize"),
+    "contrast": lambda argument, *_: ops.image_statistic("contrast", argument),
+    "color": lambda argument, *_: ops.enhance("gray", argument, "color"),
+    "desaturate": lambda argument, *_: ops.enhance("gray", argument, "color"),
+    "sharpness": lambda argument, *_: ops.enhance("smooth", argument, "sharpness"),
+    "gaussian_blur": lambda argument, *_: ops.gaussian_blur(argument),
+    "brightness": lambda argument, *_: ops.point_function("brightness", argument),
+    "invert": lambda argument, *_: ops.point_function("invert", argument),
+    "solarize": lambda argument, *_: ops.point_function("solarize", argument),
+    "solarize_add": lambda argument, *_: ops.point_function("solarize_add", argument),
+    "posterize": lambda argument, *_: ops.point_function("posterize", argument),  # 0 bits give black
+}
+_MAKERS: Final = {
+    **_BY_KIND,
+    **{f"posterize_{kind}": _BY_KIND["posterize"] for kind in ("increasing", "original", "tpu")},
+    **{f"{name}_increasing": _BY_KIND[name] for name in ("solarize", "contrast", "color", "brightness", "sharpness")},
+}

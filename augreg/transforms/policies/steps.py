@@ -19,7 +19,7 @@ from augreg.steps.step import Step
 from augreg.transforms.color import ColorJitter
 from augreg.transforms.dirichlet import dirichlet
 from augreg.transforms.policies.dialects import DIALECTS, InterpolationMode, check_entry
-from augreg.transforms.policies.notation import PolicyOp, Table, load_table, op_name, read_policy
+from augreg.transforms.policies.notation import Table, load_table, op_name, read_policy
 from augreg.transforms.policies.sampling import UNIFORM, check_magnitude_noise, noisy_magnitude, sample_op
 from augreg.transforms.policies.timm_strings import parse_timm
 from augreg.transforms.ranges import check_range, check_weights
@@ -73,7 +73,7 @@ class AutoAugment:
     fill: Fill | None = None
     m_std: _MagnitudeStd = 0.0
 
-    @property
+    @functools.cached_property
     def table(self) -> Table:
         """The sub-policies."""
         return load_table(self.policy) if isinstance(self.policy, str) else self.policy
@@ -89,16 +89,14 @@ class AutoAugment:
         _check_channels(self, scene)
         table = self.table
         row = table[rng.integers(len(table))]
-        return tuple(op for entry in row for op in self._entry(rng, scene, entry))
-
-    def _entry(self, rng: Cursor, scene: Scene, entry: PolicyOp) -> tuple[Op, ...]:
-        name, p, magnitude = entry
-        if not rng.bernoulli(p):
-            return ()
-        if self.m_std:
-            magnitude = noisy_magnitude(rng, magnitude, self.m_std)
         dialect = DIALECTS["auto_augment", self.dialect]
-        return sample_op(rng, scene, dialect, name, magnitude, self.interpolation, self.fill)
+        sampled: list[Op] = []
+        for name, p, magnitude in row:
+            if rng.bernoulli(p):
+                if self.m_std:
+                    magnitude = noisy_magnitude(rng, magnitude, self.m_std)
+                sampled += sample_op(rng, scene, dialect, name, magnitude, self.interpolation, self.fill)
+        return tuple(sampled)
 
 
 @transform(
