@@ -56,7 +56,7 @@ def print_rates(rates: Mapping[str, Sequence[float]], costs: Mapping[str, Sequen
         unit = "us of processor time" if costs else "us"
         line = f"  {name:40} {statistics.median(values):8,.0f}  ({1e6 * seconds:6,.0f} {unit})"
         if name != first:
-            line += f"  augreg opencv is {ratio(rates[first], values):.2f} times as fast"
+            line += f"  {first.partition(',')[0]} is {ratio(rates[first], values):.2f} times as fast"
             if costs:
                 line += f", by processor time {ratio(costs[name], costs[first]):.2f}"
         print(line)

@@ -113,11 +113,14 @@ def peer_row(files: Folder, resize: int, options: argparse.Namespace) -> Pass:
 
 
 def rows(files: Folder, options: argparse.Namespace) -> dict[str, Pass]:
-    table = {"augreg opencv, antialiased": augreg_row(files, "opencv", True, options)}
+    best = "native" if importlib.util.find_spec("augreg_native") else "opencv"
+    table = {f"augreg {best}, antialiased": augreg_row(files, best, True, options)}
     if has_albumentations():
         table["albumentations linear, not antialiased"] = peer_row(files, cv2.INTER_LINEAR, options)
         table["albumentations area, antialiased"] = peer_row(files, cv2.INTER_AREA, options)
-    table["augreg opencv, torch's own collate"] = augreg_row(files, "opencv", False, options)
+    if best != "opencv":
+        table["augreg opencv, antialiased"] = augreg_row(files, "opencv", True, options)
+    table[f"augreg {best}, torch's own collate"] = augreg_row(files, best, False, options)
     table["augreg pillow, antialiased"] = augreg_row(files, "pillow", True, options)
     return table
 
