@@ -42,6 +42,7 @@ enum augreg_code {
     AUGREG_NOISE,
     AUGREG_REMAP,
     AUGREG_FLOAT_BLUR,
+    AUGREG_CLAHE,
     AUGREG_CODES, /* the number of codes */
 };
 
@@ -198,6 +199,15 @@ typedef struct {
     augreg_op op;
     int32_t reach, unused;
 } augreg_float_blur;
+
+/* Equalize the luma of one or three colors in tiles, `rows` x `columns` of them, with a limit of `clip` to the slope. */
+typedef struct {
+    augreg_op op;
+    int32_t rows, columns;
+    double clip;
+} augreg_clahe;
+
+#define AUGREG_MOST_TILES 4096 /* in all */
 
 /* An image, or a view of one. Strides are in bytes. */
 typedef struct {

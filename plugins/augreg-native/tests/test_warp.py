@@ -21,9 +21,7 @@ KINDS = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILIN
 
 def by_pillow(op: Warp, image: Array) -> Array:
     """Channel by channel."""
-    kind, numbers = (
-        (Image.Transform.AFFINE, op.matrix[:6]) if op.affine else (Image.Transform.PERSPECTIVE, op.matrix)
-    )
+    kind, numbers = (Image.Transform.AFFINE, op.matrix[:6]) if op.affine else (Image.Transform.PERSPECTIVE, op.matrix)
     planes = []
     for channel in range(image.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
@@ -45,7 +43,8 @@ def random_warp(numbers: random.Random, scene: Scene) -> Op:
     def any_warp(*matrix: float) -> Warp:
         return Warp(matrix, numbers.randint(1, 50), numbers.randint(1, 50), kind, fill)  # type: ignore[arg-type]
 
-    corners = tuple((x + part(width), y + part(height)) for x, y in ((0, 0), (width, 0), (width, height), (0, height)))
+    whole = ((0, 0), (width, 0), (width, height), (0, height))
+    corners = tuple((x + part(width), y + part(height)) for x, y in whole)
     straight = numbers.choice((1.0, -1.0, 0.5, 2.0, 0.3))
     gauss = numbers.gauss
     makers: list[Callable[[], Op]] = [
