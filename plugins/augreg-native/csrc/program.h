@@ -126,11 +126,13 @@ typedef struct {
     double base, amount;
 } augreg_color;
 
+enum augreg_sampling { AUGREG_SAMPLE_NEAREST, AUGREG_SAMPLE_BILINEAR, AUGREG_SAMPLE_BICUBIC };
+
 /* Read a byte image through a map of the plane: matrix is that of the op Warp, and `affine` says that its last two numbers are
-   zero. Nearest, or bilinear, which needs a width of 2 at least. Pixels outside get `fill`. */
+   zero. Bilinear needs a width of 2 at least. Pixels outside get `fill`. */
 typedef struct {
     augreg_op op;
-    int32_t height, width, bilinear, affine;
+    int32_t height, width, sampling, affine;
     double matrix[8];
     uint8_t fill[AUGREG_MOST_CHANNELS];
     int32_t unused;

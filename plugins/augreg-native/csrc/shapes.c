@@ -133,7 +133,9 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
             break;
         case AUGREG_WARP: {
             const augreg_warp *warp = (const augreg_warp *)op;
-            if (shape->floats || warp->height < 1 || warp->width < 1 || (warp->bilinear && shape->width < 2))
+            if (shape->floats || warp->height < 1 || warp->width < 1 ||
+                warp->sampling < AUGREG_SAMPLE_NEAREST || warp->sampling > AUGREG_SAMPLE_BICUBIC ||
+                (warp->sampling == AUGREG_SAMPLE_BILINEAR && shape->width < 2))
                 return AUGREG_BAD_PROGRAM;
             height = warp->height;
             width = warp->width;
