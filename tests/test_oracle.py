@@ -34,7 +34,8 @@ from augreg.ops import (
 
 DOCS = Path(__file__).parent.parent / "docs" / "backends.md"
 BACKENDS = ("pillow", "opencv")
-HAVE = tuple(name for name in BACKENDS if name != "opencv" or importlib.util.find_spec("cv2"))
+MODULES = {"opencv": "cv2", "native": "augreg_native"}
+HAVE = tuple(name for name in (*BACKENDS, "native") if name not in MODULES or importlib.util.find_spec(MODULES[name]))
 DTYPES = ("uint8", "float32")
 TINY = ((1, 1), (1, 9), (7, 1), (2, 3))
 SIZE = (23, 31)
@@ -267,7 +268,7 @@ def _compared(op: Op, image: np.ndarray, name: str) -> np.ndarray:
         return np.s_[:]
     if op.interpolation == "nearest":
         return np.minimum(np.abs(ys - np.rint(ys)), np.abs(xs - np.rint(xs))) > 1e-3
-    if isinstance(op, Resize) or name == "pillow":
+    if isinstance(op, Resize) or name != "opencv":
         return np.s_[:]
     margin = MARGIN[op.interpolation]
     inside = (ys >= margin) & (ys <= height - margin) & (xs >= margin) & (xs <= width - margin)
@@ -279,7 +280,8 @@ def _allowed(case: str, name: str, dtype: str) -> Within:
     """The tolerance; OpenCV 4 rounds the positions of bilinear warps to 1/32 of a pixel, as in its remap."""
     if case == "warp bilinear" and name == "opencv" and not images.precise_warps():
         return Within(7.0, 1.2)
-    return TOLERANCES[case][DTYPES.index(dtype) * len(BACKENDS) + BACKENDS.index(name)]
+    column = BACKENDS.index("pillow" if name == "native" else name)  # which have the same bytes
+    return TOLERANCES[case][DTYPES.index(dtype) * len(BACKENDS) + column]
 
 
 def measure(case: str, name: str, dtype: str) -> Within:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import pickle
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from augreg.ops import Lookup, Move, Pad, Scene
 
 SPECS = 1_000
 LEAST = 20
-BACKENDS = ("pillow", "opencv")
+BACKENDS = ("pillow", "opencv", *(["native"] if importlib.util.find_spec("augreg_native") else []))
 
 Numbers = np.random.Generator
 

@@ -11,7 +11,7 @@ import functools
 import importlib.util
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Backend", "backend", "choose"]
 
 Kernel = Callable[[Any, "NDArray[Any]"], "NDArray[Any]"]
+_NATIVE: Final = "augreg_native.kernels:KERNELS"
 RunMany = Callable[[Sequence[Op], int, "NDArray[Any]"], "tuple[int, NDArray[Any]]"]
 
 
@@ -80,8 +81,9 @@ def backend(name: str, source: str = "") -> Backend:
     """The backend of this name, imported on first use.
 
     `source` is the "module:attribute" of a plugin's kernels; Pillow's kernels fill in for those that it lacks. If the
-    kernels have a method `run_many`, it becomes that of the backend.
+    kernels have a method `run_many`, it becomes that of the backend. `native` has its source without a registry too.
     """
+    source = source or (_NATIVE if name == "native" else "")
     if source:
         module, _, attribute = source.partition(":")
         kernels: Mapping[type[Op], Kernel] = getattr(importlib.import_module(module), attribute)

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import backend
-from augreg.ops import Filter, Move, Op
+from augreg.backends import Backend, backend, plain
+from augreg.ops import BranchMix, Filter, Op
 from augreg_native import program, remaps
 
 __all__ = ["KERNELS"]
@@ -36,13 +36,6 @@ def _alone(kind: type[Op]) -> Callable[[Any, Array], Array]:
     return run
 
 
-def _move(op: Move, image: Array) -> Array:
-    """A crop is a view."""
-    if not op.rearranges or image.dtype != np.uint8:
-        return backend("pillow").kernels[Move](op, image)
-    return _moved(op, image)
-
-
 def _filter(op: Filter, image: Array) -> Array:
     """Blurs; those of floats smooth the fields of remaps."""
     if image.dtype == np.float32 and op.name == "gaussian":
@@ -52,8 +45,8 @@ def _filter(op: Filter, image: Array) -> Array:
     return _filtered(op, image)
 
 
-_moved: Final = _alone(Move)
 _filtered: Final = _alone(Filter)
 KERNELS: Final = _Kernels({kind: _alone(kind) for kind in program.ENCODERS})
-KERNELS[Move] = _move
 KERNELS[Filter] = _filter
+_every: Final = {**backend("pillow").kernels, **KERNELS}
+_every[BranchMix] = KERNELS[BranchMix] = plain.composite_kernels(Backend("native", _every))[BranchMix]

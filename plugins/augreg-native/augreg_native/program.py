@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import backend, intensity
+from augreg.backends import backend, intensity, plain
 from augreg.images import buffers
 from augreg.ops import (
     ColorMatrix,
@@ -203,6 +203,10 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
         count += 1
     program = b"".join(records)
     if not program:
+        return count, image
+    if not floats and all(type(op) is Move and not op.rearranges for op in ops[start : start + count]):
+        for op in ops[start : start + count]:  # crops are views
+            image = plain.move(op, image)
         return count, image
     try:
         out = (

@@ -229,4 +229,20 @@ def test_threads_share_nothing() -> None:
 
 
 def test_every_kind_of_op_has_a_kernel_of_its_own() -> None:
-    assert set(KERNELS) == set(program.ENCODERS)
+    assert set(KERNELS) == {*program.ENCODERS, ops.BranchMix}
+
+
+def test_the_branches_of_a_mix_run_by_this_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    branches = ((ops.enhance("gray", 0.5, "saturation"),), (ops.hue(0.1), ops.resize(20, 30)))
+    chosen = ops.BranchMix(branches, (0.25, 0.75), 0.5)
+    ran: list[type] = []
+    really = program.run
+    monkeypatch.setattr(program, "run", lambda chosen, *rest: ran.append(type(chosen[0])) or really(chosen, *rest))
+    found = run_ops([chosen], IMAGE, NATIVE)
+    assert {ops.Enhance, ops.Hue} <= set(ran)
+    assert np.array_equal(found, run_ops([chosen], IMAGE, PILLOW))
+
+
+def test_a_crop_alone_is_a_view() -> None:
+    count, found = program.run([ops.crop(1, 2, 9, 9), ops.crop(2, 3, 4, 5)], 0, IMAGE)
+    assert count == 2 and np.shares_memory(found, IMAGE) and np.array_equal(found, IMAGE[3:7, 5:10])

@@ -31,23 +31,38 @@ static void copy_planes(const uint8_t *restrict from, ptrdiff_t channel, uint8_t
 }
 
 /* A row of pixels in the opposite order; `from` is its last pixel in memory. */
-static void copy_mirrored(const uint8_t *from, uint8_t *to, int32_t width, int channels) {
+static inline __attribute__((always_inline)) void mirrored(const uint8_t *from, uint8_t *to, int32_t width,
+                                                           const int channels) {
     int32_t x = 0;
 #if AUGREG_VECTORS
-    const int32_t pixels = 16 / channels, bytes = pixels * channels;
-    char order[16];
-    for (int i = 0; i < 16; i++) order[i] = i < bytes ? (char)((pixels - 1 - i / channels) * channels + i % channels) : -1;
-    const __m128i reverse = _mm_loadu_si128((const __m128i *)order);
-    for (int32_t first = bytes < 16; x < first && x < width; x++) memcpy(to + (size_t)x * channels, from - x * channels, channels);
-    /* where 16 is no multiple of the channels, a byte too much is read, of the pixel before, and one is written */
+    static const char orders[5][16] = {
+        {0},
+        {15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0},
+        {14, 15, 12, 13, 10, 11, 8, 9, 6, 7, 4, 5, 2, 3, 0, 1},
+        {12, 13, 14, 9, 10, 11, 6, 7, 8, 3, 4, 5, 0, 1, 2, -1},
+        {12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3},
+    };
+    const __m128i order = _mm_loadu_si128((const __m128i *)orders[channels]);
+    const int32_t pixels = 16 / channels;
+    if (channels == 3) /* a byte too much is read, of the pixel before, so the first pixel comes alone */
+        for (; x < 1 && x < width; x++) memcpy(to, from, 3);
+    /* and a byte too much is written, so 16 are left in the row */
     for (; (int64_t)x * channels + 16 <= (int64_t)width * channels; x += pixels) {
         const uint8_t *lowest = from - ((ptrdiff_t)x + pixels - 1) * channels;
-        __m128i found = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)lowest), reverse);
+        __m128i found = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)lowest), order);
         _mm_storeu_si128((__m128i *)(to + (size_t)x * channels), found);
     }
 #endif
-    from -= (ptrdiff_t)x * channels;
-    copy_pixels(from, -channels, 1, to + (size_t)x * channels, width - x, channels);
+    for (; x < width; x++) memcpy(to + (size_t)x * channels, from - (ptrdiff_t)x * channels, channels);
+}
+
+static void copy_mirrored(const uint8_t *from, uint8_t *to, int32_t width, int channels) {
+    switch (channels) {
+        case 1: mirrored(from, to, width, 1); break;
+        case 2: mirrored(from, to, width, 2); break;
+        case 3: mirrored(from, to, width, 3); break;
+        case 4: mirrored(from, to, width, 4); break;
+    }
 }
 
 static void copy_floats(const uint8_t *from, ptrdiff_t pixel, uint8_t *to, int32_t width) {

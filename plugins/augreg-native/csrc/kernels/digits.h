@@ -15,7 +15,7 @@ enum { SHIFT = AUGREG_WEIGHT_BITS };
 #ifdef AUGREG_ISA_avx512
 
 typedef __m512i vector;
-enum { LANES = 4, PARTS = 3, SUMS = 3, TOGETHER = 4 }; /* LANES of 128 bits; rows that a pass over columns does together */
+enum { LANES = 4, PARTS = 3, SUMS = 3, TOGETHER = 4, NEAR = 1 }; /* LANES of 128 bits; rows that a pass over columns does together */
 
 static inline vector zero(void) { return _mm512_setzero_si512(); }
 static inline vector all(int32_t value) { return _mm512_set1_epi32(value); }
@@ -55,6 +55,11 @@ static inline void store_totals(uint8_t *to, vector totals, int channels) {
     _mm_storeu_si128((__m128i *)to, bytes);
 }
 
+static inline vector repeated_four(__m128i numbers) {
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
+                                    _mm512_castsi128_si512(numbers));
+}
+
 /* The next four taps of the pixels at these places. */
 static inline vector taps_at(const uint8_t *row, const int32_t *at, int channels) {
     if (channels == 1) return _mm512_i32gather_epi32(load(at), row, 1);
@@ -73,20 +78,57 @@ static inline vector taps_at(const uint8_t *row, const int32_t *at, int channels
     return _mm512_shuffle_epi8(found, _mm512_broadcast_i32x4(order));
 }
 
+/* Where each byte of a vector of taps is, from the lowest of these places on, which goes to `first`. */
+static inline vector places(const int32_t *at, int channels, int32_t *first) {
+    if (channels == 1) {
+        vector each = load(at);
+        *first = _mm512_reduce_min_epi32(each);
+        each = _mm512_shuffle_epi8(_mm512_sub_epi32(each, all(*first)),
+                                   _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)));
+        return _mm512_add_epi8(each, all(0x03020100));
+    }
+    if (channels == 2) {
+        __m256i each = _mm256_loadu_si256((const __m256i *)at);
+        *first = at[0] < at[7] ? at[0] : at[7];
+        vector wide = _mm512_cvtepi32_epi64(_mm256_sub_epi32(each, _mm256_set1_epi32(*first)));
+        wide = _mm512_shuffle_epi8(
+            wide, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8)));
+        return _mm512_add_epi8(wide, _mm512_set1_epi64(0x0705030106040200));
+    }
+    *first = at[0] < at[3] ? at[0] : at[3];
+    vector each = repeated_four(_mm_sub_epi32(_mm_loadu_si128((const __m128i *)at), _mm_set1_epi32(*first)));
+    each = _mm512_shuffle_epi8(each, zero());
+    __m128i order = channels == 3 ? _mm_setr_epi8(0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11, 2, 5, 8, 11)
+                                  : _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_add_epi8(each, _mm512_broadcast_i32x4(order));
+}
+
+/* Bytes of four rows, by lane, row and value, to their places. */
+static inline void store_four(uint8_t *const *to, int32_t at, vector bytes, int channels) {
+    const __m512i rows = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    bytes = _mm512_permutexvar_epi32(rows, bytes);
+    if (channels == 3)
+        bytes = _mm512_shuffle_epi8(
+            bytes, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1)));
+    _mm_storeu_si128((__m128i *)(to[0] + at), _mm512_castsi512_si128(bytes));
+    _mm_storeu_si128((__m128i *)(to[1] + at), _mm512_extracti32x4_epi32(bytes, 1));
+    _mm_storeu_si128((__m128i *)(to[2] + at), _mm512_extracti32x4_epi32(bytes, 2));
+    _mm_storeu_si128((__m128i *)(to[3] + at), _mm512_extracti32x4_epi32(bytes, 3));
+}
+
 /* One weight for each pixel, repeated for each value of the pixel. */
 static inline vector repeated(const int32_t *weights, int channels) {
     if (channels == 1) return load(weights);
     if (channels == 2)
         return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7),
                                         _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)weights)));
-    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
-                                    _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)weights)));
+    return repeated_four(_mm_loadu_si128((const __m128i *)weights));
 }
 
 #else /* AVX2 */
 
 typedef __m256i vector;
-enum { LANES = 2, PARTS = 4, SUMS = 2, TOGETHER = 2 };
+enum { LANES = 2, PARTS = 4, SUMS = 2, TOGETHER = 2, NEAR = 0 };
 
 static inline vector zero(void) { return _mm256_setzero_si256(); }
 static inline vector all(int32_t value) { return _mm256_set1_epi32(value); }

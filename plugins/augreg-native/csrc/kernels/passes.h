@@ -25,9 +25,10 @@ enum {
 enum { CHUNK = (int)sizeof(vector) };
 
 /* A pass: the weights cut into parts. Over columns: for each vector of pixels, for each block, for each part, one number
-   a pixel; `at` is where the first tap of each pixel is, in bytes. Over rows: for each row, block and part, one number. */
+   a pixel; `at` is where the first tap of each pixel is, in bytes. Over rows: for each row, block and part, one number.
+   `near` is set where the taps of all pixels of a vector are in one vector of the input. */
 typedef struct {
-    int32_t length, blocks, *at, *parts;
+    int32_t length, blocks, *at, *parts, near;
 } pass;
 
 static int cut_pass(const augreg_weights *weights, int pixels, int channels, pass *found) {
@@ -48,8 +49,60 @@ static int cut_pass(const augreg_weights *weights, int pixels, int channels, pas
             for (int part = 0; part < PARTS; part++) to[part * pixels] = parts[part];
         }
     }
+    found->near = NEAR && pixels > 1;
+    for (size_t group = 0; found->near && group < groups; group++) {
+        int32_t least = INT32_MAX, most = 0;
+        for (size_t i = group * pixels; i < (group + 1) * pixels && i < (size_t)weights->length; i++) {
+            least = found->at[i] < least ? found->at[i] : least;
+            most = found->at[i] > most ? found->at[i] : most;
+        }
+        for (size_t i = weights->length; i < (group + 1) * pixels; i++) found->at[i] = least; /* the last vector */
+        found->near = most - least + 4 * channels <= CHUNK;
+    }
     return AUGREG_OK;
 }
+
+#ifdef AUGREG_ISA_avx512
+
+/* The columns of TOGETHER rows by one load and one permutation of bytes a row, where the taps are near each other. */
+static inline __attribute__((always_inline)) void near_columns_of(const pass *pass, const uint8_t *const *rows,
+                                                                  uint8_t *const *to, const int channels) {
+    const int pixels = PIXELS(channels);
+    const int32_t *parts = pass->parts;
+    for (int32_t x = 0; x < pass->length; x += pixels) {
+        int32_t first;
+        const vector index = places(pass->at + x, channels, &first);
+        vector sums[TOGETHER][SUMS];
+        for (int r = 0; r < TOGETHER; r++)
+            for (int s = 0; s < SUMS; s++) sums[r][s] = s == SUMS - 1 ? all(HALF) : zero();
+        for (int32_t block = 0; block < pass->blocks; block++, parts += PARTS * pixels, first += 4 * channels) {
+            vector weights[PARTS];
+            for (int part = 0; part < PARTS; part++) weights[part] = repeated(parts + part * pixels, channels);
+            for (int r = 0; r < TOGETHER; r++)
+                add(sums[r], _mm512_permutexvar_epi8(index, load(rows[r] + first)), weights);
+        }
+        vector totals[TOGETHER];
+        for (int r = 0; r < TOGETHER; r++) totals[r] = total(sums[r]);
+        store_four(to, x * channels, bytes_of(totals), channels);
+    }
+}
+
+static void near_columns(const pass *pass, const uint8_t *const *rows, uint8_t *const *to, int channels) {
+    switch (channels) {
+        case 1: near_columns_of(pass, rows, to, 1); break;
+        case 2: near_columns_of(pass, rows, to, 2); break;
+        case 3: near_columns_of(pass, rows, to, 3); break;
+        case 4: near_columns_of(pass, rows, to, 4); break;
+    }
+}
+
+#else
+
+static void near_columns(const pass *pass, const uint8_t *const *rows, uint8_t *const *to, int channels) {
+    (void)pass, (void)rows, (void)to, (void)channels;
+}
+
+#endif
 
 /* The columns of `count` rows; rows of input and result may be read and written MARGIN bytes beyond their ends. */
 static inline __attribute__((always_inline)) void columns_of(const pass *pass, const uint8_t *const *rows, uint8_t *const *to,
@@ -78,6 +131,10 @@ static void columns(const pass *pass, const uint8_t *const *rows, uint8_t *const
         else                                                             \
             for (int r = 0; r < count; r++) columns_of(pass, rows + r, to + r, 1, number); \
         break
+    if (pass->near && count == TOGETHER) {
+        near_columns(pass, rows, to, channels);
+        return;
+    }
     switch (channels) {
         EACH(1);
         EACH(2);
