@@ -8,20 +8,22 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from augreg.backends import intensity
-from augreg.ops import ColorMatrix, Enhance, Hue, ImageStatistic, Lookup, PointFunction
+from augreg.ops import ColorMatrix, Enhance, Hue, ImageStatistic, LocalContrast, Lookup, PointFunction
 
 if TYPE_CHECKING:
     from augreg_native.program import Shape
 
-__all__ = ["CODE", "enhanced", "hue", "looked_up", "mixed", "staged"]
+__all__ = ["CLAHE", "CODE", "enhanced", "equalized_locally", "hue", "looked_up", "mixed", "staged"]
 
 CODE: Final = 5
-"""The code of all of these ops in `enum augreg_code`."""
+CLAHE: Final = 14
+"""The codes of these ops in `enum augreg_code`; all but the last have the first."""
 
 # `enum augreg_color_kind`
 _BLEND, _SATURATION, _HUE, _TABLES, _MATRIX, _CONTRAST, _EQUALIZE, _AUTO_CONTRAST = range(8)
 _STATISTICS: Final = {"contrast": _CONTRAST, "equalize": _EQUALIZE, "auto_contrast": _AUTO_CONTRAST}
 _MOST_FACTOR: Final = 1e30
+_MOST_TILES: Final = 4096
 
 _record: Final = struct.Struct("=6i2d")
 
@@ -95,3 +97,16 @@ def mixed(op: ColorMatrix, shape: Shape) -> bytes | None:
         return None
     rows = struct.pack(f"={len(numbers)}f", *numbers)
     return _record.pack(CODE, _record.size + len(rows), _MATRIX, channels, 0, 0, 0.0, 0.0) + rows
+
+
+_clahe_record: Final = struct.Struct("=4id")
+
+
+def equalized_locally(op: LocalContrast, shape: Shape) -> bytes | None:
+    """The record of an equalization in tiles."""
+    rows, columns = op.tiles
+    if shape.floats or shape.channels not in (1, 3) or not 0.0 <= op.clip <= 1e6:
+        return None
+    if min(op.tiles) < 1 or rows * columns > _MOST_TILES:
+        return None
+    return _clahe_record.pack(CLAHE, _clahe_record.size, rows, columns, op.clip)

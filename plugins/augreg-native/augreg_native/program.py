@@ -20,7 +20,23 @@ from numpy.typing import NDArray
 
 from augreg.backends import backend, intensity, plain
 from augreg.images import buffers
-from augreg.ops import ColorMatrix, Enhance, Filter, Hue, Lookup, Move, Noise, Normalize, Op, Pad, Paint, Remap, Resize, Warp
+from augreg.ops import (
+    ColorMatrix,
+    Enhance,
+    Filter,
+    Hue,
+    LocalContrast,
+    Lookup,
+    Move,
+    Noise,
+    Normalize,
+    Op,
+    Pad,
+    Paint,
+    Remap,
+    Resize,
+    Warp,
+)
 from augreg.ops.scene import PixelValues
 from augreg_native import _native, colors, filters, noises, remaps, warps
 
@@ -150,6 +166,7 @@ ENCODERS: Mapping[type[Op], Encoder] = {
     Filter: filters.filtered,
     Hue: colors.hue,
     ColorMatrix: colors.mixed,
+    LocalContrast: colors.equalized_locally,
     Warp: warps.warped,
     Noise: noises.noisy,
     Remap: remaps.remapped,

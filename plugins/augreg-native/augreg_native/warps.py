@@ -17,6 +17,7 @@ CODE: Final = 6
 """The code of this op in `enum augreg_code`."""
 
 _MOST_CHANNELS: Final = 4
+_SAMPLING: Final = {"nearest": 0, "bilinear": 1, "bicubic": 2}
 _FAR: Final = 32_767.0
 """In pixels: as far as positions in 16.16 fixed point go, which Pillow uses for nearest affine warps."""
 
@@ -24,25 +25,22 @@ _record: Final = struct.Struct("=6i8d4Bi")
 
 
 def warped(op: Warp, shape: Shape) -> bytes | None:
-    """The record of a nearest or bilinear warp of a byte image; None for others, and where positions are far out."""
-    bilinear = op.interpolation == "bilinear"
-    if shape.floats or op.interpolation == "bicubic" or len(op.fill) not in (1, shape.channels):
+    """The record of a warp of a byte image; None for floats, and where positions are far out."""
+    if shape.floats or len(op.fill) not in (1, shape.channels):
         return None
-    if bilinear and shape.width < 2:
+    if op.interpolation == "bilinear" and shape.width < 2:
         return None
-    turned = op.affine and not bilinear and (op.matrix[1] != 0.0 or op.matrix[3] != 0.0)
+    turned = op.affine and op.interpolation == "nearest" and (op.matrix[1] != 0.0 or op.matrix[3] != 0.0)
     if not all(map(math.isfinite, op.matrix)) or (turned and not _near(op)):
         return None
     each = op.fill * shape.channels if len(op.fill) == 1 else op.fill
     fill = [round(min(255.0, max(0.0, value))) for value in each] + [0] * (_MOST_CHANNELS - len(each))
-    numbers = op.height, op.width, bilinear, bool(op.affine)
+    numbers = op.height, op.width, _SAMPLING[op.interpolation], bool(op.affine)
     return _record.pack(CODE, _record.size, *numbers, *op.matrix, *fill, 0)
 
 
 def resampled(op: Resize, shape: Shape) -> bytes | None:
     """The record of a resize that is not antialiased: Pillow computes it as a warp."""
-    if op.interpolation not in ("nearest", "bilinear"):
-        return None
     matrix = (shape.width / op.width, 0.0, 0.0, 0.0, shape.height / op.height, 0.0, 0.0, 0.0)
     return warped(Warp(matrix, op.height, op.width, op.interpolation), shape)
 

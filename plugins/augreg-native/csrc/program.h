@@ -42,6 +42,7 @@ enum augreg_code {
     AUGREG_NOISE,
     AUGREG_REMAP,
     AUGREG_FLOAT_BLUR,
+    AUGREG_CLAHE,
     AUGREG_CODES, /* the number of codes */
 };
 
@@ -125,11 +126,13 @@ typedef struct {
     double base, amount;
 } augreg_color;
 
+enum augreg_sampling { AUGREG_SAMPLE_NEAREST, AUGREG_SAMPLE_BILINEAR, AUGREG_SAMPLE_BICUBIC };
+
 /* Read a byte image through a map of the plane: matrix is that of the op Warp, and `affine` says that its last two numbers are
-   zero. Nearest, or bilinear, which needs a width of 2 at least. Pixels outside get `fill`. */
+   zero. Bilinear needs a width of 2 at least. Pixels outside get `fill`. */
 typedef struct {
     augreg_op op;
-    int32_t height, width, bilinear, affine;
+    int32_t height, width, sampling, affine;
     double matrix[8];
     uint8_t fill[AUGREG_MOST_CHANNELS];
     int32_t unused;
@@ -198,6 +201,15 @@ typedef struct {
     augreg_op op;
     int32_t reach, unused;
 } augreg_float_blur;
+
+/* Equalize the luma of one or three colors in tiles, `rows` x `columns` of them, with a limit of `clip` to the slope. */
+typedef struct {
+    augreg_op op;
+    int32_t rows, columns;
+    double clip;
+} augreg_clahe;
+
+#define AUGREG_MOST_TILES 4096 /* in all */
 
 /* An image, or a view of one. Strides are in bytes. */
 typedef struct {

@@ -23,6 +23,7 @@ const augreg_traits_of augreg_traits[AUGREG_CODES] = {
     [AUGREG_NOISE] = {sizeof(augreg_noise), AUGREG_IN_PLACE},
     [AUGREG_REMAP] = {sizeof(augreg_remap), 0},
     [AUGREG_FLOAT_BLUR] = {sizeof(augreg_float_blur), 0},
+    [AUGREG_CLAHE] = {sizeof(augreg_clahe), 0},
 };
 
 /* Whether length pixels from start on lie within a side. */
@@ -132,7 +133,9 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
             break;
         case AUGREG_WARP: {
             const augreg_warp *warp = (const augreg_warp *)op;
-            if (shape->floats || warp->height < 1 || warp->width < 1 || (warp->bilinear && shape->width < 2))
+            if (shape->floats || warp->height < 1 || warp->width < 1 ||
+                warp->sampling < AUGREG_SAMPLE_NEAREST || warp->sampling > AUGREG_SAMPLE_BICUBIC ||
+                (warp->sampling == AUGREG_SAMPLE_BILINEAR && shape->width < 2))
                 return AUGREG_BAD_PROGRAM;
             height = warp->height;
             width = warp->width;
@@ -163,6 +166,15 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
             const int64_t room = op->bytes - (int64_t)sizeof *blur;
             if (!shape->floats || blur->reach < 0 || blur->reach > AUGREG_MOST_REACH ||
                 (2 * (int64_t)blur->reach + 1) * (int64_t)sizeof(float) > room)
+                return AUGREG_BAD_PROGRAM;
+            break;
+        }
+        case AUGREG_CLAHE: {
+            const augreg_clahe *clahe = (const augreg_clahe *)op;
+            if (shape->floats || (shape->channels != 1 && shape->channels != 3) || clahe->rows < 1 ||
+                clahe->columns < 1 || (int64_t)clahe->rows * clahe->columns > AUGREG_MOST_TILES ||
+                height > INT32_MAX - AUGREG_MOST_TILES || width > INT32_MAX - AUGREG_MOST_TILES ||
+                !(clahe->clip >= 0.0 && clahe->clip <= 1e6))
                 return AUGREG_BAD_PROGRAM;
             break;
         }

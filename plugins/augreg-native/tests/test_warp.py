@@ -1,4 +1,4 @@
-"""Nearest and bilinear warps have the bytes of `Image.transform`."""
+"""Warps have the bytes of `Image.transform`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from augreg.ops import Op, Scene, Warp
 
 Array = NDArray[np.uint8]
 Run = Callable[[list[Op], Array], Array]
-KINDS = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR}
+KINDS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
 
 
 def by_pillow(op: Warp, image: Array) -> Array:
     """Channel by channel."""
-    kind, numbers = (
-        (Image.Transform.AFFINE, op.matrix[:6]) if op.affine else (Image.Transform.PERSPECTIVE, op.matrix)
-    )
+    kind, numbers = (Image.Transform.AFFINE, op.matrix[:6]) if op.affine else (Image.Transform.PERSPECTIVE, op.matrix)
     planes = []
     for channel in range(image.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
@@ -45,7 +47,8 @@ def random_warp(numbers: random.Random, scene: Scene) -> Op:
     def any_warp(*matrix: float) -> Warp:
         return Warp(matrix, numbers.randint(1, 50), numbers.randint(1, 50), kind, fill)  # type: ignore[arg-type]
 
-    corners = tuple((x + part(width), y + part(height)) for x, y in ((0, 0), (width, 0), (width, height), (0, height)))
+    whole = ((0, 0), (width, 0), (width, height), (0, height))
+    corners = tuple((x + part(width), y + part(height)) for x, y in whole)
     straight = numbers.choice((1.0, -1.0, 0.5, 2.0, 0.3))
     gauss = numbers.gauss
     makers: list[Callable[[], Op]] = [
@@ -94,12 +97,11 @@ def test_positions_at_the_edges_of_pixels(isa: str, compiled: Run, image_of: Cal
 
 
 def test_far_positions_are_left_to_pillow(image_of: Callable[..., Array]) -> None:
-    """Beyond 16.16 fixed point, bicubic, one column, and numbers that are not finite."""
+    """Beyond 16.16 fixed point, one column, and numbers that are not finite."""
     image = image_of(7, 9, 11)
     far = (1.0, 0.5, 40_000.0, 0.0, 1.0, 0.0, 0.0, 0.0)
     for op in (
         Warp(far, 9, 11),
-        Warp((1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0), 9, 11, "bicubic"),
         Warp((float("inf"), 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0), 9, 11),
     ):
         assert program.run([op], 0, image)[0] == 0

@@ -162,6 +162,9 @@ def damaged(seed: int) -> int:
         others = [
             ops.rotate(scene, 9.0, "bilinear"),
             ops.shear(scene, 0.3, 0.1),
+            ops.translate(scene, 3.5, 0.2, "bicubic"),
+            ops.lens(scene, 0.3, numbers.choice(("nearest", "bilinear"))),
+            ops.motion_blur(4.0, 30.0),
             ops.enhance("smooth", 1.5, "sharpness"),
             ops.gaussian_blur(numbers.uniform(0.1, 9)),
             ops.median_blur(numbers.choice((3, 5, 9))),
@@ -171,6 +174,7 @@ def damaged(seed: int) -> int:
         ]
         if scene.channels == 3:
             others += [ops.hue(0.1), ops.enhance("gray", 0.5, "saturation"), ops.image_statistic("contrast", 1.5)]
+            others += [ops.shift_channels(scene, (9.0, -9.0, 0.5)), ops.local_contrast(2.0, (3, 4))]
         chosen += numbers.sample(others, numbers.randint(0, 4))
         chosen += [ops.Pad(1, 2, 3, 4), ops.Paint(0, 0, 2, 2), ops.Normalize((0.5,), (0.5,)), ops.Paint(1, 0, 2, 2)]
         shape, records = program.Shape(*image.shape), b""

@@ -18,6 +18,7 @@ static augreg_kernel *const kernels[AUGREG_CODES] = {
     [AUGREG_NOISE] = NAME(noise),
     [AUGREG_REMAP] = NAME(remap),
     [AUGREG_FLOAT_BLUR] = NAME(float_blur),
+    [AUGREG_CLAHE] = NAME(clahe),
 };
 
 const augreg_table NAME(table) = {TEXT(AUGREG_ISA), kernels, NAME(copy), NAME(color)};

@@ -3,13 +3,11 @@
    Pillow computes positions in double precision, or for a nearest affine map in 16.16 fixed point; a pixel whose position
    is outside of the image gets the fill. The same sums are made here in the same order, a piece of a row at a time. */
 
-#include "kernels.h"
+#include "warp.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { PIECE = 256 };
 
 /* Copy one pixel; a constant number of channels makes it one or two moves. */
 static inline void copy_pixel(uint8_t *to, const uint8_t *from, int32_t channels) { memcpy(to, from, (size_t)channels); }
@@ -135,11 +133,7 @@ static int turned(const augreg_warp *warp, const augreg_image *in, const augreg_
 
 /* ---- positions in double precision ---- */
 
-typedef struct {
-    double x[PIECE], y[PIECE];
-} positions;
-
-static void locate(const augreg_warp *warp, int32_t x0, int32_t y, int32_t count, positions *found) {
+static void locate(const augreg_warp *warp, int32_t x0, int32_t y, int32_t count, augreg_positions *found) {
     const double *a = warp->matrix;
     double down = y + 0.5, bx = a[1] * down, by = a[4] * down;
     double a0 = a[0], a2 = a[2], a3 = a[3], a5 = a[5];
@@ -161,9 +155,9 @@ static void locate(const augreg_warp *warp, int32_t x0, int32_t y, int32_t count
 }
 
 static inline __attribute__((always_inline)) void nearest_piece(const augreg_warp *warp, const augreg_image *in,
-                                                                const positions *at, int32_t count, uint8_t *to,
+                                                                const augreg_positions *at, int32_t count, uint8_t *to,
                                                                 int32_t channels) {
-    int32_t columns[PIECE], rows[PIECE];
+    int32_t columns[AUGREG_PIECE], rows[AUGREG_PIECE];
     double width = in->width, height = in->height;
     for (int32_t i = 0; i < count; i++) {
         double x = at->x[i], y = at->y[i];
@@ -194,12 +188,12 @@ static inline uint64_t pair(const uint8_t *from, int32_t channels) {
 }
 
 static inline __attribute__((always_inline)) void bilinear_piece(const augreg_warp *warp, const augreg_image *in,
-                                                                 const positions *at, int32_t count, uint8_t *to,
+                                                                 const augreg_positions *at, int32_t count, uint8_t *to,
                                                                  int32_t channels) {
-    double across[PIECE], down[PIECE];
+    double across[AUGREG_PIECE], down[AUGREG_PIECE];
     ptrdiff_t row = in->row;
-    int32_t above[PIECE], below[PIECE], columns[PIECE], inside[PIECE], planes[AUGREG_MOST_CHANNELS][PIECE];
-    uint64_t upper[PIECE], lower[PIECE];
+    int32_t above[AUGREG_PIECE], below[AUGREG_PIECE], columns[AUGREG_PIECE], inside[AUGREG_PIECE], planes[AUGREG_MOST_CHANNELS][AUGREG_PIECE];
+    uint64_t upper[AUGREG_PIECE], lower[AUGREG_PIECE];
     double width = in->width, height = in->height, last = in->width - 2, bottom = in->height - 1;
     for (int32_t i = 0; i < count; i++) {
         double x = at->x[i], y = at->y[i];
@@ -241,14 +235,16 @@ static inline __attribute__((always_inline)) void bilinear_piece(const augreg_wa
 
 static inline __attribute__((always_inline)) void general(const augreg_warp *warp, const augreg_image *in,
                                                           const augreg_image *out, int32_t channels) {
-    positions at;
+    augreg_positions at;
     for (int32_t y = 0; y < out->height; y++) {
-        for (int32_t x = 0; x < out->width; x += PIECE) {
-            int32_t count = out->width - x < PIECE ? out->width - x : PIECE;
+        for (int32_t x = 0; x < out->width; x += AUGREG_PIECE) {
+            int32_t count = out->width - x < AUGREG_PIECE ? out->width - x : AUGREG_PIECE;
             uint8_t *to = out->data + y * out->row + (ptrdiff_t)x * channels;
             locate(warp, x, y, count, &at);
-            if (warp->bilinear)
+            if (warp->sampling == AUGREG_SAMPLE_BILINEAR)
                 bilinear_piece(warp, in, &at, count, to, channels);
+            else if (warp->sampling == AUGREG_SAMPLE_BICUBIC)
+                NAME(cubic)(warp, in, &at, count, to);
             else
                 nearest_piece(warp, in, &at, count, to, channels);
         }
@@ -257,7 +253,7 @@ static inline __attribute__((always_inline)) void general(const augreg_warp *war
 
 int NAME(warp)(const augreg_op *op, const augreg_image *in, const augreg_image *out) {
     const augreg_warp *warp = (const augreg_warp *)op;
-    if (warp->affine && !warp->bilinear) {
+    if (warp->affine && warp->sampling == AUGREG_SAMPLE_NEAREST) {
         if (warp->matrix[1] != 0.0 || warp->matrix[3] != 0.0) return turned(warp, in, out);
         int32_t *columns = malloc((size_t)out->width * sizeof *columns);
         if (columns == NULL) return AUGREG_NO_MEMORY;
