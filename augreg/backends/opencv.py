@@ -64,9 +64,8 @@ def _resize(op: Resize, image: Array) -> Array:
     """Scale, antialiased by smoothing first with a short kernel.
 
     Bilinear interpolation is a triangle one input pixel wide. An antialiased triangle is `scale` pixels wide, with
-    the variance scale^2 / 6. So first shrink by an integer factor, at most a third of the scale (a box filter, with
-    the variance (factor^2 - 1) / 12), and then convolve with a binomial kernel that has the rest of the variance.
-    A side that shrinks strongly is treated by `shrinking` instead.
+    the variance scale^2 / 6. So first convolve with a binomial kernel that has the rest of the variance. An image
+    that shrinks strongly is treated by `shrinking` first.
     """
     height, width, channels = image.shape
     if (op.height, op.width) == (height, width):
@@ -79,13 +78,11 @@ def _resize(op: Resize, image: Array) -> Array:
         return plain.by_channel(lambda plane: _resize(op, plane), image)
     if not op.antialias:
         return _interpolated(op, image)
-    scale_y, scale_x = height / op.height, width / op.width
-    if max(scale_y, scale_x) < shrinking.STRONG:
-        return _interpolated(op, _smoothed(image, scale_y, scale_x))
-    found = shrinking.shrunk(image, op.height, op.width, op.interpolation)
-    if found.shape[:2] != (op.height, op.width):
-        found = _interpolated(op, _smoothed(found, found.shape[0] / op.height, found.shape[1] / op.width))
-    return found if image.dtype == np.float32 else np.clip(np.rint(found), 0, 255).astype(np.uint8)
+    if max(height / op.height, width / op.width) >= shrinking.STRONG[op.interpolation]:
+        image = shrinking.shrunk(image, op.height, op.width, op.interpolation)
+        if image.shape[:2] == (op.height, op.width):
+            return image
+    return _interpolated(op, _smoothed(image, image.shape[0] / op.height, image.shape[1] / op.width))
 
 
 def _interpolated(op: Resize, image: Array) -> Array:
@@ -95,35 +92,28 @@ def _interpolated(op: Resize, image: Array) -> Array:
 
 
 def _smoothed(image: Array, scale_y: float, scale_x: float) -> Array:
-    """The image shrunk by integer factors and blurred just enough for bilinear sampling without aliasing."""
-    (factor_y, kernel_y), (factor_x, kernel_x) = _reduction(scale_y), _reduction(scale_x)
-    channels = image.shape[2]
-    if factor_y > 1 or factor_x > 1:
-        size = max(1, round(image.shape[1] / factor_x)), max(1, round(image.shape[0] / factor_y))
-        image = _shaped(cv2.resize(image, size, interpolation=cv2.INTER_AREA), channels)
-    if len(kernel_y) > 1 or len(kernel_x) > 1:
-        if len(kernel_y) == 1:
-            kernel_y = np.array([0.0, 1.0, 0.0])  # the same as a single tap, in less than half the time
-        out = buffers.empty(image.shape, image.dtype)
-        image = _shaped(
-            cv2.sepFilter2D(image, -1, kernel_x, kernel_y, dst=out, borderType=cv2.BORDER_REPLICATE), channels
-        )
-    return image
+    """The image blurred just enough for bilinear sampling without aliasing."""
+    kernel_y, kernel_x = _smoothing(scale_y), _smoothing(scale_x)
+    if len(kernel_y) == len(kernel_x) == 1:
+        return image
+    if len(kernel_y) == 1:
+        kernel_y = np.array([0.0, 1.0, 0.0])  # the same as a single tap, in less than half the time
+    out = buffers.empty(image.shape, image.dtype)
+    found = cv2.sepFilter2D(image, -1, kernel_x, kernel_y, dst=out, borderType=cv2.BORDER_REPLICATE)
+    return _shaped(found, image.shape[2])
 
 
-def _reduction(scale: float) -> tuple[int, NDArray[np.float64]]:
-    """The integer factor to shrink by, and the smoothing kernel for the rest of this scale."""
-    factor = max(1, int(scale / 3.0))
-    missing = (scale * scale - factor * factor) / 6.0 - (factor * factor - 1) / 12.0
-    weight = missing / (2.0 * factor * factor)  # of each neighbor in [weight, 1 - 2 weight, weight]
+def _smoothing(scale: float) -> NDArray[np.float64]:
+    """The binomial kernel with the variance that bilinear interpolation misses at this scale."""
+    weight = (scale * scale - 1.0) / 12.0  # of each neighbor in [weight, 1 - 2 weight, weight]
     if weight < 1e-3:
-        return factor, np.ones(1)
+        return np.ones(1)
     times = math.ceil(4.0 * weight)  # above 1/4 the kernel would not fall off, so convolve several
     step = np.array([weight / times, 1.0 - 2.0 * weight / times, weight / times])
     kernel = np.ones(1)
     for _ in range(times):
         kernel = np.convolve(kernel, step)
-    return factor, kernel
+    return kernel
 
 
 def _enlarge(op: Enlarge, image: Array) -> Array:
