@@ -48,9 +48,9 @@ class _Side(NamedTuple):
     the one before the division into parts. The pixels at the ends of the result miss the weight that lies outside the
     image: `inside` is what the first few have, from the first one on; the last few have the same.
 
-    `cubic` is the size that the side is interpolated to, and `area` the one it is divided to where four parts are
-    wanted: a power of two times the wanted size, and no smaller than the side. OpenCV's mean over fractions of pixels
-    is fast only there, and the mean of several such means is exact. 0 is for nothing.
+    `cubic` is the size that the side is interpolated to, and `area` the one it is divided to before it has four
+    parts: OpenCV's mean over fractions of pixels is fast only where there are more parts than pixels, and the mean of
+    two of these parts is exact. 0 is for nothing.
     """
 
     wanted: int
@@ -137,12 +137,12 @@ def _side(size: int, wanted: int, interpolation: str) -> _Side:
         after = (size + 1) // 2
         odd = size % 2 == 1  # then the halves lie at all distances from the pixels, which matters less when blurred
         blur = 3 if odd or (parts == 2 and size < 2.6 * parts * wanted) else 1
-        variance += pixel * pixel * (_BINOMIAL[blur] + (1 / 6 if odd else 1 / 4))
+        variance += pixel * pixel * (_BINOMIAL[blur] + 1 / 4)
         halvings.append((blur, after))
         pixel, size = pixel * size / after, after
     rest = size / (parts * wanted)
     cubic = 2 * wanted if parts == 2 and rest > 1.0 else 0
-    area = _fine(size, wanted) if parts == 4 and rest > 1.0 else 0
+    area = 8 * wanted if parts == 4 and 1.0 < rest <= 2.0 and _right(size, 8 * wanted) else 0
     blur = 1 if parts == 4 or rest < (1.3 if halvings else 1.2) else 3 if rest < 1.7 else 5
     if rest > 1.0:
         variance += pixel * pixel * (_BINOMIAL[blur] + (_CUBIC if parts == 2 else (1 + rest * rest) / 12))
@@ -159,17 +159,14 @@ def _side(size: int, wanted: int, interpolation: str) -> _Side:
     return _Side(wanted, parts, tuple(halvings), blur, cubic, area, weights, ends)
 
 
-def _fine(size: int, wanted: int) -> int:
-    """A power of two times the wanted size, not smaller than the size; 0 where OpenCV would err.
+def _right(size: int, area: int) -> bool:
+    """Whether OpenCV divides a side rightly into so many parts.
 
     Where an edge of a pixel and of a part are in the same place, OpenCV computes the pixel by a product of floats,
     and if that is rounded down, the whole part is read from the pixel before.
     """
-    area = wanted << math.ceil(math.log2(size / wanted))
-    common = math.gcd(size, area)
-    step = 1.0 / (area / size)
-    right = all(int(edge * (area // common) * step) == edge * (size // common) for edge in range(1, common))
-    return area if right else 0
+    common, step = math.gcd(size, area), 1.0 / (area / size)
+    return all(int(edge * (area // common) * step) == edge * (size // common) for edge in range(1, common))
 
 
 @functools.cache
