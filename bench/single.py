@@ -3,6 +3,7 @@
     python bench/single.py                 # the comparison
     python bench/single.py --hold 64       # keep the last 64 results alive, as a loader does while it fills a batch
     python bench/single.py --profile       # where augreg's own time goes
+    python bench/single.py --large         # imagenet from large photos, 1500x2000
 
 The rows take turns within a round, so a busy machine slows all of them alike: trust the ratios. bench/README.md
 says what is the same in all rows and what is not.
@@ -29,6 +30,7 @@ from PIL import Image, ImageOps
 from augreg import Pipeline
 
 PRESETS = {"imagenet": (375, 500), "cifar10": (32, 32)}  # (height, width) of the input images
+LARGE = {"imagenet": (1500, 2000)}
 MEANS = {"imagenet": (0.485, 0.456, 0.406), "cifar10": (0.4914, 0.4822, 0.4465)}
 STDS = {"imagenet": (0.229, 0.224, 0.225), "cifar10": (0.2470, 0.2435, 0.2616)}
 Work = Callable[[int], Any]  # makes the image of this index
@@ -84,8 +86,8 @@ def peer_row(preset: str, resize: int, inputs: list[np.ndarray]) -> Work:
     return work
 
 
-def rows(preset: str) -> dict[str, Work]:
-    inputs = images(*PRESETS[preset])
+def rows(preset: str, size: tuple[int, int]) -> dict[str, Work]:
+    inputs = images(*size)
     antialiased = ", antialiased resize" if preset == "imagenet" else ""
     table = {f"augreg opencv{antialiased}": augreg_row(preset, "opencv", inputs)}
     if has_albumentations():
@@ -110,18 +112,18 @@ def rate(work: Work, seconds: float, hold: int) -> float:
     raise AssertionError
 
 
-def compare(preset: str, rounds: int, seconds: float, hold: int) -> None:
-    table = rows(preset)
+def compare(preset: str, size: tuple[int, int], rounds: int, seconds: float, hold: int) -> None:
+    table = rows(preset, size)
     for work in table.values():
         rate(work, min(seconds, 0.2), hold)  # warm up: imports, tables, memory
     rates = measure_in_turns(table, rounds, lambda work, _: rate(work, seconds, hold))
-    height, width = PRESETS[preset]
+    height, width = size
     print(f"\n{preset}, from {height}x{width} uint8: images per second, median of {rounds} rounds of {seconds:g} s")
     print_rates(rates)
 
 
-def profile(preset: str, calls: int) -> None:
-    work = augreg_row(preset, "opencv", images(*PRESETS[preset]))
+def profile(preset: str, size: tuple[int, int], calls: int) -> None:
+    work = augreg_row(preset, "opencv", images(*size))
     work(0)
     profiler = cProfile.Profile()
     profiler.enable()
@@ -147,14 +149,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.4, help="duration of each row in each round")
     parser.add_argument("--hold", type=int, default=1, help="number of results to keep alive")
     parser.add_argument("--profile", action="store_true", help="profile augreg instead")
+    parser.add_argument("--large", action="store_true", help="large photos instead, for imagenet")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     settings(options.hold)
-    for preset in PRESETS:
+    for preset, size in (LARGE if options.large else PRESETS).items():
         if options.profile:
-            profile(preset, 500 if preset == "imagenet" else 5000)
+            profile(preset, size, 500 if preset == "imagenet" else 5000)
         else:
-            compare(preset, options.rounds, options.seconds, options.hold)
+            compare(preset, size, options.rounds, options.seconds, options.hold)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,17 @@ def photos() -> dict[str, np.ndarray]:
     return found
 
 
+@functools.cache
+def mosaic(height: int, width: int) -> np.ndarray:
+    """The photos side by side, mirrored until they fill the size: a large image that is as sharp as a small one."""
+    lowest = min(len(photo) for photo in photos().values())
+    row = np.concatenate([photo[:lowest] for photo in photos().values()], axis=1)
+    missing = max(0, height - row.shape[0]), max(0, width - row.shape[1])
+    whole = np.pad(row, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")[:height, :width]
+    whole.flags.writeable = False
+    return whole
+
+
 def precise_warps() -> bool:
     """Whether OpenCV's bilinear warps read at exact positions: from version 5 on."""
     import cv2

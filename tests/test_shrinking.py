@@ -1,4 +1,4 @@
-"""Strong shrinking loses no light and moves nothing, on both backends."""
+"""Shrinking loses no light and moves nothing, on both backends; exactly where it is strong."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from augreg import ops
 from augreg.backends import backend
 
 HAVE = tuple(name for name in ("pillow", "opencv") if name != "opencv" or importlib.util.find_spec("cv2"))
+opencv = pytest.mark.skipif("opencv" not in HAVE, reason="cv2 is not installed")
 SCALES = [(8.0, 8.0), (9.1, 12.0), (24.0, 24.0), (31.7, 24.3), (50.0, 50.0), (24.0, 1.0), (1.0, 30.5), (24.0, 0.5)]
 
 
@@ -47,6 +48,65 @@ def test_a_spot_keeps_its_light_and_its_place(interpolation: str, scale: tuple[f
             assert abs(found[0] * area / light - 1) < 2e-3
             assert abs(found[1] - y) * wanted[0] < 0.06
             assert abs(found[2] - x) * wanted[1] < 0.06
+
+
+def _weighed(size: int, wanted: int, interpolation: str) -> np.ndarray:
+    """Columns of the result of a white column at each place: row i is the result where column i is white."""
+    columns = np.eye(size, dtype=np.float32)[..., None]
+    return backend("opencv").apply(ops.resize(size, wanted, interpolation), columns)[..., 0].astype(float)
+
+
+@opencv
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("wanted", [40, 41])
+def test_single_pixels_weigh_alike(wanted: int, interpolation: str) -> None:
+    """A column of pixels keeps its light and its place, as docs/backends.md states."""
+    little = 1.2, 1.45, 1.7, 2.07, 2.3
+    for scale in (*little, 2.55, 2.8, 3.05, 3.5, 4.1, 4.5, 5.0, 5.3, 5.9, 6.1, 6.6, 7.0, 7.9):
+        size = round(wanted * scale)
+        found = _weighed(size, wanted, interpolation)
+        light = found.sum(axis=1) * size / wanted
+        place = (found * (np.arange(wanted) + 0.5)).sum(axis=1) / found.sum(axis=1)
+        away = np.abs(place - (np.arange(size) + 0.5) * wanted / size)
+        inner = slice(round(4 * scale), -round(4 * scale))  # nearer to the border, Pillow weighs them differently too
+        assert np.abs(light - 1.0)[inner].max() < (0.34 if scale in little else 0.06), scale
+        assert away[inner].max() < (0.22 if scale in little else 0.17), scale
+
+
+ODD_AND_EVEN = [
+    (60, 50, 20, 21),
+    (61, 133, 20, 20),
+    (174, 177, 21, 20),
+    (333, 257, 31, 30),
+    (1024, 777, 3, 16),
+    (520, 4, 4, 8),
+]
+
+
+@opencv
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("sizes", ODD_AND_EVEN, ids=str)
+def test_a_flip_before_is_a_flip_after(sizes: tuple[int, int, int, int], interpolation: str) -> None:
+    height, width, *wanted = sizes
+    op = ops.resize(*wanted, interpolation)
+    for dtype, near in (("uint8", 2.0), ("float32", 1e-5)):
+        image = images.made("noise", height, width, 3, dtype)
+        before = backend("opencv").apply(op, np.ascontiguousarray(image[::-1, ::-1]))
+        away = before[::-1, ::-1].astype(float) - backend("opencv").apply(op, image)
+        assert np.abs(away).max() <= near
+
+
+@opencv
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("sizes", ODD_AND_EVEN, ids=str)
+def test_a_constant_image_stays_constant(sizes: tuple[int, int, int, int], interpolation: str) -> None:
+    height, width, *wanted = sizes
+    op = ops.resize(*wanted, interpolation)
+    for channels in (1, 2, 3, 4):
+        value = np.array([0, 77, 254, 255][-channels:], np.uint8)
+        image = np.broadcast_to(value, (height, width, channels)).copy()
+        assert (backend("opencv").apply(op, image) == value).all()
+        assert np.allclose(backend("opencv").apply(op, image.astype(np.float32)), value, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", HAVE)

@@ -1,12 +1,12 @@
-"""Strong antialiased shrinking by OpenCV, in whole steps where it is fast: halve, divide into parts, weigh the parts.
+"""Strong antialiased shrinking by OpenCV, in whole steps: halve a side, divide it into parts, weigh the parts.
 
-The definition is a triangle or a cubic as wide as the scale. Here a side is halved while more than enough pixels are
-left, and interpolated so that each pixel of the result has exactly two or four parts. The parts are convolved with
-a few weights, and the mean over the parts of a pixel is the result. However the weights are chosen, all parts then
-count the same in sum, so that no light is gained or lost between pixels.
+The definition is a triangle or a cubic as wide as the scale. OpenCV is fast where it halves, interpolates, or applies
+a few weights. So a side is halved while more than enough pixels are left, and then divided so that each pixel of the
+result has exactly two or four parts. A few weights are applied to the parts, and the mean of its parts is the pixel.
+Whatever the weights are, all parts count the same in sum, so this step gains and loses no light.
 
-Every step blurs, and blurs add up: the variance of a sequence of kernels is the sum of their variances. So the weights
-are those of the definition, sharpened or blurred until the sum is the variance of the definition's kernel.
+Every step blurs, and the variances of blurs add up. So the weights are those of the definition, made narrower or
+wider until all steps together have the variance of the definition.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ _CUBIC: Final = -1 / 15  # the variance of OpenCV's bicubic kernel, in pixels^2;
 _BINOMIAL: Final = {1: 0.0, 3: 0.5, 5: 1.0}  # the variance of a binomial kernel, by the number of its weights
 _SMALL: Final = 256  # pixels; the middle of an odd side gains a few thousandths when the side is halved
 _UPWARD: Final = {4.0: 1 / 8, 2.0: 1 / 4}  # how much the mean of so many bytes is rounded upward on average
-_ZERO: Final = cv2.BORDER_CONSTANT
 _FINER: Final = 32  # between two bytes; leaves space for four times white in 16 bits
 
 
@@ -49,9 +48,9 @@ class _Side(NamedTuple):
     the one before the division into parts. The pixels at the ends of the result miss the weight that lies outside the
     image: `inside` is what the first few have, from the first one on; the last few have the same.
 
-    `cubic` is the size that the side is interpolated to, and `area` the one it is divided to where four parts are
-    wanted: a power of two times the wanted size, and no smaller than the side. OpenCV's mean over fractions of pixels
-    is fast only there, and the mean of several such means is exact. 0 is for nothing.
+    `cubic` is the size that the side is interpolated to, and `area` the one it is divided to before it has four
+    parts: OpenCV's mean over fractions of pixels is fast only where there are more parts than pixels, and the mean of
+    two of these parts is exact. 0 is for nothing.
     """
 
     wanted: int
@@ -75,28 +74,30 @@ def shrunk(image: Array, height: int, width: int, interpolation: str) -> Array:
         upward += _UPWARD.get(before / (image.shape[0] * image.shape[1]), 0.0)
     image = _resized(_blurred(image, y.blur, x.blur), y.cubic, x.cubic, cv2.INTER_CUBIC)
     image = _resized(image, y.area, x.area, cv2.INTER_AREA)
-    twice = all(side.area in (0, 8 * side.wanted) for side in (y, x))  # then faster as an interpolation halfway
-    method = cv2.INTER_LINEAR if twice else cv2.INTER_AREA
-    image = _resized(image, y.parts * y.wanted, x.parts * x.wanted, method)
-    if image.dtype == np.uint8:  # less than half a byte, so that constant images stay constant
-        finer, lower = _FINER, _FINER * min(upward, 0.45)
-        image = cv2.sepFilter2D(image, cv2.CV_16S, x.weights, y.weights * finer, delta=-lower, borderType=_ZERO)
-    else:
-        finer = 0
-        image = cv2.sepFilter2D(image, -1, x.weights, y.weights, borderType=_ZERO)
+    rows, columns = y.parts * y.wanted, x.parts * x.wanted
+    twice = image.shape[0] in (rows, 2 * rows) and image.shape[1] in (columns, 2 * columns)
+    image = _resized(image, rows, columns, cv2.INTER_LINEAR if twice else cv2.INTER_AREA)
+    finer = _FINER if image.dtype == np.uint8 else 1
+    depth = cv2.CV_16S if finer > 1 else -1
+    image = cv2.sepFilter2D(image, depth, x.weights, y.weights * finer, borderType=cv2.BORDER_CONSTANT)
     image = _halved(image, y.wanted, x.wanted)
     _complete(image, y)
     _complete(image.swapaxes(0, 1), x)
-    if finer:
+    if finer > 1:
         out = buffers.empty((*image.shape[:2], channels), np.uint8)
-        image = cv2.convertScaleAbs(np.maximum(image, 0, out=image), dst=out, alpha=1 / finer)
+        np.maximum(image, 0, out=image)
+        # less than half a byte is taken off, so that constant images stay constant
+        image = cv2.convertScaleAbs(image, dst=out, alpha=1 / finer, beta=-min(upward, 0.375))
     return image.reshape(*image.shape[:2], channels)
 
 
 def _resized(image: Array, rows: int, columns: int, method: int) -> Array:
     """The image at this size; 0 leaves a side as it is."""
     rows, columns = rows or image.shape[0], columns or image.shape[1]
-    return image if (rows, columns) == image.shape[:2] else cv2.resize(image, (columns, rows), interpolation=method)
+    if (rows, columns) == image.shape[:2]:
+        return image
+    found: Array = cv2.resize(image, (columns, rows), interpolation=method)
+    return found
 
 
 def _halved(image: Array, rows: int, columns: int) -> Array:
@@ -110,9 +111,9 @@ def _halved(image: Array, rows: int, columns: int) -> Array:
 def _blurred(image: Array, taps_y: int, taps_x: int) -> Array:
     if taps_y == taps_x == 1:
         return image
-    return cv2.GaussianBlur(
-        image, (taps_x, taps_y), 0.0, borderType=cv2.BORDER_REFLECT
-    )  # binomial without a deviation
+    # with a deviation of 0 the weights are binomial
+    found: Array = cv2.GaussianBlur(image, (taps_x, taps_y), 0.0, borderType=cv2.BORDER_REFLECT)
+    return found
 
 
 def _complete(image: Array, side: _Side) -> None:
@@ -136,26 +137,36 @@ def _side(size: int, wanted: int, interpolation: str) -> _Side:
         after = (size + 1) // 2
         odd = size % 2 == 1  # then the halves lie at all distances from the pixels, which matters less when blurred
         blur = 3 if odd or (parts == 2 and size < 2.6 * parts * wanted) else 1
-        variance += pixel * pixel * (_BINOMIAL[blur] + (1 / 6 if odd else 1 / 4))
+        variance += pixel * pixel * (_BINOMIAL[blur] + 1 / 4)
         halvings.append((blur, after))
         pixel, size = pixel * size / after, after
     rest = size / (parts * wanted)
     cubic = 2 * wanted if parts == 2 and rest > 1.0 else 0
-    area = wanted << math.ceil(math.log2(size / wanted)) if parts == 4 and rest > 1.0 else 0
+    area = 8 * wanted if parts == 4 and 1.0 < rest <= 2.0 and _right(size, 8 * wanted) else 0
     blur = 1 if parts == 4 or rest < (1.3 if halvings else 1.2) else 3 if rest < 1.7 else 5
     if rest > 1.0:
         variance += pixel * pixel * (_BINOMIAL[blur] + (_CUBIC if parts == 2 else (1 + rest * rest) / 12))
     missing = (_VARIANCE[interpolation] * scale * scale - variance) * (parts / scale) ** 2 - (parts * parts - 1) / 12
     weights = _weights(parts, interpolation)
     half = len(weights) // 2
-    change = (missing - weights @ np.arange(-half, half + 1) ** 2) / 2
-    weights, half = np.convolve(weights, (change, 1.0 - 2.0 * change, change)), half + 1
+    change = (missing - float(weights @ np.arange(-half, half + 1) ** 2)) / 2
+    weights, half = np.convolve(weights, [change, 1.0 - 2.0 * change, change]), half + 1
     # the sum of the weights up to each one, and of those that lie inside for each part of the first few pixels
     sums = [0.0, *np.cumsum(weights).tolist()]
     reach, last = min(wanted, -(-half // parts)), parts * wanted + half
     inside = [sums[min(last - part, 2 * half + 1)] - sums[max(half - part, 0)] for part in range(reach * parts)]
     ends = np.reshape(inside, (reach, parts)).mean(axis=1).astype(np.float32)
     return _Side(wanted, parts, tuple(halvings), blur, cubic, area, weights, ends)
+
+
+def _right(size: int, area: int) -> bool:
+    """Whether OpenCV divides a side rightly into so many parts.
+
+    Where an edge of a pixel and of a part are in the same place, OpenCV computes the pixel by a product of floats,
+    and if that is rounded down, the whole part is read from the pixel before.
+    """
+    common, step = math.gcd(size, area), 1.0 / (area / size)
+    return all(int(edge * (area // common) * step) == edge * (size // common) for edge in range(1, common))
 
 
 @functools.cache
@@ -171,9 +182,7 @@ def _weights(parts: int, interpolation: str) -> Numbers:
         near = (1.5 * distance - 2.5) * distance * distance + 1.0
         kernel = np.where(distance < 1.0, near, ((-0.5 * distance + 2.5) * distance - 4.0) * distance + 2.0)
     kernel *= parts / kernel.sum()
-    weights = np.diff(kernel, prepend=0.0)[
-        : 1 - parts
-    ]  # means of neighbors differ by what comes in and what goes out
+    weights = np.diff(kernel, prepend=0.0)[: 1 - parts]  # neighboring means differ by what comes and what goes
     for place in range(parts, len(weights)):
         weights[place] += weights[place - parts]
     return weights
