@@ -168,8 +168,7 @@ def _walk(
             parent = entry
             path, key, p = step.path, step.stream_key, step.p
             if path:
-                # after such a child, or a uid, a path may look like that of a child that a `sample` made
-                plain = plain and parent is None and step.uid is None
+                plain = plain and "/" not in path  # else it may look like that of a child that a `sample` made
                 if path in paths:
                     path, key = _free_path(step, parent, paths), None
             else:
