@@ -140,6 +140,9 @@ def _stack(steps: Iterable[Step]) -> list[_Item]:
     return stack
 
 
+_KNOWN: Final[dict[type, set[type]]] = {}  # the classes of records that were returned, by the class of a kind
+
+
 def _walk(
     stack: list[_Item],
     scene: Scene,
@@ -152,6 +155,7 @@ def _walk(
     take: Any = by_test_rule if source is None else getattr(source, "take", None)  # not that of an address
     record, sample = kind.record, kind.sample
     on_images = issubclass(record, Op)
+    known = _KNOWN.setdefault(record, set())
     paths = {entry.path for entry in earlier} if earlier else set()
     plain = not paths
     modest = on_images
@@ -195,9 +199,12 @@ def _walk(
                 ready = result if isinstance(result, tuple) else (result,)
                 steps = False
                 for part in ready:
-                    if not isinstance(part, record):
-                        steps = True
-                        if not isinstance(part, Step):
+                    if part.__class__ not in known:
+                        if isinstance(part, record):
+                            known.add(part.__class__)
+                        elif isinstance(part, Step):
+                            steps = True
+                        else:
                             raise ValueError(_unexpected(result, kind, source))
             except ImageError:  # the step refuses this image
                 raise
