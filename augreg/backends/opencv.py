@@ -27,6 +27,7 @@ Bytes = NDArray[np.uint8]
 
 _LONGEST: Final = 32_766  # beyond this OpenCV 4 refuses to warp, and OpenCV 5 loses precision
 _NUDGE: Final = 2.0**-12  # of a pixel
+_FEW: Final = 1 << 16  # bytes up to which reused memory gains nothing
 _READ: Final = 2  # pixels on each side that a bicubic kernel reads
 _FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 _MOST_CHANNELS: Final = 4  # the limit of OpenCV's warps, color fills and INTER_AREA
@@ -136,7 +137,7 @@ def _warp(op: Warp, image: Array) -> Array:
     if max(*image.shape[:2], op.height, op.width) > _LONGEST:
         return pillow.KERNELS[Warp](op, image)
     channels = image.shape[2]
-    fill = list(op.fill) * (channels if len(op.fill) == 1 else 1)
+    fill = [float(value) for value in op.fill] * (channels if len(op.fill) == 1 else 1)
     if len(fill) != channels:
         fill = intensity.per_channel(op.fill, channels, "fill").tolist()  # which raises an ImageError
     if channels not in _WARPED:
@@ -320,8 +321,12 @@ def _equalized(luma: Bytes, clip: float, tiles: tuple[int, int]) -> Bytes:
 
 def _float_tables(tables: Sequence[Array], image: Bytes, out: Array) -> None:
     height, width, channels = image.shape
-    planes = buffers.empty((channels, height, width), np.uint8)
-    cv2.split(image, list(planes))
+    planes: Sequence[Array] | Array
+    if image.size < _FEW:
+        planes = cv2.split(image)
+    else:
+        planes = buffers.empty((channels, height, width), np.uint8)
+        cv2.split(image, list(planes))
     for channel, table in enumerate(tables):
         cv2.LUT(planes[channel], table, dst=out[..., channel])
 

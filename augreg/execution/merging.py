@@ -288,7 +288,7 @@ def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[O
     if scene.boxes:  # no rule reads them, so they need not be computed
         scene = replace(scene, boxes=())
     done: list[Op] = []
-    scenes: list[Scene] = []  # the scene before each of them; `scene` is that after the last
+    scenes: list[Scene] = []  # the scene before each of them; `scene` is that after the last, for the next one
     todo = list(ops)
     todo.reverse()
     while todo:
@@ -311,6 +311,6 @@ def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[O
                 continue
         done.append(op)
         scenes.append(scene)
-        if not op.keeps_scene:
+        if todo and not op.keeps_scene:
             scene = op.after(scene)
     return tuple(done)

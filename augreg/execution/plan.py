@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import msgspec
 
@@ -95,12 +95,15 @@ class Plan(msgspec.Struct, frozen=True):
         return lines
 
 
+_NO_IMAGES: Final = (tuple, list, int, float)
+
+
 def planned_scene(given: Any, channels: int, dtype: Any, settings: RunSettings) -> Scene:
     """The scene of an image or a sample, or of a (height, width) with these channels and dtype.
 
     Raises ValueError, and ImageError, which is one, for an image that is none.
     """
-    if given is not None and not isinstance(given, tuple | list | int | float):
+    if given is not None and not isinstance(given, _NO_IMAGES):
         return scene_of(given, settings)
     try:
         height, width = map(operator.index, given)  # type: ignore[arg-type]

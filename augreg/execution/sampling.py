@@ -140,6 +140,9 @@ def _stack(steps: Iterable[Step]) -> list[_Item]:
     return stack
 
 
+_KNOWN: Final[dict[type, set[type]]] = {}  # the classes of records that were returned, by the class of a kind
+
+
 def _walk(
     stack: list[_Item],
     scene: Scene,
@@ -152,6 +155,7 @@ def _walk(
     take: Any = by_test_rule if source is None else getattr(source, "take", None)  # not that of an address
     record, sample = kind.record, kind.sample
     on_images = issubclass(record, Op)
+    known = _KNOWN.setdefault(record, set())
     paths = {entry.path for entry in earlier} if earlier else set()
     plain = not paths
     modest = on_images
@@ -168,8 +172,7 @@ def _walk(
             parent = entry
             path, key, p = step.path, step.stream_key, step.p
             if path:
-                # after such a child, or a uid, a path may look like that of a child that a `sample` made
-                plain = plain and parent is None and step.uid is None
+                plain = plain and "/" not in path  # else it may look like that of a child that a `sample` made
                 if path in paths:
                     path, key = _free_path(step, parent, paths), None
             else:
@@ -196,9 +199,12 @@ def _walk(
                 ready = result if isinstance(result, tuple) else (result,)
                 steps = False
                 for part in ready:
-                    if not isinstance(part, record):
-                        steps = True
-                        if not isinstance(part, Step):
+                    if part.__class__ not in known:
+                        if isinstance(part, record):
+                            known.add(part.__class__)
+                        elif isinstance(part, Step):
+                            steps = True
+                        else:
                             raise ValueError(_unexpected(result, kind, source))
             except ImageError:  # the step refuses this image
                 raise

@@ -206,7 +206,7 @@ def resize(
     height: int, width: int, interpolation: ResizeInterpolation = "bilinear", antialias: bool = True
 ) -> Resize:
     """Scale to a size; `lanczos` is always antialiased."""
-    return Resize(height, width, interpolation, antialias, label=f"resize to {height}x{width}")
+    return Resize(height, width, interpolation, antialias, label=("resize to {}x{}".format, height, width))
 
 
 def affine(

@@ -56,7 +56,8 @@ def only_version(name: str, group: str, entry: str) -> str | None:
                 or found not in (None, version)
             ):
                 return None
-            if f"\n[{group}]\n{entry}\n" not in f"\n{text.decode('utf-8', 'replace')}\n".replace("\r\n", "\n"):
+            section = text.decode("utf-8", "replace").partition(f"[{group}]")[2].partition("\n[")[0]
+            if section.strip() != entry:
                 return None
             found = version
     return found

@@ -128,19 +128,20 @@ class ColorJitter:
         Hue(self.hue)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
-        steps = self._parts
+        steps = _parts(self.brightness, self.contrast, self.saturation, self.hue)
         return tuple([steps[index] for index in rng.permutation(len(steps))])
 
     def expect(self, scene: Scene, p: float) -> tuple[Step, ...]:
-        return self._parts
+        return _parts(self.brightness, self.contrast, self.saturation, self.hue)
 
-    @functools.cached_property
-    def _parts(self) -> tuple[Step, ...]:
-        """The steps of a jitter. They are cached, because a new step checks its arguments."""
-        steps = (Brightness(self.brightness), Contrast(self.contrast), Saturation(self.saturation), Hue(self.hue))
-        values = (self.brightness, self.contrast, self.saturation, self.hue)
-        neutral = ((1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.0, 0.0))
-        return tuple(as_step(step) for step, value, none in zip(steps, values, neutral, strict=True) if value != none)
+
+@functools.lru_cache(maxsize=64)
+def _parts(brightness: Factor, contrast: Factor, saturation: Factor, hue: SymmetricRange) -> tuple[Step, ...]:
+    """The steps of a jitter. They are cached, because a new step checks its arguments."""
+    steps = (Brightness(brightness), Contrast(contrast), Saturation(saturation), Hue(hue))
+    values = (brightness, contrast, saturation, hue)
+    neutral = ((1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (0.0, 0.0))
+    return tuple(as_step(step) for step, value, none in zip(steps, values, neutral, strict=True) if value != none)
 
 
 @transform("grayscale", kind="color", rule="mean_parameter", exact="the mean of each pixel value", preview=({},))

@@ -89,7 +89,9 @@ class SafeCrop(RandomResizedCrop):
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         if not scene.boxes:
             return super().sample(rng, scene)
-        return ops.crop(*self._around_boxes(rng, scene)), self._to_size
+        box = self._around_boxes(rng, scene)
+        height, width = self.size
+        return ops.crop(*box), ops.resize(height, width, self.interpolation, self.antialias)
 
     def quadrature(self, scene: Scene) -> Iterable[tuple[float, tuple[Op, ...]]]:
         """Those of `random_resized_crop` for an image without boxes; none that would cut boxes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import TYPE_CHECKING, Annotated
 
@@ -157,23 +156,13 @@ class RandomResizedCrop:
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         box = self._box(rng, scene.height, scene.width)
-        return ops.crop(*box), self._to_size
-
-    @functools.cached_property
-    def _to_size(self) -> ops.Resize:
-        """The op that every draw has."""
         height, width = self.size
-        return ops.resize(height, width, self.interpolation, self.antialias)
-
-    @functools.cached_property
-    def _log_ratio(self) -> tuple[float, float]:
-        return math.log(self.ratio[0]), math.log(self.ratio[1])
+        return ops.crop(*box), ops.resize(height, width, self.interpolation, self.antialias)
 
     def _box(self, rng: Cursor, height: int, width: int) -> tuple[int, int, int, int]:
-        smallest, largest = self.scale
-        low, high = self._log_ratio
+        low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
         for _ in range(10):
-            area = height * width * rng.uniform(smallest, largest)
+            area = height * width * rng.uniform(*self.scale)
             aspect = math.exp(rng.uniform(low, high))
             w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < w <= width and 0 < h <= height:
@@ -197,10 +186,12 @@ class RandomResizedCrop:
         middle = (center, *((resized, corner) for corner in corner_crops(inside, self.size)))
         nodes = [(4 / 45, crop) for crop in middle]
         mean, half = sum(self.scale) / 2, (self.scale[1] - self.scale[0]) / 2
+        height, width = self.size
+        to_size = ops.resize(height, width, self.interpolation, self.antialias)
         for area in (mean - half * math.sqrt(0.6), mean + half * math.sqrt(0.6)):
             box = self._typical_box(scene, area)
             crops = (*centered(scene, box), *corner_crops(scene, box))
-            nodes += [(1 / 18, (crop, self._to_size)) for crop in crops]
+            nodes += [(1 / 18, (crop, to_size)) for crop in crops]
         return nodes
 
     def _typical_box(self, scene: Scene, fraction: float) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from augreg.ops import Normalize as NormalizeOp
@@ -59,10 +58,5 @@ class Normalize:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         assert self.std is not None
-        if self.mean_image is None:
-            return self._by_numbers
-        return NormalizeOp(self.mean, self.std, self.mean_image, scene.size, label="normalize")
-
-    @functools.cached_property
-    def _by_numbers(self) -> NormalizeOp:
-        return NormalizeOp(self.mean, self.std or (1.0,), label="normalize")
+        frame = scene.size if self.mean_image is not None else None
+        return NormalizeOp(self.mean, self.std, self.mean_image, frame, label="normalize")

@@ -8,6 +8,7 @@ docs/policies.md compares the dialects in a table.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -133,6 +134,7 @@ def _float32(value: float) -> float:
     return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
+@functools.lru_cache(maxsize=4096)
 def _linspace(start: float, end: float, bins: int, index: float) -> float:
     """Item `index` of torch.linspace(start, end, bins), which counts from the nearer end, as float32."""
     start, end = _float32(start), _float32(end)

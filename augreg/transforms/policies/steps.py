@@ -73,7 +73,7 @@ class AutoAugment:
     fill: Fill | None = None
     m_std: _MagnitudeStd = 0.0
 
-    @functools.cached_property
+    @property
     def table(self) -> Table:
         """The sub-policies."""
         return load_table(self.policy) if isinstance(self.policy, str) else self.policy
