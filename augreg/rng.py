@@ -112,29 +112,15 @@ def address_of(seed: int, index: int | str, epoch: int = 0, view: int = 0, domai
     `index` is an integer or a string (a file name, a database key), which is hashed. Integers are from 0 to 2^64 - 1,
     `view` to 2^32 - 1. Raises TypeError for other types and ValueError for other integers.
     """
-    if (
-        type(index) is int
-        and type(seed) is int
-        and type(epoch) is int
-        and type(view) is int
-        and 0 <= index < _WORD
-        and 0 <= seed < _WORD
-        and 0 <= epoch < _WORD
-        and 0 <= view < _VIEWS
-    ):  # nearly always, and in a third of the time
-        return Address(seed, domain, epoch, index, view)
+    if type(index) is type(seed) is type(epoch) is type(view) is int:  # noqa: SIM102 - nearly always
+        if 0 <= index < _WORD and 0 <= seed < _WORD and 0 <= epoch < _WORD and 0 <= view < _VIEWS:
+            return Address(seed, domain, epoch, index, view)
     index = stream_key(index) if isinstance(index, str) else _checked("index", index)
     return Address(_checked("seed", seed), domain, _checked("epoch", epoch), index, _checked("view", view, _VIEWS))
 
 
 class _Generator:
     """The Philox generator of a thread, a state to assign to it, whose counter is set in place, and who reads it."""
-
-    # fmt: off
-    __slots__ = (
-        "address", "counter", "first_block", "key_and_counter", "long", "philox", "raw", "reader", "state", "to_come",
-    )
-    # fmt: on
 
     def __init__(self) -> None:
         self.philox = np.random.Philox(0)
@@ -155,12 +141,6 @@ class _Generator:
         self.long: set[int] = set()  # stream keys of steps that used more than two words
         self.reader: Cursor | None = None  # the cursor that can go on reading, and the number of its next word
         self.to_come = 0
-
-    def remember(self, step: int) -> None:
-        """Read a block of words at once when this step draws again."""
-        if len(self.long) >= _MOST_LONG:
-            self.long.clear()
-        self.long.add(step)
 
     def turn_to(self, address: Address) -> None:
         """Take the key and the counter of this address, up to the step and the block."""
@@ -245,8 +225,8 @@ class Cursor:
                 generator.raw()
             word = generator.raw()
             return word
-        if number == 2:
-            generator.remember(self._step)
+        if number == 2 and len(generator.long) < _MOST_LONG:
+            generator.long.add(self._step)
         count = _READ_AHEAD if number < _READ_AHEAD else number if number < _MOST_AHEAD else _MOST_AHEAD
         self._next = generator.to_come = number + count
         words = generator.raw(used + count).tolist()

@@ -102,7 +102,7 @@ def warm(rounds: int) -> None:
 def fresh(rounds: int) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     print("\nms of processor time in a fresh interpreter, NumPy imported before, fastest run")
-    for spec in ("imagenet", ["horizontal_flip"], {"image": [], "model": [{"dropout": {"p": 0.5}}]}):
+    for spec in ("imagenet", ["horizontal_flip"], {"image": ["horizontal_flip"], "batch": ["mixup"]}):
         runs = []
         for _ in range(rounds + 1):  # the first one may write bytecode
             code = FRESH.format(spec=spec)
