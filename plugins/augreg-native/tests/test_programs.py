@@ -244,5 +244,5 @@ def test_the_branches_of_a_mix_run_by_this_backend(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_crop_alone_is_a_view() -> None:
-    count, found = program.run([ops.crop(1, 2, 9, 9), ops.crop(2, 3, 4, 5)], 0, IMAGE)
-    assert count == 2 and np.shares_memory(found, IMAGE) and np.array_equal(found, IMAGE[3:7, 5:10])
+    count, found = program.run([ops.crop(3, 5, 4, 5)], 0, IMAGE)
+    assert count == 1 and np.shares_memory(found, IMAGE) and np.array_equal(found, IMAGE[3:7, 5:10])
