@@ -172,6 +172,18 @@ def test_hostile_programs_are_refused(name: str) -> None:
     assert not out.any()
 
 
+def test_records_and_floats_that_are_not_aligned_are_refused() -> None:
+    whole = record(0, 0, 0, 20, 30, 0, 0, 1, 0)
+    out = np.zeros_like(IMAGE)
+    with pytest.raises(ValueError, match="the program does not fit"):
+        _native.run(memoryview(b"1234" + whole)[4:], IMAGE, out, "")
+    _native.run(whole, IMAGE, out, "")
+    assert np.array_equal(out, IMAGE[:, ::-1])
+    floats = memoryview(bytearray(4 * 20 * 30 * 3 + 1))[1:].cast("f", (20, 30, 3))
+    with pytest.raises(ValueError, match="the program does not fit"):
+        _native.run(whole, floats, np.zeros((3, 20, 30), np.float32).transpose(1, 2, 0), "")
+
+
 def test_images_that_are_none_are_refused() -> None:
     good = np.empty_like(IMAGE)
     with pytest.raises(ValueError, match="expected height x width x channels of uint8 or float32, got 2 axes"):
