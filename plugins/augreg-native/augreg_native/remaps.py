@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from augreg.backends import displacement, plain
 from augreg.images import buffers
-from augreg.ops import Remap
+from augreg.ops import Filter, Remap
 from augreg_native import _native
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _blur_record: Final = struct.Struct("=4i")
 
 def remapped(op: Remap, shape: Shape) -> bytes | None:
     """The record of a remap of a byte image, with its field."""
-    from augreg_native.kernels import KERNELS, Filter  # the blur that masks and points use, so that the field is kept
+    from augreg_native.kernels import KERNELS  # the blur that masks and points use, so that the field is kept
 
     bilinear = op.interpolation == "bilinear"
     channels = shape.channels

@@ -78,17 +78,76 @@ static void add_up(const uint8_t *restrict line, size_t count, size_t step, int3
     }
 }
 
+#if defined(__AVX512BW__)
+
+typedef __m512i lanes; /* of 16 bits */
+#define OP(name) _mm512_##name
+static inline lanes load(const uint16_t *from) { return _mm512_loadu_si512(from); }
+static inline lanes widened(const uint8_t *from) { return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)from)); }
+static inline void store(uint8_t *to, lanes words) { _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi16_epi8(words)); }
+
+#elif AUGREG_VECTORS
+
+typedef __m256i lanes;
+#define OP(name) _mm256_##name
+static inline lanes load(const uint16_t *from) { return _mm256_loadu_si256((const __m256i *)from); }
+static inline lanes widened(const uint8_t *from) { return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)from)); }
+static inline void store(uint8_t *to, lanes words) {
+    __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storeu_si128((__m128i *)to, bytes);
+}
+
+#endif
+
+#if AUGREG_VECTORS
+
+/* Pixels by their own sums and the sums of the two at the ends of each box. Weights of 24 bits are taken apart, for products of
+   16 bits whose sums are exact. */
+static inline lanes weighted(lanes own, lanes ends, lanes high, lanes low) {
+    const lanes half = OP(set1_epi32)(1 << 23);
+    lanes parts[2] = {OP(unpacklo_epi16)(own, ends), OP(unpackhi_epi16)(own, ends)};
+    for (int k = 0; k < 2; k++) {
+        lanes top = OP(slli_epi32)(OP(madd_epi16)(parts[k], high), 12);
+        lanes sum = OP(add_epi32)(OP(add_epi32)(top, OP(madd_epi16)(parts[k], low)), half);
+        parts[k] = OP(srli_epi32)(sum, 24);
+    }
+    return OP(packus_epi32)(parts[0], parts[1]);
+}
+
+static inline lanes weights(uint32_t whole, uint32_t fraction) { return OP(set1_epi32)((int32_t)(whole | fraction << 16)); }
+
+/* As many as fill vectors; returns their number. */
+static size_t in_vectors(const uint8_t *line, const uint16_t *sums, size_t count, size_t far, const box *box, uint8_t *to) {
+    const lanes high = weights(box->whole >> 12, box->fraction >> 12);
+    const lanes low = weights(box->whole & 4095, box->fraction & 4095);
+    const size_t step = sizeof(lanes) / 2;
+    if (box->radius > 63) return 0; /* sums of 255 have to fit into 15 bits */
+    size_t i = 0;
+    for (; i + step <= count; i += step) {
+        lanes own = sums == NULL ? widened(line + i) : load(sums + i);
+        lanes ends = OP(add_epi16)(widened(line + i - far), widened(line + i + far));
+        store(to + i, weighted(own, ends, high, low));
+    }
+    return i;
+}
+
+#else
+
+static size_t in_vectors(const uint8_t *line, const uint16_t *sums, size_t count, size_t far, const box *box, uint8_t *to) {
+    (void)line, (void)sums, (void)count, (void)far, (void)box, (void)to;
+    return 0;
+}
+
+#endif
+
+/* One pass of a box; without sums the line itself is the sum. */
 static void filter(const uint8_t *restrict line, const uint16_t *restrict sums, size_t count, size_t far, const box *box,
                    uint8_t *restrict to) {
     uint32_t whole = box->whole, fraction = box->fraction;
-    const uint8_t *restrict before = line - far, *restrict after = line + far;
-    if (sums == NULL) {
-        for (size_t i = 0; i < count; i++)
-            to[i] = (uint8_t)((line[i] * whole + (uint32_t)(before[i] + after[i]) * fraction + (1u << 23)) >> 24);
-        return;
+    for (size_t i = in_vectors(line, sums, count, far, box, to); i < count; i++) {
+        uint32_t own = sums == NULL ? line[i] : sums[i], ends = (uint32_t)line[(ptrdiff_t)i - (ptrdiff_t)far] + line[i + far];
+        to[i] = (uint8_t)((own * whole + ends * fraction + (1u << 23)) >> 24);
     }
-    for (size_t i = 0; i < count; i++)
-        to[i] = (uint8_t)((sums[i] * whole + (uint32_t)(before[i] + after[i]) * fraction + (1u << 23)) >> 24);
 }
 
 /* Blur `line` in place. */
