@@ -39,21 +39,22 @@ class BatchBuffer:
 
     def add(self, image: Any) -> Any:
         """Copy the next image into the array. Returns its view there, or the image itself if it does not fit."""
-        place, self._filled = self._filled, self._filled + 1
+        number, self._filled = self._filled, self._filled + 1
         pixels = _pixels(image)
         if pixels is None:
             self._fits = False
             return image
         kind = type(image), pixels.shape, pixels.dtype
-        if place == 0:
+        if number == 0:
             self._kind = kind
             self._tensor, self._array = _memory((self._count, *pixels.shape), pixels.dtype, self._shared)
         if not self._fits or kind != self._kind:
             self._fits = False
             return image
-        if not _is_same(self._array[place], pixels):
-            self._array[place] = pixels
-        return self._array[place] if isinstance(image, np.ndarray) else self._as_tensor()[place]
+        place: NDArray[Any] = self._array[number]
+        if not _is_same(place, pixels):
+            place[...] = pixels
+        return place if isinstance(image, np.ndarray) else self._as_tensor()[number]
 
     @property
     def images(self) -> Any:

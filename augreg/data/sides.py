@@ -55,7 +55,8 @@ def augment(side: Train | Test, layout: Layout, item: Any, key: Key) -> Any:
 
     For `pipe.test` the epoch of the key is None. Raises ImageError, which names the sample.
     """
-    call = side if key.epoch is None else functools.partial(side, index=key.index, epoch=key.epoch, view=key.view)
+    epoch, index, view = key
+    call = side if epoch is None else functools.partial(side, index=index, epoch=epoch, view=view)
     try:
         sample = layout.run(item, call)
     except ImageError as error:
