@@ -24,6 +24,8 @@ test: $(VENV)/dev.stamp
 # The long tests: minutes of random and hostile specs, files and plugins, and all kinds of loaders. `make test` runs a small part of each.
 soak: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m soak
+	@! grep -q built $(VENV)/native.stamp || $(BIN)/python -m pytest -m soak plugins/augreg-native
+	@! grep -q built $(VENV)/native.stamp || ! command -v cmake >/dev/null || $(BIN)/python plugins/augreg-native/tools/fuzz.py 300
 
 # The tests on the lowest versions that pyproject.toml allows, in an environment of its own. What it lacks is left out:
 # the loaders and trainers of the docs, and torch with `make versions NO_TORCH=1` (it takes gigabytes on Linux).

@@ -180,6 +180,8 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
     if floats or not 1 <= channels <= MOST_CHANNELS or not image.size or max(height, width) > _MOST_SIDE:
         return 0, image
     shape = Shape(height, width, channels)
+    if start + 1 == len(ops) and type(op := ops[start]) is Move and not op.rearranges and _inside(op, shape):
+        return 1, plain.move(op, image)  # a view
     records: list[bytes] = []
     count = 0
     for op in ops[start:] if start else ops:
@@ -203,10 +205,6 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
         count += 1
     program = b"".join(records)
     if not program:
-        return count, image
-    if not floats and all(type(op) is Move and not op.rearranges for op in ops[start : start + count]):
-        for op in ops[start : start + count]:  # crops are views
-            image = plain.move(op, image)
         return count, image
     try:
         out = (

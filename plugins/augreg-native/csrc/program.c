@@ -81,10 +81,17 @@ static const augreg_op *record(const uint8_t *program, size_t bytes, size_t at) 
     return op;
 }
 
+/* Whether floats are where floats may be. */
+static int aligned(const augreg_image *image) {
+    return !image->floats || (((uintptr_t)image->data | (uintptr_t)image->row | (uintptr_t)image->pixel |
+                               (uintptr_t)image->channel) % 4 == 0);
+}
+
 /* Check all records, and that the shape at the end is that of `out`. `tail` is where the last records begin that can all
    run in place. */
 static int check(const uint8_t *program, size_t bytes, const augreg_image *image, const augreg_image *out, size_t *tail) {
     augreg_shape_of shape = shape_of(image);
+    if ((uintptr_t)program % 8 != 0 || !aligned(image) || !aligned(out)) return AUGREG_BAD_PROGRAM;
     *tail = 0;
     for (size_t at = 0; at < bytes;) {
         const augreg_op *op = record(program, bytes, at);

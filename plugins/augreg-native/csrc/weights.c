@@ -40,13 +40,28 @@ static double kernel(int32_t filter, int32_t from, int32_t count, double center,
     return sum;
 }
 
+typedef struct {
+    int32_t from, to;
+} span;
+
+/* The pixels that the kernel around a center reaches. */
+static inline span taps_of(double center, double reach, int32_t size) {
+    span taps = {(int32_t)(center - reach + 0.5), (int32_t)(center + reach + 0.5)};
+    if (taps.from < 0) taps.from = 0;
+    if (taps.to > size) taps.to = size;
+    return taps;
+}
+
 int augreg_weigh(int32_t size, int32_t new_size, int32_t first, int32_t length, int32_t filter, int mirrored, int backward,
                  augreg_weights *found) {
     static const double reaches[] = {[AUGREG_BILINEAR] = 1.0, [AUGREG_BICUBIC] = 2.0, [AUGREG_LANCZOS] = 3.0};
     const double scale = (double)size / new_size, wide = scale < 1.0 ? 1.0 : scale, inverse = 1.0 / wide;
     const double reach = reaches[filter] * wide;
-    int32_t most = (int32_t)ceil(reach) * 2 + 1;
-    if (most > size) most = size;
+    int32_t most = 1;
+    for (int32_t i = 0; i < length; i++) {
+        const span taps = taps_of((first + i + 0.5) * scale, reach, size);
+        if (taps.to - taps.from > most) most = taps.to - taps.from;
+    }
     const int32_t blocks = (most + 3) / 4, taps = 4 * blocks;
     /* one block of memory: starts, weights, and the values of one pixel */
     size_t starts = ((size_t)length * sizeof(int32_t) + 63) & ~(size_t)63;
@@ -59,10 +74,9 @@ int augreg_weigh(int32_t size, int32_t new_size, int32_t first, int32_t length, 
     double *values = (double *)((char *)found->weights + weights);
     for (int32_t i = 0; i < length; i++) {
         const double center = (first + i + 0.5) * scale;
-        int32_t from = (int32_t)(center - reach + 0.5), to = (int32_t)(center + reach + 0.5);
-        if (from < 0) from = 0;
-        if (to > size) to = size;
-        const int32_t count = to - from, at = backward ? length - 1 - i : i, start = mirrored ? size - to : from;
+        const span tap = taps_of(center, reach, size);
+        const int32_t from = tap.from, count = tap.to - from, at = backward ? length - 1 - i : i;
+        const int32_t start = mirrored ? size - tap.to : from;
         const double sum = kernel(filter, from, count, center, inverse, values);
         /* all taps lie within the side if it has that many pixels: weights of 0 come first or last */
         int32_t before = start + taps > size ? start + taps - size : 0;

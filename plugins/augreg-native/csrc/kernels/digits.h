@@ -128,7 +128,7 @@ static inline vector repeated(const int32_t *weights, int channels) {
 #else /* AVX2 */
 
 typedef __m256i vector;
-enum { LANES = 2, PARTS = 4, SUMS = 2, TOGETHER = 2, NEAR = 0 };
+enum { LANES = 2, PARTS = 4, SUMS = 2, TOGETHER = 4, NEAR = 0 };
 
 static inline vector zero(void) { return _mm256_setzero_si256(); }
 static inline vector all(int32_t value) { return _mm256_set1_epi32(value); }
@@ -166,6 +166,18 @@ static inline void store_totals(uint8_t *to, vector totals, int channels) {
     __m128i bytes = _mm_packus_epi16(words, words);
     if (channels == 3) bytes = _mm_shuffle_epi8(bytes, _mm_setr_epi8(0, 1, 2, 4, 5, 6, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
     _mm_storel_epi64((__m128i *)to, bytes);
+}
+
+static inline void store_four(uint8_t *const *to, int32_t at, vector bytes, int channels) {
+    bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    if (channels == 3)
+        bytes = _mm256_shuffle_epi8(
+            bytes, _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, -1, -1, 8, 9, 10, 12, 13, 14, -1, -1)));
+    __m128i first = _mm256_castsi256_si128(bytes), second = _mm256_extracti128_si256(bytes, 1);
+    _mm_storel_epi64((__m128i *)(to[0] + at), first);
+    _mm_storel_epi64((__m128i *)(to[1] + at), _mm_unpackhi_epi64(first, first));
+    _mm_storel_epi64((__m128i *)(to[2] + at), second);
+    _mm_storel_epi64((__m128i *)(to[3] + at), _mm_unpackhi_epi64(second, second));
 }
 
 static inline vector taps_at(const uint8_t *row, const int32_t *at, int channels) {

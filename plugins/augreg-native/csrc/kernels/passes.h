@@ -119,7 +119,13 @@ static inline __attribute__((always_inline)) void columns_of(const pass *pass, c
             for (int r = 0; r < count; r++)
                 add(sums[r], taps_at(rows[r] + 4 * channels * block, pass->at + x, channels), weights);
         }
-        for (int r = 0; r < count; r++) store_totals(to[r] + x * channels, total(sums[r]), channels);
+        if (count < TOGETHER) {
+            for (int r = 0; r < count; r++) store_totals(to[r] + x * channels, total(sums[r]), channels);
+            continue;
+        }
+        vector totals[TOGETHER];
+        for (int r = 0; r < TOGETHER; r++) totals[r] = total(sums[r]);
+        store_four(to, x * channels, bytes_of(totals), channels);
     }
 }
 
