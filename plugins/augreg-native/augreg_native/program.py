@@ -51,6 +51,8 @@ _LONGEST_RESIZED: Final = 2**24
 
 # the codes of `enum augreg_code`
 _MOVE, _RESIZE, _PAD, _PAINT, _NORMALIZE = range(5)
+_BORDERS: Final = {"edge": 1, "reflect": 2, "symmetric": 3}
+_NO_FILL: Final = (0.0,) * 4 + (0,) * 4
 _FILTERS: Final = {"bilinear": 0, "bicubic": 1, "lanczos": 2}
 
 ISA: Final = os.environ.get("AUGREG_NATIVE_ISA", "")
@@ -111,14 +113,18 @@ def _fill(
 
 
 def _pad(op: Pad, shape: Shape) -> bytes | None:
-    if (
-        op.mode != "constant"
-        or min(op.top, op.bottom, op.left, op.right) < 0
-        or len(op.fill) not in (1, shape.channels)
-    ):
+    widths = op.top, op.bottom, op.left, op.right
+    if min(widths) < 0:
+        return None
+    if op.mode != "constant":
+        less = op.mode == "reflect"
+        if op.mode != "edge" and (max(widths[:2]) > shape.height - less or max(widths[2:]) > shape.width - less):
+            return None  # the border repeats the image several times
+        return _fill_record.pack(_PAD, 48, *widths, *_NO_FILL, _BORDERS[op.mode])
+    if len(op.fill) not in (1, shape.channels):
         return None
     floats, values = _fill(op.fill, op.fill_ops, shape.channels, shape.floats)
-    return _fill_record.pack(_PAD, 48, op.top, op.bottom, op.left, op.right, *floats, *values, 0)
+    return _fill_record.pack(_PAD, 48, *widths, *floats, *values, 0)
 
 
 def _paint(op: Paint, shape: Shape) -> bytes | None:

@@ -78,13 +78,16 @@ typedef struct {
 
 #define AUGREG_MOST_CHANNELS 4
 
-/* Add a border of one color: `fill` for bytes, `float_fill` for floats. */
+enum augreg_border { AUGREG_CONSTANT, AUGREG_EDGE, AUGREG_REFLECT, AUGREG_SYMMETRIC };
+
+/* Add a border. For AUGREG_CONSTANT of one color: `fill` for bytes, `float_fill` for floats; otherwise of the image's own
+   pixels, with or without the outermost ones, and then no wider than the image has such pixels. */
 typedef struct {
     augreg_op op;
     int32_t top, bottom, left, right;
     float float_fill[AUGREG_MOST_CHANNELS];
     uint8_t fill[AUGREG_MOST_CHANNELS];
-    int32_t unused;
+    int32_t mode;
 } augreg_pad;
 
 /* Paint a box in one color. */

@@ -111,6 +111,12 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
         case AUGREG_PAD: {
             const augreg_pad *pad = (const augreg_pad *)op;
             if (pad->top < 0 || pad->bottom < 0 || pad->left < 0 || pad->right < 0) return AUGREG_BAD_PROGRAM;
+            if (pad->mode < AUGREG_CONSTANT || pad->mode > AUGREG_SYMMETRIC) return AUGREG_BAD_PROGRAM;
+            if (pad->mode == AUGREG_REFLECT || pad->mode == AUGREG_SYMMETRIC) {
+                const int64_t rows = height - (pad->mode == AUGREG_REFLECT), columns = width - (pad->mode == AUGREG_REFLECT);
+                if (pad->top > rows || pad->bottom > rows || pad->left > columns || pad->right > columns)
+                    return AUGREG_BAD_PROGRAM;
+            }
             height += (int64_t)pad->top + pad->bottom;
             width += (int64_t)pad->left + pad->right;
             break;

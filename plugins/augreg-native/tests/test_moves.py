@@ -10,6 +10,7 @@ from augreg_native import program
 from test_resize import INSTRUCTION_SETS
 
 from augreg import ops
+from augreg.ops.op import PadMode
 
 
 @pytest.mark.parametrize("isa", INSTRUCTION_SETS)
@@ -51,6 +52,29 @@ def test_borders_and_boxes(channels: int, normalized: bool) -> None:
     expected[1:5, 2:7] = 6
     assert count == len(chosen) and found.dtype == (np.float32 if normalized else np.uint8)
     assert np.allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("isa", INSTRUCTION_SETS)
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric"])
+def test_borders_of_the_images_own_pixels(mode: PadMode, isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of bytes and floats, of views, as wide as the image and wider: those are left to NumPy."""
+    monkeypatch.setattr(program, "ISA", isa)
+    pixels = np.random.default_rng(6)
+    for height, width, channels, normalized in itertools.product((1, 2, 7), (1, 3, 20), (1, 3, 4), (False, True)):
+        whole = pixels.integers(0, 256, (height, width + 2, channels), dtype=np.uint8)
+        before = [ops.Normalize((0.5,), (0.5,))] if normalized else []
+        before.append(ops.Move(0, 1, height, width, flip_x=True))
+        view = whole[:, 1:-1][:, ::-1]
+        if normalized:
+            view = ((view / 255.0 - 0.5) / 0.5).astype(np.float32)
+        for widths in ((0, 0, 0, 1), (1, 0, 2, 1), (6, 6, 2, 2), (7, 1, 0, 20), (0, 0, 0, 21), (8, 0, 0, 0)):
+            top, bottom, left, right = widths
+            rows, columns = (length - (mode == "reflect") for length in (height, width))
+            fits = mode == "edge" or (max(top, bottom) <= rows and max(left, right) <= columns)
+            count, found = program.run([*before, ops.Pad(*widths, mode=mode)], 0, whole)
+            assert count == len(before) + fits
+            if fits:
+                assert np.array_equal(found, np.pad(view, ((top, bottom), (left, right), (0, 0)), mode))
 
 
 def test_fills_are_rounded_and_limited() -> None:

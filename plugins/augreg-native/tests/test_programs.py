@@ -158,6 +158,8 @@ HOSTILE = {
     "a resize to 2^31": record(1, 2**31 - 1, 2**31 - 1, 0, 0, 0, 5, 5, 0, 0, 0),
     "a negative border": record(2, -1, 0, 0, 0, *[0] * 6),
     "a huge border": record(2, 2**31 - 1, 2**31 - 1, 2**31 - 1, 2**31 - 1, *[0] * 6),
+    "a border of no kind": record(2, 1, 1, 1, 1, *[0] * 5, 4),
+    "a border wider than the image": record(2, 20, 0, 0, 0, *[0] * 5, 2),
     "a box to paint outside": record(3, 0, 29, 1, 2, *[0] * 6),
     "tables that are missing": record(4, 1, 0, *[0] * 16),
     "another shape than the result's": record(0, 0, 0, 19, 30, 0, 0, 0, 0),

@@ -31,6 +31,29 @@ static void fill_row(const augreg_image *image, int32_t y, int32_t x, int32_t co
     for (int32_t c = 0; c < image->channels; c++) fill_floats((float *)(to + c * image->channel), count, float_fill[c]);
 }
 
+/* Where the pixel `distance` beyond the end of a side comes from, in pixels from that end. */
+static int32_t inward(int32_t mode, int32_t distance) {
+    return mode == AUGREG_EDGE ? 0 : mode == AUGREG_REFLECT ? distance : distance - 1;
+}
+
+/* A border of the image's own pixels around the image, which is there already: columns first, then whole rows. */
+static void repeat(const augreg_pad *pad, const augreg_image *in, const augreg_image *out) {
+    const size_t pixel = (size_t)out->pixel, row = (size_t)out->width * pixel;
+    for (int32_t c = 0; c < (out->floats ? out->channels : 1); c++) {
+        uint8_t *plane = out->data + c * out->channel;
+        for (int32_t y = pad->top; y < pad->top + in->height; y++) {
+            uint8_t *first = plane + y * out->row + pad->left * out->pixel, *last = first + (in->width - 1) * out->pixel;
+            for (int32_t x = 1; x <= pad->left; x++)
+                memcpy(first - x * out->pixel, first + inward(pad->mode, x) * out->pixel, pixel);
+            for (int32_t x = 1; x <= pad->right; x++)
+                memcpy(last + x * out->pixel, last - inward(pad->mode, x) * out->pixel, pixel);
+        }
+        uint8_t *first = plane + pad->top * out->row, *last = first + (in->height - 1) * out->row;
+        for (int32_t y = 1; y <= pad->top; y++) memcpy(first - y * out->row, first + inward(pad->mode, y) * out->row, row);
+        for (int32_t y = 1; y <= pad->bottom; y++) memcpy(last + y * out->row, last - inward(pad->mode, y) * out->row, row);
+    }
+}
+
 int NAME(pad)(const augreg_op *op, const augreg_image *in, const augreg_image *out) {
     const augreg_pad *pad = (const augreg_pad *)op;
     augreg_image inside = *out;
@@ -38,6 +61,10 @@ int NAME(pad)(const augreg_op *op, const augreg_image *in, const augreg_image *o
     inside.height = in->height;
     inside.width = in->width;
     NAME(copy)(in, &inside);
+    if (pad->mode != AUGREG_CONSTANT) {
+        repeat(pad, in, out);
+        return AUGREG_OK;
+    }
     for (int32_t y = 0; y < out->height; y++) {
         if (y < pad->top || y >= pad->top + in->height) {
             fill_row(out, y, 0, out->width, pad->fill, pad->float_fill);
