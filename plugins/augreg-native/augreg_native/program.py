@@ -128,7 +128,11 @@ def _pad(op: Pad, shape: Shape) -> bytes | None:
 
 
 def _paint(op: Paint, shape: Shape) -> bytes | None:
-    if op.noise is not None or not _inside(op, shape) or len(op.fill) not in (1, shape.channels):
+    if not _inside(op, shape):
+        return None
+    if op.noise is not None:
+        return noises.boxed(op, shape)
+    if len(op.fill) not in (1, shape.channels):
         return None
     floats, values = _fill(op.fill, op.fill_ops, shape.channels, shape.floats)
     return _fill_record.pack(_PAINT, 48, op.top, op.left, op.height, op.width, *floats, *values, 0)

@@ -43,6 +43,7 @@ enum augreg_code {
     AUGREG_REMAP,
     AUGREG_FLOAT_BLUR,
     AUGREG_CLAHE,
+    AUGREG_NOISE_BOX,
     AUGREG_CODES, /* the number of codes */
 };
 
@@ -213,6 +214,14 @@ typedef struct {
 } augreg_clahe;
 
 #define AUGREG_MOST_TILES 4096 /* in all */
+
+/* Fill a box with noise of this key: uniform from black to white, or standard normal, for floats only. */
+typedef struct {
+    augreg_op op;
+    int32_t top, left, height, width;
+    int32_t normal, unused;
+    uint64_t key;
+} augreg_noise_box;
 
 /* An image, or a view of one. Strides are in bytes. */
 typedef struct {

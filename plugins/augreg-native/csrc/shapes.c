@@ -24,6 +24,7 @@ const augreg_traits_of augreg_traits[AUGREG_CODES] = {
     [AUGREG_REMAP] = {sizeof(augreg_remap), 0},
     [AUGREG_FLOAT_BLUR] = {sizeof(augreg_float_blur), 0},
     [AUGREG_CLAHE] = {sizeof(augreg_clahe), 0},
+    [AUGREG_NOISE_BOX] = {sizeof(augreg_noise_box), AUGREG_IN_PLACE},
 };
 
 /* Whether length pixels from start on lie within a side. */
@@ -172,6 +173,13 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
             const int64_t room = op->bytes - (int64_t)sizeof *blur;
             if (!shape->floats || blur->reach < 0 || blur->reach > AUGREG_MOST_REACH ||
                 (2 * (int64_t)blur->reach + 1) * (int64_t)sizeof(float) > room)
+                return AUGREG_BAD_PROGRAM;
+            break;
+        }
+        case AUGREG_NOISE_BOX: {
+            const augreg_noise_box *box = (const augreg_noise_box *)op;
+            if (!within(box->top, box->height, shape->height) || !within(box->left, box->width, shape->width) ||
+                (box->normal && !shape->floats))
                 return AUGREG_BAD_PROGRAM;
             break;
         }

@@ -10,7 +10,7 @@ import pytest
 from augreg_native import program
 from numpy.typing import NDArray
 
-from augreg.ops import Noise, Op
+from augreg.ops import Noise, Normalize, Op, Paint
 from augreg.rng import field, frame_key
 
 Array = NDArray[np.uint8]
@@ -50,6 +50,29 @@ def test_noise_of_many_pieces(isa: str, compiled: Run, image_of: Callable[..., A
     image = image_of(4, 61, 83)
     for op in (Noise("gaussian", (0.1,), 5), Noise("shot", (50.0,), 2**64 - 1), Noise("iso", (0.1, 0.05), 77)):
         assert np.array_equal(compiled([op], image), expected(op, image))
+
+
+def test_boxes_of_noise(isa: str, compiled: Run, image_of: Callable[..., Array]) -> None:
+    """Uniform on bytes; uniform and normal on floats, where the image is a plane for each channel."""
+    for seed in range(80):
+        numbers = random.Random(seed)
+        image = image_of(seed, numbers.randint(1, 40), numbers.randint(1, 40), numbers.choice((1, 2, 3, 4)))
+        height, width = numbers.randint(1, image.shape[0]), numbers.randint(1, image.shape[1])
+        top, left = numbers.randint(0, image.shape[0] - height), numbers.randint(0, image.shape[1] - width)
+        box = np.s_[top : top + height, left : left + width]
+        shape, key = (height, width, image.shape[2]), numbers.getrandbits(64)
+        for kind in ("uniform", "normal"):
+            op = Paint(top, left, height, width, noise=kind, key=key, frame=seed % 2)  # type: ignore[arg-type]
+            noise = field(kind, frame_key(key, seed % 2), shape)  # type: ignore[arg-type]
+            floats = (image / 255.0).astype(np.float32)
+            floats[box] = noise
+            assert np.array_equal(compiled([Normalize((0.0,), (1.0,)), op], image), floats), (seed, kind)
+            if kind == "uniform":
+                expected = image.copy()
+                expected[box] = noise * 256
+                assert np.array_equal(compiled([op], image), expected), seed
+            else:
+                assert program.run([op], 0, image)[0] == 0
 
 
 def test_large_amounts_are_left_to_the_core() -> None:

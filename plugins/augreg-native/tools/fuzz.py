@@ -165,6 +165,7 @@ def damaged(seed: int) -> int:
             ops.translate(scene, 3.5, 0.2, "bicubic"),
             ops.lens(scene, 0.3, numbers.choice(("nearest", "bilinear"))),
             ops.motion_blur(4.0, 30.0),
+            ops.noise_box(scene, 0, 0, 1, 1, 5),
             ops.enhance("smooth", 1.5, "sharpness"),
             ops.gaussian_blur(numbers.uniform(0.1, 9)),
             ops.median_blur(numbers.choice((3, 5, 9))),

@@ -53,7 +53,7 @@ static void shift_hue(float *restrict red, float *restrict green, float *restric
         place = place < 0.0f ? place + 1.0f : place;
         float hue = 2.0f * (whole(place * 255.0f) + steps);
         hue = hue >= 512.0f ? hue - 512.0f : hue; /* Pillow's hue has 256 steps, and white is 255 in both directions */
-        float saturation = whole((chroma * 255.0f + 0.5f) / most(value, 1.0f));
+        float saturation = whole(chroma * 255.0f / most(value, 1.0f));
         float full = value * 21675.0f + 10837.5f, lost = value * saturation;
         red[i] = mixed(full, lost, 170.0f - __builtin_fabsf(hue - 255.0f));
         green[i] = mixed(full, lost, __builtin_fabsf(hue - 170.0f) - 85.0f);

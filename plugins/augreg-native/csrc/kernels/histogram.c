@@ -2,7 +2,6 @@
 
 #include "color.h"
 
-#include <math.h>
 #include <string.h>
 
 void NAME(clear_histograms)(augreg_histograms *counts, int32_t colors) {
@@ -64,12 +63,6 @@ void NAME(equalized)(const int64_t *counts, uint8_t *table) {
     }
 }
 
-/* The whole hundreds in a number, as Python's `//` computes them: a quotient alone may be rounded up. */
-static int64_t hundredths(double number) {
-    double quotient = (number - fmod(number, 100.0)) / 100.0, below = floor(quotient);
-    return (int64_t)(quotient - below > 0.5 ? below + 1.0 : below);
-}
-
 /* Take `most` pixels away, in steps of one value. */
 static void cut(int64_t *counts, int32_t value, int32_t step, int64_t most) {
     for (; value >= 0 && value < 256 && most > 0; value += step) {
@@ -83,7 +76,7 @@ void NAME(stretched)(const int64_t *counts, double cutoff, uint8_t *table) {
     int64_t left[256], total = 0;
     for (int32_t value = 0; value < 256; value++) total += left[value] = counts[value];
     if (cutoff != 0.0) {
-        int64_t most = hundredths((double)total * cutoff);
+        int64_t most = (int64_t)((double)total * cutoff / 100.0);
         cut(left, 0, 1, most);
         cut(left, 255, -1, most);
     }

@@ -185,3 +185,10 @@ void NAME(normal_pairs)(uint64_t key, uint64_t half, uint64_t start, int32_t cou
     radii(fetch(&schedule, start, count, units), count, radius);
     waves(fetch(&schedule, half + start, count, units), radius, count, first, second);
 }
+
+void NAME(uniform)(uint64_t key, uint64_t start, int32_t count, float *to) {
+    double units[MOST_UNITS];
+    schedule schedule = scheduled(key);
+    const double *found = fetch(&schedule, start, count, units);
+    for (int32_t i = 0; i < count; i++) to[i] = (float)(int32_t)(found[i] * 0x1p-29) * 0x1p-24f;
+}

@@ -19,6 +19,7 @@ static augreg_kernel *const kernels[AUGREG_CODES] = {
     [AUGREG_REMAP] = NAME(remap),
     [AUGREG_FLOAT_BLUR] = NAME(float_blur),
     [AUGREG_CLAHE] = NAME(clahe),
+    [AUGREG_NOISE_BOX] = NAME(noise_box),
 };
 
 const augreg_table NAME(table) = {TEXT(AUGREG_ISA), kernels, NAME(copy), NAME(color)};
