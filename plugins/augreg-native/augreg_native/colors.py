@@ -63,9 +63,9 @@ def staged(stages: Sequence[PointFunction | ImageStatistic], colors: int) -> byt
 def _functions(points: list[PointFunction], colors: int) -> tuple[bytes, ...]:
     if not points:
         return ()
-    amount = points[0].amount
-    if len(points) == 1 and points[0].name == "brightness" and abs(amount) <= _MOST_FACTOR:
-        return (_packed(_BLEND, colors, float(amount)),)
+    name, amount = points[0].name, points[0].amount
+    if len(points) == 1 and name == "brightness" and isinstance(amount, float) and abs(amount) <= _MOST_FACTOR:
+        return (_packed(_BLEND, colors, amount),)
     return (_table(tuple(points), colors),)
 
 

@@ -41,6 +41,8 @@ def warped(op: Warp, shape: Shape) -> bytes | None:
 
 def resampled(op: Resize, shape: Shape) -> bytes | None:
     """The record of a resize that is not antialiased: Pillow computes it as a warp."""
+    if op.interpolation == "lanczos":  # always antialiased
+        return None
     matrix = (shape.width / op.width, 0.0, 0.0, 0.0, shape.height / op.height, 0.0, 0.0, 0.0)
     return warped(Warp(matrix, op.height, op.width, op.interpolation), shape)
 

@@ -32,6 +32,21 @@ def test_sums_of_channels(isa: str, compiled: Run) -> None:
     assert found.tolist() == [[[5, 83, 0], [6, 3, 11], [6, 255, 0], [0, 255, 0]]]
 
 
+def test_channels_that_change_places(isa: str, compiled: Run, image_of: Callable[..., Array]) -> None:
+    """Also twice the same one, and one that becomes a value; after an op on floats and after one on bytes."""
+    image = image_of(3, 21, 34)
+    for order in ((2, 0, 1), (1, 1, 0)):
+        assert np.array_equal(compiled([ops.permute_channels(order)], image), image[..., order])
+    expected = (255 - image)[..., (2, 0, 1)]
+    expected[..., 1] = 8  # 7.5, and halves go to the even byte
+    dropped = ColorMatrix(((1.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 1.0)), (0.0, 7.5, 0.0))
+    for before in (
+        ops.point_function("invert"),
+        ColorMatrix(((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)), (255.0,) * 3),
+    ):
+        assert np.array_equal(compiled([before, ops.permute_channels((2, 0, 1)), dropped], image), expected)
+
+
 def test_random_matrices(isa: str, compiled: Run, image_of: Callable[..., Array]) -> None:
     for seed in range(60):
         numbers = random.Random(seed)

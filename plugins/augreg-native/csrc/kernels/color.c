@@ -24,6 +24,10 @@ static void blend(float *restrict plane, int32_t lanes, float base, float factor
 }
 
 static void saturate(float *restrict red, float *restrict green, float *restrict blue, int32_t lanes, float factor) {
+    if (factor == 0.0f) {
+        for (int32_t i = 0; i < lanes; i++) red[i] = green[i] = blue[i] = luma(red[i], green[i], blue[i]);
+        return;
+    }
     for (int32_t i = 0; i < lanes; i++) {
         float r = red[i], g = green[i], b = blue[i], gray = luma(r, g, b);
         red[i] = truncated(gray + factor * (r - gray));
@@ -61,10 +65,39 @@ static void shift_hue(float *restrict red, float *restrict green, float *restric
     }
 }
 
+static inline float rounded(float sum) { return (least(most(sum, 0.0f), 255.0f) + 0x1.8p23f) - 0x1.8p23f; }
+
+/* Colors that change places or become one value, if that is all that a matrix does. Returns whether. */
+static int rearranged(const float *rows, int32_t colors, augreg_chunk *chunk) {
+    int32_t sources[AUGREG_MOST_CHANNELS];
+    for (int32_t c = 0; c < colors; c++) {
+        const float *row = rows + c * (colors + 1);
+        sources[c] = -1;
+        for (int32_t source = 0; source < colors; source++) {
+            float weight = row[1 + source];
+            if (weight == 0.0f) continue;
+            if (weight != 1.0f || sources[c] >= 0 || row[0] != 0.0f) return 0;
+            sources[c] = source;
+        }
+    }
+    uint8_t before[AUGREG_MOST_CHANNELS][AUGREG_CHUNK];
+    NAME(as_bytes)(chunk);
+    memcpy(before, chunk->bytes, sizeof before);
+    for (int32_t c = 0; c < colors; c++) {
+        if (sources[c] < 0)
+            memset(chunk->bytes[c], (int32_t)rounded(rows[c * (colors + 1)]), (size_t)chunk->lanes);
+        else
+            memcpy(chunk->bytes[c], before[sources[c]], (size_t)chunk->lanes);
+    }
+    return 1;
+}
+
 /* Each color becomes a sum of products, added up in the order of the colors and rounded, halves to the even byte. */
 static void mix(const float *rows, int32_t colors, augreg_chunk *chunk) {
+    if (rearranged(rows, colors, chunk)) return;
     float mixed[AUGREG_MOST_CHANNELS][AUGREG_CHUNK];
     int32_t lanes = chunk->lanes;
+    NAME(as_floats)(chunk);
     for (int32_t c = 0; c < colors; c++, rows += colors + 1) {
         float *restrict sum = mixed[c];
         for (int32_t i = 0; i < lanes; i++) sum[i] = rows[0];
@@ -73,8 +106,7 @@ static void mix(const float *rows, int32_t colors, augreg_chunk *chunk) {
             float weight = rows[1 + source];
             for (int32_t i = 0; i < lanes; i++) sum[i] += from[i] * weight;
         }
-        for (int32_t i = 0; i < lanes; i++)
-            sum[i] = (least(most(sum[i], 0.0f), 255.0f) + 0x1.8p23f) - 0x1.8p23f;
+        for (int32_t i = 0; i < lanes; i++) sum[i] = rounded(sum[i]);
     }
     for (int32_t c = 0; c < colors; c++) memcpy(chunk->values[c], mixed[c], (size_t)lanes * sizeof(float));
 }
@@ -89,6 +121,10 @@ static void apply(const augreg_color *stage, augreg_chunk *chunk) {
             NAME(look_up)(tables + (stage->rows > 1 ? 256 * c : 0), chunk->bytes[c], (size_t)chunk->lanes, chunk->bytes[c]);
         return;
     }
+    if (stage->kind == AUGREG_MATRIX) {
+        mix((const float *)(stage + 1), colors, chunk);
+        return;
+    }
     NAME(as_floats)(chunk);
     if (stage->kind == AUGREG_BLEND) {
         for (int32_t c = 0; c < colors; c++) blend(values[c], chunk->lanes, (float)stage->base, (float)stage->amount);
@@ -96,8 +132,6 @@ static void apply(const augreg_color *stage, augreg_chunk *chunk) {
         saturate(values[0], values[1], values[2], chunk->lanes, (float)stage->amount);
     } else if (stage->kind == AUGREG_HUE) {
         shift_hue(values[0], values[1], values[2], chunk->lanes, (float)stage->amount);
-    } else if (stage->kind == AUGREG_MATRIX) {
-        mix((const float *)(stage + 1), colors, chunk);
     }
 }
 
