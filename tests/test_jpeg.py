@@ -125,3 +125,19 @@ def test_a_box_is_decoded_at_its_place() -> None:
     out = np.zeros((120, 150, 3), np.uint8)
     assert decode_jpeg(data, header, out, (30, 40, 50, 60))
     assert np.array_equal(out[30:80, 40:100], pixels(data)[30:80, 40:100])
+
+
+def test_an_image_that_was_decoded_is_not_decoded_again_for_a_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (60, 50), (200, 10, 90)).save(file, "JPEG")
+    boxes: list[Any] = []
+
+    def counted(*given: Any) -> bool:
+        boxes.append(given[-1])
+        return decode_jpeg(*given)
+
+    monkeypatch.setattr(codecs, "decode_jpeg", counted)
+    image = to_array(file.getvalue())
+    assert to_array(image, decoded=False).pending is None
+    to_array(image).decode()
+    assert boxes == [None]

@@ -139,18 +139,47 @@ def test_a_view_that_is_sent_keeps_the_block() -> None:
     assert address(shared_tensor((10, 10), torch.float32)) == first
 
 
-def test_a_fork_of_the_receiver_gives_nothing_back() -> None:
+@pytest.mark.parametrize("forked_drops", [True, False])
+def test_a_batch_held_by_a_receiver_that_was_forked_is_never_written_again(forked_drops: bool) -> None:
     images = shared_tensor((10, 10), torch.float32)
     first, message = address(images), sent(images)
     del images
     received = ForkingPickler.loads(message)
+    blocks = list(worker_memory._blocks)
     child = os.fork()
     if not child:
-        del received
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert address(shared_tensor((10, 10), torch.float32)) != first
-    assert received.shape == (10, 10)
+        if forked_drops:
+            del received
+            os._exit(0)
+        signal.pause()
+    try:
+        worker_memory._blocks.extend(blocks)  # as in the worker, which was not forked
+        if forked_drops:
+            os.waitpid(child, 0)
+        else:
+            del received
+        assert address(shared_tensor((10, 10), torch.float32)) != first
+    finally:
+        if not forked_drops:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def test_a_worker_that_is_forked_shares_no_block_with_its_copy() -> None:
+    shared_tensor((10, 10), torch.float32)
+    child = os.fork()
+    if not child:
+        os._exit(len(worker_memory._blocks))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert worker_memory._blocks == []
+
+
+def test_blocks_that_were_lost_give_way_to_fresh_ones() -> None:
+    for _ in range(MOST_BLOCKS):
+        sent(shared_tensor((10, 10), torch.float32))  # and never received
+    fresh = address(shared_tensor((10, 10), torch.float32))
+    assert address(shared_tensor((10, 10), torch.float32)) == fresh
+    assert len(worker_memory._blocks) == MOST_BLOCKS
 
 
 def test_a_block_is_taken_for_batches_from_a_fourth_of_it() -> None:
@@ -172,7 +201,7 @@ def test_the_smallest_block_that_fits_is_taken() -> None:
 def test_no_more_blocks_are_kept_than_stated_and_old_ones_give_way() -> None:
     held = [shared_tensor((8, 8), torch.uint8) for _ in range(MOST_BLOCKS + 3)]
     assert len({address(each) for each in held}) == MOST_BLOCKS + 3
-    kept = {address(each) for each in held[:MOST_BLOCKS]}
+    kept = {address(each) for each in held[-MOST_BLOCKS:]}
     del held
     assert len(worker_memory._blocks) == MOST_BLOCKS
     assert address(shared_tensor((8, 8), torch.uint8)) in kept

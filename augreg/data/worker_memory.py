@@ -4,7 +4,8 @@ Fresh shared memory is cleared by the operating system and mapped page by page, 
 batch into memory that was used before. So a worker keeps a few blocks. Two counts at the end of each block, in the
 shared memory itself, say how often it was sent, and how often a receiver has let go of it. While they differ, or
 something in the worker still holds the block, it is not used again. A block whose batch is lost on its way is lost
-too, and a worker without a free block takes a fresh one: nothing ever waits.
+too, and so is one that a process held when it was forked, because the copy holds it as well. A worker without a free
+block takes a fresh one: nothing ever waits.
 """
 
 from __future__ import annotations
@@ -37,6 +38,18 @@ class _Block(torch.UntypedStorage):
 
 
 _blocks: list[_Block] = []
+_forks = 0  # how often this process, or one that it was forked from, was forked
+
+
+def _before_fork() -> None:
+    """Give up what both processes will hold: blocks to write to, and the right to release what was received."""
+    global _forks
+    _forks += 1
+    _blocks.clear()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(before=_before_fork)
 
 
 def shared_tensor(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
@@ -61,15 +74,12 @@ def _is_free(block: _Block) -> bool:
 
 
 def _new(size: int) -> _Block:
-    """A fresh block; it takes the place of a free one if there are as many as a worker keeps."""
+    """A fresh block; if there are as many as a worker keeps, in place of a free one, or else of the oldest."""
     block = _Block(size + -size % 8 + _COUNTS)
     block.share_memory_()
     _counts(block)[:] = 0
     if len(_blocks) == MOST_BLOCKS:
-        free = next(filter(_is_free, _blocks), None)
-        if free is None:
-            return block
-        _blocks.remove(free)
+        _blocks.remove(next(filter(_is_free, _blocks), _blocks[0]))  # the oldest may be lost
     _blocks.append(block)
     return block
 
@@ -94,12 +104,12 @@ def _rebuilt(rebuild: Callable[..., torch.UntypedStorage], *arguments: Any) -> t
     """The storage in the receiver. It must not be resized, and is no shared memory for torch."""
     storage = rebuild(torch.UntypedStorage, *arguments)
     array = _bytes(storage)  # which every tensor of it, and every view, keeps alive
-    weakref.finalize(array, _release, _counts(storage), os.getpid()).atexit = False
+    weakref.finalize(array, _release, _counts(storage), _forks).atexit = False
     return torch.from_numpy(array).untyped_storage()
 
 
-def _release(counts: Integers, receiver: int) -> None:
-    if os.getpid() == receiver:  # a fork of it is not
+def _release(counts: Integers, forks: int) -> None:
+    if forks == _forks:  # else another process may hold it too
         counts[_RELEASED] += 1
 
 

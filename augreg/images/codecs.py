@@ -74,8 +74,9 @@ def to_array(image: Any, channels: str = "rgb", decoded: bool = True) -> InputIm
     """
     try:
         found = _converted(image, channels)
-        if decoded:
+        if decoded and found.pending is not None:
             found.decode()
+            found = msgspec.structs.replace(found, pending=None)  # each view would decode it again
         return found
     except ImageError:
         raise
