@@ -78,8 +78,8 @@ def test_photos_are_near_the_exact_ones(name: str, interpolation: str, reduction
                 found = scaled.train(data, index=index)
                 if reductions:
                     worst[reductions[0]] = min(worst[reductions[0]], psnr(found, exact.train(data, index=index)))
-    assert all(value < 99 for value in worst.values()), "every reduction was seen"
-    assert min(worst.values()) > 37, worst
+    for reduction, least in ((2, 43), (4, 39), (8, 37)):
+        assert least < worst[reduction] < 60, worst  # each was seen
 
 
 @pytest.mark.parametrize("top", range(0, 16, 3))
