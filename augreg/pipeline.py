@@ -262,6 +262,7 @@ class _Side:
             options.approximate,
             options.max_pixels,
             address,
+            options.decode,
         )
 
     def _start(self, scene: Scene, address: Address | None) -> tuple[tuple[Op, ...], Drawn]:
@@ -392,6 +393,8 @@ class Test(_Side):
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip() for row in rows]
         lines.append(f"backend {self._pipeline.backend}, output {options.output}")
+        if options.decode == "scaled":
+            lines.append("JPEGs are decoded at 1/2, 1/4 or 1/8 of their size where the first steps shrink them")
         lines += misuse.remarks(self._pipeline.steps)
         if any(map(is_random, self._pipeline.steps)):
             lines.append("train without an index draws new numbers at every call; `seed` has no effect there")

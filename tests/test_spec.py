@@ -124,16 +124,15 @@ def test_fingerprints() -> None:
 
 
 def test_a_stored_spec_of_version_1_may_say_decode_exact() -> None:
-    """It was an option with one value; it has no effect, and fingerprints are those of the time when it was one."""
+    """It was always written; it is the default, and fingerprints are those of the time when it was written."""
     pipe = Pipeline.from_spec("imagenet")
     stored = {"version": 1, "decode": "exact", **pipe.to_spec()}
     assert "decode" not in pipe.to_spec()
     assert Pipeline.from_spec(stored) == pipe and Pipeline.from_spec(stored).fingerprint == pipe.fingerprint
     text = json.dumps(stored, sort_keys=True, separators=(",", ":"))
     assert pipe.fingerprint == hashlib.sha256(text.encode()).hexdigest()
-    assert problems({"image": [], "decode": "fast"}) == [
-        "decode: expected exact, got 'fast'; the option has no effect, so leave it out"
-    ]
+    assert problems({"image": [], "decode": "fast"}) == ["decode: expected exact, scaled, got 'fast'"]
+    assert problems({"image": [], "decode": None}) == ["decode: expected exact, scaled, got None"]
 
 
 # An argument is converted once.

@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 
 from augreg.backends import Backend, clahe, intensity, photography, plain
 from augreg.images import buffers
-from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Op, Remap, Resize, Warp
+from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Op, Remap, Resize, ResizeBox, Warp
 
 __all__ = ["KERNELS"]
 
@@ -57,7 +57,18 @@ def _resize(op: Resize, image: Array) -> Array:
     )
 
 
-def _by_axis(image: Image.Image, size: tuple[int, int], resample: Image.Resampling) -> Image.Image:
+def _resize_box(op: ResizeBox, image: Array) -> Array:
+    size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
+    box = op.left, op.top, op.left + op.box_width, op.top + op.box_height
+    return _each(image, op.height, op.width, lambda pil_image, _: _by_axis(pil_image, size, resample, box))
+
+
+def _by_axis(
+    image: Image.Image,
+    size: tuple[int, int],
+    resample: Image.Resampling,
+    box: tuple[float, float, float, float] | None = None,
+) -> Image.Image:
     """Pillow's resize as two calls of one axis each, because its versions differ in the order and bytes are rounded.
 
     Rows go first where they shrink by more than twice as many pixels as the columns do, as in Pillow 13.
@@ -66,6 +77,11 @@ def _by_axis(image: Image.Image, size: tuple[int, int], resample: Image.Resampli
     columns, rows = size
     rows_first = rows < height and height - rows > 2 * (width - columns)
     between = (width, rows) if rows_first else (columns, height)
+    if box is not None:
+        left, top, right, bottom = box
+        across, down = (left, 0, right, height), (0, top, width, bottom)
+        image = image.resize(between, resample, down if rows_first else across)
+        return image.resize(size, resample, (left, 0, right, rows) if rows_first else (0, top, columns, bottom))
     if between != image.size:
         image = image.resize(between, resample)
     return image if between == size else image.resize(size, resample)
@@ -183,6 +199,7 @@ _MEASUREMENTS: Final = plain.Measurements(_histogram, _mean_luma, _apply_table, 
 
 KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Resize: _resize,
+    ResizeBox: _resize_box,
     Enlarge: _enlarge,
     Warp: _warp,
     **plain.lookup_kernels(_MEASUREMENTS),

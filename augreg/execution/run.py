@@ -15,6 +15,7 @@ from augreg.errors import AugregError, ImageError
 from augreg.execution.budget import within_budget
 from augreg.execution.merging import merge
 from augreg.execution.sampling import Choices, Drawn, Entry, resume
+from augreg.execution.scaling import ScaledStart, decoded
 from augreg.images import buffers
 from augreg.images.codecs import InputImage, from_array, tensor, to_array
 from augreg.images.jpeg import Box
@@ -23,7 +24,7 @@ from augreg.rng import Address
 from augreg.targets.conventions import Targets
 from augreg.targets.propagate import TargetSet
 
-__all__ = ["RunSettings", "Start", "part_read", "run_drawn", "run_image", "run_ops", "step_of", "to_output"]
+__all__ = ["RunSettings", "Start", "read_pixels", "run_drawn", "run_image", "run_ops", "step_of", "to_output"]
 
 Array = NDArray[Any]
 
@@ -41,6 +42,7 @@ class RunSettings(msgspec.Struct, frozen=True):
     approximate: bool
     max_pixels: int
     address: Address | Choices | None
+    decode: str = "exact"
 
     @property
     def epoch(self) -> int:
@@ -80,10 +82,12 @@ def run_drawn(
     settings: RunSettings,
     targets: TargetSet | None = None,
     frames: Sequence[int] = (0,),
+    begun: Sequence[ScaledStart | None] = (None,),
 ) -> tuple[list[Array], Scene]:
     """Run what `start` returned on images of one scene, and on their targets. Returns the images and their new scene.
 
-    `frames` are the numbers of the images within their sample. After an op of unknown size, the remaining steps are
+    `frames` are the numbers of the images within their sample, and `begun` says how the ops begin on each that was
+    decoded smaller; the targets follow the ops themselves. After an op of unknown size, the remaining steps are
     drawn for the size that the image then has.
     """
     ops, drawn = started
@@ -91,12 +95,20 @@ def run_drawn(
     while True:
         engine = alpha.engine_for(scene, settings.engine)
         if targets is None:
-            arrays = _on_each(ops, arrays, frames, engine)
+            arrays = _on_each(ops, arrays, frames, engine, begun)
         else:
             targets.check(ops, scene, functools.partial(step_of, entries))
-            for op in ops:
+            count = next((each.replaced for each in begun if each is not None), 0)
+            if count:
+                arrays = _on_each(ops[:count], arrays, frames, engine, begun)
+            size = scene.size
+            for op in ops[:count]:
+                after = op.size_after(*size) or size
+                targets.apply(op, size, after, settings.engine)
+                size = after
+            for op in ops[count:]:
                 before = arrays[0].shape[:2]
-                arrays = _on_each((op,), arrays, frames, engine)
+                arrays = _on_each((op,), arrays, frames, engine, (None,) * len(arrays))
                 targets.apply(op, before, arrays[0].shape[:2], settings.engine)
         if not drawn.deferred:
             return arrays, drawn.scene
@@ -104,13 +116,21 @@ def run_drawn(
         drawn = resume(drawn, scene, settings.address, entries)
         entries = entries + drawn.entries
         ops = within_budget(merge(drawn.ops, scene, settings.approximate), scene, settings.max_pixels)
+        begun = (None,) * len(arrays)
 
 
-def _on_each(ops: Sequence[Op], arrays: list[Array], frames: Sequence[int], engine: Backend) -> list[Array]:
-    return [
-        run_ops([op.for_frame(frame) for op in ops] if frame else ops, array, engine)
-        for frame, array in zip(frames, arrays, strict=True)
-    ]
+def _on_each(
+    ops: Sequence[Op],
+    arrays: list[Array],
+    frames: Sequence[int],
+    engine: Backend,
+    begun: Sequence[ScaledStart | None],
+) -> list[Array]:
+    results = []
+    for frame, array, start in zip(frames, arrays, begun, strict=True):
+        own = ops if start is None else (*start.ops, *ops[start.replaced :])
+        results.append(run_ops([op.for_frame(frame) for op in own] if frame else own, array, engine))
+    return results
 
 
 def step_of(entries: Iterable[Entry], op: Op) -> str:
@@ -123,15 +143,25 @@ def run_image(image: Any, start: Start, settings: RunSettings) -> Any:
     loaded = to_array(image, settings.channels, decoded=False)
     scene = loaded.scene(settings.epoch)
     started = start(scene)
-    loaded.decode(part_read(started[0], scene))
+    pixels, begun = read_pixels(loaded, started[0], scene, settings)
     try:
-        (array,), after = run_drawn(started, [loaded.array], scene, settings)
+        (array,), after = run_drawn(started, [pixels], scene, settings, begun=(begun,))
     except ImageError as error:
         raise ImageError(f"{loaded.name}: {error}") from error
     return to_output(array, after.normalized, loaded, settings.output)
 
 
-def part_read(ops: Sequence[Op], scene: Scene) -> Box | None:
+def read_pixels(
+    image: InputImage, ops: Sequence[Op], scene: Scene, settings: RunSettings
+) -> tuple[Array, ScaledStart | None]:
+    """The pixels of an image that the ops read, and how the ops begin on them if they were decoded smaller.
+
+    Raises ImageError.
+    """
+    return decoded(image, ops, scene, _part_read(ops, scene), settings.decode == "scaled")
+
+
+def _part_read(ops: Sequence[Op], scene: Scene) -> Box | None:
     """The part of an image that the ops read, if the first one cuts it out; None for all of it."""
     if not ops or type(ops[0]) is not Move:
         return None

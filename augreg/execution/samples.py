@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.errors import AugregError, ImageError, printable
-from augreg.execution.run import RunSettings, Start, part_read, run_drawn, run_image, to_output
+from augreg.execution.run import RunSettings, Start, read_pixels, run_drawn, run_image, to_output
 from augreg.images.codecs import InputImage, to_array
 from augreg.ops import Scene
 from augreg.ops.scene import Boxes
@@ -293,14 +293,17 @@ def _run_images(
     for scene, places in by_scene.items():
         # an image of another kind is drawn for at the same address: the same numbers, in its own pixel values
         started = start(scene)
+        arrays, begun = [], []
         for place in places:
             try:
-                place.image.decode(part_read(started[0], scene))
+                pixels, smaller = read_pixels(place.image, started[0], scene, settings)
             except ImageError as error:
                 raise ImageError(f"{_at(place.key)}: {error}") from error
-        arrays = [place.image.array for place in places]
+            arrays.append(pixels)
+            begun.append(smaller)
         numbers = [place.frame for place in places]
-        arrays, after = run_drawn(started, arrays, scene, settings, targets if scene == main else None, numbers)
+        following = targets if scene == main else None
+        arrays, after = run_drawn(started, arrays, scene, settings, following, numbers, begun)
         height, width = arrays[0].shape[:2]
         if scene == main:
             targets.size = height, width

@@ -26,7 +26,7 @@ from PIL import Image, UnidentifiedImageError
 from augreg.errors import ImageError, printable
 from augreg.images import buffers
 from augreg.images.files import read_file
-from augreg.images.jpeg import Box, JpegHeader, decode_jpeg, read_header
+from augreg.images.jpeg import Box, JpegHeader, decode_jpeg, decode_scaled, read_header
 from augreg.images.orientation import turn_of
 from augreg.ops import Scene
 from augreg.ops.scene import Boxes
@@ -47,6 +47,8 @@ class InputImage(msgspec.Struct, frozen=True):
     alpha: bool = False
     pending: Callable[[Box | None], None] | None = None
     """What decodes a box, or the whole image, into the array, whose pixels have any values before."""
+    scaled: Callable[[Box, int], NDArray[np.uint8] | None] | None = None
+    """What decodes a box at 1/2, 1/4 or 1/8 of the size: `decode_scaled` of a JPEG."""
 
     def decode(self, box: Box | None = None) -> None:
         """Decode a JPEG, if only its header was read. Raises ImageError. Pixels outside the box may stay as is."""
@@ -310,7 +312,8 @@ def _jpeg(data: bytes, name: str) -> InputImage | None:
         return None
     out = buffers.empty((header.height, header.width, 3), np.uint8)
     if header.turn is None:
-        return InputImage(out, "array", name, pending=functools.partial(_fill, data, header, name, out))
+        fill = functools.partial(_fill, data, header, name, out)
+        return InputImage(out, "array", name, pending=fill, scaled=functools.partial(decode_scaled, data, header))
     if not decode_jpeg(data, header, out, None):
         return None
     return InputImage(np.asarray(Image.fromarray(out).transpose(header.turn)), "array", name)

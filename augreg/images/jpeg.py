@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from augreg.images import buffers
 from augreg.images.orientation import turn_of
 
 try:
@@ -24,7 +25,7 @@ try:
 except ImportError:  # augreg-native is not installed, or was built without libjpeg-turbo
     _parts = None
 
-__all__ = ["Box", "JpegHeader", "decode_jpeg", "read_header"]
+__all__ = ["Box", "JpegHeader", "decode_jpeg", "decode_scaled", "read_header", "scaled_box"]
 
 Box = tuple[int, int, int, int]
 """Top, left, height and width of a part."""
@@ -34,6 +35,7 @@ _FRAMES: Final = {0xC0: True, 0xC1: True, 0xC2: False}  # of Huffman codes: whet
 _OTHER: Final = (0x00, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xDA)  # other frames, or none
 _METADATA, _EXTENSIONS, _FILL = 0xE1, 0xE2, 0xFF
 _EXIF: Final = b"Exif\0\0"
+_SMALLEST: Final = 16  # pixels of a side; below this, simplejpeg may reach the wanted size by another fraction
 _FRAME: Final = struct.Struct(">BHHB")
 
 
@@ -95,3 +97,33 @@ def decode_jpeg(data: bytes, header: JpegHeader, out: NDArray[np.uint8], box: Bo
         return bool(_whole.decode_jpeg(data, "RGB", buffer=out).shape == out.shape)
     except ValueError:
         return False
+
+
+def scaled_box(box: Box, reduction: int) -> Box:
+    """The pixels of an image at 1/reduction of its size that show some part of a box."""
+    top, left, height, width = box
+    first, before = top // reduction, left // reduction
+    return first, before, -(-(top + height) // reduction) - first, -(-(left + width) // reduction) - before
+
+
+def decode_scaled(data: bytes, header: JpegHeader, box: Box, reduction: int) -> NDArray[np.uint8] | None:
+    """The `scaled_box` of a box, decoded at 1/2, 1/4 or 1/8 of the size; None for a file to be decoded exactly.
+
+    Each pixel is close to the mean of its square of the image, reduction x reduction. These bytes are the same,
+    whichever library decodes.
+    """
+    if not header.in_rows or data[-2:] != _END or min(header.height, header.width) < _SMALLEST:
+        return None
+    size = -(-header.height // reduction), -(-header.width // reduction)
+    out = buffers.empty((*size, 3), np.uint8)
+    top, left, height, width = scaled_box(box, reduction)
+    part = out[top : top + height, left : left + width]
+    if _parts is not None and _parts.decode(data, out, top, left, top + height, left + width, reduction):
+        return part
+    if _whole is None:
+        return None
+    try:
+        found = _whole.decode_jpeg(data, "RGB", min_height=size[0], min_width=size[1], buffer=out)
+    except ValueError:
+        return None
+    return part if found.shape == out.shape else None

@@ -17,6 +17,7 @@ __all__ = [
     "Pad",
     "Remap",
     "Resize",
+    "ResizeBox",
     "Warp",
     "affine",
     "crop",
@@ -95,6 +96,29 @@ class Resize(Op, frozen=True, eq=False):
 
     def point_map(self, height: int, width: int) -> projective.Map:
         return self.width / width, 0.0, 0.0, 0.0, self.height / height, 0.0, 0.0, 0.0, 1.0
+
+
+class ResizeBox(Op, frozen=True, eq=False):
+    """Scale a box of the image to a size, antialiased. The edges of the box may be within pixels.
+
+    It is what a crop and a `Resize` become for a JPEG that is decoded at a fraction of its size. Pixels of the image
+    beyond the box contribute where the kernel reaches them.
+    """
+
+    top: float
+    left: float
+    box_height: float
+    box_width: float
+    height: int
+    width: int
+    interpolation: ResizeInterpolation = "bilinear"
+
+    def size_after(self, height: int, width: int) -> tuple[int, int]:
+        return self.height, self.width
+
+    def point_map(self, height: int, width: int) -> projective.Map:
+        y, x = self.height / self.box_height, self.width / self.box_width
+        return x, 0.0, -self.left * x, 0.0, y, -self.top * y, 0.0, 0.0, 1.0
 
 
 class Enlarge(Op, frozen=True, eq=False):

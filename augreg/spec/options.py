@@ -31,6 +31,7 @@ class Options:
     targets: Targets = _DEFAULT_TARGETS
     classes: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     max_pixels: Annotated[int, Meta(ge=1, le=2**48)] = 2**27
+    decode: Literal["exact", "scaled"] = "exact"
 
 
 @dataclass(frozen=True)

@@ -131,12 +131,10 @@ class _Parser:
             elif key == "$schema":  # for editors
                 if not isinstance(value, str):
                     self.fail((key,), f"expected the address of a JSON Schema, got {brief(value)}")
-            elif key != "decode":
+            else:
                 hint = corrections.for_option(key, value, self.registry, [*known, *SECTIONS])
                 hints_of_keys += hint
                 self.fail((key,), f"a spec has no option or section {brief(key)}{hint}")
-            elif not (isinstance(value, str) and value == "exact"):  # an option of older specs, which has no effect
-                self.fail((key,), f"expected exact, got {brief(value)}; the option has no effect, so leave it out")
         if not any(key in source or repr(key) in hints_of_keys for key in SECTIONS):
             self.fail((), "a spec needs a section: give 'image', a list of steps")
         for place, message in normalize_problems(sections.get("image", ())):

@@ -21,7 +21,7 @@ json = lazy.module("json")
 
 # Options that are written only if they are not the default: specs from before they existed keep their fingerprints.
 # A step names such arguments in `later`.
-_LATER = ("targets", "classes", "max_pixels")
+_LATER = ("targets", "classes", "max_pixels", "decode")
 
 
 def unparse(spec: Spec) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def fingerprint(data: Mapping[str, Any], by_hand: Mapping[str, type] | None = No
     `by_hand` has the classes that were added to the registry, by name: nothing else says what these names mean,
     so the module and the name of each class are hashed too.
     """
-    data = {**data, "decode": "exact"}  # once an option, and hashed ever since: docs/decisions/019-decode.md
+    data = {"decode": "exact", **data}  # hashed from before it was left out: docs/decisions/019-decode.md
     if by_hand:
         data["added"] = {name: f"{_module(cls)}:{cls.__qualname__}" for name, cls in by_hand.items()}
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -1,4 +1,4 @@
-"""augreg, with each backend that is installed."""
+"""augreg, with each backend that is installed; large JPEGs also with `decode: scaled`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEPS: dict[str, list[Any]] = {
 
 
 def pipelines(name: str, row: Row, inputs: list[Any]) -> dict[str, Work]:
-    """A pipeline for each backend."""
+    """A pipeline for each backend, and one that decodes smaller images where the row's are large."""
     found = {}
     for backend in ("native", "opencv", "pillow"):
         try:
@@ -34,6 +34,8 @@ def pipelines(name: str, row: Row, inputs: list[Any]) -> dict[str, Work]:
                 raise
             continue
         found[f"augreg {backend}"] = _batches(pipe, inputs)
+        if name == "E":
+            found[f"augreg {backend}, scaled"] = _batches(pipe.replace(decode="scaled"), inputs)
     return found
 
 

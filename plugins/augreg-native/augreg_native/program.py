@@ -35,6 +35,7 @@ from augreg.ops import (
     Paint,
     Remap,
     Resize,
+    ResizeBox,
     Warp,
 )
 from augreg.ops.scene import PixelValues
@@ -73,7 +74,7 @@ class Shape(NamedTuple):
 Encoder = Callable[[Any, Shape], bytes | None]
 
 _move_record: Final = struct.Struct("=10i")
-_resize_record: Final = struct.Struct("=12i")
+_resize_record: Final = struct.Struct("=12i4d")
 _fill_record: Final = struct.Struct("=6i4f4Bi")
 _normalize_record: Final = struct.Struct("=4i8d")
 
@@ -91,13 +92,33 @@ def _move(op: Move, shape: Shape) -> bytes | None:
 def _resize(op: Resize, shape: Shape) -> bytes | None:
     if (op.height, op.width) == shape[:2]:
         return b""
-    if shape.floats or min(op.height, op.width) < 1 or max(op.height, op.width, *shape[:2]) > _LONGEST_RESIZED:
+    if not _resizes(op, shape):
         return None
     if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
         return warps.resampled(op, shape)
-    return _resize_record.pack(
-        _RESIZE, 48, op.height, op.width, _FILTERS[op.interpolation], 0, 0, op.height, op.width, 0, 0, 0
-    )
+    return _resized(op, 0.0, 0.0, shape.height, shape.width)
+
+
+def _resize_box(op: ResizeBox, shape: Shape) -> bytes | None:
+    inside = op.top + op.box_height <= shape.height and op.left + op.box_width <= shape.width
+    if not inside or min(op.top, op.left) < 0.0 or min(op.box_height, op.box_width) <= 0.0:
+        return None
+    if not _resizes(op, shape) or op.interpolation not in _FILTERS:
+        return None
+    return _resized(op, op.top, op.left, op.box_height, op.box_width)
+
+
+def _resizes(op: Resize | ResizeBox, shape: Shape) -> bool:
+    """Whether it is of bytes, and to a size that the module makes."""
+    largest = max(op.height, op.width, shape.height, shape.width)
+    return not shape.floats and min(op.height, op.width) >= 1 and largest <= _LONGEST_RESIZED
+
+
+def _resized(op: Resize | ResizeBox, top: float, left: float, height: float, width: float) -> bytes:
+    """The record of the resize of this box."""
+    after = op.height, op.width
+    kernel = _FILTERS[op.interpolation]
+    return _resize_record.pack(_RESIZE, 80, *after, kernel, 0, 0, *after, 0, 0, 0, top, left, height, width)
 
 
 @functools.lru_cache(maxsize=64)
@@ -168,6 +189,7 @@ def _enhance(op: Enhance, shape: Shape) -> bytes | None:
 ENCODERS: Mapping[type[Op], Encoder] = {
     Move: _move,
     Resize: _resize,
+    ResizeBox: _resize_box,
     Pad: _pad,
     Paint: _paint,
     Normalize: _normalize,

@@ -1,4 +1,4 @@
-/* The Python module `_jpeg`: decodes a part of a JPEG, by libjpeg-turbo.
+/* The Python module `_jpeg`: decodes a part of a JPEG, at its size or at a half, a quarter or an eighth, by libjpeg-turbo.
  *
  * It has no part in the programs of ops, and is left out where the headers of libjpeg-turbo are missing. */
 
@@ -11,8 +11,8 @@
 
 #include <jpeglib.h>
 
-/* Rows and columns around the wanted part that are decoded too: the filter that enlarges the chroma planes reads a
- * neighbor on each side, which a decoder that begins within the image does not have. */
+/* Rows and columns of the result around the wanted part that are decoded too: the filter that enlarges the chroma planes
+ * reads a neighbor on each side, which a decoder that begins within the image does not have. */
 enum { MARGIN = 16, ROWS = 8 };
 
 typedef struct {
@@ -31,8 +31,9 @@ typedef struct {
     const unsigned char *data;
     size_t size;
     unsigned char *out; /* height x width x 3, contiguous */
-    int32_t height, width;
+    int32_t height, width; /* of the image, divided by `reduction` and rounded up */
     int32_t top, left, bottom, right;
+    unsigned reduction; /* 1, 2, 4 or 8 */
 } job;
 
 /* Decodes the part into its place in `out`. Returns 0 if the file is damaged, or is not of the stated size. */
@@ -49,8 +50,11 @@ static int decode(const job *job) {
     jpeg_create_decompress(&info);
     jpeg_mem_src(&info, job->data, (unsigned long)job->size);
     jpeg_read_header(&info, TRUE);
-    if ((int32_t)info.image_width != job->width || (int32_t)info.image_height != job->height || info.num_components != 3) fail((j_common_ptr)&info);
     info.out_color_space = JCS_RGB;
+    info.scale_num = 1;
+    info.scale_denom = job->reduction;
+    jpeg_calc_output_dimensions(&info);
+    if ((int32_t)info.output_width != job->width || (int32_t)info.output_height != job->height || info.num_components != 3) fail((j_common_ptr)&info);
     jpeg_start_decompress(&info);
     int32_t top = job->top > MARGIN ? job->top - MARGIN : 0;
     int32_t bottom = job->bottom < job->height - MARGIN ? job->bottom + MARGIN : job->height;
@@ -70,17 +74,22 @@ static int decode(const job *job) {
     return 1;
 }
 
-/* decode(data, out, top, left, bottom, right) */
+/* decode(data, out, top, left, bottom, right, reduction=1) */
 static PyObject *decode_part(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
-    if (count != 6) {
-        PyErr_Format(PyExc_TypeError, "decode takes 6 arguments, got %zd", count);
+    if (count != 6 && count != 7) {
+        PyErr_Format(PyExc_TypeError, "decode takes 6 or 7 arguments, got %zd", count);
         return NULL;
     }
-    long box[4];
-    for (int i = 0; i < 4; i++) {
-        box[i] = PyLong_AsLong(arguments[2 + i]);
-        if (box[i] == -1 && PyErr_Occurred()) return NULL;
+    long box[4], reduction = 1;
+    for (Py_ssize_t i = 2; i < count; i++) {
+        long number = PyLong_AsLong(arguments[i]);
+        if (number == -1 && PyErr_Occurred()) return NULL;
+        *(i < 6 ? &box[i - 2] : &reduction) = number;
+    }
+    if (reduction != 1 && reduction != 2 && reduction != 4 && reduction != 8) {
+        PyErr_Format(PyExc_ValueError, "expected a reduction of 1, 2, 4 or 8, got %ld", reduction);
+        return NULL;
     }
     PyObject *result = NULL;
     Py_buffer data, out;
@@ -99,7 +108,7 @@ static PyObject *decode_part(PyObject *module, PyObject *const *arguments, Py_ss
         goto done;
     }
     job job = {data.buf, (size_t)data.len, out.buf, (int32_t)out.shape[0], (int32_t)out.shape[1],
-               (int32_t)box[0], (int32_t)box[1], (int32_t)box[2], (int32_t)box[3]};
+               (int32_t)box[0], (int32_t)box[1], (int32_t)box[2], (int32_t)box[3], (unsigned)reduction};
     int whole;
     Py_BEGIN_ALLOW_THREADS
     whole = decode(&job);
@@ -113,8 +122,9 @@ done:
 
 static PyMethodDef methods[] = {
     {"decode", (PyCFunction)(void (*)(void))decode_part, METH_FASTCALL,
-     "decode(data, out, top, left, bottom, right): decode a part of a JPEG, and some pixels around it, into its place in an\n"
-     "array of the whole image, height x width x 3. Returns whether the file could be read and has this size."},
+     "decode(data, out, top, left, bottom, right, reduction=1): decode a part of a JPEG, and some pixels around it, into its\n"
+     "place in an array of the whole image, height x width x 3. A reduction of 2, 4 or 8 divides the sides of the image, which\n"
+     "are rounded up; the part is in pixels of the result. Returns whether the file could be read and has this size."},
     {NULL, NULL, 0, NULL},
 };
 

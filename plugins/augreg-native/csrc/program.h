@@ -67,13 +67,15 @@ typedef struct {
 
 enum augreg_filter { AUGREG_BILINEAR, AUGREG_BICUBIC, AUGREG_LANCZOS };
 
-/* Resize to `height` x `width`, antialiased, in the order and with the rounding of docs/backends.md. A box of the result,
-   mirrored if asked, is made alone: the runner fills in `top` .. `flip_x` from a move that follows. */
+/* Resize to `height` x `width`, antialiased, in the order and with the rounding of docs/backends.md. What is resized is the
+   `extent` of rows and columns from `begin` on, within the image and not always whole pixels. A box of the result, mirrored if
+   asked, is made alone: the runner fills in `top` .. `flip_x` from a move that follows. */
 typedef struct {
     augreg_op op;
     int32_t height, width, filter;
     int32_t top, left, box_height, box_width, flip_y, flip_x;
     int32_t unused;
+    double begin[2], extent[2];
 } augreg_resize;
 
 #define AUGREG_MOST_CHANNELS 4

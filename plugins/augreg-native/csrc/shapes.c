@@ -32,6 +32,11 @@ static int within(int32_t start, int32_t length, int32_t side) {
     return start >= 0 && length >= 1 && (int64_t)start + length <= side;
 }
 
+/* The same for a part of a side whose ends may be within pixels; no comparison is true of what is no number. */
+static int spans(double begin, double extent, int32_t side) {
+    return begin >= 0.0 && extent > 0.0 && begin + extent <= side;
+}
+
 static int is_color(const augreg_color *color, const augreg_shape_of *shape) {
     int32_t colors = color->colors;
     if (shape->floats || colors < 1 || colors > shape->channels) return 0;
@@ -102,7 +107,9 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
                 return AUGREG_BAD_PROGRAM;
             if (shape->floats || resize->filter < AUGREG_BILINEAR || resize->filter > AUGREG_LANCZOS ||
                 !within(resize->top, resize->box_height, resize->height) ||
-                !within(resize->left, resize->box_width, resize->width))
+                !within(resize->left, resize->box_width, resize->width) ||
+                !spans(resize->begin[0], resize->extent[0], shape->height) ||
+                !spans(resize->begin[1], resize->extent[1], shape->width))
                 return AUGREG_BAD_PROGRAM;
             height = resize->box_height;
             width = resize->box_width;

@@ -52,14 +52,14 @@ static inline span taps_of(double center, double reach, int32_t size) {
     return taps;
 }
 
-int augreg_weigh(int32_t size, int32_t new_size, int32_t first, int32_t length, int32_t filter, int mirrored, int backward,
-                 augreg_weights *found) {
+int augreg_weigh(int32_t size, double begin, double extent, int32_t new_size, int32_t first, int32_t length, int32_t filter,
+                 int mirrored, int backward, augreg_weights *found) {
     static const double reaches[] = {[AUGREG_BILINEAR] = 1.0, [AUGREG_BICUBIC] = 2.0, [AUGREG_LANCZOS] = 3.0};
-    const double scale = (double)size / new_size, wide = scale < 1.0 ? 1.0 : scale, inverse = 1.0 / wide;
+    const double scale = extent / new_size, wide = scale < 1.0 ? 1.0 : scale, inverse = 1.0 / wide;
     const double reach = reaches[filter] * wide;
     int32_t most = 1;
     for (int32_t i = 0; i < length; i++) {
-        const span taps = taps_of((first + i + 0.5) * scale, reach, size);
+        const span taps = taps_of(begin + (first + i + 0.5) * scale, reach, size);
         if (taps.to - taps.from > most) most = taps.to - taps.from;
     }
     const int32_t blocks = (most + 3) / 4, taps = 4 * blocks;
@@ -73,7 +73,7 @@ int augreg_weigh(int32_t size, int32_t new_size, int32_t first, int32_t length, 
     found->weights = (int32_t *)((char *)found->start + starts);
     double *values = (double *)((char *)found->weights + weights);
     for (int32_t i = 0; i < length; i++) {
-        const double center = (first + i + 0.5) * scale;
+        const double center = begin + (first + i + 0.5) * scale;
         const span tap = taps_of(center, reach, size);
         const int32_t from = tap.from, count = tap.to - from, at = backward ? length - 1 - i : i;
         const int32_t start = mirrored ? size - tap.to : from;

@@ -15,10 +15,11 @@ typedef struct {
     int32_t length, blocks, *start, *weights;
 } augreg_weights;
 
-/* Compute the weights of the pixels `first` to before first + length of a side that is resized from size to new_size.
+/* Compute the weights of the pixels `first` to before first + length of a side of `size` pixels, of which the `extent` from
+   `begin` on, not always whole pixels, is resized to new_size. The kernel reads beyond that extent as far as there are pixels.
    Where `mirrored` is set, the pixels of the input are counted from the other end; where `backward` is set, the last
    pixel of the result comes first. Returns an augreg_status. Free found->start in every case. */
-int augreg_weigh(int32_t size, int32_t new_size, int32_t first, int32_t length, int32_t filter, int mirrored, int backward,
-                 augreg_weights *found);
+int augreg_weigh(int32_t size, double begin, double extent, int32_t new_size, int32_t first, int32_t length, int32_t filter,
+                 int mirrored, int backward, augreg_weights *found);
 
 #endif

@@ -38,6 +38,38 @@ def test_every_pixel_of_a_part_is_that_of_the_whole_image(subsampling: str) -> N
             assert np.array_equal(out[top:bottom, left:right], whole[top:bottom, left:right])
 
 
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_every_pixel_of_a_part_of_a_smaller_image_is_that_of_the_whole(subsampling: str, reduction: int) -> None:
+    """The whole is that of Pillow's draft mode."""
+    for height, width in ((16, 16), (64, 64), (131, 90), (200, 333), (301, 415)):
+        data = encoded(height, width, subsampling=subsampling, quality=int(RNG.integers(30, 100)))
+        rows, columns = -(-height // reduction), -(-width // reduction)
+        whole = np.zeros((rows, columns, 3), np.uint8)
+        assert jpeg.decode(data, whole, 0, 0, rows, columns, reduction)
+        draft = Image.open(io.BytesIO(data))
+        draft.draft("RGB", (width // reduction, height // reduction))
+        assert np.array_equal(whole, np.asarray(draft))
+        for _ in range(20):
+            top, left = int(RNG.integers(rows)), int(RNG.integers(columns))
+            bottom, right = int(RNG.integers(top, rows)) + 1, int(RNG.integers(left, columns)) + 1
+            out = np.full_like(whole, 77)
+            assert jpeg.decode(data, out, top, left, bottom, right, reduction)
+            assert np.array_equal(out[top:bottom, left:right], whole[top:bottom, left:right])
+
+
+def test_the_array_has_the_size_of_the_smaller_image() -> None:
+    data = encoded(50, 61)
+    assert jpeg.decode(data, np.zeros((25, 31, 3), np.uint8), 0, 0, 25, 31, 2)
+    for size, reduction in (((25, 30), 2), ((50, 61), 2), ((25, 31), 4), ((25, 31), 1)):
+        assert not jpeg.decode(data, np.zeros((*size, 3), np.uint8), 0, 0, *size, reduction)
+    for reduction in (0, 3, 16, -1, 2**40):
+        with pytest.raises(ValueError, match="expected a reduction of 1, 2, 4 or 8, got"):
+            jpeg.decode(data, np.zeros((25, 31, 3), np.uint8), 0, 0, 25, 31, reduction)
+    with pytest.raises(TypeError, match="6 or 7 arguments"):
+        jpeg.decode(data, np.zeros((25, 31, 3), np.uint8), 0, 0, 25, 31, 2, 2)
+
+
 def test_rows_and_columns_far_from_the_part_are_not_decoded() -> None:
     data = encoded(300, 300)
     out = np.full((300, 300, 3), 77, np.uint8)
@@ -88,3 +120,19 @@ def test_arrays_that_cannot_be_written_are_refused() -> None:
     out.flags.writeable = False
     with pytest.raises((BufferError, ValueError)):
         jpeg.decode(encoded(50, 60), out, 0, 0, 5, 5)
+
+
+def test_damaged_files_write_nothing_outside_the_array() -> None:
+    numbers = np.random.default_rng(11)
+    for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
+        good = np.frombuffer(encoded(90, 131, subsampling=subsampling), np.uint8)
+        for _ in range(100):
+            bad = good.copy()
+            bad[numbers.integers(150, len(bad) - 2, int(numbers.integers(1, 4)))] = numbers.integers(256)
+            reduction = int(numbers.choice([1, 2, 4, 8]))
+            rows, columns = -(-90 // reduction), -(-131 // reduction)
+            memory = np.full(4096 + rows * columns * 3 + 4096, 77, np.uint8)
+            out = memory[4096:-4096].reshape(rows, columns, 3)
+            top, left = int(numbers.integers(rows)), int(numbers.integers(columns))
+            jpeg.decode(bad.tobytes(), out, top, left, rows, columns, reduction)
+            assert (memory[:4096] == 77).all() and (memory[-4096:] == 77).all()

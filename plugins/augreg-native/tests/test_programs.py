@@ -142,6 +142,18 @@ def record(code: int, *numbers: int, size: int | None = None) -> bytes:
     return struct.pack("=2i", code, 8 + len(data) if size is None else size) + data
 
 
+def resize(
+    height: int,
+    width: int,
+    kernel: int = 0,
+    box_height: int = 20,
+    part: tuple[float, ...] = (0.0, 0.0, 20.0, 30.0),
+) -> bytes:
+    """The record of a resize of which 20x30 pixels are made."""
+    data = struct.pack("=10i4d", height, width, kernel, 0, 0, box_height, 30, 0, 0, 0, *part)
+    return struct.pack("=2i", 1, 8 + len(data)) + data
+
+
 HOSTILE = {
     "cut off": b"\0\0\0",
     "no such code": record(1000),
@@ -153,9 +165,15 @@ HOSTILE = {
     "a box outside": record(0, 15, 0, 20, 30, 0, 0, 0, 0),
     "a box that overflows": record(0, 2**31 - 1, 0, 2**31 - 1, 1, 0, 0, 0, 0),
     "an empty box": record(0, 0, 0, 0, 30, 0, 0, 0, 0),
-    "a resize to nothing": record(1, 0, 5, 0, 0, 0, 0, 5, 0, 0, 0),
-    "a filter of no name": record(1, 5, 5, 9, 0, 0, 5, 5, 0, 0, 0),
-    "a resize to 2^31": record(1, 2**31 - 1, 2**31 - 1, 0, 0, 0, 5, 5, 0, 0, 0),
+    "a resize to nothing": resize(0, 5, box_height=0),
+    "a filter of no name": resize(20, 30, kernel=9),
+    "a resize to 2^31": resize(2**31 - 1, 2**31 - 1),
+    "a resize of a part before the image": resize(20, 30, part=(-0.125, 0.0, 10.0, 10.0)),
+    "a resize of a part beyond the rows": resize(20, 30, part=(10.125, 0.0, 10.0, 10.0)),
+    "a resize of a part beyond the columns": resize(20, 30, part=(0.0, 0.125, 20.0, 30.0)),
+    "a resize of no rows": resize(20, 30, part=(0.0, 0.0, 0.0, 10.0)),
+    "a resize of no number of columns": resize(20, 30, part=(0.0, 0.0, 10.0, float("nan"))),
+    "a resize from no number": resize(20, 30, part=(0.0, float("nan"), 10.0, 10.0)),
     "a negative border": record(2, -1, 0, 0, 0, *[0] * 6),
     "a huge border": record(2, 2**31 - 1, 2**31 - 1, 2**31 - 1, 2**31 - 1, *[0] * 6),
     "a border of no kind": record(2, 1, 1, 1, 1, *[0] * 5, 4),
@@ -164,6 +182,12 @@ HOSTILE = {
     "tables that are missing": record(4, 1, 0, *[0] * 16),
     "another shape than the result's": record(0, 0, 0, 19, 30, 0, 0, 0, 0),
 }
+
+
+def test_a_resize_of_a_part_is_run() -> None:
+    out = np.zeros_like(IMAGE)
+    _native.run(resize(20, 30, part=(0.125, 0.5, 19.875, 29.5)), IMAGE, out, "")
+    assert out.any()
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -78,6 +78,34 @@ def check(seed: int, count: int, most: int) -> None:
         assert np.array_equal(found, expected), (seed, number, image.shape, before, resize, after)
 
 
+def check_parts(seed: int, count: int, most: int) -> None:
+    """Parts of random images whose edges are at eighths of pixels: a box and flips before, and after."""
+    numbers = random.Random(seed)
+    pixels = np.random.default_rng(seed)
+    for number in range(count):
+        height, width, channels = side(numbers, most), side(numbers, most), numbers.randint(1, 4)
+        image = pixels.integers(0, 256, (height, width, channels), dtype=np.uint8)
+        before, name = box(numbers, height, width), numbers.choice(sorted(FILTERS))
+        view = moved(before, image)
+        ends = [sorted(numbers.sample(range(8 * length + 1), 2)) for length in view.shape[:2]]
+        (top, left), (bottom, right) = ([end[n] / 8 for end in ends] for n in (0, 1))
+        size = [resized(numbers, length, most) for length in view.shape[:2]]
+        resize = ops.ResizeBox(top, left, bottom - top, right - left, *size, name)
+        after = box(numbers, *size, transpose=False)
+        rows_first = size[0] < view.shape[0] and view.shape[0] - size[0] > 2 * (view.shape[1] - size[1])
+        planes = []
+        for channel in range(channels):
+            plane = Image.fromarray(np.ascontiguousarray(view[..., channel]))
+            for rows in (rows_first, not rows_first):
+                shape = (plane.width, size[0]) if rows else (size[1], plane.height)
+                part = (0, top, plane.width, bottom) if rows else (left, 0, right, plane.height)
+                plane = plane.resize(shape, FILTERS[name], part)
+            planes.append(np.asarray(plane))
+        expected = moved(after, np.stack(planes, axis=2))
+        found = run([before, resize, after], image)
+        assert np.array_equal(found, expected), (seed, number, image.shape, before, resize, after)
+
+
 def box(numbers: random.Random, height: int, width: int, transpose: bool = True) -> ops.Move:
     """A random box with flips, or the whole."""
     top, left = (numbers.randint(0, length - 1) if numbers.random() < 0.5 else 0 for length in (height, width))
@@ -97,6 +125,16 @@ def moved(op: ops.Move, image: Array) -> Array:
 
 def test_random_resizes(isa: str) -> None:
     check(1, 250, 300)
+
+
+def test_resizes_of_parts(isa: str) -> None:
+    check_parts(4, 150, 300)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(5))
+def test_more_resizes_of_parts(part: int, isa: str) -> None:
+    check_parts(200 + part, 1000, 900)
 
 
 @pytest.mark.soak

@@ -137,10 +137,11 @@ def pipelines(seed: int) -> int:
 
 def resizes(seed: int) -> int:
     """Those of the test, smaller because the sanitizers are slow."""
-    from test_resize import check
+    from test_resize import check, check_parts
 
     check(seed, 20, 120)
-    return 20
+    check_parts(seed, 20, 120)
+    return 40
 
 
 def damaged(seed: int) -> int:

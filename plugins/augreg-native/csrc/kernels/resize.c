@@ -102,11 +102,11 @@ int NAME(resize)(const augreg_op *op, const augreg_image *in, const augreg_image
     job.in_bytes = (size_t)in->width * (size_t)channels;
     job.out_bytes = (size_t)out->width * (size_t)channels;
     job.end = row_at(&job, in->row < 0 ? 0 : in->height - 1) + job.in_bytes;
-    int status = augreg_weigh(in->width, resize->width, resize->left, resize->box_width, resize->filter, in->pixel < 0,
-                              resize->flip_x, &job.across_weights);
+    int status = augreg_weigh(in->width, resize->begin[1], resize->extent[1], resize->width, resize->left, resize->box_width,
+                              resize->filter, in->pixel < 0, resize->flip_x, &job.across_weights);
     if (status == AUGREG_OK)
-        status = augreg_weigh(in->height, resize->height, resize->top, resize->box_height, resize->filter, 0, 0,
-                              &job.down_weights);
+        status = augreg_weigh(in->height, resize->begin[0], resize->extent[0], resize->height, resize->top,
+                              resize->box_height, resize->filter, 0, 0, &job.down_weights);
     if (status == AUGREG_OK) status = cut_pass(&job.across_weights, PIXELS(channels), channels, &job.across);
     if (status == AUGREG_OK) status = cut_pass(&job.down_weights, 1, 1, &job.down);
     if (status == AUGREG_OK) {
