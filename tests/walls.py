@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("batch", "registry", "regularizers", "inspect", "training", "views"),
     ("transforms", "spec"),
     ("pipeline",),
-    ("data", "importers", "testing", "doctor", "expectation"),
+    ("data", "importers", "testing", "doctor", "expectation", "recipe"),
     ("commands",),
     ("gallery",),
     ("__main__",),
