@@ -59,7 +59,8 @@ class Batches:
             self.data = _Arrays(*data) if self.pipe is None else _Pairs(*data)
         if self.loader is None and not (hasattr(self.data, "__getitem__") and hasattr(self.data, "__len__")):
             raise TypeError(
-                f"expected a pair (inputs, targets), a dataset with a length, or a DataLoader, got {type(data).__name__}"
+                "expected a pair (inputs, targets), a dataset with a length, or a DataLoader, "
+                f"got {type(data).__name__}"
             )
         if self.loader is None and not len(self.data):
             raise ValueError("there are no samples in the data")
@@ -106,7 +107,8 @@ class Batches:
     def _shuffled(self) -> Iterable[Batch] | None:
         """Batches of the dataset of a loader in a random order, if it can be read by index."""
         loader: Any = self.loader
-        dataset, collate = getattr(loader, "dataset", None), getattr(loader, "collate_fn", None)
+        dataset: Any = getattr(loader, "dataset", None)
+        collate: Any = getattr(loader, "collate_fn", None)
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__") or collate is None:
             return None
         if hasattr(dataset, "side"):  # an Augmented, which needs the keys of its own sampler
@@ -204,7 +206,7 @@ def _split(batch: Any) -> Batch:
 
 def _clean(data: Any) -> Any:
     """The data with `pipe.test` in place of `pipe.train`, if that can be seen; else the data itself."""
-    dataset = getattr(data, "dataset", None) if _is_loader(data) else data
+    dataset: Any = getattr(data, "dataset", None) if _is_loader(data) else data
     side = getattr(dataset, "side", None)
     if not isinstance(side, Train):
         return data

@@ -80,8 +80,8 @@ def fit(
     `stop(run)` is called after each epoch, and ends the run if it returns True. `progress(iteration, loss)` is called
     after each update. Without `noise`, images are not augmented, and nothing regularizes; `seed` replaces the task's.
 
-    Ends early if the loss is not finite. Global generators, and those of loaders, are as before at the end, also after
-    an exception; the task's model and optimizer are never touched. Raises ValueError unless one of `epochs` and
+    Ends early if the loss is not finite. Global generators, and those of loaders, are as before at the end, also
+    after an exception; the task's model and optimizer are never touched. Raises ValueError unless one of `epochs` and
     `iterations` is given.
     """
     if (epochs is None) is (iterations is None):
@@ -159,7 +159,7 @@ class _Loop:
                 return
 
     def _measured(self) -> dict[str, float]:
-        found = {}
+        found: dict[str, float] = {}
         for side, batches, most in (("train", self.clean, _MEASURED), ("validation", self.validation, None)):
             if batches is not None:
                 measured = self.training.measure(batches.epoch(0), most)

@@ -26,8 +26,8 @@ __all__ = ["Task"]
 class Task:
     """What is trained, on which data, and how.
 
-    `model`: a function without arguments that makes a torch.nn.Module (with `seed`, torch's generator is seeded before
-    it), or a module, which is copied for each run. A LightningModule brings its own loss and optimizer; a model of
+    `model`: a function without arguments that makes a torch.nn.Module (torch's generator is seeded before), or a
+    module, which is copied for each run. A LightningModule brings its own loss and optimizer; a model of
     transformers gets the batch as keywords, and its `logits` are the outputs.
 
     `train`, `validation`: a pair (inputs, targets) of tensors or arrays; a map-style dataset of (input, target) or of
@@ -41,8 +41,8 @@ class Task:
     with it. The default is AdamW with a rate of 1e-3. `learning_rate` and `weight_decay` replace its own. Of several
     groups of parameters, the ratios of the rates stay, and groups without weight decay stay without.
 
-    `loss`: a function of (outputs, targets) that returns a scalar, the mean over the batch. The default is the loss of
-    the spec if it has classes, binary cross-entropy for targets of 0 and 1 in the shape of the outputs, the mean
+    `loss`: a function of (outputs, targets) that returns a scalar, the mean over the batch. The default is the loss
+    of the spec if it has classes, binary cross-entropy for targets of 0 and 1 in the shape of the outputs, the mean
     squared error for other targets of this shape, and cross-entropy for class ids. `metric`: a function of (outputs,
     targets) that returns a score per sample or their mean, higher is better. The default is the accuracy, and R² for
     a regression.

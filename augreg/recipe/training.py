@@ -95,7 +95,7 @@ class Training:
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Batch], most: int | None = None) -> Measured:
-        """The mean loss and metric in evaluation mode over all samples, or over the batches until there are `most`."""
+        """The mean loss and metric in evaluation mode over all samples, or over batches until there are `most`."""
         with self._evaluating():
             return self._means(batches, most)
 

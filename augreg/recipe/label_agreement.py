@@ -1,0 +1,111 @@
+"""Do the labels belong to the images? Tested by neighbors among the inputs, and by the model on samples held out.
+
+A model can learn a few samples by heart whatever their labels are, so that overfitting does not show labels that are
+shuffled against their images. If labels say nothing about the inputs, neighbors have no more in common than chance,
+and a model is no better than chance on samples that it was not trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augreg.recipe.batches import Batch, size_of, sliced, training_batches
+from augreg.recipe.losses import Problem, dense_targets, problem_of, score
+from augreg.recipe.task import Task
+from augreg.recipe.training import Training, start
+
+__all__ = ["agreement_of_neighbors", "labels_change", "learns_held_out"]
+
+_NEIGHBORS = 5
+_PERMUTATIONS = 50
+
+
+def labels_change(task: Task, samples: int = 64) -> bool:
+    """Whether the same samples have other labels when they are read again."""
+    first, second = (training_batches(task, clean=True).few(samples)[1] for _ in range(2))
+    first, second = (torch.as_tensor(_plain(each)) for each in (first, second))
+    return first.shape != second.shape or not torch.equal(first, second)
+
+
+def agreement_of_neighbors(batch: Batch, outputs: Tensor) -> float | None:
+    """How far the labels of nearest neighbors agree beyond chance, in standard deviations of shuffled labels.
+
+    None where inputs are not numbers, or there are too few.
+    """
+    inputs = _numbers(batch[0])
+    if inputs is None or size_of(batch) < 50:
+        return None
+    problem = problem_of(outputs, batch[1])
+    targets = _columns(dense_targets(batch[1], outputs), problem)
+    if targets is None or not float(targets.std()) > 0:
+        return None
+    distances = torch.cdist(inputs, inputs)
+    distances.fill_diagonal_(float("inf"))
+    neighbors = distances.topk(_NEIGHBORS, largest=False).indices
+    generator = torch.Generator().manual_seed(0)
+    shuffled = [
+        _agreement(targets[torch.randperm(len(targets), generator=generator)], neighbors, problem)
+        for _ in range(_PERMUTATIONS)
+    ]
+    chance = torch.tensor(shuffled)
+    return (_agreement(targets, neighbors, problem) - float(chance.mean())) / max(float(chance.std()), 1e-9)
+
+
+def learns_held_out(task: Task, batch: Batch, iterations: int = 200) -> float:
+    """How far a model is better than chance on a quarter of the samples after training on the others.
+
+    In standard deviations of what shuffled labels would give.
+    """
+    training = start(task, noise=False)
+    batch = training.moved(batch)
+    cut = size_of(batch) * 3 // 4
+    known, held_out = sliced(batch, 0, cut), sliced(batch, cut, size_of(batch))
+    size = task.batch_size
+    for iteration in range(iterations):
+        begin = iteration * size % max(1, cut - size + 1)
+        training.update(sliced(known, begin, min(begin + size, cut)))
+    with torch.no_grad():
+        training.model.eval()
+        return _beyond_chance(training, held_out)
+
+
+def _beyond_chance(training: Training, batch: Batch) -> float:
+    outputs, targets = training.outputs(batch[0]), dense_targets(batch[1], training.outputs(batch[0]))
+    generator = torch.Generator().manual_seed(0)
+    orders = [torch.randperm(len(targets), generator=generator) for _ in range(_PERMUTATIONS)]
+    chance = torch.stack([score(outputs, targets[order]).mean() for order in orders])
+    return float((score(outputs, targets).mean() - chance.mean()) / chance.std().clamp(min=1e-9))
+
+
+def _agreement(targets: Tensor, neighbors: Tensor, problem: Problem) -> float:
+    if problem == "regression":
+        return -float((targets - targets[neighbors].mean(1)).square().mean())
+    return float((targets[neighbors] == targets[:, None]).double().mean())
+
+
+def _columns(targets: Tensor, problem: Problem) -> Tensor | None:
+    """One number per sample, or None if there are several."""
+    if problem == "classes" and targets.is_floating_point():
+        targets = targets.argmax(1)
+    targets = targets.double().reshape(len(targets), -1).cpu()
+    return targets[:, 0] if targets.shape[1] == 1 else None
+
+
+def _numbers(inputs: Any) -> Tensor | None:
+    """The inputs as rows of standardized numbers."""
+    if isinstance(inputs, Mapping):
+        inputs = next(
+            (each for each in inputs.values() if isinstance(each, Tensor) and each.is_floating_point()), None
+        )
+    if not isinstance(inputs, Tensor) or not (inputs.is_floating_point() or inputs.dtype == torch.uint8):
+        return None
+    rows = inputs.detach().cpu().float().flatten(1)
+    return (rows - rows.mean(0)) / rows.std(0).clamp(min=1e-6 + 0.01 * float(rows.std()))
+
+
+def _plain(targets: Any) -> Any:
+    return targets.dense() if hasattr(targets, "dense") else targets

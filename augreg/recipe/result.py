@@ -1,0 +1,131 @@
+"""The result of a step of the recipe: a verdict, the evidence, likely causes, and what to do next."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from augreg import notebook
+
+__all__ = ["Cause", "Chart", "Result", "Verdict", "plain"]
+
+Verdict = Literal["pass", "warning", "fail"]
+"""`fail`: training will not work as it should; `warning`: it may work, but look at this first."""
+
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A likely cause: its name (docs/recipe.md lists them), what shows it, and what to do."""
+
+    name: str
+    because: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What a plot of a result shows: lines over x, a range of x that is shaded, and a marked x.
+
+    `lines` maps names to lists as long as `x`; None is where there is no finite number.
+    """
+
+    x: tuple[float, ...]
+    lines: Mapping[str, tuple[float | None, ...]]
+    x_label: str
+    y_label: str
+    log_x: bool = False
+    shaded: tuple[float, float] | None = None
+    marked: float | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one step. It prints; `as_dict` gives plain data for JSON, `from_dict` reads it; `plot` draws it.
+
+    `step` names the step; `summary` is a sentence with the verdict's reason; `evidence` has the numbers behind it;
+    `causes` has the likely causes, the most certain first; `action` is what to do next; `charts` is what is plotted.
+    """
+
+    step: str
+    verdict: Verdict
+    summary: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    causes: tuple[Cause, ...] = ()
+    action: str = ""
+    charts: tuple[Chart, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the step passed, or gave a warning only."""
+        return self.verdict != "fail"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: strings, numbers, None, lists and mappings. None stands for a number that is not finite."""
+        data: dict[str, Any] = plain(asdict(self))
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        """The result that `as_dict` gave these data for."""
+        charts = (
+            Chart(
+                **{
+                    **chart,
+                    "x": tuple(chart["x"]),
+                    "lines": {name: tuple(line) for name, line in chart["lines"].items()},
+                    "shaded": None if chart["shaded"] is None else (chart["shaded"][0], chart["shaded"][1]),
+                }
+            )
+            for chart in data["charts"]
+        )
+        causes = (Cause(**cause) for cause in data["causes"])
+        return cls(**{**data, "causes": tuple(causes), "charts": tuple(charts)})
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the charts with matplotlib, on new axes or on those given. Returns the figure."""
+        from augreg.recipe.plots import drawn
+
+        return drawn(self, axes)
+
+    def __str__(self) -> str:
+        lines = [f"{self.step}: {self.verdict}", *_wrapped(self.summary)]
+        lines += [f"  {name}: {_shown(value)}" for name, value in self.evidence.items()]
+        for cause in self.causes:
+            lines += _wrapped(f"cause: {cause.name}: {cause.because}") + _wrapped(f"do: {cause.remedy}", 4)
+        return "\n".join([*lines, *_wrapped(f"next: {self.action}" if self.action else "")])
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        rows = [(name, _shown(value)) for name, value in self.evidence.items()]
+        rows += [(f"cause: {cause.name}", f"{cause.because}; {cause.remedy}") for cause in self.causes]
+        title = f"{self.step}: {self.verdict}"
+        return notebook.table(title, ("", ""), [("", self.summary), *rows], [self.action] if self.action else [])
+
+
+def plain(value: Any) -> Any:
+    """Data of mappings, sequences and numbers as JSON has them; None for a number that is not finite."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def _wrapped(text: str, indent: int = 2) -> list[str]:
+    space = " " * indent
+    return textwrap.wrap(text, _WIDTH, initial_indent=space, subsequent_indent=space + "  ") if text else []
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
+        return ", ".join(map(_shown, value)) or "none"
+    return str(value)

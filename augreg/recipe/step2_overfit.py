@@ -1,0 +1,270 @@
+"""Step 2: can the model learn a few samples by heart, with every noise off?
+
+If it cannot, something is broken, and probes find out what: gradients, the optimizer, the rate. Some faults let it
+learn a few samples all the same (labels that do not belong to their images, a frozen layer): the probes run anyway.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from augreg.recipe.batches import Batch, size_of, training_batches
+from augreg.recipe.gradients import GradientWatch, Untrained, accumulates
+from augreg.recipe.label_agreement import agreement_of_neighbors, labels_change, learns_held_out
+from augreg.recipe.losses import problem_of, score
+from augreg.recipe.noise_off import noise_off
+from augreg.recipe.result import Cause, Chart, Result, Verdict
+from augreg.recipe.state import kept
+from augreg.recipe.task import Task
+from augreg.recipe.training import Training, start
+
+__all__ = ["overfit"]
+
+_EVERY = 10  # iterations between two looks at the samples
+_NEIGHBORS_AGREE = 4.0  # standard deviations beyond chance
+_LEARNS = 3.0
+
+
+def overfit(task: Task, *, samples: int = 16, iterations: int = 300, labels: int = 600) -> Result:
+    """Train on a few samples, as one batch, until all are right; for a regression, until R² is 0.99.
+
+    Augmentation, mixing, dropout, stochastic depth, label smoothing, penalties and weight decay are off. So many
+    other samples, `labels`, are used to find out whether labels belong to their images. The task, generators and
+    loaders are as before at the end.
+    """
+    with kept(task):
+        batch = training_batches(task, clean=True).few(samples)
+        first = _attempt(task, batch, iterations)
+        causes = list(_causes_of_gradients(first.untrained, first.error))
+        if not first.error and _accumulates(task, batch):
+            causes.insert(0, _NO_ZERO_GRAD)
+        if not first.learned and not causes:
+            causes += _causes_of_rate(task, batch, iterations, first)
+        evidence = first.evidence()
+        causes += _causes_of_labels(task, labels, evidence)
+        return _judged(first, tuple(causes), evidence)
+
+
+@dataclass
+class _Attempt:
+    samples: int
+    rate: float
+    losses: list[float] = field(default_factory=list)
+    right: list[float] = field(default_factory=list)
+    learned: bool = False
+    iterations: int = 0
+    error: str = ""
+    still_drawing: tuple[str, ...] = ()
+    untrained: Untrained | None = None
+    name: str = "accuracy"
+
+    def evidence(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "samples": self.samples,
+            "iterations": self.iterations,
+            "rate": self.rate,
+            "first loss": self.losses[0] if self.losses else math.nan,
+            "last loss": self.losses[-1] if self.losses else math.nan,
+            self.name: self.right[-1] if self.right else math.nan,
+        }
+        if self.error:
+            found["error"] = self.error
+        if self.still_drawing:
+            found["draws all the same"] = list(self.still_drawing)
+        if self.untrained is not None and self.untrained.unused:
+            found["parameters that did not run"] = list(self.untrained.unused)
+        return found
+
+
+def _attempt(task: Task, batch: Batch, iterations: int, rate: float | None = None) -> _Attempt:
+    """One run on the samples, at another rate if it is given."""
+    training = start(task if rate is None else task.replace(learning_rate=rate), noise=False)
+    batch = training.moved(batch)
+    attempt = _Attempt(size_of(batch), float(training.optimizer.param_groups[0]["lr"]))
+    with (
+        noise_off(training.model, lambda: training.outputs(batch[0])) as still,
+        GradientWatch(training) as watch,
+    ):
+        attempt.still_drawing = still
+        try:
+            _learn(training, batch, iterations, attempt)
+        except RuntimeError as error:
+            attempt.error = str(error).splitlines()[0]
+        attempt.untrained = watch.untrained()
+    return attempt
+
+
+def _learn(training: Training, batch: Batch, iterations: int, attempt: _Attempt) -> None:
+    for iteration in range(1, iterations + 1):
+        loss = training.update(batch)
+        attempt.losses.append(loss)
+        attempt.iterations = iteration
+        if not math.isfinite(loss):
+            return
+        if iteration % _EVERY == 0 or iteration == iterations:
+            right, attempt.name = _right(training, batch)
+            attempt.right.append(right)
+            attempt.learned = right >= (1.0 if attempt.name == "accuracy" else 0.99)
+            if attempt.learned:
+                return
+
+
+@torch.no_grad()
+def _right(training: Training, batch: Batch) -> tuple[float, str]:
+    """The fraction of the samples that is right, or R², in the current mode of the model; and its name."""
+    outputs = training.outputs(batch[0])
+    value = float(score(outputs, batch[1]).mean())
+    if problem_of(outputs, batch[1]) != "regression":
+        return value, "accuracy"
+    variance = float(batch[1].double().reshape(size_of(batch), -1).var(0, correction=0).mean())
+    return 1 + value / variance if variance > 0 else value, "R²"
+
+
+def _accumulates(task: Task, batch: Batch) -> bool:
+    training = start(task, noise=False)
+    batch = training.moved(batch)
+    with noise_off(training.model, lambda: training.outputs(batch[0])):
+        return accumulates(training, batch)
+
+
+_NO_ZERO_GRAD = Cause(
+    "missing zero_grad",
+    "gradients that were set to large numbers after a step were still there in the next one",
+    "call optimizer.zero_grad() before each backward pass",
+)
+
+
+def _causes_of_gradients(untrained: Untrained | None, error: str) -> list[Cause]:
+    if untrained is None:
+        return []
+    found = []
+    if "does not require grad" in error or untrained.detached:
+        names = untrained.detached or ("all parameters",)
+        because = f"no gradient reaches {_listed(names)}" + (f": {error}" if error else "")
+        found.append(
+            Cause(
+                "detached gradients",
+                because,
+                "look for detach(), .data, .item(), torch.no_grad() or NumPy between these parameters and the loss",
+            )
+        )
+    elif error:
+        found.append(Cause("error", f"training raised: {error}", "fix this error first"))
+    elif untrained.steps == 0:
+        found.append(
+            Cause("missing step", "the optimizer never made a step", "call optimizer.step() after the backward pass")
+        )
+    if untrained.frozen:
+        found.append(
+            Cause(
+                "frozen parameters",
+                f"requires_grad is off for {_listed(untrained.frozen)}",
+                "turn it on, or name these parameters as `frozen` of the task if that is meant",
+            )
+        )
+    if untrained.not_in_optimizer:
+        found.append(
+            Cause(
+                "parameters without optimizer",
+                f"the optimizer does not have {_listed(untrained.not_in_optimizer)}",
+                "give it the parameters of the whole model, after all layers were made",
+            )
+        )
+    if untrained.zero and len(untrained.zero) >= max(1, len(untrained.trained)):
+        found.append(
+            Cause(
+                "dead layers",
+                f"the gradient of {_listed(untrained.zero)} is exactly zero",
+                "look for activations that are zero for all inputs, and for a factor that is zero",
+            )
+        )
+    return found
+
+
+def _causes_of_rate(task: Task, batch: Batch, iterations: int, first: _Attempt) -> list[Cause]:
+    """Whether the samples are learned at another rate."""
+    for factor in (0.1, 10.0, 0.01, 100.0):
+        if not _attempt(task, batch, iterations, first.rate * factor).learned:
+            continue
+        much = "high" if factor < 1 else "low"
+        return [
+            Cause(
+                f"rate too {much}",
+                f"at {first.rate * factor:.3g} the samples are learned, at {first.rate:.3g} they are not",
+                f"use a {'lower' if factor < 1 else 'higher'} rate: the next step finds one",
+            )
+        ]
+    return [
+        Cause(
+            "model or loss",
+            "gradients reach all parameters, and no rate from a hundredth to a hundred times the task's helps",
+            "use a bigger model, and look whether the loss is that of the outputs and the labels you mean",
+        )
+    ]
+
+
+def _causes_of_labels(task: Task, samples: int, evidence: dict[str, Any]) -> list[Cause]:
+    remedy = "look at images beside their labels; shuffle both with the same order"
+    if labels_change(task):
+        return [Cause("labels shuffled", "the same samples have other labels when they are read again", remedy)]
+    batch = training_batches(task, clean=True).few(samples)
+    training = start(task, noise=False)
+    with torch.no_grad():
+        outputs = training.model.eval() and training.outputs(training.moved(_first(batch))[0])
+    agreement = agreement_of_neighbors(batch, _rows(outputs, size_of(batch)))
+    if agreement is None:
+        return []
+    evidence["agreement of labels of neighbors"] = agreement
+    if agreement >= _NEIGHBORS_AGREE:
+        return []
+    try:
+        held_out = learns_held_out(task, batch)
+    except RuntimeError:  # it cannot be trained at all, which another cause says
+        return []
+    evidence["accuracy on samples held out, beyond chance"] = held_out
+    if held_out >= _LEARNS:
+        return []
+    because = (
+        f"labels of similar images agree no more than chance ({agreement:.1f} standard deviations), and a model that "
+        f"was trained on three quarters of {size_of(batch)} samples knows nothing about the others"
+    )
+    return [Cause("labels shuffled", because, remedy)]
+
+
+def _first(batch: Batch) -> Batch:
+    from augreg.recipe.batches import sliced
+
+    return sliced(batch, 0, 2)
+
+
+def _rows(outputs: Any, count: int) -> Any:
+    """Outputs of this shape for so many samples, of which only the shape counts."""
+    return outputs[:1].expand(count, *outputs.shape[1:])
+
+
+def _judged(first: _Attempt, causes: tuple[Cause, ...], evidence: dict[str, Any]) -> Result:
+    verdict: Verdict = "pass"
+    if first.learned:
+        summary = f"{first.samples} samples were learned in {first.iterations} iterations"
+        if causes:
+            certain = causes[0].name in ("labels shuffled", "missing zero_grad", "detached gradients")
+            verdict, summary = "fail" if certain else "warning", f"{summary}, but: {causes[0].name}"
+    else:
+        verdict = "fail"
+        summary = f"{first.samples} samples were not learned in {first.iterations} iterations"
+    action = causes[0].remedy if causes else "go on: find the learning rate"
+    line = tuple(first.losses)
+    chart = Chart(tuple(map(float, range(1, len(line) + 1))), {"loss": _finite(line)}, "iteration", "loss")
+    return Result("overfit", verdict, summary, evidence, causes, action, (chart,) if line else ())
+
+
+def _finite(values: tuple[float, ...]) -> tuple[float | None, ...]:
+    return tuple(value if math.isfinite(value) else None for value in values)
+
+
+def _listed(names: tuple[str, ...], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
