@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,16 @@ from augreg.pipeline import Pipeline, Train
 from augreg.recipe.task import Task
 from augreg.training.rng_state import hashed_seed
 
-__all__ = ["Batch", "Batches", "joined", "size_of", "sliced", "training_batches", "validation_batches"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "BatchesAgain",
+    "joined",
+    "size_of",
+    "sliced",
+    "training_batches",
+    "validation_batches",
+]
 
 Batch = tuple[Any, Any]
 """The inputs of a batch, a tensor or a mapping of tensors, and its targets, a tensor or soft labels."""
@@ -80,17 +90,6 @@ class Batches:
         for start in range(0, len(order), self.batch_size):
             yield self.samples(order[start : start + self.batch_size], number)
 
-    def endless(self, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch after another. Raises ValueError if there are none."""
-        number = start
-        while True:
-            batch = None
-            for batch in self.epoch(number):
-                yield batch
-            if batch is None:
-                raise ValueError("the data has no batches")
-            number += 1
-
     def few(self, count: int) -> Batch:
         """So many samples, in a seeded random order, in one batch; all if there are fewer."""
         if self.loader is None:
@@ -131,6 +130,42 @@ class Batches:
             return _split(default_collate(items))
         keys = [Key(epoch if self.augment else None, index) for index in indices]
         return _split(self.pipe.collate([_augmented(self.pipe, *each) for each in zip(items, keys, strict=True)]))
+
+
+class BatchesAgain:
+    """The first batches of data, over several epochs, as (epoch, batch): the same at every call.
+
+    They are made once and kept if they need less than `most` bytes.
+    """
+
+    def __init__(self, batches: Batches, count: int, most: float = 1e9) -> None:
+        self._batches = batches
+        self._count = count
+        self._most = most
+        self._kept: list[tuple[int, Batch]] | None = None
+
+    def __call__(self) -> Iterator[tuple[int, Batch]]:
+        """The batches; each is a copy, which a training step may write to."""
+        if self._kept is None:
+            first = next(self._made())[1]
+            if self._count * _bytes(first) > self._most:
+                yield from self._made()
+                return
+            self._kept = list(self._made())
+        for epoch, (inputs, targets) in self._kept:
+            yield epoch, (_copy(inputs), _copy(targets))
+
+    def _made(self) -> Iterator[tuple[int, Batch]]:
+        done = 0
+        for epoch in itertools.count():
+            before = done
+            for batch in self._batches.epoch(epoch):
+                if done == self._count:
+                    return
+                done += 1
+                yield epoch, batch
+            if done == before:
+                raise ValueError("there are no batches in the data")
 
 
 class _Arrays:
@@ -258,3 +293,14 @@ def joined(batches: Sequence[Batch]) -> Batch:
 def _dense(targets: Any) -> Any:
     """Soft labels as probabilities, which can be sliced."""
     return targets.dense() if hasattr(targets, "dense") else targets
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _copy(each) for name, each in value.items()}
+    return value.clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+
+
+def _bytes(batch: Batch) -> int:
+    parts = [*(batch[0].values() if isinstance(batch[0], Mapping) else [batch[0]]), batch[1]]
+    return sum(each.numel() * each.element_size() for each in parts if isinstance(each, Tensor))

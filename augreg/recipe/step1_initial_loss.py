@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from augreg.recipe.baselines import Baselines, baselines, constant_outputs
 from augreg.recipe.batches import Batch, size_of, sliced, training_batches
-from augreg.recipe.losses import Problem, dense_targets, problem_of
+from augreg.recipe.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
+from augreg.recipe.losses import Problem, problem_of
 from augreg.recipe.noise_off import noise_off
 from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.state import kept
@@ -53,8 +54,7 @@ class _Measured:
     samples: int
     without_bias: float
     spread: float
-    probabilities: bool
-    takes_probabilities: bool
+    double: bool
     summed: float | None
     scale: float
 
@@ -76,8 +76,7 @@ def _measured(training: Training, batch: Batch) -> _Measured:
         samples=size_of(batch),
         without_bias=float(training.loss(centered, targets)),
         spread=float(outputs.float().std(0).mean()) if len(outputs) > 1 else 0.0,
-        probabilities=_are_probabilities(outputs, problem),
-        takes_probabilities=_takes_probabilities(training, outputs, targets, problem),
+        double=is_double_softmax(training, outputs, targets),
         summed=_growth(training, batch),
         scale=inputs_seen.scale,
     )
@@ -107,29 +106,6 @@ class _FirstInputs:
 def _multiplies(layer: nn.Module) -> bool:
     weight = getattr(layer, "weight", None)
     return isinstance(weight, Tensor) and weight.ndim >= 2 and not isinstance(layer, nn.Embedding | nn.EmbeddingBag)
-
-
-def _are_probabilities(outputs: Tensor, problem: Problem) -> bool:
-    """Whether outputs are in [0, 1], and for classes sum to one."""
-    inside = bool(((outputs >= 0) & (outputs <= 1)).all())
-    if problem == "classes":
-        return inside and outputs.shape[1] > 1 and bool(((outputs.sum(1) - 1).abs() < 1e-3).all())
-    return problem == "binary" and inside
-
-
-def _takes_probabilities(training: Training, outputs: Tensor, targets: Any, problem: Problem) -> bool:
-    """Whether the loss of the task is about zero for the right probabilities, and so is not one of logits."""
-    dense = dense_targets(targets, outputs)
-    if problem == "classes" and not dense.is_floating_point():
-        right = torch.nn.functional.one_hot(dense.long().clamp(min=0), outputs.shape[1]).movedim(-1, 1)
-    elif problem == "binary":
-        right = dense.reshape(outputs.shape)
-    else:
-        return False
-    try:
-        return float(training.loss(right.to(outputs.dtype).clamp(1e-6, 1 - 1e-6), targets)) < 0.05
-    except Exception:
-        return False
 
 
 def _growth(training: Training, batch: Batch) -> float | None:
@@ -196,14 +172,8 @@ _NAMES = {
 
 def _causes(seen: _Measured, low: float, high: float) -> tuple[Cause, ...]:
     found = []
-    if seen.probabilities and not seen.takes_probabilities:
-        found.append(
-            Cause(
-                "double softmax",
-                "the outputs of the model are probabilities, and the loss takes logits, so it normalizes them again",
-                "remove the softmax or sigmoid at the end of the model: the loss has its own",
-            )
-        )
+    if seen.double:
+        found.append(DOUBLE_SOFTMAX)
     if seen.summed is not None and abs(seen.summed - 2) < _SUM:
         found.append(
             Cause(
@@ -226,8 +196,8 @@ def _causes(seen: _Measured, low: float, high: float) -> tuple[Cause, ...]:
         found.append(
             Cause(
                 "leak",
-                "a new model cannot know the labels: they may be among its inputs, or its weights are trained already",
-                "look for the labels in the inputs, and for weights that were loaded; if those are meant, all is fine",
+                "a new model cannot know the labels: they may be among its inputs, or its weights are trained",
+                "look for the labels in the inputs, and for weights that were loaded, unless that is meant",
             )
         )
     return tuple(found)

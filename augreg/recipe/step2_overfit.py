@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from augreg.recipe.batches import Batch, size_of, training_batches
+from augreg.recipe.batches import Batch, size_of, sliced, training_batches
+from augreg.recipe.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
 from augreg.recipe.gradients import GradientWatch, Untrained, accumulates
 from augreg.recipe.label_agreement import agreement_of_neighbors, labels_change, learns_held_out
 from augreg.recipe.losses import problem_of, score
@@ -27,6 +28,7 @@ __all__ = ["overfit"]
 _EVERY = 10  # iterations between two looks at the samples
 _NEIGHBORS_AGREE = 4.0  # standard deviations beyond chance
 _LEARNS = 3.0
+_CERTAIN = ("labels shuffled", "missing zero_grad", "detached gradients", "double softmax")
 
 
 def overfit(task: Task, *, samples: int = 16, iterations: int = 300, labels: int = 600) -> Result:
@@ -42,6 +44,8 @@ def overfit(task: Task, *, samples: int = 16, iterations: int = 300, labels: int
         causes = list(_causes_of_gradients(first.untrained, first.error))
         if not first.error and _accumulates(task, batch):
             causes.insert(0, _NO_ZERO_GRAD)
+        if first.double_softmax:
+            causes.insert(0, DOUBLE_SOFTMAX)
         if not first.learned and not causes:
             causes += _causes_of_rate(task, batch, iterations, first)
         evidence = first.evidence()
@@ -60,6 +64,7 @@ class _Attempt:
     error: str = ""
     still_drawing: tuple[str, ...] = ()
     untrained: Untrained | None = None
+    double_softmax: bool = False
     name: str = "accuracy"
 
     def evidence(self) -> dict[str, Any]:
@@ -90,6 +95,8 @@ def _attempt(task: Task, batch: Batch, iterations: int, rate: float | None = Non
         GradientWatch(training) as watch,
     ):
         attempt.still_drawing = still
+        with torch.no_grad():
+            attempt.double_softmax = is_double_softmax(training, training.outputs(batch[0]), batch[1])
         try:
             _learn(training, batch, iterations, attempt)
         except RuntimeError as error:
@@ -214,7 +221,7 @@ def _causes_of_labels(task: Task, samples: int, evidence: dict[str, Any]) -> lis
     batch = training_batches(task, clean=True).few(samples)
     training = start(task, noise=False)
     with torch.no_grad():
-        outputs = training.model.eval() and training.outputs(training.moved(_first(batch))[0])
+        outputs = training.model.eval() and training.outputs(training.moved(sliced(batch, 0, 2))[0])
     agreement = agreement_of_neighbors(batch, _rows(outputs, size_of(batch)))
     if agreement is None:
         return []
@@ -235,12 +242,6 @@ def _causes_of_labels(task: Task, samples: int, evidence: dict[str, Any]) -> lis
     return [Cause("labels shuffled", because, remedy)]
 
 
-def _first(batch: Batch) -> Batch:
-    from augreg.recipe.batches import sliced
-
-    return sliced(batch, 0, 2)
-
-
 def _rows(outputs: Any, count: int) -> Any:
     """Outputs of this shape for so many samples, of which only the shape counts."""
     return outputs[:1].expand(count, *outputs.shape[1:])
@@ -251,7 +252,7 @@ def _judged(first: _Attempt, causes: tuple[Cause, ...], evidence: dict[str, Any]
     if first.learned:
         summary = f"{first.samples} samples were learned in {first.iterations} iterations"
         if causes:
-            certain = causes[0].name in ("labels shuffled", "missing zero_grad", "detached gradients")
+            certain = causes[0].name in _CERTAIN
             verdict, summary = "fail" if certain else "warning", f"{summary}, but: {causes[0].name}"
     else:
         verdict = "fail"

@@ -7,16 +7,18 @@ one rate depends on all rates before.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
-from augreg.recipe.fitting import fit
+from augreg.recipe.batches import BatchesAgain, training_batches
 from augreg.recipe.rate_curve import BestRate, best_rate
 from augreg.recipe.result import Cause, Chart, Result, Verdict
-from augreg.recipe.state import kept
+from augreg.recipe.state import kept, seed_everything
 from augreg.recipe.task import Task
 from augreg.recipe.training import start
 
@@ -24,15 +26,17 @@ __all__ = ["learning_rate"]
 
 _DECADES = tuple(10.0**power for power in range(-6, 2))
 _WIDEST = 1e-9, 1e4
+_BEFORE = 8  # batches
 _LAST = 4  # a fourth of the losses, the last ones, count
 _LEARNS = 0.05  # of the loss at the start, which the best rate has to take away
+_DIVERGED = 100.0  # times the loss at the start
 _FAR = 10.0  # times the ends of the range
 
 
 def learning_rate(
     task: Task, *, iterations: int = 100, rates: Sequence[float] = _DECADES, finer: int = 6, noise: bool = True
 ) -> Result:
-    """Train with each rate for so many iterations, then with `finer` more rates around the best.
+    """Train with each rate, and the task's own, for so many iterations; then with `finer` more around the best.
 
     The loss of a rate is the mean over the last quarter of its iterations. The best rate is in `evidence["rate"]`,
     with the range in which rates are about as good. If it lies at the border of the rates, decades are added there.
@@ -40,11 +44,13 @@ def learning_rate(
     at the end.
     """
     with kept(task):
-        before, own = _start_of(task)
+        before, own = _start_of(task, noise)
         sweep = _Sweep(task, iterations, noise, before)
         for rate in rates:
             sweep.add(rate)
         sweep.widen()
+        if own > 0:
+            sweep.add(own)
         for rate in _between(sweep, finer):
             sweep.add(rate)
         return _judged(sweep, own)
@@ -59,22 +65,35 @@ class _Sweep:
         self.noise = noise
         self.before = before
         self.losses: dict[float, float] = {}
+        self.batches = BatchesAgain(training_batches(task, clean=not noise), iterations)
 
     def add(self, rate: float) -> None:
         """Train with a rate, unless that was done."""
         if rate in self.losses:
             return
         losses = self._run(rate)
-        if len(losses) < self.iterations or not all(map(math.isfinite, losses)):
+        if len(losses) < self.iterations:
             self.losses[rate] = math.inf
         else:
             self.losses[rate] = float(np.mean(losses[-max(1, self.iterations // _LAST) :]))
 
     def _run(self, rate: float) -> list[float]:
-        try:
-            return fit(self.task.replace(learning_rate=rate), iterations=self.iterations, noise=self.noise).losses
-        except ValueError:  # some losses and layers refuse what is not finite
-            return []
+        """The losses of a run; fewer than the iterations if it diverges."""
+        losses: list[float] = []
+        training = start(self.task.replace(learning_rate=rate), noise=self.noise)
+        epoch = -1
+        for number, batch in self.batches():
+            if number != epoch:
+                epoch = number
+                seed_everything(self.task.seed, epoch)
+                training.set_epoch(epoch)
+            try:
+                losses.append(training.update(batch))
+            except ValueError:  # some losses and layers refuse what is not finite
+                break
+            if not losses[-1] < _DIVERGED * max(self.before, 1e-6):
+                break
+        return losses
 
     def widen(self) -> None:
         """Add decades while the best rate is at the border."""
@@ -97,12 +116,14 @@ class _Sweep:
         return best_rate(list(self.losses), list(self.losses.values()), self.before)
 
 
-def _start_of(task: Task) -> tuple[float, float]:
-    """The loss before training, and the task's own rate."""
-    training = start(task)
-    run = fit(task.replace(learning_rate=0.0), iterations=8)
-    losses = [loss for loss in run.losses if math.isfinite(loss)]
-    return float(np.mean(losses)) if losses else math.nan, float(training.optimizer.param_groups[0]["lr"])
+def _start_of(task: Task, noise: bool) -> tuple[float, float]:
+    """The loss before training, the mean over a few batches, and the task's own rate."""
+    training = start(task, noise=noise)
+    own = float(training.optimizer.param_groups[0]["lr"])
+    with torch.no_grad():
+        batches = itertools.islice(training_batches(task, clean=not noise).epoch(0), _BEFORE)
+        losses = [float(training.batch_loss(training.moved(batch))) for batch in batches]
+    return sum(losses) / len(losses), own
 
 
 def _between(sweep: _Sweep, count: int) -> list[float]:
@@ -149,28 +170,12 @@ def _verdict(sweep: _Sweep, found: BestRate, own: float) -> tuple[Verdict, str, 
     use = f"use a rate of about {_rounded(found.rate)}: go on with a search from {found.low:.2g} to {found.high:.2g}"
     summary = f"the loss falls most at {found.rate:.2g}; rates from {found.low:.2g} to {found.high:.2g} are as good"
     much, factor = ("high", own / found.rate) if own > found.rate else ("low", found.rate / max(own, 1e-30))
-    if found.low / _FAR <= own <= found.high * _FAR and not _worse(sweep, own):
+    useless = sweep.losses.get(own, 0.0) > (1 - _LEARNS) * sweep.before
+    if own <= found.high * _FAR and not useless:  # a low rate may be right in a long run
         return "pass", summary, (), use
     because = f"the task has a rate of {own:.2g}, which is {factor:.2g} times too {much}"
     cause = Cause(f"rate too {much}", because, f"set the rate to {_rounded(found.rate)}")
-    useless = _useless(sweep, own)
-    return "fail" if useless else "warning", f"{summary}; {because}", (cause,), use
-
-
-def _worse(sweep: _Sweep, own: float) -> bool:
-    """Whether the loss at the task's own rate, by its neighbors in the sweep, is hardly below that at the start."""
-    return _level(sweep, own) > 0.9 * sweep.before
-
-
-def _useless(sweep: _Sweep, own: float) -> bool:
-    return _level(sweep, own) > (1 - _LEARNS) * sweep.before
-
-
-def _level(sweep: _Sweep, own: float) -> float:
-    """The loss at a rate, from the curve."""
-    rates = sorted(sweep.losses)
-    losses = np.minimum([sweep.losses[rate] for rate in rates], 1.2 * sweep.before)
-    return float(np.interp(math.log10(max(own, 1e-30)), np.log10(rates), losses))
+    return "fail" if useless and much == "high" else "warning", f"{summary}; {because}", (cause,), use
 
 
 def _rounded(rate: float) -> str:
