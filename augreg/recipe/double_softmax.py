@@ -20,10 +20,14 @@ DOUBLE_SOFTMAX = Cause(
 )
 
 
-def is_double_softmax(training: Training, outputs: Tensor, targets: Any) -> bool:
+def is_double_softmax(training: Training, inputs: Any, outputs: Tensor, targets: Any) -> bool:
     """Whether outputs are probabilities although the loss of the task takes logits."""
     problem = problem_of(outputs, targets)
-    return _are_probabilities(outputs, problem) and not _takes_probabilities(training, outputs, targets, problem)
+    if problem == "regression" or not _are_probabilities(outputs, problem):
+        return False
+    if problem == "binary" and not _stay_inside(training, inputs, outputs):
+        return False
+    return not _takes_probabilities(training, outputs, targets, problem)
 
 
 def _are_probabilities(outputs: Tensor, problem: Problem) -> bool:
@@ -31,7 +35,15 @@ def _are_probabilities(outputs: Tensor, problem: Problem) -> bool:
     inside = bool(((outputs >= 0) & (outputs <= 1)).all())
     if problem == "classes":
         return inside and outputs.shape[1] > 1 and bool(((outputs.sum(1) - 1).abs() < 1e-3).all())
-    return problem == "binary" and inside
+    return inside
+
+
+def _stay_inside(training: Training, inputs: Any, outputs: Tensor) -> bool:
+    """Whether outputs change, but stay in [0, 1], for inputs that are a thousand times as large: no logits do."""
+    if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+        return False
+    larger = training.outputs(1000 * inputs)
+    return not torch.equal(larger, outputs) and _are_probabilities(larger, "binary")
 
 
 def _takes_probabilities(training: Training, outputs: Tensor, targets: Any, problem: Problem) -> bool:

@@ -2,7 +2,7 @@
 
 The lowest single loss is no good estimate: where the curve is flat, noise decides. Here a parabola is fitted at each
 place of the log rate, with weights that fall within a third of a decade (local regression, Cleveland 1979), and the
-best rate is the middle of the range in which the fitted loss is within 5 % of its fall from the lowest.
+best rate is the middle of the range in which the fitted loss is within 3 % of its fall from the lowest.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ __all__ = ["BestRate", "best_rate"]
 
 _BANDWIDTH = 0.35  # decades
 _NEARBY = 0.5  # decades
-_NEAR = 0.05  # of the fall from the loss at the start to the lowest
+_NEAR = 0.03  # of the fall from the loss at the start to the lowest
 _ERRORS = 2.0  # standard errors by which the range is wider
 _CAP = 1.2  # times the loss at the start: losses above it are all as bad
-_PLACES = 400
+_PLACES = 200
+_RIDGE = 1e-9  # for places with few rates around
+
+
+Places = NDArray[np.float64]
 
 
 class BestRate(NamedTuple):
@@ -47,26 +51,34 @@ def best_rate(rates: Sequence[float], losses: Sequence[float], start: float) -> 
         )
     order = np.argsort(rates, kind="stable")
     places = np.log10(np.asarray(rates, float))[order]
-    values = _capped(np.asarray(losses, float)[order], start)
+    values, end = _usable(np.asarray(losses, float)[order], start)
+    diverges = places[min(end, len(places) - 1)]
+    places, values = places[:end], values[:end]
     grid = np.linspace(places[0], places[-1], _PLACES)
     fitted, error, noise = _fit(places, values, grid)
     lowest = int(fitted.argmin())
     fall = max(start - fitted[lowest], 0.0)
     first, last = _around(fitted <= fitted[lowest] + _NEAR * fall, lowest)
     low, high = _around(fitted - _ERRORS * error <= fitted[lowest] + _NEAR * fall, lowest)
-    best = (grid[first] + grid[last]) / 2
-    rate, least, most = (float(10.0**each) for each in (best, grid[low], grid[high]))
+    # where the loss is low up to the last rate before training diverges, it is low up to somewhere between the two
+    best = (grid[first] + (grid[last] if last < _PLACES - 1 else (grid[last] + diverges) / 2)) / 2
+    highest = grid[high] if high < _PLACES - 1 else diverges
+    rate, least, most = (float(10.0**each) for each in (best, min(grid[low], best), highest))
     return BestRate(rate, least, most, float(np.interp(best, grid, fitted)), float(noise[lowest]))
 
 
-def _capped(losses: NDArray[np.float64], start: float) -> NDArray[np.float64]:
+def _usable(losses: Places, start: float) -> tuple[Places, int]:
+    """The losses, cut off above that at the start, and how many come before training diverges.
+
+    It diverges at the first rate beyond the lowest loss with a loss above that at the start: no parabola fits there.
+    """
     limit = _CAP * abs(start)
-    return np.minimum(np.where(np.isfinite(losses), losses, limit), limit)
+    values = np.minimum(np.where(np.isfinite(losses), losses, limit), limit)
+    worse = np.flatnonzero(~(losses <= start) & (np.arange(len(values)) > values.argmin()))
+    return values, max(int(worse[0]) if len(worse) else len(values), 4)
 
 
-def _fit(
-    places: NDArray[np.float64], values: NDArray[np.float64], grid: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _fit(places: Places, values: Places, grid: Places) -> tuple[Places, Places, Places]:
     """The fit and its standard error at the places of a grid, and the standard deviation of the residuals.
 
     The standard error is that of the residuals nearby: where runs diverge, no parabola fits.
@@ -80,14 +92,15 @@ def _fit(
     return rows @ values, local * np.sqrt((rows**2).sum(1)), local
 
 
-def _weights(places: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weights(places: Places, grid: Places) -> Places:
     """For each place of a grid, the weights of the values in the local fit there."""
-    rows = []
-    for place in grid:
-        root = np.exp(-0.25 * ((places - place) / _BANDWIDTH) ** 2)
-        powers = np.vander(places - place, 3, increasing=True)
-        rows.append(np.linalg.pinv(powers * root[:, None], rcond=1e-6)[0] * root)
-    return np.array(rows)
+    distances = places - grid[:, None]
+    near = np.exp(-0.5 * (distances / _BANDWIDTH) ** 2)
+    powers = distances[:, :, None] ** np.arange(3)
+    weighted = powers * near[:, :, None]
+    squares = weighted.transpose(0, 2, 1) @ powers + _RIDGE * np.eye(3)
+    rows: Places = np.linalg.solve(squares, weighted.transpose(0, 2, 1))[:, 0]
+    return rows
 
 
 def _around(inside: NDArray[np.bool_], index: int) -> tuple[int, int]:

@@ -76,7 +76,7 @@ def _measured(training: Training, batch: Batch) -> _Measured:
         samples=size_of(batch),
         without_bias=float(training.loss(centered, targets)),
         spread=float(outputs.float().std(0).mean()) if len(outputs) > 1 else 0.0,
-        double=is_double_softmax(training, outputs, targets),
+        double=is_double_softmax(training, batch[0], outputs, targets),
         summed=_growth(training, batch),
         scale=inputs_seen.scale,
     )

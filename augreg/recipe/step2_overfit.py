@@ -96,7 +96,8 @@ def _attempt(task: Task, batch: Batch, iterations: int, rate: float | None = Non
     ):
         attempt.still_drawing = still
         with torch.no_grad():
-            attempt.double_softmax = is_double_softmax(training, training.outputs(batch[0]), batch[1])
+            outputs = training.outputs(batch[0])
+            attempt.double_softmax = is_double_softmax(training, batch[0], outputs, batch[1])
         try:
             _learn(training, batch, iterations, attempt)
         except RuntimeError as error:

@@ -36,6 +36,7 @@ State = Literal[
 _GAP = 0.1
 _FALLS = 0.05  # of the loss at the start: less is no progress
 _RISES = 0.15  # of the lowest validation loss
+_IMPROVES = 0.1  # of the loss at the end, by which it still falls
 _GOOD = 0.95  # of the training metric: less, without a gap, is underfitting
 
 
@@ -117,13 +118,19 @@ class _Seen:
         limit = np.maximum(middle + 8 * spread, 1.5 * self.run.start.get("train loss", math.inf))
         return int((losses > limit).sum())
 
-    def rising(self, name: str) -> float:
-        """How far a metric has risen over the last third of the epochs, by a straight line."""
-        values = self.line(name)
-        if len(values) < 2:
+    def change(self, name: str) -> float:
+        """How far a line has risen over the last third of the epochs, and at least three, by a straight line."""
+        last = self.line(name)[-max(3, len(self.line(name)) // 3) :]
+        if len(last) < 2:
             return 0.0
-        last = values[-max(3, len(values) // 3) :] if len(values) >= 3 else values
         return float(np.polyfit(range(len(last)), last, 1)[0]) * (len(last) - 1)
+
+    @property
+    def improves(self) -> bool:
+        """Whether, at the end, the metric still rises or the loss still falls clearly, in validation if there is."""
+        side = "validation" if self.line("validation metric") else "train"
+        falls = -self.change(f"{side} loss") > _IMPROVES * abs(self.run.last(f"{side} loss"))
+        return falls or self.change(f"{side} metric") > max(0.01, self.error)
 
     def evidence(self, state: State) -> dict[str, Any]:
         run = self.run
@@ -165,8 +172,8 @@ def _state(seen: _Seen) -> tuple[State, str, Cause | None]:
             "augment and regularize more, or use more data",
         )
         return "overfitting", "training is far better than validation", cause
-    if seen.rising("validation metric" if validation else "train metric") > max(0.01, seen.error):
-        return "still rising", "the metric is still rising", None
+    if seen.improves:
+        return "still rising", "the metric is still rising, or the loss still falling", None
     if run.last("train metric") < _GOOD:
         return "underfitting", "training and validation are equally far from perfect", None
     return "good", "training and validation agree, and both are good", None

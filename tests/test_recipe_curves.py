@@ -1,0 +1,137 @@
+"""Step 6 of the recipe: curves made by hand, and what is found out about validation."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from recipe_tasks import mlp, table
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from augreg.recipe import Result, Run, Task, curves, judge_curves
+from augreg.recipe.validation_checks import validation_causes
+
+
+def run(train: Any, validation: Any, accuracy: Any, validation_accuracy: Any, **changes: Any) -> Run:
+    history = {
+        "train loss": list(train),
+        "validation loss": list(validation),
+        "train metric": list(accuracy),
+        "validation metric": list(validation_accuracy),
+    }
+    losses = list(np.linspace(2.3, train[-1], 100))
+    return Run(losses, history, {"train loss": 2.3, "train metric": 0.1}, len(train), 1000, **changes)
+
+
+GOOD = run([1.0, 0.12, 0.1, 0.1], [1.0, 0.15, 0.15, 0.145], [0.7, 0.98, 0.98, 0.98], [0.7, 0.97, 0.97, 0.97])
+STATES = {
+    "good": GOOD,
+    "still rising": run([1.5, 1.3, 1.1, 0.9], [1.5, 1.3, 1.1, 1.0], [0.4, 0.5, 0.6, 0.7], [0.4, 0.5, 0.6, 0.68]),
+    "underfitting": run([1.6, 1.51, 1.5, 1.5], [1.6, 1.52, 1.5, 1.5], [0.4, 0.5, 0.5, 0.5], [0.4, 0.49, 0.49, 0.49]),
+    "overfitting": run([1.0, 0.3, 0.1, 0.05], [1.2, 1.0, 0.95, 0.95], [0.7, 0.9, 0.98, 1], [0.6, 0.7, 0.72, 0.72]),
+    "validation loss rising": run(
+        [1.0, 0.3, 0.1, 0.05, 0.01],
+        [1.0, 0.5, 0.55, 0.6, 0.7],
+        [0.7, 0.9, 0.95, 0.95, 0.95],
+        [0.7, 0.9, 0.9, 0.9, 0.9],
+    ),
+    "no progress": run([2.3, 2.29, 2.28], [2.3, 2.3, 2.3], [0.1, 0.11, 0.1], [0.1, 0.1, 0.1]),
+    "diverged": Run([2.3, 9.0, math.nan], {}, {"train loss": 2.3}, stopped="the loss is nan at iteration 3"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_state_of_curves(state: str) -> None:
+    result = judge_curves(STATES[state])
+    assert result.evidence["state"] == state
+    alarm = {"no progress": "fail", "diverged": "fail", "overfitting": "warning", "validation loss rising": "warning"}
+    assert result.verdict == alarm.get(state, "pass") and result.action
+    assert Result.from_dict(json.loads(json.dumps(result.as_dict(), allow_nan=False))) == Result.from_dict(
+        result.as_dict()
+    )
+
+
+def test_spikes_are_losses_far_above_those_around_them() -> None:
+    losses = list(np.linspace(2.3, 0.1, 100))
+    losses[60] = 30.0
+    spiked = Run(losses, GOOD.history, GOOD.start, 4, 1000)
+    assert judge_curves(spiked).evidence["state"] == "spikes"
+    noisy = np.linspace(2.3, 0.1, 100) * np.random.default_rng(0).lognormal(0, 0.4, 100)
+    assert judge_curves(Run(list(noisy), GOOD.history, GOOD.start, 4, 1000)).evidence["state"] == "good"
+
+
+def test_a_gap_counts_beyond_the_error_of_few_validation_samples() -> None:
+    small = run([1.0, 0.1, 0.1], [1.0, 0.5, 0.5], [0.7, 0.98, 0.98], [0.7, 0.85, 0.85])
+    small.validation_samples = 20  # the standard error of 0.85 is then 0.08
+    assert judge_curves(small).verdict == "pass"
+    small.validation_samples = 2000
+    assert judge_curves(small).evidence["state"] == "overfitting"
+
+
+def test_curves_are_plotted_from_the_start() -> None:
+    figure = judge_curves(GOOD).plot()
+    loss, metric = figure.axes
+    assert loss.lines[0].get_ydata().tolist() == [2.3, 1.0, 0.12, 0.1, 0.1]
+    assert [line.get_label() for line in metric.lines] == ["train", "validation"]
+
+
+def test_a_run_of_the_task_is_judged() -> None:
+    result = curves(Task(partial(mlp, 13, 3), *table("wine")), 3)
+    assert result.verdict == "pass" and result.evidence["epochs"] == 3 and result.evidence["state"] == "still rising"
+
+
+def causes(model: Any, train: Any, validation: Any, **options: Any) -> list[str]:
+    return [cause.name for cause in validation_causes(Task(model, train, validation, **options))]
+
+
+class Drawn(Dataset[Any]):
+    """Images to which noise is added."""
+
+    def __init__(self, pair: Any, noise: float) -> None:
+        self.pair, self.noise = pair, noise
+
+    def __len__(self) -> int:
+        return len(self.pair[0])
+
+    def __getitem__(self, index: int) -> Any:
+        image = self.pair[0][index]
+        return image + self.noise * torch.randn_like(image), self.pair[1][index]
+
+
+class Functional(nn.Module):
+    def __init__(self, always: bool) -> None:
+        super().__init__()
+        self.layer, self.always = nn.Linear(13, 3), always
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(F.dropout(x, 0.5, training=self.always or self.training))
+
+
+def test_what_is_wrong_with_validation() -> None:
+    train, validation = table("wine")
+    model = partial(mlp, 13, 3)
+    assert causes(model, train, validation) == []
+    assert causes(model, Drawn(train, 0.1), validation, clean=train) == []
+    assert causes(model, train, Drawn(validation, 0.1)) == ["augmentation in validation"]
+    both = tuple(torch.cat([a, b[:9]]) for a, b in zip(train, validation, strict=True))
+    assert causes(model, both, validation) == ["validation in training"]
+    assert causes(model, train, (3 * validation[0], validation[1])) == ["other inputs in validation"]
+    assert causes(model, train, (validation[0] + 2, validation[1])) == ["other inputs in validation"]
+    assert causes(partial(Functional, False), train, validation) == []
+    assert causes(partial(Functional, True), train, validation) == ["noise in evaluation"]
+
+
+def test_repeated_images_explain_some_overlap() -> None:
+    inputs, targets = table("wine")[0]
+    repeated = (inputs.round(), targets)
+    coarse = (inputs[:, :2].round(), targets)
+    model = partial(mlp, 2, 3)
+    assert causes(model, (coarse[0][:90], targets[:90]), (coarse[0][90:], targets[90:])) == []
+    assert causes(partial(mlp, 13, 3), repeated, (repeated[0][:40], targets[:40])) == ["validation in training"]
