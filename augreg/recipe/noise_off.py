@@ -137,4 +137,8 @@ def _draws(func: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
         return bool(training) and p > 0
     if func is F.scaled_dot_product_attention:
         return bool(keywords.get("dropout_p", args[4] if len(args) > 4 else 0.0) > 0)
+    if func is F.multi_head_attention_forward:  # what it calls is not seen
+        return (
+            bool(keywords.get("training", True)) and keywords.get("dropout_p", args[10] if len(args) > 10 else 0) > 0
+        )
     return getattr(func, "__name__", "") in _DRAWS

@@ -25,6 +25,7 @@ from augreg.recipe.training import Training, start
 
 __all__ = ["overfit"]
 
+_FACTORS = (0.1, 10.0, 0.01, 100.0, 1e-4, 1e4)
 _EVERY = 10  # iterations between two looks at the samples
 _NEIGHBORS_AGREE = 4.0  # standard deviations beyond chance
 _LEARNS = 3.0
@@ -150,6 +151,10 @@ def _causes_of_gradients(untrained: Untrained | None, error: str) -> list[Cause]
     if untrained is None:
         return []
     found = []
+    if untrained.steps == 0 and not error:
+        return [
+            Cause("missing step", "the optimizer never made a step", "call optimizer.step() after the backward pass")
+        ]
     if "does not require grad" in error or untrained.detached:
         names = untrained.detached or ("all parameters",)
         because = f"no gradient reaches {_listed(names)}" + (f": {error}" if error else "")
@@ -162,10 +167,6 @@ def _causes_of_gradients(untrained: Untrained | None, error: str) -> list[Cause]
         )
     elif error:
         found.append(Cause("error", f"training raised: {error}", "fix this error first"))
-    elif untrained.steps == 0:
-        found.append(
-            Cause("missing step", "the optimizer never made a step", "call optimizer.step() after the backward pass")
-        )
     if untrained.frozen:
         found.append(
             Cause(
@@ -195,7 +196,7 @@ def _causes_of_gradients(untrained: Untrained | None, error: str) -> list[Cause]
 
 def _causes_of_rate(task: Task, batch: Batch, iterations: int, first: _Attempt) -> list[Cause]:
     """Whether the samples are learned at another rate."""
-    for factor in (0.1, 10.0, 0.01, 100.0):
+    for factor in _FACTORS:
         if not _attempt(task, batch, iterations, first.rate * factor).learned:
             continue
         much = "high" if factor < 1 else "low"
@@ -209,7 +210,7 @@ def _causes_of_rate(task: Task, batch: Batch, iterations: int, first: _Attempt) 
     return [
         Cause(
             "model or loss",
-            "gradients reach all parameters, and no rate from a hundredth to a hundred times the task's helps",
+            "gradients reach all parameters, and no rate from a ten-thousandth to ten thousand times the task's helps",
             "use a bigger model, and look whether the loss is that of the outputs and the labels you mean",
         )
     ]
