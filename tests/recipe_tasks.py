@@ -1,4 +1,4 @@
-"""Tasks for the tests of the recipe: small models on data that ships with scikit-learn, sound ones and faulty ones."""
+"""Tasks for the tests of the recipe: small models on the data of scikit-learn, sound ones and faulty ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from sklearn import datasets
 from torch import Tensor, nn
+from torch.nn import functional
 
 from augreg.recipe import Task
 
@@ -114,6 +114,7 @@ SOUND: dict[str, Callable[[], Task]] = {
     "MLP on breast cancer, SGD": lambda: Task(partial(mlp, 30, 2), *table("breast_cancer"), optimizer=SGD),
     "MLP on diabetes, a regression": lambda: Task(partial(mlp, 10, 1), *table("diabetes"), optimizer=SGD),
     "CNN on digits, regularized by a spec": regularized,
+    "MLP on iris": lambda: Task(partial(mlp, 4, 3), *table("iris"), batch_size=16),
 }
 """Pairs of model and data without a fault, on which the thresholds were tuned."""
 
@@ -125,7 +126,7 @@ def frozen_layer() -> nn.Module:
 
 
 def step_without_zero_grad(model: Any, optimizer: Any, inputs: Tensor, targets: Tensor) -> Tensor:
-    loss = F.cross_entropy(model(inputs), targets)
+    loss = functional.cross_entropy(model(inputs), targets)
     loss.backward()
     optimizer.step()
     return loss
@@ -165,5 +166,84 @@ FAULTS: dict[str, Callable[[], Task]] = {
 }
 """Faults by the name that the recipe gives them, on which the probes were tuned."""
 
-LATER_SOUND: dict[str, Callable[[], Task]] = {}
-LATER_FAULTS: dict[str, Callable[[], Task]] = {}
+
+def _binary() -> Task:
+    (inputs, labels), (others, true) = table("breast_cancer")
+    return Task(partial(mlp, 30, 1), (inputs, labels.float()[:, None]), (others, true.float()[:, None]))
+
+
+class Residual(nn.Module):
+    """A block whose branch begins at zero, as in torchvision with zero_init_residual."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        self.conv2, self.norm2 = nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        nn.init.zeros_(self.norm2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + self.norm2(self.conv2(functional.relu(self.norm1(self.conv1(x))))))
+
+
+def resnet() -> nn.Module:
+    stem = [nn.Conv2d(1, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    return nn.Sequential(
+        *stem, Residual(16), nn.MaxPool2d(2), Residual(16), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)
+    )
+
+
+LATER_SOUND: dict[str, Callable[[], Task]] = {
+    "ResNet on digits, SGD": lambda: Task(resnet, *digits(), optimizer=SGD, weight_decay=5e-4),
+    "deep MLP with dropout on digits": lambda: Task(deep_mlp, *digits()),
+    "MLP on breast cancer, one output": _binary,
+}
+"""Sound pairs that were not used while thresholds were chosen."""
+
+
+def biased_head() -> nn.Module:
+    model: Any = cnn()
+    model[-1].bias.data[3] = 8.0
+    return model
+
+
+class AugmentedInValidation(torch.utils.data.Dataset[Any]):
+    """Validation images that are moved at random, as training images would be."""
+
+    def __len__(self) -> int:
+        return 300
+
+    def __getitem__(self, index: int) -> Any:
+        images, labels = digits()[1]
+        shifts = torch.randint(-2, 3, (2,)).tolist()
+        return torch.roll(images[index], shifts, (1, 2)), labels[index]
+
+
+class ForgottenDropout(nn.Module):
+    """Dropout as a function, which does not know whether the model is in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.head = cnn()[:-1], nn.Linear(128, 10)  # type: ignore[index]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(functional.dropout(self.features(x), 0.3))
+
+
+class Detached(nn.Module):
+    """A model whose features go through NumPy on their way to the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.head = cnn()[:-1], nn.Linear(128, 10)  # type: ignore[index]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.from_numpy(self.features(x).detach().numpy()))
+
+
+LATER_FAULTS: dict[str, Callable[[], Task]] = {
+    "bias of the head": lambda: _task(biased_head),
+    "augmentation in validation": lambda: _task(validation=AugmentedInValidation()),
+    "noise in evaluation": lambda: _task(ForgottenDropout),
+    "detached gradients": lambda: _task(Detached),
+}
+"""Faults that were not used while the probes were written."""

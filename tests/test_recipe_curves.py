@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from recipe_tasks import mlp, table
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import Dataset
 
 from augreg.recipe import Result, Run, Task, curves, judge_curves
@@ -43,6 +43,7 @@ STATES = {
         [0.7, 0.9, 0.9, 0.9, 0.9],
     ),
     "no progress": run([2.3, 2.29, 2.28], [2.3, 2.3, 2.3], [0.1, 0.11, 0.1], [0.1, 0.1, 0.1]),
+    "too early": Run([2.3] * 99, {"train loss": [2.29]}, {"train loss": 2.3}, 1),
     "diverged": Run([2.3, 9.0, math.nan], {}, {"train loss": 2.3}, stopped="the loss is nan at iteration 3"),
 }
 
@@ -111,7 +112,7 @@ class Functional(nn.Module):
         self.layer, self.always = nn.Linear(13, 3), always
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layer(F.dropout(x, 0.5, training=self.always or self.training))
+        return self.layer(functional.dropout(x, 0.5, training=self.always or self.training))
 
 
 def test_what_is_wrong_with_validation() -> None:

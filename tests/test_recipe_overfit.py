@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from recipe_tasks import cnn, digits, mlp, regularized, table
 from torch import Tensor, nn
+from torch.nn import functional
 
 from augreg.recipe import Result, Task, overfit
 from augreg.recipe.label_agreement import agreement_of_neighbors, labels_change
@@ -66,9 +66,9 @@ class Noisy(nn.Module):
         self.lstm = nn.LSTM(8, 8, num_layers=2, dropout=0.5, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.dropout(self.path(self.dropout(self.norm(x))), 0.5, self.training)
+        x = functional.dropout(self.path(self.dropout(self.norm(x))), 0.5, self.training)
         x = self.attention(x[:, None], x[:, None], x[:, None], need_weights=False)[0]
-        x = F.scaled_dot_product_attention(x, x, x, None, 0.5 if self.training else 0.0)
+        x = functional.scaled_dot_product_attention(x, x, x, None, 0.5 if self.training else 0.0)
         return self.lstm(x)[0][:, 0]
 
 
@@ -101,7 +101,7 @@ def test_what_cannot_be_turned_off_is_named() -> None:
 
 
 def plain_step(model: Any, optimizer: Any, x: Tensor, y: Tensor, zero: bool = True, clip: float = 0.0) -> Tensor:
-    loss = F.cross_entropy(model(x), y)
+    loss = functional.cross_entropy(model(x), y)
     loss.backward()
     if clip:
         nn.utils.clip_grad_norm_(model.parameters(), clip)
@@ -119,7 +119,7 @@ class Accumulating:
 
     def __call__(self, model: Any, optimizer: Any, x: Tensor, y: Tensor) -> Tensor:
         self.calls += 1
-        loss = F.cross_entropy(model(x), y)
+        loss = functional.cross_entropy(model(x), y)
         (loss / 3).backward()
         if self.calls % 3 == 0:
             optimizer.step()
@@ -146,7 +146,7 @@ class TwoLayers(nn.Module):
         self.between, self.after = between or nn.Identity(), after or nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.after(self.last(self.between(F.relu(self.first(x)))))
+        return self.after(self.last(self.between(functional.relu(self.first(x)))))
 
 
 def frozen() -> nn.Module:
@@ -179,7 +179,7 @@ class Step(nn.Module):
     ("changes", "cause"),
     [
         ({"model": partial(TwoLayers, after=Step())}, "dead layers"),
-        ({"step": lambda model, optimizer, x, y: F.cross_entropy(model(x), y)}, "missing step"),
+        ({"step": lambda model, optimizer, x, y: functional.cross_entropy(model(x), y)}, "missing step"),
         ({"optimizer": partial(torch.optim.SGD, lr=1e-5)}, "rate too low"),
         ({"optimizer": partial(torch.optim.SGD, lr=30.0)}, "rate too high"),
         ({"train": (torch.ones(99, 13), torch.arange(99) % 3)}, "model or loss"),

@@ -92,6 +92,10 @@ def test_a_run_ends_where_the_loss_is_not_finite_or_where_it_is_told_to() -> Non
         fit(wine())
 
 
+def _numpy_state() -> list[int]:
+    return np.random.get_state()[1].tolist()  # noqa: NPY002
+
+
 class Stochastic(nn.Module):
     """A model with dropout, batch norm, and draws of Python and NumPy."""
 
@@ -101,7 +105,7 @@ class Stochastic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         random.random()
-        np.random.rand()
+        np.random.rand()  # noqa: NPY002
         return self.net(x)
 
 
@@ -138,7 +142,7 @@ def test_everything_is_as_before_after_a_step(name: str, fails: bool) -> None:
         moments = [value for slot in optimizer.state.values() for value in slot.values()]
         gradients = [each.grad for each in model.parameters()]
         modes = [module.training for module in model.modules()]
-        numbers = [random.getstate(), np.random.get_state()[1].tolist(), modes, optimizer.param_groups[0]["lr"]]
+        numbers = [random.getstate(), _numpy_state(), modes, optimizer.param_groups[0]["lr"]]
         tensors = [*model.state_dict().values(), *moments, *gradients, torch.get_rng_state(), generator.get_state()]
         return [*numbers, *(each.clone() for each in tensors if each is not None)]
 
@@ -222,6 +226,25 @@ def test_a_loader_of_augmented_images_is_measured_without_augmentation() -> None
     assert torch.equal(inputs, torch.as_tensor(others)) and torch.equal(targets, torch.as_tensor(true))
     first = [next(iter(training_batches(given).epoch(epoch)))[0] for epoch in (0, 0, 1)]
     assert torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
+
+
+def test_loaders_are_as_before_and_resumed_runs_see_the_same_batches(tmp_path: Path) -> None:
+    task = regularized()
+    pipe = task.pipe
+    assert pipe is not None
+    data = Augmented(list(zip(*task.train, strict=True))[:60], pipe.train)
+    keyed = DataLoader(data, 20, sampler=EpochSampler(data), collate_fn=pipe.collate)
+    before = vars(keyed.sampler).copy()
+    augmented = fit(Task(task.model, keyed), 2)
+    assert data.epoch is None and vars(keyed.sampler) == before
+    assert fit(Task(task.model, keyed), 2).losses == augmented.losses
+    generator = torch.Generator().manual_seed(1)
+    loader = DataLoader(TensorDataset(*table("wine")[0]), 32, shuffle=True, generator=generator)
+    shuffled = wine().replace(train=loader)
+    whole = fit(shuffled, 2)
+    fit(shuffled, 1, folder=tmp_path)
+    assert fit(shuffled, 2, folder=tmp_path).losses == whole.losses
+    assert torch.equal(generator.get_state(), torch.Generator().manual_seed(1).get_state())
 
 
 def test_the_sides_of_a_spec() -> None:

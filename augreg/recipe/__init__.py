@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
+    from augreg.recipe.charts import Chart as Chart
     from augreg.recipe.fitting import Run as Run, fit as fit
     from augreg.recipe.rate_curve import BestRate as BestRate, best_rate as best_rate
-    from augreg.recipe.result import Cause as Cause, Chart as Chart, Result as Result
+    from augreg.recipe.result import Cause as Cause, Result as Result
     from augreg.recipe.step1_initial_loss import initial_loss as initial_loss
     from augreg.recipe.step2_overfit import overfit as overfit
     from augreg.recipe.step3_learning_rate import learning_rate as learning_rate
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
+        "charts": ("Chart",),
         "fitting": ("Run", "fit"),
         "rate_curve": ("BestRate", "best_rate"),
-        "result": ("Cause", "Chart", "Result"),
+        "result": ("Cause", "Result"),
         "step1_initial_loss": ("initial_loss",),
         "step2_overfit": ("overfit",),
         "step3_learning_rate": ("learning_rate",),

@@ -16,13 +16,16 @@ from augreg.batch.keys import Key
 from augreg.batch.samples import layout_for
 from augreg.pipeline import Pipeline, Train
 from augreg.recipe.task import Task
+from augreg.training.epochs import hold, let_go
 from augreg.training.rng_state import hashed_seed
 
 __all__ = [
     "Batch",
     "Batches",
     "BatchesAgain",
+    "generators_of",
     "joined",
+    "parts_of",
     "size_of",
     "sliced",
     "training_batches",
@@ -82,13 +85,24 @@ class Batches:
     def epoch(self, number: int = 0) -> Iterator[Batch]:
         """The batches of an epoch."""
         if self.loader is not None:
-            _set_epoch(self.loader, number)
-            torch.default_generator.manual_seed(hashed_seed(self.seed, number))
-            yield from map(_split, self.loader)
+            yield from map(_split, self._pass(number))
             return
         order = self._order(number)
         for start in range(0, len(order), self.batch_size):
             yield self.samples(order[start : start + self.batch_size], number)
+
+    def _pass(self, number: int) -> Iterator[Any]:
+        """One pass of the loader, whose generators are seeded by the epoch."""
+        loader: Any = self.loader
+        parts = [part for part in parts_of(loader) if callable(getattr(part, "set_epoch", None))]
+        hold(parts, number)
+        seed = hashed_seed(self.seed, number)
+        for generator in (torch.default_generator, *generators_of(loader)):
+            generator.manual_seed(seed)
+        try:
+            yield from loader
+        finally:
+            let_go(parts)
 
     def few(self, count: int) -> Batch:
         """So many samples, in a seeded random order, in one batch; all if there are fewer."""
@@ -255,11 +269,17 @@ def _clean(data: Any) -> Any:
     return DataLoader(quiet, data.batch_size or 32, collate_fn=pipe.replace(batch=[]).collate)
 
 
-def _set_epoch(loader: Any, epoch: int) -> None:
-    parts = (loader, *(getattr(loader, name, None) for name in ("sampler", "batch_sampler", "dataset")))
-    for part in parts:
-        if callable(getattr(part, "set_epoch", None)):
-            part.set_epoch(epoch)
+def parts_of(loader: Any) -> list[Any]:
+    """A loader, its samplers and its dataset."""
+    batch_sampler = getattr(loader, "batch_sampler", None)
+    parts = [loader, getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None)]
+    return list({id(part): part for part in [*parts, getattr(loader, "dataset", None)] if part is not None}.values())
+
+
+def generators_of(loader: Any) -> list[torch.Generator]:
+    """The generators of torch that a loader, its samplers and its dataset have of their own."""
+    found = [getattr(part, "generator", None) for part in parts_of(loader)]
+    return list({id(each): each for each in found if isinstance(each, torch.Generator)}.values())
 
 
 def _permutation(count: int, *seeds: int) -> list[int]:

@@ -99,7 +99,7 @@ def _weights(places: Places, grid: Places) -> Places:
     powers = distances[:, :, None] ** np.arange(3)
     weighted = powers * near[:, :, None]
     squares = weighted.transpose(0, 2, 1) @ powers + _RIDGE * np.eye(3)
-    rows: Places = np.linalg.solve(squares, weighted.transpose(0, 2, 1))[:, 0]
+    rows: Places = np.linalg.solve(squares, weighted.transpose(0, 2, 1))[:, 0].astype(np.float64)
     return rows
 
 

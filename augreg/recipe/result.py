@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from augreg import notebook
+from augreg.recipe.charts import Chart, drawn
 
-__all__ = ["Cause", "Chart", "Result", "Verdict", "plain"]
+__all__ = ["Cause", "Result", "Verdict", "plain"]
 
 Verdict = Literal["pass", "warning", "fail"]
 """`fail`: training will not work as it should; `warning`: it may work, but look at this first."""
@@ -25,22 +26,6 @@ class Cause:
     name: str
     because: str
     remedy: str
-
-
-@dataclass(frozen=True)
-class Chart:
-    """What a plot of a result shows: lines over x, a range of x that is shaded, and a marked x.
-
-    `lines` maps names to lists as long as `x`; None is where there is no finite number.
-    """
-
-    x: tuple[float, ...]
-    lines: Mapping[str, tuple[float | None, ...]]
-    x_label: str
-    y_label: str
-    log_x: bool = False
-    shaded: tuple[float, float] | None = None
-    marked: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,9 +73,9 @@ class Result:
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the charts with matplotlib, on new axes or on those given. Returns the figure."""
-        from augreg.recipe.plots import drawn
-
-        return drawn(self, axes)
+        if not self.charts:
+            raise ValueError(f"the result of {self.step!r} has nothing to plot")
+        return drawn(self.charts, f"{self.step}: {self.verdict}", axes)
 
     def __str__(self) -> str:
         lines = [f"{self.step}: {self.verdict}", *_wrapped(self.summary)]

@@ -1,4 +1,4 @@
-"""Keeps what a step of the recipe must leave as it was: generators, and the epochs and generators of loaders."""
+"""Keeps what a step of the recipe must leave as it was: generators, and the epochs of loaders."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from augreg.recipe.batches import generators_of, parts_of
 from augreg.recipe.task import Task
 from augreg.training.rng_state import hashed_seed
 
@@ -25,8 +26,13 @@ def kept(task: Task) -> Iterator[None]:
     accelerators = [torch.cuda] if torch.cuda.is_available() and torch.cuda.is_initialized() else []
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - other code draws from it
     devices = [backend.get_rng_state_all() for backend in accelerators]
-    loaders = [(owner, owner.get_state()) for owner in _generators(task)]
-    epochs = [(owner, name, getattr(owner, name)) for owner, name in _epochs(task)]
+    loaders = [data for data in (task.train, task.validation, task.clean) if data is not None]
+    generators = [(each, each.get_state()) for loader in loaders for each in generators_of(loader)]
+    parts = [part for loader in loaders for part in parts_of(loader)]
+    numbers = [(vars(part), _numbers(part)) for part in parts if hasattr(part, "__dict__")]
+    shared: list[Any] = [getattr(part, "_epoch", None) for part in parts]
+    cells = [each._cell for each in shared if hasattr(each, "_cell")]
+    epochs = [list(cell) for cell in cells]  # of datasets of augreg.data, which workers share
     deterministic = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     try:
         yield
@@ -36,11 +42,12 @@ def kept(task: Task) -> Iterator[None]:
         torch.set_rng_state(states[2])
         for backend, state in zip(accelerators, devices, strict=True):
             backend.set_rng_state_all(state)
-        for generator, state in loaders:
+        for generator, state in generators:
             generator.set_state(state)
-        for owner, name, value in epochs:
-            if getattr(owner, name) != value:
-                owner.set_epoch(value) if callable(getattr(owner, "set_epoch", None)) and value is not None else None
+        for attributes, values in numbers:
+            attributes.update(values)
+        for cell, epoch in zip(cells, epochs, strict=True):
+            cell[:] = epoch
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = deterministic
 
 
@@ -52,24 +59,6 @@ def seed_everything(*numbers: int) -> None:
     torch.manual_seed(seed)
 
 
-def _loaders(task: Task) -> list[Any]:
-    return [data for data in (task.train, task.validation, task.clean) if data is not None]
-
-
-def _generators(task: Task) -> list[torch.Generator]:
-    found: dict[int, torch.Generator] = {}
-    for loader in _loaders(task):
-        for owner in (loader, getattr(loader, "sampler", None), getattr(loader, "dataset", None)):
-            generator = getattr(owner, "generator", None)
-            if isinstance(generator, torch.Generator):
-                found[id(generator)] = generator
-    return list(found.values())
-
-
-def _epochs(task: Task) -> list[tuple[Any, str]]:
-    owners: dict[int, Any] = {}
-    for loader in _loaders(task):
-        for owner in (loader, getattr(loader, "sampler", None), getattr(loader, "dataset", None)):
-            if callable(getattr(owner, "set_epoch", None)) and hasattr(owner, "epoch"):
-                owners[id(owner)] = owner
-    return [(owner, "epoch") for owner in owners.values()]
+def _numbers(part: Any) -> dict[str, Any]:
+    """The attributes that are numbers or None: epochs, and what else samplers and datasets count."""
+    return {name: value for name, value in vars(part).items() if value is None or isinstance(value, int | float)}

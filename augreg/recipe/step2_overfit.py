@@ -13,12 +13,13 @@ from typing import Any
 import torch
 
 from augreg.recipe.batches import Batch, size_of, sliced, training_batches
+from augreg.recipe.charts import Chart
 from augreg.recipe.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
 from augreg.recipe.gradients import GradientWatch, Untrained, accumulates
 from augreg.recipe.label_agreement import agreement_of_neighbors, labels_change, learns_held_out
 from augreg.recipe.losses import problem_of, score
 from augreg.recipe.noise_off import noise_off
-from augreg.recipe.result import Cause, Chart, Result, Verdict
+from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.state import kept
 from augreg.recipe.task import Task
 from augreg.recipe.training import Training, start
@@ -26,6 +27,8 @@ from augreg.recipe.training import Training, start
 __all__ = ["overfit"]
 
 _FACTORS = (0.1, 10.0, 0.01, 100.0, 1e-4, 1e4)
+_FALLS = 0.05  # of the loss, from a quarter of the iterations to the next
+_MOST = 10  # times the budget, while the loss falls
 _EVERY = 10  # iterations between two looks at the samples
 _NEIGHBORS_AGREE = 4.0  # standard deviations beyond chance
 _LEARNS = 3.0
@@ -35,9 +38,10 @@ _CERTAIN = ("labels shuffled", "missing zero_grad", "detached gradients", "doubl
 def overfit(task: Task, *, samples: int = 16, iterations: int = 300, labels: int = 600) -> Result:
     """Train on a few samples, as one batch, until all are right; for a regression, until R² is 0.99.
 
+    While the loss still falls, it goes on after so many `iterations`, up to ten times as long.
     Augmentation, mixing, dropout, stochastic depth, label smoothing, penalties and weight decay are off. So many
-    other samples, `labels`, are used to find out whether labels belong to their images. The task, generators and
-    loaders are as before at the end.
+    samples, `labels`, are used to find out whether labels belong to their images. The task, generators and loaders
+    are as before at the end.
     """
     with kept(task):
         batch = training_batches(task, clean=True).few(samples)
@@ -87,7 +91,8 @@ class _Attempt:
 
 
 def _attempt(task: Task, batch: Batch, iterations: int, rate: float | None = None) -> _Attempt:
-    """One run on the samples, at another rate if it is given."""
+    """One run on the samples, at another rate if it is given; at the task's own it goes on while the loss falls."""
+    patient = rate is None
     training = start(task if rate is None else task.replace(learning_rate=rate), noise=False)
     batch = training.moved(batch)
     attempt = _Attempt(size_of(batch), float(training.optimizer.param_groups[0]["lr"]))
@@ -101,6 +106,10 @@ def _attempt(task: Task, batch: Batch, iterations: int, rate: float | None = Non
             attempt.double_softmax = is_double_softmax(training, batch[0], outputs, batch[1])
         try:
             _learn(training, batch, iterations, attempt)
+            while patient and not attempt.learned and attempt.iterations < _MOST * iterations:
+                if not _still_falls(attempt.losses):
+                    break
+                _learn(training, batch, iterations, attempt)
         except RuntimeError as error:
             attempt.error = str(error).splitlines()[0]
         attempt.untrained = watch.untrained()
@@ -108,18 +117,28 @@ def _attempt(task: Task, batch: Batch, iterations: int, rate: float | None = Non
 
 
 def _learn(training: Training, batch: Batch, iterations: int, attempt: _Attempt) -> None:
-    for iteration in range(1, iterations + 1):
+    start = attempt.iterations
+    for iteration in range(start + 1, start + iterations + 1):
         loss = training.update(batch)
         attempt.losses.append(loss)
         attempt.iterations = iteration
         if not math.isfinite(loss):
             return
-        if iteration % _EVERY == 0 or iteration == iterations:
+        if iteration % _EVERY == 0 or iteration == start + iterations:
             right, attempt.name = _right(training, batch)
             attempt.right.append(right)
             attempt.learned = right >= (1.0 if attempt.name == "accuracy" else 0.99)
             if attempt.learned:
                 return
+
+
+def _still_falls(losses: list[float]) -> bool:
+    """Whether the mean loss of the last quarter is clearly below that of the quarter before."""
+    quarter = len(losses) // 4
+    if quarter < 1 or not math.isfinite(losses[-1]):
+        return False
+    last, before = sum(losses[-quarter:]), sum(losses[-2 * quarter : -quarter])
+    return last < (1 - _FALLS) * before
 
 
 @torch.no_grad()
@@ -210,7 +229,7 @@ def _causes_of_rate(task: Task, batch: Batch, iterations: int, first: _Attempt) 
     return [
         Cause(
             "model or loss",
-            "gradients reach all parameters, and no rate from a ten-thousandth to ten thousand times the task's helps",
+            "gradients reach all parameters, and no rate between 1e-4 and 1e4 times the task's helps",
             "use a bigger model, and look whether the loss is that of the outputs and the labels you mean",
         )
     ]

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from augreg.recipe.batches import BatchesAgain, training_batches
+from augreg.recipe.charts import Chart
 from augreg.recipe.rate_curve import BestRate, best_rate
-from augreg.recipe.result import Cause, Chart, Result, Verdict
+from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.state import kept, seed_everything
 from augreg.recipe.task import Task
 from augreg.recipe.training import start

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from augreg.recipe.charts import Chart
 from augreg.recipe.fitting import Run, fit
-from augreg.recipe.result import Cause, Chart, Result, Verdict
+from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.state import kept
 from augreg.recipe.task import Task
 from augreg.recipe.validation_checks import validation_causes
@@ -23,6 +24,7 @@ __all__ = ["State", "curves", "judge_curves"]
 
 State = Literal[
     "diverged",
+    "too early",
     "no progress",
     "spikes",
     "validation loss rising",
@@ -35,6 +37,7 @@ State = Literal[
 
 _GAP = 0.1
 _FALLS = 0.05  # of the loss at the start: less is no progress
+_UPDATES = 100  # after fewer, no progress says nothing
 _RISES = 0.15  # of the lowest validation loss
 _IMPROVES = 0.1  # of the loss at the end, by which it still falls
 _GOOD = 0.95  # of the training metric: less, without a gap, is underfitting
@@ -148,6 +151,8 @@ def _state(seen: _Seen) -> tuple[State, str, Cause | None]:
     if run.stopped and run.stopped != "stopped":
         cause = Cause("diverged", run.stopped, "lower the rate; look for logs and divisions of zero")
         return "diverged", f"training diverged: {run.stopped}", cause
+    if not seen.fall >= _FALLS and len(run.losses) < _UPDATES:
+        return "too early", f"{len(run.losses)} updates are too few to judge", None
     if not seen.fall >= _FALLS:
         cause = Cause(
             "no progress",
@@ -182,6 +187,7 @@ def _state(seen: _Seen) -> tuple[State, str, Cause | None]:
 _SPIKES = "lower the rate, warm it up, or clip gradients; look at the batches of the spikes"
 
 _ACTIONS: dict[State, str] = {
+    "too early": "train longer",
     "still rising": "train longer",
     "underfitting": "train longer, use a bigger model or regularize less, unless the labels are noisy",
     "good": "go back to the search for small gains, or stop here",

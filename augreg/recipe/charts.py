@@ -1,27 +1,40 @@
-"""Draws the charts of results with matplotlib, which is imported when something is drawn."""
+"""Charts of results, as data and drawn with matplotlib, which is imported when something is drawn."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-if TYPE_CHECKING:
-    from augreg.recipe.result import Chart, Result
-
-__all__ = ["drawn"]
+__all__ = ["Chart", "drawn"]
 
 
-def drawn(result: Result, axes: Any = None) -> Any:
-    """The figure of a result: one plot for each chart. Raises ValueError if there are none, or too few axes."""
-    if not result.charts:
-        raise ValueError(f"the result of {result.step!r} has nothing to plot")
+@dataclass(frozen=True)
+class Chart:
+    """What a plot of a result shows: lines over x, a range of x that is shaded, and a marked x.
+
+    `lines` maps names to lists as long as `x`; None is where there is no finite number.
+    """
+
+    x: tuple[float, ...]
+    lines: Mapping[str, tuple[float | None, ...]]
+    x_label: str
+    y_label: str
+    log_x: bool = False
+    shaded: tuple[float, float] | None = None
+    marked: float | None = None
+
+
+def drawn(charts: Sequence[Chart], title: str, axes: Any = None) -> Any:
+    """The figure with one plot for each chart. Raises ValueError if there are too few axes."""
     if axes is None:
-        axes = _new_axes(len(result.charts))
+        axes = _new_axes(len(charts))
     places = list(getattr(axes, "flat", axes if isinstance(axes, list | tuple) else [axes]))
-    if len(places) < len(result.charts):
-        raise ValueError(f"there are {len(result.charts)} charts and {len(places)} axes")
-    for chart, place in zip(result.charts, places, strict=False):
+    if len(places) < len(charts):
+        raise ValueError(f"there are {len(charts)} charts and {len(places)} axes")
+    for chart, place in zip(charts, places, strict=False):
         _draw(chart, place)
-    places[0].set_title(f"{result.step}: {result.verdict}")
+    places[0].set_title(title)
     return places[0].figure
 
 
