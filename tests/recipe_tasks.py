@@ -90,7 +90,7 @@ def regularized() -> Task:
     spec = {
         "image": [{"pad": 1}, {"random_crop": 8}, {"normalize": {"mean": [0.3], "std": [0.38]}}],
         "batch": [{"mixup": {"alpha": 0.2}}],
-        "model": [{"dropout": {"p": 0.2, "at": "2"}}],
+        "model": [{"dropout": {"p": 0.2, "at": "2", "seed": 1}}],
         "loss": [{"label_smoothing": 0.1}, {"l2": 1e-4}],
         "classes": 10,
     }

@@ -76,6 +76,11 @@ def test_a_gap_counts_beyond_the_error_of_few_validation_samples() -> None:
     assert judge_curves(small).evidence["state"] == "overfitting"
 
 
+def test_a_validation_loss_that_rises_with_that_of_training_is_not_overfitting() -> None:
+    both = run([1.0, 0.3, 0.35, 0.4, 0.5], [1.0, 0.5, 0.55, 0.6, 0.7], [0.7] + [0.9] * 4, [0.7] + [0.9] * 4)
+    assert judge_curves(both).evidence["state"] == "underfitting"
+
+
 def test_curves_are_plotted_from_the_start() -> None:
     figure = judge_curves(GOOD).plot()
     loss, metric = figure.axes

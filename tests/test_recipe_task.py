@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from augreg import recipe
+from augreg.attachment.attach import attachments
 from augreg.data import Augmented, EpochSampler
 from augreg.recipe import Task, fit
-from augreg.recipe.batches import size_of, training_batches, validation_batches
+from augreg.recipe.batches import BatchesAgain, size_of, training_batches, validation_batches
 from augreg.recipe.training import start
 
 
@@ -83,10 +84,11 @@ def test_learning_rate_and_weight_decay_keep_the_ratios_of_groups() -> None:
     assert start(wine(), noise=False).optimizer.param_groups[0]["weight_decay"] == 0.0
 
 
-def test_a_run_ends_where_the_loss_is_not_finite_or_where_it_is_told_to() -> None:
+def test_a_run_ends_where_the_loss_is_not_finite_or_where_it_is_told_to(tmp_path: Path) -> None:
     diverged = fit(wine(optimizer=partial(torch.optim.SGD, lr=1e30)), 3)
     assert not diverged.finished and "iteration" in diverged.stopped and diverged.history == {}
-    stopped = fit(wine(), 9, stop=lambda run: run.epochs == 2)
+    stopped = fit(wine(), 9, stop=lambda run: run.epochs == 2, folder=tmp_path)
+    assert fit(wine(), 4, folder=tmp_path).losses == fit(wine(), 4).losses
     assert stopped.stopped == "stopped" and len(stopped.history["train loss"]) == 2
     with pytest.raises(ValueError, match="either epochs or iterations"):
         fit(wine())
@@ -294,3 +296,42 @@ def test_what_a_task_refuses(arguments: dict[str, Any], message: str) -> None:
 def test_errors_say_what_was_expected(task: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         fit(task(), iterations=1)
+
+
+def test_schedules_follow_the_epoch_and_constraints_each_step() -> None:
+    task = regularized()
+    assert task.pipe is not None
+    p = {"linear": [0.0, 0.9], "over": [0, 1]}
+    plain = task.replace(spec=task.pipe.replace(model=[], loss=[]))
+    scheduled = task.replace(spec=task.pipe.replace(model=[{"dropout": {"p": p, "at": "2"}}], loss=[]))
+    first, second = fit(plain, 2).losses, fit(scheduled, 2).losses
+    half = len(first) // 2
+    assert first[:half] == second[:half] and first[half] != second[half]
+    run = fit(task.replace(spec=task.pipe.replace(loss=[{"max_norm": 0.1}])), iterations=2)
+    assert run.model is not None and run.model[-1].weight.norm(dim=1).max().item() <= 0.1001
+
+
+def test_measured_losses_have_no_smoothing_and_runs_without_noise_nothing_attached() -> None:
+    task = regularized()
+    training = start(task)
+    batch = training_batches(task, clean=True).few(50)
+    training.model.eval()
+    expected = nn.functional.cross_entropy(training.model(batch[0]), batch[1])
+    assert training.measure([batch])["loss"] == pytest.approx(expected.item())
+    model = task.model()
+    assert task.pipe is not None
+    task.pipe.regularize(model)
+    assert not attachments(start(Task(model, task.train, spec=task.spec), noise=False).model)
+    assert attachments(model)
+
+
+@pytest.mark.parametrize("most", [1, 1e9], ids=["made again", "kept"])
+def test_the_same_batches_again(most: float) -> None:
+    batches = BatchesAgain(training_batches(wine()), 9, most)
+    first = [(epoch, inputs.clone()) for epoch, (inputs, _) in batches()]
+    assert [epoch for epoch, _ in first] == [0] * 5 + [1] * 4
+    for _ in range(2):
+        for (epoch, expected), (number, (inputs, _)) in zip(first, batches(), strict=True):
+            assert epoch == number and torch.equal(expected, inputs)
+            inputs.zero_()
+    assert (batches._kept is None) is (most == 1)

@@ -57,13 +57,23 @@ def noise_off(model: nn.Module, run: Callable[[], Any]) -> Iterator[tuple[str, .
         with _NoDropout():
             found: dict[str, nn.Module] = {}
             for _ in range(_MOST_SEARCHES):
-                found = drawing_modules(model, run)
+                found = drawing_modules(model, _without_dropout(run))
                 inactive = [module for module in found.values() if not module.training]
                 for module in found.values():
                     module.training = False
                 if len(inactive) == len(found):
                     break
             yield tuple(found)
+
+
+def _without_dropout(run: Callable[[], Any]) -> Callable[[], Any]:
+    """The call in a mode of its own, inside that of the search: what this mode turns off is not found."""
+
+    def call() -> Any:
+        with _NoDropout():
+            return run()
+
+    return call
 
 
 class _NoDropout(TorchFunctionMode):
@@ -76,8 +86,6 @@ class _NoDropout(TorchFunctionMode):
         if func is F.scaled_dot_product_attention:
             args, keywords = args[:4], {**keywords, **({"is_causal": args[5]} if len(args) > 5 else {})}
             keywords["dropout_p"] = 0.0
-        elif func is F.multi_head_attention_forward:
-            keywords["training"] = False
         return func(*args, **keywords)
 
 
