@@ -22,7 +22,7 @@ soak: $(VENV)/dev.stamp
 
 # The tests on the lowest versions that pyproject.toml allows, in an environment of its own. What it lacks is left out:
 # the loaders and trainers of the docs, and torch with `make versions NO_TORCH=1` (it takes gigabytes on Linux).
-# Old versions of torch call old functions of their own, and warn of it.
+# Old versions of torch call old functions of their own, and warn of it; so does old matplotlib with pyparsing 3.3.
 LOWEST_STAMP := .venv-versions/$(if $(NO_TORCH),without-torch,with-torch).stamp
 LOWEST_PIP := .venv-versions/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt
 
@@ -32,7 +32,7 @@ versions: $(LOWEST_STAMP)
 # Without the stamp, the next run tries again.
 $(LOWEST_STAMP): pyproject.toml constraints-lowest.txt
 	$(LOWEST) -m venv .venv-versions
-	$(LOWEST_PIP) --editable '.[fast,testing]' sybil jsonschema pytest-xdist scikit-learn mypy hatchling webdataset datasets
+	$(LOWEST_PIP) --editable '.[fast,testing,plots]' 'pyparsing<3.3' sybil jsonschema pytest-xdist scikit-learn mypy hatchling webdataset datasets
 ifdef NO_TORCH
 	touch $@
 else

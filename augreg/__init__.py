@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         data as data,
         doctor as doctor,
         errors as errors,
+        expectation as expectation,
         inspect as inspect,
         loss as loss,
         nn as nn,
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
     )
     from augreg.batch.labels import SoftLabels as SoftLabels
     from augreg.errors import ImageError as ImageError, PluginError as PluginError, SpecError as SpecError
+    from augreg.expectation import (
+        audit as audit,
+        expect as expect,
+        load_checkpoint as load_checkpoint,
+        save_checkpoint as save_checkpoint,
+        skew as skew,
+    )
     from augreg.importers.albumentations import from_albumentations as from_albumentations
     from augreg.importers.timm import from_timm as from_timm
     from augreg.importers.torchvision import from_torchvision as from_torchvision
@@ -67,6 +75,7 @@ __getattr__, __dir__, __all__ = lazy.names(
     {
         "batch.labels": ("SoftLabels",),
         "errors": ("ImageError", "PluginError", "SpecError"),
+        "expectation": ("audit", "expect", "load_checkpoint", "save_checkpoint", "skew"),
         "importers.albumentations": ("from_albumentations",),
         "importers.timm": ("from_timm",),
         "importers.torchvision": ("from_torchvision",),
@@ -81,6 +90,7 @@ __getattr__, __dir__, __all__ = lazy.names(
         "data",
         "doctor",
         "errors",
+        "expectation",
         "inspect",
         "loss",
         "nn",

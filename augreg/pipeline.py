@@ -26,11 +26,12 @@ from augreg.spec.objects import without_objects
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.overview import overview, rule_rows
 from augreg.spec.parse import parse
-from augreg.spec.pydantic_field import PydanticField
+from augreg.spec.removal import LeavesOut
 from augreg.spec.write import added, classes, fingerprint, unparse
 from augreg.steps.calls import explains
 from augreg.steps.rules import is_random
 from augreg.steps.step import Step, assign_paths, children
+from augreg.views.of_pipeline import MakesViews
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +49,7 @@ __all__ = ["Pipeline", "Test", "Train", "regularize"]
 _NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on the size
 
 
-class Pipeline(PydanticField, misuse.SaysWhatToUse):
+class Pipeline(LeavesOut, MakesViews, misuse.SaysWhatToUse):
     """Train and test pipelines from one spec. Immutable; equal if their specs and classes are; pickled as the spec.
 
     Make one with `from_spec`, or from steps: `Pipeline([Rotate(10), "horizontal_flip"], batch=["mixup"], seed=1)`.

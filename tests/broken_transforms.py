@@ -385,6 +385,25 @@ class Crashing:
         return ()
 
 
+@transform("broken", kind="geometry")
+class Heavy:
+    """Declare nodes whose weights sum to two."""
+
+    def sample(self, rng, scene):
+        return ops.rotate(scene, rng.uniform(-5, 5))
+
+    def quadrature(self, scene):
+        return [(1.0, ops.rotate(scene, -3)), (1.0, ops.rotate(scene, 3))]
+
+
+@transform("broken", kind="color")
+class Hidden:
+    """Draw from elsewhere, unseen by augreg."""
+
+    def sample(self, rng, scene):
+        return ops.point_function("brightness", 0.9 - 0.1 * (next(_calls) % 5))
+
+
 BROKEN = (
     ("has_a_docstring", Docstring),
     ("previews_run", Preview),
@@ -405,6 +424,8 @@ BROKEN = (
     ("bytes_and_floats_agree", Wrapping),
     ("size_matches_the_plan", Lying),
     ("test_rule_holds", Mean),
+    ("quadrature_holds", Heavy),
+    ("views_hold", Hidden),
     ("targets_follow", Leaving),
     ("targets_follow", MaskOff),
     ("targets_follow", PointsOff),

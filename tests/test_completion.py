@@ -14,7 +14,7 @@ from augreg.spec.files import presets
 
 COMMANDS = {
     "list", "show", "validate", "explain", "apply", "stats", "schema", "gallery", "completion",
-    "doctor", "new-plugin",
+    "doctor", "audit", "new-plugin",
 }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        (["a"], {"apply"}),
+        (["a"], {"apply", "audit"}),
         ([""], COMMANDS),
         (["--"], {"--help", "--version"}),
         (["apply", "--co"], {"--copies"}),

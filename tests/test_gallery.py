@@ -276,7 +276,7 @@ def test_plugins_that_did_not_load_are_reported() -> None:
 
 
 def test_normalized_images_are_shown_as_they_were() -> None:
-    from augreg.gallery.thumbnails import viewable
+    from augreg.images.thumbnails import viewable
 
     photo = np.asarray(Image.open(CAT))
     pipeline = augreg.Pipeline.from_spec([{"normalize": "imagenet"}])

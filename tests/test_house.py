@@ -32,6 +32,7 @@ TORCH = (
     "data",
     "testing",
     "recipe",
+    "expectation",
 )  # rooms that are for torch, or for what uses it
 
 

@@ -22,7 +22,7 @@ from augreg.ops import Remap
 from augreg.rng import address_of
 from augreg.targets.boxes import BoxSet
 from augreg.targets.conventions import Targets
-from augreg.targets.propagate import _mirrors, forward_of
+from augreg.targets.propagate import forward_of, mirrors
 
 BACKENDS = ["pillow", *(["opencv"] if importlib.util.find_spec("cv2") else [])]
 GEOMETRIC = [name for name, cls in CLASSES.items() if cls.__augreg__.kind == "geometry"]
@@ -436,7 +436,7 @@ def test_a_field_that_folds_mirrors_no_names(backend: str) -> None:
     op = Remap("elastic", (900.0, 4.0), 3)
     size = IMAGE.shape[:2]
     fields = {key: forward_of(replace(op, key=key), size, engine(backend)) for key in range(40)}
-    keys = [key for key, forward in fields.items() if _mirrors(forward, size)]
+    keys = [key for key, forward in fields.items() if mirrors(forward, size)]
     assert keys, "no field folds in the middle of the image"
     for key in keys[:3]:
         pipe = pipeline("mixing", registry=OWN.add(mixing(replace(op, key=key))), swap={"left": "right"})

@@ -24,7 +24,8 @@ def test_the_lowest_versions_are_those_of_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = {}
-    for requirement in [*project["dependencies"], *extras["torch"], *extras["fast"], *extras["testing"]]:
+    optional = [requirement for name in ("torch", "fast", "testing", "plots") for requirement in extras[name]]
+    for requirement in [*project["dependencies"], *optional]:
         name, _, least = requirement.partition(">=")
         wanted[name] = least
     lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()

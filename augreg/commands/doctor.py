@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from augreg.commands import installation
 from augreg.commands.apply import positive
 from augreg.commands.console import USAGE, print_error
+from augreg.commands.imported_functions import imported_function
 from augreg.commands.progress import stages
 from augreg.errors import printable
 
@@ -75,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     from augreg.doctor.findings import Findings, guarded
 
     with contextlib.redirect_stdout(sys.stderr):  # keep the output of the user's code out of the report
-        make = _function(module, function)
+        make = imported_function(module, function)
         if make is None:
             return USAGE
         findings = Findings()
@@ -101,24 +100,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(printable(report, lines=True))
     return 0 if report.ok else _FOUND
-
-
-def _function(module: str, function: str) -> Any:
-    """The function, from a module in the current folder or an installed one; None, after an error, if missing."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)  # not removed again: spawned workers import from there too
-    try:
-        value: Any = importlib.import_module(module)
-    except Exception as error:  # the user's module may raise anything
-        print_error(f"{module}: cannot be imported: {type(error).__name__}: {error}")
-        return None
-    for name in function.split("."):
-        value = getattr(value, name, None)
-    if not callable(value):
-        print_error(f"{module}: has no function {function!r}")
-        return None
-    return value
 
 
 def _loaders(made: Any) -> dict[str, Any]:

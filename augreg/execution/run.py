@@ -14,7 +14,7 @@ from augreg.backends import Backend, alpha
 from augreg.errors import AugregError, ImageError
 from augreg.execution.budget import within_budget
 from augreg.execution.merging import merge
-from augreg.execution.sampling import Drawn, Entry, resume
+from augreg.execution.sampling import Choices, Drawn, Entry, resume
 from augreg.images import buffers
 from augreg.images.codecs import InputImage, from_array, tensor, to_array
 from augreg.ops import Op, Scene
@@ -22,13 +22,16 @@ from augreg.rng import Address
 from augreg.targets.conventions import Targets
 from augreg.targets.propagate import TargetSet
 
-__all__ = ["RunSettings", "Start", "run_drawn", "run_image", "run_ops", "to_output"]
+__all__ = ["RunSettings", "Start", "run_drawn", "run_image", "run_ops", "step_of", "to_output"]
 
 Array = NDArray[Any]
 
 
 class RunSettings(msgspec.Struct, frozen=True):
-    """What a run needs to know besides the image and the ops. `address` is None at test time."""
+    """What a run needs to know besides the image and the ops.
+
+    `address` is None at test time, and the choices of a test-time view.
+    """
 
     engine: Backend
     targets: Targets
@@ -36,7 +39,7 @@ class RunSettings(msgspec.Struct, frozen=True):
     output: str
     approximate: bool
     max_pixels: int
-    address: Address | None
+    address: Address | Choices | None
 
     @property
     def epoch(self) -> int:
@@ -81,7 +84,7 @@ def run_drawn(
         if targets is None:
             arrays = _on_each(ops, arrays, frames, engine)
         else:
-            targets.check(ops, scene, functools.partial(_step_of, entries))
+            targets.check(ops, scene, functools.partial(step_of, entries))
             for op in ops:
                 before = arrays[0].shape[:2]
                 arrays = _on_each((op,), arrays, frames, engine)
@@ -101,7 +104,7 @@ def _on_each(ops: Sequence[Op], arrays: list[Array], frames: Sequence[int], engi
     ]
 
 
-def _step_of(entries: list[Entry], op: Op) -> str:
+def step_of(entries: Iterable[Entry], op: Op) -> str:
     """The name of the step that drew an op, or the op's own description if it was merged."""
     return next((entry.name for entry in entries if any(drawn is op for drawn in entry.ops)), str(op))
 

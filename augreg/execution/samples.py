@@ -22,8 +22,9 @@ from augreg.ops import Scene
 from augreg.ops.scene import Boxes
 from augreg.targets import rows
 from augreg.targets.boxes import BoxSet
+from augreg.targets.classes import exchanged_labels, has_classes, partner_numbers
 from augreg.targets.conventions import Targets
-from augreg.targets.keypoints import Keypoints, exchanged, has_names
+from augreg.targets.keypoints import Keypoints
 from augreg.targets.kinds import kind_of, left_behind
 from augreg.targets.masks import Mask
 from augreg.targets.propagate import TargetSet
@@ -70,7 +71,9 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     companions = [] if boxes is None else _companions(sample, targets, boxes.count, masks)
     instances = [key for key in companions if key in masks]
     before = {key: _shown(masks[key], sample[key]) for key in instances}
-    swapped = [key for key in targets.labels if key in sample and has_names(sample[key], targets.partners)]
+    swapped = [key for key in targets.labels if key in sample and has_classes(sample[key], targets)]
+    has_partners = partner_numbers(targets.classes, targets) is not None
+    classes = [key for key in masks if has_partners and key not in (targets.instances or ())]
     keypoints = None
     if "keypoints" in sample:
         names = sample.get("keypoint_names")
@@ -81,12 +84,14 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
                 f"{_at('keypoints')}: there are points of {keypoints.instances} instances and {boxes.count} boxes; "
                 "give those of one instance for each box, or points on their own, n x 2 or n x 3"
             )
-    elif swapped and boxes is None:  # an empty set of points still records whether the image is mirrored
+    elif (swapped or classes) and boxes is None:  # an empty set of points still records whether the image is mirrored
         keypoints = Keypoints([], None, "", targets, size)
     every_mask = [mask for group in masks.values() for mask in group]
     every_map = [one for group in maps.values() for one in group]
     moving = TargetSet(every_mask, boxes, keypoints, bool(targets.swap), every_map)
     done = _run_images(images, first, () if boxes is None else boxes.for_scene(), moving, start, settings)
+    for mask in (mask for key in classes if moving.mirrored for mask in masks[key]):
+        mask.exchange(targets)
     result = dict(sample)
     result.update({key: _as_given(done[key], sample[key]) for key in images})
     result.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in masks.items()})
@@ -98,7 +103,7 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
         for key in companions:
             result[key] = _kept(result[key], boxes.kept.tolist(), key in masks)
     if moving.mirrored:
-        result.update({key: exchanged(result[key], targets.partners) for key in swapped})
+        result.update({key: exchanged_labels(result[key], targets) for key in swapped})
     if keypoints is not None and "keypoints" in sample:
         if moving.mirrored:
             keypoints.mirror()

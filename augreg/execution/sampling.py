@@ -2,15 +2,16 @@
 
 Steps are taken in order from a stack, so that a container's children are sampled after it and with their own stream
 keys: no cursor is open while another step draws. A step's first number decides whether it is applied. Training,
-testing and mixing a batch use the same walk; at test time it applies the rule of each step instead of drawing, and
-for a batch steps return blends instead of ops.
+testing, test-time views and mixing a batch use the same walk; at test time it applies the rule of each step instead
+of drawing, for a view `Choices` decide at each step, and for a batch steps return blends instead of ops.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -21,7 +22,7 @@ from augreg.steps.rules import FixedDraws, RandomDrawError, exact_for, is_shuffl
 from augreg.steps.schedules import scheduled, settled
 from augreg.steps.step import Step
 
-__all__ = ["DrawKind", "Drawn", "Entry", "draw", "expect", "resume"]
+__all__ = ["IMAGE", "Choices", "DrawKind", "Drawn", "Entry", "by_drawing", "by_test_rule", "draw", "expect", "resume"]
 
 
 class Entry(msgspec.Struct):
@@ -67,15 +68,37 @@ class DrawKind(NamedTuple):
 
 IMAGE: Final = DrawKind(Op, "an op", "a {0.height}x{0.width} image")
 
+
+class Streams(Protocol):
+    """Gives the random numbers of each step: an `Address`, or those of a view."""
+
+    def cursor(self, step: int) -> Cursor:
+        """The random numbers of the step with this stream key."""
+
+
+class Choices(Protocol):
+    """Decides at each step what it returns: its noise, or what its test-time rule says."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the scene has; 0 at test time."""
+
+    def take(self, step: Step, scene: Scene, entry: Entry, parent: Entry | None) -> Any:
+        """The ops or steps of a step, as its `sample` returns them."""
+
+
 _FIXED_DRAWS: Final = FixedDraws()
 
 _Item = tuple[Any, Entry | None]
 """Something on the stack: a step or a record, and the entry of the step that returned it."""
 
 
-def draw(steps: Iterable[Step], scene: Scene, address: Address, kind: DrawKind = IMAGE) -> Drawn:
-    """Sample the steps for one image, or one batch, at one address. Raises SpecError, with the step that failed."""
-    return _walk([(step, None) for step in reversed(tuple(steps))], scene, address, kind)
+def draw(steps: Iterable[Step], scene: Scene, source: Address | Choices, kind: DrawKind = IMAGE) -> Drawn:
+    """Sample the steps for one image, or one batch, at one address, or as the choices of a view decide.
+
+    Raises SpecError, with the step that failed.
+    """
+    return _walk([(step, None) for step in reversed(tuple(steps))], scene, source, kind)
 
 
 def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
@@ -83,18 +106,28 @@ def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
     return _walk([(step, None) for step in reversed(tuple(steps))], scene, None, IMAGE)
 
 
-def resume(drawn: Drawn, scene: Scene, address: Address | None, earlier: Iterable[Entry]) -> Drawn:
+def resume(drawn: Drawn, scene: Scene, source: Address | Choices | None, earlier: Iterable[Entry]) -> Drawn:
     """Continue after an op of unknown size, once the scene after it is known.
 
     `earlier` are the entries of the whole draw until now: their paths are taken.
     """
-    return _walk(drawn.deferred, scene, address, IMAGE, earlier)
+    return _walk(drawn.deferred, scene, source, IMAGE, earlier)
 
 
 def _walk(
-    stack: list[_Item], scene: Scene, address: Address | None, kind: DrawKind, earlier: Iterable[Entry] = ()
+    stack: list[_Item],
+    scene: Scene,
+    source: Address | Choices | None,
+    kind: DrawKind,
+    earlier: Iterable[Entry] = (),
 ) -> Drawn:
     stack = list(stack)
+    take: Callable[[Step, Scene, Entry, Entry | None], Any] = by_test_rule
+    epoch = None  # testing uses the last numbers of schedules
+    if isinstance(source, Address):
+        take, epoch = functools.partial(by_drawing, source, kind), source.epoch
+    elif source is not None:
+        take = source.take
     paths = {entry.path for entry in earlier}
     record = kind.record
     records: list[Any] = []
@@ -112,8 +145,8 @@ def _walk(
                     return Drawn(records, entries, scene, stack)
             continue
         step: Step = item
-        if step.schedules and address is not None:
-            step = scheduled(step, address.epoch)
+        if step.schedules and epoch is not None:
+            step = scheduled(step, epoch)
         depth = parent.depth + 1 if parent is not None else 0
         path = step.path
         if not path or path in paths:
@@ -122,15 +155,11 @@ def _walk(
         paths.add(path)
         entries.append(entry)
         try:
-            result = (
-                _expected(step, scene, entry, parent)
-                if address is None
-                else _sampled(step, scene, entry, address, kind)
-            )
+            result = take(step, scene, entry, parent)
             parts = result if isinstance(result, tuple) else (result,)
             for part in reversed(parts):
                 if not isinstance(part, (record, Step)):
-                    method = "expect" if address is None else "sample"
+                    method = "expect" if source is None else "sample"
                     expected = f"expected {kind.a_record}, a step, a tuple of them, or () for nothing"
                     raise ValueError(f"{method} returned {result!r}; {expected}")
                 stack.append((part, entry))
@@ -162,9 +191,10 @@ def _first_free(start: str, number: int, paths: set[str]) -> str:
     return f"{start}{number}"
 
 
-def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, kind: DrawKind) -> Any:
+def by_drawing(streams: Streams, kind: DrawKind, step: Step, scene: Scene, entry: Entry, parent: Entry | None) -> Any:
+    """What a step returns in training, with the random numbers of its own stream."""
     own = step.stream_key if entry.path == step.path else None
-    cursor = address.cursor(own if own is not None else stream_key(entry.path))
+    cursor = streams.cursor(own if own is not None else stream_key(entry.path))
     try:
         if not cursor.bernoulli(step.p):
             entry.applied = False
@@ -174,7 +204,8 @@ def _sampled(step: Step, scene: Scene, entry: Entry, address: Address, kind: Dra
         cursor.close()
 
 
-def _expected(step: Step, scene: Scene, entry: Entry, parent: Entry | None) -> Any:
+def by_test_rule(step: Step, scene: Scene, entry: Entry, parent: Entry | None) -> Any:
+    """What a step returns at test time, by its rule, which is recorded in the entry."""
     rule = rule_of(step)
     transform, declared = step.transform, step.transform.__augreg__.rule
     as_in_training = rule == "same" or (rule == "children" and declared != "children")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from augreg.gallery.error_text import error_text
 from augreg.gallery.photos import Photo, read, samples
 from augreg.gallery.step_by_step import stages
-from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
+from augreg.images.thumbnails import viewable
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry

@@ -15,12 +15,13 @@ from augreg.backends import backend
 from augreg.gallery import ready_made
 from augreg.gallery.batches import batch_transform_tiles
 from augreg.gallery.error_text import error_text, hide_folders
+from augreg.gallery.means import MEAN_DRAWS, mean_image
 from augreg.gallery.photos import Photo, shrunk
 from augreg.gallery.regularizers import Picture
 from augreg.gallery.step_by_step import describe_ops, scene_of
 from augreg.gallery.sweep import at_quantile, is_deterministic
-from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
+from augreg.images.thumbnails import viewable
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
@@ -53,7 +54,7 @@ class Card(NamedTuple):
 
     `origin` is the plugin that it belongs to. If there are no images, `error` is the error, `required` the arguments
     that it needs and for which it has no preview, or `note` another reason. `ready_made` says that the images come
-    from files.
+    from files. `mean` is the mean image over many draws, for transforms of single images that are random.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Card(NamedTuple):
     strengths_title: str = ""
     strengths: tuple[Tile, ...] = ()
     test: Tile | None = None
+    mean: Tile | None = None
     draws_title: str = ""
     draws: tuple[Tile, ...] = ()
     error: str = ""
@@ -168,14 +170,18 @@ class _CardMaker:
             strengths = (tile(photo, subject, "", "original", _LONGEST), *strengths)
         scene = scene_of(self.demos[0][1])
         others = len(self.demos) - 1
-        fixed = is_deterministic(self._pipeline(card.name, values, p=1.0).steps[0].transform, scene)
+        step = self._pipeline(card.name, values).steps[0]
+        fixed = is_deterministic(step.transform, scene)
+        mean = None if fixed and step.p == 1.0 else self._mean(card.name, values)
+        # without random draws, the same photo would give the same image; the mean takes the place of a draw
+        draws = min(_DRAWS, max(1, others)) if fixed else _DRAWS - 1
         return card._replace(
             strengths_title=title,
             strengths=strengths,
             test=self._image(card.name, values, self.demos[0], None),
+            mean=mean,
             draws_title="random draws" if not fixed else "other photos" if others else "in training",
-            # without random draws, the same photo would give the same image
-            draws=tuple(self._draws(card.name, values, min(_DRAWS, max(1, others)) if fixed else _DRAWS)),
+            draws=tuple(self._draws(card.name, values, draws)),
         )
 
     def _batch(self, card: Card, cls: Any) -> Card:
@@ -240,6 +246,13 @@ class _CardMaker:
             array = array.transpose(1, 2, 0)
         caption = ", ".join(describe_ops(entry.ops) for entry in plan.entries if entry.ops)
         return tile(array, subject, "", caption or ("left out" if index is None else "no change"), _LONGEST)
+
+    def _mean(self, name: str, values: Any) -> Tile:
+        """The mean of a photo over draws of this step, with its default p."""
+        subject, photo = self.demos[0]
+        mean, different = mean_image(self._pipeline(name, values), photo)
+        caption = f"{MEAN_DRAWS} draws" if different > MEAN_DRAWS // 2 else f"{MEAN_DRAWS} draws, {different} results"
+        return tile(mean, subject, "", caption, _LONGEST)._replace(alt=f"{subject}, mean of {MEAN_DRAWS} draws")
 
     def _pipeline(self, name: str, values: Any, **common: Any) -> Pipeline:
         """A pipeline with this step alone."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import importlib.resources
 import re
 from collections.abc import Iterable, Mapping
@@ -16,10 +14,13 @@ from markupsafe import Markup, escape
 from augreg import __version__
 from augreg.gallery.batches import batches
 from augreg.gallery.cards import failures, groups
+from augreg.gallery.means import MEAN_DRAWS
 from augreg.gallery.photo_rows import DRAWS, row
 from augreg.gallery.photos import read, samples
 from augreg.gallery.policies import sheets
+from augreg.gallery.repeated_images import repeated_images, style_of
 from augreg.gallery.targets import SPEC, demonstrations
+from augreg.pages.report import base_style, sha256
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS
@@ -62,27 +63,32 @@ def page(
     large = [photo for photo in photos if photo.array is not None and min(photo.array.shape[:2]) >= _SMALLEST_DEMO]
     demos = large or read(samples())
     rows = [row(pipeline, photo, index) for index, photo in enumerate(photos)]
-    html = _template().render(
-        title=title,
-        version=__version__,
-        seed=pipeline.options.seed,
-        backend=pipeline.backend,
-        steps=[(section, step.name) for section in SECTIONS for step in getattr(pipeline.spec, section)],
-        spec=yaml.safe_dump({**original, "seed": spec["seed"]}, sort_keys=False, default_flow_style=None, width=88),
-        rules=rules,
-        draws=DRAWS,
-        rows=rows,
-        batches=batches(pipeline, photos),
-        normalized=any(row.normalized for row in rows),
-        left_out=len(images) - len(photos),
-        sheets=sheets(pipeline, demos),
-        demonstrations=demonstrations(images[:_MOST_PHOTOS], pipeline.backend),
-        targets_spec=SPEC,
-        groups=groups(registry, demos, pipeline.backend),
-        failures=failures(registry),
-        style=_inlined("page.css") + _inlined("policies.css"),
-        script=_inlined("page.js"),
-    )
+    parts = {
+        "title": title,
+        "version": __version__,
+        "seed": pipeline.options.seed,
+        "backend": pipeline.backend,
+        "steps": [(section, step.name) for section in SECTIONS for step in getattr(pipeline.spec, section)],
+        "spec": yaml.safe_dump(
+            {**original, "seed": spec["seed"]}, sort_keys=False, default_flow_style=None, width=88
+        ),
+        "rules": rules,
+        "draws": DRAWS,
+        "mean_draws": MEAN_DRAWS,
+        "rows": rows,
+        "batches": batches(pipeline, photos),
+        "normalized": any(row.normalized for row in rows),
+        "left_out": len(images) - len(photos),
+        "sheets": sheets(pipeline, demos),
+        "demonstrations": demonstrations(images[:_MOST_PHOTOS], pipeline.backend),
+        "targets_spec": SPEC,
+        "groups": groups(registry, demos, pipeline.backend),
+        "failures": failures(registry),
+        "script": _inlined("page.js"),
+    }
+    repeated = repeated_images(parts)
+    style = Markup(base_style()) + _inlined("page.css") + _inlined("policies.css") + Markup(style_of(repeated))
+    html = _template().render(parts, style=style, repeated=repeated)
     return Page(html, tuple((row.name, row.failure) for row in rows if row.failure))
 
 
@@ -92,7 +98,7 @@ def _template() -> jinja2.Template:
         loader=jinja2.FunctionLoader(_text), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(sha256=_sha256, marked=_marked)
+    environment.filters.update(sha256=sha256, marked=_marked)
     return environment.get_template("page.html")
 
 
@@ -107,8 +113,3 @@ def _inlined(name: str) -> Markup:
 def _marked(text: str) -> Markup:
     """The text of a docstring, with `code` marked up as code."""
     return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
-
-
-def _sha256(text: str) -> str:
-    """The hash with which the security policy of the page allows its own style and script."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

@@ -11,8 +11,8 @@ from augreg.errors import ImageError
 from augreg.gallery.overlays import names_in, overlaid
 from augreg.gallery.photos import Photo
 from augreg.gallery.step_by_step import Stage, stages
-from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, failed, tile
+from augreg.images.thumbnails import viewable
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
 from augreg.rng import address_of

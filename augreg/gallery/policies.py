@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from augreg.gallery.photos import Photo, shrunk
 from augreg.gallery.step_by_step import describe_ops
-from augreg.gallery.thumbnails import viewable
 from augreg.gallery.tiles import Tile, tile
+from augreg.images.thumbnails import viewable
 from augreg.pipeline import Pipeline
 from augreg.steps.step import Step, children
 from augreg.transforms.policies.notation import Row, format_row

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from augreg.gallery.error_text import error_text
-from augreg.gallery.thumbnails import Thumbnail, thumbnail, viewable
+from augreg.images.thumbnails import Thumbnail, thumbnail, viewable
 from augreg.ops import Normalize
 
 __all__ = ["Tile", "failed", "tile"]

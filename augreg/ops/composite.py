@@ -23,7 +23,7 @@ class FunctionCall(Op, frozen=True, eq=False):
     `fn` is importable by name. `size` is the size of its result; without one, the steps after it are deferred until
     it has run. `geometry` says that it moves pixels; then `mask(array, **params)` and
     `keypoints(points, size, **params)`, with n x 2 points (x, y) and the size before, are its functions for those
-    targets.
+    targets. `inverse(points, size, **params)`, with the size before too, moves points of the result back.
     """
 
     fn: Callable[..., Any]
@@ -32,6 +32,7 @@ class FunctionCall(Op, frozen=True, eq=False):
     geometry: bool = False
     mask: Callable[..., Any] | None = None
     keypoints: Callable[..., Any] | None = None
+    inverse: Callable[..., Any] | None = None
 
     def size_after(self, height: int, width: int) -> tuple[int, int] | None:
         return self.size
@@ -67,7 +68,8 @@ def call(
     geometry: bool = False,
     mask: Callable[..., Any] | None = None,
     keypoints: Callable[..., Any] | None = None,
+    inverse: Callable[..., Any] | None = None,
 ) -> FunctionCall:
     """Run a plugin's own function: `fn(array, **params)` on height x width x channels."""
     given = tuple(sorted((params or {}).items()))
-    return FunctionCall(fn, given, size, geometry, mask, keypoints, label=getattr(fn, "__name__", "call"))
+    return FunctionCall(fn, given, size, geometry, mask, keypoints, inverse, label=getattr(fn, "__name__", "call"))

@@ -31,6 +31,7 @@ _OF_PIPELINE: Final[Mapping[str, str]] = {
     **dict.fromkeys(("attach", "regularise"), "pipe.regularize(model) attaches the section model to a model"),
     **dict.fromkeys(("loss_fn", "loss_function"), "pipe.criterion() makes the loss"),
     **dict.fromkeys(("mixup", "cutmix", "mix", "mixer"), "pipe.batch(images, labels, keys=..) mixes a batch"),
+    **dict.fromkeys(("tta", "test_time_augmentation"), "pipe.views(image, n) gives test-time views"),
     **dict.fromkeys(("collate_fn", "collator"), "pipe.collate is the collate_fn of a DataLoader"),
 }
 

@@ -68,7 +68,7 @@ _STEP_ARGUMENTS: Mapping[str, str] = {
 }
 _HOOKS = ("check", "complete", "functions")
 _HOOKS_OF: Mapping[str, tuple[str, ...]] = {
-    "image": ("sample", "expect"),
+    "image": ("sample", "expect", "quadrature"),
     "batch": ("sample",),
     "model": ("attach", "test_rule", "test_exact"),
     "loss": ("penalty", "constrain", "target", "term"),
@@ -99,6 +99,9 @@ def transform(
     which returns the same kinds of results as `sample`. `exact` names the quantity for which the rule gives the exact
     expectation. `preview` lists arguments from weak to strong for the gallery; without it the gallery sweeps every
     random number through its range.
+
+    A method `quadrature(self, scene)` may return (weight, result) pairs, whose weights sum to one: a few results that
+    test-time views use in place of draws. Without it they use all results of `sample`, if these are few.
 
     Raises SpecError if the class has no docstring, no `sample(self, rng, scene)`, a field without an
     annotation, or a default that its own annotation refuses.

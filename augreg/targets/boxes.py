@@ -17,7 +17,7 @@ from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import NEAR, Targets
 
-__all__ = ["BoxSet", "in_pixels"]
+__all__ = ["BoxSet", "from_pixels", "in_pixels"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
@@ -115,11 +115,7 @@ class BoxSet:
 
     def write(self, size: Size, output: str) -> Any:
         """The boxes with a visible fraction of at least `min_visible`, in the form of the input; updates `kept`."""
-        height, width = size
-        edges = self.edges
-        if self._targets.normalized:
-            edges = edges / (width, height, width, height)
-        boxes = _from_edges(edges, self._format)
+        boxes = from_pixels(self.edges, self._targets, size)
         # a sliver can become empty when its numbers are rounded to the output dtype
         dtype = np.dtype(np.float32) if self._like.kind == "list" and output != "auto" else self._like.dtype
         rounded = _to_edges(boxes.astype(dtype), self._format)
@@ -133,6 +129,12 @@ def in_pixels(value: Any, targets: Targets, size: Size) -> Points:
     """The edges x1, y1, x2, y2 in pixels of boxes as a spec declares them: n x 4. Raises ImageError."""
     edges = _to_edges(rows.read(value, "boxes", "boxes", (4,))[0], targets.boxes or "xyxy")
     return edges * (size[1], size[0], size[1], size[0]) if targets.normalized else edges
+
+
+def from_pixels(edges: Points, targets: Targets, size: Size) -> Points:
+    """Boxes as a spec declares them, of the edges x1, y1, x2, y2 in pixels of an image of this size: n x 4."""
+    fractions = edges / (size[1], size[0], size[1], size[0]) if targets.normalized else edges
+    return _from_edges(fractions, targets.boxes or "xyxy")
 
 
 def _on_the_border(edges: Points, dtype: np.dtype[Any], size: Size) -> Points:

@@ -19,7 +19,7 @@ NEAR: Final = 1e-3
 
 _NORMALIZED = "_normalized"
 _LABELS = ("labels", "label")
-_LATER = ("keys", "maps", "instances", "boxes_from")
+_LATER = ("keys", "maps", "instances", "boxes_from", "classes")
 
 
 class MapOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,8 +47,10 @@ class Targets:
     in `labels`, and its masks under the keys in `instances`, are dropped with it, and it is dropped where such a mask
     has left the image. `boxes_from` names the instance masks that boxes are drawn around at the end. `keypoints` says
     whether points that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored
-    image. `mask_fill` is the value of a mask where the image shows only fill. `keys` says what the entries under
-    other keys are, and `maps` which are maps of values, such as depth, and how these move.
+    image. `classes` names the classes in the order of their numbers, so that `swap` exchanges these too: in masks, in
+    labels that are integers, and in the channels of predictions on views. `mask_fill` is the value of a mask where
+    the image shows only fill. `keys` says what the entries under other keys are, and `maps` which are maps of values,
+    such as depth, and how these move.
     """
 
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
@@ -62,6 +64,7 @@ class Targets:
     maps: dict[Annotated[str, Meta(min_length=1)], MapOptions] = field(default_factory=dict)
     instances: tuple[Annotated[str, Meta(min_length=1)], ...] | None = None
     boxes_from: Annotated[str, Meta(min_length=1)] | None = None
+    classes: tuple[Annotated[str, Meta(min_length=1)], ...] | None = None
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):
@@ -77,6 +80,8 @@ class Targets:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"swap names {', '.join(map(repr, twice))} twice; give each pair once, in one direction")
+        if len(set(self.classes or ())) < len(self.classes or ()):
+            raise ValueError(f"classes: give every channel a name of its own, got {list(self.classes or ())}")
         for option, said in (("keys", self.keys), ("maps", self.maps)):
             own = sorted({"image", "boxes", "keypoints", "keypoint_names"} & said.keys())
             if own:

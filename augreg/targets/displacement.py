@@ -17,7 +17,7 @@ from augreg.backends.displacement import sources
 from augreg.ops import Filter, Remap
 from augreg.targets.folds import shown_at
 
-__all__ = ["invert_displacement"]
+__all__ = ["invert_displacement", "source_of"]
 
 Points = NDArray[np.float64]
 
@@ -28,17 +28,19 @@ _FARTHEST: Final = 8.0  # pixels of one step: further away the slope says nothin
 _NEAR: Final = 1e-4
 
 
+def source_of(op: Remap, size: tuple[int, int], engine: Backend) -> Callable[[Points], Points]:
+    """A function from points of the remapped image to where it reads them, the inverse of `invert_displacement`."""
+    shifts = _shifts(op, size, engine)
+    return lambda points: points + _between(shifts, points)[0]
+
+
 def invert_displacement(op: Remap, size: tuple[int, int], engine: Backend) -> Callable[[Points], Points]:
     """A function that moves points to where the remapped image shows them.
 
     It is exact to a ten-thousandth of a pixel. Where the field folds, several places show a point, and it is one of
     them. The displacement at the edge is continued outside, so a point that no pixel shows ends up outside the image.
     """
-    height, width = size
-    ys, xs = sources(op, height, width, engine.kernels[Filter])
-    shifts = np.stack(
-        (xs - np.arange(width)[None] - 0.5, ys - np.arange(height)[:, None] - 0.5), axis=-1, dtype=np.float64
-    )
+    shifts = _shifts(op, size, engine)
 
     def invert(points: Points) -> Points:
         found = points.copy()
@@ -56,6 +58,15 @@ def invert_displacement(op: Remap, size: tuple[int, int], engine: Backend) -> Ca
         return found
 
     return invert
+
+
+def _shifts(op: Remap, size: tuple[int, int], engine: Backend) -> NDArray[np.float64]:
+    """Where each pixel is read, less its own place: height x width x 2, along x and y."""
+    height, width = size
+    ys, xs = sources(op, height, width, engine.kernels[Filter])
+    return np.stack(
+        (xs - np.arange(width)[None] - 0.5, ys - np.arange(height)[:, None] - 0.5), axis=-1, dtype=np.float64
+    )
 
 
 def _step(error: Points, slope_x: Points, slope_y: Points) -> Points:

@@ -20,6 +20,8 @@ from augreg.images.codecs import tensor
 from augreg.ops import Op, Resize
 from augreg.ops.scene import PixelValues
 from augreg.targets import rows
+from augreg.targets.classes import exchanged_numbers
+from augreg.targets.conventions import Targets
 
 __all__ = ["Mask", "is_pixels", "planes_of"]
 
@@ -119,6 +121,12 @@ class Mask:
         self._flush_resize()
         array = self._array
         return np.asarray((array != 0) & (array != self._fill))
+
+    def exchange(self, targets: Targets) -> None:
+        """Exchange the numbers of classes as in a mirrored image, in masks of integers."""
+        self._flush_resize()
+        if self._dtype.kind != "b":
+            self._set(exchanged_numbers(self._array, targets.classes, targets))
 
     def call(self, fn: Callable[..., Any], params: dict[str, Any], name: str, size: Size) -> None:
         """Move it with a plugin's own function: `fn(array, **params)` on height x width x channels."""

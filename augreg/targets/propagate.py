@@ -22,7 +22,7 @@ from augreg.targets.keypoints import Keypoints
 from augreg.targets.masks import Mask
 from augreg.targets.values import ValueMap
 
-__all__ = ["TargetSet", "forward_of"]
+__all__ = ["TargetSet", "forward_of", "mirrors"]
 
 Points: TypeAlias = NDArray[np.float64]
 """n x 2: x and y in pixels, with pixel centers at +0.5."""
@@ -138,7 +138,7 @@ class TargetSet:
         for points in self._point_sets:
             points.move(forward, after, bends)
         # a strong field folds here and there, and mirrors those places, but never the image
-        if self._swap and not isinstance(op, Remap) and _mirrors(forward, before):
+        if self._swap and not isinstance(op, Remap) and mirrors(forward, before):
             self.mirrored = not self.mirrored
 
 
@@ -150,7 +150,7 @@ def _carries(op: Op, kind: str, size: Size) -> bool:
     return isinstance(op, Remap | Warp) or op.point_map(*size) is not None
 
 
-def _mirrors(forward: Forward, size: Size) -> bool:
+def mirrors(forward: Forward, size: Size) -> bool:
     """Whether a small triangle in the middle of the image has the opposite orientation after the op."""
     x, y = size[1] / 2.0, size[0] / 2.0
     (x0, y0), (x1, y1), (x2, y2) = forward(np.array([(x, y), (x + 0.5, y), (x, y + 0.5)]))

@@ -11,7 +11,7 @@ import numpy as np
 from augreg.errors import SpecError
 from augreg.pipeline import Pipeline
 from augreg.steps.rules import rule_of
-from augreg.testing import image_checks, randomness_checks
+from augreg.testing import image_checks, randomness_checks, view_checks
 from augreg.testing.pickling_checks import pickles
 from augreg.testing.running import KEYS, Array, accepted_image, attempt, pattern, same
 from augreg.testing.step_under_test import StepUnderTest, by_name
@@ -167,5 +167,7 @@ CHECKS = by_name(
     never_applied_is_identity,
     image_checks.backends_agree,
     test_rule_holds,
+    view_checks.quadrature_holds,
+    view_checks.views_hold,
     targets_follow,
 )

@@ -13,6 +13,8 @@ from augreg.steps.fields import Fill, ResizeInterpolation, Size
 from augreg.transforms import geometry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from augreg.ops import Op, Scene
     from augreg.ops.scene import Boxes
     from augreg.rng import Cursor
@@ -90,6 +92,10 @@ class SafeCrop(geometry.RandomResizedCrop):
         box = self._around_boxes(rng, scene)
         height, width = self.size
         return ops.crop(*box), ops.resize(height, width, self.interpolation, self.antialias)
+
+    def quadrature(self, scene: Scene) -> Iterable[tuple[float, tuple[Op, ...]]]:
+        """Those of `random_resized_crop` for an image without boxes; none that would cut boxes."""
+        return () if scene.boxes else super().quadrature(scene)
 
     def _around_boxes(self, rng: Cursor, scene: Scene) -> tuple[int, int, int, int]:
         """The top, left, height and width of a crop. Always uses four random words."""

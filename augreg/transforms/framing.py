@@ -14,6 +14,8 @@ from augreg.transforms.geometry import centered
 from augreg.transforms.ranges import check_positive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
@@ -118,6 +120,10 @@ class CropOrPad:
         if self.position == "center":
             return centered(scene, self.size, self.fill, self.mode)
         y, x = (rng.integers(abs(side - wanted) + 1) for side, wanted in zip(scene.size, self.size, strict=True))
+        return self._placed(scene, y, x)
+
+    def _placed(self, scene: Scene, y: int, x: int) -> tuple[Op, ...]:
+        """With the crop, or the image within the padding, at this position."""
         height, width = self.size
         above, left = (y if scene.height < height else 0), (x if scene.width < width else 0)
         below, right = max(0, height - scene.height) - above, max(0, width - scene.width) - left
@@ -125,6 +131,14 @@ class CropOrPad:
         if not (above or below or left or right):
             return (crop,)
         return ops.pad(scene, above, below, left, right, self.fill, self.mode), crop
+
+    def quadrature(self, scene: Scene) -> Iterable[tuple[float, tuple[Op, ...]]]:
+        """Five positions, equally weighted: the center and the corners. None where nothing is random."""
+        if self.position == "center":
+            return ()
+        bottom, right = (abs(side - wanted) for side, wanted in zip(scene.size, self.size, strict=True))
+        corners = [self._placed(scene, y, x) for y in (0, bottom) for x in (0, right)]
+        return [(1 / 5, placed) for placed in (self.expect(scene, 1.0), *corners)]
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
         return centered(scene, self.size, self.fill, self.mode)

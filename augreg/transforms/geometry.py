@@ -24,6 +24,8 @@ from augreg.steps.fields import (
 from augreg.transforms.ranges import check_fraction, check_positive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
@@ -70,6 +72,13 @@ def centered(scene: Scene, size: tuple[int, int], fill: Fill = (0.0,), mode: Pad
     return (*borders, ops.crop(top, left, height, width))
 
 
+def corner_crops(scene: Scene, size: tuple[int, int]) -> tuple[Op, ...]:
+    """Crop each corner of an image that is at least this large: top left, top right, bottom left, bottom right."""
+    height, width = size
+    bottom, right = scene.height - height, scene.width - width
+    return tuple(ops.crop(top, left, height, width) for top in (0, bottom) for left in (0, right))
+
+
 @transform("center_crop", kind="geometry", rule="same", preview=({"size": 200}, {"size": 140}, {"size": 80}))
 class CenterCrop:
     """Crop the center of the image; an image smaller than `size` is padded with `fill` on both sides.
@@ -109,6 +118,13 @@ class RandomCrop:
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
         return centered(scene, self.size, self.fill)
+
+    def quadrature(self, scene: Scene) -> Iterable[tuple[float, tuple[Op, ...]]]:
+        """Five crops, equally weighted: that of the test image, and the four corners after padding."""
+        center = self.expect(scene, 1.0)
+        borders, scene = _padded(scene, self.size, self.padding, self.fill, self.mode)
+        corners = [(*borders, corner) for corner in corner_crops(scene, self.size)]
+        return [(1 / 5, crop) for crop in (center, *corners)]
 
 
 @transform(
@@ -157,6 +173,32 @@ class RandomResizedCrop:
         elif width > height * self.ratio[1]:
             w = min(width, max(1, round(height * self.ratio[1])))
         return (height - h) // 2, (width - w) // 2, h, w
+
+    def quadrature(self, scene: Scene) -> Iterable[tuple[float, tuple[Op, ...]]]:
+        """Five crops, the center and the corners, at each of three scales.
+
+        Of the scale of the test image there are the five crops of the resized test image. The other two are boxes
+        with the outer areas of the three-point Gauss-Legendre rule for the range of `scale`, and with the mean of the
+        logarithm of `ratio` for their aspect ratio. Each scale has the weight of that rule: 4/9, 5/18 and 5/18.
+        """
+        resized, *_ = center = self.expect(scene, 1.0)
+        inside = resized.after(scene)
+        middle = (center, *((resized, corner) for corner in corner_crops(inside, self.size)))
+        nodes = [(4 / 45, crop) for crop in middle]
+        mean, half = sum(self.scale) / 2, (self.scale[1] - self.scale[0]) / 2
+        height, width = self.size
+        to_size = ops.resize(height, width, self.interpolation, self.antialias)
+        for area in (mean - half * math.sqrt(0.6), mean + half * math.sqrt(0.6)):
+            box = self._typical_box(scene, area)
+            crops = (*centered(scene, box), *corner_crops(scene, box))
+            nodes += [(1 / 18, (crop, to_size)) for crop in crops]
+        return nodes
+
+    def _typical_box(self, scene: Scene, fraction: float) -> tuple[int, int]:
+        """The height and width of a box of this fraction of the area; the image's where the box is too large."""
+        area, aspect = scene.height * scene.width * fraction, math.sqrt(self.ratio[0] * self.ratio[1])
+        height, width = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
+        return max(1, min(scene.height, height)), max(1, min(scene.width, width))
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
         height, width = self.size

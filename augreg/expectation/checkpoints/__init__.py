@@ -1,0 +1,1 @@
+"""Checkpoints that carry the pipeline a model was trained with."""

@@ -1,0 +1,1 @@
+"""The size of test images at which objects look as large as in training."""

@@ -1,0 +1,1 @@
+"""`expect`: mean predictions over views, noise and models, with their errors."""

@@ -1,0 +1,1 @@
+"""Brings predictions on views back into the frame of the image, and averages them."""
