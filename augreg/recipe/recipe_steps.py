@@ -1,0 +1,100 @@
+"""The steps of the recipe in their order: how each is called, and what it changes in the task for those after it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from augreg.recipe.batches import training_batches
+from augreg.recipe.result import Result
+from augreg.recipe.state import kept
+from augreg.recipe.step1_initial_loss import initial_loss
+from augreg.recipe.step2_overfit import overfit
+from augreg.recipe.step3_learning_rate import learning_rate
+from augreg.recipe.step6_curves import curves
+from augreg.recipe.step7_advice import advice
+from augreg.recipe.task import Task
+
+__all__ = ["EPOCHS", "STEPS", "Progress", "Situation", "Step"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with the name of what is done, how much of it is, and of how much; 0 if that is not known."""
+
+EPOCHS = 20
+"""How long the curves are, unless the settings say otherwise."""
+
+
+@dataclass
+class Situation:
+    """Where a run is: the task as tuned so far, the results, and where the next step may write."""
+
+    task: Task
+    progress: Progress
+    folder: Path | None = None
+    results: dict[str, Result] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: its number in the recipe, its name, what runs it, and the task for the steps after it."""
+
+    number: int
+    name: str
+    run: Callable[[Situation, Mapping[str, Any]], Result]
+    tuned: Callable[[Task, Result], Task] = lambda task, _: task
+    needs: str = ""
+    """The step without whose result it cannot run."""
+
+
+def _initial_loss(now: Situation, settings: Mapping[str, Any]) -> Result:
+    return initial_loss(now.task, **settings)
+
+
+def _overfit(now: Situation, settings: Mapping[str, Any]) -> Result:
+    return overfit(now.task, **settings)
+
+
+def _learning_rate(now: Situation, settings: Mapping[str, Any]) -> Result:
+    return learning_rate(now.task, **settings)
+
+
+def _with_rate(task: Task, result: Result) -> Task:
+    """The task with the best rate, unless its own is in the range of those that are as good."""
+    low, high = result.evidence["range"]
+    if not result.ok or low <= result.evidence["rate of the task"] <= high:
+        return task
+    return task.replace(learning_rate=result.evidence["rate"])
+
+
+def _curves(now: Situation, settings: Mapping[str, Any]) -> Result:
+    with kept(now.task):
+        total = settings.get("epochs", EPOCHS) * len(training_batches(now.task))
+    return curves(
+        now.task,
+        **{"epochs": EPOCHS, **settings},
+        folder=now.folder,
+        progress=lambda iteration, _: now.progress("curves", iteration, total),
+    )
+
+
+def _advice(now: Situation, settings: Mapping[str, Any]) -> Result:
+    return advice(
+        now.task,
+        now.results["curves"],
+        **settings,
+        folder=now.folder,
+        progress=functools.partial(now.progress, "advice"),
+    )
+
+
+STEPS = (
+    Step(1, "initial loss", _initial_loss),
+    Step(2, "overfit", _overfit),
+    Step(3, "learning rate", _learning_rate, _with_rate),
+    Step(6, "curves", _curves),
+    Step(7, "advice", _advice, needs="curves"),
+)
+"""The steps in the order in which they run."""
