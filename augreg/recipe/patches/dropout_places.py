@@ -12,6 +12,7 @@ from torch import Tensor, nn
 __all__ = ["DropoutPlace", "dropout_places"]
 
 _FEWEST = 8  # units: dropping some of fewer removes too much
+_MANY = 64  # inputs of the model, of which some may be dropped: pixels
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,21 @@ class DropoutPlace:
     """A linear layer whose input can be dropped.
 
     `units` is the number of its inputs. `layer` names the dropout layer that the model has there already, whose
-    probability is `p`; it is "" if there is none.
+    probability is `p`; it is "" if there is none. `first`: what it gets are the inputs of the model.
     """
 
     linear: str
     units: int
     layer: str = ""
     p: float = 0.0
+    first: bool = False
 
 
 def dropout_places(model: nn.Module, run: Callable[[], Any]) -> tuple[DropoutPlace, ...]:
     """The places in the order in which they run. `run` calls the model once; gradients are not recorded.
 
     These are linear layers that get one row of features for each sample: those of the classifier, not those of
-    tokens. The inputs of the model itself are not dropped, and neither are fewer than 8 units.
+    tokens. Fewer than 8 units are not dropped, nor fewer than 64 inputs of the model itself.
     """
     order: list[tuple[str, nn.Module, bool]] = []
     handles = [_watched(name, module, order) for name, module in model.named_modules() if _is_leaf(module)]
@@ -47,14 +49,14 @@ def dropout_places(model: nn.Module, run: Callable[[], Any]) -> tuple[DropoutPla
     before: tuple[str, nn.Module] | None = None
     for name, module, flat in order:
         if isinstance(module, nn.Linear):
-            if seen_weights and flat and name and module.in_features >= _FEWEST:
-                found.append(_place(name, module, before))
+            if flat and name and module.in_features >= (_FEWEST if seen_weights else _MANY):
+                found.append(_place(name, module, before, not seen_weights))
             seen_weights = True
         elif any(parameter.ndim > 1 for parameter in module.parameters(recurse=False)):
             seen_weights = True
             found.clear()  # a convolution or an attention after it: this was not the classifier
         before = name, module
-    names = [each.linear for each in found]
+    names = [name for name, _, _ in order]
     return tuple(each for each in found if names.count(each.linear) == 1)  # a layer that runs twice is none
 
 
@@ -69,7 +71,7 @@ def _watched(name: str, module: nn.Module, order: list[tuple[str, nn.Module, boo
     return module.register_forward_pre_hook(note)
 
 
-def _place(name: str, linear: nn.Linear, before: tuple[str, nn.Module] | None) -> DropoutPlace:
+def _place(name: str, linear: nn.Linear, before: tuple[str, nn.Module] | None, first: bool) -> DropoutPlace:
     if before is not None and isinstance(before[1], nn.Dropout):
-        return DropoutPlace(name, linear.in_features, before[0], before[1].p)
-    return DropoutPlace(name, linear.in_features)
+        return DropoutPlace(name, linear.in_features, before[0], before[1].p, first)
+    return DropoutPlace(name, linear.in_features, first=first)

@@ -1,12 +1,12 @@
 """Rules against overfitting: more augmentation, mixup, dropout before the last linear layers, more weight decay.
 
-Doses are moderate, because the changes are made together. They were chosen on models and data other than those of
+The data come first, and one change of them at a time: several at once were too much for small models. The rules were chosen on models and data other than those of
 the table in docs/recipe.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from augreg.recipe.patches.patch import Change
@@ -25,41 +25,59 @@ _AFFINE = {"degrees": 10, "translate": [0.1, 0.1], "scale": [0.9, 1.1], "shear_x
 _MAGNITUDE = {"torchvision": (5.0, 20.0), "timm": (2.0, 10.0), "paper": (3.0, 20.0)}  # more, and the most
 _CROP = 0.3  # the smallest area
 _MIXUP = 0.2
-_WIDE = 64  # units
-_DROPOUT = 0.5, 0.3  # of wide and narrow layers
+_DROPOUT = 0.3
+_INPUTS = 0.2  # of many inputs of a fully connected model
 _MORE_DROPOUT = 0.2
 _MOST_DROPOUT = 0.6
-_DECAYS = {True: (0.05, 0.3), False: (5e-4, 5e-3)}  # at least, and at most, decoupled or in the gradient
-_FACTOR = 5.0
+_MOST_DECAY = {True: 2.0, False: 5e-2}  # decoupled or in the gradient
+_SHRINKS = 0.5  # the product of rate, decay and updates
+_LONGER = 3
 
 
 def against_overfitting(seen: Situation) -> Iterator[Change]:
-    """The changes, strongest first."""
-    if seen.spec is not None:
-        yield from _augmentation(seen)
-        yield from _mixing(seen)
-    yield from _dropout(seen)
-    yield from _weight_decay(seen)
+    """One change of the data; if none is left, dropout and more weight decay; and more epochs."""
+    data = list(_data(seen)) if seen.spec is not None else []
+    yield from data or [*_dropout(seen), *_weight_decay(seen)]
+    reason = "a model that is regularized more learns more slowly"
+    yield Change("epochs", "set", _LONGER * seen.epochs, reason)
 
 
-def _augmentation(seen: Situation) -> Iterator[Change]:
-    """Stronger augmentation where there is a number for it; else the kind that is missing."""
-    steps = list(seen.steps("image"))
-    names = {name for _, name, _ in steps}
-    for index, name, arguments in steps:
-        stronger = _stronger(name, arguments)
-        if stronger is not None:
-            changed, reason = stronger
-            yield Change(f"image[{index}]", "replace", {name: changed}, reason)
+def _data(seen: Situation) -> Iterator[Change]:
+    """The first change that is left of: moving images, mixing them, stronger augmentation, hiding parts."""
+    for rule in (_moving, _mixing, _stronger_steps, _hiding):
+        changes = list(rule(seen))
+        if changes:
+            yield from changes
             return
-    end = next((index for index, name, _ in steps if name == "normalize"), len(steps))
-    if not names & (MOVES | POLICIES):
+
+
+def _moving(seen: Situation) -> Iterator[Change]:
+    steps = list(seen.steps("image"))
+    if not {name for _, name, _ in steps} & (MOVES | POLICIES):
         reason = "no image is moved yet: a model that sees small shifts and turns cannot learn exact positions by heart"
-        yield Change(f"image[{end}]", "insert", {"affine": _AFFINE}, reason)
-    elif not names & HIDES:
-        after = len(steps) if end < len(steps) else end  # after normalize, fill 0 is the mean color
-        reason = "images are moved already; with parts hidden, the model has to use more than one part"
-        yield Change(f"image[{after}]", "insert", {"cutout": {"size": 0.25, "p": 0.5}}, reason)
+        yield Change(f"image[{_end(steps)}]", "insert", {"affine": _AFFINE}, reason)
+
+
+def _stronger_steps(seen: Situation) -> Iterator[Change]:
+    for section in ("image", "batch"):
+        for index, name, arguments in seen.steps(section):
+            stronger = _stronger(name, arguments)
+            if stronger is not None:
+                changed, reason = stronger
+                yield Change(f"{section}[{index}]", "replace", {name: changed}, reason)
+                return
+
+
+def _hiding(seen: Situation) -> Iterator[Change]:
+    steps = list(seen.steps("image"))
+    if not {name for _, name, _ in steps} & HIDES:
+        reason = "images are moved and mixed already; with parts hidden, the model has to use more than one part"
+        yield Change(f"image[{len(steps)}]", "insert", {"cutout": {"size": 0.25, "p": 0.5}}, reason)
+
+
+def _end(steps: Sequence[tuple[int, str, dict[str, Any]]]) -> int:
+    """Where steps for images of bytes end: before `normalize`."""
+    return next((index for index, name, _ in steps if name == "normalize"), len(steps))
 
 
 def _stronger(name: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], str] | None:
@@ -74,20 +92,14 @@ def _stronger(name: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], str
         low, high = arguments["scale"]
         if low > _CROP:
             return {**arguments, "scale": [_CROP, high]}, f"crops have at least {low:g} of the area: allow smaller ones"
+    if name == "mixup" and isinstance(arguments["alpha"], int | float) and arguments["alpha"] < 1:
+        alpha = min(1.0, 2 * arguments["alpha"])
+        return {**arguments, "alpha": alpha}, f"alpha {arguments['alpha']:g} mixes little; the paper uses up to 1"
     return None
 
 
 def _mixing(seen: Situation) -> Iterator[Change]:
-    steps = list(seen.steps("batch"))
-    if seen.classes is None or seen.classes < 2:
-        return
-    for index, name, arguments in steps:
-        if name == "mixup" and isinstance(arguments["alpha"], int | float) and arguments["alpha"] < 1:
-            alpha = min(1.0, 2 * arguments["alpha"])
-            reason = f"alpha {arguments['alpha']:g} mixes little; the paper uses up to 1"
-            yield Change(f"batch[{index}]", "replace", {"mixup": {**arguments, "alpha": alpha}}, reason)
-            return
-    if steps:
+    if seen.classes is None or seen.classes < 2 or any(seen.steps("batch")):
         return
     if seen.spec is not None and seen.spec.get("classes") is None:
         yield Change("classes", "set", seen.classes, "mixed labels need the number of classes")
@@ -106,7 +118,7 @@ def _dropout(seen: Situation) -> Iterator[Change]:
     for place in seen.places:
         step = _dropout_at(place.layer, place.p) if place.layer else None
         if step is None and not place.layer:
-            p = _DROPOUT[place.units < _WIDE]
+            p = _INPUTS if place.first else _DROPOUT
             step = {"at": place.linear, "p": p, "on": "input"}
         if step is not None:
             reason = f"{place.units} units feed {place.linear!r}: dropped at random, they cannot rely on one another"
@@ -122,8 +134,13 @@ def _more(p: float) -> float:
 
 
 def _weight_decay(seen: Situation) -> Iterator[Change]:
-    least, most = _DECAYS[seen.decoupled]
-    new = min(max(_FACTOR * seen.weight_decay, least), most)
-    if new > seen.weight_decay:
-        reason = f"it is {seen.weight_decay:g}; smaller weights make smoother functions"
-        yield Change("weight_decay", "set", new, reason)
+    """A decay that counts within the run.
+
+    The weights forget their start in 1 / (rate x decay) updates, by Wang and Aitchison 2024 (arXiv 2405.13698); here
+    in two runs as long.
+    """
+    rate = seen.learning_rate * max(1, _LONGER * seen.updates)
+    new = min(_SHRINKS / rate, _MOST_DECAY[seen.decoupled]) if rate > 0 else 0.0
+    if new > 1.5 * seen.weight_decay:
+        reason = f"it is {seen.weight_decay:g}, which changes little in {seen.updates} updates"
+        yield Change("weight_decay", "set", float(f"{new:.1g}"), reason)

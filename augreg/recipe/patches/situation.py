@@ -20,13 +20,17 @@ _SAMPLES = 4
 
 @dataclass(frozen=True)
 class Situation:
-    """`spec` is canonical plain data, and None if the task has none. `decoupled`: whether the decay is AdamW's."""
+    """`spec` is canonical plain data, and None if the task has none. `updates` is how many the curves are of.
+
+    `decoupled`: whether the weight decay is AdamW's.
+    """
 
     task: Task
     spec: Mapping[str, Any] | None
     state: str
     gap: float
     epochs: int
+    updates: int
     places: tuple[DropoutPlace, ...]
     classes: int | None
     learning_rate: float
@@ -61,6 +65,7 @@ def situation(task: Task, curves: Result) -> Situation:
         state=str(curves.evidence["state"]),
         gap=float(curves.evidence.get("gap") or 0.0),
         epochs=int(curves.evidence["epochs"]),
+        updates=int(curves.evidence["epochs"]) * len(training_batches(task)),
         places=places,
         classes=int(outputs[0].shape[1]) if several and outputs[0].ndim > 1 else None,
         learning_rate=float(group["lr"]),
