@@ -112,6 +112,10 @@ class Shared(nn.Module):
         return self.head(self.inner(self.inner(x).relu()).relu())
 
 
+def dense_then_cnn() -> nn.Module:
+    return nn.Sequential(nn.Linear(64, 64), nn.Unflatten(1, (1, 8, 8)), cnn())
+
+
 @pytest.mark.parametrize(
     ("make", "shape", "places"),
     [
@@ -123,7 +127,7 @@ class Shared(nn.Module):
         (Shared, (2, 16), [DropoutPlace("head", 16)]),
         (lambda: nn.Linear(64, 2), (2, 64), []),
         (lambda: nn.Sequential(nn.Linear(64, 4), nn.Linear(4, 2)), (2, 64), [DropoutPlace("0", 64, first=True)]),
-        (lambda: nn.Sequential(nn.Linear(64, 64), nn.Unflatten(1, (1, 8, 8)), cnn()), (2, 64), [DropoutPlace("2.7", 128)]),
+        (dense_then_cnn, (2, 64), [DropoutPlace("2.7", 128)]),
     ],
 )  # fmt: skip
 def test_places_for_dropout(make: Any, shape: tuple[int, ...], places: list[DropoutPlace]) -> None:
@@ -142,7 +146,10 @@ CROP = {"random_resized_crop": {"size": 8, "scale": [0.5, 1.0]}}
     ("spec", "changes"),
     [
         ({"image": [NORMALIZE]}, [("image[0]", "insert", {"affine": AFFINE})]),
-        ({"image": [{"rotate": 5}, NORMALIZE]}, [("classes", "set", 10), ("batch[0]", "insert", {"mixup": {"alpha": 0.2}})]),
+        (
+            {"image": [{"rotate": 5}, NORMALIZE]},
+            [("classes", "set", 10), ("batch[0]", "insert", {"mixup": {"alpha": 0.2}})],
+        ),
         (
             {"image": [{"rotate": 5}, NORMALIZE], "batch": ["mixup"], "classes": 10},
             [("image[2]", "insert", {"cutout": {"size": 0.25, "p": 0.5}})],
@@ -160,7 +167,7 @@ def test_against_overfitting_the_data_come_first(spec: Any, changes: list[Any]) 
     ("spec", "place", "name", "argument", "value"),
     [
         ({"image": [CROP, NORMALIZE], "batch": ["mixup"]}, "image[0]", "random_resized_crop", "scale", [0.3, 1.0]),
-        ({"image": [{"rand_augment": {"m": 9}}, NORMALIZE], "batch": ["mixup"]}, "image[0]", "rand_augment", "m", 14.0),
+        ({"image": ["rand_augment", NORMALIZE], "batch": ["mixup"]}, "image[0]", "rand_augment", "m", 14.0),
         ({"image": [{"rotate": 5}, NORMALIZE], "batch": [{"mixup": 0.2}]}, "batch[0]", "mixup", "alpha", 0.4),
     ],
 )  # fmt: skip
@@ -174,7 +181,11 @@ def test_dropout_and_weight_decay_where_the_data_leave_nothing() -> None:
     assert [each.place for each in patch.changes] == ["model[0]", "weight_decay", "epochs"]
     assert patch.changes[0].value == {"dropout": {"at": "7", "p": 0.3, "on": "input"}}
     assert patch.changes[1].value == 1.0  # 0.5 / (rate 1e-3 x 30 epochs of 12 updates) is 1.4
-    full = {"image": [{"rotate": 5}, {"cutout": 0.2}, NORMALIZE], "batch": ["mixup"], "model": [{"dropout": {"at": "7", "p": 0.5}}]}
+    full = {
+        "image": [{"rotate": 5}, {"cutout": 0.2}, NORMALIZE],
+        "batch": ["mixup"],
+        "model": [{"dropout": {"at": "7", "p": 0.5}}],
+    }
     patch = advised_patch(images({**full, "classes": 10}), shown("overfitting"))
     assert patch.changes[0].place == "model[0]" and patch.changes[0].value["dropout"]["p"] == 0.6
     dropped = advised_patch(Task(partial(normalized_cnn, 0.2), digits()[0]), shown("overfitting"))
@@ -203,7 +214,9 @@ def test_against_underfitting() -> None:
 
 def test_other_states() -> None:
     task = Task(mlp, digits()[0], learning_rate=0.03)
-    assert [(each.place, each.value) for each in advised_patch(task, shown("still rising")).changes] == [("epochs", 20)]
+    assert [(each.place, each.value) for each in advised_patch(task, shown("still rising")).changes] == [
+        ("epochs", 20)
+    ]
     (slower,) = advised_patch(task, shown("spikes")).changes
     assert slower.place == "learning_rate" and slower.value == pytest.approx(0.01)
     assert not advised_patch(task, shown("good"))
@@ -237,7 +250,9 @@ def test_a_patch_is_measured_in_pairs(tmp_path: Any) -> None:
 def test_advice() -> None:
     task = Task(partial(mlp, 4, 3), *table("iris"), batch_size=28)
     counted = []
-    result = advice(task, shown("still rising", 2), seeds=2, progress=lambda done, total: counted.append((done, total)))
+    result = advice(
+        task, shown("still rising", 2), seeds=2, progress=lambda done, total: counted.append((done, total))
+    )
     assert counted == [(1, 4), (2, 4), (3, 4), (4, 4)]
     again = Result.from_dict(json.loads(json.dumps(result.as_dict(), allow_nan=False)))
     assert again.evidence["effect"]["epochs_after"] == 4 and "+epochs: 4" in again.evidence["diff"]

@@ -33,20 +33,20 @@ def add(commands: Any) -> None:
     parser = recipe.add_subparsers(title="commands", metavar="COMMAND").add_parser(
         "run",
         help="run the steps on a task",
-        description="Run the steps of the recipe and stop where one fails. FUNCTION returns an augreg.recipe.Task, or "
-        "a mapping of its arguments. Results are kept in a folder: the same command goes on where it was, and runs "
-        "again what failed. The exit code is 0 if no step failed, and 1 otherwise.",
+        description="Run the steps of the recipe and stop where one fails. FUNCTION returns an augreg.recipe.Task, "
+        "or a mapping of its arguments. Results are kept in a folder: the same command goes on where it was, and "
+        "runs again what failed. The exit code is 0 if no step failed, and 1 otherwise.",
     )
     parser.add_argument("source", metavar="MODULE:FUNCTION", help="imported with the current folder on the path")
     parser.add_argument("--folder", metavar="DIR", type=Path, help="where results are kept (recipe-MODULE-FUNCTION)")
     parser.add_argument("--steps", metavar="LIST", help=f"numbers or names, with commas between: {_NAMES} (all)")
-    parser.add_argument("--epochs", metavar="N", type=positive, help="of the curves, and of the runs of the advice (20)")
+    parser.add_argument("--epochs", metavar="N", type=positive, help="of the curves and the advice (20)")
     parser.add_argument("--seeds", metavar="N", type=positive, help="with which the advice is measured (3)")
     parser.add_argument("--go-on", action="store_true", help="go on after a step that failed")
     parser.add_argument("--fresh", action="store_true", help="remove the results in the folder first")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    parser.add_argument("--out", metavar="PAGE", type=Path, help="also write an HTML page with plots, and JSON beside it")
+    parser.add_argument("--out", metavar="PAGE", type=Path, help="also write an HTML page, and JSON beside it")
     parser.set_defaults(run=run, usage_error=parser.error)
     recipe.set_defaults(run=lambda _: recipe.error("the following arguments are required: COMMAND"))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from augreg.pages.figures import Plot
 from augreg.pages.report import Section, Table, report
 from augreg.recipe.page_plots import chart_plot, comparison_plot, importance_plot, trial_plots
-from augreg.recipe.report import Report
 from augreg.recipe.result import Result
 
 __all__ = ["recipe_page"]
@@ -21,18 +20,22 @@ _ELSEWHERE = ("trials", "importance", "comparison", "rates", "losses", "patch", 
 """Evidence that has a plot, a list or a text of its own."""
 
 
-def recipe_page(found: Report) -> str:
-    """The page as HTML. Raises ImportError if matplotlib is not installed."""
-    facts = [f"{len(found.results)} steps", "no step failed" if found.ok else "a step failed"]
-    sections = [_verdicts(found), *(_step(result) for result in found.results.values())]
-    return report(f"Recipe: {found.name}", _LEAD, facts, sections, "augreg recipe run")
+def recipe_page(name: str, results: Sequence[Result], left: Sequence[str]) -> str:
+    """The page as HTML, of the results of a task with this name; `left` names the steps that were not run.
+
+    Raises ImportError if matplotlib is not installed.
+    """
+    failed = [result for result in results if not result.ok]
+    facts = [f"{len(results)} steps", "a step failed" if failed else "no step failed"]
+    sections = [_verdicts(results, left), *(_step(result) for result in results)]
+    return report(f"Recipe: {name}", _LEAD, facts, sections, "augreg recipe run")
 
 
-def _verdicts(found: Report) -> Section:
-    items = [f"{name}: {result.verdict}. {_sentence(result.summary)}" for name, result in found.results.items()]
-    items += [f"{name}: not run" for name in found.left]
-    failed = [result for result in found.results.values() if not result.ok]
-    last = failed[0] if failed else next(reversed(list(found.results.values())), None)
+def _verdicts(results: Sequence[Result], left: Sequence[str]) -> Section:
+    items = [f"{result.step}: {result.verdict}. {_sentence(result.summary)}" for result in results]
+    items += [f"{name}: not run" for name in left]
+    failed = [result for result in results if not result.ok]
+    last = next(iter([*failed, *reversed(results)]), None)
     words = [f"Next: {last.action}."] if last is not None and last.action else []
     return Section("Verdicts", "verdicts", words, items)
 

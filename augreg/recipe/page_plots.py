@@ -49,17 +49,17 @@ def trial_plots(trials: Sequence[Mapping[str, Any]], value: str, name: str, maxi
         return
     best = (max if maximize else min)(done, key=lambda trial: trial["value"])
     for number, parameter in enumerate(dict.fromkeys(each for trial in done for each in trial["parameters"])):
-        found = [(trial["parameters"][parameter], trial["value"]) for trial in done if parameter in trial["parameters"]]
+        having = [trial for trial in done if parameter in trial["parameters"]]
         title = f"{value} by {parameter}"
         figure, axes = new_figure()
-        x = [each for each, _ in found]
-        axes.scatter(x, [each for _, each in found], color=COLORS["accent"], s=22, linewidths=0)
+        x = [trial["parameters"][parameter] for trial in having]
+        axes.scatter(x, [trial["value"] for trial in having], color=COLORS["accent"], s=22, linewidths=0)
         if parameter in best["parameters"]:
             axes.scatter([best["parameters"][parameter]], [best["value"]], color=COLORS["second"], s=80, marker="D")
         if _spans_decades(x):
             _logarithmic(axes)
         _labeled(axes, parameter, value)
-        words = f"{len(found)} trials; the best has {parameter} {_shown(best['parameters'].get(parameter))}."
+        words = f"{len(having)} trials; the best has {parameter} {_shown(best['parameters'].get(parameter))}."
         yield Plot(to_svg(figure, f"{name}-{number}", title, words), title)
 
 

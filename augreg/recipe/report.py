@@ -53,7 +53,7 @@ class Report:
         path = Path(path)
         if path.suffix == ".json":
             raise ValueError(f"{path}: expected the name of an HTML page; its JSON is written beside it")
-        page = recipe_page(self)
+        page = recipe_page(self.name, list(self.results.values()), self.left)
         path.write_text(page, encoding="utf-8")
         path.with_suffix(".json").write_text(json.dumps(self.as_dict(), indent=1, allow_nan=False), encoding="utf-8")
 
@@ -67,7 +67,7 @@ class Report:
         if self.left:
             lines.append(f"  not run: {', '.join(self.left)}")
         last = next((each for each in self.results.values() if not each.ok), None)
-        last = last or next(reversed(self.results.values()), None)
+        last = last or next(reversed(list(self.results.values())), None)
         if last is not None and last.action:
             lines.append(f"  next: {last.action}")
         diff = last.evidence.get("diff") if last is not None else None

@@ -53,7 +53,9 @@ class RunFolder:
         if not file.is_file():
             write_whole(file, own)
         elif json.loads(file.read_text(encoding="utf-8"))["task"] != own["task"]:
-            raise ValueError(f"{self.path} has the results of another task, or the task has changed: choose another folder")
+            raise ValueError(
+                f"{self.path} has the results of another task, or the task has changed: choose another folder"
+            )
 
     def read(self, number: int, step: str) -> Result | None:
         """The result of a step that passed with the same settings; None if there is none."""

@@ -10,7 +10,7 @@ from augreg.recipe.recipe_steps import STEPS, Progress, Situation, Step
 from augreg.recipe.report import Report
 from augreg.recipe.run_folder import RunFolder
 from augreg.recipe.state import kept
-from augreg.recipe.task import Task, as_task
+from augreg.recipe.task import as_task
 from augreg.steps.suggestions import nearest
 
 __all__ = ["chosen_steps", "run"]

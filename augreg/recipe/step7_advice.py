@@ -53,12 +53,12 @@ def _verdict(patch: Patch, effect: Effect | None, state: str) -> tuple[Verdict, 
         return "pass", f"nothing to change in the spec: the curves say {state}", "; ".join(patch.notes) or "stop here"
     places = ", ".join(each.place for each in patch.changes)
     if effect is None:
-        return "warning", f"change {places}: not measured", "apply the patch and compare: measure_patch(task, patch, epochs)"
+        return "warning", f"change {places}: not measured", "apply the patch, and compare: measure_patch(..)"
+    summary = f"change {places}: {effect}"
     if effect.answer == "helped":
-        return "pass", f"change {places}: {effect}", "apply the patch: patch.apply(spec), or patch.apply_to(task)"
-    if effect.answer == "hurt":
-        return "warning", f"change {places}: {effect}", "keep the task as it is, or try the changes one by one: patch.only(0)"
-    return "warning", f"change {places}: {effect}", "measure with more seeds, or try the changes one by one: patch.only(0)"
+        return "pass", summary, "apply the patch: patch.apply(spec), or patch.apply_to(task)"
+    instead = "keep the task as it is" if effect.answer == "hurt" else "measure with more seeds"
+    return "warning", summary, f"{instead}, or try the changes one by one: patch.only(0)"
 
 
 def _chart(effect: Effect) -> Chart:

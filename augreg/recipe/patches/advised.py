@@ -28,7 +28,8 @@ def advised_patch(task: Task, curves: Result) -> Patch:
     """
     with kept(task):
         seen = situation(task, curves)
-        changes, notes = [], []
+        changes: list[Change] = []
+        notes: list[str] = []
         for change in _proposed(seen):
             refusal = _refusal(task, [*changes, change])
             if refusal:
@@ -48,7 +49,9 @@ def _proposed(seen: Situation) -> Iterable[Change]:
     if seen.state in ("still rising", "too early"):
         return [longer(seen, "the curves are still getting better")]
     if seen.state in ("spikes", "diverged"):
-        return [Change("learning_rate", "set", seen.learning_rate / 3, f"the loss is unstable at {seen.learning_rate:g}")]
+        return [
+            Change("learning_rate", "set", seen.learning_rate / 3, f"the loss is unstable at {seen.learning_rate:g}")
+        ]
     return []
 
 

@@ -60,7 +60,7 @@ class Effect:
 
     @property
     def answer(self) -> Answer:
-        """`helped` or `hurt` if the interval is on one side of 0, and no two seeds are enough to say so otherwise."""
+        """`helped` or `hurt` if the interval is on one side of 0."""
         low, high = self.interval
         if low > 0:
             return "helped"
@@ -116,8 +116,14 @@ def measure_patch(
             if progress is not None:
                 progress(sum(map(len, found.values())), 2 * len(numbers))
     return Effect(
-        *(tuple(run.last(f"validation {name}") for run in found[side]) for name, side in _COLUMNS), epochs, longer
+        before=_last(found["before"], "metric"),
+        after=_last(found["after"], "metric"),
+        losses_before=_last(found["before"], "loss"),
+        losses_after=_last(found["after"], "loss"),
+        epochs=epochs,
+        epochs_after=longer,
     )
 
 
-_COLUMNS = (("metric", "before"), ("metric", "after"), ("loss", "before"), ("loss", "after"))
+def _last(runs: Sequence[Run], name: str) -> tuple[float, ...]:
+    return tuple(run.last(f"validation {name}") for run in runs)

@@ -1,7 +1,7 @@
 """Rules against overfitting: more augmentation, mixup, dropout before the last linear layers, more weight decay.
 
-The data come first, and one change of them at a time: several at once were too much for small models. The rules were chosen on models and data other than those of
-the table in docs/recipe.md.
+The data come first, and one change of them at a time: several at once were too much for small models. The rules were
+chosen on models and data other than those of the table in docs/recipe.md.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def _data(seen: Situation) -> Iterator[Change]:
 def _moving(seen: Situation) -> Iterator[Change]:
     steps = list(seen.steps("image"))
     if not {name for _, name, _ in steps} & (MOVES | POLICIES):
-        reason = "no image is moved yet: a model that sees small shifts and turns cannot learn exact positions by heart"
+        reason = (
+            "no image is moved yet: a model that sees small shifts and turns cannot learn exact positions by heart"
+        )
         yield Change(f"image[{_end(steps)}]", "insert", {"affine": _AFFINE}, reason)
 
 
@@ -91,7 +93,10 @@ def _stronger(name: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], str
     if name == "random_resized_crop":
         low, high = arguments["scale"]
         if low > _CROP:
-            return {**arguments, "scale": [_CROP, high]}, f"crops have at least {low:g} of the area: allow smaller ones"
+            return {
+                **arguments,
+                "scale": [_CROP, high],
+            }, f"crops have at least {low:g} of the area"
     if name == "mixup" and isinstance(arguments["alpha"], int | float) and arguments["alpha"] < 1:
         alpha = min(1.0, 2 * arguments["alpha"])
         return {**arguments, "alpha": alpha}, f"alpha {arguments['alpha']:g} mixes little; the paper uses up to 1"

@@ -47,8 +47,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Patch:
-    """Changes of a spec and a task. It prints as a diff with the reasons; `spec` is what it was made for.
+    """Changes of a spec and a task. It prints as a diff with the reasons.
 
+    `before` has the spec that it was made for, and the numbers of the task, for the diff.
     `notes` has what to do that no patch can: a bigger model, more data.
     """
 
@@ -80,13 +81,17 @@ class Patch:
 
         A task without a spec has no images that could be augmented, and its model is regularized where it is made.
         """
-        numbers = {each.place: each.value for each in self._numbers() if each.place in ("learning_rate", "weight_decay")}
+        numbers = {
+            each.place: each.value for each in self._numbers() if each.place in ("learning_rate", "weight_decay")
+        }
         if task.pipe is not None:
             return task.replace(spec=self.apply(task.pipe), **numbers)
         if any(each.section in ("image", "batch", "loss") for each in self.changes):
             raise ValueError("the task has no spec: give it one, and images as pipe.train takes them")
         steps = [each.value for each in self.changes if each.section == "model"]
-        return task.replace(model=regularized_model(task.model, steps), **numbers) if steps else task.replace(**numbers)
+        return (
+            task.replace(model=regularized_model(task.model, steps), **numbers) if steps else task.replace(**numbers)
+        )
 
     def epochs_of(self, epochs: int) -> int:
         """How many epochs to train instead of so many."""
@@ -102,7 +107,10 @@ class Patch:
         before = dict(self.before)
         numbers = {name: before.pop(name) for name in _TASK if name in before}
         after = {**numbers, **{each.place: each.value for each in self._numbers() if each.place in _TASK}}
-        old, new = Pipeline.from_spec(before or {"image": []}), self.apply(Pipeline.from_spec(before or {"image": []}))
+        old, new = (
+            Pipeline.from_spec(before or {"image": []}),
+            self.apply(Pipeline.from_spec(before or {"image": []})),
+        )
         return diff([*written(old), *_lines(numbers)], [*written(new), *_lines(after)])
 
     def as_dict(self) -> dict[str, Any]:
@@ -141,4 +149,6 @@ def _changed(steps: Sequence[Any], changes: Sequence[Change]) -> Iterable[Any]:
 
 
 def _lines(numbers: Mapping[str, Any]) -> list[str]:
-    return [f"{name}: {value:g}" if isinstance(value, float) else f"{name}: {value}" for name, value in numbers.items()]
+    return [
+        f"{name}: {value:g}" if isinstance(value, float) else f"{name}: {value}" for name, value in numbers.items()
+    ]

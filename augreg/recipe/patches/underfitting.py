@@ -27,8 +27,8 @@ def against_underfitting(seen: Situation) -> Iterator[Change]:
             yield _halved(index, name, arguments, p)
     for place in seen.places:
         if place.layer and place.p > 0:
-            value = {"dropout": {"at": place.layer, "p": round(place.p / 2, 3)}}
-            yield Change("model[0]", "insert", value, f"it drops {place.p:g}, and training is not good yet")
+            half: dict[str, Any] = {"dropout": {"at": place.layer, "p": round(place.p / 2, 3)}}
+            yield Change("model[0]", "insert", half, f"it drops {place.p:g}, and training is not good yet")
     for index, name, arguments in seen.steps("image"):
         weaker = _weaker(name, arguments)
         if weaker is not None:

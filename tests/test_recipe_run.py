@@ -1,0 +1,245 @@
+"""All steps of the recipe in a row: order, failures, a folder that a killed run goes on from, and the command."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from recipe_tasks import mlp, table
+from torch import nn
+
+import augreg.recipe
+from augreg.__main__ import main
+from augreg.recipe import Report, Task
+from augreg.recipe.run_steps import chosen_steps
+
+SHORT: dict[str, dict[str, Any]] = {
+    "overfit": {"samples": 6, "labels": 30},
+    "learning rate": {"iterations": 12, "rates": [1e-4, 1e-3, 1e-2, 1e-1], "finer": 2},
+    "curves": {"epochs": 3},
+    "advice": {"seeds": 2},
+}
+NAMES = ["initial loss", "overfit", "learning rate", "curves", "advice"]
+
+
+def iris(**changes: Any) -> Task:
+    task = Task(partial(mlp, 4, 3), *table("iris"), batch_size=28, learning_rate=1e-2, name="iris")
+    return task.replace(**changes)
+
+
+def run(task: Any, folder: Any = None, **arguments: Any) -> Report:
+    return augreg.recipe.run(task, folder, **{"settings": SHORT, "steps": NAMES, **arguments})
+
+
+def double_softmax() -> nn.Module:
+    return nn.Sequential(mlp(4, 3), nn.Softmax(1))
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    """The results of a run that was not killed."""
+    return run(iris()).as_dict()
+
+
+def test_the_steps_in_order(whole: dict[str, Any]) -> None:
+    assert [each["step"] for each in whole["results"]] == NAMES
+    assert whole["ok"] and whole["left"] == [] and whole["name"] == "iris"
+    report = Report.from_dict(json.loads(json.dumps(whole, allow_nan=False)))
+    assert report.as_dict() == whole and report["curves"].evidence["epochs"] == 3
+    text = str(report)
+    assert text.startswith("iris: no step failed") and all(f"\n  {name}" in text for name in NAMES)
+
+
+def test_it_stops_at_a_failure_unless_told_to_go_on() -> None:
+    faulty = iris(model=double_softmax)
+    report = run(faulty, steps=[1, 2, 6])
+    assert not report.ok and list(report.results) == ["initial loss"] and report.left == ("overfit", "curves")
+    assert "cause: double softmax" in str(report) and "not run: overfit, curves" in str(report)
+    assert list(run(faulty, steps=[1, 6], go_on=True).results) == ["initial loss", "curves"]
+
+
+def test_a_rate_that_is_far_better_is_used_for_the_steps_after() -> None:
+    report = run(iris(learning_rate=1e-6), steps=[3, 6])
+    rate = report["learning rate"].evidence["rate"]
+    assert rate > 1e-4
+    tuned = run(iris(learning_rate=rate), steps=[6])
+    assert report["curves"] == tuned["curves"]
+
+
+def state() -> tuple[Any, ...]:
+    return torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index] # noqa: NPY002
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed_after(calls: int) -> Any:
+    """A progress function that raises at this call."""
+    seen = []
+
+    def progress(name: str, done: int, total: int) -> None:
+        seen.append(name)
+        if len(seen) == calls:
+            raise Killed
+
+    return progress
+
+
+@pytest.mark.parametrize("calls", [1, 3, 4, 7, 10, 13, 16])
+def test_a_run_that_was_killed_goes_on(tmp_path: Path, whole: dict[str, Any], calls: int) -> None:
+    before = state()
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        run(iris(), folder, progress=killed_after(calls))
+    assert state() == before
+    assert run(iris(), folder).as_dict() == whole
+    assert state() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["run"]
+    assert not list(folder.rglob("*.part"))
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path, whole: dict[str, Any]) -> None:
+    assert run(iris(), tmp_path).as_dict() == whole
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert run(iris(), tmp_path).as_dict() == whole
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == made
+    # a step with other settings is run again, and so is what comes after it
+    longer = run(iris(), tmp_path, settings={**SHORT, "curves": {"epochs": 2}})
+    assert longer["curves"].evidence["epochs"] == 2
+    assert longer["advice"] == run(iris(), settings={**SHORT, "curves": {"epochs": 2}})["advice"]
+    with pytest.raises(ValueError, match="another task"):
+        run(iris(seed=3), tmp_path)
+    with pytest.raises(ValueError, match="another task"):
+        run(iris(model=lambda: nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))), tmp_path)
+
+
+def test_a_step_that_failed_is_run_again(tmp_path: Path) -> None:
+    fault = [True]
+
+    def model() -> nn.Module:
+        return nn.Sequential(mlp(4, 3), nn.Softmax(1) if fault[0] else nn.Identity())
+
+    assert not run(iris(model=model), tmp_path, steps=[1]).ok
+    fault[0] = False
+    assert run(iris(model=model), tmp_path, steps=[1]).ok
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (["curvs"], "there is no step 'curvs'; did you mean 'curves'"),
+        ([9], "there is no step '9'"),
+        ([], "expected at least one"),
+        (["advice"], "advice needs the result of curves: add it"),
+    ],
+)
+def test_steps_that_there_are_not(steps: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        chosen_steps(steps)
+
+
+def test_settings_of_a_step_that_there_is_not() -> None:
+    with pytest.raises(ValueError, match="settings: there is no step 'curve'; did you mean 'curves'"):
+        run(iris(), settings={"curve": {}})
+    with pytest.raises(TypeError, match="settings: curves: expected a mapping"):
+        run(iris(), settings={"curves": 3})  # type: ignore[dict-item]
+
+
+MODULE = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_recipe_run import double_softmax, iris
+
+def task():
+    print("output of the user")
+    return iris()
+
+def faulty():
+    return iris(model=double_softmax)
+
+def interrupted():
+    def step(*_):
+        raise KeyboardInterrupt
+    return iris(step=step)
+
+def broken():
+    raise RuntimeError("no data")
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "train.py").write_text(MODULE.format(tests=str(Path(__file__).parent)))
+    monkeypatch.delitem(sys.modules, "train", raising=False)
+    yield
+    sys.modules.pop("train", None)
+
+
+@pytest.mark.usefixtures("module")
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipe", "run", "train:task", "--steps", "1,curves", "--epochs", "2", "--quiet", "--json"]) == 0
+    captured = capsys.readouterr()
+    data = json.loads(captured.out)
+    assert [each["step"] for each in data["results"]] == ["initial loss", "curves"] and data["ok"]
+    assert data["results"][1]["evidence"]["epochs"] == 2 and captured.err == "output of the user\n"
+    kept = tmp_path / "recipe-train-task"
+    assert sorted(path.name for path in kept.iterdir()) == [
+        "1-initial-loss.json",
+        "6-curves",
+        "6-curves.json",
+        "task.json",
+    ]
+    assert main(["recipe", "run", "train:task", "--steps", "1", "--folder", "other", "--quiet", "--fresh"]) == 0
+    assert capsys.readouterr().out.startswith("iris: no step failed\n  initial loss  pass")
+    assert main(["recipe", "run", "train:faulty", "--quiet"]) == 1
+    assert "double softmax" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("module")
+def test_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipe", "run", "train:interrupted", "--quiet"]) == 130
+    error = capsys.readouterr().err
+    assert error == "interrupted; the same command goes on with what is in recipe-train-interrupted\n"
+    assert Path("recipe-train-interrupted/1-initial-loss.json").is_file()
+
+
+@pytest.mark.usefixtures("module")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train:broken"], "train:broken() failed: RuntimeError: no data"),
+        (["train:missing"], "train: has no function 'missing'"),
+        (["train:task", "--steps", "curvs"], "there is no step 'curvs'"),
+    ],
+)
+def test_what_cannot_be_run(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipe", "run", *arguments, "--quiet"]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(Path().glob("recipe-*"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["run"], ["run", "train"], ["run", "train:task", "--out", "no/such/page.html"]]
+)
+def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["recipe", *arguments])
+    assert stopped.value.code == 2 and "usage: augreg recipe" in capsys.readouterr().err
+
+
+def test_the_command_is_completed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "augreg", "completion", "bash"], capture_output=True, text=True, check=True
+    )
+    assert "recipe" in done.stdout and "--go-on" in done.stdout
