@@ -81,6 +81,13 @@ def test_a_validation_loss_that_rises_with_that_of_training_is_not_overfitting()
     assert judge_curves(both).evidence["state"] == "underfitting"
 
 
+def test_a_gap_of_metrics_is_chance_if_the_losses_agree() -> None:
+    early = run([2.2, 2.2, 2.17], [2.2, 2.2, 2.18], [0.1, 0.3, 0.33], [0.1, 0.2, 0.21])
+    assert judge_curves(early).verdict == "pass"
+    early.history["validation loss"][-1] = 2.4
+    assert judge_curves(early).evidence["state"] == "overfitting"
+
+
 def test_curves_are_plotted_from_the_start() -> None:
     figure = judge_curves(GOOD).plot()
     loss, metric = figure.axes

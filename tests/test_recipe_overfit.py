@@ -244,6 +244,7 @@ def test_functions_that_always_drop_are_off_and_not_reported() -> None:
         def forward(self, x: Tensor) -> Tensor:
             y = x[:, None, :2]
             dropped = functional.scaled_dot_product_attention(y, y, y, None, 0.5)
+            dropped = dropped + functional.scaled_dot_product_attention(y, y, y, dropout_p=0.5)
             return functional.dropout(x, 0.5) + dropped.sum()
 
     model = Always()

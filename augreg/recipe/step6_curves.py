@@ -36,6 +36,7 @@ State = Literal[
 """What the curves look like; the first that holds."""
 
 _GAP = 0.1
+_AGREE = 0.05  # of the validation loss
 _FALLS = 0.05  # of the loss at the start: less is no progress
 _UPDATES = 100  # after fewer, no progress says nothing
 _RISES = 0.15  # of the lowest validation loss
@@ -58,7 +59,8 @@ def judge_curves(run: Run, causes: Sequence[Cause] = ()) -> Result:
     """The result for a run, with causes that are known already. `evidence["state"]` says what the curves look like.
 
     Overfitting is a gap of more than 0.1, and more than two standard errors, between the metrics of training and
-    validation; or a validation loss that rises by 15 % of its lowest value while that of training falls.
+    validation, whose losses also differ by 5 %; or a validation loss that rises by 15 % of its lowest value while
+    that of training falls.
     """
     seen = _Seen(run)
     state, summary, own = _state(seen)
@@ -89,6 +91,12 @@ class _Seen:
         """The standard error of a validation metric that is a fraction."""
         value, count = self.run.last("validation metric"), self.run.validation_samples
         return math.sqrt(value * (1 - value) / count) if count and 0 <= value <= 1 else 0.0
+
+    @property
+    def losses_agree(self) -> bool:
+        """Whether the loss of validation is hardly above that of training: then a gap of metrics is chance."""
+        training, validation = self.run.last("train loss"), self.run.last("validation loss")
+        return validation - training < _AGREE * abs(validation)
 
     @property
     def fall(self) -> float:
@@ -170,7 +178,7 @@ def _state(seen: _Seen) -> tuple[State, str, Cause | None]:
             "stop at the lowest, or regularize more, or use more data",
         )
         return "validation loss rising", "the validation loss rises while the training loss falls", cause
-    if validation and seen.gap > max(_GAP, 2 * seen.error):
+    if validation and seen.gap > max(_GAP, 2 * seen.error) and not seen.losses_agree:
         cause = Cause(
             "overfitting",
             f"the metric is {seen.gap:.3f} higher in training than in validation",
