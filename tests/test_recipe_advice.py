@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import runpy
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,6 +195,19 @@ def test_dropout_and_weight_decay_where_the_data_leave_nothing() -> None:
     dropped.apply_to(Task(partial(normalized_cnn, 0.2), digits()[0])).model()  # type: ignore[operator]
 
 
+def test_steps_that_are_not_installed() -> None:
+    @augreg.transform("twist", kind="color")
+    class Twist:
+        """Do nothing."""
+
+        def sample(self, rng: Any, scene: Any) -> Any:
+            return ()
+
+    pipe = Pipeline([Twist(), NORMALIZE], classes=10)
+    patch = advised_patch(images(pipe), shown("overfitting"))
+    assert "   - twist" in patch.show() and "affine" in patch.apply(pipe).to_spec()["image"][1]
+
+
 def test_a_change_that_the_task_cannot_take_is_left_out() -> None:
     def classes_only(outputs: Tensor, targets: Any) -> Tensor:
         if not isinstance(targets, Tensor):
@@ -260,3 +275,27 @@ def test_advice() -> None:
     assert advice(task, shown("still rising"), measure=False).verdict == "warning"
     nothing = advice(task, shown("good"))
     assert nothing.verdict == "pass" and "effect" not in nothing.evidence
+
+
+EXAMPLE: Any = runpy.run_path(str(Path(__file__).parents[1] / "docs/examples/advice.py"))
+
+
+def test_the_example_makes_a_row() -> None:
+    task = Task(EXAMPLE["regressor"], **EXAMPLE["friedman"](30), learning_rate=1e-2)
+    state, patch, *numbers, difference, _ = EXAMPLE["row"](task, 25, 2).split(" | ")
+    assert (state, patch) == ("overfitting", "dropout, weight_decay, epochs")
+    without, _, with_patch = map(float, numbers)
+    assert float(difference.split()[0]) == pytest.approx(with_patch - without, abs=0.0016)
+
+
+def test_the_table_of_the_docs() -> None:
+    page = (Path(__file__).parents[1] / "docs/recipe.md").read_text()
+    lines = page.partition("| model | state |")[2].partition("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[0] for row in rows] == list(EXAMPLE["MODELS"])
+    assert all(row[1] in ("overfitting", "validation loss rising") for row in rows)
+    assert sum(float(row[5]) > float(row[3]) for row in rows) >= 5  # the validation error falls
+    for _, _, _, without, _, with_patch, difference, answer in rows:
+        mean, low, high = (float(each.strip("()")) for each in difference.replace("to", "").split())
+        assert mean == pytest.approx(float(with_patch) - float(without), abs=0.0016) and low < mean < high
+        assert answer == ("helped" if low > 0 else "hurt" if high < 0 else "no difference seen")

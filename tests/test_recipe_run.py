@@ -202,6 +202,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     ]
     assert main(["recipe", "run", "train:task", "--steps", "1", "--folder", "other", "--quiet", "--fresh"]) == 0
     assert capsys.readouterr().out.startswith("iris: no step failed\n  initial loss  pass")
+    (kept / "notes.txt").write_text("mine")
+    assert main(["recipe", "run", "train:task", "--steps", "1", "--quiet", "--fresh"]) == 0
+    assert sorted(path.name for path in kept.iterdir()) == ["1-initial-loss.json", "notes.txt", "task.json"]
+    (tmp_path / "task.json").write_text("{}")  # not of a run: nothing is removed, and nothing is written
+    assert main(["recipe", "run", "train:task", "--folder", ".", "--quiet", "--fresh"]) == 2
+    assert (tmp_path / "task.json").read_text() == "{}"
+    capsys.readouterr()
     assert main(["recipe", "run", "train:faulty", "--quiet"]) == 1
     assert "double softmax" in capsys.readouterr().out
 

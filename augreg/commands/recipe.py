@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,14 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _report(made: Any, folder: Path, arguments: argparse.Namespace) -> Any:
+    from augreg.recipe.run_folder import clear
     from augreg.recipe.run_steps import chosen_steps, run
     from augreg.recipe.task import as_task
 
     steps = None if arguments.steps is None else [each.strip() for each in arguments.steps.split(",")]
     chosen_steps(steps)  # before anything is removed or made
     task = as_task(made)
-    if arguments.fresh and (folder / "task.json").is_file():
-        shutil.rmtree(folder)
+    if arguments.fresh:
+        clear(folder, [(step.number, step.name) for step in chosen_steps(None)])
     settings: dict[str, dict[str, Any]] = {}
     if arguments.epochs is not None:
         settings["curves"] = {"epochs": arguments.epochs}

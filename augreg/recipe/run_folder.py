@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from augreg.recipe.state import kept
 from augreg.recipe.task import Task
 from augreg.recipe.training import start
 
-__all__ = ["RunFolder", "identity", "write_whole"]
+__all__ = ["RunFolder", "clear", "identity", "write_whole"]
 
 _TASK = "task.json"
 
@@ -48,11 +48,11 @@ class RunFolder:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
         self._settings = settings
-        own = {"task": identity(task), "name": task.name}
+        own = {"of": "augreg.recipe", "task": identity(task), "name": task.name}
         file = self.path / _TASK
         if not file.is_file():
             write_whole(file, own)
-        elif json.loads(file.read_text(encoding="utf-8"))["task"] != own["task"]:
+        elif _read(file).get("task") != own["task"]:
             raise ValueError(
                 f"{self.path} has the results of another task, or the task has changed: choose another folder"
             )
@@ -85,6 +85,22 @@ class RunFolder:
 
     def _file(self, number: int, step: str) -> Path:
         return self.path / f"{_named(number, step)}.json"
+
+
+def clear(path: Path, steps: Iterable[tuple[int, str]]) -> None:
+    """Remove the results of these steps from a folder that a run made, and nothing else."""
+    file = path / _TASK
+    if not file.is_file() or _read(file).get("of") != "augreg.recipe":
+        return
+    for number, step in steps:
+        (path / f"{_named(number, step)}.json").unlink(missing_ok=True)
+        shutil.rmtree(path / _named(number, step), ignore_errors=True)
+    file.unlink()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    data = json.loads(file.read_text(encoding="utf-8"))
+    return data if isinstance(data, dict) else {}
 
 
 def _named(number: int, step: str) -> str:

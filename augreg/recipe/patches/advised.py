@@ -38,7 +38,9 @@ def advised_patch(task: Task, curves: Result) -> Patch:
                 changes.append(change)
         if [each.place for each in changes] == ["classes"]:
             changes = []
-        return Patch(tuple(changes), (*notes, *_notes(seen)), seen.before())
+        return Patch(
+            tuple(changes), (*notes, *_notes(seen)), seen.before(), None if task.pipe is None else task.pipe.registry
+        )
 
 
 def _proposed(seen: Situation) -> Iterable[Change]:

@@ -12,6 +12,7 @@ from augreg.pipeline import Pipeline
 from augreg.recipe.patches.diff import diff, written
 from augreg.recipe.patches.regularized_model import regularized_model
 from augreg.recipe.task import Task
+from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS
 
 __all__ = ["Change", "Patch"]
@@ -49,13 +50,15 @@ class Change:
 class Patch:
     """Changes of a spec and a task. It prints as a diff with the reasons.
 
-    `before` has the spec that it was made for, and the numbers of the task, for the diff.
+    `before` has the spec that it was made for, and the numbers of the task, for the diff; `registry` the classes of
+    its steps, if there are some that are not installed: they are no part of `as_dict`.
     `notes` has what to do that no patch can: a bigger model, more data.
     """
 
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
     before: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    registry: Registry | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __bool__(self) -> bool:
         """Whether there is anything to change."""
@@ -81,17 +84,16 @@ class Patch:
 
         A task without a spec has no images that could be augmented, and its model is regularized where it is made.
         """
-        numbers = {
-            each.place: each.value for each in self._numbers() if each.place in ("learning_rate", "weight_decay")
-        }
+        own = ("learning_rate", "weight_decay")
+        numbers = {each.place: each.value for each in self._numbers() if each.place in own}
         if task.pipe is not None:
             return task.replace(spec=self.apply(task.pipe), **numbers)
         if any(each.section in ("image", "batch", "loss") for each in self.changes):
             raise ValueError("the task has no spec: give it one, and images as pipe.train takes them")
         steps = [each.value for each in self.changes if each.section == "model"]
-        return (
-            task.replace(model=regularized_model(task.model, steps), **numbers) if steps else task.replace(**numbers)
-        )
+        if steps:
+            task = task.replace(model=regularized_model(task.model, steps))
+        return task.replace(**numbers)
 
     def epochs_of(self, epochs: int) -> int:
         """How many epochs to train instead of so many."""
@@ -107,11 +109,8 @@ class Patch:
         before = dict(self.before)
         numbers = {name: before.pop(name) for name in _TASK if name in before}
         after = {**numbers, **{each.place: each.value for each in self._numbers() if each.place in _TASK}}
-        old, new = (
-            Pipeline.from_spec(before or {"image": []}),
-            self.apply(Pipeline.from_spec(before or {"image": []})),
-        )
-        return diff([*written(old), *_lines(numbers)], [*written(new), *_lines(after)])
+        pipe = Pipeline.from_spec(before or {"image": []}, self.registry)
+        return diff([*written(pipe), *_lines(numbers)], [*written(self.apply(pipe)), *_lines(after)])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
