@@ -13,8 +13,8 @@ from augreg.recipe.result import Result
 __all__ = ["recipe_page"]
 
 _LEAD = (
-    "The steps from a new model to a trained one: the loss before training, a few samples learned by heart, the "
-    "learning rate, the search, the curves, and what to change."
+    "The steps from a new model to a trained one: each has a verdict, the numbers behind it, likely causes, and what "
+    "to do next."
 )
 _ELSEWHERE = ("trials", "importance", "comparison", "rates", "losses", "patch", "diff", "reasons", "notes", "effect")
 """Evidence that has a plot, a list or a text of its own."""
