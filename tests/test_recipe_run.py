@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -243,10 +242,3 @@ def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit) as stopped:
         main(["recipe", *arguments])
     assert stopped.value.code == 2 and "usage: augreg recipe" in capsys.readouterr().err
-
-
-def test_the_command_is_completed() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "augreg", "completion", "bash"], capture_output=True, text=True, check=True
-    )
-    assert "recipe" in done.stdout and "--go-on" in done.stdout
