@@ -63,6 +63,11 @@ def test_changes_refer_to_the_steps_before_the_patch() -> None:
     assert Patch().apply(SPEC) == Pipeline.from_spec(SPEC).to_spec() and not Patch()
 
 
+def test_a_part_of_a_patch() -> None:
+    changes = (change("classes", "set", 3), change("batch[0]", "insert", "mixup"), change("epochs", "set", 9))
+    assert Patch(changes).only(1).changes == changes[:2]  # mixing needs the number of classes
+
+
 def test_a_patch_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(SpecError, match="cutoff"):
         Patch((change("image[0]", "insert", {"cutoff": 0.5}),)).apply(SPEC)
@@ -183,6 +188,8 @@ def test_dropout_and_weight_decay_where_the_data_leave_nothing() -> None:
     assert [each.place for each in patch.changes] == ["model[0]", "weight_decay", "epochs"]
     assert patch.changes[0].value == {"dropout": {"at": "7", "p": 0.3, "on": "input"}}
     assert patch.changes[1].value == 1.0  # 0.5 / (rate 1e-3 x 30 epochs of 12 updates) is 1.4
+    decayed = advised_patch(Task(cnn, digits()[0], weight_decay=5.0), shown("overfitting"))
+    assert [each.place for each in decayed.changes] == ["model[0]", "epochs"]
     full = {
         "image": [{"rotate": 5}, {"cutout": 0.2}, NORMALIZE],
         "batch": ["mixup"],
@@ -215,7 +222,7 @@ def test_a_change_that_the_task_cannot_take_is_left_out() -> None:
         return nn.functional.cross_entropy(outputs, targets)
 
     patch = advised_patch(images({"image": [{"rotate": 5}, NORMALIZE]}, loss=classes_only), shown("overfitting"))
-    assert [each.place for each in patch.changes] == ["classes", "epochs"]
+    assert not patch.changes  # nothing is left that regularizes
     assert patch.notes[0] == "left out: batch[0]: mixup: expected class ids"
 
 

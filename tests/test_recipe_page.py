@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ pytest.importorskip("matplotlib")
 
 from augreg.recipe import Cause, Chart, Report, Result
 from augreg.recipe.page import recipe_page
-from augreg.recipe.page_plots import chart_plot, comparison_plot, trial_plots
+from augreg.recipe.page_plots import best_so_far, chart_plot, comparison_plot, trial_plots
 
 RATES = Chart(
     (1e-4, 1e-3, 1e-2, 0.1), {"loss": (2.0, 1.0, 0.5, None)}, "learning rate", "loss", True, (2e-3, 3e-2), 7e-3
@@ -95,6 +96,8 @@ def test_trials_against_each_parameter() -> None:
 
 
 def test_the_best_so_far() -> None:
+    assert best_so_far([None, -0.5, -0.7, -0.2]) == [-math.inf, -0.5, -0.5, -0.2]
+    assert best_so_far([0.5, None, 0.7, 0.2], maximize=False) == [0.5, 0.5, 0.5, 0.2]
     plot = comparison_plot({"grid": [0.2, 0.1, 0.6], "random": TRIALS}, "accuracy", "c")
     assert "best accuracy so far" in plot.svg and "grid" in plot.svg and "random" in plot.svg
 

@@ -17,7 +17,7 @@ from torch import nn
 
 import augreg.recipe
 from augreg.__main__ import main
-from augreg.recipe import Report, Task
+from augreg.recipe import Report, Result, Task
 from augreg.recipe.run_steps import chosen_steps
 
 SHORT: dict[str, dict[str, Any]] = {
@@ -71,6 +71,14 @@ def test_a_rate_that_is_far_better_is_used_for_the_steps_after() -> None:
     assert rate > 1e-4
     tuned = run(iris(learning_rate=rate), steps=[6])
     assert report["curves"] == tuned["curves"]
+
+
+def test_the_rate_of_a_sweep_that_failed_is_not_used() -> None:
+    (step,) = chosen_steps([3])
+    evidence = {"range": [1e-3, 1e-2], "rate": 3e-3, "rate of the task": 1e-5}
+    task = iris(learning_rate=1e-5)
+    assert step.tuned(task, Result("learning rate", "fail", "", evidence)).learning_rate == 1e-5
+    assert step.tuned(task, Result("learning rate", "warning", "", evidence)).learning_rate == 3e-3
 
 
 def state() -> tuple[Any, ...]:

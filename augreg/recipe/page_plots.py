@@ -11,7 +11,7 @@ from augreg.pages.figures import Line, Plot, bars, lines
 from augreg.pages.svg import COLORS, new_figure, to_svg
 from augreg.recipe.charts import Chart
 
-__all__ = ["chart_plot", "comparison_plot", "importance_plot", "trial_plots"]
+__all__ = ["best_so_far", "chart_plot", "comparison_plot", "importance_plot", "trial_plots"]
 
 _STYLES = (("accent", "-", "o"), ("second", "--", "s"), ("third", "-.", "^"), ("fourth", ":", "D"))
 _MOST_MARKERS = 40
@@ -73,12 +73,17 @@ def comparison_plot(comparison: Mapping[str, Sequence[Any]], value: str, name: s
     """The best value so far by the number of trials, for each kind of search. Trials are mappings or numbers."""
     series = []
     for kind, trials in comparison.items():
-        values = [trial.get("value") if isinstance(trial, Mapping) else trial for trial in trials]
-        worst = -math.inf if maximize else math.inf
-        known = [worst if each is None else each for each in values]
-        best = list(itertools.accumulate(known, max if maximize else min))
+        best = best_so_far(
+            [trial.get("value") if isinstance(trial, Mapping) else trial for trial in trials], maximize
+        )
         series.append(Line(kind, list(range(1, len(best) + 1)), best))
     return lines(series, name, "Grid and random search with the same budget", "trials", f"best {value} so far")
+
+
+def best_so_far(values: Sequence[float | None], maximize: bool = True) -> list[float]:
+    """The best value up to each trial; infinite before the first that did not fail."""
+    worst = -math.inf if maximize else math.inf
+    return list(itertools.accumulate((worst if each is None else each for each in values), max if maximize else min))
 
 
 def _spans_decades(values: Sequence[Any]) -> bool:

@@ -17,6 +17,7 @@ from augreg.recipe.training import start
 
 __all__ = ["advised_patch"]
 
+OVERFIT = ("overfitting", "validation loss rising")
 _REFUSALS = (AugregError, TypeError, ValueError, RuntimeError)  # of images, labels and models that a step cannot take
 
 
@@ -36,15 +37,15 @@ def advised_patch(task: Task, curves: Result) -> Patch:
                 notes.append(f"left out: {change.place}: {_name(change)}: {refusal}")
             else:
                 changes.append(change)
-        if [each.place for each in changes] == ["classes"]:
-            changes = []
+        if seen.state in OVERFIT and {each.place for each in changes} <= {"classes", "epochs"}:
+            changes = []  # nothing regularizes: training longer would not help
         return Patch(
             tuple(changes), (*notes, *_notes(seen)), seen.before(), None if task.pipe is None else task.pipe.registry
         )
 
 
 def _proposed(seen: Situation) -> Iterable[Change]:
-    if seen.state in ("overfitting", "validation loss rising"):
+    if seen.state in OVERFIT:
         return against_overfitting(seen)
     if seen.state == "underfitting":
         return against_underfitting(seen)
@@ -58,7 +59,7 @@ def _proposed(seen: Situation) -> Iterable[Change]:
 
 
 def _notes(seen: Situation) -> Iterable[str]:
-    if seen.state in ("overfitting", "validation loss rising"):
+    if seen.state in OVERFIT:
         if seen.spec is None:
             yield "with a spec, and images as pipe.train takes them, images could be augmented and mixed"
         yield "more training data helps most; a smaller model overfits less"
