@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
@@ -368,3 +370,21 @@ def test_nothing_random_is_said() -> None:
 def test_wrong_arguments_are_refused(call, error, says: str) -> None:
     with pytest.raises(error, match=says):
         call()
+
+
+@pytest.mark.parametrize("images", ["photos", Image.new("RGB", (4, 4))])
+def test_one_image_or_a_folder_is_no_list_of_images(images: Any) -> None:
+    with pytest.raises(TypeError, match="images must be a list, a dataset or a DataLoader"):
+        augreg.audit(nn.Linear(2, 2), images)
+
+
+def test_a_distance_estimated_as_0_has_a_standard_error() -> None:
+    fast = np.full((3, 2), 0.5)
+    shift = np.array([[0.1, -0.1], [0.11, -0.11], [0.12, -0.12]])
+    ones = np.ones(3)
+    collected = Collected("dropout", "model noise", "the mean")
+    collected.add(fast, SampledMean(fast + shift, fast - shift, ones, 2, 4, {}, False), None)
+    row = collected.row(0, 15, 0.01)
+    assert row is not None and row.distance == 0.0
+    # the squares are estimated as -0.0100, -0.0121 and -0.0144
+    assert row.standard_error == pytest.approx((np.std([0.0100, 0.0121, 0.0144], ddof=1) / 3**0.5) ** 0.5)

@@ -211,3 +211,21 @@ def test_a_reader_of_the_old_file_is_not_disturbed(tmp_path: Path) -> None:
         augreg.save_checkpoint(path, {"epoch": 2, "more": [0] * 1000}, PIPE)
         assert old.read() == before
     assert augreg.load_checkpoint(path).checkpoint["epoch"] == 2
+
+
+@pytest.mark.parametrize("data", [b"", b"hello world" * 9, b"PK\x03\x04" + bytes(99)])
+def test_a_damaged_file_is_named(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "model.pt").write_bytes(data)
+    with pytest.raises(ValueError, match=r"model\.pt: cannot be read: \w+"):
+        augreg.load_checkpoint(tmp_path / "model.pt")
+
+
+def test_an_entry_that_cannot_be_used_is_named_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    torch.save({"epoch": 1, "augreg": {**checkpoint_entry(PIPE), "version": 2}}, path)
+    with pytest.raises(ValueError, match=r"last\.pt: the entry has the version 2"):
+        augreg.load_checkpoint(path)
+    with pytest.raises(OSError, match=r"none/model\.pt: cannot be written: RuntimeError: Parent directory"):
+        augreg.save_checkpoint(tmp_path / "none" / "model.pt", model().state_dict(), PIPE)
+    with pytest.raises(TypeError, match="expected a pipeline, got a str"):
+        augreg.save_checkpoint(path, model().state_dict(), "imagenet")  # type: ignore[arg-type]

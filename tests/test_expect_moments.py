@@ -11,7 +11,7 @@ from enumerated_networks import Networks
 from torch import Tensor, nn
 
 import augreg
-from augreg.nn import GaussianNoise
+from augreg.nn import GaussianNoise, StochasticDepth
 
 
 def as_model(networks: Networks) -> tuple[nn.Module, Tensor]:
@@ -67,6 +67,23 @@ def test_probabilities_and_entropies_of_normal_logits() -> None:
     assert ((p.mean[:, 0] - mean).abs() < 5 * p.standard_error[:, 0]).all()
     assert (p.standard_error < 0.002).all() and p.samples.tolist() == [1, 1, 1]
     assert "by moments" in str(p) and "moments approximate" in str(p)
+
+
+def test_images_that_are_dropped_whole_have_both_results() -> None:
+    """A branch that is dropped half of the time: the logits are 0 or twice what it gives, and nothing between."""
+    linear = nn.Linear(2, 2).double()
+    model = nn.Sequential(linear, StochasticDepth(0.5)).eval()
+    x = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
+    kept = (2 * linear(x)).softmax(1)[0].detach().numpy()
+    p = augreg.expect(model, by="moments")(x)
+    assert p.mean[0].numpy() == pytest.approx((kept + 0.5) / 2, abs=1e-9)
+    assert p.entropy is not None and p.mutual_information is not None
+    mean = (kept + 0.5) / 2
+    inner = (-(kept * np.log(kept)).sum() + np.log(2)) / 2
+    assert p.mutual_information.item() == pytest.approx(-(mean * np.log(mean)).sum() - inner, abs=1e-9)
+    labels = augreg.expect(model, by="moments", multi_label=True)(x)
+    sigmoids = 1 / (1 + np.exp(-2 * linear(x)[0].detach().numpy()))
+    assert labels.mean[0].numpy() == pytest.approx((sigmoids + 0.5) / 2, abs=1e-9)
 
 
 def test_other_spaces() -> None:

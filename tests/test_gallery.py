@@ -80,12 +80,15 @@ class Halve:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page as the command writes it by default, with a broken image among the inputs."""
+    """The page as the command writes it, with a broken image among the inputs, and means of fewer draws."""
     folder = tmp_path_factory.mktemp("gallery")
     broken = folder / "broken.jpg"
     broken.write_bytes(CAT.read_bytes()[:2000])
     out = folder / "gallery.html"
-    assert gallery.main(["--images", str(CAT.parent), str(broken), "--out", str(out)]) == 1  # one image failed
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("page", "cards", "means"):
+            patch.setattr(f"augreg.gallery.{module}.MEAN_DRAWS", 16)  # 256 take as long as all else
+        assert gallery.main(["--images", str(CAT.parent), str(broken), "--out", str(out)]) == 1  # one image failed
     return out
 
 
@@ -149,7 +152,6 @@ def test_same_inputs_give_the_same_bytes_and_another_seed_others() -> None:
     registry = small_registry("rotate", "cutout", "random_erasing", "horizontal_flip")
     pipeline = augreg.Pipeline.from_spec(["horizontal_flip", "rotate"], registry)
     once = gallery.render(pipeline, [CAT])
-    assert gallery.render(pipeline, [CAT]) == once
     assert gallery.render(pipeline, [str(CAT)], seed=0) == once
     other = gallery.render(pipeline, [CAT], seed=1)
     assert "seed 1<" in other

@@ -14,7 +14,7 @@ from PIL import Image
 
 import augreg
 from augreg import gallery, ops
-from augreg.gallery.means import MEAN_DRAWS, mean_image
+from augreg.gallery.means import MEAN_DRAWS, mean_of_draws
 from augreg.gallery.repeated_images import repeated_images, style_of
 from augreg.images.thumbnails import thumbnail
 from augreg.registry.discovery import Contributions
@@ -30,7 +30,7 @@ def naive_mean(pipe: augreg.Pipeline, photo: NDArray[Any]) -> NDArray[Any]:
 
 def test_the_mean_of_a_flip_is_a_ghost_of_two_images() -> None:
     pipe = augreg.Pipeline.from_spec({"image": ["horizontal_flip"], "output": "numpy"})
-    mean, results = mean_image(pipe, PHOTO)
+    mean, _, results = mean_of_draws(pipe, PHOTO)
     flips = sum(bool(pipe.train.plan((12, 18), index).ops) for index in range(256))
     assert results == 2 and 96 < flips < 160  # 5 standard deviations of a binomial with p = 1/2 are 40
     expected = (PHOTO * (256.0 - flips) + PHOTO[:, ::-1] * float(flips)) / 256
@@ -40,31 +40,34 @@ def test_the_mean_of_a_flip_is_a_ghost_of_two_images() -> None:
 @pytest.mark.parametrize("step", [{"brightness": [0.5, 1.5]}, {"median_blur": [3, 5]}, {"translate_x": [-0.5, 0.5]}])
 def test_the_mean_is_that_of_the_images_of_training(step: Any) -> None:
     pipe = augreg.Pipeline.from_spec({"image": [step], "output": "numpy"})
-    assert np.abs(mean_image(pipe, PHOTO)[0] - naive_mean(pipe, PHOTO)).max() <= 0.5
+    assert np.abs(mean_of_draws(pipe, PHOTO)[0] - naive_mean(pipe, PHOTO)).max() <= 0.5
 
 
 def test_a_normalized_image_has_the_mean_of_what_is_shown() -> None:
     steps = ["horizontal_flip", {"normalize": "imagenet"}]
-    plain = mean_image(augreg.Pipeline.from_spec({"image": steps[:1], "output": "numpy"}), PHOTO)[0]
+    plain = mean_of_draws(augreg.Pipeline.from_spec({"image": steps[:1], "output": "numpy"}), PHOTO)[0]
     assert (
-        np.abs(mean_image(augreg.Pipeline.from_spec({"image": steps, "output": "numpy"}), PHOTO)[0] - plain).max()
+        np.abs(mean_of_draws(augreg.Pipeline.from_spec({"image": steps, "output": "numpy"}), PHOTO)[0] - plain).max()
         <= 1
     )
 
 
-def test_images_of_several_sizes_have_the_mean_of_the_most_frequent() -> None:
+def test_images_of_several_sizes_have_the_mean_of_those_with_the_size_of_the_test_image() -> None:
     pipe = augreg.Pipeline.from_spec({"image": ["d4"], "output": "numpy"})
-    shapes = [pipe.train(PHOTO, index=index).shape for index in range(256)]
-    images = [pipe.train(PHOTO, index=index) for index in range(256)]
-    most = max(set(shapes), key=shapes.count)
-    expected = np.mean([image for image in images if image.shape == most], axis=0)
-    assert np.abs(mean_image(pipe, PHOTO)[0] - expected).max() <= 0.5
+    wide = [image for image in (pipe.train(PHOTO, index=index) for index in range(256)) if image.shape == PHOTO.shape]
+    mean = mean_of_draws(pipe, PHOTO)
+    assert np.abs(mean.image - np.mean(wide, axis=0)).max() <= 0.5
+    assert (mean.draws, mean.results) == (len(wide), 4) and 96 < len(wide) < 160
+    steps = [{"resize": {"size": 6, "p": 0.25, "test": "off"}}, {"resize": {"size": 8, "p": 0.125, "test": "off"}}]
+    pipe = augreg.Pipeline.from_spec({"image": [*steps, {"pad": {"padding": 1, "test": "off"}}], "output": "numpy"})
+    mean = mean_of_draws(pipe, PHOTO)
+    assert mean.image.shape == (14, 20, 3), "none has the size of the test image: the most frequent"
 
 
 def test_noise_is_averaged_in_a_smaller_image() -> None:
     photo = np.full((200, 260, 3), 128, np.uint8)
     pipe = augreg.Pipeline.from_spec({"image": [{"gaussian_noise": [0.1, 0.1]}], "output": "numpy"})
-    mean, results = mean_image(pipe, photo)
+    mean, _, results = mean_of_draws(pipe, photo)
     assert (mean.shape, results) == ((128, 166, 3), 256)
     # a draw has a standard deviation of 25.5, the mean of 256 one of 1.6
     assert np.abs(mean.astype(float) - 128).std() < 2.2
@@ -94,7 +97,7 @@ def card(text: str, name: str) -> str:
 
 
 def test_cards_of_random_transforms_show_a_mean_beside_the_test_image() -> None:
-    text = rendered("horizontal_flip", "rotate", "solarize", added=(Spotted,))
+    text = rendered("horizontal_flip", "rotate", "rot90", added=(Spotted,))
     assert "A random transform also\n  shows the mean of 256 draws" in text
     for name, caption in (
         ("horizontal_flip", "256 draws, 2 results"),
@@ -106,6 +109,7 @@ def test_cards_of_random_transforms_show_a_mean_beside_the_test_image() -> None:
             shown.index(">test time<") < shown.index(">mean<") < shown.index('class="label">', shown.index(">mean<"))
         )
         assert caption in shown and "mean of 256 draws" in shown
+    assert re.search(r">1[0-5]\d draws of this size, 2 results<", card(text, "rot90"))
     assert ">mean<" not in card(text, "invert")  # nothing is random
 
 
@@ -146,4 +150,4 @@ class Opaque:
 def test_steps_that_are_drawn_late_count_too() -> None:
     registry = Registry.installed().add(Opaque)
     pipe = augreg.Pipeline.from_spec({"image": ["opaque", "horizontal_flip"], "output": "numpy"}, registry)
-    assert np.abs(mean_image(pipe, PHOTO)[0] - naive_mean(pipe, PHOTO)).max() <= 0.5
+    assert np.abs(mean_of_draws(pipe, PHOTO)[0] - naive_mean(pipe, PHOTO)).max() <= 0.5

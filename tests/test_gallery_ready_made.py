@@ -154,7 +154,8 @@ def test_a_wheel_finds_its_folders_inside_the_package(tmp_path: Path) -> None:
     for source, target in placed.items():
         shutil.copytree(ROOT / source, tmp_path / target)
     program = (
-        "from augreg import shipped; from augreg.data import sample_photo; from augreg.gallery import ready_made\n"
+        "from augreg.files import shipped; from augreg.data import sample_photo\n"
+        "from augreg.gallery import ready_made\n"
         "from augreg.commands.new_plugin import example; from pathlib import Path; import sys\n"
         "print(sample_photo()); print(shipped.folder(ready_made.FOLDER)); print(example())\n"
         "assert ready_made.made_with() and sample_photo().is_file()\n"

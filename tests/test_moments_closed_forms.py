@@ -13,7 +13,12 @@ from augreg.expectation.moments.gelu import gelu_gain, gelu_moments, owens_t
 from augreg.expectation.moments.noise_rules import bernoulli
 from augreg.expectation.moments.normal import Normal
 from augreg.expectation.moments.pooling_rules import clark_maximum
-from augreg.expectation.moments.rectified import central_moments, leaky_relu_moments, relu_covariance
+from augreg.expectation.moments.rectified import (
+    central_moments,
+    leaky_relu_moments,
+    normal_leaky_relu,
+    relu_covariance,
+)
 from augreg.expectation.moments.softmax_mean import mean_softmax
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
@@ -24,13 +29,56 @@ def expected(function, mean: float, deviation: float, weights=lambda z: 1.0) -> 
     kink = np.clip(-mean / deviation, -12, 12)
 
     def integrand(z: float) -> float:
-        return function(mean + deviation * z) * weights(z) * stats.norm.pdf(z)
+        return function(mean + deviation * z) * weights(z) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
 
     return sum(integrate.quad(integrand, *ends, epsabs=1e-12)[0] for ends in ((-13, kink), (kink, 13)))
 
 
 def double(*values: float) -> list[torch.Tensor]:
     return [torch.tensor([value], dtype=torch.float64) for value in values]
+
+
+def edgeworth(z, skew: float, excess: float):
+    """Edgeworth's series to the second order, over the normal density."""
+    third, fourth, sixth = z**3 - 3 * z, z**4 - 6 * z**2 + 3, z**6 - 15 * z**4 + 45 * z**2 - 15
+    return 1 + skew / 6 * third + excess / 24 * fourth + skew**2 / 72 * sixth
+
+
+@pytest.mark.parametrize(
+    ("skew", "excess", "positive"),
+    [
+        *((0.0, 0.01, True), (0.0, 3.99, True), (0.0, -0.01, False), (0.0, 4.01, False)),
+        *((0.67, 2.5, True), (0.69, 2.5, False), (-0.67, 2.5, True), (0.69, 2.0, False), (0.69, 3.0, False)),
+    ],
+)
+def test_where_the_series_is_a_density(skew: float, excess: float, positive: bool) -> None:
+    assert (edgeworth(np.linspace(-20, 20, 20_001), skew, excess).min() >= 0) is np.bool_(positive)
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation"), [(0.3, 1.0), (-1.2, 0.7), (1.0, 0.8), (30.0, 0.7), (-30.0, 1.0), (0.0, 0.0)]
+)
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rectified_normals_in_any_precision(mean: float, deviation: float, slope: float, dtype: torch.dtype) -> None:
+    inputs = (torch.tensor([each], dtype=dtype) for each in (mean, deviation**2))
+    found, spread, positive = normal_leaky_relu(*inputs, slope)
+    if deviation == 0.0:
+        assert (found.item(), spread.item()) == pytest.approx((0.0, 0.0), abs=1e-11)
+        return
+    first, second = (expected(lambda x, k=k: max(x, slope * x) ** k, mean, deviation) for k in (1, 2))
+    near = 2e-7 if dtype == torch.float32 else 1e-10
+    assert found.item() == pytest.approx(first, rel=near, abs=near)
+    assert spread.item() == pytest.approx(second - first**2, rel=4 * near, abs=4 * near)
+    assert positive.item() == pytest.approx(stats.norm.cdf(mean / deviation), abs=near)
+
+
+def test_rectified_normals_far_from_zero_are_neither_negative_nor_infinite() -> None:
+    mean = torch.cat([torch.linspace(-9, 0, 20_000), torch.tensor([1e10, -1e10])])
+    variance = torch.cat([torch.ones(20_000), torch.zeros(2)])
+    found, spread, _ = normal_leaky_relu(mean, variance)
+    assert (found >= 0).all() and (spread >= 0).all()
+    assert found[-2:].tolist() == [1e10, 0.0] and spread[-2:].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(("mean", "deviation"), [(0.3, 1.0), (-1.2, 0.7), (1.0, 0.8)])
@@ -41,8 +89,7 @@ def test_powers_of_a_rectified_normal_with_edgeworths_series(mean: float, deviat
     found = leaky_relu_moments(*known, slope)
 
     def series(z: float) -> float:
-        third, fourth = special.hermitenorm(3)(z), special.hermitenorm(4)(z)
-        return 1 + skew / 6 * third + excess / 24 * fourth + skew**2 / 72 * special.hermitenorm(6)(z)
+        return edgeworth(z, skew, excess)
 
     for k in range(1, 5):
         truth = expected(lambda x, k=k: max(x, slope * x) ** k, mean, deviation, series)

@@ -311,3 +311,20 @@ def test_models_that_cannot_be_seen_are_refused() -> None:
     with pytest.raises(TypeError, match=r"RecursiveScriptModule.*pass the torch.nn.Module that was scripted"):
         find_noise(scripted, X)
     assert "it is scripted" in find_noise(nn.Sequential(scripted), X).silent["0"]
+
+
+class _Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(self.linear(x), 0.5, self.training)
+
+
+def test_the_number_of_runs_does_not_grow_with_the_modules_that_draw() -> None:
+    runs = []
+    model = nn.Sequential(*(_Block() for _ in range(20)))
+    model.register_forward_pre_hook(lambda module, inputs: runs.append(1))
+    assert len(find_noise(model, torch.ones(1, 4)).sources) == 20
+    assert len(runs) <= 5

@@ -249,6 +249,8 @@ def test_a_step_that_there_is_not_or_that_is_never_applied() -> None:
     pipe = Pipeline([{"one_of": ["invert", "vertical_flip"]}, "horizontal_flip"])
     with pytest.raises(ValueError, match="there is no step 'horizontal_flop'; did you mean 'horizontal_flip#0'"):
         pipe.views(IMAGE, 3, only=["horizontal_flop"])
+    with pytest.raises(ValueError, match=r"only: expected names or paths of steps, .* got 5"):
+        pipe.views(IMAGE, 3, only=5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"'one_of#0/invert#0' is never applied.* name 'one_of#0' instead"):
         pipe.views(IMAGE, 3, only=["invert"])
     assert len(pipe.views(IMAGE, 3, only=["one_of", "invert"])) == 3

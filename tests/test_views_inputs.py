@@ -40,6 +40,8 @@ def test_images_of_every_kind(tmp_path) -> None:
         assert np.array_equal(pipe.views({"image": file}, 5)[4].image["image"], wanted[4])
     with pytest.raises(ImageError, match="there is no such file"):
         pipe.views(tmp_path / "none.png", 5)
+    with pytest.raises(ImageError, match=r"image\.png: normalize's mean has 3 numbers"):
+        Pipeline([{"normalize": "imagenet"}], channels="gray").views(path, 5)[0].image  # noqa: B018
 
 
 def test_tensors() -> None:
@@ -99,6 +101,5 @@ def test_channels_of_files(tmp_path, channels: str) -> None:
         assert all(np.array_equal(found, one) for one in (sample["image"], *sample["images"]))
         assert sample["path"] is other["path"] and sample["label"] is other["label"]
     assert np.array_equal(views[0][0].image, pipe.test(path))
-    if channels != "keep":  # there the fourth channel is alpha only if the image is read again for each view
-        once = {"image": path, "images": [Download(path.read_bytes()), path]}
-        assert np.array_equal(pipe.views(once, 2)[1].image["images"][0], views[0][1].image)
+    once = {"image": path, "images": [Download(path.read_bytes()), path]}
+    assert np.array_equal(pipe.views(once, 2)[1].image["images"][0], views[0][1].image)

@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["FLOORS", "circles", "files", "imported", "room", "upward"]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "lazy", "notebook", "pages", "shipped", "rng", "ops"),
+    ("errors", "files", "lazy", "notebook", "pages", "rng", "ops"),
     ("steps", "images"),
     ("backends", "loss"),
     ("targets", "attachment"),

@@ -14,8 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from augreg import shipped
 from augreg.commands.console import USAGE, print_error, print_lines
+from augreg.files import shipped
 
 __all__ = ["add", "example", "run"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from augreg import shipped
+from augreg.files import shipped
 
 __all__ = ["SAMPLE_PHOTOS", "sample_photo"]
 

@@ -15,7 +15,7 @@ from augreg.backends import backend
 from augreg.gallery import ready_made
 from augreg.gallery.batches import batch_transform_tiles
 from augreg.gallery.error_text import error_text, hide_folders
-from augreg.gallery.means import MEAN_DRAWS, mean_image
+from augreg.gallery.means import MEAN_DRAWS, mean_of_draws
 from augreg.gallery.photos import Photo, shrunk
 from augreg.gallery.regularizers import Picture
 from augreg.gallery.step_by_step import describe_ops, scene_of
@@ -250,9 +250,10 @@ class _CardMaker:
     def _mean(self, name: str, values: Any) -> Tile:
         """The mean of a photo over draws of this step, with its default p."""
         subject, photo = self.demos[0]
-        mean, different = mean_image(self._pipeline(name, values), photo)
-        caption = f"{MEAN_DRAWS} draws" if different > MEAN_DRAWS // 2 else f"{MEAN_DRAWS} draws, {different} results"
-        return tile(mean, subject, "", caption, _LONGEST)._replace(alt=f"{subject}, mean of {MEAN_DRAWS} draws")
+        mean, draws, results = mean_of_draws(self._pipeline(name, values), photo)
+        words = f"{draws} draws" if draws == MEAN_DRAWS else f"{draws} draws of this size"
+        caption = words if results > draws // 2 else f"{words}, {results} results"
+        return tile(mean, subject, "", caption, _LONGEST)._replace(alt=f"{subject}, mean of {words}")
 
     def _pipeline(self, name: str, values: Any, **common: Any) -> Pipeline:
         """A pipeline with this step alone."""

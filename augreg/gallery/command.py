@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
 from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_lines, print_problems
+from augreg.files.whole_files import whole_file
 
 __all__ = ["add", "main"]
 
@@ -74,7 +74,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return USAGE
     made = page(pipeline, names, arguments.seed, title=Path(arguments.spec).name, size=arguments.size, names=names)
     try:
-        _write(out, made.html)
+        with whole_file(out) as part:
+            part.write_text(made.html, encoding="utf-8", newline="\n")
     except OSError as error:
         print_error(f"{out}: cannot be written: {error.strerror or error}")
         return USAGE
@@ -95,13 +96,3 @@ def _size(text: str) -> int:
     if text.isdecimal() and 1 <= int(text) < 2**16:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a number of pixels from 1 to 65535, got {text!r}")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write the file whole or not at all: a browser that has the page open never reads half of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

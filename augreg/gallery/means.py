@@ -1,9 +1,9 @@
-"""Mean images: what a pixel shows on average over many draws of a transform."""
+"""The mean over many draws of a transform: what each pixel shows on average."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,25 @@ from augreg.images.thumbnails import viewable
 from augreg.ops import Noise, Normalize
 from augreg.pipeline import Pipeline
 
-__all__ = ["MEAN_DRAWS", "mean_image"]
+__all__ = ["MEAN_DRAWS", "MeanOfDraws", "mean_of_draws"]
 
 MEAN_DRAWS = 256
 _SHORTER = 128  # noise of single pixels has the same mean in a small image, and takes less time there
 
 
-def mean_image(pipeline: Pipeline, photo: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
-    """The mean of the training images of a photo with the indices 0 to 255, and the number of different draws.
+class MeanOfDraws(NamedTuple):
+    """The mean of so many `draws`, and the number of different `results` among them."""
 
-    If they differ in size, as after a quarter turn, it is the mean of those of the most frequent size.
+    image: NDArray[np.uint8]
+    draws: int
+    results: int
+
+
+def mean_of_draws(pipeline: Pipeline, photo: NDArray[np.uint8]) -> MeanOfDraws:
+    """The mean of the training images of a photo with the indices 0 to 255.
+
+    If they differ in size, as after a quarter turn, it is the mean of those that have the size of the test image, or
+    of the most frequent size if none has that.
     """
     if any(isinstance(op, Noise) for op in pipeline.train.plan(photo.shape[:2], 0, channels=photo.shape[2]).ops):
         photo = shrunk(photo, _SHORTER)
@@ -35,14 +44,19 @@ def mean_image(pipeline: Pipeline, photo: NDArray[np.uint8]) -> tuple[NDArray[np
         plans.setdefault(key, plan)
         counts[key] += 1
     sums: dict[tuple[int, ...], NDArray[np.uint32]] = {}
-    weights: Counter[tuple[int, ...]] = Counter()
+    draws: Counter[tuple[int, ...]] = Counter()
+    results: Counter[tuple[int, ...]] = Counter()
     for key, plan in plans.items():
         image = _viewable(plan, photo)
         total = sums.setdefault(image.shape, np.zeros(image.shape, np.uint32))
         total += image if counts[key] == 1 else np.multiply(image, counts[key], dtype=np.uint32)
-        weights[image.shape] += counts[key]
-    (shape, weight), *_ = weights.most_common(1)
-    return np.rint(sums[shape] / weight).astype(np.uint8), len(plans)
+        draws[image.shape] += counts[key]
+        results[image.shape] += 1
+    shape = max(draws, key=draws.__getitem__)
+    if len(draws) > 1:
+        test = _viewable(pipeline.test.plan((height, width), channels=channels), photo).shape
+        shape = test if test in draws else shape
+    return MeanOfDraws(np.rint(sums[shape] / draws[shape]).astype(np.uint8), draws[shape], results[shape])
 
 
 def _viewable(plan: Any, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:

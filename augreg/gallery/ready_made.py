@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from augreg import shipped
+from augreg.files import shipped
 from augreg.gallery.regularizers import Picture, Pictures, regularizer_pictures, target_pictures
 from augreg.registry.registry import Registry
 from augreg.steps.describe import example

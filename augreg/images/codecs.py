@@ -15,8 +15,9 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
@@ -39,7 +40,7 @@ _MOST_CHANNELS: Final = 64
 Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
 
 
-class InputImage(NamedTuple):
+class InputImage(msgspec.Struct, frozen=True):
     """An image as an array, the kind of the input, and a name for messages, such as its path."""
 
     array: NDArray[Any]
@@ -77,6 +78,8 @@ def to_array(image: Any, channels: str = "rgb") -> InputImage:
 def _converted(image: Any, channels: str) -> InputImage:
     if isinstance(image, np.ndarray):
         return _banded(_array(image), channels)
+    if isinstance(image, InputImage):  # read before, for several views
+        return image
     if isinstance(image, Image.Image):
         name = _described(image)
         return _colored(_pixels(image, channels, name), name, "pil")
@@ -130,7 +133,7 @@ def _colored(array: NDArray[Any], name: str, kind: Kind = "array") -> InputImage
 
 def _banded(image: InputImage, channels: str) -> InputImage:
     """The image of an array or a tensor: nothing says what its channels are, unless the spec does."""
-    return image._replace(alpha=True) if channels == "rgba" and image.array.shape[2] == 4 else image
+    return msgspec.structs.replace(image, alpha=True) if channels == "rgba" and image.array.shape[2] == 4 else image
 
 
 # Arrays and tensors

@@ -91,4 +91,4 @@ def _are_numbers(labels: Any) -> bool:
     """Whether this is an integer, or an array or a tensor of integers."""
     if rows.is_tensor(labels):
         return "int" in str(labels.dtype)
-    return type(labels) is int or getattr(getattr(labels, "dtype", None), "kind", "") in ("i", "u")
+    return type(labels) is int or (isinstance(labels, np.ndarray | np.generic) and labels.dtype.kind in "iu")

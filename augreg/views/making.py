@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -112,6 +112,8 @@ def make_views(
             drawing = _Drawing(steps, settings, ViewChoices(streams, one.choices, named))
             drawn = one.drawn
         plan = drawing.plan(scene, f"view {number}" if number else "view 0, the test image")
-        compute = functools.partial(run, given, drawing.start, plan.settings)
+        compute = functools.partial(plan.run, given)
+        if isinstance(given, Mapping):  # its other images may be of another kind, for which a plan does not stand
+            compute = functools.partial(run, given, drawing.start, plan.settings)
         views.append(View(number, weight, plan, place.node, drawn, compute))
     return Views(views, is_exact(found, chosen))

@@ -8,6 +8,7 @@ node: the step is not applied. All other steps have no nodes: their numbers are 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
@@ -44,8 +45,7 @@ def is_noisy(step: Step, path: str, only: tuple[str, ...] | None) -> bool:
     return named and is_random(step)
 
 
-def nodes_of(step: Step, scene: Scene) -> StepNodes | None:
-    """The nodes of a step for this scene; None if its numbers must be drawn."""
+def _nodes_of(step: Step, scene: Scene) -> StepNodes | None:
     p = min(step.p, 1.0)
     if p <= 0.0:  # at the end of a schedule
         return StepNodes((Node(1.0, (), applied=False),), exact=True)
@@ -71,3 +71,14 @@ def _declared(pairs: Iterable[tuple[float, Any]]) -> list[tuple[float, tuple[Any
     if found and not (min(weights) > 0.0 and abs(math.fsum(weights) - 1.0) < 1e-6):
         raise ValueError(f"quadrature returned the weights {weights}; they must be positive and sum to one")
     return found
+
+
+_remembered = functools.lru_cache(maxsize=256)(_nodes_of)
+
+
+def nodes_of(step: Step, scene: Scene) -> StepNodes | None:
+    """The nodes of a step for this scene, which are found once; None if its numbers must be drawn."""
+    try:
+        return _remembered(step, scene)
+    except TypeError:  # an argument of a plugin's transform cannot be hashed
+        return _nodes_of(step, scene)

@@ -22,8 +22,8 @@ class MakesViews:
 
         A step with few possible results, such as a flip, `d4` or `one_of`, has each of them; crops have the center
         and the corners, and `random_resized_crop` has them at three scales, that of the test image first. Views are
-        combinations of these nodes, in an order whose beginnings have each result about as often as it is drawn. The
-        numbers of all other steps are drawn, from a low-discrepancy sequence. View k is a function of (seed, index,
+        combinations of these nodes. Each result is among the first of them about as often as it is drawn. The numbers
+        of all other steps are drawn, from a low-discrepancy sequence. View k is a function of (seed, index,
         k), so 20 views begin with the 10 views of n=10. If fewer than `n` differ, these are returned. Views may
         differ in size.
 

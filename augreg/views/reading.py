@@ -14,7 +14,7 @@ __all__ = ["read_once"]
 
 
 def read_once(given: Any, settings: RunSettings) -> Any:
-    """The image, or the sample, with arrays in place of encoded images. Raises ImageError, as a test image does."""
+    """The image, or the sample, with encoded images decoded. Raises ImageError, as a test image does."""
     if not isinstance(given, Mapping):
         return _decoded(given, settings.channels)
     return {
@@ -33,7 +33,4 @@ def _decoded(image: Any, channels: str) -> Any:
     encoded = isinstance(image, str | bytes | bytearray | memoryview | os.PathLike)
     if not encoded and not callable(getattr(image, "read", None)):
         return image
-    loaded = to_array(image, channels)
-    if loaded.alpha and channels != "rgba":  # the fourth channel of an array would be no alpha
-        return image
-    return loaded.array
+    return to_array(image, channels)

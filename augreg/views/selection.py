@@ -17,7 +17,10 @@ def named_paths(steps: Iterable[Step], only: str | Iterable[str]) -> tuple[str, 
     Raises ValueError for one that there is not, and for a step that is never applied because its container, which is
     not named, is left out at test time.
     """
-    wanted = list(dict.fromkeys([only] if isinstance(only, str) else only))
+    try:
+        wanted = list(dict.fromkeys([only] if isinstance(only, str) else only))
+    except TypeError:
+        raise ValueError(f"only: expected names or paths of steps, such as ['rotate'], got {only!r}") from None
     known = dict(_below(steps, ()))
     found: list[str] = []
     for one in wanted:

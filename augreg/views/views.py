@@ -42,7 +42,7 @@ class View:
 
     @functools.cached_property
     def image(self) -> Any:
-        """What `pipe.test` would return: an image, or a sample for a sample. Computed when it is first read."""
+        """What `pipe.test` would return: an image, or a sample for a sample. Computed when first read, and kept."""
         return self._compute()
 
     def __str__(self) -> str:

@@ -27,6 +27,7 @@ from augreg.data import Augmented, EpochSampler
 from augreg.training import Epochs
 
 NORMALIZE = {"normalize": {"mean": 0.3, "std": 0.38}}
+MEAN_DEVIATION = (2 / np.pi) ** 0.5  # the mean absolute error of a normal variable with standard error 1
 CROPS = [{"random_crop": {"size": 8, "padding": 1}}, NORMALIZE]
 
 
@@ -73,27 +74,22 @@ def train(model: nn.Module, pipe: augreg.Pipeline, samples: list, seed: int, epo
     return model.eval()
 
 
-def row(
-    name: str, logits: torch.Tensor | None, probabilities: torch.Tensor, exact: list, labels: torch.Tensor
-) -> str:
-    """A line of the table: the distances to the expectation, and how good the predictions are."""
-    logit = "" if logits is None else f"{(logits - exact[0]).abs().mean():.3f}"
-    variation = (probabilities - exact[1]).abs().sum(1).mean() / 2
-    likelihood = nn.functional.nll_loss(probabilities.clamp_min(1e-12).log(), labels)
-    accuracy = 100 * (probabilities.argmax(1) == labels).double().mean()
-    return f"| {name} | {logit} | {variation:.3f} | {likelihood:.3f} | {accuracy:.1f} |"
+def row(name: str, logit: torch.Tensor, variation: torch.Tensor, mean: torch.Tensor, labels: torch.Tensor) -> str:
+    """A line of a table: the distances to the expectation of logits and probabilities, and how good the rule is."""
+    likelihood = nn.functional.nll_loss(mean.clamp_min(1e-12).log(), labels)
+    accuracy = 100 * (mean.argmax(1) == labels).double().mean()
+    return f"| {name} | {logit.mean():.3f} | {variation.mean():.3f} | {likelihood:.3f} | {accuracy:.1f} |"
+
+
+def total_variation(probabilities: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """The distance of two distributions over the classes, for each image."""
+    return (probabilities - others).abs().sum(1) / 2
 
 
 def table(title: str, rows: list[str]) -> None:
     """Print a table of Markdown."""
     print(f"\n| {title} | logits | probabilities | negative log-likelihood | accuracy, % |\n|---|---|---|---|---|")
     print("\n".join(rows), flush=True)
-
-
-def exact(model: nn.Module, images: torch.Tensor, draws: int) -> list[torch.Tensor]:
-    """The mean of the logits and of the probabilities over so many draws of the model's noise."""
-    found = augreg.expect(model, samples=draws, space="logit")(images)
-    return [found.mean, found.probabilities]
 
 
 def rules(model: nn.Module, images: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -112,7 +108,7 @@ def rules(model: nn.Module, images: torch.Tensor) -> dict[str, tuple[torch.Tenso
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--images", type=int, default=1000, help="the number of test images")
+    parser.add_argument("--images", type=int, default=500, help="the number of test images")
     parser.add_argument("--draws", type=int, default=4096, help="the draws that stand for the expectation")
     parser.add_argument("--plot", type=Path, help="where to write the plot, an .svg or .png file")
     given = parser.parse_args()
@@ -127,11 +123,18 @@ def main() -> None:
         pipe = augreg.Pipeline([NORMALIZE], model=noise)
         model = train(make(), pipe, known, 0, given.epochs)
         images = torch.from_numpy(np.stack([pipe.test(image) for image, _ in test]))
-        mean = exact(model, images, given.draws)
+        mean = augreg.expect(model, samples=given.draws, space="logit")(images)
         found = rules(model, images)
-        rows = [row(rule, *values, mean, labels) for rule, values in found.items()]
-        table(name, [*rows, row("the expectation", *mean, mean, labels)])
-        curves[name] = convergence(model, images, mean), found, mean
+        rows = [
+            row(rule, (logits - mean.mean).abs(), total_variation(by_rule, mean.probabilities), by_rule, labels)
+            for rule, (logits, by_rule) in found.items()
+        ]
+        errors = [MEAN_DEVIATION * error for error in (mean.standard_error, mean.probability_error.sum(1) / 2)]
+        rows.append(row(f"mean of {given.draws} draws: its own error", *errors, mean.probabilities, labels))
+        table(name, rows)
+        if given.plot:
+            off = {rule: total_variation(by_rule, mean.probabilities).mean() for rule, (_, by_rule) in found.items()}
+            curves[name] = convergence(model, images, mean.probabilities), off
     views(known, test, labels, given.epochs)
     took = time.perf_counter() - start
     print(f"\naugreg {augreg.__version__}, torch {torch.__version__}, ", end="")
@@ -140,12 +143,12 @@ def main() -> None:
         plot(curves, given.plot)
 
 
-def convergence(model: nn.Module, images: torch.Tensor, mean: list[torch.Tensor]) -> dict[int, float]:
+def convergence(model: nn.Module, images: torch.Tensor, mean: torch.Tensor) -> dict[int, float]:
     """The distance of the probabilities to their expectation by the number of draws."""
     found = {}
     for count in (4, 8, 16, 32, 64, 128, 256):
         drawn = augreg.expect(model, samples=count, seed=2)(images).mean
-        found[count] = (drawn - mean[1]).abs().sum(1).mean().item() / 2
+        found[count] = total_variation(drawn, mean).mean().item()
     return found
 
 
@@ -154,15 +157,12 @@ def plot(curves: dict, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3.4), layout="constrained")
-    for axes, (name, (drawn, found, mean)) in zip(
-        figure.subplots(1, len(curves), sharey=True), curves.items(), strict=True
-    ):
+    for axes, (name, (drawn, off)) in zip(figure.subplots(1, len(curves), sharey=True), curves.items(), strict=True):
         counts = list(drawn)
         axes.loglog(counts, list(drawn.values()), "o-", label="Monte Carlo")
         axes.loglog(counts, [drawn[counts[0]] * (counts[0] / count) ** 0.5 for count in counts], "k:", label="1/√n")
         for rule, style in (("weight scaling", "C1--"), ("moments, one pass", "C2-.")):
-            off = (found[rule][1] - mean[1]).abs().sum(1).mean().item() / 2
-            axes.axhline(off, color=style[:2], linestyle=style[2:], label=rule)
+            axes.axhline(off[rule], color=style[:2], linestyle=style[2:], label=rule)
         axes.set_title(name.replace(", ", ",\n"), fontsize=9)
         axes.set_xlabel("forward passes")
     figure.axes[0].set_ylabel("total variation of the class\nprobabilities to their mean")

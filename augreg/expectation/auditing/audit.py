@@ -17,7 +17,7 @@ from augreg.expectation.auditing.images import Chunk, chunks
 from augreg.expectation.auditing.report import Audit
 from augreg.expectation.auditing.rows import TOLERANCE, Collected
 from augreg.expectation.auditing.sampling import Noise, Predictor, SampledMean, sampled_mean
-from augreg.expectation.auditing.view_weights import Weighting
+from augreg.expectation.auditing.view_likelihoods import ViewLikelihoods
 from augreg.expectation.means.outputs import Select
 from augreg.expectation.moments.propagation import propagate
 from augreg.expectation.noise.find_noise import NoiseReport, NoiseSource, find_noise, kept
@@ -137,7 +137,7 @@ class _Run:
     _retained: list[Any] = field(default_factory=list)
     _labels: list[int] = field(default_factory=list)
     _examples: tuple[Any, ...] = ()
-    _weighting: Weighting | None = None
+    _view_likelihoods: ViewLikelihoods | None = None
     _labeled: bool | None = None
 
     def is_over(self) -> bool:
@@ -162,8 +162,8 @@ class _Run:
             compared.found.add(fast, sampled, chunk.labels)
             if compared.noise.modules == self.predictor.report.names and not compared.noise.steps:
                 self._add_moments(chunk, sampled)
-        if self._weighting is not None and chunk.labels is not None and not self.is_over():
-            self._weighting.add(self.predictor, chunk, fast)
+        if self._view_likelihoods is not None and chunk.labels is not None and not self.is_over():
+            self._view_likelihoods.add(self.predictor, chunk, fast)
         self.images += len(chunk.images)
 
     def finished(self) -> Audit:
@@ -197,7 +197,7 @@ class _Run:
             noise=self.predictor.report,
             batch_norm=norm,
             size=size,
-            weights=self._weighting.learned(seed) if self._weighting else None,
+            weights=self._view_likelihoods.learned(seed) if self._view_likelihoods else None,
             examples=self._examples,
             notes=tuple(notes),
         )
@@ -217,7 +217,7 @@ class _Run:
             self._moments = Collected("moments", "moments", "Monte Carlo ({samples} samples)")
         if predictor.pipe is not None:
             self._examples = example_views(predictor, chunk.images[0])
-            self._weighting = Weighting.of(predictor, chunk, [each.noise for each in self._compared])
+            self._view_likelihoods = ViewLikelihoods.of(predictor, chunk, [each.noise for each in self._compared])
 
     def _add_moments(self, chunk: Chunk, sampled: SampledMean) -> None:
         if self._moments is None:

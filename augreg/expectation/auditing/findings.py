@@ -114,10 +114,11 @@ class AuditFindings:
         for row in self.rows:
             measured = []
             if row.fast is not None and row.mean is not None:
+                errors = [side.calibration.error for side in (row.fast, row.mean)]
                 measured = [
-                    f"{100 * row.fast.accuracy:.1f}{100 * (row.mean.accuracy - row.fast.accuracy):+.1f}",
-                    f"{row.fast.log_loss:.3f}{row.mean.log_loss - row.fast.log_loss:+.3f}",
-                    f"{row.fast.calibration.error:.3f}{row.mean.calibration.error - row.fast.calibration.error:+.3f}",
+                    f"{100 * row.fast.accuracy:.1f} {100 * (row.mean.accuracy - row.fast.accuracy):+.1f}",
+                    f"{row.fast.log_loss:.3f} {row.mean.log_loss - row.fast.log_loss:+.3f}",
+                    f"{errors[0]:.3f} {errors[1] - errors[0]:+.3f}",
                 ]
             word = {"keep": "keep", "change": "change", "unknown": "?"}[row.verdict.action]
             error = f"{100 * row.standard_error:.2f}" if row.images > 1 else "?"

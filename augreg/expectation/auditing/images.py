@@ -53,6 +53,11 @@ def _pairs(images: Any, labels: Any) -> Iterator[tuple[Any, int | None]]:
 
 
 def _given(images: Any) -> Iterator[tuple[Any, int | None]]:
+    several = hasattr(images, "__iter__") or hasattr(images, "__getitem__")
+    if isinstance(images, str | bytes) or not several:
+        raise TypeError(
+            f"images must be a list, a dataset or a DataLoader, got {type(images).__name__}; give one image as a list"
+        )
     if _is_loader(images):
         for batch in images:
             values, labels = _two(batch)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from augreg.expectation.auditing.findings import AuditFindings
 from augreg.expectation.auditing.page import audit_page
+from augreg.files.whole_files import whole_file
 
 __all__ = ["Audit"]
 
@@ -16,8 +17,10 @@ class Audit(AuditFindings):
     """What an audit found. Prints as a table and sentences; `audit[name]` is the row of a name."""
 
     def save(self, path: str | Path) -> None:
-        """Write the audit as one HTML file with plots, which loads nothing else.
+        """Write the audit as one HTML file with plots, which loads nothing else. It is written whole or not at all.
 
         Needs matplotlib; ImportError names the extra of augreg that has it.
         """
-        Path(path).write_text(audit_page(self), encoding="utf-8", newline="\n")
+        page = audit_page(self)
+        with whole_file(Path(path)) as part:
+            part.write_text(page, encoding="utf-8", newline="\n")

@@ -222,8 +222,9 @@ class Collected:
         low, high = (_root(square + sign * _NORMAL * error) for sign in (-1, 1))
         distance = _root(square)
         variance = float(values["variance"].mean())
-        # in the direction of the interval that exists: the square of the distance may be 0
         spread = (_root(square + error) - _root(square - error)) / 2
+        if square < error:  # the lower end is cut off at 0, and both would be where the estimate is negative
+            spread = _root(max(0.0, square) + error) - distance
         labeled = self._with_labels(values, seed, bins) if "fast right" in names else {}
         evidence = Evidence(
             len(values["squared"]), low, high, tolerance,

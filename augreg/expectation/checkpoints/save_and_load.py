@@ -59,7 +59,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Mapping[str, Any],
     `checkpoint` is a state_dict, or a dict such as {"model": .., "optimizer": ..}. A dict gets the entry under the
     key "augreg". The keys of a state_dict stay as they are: the entry is in its `_metadata`, which torch saves with
     it. In a file named .safetensors, which takes a state_dict, the entry is metadata of the file. The file can be
-    read by `torch.load(path, weights_only=True)`. Raises TypeError for what is no checkpoint.
+    read by `torch.load(path, weights_only=True)`. Raises TypeError for what is no checkpoint, and OSError.
     """
     path = Path(path)
     if not isinstance(checkpoint, Mapping):
@@ -97,8 +97,8 @@ def load_checkpoint(
     `pipe` is the pipeline in use, or a function that prepares an image; `skew` of the result names how it differs
     from the pipeline of the checkpoint, with the effects on `images`, and on the predictions of `model`, into which
     you have loaded the weights. See `augreg.skew`. `registry` has the classes that you added by hand. Nothing but
-    plain data and tensors is read (`weights_only`). Raises ValueError if there is something to compare with and the
-    file has no entry, and SpecError if its spec cannot be read.
+    plain data and tensors is read (`weights_only`). Raises ValueError for a file that cannot be read, and for one
+    without an entry if there is something to compare with; SpecError if its spec cannot be read; and OSError.
     """
     path = Path(path)
     checkpoint, entry = read(path, map_location)
@@ -116,6 +116,8 @@ def load_checkpoint(
         raise SpecError(
             f"{path}: the pipeline of this checkpoint cannot be made; registry= has classes of your own: {error}"
         ) from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if pipe is None:
         return LoadedCheckpoint(checkpoint, saved, None)
     found = skew(saved, pipe, images, model, select=select)
@@ -130,6 +132,8 @@ def checkpoint_entry(pipe: Pipeline) -> dict[str, Any]:
 
     A trainer that writes its own checkpoints stores it under the key "augreg": `load_checkpoint` finds it there.
     """
+    if not isinstance(pipe, Pipeline):
+        raise TypeError(f"expected a pipeline, got a {type(pipe).__name__}")
     return {
         "version": 1,
         "augreg": __version__,

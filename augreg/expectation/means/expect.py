@@ -82,7 +82,7 @@ def expect(
     Raises ValueError and TypeError for arguments that are wrong, with what to do.
     """
     settings = Settings(
-        over=(over,) if isinstance(over, str) else tuple(over),
+        over=(over,) if over is None or isinstance(over, str) else tuple(over),
         by=by,
         samples=samples,
         views=views,
@@ -117,6 +117,8 @@ class Expectation(nn.Module):
         super().__init__()
         if pipe is None and "model" not in settings.over:
             raise ValueError('over="image" needs the pipeline: expect(model, pipe, over="image")')
+        if pipe is None and settings.views is not None:
+            raise ValueError("views= is for the images of a pipeline: expect(model, pipe, views=..)")
         if pipe is not None and not isinstance(pipe, Pipeline):
             raise TypeError(f"expected a Pipeline as the second argument, got {type(pipe).__name__}")
         self.members = nn.ModuleList(_members(model))

@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from augreg.expectation.noise.operator_mode import OperatorMode
 
 __all__ = ["ForwardCost", "forward_cost"]
 
@@ -50,7 +51,7 @@ def forward_cost(run: Callable[[int], Any]) -> ForwardCost:
     return ForwardCost(max(0, one.peak - per_row), per_row, independent)
 
 
-class _Record(TorchDispatchMode):
+class _Record(OperatorMode):
     """Records the peak of the bytes that are allocated, and the sizes of what operators draw."""
 
     def __init__(self) -> None:

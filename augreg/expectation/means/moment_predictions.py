@@ -10,6 +10,7 @@ from augreg.expectation.means.model_inputs import Arguments
 from augreg.expectation.means.outputs import Output, check_outputs, entropy_of, selected_output
 from augreg.expectation.means.settings import Settings
 from augreg.expectation.moments import Moments, propagate
+from augreg.expectation.moments.conditions import Condition
 from augreg.expectation.moments.softmax_mean import root
 from augreg.expectation.noise.find_noise import NoiseReport
 
@@ -46,27 +47,26 @@ def moment_output(model: nn.Module, noise: NoiseReport, arguments: Arguments, se
 
 
 def normal_output(moments: Moments, space: str, multi_label: bool, seed: int) -> Output:
-    """The mean of what is averaged, of the probabilities and of the entropies, for normal outputs."""
+    """The mean of what is averaged, of the probabilities and of the entropies, for normal outputs.
+
+    Where noise of whole images was held at its values, the outputs are normal under each of these conditions.
+    """
     mean = Output.of(moments.mean, space, multi_label)
     if mean.probabilities is None:
         return mean
+    whole = Condition(1.0, moments.mean, moments.variance, moments.covariance)
     probabilities, entropies = [], []
-    deviation = moments.variance.clamp(min=0.0).sqrt().flatten(1)
-    factor = None if moments.covariance is None else root(moments.covariance)
-    units, rows = deviation.shape[1], len(deviation)
     for repeat in range(_REPEATS):
-        points = _normal_points(_POINTS // _REPEATS, units, seed * _REPEATS + repeat).to(deviation)
-        sums: list[Tensor] = []
-        for part in points.split(max(1, _MOST_NUMBERS // max(1, rows * units))):
-            change = part[:, None] * deviation if factor is None else torch.einsum("pu,nvu->pnv", part, factor)
-            logits = moments.mean + change.unflatten(2, moments.mean.shape[1:])
-            one = logits.sigmoid() if multi_label else logits.softmax(2)
-            entropy = entropy_of(one.flatten(0, 1), multi_label)
-            found = [one.sum(0), entropy.unflatten(0, one.shape[:2]).sum(0)]
-            sums = found if not sums else [total + more for total, more in zip(sums, found, strict=True)]
-        probabilities.append(sums[0] / len(points))
-        entropies.append(sums[1] / len(points))
+        found = [
+            [each.weight * part for part in _sums(each, multi_label, seed * _REPEATS + repeat)]
+            for each in moments.conditions or (whole,)
+        ]
+        totals = [torch.stack(parts).sum(0) / (_POINTS // _REPEATS) for parts in zip(*found, strict=True)]
+        probabilities.append(totals[0].clamp(0.0, 1.0))  # some weights may be negative
+        entropies.append(totals[1].clamp(min=0.0))
     stacked = torch.stack(probabilities).to(mean.values.dtype)
+    if moments.conditions and not multi_label:
+        stacked /= stacked.sum(2, keepdim=True)
     average, error = stacked.mean(0), stacked.std(0) / _REPEATS**0.5
     values = mean.values if space == "logit" else average
     return Output(
@@ -75,6 +75,23 @@ def normal_output(moments: Moments, space: str, multi_label: bool, seed: int) ->
         torch.stack(entropies).mean(0).to(values.dtype),
         torch.zeros_like(values) if space == "logit" else error,
     )
+
+
+def _sums(condition: Condition, multi_label: bool, seed: int) -> list[Tensor]:
+    """The sums of the probabilities and of the entropies over points of the normal distribution of the outputs."""
+    deviation = condition.variance.clamp(min=0.0).sqrt().flatten(1)
+    factor = None if condition.covariance is None else root(condition.covariance)
+    units, rows = deviation.shape[1], len(deviation)
+    points = _normal_points(_POINTS // _REPEATS, units, seed).to(deviation)
+    sums: list[Tensor] = []
+    for part in points.split(max(1, _MOST_NUMBERS // max(1, rows * units))):
+        change = part[:, None] * deviation if factor is None else torch.einsum("pu,nvu->pnv", part, factor)
+        logits = condition.mean + change.unflatten(2, condition.mean.shape[1:])
+        one = logits.sigmoid() if multi_label else logits.softmax(2)
+        entropy = entropy_of(one.flatten(0, 1), multi_label)
+        found = [one.sum(0), entropy.unflatten(0, one.shape[:2]).sum(0)]
+        sums = found if not sums else [total + more for total, more in zip(sums, found, strict=True)]
+    return sums
 
 
 def _normal_points(count: int, units: int, seed: int) -> Tensor:

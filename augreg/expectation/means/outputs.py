@@ -45,7 +45,7 @@ _OTHER_WORDS = {
 
 def check_space(space: Any) -> None:
     """Raise ValueError for a space that is none, saying what to do."""
-    if space in _SPACES:
+    if isinstance(space, str) and space in _SPACES:
         return
     known = "; ".join(f"{name!r} ({meaning})" for name, meaning in _SPACES.items())
     hint = f": {_OTHER_WORDS[space]}" if isinstance(space, str) and space in _OTHER_WORDS else ""

@@ -65,7 +65,7 @@ class ExpectationReport:
         if "model" in self.over:
             names = dict.fromkeys(name for each in self.noise for name in each.names)
             parts.append(f"the noise of {len(names)} module{'s' * (len(names) != 1)}")
-        counted = f"{self.forwards} rows in {self.batches} forward passes"
+        counted = f"{self.forwards} rows in {self.batches} forward pass{'es' * (self.batches != 1)}"
         lines = [f"mean {self.space} over {' and '.join(parts)} by {self.by}: {counted}"]
         if self.reached is not None:
             lines.append(f"the wanted standard error was {'reached' if self.reached else 'not reached'}")

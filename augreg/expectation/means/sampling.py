@@ -121,15 +121,15 @@ class Sampler:
         at_once = min(len(weights), self._pairs(inputs, images))
         for start in range(0, len(weights), at_once):
             views = range(start, min(start + at_once, len(weights)))
-            shares = weights[views.start : views.stop] / self.members
+            fractions = weights[views.start : views.stop] / self.members
             for member in range(self.members):
                 predicted = self._predicted(member, inputs, images, observations, views)
                 found, seen = self._found(predicted, inputs, images, observations, views)
                 for name, value in found.items():
-                    part = _weighted(value, shares, _seen_for(name, seen))
+                    part = _weighted(value, fractions, _seen_for(name, seen))
                     total[name] = total[name] + part if name in total else part
                 if seen is not None:
-                    part = _weighted(seen.to(predicted.values.dtype), shares, None)
+                    part = _weighted(seen.to(predicted.values.dtype), fractions, None)
                     covered = part if covered is None else covered + part
         if covered is None:
             return total, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from augreg.expectation.means.outputs import Select, check_space
@@ -51,8 +52,10 @@ class Settings:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        if self.until is not None and not self.until > 0:
-            raise ValueError(f"until is a standard error, which must be positive, got {self.until!r}")
+        if self.until is not None and not (isinstance(self.until, int | float) and self.until > 0):
+            raise ValueError(f"until is a standard error, which must be a positive number, got {self.until!r}")
+        if not isinstance(self.seed, Integral):
+            raise ValueError(f"seed must be an integer, got {self.seed!r}")
         if self.until is not None and self.max_samples < self.samples:
             raise ValueError(
                 f"max_samples={self.max_samples} is less than samples={self.samples}, with which until= begins"

@@ -41,13 +41,13 @@ class ImageViews:
         views = self._make(1) if most is None else self._with_all_nodes(2 + draws)
         self.test: Plan = views[0].plan
         self.drawn = most is not None and any(view.drawn for view in views)
-        shares = _shares(views)
-        self._all = len(shares)
+        weights = _weights_by_node(views)
+        self._all = len(weights)
         self.exact = most is None or views.exact
-        if most is not None and len(shares) > most:
-            shares, self.exact = _shares(self._make(most)), False
-        self.weights = [*shares.values()]
-        self._draws: dict[int | None, list[View]] = {node: [] for node in shares}
+        if most is not None and len(weights) > most:
+            weights, self.exact = _weights_by_node(self._make(most)), False
+        self.weights = [*weights.values()]
+        self._draws: dict[int | None, list[View]] = {node: [] for node in weights}
         self._take(views)
 
     def _with_all_nodes(self, count: int) -> Any:
@@ -70,13 +70,13 @@ class ImageViews:
             self._draws[node] = [view for view in found if view.drawn] or found
 
 
-def _shares(views: Iterable[View]) -> dict[int | None, float]:
+def _weights_by_node(views: Iterable[View]) -> dict[int | None, float]:
     """The weights of the nodes that weigh anything, by number; None is a test image that stands for a missing one."""
-    shares: dict[int | None, float] = {}
+    weights: dict[int | None, float] = {}
     for view in views:
         if view.weight > 0.0:
-            shares[view.node] = shares.get(view.node, 0.0) + view.weight
-    return shares
+            weights[view.node] = weights.get(view.node, 0.0) + view.weight
+    return weights
 
 
 class ViewInputs:

@@ -13,10 +13,11 @@ from torch.nn import functional
 
 from augreg.expectation.moments.forward import Forward, rule
 from augreg.expectation.moments.gelu import gelu_gain, gelu_moments
-from augreg.expectation.moments.normal import Normal
+from augreg.expectation.moments.normal import Cumulants, Normal
 from augreg.expectation.moments.rectified import (
     central_moments,
     leaky_relu_moments,
+    normal_leaky_relu,
     probability_positive,
     relu_covariance,
     standardized,
@@ -49,10 +50,11 @@ def clamp_min(run: Forward, func: Any, x: Normal, min: Any) -> Any:
 
 
 def _leaky(run: Forward, name: str, x: Normal, slope: float) -> Normal:
-    mean, variance, third, fourth = _in_double(
-        x, lambda m, v, k3, k4: central_moments(leaky_relu_moments(m, v, k3, k4, slope))
-    )
-    positive = probability_positive(x.mean, x.variance)
+    if x.cumulants is None:
+        mean, variance, positive = normal_leaky_relu(x.mean, x.variance, slope)
+    else:
+        mean, variance = _leaky_moments(x, slope)[:2]
+        positive = probability_positive(x.mean, x.variance)
     gain = slope + (1 - slope) * positive
     between = None
     if x.covariance is not None:
@@ -61,15 +63,26 @@ def _leaky(run: Forward, name: str, x: Normal, slope: float) -> Normal:
         if slope:  # of slope x and (1 - slope) ReLU(x); Cov(ReLU(a), b) = P(a > 0) Cov(a, b)
             both = rate.unsqueeze(1) + rate.unsqueeze(2)
             between = between + (slope**2 + slope * (1 - slope) * both) * x.covariance
-    result = run.elementwise(x, mean, variance, gain, between, **_cumulants(run, third, fourth))
+    cumulants = None
+    if run.settings.fourth_cumulant:
+        cumulants = Cumulants(lambda: _leaky_moments(x, slope)[2:])
+    result = run.elementwise(x, mean, variance, gain, between, cumulants)
     run.note(name, f"closed form for a normal input{_corrected(x)}", result)
     return result
+
+
+def _leaky_moments(x: Normal, slope: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean, variance, third and fourth cumulant."""
+    mean, variance, third, fourth = _in_double(
+        x, lambda m, v, k3, k4: central_moments(leaky_relu_moments(m, v, k3, k4, slope))
+    )
+    return mean, variance, third, fourth
 
 
 @rule("gelu")
 def gelu(run: Forward, func: Any, x: Normal, approximate: str = "none") -> Normal:
     """Closed forms for x Phi(x); by quadrature for the approximation by tanh, or for inputs with cumulants."""
-    if approximate != "none" or x.third is not None or x.fourth is not None:
+    if approximate != "none" or x.cumulants is not None:
         return by_quadrature(run, "gelu", x, lambda value: functional.gelu(value, approximate=approximate))
     mean, variance = (part.to(x.mean.dtype) for part in gelu_moments(x.mean.double(), x.variance.double()))
     between = None
@@ -108,7 +121,8 @@ def by_quadrature(run: Forward, name: str, x: Normal, function: Callable[[Tensor
     """The moments of a function of a normal variable, with Gauss-Hermite nodes and Edgeworth's series as weights."""
     mean, variance, slope, third, fourth = _in_double(x, lambda *known: _integrated(function, *known))
     between = None if x.covariance is None else _series(x, _coefficients(x, function))
-    result = run.elementwise(x, mean, variance, slope, between, **_cumulants(run, third, fourth))
+    cumulants = Cumulants(lambda: (third, fourth)) if run.settings.fourth_cumulant else None
+    result = run.elementwise(x, mean, variance, slope, between, cumulants)
     run.note(name, f"quadrature over a normal input, {NODES} nodes{_corrected(x)}", result)
     return result
 
@@ -178,9 +192,5 @@ def _in_double(x: Normal, function: Callable[..., Any]) -> list[Tensor]:
     return [part.to(x.mean.dtype) for part in function(*parts)]
 
 
-def _cumulants(run: Forward, third: Tensor, fourth: Tensor) -> dict[str, Tensor]:
-    return {"third": third, "fourth": fourth} if run.settings.fourth_cumulant else {}
-
-
 def _corrected(x: Normal) -> str:
-    return ", corrected for its third and fourth cumulant" if x.fourth is not None else ""
+    return ", corrected for its third and fourth cumulant" if x.cumulants is not None else ""

@@ -11,14 +11,20 @@ from torch import Tensor
 from augreg.expectation.moments.forward import Forward, rule
 from augreg.expectation.moments.linear_rules import scaled
 from augreg.expectation.moments.noise_rules import moved_by
-from augreg.expectation.moments.normal import Normal, covariance_between
-from augreg.expectation.moments.pooling_rules import assumed
+from augreg.expectation.moments.normal import Cumulants, Normal, covariance_between
+from augreg.expectation.moments.pooling_rules import assumed, assumes_independence
 from augreg.expectation.moments.rearranging_rules import expanded
 
 __all__: list[str] = []
 
 _TRACKED = "with the covariance of both inputs"
-_INDEPENDENT = "both inputs taken as independent"
+
+
+def _note_independent(run: Forward, name: str, x: Normal, y: Normal, result: Normal) -> None:
+    """A line in the report for two inputs whose covariance is left out, which names the noise that both depend on."""
+    common = sorted({place for _, place in x.noise & y.noise})
+    how = f"both inputs taken as independent, although both depend on the noise of {', '.join(common)}"
+    run.note(name, how if common else "both inputs are independent", result, bool(common))
 
 
 @rule("add", "add_", "__add__", "__radd__", "__iadd__")
@@ -120,15 +126,17 @@ def _sum(run: Forward, name: str, x: Any, y: Any, a: float, b: float) -> Any:
         covariance = _total(run, x) + _total(run, y)
         if between is not None:
             covariance = covariance + between + between.transpose(1, 2)
-    cumulants = {} if between is not None else {k: _plus(getattr(x, k), getattr(y, k)) for k in ("third", "fourth")}
     result = run.behind(
         x.mean + y.mean,
         x.variance + y.variance,
         [(x, lambda rows: rows), (y, lambda rows: rows)],
         covariance=covariance,
-        **cumulants,
+        cumulants=_plus(x.cumulants, y.cumulants) if between is None else None,
     )
-    run.note(name, _TRACKED if tracked else _INDEPENDENT, result)
+    if tracked:
+        run.note(name, _TRACKED, result)
+    else:
+        _note_independent(run, name, x, y, result)
     return result
 
 
@@ -142,10 +150,11 @@ def _total(run: Forward, x: Normal) -> Tensor:
     return covariance
 
 
-def _plus(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+def _plus(first: Cumulants | None, second: Cumulants | None) -> Cumulants | None:
+    """Those of a sum of independent terms."""
     if first is None or second is None:
         return first if second is None else second
-    return first + second
+    return first.mapped(lambda part, k: part + second.both()[k - 3])
 
 
 def _product(run: Forward, x: Normal, y: Normal) -> Normal:
@@ -163,7 +172,7 @@ def _product(run: Forward, x: Normal, y: Normal) -> Normal:
     if not _affordable(run, x, y):
         variance = a.square() * y.variance + b.square() * x.variance + x.variance * y.variance
         result = run.behind(a * b, variance, parents)
-        run.note("mul", _INDEPENDENT, result)
+        _note_independent(run, "mul", x, y, result)
         return result
     xx, yy = _total(run, x), _total(run, y)
     between = covariance_between(x, y)
@@ -214,5 +223,5 @@ def _reduced(run: Forward, name: str, x: Normal, dim: Any, keepdim: bool, mean: 
     result = run.linear(x, power(x.mean, 1), power)
     if x.covariance is None and x.shared and result.covariance is None:
         result.variance = power(x.variance.clamp(min=0.0).sqrt(), 1).square()
-    run.note(name, f"a sum of units {assumed(x)}", result)
+    run.note(name, f"a sum of units {assumed(x)}", result, assumes_independence(x))
     return result

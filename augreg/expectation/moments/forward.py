@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from augreg.expectation.moments.normal import Normal, NormalTensor, Push, pushed_twice
+from augreg.expectation.moments.conditions import ImageFactors
+from augreg.expectation.moments.normal import Cumulants, Normal, NormalTensor, Push, pushed_twice
 
 __all__ = ["DRAWS", "RULES", "Forward", "Settings", "Step", "Unknown", "has_normal", "rule", "wide"]
 
@@ -22,6 +24,9 @@ RULES: dict[str, Rule] = {}
 
 DRAWS: dict[str, Rule | None] = {}
 """The functions that draw, by name, which make random tensors of plain ones; None for those without a rule."""
+
+MOST_TERMS = 128
+"""Sums of more terms count as normal: an excess kurtosis of the terms is that much smaller in the sum."""
 
 MOST_UNITS = 128
 """The units of an image up to which covariance="auto" keeps covariances: layers then run on so many rows."""
@@ -51,16 +56,22 @@ class Settings:
     samples: int
     seed: int
     memory: int
+    conditions: int
 
 
 @dataclass(frozen=True)
 class Step:
-    """What was done at one place: the module's name, the function or layer, and how it was computed."""
+    """What was done at one place: the module's name, the function or layer, and how it was computed.
+
+    `covariance` is whether it was kept behind the step; `assumes_independence` whether something that shares
+    noise was taken as independent.
+    """
 
     name: str
     function: str
     how: str
     covariance: bool
+    assumes_independence: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,7 @@ class Forward(TorchFunctionMode):
     unknown: dict[Unknown, None] = field(default_factory=dict)
     names: list[str] = field(default_factory=lambda: [""])
     plain: int = 0  # inside a sampled module nothing is replaced
+    image_factors: ImageFactors | None = None  # None: they are multiplied by their moments, as other noise
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -123,7 +135,7 @@ class Forward(TorchFunctionMode):
         if (inplace or name in _ASSIGNS) and args and isinstance(result, NormalTensor):
             first = args[0]
             if isinstance(first, NormalTensor) and first.shape == result.shape:
-                _mean(first).copy_(_mean(result))
+                first.data = _mean(result)  # the old mean stays for what is still to be computed of it
                 first.hold(result.normal)
                 return first
         return result
@@ -148,9 +160,10 @@ class Forward(TorchFunctionMode):
         """Whether Monte Carlo was chosen for the module of this name."""
         return any(":" not in pattern and fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
 
-    def note(self, function: str, how: str, result: Normal | None = None) -> None:
-        """Add a line to the report."""
-        self.steps.append(Step(self.names[-1], function, how, result is not None and result.covariance is not None))
+    def note(self, function: str, how: str, result: Normal | None = None, assumes: bool = False) -> None:
+        """Add a line to the report. `assumes`: what shares noise was taken as independent."""
+        kept = result is not None and result.covariance is not None
+        self.steps.append(Step(self.names[-1], function, how, kept, assumes))
 
     def affords(self, *counts: int) -> bool:
         """Whether covariances batch x n x m are kept: one tensor may have a quarter of the memory."""
@@ -175,18 +188,23 @@ class Forward(TorchFunctionMode):
             variance = covariance.diagonal(dim1=1, dim2=2).clamp(min=0.0).reshape(mean.shape)
         parents = [*parents]
         shared = known.pop("shared", False) or any(parent.shared for parent, _ in parents)
+        noise = known.pop("noise", frozenset()).union(*(parent.noise for parent, _ in parents))
         kept = []
         if self.settings.covariance is not False and mean.dim() > 1:
             for parent, push in parents:
                 if self.affords(len(parent.mean), parent.units, parent.units):
                     parent.children += 1
                     kept.append((parent, push))
-        return Normal(mean, variance, parents=tuple(kept), shared=shared, **known)
+        return Normal(mean, variance, parents=tuple(kept), shared=shared, noise=noise, **known)
 
-    def linear(self, x: Normal, mean: Tensor, power: Callable[[Tensor, int], Tensor]) -> Normal:
+    def new_noise(self) -> frozenset[tuple[int, str]]:
+        """A number for noise that is drawn here, with the name of the module."""
+        return frozenset({(next(_noise_numbers), self.names[-1] or "(the model)")})
+
+    def linear(self, x: Normal, mean: Tensor, power: Callable[[Tensor, int], Tensor], terms: int = 1) -> Normal:
         """The random tensor behind a linear map: `power(t, k)` is the map with each weight raised to the k-th power.
 
-        Sums of independent units have the sums of the cumulants.
+        Sums of independent units have the sums of the cumulants. Those of many terms (`terms`) are normal.
         """
 
         def push(rows: Tensor) -> Tensor:
@@ -201,13 +219,18 @@ class Forward(TorchFunctionMode):
             mean,
             power(x.variance, 2) if covariance is None else x.variance,
             [(x, push)],
-            third=None if x.third is None else power(x.third, 3),
-            fourth=None if x.fourth is None else power(x.fourth, 4),
+            cumulants=x.cumulants.mapped(power) if x.cumulants is not None and terms <= MOST_TERMS else None,
             covariance=covariance,
         )
 
     def elementwise(
-        self, x: Normal, mean: Tensor, variance: Tensor, gain: Tensor, between: Tensor | None, **cumulants: Any
+        self,
+        x: Normal,
+        mean: Tensor,
+        variance: Tensor,
+        gain: Tensor,
+        between: Tensor | None,
+        cumulants: Cumulants | None = None,
     ) -> Normal:
         """The random tensor behind an elementwise function with this mean derivative (`gain`).
 
@@ -220,7 +243,11 @@ class Forward(TorchFunctionMode):
         if between is not None:
             between = between.clone()
             between.diagonal(dim1=1, dim2=2).copy_(variance.reshape(len(mean), -1))
-        return self.behind(mean, variance, [(x, push)], covariance=between, independent=x.independent, **cumulants)
+        known = {"covariance": between, "independent": x.independent, "cumulants": cumulants}
+        return self.behind(mean, variance, [(x, push)], **known)
+
+
+_noise_numbers = itertools.count()
 
 
 def name_of(func: Any) -> str:

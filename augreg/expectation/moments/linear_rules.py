@@ -8,19 +8,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from augreg.expectation.moments.forward import Forward, rule, wide
+from augreg.expectation.moments.forward import MOST_TERMS, Forward, rule, wide
 from augreg.expectation.moments.normal import Normal
 
-__all__ = ["linear"]
-
-_EXACT = "mean and variance of a sum: {}"
-_FULL, _DIAGONAL, _OWN = "with the covariance of the inputs", "inputs taken as independent", "independent inputs"
+__all__ = ["linear", "powered", "scaled"]
 
 
-def _how(x: Normal, result: Normal) -> str:
+def _noted(run: Forward, name: str, x: Normal, result: Normal) -> Normal:
+    """The result, with a line in the report that says what was assumed of the inputs."""
+    assumes = False
     if x.independent:
-        return _EXACT.format(_OWN)
-    return _EXACT.format(_FULL if result.covariance is not None and x.covariance is not None else _DIAGONAL)
+        how = "independent inputs"
+    elif result.covariance is not None and x.covariance is not None:
+        how = "with the covariance of the inputs"
+    else:
+        assumes = True
+        how = "inputs taken as independent"
+        how += ", although noise was drawn once for several" if x.shared else ", although they share noise"
+    result.shared = False
+    run.note(name, f"mean and variance of a sum: {how}", result, assumes)
+    return result
+
+
+def powered(weight: Tensor, k: int) -> Tensor:
+    """Each weight raised to the k-th power. Squares are much faster than the general power."""
+    if k == 4:
+        return weight.square().square()
+    return weight if k == 1 else weight**k
 
 
 @rule("linear")
@@ -33,12 +47,11 @@ def linear(run: Forward, func: Any, x: Any, weight: Any, bias: Any = None) -> An
     mean = functional.linear(x.mean, weight, None if bias is None else wide(bias).to(dtype))
 
     def power(part: Tensor, k: int) -> Tensor:
-        return functional.linear(part, weight if k == 1 else weight**k)
+        return functional.linear(part, powered(weight, k))
 
-    result = _from_independent(run, x, mean, power, weight) or run.linear(x, mean, power)
-    result.shared = False
-    run.note("linear", _how(x, result), result)
-    return result
+    terms = weight.shape[-1]
+    result = _from_independent(run, x, mean, power, weight) or run.linear(x, mean, power, terms)
+    return _noted(run, "linear", x, result)
 
 
 def _from_independent(run: Forward, x: Normal, mean: Tensor, power: Any, weight: Tensor) -> Normal | None:
@@ -50,8 +63,7 @@ def _from_independent(run: Forward, x: Normal, mean: Tensor, power: Any, weight:
         mean,
         x.variance,
         [(x, lambda rows: functional.linear(rows, weight))],
-        third=None if x.third is None else power(x.third, 3),
-        fourth=None if x.fourth is None else power(x.fourth, 4),
+        cumulants=x.cumulants.mapped(power) if x.cumulants is not None and x.units <= MOST_TERMS else None,
         covariance=(weight * x.variance.unsqueeze(1)) @ weight.t(),
     )
 
@@ -66,12 +78,10 @@ def convolution(run: Forward, func: Any, x: Any, weight: Any, bias: Any = None, 
     mean = func(x.mean, weight, None if bias is None else wide(bias).to(dtype), *args, **kwargs)
 
     def power(part: Tensor, k: int) -> Tensor:
-        return func(part, weight if k == 1 else weight**k, None, *args, **kwargs)
+        return func(part, powered(weight, k), None, *args, **kwargs)
 
-    result = run.linear(x, mean, power)
-    result.shared = False
-    run.note(func.__name__, _how(x, result), result)
-    return result
+    terms = weight[:, 0].numel() if "transpose" in func.__name__ else weight[0].numel()
+    return _noted(run, func.__name__, x, run.linear(x, mean, power, terms))
 
 
 @rule("batch_norm")
@@ -114,7 +124,7 @@ def normalized(
 ) -> Any:
     """Subtract the mean of a group of units, which is linear, and divide by the root of the expected mean square.
 
-    The mean square of many units is nearly a number: its own variance is left out.
+    The mean square of many independent units is nearly a number: its own variance is left out.
     """
     name = func.__name__
     if eps is None:
@@ -146,8 +156,16 @@ def normalized(
     if bias is not None:
         mean = mean + wide(bias).reshape(shape)
     result = scaled(run, middle, mean, scale)
-    run.note(name, "divided by the root of the expected mean square, whose own variance is left out", result)
+    run.note(name, _left_out(x, grouped(middle.mean), grouped(middle.variance), square), result, not x.independent)
     return result
+
+
+def _left_out(x: Normal, mean: Tensor, variance: Tensor, square: Tensor) -> str:
+    """What a norm leaves out: the deviation of the mean square, which is Var q = mean(2 v^2 + 4 m^2 v) / n."""
+    spread = (2 * variance.square() + 4 * mean.square() * variance).mean(-1, keepdim=True) / mean.shape[-1]
+    ratio = (spread.sqrt() / square.clamp(min=1e-24)).max().item()
+    bound = "up to" if x.independent else "at least"  # shared noise adds to it
+    return f"divided by the root of the expected mean square, whose deviation, {bound} {ratio:.0%}, is left out"
 
 
 def scaled(run: Forward, x: Normal, mean: Tensor, scale: Tensor) -> Normal:
@@ -164,7 +182,6 @@ def scaled(run: Forward, x: Normal, mean: Tensor, scale: Tensor) -> Normal:
         mean,
         x.variance * scale.square(),
         [(x, push)],
-        third=None if x.third is None else x.third * scale**3,
-        fourth=None if x.fourth is None else x.fourth * scale**4,
+        cumulants=None if x.cumulants is None else x.cumulants.mapped(lambda part, k: part * scale**k),
         covariance=covariance,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,13 @@ import torch
 from torch import nn
 
 from augreg.attachment.drop_paths import rate_name
-from augreg.expectation.moments.forward import Forward
+from augreg.expectation.moments.forward import MOST_TERMS, Forward
+from augreg.expectation.moments.linear_rules import powered
 from augreg.expectation.moments.noise_rules import (
     Factor,
     bernoulli,
     multiplied,
+    of_image,
     with_dropout,
     with_saturation,
 )
@@ -69,9 +72,9 @@ def _gaussian_noise(run: Forward, layer: GaussianNoise, x: Any) -> Any:
         x.mean,
         x.variance + layer.std**2,
         [(x, lambda rows: rows)],
-        third=x.third,
-        fourth=x.fourth,
+        cumulants=x.cumulants,
         covariance=covariance,
+        noise=run.new_noise(),
     )
     run.note("GaussianNoise", "exact: independent normal noise", result)
     return result
@@ -90,7 +93,7 @@ def _drop_path(run: Forward, layer: nn.Module, x: Any) -> Any:
 
 
 def _of_image(run: Forward, name: str, x: Any, keep: float, scale: float) -> Any:
-    """A number for each image. One that a batch shares has the same moments in each image."""
+    """A number for each image."""
     return with_dropout(run, name, x, keep, scale, (x.shape[0], *(1 for _ in x.shape[1:])), "image")
 
 
@@ -108,7 +111,10 @@ def _shake_drop(run: Forward, layer: ShakeDrop, x: Any) -> Any:
         keep * one**3 + (1 - keep) * (about**3 + 3 * about * spread),
         keep * one**4 + (1 - keep) * (about**4 + 6 * about**2 * spread + fourth),
     )
-    result = multiplied(run, x, factor, _shape(layer, x.mean if isinstance(x, Normal) else x, layer.per))
+    shape = _shape(layer, x.mean if isinstance(x, Normal) else x, layer.per)
+    if math.prod(shape[1:]) == 1 and factor.second > 0:
+        return of_image(run, "ShakeDrop", x, factor)
+    result = multiplied(run, x, factor, shape)
     run.note("ShakeDrop", f"exact: a random factor for each {layer.per}", result)
     return result
 
@@ -144,8 +150,9 @@ def _drop_connect(run: Forward, layer: Any, x: Any) -> Any:
     bias = None if layer.bias is None else layer.bias.to(known.mean.dtype)
 
     def power(part: Any, k: int) -> Any:
-        return layer._shared(part, weight**k, None)
+        return layer._shared(part, powered(weight, k), None)
 
+    terms = weight[:, 0].numel() if "Transpose" in type(layer).__name__ else weight[0].numel()
     added: Any = 0.0
     if bias is not None and layer.mask_bias:
         added = bias.square() * keep * layer.p * scale**2
@@ -164,9 +171,9 @@ def _drop_connect(run: Forward, layer: Any, x: Any) -> Any:
         mean,
         variance,
         kept.parents,
-        third=None if dropped.third is None else power(dropped.third, 3),
-        fourth=None if dropped.fourth is None else power(dropped.fourth, 4),
+        cumulants=dropped.cumulants.mapped(power) if dropped.cumulants is not None and terms <= MOST_TERMS else None,
         covariance=covariance,
+        noise=run.new_noise(),
     )
     how = "mean and variance over the masks; places that share a mask taken as independent"
     linear = isinstance(layer, DropConnectLinear) and mean.dim() == 2

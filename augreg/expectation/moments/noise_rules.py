@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augreg.expectation.moments.conditions import two_values
 from augreg.expectation.moments.forward import Forward, rule, wide
-from augreg.expectation.moments.normal import Normal
+from augreg.expectation.moments.linear_rules import scaled
+from augreg.expectation.moments.normal import Cumulants, Normal
 
-__all__ = ["Factor", "bernoulli", "multiplied", "with_dropout"]
+__all__ = ["Factor", "bernoulli", "multiplied", "of_image", "with_dropout"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def multiplied(run: Forward, x: Tensor | Normal, factor: Factor, shape: Sequence
     x = x if isinstance(x, Normal) else _certain(x)
     e, v, u, d2 = x.mean, x.variance, factor.mean, factor.second
     variance = u**2 * v + d2 * (e.square() + v)
-    cumulants = _cumulants(x, factor, variance) if run.settings.fourth_cumulant else {}
+    cumulants = Cumulants(lambda: _cumulants(x, factor, variance)) if run.settings.fourth_cumulant else None
     covariance = None
     shared = shape is not None and tuple(shape) != tuple(x.shape) and math.prod(shape[1:]) < x.units
     if x.covariance is not None:
@@ -59,9 +61,24 @@ def multiplied(run: Forward, x: Tensor | Normal, factor: Factor, shape: Sequence
         covariance.diagonal(dim1=1, dim2=2).copy_(variance.reshape(len(e), -1))
     independent = not shared and (certain or x.independent)
     parents = [(x, lambda rows: rows * u)]
-    return run.behind(
-        u * e, variance, parents, covariance=covariance, independent=independent, shared=shared, **cumulants
-    )
+    known = {"covariance": covariance, "independent": independent, "shared": shared, "noise": run.new_noise()}
+    return run.behind(u * e, variance, parents, cumulants=cumulants, **known)
+
+
+def of_image(run: Forward, name: str, x: Any, factor: Factor) -> Any:
+    """A tensor times an independent random number for each image: held at a value, if the run conditions on it.
+
+    A number that a batch shares has the same moments in each image.
+    """
+    if run.image_factors is None:
+        result = multiplied(run, x, factor, (x.shape[0], *(1 for _ in x.shape[1:])))
+        run.note(name, "exact: a random number for each image", result)
+        return result
+    value = run.image_factors.next_value(two_values(factor.mean, factor.second, factor.third))
+    run.note(name, "a random number for each image, which is held at its values in turn")
+    if not isinstance(x, Normal):
+        return x * value
+    return scaled(run, x, x.mean * value, torch.full_like(x.mean, value))
 
 
 def _certain(x: Tensor) -> Normal:
@@ -80,7 +97,7 @@ def _shared(x: Normal, spread: Any, shape: Sequence[int]) -> Tensor:
     return spread * (same * both)
 
 
-def _cumulants(x: Normal, factor: Factor, variance: Tensor) -> dict[str, Tensor]:
+def _cumulants(x: Normal, factor: Factor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """The third and fourth cumulant of the product."""
     e, x2, u, d2, d3, d4 = x.mean, x.variance, factor.mean, factor.second, factor.third, factor.fourth
     x3 = torch.zeros_like(e) if x.third is None else x.third
@@ -93,7 +110,7 @@ def _cumulants(x: Normal, factor: Factor, variance: Tensor) -> dict[str, Tensor]
         + 4 * u * d3 * (3 * e2 * x2 + 3 * e * x3 + x4)
         + d4 * (e2.square() + 6 * e2 * x2 + 4 * e * x3 + x4)
     )
-    return {"third": third, "fourth": fourth - 3 * variance.square()}
+    return third, fourth - 3 * variance.square()
 
 
 def with_dropout(
@@ -102,6 +119,8 @@ def with_dropout(
     """A tensor with elements, or groups of them that share a number, set to zero with probability 1 - keep."""
     if keep == 1.0 and scale == 1.0:
         return x
+    if shape is not None and math.prod(shape[1:]) == 1 and 0.0 < keep < 1.0:
+        return of_image(run, name, x, bernoulli(keep, scale))
     result = multiplied(run, x, bernoulli(keep, scale), shape)
     run.note(name, f"exact: one number in {{0, {scale:.4g}}} for each {what}", result)
     return result
@@ -172,8 +191,7 @@ def moved_by(run: Forward, x: Normal, shift: Any) -> Normal:
         x.mean + shift,
         x.variance,
         [(x, lambda rows: rows)],
-        third=x.third,
-        fourth=x.fourth,
+        cumulants=x.cumulants,
         covariance=x.covariance,
         independent=x.independent,
     )
@@ -184,6 +202,8 @@ def bernoulli_in_place(run: Forward, func: Any, x: Any, p: Any = 0.5, generator:
     """Random zeros and ones, which most stochastic depth of other libraries multiplies by."""
     if isinstance(p, Tensor) or isinstance(x, Normal):
         return None
+    if run.image_factors is not None and math.prod(x.shape[1:]) == 1 and 0.0 < p < 1.0:
+        return of_image(run, "bernoulli_", torch.ones_like(x), bernoulli(float(p)))
     ones = Normal(torch.ones_like(wide(x)), torch.zeros_like(wide(x)))
     result = multiplied(run, ones, bernoulli(float(p)))
     run.note("bernoulli_", "exact: zeros and ones", result)

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-__all__ = ["Normal", "NormalTensor", "Push", "as_rows", "covariance_between", "from_rows", "pushed_twice"]
+__all__ = [
+    "Cumulants",
+    "Normal",
+    "NormalTensor",
+    "Push",
+    "as_rows",
+    "covariance_between",
+    "from_rows",
+    "pushed_twice",
+]
 
 Push = Callable[[Tensor], Tensor]
 """A linear map of k x batch x units to k x batch x units: how a change of an input changes an output."""
@@ -19,15 +28,40 @@ Push = Callable[[Tensor], Tensor]
 _numbers = itertools.count()
 
 
+class Cumulants:
+    """The third and fourth cumulant of each unit: by how much it is not normal. Computed when first asked for."""
+
+    def __init__(self, compute: Callable[[], tuple[Tensor, Tensor]]) -> None:
+        self._compute: Callable[[], tuple[Tensor, Tensor]] | None = compute
+        self._found: tuple[Tensor, Tensor] | None = None
+
+    def both(self) -> tuple[Tensor, Tensor]:
+        """The third and the fourth."""
+        if self._found is None:
+            assert self._compute is not None
+            self._found, self._compute = self._compute(), None
+        return self._found
+
+    def mapped(self, function: Callable[[Tensor, int], Tensor]) -> Cumulants:
+        """Those behind a function, which gets each one and its order."""
+
+        def compute() -> tuple[Tensor, Tensor]:
+            third, fourth = self.both()
+            return function(third, 3), function(fourth, 4)
+
+        return Cumulants(compute)
+
+
 @dataclass(eq=False)
 class Normal:
     """A random tensor whose units are about normal.
 
     `mean` and `variance` have the tensor's shape, whose first dimension is the batch; images of a batch are
-    independent. `third` and `fourth` are the cumulants of each unit, None for zero: by how much it is not normal.
+    independent. `cumulants` are None where they are zero.
     `covariance` is batch x n x n over the n units of an image, None if units count as independent. `independent` is
     whether they are so, and not only taken as such; `shared` is whether noise was drawn once for several of them, as
-    by dropout of channels, and not mixed since.
+    by dropout of channels, and not mixed since. `noise` are the draws it depends on: a number for each, and the
+    name of the module that drew.
 
     `parents` are the random tensors it was computed from, each with the linear map to this one; `children` counts the
     other way, and `holders` the tensors that stand for it.
@@ -35,8 +69,7 @@ class Normal:
 
     mean: Tensor
     variance: Tensor
-    third: Tensor | None = None
-    fourth: Tensor | None = None
+    cumulants: Cumulants | None = None
     covariance: Tensor | None = None
     parents: tuple[tuple[Normal, Push], ...] = ()
     number: int = field(default_factory=lambda: next(_numbers))
@@ -44,11 +77,22 @@ class Normal:
     holders: int = 0
     independent: bool = False
     shared: bool = False
+    noise: frozenset[tuple[int, str]] = frozenset()
 
     @property
     def shape(self) -> torch.Size:
         """That of the tensor."""
         return self.mean.shape
+
+    @property
+    def third(self) -> Tensor | None:
+        """The third cumulant of each unit; None for zero."""
+        return None if self.cumulants is None else self.cumulants.both()[0]
+
+    @property
+    def fourth(self) -> Tensor | None:
+        """The fourth cumulant of each unit; None for zero."""
+        return None if self.cumulants is None else self.cumulants.both()[1]
 
     @property
     def units(self) -> int:

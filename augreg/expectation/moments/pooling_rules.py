@@ -89,7 +89,7 @@ def _averaged(run: Forward, name: str, x: Normal, pooled: Callable[[Tensor], Ten
     result = run.linear(x, pooled(x.mean), lambda part, k: pooled(part) * share ** (k - 1))
     if x.covariance is None and x.shared and result.covariance is None:
         result.variance = pooled(x.variance.clamp(min=0.0).sqrt()).square()
-    run.note(name, f"a mean of units {assumed(x)}", result)
+    run.note(name, f"a mean of units {assumed(x)}", result, assumes_independence(x))
     return result
 
 
@@ -100,6 +100,11 @@ def assumed(x: Normal) -> str:
     if x.independent:
         return "that are independent"
     return "taken as fully correlated" if x.shared else "taken as independent"
+
+
+def assumes_independence(x: Normal) -> bool:
+    """Whether units count as independent that may share noise."""
+    return x.covariance is None and not x.independent and not x.shared
 
 
 @rule("max_pool1d", "max_pool2d", "max_pool3d", "boolean_dispatch")
@@ -131,7 +136,8 @@ def maximum_pool(
             part = part.unfold(first + number, span[number], step[number])
         for number in range(dims):
             part = part[(..., slice(None, None, gap[number]), *(slice(None),) * (dims - 1 - number))]
-        return part.flatten(-dims)
+        first_unit = part.movedim([*range(-dims, 0)], [*range(dims)])  # in memory, each unit of all windows together
+        return first_unit.flatten(0, dims - 1).movedim(0, -1)
 
     return _maximum(run, func.__name__, x, windows)
 
@@ -173,7 +179,9 @@ def _maximum(run: Forward, name: str, x: Normal, windows: Callable[..., Tensor])
     if x.covariance is None and x.shared:
         deviation = windows(x.variance.clamp(min=0.0).sqrt())
         within = deviation.unsqueeze(-1) * deviation.unsqueeze(-2)
-    mean, variance, weights = clark_maximum(windows(x.mean, lowest), windows(x.variance), within)
+    given = windows(x.mean, lowest), windows(x.variance), within
+    tracked = run.settings.covariance is not False and run.affords(len(x.mean), x.units, x.units)
+    mean, variance, weights = clark_maximum(*given, rates=tracked)
 
     def push(rows: Tensor) -> Tensor:
         flat = windows(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
@@ -185,7 +193,7 @@ def _maximum(run: Forward, name: str, x: Normal, windows: Callable[..., Tensor])
         covariance = pushed_twice(x.covariance, push, x.shape)
         covariance.diagonal(dim1=1, dim2=2).copy_(variance.reshape(len(mean), -1))
     result = run.behind(mean, variance, [(x, push)], covariance=covariance)
-    run.note(name, f"Clark's maximum of two at a time, of units {assumed(x)}", result)
+    run.note(name, f"Clark's maximum of two at a time, of units {assumed(x)}", result, assumes_independence(x))
     return result
 
 
@@ -198,13 +206,15 @@ def _within(x: Normal, windows: Callable[..., Tensor]) -> Tensor:
     return covariance[:, units.unsqueeze(-1), units.unsqueeze(-2)]
 
 
-def clark_maximum(mean: Tensor, variance: Tensor, covariance: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def clark_maximum(
+    mean: Tensor, variance: Tensor, covariance: Tensor | None = None, rates: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and variance of the largest of normal units along the last dimension, and how often each is the largest.
 
     The maximum of two, with d^2 = v1 + v2 - 2 c and r = (m1 - m2) / d, has the mean m1 Phi(r) + m2 Phi(-r) + d phi(r)
     and the mean square (m1^2 + v1) Phi(r) + (m2^2 + v2) Phi(-r) + (m1 + m2) d phi(r). It covaries with a third unit
     by c13 Phi(r) + c23 Phi(-r), and counts as normal in the next comparison. Without a covariance, .. x n x n, the
-    units are independent.
+    units are independent. `rates` is whether to compute how often each is the largest.
     """
     count = mean.shape[-1]
     weights = torch.zeros_like(mean)
@@ -214,8 +224,9 @@ def clark_maximum(mean: Tensor, variance: Tensor, covariance: Tensor | None = No
     for k in range(1, count):
         between = 0.0 if shared is None else shared[..., k]
         largest, spread, first = _larger(largest, spread, mean[..., k], variance[..., k], between)
-        weights = weights * first.unsqueeze(-1)
-        weights[..., k] = 1 - first
+        if rates:
+            weights = weights * first.unsqueeze(-1)
+            weights[..., k] = 1 - first
         if covariance is not None and shared is not None:
             shared = shared * first.unsqueeze(-1) + covariance[..., k, :] * (1 - first).unsqueeze(-1)
     return largest, spread, weights

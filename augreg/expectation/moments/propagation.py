@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_map
 
 from augreg.attachment.attach import attachments
 from augreg.expectation.moments import activation_rules, arithmetic_rules, noise_rules, pooling_rules  # noqa: F401
-from augreg.expectation.moments.forward import Forward, Settings, has_normal, wide
+from augreg.expectation.moments.conditions import Condition, ImageFactors, combined, groups_of
+from augreg.expectation.moments.forward import Forward, Settings, Step, has_normal, wide
 from augreg.expectation.moments.noise_layers import layer_rule
 from augreg.expectation.moments.normal import Normal, NormalTensor
 from augreg.expectation.moments.result import Moments, MomentsReport
@@ -42,8 +43,12 @@ def propagate(
     samples: int = 256,
     seed: int = 0,
     memory: int = 1 << 28,
+    conditions: int = 64,
 ) -> Moments:
     """Propagate mean and variance through a model, over the noise that it draws in training.
+
+    Random numbers that scale a whole image, such as those of stochastic depth, are held at their values in turn, with
+    a forward pass for each setting: what they leave is far from normal. Without them it is one pass.
 
     inputs: what the model takes: a tensor, a tuple of arguments, or a mapping of keyword arguments. The first
         dimension of all tensors is the batch.
@@ -55,6 +60,8 @@ def propagate(
         or of functions without a rule in a module ("layer3.attention:softmax", "*:*" for all).
     input_variance: the variance of the inputs, if they are random themselves: a number, or a tensor like the input.
     only: which noise draws, as in `drawing`. noise: what `find_noise` found, if it was called before.
+    conditions: the most forward passes for numbers that scale whole images. K such numbers take 2^K passes, or
+        2 K + 1 if that is too many: then one varies at a time. Below 2 they are treated as other noise, in one pass.
     select: a function that takes the model's output and returns the tensor to describe, if it is not a tensor.
 
     Batch norm is in evaluation. The model, its modes, buffers and all generators are as before. Computes in float32,
@@ -69,27 +76,37 @@ def propagate(
         raise ValueError(f"samples must be at least 2, got {samples}")
     inner = unwrapped(model)
     _check_patterns(inner, patterns)
-    settings = Settings(covariance, fourth_cumulant, patterns, samples, seed, memory)
+    settings = Settings(covariance, fourth_cumulant, patterns, samples, seed, memory, conditions)
     report = find_noise(model, _first_image(inputs)) if noise is None else noise
-    run = Forward(settings, sampled)
-    if input_variance is not None:
-        inputs = tree_map(functools.partial(_with_variance, input_variance), inputs)
+
+    def run_once(factors: ImageFactors | None) -> tuple[Condition, Forward]:
+        run = Forward(settings, sampled, image_factors=factors)
+        varied = inputs if input_variance is None else tree_map(functools.partial(_varied, input_variance), inputs)
+        with _through_modules(run, inner), run:
+            output = _called(run, inner, varied)
+        return _condition(output, run, select), run
+
     with (
         torch.no_grad(),
         kept(model),
         running_eagerly(),
         drawing(model, report, only=only),
         _without_autocast(),
-        _through_modules(run, inner),
-        run,
     ):
-        output = _called(run, inner, inputs)
-    if run.unknown:
-        raise NotImplementedError(_message(run))
-    output = output if select is None else select(output)
-    if not isinstance(output, Tensor):
-        raise TypeError(f"the model returns a {type(output).__name__}, not a tensor: give select=, a function")
-    return _moments(output, run)
+        return _over_conditions(run_once, conditions)
+
+
+def _over_conditions(run_once: Callable[[ImageFactors | None], tuple[Condition, Forward]], most: int) -> Moments:
+    """The moments of one pass, or of several that hold the numbers by which whole images are multiplied."""
+    factors = ImageFactors() if most > 1 else None
+    center, run = run_once(factors)
+    if factors is None or not factors.met:
+        return Moments(center.mean, center.variance, center.covariance, MomentsReport(tuple(run.steps)))
+    groups, conditions, how = groups_of(factors.met, most, center, lambda held: run_once(ImageFactors(held))[0])
+    mean = center.mean
+    found = combined(groups, conditions, mean.dim() > 1 and run.affords(len(mean), *[mean[0].numel()] * 2))
+    report = MomentsReport((Step("", "conditions", how, False), *run.steps))
+    return Moments(found.mean, found.variance, found.covariance, report, tuple(conditions))
 
 
 def _called(run: Forward, model: nn.Module, inputs: Any) -> Any:
@@ -110,14 +127,18 @@ def _message(run: Forward) -> str:
     )
 
 
-def _moments(output: Tensor, run: Forward) -> Moments:
-    report = MomentsReport(tuple(run.steps))
+def _condition(output: Any, run: Forward, select: Callable[[Any], Any] | None) -> Condition:
+    """The moments of what a model returned."""
+    if run.unknown:
+        raise NotImplementedError(_message(run))
+    output = output if select is None else select(output)
+    if not isinstance(output, Tensor):
+        raise TypeError(f"the model returns a {type(output).__name__}, not a tensor: give select=, a function")
     if isinstance(output, NormalTensor):
         normal = output.normal
         covariance = run.full_covariance(normal) if normal.independent else normal.covariance
-        return Moments(normal.mean, normal.variance, covariance, report)
-    mean = wide(output)
-    return Moments(mean, torch.zeros_like(mean), None, report)
+        return Condition(1.0, normal.mean, normal.variance, covariance)
+    return Condition(1.0, wide(output), torch.zeros_like(wide(output)), None)
 
 
 def _check_patterns(model: nn.Module, patterns: Iterable[str]) -> None:
@@ -132,13 +153,13 @@ def _first_image(inputs: Any) -> Any:
     return tree_map(lambda value: value[:1] if isinstance(value, Tensor) and value.dim() else value, inputs)
 
 
-def _with_variance(variance: Any, value: Any) -> Any:
+def _varied(variance: Any, value: Any) -> Any:
+    """The input as a random tensor."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return value
     mean = wide(value).clone()
-    return NormalTensor.of(
-        Normal(mean, torch.as_tensor(variance).to(mean).expand_as(mean).contiguous(), independent=True)
-    )
+    spread = torch.as_tensor(variance).to(mean).expand_as(mean).contiguous()
+    return NormalTensor.of(Normal(mean, spread, independent=True, noise=frozenset({(-1, "the inputs")})))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from augreg.expectation.moments.forward import Forward, rule
-from augreg.expectation.moments.normal import Normal, covariance_between
+from augreg.expectation.moments.normal import Cumulants, Normal, covariance_between
 
 __all__ = ["expanded", "rearranged"]
 
@@ -49,24 +49,24 @@ def rearranged(run: Forward, x: Normal, function: Callable[[Tensor], Any]) -> An
     """What a function that moves units makes of a random tensor; the function may return several tensors."""
     batch = len(x.mean)
     numbers = torch.arange(x.mean.numel(), device=x.mean.device).reshape(x.shape)
-    parts = [None if part is None else function(part) for part in (x.mean, x.variance, x.third, x.fourth)]
     places = function(numbers)
     if isinstance(places, Tensor):
-        return _moved(run, x, parts, places, batch)
-    columns = [[None] * len(places) if part is None else part for part in parts]
-    return type(places)(
-        _moved(run, x, [column[k] for column in columns], places[k], batch) for k in range(len(places))
-    )
+        return _moved(run, x, function, places, batch)
+
+    def part_of(number: int) -> Callable[[Tensor], Tensor]:
+        return lambda value: function(value)[number]
+
+    return type(places)(_moved(run, x, part_of(k), places[k], batch) for k in range(len(places)))
 
 
-def _moved(run: Forward, x: Normal, parts: Sequence[Any], places: Tensor, batch: int) -> Normal:
-    mean, variance, third, fourth = parts
-    cumulants = {"third": third, "fourth": fourth}
+def _moved(run: Forward, x: Normal, function: Callable[[Tensor], Tensor], places: Tensor, batch: int) -> Normal:
+    mean, variance = function(x.mean), function(x.variance)
+    cumulants = None if x.cumulants is None else x.cumulants.mapped(lambda part, k: function(part))
     own = _own_units(places, batch, x.units)
     if own is None:
         if x.covariance is not None:
             run.note("rearranged", "the covariance is left: an image of the batch became several, or several one")
-        return run.behind(mean, variance, [], **cumulants)
+        return run.behind(mean, variance, [], noise=x.noise, cumulants=cumulants)
 
     def push(rows: Tensor) -> Tensor:
         return rows.reshape(*rows.shape[:2], -1)[..., own].reshape(*rows.shape[:2], *places.shape[1:])
@@ -77,7 +77,7 @@ def _moved(run: Forward, x: Normal, parts: Sequence[Any], places: Tensor, batch:
         whole = run.full_covariance(x)  # copies of a unit are not independent
         covariance = None if whole is None else whole[:, own][:, :, own]
     once = x.independent and once
-    return run.behind(mean, variance, [(x, push)], covariance=covariance, independent=once, **cumulants)
+    return run.behind(mean, variance, [(x, push)], covariance=covariance, independent=once, cumulants=cumulants)
 
 
 def _own_units(places: Tensor, batch: int, units: int) -> Tensor | None:
@@ -104,13 +104,18 @@ def expanded(run: Forward, x: Any, shape: Sequence[int]) -> Any:
 
 def _repeated(run: Forward, x: Normal, batch: int) -> Normal:
     """Noise of a single row, which all images of a batch share, for each of them."""
-    parts = [
-        None if part is None else part.expand(batch, *part.shape[1:])
-        for part in (x.mean, x.variance, x.third, x.fourth, x.covariance)
-    ]
-    mean, variance, third, fourth, covariance = parts
-    assert mean is not None and variance is not None
-    return run.behind(mean, variance, [], third=third, fourth=fourth, covariance=covariance)
+
+    def repeated(part: Tensor) -> Tensor:
+        return part.expand(batch, *part.shape[1:])
+
+    return run.behind(
+        repeated(x.mean),
+        repeated(x.variance),
+        [],
+        cumulants=None if x.cumulants is None else x.cumulants.mapped(lambda part, k: repeated(part)),
+        covariance=None if x.covariance is None else repeated(x.covariance),
+        noise=x.noise,
+    )
 
 
 @rule("cat", "concat", "concatenate")
@@ -134,12 +139,14 @@ def joined(run: Forward, normals: Sequence[Normal], function: Callable[[Sequence
     starts = [sum(counts[:k]) for k in range(len(counts))]
     numbers = [_numbers(each, start, total) for each, start in zip(normals, starts, strict=True)]
     mean, places = function([each.mean for each in normals]), function(numbers)
-    parts = {
-        name: None
-        if all(getattr(each, name) is None for each in normals)
-        else function([_or_zeros(getattr(each, name), each) for each in normals])
-        for name in ("third", "fourth")
-    }
+    cumulants = None
+    if any(each.cumulants is not None for each in normals):
+        cumulants = Cumulants(
+            lambda: (
+                function([_or_zeros(each.third, each) for each in normals]),
+                function([_or_zeros(each.fourth, each) for each in normals]),
+            )
+        )
     own = _own_units(places, batch, total)
     covariance, parents = None, []
     if own is not None and all(len(each.mean) == batch for each in normals):
@@ -149,7 +156,8 @@ def joined(run: Forward, normals: Sequence[Normal], function: Callable[[Sequence
         if run.affords(batch, total, total):
             covariance = _blocks(run, normals)[:, own][:, :, own]
     variance = function([each.variance for each in normals])
-    return run.behind(mean, variance, parents, covariance=covariance, **parts)
+    noise = frozenset[tuple[int, str]]().union(*(each.noise for each in normals))
+    return run.behind(mean, variance, parents, covariance=covariance, noise=noise, cumulants=cumulants)
 
 
 def _blocks(run: Forward, normals: Sequence[Normal]) -> Tensor:
@@ -206,5 +214,4 @@ def padded(run: Forward, func: Any, x: Any, pad: Any, mode: str = "constant", va
         return run.linear(x, func(x.mean, pad, mode, value), power)
     places = torch.arange(x.mean.numel(), device=x.mean.device, dtype=torch.float64).reshape(x.shape)
     moved = func(places, pad, mode, None).long()
-    parts = [None if part is None else power(part, 1) for part in (x.mean, x.variance, x.third, x.fourth)]
-    return _moved(run, x, parts, moved, len(x.mean))
+    return _moved(run, x, lambda part: power(part, 1), moved, len(x.mean))

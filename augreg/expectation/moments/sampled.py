@@ -41,7 +41,10 @@ def sampled(run: Forward, name: str, function: Callable[..., Any], args: Any, kw
                     total.add(leaf)
     finally:
         run.plain -= 1
-    found = [total.normal() if isinstance(total, _Total) else total for total in totals]
+    noise = run.new_noise().union(
+        *(value.normal.noise for value in tree_flatten((args, kwargs))[0] if isinstance(value, NormalTensor))
+    )
+    found = [total.normal(noise) if isinstance(total, _Total) else total for total in totals]
     normals = [each for each in found if isinstance(each, Normal)]
     how = f"Monte Carlo, {settings.samples} samples; independent of what was computed before"
     run.note(name, how, normals[0] if normals else None)
@@ -96,8 +99,8 @@ class _Total:
         if self.products is not None:
             self.products += before.flatten(1).unsqueeze(2) * after.flatten(1).unsqueeze(1)
 
-    def normal(self) -> Normal:
-        """The moments of the samples."""
+    def normal(self, noise: frozenset[tuple[int, str]]) -> Normal:
+        """The moments of the samples, which depend on this noise."""
         degrees = self.count - 1
         products = None if self.products is None else (self.products + self.products.transpose(1, 2)) / (2 * degrees)
-        return Normal(self.mean, self.squares / degrees, covariance=products)
+        return Normal(self.mean, self.squares / degrees, covariance=products, noise=noise)

@@ -30,6 +30,8 @@ def mean_softmax(mean: Tensor, variance: Tensor, covariance: Tensor | None, samp
         raise ValueError(f"the outputs must be batch x classes x .., got the shape {list(mean.shape)}")
     if samples < _REPEATS:
         raise ValueError(f"samples must be at least {_REPEATS}, got {samples}")
+    if not variance.any():
+        return Probabilities(mean.softmax(1), torch.zeros_like(mean))
     units = mean[0].numel()
     factor = None if covariance is None else root(covariance)
     deviation = variance.clamp(min=0.0).sqrt().flatten(1)

@@ -22,9 +22,9 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from augreg.expectation.noise.kept_state import global_generators
+from augreg.expectation.noise.operator_mode import OperatorMode
 from augreg.nn.masks import SeededSource
 
 __all__ = ["Draw", "DrawRecorder", "modules_in"]
@@ -163,10 +163,8 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-class _Operators(TorchDispatchMode):
+class _Operators(OperatorMode):
     """Tells the recorder of operators that draw."""
-
-    supports_higher_order_operators = True  # such as flex_attention, which have no tags
 
     def __init__(self, recorder: DrawRecorder) -> None:
         super().__init__()

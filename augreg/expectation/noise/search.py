@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -139,9 +140,17 @@ class Search:
 
     def _notes(self, flags: Mapping[str, str], structure: Any) -> Iterator[str]:
         """Sentences about modules whose mode changes more than what is drawn."""
-        for flag in dict.fromkeys(flags.values()):
-            if any(self.modules[flag].children()) and self._run([flag])[1] != structure:
+        around = [flag for flag in dict.fromkeys(flags.values()) if any(self.modules[flag].children())]
+        if not around or self._structure(around) == structure:
+            return
+        for flag in around:
+            if self._structure([flag]) != structure:
                 yield f"{flag or 'the model'} draws only in a mode in which it also returns something else"
+
+    def _structure(self, names: Iterable[str]) -> Any:
+        """The structure of the output with these modules in training."""
+        with training(self.modules[name] for name in names):
+            return _structure(self.call())
 
 
 _INACTIVE = "{} is told not to draw, whatever its mode is"
@@ -178,5 +187,7 @@ def _structure(output: Any) -> Any:
 
 def running_eagerly() -> contextlib.AbstractContextManager[Any]:
     """A context in which compiled code runs uncompiled, so that its operators are seen one by one."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing the compiler takes a second
+        return contextlib.nullcontext()
     stance: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
     return stance

@@ -20,14 +20,14 @@ _FILTERS = (
     ("nearest", False),
 )  # fmt: skip
 _LUMA = (0.299, 0.587, 0.114)
-_CROPS = (1.0, 0.95, 0.9, 0.875, 0.8)
+_CROPS = (1.0, 0.965, 0.95, 0.9, 0.875, 0.8)
 
 
 class Guess(NamedTuple):
     """A crop (`own` is the pipeline's), a filter with or without antialiasing, and a channel order.
 
-    The crop is a fraction of the shorter side that the result shows, or `stretch`: all of it, in another aspect
-    ratio.
+    The crop is a fraction of the shorter side that the result shows; or `stretch`: all of the image, in another
+    aspect ratio; or `stretch and crop`: the center of that, with the pipeline's fraction.
     """
 
     crop: float | str
@@ -56,7 +56,7 @@ def guesses(image: PreparedImage, shape: tuple[int, ...]) -> Iterator[Guess]:
     crops: list[float | str] = ["own"] if same_size else []
     filters = [own[1:3]]
     if not same_size or any(isinstance(op, Resize | Enlarge) for op in image.ops):
-        crops += [*dict.fromkeys([shown_fraction(image), *_CROPS]), "stretch"]
+        crops += [*dict.fromkeys([shown_fraction(image), *_CROPS]), "stretch", "stretch and crop"]
         filters += [one for one in _FILTERS if one != own[1:3]]
     for crop in crops:
         for name, antialias in filters:
@@ -94,15 +94,21 @@ def resized_by(guess: Guess, image: PreparedImage, shape: tuple[int, ...]) -> ND
 
 
 def guessed_geometry(crop: float | str, image: PreparedImage, shape: tuple[int, ...]) -> list[Op]:
-    """Resize so that a central crop shows this fraction of the shorter side, and crop; or stretch."""
+    """Resize so that a central crop shows this fraction of the shorter side, and crop; or stretch first."""
     _, height, width = shape
-    if not isinstance(crop, float):
-        return list(image.geometry) if crop == "own" else [ops.resize(height, width)]
     given = image.scene.size
-    zoom = max(height / given[0], width / given[1]) / crop
-    shorter = round(min(given) * zoom)
-    longer = int(shorter * max(given) / min(given))
-    new = (shorter, longer) if given[0] <= given[1] else (longer, shorter)
-    new = max(new[0], height), max(new[1], width)
+    if crop == "own":
+        return list(image.geometry)
+    if crop == "stretch":
+        return [ops.resize(height, width)]
+    if isinstance(crop, float):
+        zoom = max(height / given[0], width / given[1]) / crop
+        shorter = round(min(given) * zoom)
+        longer = int(shorter * max(given) / min(given))
+        new = (shorter, longer) if given[0] <= given[1] else (longer, shorter)
+        new = max(new[0], height), max(new[1], width)
+    else:
+        shown = shown_fraction(image)
+        new = round(height / shown), round(width / shown)
     top, left = round((new[0] - height) / 2), round((new[1] - width) / 2)
     return [ops.resize(*new), ops.crop(top, left, height, width)]

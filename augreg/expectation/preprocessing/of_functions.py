@@ -33,6 +33,7 @@ __all__ = ["function_skew"]
 
 _MOST_SEARCHED = 4
 _CLEARLY = 0.8  # a guess with more changes has to leave less than this part of the error of one with fewer
+_HALF = 0.5  # another normalization has to leave less than this part: of unrelated images, a flat one leaves 0.7
 _ROUNDING = 1e-3  # errors below this fraction of the spread of the values come from rounding
 _NO_DIFFERENCE = 1e-6
 
@@ -104,13 +105,15 @@ def _errors(inputs: _Results, results: _Results, matrices: Mapping[str, NDArray[
 
 
 def _chosen_map(made: _Results, results: _Results, image: PreparedImage, own: LinearMap) -> LinearMap:
-    """The pipeline's own normalization if it explains the results, else the best known one, else the fitted one."""
+    """The pipeline's own normalization unless another leaves less than half of the error; then the best known one if
+    it is as good as the fitted one, else that.
+    """
     best = fitted(made, results)
     known = [own, *known_maps(image.normalization)]
     errors = [mean_difference(results, [one.applied(image) for image in made]) or 0.0 for one in [best, *known]]
     spread = float(np.mean([np.abs(one - one.mean()).mean() for one in results]))
     enough = 1.05 * errors[0] + 5 * _ROUNDING * spread
-    if errors[1] <= enough:
+    if errors[1] <= enough or errors[0] > _HALF * errors[1]:
         return own
     place = int(np.argmin(errors[1:]))
     return known[place] if errors[1 + place] <= enough else best

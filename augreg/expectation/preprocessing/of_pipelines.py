@@ -49,7 +49,8 @@ def pipeline_skew(pipe: Pipeline, other: Pipeline, images: Sequence[Any], measur
         )
         for one in named.values()
     ]  # fmt: skip
-    known = tuple(one for one in differences if one.effect.pixels != 0.0)  # not those of steps that do nothing
+    # not those of steps that do nothing; noise is an array, whose channels stay as they are
+    known = tuple(one for one in differences if one.effect.pixels != 0.0 or (not images and one.what == "channels"))
     if not images:
         return Skew(tuple(Difference(one.what, one.expected, one.found) for one in known))
     total = measure(reference, [found.values for _, found in pairs])
@@ -94,7 +95,7 @@ def _of_steps(expected: PreparedImage, found: PreparedImage) -> Iterator[_Named]
                 return one.with_fields(**{field: getattr(_resampling(other.ops)[0], field)})
 
             yield _Named(what, _listed(old), _listed(new), filtered)
-    if _plain(expected.geometry) != _plain(found.geometry):
+    if _plain(expected) != _plain(found):
 
         def moved(one: PreparedImage, other: PreparedImage) -> PreparedImage:
             geometry = one.with_ops(other.geometry)
@@ -132,10 +133,9 @@ def _listed(values: Sequence[Any]) -> str:
     return ", ".join(dict.fromkeys({True: "on", False: "off"}.get(value, str(value)) for value in values))
 
 
-def _plain(geometry: Sequence[Op]) -> list[Op]:
-    """The ops without the filter of their resampling."""
-    return list(PreparedImage(np.zeros((1, 1, 1)), Scene(1, 1), tuple(geometry), None).with_fields(  # type: ignore[arg-type]
-        interpolation="bilinear", antialias=True).ops)  # fmt: skip
+def _plain(image: PreparedImage) -> tuple[Op, ...]:
+    """The ops that move pixels, without the filter of their resampling."""
+    return image.with_fields(interpolation="bilinear", antialias=True).geometry
 
 
 def described_geometry(ops: Sequence[Op], scene: Scene) -> str:

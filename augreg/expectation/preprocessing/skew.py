@@ -66,6 +66,11 @@ def skew(
     expected = [prepared(pipe, image) for image in images]
     if any(one.normalization is not None and one.normalization.mean_image is not None for one in expected):
         raise ValueError("a pipeline that subtracts a mean image can be compared with pipelines only")
+    if expected[0].scene.channels not in (1, 3):
+        raise ValueError(
+            f"functions are compared for images with 1 or 3 channels, and those of the pipeline have "
+            f"{expected[0].scene.channels}: compare it with a pipeline"
+        )
     called = _accepting(other, images[0], expected[0].array)
     made = [_channels_first(called(image, one.array)) for image, one in zip(images, expected, strict=True)]
     found = function_skew(expected, [array for array, _ in made], measure)
@@ -109,6 +114,8 @@ def _channels_first(result: Any) -> tuple[_Made, bool]:
     given = result.detach().cpu().numpy() if hasattr(result, "detach") else np.asarray(result)
     array = given[0] if given.ndim == 4 and given.shape[0] == 1 else given
     array = array[..., None] if array.ndim == 2 else array
+    if given.dtype.kind == "f" and not np.isfinite(given).all():
+        raise ValueError(f"the function must return finite pixel values, got nan or infinity in {_shown(result)}")
     if given.dtype.kind in "fiub" and array.ndim == 3:
         if array.shape[0] in (1, 3):
             return np.ascontiguousarray(array, np.float64), False

@@ -1,4 +1,4 @@
-"""Collects, image by image, what learned weights of views are fitted to."""
+"""Collects the probabilities of the labels by view, to which learned weights of views are fitted."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from augreg.expectation.auditing.learned_weights import LearnedWeights, learned_
 from augreg.expectation.auditing.sampling import Noise, Predictor
 from augreg.expectation.means.view_inputs import ViewInputs
 
-__all__ = ["Weighting"]
+__all__ = ["ViewLikelihoods"]
 
 _MOST_VIEWS = 16  # views that get learned weights
 
 
 @dataclass
-class Weighting:
+class ViewLikelihoods:
     """The probabilities of the labels by view, for learned weights."""
 
     steps: tuple[str, ...]
@@ -31,7 +31,7 @@ class Weighting:
     usable: bool = True
 
     @classmethod
-    def of(cls, predictor: Predictor, chunk: Chunk, noises: Sequence[Noise]) -> Weighting | None:
+    def of(cls, predictor: Predictor, chunk: Chunk, noises: Sequence[Noise]) -> ViewLikelihoods | None:
         """For the image steps of which each view shows the same for all images: those in which nothing is drawn."""
         fixed: list[str] = []
         for noise in noises:

@@ -12,7 +12,7 @@ def folder(name: str) -> Path:
 
     Raises FileNotFoundError if it is in neither.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for path in (package / name, package.parent / name):
         if path.is_dir():
             return path
