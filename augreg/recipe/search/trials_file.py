@@ -1,0 +1,118 @@
+"""The file of a search: one line of JSON for each thing that happened, which are only ever added.
+
+    {"event": "study", "sampler": "quasi-random", ...}
+    {"event": "round", "first": 0, "trials": 20, "space": {...}}
+    {"event": "started", "trial": 0, "parameters": {...}, "seeds": {...}, "fingerprint": "...", "spec": {...}}
+    {"event": "epoch", "trial": 0, "epoch": 1, "value": 0.61}
+    {"event": "finished", "trial": 0, "state": "complete", "value": 0.83, "history": {...}}
+
+Many processes share it: lines are added under a lock, which is gone when its process is. A line that a killed process
+began is no line, since its end is missing: readers leave it out, and the next one who writes removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from augreg.recipe.search.locks import held, release, taken
+
+__all__ = ["TrialsFile"]
+
+Event = dict[str, Any]
+
+_FILE = "trials.jsonl"
+
+
+class TrialsFile:
+    """The events of a search in a folder, or in memory without one."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self._events: list[Event] = []
+        self._read = 0  # bytes of the file
+        self._running: dict[int, IO[bytes]] = {}
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None in memory."""
+        return None if self.folder is None else self.folder / _FILE
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """A context in which no other process adds events."""
+        if self.folder is None:
+            yield
+        else:
+            with held(self.folder / "lock"):
+                yield
+
+    def events(self) -> list[Event]:
+        """All events so far, in order."""
+        if self.path is not None and self.path.is_file():
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+            whole = new[: new.rfind(b"\n") + 1]
+            self._events += [json.loads(line) for line in whole.splitlines()]
+            self._read += len(whole)
+        return self._events
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Add an event. The caller has the lock. It is on the disk when this returns."""
+        if self.path is None:
+            self._events.append(json.loads(json.dumps(event)))
+            return
+        line = json.dumps(event, allow_nan=False).encode() + b"\n"
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            end = _end_of_lines(file)
+            os.ftruncate(file, end)
+            os.lseek(file, end, os.SEEK_SET)
+            while line:
+                line = line[os.write(file, line) :]
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def take(self, trial: int) -> bool:
+        """Whether this process may run a trial: nobody does. The caller has the lock."""
+        if trial in self._running:
+            return False
+        if self.folder is None:
+            return True
+        file = taken(self._mark(trial))
+        if file is None:
+            return False
+        self._running[trial] = file
+        return True
+
+    def leave(self, trial: int) -> None:
+        """Say that this process does not run a trial any more. The caller has the lock."""
+        file = self._running.pop(trial, None)
+        if file is not None:
+            release(file, self._mark(trial))
+
+    def _mark(self, trial: int) -> Path:
+        """The file whose lock a process has while it runs a trial."""
+        assert self.folder is not None
+        return self.folder / f"running-{trial:04}"
+
+
+def _end_of_lines(file: int) -> int:
+    """The size of a file without a last line that has no end."""
+    end = os.lseek(file, 0, os.SEEK_END)
+    while end:
+        start = max(0, end - 4096)
+        os.lseek(file, start, os.SEEK_SET)
+        place = os.read(file, end - start).rfind(b"\n")
+        if place >= 0:
+            return start + place + 1
+        end = start
+    return 0
