@@ -19,14 +19,14 @@ __all__ = ["add", "run"]
 
 _FAILED = 1
 _INTERRUPTED = 130
-_NAMES = "1 initial loss, 2 overfit, 3 learning rate, 6 curves, 7 advice"
+_NAMES = "1 initial loss, 2 overfit, 3 learning rate, 4 coarse search, 5 fine search, 6 curves, 7 advice"
 
 
 def add(commands: Any) -> None:
     """Add the command."""
     recipe = commands.add_parser(
         "recipe",
-        help="go through the training recipe: initial loss, a few samples, learning rate, curves, advice",
+        help="go through the training recipe: initial loss, a few samples, learning rate, search, curves, advice",
         description="Find out step by step why a model does not train, and what makes it better.",
     )
     parser = recipe.add_subparsers(title="commands", metavar="COMMAND").add_parser(

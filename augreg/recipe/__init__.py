@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from augreg.recipe.step1_initial_loss import initial_loss as initial_loss
     from augreg.recipe.step2_overfit import overfit as overfit
     from augreg.recipe.step3_learning_rate import learning_rate as learning_rate
+    from augreg.recipe.step4_coarse_search import coarse_search as coarse_search
+    from augreg.recipe.step5_fine_search import fine_search as fine_search
     from augreg.recipe.step6_curves import curves as curves, judge_curves as judge_curves
     from augreg.recipe.step7_advice import advice as advice
     from augreg.recipe.task import Task as Task
@@ -44,6 +46,8 @@ __getattr__, __dir__, __all__ = lazy.names(
         "step1_initial_loss": ("initial_loss",),
         "step2_overfit": ("overfit",),
         "step3_learning_rate": ("learning_rate",),
+        "step4_coarse_search": ("coarse_search",),
+        "step5_fine_search": ("fine_search",),
         "step6_curves": ("curves", "judge_curves"),
         "step7_advice": ("advice",),
         "task": ("Task",),

@@ -10,10 +10,13 @@ from typing import Any
 
 from augreg.recipe.batches import training_batches
 from augreg.recipe.result import Result
+from augreg.recipe.search.paths import with_values
 from augreg.recipe.state import kept
 from augreg.recipe.step1_initial_loss import initial_loss
 from augreg.recipe.step2_overfit import overfit
 from augreg.recipe.step3_learning_rate import learning_rate
+from augreg.recipe.step4_coarse_search import coarse_search
+from augreg.recipe.step5_fine_search import fine_search
 from augreg.recipe.step6_curves import curves
 from augreg.recipe.step7_advice import advice
 from augreg.recipe.task import Task
@@ -69,6 +72,31 @@ def _with_rate(task: Task, result: Result) -> Task:
     return task.replace(learning_rate=result.evidence["rate"])
 
 
+def _coarse_search(now: Situation, settings: Mapping[str, Any]) -> Result:
+    if now.task.validation is None:
+        return _not_searched("coarse search", "there is no validation data to compare trials on")
+    progress = functools.partial(now.progress, "coarse search")
+    rate = now.results.get("learning rate")
+    return coarse_search(now.task, **{"rate": rate, **settings}, folder=now.folder, progress=progress)
+
+
+def _fine_search(now: Situation, settings: Mapping[str, Any]) -> Result:
+    coarse = now.results["coarse search"]
+    if not coarse.evidence["best"]:
+        return _not_searched("fine search", "the coarse search found nothing to search around")
+    progress = functools.partial(now.progress, "fine search")
+    return fine_search(now.task, coarse, **settings, folder=now.folder, progress=progress)
+
+
+def _not_searched(step: str, why: str) -> Result:
+    return Result(step, "warning", f"nothing was searched: {why}", {"best": {}})
+
+
+def _with_best(task: Task, result: Result) -> Task:
+    """The task with the best parameters of a search."""
+    return with_values(task, result.evidence["best"]) if result.ok else task
+
+
 def _curves(now: Situation, settings: Mapping[str, Any]) -> Result:
     with kept(now.task):
         total = settings.get("epochs", EPOCHS) * len(training_batches(now.task))
@@ -94,6 +122,8 @@ STEPS = (
     Step(1, "initial loss", _initial_loss),
     Step(2, "overfit", _overfit),
     Step(3, "learning rate", _learning_rate, _with_rate),
+    Step(4, "coarse search", _coarse_search, _with_best),
+    Step(5, "fine search", _fine_search, _with_best, needs="coarse search"),
     Step(6, "curves", _curves),
     Step(7, "advice", _advice, needs="curves"),
 )

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from augreg.recipe.search.space import Choice as Choice, Range as Range, parameter as parameter
     from augreg.recipe.search.study import Study as Study
     from augreg.recipe.search.trial import Trial as Trial
+    from augreg.recipe.search.usual_ranges import default_space as default_space
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
+        "usual_ranges": ("default_space",),
         "objective": ("TrainedTask",),
         "paths": ("known_values", "space_of", "with_values"),
         "space": ("Choice", "Range", "parameter"),

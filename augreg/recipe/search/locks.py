@@ -52,7 +52,6 @@ def taken(path: Path) -> IO[bytes] | None:
     return None
 
 
-def release(file: IO[bytes], path: Path) -> None:
-    """Give a lock back and remove its file."""
-    path.unlink(missing_ok=True) if sys.platform != "win32" else None
+def release(file: IO[bytes]) -> None:
+    """Give a lock back. The file stays: one that another process has open must not get a second lock."""
     file.close()

@@ -91,7 +91,7 @@ def _frozen(optuna: Any, space: Space, trial: Trial) -> Any:
     states = optuna.trial.TrialState
     state = {"complete": states.COMPLETE, "running": states.RUNNING}.get(trial.state, states.PRUNED)
     return optuna.trial.create_trial(
-        state=state,  # a trial that failed is one that was pruned before its first epoch: Optuna forgets those that failed
+        state=state,  # failed ones too are pruned, before their first epoch, since Optuna learns nothing from others
         value=trial.value if trial.state == "complete" else None,
         params=encoded(space, trial.parameters),
         distributions=distributions(optuna, space),

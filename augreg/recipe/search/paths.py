@@ -17,7 +17,7 @@ from augreg.recipe.search.space import Choice, Parameter, Range, Space, paramete
 from augreg.recipe.task import Task
 from augreg.spec.options import SECTIONS
 
-__all__ = ["known_values", "space_of", "with_values"]
+__all__ = ["known_values", "refusal", "space_of", "with_values"]
 
 TASK_NUMBERS = ("batch_size", "learning_rate", "weight_decay")
 _PART = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
@@ -68,7 +68,7 @@ def space_of(task: Task, given: Mapping[str, Any]) -> Space:
             problems.append(Problem(path, str(error)))
             continue
         found = _as_the_spec_takes_it(task, path, found)
-        refusals = [refusal for value in _ends(found) if (refusal := _refusal(task, path, value))]
+        refusals = [why for value in _ends(found) if (why := refusal(task, path, value))]
         problems += [Problem(path, refusals[0])] if refusals else []
         space[path] = found
     if problems:
@@ -84,15 +84,15 @@ def _as_the_spec_takes_it(task: Task, path: str, found: Parameter) -> Parameter:
         return found
     whole = Range(int(found.low), int(found.high), found.log, integer=True)
     between = found.low + 0.5
-    return whole if _refusal(task, path, between) and not _refusal(task, path, int(found.low)) else found
+    return whole if refusal(task, path, between) and not refusal(task, path, int(found.low)) else found
 
 
 def _ends(found: Parameter) -> tuple[Any, ...]:
     return found.values if isinstance(found, Choice) else (found.value(0.0), found.value(1.0))
 
 
-def _refusal(task: Task, path: str, value: Any) -> str:
-    """Why a task cannot have this value; "" if it can."""
+def refusal(task: Task, path: str, value: Any) -> str:
+    """Why a task cannot have this value at this path; "" if it can."""
     try:
         with_values(task, {path: value})
     except SpecError as error:

@@ -58,7 +58,7 @@ def uniform(space: Space, number: int, total: int, seed: int) -> Point:
 
 
 def quasi_random(space: Space, number: int, total: int, seed: int) -> Point:
-    """A point of a Sobol sequence (1967), scrambled by the seed: points fill the space more evenly than random ones."""
+    """A point of a Sobol sequence, scrambled by the seed: such points fill a space more evenly than random ones."""
     engine = torch.quasirandom.SobolEngine(len(space), scramble=True, seed=hashed_seed(seed) % 2**31)
     point: Point = engine.fast_forward(number).draw(1, dtype=torch.float64)[0].tolist()
     return point

@@ -128,7 +128,8 @@ def parameter(given: Any) -> Parameter:
         return Choice(tuple(items))
     if not numbers:
         raise ValueError(f"expected two numbers after {' '.join(words)}, got {given!r}")
-    return Range(*items, log="log" in words, integer="int" in words)
+    low, high = items
+    return Range(low, high, log="log" in words, integer="int" in words)
 
 
 def plain_space(space: Space) -> dict[str, Any]:

@@ -11,32 +11,31 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from augreg.errors import AugregError
-from augreg.recipe.fitting import Run
-from augreg.recipe.search.importance import importance
-from augreg.recipe.search.objective import Objective, Outcome, TrainedTask
+from augreg.recipe.search.objective import Objective, Outcome
 from augreg.recipe.search.optuna_sampler import suggested
 from augreg.recipe.search.pruning import PRUNERS, first_pruned
 from augreg.recipe.search.samplers import SAMPLERS
 from augreg.recipe.search.space import Space, parameter, plain_space
+from augreg.recipe.search.study_results import StudyResults
 from augreg.recipe.search.trial import Round, Trial, rounds_of, trials_of
 from augreg.recipe.search.trials_file import TrialsFile
 from augreg.steps.suggestions import nearest
 from augreg.training.rng_state import hashed_seed
 
-__all__ = ["Study"]
+__all__ = ["FAILURES", "Study"]
 
-_FAILURES = (AugregError, ValueError, RuntimeError, ArithmeticError)  # of values that a model or a step cannot take
+FAILURES = (AugregError, ValueError, RuntimeError, ArithmeticError)  # of values that a model or a step cannot take
 _POLL = 0.1  # seconds
 _NAMES = (*SAMPLERS, "tpe")
 
 
-class Study:
-    """Trials of an objective over a space.
+class Study(StudyResults):
+    """Trials of an objective over a space; `run` runs those that are left.
 
     `sampler` is "quasi-random", "random", "grid" or "tpe", which needs Optuna; `pruner` is "median", "halving" or
     "none". `first` has the parameters of the first trials, if they are to be certain ones. Processes that make a
@@ -105,30 +104,10 @@ class Study:
         """The rounds: the first, and those that widened ranges or added trials."""
         return rounds_of(self.file.events())
 
-    @property
-    def best(self) -> Trial | None:
-        """The best complete trial; of those that are equal, the one with the lowest validation loss, then the first."""
-        sign = -1 if self.objective.maximize else 1
-        done = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
-
-        def order(trial: Trial) -> tuple[float, float, int]:
-            losses = trial.history.get("validation loss") or [0.0]
-            return sign * (trial.value or 0.0), losses[-1], trial.number
-
-        return min(done, key=order, default=None)
-
-    @property
-    def importance(self) -> dict[str, float]:
-        """How much of the differences between trials each parameter explains, from 0 to 1."""
-        spaces = [_space(each) for each in self.rounds]
-        return importance(spaces[0], self.trials, self.objective.maximize)
-
-    def add(self, trials: int, space: Space, reason: str) -> None:
-        """Add a round of trials, unless another process has done so since the last one."""
-        count = len(self.rounds)
+    def add(self, trials: int, space: Space, reason: str, after: int) -> None:
+        """Add a round of trials after so many rounds, unless another process has added it already."""
         with self.file.lock():
-            self.file.events()
-            if len(self.rounds) == count:
+            if len(self.rounds) == after:
                 self._add_round(space, trials, reason)
 
     def run(self, progress: Callable[[int, int], None] | None = None) -> Study:
@@ -158,54 +137,6 @@ class Study:
         trials = self.trials
         return len(trials) >= self.total and all(trial.done for trial in trials)
 
-    def trial(self, number: int) -> Trial:
-        """A trial by its number. Raises IndexError if there is none."""
-        trials = self.trials
-        if not 0 <= number < len(trials):
-            raise IndexError(f"there is no trial {number}; there are {len(trials)}, from 0 on")
-        return trials[number]
-
-    def run_again(self, number: int) -> Run:
-        """Train a trial once more, alone: on the CPU its numbers are the same, bit for bit.
-
-        Raises ValueError if the spec or the seeds of the task have changed since.
-        """
-        trial = self.trial(number)
-        if not isinstance(self.objective, TrainedTask):
-            raise TypeError("only a study of a task can run a trial again")
-        about = self.objective.about(trial.parameters)
-        if (about["fingerprint"], about["seeds"]) != (trial.fingerprint, dict(trial.seeds)):
-            raise ValueError(f"trial {number} was made with another spec or other seeds than the task has now")
-        return self.objective.run_again(trial.parameters, len(trial.values) or self.objective.epochs)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        best = self.best
-        return {
-            "objective": self.objective.name,
-            "maximize": self.objective.maximize,
-            "sampler": self.sampler,
-            "pruner": self.pruner,
-            "seed": self.seed,
-            "space": union_of(self.rounds),
-            "rounds": [{"trials": each.trials, "space": each.space, "reason": each.reason} for each in self.rounds],
-            "best": None if best is None else best.as_dict(),
-            "importance": self.importance,
-            "trials": [trial.as_dict() for trial in self.trials],
-        }
-
-    def __str__(self) -> str:
-        """A line for each trial, the best first."""
-        sign = -1 if self.objective.maximize else 1
-        trials = sorted(self.trials, key=lambda each: (each.value is None, sign * (each.value or 0), each.number))
-        lines = [f"{len(trials)} trials by {self.sampler}: {self.objective.name}"]
-        for trial in trials:
-            value = trial.state if trial.value is None else f"{trial.value:.4f}"
-            numbers = ", ".join(f"{path} {_shown(each)}" for path, each in trial.parameters.items())
-            note = "" if trial.state == "complete" or trial.value is None else f" ({trial.state})"
-            lines.append(f"  {trial.number:3}  {value}{note}  {numbers}")
-        return "\n".join(lines)
-
     def _claimed(self) -> Trial | None:
         """A trial for this process: one that a killed process left, or a new one; None if there is none now."""
         trials = self.trials
@@ -223,7 +154,7 @@ class Study:
     def _about(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         try:
             return self.objective.about(parameters)
-        except _FAILURES:  # values that do not fit together: the trial fails when it is run
+        except FAILURES:  # values that do not fit together: the trial fails when it is run
             return {"seeds": {}, "fingerprint": "", "spec": None}
 
     def _parameters(self, number: int, trials: Sequence[Trial]) -> dict[str, Any]:
@@ -276,7 +207,7 @@ class Study:
     def _outcome(self, trial: Trial, folder: Path | None, stop: Callable[[list[float]], int | None]) -> Outcome:
         try:
             return self.objective.run(trial.parameters, folder, stop)
-        except _FAILURES as error:
+        except FAILURES as error:
             return Outcome("failed", error=str(error) or type(error).__name__)
 
     def _clear(self, folder: Path | None) -> None:
@@ -311,24 +242,3 @@ def _finished(number: int, outcome: Outcome) -> dict[str, Any]:
 
 def _space(of: Round) -> Space:
     return {path: parameter(each) for path, each in of.space.items()}
-
-
-def union_of(rounds: Iterable[Round]) -> dict[str, Any]:
-    """The ranges that all rounds together have covered, as plain data."""
-    found: dict[str, Any] = {}
-    for each in rounds:
-        for path, data in each.space.items():
-            if "choices" in data or path not in found:
-                found.setdefault(path, dict(data))
-            else:
-                known = found[path]
-                found[path] = {
-                    **known,
-                    "low": min(known["low"], data["low"]),
-                    "high": max(known["high"], data["high"]),
-                }
-    return found
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

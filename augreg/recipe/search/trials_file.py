@@ -97,7 +97,8 @@ class TrialsFile:
         """Say that this process does not run a trial any more. The caller has the lock."""
         file = self._running.pop(trial, None)
         if file is not None:
-            release(file, self._mark(trial))
+            release(file)
+            self._mark(trial).unlink(missing_ok=True)  # who opens it does so with the lock of the study
 
     def _mark(self, trial: int) -> Path:
         """The file whose lock a process has while it runs a trial."""
