@@ -26,7 +26,7 @@ _NARROW = 0.3  # of the range, at least
 _WIDE = 0.8  # of the range: what is wider than this is kept whole
 
 Row = Mapping[str, Any]
-"""A trial as plain data: its `parameters`, and its `value`, which is None if it failed."""
+"""A trial as plain data: its `parameters`, its `value`, None if it failed, and its validation `loss`."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Border:
 
 
 def good_trials(trials: Sequence[Row], maximize: bool) -> list[Row]:
-    """The best fourth of the complete trials, and at least three, the best first."""
+    """The best fourth of the complete trials, and at least three, the best first; of equal ones by their losses."""
     done = [trial for trial in trials if trial["value"] is not None and trial["state"] == "complete"]
-    done.sort(key=lambda trial: -trial["value"] if maximize else trial["value"])
+    done.sort(key=lambda trial: (-trial["value"] if maximize else trial["value"], trial.get("loss") or 0.0))
     return done[: max(_FEWEST, math.ceil(len(done) / _GOOD))]
 
 

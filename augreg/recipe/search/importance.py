@@ -6,6 +6,7 @@ between others. What as many random numbers would explain is taken off (the adju
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,21 +25,22 @@ def importance(space: Space, trials: Sequence[Trial], maximize: bool) -> dict[st
     A trial that failed is the worst. Trials that are too few for a parabola give 0.
     """
     done = [trial for trial in trials if trial.done and all(path in trial.parameters for path in space)]
-    ranks = _ranks([_signed(trial, maximize) for trial in done])
+    ranks = _ranks([_order(trial, maximize) for trial in done])
     return {path: _explained(_columns(each, path, done), ranks) for path, each in space.items()}
 
 
-def _signed(trial: Trial, maximize: bool) -> float:
+def _order(trial: Trial, maximize: bool) -> tuple[float, float]:
+    """What trials are ordered by, the worst first: the value, and between equal ones the validation loss."""
     if trial.value is None:
-        return -np.inf
-    return trial.value if maximize else -trial.value
+        return -math.inf, 0.0
+    losses = trial.history.get("validation loss") or [0.0]
+    return trial.value if maximize else -trial.value, -losses[-1]
 
 
-def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """The places in order; equal values have the mean of theirs."""
-    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return np.asarray((ends - (counts - 1) / 2)[inverse], dtype=np.float64)
+def _ranks(keys: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+    """The places in order; equal ones have the mean of theirs."""
+    order = sorted(keys)
+    return np.array([order.index(key) + (order.count(key) - 1) / 2 for key in keys], dtype=np.float64)
 
 
 def _columns(each: Parameter, path: str, trials: Sequence[Trial]) -> NDArray[np.float64]:

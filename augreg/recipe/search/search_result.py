@@ -17,7 +17,13 @@ __all__ = ["rows_of", "search_result"]
 def rows_of(study: StudyResults) -> list[dict[str, Any]]:
     """The trials as plain data, without their specs, which the study has."""
     return [
-        {"number": each.number, "parameters": dict(each.parameters), "value": each.value, "state": each.state}
+        {
+            "number": each.number,
+            "parameters": dict(each.parameters),
+            "value": each.value,
+            "loss": (each.history.get("validation loss") or [None])[-1],
+            "state": each.state,
+        }
         for each in study.trials
     ]
 

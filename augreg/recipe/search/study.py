@@ -147,8 +147,8 @@ class Study(StudyResults):
         if number >= self.total:
             return None
         parameters = self._parameters(number, trials)
-        self.file.take(number)
         self.file.add({"event": "started", "trial": number, "parameters": parameters, **self._about(parameters)})
+        self.file.take(number)
         return self.trials[number]
 
     def _about(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
