@@ -20,6 +20,7 @@ pytest.importorskip("optuna")
 import optuna
 from searching import PLANE, Formula, hill, iris
 
+from augreg.recipe import coarse_search, fine_search
 from augreg.recipe.search import Choice, Range, TrainedTask
 from augreg.recipe.search.optuna_study import OptunaStudy, journal
 
@@ -110,6 +111,19 @@ def test_an_interrupted_trial_is_run_again_with_its_parameters() -> None:
     assert [trial.number for trial in found.trials] == [0, 1, 3, 4, 5, 6] and found.trial(3).parameters == tried[2]
 
 
+def test_both_searches_in_a_storage() -> None:
+    storage = optuna.storages.InMemoryStorage()
+    options: dict[str, Any] = {"trials": 3, "epochs": 1, "sampler": "tpe", "storage": storage}
+    coarse = coarse_search(iris(), {"learning_rate": "log [1e-3, 1e-1]"}, **options)
+    fine = fine_search(iris(), coarse, **options)
+    assert fine.evidence["trials"][0]["parameters"] == coarse.evidence["best"]
+    names = [each.study_name for each in optuna.get_all_study_summaries(storage)]
+    assert names == ["task: coarse search", "task: fine search"]
+    assert coarse_search(iris(), {"learning_rate": "log [1e-3, 1e-1]"}, **options) == coarse
+    with pytest.raises(ValueError, match="either a folder or a storage"):
+        coarse_search(iris(), {"learning_rate": "log [1e-3, 1e-1]"}, folder="x", **options)
+
+
 def storage_of(kind: str, folder: Path) -> Any:
     return journal(folder / "journal.log") if kind == "journal" else f"sqlite:///{folder}/studies.db"
 
@@ -125,7 +139,7 @@ def test_two_processes_share_a_storage_and_one_is_killed(tmp_path: Path, kind: s
     context = multiprocessing.get_context("fork")
     slow = context.Process(target=worker, args=(kind, tmp_path, 5.0))
     slow.start()
-    while not own.trials:
+    while not (own.trials and len(own.trials[0].parameters) == len(SPACE)):
         time.sleep(0.01)
     os.kill(slow.pid or 0, signal.SIGKILL)  # within its first trial
     slow.join()

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from augreg.recipe.result import Result
+from augreg.recipe.search.new_study import new_study
 from augreg.recipe.search.objective import TrainedTask
 from augreg.recipe.search.paths import space_of
 from augreg.recipe.search.search_result import search_result
-from augreg.recipe.search.study import Study
 from augreg.recipe.search.usual_ranges import default_space
 from augreg.recipe.search.widening import run_and_widen
 from augreg.recipe.task import Task
@@ -31,6 +31,7 @@ def coarse_search(
     widen: int = 2,
     rate: Result | None = None,
     folder: str | Path | None = None,
+    storage: Any = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Train with many settings for a few epochs each, and compare their validation metrics, or losses.
@@ -41,18 +42,23 @@ def coarse_search(
     trials lie are widened up to `widen` times, with half as many trials.
 
     With `folder`, a search that was killed goes on where it was, and other processes that make the same call take
-    part. `progress(done, total)` is called after each trial. The best parameters are in `evidence["best"]`. Raises
-    SpecError with every problem of the space, and ValueError if the task has no validation data.
+    part. With `storage`, a URL of a database or a storage of Optuna, processes on other machines do so too; then the
+    sampler is "tpe" or one of Optuna's, and nothing is widened. `progress(done, total)` is called after each trial.
+
+    The best parameters are in `evidence["best"]`. Raises SpecError with every problem of the space, and ValueError if
+    the task has no validation data.
     """
     checked = default_space(task, rate) if space is None else space_of(task, space)
-    study = Study(
+    study = new_study(
+        "coarse search",
         TrainedTask(task, epochs, measure),
         checked,
         trials,
         sampler=sampler,
         pruner=pruner,
-        seed=task.seed if seed is None else seed,
+        seed=seed,
         folder=folder,
+        storage=storage,
     )
     found = run_and_widen(task, study, widen, progress)
     return search_result("coarse search", study, found, "go on with a fine search around the best")

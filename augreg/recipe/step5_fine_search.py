@@ -8,11 +8,11 @@ from typing import Any
 
 from augreg.recipe.result import Result
 from augreg.recipe.search.borders import good_trials, narrowed
+from augreg.recipe.search.new_study import new_study
 from augreg.recipe.search.objective import TrainedTask
 from augreg.recipe.search.paths import space_of, with_values
 from augreg.recipe.search.search_result import search_result
 from augreg.recipe.search.space import parameter
-from augreg.recipe.search.study import Study
 from augreg.recipe.search.widening import run_and_widen
 from augreg.recipe.task import Task
 
@@ -30,6 +30,7 @@ def fine_search(
     seed: int | None = None,
     widen: int = 1,
     folder: str | Path | None = None,
+    storage: Any = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Search once more, in the part of the space where the best fourth of a coarse search lies, with longer runs.
@@ -47,14 +48,16 @@ def fine_search(
     whole = {path: parameter(each) for path, each in before["space"].items()}
     small, fixed = narrowed(whole, best, good_trials(before["trials"], maximize))
     task = with_values(task, fixed)
-    study = Study(
+    study = new_study(
+        "fine search",
         TrainedTask(task, epochs, "metric" if maximize else "loss"),
         space_of(task, small),
         trials,
         sampler=sampler,
         pruner=pruner,
-        seed=task.seed if seed is None else seed,
+        seed=seed,
         folder=folder,
+        storage=storage,
         first=[{path: best["parameters"][path] for path in small}],
     )
     found = run_and_widen(task, study, widen, progress)

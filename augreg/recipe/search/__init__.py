@@ -11,6 +11,7 @@ from augreg import lazy
 
 if TYPE_CHECKING:
     from augreg.recipe.search.objective import TrainedTask as TrainedTask
+    from augreg.recipe.search.optuna_study import OptunaStudy as OptunaStudy, journal as journal
     from augreg.recipe.search.paths import (
         known_values as known_values,
         space_of as space_of,
@@ -26,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy.names(
     {
         "usual_ranges": ("default_space",),
         "objective": ("TrainedTask",),
+        "optuna_study": ("OptunaStudy", "journal"),
         "paths": ("known_values", "space_of", "with_values"),
         "space": ("Choice", "Range", "parameter"),
         "study": ("Study",),

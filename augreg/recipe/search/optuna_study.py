@@ -14,13 +14,13 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from augreg.recipe.search.locks import release, taken
 from augreg.recipe.search.objective import Objective, Outcome
-from augreg.recipe.search.optuna_sampler import decoded, distributions, imported, quiet
+from augreg.recipe.search.optuna_sampler import decoded, distributions, encoded, imported, quiet
 from augreg.recipe.search.space import Space, plain_space
 from augreg.recipe.search.study import FAILURES
 from augreg.recipe.search.study_results import StudyResults
@@ -61,8 +61,8 @@ class OptunaStudy(StudyResults):
 
     `storage` is a URL of a database or a storage of Optuna, such as `journal(path)`; `name` that of the study in it.
     `sampler` is "tpe" or a sampler of Optuna, `pruner` is "median", "halving", "none" or a pruner of Optuna. A trial
-    whose process was not heard of for `patience` seconds is run again. Raises ValueError if the storage has another
-    study of this name.
+    whose process was not heard of for `patience` seconds is run again. `first` has the parameters of the first
+    trials, if they are to be certain ones. Raises ValueError if the storage has another study of this name.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class OptunaStudy(StudyResults):
         sampler: Any = "tpe",
         pruner: Any = "median",
         patience: float = 120.0,
+        first: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._optuna = optuna = imported()
         self.objective = objective
@@ -95,9 +96,9 @@ class OptunaStudy(StudyResults):
                 direction="maximize" if objective.maximize else "minimize",
                 load_if_exists=True,
             )
-        self._check(name)
+        self._check(name, first)
 
-    def _check(self, name: str) -> None:
+    def _check(self, name: str, first: Sequence[Mapping[str, Any]]) -> None:
         own = {
             "objective": [self.objective.name, self.objective.epochs, self.objective.identity()],
             "space": plain_space(self.space),
@@ -107,6 +108,8 @@ class OptunaStudy(StudyResults):
         known = self.study.user_attrs.get(_OWN)
         if known is None:
             self.study.set_user_attr(_OWN, own)
+            for parameters in first:
+                self.study.enqueue_trial(encoded(self.space, parameters))
         elif known != own:
             names = ", ".join(each for each in own if known.get(each) != own[each])
             raise ValueError(f"the storage has a study {name!r} with another {names}: choose another name")

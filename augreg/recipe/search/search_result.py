@@ -21,7 +21,7 @@ def rows_of(study: StudyResults) -> list[dict[str, Any]]:
             "number": each.number,
             "parameters": dict(each.parameters),
             "value": each.value,
-            "loss": (each.history.get("validation loss") or [None])[-1],
+            "loss": next(reversed(each.history.get("validation loss", [])), None),
             "state": each.state,
         }
         for each in study.trials
