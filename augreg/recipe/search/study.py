@@ -17,7 +17,7 @@ from typing import Any
 
 from augreg.errors import AugregError
 from augreg.recipe.search.objective import Objective, Outcome
-from augreg.recipe.search.optuna_sampler import suggested
+from augreg.recipe.search.optuna_sampler import imported, suggested
 from augreg.recipe.search.pruning import PRUNERS, first_pruned
 from augreg.recipe.search.samplers import SAMPLERS
 from augreg.recipe.search.space import Space, parameter, plain_space
@@ -61,6 +61,8 @@ class Study(StudyResults):
                 raise ValueError(f"{what}: there is no {name!r}{nearest(name, known)}; there are {', '.join(known)}")
         if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
             raise ValueError(f"trials: expected a whole number from 1, got {trials!r}")
+        if sampler == "tpe":
+            imported()  # without Optuna, fail before anything is trained
         self.objective = objective
         self.sampler = sampler
         self.pruner = pruner
