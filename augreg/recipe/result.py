@@ -63,6 +63,7 @@ class Result:
                     **chart,
                     "x": tuple(chart["x"]),
                     "lines": {name: tuple(line) for name, line in chart["lines"].items()},
+                    "points": tuple(chart.get("points", ())),
                     "shaded": None if chart["shaded"] is None else (chart["shaded"][0], chart["shaded"][1]),
                 }
             )

@@ -64,4 +64,4 @@ def _verdict(patch: Patch, effect: Effect | None, state: str) -> tuple[Verdict, 
 def _chart(effect: Effect) -> Chart:
     seeds = tuple(map(float, range(1, len(effect.before) + 1)))
     lines = {"without the patch": effect.before, "with the patch": effect.after}
-    return Chart(seeds, lines, "seed", "validation metric")
+    return Chart(seeds, lines, "seed", "validation metric", points=tuple(lines))

@@ -57,7 +57,8 @@ def search_result(step: str, study: StudyResults, found: Mapping[str, Border], a
         return Result(step, "fail", f"none of {len(rows)} trials could be trained", evidence, (cause,), cause.remedy)
     causes = tuple(_cause(path, border, best.parameters[path]) for path, border in found.items() if border.part)
     numbers = ", ".join(f"{path} {_shown(value)}" for path, value in best.parameters.items())
-    summary = f"the best of {len(rows)} trials has a {study.objective.name} of {best.value:.4g}: {numbers}"
+    which = f"the best of {len(rows)} trials" if len(rows) > 1 else "the only trial"
+    summary = f"{which} has a {study.objective.name} of {best.value:.4g}: {numbers}"
     verdict: Verdict = "warning" if causes else "pass"
     return Result(step, verdict, summary, evidence, causes, action, _charts(rows, study))
 
@@ -71,14 +72,18 @@ def _cause(path: str, border: Border, value: Any) -> Cause:
 
 
 def _charts(rows: Sequence[Mapping[str, Any]], study: StudyResults) -> tuple[Chart, ...]:
+    """The values by trial; those of pruned trials are of fewer epochs."""
     values = [row["value"] if row["state"] == "complete" else None for row in rows]
     better = max if study.objective.maximize else min
 
     def best(so_far: float | None, value: float | None) -> float | None:
         return value if so_far is None else so_far if value is None else better(so_far, value)
 
-    lines = {"trial": tuple(values), "best so far": tuple(itertools.accumulate(values, best))}
-    return (Chart(tuple(map(float, range(len(rows)))), lines, "trial", study.objective.name),)
+    lines = {"complete": tuple(values), "best so far": tuple(itertools.accumulate(values, best))}
+    if any(row["state"] == "pruned" for row in rows):
+        lines["pruned"] = tuple(row["value"] if row["state"] == "pruned" else None for row in rows)
+    x = tuple(map(float, range(len(rows))))
+    return (Chart(x, lines, "trial", study.objective.name, points=("complete", "pruned")),)
 
 
 def _shown(value: Any) -> str:
