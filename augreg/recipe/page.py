@@ -55,9 +55,8 @@ def _step(result: Result) -> Section:
         words.append(_trials(result.evidence))
     items = [f"{cause.name}: {cause.because}. What to do: {cause.remedy}." for cause in result.causes]
     items += [*result.evidence.get("reasons", ()), *result.evidence.get("notes", ())]
-    items += [
-        f"widened, as the best trials were at the border: {each}" for each in result.evidence.get("widened", ())
-    ]
+    widened = result.evidence.get("widened", ())
+    items += [f"the best trials were at the border, so more were added: {each}" for each in widened]
     return Section(
         title(result.step),
         anchor,
