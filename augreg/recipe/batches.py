@@ -218,7 +218,9 @@ class _Pairs:
 
 
 def _augmented(pipe: Pipeline, item: Any, key: Key) -> Any:
-    layout = layout_for(item)
+    """The item with its image, which in a mapping is `image`, or `pixel_values` as for models of transformers."""
+    other = isinstance(item, Mapping) and "image" not in item and "pixel_values" in item
+    layout = layout_for(item, "pixel_values" if other else "image")
     side: Callable[[Any], Any] = pipe.test
     if key.epoch is not None:
         side = functools.partial(pipe.train, index=key.index, epoch=key.epoch)
