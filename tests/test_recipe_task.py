@@ -196,12 +196,12 @@ def test_images_of_mappings_are_augmented_whatever_their_key() -> None:
         :30
     ]
 
-    def losses(model: Any, *keys: str) -> list[float]:
+    def losses_of(model: Any, *keys: str) -> list[float]:
         data = [dict(zip(keys, row, strict=True)) for row in rows] if keys else rows
         return fit(Task(model, data, spec=spec, batch_size=10), 1).losses
 
-    found = losses(mlp)
-    assert losses(Keywords, "pixel_values", "labels") == losses(mlp, "image", "label") == found
+    found = losses_of(mlp)
+    assert losses_of(Keywords, "pixel_values", "labels") == losses_of(mlp, "image", "label") == found
     assert len(found) == 3
 
 
