@@ -102,7 +102,7 @@ def killed_after(calls: int) -> Any:
     return progress
 
 
-@pytest.mark.parametrize("calls", [1, 3, 4, 7, 10, 13, 16])
+@pytest.mark.parametrize("calls", [1, 3, 4, 7, 10, 13, 16, 20, 24])
 def test_a_run_that_was_killed_goes_on(tmp_path: Path, whole: dict[str, Any], calls: int) -> None:
     before = state()
     folder = tmp_path / "run"

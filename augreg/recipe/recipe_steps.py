@@ -65,7 +65,7 @@ def _overfit(now: Situation, settings: Mapping[str, Any]) -> Result:
 
 
 def _learning_rate(now: Situation, settings: Mapping[str, Any]) -> Result:
-    return learning_rate(now.task, **settings)
+    return learning_rate(now.task, **settings, progress=functools.partial(now.progress, "learning rate"))
 
 
 def _with_rate(task: Task, result: Result) -> Task:
