@@ -88,12 +88,13 @@ def _by_number(
 ) -> Plot:
     """The values of the trials in their order, with the best of the complete ones so far."""
     figure, axes = new_figure()
-    numbers = list(range(len(trials)))
+    numbers = [trial["number"] for trial in trials]
     values = [None if trial.get("state") == "pruned" else trial.get("value") for trial in trials]
     line = [each if math.isfinite(each) else math.nan for each in best_so_far(values, maximize)]
     axes.plot(numbers, line, color=COLORS["second"], linestyle="--", linewidth=1.5, label="best so far")
     _scattered(axes, trials, numbers, best, limit)
-    axes.set_xlim(-0.5 - len(trials) / 50, len(trials) - 0.5 + len(trials) / 50)
+    around = 0.5 + len(trials) / 50
+    axes.set_xlim(min(numbers) - around, max(numbers) + around)
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if best["value"] != limit:
         margin = (best["value"] - limit) / 15

@@ -54,7 +54,8 @@ class RunFolder:
             write_whole(file, own)
         elif _read(file).get("task") != own["task"]:
             raise ValueError(
-                f"{self.path} has the results of another task, or the task has changed: choose another folder"
+                f"{self.path} has the results of another task, or the task has changed: choose another folder, "
+                "or remove this one (on the command line: --fresh)"
             )
 
     def read(self, number: int, step: str) -> Result | None:

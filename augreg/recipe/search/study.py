@@ -90,8 +90,8 @@ class Study(StudyResults):
             elif events[0] != head:
                 names = [name for name in head if events[0].get(name) != head[name]]
                 raise ValueError(
-                    f"{self.file.folder} has a study with another {', '.join(names)}: choose another folder, "
-                    "or give the same arguments"
+                    f"{self.file.folder} has a study with another {', '.join(names)}: give the same arguments to go "
+                    "on with it, choose another folder, or remove this one"
                 )
             if not rounds_of(self.file.events()):
                 self._add_round(space, trials, "")
