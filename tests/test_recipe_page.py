@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib")
 
 from augreg.recipe import Cause, Chart, Report, Result
 from augreg.recipe.page import recipe_page
-from augreg.recipe.page_plots import best_so_far, chart_plot, comparison_plot, trial_plots
+from augreg.recipe.page_plots import best_so_far, chart_plot, comparison_plot, importance_plot, trial_plots
 
 RATES = Chart(
     (1e-4, 1e-3, 1e-2, 0.1), {"loss": (2.0, 1.0, 0.5, None)}, "learning rate", "loss", True, (2e-3, 3e-2), 7e-3
@@ -29,7 +29,7 @@ TRIALS.append({"number": 6, "parameters": {"learning_rate": 1.0, "model[0].dropo
 SEARCH = {
     "objective": "validation accuracy",
     "maximize": True,
-    "best": {"learning_rate": 1e-3},
+    "best": {"learning_rate": 1e-3, "image[0].normalize.mean": [0.5]},
     "trials": TRIALS,
     "importance": {"learning_rate": 0.9, "model[0].dropout.p": 0.1},
     "comparison": {"grid": [0.2, 0.1, 0.6], "random": [0.5, None, 0.7]},
@@ -86,9 +86,19 @@ def test_a_search_has_a_table_of_its_parameters(page: str) -> None:
         *("parameter", "best", "searched", "importance"),
         *("learning_rate", "0.001 (at the low end)", "log [1e-06, 1]", "0.90"),
         *("model[0].dropout.p", "none", "[0, 0.5]", "0.10"),
+        *("image[0].normalize.mean", "[0.5]", "not searched again", ""),
     ]
     assert "Trials: 4 complete, 1 pruned, 1 failed; up to 3 epochs each, chosen by grid" in section
     assert "more were added: learning_rate: log [1e-06, 1e-05]</li>" in section
+
+
+def test_a_search_of_nothing_and_one_that_shows_no_importance() -> None:
+    nothing = Result("coarse search", "warning", "no data", {"best": {}})
+    unclear = Result("fine search", "pass", "", {**SEARCH, "importance": dict.fromkeys(SEARCH["importance"], 0.0)})
+    sections = parts(recipe_page("x", [nothing, unclear], ()))
+    assert "<td>none</td>" in sections["coarse-search"] and "<svg" not in sections["coarse-search"]
+    assert "Importance" not in sections["fine-search"] and sections["fine-search"].count("<svg") == 4
+    assert "1.0" in ticks(importance_plot({"a": 0.2}, "i").svg)  # the axis is that of all
 
 
 def test_every_plot_is_there_once(page: str) -> None:
@@ -172,6 +182,9 @@ def test_choices_have_their_names_and_log_ranges_a_log_axis() -> None:
     assert by_kind[:3] == ["a", "[1]", "b"]
     assert by_rate[:2] == ["0.1", "rate"]
     assert drawn(rate=narrow)[1][:3] == ["0.1", "0.2", "rate"]
+    long = [trial(n, 1.0, kind=f"the long name {n}") for n in range(6)]
+    assert "rotate(-30)" in list(trial_plots(long, "accuracy", "b"))[1].svg
+    assert "rotate(-30)" not in list(trial_plots(trials, "accuracy", "b"))[1].svg
     by_kind, by_rate = drawn()
     assert by_kind[:3] == ["[1]", "b", "kind"]
     assert by_rate[:3] == ["0.10", "0.12", "0.14"]  # even

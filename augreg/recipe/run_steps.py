@@ -40,7 +40,7 @@ def run(
     """
     task = as_task(task)
     chosen = chosen_steps(steps)
-    given = _checked(settings or {}, chosen, task)
+    given = _checked(settings or {}, task)
     with kept(task):
         files = None if folder is None else RunFolder(folder, task, given)
         now = Situation(task, progress or _silent)
@@ -80,7 +80,7 @@ def chosen_steps(steps: Iterable[str | int] | None) -> tuple[Step, ...]:
     return tuple(chosen)
 
 
-def _checked(settings: Mapping[str, Any], chosen: Iterable[Step], task: Task) -> dict[str, dict[str, Any]]:
+def _checked(settings: Mapping[str, Any], task: Task) -> dict[str, dict[str, Any]]:
     known = {step.name: step for step in STEPS}
     for name, arguments in settings.items():
         if name not in known:
@@ -94,7 +94,7 @@ def _checked(settings: Mapping[str, Any], chosen: Iterable[Step], task: Task) ->
                     f"settings: {name} has no argument {each!r}{nearest(str(each), names)}; it has {', '.join(names)}"
                 )
     space = settings.get("coarse search", {}).get("space")
-    if space is not None and any(step.name == "coarse search" for step in chosen):
+    if space is not None:
         space_of(task, space)
     return {name: dict(arguments) for name, arguments in settings.items()}
 
