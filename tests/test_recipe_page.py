@@ -165,6 +165,17 @@ def test_trials_are_drawn_by_what_became_of_them() -> None:
     assert legend(list(trial_plots(trials[:1], "accuracy", "b"))[1].svg) == []
 
 
+def test_trials_that_failed_are_below_all_others() -> None:
+    trials = [trial(number, 0.9) for number in range(8)] + [trial(8, 0.1), trial(9, None, "failed")]
+    plot = ElementTree.fromstring(list(trial_plots(trials, "accuracy", "b"))[1].svg)
+    marks = [each for each in plot.iter() if "y" in each.attrib]
+    failed, best = (  # of those in the plot, as the ones in the legend are below
+        min(float(each.attrib["y"]) for each in marks if color in each.get("class", ""))
+        for color in ("stroke-third", "fill-second")
+    )
+    assert failed > best + 50
+
+
 def ticks(svg: str) -> list[str]:
     return [each.text or "" for each in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
@@ -182,6 +193,8 @@ def test_choices_have_their_names_and_log_ranges_a_log_axis() -> None:
     assert by_kind[:3] == ["a", "[1]", "b"]
     assert by_rate[:2] == ["0.1", "rate"]
     assert drawn(rate=narrow)[1][:3] == ["0.1", "0.2", "rate"]
+    numbers = list(trial_plots([trial(0, 1.0, n=16)], "accuracy", "b", space={"n": {"choices": [16, 128]}}))
+    assert ticks(numbers[1].svg)[:2] == ["16", "128"]
     long = [trial(n, 1.0, kind=f"the long name {n}") for n in range(6)]
     assert "rotate(-30)" in list(trial_plots(long, "accuracy", "b"))[1].svg
     assert "rotate(-30)" not in list(trial_plots(trials, "accuracy", "b"))[1].svg
@@ -191,13 +204,20 @@ def test_choices_have_their_names_and_log_ranges_a_log_axis() -> None:
 
 
 def test_points_are_not_joined_and_epochs_are_whole() -> None:
-    chart = Chart((1.0, 2.0), {"before": (0.5, 0.6)}, "seed", "metric", points=("before",))
+    lines = {"before": (0.5, 0.6), "best": (0.5, 0.6)}
+    chart = Chart((1.0, 2.0), lines, "seed", "metric", points=("before",))
     assert "2" in ticks(chart_plot(chart, "a", "A").svg) and "1.5" not in ticks(chart_plot(chart, "a", "A").svg)
     result = Result("advice", "pass", "", charts=(chart,))
     assert Result.from_dict(json.loads(json.dumps(result.as_dict()))) == result
     (axes,) = result.plot().axes
-    assert axes.lines[0].get_linestyle() == "None" and axes.lines[0].get_marker() == "o"
+    styles = [(line.get_linestyle(), line.get_marker()) for line in axes.lines]
+    assert styles == [("None", "o"), ("-", "")]
     assert all(place.is_integer() for place in axes.get_xticks())
+
+
+def test_text_with_lines_is_printed_with_them() -> None:
+    printed = str(Result("advice", "pass", "", {"diff": "--- before\n+++ after", "best": {"x": 0.25}}))
+    assert "  diff: --- before\n+++ after\n  best: x 0.25" in printed
 
 
 def test_the_best_so_far() -> None:
