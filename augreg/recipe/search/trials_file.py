@@ -65,21 +65,22 @@ class TrialsFile:
         return self._events
 
     def add(self, event: Mapping[str, Any]) -> None:
-        """Add an event. The caller has the lock. It is on the disk when this returns."""
+        """Add an event. The caller has the lock. It is on the disk when this returns.
+
+        Raises OSError, for a full disk, for example: then there is no such event.
+        """
         if self.path is None:
             self._events.append(json.loads(json.dumps(event)))
             return
         line = json.dumps(event, allow_nan=False).encode() + b"\n"
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            end = _end_of_lines(file)
-            os.ftruncate(file, end)
-            os.lseek(file, end, os.SEEK_SET)
-            while line:
-                line = line[os.write(file, line) :]
-            os.fsync(file)
-        finally:
-            os.close(file)
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                _append(file, line)
+            finally:
+                os.close(file)
+        except OSError as error:  # that of a full disk does not name the file
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def take(self, trial: int) -> bool:
         """Whether this process may run a trial: nobody does. The caller has the lock."""
@@ -100,10 +101,25 @@ class TrialsFile:
             release(file)
             self._mark(trial).unlink(missing_ok=True)  # who opens it does so with the lock of the study
 
+    def marked(self) -> list[int]:
+        """The trials that a process runs, or ran when it was killed."""
+        marks = () if self.folder is None else self.folder.glob("running-*")
+        return [int(path.name.removeprefix("running-")) for path in marks]
+
     def _mark(self, trial: int) -> Path:
         """The file whose lock a process has while it runs a trial."""
         assert self.folder is not None
         return self.folder / f"running-{trial:04}"
+
+
+def _append(file: int, line: bytes) -> None:
+    """Write a line after the last whole one."""
+    end = _end_of_lines(file)
+    os.ftruncate(file, end)
+    os.lseek(file, end, os.SEEK_SET)
+    while line:
+        line = line[os.write(file, line) :]
+    os.fsync(file)
 
 
 def _end_of_lines(file: int) -> int:
