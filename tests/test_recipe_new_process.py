@@ -137,8 +137,6 @@ def test_a_run_has_the_same_results(there: Any) -> None:
 def test_nothing_is_written_outside_of_the_folder(there: Any, places: dict[str, Path]) -> None:
     found = {name: sorted(each.name for each in places[name].iterdir()) for name in ("cwd", "home", "studies")}
     assert found == {"cwd": ["run"], "home": [], "studies": sorted(KINDS)}
-    assert not [
-        each for each in places["temporary"].rglob("*") if each.is_file()
-    ]  # torch makes a folder
+    assert not [each for each in places["temporary"].rglob("*") if each.is_file()]  # torch makes a folder
     folders = sorted(each.name for each in (places["cwd"] / "run").iterdir() if each.is_dir())
     assert folders == ["4-coarse-search", "5-fine-search", "6-curves", "7-advice"]

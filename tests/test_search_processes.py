@@ -18,9 +18,11 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from searching import PLANE, Formula
+from searching import PLANE, Formula, iris
 
-from augreg.recipe.search import Study
+from augreg.recipe import fit
+from augreg.recipe.search import Range, Study, TrainedTask
+from augreg.recipe.search.locks import held, taken
 
 forks = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and signals")
 FIRST = {"x": 0.25, "y": 0.5}
@@ -126,6 +128,38 @@ def test_lines_that_vanish_while_a_study_runs_are_an_error(tmp_path: Path) -> No
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(ValueError, match=r"trials.jsonl has lost lines"):
         running.run()
+
+
+def hold_with_a_worker(path: Path, ready: Any) -> None:
+    file = taken(path)
+    with held(path.with_name("study")):
+        worker = started(time.sleep, 20)
+        ready.send((file is not None, worker.pid))
+        time.sleep(20)
+
+
+@forks
+def test_locks_of_a_killed_process_are_free_though_its_workers_live(tmp_path: Path) -> None:
+    receiver, sender = multiprocessing.Pipe()
+    process = started(hold_with_a_worker, tmp_path / "trial", sender)
+    locked, worker = receiver.recv()
+    assert locked and taken(tmp_path / "trial") is None and taken(tmp_path / "study") is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    free = taken(tmp_path / "trial"), taken(tmp_path / "study")
+    os.kill(worker, signal.SIGKILL)
+    assert None not in free
+    for file in free:
+        assert file is not None
+        file.close()
+
+
+def test_what_a_study_left_whose_file_was_removed_is_not_used(tmp_path: Path) -> None:
+    def trained(folder: Path | None) -> Study:
+        return Study(TrainedTask(iris(), 1), {"learning_rate": Range(1e-3, 1e-1, log=True)}, 2, folder=folder)
+
+    fit(iris(learning_rate=0.5), 1, folder=tmp_path / "trial-0000")
+    assert seen(trained(tmp_path).run()) == seen(trained(None).run())
 
 
 def in_storage(storage: Any, seconds: float = 0.0, trials: int = 6, patience: float = 0.1) -> Any:
@@ -273,3 +307,18 @@ def test_a_trial_that_ended_after_all_is_not_run_again() -> None:
     longer.total = 7  # as if one more were to be run
     longer.study.enqueue_trial(FIRST, user_attrs={"made for": "again 0"})
     check_all_done_once(longer, 7)
+
+
+def test_a_trial_whose_end_was_recorded_is_not_run_again() -> None:
+    pytest.importorskip("optuna")
+    from optuna.storages import InMemoryStorage
+
+    own = in_storage(InMemoryStorage(), patience=0.01)
+    values = [0.25, 0.5]
+    ended = {"state": "complete", "value": 0.5, "values": values, "history": {"height": values}, "error": ""}
+    asked = own.study.ask()  # FIRST; its process is killed before it tells Optuna
+    for name, value in FIRST.items():
+        assert asked.suggest_float(name, PLANE[name].low, PLANE[name].high, log=PLANE[name].log) == value
+    asked.set_user_attr("augreg", {"seeds": {}, "fingerprint": "", "spec": None, **ended})
+    check_all_done_once(own, 6)
+    assert own.trial(0).values == (0.25, 0.5) and own.trial(0).state == "complete"

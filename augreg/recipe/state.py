@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,6 +60,5 @@ def seed_everything(*numbers: int) -> None:
 
 
 def _numbers(part: Any) -> dict[str, Any]:
-    """The attributes that are numbers, weak references or None: epochs, and what else samplers and datasets count."""
-    kinds = int, float, weakref.ref, type(None)
-    return {name: value for name, value in vars(part).items() if isinstance(value, kinds)}
+    """The attributes that are numbers or None: epochs, and what else samplers and datasets count."""
+    return {name: value for name, value in vars(part).items() if value is None or isinstance(value, int | float)}
