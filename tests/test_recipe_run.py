@@ -112,7 +112,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, whole: dict[str, Any], ca
     assert run(iris(), folder).as_dict() == whole
     assert state() == before
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
-    assert not list(folder.rglob("*.part"))
+    assert not list(folder.rglob("*part"))
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, whole: dict[str, Any]) -> None:
@@ -221,13 +221,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         "1-initial-loss.json",
         "6-curves",
         "6-curves.json",
+        "lock",
         "task.json",
     ]
     assert main(["recipe", "run", "train:task", "--steps", "1", "--folder", "other", "--quiet", "--fresh"]) == 0
     assert capsys.readouterr().out.startswith("iris: no step failed\n  initial loss  pass")
     (kept / "notes.txt").write_text("mine")
     assert main(["recipe", "run", "train:task", "--steps", "1", "--quiet", "--fresh"]) == 0
-    assert sorted(path.name for path in kept.iterdir()) == ["1-initial-loss.json", "notes.txt", "task.json"]
+    assert sorted(path.name for path in kept.iterdir()) == ["1-initial-loss.json", "lock", "notes.txt", "task.json"]
     (tmp_path / "task.json").write_text("{}")  # not of a run: nothing is removed, and nothing is written
     assert main(["recipe", "run", "train:task", "--folder", ".", "--quiet", "--fresh"]) == 2
     assert (tmp_path / "task.json").read_text() == "{}"

@@ -54,6 +54,8 @@ class Step:
     tuned: Callable[[Task, Result], Task] = lambda task, _: task
     needs: str = ""
     """The step without whose result it cannot run."""
+    lasts: bool = False
+    """Whether it keeps what it needs to go on after a kill."""
 
 
 def _initial_loss(now: Situation, settings: Mapping[str, Any]) -> Result:
@@ -139,9 +141,9 @@ STEPS = (
     Step(1, "initial loss", _initial_loss, _arguments(initial_loss)),
     Step(2, "overfit", _overfit, _arguments(overfit)),
     Step(3, "learning rate", _learning_rate, _arguments(learning_rate), _with_rate),
-    Step(4, "coarse search", _coarse_search, _arguments(coarse_search), _with_best),
-    Step(5, "fine search", _fine_search, _arguments(fine_search), _with_best, needs="coarse search"),
-    Step(6, "curves", _curves, _arguments(curves, fit)),
-    Step(7, "advice", _advice, _arguments(advice), needs="curves"),
+    Step(4, "coarse search", _coarse_search, _arguments(coarse_search), _with_best, lasts=True),
+    Step(5, "fine search", _fine_search, _arguments(fine_search), _with_best, needs="coarse search", lasts=True),
+    Step(6, "curves", _curves, _arguments(curves, fit), lasts=True),
+    Step(7, "advice", _advice, _arguments(advice), needs="curves", lasts=True),
 )
 """The steps in the order in which they run."""

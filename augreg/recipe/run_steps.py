@@ -41,24 +41,37 @@ def run(
     task = as_task(task)
     chosen = chosen_steps(steps)
     given = _checked(settings or {}, task)
+    now = Situation(task, progress or _silent)
     with kept(task):
-        files = None if folder is None else RunFolder(folder, task, given)
-        now = Situation(task, progress or _silent)
-        again = False
-        for step in chosen:
-            now.progress(step.name, 0, 0)
-            result = None if files is None or again else files.read(step.number, step.name)
-            if result is None:
-                again = True
-                now.folder = None if files is None else files.work(step.number, step.name)
-                result = step.run(now, given.get(step.name, {}))
-                if files is not None:
-                    files.write(step.number, step.name, result)
-            now.results[step.name] = result
-            if not result.ok and not go_on:
-                break
-            now.task = step.tuned(now.task, result)
+        if folder is None:
+            _run(now, chosen, given, go_on, None)
+        else:
+            with RunFolder(folder, task).opened([[step.name for step in chosen], given, go_on]) as files:
+                _run(now, chosen, given, go_on, files)
     return Report(task.name, now.results, tuple(step.name for step in chosen if step.name not in now.results))
+
+
+def _run(
+    now: Situation, chosen: Iterable[Step], given: Mapping[str, Any], go_on: bool, folder: RunFolder | None
+) -> None:
+    again = False
+    for step in chosen:
+        now.progress(step.name, 0, 0)
+        settings = given.get(step.name, {})
+        files = None
+        if folder is not None:
+            files = folder.step(step.number, step.name, now.task, settings, now.results.values())
+        result = None if files is None or again else files.read()
+        if result is None:
+            again = True
+            now.folder = files.work() if files is not None and step.lasts else None
+            result = step.run(now, settings)
+            if files is not None:
+                files.write(result)
+        now.results[step.name] = result
+        if not result.ok and not go_on:
+            break
+        now.task = step.tuned(now.task, result)
 
 
 def chosen_steps(steps: Iterable[str | int] | None) -> tuple[Step, ...]:
