@@ -207,12 +207,12 @@ def test_neighbors_agree_unless_labels_are_shuffled() -> None:
     (images, labels), _ = digits()
     shuffled = labels[:300][torch.randperm(300, generator=torch.Generator().manual_seed(1))]
     outputs = torch.zeros(300, 10)
-    assert (agreement_of_neighbors((images[:300], labels[:300]), outputs) or 0) > 20
-    assert abs(agreement_of_neighbors((images[:300], shuffled), outputs) or 9) < 4
-    assert agreement_of_neighbors((images[:20], labels[:20]), outputs[:20]) is None
+    assert (agreement_of_neighbors((images[:300], labels[:300]), outputs, "classes") or 0) > 20
+    assert abs(agreement_of_neighbors((images[:300], shuffled), outputs, "classes") or 9) < 4
+    assert agreement_of_neighbors((images[:20], labels[:20]), outputs[:20], "classes") is None
     (inputs, targets), _ = table("diabetes")
-    assert (agreement_of_neighbors((inputs, targets), targets) or 0) > 5
-    assert agreement_of_neighbors((inputs.long(), targets), targets) is None
+    assert (agreement_of_neighbors((inputs, targets), targets, "regression") or 0) > 5
+    assert agreement_of_neighbors((inputs.long(), targets), targets, "regression") is None
 
 
 def test_labels_that_neighbors_do_not_share_are_no_fault_if_the_model_learns_them() -> None:

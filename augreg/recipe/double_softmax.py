@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from augreg.recipe.losses import Problem, dense_targets, problem_of
+from augreg.recipe.losses import class_axis, dense_targets, takes_probabilities
 from augreg.recipe.result import Cause
 from augreg.recipe.training import Training
 
@@ -22,40 +21,23 @@ DOUBLE_SOFTMAX = Cause(
 
 def is_double_softmax(training: Training, inputs: Any, outputs: Tensor, targets: Any) -> bool:
     """Whether outputs are probabilities although the loss of the task takes logits."""
-    problem = problem_of(outputs, targets)
-    if problem == "regression" or not _are_probabilities(outputs, problem):
+    problem = training.problem(outputs)
+    if problem not in ("classes", "binary") or not _inside(outputs):
         return False
-    if problem == "binary" and not _stay_inside(training, inputs, outputs):
+    sums = outputs.sum(class_axis(outputs, dense_targets(targets, outputs)))
+    sum_to_one = problem == "classes" and bool(((sums - 1).abs() < 1e-3).all())
+    if not sum_to_one and not _stay_inside(training, inputs, outputs):
         return False
-    return not _takes_probabilities(training, outputs, targets, problem)
+    return not takes_probabilities(training.loss, outputs, targets, problem)
 
 
-def _are_probabilities(outputs: Tensor, problem: Problem) -> bool:
-    """Whether outputs are in [0, 1], and for classes sum to one."""
-    inside = bool(((outputs >= 0) & (outputs <= 1)).all())
-    if problem == "classes":
-        return inside and outputs.shape[1] > 1 and bool(((outputs.sum(1) - 1).abs() < 1e-3).all())
-    return inside
+def _inside(outputs: Tensor) -> bool:
+    return bool(((outputs >= 0) & (outputs <= 1)).all())
 
 
 def _stay_inside(training: Training, inputs: Any, outputs: Tensor) -> bool:
     """Whether outputs change, but stay in [0, 1], for inputs that are a thousand times as large: no logits do."""
-    if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+    if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or bool((outputs * (1 - outputs) == 0).any()):
         return False
     larger = training.outputs(1000 * inputs)
-    return not torch.equal(larger, outputs) and _are_probabilities(larger, "binary")
-
-
-def _takes_probabilities(training: Training, outputs: Tensor, targets: Any, problem: Problem) -> bool:
-    """Whether the loss of the task is about zero for the right probabilities, and so is not one of logits."""
-    dense = dense_targets(targets, outputs)
-    if problem == "classes" and not dense.is_floating_point():
-        right = torch.nn.functional.one_hot(dense.long().clamp(min=0), outputs.shape[1]).movedim(-1, 1)
-    elif problem == "binary":
-        right = dense.reshape(outputs.shape)
-    else:
-        return False
-    try:
-        return float(training.loss(right.to(outputs.dtype).clamp(1e-6, 1 - 1e-6), targets)) < 0.05
-    except Exception:
-        return False
+    return not bool((larger == outputs).all()) and _inside(larger)

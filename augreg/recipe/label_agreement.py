@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from augreg.recipe.batches import Batch, size_of, sliced, training_batches
-from augreg.recipe.losses import Problem, dense_targets, problem_of, score
+from augreg.recipe.losses import Problem, dense_targets
 from augreg.recipe.task import Task
 from augreg.recipe.training import Training, start
 
@@ -22,6 +22,7 @@ __all__ = ["agreement_of_neighbors", "labels_change", "learns_held_out"]
 
 _NEIGHBORS = 5
 _PERMUTATIONS = 50
+_COLUMNS = 64
 
 
 def labels_change(task: Task, samples: int = 64) -> bool:
@@ -31,7 +32,7 @@ def labels_change(task: Task, samples: int = 64) -> bool:
     return first.shape != second.shape or not torch.equal(first, second)
 
 
-def agreement_of_neighbors(batch: Batch, outputs: Tensor) -> float | None:
+def agreement_of_neighbors(batch: Batch, outputs: Tensor, problem: Problem) -> float | None:
     """How far the labels of nearest neighbors agree beyond chance, in standard deviations of shuffled labels.
 
     None where inputs are not numbers, or there are too few.
@@ -39,9 +40,8 @@ def agreement_of_neighbors(batch: Batch, outputs: Tensor) -> float | None:
     inputs = _numbers(batch[0])
     if inputs is None or size_of(batch) < 50:
         return None
-    problem = problem_of(outputs, batch[1])
     targets = _columns(dense_targets(batch[1], outputs), problem)
-    if targets is None or not float(targets.std()) > 0:
+    if not float(targets.std()) > 0:
         return None
     distances = torch.cdist(inputs, inputs)
     distances.fill_diagonal_(float("inf"))
@@ -74,25 +74,35 @@ def learns_held_out(task: Task, batch: Batch, iterations: int = 200) -> float:
 
 
 def _beyond_chance(training: Training, batch: Batch) -> float:
-    outputs, targets = training.outputs(batch[0]), dense_targets(batch[1], training.outputs(batch[0]))
+    outputs = training.outputs(batch[0])
+    targets = dense_targets(batch[1], outputs)
+
+    def value(targets: Tensor) -> Tensor:
+        if training.problem(outputs) == "other":
+            return -training.loss(outputs, targets).cpu()
+        return training.score(outputs, targets).mean().cpu()
+
     generator = torch.Generator().manual_seed(0)
     orders = [torch.randperm(len(targets), generator=generator) for _ in range(_PERMUTATIONS)]
-    chance = torch.stack([score(outputs, targets[order]).mean() for order in orders])
-    return float((score(outputs, targets).mean() - chance.mean()) / chance.std().clamp(min=1e-9))
+    chance = torch.stack([value(targets[order]) for order in orders])
+    return float((value(targets) - chance.mean()) / chance.std().clamp(min=1e-9))
 
 
 def _agreement(targets: Tensor, neighbors: Tensor, problem: Problem) -> float:
-    if problem == "regression":
-        return -float((targets - targets[neighbors].mean(1)).square().mean())
-    return float((targets[neighbors] == targets[:, None]).double().mean())
+    if problem in ("classes", "binary"):
+        return float((targets[neighbors] == targets[:, None]).double().mean())
+    return -float((targets - targets[neighbors].mean(1)).square().mean())
 
 
-def _columns(targets: Tensor, problem: Problem) -> Tensor | None:
-    """One number per sample, or None if there are several."""
+def _columns(targets: Tensor, problem: Problem) -> Tensor:
+    """Some of the numbers of each sample, standardized in a regression: of maps, every so-and-so-many pixel."""
     if problem == "classes" and targets.is_floating_point():
         targets = targets.argmax(1)
     targets = targets.double().reshape(len(targets), -1).cpu()
-    return targets[:, 0] if targets.shape[1] == 1 else None
+    targets = targets[:, :: -(-targets.shape[1] // _COLUMNS)]
+    if problem in ("classes", "binary"):
+        return targets
+    return (targets - targets.mean(0)) / targets.std(0).clamp(min=1e-12)
 
 
 def _numbers(inputs: Any) -> Tensor | None:

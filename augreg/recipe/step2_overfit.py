@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from augreg.recipe.baselines import constant_outputs, lowest_loss
 from augreg.recipe.batches import Batch, size_of, sliced, training_batches
 from augreg.recipe.charts import Chart
 from augreg.recipe.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
 from augreg.recipe.gradients import GradientWatch, Untrained, accumulates
 from augreg.recipe.label_agreement import agreement_of_neighbors, labels_change, learns_held_out
-from augreg.recipe.losses import problem_of, score
 from augreg.recipe.noise_off import noise_off
 from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.state import kept
@@ -29,6 +30,7 @@ __all__ = ["overfit"]
 _FACTORS = (0.1, 10.0, 0.01, 100.0, 1e-4, 1e4)
 _FALLS = 0.05  # of the loss, from a quarter of the iterations to the next
 _MOST = 10  # times the budget, while the loss falls
+_NEAR = 0.01  # of what can be learned, above the lowest loss
 _EVERY = 10  # iterations between two looks at the samples
 _ENOUGH = 200  # samples, to say that labels are shuffled
 _NEIGHBORS_AGREE = 4.0  # standard deviations beyond chance
@@ -55,7 +57,10 @@ def overfit(task: Task, *, samples: int = 16, iterations: int = 300, labels: int
         if not first.learned and not causes:
             causes += _causes_of_rate(task, batch, iterations, first)
         evidence = first.evidence()
-        causes += _causes_of_labels(task, labels, evidence)
+        of_labels = _causes_of_labels(task, labels, evidence)
+        if of_labels and [cause.name for cause in causes] == ["model or loss"]:
+            causes = []  # labels of no sense are hard to learn
+        causes += of_labels
         return _judged(first, tuple(causes), evidence)
 
 
@@ -72,6 +77,8 @@ class _Attempt:
     untrained: Untrained | None = None
     double_softmax: bool = False
     name: str = "accuracy"
+    lowest: float = 0.0  # loss that any outputs have
+    enough: float = -math.inf  # a loss that is as good as the lowest
 
     def evidence(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -105,10 +112,11 @@ def _attempt(task: Task, batch: Batch, iterations: int, rate: float | None = Non
         with torch.no_grad():
             outputs = training.outputs(batch[0])
             attempt.double_softmax = is_double_softmax(training, batch[0], outputs, batch[1])
+            attempt.lowest, attempt.enough = _lowest(training, outputs, batch[1])
         try:
             _learn(training, batch, iterations, attempt)
             while patient and not attempt.learned and attempt.iterations < _MOST * iterations:
-                if not _still_falls(attempt.losses):
+                if not _still_falls(attempt.losses, attempt.lowest):
                     break
                 _learn(training, batch, iterations, attempt)
         except RuntimeError as error:
@@ -128,26 +136,41 @@ def _learn(training: Training, batch: Batch, iterations: int, attempt: _Attempt)
         if iteration % _EVERY == 0 or iteration == start + iterations:
             right, attempt.name = _right(training, batch)
             attempt.right.append(right)
-            attempt.learned = right >= (1.0 if attempt.name == "accuracy" else 0.99)
+            attempt.learned = right >= (1.0 if attempt.name == "accuracy" else 0.99) or loss <= attempt.enough
             if attempt.learned:
                 return
 
 
-def _still_falls(losses: list[float]) -> bool:
-    """Whether the mean loss of the last quarter is clearly below that of the quarter before."""
+def _still_falls(losses: list[float], lowest: float) -> bool:
+    """Whether the mean loss of the last quarter is clearly nearer to the lowest than that of the quarter before."""
     quarter = len(losses) // 4
     if quarter < 1 or not math.isfinite(losses[-1]):
         return False
-    last, before = sum(losses[-quarter:]), sum(losses[-2 * quarter : -quarter])
-    return last < (1 - _FALLS) * before
+    last, before = sum(losses[-quarter:]) / quarter, sum(losses[-2 * quarter : -quarter]) / quarter
+    return last - lowest < (1 - _FALLS) * (before - lowest)
+
+
+def _lowest(training: Training, outputs: Tensor, targets: Any) -> tuple[float, float]:
+    """The lowest loss of a few samples, and a loss at which numbers are learned, for a loss of the task's own."""
+    problem = training.problem(outputs)
+    if training.task.loss is None or problem not in ("regression", "other"):
+        return 0.0, -math.inf
+    first = constant_outputs(outputs, targets, problem)
+    constant = lowest_loss(training.loss, first[:1], outputs.shape, targets)
+    lowest = lowest_loss(training.loss, first, outputs.shape, targets)
+    known = math.isfinite(constant) and math.isfinite(lowest)
+    return (lowest, lowest + _NEAR * (constant - lowest)) if known else (0.0, -math.inf)
 
 
 @torch.no_grad()
 def _right(training: Training, batch: Batch) -> tuple[float, str]:
     """The fraction of the samples that is right, or R², in the current mode of the model; and its name."""
     outputs = training.outputs(batch[0])
-    value = float(score(outputs, batch[1]).mean())
-    if problem_of(outputs, batch[1]) != "regression":
+    problem = training.problem(outputs)
+    if problem == "other":
+        return math.nan, "R²"
+    value = float(training.score(outputs, batch[1]).mean())
+    if problem != "regression":
         return value, "accuracy"
     variance = float(batch[1].double().reshape(size_of(batch), -1).var(0, correction=0).mean())
     return 1 + value / variance if variance > 0 else value, "R²"
@@ -244,7 +267,7 @@ def _causes_of_labels(task: Task, samples: int, evidence: dict[str, Any]) -> lis
     training = start(task, noise=False)
     with torch.no_grad():
         outputs = training.model.eval() and training.outputs(training.moved(sliced(batch, 0, 2))[0])
-    agreement = agreement_of_neighbors(batch, _rows(outputs, size_of(batch)))
+    agreement = agreement_of_neighbors(batch, _rows(outputs, size_of(batch)), training.problem(outputs))
     if agreement is None:
         return []
     evidence["agreement of labels of neighbors"] = agreement

@@ -117,7 +117,7 @@ class _Seen:
 
     @property
     def spikes(self) -> int:
-        """How many losses rise far above those around them, and above the loss at the start."""
+        """How many losses rise far above those around them, and above those of all batches at the start."""
         losses = np.asarray(self.run.losses)
         if len(losses) < 30:
             return 0
@@ -126,7 +126,8 @@ class _Seen:
         windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * width + 1)
         middle = np.median(windows, 1)
         spread = 1.4826 * np.median(np.abs(windows - middle[:, None]), 1)
-        limit = np.maximum(middle + 8 * spread, 1.5 * self.run.start.get("train loss", math.inf))
+        before = self.run.start.get("train loss", math.inf)
+        limit = np.maximum(middle + 8 * spread, 1.5 * self.run.start.get("train largest loss", before))
         return int((losses > limit).sum())
 
     def change(self, name: str) -> float:
