@@ -141,6 +141,51 @@ def test_what_is_wrong_with_validation() -> None:
     assert causes(partial(Functional, True), train, validation) == ["noise in evaluation"]
 
 
+class Flipped(Drawn):
+    """Images of which half are mirrored."""
+
+    def __getitem__(self, index: int) -> Any:
+        image = self.pair[0][index]
+        return (image.flip(0) if torch.rand(()) < 0.5 else image), self.pair[1][index]
+
+
+def test_validation_images_that_are_flipped_now_and_then() -> None:
+    train, validation = table("wine")
+    model = partial(mlp, 13, 3)
+    assert causes(model, train, Flipped(validation, 0)) == ["augmentation in validation"]
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_loader_that_shuffles_is_read_in_parts(flipped: bool) -> None:
+    train, validation = table("digits")
+    data: Any = Flipped(validation, 0) if flipped else torch.utils.data.TensorDataset(*validation)
+    loader: Any = torch.utils.data.DataLoader(data, 50, shuffle=True)
+    task = Task(partial(mlp, 64, 10), train, loader)
+    found = [cause.name for cause in validation_causes(task, most=300)]
+    assert found == (["augmentation in validation"] if flipped else [])
+
+
+def test_a_gap_is_compared_with_the_errors_of_both_sides() -> None:
+    def gap(train_error: float, error: float) -> Run:
+        made = run([1.0, 0.1, 0.1], [1.0, 0.5, 0.5], [0.7, 0.98, 0.98], [0.7, 0.83, 0.83])
+        made.history |= {"train metric error": [train_error], "validation metric error": [error]}
+        return made
+
+    assert judge_curves(gap(0.0, 0.07)).evidence["state"] == "overfitting"
+    result = judge_curves(gap(0.03, 0.07))  # twice the root of 0.03^2 + 0.07^2 is 0.1523
+    assert result.evidence["state"] != "overfitting"
+    assert result.evidence["standard error of the gap"] == pytest.approx(math.hypot(0.03, 0.07))
+
+
+def test_batches_that_are_hard_from_the_start_are_no_spikes() -> None:
+    losses = list(np.linspace(2.3, 0.1, 100))
+    losses[60] = 12.0
+    start = {**GOOD.start, "train largest loss": 9.0}
+    assert judge_curves(Run(losses, GOOD.history, start, 4, 1000)).evidence["state"] == "good"
+    losses[60] = 14.0  # more than 1.5 times
+    assert judge_curves(Run(losses, GOOD.history, start, 4, 1000)).evidence["state"] == "spikes"
+
+
 def test_repeated_images_explain_some_overlap() -> None:
     inputs, targets = table("wine")[0]
     repeated = (inputs.round(), targets)

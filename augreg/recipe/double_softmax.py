@@ -28,6 +28,8 @@ def is_double_softmax(training: Training, inputs: Any, outputs: Tensor, targets:
     sum_to_one = problem == "classes" and bool(((sums - 1).abs() < 1e-3).all())
     if not sum_to_one and not _stay_inside(training, inputs, outputs):
         return False
+    if problem == "classes" and float(training.loss(outputs, targets)) < 0:
+        return False  # a loss of log-probabilities, which does not normalize
     return not takes_probabilities(training.loss, outputs, targets, problem)
 
 

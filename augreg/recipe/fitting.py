@@ -38,7 +38,9 @@ class Run:
 
     `losses` has the loss of every update, with noise. `history` has lists with one number per epoch: `train loss` and
     `train metric`, measured in evaluation mode on images without augmentation; `validation loss` and `validation
-    metric`. `start` has the same numbers before the first update, and the largest loss of a batch. `stopped` says why it ended early, or is empty.
+    metric`; and `train metric error` and `validation metric error`, the standard errors of the metrics. `start` has
+    the same numbers before the first update, and the largest loss of a batch. `stopped` says why it ended early, or is
+    empty.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -163,7 +165,7 @@ class _Loop:
         for side, batches, most in (("train", self.clean, _MEASURED), ("validation", self.validation, None)):
             if batches is not None:
                 measured = self.training.measure(batches.epoch(0), most)
-                found |= {f"{side} {name}": measured[name] for name in ("loss", "metric", *more)}
+                found |= {f"{side} {name}": measured[name] for name in ("loss", "metric", "metric error", *more)}
                 if side == "validation":
                     self.run.validation_samples = int(measured["samples"])
         return found

@@ -96,7 +96,7 @@ def takes_probabilities(loss: Callable[[Tensor, Any], Tensor], outputs: Tensor, 
     else:
         return False
     try:
-        return float(loss(right.to(outputs.dtype).clamp(1e-6, 1 - 1e-6), targets)) < 0.05
+        return abs(float(loss(right.to(outputs.dtype).clamp(1e-6, 1 - 1e-6), targets))) < 0.05
     except Exception:
         return False
 

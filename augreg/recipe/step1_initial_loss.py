@@ -254,6 +254,12 @@ def _causes(seen: _Measured, low: float, high: float) -> tuple[Cause, ...]:
 
 
 def _too_low(seen: _Measured, low: float) -> Cause:
+    if seen.problem == "classes" and seen.loss < 0:
+        return Cause(
+            "missing logarithm",
+            "the loss is negative: it takes log-probabilities, and the outputs are probabilities or logits",
+            "end the model with log_softmax, or give logits to cross-entropy",
+        )
     if not seen.without_weights < low:
         return Cause(
             "trained weights",

@@ -88,9 +88,18 @@ class _Seen:
 
     @property
     def error(self) -> float:
-        """The standard error of a validation metric that is a fraction."""
+        """The standard error of the validation metric; without one in the run, that of a fraction."""
+        error = self.run.last("validation metric error")
+        if math.isfinite(error):
+            return error
         value, count = self.run.last("validation metric"), self.run.validation_samples
         return math.sqrt(value * (1 - value) / count) if count and 0 <= value <= 1 else 0.0
+
+    @property
+    def gap_error(self) -> float:
+        """The standard error of the gap: the samples of both sides are others."""
+        error = self.run.last("train metric error")
+        return math.hypot(self.error, error) if math.isfinite(error) else self.error
 
     @property
     def losses_agree(self) -> bool:
@@ -150,7 +159,7 @@ class _Seen:
         found: dict[str, Any] = {"state": state, "epochs": run.epochs}
         found |= {name: run.last(name) for name in names if run.history.get(name)}
         if run.history.get("validation metric"):
-            found |= {"gap": self.gap, "standard error of the validation metric": self.error}
+            found |= {"gap": self.gap, "standard error of the gap": self.gap_error}
         return found
 
 
@@ -179,7 +188,7 @@ def _state(seen: _Seen) -> tuple[State, str, Cause | None]:
             "stop at the lowest, or regularize more, or use more data",
         )
         return "validation loss rising", "the validation loss rises while the training loss falls", cause
-    if validation and seen.gap > max(_GAP, 2 * seen.error) and not seen.losses_agree:
+    if validation and seen.gap > max(_GAP, 2 * seen.gap_error) and not seen.losses_agree:
         cause = Cause(
             "overfitting",
             f"the metric is {seen.gap:.3f} higher in training than in validation",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -17,14 +16,11 @@ from torch.optim import Optimizer
 from augreg.attachment.attach import attachments
 from augreg.recipe.batches import Batch, size_of, targets_of
 from augreg.recipe.losses import Problem, default_loss, problem_of, score, takes_probabilities
+from augreg.recipe.measured import Means, Measured
 from augreg.recipe.state import kept, seed_everything
 from augreg.recipe.task import Task
 
-__all__ = ["Measured", "Training", "start"]
-
-
-class Measured(dict[str, float]):
-    """The mean loss and the mean metric over samples: `loss`, `metric`; `largest loss` of a batch; and `samples`."""
+__all__ = ["Training", "start"]
 
 
 class Training:
@@ -120,38 +116,21 @@ class Training:
             return self._means(batches, most)
 
     def _means(self, batches: Iterable[Batch], most: int | None) -> Measured:
-        count = 0
-        losses: list[tuple[float, int]] = []  # of batches, with their sizes
-        scores: list[float] = []
-        squares, values, rows = 0.0, 0.0, 0  # of the targets, for R²
+        means = Means()
         for batch in batches:
             inputs, targets = self.moved(batch)
             outputs = self.outputs(inputs)
             size = size_of(batch)
-            count += size
             loss = self.batch_loss((inputs, targets)) if self._needs_step else self.loss(outputs, targets)
-            losses.append((float(loss), size))
             if self.task.metric is not None:
                 found = torch.as_tensor(self.task.metric(outputs, targets)).float()
-                scores += found.tolist() if found.shape == (size,) else [float(found.mean())] * size
+                means.add(loss, found if found.shape == (size,) else found.mean(), size)
             else:
-                scores += self.score(outputs, targets).tolist()
-                if self.problem(outputs) == "regression":
-                    numbers = targets.double().reshape(size, -1)
-                    values, squares = values + numbers.sum(0), squares + numbers.square().sum(0)
-                    rows += size
-            if most is not None and count >= most:
+                numbers = targets if self.problem(outputs) == "regression" else None
+                means.add(loss, self.score(outputs, targets), size, numbers)
+            if most is not None and means.samples >= most:
                 break
-        if not count:
-            raise ValueError("there are no batches to measure")
-        mean = sum(scores) / len(scores) if scores else math.nan
-        if rows:
-            variance = float((squares / rows - (values / rows) ** 2).mean())  # type: ignore[attr-defined]
-            mean = 1 + mean / variance if variance > 0 else mean
-        whole = sum(loss * size for loss, size in losses) / count
-        return Measured(
-            {"loss": whole, "largest loss": max(losses)[0], "metric": mean, "samples": float(count)}
-        )
+        return means.measured()
 
     @property
     def _needs_step(self) -> bool:
