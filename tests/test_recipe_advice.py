@@ -257,7 +257,7 @@ def test_the_effect() -> None:
 def test_runs_that_diverge_count_and_equal_seeds_are_chance() -> None:
     nan = float("nan")
     worse = Effect((0.5, 0.6, 0.7), (0.9, nan, 0.9))
-    assert worse.answer == "hurt" and "0 diverged without and 1 with" in str(worse)
+    assert worse.answer == "hurt" and "0 diverged without, 1 with" in str(worse)
     assert worse.differences == pytest.approx((0.4, 0.2)) and worse.difference == pytest.approx(0.3)
     assert Effect((nan, 0.6), (0.5, 0.6)).answer == "helped"
     equal = Effect((0.5, 0.6), (0.51, 0.61), samples=100)  # one sample more is right in both

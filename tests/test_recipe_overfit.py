@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from typing import Any
 
@@ -87,7 +88,33 @@ def test_every_noise_is_off_and_batch_norm_is_not() -> None:
     assert torch.allclose(first, expected(x), atol=1e-6)
     model.train()
     assert not torch.equal(model(x), model(x))
-    assert set(drawing_modules(model, lambda: model(x))) == {"dropout", "path", "(the model)", "attention"}
+    assert set(drawing_modules(model, lambda: model(x))) == {*("dropout", "path", "(the model)", "attention", "lstm")}
+
+
+class Skipped(nn.Module):
+    """Skips its layer by a draw of Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.training and random.random() < 0.5 else self.layer(x)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.RReLU(), nn.Sequential(*(Skipped() for _ in range(4))), nn.GRU(8, 8, 2, dropout=0.5)],
+    ids=["RReLU", "Python", "GRU"],
+)
+def test_draws_of_other_layers_and_of_python_are_off(layer: nn.Module) -> None:
+    model = nn.Sequential(nn.BatchNorm1d(8), layer).train()
+    x = torch.randn(16, 8)
+    runs = lambda: {str(model(x)) for _ in range(9)}  # noqa: E731
+    assert len(runs()) > 1
+    with noise_off(model, lambda: model(x)) as still:
+        assert still == () and len(runs()) == 1 and model[0].training
+    assert len(runs()) > 1
 
 
 def test_what_cannot_be_turned_off_is_named() -> None:

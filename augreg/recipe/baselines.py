@@ -80,7 +80,7 @@ def constant_outputs(outputs: Tensor, targets: Any, problem: Problem) -> Tensor:
 def lowest_loss(loss: Loss, first: Tensor, shape: Any, targets: Any) -> float:
     """The lowest loss over outputs that are free, from these `first` ones on, which are expanded to a shape.
 
-    With one row it is that of the best constant outputs, with a row per sample that of a model that knows the targets.
+    One row gives that of the best constant outputs, a row per sample that of a model that knows the targets.
     It is infinite if no number was found.
     """
     free = first.detach().clone().requires_grad_()

@@ -39,8 +39,8 @@ class Run:
     `losses` has the loss of every update, with noise. `history` has lists with one number per epoch: `train loss` and
     `train metric`, measured in evaluation mode on images without augmentation; `validation loss` and `validation
     metric`; and `train metric error` and `validation metric error`, the standard errors of the metrics. `start` has
-    the same numbers before the first update, and the largest loss of a batch. `stopped` says why it ended early, or is
-    empty.
+    the same numbers before the first update, and the largest loss of a batch. `stopped` says why it ended early, or
+    is empty.
     """
 
     losses: list[float] = field(default_factory=list)

@@ -78,14 +78,14 @@ def score(outputs: Tensor, targets: Any, problem: Problem, threshold: float = 0.
         some = known.any(1)
         return right[some].sum(1) / known[some].sum(1)
     dense = _as_outputs(dense, outputs, "metric")
-    if problem == "binary":
-        values = ((outputs > threshold) == (dense > 0.5)).float()
-    else:
-        values = -(outputs - dense).square()
+    right = ((outputs > threshold) == (dense > 0.5)).float()
+    values = right if problem == "binary" else -(outputs - dense).square()
     return values.flatten(1).mean(1) if values.ndim > 1 else values
 
 
-def takes_probabilities(loss: Callable[[Tensor, Any], Tensor], outputs: Tensor, targets: Any, problem: Problem) -> bool:
+def takes_probabilities(
+    loss: Callable[[Tensor, Any], Tensor], outputs: Tensor, targets: Any, problem: Problem
+) -> bool:
     """Whether a loss is about zero for the right probabilities, and so is not one of logits."""
     dense = dense_targets(targets, outputs)
     if problem == "classes" and not dense.is_floating_point():

@@ -42,7 +42,7 @@ def initial_loss(task: Task, *, samples: int = 512) -> Result:
     with kept(task), torch.no_grad():
         training = start(task, noise=False)
         batch = training.moved(training_batches(task, clean=True).few(samples))
-        with noise_off(training.model, lambda: training.outputs(batch[0])):
+        with noise_off(training.model, lambda: training.outputs(sliced(batch, 0, 2)[0])):
             return _judged(_measured(training, batch))
 
 
@@ -172,7 +172,7 @@ def _judged(seen: _Measured) -> Result:
     elif seen.loss < low:
         summary, verdict = f"the loss {seen.loss:.3f} is below what a model that knows nothing can have", "fail"
     elif math.isinf(high):
-        summary = f"the loss {seen.loss:.3f} has no number for outputs without knowledge that it could be compared with"
+        summary = f"the loss {seen.loss:.3f} cannot be judged: outputs without knowledge have no such loss"
     else:
         summary = f"the loss {seen.loss:.3f} is that of a model that knows nothing"
     if causes and verdict == "pass":
@@ -263,7 +263,7 @@ def _too_low(seen: _Measured, low: float) -> Cause:
     if not seen.without_weights < low:
         return Cause(
             "trained weights",
-            f"the loss is {seen.without_weights:.3f} if the entries of the weights change places: they know the labels",
+            f"the loss is {seen.without_weights:.3f} once the entries of weights change places: they know the labels",
             "go on if the model was trained before on purpose; otherwise look for weights that were loaded",
         )
     return Cause(

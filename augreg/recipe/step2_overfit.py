@@ -105,7 +105,7 @@ def _attempt(task: Task, batch: Batch, iterations: int, rate: float | None = Non
     batch = training.moved(batch)
     attempt = _Attempt(size_of(batch), float(training.optimizer.param_groups[0]["lr"]))
     with (
-        noise_off(training.model, lambda: training.outputs(batch[0])) as still,
+        noise_off(training.model, lambda: training.outputs(sliced(batch, 0, 2)[0])) as still,
         GradientWatch(training) as watch,
     ):
         attempt.still_drawing = still
@@ -179,7 +179,7 @@ def _right(training: Training, batch: Batch) -> tuple[float, str]:
 def _accumulates(task: Task, batch: Batch) -> bool:
     training = start(task, noise=False)
     batch = training.moved(batch)
-    with noise_off(training.model, lambda: training.outputs(batch[0])):
+    with noise_off(training.model, lambda: training.outputs(sliced(batch, 0, 2)[0])):
         return accumulates(training, batch)
 
 

@@ -96,9 +96,7 @@ class Effect:
         low, high = self.interval
         without, patched = (sum(map(math.isnan, side)) for side in (self.before, self.after))
         if without or patched:
-            return (
-                f"{self.answer}: of {len(self.before)} runs each, {without} diverged without and {patched} with the patch"
-            )
+            return f"{self.answer}: of {len(self.before)} runs, {without} diverged without, {patched} with the patch"
         return (
             f"{self.answer}: the validation metric is {np.mean(self.before):.4f} without and "
             f"{np.mean(self.after):.4f} with the patch, {self.difference:+.4f} (95 % interval {low:+.4f} to "
