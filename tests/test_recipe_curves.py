@@ -88,6 +88,14 @@ def test_a_gap_of_metrics_is_chance_if_the_losses_agree() -> None:
     assert judge_curves(early).evidence["state"] == "overfitting"
 
 
+def test_a_loss_near_zero_that_still_falls_is_no_reason_to_go_on() -> None:
+    learned = run([0.5, 0.03, 0.02, 0.01], [0.5, 0.04, 0.03, 0.02], [0.9, 1, 1, 1], [0.9, 1, 1, 1])
+    learned.start |= {"validation loss": 2.3}
+    assert judge_curves(learned).evidence["state"] == "good"
+    learned.start["validation loss"] = 0.5  # its fall of 0.02 is 4 %
+    assert judge_curves(learned).evidence["state"] == "still rising"
+
+
 def test_curves_are_plotted_from_the_start() -> None:
     figure = judge_curves(GOOD).plot()
     loss, metric = figure.axes

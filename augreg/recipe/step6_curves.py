@@ -41,6 +41,7 @@ _FALLS = 0.05  # of the loss at the start: less is no progress
 _UPDATES = 100  # after fewer, no progress says nothing
 _RISES = 0.15  # of the lowest validation loss
 _IMPROVES = 0.1  # of the loss at the end, by which it still falls
+_LITTLE = 0.01  # of the loss at the start: a smaller fall at the end is no reason to go on
 _GOOD = 0.95  # of the training metric: less, without a gap, is underfitting
 
 
@@ -150,7 +151,8 @@ class _Seen:
     def improves(self) -> bool:
         """Whether, at the end, the metric still rises or the loss still falls clearly, in validation if there is."""
         side = "validation" if self.line("validation metric") else "train"
-        falls = -self.change(f"{side} loss") > _IMPROVES * abs(self.run.last(f"{side} loss"))
+        fall, before = -self.change(f"{side} loss"), abs(self.run.start.get(f"{side} loss", 0.0))
+        falls = fall > max(_IMPROVES * abs(self.run.last(f"{side} loss")), _LITTLE * before)
         return falls or self.change(f"{side} metric") > max(0.01, self.error)
 
     def evidence(self, state: State) -> dict[str, Any]:
