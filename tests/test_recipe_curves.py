@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from augreg.recipe import Result, Run, Task, curves, judge_curves
-from augreg.recipe.validation_checks import validation_causes
+from augreg.recipe.probes.validation_checks import validation_causes
 
 
 def run(train: Any, validation: Any, accuracy: Any, validation_accuracy: Any, **changes: Any) -> Run:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from augreg.recipe import Result, Task, initial_loss
-from augreg.recipe.baselines import baselines, constant_outputs
 from augreg.recipe.losses import default_loss, problem_of
+from augreg.recipe.probes.baselines import baselines, constant_outputs
 
 X = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
 UNEQUAL = torch.tensor([0] * 300 + [1] * 60 + [2] * 30 + [3] * 10)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from augreg.recipe import Result, Task, fit, initial_loss, overfit
-from augreg.recipe.baselines import lowest_loss, own_baselines
 from augreg.recipe.batches import training_batches
 from augreg.recipe.losses import class_axis, default_loss, problem_of, score
 from augreg.recipe.measured import Means
+from augreg.recipe.probes.baselines import lowest_loss, own_baselines
 from augreg.recipe.training import start
 
 X = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))

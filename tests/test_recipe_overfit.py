@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from augreg.recipe import Result, Task, overfit
-from augreg.recipe.label_agreement import agreement_of_neighbors, labels_change
 from augreg.recipe.noise_off import drawing_modules, noise_off
+from augreg.recipe.probes.label_agreement import agreement_of_neighbors, labels_change
 
 quick = partial(overfit, iterations=150, labels=150)
 

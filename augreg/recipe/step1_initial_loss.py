@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from augreg.recipe.baselines import Baselines, baselines, constant_outputs, own_baselines
 from augreg.recipe.batches import Batch, size_of, sliced, training_batches
-from augreg.recipe.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
 from augreg.recipe.losses import Problem, class_axis, dense_targets
 from augreg.recipe.noise_off import noise_off
+from augreg.recipe.probes.baselines import Baselines, baselines, constant_outputs, own_baselines
+from augreg.recipe.probes.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
+from augreg.recipe.probes.first_inputs import FirstInputs
 from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.state import kept
 from augreg.recipe.task import Task
@@ -65,7 +66,7 @@ class _Measured:
 
 def _measured(training: Training, batch: Batch) -> _Measured:
     targets = batch[1]
-    inputs_seen = _FirstInputs(training.model)
+    inputs_seen = FirstInputs(training.model)
     with inputs_seen:
         outputs = training.outputs(batch[0])
     problem, dense = training.problem(outputs), dense_targets(targets, outputs)
@@ -122,33 +123,6 @@ def _without_weights(training: Training, batch: Batch) -> float:
     finally:
         for each, value in zip(parameters, values, strict=True):
             each.copy_(value)
-
-
-class _FirstInputs:
-    """Records the root mean square of the inputs of the first layer that has a weight matrix or filters."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.layers = [each for each in model.modules() if _multiplies(each)]
-        self.scale = 0.0
-        self._seen = False
-
-    def __enter__(self) -> None:
-        self.handles = [each.register_forward_pre_hook(self._note) for each in self.layers]
-
-    def __exit__(self, *error: object) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-    def _note(self, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not self._seen and inputs and isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
-            self._seen = True
-            self.scale = float(inputs[0].float().square().mean().sqrt())
-
-
-def _multiplies(layer: nn.Module) -> bool:
-    own = layer.named_parameters(recurse=False)
-    some = any("weight" in name and parameter.ndim >= 2 for name, parameter in own)
-    return some and not isinstance(layer, nn.Embedding | nn.EmbeddingBag)
 
 
 def _growth(training: Training, batch: Batch) -> float | None:

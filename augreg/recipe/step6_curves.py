@@ -15,10 +15,10 @@ import numpy as np
 
 from augreg.recipe.charts import Chart
 from augreg.recipe.fitting import Run, fit
+from augreg.recipe.probes.validation_checks import validation_causes
 from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.state import kept
 from augreg.recipe.task import Task
-from augreg.recipe.validation_checks import validation_causes
 
 __all__ = ["State", "curves", "judge_curves"]
 

@@ -15,14 +15,52 @@ from torch import Tensor
 
 from augreg.recipe.batches import Batch, size_of, sliced, training_batches
 from augreg.recipe.losses import Problem, dense_targets
+from augreg.recipe.result import Cause
 from augreg.recipe.task import Task
 from augreg.recipe.training import Training, start
 
-__all__ = ["agreement_of_neighbors", "labels_change", "learns_held_out"]
+__all__ = ["agreement_of_neighbors", "label_causes", "labels_change", "learns_held_out"]
 
 _NEIGHBORS = 5
 _PERMUTATIONS = 50
+_ENOUGH = 200  # samples, to say that labels are shuffled
+_NEIGHBORS_AGREE = 4.0  # standard deviations beyond chance
+_LEARNS = 3.0
 _COLUMNS = 64
+
+
+def label_causes(task: Task, samples: int, evidence: dict[str, Any]) -> list[Cause]:
+    """Whether labels are shuffled, by so many samples; what was measured is added to the evidence."""
+    remedy = "look at images beside their labels; shuffle both with the same order"
+    if labels_change(task):
+        return [Cause("labels shuffled", "the same samples have other labels when they are read again", remedy)]
+    batch = training_batches(task, clean=True).few(samples)
+    training = start(task, noise=False)
+    with torch.no_grad():
+        outputs = training.model.eval() and training.outputs(training.moved(sliced(batch, 0, 2))[0])
+    agreement = agreement_of_neighbors(batch, _rows(outputs, size_of(batch)), training.problem(outputs))
+    if agreement is None:
+        return []
+    evidence["agreement of labels of neighbors"] = agreement
+    if agreement >= _NEIGHBORS_AGREE or size_of(batch) < _ENOUGH:
+        return []
+    try:
+        held_out = learns_held_out(task, batch)
+    except RuntimeError:  # it cannot be trained at all, which another cause says
+        return []
+    evidence["accuracy on samples held out, beyond chance"] = held_out
+    if held_out >= _LEARNS:
+        return []
+    because = (  # hard labels can look the same to few samples and a short run, so this is no more than a warning
+        f"labels of similar images agree no more than chance ({agreement:.1f} standard deviations), and a model that "
+        f"was trained on three quarters of {size_of(batch)} samples knows nothing about the others"
+    )
+    return [Cause("labels shuffled", because, remedy)]
+
+
+def _rows(outputs: Any, count: int) -> Any:
+    """Outputs of this shape for so many samples, of which only the shape counts."""
+    return outputs[:1].expand(count, *outputs.shape[1:])
 
 
 def labels_change(task: Task, samples: int = 64) -> bool:
