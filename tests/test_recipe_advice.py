@@ -254,6 +254,24 @@ def test_the_effect() -> None:
     assert Effect((0.5,), (0.9,)).answer == "no difference seen"
 
 
+def test_runs_that_diverge_count_and_equal_seeds_are_chance() -> None:
+    nan = float("nan")
+    worse = Effect((0.5, 0.6, 0.7), (0.9, nan, 0.9))
+    assert worse.answer == "hurt" and "0 diverged without, 1 with" in str(worse)
+    assert worse.differences == pytest.approx((0.4, 0.2)) and worse.difference == pytest.approx(0.3)
+    assert Effect((nan, 0.6), (0.5, 0.6)).answer == "helped"
+    equal = Effect((0.5, 0.6), (0.51, 0.61), samples=100)  # one sample more is right in both
+    assert equal.standard_error == pytest.approx(0.01 / math.sqrt(2)) and equal.answer == "no difference seen"
+    assert Effect((0.5, 0.6), (0.51, 0.61)).standard_error == pytest.approx(0, abs=1e-9)
+
+
+def test_a_patch_with_which_runs_diverge() -> None:
+    task = Task(partial(mlp, 13, 3), *table("wine"), optimizer=partial(torch.optim.SGD, lr=0.1))
+    patch = Patch((Change("learning_rate", "set", 1e30, "for the test"),))
+    effect = measure_patch(task, patch, 1, seeds=2)
+    assert effect.answer == "hurt" and all(map(math.isnan, effect.after)) and effect.samples == 45
+
+
 def test_a_patch_is_measured_in_pairs(tmp_path: Any) -> None:
     task = Task(partial(mlp, 4, 3), *table("iris"), batch_size=28, learning_rate=1e-3)
     patch = Patch((change("learning_rate", "set", 0.02), change("epochs", "set", 4)))

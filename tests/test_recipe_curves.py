@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from augreg.recipe import Result, Run, Task, curves, judge_curves
-from augreg.recipe.validation_checks import validation_causes
+from augreg.recipe.probes.validation_checks import validation_causes
 
 
 def run(train: Any, validation: Any, accuracy: Any, validation_accuracy: Any, **changes: Any) -> Run:
@@ -88,6 +88,14 @@ def test_a_gap_of_metrics_is_chance_if_the_losses_agree() -> None:
     assert judge_curves(early).evidence["state"] == "overfitting"
 
 
+def test_a_loss_near_zero_that_still_falls_is_no_reason_to_go_on() -> None:
+    learned = run([0.5, 0.03, 0.02, 0.01], [0.5, 0.04, 0.03, 0.02], [0.9, 1, 1, 1], [0.9, 1, 1, 1])
+    learned.start |= {"validation loss": 2.3}
+    assert judge_curves(learned).evidence["state"] == "good"
+    learned.start["validation loss"] = 0.5  # its fall of 0.02 is 4 %
+    assert judge_curves(learned).evidence["state"] == "still rising"
+
+
 def test_curves_are_plotted_from_the_start() -> None:
     figure = judge_curves(GOOD).plot()
     loss, metric = figure.axes
@@ -139,6 +147,51 @@ def test_what_is_wrong_with_validation() -> None:
     assert causes(model, train, (validation[0] + 2, validation[1])) == ["other inputs in validation"]
     assert causes(partial(Functional, False), train, validation) == []
     assert causes(partial(Functional, True), train, validation) == ["noise in evaluation"]
+
+
+class Flipped(Drawn):
+    """Images of which half are mirrored."""
+
+    def __getitem__(self, index: int) -> Any:
+        image = self.pair[0][index]
+        return (image.flip(0) if torch.rand(()) < 0.5 else image), self.pair[1][index]
+
+
+def test_validation_images_that_are_flipped_now_and_then() -> None:
+    train, validation = table("wine")
+    model = partial(mlp, 13, 3)
+    assert causes(model, train, Flipped(validation, 0)) == ["augmentation in validation"]
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_loader_that_shuffles_is_read_in_parts(flipped: bool) -> None:
+    train, validation = table("digits")
+    data: Any = Flipped(validation, 0) if flipped else torch.utils.data.TensorDataset(*validation)
+    loader: Any = torch.utils.data.DataLoader(data, 50, shuffle=True)
+    task = Task(partial(mlp, 64, 10), train, loader)
+    found = [cause.name for cause in validation_causes(task, most=300)]
+    assert found == (["augmentation in validation"] if flipped else [])
+
+
+def test_a_gap_is_compared_with_the_errors_of_both_sides() -> None:
+    def gap(train_error: float, error: float) -> Run:
+        made = run([1.0, 0.1, 0.1], [1.0, 0.5, 0.5], [0.7, 0.98, 0.98], [0.7, 0.83, 0.83])
+        made.history |= {"train metric error": [train_error], "validation metric error": [error]}
+        return made
+
+    assert judge_curves(gap(0.0, 0.07)).evidence["state"] == "overfitting"
+    result = judge_curves(gap(0.03, 0.07))  # twice the root of 0.03^2 + 0.07^2 is 0.1523
+    assert result.evidence["state"] != "overfitting"
+    assert result.evidence["standard error of the gap"] == pytest.approx(math.hypot(0.03, 0.07))
+
+
+def test_batches_that_are_hard_from_the_start_are_no_spikes() -> None:
+    losses = list(np.linspace(2.3, 0.1, 100))
+    losses[60] = 12.0
+    start = {**GOOD.start, "train largest loss": 9.0}
+    assert judge_curves(Run(losses, GOOD.history, start, 4, 1000)).evidence["state"] == "good"
+    losses[60] = 14.0  # more than 1.5 times
+    assert judge_curves(Run(losses, GOOD.history, start, 4, 1000)).evidence["state"] == "spikes"
 
 
 def test_repeated_images_explain_some_overlap() -> None:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from augreg.recipe import Result, Task, initial_loss
-from augreg.recipe.baselines import baselines, constant_outputs
+from augreg.recipe.losses import default_loss, problem_of
+from augreg.recipe.probes.baselines import baselines, constant_outputs
 
 X = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
 UNEQUAL = torch.tensor([0] * 300 + [1] * 60 + [2] * 30 + [3] * 10)
@@ -61,23 +62,26 @@ _DRAWS = torch.Generator().manual_seed(0)
 
 
 @pytest.mark.parametrize(
-    "targets",
-    [UNEQUAL, torch.rand(50, 3, generator=_DRAWS).round(), torch.randn(50, 2, generator=_DRAWS)],
+    ("targets", "problem"),
+    [
+        (UNEQUAL, "classes"),
+        (torch.rand(50, 3, generator=_DRAWS).round(), "binary"),
+        (torch.randn(50, 2, generator=_DRAWS), "regression"),
+    ],
     ids=["classes", "several labels", "numbers"],
 )
-def test_the_best_constant_has_the_loss_that_is_said(targets: Tensor) -> None:
-    from augreg.recipe.losses import default_loss
-
+def test_the_best_constant_has_the_loss_that_is_said(targets: Tensor, problem: Any) -> None:
     outputs = torch.zeros(len(targets), 4 if targets.ndim == 1 else targets.shape[1], dtype=torch.float64)
-    found = baselines(outputs, targets)
-    assert float(default_loss(outputs, targets.double() if targets.ndim > 1 else targets)) == pytest.approx(
-        found.zero
-    )
-    best = constant_outputs(outputs, targets)
-    loss = float(default_loss(best, targets.double() if targets.ndim > 1 else targets))
-    assert loss == pytest.approx(found.constant)
-    moved = best + torch.linspace(0, 0.1, best.shape[1])
-    assert float(default_loss(moved, targets.double() if targets.ndim > 1 else targets)) > loss
+    assert problem_of(outputs, targets) == problem
+    found = baselines(outputs, targets, problem)
+    targets = targets.double() if targets.ndim > 1 else targets
+
+    def loss(outputs: Tensor) -> float:
+        return float(default_loss(outputs, targets, problem))
+
+    best = constant_outputs(outputs, targets, problem)
+    assert loss(outputs) == pytest.approx(found.zero) and loss(best) == pytest.approx(found.constant)
+    assert loss(best + torch.linspace(0, 0.1, best.shape[1])) > loss(best)
 
 
 def test_a_loss_below_the_entropy_is_a_leak() -> None:

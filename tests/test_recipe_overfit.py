@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from typing import Any
 
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from augreg.recipe import Result, Task, overfit
-from augreg.recipe.label_agreement import agreement_of_neighbors, labels_change
 from augreg.recipe.noise_off import drawing_modules, noise_off
+from augreg.recipe.probes.label_agreement import agreement_of_neighbors, labels_change
 
 quick = partial(overfit, iterations=150, labels=150)
 
@@ -87,7 +88,33 @@ def test_every_noise_is_off_and_batch_norm_is_not() -> None:
     assert torch.allclose(first, expected(x), atol=1e-6)
     model.train()
     assert not torch.equal(model(x), model(x))
-    assert set(drawing_modules(model, lambda: model(x))) == {"dropout", "path", "(the model)", "attention"}
+    assert set(drawing_modules(model, lambda: model(x))) == {*("dropout", "path", "(the model)", "attention", "lstm")}
+
+
+class Skipped(nn.Module):
+    """Skips its layer by a draw of Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.training and random.random() < 0.5 else self.layer(x)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.RReLU(), nn.Sequential(*(Skipped() for _ in range(4))), nn.GRU(8, 8, 2, dropout=0.5)],
+    ids=["RReLU", "Python", "GRU"],
+)
+def test_draws_of_other_layers_and_of_python_are_off(layer: nn.Module) -> None:
+    model = nn.Sequential(nn.BatchNorm1d(8), layer).train()
+    x = torch.randn(16, 8)
+    runs = lambda: {str(model(x)) for _ in range(9)}  # noqa: E731
+    assert len(runs()) > 1
+    with noise_off(model, lambda: model(x)) as still:
+        assert still == () and len(runs()) == 1 and model[0].training
+    assert len(runs()) > 1
 
 
 def test_what_cannot_be_turned_off_is_named() -> None:
@@ -207,12 +234,12 @@ def test_neighbors_agree_unless_labels_are_shuffled() -> None:
     (images, labels), _ = digits()
     shuffled = labels[:300][torch.randperm(300, generator=torch.Generator().manual_seed(1))]
     outputs = torch.zeros(300, 10)
-    assert (agreement_of_neighbors((images[:300], labels[:300]), outputs) or 0) > 20
-    assert abs(agreement_of_neighbors((images[:300], shuffled), outputs) or 9) < 4
-    assert agreement_of_neighbors((images[:20], labels[:20]), outputs[:20]) is None
+    assert (agreement_of_neighbors((images[:300], labels[:300]), outputs, "classes") or 0) > 20
+    assert abs(agreement_of_neighbors((images[:300], shuffled), outputs, "classes") or 9) < 4
+    assert agreement_of_neighbors((images[:20], labels[:20]), outputs[:20], "classes") is None
     (inputs, targets), _ = table("diabetes")
-    assert (agreement_of_neighbors((inputs, targets), targets) or 0) > 5
-    assert agreement_of_neighbors((inputs.long(), targets), targets) is None
+    assert (agreement_of_neighbors((inputs, targets), targets, "regression") or 0) > 5
+    assert agreement_of_neighbors((inputs.long(), targets), targets, "regression") is None
 
 
 def test_labels_that_neighbors_do_not_share_are_no_fault_if_the_model_learns_them() -> None:

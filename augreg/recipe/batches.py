@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
     "parts_of",
     "size_of",
     "sliced",
+    "targets_of",
     "training_batches",
     "validation_batches",
 ]
@@ -52,6 +54,23 @@ def validation_batches(task: Task) -> Batches | None:
     if task.validation is None:
         return None
     return Batches(task.validation, task.pipe, task.batch_size, augment=False, seed=task.seed)
+
+
+def targets_of(task: Task, most: int = 512) -> Any:
+    """So many training targets at most. Those of a dataset are read once."""
+    if _is_pair(task.train) and (not isinstance(task.train[1], list) or isinstance(task.train[1][0], int | float)):
+        return torch.as_tensor(task.train[1][:most])
+    known: Any = getattr(task.train, "dataset", task.train)
+    try:
+        if known not in _SEEN:
+            _SEEN[known] = _dense(training_batches(task, clean=True).few(most)[1])
+        return _SEEN[known]
+    except TypeError:  # it cannot be a key
+        return _dense(training_batches(task, clean=True).few(most)[1])
+
+
+_SEEN: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+"""Targets of datasets."""
 
 
 class Batches:

@@ -38,7 +38,9 @@ class Run:
 
     `losses` has the loss of every update, with noise. `history` has lists with one number per epoch: `train loss` and
     `train metric`, measured in evaluation mode on images without augmentation; `validation loss` and `validation
-    metric`. `start` has the same numbers before the first update. `stopped` says why it ended early, or is empty.
+    metric`; and `train metric error` and `validation metric error`, the standard errors of the metrics. `start` has
+    the same numbers before the first update, and the largest loss of a batch. `stopped` says why it ended early, or
+    is empty.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -118,7 +120,7 @@ class _Loop:
         self._resume(count)
         if not self.run.start:
             seed_everything(self.seed, -1)
-            self.run.start = self._measured()
+            self.run.start = self._measured("largest loss")
         while self.run.epochs < count and not self.run.stopped:
             epoch = self.run.epochs
             seed_everything(self.seed, epoch)
@@ -159,12 +161,12 @@ class _Loop:
                 self.run.stopped = f"the loss is {loss} at iteration {len(self.run.losses)}"
                 return
 
-    def _measured(self) -> dict[str, float]:
+    def _measured(self, *more: str) -> dict[str, float]:
         found: dict[str, float] = {}
         for side, batches, most in (("train", self.clean, _MEASURED), ("validation", self.validation, None)):
             if batches is not None:
                 measured = self.training.measure(batches.epoch(0), most)
-                found |= {f"{side} {name}": measured[name] for name in ("loss", "metric")}
+                found |= {f"{side} {name}": measured[name] for name in ("loss", "metric", "metric error", *more)}
                 if side == "validation":
                     self.run.validation_samples = int(measured["samples"])
         return found

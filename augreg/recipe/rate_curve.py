@@ -62,6 +62,7 @@ def best_rate(rates: Sequence[float], losses: Sequence[float], start: float) -> 
     low, high = _around(fitted - _ERRORS * error <= fitted[lowest] + _NEAR * fall, lowest)
     # where the loss is low up to the last rate before training diverges, it is low up to somewhere between the two
     best = (grid[first] + (grid[last] if last < _PLACES - 1 else (grid[last] + diverges) / 2)) / 2
+    best = min(best, places[-1])  # a rate above all that were seen to train may diverge
     highest = grid[high] if high < _PLACES - 1 else diverges
     rate, least, most = (float(10.0**each) for each in (best, min(grid[low], best), highest))
     return BestRate(rate, least, most, float(np.interp(best, grid, fitted)), float(noise[lowest]))

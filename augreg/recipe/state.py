@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from augreg.expectation.noise.kept_state import generators_kept
 from augreg.recipe.batches import generators_of, parts_of
 from augreg.recipe.task import Task
 from augreg.training.rng_state import hashed_seed
@@ -23,9 +24,6 @@ def kept(task: Task) -> Iterator[None]:
 
     It holds after an exception, too. Models and optimizers need nothing: runs have their own.
     """
-    accelerators = [torch.cuda] if torch.cuda.is_available() and torch.cuda.is_initialized() else []
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - other code draws from it
-    devices = [backend.get_rng_state_all() for backend in accelerators]
     loaders = [data for data in (task.train, task.validation, task.clean) if data is not None]
     generators = [(each, each.get_state()) for loader in loaders for each in generators_of(loader)]
     parts = [part for loader in loaders for part in parts_of(loader)]
@@ -35,13 +33,9 @@ def kept(task: Task) -> Iterator[None]:
     epochs = [list(cell) for cell in cells]  # of datasets of augreg.data, which workers share
     deterministic = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     try:
-        yield
+        with generators_kept():
+            yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        torch.set_rng_state(states[2])
-        for backend, state in zip(accelerators, devices, strict=True):
-            backend.set_rng_state_all(state)
         for generator, state in generators:
             generator.set_state(state)
         for attributes, values in numbers:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from augreg.recipe.baselines import Baselines, baselines, constant_outputs
 from augreg.recipe.batches import Batch, size_of, sliced, training_batches
-from augreg.recipe.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
-from augreg.recipe.losses import Problem, problem_of
+from augreg.recipe.losses import Problem, class_axis, dense_targets
 from augreg.recipe.noise_off import noise_off
+from augreg.recipe.probes.baselines import Baselines, baselines, constant_outputs, own_baselines
+from augreg.recipe.probes.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
+from augreg.recipe.probes.first_inputs import FirstInputs
 from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.state import kept
 from augreg.recipe.task import Task
@@ -29,6 +30,7 @@ __all__ = ["initial_loss"]
 _ABOVE = 1.25  # times the loss of zero outputs: more is too high
 _BELOW = 0.8  # times the loss of the best constant: less is too low
 _SCALE = 6.0  # root mean square of the inputs of the first layer: more is not normalized
+_SMALL = 0.1  # standard deviation of targets: less is not normalized, if outputs are of the usual size
 _SUM = 0.1  # how far the ratio of losses may be from the ratio of sizes, for a sum
 
 
@@ -41,7 +43,7 @@ def initial_loss(task: Task, *, samples: int = 512) -> Result:
     with kept(task), torch.no_grad():
         training = start(task, noise=False)
         batch = training.moved(training_batches(task, clean=True).few(samples))
-        with noise_off(training.model, lambda: training.outputs(batch[0])):
+        with noise_off(training.model, lambda: training.outputs(sliced(batch, 0, 2)[0])):
             return _judged(_measured(training, batch))
 
 
@@ -49,6 +51,7 @@ def initial_loss(task: Task, *, samples: int = 512) -> Result:
 class _Measured:
     loss: float
     expected: Baselines
+    known: Baselines | None  # of the default loss, if outputs and targets fit it
     problem: Problem
     classes: int
     samples: int
@@ -57,55 +60,69 @@ class _Measured:
     double: bool
     summed: float | None
     scale: float
+    target_spread: float
+    without_weights: float  # the loss with the entries of the weights in another order
 
 
 def _measured(training: Training, batch: Batch) -> _Measured:
-    model, targets = training.model, batch[1]
-    inputs_seen = _FirstInputs(model)
+    targets = batch[1]
+    inputs_seen = FirstInputs(training.model)
     with inputs_seen:
         outputs = training.outputs(batch[0])
-    problem = problem_of(outputs, targets)
-    centered = outputs - outputs.mean(0, keepdim=True)
-    if problem == "regression":
-        centered = centered + constant_outputs(outputs, targets)
+    problem, dense = training.problem(outputs), dense_targets(targets, outputs)
+    loss = float(training.batch_loss(batch))
+    known = None if problem == "other" else baselines(outputs, targets, problem)
+    expected = known or Baselines(math.nan, math.nan)
+    if training.task.loss is not None:
+        expected = own_baselines(training.loss, outputs, targets, problem)
+    elif training.own_loss and not _same(loss, float(training.loss(outputs, targets))):
+        expected = Baselines(math.nan, math.nan)  # a loss inside of the module, which cannot be called alone
     return _Measured(
-        loss=float(training.batch_loss(batch)),
-        expected=baselines(outputs, targets),
+        loss=loss,
+        expected=expected,
+        known=known,
         problem=problem,
-        classes=outputs.shape[1] if outputs.ndim > 1 else 1,
+        classes=outputs.shape[class_axis(outputs, dense)] if outputs.ndim > 1 else 1,
         samples=size_of(batch),
-        without_bias=float(training.loss(centered, targets)),
+        without_bias=_without_bias(training, outputs, targets),
         spread=float(outputs.float().std(0).mean()) if len(outputs) > 1 else 0.0,
-        double=is_double_softmax(training, batch[0], outputs, targets),
+        double=not math.isnan(expected.zero) and is_double_softmax(training, batch[0], outputs, targets),
         summed=_growth(training, batch),
         scale=inputs_seen.scale,
+        target_spread=float(dense.double().std(0).mean()) if len(dense) > 1 else 0.0,
+        without_weights=_without_weights(training, batch) if loss < _accepted(expected, problem)[0] else math.nan,
     )
 
 
-class _FirstInputs:
-    """Records the root mean square of the inputs of the first layer that has a weight matrix or filters."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.layers = [each for each in model.modules() if _multiplies(each)]
-        self.scale = 0.0
-        self._seen = False
-
-    def __enter__(self) -> None:
-        self.handles = [each.register_forward_pre_hook(self._note) for each in self.layers]
-
-    def __exit__(self, *error: object) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-    def _note(self, layer: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not self._seen and inputs and isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
-            self._seen = True
-            self.scale = float(inputs[0].float().square().mean().sqrt())
+def _same(one: float, other: float) -> bool:
+    return abs(one - other) <= 1e-3 * abs(other)
 
 
-def _multiplies(layer: nn.Module) -> bool:
-    weight = getattr(layer, "weight", None)
-    return isinstance(weight, Tensor) and weight.ndim >= 2 and not isinstance(layer, nn.Embedding | nn.EmbeddingBag)
+def _without_bias(training: Training, outputs: Tensor, targets: Any) -> float:
+    """The loss of the outputs without their mean; NaN if the loss refuses such outputs, as one of probabilities."""
+    centered = outputs - outputs.mean(0, keepdim=True)
+    problem = training.problem(outputs)
+    if problem == "regression":
+        centered = centered + constant_outputs(outputs, targets, problem)
+    try:
+        return float(training.loss(centered, targets))
+    except Exception:
+        return math.nan
+
+
+def _without_weights(training: Training, batch: Batch) -> float:
+    """The loss with the entries of each parameter in a random order: what training put into the weights is gone."""
+    generator = torch.Generator().manual_seed(0)
+    parameters = list(training.model.parameters())
+    values = [each.detach().clone() for each in parameters]
+    try:
+        for each, value in zip(parameters, values, strict=True):
+            order = torch.randperm(each.numel(), generator=generator).to(each.device)
+            each.copy_(value.flatten()[order].reshape(each.shape))
+        return float(training.batch_loss(batch))
+    finally:
+        for each, value in zip(parameters, values, strict=True):
+            each.copy_(value)
 
 
 def _growth(training: Training, batch: Batch) -> float | None:
@@ -119,9 +136,7 @@ def _growth(training: Training, batch: Batch) -> float | None:
 
 
 def _judged(seen: _Measured) -> Result:
-    low, high = _BELOW * min(seen.expected), _ABOVE * max(seen.expected)
-    if seen.problem == "regression":
-        high = 2 * max(seen.expected.zero, seen.expected.constant)
+    low, high = _accepted(seen.expected, seen.problem)
     causes = _causes(seen, low, high)
     verdict: Verdict = "pass"
     if not math.isfinite(seen.loss):
@@ -130,11 +145,15 @@ def _judged(seen: _Measured) -> Result:
         summary, verdict = f"the loss {seen.loss:.3f} is above what a model that knows nothing has", "fail"
     elif seen.loss < low:
         summary, verdict = f"the loss {seen.loss:.3f} is below what a model that knows nothing can have", "fail"
+    elif math.isinf(high):
+        summary = f"the loss {seen.loss:.3f} cannot be judged: outputs without knowledge have no such loss"
     else:
         summary = f"the loss {seen.loss:.3f} is that of a model that knows nothing"
     if causes and verdict == "pass":
         certain = any(cause.name in ("double softmax", "summed loss") for cause in causes)
         verdict, summary = "fail" if certain else "warning", f"{summary}, but: {causes[0].name}"
+    if [cause.name for cause in causes] in (["trained weights"], ["targets not normalized"]):
+        verdict = "warning"
     return Result(
         "initial loss",
         verdict,
@@ -145,16 +164,27 @@ def _judged(seen: _Measured) -> Result:
     )
 
 
+def _accepted(expected: Baselines, problem: Problem) -> tuple[float, float]:
+    """The range of losses that a new model may have; infinite if nothing is known about the loss."""
+    if not all(map(math.isfinite, expected)):
+        return -math.inf, math.inf
+    least, most = min(expected), max(expected)
+    above = 2 if problem in ("regression", "other") else _ABOVE
+    return least - (1 - _BELOW) * abs(least), most + (above - 1) * abs(most)
+
+
 _LOOK = "look at the outputs of the new model, and at the loss for zero outputs"
 
 
 def _evidence(seen: _Measured, low: float, high: float) -> dict[str, Any]:
-    zero, constant = _NAMES[seen.problem]
-    zero = zero.format(seen.classes)
+    found = {"loss": seen.loss}
+    if seen.known is not None:
+        zero, constant = _NAMES[seen.problem]
+        found |= {zero.format(seen.classes): seen.known.zero, constant: seen.known.constant}
+    if seen.expected != seen.known:
+        found |= {"loss of zero outputs": seen.expected.zero, "loss of constant outputs": seen.expected.constant}
     return {
-        "loss": seen.loss,
-        zero: seen.expected.zero,
-        constant: seen.expected.constant,
+        **found,
         "accepted": [low, high],
         "loss without the mean output": seen.without_bias,
         "standard deviation of the outputs": seen.spread,
@@ -193,14 +223,28 @@ def _causes(seen: _Measured, low: float, high: float) -> tuple[Cause, ...]:
     if seen.loss > high and not found:
         found.append(_too_high(seen, high))
     if seen.loss < low and not found:
-        found.append(
-            Cause(
-                "leak",
-                "a new model cannot know the labels: they may be among its inputs, or its weights are trained",
-                "look for the labels in the inputs, and for weights that were loaded, unless that is meant",
-            )
-        )
+        found.append(_too_low(seen, low))
     return tuple(found)
+
+
+def _too_low(seen: _Measured, low: float) -> Cause:
+    if seen.problem == "classes" and seen.loss < 0:
+        return Cause(
+            "missing logarithm",
+            "the loss is negative: it takes log-probabilities, and the outputs are probabilities or logits",
+            "end the model with log_softmax, or give logits to cross-entropy",
+        )
+    if not seen.without_weights < low:
+        return Cause(
+            "trained weights",
+            f"the loss is {seen.without_weights:.3f} once the entries of weights change places: they know the labels",
+            "go on if the model was trained before on purpose; otherwise look for weights that were loaded",
+        )
+    return Cause(
+        "leak",
+        "a new model cannot know the labels: they may be among its inputs",
+        "look for the labels in the inputs",
+    )
 
 
 def _too_high(seen: _Measured, high: float) -> Cause:
@@ -210,6 +254,13 @@ def _too_high(seen: _Measured, high: float) -> Cause:
             f"without the mean of the outputs the loss is {seen.without_bias:.3f}: the same error for all samples",
             "initialize the bias of the last layer with zeros, or the logs of the frequencies of the classes; for a "
             "regression with the mean of the targets",
+        )
+    if seen.problem == "regression" and 0 < seen.target_spread < _SMALL and seen.spread < 1:
+        return Cause(
+            "targets not normalized",
+            f"the outputs of the new model differ between samples by {seen.spread:.3g}, the targets by "
+            f"{seen.target_spread:.3g}",
+            "subtract the mean of the targets and divide by their standard deviation",
         )
     return Cause(
         "large outputs",

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from augreg.recipe.batches import Batch, size_of, sliced, training_batches
 from augreg.recipe.charts import Chart
-from augreg.recipe.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
-from augreg.recipe.gradients import GradientWatch, Untrained, accumulates
-from augreg.recipe.label_agreement import agreement_of_neighbors, labels_change, learns_held_out
-from augreg.recipe.losses import problem_of, score
+from augreg.recipe.measured import Means
 from augreg.recipe.noise_off import noise_off
+from augreg.recipe.probes.baselines import constant_outputs, lowest_loss
+from augreg.recipe.probes.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
+from augreg.recipe.probes.gradients import NO_ZERO_GRAD, GradientWatch, Untrained, accumulates, gradient_causes
+from augreg.recipe.probes.label_agreement import label_causes
 from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.state import kept
 from augreg.recipe.task import Task
@@ -29,10 +31,8 @@ __all__ = ["overfit"]
 _FACTORS = (0.1, 10.0, 0.01, 100.0, 1e-4, 1e4)
 _FALLS = 0.05  # of the loss, from a quarter of the iterations to the next
 _MOST = 10  # times the budget, while the loss falls
+_NEAR = 0.01  # of what can be learned, above the lowest loss
 _EVERY = 10  # iterations between two looks at the samples
-_ENOUGH = 200  # samples, to say that labels are shuffled
-_NEIGHBORS_AGREE = 4.0  # standard deviations beyond chance
-_LEARNS = 3.0
 _CERTAIN = ("missing zero_grad", "detached gradients", "double softmax")
 
 
@@ -47,15 +47,18 @@ def overfit(task: Task, *, samples: int = 16, iterations: int = 300, labels: int
     with kept(task):
         batch = training_batches(task, clean=True).few(samples)
         first = _attempt(task, batch, iterations)
-        causes = list(_causes_of_gradients(first.untrained, first.error))
+        causes = list(gradient_causes(first.untrained, first.error))
         if not first.error and _accumulates(task, batch):
-            causes.insert(0, _NO_ZERO_GRAD)
+            causes.insert(0, NO_ZERO_GRAD)
         if first.double_softmax:
             causes.insert(0, DOUBLE_SOFTMAX)
         if not first.learned and not causes:
             causes += _causes_of_rate(task, batch, iterations, first)
         evidence = first.evidence()
-        causes += _causes_of_labels(task, labels, evidence)
+        of_labels = label_causes(task, labels, evidence)
+        if of_labels and [cause.name for cause in causes] == ["model or loss"]:
+            causes = []  # labels of no sense are hard to learn
+        causes += of_labels
         return _judged(first, tuple(causes), evidence)
 
 
@@ -72,6 +75,8 @@ class _Attempt:
     untrained: Untrained | None = None
     double_softmax: bool = False
     name: str = "accuracy"
+    lowest: float = 0.0  # loss that any outputs have
+    enough: float = -math.inf  # a loss that is as good as the lowest
 
     def evidence(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -98,17 +103,18 @@ def _attempt(task: Task, batch: Batch, iterations: int, rate: float | None = Non
     batch = training.moved(batch)
     attempt = _Attempt(size_of(batch), float(training.optimizer.param_groups[0]["lr"]))
     with (
-        noise_off(training.model, lambda: training.outputs(batch[0])) as still,
+        noise_off(training.model, lambda: training.outputs(sliced(batch, 0, 2)[0])) as still,
         GradientWatch(training) as watch,
     ):
         attempt.still_drawing = still
         with torch.no_grad():
             outputs = training.outputs(batch[0])
             attempt.double_softmax = is_double_softmax(training, batch[0], outputs, batch[1])
+            attempt.lowest, attempt.enough = _lowest(training, outputs, batch[1])
         try:
             _learn(training, batch, iterations, attempt)
             while patient and not attempt.learned and attempt.iterations < _MOST * iterations:
-                if not _still_falls(attempt.losses):
+                if not _still_falls(attempt.losses, attempt.lowest):
                     break
                 _learn(training, batch, iterations, attempt)
         except RuntimeError as error:
@@ -128,90 +134,50 @@ def _learn(training: Training, batch: Batch, iterations: int, attempt: _Attempt)
         if iteration % _EVERY == 0 or iteration == start + iterations:
             right, attempt.name = _right(training, batch)
             attempt.right.append(right)
-            attempt.learned = right >= (1.0 if attempt.name == "accuracy" else 0.99)
+            attempt.learned = right >= (1.0 if attempt.name == "accuracy" else 0.99) or loss <= attempt.enough
             if attempt.learned:
                 return
 
 
-def _still_falls(losses: list[float]) -> bool:
-    """Whether the mean loss of the last quarter is clearly below that of the quarter before."""
+def _still_falls(losses: list[float], lowest: float) -> bool:
+    """Whether the mean loss of the last quarter is clearly nearer to the lowest than that of the quarter before."""
     quarter = len(losses) // 4
     if quarter < 1 or not math.isfinite(losses[-1]):
         return False
-    last, before = sum(losses[-quarter:]), sum(losses[-2 * quarter : -quarter])
-    return last < (1 - _FALLS) * before
+    last, before = sum(losses[-quarter:]) / quarter, sum(losses[-2 * quarter : -quarter]) / quarter
+    return last - lowest < (1 - _FALLS) * (before - lowest)
+
+
+def _lowest(training: Training, outputs: Tensor, targets: Any) -> tuple[float, float]:
+    """The lowest loss of a few samples, and a loss at which numbers are learned, for a loss of the task's own."""
+    problem = training.problem(outputs)
+    if training.task.loss is None or problem not in ("regression", "other"):
+        return 0.0, -math.inf
+    first = constant_outputs(outputs, targets, problem)
+    constant = lowest_loss(training.loss, first[:1], outputs.shape, targets)
+    lowest = lowest_loss(training.loss, first, outputs.shape, targets)
+    known = math.isfinite(constant) and math.isfinite(lowest)
+    return (lowest, lowest + _NEAR * (constant - lowest)) if known else (0.0, -math.inf)
 
 
 @torch.no_grad()
 def _right(training: Training, batch: Batch) -> tuple[float, str]:
     """The fraction of the samples that is right, or R², in the current mode of the model; and its name."""
     outputs = training.outputs(batch[0])
-    value = float(score(outputs, batch[1]).mean())
-    if problem_of(outputs, batch[1]) != "regression":
-        return value, "accuracy"
-    variance = float(batch[1].double().reshape(size_of(batch), -1).var(0, correction=0).mean())
-    return 1 + value / variance if variance > 0 else value, "R²"
+    problem = training.problem(outputs)
+    if problem == "other":
+        return math.nan, "R²"
+    means = Means()
+    numbers = batch[1] if problem == "regression" else None
+    means.add(0.0, training.score(outputs, batch[1]), size_of(batch), numbers)
+    return means.measured()["metric"], "R²" if problem == "regression" else "accuracy"
 
 
 def _accumulates(task: Task, batch: Batch) -> bool:
     training = start(task, noise=False)
     batch = training.moved(batch)
-    with noise_off(training.model, lambda: training.outputs(batch[0])):
+    with noise_off(training.model, lambda: training.outputs(sliced(batch, 0, 2)[0])):
         return accumulates(training, batch)
-
-
-_NO_ZERO_GRAD = Cause(
-    "missing zero_grad",
-    "gradients that were set to large numbers after a step were still there in the next one",
-    "call optimizer.zero_grad() before each backward pass",
-)
-
-
-def _causes_of_gradients(untrained: Untrained | None, error: str) -> list[Cause]:
-    if untrained is None:
-        return []
-    found = []
-    if untrained.steps == 0 and not error:
-        return [
-            Cause("missing step", "the optimizer never made a step", "call optimizer.step() after the backward pass")
-        ]
-    if "does not require grad" in error or untrained.detached:
-        names = untrained.detached or ("all parameters",)
-        because = f"no gradient reaches {_listed(names)}" + (f": {error}" if error else "")
-        found.append(
-            Cause(
-                "detached gradients",
-                because,
-                "look for detach(), .data, .item(), torch.no_grad() or NumPy between these parameters and the loss",
-            )
-        )
-    elif error:
-        found.append(Cause("error", f"training raised: {error}", "fix this error first"))
-    if untrained.frozen:
-        found.append(
-            Cause(
-                "frozen parameters",
-                f"requires_grad is off for {_listed(untrained.frozen)}",
-                "turn it on, or name these parameters as `frozen` of the task if that is meant",
-            )
-        )
-    if untrained.not_in_optimizer:
-        found.append(
-            Cause(
-                "parameters without optimizer",
-                f"the optimizer does not have {_listed(untrained.not_in_optimizer)}",
-                "give it the parameters of the whole model, after all layers were made",
-            )
-        )
-    if untrained.zero and len(untrained.zero) >= max(1, len(untrained.trained)):
-        found.append(
-            Cause(
-                "dead layers",
-                f"the gradient of {_listed(untrained.zero)} is exactly zero",
-                "look for activations that are zero for all inputs, and for a factor that is zero",
-            )
-        )
-    return found
 
 
 def _causes_of_rate(task: Task, batch: Batch, iterations: int, first: _Attempt) -> list[Cause]:
@@ -236,39 +202,6 @@ def _causes_of_rate(task: Task, batch: Batch, iterations: int, first: _Attempt) 
     ]
 
 
-def _causes_of_labels(task: Task, samples: int, evidence: dict[str, Any]) -> list[Cause]:
-    remedy = "look at images beside their labels; shuffle both with the same order"
-    if labels_change(task):
-        return [Cause("labels shuffled", "the same samples have other labels when they are read again", remedy)]
-    batch = training_batches(task, clean=True).few(samples)
-    training = start(task, noise=False)
-    with torch.no_grad():
-        outputs = training.model.eval() and training.outputs(training.moved(sliced(batch, 0, 2))[0])
-    agreement = agreement_of_neighbors(batch, _rows(outputs, size_of(batch)))
-    if agreement is None:
-        return []
-    evidence["agreement of labels of neighbors"] = agreement
-    if agreement >= _NEIGHBORS_AGREE or size_of(batch) < _ENOUGH:
-        return []
-    try:
-        held_out = learns_held_out(task, batch)
-    except RuntimeError:  # it cannot be trained at all, which another cause says
-        return []
-    evidence["accuracy on samples held out, beyond chance"] = held_out
-    if held_out >= _LEARNS:
-        return []
-    because = (  # hard labels can look the same to few samples and a short run, so this is no more than a warning
-        f"labels of similar images agree no more than chance ({agreement:.1f} standard deviations), and a model that "
-        f"was trained on three quarters of {size_of(batch)} samples knows nothing about the others"
-    )
-    return [Cause("labels shuffled", because, remedy)]
-
-
-def _rows(outputs: Any, count: int) -> Any:
-    """Outputs of this shape for so many samples, of which only the shape counts."""
-    return outputs[:1].expand(count, *outputs.shape[1:])
-
-
 def _judged(first: _Attempt, causes: tuple[Cause, ...], evidence: dict[str, Any]) -> Result:
     verdict: Verdict = "pass"
     if first.learned:
@@ -287,7 +220,3 @@ def _judged(first: _Attempt, causes: tuple[Cause, ...], evidence: dict[str, Any]
 
 def _finite(values: tuple[float, ...]) -> tuple[float | None, ...]:
     return tuple(value if math.isfinite(value) else None for value in values)
-
-
-def _listed(names: tuple[str, ...], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

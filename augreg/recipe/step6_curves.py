@@ -15,10 +15,10 @@ import numpy as np
 
 from augreg.recipe.charts import Chart
 from augreg.recipe.fitting import Run, fit
+from augreg.recipe.probes.validation_checks import validation_causes
 from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.state import kept
 from augreg.recipe.task import Task
-from augreg.recipe.validation_checks import validation_causes
 
 __all__ = ["State", "curves", "judge_curves"]
 
@@ -41,6 +41,7 @@ _FALLS = 0.05  # of the loss at the start: less is no progress
 _UPDATES = 100  # after fewer, no progress says nothing
 _RISES = 0.15  # of the lowest validation loss
 _IMPROVES = 0.1  # of the loss at the end, by which it still falls
+_LITTLE = 0.01  # of the loss at the start: a smaller fall at the end is no reason to go on
 _GOOD = 0.95  # of the training metric: less, without a gap, is underfitting
 
 
@@ -88,9 +89,18 @@ class _Seen:
 
     @property
     def error(self) -> float:
-        """The standard error of a validation metric that is a fraction."""
+        """The standard error of the validation metric; without one in the run, that of a fraction."""
+        error = self.run.last("validation metric error")
+        if math.isfinite(error):
+            return error
         value, count = self.run.last("validation metric"), self.run.validation_samples
         return math.sqrt(value * (1 - value) / count) if count and 0 <= value <= 1 else 0.0
+
+    @property
+    def gap_error(self) -> float:
+        """The standard error of the gap: the samples of both sides are others."""
+        error = self.run.last("train metric error")
+        return math.hypot(self.error, error) if math.isfinite(error) else self.error
 
     @property
     def losses_agree(self) -> bool:
@@ -117,7 +127,7 @@ class _Seen:
 
     @property
     def spikes(self) -> int:
-        """How many losses rise far above those around them, and above the loss at the start."""
+        """How many losses rise far above those around them, and above those of all batches at the start."""
         losses = np.asarray(self.run.losses)
         if len(losses) < 30:
             return 0
@@ -126,7 +136,8 @@ class _Seen:
         windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * width + 1)
         middle = np.median(windows, 1)
         spread = 1.4826 * np.median(np.abs(windows - middle[:, None]), 1)
-        limit = np.maximum(middle + 8 * spread, 1.5 * self.run.start.get("train loss", math.inf))
+        before = self.run.start.get("train loss", math.inf)
+        limit = np.maximum(middle + 8 * spread, 1.5 * self.run.start.get("train largest loss", before))
         return int((losses > limit).sum())
 
     def change(self, name: str) -> float:
@@ -140,7 +151,8 @@ class _Seen:
     def improves(self) -> bool:
         """Whether, at the end, the metric still rises or the loss still falls clearly, in validation if there is."""
         side = "validation" if self.line("validation metric") else "train"
-        falls = -self.change(f"{side} loss") > _IMPROVES * abs(self.run.last(f"{side} loss"))
+        fall, before = -self.change(f"{side} loss"), abs(self.run.start.get(f"{side} loss", 0.0))
+        falls = fall > max(_IMPROVES * abs(self.run.last(f"{side} loss")), _LITTLE * before)
         return falls or self.change(f"{side} metric") > max(0.01, self.error)
 
     def evidence(self, state: State) -> dict[str, Any]:
@@ -149,7 +161,7 @@ class _Seen:
         found: dict[str, Any] = {"state": state, "epochs": run.epochs}
         found |= {name: run.last(name) for name in names if run.history.get(name)}
         if run.history.get("validation metric"):
-            found |= {"gap": self.gap, "standard error of the validation metric": self.error}
+            found |= {"gap": self.gap, "standard error of the gap": self.gap_error}
         return found
 
 
@@ -178,7 +190,7 @@ def _state(seen: _Seen) -> tuple[State, str, Cause | None]:
             "stop at the lowest, or regularize more, or use more data",
         )
         return "validation loss rising", "the validation loss rises while the training loss falls", cause
-    if validation and seen.gap > max(_GAP, 2 * seen.error) and not seen.losses_agree:
+    if validation and seen.gap > max(_GAP, 2 * seen.gap_error) and not seen.losses_agree:
         cause = Cause(
             "overfitting",
             f"the metric is {seen.gap:.3f} higher in training than in validation",

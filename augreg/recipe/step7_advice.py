@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,5 +64,6 @@ def _verdict(patch: Patch, effect: Effect | None, state: str) -> tuple[Verdict, 
 
 def _chart(effect: Effect) -> Chart:
     seeds = tuple(map(float, range(1, len(effect.before) + 1)))
-    lines = {"without the patch": effect.before, "with the patch": effect.after}
+    sides = {"without the patch": effect.before, "with the patch": effect.after}
+    lines = {name: tuple(None if math.isnan(each) else each for each in side) for name, side in sides.items()}
     return Chart(seeds, lines, "seed", "validation metric", points=tuple(lines))

@@ -16,16 +16,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from augreg.attachment.attach import attachments
-from augreg.recipe.batches import Batch, size_of
-from augreg.recipe.losses import Problem, default_loss, problem_of, score
-from augreg.recipe.state import seed_everything
+from augreg.recipe.batches import Batch, size_of, targets_of
+from augreg.recipe.losses import Problem, default_loss, problem_of, score, takes_probabilities
+from augreg.recipe.measured import Means, Measured
+from augreg.recipe.state import kept, seed_everything
 from augreg.recipe.task import Task
 
-__all__ = ["Measured", "Training", "identity_of", "start"]
-
-
-class Measured(dict[str, float]):
-    """The mean loss and the mean metric over samples: `loss`, `metric`, and `samples`."""
+__all__ = ["Training", "identity_of", "start"]
 
 
 class Training:
@@ -42,6 +39,8 @@ class Training:
         if task.loss is None and pipe is not None and pipe.options.classes is not None:
             self.criterion = pipe.criterion().to(self.device)
         self.own_loss = hasattr(model, "training_step")  # a LightningModule
+        self._problem: Problem | None = None
+        self._threshold: float | None = None
 
     @property
     def device(self) -> torch.device:
@@ -63,11 +62,28 @@ class Training:
         found = self.model(**inputs) if isinstance(inputs, Mapping) else self.model(inputs)
         return _logits(found)
 
+    def problem(self, outputs: Tensor) -> Problem:
+        """The problem of the task, by the shape of its outputs and a few hundred of its training targets."""
+        if self._problem is None:
+            with kept(self.task):
+                self._problem = problem_of(outputs, targets_of(self.task))
+        return self._problem
+
     def loss(self, outputs: Tensor, targets: Any) -> Tensor:
         """The loss of these outputs, without penalties on weights."""
         if self.task.loss is not None:
             return _scalar(self.task.loss(outputs, targets))
-        return self.criterion(outputs, targets) if self.criterion is not None else default_loss(outputs, targets)
+        if self.criterion is not None:
+            return self.criterion(outputs, targets)
+        return default_loss(outputs, targets, self.problem(outputs))
+
+    def score(self, outputs: Tensor, targets: Any) -> Tensor:
+        """The default metric, one number per sample; of binary outputs as the loss takes them."""
+        problem = self.problem(outputs)
+        if self._threshold is None:
+            probabilities = problem == "binary" and takes_probabilities(self.loss, outputs, targets, problem)
+            self._threshold = 0.5 if probabilities else 0.0
+        return score(outputs, targets, problem, self._threshold)
 
     def batch_loss(self, batch: Batch) -> Tensor:
         """The loss of a batch in the current mode, without penalties; a LightningModule computes its own."""
@@ -101,40 +117,22 @@ class Training:
         with self._evaluating():
             return self._means(batches, most)
 
-    @torch.no_grad()
-    def measure_now(self, batches: Iterable[Batch]) -> Measured:
-        """The mean loss and metric in the current mode of the model."""
-        return self._means(batches, None)
-
     def _means(self, batches: Iterable[Batch], most: int | None) -> Measured:
-        count, loss, metric = 0, 0.0, 0.0
-        squares, values = 0.0, 0.0  # of the targets, for R²
-        problem: Problem = "classes"
+        means = Means()
         for batch in batches:
             inputs, targets = self.moved(batch)
             outputs = self.outputs(inputs)
             size = size_of(batch)
-            count += size
-            loss += (
-                float(self.batch_loss((inputs, targets)) if self._needs_step else self.loss(outputs, targets)) * size
-            )
+            loss = self.batch_loss((inputs, targets)) if self._needs_step else self.loss(outputs, targets)
             if self.task.metric is not None:
-                metric += float(torch.as_tensor(self.task.metric(outputs, targets)).float().mean()) * size
+                found = torch.as_tensor(self.task.metric(outputs, targets)).float()
+                means.add(loss, found if found.shape == (size,) else found.mean(), size)
             else:
-                problem = problem_of(outputs, targets)
-                metric += float(score(outputs, targets).sum())
-                if problem == "regression":
-                    numbers = targets.double().reshape(size, -1)
-                    values, squares = values + numbers.sum(0), squares + numbers.square().sum(0)
-            if most is not None and count >= most:
+                numbers = targets if self.problem(outputs) == "regression" else None
+                means.add(loss, self.score(outputs, targets), size, numbers)
+            if most is not None and means.samples >= most:
                 break
-        if not count:
-            raise ValueError("there are no batches to measure")
-        mean = metric / count
-        if self.task.metric is None and problem == "regression":
-            variance = float((squares / count - (values / count) ** 2).mean())  # type: ignore[attr-defined]
-            mean = 1 + mean / variance if variance > 0 else mean
-        return Measured(loss=loss / count, metric=mean, samples=float(count))
+        return means.measured()
 
     @property
     def _needs_step(self) -> bool:

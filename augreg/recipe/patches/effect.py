@@ -28,7 +28,8 @@ _T_MORE = 2.228  # for more: a little wide
 class Effect:
     """What a patch did to the validation metric, for each seed: `before` without and `after` with it.
 
-    The validation losses are in `losses_before` and `losses_after`.
+    The validation losses are in `losses_before` and `losses_after`. Both are NaN for a run that diverged, whose seed
+    does not count for the difference. `samples` is the number of validation samples.
     """
 
     before: tuple[float, ...]
@@ -37,30 +38,45 @@ class Effect:
     losses_after: tuple[float, ...] = ()
     epochs: int = 0
     epochs_after: int = 0
+    samples: int = 0
+
+    @property
+    def differences(self) -> tuple[float, ...]:
+        """The rise of the metric for each seed without a run that diverged."""
+        found = np.subtract(self.after, self.before)
+        return tuple(found[np.isfinite(found)].tolist())
 
     @property
     def difference(self) -> float:
-        """The mean rise of the metric: above 0 the patch is better."""
-        return float(np.mean(np.subtract(self.after, self.before)))
+        """The mean rise of the metric: above 0 the patch is better. NaN if no seed is left."""
+        return float(np.mean(self.differences)) if self.differences else math.nan
 
     @property
     def standard_error(self) -> float:
-        """The standard error of the difference, from the spread over the seeds; NaN for a single one."""
-        differences = np.subtract(self.after, self.before)
-        return float(differences.std(ddof=1) / math.sqrt(len(differences))) if len(differences) > 1 else math.nan
+        """The standard error of the difference, from the spread over the seeds; NaN for a single one.
+
+        The spread is at least what one validation sample changes: a few seeds are often equal by chance.
+        """
+        if len(self.differences) < 2:
+            return math.nan
+        spread = max(float(np.std(self.differences, ddof=1)), 1 / self.samples if self.samples else 0.0)
+        return spread / math.sqrt(len(self.differences))
 
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the difference, by Student's t; infinite for a single seed."""
-        if len(self.before) < 2:
+        if len(self.differences) < 2:
             return -math.inf, math.inf
-        freedom = len(self.before) - 1
+        freedom = len(self.differences) - 1
         half = (_T[freedom - 1] if freedom <= len(_T) else _T_MORE) * self.standard_error
         return self.difference - half, self.difference + half
 
     @property
     def answer(self) -> Answer:
-        """`helped` or `hurt` if the interval is on one side of 0."""
+        """`helped` or `hurt` if the interval is on one side of 0, or if fewer or more runs diverged."""
+        more = int(np.isnan(self.after).sum() - np.isnan(self.before).sum())
+        if more:
+            return "hurt" if more > 0 else "helped"
         low, high = self.interval
         if low > 0:
             return "helped"
@@ -78,6 +94,9 @@ class Effect:
 
     def __str__(self) -> str:
         low, high = self.interval
+        without, patched = (sum(map(math.isnan, side)) for side in (self.before, self.after))
+        if without or patched:
+            return f"{self.answer}: of {len(self.before)} runs, {without} diverged without, {patched} with the patch"
         return (
             f"{self.answer}: the validation metric is {np.mean(self.before):.4f} without and "
             f"{np.mean(self.after):.4f} with the patch, {self.difference:+.4f} (95 % interval {low:+.4f} to "
@@ -122,8 +141,9 @@ def measure_patch(
         losses_after=_last(found["after"], "loss"),
         epochs=epochs,
         epochs_after=longer,
+        samples=found["before"][0].validation_samples,
     )
 
 
 def _last(runs: Sequence[Run], name: str) -> tuple[float, ...]:
-    return tuple(run.last(f"validation {name}") for run in runs)
+    return tuple(run.last(f"validation {name}") if run.finished else math.nan for run in runs)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from augreg.recipe.batches import training_batches
-from augreg.recipe.losses import problem_of
 from augreg.recipe.patches.dropout_places import DropoutPlace, dropout_places
 from augreg.recipe.result import Result
 from augreg.recipe.task import Task
@@ -58,7 +57,7 @@ def situation(task: Task, curves: Result) -> Situation:
     outputs: list[Any] = []
     places = dropout_places(training.model, lambda: outputs.append(training.outputs(batch[0])))
     group = training.optimizer.param_groups[0]
-    several = problem_of(outputs[0], batch[1]) == "classes"
+    several = training.problem(outputs[0]) == "classes"
     return Situation(
         task=task,
         spec=None if task.pipe is None else task.pipe.to_spec(),

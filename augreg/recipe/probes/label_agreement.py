@@ -14,14 +14,53 @@ import torch
 from torch import Tensor
 
 from augreg.recipe.batches import Batch, size_of, sliced, training_batches
-from augreg.recipe.losses import Problem, dense_targets, problem_of, score
+from augreg.recipe.losses import Problem, dense_targets
+from augreg.recipe.result import Cause
 from augreg.recipe.task import Task
 from augreg.recipe.training import Training, start
 
-__all__ = ["agreement_of_neighbors", "labels_change", "learns_held_out"]
+__all__ = ["agreement_of_neighbors", "label_causes", "labels_change", "learns_held_out"]
 
 _NEIGHBORS = 5
 _PERMUTATIONS = 50
+_ENOUGH = 200  # samples, to say that labels are shuffled
+_NEIGHBORS_AGREE = 4.0  # standard deviations beyond chance
+_LEARNS = 3.0
+_COLUMNS = 64
+
+
+def label_causes(task: Task, samples: int, evidence: dict[str, Any]) -> list[Cause]:
+    """Whether labels are shuffled, by so many samples; what was measured is added to the evidence."""
+    remedy = "look at images beside their labels; shuffle both with the same order"
+    if labels_change(task):
+        return [Cause("labels shuffled", "the same samples have other labels when they are read again", remedy)]
+    batch = training_batches(task, clean=True).few(samples)
+    training = start(task, noise=False)
+    with torch.no_grad():
+        outputs = training.model.eval() and training.outputs(training.moved(sliced(batch, 0, 2))[0])
+    agreement = agreement_of_neighbors(batch, _rows(outputs, size_of(batch)), training.problem(outputs))
+    if agreement is None:
+        return []
+    evidence["agreement of labels of neighbors"] = agreement
+    if agreement >= _NEIGHBORS_AGREE or size_of(batch) < _ENOUGH:
+        return []
+    try:
+        held_out = learns_held_out(task, batch)
+    except RuntimeError:  # it cannot be trained at all, which another cause says
+        return []
+    evidence["accuracy on samples held out, beyond chance"] = held_out
+    if held_out >= _LEARNS:
+        return []
+    because = (  # hard labels can look the same to few samples and a short run, so this is no more than a warning
+        f"labels of similar images agree no more than chance ({agreement:.1f} standard deviations), and a model that "
+        f"was trained on three quarters of {size_of(batch)} samples knows nothing about the others"
+    )
+    return [Cause("labels shuffled", because, remedy)]
+
+
+def _rows(outputs: Any, count: int) -> Any:
+    """Outputs of this shape for so many samples, of which only the shape counts."""
+    return outputs[:1].expand(count, *outputs.shape[1:])
 
 
 def labels_change(task: Task, samples: int = 64) -> bool:
@@ -31,7 +70,7 @@ def labels_change(task: Task, samples: int = 64) -> bool:
     return first.shape != second.shape or not torch.equal(first, second)
 
 
-def agreement_of_neighbors(batch: Batch, outputs: Tensor) -> float | None:
+def agreement_of_neighbors(batch: Batch, outputs: Tensor, problem: Problem) -> float | None:
     """How far the labels of nearest neighbors agree beyond chance, in standard deviations of shuffled labels.
 
     None where inputs are not numbers, or there are too few.
@@ -39,9 +78,8 @@ def agreement_of_neighbors(batch: Batch, outputs: Tensor) -> float | None:
     inputs = _numbers(batch[0])
     if inputs is None or size_of(batch) < 50:
         return None
-    problem = problem_of(outputs, batch[1])
     targets = _columns(dense_targets(batch[1], outputs), problem)
-    if targets is None or not float(targets.std()) > 0:
+    if not float(targets.std()) > 0:
         return None
     distances = torch.cdist(inputs, inputs)
     distances.fill_diagonal_(float("inf"))
@@ -74,25 +112,35 @@ def learns_held_out(task: Task, batch: Batch, iterations: int = 200) -> float:
 
 
 def _beyond_chance(training: Training, batch: Batch) -> float:
-    outputs, targets = training.outputs(batch[0]), dense_targets(batch[1], training.outputs(batch[0]))
+    outputs = training.outputs(batch[0])
+    targets = dense_targets(batch[1], outputs)
+
+    def value(targets: Tensor) -> Tensor:
+        if training.problem(outputs) == "other":
+            return -training.loss(outputs, targets).cpu()
+        return training.score(outputs, targets).mean().cpu()
+
     generator = torch.Generator().manual_seed(0)
     orders = [torch.randperm(len(targets), generator=generator) for _ in range(_PERMUTATIONS)]
-    chance = torch.stack([score(outputs, targets[order]).mean() for order in orders])
-    return float((score(outputs, targets).mean() - chance.mean()) / chance.std().clamp(min=1e-9))
+    chance = torch.stack([value(targets[order]) for order in orders])
+    return float((value(targets) - chance.mean()) / chance.std().clamp(min=1e-9))
 
 
 def _agreement(targets: Tensor, neighbors: Tensor, problem: Problem) -> float:
-    if problem == "regression":
-        return -float((targets - targets[neighbors].mean(1)).square().mean())
-    return float((targets[neighbors] == targets[:, None]).double().mean())
+    if problem in ("classes", "binary"):
+        return float((targets[neighbors] == targets[:, None]).double().mean())
+    return -float((targets - targets[neighbors].mean(1)).square().mean())
 
 
-def _columns(targets: Tensor, problem: Problem) -> Tensor | None:
-    """One number per sample, or None if there are several."""
+def _columns(targets: Tensor, problem: Problem) -> Tensor:
+    """Some of the numbers of each sample, standardized in a regression: of maps, every so-and-so-many pixel."""
     if problem == "classes" and targets.is_floating_point():
         targets = targets.argmax(1)
     targets = targets.double().reshape(len(targets), -1).cpu()
-    return targets[:, 0] if targets.shape[1] == 1 else None
+    targets = targets[:, :: -(-targets.shape[1] // _COLUMNS)]
+    if problem in ("classes", "binary"):
+        return targets
+    return (targets - targets.mean(0)) / targets.std(0).clamp(min=1e-12)
 
 
 def _numbers(inputs: Any) -> Tensor | None:

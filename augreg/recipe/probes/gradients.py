@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from augreg.recipe.batches import Batch
+from augreg.recipe.result import Cause
 from augreg.recipe.training import Training
 
-__all__ = ["GradientWatch", "Untrained", "accumulates"]
+__all__ = ["NO_ZERO_GRAD", "GradientWatch", "Untrained", "accumulates", "gradient_causes"]
 
 
 @dataclass(frozen=True)
@@ -133,3 +134,62 @@ def _flat(parameters: Iterable[Tensor]) -> Tensor:
 def _cosine(first: Tensor, second: Tensor) -> float:
     norms = float(first.norm() * second.norm())
     return float(first @ second) / norms if norms > 0 else 1.0
+
+
+NO_ZERO_GRAD = Cause(
+    "missing zero_grad",
+    "gradients that were set to large numbers after a step were still there in the next one",
+    "call optimizer.zero_grad() before each backward pass",
+)
+
+
+def gradient_causes(untrained: Untrained | None, error: str) -> list[Cause]:
+    """Why parameters are not trained. `error` is what training raised, or empty."""
+    if untrained is None:
+        return []
+    found = []
+    if untrained.steps == 0 and not error:
+        return [
+            Cause("missing step", "the optimizer never made a step", "call optimizer.step() after the backward pass")
+        ]
+    if "does not require grad" in error or untrained.detached:
+        names = untrained.detached or ("all parameters",)
+        because = f"no gradient reaches {_listed(names)}" + (f": {error}" if error else "")
+        found.append(
+            Cause(
+                "detached gradients",
+                because,
+                "look for detach(), .data, .item(), torch.no_grad() or NumPy between these parameters and the loss",
+            )
+        )
+    elif error:
+        found.append(Cause("error", f"training raised: {error}", "fix this error first"))
+    if untrained.frozen:
+        found.append(
+            Cause(
+                "frozen parameters",
+                f"requires_grad is off for {_listed(untrained.frozen)}",
+                "turn it on, or name these parameters as `frozen` of the task if that is meant",
+            )
+        )
+    if untrained.not_in_optimizer:
+        found.append(
+            Cause(
+                "parameters without optimizer",
+                f"the optimizer does not have {_listed(untrained.not_in_optimizer)}",
+                "give it the parameters of the whole model, after all layers were made",
+            )
+        )
+    if untrained.zero and len(untrained.zero) >= max(1, len(untrained.trained)):
+        found.append(
+            Cause(
+                "dead layers",
+                f"the gradient of {_listed(untrained.zero)} is exactly zero",
+                "look for activations that are zero for all inputs, and for a factor that is zero",
+            )
+        )
+    return found
+
+
+def _listed(names: tuple[str, ...], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

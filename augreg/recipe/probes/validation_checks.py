@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +21,8 @@ from augreg.recipe.training import Training, start
 
 __all__ = ["validation_causes"]
 
+_SAME = 0.95  # of the validation images, when they are read again
+_IN_ORDER = 0.05  # of them are at the same place, if the order is not random
 _OVERLAP = 0.02  # of the validation images, beyond what repetitions within the training images explain
 _MOVED = 1.0  # standard deviations between the mean inputs of both sides
 _SCALED = 2.0  # ratio of their standard deviations
@@ -73,17 +76,27 @@ def _differs(training: Training, batch: Batch) -> bool:
 def _augmented(validation: Batches, most: int) -> Iterator[Cause]:
     """Read the images twice, with generators at other places."""
     seed_everything(1)
-    first = Counter(_digests(validation, 0, most))
+    first = list(_digests(validation, 0, most))
     seed_everything(2)
-    second = Counter(_digests(validation, 1, most))
-    again = sum((first & second).values())
-    count = sum(second.values())
-    if again < 0.5 * count:
+    second = list(_digests(validation, 1, most))
+    count = len(second)
+    again = sum(map(operator.eq, first, second))
+    expected = _SAME * count
+    if again < _IN_ORDER * count:  # the loader shuffles, and what was read may be other images of many
+        again = (Counter(first) & Counter(second)).total()
+        expected *= min(1.0, count / _size(validation, count))
+    if again < expected:
         yield Cause(
             "augmentation in validation",
             f"{count - again} of {count} validation images differ when they are read again",
             "give validation the transforms of testing: `pipe.test`",
         )
+
+
+def _size(batches: Batches, least: int) -> int:
+    """How many samples the data has, if it says so."""
+    dataset: Any = getattr(batches.loader, "dataset", batches.data)
+    return max(least, len(dataset)) if hasattr(dataset, "__len__") else least
 
 
 def _inside_training(training: Batches, validation: Batches, most: int) -> Iterator[Cause]:
