@@ -68,6 +68,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
         (["--"], {"--help", "--version"}),
         (["recipe", ""], {"run"}),
         (["recipe", "run", "--go"], {"--go-on"}),
+        (["recipe", "run", "--sampler", ""], {"quasi-random", "random", "grid", "tpe"}),
         (["apply", "--co"], {"--copies"}),
         (["apply", "spec.yaml", "in", "--format", ""], {"png", "jpg", "webp", "npy"}),
         (["apply", ""], {*presets(), "folder", "a spec.yaml"}),

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,12 @@ def test_the_task_has_a_rate_that_is_too_high_or_useless() -> None:
 
 def test_rates_are_added_where_the_best_is_at_the_border() -> None:
     task = Task(partial(mlp, 13, 3), *table("wine"), optimizer=partial(torch.optim.SGD, lr=0.1))
-    result = learning_rate(task, iterations=20, rates=[1e-5, 1e-4, 1e-3, 1e-2], finer=0)
+    calls: list[tuple[int, int]] = []
+    options: dict[str, Any] = {"iterations": 20, "rates": [1e-5, 1e-4, 1e-3, 1e-2], "finer": 0}
+    result = learning_rate(task, **options, progress=lambda done, total: calls.append((done, total)))
+    runs = result.evidence["runs"]
+    assert [done for done, _ in calls] == list(range(1, runs + 1)) and runs > 5
+    assert calls[0] == (1, 5) and calls[-1] == (runs, runs)
     assert max(result.evidence["rates"]) >= 1 and result.evidence["rate"] > 0.03
 
 

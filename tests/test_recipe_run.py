@@ -17,6 +17,7 @@ from torch import nn
 
 import augreg.recipe
 from augreg.__main__ import main
+from augreg.errors import SpecError
 from augreg.recipe import Report, Result, Task
 from augreg.recipe.run_steps import chosen_steps
 
@@ -101,7 +102,7 @@ def killed_after(calls: int) -> Any:
     return progress
 
 
-@pytest.mark.parametrize("calls", [1, 3, 4, 7, 10, 13, 16])
+@pytest.mark.parametrize("calls", [1, 3, 4, 7, 10, 13, 16, 20, 24])
 def test_a_run_that_was_killed_goes_on(tmp_path: Path, whole: dict[str, Any], calls: int) -> None:
     before = state()
     folder = tmp_path / "run"
@@ -111,7 +112,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path: Path, whole: dict[str, Any], ca
     assert run(iris(), folder).as_dict() == whole
     assert state() == before
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
-    assert not list(folder.rglob("*.part"))
+    assert not list(folder.rglob("*part"))
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, whole: dict[str, Any]) -> None:
@@ -161,6 +162,21 @@ def test_settings_of_a_step_that_there_is_not() -> None:
         run(iris(), settings={"curves": 3})  # type: ignore[dict-item]
 
 
+def test_arguments_that_a_step_does_not_have_are_refused_before_anything_is_trained() -> None:
+    def never() -> Any:
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="coarse search has no argument 'trails'; did you mean 'trials'"):
+        run(iris(model=never), settings={"coarse search": {"trails": 3}})
+    with pytest.raises(ValueError, match="curves has no argument 'folder'"):
+        run(iris(model=never), settings={"curves": {"folder": "elsewhere"}})
+    space = {"learning_rat": [0, 1], "weight_decay": 3}
+    with pytest.raises(SpecError, match="did you mean 'learning_rate'") as caught:
+        run(iris(model=never), steps=[1, 4], settings={"coarse search": {"space": space}})
+    assert [problem.path for problem in caught.value.problems] == list(space)
+    assert run(iris(), steps=[6], settings={"curves": {"epochs": 1, "seed": 3}})["curves"].evidence["epochs"] == 1
+
+
 MODULE = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -205,19 +221,40 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         "1-initial-loss.json",
         "6-curves",
         "6-curves.json",
+        "lock",
         "task.json",
     ]
     assert main(["recipe", "run", "train:task", "--steps", "1", "--folder", "other", "--quiet", "--fresh"]) == 0
     assert capsys.readouterr().out.startswith("iris: no step failed\n  initial loss  pass")
     (kept / "notes.txt").write_text("mine")
     assert main(["recipe", "run", "train:task", "--steps", "1", "--quiet", "--fresh"]) == 0
-    assert sorted(path.name for path in kept.iterdir()) == ["1-initial-loss.json", "notes.txt", "task.json"]
+    assert sorted(path.name for path in kept.iterdir()) == ["1-initial-loss.json", "lock", "notes.txt", "task.json"]
     (tmp_path / "task.json").write_text("{}")  # not of a run: nothing is removed, and nothing is written
     assert main(["recipe", "run", "train:task", "--folder", ".", "--quiet", "--fresh"]) == 2
     assert (tmp_path / "task.json").read_text() == "{}"
     capsys.readouterr()
     assert main(["recipe", "run", "train:faulty", "--quiet"]) == 1
     assert "double softmax" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("module")
+def test_options_of_the_search_and_a_file_of_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("more.yaml").write_text("{coarse search: {trials: 9, widen: 0, seed: 5}, fine search: {widen: 0}}")
+    options = ["--trials", "3", "--coarse-epochs", "1", "--fine-epochs", "2", "--sampler", "random", "--quiet"]
+    space = ["--space", "learning_rate=log [1e-3, 0.1]", "--space", "batch_size=[16, 32]"]
+    line = ["recipe", "run", "train:task", "--steps", "4,5", "--settings", "more.yaml", *options, *space, "--json"]
+    assert main(line) == 0
+    coarse, fine = (each["evidence"] for each in json.loads(capsys.readouterr().out)["results"])
+    assert coarse["space"] == {
+        "learning_rate": {"low": 1e-3, "high": 0.1, "log": True, "integer": False},
+        "batch_size": {"low": 16, "high": 32, "log": False, "integer": True},
+    }
+    assert [(each["epochs"], each["sampler"], len(each["trials"])) for each in (coarse, fine)] == [
+        (1, "random", 3),
+        (2, "random", 3),
+    ]
+    with Path("recipe-train-task/4-coarse-search/trials.jsonl").open() as file:
+        assert json.loads(file.readline())["seed"] == 5
 
 
 @pytest.mark.usefixtures("module")
@@ -235,16 +272,38 @@ def test_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
         (["train:broken"], "train:broken() failed: RuntimeError: no data"),
         (["train:missing"], "train: has no function 'missing'"),
         (["train:task", "--steps", "curvs"], "there is no step 'curvs'"),
+        (["train:task", "--settings", "no.yaml"], "--settings no.yaml: cannot be read: No such file or directory"),
+        (["train:task", "--settings", "train.py"], "--settings train.py: mapping values are not allowed"),
+        (["train:task", "--settings", "list.yaml"], "expected names of steps with their arguments, got [1]"),
+        (["train:task", "--settings", "wrong.yaml", "--trials", "3"], "coarse search: expected a mapping of"),
     ],
 )
 def test_what_cannot_be_run(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("list.yaml").write_text("[1]")
+    Path("wrong.yaml").write_text("coarse search: 3")
     assert main(["recipe", "run", *arguments, "--quiet"]) == 2
     assert message in capsys.readouterr().err
     assert not list(Path().glob("recipe-*"))
 
 
+@pytest.mark.usefixtures("module")
+def test_every_problem_of_a_space_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ["--space", "learning_rat=[0, 1]", "--space", "weight_decay=log [0, 1]"]
+    assert main(["recipe", "run", "train:task", *wrong, "--quiet"]) == 2
+    lines = capsys.readouterr().err.splitlines()[1:]  # after the output of the user
+    assert [line.rpartition(":")[0] for line in lines] == ["train:task: learning_rat", "train:task: weight_decay"]
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["run"], ["run", "train"], ["run", "train:task", "--out", "no/such/page.html"]]
+    "arguments",
+    [
+        [],
+        ["run"],
+        ["run", "train"],
+        ["run", "train:task", "--out", "no/such/page.html"],
+        ["run", "train:task", "--space", "weight_decay"],
+        ["run", "train:task", "--sampler", "best"],
+    ],
 )
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:

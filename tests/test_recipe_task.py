@@ -186,6 +186,25 @@ def test_batches_of_mappings_are_keywords_of_the_model() -> None:
     assert run.history["train loss"] == run.history["validation loss"]
 
 
+def test_images_of_mappings_are_augmented_whatever_their_key() -> None:
+    spec = {
+        "image": ["horizontal_flip", {"normalize": {"mean": [0.3], "std": [0.2]}}],
+        "batch": [{"mixup": {"alpha": 0.5}}],
+        "classes": 10,
+    }
+    rows = [((image * 30 + 80).clamp(0, 255).byte(), int(label)) for image, label in zip(*digits()[0], strict=True)][
+        :30
+    ]
+
+    def losses_of(model: Any, *keys: str) -> list[float]:
+        data = [dict(zip(keys, row, strict=True)) for row in rows] if keys else rows
+        return fit(Task(model, data, spec=spec, batch_size=10), 1).losses
+
+    found = losses_of(mlp)
+    assert losses_of(Keywords, "pixel_values", "labels") == losses_of(mlp, "image", "label") == found
+    assert len(found) == 3
+
+
 def test_a_lightning_module_brings_its_loss_and_its_optimizer() -> None:
     import lightning
 

@@ -20,7 +20,7 @@ pytest.importorskip("optuna")
 import optuna
 from searching import PLANE, Formula, hill, iris
 
-from augreg.recipe import coarse_search, fine_search
+from augreg.recipe import coarse_search, fine_search, run
 from augreg.recipe.search import Choice, Range, TrainedTask
 from augreg.recipe.search.optuna_study import OptunaStudy, journal
 
@@ -38,7 +38,7 @@ def test_optuna_is_needed_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyP
     fresh = importlib.import_module("augreg.recipe.search.study").Study
     assert fresh(Formula(), PLANE, 4).run().finished
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'augreg\[search\]'"):
-        fresh(Formula(), PLANE, 12, sampler="tpe").run()
+        fresh(Formula(), PLANE, 12, sampler="tpe")  # before anything is trained
     storage = importlib.import_module("augreg.recipe.search.optuna_study").OptunaStudy
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'augreg\[search\]'"):
         storage(Formula(), PLANE, storage="sqlite://", name="x")
@@ -113,15 +113,26 @@ def test_an_interrupted_trial_is_run_again_with_its_parameters() -> None:
 
 def test_both_searches_in_a_storage() -> None:
     storage = optuna.storages.InMemoryStorage()
-    options: dict[str, Any] = {"trials": 3, "epochs": 1, "sampler": "tpe", "storage": storage}
+    options: dict[str, Any] = {"trials": 3, "epochs": 1, "storage": storage}
     coarse = coarse_search(iris(), {"learning_rate": "log [1e-3, 1e-1]"}, **options)
     fine = fine_search(iris(), coarse, **options)
     assert fine.evidence["trials"][0]["parameters"] == coarse.evidence["best"]
+    assert coarse.evidence["sampler"] == "tpe"
     names = [each.study_name for each in optuna.get_all_study_summaries(storage)]
     assert names == ["task: coarse search", "task: fine search"]
     assert coarse_search(iris(), {"learning_rate": "log [1e-3, 1e-1]"}, **options) == coarse
     with pytest.raises(ValueError, match="either a folder or a storage"):
         coarse_search(iris(), {"learning_rate": "log [1e-3, 1e-1]"}, folder="x", **options)
+
+
+def test_a_run_of_the_recipe_searches_in_a_storage_too(tmp_path: Path) -> None:
+    storage = optuna.storages.InMemoryStorage()
+    options: dict[str, Any] = {"trials": 2, "epochs": 1, "storage": storage}
+    settings = {"coarse search": {"space": {"weight_decay": [0, 1]}, **options}, "fine search": options}
+    report = run(iris(), tmp_path, steps=[4, 5], settings=settings)
+    assert [result.evidence["sampler"] for result in report.results.values()] == ["tpe", "tpe"]
+    assert [each.n_trials for each in optuna.get_all_study_summaries(storage)] == [2, 2]
+    assert not list(tmp_path.rglob("trials.jsonl"))
 
 
 def storage_of(kind: str, folder: Path) -> Any:

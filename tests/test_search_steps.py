@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 import torch
-from searching import Formula, images, iris
+from searching import PLANE, Formula, images, iris
 
 import augreg.recipe
 from augreg.errors import SpecError
@@ -20,6 +20,7 @@ from augreg.recipe import Result, coarse_search, fine_search
 from augreg.recipe.recipe_steps import STEPS
 from augreg.recipe.search import Choice, Range, Study, default_space, with_values
 from augreg.recipe.search.borders import Border, borders, good_trials, narrowed
+from augreg.recipe.search.search_result import search_result
 from augreg.recipe.search.widening import run_and_widen
 
 LOW = {"learning_rate": "log [1e-6, 1e-5]", "model[0].dropout.p": [0.0, 0.3]}
@@ -48,8 +49,34 @@ def test_the_result_has_what_the_page_draws_and_is_plain_data(coarse: Result) ->
     best = found["trials"][found["trial"]]
     assert best["parameters"] == found["best"] and best["value"] == found["value"]
     assert found["value"] == max(trial["value"] for trial in found["trials"]) and found["maximize"] is True
-    (chart,) = coarse.charts
-    assert len(chart.x) == 16 and chart.lines["best so far"][-1] == found["value"]
+    by_trial, by_rate = coarse.charts
+    assert len(by_trial.x) == 16 and by_trial.lines["best so far"][-1] == found["value"]
+    assert by_rate.x_label == "learning_rate" and by_rate.log_x and "pruned" not in by_rate.lines
+    assert (
+        sorted(by_rate.x)
+        == list(by_rate.x)
+        == sorted(each["parameters"]["learning_rate"] for each in found["trials"])
+    )
+    assert by_rate.lines["complete"][by_rate.x.index(found["best"]["learning_rate"])] == found["value"]
+
+
+def test_pruned_trials_are_points_of_their_own() -> None:
+    study = Study(Formula(), {**PLANE, "kind": Choice((1, 2))}, 16).run()
+    result = search_result("coarse search", study, {}, "")
+    count = result.evidence["states"]["pruned"]
+    assert count > 0 and [chart.points for chart in result.charts] == [("complete", "pruned")] * 2
+    for chart in result.charts:
+        pruned, complete = (sum(value is not None for value in chart.lines[name]) for name in ("pruned", "complete"))
+        assert (pruned, complete) == (count, 16 - count)
+    choices = Study(Formula(lambda _: 1.0), {"kind": Choice((1, 2))}, 2).run()
+    assert [chart.x_label for chart in search_result("coarse search", choices, {}, "").charts] == ["trial"]
+
+
+def test_the_result_prints_the_best_and_not_every_trial(coarse: Result) -> None:
+    text = str(coarse)
+    assert len(text.splitlines()) < 30 and max(map(len, text.splitlines())) <= 100
+    assert "\n  trials: 16\n" in text and "\n  space: learning_rate, model[0].dropout.p\n" in text
+    assert "\n  states: complete 16, pruned 0, failed 0\n" in text and "{" not in text
 
 
 def test_the_best_values_make_a_task_that_trains_to_the_same_value(coarse: Result) -> None:

@@ -234,7 +234,7 @@ def test_wrong_arguments(options: dict[str, Any], message: str) -> None:
 
 def test_a_folder_of_another_study_is_refused(tmp_path: Path) -> None:
     study(tmp_path)
-    with pytest.raises(ValueError, match="a study with another seed: choose another folder"):
+    with pytest.raises(ValueError, match="a study with another seed: give the same arguments"):
         study(tmp_path, seed=1)
     with pytest.raises(ValueError, match="another objective, trials"):
         study(tmp_path, Formula(epochs=4), trials=8)

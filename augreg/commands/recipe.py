@@ -13,12 +13,13 @@ from augreg.commands.apply import positive
 from augreg.commands.console import USAGE, print_error
 from augreg.commands.imported_functions import imported_function
 from augreg.commands.progress import stages
-from augreg.errors import AugregError, printable
+from augreg.errors import AugregError, SpecError, printable
 
 __all__ = ["add", "run"]
 
 _FAILED = 1
 _INTERRUPTED = 130
+_SAMPLERS = ("quasi-random", "random", "grid", "tpe")
 _NAMES = "1 initial loss, 2 overfit, 3 learning rate, 4 coarse search, 5 fine search, 6 curves, 7 advice"
 
 
@@ -41,6 +42,25 @@ def add(commands: Any) -> None:
     parser.add_argument("--steps", metavar="LIST", help=f"numbers or names, with commas between: {_NAMES} (all)")
     parser.add_argument("--epochs", metavar="N", type=positive, help="of the curves and the advice (20)")
     parser.add_argument("--seeds", metavar="N", type=positive, help="with which the advice is measured (3)")
+    search = parser.add_argument_group("search")
+    search.add_argument(
+        "--space",
+        metavar="PATH=RANGE",
+        type=_range,
+        action="append",
+        help="what is searched, such as 'learning_rate=log [1e-4, 0.1]' or 'model[0].dropout.p=[0, 0.5]'; may be "
+        "given several times (the rate, weight decay, and the usual numbers of the spec)",
+    )
+    search.add_argument("--trials", metavar="N", type=positive, help="of each search (20)")
+    search.add_argument("--coarse-epochs", metavar="N", type=positive, help="of a trial of the coarse search (3)")
+    search.add_argument("--fine-epochs", metavar="N", type=positive, help="of a trial of the fine search (15)")
+    search.add_argument("--sampler", choices=_SAMPLERS, help="how trials are chosen; tpe needs Optuna (quasi-random)")
+    parser.add_argument(
+        "--settings",
+        metavar="FILE",
+        type=Path,
+        help="YAML or JSON with arguments of the steps, such as {learning rate: {finer: 9}}; options have precedence",
+    )
     parser.add_argument("--go-on", action="store_true", help="go on after a step that failed")
     parser.add_argument("--fresh", action="store_true", help="remove the results in the folder first")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
@@ -75,6 +95,9 @@ def run(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print_error(f"interrupted; the same command goes on with what is in {folder}")
             return _INTERRUPTED
+        except SpecError as error:
+            print_error(*(f"{arguments.source}: {problem}" for problem in error.problems))
+            return USAGE
         except (AugregError, TypeError, ValueError, ImportError, RuntimeError, OSError) as error:
             print_error(f"{arguments.source}: {error}")
             return USAGE
@@ -91,13 +114,55 @@ def _report(made: Any, folder: Path, arguments: argparse.Namespace) -> Any:
     task = as_task(made)
     if arguments.fresh:
         clear(folder, [(step.number, step.name) for step in chosen_steps(None)])
-    settings: dict[str, dict[str, Any]] = {}
-    if arguments.epochs is not None:
-        settings["curves"] = {"epochs": arguments.epochs}
-    if arguments.seeds is not None:
-        settings["advice"] = {"seeds": arguments.seeds}
+    settings = _settings(arguments)
     with stages(arguments.quiet) as progress:
         return run(task, folder, steps=steps, settings=settings, go_on=arguments.go_on, progress=progress)
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of the steps: those in the file, and those of options."""
+    found = {} if arguments.settings is None else _read(arguments.settings)
+    options = {
+        "coarse search": {
+            "space": None if arguments.space is None else dict(arguments.space),
+            "trials": arguments.trials,
+            "epochs": arguments.coarse_epochs,
+            "sampler": arguments.sampler,
+        },
+        "fine search": {
+            "trials": arguments.trials,
+            "epochs": arguments.fine_epochs,
+            "sampler": arguments.sampler,
+        },
+        "curves": {"epochs": arguments.epochs},
+        "advice": {"seeds": arguments.seeds},
+    }
+    for step, given in options.items():
+        given = {name: value for name, value in given.items() if value is not None}
+        if given and isinstance(found.get(step, {}), dict):
+            found[step] = {**found.get(step, {}), **given}
+    return found
+
+
+def _read(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"--settings {file}: cannot be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"--settings {file}: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"--settings {file}: expected names of steps with their arguments, got {found!r}")
+    return found
+
+
+def _range(text: str) -> tuple[str, str]:
+    path, equals, written = text.partition("=")
+    if not (path.strip() and equals and written.strip()):
+        raise argparse.ArgumentTypeError(f"expected PATH=RANGE, such as 'weight_decay=log [1e-5, 0.1]', got {text!r}")
+    return path.strip(), written.strip()
 
 
 def _shown(found: Any, out: Path | None, as_json: bool) -> int:

@@ -17,7 +17,7 @@ from augreg.batch.keys import Key
 from augreg.batch.samples import layout_for
 from augreg.pipeline import Pipeline, Train
 from augreg.recipe.task import Task
-from augreg.training.epochs import hold, let_go
+from augreg.training.epochs import hold
 from augreg.training.rng_state import hashed_seed
 
 __all__ = [
@@ -111,17 +111,17 @@ class Batches:
             yield self.samples(order[start : start + self.batch_size], number)
 
     def _pass(self, number: int) -> Iterator[Any]:
-        """One pass of the loader, whose generators are seeded by the epoch."""
+        """One pass of the loader, whose generators are seeded by the epoch, and whose parts hold it.
+
+        `kept` restores them: after an exception, this iterator may live longer than the step that made it.
+        """
         loader: Any = self.loader
         parts = [part for part in parts_of(loader) if callable(getattr(part, "set_epoch", None))]
         hold(parts, number)
         seed = hashed_seed(self.seed, number)
         for generator in (torch.default_generator, *generators_of(loader)):
             generator.manual_seed(seed)
-        try:
-            yield from loader
-        finally:
-            let_go(parts)
+        yield from loader
 
     def few(self, count: int) -> Batch:
         """So many samples, in a seeded random order, in one batch; all if there are fewer."""
@@ -237,7 +237,9 @@ class _Pairs:
 
 
 def _augmented(pipe: Pipeline, item: Any, key: Key) -> Any:
-    layout = layout_for(item)
+    """The item with its image, which in a mapping is `image`, or `pixel_values` as for models of transformers."""
+    other = isinstance(item, Mapping) and "image" not in item and "pixel_values" in item
+    layout = layout_for(item, "pixel_values" if other else "image")
     side: Callable[[Any], Any] = pipe.test
     if key.epoch is not None:
         side = functools.partial(pipe.train, index=key.index, epoch=key.epoch)
@@ -289,10 +291,15 @@ def _clean(data: Any) -> Any:
 
 
 def parts_of(loader: Any) -> list[Any]:
-    """A loader, its samplers and its dataset."""
-    batch_sampler = getattr(loader, "batch_sampler", None)
-    parts = [loader, getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None)]
-    return list({id(part): part for part in [*parts, getattr(loader, "dataset", None)] if part is not None}.values())
+    """A loader, its samplers and its dataset, and the samplers and datasets inside them."""
+    found: dict[int, Any] = {}
+    left = [loader]
+    while left:
+        part = left.pop()
+        if part is not None and id(part) not in found:
+            found[id(part)] = part
+            left += [getattr(part, name, None) for name in ("dataset", "batch_sampler", "sampler", "_inner")]
+    return list(found.values())
 
 
 def generators_of(loader: Any) -> list[torch.Generator]:

@@ -13,7 +13,8 @@ __all__ = ["Chart", "drawn"]
 class Chart:
     """What a plot of a result shows: lines over x, a range of x that is shaded, and a marked x.
 
-    `lines` maps names to lists as long as `x`; None is where there is no finite number.
+    `lines` maps names to lists as long as `x`; None is where there is no finite number. `points` names those of them
+    that are single points, which no line joins.
     """
 
     x: tuple[float, ...]
@@ -23,6 +24,7 @@ class Chart:
     log_x: bool = False
     shaded: tuple[float, float] | None = None
     marked: float | None = None
+    points: tuple[str, ...] = ()
 
 
 def drawn(charts: Sequence[Chart], title: str, axes: Any = None) -> Any:
@@ -48,12 +50,15 @@ def _new_axes(count: int) -> Any:
 
 
 def _draw(chart: Chart, axes: Any) -> None:
-    marker = "o" if len(chart.x) <= 40 else ""
+    marker = "o" if len(chart.x) <= 40 and not chart.points else ""
     for name, line in chart.lines.items():
         values = [float("nan") if value is None else value for value in line]
-        axes.plot(chart.x, values, marker=marker, markersize=3, label=name)
+        style = {"marker": "o", "linestyle": ""} if name in chart.points else {"marker": marker}
+        axes.plot(chart.x, values, markersize=3, label=name, **style)
     if chart.log_x:
         axes.set_xscale("log")
+    elif all(float(value).is_integer() for value in chart.x):
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if chart.shaded is not None:
         axes.axvspan(*chart.shaded, alpha=0.15)
     if chart.marked is not None:

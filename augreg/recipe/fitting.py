@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from augreg.files.whole_files import whole_file
 from augreg.recipe.batches import Batch, training_batches, validation_batches
 from augreg.recipe.state import kept, seed_everything
 from augreg.recipe.task import Task
-from augreg.recipe.training import Training, start
+from augreg.recipe.training import Training, identity_of, start
 from augreg.training.rng_state import RngState
 
 __all__ = ["Run", "fit"]
@@ -84,7 +84,7 @@ def fit(
 
     Ends early if the loss is not finite. Global generators, and those of loaders, are as before at the end, also
     after an exception; the task's model and optimizer are never touched. Raises ValueError unless one of `epochs` and
-    `iterations` is given.
+    `iterations` is given, and for a folder with a run of another task, another seed or more epochs.
     """
     if (epochs is None) is (iterations is None):
         raise ValueError("give either epochs or iterations")
@@ -107,6 +107,7 @@ class _Loop:
         self.training = training
         self.seed = seed
         self.folder = folder
+        self.identity = "" if folder is None else identity_of(task, training)
         self.data = training_batches(task, clean=not noise)
         self.data.augment, self.data.seed = True if noise else self.data.augment, seed
         self.clean = training_batches(task, clean=True)
@@ -116,7 +117,7 @@ class _Loop:
     def train_epochs(
         self, count: int, stop: Callable[[Run], bool] | None, progress: Callable[[int, float], None] | None
     ) -> None:
-        self._resume()
+        self._resume(count)
         if not self.run.start:
             seed_everything(self.seed, -1)
             self.run.start = self._measured("largest loss")
@@ -182,24 +183,33 @@ class _Loop:
             "rng": RngState(training.model).state_dict(),
             "run": self.run.as_dict(),
             "seed": self.seed,
-            "fingerprint": "" if self.task.pipe is None else self.task.pipe.fingerprint,
+            "task": self.identity,
         }
         path = self.folder / _FILE
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        try:
+            with whole_file(path) as part:
+                torch.save(state, part)
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError where the disk is full
+            raise OSError(f"{path} cannot be written; is the disk full? {str(error).splitlines()[0]}") from error
 
-    def _resume(self) -> None:
+    def _resume(self, count: int) -> None:
         path = None if self.folder is None else self.folder / _FILE
         if path is None or not path.is_file():
             return
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        fingerprint = "" if self.task.pipe is None else self.task.pipe.fingerprint
-        if (state["seed"], state["fingerprint"]) != (self.seed, fingerprint):
-            raise ValueError(f"{path} is of a run with another seed or another spec: choose another folder")
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            saved = state["seed"], state["task"], Run(**state["run"])
+        except Exception as error:  # many kinds
+            raise OSError(f"{path} is damaged, or no run of augreg: remove it, or choose another folder") from error
+        if saved[:2] != (self.seed, self.identity):
+            raise ValueError(
+                f"{path} is of a run with another seed, another spec or other numbers: choose another folder"
+            )
+        if saved[2].epochs > count:
+            raise ValueError(f"{path} is of a run of {saved[2].epochs} epochs, not {count}: choose another folder")
         self.training.model.load_state_dict(state["model"])
         self.training.optimizer.load_state_dict(state["optimizer"])
         RngState(self.training.model).load_state_dict(state["rng"])
-        self.run = Run(**state["run"])
+        self.run = saved[2]
         if self.run.stopped == "stopped":
             self.run.stopped = ""

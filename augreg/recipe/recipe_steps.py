@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from augreg.recipe.batches import training_batches
+from augreg.recipe.fitting import fit
 from augreg.recipe.result import Result
 from augreg.recipe.search.paths import with_values
 from augreg.recipe.state import kept
@@ -47,9 +49,13 @@ class Step:
     number: int
     name: str
     run: Callable[[Situation, Mapping[str, Any]], Result]
+    arguments: frozenset[str] = frozenset()
+    """What its settings may have."""
     tuned: Callable[[Task, Result], Task] = lambda task, _: task
     needs: str = ""
     """The step without whose result it cannot run."""
+    lasts: bool = False
+    """Whether it keeps what it needs to go on after a kill."""
 
 
 def _initial_loss(now: Situation, settings: Mapping[str, Any]) -> Result:
@@ -61,7 +67,7 @@ def _overfit(now: Situation, settings: Mapping[str, Any]) -> Result:
 
 
 def _learning_rate(now: Situation, settings: Mapping[str, Any]) -> Result:
-    return learning_rate(now.task, **settings)
+    return learning_rate(now.task, **settings, progress=functools.partial(now.progress, "learning rate"))
 
 
 def _with_rate(task: Task, result: Result) -> Task:
@@ -77,7 +83,7 @@ def _coarse_search(now: Situation, settings: Mapping[str, Any]) -> Result:
         return _not_searched("coarse search", "there is no validation data to compare trials on")
     progress = functools.partial(now.progress, "coarse search")
     rate = now.results.get("learning rate")
-    return coarse_search(now.task, **{"rate": rate, **settings}, folder=now.folder, progress=progress)
+    return coarse_search(now.task, **{"rate": rate, **settings}, folder=_folder(now, settings), progress=progress)
 
 
 def _fine_search(now: Situation, settings: Mapping[str, Any]) -> Result:
@@ -85,7 +91,12 @@ def _fine_search(now: Situation, settings: Mapping[str, Any]) -> Result:
     if not coarse.evidence["best"]:
         return _not_searched("fine search", "the coarse search found nothing to search around")
     progress = functools.partial(now.progress, "fine search")
-    return fine_search(now.task, coarse, **settings, folder=now.folder, progress=progress)
+    return fine_search(now.task, coarse, **settings, folder=_folder(now, settings), progress=progress)
+
+
+def _folder(now: Situation, settings: Mapping[str, Any]) -> Path | None:
+    """Where a search keeps its trials, unless that is a storage."""
+    return now.folder if settings.get("storage") is None else None
 
 
 def _not_searched(step: str, why: str) -> Result:
@@ -118,13 +129,21 @@ def _advice(now: Situation, settings: Mapping[str, Any]) -> Result:
     )
 
 
+def _arguments(*functions: Callable[..., Any]) -> frozenset[str]:
+    """The names of the arguments of functions, without those that a run gives itself."""
+    found = [each for function in functions for each in inspect.signature(function).parameters.values()]
+    return frozenset(each.name for each in found if each.kind is not each.VAR_KEYWORD) - _GIVEN
+
+
+_GIVEN = {"task", "folder", "progress", "coarse", "curves"}
+
 STEPS = (
-    Step(1, "initial loss", _initial_loss),
-    Step(2, "overfit", _overfit),
-    Step(3, "learning rate", _learning_rate, _with_rate),
-    Step(4, "coarse search", _coarse_search, _with_best),
-    Step(5, "fine search", _fine_search, _with_best, needs="coarse search"),
-    Step(6, "curves", _curves),
-    Step(7, "advice", _advice, needs="curves"),
+    Step(1, "initial loss", _initial_loss, _arguments(initial_loss)),
+    Step(2, "overfit", _overfit, _arguments(overfit)),
+    Step(3, "learning rate", _learning_rate, _arguments(learning_rate), _with_rate),
+    Step(4, "coarse search", _coarse_search, _arguments(coarse_search), _with_best, lasts=True),
+    Step(5, "fine search", _fine_search, _arguments(fine_search), _with_best, needs="coarse search", lasts=True),
+    Step(6, "curves", _curves, _arguments(curves, fit), lasts=True),
+    Step(7, "advice", _advice, _arguments(advice), needs="curves", lasts=True),
 )
 """The steps in the order in which they run."""

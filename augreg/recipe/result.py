@@ -63,6 +63,7 @@ class Result:
                     **chart,
                     "x": tuple(chart["x"]),
                     "lines": {name: tuple(line) for name, line in chart["lines"].items()},
+                    "points": tuple(chart.get("points", ())),
                     "shaded": None if chart["shaded"] is None else (chart["shaded"][0], chart["shaded"][1]),
                 }
             )
@@ -79,7 +80,9 @@ class Result:
 
     def __str__(self) -> str:
         lines = [f"{self.step}: {self.verdict}", *_wrapped(self.summary)]
-        lines += [f"  {name}: {_shown(value)}" for name, value in self.evidence.items()]
+        for name, value in self.evidence.items():
+            line = f"{name}: {_shown(value)}"
+            lines += _wrapped(line) if isinstance(value, Mapping) else [f"  {line}"]
         for cause in self.causes:
             lines += _wrapped(f"cause: {cause.name}: {cause.because}") + _wrapped(f"do: {cause.remedy}", 4)
         return "\n".join([*lines, *_wrapped(f"next: {self.action}" if self.action else "")])
@@ -109,8 +112,15 @@ def _wrapped(text: str, indent: int = 2) -> list[str]:
 
 
 def _shown(value: Any) -> str:
+    """A value as text: of mappings in mappings the names, and of a list of mappings how many there are."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
-        return ", ".join(map(_shown, value)) or "none"
+    if isinstance(value, Mapping):
+        deep = any(isinstance(each, Mapping) for each in value.values())
+        return ", ".join(name if deep else f"{name} {_shown(each)}" for name, each in value.items()) or "none"
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        items = list(value)
+        if items and all(isinstance(each, Mapping) for each in items):
+            return str(len(items))
+        return ", ".join(map(_shown, items)) or "none"
     return str(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,18 +35,24 @@ _FAR = 10.0  # times the ends of the range
 
 
 def learning_rate(
-    task: Task, *, iterations: int = 100, rates: Sequence[float] = _DECADES, finer: int = 6, noise: bool = True
+    task: Task,
+    *,
+    iterations: int = 100,
+    rates: Sequence[float] = _DECADES,
+    finer: int = 6,
+    noise: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Train with each rate, and the task's own, for so many iterations; then with `finer` more around the best.
 
     The loss of a rate is the mean over the last quarter of its iterations. The best rate is in `evidence["rate"]`,
     with the range in which rates are about as good. If it lies at the border of the rates, decades are added there.
-    With `noise`, augmentation and regularizers are on, as in training. The task, generators and loaders are as before
-    at the end.
+    With `noise`, augmentation and regularizers are on, as in training. `progress(done, total)` is called after each
+    run. The task, generators and loaders are as before at the end.
     """
     with kept(task):
         before, own = _start_of(task, noise)
-        sweep = _Sweep(task, iterations, noise, before)
+        sweep = _Sweep(task, iterations, noise, before, progress, len(rates) + 1 + finer)
         for rate in rates:
             sweep.add(rate)
         sweep.widen()
@@ -60,11 +66,21 @@ def learning_rate(
 class _Sweep:
     """The losses of rates, by rate."""
 
-    def __init__(self, task: Task, iterations: int, noise: bool, before: float) -> None:
+    def __init__(
+        self,
+        task: Task,
+        iterations: int,
+        noise: bool,
+        before: float,
+        progress: Callable[[int, int], None] | None,
+        runs: int,
+    ) -> None:
         self.task = task
         self.iterations = iterations
         self.noise = noise
         self.before = before
+        self.progress = progress
+        self.runs = runs  # about: rates may be added
         self.losses: dict[float, float] = {}
         self.batches = BatchesAgain(training_batches(task, clean=not noise), iterations)
 
@@ -77,6 +93,8 @@ class _Sweep:
             self.losses[rate] = math.inf
         else:
             self.losses[rate] = float(np.mean(losses[-max(1, self.iterations // _LAST) :]))
+        if self.progress is not None:
+            self.progress(len(self.losses), max(self.runs, len(self.losses)))
 
     def _run(self, rate: float) -> list[float]:
         """The losses of a run; fewer than the iterations if it diverges."""

@@ -24,8 +24,8 @@ def coarse_search(
     *,
     trials: int = 20,
     epochs: int = 3,
-    sampler: str = "quasi-random",
-    pruner: str = "median",
+    sampler: Any = None,
+    pruner: Any = "median",
     measure: Literal["metric", "loss"] = "metric",
     seed: int | None = None,
     widen: int = 2,
@@ -38,12 +38,13 @@ def coarse_search(
 
     `space` maps paths to ranges: `{"learning_rate": "log [1e-4, 0.1]", "model[0].dropout.p": [0.0, 0.5]}`; for None
     it is that of `default_space(task, rate)`, where `rate` is the result of `learning_rate`. `sampler` and `pruner`
-    are those of a `Study`; `seed` is the sampler's, and the task's own if it is None. Ranges at whose border the best
-    trials lie are widened up to `widen` times, with half as many trials.
+    are those of a `Study`, and the default sampler is "quasi-random"; `seed` is the sampler's, and the task's own if
+    it is None. Ranges at whose border the best trials lie are widened up to `widen` times, with half as many trials.
 
     With `folder`, a search that was killed goes on where it was, and other processes that make the same call take
     part. With `storage`, a URL of a database or a storage of Optuna, processes on other machines do so too; then the
-    sampler is "tpe" or one of Optuna's, and nothing is widened. `progress(done, total)` is called after each trial.
+    sampler is "tpe", the default, or one of Optuna's, the pruner may be one of Optuna's, and nothing is widened.
+    `progress(done, total)` is called after each trial.
 
     The best parameters are in `evidence["best"]`. Raises SpecError with every problem of the space, and ValueError if
     the task has no validation data.

@@ -66,4 +66,4 @@ def _chart(effect: Effect) -> Chart:
     seeds = tuple(map(float, range(1, len(effect.before) + 1)))
     sides = {"without the patch": effect.before, "with the patch": effect.after}
     lines = {name: tuple(None if math.isnan(each) else each for each in side) for name, side in sides.items()}
-    return Chart(seeds, lines, "seed", "validation metric")
+    return Chart(seeds, lines, "seed", "validation metric", points=tuple(lines))

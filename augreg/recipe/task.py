@@ -31,7 +31,8 @@ class Task:
     transformers gets the batch as keywords, and its `logits` are the outputs.
 
     `train`, `validation`: a pair (inputs, targets) of tensors or arrays; a map-style dataset of (input, target) or of
-    mappings; or a torch DataLoader. Of a mapping, the target is under `labels`, `label` or `target`.
+    mappings; or a torch DataLoader. Of a mapping, the target is under `labels`, `label` or `target`, and with a
+    `spec` the image is under `image` or `pixel_values`.
 
     `clean`: the training data without augmentation, if `train` augments its images itself. With a `spec`, and for a
     loader of `augreg.data.Augmented`, this is known already.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import hashlib
+import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -20,7 +22,7 @@ from augreg.recipe.measured import Means, Measured
 from augreg.recipe.state import kept, seed_everything
 from augreg.recipe.task import Task
 
-__all__ = ["Training", "start"]
+__all__ = ["Training", "identity_of", "start"]
 
 
 class Training:
@@ -164,6 +166,21 @@ def start(task: Task, *, noise: bool = True, seed: int | None = None) -> Trainin
     model.train()
     _set_numbers(optimizer, task)
     return Training(task, model, optimizer, noise)
+
+
+def identity_of(task: Task, training: Training) -> str:
+    """A hash of the task of a new run: spec, seed, numbers, and the names and shapes of the weights."""
+    group = training.optimizer.param_groups[0]
+    numbers = {name: value for name, value in group.items() if isinstance(value, int | float | str | bool | tuple)}
+    seen = {
+        "name": task.name,
+        "seed": task.seed,
+        "batch_size": task.batch_size,
+        "spec": "" if task.pipe is None else task.pipe.fingerprint,
+        "optimizer": [type(training.optimizer).__name__, numbers],
+        "model": [[name, list(each.shape)] for name, each in training.model.state_dict().items()],
+    }
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
 
 def _made(task: Task) -> tuple[nn.Module, Optimizer]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -35,11 +37,25 @@ else:
         return True
 
 
+_open: weakref.WeakSet[IO[bytes]] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    """Close the locked files that a forked process, such as a worker of a loader, has got: it may live longer."""
+    for file in list(_open):
+        file.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
+
+
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[None]:
     """A context in which this thread alone has the lock of a file. It waits for the lock."""
     with path.open("ab") as file:
         _lock(file, wait=True)
+        _open.add(file)
         yield  # closing the file gives the lock back
 
 
@@ -47,6 +63,7 @@ def taken(path: Path) -> IO[bytes] | None:
     """The file with its lock, if nobody has it; None if somebody has. `release` gives it back."""
     file = path.open("ab")
     if _lock(file, wait=False):
+        _open.add(file)
         return file
     file.close()
     return None

@@ -20,8 +20,8 @@ def new_study(
     space: Space,
     trials: int,
     *,
-    sampler: str,
-    pruner: str,
+    sampler: Any,
+    pruner: Any,
     seed: int | None,
     folder: str | Path | None,
     storage: Any,
@@ -29,6 +29,8 @@ def new_study(
 ) -> Study | OptunaStudy:
     """The study; in a storage it is named for the task and the step. Raises ValueError for a folder and a storage."""
     task = objective.task
+    if sampler is None:
+        sampler = "quasi-random" if storage is None else "tpe"
     if storage is None:
         seed = task.seed if seed is None else seed
         return Study(objective, space, trials, sampler=sampler, pruner=pruner, seed=seed, folder=folder, first=first)

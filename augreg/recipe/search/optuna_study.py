@@ -25,11 +25,13 @@ from augreg.recipe.search.space import Space, plain_space
 from augreg.recipe.search.study import FAILURES
 from augreg.recipe.search.study_results import StudyResults
 from augreg.recipe.search.trial import Round, State, Trial
+from augreg.recipe.search.trials_file import cut_half_line
 
 __all__ = ["OptunaStudy", "journal"]
 
 _OWN = "augreg"  # the attribute of a trial with what Optuna does not keep
-_LEFT = "given up"
+_FOR = "made for"  # of a trial with given parameters: which of the first it is, or the trial that was given up
+_GIVEN = "given"  # its parameters, of which a process that was killed may have recorded a part
 _ALIVE = "alive"
 
 
@@ -40,9 +42,13 @@ def journal(path: str | Path) -> Any:
 
 
 class _JournalLock:
-    """Optuna's own locks are files that a killed process leaves, and others then wait for."""
+    """Optuna's own locks are files that a killed process leaves, and others then wait for.
+
+    A process that was killed, or had no space on the disk, may also leave half a line, to which the next would add.
+    """
 
     def __init__(self, path: str | Path) -> None:
+        self._journal = Path(path)
         self._path = Path(f"{path}.lock")
         self._local = threading.local()
 
@@ -50,6 +56,9 @@ class _JournalLock:
         while (file := taken(self._path)) is None:
             time.sleep(0.005)
         self._local.file = file
+        if self._journal.is_file():
+            with self._journal.open("r+b") as lines:
+                cut_half_line(lines.fileno())
         return True
 
     def release(self) -> None:
@@ -108,11 +117,11 @@ class OptunaStudy(StudyResults):
         known = self.study.user_attrs.get(_OWN)
         if known is None:
             self.study.set_user_attr(_OWN, own)
-            for parameters in first:
-                self.study.enqueue_trial(encoded(self.space, parameters))
         elif known != own:
             names = ", ".join(each for each in own if known.get(each) != own[each])
             raise ValueError(f"the storage has a study {name!r} with another {names}: choose another name")
+        for number, parameters in enumerate(first):  # also of a study whose maker was killed
+            self._enqueue(encoded(self.space, parameters), f"first {number}")
 
     @property
     def trials(self) -> list[Trial]:
@@ -136,8 +145,8 @@ class OptunaStudy(StudyResults):
                     time.sleep(min(0.2, self.patience / 4))
                     continue
                 asked = self.study.ask(distributions(self._optuna, self.space))
-                if sum(each.number < asked.number for each in self._counting()) >= self.total:
-                    self._give_up(asked.number)  # others asked at the same time
+                if self._is_too_much(asked.number):  # others asked at the same time
+                    self._fail(asked.number)
                     continue
                 self._run(asked)
                 if progress is not None:
@@ -153,8 +162,7 @@ class OptunaStudy(StudyResults):
     def _counting(self) -> list[Any]:
         """Optuna's trials, without those that wait or were given up."""
         states = self._optuna.trial.TrialState
-        found = self.study.get_trials(deepcopy=False)
-        return [each for each in found if each.state not in (states.WAITING, states.FAIL)]
+        return [each for each in self._all() if each.state not in (states.WAITING, states.FAIL)]
 
     def _run(self, asked: Any) -> None:
         parameters = {path: decoded(each, asked.params[path]) for path, each in self.space.items()}
@@ -194,7 +202,6 @@ class OptunaStudy(StudyResults):
 
     def _tell(self, asked: Any, outcome: Outcome, about: Mapping[str, Any]) -> None:
         """Record how a trial ended, unless others have given it up meanwhile."""
-        states = self._optuna.trial.TrialState
         ended = {
             "state": outcome.state,
             "value": outcome.value,
@@ -204,13 +211,10 @@ class OptunaStudy(StudyResults):
         }
         try:
             asked.set_user_attr(_OWN, {**about, **ended})
-            if outcome.state == "complete":
-                self.study.tell(asked, outcome.value)
-            else:
-                self.study.tell(asked, state=states.PRUNED)
-        except (RuntimeError, ValueError) as error:
-            if self.study.get_trials(deepcopy=False)[asked.number].state != states.FAIL:
-                raise error
+        except (RuntimeError, ValueError):
+            if not self._all()[asked.number].state.is_finished():
+                raise
+        self._close(asked.number, outcome.state, outcome.value)
 
     def _give_up_dead(self) -> None:
         """Give up the trials whose processes have not changed their sign of life for some time, by our own clock."""
@@ -226,16 +230,57 @@ class OptunaStudy(StudyResults):
                 self._give_up(each.number)
 
     def _give_up(self, number: int) -> None:
-        """Give up a trial and ask for one with the same parameters, unless another process does so."""
-        states = self._optuna.trial.TrialState
-        given = self.study.get_trials(deepcopy=False)[number]
-        try:
-            self.study.tell(number, state=states.FAIL)
-        except (RuntimeError, ValueError):  # it has ended, or was given up
+        """Give up a trial and ask for one with the same parameters, unless it has ended.
+
+        The new one comes first: whoever is killed in between, others see both, and end this.
+        """
+        given = self._all()[number]
+        own = given.user_attrs.get(_OWN, {})
+        if given.state.is_finished():
             return
-        before = sum(each.number < number for each in self._counting())
-        if before < self.total:
-            self.study.enqueue_trial(given.params, user_attrs={_LEFT: number})
+        if "state" in own:  # its process was killed when it had recorded how it ended
+            self._close(number, own["state"], own["value"])
+            return
+        if self._before(number) < self.total:
+            self._enqueue({**given.user_attrs.get(_GIVEN, {}), **given.params}, f"again {number}")
+        self._fail(number)
+
+    def _enqueue(self, parameters: Mapping[str, Any], made_for: str) -> None:
+        """Ask for a trial with these parameters, unless it was done."""
+        if not any(each.user_attrs.get(_FOR) == made_for for each in self._all()):
+            given = dict(parameters)
+            self.study.enqueue_trial(given, user_attrs={_FOR: made_for, _GIVEN: given})
+
+    def _is_too_much(self, number: int) -> bool:
+        """Whether there are enough trials without this one, or another has its parameters."""
+        made_for = self._all()[number].user_attrs.get(_FOR, "")
+        if any(each.user_attrs.get(_FOR) == made_for != "" for each in self._all()[:number]):
+            return True  # two processes gave up the same trial
+        if made_for.startswith("again "):
+            left = int(made_for.removeprefix("again "))
+            self._fail(left)
+            if self._all()[left].state != self._optuna.trial.TrialState.FAIL:  # it has ended after all
+                return True
+        return self._before(number) >= self.total
+
+    def _before(self, number: int) -> int:
+        return sum(each.number < number for each in self._counting())
+
+    def _all(self) -> list[Any]:
+        found: list[Any] = self.study.get_trials(deepcopy=False)
+        return found
+
+    def _fail(self, number: int) -> None:
+        with contextlib.suppress(RuntimeError, ValueError):  # it has ended, or was given up
+            self.study.tell(number, state=self._optuna.trial.TrialState.FAIL)
+
+    def _close(self, number: int, state: str, value: float | None) -> None:
+        """End a trial, unless it has ended."""
+        with contextlib.suppress(RuntimeError, ValueError):
+            if state == "complete":
+                self.study.tell(number, value)
+            else:
+                self.study.tell(number, state=self._optuna.trial.TrialState.PRUNED)
 
     def _trial(self, each: Any) -> Trial:
         own = {"seeds": {}, "fingerprint": "", "spec": None, **each.user_attrs.get(_OWN, {})}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from augreg.recipe.charts import Chart
@@ -57,9 +57,10 @@ def search_result(step: str, study: StudyResults, found: Mapping[str, Border], a
         return Result(step, "fail", f"none of {len(rows)} trials could be trained", evidence, (cause,), cause.remedy)
     causes = tuple(_cause(path, border, best.parameters[path]) for path, border in found.items() if border.part)
     numbers = ", ".join(f"{path} {_shown(value)}" for path, value in best.parameters.items())
-    summary = f"the best of {len(rows)} trials has a {study.objective.name} of {best.value:.4g}: {numbers}"
+    which = f"the best of {len(rows)} trials" if len(rows) > 1 else "the only trial"
+    summary = f"{which} has a {study.objective.name} of {best.value:.4g}: {numbers}"
     verdict: Verdict = "warning" if causes else "pass"
-    return Result(step, verdict, summary, evidence, causes, action, _charts(rows, study))
+    return Result(step, verdict, summary, evidence, causes, action, tuple(_charts(rows, study)))
 
 
 def _cause(path: str, border: Border, value: Any) -> Cause:
@@ -70,15 +71,29 @@ def _cause(path: str, border: Border, value: Any) -> Cause:
     )
 
 
-def _charts(rows: Sequence[Mapping[str, Any]], study: StudyResults) -> tuple[Chart, ...]:
-    values = [row["value"] if row["state"] == "complete" else None for row in rows]
-    better = max if study.objective.maximize else min
+def _charts(rows: Sequence[Mapping[str, Any]], study: StudyResults) -> Iterator[Chart]:
+    """The values by trial, and over the number that matters most. Those of pruned trials are of fewer epochs."""
+    name, better = study.objective.name, max if study.objective.maximize else min
 
     def best(so_far: float | None, value: float | None) -> float | None:
         return value if so_far is None else so_far if value is None else better(so_far, value)
 
-    lines = {"trial": tuple(values), "best so far": tuple(itertools.accumulate(values, best))}
-    return (Chart(tuple(map(float, range(len(rows)))), lines, "trial", study.objective.name),)
+    lines = _by_state(rows)
+    lines["best so far"] = tuple(itertools.accumulate(lines["complete"], best))
+    yield Chart(tuple(float(row["number"]) for row in rows), lines, "trial", name, points=("complete", "pruned"))
+    space = union_of(study.rounds)
+    numbers = [path for path in space if "choices" not in space[path]]
+    if numbers:
+        path = max(numbers, key=lambda each: study.importance[each])
+        order = sorted(rows, key=lambda row: row["parameters"][path])
+        x = tuple(float(row["parameters"][path]) for row in order)
+        yield Chart(x, _by_state(order), path, name, space[path]["log"], points=("complete", "pruned"))
+
+
+def _by_state(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float | None, ...]]:
+    """The values of trials that ended, and of those that were pruned if there are any."""
+    states = ["complete", *(["pruned"] if any(row["state"] == "pruned" for row in rows) else [])]
+    return {each: tuple(row["value"] if row["state"] == each else None for row in rows) for each in states}
 
 
 def _shown(value: Any) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from augreg.errors import AugregError
 from augreg.recipe.search.objective import Objective, Outcome
-from augreg.recipe.search.optuna_sampler import suggested
+from augreg.recipe.search.optuna_sampler import imported, suggested
 from augreg.recipe.search.pruning import PRUNERS, first_pruned
 from augreg.recipe.search.samplers import SAMPLERS
 from augreg.recipe.search.space import Space, parameter, plain_space
@@ -61,6 +61,8 @@ class Study(StudyResults):
                 raise ValueError(f"{what}: there is no {name!r}{nearest(name, known)}; there are {', '.join(known)}")
         if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
             raise ValueError(f"trials: expected a whole number from 1, got {trials!r}")
+        if sampler == "tpe":
+            imported()  # without Optuna, fail before anything is trained
         self.objective = objective
         self.sampler = sampler
         self.pruner = pruner
@@ -88,11 +90,20 @@ class Study(StudyResults):
             elif events[0] != head:
                 names = [name for name in head if events[0].get(name) != head[name]]
                 raise ValueError(
-                    f"{self.file.folder} has a study with another {', '.join(names)}: choose another folder, "
-                    "or give the same arguments"
+                    f"{self.file.folder} has a study with another {', '.join(names)}: give the same arguments to go "
+                    "on with it, choose another folder, or remove this one"
                 )
             if not rounds_of(self.file.events()):
                 self._add_round(space, trials, "")
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what processes left that were killed as a trial ended. The caller has the lock."""
+        ended = [trial.number for trial in self.trials if trial.done]
+        for number in self.file.marked():
+            if number in ended and self.file.take(number):
+                self._clear(self._folder_of(number))
+                self.file.leave(number)
 
     @property
     def trials(self) -> list[Trial]:
@@ -147,6 +158,7 @@ class Study(StudyResults):
         if number >= self.total:
             return None
         parameters = self._parameters(number, trials)
+        self._clear(self._folder_of(number))  # of another study, whose file was removed
         self.file.add({"event": "started", "trial": number, "parameters": parameters, **self._about(parameters)})
         self.file.take(number)
         return self.trials[number]
@@ -184,7 +196,7 @@ class Study(StudyResults):
     def _run(self, trial: Trial) -> None:
         """Run a trial and record how it ended. After an error of the program, it is left to be run again."""
         number = trial.number
-        folder = None if self.file.folder is None else self.file.folder / f"trial-{number:04}"
+        folder = self._folder_of(number)
         others = [each.values for each in self.trials[:number] if each.values]
         sign = 1 if self.objective.maximize else -1
         reported: set[int] = set()
@@ -199,10 +211,13 @@ class Study(StudyResults):
         try:
             outcome = self._outcome(trial, folder, stop)
             self._add(_finished(number, outcome))
+            self._clear(folder)
         finally:
             with self.file.lock():
                 self.file.leave(number)
-        self._clear(folder)
+
+    def _folder_of(self, number: int) -> Path | None:
+        return None if self.file.folder is None else self.file.folder / f"trial-{number:04}"
 
     def _outcome(self, trial: Trial, folder: Path | None, stop: Callable[[list[float]], int | None]) -> Outcome:
         try:
