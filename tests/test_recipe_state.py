@@ -176,7 +176,7 @@ def test_everything_is_as_before_after_an_exception(name: str, where: str) -> No
             STEPS[name](everything.task)
         except error as raised:
             caught = raised  # with the frames of the step, and the iterators in them
-        if error is not RuntimeError:  # which, in training, means that a step fails, or a trial
+        if error is KeyboardInterrupt:  # others may mean that what was tried does not work: a rate, a trial
             assert (caught is None) is (fault.left > 0)  # a short step makes few calls
         fault.left = 0
         assert everything.now() == before
