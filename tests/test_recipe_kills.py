@@ -20,6 +20,7 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 import torch
+from recipe_tasks import mlp
 from searching import images, iris
 
 import augreg.recipe
@@ -212,11 +213,12 @@ SLOW_FROM: list[Path] = []
 
 
 def slow() -> Any:
-    def loss(outputs: Any, targets: Any) -> Any:
-        time.sleep(0.2 if SLOW_FROM[0].exists() else 0)
-        return torch.nn.functional.cross_entropy(outputs, targets)
+    def model() -> Any:
+        made = mlp(4, 3)
+        made.register_forward_pre_hook(lambda *_: time.sleep(0.2 if SLOW_FROM[0].exists() else 0))
+        return made
 
-    return iris(name="iris", loss=loss)
+    return iris(name="iris", model=model)
 
 
 def test_ctrl_c_in_a_search_says_how_to_go_on_and_it_does(tmp_path: Path, whole: Any, trials: Any) -> None:
