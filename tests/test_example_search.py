@@ -103,3 +103,19 @@ def test_means_have_intervals_and_wins_are_counted(search: ModuleType) -> None:
     mean, half = search.mean_and_interval(np.array([1.0, 2.0, 3.0]))
     assert (mean, half) == pytest.approx((2, 4.303 / math.sqrt(3)), abs=1e-3)  # Student's t with two degrees
     assert search.wins(np.array([3, 2, 1, 1]), np.array([1, 2, 2, 2])) == "1 / 1 / 2"
+
+
+def test_the_page_shows_what_its_text_says(search: ModuleType) -> None:
+    shown = {name: rows[0] for name, rows in tables((DOCS / "recipe.md").read_text()).items()}
+    better, same, worse = map(int, shown["quasi-random"][4].split(" / "))
+    assert better / (better + same + worse) >= 0.95
+    better, same, worse = map(int, shown["quasi-random"][5].split(" / "))
+    assert (better + same + worse, worse) == (40, 6)
+    for name in ("quasi-random", "coarse, then fine", "tpe"):
+        mean, half = map(float, shown[name][6].split(" ± "))
+        assert abs(mean) < half and abs(mean) + half < 0.5
+        gained = float(shown[name][2]) - float(shown["Optuna alone"][2])
+        assert mean == pytest.approx(gained, abs=0.011)
+    good = {name: float(cells[1]) for name, cells in shown.items()}
+    assert good["quasi-random"] < good["Optuna alone"] <= good["coarse, then fine"]
+    assert shown["grid of midpoints"][0] == "15 of 40"
