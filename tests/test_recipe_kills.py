@@ -149,7 +149,7 @@ def resumes(folder: Path, numbers: Any, whole: Any, trials: Any) -> int:
 
 
 def test_a_run_that_is_killed_at_a_write_goes_on(tmp_path: Path, whole: Any, trials: Any) -> None:
-    assert resumes(tmp_path, (30, 131, 170), whole, trials) == 3
+    assert resumes(tmp_path, (131,), whole, trials) == 1
 
 
 @pytest.mark.soak

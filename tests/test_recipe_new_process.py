@@ -42,7 +42,10 @@ RANGES = {"learning_rate": "log [1e-3, 0.1]", "model[0].dropout.p": [0.0, 0.5]}
 OF_IMAGES = {"batch[0].mixup.alpha": "log [0.05, 1]", "image[1].cutout.size": [0.1, 0.5]}
 
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers of a loader in a test need fork")
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.skipif(sys.platform == "win32", reason="workers of a loader in a test need fork"),
+]
 
 
 def model() -> nn.Module:

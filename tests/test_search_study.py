@@ -93,8 +93,14 @@ def kill_writing(monkeypatch: pytest.MonkeyPatch, number: int, how: str) -> None
     monkeypatch.setattr(TrialsFile, "add", killing)
 
 
-@pytest.mark.parametrize("sampler", ["quasi-random", "tpe"])
-@pytest.mark.parametrize("how", ["before", "within", "after"])
+@pytest.mark.parametrize(
+    ("sampler", "how"),
+    [
+        ("tpe", "within"),
+        *(pytest.param("quasi-random", how, marks=pytest.mark.soak) for how in ("before", "within", "after")),
+        *(pytest.param("tpe", how, marks=pytest.mark.soak) for how in ("before", "after")),
+    ],
+)
 def test_killed_at_every_write_and_resumed_is_the_same(tmp_path: Path, how: str, sampler: str) -> None:
     if sampler == "tpe":
         pytest.importorskip("optuna")

@@ -15,7 +15,7 @@ import torch
 from augreg.recipe.search.space import Choice, Range, Space
 from augreg.training.rng_state import hashed_seed
 
-__all__ = ["SAMPLERS", "grid", "grid_counts", "quasi_random", "uniform"]
+__all__ = ["SAMPLERS", "grid", "grid_counts", "grid_points", "quasi_random", "uniform"]
 
 Point = list[float]
 """A number from 0 to 1 for each parameter."""
@@ -49,6 +49,11 @@ def grid_counts(space: Space, total: int) -> list[int]:
                 break
         else:
             return counts
+
+
+def grid_points(space: Space, total: int) -> int:
+    """How many points a grid with at most `total` points has; at least one."""
+    return _product(grid_counts(space, total))
 
 
 def uniform(space: Space, number: int, total: int, seed: int) -> Point:

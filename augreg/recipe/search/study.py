@@ -19,10 +19,10 @@ from augreg.errors import AugregError
 from augreg.recipe.search.objective import Objective, Outcome
 from augreg.recipe.search.optuna_sampler import imported, suggested
 from augreg.recipe.search.pruning import PRUNERS, first_pruned
-from augreg.recipe.search.samplers import SAMPLERS
+from augreg.recipe.search.samplers import SAMPLERS, grid_points
 from augreg.recipe.search.space import Space, parameter, plain_space
 from augreg.recipe.search.study_results import StudyResults
-from augreg.recipe.search.trial import Round, Trial, rounds_of, trials_of
+from augreg.recipe.search.trial import Round, Trial, TrialLog
 from augreg.recipe.search.trials_file import TrialsFile
 from augreg.steps.suggestions import nearest
 from augreg.training.rng_state import hashed_seed
@@ -69,6 +69,7 @@ class Study(StudyResults):
         self.seed = seed
         self.first = [dict(each) for each in first]
         self.file = TrialsFile(None if folder is None else Path(folder))
+        self._log = TrialLog()
         self._begin(trials, space)
 
     def _begin(self, trials: int, space: Space) -> None:
@@ -93,7 +94,7 @@ class Study(StudyResults):
                     f"{self.file.folder} has a study with another {', '.join(names)}: give the same arguments to go "
                     "on with it, choose another folder, or remove this one"
                 )
-            if not rounds_of(self.file.events()):
+            if not self.rounds:
                 self._add_round(space, trials, "")
             self._tidy()
 
@@ -108,12 +109,12 @@ class Study(StudyResults):
     @property
     def trials(self) -> list[Trial]:
         """All trials so far, by number."""
-        return trials_of(self.file.events())
+        return self._log.trials(self.file.events())
 
     @property
     def rounds(self) -> list[Round]:
         """The rounds: the first, and those that widened ranges or added trials."""
-        return rounds_of(self.file.events())
+        return self._log.rounds(self.file.events())
 
     def add(self, trials: int, space: Space, reason: str, after: int) -> None:
         """Add a round of trials after so many rounds, unless another process has added it already."""
@@ -188,10 +189,8 @@ class Study(StudyResults):
         if self.sampler != "grid":
             return each.first + each.trials
         given = len(self.first) if not each.number else 0
-        space = _space(each)
         left = max(0, each.trials - given)
-        points = next((place for place in range(left) if SAMPLERS["grid"](space, place, left, 0) is None), left)
-        return each.first + min(given, each.trials) + points
+        return each.first + min(given, each.trials) + min(left, grid_points(_space(each), left))
 
     def _run(self, trial: Trial) -> None:
         """Run a trial and record how it ended. After an error of the program, it is left to be run again."""

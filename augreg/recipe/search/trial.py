@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Round", "State", "Trial", "rounds_of", "trials_of"]
+__all__ = ["Round", "State", "Trial", "TrialLog"]
 
 State = Literal["running", "complete", "pruned", "failed"]
 
@@ -62,29 +62,45 @@ class Trial:
         }
 
 
-def trials_of(events: Iterable[Mapping[str, Any]]) -> list[Trial]:
-    """The trials that these events tell of, by number."""
-    started: dict[int, Mapping[str, Any]] = {}
-    finished: dict[int, Mapping[str, Any]] = {}
-    values: dict[int, dict[int, float]] = {}
-    for event in events:
-        if event["event"] == "started":
-            started.setdefault(event["trial"], event)
-            values[event["trial"]] = {}
-        elif event["event"] == "epoch":  # of a trial that went on after a kill, one epoch may come twice
-            values[event["trial"]][event["epoch"]] = event["value"]
-        elif event["event"] == "finished":
-            finished.setdefault(event["trial"], event)
-    return [_trial(started[number], finished.get(number), values[number]) for number in sorted(started)]
+class TrialLog:
+    """The trials and the rounds that events tell of. Each event is read once, as events are only ever added."""
 
+    def __init__(self) -> None:
+        self._read = 0
+        self._trials: dict[int, Trial] = {}
+        self._started: dict[int, Mapping[str, Any]] = {}
+        self._values: dict[int, dict[int, float]] = {}
+        self._rounds: list[Round] = []
 
-def rounds_of(events: Iterable[Mapping[str, Any]]) -> list[Round]:
-    """The rounds that these events tell of, in order."""
-    found = [event for event in events if event["event"] == "round"]
-    return [
-        Round(number, event["first"], event["trials"], event["space"], event["reason"])
-        for number, event in enumerate(found)
-    ]
+    def trials(self, events: Sequence[Mapping[str, Any]]) -> list[Trial]:
+        """The trials by number. The events are those of the last call, and new ones behind them."""
+        self._update(events)
+        return [self._trials[number] for number in sorted(self._trials)]
+
+    def rounds(self, events: Sequence[Mapping[str, Any]]) -> list[Round]:
+        """The rounds in order."""
+        self._update(events)
+        return list(self._rounds)
+
+    def _update(self, events: Sequence[Mapping[str, Any]]) -> None:
+        for event in events[self._read :]:
+            self._add(event)
+        self._read = len(events)
+
+    def _add(self, event: Mapping[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "round":
+            space, reason = event["space"], event["reason"]
+            self._rounds.append(Round(len(self._rounds), event["first"], event["trials"], space, reason))
+        elif kind == "started" and event["trial"] not in self._trials:
+            self._started[event["trial"]], self._values[event["trial"]] = event, {}
+            self._trials[event["trial"]] = _trial(event, None, {})
+        elif kind in ("epoch", "finished") and not self._trials[event["trial"]].done:
+            number = event["trial"]
+            if kind == "epoch":  # of a trial that went on after a kill, one epoch may come twice
+                self._values[number][event["epoch"]] = event["value"]
+            end = event if kind == "finished" else None
+            self._trials[number] = _trial(self._started[number], end, self._values[number])
 
 
 def _trial(start: Mapping[str, Any], end: Mapping[str, Any] | None, values: Mapping[int, float]) -> Trial:
