@@ -143,6 +143,8 @@ class Batches:
         collate: Any = getattr(loader, "collate_fn", None)
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__") or collate is None:
             return None
+        if getattr(loader, "batch_sampler", None) is None:  # its sampler or its dataset makes batches
+            return None
         if hasattr(dataset, "side"):  # an Augmented, which needs the keys of its own sampler
             return None
         order = _permutation(len(dataset), self.seed)
