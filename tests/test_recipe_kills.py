@@ -197,6 +197,7 @@ def pictures() -> Any:
 
 def slow_command(folder: Path, error: Path) -> None:
     """Run the command with short settings, and slowly from the first trial of a search on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell ignore it
     sys.stderr = error.open("w", buffering=1)
     sys.stdout = error.with_suffix(".out").open("w")
     steps = importlib.import_module("augreg.recipe.run_steps")

@@ -36,8 +36,9 @@ def label_causes(task: Task, samples: int, evidence: dict[str, Any]) -> list[Cau
         return [Cause("labels shuffled", "the same samples have other labels when they are read again", remedy)]
     batch = training_batches(task, clean=True).few(samples)
     training = start(task, noise=False)
+    training.model.eval()
     with torch.no_grad():
-        outputs = training.model.eval() and training.outputs(training.moved(sliced(batch, 0, 2))[0])
+        outputs = training.outputs(training.moved(sliced(batch, 0, 2))[0])
     agreement = agreement_of_neighbors(batch, _rows(outputs, size_of(batch)), training.problem(outputs))
     if agreement is None:
         return []
