@@ -15,7 +15,19 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from augreg import __version__
-from augreg.commands import apply, audit, completion, doctor, explain, listing, new_plugin, schema, stats, validate
+from augreg.commands import (
+    apply,
+    audit,
+    completion,
+    doctor,
+    explain,
+    listing,
+    new_plugin,
+    recipe,
+    schema,
+    stats,
+    validate,
+)
 from augreg.commands.console import USAGE, print_error
 from augreg.errors import AugregError, printable
 from augreg.gallery import command as gallery
@@ -76,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND"
     )  # not required: an unknown option is named first
-    for module in (listing, validate, explain, apply, stats, schema, doctor, audit, new_plugin, gallery):
+    for module in (listing, validate, explain, apply, stats, schema, doctor, audit, recipe, new_plugin, gallery):
         module.add(commands)
     completion.add(commands, parser)
     return parser

@@ -14,7 +14,7 @@ from augreg.spec.files import presets
 
 COMMANDS = {
     "list", "show", "validate", "explain", "apply", "stats", "schema", "gallery", "completion",
-    "doctor", "audit", "new-plugin",
+    "doctor", "audit", "new-plugin", "recipe",
 }  # fmt: skip
 
 
@@ -66,6 +66,9 @@ printf '%s\\n' "${COMPREPLY[@]}"
         (["a"], {"apply", "audit"}),
         ([""], COMMANDS),
         (["--"], {"--help", "--version"}),
+        (["recipe", ""], {"run"}),
+        (["recipe", "run", "--go"], {"--go-on"}),
+        (["recipe", "run", "--sampler", ""], {"quasi-random", "random", "grid", "tpe"}),
         (["apply", "--co"], {"--copies"}),
         (["apply", "spec.yaml", "in", "--format", ""], {"png", "jpg", "webp", "npy"}),
         (["apply", ""], {*presets(), "folder", "a spec.yaml"}),

@@ -101,6 +101,15 @@ class TestCommand:
                     show(stage, done, 3)
         err = capsys.readouterr().err
         assert ("train: two:  67%" if terminal else "train: two: 2 of 3\n") in err
+        with progress.stages() as show:
+            for done, total in ((0, 0), (1, 4), (4, 5)):  # how much there is to do becomes known, and more
+                time.sleep(0.11 * terminal)
+                show("search", done, total)
+        err = capsys.readouterr().err
+        expected = (
+            ("\rsearch ..", "search:  25%", "search:  80%") if terminal else ("search: 0\n", "search: 1 of 4\n")
+        )
+        assert all(words in err for words in expected)
         with progress.stages(quiet=True) as show:
             show("train: one", 1, 3)
         assert capsys.readouterr().err == ""

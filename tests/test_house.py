@@ -31,6 +31,7 @@ TORCH = (
     "doctor",
     "data",
     "testing",
+    "recipe",
     "expectation",
 )  # rooms that are for torch, or for what uses it
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from augreg.pages.report import Section, Table, Tile, report
+from augreg.pages.report import Item, Section, Table, Tile, report
 
 SVG = "{http://www.w3.org/2000/svg}"
 PIXEL = (
@@ -117,6 +117,7 @@ def page(plots: list[Any]) -> str:
     tile = Tile(PIXEL, 40, 40, "one <pixel>", "view 0", "class 1")
     sections = [
         Section("Findings", "findings", ["A paragraph."], ["Dropout <script>alert(1)</script>", "two"]),
+        Section("Verdicts", "verdicts", items=[Item("fail", "<i>" + "image[1].crop" * 9, "bad")]),
         Section("Rows", "rows", table=Table(["noise", "off %"], [["a" * 30, "1.00"] * 4] * 3), plots=plots),
         Section("Views", "views", tiles=[tile] * 3, details="a table", details_title="More"),
     ]
@@ -127,6 +128,7 @@ def test_everything_given_is_escaped(plots: list[Any]) -> None:
     html = page(plots)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html and "<script>" not in html
     assert 'alt="one &lt;pixel&gt;"' in html
+    assert '<b class="word bad">fail</b> &lt;i&gt;image' in html
     assert html.count("<svg") == len(plots)
 
 

@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("transforms", "spec"),
     ("pipeline",),
     ("data", "importers", "testing", "doctor", "expectation"),
+    ("recipe",),
     ("commands",),
     ("gallery",),
     ("__main__",),

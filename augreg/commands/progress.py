@@ -58,8 +58,10 @@ def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
         if not bars or bars[0][0] != stage:
             while bars:
                 bars.pop()[1].close()
-            bars.append((stage, tqdm(desc=stage, total=total or None, leave=False, miniters=1)))
+            bars.append((stage, tqdm(desc=stage, leave=False, miniters=1, bar_format="{desc} ..")))
         bar = bars[0][1]
+        if total and bar.total != total:  # it may become known, or grow, on the way
+            bar.bar_format, bar.total = None, total
         bar.update(max(0, done - bar.n))
 
     try:

@@ -9,7 +9,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["whole_file"]
+__all__ = ["remove_parts", "whole_file"]
+
+_PART = ".augreg-part"
 
 
 @contextlib.contextmanager
@@ -24,7 +26,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         return
     path = Path(os.path.realpath(path))
     # the name is short: with more than its own in it, a name that is just allowed would become too long
-    part = path.with_name(f".{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}.augreg-part")
+    part = path.with_name(f".{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}{_PART}")
     try:
         yield part
         with part.open("rb") as written:
@@ -34,3 +36,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_parts(*folders: Path) -> None:
+    """Remove the files that killed processes were writing in these folders. No other process may write there now."""
+    for folder in folders:
+        for part in folder.glob(f".*{_PART}"):
+            part.unlink(missing_ok=True)

@@ -102,11 +102,16 @@ def points(
     return Plot(to_svg(figure, name, title, description or f"{x}: {shown}."), title)
 
 
-def bars(names: Sequence[str], values: Sequence[float], name: str, title: str, x: str, description: str = "") -> Plot:
-    """A horizontal bar for each name, from the top."""
+def bars(
+    names: Sequence[str], values: Sequence[float], name: str, title: str, x: str, description: str = "",
+    end: float | None = None,
+) -> Plot:  # fmt: skip
+    """A horizontal bar for each name, from the top. The axis ends at `end`; None: at the longest bar."""
     figure, axes = new_figure(1.0 + _ROW * len(names))
     places = list(range(len(names)))
     axes.barh(places, values, height=0.6, color=COLORS["accent"])
+    if end is not None:
+        axes.set_xlim(0.0, end)
     axes.set_yticks(places, labels=[_short(each) for each in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")

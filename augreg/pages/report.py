@@ -10,6 +10,7 @@ import hashlib
 import importlib.resources
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import jinja2
 from markupsafe import Markup
@@ -17,7 +18,7 @@ from markupsafe import Markup
 from augreg import __version__
 from augreg.pages.figures import Plot
 
-__all__ = ["Section", "Table", "Tile", "base_style", "report", "sha256"]
+__all__ = ["Item", "Section", "Table", "Tile", "base_style", "report", "sha256"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,22 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Item:
+    """A line of a list with a short word in front, such as a verdict, whose color is that of its tone."""
+
+    word: str
+    text: str
+    tone: Literal["good", "doubtful", "bad"] = "good"
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of a report, in this order: paragraphs, a list, a table, plots, images, and a text that folds out."""
 
     title: str
     anchor: str
     paragraphs: Sequence[str] = ()
-    items: Sequence[str] = ()
+    items: Sequence[str | Item] = ()
     table: Table | None = None
     plots: Sequence[Plot] = ()
     tiles: Sequence[Tile] = ()

@@ -16,7 +16,7 @@ from augreg.attachment.runs import PATIENCE
 from augreg.nn.modes import modes_kept
 from augreg.training.rng_state import seeded_sources
 
-__all__ = ["global_generators", "kept"]
+__all__ = ["generators_kept", "global_generators", "kept"]
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def kept(model: nn.Module) -> Iterator[None]:
     torch, on the CPU and on all devices in use. Inside, `grad` of each parameter is None. Weights are not copied.
     """
     with (
-        _generators_kept(),
+        generators_kept(),
         _attached_kept(model),
         _attributes_kept([(source, name) for source in _sources(model) for name in ("calls", "tickets")]),
         _gradients_kept(model),
@@ -51,7 +51,8 @@ def global_generators() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _generators_kept() -> Iterator[None]:
+def generators_kept() -> Iterator[None]:
+    """A context after which the generators of Python, NumPy and torch are as before, on all devices in use."""
     states = global_generators()
     devices = {f"{backend.__name__} {index}": (backend, index) for backend, index in _devices()}
     try:
