@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import searching
 import torch
-from recipe_tasks import mlp, table
+from recipe_tasks import mlp
 from torch import nn
 
 import augreg.recipe
 from augreg.__main__ import main
 from augreg.errors import SpecError
-from augreg.recipe import Report, Result, Task
+from augreg.recipe import Report, Result
 from augreg.recipe.run_steps import chosen_steps
 
 SHORT: dict[str, dict[str, Any]] = {
@@ -28,11 +29,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "advice": {"seeds": 2},
 }
 NAMES = ["initial loss", "overfit", "learning rate", "curves", "advice"]
-
-
-def iris(**changes: Any) -> Task:
-    task = Task(partial(mlp, 4, 3), *table("iris"), batch_size=28, learning_rate=1e-2, name="iris")
-    return task.replace(**changes)
+iris = partial(searching.iris, name="iris")
 
 
 def run(task: Any, folder: Any = None, **arguments: Any) -> Report:
@@ -255,6 +252,18 @@ def test_options_of_the_search_and_a_file_of_settings(capsys: pytest.CaptureFixt
     ]
     with Path("recipe-train-task/4-coarse-search/trials.jsonl").open() as file:
         assert json.loads(file.readline())["seed"] == 5
+
+
+@pytest.mark.usefixtures("module")
+def test_settings_are_read_as_specs_are(capsys: pytest.CaptureFixture[str]) -> None:
+    rates = "rates: [1e-4, 1e-3, 1e-2, 1e-1]"  # texts in YAML 1.1
+    Path("rates.yaml").write_text(f"learning rate: {{{rates}, finer: 0, iterations: 2}}")
+    assert main(["recipe", "run", "train:task", "--steps", "3", "--settings", "rates.yaml", "--json", "--quiet"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["results"]
+    assert {1e-4, 1e-3, 1e-2, 1e-1} <= set(found["evidence"]["rates"])
+    Path("twice.yaml").write_text("curves: {}\ncurves: {}")
+    assert main(["recipe", "run", "train:task", "--settings", "twice.yaml", "--quiet"]) == 2
+    assert "--settings twice.yaml: the key 'curves' is given twice (line 2)" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("module")

@@ -145,14 +145,14 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    import yaml
+    from augreg.spec.files import read_yaml
 
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"--settings {file}: cannot be read: {error.strerror or error}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"--settings {file}: {' '.join(str(error).split())}") from None
+        found = read_yaml(file)
+    except SpecError as error:
+        (problem,) = error.problems
+        line = "" if problem.line is None else f" (line {problem.line})"
+        raise ValueError(f"--settings {file}: {problem.message.removeprefix('not valid YAML: ')}{line}") from None
     if not isinstance(found, dict):
         raise ValueError(f"--settings {file}: expected names of steps with their arguments, got {found!r}")
     return found

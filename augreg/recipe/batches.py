@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import itertools
@@ -37,6 +38,7 @@ __all__ = [
 Batch = tuple[Any, Any]
 """The inputs of a batch, a tensor or a mapping of tensors, and its targets, a tensor or soft labels."""
 
+_FEW = 512
 _TARGETS = ("labels", "label", "target", "targets")
 
 
@@ -56,17 +58,18 @@ def validation_batches(task: Task) -> Batches | None:
     return Batches(task.validation, task.pipe, task.batch_size, augment=False, seed=task.seed)
 
 
-def targets_of(task: Task, most: int = 512) -> Any:
-    """So many training targets at most. Those of a dataset are read once."""
+def targets_of(task: Task) -> Any:
+    """A few hundred training targets. Those of a dataset are read once."""
     if _is_pair(task.train) and (not isinstance(task.train[1], list) or isinstance(task.train[1][0], int | float)):
-        return torch.as_tensor(task.train[1][:most])
-    known: Any = getattr(task.train, "dataset", task.train)
-    try:
-        if known not in _SEEN:
-            _SEEN[known] = _dense(training_batches(task, clean=True).few(most)[1])
-        return _SEEN[known]
-    except TypeError:  # it cannot be a key
-        return _dense(training_batches(task, clean=True).few(most)[1])
+        return torch.as_tensor(task.train[1][:_FEW])
+    dataset: Any = getattr(task.train, "dataset", task.train)
+    with contextlib.suppress(TypeError):  # it cannot be a key
+        if dataset in _SEEN:
+            return _SEEN[dataset]
+    found = _dense(training_batches(task, clean=True).few(_FEW)[1])
+    with contextlib.suppress(TypeError):
+        _SEEN[dataset] = found
+    return found
 
 
 _SEEN: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()

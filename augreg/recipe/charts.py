@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Chart", "drawn"]
+__all__ = ["Chart", "drawn", "mark_whole_numbers"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,16 @@ class Chart:
     shaded: tuple[float, float] | None = None
     marked: float | None = None
     points: tuple[str, ...] = ()
+
+    @property
+    def whole_x(self) -> bool:
+        """Whether x has whole numbers only."""
+        return all(float(value).is_integer() for value in self.x)
+
+
+def mark_whole_numbers(axes: Any) -> None:
+    """Put the marks of the horizontal axis at whole numbers."""
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def drawn(charts: Sequence[Chart], title: str, axes: Any = None) -> Any:
@@ -57,8 +67,8 @@ def _draw(chart: Chart, axes: Any) -> None:
         axes.plot(chart.x, values, markersize=3, label=name, **style)
     if chart.log_x:
         axes.set_xscale("log")
-    elif all(float(value).is_integer() for value in chart.x):
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    elif chart.whole_x:
+        mark_whole_numbers(axes)
     if chart.shaded is not None:
         axes.axvspan(*chart.shaded, alpha=0.15)
     if chart.marked is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from augreg.pages.figures import Line, Plot, bars, lines
 from augreg.pages.svg import COLORS, new_figure, to_svg
-from augreg.recipe.charts import Chart
+from augreg.recipe.charts import Chart, mark_whole_numbers
 
 __all__ = ["best_so_far", "chart_plot", "comparison_plot", "importance_plot", "title", "trial_plots"]
 
@@ -40,8 +40,8 @@ def chart_plot(chart: Chart, name: str, heading: str) -> Plot:
         )  # fmt: skip
     if chart.log_x:
         _logarithmic(axes, chart.x)
-    elif all(float(value).is_integer() for value in chart.x):
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    elif chart.whole_x:
+        mark_whole_numbers(axes)
     if chart.shaded is not None:
         axes.axvspan(*chart.shaded, color=COLORS["accent"], alpha=0.18, linewidth=0)
     if chart.marked is not None:
@@ -95,7 +95,7 @@ def _by_number(
     _scattered(axes, trials, numbers, best, limit)
     around = 0.5 + len(trials) / 50
     axes.set_xlim(min(numbers) - around, max(numbers) + around)
-    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    mark_whole_numbers(axes)
     if best["value"] != limit:
         margin = (best["value"] - limit) / 15
         axes.set_ylim(*sorted((limit - margin, best["value"] + margin)))
@@ -140,7 +140,7 @@ def _placed(axes: Any, values: Sequence[Any], about: Mapping[str, Any]) -> Calla
         if about["log"] if "log" in about else _spans_decades(values):
             _logarithmic(axes, [about["low"], about["high"]] if "low" in about else values)
         elif all(isinstance(each, int) for each in values):
-            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+            mark_whole_numbers(axes)
         return lambda value, _: float(value)
     choices = list(about.get("choices", ()))
     choices += [each for place, each in enumerate(values) if each not in choices and each not in values[:place]]

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from augreg.recipe.batches import Batch, size_of, sliced, training_batches
 from augreg.recipe.losses import Problem, class_axis, dense_targets
-from augreg.recipe.noise_off import noise_off
 from augreg.recipe.probes.baselines import Baselines, baselines, constant_outputs, own_baselines
 from augreg.recipe.probes.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
 from augreg.recipe.probes.first_inputs import FirstInputs
@@ -43,7 +42,7 @@ def initial_loss(task: Task, *, samples: int = 512) -> Result:
     with kept(task), torch.no_grad():
         training = start(task, noise=False)
         batch = training.moved(training_batches(task, clean=True).few(samples))
-        with noise_off(training.model, lambda: training.outputs(sliced(batch, 0, 2)[0])):
+        with training.noise_off(batch):
             return _judged(_measured(training, batch))
 
 

@@ -13,10 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augreg.recipe.batches import Batch, size_of, sliced, training_batches
+from augreg.recipe.batches import Batch, size_of, training_batches
 from augreg.recipe.charts import Chart
 from augreg.recipe.measured import Means
-from augreg.recipe.noise_off import noise_off
 from augreg.recipe.probes.baselines import constant_outputs, lowest_loss
 from augreg.recipe.probes.double_softmax import DOUBLE_SOFTMAX, is_double_softmax
 from augreg.recipe.probes.gradients import NO_ZERO_GRAD, GradientWatch, Untrained, accumulates, gradient_causes
@@ -103,7 +102,7 @@ def _attempt(task: Task, batch: Batch, iterations: int, rate: float | None = Non
     batch = training.moved(batch)
     attempt = _Attempt(size_of(batch), float(training.optimizer.param_groups[0]["lr"]))
     with (
-        noise_off(training.model, lambda: training.outputs(sliced(batch, 0, 2)[0])) as still,
+        training.noise_off(batch) as still,
         GradientWatch(training) as watch,
     ):
         attempt.still_drawing = still
@@ -176,7 +175,7 @@ def _right(training: Training, batch: Batch) -> tuple[float, str]:
 def _accumulates(task: Task, batch: Batch) -> bool:
     training = start(task, noise=False)
     batch = training.moved(batch)
-    with noise_off(training.model, lambda: training.outputs(sliced(batch, 0, 2)[0])):
+    with training.noise_off(batch):
         return accumulates(training, batch)
 
 

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from augreg.attachment.attach import attachments
-from augreg.recipe.batches import Batch, size_of, targets_of
+from augreg.recipe.batches import Batch, size_of, sliced, targets_of
 from augreg.recipe.losses import Problem, default_loss, problem_of, score, takes_probabilities
 from augreg.recipe.measured import Means, Measured
+from augreg.recipe.noise_off import noise_off
 from augreg.recipe.state import kept, seed_everything
 from augreg.recipe.task import Task
 
@@ -84,6 +85,10 @@ class Training:
             probabilities = problem == "binary" and takes_probabilities(self.loss, outputs, targets, problem)
             self._threshold = 0.5 if probabilities else 0.0
         return score(outputs, targets, problem, self._threshold)
+
+    def noise_off(self, batch: Batch) -> contextlib.AbstractContextManager[tuple[str, ...]]:
+        """A context in which the model trains without random draws, which two samples of the batch show."""
+        return noise_off(self.model, lambda: self.outputs(sliced(batch, 0, 2)[0]))
 
     def batch_loss(self, batch: Batch) -> Tensor:
         """The loss of a batch in the current mode, without penalties; a LightningModule computes its own."""

@@ -23,7 +23,7 @@ from augreg.steps.fields import nearest
 from augreg.steps.sizes import MOST_LEVELS, MOST_VALUES, TOO_DEEP, TOO_LARGE
 from augreg.steps.step import Location
 
-__all__ = ["Document", "presets", "read"]
+__all__ = ["Document", "presets", "read", "read_yaml"]
 
 json, tomllib = lazy.module("json"), lazy.module("tomllib")
 
@@ -61,12 +61,20 @@ def read(source: str | Path, registry: Registry | None = None) -> Document:
         if registry is not None and name in registry:
             why = f"this is a step, and a spec is a list of steps: [{name}]"
         raise SpecError(name, f"{why}; a file must end in .yaml, .yml, .json or .toml")
+    return _parsed(path, {".json": "JSON", ".toml": "TOML"}.get(suffix, "YAML"), name)
+
+
+def read_yaml(path: Path) -> Any:
+    """The data of a YAML file, or of a JSON file, which is YAML, whatever its name ends in. Raises SpecError."""
+    return _parsed(path, "YAML", str(path)).data
+
+
+def _parsed(path: Path, form: str, name: str) -> Document:
     try:
         text = read_file(path, _MAX_BYTES).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise SpecError(name, f"cannot be read: {reason or error}") from None
-    form = {".json": "JSON", ".toml": "TOML"}.get(suffix, "YAML")
     try:
         if form == "JSON":
             return Document(_json(text, name), name, {})

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from augreg.expectation.means.student import student_quantile
 from augreg.recipe.fitting import Run, fit
 from augreg.recipe.patches.patch import Patch
 from augreg.recipe.task import Task
@@ -18,10 +19,6 @@ from augreg.recipe.task import Task
 __all__ = ["Effect", "measure_patch"]
 
 Answer = Literal["helped", "hurt", "no difference seen"]
-
-_T = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""The 97.5 % points of Student's t for 1 to 10 degrees of freedom."""
-_T_MORE = 2.228  # for more: a little wide
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,7 @@ class Effect:
         """The 95 % interval of the difference, by Student's t; infinite for a single seed."""
         if len(self.differences) < 2:
             return -math.inf, math.inf
-        freedom = len(self.differences) - 1
-        half = (_T[freedom - 1] if freedom <= len(_T) else _T_MORE) * self.standard_error
+        half = student_quantile(0.95, len(self.differences) - 1) * self.standard_error
         return self.difference - half, self.difference + half
 
     @property

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from augreg.errors import AugregError
 from augreg.recipe.fitting import Run, fit
 from augreg.recipe.run_folder import identity
 from augreg.recipe.search.paths import with_values
 from augreg.recipe.search.trial import State
 from augreg.recipe.task import Task
 
-__all__ = ["Objective", "Outcome", "TrainedTask"]
+__all__ = ["Objective", "Outcome", "TrainedTask", "about_trial", "outcome_of"]
 
 Stop = Callable[[list[float]], int | None]
 """Gets the values after each epoch so far, and returns the epoch after which the trial is pruned, or None."""
@@ -29,6 +30,17 @@ class Outcome:
     values: tuple[float, ...] = ()
     history: Mapping[str, list[float]] = field(default_factory=dict)
     error: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        history = {name: list(line) for name, line in self.history.items()}
+        return {
+            "state": self.state,
+            "value": self.value,
+            "values": list(self.values),
+            "history": history,
+            "error": self.error,
+        }
 
 
 class Objective(Protocol):
@@ -46,6 +58,25 @@ class Objective(Protocol):
 
     def run(self, parameters: Mapping[str, Any], folder: Path | None, stop: Stop) -> Outcome:
         """Run a trial. In the folder it may keep what it needs to go on after a kill."""
+
+
+_FAILURES = (AugregError, ValueError, RuntimeError, ArithmeticError)  # of values that a model or a step cannot take
+
+
+def about_trial(objective: Objective, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trial is made with; nothing for values that do not fit together: such a trial fails when it is run."""
+    try:
+        return objective.about(parameters)
+    except _FAILURES:
+        return {"seeds": {}, "fingerprint": "", "spec": None}
+
+
+def outcome_of(objective: Objective, parameters: Mapping[str, Any], folder: Path | None, stop: Stop) -> Outcome:
+    """Run a trial, which fails if the model or a step cannot take its values."""
+    try:
+        return objective.run(parameters, folder, stop)
+    except _FAILURES as error:
+        return Outcome("failed", error=str(error) or type(error).__name__)
 
 
 class TrainedTask:

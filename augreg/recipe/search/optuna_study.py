@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from augreg.recipe.search.locks import release, taken
-from augreg.recipe.search.objective import Objective, Outcome
+from augreg.recipe.search.objective import Objective, Outcome, about_trial, outcome_of
 from augreg.recipe.search.optuna_sampler import decoded, distributions, encoded, imported, quiet
 from augreg.recipe.search.space import Space, plain_space
-from augreg.recipe.search.study import FAILURES
 from augreg.recipe.search.study_results import StudyResults
 from augreg.recipe.search.trial import Round, State, Trial
 from augreg.recipe.search.trials_file import cut_half_line
@@ -166,7 +165,7 @@ class OptunaStudy(StudyResults):
 
     def _run(self, asked: Any) -> None:
         parameters = {path: decoded(each, asked.params[path]) for path, each in self.space.items()}
-        about = self._about(parameters)
+        about = about_trial(self.objective, parameters)
         asked.set_user_attr(_OWN, about)
 
         pruned: list[int] = []
@@ -186,31 +185,16 @@ class OptunaStudy(StudyResults):
 
         with _alive(asked, self.patience / 4):
             try:
-                outcome = self.objective.run(parameters, None, stop)
-            except FAILURES as error:
-                outcome = Outcome("failed", error=str(error) or type(error).__name__)
+                outcome = outcome_of(self.objective, parameters, None, stop)
             except BaseException:  # an interrupt, or an error of the program: others run this trial again
                 self._give_up(asked.number)
                 raise
         self._tell(asked, outcome, about)
 
-    def _about(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return self.objective.about(parameters)
-        except FAILURES:  # values that do not fit together: the trial fails when it is run
-            return {"seeds": {}, "fingerprint": "", "spec": None}
-
     def _tell(self, asked: Any, outcome: Outcome, about: Mapping[str, Any]) -> None:
         """Record how a trial ended, unless others have given it up meanwhile."""
-        ended = {
-            "state": outcome.state,
-            "value": outcome.value,
-            "values": list(outcome.values),
-            "history": {name: list(line) for name, line in outcome.history.items()},
-            "error": outcome.error,
-        }
         try:
-            asked.set_user_attr(_OWN, {**about, **ended})
+            asked.set_user_attr(_OWN, {**about, **outcome.as_dict()})
         except (RuntimeError, ValueError):
             if not self._all()[asked.number].state.is_finished():
                 raise

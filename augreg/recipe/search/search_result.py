@@ -9,6 +9,7 @@ from typing import Any
 from augreg.recipe.charts import Chart
 from augreg.recipe.result import Cause, Result, Verdict
 from augreg.recipe.search.borders import Border
+from augreg.recipe.search.space import shown
 from augreg.recipe.search.study_results import StudyResults, union_of
 
 __all__ = ["rows_of", "search_result"]
@@ -56,7 +57,7 @@ def search_result(step: str, study: StudyResults, found: Mapping[str, Border], a
         )
         return Result(step, "fail", f"none of {len(rows)} trials could be trained", evidence, (cause,), cause.remedy)
     causes = tuple(_cause(path, border, best.parameters[path]) for path, border in found.items() if border.part)
-    numbers = ", ".join(f"{path} {_shown(value)}" for path, value in best.parameters.items())
+    numbers = ", ".join(f"{path} {shown(value)}" for path, value in best.parameters.items())
     which = f"the best of {len(rows)} trials" if len(rows) > 1 else "the only trial"
     summary = f"{which} has a {study.objective.name} of {best.value:.4g}: {numbers}"
     verdict: Verdict = "warning" if causes else "pass"
@@ -66,7 +67,7 @@ def search_result(step: str, study: StudyResults, found: Mapping[str, Border], a
 def _cause(path: str, border: Border, value: Any) -> Cause:
     return Cause(
         "best at the border",
-        f"the best trials have {path} at the {border.end} end of its range, such as {_shown(value)}",
+        f"the best trials have {path} at the {border.end} end of its range, such as {shown(value)}",
         f"search {path} beyond it: {border.part}",
     )
 
@@ -94,7 +95,3 @@ def _by_state(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float | None
     """The values of trials that ended, and of those that were pruned if there are any."""
     states = ["complete", *(["pruned"] if any(row["state"] == "pruned" for row in rows) else [])]
     return {each: tuple(row["value"] if row["state"] == each else None for row in rows) for each in states}
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Choice", "Parameter", "Range", "Space", "parameter", "plain_space"]
+__all__ = ["Choice", "Parameter", "Range", "Space", "parameter", "plain_space", "shown"]
 
 _TEXT = re.compile(r"\s*(?P<words>(?:(?:log|int|choice)\s+)*)(?P<items>\[.*\])\s*", re.DOTALL)
 _DIGITS = 6
@@ -135,6 +135,11 @@ def parameter(given: Any) -> Parameter:
 def plain_space(space: Space) -> dict[str, Any]:
     """A space as plain data, for JSON."""
     return {path: each.as_dict() for path, each in space.items()}
+
+
+def shown(value: Any) -> str:
+    """The value of a parameter as text."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _items(text: str) -> Any:

@@ -15,8 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from augreg.errors import AugregError
-from augreg.recipe.search.objective import Objective, Outcome
+from augreg.recipe.search.objective import Objective, about_trial, outcome_of
 from augreg.recipe.search.optuna_sampler import imported, suggested
 from augreg.recipe.search.pruning import PRUNERS, first_pruned
 from augreg.recipe.search.samplers import SAMPLERS, grid_points
@@ -27,9 +26,8 @@ from augreg.recipe.search.trials_file import TrialsFile
 from augreg.steps.suggestions import nearest
 from augreg.training.rng_state import hashed_seed
 
-__all__ = ["FAILURES", "Study"]
+__all__ = ["Study"]
 
-FAILURES = (AugregError, ValueError, RuntimeError, ArithmeticError)  # of values that a model or a step cannot take
 _POLL = 0.1  # seconds
 _NAMES = (*SAMPLERS, "tpe")
 
@@ -160,15 +158,10 @@ class Study(StudyResults):
             return None
         parameters = self._parameters(number, trials)
         self._clear(self._folder_of(number))  # of another study, whose file was removed
-        self.file.add({"event": "started", "trial": number, "parameters": parameters, **self._about(parameters)})
+        about = about_trial(self.objective, parameters)
+        self.file.add({"event": "started", "trial": number, "parameters": parameters, **about})
         self.file.take(number)
         return self.trials[number]
-
-    def _about(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return self.objective.about(parameters)
-        except FAILURES:  # values that do not fit together: the trial fails when it is run
-            return {"seeds": {}, "fingerprint": "", "spec": None}
 
     def _parameters(self, number: int, trials: Sequence[Trial]) -> dict[str, Any]:
         now = next(each for each in reversed(self.rounds) if each.first <= number)
@@ -208,8 +201,8 @@ class Study(StudyResults):
             return first_pruned(signed[0], signed[1:], self.pruner, self.objective.epochs)
 
         try:
-            outcome = self._outcome(trial, folder, stop)
-            self._add(_finished(number, outcome))
+            outcome = outcome_of(self.objective, trial.parameters, folder, stop)
+            self._add({"event": "finished", "trial": number, **outcome.as_dict()})
             self._clear(folder)
         finally:
             with self.file.lock():
@@ -217,12 +210,6 @@ class Study(StudyResults):
 
     def _folder_of(self, number: int) -> Path | None:
         return None if self.file.folder is None else self.file.folder / f"trial-{number:04}"
-
-    def _outcome(self, trial: Trial, folder: Path | None, stop: Callable[[list[float]], int | None]) -> Outcome:
-        try:
-            return self.objective.run(trial.parameters, folder, stop)
-        except FAILURES as error:
-            return Outcome("failed", error=str(error) or type(error).__name__)
 
     def _clear(self, folder: Path | None) -> None:
         """Remove what a trial kept to go on after a kill."""
@@ -240,18 +227,6 @@ class Study(StudyResults):
         self.file.add(
             {"event": "round", "first": first, "trials": trials, "space": plain_space(space), "reason": reason}
         )
-
-
-def _finished(number: int, outcome: Outcome) -> dict[str, Any]:
-    return {
-        "event": "finished",
-        "trial": number,
-        "state": outcome.state,
-        "value": outcome.value,
-        "values": list(outcome.values),
-        "history": {name: list(line) for name, line in outcome.history.items()},
-        "error": outcome.error,
-    }
 
 
 def _space(of: Round) -> Space:

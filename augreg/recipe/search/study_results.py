@@ -8,7 +8,7 @@ from typing import Any
 from augreg.recipe.fitting import Run
 from augreg.recipe.search.importance import importance
 from augreg.recipe.search.objective import Objective, TrainedTask
-from augreg.recipe.search.space import parameter
+from augreg.recipe.search.space import parameter, shown
 from augreg.recipe.search.trial import Round, Trial
 
 __all__ = ["StudyResults", "union_of"]
@@ -93,7 +93,7 @@ class StudyResults:
         lines = [f"{len(trials)} trials by {self.sampler}: {self.objective.name}"]
         for trial in trials:
             value = trial.state if trial.value is None else f"{trial.value:.4f}"
-            numbers = ", ".join(f"{path} {_shown(each)}" for path, each in trial.parameters.items())
+            numbers = ", ".join(f"{path} {shown(each)}" for path, each in trial.parameters.items())
             note = "" if trial.state == "complete" or trial.value is None else f" ({trial.state})"
             lines.append(f"  {trial.number:3}  {value}{note}  {numbers}")
         return "\n".join(lines)
@@ -114,7 +114,3 @@ def union_of(rounds: Iterable[Round]) -> dict[str, Any]:
                     "high": max(known["high"], data["high"]),
                 }
     return found
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
