@@ -30,8 +30,8 @@ import hashlib
 import math
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -40,10 +40,12 @@ from numpy.typing import NDArray
 __all__ = [
     "AUGMENTATION",
     "BATCH",
+    "CLOSED",
     "MODEL",
     "VIEWS",
     "Address",
     "Cursor",
+    "OpenCursor",
     "address_of",
     "as_units",
     "field",
@@ -69,7 +71,7 @@ _MOST_AHEAD: Final = 256  # words read at once by a step that goes on reading, s
 _MOST_LONG: Final = 4096
 _FEW: Final = 2  # words up to which one at a time is faster than an array of them
 _MANY: Final = 32  # numbers from which on an array of them is made in less time than a list
-_CLOSED: Final = "this cursor is closed: a transform used its rng after sample() had returned; draw inside sample()"
+CLOSED: Final = "this cursor is closed: a transform used its rng after sample() had returned; draw inside sample()"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -200,13 +202,12 @@ class Cursor:
 
         Raises RuntimeError, as every draw does, once the `sample` that got this cursor has returned.
         """
-        word: int
         words = self._words
         if words:
             return words.pop()
         address, number = self._address, self._next
         if address is None:
-            raise RuntimeError(_CLOSED)
+            raise RuntimeError(CLOSED)
         generator = _of_thread.generator
         used = 0
         # the generator goes on where it is if this cursor was the last to read
@@ -223,7 +224,7 @@ class Cursor:
             self._next = generator.to_come = number + 1
             if used:
                 generator.raw()
-            word = generator.raw()
+            word: int = generator.raw()
             return word
         if number == 2 and len(generator.long) < _MOST_LONG:
             generator.long.add(self._step)
@@ -241,10 +242,7 @@ class Cursor:
         """True with probability `p`: never for 0 or less, always for 1 or more. Uses one word, whatever `p` is."""
         if 0.0 < p < 1.0:
             return (self.bits() >> 11) * _TO_UNIT < p
-        if self._words:
-            self._words.pop()
-        else:
-            self._next += 1  # skip the word without reading it
+        self.skip(1)
         return p >= 1.0
 
     def random(self) -> float:
@@ -291,14 +289,14 @@ class Cursor:
     def ahead(self, count: int) -> NDArray[np.uint64]:
         """The next `count` words as an array. They are not used up: `skip` those that were used."""
         if self._address is None:
-            raise RuntimeError(_CLOSED)
+            raise RuntimeError(CLOSED)
         number = self._next - len(self._words)
         return _of_thread.generator.words(self._address, self._step, number, count)
 
     def skip(self, count: int) -> None:
         """Go on after the next `count` words."""
         if self._address is None:
-            raise RuntimeError(_CLOSED)
+            raise RuntimeError(CLOSED)
         left = len(self._words) - count
         if left > 0:
             del self._words[left:]
@@ -320,6 +318,10 @@ class Cursor:
         """Close the cursor: any further draw raises RuntimeError."""
         self._address = None
         self._words = _NONE_READ
+
+
+OpenCursor: TypeAlias = Callable[[Address, int, int], Cursor]
+"""`Cursor`, or what gives the same numbers faster: from an address, a stream key and the number of the first word."""
 
 
 def field(kind: Literal["normal", "uniform"], key: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
