@@ -30,8 +30,8 @@ import hashlib
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -45,7 +45,6 @@ __all__ = [
     "VIEWS",
     "Address",
     "Cursor",
-    "OpenCursor",
     "address_of",
     "as_units",
     "field",
@@ -202,6 +201,7 @@ class Cursor:
 
         Raises RuntimeError, as every draw does, once the `sample` that got this cursor has returned.
         """
+        word: int
         words = self._words
         if words:
             return words.pop()
@@ -224,7 +224,7 @@ class Cursor:
             self._next = generator.to_come = number + 1
             if used:
                 generator.raw()
-            word: int = generator.raw()
+            word = generator.raw()
             return word
         if number == 2 and len(generator.long) < _MOST_LONG:
             generator.long.add(self._step)
@@ -318,10 +318,6 @@ class Cursor:
         """Close the cursor: any further draw raises RuntimeError."""
         self._address = None
         self._words = _NONE_READ
-
-
-OpenCursor: TypeAlias = Callable[[Address, int, int], Cursor]
-"""`Cursor`, or what gives the same numbers faster: from an address, a stream key and the number of the first word."""
 
 
 def field(kind: Literal["normal", "uniform"], key: int, shape: tuple[int, ...]) -> NDArray[np.float32]:

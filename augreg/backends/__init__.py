@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op
-from augreg.rng import Cursor, OpenCursor
+from augreg.rng import Address, Cursor
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Backend", "backend", "choose"]
+__all__ = ["Backend", "OpenCursor", "backend", "choose"]
 
 Kernel = Callable[[Any, "NDArray[Any]"], "NDArray[Any]"]
 _NATIVE: Final = "augreg_native.kernels:KERNELS"
 RunMany = Callable[[Sequence[Op], int, "NDArray[Any]"], "tuple[int, NDArray[Any]]"]
+OpenCursor = Callable[[Address, int, int], Cursor]
+"""Opens the stream of an address and a stream key, at the word of a number."""
 
 
 @dataclass(frozen=True)

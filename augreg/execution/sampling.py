@@ -15,9 +15,10 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
+from augreg.backends import OpenCursor
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op, Scene
-from augreg.rng import Address, Cursor, OpenCursor, stream_key
+from augreg.rng import Address, Cursor, stream_key
 from augreg.steps.rules import FixedDraws, RandomDrawError, exact_for, is_shuffled, rule_of
 from augreg.steps.schedules import scheduled, settled
 from augreg.steps.step import Step

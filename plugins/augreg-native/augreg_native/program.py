@@ -224,15 +224,16 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
             break
         if record is None:
             break
-        after = op.size_after(height, width)
-        normalizes = type(op) is Normalize
-        if normalizes or after != (height, width):
-            assert after is not None
-            if max(after) > _MOST_SIDE or after[0] * after[1] > _MOST_PIXELS:
-                break
-            floats = floats or normalizes
-            height, width = after
-            shape = Shape(height, width, channels, floats)
+        if not op.keeps_scene:
+            after = op.size_after(height, width)
+            normalizes = type(op) is Normalize
+            if normalizes or after != (height, width):
+                assert after is not None
+                if max(after) > _MOST_SIDE or after[0] * after[1] > _MOST_PIXELS:
+                    break
+                floats = floats or normalizes
+                height, width = after
+                shape = Shape(height, width, channels, floats)
         records.append(record)
         count += 1
     program = b"".join(records)
