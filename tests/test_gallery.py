@@ -420,8 +420,7 @@ def opened(browser: Any, page: Path) -> Iterator[Any]:
     assert problems == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [375, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(375, "dark"), (1280, "light")])
 def test_page_fits_and_shows_its_images(opened: Any, width: int, scheme: str) -> None:
     tab = opened(viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert tab.evaluate("document.documentElement.scrollWidth") == width
