@@ -88,8 +88,8 @@ def test_the_example_plugin_is_in_lists_schema_and_gallery(
     # the gallery shows it, and says so of one that is gone
     photo = ROOT / "gallery" / "photos" / "coffee.jpg"
     monkeypatch.setenv("AUGREG_PLUGINS", "example")  # a hundred cards of albumentations take long
-    program = str(ROOT / "tests" / "plugin_gallery.py")
-    made = run(program, "--size", "32", "--images", str(photo), "--spec", "example/winter")
+    program = (ROOT / "tests" / "plugin_gallery.py").read_text()
+    made = run("-c", program, "--size", "32", "--images", str(photo), "--spec", "example/winter")
     assert made.returncode == 0, made.stderr
     page = (tmp_path / "gallery.html").read_text(encoding="utf-8")
     assert "example/snow" in page
