@@ -6,6 +6,9 @@ LOWEST ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Some machines forbid Python to keep bytecode: each of the many processes of the tests would compile all files again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: gallery native test soak lint types docs ready-made bench check versions clients clean
 
 # The gallery page of the sample photos, with the fast backend.
