@@ -24,6 +24,7 @@ __all__ = ["Backend", "backend", "choose"]
 
 Kernel = Callable[[Any, "NDArray[Any]"], "NDArray[Any]"]
 _NATIVE: Final = "augreg_native.kernels:KERNELS"
+_NOT_NATIVE: Final = "native is not installed: pip install 'augreg[native]', or take another backend"
 RunMany = Callable[[Sequence[Op], int, "NDArray[Any]"], "tuple[int, NDArray[Any]]"]
 
 
@@ -60,7 +61,7 @@ def choose(name: str, plugins: Container[str] = ()) -> str:
     `plugins` are the names of the backends of plugins; `native` is one of them.
     """
     if name == "native" and name not in plugins:
-        raise SpecError("backend", "native is not installed: pip install 'augreg[native]', or take another backend")
+        raise SpecError("backend", _NOT_NATIVE)
     if name == "auto" and "native" in plugins:
         return "native"
     installed = _is_installed("cv2")
@@ -86,6 +87,8 @@ def backend(name: str, source: str = "") -> Backend:
     source = source or (_NATIVE if name == "native" else "")
     if source:
         module, _, attribute = source.partition(":")
+        if source == _NATIVE and not _is_installed("augreg_native"):  # a plan that was pickled on another machine
+            raise SpecError("backend", _NOT_NATIVE)
         kernels: Mapping[type[Op], Kernel] = getattr(importlib.import_module(module), attribute)
         every = {**backend("pillow").kernels, **kernels}
         return Backend(name, every, source, getattr(kernels, "run_many", None))

@@ -59,7 +59,12 @@ def run_ops(ops: Sequence[Op], array: Array, engine: Backend) -> Array:
     at = 0
     while at < len(ops):
         if engine.run_many is not None:
-            count, array = engine.run_many(ops, at, array)
+            try:
+                count, array = engine.run_many(ops, at, array)
+            except AugregError:
+                raise
+            except Exception as error:
+                raise _failed(f"{ops[at]}, or an op after it,", array, engine, error) from error
             at += count
             if at == len(ops):
                 break
@@ -70,9 +75,14 @@ def run_ops(ops: Sequence[Op], array: Array, engine: Backend) -> Array:
         except AugregError:
             raise
         except Exception as error:
-            shape = "x".join(map(str, array.shape))
-            raise ImageError(f"{op} failed on a {shape} {array.dtype} image ({engine.name}): {error}") from error
+            raise _failed(str(op), array, engine, error) from error
     return array
+
+
+def _failed(what: str, array: Array, engine: Backend, error: Exception) -> ImageError:
+    shape = "x".join(map(str, array.shape))
+    reason = str(error) or type(error).__name__  # a MemoryError says nothing
+    return ImageError(f"{what} failed on a {shape} {array.dtype} image ({engine.name}): {reason}")
 
 
 def run_drawn(
