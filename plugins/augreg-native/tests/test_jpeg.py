@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,40 @@ def test_every_pixel_of_a_part_of_a_smaller_image_is_that_of_the_whole(subsampli
             out = np.full_like(whole, 77)
             assert jpeg.decode(data, out, top, left, bottom, right, reduction)
             assert np.array_equal(out[top:bottom, left:right], whole[top:bottom, left:right])
+
+
+def gray(across: int, down: int, chroma_across: int, chroma_down: int) -> bytes:
+    """A gray image of 64 x 64 with these sampling factors, written by hand: a scan for each plane, every block 0."""
+    data = encoded(64, 64)
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    chroma = chroma_across * 16 + chroma_down
+    factors = bytes([1, across * 16 + down, 0, 2, chroma, 1, 3, chroma, 1])
+    file = data[: frame + 10] + factors + data[frame + 19 : scan]
+    for plane, (columns, rows) in enumerate([(across, down), *[(chroma_across, chroma_down)] * 2]):
+        blocks = -(-8 * columns // max(across, chroma_across)) * -(-8 * rows // max(down, chroma_down))
+        # the codes of a difference of 0 and of the end of a block, in the usual tables
+        bits = ("0000" if plane else "001010") * blocks
+        bits += "1" * (-len(bits) % 8)
+        zeros = int(bits, 2).to_bytes(len(bits) // 8, "big")
+        file += b"\xff\xda\0\x08\x01" + bytes([plane + 1, 17 * (plane > 0), 0, 63, 0]) + zeros
+    return file + b"\xff\xd9"
+
+
+def test_the_same_samplings_are_reduced_as_by_simplejpeg() -> None:
+    """In others, a part of the smaller image has other pixels than the whole."""
+    simplejpeg = pytest.importorskip("simplejpeg")
+    reduced = []
+    for factors in itertools.product((1, 2, 3, 4), (1, 2, 3, 4), (1, 2), (1, 2)):
+        data, out = gray(*factors), np.zeros((64, 64, 3), np.uint8)
+        whole = (3, 2) not in (factors[::2], factors[1::2])  # libjpeg enlarges by whole numbers only
+        assert jpeg.decode(data, out, 0, 0, 64, 64) == whole and (out == 128 * whole).all()
+        try:
+            known = simplejpeg.decode_jpeg(data, "RGB", min_height=32, min_width=32).shape == (32, 32, 3)
+        except ValueError:
+            known = False
+        assert jpeg.decode(data, np.zeros((32, 32, 3), np.uint8), 0, 0, 32, 32, 2) == known
+        reduced += [factors] * known
+    assert len(reduced) == 10
 
 
 def test_the_array_has_the_size_of_the_smaller_image() -> None:
