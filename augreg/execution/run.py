@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -27,6 +27,9 @@ from augreg.targets.propagate import TargetSet
 __all__ = ["RunSettings", "Start", "read_pixels", "run_drawn", "run_image", "run_ops", "step_of", "to_output"]
 
 Array = NDArray[Any]
+
+_OF_USERS: Final = frozenset({FunctionCall, BranchMix})
+"""The ops that may run functions of users."""
 
 
 class RunSettings(msgspec.Struct, frozen=True):
@@ -105,7 +108,7 @@ def run_drawn(
     entries = drawn.entries
     while True:
         engine = alpha.engine_for(scene, settings.engine)
-        if offer is not None and any(isinstance(op, FunctionCall | BranchMix) for op in ops):
+        if offer is not None and not _OF_USERS.isdisjoint(map(type, ops)):
             offer = None  # a function of the user may keep what it is given, or run a pipeline itself
         if targets is None:
             arrays = _on_each(ops, arrays, frames, engine, begun, offer)
