@@ -69,6 +69,28 @@ def test_files_that_only_pillow_reads_have_no_header() -> None:
     assert twelve != data and read_header(twelve) is None
 
 
+def test_metadata_between_the_frame_and_the_scan_counts() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data, written = encoded(photo(70, 70)), segment(0xE1, b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0"))
+    scan = data.index(b"\xff\xda")
+    turned = data[:scan] + written + data[scan:]
+    upright = np.asarray(Image.open(io.BytesIO(turned)).transpose(Image.Transpose.ROTATE_270))
+    assert np.array_equal(to_array(turned).array, upright)
+    assert read_header(data[:scan] + segment(0xE2, b"MPF\0..") + data[scan:]) is None
+
+
+def test_what_libraries_may_read_in_other_ways_has_no_header() -> None:
+    data = encoded(photo())
+    start, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    frame = data[start : start + 19]
+    assert read_header(data[:scan] + frame + data[scan:]) is None  # two sizes
+    assert read_header(data[:start] + data[start + 19 :]) is None
+    empty = segment(0xE1, b"Exif\0\0II*\0\x08" + bytes(9))
+    assert read_header(data[:2] + empty + data[2:]) == read_header(data)
+    assert read_header(data[:2] + empty + empty + data[2:]) is None  # metadata in two parts
+
+
 def test_fill_bytes_and_other_segments_are_passed() -> None:
     data = encoded(photo())
     longer = data[:2] + segment(0xEE, b"Adobe\0d\0\0\0\0\1") + b"\xff\xff" + data[2:]

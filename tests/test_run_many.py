@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import augreg
-from augreg import ImageError, Pipeline, Registry, SpecError, ops
+from augreg import ImageError, Pipeline, Registry, SpecError, backends, ops
 from augreg.backends import Backend, backend, choose
 from augreg.execution.run import run_ops
 from augreg.ops import Move, Op
@@ -74,6 +74,21 @@ def test_an_error_names_the_op_that_was_left() -> None:
 
     with pytest.raises(ImageError, match=r"broken failed on a 4x5x3 uint8 image \(two\): no"):
         run_ops([FLIP, ops.call(broken, {}, size=(4, 5), geometry=False)], IMAGE, Recorded().engine)
+
+
+def test_an_error_of_several_ops_names_the_first() -> None:
+    def broken(*_: Any) -> Any:
+        raise MemoryError
+
+    engine = Backend("two", backend("pillow").kernels, run_many=broken)
+    with pytest.raises(ImageError, match=r"^invert, or an op after it, failed on a 4x5x3 uint8 image \(two\): Memo"):
+        run_ops([INVERT, FLIP], IMAGE, engine)
+
+
+def test_a_pickled_native_backend_says_that_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "_is_installed", lambda name: name != "augreg_native")
+    with pytest.raises(SpecError, match="native is not installed, or does not load"):
+        backend.__wrapped__("native", "augreg_native.kernels:KERNELS")
 
 
 def test_the_method_of_a_plugins_table_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

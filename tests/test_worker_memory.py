@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import gc
+import copy
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch.multiprocessing import reductions  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 
 from augreg.data import worker_memory  # noqa: E402
@@ -34,6 +36,12 @@ def address(tensor: Any) -> int:
 
 def sent(tensor: Any) -> bytes:
     return bytes(ForkingPickler.dumps(tensor))
+
+
+def elsewhere(message: bytes) -> Any:
+    """Unpickle as another process does: torch maps the memory again, as it does not find it in its cache."""
+    reductions.shared_cache.clear()
+    return ForkingPickler.loads(message)
 
 
 class Numbers(Dataset):  # type: ignore[misc]
@@ -126,8 +134,82 @@ def test_a_block_is_free_once_the_worker_and_the_receiver_have_dropped_it() -> N
     del received
     assert address(shared_tensor((10, 10), torch.float32)) != first  # a view is held
     del view
-    gc.collect()
     assert address(shared_tensor((10, 10), torch.float32)) == first
+
+
+def test_an_array_of_a_batch_keeps_its_pixels_when_the_batch_is_sent_on() -> None:
+    images = shared_tensor((10, 10), torch.float32).fill_(7)
+    first, message = address(images), sent(images)
+    del images
+    received = elsewhere(message)
+    array = received.numpy()[2:]
+    received.share_memory_()  # as sending it does: torch moves it to other memory
+    del received
+    assert address(shared_tensor((10, 10), torch.float32)) != first
+    assert (array == 7).all()
+    del array
+    assert address(shared_tensor((10, 10), torch.float32)) == first
+
+
+@pytest.fixture
+def by_file_name() -> Iterator[None]:
+    """The strategy whose messages can be unpickled several times."""
+    before = torch.multiprocessing.get_sharing_strategy()
+    torch.multiprocessing.set_sharing_strategy("file_system")
+    yield
+    torch.multiprocessing.set_sharing_strategy(before)
+
+
+def test_a_message_that_is_unpickled_twice_keeps_its_pixels(by_file_name: None) -> None:
+    images = shared_tensor((10, 10), torch.float32).fill_(7)
+    first, messages = address(images), [sent(images), sent(images)]
+    del images
+    received = elsewhere(messages[0])
+    del received
+    received = elsewhere(messages[0])
+    for _ in range(2):  # the second message is on its way, then the first is still held
+        assert address(shared_tensor((10, 10), torch.float32)) != first
+        elsewhere(messages[1])
+    assert bool((received == 7).all())
+    assert len(worker_memory._blocks) == 2  # the other one is used, and used again
+
+
+def test_an_old_message_of_a_block_that_was_used_again_is_refused(by_file_name: None) -> None:
+    images = shared_tensor((10, 10), torch.float32)
+    first, message = address(images), sent(images)
+    del images
+    elsewhere(message)
+    assert address(shared_tensor((10, 10), torch.float32)) == first
+    with pytest.raises(RuntimeError, match="unpickled before"):
+        elsewhere(message)
+    assert address(shared_tensor((10, 10), torch.float32)) != first
+
+
+def test_a_message_that_is_unpickled_again_while_its_block_is_taken_keeps_its_pixels(
+    by_file_name: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = shared_tensor((10, 10), torch.float32).fill_(7)
+    first, message = address(images), sent(images)
+    del images
+    elsewhere(message)
+    received, is_free = [], worker_memory._is_free
+
+    def unpickled_after(block: Any) -> bool:
+        free = is_free(block)
+        received.append(elsewhere(message))
+        return free
+
+    monkeypatch.setattr(worker_memory, "_is_free", unpickled_after)
+    assert address(shared_tensor((10, 10), torch.float32).fill_(0)) != first
+    assert bool((received[0] == 7).all())
+
+
+def test_a_worker_may_copy_its_batch() -> None:
+    images = shared_tensor((10, 10), torch.float32).fill_(7)
+    copied = copy.deepcopy(images[2:])
+    images.fill_(0)
+    assert copied.shape == (8, 10) and bool((copied == 7).all())
+    assert bool((ForkingPickler.loads(sent(copied)) == 7).all())
 
 
 def test_a_view_that_is_sent_keeps_the_block() -> None:

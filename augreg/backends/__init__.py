@@ -27,6 +27,10 @@ Kernel = Callable[[Any, "NDArray[Any]"], "NDArray[Any]"]
 _NATIVE: Final = "augreg_native.kernels:KERNELS"
 INSTALL_NATIVE: Final = "pip install ./plugins/augreg-native"
 """How to get the compiled backend, in a checkout of augreg: it is on no package index."""
+_NO_NATIVE: Final = (
+    "native is not installed, or does not load, which `augreg doctor` shows: "
+    f"{INSTALL_NATIVE} in a checkout of augreg, or take another backend"
+)
 RunMany = Callable[[Sequence[Op], int, "NDArray[Any]"], "tuple[int, NDArray[Any]]"]
 OpenCursor = Callable[[Address, int, int], Cursor]
 """Opens the stream of an address and a stream key, at the word of a number."""
@@ -67,8 +71,7 @@ def choose(name: str, plugins: Container[str] = ()) -> str:
     `plugins` are the names of the backends of plugins; `native` is one of them.
     """
     if name == "native" and name not in plugins:
-        missing = "native is not installed, or does not load, which `augreg doctor` shows"
-        raise SpecError("backend", f"{missing}: {INSTALL_NATIVE} in a checkout of augreg, or take another backend")
+        raise SpecError("backend", _NO_NATIVE)
     if name == "auto" and "native" in plugins:
         return "native"
     installed = _is_installed("cv2")
@@ -95,6 +98,8 @@ def backend(name: str, source: str = "") -> Backend:
     source = source or (_NATIVE if name == "native" else "")
     if source:
         module, _, attribute = source.partition(":")
+        if source == _NATIVE and not _is_installed("augreg_native"):  # a plan that was pickled on another machine
+            raise SpecError("backend", _NO_NATIVE)
         kernels: Mapping[type[Op], Kernel] = getattr(importlib.import_module(module), attribute)
         every = {**backend("pillow").kernels, **kernels}
         return Backend(name, every, source, getattr(kernels, "run_many", None), getattr(kernels, "cursor", Cursor))

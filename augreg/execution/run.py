@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ from augreg.execution.scaling import ScaledStart, decoded
 from augreg.images import buffers
 from augreg.images.codecs import InputImage, from_array, tensor, to_array
 from augreg.images.jpeg import Box
-from augreg.ops import Move, Op, Scene
+from augreg.ops import BranchMix, FunctionCall, Move, Op, Scene
 from augreg.rng import Address
 from augreg.targets.conventions import Targets
 from augreg.targets.propagate import TargetSet
@@ -27,6 +27,9 @@ from augreg.targets.propagate import TargetSet
 __all__ = ["RunSettings", "Start", "read_pixels", "run_drawn", "run_image", "run_ops", "step_of", "to_output"]
 
 Array = NDArray[Any]
+
+_OF_USERS: Final = frozenset({FunctionCall, BranchMix})
+"""The ops that may run functions of users."""
 
 
 class RunSettings(msgspec.Struct, frozen=True):
@@ -59,7 +62,12 @@ def run_ops(ops: Sequence[Op], array: Array, engine: Backend) -> Array:
     at = 0
     while at < len(ops):
         if engine.run_many is not None:
-            count, array = engine.run_many(ops, at, array)
+            try:
+                count, array = engine.run_many(ops, at, array)
+            except AugregError:
+                raise
+            except Exception as error:
+                raise _failed(f"{ops[at]}, or an op after it,", array, engine, error) from error
             at += count
             if at == len(ops):
                 break
@@ -70,9 +78,14 @@ def run_ops(ops: Sequence[Op], array: Array, engine: Backend) -> Array:
         except AugregError:
             raise
         except Exception as error:
-            shape = "x".join(map(str, array.shape))
-            raise ImageError(f"{op} failed on a {shape} {array.dtype} image ({engine.name}): {error}") from error
+            raise _failed(str(op), array, engine, error) from error
     return array
+
+
+def _failed(what: str, array: Array, engine: Backend, error: Exception) -> ImageError:
+    shape = "x".join(map(str, array.shape))
+    reason = str(error) or type(error).__name__  # a MemoryError says nothing
+    return ImageError(f"{what} failed on a {shape} {array.dtype} image ({engine.name}): {reason}")
 
 
 def run_drawn(
@@ -83,24 +96,27 @@ def run_drawn(
     targets: TargetSet | None = None,
     frames: Sequence[int] = (0,),
     begun: Sequence[ScaledStart | None] = (None,),
+    offer: buffers.offered | None = None,
 ) -> tuple[list[Array], Scene]:
     """Run what `start` returned on images of one scene, and on their targets. Returns the images and their new scene.
 
     `frames` are the numbers of the images within their sample, and `begun` says how the ops begin on each that was
     decoded smaller; the targets follow the ops themselves. After an op of unknown size, the remaining steps are
-    drawn for the size that the image then has.
+    drawn for the size that the image then has. `offer` is memory for the first image.
     """
     ops, drawn = started
     entries = drawn.entries
     while True:
         engine = alpha.engine_for(scene, settings.engine)
+        if offer is not None and not _OF_USERS.isdisjoint(map(type, ops)):
+            offer = None  # a function of the user may keep what it is given, or run a pipeline itself
         if targets is None:
-            arrays = _on_each(ops, arrays, frames, engine, begun)
+            arrays = _on_each(ops, arrays, frames, engine, begun, offer)
         else:
             targets.check(ops, scene, functools.partial(step_of, entries))
             count = next((each.replaced for each in begun if each is not None), 0)
             if count:
-                arrays = _on_each(ops[:count], arrays, frames, engine, begun)
+                arrays = _on_each(ops[:count], arrays, frames, engine, begun, offer)
             size = scene.size
             for op in ops[:count]:
                 after = op.size_after(*size) or size
@@ -108,7 +124,7 @@ def run_drawn(
                 size = after
             for op in ops[count:]:
                 before = arrays[0].shape[:2]
-                arrays = _on_each((op,), arrays, frames, engine, (None,) * len(arrays))
+                arrays = _on_each((op,), arrays, frames, engine, (None,) * len(arrays), offer)
                 targets.apply(op, before, arrays[0].shape[:2], settings.engine)
         if not drawn.deferred:
             return arrays, drawn.scene
@@ -125,11 +141,17 @@ def _on_each(
     frames: Sequence[int],
     engine: Backend,
     begun: Sequence[ScaledStart | None],
+    offer: buffers.offered | None,
 ) -> list[Array]:
-    results = []
+    results: list[Array] = []
     for frame, array, start in zip(frames, arrays, begun, strict=True):
         own = ops if start is None else (*start.ops, *ops[start.replaced :])
-        results.append(run_ops([op.for_frame(frame) for op in own] if frame else own, array, engine))
+        own = [op.for_frame(frame) for op in own] if frame else own
+        if offer is None or results:
+            results.append(run_ops(own, array, engine))
+        else:
+            with offer:
+                results.append(run_ops(own, array, engine))
     return results
 
 
@@ -140,12 +162,13 @@ def step_of(entries: Iterable[Entry], op: Op) -> str:
 
 def run_image(image: Any, start: Start, settings: RunSettings) -> Any:
     """One image after the ops. Raises ImageError, which names the image."""
+    offer = buffers.accepted()
     loaded = to_array(image, settings.channels, decoded=False)
     scene = loaded.scene(settings.epoch)
     started = start(scene)
     pixels, begun = read_pixels(loaded, started[0], scene, settings)
     try:
-        (array,), after = run_drawn(started, [pixels], scene, settings, begun=(begun,))
+        (array,), after = run_drawn(started, [pixels], scene, settings, begun=(begun,), offer=offer)
     except ImageError as error:
         raise ImageError(f"{loaded.name}: {error}") from error
     return to_output(array, after.normalized, loaded, settings.output)

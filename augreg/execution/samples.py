@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from augreg.errors import AugregError, ImageError, printable
 from augreg.execution.run import RunSettings, Start, read_pixels, run_drawn, run_image, to_output
+from augreg.images import buffers
 from augreg.images.codecs import InputImage, to_array
 from augreg.ops import Scene
 from augreg.ops.scene import Boxes
@@ -50,6 +51,7 @@ def run(given: Any, start: Start, settings: RunSettings) -> Any:
 
 def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) -> dict[Any, Any]:
     """The transformed sample, with the same keys in the same order."""
+    offer = buffers.accepted()  # for `first`
     images = _images(sample, settings)
     first = next(iter(images.values()))[0]
     size: tuple[int, int] = first.array.shape[:2]
@@ -89,7 +91,7 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     every_mask = [mask for group in masks.values() for mask in group]
     every_map = [one for group in maps.values() for one in group]
     moving = TargetSet(every_mask, boxes, keypoints, bool(targets.swap), every_map)
-    done = _run_images(images, first, () if boxes is None else boxes.for_scene(), moving, start, settings)
+    done = _run_images(images, first, () if boxes is None else boxes.for_scene(), moving, start, settings, offer)
     for mask in (mask for key in classes if moving.mirrored for mask in masks[key]):
         mask.exchange(targets)
     result = dict(sample)
@@ -276,6 +278,7 @@ def _run_images(
     targets: TargetSet,
     start: Start,
     settings: RunSettings,
+    offer: buffers.offered | None,
 ) -> dict[Any, list[Any]]:
     """The transformed images, by key. Images of one kind run together; the targets go with the first.
 
@@ -303,7 +306,8 @@ def _run_images(
             begun.append(smaller)
         numbers = [place.frame for place in places]
         following = targets if scene == main else None
-        arrays, after = run_drawn(started, arrays, scene, settings, following, numbers, begun)
+        arrays, after = run_drawn(started, arrays, scene, settings, following, numbers, begun, offer)
+        offer = None
         height, width = arrays[0].shape[:2]
         if scene == main:
             targets.size = height, width

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["MOST_IDLE", "empty", "idle_bytes", "offered", "planar"]
+__all__ = ["MOST_IDLE", "accepted", "empty", "idle_bytes", "offered", "planar"]
 
 _SMALLEST: Final = 1 << 16  # below this an ordinary array is cheaper
 _LARGEST: Final = 1 << 24  # beyond this keep nothing
@@ -96,7 +96,8 @@ _offer = _Offer()
 class offered:  # noqa: N801 - a context manager, as those of contextlib, which take three times as long
     """A context whose first `planar` image of this shape, channels x height x width, is made in this memory.
 
-    So a normalized image is written where its batch wants it. Whether it was is seen from its address.
+    So a normalized image is written where its batch wants it. Whether it was is seen from its address. The context
+    may be entered again: the memory is used once.
     """
 
     def __init__(self, place: NDArray[Any] | None) -> None:
@@ -106,4 +107,10 @@ class offered:  # noqa: N801 - a context manager, as those of contextlib, which 
         _offer.place = self._place
 
     def __exit__(self, *error: object) -> None:
-        _offer.place = None
+        self._place, _offer.place = _offer.place, None
+
+
+def accepted() -> offered | None:
+    """The offer of the context around, which ends: whoever takes it says which image it is for."""
+    place, _offer.place = _offer.place, None
+    return None if place is None else offered(place)

@@ -34,7 +34,8 @@ Box = tuple[int, int, int, int]
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _FRAMES: Final = {0xC0: True, 0xC1: True, 0xC2: False}  # of Huffman codes: whether rows come in their order
-_OTHER: Final = (0x00, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xDA)  # other frames, or none
+_OTHER: Final = (0x00, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)  # other frames, or none
+_SCAN: Final = 0xDA
 _METADATA, _EXTENSIONS, _FILL = 0xE1, 0xE2, 0xFF
 _EXIF: Final = b"Exif\0\0"
 _SMALLEST: Final = 16  # pixels of a side; below this, simplejpeg may reach the wanted size by another fraction
@@ -57,7 +58,8 @@ def read_header(data: bytes) -> JpegHeader | None:
     """The header of a JPEG that `decode_jpeg` may read; None for any other file."""
     if data[:2] != _START or (_whole is None and _parts is None):
         return None
-    at, exif = 2, Image.Exif()
+    at, exif, has_exif = 2, Image.Exif(), False
+    frame: JpegHeader | None = None
     try:
         while True:
             marker, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
@@ -66,17 +68,21 @@ def read_header(data: bytes) -> JpegHeader | None:
             if marker == _FILL:
                 at += 1
                 continue
+            if marker == _SCAN:  # metadata may also come between the frame and the first scan
+                return None if frame is None else frame._replace(turn=turn_of(exif))
             if marker in _FRAMES:
                 precision, height, width, channels = _FRAME.unpack_from(data, at + 4)
-                usual = precision == 8 and channels == 3 and height and width
-                return JpegHeader(height, width, turn_of(exif), _FRAMES[marker]) if usual else None
+                if frame is not None or precision != 8 or channels != 3 or not height or not width:
+                    return None
+                frame = JpegHeader(height, width, None, _FRAMES[marker])
             if marker in _OTHER or 0xD0 <= marker <= 0xD9 or size < 2:
                 return None
             if marker == _EXTENSIONS and data[at + 4 : at + 8] == b"MPF\0":  # several images in one file
                 return None
             if marker == _METADATA:
-                if len(exif) or data[at + 4 : at + 10] != _EXIF:  # in two parts, or as XML
+                if has_exif or data[at + 4 : at + 10] != _EXIF:  # in two parts, or as XML
                     return None
+                has_exif = True
                 exif.load(data[at + 4 : at + 2 + size])
             at += 2 + size
     except Exception:  # it is cut off, or its metadata is damaged

@@ -208,10 +208,14 @@ ENCODERS: Mapping[type[Op], Encoder] = {
 def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
     """Run as many ops as the module can, from `start` on. Returns how many were run, and the image after them."""
     height, width, channels = image.shape
-    floats = image.dtype == np.float32
-    if floats or not 1 <= channels <= MOST_CHANNELS or not image.size or max(height, width) > _MOST_SIDE:
+    if (
+        image.dtype != np.uint8
+        or not 1 <= channels <= MOST_CHANNELS
+        or not image.size
+        or max(height, width) > _MOST_SIDE
+    ):
         return 0, image
-    shape = Shape(height, width, channels)
+    shape, floats = Shape(height, width, channels), False
     if start + 1 == len(ops) and type(op := ops[start]) is Move and not op.rearranges and _inside(op, shape):
         return 1, plain.move(op, image)  # a view
     records: list[bytes] = []

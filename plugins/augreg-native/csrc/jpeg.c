@@ -36,6 +36,17 @@ typedef struct {
     unsigned reduction; /* 1, 2, 4 or 8 */
 } job;
 
+/* Whether simplejpeg reduces images with these numbers of samples too. With some others, libjpeg-turbo gives parts of a
+ * reduced image other colors than the whole has. */
+static int is_usual(const jpeg_component_info *parts) {
+    int across = parts[0].h_samp_factor, down = parts[0].v_samp_factor;
+    int chroma_across = parts[1].h_samp_factor, chroma_down = parts[1].v_samp_factor;
+    if (parts[2].h_samp_factor != chroma_across || parts[2].v_samp_factor != chroma_down) return 0;
+    if (chroma_across == across && chroma_down == down) return across * down <= 3;
+    if (chroma_across * chroma_down == 1) return across != 3 && down != 3 && across * down <= 4;
+    return across == 2 && down == 2 && chroma_across * chroma_down == 2;
+}
+
 /* Decodes the part into its place in `out`. Returns 0 if the file is damaged, or is not of the stated size. */
 static int decode(const job *job) {
     struct jpeg_decompress_struct info;
@@ -55,6 +66,7 @@ static int decode(const job *job) {
     info.scale_denom = job->reduction;
     jpeg_calc_output_dimensions(&info);
     if ((int32_t)info.output_width != job->width || (int32_t)info.output_height != job->height || info.num_components != 3) fail((j_common_ptr)&info);
+    if (job->reduction > 1 && !is_usual(info.comp_info)) fail((j_common_ptr)&info);
     jpeg_start_decompress(&info);
     int32_t top = job->top > MARGIN ? job->top - MARGIN : 0;
     int32_t bottom = job->bottom < job->height - MARGIN ? job->bottom + MARGIN : job->height;

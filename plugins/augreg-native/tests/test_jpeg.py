@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,47 @@ def test_every_pixel_of_a_part_of_a_smaller_image_is_that_of_the_whole(subsampli
             out = np.full_like(whole, 77)
             assert jpeg.decode(data, out, top, left, bottom, right, reduction)
             assert np.array_equal(out[top:bottom, left:right], whole[top:bottom, left:right])
+
+
+Factors = tuple[int, ...]
+UNEQUAL = (2, 1), (1, 1), (2, 1)
+
+
+def gray(luma: Factors, blue: Factors, red: Factors) -> bytes:
+    """A gray image of 64 x 64 with these sampling factors, written by hand: a scan for each plane, every block 0."""
+    data = encoded(64, 64)
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    planes = luma, blue, red
+    factors = b"".join(bytes([1 + plane, 16 * planes[plane][0] + planes[plane][1], plane > 0]) for plane in range(3))
+    file = data[: frame + 10] + factors + data[frame + 19 : scan]
+    across, down = map(max, zip(*planes, strict=True))
+    for plane, (columns, rows) in enumerate(planes):
+        blocks = -(-8 * columns // across) * -(-8 * rows // down)
+        # the codes of a difference of 0 and of the end of a block, in the usual tables
+        bits = ("0000" if plane else "001010") * blocks
+        bits += "1" * (-len(bits) % 8)
+        zeros = int(bits, 2).to_bytes(len(bits) // 8, "big")
+        file += b"\xff\xda\0\x08\x01" + bytes([plane + 1, 17 * (plane > 0), 0, 63, 0]) + zeros
+    return file + b"\xff\xd9"
+
+
+def test_the_same_samplings_are_reduced_as_by_simplejpeg() -> None:
+    """In others, a part of the smaller image has other pixels than the whole."""
+    simplejpeg = pytest.importorskip("simplejpeg")
+    reduced = []
+    pairs = list(itertools.product((1, 2, 3, 4), repeat=2))
+    usual = itertools.product(pairs, itertools.product((1, 2), repeat=2))
+    for luma, blue, red in [*((luma, chroma, chroma) for luma, chroma in usual), ((2, 2), (4, 1), (4, 1)), UNEQUAL]:
+        data, out = gray(luma, blue, red), np.zeros((64, 64, 3), np.uint8)
+        whole = (3, 2) not in zip(luma, blue, strict=True)  # libjpeg enlarges by whole numbers only
+        assert jpeg.decode(data, out, 0, 0, 64, 64) == whole and (out == 128 * whole).all()
+        try:
+            known = simplejpeg.decode_jpeg(data, "RGB", min_height=32, min_width=32).shape == (32, 32, 3)
+        except ValueError:
+            known = False
+        assert jpeg.decode(data, np.zeros((32, 32, 3), np.uint8), 0, 0, 32, 32, 2) == known
+        reduced += [(luma, blue)] * known
+    assert len(reduced) == 10
 
 
 def test_the_array_has_the_size_of_the_smaller_image() -> None:

@@ -127,6 +127,14 @@ def test_the_input_is_not_written_and_not_returned() -> None:
     assert np.array_equal(image, before)
 
 
+def test_pixels_of_other_types_are_left_to_the_kernel() -> None:
+    """A kernel of a plugin may return them; a program would refuse them, and name no op."""
+    for dtype in (bool, np.int8, np.uint16, np.float32, np.float64):
+        image = np.zeros((4, 5, 3), dtype)
+        count, found = program.run((ops.Resize(2, 2, "bilinear"),), 0, image)
+        assert count == 0 and found is image
+
+
 def test_floats_and_many_channels_run_by_pillow() -> None:
     """The same result, from the kernels of the table."""
     for image in (IMAGE / np.float32(255), np.repeat(IMAGE, 3, axis=2)):
