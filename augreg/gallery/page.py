@@ -12,6 +12,7 @@ import yaml
 from markupsafe import Markup, escape
 
 from augreg import __version__
+from augreg.backends import choose
 from augreg.gallery.batches import batches
 from augreg.gallery.cards import failures, groups
 from augreg.gallery.means import MEAN_DRAWS
@@ -82,7 +83,7 @@ def page(
         "sheets": sheets(pipeline, demos),
         "demonstrations": demonstrations(images[:_MOST_PHOTOS], pipeline.backend),
         "targets_spec": SPEC,
-        "groups": groups(registry, demos, pipeline.backend),
+        "groups": groups(registry, demos, _backend_of_cards(pipeline, registry)),
         "failures": failures(registry),
         "script": _inlined("page.js"),
     }
@@ -90,6 +91,12 @@ def page(
     style = Markup(base_style()) + _inlined("page.css") + _inlined("policies.css") + Markup(style_of(repeated))
     html = _template().render(parts, style=style, repeated=repeated)
     return Page(html, tuple((row.name, row.failure) for row in rows if row.failure))
+
+
+def _backend_of_cards(pipeline: Pipeline, registry: Registry) -> str:
+    """The backend of the pipeline; if it is that of a plugin that the registry of the cards lacks, the usual one."""
+    name, plugins = pipeline.backend, registry.backends
+    return choose("auto", plugins) if name in pipeline.registry.backends and name not in plugins else name
 
 
 def _template() -> jinja2.Template:
