@@ -36,8 +36,9 @@ def _plain_blur(op: Filter, image: Array) -> Array:
 def sources(op: Remap, height: int, width: int, blur: Blur = _plain_blur) -> tuple[Floats, Floats]:
     """Where the center of each output pixel reads the input: rows and columns, both height x width, read-only.
 
-    `blur` is the Gaussian filter to use: a backend's own kernel is faster. An image, its mask and its points need the
-    same field one after the other, so the last two are cached.
+    `blur` is the Gaussian filter to use: a backend's own kernel is faster. If it has a method `mirrored(sigma, noise)`,
+    that one smooths noise as if it were mirrored at its edges; None where it cannot. An image, its mask and its
+    points need the same field one after the other, so the last two are cached.
     """
     bare = Remap(op.field, op.numbers, op.key)  # the field does not depend on interpolation and fill
     return (_kept if height * width <= _MOST_KEPT else _sources)(bare, height, width, blur)
@@ -75,10 +76,14 @@ def _elastic(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Fl
     The noise is mirrored at the edges; repeating the edge would make displacements there far too large.
     """
     alpha, sigma = op.numbers
-    reach = math.ceil(4.0 * sigma)
     noise = 2.0 * field("uniform", op.key, (height, width, 2)) - 1.0
-    noise = np.pad(noise, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
-    shifts = np.float32(alpha) * blur(Filter("gaussian", sigma), noise)[reach : reach + height, reach : reach + width]
+    mirrored = getattr(blur, "mirrored", None)
+    smooth = None if mirrored is None else mirrored(sigma, noise)
+    if smooth is None:
+        reach = math.ceil(4.0 * sigma)
+        noise = np.pad(noise, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
+        smooth = blur(Filter("gaussian", sigma), noise)[reach : reach + height, reach : reach + width]
+    shifts = np.float32(alpha) * smooth
     return shifts[..., 0], shifts[..., 1]
 
 

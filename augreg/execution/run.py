@@ -56,12 +56,12 @@ Start = Callable[[Scene], tuple[Sequence[Op], Drawn]]
 
 def run_ops(ops: Sequence[Op], array: Array, engine: Backend) -> Array:
     """The image after the ops. Raises ImageError, which names the op that failed."""
-    at = 0
-    while at < len(ops):
-        if engine.run_many is not None:
-            count, array = engine.run_many(ops, at, array)
+    at, end, run_many = 0, len(ops), engine.run_many
+    while at < end:
+        if run_many is not None:
+            count, array = run_many(ops, at, array)
             at += count
-            if at == len(ops):
+            if at == end:
                 break
         op = ops[at]
         at += 1
@@ -142,10 +142,14 @@ def run_image(image: Any, start: Start, settings: RunSettings) -> Any:
     """One image after the ops. Raises ImageError, which names the image."""
     loaded = to_array(image, settings.channels, decoded=False)
     scene = loaded.scene(settings.epoch)
-    started = start(scene)
-    pixels, begun = read_pixels(loaded, started[0], scene, settings)
+    ops, drawn = started = start(scene)
+    pixels, begun = read_pixels(loaded, ops, scene, settings)
+    after = drawn.scene
     try:
-        (array,), after = run_drawn(started, [pixels], scene, settings, begun=(begun,))
+        if begun is None and not drawn.deferred:
+            array = run_ops(ops, pixels, alpha.engine_for(scene, settings.engine))
+        else:
+            (array,), after = run_drawn(started, [pixels], scene, settings, begun=(begun,))
     except ImageError as error:
         raise ImageError(f"{loaded.name}: {error}") from error
     return to_output(array, after.normalized, loaded, settings.output)

@@ -53,19 +53,14 @@ def idle_bytes() -> int:
     return sum(size * len(kept) for size, kept in _idle.items())
 
 
-def _rounded(size: int) -> int:
-    """The size rounded up by at most an eighth, so that similar sizes share blocks."""
-    step = 1 << (size.bit_length() - 4)
-    return -(-size // step) * step
-
-
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """An array with arbitrary content, C-contiguous and writable."""
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     if not _SMALLEST <= size <= _LARGEST:
         return np.empty(shape, dtype)
-    size = _rounded(size)
+    step = 1 << (size.bit_length() - 4)
+    size = -(-size // step) * step  # rounded up by at most an eighth, so that similar sizes share blocks
     try:  # another thread may take the last block in between
         memory = _idle[size].pop()
     except (KeyError, IndexError):

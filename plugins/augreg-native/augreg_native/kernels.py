@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -20,9 +20,7 @@ Array = NDArray[Any]
 class _Kernels(dict[type[Op], Callable[[Any, Array], Array]]):
     """Kernels by kind of op, which `run_many` runs several of at once."""
 
-    def run_many(self, ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
-        """Run ops from `start` on, as many as there are compiled kernels for. Returns their number and the image."""
-        return program.run(ops, start, image)
+    run_many = staticmethod(program.run)
 
 
 def _alone(kind: type[Op]) -> Callable[[Any, Array], Array]:
@@ -36,17 +34,24 @@ def _alone(kind: type[Op]) -> Callable[[Any, Array], Array]:
     return run
 
 
-def _filter(op: Filter, image: Array) -> Array:
+class _Filters:
     """Blurs; those of floats smooth the fields of remaps."""
-    if image.dtype == np.float32 and op.name == "gaussian":
-        found = remaps.blurred_floats(op.amount, image, program.ISA)
-        if found is not None:
-            return found
-    return _filtered(op, image)
+
+    _others: Final = staticmethod(_alone(Filter))
+
+    def __call__(self, op: Filter, image: Array) -> Array:
+        if image.dtype == np.float32 and op.name == "gaussian":
+            found = remaps.blurred_floats(op.amount, image, program.ISA)
+            if found is not None:
+                return found
+        return self._others(op, image)
+
+    def mirrored(self, sigma: float, image: Array) -> Array | None:
+        """A float image smoothed as if it went on as its mirror image; None where there is no kernel for it."""
+        return remaps.blurred_floats(sigma, image, program.ISA, mirrored=True)
 
 
-_filtered: Final = _alone(Filter)
 KERNELS: Final = _Kernels({kind: _alone(kind) for kind in program.ENCODERS})
-KERNELS[Filter] = _filter
+KERNELS[Filter] = _Filters()
 _every: Final = {**backend("pillow").kernels, **KERNELS}
 _every[BranchMix] = KERNELS[BranchMix] = plain.composite_kernels(Backend("native", _every))[BranchMix]

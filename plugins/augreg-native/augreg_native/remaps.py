@@ -48,8 +48,11 @@ def remapped(op: Remap, shape: Shape) -> bytes | None:
     return b"".join((_record.pack(REMAP, size, bilinear, *fill), ys.tobytes(), xs.tobytes()))
 
 
-def blurred_floats(sigma: float, image: NDArray[Any], isa: str) -> NDArray[Any] | None:
-    """A float image convolved like `plain.float_blur`, with the same bytes; None for more than four channels."""
+def blurred_floats(sigma: float, image: NDArray[Any], isa: str, mirrored: bool = False) -> NDArray[Any] | None:
+    """A float image convolved like `plain.float_blur`, with the same bytes; None for more than four channels.
+
+    `mirrored`: as if it went on as its mirror image beyond its edges, where they are repeated otherwise.
+    """
     if sigma < plain.SHARP:
         return image
     reach = max(1, math.ceil(4.0 * sigma))
@@ -58,6 +61,6 @@ def blurred_floats(sigma: float, image: NDArray[Any], isa: str) -> NDArray[Any] 
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     numbers = np.append((weights / weights.sum()).astype(np.float32), np.float32(0))  # an even number of floats
     out = buffers.planar(*image.shape)
-    record = _blur_record.pack(FLOAT_BLUR, _blur_record.size + numbers.nbytes, reach, 0) + numbers.tobytes()
+    record = _blur_record.pack(FLOAT_BLUR, _blur_record.size + numbers.nbytes, reach, mirrored) + numbers.tobytes()
     _native.run(record, image, out, isa)
     return out

@@ -202,10 +202,11 @@ typedef struct {
     uint8_t fill[AUGREG_MOST_CHANNELS];
 } augreg_remap;
 
-/* Convolve an image of floats along both sides with 2 reach + 1 weights, floats which follow this struct. */
+/* Convolve an image of floats along both sides with 2 reach + 1 weights, floats which follow this struct. Edges are repeated, or
+   the image is mirrored there, as often as the weights reach. */
 typedef struct {
     augreg_op op;
-    int32_t reach, unused;
+    int32_t reach, mirrored;
 } augreg_float_blur;
 
 /* Equalize the luma of one or three colors in tiles, `rows` x `columns` of them, with a limit of `clip` to the slope. */
