@@ -36,7 +36,7 @@ def _plain_blur(op: Filter, image: Array) -> Array:
 def sources(op: Remap, height: int, width: int, blur: Blur = _plain_blur) -> tuple[Floats, Floats]:
     """Where the center of each output pixel reads the input: rows and columns, both height x width, read-only.
 
-    `blur` is the Gaussian filter to use: a backend's own kernel is faster. If it has a method `mirrored(sigma, noise)`,
+    `blur` is the Gaussian filter to use: a backend's own is faster. If it has a method `mirrored(sigma, noise)`,
     that one smooths noise as if it were mirrored at its edges; None where it cannot. An image, its mask and its
     points need the same field one after the other, so the last two are cached.
     """
