@@ -127,13 +127,14 @@ def motion_kernel(length: float, degrees: float) -> Floats:
     angle = math.radians(degrees)
     x = along * (length - 1.0) * math.cos(angle) + reach
     y = -along * (length - 1.0) * math.sin(angle) + reach
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    left, top = x.astype(int), y.astype(int)
     right, down = x - left, y - top
-    kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
-    np.add.at(kernel, (top, left), (1 - down) * (1 - right))
-    np.add.at(kernel, (top, left + 1), (1 - down) * right)
-    np.add.at(kernel, (top + 1, left), down * (1 - right))
-    np.add.at(kernel, (top + 1, left + 1), down * right)
+    other, up = 1 - right, 1 - down
+    side = 2 * reach + 1
+    first = top * side + left
+    places = np.concatenate((first, first + 1, first + side, first + side + 1))
+    parts = np.concatenate((up * other, up * right, down * other, down * right))
+    kernel = np.bincount(places, parts, side * side).reshape(side, side)
     weights: Floats = (kernel / kernel.sum()).astype(np.float32)
     return weights
 
