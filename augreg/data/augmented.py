@@ -12,7 +12,7 @@ from augreg.batch.samples import Batch, Layout, Views, layout_for
 from augreg.data.batches import BatchBuffer, in_torch_worker
 from augreg.data.declared_types import MapDataset
 from augreg.data.epoch import SharedEpoch, checked_epoch
-from augreg.data.sides import augment, checked_side, with_key
+from augreg.data.sides import augment, checked_side
 from augreg.images import buffers
 from augreg.pipeline import Pipeline, Test, Train
 from augreg.steps.calls import explains
@@ -143,9 +143,7 @@ class Augmented(MapDataset):
             for batch, buffer, key in zip(batches, memory, self._keys(epoch, index, view, item), strict=True):
                 batch.layout = layout
                 with buffers.offered(buffer.place):
-                    sample = augment(self.side, layout, item, key)
-                sample = layout.with_image(sample, buffer.add(layout.image_of(sample)))
-                batch.append(with_key(sample, key, layout))
+                    batch.append(augment(self.side, layout, item, key, buffer.add))
                 batch.keys.append(key)
         for batch, buffer in zip(batches, memory, strict=True):
             batch.images = buffer.images
