@@ -275,7 +275,9 @@ class _Side:
 
     def _ops(self, scene: Scene, address: Address | None) -> Drawn:
         steps = self._pipeline.spec.image
-        return expect(steps, scene) if address is None else draw(steps, scene, address)
+        if address is None:
+            return expect(steps, scene)
+        return draw(steps, scene, address, open_cursor=self.engine.cursor)
 
     def _plan(self, given: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
         settings = self._settings(address)

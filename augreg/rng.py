@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 __all__ = [
     "AUGMENTATION",
     "BATCH",
+    "CLOSED",
     "MODEL",
     "VIEWS",
     "Address",
@@ -69,7 +70,7 @@ _MOST_AHEAD: Final = 256  # words read at once by a step that goes on reading, s
 _MOST_LONG: Final = 4096
 _FEW: Final = 2  # words up to which one at a time is faster than an array of them
 _MANY: Final = 32  # numbers from which on an array of them is made in less time than a list
-_CLOSED: Final = "this cursor is closed: a transform used its rng after sample() had returned; draw inside sample()"
+CLOSED: Final = "this cursor is closed: a transform used its rng after sample() had returned; draw inside sample()"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -206,7 +207,7 @@ class Cursor:
             return words.pop()
         address, number = self._address, self._next
         if address is None:
-            raise RuntimeError(_CLOSED)
+            raise RuntimeError(CLOSED)
         generator = _of_thread.generator
         used = 0
         # the generator goes on where it is if this cursor was the last to read
@@ -241,10 +242,7 @@ class Cursor:
         """True with probability `p`: never for 0 or less, always for 1 or more. Uses one word, whatever `p` is."""
         if 0.0 < p < 1.0:
             return (self.bits() >> 11) * _TO_UNIT < p
-        if self._words:
-            self._words.pop()
-        else:
-            self._next += 1  # skip the word without reading it
+        self.skip(1)
         return p >= 1.0
 
     def random(self) -> float:
@@ -291,14 +289,14 @@ class Cursor:
     def ahead(self, count: int) -> NDArray[np.uint64]:
         """The next `count` words as an array. They are not used up: `skip` those that were used."""
         if self._address is None:
-            raise RuntimeError(_CLOSED)
+            raise RuntimeError(CLOSED)
         number = self._next - len(self._words)
         return _of_thread.generator.words(self._address, self._step, number, count)
 
     def skip(self, count: int) -> None:
         """Go on after the next `count` words."""
         if self._address is None:
-            raise RuntimeError(_CLOSED)
+            raise RuntimeError(CLOSED)
         left = len(self._words) - count
         if left > 0:
             del self._words[left:]

@@ -73,7 +73,7 @@ def stages(spec: Any, size: tuple[int, int]) -> dict[str, Callable[[int], Any]]:
     image = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
     train = pipe.train
     return {
-        "draw": lambda index: draw(pipe.steps, scene, addresses[index]),
+        "draw": lambda index: draw(pipe.steps, scene, addresses[index], open_cursor=train.engine.cursor),
         "merge": lambda index: merge(drawn[index], scene),
         "start": lambda index: train._start(scene, train._address(index, 0, 0)),
         "plan": lambda index: train.plan(size, index),

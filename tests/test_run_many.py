@@ -1,7 +1,8 @@
-"""A backend that runs several ops in one call: which ops it gets, how it is found, and what happens without it."""
+"""A backend that runs several ops in one call, or opens cursors: what it gets, how it is found, and without it."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 from collections.abc import Callable, Sequence
@@ -11,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import augreg
 from augreg import ImageError, Pipeline, Registry, SpecError, ops
 from augreg.backends import Backend, backend, choose
 from augreg.execution.run import run_ops
 from augreg.ops import Move, Op
 from augreg.registry.discovery import Contributions
+from augreg.rng import Cursor
+from augreg.transforms.geometry import HorizontalFlip
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
 FLIP, TURN = ops.Move(0, 0, 4, 5, flip_x=True), ops.Move(0, 0, 4, 5, flip_y=True)
@@ -79,6 +83,40 @@ def test_the_method_of_a_plugins_table_is_found(tmp_path: Path, monkeypatch: pyt
     again = pickle.loads(pickle.dumps(engine))
     assert np.array_equal(run_ops([FLIP, INVERT], IMAGE, again), IMAGE + 1)
     assert backend("pillow").run_many is None
+
+
+OPENING = """
+from augreg.rng import Cursor
+from augreg.transforms.geometry import HorizontalFlip
+class Table(dict):
+    def __init__(self):
+        self.opened = []
+    def cursor(self, address, step, number):
+        self.opened.append((address.index, number))
+        return Cursor(address, step, number)
+KERNELS = Table()
+"""
+
+
+@augreg.transform("of_unknown_size", kind="geometry")
+class OfUnknownSize:
+    """A function; only running it tells the size that it leaves."""
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return ops.call(np.array)
+
+
+def test_the_cursors_of_a_plugins_table_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by the steps after an op of unknown size."""
+    (tmp_path / "opening_kernels.py").write_text(OPENING)
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry(Contributions(backends={"rain/opening": "opening_kernels:KERNELS"}))
+    pipe = Pipeline([OfUnknownSize(), HorizontalFlip()], registry, backend="rain/opening")
+    found = pipe.train(IMAGE, index=7)
+    opened = importlib.import_module("opening_kernels").KERNELS.opened
+    assert opened == [(7, 1), (7, 0)]  # the first number of a step that is always applied is skipped
+    assert np.array_equal(found, pipe.replace(backend="pillow").train(IMAGE, index=7))
+    assert len(opened) == 2 and backend("pillow").cursor is Cursor
 
 
 def test_native_is_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op
+from augreg.rng import Address, Cursor
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Backend", "backend", "choose"]
+__all__ = ["Backend", "OpenCursor", "backend", "choose"]
 
 Kernel = Callable[[Any, "NDArray[Any]"], "NDArray[Any]"]
 _NATIVE: Final = "augreg_native.kernels:KERNELS"
 RunMany = Callable[[Sequence[Op], int, "NDArray[Any]"], "tuple[int, NDArray[Any]]"]
+OpenCursor = Callable[[Address, int, int], Cursor]
+"""Opens the stream of an address and a stream key, at the word of a number."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,15 @@ class Backend:
 
     `run_many`, where a backend has it, takes ops, the position of the first one to run, and an image. It runs as many
     as it can at once and returns their number, which may be 0, and the image after them. It refuses no op: the kernel
-    of its kind then runs the next one.
+    of its kind then runs the next one. `cursor` opens the random numbers of a step: those of `augreg.rng.Cursor`,
+    whatever the backend, but perhaps in less time.
     """
 
     name: str
     kernels: Mapping[type[Op], Kernel] = field(repr=False)
     source: str = ""
     run_many: RunMany | None = field(default=None, repr=False)
+    cursor: OpenCursor = field(default=Cursor, repr=False)
 
     def apply(self, op: Op, image: NDArray[np.generic]) -> NDArray[Any]:
         """The image after one op; `image` is not written to. Raises ImageError for an op that has no kernel here."""
@@ -81,12 +86,13 @@ def backend(name: str, source: str = "") -> Backend:
     """The backend of this name, imported on first use.
 
     `source` is the "module:attribute" of a plugin's kernels; Pillow's kernels fill in for those that it lacks. If the
-    kernels have a method `run_many`, it becomes that of the backend. `native` has its source without a registry too.
+    kernels have a method `run_many` or an attribute `cursor`, it becomes that of the backend. `native` has its source
+    without a registry too.
     """
     source = source or (_NATIVE if name == "native" else "")
     if source:
         module, _, attribute = source.partition(":")
         kernels: Mapping[type[Op], Kernel] = getattr(importlib.import_module(module), attribute)
         every = {**backend("pillow").kernels, **kernels}
-        return Backend(name, every, source, getattr(kernels, "run_many", None))
+        return Backend(name, every, source, getattr(kernels, "run_many", None), getattr(kernels, "cursor", Cursor))
     return Backend(name, importlib.import_module(f"augreg.backends.{name}").KERNELS)

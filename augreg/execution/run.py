@@ -113,7 +113,7 @@ def run_drawn(
         if not drawn.deferred:
             return arrays, drawn.scene
         scene = drawn.scene.with_shape(arrays[0].shape)
-        drawn = resume(drawn, scene, settings.address, entries)
+        drawn = resume(drawn, scene, settings.address, entries, settings.engine.cursor)
         entries = entries + drawn.entries
         ops = within_budget(merge(drawn.ops, scene, settings.approximate), scene, settings.max_pixels)
         begun = (None,) * len(arrays)

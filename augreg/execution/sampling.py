@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
+from augreg.backends import OpenCursor
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op, Scene
 from augreg.rng import Address, Cursor, stream_key
@@ -113,25 +114,37 @@ _Item = tuple[Any, Entry | None]
 """Something on the stack: a step or a record, and the entry of the step that returned it."""
 
 
-def draw(steps: Iterable[Step], scene: Scene, source: Address | Choices, kind: DrawKind = IMAGE) -> Drawn:
+def draw(
+    steps: Iterable[Step],
+    scene: Scene,
+    source: Address | Choices,
+    kind: DrawKind = IMAGE,
+    open_cursor: OpenCursor = Cursor,
+) -> Drawn:
     """Sample the steps for one image, or one batch, at one address, or as the choices of a view decide.
 
     Raises SpecError, with the step that failed.
     """
-    return _walk(_stack(steps), scene, source, kind)
+    return _walk(_stack(steps), scene, source, kind, open_cursor)
 
 
 def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
     """The ops of the test-time rules."""
-    return _walk(_stack(steps), scene, None, IMAGE)
+    return _walk(_stack(steps), scene, None, IMAGE, Cursor)
 
 
-def resume(drawn: Drawn, scene: Scene, source: Address | Choices | None, earlier: Iterable[Entry]) -> Drawn:
+def resume(
+    drawn: Drawn,
+    scene: Scene,
+    source: Address | Choices | None,
+    earlier: Iterable[Entry],
+    open_cursor: OpenCursor = Cursor,
+) -> Drawn:
     """Continue after an op of unknown size, once the scene after it is known.
 
     `earlier` are the entries of the whole draw until now: their paths are taken.
     """
-    return _walk(list(drawn.deferred), scene, source, IMAGE, earlier)
+    return _walk(list(drawn.deferred), scene, source, IMAGE, open_cursor, earlier)
 
 
 def _stack(steps: Iterable[Step]) -> list[_Item]:
@@ -148,6 +161,7 @@ def _walk(
     scene: Scene,
     source: Address | Choices | None,
     kind: DrawKind,
+    open_cursor: OpenCursor,
     earlier: Iterable[Entry] = (),
 ) -> Drawn:
     address = source if isinstance(source, Address) else None
@@ -187,7 +201,7 @@ def _walk(
                 if address is None:
                     result = take(step, scene, entry, parent)
                 else:  # what `by_drawing` does, in less time
-                    cursor = Cursor(address, stream_key(path) if key is None else key, 1 if p >= 1.0 else 0)
+                    cursor = open_cursor(address, stream_key(path) if key is None else key, 1 if p >= 1.0 else 0)
                     try:
                         if p >= 1.0 or cursor.bernoulli(p):
                             result = sample(step, cursor, scene) if sample else step.transform.sample(cursor, scene)

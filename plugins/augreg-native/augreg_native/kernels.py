@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from augreg.backends import Backend, backend, plain
 from augreg.ops import BranchMix, Filter, Op
 from augreg_native import program, remaps
+from augreg_native._cursor import Cursor
 
 __all__ = ["KERNELS"]
 
@@ -18,7 +19,9 @@ Array = NDArray[Any]
 
 
 class _Kernels(dict[type[Op], Callable[[Any, Array], Array]]):
-    """Kernels by kind of op, which `run_many` runs several of at once."""
+    """Kernels by kind of op, which `run_many` runs several of at once; and the cursors of steps."""
+
+    cursor = Cursor
 
     run_many = staticmethod(program.run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
 from typing import TYPE_CHECKING, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from augreg.ops import Resize, Warp
 
 if TYPE_CHECKING:
+    from augreg.ops.scene import PixelValues
     from augreg_native.program import Shape
 
 __all__ = ["CODE", "resampled", "warped"]
@@ -33,10 +35,15 @@ def warped(op: Warp, shape: Shape) -> bytes | None:
     turned = op.affine and op.interpolation == "nearest" and (op.matrix[1] != 0.0 or op.matrix[3] != 0.0)
     if not all(map(math.isfinite, op.matrix)) or (turned and not _near(op)):
         return None
-    each = op.fill * shape.channels if len(op.fill) == 1 else op.fill
-    fill = [round(min(255.0, max(0.0, value))) for value in each] + [0] * (_MOST_CHANNELS - len(each))
     numbers = op.height, op.width, _SAMPLING[op.interpolation], bool(op.affine)
-    return _record.pack(CODE, _record.size, *numbers, *op.matrix, *fill, 0)
+    return _record.pack(CODE, _record.size, *numbers, *op.matrix, *_in_bytes(op.fill, shape.channels), 0)
+
+
+@functools.lru_cache(maxsize=64)
+def _in_bytes(fill: PixelValues, channels: int) -> tuple[int, ...]:
+    """The four bytes of a fill."""
+    each = fill * channels if len(fill) == 1 else fill
+    return (*(round(min(255.0, max(0.0, value))) for value in each), *(0,) * (_MOST_CHANNELS - len(each)))
 
 
 def resampled(op: Resize, shape: Shape) -> bytes | None:
