@@ -1,12 +1,14 @@
 """augreg beside every peer that is installed: processor time per image on one thread, in the same run.
 
-    python bench/peers.py                       # all rows, with both allocators: some minutes
+    python bench/peers.py                       # all rows, A to E with both allocators: some 20 minutes
     python bench/peers.py --rows B D --rounds 3
     python bench/peers.py --save                # also write bench/results/<version>.json
 
 The pipelines take turns within each round, so a busy machine slows all alike: read the ratios. A pipeline whose
 results are not those of the row is left out, and why is printed: another shape or dtype, or another mean. Whether its
 resize is antialiased is measured, by an image of stripes; ratios are between pipelines of which both are, or neither.
+
+Rows A to E are pipelines of one image at a time, measured here. Rows F to I have scripts of their own, which are run.
 """
 
 from __future__ import annotations
@@ -42,6 +44,12 @@ PEERS = {
     "kornia_rows": "kornia",
 }
 ALSO = ("augreg-native", "numpy", "pillow", "simplejpeg", "torch")
+SCRIPTS = {
+    "F": ("batches mixed", ("mix.py", "--steps", "mix", "--rounds", "9")),
+    "G": ("a DataLoader with 2 workers", ("loader.py",)),
+    "H": ("every transform alone", ("each.py",)),
+    "I": ("what precedes the pixels", ("planning.py",)),
+}
 TUNED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 26), "MALLOC_TRIM_THRESHOLD_": str(1 << 27)}
 _FARTHEST = 0.25  # of the mean of a row, in standard deviations of ImageNet
 _SMOOTH = 0.25  # of the contrast of the stripes is left at most by an antialiased resize
@@ -184,6 +192,8 @@ def lines_of(data: dict[str, Any]) -> list[str]:
             if peers:
                 best = min(peers, key=lambda other: statistics.median(peers[other]["processor"]))
                 line += f" {ratio(peers[best]['processor'], values):.2f} x {best}"
+            if by_hand := pipelines.get("by hand with OpenCV"):
+                line += f", {ratio(by_hand['processor'], values):.2f} x by hand"
         lines.append(line.rstrip())
     lines += [f"  left out: {label}: {why}" for label, why in data["left out"].items()]
     return lines
@@ -199,9 +209,27 @@ def here(options: argparse.Namespace) -> dict[str, Any]:
     return table
 
 
+def of_script(name: str) -> list[str]:
+    """The lines that the script of a row prints, which are printed as they come."""
+    what, arguments = SCRIPTS[name]
+    print(f"== {name}  {what}: bench/{' '.join(arguments)}\n", flush=True)
+    command = [sys.executable, str(Path(__file__).parent / arguments[0]), *arguments[1:]]
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            print(line, end="", flush=True)
+            lines.append(line.rstrip())
+    if running.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    print()
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
+    names = [*ROWS, *SCRIPTS]
+    parser.add_argument("--rows", nargs="+", choices=names, default=names, metavar="ROW", help=", ".join(names))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--seconds", type=float, default=0.5, help="of processor time, for each pipeline in each round"
@@ -217,14 +245,21 @@ def main() -> None:
     print(f"python {platform.python_version()}, {', '.join(f'{n} {v}' for n, v in installed().items())}")
     print(f"{_processor()}; microseconds of processor time per image, one thread\n")
     tables: dict[str, Any] = {}
+    rows = [name for name in options.rows if name in ROWS]
     for name in ("default", "tuned") if options.allocator == "both" else (options.allocator,):
+        if not rows:
+            break
         print(f"== {name} allocator: {TUNED if name == 'tuned' else 'no settings'}\n", flush=True)
-        arguments = [a for a in sys.argv[1:] if a not in ("--save", "--allocator", "both", "default", "tuned")]
+        settings = ("--rounds", str(options.rounds), "--seconds", str(options.seconds))
         environment = {**os.environ, **(TUNED if name == "tuned" else {})}
         done = subprocess.run(
-            [sys.executable, __file__, *arguments, "--json"], env=environment, stdout=subprocess.PIPE, check=True
+            [sys.executable, __file__, "--rows", *rows, *settings, "--json"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            check=True,
         )
         tables[name] = json.loads(done.stdout)
+    scripts = {name: of_script(name) for name in options.rows if name in SCRIPTS}
     if options.save:
         path = Path(__file__).parent / "results" / f"{installed()['augreg']}.json"
         path.parent.mkdir(exist_ok=True)
@@ -233,6 +268,7 @@ def main() -> None:
             "processor": _processor(),
             "python": platform.python_version(),
             "rows": tables,
+            "scripts": scripts,
         }
         path.write_text(json.dumps(data, indent=1) + "\n")
         print(f"wrote {path}")

@@ -98,7 +98,7 @@ from augreg.testing import check_transform
 {kind}
 
 NAME = os.environ["BACKEND"]
-augreg.pipeline.choose = lambda name: NAME if name == "auto" else name
+augreg.pipeline.choose = lambda name, _: NAME if name == "auto" else name
 
 @transform("new_kind", kind="{family}")
 class NewKind:

@@ -28,9 +28,9 @@ from augreg.ops import (
     Resize,
     Scene,
     Warp,
-    joined,
     projective,
 )
+from augreg.ops.op import joined
 
 __all__ = ["APPROXIMATE", "EXACT", "UNCHANGED", "Rewrite", "by_kinds", "merge"]
 

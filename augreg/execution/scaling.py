@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from augreg.images.codecs import InputImage
 from augreg.images.jpeg import Box, scaled_box
-from augreg.ops import Move, Op, Resize, ResizeBox, Scene, joined
+from augreg.ops import Move, Op, Resize, ResizeBox, Scene
+from augreg.ops.op import joined
 
 __all__ = ["ScaledStart", "decoded", "scaled_start"]
 

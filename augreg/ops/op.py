@@ -16,7 +16,6 @@ __all__ = [
     "Op",
     "PadMode",
     "ResizeInterpolation",
-    "joined",
 ]
 
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
