@@ -234,10 +234,11 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
         elif not op.keeps_scene:
             after = op.size_after(height, width)
             assert after is not None
-            height, width = after
-            if max(after) > _MOST_SIDE or height * width > _MOST_PIXELS:
-                break
-            shape = Shape(height, width, channels, shape.floats)
+            if after != (height, width):
+                height, width = after
+                if height > _MOST_SIDE or width > _MOST_SIDE or height * width > _MOST_PIXELS:
+                    break
+                shape = Shape(height, width, channels, shape.floats)
         records.append(record)
         count += 1
     program = b"".join(records)
