@@ -122,7 +122,7 @@ class Augmented(MapDataset):
 
         A plain index works if the epoch is set.
         """
-        epoch, index, view = self._place(key)
+        epoch, index, view = self._place(key, self._epoch.use())
         item = self.dataset[index]
         layout, keys = self._layout(item), self._keys(epoch, index, view, item)
         samples = [augment(self.side, layout, item, key) for key in keys]
@@ -130,7 +130,8 @@ class Augmented(MapDataset):
 
     def __getitems__(self, keys: Sequence[Any]) -> Batch:
         """The samples with these keys: a list, with the images in one array if they all have the same shape."""
-        places = [self._place(key) for key in keys]
+        epoch = self._epoch.use()
+        places = [self._place(key, epoch) for key in keys]
         indices = [index for _, index, _ in places]
         if hasattr(self.dataset, "__getitems__"):
             items = self.dataset.__getitems__(indices)
@@ -157,12 +158,14 @@ class Augmented(MapDataset):
         """Whether batches become tensors."""
         return str(self.side._options.output) != "numpy"
 
-    def _place(self, key: Any) -> tuple[int | None, Any, int]:
-        """The epoch (None for `pipe.test`), the index within the dataset, and the number of the view."""
+    def _place(self, key: Any, epoch: int | None) -> tuple[int | None, Any, int]:
+        """The epoch (None for `pipe.test`), the index within the dataset, and the number of the view.
+
+        `epoch` is that of plain indices.
+        """
         known, index, view = (*key, 0)[:3] if isinstance(key, tuple) and len(key) in (2, 3) else (None, key, 0)
         if isinstance(index, int) and index < 0:
             index += len(self.dataset)
-        epoch = self._epoch.use()
         if isinstance(self.side, Test):
             return None, index, 0
         if known is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -27,6 +27,8 @@ from augreg.targets.propagate import TargetSet
 __all__ = ["RunSettings", "Start", "read_pixels", "run_drawn", "run_image", "run_ops", "step_of", "to_output"]
 
 Array = NDArray[Any]
+
+_FLOATS: Final = np.dtype(np.float32)
 
 
 class RunSettings(msgspec.Struct, frozen=True):
@@ -162,6 +164,8 @@ def read_pixels(
 
     Raises ImageError.
     """
+    if image.pending is None and image.scaled is None:
+        return image.array, None
     return decoded(image, ops, scene, _part_read(ops, scene), settings.decode == "scaled")
 
 
@@ -190,7 +194,7 @@ def to_output(array: Array, normalized: bool, loaded: InputImage, output: str) -
         return tensor(planes) if as_tensor else planes
     if not array.flags.writeable or np.may_share_memory(array, loaded.array):
         array = array.copy()
-    if array.dtype == np.float32:  # a bicubic kernel can overshoot
+    if array.dtype == _FLOATS:  # a bicubic kernel can overshoot
         np.clip(array, 0.0, 1.0, out=array)
     if output == "torch":
         kind = "tensor"
