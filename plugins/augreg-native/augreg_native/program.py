@@ -216,8 +216,9 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
     if height > _MOST_SIDE or width > _MOST_SIDE:
         return 0, image
     shape = Shape(height, width, channels)
-    if start + 1 == len(ops) and type(op := ops[start]) is Move and not op.rearranges and _inside(op, shape):
-        return 1, plain.move(op, image)  # a view
+    if start + 1 == len(ops) and type(op := ops[start]) is Move and not (op.transpose or op.flip_x):
+        if _inside(op, shape):
+            return 1, plain.move(op, image)  # a view: whole rows are copied where the result goes
     records: list[bytes] = []
     count = 0
     for op in ops[start:] if start else ops:
