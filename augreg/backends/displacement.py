@@ -37,8 +37,8 @@ def sources(op: Remap, height: int, width: int, blur: Blur = _plain_blur) -> tup
     """Where the center of each output pixel reads the input: rows and columns, both height x width, read-only.
 
     `blur` is the Gaussian filter to use: a backend's own is faster. If it has a method `mirrored(sigma, noise)`,
-    that one smooths noise as if it were mirrored at its edges; None where it cannot. An image, its mask and its
-    points need the same field one after the other, so the last two are cached.
+    that one smooths noise as if it were mirrored at its edges, so that no border is needed. An image, its mask and
+    its points need the same field one after the other, so the last two are cached.
     """
     bare = Remap(op.field, op.numbers, op.key)  # the field does not depend on interpolation and fill
     return (_kept if height * width <= _MOST_KEPT else _sources)(bare, height, width, blur)
@@ -78,8 +78,9 @@ def _elastic(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Fl
     alpha, sigma = op.numbers
     noise = 2.0 * field("uniform", op.key, (height, width, 2)) - 1.0
     mirrored = getattr(blur, "mirrored", None)
-    smooth = None if mirrored is None else mirrored(sigma, noise)
-    if smooth is None:
+    if mirrored is not None:
+        smooth = mirrored(sigma, noise)
+    else:
         reach = math.ceil(4.0 * sigma)
         noise = np.pad(noise, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
         smooth = blur(Filter("gaussian", sigma), noise)[reach : reach + height, reach : reach + width]

@@ -49,9 +49,10 @@ class _Filters:
                 return found
         return self._others(op, image)
 
-    def mirrored(self, sigma: float, image: Array) -> Array | None:
-        """A float image smoothed as if it went on as its mirror image; None where there is no kernel for it."""
-        return remaps.blurred_floats(sigma, image, program.ISA, mirrored=True)
+    def mirrored(self, sigma: float, noise: Array) -> Array:
+        """For `displacement.sources`."""
+        found = remaps.blurred_floats(sigma, noise, program.ISA, mirrored=True)
+        return plain.float_blur(sigma, noise, "symmetric") if found is None else found
 
 
 KERNELS: Final = _Kernels({kind: _alone(kind) for kind in program.ENCODERS})

@@ -216,9 +216,10 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
     if height > _MOST_SIDE or width > _MOST_SIDE:
         return 0, image
     shape = Shape(height, width, channels)
-    if start + 1 == len(ops) and type(op := ops[start]) is Move and not (op.transpose or op.flip_x):
-        if _inside(op, shape):
-            return 1, plain.move(op, image)  # a view: whole rows are copied where the result goes
+    if start + 1 == len(ops) and type(op := ops[start]) is Move:
+        in_rows = not (op.transpose or op.flip_x)  # then a view will do: whole rows are copied where the result goes
+        if in_rows and _inside(op, shape):
+            return 1, plain.move(op, image)
     records: list[bytes] = []
     count = 0
     for op in ops[start:] if start else ops:

@@ -79,6 +79,7 @@ def test_floats_mirrored_at_their_edges(isa: str, height: int, width: int, sigma
     expected = plain.float_blur(sigma, padded)[reach : reach + height, reach : reach + width]
     found = remaps.blurred_floats(sigma, image, isa, mirrored=True)
     assert found is not None and np.array_equal(found, expected)
+    assert np.array_equal(plain.float_blur(sigma, image, "symmetric"), expected)
 
 
 def test_what_has_no_kernel_is_left_to_pillow() -> None:
