@@ -6,6 +6,9 @@ LOWEST ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Some machines forbid Python to keep bytecode: each of the many processes of the tests would compile all files again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: gallery native test soak lint types docs ready-made bench check versions clients clean
 
 # The gallery page of the sample photos, with the fast backend.
@@ -13,7 +16,7 @@ gallery: $(VENV)/gallery.stamp $(VENV)/native.stamp
 	$(BIN)/python -m augreg.gallery --out gallery.html
 
 # The compiled backend, a package of its own. `make gallery` and `make test` build it where there is a C compiler;
-# everything works without it. NATIVE=no leaves it out.
+# everything works without it. NATIVE=no leaves it out, and uninstalls one that was built before.
 native: $(VENV)/native.stamp
 
 # All tests. SUITE="tests/test_plan.py -k merge" runs some of them.
@@ -25,7 +28,7 @@ test: $(VENV)/dev.stamp
 soak: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m soak
 	@! grep -q built $(VENV)/native.stamp || $(BIN)/python -m pytest -m soak plugins/augreg-native
-	@! grep -q built $(VENV)/native.stamp || ! command -v cmake >/dev/null || $(BIN)/python plugins/augreg-native/tools/fuzz.py 300
+	@! grep -q built $(VENV)/native.stamp || $(BIN)/python plugins/augreg-native/tools/fuzz.py 300
 
 # The tests on the lowest versions that pyproject.toml allows, in an environment of its own. What it lacks is left out:
 # the loaders and trainers of the docs, and torch with `make versions NO_TORCH=1` (it takes gigabytes on Linux).
@@ -92,19 +95,29 @@ $(VENV)/gallery.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast]'
 	touch $@
 
-# With the word "built" in it where the build succeeded; a failed or missing one is no error.
+# The stamp says "built", or else "no" or "failed": then nothing is installed, which is no error, and the next run tries again.
 NATIVE_SOURCES := $(shell find plugins/augreg-native -name build -prune -o -type f \( -name '*.[ch]' -o -name '*.txt' -o \
 	-path '*/augreg_native/*.py' -o -name pyproject.toml \) -print)
+NATIVE_PIP := $(BIN)/python -m pip --disable-pip-version-check
+ifneq ($(shell cat $(VENV)/native.stamp 2>/dev/null),$(if $(filter no,$(NATIVE)),no,built))
+.PHONY: $(VENV)/native.stamp
+endif
 $(VENV)/native.stamp: $(VENV)/gallery.stamp $(NATIVE_SOURCES)
-	@if test '$(NATIVE)' = no || ! command -v $(CC) >/dev/null; then \
-		echo 'LEFT OUT: the compiled backend (plugins/augreg-native), which needs a C compiler.' | tee $@; \
-	elif $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps ./plugins/augreg-native \
-		>$(VENV)/native.log 2>&1; then echo built >$@; \
-	else echo 'LEFT OUT: the compiled backend (plugins/augreg-native) does not build here: see $(VENV)/native.log.' | tee $@; fi
+	@state=failed; \
+	if test '$(NATIVE)' = no; then state=no why='NATIVE=$(NATIVE)'; \
+	elif ! command -v $(CC) >/dev/null && ! command -v gcc >/dev/null && ! command -v clang >/dev/null; then \
+		why='it needs a C compiler, such as GCC or Clang'; \
+	elif $(NATIVE_PIP) install --verbose --no-deps ./plugins/augreg-native >$(VENV)/native.log 2>&1; then state=built; \
+	else why='it does not build here; see $(VENV)/native.log'; rm -rf plugins/augreg-native/build; fi; \
+	if test $$state = built; then $(BIN)/python -c 'import augreg_native._jpeg' 2>/dev/null || \
+		echo 'LEFT OUT: decoding parts of JPEGs, for which augreg-native needs libjpeg-turbo and its headers.'; \
+	else $(NATIVE_PIP) uninstall --quiet --yes augreg-native >/dev/null 2>&1; \
+		echo "LEFT OUT: the compiled backend (plugins/augreg-native): $$why."; fi; \
+	echo $$state >$@
 
-$(VENV)/dev.stamp: $(VENV)/gallery.stamp $(VENV)/native.stamp
+$(VENV)/dev.stamp: $(VENV)/gallery.stamp | $(VENV)/native.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* gallery.html
+	rm -rf .venv .venv-* gallery.html plugins/augreg-native/build

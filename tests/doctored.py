@@ -227,33 +227,38 @@ class PixelValues(Photos):
             return once / 0 if index in (3, 5) else once
         if kind == "constant":
             return torch.full_like(once, 0.5) if index % 2 else once
-        return {
-            "once": once,
-            "twice": (once - mean) / std,
-            "twice by halves": ((floats / 255 - 0.5) / 0.5 - 0.5) / 0.5,
-            "twice by its own": ((floats / 255 - OWN_MEAN) / OWN_STD - OWN_MEAN) / OWN_STD,
-            "bytes": floats,
-            "unit": floats / 255,
-            "twice scaled": floats / 255 / 255,
-            "scaled and normalized": (floats / 255 / 255 - mean) / std,
-            "wrong scale": (floats - mean) / std,
-            "uint8": torch.from_numpy(image.transpose(2, 0, 1).copy()),
-            "uint8 last": torch.from_numpy(image.copy()),
-            "last": once.permute(1, 2, 0),
-            "bgr": once.flip(0) if self.settings.get("all") else (floats.flip(0) / 255 - mean) / std,
-            "gray": once[:1],
-            "large": once.repeat(1, 2, 2),
-            "standardized": (floats - floats.mean()) / floats.std(),
-            "high contrast": ((floats > 150).float() - mean) / std,
-            "logarithms": 5 * floats / 255 - 8,
-            "four channels": torch.cat([once, once[:1]]),
-            "one channel empty": torch.cat([once[:2], torch.zeros_like(once[:1])]),
-            "black": (0 * floats - mean) / std,
-            "noisy": floats / 255 + 0.25 * torch.randn(floats.shape, generator=torch.Generator().manual_seed(index)),
-            "zeros": 0 * floats,
-            "erased": torch.cat([floats[:, :-1] / 255, torch.full((3, 1, 12), -0.5) * (index % 4 == 0)], dim=1),
-            "foggy": 0.3 + 0.3 * floats / 255,
-        }[kind]
+        makers: dict[str, Any] = {
+            "once": lambda: once,
+            "twice": lambda: (once - mean) / std,
+            "twice by halves": lambda: ((floats / 255 - 0.5) / 0.5 - 0.5) / 0.5,
+            "twice by its own": lambda: ((floats / 255 - OWN_MEAN) / OWN_STD - OWN_MEAN) / OWN_STD,
+            "bytes": lambda: floats,
+            "unit": lambda: floats / 255,
+            "twice scaled": lambda: floats / 255 / 255,
+            "scaled and normalized": lambda: (floats / 255 / 255 - mean) / std,
+            "wrong scale": lambda: (floats - mean) / std,
+            "uint8": lambda: torch.from_numpy(image.transpose(2, 0, 1).copy()),
+            "uint8 last": lambda: torch.from_numpy(image.copy()),
+            "last": lambda: once.permute(1, 2, 0),
+            "bgr": lambda: once.flip(0) if self.settings.get("all") else (floats.flip(0) / 255 - mean) / std,
+            "gray": lambda: once[:1],
+            "large": lambda: once.repeat(1, 2, 2),
+            "standardized": lambda: (floats - floats.mean()) / floats.std(),
+            "high contrast": lambda: ((floats > 150).float() - mean) / std,
+            "logarithms": lambda: 5 * floats / 255 - 8,
+            "four channels": lambda: torch.cat([once, once[:1]]),
+            "one channel empty": lambda: torch.cat([once[:2], torch.zeros_like(once[:1])]),
+            "black": lambda: (0 * floats - mean) / std,
+            "noisy": lambda: (
+                floats / 255 + 0.25 * torch.randn(floats.shape, generator=torch.Generator().manual_seed(index))
+            ),
+            "zeros": lambda: 0 * floats,
+            "erased": lambda: torch.cat(
+                [floats[:, :-1] / 255, torch.full((3, 1, 12), -0.5) * (index % 4 == 0)], dim=1
+            ),
+            "foggy": lambda: 0.3 + 0.3 * floats / 255,
+        }
+        return makers[kind]()
 
 
 OWN_MEAN = torch.from_numpy(PHOTOS.reshape(-1, 3).mean(axis=0, dtype=np.float64) / 255).float()[:, None, None]

@@ -12,8 +12,9 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 DOCUMENTS = [
-    ROOT / "README.md",
+    README,
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "bench/README.md",
@@ -28,15 +29,30 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", WITH_CODE, ids=name)
-def test_python_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks run in order in one namespace, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
+def run_blocks(path: Path) -> None:
     document = Sybil(parsers=[PythonCodeBlockParser()], path=str(ROOT)).parse(path)
     examples = list(document.examples())
     assert examples
     for example in examples:
         example.evaluate()
+
+
+@pytest.mark.parametrize("path", [path for path in WITH_CODE if path != README], ids=name)
+def test_python_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks run in order in one namespace, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    run_blocks(path)
+
+
+@pytest.mark.parametrize("seeds", [1, pytest.param(5, marks=pytest.mark.soak)])
+def test_python_blocks_of_the_readme_run(seeds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one of the five seeds of its training, which take most of the time."""
+    monkeypatch.chdir(tmp_path)
+    text = README.read_text()
+    assert text.count("for seed in range(5)") == 1
+    copy = tmp_path / "README.md"
+    copy.write_text(text.replace("for seed in range(5)", f"for seed in range({seeds})"))
+    run_blocks(copy)
 
 
 @pytest.mark.parametrize("path", WITH_FILES, ids=name)

@@ -19,6 +19,7 @@ from PIL import Image
 from augreg import Pipeline, PluginError, SpecError, ops, transform
 from augreg.registry.registry import Registry
 
+GALLERY = Path(__file__).with_name("plugin_gallery.py").read_text()
 # A complete transform.
 FLAKES = '''
 from typing import Annotated
@@ -79,7 +80,7 @@ def test_new_class_has_its_tile_in_the_gallery(install, python, tmp_path: Path) 
     install("augreg-snow", {"snow": "snow"}, snow=FLAKES)
     Image.fromarray(made("smooth", 24, 32)).save(tmp_path / "small.png")
     page = tmp_path / "page.html"
-    done = python("-m", "augreg", "gallery", "--images", str(tmp_path / "small.png"), "--out", str(page))
+    done = python("-c", GALLERY, "--images", str(tmp_path / "small.png"), "--out", str(page))
     assert done.returncode == 0, done.stderr
     text = page.read_text(encoding="utf-8")
     assert "snow/flakes" in text

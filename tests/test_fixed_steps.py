@@ -43,7 +43,8 @@ def _moved(image: np.ndarray) -> np.ndarray:
     [
         ({"rotate": {"degrees": [90, 90]}}, np.rot90),
         ({"rotate": {"degrees": [180, 180]}}, lambda x: x[::-1, ::-1]),
-        ({"affine": {"degrees": [180, 180], "translate": [0, 0], "scale": [1, 1], "shear_x": [0, 0]}},
+        ({"affine": {"degrees": [180, 180], "translate": [0, 0], "scale": [1, 1], "shear_x": [0, 0],
+                    "interpolation": "nearest"}},
          lambda x: x[::-1, ::-1]),
         ({"horizontal_flip": {"p": 1}}, lambda x: x[:, ::-1]),
         ({"vertical_flip": {"p": 1.0}}, lambda x: x[::-1]),

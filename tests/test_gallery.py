@@ -78,17 +78,22 @@ class Halve:
         return ops.call(halved, geometry=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _means_of_fewer_draws() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("page", "cards", "means"):
+            patch.setattr(f"augreg.gallery.{module}.MEAN_DRAWS", 16)  # 256 take as long as all else
+        yield
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page as the command writes it, with a broken image among the inputs, and means of fewer draws."""
+    """The page as the command writes it, with a broken image among the inputs."""
     folder = tmp_path_factory.mktemp("gallery")
     broken = folder / "broken.jpg"
     broken.write_bytes(CAT.read_bytes()[:2000])
     out = folder / "gallery.html"
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("page", "cards", "means"):
-            patch.setattr(f"augreg.gallery.{module}.MEAN_DRAWS", 16)  # 256 take as long as all else
-        assert gallery.main(["--images", str(CAT.parent), str(broken), "--out", str(out)]) == 1  # one image failed
+    assert gallery.main(["--images", str(CAT.parent), str(broken), "--out", str(out)]) == 1  # one image failed
     return out
 
 
@@ -420,8 +425,7 @@ def opened(browser: Any, page: Path) -> Iterator[Any]:
     assert problems == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [375, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(375, "dark"), (1280, "light")])
 def test_page_fits_and_shows_its_images(opened: Any, width: int, scheme: str) -> None:
     tab = opened(viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert tab.evaluate("document.documentElement.scrollWidth") == width

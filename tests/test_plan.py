@@ -22,8 +22,8 @@ from augreg import backends, ops
 from augreg.execution import merging
 from augreg.ops import Lookup, Move, Pad, Scene
 
-SPECS = 1_000
-LEAST = 20
+SPECS = 600
+LEAST = 12
 BACKENDS = ("pillow", "opencv", *(["native"] if importlib.util.find_spec("augreg_native") else []))
 
 Numbers = np.random.Generator

@@ -42,7 +42,8 @@ SETTINGS = {
     "ranks": (1, 2),
     "resumed": (False, True),
 }
-# Every two of these go together in one of the ways below. Few are spawned: each of those workers imports torch.
+# Every two of these go together in one of the ways below, but for four spawned workers, which the long run has:
+# each worker that is spawned imports torch, so these ways start few.
 COVERING = [
     Way(0, "fork", 7, False, 1, True),
     Way(0, "fork", 1, False, 2, False),
@@ -50,12 +51,13 @@ COVERING = [
     Way(1, "fork", 32, True, 1, False),
     Way(1, "forkserver", 1, False, 1, True),
     Way(1, "spawn", 7, True, 2, False),
-    Way(2, "fork", 7, True, 1, False),
+    Way(1, "spawn", 32, False, 1, True),
+    Way(2, "fork", 7, True, 1, True),
     Way(2, "forkserver", 32, True, 2, False),
-    Way(2, "spawn", 1, False, 1, True),
+    Way(2, "spawn", 1, False, 1, False),
     Way(4, "fork", 1, True, 2, True),
     Way(4, "forkserver", 7, True, 1, False),
-    Way(4, "spawn", 32, False, 1, False),
+    Way(4, "fork", 32, False, 1, False),
 ]
 pytestmark = [
     # torchdata 0.11 calls what torch 2.13 wants nobody to call
@@ -145,7 +147,7 @@ def test_every_pair_of_settings_is_tried() -> None:
         for pair in itertools.product(SETTINGS[one], SETTINGS[other]):
             possible = any((getattr(way, one), getattr(way, other)) == pair for way in EVERY_WAY)
             tried = any((getattr(way, one), getattr(way, other)) == pair for way in COVERING)
-            assert tried == possible, (one, other, pair)
+            assert tried == (possible and pair != (4, "spawn")), (one, other, pair)
 
 
 def test_epochs_differ_and_samples_differ_and_so_do_the_mixes() -> None:

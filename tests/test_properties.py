@@ -29,7 +29,7 @@ NORMALIZING = [name for name, cls in CLASSES.items() if cls.__augreg__.kind == "
 
 every_transform = pytest.mark.parametrize("name", CLASSES)
 few = settings(
-    max_examples=8,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(hypothesis.HealthCheck),
@@ -211,7 +211,7 @@ def test_smallest_images(name: str, backend: str, dtype: str, size: tuple[int, i
         pipe = pipeline(name, chosen, backend=backend)
         for channels in (1, 3):
             image = made("noise", *size, channels, dtype)
-            for index in range(4):
+            for index in range(2):
                 result = run(pipe.train, image, index)
                 assert result is None or np.isfinite(result).all()
 
@@ -219,7 +219,7 @@ def test_smallest_images(name: str, backend: str, dtype: str, size: tuple[int, i
 # Specs.
 
 
-@pytest.mark.parametrize("part", [0, 1, *(pytest.param(part, marks=pytest.mark.soak) for part in range(2, 8))])
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.soak) for part in range(1, 8))])
 def test_random_specs(part: int) -> None:
     """250 specs over everything registered: each is valid, comes back from its own words, and runs."""
     counts = {"run": 0, "refused": 0}

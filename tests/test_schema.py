@@ -42,13 +42,13 @@ def test_is_a_schema() -> None:
 
 
 @given(specs())
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_takes_every_valid_spec(spec: Any) -> None:
     assert not said(json.loads(json.dumps(spec)))
 
 
 @given(specs())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_takes_every_canonical_spec(spec: Any) -> None:
     """`to_spec` writes every default out, and the schema accepts them all."""
     from augreg import Pipeline

@@ -45,13 +45,13 @@ def outcome(do: Any, *given: Any) -> str:
     return "ran"
 
 
-@parts(50)
+@parts(100)
 def test_random_specs(part: int) -> None:
-    """200 specs a part, on every backend, by images with any number of channels."""
+    """100 specs a part, on every backend, by images with any number of channels."""
     seen: Counter[str] = Counter()
 
     @hypothesis.seed(1000 + part)
-    @settings(few, max_examples=200, derandomize=False, database=None)
+    @settings(few, max_examples=100, derandomize=False, database=None)
     @given(spec=specs(), image=images(channels=COMMON, most=24), index=st.integers(0, 2**64 - 1))
     def check(spec: dict[str, Any], image: np.ndarray, index: int) -> None:
         before = image.copy()

@@ -23,7 +23,7 @@ from augreg.testing import arguments, images, samples, specs
 from augreg.testing.argument_strategies import values
 
 FEW = settings(
-    max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=20, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 

@@ -90,7 +90,7 @@ check_regularizer(augreg.Registry.installed()["random_scale"])
 
 
 def test_a_regularizer_with_a_layer_is_two_files(tmp_path: Path) -> None:
-    shutil.copytree(PACKAGE, tmp_path / "augreg", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, tmp_path / "augreg")  # with its bytecode: nothing is compiled again
     (tmp_path / "augreg/nn/random_scale.py").write_text(LAYER)
     (tmp_path / "augreg/regularizers/random_scale.py").write_text(DECLARATION)
     program = PROGRAM.format(root=str(tmp_path))

@@ -61,7 +61,15 @@ def test_datasets_and_samplers_are_those_of_torch(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     (tmp_path / "readme.py").write_text("# mypy: allow-untyped-defs, allow-untyped-calls\n" + "\n\n".join(blocks))
     (tmp_path / "mypy.ini").write_text(CONFIG)
-    mypy = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--cache-dir", "cache"]
+    mypy = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--config-file",
+        "mypy.ini",
+        "--cache-dir",
+        str(ROOT / ".mypy_cache/loaders"),
+    ]
     env = {**os.environ, "MYPYPATH": str(ROOT)}
     done = subprocess.run([*mypy, "script.py", "readme.py"], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

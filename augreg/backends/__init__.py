@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Backend", "OpenCursor", "backend", "choose"]
+__all__ = ["INSTALL_NATIVE", "Backend", "OpenCursor", "backend", "choose"]
 
 Kernel = Callable[[Any, "NDArray[Any]"], "NDArray[Any]"]
 _NATIVE: Final = "augreg_native.kernels:KERNELS"
+INSTALL_NATIVE: Final = "pip install ./plugins/augreg-native"
+"""How to get the compiled backend, in a checkout of augreg: it is on no package index."""
 RunMany = Callable[[Sequence[Op], int, "NDArray[Any]"], "tuple[int, NDArray[Any]]"]
 OpenCursor = Callable[[Address, int, int], Cursor]
 """Opens the stream of an address and a stream key, at the word of a number."""
@@ -65,7 +67,8 @@ def choose(name: str, plugins: Container[str] = ()) -> str:
     `plugins` are the names of the backends of plugins; `native` is one of them.
     """
     if name == "native" and name not in plugins:
-        raise SpecError("backend", "native is not installed: pip install 'augreg[native]', or take another backend")
+        missing = "native is not installed, or does not load, which `augreg doctor` shows"
+        raise SpecError("backend", f"{missing}: {INSTALL_NATIVE} in a checkout of augreg, or take another backend")
     if name == "auto" and "native" in plugins:
         return "native"
     installed = _is_installed("cv2")

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from augreg.commands.console import align_columns, print_lines
+from augreg.errors import PluginError
 
 __all__ = ["run"]
 
@@ -28,12 +29,16 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # plugins may print when they are imported
         registry = Registry.installed()
         plugins = list(_plugins(registry))
-    libraries, chosen = dict(_versions()), choose("auto", registry.backends)
+        chosen = choose("auto", registry.backends)
+        about = _about(registry.backends.get(chosen))
+    libraries = dict(_versions())
     if arguments.json:
-        print(json.dumps({"libraries": libraries, "backend": chosen, "plugins": plugins}, indent=2))
+        report = {"libraries": libraries, "backend": chosen, "backend_details": about, "plugins": plugins}
+        print(json.dumps(report, indent=2))
     else:
         print_lines(", ".join(f"{name} {number}" for name, number in libraries.items()))
-        print(f"backend {chosen}\n")
+        details = [f"{name.replace('_', ' ')} {value}" for name, value in about.items()]
+        print_lines("; ".join([f"backend {chosen}", *details]), "")
         print("\n".join(align_columns([_row(plugin) for plugin in plugins])))
         for plugin in plugins:
             for name, error in plugin["load_errors"].items():
@@ -59,6 +64,18 @@ def _plugins(registry: Any) -> Iterator[dict[str, Any]]:
             "remedy": record.remedy,
             "load_errors": registry.load_errors(record),
         }
+
+
+def _about(target: str | None) -> dict[str, str]:
+    """What the kernels of a plugin's backend say of themselves; nothing if they do not load, which is reported."""
+    if target is None:
+        return {}
+    from augreg.registry.discovery import load
+
+    with contextlib.suppress(PluginError):
+        about = getattr(load(target), "about", None)
+        return {} if about is None else about()
+    return {}
 
 
 def _missing(registry: Any) -> list[str]:

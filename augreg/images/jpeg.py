@@ -6,8 +6,9 @@ image, and augreg-native a part of one. Every other file, and every damaged one,
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,11 @@ try:
     import simplejpeg as _whole
 except ImportError:  # it comes with the extra `fast`
     _whole = None
-try:
-    from augreg_native import _jpeg as _parts
-except ImportError:  # augreg-native is not installed, or was built without libjpeg-turbo
-    _parts = None
+_parts: Any = None
+with contextlib.suppress(ImportError):  # augreg-native is not installed, or was built without libjpeg-turbo
+    from augreg_native import _jpeg
+
+    _parts = _jpeg
 
 __all__ = ["Box", "JpegHeader", "decode_jpeg", "decode_scaled", "read_header", "scaled_box"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from augreg.backends import Backend, backend, plain
 from augreg.ops import BranchMix, Filter, Op
-from augreg_native import program, remaps
+from augreg_native import _native, program, remaps
 from augreg_native._cursor import Cursor
 
 __all__ = ["KERNELS"]
@@ -24,6 +25,17 @@ class _Kernels(dict[type[Op], Callable[[Any, Array], Array]]):
     cursor = Cursor
 
     run_many = staticmethod(program.run)
+
+    def about(self) -> dict[str, str]:
+        """What `augreg doctor` says of it: the instruction set, and whether parts of JPEGs are decoded."""
+        parts = "decoded"
+        try:
+            importlib.import_module("augreg_native._jpeg")
+        except ModuleNotFoundError:
+            parts = "not decoded, because it was built without libjpeg-turbo"
+        except ImportError as error:
+            parts = f"not decoded: {error}"
+        return {"instruction_set": str(_native.isa(program.ISA)), "parts_of_jpegs": parts}
 
 
 def _alone(kind: type[Op]) -> Callable[[Any, Array], Array]:

@@ -25,10 +25,11 @@ typedef struct {
     int open;
 } stream;
 
+enum { SEED, USE, EPOCH, INDEX, VIEW, FIELDS }; /* the fields of an address; USE is its domain */
+
 /* Set once, when the module is imported. */
 static Py_ssize_t base_size;
-static PyObject *address_fields[5]; /* names, in the order of `enum field` */
-enum field { SEED, DOMAIN_, EPOCH, INDEX, VIEW };
+static PyObject *address_fields[FIELDS]; /* their names */
 
 static stream *stream_of(PyObject *self) { return (stream *)((char *)self + base_size); }
 
@@ -233,9 +234,9 @@ static int init(PyObject *self, PyObject *arguments, PyObject *by_name) {
     static char *names[] = {"address", "step", "number", NULL};
     PyObject *address, *step, *number = NULL;
     stream *made = stream_of(self);
-    uint64_t fields[5];
+    uint64_t fields[FIELDS];
     if (!PyArg_ParseTupleAndKeywords(arguments, by_name, "OO|O:Cursor", names, &address, &step, &number)) return -1;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < FIELDS; i++) {
         PyObject *value = PyObject_GetAttr(address, address_fields[i]);
         int failed = value == NULL || read_word(value, &fields[i]) < 0;
         Py_XDECREF(value);
@@ -244,7 +245,7 @@ static int init(PyObject *self, PyObject *arguments, PyObject *by_name) {
     made->number = 0;
     if (read_word(step, &made->counter[1]) < 0 || (number != NULL && read_word(number, &made->number) < 0)) return -1;
     made->key[0] = fields[SEED];
-    made->key[1] = fields[DOMAIN_];
+    made->key[1] = fields[USE];
     made->counter[2] = fields[INDEX];
     made->counter[3] = fields[EPOCH];
     made->first_block = fields[VIEW] << 32;
@@ -284,8 +285,8 @@ static PyType_Spec spec = {
 };
 
 static int fill(PyObject *module) {
-    static const char *const names[] = {"seed", "domain", "epoch", "index", "view"};
-    for (int i = 0; i < 5; i++)
+    static const char *const names[FIELDS] = {"seed", "domain", "epoch", "index", "view"};
+    for (int i = 0; i < FIELDS; i++)
         if ((address_fields[i] = PyUnicode_InternFromString(names[i])) == NULL) return -1;
     PyObject *rng = PyImport_ImportModule("augreg.rng"), *type = NULL;
     PyObject *base = rng == NULL ? NULL : PyObject_GetAttrString(rng, "Cursor");

@@ -7,7 +7,7 @@ undefined operation. Three kinds of work, in turn and on every instruction set t
 - resizes with boxes and flips, the same as in tests/test_resize.py;
 - programs with damaged records: they may be refused or run, and must not crash.
 
-It needs CMake, a C compiler with sanitizers, and an environment with augreg[testing].
+It needs a C compiler with sanitizers, and an environment with augreg[testing]; pip builds, as in an installation.
 """
 
 from __future__ import annotations
@@ -30,22 +30,10 @@ _OPTIONS = "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=25
 def main() -> int:
     """Build, then start this file again with the sanitizers loaded."""
     with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / "augreg_native"
-        package.mkdir()
-        for source in (PLUGIN / "augreg_native").glob("*.py"):
-            (package / source.name).write_text(source.read_text())
-        build = Path(folder) / "build"
-        configure = [
-            "cmake",
-            "-S",
-            PLUGIN,
-            "-B",
-            build,
-            "-DAUGREG_SANITIZE=ON",
-            f"-DPython_EXECUTABLE={sys.executable}",
-        ]
-        subprocess.run([*configure, f"-DCMAKE_INSTALL_PREFIX={folder}"], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["cmake", "--build", build, "--target", "install"], check=True, stdout=subprocess.DEVNULL)
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        options = {"cmake.define.AUGREG_SANITIZE": "ON", "install.strip": "false", "build-dir": f"{folder}/build"}
+        settings = [f"--config-settings={name}={value}" for name, value in options.items()]
+        subprocess.run([*install, *settings, "--target", folder, str(PLUGIN)], check=True)
         library = subprocess.run(
             [os.environ.get("CC", "cc"), "-print-file-name=libasan.so"], check=True, capture_output=True, text=True
         )

@@ -68,7 +68,11 @@ static void add_up(const uint8_t *restrict line, size_t count, size_t step, int3
     size_t done = 0;
     for (size_t width = 2, left = (size_t)radius; left > 0; width *= 2, left /= 2) {
         size_t half = width / 2 * step;
+#ifdef __clang__
+#pragma clang loop vectorize(assume_safety)
+#else
 #pragma GCC ivdep
+#endif
         for (size_t i = 0; i < length - half; i++) parts[i] = (uint16_t)(parts[i] + parts[i + half]);
         length -= half;
         if (left & 1) {

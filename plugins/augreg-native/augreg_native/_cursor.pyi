@@ -1,0 +1,3 @@
+from augreg import rng
+
+class Cursor(rng.Cursor): ...

@@ -1,0 +1,6 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def run(program: bytes, image: NDArray[Any], out: NDArray[Any], isa: str, /) -> None: ...
+def isa(name: str, /) -> str | None: ...
