@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from augreg.errors import ImageError
 from augreg.ops import Filter, Remap
 from augreg.rng import field
 
-__all__ = ["Blur", "outside", "sampled", "sources"]
+__all__ = ["Blur", "GridLines", "grid_lines", "outside", "sampled", "sources"]
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -36,8 +36,9 @@ def _plain_blur(op: Filter, image: Array) -> Array:
 def sources(op: Remap, height: int, width: int, blur: Blur = _plain_blur) -> tuple[Floats, Floats]:
     """Where the center of each output pixel reads the input: rows and columns, both height x width, read-only.
 
-    `blur` is the Gaussian filter to use: a backend's own kernel is faster. An image, its mask and its points need the
-    same field one after the other, so the last two are cached.
+    `blur` is the Gaussian filter to use: a backend's own is faster. If it has a method `mirrored(sigma, noise)`,
+    that one smooths noise as if it were mirrored at its edges, so that no border is needed. An image, its mask and
+    its points need the same field one after the other, so the last two are cached.
     """
     bare = Remap(op.field, op.numbers, op.key)  # the field does not depend on interpolation and fill
     return (_kept if height * width <= _MOST_KEPT else _sources)(bare, height, width, blur)
@@ -75,15 +76,32 @@ def _elastic(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Fl
     The noise is mirrored at the edges; repeating the edge would make displacements there far too large.
     """
     alpha, sigma = op.numbers
-    reach = math.ceil(4.0 * sigma)
     noise = 2.0 * field("uniform", op.key, (height, width, 2)) - 1.0
-    noise = np.pad(noise, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
-    shifts = np.float32(alpha) * blur(Filter("gaussian", sigma), noise)[reach : reach + height, reach : reach + width]
+    mirrored = getattr(blur, "mirrored", None)
+    if mirrored is not None:
+        smooth = mirrored(sigma, noise)
+    else:
+        reach = math.ceil(4.0 * sigma)
+        noise = np.pad(noise, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
+        smooth = blur(Filter("gaussian", sigma), noise)[reach : reach + height, reach : reach + width]
+    shifts = np.float32(alpha) * smooth
     return shifts[..., 0], shifts[..., 1]
 
 
-def _grid(op: Remap, height: int, width: int) -> tuple[Floats, Floats]:
-    """Nodes of a grid displaced by up to a fraction of a cell, bilinear in between; nodes on the edge stay."""
+class GridLines(NamedTuple):
+    """Shifts of a grid along the lines between its columns, and where the pixels of a row lie between these lines.
+
+    `shifts` is 2 x height x lines, for rows and columns. A pixel is in the cell `cells`, after as many lines, and
+    `parts` is how far it lies within it, from 0 to 1. In between the shift is bilinear.
+    """
+
+    shifts: NDArray[np.float64]
+    cells: NDArray[np.intp]
+    parts: NDArray[np.float64]
+
+
+def grid_lines(op: Remap, height: int, width: int) -> GridLines:
+    """Nodes of a grid displaced by up to a fraction of a cell; nodes on the edge stay."""
     rows, columns, limit = int(op.numbers[0]), int(op.numbers[1]), op.numbers[2]
     nodes = np.zeros((2, rows + 1, columns + 1))
     inner = 2.0 * field("uniform", op.key, (2, rows - 1, columns - 1)) - 1.0
@@ -91,7 +109,13 @@ def _grid(op: Remap, height: int, width: int) -> tuple[Floats, Floats]:
     first, part = _within_cells(height, rows)
     part = part[:, None]
     lines = np.take(nodes, first, 1) * (1.0 - part) + np.take(nodes, first + 1, 1) * part
-    first, part = _within_cells(width, columns)
+    return GridLines(lines, *_within_cells(width, columns))
+
+
+def _grid(op: Remap, height: int, width: int) -> tuple[Floats, Floats]:
+    """The shifts of a grid, bilinear between its lines."""
+    lines, first, part = grid_lines(op, height, width)
+    columns = lines.shape[2] - 1
     ends = np.searchsorted(first, np.arange(columns + 1))
     shifts = np.empty((2, height, width), np.float32)
     for top in range(0, height, _ROWS):

@@ -33,6 +33,7 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 _RAMP: Final = np.arange(256, dtype=np.float32)
+_UNITS: Final = np.arange(256) / 255.0
 _VALUES: Final = np.arange(256, dtype=np.uint8)
 LUMA: Final = (19595, 38470, 7471)
 """Weights of red, green and blue in 65536ths."""
@@ -75,7 +76,7 @@ def _made(function: PointFunction) -> Bytes:
                 np.uint8
             )
         case "gamma":
-            return np.rint(255.0 * (np.arange(256) / 255.0) ** amount).astype(np.uint8)
+            return np.rint(255.0 * _UNITS**amount).astype(np.uint8)
     raise ImageError(f"there is no point function named {function.name!r}")
 
 

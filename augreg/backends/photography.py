@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter, JpegImagePlugin
 from augreg.backends import displacement, intensity, plain
 from augreg.errors import ImageError
 from augreg.images import buffers
+from augreg.images.jpeg import decode_jpeg, read_header
 from augreg.ops import ColorMatrix, Encode, Noise, Op, Remap
 from augreg.rng import field_rows, frame_key
 
@@ -114,10 +115,21 @@ def encode(op: Encode, image: Array) -> Array:
     file = io.BytesIO()
     pil_image = Image.fromarray(np.ascontiguousarray(whole[..., 0] if channels == 1 else whole))
     pil_image.save(file, op.format, quality=op.quality)
+    found = _decoded(file, image.shape)
+    return found if image.dtype == np.uint8 else (found * np.float32(1 / 255)).astype(np.float32)
+
+
+def _decoded(file: io.BytesIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The pixels of a JPEG that Pillow wrote, as Pillow reads them."""
+    data = file.getvalue()
+    header = read_header(data)
+    if header is not None:
+        out = buffers.empty(shape, np.uint8)
+        if decode_jpeg(data, header, out, None):
+            return out
     file.seek(0)
     with JpegImagePlugin.JpegImageFile(file) as read:  # Image.open refuses very large images
-        found = np.array(read).reshape(image.shape)
-    return found if image.dtype == np.uint8 else (found * np.float32(1 / 255)).astype(np.float32)
+        return np.array(read).reshape(shape)
 
 
 def motion_kernel(length: float, degrees: float) -> Floats:
@@ -127,13 +139,14 @@ def motion_kernel(length: float, degrees: float) -> Floats:
     angle = math.radians(degrees)
     x = along * (length - 1.0) * math.cos(angle) + reach
     y = -along * (length - 1.0) * math.sin(angle) + reach
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    left, top = x.astype(int), y.astype(int)
     right, down = x - left, y - top
-    kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
-    np.add.at(kernel, (top, left), (1 - down) * (1 - right))
-    np.add.at(kernel, (top, left + 1), (1 - down) * right)
-    np.add.at(kernel, (top + 1, left), down * (1 - right))
-    np.add.at(kernel, (top + 1, left + 1), down * right)
+    other, up = 1 - right, 1 - down
+    side = 2 * reach + 1
+    first = top * side + left
+    places = np.concatenate((first, first + 1, first + side, first + side + 1))
+    parts = np.concatenate((up * other, up * right, down * other, down * right))
+    kernel = np.bincount(places, parts, side * side).reshape(side, side)
     weights: Floats = (kernel / kernel.sum()).astype(np.float32)
     return weights
 

@@ -175,15 +175,23 @@ def _hue(op: Hue, image: Array) -> Array:
     return np.asarray(Image.fromarray(hsv, "HSV").convert("RGB"))
 
 
-def _filter(op: Filter, image: Array) -> Array:
-    if op.name == "motion":
-        return photography.convolved(photography.motion_kernel(op.amount, op.angle), image)
-    if op.name == "median":
-        return photography.median(int(op.amount), image)
-    if image.dtype == np.float32:
-        return plain.float_blur(op.amount, image)
-    blur = ImageFilter.GaussianBlur(op.amount)
-    return _each(image, image.shape[0], image.shape[1], lambda pil_image, _: pil_image.filter(blur))
+class _Filters:
+    def __call__(self, op: Filter, image: Array) -> Array:
+        if op.name == "motion":
+            return photography.convolved(photography.motion_kernel(op.amount, op.angle), image)
+        if op.name == "median":
+            return photography.median(int(op.amount), image)
+        if image.dtype == np.float32:
+            return plain.float_blur(op.amount, image)
+        blur = ImageFilter.GaussianBlur(op.amount)
+        return _each(image, image.shape[0], image.shape[1], lambda pil_image, _: pil_image.filter(blur))
+
+    def mirrored(self, sigma: float, noise: Array) -> Array:
+        """For `displacement.sources`."""
+        return plain.float_blur(sigma, noise, "symmetric")
+
+
+_filter: Final = _Filters()
 
 
 def _local_contrast(op: LocalContrast, image: Array) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -271,8 +271,8 @@ def float_hue(shift: float, image: Array) -> Array:
     return out
 
 
-def float_blur(sigma: float, image: Array) -> Array:
-    """A float image convolved with a sampled Gaussian, cut off at 4 sigma, edges repeated."""
+def float_blur(sigma: float, image: Array, edges: Literal["edge", "symmetric"] = "edge") -> Array:
+    """A float image convolved with a sampled Gaussian, cut off at 4 sigma; edges are repeated, or mirrored."""
     if sigma < SHARP:
         return image
     reach = max(1, math.ceil(4.0 * sigma))
@@ -280,7 +280,7 @@ def float_blur(sigma: float, image: Array) -> Array:
     weights = (weights / weights.sum()).astype(np.float32)
     for axis in (0, 1):
         widths = [(reach, reach) if side == axis else (0, 0) for side in range(3)]
-        padded = np.pad(image, widths, mode="edge")
+        padded = np.pad(image, widths, mode=edges)
         length = image.shape[axis]
         # a slice of the axis is a view, where np.take would copy it
         slices = (padded[k : k + length] if axis == 0 else padded[:, k : k + length] for k in range(len(weights)))

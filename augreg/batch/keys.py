@@ -37,6 +37,8 @@ class Key(NamedTuple):
 
 def checked_id(given: Any, where: str) -> int | str:
     """The id of a sample as a string or an integer from 0. Raises TypeError or ValueError for anything else."""
+    if type(given) is int and given >= 0:  # nearly always
+        return given
     if isinstance(given, str):
         return str(given)
     if isinstance(given, bytes):

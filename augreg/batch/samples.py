@@ -94,36 +94,33 @@ class Layout:
         """The sample with the keys of the dataset again."""
         return {self.places.get(key, key): value for key, value in sample.items()}
 
-    def run(self, item: Any, side: Callable[[Any], Any]) -> Any:
-        """The augmented item in the same form: a bare image, a `Sample` or a `SampleMapping`."""
-        if isinstance(item, Mapping):
-            return SampleMapping(self.as_given(side(self.named(item))))
-        if not isinstance(item, tuple | list):
-            return side(item)
-        members = list(item)
-        if len(members) < len(self.places):
-            raise ValueError(f"a sample has {len(members)} members, but fields names {', '.join(self.places)}")
-        if set(self.places) == {"image"}:
-            members[0] = side(members[0])
-        else:
+    def run(self, item: Any, side: Callable[[Any], Any], keep: Callable[[Any], Any] | None = None) -> Any:
+        """The augmented item in the same form: a bare image, a `Sample` or a `SampleMapping`.
+
+        `keep` takes its image, and returns what the result has in its place.
+        """
+        if isinstance(item, tuple | list):
+            members = list(item)
+            if len(members) < len(self.places):
+                raise ValueError(f"a sample has {len(members)} members, but fields names {', '.join(self.places)}")
+            if len(self.places) == 1:  # the image alone
+                place = self.image
+                image = side(members[place])
+                members[place] = image if keep is None else keep(image)
+                return Sample(members)
             augmented = side({name: members[place] for name, place in self.places.items()})
             for name, place in self.places.items():
                 members[place] = augmented[name]
-        return Sample(members)
-
-    def image_of(self, sample: Any) -> Any:
-        """The image of an augmented sample."""
-        return sample[self.image] if isinstance(sample, Sample | SampleMapping) else sample
-
-    def with_image(self, sample: Any, image: Any) -> Any:
-        """The sample with another image; a mapping is changed in place."""
-        if isinstance(sample, SampleMapping):
-            sample[self.image] = image
+            if keep is not None:
+                members[self.image] = keep(members[self.image])
+            return Sample(members)
+        if isinstance(item, Mapping):
+            sample = SampleMapping(self.as_given(side(self.named(item))))
+            if keep is not None:
+                sample[self.image] = keep(sample[self.image])
             return sample
-        if isinstance(sample, Sample):
-            place = self.image
-            return Sample((*sample[:place], image, *sample[place + 1 :]))
-        return image
+        image = side(item)
+        return image if keep is None else keep(image)
 
 
 _IMAGE_FIRST = Layout({"image": 0})
@@ -140,10 +137,8 @@ def layout_for(
     Raises ValueError if a target would not be transformed with its image: a mask or a mapping with boxes next to the
     image in a tuple, without `fields`.
     """
-    if isinstance(item, Mapping):
-        return Layout({"image": image, **(names or {})})
     if not isinstance(item, tuple | list):
-        return _IMAGE_FIRST
+        return Layout({"image": image, **(names or {})}) if isinstance(item, Mapping) else _IMAGE_FIRST
     if not item:
         raise ValueError("a sample is empty; expected an image, optionally with targets")
     if fields is not None:
@@ -151,6 +146,8 @@ def layout_for(
             raise ValueError(f"fields must name each member once, and one of them 'image', got {list(fields)!r}")
         return Layout({name: place for place, name in enumerate(fields)})
     for place, member in enumerate(item[1:], 1):
+        if isinstance(member, int | str | float):  # nearly always: a label
+            continue
         if isinstance(member, Mapping) and any(name in member for name in _TARGETS):
             raise ValueError(
                 f"member {place} of a sample is a mapping with {', '.join(map(repr, member))}, which would not "

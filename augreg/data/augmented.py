@@ -12,7 +12,7 @@ from augreg.batch.samples import Batch, Layout, Views, layout_for
 from augreg.data.batches import BatchBuffer, in_torch_worker
 from augreg.data.declared_types import MapDataset
 from augreg.data.epoch import SharedEpoch, checked_epoch
-from augreg.data.sides import augment, checked_side, with_key
+from augreg.data.sides import augment, checked_side
 from augreg.images import buffers
 from augreg.pipeline import Pipeline, Test, Train
 from augreg.steps.calls import explains
@@ -122,7 +122,7 @@ class Augmented(MapDataset):
 
         A plain index works if the epoch is set.
         """
-        epoch, index, view = self._place(key)
+        epoch, index, view = self._place(key, self._epoch.use())
         item = self.dataset[index]
         layout, keys = self._layout(item), self._keys(epoch, index, view, item)
         samples = [augment(self.side, layout, item, key) for key in keys]
@@ -130,7 +130,8 @@ class Augmented(MapDataset):
 
     def __getitems__(self, keys: Sequence[Any]) -> Batch:
         """The samples with these keys: a list, with the images in one array if they all have the same shape."""
-        places = [self._place(key) for key in keys]
+        epoch = self._epoch.use()
+        places = [self._place(key, epoch) for key in keys]
         indices = [index for _, index, _ in places]
         if hasattr(self.dataset, "__getitems__"):
             items = self.dataset.__getitems__(indices)
@@ -143,9 +144,7 @@ class Augmented(MapDataset):
             for batch, buffer, key in zip(batches, memory, self._keys(epoch, index, view, item), strict=True):
                 batch.layout = layout
                 with buffers.offered(buffer.place):
-                    sample = augment(self.side, layout, item, key)
-                sample = layout.with_image(sample, buffer.add(layout.image_of(sample)))
-                batch.append(with_key(sample, key, layout))
+                    batch.append(augment(self.side, layout, item, key, buffer.add))
                 batch.keys.append(key)
         for batch, buffer in zip(batches, memory, strict=True):
             batch.images = buffer.images
@@ -159,12 +158,14 @@ class Augmented(MapDataset):
         """Whether batches become tensors."""
         return str(self.side._options.output) != "numpy"
 
-    def _place(self, key: Any) -> tuple[int | None, Any, int]:
-        """The epoch (None for `pipe.test`), the index within the dataset, and the number of the view."""
+    def _place(self, key: Any, epoch: int | None) -> tuple[int | None, Any, int]:
+        """The epoch (None for `pipe.test`), the index within the dataset, and the number of the view.
+
+        `epoch` is that of plain indices.
+        """
         known, index, view = (*key, 0)[:3] if isinstance(key, tuple) and len(key) in (2, 3) else (None, key, 0)
         if isinstance(index, int) and index < 0:
             index += len(self.dataset)
-        epoch = self._epoch.use()
         if isinstance(self.side, Test):
             return None, index, 0
         if known is not None:

@@ -30,7 +30,6 @@ class BatchBuffer:
         self._kind: Any = None
         self._tensor: Any = None
         self._array: Any = None
-        self._address = 0
         self._fits = True
 
     @property
@@ -49,12 +48,11 @@ class BatchBuffer:
         if number == 0:
             self._kind = kind
             self._tensor, self._array = _memory((self._count, *pixels.shape), pixels.dtype, self._shared)
-            self._address = self._array.ctypes.data
         if not self._fits or kind != self._kind:
             self._fits = False
             return image
         place: NDArray[Any] = self._array[number]
-        if not _is_same(place, self._address + number * place.nbytes, pixels):
+        if not _is_same(place, pixels):
             place[...] = pixels
         return place if isinstance(image, np.ndarray) else self._as_tensor()[number]
 
@@ -82,9 +80,9 @@ def _pixels(image: Any) -> Any:
     return image.numpy() if torch is not None and isinstance(image, torch.Tensor) else None
 
 
-def _is_same(place: NDArray[Any], address: int, pixels: NDArray[Any]) -> bool:
-    """Whether two arrays of one shape are the same memory; `address` is that of the first."""
-    return place.strides == pixels.strides and bool(pixels.ctypes.data == address)
+def _is_same(place: NDArray[Any], pixels: NDArray[Any]) -> bool:
+    """Whether an image of this shape is in its place already: then it has all of it, or nothing."""
+    return place.strides == pixels.strides and np.may_share_memory(place, pixels)
 
 
 def _memory(shape: tuple[int, ...], dtype: Any, shared: bool) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from augreg.batch.keys import Key, checked_id
@@ -11,7 +12,7 @@ from augreg.data.epoch import SharedEpoch
 from augreg.errors import ImageError
 from augreg.pipeline import Test, Train
 
-__all__ = ["EpochAwareSide", "augment", "checked_side", "with_key"]
+__all__ = ["EpochAwareSide", "augment", "checked_side"]
 
 
 def checked_side(side: Any) -> Train | Test:
@@ -50,21 +51,22 @@ class EpochAwareSide:
         return Key(epoch, checked_id(given, where))
 
 
-def augment(side: Train | Test, layout: Layout, item: Any, key: Key) -> Any:
+def augment(side: Train | Test, layout: Layout, item: Any, key: Key, keep: Callable[[Any], Any] | None = None) -> Any:
     """The item after `side`, in the same form and with its key; a bare image cannot carry one.
 
-    For `pipe.test` the epoch of the key is None. Raises ImageError, which names the sample.
+    For `pipe.test` the epoch of the key is None. `keep` takes the image, and returns what the result has instead.
+    Raises ImageError, which names the sample.
     """
     epoch, index, view = key
     call = side if epoch is None else functools.partial(side, index=index, epoch=epoch, view=view)
     try:
-        sample = layout.run(item, call)
+        sample = layout.run(item, call, keep)
     except ImageError as error:
         raise ImageError(f"sample {key.index!r}: {error}") from error
-    return with_key(sample, key, layout)
+    return _with_key(sample, key, layout)
 
 
-def with_key(sample: Any, key: Key, layout: Layout) -> Any:
+def _with_key(sample: Any, key: Key, layout: Layout) -> Any:
     """The sample, with its key and layout if its type can carry them."""
     if isinstance(sample, Sample | SampleMapping):
         sample.key, sample.layout = key, layout

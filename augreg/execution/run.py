@@ -30,6 +30,7 @@ Array = NDArray[Any]
 
 _OF_USERS: Final = frozenset({FunctionCall, BranchMix})
 """The ops that may run functions of users."""
+_FLOATS: Final = np.dtype(np.float32)
 
 
 class RunSettings(msgspec.Struct, frozen=True):
@@ -59,17 +60,17 @@ Start = Callable[[Scene], tuple[Sequence[Op], Drawn]]
 
 def run_ops(ops: Sequence[Op], array: Array, engine: Backend) -> Array:
     """The image after the ops. Raises ImageError, which names the op that failed."""
-    at = 0
-    while at < len(ops):
-        if engine.run_many is not None:
+    at, end, run_many = 0, len(ops), engine.run_many
+    while at < end:
+        if run_many is not None:
             try:
-                count, array = engine.run_many(ops, at, array)
+                count, array = run_many(ops, at, array)
             except AugregError:
                 raise
             except Exception as error:
                 raise _failed(f"{ops[at]}, or an op after it,", array, engine, error) from error
             at += count
-            if at == len(ops):
+            if at == end:
                 break
         op = ops[at]
         at += 1
@@ -108,8 +109,7 @@ def run_drawn(
     entries = drawn.entries
     while True:
         engine = alpha.engine_for(scene, settings.engine)
-        if offer is not None and not _OF_USERS.isdisjoint(map(type, ops)):
-            offer = None  # a function of the user may keep what it is given, or run a pipeline itself
+        offer = _usable(offer, ops)
         if targets is None:
             arrays = _on_each(ops, arrays, frames, engine, begun, offer)
         else:
@@ -147,12 +147,20 @@ def _on_each(
     for frame, array, start in zip(frames, arrays, begun, strict=True):
         own = ops if start is None else (*start.ops, *ops[start.replaced :])
         own = [op.for_frame(frame) for op in own] if frame else own
-        if offer is None or results:
-            results.append(run_ops(own, array, engine))
-        else:
-            with offer:
-                results.append(run_ops(own, array, engine))
+        results.append(_run_into(None if results else offer, own, array, engine))
     return results
+
+
+def _usable(offer: buffers.offered | None, ops: Sequence[Op]) -> buffers.offered | None:
+    """The offer, unless a function of the user runs: it may keep what it is given, or run a pipeline itself."""
+    return None if offer is None or not _OF_USERS.isdisjoint(map(type, ops)) else offer
+
+
+def _run_into(offer: buffers.offered | None, ops: Sequence[Op], array: Array, engine: Backend) -> Array:
+    if offer is None:
+        return run_ops(ops, array, engine)
+    with offer:
+        return run_ops(ops, array, engine)
 
 
 def step_of(entries: Iterable[Entry], op: Op) -> str:
@@ -165,10 +173,14 @@ def run_image(image: Any, start: Start, settings: RunSettings) -> Any:
     offer = buffers.accepted()
     loaded = to_array(image, settings.channels, decoded=False)
     scene = loaded.scene(settings.epoch)
-    started = start(scene)
-    pixels, begun = read_pixels(loaded, started[0], scene, settings)
+    ops, drawn = started = start(scene)
+    pixels, begun = read_pixels(loaded, ops, scene, settings)
+    after = drawn.scene
     try:
-        (array,), after = run_drawn(started, [pixels], scene, settings, begun=(begun,), offer=offer)
+        if begun is None and not drawn.deferred:
+            array = _run_into(_usable(offer, ops), ops, pixels, alpha.engine_for(scene, settings.engine))
+        else:
+            (array,), after = run_drawn(started, [pixels], scene, settings, begun=(begun,), offer=offer)
     except ImageError as error:
         raise ImageError(f"{loaded.name}: {error}") from error
     return to_output(array, after.normalized, loaded, settings.output)
@@ -181,6 +193,8 @@ def read_pixels(
 
     Raises ImageError.
     """
+    if image.pending is None and image.scaled is None:
+        return image.array, None
     return decoded(image, ops, scene, _part_read(ops, scene), settings.decode == "scaled")
 
 
@@ -209,7 +223,7 @@ def to_output(array: Array, normalized: bool, loaded: InputImage, output: str) -
         return tensor(planes) if as_tensor else planes
     if not array.flags.writeable or np.may_share_memory(array, loaded.array):
         array = array.copy()
-    if array.dtype == np.float32:  # a bicubic kernel can overshoot
+    if array.dtype == _FLOATS:  # a bicubic kernel can overshoot
         np.clip(array, 0.0, 1.0, out=array)
     if output == "torch":
         kind = "tensor"

@@ -45,8 +45,9 @@ class _Place(NamedTuple):
 
 def run(given: Any, start: Start, settings: RunSettings) -> Any:
     """Apply what `start` draws to an image or a sample. Raises ImageError, which names the image or the key."""
-    run_one = _run_sample if isinstance(given, Mapping) else run_image
-    return run_one(given, start, settings)
+    if not isinstance(given, np.ndarray) and isinstance(given, Mapping):
+        return _run_sample(given, start, settings)
+    return run_image(given, start, settings)
 
 
 def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) -> dict[Any, Any]:

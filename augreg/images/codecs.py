@@ -377,13 +377,13 @@ def _eight_bits(image: Image.Image, mode: str | None) -> Image.Image:
 
 def from_array(array: NDArray[Any], kind: Kind) -> Any:
     """An image that is not normalized, as the given kind."""
+    if kind == "array":
+        return np.ascontiguousarray(array)
     if kind == "pil":
         flat = array[..., 0] if array.shape[2] == 1 else array
         return Image.fromarray(np.ascontiguousarray(flat))
     if kind == "gray array":
         return np.ascontiguousarray(array[..., 0])
-    if kind == "array":
-        return np.ascontiguousarray(array)
     planes = np.ascontiguousarray(array.transpose(2, 0, 1))
     return tensor(planes[0] if kind == "gray tensor" else planes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -151,23 +151,30 @@ def hue(shift: float) -> Hue:
 def shift_channels(scene: Scene, shifts: tuple[float, ...]) -> ColorMatrix:
     """Add to each channel, on the 0..255 scale."""
     unit = scene.white / 255.0
-    label = f"shift {' '.join(f'{shift:+.0f}' for shift in shifts)}"
-    return ColorMatrix(_picked(range(len(shifts)), len(shifts)), tuple(unit * shift for shift in shifts), label=label)
+    rows = _picked(tuple(range(len(shifts))), len(shifts))
+    return ColorMatrix(rows, tuple(unit * shift for shift in shifts), label=(_shifted, *shifts))
+
+
+def _shifted(*shifts: float) -> str:
+    return f"shift {' '.join(f'{shift:+.0f}' for shift in shifts)}"
 
 
 def permute_channels(order: tuple[int, ...]) -> ColorMatrix:
     """Channel i of the result is channel order[i]."""
-    label = f"channels {' '.join(map(str, order))}"
-    return ColorMatrix(_picked(order, len(order)), (0.0,) * len(order), label=label)
+    return ColorMatrix(_picked(order, len(order)), (0.0,) * len(order), label=(_listed, "channels", *order))
+
+
+def _listed(name: str, *channels: int) -> str:
+    return f"{name} {' '.join(map(str, channels))}"
 
 
 def drop_channels(scene: Scene, dropped: tuple[int, ...], fill: float) -> ColorMatrix:
     """Set these channels to one value, on the 0..255 scale."""
     count = scene.colors
     value = scene.pixel_values((fill,))[0]
-    rows = _picked((-1 if channel in dropped else channel for channel in range(count)), count)
-    offsets = tuple(value if channel in dropped else 0.0 for channel in range(count))
-    return ColorMatrix(rows, offsets, label=f"drop channels {' '.join(map(str, dropped))}")
+    rows = _picked(tuple([-1 if channel in dropped else channel for channel in range(count)]), count)
+    offsets = tuple([value if channel in dropped else 0.0 for channel in range(count)])
+    return ColorMatrix(rows, offsets, label=(_listed, "drop channels", *dropped))
 
 
 def local_contrast(clip: float, tiles: tuple[int, int]) -> LocalContrast:
@@ -175,7 +182,8 @@ def local_contrast(clip: float, tiles: tuple[int, int]) -> LocalContrast:
     return LocalContrast(clip, tiles, label=f"clahe {clip:.1f}, {tiles[0]}x{tiles[1]} tiles")
 
 
-def _picked(order: Iterable[int], count: int) -> tuple[tuple[float, ...], ...]:
+@functools.lru_cache(maxsize=256)
+def _picked(order: tuple[int, ...], count: int) -> tuple[tuple[float, ...], ...]:
     """Matrix rows that take one channel each, or no channel for -1."""
     return tuple(tuple(float(channel == wanted) for channel in range(count)) for wanted in order)
 

@@ -90,7 +90,7 @@ class Downscale:
 class Jpeg:
     """Compress as JPEG and decode again, at a quality from 1 to 100 drawn uniformly: blocks, ringing, less color.
 
-    Every backend uses Pillow for this. Float images are rounded to bytes first.
+    Every backend gives the bytes of Pillow. Float images are rounded to bytes first.
     """
 
     quality: Counts = (30, 90)

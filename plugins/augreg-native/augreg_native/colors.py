@@ -11,6 +11,7 @@ from augreg.backends import intensity
 from augreg.ops import ColorMatrix, Enhance, Hue, ImageStatistic, LocalContrast, Lookup, PointFunction
 
 if TYPE_CHECKING:
+    from augreg.ops.scene import PixelValues
     from augreg_native.program import Shape
 
 __all__ = ["CLAHE", "CODE", "enhanced", "equalized_locally", "hue", "looked_up", "mixed", "staged"]
@@ -91,12 +92,16 @@ def hue(op: Hue, shape: Shape) -> bytes | None:
 
 def mixed(op: ColorMatrix, shape: Shape) -> bytes | None:
     """The record of sums of channels."""
-    channels = shape.channels
-    numbers = [number for row, offset in zip(op.rows, op.offsets, strict=True) for number in (offset, *row)]
-    if shape.floats or len(op.rows) != channels or not all(abs(number) <= _MOST_FACTOR for number in numbers):
+    return None if shape.floats else _mixed(op.rows, op.offsets, shape.channels)
+
+
+@lru_cache(maxsize=256)
+def _mixed(rows: tuple[tuple[float, ...], ...], offsets: PixelValues, channels: int) -> bytes | None:
+    numbers = [number for row, offset in zip(rows, offsets, strict=True) for number in (offset, *row)]
+    if len(rows) != channels or not all(abs(number) <= _MOST_FACTOR for number in numbers):
         return None
-    rows = struct.pack(f"={len(numbers)}f", *numbers)
-    return _record.pack(CODE, _record.size + len(rows), _MATRIX, channels, 0, 0, 0.0, 0.0) + rows
+    packed = struct.pack(f"={len(numbers)}f", *numbers)
+    return _record.pack(CODE, _record.size + len(packed), _MATRIX, channels, 0, 0, 0.0, 0.0) + packed
 
 
 _clahe_record: Final = struct.Struct("=4id")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -24,9 +24,7 @@ class _Kernels(dict[type[Op], Callable[[Any, Array], Array]]):
 
     cursor = Cursor
 
-    def run_many(self, ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
-        """Run ops from `start` on, as many as there are compiled kernels for. Returns their number and the image."""
-        return program.run(ops, start, image)
+    run_many = staticmethod(program.run)
 
     def about(self) -> dict[str, str]:
         """What `augreg doctor` says of it: the instruction set, and whether parts of JPEGs are decoded."""
@@ -51,17 +49,25 @@ def _alone(kind: type[Op]) -> Callable[[Any, Array], Array]:
     return run
 
 
-def _filter(op: Filter, image: Array) -> Array:
+class _Filters:
     """Blurs; those of floats smooth the fields of remaps."""
-    if image.dtype == np.float32 and op.name == "gaussian":
-        found = remaps.blurred_floats(op.amount, image, program.ISA)
-        if found is not None:
-            return found
-    return _filtered(op, image)
+
+    _others: Final = staticmethod(_alone(Filter))
+
+    def __call__(self, op: Filter, image: Array) -> Array:
+        if image.dtype == np.float32 and op.name == "gaussian":
+            found = remaps.blurred_floats(op.amount, image, program.ISA)
+            if found is not None:
+                return found
+        return self._others(op, image)
+
+    def mirrored(self, sigma: float, noise: Array) -> Array:
+        """For `displacement.sources`."""
+        found = remaps.blurred_floats(sigma, noise, program.ISA, mirrored=True)
+        return plain.float_blur(sigma, noise, "symmetric") if found is None else found
 
 
-_filtered: Final = _alone(Filter)
 KERNELS: Final = _Kernels({kind: _alone(kind) for kind in program.ENCODERS})
-KERNELS[Filter] = _filter
+KERNELS[Filter] = _Filters()
 _every: Final = {**backend("pillow").kernels, **KERNELS}
 _every[BranchMix] = KERNELS[BranchMix] = plain.composite_kernels(Backend("native", _every))[BranchMix]

@@ -90,7 +90,7 @@ def _move(op: Move, shape: Shape) -> bytes | None:
 
 
 def _resize(op: Resize, shape: Shape) -> bytes | None:
-    if (op.height, op.width) == shape[:2]:
+    if op.height == shape.height and op.width == shape.width:
         return b""
     if not _resizes(op, shape):
         return None
@@ -205,48 +205,53 @@ ENCODERS: Mapping[type[Op], Encoder] = {
 }
 
 
+_BYTES: Final = np.dtype(np.uint8)
+
+
 def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
     """Run as many ops as the module can, from `start` on. Returns how many were run, and the image after them."""
     height, width, channels = image.shape
-    if (
-        image.dtype != np.uint8
-        or not 1 <= channels <= MOST_CHANNELS
-        or not image.size
-        or max(height, width) > _MOST_SIDE
-    ):
+    if image.dtype != _BYTES or not 1 <= channels <= MOST_CHANNELS or not image.size:
         return 0, image
-    shape, floats = Shape(height, width, channels), False
-    if start + 1 == len(ops) and type(op := ops[start]) is Move and not op.rearranges and _inside(op, shape):
-        return 1, plain.move(op, image)  # a view
+    if height > _MOST_SIDE or width > _MOST_SIDE:
+        return 0, image
+    shape = Shape(height, width, channels)
+    if start + 1 == len(ops) and type(op := ops[start]) is Move:
+        in_rows = not (op.transpose or op.flip_x)  # then a view will do: whole rows are copied where the result goes
+        if in_rows and _inside(op, shape):
+            return 1, plain.move(op, image)
     records: list[bytes] = []
     count = 0
     for op in ops[start:] if start else ops:
-        encoder = ENCODERS.get(type(op))
+        kind = type(op)
+        encoder = ENCODERS.get(kind)
         try:
             record = encoder(op, shape) if encoder is not None else None
         except struct.error:  # a number of more than 32 bits
             break
         if record is None:
             break
-        if not op.keeps_scene:
+        if kind is Normalize:
+            shape = Shape(height, width, channels, True)
+        elif not op.keeps_scene:
             after = op.size_after(height, width)
-            normalizes = type(op) is Normalize
-            if normalizes or after != (height, width):
-                assert after is not None
-                if max(after) > _MOST_SIDE or after[0] * after[1] > _MOST_PIXELS:
-                    break
-                floats = floats or normalizes
+            assert after is not None
+            if after != (height, width):
                 height, width = after
-                shape = Shape(height, width, channels, floats)
+                if height > _MOST_SIDE or width > _MOST_SIDE or height * width > _MOST_PIXELS:
+                    break
+                shape = Shape(height, width, channels, shape.floats)
         records.append(record)
         count += 1
     program = b"".join(records)
     if not program:
         return count, image
+    height, width = shape.height, shape.width
     try:
-        out = (
-            buffers.planar(height, width, channels) if floats else buffers.empty((height, width, channels), np.uint8)
-        )
+        if shape.floats:
+            out = buffers.planar(height, width, channels)
+        else:
+            out = buffers.empty((height, width, channels), _BYTES)
         _native.run(program, image, out, ISA)
     except MemoryError:  # the error of a single op names it
         return 0, image

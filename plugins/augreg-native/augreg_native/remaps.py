@@ -17,17 +17,21 @@ from augreg_native import _native
 if TYPE_CHECKING:
     from augreg_native.program import Shape
 
-__all__ = ["FLOAT_BLUR", "REMAP", "blurred_floats", "remapped"]
+__all__ = ["FLOAT_BLUR", "GRID", "REMAP", "blurred_floats", "remapped"]
 
 REMAP: Final = 12
 FLOAT_BLUR: Final = 13
+GRID: Final = 16
 """The codes of these ops in `enum augreg_code`."""
 
 _MOST_CHANNELS: Final = 4
 _MOST_PIXELS: Final = 1 << 24  # a field goes into the record
 _MOST_REACH: Final = 32_768
 
+_MOST_LIMIT: Final = 1.0
+
 _record: Final = struct.Struct("=3i4B")
+_grid_record: Final = struct.Struct("=3i4B2i")
 _blur_record: Final = struct.Struct("=4i")
 
 
@@ -41,15 +45,28 @@ def remapped(op: Remap, shape: Shape) -> bytes | None:
         return None
     if bilinear and shape.width < 2:
         return None
-    ys, xs = displacement.sources(op, shape.height, shape.width, KERNELS[Filter])
     each = op.fill * channels if len(op.fill) == 1 else op.fill
     fill = [round(min(255.0, max(0.0, value))) for value in each] + [0] * (_MOST_CHANNELS - channels)
+    if op.field == "grid" and abs(op.numbers[2]) <= _MOST_LIMIT:
+        return _between_lines(displacement.grid_lines(op, shape.height, shape.width), bilinear, fill)
+    ys, xs = displacement.sources(op, shape.height, shape.width, KERNELS[Filter])
     size = _record.size + ys.nbytes + xs.nbytes
     return b"".join((_record.pack(REMAP, size, bilinear, *fill), ys.tobytes(), xs.tobytes()))
 
 
-def blurred_floats(sigma: float, image: NDArray[Any], isa: str) -> NDArray[Any] | None:
-    """A float image convolved like `plain.float_blur`, with the same bytes; None for more than four channels."""
+def _between_lines(grid: displacement.GridLines, bilinear: bool, fill: list[int]) -> bytes:
+    """The record of a remap whose field is bilinear between the lines of a grid."""
+    cells = grid.cells.astype(np.int32).tobytes()
+    numbers = b"".join((grid.shifts.tobytes(), grid.parts.tobytes(), cells, bytes(len(cells) % 8)))
+    size = _grid_record.size + len(numbers)
+    return _grid_record.pack(GRID, size, bilinear, *fill, grid.shifts.shape[2], 0) + numbers
+
+
+def blurred_floats(sigma: float, image: NDArray[Any], isa: str, mirrored: bool = False) -> NDArray[Any] | None:
+    """A float image convolved like `plain.float_blur`, with the same bytes; None for more than four channels.
+
+    `mirrored`: as if it went on as its mirror image beyond its edges, where they are repeated otherwise.
+    """
     if sigma < plain.SHARP:
         return image
     reach = max(1, math.ceil(4.0 * sigma))
@@ -58,6 +75,6 @@ def blurred_floats(sigma: float, image: NDArray[Any], isa: str) -> NDArray[Any] 
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     numbers = np.append((weights / weights.sum()).astype(np.float32), np.float32(0))  # an even number of floats
     out = buffers.planar(*image.shape)
-    record = _blur_record.pack(FLOAT_BLUR, _blur_record.size + numbers.nbytes, reach, 0) + numbers.tobytes()
+    record = _blur_record.pack(FLOAT_BLUR, _blur_record.size + numbers.nbytes, reach, mirrored) + numbers.tobytes()
     _native.run(record, image, out, isa)
     return out

@@ -44,6 +44,7 @@ enum augreg_code {
     AUGREG_FLOAT_BLUR,
     AUGREG_CLAHE,
     AUGREG_NOISE_BOX,
+    AUGREG_GRID,
     AUGREG_CODES, /* the number of codes */
 };
 
@@ -202,10 +203,23 @@ typedef struct {
     uint8_t fill[AUGREG_MOST_CHANNELS];
 } augreg_remap;
 
-/* Convolve an image of floats along both sides with 2 reach + 1 weights, floats which follow this struct. */
+/* The same at positions shifted by a field that is bilinear between lines. After this struct: for rows and then for columns, for
+   each row of the image, its shift on each of the `lines`; for each pixel of a row, how far it lies between two lines, from 0 to 1;
+   all these as doubles; and the number of the line before each pixel, as int32_t. */
 typedef struct {
     augreg_op op;
-    int32_t reach, unused;
+    int32_t bilinear;
+    uint8_t fill[AUGREG_MOST_CHANNELS];
+    int32_t lines, unused;
+} augreg_grid;
+
+#define AUGREG_MOST_SHIFT 1e9
+
+/* Convolve an image of floats along both sides with 2 reach + 1 weights, floats which follow this struct. Edges are repeated, or
+   the image is mirrored there, as often as the weights reach. */
+typedef struct {
+    augreg_op op;
+    int32_t reach, mirrored;
 } augreg_float_blur;
 
 /* Equalize the luma of one or three colors in tiles, `rows` x `columns` of them, with a limit of `clip` to the slope. */

@@ -25,6 +25,7 @@ const augreg_traits_of augreg_traits[AUGREG_CODES] = {
     [AUGREG_FLOAT_BLUR] = {sizeof(augreg_float_blur), 0},
     [AUGREG_CLAHE] = {sizeof(augreg_clahe), 0},
     [AUGREG_NOISE_BOX] = {sizeof(augreg_noise_box), AUGREG_IN_PLACE},
+    [AUGREG_GRID] = {sizeof(augreg_grid), 0},
 };
 
 /* Whether length pixels from start on lie within a side. */
@@ -87,6 +88,22 @@ static int is_remap(const augreg_remap *remap, const augreg_shape_of *shape) {
     int finite = 1;
     for (int64_t i = 0; i < count; i++) finite &= fabsf(field[i]) <= FLT_MAX;
     return finite;
+}
+
+/* Shifts and parts that give positions, and lines that there are. */
+static int is_grid(const augreg_grid *grid, const augreg_shape_of *shape) {
+    const double *shifts = (const double *)(grid + 1);
+    const int64_t width = shape->width, most = (grid->op.bytes - (int64_t)sizeof *grid) / 4;
+    if (shape->floats || grid->lines < 2 || grid->lines > most || (grid->bilinear && width < 2)) return 0;
+    const int64_t count = 2 * (int64_t)shape->height * grid->lines;
+    if (count > most || 2 * count + 3 * width > most) return 0;
+    const double *parts = shifts + count;
+    const int32_t *cells = (const int32_t *)(parts + width);
+    int known = 1;
+    for (int64_t i = 0; i < count; i++) known &= fabs(shifts[i]) <= AUGREG_MOST_SHIFT;
+    for (int64_t x = 0; x < width; x++)
+        known &= (parts[x] >= 0.0) & (parts[x] <= 1.0) & (cells[x] >= 0) & (cells[x] < grid->lines - 1);
+    return known;
 }
 
 int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
@@ -174,6 +191,9 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
             break;
         case AUGREG_REMAP:
             if (!is_remap((const augreg_remap *)op, shape)) return AUGREG_BAD_PROGRAM;
+            break;
+        case AUGREG_GRID:
+            if (!is_grid((const augreg_grid *)op, shape)) return AUGREG_BAD_PROGRAM;
             break;
         case AUGREG_FLOAT_BLUR: {
             const augreg_float_blur *blur = (const augreg_float_blur *)op;

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from augreg_native import program
+from augreg_native import program, remaps
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
 from augreg import ops
+from augreg.backends import plain
 from augreg.ops import Op
 
 Array = NDArray[np.uint8]
@@ -66,6 +68,18 @@ def test_long_rows(isa: str, compiled: Run, image_of: Callable[..., Array]) -> N
         assert np.array_equal(compiled([ops.median_blur(5)], image), by_pillow(image, lambda p: p.filter(median)))
         found = compiled([ops.enhance("smooth", 1.7, "sharpness")], image)
         assert np.array_equal(found, by_pillow(image, lambda p: ImageEnhance.Sharpness(p).enhance(1.7)))
+
+
+@pytest.mark.parametrize(("height", "width", "sigma"), [(3, 300, 2.0), (40, 2, 11.0), (1, 1, 1.0), (20, 31, 0.6)])
+def test_floats_mirrored_at_their_edges(isa: str, height: int, width: int, sigma: float) -> None:
+    """Also several times, where the weights reach further than the image."""
+    image = np.random.default_rng(height).standard_normal((height, width, 2), np.float32)
+    reach = math.ceil(4.0 * sigma)
+    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
+    expected = plain.float_blur(sigma, padded)[reach : reach + height, reach : reach + width]
+    found = remaps.blurred_floats(sigma, image, isa, mirrored=True)
+    assert found is not None and np.array_equal(found, expected)
+    assert np.array_equal(plain.float_blur(sigma, image, "symmetric"), expected)
 
 
 def test_what_has_no_kernel_is_left_to_pillow() -> None:

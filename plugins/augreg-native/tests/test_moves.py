@@ -77,6 +77,15 @@ def test_borders_of_the_images_own_pixels(mode: PadMode, isa: str, monkeypatch: 
                 assert np.array_equal(found, np.pad(view, ((top, bottom), (left, right), (0, 0)), mode))
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_long_rows_are_mirrored(isa: str, monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
+    monkeypatch.setattr(program, "ISA", isa)
+    whole = np.random.default_rng(channels).integers(0, 256, (3, 152, channels), dtype=np.uint8)
+    for width in (15, 22, 64, 65, 86, 150):
+        _, found = program.run([ops.Move(0, 1, 3, width, flip_x=True)], 0, whole)
+        assert np.array_equal(found, whole[:, 1 : width + 1][:, ::-1])
+
+
 def test_fills_are_rounded_and_limited() -> None:
     image = np.zeros((1, 1, 3), np.uint8)
     _, found = program.run([ops.Pad(0, 0, 0, 1, (300.0, 1.5, 2.5))], 0, image)

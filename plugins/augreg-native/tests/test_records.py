@@ -37,6 +37,14 @@ def field(sampling: int, value: float, count: int = 2 * 6 * 7) -> bytes:
     return packed(remaps.REMAP, "i4B", sampling, 0, 0, 0, 0, tail=np.full(count, value, np.float32).tobytes())
 
 
+def grid(
+    lines: int = 3, shift: float = 2.5, part: float = 0.5, cell: int = 1, rows: int = 6, width: int = 7
+) -> bytes:
+    doubles = [*[shift] * (2 * rows * lines), *[part] * width]
+    tail = struct.pack(f"={len(doubles)}d{width}i", *doubles, *[cell] * width)
+    return packed(remaps.GRID, "i4B2i", 1, 0, 0, 0, 0, lines, 0, tail=tail + bytes(-len(tail) % 8))
+
+
 BLEND, SATURATION, HUE, TABLES, MATRIX, CONTRAST, EQUALIZE, AUTO_CONTRAST = range(8)
 GOOD = {
     "blend": color(BLEND),
@@ -56,6 +64,7 @@ GOOD = {
     "box of noise": packed(noises.BOX, "6iQ", 2, 3, 4, 4, 0, 0, 7),
     "remap": field(1, -1e30),
     "clahe": packed(colors.CLAHE, "2id", 9, 9, 2.0),
+    "grid": grid(shift=-1e9, part=1.0),
 }
 BAD = {
     "a color op of no kind": color(8),
@@ -102,6 +111,15 @@ BAD = {
     "a field that is infinite": field(1, INFINITE),
     "a field that is cut off": field(1, 0.0, count=82),
     "a blur of floats for bytes": packed(remaps.FLOAT_BLUR, "2i", 0, 0, tail=bytes(8)),
+    "a grid of one line": grid(lines=1, cell=0),
+    "a shift that is no number": grid(shift=NAN),
+    "a shift that is too far": grid(shift=1e10),
+    "a part before a line": grid(part=-0.1),
+    "a part after a line": grid(part=1.1),
+    "a cell before the first": grid(cell=-1),
+    "a cell after the last": grid(cell=2),
+    "a grid with a row less": grid(rows=5),
+    "a grid with a column less": grid(width=6),
     "no tiles": packed(colors.CLAHE, "2id", 0, 3, 2.0),
     "too many tiles": packed(colors.CLAHE, "2id", 4097, 1, 2.0),
     "a limit that is no number": packed(colors.CLAHE, "2id", 3, 3, NAN),
@@ -121,7 +139,7 @@ def test_others_are_refused(name: str) -> None:
 
 def test_a_column_has_no_two_neighbors() -> None:
     column = np.zeros((6, 1, 3), np.uint8)
-    for record in (warp(6, 1, sampling=1), field(1, 0.0, count=12)):
+    for record in (warp(6, 1, sampling=1), field(1, 0.0, count=12), grid(width=1)):
         with pytest.raises(ValueError, match="the program does not fit the images"):
             _native.run(record, column, np.empty_like(column), "")
 

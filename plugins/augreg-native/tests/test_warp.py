@@ -81,7 +81,9 @@ def test_wide_images(isa: str, compiled: Run, image_of: Callable[..., Array], ki
     image = image_of(5, 40, 700)
     scene = Scene(*image.shape)
     corners = ((3.0, 2.0), (690.0, 5.0), (650.0, 38.0), (20.0, 33.0))
-    for op in (ops.rotate(scene, 9.0, kind), ops.perspective(scene, corners, kind)):  # type: ignore[arg-type]
+    matrices = ((scale, 0.0, 9.0 * scale, 0.0, 0.7, -3.0, 0.0, 0.0) for scale in (0.4, 1.7, 3.1, -3.9, 5.0))
+    straight = [Warp(matrix, 50, 701, kind, (9.0,)) for matrix in matrices]  # type: ignore[arg-type]
+    for op in (ops.rotate(scene, 9.0, kind), ops.perspective(scene, corners, kind), *straight):  # type: ignore[arg-type]
         assert isinstance(op, Warp)
         assert np.array_equal(compiled([op], image), by_pillow(op, image))
 

@@ -152,8 +152,9 @@ def damaged(seed: int) -> int:
         others = [
             ops.rotate(scene, 9.0, "bilinear"),
             ops.shear(scene, 0.3, 0.1),
-            ops.translate(scene, 3.5, 0.2, "bicubic"),
+            ops.translate(scene, 3.5, 0.2, numbers.choice(("bilinear", "bicubic"))),
             ops.lens(scene, 0.3, numbers.choice(("nearest", "bilinear"))),
+            ops.grid(scene, 3, 2, 0.3, 5, numbers.choice(("nearest", "bilinear"))),
             ops.motion_blur(4.0, 30.0),
             ops.noise_box(scene, 0, 0, 1, 1, 5),
             ops.enhance("smooth", 1.5, "sharpness"),

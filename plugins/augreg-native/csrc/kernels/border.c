@@ -20,15 +20,19 @@ static void fill_floats(float *to, int32_t count, float value) {
     for (int32_t x = 0; x < count; x++) to[x] = value;
 }
 
-/* Fill `count` pixels of a row of a packed image, in all its planes. */
-static void fill_row(const augreg_image *image, int32_t y, int32_t x, int32_t count, const uint8_t *fill,
+/* Fill a box of a packed image, in all its planes. */
+static void fill_box(const augreg_image *image, int32_t top, int32_t left, int32_t height, int32_t width, const uint8_t *fill,
                      const float *float_fill) {
-    uint8_t *to = image->data + y * image->row + x * image->pixel;
-    if (!image->floats) {
-        fill_bytes(to, count, image->channels, fill);
-        return;
+    const size_t bytes = (size_t)width * (size_t)image->pixel;
+    if (height < 1 || width < 1) return;
+    for (int32_t c = 0; c < (image->floats ? image->channels : 1); c++) {
+        uint8_t *first = image->data + c * image->channel + top * image->row + left * image->pixel;
+        if (image->floats)
+            fill_floats((float *)first, width, float_fill[c]);
+        else
+            fill_bytes(first, width, image->channels, fill);
+        for (int32_t y = 1; y < height; y++) memcpy(first + y * image->row, first, bytes);
     }
-    for (int32_t c = 0; c < image->channels; c++) fill_floats((float *)(to + c * image->channel), count, float_fill[c]);
 }
 
 /* Where the pixel `distance` beyond the end of a side comes from, in pixels from that end. */
@@ -65,21 +69,17 @@ int NAME(pad)(const augreg_op *op, const augreg_image *in, const augreg_image *o
         repeat(pad, in, out);
         return AUGREG_OK;
     }
-    for (int32_t y = 0; y < out->height; y++) {
-        if (y < pad->top || y >= pad->top + in->height) {
-            fill_row(out, y, 0, out->width, pad->fill, pad->float_fill);
-        } else {
-            fill_row(out, y, 0, pad->left, pad->fill, pad->float_fill);
-            fill_row(out, y, pad->left + in->width, pad->right, pad->fill, pad->float_fill);
-        }
-    }
+    const int32_t bottom = pad->top + in->height, right = pad->left + in->width;
+    fill_box(out, 0, 0, pad->top, out->width, pad->fill, pad->float_fill);
+    fill_box(out, pad->top, 0, in->height, pad->left, pad->fill, pad->float_fill);
+    fill_box(out, pad->top, right, in->height, pad->right, pad->fill, pad->float_fill);
+    fill_box(out, bottom, 0, pad->bottom, out->width, pad->fill, pad->float_fill);
     return AUGREG_OK;
 }
 
 int NAME(paint)(const augreg_op *op, const augreg_image *in, const augreg_image *out) {
     const augreg_paint *paint = (const augreg_paint *)op;
     if (in->data != out->data) NAME(copy)(in, out);
-    for (int32_t y = paint->top; y < paint->top + paint->height; y++)
-        fill_row(out, y, paint->left, paint->width, paint->fill, paint->float_fill);
+    fill_box(out, paint->top, paint->left, paint->height, paint->width, paint->fill, paint->float_fill);
     return AUGREG_OK;
 }

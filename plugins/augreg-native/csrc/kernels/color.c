@@ -23,11 +23,14 @@ static void blend(float *restrict plane, int32_t lanes, float base, float factor
     for (int32_t i = 0; i < lanes; i++) plane[i] = truncated(base + factor * (plane[i] - base));
 }
 
+/* The luma of bytes, in the place of all three. */
+static void make_gray(uint8_t *restrict red, uint8_t *restrict green, uint8_t *restrict blue, int32_t lanes) {
+    for (int32_t i = 0; i < lanes; i++) red[i] = (uint8_t)((red[i] * 19595u + green[i] * 38470u + blue[i] * 7471u + 32768u) >> 16);
+    memcpy(green, red, (size_t)lanes);
+    memcpy(blue, red, (size_t)lanes);
+}
+
 static void saturate(float *restrict red, float *restrict green, float *restrict blue, int32_t lanes, float factor) {
-    if (factor == 0.0f) {
-        for (int32_t i = 0; i < lanes; i++) red[i] = green[i] = blue[i] = luma(red[i], green[i], blue[i]);
-        return;
-    }
     for (int32_t i = 0; i < lanes; i++) {
         float r = red[i], g = green[i], b = blue[i], gray = luma(r, g, b);
         red[i] = truncated(gray + factor * (r - gray));
@@ -123,6 +126,11 @@ static void apply(const augreg_color *stage, augreg_chunk *chunk) {
     }
     if (stage->kind == AUGREG_MATRIX) {
         mix((const float *)(stage + 1), colors, chunk);
+        return;
+    }
+    if (stage->kind == AUGREG_SATURATION && stage->amount == 0.0) {
+        NAME(as_bytes)(chunk);
+        make_gray(chunk->bytes[0], chunk->bytes[1], chunk->bytes[2], chunk->lanes);
         return;
     }
     NAME(as_floats)(chunk);

@@ -30,6 +30,22 @@ static void copy_planes(const uint8_t *restrict from, ptrdiff_t channel, uint8_t
     }
 }
 
+#if defined(__AVX512VBMI__)
+
+/* The bytes of 21 pixels of three channels, the last pixel first, and those of 64 of one. */
+static const uint8_t threes[64] = {
+    60, 61, 62, 57, 58, 59, 54, 55, 56, 51, 52, 53, 48, 49, 50, 45, 46, 47, 42, 43, 44, 39, 40, 41,
+    36, 37, 38, 33, 34, 35, 30, 31, 32, 27, 28, 29, 24, 25, 26, 21, 22, 23, 18, 19, 20, 15, 16, 17,
+    12, 13, 14, 9, 10, 11, 6, 7, 8, 3, 4, 5, 0, 1, 2, 63,
+};
+static const uint8_t ones[64] = {
+    63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40,
+    39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16,
+    15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0,
+};
+
+#endif
+
 /* A row of pixels in the opposite order; `from` is its last pixel in memory. */
 static inline __attribute__((always_inline)) void mirrored(const uint8_t *from, uint8_t *to, int32_t width,
                                                            const int channels) {
@@ -46,6 +62,14 @@ static inline __attribute__((always_inline)) void mirrored(const uint8_t *from, 
     const int32_t pixels = 16 / channels;
     if (channels == 3) /* a byte too much is read, of the pixel before, so the first pixel comes alone */
         for (; x < 1 && x < width; x++) memcpy(to, from, 3);
+#if defined(__AVX512VBMI__)
+    const __m512i all = channels == 3 ? _mm512_loadu_si512(threes)
+                                      : _mm512_xor_si512(_mm512_loadu_si512(ones), _mm512_set1_epi8((char)(channels - 1)));
+    for (; (int64_t)(width - x) * channels >= 64; x += 64 / channels) { /* and a byte too much is written */
+        const uint8_t *lowest = from - ((ptrdiff_t)x + 64 / channels - 1) * channels;
+        _mm512_storeu_si512(to + (size_t)x * channels, _mm512_permutexvar_epi8(all, _mm512_loadu_si512(lowest)));
+    }
+#endif
     /* and a byte too much is written, so 16 are left in the row */
     for (; (int64_t)x * channels + 16 <= (int64_t)width * channels; x += pixels) {
         const uint8_t *lowest = from - ((ptrdiff_t)x + pixels - 1) * channels;

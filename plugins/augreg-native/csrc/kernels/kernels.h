@@ -22,6 +22,7 @@ void NAME(copy)(const augreg_image *in, const augreg_image *out);
 
 augreg_kernel NAME(resize), NAME(pad), NAME(paint), NAME(normalize), NAME(warp);
 augreg_kernel NAME(sharpen), NAME(blur), NAME(median), NAME(convolve), NAME(noise), NAME(remap), NAME(float_blur), NAME(clahe), NAME(noise_box);
+augreg_kernel NAME(grid);
 augreg_color_kernel NAME(color);
 
 #endif

@@ -1,5 +1,5 @@
-/* Images read at positions of a field, each with its own: the nearest pixel, or four of them mixed in single precision in the
-   order of the core. Positions outside get the fill. */
+/* Images read at positions of a field, or between the lines of a grid: the nearest pixel, or four of them mixed in single
+   precision in the order of the core. Positions outside get the fill. */
 
 #include "kernels.h"
 
@@ -19,7 +19,7 @@ static inline float within(float position, float size) {
     return whole < size - 1.0f ? whole : size - 1.0f;
 }
 
-static void nearest(const augreg_remap *remap, const augreg_image *in, const float *restrict ys, const float *restrict xs,
+static void nearest(const uint8_t *fill, const augreg_image *in, const float *restrict ys, const float *restrict xs,
                     int32_t count, uint8_t *to) {
     places at;
     float height = (float)in->height, width = (float)in->width;
@@ -32,7 +32,7 @@ static void nearest(const augreg_remap *remap, const augreg_image *in, const flo
     }
     for (int32_t i = 0; i < count; i++) {
         const uint8_t *from = in->data + at.rows[i] * in->row + (ptrdiff_t)at.columns[i] * channels;
-        memcpy(to + (ptrdiff_t)i * channels, at.outside[i] ? remap->fill : from, (size_t)channels);
+        memcpy(to + (ptrdiff_t)i * channels, at.outside[i] ? fill : from, (size_t)channels);
     }
 }
 
@@ -49,7 +49,7 @@ static inline void read_pair(const uint8_t *from, const int32_t channels, uint32
     }
 }
 
-static inline __attribute__((always_inline)) void bilinear(const augreg_remap *remap, const augreg_image *in,
+static inline __attribute__((always_inline)) void bilinear(const uint8_t *fill, const augreg_image *in,
                                                            const float *restrict ys, const float *restrict xs, int32_t count,
                                                            uint8_t *to, const int32_t channels) {
     places upper;
@@ -80,37 +80,73 @@ static inline __attribute__((always_inline)) void bilinear(const augreg_remap *r
         e[i] = first[i] ? other : e[i];
     }
     for (int32_t c = 0; c < channels; c++) {
-        int32_t shift = 8 * c, fill = remap->fill[c], *restrict plane = planes[c];
+        int32_t shift = 8 * c, outer = fill[c], *restrict plane = planes[c];
         for (int32_t i = 0; i < count; i++) {
             float p = (float)(int32_t)(a[i] >> shift & 255), q = (float)(int32_t)(b[i] >> shift & 255);
             float r = (float)(int32_t)(d[i] >> shift & 255), s = (float)(int32_t)(e[i] >> shift & 255);
             float above = p * (1.0f - right[i]) + q * right[i], below = r * (1.0f - right[i]) + s * right[i];
             float found = above * (1.0f - down[i]) + below * down[i];
             int32_t rounded = (int32_t)((found + 0x1.8p23f) - 0x1.8p23f); /* halves to the even byte */
-            plane[i] = (rounded & (upper.outside[i] - 1)) | (fill & -upper.outside[i]);
+            plane[i] = (rounded & (upper.outside[i] - 1)) | (outer & -upper.outside[i]);
         }
     }
     for (int32_t i = 0; i < count; i++)
         for (int32_t c = 0; c < channels; c++) to[(ptrdiff_t)i * channels + c] = (uint8_t)planes[c][i];
 }
 
+/* The next `count` pixels, at most a piece. */
+static void read_piece(int mixed, const uint8_t *fill, const augreg_image *in, const float *ys, const float *xs, int32_t count,
+                       uint8_t *to) {
+    if (!mixed) {
+        nearest(fill, in, ys, xs, count, to);
+        return;
+    }
+    switch (in->channels) {
+        case 1: bilinear(fill, in, ys, xs, count, to, 1); break;
+        case 2: bilinear(fill, in, ys, xs, count, to, 2); break;
+        case 3: bilinear(fill, in, ys, xs, count, to, 3); break;
+        default: bilinear(fill, in, ys, xs, count, to, 4);
+    }
+}
+
 int NAME(remap)(const augreg_op *op, const augreg_image *in, const augreg_image *out) {
     const augreg_remap *remap = (const augreg_remap *)op;
-    size_t width = (size_t)in->width, pixels = width * (size_t)in->height;
+    const size_t pixels = (size_t)in->width * (size_t)in->height, channels = (size_t)in->channels;
     const float *field = (const float *)(remap + 1);
     for (size_t at = 0; at < pixels; at += PIECE) {
-        int32_t count = pixels - at < PIECE ? (int32_t)(pixels - at) : PIECE, channels = in->channels;
-        const float *ys = field + at, *xs = field + pixels + at;
-        uint8_t *to = out->data + at * (size_t)channels;
-        if (!remap->bilinear) {
-            nearest(remap, in, ys, xs, count, to);
-            continue;
-        }
-        switch (channels) {
-            case 1: bilinear(remap, in, ys, xs, count, to, 1); break;
-            case 2: bilinear(remap, in, ys, xs, count, to, 2); break;
-            case 3: bilinear(remap, in, ys, xs, count, to, 3); break;
-            default: bilinear(remap, in, ys, xs, count, to, 4);
+        const int32_t count = pixels - at < PIECE ? (int32_t)(pixels - at) : PIECE;
+        read_piece(remap->bilinear, remap->fill, in, field + at, field + pixels + at, count, out->data + at * channels);
+    }
+    return AUGREG_OK;
+}
+
+/* Positions of pixels between two lines, `places` plus the shift in between. */
+static __attribute__((noinline)) void shifted(double left, double right, const double *restrict parts,
+                                              const float *restrict places, int32_t count, float *restrict to) {
+    for (int32_t i = 0; i < count; i++) to[i] = places[i] + (float)(left * (1.0 - parts[i]) + right * parts[i]);
+}
+
+int NAME(grid)(const augreg_op *op, const augreg_image *in, const augreg_image *out) {
+    const augreg_grid *grid = (const augreg_grid *)op;
+    const int32_t width = in->width;
+    const ptrdiff_t lines = grid->lines;
+    const double *down = (const double *)(grid + 1), *across = down + in->height * lines, *parts = across + in->height * lines;
+    const int32_t *cells = (const int32_t *)(parts + width);
+    float rows[PIECE], columns[PIECE], ys[PIECE], xs[PIECE];
+    for (int32_t x0 = 0; x0 < width; x0 += PIECE) {
+        const int32_t count = width - x0 < PIECE ? width - x0 : PIECE;
+        for (int32_t i = 0; i < count; i++) columns[i] = (float)(x0 + i) + 0.5f;
+        for (int32_t y = 0; y < in->height; y++) {
+            for (int32_t i = 0; i < count; i++) rows[i] = (float)y + 0.5f;
+            for (int32_t i = 0, end; i < count; i = end) {
+                const int32_t cell = cells[x0 + i];
+                const double *above = down + y * lines + cell, *beside = across + y * lines + cell;
+                for (end = i + 1; end < count && cells[x0 + end] == cell;) end++;
+                shifted(above[0], above[1], parts + x0 + i, rows + i, end - i, ys + i);
+                shifted(beside[0], beside[1], parts + x0 + i, columns + i, end - i, xs + i);
+            }
+            uint8_t *to = out->data + y * out->row + (ptrdiff_t)x0 * in->channels;
+            read_piece(grid->bilinear, grid->fill, in, ys, xs, count, to);
         }
     }
     return AUGREG_OK;

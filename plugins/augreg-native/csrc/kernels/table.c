@@ -20,6 +20,7 @@ static augreg_kernel *const kernels[AUGREG_CODES] = {
     [AUGREG_FLOAT_BLUR] = NAME(float_blur),
     [AUGREG_CLAHE] = NAME(clahe),
     [AUGREG_NOISE_BOX] = NAME(noise_box),
+    [AUGREG_GRID] = NAME(grid),
 };
 
 const augreg_table NAME(table) = {TEXT(AUGREG_ISA), kernels, NAME(copy), NAME(color)};

@@ -12,7 +12,7 @@
 /* Copy one pixel; a constant number of channels makes it one or two moves. */
 static inline void copy_pixel(uint8_t *to, const uint8_t *from, int32_t channels) { memcpy(to, from, (size_t)channels); }
 
-static void fill_pixels(uint8_t *to, int32_t count, const uint8_t *fill, int32_t channels) {
+void NAME(fill_pixels)(uint8_t *to, int32_t count, const uint8_t *fill, int32_t channels) {
     int same = 1;
     for (int32_t c = 1; c < channels; c++) same &= fill[c] == fill[0];
     if (same) {
@@ -29,9 +29,10 @@ static int32_t pixel_at(double position, int32_t size) {
     return position >= 0.0 && position < size ? (int32_t)position : -1;
 }
 
-static int scaled(const augreg_warp *warp, const augreg_image *in, const augreg_image *out, int32_t *columns) {
+static inline __attribute__((always_inline)) int scaled(const augreg_warp *warp, const augreg_image *in,
+                                                        const augreg_image *out, int32_t *columns, const int32_t channels) {
     const double *a = warp->matrix;
-    int32_t channels = in->channels, first = out->width, end = 0, straight = 1;
+    int32_t before = -1, first = out->width, end = 0, straight = 1;
     double place = a[2] + a[0] * 0.5;
     for (int32_t x = 0; x < out->width; x++, place += a[0]) { /* a sum, as in Pillow, not a product */
         columns[x] = pixel_at(place, in->width);
@@ -46,11 +47,16 @@ static int scaled(const augreg_warp *warp, const augreg_image *in, const augreg_
         uint8_t *to = out->data + y * out->row;
         int32_t row = pixel_at(place, in->height);
         if (row < 0) {
-            fill_pixels(to, out->width, warp->fill, channels);
+            NAME(fill_pixels)(to, out->width, warp->fill, channels);
             continue;
         }
+        if (row == before) { /* as the row above it */
+            memcpy(to, to - out->row, (size_t)out->width * (size_t)channels);
+            continue;
+        }
+        before = row;
         const uint8_t *from = in->data + row * in->row;
-        fill_pixels(to, first, warp->fill, channels);
+        NAME(fill_pixels)(to, first, warp->fill, channels);
         if (straight && end > first) {
             memcpy(to + (ptrdiff_t)first * channels, from + (ptrdiff_t)columns[first] * channels,
                    (size_t)(end - first) * (size_t)channels);
@@ -58,7 +64,7 @@ static int scaled(const augreg_warp *warp, const augreg_image *in, const augreg_
             for (int32_t x = first; x < end; x++)
                 copy_pixel(to + (ptrdiff_t)x * channels, from + (ptrdiff_t)columns[x] * channels, channels);
         }
-        fill_pixels(to + (ptrdiff_t)end * channels, out->width - end, warp->fill, channels);
+        NAME(fill_pixels)(to + (ptrdiff_t)end * channels, out->width - end, warp->fill, channels);
     }
     return AUGREG_OK;
 }
@@ -118,7 +124,7 @@ static int turned(const augreg_warp *warp, const augreg_image *in, const augreg_
         narrow(x0, a0, (int64_t)in->width << 16, &first, &end);
         narrow(y0, a3, (int64_t)in->height << 16, &first, &end);
         uint8_t *row = out->data + y * out->row, *to = row + (ptrdiff_t)first * channels;
-        fill_pixels(row, first, warp->fill, channels);
+        NAME(fill_pixels)(row, first, warp->fill, channels);
         int64_t xx = x0 + first * a0, yy = y0 + first * a3;
         switch (channels) {
             case 1: fixed_row(in, to, end - first, xx, yy, a0, a3, 1); break;
@@ -126,7 +132,7 @@ static int turned(const augreg_warp *warp, const augreg_image *in, const augreg_
             case 3: fixed_row(in, to, end - first, xx, yy, a0, a3, 3); break;
             default: fixed_row(in, to, end - first, xx, yy, a0, a3, 4);
         }
-        fill_pixels(row + (ptrdiff_t)end * channels, out->width - end, warp->fill, channels);
+        NAME(fill_pixels)(row + (ptrdiff_t)end * channels, out->width - end, warp->fill, channels);
     }
     return AUGREG_OK;
 }
@@ -253,11 +259,19 @@ static inline __attribute__((always_inline)) void general(const augreg_warp *war
 
 int NAME(warp)(const augreg_op *op, const augreg_image *in, const augreg_image *out) {
     const augreg_warp *warp = (const augreg_warp *)op;
+    const int straight = warp->affine && warp->matrix[1] == 0.0 && warp->matrix[3] == 0.0;
+    if (straight && warp->sampling == AUGREG_SAMPLE_BILINEAR) return NAME(straight)(warp, in, out);
     if (warp->affine && warp->sampling == AUGREG_SAMPLE_NEAREST) {
-        if (warp->matrix[1] != 0.0 || warp->matrix[3] != 0.0) return turned(warp, in, out);
+        if (!straight) return turned(warp, in, out);
         int32_t *columns = malloc((size_t)out->width * sizeof *columns);
         if (columns == NULL) return AUGREG_NO_MEMORY;
-        int status = scaled(warp, in, out, columns);
+        int status;
+        switch (in->channels) {
+            case 1: status = scaled(warp, in, out, columns, 1); break;
+            case 2: status = scaled(warp, in, out, columns, 2); break;
+            case 3: status = scaled(warp, in, out, columns, 3); break;
+            default: status = scaled(warp, in, out, columns, 4);
+        }
         free(columns);
         return status;
     }
