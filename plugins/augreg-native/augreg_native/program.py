@@ -41,12 +41,11 @@ from augreg.ops import (
 from augreg.ops.scene import PixelValues
 from augreg_native import _native, colors, filters, noises, remaps, warps
 
-__all__ = ["ENCODERS", "ISA", "MOST_CHANNELS", "Shape", "run"]
+__all__ = ["ENCODERS", "ISA", "Shape", "run"]
 
 Array = NDArray[Any]
 
-MOST_CHANNELS: Final = 4
-_MOST_SIDE: Final = 2**31 - 1
+_MOST: Final = 2**31 - 1  # rows of an image, and values of a row
 _MOST_PIXELS: Final = 2**40  # far beyond any memory
 _LONGEST_RESIZED: Final = 2**24
 
@@ -129,7 +128,7 @@ def _fill(
     kind = np.float32 if floats else np.uint8
     border = Pad(0, 0, 0, 1, fill, fill_ops=fill_ops)
     pixel = backend("pillow").apply(border, np.zeros((1, 1, channels), kind))[0, 1].tolist()
-    pixel += [0] * (MOST_CHANNELS - channels)
+    pixel += [0] * (warps.MOST_CHANNELS - channels)
     return (tuple(pixel), bytes(4)) if floats else ((0.0,) * 4, bytes(pixel))
 
 
@@ -211,9 +210,9 @@ _BYTES: Final = np.dtype(np.uint8)
 def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
     """Run as many ops as the module can, from `start` on. Returns how many were run, and the image after them."""
     height, width, channels = image.shape
-    if image.dtype != _BYTES or not 1 <= channels <= MOST_CHANNELS or not image.size:
+    if image.dtype != _BYTES or not 1 <= channels <= warps.MOST_CHANNELS or not image.size:
         return 0, image
-    if height > _MOST_SIDE or width > _MOST_SIDE:
+    if height > _MOST or width * channels > _MOST:
         return 0, image
     shape = Shape(height, width, channels)
     if start + 1 == len(ops) and type(op := ops[start]) is Move:
@@ -238,7 +237,7 @@ def run(ops: Sequence[Op], start: int, image: Array) -> tuple[int, Array]:
             assert after is not None
             if after != (height, width):
                 height, width = after
-                if height > _MOST_SIDE or width > _MOST_SIDE or height * width > _MOST_PIXELS:
+                if height > _MOST or width * channels > _MOST or height * width > _MOST_PIXELS:
                     break
                 shape = Shape(height, width, channels, shape.floats)
         records.append(record)

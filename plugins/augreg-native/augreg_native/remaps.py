@@ -13,6 +13,7 @@ from augreg.backends import displacement, plain
 from augreg.images import buffers
 from augreg.ops import Filter, Remap
 from augreg_native import _native
+from augreg_native.warps import MOST_CHANNELS, fill_bytes
 
 if TYPE_CHECKING:
     from augreg_native.program import Shape
@@ -24,8 +25,7 @@ FLOAT_BLUR: Final = 13
 GRID: Final = 16
 """The codes of these ops in `enum augreg_code`."""
 
-_MOST_CHANNELS: Final = 4
-_MOST_PIXELS: Final = 1 << 24  # a field goes into the record
+_MOST_PIXELS: Final = 1 << 24  # a field goes into the record; AUGREG_LONGEST_REMAPPED is the same
 _MOST_REACH: Final = 32_768
 
 _MOST_LIMIT: Final = 1.0
@@ -45,8 +45,7 @@ def remapped(op: Remap, shape: Shape) -> bytes | None:
         return None
     if bilinear and shape.width < 2:
         return None
-    each = op.fill * channels if len(op.fill) == 1 else op.fill
-    fill = [round(min(255.0, max(0.0, value))) for value in each] + [0] * (_MOST_CHANNELS - channels)
+    fill = fill_bytes(op.fill, channels)
     if op.field == "grid" and abs(op.numbers[2]) <= _MOST_LIMIT:
         return _between_lines(displacement.grid_lines(op, shape.height, shape.width), bilinear, fill)
     ys, xs = displacement.sources(op, shape.height, shape.width, KERNELS[Filter])
@@ -54,7 +53,7 @@ def remapped(op: Remap, shape: Shape) -> bytes | None:
     return b"".join((_record.pack(REMAP, size, bilinear, *fill), ys.tobytes(), xs.tobytes()))
 
 
-def _between_lines(grid: displacement.GridLines, bilinear: bool, fill: list[int]) -> bytes:
+def _between_lines(grid: displacement.GridLines, bilinear: bool, fill: tuple[int, ...]) -> bytes:
     """The record of a remap whose field is bilinear between the lines of a grid."""
     cells = grid.cells.astype(np.int32).tobytes()
     numbers = b"".join((grid.shifts.tobytes(), grid.parts.tobytes(), cells, bytes(len(cells) % 8)))
@@ -70,7 +69,7 @@ def blurred_floats(sigma: float, image: NDArray[Any], isa: str, mirrored: bool =
     if sigma < plain.SHARP:
         return image
     reach = max(1, math.ceil(4.0 * sigma))
-    if image.shape[2] > _MOST_CHANNELS or reach > _MOST_REACH or not image.size:
+    if image.shape[2] > MOST_CHANNELS or reach > _MOST_REACH or not image.size:
         return None
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     numbers = np.append((weights / weights.sum()).astype(np.float32), np.float32(0))  # an even number of floats

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from augreg.ops.scene import PixelValues
     from augreg_native.program import Shape
 
-__all__ = ["CODE", "resampled", "warped"]
+__all__ = ["CODE", "MOST_CHANNELS", "fill_bytes", "resampled", "warped"]
 
 CODE: Final = 6
 """The code of this op in `enum augreg_code`."""
 
-_MOST_CHANNELS: Final = 4
+MOST_CHANNELS: Final = 4
+"""The most that the module takes; a record of a fill has as many values."""
 _SAMPLING: Final = {"nearest": 0, "bilinear": 1, "bicubic": 2}
 _FAR: Final = 32_767.0
 """In pixels: as far as positions in 16.16 fixed point go, which Pillow uses for nearest affine warps."""
@@ -36,14 +37,14 @@ def warped(op: Warp, shape: Shape) -> bytes | None:
     if not all(map(math.isfinite, op.matrix)) or (turned and not _near(op)):
         return None
     numbers = op.height, op.width, _SAMPLING[op.interpolation], bool(op.affine)
-    return _record.pack(CODE, _record.size, *numbers, *op.matrix, *_in_bytes(op.fill, shape.channels), 0)
+    return _record.pack(CODE, _record.size, *numbers, *op.matrix, *fill_bytes(op.fill, shape.channels), 0)
 
 
 @functools.lru_cache(maxsize=64)
-def _in_bytes(fill: PixelValues, channels: int) -> tuple[int, ...]:
-    """The four bytes of a fill."""
+def fill_bytes(fill: PixelValues, channels: int) -> tuple[int, ...]:
+    """The four bytes of a fill of one color or one for each channel."""
     each = fill * channels if len(fill) == 1 else fill
-    return (*(round(min(255.0, max(0.0, value))) for value in each), *(0,) * (_MOST_CHANNELS - len(each)))
+    return (*(round(min(255.0, max(0.0, value))) for value in each), *(0,) * (MOST_CHANNELS - len(each)))
 
 
 def resampled(op: Resize, shape: Shape) -> bytes | None:

@@ -22,6 +22,11 @@ static int image_of(const Py_buffer *buffer, augreg_image *image) {
             return -1;
         }
     }
+    if (buffer->shape[1] > INT32_MAX / buffer->shape[2]) {
+        PyErr_Format(PyExc_ValueError, "expected rows of at most %d values, got %zd x %zd", INT32_MAX, buffer->shape[1],
+                     buffer->shape[2]);
+        return -1;
+    }
     image->data = buffer->buf;
     image->height = (int32_t)buffer->shape[0];
     image->width = (int32_t)buffer->shape[1];

@@ -14,7 +14,8 @@
 
    Images are bytes (height x width x channels, the channels of a pixel next to each other) or, after a normalize, floats
    (a plane for each channel). The runner (program.c) gives a kernel only images for which these hold:
-     - `in` and `out` have the shapes that `augreg_shape` accepted and computed, and every size is at least 1;
+     - `in` and `out` have the shapes that `augreg_shape` accepted and computed, and every size is at least 1; a row has at most
+       INT32_MAX values, so that 32 bits count them;
      - `out` is packed: rows without gaps (bytes), rows and planes without gaps (floats);
      - the pixels of a row of `in` are next to each other (bytes: pixel = channels, channel = 1; floats: pixel = 4), and
        `row` is any number of bytes, also negative. Only with the trait AUGREG_MIRRORED may `pixel` be negative as well;
@@ -196,12 +197,15 @@ typedef struct {
 } augreg_noise;
 
 /* Read a byte image at positions, in rows and columns from the corner of the first pixel: the rows of all pixels and then their
-   columns follow this struct, as floats. Nearest, or bilinear, which needs a width of 2 at least. Outside there is `fill`. */
+   columns follow this struct, as floats. Nearest, or bilinear, which needs a width of 2 at least. Outside there is `fill`. No side is
+   longer than AUGREG_LONGEST_REMAPPED. */
 typedef struct {
     augreg_op op;
     int32_t bilinear;
     uint8_t fill[AUGREG_MOST_CHANNELS];
 } augreg_remap;
+
+#define AUGREG_LONGEST_REMAPPED (1 << 24) /* up to here a float is every whole number */
 
 /* The same at positions shifted by a field that is bilinear between lines. After this struct: for rows and then for columns, for
    each row of the image, its shift on each of the `lines`; for each pixel of a row, how far it lies between two lines, from 0 to 1;

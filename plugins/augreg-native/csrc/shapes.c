@@ -78,12 +78,17 @@ static int is_convolve(const augreg_convolve *convolve, const augreg_shape_of *s
     return 1;
 }
 
+/* Whether floats can say where the pixels of an image are, and whether it can be read. */
+static int has_positions(const augreg_shape_of *shape, int32_t bilinear) {
+    const int32_t longest = AUGREG_LONGEST_REMAPPED;
+    return !shape->floats && shape->height <= longest && shape->width <= longest && (!bilinear || shape->width >= 2);
+}
+
 /* The positions are checked too: what is no number would be no pixel. */
 static int is_remap(const augreg_remap *remap, const augreg_shape_of *shape) {
     const float *field = (const float *)(remap + 1);
     const int64_t count = 2 * (int64_t)shape->height * shape->width;
-    if (shape->floats || count * (int64_t)sizeof *field > remap->op.bytes - (int64_t)sizeof *remap ||
-        (remap->bilinear && shape->width < 2))
+    if (!has_positions(shape, remap->bilinear) || count * (int64_t)sizeof *field > remap->op.bytes - (int64_t)sizeof *remap)
         return 0;
     int finite = 1;
     for (int64_t i = 0; i < count; i++) finite &= fabsf(field[i]) <= FLT_MAX;
@@ -94,7 +99,7 @@ static int is_remap(const augreg_remap *remap, const augreg_shape_of *shape) {
 static int is_grid(const augreg_grid *grid, const augreg_shape_of *shape) {
     const double *shifts = (const double *)(grid + 1);
     const int64_t width = shape->width, most = (grid->op.bytes - (int64_t)sizeof *grid) / 4;
-    if (shape->floats || grid->lines < 2 || grid->lines > most || (grid->bilinear && width < 2)) return 0;
+    if (!has_positions(shape, grid->bilinear) || grid->lines < 2 || grid->lines > most) return 0;
     const int64_t count = 2 * (int64_t)shape->height * grid->lines;
     if (count > most || 2 * count + 3 * width > most) return 0;
     const double *parts = shifts + count;
@@ -230,7 +235,7 @@ int augreg_shape(const augreg_op *op, augreg_shape_of *shape) {
         default:
             return AUGREG_BAD_PROGRAM;
     }
-    if (height > INT32_MAX || width > INT32_MAX || height * width > MOST_VALUES / AUGREG_MOST_CHANNELS)
+    if (height > INT32_MAX || width * shape->channels > INT32_MAX || height * width > MOST_VALUES / AUGREG_MOST_CHANNELS)
         return AUGREG_BAD_PROGRAM;
     shape->height = (int32_t)height;
     shape->width = (int32_t)width;

@@ -115,6 +115,21 @@ def test_sizes_that_no_image_has_are_left_to_the_kernel(op: ops.Op) -> None:
     assert program.run([op], 0, IMAGE) == (0, IMAGE)
 
 
+def test_rows_of_more_values_than_32_bits_count_are_left_to_the_kernel() -> None:
+    """Kernels count the values of a row; the memory of these rows is never touched."""
+    row = np.zeros((1, 2**29, 4), np.uint8)
+    scene = ops.Scene(1, 2**29, 4)
+    count, found = program.run([ops.translate(scene, 3.5, 0.0, "bilinear"), ops.crop(0, 2**29 - 8, 1, 8)], 0, row)
+    assert count == 0 and found is row
+    with pytest.raises(ValueError, match="expected rows of at most 2147483647 values, got 536870912 x 4"):
+        _native.run(b"", row, row, "")
+    pixel = row[:, :1]
+    assert program.run([ops.Pad(0, 0, 0, 2**29 - 1), ops.crop(0, 0, 1, 1)], 0, pixel)[0] == 0
+    widened = record(2, 0, 0, 0, 2**29 - 1, *[0] * 6) + record(0, 0, 0, 1, 1, 0, 0, 0, 0)
+    with pytest.raises(ValueError, match="the program does not fit the images"):
+        _native.run(widened, pixel, np.empty_like(pixel), "")
+
+
 def test_the_input_is_not_written_and_not_returned() -> None:
     """Also by ops that run in place, and for an image that is read-only."""
     before = IMAGE.copy()

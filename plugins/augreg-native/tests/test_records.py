@@ -144,6 +144,13 @@ def test_a_column_has_no_two_neighbors() -> None:
             _native.run(record, column, np.empty_like(column), "")
 
 
+def test_a_row_that_is_longer_than_floats_count() -> None:
+    """Its last pixel is 2^24, and the float after 2^24 is 2^24 + 2."""
+    row = np.zeros((1, 2**24 + 1, 1), np.uint8)
+    with pytest.raises(ValueError, match="the program does not fit the images"):
+        _native.run(field(0, 0.0, count=2 * row.size), row, np.empty_like(row), "")
+
+
 def test_bytes_only(isa: str) -> None:
     """After a normalize, no op of these fits; the blur of floats does, if it has all of its weights."""
     planes = np.zeros((3, 6, 7), np.float32).transpose(1, 2, 0)

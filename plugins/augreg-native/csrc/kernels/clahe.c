@@ -1,6 +1,7 @@
 /* CLAHE: a table for each tile of the luma, bilinear between tiles; the change of the luma is added to all colors. The sums are
    those of the core, in single precision. */
 
+#include "floats.h"
 #include "kernels.h"
 
 #include <math.h>
@@ -75,7 +76,7 @@ static void interpolate(const uint8_t *luma, int32_t count, const side *across, 
         float part = across->share[x], rest = 1.0f - part;
         float above = upper[left] * rest + upper[right] * part, below = lower[left] * rest + lower[right] * part;
         float mixed = above * (1.0f - down) + below * down;
-        found[x] = (uint8_t)(int32_t)((mixed + 0x1.8p23f) - 0x1.8p23f); /* halves to the even byte */
+        found[x] = (uint8_t)(int32_t)rounded(mixed);
     }
 }
 

@@ -6,12 +6,11 @@
    operand here is infinite, because augreg_shape refuses factors beyond AUGREG_MOST_FACTOR. */
 
 #include "color.h"
+#include "floats.h"
 #include "planes.h"
 
 #include <string.h>
 
-static inline float least(float a, float b) { return a < b ? a : b; }
-static inline float most(float a, float b) { return a > b ? a : b; }
 static inline float whole(float value) { return (float)(int32_t)value; }
 static inline float truncated(float value) { return whole(least(most(value, 0.0f), 255.0f)); }
 /* The sum is exact: it is below 2^24. */
@@ -68,7 +67,7 @@ static void shift_hue(float *restrict red, float *restrict green, float *restric
     }
 }
 
-static inline float rounded(float sum) { return (least(most(sum, 0.0f), 255.0f) + 0x1.8p23f) - 0x1.8p23f; }
+static inline float byte(float sum) { return rounded(least(most(sum, 0.0f), 255.0f)); }
 
 /* Colors that change places or become one value, if that is all that a matrix does. Returns whether. */
 static int rearranged(const float *rows, int32_t colors, augreg_chunk *chunk) {
@@ -88,7 +87,7 @@ static int rearranged(const float *rows, int32_t colors, augreg_chunk *chunk) {
     memcpy(before, chunk->bytes, sizeof before);
     for (int32_t c = 0; c < colors; c++) {
         if (sources[c] < 0)
-            memset(chunk->bytes[c], (int32_t)rounded(rows[c * (colors + 1)]), (size_t)chunk->lanes);
+            memset(chunk->bytes[c], (int32_t)byte(rows[c * (colors + 1)]), (size_t)chunk->lanes);
         else
             memcpy(chunk->bytes[c], before[sources[c]], (size_t)chunk->lanes);
     }
@@ -109,7 +108,7 @@ static void mix(const float *rows, int32_t colors, augreg_chunk *chunk) {
             float weight = rows[1 + source];
             for (int32_t i = 0; i < lanes; i++) sum[i] += from[i] * weight;
         }
-        for (int32_t i = 0; i < lanes; i++) sum[i] = rounded(sum[i]);
+        for (int32_t i = 0; i < lanes; i++) sum[i] = byte(sum[i]);
     }
     for (int32_t c = 0; c < colors; c++) memcpy(chunk->values[c], mixed[c], (size_t)lanes * sizeof(float));
 }

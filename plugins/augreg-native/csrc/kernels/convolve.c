@@ -1,5 +1,6 @@
 /* Sums of products with the neighbors of each pixel, in single precision and in a given order; edges are repeated. */
 
+#include "floats.h"
 #include "sums.h"
 
 #include <stdlib.h>
@@ -31,9 +32,8 @@ static void read_row(const augreg_image *in, int32_t y, const window *to) {
 
 static __attribute__((noinline)) void as_bytes(const float *restrict sums, size_t count, uint8_t *restrict to) {
     for (size_t i = 0; i < count; i++) {
-        float sum = sums[i] < 0.0f ? 0.0f : sums[i];
-        sum = sum < 255.0f ? sum : 255.0f;
-        to[i] = (uint8_t)(int32_t)((sum + 0x1.8p23f) - 0x1.8p23f); /* halves to the even byte */
+        const float sum = least(most(sums[i], 0.0f), 255.0f);
+        to[i] = (uint8_t)(int32_t)rounded(sum);
     }
 }
 

@@ -1,5 +1,6 @@
 /* Sensor noise on bytes: the sums of the core, in single precision and in the same order. */
 
+#include "floats.h"
 #include "normal.h"
 
 #include <math.h>
@@ -7,11 +8,7 @@
 
 static const float WHITE = 1.0f / 255.0f;
 
-static inline float least(float a, float b) { return a < b ? a : b; }
-static inline float most(float a, float b) { return a > b ? a : b; }
-/* Rounded to the nearest whole number, halves to the even one; below 2^22. */
-static inline float nearest(float value) { return (value + 0x1.8p23f) - 0x1.8p23f; }
-static inline uint8_t byte(float value) { return (uint8_t)(int32_t)nearest(least(most(value * 255.0f, 0.0f), 255.0f)); }
+static inline uint8_t byte(float value) { return (uint8_t)(int32_t)rounded(least(most(value * 255.0f, 0.0f), 255.0f)); }
 
 static void gaussian(const uint8_t *from, const float *restrict normal, int64_t count, float std, uint8_t *to) {
     for (int64_t i = 0; i < count; i++) to[i] = byte(from[i] * WHITE + std * normal[i]);
@@ -20,7 +17,7 @@ static void gaussian(const uint8_t *from, const float *restrict normal, int64_t 
 static void shot(const uint8_t *from, const float *restrict normal, int64_t count, float photons, uint8_t *to) {
     for (int64_t i = 0; i < count; i++) {
         float mean = from[i] * WHITE * photons, n = normal[i];
-        float counted = most(nearest(mean + sqrtf(mean) * n + (n * n - 1.0f) * (1.0f / 6.0f)), 0.0f);
+        float counted = most(rounded(mean + sqrtf(mean) * n + (n * n - 1.0f) * (1.0f / 6.0f)), 0.0f);
         to[i] = byte(mean == 0.0f ? 0.0f : counted / photons);
     }
 }

@@ -5,27 +5,26 @@
    about once in 10^8 numbers, and then as one unit in the last place of a float. */
 
 #include "normal.h"
+#include "../philox.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { ROUNDS = 10 };
-
 static const uint64_t FIELD = 5; /* the domain of fields in augreg.rng */
-static const uint64_t LEFT = 0xD2E7470EE14C6C93u, RIGHT = 0xCA5A826395121157u;
 
+/* The words of the key in each round. */
 typedef struct {
-    uint64_t keys[ROUNDS][2];
+    uint64_t keys[AUGREG_PHILOX_ROUNDS][2];
 } schedule;
 
 static schedule scheduled(uint64_t key) {
     schedule found;
     uint64_t low = key, high = FIELD;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < AUGREG_PHILOX_ROUNDS; round++) {
         found.keys[round][0] = low;
         found.keys[round][1] = high;
-        low += 0x9E3779B97F4A7C15u;
-        high += 0xBB67AE8584CAA73Bu;
+        low += AUGREG_PHILOX_STEP_LEFT;
+        high += AUGREG_PHILOX_STEP_RIGHT;
     }
     return found;
 }
@@ -71,11 +70,12 @@ static inline void make(const schedule *schedule, uint64_t block, double *units)
         a[group] = _mm512_add_epi64(_mm512_set1_epi64((int64_t)(block + 8 * (uint64_t)group)), lanes);
         b[group] = c[group] = d[group] = _mm512_setzero_si512();
     }
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < AUGREG_PHILOX_ROUNDS; round++) {
         __m512i low = _mm512_set1_epi64((int64_t)schedule->keys[round][0]);
         __m512i high = _mm512_set1_epi64((int64_t)schedule->keys[round][1]);
         for (int group = 0; group < GROUPS; group++) {
-            __m512i left, right, above = products(a[group], LEFT, &left), beyond = products(c[group], RIGHT, &right);
+            __m512i left, right, above = products(a[group], AUGREG_PHILOX_FACTOR_A, &left);
+            __m512i beyond = products(c[group], AUGREG_PHILOX_FACTOR_C, &right);
             a[group] = _mm512_xor_si512(_mm512_xor_si512(beyond, b[group]), low);
             b[group] = right;
             c[group] = _mm512_xor_si512(_mm512_xor_si512(above, d[group]), high);
@@ -92,12 +92,13 @@ enum { BLOCKS = 1 };
 
 static inline void make(const schedule *schedule, uint64_t block, double *units) {
     uint64_t a = block, b = 0, c = 0, d = 0;
-    for (int round = 0; round < ROUNDS; round++) {
-        unsigned __int128 left = (unsigned __int128)a * LEFT, right = (unsigned __int128)c * RIGHT;
-        a = (uint64_t)(right >> 64) ^ b ^ schedule->keys[round][0];
-        b = (uint64_t)right;
-        c = (uint64_t)(left >> 64) ^ d ^ schedule->keys[round][1];
-        d = (uint64_t)left;
+    for (int round = 0; round < AUGREG_PHILOX_ROUNDS; round++) {
+        uint64_t a_low, c_low, a_high = augreg_product(AUGREG_PHILOX_FACTOR_A, a, &a_low);
+        uint64_t c_high = augreg_product(AUGREG_PHILOX_FACTOR_C, c, &c_low);
+        a = c_high ^ b ^ schedule->keys[round][0];
+        b = c_low;
+        c = a_high ^ d ^ schedule->keys[round][1];
+        d = a_low;
     }
     units[0] = (double)(int64_t)(a >> 11);
     units[1] = (double)(int64_t)(b >> 11);

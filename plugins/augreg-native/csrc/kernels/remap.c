@@ -1,6 +1,7 @@
 /* Images read at positions of a field, or between the lines of a grid: the nearest pixel, or four of them mixed in single
    precision in the order of the core. Positions outside get the fill. */
 
+#include "floats.h"
 #include "kernels.h"
 
 #include <math.h>
@@ -86,8 +87,8 @@ static inline __attribute__((always_inline)) void bilinear(const uint8_t *fill, 
             float r = (float)(int32_t)(d[i] >> shift & 255), s = (float)(int32_t)(e[i] >> shift & 255);
             float above = p * (1.0f - right[i]) + q * right[i], below = r * (1.0f - right[i]) + s * right[i];
             float found = above * (1.0f - down[i]) + below * down[i];
-            int32_t rounded = (int32_t)((found + 0x1.8p23f) - 0x1.8p23f); /* halves to the even byte */
-            plane[i] = (rounded & (upper.outside[i] - 1)) | (outer & -upper.outside[i]);
+            int32_t value = (int32_t)rounded(found);
+            plane[i] = (value & (upper.outside[i] - 1)) | (outer & -upper.outside[i]);
         }
     }
     for (int32_t i = 0; i < count; i++)

@@ -1,13 +1,11 @@
 /* Sharpness: a blend of the image with a smoothed copy of it, with the bytes of Pillow. The border stays as it is. */
 
+#include "floats.h"
 #include "kernels.h"
 
 #include <string.h>
 
 enum { PIECE = 512 };
-
-static inline float least(float a, float b) { return a < b ? a : b; }
-static inline float most(float a, float b) { return a > b ? a : b; }
 
 /* `count` bytes of a row; `step` is the distance of neighbors. */
 static void sharpened(const uint8_t *restrict above, const uint8_t *restrict row, const uint8_t *restrict below,
