@@ -87,6 +87,16 @@ def test_memory_that_was_offered_is_used_once_and_is_gone_once_it_is_accepted() 
     assert buffers.accepted() is None
 
 
+def test_a_view_of_its_place_in_another_order_is_put_in_order() -> None:
+    buffer = batches_module.BatchBuffer(2, False)
+    pixels = np.arange(105, dtype=np.float32).reshape(PLACE)
+    buffer.add(pixels)
+    place = buffer.place
+    assert place is not None
+    place[:] = pixels
+    assert np.array_equal(buffer.add(place[:, ::-1]), pixels[:, ::-1])
+
+
 def test_only_the_first_image_of_a_sample_is_made_in_the_batch() -> None:
     planes = torch.from_numpy(np.random.default_rng(3).random((6, 2, 3, 8, 9), np.float32))
     last = planes[:, 0].contiguous(memory_format=torch.channels_last)  # in memory, so that it needs no planes

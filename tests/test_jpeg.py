@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from augreg import ImageError, Pipeline
+import augreg
+from augreg import ImageError, Pipeline, ops
 from augreg.images import codecs, jpeg
 from augreg.images.codecs import to_array
 from augreg.images.jpeg import decode_jpeg, read_header
@@ -86,6 +87,10 @@ def test_what_libraries_may_read_in_other_ways_has_no_header() -> None:
     frame = data[start : start + 19]
     assert read_header(data[:scan] + frame + data[scan:]) is None  # two sizes
     assert read_header(data[:start] + data[start + 19 :]) is None
+    for marker in (0xC3, 0xC9, 0xD3, 0xD9):  # a frame of another kind, and what comes later
+        assert read_header(data[:2] + segment(marker, frame[4:]) + data[2:]) is None
+    assert read_header(data[: start + 5] + b"\0\0" + data[start + 7 :]) is None  # no rows
+    assert read_header(data[:2] + b"\xff\xfe\0\0" + data[2:]) is None  # a segment shorter than its length
     empty = segment(0xE1, b"Exif\0\0II*\0\x08" + bytes(9))
     assert read_header(data[:2] + empty + data[2:]) == read_header(data)
     assert read_header(data[:2] + empty + empty + data[2:]) is None  # metadata in two parts
@@ -101,11 +106,12 @@ def test_fill_bytes_and_other_segments_are_passed() -> None:
 def test_a_file_that_ends_early_is_refused_by_name_also_where_its_end_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "cut.jpg"
     data = encoded(photo(400, 300), quality=95)
-    path.write_bytes(data[: len(data) // 2])
     pipe = Pipeline.from_spec([{"center_crop": [10, 300]}])
-    for source in (path, {"image": path}):
-        with pytest.raises(ImageError, match=r"cut\.jpg.*truncated"):
-            pipe.test(source)
+    for tenths in (5, 9):  # the crop is in the middle
+        path.write_bytes(data[: len(data) * tenths // 10])
+        for source in (path, {"image": path}):
+            with pytest.raises(ImageError, match=r"cut\.jpg.*truncated"):
+                pipe.test(source)
 
 
 @pytest.mark.parametrize("backend", ["pillow", "auto"])
@@ -143,6 +149,22 @@ def test_the_box_is_that_of_the_crop(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         Pipeline.from_spec({"image": steps}).test(data)
         assert boxes.pop() == expected and not boxes
+
+
+@augreg.transform("beyond", kind="geometry")
+class Beyond:
+    """A crop that is not within the image."""
+
+    top: int
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return ops.crop(self.top, 0, 30, 40)
+
+
+@pytest.mark.parametrize("top", [-1, 60])
+def test_a_crop_beyond_the_image_is_refused_by_name(top: int) -> None:
+    with pytest.raises(ImageError, match=rf"cannot crop 30x40 at \({top}, 0\): the image is 70x90"):
+        Pipeline([Beyond(top)]).train(encoded(photo()), index=0)
 
 
 def test_a_box_is_decoded_at_its_place() -> None:

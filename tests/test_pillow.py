@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import images
 import numpy as np
@@ -13,8 +14,8 @@ import PIL
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from augreg import Pipeline, ops
-from augreg.backends import backend
+from augreg import ImageError, Pipeline, ops
+from augreg.backends import backend, intensity
 from augreg.ops import Op, Scene
 
 DOCS = Path(__file__).parent.parent / "docs" / "backends.md"
@@ -357,3 +358,18 @@ def test_the_docs_state_these_decibels() -> None:
             f"| {size[0]}x{size[1]} | {wanted[0]}x{wanted[1]} | {least['bilinear']:.0f} | {least['bicubic']:.0f} |"
         )
         assert f"\n{cells}\n" in text, cells
+
+
+def test_tables_that_are_kept_cannot_be_written() -> None:
+    unused: Any = None
+    table = intensity.table(ops.point_function("gamma", 0.5).stages, unused, unused, unused, unused)
+    with pytest.raises(ValueError, match="read-only"):
+        table[0] = 1
+
+
+@pytest.mark.parametrize("engine", HAVE)
+def test_a_fill_of_another_number_of_channels_is_refused(engine: str) -> None:
+    image = np.zeros((9, 9, 3), np.uint8)
+    op = ops.shear(Scene(9, 9), 0.2, 0.0, "bilinear", (1.0, 2.0))
+    with pytest.raises(ImageError, match="fill has 2 numbers and the image has 3 channels"):
+        backend(engine).apply(op, image)

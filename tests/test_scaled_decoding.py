@@ -312,6 +312,21 @@ def test_targets_follow_the_plan_and_images_of_a_sample_are_as_alone() -> None:
         assert not np.array_equal(found["image"][0], expected["image"][0])
 
 
+@augreg.transform("same_by_a_function", kind="geometry")
+class SameByAFunction:
+    """A function that returns its image, which only running it tells."""
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return ops.call(np.array)
+
+
+def test_what_follows_an_op_of_unknown_size_runs_as_it_is() -> None:
+    data = encoded(mosaic(300, 420))
+    resize, invert = augreg.transforms.Resize(size=[32, 40]), augreg.transforms.Invert()
+    found = Pipeline([resize, SameByAFunction(), invert], decode="scaled").train(data, index=0)
+    assert np.array_equal(found, Pipeline([resize, invert], decode="scaled").train(data, index=0))
+
+
 # The op
 
 

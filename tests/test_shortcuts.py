@@ -207,6 +207,19 @@ def test_what_is_modest(size: Any, modest: bool) -> None:
     assert draw(pipe.steps, Scene(9, 9), address_of(0, 0)).modest is modest
 
 
+@augreg.transform("to_nothing", kind="geometry")
+class ToNothing:
+    """An image without rows."""
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return ops.Resize(0, 5)
+
+
+def test_an_image_of_no_pixels_is_not_modest() -> None:
+    steps = augreg.Pipeline([ToNothing()]).steps
+    assert not draw(steps, Scene(9, 9), address_of(0, 0)).modest
+
+
 def test_a_label_is_put_together_when_it_is_shown() -> None:
     scene = Scene(30, 40)
     first, second = ops.point_function("brightness", 1.2), ops.point_function("gamma", 0.5)

@@ -108,12 +108,9 @@ def _stretch(low: int, high: int) -> Bytes:
 
 def _equalized(histogram: NDArray[np.int64]) -> Bytes:
     """equalize: the cumulative histogram, in steps."""
-    present = histogram.nonzero()[0]
-    if len(present) <= 1:
-        return _VALUES
     until = histogram.cumsum()
-    step = int(until[-1] - histogram[present[-1]]) // 255
-    if not step:
+    step = int(until[-1] - histogram[histogram.nonzero()[0][-1]]) // 255
+    if not step:  # also where there is one value only
         return _VALUES
     before = until - histogram
     steps: Bytes = np.minimum(255, (step // 2 + before) // step).astype(np.uint8)

@@ -60,14 +60,12 @@ static void moved(const augreg_move *move, augreg_image *image) {
 /* A resize and the move after it as one. The box of the move is relative to the box of the resize. */
 static augreg_resize boxed(const augreg_resize *resize, const augreg_move *move) {
     augreg_resize both = *resize;
-    int32_t from_bottom = resize->box_height - move->top - move->height;
-    int32_t from_right = resize->box_width - move->left - move->width;
-    both.top += resize->flip_y ? from_bottom : move->top;
-    both.left += resize->flip_x ? from_right : move->left;
+    both.top += move->top;
+    both.left += move->left;
     both.box_height = move->height;
     both.box_width = move->width;
-    both.flip_y = !resize->flip_y != !move->flip_y;
-    both.flip_x = !resize->flip_x != !move->flip_x;
+    both.flip_y = move->flip_y;
+    both.flip_x = move->flip_x;
     return both;
 }
 
@@ -176,7 +174,7 @@ static int run(const augreg_table *table, const uint8_t *program, size_t bytes, 
         current = next;
         own = 1;
     }
-    if (current.data != out->data || !is_packed(&current)) table->copy(&current, out);
+    if (current.data != out->data) table->copy(&current, out); /* a move comes before `tail`, so no view of `out` is left */
     return AUGREG_OK;
 }
 

@@ -32,6 +32,12 @@ def test_sums_of_channels(isa: str, compiled: Run) -> None:
     assert found.tolist() == [[[5, 83, 0], [6, 3, 11], [6, 255, 0], [0, 255, 0]]]
 
 
+def test_sums_of_two_whole_channels(isa: str, compiled: Run) -> None:
+    image = np.array([[[10, 20, 30], [200, 100, 7]]], np.uint8)
+    rows = ((1.0, 1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    assert compiled([ColorMatrix(rows, (0.0, 0.0, 0.0))], image).tolist() == [[[30, 20, 30], [255, 100, 7]]]
+
+
 def test_channels_that_change_places(isa: str, compiled: Run, image_of: Callable[..., Array]) -> None:
     """Also twice the same one, and one that becomes a value; after an op on floats and after one on bytes."""
     image = image_of(3, 21, 34)

@@ -19,7 +19,7 @@ from augreg.ops import Op
 Array = NDArray[np.uint8]
 Run = Callable[[list[Op], Array], Array]
 FACTORS = (0.0, 0.4, 1.0, 1.9, 7.0, -1.3, 1e20)
-SIGMAS = (1e-3, 0.3, 0.9, 2**0.5, 1.5, 2.0, 3.7, 11.0, 60.0, 100.0)
+SIGMAS = (1e-3, 0.3, 0.9, 2**0.5, 1.5, 2.0, 3.7, 11.0, 60.0, 64.6, 66.4, 100.0)
 SIZES = (3, 5, 7, 9, 31)
 
 

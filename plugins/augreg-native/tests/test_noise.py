@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from augreg_native import program
+from augreg_native import _native, noises, program
 from numpy.typing import NDArray
 
 from augreg.ops import Noise, Normalize, Op, Paint
@@ -50,6 +50,14 @@ def test_noise_of_many_pieces(isa: str, compiled: Run, image_of: Callable[..., A
     image = image_of(4, 61, 83)
     for op in (Noise("gaussian", (0.1,), 5), Noise("shot", (50.0,), 2**64 - 1), Noise("iso", (0.1, 0.05), 77)):
         assert np.array_equal(compiled([op], image), expected(op, image))
+
+
+def test_nothing_is_written_after_an_image_of_an_odd_number_of_values(isa: str) -> None:
+    """Numbers come in pairs."""
+    op, memory = Noise("gaussian", (0.2,), 7), np.full(16, 77, np.uint8)
+    image, out = np.full((1, 5, 3), 99, np.uint8), memory[:15].reshape(1, 5, 3)
+    _native.run(noises.noisy(op, program.Shape(1, 5, 3)), image, out, isa)
+    assert np.array_equal(out, expected(op, image)) and memory[15] == 77
 
 
 def test_boxes_of_noise(isa: str, compiled: Run, image_of: Callable[..., Array]) -> None:

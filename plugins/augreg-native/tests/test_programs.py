@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import subprocess
@@ -128,6 +129,28 @@ def test_rows_of_more_values_than_32_bits_count_are_left_to_the_kernel() -> None
     widened = record(2, 0, 0, 0, 2**29 - 1, *[0] * 6) + record(0, 0, 0, 1, 1, 0, 0, 0, 0)
     with pytest.raises(ValueError, match="the program does not fit the images"):
         _native.run(widened, pixel, np.empty_like(pixel), "")
+
+
+def test_ops_in_place_after_a_crop_of_memory_in_between(isa: str) -> None:
+    """The crop is a view of it, with gaps between its rows."""
+    scene = ops.Scene(9, 11, 3)
+    for last in (
+        ops.noise(scene, "iso", (0.1, 0.1), 7),
+        ops.enhance("gray", 0.5, "saturation"),
+        ops.paint(scene, 2, 3, 4, 5),
+        ops.point_function("invert"),
+    ):
+        chosen = [ops.gaussian_blur(2.0), ops.crop(3, 4, 9, 11), last]
+        count, found = program.run(chosen, 0, IMAGE)
+        assert count == 3 and np.array_equal(found, run_ops(chosen, IMAGE, PILLOW)), last
+
+
+def test_every_move_after_a_resize(isa: str) -> None:
+    """A flip and a crop are part of the resize; a quarter turn is not."""
+    for transpose, flip_y, flip_x in itertools.product((False, True), repeat=3):
+        chosen = [ops.resize(13, 17), ops.Move(2, 3, 8, 11, transpose, flip_y, flip_x)]
+        count, found = program.run(chosen, 0, IMAGE)
+        assert count == 2 and np.array_equal(found, run_ops(chosen, IMAGE, PILLOW))
 
 
 def test_the_input_is_not_written_and_not_returned() -> None:

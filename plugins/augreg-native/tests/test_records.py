@@ -131,6 +131,15 @@ def test_good_records_run(name: str) -> None:
     _native.run(GOOD[name], IMAGE, np.empty_like(IMAGE), "")
 
 
+def test_a_color_op_changes_its_colors_only(isa: str) -> None:
+    """Of three channels, the first two; Python makes records for all channels."""
+    inverted = color(TABLES, count=2, rows=1, tail=bytes(range(255, -1, -1)))
+    for record, expected in ((inverted, 255 - IMAGE), (color(BLEND, count=2, amount=0.0), 0 * IMAGE)):
+        out = np.empty_like(IMAGE)
+        _native.run(record, IMAGE, out, isa)
+        assert np.array_equal(out[..., :2], expected[..., :2]) and np.array_equal(out[..., 2], IMAGE[..., 2])
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_others_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="the program does not fit the images"):

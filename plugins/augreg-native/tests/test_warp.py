@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 
@@ -86,6 +87,14 @@ def test_wide_images(isa: str, compiled: Run, image_of: Callable[..., Array], ki
     for op in (ops.rotate(scene, 9.0, kind), ops.perspective(scene, corners, kind), *straight):  # type: ignore[arg-type]
         assert isinstance(op, Warp)
         assert np.array_equal(compiled([op], image), by_pillow(op, image))
+
+
+def test_neighbors_at_every_distance(isa: str, compiled: Run) -> None:
+    """AVX-512 picks 32 values at once where all that they need is within 128 bytes."""
+    row = np.random.default_rng(4).integers(0, 256, (1, 200, 4), dtype=np.uint8)
+    for channels, scale in itertools.product((1, 2, 3, 4), np.arange(3.4, 4.8, 0.02).tolist()):
+        image, op = row[..., :channels].copy(), Warp((scale, 0.0, 0.3, 0.0, 1.0, 0.0, 0.0, 0.0), 1, 40, "bilinear")
+        assert np.array_equal(compiled([op], image), by_pillow(op, image)), (channels, scale)
 
 
 def test_positions_at_the_edges_of_pixels(isa: str, compiled: Run, image_of: Callable[..., Array]) -> None:

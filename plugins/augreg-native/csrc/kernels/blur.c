@@ -172,9 +172,9 @@ int NAME(blur)(const augreg_op *op, const augreg_image *in, const augreg_image *
     size_t row = (size_t)in->width * (size_t)in->channels, height = (size_t)in->height, channels = (size_t)in->channels;
     size_t edge = (size_t)box.radius + 1;
     size_t strip = row < STRIP ? row : STRIP;
-    size_t longest = row > height * strip ? row : height * strip, step = channels > strip ? channels : strip;
+    size_t longest = row > height * strip ? row : height * strip;
     lines at;
-    if (allocate(&at, longest, edge * step) != AUGREG_OK) return AUGREG_NO_MEMORY;
+    if (allocate(&at, longest, edge * strip) != AUGREG_OK) return AUGREG_NO_MEMORY;
     for (size_t y = 0; y < height; y++) {
         memcpy(at.line, in->data + (ptrdiff_t)y * in->row, row);
         blurred(&at, row, channels, &box);

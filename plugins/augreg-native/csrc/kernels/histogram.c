@@ -43,16 +43,13 @@ static void identity(uint8_t *table) {
 
 void NAME(equalized)(const int64_t *counts, uint8_t *table) {
     int64_t total = 0;
-    int32_t last = 0, present = 0;
+    int32_t last = 0;
     for (int32_t value = 0; value < 256; value++) {
         total += counts[value];
-        if (counts[value]) {
-            last = value;
-            present++;
-        }
+        if (counts[value]) last = value;
     }
     int64_t step = (total - counts[last]) / 255;
-    if (present <= 1 || step == 0) {
+    if (step == 0) { /* also where there is one value only */
         identity(table);
         return;
     }

@@ -56,10 +56,8 @@ static int columns_first(work *job) {
             columns(&job->across, from, to, count, job->in.channels);
             done += count;
         }
-        for (int32_t k = 0, slot = start % ring; k < taps; k++) {
-            job->rows[k] = job->memory + (size_t)slot * size;
-            if (start + k + 1 < height) slot = slot + 1 < ring ? slot + 1 : 0;
-        }
+        for (int32_t k = 0, slot = start % ring; k < taps; k++, slot = slot + 1 < ring ? slot + 1 : 0)
+            job->rows[k] = job->memory + (size_t)slot * size; /* beyond the last row any, with the weight 0 */
         row_of(&job->down, i, job->rows, out_row(job, i), job->out_bytes);
     }
     return AUGREG_OK;

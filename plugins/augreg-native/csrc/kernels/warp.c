@@ -99,7 +99,8 @@ static inline __attribute__((always_inline)) void fixed_row(const augreg_image *
     ptrdiff_t row = in->row;
     int64_t last_y = yy + step_y * (count - 1);
     int32_t x = 0;
-    /* three channels as four bytes, where no pixel is the last of the image and the next pixel is written after */
+    /* three channels as four bytes, where the next pixel is written after, and none is the last in memory: that is in the last
+       row, or in the first one if rows go upward */
     if (channels == 3 && (yy > last_y ? yy : last_y) >> 16 < in->height - 1 && (yy < last_y ? yy : last_y) >> 16 > 0) {
         for (; x < count - 1; x++, xx += step_x, yy += step_y)
             memcpy(to + 3 * (ptrdiff_t)x, data + (yy >> 16) * row + (xx >> 16) * 3, 4);
