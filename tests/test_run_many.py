@@ -106,6 +106,17 @@ def test_targets_of_a_small_image_follow_merged_ops() -> None:
     assert [start for start, _ in recorded.calls] == [0]
 
 
+def test_an_op_that_merging_leaves_out_cannot_fail() -> None:
+    """A border of no pixels with three numbers, on a gray image; of one pixel, it is an error."""
+    pipe = Pipeline([{"pad": {"padding": 0, "fill": [0.0, 0.0, 0.0]}}], backend="pillow")
+    vars(pipe.train)["engine"] = Recorded().engine
+    assert np.array_equal(pipe.train(IMAGE[..., :1], index=0), IMAGE[..., :1])
+    wider = pipe.replace(image=[{"pad": {"padding": 1, "fill": [0.0, 0.0, 0.0]}}])
+    vars(wider.train)["engine"] = Recorded().engine
+    with pytest.raises(ImageError, match="array of uint8 .*: fill has 3 numbers and the image has 1 channels"):
+        wider.train(IMAGE[..., :1], index=0)
+
+
 def test_an_error_names_the_op_that_was_left() -> None:
     def broken(image: Any) -> Any:
         raise RuntimeError("no")

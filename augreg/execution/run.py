@@ -175,7 +175,23 @@ def run_image(image: Any, start: Start, settings: RunSettings) -> Any:
     offer = buffers.accepted()
     loaded = to_array(image, settings.channels, decoded=False)
     scene = loaded.scene(settings.epoch)
-    ops, drawn = started = start(scene, True)
+    started = ops, drawn = start(scene, True)
+    if ops is drawn.ops:
+        try:
+            return _run_loaded(loaded, scene, started, settings, offer)
+        except ImageError:  # merging may leave out the op that failed
+            started = start(scene, False)
+    return _run_loaded(loaded, scene, started, settings, offer)
+
+
+def _run_loaded(
+    loaded: InputImage,
+    scene: Scene,
+    started: tuple[Sequence[Op], Drawn],
+    settings: RunSettings,
+    offer: buffers.offered | None,
+) -> Any:
+    ops, drawn = started
     pixels, begun = read_pixels(loaded, ops, scene, settings)
     after = drawn.scene
     try:
