@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from augreg.backends import Backend, backend, choose
 from augreg.errors import SpecError
-from augreg.execution.budget import within_budget
-from augreg.execution.merging import merge
+from augreg.execution.passes import passes
 from augreg.execution.plan import Plan, planned_scene
 from augreg.execution.run import RunSettings
 from augreg.execution.samples import run
-from augreg.execution.sampling import MODEST, Drawn, draw, expect
+from augreg.execution.sampling import Drawn, draw, expect
 from augreg.ops import Op, Scene
 from augreg.registry.discovery import load
 from augreg.registry.registry import Registry
@@ -250,7 +249,7 @@ class _Side:
         return backend(name, source)
 
     def _run(self, image: Any, address: Address | None) -> Any:
-        return run(image, lambda scene: self._start(scene, address), self._settings(address))
+        return run(image, lambda scene, alone: self._start(scene, address, alone), self._settings(address))
 
     def _settings(self, address: Address | None) -> RunSettings:
         options = self._options
@@ -265,25 +264,20 @@ class _Side:
             options.decode,
         )
 
-    def _start(self, scene: Scene, address: Address | None) -> tuple[tuple[Op, ...], Drawn]:
-        """The merged ops for an image of this scene, and the draw that they come from."""
-        options, drawn = self._options, self._ops(scene, address)
-        ops = merge(drawn.ops, scene, options.approximate)
-        if drawn.modest and options.max_pixels >= MODEST:  # merging makes no image larger
-            return ops, drawn
-        return within_budget(ops, scene, options.max_pixels), drawn
+    def _start(self, scene: Scene, address: Address | None, alone: bool = False) -> tuple[Sequence[Op], Drawn]:
+        """The ops to run on an image of this scene, without targets if it is `alone`, and the draw they come from."""
+        options, drawn, engine = self._options, self._ops(scene, address), self.engine if alone else None
+        return passes(drawn, scene, options.approximate, options.max_pixels, engine), drawn
 
     def _ops(self, scene: Scene, address: Address | None) -> Drawn:
-        steps = self._pipeline.spec.image
-        if address is None:
-            return expect(steps, scene)
-        return draw(steps, scene, address, open_cursor=self.engine.cursor)
+        steps, cursor = self._pipeline.spec.image, self.engine.cursor
+        return expect(steps, scene) if address is None else draw(steps, scene, address, open_cursor=cursor)
 
     def _plan(self, given: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
         settings = self._settings(address)
         scene = planned_scene(given, channels, dtype, settings)
         ops, drawn = self._start(scene, address)
-        return Plan(ops, scene, tuple(drawn.entries), title, settings, drawn.scene, tuple(drawn.deferred))
+        return Plan(tuple(ops), scene, tuple(drawn.entries), title, settings, drawn.scene, tuple(drawn.deferred))
 
 
 class Train(_Side):

@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import augreg
 from augreg import ImageError, Pipeline, Registry, SpecError, backends, ops
 from augreg.backends import Backend, backend, choose
+from augreg.execution.passes import passes
 from augreg.execution.run import run_ops
-from augreg.ops import Move, Op
+from augreg.execution.sampling import MODEST, draw
+from augreg.ops import Move, Op, Scene
 from augreg.registry.discovery import Contributions
-from augreg.rng import Cursor
+from augreg.rng import address_of
 from augreg.transforms.geometry import HorizontalFlip
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
@@ -68,6 +71,52 @@ def test_what_it_leaves_runs_by_its_kernels(chosen: list[Op], calls: list[tuple[
     assert np.array_equal(found, run_ops(chosen, IMAGE, backend("pillow")))
 
 
+@pytest.mark.parametrize(
+    ("changes", "settings", "count"),
+    [
+        ({}, {}, 2),
+        ({"width": 129}, {}, 1),
+        ({"channels": 5}, {}, 1),
+        ({"dtype": "float32"}, {}, 1),
+        ({"alpha": True}, {}, 1),
+        ({}, {"approximate": True}, 1),
+        ({}, {"max_pixels": MODEST - 1}, 1),
+        ({}, {"engine": backend("pillow")}, 1),
+        ({}, {"engine": None}, 1),
+    ],
+    ids=str,
+)
+def test_ops_on_a_small_image_alone_are_not_merged(
+    changes: dict[str, Any], settings: dict[str, Any], count: int
+) -> None:
+    scene = replace(Scene(128, 128, 4), **changes)
+    pipe = Pipeline([{"horizontal_flip": {"p": 1.0}}, {"vertical_flip": {"p": 1.0}}])
+    drawn = draw(pipe.spec.image, scene, address_of(0, 0))
+    given = {"approximate": False, "max_pixels": MODEST, "engine": Recorded().engine, **settings}
+    assert len(passes(drawn, scene, **given)) == count
+
+
+def test_targets_of_a_small_image_follow_merged_ops() -> None:
+    pipe, recorded = Pipeline(["invert", {"posterize": 4}], backend="pillow"), Recorded()
+    vars(pipe.train)["engine"] = recorded.engine
+    alone = pipe.train(IMAGE, index=0)
+    assert [start for start, _ in recorded.calls] == [0, 1]
+    recorded.calls.clear()
+    assert np.array_equal(pipe.train({"image": IMAGE}, index=0)["image"], alone)
+    assert [start for start, _ in recorded.calls] == [0]
+
+
+def test_an_op_that_merging_leaves_out_cannot_fail() -> None:
+    """A border of no pixels with three numbers, on a gray image; of one pixel, it is an error."""
+    pipe = Pipeline([{"pad": {"padding": 0, "fill": [0.0, 0.0, 0.0]}}], backend="pillow")
+    vars(pipe.train)["engine"] = Recorded().engine
+    assert np.array_equal(pipe.train(IMAGE[..., :1], index=0), IMAGE[..., :1])
+    wider = pipe.replace(image=[{"pad": {"padding": 1, "fill": [0.0, 0.0, 0.0]}}])
+    vars(wider.train)["engine"] = Recorded().engine
+    with pytest.raises(ImageError, match="array of uint8 .*: fill has 3 numbers and the image has 1 channels"):
+        wider.train(IMAGE[..., :1], index=0)
+
+
 def test_an_error_names_the_op_that_was_left() -> None:
     def broken(image: Any) -> Any:
         raise RuntimeError("no")
@@ -101,7 +150,7 @@ def test_the_method_of_a_plugins_table_is_found(tmp_path: Path, monkeypatch: pyt
 
 
 OPENING = """
-from augreg.rng import Cursor
+from augreg.rng import Cursor, address_of
 from augreg.transforms.geometry import HorizontalFlip
 class Table(dict):
     def __init__(self):
@@ -131,7 +180,7 @@ def test_the_cursors_of_a_plugins_table_are_used(tmp_path: Path, monkeypatch: py
     opened = importlib.import_module("opening_kernels").KERNELS.opened
     assert opened == [(7, 1), (7, 0)]  # the first number of a step that is always applied is skipped
     assert np.array_equal(found, pipe.replace(backend="pillow").train(IMAGE, index=7))
-    assert len(opened) == 2 and backend("pillow").cursor is Cursor
+    assert len(opened) == 2 and backend("pillow").cursor is None
 
 
 def test_native_is_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from augreg.errors import ImageError, SpecError
 from augreg.ops import Op
-from augreg.rng import Address, Cursor
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from augreg.rng import Address, Cursor
 
 __all__ = ["INSTALL_NATIVE", "Backend", "OpenCursor", "backend", "choose"]
 
@@ -32,7 +33,7 @@ _NO_NATIVE: Final = (
     f"{INSTALL_NATIVE} in a checkout of augreg, or take another backend"
 )
 RunMany = Callable[[Sequence[Op], int, "NDArray[Any]"], "tuple[int, NDArray[Any]]"]
-OpenCursor = Callable[[Address, int, int], Cursor]
+OpenCursor = Callable[["Address", int, int], "Cursor"]
 """Opens the stream of an address and a stream key, at the word of a number."""
 
 
@@ -42,15 +43,15 @@ class Backend:
 
     `run_many`, where a backend has it, takes ops, the position of the first one to run, and an image. It runs as many
     as it can at once and returns their number, which may be 0, and the image after them. It refuses no op: the kernel
-    of its kind then runs the next one. `cursor` opens the random numbers of a step: those of `augreg.rng.Cursor`,
-    whatever the backend, but perhaps in less time.
+    of its kind then runs the next one. `cursor`, where it has one, opens the random numbers of a step: those of
+    `augreg.rng.Cursor`, in less time.
     """
 
     name: str
     kernels: Mapping[type[Op], Kernel] = field(repr=False)
     source: str = ""
     run_many: RunMany | None = field(default=None, repr=False)
-    cursor: OpenCursor = field(default=Cursor, repr=False)
+    cursor: OpenCursor | None = field(default=None, repr=False)
 
     def apply(self, op: Op, image: NDArray[np.generic]) -> NDArray[Any]:
         """The image after one op; `image` is not written to. Raises ImageError for an op that has no kernel here."""
@@ -102,5 +103,5 @@ def backend(name: str, source: str = "") -> Backend:
             raise SpecError("backend", _NO_NATIVE)
         kernels: Mapping[type[Op], Kernel] = getattr(importlib.import_module(module), attribute)
         every = {**backend("pillow").kernels, **kernels}
-        return Backend(name, every, source, getattr(kernels, "run_many", None), getattr(kernels, "cursor", Cursor))
+        return Backend(name, every, source, getattr(kernels, "run_many", None), getattr(kernels, "cursor", None))
     return Backend(name, importlib.import_module(f"augreg.backends.{name}").KERNELS)

@@ -57,7 +57,7 @@ class Plan(msgspec.Struct, frozen=True):
         """The image, or the sample, after it. Raises ImageError for another size or kind than was planned for."""
         return run(image, self._start, self.settings)
 
-    def _start(self, scene: Scene) -> tuple[Sequence[Op], Drawn]:
+    def _start(self, scene: Scene, alone: bool) -> tuple[Sequence[Op], Drawn]:
         planned = self.scene
         if msgspec.structs.replace(scene, boxes=planned.boxes) != planned:
             raise ImageError(f"this plan is for {_kind(planned)}, and the image is {_kind(scene)}")

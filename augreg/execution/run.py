@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from augreg.backends import Backend, alpha
 from augreg.errors import AugregError, ImageError
-from augreg.execution.budget import within_budget
-from augreg.execution.merging import merge
+from augreg.execution.passes import passes
 from augreg.execution.sampling import Choices, Drawn, Entry, resume
 from augreg.execution.scaling import ScaledStart, decoded
 from augreg.images import buffers
@@ -54,8 +53,11 @@ class RunSettings(msgspec.Struct, frozen=True):
         return 0 if self.address is None else self.address.epoch
 
 
-Start = Callable[[Scene], tuple[Sequence[Op], Drawn]]
-"""Returns the merged ops to run first on an image of this scene, and the draw that they come from."""
+Start = Callable[[Scene, bool], tuple[Sequence[Op], Drawn]]
+"""Returns the ops to run first on an image of this scene, and the draw that they come from.
+
+The second argument says that no targets follow the image: then ops are merged only where that saves time.
+"""
 
 
 def run_ops(ops: Sequence[Op], array: Array, engine: Backend) -> Array:
@@ -131,7 +133,7 @@ def run_drawn(
         scene = drawn.scene.with_shape(arrays[0].shape)
         drawn = resume(drawn, scene, settings.address, entries, settings.engine.cursor)
         entries = entries + drawn.entries
-        ops = within_budget(merge(drawn.ops, scene, settings.approximate), scene, settings.max_pixels)
+        ops = passes(drawn, scene, settings.approximate, settings.max_pixels)
         begun = (None,) * len(arrays)
 
 
@@ -173,7 +175,23 @@ def run_image(image: Any, start: Start, settings: RunSettings) -> Any:
     offer = buffers.accepted()
     loaded = to_array(image, settings.channels, decoded=False)
     scene = loaded.scene(settings.epoch)
-    ops, drawn = started = start(scene)
+    started = ops, drawn = start(scene, True)
+    if ops is drawn.ops:
+        try:
+            return _run_loaded(loaded, scene, started, settings, offer)
+        except ImageError:  # merging may leave out the op that failed
+            started = start(scene, False)
+    return _run_loaded(loaded, scene, started, settings, offer)
+
+
+def _run_loaded(
+    loaded: InputImage,
+    scene: Scene,
+    started: tuple[Sequence[Op], Drawn],
+    settings: RunSettings,
+    offer: buffers.offered | None,
+) -> Any:
+    ops, drawn = started
     pixels, begun = read_pixels(loaded, ops, scene, settings)
     after = drawn.scene
     try:

@@ -296,7 +296,7 @@ def _run_images(
     main = first.scene(settings.epoch, boxes)
     for scene, places in by_scene.items():
         # an image of another kind is drawn for at the same address: the same numbers, in its own pixel values
-        started = start(scene)
+        started = start(scene, False)
         arrays, begun = [], []
         for place in places:
             try:

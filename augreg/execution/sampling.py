@@ -119,13 +119,13 @@ def draw(
     scene: Scene,
     source: Address | Choices,
     kind: DrawKind = IMAGE,
-    open_cursor: OpenCursor = Cursor,
+    open_cursor: OpenCursor | None = None,
 ) -> Drawn:
     """Sample the steps for one image, or one batch, at one address, or as the choices of a view decide.
 
     Raises SpecError, with the step that failed.
     """
-    return _walk(_stack(steps), scene, source, kind, open_cursor)
+    return _walk(_stack(steps), scene, source, kind, open_cursor or Cursor)
 
 
 def expect(steps: Iterable[Step], scene: Scene) -> Drawn:
@@ -138,13 +138,13 @@ def resume(
     scene: Scene,
     source: Address | Choices | None,
     earlier: Iterable[Entry],
-    open_cursor: OpenCursor = Cursor,
+    open_cursor: OpenCursor | None = None,
 ) -> Drawn:
     """Continue after an op of unknown size, once the scene after it is known.
 
     `earlier` are the entries of the whole draw until now: their paths are taken.
     """
-    return _walk(list(drawn.deferred), scene, source, IMAGE, open_cursor, earlier)
+    return _walk(list(drawn.deferred), scene, source, IMAGE, open_cursor or Cursor, earlier)
 
 
 def _stack(steps: Iterable[Step]) -> list[_Item]:

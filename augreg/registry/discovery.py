@@ -251,7 +251,7 @@ def _remedy(error: BaseException, point: EntryPoint) -> str:
         module = error.name.partition(".")[0]
         if module != point.value.partition(":")[0].partition(".")[0]:
             return f"pip install '{module}'"
-    if _normalized(point.dist.name) == "augreg-native":
+    if _normalized(point.dist.name or "") == "augreg-native":
         from augreg.backends import INSTALL_NATIVE  # with all ops, which a registry alone does not need
 
         return f"{INSTALL_NATIVE} (in a checkout of augreg)"

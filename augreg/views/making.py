@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from augreg.execution.budget import within_budget
-from augreg.execution.merging import merge
+from augreg.execution.passes import passes
 from augreg.execution.plan import Plan
 from augreg.execution.run import RunSettings
 from augreg.execution.samples import run, scene_of
@@ -37,21 +36,16 @@ class _Drawing(msgspec.Struct, frozen=True):
     settings: RunSettings
     choices: ViewChoices | None
 
-    def start(self, scene: Scene) -> tuple[tuple[Op, ...], Drawn]:
+    def start(self, scene: Scene, alone: bool = False) -> tuple[Sequence[Op], Drawn]:
         """The merged ops for an image of this scene, and the draw that they come from."""
         drawn = expect(self.steps, scene) if self.choices is None else draw(self.steps, scene, self.choices)
-        return _merged(drawn, scene, self.settings.approximate, self.settings.max_pixels), drawn
+        return passes(drawn, scene, self.settings.approximate, self.settings.max_pixels), drawn
 
     def plan(self, scene: Scene, title: str) -> Plan:
         """What is done to an image of this scene."""
         settings = msgspec.structs.replace(self.settings, address=self.choices)
         ops, drawn = self.start(scene)
-        return Plan(ops, scene, tuple(drawn.entries), title, settings, drawn.scene, tuple(drawn.deferred))
-
-
-def _merged(drawn: Drawn, scene: Scene, approximate: bool, max_pixels: int) -> tuple[Op, ...]:
-    """The ops that run for a draw."""
-    return within_budget(merge(drawn.ops, scene, approximate), scene, max_pixels)
+        return Plan(tuple(ops), scene, tuple(drawn.entries), title, settings, drawn.scene, tuple(drawn.deferred))
 
 
 _Found = tuple[tuple[Combination, ...], bool]
@@ -61,8 +55,8 @@ _Found = tuple[tuple[Combination, ...], bool]
 def _combinations(
     steps: tuple[Step, ...], scene: Scene, only: tuple[str, ...] | None, approximate: bool, max_pixels: int
 ) -> _Found:
-    found = combinations(steps, scene, only, lambda drawn: _merged(drawn, scene, approximate, max_pixels))
-    test = _merged(expect(steps, scene), scene, approximate, max_pixels)
+    found = combinations(steps, scene, only, lambda drawn: tuple(passes(drawn, scene, approximate, max_pixels)))
+    test = tuple(passes(expect(steps, scene), scene, approximate, max_pixels))
     first = next((one for one in found if same_results(one.ops, test)), None)
     if first is None:
         return tuple(found), False
