@@ -48,7 +48,7 @@ def test_an_offer_is_for_its_thread_and_ends_with_an_error() -> None:
     assert not is_in(buffers.planar(*SIZE), place)
 
 
-@pytest.mark.parametrize("form", ["image", "sample"])
+@pytest.mark.parametrize("form", ["image", "sample", "members"])
 @pytest.mark.parametrize(
     ("steps", "in_place"),
     [
@@ -66,8 +66,10 @@ def test_images_of_a_batch_equal_single_images_and_are_made_in_place(
     monkeypatch.setattr(batches_module, "_is_same", lambda *arrays: found.append(same(*arrays)) or found[-1])
     images = np.random.default_rng(3).integers(0, 256, (6, 20, 24, 3), np.uint8)
     pipe = Pipeline.from_spec({"image": steps, "backend": "pillow"})
-    items = [image if form == "image" else {"image": image} for image in images]
-    batch = Augmented(items, pipe.train, epoch=0).__getitems__(list(range(6)))
+    forms = {"image": lambda image: image, "sample": lambda image: {"image": image}}
+    items = [forms.get(form, lambda image: (image[..., 0], image))(image) for image in images]
+    fields = ("mask", "image") if form == "members" else None
+    batch = Augmented(items, pipe.train, epoch=0, fields=fields).__getitems__(list(range(6)))
     for index, image in enumerate(images):
         assert np.array_equal(batch.images[index], pipe.train(image, index=index, epoch=0))
     assert found == [False] + [in_place] * 5
@@ -95,6 +97,14 @@ def test_a_view_of_its_place_in_another_order_is_put_in_order() -> None:
     assert place is not None
     place[:] = pixels
     assert np.array_equal(buffer.add(place[:, ::-1]), pixels[:, ::-1])
+
+
+def test_no_place_is_left_after_an_image_that_does_not_fit() -> None:
+    buffer = batches_module.BatchBuffer(3, False)
+    assert buffer.place is None
+    for shape, left in ((PLACE, True), ((3, 5, 6), False)):
+        buffer.add(np.zeros(shape, np.float32))
+        assert (buffer.place is not None) is left
 
 
 def test_only_the_first_image_of_a_sample_is_made_in_the_batch() -> None:

@@ -20,6 +20,8 @@ from PIL import Image
 
 import augreg
 from augreg import gallery, ops
+from augreg.backends import choose
+from augreg.gallery.page import _backend_of_cards
 from augreg.gallery.step_by_step import stages
 from augreg.gallery.sweep import QuantileCursor, at_quantile
 from augreg.registry.discovery import Contributions
@@ -521,3 +523,11 @@ def test_step_by_step_unfolds_by_keyboard(opened: Any) -> None:
     tab.keyboard.press("Enter")
     assert tab.locator(".walk img").first.is_visible()
     assert "random_resized_crop" in tab.locator(".walk").first.inner_text()
+
+
+def test_cards_have_the_backend_of_the_pipeline_unless_their_registry_lacks_it() -> None:
+    bare, rain = Registry(Contributions()), Registry(Contributions(backends={"rain/fast": "x:y"}))
+    pipe = augreg.Pipeline.from_spec([], rain, backend="pillow")
+    assert _backend_of_cards(pipe, bare) == "pillow"
+    assert _backend_of_cards(pipe.replace(backend="rain/fast"), rain) == "rain/fast"
+    assert _backend_of_cards(pipe.replace(backend="rain/fast"), bare) == choose("auto")

@@ -138,6 +138,11 @@ def test_unusual_paths_and_finders_are_left_to_the_long_look(site: Path, monkeyp
         monkeypatch.setattr(sys, "path", [str(site), unusual])
         assert seen() is None
 
+    loop = site / "loop"
+    loop.symlink_to(loop)
+    monkeypatch.setattr(sys, "path", [str(site), str(loop)])
+    assert seen() is None
+
     class Finder:
         def find_distributions(self) -> None: ...
 
@@ -146,4 +151,7 @@ def test_unusual_paths_and_finders_are_left_to_the_long_look(site: Path, monkeyp
     assert seen() is None
     monkeypatch.setattr(sys, "meta_path", [PathFinder])
     monkeypatch.setattr(sys, "path", [])
+    assert seen() is None
+    monkeypatch.setattr(sys, "path", [str(site)])
+    (site / "odd-1.0.dist-info" / "entry_points.txt").mkdir(parents=True)  # a folder, which cannot be read
     assert seen() is None

@@ -113,7 +113,7 @@ def test_an_op_that_merging_leaves_out_cannot_fail() -> None:
     assert np.array_equal(pipe.train(IMAGE[..., :1], index=0), IMAGE[..., :1])
     wider = pipe.replace(image=[{"pad": {"padding": 1, "fill": [0.0, 0.0, 0.0]}}])
     vars(wider.train)["engine"] = Recorded().engine
-    with pytest.raises(ImageError, match="array of uint8 .*: fill has 3 numbers and the image has 1 channels"):
+    with pytest.raises(ImageError, match=r"array of uint8 .*: fill has 3 numbers and the image has 1 channels"):
         wider.train(IMAGE[..., :1], index=0)
 
 
@@ -223,3 +223,12 @@ def test_the_plugin_is_listed_and_can_be_switched_off(
     assert "native" in [plugin["namespace"] for plugin in found["plugins"]]
     off = python("-m", "augreg", "doctor", AUGREG_PLUGINS="-native").stdout
     assert "backend native" not in off and "backend " in off
+
+
+def test_the_doctor_survives_kernels_that_do_not_load(
+    install: Callable[..., None], python: Callable[..., Any]
+) -> None:
+    manifest = "from augreg import Plugin\nPLUGIN = Plugin(backends={'native': 'no_such_kernels:KERNELS'})"
+    install("augreg-native", {"native": "native_manifest:PLUGIN"}, native_manifest=manifest)
+    done = python("-m", "augreg", "doctor", AUGREG_PLUGINS="native")
+    assert done.returncode == 1 and "no_such_kernels" in done.stdout and "Traceback" not in done.stderr

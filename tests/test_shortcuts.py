@@ -14,7 +14,7 @@ from test_plan import random_case
 from test_rng import philox
 
 import augreg
-from augreg import ops
+from augreg import ops, rng
 from augreg.errors import ImageError
 from augreg.execution.budget import within_budget
 from augreg.execution.merging import merge
@@ -93,6 +93,19 @@ def test_cursors_that_take_turns_read_their_own_streams(seed: int) -> None:
                 found = pool.submit(call, cursor).result() if numbers.random() < 0.3 else call(cursor)
                 assert found == definition(reference)
     assert places[0].domain == AUGMENTATION
+
+
+def test_few_keys_of_steps_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rng, "_MOST_LONG", 3)
+
+    def kept() -> int:
+        for key in range(9):
+            cursor, reference = Cursor(address_of(0, 0), key), Reference(address_of(0, 0), key)
+            assert [cursor.bits() for _ in range(5)] == reference.take(5)
+        return len(rng._of_thread.generator.long)
+
+    with ThreadPoolExecutor(1) as pool:  # a thread of its own has a generator of its own
+        assert pool.submit(kept).result() == 3
 
 
 class Plainly:

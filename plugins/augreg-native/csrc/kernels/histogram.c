@@ -72,11 +72,9 @@ static void cut(int64_t *counts, int32_t value, int32_t step, int64_t most) {
 void NAME(stretched)(const int64_t *counts, double cutoff, uint8_t *table) {
     int64_t left[256], total = 0;
     for (int32_t value = 0; value < 256; value++) total += left[value] = counts[value];
-    if (cutoff != 0.0) {
-        int64_t most = (int64_t)((double)total * cutoff / 100.0);
-        cut(left, 0, 1, most);
-        cut(left, 255, -1, most);
-    }
+    int64_t most = (int64_t)((double)total * cutoff / 100.0);
+    cut(left, 0, 1, most);
+    cut(left, 255, -1, most);
     int32_t low = 0, high = 255;
     while (low < 256 && left[low] == 0) low++;
     while (high >= 0 && left[high] == 0) high--;
