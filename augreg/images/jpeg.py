@@ -75,7 +75,7 @@ def read_header(data: bytes) -> JpegHeader | None:
                 if frame is not None or precision != 8 or channels != 3 or not height or not width:
                     return None
                 frame = JpegHeader(height, width, None, _FRAMES[marker])
-            if marker in _OTHER or 0xD0 <= marker <= 0xD9 or size < 2:
+            if marker in _OTHER or 0xD0 <= marker <= 0xD9:
                 return None
             if marker == _EXTENSIONS and data[at + 4 : at + 8] == b"MPF\0":  # several images in one file
                 return None
