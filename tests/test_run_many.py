@@ -113,7 +113,7 @@ def test_an_op_that_merging_leaves_out_cannot_fail() -> None:
     assert np.array_equal(pipe.train(IMAGE[..., :1], index=0), IMAGE[..., :1])
     wider = pipe.replace(image=[{"pad": {"padding": 1, "fill": [0.0, 0.0, 0.0]}}])
     vars(wider.train)["engine"] = Recorded().engine
-    with pytest.raises(ImageError, match="array of uint8 .*: fill has 3 numbers and the image has 1 channels"):
+    with pytest.raises(ImageError, match=r"array of uint8 .*: fill has 3 numbers and the image has 1 channels"):
         wider.train(IMAGE[..., :1], index=0)
 
 
