@@ -227,7 +227,10 @@ def test_ctrl_c_is_answered_at_once_and_nothing_is_lost(processes: str, tmp_path
     out = tmp_path / "out"
     command = [sys.executable, "-m", "augreg", "apply", str(tmp_path / "spec.yaml"), str(tmp_path / "in"), str(out)]
     with subprocess.Popen(
-        [*command, "--copies", "5000", "--processes", processes], stderr=subprocess.PIPE, text=True
+        [*command, "--copies", "5000", "--processes", processes],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore Ctrl-C
     ) as process:
         while len(list(out.rglob("*-*.png"))) < 4:
             assert process.poll() is None, "it ended before it could be stopped"
