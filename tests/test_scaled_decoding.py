@@ -327,6 +327,18 @@ def test_what_follows_an_op_of_unknown_size_runs_as_it_is() -> None:
     assert np.array_equal(found, Pipeline([resize, invert], decode="scaled").train(data, index=0))
 
 
+def test_small_images_are_decoded_smaller_on_every_backend() -> None:
+    """Also where the backend needs no merging: the two moves at the beginning are one in the plan."""
+    pytest.importorskip("augreg_native")
+    data = encoded(mosaic(120, 120))
+    steps = [{"center_crop": 112}, {"horizontal_flip": {"p": 1}}, {"resize": {"size": [9, 9]}}]
+    exact, scaled = pair(*steps, backend="native")
+    found = scaled.train(data, index=0)
+    assert np.array_equal(found, scaled.train.plan(data, index=0).run(data))
+    assert np.array_equal(found, scaled.replace(backend="pillow").train(data, index=0))
+    assert not np.array_equal(found, exact.train(data, index=0))
+
+
 # The op
 
 

@@ -56,7 +56,8 @@ class RunSettings(msgspec.Struct, frozen=True):
 Start = Callable[[Scene, bool], tuple[Sequence[Op], Drawn]]
 """Returns the ops to run first on an image of this scene, and the draw that they come from.
 
-The second argument says that no targets follow the image: then ops are merged only where that saves time.
+The second argument says that only the pixels of the result matter, as no targets follow the image: then ops are merged
+only where that saves time.
 """
 
 
@@ -175,7 +176,8 @@ def run_image(image: Any, start: Start, settings: RunSettings) -> Any:
     offer = buffers.accepted()
     loaded = to_array(image, settings.channels, decoded=False)
     scene = loaded.scene(settings.epoch)
-    started = ops, drawn = start(scene, True)
+    # whether a JPEG is decoded smaller is seen from its first ops after merging
+    started = ops, drawn = start(scene, loaded.scaled is None or settings.decode == "exact")
     if ops is drawn.ops:
         try:
             return _run_loaded(loaded, scene, started, settings, offer)
