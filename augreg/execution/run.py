@@ -56,8 +56,8 @@ class RunSettings(msgspec.Struct, frozen=True):
 Start = Callable[[Scene, bool], tuple[Sequence[Op], Drawn]]
 """Returns the ops to run first on an image of this scene, and the draw that they come from.
 
-The second argument says that only the pixels of the result matter, as no targets follow the image: then ops are merged
-only where that saves time.
+The second argument says that only the pixels of the result matter, as no targets follow the image: then ops are
+merged only where that saves time.
 """
 
 
