@@ -165,8 +165,8 @@ def measured(name: str, rounds: int, seconds: float) -> dict[str, Any]:
         "pipelines": {
             label: {
                 "antialiased": found[label].antialiased,
-                "processor": [1e6 * each[0] for each in values],
-                "clock": [1e6 * each[1] for each in values],
+                "processor": [round(1e6 * each[0], 1) for each in values],
+                "clock": [round(1e6 * each[1], 1) for each in values],
             }
             for label, values in results.items()
         },
