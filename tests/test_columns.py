@@ -12,6 +12,7 @@ import augreg
 from augreg.columns.cursors import Cursors, Streams
 from augreg.columns.philox import Addresses, ReadWords, addresses_of, words
 from augreg.columns.records import Scenes, by_image
+from augreg.errors import ImageError
 from augreg.execution.sampling import draw
 from augreg.execution.sampling_columns import NotByColumnsError, draw_columns, one_by_one
 from augreg.ops import Op, Scene
@@ -212,6 +213,8 @@ SPECS: dict[str, list[Any]] = {
     "containers": [
         {"one_of": {"steps": [JITTER, "horizontal_flip", {"sequential": ["invert", {"hue": {"p": 0.5}}]}]}},
         {"one_of": {"steps": ["equalize", "auto_contrast"], "weights": [0, 2]}},
+        {"some_of": {"steps": ["solarize", JITTER, "vertical_flip", "invert"], "count": [1, 3]}},
+        {"some_of": {"steps": ["solarize", "invert"], "count": 2}}, {"some_of": {"steps": ["invert"], "count": 0}},
         {"random_order": {"steps": [{"brightness": 0.4}, {"brightness": 0.1}, {"sharpness": {"p": 0.5}}], "p": 0.8}},
     ],
     "schedules": [
@@ -266,12 +269,10 @@ ALONE: dict[str, list[Any]] = {
         {"rotate": {"degrees": 90, "p": 0.6}}, {"affine": {"fill": [1, 2, 3]}}, {"perspective": {"p": 0.5}}, "d4",
         {"crop_or_pad": {"size": [40, 50], "position": "random"}},
     ],
-    "policies": [
-        {"auto_augment": {"policy": "cifar10"}}, {"rand_augment": {"dialect": "timm", "m_std": 0.5}}, "rot90",
-    ],
+    "symmetries": ["rot90", "d4"],
     "noise and texture": [
         {"gaussian_noise": {"p": 0.5}}, "elastic", "gaussian_blur", "grid_mask", "clahe", "gamma", "posterize",
-        {"trivial_augment_wide": {"p": 0.9}}, {"random_crop": 20},
+        {"random_crop": 20},
     ],
 }  # fmt: skip
 
@@ -283,6 +284,51 @@ def test_other_steps_are_sampled_one_by_one(name: str) -> None:
     sizes = np.random.default_rng(2).integers(20, 60, (2, 100))
     sizes[:, :50] = 40
     compare(steps, scenes_of(*sizes), addresses_of(3, range(100)))
+
+
+TABLE = [
+    [["shear_x", 0.5, 9]],
+    [["invert", 0.5, 0], ["rotate", 1.0, 3], ["translate_y", 0.9, 2]],
+    [["identity", 1, 0]],
+]
+POLICIES: dict[str, dict[str, Any]] = {
+    "auto_augment": {"policy": "cifar10"},
+    "auto_augment, timm": {"policy": "v0", "dialect": "timm", "m_std": 0.5},
+    "auto_augment, uniform magnitudes": {"policy": "imagenet", "dialect": "timm", "m_std": 101},
+    "auto_augment, rows of many lengths": {"policy": TABLE, "interpolation": "bilinear", "fill": [1, 2, 3], "p": 0.8},
+    "auto_augment, paper": {"policy": "svhn", "dialect": "paper"},
+    "rand_augment": {},
+    "rand_augment, paper": {"n": 3, "m": 30, "dialect": "paper", "chance": 0.4},
+    "rand_augment, timm": {"dialect": "timm", "m_std": 2.5, "n": 3, "m": 9, "m_max": 9.5},
+    "rand_augment, timm with blur": {
+        "dialect": "timm",
+        "ops": ["gaussian_blur", "desaturate", "solarize_add"],
+        "m": 5,
+    },
+    "rand_augment, none": {"n": 0},
+    "rand_augment, weights": {"ops": ["rotate", "invert", "color"], "weights": [1, 2, 3]},
+    "three_augment": {"p": 0.8},
+    "three_augment, without jitter": {"jitter": 0.0},
+    "timm_policy": {"policy": "rand-m9-mstd0.5-inc1"},
+    "timm_policy, 3a": {"policy": "3a"},
+    "trivial_augment_wide": {},
+    "trivial_augment_wide, paper": {"dialect": "paper", "interpolation": "random"},
+}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_policies(name: str) -> None:
+    steps = augreg.Pipeline([{name.partition(",")[0]: POLICIES[name]}], seed=5).steps
+    assert one_by_one(steps) == []
+    sizes = np.random.default_rng(1).integers(20, 90, (2, 500))
+    sizes[:, :400] = [[32], [32]]
+    compare(steps, scenes_of(*sizes), addresses_of(5, range(500)))
+
+
+def test_policies_refuse_other_images() -> None:
+    for name in ("auto_augment", "rand_augment", "trivial_augment_wide"):
+        with pytest.raises(ImageError, match=f"{name} needs a gray or RGB image, and this one has 5 channels"):
+            draw_columns(augreg.Pipeline([name]).steps, scenes_of([9], [9], channels=5), addresses_of(0, [0]))
 
 
 def test_ops_of_one_kind_are_gathered() -> None:
@@ -298,11 +344,20 @@ def test_the_steps_that_are_sampled_one_by_one() -> None:
     assert one_by_one(augreg.Pipeline(steps).steps) == ["perspective", "elastic", "rotate"]
 
 
+@augreg.transform("made", kind="color")
+class _Made:
+    """Makes a step, and cannot be sampled for many images."""
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return Step(augreg.transforms.Brightness())
+
+
 @pytest.mark.parametrize(
     ("steps", "reason"),
     [
-        ([{"some_of": {"steps": ["invert", "equalize"]}}], "some_of is sampled image by image and returned a step"),
+        ([_Made()], "made is sampled image by image and returned a step"),
         (["aug_mix"], "returned BranchMix"),
+        ([{"timm_policy": {"policy": "augmix-m3-w3"}}], "returned BranchMix"),
     ],
 )  # fmt: skip
 def test_what_only_draw_can_do(steps: list[Any], reason: str) -> None:

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.columns.philox import Addresses, ReadWords, Words, words
+from augreg.columns import philox
+from augreg.columns.philox import Addresses, ReadWords, Words
 from augreg.rng import as_units
 
 __all__ = ["Cursors", "Floats", "Integers", "Rows", "Some", "Streams", "exactly"]
@@ -55,7 +56,7 @@ class Cursors:
         addresses: Addresses,
         step: int,
         number: int = 0,
-        read: ReadWords = words,
+        read: ReadWords = philox.words,
         ready: Words | None = None,
         first: int = 0,
     ) -> None:
@@ -90,8 +91,8 @@ class Cursors:
         self._words = np.concatenate([known, found[start - first :]])
         self._first = self._next
 
-    def _take(self, count: int) -> Words:
-        """The next words: `count` rows, with a word for each image."""
+    def words(self, count: int) -> Words:
+        """The next words of each stream: `count` rows, with a word for each image."""
         self.ready(count)
         start = self._next - self._first
         self._next += count
@@ -99,7 +100,7 @@ class Cursors:
 
     def bits(self) -> Words:
         """Integers from 0 to 2^64 - 1, uniform: the next word of each stream."""
-        words: Words = self._take(1)[0]
+        words: Words = self.words(1)[0]
         return words
 
     def bernoulli(self, p: float | Floats) -> NDArray[np.bool_]:
@@ -135,11 +136,11 @@ class Cursors:
 
     def permutation(self, count: int) -> NDArray[np.intp]:
         """The integers from 0 to count - 1 in random order, in each of N rows. Uses `count` words of each stream."""
-        return self._take(count).argsort(axis=0, kind="stable").T
+        return self.words(count).argsort(axis=0, kind="stable").T
 
     def randoms(self, count: int) -> Floats:
         """`count` floats in [0, 1) in each of N rows. Uses `count` words of each stream."""
-        return as_units(self._take(count)).T
+        return as_units(self.words(count)).T
 
     def skip(self, count: int) -> None:
         """Go on after the next `count` words of each stream."""
@@ -165,11 +166,20 @@ class Cursors:
         chosen = self.choice(weights)
         return tuple([Some(np.flatnonzero(chosen == index), item) for index, item in enumerate(items)])
 
+    def subset(self, items: Sequence[Any], low: int, high: int) -> tuple[Some, ...]:
+        """From `low` to `high` of the items for each image, as many as `integers` gives; the first of `permutation`.
+
+        They stay in the order given.
+        """
+        count = low + self.integers(high - low + 1)
+        place = self.permutation(len(items)).argsort(axis=1)
+        return tuple([Some(np.flatnonzero(place[:, one] < count), item) for one, item in enumerate(items)])
+
 
 class Streams:
     """Opens the streams of N images; keeps the first words of those that were opened, for the next cursor on them."""
 
-    def __init__(self, addresses: Addresses, read: ReadWords = words) -> None:
+    def __init__(self, addresses: Addresses, read: ReadWords = philox.words) -> None:
         self.addresses = addresses
         self._read = read
         self._blocks: dict[int, Words] = {}

@@ -2,7 +2,8 @@
 
 A transform that has `sample_columns(rng, scene)` is sampled once. It is `sample` with `Cursors` and `Scenes`, and the
 numbers of the ops that it returns may be arrays. It returns ops and steps for all of the images, or `Some` of them.
-Other transforms are sampled image by image, and their ops are gathered. What `draw` gives is the definition of both.
+Other transforms, and those that return NotImplemented, are sampled image by image, and their ops are gathered. What
+`draw` gives is the definition of both.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from augreg.backends import OpenCursor
 from augreg.columns.cursors import Rows, Some, Streams
 from augreg.columns.philox import Addresses, ReadWords, words
 from augreg.columns.records import Columns, Scenes, gathered
@@ -65,13 +67,17 @@ _Item = tuple[Any, Rows, str]
 
 
 def draw_columns(
-    steps: Sequence[Step], scenes: Scenes, addresses: Addresses, read: ReadWords = words
+    steps: Sequence[Step],
+    scenes: Scenes,
+    addresses: Addresses,
+    read: ReadWords = words,
+    open_cursor: OpenCursor = Cursor,
 ) -> DrawnColumns:
     """Sample the steps for N images in one epoch.
 
     The scenes and the addresses have the same epoch. Raises NotByColumnsError where only `draw` knows what to do: for
     functions of plugins, for steps that are made image by image, and for two that one step makes with one name.
-    Raises what `sample` raises.
+    Raises what `sample` raises. `read` and `open_cursor` are the `words` and the `cursor` of a backend that has them.
     """
     streams = Streams(addresses, read)
     streams.prepare(_keys(steps))
@@ -96,11 +102,10 @@ def draw_columns(
             if not len(rows):
                 continue
         seen = scenes if len(rows) == len(scenes) else scenes.taken(rows)
-        if by_columns(step.transform):
-            result = step.transform.sample_columns(cursors, seen)
-            parts: Sequence[Any] = result if type(result) is tuple else (result,)
-        else:
-            parts = _sampled(step, key, seen, addresses.taken(rows))
+        result = step.transform.sample_columns(cursors, seen) if by_columns(step.transform) else NotImplemented
+        if result is NotImplemented:  # the first word has decided that it is applied
+            result = _sampled(step, seen, [open_cursor(addresses.at(row), key, 1) for row in rows.tolist()])
+        parts: Sequence[Any] = result if type(result) is tuple else (result,)
         _prepare_made(streams, parts, path)
         for part in reversed(parts):
             if isinstance(part, Some):
@@ -130,11 +135,10 @@ def _prepare_made(streams: Streams, parts: Sequence[Any], parent: str) -> None:
     streams.prepare([stream_key(f"{parent}/{name}#0") for name in made])
 
 
-def _sampled(step: Step, key: int, scenes: Scenes, addresses: Addresses) -> list[Some]:
+def _sampled(step: Step, scenes: Scenes, cursors: Sequence[Cursor]) -> tuple[Some, ...]:
     """The ops of a step, sampled image by image: the first one of each image, then the second ones, and so on."""
     places: list[list[tuple[int, Op]]] = []
-    for row in range(len(scenes)):
-        cursor = Cursor(addresses.at(row), key, 1)  # the first word has decided that it is applied
+    for row, cursor in enumerate(cursors):
         try:
             result = step.transform.sample(cursor, scenes.at(row))
         finally:
@@ -146,4 +150,4 @@ def _sampled(step: Step, key: int, scenes: Scenes, addresses: Addresses) -> list
             if place == len(places):
                 places.append([])
             places[place].append((row, op))
-    return [Some(column.rows, column.op) for drawn in places for column in gathered(drawn)]
+    return tuple([Some(column.rows, column.op) for drawn in places for column in gathered(drawn)])

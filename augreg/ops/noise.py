@@ -71,7 +71,7 @@ def noise(scene: Scene, name: Literal["gaussian", "shot", "iso"], amounts: tuple
 
 def gaussian_blur(sigma: float) -> Filter:
     """Blur with a Gaussian of this standard deviation in pixels."""
-    return Filter("gaussian", sigma, label=f"blur {sigma:.2f}")
+    return Filter("gaussian", sigma, label=("blur {:.2f}".format, sigma))
 
 
 def motion_blur(length: float, degrees: float) -> Filter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
@@ -103,3 +103,9 @@ class SomeOf:
             return self.steps[:high]
         count = low + rng.integers(high - low + 1)
         return tuple(self.steps[index] for index in sorted(rng.permutation(len(self.steps))[:count]))
+
+    def sample_columns(self, rng: Cursors, scene: Scenes) -> tuple[Any, ...]:
+        low, high = self.count
+        if low == len(self.steps) or high == 0:
+            return self.steps[:high]
+        return rng.subset(self.steps, low, high)
