@@ -64,8 +64,7 @@ def _placed(rng: Cursors, scene: Scenes, height: Integers, width: Integers) -> t
 def _central(scene: Scenes, ratio: tuple[float, float]) -> tuple[Integers, ...]:
     """The largest central box with an aspect ratio (width / height) within `ratio`."""
     h, w = scene.height, scene.width
-    narrow = w < h * ratio[0]
-    wide = ~narrow & (w > h * ratio[1])
+    narrow, wide = w < h * ratio[0], w > h * ratio[1]
     height = np.where(narrow, np.minimum(h, np.maximum(1, _rounded(w / ratio[0]))), h)
     width = np.where(wide, np.minimum(w, np.maximum(1, _rounded(h * ratio[1]))), w)
     return (h - height) // 2, (w - width) // 2, height, width
@@ -90,8 +89,8 @@ def random_crop(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op | Some,
     return Some(padded, border), _crop(y, x, height, width)
 
 
-def cutout(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
-    """Squares; those of an image that are wholly outside of it are left out."""
+def cutout(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, ...]:
+    """Squares, none of which is wholly outside of its image."""
     if isinstance(transform.size, int):
         half: Any = transform.size // 2
     else:
@@ -101,9 +100,7 @@ def cutout(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
         y, x = rng.integers(scene.height), rng.integers(scene.width)
         top, bottom = np.maximum(0, y - half), np.minimum(scene.height, y + half)
         left, right = np.maximum(0, x - half), np.minimum(scene.width, x + half)
-        rows = np.flatnonzero((bottom > top) & (right > left))
-        box = top[rows], left[rows], (bottom - top)[rows], (right - left)[rows]
-        painted.append(Some(rows, _painted(box, scene.pixel_values(transform.fill))))
+        painted.append(_painted((top, left, bottom - top, right - left), scene.pixel_values(transform.fill)))
     return tuple(painted)
 
 

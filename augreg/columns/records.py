@@ -138,7 +138,7 @@ def _outline(value: Any) -> Any:
 
 
 def _labels(labels: Sequence[Any]) -> Any:
-    if all(label == labels[0] for label in labels):
+    if all(type(label) is str and label == labels[0] for label in labels):
         return labels[0]
     found = np.empty(len(labels), object)
     for place, label in enumerate(labels):
@@ -150,7 +150,7 @@ def _stacked(values: Sequence[Any]) -> Any:
     """Values of one outline as one, with arrays for numbers that differ."""
     first = values[0]
     if type(first) in (int, float):
-        if (first or type(first) is int) and all(value == first for value in values):  # 0.0 may be beside -0.0
+        if all(value == first for value in values) and (first or len(set(map(repr, values))) == 1):  # 0.0 is -0.0
             return first
         kind = np.float64 if type(first) is float else np.uint64 if max(values) >= 1 << 63 else np.int64
         return np.array(values, kind)

@@ -38,11 +38,10 @@ def auto_augment(policy: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
     numbers = ragged.Ragged(rng, longest * _WORDS_OF_AN_OP)
     found: list[Some] = []
     for place in range(longest):
-        entries = [row[place] if place < len(row) else ("identity", -1.0, 0.0) for row in table]
+        # a shorter sub-policy has an op that is never applied; the word that it uses is not read by another
+        entries = [row[place] if place < len(row) else ("identity", 0.0, 0.0) for row in table]
         names, chances, magnitudes = zip(*entries, strict=True)
-        there = np.array([place < len(row) for row in table])
-        rows = np.flatnonzero(there[drawn])
-        rows = numbers.bernoulli(np.array(chances)[drawn[rows]], rows)
+        rows = numbers.bernoulli(np.array(chances)[drawn], np.arange(len(scene)))
         m = np.array(magnitudes, np.float64)[drawn[rows]]
         if policy.m_std:
             m = _noisy(numbers, m, policy.m_std, 10.0, rows)
@@ -127,8 +126,6 @@ def _ops(
         if interpolation == "random":
             fine = numbers.sign(here) > 0
             kinds = {"bicubic": fine, "bilinear": ~fine}
-        if name == "identity":
-            continue
         arguments = _arguments(dialect, name, magnitudes, signs, scene, here)
         for kind, of_kind in kinds.items():
             some = here[of_kind]
