@@ -241,6 +241,10 @@ SPECS: dict[str, list[Any]] = {
         {"some_of": {"steps": ["solarize", "invert"], "count": 2}}, {"some_of": {"steps": ["invert"], "count": 0}},
         {"random_order": {"steps": [{"brightness": 0.4}, {"brightness": 0.1}, {"sharpness": {"p": 0.5}}], "p": 0.8}},
     ],
+    "noise": [
+        {"gaussian_blur": {"p": 0.7}}, {"motion_blur": {"p": 0.5}}, "jpeg", {"rgb_shift": {"p": 0.9}},
+        {"gaussian_noise": {"p": 0.8}}, "shot_noise", "iso_noise", {"normalize": {"mean": "half"}}, "gaussian_noise",
+    ],
     "schedules": [
         {"horizontal_flip": {"p": {"linear": [0, 1], "over": [0, 4]}}},
         {"brightness": {"factor": [{"linear": [0.1, 0.9], "over": [0, 6]}, 1.5]}},
@@ -294,7 +298,8 @@ ALONE: dict[str, list[Any]] = {
     ],
     "symmetries": ["rot90", "d4"],
     "noise and texture": [
-        {"gaussian_noise": {"p": 0.5}}, "elastic", "gaussian_blur", "grid_mask", "clahe", "gamma", "posterize",
+        {"median_blur": {"p": 0.5}}, "elastic", "downscale", "grid_mask",
+        "channel_shuffle", "channel_drop", "clahe", "gamma", "posterize",
         {"random_crop": 20},
     ],
 }  # fmt: skip
@@ -356,9 +361,9 @@ def test_policies_refuse_other_images() -> None:
 
 def test_ops_of_one_kind_are_gathered() -> None:
     """The text of an affine map is ready when it is drawn, and that of a rotation is not."""
-    steps = augreg.Pipeline([{"rotate": [10, 40]}, "affine", {"gaussian_noise": 0.1}]).steps
+    steps = augreg.Pipeline([{"rotate": [10, 40]}, "affine", {"median_blur": [3, 7]}]).steps
     columns = draw_columns(steps, scenes_of([40] * 90, [40] * 90), addresses_of(0, range(90))).columns
-    assert [(type(column.op).__name__, len(column)) for column in columns] == [("Warp", 90)] * 2 + [("Noise", 90)]
+    assert [(type(column.op).__name__, len(column)) for column in columns] == [("Warp", 90)] * 2 + [("Filter", 90)]
     assert isinstance(columns[0].op, augreg.ops.Warp)
     assert [np.shape(number) for number in columns[0].op.matrix] == [(90,)] * 6 + [()] * 2
 
