@@ -15,7 +15,7 @@ from augreg.columns.philox import Addresses, ReadWords, addresses_of, words
 from augreg.columns.records import Scenes, by_image, gathered
 from augreg.errors import ImageError
 from augreg.execution.sampling import draw
-from augreg.execution.sampling_columns import NotByColumnsError, draw_columns, one_by_one
+from augreg.execution.sampling_columns import NotByColumnsError, by_columns, draw_columns, one_by_one
 from augreg.ops import Op, Scene
 from augreg.rng import Address, Cursor, address_of, stream_key
 from augreg.steps.step import Step
@@ -351,6 +351,14 @@ def test_policies(name: str) -> None:
     sizes = np.random.default_rng(1).integers(20, 90, (2, 500))
     sizes[:, :400] = [[32], [32]]
     compare(steps, scenes_of(*sizes), addresses_of(5, range(500)))
+
+
+def test_every_step_that_is_sampled_by_columns_is_compared_here() -> None:
+    section = augreg.Registry.installed().section("image")
+    names = {name for name, cls in section.items() if by_columns(cls.__new__(cls)) and "/" not in name}
+    written = str(SPECS) + str([{name.partition(",")[0]: 0} for name in POLICIES])
+    assert len(names) > 30
+    assert {name for name in names if f"'{name}'" not in written} == set()
 
 
 def test_policies_refuse_other_images() -> None:
