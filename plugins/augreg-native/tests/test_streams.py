@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from augreg_native._cursor import read_words
 from augreg_native.streams import words
 from hypothesis import given, settings, strategies as st
 
+import augreg
 from augreg.backends import backend
 from augreg.columns import philox
-from augreg.columns.philox import Addresses
+from augreg.columns.philox import Addresses, addresses_of
+from augreg.columns.records import Scenes, by_image
+from augreg.execution.sampling import draw
+from augreg.execution.sampling_columns import draw_columns
+from augreg.ops import Scene
 
 WORDS = st.integers(0, 2**64 - 1)
 PARTS = st.tuples(WORDS, st.integers(1, 4), WORDS, WORDS, st.integers(0, 2**32 - 1))
@@ -63,3 +70,22 @@ def test_arrays_that_do_not_fit_are_refused_and_none_is_written() -> None:
 
 def test_the_backend_reads_with_it() -> None:
     assert backend("native").words is words
+
+
+def test_draws_with_its_words_and_cursors_are_those_of_the_core() -> None:
+    """`rotate` is sampled image by image, with the cursors."""
+    spec = [{"random_resized_crop": 24}, {"color_jitter": {"brightness": 0.4, "hue": 0.1}}, "rotate", "rand_augment"]
+    steps, native = augreg.Pipeline(spec, seed=2).steps, backend("native")
+    assert native.words is not None
+    assert native.cursor is not None
+    opened = []
+
+    def open_cursor(*stream: Any) -> Any:
+        opened.append(stream)
+        return native.cursor(*stream)  # type: ignore[misc]
+
+    addresses, scenes = addresses_of(2, range(60)), Scenes(np.full(60, 40), np.full(60, 50), Scene(0, 0))
+    drawn = draw_columns(steps, scenes, addresses, native.words, open_cursor)
+    expected = [draw(steps, scenes.at(row), addresses.at(row)).ops for row in range(60)]
+    assert repr(by_image(drawn.columns, 60)) == repr(expected)
+    assert len(opened) == 60
