@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["module", "modules", "names"]
+__all__ = ["method", "module", "modules", "names"]
 
 Getter = Callable[[str], Any]
 Lister = Callable[[], list[str]]
@@ -107,3 +107,12 @@ def _imported(module: str, package: str, needs: str) -> Any:
             raise
         message = f"{package} needs {error.name}: pip install 'augreg[{needs}]'"
         raise ModuleNotFoundError(message, name=error.name) from None
+
+
+def method(module: str, name: str) -> Callable[..., Any]:
+    """A method that is the function `name` of a module, which is imported by the first call."""
+
+    def call(self: Any, *arguments: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(self, *arguments)
+
+    return call

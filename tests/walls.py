@@ -10,7 +10,7 @@ __all__ = ["FLOORS", "circles", "files", "imported", "room", "upward"]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "files", "lazy", "notebook", "pages", "rng", "ops"),
-    ("steps", "images"),
+    ("columns", "steps", "images"),
     ("backends", "loss"),
     ("targets", "attachment"),
     ("execution", "nn"),

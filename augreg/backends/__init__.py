@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from augreg.columns.philox import ReadWords
     from augreg.rng import Address, Cursor
 
 __all__ = ["INSTALL_NATIVE", "Backend", "OpenCursor", "backend", "choose"]
@@ -44,7 +45,7 @@ class Backend:
     `run_many`, where a backend has it, takes ops, the position of the first one to run, and an image. It runs as many
     as it can at once and returns their number, which may be 0, and the image after them. It refuses no op: the kernel
     of its kind then runs the next one. `cursor`, where it has one, opens the random numbers of a step: those of
-    `augreg.rng.Cursor`, in less time.
+    `augreg.rng.Cursor`, in less time; and `words`, those of many images, as `augreg.columns.philox.words`.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Backend:
     source: str = ""
     run_many: RunMany | None = field(default=None, repr=False)
     cursor: OpenCursor | None = field(default=None, repr=False)
+    words: ReadWords | None = field(default=None, repr=False)
 
     def apply(self, op: Op, image: NDArray[np.generic]) -> NDArray[Any]:
         """The image after one op; `image` is not written to. Raises ImageError for an op that has no kernel here."""
@@ -93,8 +95,8 @@ def backend(name: str, source: str = "") -> Backend:
     """The backend of this name, imported on first use.
 
     `source` is the "module:attribute" of a plugin's kernels; Pillow's kernels fill in for those that it lacks. If the
-    kernels have a method `run_many` or an attribute `cursor`, it becomes that of the backend. `native` has its source
-    without a registry too.
+    kernels have a method `run_many` or `words`, or an attribute `cursor`, it becomes that of the backend. `native`
+    has its source without a registry too.
     """
     source = source or (_NATIVE if name == "native" else "")
     if source:
@@ -103,5 +105,6 @@ def backend(name: str, source: str = "") -> Backend:
             raise SpecError("backend", _NO_NATIVE)
         kernels: Mapping[type[Op], Kernel] = getattr(importlib.import_module(module), attribute)
         every = {**backend("pillow").kernels, **kernels}
-        return Backend(name, every, source, getattr(kernels, "run_many", None), getattr(kernels, "cursor", None))
+        extras = [getattr(kernels, part, None) for part in ("run_many", "cursor", "words")]
+        return Backend(name, every, source, *extras)
     return Backend(name, importlib.import_module(f"augreg.backends.{name}").KERNELS)

@@ -65,18 +65,21 @@ class Encode(Op, frozen=True, eq=False):
 
 def noise(scene: Scene, name: Literal["gaussian", "shot", "iso"], amounts: tuple[float, ...], key: int) -> Noise:
     """Add noise; normalized images are not clipped."""
-    label = f"{name} noise {', '.join(f'{amount:.3g}' for amount in amounts)}"
-    return Noise(name, amounts, key, not scene.normalized, label=label)
+    return Noise(name, amounts, key, not scene.normalized, label=(_amounts, name, *amounts))
+
+
+def _amounts(name: str, *amounts: float) -> str:
+    return f"{name} noise {', '.join(f'{amount:.3g}' for amount in amounts)}"
 
 
 def gaussian_blur(sigma: float) -> Filter:
     """Blur with a Gaussian of this standard deviation in pixels."""
-    return Filter("gaussian", sigma, label=f"blur {sigma:.2f}")
+    return Filter("gaussian", sigma, label=("blur {:.2f}".format, sigma))
 
 
 def motion_blur(length: float, degrees: float) -> Filter:
     """Average along a line of this length in pixels, counter-clockwise from the horizontal."""
-    return Filter("motion", length, degrees, label=f"motion {length:.1f} at {degrees:.0f}°")
+    return Filter("motion", length, degrees, label=("motion {:.1f} at {:.0f}°".format, length, degrees))
 
 
 def median_blur(size: int) -> Filter:
@@ -86,4 +89,4 @@ def median_blur(size: int) -> Filter:
 
 def jpeg(quality: int) -> Encode:
     """Encode as JPEG of this quality, 1 to 100, and decode again."""
-    return Encode("jpeg", quality, label=f"jpeg {quality}")
+    return Encode("jpeg", quality, label=("jpeg {}".format, quality))

@@ -68,7 +68,7 @@ _STEP_ARGUMENTS: Mapping[str, str] = {
 }
 _HOOKS = ("check", "complete", "functions")
 _HOOKS_OF: Mapping[str, tuple[str, ...]] = {
-    "image": ("sample", "expect", "quadrature"),
+    "image": ("sample", "sample_columns", "expect", "quadrature"),
     "batch": ("sample",),
     "model": ("attach", "test_rule", "test_exact"),
     "loss": ("penalty", "constrain", "target", "term"),

@@ -30,6 +30,8 @@ class RgbShift:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.shift_channels(scene, tuple(rng.uniform(*self.shift) for _ in range(scene.colors)))
 
+    sample_columns = sample
+
 
 @transform("channel_shuffle", kind="color")
 class ChannelShuffle:

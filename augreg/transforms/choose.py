@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
@@ -12,6 +12,8 @@ from augreg.steps.step import Step
 from augreg.transforms.ranges import check_weights, nearest
 
 if TYPE_CHECKING:
+    from augreg.columns.cursors import Cursors, Some
+    from augreg.columns.records import Scenes
     from augreg.ops import Scene
     from augreg.rng import Cursor
 
@@ -25,6 +27,8 @@ class Sequential:
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
         return self.steps
 
+    sample_columns = sample
+
     def expect(self, scene: Scene, p: float) -> tuple[Step, ...]:
         return self.steps
 
@@ -37,6 +41,9 @@ class RandomOrder:
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
         return tuple(self.steps[index] for index in rng.permutation(len(self.steps)))
+
+    def sample_columns(self, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+        return rng.shuffled(self.steps)
 
     def expect(self, scene: Scene, p: float) -> tuple[Step, ...]:
         return self.steps
@@ -68,6 +75,9 @@ class OneOf:
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Step, ...]:
         return (self.steps[rng.choice(self.weights or (1.0,) * len(self.steps))],)
 
+    def sample_columns(self, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+        return rng.picked(self.steps, self.weights or (1.0,) * len(self.steps))
+
 
 @transform("some_of", kind="choose")
 class SomeOf:
@@ -93,3 +103,9 @@ class SomeOf:
             return self.steps[:high]
         count = low + rng.integers(high - low + 1)
         return tuple(self.steps[index] for index in sorted(rng.permutation(len(self.steps))[:count]))
+
+    def sample_columns(self, rng: Cursors, scene: Scenes) -> tuple[Any, ...]:
+        low, high = self.count
+        if low == len(self.steps) or high == 0:
+            return self.steps[:high]
+        return rng.subset(self.steps, low, high)

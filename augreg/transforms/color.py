@@ -20,6 +20,8 @@ from augreg.steps.step import Step, as_step
 from augreg.transforms.ranges import check_range, nearest
 
 if TYPE_CHECKING:
+    from augreg.columns.cursors import Cursors, Some
+    from augreg.columns.records import Scenes
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
@@ -40,6 +42,8 @@ class Brightness:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.point_function("brightness", rng.uniform(*self.factor))
 
+    sample_columns = sample
+
     def expect(self, scene: Scene, p: float) -> Op:
         return ops.point_function("brightness", _mean(self.factor, p))
 
@@ -55,6 +59,8 @@ class Contrast:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.image_statistic("contrast", rng.uniform(*self.factor))
+
+    sample_columns = sample
 
     def expect(self, scene: Scene, p: float) -> Op:
         return ops.image_statistic("contrast", _mean(self.factor, p))
@@ -72,6 +78,8 @@ class Saturation:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.enhance("gray", rng.uniform(*self.factor), "saturation")
 
+    sample_columns = sample
+
     def expect(self, scene: Scene, p: float) -> Op:
         return ops.enhance("gray", _mean(self.factor, p), "saturation")
 
@@ -88,6 +96,8 @@ class Sharpness:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.enhance("smooth", rng.uniform(*self.factor), "sharpness")
 
+    sample_columns = sample
+
     def expect(self, scene: Scene, p: float) -> Op:
         return ops.enhance("smooth", _mean(self.factor, p), "sharpness")
 
@@ -103,6 +113,8 @@ class Hue:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.hue(rng.uniform(*self.shift))
+
+    sample_columns = sample
 
 
 @transform(
@@ -131,6 +143,9 @@ class ColorJitter:
         steps = _parts(self.brightness, self.contrast, self.saturation, self.hue)
         return tuple([steps[index] for index in rng.permutation(len(steps))])
 
+    def sample_columns(self, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+        return rng.shuffled(_parts(self.brightness, self.contrast, self.saturation, self.hue))
+
     def expect(self, scene: Scene, p: float) -> tuple[Step, ...]:
         return _parts(self.brightness, self.contrast, self.saturation, self.hue)
 
@@ -155,6 +170,8 @@ class Grayscale:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.Enhance("gray", 0.0, label="grayscale")
 
+    sample_columns = sample
+
     def expect(self, scene: Scene, p: float) -> Op:
         return ops.enhance("gray", 1.0 - p, "saturation")
 
@@ -165,6 +182,8 @@ class Invert:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.point_function("invert")
+
+    sample_columns = sample
 
 
 @transform("posterize", kind="color", preview=({"bits": 6}, {"bits": 4}, {"bits": 3}, {"bits": 2}, {"bits": 1}))
@@ -196,6 +215,8 @@ class Solarize:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.point_function("solarize", rng.uniform(*self.threshold))
 
+    sample_columns = sample
+
 
 @transform("solarize_add", kind="color")
 class SolarizeAdd:
@@ -209,6 +230,8 @@ class SolarizeAdd:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.point_function("solarize_add", rng.uniform(*self.amount))
 
+    sample_columns = sample
+
 
 @transform("auto_contrast", kind="color", rule="same", preview=({}, {"cutoff": 5}, {"cutoff": 20}))
 class AutoContrast:
@@ -219,6 +242,8 @@ class AutoContrast:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.image_statistic("auto_contrast", self.cutoff)
 
+    sample_columns = sample
+
 
 @transform("equalize", kind="color", rule="same", preview=({},))
 class Equalize:
@@ -226,6 +251,8 @@ class Equalize:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.image_statistic("equalize")
+
+    sample_columns = sample
 
 
 @transform("gamma", kind="color")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from augreg import ops
+from augreg import lazy, ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Fill, Range
 from augreg.transforms.ranges import check_fraction, check_positive, check_range
@@ -43,6 +43,8 @@ class Cutout:
                 painted.append(ops.paint(scene, top, left, bottom - top, right - left, self.fill))
         return tuple(painted)
 
+    sample_columns = lazy.method("augreg.columns.boxes", "cutout")
+
 
 @transform(
     "random_erasing", kind="erasing", p=0.5,
@@ -77,6 +79,8 @@ class RandomErasing:
                 top, left = rng.integers(scene.height - h + 1), rng.integers(scene.width - w + 1)
                 return (self._paint(rng, scene, top, left, h, w),)
         return ()
+
+    sample_columns = lazy.method("augreg.columns.boxes", "random_erasing")
 
     def _paint(self, rng: Cursor, scene: Scene, top: int, left: int, height: int, width: int) -> Op:
         if self.mode == "pixel":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from augreg import ops
+from augreg import lazy, ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import (
     Degrees,
@@ -37,6 +37,8 @@ class HorizontalFlip:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.horizontal_flip(scene)
 
+    sample_columns = sample
+
 
 @transform("vertical_flip", kind="geometry", p=0.5, preview=({},))
 class VerticalFlip:
@@ -44,6 +46,8 @@ class VerticalFlip:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.vertical_flip(scene)
+
+    sample_columns = sample
 
 
 def _padded(
@@ -116,6 +120,8 @@ class RandomCrop:
         left = rng.integers(scene.width - width + 1)
         return (*borders, ops.crop(top, left, height, width))
 
+    sample_columns = lazy.method("augreg.columns.boxes", "random_crop")
+
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
         return centered(scene, self.size, self.fill)
 
@@ -158,6 +164,8 @@ class RandomResizedCrop:
         box = self._box(rng, scene.height, scene.width)
         height, width = self.size
         return ops.crop(*box), ops.resize(height, width, self.interpolation, self.antialias)
+
+    sample_columns = lazy.method("augreg.columns.boxes", "random_resized_crop")
 
     def _box(self, rng: Cursor, height: int, width: int) -> tuple[int, int, int, int]:
         low, high = math.log(self.ratio[0]), math.log(self.ratio[1])

@@ -31,6 +31,8 @@ class GaussianNoise:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.noise(scene, "gaussian", (rng.uniform(*self.std),), rng.bits())
 
+    sample_columns = sample
+
 
 @transform(
     "shot_noise", kind="color", exact=_MEAN_ZERO,
@@ -53,6 +55,8 @@ class ShotNoise:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.noise(scene, "shot", (rng.uniform(*self.photons),), rng.bits())
 
+    sample_columns = sample
+
 
 @transform("iso_noise", kind="color", exact=_MEAN_ZERO)
 class IsoNoise:
@@ -73,3 +77,5 @@ class IsoNoise:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         amounts = rng.uniform(*self.grain), rng.uniform(*self.color)
         return ops.noise(scene, "iso", amounts, rng.bits())
+
+    sample_columns = sample

@@ -60,3 +60,5 @@ class Normalize:
         assert self.std is not None
         frame = scene.size if self.mean_image is not None else None
         return NormalizeOp(self.mean, self.std, self.mean_image, frame, label="normalize")
+
+    sample_columns = sample

@@ -26,6 +26,8 @@ class GaussianBlur:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.gaussian_blur(rng.uniform(*self.sigma))
 
+    sample_columns = sample
+
 
 @transform(
     "motion_blur", kind="texture",
@@ -46,6 +48,8 @@ class MotionBlur:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.motion_blur(rng.uniform(*self.length), rng.uniform(*self.angle))
+
+    sample_columns = sample
 
 
 @transform("median_blur", kind="texture", preview=({"size": 3}, {"size": 7}, {"size": 13}))
@@ -101,3 +105,5 @@ class Jpeg:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = self.quality
         return ops.jpeg(low + rng.integers(high - low + 1))
+
+    sample_columns = sample

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from augreg import ops
+from augreg.errors import ImageError
 from augreg.transforms.policies.dialects import Dialect, InterpolationMode, op_argument
 
 if TYPE_CHECKING:
+    from augreg.columns.records import Scenes
     from augreg.ops import Interpolation, Op, PixelValues, Scene
     from augreg.rng import Cursor
 
-__all__ = ["UNIFORM", "build_op", "check_magnitude_noise", "noisy_magnitude", "sample_op"]
+__all__ = ["UNIFORM", "build_op", "check_channels", "check_magnitude_noise", "noisy_magnitude", "sample_op"]
 
 UNIFORM: Final = 100.0
 """A standard deviation above this means a magnitude uniform from 0, as in timm."""
+
+
+def check_channels(policy: Any, scene: Scene | Scenes) -> None:
+    """Raise ImageError unless the image is gray or RGB, even where no op that needs color was drawn."""
+    if scene.colors not in (1, 3):
+        name = policy.__augreg__.name
+        raise ImageError(f"{name} needs a gray or RGB image, and this one has {scene.channels} channels")
 
 
 def check_magnitude_noise(dialect: str, m_std: float | None) -> None:

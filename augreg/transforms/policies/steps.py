@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
-from augreg import ops
-from augreg.errors import ImageError
+from augreg import lazy, ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Converted, Factor, Fill, Probability, Range, Shorthand
 from augreg.steps.step import Step
@@ -20,11 +19,19 @@ from augreg.transforms.color import ColorJitter
 from augreg.transforms.dirichlet import dirichlet
 from augreg.transforms.policies.dialects import DIALECTS, InterpolationMode, check_entry
 from augreg.transforms.policies.notation import Table, load_table, op_name, read_policy
-from augreg.transforms.policies.sampling import UNIFORM, check_magnitude_noise, noisy_magnitude, sample_op
+from augreg.transforms.policies.sampling import (
+    UNIFORM,
+    check_channels,
+    check_magnitude_noise,
+    noisy_magnitude,
+    sample_op,
+)
 from augreg.transforms.policies.timm_strings import parse_timm
 from augreg.transforms.ranges import check_range, check_weights
 
 if TYPE_CHECKING:
+    from augreg.columns.cursors import Cursors
+    from augreg.columns.records import Scenes
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
@@ -45,13 +52,6 @@ def _op_names(value: Any) -> Any:
 
 
 _OpNames = Annotated[Converted[tuple[str, ...]], Shorthand(_op_names, "names of ops")]
-
-
-def _check_channels(policy: Any, scene: Scene) -> None:
-    """Raise ImageError unless the image is gray or RGB, even where no op that needs color was drawn."""
-    if scene.colors not in (1, 3):
-        name = policy.__augreg__.name
-        raise ImageError(f"{name} needs a gray or RGB image, and this one has {scene.channels} channels")
 
 
 @transform(
@@ -86,7 +86,7 @@ class AutoAugment:
                 check_entry(dialect, name, magnitude, f"sub-policy {number}: dialect {self.dialect}")
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        _check_channels(self, scene)
+        check_channels(self, scene)
         table = self.table
         row = table[rng.integers(len(table))]
         dialect = DIALECTS["auto_augment", self.dialect]
@@ -97,6 +97,8 @@ class AutoAugment:
                     magnitude = noisy_magnitude(rng, magnitude, self.m_std)
                 sampled += sample_op(rng, scene, dialect, name, magnitude, self.interpolation, self.fill)
         return tuple(sampled)
+
+    sample_columns = lazy.method("augreg.transforms.policies.columns", "auto_augment")
 
 
 @transform(
@@ -141,7 +143,7 @@ class RandAugment:
             raise ValueError(f"with weights no op is drawn twice, so n must be at most their number, got {self.n}")
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        _check_channels(self, scene)
+        check_channels(self, scene)
         dialect = DIALECTS["rand_augment", self.dialect]
         p = dialect.probability if self.chance is None else self.chance
         m_max = 10.0 if self.m_max is None else self.m_max
@@ -151,6 +153,8 @@ class RandAugment:
                 m = noisy_magnitude(rng, self.m, self.m_std, m_max) if self.dialect == "timm" else self.m
                 sampled += sample_op(rng, scene, dialect, name, m, self.interpolation, self.fill)
         return tuple(sampled)
+
+    sample_columns = lazy.method("augreg.transforms.policies.columns", "rand_augment")
 
     def _sample_names(self, rng: Cursor, names: tuple[str, ...]) -> list[str]:
         if not self.weights:
@@ -177,11 +181,13 @@ class TrivialAugmentWide:
     fill: Fill | None = None
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        _check_channels(self, scene)
+        check_channels(self, scene)
         dialect = DIALECTS["trivial_augment_wide", self.dialect]
         name = dialect.ops[rng.integers(len(dialect.ops))]
         m = float(rng.integers(31))
         return sample_op(rng, scene, dialect, name, m, self.interpolation, self.fill)
+
+    sample_columns = lazy.method("augreg.transforms.policies.columns", "trivial_augment_wide")
 
 
 @transform("aug_mix", kind="color", preview=({"severity": 1}, {"severity": 3}, {"severity": 10, "width": 1}))
@@ -217,7 +223,7 @@ class AugMix:
             raise ValueError(f"severity must be an integer in dialect {self.dialect}, got {self.severity:g}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        _check_channels(self, scene)
+        check_channels(self, scene)
         weights = dirichlet(rng, self.alpha, self.width)
         keep = dirichlet(rng, self.alpha, 2)[0]
         chains = tuple(self._chain(rng, scene) for _ in range(self.width))
@@ -260,7 +266,7 @@ class ThreeAugment:
         check_range("sigma", self.sigma, 0, 256, " pixels")
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op | Step, ...]:
-        _check_channels(self, scene)
+        check_channels(self, scene)
         choice = rng.integers(3)
         if choice == 0:
             first: Op = ops.Enhance("gray", 0.0, label="grayscale")
@@ -268,9 +274,16 @@ class ThreeAugment:
             first = ops.point_function("solarize", self.threshold)
         else:
             first = ops.gaussian_blur(rng.uniform(*self.sigma))
+        return first, *self.jitters
+
+    sample_columns = lazy.method("augreg.transforms.policies.columns", "three_augment")
+
+    @property
+    def jitters(self) -> tuple[Step, ...]:
+        """The color jitter, if it changes anything."""
         if self.jitter == (1.0, 1.0):
-            return (first,)
-        return first, Step(ColorJitter(self.jitter, self.jitter, self.jitter), "color_jitter")
+            return ()
+        return (Step(ColorJitter(self.jitter, self.jitter, self.jitter), "color_jitter"),)
 
 
 _TimmTransform: TypeAlias = AutoAugment | RandAugment | AugMix | ThreeAugment
@@ -314,3 +327,7 @@ class TimmPolicy:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op | tuple[Op | Step, ...]:
         return _timm_transform(self.policy, self.interpolation, self.fill).sample(rng, scene)
+
+    def sample_columns(self, rng: Cursors, scene: Scenes) -> Any:
+        chosen: Any = _timm_transform(self.policy, self.interpolation, self.fill)
+        return NotImplemented if isinstance(chosen, AugMix) else chosen.sample_columns(rng, scene)

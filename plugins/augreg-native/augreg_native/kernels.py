@@ -13,6 +13,7 @@ from augreg.backends import Backend, backend, plain
 from augreg.ops import BranchMix, Filter, Op
 from augreg_native import _native, program, remaps
 from augreg_native._cursor import Cursor
+from augreg_native.streams import words
 
 __all__ = ["KERNELS"]
 
@@ -20,9 +21,10 @@ Array = NDArray[Any]
 
 
 class _Kernels(dict[type[Op], Callable[[Any, Array], Array]]):
-    """Kernels by kind of op, which `run_many` runs several of at once; and the cursors of steps."""
+    """Kernels by kind of op, which `run_many` runs several of at once; the cursors of steps, and words of many."""
 
     cursor = Cursor
+    words = staticmethod(words)
 
     run_many = staticmethod(program.run)
 

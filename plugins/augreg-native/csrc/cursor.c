@@ -1,4 +1,5 @@
-/* The Python module `_cursor` with the class Cursor: the numbers of augreg.rng.Cursor, in a tenth of the time.
+/* The Python module `_cursor`: the class Cursor, with the numbers of augreg.rng.Cursor in a tenth of the time, and the function
+   `read_words`, with the words of many streams at once.
 
    It is a subclass of that class, and has what reads words: from blocks of Philox that it computes itself, where the base class
    sets the state of a generator of NumPy. It also has the draws that steps make most. They serve plain ints and floats, given by
@@ -284,6 +285,69 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+/* Words `first` to `first + count - 1` of each stream, one after the other, `apart` words from one another. */
+static void read_stream(const uint64_t key[2], uint64_t counter[4], uint64_t first, size_t count, uint64_t *out, size_t apart) {
+    uint64_t first_block = counter[0], words[4];
+    for (size_t done = 0; done < count;) {
+        uint64_t number = first + done;
+        counter[0] = first_block + (number >> 2) + 1; /* NumPy counts up before it computes a block */
+        augreg_philox(key, counter, words);
+        for (size_t i = number & 3; i < 4 && done < count; i++, done++) out[done * apart] = words[i];
+    }
+}
+
+/* The parts of the addresses of `images` images, a row of that many words each, in the order of the fields above. */
+static void read_streams(const uint64_t *parts, size_t images, const uint64_t *steps, size_t streams, uint64_t first, size_t count,
+                         uint64_t *out) {
+    const uint64_t *seed = parts + SEED * images, *use = parts + USE * images, *epoch = parts + EPOCH * images;
+    const uint64_t *index = parts + INDEX * images, *view = parts + VIEW * images;
+    for (size_t step = 0; step < streams; step++, out += count * images)
+        for (size_t i = 0; i < images; i++) {
+            uint64_t key[2] = {seed[i], use[i]}, counter[4] = {view[i] << 32, steps[step], index[i], epoch[i]};
+            read_stream(key, counter, first, count, out + i, images);
+        }
+}
+
+enum { PARTS, STEPS, OUT, BUFFERS };
+
+static PyObject *read_words(PyObject *module, PyObject *const *arguments, Py_ssize_t given) {
+    (void)module;
+    static const int flags[BUFFERS] = {PyBUF_SIMPLE, PyBUF_SIMPLE, PyBUF_WRITABLE}; /* refused unless they are contiguous */
+    uint64_t first, count;
+    if (given != BUFFERS + 2) {
+        PyErr_Format(PyExc_TypeError, "expected parts, steps, out, first and count, got %zd arguments", given);
+        return NULL;
+    }
+    if (read_word(arguments[BUFFERS], &first) < 0 || read_word(arguments[BUFFERS + 1], &count) < 0) return NULL;
+    Py_buffer buffers[BUFFERS];
+    PyObject *result = NULL;
+    int held = 0;
+    for (; held < BUFFERS; held++)
+        if (PyObject_GetBuffer(arguments[held], &buffers[held], flags[held]) < 0) goto done;
+    size_t words[BUFFERS];
+    for (int i = 0; i < BUFFERS; i++) words[i] = (size_t)buffers[i].len / 8;
+    size_t images = words[PARTS] / FIELDS, streams = words[STEPS];
+    unsigned __int128 wanted = (unsigned __int128)images * streams;
+    int whole = buffers[PARTS].len % (8 * FIELDS) == 0 && buffers[STEPS].len % 8 == 0 && buffers[OUT].len % 8 == 0;
+    if (!whole || count > SIZE_MAX / 8 || wanted > SIZE_MAX / 8 || wanted * count != words[OUT]) {
+        PyErr_SetString(PyExc_ValueError, "the arrays do not fit: parts (5, N), steps (S,) and out (S, count, N) of 64-bit words");
+        goto done;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    read_streams(buffers[PARTS].buf, images, buffers[STEPS].buf, streams, first, (size_t)count, buffers[OUT].buf);
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+done:
+    while (held > 0) PyBuffer_Release(&buffers[--held]);
+    return result;
+}
+
+static PyMethodDef functions[] = {
+    {"read_words", (PyCFunction)(void (*)(void))read_words, METH_FASTCALL,
+     "read_words(parts, steps, out, first, count)\n--\n\nFill `out`, (S, count, N) words, as augreg.columns.philox.words does."},
+    {NULL, NULL, 0, NULL},
+};
+
 static int fill(PyObject *module) {
     static const char *const names[FIELDS] = {"seed", "domain", "epoch", "index", "view"};
     for (int i = 0; i < FIELDS; i++)
@@ -309,6 +373,7 @@ static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "augreg_native._cursor",
     .m_doc = "The random numbers of steps.",
+    .m_methods = functions,
     .m_slots = module_slots,
 };
 

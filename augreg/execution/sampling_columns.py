@@ -1,0 +1,153 @@
+"""Sampling for many images at once: the same ops as one by one, as arrays of their numbers.
+
+A transform that has `sample_columns(rng, scene)` is sampled once. It is `sample` with `Cursors` and `Scenes`, and the
+numbers of the ops that it returns may be arrays. It returns ops and steps for all of the images, or `Some` of them.
+Other transforms, and those that return NotImplemented, are sampled image by image, and their ops are gathered. What
+`draw` gives is the definition of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from augreg.backends import OpenCursor
+from augreg.columns.cursors import Rows, Some, Streams
+from augreg.columns.philox import Addresses, ReadWords, words
+from augreg.columns.records import Columns, Scenes, gathered
+from augreg.ops import BranchMix, FunctionCall, Op
+from augreg.rng import Cursor, stream_key
+from augreg.steps.schedules import scheduled
+from augreg.steps.step import Step, children
+
+__all__ = ["DrawnColumns", "NotByColumnsError", "by_columns", "draw_columns", "one_by_one"]
+
+
+class NotByColumnsError(ValueError):
+    """The images must be drawn one by one."""
+
+
+class DrawnColumns(msgspec.Struct, frozen=True, eq=False):
+    """The ops, in an order that is right for every image, and the scenes after them.
+
+    Consecutive ops of one step, such as those of a jitter in random order, are on different images.
+    """
+
+    columns: list[Columns]
+    scenes: Scenes
+
+
+def by_columns(transform: Any) -> bool:
+    """Whether a transform can be sampled for many images at once.
+
+    A subclass that overrides `sample` alone cannot: the `sample_columns` that it inherits would draw other ops.
+    """
+    for base in type(transform).__mro__:
+        if "sample_columns" in vars(base):
+            return True
+        if "sample" in vars(base):
+            return False
+    return False
+
+
+def one_by_one(steps: Iterable[Step]) -> list[str]:
+    """The names of the steps, and children of steps, that are sampled image by image, in order."""
+    found = []
+    for step in steps:
+        found += [] if by_columns(step.transform) else [step.name]
+        found += one_by_one(children(step.transform))
+    return found
+
+
+_Item = tuple[Any, Rows, str]
+"""Something on the stack: a step or an op, the images that it is for, and the path of the step that returned it."""
+
+
+def draw_columns(
+    steps: Sequence[Step],
+    scenes: Scenes,
+    addresses: Addresses,
+    read: ReadWords = words,
+    open_cursor: OpenCursor = Cursor,
+) -> DrawnColumns:
+    """Sample the steps for N images in one epoch.
+
+    The scenes and the addresses have the same epoch. Raises NotByColumnsError where only `draw` knows what to do: for
+    functions of plugins, for steps that are made image by image, and for two that one step makes with one name.
+    Raises what `sample` raises. `read` and `open_cursor` are the `words` and the `cursor` of a backend that has them.
+    """
+    streams = Streams(addresses, read)
+    streams.prepare(_keys(steps))
+    met: dict[str, Step] = {}  # the steps by path
+    everyone: Rows = np.arange(len(scenes))
+    columns: list[Columns] = []
+    stack: list[_Item] = [(step, everyone, "") for step in reversed(steps)]
+    while stack:
+        item, rows, parent = stack.pop()
+        if not len(rows):
+            continue
+        if not isinstance(item, Step):
+            columns.append(Columns(item, rows))
+            scenes = scenes.after(item, rows)
+            continue
+        step = scheduled(item, scenes.epoch) if item.schedules else item
+        path, key = _stream(step, parent, met)
+        cursors = streams.cursors(key, 1 if step.p >= 1.0 else 0, None if rows is everyone else rows)
+        if step.p < 1.0:
+            applied = np.flatnonzero(cursors.bernoulli(step.p))
+            rows, cursors = rows[applied], cursors.taken(applied)
+            if not len(rows):
+                continue
+        seen = scenes if len(rows) == len(scenes) else scenes.taken(rows)
+        result = step.transform.sample_columns(cursors, seen) if by_columns(step.transform) else NotImplemented
+        if result is NotImplemented:  # the first word has decided that it is applied
+            result = _sampled(step, seen, [open_cursor(addresses.at(row), key, 1) for row in rows.tolist()])
+        parts: Sequence[Any] = result if type(result) is tuple else (result,)
+        _prepare_made(streams, parts, path)
+        for part in reversed(parts):
+            if isinstance(part, Some):
+                stack.append((part.item, rows[part.rows], path))
+            else:
+                stack.append((part, rows, path))
+    return DrawnColumns(columns, scenes)
+
+
+def _keys(steps: Iterable[Step]) -> list[int]:
+    """The stream keys of the steps of a spec, of which surely every one is sampled."""
+    return [step.stream_key for step in steps if step.stream_key is not None]
+
+
+def _stream(step: Step, parent: str, met: dict[str, Step]) -> tuple[str, int]:
+    """The path of a step and its stream key, as `draw` has them for an image whose steps have different paths."""
+    path = step.path or f"{parent}/{step.uid or step.name}#0"
+    if met.setdefault(path, step) != step:
+        raise NotByColumnsError(f"two steps have the path {path}, so one of them has another for some images")
+    return path, stream_key(path) if step.stream_key is None or not step.path else step.stream_key
+
+
+def _prepare_made(streams: Streams, parts: Sequence[Any], parent: str) -> None:
+    """Read the first words of all steps that a step made, such as those of a jitter, in one call."""
+    steps = [part.item if isinstance(part, Some) else part for part in parts]
+    made = [step.name for step in steps if isinstance(step, Step) and not step.path and step.uid is None]
+    streams.prepare([stream_key(f"{parent}/{name}#0") for name in made])
+
+
+def _sampled(step: Step, scenes: Scenes, cursors: Sequence[Cursor]) -> tuple[Some, ...]:
+    """The ops of a step, sampled image by image: the first one of each image, then the second ones, and so on."""
+    places: list[list[tuple[int, Op]]] = []
+    for row, cursor in enumerate(cursors):
+        try:
+            result = step.transform.sample(cursor, scenes.at(row))
+        finally:
+            cursor.close()
+        for place, op in enumerate(result if isinstance(result, tuple) else (result,)):
+            if not isinstance(op, Op) or isinstance(op, FunctionCall | BranchMix):
+                kind = "a step" if isinstance(op, Step) else type(op).__name__
+                raise NotByColumnsError(f"{step.name} is sampled image by image and returned {kind}")
+            if place == len(places):
+                places.append([])
+            places[place].append((row, op))
+    return tuple([Some(column.rows, column.op) for drawn in places for column in gathered(drawn)])
