@@ -18,7 +18,7 @@ from augreg.backends.torch_kernels import colors, measuring, normalizing, sharpe
 COUNT = 20
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
 POINTS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], np.ndarray]] = {
-    "brightness": (tables.brightness, np.array([0.0, 1.0, 0.3, 1.7, 0.1, 2.0 / 3, 1e6])),
+    "brightness": (tables.brightness, np.array([0.0, 1.0, 0.29, 0.57, 1.7, 2.0 / 3, 1e6])),
     "posterize": (tables.posterize, np.arange(9.0)),
     "solarize": (tables.solarize, np.array([0.0, 256.0, 128.0, 128.0000000001, 77.5, 255.0])),
     "solarize_add": (tables.solarize_add, np.array([0.0, 10.9, 110.0, -30.0, -30.9, 300.0])),
@@ -62,7 +62,7 @@ def test_tables_one_after_the_other_with_statistics_of_what_is_before(channels: 
     assert_same(tables.looked_up(images, total), wanted, arrays)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 5), (40, 50)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 5), (17, 18), (40, 50)])
 def test_auto_contrast_and_equalize(size: tuple[int, int]) -> None:
     arrays = pictures(COUNT, *size, 3)
     images = tensor(arrays)
@@ -79,7 +79,9 @@ def test_auto_contrast_and_equalize(size: tuple[int, int]) -> None:
 
 def _factors(seed: int) -> torch.Tensor:
     rng = np.random.default_rng(seed)
-    return torch.from_numpy(np.concatenate([[0.0, 1.0, 0.5, 2.0], rng.random(COUNT - 4) * 2.5]))
+    return torch.from_numpy(
+        np.concatenate([[0.0, 0.29 - 1e-9, 1.0, 0.57 - 1e-9, 1.13, 2.0], rng.random(COUNT - 6) * 2.5])
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -86,7 +86,9 @@ def _maps(scene: ops.Scene, interpolation: str, rng: np.random.Generator) -> lis
     found: list[ops.Op] = []
     height, width = scene.size
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)])
-    far = (1.0, 0.001, -70000.0, 0.001, 1.0, 2.0)  # beyond 16.16 fixed point
+    # positions on the edges of pixels: sums of 0.1 stay below 1, and 0.2 in fixed point is rounded down
+    sums = (0.1, 0.0, -0.05, 0.0, 0.1, -0.05)
+    far = (0.2, 2000.0, -997.5, 0.1, 0.1, 0.3)  # beyond fixed point in the lower rows
     for _ in range(8):
         fill = tuple((rng.random(3) * 255).tolist())
         x, y = rng.normal(0, 9, 2)
@@ -99,6 +101,7 @@ def _maps(scene: ops.Scene, interpolation: str, rng: np.random.Generator) -> lis
             ops.perspective(scene, moved, interpolation, fill),
         ]
     found.append(ops.affine(scene, far, interpolation, (3.0,) * 3, "far"))
+    found.append(ops.affine(scene, sums, interpolation, (3.0,) * 3, "sums"))
     found.append(ops.affine(scene, (0.0, 0.0, 4.0, 0.0, 0.0, 2.0), interpolation, (3.0,) * 3, "one point"))
     return [op for op in found if isinstance(op, ops.Warp)]
 
@@ -109,7 +112,7 @@ def test_warps(size: tuple[int, int], interpolation: str) -> None:
     wanted = _maps(ops.Scene(*size), interpolation, np.random.default_rng(8))
     arrays = pictures(len(wanted), *size, 3)
     matrices = torch.tensor([op.matrix for op in wanted], dtype=torch.float64)
-    fill = torch.tensor([op.fill for op in wanted])
+    fill = torch.tensor([op.fill for op in wanted], dtype=torch.float64)
     assert_same(warping.warped(tensor(arrays), matrices, *size, interpolation, fill), wanted, arrays)
 
 

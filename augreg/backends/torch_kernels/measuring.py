@@ -48,7 +48,7 @@ def auto_contrast(counts: torch.Tensor, cutoff: torch.Tensor | None = None) -> t
     values = torch.arange(256, device=counts.device)
     low = torch.where(counts.cumsum(2) > most, values, 255).amin(2, keepdim=True)
     high = torch.where(counts.flip(2).cumsum(2).flip(2) > most, values, 0).amax(2, keepdim=True)
-    stretches = (low < high) & (total > 2 * most)
+    stretches = low < high  # not where most of the pixels are left out: low is above high then
     reach = torch.where(stretches, high - low, 1).to(torch.float64)
     scale = torch.full_like(reach, 255.0) / reach
     stretched = (values * scale + -low * scale).to(torch.int64).clamp(0, 255)

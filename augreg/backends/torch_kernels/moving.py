@@ -72,7 +72,10 @@ def cut_padded(
 
 
 def filling(fill: torch.Tensor | None, images: torch.Tensor) -> torch.Tensor:
-    """A fill as a pixel per image, N x C x 1 x 1 or N x 1 x 1 x 1, rounded (halves to even) and clipped for bytes."""
+    """A fill as a pixel per image, N x C x 1 x 1 or N x 1 x 1 x 1, rounded (halves to even) and clipped for bytes.
+
+    Float64 is rounded as for one image alone; float32 may have been rounded to a half before.
+    """
     if fill is None:
         return images.new_zeros((1, 1, 1, 1))
     if images.dtype == torch.uint8 and fill.dtype != torch.uint8:

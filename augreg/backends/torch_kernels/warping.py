@@ -1,7 +1,8 @@
 """Nearest and bilinear warps, a map per image, equal to Pillow's in every bit. The op Warp.
 
-Pillow computes the positions of a nearest affine map as running sums where rows stay rows, else in 16.16 fixed point
-where they fit, and all others in float64. The same is done here, and bilinear weights are float64 as well.
+Pillow computes the positions of a nearest affine map in 16.16 fixed point, or as running sums where that does not
+fit, or where rows stay rows. It computes all others in float64. The same is done here; bilinear weights are float64
+as well.
 """
 
 from __future__ import annotations
@@ -35,12 +36,18 @@ def warped(
     affine = (matrices[:, 6:] == 0.0).all(1)
     straight = affine & (matrices[:, 1] == 0.0) & (matrices[:, 3] == 0.0)
     fixed = affine & ~straight & _fits(matrices, height, width)
-    for chosen, places in ((straight, _running), (fixed, _fixed), (~(straight | fixed), _positions)):
+    cpu, device = matrices.device, images.device
+    for chosen, places, made_on in (
+        (straight, _apart, cpu),
+        (fixed, _fixed, device),
+        (affine & ~straight & ~fixed, _together, cpu),
+        (~affine, _positions, device),
+    ):
         which = chosen.nonzero()[:, 0]
         if len(which):
-            here = which.to(images.device)
-            columns, rows = (found.to(images.device) for found in places(matrices[which], height, width))
-            out[here] = _nearest(images[here], columns, rows, color[here])
+            here = which.to(device)
+            columns, rows = places(matrices[which].to(made_on), height, width)
+            out[here] = _nearest(images[here], columns.to(device), rows.to(device), color[here])
     return out
 
 
@@ -53,21 +60,33 @@ def _fits(matrices: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return fits
 
 
-def _running(matrices: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions of a map that keeps rows and columns apart, by sums: x as N x 1 x width, y as N x height x 1."""
+def _apart(matrices: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Positions of a map that keeps rows and columns apart: x as N x 1 x width, y as N x height x 1."""
     a, _, c, _, e, f, _, _ = matrices.unbind(1)
-    sums = []
-    for step, shift, length in ((a, c, width), (e, f, height)):
-        steps = step[:, None].repeat(1, length)
-        steps[:, 0] = shift + step * 0.5
-        sums.append(steps.cumsum(1))
-    return sums[0][:, None], sums[1][:, :, None]
+    return _sums(c + a * 0.5, a, width)[:, None], _sums(f + e * 0.5, e, height)[:, :, None]
+
+
+def _together(matrices: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Positions of an affine map that does not fit fixed point, N x height x width each: sums down, then across."""
+    found = []
+    for a, b, c in (matrices[:, :3].unbind(1), matrices[:, 3:6].unbind(1)):
+        rows = _sums(c + b * 0.5 + a * 0.5, b, height)
+        found.append(_sums(rows, a[:, None].expand_as(rows), width))
+    return found[0], found[1]
+
+
+def _sums(start: torch.Tensor, step: torch.Tensor, length: int) -> torch.Tensor:
+    """start, start + step, start + step + step, .., added up in this order, in a new last axis."""
+    steps = step[..., None].repeat(*[1] * step.ndim, length)
+    steps[..., 0] = start
+    return steps.cumsum(-1)
 
 
 def _fixed(matrices: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Pixels of an affine map, N x height x width each, in 65536ths that are then rounded down."""
     found = []
-    down, across = torch.arange(height)[:, None], torch.arange(width)
+    down = torch.arange(height, device=matrices.device)[:, None]
+    across = torch.arange(width, device=matrices.device)
     for a, b, c in (matrices[:, :3].unbind(1), matrices[:, 3:6].unbind(1)):
         start, by_x, by_y = (
             (number * 65536.0 + 0.5).floor().to(torch.int64)[:, None, None]
