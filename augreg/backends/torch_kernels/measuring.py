@@ -16,15 +16,25 @@ __all__ = ["auto_contrast", "contrast", "equalize", "histograms", "histograms_af
 
 def histograms(images: torch.Tensor) -> torch.Tensor:
     """How often each byte occurs in each channel: N x C x 256, int64."""
-    pixels = images.flatten(2).to(torch.int64)
-    counts = torch.zeros((*images.shape[:2], 256), dtype=torch.int64, device=images.device)
-    return counts.scatter_add_(2, pixels, counts.new_ones(()).expand_as(pixels))
+    pixels = images.flatten(2)
+    return _added(pixels, torch.ones(1, dtype=torch.int64, device=images.device).expand(pixels.numel()))
 
 
 def histograms_after(counts: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
     """The histograms of the images after tables, without a pass over the pixels."""
     rows = tables[:, None] if tables.ndim == 2 else tables
-    return torch.zeros_like(counts).scatter_add_(2, rows.expand_as(counts).to(torch.int64), counts)
+    return _added(rows.expand_as(counts), counts.flatten())
+
+
+def _added(values: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
+    """The sums of the amounts by byte, image and channel: N x C x 256, for N x C x K bytes.
+
+    The sum is over one axis, because torch refuses others on CUDA where a user asks for deterministic algorithms.
+    """
+    images, channels = values.shape[:2]
+    sums = torch.zeros(images * channels * 256, dtype=torch.int64, device=values.device)
+    starts = torch.arange(0, len(sums), 256, device=values.device).view(images, channels, 1)
+    return sums.scatter_add_(0, (values.to(torch.int64) + starts).flatten(), amounts).view(images, channels, 256)
 
 
 def contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:

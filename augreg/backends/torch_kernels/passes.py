@@ -10,6 +10,8 @@ from augreg.backends.torch_kernels.weights import BITS, Weights
 
 __all__ = ["EXACT_TAPS", "LOW_BITS", "by_products", "by_taps", "parts", "resized"]
 
+_WIDE_SUMS: Final = torch.__version__ >= "2.8"
+"""Whether torch returns the product of matrices of float16 as float32."""
 LOW_BITS: Final = 12
 EXACT_TAPS: Final = 32
 """So many products of a byte and the low part of a weight have a sum below 2^24: float32 holds it exactly."""
@@ -53,10 +55,10 @@ def by_products(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
 def _dense(weights: Weights, length: int) -> torch.Tensor:
     """N x wanted x length: a row of weights per pixel of the result, 0 where it reads nothing."""
     taps, images, wanted = weights.values.shape
-    matrices = torch.zeros((images, wanted, length), dtype=torch.int32, device=weights.values.device)
-    place = weights.first[..., None] + torch.arange(taps, device=matrices.device)
-    # a place beyond the image has a weight of 0, so adding it to the last one changes nothing
-    return matrices.scatter_add_(2, place.clamp(max=length - 1), weights.values.permute(1, 2, 0))
+    # wider by the places beyond the image, so that no two weights of a row go to one place
+    matrices = torch.zeros((images, wanted, length + taps), dtype=torch.int32, device=weights.values.device)
+    places = weights.first[..., None] + torch.arange(taps, device=matrices.device)
+    return matrices.scatter_(2, places, weights.values.permute(1, 2, 0))[..., :length]
 
 
 def parts(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,7 +73,7 @@ def parts(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _product(lines: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     """lines times each matrix transposed, exactly."""
-    if lines.device.type == "cuda":
+    if lines.device.type == "cuda" and _WIDE_SUMS:
         return torch.bmm(lines.to(torch.float16), matrices.mT, out_dtype=torch.float32)
     # a product of float32 may be set to a lower precision (torch.set_float32_matmul_precision), float64 may not
     return torch.bmm(lines.to(torch.float64), matrices.to(torch.float64).mT)
