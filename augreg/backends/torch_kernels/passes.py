@@ -1,0 +1,83 @@
+"""One pass of a resize over the last axis of a batch: exact sums of bytes times weights, rounded to bytes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+
+from augreg.backends.torch_kernels.weights import BITS, Weights
+
+__all__ = ["EXACT_TAPS", "LOW_BITS", "by_products", "by_taps", "parts", "resized"]
+
+_WIDE_SUMS: Final = torch.__version__ >= "2.8"
+"""Whether torch returns the product of matrices of float16 as float32."""
+LOW_BITS: Final = 12
+EXACT_TAPS: Final = 32
+"""So many products of a byte and the low part of a weight have a sum below 2^24: float32 holds it exactly."""
+
+
+def resized(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
+    """N x A x L bytes to N x A x wanted, each image by its own weights.
+
+    CPUs add up the few pixels that a kernel reaches; other devices multiply matrices, for which they have tensor
+    cores. Both give the same bytes.
+    """
+    return (by_taps if lines.device.type == "cpu" else by_products)(lines, weights)
+
+
+def by_taps(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
+    """As `resized`, by a sum of whole numbers over the taps."""
+    images, count, length = lines.shape
+    wanted = weights.first.shape[1]
+    total = torch.full((images, count, wanted), 1 << (BITS - 1), dtype=torch.int32, device=lines.device)
+    for tap, values in enumerate(weights.values):
+        place = (weights.first + tap).clamp(max=length - 1)[:, None].expand(images, count, wanted)
+        total += lines.gather(2, place).to(torch.int32).mul_(values[:, None])
+    return _bytes(total)
+
+
+def by_products(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
+    """As `resized`, by products of matrices.
+
+    With few taps the weights are split into two parts that float16 holds exactly, as it does bytes; the sums are
+    exact in float32. With more taps float64 is exact without a split.
+    """
+    matrices = _dense(weights, lines.shape[2])
+    if len(weights.values) > EXACT_TAPS:
+        total = torch.bmm(lines.to(torch.float64), matrices.to(torch.float64).mT).to(torch.int32)
+    else:
+        high, low = (_product(lines, part).to(torch.int32) for part in parts(matrices))
+        total = (high << LOW_BITS) + low
+    return _bytes(total + (1 << (BITS - 1)))
+
+
+def _dense(weights: Weights, length: int) -> torch.Tensor:
+    """N x wanted x length: a row of weights per pixel of the result, 0 where it reads nothing."""
+    taps, images, wanted = weights.values.shape
+    # wider by the places beyond the image, so that no two weights of a row go to one place
+    matrices = torch.zeros((images, wanted, length + taps), dtype=torch.int32, device=weights.values.device)
+    places = weights.first[..., None] + torch.arange(taps, device=matrices.device)
+    return matrices.scatter_(2, places, weights.values.permute(1, 2, 0))[..., :length]
+
+
+def parts(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The weights as high * 2^12 + low, both float16, which holds whole numbers up to 2048 exactly.
+
+    The low part is from -2048 to 2047. A weight of 1 has a high part of 1024, which leaves room: near a border the
+    weights of bicubic and lanczos go up to 1.3.
+    """
+    high = (matrices + (1 << (LOW_BITS - 1))) >> LOW_BITS
+    return high.to(torch.float16), (matrices - (high << LOW_BITS)).to(torch.float16)
+
+
+def _product(lines: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    """lines times each matrix transposed, exactly."""
+    if lines.device.type == "cuda" and _WIDE_SUMS:
+        return torch.bmm(lines.to(torch.float16), matrices.mT, out_dtype=torch.float32)
+    # a product of float32 may be set to a lower precision (torch.set_float32_matmul_precision), float64 may not
+    return torch.bmm(lines.to(torch.float64), matrices.to(torch.float64).mT)
+
+
+def _bytes(total: torch.Tensor) -> torch.Tensor:
+    return (total >> BITS).clamp_(0, 255).to(torch.uint8)

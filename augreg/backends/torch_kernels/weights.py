@@ -1,0 +1,101 @@
+"""The weights of a pass of an antialiased resize, for each image of a batch: those of Pillow in every bit.
+
+docs/backends.md has the definition. Everything up to the rounding to 22 binary digits is in float64, in Pillow's
+order of operations. Lanczos needs a sine, which math libraries may round differently in the last bit: a weight would
+change only if it lay within 1e-15 of the middle between two.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import torch
+
+from augreg.backends.torch_kernels.division import divided
+
+__all__ = ["BITS", "Side", "Weights", "most_taps", "weigh"]
+
+BITS: Final = 22
+"""The weights have so many binary digits after the point."""
+_REACH: Final = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
+
+
+class Side(NamedTuple):
+    """One side of the boxes to be resized, as columns: N whole numbers or float64 each.
+
+    The pixels from `offset` on, `size` of them, can be read. Of those, the `extent` from `begin` on, which need not
+    be whole pixels, becomes the result.
+    """
+
+    offset: torch.Tensor
+    size: torch.Tensor
+    begin: torch.Tensor
+    extent: torch.Tensor
+
+    def to(self, device: torch.device) -> Side:
+        """The same columns on this device."""
+        return Side(*(column.to(device, non_blocking=True) for column in self))
+
+    def of(self, images: torch.Tensor) -> Side:
+        """The rows of these images, given by their numbers."""
+        return Side(*(column[images] for column in self))
+
+
+class Weights(NamedTuple):
+    """Pixel i of the result of image n is the sum over t of values[t, n, i] * pixel[first[n, i] + t], in 2^-22ths.
+
+    `first` is N x wanted; `values` is taps x N x wanted, int32. Beyond the kernel or the box the values are 0, and
+    the places may lie beyond the image.
+    """
+
+    first: torch.Tensor
+    values: torch.Tensor
+
+
+def most_taps(extent: float, wanted: int, interpolation: str) -> int:
+    """How many pixels a pixel of the result reads at most, where up to `extent` pixels become `wanted`."""
+    return math.ceil(2.0 * _REACH[interpolation] * max(1.0, extent / wanted)) + 1  # one more for rounded positions
+
+
+def weigh(side: Side, wanted: int, interpolation: str, taps: int, backward: torch.Tensor | None = None) -> Weights:
+    """The weights for `wanted` pixels. `taps` is from `most_taps`.
+
+    Where `backward` (N flags) is set, the last pixel of the result comes first.
+    """
+    device = side.extent.device
+    size, begin = side.size.to(torch.float64)[:, None], side.begin.to(torch.float64)[:, None]
+    scale = divided(side.extent.to(torch.float64), wanted)[:, None]
+    wide = scale.clamp(min=1.0)
+    reach = _REACH[interpolation] * wide
+    place = torch.arange(wanted, dtype=torch.float64, device=device)[None]
+    if backward is not None:
+        place = torch.where(backward.to(device, torch.bool)[:, None], wanted - 1 - place, place)
+    center = begin + (place + 0.5) * scale
+    first = (center - reach + 0.5).trunc().clamp(min=0.0)
+    last = torch.minimum((center + reach + 0.5).trunc(), size)
+    pixel = first + torch.arange(taps, dtype=torch.float64, device=device)[:, None, None]
+    values = _kernel((pixel - center + 0.5) * wide.reciprocal(), interpolation)
+    values = torch.where(pixel < last, values, 0.0)
+    total = values[0]
+    for tap in range(1, taps):  # in this order: a sum of torch has another one, and rounds differently
+        total = total + values[tap]
+    scaled = values / torch.where(total == 0.0, 1.0, total) * float(1 << BITS)
+    whole = torch.where(scaled < 0.0, scaled - 0.5, scaled + 0.5).to(torch.int32)
+    return Weights(side.offset[:, None] + first.to(torch.int64), whole)
+
+
+def _kernel(x: torch.Tensor, interpolation: str) -> torch.Tensor:
+    if interpolation == "lanczos":
+        return torch.where((x >= -3.0) & (x < 3.0), _sinc(x) * _sinc(divided(x, 3.0)), 0.0)
+    x = x.abs()
+    if interpolation == "bilinear":
+        return (1.0 - x).clamp(min=0.0)
+    near = (1.5 * x - 2.5) * x * x + 1.0
+    far = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
+    return torch.where(x < 1.0, near, torch.where(x < 2.0, far, 0.0))
+
+
+def _sinc(x: torch.Tensor) -> torch.Tensor:
+    angle = x * math.pi
+    return torch.where(x == 0.0, 1.0, angle.sin() / torch.where(x == 0.0, 1.0, angle))
