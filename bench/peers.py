@@ -1,6 +1,6 @@
 """augreg beside every peer that is installed: processor time per image on one thread, in the same run.
 
-    python bench/peers.py                       # all rows, A to E with both allocators: some 20 minutes
+    python bench/peers.py                       # all rows, A to E with both allocators: some 15 minutes
     python bench/peers.py --rows B D --rounds 3
     python bench/peers.py --save                # also write bench/results/<version>.json
 

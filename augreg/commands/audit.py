@@ -13,7 +13,7 @@ from typing import Any
 from augreg.commands.apply import positive
 from augreg.commands.console import USAGE, print_error
 from augreg.commands.doctor import positive_seconds
-from augreg.commands.imported_functions import imported_function
+from augreg.commands.imported_functions import called, module_and_function
 from augreg.commands.progress import stages
 from augreg.errors import AugregError, printable
 
@@ -60,23 +60,16 @@ def _samples(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the audit. Return 0 if no rule should be replaced, 1 if one should, 2 for what cannot be audited."""
-    module, colon, function = arguments.source.partition(":")
-    if not (module and colon and function):
-        arguments.usage_error(f"{arguments.source!r}: expected MODULE:FUNCTION, such as train:audited")
+    module, function = module_and_function(arguments, "audited")
     out: Path | None = arguments.out
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         arguments.usage_error(f"--out {out}: expected a file in a folder that there is")
     with contextlib.redirect_stdout(sys.stderr):  # keep the output of the user's code out of the audit
-        make = imported_function(module, function)
-        if make is None:
+        made = called(module, function)
+        if made is None:
             return USAGE
         try:
-            made = make()
-        except Exception as error:  # the user's function may raise anything
-            print_error(f"{arguments.source}() failed: {type(error).__name__}: {error}")
-            return USAGE
-        try:
-            found = _audited(made, arguments)
+            found = _audited(made[0], arguments)
         except (AugregError, TypeError, ValueError, ImportError, RuntimeError) as error:
             print_error(f"{arguments.source}: {error}")
             return USAGE

@@ -11,7 +11,7 @@ from typing import Any
 from augreg.commands import installation
 from augreg.commands.apply import positive
 from augreg.commands.console import USAGE, print_error
-from augreg.commands.imported_functions import imported_function
+from augreg.commands.imported_functions import imported_function, module_and_function
 from augreg.commands.progress import stages
 from augreg.errors import printable
 
@@ -67,9 +67,7 @@ def positive_seconds(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report. Return 0 if there are only notes, 1 if there are other findings, 2 for invalid arguments."""
-    module, colon, function = arguments.source.partition(":")
-    if not (module and colon and function):
-        arguments.usage_error(f"{arguments.source!r}: expected MODULE:FUNCTION, such as train:loaders")
+    module, function = module_and_function(arguments, "loaders")
     from augreg.doctor import examination
     from augreg.doctor.findings import Findings, guarded
 

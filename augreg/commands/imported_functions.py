@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 from pathlib import Path
@@ -9,7 +10,27 @@ from typing import Any
 
 from augreg.commands.console import print_error
 
-__all__ = ["imported_function"]
+__all__ = ["called", "imported_function", "module_and_function"]
+
+
+def module_and_function(arguments: argparse.Namespace, example: str) -> tuple[str, str]:
+    """The two names in `arguments.source`; a usage error, with an example of the function, if it has another form."""
+    module, colon, function = arguments.source.partition(":")
+    if not (module and colon and function):
+        arguments.usage_error(f"{arguments.source!r}: expected MODULE:FUNCTION, such as train:{example}")
+    return module, function
+
+
+def called(module: str, function: str) -> tuple[Any] | None:
+    """What the function returns, in a tuple; None, after an error, if it is missing or fails."""
+    make = imported_function(module, function)
+    if make is None:
+        return None
+    try:
+        return (make(),)
+    except Exception as error:  # the user's function may raise anything
+        print_error(f"{module}:{function}() failed: {type(error).__name__}: {error}")
+        return None
 
 
 def imported_function(module: str, function: str) -> Any:

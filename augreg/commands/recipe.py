@@ -11,7 +11,7 @@ from typing import Any
 
 from augreg.commands.apply import positive
 from augreg.commands.console import USAGE, print_error
-from augreg.commands.imported_functions import imported_function
+from augreg.commands.imported_functions import called, module_and_function
 from augreg.commands.progress import stages
 from augreg.errors import AugregError, SpecError, printable
 
@@ -72,9 +72,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report. Return 0 if no step failed, 1 if one did, 2 for what cannot be run."""
-    module, colon, function = arguments.source.partition(":")
-    if not (module and colon and function):
-        arguments.usage_error(f"{arguments.source!r}: expected MODULE:FUNCTION, such as train:task")
+    module, function = module_and_function(arguments, "task")
     out: Path | None = arguments.out
     if out is not None and (out.is_dir() or not out.parent.is_dir() or out.suffix == ".json"):
         arguments.usage_error(f"--out {out}: expected an HTML file in a folder that there is")
@@ -82,16 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
     if folder.exists() and not folder.is_dir():
         arguments.usage_error(f"--folder {folder}: it is a file")
     with contextlib.redirect_stdout(sys.stderr):  # keep the output of the user's code out of the report
-        make = imported_function(module, function)
-        if make is None:
+        made = called(module, function)
+        if made is None:
             return USAGE
         try:
-            made = make()
-        except Exception as error:  # the user's function may raise anything
-            print_error(f"{arguments.source}() failed: {type(error).__name__}: {error}")
-            return USAGE
-        try:
-            found = _report(made, folder, arguments)
+            found = _report(made[0], folder, arguments)
         except KeyboardInterrupt:
             print_error(f"interrupted; the same command goes on with what is in {folder}")
             return _INTERRUPTED
