@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from augreg.columns.cursors import Integers, Rows
-from augreg.ops import Op, PixelValues, Scene
+from augreg.ops import BranchMix, FunctionCall, Op, PixelValues, Scene
 
 __all__ = ["Columns", "Scenes", "by_image", "gathered"]
 
@@ -97,32 +97,41 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
 
     def at(self, place: int) -> Op:
         """The op on image rows[place]: as a record with plain numbers, as it is drawn for an image alone."""
-        op: Op = _at(self.op, place)
+        op: Op = _mapped(self.op, lambda numbers: numbers.item(place))
         return op
 
+    def taken(self, places: Rows, rows: Rows) -> Columns:
+        """The op on some of the images, given by their places among `rows`; they get these numbers of images."""
+        return Columns(_mapped(self.op, lambda numbers: numbers[places]), rows)
 
-def _at(value: Any, place: int) -> Any:
+
+def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
+    """A record with what the function makes of each array in it. What is a single image's own stays as it is."""
     if isinstance(value, np.ndarray):
-        return value.item(place)
+        return function(value)
     if isinstance(value, tuple):
-        return tuple([_at(item, place) for item in value])
-    if isinstance(value, msgspec.Struct):
+        return tuple([_mapped(item, function) for item in value])
+    if isinstance(value, msgspec.Struct) and not isinstance(value, FunctionCall | BranchMix):
         fields = {name: getattr(value, name) for name in value.__struct_fields__}
-        return type(value)(**{name: _at(item, place) for name, item in fields.items()})
+        return type(value)(**{name: _mapped(item, function) for name, item in fields.items()})
     return value
 
 
 def gathered(drawn: Iterable[tuple[int, Op]]) -> list[Columns]:
     """Ops of single images, given with the numbers of the images, in as few `Columns` as they fit in.
 
-    Ops are put together if they differ in their numbers and labels only. Each image has one op at most.
+    Ops are put together if they differ in their numbers and labels only; a `FunctionCall` and a `BranchMix` stay
+    alone. Each image has one op at most.
     """
     groups: dict[Any, tuple[list[int], list[Op]]] = {}
     for row, op in drawn:
-        rows, ops = groups.setdefault(_outline(op), ([], []))
+        outline = row if isinstance(op, FunctionCall | BranchMix) else _outline(op)
+        rows, ops = groups.setdefault(outline, ([], []))
         rows.append(row)
         ops.append(op)
-    return [Columns(_stacked(ops), np.array(rows, np.intp)) for rows, ops in groups.values()]
+    return [
+        Columns(ops[0] if len(ops) == 1 else _stacked(ops), np.array(rows, np.intp)) for rows, ops in groups.values()
+    ]
 
 
 def _outline(value: Any) -> Any:
