@@ -277,8 +277,12 @@ class Test(_Side):
         data = {key: value for key, value in self._pipeline.to_spec().items() if key not in training_only}
         return fingerprint(data, added(self._pipeline.spec, self._pipeline.registry, ("image", "model")))
 
-    def explain(self) -> str:
-        """A table of the steps: the test-time rule of each, and the quantity whose exact expectation it gives."""
+    def explain(self, batch: bool = False) -> str:
+        """A table of the steps: the test-time rule of each, and the quantity whose exact expectation it gives.
+
+        With `batch`, lines at the end say which steps `train.batch` and `test.batch` cannot run for all images at
+        once, as found by drawing for 256 images of 375x500. That needs torch.
+        """
         options = self._options
         rows = [("step", "test-time rule", "exact for")]
         for entry in self._ops(_NOMINAL, None).entries:
@@ -295,4 +299,14 @@ class Test(_Side):
             lines.append("train without an index draws new numbers at every call; `seed` has no effect there")
         else:
             lines.append("train draws no random numbers: an image is the same at every call with the same epoch")
+        if batch:
+            lines += self._batch_remarks()
         return "\n".join(lines)
+
+    def _batch_remarks(self) -> list[str]:
+        from augreg.devices.explaining import remarks
+
+        steps, seed = self._pipeline.spec.image, self._options.seed
+        drawn = [self._ops(_NOMINAL, address_of(seed, index)) for index in range(256)]
+        of_train = remarks("train.batch", drawn, _NOMINAL, steps)
+        return [*of_train, *remarks("test.batch", [self._ops(_NOMINAL, None)], _NOMINAL)]

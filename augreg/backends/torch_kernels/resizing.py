@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 
 from augreg.backends.torch_kernels import passes
-from augreg.backends.torch_kernels.weights import Part, Side, Weights, most_taps, weigh
+from augreg.backends.torch_kernels.weights import Side, Weights, most_taps, weigh
 
 __all__ = ["crop_resize", "resize_box", "stacked"]
 
@@ -38,26 +38,17 @@ def crop_resize(
     interpolation: str = "bilinear",
     flip_y: Flags = None,
     flip_x: Flags = None,
-    parts: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Cut out the box of each image, resize it to height x width, then flip it where its flag is set.
 
     `boxes` is N x 4 whole numbers (top, left, height, width) within the images, of which no pixel beyond its box
     contributes: (0, 0, *size) is a whole image of `stacked`. Boxes on the CPU save time on a device too: images are
     then grouped by the order of their passes, where otherwise both orders are computed for all.
-
-    With `parts`, N x 4 whole numbers where the boxes are, each image is resized to its own size, and height x width
-    pixels of that are cut out: (top, left, whole height, whole width). Only these are made.
     """
     top, left, box_height, box_width = boxes.to(torch.int64).unbind(1)
     rows = Side(top, box_height, torch.zeros_like(top), box_height)
     columns = Side(left, box_width, torch.zeros_like(left), box_width)
-    if parts is None:
-        work = _Work(images, rows, columns, height, width, flip_y, flip_x)
-    else:
-        first_row, first_column, whole_height, whole_width = parts.to(torch.int64).unbind(1)
-        row_part, column_part = Part(first_row, whole_height), Part(first_column, whole_width)
-        work = _Work(images, rows, columns, height, width, flip_y, flip_x, row_part, column_part)
+    work = _Work(images, rows, columns, height, width, flip_y, flip_x)
     return _resized(work, box_height, box_width, interpolation)
 
 
@@ -100,20 +91,15 @@ class _Work(NamedTuple):
     width: int
     flip_y: Flags
     flip_x: Flags
-    row_part: Part | None = None
-    column_part: Part | None = None
 
     def transposed(self) -> _Work:
-        """The same work with rows and columns exchanged."""
-        images, parts = self.images.mT, (self.column_part, self.row_part)
-        return _Work(images, self.columns, self.rows, self.width, self.height, self.flip_x, self.flip_y, *parts)
+        return _Work(self.images.mT, self.columns, self.rows, self.width, self.height, self.flip_x, self.flip_y)
 
     def of(self, which: torch.Tensor) -> _Work:
         """That for the images of these numbers, which are on the CPU as the columns are."""
         flips = [None if flip is None else flip[which.to(flip.device)] for flip in (self.flip_y, self.flip_x)]
         images = self.images[which.to(self.images.device)]
-        parts = [None if part is None else part.of(which) for part in (self.row_part, self.column_part)]
-        return _Work(images, self.rows.of(which), self.columns.of(which), self.height, self.width, *flips, *parts)
+        return _Work(images, self.rows.of(which), self.columns.of(which), self.height, self.width, *flips)
 
 
 def _on_host(column: torch.Tensor) -> bool:
@@ -123,8 +109,7 @@ def _on_host(column: torch.Tensor) -> bool:
 
 def _resized(work: _Work, old_heights: torch.Tensor, old_widths: torch.Tensor, interpolation: str) -> torch.Tensor:
     """Both passes, for each image in the order that its size before and after gives."""
-    lost_rows = old_heights - (work.height if work.row_part is None else work.row_part.whole)
-    lost_columns = old_widths - (work.width if work.column_part is None else work.column_part.whole)
+    lost_rows, lost_columns = old_heights - work.height, old_widths - work.width
     rows_first = (lost_rows > 0) & (lost_rows > 2 * lost_columns)
     if not _on_host(rows_first):  # which images go which way is not known here
         return torch.where(
@@ -145,25 +130,14 @@ def _resized(work: _Work, old_heights: torch.Tensor, old_widths: torch.Tensor, i
 
 def _columns_first(work: _Work, interpolation: str) -> torch.Tensor:
     count, channels, height, width = work.images.shape
-    device = work.images.device
-    weights = _weights(work.columns, work.width, width, work.flip_x, work.column_part, interpolation, device)
+    weights = _weights(work.columns, work.width, width, work.flip_x, interpolation, work.images.device)
     found = passes.resized(work.images.reshape(count, channels * height, width), weights)
     lines = found.view(count, channels, height, work.width).mT.reshape(count, channels * work.width, height)
-    weights = _weights(work.rows, work.height, height, work.flip_y, work.row_part, interpolation, device)
+    weights = _weights(work.rows, work.height, height, work.flip_y, interpolation, work.images.device)
     return passes.resized(lines, weights).view(count, channels, work.width, work.height).mT
 
 
-def _weights(
-    side: Side,
-    wanted: int,
-    length: int,
-    flip: Flags,
-    part: Part | None,
-    interpolation: str,
-    device: torch.device,
-) -> Weights:
+def _weights(side: Side, wanted: int, length: int, flip: Flags, interpolation: str, device: torch.device) -> Weights:
     """The weights on the device; how many taps they need is known exactly where the columns are on the CPU."""
-    whole = wanted if part is None else part.whole
-    scale = float((side.extent.to(torch.float64) / whole).max()) if _on_host(side.extent) else float(length) / wanted
-    taps = most_taps(scale, interpolation)
-    return weigh(side.to(device), wanted, interpolation, taps, flip, None if part is None else part.to(device))
+    longest = float(side.extent.max()) if _on_host(side.extent) else float(length)
+    return weigh(side.to(device), wanted, interpolation, most_taps(longest, wanted, interpolation), flip)

@@ -14,7 +14,7 @@ import torch
 
 from augreg.backends.torch_kernels.division import divided
 
-__all__ = ["BITS", "Part", "Side", "Weights", "most_taps", "weigh"]
+__all__ = ["BITS", "Side", "Weights", "most_taps", "weigh"]
 
 BITS: Final = 22
 """The weights have so many binary digits after the point."""
@@ -42,21 +42,6 @@ class Side(NamedTuple):
         return Side(*(column[images] for column in self))
 
 
-class Part(NamedTuple):
-    """What is wanted of a side of the result, as columns: the pixels from `start` on, of `whole` pixels."""
-
-    start: torch.Tensor
-    whole: torch.Tensor
-
-    def to(self, device: torch.device) -> Part:
-        """The same columns on this device."""
-        return Part(*(column.to(device, non_blocking=True) for column in self))
-
-    def of(self, images: torch.Tensor) -> Part:
-        """The rows of these images, given by their numbers."""
-        return Part(*(column[images] for column in self))
-
-
 class Weights(NamedTuple):
     """Pixel i of the result of image n is the sum over t of values[t, n, i] * pixel[first[n, i] + t], in 2^-22ths.
 
@@ -68,37 +53,24 @@ class Weights(NamedTuple):
     values: torch.Tensor
 
 
-def most_taps(scale: float, interpolation: str) -> int:
-    """How many pixels a pixel of the result reads at most, where up to `scale` pixels become one."""
-    return math.ceil(2.0 * _REACH[interpolation] * max(1.0, scale)) + 1  # one more for rounded positions
+def most_taps(extent: float, wanted: int, interpolation: str) -> int:
+    """How many pixels a pixel of the result reads at most, where up to `extent` pixels become `wanted`."""
+    return math.ceil(2.0 * _REACH[interpolation] * max(1.0, extent / wanted)) + 1  # one more for rounded positions
 
 
-def weigh(
-    side: Side,
-    wanted: int,
-    interpolation: str,
-    taps: int,
-    backward: torch.Tensor | None = None,
-    part: Part | None = None,
-) -> Weights:
+def weigh(side: Side, wanted: int, interpolation: str, taps: int, backward: torch.Tensor | None = None) -> Weights:
     """The weights for `wanted` pixels. `taps` is from `most_taps`.
 
-    Where `backward` (N flags) is set, the last pixel of the result comes first. With `part`, they are a part of a
-    longer result.
+    Where `backward` (N flags) is set, the last pixel of the result comes first.
     """
     device = side.extent.device
     size, begin = side.size.to(torch.float64)[:, None], side.begin.to(torch.float64)[:, None]
-    if part is None:
-        scale = divided(side.extent.to(torch.float64), wanted)[:, None]
-    else:
-        scale = (side.extent.to(torch.float64) / part.whole.to(torch.float64))[:, None]
+    scale = divided(side.extent.to(torch.float64), wanted)[:, None]
     wide = scale.clamp(min=1.0)
     reach = _REACH[interpolation] * wide
     place = torch.arange(wanted, dtype=torch.float64, device=device)[None]
     if backward is not None:
         place = torch.where(backward.to(device, torch.bool)[:, None], wanted - 1 - place, place)
-    if part is not None:
-        place = place + part.start.to(torch.float64)[:, None]
     center = begin + (place + 0.5) * scale
     first = (center - reach + 0.5).trunc().clamp(min=0.0)
     last = torch.minimum((center + reach + 0.5).trunc(), size)
