@@ -52,7 +52,7 @@ def _imports(path: Path) -> tuple[set[str], set[str]]:
 def test_nothing_but_the_torch_side_sees_torch_and_only_backends_see_cv2() -> None:
     for path in PACKAGE.rglob("*.py"):
         top, inner = _imports(path)
-        of_torch = path.name.startswith("torch_") or path.parent.name == "torch_kernels"
+        of_torch = path.stem.partition("_")[0] == "torch" or path.parent.name == "torch_kernels"
         if _room(path) not in TORCH and not (path.name == "codecs.py" or of_torch):
             # codecs hands out tensors, torch_* mix and augment them; regularizers need it when they are used
             assert "torch" not in top, path

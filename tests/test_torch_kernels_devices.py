@@ -38,9 +38,11 @@ def _flags(columns: Columns, count: int) -> list[torch.Tensor]:
     return [columns(dtype=torch.bool) for _ in range(count)]
 
 
+HOST = _columns("cpu")
+
 KERNELS: dict[str, Callable[[torch.Tensor, Columns], torch.Tensor]] = {
-    "crop_resize": lambda x, c: resizing.crop_resize(x, c(4, torch.int64), *SIZE, "bicubic", *_flags(c, 2)),
-    "resize_box": lambda x, c: resizing.resize_box(x, c(4), *SIZE, "lanczos", None, *_flags(c, 2)),
+    "crop_resize": lambda x, c: resizing.crop_resize(x, HOST(4, torch.int64), *SIZE, "bicubic", *_flags(HOST, 2)),
+    "resize_box": lambda x, c: resizing.resize_box(x, HOST(4), *SIZE, "lanczos", None, *_flags(HOST, 2)),
     "flipped": lambda x, c: moving.flipped(x, *_flags(c, 2)),
     "cut": lambda x, c: moving.cut(x, c(dtype=torch.int64), c(dtype=torch.int64), *SIZE, *_flags(c, 3)),
     "cut_padded": lambda x, c: moving.cut_padded(

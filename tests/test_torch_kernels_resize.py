@@ -106,14 +106,13 @@ def test_boxes_that_end_within_pixels(interpolation: str) -> None:
     assert_same(found, wanted, [np.ascontiguousarray(array) for array in tall])
 
 
-@pytest.mark.parametrize("interpolation", KINDS)
-def test_boxes_on_a_device_have_both_orders_computed(interpolation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The path of boxes that cannot be read without waiting for the device; the device here is the CPU."""
-    monkeypatch.setattr(resizing, "_on_host", lambda column: False)
-    arrays = pictures(12, 53, 47, 3)
-    boxes = _boxes(12, 53, 47, 3)
-    found = resizing.crop_resize(tensor(arrays), torch.from_numpy(boxes), 9, 31, interpolation)
-    assert_same(found, _resizes(boxes, 9, 31, interpolation), arrays)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("box", [(0, 0, 53, 47), (2, 20, 51, 10)])
+def test_one_box_for_all_images(box: tuple[int, ...], way: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "by_taps", way)  # what `resized` takes on the CPU
+    arrays = pictures(5, 53, 47, 3)
+    found = resizing.crop_resize(tensor(arrays), np.array([box]), 9, 31, "bicubic")
+    assert_same(found, _resizes(np.array([box] * 5), 9, 31, "bicubic"), arrays)
 
 
 @pytest.mark.parametrize("interpolation", KINDS)

@@ -20,5 +20,5 @@ def normalized(
     found = torch.tensor(intensity.normalize_tables(mean, std, images.shape[1]))
     floats = found.to(images.device, non_blocking=True)[None]
     if tables is not None:
-        floats = after(tables, floats.expand(len(images), -1, -1))
+        floats = after(tables, floats)
     return looked_up(images, floats)

@@ -18,12 +18,19 @@ EXACT_TAPS: Final = 32
 
 
 def resized(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
-    """N x A x L bytes to N x A x wanted, each image by its own weights.
+    """N x A x L bytes to N x A x wanted, each image by its own weights; or float32 to float32.
 
     CPUs add up the few pixels that a kernel reaches; other devices multiply matrices, for which they have tensor
-    cores. Both give the same bytes.
+    cores. Both give the same bytes. Floats are added up everywhere, in order, in float64.
     """
-    return (by_taps if lines.device.type == "cpu" else by_products)(lines, weights)
+    images, count, length = lines.shape
+    if len(weights.first) < images:  # one row of weights for all
+        lines = lines.reshape(1, images * count, length)
+    if lines.dtype != torch.uint8:
+        found = _of_floats(lines, weights)
+    else:
+        found = (by_taps if lines.device.type == "cpu" else by_products)(lines, weights)
+    return found.view(images, count, -1)
 
 
 def by_taps(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
@@ -35,6 +42,16 @@ def by_taps(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
         place = (weights.first + tap).clamp(max=length - 1)[:, None].expand(images, count, wanted)
         total += lines.gather(2, place).to(torch.int32).mul_(values[:, None])
     return _bytes(total)
+
+
+def _of_floats(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
+    images, count, length = lines.shape
+    wanted = weights.first.shape[1]
+    total = torch.zeros((images, count, wanted), dtype=torch.float64, device=lines.device)
+    for tap, values in enumerate(weights.values):
+        place = (weights.first + tap).clamp(max=length - 1)[:, None].expand(images, count, wanted)
+        total += lines.gather(2, place).to(torch.float64).mul_(values[:, None])
+    return total.to(torch.float32)
 
 
 def by_products(lines: torch.Tensor, weights: Weights) -> torch.Tensor:

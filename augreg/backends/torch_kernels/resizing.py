@@ -5,16 +5,19 @@ Bilinear and bicubic are equal in every bit; lanczos is too, but for the last bi
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from augreg.backends.torch_kernels import passes
+from augreg.backends.torch_kernels import columns, passes
 from augreg.backends.torch_kernels.weights import Side, Weights, most_taps, weigh
 
 __all__ = ["crop_resize", "resize_box", "stacked"]
 
-Flags: TypeAlias = torch.Tensor | None
+Column: TypeAlias = torch.Tensor | NDArray[Any]
+Flags: TypeAlias = NDArray[Any] | None
 
 
 def stacked(images: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -32,57 +35,60 @@ def stacked(images: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def crop_resize(
     images: torch.Tensor,
-    boxes: torch.Tensor,
+    boxes: Column,
     height: int,
     width: int,
     interpolation: str = "bilinear",
-    flip_y: Flags = None,
-    flip_x: Flags = None,
+    flip_y: Column | None = None,
+    flip_x: Column | None = None,
 ) -> torch.Tensor:
     """Cut out the box of each image, resize it to height x width, then flip it where its flag is set.
 
     `boxes` is N x 4 whole numbers (top, left, height, width) within the images, of which no pixel beyond its box
-    contributes: (0, 0, *size) is a whole image of `stacked`. Boxes on the CPU save time on a device too: images are
-    then grouped by the order of their passes, where otherwise both orders are computed for all.
+    contributes: (0, 0, *size) is a whole image of `stacked`. One row is for all images, which saves time. The boxes
+    and flags are on the CPU, where images are grouped by the order of their passes. The images are bytes, or float32.
     """
-    top, left, box_height, box_width = boxes.to(torch.int64).unbind(1)
-    rows = Side(top, box_height, torch.zeros_like(top), box_height)
-    columns = Side(left, box_width, torch.zeros_like(left), box_width)
-    work = _Work(images, rows, columns, height, width, flip_y, flip_x)
+    top, left, box_height, box_width = columns.host(boxes).astype(np.float64).T
+    rows = Side(top, box_height, 0.0 * top, box_height)
+    across = Side(left, box_width, 0.0 * left, box_width)
+    work = _Work(images, rows, across, height, width, *_flags(flip_y, flip_x))
     return _resized(work, box_height, box_width, interpolation)
 
 
 def resize_box(
     images: torch.Tensor,
-    boxes: torch.Tensor,
+    boxes: Column,
     height: int,
     width: int,
     interpolation: str = "bilinear",
-    sizes: torch.Tensor | None = None,
-    flip_y: Flags = None,
-    flip_x: Flags = None,
+    sizes: Column | None = None,
+    flip_y: Column | None = None,
+    flip_x: Column | None = None,
 ) -> torch.Tensor:
     """As `crop_resize`, but `boxes` is float64: they may begin and end within pixels, and pixels beyond contribute.
 
-    `sizes` (N x 2, where the boxes are) is that of `stacked`; without it, the images fill the tensor.
+    `sizes` (N x 2) is that of `stacked`; without it, the images fill the tensor.
     """
-    top, left, box_height, box_width = boxes.to(torch.float64).unbind(1)
-    if sizes is None:
-        sizes = torch.stack([torch.full_like(top, length, dtype=torch.int64) for length in images.shape[2:]], 1)
-    whole_height, whole_width = sizes.to(torch.int64).unbind(1)
+    top, left, box_height, box_width = columns.host(boxes).astype(np.float64).T
+    whole = np.tile(images.shape[2:], (len(top), 1)) if sizes is None else columns.host(sizes)
+    whole_height, whole_width = whole.astype(np.float64).T
     rows = _part(whole_height, top, box_height)
-    columns = _part(whole_width, left, box_width)
-    work = _Work(images, rows, columns, height, width, flip_y, flip_x)
+    across = _part(whole_width, left, box_width)
+    work = _Work(images, rows, across, height, width, *_flags(flip_y, flip_x))
     return _resized(work, whole_height, whole_width, interpolation)
 
 
-def _part(size: torch.Tensor, begin: torch.Tensor, extent: torch.Tensor) -> Side:
-    end, begin = (begin + extent).to(torch.float32), begin.to(torch.float32)  # the box of Pillow's C code has these
-    return Side(torch.zeros_like(size), size, begin, end - begin)
+def _part(size: NDArray[Any], begin: NDArray[Any], extent: NDArray[Any]) -> Side:
+    end, begin = (begin + extent).astype(np.float32), begin.astype(np.float32)  # Pillow's C code has these
+    return Side(0.0 * size, size, begin, end - begin)
+
+
+def _flags(*flips: Column | None) -> list[Flags]:
+    return [None if flip is None else columns.host(flip) for flip in flips]
 
 
 class _Work(NamedTuple):
-    """Images of a batch, and what is to be done to them."""
+    """Images of a batch, and what is to be done to them; the columns of the sides are on the host."""
 
     images: torch.Tensor
     rows: Side
@@ -95,49 +101,51 @@ class _Work(NamedTuple):
     def transposed(self) -> _Work:
         return _Work(self.images.mT, self.columns, self.rows, self.width, self.height, self.flip_x, self.flip_y)
 
-    def of(self, which: torch.Tensor) -> _Work:
-        """That for the images of these numbers, which are on the CPU as the columns are."""
-        flips = [None if flip is None else flip[which.to(flip.device)] for flip in (self.flip_y, self.flip_x)]
-        images = self.images[which.to(self.images.device)]
+    def of(self, which: NDArray[np.intp]) -> _Work:
+        """That for the images of these numbers."""
+        flips = [None if flip is None else flip[which] for flip in (self.flip_y, self.flip_x)]
+        images = self.images.index_select(0, columns.to_device(which, self.images.device))
         return _Work(images, self.rows.of(which), self.columns.of(which), self.height, self.width, *flips)
 
 
-def _on_host(column: torch.Tensor) -> bool:
-    """Whether a column can be read here without waiting for a device."""
-    return bool(column.device.type == "cpu")
-
-
-def _resized(work: _Work, old_heights: torch.Tensor, old_widths: torch.Tensor, interpolation: str) -> torch.Tensor:
+def _resized(work: _Work, old_heights: NDArray[Any], old_widths: NDArray[Any], interpolation: str) -> torch.Tensor:
     """Both passes, for each image in the order that its size before and after gives."""
     lost_rows, lost_columns = old_heights - work.height, old_widths - work.width
     rows_first = (lost_rows > 0) & (lost_rows > 2 * lost_columns)
-    if not _on_host(rows_first):  # which images go which way is not known here
-        return torch.where(
-            rows_first[:, None, None, None],
-            _columns_first(work.transposed(), interpolation).mT,
-            _columns_first(work, interpolation),
-        )
     if rows_first.all():
         return _columns_first(work.transposed(), interpolation).mT.contiguous()
     if not rows_first.any():
         return _columns_first(work, interpolation).contiguous()
     out = work.images.new_empty((*work.images.shape[:2], work.height, work.width))
-    turned, straight = rows_first.nonzero()[:, 0], rows_first.logical_not().nonzero()[:, 0]
-    out[turned.to(out.device)] = _columns_first(work.of(turned).transposed(), interpolation).mT
-    out[straight.to(out.device)] = _columns_first(work.of(straight), interpolation)
-    return out
+    turned, straight = rows_first.nonzero()[0], (~rows_first).nonzero()[0]
+    found = _columns_first(work.of(turned).transposed(), interpolation).mT
+    out.index_copy_(0, columns.to_device(turned, out.device), found)
+    return out.index_copy_(
+        0, columns.to_device(straight, out.device), _columns_first(work.of(straight), interpolation)
+    )
 
 
 def _columns_first(work: _Work, interpolation: str) -> torch.Tensor:
     count, channels, height, width = work.images.shape
-    weights = _weights(work.columns, work.width, width, work.flip_x, interpolation, work.images.device)
-    found = passes.resized(work.images.reshape(count, channels * height, width), weights)
+    across, down = _weights(work, interpolation)
+    found = passes.resized(work.images.reshape(count, channels * height, width), across)
     lines = found.view(count, channels, height, work.width).mT.reshape(count, channels * work.width, height)
-    weights = _weights(work.rows, work.height, height, work.flip_y, interpolation, work.images.device)
-    return passes.resized(lines, weights).view(count, channels, work.width, work.height).mT
+    return passes.resized(lines, down).view(count, channels, work.width, work.height).mT
 
 
-def _weights(side: Side, wanted: int, length: int, flip: Flags, interpolation: str, device: torch.device) -> Weights:
-    """The weights on the device; how many taps they need is known exactly where the columns are on the CPU."""
-    longest = float(side.extent.max()) if _on_host(side.extent) else float(length)
-    return weigh(side.to(device), wanted, interpolation, most_taps(longest, wanted, interpolation), flip)
+def _weights(work: _Work, interpolation: str) -> list[Weights]:
+    """The weights of both passes on the device of the images, from one copy of all numbers."""
+    flips = [flip for flip in (work.flip_x, work.flip_y) if flip is not None]
+    count = max(map(len, (work.columns.size, *flips)))
+    numbers = columns.uploaded([*work.columns, *work.rows, *flips], count, work.images.device)
+    found = []
+    for side, wanted, flip in ((work.columns, work.width, work.flip_x), (work.rows, work.height, work.flip_y)):
+        taps = most_taps(float(side.extent.max()), wanted, interpolation)
+        own, numbers = Side(*numbers[:4]), numbers[4:]
+        found.append((own, wanted, taps, flip is not None))
+    backward = [numbers.pop(0) if flipped else None for *_, flipped in found]
+    whole = work.images.dtype == torch.uint8
+    return [
+        weigh(own, wanted, interpolation, taps, flip, whole)
+        for (own, wanted, taps, _), flip in zip(found, backward, strict=True)
+    ]

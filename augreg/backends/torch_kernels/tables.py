@@ -35,11 +35,12 @@ def looked_up(images: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
 
 
 def after(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """The tables that apply `first` and then `second`; `second` may be one of floats."""
+    """The tables that apply `first` and then `second`, which may have floats. One row is for all images."""
+    count = max(len(first), len(second))
     if first.ndim == second.ndim == 2:
-        return second.gather(1, first.to(torch.int64))
+        return second.expand(count, 256).gather(1, first.expand(count, 256).to(torch.int64))
     first, second = (table[:, None] if table.ndim == 2 else table for table in (first, second))
-    count, channels = first.shape[0], max(first.shape[1], second.shape[1])
+    channels = max(first.shape[1], second.shape[1])
     return second.expand(count, channels, 256).gather(2, first.expand(count, channels, 256).to(torch.int64))
 
 

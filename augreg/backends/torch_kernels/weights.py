@@ -8,7 +8,7 @@ change only if it lay within 1e-15 of the middle between two.
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -22,22 +22,18 @@ _REACH: Final = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 
 
 class Side(NamedTuple):
-    """One side of the boxes to be resized, as columns: N whole numbers or float64 each.
+    """One side of the boxes to be resized, as columns of N numbers each: arrays on the host, or tensors.
 
     The pixels from `offset` on, `size` of them, can be read. Of those, the `extent` from `begin` on, which need not
     be whole pixels, becomes the result.
     """
 
-    offset: torch.Tensor
-    size: torch.Tensor
-    begin: torch.Tensor
-    extent: torch.Tensor
+    offset: Any
+    size: Any
+    begin: Any
+    extent: Any
 
-    def to(self, device: torch.device) -> Side:
-        """The same columns on this device."""
-        return Side(*(column.to(device, non_blocking=True) for column in self))
-
-    def of(self, images: torch.Tensor) -> Side:
+    def of(self, images: Any) -> Side:
         """The rows of these images, given by their numbers."""
         return Side(*(column[images] for column in self))
 
@@ -46,7 +42,8 @@ class Weights(NamedTuple):
     """Pixel i of the result of image n is the sum over t of values[t, n, i] * pixel[first[n, i] + t], in 2^-22ths.
 
     `first` is N x wanted; `values` is taps x N x wanted, int32. Beyond the kernel or the box the values are 0, and
-    the places may lie beyond the image.
+    the places may lie beyond the image. For float images `values` is float64, and not in 2^-22ths. One row in place
+    of N is for all images.
     """
 
     first: torch.Tensor
@@ -58,8 +55,15 @@ def most_taps(extent: float, wanted: int, interpolation: str) -> int:
     return math.ceil(2.0 * _REACH[interpolation] * max(1.0, extent / wanted)) + 1  # one more for rounded positions
 
 
-def weigh(side: Side, wanted: int, interpolation: str, taps: int, backward: torch.Tensor | None = None) -> Weights:
-    """The weights for `wanted` pixels. `taps` is from `most_taps`.
+def weigh(
+    side: Side,
+    wanted: int,
+    interpolation: str,
+    taps: int,
+    backward: torch.Tensor | None = None,
+    whole: bool = True,
+) -> Weights:
+    """The weights for `wanted` pixels, as whole numbers or in float64. `taps` is from `most_taps`.
 
     Where `backward` (N flags) is set, the last pixel of the result comes first.
     """
@@ -80,9 +84,12 @@ def weigh(side: Side, wanted: int, interpolation: str, taps: int, backward: torc
     total = values[0]
     for tap in range(1, taps):  # in this order: a sum of torch has another one, and rounds differently
         total = total + values[tap]
-    scaled = values / torch.where(total == 0.0, 1.0, total) * float(1 << BITS)
-    whole = torch.where(scaled < 0.0, scaled - 0.5, scaled + 0.5).to(torch.int32)
-    return Weights(side.offset[:, None] + first.to(torch.int64), whole)
+    values = values / torch.where(total == 0.0, 1.0, total)
+    places = side.offset.to(torch.int64)[:, None] + first.to(torch.int64)
+    if not whole:
+        return Weights(places, values)
+    scaled = values * float(1 << BITS)
+    return Weights(places, torch.where(scaled < 0.0, scaled - 0.5, scaled + 0.5).to(torch.int32))
 
 
 def _kernel(x: torch.Tensor, interpolation: str) -> torch.Tensor:

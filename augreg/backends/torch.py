@@ -1,0 +1,132 @@
+"""Ops on batches of images, each with its own numbers: a table from the kind of op to a kernel of torch tensors.
+
+A batch is N x C x H x W, bytes or float32, on any device, where everything runs; nothing waits for it. The numbers of
+an op are plain ones, or NumPy arrays with one for each image, anywhere in the record. What the images have to share
+is the kind of op, the size of the result and what is no number. The values are those of the backend `pillow`;
+docs/backends.md says how equal each is.
+
+Several ops in one pass: `cropped_resize` and `padded_crop`; and `merged_tables`, tables of lookups that differ from
+image to image, for `normalized`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, NamedTuple
+
+import torch
+
+from augreg.backends import torch_geometry as geometry, torch_values as values
+from augreg.backends.torch_geometry import cropped_resize
+from augreg.backends.torch_kernels import columns, painting
+from augreg.backends.torch_kernels.lookups import merged_tables
+from augreg.backends.torch_kernels.normalizing import normalized
+from augreg.errors import ImageError
+from augreg.ops import Enhance, Hue, Lookup, Move, Normalize, Op, Pad, Paint, Resize, ResizeBox, Warp
+from augreg.ops.scene import PixelValues
+
+__all__ = [
+    "KERNELS",
+    "Kernel",
+    "apply",
+    "cropped_resize",
+    "merged_tables",
+    "normalized",
+    "padded_crop",
+    "refused",
+]
+
+Dtype = Literal["uint8", "float32"]
+
+
+class Kernel(NamedTuple):
+    """How ops of a kind run on a batch; `refuses(op, dtype, channels)` says why one cannot, and "" if it can."""
+
+    run: Callable[[Any, torch.Tensor], torch.Tensor]
+    refuses: Callable[[Any, str, int], str]
+
+
+def refused(op: Op, dtype: Dtype, channels: int) -> str:
+    """Why an op cannot be run on a batch of images of this kind, for users; "" if it can."""
+    kernel = KERNELS.get(type(op))
+    if kernel is None:
+        return f"no batch kernel for ops of the kind {type(op).__name__}"
+    return kernel.refuses(op, dtype, channels)
+
+
+def apply(op: Op, images: torch.Tensor) -> torch.Tensor:
+    """The images after an op, a new tensor or `images` itself, or a view of it; `images` is not written to.
+
+    Raises ImageError for an op that has no kernel here, or is wrong for these images, and ValueError if the images
+    would differ in size after it.
+    """
+    why = refused(op, "uint8" if images.dtype == torch.uint8 else "float32", images.shape[1])
+    if why:
+        raise ImageError(why)
+    return KERNELS[type(op)].run(op, images)
+
+
+def padded_crop(pad: Pad, move: Move, images: torch.Tensor) -> torch.Tensor:
+    """A border, and then a crop and flips that transpose nothing, in one pass."""
+    fill = _filling(pad.fill, pad.fill_ops, images) if pad.mode == "constant" else None
+    return geometry.padded_crop(pad, move, images, fill)
+
+
+def _filling(fill: PixelValues, fill_ops: tuple[Op, ...], images: torch.Tensor) -> torch.Tensor:
+    """A fill, after the ops that the planner moved in front of the border or box: N x C or 1 x C on the device."""
+    pixels = geometry.fill_numbers(fill, images, bool(fill_ops) or images.dtype == torch.uint8)
+    if fill_ops:
+        pixels = pixels.expand(len(images), -1)[:, :, None, None]
+        for op in fill_ops:  # on the CPU: these are few pixels
+            pixels = apply(op, pixels)
+        pixels = pixels[:, :, 0, 0].to(images.dtype)
+    return pixels.to(images.device, non_blocking=True)
+
+
+def _padded(op: Pad, images: torch.Tensor) -> torch.Tensor:
+    fill = _filling(op.fill, op.fill_ops, images) if op.mode == "constant" else None
+    return geometry.padded_crop(op, None, images, fill)
+
+
+def _painted(op: Paint, images: torch.Tensor) -> torch.Tensor:
+    boxes = columns.uploaded([op.top, op.left, op.height, op.width], len(images), images.device)
+    return painting.painted(images, torch.stack(boxes, 1), _filling(op.fill, op.fill_ops, images))
+
+
+def _refuses_fill_ops(op: Pad | Paint, dtype: str, channels: int) -> str:
+    for part in op.fill_ops:  # each leaves the dtype as it is, but for the last
+        why = refused(part, "uint8", channels)
+        if why:
+            return why
+    return ""
+
+
+def _refuses_paint(op: Paint, dtype: str, channels: int) -> str:
+    return "no batch kernel for boxes of noise" if op.noise is not None else _refuses_fill_ops(op, dtype, channels)
+
+
+def _nothing(op: Op, dtype: str, channels: int) -> str:
+    return ""
+
+
+def _bytes_only(op: Op, dtype: str, channels: int) -> str:
+    return "" if dtype == "uint8" else f"no batch kernel for {type(op).__name__} of float images"
+
+
+def _refuses_normalize(op: Normalize, dtype: str, channels: int) -> str:
+    return "no batch kernel for a mean image" if op.mean_image is not None else _bytes_only(op, dtype, channels)
+
+
+KERNELS: Final[Mapping[type[Op], Kernel]] = {
+    Move: Kernel(geometry.moved, _nothing),
+    Pad: Kernel(_padded, _refuses_fill_ops),
+    Paint: Kernel(_painted, _refuses_paint),
+    Resize: Kernel(geometry.resized, _nothing),
+    ResizeBox: Kernel(geometry.resized_box, geometry.refuses_resize_box),
+    Warp: Kernel(geometry.warped, _nothing),
+    Lookup: Kernel(values.looked_up, _bytes_only),
+    Enhance: Kernel(values.enhanced, _bytes_only),
+    Hue: Kernel(values.hue_shifted, _bytes_only),
+    Normalize: Kernel(values.normalized, _refuses_normalize),
+}
+"""The kernels by kind of op."""

@@ -1,0 +1,163 @@
+"""Ops that move pixels, on batches of images: from the records to the kernels of `torch_kernels`.
+
+A record has plain numbers or arrays with one for each image (see `augreg.columns`). Sizes of results must be the same
+for all images of a batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from augreg.backends import intensity
+from augreg.backends.torch_kernels import columns, moving, resizing, warping
+from augreg.errors import ImageError
+from augreg.ops import Move, Pad, Resize, ResizeBox, Warp
+from augreg.ops.scene import PixelValues
+
+__all__ = [
+    "cropped_resize",
+    "fill_numbers",
+    "moved",
+    "padded_crop",
+    "refuses_resize_box",
+    "resized",
+    "resized_box",
+    "warped",
+]
+
+
+def moved(op: Move, images: torch.Tensor) -> torch.Tensor:
+    """A view where the numbers are the same for all images."""
+    height, width = images.shape[2:]
+    outside = (op.top < 0) | (op.left < 0) | (op.top + op.height > height) | (op.left + op.width > width)
+    if np.any(outside):
+        raise ImageError(f"a crop is not within the images of the batch, which are {height}x{width}")
+    flips = op.flip_y, op.flip_x
+    numbers = op.top, op.left, op.height, op.width, op.transpose
+    if not columns.differ(*numbers, *flips):
+        found = images[:, :, op.top : op.top + op.height, op.left : op.left + op.width]
+        found = found.mT if op.transpose else found
+        axes = [axis for axis, flip in zip((2, 3), flips, strict=True) if flip]
+        return found.flip(axes) if axes else found
+    new_height = columns.shared(np.where(op.transpose, op.width, op.height), "height after a crop")
+    new_width = columns.shared(np.where(op.transpose, op.height, op.width), "width after a crop")
+    flags = [None if flip is False else flip for flip in (op.transpose, *flips)]
+    places = [op.top, op.left, *(flag for flag in flags if flag is not None)]
+    top, left, *given = columns.uploaded(places, len(images), images.device)
+    own = [None if flag is None else given.pop(0) for flag in flags]
+    return moving.cut(images, top, left, new_height, new_width, *own)
+
+
+def fill_numbers(fill: PixelValues, images: torch.Tensor, as_bytes: bool) -> torch.Tensor:
+    """A fill as a pixel for each image, N x C, or 1 x C if it is the same for all; on the CPU."""
+    count, channels = images.shape[:2]
+    each = intensity.per_channel(tuple(range(len(fill))), channels, "fill").astype(int)
+    numbers = [fill[place] for place in each.tolist()]
+    values = columns.table(numbers, count if columns.differ(*numbers) else 1).T
+    if as_bytes:
+        return torch.from_numpy(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def padded_crop(pad: Pad, move: Move | None, images: torch.Tensor, fill: torch.Tensor | None) -> torch.Tensor:
+    """A border, and then a crop and flips, in one pass. `fill` is N x C or 1 x C pixels of the images' dtype."""
+    height, width = (
+        columns.shared(size, f"{name} of padded images")
+        for size, name in zip(pad.size_after(*images.shape[2:]), ("height", "width"), strict=True)
+    )
+    if move is None and not columns.differ(pad.top, pad.left) and pad.mode == "constant" and fill is not None:
+        out = fill[:, :, None, None].expand(len(images), -1, height, width).clone()
+        out[:, :, pad.top : pad.top + images.shape[2], pad.left : pad.left + images.shape[3]] = images
+        return out
+    move = Move(0, 0, height, width) if move is None else move
+    if np.any(
+        (move.top < 0) | (move.left < 0) | (move.top + move.height > height) | (move.left + move.width > width)
+    ):
+        raise ImageError(f"a crop is not within the padded images of the batch, which are {height}x{width}")
+    if np.any(move.transpose):
+        raise ValueError("a crop after a border does not transpose images in the same pass")
+    size = columns.shared(move.height, "height after a crop"), columns.shared(move.width, "width after a crop")
+    flags = [None if flip is False else flip for flip in (move.flip_y, move.flip_x)]
+    places = [move.top - pad.top, move.left - pad.left, *(flag for flag in flags if flag is not None)]
+    top, left, *given = columns.uploaded(places, len(images), images.device)
+    flips = [None if flag is None else given.pop(0) for flag in flags]
+    return moving.cut_padded(images, top, left, *size, fill, pad.mode, *flips)
+
+
+def resized(op: Resize, images: torch.Tensor) -> torch.Tensor:
+    """Every image to one size."""
+    height, width = _size(op)
+    if (height, width) == tuple(images.shape[2:]):
+        return images
+    if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
+        matrix = warping.scaling(tuple(images.shape[2:]), height, width)
+        return warping.warped(images, matrix, height, width, op.interpolation)
+    box = np.array([[0, 0, *images.shape[2:]]])
+    return resizing.crop_resize(images, box, height, width, op.interpolation)
+
+
+def cropped_resize(
+    crop: Move | None,
+    resize: Resize,
+    flip: Move | None,
+    images: torch.Tensor,
+    sizes: NDArray[Any] | None = None,
+) -> torch.Tensor:
+    """A crop, an antialiased resize and flips in one pass, where the crops may have different sizes.
+
+    `images` may be those of `resizing.stacked`, whose sizes are then N x 2; without a crop, whole images are resized.
+    `crop` flips and transposes nothing, and `flip` only flips. Raises ValueError for other ops.
+    """
+    if crop is not None and any(map(np.any, (crop.transpose, crop.flip_y, crop.flip_x))):
+        raise ValueError("a crop before a resize must not flip or transpose to run in the same pass")
+    if resize.interpolation == "nearest" or not (resize.antialias or resize.interpolation == "lanczos"):
+        raise ValueError("only an antialiased resize runs in one pass with a crop")
+    height, width = _size(resize)
+    count = len(images)
+    whole = np.array([images.shape[2:]]) if sizes is None else np.asarray(sizes)
+    if crop is None:
+        boxes = np.concatenate([np.zeros_like(whole), whole], 1)
+    else:
+        numbers = crop.top, crop.left, crop.height, crop.width
+        boxes = columns.table(numbers, count if columns.differ(*numbers) else 1).T
+        if (boxes[:, :2] < 0).any() or (boxes[:, :2] + boxes[:, 2:] > whole).any():
+            raise ImageError("a crop is not within its image")
+    flips: list[Any] = [None, None]
+    if flip is not None:
+        if np.any(flip.transpose) or np.any(flip.top) or np.any(flip.left):
+            raise ValueError("only flips run in one pass with a resize before them")
+        if np.any(flip.height != height) or np.any(flip.width != width):
+            raise ValueError(f"flips after a resize to {height}x{width} must be of whole images")
+        flips = [None if flag is False else np.broadcast_to(flag, count) for flag in (flip.flip_y, flip.flip_x)]
+    if any(flag is not None for flag in flips):
+        boxes = np.broadcast_to(boxes, (count, 4))
+    return resizing.crop_resize(images, boxes, height, width, resize.interpolation, *flips)
+
+
+def refuses_resize_box(op: ResizeBox, dtype: str, channels: int) -> str:
+    """Why it cannot be run on a batch."""
+    return "no batch kernel for a box of a nearest resize" if op.interpolation == "nearest" else ""
+
+
+def resized_box(op: ResizeBox, images: torch.Tensor) -> torch.Tensor:
+    """A box of each image to one size."""
+    numbers = op.top, op.left, op.box_height, op.box_width
+    boxes = columns.table(numbers, len(images) if columns.differ(*numbers) else 1).T
+    return resizing.resize_box(images, boxes, *_size(op), op.interpolation)
+
+
+def warped(op: Warp, images: torch.Tensor) -> torch.Tensor:
+    """Each image through its map."""
+    height, width = _size(op)
+    matrices = columns.table(op.matrix, len(images) if columns.differ(*op.matrix) else 1).T
+    fill = fill_numbers(op.fill, images, images.dtype == torch.uint8).to(images.device, non_blocking=True)
+    return warping.warped(images, matrices, height, width, op.interpolation, fill)
+
+
+def _size(op: Resize | ResizeBox | Warp) -> tuple[int, int]:
+    kind = type(op).__name__
+    return columns.shared(op.height, f"height of a {kind}"), columns.shared(op.width, f"width of a {kind}")
