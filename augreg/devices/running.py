@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from augreg.backends import Backend, alpha, torch as kernels
+from augreg.backends.torch_kernels.columns import table
 from augreg.backends.torch_kernels.resizing import crop_resize, resize_box
 from augreg.columns.cursors import Rows
 from augreg.columns.records import Columns
@@ -163,25 +164,15 @@ def _index(places: Rows, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(places)).to(device, non_blocking=True)
 
 
-def _table(columns: Sequence[Any], count: int, dtype: Any) -> torch.Tensor:
-    """Numbers of images as a table on the CPU, with a row for each image."""
-    return torch.from_numpy(np.stack([np.broadcast_to(np.asarray(one, dtype), (count,)) for one in columns], axis=1))
-
-
 def _resized(op: Any, images: torch.Tensor, size: tuple[int, int] | None, sizes: Any = None) -> torch.Tensor:
     """Images of different sizes after a `CropResize`, or after the `ResizeBox` of JPEGs that were decoded smaller."""
     count, (height, width) = len(images), size or (0, 0)
     if isinstance(op, ResizeBox):
-        boxes = _table((op.top, op.left, op.box_height, op.box_width), count, np.float64)
-        return resize_box(images, boxes, height, width, op.interpolation, torch.from_numpy(sizes))
-    flip_y, flip_x = (
-        torch.from_numpy(np.array(np.broadcast_to(flip, (count,)), bool)) if np.any(flip) else None
-        for flip in (op.flip_y, op.flip_x)
-    )
-    boxes, whole = _table(op.box, count, np.int64), (np.asarray(op.whole[0]), np.asarray(op.whole[1]))
-    simple = (whole[0] == height).all() and (whole[1] == width).all()
-    parts = None if simple else _table((*op.part, *op.whole), count, np.int64)
-    return crop_resize(images, boxes, height, width, op.interpolation, flip_y, flip_x, parts)
+        boxes = table((op.top, op.left, op.box_height, op.box_width), count).T
+        return resize_box(images, boxes, height, width, op.interpolation, sizes)
+    flips = [np.broadcast_to(flip, (count,)) if np.any(flip) else None for flip in (op.flip_y, op.flip_x)]
+    boxes, parts = table(op.box, count).T, table((*op.part, *op.whole), count).T
+    return crop_resize(images, boxes, height, width, op.interpolation, flips[0], flips[1], parts)
 
 
 def _applied(op: Op, images: torch.Tensor, size: tuple[int, int] | None, work: Work) -> torch.Tensor:
