@@ -22,7 +22,21 @@ from augreg.backends.torch_kernels import columns, painting
 from augreg.backends.torch_kernels.lookups import merged_tables
 from augreg.backends.torch_kernels.normalizing import normalized
 from augreg.errors import ImageError
-from augreg.ops import Enhance, Hue, Lookup, Move, Normalize, Op, Pad, Paint, Resize, ResizeBox, Warp
+from augreg.ops import (
+    ColorMatrix,
+    Enhance,
+    Filter,
+    Hue,
+    Lookup,
+    Move,
+    Normalize,
+    Op,
+    Pad,
+    Paint,
+    Resize,
+    ResizeBox,
+    Warp,
+)
 from augreg.ops.scene import PixelValues
 
 __all__ = [
@@ -109,14 +123,6 @@ def _nothing(op: Op, dtype: str, channels: int) -> str:
     return ""
 
 
-def _bytes_only(op: Op, dtype: str, channels: int) -> str:
-    return "" if dtype == "uint8" else f"no batch kernel for {type(op).__name__} of float images"
-
-
-def _refuses_normalize(op: Normalize, dtype: str, channels: int) -> str:
-    return "no batch kernel for a mean image" if op.mean_image is not None else _bytes_only(op, dtype, channels)
-
-
 KERNELS: Final[Mapping[type[Op], Kernel]] = {
     Move: Kernel(geometry.moved, _nothing),
     Pad: Kernel(_padded, _refuses_fill_ops),
@@ -124,9 +130,11 @@ KERNELS: Final[Mapping[type[Op], Kernel]] = {
     Resize: Kernel(geometry.resized, _nothing),
     ResizeBox: Kernel(geometry.resized_box, geometry.refuses_resize_box),
     Warp: Kernel(geometry.warped, _nothing),
-    Lookup: Kernel(values.looked_up, _bytes_only),
-    Enhance: Kernel(values.enhanced, _bytes_only),
-    Hue: Kernel(values.hue_shifted, _bytes_only),
-    Normalize: Kernel(values.normalized, _refuses_normalize),
+    Lookup: Kernel(values.looked_up, _nothing),
+    Enhance: Kernel(values.enhanced, _nothing),
+    Hue: Kernel(values.hue_shifted, _nothing),
+    ColorMatrix: Kernel(values.mixed, _nothing),
+    Filter: Kernel(values.filtered, values.refuses_filter),
+    Normalize: Kernel(values.normalized, values.refuses_normalize),
 }
 """The kernels by kind of op."""
