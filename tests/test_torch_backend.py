@@ -82,6 +82,14 @@ def _stages(rng: np.random.Generator, *names: str) -> tuple:
     return tuple((ImageStatistic if name in measured else PointFunction)(name, amounts[name]) for name in names)
 
 
+def _keys(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 1 << 64, COUNT, np.uint64)
+
+
+def _boxes(rng: np.random.Generator) -> np.ndarray:
+    return np.stack([rng.integers(0, 9, COUNT), rng.integers(0, 14, COUNT), *rng.integers(1, 11, (2, COUNT))])
+
+
 def _rows(rng: np.random.Generator, channels: int) -> tuple:
     """Rows of weights of which some are 0 for some images, and some are no arrays."""
     weights = rng.normal(0.3, 0.5, (channels, channels, COUNT)) * (rng.random((channels, channels, COUNT)) < 0.8)
@@ -173,6 +181,21 @@ ANY: dict[str, Make] = {
             ops.Move(0, 1, HEIGHT, WIDTH),
         ),
     ),
+    "elastic": lambda rng, c: ops.Remap(
+        "elastic", (rng.random(COUNT) * 40, 1.0 + rng.random(COUNT) * 3), _keys(rng), "bilinear", _fill(rng, c)
+    ),
+    "grid": lambda rng, c: ops.Remap("grid", (3.0, 4.0, rng.random(COUNT)), _keys(rng), fill=(9.0,)),
+    "one grid, nearest": lambda rng, c: ops.Remap("grid", (5.0, 2.0, 0.4), 1 << 63, "nearest"),
+    "lens": lambda rng, c: ops.Remap("lens", (rng.normal(0, 0.4, COUNT),), 0, "bilinear", _fill(rng, c)),
+    "lens, nearest": lambda rng, c: ops.Remap("lens", (rng.normal(0, 0.4, COUNT),), 0, "nearest"),
+    "gaussian noise": lambda rng, c: ops.Noise(
+        "gaussian", (rng.random(COUNT) / 5,), _keys(rng), frame=rng.integers(0, 3, COUNT)
+    ),
+    "the same gaussian noise": lambda rng, c: ops.Noise("gaussian", (0.1,), 7, False, 2),
+    "shot noise": lambda rng, c: ops.Noise("shot", (3.0 + 50 * rng.random(COUNT),), _keys(rng)),
+    "iso noise": lambda rng, c: ops.Noise("iso", (rng.random(COUNT) / 5, rng.random(COUNT) / 9), _keys(rng), False),
+    "box of noise": lambda rng, c: ops.Paint(*_boxes(rng), noise="uniform", key=_keys(rng)),
+    "box of normal noise": lambda rng, c: ops.Paint(*_boxes(rng), noise="normal", key=_keys(rng), frame=1),
 }
 """For any number of channels."""
 COLOR: dict[str, Make] = {

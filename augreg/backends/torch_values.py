@@ -16,15 +16,17 @@ from augreg.backends.torch_kernels import (
     blurring,
     colors,
     columns,
+    fields,
     floats,
     lookups,
     mixing,
+    noising,
     normalizing,
     sharpening,
     tables,
 )
 from augreg.errors import ImageError
-from augreg.ops import ColorMatrix, Enhance, Filter, Hue, Lookup, Normalize
+from augreg.ops import ColorMatrix, Enhance, Filter, Hue, Lookup, Noise, Normalize
 
 __all__ = [
     "enhanced",
@@ -32,6 +34,7 @@ __all__ = [
     "hue_shifted",
     "looked_up",
     "mixed",
+    "noisy",
     "normalized",
     "refuses_filter",
     "refuses_normalize",
@@ -77,6 +80,12 @@ def mixed(op: ColorMatrix, images: torch.Tensor) -> torch.Tensor:
             f"a color matrix was drawn for {len(op.rows)} channels and the images have {channels} channels"
         )
     return mixing.mixed(images, op.rows, op.offsets)
+
+
+def noisy(op: Noise, images: torch.Tensor) -> torch.Tensor:
+    """Sensor noise."""
+    amounts = columns.uploaded(op.amounts, len(images), images.device)
+    return noising.noisy(images, op.name, amounts, fields.field_keys(op.key, op.frame), op.clip)
 
 
 def refuses_filter(op: Filter, dtype: str, channels: int) -> str:
