@@ -10,20 +10,27 @@ import numpy as np
 from msgspec.structs import replace
 
 from augreg.columns.cursors import Integers, Rows
+from augreg.columns.seen_boxes import SeenBoxes, seen_boxes
 from augreg.ops import Op, PixelValues, Scene
 
-__all__ = ["Columns", "Scenes", "by_image", "gathered"]
+__all__ = ["Columns", "Scenes", "by_image", "gathered", "scenes_of"]
 
 
 class Scenes(msgspec.Struct, frozen=True, eq=False):
-    """What is known about N images before a pixel is read: their sizes, and all else, which they have in common.
+    """What is known about N images before a pixel is read: their sizes and boxes, and all else, which they share.
 
-    `common` is a scene whose size means nothing, and which has no boxes: steps that look at boxes are not for this.
+    `common` is a scene whose size means nothing, and which has no boxes. `boxes` are None for images alone; where the
+    images are of samples with boxes they are needed, since steps that look at them draw other numbers without them.
     """
 
     height: Integers
     width: Integers
     common: Scene
+    boxes: SeenBoxes | None = None
+
+    def __post_init__(self) -> None:
+        if self.common.boxes:
+            raise ValueError("boxes of many images are the field `boxes`, not boxes of the scene that they share")
 
     def __len__(self) -> int:
         return len(self.height)
@@ -60,11 +67,13 @@ class Scenes(msgspec.Struct, frozen=True, eq=False):
 
     def taken(self, rows: Rows) -> Scenes:
         """The scenes of these images."""
-        return Scenes(self.height[rows], self.width[rows], self.common)
+        boxes = None if self.boxes is None else self.boxes.taken(rows)
+        return Scenes(self.height[rows], self.width[rows], self.common, boxes)
 
     def at(self, row: int) -> Scene:
         """The scene of one image."""
-        return replace(self.common, height=int(self.height[row]), width=int(self.width[row]))
+        boxes = () if self.boxes is None else self.boxes.at(row)
+        return replace(self.common, height=int(self.height[row]), width=int(self.width[row]), boxes=boxes)
 
     def after(self, op: Op, rows: Rows) -> Scenes:
         """The scenes after an op on some of the images, whose size it knows.
@@ -77,16 +86,36 @@ class Scenes(msgspec.Struct, frozen=True, eq=False):
             return replace(self, common=op.after(self.common))
         if op.keeps_scene:
             return self
-        size: Any = op.size_after(self.height[rows], self.width[rows])  # type: ignore[arg-type]
+        before = self.height[rows], self.width[rows]
+        size: Any = op.size_after(*before)  # type: ignore[arg-type]
         height, width = self.height.copy(), self.width.copy()
         height[rows], width[rows] = size
-        return Scenes(height, width, self.common)
+        boxes = self.boxes
+        if boxes is not None:
+            numbers = rows.tolist()
+            boxes = boxes.moved(op, rows, before, size, lambda place: (_at(op, place), self.at(numbers[place])))
+        return Scenes(height, width, self.common, boxes)
+
+
+def scenes_of(scenes: Sequence[Scene]) -> Scenes:
+    """The scenes of one or more images as one. Raises ValueError if they differ in more than sizes and boxes."""
+    common = replace(scenes[0], height=0, width=0, boxes=())
+    for number, scene in enumerate(scenes):
+        other = replace(scene, height=0, width=0, boxes=())
+        if other != common:
+            raise ValueError(
+                f"images of one batch differ in their sizes only: number 0 is {common}, {number} is {other}"
+            )
+    boxes = seen_boxes([scene.boxes for scene in scenes]) if any(scene.boxes for scene in scenes) else None
+    sizes = np.array([scene.size for scene in scenes], np.int64)
+    return Scenes(sizes[:, 0], sizes[:, 1], common, boxes)
 
 
 class Columns(msgspec.Struct, frozen=True, eq=False):
     """An op on the images `rows` of a batch. A number that they do not share is an array, with one for each of them.
 
-    The arrays may be anywhere in the record: in its fields, in the records within them, and in the label.
+    The arrays may be anywhere in the record: in its fields, in the records within them, and in the label. It pickles
+    as these arrays, with the label as it is: the text of each op can be made later.
     """
 
     op: Op
@@ -99,6 +128,18 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
         """The op on image rows[place]: as a record with plain numbers, as it is drawn for an image alone."""
         op: Op = _at(self.op, place)
         return op
+
+    def unlabeled(self) -> Columns:
+        """These without the label, which a pickle need not carry where the op is run and never printed."""
+        return Columns(replace(self.op, label=""), self.rows)
+
+    def __reduce__(self) -> Any:
+        # that of `Op` makes the text of the label
+        return _columns, (*msgspec.Struct.__reduce__(self.op), self.rows)
+
+
+def _columns(make: Any, arguments: tuple[Any, ...], rows: Rows) -> Columns:
+    return Columns(make(*arguments), rows)
 
 
 def _at(value: Any, place: int) -> Any:

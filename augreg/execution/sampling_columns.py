@@ -75,10 +75,12 @@ def draw_columns(
 ) -> DrawnColumns:
     """Sample the steps for N images in one epoch.
 
-    The scenes and the addresses have the same epoch. Raises NotByColumnsError where only `draw` knows what to do: for
-    functions of plugins, for steps that are made image by image, and for two that one step makes with one name.
-    Raises what `sample` raises. `read` and `open_cursor` are the `words` and the `cursor` of a backend that has them.
+    Raises ValueError unless the scenes and the addresses are as many, and of one epoch. Raises NotByColumnsError
+    where only `draw` knows what to do: for functions of plugins, for steps that are made image by image, and for two
+    that one step makes with one name. Raises what `sample` raises. `read` and `open_cursor` are the `words` and the
+    `cursor` of a backend that has them.
     """
+    _check_addresses(scenes, addresses)
     streams = Streams(addresses, read)
     streams.prepare(_keys(steps))
     met: dict[str, Step] = {}  # the steps by path
@@ -113,6 +115,17 @@ def draw_columns(
             else:
                 stack.append((part, rows, path))
     return DrawnColumns(columns, scenes)
+
+
+def _check_addresses(scenes: Scenes, addresses: Addresses) -> None:
+    if len(scenes) != len(addresses):
+        raise ValueError(f"there are {len(scenes)} scenes and {len(addresses)} addresses; give one for each image")
+    others = np.flatnonzero(addresses.parts[2] != scenes.epoch)
+    if len(others):
+        found = f"image {others[0]} has an address of epoch {addresses.at(int(others[0])).epoch}"
+        raise ValueError(
+            f"{found}, and the scenes are of epoch {scenes.epoch}; schedules and random numbers need the same"
+        )
 
 
 def _keys(steps: Iterable[Step]) -> list[int]:
