@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_columns import compare, scenes_of
+from drawn_columns import boxes_of, compare, scenes_of
 
 import augreg
 from augreg.columns.philox import addresses_of
@@ -45,17 +45,6 @@ def test_only_the_size_may_change_for_some() -> None:
     smaller = scenes.after(augreg.ops.resize(7, 8), all_of_them[1:])
     assert [smaller.at(row).size for row in range(3)] == [(40, 70), (7, 8), (7, 8)]
     assert scenes.at(1).size == (50, 80)
-
-
-def boxes_of(sizes: Any, seed: int) -> list[Boxes]:
-    """From no box to three in each image of these heights and widths, some of which touch its edge."""
-    rng = np.random.default_rng(seed)
-    found: list[Boxes] = []
-    for height, width in sizes.T.tolist():
-        x = np.sort(rng.uniform(-0.2, 1.2, (int(rng.integers(4)), 2)).clip(0, 1)) * width
-        y = np.sort(rng.uniform(0, 1, x.shape)) * height
-        found.append(tuple(zip(x[:, 0].tolist(), y[:, 0].tolist(), x[:, 1].tolist(), y[:, 1].tolist(), strict=True)))
-    return found
 
 
 SEEN: dict[str, list[Any]] = {
@@ -109,6 +98,7 @@ def test_columns_pickle_as_they_are() -> None:
     assert repr(by_image(copied, 300)) == repr(by_image(drawn.columns, 300))
     (crop,) = drawn.columns[:1]
     assert len(pickle.dumps(crop)) < 300 * 8 * 5 + 1000  # four numbers of an image and its own, once each
+    assert [repr(op) for op in crop.each()] == [repr(crop.at(place)) for place in range(300)]
     bare = pickle.loads(pickle.dumps(crop.unlabeled()))
     assert bare.at(7) == crop.at(7)
     assert (bare.at(7).label, str(crop.at(7))[:5]) == ("", "crop ")

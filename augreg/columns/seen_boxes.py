@@ -35,6 +35,15 @@ class SeenBoxes(msgspec.Struct, frozen=True, eq=False):
         place = np.arange(len(images)) - (counts.cumsum() - counts).repeat(counts)  # among the boxes of its image
         return SeenBoxes(images, self.edges[:, first.repeat(counts) + place])
 
+    def unions(self) -> tuple[Rows, Integers]:
+        """The images that have boxes, and x0, y0, x1, y1 in whole pixels of the smallest box that contains those."""
+        rows, first = np.unique(self.images, return_index=True)
+        if not len(rows):
+            return rows, np.empty((4, 0), np.int64)
+        low = np.floor(np.minimum.reduceat(self.edges[:2], first, axis=1))
+        high = np.ceil(np.maximum.reduceat(self.edges[2:], first, axis=1))
+        return rows, np.concatenate([low, high]).astype(np.int64)
+
     def moved(
         self,
         op: Op,

@@ -18,7 +18,7 @@ from augreg.backends import OpenCursor
 from augreg.columns.cursors import Rows, Some, Streams
 from augreg.columns.philox import Addresses, ReadWords, words
 from augreg.columns.records import Columns, Scenes, gathered
-from augreg.ops import BranchMix, FunctionCall, Op
+from augreg.ops import FunctionCall, Op
 from augreg.rng import Cursor, stream_key
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step, children
@@ -157,7 +157,7 @@ def _sampled(step: Step, scenes: Scenes, cursors: Sequence[Cursor]) -> tuple[Som
         finally:
             cursor.close()
         for place, op in enumerate(result if isinstance(result, tuple) else (result,)):
-            if not isinstance(op, Op) or isinstance(op, FunctionCall | BranchMix):
+            if not isinstance(op, Op) or isinstance(op, FunctionCall):
                 kind = "a step" if isinstance(op, Step) else type(op).__name__
                 raise NotByColumnsError(f"{step.name} is sampled image by image and returned {kind}")
             if place == len(places):
