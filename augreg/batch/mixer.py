@@ -252,7 +252,9 @@ class Mixer:
             labels = as_tensor(labels)
         if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
             raise ValueError(f"{name}: expected {images.count} labels for {images.count} images, got {len(labels)}")
-        soft = SoftLabels(labels, *mixture.sources_and_weights(), self._classes)  # labels on the CPU are checked there
+        soft = SoftLabels(
+            labels, *mixture.sources_and_weights(), self._classes
+        )  # labels on the CPU are checked there
         return soft.to(images.array.device, non_blocking=True) if on_a_device(images.array) else soft
 
     def _drawn(self, count: int, scene: Scene, key: tuple[Any, int, int | None, int]) -> Mixture:
