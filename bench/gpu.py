@@ -136,11 +136,7 @@ def checked(row: Row, works: dict[str, Work], device: str) -> tuple[dict[str, Wo
             continue
         batch, wanted = batches[-1], (work.count, 3, row.side, row.side)
         place = "cpu" if name == ALONE else device
-        if (
-            tuple(batch.shape) != wanted
-            or batch.dtype != torch.float32
-            or batch.device.type != ("cpu" if name == ALONE else device)
-        ):
+        if tuple(batch.shape) != wanted or batch.dtype != torch.float32 or batch.device.type != place:
             wrong[name] = f"results are {batch.dtype} of {tuple(batch.shape)} on {batch.device}"
             continue
         mean = statistics.mean(float(each.mean()) for each in batches)
