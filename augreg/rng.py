@@ -41,6 +41,7 @@ __all__ = [
     "AUGMENTATION",
     "BATCH",
     "CLOSED",
+    "FIELD",
     "MODEL",
     "VIEWS",
     "Address",
@@ -59,7 +60,7 @@ AUGMENTATION: Final = 1
 BATCH: Final = 2
 MODEL: Final = 3
 VIEWS: Final = 4
-_FIELD: Final = 5
+FIELD: Final = 5
 
 _WORD: Final = 1 << 64
 _VIEWS: Final = 1 << 32
@@ -383,7 +384,7 @@ def _product(radius: NDArray[np.float64], wave: NDArray[np.float64], width: int)
 
 def _units(key: int, start: int, count: int) -> NDArray[np.float64]:
     """Floats in [0, 1) from so many words of the field with this key; a block of Philox is four words."""
-    return as_units(_of_thread.generator.words(Address(key, _FIELD, 0, 0, 0), 0, start, count))
+    return as_units(_of_thread.generator.words(Address(key, FIELD, 0, 0, 0), 0, start, count))
 
 
 def as_units(words: NDArray[np.uint64]) -> NDArray[np.float64]:

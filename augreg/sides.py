@@ -58,7 +58,7 @@ def _count(images: Any) -> int:
         count = len(given)
     except TypeError:
         raise ImageError(
-            f"a batch needs several images, got a {type(given).__name__}: give a stack or a list"
+            f"a batch needs several images, got one {type(given).__name__}: give a stack or a list"
         ) from None
     if not count:
         raise ImageError("a batch needs at least one image")

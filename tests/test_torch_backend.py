@@ -82,6 +82,27 @@ def _stages(rng: np.random.Generator, *names: str) -> tuple:
     return tuple((ImageStatistic if name in measured else PointFunction)(name, amounts[name]) for name in names)
 
 
+def _keys(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 1 << 64, COUNT, np.uint64)
+
+
+def _boxes(rng: np.random.Generator) -> np.ndarray:
+    return np.stack([rng.integers(0, 9, COUNT), rng.integers(0, 14, COUNT), *rng.integers(1, 11, (2, COUNT))])
+
+
+def _rows(rng: np.random.Generator, channels: int) -> tuple:
+    """Rows of weights of which some are 0 for some images, and some are no arrays."""
+    weights = rng.normal(0.3, 0.5, (channels, channels, COUNT)) * (rng.random((channels, channels, COUNT)) < 0.8)
+    rows = [list(row) for row in weights]
+    rows[0][0], rows[-1][0] = 0.0, 1.0
+    return tuple(map(tuple, rows))
+
+
+def _mean_image(height: int, width: int, channels: int) -> tuple:
+    values = np.random.default_rng(height).random((height, width, channels))
+    return tuple(tuple(map(tuple, row)) for row in values.tolist())
+
+
 def _fixed(*stages: PointFunction | ImageStatistic) -> Make:
     return lambda rng, channels: ops.Lookup(stages)
 
@@ -140,6 +161,41 @@ ANY: dict[str, Make] = {
     "sharpness": lambda rng, c: ops.Enhance("smooth", rng.random(COUNT) * 2),
     "normalize": lambda rng, c: ops.Normalize(tuple(0.4 + 0.01 * np.arange(c).astype(float)), STD),
     "normalize after stages": lambda rng, c: ops.Normalize(MEAN, STD, stages=_stages(rng, "brightness", "equalize")),
+    "gaussian blur": lambda rng, c: ops.Filter(
+        "gaussian", np.concatenate([[0.0, 1e-3, 9.0], rng.random(COUNT - 3) * 4])
+    ),
+    "one gaussian blur": lambda rng, c: ops.Filter("gaussian", 1.7),
+    "motion blur": lambda rng, c: ops.Filter("motion", 0.5 + rng.random(COUNT) * 9, rng.random(COUNT) * 360),
+    "color matrix": lambda rng, c: ops.ColorMatrix(_rows(rng, c), tuple(rng.normal(0, 20, (c, COUNT)))),
+    "channels in another order": lambda rng, c: ops.permute_channels(tuple(range(c))[::-1]),
+    "normalize by a mean image": lambda rng, c: ops.Normalize(
+        (), STD, _mean_image(HEIGHT, WIDTH, c), (HEIGHT, WIDTH), stages=_stages(rng, "invert", "brightness")
+    ),
+    "normalize by parts of a mean image": lambda rng, c: ops.Normalize(
+        (),
+        STD,
+        _mean_image(40, 40, 1),
+        (40, 40),
+        (
+            ops.Move(rng.integers(0, 9, COUNT), 3, 20, 30, False, _flags(rng)),
+            ops.Move(0, 1, HEIGHT, WIDTH),
+        ),
+    ),
+    "elastic": lambda rng, c: ops.Remap(
+        "elastic", (rng.random(COUNT) * 40, 1.0 + rng.random(COUNT) * 3), _keys(rng), "bilinear", _fill(rng, c)
+    ),
+    "grid": lambda rng, c: ops.Remap("grid", (3.0, 4.0, rng.random(COUNT)), _keys(rng), fill=(9.0,)),
+    "one grid, nearest": lambda rng, c: ops.Remap("grid", (5.0, 2.0, 0.4), 1 << 63, "nearest"),
+    "lens": lambda rng, c: ops.Remap("lens", (rng.normal(0, 0.4, COUNT),), 0, "bilinear", _fill(rng, c)),
+    "lens, nearest": lambda rng, c: ops.Remap("lens", (rng.normal(0, 0.4, COUNT),), 0, "nearest"),
+    "gaussian noise": lambda rng, c: ops.Noise(
+        "gaussian", (rng.random(COUNT) / 5,), _keys(rng), frame=rng.integers(0, 3, COUNT)
+    ),
+    "the same gaussian noise": lambda rng, c: ops.Noise("gaussian", (0.1,), 7, False, 2),
+    "shot noise": lambda rng, c: ops.Noise("shot", (3.0 + 50 * rng.random(COUNT),), _keys(rng)),
+    "iso noise": lambda rng, c: ops.Noise("iso", (rng.random(COUNT) / 5, rng.random(COUNT) / 9), _keys(rng), False),
+    "box of noise": lambda rng, c: ops.Paint(*_boxes(rng), noise="uniform", key=_keys(rng)),
+    "box of normal noise": lambda rng, c: ops.Paint(*_boxes(rng), noise="normal", key=_keys(rng), frame=1),
 }
 """For any number of channels."""
 COLOR: dict[str, Make] = {
@@ -148,7 +204,7 @@ COLOR: dict[str, Make] = {
     "hue": lambda rng, c: ops.Hue(rng.random(COUNT) - 0.5),
     "hue by less than a step": lambda rng, c: ops.Hue(0.003),
     "contrast": _lookup("contrast"),
-    "contrast between stages": _lookup("brightness", "contrast", "gamma", "contrast", "equalize"),
+    "contrast between stages": _lookup("brightness", "contrast", "gamma", "contrast", "invert"),
     "pad with ops for its fill": lambda rng, c: _border(rng, "constant", _fill(rng, c), _color_ops(rng)),
     "paint with ops for its fill": lambda rng, c: ops.Paint(1, 2, 9, 9, _fill(rng, c), fill_ops=_color_ops(rng)),
     "normalize after contrast": lambda rng, c: ops.Normalize(
@@ -185,6 +241,33 @@ def test_bytes(name: str, channels: int) -> None:
     assert batches.refused(op, "uint8", channels) == ""
     before = images.clone()
     _assert_same(batches.apply(op, images), one_by_one(_alone(op), arrays))
+    assert torch.equal(images, before)
+
+
+OTHER_ROUNDING = (
+    "gamma",
+    "contrast",
+    "saturation",
+    "same saturation",
+    "contrast between stages",
+    "normalize after contrast",
+)
+"""Ops on floats with a power, a luma or a mean."""
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [(name, c) for name in ANY for c in (1, 3)] + [(name, c) for name in COLOR for c in (1, 3) if "fill" not in name],
+)
+def test_floats(name: str, channels: int) -> None:
+    op, arrays = _made(name, channels), pictures(COUNT, HEIGHT, WIDTH, channels)
+    rng = np.random.default_rng(9)
+    arrays = [(array / 220.0 - 0.05 + rng.random(array.shape) / 256).astype(np.float32) for array in arrays]
+    assert min(map(np.min, arrays)) < 0 and max(map(np.max, arrays)) > 1
+    images = tensor(arrays)
+    assert batches.refused(op, "float32", channels) == ""
+    before = images.clone()
+    _assert_same(batches.apply(op, images), one_by_one(_alone(op), arrays), 2e-6 * (name in OTHER_ROUNDING))
     assert torch.equal(images, before)
 
 

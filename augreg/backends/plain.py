@@ -31,6 +31,7 @@ __all__ = [
     "float_hue",
     "like",
     "lookup_kernels",
+    "mean_image",
     "move",
     "need_color",
 ]
@@ -196,19 +197,25 @@ def lookup_kernels(measures: Measurements) -> Kernels:
 
 def _subtract_mean_image(op: Normalize, image: Array, out: Array) -> Array:
     """(value - mean) / std at each pixel, with the mean image of the op, in float32, into `out`."""
-    mean: Array = intensity.read_mean_image(op.mean_image or ())
     channels = image.shape[2]
+    mean = mean_image(op, channels)
+    for step in op.window:
+        mean = move(step, mean)
+    np.subtract(image, mean, out=out)
+    std = intensity.per_channel(op.std or (1.0,), channels, "normalize's std").astype(np.float32)
+    return np.divide(out, std, out=out)
+
+
+def mean_image(op: Normalize, channels: int) -> Array:
+    """The mean image of the op, before the moves of its window. Raises ImageError if its size is not the frame's."""
+    mean: Array = intensity.read_mean_image(op.mean_image or ())
     if mean.shape[:2] != op.frame or mean.shape[2] not in (1, channels):
         size = "x".join(map(str, (*(op.frame or ()), channels)))
         raise ImageError(
             f"the mean image is {'x'.join(map(str, mean.shape))} and the image is {size}: put normalize where all "
             "images have the size of the mean image, after a resize and before a crop"
         )
-    for step in op.window:
-        mean = move(step, mean)
-    np.subtract(image, mean, out=out)
-    std = intensity.per_channel(op.std or (1.0,), channels, "normalize's std").astype(np.float32)
-    return np.divide(out, std, out=out)
+    return mean
 
 
 def need_color(what: str, channels: int) -> None:

@@ -18,11 +18,27 @@ import torch
 
 from augreg.backends import torch_geometry as geometry, torch_values as values
 from augreg.backends.torch_geometry import cropped_resize
-from augreg.backends.torch_kernels import columns, painting
+from augreg.backends.torch_kernels import columns, fields, noising, painting
 from augreg.backends.torch_kernels.lookups import merged_tables
 from augreg.backends.torch_kernels.normalizing import normalized
 from augreg.errors import ImageError
-from augreg.ops import Enhance, Hue, Lookup, Move, Normalize, Op, Pad, Paint, Resize, ResizeBox, Warp
+from augreg.ops import (
+    ColorMatrix,
+    Enhance,
+    Filter,
+    Hue,
+    Lookup,
+    Move,
+    Noise,
+    Normalize,
+    Op,
+    Pad,
+    Paint,
+    Remap,
+    Resize,
+    ResizeBox,
+    Warp,
+)
 from augreg.ops.scene import PixelValues
 
 __all__ = [
@@ -89,8 +105,11 @@ def _padded(op: Pad, images: torch.Tensor) -> torch.Tensor:
 
 
 def _painted(op: Paint, images: torch.Tensor) -> torch.Tensor:
-    boxes = columns.uploaded([op.top, op.left, op.height, op.width], len(images), images.device)
-    return painting.painted(images, torch.stack(boxes, 1), _filling(op.fill, op.fill_ops, images))
+    boxes = columns.table([op.top, op.left, op.height, op.width], len(images))
+    if op.noise is not None:
+        return noising.box(images, boxes, op.noise, fields.field_keys(op.key, op.frame))
+    fill = _filling(op.fill, op.fill_ops, images)
+    return painting.painted(images, columns.to_device(boxes, images.device).T, fill)
 
 
 def _refuses_fill_ops(op: Pad | Paint, dtype: str, channels: int) -> str:
@@ -101,32 +120,24 @@ def _refuses_fill_ops(op: Pad | Paint, dtype: str, channels: int) -> str:
     return ""
 
 
-def _refuses_paint(op: Paint, dtype: str, channels: int) -> str:
-    return "no batch kernel for boxes of noise" if op.noise is not None else _refuses_fill_ops(op, dtype, channels)
-
-
 def _nothing(op: Op, dtype: str, channels: int) -> str:
     return ""
-
-
-def _bytes_only(op: Op, dtype: str, channels: int) -> str:
-    return "" if dtype == "uint8" else f"no batch kernel for {type(op).__name__} of float images"
-
-
-def _refuses_normalize(op: Normalize, dtype: str, channels: int) -> str:
-    return "no batch kernel for a mean image" if op.mean_image is not None else _bytes_only(op, dtype, channels)
 
 
 KERNELS: Final[Mapping[type[Op], Kernel]] = {
     Move: Kernel(geometry.moved, _nothing),
     Pad: Kernel(_padded, _refuses_fill_ops),
-    Paint: Kernel(_painted, _refuses_paint),
+    Paint: Kernel(_painted, _refuses_fill_ops),
     Resize: Kernel(geometry.resized, _nothing),
     ResizeBox: Kernel(geometry.resized_box, geometry.refuses_resize_box),
     Warp: Kernel(geometry.warped, _nothing),
-    Lookup: Kernel(values.looked_up, _bytes_only),
-    Enhance: Kernel(values.enhanced, _bytes_only),
-    Hue: Kernel(values.hue_shifted, _bytes_only),
-    Normalize: Kernel(values.normalized, _refuses_normalize),
+    Remap: Kernel(geometry.remapped, geometry.refuses_remap),
+    Lookup: Kernel(values.looked_up, _nothing),
+    Enhance: Kernel(values.enhanced, _nothing),
+    Hue: Kernel(values.hue_shifted, _nothing),
+    ColorMatrix: Kernel(values.mixed, _nothing),
+    Noise: Kernel(values.noisy, _nothing),
+    Filter: Kernel(values.filtered, values.refuses_filter),
+    Normalize: Kernel(values.normalized, values.refuses_normalize),
 }
 """The kernels by kind of op."""

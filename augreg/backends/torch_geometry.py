@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from augreg.backends import intensity
-from augreg.backends.torch_kernels import columns, moving, resizing, warping
+from augreg.backends.torch_kernels import columns, fields, moving, remapping, resizing, warping
 from augreg.errors import ImageError
-from augreg.ops import Move, Pad, Resize, ResizeBox, Warp
+from augreg.ops import Move, Pad, Remap, Resize, ResizeBox, Warp
 from augreg.ops.scene import PixelValues
 
 __all__ = [
@@ -23,7 +23,9 @@ __all__ = [
     "fill_numbers",
     "moved",
     "padded_crop",
+    "refuses_remap",
     "refuses_resize_box",
+    "remapped",
     "resized",
     "resized_box",
     "warped",
@@ -156,6 +158,27 @@ def warped(op: Warp, images: torch.Tensor) -> torch.Tensor:
     matrices = columns.table(op.matrix, len(images) if columns.differ(*op.matrix) else 1).T
     fill = fill_numbers(op.fill, images, images.dtype == torch.uint8).to(images.device, non_blocking=True)
     return warping.warped(images, matrices, height, width, op.interpolation, fill)
+
+
+def refuses_remap(op: Remap, dtype: str, channels: int) -> str:
+    """Why it cannot be run on a batch."""
+    if op.field not in ("elastic", "grid", "lens"):
+        return f"no batch kernel for a displacement field named {op.field!r}"
+    cells = [np.unique(number) for number in op.numbers[:2]]
+    if op.field == "grid" and any(len(each) > 1 for each in cells):
+        return "no batch kernel for grids of different numbers of cells"
+    return ""
+
+
+def remapped(op: Remap, images: torch.Tensor) -> torch.Tensor:
+    """Each image through its displacement field."""
+    if op.field == "lens":
+        shifts = remapping.lens(op.numbers, images)
+    else:
+        make = remapping.elastic if op.field == "elastic" else remapping.grid
+        shifts = make(op.numbers, fields.field_keys(op.key), images)
+    fill = fill_numbers(op.fill, images, images.dtype == torch.uint8).to(images.device, non_blocking=True)
+    return remapping.remapped(images, shifts, op.interpolation, fill)
 
 
 def _size(op: Resize | ResizeBox | Warp) -> tuple[int, int]:

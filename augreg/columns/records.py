@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -10,20 +11,27 @@ import numpy as np
 from msgspec.structs import replace
 
 from augreg.columns.cursors import Integers, Rows
-from augreg.ops import BranchMix, FunctionCall, Op, PixelValues, Scene
+from augreg.columns.seen_boxes import SeenBoxes, seen_boxes
+from augreg.ops import BranchMix, FunctionCall, Op, PixelValues, Scene, mix
 
-__all__ = ["Columns", "Scenes", "by_image", "gathered"]
+__all__ = ["BranchColumns", "Columns", "Scenes", "by_image", "gathered", "scenes_of"]
 
 
 class Scenes(msgspec.Struct, frozen=True, eq=False):
-    """What is known about N images before a pixel is read: their sizes, and all else, which they have in common.
+    """What is known about N images before a pixel is read: their sizes and boxes, and all else, which they share.
 
-    `common` is a scene whose size means nothing, and which has no boxes: steps that look at boxes are not for this.
+    `common` is a scene whose size means nothing, and which has no boxes. `boxes` are None for images alone; where the
+    images are of samples with boxes they are needed, since steps that look at them draw other numbers without them.
     """
 
     height: Integers
     width: Integers
     common: Scene
+    boxes: SeenBoxes | None = None
+
+    def __post_init__(self) -> None:
+        if self.common.boxes:
+            raise ValueError("boxes of many images are the field `boxes`, not boxes of the scene that they share")
 
     def __len__(self) -> int:
         return len(self.height)
@@ -60,11 +68,13 @@ class Scenes(msgspec.Struct, frozen=True, eq=False):
 
     def taken(self, rows: Rows) -> Scenes:
         """The scenes of these images."""
-        return Scenes(self.height[rows], self.width[rows], self.common)
+        boxes = None if self.boxes is None else self.boxes.taken(rows)
+        return Scenes(self.height[rows], self.width[rows], self.common, boxes)
 
     def at(self, row: int) -> Scene:
         """The scene of one image."""
-        return replace(self.common, height=int(self.height[row]), width=int(self.width[row]))
+        boxes = () if self.boxes is None else self.boxes.at(row)
+        return replace(self.common, height=int(self.height[row]), width=int(self.width[row]), boxes=boxes)
 
     def after(self, op: Op, rows: Rows) -> Scenes:
         """The scenes after an op on some of the images, whose size it knows.
@@ -77,16 +87,36 @@ class Scenes(msgspec.Struct, frozen=True, eq=False):
             return replace(self, common=op.after(self.common))
         if op.keeps_scene:
             return self
-        size: Any = op.size_after(self.height[rows], self.width[rows])  # type: ignore[arg-type]
+        before = self.height[rows], self.width[rows]
+        size: Any = op.size_after(*before)  # type: ignore[arg-type]
         height, width = self.height.copy(), self.width.copy()
         height[rows], width[rows] = size
-        return Scenes(height, width, self.common)
+        boxes = self.boxes
+        if boxes is not None:
+            numbers = rows.tolist()
+            boxes = boxes.moved(op, rows, before, size, lambda place: (_at(op, place), self.at(numbers[place])))
+        return Scenes(height, width, self.common, boxes)
+
+
+def scenes_of(scenes: Sequence[Scene]) -> Scenes:
+    """The scenes of one or more images as one. Raises ValueError if they differ in more than sizes and boxes."""
+    common = replace(scenes[0], height=0, width=0, boxes=())
+    for number, scene in enumerate(scenes):
+        other = replace(scene, height=0, width=0, boxes=())
+        if other != common:
+            raise ValueError(
+                f"images of one batch differ in their sizes only: number 0 is {common}, {number} is {other}"
+            )
+    boxes = seen_boxes([scene.boxes for scene in scenes]) if any(scene.boxes for scene in scenes) else None
+    sizes = np.array([scene.size for scene in scenes], np.int64)
+    return Scenes(sizes[:, 0], sizes[:, 1], common, boxes)
 
 
 class Columns(msgspec.Struct, frozen=True, eq=False):
     """An op on the images `rows` of a batch. A number that they do not share is an array, with one for each of them.
 
-    The arrays may be anywhere in the record: in its fields, in the records within them, and in the label.
+    The arrays may be anywhere in the record: in its fields, in the records within them, and in the label. It pickles
+    as these arrays, with the label as it is: the text of each op can be made later.
     """
 
     op: Op
@@ -97,21 +127,113 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
 
     def at(self, place: int) -> Op:
         """The op on image rows[place]: as a record with plain numbers, as it is drawn for an image alone."""
-        op: Op = _mapped(self.op, lambda numbers: numbers.item(place))
+        op: Op = _at(self.op, place)
         return op
+
+    def each(self) -> list[Op]:
+        """The ops on all images `rows`, in less time than `at` takes for each."""
+        return list(_each(self.op, len(self.rows)))
 
     def taken(self, places: Rows, rows: Rows) -> Columns:
         """The op on some of the images, given by their places among `rows`; they get these numbers of images."""
+        if isinstance(self.op, BranchColumns):
+            return Columns(self.op.taken(places), rows)
         return Columns(_mapped(self.op, lambda numbers: numbers[places]), rows)
+
+    def unlabeled(self) -> Columns:
+        """These without the label, which a pickle need not carry where the op is run and never printed."""
+        return Columns(replace(self.op, label=""), self.rows)
+
+    def __reduce__(self) -> Any:
+        # that of `Op` makes the text of the label
+        return _columns, (*msgspec.Struct.__reduce__(self.op), self.rows)
+
+
+def _columns(make: Any, arguments: tuple[Any, ...], rows: Rows) -> Columns:
+    return Columns(make(*arguments), rows)
+
+
+class BranchColumns(Op, frozen=True, eq=False):
+    """Many `BranchMix`: each branch as columns, whose `rows` count among the images of the mix.
+
+    `weights` has an array for each branch. The label is empty for those that `ops.mix` makes.
+    """
+
+    branches: tuple[tuple[Columns, ...], ...]
+    weights: tuple[Any, ...]
+    keep: Any
+
+    def point_map(self, height: int, width: int) -> None:
+        return None
+
+    def taken(self, places: Rows) -> BranchColumns:
+        """The mixes of these images."""
+        branches = []
+        for columns in self.branches:
+            own = [(column, np.flatnonzero(np.isin(places, column.rows))) for column in columns]
+            branches.append(tuple([
+                column.taken(np.searchsorted(column.rows, places[rows]), rows) for column, rows in own if len(rows)
+            ]))  # fmt: skip
+        numbers = [_mapped(value, lambda given: given[places]) for value in (self.weights, self.keep, self.label)]
+        return BranchColumns(tuple(branches), numbers[0], numbers[1], label=numbers[2])
+
+    def at(self, place: int) -> BranchMix:
+        """The mix of one image."""
+        branches = []
+        for columns in self.branches:
+            places = [(column, int(column.rows.searchsorted(place))) for column in columns]
+            branches.append(tuple([
+                column.at(found) for column, found in places if found < len(column) and column.rows[found] == place
+            ]))  # fmt: skip
+        made = mix(tuple(branches), _at(self.weights, place), _at(self.keep, place))
+        label = _at(self.label, place)
+        return replace(made, label=label) if label else made
+
+    def each(self, count: int) -> list[BranchMix]:
+        """The mixes of all of `count` images."""
+        branches = list(zip(*[map(tuple, by_image(columns, count)) for columns in self.branches], strict=True))
+        numbers = zip(branches, _each(self.weights, count), _each(self.keep, count), strict=True)
+        made = [mix(*each) for each in numbers]
+        labels = _each(self.label, count)
+        return [replace(one, label=label) if label else one for one, label in zip(made, labels, strict=True)]
+
+
+def _each(value: Any, count: int) -> Iterable[Any]:
+    """As `_at` gives it for each of `count` images; a `repeat` where they share it."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()  # type: ignore[no-any-return]
+    if isinstance(value, BranchColumns):
+        return value.each(count)
+    if isinstance(value, tuple):
+        parts = [_each(item, count) for item in value]
+        return repeat(value, count) if _shared(parts) else zip(*parts, strict=True)
+    if isinstance(value, msgspec.Struct) and not isinstance(value, FunctionCall):
+        names = value.__struct_fields__
+        parts = [_each(getattr(value, name), count) for name in names]
+        if _shared(parts):
+            return repeat(value, count)
+        make: Any = type(value)
+        return [make(**dict(zip(names, each, strict=True))) for each in zip(*parts, strict=True)]
+    return repeat(value, count)
+
+
+def _shared(parts: Iterable[Iterable[Any]]) -> bool:
+    return all(isinstance(part, repeat) for part in parts)
+
+
+def _at(value: Any, place: int) -> Any:
+    if isinstance(value, BranchColumns):
+        return value.at(place)
+    return _mapped(value, lambda numbers: numbers.item(place))
 
 
 def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
-    """A record with what the function makes of each array in it. What is a single image's own stays as it is."""
+    """A record with what the function makes of each array in it; a function call has arrays of its own."""
     if isinstance(value, np.ndarray):
         return function(value)
     if isinstance(value, tuple):
         return tuple([_mapped(item, function) for item in value])
-    if isinstance(value, msgspec.Struct) and not isinstance(value, FunctionCall | BranchMix):
+    if isinstance(value, msgspec.Struct) and not isinstance(value, FunctionCall):
         fields = {name: getattr(value, name) for name in value.__struct_fields__}
         return type(value)(**{name: _mapped(item, function) for name, item in fields.items()})
     return value
@@ -120,18 +242,42 @@ def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
 def gathered(drawn: Iterable[tuple[int, Op]]) -> list[Columns]:
     """Ops of single images, given with the numbers of the images, in as few `Columns` as they fit in.
 
-    Ops are put together if they differ in their numbers and labels only; a `FunctionCall` and a `BranchMix` stay
-    alone. Each image has one op at most.
+    Ops are put together if they differ in their numbers and labels only; mixes of branches, if they have as many.
+    Function calls stay alone. Each image has one op at most.
     """
-    groups: dict[Any, tuple[list[int], list[Op]]] = {}
+    groups: dict[Any, tuple[list[int], list[Any]]] = {}
     for row, op in drawn:
-        outline = row if isinstance(op, FunctionCall | BranchMix) else _outline(op)
+        outline: Any = (BranchMix, len(op.branches)) if type(op) is BranchMix else row
+        outline = _outline(op) if not isinstance(op, BranchMix | FunctionCall) else outline
         rows, ops = groups.setdefault(outline, ([], []))
         rows.append(row)
         ops.append(op)
     return [
-        Columns(ops[0] if len(ops) == 1 else _stacked(ops), np.array(rows, np.intp)) for rows, ops in groups.values()
+        Columns(_mixes(ops) if type(ops[0]) is BranchMix else _one(ops), np.array(rows, np.intp))
+        for rows, ops in groups.values()
     ]
+
+
+def _one(ops: Sequence[Op]) -> Op:
+    op: Op = ops[0] if isinstance(ops[0], FunctionCall) else _stacked(ops)
+    return op
+
+
+def _mixes(mixes: Sequence[BranchMix]) -> BranchColumns:
+    branches = tuple([_in_turn(chains) for chains in zip(*[mix.branches for mix in mixes], strict=True)])
+    weights = tuple([np.array(each, np.float64) for each in zip(*[mix.weights for mix in mixes], strict=True)])
+    keep = np.array([mix.keep for mix in mixes], np.float64)
+    return BranchColumns(branches, weights, keep, label=_labels([mix.label for mix in mixes]))
+
+
+def _in_turn(chains: Sequence[Sequence[Op]]) -> tuple[Columns, ...]:
+    """The ops of each image: the first ones, then the second ones, and so on."""
+    longest = max(map(len, chains), default=0)
+    return tuple([
+        column
+        for place in range(longest)
+        for column in gathered((row, chain[place]) for row, chain in enumerate(chains) if place < len(chain))
+    ])  # fmt: skip
 
 
 def _outline(value: Any) -> Any:
@@ -177,6 +323,6 @@ def by_image(columns: Iterable[Columns], count: int) -> list[list[Op]]:
     """The ops of each of `count` images, in order."""
     found: list[list[Op]] = [[] for _ in range(count)]
     for column in columns:
-        for place, row in enumerate(column.rows.tolist()):
-            found[row].append(column.at(place))
+        for row, op in zip(column.rows.tolist(), column.each(), strict=True):
+            found[row].append(op)
     return found

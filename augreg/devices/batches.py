@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from augreg.columns.cursors import Rows
 from augreg.columns.records import Scenes
 from augreg.devices.fusing import fused
+from augreg.devices.groups import Group
 from augreg.devices.loading import load
 from augreg.devices.programs import OneByOneError, Program
-from augreg.devices.running import Group, Work, run
+from augreg.devices.running import Work, run
 from augreg.errors import ImageError
 from augreg.execution.run import RunSettings
 from augreg.images.codecs import InputImage, to_array

@@ -1,7 +1,7 @@
 """Running a program: each op on all images that it is for, as torch tensors on a device.
 
-Images of one size are a group, one tensor. An op is run on the images of a group that it is for; where that changes
-their size, they become another group. What has no kernel for batches runs image by image on the CPU.
+An op is run on the images of a group that it is for; where that changes their size, they become another group. What
+has no kernel for batches runs image by image on the CPU.
 """
 
 from __future__ import annotations
@@ -12,33 +12,21 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from msgspec.structs import replace
 
 from augreg.backends import Backend, alpha, torch as kernels
 from augreg.backends.torch_kernels.columns import table
+from augreg.backends.torch_kernels.lookups import column_tables
+from augreg.backends.torch_kernels.normalizing import normalized
 from augreg.backends.torch_kernels.resizing import crop_resize, resize_box
 from augreg.columns.cursors import Rows
 from augreg.columns.records import Columns
 from augreg.devices.fusing import CropResize
+from augreg.devices.groups import Group, joined
 from augreg.devices.loading import Pack
-from augreg.ops import Op, ResizeBox, Scene
+from augreg.ops import Lookup, Move, Normalize, Op, Pad, Paint, ResizeBox, Scene
 
-__all__ = ["Group", "refusal", "run"]
-
-
-class Group(msgspec.Struct, eq=False):
-    """The images `rows` of a batch, which have one size: n x channels x height x width.
-
-    `own` is whether nobody else has the tensor, so that it may be written to.
-    """
-
-    rows: Rows
-    images: torch.Tensor
-    own: bool = True
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """The height and the width."""
-        return self.images.shape[2], self.images.shape[3]
+__all__ = ["Work", "refusal", "run"]
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -49,16 +37,17 @@ class Work(msgspec.Struct, frozen=True):
 
 
 def run(
-    groups: list[Group], packs: Sequence[Pack], columns: Sequence[Columns], work: Work, device: Any
+    groups: Sequence[Group], packs: Sequence[Pack], columns: Sequence[Columns], work: Work, device: Any
 ) -> list[Group]:
     """The images after the ops. `packs` are copied to the device, where the groups are."""
-    for pack in packs:
-        groups = _joined([*groups, *_started(pack, device)])
+    found = joined([*groups, *(group for pack in packs for group in _started(pack, device))])
     for column in columns:
-        groups = _joined([after for group in groups for after in _after(group, column, work)])
+        found = joined([after for group in found for after in _after(group, column, work)])
         if type(column.op).after is not Op.after:
             work = Work(work.engine, column.op.after(work.scene))
-    return groups
+    for group in found:
+        group.settle()
+    return found
 
 
 def _started(pack: Pack, device: Any) -> list[Group]:
@@ -67,55 +56,57 @@ def _started(pack: Pack, device: Any) -> list[Group]:
     if pack.start is None or pack.sizes is None:
         # a tensor of the CPU may be memory that a loader uses again
         return [Group(pack.rows, images.contiguous(), images.device != pack.pixels.device)]
+    whole, column = Group(pack.rows, images), Columns(pack.start, pack.rows)
     found = []
-    whole = Columns(pack.start, pack.rows)
     for places, size in _by_size(pack.start, pack.sizes[:, 0], pack.sizes[:, 1]):
-        everything = len(places) == len(pack.rows)
-        op = pack.start if everything else whole.taken(places, pack.rows[places]).op
-        some = images if everything else images[_index(places, images.device)]
-        found.append(Group(pack.rows[places], _resized(op, some, size, pack.sizes[places])))
+        part = whole if len(places) == len(pack.rows) else whole.part(places)
+        op = column.op if part is whole else column.taken(places, part.rows).op
+        found.append(Group(part.rows, _resized(op, part.images, size, pack.sizes[places])))
     return found
 
 
 def _after(group: Group, column: Columns, work: Work) -> list[Group]:
     """The images of a group after an op for some images of the batch."""
-    if len(column.rows) == len(group.rows) and np.array_equal(column.rows, group.rows):
-        chosen: Rows | None = None
-        op, count = column.op, len(group.rows)
-    else:
+    chosen: Rows | None = None
+    if not np.array_equal(column.rows, group.rows):
         chosen = np.flatnonzero(np.isin(group.rows, column.rows))
         if not len(chosen):
             return [group]
         rows = group.rows[chosen]
-        places = np.searchsorted(column.rows, rows)
-        op, count = column.taken(places, rows).op, len(rows)
-        if count == len(group.rows):
-            chosen = None
-    height, width = (np.full(count, side) for side in group.size)
-    parts = list(_by_size(op, height, width))
-    if len(parts) == 1:
-        if chosen is None:
-            images = _applied(op, group.images, parts[0][1], work)
-            return [Group(group.rows, images, group.own or not _shares(images, group.images))]
-        index = _index(chosen, group.images.device)
-        images = _applied(op, group.images[index], parts[0][1], work)
-        if images.shape[1:] == group.images.shape[1:] and images.dtype == group.images.dtype:
-            whole = group.images if group.own else group.images.clone()
-            return [Group(group.rows, whole.index_copy_(0, index, images))]
-        others = np.setdiff1d(np.arange(len(group.rows)), chosen)
-        kept = Group(group.rows[others], group.images[_index(others, group.images.device)])
-        return [Group(group.rows[chosen], images), kept]
+        column = column.taken(np.searchsorted(column.rows, rows), rows)
+        chosen = None if len(chosen) == len(group.rows) else chosen
+    op, count = column.op, len(column.rows)
+    simple = work.scene.dtype == "uint8" and not work.scene.alpha and not refusal(op, work.scene)
+    if simple and isinstance(op, Lookup):
+        group.look_up(op.stages, chosen)
+        return [group]
+    if simple and isinstance(op, Normalize) and chosen is None and group.tables is not None:
+        before = column_tables(op.stages, group.images, group.tables) if op.stages else group.tables
+        return [Group(group.rows, normalized(group.images, op.mean, op.std, before))]
+    parts = _by_size(op, *(np.full(count, side) for side in group.size))
+    if len(parts) > 1 or (chosen is not None and parts[0][1] != group.size):
+        return _split(group, column, chosen, parts, work)
+    if chosen is not None:
+        group.replace(chosen, _applied(op, group.picked(chosen), group.size, work))
+        return [group]
+    if not isinstance(op, Move):  # a move takes the tables along
+        group.settle()
+    images = _applied(op, group.images, parts[0][1], work)
+    own = group.own or not _shares(images, group.images)
+    return [Group(group.rows, images, own, group.tables, group.waiting)]
+
+
+def _split(group: Group, column: Columns, chosen: Rows | None, parts: Sequence[Any], work: Work) -> list[Group]:
+    """The images after an op that leaves them with different sizes."""
+    group.settle()
     everyone = np.arange(len(group.rows)) if chosen is None else chosen
     found = []
     for places, size in parts:
-        own = Columns(op, everyone).taken(places, everyone[places]).op
-        rows = everyone[places]
-        images = _applied(own, group.images[_index(rows, group.images.device)], size, work)
-        found.append(Group(group.rows[rows], images))
+        part = group.part(everyone[places])
+        op = column.taken(places, part.rows).op
+        found.append(Group(part.rows, _applied(op, part.images, size, work)))
     others = np.setdiff1d(np.arange(len(group.rows)), everyone)
-    if len(others):
-        found.append(Group(group.rows[others], group.images[_index(others, group.images.device)]))
-    return found
+    return [*found, group.part(others)] if len(others) else found
 
 
 def _shares(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -137,31 +128,6 @@ def _by_size(op: Op, height: Any, width: Any) -> list[tuple[Rows, tuple[int, int
         return [(everyone, (int(sizes[0, 0]), int(sizes[0, 1])))]
     found, which = np.unique(sizes, axis=0, return_inverse=True)
     return [(np.flatnonzero(which == number), (int(h), int(w))) for number, (h, w) in enumerate(found)]
-
-
-def _joined(groups: list[Group]) -> list[Group]:
-    """The groups, of which those with one size are one, with their images in order."""
-    if len(groups) < 2:
-        return groups
-    kinds: dict[Any, list[Group]] = {}
-    for group in groups:
-        kinds.setdefault((group.size, group.images.dtype), []).append(group)
-    found = []
-    for same in kinds.values():
-        if len(same) == 1:
-            found += same
-            continue
-        rows = np.concatenate([group.rows for group in same])
-        order = rows.argsort()
-        images = torch.cat([group.images for group in same])
-        if (order[1:] < order[:-1]).any():
-            images = images[_index(order, images.device)]
-        found.append(Group(rows[order], images))
-    return found
-
-
-def _index(places: Rows, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(places)).to(device, non_blocking=True)
 
 
 def _resized(op: Any, images: torch.Tensor, size: tuple[int, int] | None, sizes: Any = None) -> torch.Tensor:
@@ -190,6 +156,8 @@ def refusal(op: Op, scene: Scene) -> str:
     """Why an op cannot be run on many images of this kind at once; "" if it can."""
     if isinstance(op, CropResize):
         return ""
+    if scene.alpha and isinstance(op, Pad | Paint) and op.fill_ops:
+        return "no batch kernel for fills of images with alpha that other ops change"
     dtype: Any = scene.dtype
     return kernels.refused(op, dtype, scene.colors if op.on_colors else scene.channels)
 
@@ -198,7 +166,10 @@ def _beside_alpha(op: Op, images: torch.Tensor) -> torch.Tensor:
     """An op on images with alpha: it moves with the image, and what changes colors gets the colors alone."""
     if op.on_colors:
         return torch.cat([kernels.apply(op, images[:, :-1]), images[:, -1:]], dim=1)
-    return kernels.apply(op, images)
+    if isinstance(op, Normalize) and op.stages:
+        images = _beside_alpha(Lookup(op.stages), images)
+        op = replace(op, stages=())
+    return kernels.apply(alpha.completed(op, images.shape[1], images.dtype == torch.uint8), images)
 
 
 def _one_by_one(op: Op, images: torch.Tensor, work: Work) -> torch.Tensor:

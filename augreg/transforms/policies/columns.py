@@ -5,17 +5,18 @@ Images use different numbers of words: an op with a sign, or with a random inter
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from augreg import lazy, ops
-from augreg.transforms.policies.dialects import DIALECTS, Dialect, op_argument
+from augreg.transforms.policies.dialects import DIALECTS, Dialect
 from augreg.transforms.policies.sampling import UNIFORM, build_op, check_channels
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from augreg.columns import cursors, ragged, records
+    from augreg.columns import cursors, ragged, records, warps
     from augreg.columns.cursors import Cursors, Floats, Integers, Rows, Some
     from augreg.columns.ragged import Ragged
     from augreg.columns.records import Scenes
@@ -23,8 +24,9 @@ else:
     np = lazy.module("numpy")
     ragged = lazy.module("augreg.columns.ragged")
     cursors, records = lazy.module("augreg.columns.cursors"), lazy.module("augreg.columns.records")
+    warps = lazy.module("augreg.columns.warps")
 
-__all__ = ["auto_augment", "rand_augment", "three_augment", "trivial_augment_wide"]
+__all__ = ["aug_mix", "auto_augment", "rand_augment", "three_augment", "trivial_augment_wide"]
 
 _WORDS_OF_AN_OP: Final = 5  # whether it is applied, two for a noisy magnitude, its sign, its interpolation
 
@@ -95,6 +97,52 @@ def three_augment(policy: Any, rng: Cursors, scene: Scenes) -> tuple[Any, ...]:
     )
 
 
+def aug_mix(policy: Any, rng: Cursors, scene: Scenes) -> Any:
+    """A mix for each image. With an `alpha` other than 1, weights use any number of words: one by one."""
+    check_channels(policy, scene)
+    if policy.alpha != 1.0:
+        return NotImplemented
+    weights, keep = _dirichlet(rng, policy.width), _dirichlet(rng, 2)[0]
+    dialect = DIALECTS["aug_mix", policy.dialect]
+    names = dialect.ops if policy.ops is None else policy.ops
+    longest = policy.depth or 3
+    numbers = ragged.Ragged(rng, policy.width * (1 + longest * (1 + _WORDS_OF_AN_OP)))
+    everyone = np.arange(len(scene))
+    branches = []
+    for _ in range(policy.width):
+        depth = policy.depth or 1 + numbers.integers(3, everyone)
+        chain: list[Some] = []
+        for place in range(longest):
+            rows = everyone if policy.depth else np.flatnonzero(depth > place)
+            which = numbers.integers(len(names), rows)
+            m = _severity(policy, numbers, rows)
+            chain += _ops(policy, dialect, numbers, scene, rows, names, which, m)
+        branches.append(tuple([records.Columns(some.item, some.rows) for some in chain]))
+    return records.BranchColumns(tuple(branches), weights, keep)
+
+
+def _severity(policy: Any, numbers: Ragged, rows: Rows) -> Floats:
+    """The magnitudes of ops of `aug_mix`."""
+    if policy.dialect == "torchvision":
+        return numbers.integers(int(policy.severity), rows).astype(np.float64)
+    if policy.dialect == "timm":
+        m_std = 2 * UNIFORM if policy.m_std is None else policy.m_std
+        return _noisy(numbers, np.full(len(rows), policy.severity), m_std, 10.0, rows)
+    return numbers.uniform((0.1, policy.severity), rows)
+
+
+def _dirichlet(rng: Cursors, count: int) -> tuple[Floats, ...]:
+    """As `dirichlet` with an alpha of 1."""
+    logs = []
+    for _ in range(count):
+        exponential = -cursors.exactly(math.log1p, -rng.random())
+        logs.append(cursors.exactly(math.log, np.where(exponential == 0.0, 1e-300, exponential)))
+    largest = np.max(logs, axis=0)
+    weights = [cursors.exactly(math.exp, log - largest) for log in logs]
+    total = np.array([math.fsum(each) for each in zip(*[weight.tolist() for weight in weights], strict=True)])
+    return tuple([weight / total for weight in weights])
+
+
 def _noisy(numbers: Ragged, m: Floats, m_std: float, m_max: float, rows: Rows) -> Floats:
     """As `noisy_magnitude`."""
     if m_std > UNIFORM:
@@ -135,27 +183,20 @@ def _ops(
 
 
 def _arguments(dialect: Dialect, name: str, m: Floats, signs: Integers, scene: Scenes, rows: Rows) -> Floats:
-    """The arguments of an op; each is computed once, as dialects compute it."""
-    known: dict[Any, float] = {}
-    found = []
-    keys = zip(m.tolist(), signs.tolist(), scene.height[rows].tolist(), scene.width[rows].tolist(), strict=True)
-    for row, key in zip(rows.tolist(), keys, strict=True):
-        if key not in known:
-            known[key] = op_argument(dialect.argument_rules, name, key[0], key[1], scene.at(row))
-        found.append(known[key])
-    return np.array(found, np.float64)
+    """As `op_argument`; each argument is computed once."""
+    rule = dialect.argument_rules[name]
+    if rule is None:
+        return np.zeros(len(rows))
+    sides = (scene.width if name.endswith("_x") else scene.height)[rows]
+    keys = list(zip(m.tolist(), signs.tolist(), sides.tolist(), strict=True))
+    known = {key: rule.compute(*key) + 0.0 for key in set(keys)}
+    return np.array([known[key] for key in keys], np.float64)
 
 
 def _made(name: str, arguments: Floats, scene: Scenes, rows: Rows, interpolation: Any, fill: Any) -> list[Some]:
     """The ops of a name, with arrays of arguments where it can have them."""
-    if name != "rotate":  # that is another kind of op at some angles
-        together: Any = build_op
-        return [cursors.Some(rows, op) for op in together(name, arguments, scene.taken(rows), interpolation, fill)]
-    known: dict[Any, Any] = {}
-    drawn = []
-    for row, argument in zip(rows.tolist(), arguments.tolist(), strict=True):
-        key = argument, int(scene.height[row]), int(scene.width[row])
-        if key not in known:
-            (known[key],) = build_op(name, argument, scene.at(row), interpolation, fill)
-        drawn.append((row, known[key]))
-    return [cursors.Some(column.rows, column.op) for column in records.gathered(drawn)]
+    if name == "rotate":  # that is another kind of op at some angles
+        turned = warps.rotated(scene.taken(rows), arguments, interpolation, fill)
+        return [cursors.Some(rows[some.rows], some.item) for some in turned]
+    together: Any = build_op
+    return [cursors.Some(rows, op) for op in together(name, arguments, scene.taken(rows), interpolation, fill)]
