@@ -14,8 +14,8 @@ _WIDE_SUMS: Final = torch.__version__ >= "2.8"
 """Whether torch returns the product of matrices of float16 as float32."""
 LOW_BITS: Final = 12
 EXACT_TAPS: Final = 28
-"""The sum of so many products of a byte and the low part of a weight, and of a half, is below 2^24 of the last digits:
-float32 holds it exactly."""
+"""A sum of so many products of a byte and the low part of a weight is below 2^24 - 2^21 in units of the last digit:
+float32 holds it exactly, and a half added to it."""
 
 
 def resized(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
