@@ -4,48 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self
 
-from augreg.backends import Backend, backend, choose
+from augreg.backends import choose
 from augreg.errors import SpecError
-from augreg.execution.passes import passes
-from augreg.execution.plan import Plan, planned_scene
-from augreg.execution.run import RunSettings
-from augreg.execution.samples import run
-from augreg.execution.sampling import Drawn, draw, expect
-from augreg.ops import Op, Scene
-from augreg.registry.discovery import load
 from augreg.registry.registry import Registry
-from augreg.rng import Address, address_of, fresh_seed, stream_key
+from augreg.rng import stream_key
+from augreg.sides import Test, Train
 from augreg.spec import misuse
 from augreg.spec.jsonargparse_type import register
 from augreg.spec.objects import without_objects
 from augreg.spec.options import SECTIONS, Options, Spec
-from augreg.spec.overview import overview, rule_rows
+from augreg.spec.overview import overview
 from augreg.spec.parse import parse
 from augreg.spec.removal import LeavesOut
 from augreg.spec.write import added, classes, fingerprint, unparse
 from augreg.steps.calls import explains
-from augreg.steps.rules import is_random
 from augreg.steps.step import Step, assign_paths, children
 from augreg.views.of_pipeline import MakesViews
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from PIL.Image import Image
-    from torch import Tensor, nn
+    from torch import nn
 
     from augreg.attachment.attach import Attachment
     from augreg.batch.collate import Collate
     from augreg.batch.mixer import Mixer
-    from augreg.execution.plan import Source
     from augreg.loss.criterion import Criterion
 
-__all__ = ["Pipeline", "Test", "Train", "regularize"]
-
-_NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on the size
+__all__ = ["Pipeline", "regularize"]
 
 
 class Pipeline(LeavesOut, MakesViews, misuse.SaysWhatToUse):
@@ -225,175 +213,3 @@ def _unpickle(spec: dict[str, Any], added: dict[str, type], allowed: frozenset[s
         if name not in registry:
             registry = registry.add(cls, name)
     return Pipeline.from_spec(spec, registry)
-
-
-class _Side:
-    """What train and test have in common: draw the ops for an image or a sample, merge them, and run or plan them."""
-
-    _name: str
-
-    def __init__(self, pipeline: Pipeline, options: Options) -> None:
-        self._pipeline = pipeline
-        self._options = options
-
-    def __reduce__(self) -> Any:
-        return getattr, (self._pipeline, self._name)
-
-    @functools.cached_property
-    def engine(self) -> Backend:
-        """The backend that runs the ops. Raises PluginError where a plugin's does not load."""
-        name, registry = self._pipeline.backend, self._pipeline.registry
-        source = registry.backends.get(name, "")
-        if source:
-            load(source)
-        return backend(name, source)
-
-    def _run(self, image: Any, address: Address | None) -> Any:
-        return run(image, lambda scene, alone: self._start(scene, address, alone), self._settings(address))
-
-    def _settings(self, address: Address | None) -> RunSettings:
-        options = self._options
-        return RunSettings(
-            self.engine,
-            options.targets,
-            options.channels,
-            options.output,
-            options.approximate,
-            options.max_pixels,
-            address,
-            options.decode,
-        )
-
-    def _start(self, scene: Scene, address: Address | None, alone: bool = False) -> tuple[Sequence[Op], Drawn]:
-        """The ops to run on an image of this scene, without targets if it is `alone`, and the draw they come from."""
-        options, drawn, engine = self._options, self._ops(scene, address), self.engine if alone else None
-        return passes(drawn, scene, options.approximate, options.max_pixels, engine), drawn
-
-    def _ops(self, scene: Scene, address: Address | None) -> Drawn:
-        steps, cursor = self._pipeline.spec.image, self.engine.cursor
-        return expect(steps, scene) if address is None else draw(steps, scene, address, open_cursor=cursor)
-
-    def _plan(self, given: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
-        settings = self._settings(address)
-        scene = planned_scene(given, channels, dtype, settings)
-        ops, drawn = self._start(scene, address)
-        return Plan(tuple(ops), scene, tuple(drawn.entries), title, settings, drawn.scene, tuple(drawn.deferred))
-
-
-class Train(_Side):
-    """Draws the random numbers: `train(image, index=7, epoch=2)` is the same image in every process and every run."""
-
-    _name = "train"
-
-    # The types of results are those for `output: auto`.
-    @overload
-    def __call__(
-        self, image: Mapping[Any, Any], index: int | str | None = None, epoch: int = 0, view: int = 0
-    ) -> dict[Any, Any]: ...
-    @overload
-    def __call__(
-        self, image: Image, index: int | str | None = None, epoch: int = 0, view: int = 0
-    ) -> Image | NDArray[Any]: ...
-    @overload
-    def __call__(
-        self, image: Source, index: int | str | None = None, epoch: int = 0, view: int = 0
-    ) -> NDArray[Any]: ...
-    @overload
-    def __call__(self, image: Tensor, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Tensor: ...
-    @explains("pipe.train(image)", misuse.OF_TRAIN)
-    def __call__(self, image: Any, index: int | str | None = None, epoch: int = 0, view: int = 0) -> Any:
-        """One augmented image, or one sample: a mapping with an image, and masks, boxes and keypoints that follow it.
-
-        `image` is a PIL image, a height x width x channels array, a channels x height x width tensor, encoded bytes,
-        an open file or a path, or a mapping with one of these under `image`; docs/targets.md lists the other keys.
-
-        `index` identifies the sample: with it the draw is a function of (seed, epoch, index, view). Without it every
-        call draws new numbers from the system's entropy, and `seed` has no effect.
-
-        Returns a tensor for a tensor, a PIL image for a PIL image, and an array for everything else. Once a step
-        normalizes, the result is float32 channels x height x width: a tensor for a tensor, an array for all others.
-        `output: numpy` or `output: torch` in the spec overrides the kind. The same holds for each image of a sample;
-        masks, boxes and keypoints keep their kind. Raises ImageError.
-        """
-        return self._run(image, self._address(index, epoch, view))
-
-    def plan(
-        self,
-        size: tuple[int, int] | Mapping[Any, Any] | Image | Source,
-        index: int | str | None = None,
-        epoch: int = 0,
-        view: int = 0,
-        channels: int = 3,
-        dtype: str = "uint8",
-    ) -> Plan:
-        """The dry run: what would be done to an image of this (height, width). It prints, pickles, and has `run`.
-
-        `size` may also be an image or a sample, whose channels and dtype count then; steps that see boxes, such as
-        `safe_crop`, see those of the sample. Raises ValueError for a size and ImageError for an image that is none.
-        """
-        address = self._address(index, epoch, view)
-        drawn = "drawn afresh" if index is None else f"seed {address.seed}, epoch {epoch}, index {index!r}"
-        return self._plan(size, address, channels, dtype, f"train, {drawn}")
-
-    def _address(self, index: int | str | None, epoch: int, view: int) -> Address:
-        seed, index = (fresh_seed(), 0) if index is None else (self._options.seed, index)
-        return address_of(seed, index, epoch, view)
-
-
-class Test(_Side):
-    """The expectation over the random numbers, each step by its declared rule. Deterministic."""
-
-    _name = "test"
-    __test__ = False  # not a test case, despite its name
-
-    @overload
-    def __call__(self, image: Mapping[Any, Any]) -> dict[Any, Any]: ...
-    @overload
-    def __call__(self, image: Image) -> Image | NDArray[Any]: ...
-    @overload
-    def __call__(self, image: Source) -> NDArray[Any]: ...
-    @overload
-    def __call__(self, image: Tensor) -> Tensor: ...
-    @explains("pipe.test(image)", misuse.OF_TEST)
-    def __call__(self, image: Any) -> Any:
-        """One test image, or sample. It takes and returns the same kinds as `train`."""
-        return self._run(image, None)
-
-    def plan(
-        self,
-        size: tuple[int, int] | Mapping[Any, Any] | Image | Source,
-        channels: int = 3,
-        dtype: str = "uint8",
-    ) -> Plan:
-        """What is done to an image of this (height, width), or to this image or sample."""
-        return self._plan(size, None, channels, dtype, "test")
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """The sha256 of the parts of the spec that test images depend on: image, model and options.
-
-        The seed, the batch and loss sections and the number of classes are left out.
-        """
-        training_only = ("seed", "batch", "loss", "classes")
-        data = {key: value for key, value in self._pipeline.to_spec().items() if key not in training_only}
-        return fingerprint(data, added(self._pipeline.spec, self._pipeline.registry, ("image", "model")))
-
-    def explain(self) -> str:
-        """A table of the steps: the test-time rule of each, and the quantity whose exact expectation it gives."""
-        options = self._options
-        rows = [("step", "test-time rule", "exact for")]
-        for entry in self._ops(_NOMINAL, None).entries:
-            rows.append(("  " * entry.depth + entry.name, entry.rule, entry.exact))
-        for section in SECTIONS[1:]:
-            rows += rule_rows(getattr(self._pipeline.spec, section), section)
-        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-        lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip() for row in rows]
-        lines.append(f"backend {self._pipeline.backend}, output {options.output}")
-        if options.decode == "scaled":
-            lines.append("JPEGs are decoded at 1/2, 1/4 or 1/8 of their size where the first steps shrink them")
-        lines += misuse.remarks(self._pipeline.steps)
-        if any(map(is_random, self._pipeline.steps)):
-            lines.append("train without an index draws new numbers at every call; `seed` has no effect there")
-        else:
-            lines.append("train draws no random numbers: an image is the same at every call with the same epoch")
-        return "\n".join(lines)

@@ -43,6 +43,14 @@ SPECS: dict[str, tuple[list[Any], tuple[int, int]]] = {
     "random erasing": (["random_erasing"], (224, 224)),
     "pad-crop, flip, AutoAugment": ([*CROP, {"auto_augment": "cifar10"}], (32, 32)),
     "RandAugment": (["rand_augment"], (224, 224)),
+    "RandAugment of timm": ([{"timm_policy": "rand-m9-mstd0.5-inc1"}], (224, 224)),
+    "TrivialAugment": (["trivial_augment_wide"], (224, 224)),
+    "AugMix": (["aug_mix"], (224, 224)),
+    "rotate, translate, resize": (["rotate", "translate_x", {"resize": {"shorter": 224}}], (375, 500)),
+    "affine": (["affine"], (224, 224)),
+    "perspective": ([{"perspective": {"p": 1.0}}], (224, 224)),
+    "grid mask": (["grid_mask"], (224, 224)),
+    "blur, gray, noise": ([{"gaussian_blur": {"p": 0.5}}, {"grayscale": {"p": 0.2}}, "gaussian_noise"], (224, 224)),
 }  # fmt: skip
 
 

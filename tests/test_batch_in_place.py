@@ -12,7 +12,7 @@ import torch
 from augreg import Pipeline, ops
 from augreg.data import Augmented, batches as batches_module
 from augreg.images import buffers
-from augreg.pipeline import Train
+from augreg.sides import Train
 
 SIZE = (5, 7, 3)
 PLACE = (3, 5, 7)

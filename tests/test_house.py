@@ -29,6 +29,7 @@ TORCH = (
     "training",
     "inspect",
     "doctor",
+    "devices",
     "data",
     "testing",
     "recipe",

@@ -413,7 +413,8 @@ def test_errors_pickle() -> None:
 def test_steps_by_hand() -> None:
     from augreg.transforms.choose import OneOf
     from augreg.transforms.color import Invert
-    from augreg.transforms.geometry import HorizontalFlip, Rotate
+    from augreg.transforms.geometry import HorizontalFlip
+    from augreg.transforms.warps import Rotate
 
     by_hand = Pipeline([HorizontalFlip(), augreg.Step(OneOf((Rotate(12), Invert())), "one_of", p=0.5)], seed=3)
     spec = {"seed": 3, "image": ["horizontal_flip", {"one_of": {"steps": [{"rotate": 12}, "invert"], "p": 0.5}}]}

@@ -175,7 +175,7 @@ def test_the_same_draw_as_for_the_image_alone() -> None:
 
 def test_without_an_index_targets_still_belong_to_their_image(monkeypatch: pytest.MonkeyPatch) -> None:
     # known words for entropy: the system's own now and then leave too little in the image to compare
-    monkeypatch.setattr("augreg.pipeline.fresh_seed", iter(range(10)).__next__)
+    monkeypatch.setattr("augreg.sides.fresh_seed", iter(range(10)).__next__)
     pipe = pipeline({"affine": {"degrees": 90}}, {"random_crop": {"size": 100}}, min_visible=0.0)
     compared = [follows(pipe.train(markers.sample()), False) for _ in range(10)]
     assert sum(found > 0 for found in compared) >= 8

@@ -120,11 +120,12 @@ def test_parts_of_weights_are_exact_in_float16_and_their_sums_in_float32(interpo
     """Weights above 1 among them: near a border bicubic and lanczos have some."""
     largest = 0
     for size, wanted in ((2, 64), (3, 50), (64, 64), (100, 41), (500, 130), (90, 17)):
-        if weights.most_taps(size, wanted, interpolation) > passes.EXACT_TAPS:
+        if weights.most_taps(size / wanted, interpolation) > passes.EXACT_TAPS:
             continue
         whole = torch.tensor([size])
-        side = weights.Side(torch.zeros_like(whole), whole, torch.zeros_like(whole), whole)
-        values = weights.weigh(side, wanted, interpolation, weights.most_taps(size, wanted, interpolation)).values
+        zero = torch.zeros_like(whole)
+        side = weights.Side(zero, whole, zero, whole, zero, torch.full_like(whole, wanted))
+        values = weights.weigh(side, wanted, interpolation, weights.most_taps(size / wanted, interpolation)).values
         high, low = (part.to(torch.float64) for part in passes.parts(values))
         assert torch.equal(high * 2.0**weights.BITS + low * 2.0**passes.LOW_BITS, values.to(torch.float64))
         high, low = high * 2.0 ** (weights.BITS - passes.LOW_BITS), low * 2.0**passes.LOW_BITS

@@ -14,7 +14,7 @@ def test_every_room_has_a_floor_and_every_floor_a_room() -> None:
     rooms = {room(module) for module in files(PACKAGE)} - {"__init__"}
     assert rooms == {room for rooms in FLOORS for room in rooms}
     modules = {path.name for path in PACKAGE.glob("*.py")}
-    known = "__init__ __main__ errors lazy notebook pipeline rng"
+    known = "__init__ __main__ errors lazy notebook pipeline rng sides"
     assert modules == {f"{name}.py" for name in known.split()}
 
 

@@ -14,7 +14,7 @@ from augreg.backends import Backend, backend, plain
 from augreg.images import buffers
 from augreg.ops import BranchMix, Lookup, Normalize, Op, Pad, Paint, Scene
 
-__all__ = ["engine_for"]
+__all__ = ["completed", "engine_for"]
 
 Array = NDArray[Any]
 Kernel = Callable[[Any, Array], Array]
@@ -40,6 +40,8 @@ def _aware(name: str, source: str) -> Backend:
             kernels[kind] = _normalizing(kernel, engine.kernels[Lookup])
         else:
             kernels[kind] = _coloring(kernel) if kind.on_colors else _filling(kernel)
+        if kind in (Pad, Paint):
+            kernels[kind] = _filled(kernels[kind], _filling(parts[kind]))
     return found
 
 
@@ -59,10 +61,16 @@ def _filling(kernel: Kernel) -> Kernel:
     """The kernel with an opaque fill where only the colors of a fill are given, like Pillow."""
 
     def run(op: Any, image: Array) -> Array:
-        fill = getattr(op, "fill", ())
-        if len(fill) > 1 and len(fill) == image.shape[2] - 1:
-            op = replace(op, fill=(*fill, 255.0 if image.dtype == np.uint8 else 1.0))
-        return kernel(op, image)
+        return kernel(completed(op, image.shape[2], image.dtype == np.uint8), image)
+
+    return run
+
+
+def _filled(kernel: Kernel, plain_kernel: Kernel) -> Kernel:
+    """A kernel that runs none of the ops that change a fill: it would not know which channel is alpha."""
+
+    def run(op: Any, image: Array) -> Array:
+        return (plain_kernel if op.fill_ops else kernel)(op, image)
 
     return run
 
@@ -74,16 +82,25 @@ def _normalizing(kernel: Kernel, lookup: Kernel) -> Kernel:
     def run(op: Normalize, image: Array) -> Array:
         if op.stages:
             image = color(Lookup(op.stages), image)
-        colors = image.shape[2] - 1
-        mean, std = op.mean, op.std
-        if colors > 1 and colors in (len(mean), len(std)):
-            mean, std = _completed(mean, colors, 0.0), _completed(std, colors, 1.0)
-        return kernel(replace(op, mean=mean, std=std, stages=()), image)
+        whole: Any = completed(op, image.shape[2], image.dtype == np.uint8)
+        return kernel(replace(whole, stages=()), image)
 
     return run
 
 
-def _completed(numbers: tuple[float, ...], colors: int, alpha: float) -> tuple[float, ...]:
+def completed(op: Any, channels: int, is_bytes: bool) -> Op:
+    """An op whose numbers for the colors alone are those for images with alpha: opaque, and on the 0..1 scale."""
+    colors, found = channels - 1, op
+    if isinstance(op, Normalize):
+        if colors > 1 and colors in (len(op.mean), len(op.std)):
+            found = replace(op, mean=_with_alpha(op.mean, colors, 0.0), std=_with_alpha(op.std, colors, 1.0))
+    elif colors > 1 and len(getattr(op, "fill", ())) == colors:
+        found = replace(op, fill=(*op.fill, 255.0 if is_bytes else 1.0))
+    whole: Op = found
+    return whole
+
+
+def _with_alpha(numbers: tuple[float, ...], colors: int, alpha: float) -> tuple[float, ...]:
     """Numbers per color, with one for alpha; a single number is for the colors too where the others are."""
     each = numbers * colors if len(numbers) == 1 else numbers
     return (*each, alpha) if len(each) == colors else each

@@ -12,13 +12,23 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from augreg import ops
-from augreg.columns.cursors import Cursors, Integers, Rows, Some, exactly
+from augreg.columns.cursors import Cursors, Integers, Rows, Some, exactly, rounded
 from augreg.columns.records import Scenes
 
 if TYPE_CHECKING:
     from augreg.ops import Op
 
-__all__ = ["cutout", "random_crop", "random_erasing", "random_resized_crop"]
+__all__ = [
+    "center_crop",
+    "crop_border",
+    "crop_or_pad",
+    "cutout",
+    "grid_mask",
+    "random_crop",
+    "random_erasing",
+    "random_resized_crop",
+    "safe_crop",
+]
 
 _TRIES: Final = 10
 # they take an array for each image's own number as they take the number
@@ -27,21 +37,22 @@ _pad: Final[Any] = ops.pad
 _Paint: Final[Any] = ops.Paint
 
 
-def _rounded(values: Any) -> Integers:
-    """Half to even, as `round` does."""
-    rounded: Integers = np.rint(values).astype(np.int64)
-    return rounded
-
-
 def random_resized_crop(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, ...]:
-    """A box for each image, from the first of ten tries that fits, else the largest central one within `ratio`."""
+    """A box for each image, and its size after that."""
+    height, width = transform.size
+    resize = ops.resize(height, width, transform.interpolation, transform.antialias)
+    return _crop(*_random_boxes(transform, rng, scene)), resize
+
+
+def _random_boxes(transform: Any, rng: Cursors, scene: Scenes) -> Integers:
+    """Boxes from the first of ten tries that fits, else the largest central one within `ratio`."""
     log_ratio = math.log(transform.ratio[0]), math.log(transform.ratio[1])
     boxes = np.empty((4, len(scene)), np.int64)
     rows: Rows = np.arange(len(scene))
     for _ in range(_TRIES):
         area = scene.height * scene.width * rng.uniform(*transform.scale)
         aspect = exactly(math.exp, rng.uniform(*log_ratio))
-        w, h = _rounded(np.sqrt(area * aspect)), _rounded(np.sqrt(area / aspect))
+        w, h = rounded(np.sqrt(area * aspect)), rounded(np.sqrt(area / aspect))
         fits = (w > 0) & (w <= scene.width) & (h > 0) & (h <= scene.height)
         found, others = np.flatnonzero(fits), np.flatnonzero(~fits)
         rng.ready(2)
@@ -51,8 +62,7 @@ def random_resized_crop(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op
             break
     else:
         boxes[:, rows] = _central(scene, transform.ratio)
-    height, width = transform.size
-    return _crop(*boxes), ops.resize(height, width, transform.interpolation, transform.antialias)
+    return boxes
 
 
 def _placed(rng: Cursors, scene: Scenes, height: Integers, width: Integers) -> tuple[Integers, ...]:
@@ -65,28 +75,109 @@ def _central(scene: Scenes, ratio: tuple[float, float]) -> tuple[Integers, ...]:
     """The largest central box with an aspect ratio (width / height) within `ratio`."""
     h, w = scene.height, scene.width
     narrow, wide = w < h * ratio[0], w > h * ratio[1]
-    height = np.where(narrow, np.minimum(h, np.maximum(1, _rounded(w / ratio[0]))), h)
-    width = np.where(wide, np.minimum(w, np.maximum(1, _rounded(h * ratio[1]))), w)
+    height = np.where(narrow, np.minimum(h, np.maximum(1, rounded(w / ratio[0]))), h)
+    width = np.where(wide, np.minimum(w, np.maximum(1, rounded(h * ratio[1]))), w)
     return (h - height) // 2, (w - width) // 2, height, width
 
 
 def random_crop(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op | Some, ...]:
     """Borders for the images that need any, then a crop for each."""
     height, width = transform.size
-    top, bottom, left, right = transform.padding
-    missing_y = np.maximum(0, height - (scene.height + top + bottom))
-    missing_x = np.maximum(0, width - (scene.width + left + right))
-    widths = np.stack([
+    widths = _missing(scene, transform.size, transform.padding)
+    y = rng.integers(scene.height + widths[0] + widths[1] - height + 1)
+    x = rng.integers(scene.width + widths[2] + widths[3] - width + 1)
+    return _padded(scene, widths, transform.fill, transform.mode), _crop(y, x, height, width)
+
+
+def _missing(scene: Scenes, size: tuple[int, int], padding: tuple[int, int, int, int]) -> Integers:
+    """Borders of `padding` and, evenly, of what is missing to `size`: top, bottom, left and right of each image."""
+    top, bottom, left, right = padding
+    missing_y = np.maximum(0, size[0] - (scene.height + top + bottom))
+    missing_x = np.maximum(0, size[1] - (scene.width + left + right))
+    return np.stack([
         top + missing_y // 2,
         bottom + missing_y - missing_y // 2,
         left + missing_x // 2,
         right + missing_x - missing_x // 2,
     ])  # fmt: skip
-    y = rng.integers(scene.height + widths[0] + widths[1] - height + 1)
-    x = rng.integers(scene.width + widths[2] + widths[3] - width + 1)
+
+
+def _padded(scene: Scenes, widths: Integers, fill: Any, mode: str) -> Some:
+    """Borders of these widths for the images that have any."""
     padded = np.flatnonzero(widths.any(axis=0))
-    border = _pad(scene, *widths[:, padded], transform.fill, transform.mode)
-    return Some(padded, border), _crop(y, x, height, width)
+    return Some(padded, _pad(scene, *widths[:, padded], fill, mode))
+
+
+def center_crop(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op | Some, ...]:
+    """Borders for the images that need any, then the central crop of each."""
+    return _centered(scene, transform.size, transform.fill, "constant")
+
+
+def _centered(scene: Scenes, size: tuple[int, int], fill: Any, mode: str) -> tuple[Op | Some, ...]:
+    height, width = size
+    widths = _missing(scene, size, (0, 0, 0, 0))
+    top = rounded((scene.height + widths[0] + widths[1] - height) / 2)
+    left = rounded((scene.width + widths[2] + widths[3] - width) / 2)
+    return _padded(scene, widths, fill, mode), _crop(top, left, height, width)
+
+
+def crop_or_pad(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op | Some, ...]:
+    """A central or random position along each axis."""
+    if transform.position == "center":
+        return _centered(scene, transform.size, transform.fill, transform.mode)
+    height, width = transform.size
+    missing_y, missing_x = height - scene.height, width - scene.width
+    y, x = rng.integers(np.abs(missing_y) + 1), rng.integers(np.abs(missing_x) + 1)
+    above, left = np.where(missing_y > 0, y, 0), np.where(missing_x > 0, x, 0)
+    widths = np.stack([above, np.maximum(0, missing_y) - above, left, np.maximum(0, missing_x) - left])
+    crop = _crop(np.where(missing_y > 0, 0, y), np.where(missing_x > 0, 0, x), height, width)
+    return _padded(scene, widths, transform.fill, transform.mode), crop
+
+
+def crop_border(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """The middle of each image."""
+    top, left = (np.minimum(transform.pixels, (side - 1) // 2) for side in scene.size)
+    op: Op = _crop(top, left, scene.height - 2 * top, scene.width - 2 * left)
+    return op
+
+
+def safe_crop(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, ...]:
+    """A crop around the boxes of each image that has any, and a random one for the others."""
+    if scene.boxes is None:
+        return random_resized_crop(transform, rng, scene)
+    some, unions = scene.boxes.unions()
+    others = np.setdiff1d(np.arange(len(scene)), some)
+    crops = np.empty((4, len(scene)), np.int64)
+    crops[:, some] = _around(transform, rng.taken(some), scene.height[some], scene.width[some], unions)
+    crops[:, others] = _random_boxes(transform, rng.taken(others), scene.taken(others))
+    height, width = transform.size
+    return _crop(*crops), ops.resize(height, width, transform.interpolation, transform.antialias)
+
+
+def _around(
+    transform: Any, rng: Cursors, height: Integers, width: Integers, unions: Integers
+) -> tuple[Integers, ...]:
+    """Crops that contain the box x0, y0, x1, y1 of each image."""
+    x0, y0, x1, y1 = unions
+    min_w, min_h = x1 - x0, y1 - y0
+    narrow, wide = np.minimum(transform.ratio[0], width / min_h), np.maximum(transform.ratio[1], min_w / height)
+    smallest = np.maximum(min_w, min_h * narrow) * np.maximum(min_h, min_w / wide)
+    largest = np.minimum(width, height * wide) * np.minimum(height, width / narrow)
+    low, high = (np.maximum(smallest, np.minimum(largest, fraction * height * width)) for fraction in transform.scale)
+    area = rng.uniform(low, high)
+    narrow = np.maximum(np.maximum(narrow, min_w * min_w / area), area / (height * height))
+    wide = np.maximum(narrow, np.minimum(np.minimum(wide, width * width / area), area / (min_h * min_h)))
+    aspect = exactly(math.exp, rng.uniform(exactly(math.log, narrow), exactly(math.log, wide)))
+    w = np.maximum(min_w, np.minimum(width, rounded(np.sqrt(area * aspect))))
+    h = np.maximum(min_h, np.minimum(height, rounded(np.sqrt(area / aspect))))
+    return _containing(rng, y0, y1, h, height), _containing(rng, x0, x1, w, width), h, w
+
+
+def _containing(rng: Cursors, start: Integers, stop: Integers, length: Integers, size: Integers) -> Integers:
+    """The start of an interval of this length that contains start..stop and is inside 0..size, drawn uniformly."""
+    first, last = np.maximum(0, stop - length), np.minimum(start, size - length)
+    found: Integers = first + rng.integers(last - first + 1)
+    return found
 
 
 def cutout(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, ...]:
@@ -94,13 +185,34 @@ def cutout(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, ...]:
     if isinstance(transform.size, int):
         half: Any = transform.size // 2
     else:
-        half = np.maximum(2, _rounded(transform.size * np.minimum(scene.height, scene.width))) // 2
+        half = np.maximum(2, rounded(transform.size * np.minimum(scene.height, scene.width))) // 2
     painted = []
     for _ in range(transform.holes):
         y, x = rng.integers(scene.height), rng.integers(scene.width)
         top, bottom = np.maximum(0, y - half), np.minimum(scene.height, y + half)
         left, right = np.maximum(0, x - half), np.minimum(scene.width, x + half)
         painted.append(_painted((top, left, bottom - top, right - left), scene.pixel_values(transform.fill)))
+    return tuple(painted)
+
+
+def grid_mask(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+    """The squares at each row and column of the grids, for the images that have one there."""
+    short, long = np.minimum(*scene.size), np.maximum(*scene.size)
+    unit = np.maximum(np.maximum(2, rounded(rng.uniform(*transform.unit) * short)), -(-long // 32))
+    side = np.minimum(unit - 1, rounded(unit * (1.0 - transform.ratio)))
+    first_y, first_x = -rng.integers(unit), -rng.integers(unit)
+    fill = scene.pixel_values(transform.fill)
+    painted = []
+    for row in range(int(np.max((scene.height - first_y) // unit, initial=-1)) + 1):
+        y = first_y + row * unit
+        top, bottom = np.maximum(0, y), np.minimum(scene.height, y + side)
+        for column in range(int(np.max((scene.width - first_x) // unit, initial=-1)) + 1):
+            x = first_x + column * unit
+            left, right = np.maximum(0, x), np.minimum(scene.width, x + side)
+            rows = np.flatnonzero((bottom > top) & (right > left))
+            box = top[rows], left[rows], (bottom - top)[rows], (right - left)[rows]
+            if len(rows):
+                painted.append(Some(rows, _painted(box, fill)))
     return tuple(painted)
 
 
@@ -112,7 +224,7 @@ def random_erasing(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, .
     for _ in range(_TRIES):
         area = scene.height * scene.width * rng.uniform(*transform.area)
         aspect = exactly(math.exp, rng.uniform(*log_ratio))
-        h, w = _rounded(np.sqrt(area * aspect)), _rounded(np.sqrt(area / aspect))
+        h, w = rounded(np.sqrt(area * aspect)), rounded(np.sqrt(area / aspect))
         fits = (w > 0) & (w < scene.width) & (h > 0) & (h < scene.height)
         found, others = np.flatnonzero(fits), np.flatnonzero(~fits)
         rng.ready(2)

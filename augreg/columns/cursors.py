@@ -18,7 +18,7 @@ from augreg.columns import philox
 from augreg.columns.philox import Addresses, ReadWords, Words
 from augreg.rng import as_units
 
-__all__ = ["Cursors", "Floats", "Integers", "Rows", "Some", "Streams", "exactly"]
+__all__ = ["Cursors", "Floats", "Integers", "Rows", "Some", "Streams", "exactly", "rounded"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -41,6 +41,12 @@ class Some(NamedTuple):
 def exactly(function: Callable[[float], float], values: Floats) -> Floats:
     """A function of `math` of every number."""
     return np.fromiter(map(function, values.tolist()), np.float64, len(values))
+
+
+def rounded(values: NDArray[np.floating[Any]]) -> Integers:
+    """The nearest integers, half to even, as `round` gives them."""
+    nearest: Integers = np.rint(values).astype(np.int64)
+    return nearest
 
 
 class Cursors:

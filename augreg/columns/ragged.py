@@ -34,9 +34,18 @@ class Ragged:
         """Floats in [0, 1), uniform."""
         return as_units(self.bits(rows))
 
+    def uniform(self, ends: tuple[float, float], rows: Rows) -> Floats:
+        """Floats from the first to the second of `ends`, uniform."""
+        low, high = ends
+        return low + (high - low) * self.random(rows)
+
     def bernoulli(self, p: float | Floats, rows: Rows) -> Rows:
         """Those of the images for which a draw with probability `p` is true."""
         return rows[self.random(rows) < p]
+
+    def integers(self, stop: int, rows: Rows) -> Integers:
+        """Integers in [0, stop), uniform."""
+        return (self.random(rows) * stop).astype(np.int64)
 
     def sign(self, rows: Rows) -> Integers:
         """-1 or 1, equally likely."""

@@ -14,7 +14,8 @@ from augreg.data.declared_types import MapDataset
 from augreg.data.epoch import SharedEpoch, checked_epoch
 from augreg.data.sides import augment, checked_side
 from augreg.images import buffers
-from augreg.pipeline import Pipeline, Test, Train
+from augreg.pipeline import Pipeline
+from augreg.sides import Test, Train
 from augreg.steps.calls import explains
 
 __all__ = ["Augmented"]

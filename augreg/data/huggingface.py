@@ -13,7 +13,8 @@ from typing import Any
 from augreg.batch.collate import Collate
 from augreg.batch.samples import Layout
 from augreg.data.sides import EpochAwareSide, augment, checked_side
-from augreg.pipeline import Pipeline, Test, Train
+from augreg.pipeline import Pipeline
+from augreg.sides import Test, Train
 
 __all__ = ["Collator", "Transform", "collator", "transform"]
 

@@ -18,8 +18,8 @@ from augreg.batch.keys import Key
 from augreg.data.declared_types import IndexSampler
 from augreg.data.epoch import check_not_lost, checked_epoch
 from augreg.data.repeats import Occurrences, occurrences, plain, within
-from augreg.pipeline import Test
 from augreg.rng import address_of, stream_key
+from augreg.sides import Test
 from augreg.steps.calls import explains
 
 __all__ = ["EpochSampler", "shuffled"]

@@ -10,7 +10,7 @@ from augreg.batch.keys import Key, checked_id
 from augreg.batch.samples import Layout, Sample, SampleMapping
 from augreg.data.epoch import SharedEpoch
 from augreg.errors import ImageError
-from augreg.pipeline import Test, Train
+from augreg.sides import Test, Train
 
 __all__ = ["EpochAwareSide", "augment", "checked_side"]
 

@@ -10,7 +10,7 @@ from augreg.batch.keys import Key
 from augreg.batch.samples import Layout, SampleMapping
 from augreg.data.repeats import Occurrences
 from augreg.data.sides import EpochAwareSide, augment, checked_side
-from augreg.pipeline import Test, Train
+from augreg.sides import Test, Train
 
 __all__ = ["Mapper", "mapper"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ from augreg.targets.masks import Mask
 from augreg.targets.propagate import TargetSet
 from augreg.targets.values import ValueMap
 
-__all__ = ["run", "scene_of"]
+__all__ = ["run", "run_sample", "scene_of"]
 
 
 class _Place(NamedTuple):
@@ -46,12 +46,24 @@ class _Place(NamedTuple):
 def run(given: Any, start: Start, settings: RunSettings) -> Any:
     """Apply what `start` draws to an image or a sample. Raises ImageError, which names the image or the key."""
     if not isinstance(given, np.ndarray) and isinstance(given, Mapping):
-        return _run_sample(given, start, settings)
+        return run_sample(given, start, settings)
     return run_image(given, start, settings)
 
 
-def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) -> dict[Any, Any]:
-    """The transformed sample, with the same keys in the same order."""
+RunImages = Callable[
+    [Mapping[Any, list[InputImage]], InputImage, Boxes, TargetSet, Start, RunSettings, buffers.offered | None],
+    dict[Any, list[Any]],
+]
+"""Runs the images of a sample, and moves its targets with the first of them."""
+
+
+def run_sample(
+    sample: Mapping[Any, Any], start: Start, settings: RunSettings, run_images: RunImages | None = None
+) -> dict[Any, Any]:
+    """The transformed sample, with the same keys in the same order.
+
+    `run_images` runs the images in another way than one by one. Raises ImageError.
+    """
     offer = buffers.accepted()  # for `first`
     images = _images(sample, settings)
     first = next(iter(images.values()))[0]
@@ -92,7 +104,8 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
     every_mask = [mask for group in masks.values() for mask in group]
     every_map = [one for group in maps.values() for one in group]
     moving = TargetSet(every_mask, boxes, keypoints, bool(targets.swap), every_map)
-    done = _run_images(images, first, () if boxes is None else boxes.for_scene(), moving, start, settings, offer)
+    seen = () if boxes is None else boxes.for_scene()
+    done = (run_images or _run_images)(images, first, seen, moving, start, settings, offer)
     for mask in (mask for key in classes if moving.mirrored for mask in masks[key]):
         mask.exchange(targets)
     result = dict(sample)

@@ -18,7 +18,7 @@ from augreg.backends import OpenCursor
 from augreg.columns.cursors import Rows, Some, Streams
 from augreg.columns.philox import Addresses, ReadWords, words
 from augreg.columns.records import Columns, Scenes, gathered
-from augreg.ops import BranchMix, FunctionCall, Op
+from augreg.ops import FunctionCall, Op
 from augreg.rng import Cursor, stream_key
 from augreg.steps.schedules import scheduled
 from augreg.steps.step import Step, children
@@ -75,10 +75,12 @@ def draw_columns(
 ) -> DrawnColumns:
     """Sample the steps for N images in one epoch.
 
-    The scenes and the addresses have the same epoch. Raises NotByColumnsError where only `draw` knows what to do: for
-    functions of plugins, for steps that are made image by image, and for two that one step makes with one name.
-    Raises what `sample` raises. `read` and `open_cursor` are the `words` and the `cursor` of a backend that has them.
+    Raises ValueError unless the scenes and the addresses are as many, and of one epoch. Raises NotByColumnsError
+    where only `draw` knows what to do: for functions of plugins, for steps that are made image by image, and for two
+    that one step makes with one name. Raises what `sample` raises. `read` and `open_cursor` are the `words` and the
+    `cursor` of a backend that has them.
     """
+    _check_addresses(scenes, addresses)
     streams = Streams(addresses, read)
     streams.prepare(_keys(steps))
     met: dict[str, Step] = {}  # the steps by path
@@ -115,6 +117,17 @@ def draw_columns(
     return DrawnColumns(columns, scenes)
 
 
+def _check_addresses(scenes: Scenes, addresses: Addresses) -> None:
+    if len(scenes) != len(addresses):
+        raise ValueError(f"there are {len(scenes)} scenes and {len(addresses)} addresses; give one for each image")
+    others = np.flatnonzero(addresses.parts[2] != scenes.epoch)
+    if len(others):
+        found = f"image {others[0]} has an address of epoch {addresses.at(int(others[0])).epoch}"
+        raise ValueError(
+            f"{found}, and the scenes are of epoch {scenes.epoch}; schedules and random numbers need the same"
+        )
+
+
 def _keys(steps: Iterable[Step]) -> list[int]:
     """The stream keys of the steps of a spec, of which surely every one is sampled."""
     return [step.stream_key for step in steps if step.stream_key is not None]
@@ -144,7 +157,7 @@ def _sampled(step: Step, scenes: Scenes, cursors: Sequence[Cursor]) -> tuple[Som
         finally:
             cursor.close()
         for place, op in enumerate(result if isinstance(result, tuple) else (result,)):
-            if not isinstance(op, Op) or isinstance(op, FunctionCall | BranchMix):
+            if not isinstance(op, Op) or isinstance(op, FunctionCall):
                 kind = "a step" if isinstance(op, Step) else type(op).__name__
                 raise NotByColumnsError(f"{step.name} is sampled image by image and returned {kind}")
             if place == len(places):

@@ -161,10 +161,11 @@ def _shifted(*shifts: float) -> str:
 
 def permute_channels(order: tuple[int, ...]) -> ColorMatrix:
     """Channel i of the result is channel order[i]."""
-    return ColorMatrix(_picked(order, len(order)), (0.0,) * len(order), label=(_listed, "channels", *order))
+    return ColorMatrix(_picked(order, len(order)), (0.0,) * len(order), label=(listed, "channels", *order))
 
 
-def _listed(name: str, *channels: int) -> str:
+def listed(name: str, *channels: int) -> str:
+    """A name and the numbers of channels."""
     return f"{name} {' '.join(map(str, channels))}"
 
 
@@ -174,12 +175,12 @@ def drop_channels(scene: Scene, dropped: tuple[int, ...], fill: float) -> ColorM
     value = scene.pixel_values((fill,))[0]
     rows = _picked(tuple([-1 if channel in dropped else channel for channel in range(count)]), count)
     offsets = tuple([value if channel in dropped else 0.0 for channel in range(count)])
-    return ColorMatrix(rows, offsets, label=(_listed, "drop channels", *dropped))
+    return ColorMatrix(rows, offsets, label=(listed, "drop channels", *dropped))
 
 
 def local_contrast(clip: float, tiles: tuple[int, int]) -> LocalContrast:
     """Equalize tile by tile."""
-    return LocalContrast(clip, tiles, label=f"clahe {clip:.1f}, {tiles[0]}x{tiles[1]} tiles")
+    return LocalContrast(clip, tiles, label=("clahe {:.1f}, {}x{} tiles".format, clip, *tiles))
 
 
 @functools.lru_cache(maxsize=256)

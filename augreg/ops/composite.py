@@ -14,6 +14,7 @@ __all__ = [
     "BranchMix",
     "FunctionCall",
     "call",
+    "mix",
 ]
 
 
@@ -59,6 +60,17 @@ class BranchMix(Op, frozen=True, eq=False):
         parts = (op for branch in self.branches for op in branch)
         still = all(op.point_map(height, width) == projective.IDENTITY for op in parts)
         return projective.IDENTITY if still else None
+
+
+def mix(branches: tuple[tuple[Op, ...], ...], weights: tuple[float, ...], keep: float) -> BranchMix:
+    """Mix the image with these branches of ops."""
+    return BranchMix(branches, weights, keep, label=(_mixed, branches, weights, keep))
+
+
+def _mixed(branches: tuple[tuple[Op, ...], ...], weights: tuple[float, ...], keep: float) -> str:
+    parts = zip(weights, branches, strict=True)
+    terms = " + ".join(f"{weight:.2f} ({', '.join(map(str, branch))})" for weight, branch in parts)
+    return f"{keep:.2f} kept, mixed with {terms}"
 
 
 def call(

@@ -46,7 +46,7 @@ def paint(scene: Scene, top: int, left: int, height: int, width: int, fill: Pixe
 def noise_box(scene: Scene, top: int, left: int, height: int, width: int, key: int) -> Paint:
     """Fill a box within the image with uniform noise, or with standard normal noise on a normalized image."""
     _check_box(scene, top, left, height, width)
-    label = f"noise {height}x{width} at ({top}, {left})"
+    label = ("noise {}x{} at ({}, {})".format, height, width, top, left)
     return Paint(top, left, height, width, noise="normal" if scene.normalized else "uniform", key=key, label=label)
 
 

@@ -282,9 +282,14 @@ def perspective(
     """Move the image's corners (top left, top right, bottom right, bottom left) to these (x, y) points."""
     width, height = float(scene.width), float(scene.height)
     source = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
-    label = "perspective " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in corners)
+    label = (cornered, *corners)
     matrix = projective.through_points(corners, source)
     return Warp(matrix, scene.height, scene.width, interpolation, scene.pixel_values(fill), label=label)
+
+
+def cornered(*corners: tuple[float, float]) -> str:
+    """What a perspective does that moves the corners to these points."""
+    return "perspective " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in corners)
 
 
 def elastic(
@@ -296,7 +301,7 @@ def elastic(
     fill: PixelValues = (0.0,),
 ) -> Remap:
     """Displace every pixel at random but smoothly; `fill` is on the 0..255 scale."""
-    label = f"elastic {alpha:.1f}, sigma {sigma:.1f}"
+    label = "elastic {:.1f}, sigma {:.1f}".format, alpha, sigma
     return Remap("elastic", (alpha, sigma), key, interpolation, scene.pixel_values(fill), label=label)
 
 
@@ -310,5 +315,8 @@ def grid(
 
 def lens(scene: Scene, k: float, interpolation: Sampling = "bilinear", fill: PixelValues = (0.0,)) -> Remap:
     """Distort like a lens: barrel for positive `k`, pincushion for negative."""
-    name = "barrel" if k > 0 else "pincushion"
-    return Remap("lens", (k,), 0, interpolation, scene.pixel_values(fill), label=f"{name} {abs(k):.2f}")
+    return Remap("lens", (k,), 0, interpolation, scene.pixel_values(fill), label=(_curved, k))
+
+
+def _curved(k: float) -> str:
+    return f"{'barrel' if k > 0 else 'pincushion'} {abs(k):.2f}"

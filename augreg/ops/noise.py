@@ -84,7 +84,7 @@ def motion_blur(length: float, degrees: float) -> Filter:
 
 def median_blur(size: int) -> Filter:
     """Take the median of the square of this odd side, in pixels, around each pixel."""
-    return Filter("median", float(size), label=f"median {size}")
+    return Filter("median", 1.0 * size, label=("median {}".format, size))
 
 
 def jpeg(quality: int) -> Encode:

@@ -8,7 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["IDENTITY", "Map", "inverse", "product", "rearrangement", "rotation", "through_points"]
+__all__ = [
+    "IDENTITY",
+    "Map",
+    "inverse",
+    "product",
+    "rearrangement",
+    "rotation",
+    "through_points",
+    "turn",
+    "turned_about",
+]
 
 Points = tuple[tuple[float, float], ...]
 
@@ -23,8 +33,17 @@ def rotation(degrees: float, x: float, y: float) -> tuple[float, float, float, f
 
     Sine and cosine are rounded to 15 digits, as in Pillow, so that multiples of 90 degrees are exact.
     """
+    return turned_about(*turn(degrees), x, y)
+
+
+def turn(degrees: float) -> tuple[float, float]:
+    """The cosine and the sine of a rotation."""
     radians = -math.radians(degrees)
-    cos, sin = round(math.cos(radians), 15), round(math.sin(radians), 15)
+    return round(math.cos(radians), 15), round(math.sin(radians), 15)
+
+
+def turned_about(cos: float, sin: float, x: float, y: float) -> tuple[float, float, float, float, float, float]:
+    """The rotation about (x, y) with this cosine and sine."""
     return cos, sin, -x * cos - y * sin + x, -sin, cos, x * sin - y * cos + y
 
 

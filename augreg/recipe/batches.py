@@ -16,8 +16,9 @@ from torch import Tensor
 
 from augreg.batch.keys import Key
 from augreg.batch.samples import layout_for
-from augreg.pipeline import Pipeline, Train
+from augreg.pipeline import Pipeline
 from augreg.recipe.task import Task
+from augreg.sides import Train
 from augreg.training.epochs import hold
 from augreg.training.rng_state import hashed_seed
 
@@ -286,7 +287,7 @@ def _clean(data: Any) -> Any:
     if not isinstance(side, Train):
         return data
     quiet = copy.copy(dataset)
-    pipe = side._pipeline
+    pipe: Any = side._pipeline
     quiet.side = pipe.test
     if dataset is data:
         return quiet

@@ -27,5 +27,6 @@ if TYPE_CHECKING:
     from augreg.transforms.policies.steps import *
     from augreg.transforms.symmetries import *
     from augreg.transforms.texture import *
+    from augreg.transforms.warps import *
 
 __getattr__, __dir__ = lazy.modules(__name__, declared=True, hint=of_class)

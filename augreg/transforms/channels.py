@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from augreg import ops
+from augreg import lazy, ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Counts, SymmetricRange
 from augreg.transforms.ranges import check_range
@@ -40,6 +40,8 @@ class ChannelShuffle:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.permute_channels(tuple(rng.permutation(scene.colors)))
 
+    sample_columns = lazy.method("augreg.columns.colors", "channel_shuffle")
+
 
 @transform("channel_drop", kind="color", preview=({"count": 1, "fill": 128}, {"count": 1}, {"count": 2}))
 class ChannelDrop:
@@ -61,3 +63,5 @@ class ChannelDrop:
         count = min(low + rng.integers(high - low + 1), scene.colors - 1)
         dropped = tuple(sorted(rng.permutation(scene.colors)[:count]))
         return ops.drop_channels(scene, dropped, self.fill) if dropped else ()
+
+    sample_columns = lazy.method("augreg.columns.colors", "channel_drop")

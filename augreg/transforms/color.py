@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from augreg import ops
+from augreg import lazy, ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Factor, Range, Size, SymmetricRange
 from augreg.steps.step import Step, as_step
@@ -200,7 +200,9 @@ class Posterize:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         low, high = int(self.bits[0]), int(self.bits[1])
-        return ops.point_function("posterize", float(low + rng.integers(high - low + 1)))
+        return ops.point_function("posterize", 1.0 * (low + rng.integers(high - low + 1)))
+
+    sample_columns = sample
 
 
 @transform("solarize", kind="color", preview=tuple({"threshold": value} for value in (192, 128, 64)))
@@ -271,6 +273,8 @@ class Gamma:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.point_function("gamma", math.exp(rng.uniform(math.log(self.gamma[0]), math.log(self.gamma[1]))))
 
+    sample_columns = lazy.method("augreg.columns.colors", "gamma")
+
 
 @transform("clahe", kind="color", preview=({"clip": 1.5}, {"clip": 3}, {"clip": 8}))
 class Clahe:
@@ -293,3 +297,5 @@ class Clahe:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         rows, columns = (min(count, max(1, side // 8)) for count, side in zip(self.tiles, scene.size, strict=True))
         return ops.local_contrast(rng.uniform(*self.clip), (rows, columns))
+
+    sample_columns = lazy.method("augreg.columns.colors", "clahe")

@@ -43,6 +43,8 @@ class Elastic:
         alpha = rng.uniform(*self.alpha)
         return ops.elastic(scene, alpha, self.sigma, rng.bits(), self.interpolation, self.fill)
 
+    sample_columns = sample
+
 
 @transform(
     "grid_distortion", kind="geometry",
@@ -69,6 +71,8 @@ class GridDistortion:
         rows, columns = self.cells
         return ops.grid(scene, rows, columns, self.limit, rng.bits(), self.interpolation)
 
+    sample_columns = sample
+
 
 @transform("optical_distortion", kind="geometry")
 class OpticalDistortion:
@@ -89,3 +93,5 @@ class OpticalDistortion:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.lens(scene, rng.uniform(*self.k), self.interpolation, self.fill)
+
+    sample_columns = sample

@@ -123,3 +123,5 @@ class GridMask:
                 if bottom > top and right > left:
                     painted.append(ops.paint(scene, top, left, bottom - top, right - left, self.fill))
         return tuple(painted)
+
+    sample_columns = lazy.method("augreg.columns.boxes", "grid_mask")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from augreg import ops
+from augreg import lazy, ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Fill, ResizeInterpolation, Size
 from augreg.transforms.geometry import RandomResizedCrop
@@ -42,6 +42,8 @@ class LongestMaxSize:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.resize(*_fitted(scene, self.longer, self.longer), self.interpolation, self.antialias)
 
+    sample_columns = lazy.method("augreg.columns.sizes", "longest_max_size")
+
 
 @transform(
     "letterbox", kind="geometry", rule="same",
@@ -66,6 +68,8 @@ class Letterbox:
         top, left = missing_y // 2, missing_x // 2
         inside = fitted.after(scene)
         return fitted, ops.pad(inside, top, missing_y - top, left, missing_x - left, self.fill)
+
+    sample_columns = lazy.method("augreg.columns.sizes", "letterbox")
 
 
 @transform(
@@ -92,6 +96,8 @@ class SafeCrop(RandomResizedCrop):
         box = self._around_boxes(rng, scene)
         height, width = self.size
         return ops.crop(*box), ops.resize(height, width, self.interpolation, self.antialias)
+
+    sample_columns = lazy.method("augreg.columns.boxes", "safe_crop")
 
     def quadrature(self, scene: Scene) -> Iterable[tuple[float, tuple[Op, ...]]]:
         """Those of `random_resized_crop` for an image without boxes; none that would cut boxes."""

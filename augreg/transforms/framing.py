@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from augreg import ops
+from augreg import lazy, ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Fill, PadMode, Probability, Range, ResizeInterpolation, Size
 from augreg.transforms.geometry import centered
@@ -53,6 +53,8 @@ class ResizeWithin:
         height, width = (new_short, new_long) if scene.height <= scene.width else (new_long, new_short)
         return ops.resize(height, width, self.interpolation, self.antialias)
 
+    sample_columns = lazy.method("augreg.columns.sizes", "resize_within")
+
 
 @transform(
     "resize_keep_ratio", kind="geometry", rule="center",
@@ -91,6 +93,8 @@ class ResizeKeepRatio:
             y, x = y / root, x * root
         return self._resized(scene, y, x)
 
+    sample_columns = lazy.method("augreg.columns.sizes", "resize_keep_ratio")
+
     def _resized(self, scene: Scene, y: float, x: float) -> Op:
         down, across = scene.height / self.size[0], scene.width / self.size[1]
         divisor = max(down, across) * self.longest + min(down, across) * (1.0 - self.longest)
@@ -121,6 +125,8 @@ class CropOrPad:
             return centered(scene, self.size, self.fill, self.mode)
         y, x = (rng.integers(abs(side - wanted) + 1) for side, wanted in zip(scene.size, self.size, strict=True))
         return self._placed(scene, y, x)
+
+    sample_columns = lazy.method("augreg.columns.boxes", "crop_or_pad")
 
     def _placed(self, scene: Scene, y: int, x: int) -> tuple[Op, ...]:
         """With the crop, or the image within the padding, at this position."""
@@ -155,3 +161,5 @@ class CropBorder:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         top, left = (min(self.pixels, (side - 1) // 2) for side in scene.size)
         return ops.crop(top, left, scene.height - 2 * top, scene.width - 2 * left)
+
+    sample_columns = lazy.method("augreg.columns.boxes", "crop_border")

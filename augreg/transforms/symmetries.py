@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from augreg import ops
+from augreg import lazy, ops
 from augreg.steps.declare import transform
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ class Rot90:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.quarter_turns(scene, rng.integers(4))
+
+    sample_columns = lazy.method("augreg.columns.warps", "rot90")
 
 
 @transform("d4", kind="geometry")
@@ -36,3 +38,5 @@ class D4:
         return ops.Move(
             0, 0, scene.height, scene.width, turn.transpose, turn.flip_y, not turn.flip_x, label=f"{turn}, mirrored"
         )
+
+    sample_columns = lazy.method("augreg.columns.warps", "d4")

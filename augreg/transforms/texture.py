@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from augreg import ops
+from augreg import lazy, ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Counts, Degrees, Interpolation, Range
 from augreg.transforms.ranges import check_fraction, check_range, nearest
@@ -70,6 +70,8 @@ class MedianBlur:
         low, high = self.size
         return ops.median_blur(low + 2 * rng.integers((high - low) // 2 + 1))
 
+    sample_columns = sample
+
 
 @transform("downscale", kind="texture", preview=({"scale": 0.5}, {"scale": 0.25}, {"scale": 0.12}))
 class Downscale:
@@ -88,6 +90,8 @@ class Downscale:
         scale = rng.uniform(*self.scale)
         height, width = max(1, round(scene.height * scale)), max(1, round(scene.width * scale))
         return ops.resize(height, width), ops.resize(scene.height, scene.width, self.interpolation, antialias=False)
+
+    sample_columns = lazy.method("augreg.columns.sizes", "downscale")
 
 
 @transform("jpeg", kind="color", preview=({"quality": 50}, {"quality": 20}, {"quality": 5}))

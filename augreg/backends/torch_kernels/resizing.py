@@ -41,16 +41,23 @@ def crop_resize(
     interpolation: str = "bilinear",
     flip_y: Column | None = None,
     flip_x: Column | None = None,
+    parts: Column | None = None,
 ) -> torch.Tensor:
     """Cut out the box of each image, resize it to height x width, then flip it where its flag is set.
 
     `boxes` is N x 4 whole numbers (top, left, height, width) within the images, of which no pixel beyond its box
     contributes: (0, 0, *size) is a whole image of `stacked`. One row is for all images, which saves time. The boxes
     and flags are on the CPU, where images are grouped by the order of their passes. The images are bytes, or float32.
+
+    With `parts`, each box is resized to a size of its own, of which a part of height x width is cut out: N x 4 whole
+    numbers like the boxes, (top, left) of the part and (height, width) of the whole. Only the part is made.
     """
     top, left, box_height, box_width = columns.host(boxes).astype(np.float64).T
-    rows = Side(top, box_height, 0.0 * top, box_height)
-    across = Side(left, box_width, 0.0 * left, box_width)
+    if parts is None:
+        parts = np.tile((0, 0, height, width), (len(top), 1))
+    part_top, part_left, whole_height, whole_width = columns.host(parts).astype(np.float64).T
+    rows = Side(top, box_height, 0.0 * top, box_height, part_top, whole_height)
+    across = Side(left, box_width, 0.0 * left, box_width, part_left, whole_width)
     work = _Work(images, rows, across, height, width, *_flags(flip_y, flip_x))
     return _resized(work, box_height, box_width, interpolation)
 
@@ -72,15 +79,15 @@ def resize_box(
     top, left, box_height, box_width = columns.host(boxes).astype(np.float64).T
     whole = np.tile(images.shape[2:], (len(top), 1)) if sizes is None else columns.host(sizes)
     whole_height, whole_width = whole.astype(np.float64).T
-    rows = _part(whole_height, top, box_height)
-    across = _part(whole_width, left, box_width)
+    rows = _within(whole_height, top, box_height, height)
+    across = _within(whole_width, left, box_width, width)
     work = _Work(images, rows, across, height, width, *_flags(flip_y, flip_x))
     return _resized(work, whole_height, whole_width, interpolation)
 
 
-def _part(size: NDArray[Any], begin: NDArray[Any], extent: NDArray[Any]) -> Side:
+def _within(size: NDArray[Any], begin: NDArray[Any], extent: NDArray[Any], wanted: int) -> Side:
     end, begin = (begin + extent).astype(np.float32), begin.astype(np.float32)  # Pillow's C code has these
-    return Side(0.0 * size, size, begin, end - begin)
+    return Side(0.0 * size, size, begin, end - begin, 0.0 * size, np.full_like(size, wanted))
 
 
 def _flags(*flips: Column | None) -> list[Flags]:
@@ -110,7 +117,7 @@ class _Work(NamedTuple):
 
 def _resized(work: _Work, old_heights: NDArray[Any], old_widths: NDArray[Any], interpolation: str) -> torch.Tensor:
     """Both passes, for each image in the order that its size before and after gives."""
-    lost_rows, lost_columns = old_heights - work.height, old_widths - work.width
+    lost_rows, lost_columns = old_heights - work.rows.whole, old_widths - work.columns.whole
     rows_first = (lost_rows > 0) & (lost_rows > 2 * lost_columns)
     if rows_first.all():
         return _columns_first(work.transposed(), interpolation).mT.contiguous()
@@ -140,8 +147,8 @@ def _weights(work: _Work, interpolation: str) -> list[Weights]:
     numbers = columns.uploaded([*work.columns, *work.rows, *flips], count, work.images.device)
     found = []
     for side, wanted, flip in ((work.columns, work.width, work.flip_x), (work.rows, work.height, work.flip_y)):
-        taps = most_taps(float(side.extent.max()), wanted, interpolation)
-        own, numbers = Side(*numbers[:4]), numbers[4:]
+        taps = most_taps(float((side.extent / side.whole).max()), interpolation)
+        own, numbers = Side(*numbers[: len(side)]), numbers[len(side) :]
         found.append((own, wanted, taps, flip is not None))
     backward = [numbers.pop(0) if flipped else None for *_, flipped in found]
     whole = work.images.dtype == torch.uint8

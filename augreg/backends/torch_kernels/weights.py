@@ -25,13 +25,15 @@ class Side(NamedTuple):
     """One side of the boxes to be resized, as columns of N numbers each: arrays on the host, or tensors.
 
     The pixels from `offset` on, `size` of them, can be read. Of those, the `extent` from `begin` on, which need not
-    be whole pixels, becomes the result.
+    be whole pixels, becomes `whole` pixels, and the result is what is wanted of these, from `start` on.
     """
 
     offset: Any
     size: Any
     begin: Any
     extent: Any
+    start: Any
+    whole: Any
 
     def of(self, images: Any) -> Side:
         """The rows of these images, given by their numbers."""
@@ -50,9 +52,9 @@ class Weights(NamedTuple):
     values: torch.Tensor
 
 
-def most_taps(extent: float, wanted: int, interpolation: str) -> int:
-    """How many pixels a pixel of the result reads at most, where up to `extent` pixels become `wanted`."""
-    return math.ceil(2.0 * _REACH[interpolation] * max(1.0, extent / wanted)) + 1  # one more for rounded positions
+def most_taps(scale: float, interpolation: str) -> int:
+    """How many pixels a pixel of the result reads at most, where up to `scale` pixels become one."""
+    return math.ceil(2.0 * _REACH[interpolation] * max(1.0, scale)) + 1  # one more for rounded positions
 
 
 def weigh(
@@ -69,12 +71,13 @@ def weigh(
     """
     device = side.extent.device
     size, begin = side.size.to(torch.float64)[:, None], side.begin.to(torch.float64)[:, None]
-    scale = divided(side.extent.to(torch.float64), wanted)[:, None]
+    scale = (side.extent.to(torch.float64) / side.whole.to(torch.float64))[:, None]
     wide = scale.clamp(min=1.0)
     reach = _REACH[interpolation] * wide
     place = torch.arange(wanted, dtype=torch.float64, device=device)[None]
     if backward is not None:
         place = torch.where(backward.to(device, torch.bool)[:, None], wanted - 1 - place, place)
+    place = place + side.start.to(torch.float64)[:, None]
     center = begin + (place + 0.5) * scale
     first = (center - reach + 0.5).trunc().clamp(min=0.0)
     last = torch.minimum((center + reach + 0.5).trunc(), size)

@@ -227,10 +227,9 @@ class AugMix:
         weights = dirichlet(rng, self.alpha, self.width)
         keep = dirichlet(rng, self.alpha, 2)[0]
         chains = tuple(self._chain(rng, scene) for _ in range(self.width))
-        terms = [
-            f"{weight:.2f} ({', '.join(map(str, chain))})" for weight, chain in zip(weights, chains, strict=True)
-        ]
-        return ops.BranchMix(chains, weights, keep, label=f"{keep:.2f} kept, mixed with {' + '.join(terms)}")
+        return ops.mix(chains, weights, keep)
+
+    sample_columns = lazy.method("augreg.transforms.policies.columns", "aug_mix")
 
     def _chain(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         dialect = DIALECTS["aug_mix", self.dialect]
@@ -330,4 +329,4 @@ class TimmPolicy:
 
     def sample_columns(self, rng: Cursors, scene: Scenes) -> Any:
         chosen: Any = _timm_transform(self.policy, self.interpolation, self.fill)
-        return NotImplemented if isinstance(chosen, AugMix) else chosen.sample_columns(rng, scene)
+        return chosen.sample_columns(rng, scene)

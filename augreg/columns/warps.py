@@ -1,0 +1,145 @@
+"""`sample_columns` of quarter turns and of maps of the plane, whose numbers come from functions of `math`.
+
+The formulas and the order of the draws are those of `sample` and of the functions in `augreg.ops`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from msgspec.structs import replace
+
+from augreg import ops
+from augreg.columns.cursors import Cursors, Floats, Integers, Rows, Some, exactly
+from augreg.columns.records import Scenes
+from augreg.ops import projective
+from augreg.ops.geometry import cornered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from augreg.ops import Op
+
+__all__ = ["affine", "d4", "perspective", "rot90", "rotate", "rotated"]
+
+# they take an array for each image's own number as they take the number
+_affine: Final[Any] = ops.affine
+_quarter_turns: Final[Any] = ops.quarter_turns
+_Warp: Final[Any] = ops.Warp
+
+
+def _by_value(values: Integers, rows: Rows | None = None) -> Iterator[tuple[int, Rows]]:
+    """The values that occur, and the images that have them; `rows` are the images, if not all."""
+    for value in np.unique(values).tolist():
+        having = np.flatnonzero(values == value)
+        yield value, having if rows is None else rows[having]
+
+
+def rot90(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+    """The images that are turned alike together."""
+    return tuple([Some(rows, _quarter_turns(scene.taken(rows), turns)) for turns, rows in _by_value(rng.integers(4))])
+
+
+def d4(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+    """The images with one symmetry together."""
+    found = []
+    for symmetry, rows in _by_value(rng.integers(8)):
+        turn = _quarter_turns(scene.taken(rows), symmetry % 4)
+        if symmetry >= 4:
+            turn = replace(turn, flip_x=not turn.flip_x, label=f"{turn}, mirrored")
+        found.append(Some(rows, turn))
+    return tuple(found)
+
+
+def rotate(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+    """A warp for most images, and a quarter turn for those whose angle is a multiple that fits."""
+    return rotated(scene, rng.uniform(*transform.degrees), transform.interpolation, transform.fill)
+
+
+def rotated(scene: Scenes, degrees: Floats, interpolation: Any, fill: Any) -> tuple[Some, ...]:
+    """As `ops.rotate`."""
+    angle = degrees % 360.0
+    moved = (angle % 180.0 == 0.0) | ((angle % 90.0 == 0.0) & (scene.height == scene.width))
+    turned, warped = np.flatnonzero(moved), np.flatnonzero(~moved)
+    turns = angle[turned].astype(np.int64) // 90
+    found = [Some(rows, _quarter_turns(scene.taken(rows), number)) for number, rows in _by_value(turns, turned)]
+    if len(warped):
+        some = scene.taken(warped)
+        angles = angle[warped].tolist()
+        known = {each: projective.turn(each) for each in set(angles)}  # a policy has few angles
+        cos, sin = np.array([known[each] for each in angles]).T
+        matrix = projective.turned_about(cos, sin, some.width / 2.0, some.height / 2.0)  # type: ignore[arg-type]
+        label = "rotate {:.1f}°".format, degrees[warped]
+        found.append(Some(warped, _affine(some, matrix, interpolation, fill, label)))
+    return tuple(found)
+
+
+def affine(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """A warp for each image."""
+    angle = exactly(math.radians, rng.uniform(*transform.degrees))
+    vertical, horizontal = transform.translate
+    down = rng.uniform(-vertical, vertical) * scene.height
+    right = rng.uniform(-horizontal, horizontal) * scene.width
+    zoom = rng.uniform(*transform.scale)
+    slant_x = exactly(math.tan, exactly(math.radians, rng.uniform(*transform.shear_x)))
+    slant_y = exactly(math.tan, exactly(math.radians, rng.uniform(*transform.shear_y)))
+    cos, sin = exactly(math.cos, angle), exactly(math.sin, angle)
+    a, b = zoom * (cos + sin * slant_y), zoom * (cos * slant_x + sin)
+    d, e = zoom * (cos * slant_y - sin), zoom * (cos - sin * slant_x)
+    det = a * e - b * d
+    singular = np.abs(det) < 1e-9 * zoom * zoom
+    a, b, d, e, det = (
+        np.where(singular, only, value)
+        for only, value in zip((1.0, 0.0, 0.0, 1.0, 1.0), (a, b, d, e, det), strict=True)
+    )
+    a, b, d, e = e / det, -b / det, -d / det, a / det
+    x, y = scene.width / 2.0, scene.height / 2.0
+    matrix = (a, b, x - a * (x + right) - b * (y + down), d, e, y - d * (x + right) - e * (y + down))
+    label = "affine {:.1f}° x{:.2f} move ({:.0f}, {:.0f})".format, exactly(math.degrees, angle), zoom, right, down
+    op: Op = _affine(scene, matrix, transform.interpolation, transform.fill, label)
+    return op
+
+
+def perspective(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """A warp for each image."""
+    height, width = scene.height, scene.width
+    max_x, max_y = transform.distortion * width / 2.0, transform.distortion * height / 2.0
+    rng.ready(8)
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = [(rng.uniform(0.0, max_x), rng.uniform(0.0, max_y)) for _ in range(4)]
+    corners = ((x0, y0), (width - x1, y1), (width - x2, height - y2), (x3, height - y3))
+    far_x, far_y, none = width.astype(np.float64), height.astype(np.float64), np.zeros(len(scene))
+    matrix = _through_points(corners, ((none, none), (far_x, none), (far_x, far_y), (none, far_y)))
+    fill = scene.pixel_values(transform.fill)
+    op: Op = _Warp(matrix, height, width, transform.interpolation, fill, label=(cornered, *corners))
+    return op
+
+
+_Points = tuple[tuple[Floats, Floats], ...]
+
+
+def _through_points(source: _Points, target: _Points) -> tuple[Floats, ...]:
+    """As `projective.through_points`: the same elimination, in each image with its own pivots."""
+    count = len(source[0][0])
+    one, none = np.ones(count), np.zeros(count)
+    lines = []
+    for (x, y), (u, v) in zip(source, target, strict=True):
+        lines.append([x, y, one, none, none, none, -u * x, -u * y, u])
+        lines.append([none, none, none, x, y, one, -v * x, -v * y, v])
+    rows = np.array(lines)  # 8 x 9 x images
+    images = np.arange(count)
+    for column in range(8):
+        sizes = np.abs(rows[column:, column])
+        pivot = column + sizes.argmax(axis=0)
+        if np.any(sizes.max(axis=0) < 1e-12):
+            raise ValueError("three of the four corners lie on one line")
+        head = rows[pivot, :, images].T
+        rows[pivot, :, images] = rows[column].T
+        head = head / head[column]
+        rows[column] = head
+        for number in range(8):
+            scale = rows[number, column]
+            if number != column and scale.any():
+                rows[number] = np.where(scale != 0.0, rows[number] - scale * head, rows[number])
+    return tuple(rows[:, 8])

@@ -1,0 +1,135 @@
+"""Every built-in transform, with each kind of arguments, draws for many images what it draws for each alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn_columns import boxes_of, compare
+from msgspec.structs import replace
+
+import augreg
+from augreg.columns.philox import addresses_of
+from augreg.columns.records import Scenes
+from augreg.columns.seen_boxes import seen_boxes
+from augreg.errors import SpecError
+from augreg.execution import sampling_columns
+from augreg.execution.sampling_columns import one_by_one
+from augreg.ops import Scene
+
+N = 1000
+BUILT_IN = {
+    name: cls
+    for name, cls in augreg.Registry.installed().section("image").items()
+    if cls.__module__.startswith("augreg.transforms")
+}
+JITTER = {"color_jitter": {"brightness": 0.4, "contrast": 0.3, "hue": 0.1}}
+MORE: dict[str, list[Any]] = {
+    "affine": [
+        {"degrees": 0, "scale": [1, 1], "translate": [0, 0], "shear_x": 0},
+        {"fill": [1, 2, 3], "shear_x": [-80, 80], "shear_y": [-45, 45], "interpolation": "bicubic"},
+        {"degrees": 0, "shear_x": [45, 45], "shear_y": [45, 45]},  # singular
+    ],
+    "aug_mix": [
+        {"depth": 2, "dialect": "timm", "width": 2}, {"dialect": "timm", "m_std": 1.5, "width": 1},
+        {"dialect": "torchvision", "severity": 4, "ops": ["rotate", "invert"]}, {"alpha": 0.4}, {"alpha": 3.0},
+    ],
+    "channel_drop": [{"count": [1, 2], "fill": 300 / 7}],
+    "clahe": [{"clip": [1, 3], "tiles": [3, 20]}],
+    "crop_border": [{"pixels": 0}, {"pixels": 3}],
+    "crop_or_pad": [{"size": [40, 150], "position": "random", "mode": "reflect"}, {"size": 1, "position": "random"}],
+    "downscale": [{"scale": [0.001, 1.0], "interpolation": "bicubic"}],
+    "grid_mask": [{"unit": [0.1, 0.12], "ratio": 0.9, "fill": 7}, {"unit": 1, "ratio": 0.001}],
+    "letterbox": [{"size": [1, 2]}, {"size": [3, 400], "interpolation": "lanczos"}],
+    "longest_max_size": [{"longer": 1}],
+    "normalize": [{"mean": [0.5, 0.4, 0.3], "std": 0.2}],
+    "one_of": [
+        {"steps": [JITTER, "horizontal_flip", {"sequential": ["invert", {"hue": {"p": 0.5}}]}]},
+        {"steps": ["equalize", "auto_contrast"], "weights": [0, 2]},
+    ],
+    "pad": [{"padding": [0, 1, 2, 3], "mode": "edge"}, {"padding": 0}],
+    "perspective": [{"distortion": 0.0}, {"distortion": 0.999, "interpolation": "nearest", "fill": 300}],
+    "rand_augment": [{"dialect": "timm"}, {"ops": ["rotate", "invert", "color"], "weights": [1, 2, 3]}],
+    "random_crop": [{"size": [31, 70], "padding": [0, 3, 2, 0], "mode": "reflect"}],
+    "random_order": [{"steps": [{"brightness": 0.4}, {"brightness": 0.1}, {"sharpness": {"p": 0.5}}]}],
+    "random_resized_crop": [{"size": 9, "scale": [0.7, 1.0], "ratio": [0.05, 20]}],
+    "resize": [{"shorter": 31}, {"size": [7, 300], "antialias": False}],
+    "resize_keep_ratio": [
+        {"size": [40, 70], "scale": [0.2, 3.0], "ratio": [0.5, 2.0], "scale_p": 0.6, "ratio_p": 0.7},
+        {"size": [200, 3], "longest": 0.3, "ratio": [0.5, 2.0]},
+    ],
+    "resize_within": [{"shorter": 80, "longer": 80}, {"longer": 1}],
+    "rotate": [
+        {"degrees": [90, 90]}, {"degrees": [-180, -180]}, {"degrees": [0, 0]}, {"degrees": [-90, -90], "fill": 9},
+        {"degrees": [-1e-17, -1e-17]}, {"degrees": [-360, 360], "interpolation": "nearest"}, {"degrees": [450, 450]},
+    ],
+    "safe_crop": [{"size": 9, "ratio": [0.05, 20]}, {"size": 9, "scale": 1}, {"size": 9, "scale": [0.001, 0.01]}],
+    "sequential": [{"steps": [{"rotate": 180}, {"posterize": {"p": 0.3}}, JITTER]}, {"steps": []}],
+    "some_of": [
+        {"steps": ["solarize", JITTER, "vertical_flip", "invert"], "count": [1, 3]},
+        {"steps": ["solarize", "invert"], "count": 2}, {"steps": ["invert"], "count": 0},
+    ],
+    "translate_x": [{"amount": 0}],
+}  # fmt: skip
+
+
+def variants(name: str) -> list[Any]:
+    """The defaults, unless something has to be given; what the documentation shows; and those above."""
+    found: list[Any] = [{}, *BUILT_IN[name].__augreg__.preview, *MORE.get(name, [])]
+    try:
+        augreg.Pipeline([name])
+    except SpecError:
+        del found[0]
+    return found
+
+
+SIZES = np.random.default_rng(7).integers(1, 300, (2, N))
+SIZES[:, ::3] = np.array([[32, 224, 40], [32, 224, 60]])[:, np.arange(len(SIZES[0, ::3])) % 3]  # a few often
+SEEN = Scenes(*SIZES, Scene(0, 0), seen_boxes(boxes_of(SIZES, 7)))
+
+
+def scenes(count: int, first: int, **common: Any) -> Scenes:
+    """Of some sizes more than once; most images have boxes."""
+    taken = SEEN.taken(np.arange(first, first + count) % N)
+    return replace(taken, common=Scene(0, 0, epoch=2, **common))
+
+
+KINDS: list[dict[str, Any]] = [
+    {"channels": channels, "dtype": dtype} for channels in (1, 3) for dtype in ("uint8", "float32")
+]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_thousand_images_have_the_ops_of_each_alone(name: str) -> None:
+    cases = [(arguments, kind) for arguments in variants(name) for kind in KINDS]
+    different = set()
+    for number, (arguments, kind) in enumerate(cases):
+        steps = augreg.Pipeline([{name: arguments}], seed=3).steps
+        assert one_by_one(steps) == []
+        count = -(-N // len(cases))
+        found = compare(steps, scenes(count, number * count, **kind), addresses_of(number, range(count), 2))
+        different.update(map(str, found))
+    assert len(different) > 1 or name in ("auto_contrast", "equalize", "grayscale", "invert", "normalize")
+
+
+MAKE_STEPS = {"color_jitter", "one_of", "random_order", "sequential", "some_of", "three_augment", "timm_policy"}
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN.keys() - MAKE_STEPS))
+def test_ops_that_are_drawn_one_by_one_are_gathered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling_columns, "by_columns", lambda transform: False)
+    arguments = variants(name)
+    for number, kind in enumerate(KINDS):
+        steps = augreg.Pipeline([{name: arguments[-1 - number % len(arguments)]}], seed=3).steps
+        compare(steps, scenes(25, number, **kind), addresses_of(number, range(25), 2))
+
+
+POLICIES = {name for name, cls in BUILT_IN.items() if "policies" in cls.__module__}
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN.keys() - POLICIES))
+def test_alpha_and_many_channels(name: str) -> None:
+    for channels, alpha in ((4, True), (5, False)):
+        steps = augreg.Pipeline([{name: variants(name)[-1]}], seed=3).steps
+        compare(steps, scenes(10, channels, channels=channels, alpha=alpha), addresses_of(1, range(10), 2))
