@@ -309,5 +309,7 @@ class Test(_Side):
         lines = remarks("train.batch", drawn, _NOMINAL, steps)
         lines += remarks("test.batch", [self._ops(_NOMINAL, None)], _NOMINAL)
         if self.engine.name not in ("pillow", "native"):
-            lines.append(f"train.batch and test.batch have the pixel values of pillow, not those of {self.engine.name}")
+            lines.append(
+                f"train.batch and test.batch have the pixel values of pillow, not those of {self.engine.name}"
+            )
         return lines

@@ -192,7 +192,8 @@ class _Operators(TorchDispatchMode):
         if to_gpu:
             leaves = ["cpu" if part is asked else part for part in leaves]
         inner, named = tree_unflatten([part.held if isinstance(part, OnGPU) else part for part in leaves], form)
-        result = tree_map(lambda part: OnGPU(part) if isinstance(part, Tensor) else part, func(*inner, **named))
+        run = _wide_product if func is torch.ops.aten.bmm.dtype else func
+        result = tree_map(lambda part: OnGPU(part) if isinstance(part, Tensor) else part, run(*inner, **named))
         is_view, aliases = _aliases(func)
         if not is_view:  # which runs nothing
             self._gpu.calls.append(name)
@@ -203,6 +204,11 @@ class _Operators(TorchDispatchMode):
         self._gpu.uploads.append(tuple(source.shape))
         if not (self._gpu.waiting or non_blocking):
             raise WaitsError(f"a copy to the GPU of {tuple(source.shape)} without non_blocking waits for it")
+
+
+def _wide_product(one: Tensor, other: Tensor, dtype: torch.dtype) -> Tensor:
+    """The product of matrices of float16 as float32, for which the CPU has no operator."""
+    return torch.bmm(one.to(dtype), other.to(dtype))
 
 
 @functools.cache
