@@ -237,11 +237,10 @@ def _made(
 
 
 def _arguments(dialect: Dialect, name: str, m: Floats, signs: Integers, scene: Scenes, rows: Rows) -> Floats:
-    """As `op_argument`; each argument is computed once."""
+    """As `op_argument`."""
     rule = dialect.argument_rules[name]
     if rule is None:
         return np.zeros(len(rows))
     sides = (scene.width if name.endswith("_x") else scene.height)[rows]
-    keys = list(zip(m.tolist(), signs.tolist(), sides.tolist(), strict=True))
-    known = {key: rule.compute(*key) + 0.0 for key in set(keys)}
-    return np.array([known[key] for key in keys], np.float64)
+    computed = map(rule.compute, m.tolist(), signs.tolist(), sides.tolist())
+    return np.fromiter(computed, np.float64, len(rows)) + 0.0
