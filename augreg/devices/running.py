@@ -172,11 +172,11 @@ def _mixed(op: BranchColumns, images: torch.Tensor, work: Work) -> torch.Tensor:
     count, width = len(images), len(op.weights)
     shares = [op.keep, *((1.0 - op.keep) * weight for weight in op.weights)]
     numbers = [number.to(torch.float32)[:, None, None, None] for number in uploaded(shares, count, images.device)]
-    total = images.to(torch.float32) * numbers[0]
-    start = Group(np.arange(width * count), images.repeat(width, 1, 1, 1))
-    groups = run([start], (), op.chains, work, images.device)
-    if len(groups) > 1 or groups[0].images.shape[1:] != images.shape[1:] or groups[0].images.dtype != images.dtype:
+    whole = Group(np.arange(count * width), images.repeat(width, 1, 1, 1))
+    groups = run([whole], (), op.chains, work, images.device)
+    if len(groups) > 1 or groups[0].size != tuple(images.shape[2:]) or groups[0].images.dtype != images.dtype:
         raise ImageError("a branch of a mix must keep the size and the kind of its image")
+    total = images.to(torch.float32) * numbers[0]
     for branch, share in zip(groups[0].images.split(count), numbers[1:], strict=True):
         total += share * branch
     return total.round_().clamp_(0.0, 255.0).to(torch.uint8) if images.dtype == torch.uint8 else total
@@ -197,6 +197,6 @@ def _one_by_one(op: Op, images: torch.Tensor, work: Work) -> torch.Tensor:
     engine = alpha.engine_for(work.scene, work.engine)
     column = Columns(op, np.arange(len(images)))
     arrays = images.permute(0, 2, 3, 1).cpu().numpy()
-    found = [engine.apply(one, array) for one, array in zip(column.each(), arrays, strict=True)]
+    found = [engine.apply(column.at(place), array) for place, array in enumerate(arrays)]
     stack = torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2)
     return stack.contiguous().to(images.device)
