@@ -147,6 +147,23 @@ class _OwnRotation(augreg.transforms.Rotate):
         return super().sample(rng, scene)
 
 
+@augreg.transform("alone_at_times", kind="color")
+class _AloneAtTimes(augreg.transforms.Brightness):
+    """Does not know what to do with more than ten images."""
+
+    def sample_columns(self, rng: Any, scene: Any) -> Any:
+        return NotImplemented if len(scene) > 10 else augreg.transforms.Brightness.sample_columns(self, rng, scene)
+
+
+def test_a_transform_may_leave_a_batch_to_sample() -> None:
+    for count in (10, 11):
+        compare(
+            [Step(_AloneAtTimes(), "alone_at_times")],
+            scenes_of([4] * count, [5] * count),
+            addresses_of(0, range(count)),
+        )
+
+
 @augreg.transform("renamed_rotation", kind="geometry")
 class _RenamedRotation(augreg.transforms.Rotate):
     """Overrides nothing."""

@@ -135,7 +135,7 @@ def _keys(steps: Iterable[Step]) -> list[int]:
 
 def _stream(step: Step, parent: str, met: dict[str, Step]) -> tuple[str, int]:
     """The path of a step and its stream key, as `draw` has them for an image whose steps have different paths."""
-    path = step.path or f"{parent}/{step.uid or step.name}#0"
+    path = step.path or f"{parent}{'/' if parent else ''}{step.uid or step.name}#0"
     if met.setdefault(path, step) != step:
         raise NotByColumnsError(f"two steps have the path {path}, so one of them has another for some images")
     return path, stream_key(path) if step.stream_key is None or not step.path else step.stream_key
