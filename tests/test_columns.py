@@ -210,13 +210,16 @@ def test_what_only_draw_can_do(transform: Any, kind: str) -> None:
 class _Twice:
     """Makes two steps of one name, which would have one stream."""
 
+    most: float = 1.4
+
     def sample_columns(self, rng: Any, scene: Any) -> Any:
-        return Step(augreg.transforms.Brightness()), Step(augreg.transforms.Brightness((0.0, 0.1)))
+        return Step(augreg.transforms.Brightness()), Step(augreg.transforms.Brightness((0.6, self.most)))
 
     sample = sample_columns
 
 
-def test_two_made_steps_of_one_name_are_refused() -> None:
-    steps = augreg.Pipeline([_Twice()]).steps
+@pytest.mark.parametrize("most", [1.4, 1.5])
+def test_two_made_steps_of_one_name_are_refused(most: float) -> None:
+    steps = augreg.Pipeline([_Twice(most)]).steps
     with pytest.raises(NotByColumnsError, match=r"two steps have the path .*brightness#0"):
         draw_columns(steps, scenes_of([4], [4]), addresses_of(0, [0]))
