@@ -48,6 +48,10 @@ class _Owner(Protocol):
     spec: Spec
     backend: str
 
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the spec."""
+
     def to_spec(self) -> dict[str, Any]:
         """The canonical spec."""
 
