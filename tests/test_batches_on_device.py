@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_gpu import GPU, fake_gpu
 from PIL import Image
 
 from augreg import ImageError, Pipeline, Registry, ops, transform
@@ -128,6 +130,24 @@ def test_images_of_different_sizes_and_test_images(spec: list[Any]) -> None:
     expected = [pipe.train(image, name, 1, 2) for image, name in zip(images, names, strict=True)]
     assert _unlike(pipe.train.batch(images, names, epoch=1, view=2), expected) == []
     assert _unlike(pipe.test.batch(images), [pipe.test(image) for image in images]) == []
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+@pytest.mark.parametrize("spec", SPECS[:56:5], ids=lambda spec: "-".join(map(str, spec))[:60])
+def test_nothing_is_read_back_from_a_device(spec: list[Any]) -> None:
+    pipe = _pipe(spec)
+    with fake_gpu():
+        images = torch.empty((8, 3, *SIZE), dtype=torch.uint8, device=GPU)
+        found = [*pipe.train.batch(images, range(8)), *pipe.test.batch(images)]
+        assert {image.device for image in found} == {GPU}
+
+
+def test_which_steps_run_image_by_image() -> None:
+    found = set()
+    for spec in SPECS:
+        lines = _pipe(spec).test.explain(batch=True).splitlines()
+        found |= {name for line in lines for name in re.findall(r"(\w+) \(no batch kernel", line)}
+    assert found == {"clahe", "jpeg", "median_blur"}
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 5])

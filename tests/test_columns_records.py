@@ -11,7 +11,7 @@ from drawn_columns import boxes_of, compare, scenes_of
 
 import augreg
 from augreg.columns.philox import addresses_of
-from augreg.columns.records import Scenes, by_image, gathered, scenes_of as together
+from augreg.columns.records import BranchColumns, Scenes, by_image, gathered, scenes_of as together
 from augreg.columns.seen_boxes import seen_boxes
 from augreg.execution.sampling_columns import draw_columns
 from augreg.ops import Scene
@@ -114,3 +114,17 @@ def test_scenes_and_addresses_must_fit() -> None:
             draw_columns(steps, scenes_of([4, 4], [4, 4], epoch=epoch), addresses)
     with pytest.raises(ValueError, match="1 scenes and 2 addresses"):
         draw_columns(steps, scenes_of([4], [4]), addresses_of(0, range(2)))
+
+
+def test_mixes_of_some_images() -> None:
+    steps = augreg.Pipeline([{"aug_mix": {"width": 2}}]).steps
+    (column,) = draw_columns(steps, scenes_of([40] * 30, [50] * 30), addresses_of(0, range(30))).columns
+    every = [repr(op) for op in column.each()]
+    for places in ([29], [4, 5, 17], [9, 0], []):
+        taken = column.taken(np.array(places, np.intp), np.arange(len(places)))
+        assert [repr(op) for op in taken.each()] == [every[place] for place in places]
+    assert repr(pickle.loads(pickle.dumps(column)).at(7)) == every[7]
+    bare = column.unlabeled()
+    assert bare.at(7) == column.at(7)
+    assert isinstance(bare.op, BranchColumns)
+    assert {chain.op.label for chain in bare.op.chains} == {bare.op.label} == {""}

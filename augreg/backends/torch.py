@@ -25,6 +25,7 @@ from augreg.errors import ImageError
 from augreg.ops import (
     ColorMatrix,
     Enhance,
+    Enlarge,
     Filter,
     Hue,
     Lookup,
@@ -130,6 +131,7 @@ KERNELS: Final[Mapping[type[Op], Kernel]] = {
     Paint: Kernel(_painted, _refuses_fill_ops),
     Resize: Kernel(geometry.resized, _nothing),
     ResizeBox: Kernel(geometry.resized_box, geometry.refuses_resize_box),
+    Enlarge: Kernel(geometry.enlarged, geometry.refuses_enlarge),
     Warp: Kernel(geometry.warped, _nothing),
     Remap: Kernel(geometry.remapped, geometry.refuses_remap),
     Lookup: Kernel(values.looked_up, _nothing),

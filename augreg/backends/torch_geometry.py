@@ -9,20 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import PIL
 import torch
 from numpy.typing import NDArray
 
 from augreg.backends import intensity
 from augreg.backends.torch_kernels import columns, fields, moving, remapping, resizing, warping
 from augreg.errors import ImageError
-from augreg.ops import Move, Pad, Remap, Resize, ResizeBox, Warp
+from augreg.ops import Enlarge, Move, Pad, Remap, Resize, ResizeBox, Warp
 from augreg.ops.scene import PixelValues
 
 __all__ = [
     "cropped_resize",
+    "enlarged",
     "fill_numbers",
     "moved",
     "padded_crop",
+    "refuses_enlarge",
     "refuses_remap",
     "refuses_resize_box",
     "remapped",
@@ -152,6 +155,35 @@ def resized_box(op: ResizeBox, images: torch.Tensor) -> torch.Tensor:
     return resizing.resize_box(images, boxes, *_size(op), op.interpolation)
 
 
+def refuses_enlarge(op: Enlarge, dtype: str, channels: int) -> str:
+    """Why it cannot be run on a batch."""
+    if int(PIL.__version__.partition(".")[0]) < 13:  # the pillow backend has the order of the passes of its Pillow
+        return "no batch kernel for a part of an enlarged image with Pillow before 13"
+    return ""
+
+
+def enlarged(op: Enlarge, images: torch.Tensor) -> torch.Tensor:
+    """A part of each image scaled to `whole`."""
+    height, width = _size(op)
+    numbers = op.top, op.left, *op.whole
+    top, left, whole_height, whole_width = columns.table(numbers, len(images) if columns.differ(*numbers) else 1)
+    step_y, step_x = images.shape[2] / whole_height, images.shape[3] / whole_width
+    y, x = top * step_y, left * step_x
+    nothing = np.zeros_like(y)
+    if not (op.antialias or op.interpolation in ("nearest", "lanczos")):
+        matrices = np.stack([step_x, nothing, x, nothing, step_y, y, nothing, nothing], 1)
+        return warping.warped(images, matrices, height, width, op.interpolation)
+    end_y = np.minimum((top + height) * step_y, images.shape[2])  # rounding can carry it past the image
+    end_x = np.minimum((left + width) * step_x, images.shape[3])
+    if op.interpolation != "nearest":
+        boxes = np.stack([y, x, end_y - y, end_x - x], 1)
+        return resizing.resize_box(images, boxes, height, width, op.interpolation)
+    y, x, end_y, end_x = np.stack([y, x, end_y, end_x]).astype(np.float32)  # Pillow's C code has these
+    scale_y, scale_x = (end_y - y).astype(np.float64) / height, (end_x - x).astype(np.float64) / width
+    matrices = np.stack([scale_x, nothing, x, nothing, scale_y, y, nothing, nothing], 1)
+    return warping.warped(images, matrices, height, width)
+
+
 def warped(op: Warp, images: torch.Tensor) -> torch.Tensor:
     """Each image through its map."""
     height, width = _size(op)
@@ -181,6 +213,6 @@ def remapped(op: Remap, images: torch.Tensor) -> torch.Tensor:
     return remapping.remapped(images, shifts, op.interpolation, fill)
 
 
-def _size(op: Resize | ResizeBox | Warp) -> tuple[int, int]:
+def _size(op: Resize | ResizeBox | Enlarge | Warp) -> tuple[int, int]:
     kind = type(op).__name__
     return columns.shared(op.height, f"height of a {kind}"), columns.shared(op.width, f"width of a {kind}")

@@ -28,6 +28,7 @@ __all__ = [
     "is_number_per_sample",
     "is_tensor",
     "like_labels",
+    "mixture_like",
     "on_a_device",
     "zeros",
 ]
@@ -157,7 +158,12 @@ def check_range(ids: Any, classes: int | None) -> None:
 
 
 def check_mixture(sources: Any, weights: Any, count: int) -> None:
-    """Raise ValueError unless sources are positions in the batch, and the weights of each image sum to 1."""
+    """Raise ValueError unless sources are positions in the batch, and the weights of each image sum to 1.
+
+    The numbers of tensors on a device are not looked at.
+    """
+    if on_a_device(sources) or on_a_device(weights):
+        return
     if is_tensor(sources):
         if compiling():
             return
@@ -189,12 +195,18 @@ def like_labels(array: Any, labels: Any, kind: str | None = None) -> Any:
     """
     if is_tensor(labels):
         torch = sys.modules["torch"]
-        if on_a_device(labels) and isinstance(array, np.ndarray) and array.dtype in (np.int64, np.float64):
-            from augreg.batch.torch_batched import send
-
-            (array,) = send([array], labels.device)
         return torch.as_tensor(array, dtype=getattr(torch, kind) if kind else None, device=labels.device)
     return np.asarray(array.cpu() if is_tensor(array) else array, dtype=kind)
+
+
+def mixture_like(sources: Any, weights: Any, labels: Any) -> tuple[Any, Any]:
+    """`like_labels` of both columns of a mixture. Weights are float32, or float64 if the labels are."""
+    if on_a_device(labels) and isinstance(sources, np.ndarray) and isinstance(weights, np.ndarray):
+        from augreg.batch.torch_batched import send
+
+        sources, weights = send([sources, weights], labels.device)
+    precision = "float64" if dtype(labels) == "float64" else "float32"
+    return like_labels(sources, labels, "int64"), like_labels(weights, labels, precision)
 
 
 def as_integers(array: Any) -> Any:

@@ -26,6 +26,7 @@ from augreg.batch.label_arrays import (
     is_integer,
     is_tensor,
     like_labels,
+    mixture_like,
     on_a_device,
     zeros,
 )
@@ -90,11 +91,11 @@ class SoftLabels:
             shapes = f"{tuple(sources.shape)} and {tuple(weights.shape)}"
             raise ValueError(f"sources and weights are {count} x K for {count} labels, got {shapes}")
         check_mixture(sources, weights, count)
-        precision = "float64" if dtype(labels) == "float64" else "float32"
+        sources, weights = mixture_like(sources, weights, labels)
         vars(self).update(
             labels=labels,
-            sources=like_labels(sources, labels, "int64"),
-            weights=like_labels(weights, labels, precision),
+            sources=sources,
+            weights=weights,
             classes=int(labels.shape[1]) if labels.ndim == 2 else classes,
             smoothing=checked_smoothing(smoothing),
             multi_label=_is_multi_label(labels, multi_label, labels.ndim == 2),

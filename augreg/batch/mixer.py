@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
 from augreg.batch.keys import Key
-from augreg.batch.label_arrays import check_list, is_number_per_sample, is_tensor
+from augreg.batch.label_arrays import check_list, is_number_per_sample, is_tensor, on_a_device
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixture import Mixture, draw_mixture
 from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_memory
@@ -248,11 +248,14 @@ class Mixer:
         if isinstance(labels, list | tuple) and is_tensor(images.array):
             from augreg.batch.torch_kernels import as_tensor
 
-            check_list(labels, self._classes)  # they are checked here, and the result is moved to the images
-            return self._soft(as_tensor(labels), images, name, mixture).to(images.array.device, non_blocking=True)
+            check_list(labels, self._classes)
+            labels = as_tensor(labels)
         if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
             raise ValueError(f"{name}: expected {images.count} labels for {images.count} images, got {len(labels)}")
-        return SoftLabels(labels, *mixture.sources_and_weights(), self._classes)
+        soft = SoftLabels(
+            labels, *mixture.sources_and_weights(), self._classes
+        )  # labels on the CPU are checked there
+        return soft.to(images.array.device, non_blocking=True) if on_a_device(images.array) else soft
 
     def _drawn(self, count: int, scene: Scene, key: tuple[Any, int, int | None, int]) -> Mixture:
         return draw_mixture(self.steps, count, scene, *self._address(count, *key))

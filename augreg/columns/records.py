@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from augreg.columns.cursors import Integers, Rows
+from augreg.columns.cursors import Floats, Integers, Rows
 from augreg.columns.seen_boxes import SeenBoxes, seen_boxes
 from augreg.ops import BranchMix, FunctionCall, Op, PixelValues, Scene, mix
 
@@ -142,7 +142,10 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
 
     def unlabeled(self) -> Columns:
         """These without the label, which a pickle need not carry where the op is run and never printed."""
-        return Columns(replace(self.op, label=""), self.rows)
+        op = replace(self.op, label="")
+        if isinstance(op, BranchColumns):
+            op = replace(op, chains=tuple([column.unlabeled() for column in op.chains]))
+        return Columns(op, self.rows)
 
     def __reduce__(self) -> Any:
         # that of `Op` makes the text of the label
@@ -154,48 +157,49 @@ def _columns(make: Any, arguments: tuple[Any, ...], rows: Rows) -> Columns:
 
 
 class BranchColumns(Op, frozen=True, eq=False):
-    """Many `BranchMix`: each branch as columns, whose `rows` count among the images of the mix.
+    """N `BranchMix` of as many branches: `chains` are columns for the branches, as if each were an image of a batch.
 
-    `weights` has an array for each branch. The label is empty for those that `ops.mix` makes.
+    Branch b of image i is row b * N + i of them. `weights` has an array for each branch. The label is empty for mixes
+    that `ops.mix` makes.
     """
 
-    branches: tuple[tuple[Columns, ...], ...]
-    weights: tuple[Any, ...]
-    keep: Any
+    chains: tuple[Columns, ...]
+    weights: tuple[Floats, ...]
+    keep: Floats
 
     def point_map(self, height: int, width: int) -> None:
         return None
 
     def taken(self, places: Rows) -> BranchColumns:
         """The mixes of these images."""
-        branches = []
-        for columns in self.branches:
-            own = [(column, np.flatnonzero(np.isin(places, column.rows))) for column in columns]
-            branches.append(tuple([
-                column.taken(np.searchsorted(column.rows, places[rows]), rows) for column, rows in own if len(rows)
-            ]))  # fmt: skip
-        numbers = [_mapped(value, lambda given: given[places]) for value in (self.weights, self.keep, self.label)]
-        return BranchColumns(tuple(branches), numbers[0], numbers[1], label=numbers[2])
+        count, width = len(self.keep), len(self.weights)
+        own = (np.arange(width)[:, None] * count + places).ravel()
+        number = np.full(count * width, -1)
+        number[own] = np.arange(len(own))
+        chains = []
+        for column in self.chains:
+            rows = number[column.rows]
+            kept = np.flatnonzero(rows >= 0)
+            if len(kept):
+                kept = kept[rows[kept].argsort()]
+                chains.append(column.taken(kept, rows[kept]))
+        weights, keep, label = (_mapped(value, lambda given: given[places]) for value in self._numbers_of_images)
+        return BranchColumns(tuple(chains), weights, keep, label=label)
 
-    def at(self, place: int) -> BranchMix:
-        """The mix of one image."""
-        branches = []
-        for columns in self.branches:
-            places = [(column, int(column.rows.searchsorted(place))) for column in columns]
-            branches.append(tuple([
-                column.at(found) for column, found in places if found < len(column) and column.rows[found] == place
-            ]))  # fmt: skip
-        made = mix(tuple(branches), _at(self.weights, place), _at(self.keep, place))
-        label = _at(self.label, place)
-        return replace(made, label=label) if label else made
+    @property
+    def _numbers_of_images(self) -> tuple[Any, Any, Any]:
+        return self.weights, self.keep, self.label
 
-    def each(self, count: int) -> list[BranchMix]:
-        """The mixes of all of `count` images."""
-        branches = list(zip(*[map(tuple, by_image(columns, count)) for columns in self.branches], strict=True))
-        numbers = zip(branches, _each(self.weights, count), _each(self.keep, count), strict=True)
-        made = [mix(*each) for each in numbers]
-        labels = _each(self.label, count)
-        return [replace(one, label=label) if label else one for one, label in zip(made, labels, strict=True)]
+    def each(self) -> list[BranchMix]:
+        """The mixes of all images."""
+        count, width = len(self.keep), len(self.weights)
+        chains = list(map(tuple, by_image(self.chains, count * width)))
+        branches = [tuple(chains[row::count]) for row in range(count)]
+        weights, keep, labels = (_each(value, count) for value in self._numbers_of_images)
+        return [
+            replace(one, label=label) if label else one
+            for one, label in zip(map(mix, branches, weights, keep), labels, strict=True)
+        ]
 
 
 def _each(value: Any, count: int) -> Iterable[Any]:
@@ -203,7 +207,7 @@ def _each(value: Any, count: int) -> Iterable[Any]:
     if isinstance(value, np.ndarray):
         return value.tolist()  # type: ignore[no-any-return]
     if isinstance(value, BranchColumns):
-        return value.each(count)
+        return value.each()
     if isinstance(value, tuple):
         parts = [_each(item, count) for item in value]
         return repeat(value, count) if _shared(parts) else zip(*parts, strict=True)
@@ -223,7 +227,7 @@ def _shared(parts: Iterable[Iterable[Any]]) -> bool:
 
 def _at(value: Any, place: int) -> Any:
     if isinstance(value, BranchColumns):
-        return value.at(place)
+        return value.taken(np.array([place])).each()[0]
     return _mapped(value, lambda numbers: numbers.item(place))
 
 
@@ -264,20 +268,16 @@ def _one(ops: Sequence[Op]) -> Op:
 
 
 def _mixes(mixes: Sequence[BranchMix]) -> BranchColumns:
-    branches = tuple([_in_turn(chains) for chains in zip(*[mix.branches for mix in mixes], strict=True)])
-    weights = tuple([np.array(each, np.float64) for each in zip(*[mix.weights for mix in mixes], strict=True)])
-    keep = np.array([mix.keep for mix in mixes], np.float64)
-    return BranchColumns(branches, weights, keep, label=_labels([mix.label for mix in mixes]))
-
-
-def _in_turn(chains: Sequence[Sequence[Op]]) -> tuple[Columns, ...]:
-    """The ops of each image: the first ones, then the second ones, and so on."""
+    chains = [mix.branches[branch] for branch in range(len(mixes[0].branches)) for mix in mixes]
     longest = max(map(len, chains), default=0)
-    return tuple([
+    columns = [
         column
         for place in range(longest)
         for column in gathered((row, chain[place]) for row, chain in enumerate(chains) if place < len(chain))
-    ])  # fmt: skip
+    ]
+    weights = tuple([np.array(each, np.float64) for each in zip(*[mix.weights for mix in mixes], strict=True)])
+    keep = np.array([mix.keep for mix in mixes], np.float64)
+    return BranchColumns(tuple(columns), weights, keep, label=_labels([mix.label for mix in mixes]))
 
 
 def _outline(value: Any) -> Any:

@@ -15,7 +15,7 @@ from augreg.columns.records import Columns, Scenes, gathered
 from augreg.execution.passes import passes
 from augreg.execution.sampling import MODEST, Drawn, draw, expect
 from augreg.execution.sampling_columns import NotByColumnsError, draw_columns
-from augreg.ops import FunctionCall, Normalize, Op, Scene
+from augreg.ops import BranchMix, FunctionCall, Normalize, Op, Scene
 from augreg.ops.scene import Boxes
 from augreg.rng import Cursor
 from augreg.steps.step import Step
@@ -123,7 +123,11 @@ def _together(plans: Sequence[_Plan], scenes: Scenes) -> Program:
         raise OneByOneError("the images of a batch become of different kinds")
     if all(plan is first for plan in plans):
         everyone = np.arange(len(plans))
-        return Program([Columns(op, everyone) for op in first.ops], scenes, first.after)
+        columns: list[Columns] = []
+        for op in first.ops:
+            mixes = [(row, op) for row in everyone.tolist()] if isinstance(op, BranchMix) else []
+            columns += gathered(mixes) if mixes else [Columns(op, everyone)]
+        return Program(columns, scenes, first.after)
     return Program(_scheduled([plan.ops for plan in plans]), scenes, first.after)
 
 

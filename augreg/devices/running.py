@@ -15,16 +15,17 @@ import torch
 from msgspec.structs import replace
 
 from augreg.backends import Backend, alpha, torch as kernels
-from augreg.backends.torch_kernels.columns import table
+from augreg.backends.torch_kernels.columns import table, uploaded
 from augreg.backends.torch_kernels.lookups import column_tables
 from augreg.backends.torch_kernels.normalizing import normalized
 from augreg.backends.torch_kernels.resizing import crop_resize, resize_box
 from augreg.columns.cursors import Rows
-from augreg.columns.records import Columns
+from augreg.columns.records import BranchColumns, Columns
 from augreg.devices.fusing import CropResize
 from augreg.devices.groups import Group, joined
 from augreg.devices.loading import Pack
-from augreg.ops import Lookup, Move, Normalize, Op, Pad, Paint, ResizeBox, Scene
+from augreg.errors import ImageError
+from augreg.ops import BranchMix, Lookup, Move, Normalize, Op, Pad, Paint, ResizeBox, Scene
 
 __all__ = ["Work", "refusal", "run"]
 
@@ -145,6 +146,8 @@ def _applied(op: Op, images: torch.Tensor, size: tuple[int, int] | None, work: W
     """Images of one size after an op with numbers for each of them."""
     if isinstance(op, CropResize):
         return _resized(op, images, size)
+    if isinstance(op, BranchColumns):
+        return _mixed(op, images, work)
     if refusal(op, work.scene):
         return _one_by_one(op, images, work)
     if work.scene.alpha:
@@ -154,12 +157,28 @@ def _applied(op: Op, images: torch.Tensor, size: tuple[int, int] | None, work: W
 
 def refusal(op: Op, scene: Scene) -> str:
     """Why an op cannot be run on many images of this kind at once; "" if it can."""
-    if isinstance(op, CropResize):
+    if isinstance(op, CropResize | BranchColumns):
         return ""
+    if isinstance(op, BranchMix):
+        return next(filter(None, (refusal(part, scene) for branch in op.branches for part in branch)), "")
     if scene.alpha and isinstance(op, Pad | Paint) and op.fill_ops:
         return "no batch kernel for fills of images with alpha that other ops change"
     dtype: Any = scene.dtype
     return kernels.refused(op, dtype, scene.colors if op.on_colors else scene.channels)
+
+
+def _mixed(op: BranchColumns, images: torch.Tensor, work: Work) -> torch.Tensor:
+    """A mix of the images with branches of ops, computed as for one image: in float32, in this order."""
+    rows, keep = np.arange(len(images)), np.asarray(op.keep, np.float64)
+    shares = [keep, *((1.0 - keep) * weight for weight in op.weights)]
+    numbers = [number.to(torch.float32)[:, None, None, None] for number in uploaded(shares, len(rows), images.device)]
+    total = images.to(torch.float32) * numbers[0]
+    for branch, share in zip(op.branches, numbers[1:], strict=True):
+        groups = run([Group(rows, images, own=False)], (), branch, work, images.device)
+        if len(groups) > 1 or groups[0].images.shape != images.shape or groups[0].images.dtype != images.dtype:
+            raise ImageError("a branch of a mix must keep the size and the kind of its image")
+        total += share * groups[0].images
+    return total.round_().clamp_(0.0, 255.0).to(torch.uint8) if images.dtype == torch.uint8 else total
 
 
 def _beside_alpha(op: Op, images: torch.Tensor) -> torch.Tensor:

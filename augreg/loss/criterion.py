@@ -52,8 +52,8 @@ class Criterion(nn.Module):
     are no terms, so that the loss is that of the predictions.
 
     `steps` are those of the loss section. With `classes`, logits for another number of classes are refused. With
-    `check` the values of the target are validated, which on an accelerator waits for the device at each call;
-    torch.compile leaves this out. Raises TypeError and ValueError for targets that do not fit, and for labels that
+    `check` the values of the target are validated. On an accelerator this has to wait for the device, so it is done at
+    the first call in training and the first in evaluation; torch.compile leaves it out. Raises TypeError and ValueError for targets that do not fit, and for labels that
     are already smoothed if the spec smooths too.
     """
 
@@ -102,6 +102,7 @@ class Criterion(nn.Module):
         self._penalties = [step.name for step in self._steps if callable(getattr(step.transform, "penalty", None))]
         self._penalized_by: Literal["call", "method"] | None = None
         self._without = 0  # losses with a gradient that had no model
+        self._looked_at: set[bool] = set()  # the modes, training or not, in which targets on a device were validated
         smoothing = [f"loss[{place}]" for place, step in enumerate(self._steps) if step.name == _SMOOTHING]
         if len(smoothing) > 1:
             raise ValueError(f"{' and '.join(smoothing)} both smooth the labels: keep one label_smoothing")
@@ -215,7 +216,7 @@ class Criterion(nn.Module):
         known = getattr(target, "known", None) if hasattr(target, "dense") else None
         if known is not None and self.multi_label:
             raise ValueError("multi-label targets have no label that is ignored, and these soft labels contain -100")
-        return None if known is None else torch.as_tensor(known).to(logits)
+        return None if known is None else torch.as_tensor(known).to(logits.device, logits.dtype, non_blocking=True)
 
     def _checked_target(self, target: Any, logits: Tensor) -> Tensor:
         """The target as int64 class ids or as probabilities of the logits' dtype, checked."""
@@ -232,11 +233,13 @@ class Criterion(nn.Module):
                     f"these labels are already smoothed by {target.smoothing:g}, and the spec's loss section smooths "
                     "too: smooth in one place only"
                 )
-            known = getattr(target, "known", None)
-            target = torch.as_tensor(target.dense(logits.shape[1]))  # NumPy labels give NumPy arrays
+            known, dense = getattr(target, "known", None), target.dense(logits.shape[1])
+            target = torch.as_tensor(dense)
             if known is not None:  # what has a label; samples without any count for nothing, whatever their target is
                 known = torch.as_tensor(known)[:, None]
                 target = torch.where(known > 0, target / known.clamp(min=1e-6), 1 / logits.shape[1])
+            if not isinstance(dense, Tensor):  # NumPy labels give NumPy arrays, which have no device
+                target = target.to(logits.device, non_blocking=True)
         if not isinstance(target, Tensor):
             raise TypeError(f"expected a tensor or soft labels as the target, got {type(target).__name__}")
         whole = not (target.is_floating_point() or target.is_complex())
@@ -252,13 +255,14 @@ class Criterion(nn.Module):
                 f"got {list(target.shape)}{one_hot}"
             )
         target = target.long()
-        if self._checks_values():
+        if self._checks_values(target):
             valid = ((target >= 0) & (target < logits.shape[1])) | (target == self.ignore_index)
             if not bool(valid.all()):
                 raise ValueError(
                     f"class ids are from 0 to {logits.shape[1] - 1} (or {self.ignore_index}, which is ignored), "
                     f"got {int(target[~valid][0])}"
                 )
+            self._note_look(target)
         return target
 
     def _checked_probabilities(self, target: Tensor, logits: Tensor) -> Tensor:
@@ -271,7 +275,7 @@ class Criterion(nn.Module):
                 + ("" if self.multi_label else "; class ids must be integers")
             )
         target = target.to(logits.dtype)
-        if self._checks_values():
+        if self._checks_values(target):
             if not bool(((target >= 0) & (target <= 1 + _TOLERANCE)).all()):
                 raise ValueError(f"{kind} are between 0 and 1, got {_range(target)}")
             sums = target.sum(1)
@@ -280,10 +284,20 @@ class Criterion(nn.Module):
                     f"the probabilities of a sample sum to 1, got {_range(sums)}; "
                     "if several classes can be true at once, use pipe.criterion(multi_label=True)"
                 )
+            self._note_look(target)
         return target
 
-    def _checks_values(self) -> bool:
-        return self.check and not torch.compiler.is_compiling()
+    def _checks_values(self, target: Tensor) -> bool:
+        if not self.check or torch.compiler.is_compiling():
+            return False
+        if target.device.type == "cpu":
+            return True
+        return self.training not in self._looked_at
+
+    def _note_look(self, target: Tensor) -> None:
+        """Note that a valid target was looked at; what is not valid is reported at each call."""
+        if target.device.type != "cpu":
+            self._looked_at.add(self.training)
 
     def _soft(self, probabilities: Tensor) -> Tensor:
         for transform in self._targets:
@@ -336,7 +350,9 @@ class Criterion(nn.Module):
         return self._reduced(losses, [transform.term(pairs) for transform in self._terms])
 
     def _weight(self, logits: Tensor) -> Tensor | None:
-        return None if self.weight is None else self.weight.to(logits)
+        if self.weight is None:
+            return None
+        return self.weight.to(logits.device, logits.dtype, non_blocking=True)
 
     def _reduced(self, losses: Tensor, terms: list[Tensor]) -> Tensor:
         for term in terms:

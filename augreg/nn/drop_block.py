@@ -163,7 +163,8 @@ def numbers(
     log_keep = log_seed_keep(sizes, block_size, p)
     wide = torch.promote_types(dtype, torch.float32)
     scale = torch.exp(-log_keep * covering_blocks(sizes, block_size))
-    return log_keep.exp().to(device, torch.float32), scale.to(device, wide).to(dtype)
+    seed_keep = log_keep.exp().to(device, torch.float32, non_blocking=True)
+    return seed_keep, scale.to(device, wide, non_blocking=True).to(dtype)
 
 
 def remembered(
@@ -181,8 +182,8 @@ def _remembered(
     sizes: tuple[int, ...], block_size: int, p: float, device: torch.device, dtype: torch.dtype
 ) -> tuple[float, Tensor]:
     with torch.inference_mode(False):  # a tensor made in inference mode could not be used in training later
-        seed_keep, _ = numbers(sizes, block_size, p, torch.device("cpu"), dtype)
-        return seed_keep.item(), numbers(sizes, block_size, p, device, dtype)[1]
+        seed_keep, scale = numbers(sizes, block_size, p, torch.device("cpu"), dtype)
+        return seed_keep.item(), scale.to(device, non_blocking=True)
 
 
 def covering_blocks(sizes: Sequence[int], block_size: int) -> Tensor:

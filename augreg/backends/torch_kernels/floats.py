@@ -52,7 +52,8 @@ def _after(name: str, amount: torch.Tensor, images: torch.Tensor) -> torch.Tenso
             raised = (images + divided(exact.trunc(), 255.0).to(torch.float32)).clamp_(0.0, 1.0)
             return torch.where(images < float(np.float32(128 / 255)), raised, images)
         case "gamma":
-            return images.clamp(0.0, 1.0) ** number
+            # in float64: a power of float32 depends on the place in memory on a CPU, in its last bit
+            return (images.clamp(0.0, 1.0).to(torch.float64) ** number.to(torch.float64)).to(torch.float32)
         case "contrast":
             gray = _luma(images)
             mean = gray.mean(dim=(1, 2, 3), keepdim=True, dtype=torch.float64).to(torch.float32)

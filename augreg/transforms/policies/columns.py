@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from augreg import lazy, ops
-from augreg.transforms.policies.dialects import DIALECTS, Dialect
+from augreg.transforms.policies.dialects import DIALECTS, GEOMETRY, Dialect
 from augreg.transforms.policies.sampling import UNIFORM, build_op, check_channels
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from augreg.columns import cursors, ragged, records, warps
     from augreg.columns.cursors import Cursors, Floats, Integers, Rows, Some
@@ -105,20 +106,26 @@ def aug_mix(policy: Any, rng: Cursors, scene: Scenes) -> Any:
     weights, keep = _dirichlet(rng, policy.width), _dirichlet(rng, 2)[0]
     dialect = DIALECTS["aug_mix", policy.dialect]
     names = dialect.ops if policy.ops is None else policy.ops
-    longest = policy.depth or 3
+    longest, count = policy.depth or 3, len(scene)
     numbers = ragged.Ragged(rng, policy.width * (1 + longest * (1 + _WORDS_OF_AN_OP)))
-    everyone = np.arange(len(scene))
-    branches = []
-    for _ in range(policy.width):
+    everyone = np.arange(count)
+    chosen: list[list[_Chosen]] = [[] for _ in range(longest)]  # at each place of a chain, those of each branch
+    for branch in range(policy.width):
         depth = policy.depth or 1 + numbers.integers(3, everyone)
-        chain: list[Some] = []
         for place in range(longest):
             rows = everyone if policy.depth else np.flatnonzero(depth > place)
             which = numbers.integers(len(names), rows)
             m = _severity(policy, numbers, rows)
-            chain += _ops(policy, dialect, numbers, scene, rows, names, which, m)
-        branches.append(tuple([records.Columns(some.item, some.rows) for some in chain]))
-    return records.BranchColumns(tuple(branches), weights, keep)
+            signs, fine = _signs(policy, dialect, numbers, rows, names, which)
+            chosen[place].append(_Chosen(rows + branch * count, which, m, signs, fine))
+    # the branches of all images are sampled as those of one batch
+    wide = scene.taken(np.tile(everyone, policy.width))
+    made = [
+        some
+        for of_place in chosen
+        for some in _made(policy, dialect, wide, names, *map(np.concatenate, zip(*of_place, strict=True)))
+    ]
+    return records.BranchColumns(tuple([records.Columns(some.item, some.rows) for some in made]), weights, keep)
 
 
 def _severity(policy: Any, numbers: Ragged, rows: Rows) -> Floats:
@@ -152,6 +159,19 @@ def _noisy(numbers: Ragged, m: Floats, m_std: float, m_max: float, rows: Rows) -
     return np.minimum(m_max, np.maximum(0.0, m))
 
 
+class _Chosen(NamedTuple):
+    """What was drawn for one op of each of the images `rows`: the number of its name, its magnitude and its sign.
+
+    `fine` is whether a random interpolation is bicubic.
+    """
+
+    rows: Rows
+    which: Integers
+    m: Floats
+    signs: Integers
+    fine: NDArray[np.bool_]
+
+
 def _ops(
     policy: Any,
     dialect: Dialect,
@@ -163,22 +183,56 @@ def _ops(
     m: Floats,
 ) -> list[Some]:
     """The ops names[which] at the magnitudes `m`, one for each of the images `rows`."""
-    found: list[Some] = []
+    signs, fine = _signs(policy, dialect, numbers, rows, names, which)
+    return _made(policy, dialect, scene, names, rows, which, m, signs, fine)
+
+
+def _signs(
+    policy: Any, dialect: Dialect, numbers: Ragged, rows: Rows, names: Sequence[str], which: Integers
+) -> tuple[Integers, NDArray[np.bool_]]:
+    """The signs of the ops, and whether a random interpolation is bicubic."""
+    rules = [dialect.argument_rules[name] for name in names]
+    signed = np.flatnonzero(np.array([rule is not None and rule.signed for rule in rules])[which])
+    signs = np.ones(len(rows), np.int64)
+    signs[signed] = numbers.sign(rows[signed])
+    if (policy.interpolation or dialect.interpolation) != "random":
+        return signs, np.zeros(len(rows), np.bool_)
+    return signs, numbers.sign(rows) > 0
+
+
+def _made(
+    policy: Any,
+    dialect: Dialect,
+    scene: Scenes,
+    names: Sequence[str],
+    rows: Rows,
+    which: Integers,
+    m: Floats,
+    signs: Integers,
+    fine: NDArray[np.bool_],
+) -> list[Some]:
+    """The ops of each name together."""
     fill = dialect.fill if policy.fill is None else policy.fill
+    interpolation: Any = policy.interpolation or dialect.interpolation
+    together: Any = build_op
+    found: list[Some] = []
     for index in np.flatnonzero(np.bincount(which, minlength=len(names))).tolist():
-        name, there = names[index], which == index
-        rule, here, magnitudes = dialect.argument_rules[name], rows[there], m[there]
-        signs = numbers.sign(here) if rule is not None and rule.signed else np.ones(len(here), np.int64)
-        interpolation = policy.interpolation or dialect.interpolation
-        kinds = {interpolation: np.ones(len(here), np.bool_)}
+        name, there = names[index], np.flatnonzero(which == index)
+        here = rows[there]
+        arguments = _arguments(dialect, name, m[there], signs[there], scene, here)
+        if name not in GEOMETRY:
+            found += [cursors.Some(here, op) for op in together(name, arguments, scene, interpolation, fill)]
+            continue
+        kinds: dict[str, Any] = {interpolation: slice(None)}
         if interpolation == "random":
-            fine = numbers.sign(here) > 0
-            kinds = {"bicubic": fine, "bilinear": ~fine}
-        arguments = _arguments(dialect, name, magnitudes, signs, scene, here)
+            kinds = {"bicubic": fine[there], "bilinear": ~fine[there]}
         for kind, of_kind in kinds.items():
-            some = here[of_kind]
-            if len(some):
-                found += _made(name, arguments[of_kind], scene, some, kind, fill)
+            some, those = here[of_kind], arguments[of_kind]
+            if name == "rotate":  # that is another kind of op at some angles
+                turned = warps.rotated(scene.taken(some), those, kind, fill)
+                found += [cursors.Some(some[part.rows], part.item) for part in turned]
+            elif len(some):
+                found += [cursors.Some(some, op) for op in together(name, those, scene.taken(some), kind, fill)]
     return found
 
 
@@ -191,12 +245,3 @@ def _arguments(dialect: Dialect, name: str, m: Floats, signs: Integers, scene: S
     keys = list(zip(m.tolist(), signs.tolist(), sides.tolist(), strict=True))
     known = {key: rule.compute(*key) + 0.0 for key in set(keys)}
     return np.array([known[key] for key in keys], np.float64)
-
-
-def _made(name: str, arguments: Floats, scene: Scenes, rows: Rows, interpolation: Any, fill: Any) -> list[Some]:
-    """The ops of a name, with arrays of arguments where it can have them."""
-    if name == "rotate":  # that is another kind of op at some angles
-        turned = warps.rotated(scene.taken(rows), arguments, interpolation, fill)
-        return [cursors.Some(rows[some.rows], some.item) for some in turned]
-    together: Any = build_op
-    return [cursors.Some(rows, op) for op in together(name, arguments, scene.taken(rows), interpolation, fill)]

@@ -16,7 +16,16 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from augreg.ops import Scene
 from augreg.ops.scene import PixelValues
 
-__all__ = ["DIALECTS", "ArgumentRule", "ArgumentRules", "Dialect", "InterpolationMode", "check_entry", "op_argument"]
+__all__ = [
+    "DIALECTS",
+    "GEOMETRY",
+    "ArgumentRule",
+    "ArgumentRules",
+    "Dialect",
+    "InterpolationMode",
+    "check_entry",
+    "op_argument",
+]
 
 InterpolationMode: TypeAlias = Literal["nearest", "bilinear", "bicubic", "random"]
 """How geometric ops interpolate; `random` draws bilinear or bicubic for every op."""
@@ -73,9 +82,10 @@ def check_entry(dialect: Dialect, name: str, magnitude: float, where: str) -> No
         raise ValueError(f"{where} has {kind} from 0 to {dialect.max_magnitude:g}, got {magnitude:g} for {name}")
 
 
-_GEOMETRY: Final = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+GEOMETRY: Final = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+"""The ops that interpolate and fill."""
 _ENHANCERS: Final = ("contrast", "color", "brightness", "sharpness")
-_AUGMIX: Final = (*_GEOMETRY, "auto_contrast", "equalize", "solarize", "posterize")
+_AUGMIX: Final = (*GEOMETRY, "auto_contrast", "equalize", "solarize", "posterize")
 _FOURTEEN: Final = ("identity", *_AUGMIX, *_ENHANCERS)
 
 
@@ -194,7 +204,7 @@ def _timm(translate: float, posterize: str) -> ArgumentRules:
 
 
 _INCREASING: Final = (
-    *_GEOMETRY, "auto_contrast", "equalize", "solarize_increasing", "posterize_increasing",
+    *GEOMETRY, "auto_contrast", "equalize", "solarize_increasing", "posterize_increasing",
     *(f"{name}_increasing" for name in _ENHANCERS),
 )  # fmt: skip
 
