@@ -11,6 +11,7 @@ import torch
 from augreg.columns.records import Scenes
 from augreg.devices.fusing import fused
 from augreg.devices.groups import Group
+from augreg.devices.loading import pinned_memory, plain_memory
 from augreg.devices.preparing import Draws, clamped, finished, finished_alone, output, prepared
 from augreg.devices.programs import OneByOneError
 from augreg.devices.running import Work, run
@@ -44,7 +45,8 @@ def transformed(images: Any, draws: Draws, device: Any = None, kernels: bool | N
     target = torch.device("cpu" if device is None else device)
     inputs = _read(images, draws.settings.channels)
     if _by_kernels(kernels, target):
-        return finished(prepared(inputs, draws), draws.settings.engine, target)
+        memory = pinned_memory if target.type == "cuda" else plain_memory
+        return finished(prepared(inputs, draws, memory), draws.settings.engine, target)
     return finished_alone(inputs, draws, target)
 
 
