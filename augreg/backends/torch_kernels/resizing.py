@@ -105,54 +105,53 @@ class _Work(NamedTuple):
     flip_y: Flags
     flip_x: Flags
 
-    def transposed(self) -> _Work:
-        return _Work(self.images.mT, self.columns, self.rows, self.width, self.height, self.flip_x, self.flip_y)
-
-    def of(self, which: NDArray[np.intp]) -> _Work:
-        """That for the images of these numbers."""
-        flips = [None if flip is None else flip[which] for flip in (self.flip_y, self.flip_x)]
-        images = self.images.index_select(0, columns.to_device(which, self.images.device))
-        return _Work(images, self.rows.of(which), self.columns.of(which), self.height, self.width, *flips)
-
 
 def _resized(work: _Work, old_heights: NDArray[Any], old_widths: NDArray[Any], interpolation: str) -> torch.Tensor:
     """Both passes, for each image in the order that its size before and after gives."""
     lost_rows, lost_columns = old_heights - work.rows.whole, old_widths - work.columns.whole
     rows_first = (lost_rows > 0) & (lost_rows > 2 * lost_columns)
+    images, (across, down) = work.images, _weights(work, interpolation)
     if rows_first.all():
-        return _columns_first(work.transposed(), interpolation).mT.contiguous()
+        return _columns_first(images.mT, down, across).mT.contiguous()
     if not rows_first.any():
-        return _columns_first(work, interpolation).contiguous()
-    out = work.images.new_empty((*work.images.shape[:2], work.height, work.width))
-    turned, straight = rows_first.nonzero()[0], (~rows_first).nonzero()[0]
-    found = _columns_first(work.of(turned).transposed(), interpolation).mT
-    out.index_copy_(0, columns.to_device(turned, out.device), found)
-    return out.index_copy_(
-        0, columns.to_device(straight, out.device), _columns_first(work.of(straight), interpolation)
-    )
+        return _columns_first(images, across, down).contiguous()
+    out = images.new_empty((*images.shape[:2], work.height, work.width))
+    which = columns.to_device(rows_first.nonzero()[0], images.device)
+    found = _columns_first(images.index_select(0, which).mT, down.of(which), across.of(which)).mT
+    out.index_copy_(0, which, found)
+    which = columns.to_device((~rows_first).nonzero()[0], images.device)
+    found = _columns_first(images.index_select(0, which), across.of(which), down.of(which))
+    return out.index_copy_(0, which, found)
 
 
-def _columns_first(work: _Work, interpolation: str) -> torch.Tensor:
-    count, channels, height, width = work.images.shape
-    across, down = _weights(work, interpolation)
-    found = passes.resized(work.images.reshape(count, channels * height, width), across)
-    lines = found.view(count, channels, height, work.width).mT.reshape(count, channels * work.width, height)
-    return passes.resized(lines, down).view(count, channels, work.width, work.height).mT
+def _columns_first(images: torch.Tensor, across: Weights, down: Weights) -> torch.Tensor:
+    count, channels, height, width = images.shape
+    found = passes.resized(images.reshape(count, channels * height, width), across)
+    new_width = found.shape[2]
+    lines = found.view(count, channels, height, new_width).mT.reshape(count, channels * new_width, height)
+    return passes.resized(lines, down).view(count, channels, new_width, -1).mT
 
 
-def _weights(work: _Work, interpolation: str) -> list[Weights]:
-    """The weights of both passes on the device of the images, from one copy of all numbers."""
-    flips = [flip for flip in (work.flip_x, work.flip_y) if flip is not None]
-    count = max(map(len, (work.columns.size, *flips)))
-    numbers = columns.uploaded([*work.columns, *work.rows, *flips], count, work.images.device)
-    found = []
-    for side, wanted, flip in ((work.columns, work.width, work.flip_x), (work.rows, work.height, work.flip_y)):
-        taps = most_taps(float((side.extent / side.whole).max()), interpolation)
-        own, numbers = Side(*numbers[: len(side)]), numbers[len(side) :]
-        found.append((own, wanted, taps, flip is not None))
-    backward = [numbers.pop(0) if flipped else None for *_, flipped in found]
+def _weights(work: _Work, interpolation: str) -> tuple[Weights, Weights]:
+    """The weights along the rows and along the columns, on the device of the images, from one copy of all numbers.
+
+    Both are made at once where the result is square.
+    """
+    sides, flips = (work.columns, work.rows), (work.flip_x, work.flip_y)
+    has_flips = any(flip is not None for flip in flips)
+    count = max(len(each) for each in (work.columns.size, *flips) if each is not None)
+    numbers = [columns.table(side, count) for side in sides]
+    if has_flips:
+        flags = [np.zeros(count) if flip is None else flip for flip in flips]
+        numbers = [np.concatenate([own, flag[None]]) for own, flag in zip(numbers, flags, strict=True)]
+    table = columns.to_device(np.concatenate(numbers, 1), work.images.device)
+    taps = [most_taps(float((side.extent / side.whole).max()), interpolation) for side in sides]
     whole = work.images.dtype == torch.uint8
-    return [
-        weigh(own, wanted, interpolation, taps, flip, whole)
-        for (own, wanted, taps, _), flip in zip(found, backward, strict=True)
-    ]
+
+    def made(part: torch.Tensor, wanted: int, taps: int) -> Weights:
+        side, backward = Side(*part[: len(work.rows)]), part[-1] if has_flips else None
+        return weigh(side, wanted, interpolation, taps, backward, whole)
+
+    if work.height == work.width:
+        return made(table, work.width, max(taps)).split(count)
+    return made(table[:, :count], work.width, taps[0]), made(table[:, count:], work.height, taps[1])

@@ -35,21 +35,27 @@ class Side(NamedTuple):
     start: Any
     whole: Any
 
-    def of(self, images: Any) -> Side:
-        """The rows of these images, given by their numbers."""
-        return Side(*(column[images] for column in self))
-
 
 class Weights(NamedTuple):
     """Pixel i of the result of image n is the sum over t of values[t, n, i] * pixel[first[n, i] + t], in 2^-22ths.
 
     `first` is N x wanted; `values` is taps x N x wanted, int32. Beyond the kernel or the box the values are 0, and
     the places may lie beyond the image. For float images `values` is float64, and not in 2^-22ths. One row in place
-    of N is for all images.
+    of N is for all images. Where some weights are negative, `overshoots` is set: sums may be below 0 or above 255.
     """
 
     first: torch.Tensor
     values: torch.Tensor
+    overshoots: bool
+
+    def of(self, images: torch.Tensor) -> Weights:
+        """Those of some images, given by their numbers."""
+        return Weights(self.first.index_select(0, images), self.values.index_select(1, images), self.overshoots)
+
+    def split(self, images: int) -> tuple[Weights, Weights]:
+        """Those of the first images and those of the others."""
+        first, values = self.first.tensor_split([images]), self.values.tensor_split([images], 1)
+        return Weights(first[0], values[0], self.overshoots), Weights(first[1], values[1], self.overshoots)
 
 
 def most_taps(scale: float, interpolation: str) -> int:
@@ -89,10 +95,12 @@ def weigh(
         total = total + values[tap]
     values = values / torch.where(total == 0.0, 1.0, total)
     places = side.offset.to(torch.int64)[:, None] + first.to(torch.int64)
+    overshoots = interpolation != "bilinear"
     if not whole:
-        return Weights(places, values)
+        return Weights(places, values, overshoots)
     scaled = values * float(1 << BITS)
-    return Weights(places, torch.where(scaled < 0.0, scaled - 0.5, scaled + 0.5).to(torch.int32))
+    halves = torch.where(scaled < 0.0, scaled - 0.5, scaled + 0.5) if overshoots else scaled + 0.5
+    return Weights(places, halves.to(torch.int32), overshoots)
 
 
 def _kernel(x: torch.Tensor, interpolation: str) -> torch.Tensor:
