@@ -124,8 +124,7 @@ class _Side:
 
     def _batch(self, images: Any, addresses: Addresses | None, device: Any) -> Any:
         """The images or samples of a batch, each at its address, on a device."""
-        from augreg.devices.batches import transformed
-        from augreg.devices.samples import transformed_samples
+        from augreg.devices import transformed, transformed_samples
 
         draws = self.batch_draws(addresses)
         of_samples = isinstance(images, Mapping) or (
@@ -317,9 +316,14 @@ class Test(_Side):
         return "\n".join(lines)
 
     def _batch_remarks(self) -> list[str]:
-        from augreg.devices.explaining import remarks
+        from augreg.devices import remarks
 
         steps, seed = self._pipeline.spec.image, self._options.seed
         drawn = [self._ops(_NOMINAL, address_of(seed, index)) for index in range(256)]
-        of_train = remarks("train.batch", drawn, _NOMINAL, steps)
-        return [*of_train, *remarks("test.batch", [self._ops(_NOMINAL, None)], _NOMINAL)]
+        lines = remarks("train.batch", drawn, _NOMINAL, steps)
+        lines += remarks("test.batch", [self._ops(_NOMINAL, None)], _NOMINAL)
+        if self.engine.name not in ("pillow", "native"):
+            lines.append(
+                f"train.batch and test.batch have the pixel values of pillow, not those of {self.engine.name}"
+            )
+        return lines

@@ -3,18 +3,19 @@
     with PretendedGPU() as gpu:
         images = gpu.put(torch.rand(8, 3, 32, 32))
         mixed = pipe.batch(images)
-    assert mixed.held.shape == images.shape
+    assert held(mixed).shape == images.shape
 
 Code takes the branches that it has for a GPU, and the numbers can be compared with those of the CPU. What would wait
-for a GPU raises `Waits`: to read a number, to copy to the CPU, to copy to the GPU without `non_blocking`, and
+for a GPU raises `WaitsError`: to read a number, to copy to the CPU, to copy to the GPU without `non_blocking`, and
 operators whose result has a size that depends on numbers. An operator of tensors of two devices raises
-`MixesDevices`. (Fake tensors on `cuda` have no numbers, and builds of torch without CUDA cannot index them.)
+`MixesDevicesError`. (Fake tensors on `cuda` have no numbers, and builds of torch without CUDA cannot index them.)
 
 Torch sees the device `meta`, where nothing else is while the context is active.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeVar, cast
 from unittest import mock
 
@@ -22,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
-__all__ = ["DEVICE", "MixesDevices", "OnGPU", "PretendedGPU", "Waits"]
+__all__ = ["DEVICE", "MixesDevicesError", "OnGPU", "PretendedGPU", "WaitsError", "held"]
 
 DEVICE = torch.device("cuda:0")
 Put = TypeVar("Put", Tensor, nn.Module)
@@ -46,11 +47,11 @@ _READS = {
 """Functions and operators that wait for a GPU: their result, or its size, depends on numbers."""
 
 
-class Waits(AssertionError):
+class WaitsError(AssertionError):
     """Something was read back from the GPU, or was copied to it in a way that waits for it."""
 
 
-class MixesDevices(AssertionError):
+class MixesDevicesError(AssertionError):
     """An operator got tensors of two devices."""
 
 
@@ -137,8 +138,9 @@ class PretendedGPU(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
         first = args[0] if args else None
+        kwargs.pop("pin_memory", None)
         if name in _READS and any(isinstance(part, OnGPU) for part in tree_leaves((args, kwargs))):
-            raise Waits(f"{name} reads numbers back from the GPU")
+            raise WaitsError(f"{name} reads numbers back from the GPU")
         if name == "pin_memory":
             return first
         if name in ("tensor", "as_tensor") and _is_gpu(kwargs.get("device")):
@@ -166,36 +168,57 @@ class _Operators(TorchDispatchMode):
         self._gpu = gpu
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
+        kwargs = kwargs or {}
         name = func.overloadpacket.__name__
-        tensors = [part for part in tree_leaves((args, kwargs)) if isinstance(part, Tensor)]
-        asked = torch.device(kwargs["device"]).type if kwargs.get("device") is not None else None
-        here = [part for part in tensors if isinstance(part, OnGPU)]
-        if not here and asked != "meta":
+        leaves, form = tree_flatten((args, kwargs))
+        here = [part for part in leaves if isinstance(part, OnGPU)]
+        asked = kwargs.get("device")
+        to_cpu, to_gpu = (asked is not None and torch.device(asked).type == kind for kind in ("cpu", "meta"))
+        if not (here or to_gpu):
             return func(*args, **kwargs)
-        if name in _READS or (here and asked == "cpu"):
-            raise Waits(f"{name} reads numbers back from the GPU")
-        if name.startswith(("index", "_index", "_unsafe_index")) and isinstance(args[1], list | tuple):
-            if any(part.dtype in (torch.bool, torch.uint8) for part in args[1] if part is not None):
-                raise Waits(f"{name} by a mask counts what the mask selects")
-        if not any(value.alias_info and not value.alias_info.is_write for value in func._schema.returns):
-            self._gpu.calls.append(name)  # a view runs nothing
-        strangers = [part for part in tensors if not isinstance(part, OnGPU) and part.ndim]
-        if name == "copy_" and strangers and not isinstance(args[0], OnGPU):
-            raise Waits("a tensor on the CPU is overwritten by one on the GPU")
+        by_mask = name.startswith(("index", "_index", "_unsafe_index")) and any(
+            part.dtype in (torch.bool, torch.uint8) for part in tree_leaves(args[1]) if isinstance(part, Tensor)
+        )
+        if name in _READS or (here and to_cpu) or (by_mask and isinstance(args[1], list | tuple)):
+            raise WaitsError(f"{name} reads numbers back from the GPU")
+        strangers = [
+            part for part in leaves if isinstance(part, Tensor) and part.ndim and not isinstance(part, OnGPU)
+        ]
+        if name == "copy_" and not isinstance(args[0], OnGPU):
+            raise WaitsError("a tensor on the CPU is overwritten by one on the GPU")
         if name in ("copy_", "_to_copy") and (strangers or not here):
-            self._upload(args[-2] if name == "copy_" and len(args) > 2 else args[-1], args, kwargs)
+            self._upload(args[1] if name == "copy_" else args[0], args[-1] is True or kwargs.get("non_blocking"))
         elif strangers:
-            raise MixesDevices(f"{name} of tensors on the GPU and on the CPU, {tuple(strangers[0].shape)}")
-        if "device" in kwargs:
-            kwargs["device"] = "cpu"
-        inner, named = tree_map(lambda part: part.held if isinstance(part, OnGPU) else part, (args, kwargs))
-        result = func(*inner, **named)
-        result = tree_map(lambda part: OnGPU(part) if isinstance(part, Tensor) else part, result)
-        return return_and_correct_aliasing(func, args, kwargs, result)
+            raise MixesDevicesError(f"{name} of tensors on the GPU and on the CPU, {tuple(strangers[0].shape)}")
+        if to_gpu:
+            leaves = ["cpu" if part is asked else part for part in leaves]
+        inner, named = tree_unflatten([part.held if isinstance(part, OnGPU) else part for part in leaves], form)
+        run = _wide_product if func is torch.ops.aten.bmm.dtype else func
+        result = tree_map(lambda part: OnGPU(part) if isinstance(part, Tensor) else part, run(*inner, **named))
+        is_view, aliases = _aliases(func)
+        if not is_view:  # which runs nothing
+            self._gpu.calls.append(name)
+        return return_and_correct_aliasing(func, args, kwargs, result) if aliases else result
 
-    def _upload(self, source: Tensor, args: Any, kwargs: Any) -> None:
+    def _upload(self, source: Tensor, non_blocking: bool | None) -> None:
         """Note a copy to the GPU."""
         self._gpu.uploads.append(tuple(source.shape))
-        if not (self._gpu.waiting or kwargs.get("non_blocking") or args[-1] is True):
-            raise Waits(f"a copy to the GPU of {tuple(source.shape)} without non_blocking waits for it")
+        if not (self._gpu.waiting or non_blocking):
+            raise WaitsError(f"a copy to the GPU of {tuple(source.shape)} without non_blocking waits for it")
+
+
+def _wide_product(one: Tensor, other: Tensor, dtype: torch.dtype) -> Tensor:
+    """The product of matrices of float16 as float32, for which the CPU has no operator."""
+    return torch.bmm(one.to(dtype), other.to(dtype))
+
+
+@functools.cache
+def _aliases(func: Any) -> tuple[bool, bool]:
+    """Whether an operator returns a view, and whether it returns or writes to memory of its arguments."""
+    returned = [value.alias_info for value in func._schema.returns if value.alias_info]
+    return any(not info.is_write for info in returned), bool(returned)
+
+
+def held(value: Tensor) -> Tensor:
+    """A tensor without its gradient, on the CPU; it may be on the pretended GPU."""
+    return value.held if isinstance(value, OnGPU) else value.detach()

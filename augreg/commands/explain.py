@@ -20,6 +20,9 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--index", metavar="N", help="index of the sample (default: draw a random plan)")
     parser.add_argument("--epoch", metavar="N", type=int, help="epoch of the plan (0)")
+    parser.add_argument(
+        "--batch", action="store_true", help="also say which steps train.batch cannot run for all images at once"
+    )
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
@@ -34,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         pipe = Pipeline.from_spec(arguments.spec)
-        plans = [pipe.test.explain()]
+        plans = [pipe.test.explain(batch=arguments.batch)]
         if arguments.size is not None:
             plans.append(str(_train_plan(pipe, arguments)))
         print(printable("\n\n".join(plans), lines=True))

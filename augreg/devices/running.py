@@ -169,15 +169,16 @@ def refusal(op: Op, scene: Scene) -> str:
 
 def _mixed(op: BranchColumns, images: torch.Tensor, work: Work) -> torch.Tensor:
     """A mix of the images with branches of ops, computed as for one image: in float32, in this order."""
-    rows, keep = np.arange(len(images)), np.asarray(op.keep, np.float64)
-    shares = [keep, *((1.0 - keep) * weight for weight in op.weights)]
-    numbers = [number.to(torch.float32)[:, None, None, None] for number in uploaded(shares, len(rows), images.device)]
+    count, width = len(images), len(op.weights)
+    shares = [op.keep, *((1.0 - op.keep) * weight for weight in op.weights)]
+    numbers = [number.to(torch.float32)[:, None, None, None] for number in uploaded(shares, count, images.device)]
+    whole = Group(np.arange(count * width), images.repeat(width, 1, 1, 1))
+    groups = run([whole], (), op.chains, work, images.device)
+    if len(groups) > 1 or groups[0].size != tuple(images.shape[2:]) or groups[0].images.dtype != images.dtype:
+        raise ImageError("a branch of a mix must keep the size and the kind of its image")
     total = images.to(torch.float32) * numbers[0]
-    for branch, share in zip(op.branches, numbers[1:], strict=True):
-        groups = run([Group(rows, images, own=False)], (), branch, work, images.device)
-        if len(groups) > 1 or groups[0].images.shape != images.shape or groups[0].images.dtype != images.dtype:
-            raise ImageError("a branch of a mix must keep the size and the kind of its image")
-        total += share * groups[0].images
+    for branch, share in zip(groups[0].images.split(count), numbers[1:], strict=True):
+        total += share * branch
     return total.round_().clamp_(0.0, 255.0).to(torch.uint8) if images.dtype == torch.uint8 else total
 
 

@@ -52,9 +52,10 @@ class Criterion(nn.Module):
     are no terms, so that the loss is that of the predictions.
 
     `steps` are those of the loss section. With `classes`, logits for another number of classes are refused. With
-    `check` the values of the target are validated. On an accelerator this has to wait for the device, so it is done at
-    the first call in training and the first in evaluation; torch.compile leaves it out. Raises TypeError and ValueError for targets that do not fit, and for labels that
-    are already smoothed if the spec smooths too.
+    `check` the values of the target are validated. On an accelerator that has to wait for the device, so it is done
+    only until a first target was valid, in training and in evaluation each; torch.compile leaves it out. Raises
+    TypeError and ValueError for targets that do not fit, and for labels that are already smoothed if the spec smooths
+    too.
     """
 
     weight: Tensor | None

@@ -23,7 +23,7 @@ _OF_PIPELINE: Final[Mapping[str, str]] = {
         ("set_epoch", "epoch"),
         "an EpochSampler counts the epochs; without one, pipe.train(image, index=i, epoch=e) takes them",
     ),
-    **dict.fromkeys(("to", "cuda", "cpu"), "images are augmented on the CPU; pipe.batch takes tensors on any device"),
+    **dict.fromkeys(("to", "cuda", "cpu"), "train.batch(images, indices, device=..) and test.batch run on a device"),
     **dict.fromkeys(
         ("save", "dump", "to_yaml", "to_json", "to_dict", "dict", "state_dict", "serialize", "config"),
         "pipe.to_spec() is plain data for yaml.safe_dump or json.dump, and Pipeline.from_spec reads the file",

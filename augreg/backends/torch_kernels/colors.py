@@ -23,8 +23,8 @@ def luma(images: torch.Tensor) -> torch.Tensor:
 def blend(degenerate: torch.Tensor, images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """degenerate + factor * (image - degenerate) in float32, clipped and truncated, as Pillow's `Image.blend`."""
     base = degenerate.to(torch.float32)
-    mixed = factor.to(images.device, torch.float32)[:, None, None, None] * (images.to(torch.float32) - base)
-    return (base + mixed).clamp_(0.0, 255.0).to(torch.uint8)
+    mixed = (images - base).mul_(factor.to(images.device, torch.float32)[:, None, None, None])
+    return mixed.add_(base).clamp_(0.0, 255.0).to(torch.uint8)
 
 
 def saturated(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:

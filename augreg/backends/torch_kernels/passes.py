@@ -13,8 +13,9 @@ __all__ = ["EXACT_TAPS", "LOW_BITS", "by_products", "by_taps", "parts", "resized
 _WIDE_SUMS: Final = torch.__version__ >= "2.8"
 """Whether torch returns the product of matrices of float16 as float32."""
 LOW_BITS: Final = 12
-EXACT_TAPS: Final = 32
-"""So many products of a byte and the low part of a weight have a sum below 2^24: float32 holds it exactly."""
+EXACT_TAPS: Final = 28
+"""A sum of so many products of a byte and the low part of a weight is below 2^24 - 2^21 in units of the last digit:
+float32 holds it exactly, and a half added to it."""
 
 
 def resized(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
@@ -60,40 +61,45 @@ def by_products(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
     With few taps the weights are split into two parts that float16 holds exactly, as it does bytes; the sums are
     exact in float32. With more taps float64 is exact without a split.
     """
-    matrices = _dense(weights, lines.shape[2])
+    length = lines.shape[2]
     if len(weights.values) > EXACT_TAPS:
-        total = torch.bmm(lines.to(torch.float64), matrices.to(torch.float64).mT).to(torch.int32)
-    else:
-        high, low = (_product(lines, part).to(torch.int32) for part in parts(matrices))
-        total = (high << LOW_BITS) + low
-    return _bytes(total + (1 << (BITS - 1)))
+        matrices = _dense(weights.first, weights.values.to(torch.float64), length)
+        total = torch.bmm(lines.to(torch.float64), matrices.mT).to(torch.int32)
+        return _bytes(total + (1 << (BITS - 1)))
+    halves = lines.to(torch.float16)
+    high, low = (_product(halves, _dense(weights.first, part, length)) for part in parts(weights.values))
+    # the low sum and a half, without the digits that cannot matter, so that float32 holds the whole sum exactly
+    low = low.add_(float(1 << (BITS - LOW_BITS - 1))).floor_()
+    return high.add_(low, alpha=2.0 ** (LOW_BITS - BITS)).clamp_(0.0, 255.0).to(torch.uint8)
 
 
-def _dense(weights: Weights, length: int) -> torch.Tensor:
+def _dense(first: torch.Tensor, values: torch.Tensor, length: int) -> torch.Tensor:
     """N x wanted x length: a row of weights per pixel of the result, 0 where it reads nothing."""
-    taps, images, wanted = weights.values.shape
+    taps, images, wanted = values.shape
     # wider by the places beyond the image, so that no two weights of a row go to one place
-    matrices = torch.zeros((images, wanted, length + taps), dtype=torch.int32, device=weights.values.device)
-    places = weights.first[..., None] + torch.arange(taps, device=matrices.device)
-    return matrices.scatter_(2, places, weights.values.permute(1, 2, 0))[..., :length]
+    matrices = torch.zeros((images, wanted, length + taps), dtype=values.dtype, device=values.device)
+    places = first[..., None] + torch.arange(taps, device=values.device)
+    return matrices.scatter_(2, places, values.permute(1, 2, 0))[..., :length]
 
 
-def parts(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The weights as high * 2^12 + low, both float16, which holds whole numbers up to 2048 exactly.
+def parts(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights of 2^-22ths as high + low * 2^-10, both float16, exactly.
 
-    The low part is from -2048 to 2047. A weight of 1 has a high part of 1024, which leaves room: near a border the
-    weights of bicubic and lanczos go up to 1.3.
+    High is a whole number of 2^-10ths, and low, from -0.5 to below 0.5, one of 2^-12ths: float16 holds up to 2048
+    of either. A weight of 1 is 1024 of the former, which leaves room: near a border the weights of bicubic and
+    lanczos go up to 1.3.
     """
-    high = (matrices + (1 << (LOW_BITS - 1))) >> LOW_BITS
-    return high.to(torch.float16), (matrices - (high << LOW_BITS)).to(torch.float16)
+    high = (values + (1 << (LOW_BITS - 1))) >> LOW_BITS
+    low = values - (high << LOW_BITS)
+    return high.to(torch.float16) * 2.0 ** (LOW_BITS - BITS), low.to(torch.float16) * 2.0**-LOW_BITS
 
 
 def _product(lines: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """lines times each matrix transposed, exactly."""
+    """lines times each matrix transposed, exactly, in float32."""
     if lines.device.type == "cuda" and _WIDE_SUMS:
-        return torch.bmm(lines.to(torch.float16), matrices.mT, out_dtype=torch.float32)
+        return torch.bmm(lines, matrices.mT, out_dtype=torch.float32)
     # a product of float32 may be set to a lower precision (torch.set_float32_matmul_precision), float64 may not
-    return torch.bmm(lines.to(torch.float64), matrices.to(torch.float64).mT)
+    return torch.bmm(lines.to(torch.float64), matrices.to(torch.float64).mT).to(torch.float32)
 
 
 def _bytes(total: torch.Tensor) -> torch.Tensor:
