@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from augreg.columns.cursors import Integers, Rows
 from augreg.columns.records import Columns, Scenes
+from augreg.devices.fading import faded_together
 from augreg.ops import Move, Op, Resize
 from augreg.ops.op import ResizeInterpolation, joined
 
@@ -46,7 +47,7 @@ def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
     """Columns with the same result on byte images of these scenes, in fewer passes.
 
     Columns are put together where they are next to each other and for the same images, or where a flip is for some
-    of them.
+    of them; and those that blend colors, where they are for different images.
     """
     found: list[Columns] = []
     height, width = scenes.height, scenes.width
@@ -70,7 +71,7 @@ def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
             after: Any = op.size_after(height[rows], width[rows])  # type: ignore[arg-type]
             height, width = height.copy(), width.copy()
             height[rows], width[rows] = after
-    return found
+    return faded_together(found, scenes)
 
 
 def _antialiased(op: Resize) -> bool:

@@ -15,12 +15,14 @@ import torch
 from msgspec.structs import replace
 
 from augreg.backends import Backend, alpha, torch as kernels
+from augreg.backends.torch_kernels.colors import faded
 from augreg.backends.torch_kernels.columns import table, uploaded
 from augreg.backends.torch_kernels.lookups import column_tables
 from augreg.backends.torch_kernels.normalizing import normalized
 from augreg.backends.torch_kernels.resizing import crop_resize, resize_box
 from augreg.columns.cursors import Rows
 from augreg.columns.records import BranchColumns, Columns
+from augreg.devices.fading import Fade
 from augreg.devices.fusing import CropResize
 from augreg.devices.groups import Group, joined
 from augreg.devices.loading import Pack
@@ -148,6 +150,8 @@ def _applied(op: Op, images: torch.Tensor, size: tuple[int, int] | None, work: W
         return _resized(op, images, size)
     if isinstance(op, BranchColumns):
         return _mixed(op, images, work)
+    if isinstance(op, Fade):
+        return faded(images, *uploaded((op.of_luma, op.of_mean, op.factor), len(images), images.device))
     if refusal(op, work.scene):
         return _one_by_one(op, images, work)
     if work.scene.alpha:
@@ -157,7 +161,7 @@ def _applied(op: Op, images: torch.Tensor, size: tuple[int, int] | None, work: W
 
 def refusal(op: Op, scene: Scene) -> str:
     """Why an op cannot be run on many images of this kind at once; "" if it can."""
-    if isinstance(op, CropResize | BranchColumns):
+    if isinstance(op, CropResize | BranchColumns | Fade):
         return ""
     if isinstance(op, BranchMix):
         return next(filter(None, (refusal(part, scene) for branch in op.branches for part in branch)), "")
