@@ -15,8 +15,8 @@ import torch
 from msgspec.structs import replace
 
 from augreg.backends import Backend, alpha, torch as kernels
-from augreg.backends.torch_kernels.colors import faded
 from augreg.backends.torch_kernels.columns import table, uploaded
+from augreg.backends.torch_kernels.fading import faded
 from augreg.backends.torch_kernels.lookups import column_tables
 from augreg.backends.torch_kernels.normalizing import normalized
 from augreg.backends.torch_kernels.resizing import crop_resize, resize_box

@@ -8,18 +8,16 @@ from augreg.backends import plain
 from augreg.backends.intensity import LUMA
 from augreg.backends.torch_kernels.division import divided
 
-__all__ = ["blend", "faded", "luma", "saturated", "shifted_hue"]
+__all__ = ["blend", "luma", "saturated", "shifted_hue"]
 
 
 def luma(images: torch.Tensor) -> torch.Tensor:
-    """The luma of each pixel, a whole number as float32: N x H x W. Raises ImageError unless gray or RGB."""
+    """The luma of each pixel, rounded to a byte: N x H x W. Raises ImageError unless the images are gray or RGB."""
     plain.need_color("luma", images.shape[1])
     if images.shape[1] == 1:
-        return images[:, 0].to(torch.float32)
-    red, green, blue = images.to(torch.float32).unbind(1)
-    total = red * float(LUMA[0])  # all sums are whole numbers below 2^24, which float32 holds exactly
-    total.add_(green, alpha=float(LUMA[1])).add_(blue, alpha=float(LUMA[2]))
-    return total.add_(32768.0).mul_(2.0**-16).floor_()
+        return images[:, 0]
+    red, green, blue = images.to(torch.int32).unbind(1)
+    return ((red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + 32768) >> 16).to(torch.uint8)
 
 
 def blend(degenerate: torch.Tensor, images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -33,18 +31,6 @@ def saturated(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Mix each image with its luma: N factors, where 0 gives gray and 1 the image."""
     plain.need_color("saturation", images.shape[1])
     return images if images.shape[1] == 1 else blend(luma(images)[:, None], images, factor)
-
-
-def faded(images: torch.Tensor, of_luma: torch.Tensor, of_mean: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Blend each image with its luma, with its mean luma, or with black: saturation, contrast or brightness.
-
-    `of_luma` and `of_mean` (N each) are 1 for what an image is blended with, and 0 for the others. Needs RGB images.
-    """
-    gray = luma(images)
-    total = gray.sum(dim=(1, 2), dtype=torch.float64)  # exact, as all of these whole numbers are
-    mean = (divided(total, float(gray[0].numel())) + 0.5).floor_().to(torch.float32)
-    shares, means = of_luma.to(torch.float32)[:, None, None], (mean * of_mean.to(torch.float32))[:, None, None]
-    return blend((gray.mul_(shares).add_(means))[:, None], images, factor)
 
 
 def shifted_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:

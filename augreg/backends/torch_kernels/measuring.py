@@ -40,7 +40,7 @@ def _added(values: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
 def contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Tables, N x 256, that move values away from the image's mean luma, or toward it. Needs gray or RGB images."""
     gray = luma(images)
-    total = gray.sum(dim=(1, 2), dtype=torch.float64)  # exact, as all of these whole numbers are
+    total = gray.sum(dim=(1, 2), dtype=torch.int64).to(torch.float64)
     base = (divided(total, float(gray.shape[1] * gray.shape[2])) + 0.5).floor()
     return blended(base, factor.to(images.device))
 

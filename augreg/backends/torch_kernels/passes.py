@@ -66,10 +66,8 @@ def by_products(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
         matrices = _dense(weights.first, weights.values.to(torch.float64), length)
         total = torch.bmm(lines.to(torch.float64), matrices.mT).to(torch.int32)
         return _bytes(total + (1 << (BITS - 1)))
-    wanted = weights.first.shape[1]
-    # both parts in one product, which reads the lines once
-    matrices = _dense(weights.first.repeat(1, 2), torch.cat(parts(weights.values), 2), length)
-    high, low = _product(lines.to(torch.float16), matrices).split(wanted, 2)
+    halves = lines.to(torch.float16)
+    high, low = (_product(halves, _dense(weights.first, part, length)) for part in parts(weights.values))
     # the low sum and a half, without the digits that cannot matter, so that float32 holds the whole sum exactly
     low = low.add_(float(1 << (BITS - LOW_BITS - 1))).floor_()
     return high.add_(low, alpha=2.0 ** (LOW_BITS - BITS)).clamp_(0.0, 255.0).to(torch.uint8)
