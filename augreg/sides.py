@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from augreg.devices.draws import BatchDraws
     from augreg.execution.plan import Source
 
 __all__ = ["Test", "Train"]
@@ -46,6 +47,10 @@ class _Owner(Protocol):
     registry: Registry
     spec: Spec
     backend: str
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the spec."""
 
     def to_spec(self) -> dict[str, Any]:
         """The canonical spec."""
@@ -119,19 +124,28 @@ class _Side:
 
     def _batch(self, images: Any, addresses: Addresses | None, device: Any) -> Any:
         """The images or samples of a batch, each at its address, on a device."""
-        from augreg.devices import BatchDraws, transformed, transformed_samples
+        from augreg.devices import transformed, transformed_samples
 
-        settings = self._settings(None)
-        if addresses is not None:
-            settings = msgspec.structs.replace(settings, address=addresses.at(0) if len(addresses) else None)
-        draws = BatchDraws(self._pipeline.spec.image, settings, addresses, self._run_as_tensor)
+        draws = self.batch_draws(addresses)
         of_samples = isinstance(images, Mapping) or (
             isinstance(images, list | tuple) and images and isinstance(images[0], Mapping)
         )
         return (transformed_samples if of_samples else transformed)(images, draws, device)
 
+    def batch_draws(self, addresses: Addresses | None) -> BatchDraws:
+        """What is drawn for images at these addresses, for the functions of `augreg.devices`; None is test time."""
+        from augreg.devices.draws import BatchDraws
+
+        settings = self._settings(None)
+        if addresses is not None:
+            settings = msgspec.structs.replace(settings, address=addresses.at(0) if len(addresses) else None)
+        return BatchDraws(self._pipeline.spec.image, settings, addresses, self._run_as_tensor)
+
     def _run_as_tensor(self, image: Any, address: Address | None) -> Any:
-        settings = msgspec.structs.replace(self._settings(address), output="torch")
+        """One image after its run, as a tensor; a sample, whose image is a tensor, with what else it has as it is."""
+        settings = self._settings(address)
+        output = settings.output if isinstance(image, Mapping) and settings.output != "numpy" else "torch"
+        settings = msgspec.structs.replace(settings, output=output)
         return run(image, lambda scene, alone: self._start(scene, address, alone), settings)
 
     def _plan(self, given: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:

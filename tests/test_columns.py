@@ -147,6 +147,23 @@ class _OwnRotation(augreg.transforms.Rotate):
         return super().sample(rng, scene)
 
 
+@augreg.transform("alone_at_times", kind="color")
+class _AloneAtTimes(augreg.transforms.Brightness):
+    """Does not know what to do with more than ten images."""
+
+    def sample_columns(self, rng: Any, scene: Any) -> Any:
+        return NotImplemented if len(scene) > 10 else augreg.transforms.Brightness.sample_columns(self, rng, scene)
+
+
+def test_a_transform_may_leave_a_batch_to_sample() -> None:
+    for count in (10, 11):
+        compare(
+            [Step(_AloneAtTimes(), "alone_at_times")],
+            scenes_of([4] * count, [5] * count),
+            addresses_of(0, range(count)),
+        )
+
+
 @augreg.transform("renamed_rotation", kind="geometry")
 class _RenamedRotation(augreg.transforms.Rotate):
     """Overrides nothing."""
@@ -193,13 +210,16 @@ def test_what_only_draw_can_do(transform: Any, kind: str) -> None:
 class _Twice:
     """Makes two steps of one name, which would have one stream."""
 
+    most: float = 1.4
+
     def sample_columns(self, rng: Any, scene: Any) -> Any:
-        return Step(augreg.transforms.Brightness()), Step(augreg.transforms.Brightness((0.0, 0.1)))
+        return Step(augreg.transforms.Brightness()), Step(augreg.transforms.Brightness((0.6, self.most)))
 
     sample = sample_columns
 
 
-def test_two_made_steps_of_one_name_are_refused() -> None:
-    steps = augreg.Pipeline([_Twice()]).steps
+@pytest.mark.parametrize("most", [1.4, 1.5])
+def test_two_made_steps_of_one_name_are_refused(most: float) -> None:
+    steps = augreg.Pipeline([_Twice(most)]).steps
     with pytest.raises(NotByColumnsError, match=r"two steps have the path .*brightness#0"):
         draw_columns(steps, scenes_of([4], [4]), addresses_of(0, [0]))

@@ -11,6 +11,7 @@ import pytest
 
 from augreg.columns.cursors import Cursors, Streams, exactly
 from augreg.columns.philox import Addresses, addresses_of, words
+from augreg.columns.ragged import Ragged
 from augreg.rng import Address, Cursor, address_of, stream_key
 
 
@@ -169,6 +170,22 @@ def test_taken_goes_on_where_all_were_and_moves_nothing() -> None:
     assert [taken.bits().tolist() for _ in range(6)] == [list(words) for words in zip(*wanted, strict=True)]
     assert many.bits()[some].tolist() == [row[0] for row in wanted]
     assert many.taken(some).bits().tolist() == [row[1] for row in wanted]
+
+
+def test_images_use_up_their_words_at_their_own_pace() -> None:
+    """More words are read where an image has used up those that were read at once."""
+    addresses, rng = random_addresses(40), np.random.default_rng(3)
+    many = Ragged(Cursors(addresses, 5, 1), 2)
+    alone = [Cursor(addresses.at(image), 5, 1) for image in range(40)]
+    calls: list[Callable[[Any, Any], Any]] = [
+        lambda one, rows: one.bits(*rows),
+        lambda one, rows: one.integers(7, *rows),
+        lambda one, rows: one.normal(0.5, 2.0, *rows),
+        lambda one, rows: one.sign(*rows),
+    ]
+    for number in range(60):
+        rows, call = np.flatnonzero(rng.random(40) < 0.4), calls[number % 4]
+        assert call(many, (rows,)).tolist() == [call(alone[row], ()) for row in rows.tolist()]
 
 
 def test_streams_are_read_once() -> None:

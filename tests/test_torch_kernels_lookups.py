@@ -1,4 +1,4 @@
-"""Lookups of a batch whose images have different stages: the bytes of Pillow's backend."""
+"""Lookups of a batch, by tables: what is not told by comparing the ops of `batch_ops` with Pillow's backend."""
 
 from __future__ import annotations
 
@@ -9,53 +9,40 @@ from augreg import ImageError, ops
 
 torch = pytest.importorskip("torch")
 
+from batch_ops import COUNT, stages  # noqa: E402
 from batched import assert_same, pictures, tensor  # noqa: E402
 
 from augreg.backends.torch_kernels import lookups, tables  # noqa: E402
+from augreg.columns.records import Columns  # noqa: E402
 
-COUNT = 60
-
-
-def _stage(rng: np.random.Generator) -> ops.PointFunction | ops.ImageStatistic:
-    amount = float(rng.random())
-    return [
-        ops.PointFunction("brightness", 2 * amount),
-        ops.PointFunction("invert"),
-        ops.PointFunction("posterize", int(rng.integers(0, 9))),
-        ops.PointFunction("solarize", 256 * amount),
-        ops.PointFunction("solarize_add", 220 * amount - 110),
-        ops.PointFunction("gamma", 3 * amount),
-        ops.PointFunction("table", rng.integers(0, 256, 256, np.uint8).tobytes()),
-        ops.ImageStatistic("contrast", 2 * amount),
-        ops.ImageStatistic("equalize"),
-        ops.ImageStatistic("auto_contrast", 30 * amount if amount < 0.7 else 0.0),
-    ][rng.integers(10)]
+NAMES = "brightness", "equalize", "solarize", "contrast", "posterize", "auto_contrast", "table", "invert"
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_each_image_has_its_stages(channels: int) -> None:
-    rng = np.random.default_rng(channels)
+@pytest.mark.parametrize("split", range(len(NAMES) + 1))
+def test_stages_after_tables(split: int, channels: int) -> None:
+    """The tables of the first stages, and then those of the others after them, are those of all."""
     arrays = pictures(COUNT, 20, 31, channels)
-    stages = [tuple(_stage(rng) for _ in range(rng.integers(0, 5))) for _ in arrays]
     images = tensor(arrays)
-    assert {len(own) for own in stages} == {0, 1, 2, 3, 4}
-    found = tables.looked_up(images, lookups.tables_of(stages, images))
-    assert_same(found, [ops.Lookup(own) for own in stages], arrays)
+    every = stages(np.random.default_rng(channels), *NAMES)
+    first = lookups.column_tables(every[:split], images)
+    whole = Columns(ops.Lookup(every), np.arange(COUNT))
+    found = tables.looked_up(images, lookups.column_tables(every[split:], images, first))
+    assert_same(found, [whole.at(place) for place in range(COUNT)], arrays)
 
 
 def test_without_stages_nothing_changes() -> None:
     images = tensor(pictures(2, 5, 6, 4))
-    assert torch.equal(tables.looked_up(images, lookups.tables_of([(), ()], images)), images)
+    found = lookups.column_tables((), images)
+    assert found.shape == (1, 256)
+    assert torch.equal(tables.looked_up(images, found), images)
 
 
-def test_images_are_not_read_on_the_host() -> None:
-    rng = np.random.default_rng(5)
-    images = torch.empty((COUNT, 3, 8, 8), dtype=torch.uint8, device="meta")
-    stages = [tuple(_stage(rng) for _ in range(3)) for _ in range(COUNT)]
-    assert lookups.tables_of(stages, images).shape == (COUNT, 3, 256)
-
-
-def test_an_unknown_stage_is_named() -> None:
-    images = tensor(pictures(1, 5, 6, 3))
+@pytest.mark.parametrize("amount", [0.5, np.array([0.5, 0.7])])
+@pytest.mark.parametrize("kind", [ops.PointFunction, ops.ImageStatistic])
+def test_an_unknown_stage_is_named(kind: type, amount: object) -> None:
+    images = tensor(pictures(2, 5, 6, 3))
+    with pytest.raises(ImageError, match=r"no point function (or image statistic )?named 'sepia'"):
+        lookups.column_tables((kind("sepia", amount),), images)
     with pytest.raises(ImageError, match="no point function or image statistic named 'sepia'"):
-        lookups.tables_of([(ops.PointFunction("sepia"),)], images)
+        lookups.column_tables((ops.ImageStatistic("equalize"), kind("sepia", amount)), images)

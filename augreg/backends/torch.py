@@ -4,9 +4,6 @@ A batch is N x C x H x W, bytes or float32, on any device, where everything runs
 an op are plain ones, or NumPy arrays with one for each image, anywhere in the record. What the images have to share
 is the kind of op, the size of the result and what is no number. The values are those of the backend `pillow`;
 docs/backends.md says how equal each is.
-
-Several ops in one pass: `cropped_resize` and `padded_crop`; and `merged_tables`, tables of lookups that differ from
-image to image, for `normalized`.
 """
 
 from __future__ import annotations
@@ -17,10 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 import torch
 
 from augreg.backends import torch_geometry as geometry, torch_values as values
-from augreg.backends.torch_geometry import cropped_resize
 from augreg.backends.torch_kernels import columns, fields, noising, painting
-from augreg.backends.torch_kernels.lookups import merged_tables
-from augreg.backends.torch_kernels.normalizing import normalized
 from augreg.errors import ImageError
 from augreg.ops import (
     ColorMatrix,
@@ -42,16 +36,7 @@ from augreg.ops import (
 )
 from augreg.ops.scene import PixelValues
 
-__all__ = [
-    "KERNELS",
-    "Kernel",
-    "apply",
-    "cropped_resize",
-    "merged_tables",
-    "normalized",
-    "padded_crop",
-    "refused",
-]
+__all__ = ["KERNELS", "Kernel", "apply", "padded_crop", "refused"]
 
 Dtype = Literal["uint8", "float32"]
 

@@ -6,12 +6,9 @@ for all images of a batch.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import PIL
 import torch
-from numpy.typing import NDArray
 
 from augreg.backends import intensity
 from augreg.backends.torch_kernels import columns, fields, moving, remapping, resizing, warping
@@ -20,7 +17,6 @@ from augreg.ops import Enlarge, Move, Pad, Remap, Resize, ResizeBox, Warp
 from augreg.ops.scene import PixelValues
 
 __all__ = [
-    "cropped_resize",
     "enlarged",
     "fill_numbers",
     "moved",
@@ -103,44 +99,6 @@ def resized(op: Resize, images: torch.Tensor) -> torch.Tensor:
         return warping.warped(images, matrix, height, width, op.interpolation)
     box = np.array([[0, 0, *images.shape[2:]]])
     return resizing.crop_resize(images, box, height, width, op.interpolation)
-
-
-def cropped_resize(
-    crop: Move | None,
-    resize: Resize,
-    flip: Move | None,
-    images: torch.Tensor,
-    sizes: NDArray[Any] | None = None,
-) -> torch.Tensor:
-    """A crop, an antialiased resize and flips in one pass, where the crops may have different sizes.
-
-    `images` may be those of `resizing.stacked`, whose sizes are then N x 2; without a crop, whole images are resized.
-    `crop` flips and transposes nothing, and `flip` only flips. Raises ValueError for other ops.
-    """
-    if crop is not None and any(map(np.any, (crop.transpose, crop.flip_y, crop.flip_x))):
-        raise ValueError("a crop before a resize must not flip or transpose to run in the same pass")
-    if resize.interpolation == "nearest" or not (resize.antialias or resize.interpolation == "lanczos"):
-        raise ValueError("only an antialiased resize runs in one pass with a crop")
-    height, width = _size(resize)
-    count = len(images)
-    whole = np.array([images.shape[2:]]) if sizes is None else np.asarray(sizes)
-    if crop is None:
-        boxes = np.concatenate([np.zeros_like(whole), whole], 1)
-    else:
-        numbers = crop.top, crop.left, crop.height, crop.width
-        boxes = columns.table(numbers, count if columns.differ(*numbers) else 1).T
-        if (boxes[:, :2] < 0).any() or (boxes[:, :2] + boxes[:, 2:] > whole).any():
-            raise ImageError("a crop is not within its image")
-    flips: list[Any] = [None, None]
-    if flip is not None:
-        if np.any(flip.transpose) or np.any(flip.top) or np.any(flip.left):
-            raise ValueError("only flips run in one pass with a resize before them")
-        if np.any(flip.height != height) or np.any(flip.width != width):
-            raise ValueError(f"flips after a resize to {height}x{width} must be of whole images")
-        flips = [None if flag is False else np.broadcast_to(flag, count) for flag in (flip.flip_y, flip.flip_x)]
-    if any(flag is not None for flag in flips):
-        boxes = np.broadcast_to(boxes, (count, 4))
-    return resizing.crop_resize(images, boxes, height, width, resize.interpolation, *flips)
 
 
 def refuses_resize_box(op: ResizeBox, dtype: str, channels: int) -> str:

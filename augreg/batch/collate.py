@@ -17,7 +17,7 @@ from PIL import Image
 from augreg.batch.keys import Key
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixer import LABELS, Mixer, unnamed_numbers
-from augreg.batch.samples import Layout, Views
+from augreg.batch.samples import Deferred, Layout, Views
 from augreg.steps.calls import explains
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Collate:
         images = columns[layout.image]
         whole = getattr(samples, "images", None)
         if whole is None:
-            whole = self._stacked_images(images)
+            whole = self.stacked_images(images)
         # a tensor of arrays only provides the shared memory: its axes are in the order of arrays
         shares_memory = isinstance(images[0], np.ndarray) and not isinstance(whole, np.ndarray)
         images = whole.numpy() if shares_memory else whole
@@ -91,10 +91,10 @@ class Collate:
             if place != layout.image
         }
         batch = {place: images if place == layout.image else batch[place] for place in columns}
-        if self._mixer.steps:
-            keys = _keys(samples)
-            if keys[0].epoch is not None:
-                batch = self._mixed(batch, layout, keys)
+        if isinstance(whole, Deferred):
+            whole.arrays = [place for place, value in batch.items() if isinstance(value, np.ndarray)]
+        elif self._mixer.steps:
+            batch = self.mixed(batch, layout, _keys(samples))
         batch = {place: self._to_output(value) for place, value in batch.items()}
         if shares_memory:
             batch[layout.image] = whole
@@ -102,8 +102,10 @@ class Collate:
             return batch
         return tuple(batch.values()) if isinstance(samples[0], tuple | list) else batch[layout.image]
 
-    def _mixed(self, batch: Mapping[Any, Any], layout: Layout, keys: Sequence[Key]) -> dict[Any, Any]:
-        """The batch with mixed images, masks and labels; the images are changed in place."""
+    def mixed(self, batch: Mapping[Any, Any], layout: Layout, keys: Sequence[Key]) -> dict[Any, Any]:
+        """The batch with mixed images, masks and labels; the images are changed in place. At test time, the batch."""
+        if keys[0].epoch is None or not self._mixer.steps:
+            return dict(batch)
         names = {place: layout.names.get(place, place) for place in batch}
         label = _label(batch, layout, len(keys), self._mixer.declared)
         if label is not None:
@@ -119,7 +121,7 @@ class Collate:
         """The module torch if batches are tensors, else None."""
         return _torch() if self._output != "numpy" else None
 
-    def _stacked_images(self, images: Sequence[Any]) -> Any:
+    def stacked_images(self, images: Sequence[Any]) -> Any:
         """The images in one array or tensor. Raises ValueError if they are PIL images or differ in shape."""
         if isinstance(images[0], Image.Image):
             raise ValueError(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
 
 from augreg.batch.keys import Key
 
-__all__ = ["Batch", "Layout", "Sample", "SampleMapping", "Views", "layout_for"]
+__all__ = ["Batch", "Deferred", "DeferredImage", "Layout", "Sample", "SampleMapping", "Views", "layout_for"]
 
 _TARGETS = ("boxes", "keypoints", "masks", "mask")
 
@@ -36,8 +36,8 @@ class Batch(list[Any]):
     """The samples of a batch as a list, with additional data for collating them.
 
     `keys` are the keys of the samples. `images` is one array or tensor with all images, of which the image of each
-    sample is a view; None if they are not arrays of one shape. `layout` is the layout of the samples. If the samples
-    are `Views`, `views` has a batch for each view, and the keys are those of the first.
+    sample is a view; None if they are not arrays of one shape; or they are `Deferred`. `layout` is the layout of the
+    samples. If the samples are `Views`, `views` has a batch for each view, and the keys are those of the first.
     """
 
     def __init__(
@@ -48,6 +48,28 @@ class Batch(list[Any]):
 
     def __reduce__(self) -> Any:
         return Batch, (list(self), self.keys, self.images, self.layout, self.views)
+
+
+class DeferredImage:
+    """Stands for the image of a sample whose batch has `Deferred` images: only `pipe.collate` knows what to do."""
+
+
+class Deferred:
+    """The images of a batch, which are to be made on a device: `augreg.data.OnDevice` does it, and mixes the batch.
+
+    `images` is what `augreg.devices` needs for this. `keys` and `layout` are those of the batch. `fingerprint` is
+    that of the pipeline. `arrays` are the places of other members that were arrays, in whose order their axes are.
+    """
+
+    def __init__(
+        self, images: Any, keys: Sequence[Key], layout: Layout, fingerprint: str, arrays: Collection[Any] = ()
+    ) -> None:
+        self.images, self.keys, self.layout = images, keys, layout
+        self.fingerprint, self.arrays = fingerprint, arrays
+
+    def pin_memory(self, device: Any = None) -> Deferred:
+        """The same in pinned memory, as DataLoader's `pin_memory` asks."""
+        return Deferred(self.images.pinned(), self.keys, self.layout, self.fingerprint, self.arrays)
 
 
 class Layout:
@@ -99,28 +121,34 @@ class Layout:
 
         `keep` takes its image, and returns what the result has in its place.
         """
+        return self.filled(item, side(self.given(item)), keep)
+
+    def given(self, item: Any) -> Any:
+        """What a side gets of an item: its image, or a mapping with the targets by the names of docs/targets.md."""
+        if isinstance(item, tuple | list):
+            if len(item) < len(self.places):
+                raise ValueError(f"a sample has {len(item)} members, but fields names {', '.join(self.places)}")
+            if len(self.places) == 1:  # the image alone
+                return item[self.image]
+            return {name: item[place] for name, place in self.places.items()}
+        return self.named(item) if isinstance(item, Mapping) else item
+
+    def filled(self, item: Any, augmented: Any, keep: Callable[[Any], Any] | None = None) -> Any:
+        """The item with what a side made of what it was `given`."""
         if isinstance(item, tuple | list):
             members = list(item)
-            if len(members) < len(self.places):
-                raise ValueError(f"a sample has {len(members)} members, but fields names {', '.join(self.places)}")
-            if len(self.places) == 1:  # the image alone
-                place = self.image
-                image = side(members[place])
-                members[place] = image if keep is None else keep(image)
-                return Sample(members)
-            augmented = side({name: members[place] for name, place in self.places.items()})
+            made = {"image": augmented} if len(self.places) == 1 else augmented
             for name, place in self.places.items():
-                members[place] = augmented[name]
+                members[place] = made[name]
             if keep is not None:
                 members[self.image] = keep(members[self.image])
             return Sample(members)
         if isinstance(item, Mapping):
-            sample = SampleMapping(self.as_given(side(self.named(item))))
+            sample = SampleMapping(self.as_given(augmented))
             if keep is not None:
                 sample[self.image] = keep(sample[self.image])
             return sample
-        image = side(item)
-        return image if keep is None else keep(image)
+        return augmented if keep is None else keep(augmented)
 
 
 _IMAGE_FIRST = Layout({"image": 0})

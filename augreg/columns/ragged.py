@@ -16,18 +16,24 @@ __all__ = ["Ragged"]
 class Ragged:
     """The next words of N images, each of which uses them up at its own pace: draws are for the images `rows`.
 
-    The numbers are those of `augreg.rng.Cursor`. No image may use more than `most` words.
+    The numbers are those of `augreg.rng.Cursor`. `count` words are read at once: as many as an image may use, or as
+    most do.
     """
 
-    def __init__(self, rng: Cursors, most: int) -> None:
-        self._words = rng.words(most)
+    def __init__(self, rng: Cursors, count: int) -> None:
+        self._rng = rng
+        self._words = rng.words(count)
         self._used = np.zeros(len(rng), np.intp)
 
     def bits(self, rows: Rows) -> Words:
         """The next word of each of these images."""
         used = self._used[rows]
         self._used[rows] = used + 1
-        found: Words = self._words[used, rows]
+        try:
+            found: Words = self._words[used, rows]
+        except IndexError:  # an image has used up all
+            self._words = np.concatenate([self._words, self._rng.words(max(8, len(self._words)))])
+            found = self._words[used, rows]
         return found
 
     def random(self, rows: Rows) -> Floats:

@@ -14,7 +14,7 @@ from augreg.columns.cursors import Floats, Integers, Rows
 from augreg.columns.seen_boxes import SeenBoxes, seen_boxes
 from augreg.ops import BranchMix, FunctionCall, Op, PixelValues, Scene, mix
 
-__all__ = ["BranchColumns", "Columns", "Scenes", "by_image", "gathered", "scenes_of"]
+__all__ = ["BranchColumns", "Columns", "Scenes", "by_image", "gathered", "scenes_of", "united"]
 
 
 class Scenes(msgspec.Struct, frozen=True, eq=False):
@@ -317,6 +317,26 @@ def _stacked(values: Sequence[Any]) -> Any:
             name: _labels(items) if name == "label" else _stacked(items) for name, items in fields.items()
         })  # fmt: skip
     return first
+
+
+def united(first: Columns, second: Columns) -> Columns:
+    """One op, without a label, for the images of both: ops of one kind that differ in numbers only."""
+    counts = len(first), len(second)
+    rows = np.concatenate([first.rows, second.rows])
+    whole = Columns(_united(replace(first.op, label=""), replace(second.op, label=""), counts), rows)
+    order = rows.argsort()
+    return whole.taken(order, rows[order])
+
+
+def _united(first: Any, second: Any, counts: tuple[int, int]) -> Any:
+    if isinstance(first, msgspec.Struct):
+        fields = {name: (getattr(first, name), getattr(second, name)) for name in first.__struct_fields__}
+        return type(first)(**{name: _united(*pair, counts) for name, pair in fields.items()})
+    if isinstance(first, tuple):
+        return tuple([_united(*pair, counts) for pair in zip(first, second, strict=True)])
+    if not isinstance(first, np.ndarray) and not isinstance(second, np.ndarray) and first == second:
+        return first
+    return np.concatenate([np.broadcast_to(one, count) for one, count in zip((first, second), counts, strict=True)])
 
 
 def by_image(columns: Iterable[Columns], count: int) -> list[list[Op]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from augreg.data.augmented import Augmented as Augmented
     from augreg.data.epoch import SharedEpoch as SharedEpoch
     from augreg.data.folders import Folder as Folder, folder as folder
+    from augreg.data.on_device import OnDevice as OnDevice
     from augreg.data.sample_photos import sample_photo as sample_photo
     from augreg.data.sampler import EpochSampler as EpochSampler
 
@@ -35,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy.names(
         "augmented": ("Augmented",),
         "epoch": ("SharedEpoch",),
         "folders": ("Folder", "folder"),
+        "on_device": ("OnDevice",),
         "sample_photos": ("sample_photo",),
         "sampler": ("EpochSampler",),
     },

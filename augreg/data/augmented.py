@@ -62,6 +62,7 @@ class Augmented(MapDataset):
         names: Mapping[str, str | None] | None = None,
         fields: Sequence[str] | None = None,
         views: int = 1,
+        defer: bool = False,
     ) -> None:
         """Wrap a dataset with `__getitem__` and `__len__`; `side` is `pipe.train` or `pipe.test`.
 
@@ -71,6 +72,9 @@ class Augmented(MapDataset):
         maps the names of other targets to their keys: {"mask": "segmentation", "label": "fine_label"};
         {"label": None} means that there are no labels. For tuples, `fields` names the members: ("image", "mask").
         With `views` above 1, an item is a tuple of so many augmented samples of one image, each with other draws.
+
+        With `defer`, the batches of a loader have images that are yet to be made: `OnDevice(loader, pipe, device)`
+        makes them. Single items are made as ever.
         """
         if isinstance(dataset, Augmented):
             raise TypeError("this dataset is already an Augmented: put all steps into one pipeline")
@@ -92,9 +96,12 @@ class Augmented(MapDataset):
             )
         if views > 1 and isinstance(side, Test):
             raise ValueError(f"views={views} of pipe.test would be {views} equal samples: leave views out")
+        if defer and isinstance(side, Train | Test) and side._options.output == "numpy":
+            raise ValueError("deferred images become tensors on a device: leave `output: numpy` out of the spec")
         self.dataset = dataset
         self.side = checked_side(side)
         self.views = views
+        self.defer = defer
         self._ids = ids
         self._epoch = SharedEpoch(epoch)
         self._layout = functools.partial(layout_for, image=image, names=names, fields=fields)
@@ -138,6 +145,8 @@ class Augmented(MapDataset):
             items = self.dataset.__getitems__(indices)
         else:
             items = (self.dataset[index] for index in indices)
+        if self.defer:
+            return self._deferred(places, list(items))
         batches = [Batch([], [], None, Layout({"image": 0})) for _ in range(self.views)]
         memory = [BatchBuffer(len(places), self._for_torch and in_torch_worker()) for _ in batches]
         for (epoch, index, view), item in zip(places, items, strict=True):
@@ -149,10 +158,16 @@ class Augmented(MapDataset):
                 batch.keys.append(key)
         for batch, buffer in zip(batches, memory, strict=True):
             batch.images = buffer.images
-        first = batches[0]
-        if self.views == 1:
-            return first
-        return Batch(map(Views, zip(*batches, strict=True)), first.keys, None, first.layout, batches)
+        return _of_views(batches)
+
+    def _deferred(self, places: Sequence[Any], items: Sequence[Any]) -> Batch:
+        from augreg.data.deferring import deferred_batch
+
+        layouts = [self._layout(item) for item in items]
+        keys = [
+            self._keys(epoch, index, view, item) for (epoch, index, view), item in zip(places, items, strict=True)
+        ]
+        return _of_views([deferred_batch(self.side, items, layouts, own) for own in zip(*keys, strict=True)])
 
     @property
     def _for_torch(self) -> bool:
@@ -192,3 +207,11 @@ class Augmented(MapDataset):
             keys = ", ".join(map(repr, item)) if isinstance(item, Mapping) else f"none, it is a {type(item).__name__}"
             raise KeyError(f"a sample has no {ids!r}, which ids= names as the key of its id; its keys are: {keys}")
         return checked_id(item[ids], f"the id of a sample under {ids!r}")
+
+
+def _of_views(batches: Sequence[Batch]) -> Batch:
+    """The only batch, or one of samples that are `Views`."""
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    return Batch(map(Views, zip(*batches, strict=True)), first.keys, None, first.layout, batches)

@@ -12,7 +12,7 @@ from augreg.data.epoch import SharedEpoch
 from augreg.errors import ImageError
 from augreg.sides import Test, Train
 
-__all__ = ["EpochAwareSide", "augment", "checked_side"]
+__all__ = ["EpochAwareSide", "augment", "checked_side", "with_key"]
 
 
 def checked_side(side: Any) -> Train | Test:
@@ -63,10 +63,10 @@ def augment(side: Train | Test, layout: Layout, item: Any, key: Key, keep: Calla
         sample = layout.run(item, call, keep)
     except ImageError as error:
         raise ImageError(f"sample {key.index!r}: {error}") from error
-    return _with_key(sample, key, layout)
+    return with_key(sample, key, layout)
 
 
-def _with_key(sample: Any, key: Key, layout: Layout) -> Any:
+def with_key(sample: Any, key: Key, layout: Layout) -> Any:
     """The sample, with its key and layout if its type can carry them."""
     if isinstance(sample, Sample | SampleMapping):
         sample.key, sample.layout = key, layout

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from msgspec.structs import replace
 
-from augreg.columns.cursors import Rows
 from augreg.columns.records import Scenes
 from augreg.devices.fusing import fused
 from augreg.devices.groups import Group
-from augreg.devices.loading import load
-from augreg.devices.programs import OneByOneError, Program
+from augreg.devices.preparing import Draws, clamped, finished, output, prepared, prepared_alone
+from augreg.devices.programs import OneByOneError
 from augreg.devices.running import Work, run
 from augreg.errors import ImageError
-from augreg.execution.run import RunSettings
 from augreg.images.codecs import InputImage, to_array
 from augreg.ops import Scene
 
-__all__ = ["Draws", "transformed"]
-
-
-class Draws(Protocol):
-    """Gives the ops of the images of a batch: what a side of a pipeline draws, or its test-time rules."""
-
-    @property
-    def settings(self) -> RunSettings:
-        """What runs need to know besides."""
-
-    def program(self, scenes: Scenes, rows: Rows) -> Program:
-        """The program of the images `rows` of the batch. Raises OneByOneError."""
-
-    def alone(self, image: Any, row: int) -> Any:
-        """One image of the batch after a run of its own, as a tensor on the CPU."""
+__all__ = ["transformed"]
 
 
 def transformed(images: Any, draws: Draws, device: Any = None) -> Any:
@@ -55,7 +38,8 @@ def transformed(images: Any, draws: Draws, device: Any = None) -> Any:
             "N x height x width x channels array, or a list of images"
         )
     target = torch.device("cpu" if device is None else device)
-    return _run_list(_read(images, draws.settings.channels), draws, target)
+    found = prepared(_read(images, draws.settings.channels), draws)
+    return finished(found, draws.settings.engine, target)
 
 
 def _stack(images: Any) -> torch.Tensor:
@@ -105,68 +89,14 @@ def _run_stack(stack: torch.Tensor, draws: Draws, device: torch.device) -> Any:
     try:
         program = draws.program(scenes, everyone)
     except OneByOneError:
-        return _output(_alone(stack.cpu(), draws, everyone, device), count)
+        return finished(prepared_alone(list(stack.cpu()), draws), settings.engine, device)
     columns = fused(program.columns, scenes)
     moved = stack.to(device, non_blocking=True)
     groups = [Group(everyone, moved.contiguous(), own=moved is not stack)]
-    return _output(_finished(run(groups, (), columns, Work(settings.engine, common), device), program), count)
-
-
-def _run_list(images: Sequence[InputImage], draws: Draws, device: torch.device) -> Any:
-    """Images of any sizes and kinds; those of one kind together."""
-    settings = draws.settings
-    kinds: dict[Scene, list[int]] = {}
-    for row, image in enumerate(images):
-        kinds.setdefault(replace(image.scene(settings.epoch), height=1, width=1), []).append(row)
-    groups: list[Group] = []
-    for common, numbers in kinds.items():
-        rows = np.array(numbers, np.intp)
-        some = [images[row] for row in numbers]
-        sizes = np.array([image.array.shape[:2] for image in some], np.int64)
-        scenes = Scenes(sizes[:, 0], sizes[:, 1], common)
-        try:
-            program = draws.program(scenes, rows)
-        except OneByOneError:
-            groups += _alone(some, draws, rows, device)
-            continue
-        loaded = load(some, fused(program.columns, scenes), scenes, settings.decode == "scaled")
-        found = run([], loaded.packs, loaded.columns, Work(settings.engine, common), device)
-        groups += [Group(rows[group.rows], group.images) for group in _finished(found, program)]
-    return _output(groups, len(images))
+    found = run(groups, (), columns, Work(settings.engine, common), device)
+    floats = program.after.dtype == "float32" and not program.after.normalized
+    return output(clamped(found) if floats else found, count)
 
 
 def _dtype_name(stack: torch.Tensor) -> Any:
     return "uint8" if stack.dtype == torch.uint8 else "float32"
-
-
-def _alone(images: Sequence[Any] | torch.Tensor, draws: Draws, rows: Rows, device: torch.device) -> list[Group]:
-    """Images after runs of their own, on the device."""
-    found = []
-    for image, row in zip(images, rows.tolist(), strict=True):
-        tensor = draws.alone(image, row)
-        planes = tensor if tensor.ndim == 3 else tensor[None]
-        found.append(Group(np.array([row]), planes[None].to(device)))
-    return found
-
-
-def _finished(groups: Sequence[Group], program: Program) -> Sequence[Group]:
-    """The groups, with pixel values of float images from 0 to 1: a bicubic kernel can overshoot."""
-    if program.after.dtype == "float32" and not program.after.normalized:
-        return [Group(group.rows, group.images.clamp(0.0, 1.0)) for group in groups]
-    return groups
-
-
-def _output(groups: Sequence[Group], count: int) -> Any:
-    """The images of a batch in their order: one tensor if they have one shape and dtype, else a list."""
-    kinds = {(group.images.shape[1:], group.images.dtype) for group in groups}
-    if len(kinds) > 1:
-        every: list[Any] = [None] * count
-        for group in groups:
-            for place, row in enumerate(group.rows.tolist()):
-                every[row] = group.images[place]
-        return every
-    if len(groups) == 1 and len(groups[0].rows) == count:
-        return groups[0].images if groups[0].own else groups[0].images.clone()
-    images = torch.cat([group.images for group in groups])
-    order = np.concatenate([group.rows for group in groups]).argsort()
-    return images[torch.from_numpy(order).to(images.device)]

@@ -12,9 +12,9 @@ import numpy as np
 from msgspec.structs import replace
 
 from augreg.columns.cursors import Integers, Rows
-from augreg.columns.records import Columns, Scenes
+from augreg.columns.records import Columns, Scenes, united
 from augreg.devices.fading import faded_together
-from augreg.ops import Move, Op, Resize
+from augreg.ops import Move, Op, Resize, Warp
 from augreg.ops.op import ResizeInterpolation, joined
 
 __all__ = ["CropResize", "fused"]
@@ -40,6 +40,7 @@ class CropResize(Op, frozen=True, eq=False):
         return self.height, self.width
 
 
+_LOOK_BACK: Final = 16  # columns; as many as the ops of a policy
 _EXACT: Final = ("bilinear", "bicubic", "lanczos")
 
 
@@ -47,7 +48,8 @@ def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
     """Columns with the same result on byte images of these scenes, in fewer passes.
 
     Columns are put together where they are next to each other and for the same images, or where a flip is for some
-    of them; and those that blend colors, where they are for different images.
+    of them. Warps, and blends of colors, are put together where they are for different images, so that a policy has
+    one for all of them.
     """
     found: list[Columns] = []
     height, width = scenes.height, scenes.width
@@ -65,13 +67,32 @@ def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
             found.append(Columns(start, rows))
         elif isinstance(op, Move) and found and (whole := _with_move(found[-1], op, rows)) is not None:
             found[-1] = whole
-        else:
+        elif not (isinstance(op, Warp) and _with_warp(found, op, rows)):
             found.append(column)
         if not op.keeps_scene:
             after: Any = op.size_after(height[rows], width[rows])  # type: ignore[arg-type]
             height, width = height.copy(), width.copy()
             height[rows], width[rows] = after
     return faded_together(found, scenes)
+
+
+def _with_warp(found: list[Columns], warp: Warp, rows: Rows) -> bool:
+    """Put a warp together with one before it, if none of its images has another op in between, and say whether."""
+    own = set(rows.tolist())
+    for place in range(len(found) - 1, max(-1, len(found) - 1 - _LOOK_BACK), -1):
+        if not own.isdisjoint(found[place].rows.tolist()):
+            return False
+        other = found[place].op
+        if isinstance(other, Warp) and _alike(other, warp):
+            found[place] = united(found[place], Columns(warp, rows))
+            return True
+    return False
+
+
+def _alike(one: Warp, other: Warp) -> bool:
+    if any(isinstance(number, np.ndarray) for number in (*one.fill, *other.fill)):
+        return False
+    return one.interpolation == other.interpolation and one.fill == other.fill
 
 
 def _antialiased(op: Resize) -> bool:

@@ -20,7 +20,7 @@ from augreg.execution.scaling import decoded
 from augreg.images.codecs import InputImage
 from augreg.ops import Move, Op, Resize, Scene
 
-__all__ = ["Loaded", "Memory", "Pack", "load", "plain_memory"]
+__all__ = ["Loaded", "Memory", "Pack", "load", "packed", "plain_memory"]
 
 Memory: TypeAlias = Callable[[tuple[int, ...], torch.dtype], torch.Tensor]
 """Makes a tensor of this shape and dtype, with any content."""
@@ -77,15 +77,15 @@ def load(
         boxes = _boxes(first.box, count)
         pixels = _decoded(images, boxes, threads)
         start = replace(first, box=(0, 0, boxes[:, 2], boxes[:, 3]))
-        return Loaded(_packed(pixels, everyone, start, memory), rest)
+        return Loaded(packed(pixels, everyone, start, memory), rest)
     if isinstance(first, Move):
         boxes = _boxes((first.top, first.left, first.height, first.width), count)
         if _inside(boxes, scenes):
             if np.any(first.transpose) or np.any(first.flip_y) or np.any(first.flip_x):
                 rest.insert(0, Columns(replace(first, top=0, left=0), everyone))
-            return Loaded(_packed(_decoded(images, boxes, threads), everyone, None, memory), rest)
+            return Loaded(packed(_decoded(images, boxes, threads), everyone, None, memory), rest)
     whole = _boxes((0, 0, scenes.height, scenes.width), count)
-    return Loaded(_packed(_decoded(images, whole, threads), everyone, None, memory), columns)
+    return Loaded(packed(_decoded(images, whole, threads), everyone, None, memory), columns)
 
 
 def _boxes(sides: tuple[Any, Any, Any, Any], count: int) -> Integers:
@@ -137,7 +137,7 @@ def _scaled(
     others = np.array([row for row, (_, op) in enumerate(found) if op is None], np.intp)
     packs: list[Pack] = []
     for column in gathered(smaller):
-        packs += _packed([pixels[row] for row in column.rows], column.rows, column.op, memory)
+        packs += packed([pixels[row] for row in column.rows], column.rows, column.op, memory)
     if smaller:  # the part of the resized box, and flips, come after
         part = Move(
             first.part[0], first.part[1], first.height, first.width, False, first.flip_y, first.flip_x
@@ -146,7 +146,7 @@ def _scaled(
         rest = [Columns(part, np.arange(count)).taken(rows, rows), *rest]
     if len(others):
         start = Columns(replace(first, box=(0, 0, boxes[:, 2], boxes[:, 3])), np.arange(count)).taken(others, others)
-        packs += _packed([pixels[row] for row in others], others, start.op, memory)
+        packs += packed([pixels[row] for row in others], others, start.op, memory)
     return Loaded(packs, rest)
 
 
@@ -165,11 +165,11 @@ def _one_scaled(
     return pixels[top : top + height, left : left + width], None
 
 
-def _packed(pixels: Sequence[Any], rows: Rows, start: Op | None, memory: Memory) -> list[Pack]:
-    """Images in as few tensors as they fit in without much waste: without `start`, those of one size."""
+def packed(pixels: Sequence[Any], rows: Rows, start: Op | None, memory: Memory) -> list[Pack]:
+    """Images in as few tensors as they fit in without much waste: without `start`, those of one size and dtype."""
     sizes = np.array([array.shape[:2] for array in pixels], np.int64)
     packs = []
-    for places in _sorted(sizes, start is not None, pixels[0].shape[2]):
+    for places in _alike(pixels) if start is None else _sorted(sizes, pixels[0].shape[2]):
         height, width = sizes[places].max(axis=0).tolist()
         first = pixels[places[0]]
         dtype = torch.uint8 if first.dtype == np.uint8 else torch.float32
@@ -185,11 +185,16 @@ def _packed(pixels: Sequence[Any], rows: Rows, start: Op | None, memory: Memory)
     return packs
 
 
-def _sorted(sizes: Integers, mixed: bool, channels: int) -> list[Rows]:
-    """The numbers of the images of each pack, increasing."""
-    if not mixed:
-        _, which = np.unique(sizes, axis=0, return_inverse=True)
-        return [np.flatnonzero(which == group) for group in range(which.max() + 1)]
+def _alike(pixels: Sequence[Any]) -> list[Rows]:
+    """The numbers of the images of each pack, increasing: those of one shape and dtype."""
+    kinds: dict[Any, list[int]] = {}
+    for place, array in enumerate(pixels):
+        kinds.setdefault((array.shape, array.dtype), []).append(place)
+    return [np.array(places, np.intp) for places in kinds.values()]
+
+
+def _sorted(sizes: Integers, channels: int) -> list[Rows]:
+    """The numbers of the images of each pack, increasing: those of similar sizes."""
     packs: list[list[int]] = []
     height = width = pixels = 0
     for place in np.lexsort((sizes[:, 1], sizes[:, 0])).tolist():

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from augreg.backends import Backend
 from augreg.columns.philox import Addresses, words
 from augreg.columns.records import Columns, Scenes, gathered
+from augreg.columns.seen_boxes import seen_boxes
 from augreg.execution.passes import passes
 from augreg.execution.sampling import MODEST, Drawn, draw, expect
 from augreg.execution.sampling_columns import NotByColumnsError, draw_columns
@@ -57,9 +58,10 @@ def trained(
     `boxes` are those of each image's sample, if it has any. Raises OneByOneError where a step is drawn after an op
     has run, and what drawing raises.
     """
-    if not limits.approximate and not any(boxes):
+    if not limits.approximate:
+        seen = replace(scenes, boxes=seen_boxes(boxes)) if any(boxes) else scenes
         try:
-            drawn = draw_columns(steps, scenes, addresses, engine.words or words, engine.cursor or Cursor)
+            drawn = draw_columns(steps, seen, addresses, engine.words or words, engine.cursor or Cursor)
         except NotByColumnsError:
             pass
         else:

@@ -6,7 +6,7 @@ A batch of samples is a list of mappings, or a mapping with an entry for all of 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,18 @@ from augreg.columns.cursors import Rows
 from augreg.columns.records import Scenes, by_image
 from augreg.devices.batches import transformed
 from augreg.devices.draws import BatchDraws
-from augreg.devices.programs import Program
+from augreg.devices.loading import Memory
+from augreg.devices.preparing import Prepared, prepared
+from augreg.devices.programs import OneByOneError, Program
 from augreg.errors import ImageError
 from augreg.execution.merging import merge
 from augreg.execution.samples import run_sample, scene_of
 from augreg.images.codecs import InputImage, to_array
+from augreg.images.jpeg import Box
 from augreg.ops import Op, Scene
+from augreg.targets.kinds import kind_of
 
-__all__ = ["transformed_samples"]
+__all__ = ["prepared_samples", "read", "transformed_samples"]
 
 
 class _Recorded:
@@ -37,14 +41,22 @@ class _Recorded:
         self._draws, self._samples = draws, samples
 
     def program(self, scenes: Scenes, rows: Rows) -> Program:
+        if any(self._has_others(self._samples[row]) for row in rows.tolist()):
+            raise OneByOneError("a sample has several images")
         found = self._draws.program(scenes, rows)
         for row, place, ops in zip(rows.tolist(), range(len(rows)), by_image(found.columns, len(rows)), strict=True):
             self.ops[row] = merge(ops, scenes.at(place))
         return found
 
     def alone(self, image: Any, row: int) -> Any:
+        if isinstance(image, InputImage):
+            image = replace(image, kind="tensor")  # which the result has to be, and masks stay what they are
         self.done[row] = self._draws.alone({**self._samples[row], "image": image}, row)
         return self.done[row]["image"]
+
+    def _has_others(self, sample: Mapping[Any, Any]) -> bool:
+        targets = self.settings.targets
+        return any(key != "image" and kind_of(key, value, targets) == "image" for key, value in sample.items())
 
 
 def transformed_samples(given: Any, draws: BatchDraws, device: Any = None) -> Any:
@@ -55,7 +67,7 @@ def transformed_samples(given: Any, draws: BatchDraws, device: Any = None) -> An
     sample.
     """
     if not isinstance(given, Mapping):
-        images, results = _run(list(given), None, draws, device)
+        images, results = _run(list(given), draws, lambda inputs, own: transformed(inputs, own, device))
         return [{**result, "image": image} for image, result in zip(images, results, strict=True)]
     if "image" not in given:
         raise ImageError(
@@ -67,7 +79,9 @@ def transformed_samples(given: Any, draws: BatchDraws, device: Any = None) -> An
             entries = f"{len(value)} entries" if hasattr(value, "__len__") else f"a {type(value).__name__}"
             raise ImageError(f"batch[{key!r}] has {entries}, and there are {count} images: give one for each")
     samples = [{key: value[row] for key, value in given.items()} for row in range(count)]
-    images, results = _run(samples, given["image"], draws, device)
+    stack = given["image"]
+    as_list = isinstance(stack, list | tuple)
+    images, results = _run(samples, draws, lambda inputs, own: transformed(inputs if as_list else stack, own, device))
     on = images.device if isinstance(images, torch.Tensor) else images[0].device
     return {
         key: images if key == "image" else _collated([result[key] for result in results], value, on)
@@ -75,48 +89,79 @@ def transformed_samples(given: Any, draws: BatchDraws, device: Any = None) -> An
     }
 
 
-def _run(samples: Sequence[Mapping[Any, Any]], stack: Any, draws: BatchDraws, device: Any) -> tuple[Any, list[Any]]:
-    """The images after their ops, and the samples with what follows the images."""
+def prepared_samples(
+    samples: Sequence[Mapping[Any, Any]], draws: BatchDraws, names: Sequence[Any], memory: Memory, threads: bool
+) -> tuple[Prepared, list[dict[Any, Any]]]:
+    """The images of samples, prepared to be sent to another process, and the samples with what follows the images.
+
+    `names` are those of the samples in errors; what is under `image` in the results means nothing. Raises ImageError.
+    """
+    return _run(samples, draws, lambda inputs, own: prepared(inputs, own, memory, threads, sent=True), names)
+
+
+def _run(
+    samples: Sequence[Mapping[Any, Any]],
+    draws: BatchDraws,
+    run_images: Callable[[list[InputImage], _Recorded], Any],
+    names: Sequence[Any] | None = None,
+) -> tuple[Any, list[dict[Any, Any]]]:
+    """What `run_images` makes of the images, and the samples with what follows the images."""
     settings = draws.settings
-    inputs = [_outline(sample, row, settings.channels) for row, sample in enumerate(samples)]
+    names = range(len(samples)) if names is None else names
+    inputs = [_outline(sample, name, settings.channels) for name, sample in zip(names, samples, strict=True)]
     scenes = []
-    for row, (sample, image) in enumerate(zip(samples, inputs, strict=True)):
-        with _naming(row):
+    for name, sample, image in zip(names, samples, inputs, strict=True):
+        with naming(name):
             scenes.append(scene_of({**sample, "image": image}, settings))
     recorded = _Recorded(replace(draws, boxes=[scene.boxes for scene in scenes]), samples)
-    images = transformed(inputs if stack is None or isinstance(stack, list | tuple) else stack, recorded, device)
+    images = run_images(inputs, recorded)
     results = []
     for row, (sample, image) in enumerate(zip(samples, inputs, strict=True)):
         if row in recorded.done:
             results.append(recorded.done[row])
         else:
-            following = _Following(recorded.ops[row], scenes[row], images[row])
-            with _naming(row):
+            with naming(names[row]):
+                following = _Following(recorded.ops[row], scenes[row])
                 results.append(run_sample({**sample, "image": image}, _no_start, settings, following))
     return images, results
 
 
-def _outline(sample: Mapping[Any, Any], row: int, channels: str) -> InputImage:
+def _outline(sample: Mapping[Any, Any], name: Any, channels: str) -> InputImage:
     """The image of a sample, for its size; the pixels of one that is a device's are not read."""
     if "image" not in sample:
-        raise ImageError(f"sample {row}: needs an image under 'image'; its keys are: {', '.join(map(repr, sample))}")
+        raise ImageError(
+            f"sample {name!r}: needs an image under 'image'; its keys are: {', '.join(map(repr, sample))}"
+        )
     image = sample["image"]
     if isinstance(image, torch.Tensor) and image.device.type != "cpu" and image.ndim == 3:
         dtype = np.uint8 if image.dtype == torch.uint8 else np.float32
         planes, height, width = image.shape
         empty = np.broadcast_to(np.zeros((1, 1, 1), dtype), (height, width, planes))
         return InputImage(empty, "tensor", alpha=planes == 4 and channels == "rgba")
-    with _naming(row):
-        return to_array(image, channels, decoded=False)
+    return read(image, name, channels)
+
+
+def read(image: Any, name: Any, channels: str) -> InputImage:
+    """The image of a sample, which errors name, also when it is decoded later. Raises ImageError."""
+    with naming(name):
+        found = to_array(image, channels, decoded=False)
+    if found.pending is None:
+        return found
+
+    def decode(box: Box | None) -> None:
+        with naming(name):
+            found.decode(box)
+
+    return replace(found, pending=decode)
 
 
 @contextlib.contextmanager
-def _naming(row: int) -> Iterator[None]:
+def naming(name: Any) -> Iterator[None]:
     """Let errors name the sample."""
     try:
         yield
     except ImageError as error:
-        raise ImageError(f"sample {row}: {error}") from error
+        raise ImageError(f"sample {name!r}: {error}") from error
 
 
 def _no_start(scene: Scene, alone: bool) -> Any:
@@ -124,17 +169,14 @@ def _no_start(scene: Scene, alone: bool) -> Any:
 
 
 class _Following:
-    """Moves the targets of a sample by the ops of its image, which has been transformed already."""
+    """Moves the targets of a sample by the ops of its one image, which is transformed elsewhere."""
 
-    def __init__(self, ops: Sequence[Op], scene: Scene, image: torch.Tensor) -> None:
-        self._ops, self._scene, self._image = ops, scene, image
+    def __init__(self, ops: Sequence[Op], scene: Scene) -> None:
+        self._ops, self._scene = ops, scene
 
     def __call__(
         self, images: Any, first: Any, boxes: Any, targets: Any, start: Any, settings: Any, offer: Any
     ) -> dict[Any, list[Any]]:
-        others = [key for key, group in images.items() if key != "image" or len(group) != 1]
-        if others:
-            raise ImageError(f"a sample of a batch has one image, and this one has others under {others[0]!r}")
         targets.check(self._ops, self._scene, str)
         size = self._scene.size
         for op in self._ops:
@@ -142,7 +184,7 @@ class _Following:
             targets.apply(op, size, after, settings.engine)
             size = after
         targets.size = size
-        return {"image": [self._image]}
+        return {"image": [None]}  # it is elsewhere
 
 
 def _collated(values: list[Any], given: Any, device: torch.device) -> Any:

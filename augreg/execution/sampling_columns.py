@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from augreg.backends import OpenCursor
 from augreg.columns.cursors import Rows, Some, Streams
@@ -83,7 +84,7 @@ def draw_columns(
     _check_addresses(scenes, addresses)
     streams = Streams(addresses, read)
     streams.prepare(_keys(steps))
-    met: dict[str, Step] = {}  # the steps by path
+    met: dict[str, _Met] = {}  # the steps by path
     everyone: Rows = np.arange(len(scenes))
     columns: list[Columns] = []
     stack: list[_Item] = [(step, everyone, "") for step in reversed(steps)]
@@ -96,7 +97,7 @@ def draw_columns(
             scenes = scenes.after(item, rows)
             continue
         step = scheduled(item, scenes.epoch) if item.schedules else item
-        path, key = _stream(step, parent, met)
+        path, key = _stream(step, parent, rows, len(scenes), met)
         cursors = streams.cursors(key, 1 if step.p >= 1.0 else 0, None if rows is everyone else rows)
         if step.p < 1.0:
             applied = np.flatnonzero(cursors.bernoulli(step.p))
@@ -133,10 +134,30 @@ def _keys(steps: Iterable[Step]) -> list[int]:
     return [step.stream_key for step in steps if step.stream_key is not None]
 
 
-def _stream(step: Step, parent: str, met: dict[str, Step]) -> tuple[str, int]:
+class _Met(msgspec.Struct):
+    """A step that was sampled, and the images that it was for: their numbers, or from the second time on a mask."""
+
+    step: Step
+    rows: Rows
+    mask: NDArray[np.bool_] | None = None
+
+    def again(self, rows: Rows, count: int) -> bool:
+        """Whether the step was sampled for any of these images before."""
+        if self.mask is None:
+            self.mask = np.zeros(count, np.bool_)
+            self.mask[self.rows] = True
+        found = bool(self.mask[rows].any())
+        self.mask[rows] = True
+        return found
+
+
+def _stream(step: Step, parent: str, rows: Rows, count: int, met: dict[str, _Met]) -> tuple[str, int]:
     """The path of a step and its stream key, as `draw` has them for an image whose steps have different paths."""
-    path = step.path or f"{parent}/{step.uid or step.name}#0"
-    if met.setdefault(path, step) != step:
+    path = step.path or f"{parent}{'/' if parent else ''}{step.uid or step.name}#0"
+    before = met.get(path)
+    if before is None:
+        met[path] = _Met(step, rows)
+    elif (before.step is not step and before.step != step) or before.again(rows, count):
         raise NotByColumnsError(f"two steps have the path {path}, so one of them has another for some images")
     return path, stream_key(path) if step.stream_key is None or not step.path else step.stream_key
 

@@ -54,14 +54,15 @@ def auto_augment(policy: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
     return tuple(found)
 
 
-def rand_augment(policy: Any, rng: Cursors, scene: Scenes) -> Any:
-    """The first op of each image, then the second ones, and so on. With weights, images are sampled one by one."""
+def rand_augment(policy: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+    """The first op of each image, then the second ones, and so on."""
     check_channels(policy, scene)
-    if policy.weights:
-        return NotImplemented
     dialect = DIALECTS["rand_augment", policy.dialect]
     names = dialect.ops if policy.ops is None else policy.ops
-    drawn = [rng.integers(len(names)) for _ in range(policy.n)]
+    if policy.weights:
+        drawn = _without_repetition(rng, policy.weights, policy.n)
+    else:
+        drawn = [rng.integers(len(names)) for _ in range(policy.n)]
     numbers = ragged.Ragged(rng, policy.n * _WORDS_OF_AN_OP)
     found: list[Some] = []
     for which in drawn:
@@ -72,6 +73,21 @@ def rand_augment(policy: Any, rng: Cursors, scene: Scenes) -> Any:
             m = _noisy(numbers, m, policy.m_std, 10.0 if policy.m_max is None else policy.m_max, rows)
         found += _ops(policy, dialect, numbers, scene, rows, names, which[rows], m)
     return tuple(found)
+
+
+def _without_repetition(rng: Cursors, weights: Sequence[float], count: int) -> list[Integers]:
+    """`count` different numbers for each image, drawn as by `choice`, with a weight of 0 for those drawn before."""
+    everyone = np.arange(len(rng))
+    left = np.tile(np.array(weights, np.float64), (len(rng), 1))
+    drawn = []
+    for _ in range(count):
+        total = np.array([math.fsum(row) for row in left.tolist()])
+        below = (rng.random() * total)[:, None] < np.add.accumulate(left, axis=1)
+        last = len(weights) - 1 - (left[:, ::-1] > 0.0).argmax(axis=1)  # where rounding makes the sum smaller
+        chosen = np.where(below.any(axis=1), below.argmax(axis=1), last)
+        left[everyone, chosen] = 0.0
+        drawn.append(chosen)
+    return drawn
 
 
 def trivial_augment_wide(policy: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
@@ -98,17 +114,18 @@ def three_augment(policy: Any, rng: Cursors, scene: Scenes) -> tuple[Any, ...]:
     )
 
 
-def aug_mix(policy: Any, rng: Cursors, scene: Scenes) -> Any:
-    """A mix for each image. With an `alpha` other than 1, weights use any number of words: one by one."""
+def aug_mix(policy: Any, rng: Cursors, scene: Scenes) -> records.BranchColumns:
+    """A mix for each image."""
     check_channels(policy, scene)
-    if policy.alpha != 1.0:
-        return NotImplemented
-    weights, keep = _dirichlet(rng, policy.width), _dirichlet(rng, 2)[0]
     dialect = DIALECTS["aug_mix", policy.dialect]
     names = dialect.ops if policy.ops is None else policy.ops
     longest, count = policy.depth or 3, len(scene)
-    numbers = ragged.Ragged(rng, policy.width * (1 + longest * (1 + _WORDS_OF_AN_OP)))
+    numbers = ragged.Ragged(rng, 4 + policy.width * (2 + longest * (1 + _WORDS_OF_AN_OP)))
     everyone = np.arange(count)
+    weights, keep = (
+        _dirichlet(numbers, policy.alpha, policy.width, count),
+        _dirichlet(numbers, policy.alpha, 2, count)[0],
+    )
     chosen: list[list[_Chosen]] = [[] for _ in range(longest)]  # at each place of a chain, those of each branch
     for branch in range(policy.width):
         depth = policy.depth or 1 + numbers.integers(3, everyone)
@@ -138,16 +155,37 @@ def _severity(policy: Any, numbers: Ragged, rows: Rows) -> Floats:
     return numbers.uniform((0.1, policy.severity), rows)
 
 
-def _dirichlet(rng: Cursors, count: int) -> tuple[Floats, ...]:
-    """As `dirichlet` with an alpha of 1."""
-    logs = []
-    for _ in range(count):
-        exponential = -cursors.exactly(math.log1p, -rng.random())
-        logs.append(cursors.exactly(math.log, np.where(exponential == 0.0, 1e-300, exponential)))
+def _dirichlet(numbers: Ragged, alpha: float, count: int, images: int) -> tuple[Floats, ...]:
+    """As `dirichlet`, for each of so many images."""
+    logs = [_log_gamma_variates(numbers, alpha, images) for _ in range(count)]
     largest = np.max(logs, axis=0)
     weights = [cursors.exactly(math.exp, log - largest) for log in logs]
     total = np.array([math.fsum(each) for each in zip(*[weight.tolist() for weight in weights], strict=True)])
     return tuple([weight / total for weight in weights])
+
+
+def _log_gamma_variates(numbers: Ragged, shape: float, images: int) -> Floats:
+    """As `_log_gamma_variate` of `augreg.transforms.dirichlet`, for each image."""
+    rows, exactly = np.arange(images), cursors.exactly
+    if shape == 1.0:
+        exponential = -exactly(math.log1p, -numbers.random(rows))
+        return exactly(math.log, np.where(exponential == 0.0, 1e-300, exponential))
+    if shape < 1.0:
+        boosted = _log_gamma_variates(numbers, shape + 1.0, images)
+        return boosted + exactly(math.log, 1.0 - numbers.random(rows)) / shape
+    d = shape - 1.0 / 3.0
+    found = np.empty(images)
+    while len(rows):
+        x = numbers.normal(0.0, 1.0, rows)
+        v = exactly(lambda base: base**3, 1.0 + x / math.sqrt(9.0 * d))
+        tried = np.flatnonzero(v > 0.0)
+        y, w = x[tried], v[tried]
+        limit = 0.5 * y * y + d * (1.0 - w + exactly(math.log, w))
+        below = exactly(math.log, 1.0 - numbers.random(rows[tried])) < limit
+        taken = tried[below]
+        found[rows[taken]] = exactly(math.log, d * v[taken])
+        rows = np.delete(rows, taken)
+    return found
 
 
 def _noisy(numbers: Ragged, m: Floats, m_std: float, m_max: float, rows: Rows) -> Floats:
@@ -237,11 +275,10 @@ def _made(
 
 
 def _arguments(dialect: Dialect, name: str, m: Floats, signs: Integers, scene: Scenes, rows: Rows) -> Floats:
-    """As `op_argument`; each argument is computed once."""
+    """As `op_argument`."""
     rule = dialect.argument_rules[name]
     if rule is None:
         return np.zeros(len(rows))
     sides = (scene.width if name.endswith("_x") else scene.height)[rows]
-    keys = list(zip(m.tolist(), signs.tolist(), sides.tolist(), strict=True))
-    known = {key: rule.compute(*key) + 0.0 for key in set(keys)}
-    return np.array([known[key] for key in keys], np.float64)
+    computed = map(rule.compute, m.tolist(), signs.tolist(), sides.tolist())
+    return np.fromiter(computed, np.float64, len(rows)) + 0.0
