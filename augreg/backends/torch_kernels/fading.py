@@ -10,9 +10,7 @@ from augreg.backends.torch_kernels.division import divided
 __all__ = ["faded"]
 
 
-def faded(
-    images: torch.Tensor, of_luma: torch.Tensor, of_mean: torch.Tensor, factor: torch.Tensor
-) -> torch.Tensor:
+def faded(images: torch.Tensor, of_luma: torch.Tensor, of_mean: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Blend each image with its luma, with its mean luma, or with black: saturation, contrast or brightness.
 
     `of_luma` and `of_mean` (N each) are 1 for what an image is blended with, and 0 for the others. Needs RGB images.
