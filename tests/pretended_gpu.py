@@ -138,6 +138,7 @@ class PretendedGPU(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
         first = args[0] if args else None
+        kwargs.pop("pin_memory", None)
         if name in _READS and any(isinstance(part, OnGPU) for part in tree_leaves((args, kwargs))):
             raise WaitsError(f"{name} reads numbers back from the GPU")
         if name == "pin_memory":

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from pretended_gpu import DEVICE, PretendedGPU, held
-
-from augreg import ImageError, Pipeline, Registry, ops, transform
 
 torch = pytest.importorskip("torch")
+
+from pretended_gpu import DEVICE, PretendedGPU, held  # noqa: E402
+
+from augreg import ImageError, Pipeline, Registry, ops, transform  # noqa: E402
+from augreg.columns.philox import addresses_of  # noqa: E402
+from augreg.devices import transformed, transformed_samples  # noqa: E402
 
 EXACT = "native" if "native" in Registry.installed().backends else "pillow"
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -109,6 +112,25 @@ def _pipe(spec: list[Any], **options: Any) -> Pipeline:
     return Pipeline.from_spec({"image": spec, "seed": 5, "output": "torch", "backend": EXACT, **options})
 
 
+def _train(pipe: Pipeline, images: Any, indices: Any, epoch: int = 0, view: int = 0, device: Any = None) -> Any:
+    """As `pipe.train.batch`, by the kernels of batches on the CPU too, where single runs take less time."""
+    draws = pipe.train.batch_draws(addresses_of(pipe.options.seed, list(indices), epoch, view))
+    return (transformed_samples if _are_samples(images) else transformed)(images, draws, device, kernels=True)
+
+
+def _by_default(pipe: Pipeline, images: Any, indices: Any, epoch: int = 0) -> Any:
+    return pipe.train.batch(images, indices, epoch)
+
+
+def _test(pipe: Pipeline, images: Any) -> Any:
+    draws = pipe.test.batch_draws(None)
+    return (transformed_samples if _are_samples(images) else transformed)(images, draws, kernels=True)
+
+
+def _are_samples(images: Any) -> bool:
+    return isinstance(images, dict) or (isinstance(images, list) and isinstance(images[0], dict))
+
+
 def _unlike(found: Any, expected: list[Any]) -> list[int]:
     """The numbers of the images that are not equal in every bit."""
     assert len(found) == len(expected)
@@ -125,7 +147,7 @@ def test_each_image_of_a_batch_is_what_it_is_alone(spec: list[Any], device: str)
     for size in (1, 7, 192, 300, 500):
         rows = order[start : start + size]
         start += size
-        batch = pipe.train.batch(images[rows], rows.tolist(), epoch=3, device=device)
+        batch = _train(pipe, images[rows], rows.tolist(), epoch=3, device=device)
         for row, image in zip(rows, batch, strict=True):
             found[row] = image.cpu()
     assert _unlike(found, [pipe.train(image, row, 3) for row, image in enumerate(images)]) == []
@@ -137,8 +159,11 @@ def test_images_of_different_sizes_and_test_images(spec: list[Any]) -> None:
     images = [image[:, : 9 + row % 5, : 10 + row % 7] for row, image in enumerate(_images(24))]
     names = [f"photo {row}" for row in range(24)]
     expected = [pipe.train(image, name, 1, 2) for image, name in zip(images, names, strict=True)]
+    assert _unlike(_train(pipe, images, names, epoch=1, view=2), expected) == []
     assert _unlike(pipe.train.batch(images, names, epoch=1, view=2), expected) == []
-    assert _unlike(pipe.test.batch(images), [pipe.test(image) for image in images]) == []
+    tested = [pipe.test(image) for image in images]
+    assert _unlike(_test(pipe, images), tested) == []
+    assert _unlike(pipe.test.batch(images), tested) == []
 
 
 @pytest.mark.parametrize("spec", [spec for spec in SPECS if not _names(spec) & SLOW], ids=_title)
@@ -174,14 +199,14 @@ def test_other_channels_and_floats(channels: int, kind: str) -> None:
         colors += ["contrast", "saturation"]
     for spec in (steps, [*steps, *colors], [*steps, {"random_erasing": {"p": 1}}]):
         pipe = _pipe(spec)
-        found = pipe.train.batch(batch, range(12))
+        found = _train(pipe, batch, range(12))
         assert _unlike(found, [pipe.train(image, row) for row, image in enumerate(batch)]) == []
 
 
 @pytest.mark.parametrize("spec", SPECS[:20], ids=_title)
 def test_images_with_alpha(spec: list[Any]) -> None:
     pipe, images = _pipe(spec, channels="rgba"), _images(12, 4)
-    assert _unlike(pipe.train.batch(images, range(12)), [pipe.train(x, k) for k, x in enumerate(images)]) == []
+    assert _unlike(_train(pipe, images, range(12)), [pipe.train(x, k) for k, x in enumerate(images)]) == []
 
 
 @pytest.mark.parametrize("decode", ["exact", "scaled"])
@@ -198,8 +223,8 @@ def test_images_with_alpha(spec: list[Any]) -> None:
 )
 def test_encoded_images(spec: list[Any], decode: str) -> None:
     pipe, files = _pipe(spec, decode=decode), _files()
-    assert _unlike(pipe.train.batch(files, range(9)), [pipe.train(file, k) for k, file in enumerate(files)]) == []
-    assert _unlike(pipe.test.batch(files), [pipe.test(file) for file in files]) == []
+    assert _unlike(_train(pipe, files, range(9)), [pipe.train(file, k) for k, file in enumerate(files)]) == []
+    assert _unlike(_test(pipe, files), [pipe.test(file) for file in files]) == []
 
 
 @functools.cache
@@ -216,7 +241,8 @@ def _files() -> list[bytes]:
     return found
 
 
-def test_samples_with_targets() -> None:
+@pytest.mark.parametrize("kernels", [True, False])
+def test_samples_with_targets(kernels: bool) -> None:
     spec = [{"random_resized_crop": 8}, "horizontal_flip", {"rotate": 20}, "elastic", IMAGENET]
     pipe = _pipe(spec, targets={"boxes": "xyxy", "labels": ["names"], "min_visible": 0.1})
     rng = np.random.default_rng(0)
@@ -228,11 +254,12 @@ def test_samples_with_targets() -> None:
             "names": ["dog", "cat"][: row % 3], "keypoints": rng.uniform(0, 12, (3, 2)), "file": f"{row}.png",
         })  # fmt: skip
     expected = [pipe.train(sample, row, 4) for row, sample in enumerate(samples)]
-    _assert_alike(pipe.train.batch(samples, range(12), epoch=4), expected)
-    _assert_alike(pipe.test.batch(samples), [pipe.test(sample) for sample in samples])
+    train, test = (_train, _test) if kernels else (_by_default, lambda pipe, images: pipe.test.batch(images))
+    _assert_alike(train(pipe, samples, range(12), epoch=4), expected)
+    _assert_alike(test(pipe, samples), [pipe.test(sample) for sample in samples])
     collated = {key: [sample[key] for sample in samples] for key in samples[0]}
     collated |= {"image": _images(12), "mask": torch.from_numpy(np.stack(collated["mask"]))}
-    found = pipe.train.batch(collated, torch.arange(12), epoch=4)
+    found = train(pipe, collated, torch.arange(12).tolist(), epoch=4)
     assert found["image"].shape == (12, 3, 8, 8)
     assert found["mask"].shape == (12, 8, 8)
     _assert_alike([{key: value[row] for key, value in found.items()} for row in range(12)], expected)
@@ -254,7 +281,7 @@ def test_steps_that_see_boxes_see_those_of_their_sample() -> None:
     boxes = np.concatenate([corners, corners + 6], axis=2)
     samples = [{"image": image, "boxes": box} for image, box in zip(_images(12), boxes, strict=True)]
     expected = [pipe.train(sample, row) for row, sample in enumerate(samples)]
-    _assert_alike(pipe.train.batch(samples, range(12)), expected)
+    _assert_alike(_train(pipe, samples, range(12)), expected)
 
 
 def _shrink(array: Any) -> Any:
@@ -275,8 +302,8 @@ def test_sizes_that_are_known_only_after_a_step() -> None:
     images = _images(12)
     expected = [pipe.train(image, row) for row, image in enumerate(images)]
     assert len({image.shape for image in expected}) > 1
-    assert _unlike(pipe.train.batch(images, range(12)), expected) == []
-    assert _unlike(pipe.train.batch(list(images), range(12)), expected) == []
+    assert _unlike(_train(pipe, images, range(12)), expected) == []
+    assert _unlike(_train(pipe, list(images), range(12)), expected) == []
 
 
 def test_approximate_specs_and_pixel_limits() -> None:
@@ -285,7 +312,7 @@ def test_approximate_specs_and_pixel_limits() -> None:
         ([{"resize": {"size": [400, 500]}}, {"random_crop": 9}], {"max_pixels": 1000}),
     ):
         pipe, images = _pipe(spec, **options), _images(12)
-        assert _unlike(pipe.train.batch(images, range(12)), [pipe.train(x, k) for k, x in enumerate(images)]) == []
+        assert _unlike(_train(pipe, images, range(12)), [pipe.train(x, k) for k, x in enumerate(images)]) == []
 
 
 @pytest.mark.parametrize("spec", [["equalize"], [IMAGENET], ["horizontal_flip"], [{"hue": {"p": 0.5}}], [], ["jpeg"]])

@@ -257,3 +257,33 @@ def test_shake_shake() -> None:
             y.square().sum().backward()
             results.append([*map(held, (y, a.grad, b.grad, layer.eval()(a, b)))])
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_from_images_to_a_step_of_training() -> None:
+    spec = {
+        "image": [
+            {"random_resized_crop": 12},
+            "horizontal_flip",
+            {"color_jitter": {"contrast": 0.4}},
+            {"normalize": "cifar10"},
+        ],
+        "batch": [{"mixup": {"per": "element"}}],
+        "model": [{"drop_connect": {"at": "1", "seed": 2}}],
+        "loss": ["label_smoothing", "l2", {"max_norm": {"limit": 0.3}}],
+        "backend": "pillow",
+    }
+    pipe = Pipeline.from_spec(spec)
+    pixels = (random(COUNT, 3, 20, 24) * 255).to(torch.uint8)
+    results = []
+    with PretendedGPU() as gpu:
+        for put in (gpu.put, itself):
+            torch.manual_seed(0)
+            model = put(nn.Sequential(nn.Flatten(), nn.Linear(3 * 144, CLASSES)))
+            attached, criterion = pipe.regularize(model), pipe.criterion(check=False)
+            images = pipe.train.batch(put(pixels), range(COUNT), epoch=1)
+            mixed, labels = pipe.batch(images, IDS, keys=range(COUNT), epoch=1)
+            criterion(model(mixed), labels, model).backward()
+            attached.constrain()
+            results.append([*map(held, (images, mixed, model[1].weight, model[1].weight.grad))])
+    assert torch.equal(results[0][0], results[1][0])
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*results, strict=True))

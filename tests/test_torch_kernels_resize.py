@@ -122,10 +122,8 @@ def test_parts_of_weights_are_exact_in_float16_and_their_sums_in_float32(interpo
     for size, wanted in ((2, 64), (3, 50), (64, 64), (100, 41), (500, 130), (90, 17)):
         if weights.most_taps(size / wanted, interpolation) > passes.EXACT_TAPS:
             continue
-        whole = torch.tensor([size])
-        zero = torch.zeros_like(whole)
-        side = weights.Side(zero, whole, zero, whole, zero, torch.full_like(whole, wanted))
-        values = weights.weigh(side, wanted, interpolation, weights.most_taps(size / wanted, interpolation)).values
+        side = weights.Side(0, [size], 0, [size], 0, [wanted], wanted)
+        values = weights.weigh([side], interpolation, torch.device("cpu"))[0].values
         high, low = (part.to(torch.float64) for part in passes.parts(values))
         assert torch.equal(high * 2.0**weights.BITS + low * 2.0**passes.LOW_BITS, values.to(torch.float64))
         high, low = high * 2.0 ** (weights.BITS - passes.LOW_BITS), low * 2.0**passes.LOW_BITS

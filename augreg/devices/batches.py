@@ -11,7 +11,8 @@ import torch
 from augreg.columns.records import Scenes
 from augreg.devices.fusing import fused
 from augreg.devices.groups import Group
-from augreg.devices.preparing import Draws, clamped, finished, output, prepared, prepared_alone
+from augreg.devices.loading import pinned_memory, plain_memory
+from augreg.devices.preparing import Draws, clamped, finished, finished_alone, output, prepared
 from augreg.devices.programs import OneByOneError
 from augreg.devices.running import Work, run
 from augreg.errors import ImageError
@@ -21,25 +22,36 @@ from augreg.ops import Scene
 __all__ = ["transformed"]
 
 
-def transformed(images: Any, draws: Draws, device: Any = None) -> Any:
+def transformed(images: Any, draws: Draws, device: Any = None, kernels: bool | None = None) -> Any:
     """The images of a batch after the ops of each: N x channels x height x width, or a list if they differ in shape.
 
     `images` is a tensor of N x channels x height x width, an array of N x height x width x channels, or a list of
-    what single images may be. The result is on `device`; without one, on that of a tensor, else on the CPU. Raises
-    ImageError.
+    what single images may be. The result is on `device`; without one, on that of a tensor, else on the CPU.
+
+    `kernels` is whether ops run by the kernels of batches. Without it, they do unless the device is the CPU: there
+    the backend of single images takes less time. Raises ImageError.
     """
     if isinstance(images, np.ndarray | torch.Tensor):
         stack = _stack(images)
         target = torch.device(device if device is not None else stack.device)
-        return _run_stack(stack, draws, target)
+        if _by_kernels(kernels, target):
+            return _run_stack(stack, draws, target)
+        return finished_alone(list(stack.cpu()), draws, target)
     if not isinstance(images, list | tuple):
         raise ImageError(
             f"cannot take a {type(images).__name__} as a batch: give an N x channels x height x width tensor, an "
             "N x height x width x channels array, or a list of images"
         )
     target = torch.device("cpu" if device is None else device)
-    found = prepared(_read(images, draws.settings.channels), draws)
-    return finished(found, draws.settings.engine, target)
+    inputs = _read(images, draws.settings.channels)
+    if _by_kernels(kernels, target):
+        memory = pinned_memory if target.type == "cuda" else plain_memory
+        return finished(prepared(inputs, draws, memory), draws.settings.engine, target)
+    return finished_alone(inputs, draws, target)
+
+
+def _by_kernels(kernels: bool | None, device: torch.device) -> bool:
+    return device.type != "cpu" if kernels is None else kernels
 
 
 def _stack(images: Any) -> torch.Tensor:
@@ -89,7 +101,7 @@ def _run_stack(stack: torch.Tensor, draws: Draws, device: torch.device) -> Any:
     try:
         program = draws.program(scenes, everyone)
     except OneByOneError:
-        return finished(prepared_alone(list(stack.cpu()), draws), settings.engine, device)
+        return finished_alone(list(stack.cpu()), draws, device)
     columns = fused(program.columns, scenes)
     moved = stack.to(device, non_blocking=True)
     groups = [Group(everyone, moved.contiguous(), own=moved is not stack)]

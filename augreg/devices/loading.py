@@ -20,7 +20,7 @@ from augreg.execution.scaling import decoded
 from augreg.images.codecs import InputImage
 from augreg.ops import Move, Op, Resize, Scene
 
-__all__ = ["Loaded", "Memory", "Pack", "load", "packed", "plain_memory"]
+__all__ = ["Loaded", "Memory", "Pack", "load", "packed", "pinned_memory", "plain_memory"]
 
 Memory: TypeAlias = Callable[[tuple[int, ...], torch.dtype], torch.Tensor]
 """Makes a tensor of this shape and dtype, with any content."""
@@ -32,6 +32,11 @@ _MOST_THREADS: Final = 8
 def plain_memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     """A tensor in ordinary memory."""
     return torch.empty(shape, dtype=dtype)
+
+
+def pinned_memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """A tensor in pinned memory, from which a GPU copies while other work is done."""
+    return torch.empty(shape, dtype=dtype, pin_memory=True)
 
 
 class Pack(msgspec.Struct, frozen=True, eq=False):

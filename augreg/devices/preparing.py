@@ -27,7 +27,7 @@ from augreg.execution.run import RunSettings, read_pixels, run_ops
 from augreg.images.codecs import InputImage
 from augreg.ops import Op, Resize, Scene
 
-__all__ = ["Draws", "Prepared", "clamped", "finished", "output", "prepared", "prepared_alone"]
+__all__ = ["Draws", "Prepared", "clamped", "finished", "finished_alone", "output", "prepared"]
 
 
 class Draws(Protocol):
@@ -114,9 +114,18 @@ def prepared(
     return Prepared(len(images), parts)
 
 
-def prepared_alone(images: Sequence[Any], draws: Draws) -> Prepared:
-    """The images of a batch after runs of their own."""
-    return Prepared(len(images), [_alone(images, draws, np.arange(len(images)), plain_memory)])
+def finished_alone(images: Sequence[Any], draws: Draws, device: torch.device) -> Any:
+    """The images of a batch after runs of their own, on the device: one tensor, or a list if they differ in shape."""
+    found = [_run_alone(image, draws, row) for row, image in enumerate(images)]
+    if len({(image.shape, image.dtype) for image in found}) == 1:
+        return torch.stack(found).to(device)
+    return [image.to(device) for image in found]
+
+
+def _run_alone(image: Any, draws: Draws, row: int) -> torch.Tensor:
+    """One image after a run of its own: channels x height x width."""
+    found: torch.Tensor = draws.alone(image, row)
+    return found if found.ndim == 3 else found[None]
 
 
 def finished(batch: Prepared, engine: Backend, device: torch.device) -> Any:
@@ -152,10 +161,8 @@ def output(groups: Sequence[Group], count: int) -> Any:
 
 def _alone(images: Sequence[Any], draws: Draws, rows: Rows, memory: Memory) -> Part:
     """The images `rows` of a batch after runs of their own."""
-    pixels = []
-    for image, row in zip(images, rows.tolist(), strict=True):
-        tensor = draws.alone(image, row)
-        pixels.append((tensor if tensor.ndim == 3 else tensor[None]).permute(1, 2, 0).numpy())
+    each = zip(images, rows.tolist(), strict=True)
+    pixels = [_run_alone(image, draws, row).permute(1, 2, 0).numpy() for image, row in each]
     return Part(rows, packed(pixels, np.arange(len(rows)), None, memory), (), Scene(1, 1))
 
 

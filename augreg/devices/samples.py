@@ -59,15 +59,16 @@ class _Recorded:
         return any(key != "image" and kind_of(key, value, targets) == "image" for key, value in sample.items())
 
 
-def transformed_samples(given: Any, draws: BatchDraws, device: Any = None) -> Any:
-    """The samples of a batch, in the form in which they are given. Images are tensors on the device.
+def transformed_samples(given: Any, draws: BatchDraws, device: Any = None, kernels: bool | None = None) -> Any:
+    """The samples of a batch, in the form in which they are given. Images are tensors on the device, as `transformed`
+    makes them.
 
     Of a mapping, each value is an array or a tensor with an entry for each sample, or a list of them; masks of one
     shape come back as one tensor on the device, and boxes and keypoints as lists. Raises ImageError, which names the
     sample.
     """
     if not isinstance(given, Mapping):
-        images, results = _run(list(given), draws, lambda inputs, own: transformed(inputs, own, device))
+        images, results = _run(list(given), draws, lambda inputs, own: transformed(inputs, own, device, kernels))
         return [{**result, "image": image} for image, result in zip(images, results, strict=True)]
     if "image" not in given:
         raise ImageError(
@@ -81,7 +82,11 @@ def transformed_samples(given: Any, draws: BatchDraws, device: Any = None) -> An
     samples = [{key: value[row] for key, value in given.items()} for row in range(count)]
     stack = given["image"]
     as_list = isinstance(stack, list | tuple)
-    images, results = _run(samples, draws, lambda inputs, own: transformed(inputs if as_list else stack, own, device))
+
+    def run_images(inputs: list[InputImage], own: _Recorded) -> Any:
+        return transformed(inputs if as_list else stack, own, device, kernels)
+
+    images, results = _run(samples, draws, run_images)
     on = images.device if isinstance(images, torch.Tensor) else images[0].device
     return {
         key: images if key == "image" else _collated([result[key] for result in results], value, on)
