@@ -45,7 +45,7 @@ _EXACT: Final = ("bilinear", "bicubic", "lanczos")
 
 
 def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
-    """Columns with the same result on byte images of these scenes, in fewer passes.
+    """Columns with the same result on images of these scenes, in fewer passes.
 
     Columns are put together where they are next to each other and for the same images, or where a flip is for some
     of them. Warps, and blends of colors, are put together where they are for different images, so that a policy has
@@ -53,10 +53,9 @@ def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
     """
     found: list[Columns] = []
     height, width = scenes.height, scenes.width
-    is_bytes = scenes.common.dtype == "uint8"
     for column in columns:
         op, rows = column.op, column.rows
-        if is_bytes and isinstance(op, Resize) and _antialiased(op):
+        if isinstance(op, Resize) and _antialiased(op):
             size = height[rows], width[rows]
             cut = _cut(found[-1], rows) if found else None
             box = (0, 0, *size) if cut is None else (cut.top, cut.left, cut.height, cut.width)
