@@ -34,7 +34,7 @@ def _added(values: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
     images, channels = values.shape[:2]
     sums = torch.zeros(images * channels * 256, dtype=torch.int64, device=values.device)
     starts = torch.arange(0, len(sums), 256, device=values.device).view(images, channels, 1)
-    return sums.scatter_add_(0, (values.to(torch.int64) + starts).flatten(), amounts).view(images, channels, 256)
+    return sums.scatter_add_(0, (values + starts).flatten(), amounts).view(images, channels, 256)
 
 
 def contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
