@@ -180,6 +180,8 @@ def packed(pixels: Sequence[Any], rows: Rows, start: Op | None, memory: Memory) 
         dtype = torch.uint8 if first.dtype == np.uint8 else torch.float32
         tensor = memory((len(places), height, width, first.shape[2]), dtype)
         array = tensor.numpy()
+        if start is not None and dtype is torch.float32:
+            array[:] = 0.0  # beyond the images there may be NaN, which stays NaN with a weight of 0
         for number, place in enumerate(places.tolist()):
             array[number, : sizes[place, 0], : sizes[place, 1]] = pixels[place]
         if start is None:
