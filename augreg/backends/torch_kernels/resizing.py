@@ -5,19 +5,19 @@ Bilinear and bicubic are equal in every bit; lanczos is too, but for the last bi
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from augreg.backends.torch_kernels import columns, passes
-from augreg.backends.torch_kernels.weights import Side, Weights, most_taps, weigh
+from augreg.backends.torch_kernels.weights import Side, Weights, weigh
 
 __all__ = ["crop_resize", "resize_box", "stacked"]
 
 Column: TypeAlias = torch.Tensor | NDArray[Any]
-Flags: TypeAlias = NDArray[Any] | None
+Flags: TypeAlias = NDArray[Any] | bool
 
 
 def stacked(images: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -56,10 +56,10 @@ def crop_resize(
     if parts is None:
         parts = np.tile((0, 0, height, width), (len(top), 1))
     part_top, part_left, whole_height, whole_width = columns.host(parts).astype(np.float64).T
-    rows = Side(top, box_height, 0.0 * top, box_height, part_top, whole_height)
-    across = Side(left, box_width, 0.0 * left, box_width, part_left, whole_width)
-    work = _Work(images, rows, across, height, width, *_flags(flip_y, flip_x))
-    return _resized(work, box_height, box_width, interpolation)
+    back_y, back_x = _flags(flip_y, flip_x)
+    rows = Side(top, box_height, 0.0, box_height, part_top, whole_height, height, back_y)
+    across = Side(left, box_width, 0.0, box_width, part_left, whole_width, width, back_x)
+    return _resized(images, rows, across, box_height, box_width, interpolation)
 
 
 def resize_box(
@@ -79,79 +79,52 @@ def resize_box(
     top, left, box_height, box_width = columns.host(boxes).astype(np.float64).T
     whole = np.tile(images.shape[2:], (len(top), 1)) if sizes is None else columns.host(sizes)
     whole_height, whole_width = whole.astype(np.float64).T
-    rows = _within(whole_height, top, box_height, height)
-    across = _within(whole_width, left, box_width, width)
-    work = _Work(images, rows, across, height, width, *_flags(flip_y, flip_x))
-    return _resized(work, whole_height, whole_width, interpolation)
+    back_y, back_x = _flags(flip_y, flip_x)
+    rows = _within(whole_height, top, box_height, height, back_y)
+    across = _within(whole_width, left, box_width, width, back_x)
+    return _resized(images, rows, across, whole_height, whole_width, interpolation)
 
 
-def _within(size: NDArray[Any], begin: NDArray[Any], extent: NDArray[Any], wanted: int) -> Side:
+def _within(size: NDArray[Any], begin: NDArray[Any], extent: NDArray[Any], wanted: int, backward: Flags) -> Side:
     end, begin = (begin + extent).astype(np.float32), begin.astype(np.float32)  # Pillow's C code has these
-    return Side(0.0 * size, size, begin, end - begin, 0.0 * size, np.full_like(size, wanted))
+    return Side(0.0, size, begin, end - begin, 0.0, np.full_like(size, wanted), wanted, backward)
 
 
 def _flags(*flips: Column | None) -> list[Flags]:
-    return [None if flip is None else columns.host(flip) for flip in flips]
+    return [False if flip is None else columns.host(flip).astype(bool) for flip in flips]
 
 
-class _Work(NamedTuple):
-    """Images of a batch, and what is to be done to them; the columns of the sides are on the host."""
-
-    images: torch.Tensor
-    rows: Side
-    columns: Side
-    height: int
-    width: int
-    flip_y: Flags
-    flip_x: Flags
-
-
-def _resized(work: _Work, old_heights: NDArray[Any], old_widths: NDArray[Any], interpolation: str) -> torch.Tensor:
+def _resized(
+    images: torch.Tensor,
+    rows: Side,
+    across: Side,
+    old_heights: NDArray[Any],
+    old_widths: NDArray[Any],
+    interpolation: str,
+) -> torch.Tensor:
     """Both passes, for each image in the order that its size before and after gives."""
-    lost_rows, lost_columns = old_heights - work.rows.whole, old_widths - work.columns.whole
+    lost_rows, lost_columns = old_heights - rows.whole, old_widths - across.whole
     rows_first = (lost_rows > 0) & (lost_rows > 2 * lost_columns)
-    images, (across, down) = work.images, _weights(work, interpolation)
+    of_rows, of_columns = weigh((rows, across), interpolation, images.device, images.dtype == torch.uint8)
     if rows_first.all():
-        return _columns_first(images.mT, down, across).mT.contiguous()
+        return _columns_first(images.mT, of_rows, of_columns).mT.contiguous()
     if not rows_first.any():
-        return _columns_first(images, across, down).contiguous()
-    out = images.new_empty((*images.shape[:2], work.height, work.width))
-    which = columns.to_device(rows_first.nonzero()[0], images.device)
-    found = _columns_first(images.index_select(0, which).mT, down.of(which), across.of(which)).mT
-    out.index_copy_(0, which, found)
-    which = columns.to_device((~rows_first).nonzero()[0], images.device)
-    found = _columns_first(images.index_select(0, which), across.of(which), down.of(which))
-    return out.index_copy_(0, which, found)
+        return _columns_first(images, of_columns, of_rows).contiguous()
+    out = images.new_empty((*images.shape[:2], rows.wanted, across.wanted))
+    for is_turned in (True, False):
+        which = (rows_first == is_turned).nonzero()[0]
+        index = columns.to_device(which, images.device)
+        down = of_rows.of(index, rows.taps(interpolation, which))
+        right = of_columns.of(index, across.taps(interpolation, which))
+        some = images.index_select(0, index)
+        found = _columns_first(some.mT, down, right).mT if is_turned else _columns_first(some, right, down)
+        out.index_copy_(0, index, found)
+    return out
 
 
 def _columns_first(images: torch.Tensor, across: Weights, down: Weights) -> torch.Tensor:
     count, channels, height, width = images.shape
+    new_height, new_width = down.first.shape[1], across.first.shape[1]
     found = passes.resized(images.reshape(count, channels * height, width), across)
-    new_width = found.shape[2]
     lines = found.view(count, channels, height, new_width).mT.reshape(count, channels * new_width, height)
-    return passes.resized(lines, down).view(count, channels, new_width, -1).mT
-
-
-def _weights(work: _Work, interpolation: str) -> tuple[Weights, Weights]:
-    """The weights along the rows and along the columns, on the device of the images, from one copy of all numbers.
-
-    Both are made at once where the result is square.
-    """
-    sides, flips = (work.columns, work.rows), (work.flip_x, work.flip_y)
-    has_flips = any(flip is not None for flip in flips)
-    count = max(len(each) for each in (work.columns.size, *flips) if each is not None)
-    numbers = [columns.table(side, count) for side in sides]
-    if has_flips:
-        flags = [np.zeros(count) if flip is None else flip for flip in flips]
-        numbers = [np.concatenate([own, flag[None]]) for own, flag in zip(numbers, flags, strict=True)]
-    table = columns.to_device(np.concatenate(numbers, 1), work.images.device)
-    taps = [most_taps(float((side.extent / side.whole).max()), interpolation) for side in sides]
-    whole = work.images.dtype == torch.uint8
-
-    def made(part: torch.Tensor, wanted: int, taps: int) -> Weights:
-        side, backward = Side(*part[: len(work.rows)]), part[-1] if has_flips else None
-        return weigh(side, wanted, interpolation, taps, backward, whole)
-
-    if work.height == work.width:
-        return made(table, work.width, max(taps)).split(count)
-    return made(table[:, :count], work.width, taps[0]), made(table[:, count:], work.height, taps[1])
+    return passes.resized(lines, down).view(count, channels, new_width, new_height).mT
