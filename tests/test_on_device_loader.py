@@ -47,6 +47,8 @@ from torch.utils._pytree import tree_map  # noqa: E402
 from torch.utils.data import DataLoader, DistributedSampler  # noqa: E402
 from torch.utils.data._utils.pin_memory import pin_memory  # noqa: E402
 
+from augreg.data.finishing import Finisher, finisher  # noqa: E402
+
 CASES: dict[str, tuple[Pipeline, Any, dict[str, Any]]] = {
     "different sizes": (pipe_of(CROPS), Photos(), {}),
     "nothing normalized": (pipe_of(CROPS[:3]), Photos(), {}),
@@ -222,6 +224,7 @@ def test_the_state_is_that_of_the_batch_that_the_loop_got_last() -> None:
     next(batches), next(batches)
     state = first.state_dict()
     rest = list(batches)
+    assert first.state_dict() == first.loader.state_dict()
     resumed = loader()
     resumed.load_state_dict(state)
     assert len(rest) == 4 and alike(rest, list(resumed))
@@ -248,7 +251,7 @@ def test_pixels_are_pinned_where_the_loader_pins() -> None:
     with mock.patch.object(torch.Tensor, "pin_memory", lambda pixels: pinned.append(pixels) or pixels.clone()):
         batch = pin_memory(batch)
     assert isinstance(batch["image"], Deferred) and len(pinned) >= count > 0
-    assert alike(next(iter(plain)), found.finish(batch))
+    assert alike(next(iter(plain)), finisher(pipe, "cpu").finish(batch))
 
 
 class _Streams:
@@ -297,22 +300,22 @@ def test_a_device_makes_the_next_batch_while_one_is_used(batch: Any, dataset: An
     streams = _Streams()
     moved: list[Any] = []
 
-    def finish(batch: Any) -> Any:
+    def images(maker: Any, deferred: Any) -> Any:
         assert streams.now == "other"
         if streams.log[-1] != "made":  # once for all views
             streams.log.append("made")
-        return finish_on(found, batch)
+        return images_on(maker, deferred)
 
-    finish_on = OnDevice.finish
+    images_on = Finisher._images
     with (
         mock.patch.object(torch.cuda, "Stream", streams.stream),
         mock.patch.object(torch.cuda, "current_stream", streams.current),
         mock.patch.object(torch.cuda, "stream", streams.entered),
         mock.patch.object(torch.Tensor, "record_stream", lambda tensor, stream: moved.append(tensor)),
+        mock.patch.object(Finisher, "_images", images),
         PretendedGPU(),
     ):
         found.loader = batches
-        found.finish = finish  # type: ignore[method-assign]
         results = []
         for batch in found:
             assert streams.now == "training"

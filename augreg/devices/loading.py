@@ -80,17 +80,15 @@ def load(
         if scaled and any(image.scaled is not None for image in images):
             return _scaled(images, first, rest, scenes, memory, threads)
         boxes = _boxes(first.box, count)
-        pixels = _decoded(images, boxes, threads)
         start = replace(first, box=(0, 0, boxes[:, 2], boxes[:, 3]))
-        return Loaded(packed(pixels, everyone, start, memory), rest)
+        return Loaded(packed(images, boxes, everyone, start, memory, threads), rest)
     if isinstance(first, Move):
         boxes = _boxes((first.top, first.left, first.height, first.width), count)
         if _inside(boxes, scenes):
             if np.any(first.transpose) or np.any(first.flip_y) or np.any(first.flip_x):
                 rest.insert(0, Columns(replace(first, top=0, left=0), everyone))
-            return Loaded(packed(_decoded(images, boxes, threads), everyone, None, memory), rest)
-    whole = _boxes((0, 0, scenes.height, scenes.width), count)
-    return Loaded(packed(_decoded(images, whole, threads), everyone, None, memory), columns)
+            return Loaded(packed(images, boxes, everyone, None, memory, threads), rest)
+    return Loaded(packed(images, None, everyone, None, memory, threads), columns)
 
 
 def _boxes(sides: tuple[Any, Any, Any, Any], count: int) -> Integers:
@@ -102,18 +100,6 @@ def _inside(boxes: Integers, scenes: Scenes) -> bool:
     top, left, height, width = boxes.T
     fits = (top >= 0) & (left >= 0) & (top + height <= scenes.height) & (left + width <= scenes.width)
     return bool(fits.all())
-
-
-def _decoded(images: Sequence[InputImage], boxes: Integers, threads: bool) -> list[Any]:
-    """The box of each image, as an array of its own size."""
-
-    def cut(number: int) -> Any:
-        top, left, height, width = box = boxes[number].tolist()
-        images[number].decode(box)
-        return images[number].array[top : top + height, left : left + width]
-
-    pending = sum(image.pending is not None for image in images)
-    return _each(cut, len(images), threads and pending > 1)
 
 
 def _each(function: Callable[[int], Any], count: int, threads: bool) -> list[Any]:
@@ -137,12 +123,12 @@ def _scaled(
     boxes, wholes = _boxes(first.box, count), _boxes((*first.whole, *first.part), count)
     one = functools.partial(_one_scaled, images, boxes, wholes, first.interpolation, scenes)
     found = _each(one, count, threads)
-    pixels = [array for array, _ in found]
+    pixels = [InputImage(array, "array") for array, _ in found]
     smaller = [(row, op) for row, (_, op) in enumerate(found) if op is not None]
     others = np.array([row for row, (_, op) in enumerate(found) if op is None], np.intp)
     packs: list[Pack] = []
     for column in gathered(smaller):
-        packs += packed([pixels[row] for row in column.rows], column.rows, column.op, memory)
+        packs += packed([pixels[row] for row in column.rows], None, column.rows, column.op, memory)
     if smaller:  # the part of the resized box, and flips, come after
         part = Move(
             first.part[0], first.part[1], first.height, first.width, False, first.flip_y, first.flip_x
@@ -151,7 +137,7 @@ def _scaled(
         rest = [Columns(part, np.arange(count)).taken(rows, rows), *rest]
     if len(others):
         start = Columns(replace(first, box=(0, 0, boxes[:, 2], boxes[:, 3])), np.arange(count)).taken(others, others)
-        packs += packed([pixels[row] for row in others], others, start.op, memory)
+        packs += packed([pixels[row] for row in others], None, others, start.op, memory)
     return Loaded(packs, rest)
 
 
@@ -167,36 +153,56 @@ def _one_scaled(
     pixels, start = decoded(images[row], ops, scene, None if is_whole else box, True)
     if start is not None:
         return pixels, start.ops[0]
-    return pixels[top : top + height, left : left + width], None
+    return pixels[top : top + height, left : left + width].copy(), None  # the whole image would stay in memory
 
 
-def packed(pixels: Sequence[Any], rows: Rows, start: Op | None, memory: Memory) -> list[Pack]:
-    """Images in as few tensors as they fit in without much waste: without `start`, those of one size and dtype."""
-    sizes = np.array([array.shape[:2] for array in pixels], np.int64)
-    packs = []
-    for places in _alike(pixels) if start is None else _sorted(sizes, pixels[0].shape[2]):
+def packed(
+    images: Sequence[InputImage],
+    boxes: Integers | None,
+    rows: Rows,
+    start: Op | None,
+    memory: Memory,
+    threads: bool = False,
+) -> list[Pack]:
+    """The boxes of images in as few tensors as they fit in without much waste: without `start`, those of one kind.
+
+    Without `boxes` they are whole. Each image is decoded and copied by itself, so that one at a time is in memory.
+    """
+    if boxes is None:
+        boxes = np.array([(0, 0, *image.array.shape[:2]) for image in images], np.int64)
+    sizes = boxes[:, 2:]
+    packs: list[Pack] = []
+    into: list[Any] = [None] * len(images)
+    for places in _alike(images, sizes) if start is None else _sorted(sizes, images[0].array.shape[2]):
         height, width = sizes[places].max(axis=0).tolist()
-        first = pixels[places[0]]
+        first = images[places[0]].array
         dtype = torch.uint8 if first.dtype == np.uint8 else torch.float32
         tensor = memory((len(places), height, width, first.shape[2]), dtype)
-        array = tensor.numpy()
         if start is not None and dtype is torch.float32:
-            array[:] = 0.0  # beyond the images there may be NaN, which stays NaN with a weight of 0
-        for number, place in enumerate(places.tolist()):
-            array[number, : sizes[place, 0], : sizes[place, 1]] = pixels[place]
+            tensor.zero_()  # beyond the images there may be NaN, which stays NaN with a weight of 0
+        for whole, place in zip(tensor.numpy(), places.tolist(), strict=True):
+            into[place] = whole[: sizes[place, 0], : sizes[place, 1]]
         if start is None:
             packs.append(Pack(rows[places], tensor))
         else:
             own = Columns(start, rows).taken(places, rows[places]).op
             packs.append(Pack(rows[places], tensor, sizes[places], own))
+    every = boxes.tolist()
+
+    def copy(place: int) -> None:
+        top, left, height, width = box = tuple(every[place])
+        into[place][...] = images[place].decode(box)[top : top + height, left : left + width]
+
+    pending = sum(image.pending is not None for image in images)
+    _each(copy, len(images), threads and pending > 1)
     return packs
 
 
-def _alike(pixels: Sequence[Any]) -> list[Rows]:
-    """The numbers of the images of each pack, increasing: those of one shape and dtype."""
+def _alike(images: Sequence[InputImage], sizes: Integers) -> list[Rows]:
+    """The numbers of the images of each pack, increasing: those of one size, dtype and number of channels."""
     kinds: dict[Any, list[int]] = {}
-    for place, array in enumerate(pixels):
-        kinds.setdefault((array.shape, array.dtype), []).append(place)
+    for place, (image, size) in enumerate(zip(images, sizes.tolist(), strict=True)):
+        kinds.setdefault((*size, image.array.shape[2], image.array.dtype), []).append(place)
     return [np.array(places, np.intp) for places in kinds.values()]
 
 

@@ -162,8 +162,8 @@ def output(groups: Sequence[Group], count: int) -> Any:
 def _alone(images: Sequence[Any], draws: Draws, rows: Rows, memory: Memory) -> Part:
     """The images `rows` of a batch after runs of their own."""
     each = zip(images, rows.tolist(), strict=True)
-    pixels = [_run_alone(image, draws, row).permute(1, 2, 0).numpy() for image, row in each]
-    return Part(rows, packed(pixels, np.arange(len(rows)), None, memory), (), Scene(1, 1))
+    found = [InputImage(_run_alone(image, draws, row).permute(1, 2, 0).numpy(), "array") for image, row in each]
+    return Part(rows, packed(found, None, np.arange(len(rows)), None, memory), (), Scene(1, 1))
 
 
 def _check_scaled(images: Sequence[InputImage], program: Program, settings: RunSettings) -> None:

@@ -153,9 +153,9 @@ def read(image: Any, name: Any, channels: str) -> InputImage:
     if found.pending is None:
         return found
 
-    def decode(box: Box | None) -> None:
+    def decode(box: Box | None) -> Any:
         with naming(name):
-            found.decode(box)
+            return found.decode(box)
 
     return replace(found, pending=decode)
 

@@ -77,5 +77,4 @@ def decoded(
         pixels = None if start is None else image.scaled(start.box, start.reduction)
         if pixels is not None:
             return pixels, start
-    image.decode(part)
-    return image.array, None
+    return image.decode(part), None

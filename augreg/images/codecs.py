@@ -34,6 +34,7 @@ from augreg.ops.scene import Boxes
 __all__ = ["Image", "from_array", "tensor", "to_array"]
 
 _BYTES = np.dtype(np.uint8)
+_NO_PIXELS: Final = b"\0"
 _MOST_CHANNELS: Final = 64
 Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
 
@@ -45,15 +46,14 @@ class InputImage(msgspec.Struct, frozen=True):
     kind: Kind
     source: str = ""
     alpha: bool = False
-    pending: Callable[[Box | None], None] | None = None
-    """What decodes a box, or the whole image, into the array, whose pixels have any values before."""
+    pending: Callable[[Box | None], NDArray[np.uint8]] | None = None
+    """What decodes a box, or the whole image: `array` then has the shape of the image and no pixels."""
     scaled: Callable[[Box, int], NDArray[np.uint8] | None] | None = None
     """What decodes a box at 1/2, 1/4 or 1/8 of the size: `decode_scaled` of a JPEG."""
 
-    def decode(self, box: Box | None = None) -> None:
-        """Decode a JPEG, if only its header was read. Raises ImageError. Pixels outside the box may stay as is."""
-        if self.pending is not None:
-            self.pending(box)
+    def decode(self, box: Box | None = None) -> NDArray[Any]:
+        """The whole array, of which the pixels outside the box may have any values. Raises ImageError."""
+        return self.array if self.pending is None else self.pending(box)
 
     @property
     def name(self) -> str:
@@ -70,15 +70,14 @@ class InputImage(msgspec.Struct, frozen=True):
 def to_array(image: Any, channels: str = "rgb", decoded: bool = True) -> InputImage:
     """The image of a PIL image, array, tensor, bytes, open file or path.
 
-    `channels` is rgb, gray, keep or rgba, for files, bytes and PIL images. Without `decoded`, `decode` of the result
-    has to be called before its pixels are read. Raises ImageError, which names the image and says why it cannot be
+    `channels` is rgb, gray, keep or rgba, for files, bytes and PIL images. Without `decoded`, the pixels are those
+    that `decode` of the result returns. Raises ImageError, which names the image and says why it cannot be
     read.
     """
     try:
         found = _converted(image, channels)
         if decoded and found.pending is not None:
-            found.decode()
-            found = msgspec.structs.replace(found, pending=None)  # each view would decode it again
+            found = msgspec.structs.replace(found, array=found.decode(), pending=None)  # else each view would do it
         return found
     except ImageError:
         raise
@@ -310,21 +309,27 @@ def _jpeg(data: bytes, name: str) -> InputImage | None:
     header, limit = read_header(data), Image.MAX_IMAGE_PIXELS
     if header is None or (limit is not None and header.height * header.width > limit):
         return None
-    out = buffers.empty((header.height, header.width, 3), np.uint8)
+    shape = header.height, header.width, 3
     if header.turn is None:
-        fill = functools.partial(_fill, data, header, name, out)
-        return InputImage(out, "array", name, pending=fill, scaled=functools.partial(decode_scaled, data, header))
+        fill = functools.partial(_decoded, data, header, name, shape)
+        outline: NDArray[np.uint8] = np.ndarray(shape, np.uint8, _NO_PIXELS, strides=(0, 0, 0))
+        return InputImage(outline, "array", name, pending=fill, scaled=functools.partial(decode_scaled, data, header))
+    out = buffers.empty(shape, np.uint8)
     if not decode_jpeg(data, header, out, None):
         return None
     return InputImage(np.asarray(Image.fromarray(out).transpose(header.turn)), "array", name)
 
 
-def _fill(data: bytes, header: JpegHeader, name: str, out: NDArray[np.uint8], box: Box | None) -> None:
-    if not decode_jpeg(data, header, out, box):
-        found = _by_pillow(data, "rgb", name)  # it reads more, and says what is wrong
-        if found.shape != out.shape:
-            raise ImageError(f"{name}: cannot be read: its header says another size than its pixels")
-        out[:] = found
+def _decoded(
+    data: bytes, header: JpegHeader, name: str, shape: tuple[int, ...], box: Box | None
+) -> NDArray[np.uint8]:
+    out = buffers.empty(shape, np.uint8)
+    if decode_jpeg(data, header, out, box):
+        return out
+    found = _by_pillow(data, "rgb", name)  # it reads more, and says what is wrong
+    if found.shape != shape:
+        raise ImageError(f"{name}: cannot be read: its header says another size than its pixels")
+    return found
 
 
 # PIL images
