@@ -10,6 +10,7 @@ import msgspec
 
 from augreg.backends import Backend, backend
 from augreg.columns.philox import Addresses, addresses_of
+from augreg.eager import eager
 from augreg.errors import ImageError
 from augreg.execution.passes import passes
 from augreg.execution.plan import Plan, planned_scene
@@ -192,6 +193,7 @@ class Train(_Side):
         """
         return self._run(image, self._address(index, epoch, view))
 
+    @eager
     def batch(
         self,
         images: Any,
@@ -263,6 +265,7 @@ class Test(_Side):
         """One test image, or sample. It takes and returns the same kinds as `train`."""
         return self._run(image, None)
 
+    @eager
     def batch(self, images: Any, device: str | torch.device | None = None) -> Any:
         """The test images of a batch on a device, each as `test` of it alone. It takes and returns what `train.batch`
         does.

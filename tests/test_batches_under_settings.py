@@ -87,3 +87,35 @@ def test_plans_of_which_each_has_other_ops(spec: Any, options: dict[str, Any]) -
     with PretendedGPU() as gpu:
         found = list(map(held, pipe.train.batch(gpu.put(images), range(8))))
     assert all(torch.equal(one, pipe.train(images[row], row)) for row, one in enumerate(found))
+
+
+def test_a_compiler_leaves_batches_alone() -> None:
+    pipe = Pipeline.from_spec({"image": SPECS["colors"], "seed": 2, "output": "torch", "backend": "pillow"})
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 3, 9, 9), dtype=np.uint8))
+    names = [f"photo {row}" for row in range(4)]
+    seen: list[int] = []
+
+    def step(batch: Any, indices: list[str]) -> Any:
+        return pipe.train.batch(batch, indices).relu().sum(0)
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        seen.append(len(graph.graph.nodes))
+        return graph
+
+    expected = step(images, names)
+    torch._dynamo.reset()
+    assert torch.equal(torch.compile(step, backend=backend)(images, names), expected)
+    assert len(seen) == 1 and seen[0] < 6  # what comes after the batch
+
+
+def test_rules_that_change_nothing_take_no_time_and_need_no_colors() -> None:
+    slow = Pipeline.from_spec([{"resize": 9}, "contrast", "saturation", "hue", {"normalize": 0.5}])
+    fast = Pipeline.from_spec([{"resize": 9}, {"normalize": 0.5}])
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 5, 12, 12), dtype=np.uint8))
+    calls = []
+    for pipe in (slow, fast):
+        with PretendedGPU() as gpu:
+            found = list(map(held, pipe.test.batch(gpu.put(images))))
+        assert all(torch.equal(one, slow.test(image)) for one, image in zip(found, images, strict=True))
+        calls.append(gpu.calls)
+    assert calls[0] == calls[1]
