@@ -347,7 +347,7 @@ def test_without_indices_every_call_draws_new_numbers() -> None:
         (7, (), "got one int: give a stack or a list"),
         ("photo.jpg", range(9), "got one str: give a stack or a list"),
         (iter("ab"), range(2), "got one str_.*iterator: give a stack or a list"),
-        (np.zeros((2, 3, 8, 8), np.uint8), range(2), "it looks like channels x height x width"),
+        (np.zeros((2, 3, 40, 40), np.uint8), range(2), "it looks like channels x height x width"),
         ([np.zeros((8, 8, 3), np.uint8), "nothing.jpg"], range(2), r"images\[1\]: nothing.jpg: there is no"),
         ([{"image": np.zeros((8, 8, 3), np.uint8)}, {"picture": 1}], range(2), "sample 1: needs an image under"),
         ({"image": torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "mask": [1]}, range(2), "'mask'. has 1 entries"),
