@@ -111,8 +111,12 @@ def _imported(module: str, package: str, needs: str) -> Any:
 
 def method(module: str, name: str) -> Callable[..., Any]:
     """A method that is the function `name` of a module, which is imported by the first call."""
+    function: Callable[..., Any] | None = None
 
     def call(self: Any, *arguments: Any) -> Any:
-        return getattr(importlib.import_module(module), name)(self, *arguments)
+        nonlocal function
+        if function is None:
+            function = getattr(importlib.import_module(module), name)
+        return function(self, *arguments)
 
     return call

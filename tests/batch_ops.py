@@ -132,6 +132,8 @@ ANY: dict[str, Make] = {
     "same crop": lambda rng, c: ops.Move(3, 5, 11, 13),
     "same crop, turned": lambda rng, c: ops.Move(3, 5, 11, 13, True, False, True),
     "flip": lambda rng, c: ops.Move(0, 0, HEIGHT, WIDTH, flip_x=flags(rng)),
+    "flip of rows": lambda rng, c: ops.Move(0, 0, HEIGHT, WIDTH, flip_y=flags(rng)),
+    "both flips": lambda rng, c: ops.Move(0, 0, HEIGHT, WIDTH, False, flags(rng), flags(rng)),
     "turn": _turned,
     "pad": lambda rng, c: _border(rng, "constant", _fill(rng, c)),
     "pad, one fill": lambda rng, c: ops.Pad(1, 2, 0, 3, (77.5,)),

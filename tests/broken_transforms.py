@@ -404,6 +404,17 @@ class Hidden:
         return ops.point_function("brightness", 0.9 - 0.1 * (next(_calls) % 5))
 
 
+@transform("broken", kind="color")
+class Apart:
+    """Draw other numbers for many images than for one."""
+
+    def sample(self, rng, scene):
+        return ops.point_function("brightness", rng.uniform(0.5, 1.0))
+
+    def sample_columns(self, rng, scene):
+        return ops.point_function("brightness", rng.uniform(0.5, 1.0 + 1e-15))
+
+
 BROKEN = (
     ("has_a_docstring", Docstring),
     ("previews_run", Preview),
@@ -414,6 +425,7 @@ BROKEN = (
     ("same_key_same_bytes", Counting),
     ("same_key_same_bytes", Remembering),
     ("same_bytes_in_threads", Sharing),
+    ("batches_draw_the_same", Apart),
     ("other_key_other_draw", Ignoring),
     ("global_generators", Global),
     ("input_is_not_written", Writing),

@@ -16,7 +16,8 @@ from augreg import Pipeline
 from augreg.errors import ImageError
 from augreg.registry.registry import Registry
 
-HAVE = tuple(name for name in ("pillow", "opencv") if name != "opencv" or importlib.util.find_spec("cv2"))
+NEEDS = {"pillow": "PIL", "opencv": "cv2", "native": "augreg_native"}
+HAVE = tuple(name for name, module in NEEDS.items() if importlib.util.find_spec(module))
 COLORS = images.made("noise", 40, 30)
 ALPHA = np.random.default_rng(8).integers(0, 256, (40, 30, 1), np.uint8)
 GIVEN = np.concatenate([COLORS, ALPHA], axis=2)

@@ -206,6 +206,40 @@ def test_what_only_draw_can_do(transform: Any, kind: str) -> None:
         draw_columns(steps, scenes_of([40] * 20, [40] * 20), addresses_of(0, range(20)))
 
 
+@augreg.transform("of_columns", kind="color")
+class _OfColumns:
+    """Returns what it is told to, or raises it."""
+
+    found: Any = None
+
+    def sample_columns(self, rng: Any, scene: Any) -> Any:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+    sample = sample_columns
+
+
+FAILING: list[tuple[Any, str]] = [
+    (None, "of_columns is sampled for many images and returned NoneType"),
+    (augreg.ops.call(stronger, {"by": 2.0}), "of_columns is sampled for many images and returned FunctionCall"),
+    (IndexError("7"), r"of_columns failed for 3 images: IndexError\('7'\)"),
+]
+
+
+@pytest.mark.parametrize(("found", "reason"), FAILING)
+def test_what_only_draw_knows_how_to_refuse(found: Any, reason: str) -> None:
+    step = Step(_OfColumns(found), "of_columns")
+    with pytest.raises(NotByColumnsError, match=reason):
+        draw_columns([step], scenes_of([4] * 3, [4] * 3), addresses_of(0, range(3)))
+
+
+def test_a_normalization_of_some_images_is_left_to_draw() -> None:
+    steps = [Step(augreg.transforms.Normalize((0.5,), (0.5,)), "normalize", p=0.5)]
+    with pytest.raises(NotByColumnsError, match="Normalize must be for all images of a batch"):
+        draw_columns(steps, scenes_of([4] * 9, [4] * 9), addresses_of(0, range(9)))
+
+
 @augreg.transform("twice", kind="color")
 class _Twice:
     """Makes two steps of one name, which would have one stream."""

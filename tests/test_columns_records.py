@@ -81,6 +81,9 @@ def test_boxes_stay_with_their_images() -> None:
     after = scenes.after(augreg.ops.crop(1, 1, 4, 3), np.array([0, 1]))
     assert [after.at(row).boxes for row in range(4)] == [((0.0, 0.0, 3.0, 4.0),), (), boxes[2], ()]
     assert together([Scene(3, 4)]).boxes is None
+    folded = augreg.ops.Warp((np.array([0.0, 1.0]), 0.0, 0.0, 0.0, 1.0, np.array([0.0, -1.0]), 0.0, 0.0), 12, 20)  # type: ignore[arg-type]
+    shifted = ((2.0, 4.0, 4.0, 6.0),)
+    assert [scenes.after(folded, np.array([0, 2])).at(row).boxes for row in (0, 2)] == [(), shifted]
 
 
 def test_scenes_of_one_batch_differ_in_their_sizes_only() -> None:

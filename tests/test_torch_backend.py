@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -95,14 +97,35 @@ def test_a_gpu_gives_the_same_and_nothing_waits_for_it(
     _assert_same(found.held, batches.apply(op, images))
 
 
-def test_what_cannot_be_done_is_said() -> None:
+REFUSED: dict[str, ops.Op] = {
+    "no batch kernel for ops of the kind LocalContrast": ops.local_contrast(2.0, (8, 8)),
+    "no batch kernel for ops of the kind BranchMix": ops.BranchMix((), ()),
+    "no batch kernel for median blur": ops.median_blur(3),
+    "no batch kernel for a box of a nearest resize": ops.ResizeBox(0.0, 0.0, 5.0, 5.0, 4, 4, "nearest"),
+    "no batch kernel for grids of different numbers of cells": ops.Remap("grid", (np.array([3.0, 4.0]), 4.0, 0.1)),
+    "no batch kernel for a displacement field named 'wave'": ops.Remap("wave", (1.0,)),
+    "no batch kernel for a mean or std for each image": ops.Normalize((np.array([0.4, 0.5]),), (0.2,)),
+    "no batch kernel for ops of the kind Encode": ops.Pad(1, 1, 1, 1, fill_ops=(ops.hue(0.1), ops.jpeg(9))),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_is_refused(why: str) -> None:
+    assert batches.refused(REFUSED[why], "uint8", 3) == why
+    with pytest.raises(ImageError, match=re.escape(why)):
+        batches.apply(REFUSED[why], torch.zeros((2, 3, 9, 9), dtype=torch.uint8))
+
+
+def test_a_part_of_an_enlarged_image_needs_the_order_of_passes_of_pillow_13(monkeypatch: pytest.MonkeyPatch) -> None:
+    op = made("enlarge bilinear True", 3)
+    monkeypatch.setattr("PIL.__version__", "13.1.0")
+    assert batches.refused(op, "uint8", 3) == ""
+    monkeypatch.setattr("PIL.__version__", "12.3.0")
+    assert batches.refused(op, "uint8", 3) == "no batch kernel for a part of an enlarged image with Pillow before 13"
+
+
+def test_ops_that_do_not_fit_the_images() -> None:
     images = torch.zeros((2, 3, 9, 9), dtype=torch.uint8)
-    assert (
-        batches.refused(ops.local_contrast(2.0, (8, 8)), "uint8", 3)
-        == "no batch kernel for ops of the kind LocalContrast"
-    )
-    with pytest.raises(ImageError, match="no batch kernel for ops of the kind Encode"):
-        batches.apply(ops.jpeg(50), images)
     with pytest.raises(ValueError, match=r"must share the height of a Resize, got \[3, 4\]"):
         batches.apply(ops.Resize(np.array([3, 4]), 4), images)
     with pytest.raises(ImageError, match="not within the images of the batch, which are 9x9"):
@@ -111,6 +134,12 @@ def test_what_cannot_be_done_is_said() -> None:
         batches.apply(ops.Enhance("gray", 0.5), images[:, :2])
     with pytest.raises(ImageError, match="fill has 2 numbers"):
         batches.apply(ops.Pad(1, 1, 1, 1, (1.0, 2.0)), images)
+    with pytest.raises(ImageError, match="drawn for 2 channels and the images have 3 channels"):
+        batches.apply(ops.permute_channels((1, 0)), images)
+    with pytest.raises(ImageError, match="not within the padded images of the batch, which are 11x11"):
+        batches.padded_crop(ops.Pad(1, 1, 1, 1), ops.Move(np.array([0, 3]), 0, 9, 9), images)
+    with pytest.raises(ValueError, match="does not transpose"):
+        batches.padded_crop(ops.Pad(1, 1, 1, 1), ops.Move(0, 0, 9, 9, np.array([True, False])), images)
 
 
 SIZELESS = [

@@ -47,8 +47,11 @@ def moved(op: Move, images: torch.Tensor) -> torch.Tensor:
     new_height = columns.shared(np.where(op.transpose, op.width, op.height), "height after a crop")
     new_width = columns.shared(np.where(op.transpose, op.height, op.width), "width after a crop")
     flags = [None if flip is False else flip for flip in (op.transpose, *flips)]
-    places = [op.top, op.left, *(flag for flag in flags if flag is not None)]
-    top, left, *given = columns.uploaded(places, len(images), images.device)
+    given = [flag for flag in flags if flag is not None]
+    if (new_height, new_width) == (height, width) and flags[0] is None and len(given) == 1:  # less to compute
+        (flip,) = columns.uploaded(given, len(images), images.device)
+        return moving.flipped(images, *(None if flag is None else flip for flag in flags[1:]))
+    top, left, *given = columns.uploaded([op.top, op.left, *given], len(images), images.device)
     own = [None if flag is None else given.pop(0) for flag in flags]
     return moving.cut(images, top, left, new_height, new_width, *own)
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from augreg.columns.cursors import Floats, Integers, Rows
-from augreg.ops import Move, Op, Pad, Resize, Scene
+from augreg.ops import Move, Op, Pad, Resize, Scene, Warp, projective
 from augreg.ops.scene import Boxes
 
 __all__ = ["SeenBoxes", "seen_boxes"]
@@ -56,7 +56,7 @@ class SeenBoxes(msgspec.Struct, frozen=True, eq=False):
 
         `one(place)` is the op on image rows[place], and the scene before it.
         """
-        if not isinstance(op, Move | Pad | Resize) or (isinstance(op, Move) and op.transpose):
+        if not isinstance(op, Move | Pad | Resize | Warp):
             return self._moved_one_by_one(rows, one)
         number = np.full(max(int(self.images.max(initial=-1)), int(rows.max(initial=-1))) + 1, -1)
         number[rows] = np.arange(len(rows))
@@ -65,15 +65,19 @@ class SeenBoxes(msgspec.Struct, frozen=True, eq=False):
         place = among[touched]
 
         def each(value: Any) -> Any:
+            """The numbers of the boxes that are touched."""
             return value[place] if isinstance(value, np.ndarray) else value
 
-        forward: Any = op.point_map
-        a, _, c, _, e, f, *_ = map(each, forward(*before))
+        forward = [each(value) for value in _point_map(op, *before)]
         near_y, near_x, far_y, far_x = map(each, (*before, *after))
-        x0, y0, x1, y1 = old = self.edges[:, touched]
-        left, right = _clipped(a * x0 + c, a * x1 + c, far_x)
-        top, bottom = _clipped(e * y0 + f, e * y1 + f, far_y)
-        still = (near_y == far_y) & (near_x == far_x) & (a == 1.0) & (c == 0.0) & (e == 1.0) & (f == 0.0)
+        old = self.edges[:, touched]
+        low, high = _enclosing(forward, old)
+        left, top = np.where(low > 0.0, low, 0.0)  # zeros have the signs that `max` and `min` give
+        # not a number, where a map folds, stays so, and is dropped
+        right, bottom = np.where(high[0] > far_x, far_x, high[0]), np.where(high[1] > far_y, far_y, high[1])
+        still = (near_y == far_y) & (near_x == far_x)
+        for value, own in zip(forward, projective.IDENTITY, strict=True):
+            still = still & (value == own)
         edges = self.edges.copy()
         edges[:, touched] = np.where(still, old, np.stack([left, top, right, bottom]))
         kept = np.ones(len(self.images), np.bool_)
@@ -89,10 +93,31 @@ class SeenBoxes(msgspec.Struct, frozen=True, eq=False):
         return seen_boxes([found.get(row, ()) for row in range(max(found, default=-1) + 1)])
 
 
-def _clipped(one: Floats, other: Floats, far: Any) -> tuple[Floats, Floats]:
-    """The lower and the upper of two edges, within 0 and `far`; zeros have the signs that `max` and `min` give."""
-    low, high = np.where(other < one, other, one), np.where(other > one, other, one)
-    return np.where(low > 0.0, low, 0.0), np.where(high < far, high, far)
+def _point_map(op: Move | Pad | Resize | Warp, height: Any, width: Any) -> tuple[Any, ...]:
+    """The nine numbers of the map, some of them arrays; all are NaN where a warp has none, which drops the boxes."""
+    if not isinstance(op, Warp):
+        return op.point_map(height, width)
+    parts, det = projective.adjugate(op.matrix)
+    size = np.where(np.abs(det) < projective.FLAT, np.nan, det)
+    return tuple(value / size for value in parts)
+
+
+def _enclosing(forward: Sequence[Any], edges: Floats) -> tuple[Floats, Floats]:
+    """The lowest and the highest x and y of the corners of boxes after a map, as `Scene.moved` computes them."""
+    a, b, c, d, e, f, g, h, i = forward
+    x0, y0, x1, y1 = edges
+    one, other = np.array([a * x0 + c, e * y0 + f]), np.array([a * x1 + c, e * y1 + f])
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    straight = (b == 0.0) & (d == 0.0) & (g == 0.0) & (h == 0.0) & (i == 1.0)
+    if np.all(straight):
+        return low, high
+    corners = []
+    for x in (x0, x1):
+        for y in (y0, y1):
+            depth = np.maximum(g * x + h * y + i, 1e-9)
+            corners.append([(a * x + b * y + c) / depth, (d * x + e * y + f) / depth])
+    found = np.array(corners)
+    return np.where(straight, low, found.min(axis=0)), np.where(straight, high, found.max(axis=0))
 
 
 def seen_boxes(boxes: Sequence[Boxes]) -> SeenBoxes:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from augreg.columns.cursors import Integers, Rows
 from augreg.columns.records import Columns, Scenes, united
+from augreg.devices.fading import faded_together
 from augreg.ops import Move, Op, Resize, Warp
 from augreg.ops.op import ResizeInterpolation, joined
 
@@ -38,23 +39,28 @@ class CropResize(Op, frozen=True, eq=False):
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return self.height, self.width
 
+    def parts(self) -> tuple[Op, ...]:
+        """The ops that do the same to a single image."""
+        part = Move(*self.part, self.height, self.width, False, self.flip_y, self.flip_x)
+        return Move(*self.box), Resize(*self.whole, self.interpolation), part
+
 
 _LOOK_BACK: Final = 16  # columns; as many as the ops of a policy
 _EXACT: Final = ("bilinear", "bicubic", "lanczos")
 
 
 def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
-    """Columns with the same result on byte images of these scenes, in fewer passes.
+    """Columns with the same result on images of these scenes, in fewer passes.
 
     Columns are put together where they are next to each other and for the same images, or where a flip is for some
-    of them. Warps are put together where they are for different images, so that a policy has one for all of them.
+    of them. Warps, and blends of colors, are put together where they are for different images, so that a policy has
+    one for all of them.
     """
     found: list[Columns] = []
     height, width = scenes.height, scenes.width
-    is_bytes = scenes.common.dtype == "uint8"
     for column in columns:
         op, rows = column.op, column.rows
-        if is_bytes and isinstance(op, Resize) and _antialiased(op):
+        if isinstance(op, Resize) and _antialiased(op):
             size = height[rows], width[rows]
             cut = _cut(found[-1], rows) if found else None
             box = (0, 0, *size) if cut is None else (cut.top, cut.left, cut.height, cut.width)
@@ -71,7 +77,7 @@ def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
             after: Any = op.size_after(height[rows], width[rows])  # type: ignore[arg-type]
             height, width = height.copy(), width.copy()
             height[rows], width[rows] = after
-    return found
+    return faded_together(found, scenes)
 
 
 def _with_warp(found: list[Columns], warp: Warp, rows: Rows) -> bool:

@@ -19,6 +19,7 @@ from augreg.backends import OpenCursor
 from augreg.columns.cursors import Rows, Some, Streams
 from augreg.columns.philox import Addresses, ReadWords, words
 from augreg.columns.records import Columns, Scenes, gathered
+from augreg.errors import ImageError
 from augreg.ops import FunctionCall, Op
 from augreg.rng import Cursor, stream_key
 from augreg.steps.schedules import scheduled
@@ -77,9 +78,10 @@ def draw_columns(
     """Sample the steps for N images in one epoch.
 
     Raises ValueError unless the scenes and the addresses are as many, and of one epoch. Raises NotByColumnsError
-    where only `draw` knows what to do: for functions of plugins, for steps that are made image by image, and for two
-    that one step makes with one name. Raises what `sample` raises. `read` and `open_cursor` are the `words` and the
-    `cursor` of a backend that has them.
+    where only `draw` knows what to do, or what to raise: for functions of plugins, for steps that are made image by
+    image, for two that one step makes with one name, for a `Normalize` of some images only, and where a step fails,
+    unless it refuses the images by an ImageError. `read` and `open_cursor` are the `words` and the `cursor` of a
+    backend that has them.
     """
     _check_addresses(scenes, addresses)
     streams = Streams(addresses, read)
@@ -94,7 +96,7 @@ def draw_columns(
             continue
         if not isinstance(item, Step):
             columns.append(Columns(item, rows))
-            scenes = scenes.after(item, rows)
+            scenes = _after(scenes, item, rows)
             continue
         step = scheduled(item, scenes.epoch) if item.schedules else item
         path, key = _stream(step, parent, rows, len(scenes), met)
@@ -105,10 +107,16 @@ def draw_columns(
             if not len(rows):
                 continue
         seen = scenes if len(rows) == len(scenes) else scenes.taken(rows)
-        result = step.transform.sample_columns(cursors, seen) if by_columns(step.transform) else NotImplemented
-        if result is NotImplemented:  # the first word has decided that it is applied
-            result = _sampled(step, seen, [open_cursor(addresses.at(row), key, 1) for row in rows.tolist()])
+        try:
+            result = step.transform.sample_columns(cursors, seen) if by_columns(step.transform) else NotImplemented
+            if result is NotImplemented:  # the first word has decided that it is applied
+                result = _sampled(step, seen, [open_cursor(addresses.at(row), key, 1) for row in rows.tolist()])
+        except (ImageError, NotByColumnsError):
+            raise
+        except Exception as error:
+            raise NotByColumnsError(f"{step.name} failed for {len(rows)} images: {error!r}") from error
         parts: Sequence[Any] = result if type(result) is tuple else (result,)
+        _check_parts(step, parts)
         _prepare_made(streams, parts, path)
         for part in reversed(parts):
             if isinstance(part, Some):
@@ -127,6 +135,21 @@ def _check_addresses(scenes: Scenes, addresses: Addresses) -> None:
         raise ValueError(
             f"{found}, and the scenes are of epoch {scenes.epoch}; schedules and random numbers need the same"
         )
+
+
+def _after(scenes: Scenes, op: Op, rows: Rows) -> Scenes:
+    try:
+        return scenes.after(op, rows)
+    except ValueError as error:
+        raise NotByColumnsError(str(error)) from error
+
+
+def _check_parts(step: Step, parts: Sequence[Any]) -> None:
+    """Raise NotByColumnsError for anything but ops that can be told in columns, and steps."""
+    for part in parts:
+        item = part.item if isinstance(part, Some) else part
+        if not isinstance(item, Op | Step) or isinstance(item, FunctionCall):
+            raise NotByColumnsError(f"{step.name} is sampled for many images and returned {type(item).__name__}")
 
 
 def _keys(steps: Iterable[Step]) -> list[int]:

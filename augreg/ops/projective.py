@@ -9,8 +9,10 @@ import math
 from collections.abc import Sequence
 
 __all__ = [
+    "FLAT",
     "IDENTITY",
     "Map",
+    "adjugate",
     "inverse",
     "product",
     "rearrangement",
@@ -24,6 +26,9 @@ Points = tuple[tuple[float, float], ...]
 
 Map = tuple[float, ...]
 """All nine numbers of a map, where the ninth need not be 1."""
+
+FLAT = 1e-12
+"""A map whose determinant is smaller folds the plane into a line."""
 
 IDENTITY: Map = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -60,16 +65,20 @@ def inverse(m: Sequence[float]) -> tuple[float, ...] | None:
     The ninth number is not scaled to 1: it may be 0, and its sign says which side of the horizon is in front. A point
     that is in front of the horizon for the map itself has a positive denominator here.
     """
+    back, det = adjugate(m)
+    return tuple(value / det for value in back) if abs(det) >= FLAT else None
+
+
+def adjugate(m: Sequence[float]) -> tuple[tuple[float, ...], float]:
+    """The inverse map times the determinant, as nine numbers, and the determinant."""
     a, b, c, d, e, f, g, h = m
     det = a * (e - f * h) - b * (d - f * g) + c * (d * h - e * g)
-    if abs(det) < 1e-12:
-        return None
     back = (
         e - f * h, c * h - b, b * f - c * e,
         f * g - d, a - c * g, c * d - a * f,
         d * h - e * g, b * g - a * h, a * e - b * d,
     )  # fmt: skip
-    return tuple(value / det for value in back)
+    return back, det
 
 
 def rearrangement(top: float, left: float, size: tuple[int, int], transpose: bool, flip_y: bool, flip_x: bool) -> Map:

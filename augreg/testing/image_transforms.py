@@ -158,6 +158,7 @@ CHECKS = by_name(
     wrong_arguments_are_refused,
     randomness_checks.same_key_same_bytes,
     randomness_checks.same_bytes_in_threads,
+    randomness_checks.batches_draw_the_same,
     randomness_checks.other_key_other_draw,
     randomness_checks.global_generators,
     image_checks.input_is_not_written,

@@ -10,11 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from augreg.columns.philox import addresses_of
+from augreg.columns.records import by_image, scenes_of
+from augreg.execution.sampling import draw
+from augreg.execution.sampling_columns import by_columns, draw_columns
+from augreg.ops import Scene
 from augreg.pipeline import Pipeline
 from augreg.testing.running import KEYS, accepted_image, attempt, pattern, same
 from augreg.testing.step_under_test import StepUnderTest
 
 __all__ = [
+    "batches_draw_the_same",
     "global_generators",
     "global_states",
     "moved_generators",
@@ -23,6 +29,7 @@ __all__ = [
     "same_key_same_bytes",
 ]
 
+_SIZES = ((24, 32), (32, 24), (20, 20), (1, 1))
 _OWN = "draw from `rng`, or from a generator seeded with `rng.bits()`"
 
 
@@ -56,6 +63,25 @@ def same_bytes_in_threads(tested: StepUnderTest) -> None:
         assert all(same(image, alone[key]) for key, image in zip(keys, together, strict=True)), (
             "threads disagree; use no memory that calls share, such as a buffer in the module"
         )
+
+
+def batches_draw_the_same(tested: StepUnderTest) -> None:
+    """Its `sample_columns`, if it has one, gives each of many images the ops that `sample` gives it alone."""
+    for pipeline in tested.pipelines(seed=3):
+        if not by_columns(pipeline.steps[0].transform):
+            return
+        image = accepted_image(pipeline.train, 24, 32)
+        count, channels = len(_SIZES) * len(KEYS), image.shape[2]
+        sizes = [Scene(*size, channels, "uint8" if image.dtype == np.uint8 else "float32") for size in _SIZES]
+        scenes = scenes_of(sizes * len(KEYS))
+        addresses = addresses_of(3, range(count))
+        found = by_image(draw_columns(pipeline.steps, scenes, addresses).columns, count)
+        for row in range(count):
+            alone = draw(pipeline.steps, scenes.at(row), addresses.at(row)).ops
+            assert repr(found[row]) == repr(alone), (
+                f"`sample_columns` gives {found[row]} for a {sizes[row % len(sizes)].size} image, and `sample` gives "
+                f"{alone}; draw in the same order, compute with the same formulas, or leave `sample_columns` out"
+            )
 
 
 def other_key_other_draw(tested: StepUnderTest) -> None:

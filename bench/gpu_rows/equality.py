@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from augreg import Pipeline
-from gpu_rows.rows import photos
+from gpu_rows.rows import batch, photos
 
 __all__ = ["SPECS", "Compared", "compared"]
 
@@ -89,7 +89,7 @@ def _compared(spec: dict[str, Any], device: str, count: int) -> Compared:
     for turn, size in enumerate(_SIZES):
         given = torch.stack(list(photos(size, count)))
         indices = range(turn * count, (turn + 1) * count)
-        found = pipe.train.batch(given.to(device), indices, device=device)
+        found = batch(pipe, given.to(device), indices, device)
         for index, image, result in zip(indices, given, found, strict=True):
             expected, got = pipe.train(image, index=index), result.cpu()
             images += 1

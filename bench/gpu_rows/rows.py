@@ -12,8 +12,10 @@ from comparison import photo_files
 from PIL import Image, ImageOps
 
 from augreg import Pipeline
+from augreg.columns.philox import addresses_of
+from augreg.devices.batches import transformed
 
-__all__ = ["ALONE", "MEAN", "ROWS", "STD", "Row", "Work", "images_of", "ours", "photos"]
+__all__ = ["ALONE", "MEAN", "ROWS", "STD", "Row", "Work", "batch", "images_of", "ours", "photos"]
 
 ALONE = "augreg, one by one on the CPU"
 _FEW = 32  # images are enough where they are made one by one
@@ -96,6 +98,18 @@ def images_of(row: Row, count: int, device: str) -> Any:
     return torch.stack(list(images)).to(device)
 
 
+def batch(pipe: Pipeline, images: Any, indices: Sequence[int] | None, device: str) -> Any:
+    """`pipe.train.batch`, or of `pipe.test` without indices; on the CPU too by the kernels that a GPU runs.
+
+    There `batch` itself runs image by image, because that is faster.
+    """
+    if indices is None:
+        draws = pipe.test.batch_draws(None)
+    else:
+        draws = pipe.train.batch_draws(addresses_of(pipe.options.seed, indices, 0, 0))
+    return transformed(images, draws, device, kernels=True)
+
+
 def ours(row: Row, images: Any, device: str) -> dict[str, Work]:
     """By `batch`, with new draws at each call, and one by one from the memory of the CPU."""
     pipe, number, count = Pipeline.from_spec({"seed": 7, "image": row.steps}), itertools.count(), len(images)
@@ -103,12 +117,12 @@ def ours(row: Row, images: Any, device: str) -> dict[str, Work]:
 
     def train() -> Any:
         start = next(number) * count
-        return pipe.train.batch(images, range(start, start + count), device=device)
+        return batch(pipe, images, range(start, start + count), device)
 
     def one_by_one() -> Any:
         if row.is_test:
             return torch.stack([pipe.test(image) for image in few])
         return torch.stack([pipe.train(image, index=next(number)) for image in few])
 
-    batches = (lambda: pipe.test.batch(images, device=device)) if row.is_test else train
+    batches = (lambda: batch(pipe, images, None, device)) if row.is_test else train
     return {"augreg": Work(batches, count), ALONE: Work(one_by_one, len(few))}

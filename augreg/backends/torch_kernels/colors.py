@@ -16,8 +16,11 @@ def luma(images: torch.Tensor) -> torch.Tensor:
     plain.need_color("luma", images.shape[1])
     if images.shape[1] == 1:
         return images[:, 0]
-    red, green, blue = images.to(torch.int32).unbind(1)
-    return ((red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + 32768) >> 16).to(torch.uint8)
+    red, green, blue = images.unbind(1)
+    # whole numbers of 65536ths below 2^24 of them, which float32 holds exactly
+    total = red * (LUMA[0] / 65536)
+    total.add_(green, alpha=LUMA[1] / 65536).add_(blue, alpha=LUMA[2] / 65536)
+    return total.add_(0.5).to(torch.uint8)
 
 
 def blend(degenerate: torch.Tensor, images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:

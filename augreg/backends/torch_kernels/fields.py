@@ -7,7 +7,7 @@ libraries may round differently in the last bit: about one number in 10^8 then d
 from __future__ import annotations
 
 import math
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from augreg.rng import FIELD, as_units, frame_key
 __all__ = ["field_keys", "normal", "normal_at", "on_host", "uniform", "units"]
 
 _ROUNDS: Final = 10
-_FACTORS: Final = 0xD2E7470EE14C6C93, 0xCA5A826395121157
-_KEY_STEPS: Final = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
+_FACTORS: Final = np.array([0xD2E7470EE14C6C93, 0xCA5A826395121157], np.uint64)
+_KEY_STEPS: Final = np.array([[0x9E3779B97F4A7C15], [0xBB67AE8584CAA73B]], np.uint64)
+_HALF: Final = np.uint64(32)
 _LOWER: Final = 0xFFFFFFFF
 
 
@@ -84,45 +85,36 @@ def _polar(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, tor
 def units(keys: NDArray[np.uint64], count: int, device: torch.device) -> torch.Tensor:
     """Floats in [0, 1) from the first `count` words of each field: N x count float64."""
     blocks = (count + 3) // 4
-    found = _philox(columns.to_device(keys.view(np.int64), device)[:, None], blocks)
-    whole = torch.stack(found, 2).flatten(1)[:, :count]
+    whole = _philox(keys, blocks, device).flatten(1)[:, :count]
     return ((whole >> 11) & ((1 << 53) - 1)).to(torch.float64) * 2.0**-53
 
 
-class _Factor(NamedTuple):
-    """A constant of 64 bits: as a signed number, and its halves."""
+def _philox(keys: NDArray[np.uint64], blocks: int, device: torch.device) -> torch.Tensor:
+    """The words of so many blocks, N x blocks x 4, by Philox4x64-10 of Salmon et al. 2011.
 
-    whole: int
-    upper: int
-    lower: int
-
-
-def _factor(number: int) -> _Factor:
-    return _Factor(_signed(number), number >> 32, number & _LOWER)
-
-
-def _signed(number: int) -> int:
-    """The signed number with the same 64 bits: those of torch have a sign, and sums and products wrap around."""
-    number &= (1 << 64) - 1
-    return number - (1 << 64) if number >> 63 else number
-
-
-def _philox(keys: torch.Tensor, blocks: int) -> tuple[Any, Any, Any, Any]:
-    """Philox4x64-10 by Salmon et al. 2011: the four words of so many blocks, N x blocks each."""
-    a = torch.arange(1, blocks + 1, device=keys.device).expand(len(keys), -1)
-    b = c = d = torch.zeros((1, 1), dtype=torch.int64, device=keys.device)
-    first, second = map(_factor, _FACTORS)
+    The numbers of torch have a sign, so these have the bits of the words; products and sums wrap around.
+    """
+    rounds = np.arange(_ROUNDS, dtype=np.uint64)[:, None, None]
+    every = np.stack([keys, np.full_like(keys, FIELD)]) + rounds * _KEY_STEPS
+    own = columns.to_device(every.view(np.int64), device)[..., None]
+    constants = np.stack([_FACTORS, _FACTORS >> _HALF, _FACTORS & np.uint64(_LOWER)]).view(np.int64)
+    factors = columns.to_device(constants, device)[..., None, None]
+    # the pairs (a, c) and (b, d) of the four words of a counter
+    left = torch.zeros((2, len(keys), blocks), dtype=torch.int64, device=device)
+    left[0] = torch.arange(1, blocks + 1, device=device)
+    right = torch.zeros((2, 1, 1), dtype=torch.int64, device=device)
     for number in range(_ROUNDS):
-        upper, lower = _product(a, first)
-        other_upper, other_lower = _product(c, second)
-        own, domain = keys + _signed(number * _KEY_STEPS[0]), _signed(FIELD + number * _KEY_STEPS[1])
-        a, b, c, d = other_upper ^ b ^ own, other_lower, upper ^ d ^ domain, lower
-    return a, b, c, d
+        upper, lower = _product(left, factors)
+        left, right = upper.flip(0).bitwise_xor_(right).bitwise_xor_(own[number]), lower.flip(0)
+    return torch.stack((left[0], right[0], left[1], right[1]), 2)
 
 
-def _product(x: torch.Tensor, factor: _Factor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The upper and the lower 64 bits of x times the factor, by halves of 32 bits."""
-    lower, upper = x & _LOWER, (x >> 32) & _LOWER
-    middle = (((lower * factor.lower) >> 32) & _LOWER) + upper * factor.lower
-    other = (middle & _LOWER) + lower * factor.upper
-    return upper * factor.upper + ((middle >> 32) & _LOWER) + ((other >> 32) & _LOWER), x * factor.whole
+def _product(x: torch.Tensor, factors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The upper and the lower 64 bits of x times the factors, by halves of 32 bits."""
+    factor, factor_upper, factor_lower = factors
+    lower, upper = x & _LOWER, (x >> 32).bitwise_and_(_LOWER)
+    middle = (lower * factor_lower).bitwise_right_shift_(32).bitwise_and_(_LOWER).add_(upper * factor_lower)
+    other = (middle & _LOWER).add_(lower.mul_(factor_upper))
+    carried = middle.bitwise_right_shift_(32).bitwise_and_(_LOWER)
+    carried.add_(other.bitwise_right_shift_(32).bitwise_and_(_LOWER))
+    return upper.mul_(factor_upper).add_(carried), x * factor

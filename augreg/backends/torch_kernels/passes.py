@@ -12,6 +12,8 @@ __all__ = ["EXACT_TAPS", "LOW_BITS", "by_products", "by_taps", "parts", "resized
 
 _WIDE_SUMS: Final = torch.__version__ >= "2.8"
 """Whether torch returns the product of matrices of float16 as float32."""
+_ALIGNED: Final = 8
+"""Rows of so many numbers of float16 begin where tensor cores read them fast."""
 LOW_BITS: Final = 12
 EXACT_TAPS: Final = 28
 """A sum of so many products of a byte and the low part of a weight is below 2^24 - 2^21 in units of the last digit:
@@ -61,25 +63,29 @@ def by_products(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
     With few taps the weights are split into two parts that float16 holds exactly, as it does bytes; the sums are
     exact in float32. With more taps float64 is exact without a split.
     """
-    length = lines.shape[2]
-    if len(weights.values) > EXACT_TAPS:
-        matrices = _dense(weights.first, weights.values.to(torch.float64), length)
+    images, count, length = lines.shape
+    taps, _, wanted = weights.values.shape
+    # with columns for the places beyond the image, so that no two weights of a row go to one place
+    wide = -(-(length + taps) // _ALIGNED) * _ALIGNED
+    places = weights.first[..., None] + torch.arange(taps, device=lines.device)
+
+    def dense(values: torch.Tensor) -> torch.Tensor:
+        """A row of weights for each pixel of the result, 0 where it reads nothing."""
+        matrices = torch.zeros((len(weights.first), wanted, wide), dtype=values.dtype, device=lines.device)
+        return matrices.scatter_(2, places, values.permute(1, 2, 0))
+
+    if taps > EXACT_TAPS:
+        matrices = dense(weights.values.to(torch.float64))[..., :length]
         total = torch.bmm(lines.to(torch.float64), matrices.mT).to(torch.int32)
         return _bytes(total + (1 << (BITS - 1)))
-    halves = lines.to(torch.float16)
-    high, low = (_product(halves, _dense(weights.first, part, length)) for part in parts(weights.values))
-    # the low sum and a half, without the digits that cannot matter, so that float32 holds the whole sum exactly
-    low = low.add_(float(1 << (BITS - LOW_BITS - 1))).floor_()
-    return high.add_(low, alpha=2.0 ** (LOW_BITS - BITS)).clamp_(0.0, 255.0).to(torch.uint8)
-
-
-def _dense(first: torch.Tensor, values: torch.Tensor, length: int) -> torch.Tensor:
-    """N x wanted x length: a row of weights per pixel of the result, 0 where it reads nothing."""
-    taps, images, wanted = values.shape
-    # wider by the places beyond the image, so that no two weights of a row go to one place
-    matrices = torch.zeros((images, wanted, length + taps), dtype=values.dtype, device=values.device)
-    places = first[..., None] + torch.arange(taps, device=values.device)
-    return matrices.scatter_(2, places, values.permute(1, 2, 0))[..., :length]
+    halves = torch.empty((images, count, wide), dtype=torch.float16, device=lines.device)
+    halves[..., :length] = lines
+    halves[..., length:] = 1.0
+    high, low = map(dense, parts(weights.values))
+    low[..., length] = float(1 << (BITS - LOW_BITS - 1))  # a half, for the 1 after the pixels
+    # without the digits of the low sum that cannot matter, float32 holds the whole sum exactly
+    total = _product(halves, high).add_(_product(halves, low).floor_(), alpha=2.0 ** (LOW_BITS - BITS))
+    return (total.clamp_(0.0, 255.0) if weights.overshoots else total).to(torch.uint8)
 
 
 def parts(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

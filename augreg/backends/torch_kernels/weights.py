@@ -52,15 +52,17 @@ class Weights(NamedTuple):
 
     `first` is N x wanted; `values` is taps x N x wanted, int32. Beyond the kernel or the box the values are 0, and
     the places may lie beyond the image. For float images `values` is float64, and not in 2^-22ths. One row in place
-    of N is for all images.
+    of N is for all images. `overshoots` is whether weights may be negative, and sums of bytes below 0 or above 255.
     """
 
     first: torch.Tensor
     values: torch.Tensor
+    overshoots: bool
 
     def of(self, index: torch.Tensor, taps: int) -> Weights:
         """Those of some images, which read so many pixels at most."""
-        return Weights(self.first.index_select(0, index), self.values[:taps].index_select(1, index))
+        values = self.values[:taps].index_select(1, index)
+        return Weights(self.first.index_select(0, index), values, self.overshoots)
 
 
 def most_taps(scale: float, interpolation: str) -> int:
@@ -83,7 +85,7 @@ def weigh(sides: Sequence[Side], interpolation: str, device: torch.device, whole
     for number, side in enumerate(sides):
         rows = slice(number * count, (number + 1) * count)
         own = values[: side.taps(interpolation), rows, : side.wanted]
-        found.append(Weights(first[rows, : side.wanted], own))
+        found.append(Weights(first[rows, : side.wanted], own, interpolation != "bilinear"))
     return found
 
 
