@@ -6,9 +6,9 @@
     python bench/gpu.py --device cuda --save   # also write bench/results/<version>-gpu-<device>.json
 
 The pipelines of a row take turns within each round: read the ratios. Each measurement calls a pipeline until its time
-    python bench/gpu.py --device cuda --save   # also write bench/results/<version>-gpu-<device>.json
-image by image, because that is faster, and what is measured are the operations of a GPU. Where a library makes images
-one by one, it gets 32 of them at most. `peak` is the memory that a batch takes on the device besides its input.
+is up, and then waits for the device; on the CPU it is processor time on one thread. There `pipe.train.batch` runs
+image by image, because that is faster; what is measured are the operations of a GPU. Where a library makes images one
+by one, it gets 32 of them at most. `peak` is the memory that a batch takes on the device besides its input.
 
 `draws` is the time to draw for a batch, per image. `operations` are those of torch that one batch of augreg runs,
 without views: on a GPU each starts a kernel or a copy. `host` is the time until a call of augreg returns while the

@@ -158,6 +158,19 @@ def test_images_of_a_few_pixels(name: str) -> None:
         _assert_same(batches.apply(op, tensor(arrays)), one_by_one(_alone(op), arrays))
 
 
+@pytest.mark.parametrize("name", [*ANY, *COLOR])
+def test_the_default_dtype_of_torch_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "by_taps", passes.by_products)
+    op, images = made(name, 3), tensor(pictures(COUNT, HEIGHT, WIDTH, 3))
+    wanted, before = batches.apply(op, images), torch.get_default_dtype()
+    try:
+        for dtype in (torch.float64, torch.bfloat16):
+            torch.set_default_dtype(dtype)
+            _assert_same(batches.apply(op, images), wanted)
+    finally:
+        torch.set_default_dtype(before)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("name", [*ANY, *COLOR])
 def test_images_in_another_memory_order(name: str, dtype: str) -> None:

@@ -178,10 +178,9 @@ def packed(
         first = images[places[0]].array
         dtype = torch.uint8 if first.dtype == np.uint8 else torch.float32
         tensor = memory((len(places), height, width, first.shape[2]), dtype)
-        array = tensor.numpy()
         if start is not None and dtype is torch.float32:
-            array[:] = 0.0  # beyond the images there may be NaN, which stays NaN with a weight of 0
-        for whole, place in zip(array, places.tolist(), strict=True):
+            tensor.zero_()  # beyond the images there may be NaN, which stays NaN with a weight of 0
+        for whole, place in zip(tensor.numpy(), places.tolist(), strict=True):
             into[place] = whole[: sizes[place, 0], : sizes[place, 1]]
         if start is None:
             packs.append(Pack(rows[places], tensor))

@@ -17,10 +17,11 @@ def luma(images: torch.Tensor) -> torch.Tensor:
     if images.shape[1] == 1:
         return images[:, 0]
     red, green, blue = images.unbind(1)
-    # whole numbers of 65536ths below 2^24 of them, which float32 holds exactly
-    total = red * (LUMA[0] / 65536)
-    total.add_(green, alpha=LUMA[1] / 65536).add_(blue, alpha=LUMA[2] / 65536)
-    return total.add_(0.5).to(torch.uint8)
+    # whole numbers of 65536ths below 2^24 of them, which float32 holds exactly; a number of Python would make what
+    # torch's default dtype is
+    half = torch.full((), 0.5, dtype=torch.float32, device=images.device)
+    total = torch.add(half, red, alpha=LUMA[0] / 65536)
+    return total.add_(green, alpha=LUMA[1] / 65536).add_(blue, alpha=LUMA[2] / 65536).to(torch.uint8)
 
 
 def blend(degenerate: torch.Tensor, images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -56,7 +57,7 @@ def _turned(images: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     of_red, of_green = red == value, green == value
     # a sixth of the circle is 2 here, and a color lies within it before or after its middle; `place` is from 0 to 1.
     # Each rounding matters: where a hue is a whole byte, Pillow truncates it to that byte or to the one before
-    sixth = torch.where(of_red, 1.0, torch.where(of_green, 3.0, 5.0))
+    sixth = torch.where(of_red, 1.0, torch.where(of_green, 3.0, 5.0)).to(torch.float32)
     forward = torch.where(of_red, green - blue, torch.where(of_green, blue - red, red - green))
     place = divided(torch.where(forward >= 0.0, sixth - part, sixth - 2.0 + part), 6.0)
     place = torch.where(place < 0.0, place + 1.0, place)

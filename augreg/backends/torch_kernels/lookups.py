@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -40,8 +40,8 @@ def column_tables(stages: Stages, images: torch.Tensor, total: torch.Tensor | No
         found = intensity.table(stages[:fixed], *(None,) * 4)  # type: ignore[arg-type]
         total = _after(total, columns.to_device(found[None], images.device))
     rest = stages[fixed:]
-    numeric = [stage.amount for stage in rest if not isinstance(stage.amount, bytes)]
-    amounts = columns.uploaded(numeric, len(images), images.device)
+    numbers: list[Any] = [stage.amount for stage in rest if _has_number(stage)]
+    amounts = columns.uploaded(numbers, len(images), images.device)
     counts: torch.Tensor | None = None
     for stage in rest:
         if isinstance(stage.amount, bytes):
@@ -49,7 +49,8 @@ def column_tables(stages: Stages, images: torch.Tensor, total: torch.Tensor | No
         else:
             if stage.name in _COUNTING and counts is None:
                 counts = measuring.histograms(images)
-            step = _made(stage.name, amounts.pop(0), images, total, counts)
+            amount = amounts.pop(0) if _has_number(stage) else None
+            step = _made(stage.name, amount, images, total, counts)
         total = _after(total, step)
     return tables.identity(1, images.device) if total is None else total
 
@@ -59,13 +60,21 @@ def _is_fixed(stage: PointFunction | ImageStatistic) -> bool:
     return isinstance(stage, PointFunction) and not isinstance(stage.amount, np.ndarray)
 
 
+def _has_number(stage: PointFunction | ImageStatistic) -> bool:
+    """Whether its tables depend on its amount, which then has to be on the device."""
+    if isinstance(stage.amount, bytes):
+        return False
+    cuts = stage.name == "auto_contrast" and bool(np.any(stage.amount))
+    return cuts or stage.name == "contrast" or stage.name in _POINTS
+
+
 def _after(first: torch.Tensor | None, second: torch.Tensor) -> torch.Tensor:
     return second if first is None else tables.after(first, second)
 
 
 def _made(
     name: str,
-    amounts: torch.Tensor,
+    amounts: torch.Tensor | None,
     images: torch.Tensor,
     so_far: torch.Tensor | None,
     counts: torch.Tensor | None,
@@ -73,9 +82,9 @@ def _made(
     """The tables of one kind of stage, for images after the tables so far; `counts` are the histograms before."""
     if name == "invert":
         return tables.invert(1, images.device)
-    if name in _POINTS:
+    if amounts is not None and name in _POINTS:
         return _POINTS[name](amounts)
-    if name == "contrast":
+    if amounts is not None and name == "contrast":
         return measuring.contrast(images if so_far is None else tables.looked_up(images, so_far), amounts)
     if name not in _COUNTING or counts is None:
         raise ImageError(f"there is no point function or image statistic named {name!r}")

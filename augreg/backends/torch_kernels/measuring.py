@@ -34,7 +34,7 @@ def _added(values: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
     images, channels = values.shape[:2]
     sums = torch.zeros(images * channels * 256, dtype=torch.int64, device=values.device)
     starts = torch.arange(0, len(sums), 256, device=values.device).view(images, channels, 1)
-    return sums.scatter_add_(0, (values.to(torch.int64) + starts).flatten(), amounts).view(images, channels, 256)
+    return sums.scatter_add_(0, (values + starts).flatten(), amounts).view(images, channels, 256)
 
 
 def contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -50,14 +50,16 @@ def auto_contrast(counts: torch.Tensor, cutoff: torch.Tensor | None = None) -> t
 
     `cutoff` is N percentages of the pixels to leave out at each end.
     """
-    total = counts.sum(2, keepdim=True)
-    most = torch.zeros_like(total)
-    if cutoff is not None:
+    if cutoff is None:
+        upward = downward = counts > 0
+    else:
+        total = counts.sum(2, keepdim=True)
         share = total.to(torch.float64) * cutoff.to(counts.device, torch.float64)[:, None, None]
         most = torch.div(share, torch.full_like(share, 100.0), rounding_mode="floor").to(torch.int64)
+        upward, downward = counts.cumsum(2) > most, counts.flip(2).cumsum(2).flip(2) > most
     values = torch.arange(256, device=counts.device)
-    low = torch.where(counts.cumsum(2) > most, values, 255).amin(2, keepdim=True)
-    high = torch.where(counts.flip(2).cumsum(2).flip(2) > most, values, 0).amax(2, keepdim=True)
+    low = torch.where(upward, values, 255).amin(2, keepdim=True)
+    high = torch.where(downward, values, 0).amax(2, keepdim=True)
     stretches = low < high  # not where most of the pixels are left out: low is above high then
     reach = torch.where(stretches, high - low, 1).to(torch.float64)
     scale = torch.full_like(reach, 255.0) / reach

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from augreg.backends import intensity
+from augreg.backends.torch_kernels.columns import to_device
 from augreg.backends.torch_kernels.tables import after, looked_up
 
 __all__ = ["normalized"]
@@ -17,8 +18,7 @@ def normalized(
 
     `tables` are those of `tables.looked_up`, N x 256 or N x C x 256; with them, both are one pass.
     """
-    found = torch.tensor(intensity.normalize_tables(mean, std, images.shape[1]))
-    floats = found.to(images.device, non_blocking=True)[None]
+    floats = to_device(intensity.normalize_tables(mean, std, images.shape[1])[None], images.device)
     if tables is not None:
         floats = after(tables, floats)
     return looked_up(images, floats)

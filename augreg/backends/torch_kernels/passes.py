@@ -91,13 +91,14 @@ def by_products(lines: torch.Tensor, weights: Weights) -> torch.Tensor:
 def parts(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights of 2^-22ths as high + low * 2^-10, both float16, exactly.
 
-    High is a whole number of 2^-10ths, and low, from -0.5 to below 0.5, one of 2^-12ths: float16 holds up to 2048
+    High is a whole number of 2^-10ths, and low, from -0.5 to 0.5, one of 2^-12ths: float16 holds up to 2048
     of either. A weight of 1 is 1024 of the former, which leaves room: near a border the weights of bicubic and
     lanczos go up to 1.3.
     """
-    high = (values + (1 << (LOW_BITS - 1))) >> LOW_BITS
-    low = values - (high << LOW_BITS)
-    return high.to(torch.float16) * 2.0 ** (LOW_BITS - BITS), low.to(torch.float16) * 2.0**-LOW_BITS
+    scaled = values.to(torch.float32).mul_(2.0**-LOW_BITS)  # exact: the weights are below 2^24
+    whole = scaled.round()
+    high, low = (torch.empty_like(whole, dtype=torch.float16) for _ in range(2))
+    return torch.mul(whole, 2.0 ** (LOW_BITS - BITS), out=high), torch.sub(scaled, whole, out=low)
 
 
 def _product(lines: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ def sharpened(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     total = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:]).add_(whole[:, :, 1:-1, 1:-1], alpha=4)
     # a 13th, rounded: none lies halfway between two bytes, and 5042 / 65536 is exact enough for these sums, which are
     # below 2^24 65536ths: float32 holds them exactly
-    smooth = (total * (5042 / 65536)).add_(6 * 5042 / 65536).floor_()
+    smooth = total.to(torch.float32).mul_(5042 / 65536).add_(6 * 5042 / 65536).floor_()
     out = images.clone()
     out[:, :, 1:-1, 1:-1] = blend(smooth, images[:, :, 1:-1, 1:-1], factor)
     return out
