@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 import augreg
 from augreg import Pipeline, Registry, ops
 from augreg.data import Augmented, EpochSampler, OnDevice
+from augreg.data.finishing import Finisher
 
 EXACT = "native" if "native" in Registry.installed().backends else "pillow"
 JITTER = {"color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4}}
@@ -134,9 +135,13 @@ def alike(one: Any, other: Any) -> bool:
 
 
 def check_equal(plain: Any, on_device: Any) -> None:
+    """Check all batches, also those that the kernels for devices make."""
     batches = list(plain)  # all are kept: nothing may use their memory again
     found = list(on_device)
     assert len(found) == len(on_device) == len(batches) > 1
+    assert [number for number, pair in enumerate(zip(batches, found, strict=True)) if not alike(*pair)] == []
+    by_kernels = Finisher(on_device.pipe, torch.device("cpu"), kernels=True)
+    found = [by_kernels.finish(batch) for batch in on_device.loader]
     assert [number for number, pair in enumerate(zip(batches, found, strict=True)) if not alike(*pair)] == []
 
 

@@ -23,10 +23,10 @@ def finisher(pipe: Pipeline, device: str | torch.device) -> Finisher:
 
 
 class Finisher:
-    """Finishes the batches of a pipeline on a device."""
+    """Finishes the batches of a pipeline on a device; `kernels` as for `devices.preparing.finished`."""
 
-    def __init__(self, pipe: Pipeline, device: torch.device) -> None:
-        self._pipe, self._device = pipe, device
+    def __init__(self, pipe: Pipeline, device: torch.device, kernels: bool | None = None) -> None:
+        self._pipe, self._device, self._kernels = pipe, device, kernels
 
     def begun(self, batch: Any) -> Any:
         """The batch while it is being made, which may go on when this has returned."""
@@ -54,7 +54,7 @@ class Finisher:
         if deferred.fingerprint != self._pipe.fingerprint:
             raise ValueError(OTHER_PIPELINE)
         batch = deferred.images.pinned() if self._device.type == "cuda" else deferred.images
-        images = finished(batch, self._pipe.train.engine, self._device)
+        images = finished(batch, self._pipe.train.engine, self._device, self._kernels)
         return images if isinstance(images, torch.Tensor) else self._pipe.collate.stacked_images(images)
 
     def _members(self, members: dict[Any, Any], place: Any) -> dict[Any, Any]:

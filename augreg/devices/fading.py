@@ -21,9 +21,17 @@ __all__ = ["Fade", "faded_together"]
 class Fade(Op, frozen=True, eq=False):
     """Blend each image with its luma, its mean luma or black: 1 for one of these or for none, for each image."""
 
-    of_luma: Floats
-    of_mean: Floats
-    factor: Floats
+    of_luma: Any
+    of_mean: Any
+    factor: Any
+
+    def parts(self) -> tuple[Op, ...]:
+        """The op that does the same to a single image."""
+        if self.of_luma:
+            return (Enhance("gray", self.factor),)
+        if self.of_mean:
+            return (Lookup((ImageStatistic("contrast", self.factor),)),)
+        return (Lookup((PointFunction("brightness", self.factor),)),)
 
 
 def faded_together(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:

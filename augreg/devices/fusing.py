@@ -39,6 +39,11 @@ class CropResize(Op, frozen=True, eq=False):
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return self.height, self.width
 
+    def parts(self) -> tuple[Op, ...]:
+        """The ops that do the same to a single image."""
+        part = Move(*self.part, self.height, self.width, False, self.flip_y, self.flip_x)
+        return Move(*self.box), Resize(*self.whole, self.interpolation), part
+
 
 _LOOK_BACK: Final = 16  # columns; as many as the ops of a policy
 _EXACT: Final = ("bilinear", "bicubic", "lanczos")

@@ -21,6 +21,7 @@ from augreg.devices.groups import Group
 from augreg.devices.loading import Loaded, Memory, Pack, load, packed, plain_memory
 from augreg.devices.programs import OneByOneError, Program
 from augreg.devices.running import Work, refusal, run
+from augreg.devices.singly import run_singly
 from augreg.errors import ImageError
 from augreg.execution.merging import merge
 from augreg.execution.run import RunSettings, read_pixels, run_ops
@@ -128,11 +129,19 @@ def _run_alone(image: Any, draws: Draws, row: int) -> torch.Tensor:
     return found if found.ndim == 3 else found[None]
 
 
-def finished(batch: Prepared, engine: Backend, device: torch.device) -> Any:
-    """The images of a batch after all ops, on the device: one tensor, or a list if they differ in shape."""
+def finished(batch: Prepared, engine: Backend, device: torch.device, kernels: bool | None = None) -> Any:
+    """The images of a batch after all ops, on the device: one tensor, or a list if they differ in shape.
+
+    `kernels` is whether ops run by the kernels of batches. Without it, they do unless the device is the CPU: there
+    the backend of single images takes less time.
+    """
     groups: list[Group] = []
     for part in batch.parts:
-        found = run([], part.packs, part.columns, Work(engine, part.scene), device)
+        work = Work(engine, part.scene)
+        if device.type != "cpu" if kernels is None else kernels:
+            found = run([], part.packs, part.columns, work, device)
+        else:
+            found = run_singly(part.packs, part.columns, work)
         found = clamped(found) if part.clamps else found
         groups += [replace(group, rows=part.rows[group.rows]) for group in found]
     return output(groups, batch.count)
