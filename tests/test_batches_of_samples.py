@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -57,3 +58,19 @@ def test_samples_of_a_loader_may_be_on_the_device() -> None:
         batch, _ = prepared_samples(samples, draws, range(COUNT), plain_memory, False)
         found = _held(finished(batch, pipe.train.engine, torch.device("cuda")))
     assert all(torch.equal(one, pipe.train(images[row], row)) for row, one in enumerate(found))
+
+
+def test_a_side_of_one_pixel_may_be_reversed() -> None:
+    pipe = Pipeline.from_spec(["horizontal_flip", "channel_shuffle", "vertical_flip"])
+    for shape in ((1, 5, 3), (5, 1, 2), (5, 5, 1), (1, 1, 5)):
+        whole = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
+        for images in (whole[:1][::-1], whole[::-1], whole[:, ::-1], whole[:, :, ::-1], whole[..., ::-1]):
+            expected = [pipe.train(np.ascontiguousarray(image), row) for row, image in enumerate(images)]
+            tensors = list(torch.from_numpy(images.copy()).permute(0, 3, 1, 2))
+            assert all(
+                torch.equal(pipe.train(image, row), torch.from_numpy(expected[row].copy()).permute(2, 0, 1))
+                for row, image in enumerate(tensors)
+            )
+            for given in (images, list(images), tensors):
+                found = pipe.train.batch(given, range(len(images))).permute(0, 2, 3, 1).numpy()
+                assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))

@@ -16,7 +16,7 @@ from augreg.devices.preparing import Draws, clamped, finished, finished_alone, o
 from augreg.devices.programs import OneByOneError
 from augreg.devices.running import Work, run
 from augreg.errors import ImageError
-from augreg.images.codecs import InputImage, to_array
+from augreg.images.codecs import InputImage, tensor, to_array
 from augreg.ops import Scene
 
 __all__ = ["transformed"]
@@ -63,7 +63,7 @@ def _stack(images: Any) -> torch.Tensor:
         raise ImageError(f"a batch is an {wanted} {'array' if is_array else 'tensor'}, got one of {shape}")
     if not all(images.shape):
         raise ImageError(f"a batch of {shape} has no pixels")
-    stack = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2) if is_array else images.detach()
+    stack = tensor(np.ascontiguousarray(images)).permute(0, 3, 1, 2) if is_array else images.detach()
     if stack.device.type == "cpu":
         to_array(images[0])  # says what is wrong with the kind of image
         if stack.dtype == torch.float32:
