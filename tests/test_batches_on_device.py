@@ -275,8 +275,9 @@ def _assert_alike(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -
                 np.testing.assert_array_equal(np.asarray(one[key]), np.asarray(value), err_msg=key)
 
 
-def test_steps_that_see_boxes_see_those_of_their_sample() -> None:
-    pipe = _pipe([{"safe_crop": 8}, IMAGENET], targets={"boxes": "xyxy"})
+@pytest.mark.parametrize("options", [{}, {"approximate": True}])
+def test_steps_that_see_boxes_see_those_of_their_sample(options: dict[str, Any]) -> None:
+    pipe = _pipe([{"safe_crop": 8}, IMAGENET], targets={"boxes": "xyxy"}, **options)
     corners = np.random.default_rng(2).uniform(1, 5, (12, 1, 2))
     boxes = np.concatenate([corners, corners + 6], axis=2)
     samples = [{"image": image, "boxes": box} for image, box in zip(_images(12), boxes, strict=True)]
