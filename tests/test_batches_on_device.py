@@ -18,6 +18,7 @@ from pretended_gpu import DEVICE, PretendedGPU, held  # noqa: E402
 from augreg import ImageError, Pipeline, Registry, ops, transform  # noqa: E402
 from augreg.columns.philox import addresses_of  # noqa: E402
 from augreg.devices import transformed, transformed_samples  # noqa: E402
+from augreg.devices.preparing import by_kernels  # noqa: E402
 
 EXACT = "native" if "native" in Registry.installed().backends else "pillow"
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -176,6 +177,12 @@ def test_a_gpu_gives_the_same_images_and_nothing_is_read_back(spec: list[Any]) -
         found, tested = (list(map(held, batch)) for batch in (found, tested))
     assert _unlike(found, [pipe.train(image, row) for row, image in enumerate(images)]) == []
     assert _unlike(tested, [pipe.test(image) for image in images]) == []
+
+
+def test_gpus_without_float64_get_batches_that_the_cpu_made() -> None:
+    devices = "cpu", "mps", "cuda", "xpu"
+    assert [by_kernels(None, torch.device(name)) for name in devices] == [False, False, True, True]
+    assert all(by_kernels(True, torch.device(name)) for name in devices)
 
 
 def test_which_steps_run_image_by_image() -> None:

@@ -28,7 +28,7 @@ from augreg.execution.run import RunSettings, read_pixels, run_ops
 from augreg.images.codecs import InputImage
 from augreg.ops import Op, Resize, Scene
 
-__all__ = ["Draws", "Prepared", "clamped", "finished", "finished_alone", "output", "prepared"]
+__all__ = ["Draws", "Prepared", "by_kernels", "clamped", "finished", "finished_alone", "output", "prepared"]
 
 
 class Draws(Protocol):
@@ -115,6 +115,15 @@ def prepared(
     return Prepared(len(images), parts)
 
 
+def by_kernels(kernels: bool | None, device: torch.device) -> bool:
+    """Whether ops run by the kernels of batches.
+
+    By default they do not on the CPU, where the backend of single images takes less time, nor on the GPUs of Apple,
+    which have no float64.
+    """
+    return device.type not in ("cpu", "mps") if kernels is None else kernels
+
+
 def finished_alone(images: Sequence[Any], draws: Draws, device: torch.device) -> Any:
     """The images of a batch after runs of their own, on the device: one tensor, or a list if they differ in shape."""
     found = [_run_alone(image, draws, row) for row, image in enumerate(images)]
@@ -132,16 +141,16 @@ def _run_alone(image: Any, draws: Draws, row: int) -> torch.Tensor:
 def finished(batch: Prepared, engine: Backend, device: torch.device, kernels: bool | None = None) -> Any:
     """The images of a batch after all ops, on the device: one tensor, or a list if they differ in shape.
 
-    `kernels` is whether ops run by the kernels of batches. Without it, they do unless the device is the CPU: there
-    the backend of single images takes less time.
+    `kernels` is whether ops run by the kernels of batches, as for `by_kernels`.
     """
     groups: list[Group] = []
     for part in batch.parts:
         work = Work(engine, part.scene)
-        if device.type != "cpu" if kernels is None else kernels:
+        if by_kernels(kernels, device):
             found = run([], part.packs, part.columns, work, device)
         else:
             found = run_singly(part.packs, part.columns, work)
+            found = [replace(group, images=group.images.to(device)) for group in found]
         found = clamped(found) if part.clamps else found
         groups += [replace(group, rows=part.rows[group.rows]) for group in found]
     return output(groups, batch.count)
