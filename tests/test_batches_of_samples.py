@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from pretended_gpu import OnGPU, PretendedGPU  # noqa: E402
 
-from augreg import Pipeline  # noqa: E402
+from augreg import ImageError, Pipeline  # noqa: E402
 from augreg.columns.philox import addresses_of  # noqa: E402
 from augreg.devices.loading import plain_memory  # noqa: E402
 from augreg.devices.preparing import finished  # noqa: E402
@@ -58,6 +58,17 @@ def test_samples_of_a_loader_may_be_on_the_device() -> None:
         batch, _ = prepared_samples(samples, draws, range(COUNT), plain_memory, False)
         found = _held(finished(batch, pipe.train.engine, torch.device("cuda")))
     assert all(torch.equal(one, pipe.train(images[row], row)) for row, one in enumerate(found))
+
+
+def test_errors_say_which_images_they_are_about() -> None:
+    pipe = Pipeline.from_spec([{"normalize": "imagenet"}])
+    images = [np.zeros((5, 6, 3 - 2 * (row % 2)), np.uint8) for row in range(14)]
+    with PretendedGPU(), pytest.raises(ImageError, match=r"^images\[1, 3, 5, 7, 9, \.\.\]: .* has 1 channels"):
+        pipe.train.batch(images, device="cuda")
+    with PretendedGPU(), pytest.raises(ImageError, match=r"^normalize's .* has 1 channels"):
+        pipe.train.batch(images[1::2], device="cuda")
+    with pytest.raises(ImageError, match=r"^images\[1\]: array .* has 1 channels"):
+        pipe.train.batch(images)
 
 
 def test_a_side_of_one_pixel_may_be_reversed() -> None:
