@@ -13,7 +13,9 @@ torch = pytest.importorskip("torch")
 from pretended_gpu import OnGPU, PretendedGPU  # noqa: E402
 
 from augreg import ImageError, Pipeline  # noqa: E402
+from augreg.backends import torch as torch_kernels  # noqa: E402
 from augreg.columns.philox import addresses_of  # noqa: E402
+from augreg.devices import transformed, transformed_samples  # noqa: E402
 from augreg.devices.loading import plain_memory  # noqa: E402
 from augreg.devices.preparing import finished  # noqa: E402
 from augreg.devices.samples import prepared_samples  # noqa: E402
@@ -85,3 +87,14 @@ def test_a_side_of_one_pixel_may_be_reversed() -> None:
             for given in (images, list(images), tensors):
                 found = pipe.train.batch(given, range(len(images))).permute(0, 2, 3, 1).numpy()
                 assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_lists_on_the_cpu_run_by_kernels_where_that_is_asked_for(kernels: bool) -> None:
+    pipe = Pipeline.from_spec([{"random_crop": 4}, {"rotate": 20}])
+    images = [np.zeros((6, 7 + row, 3), np.uint8) for row in range(3)]
+    draws = pipe.train.batch_draws(addresses_of(0, range(3)))
+    with mock.patch.object(torch_kernels, "apply", wraps=torch_kernels.apply) as apply:
+        for given in (images, [{"image": image} for image in images]):
+            (transformed if given is images else transformed_samples)(given, draws, kernels=kernels)
+    assert bool(apply.call_count) == kernels

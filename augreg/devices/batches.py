@@ -45,7 +45,7 @@ def transformed(images: Any, draws: Draws, device: Any = None, kernels: bool | N
     inputs = _read(images, draws.settings.channels)
     if by_kernels(kernels, target):
         memory = pinned_memory if target.type == "cuda" else plain_memory
-        return finished(prepared(inputs, draws, memory), draws.settings.engine, target)
+        return finished(prepared(inputs, draws, memory), draws.settings.engine, target, kernels)
     return finished_alone(inputs, draws, target)
 
 
