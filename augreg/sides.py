@@ -10,6 +10,7 @@ import msgspec
 
 from augreg.backends import Backend, backend
 from augreg.columns.philox import Addresses, addresses_of
+from augreg.eager import eager
 from augreg.errors import ImageError
 from augreg.execution.passes import passes
 from augreg.execution.plan import Plan, planned_scene
@@ -58,21 +59,24 @@ class _Owner(Protocol):
 
 def _count(images: Any) -> int:
     """The number of images or samples of a batch. Raises ImageError if there are none."""
-    given = images.get("image", ()) if isinstance(images, Mapping) else images
-    try:
-        count = len(given)
-    except TypeError:
+    if isinstance(images, Mapping) and "image" not in images:
         raise ImageError(
-            f"a batch needs several images, got one {type(given).__name__}: give a stack or a list"
-        ) from None
+            f"a batch of samples needs images under 'image'; its keys are: {', '.join(map(repr, images))}"
+        )
+    given = images["image"] if isinstance(images, Mapping) else images
+    if isinstance(given, str | bytes) or not hasattr(given, "__len__"):
+        raise ImageError(f"a batch needs several images, got one {type(given).__name__}: give a stack or a list")
+    count = len(given)
     if not count:
         raise ImageError("a batch needs at least one image")
     return count
 
 
 def _listed(indices: Any) -> Sequence[int | str]:
-    """Indices as a list, also those of a tensor or an array."""
-    found: Sequence[int | str] = indices.tolist() if hasattr(indices, "tolist") else indices
+    """Indices as a list, also those of a tensor or an array. Raises TypeError for what has no order, or is one."""
+    found = indices.tolist() if hasattr(indices, "tolist") else indices
+    if not isinstance(found, Sequence) or isinstance(found, str | bytes):
+        raise TypeError(f"indices is a list with the index of each image, got a {type(indices).__name__}")
     return found
 
 
@@ -192,6 +196,7 @@ class Train(_Side):
         """
         return self._run(image, self._address(index, epoch, view))
 
+    @eager
     def batch(
         self,
         images: Any,
@@ -263,6 +268,7 @@ class Test(_Side):
         """One test image, or sample. It takes and returns the same kinds as `train`."""
         return self._run(image, None)
 
+    @eager
     def batch(self, images: Any, device: str | torch.device | None = None) -> Any:
         """The test images of a batch on a device, each as `test` of it alone. It takes and returns what `train.batch`
         does.

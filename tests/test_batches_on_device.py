@@ -345,16 +345,25 @@ def test_without_indices_every_call_draws_new_numbers() -> None:
         (torch.zeros(0, 3, 8, 8, dtype=torch.uint8), (), "at least one image"),
         ([], (), "at least one image"),
         (7, (), "got one int: give a stack or a list"),
-        ("photo.jpg", range(9), "cannot take a str as a batch"),
+        ("photo.jpg", range(9), "got one str: give a stack or a list"),
+        (iter("ab"), range(2), "got one str_.*iterator: give a stack or a list"),
+        (np.zeros((2, 3, 40, 40), np.uint8), range(2), "it looks like channels x height x width"),
         ([np.zeros((8, 8, 3), np.uint8), "nothing.jpg"], range(2), r"images\[1\]: nothing.jpg: there is no"),
         ([{"image": np.zeros((8, 8, 3), np.uint8)}, {"picture": 1}], range(2), "sample 1: needs an image under"),
         ({"image": torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "mask": [1]}, range(2), "'mask'. has 1 entries"),
-        ({"picture": torch.zeros(2, 3, 8, 8)}, range(2), "at least one image"),
+        ({"picture": torch.zeros(2, 3, 8, 8)}, range(2), "needs images under 'image'; its keys are: 'picture'"),
+        ([{"image": np.zeros((8, 8, 3), np.uint8)}, 5], range(2), "sample 1: expected a mapping like the others"),
     ],
 )  # fmt: skip
 def test_wrong_batches(images: Any, indices: Any, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         _pipe(["horizontal_flip"]).train.batch(images, indices)
+
+
+@pytest.mark.parametrize("indices", ["abc", {1, 2, 3}, {1: 0, 2: 0, 3: 0}, 3, iter([1, 2, 3])])
+def test_indices_that_are_no_list(indices: Any) -> None:
+    with pytest.raises(TypeError, match="indices is a list with the index of each image, got a "):
+        _pipe(["horizontal_flip"]).train.batch(_images(3), indices)
 
 
 def test_a_wrong_number_of_indices() -> None:

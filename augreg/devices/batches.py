@@ -65,7 +65,7 @@ def _stack(images: Any) -> torch.Tensor:
         raise ImageError(f"a batch of {shape} has no pixels")
     stack = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2) if is_array else images.detach()
     if stack.device.type == "cpu":
-        to_array(stack[0])  # says what is wrong with the kind of image
+        to_array(images[0])  # says what is wrong with the kind of image
         if stack.dtype == torch.float32:
             low, high = stack.aminmax()
             if not (float(low) >= 0.0 and float(high) <= 1.0):

@@ -31,12 +31,12 @@ _MOST_THREADS: Final = 8
 
 def plain_memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     """A tensor in ordinary memory."""
-    return torch.empty(shape, dtype=dtype)
+    return torch.empty(shape, dtype=dtype, device="cpu")
 
 
 def pinned_memory(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     """A tensor in pinned memory, from which a GPU copies while other work is done."""
-    return torch.empty(shape, dtype=dtype, pin_memory=True)
+    return torch.empty(shape, dtype=dtype, device="cpu", pin_memory=True)
 
 
 class Pack(msgspec.Struct, frozen=True, eq=False):

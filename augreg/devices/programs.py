@@ -13,6 +13,7 @@ from augreg.backends import Backend
 from augreg.columns.philox import Addresses, words
 from augreg.columns.records import Columns, Scenes, gathered
 from augreg.columns.seen_boxes import seen_boxes
+from augreg.execution.merging import changing
 from augreg.execution.passes import passes
 from augreg.execution.sampling import MODEST, Drawn, draw, expect
 from augreg.execution.sampling_columns import NotByColumnsError, draw_columns
@@ -83,7 +84,8 @@ def tested(steps: Sequence[Step], scenes: Scenes, limits: Limits) -> Program:
     for row, size in enumerate(zip(scenes.height.tolist(), scenes.width.tolist(), strict=True)):
         if size not in known:
             scene = scenes.at(row)
-            known[size] = _planned(expect(steps, scene), scene, limits)
+            plan = _planned(expect(steps, scene), scene, limits)
+            known[size] = plan._replace(ops=changing(plan.ops, scene))  # many rules are to change nothing
         plans.append(known[size])
     return _together(plans, scenes)
 

@@ -87,7 +87,8 @@ def _after(group: Group, column: Columns, work: Work) -> list[Group]:
         before = column_tables(op.stages, group.images, group.tables) if op.stages else group.tables
         return [Group(group.rows, normalized(group.images, op.mean, op.std, before))]
     parts = _by_size(op, *(np.full(count, side) for side in group.size))
-    if len(parts) > 1 or (chosen is not None and parts[0][1] != group.size):
+    changes = parts[0][1] != group.size or type(op).after is not Op.after  # floats are no group with bytes
+    if len(parts) > 1 or (chosen is not None and changes):
         return _split(group, column, chosen, parts, work)
     if chosen is not None:
         group.replace(chosen, _applied(op, group.picked(chosen), group.size, work))
@@ -107,7 +108,7 @@ def _shared(rows: Rows, others: Rows) -> Rows:
 
 
 def _split(group: Group, column: Columns, chosen: Rows | None, parts: Sequence[Any], work: Work) -> list[Group]:
-    """The images after an op that leaves them with different sizes."""
+    """The images after an op that leaves them with different sizes, or some of them as floats."""
     group.settle()
     everyone = np.arange(len(group.rows)) if chosen is None else chosen
     found = []

@@ -70,10 +70,6 @@ def transformed_samples(given: Any, draws: BatchDraws, device: Any = None, kerne
     if not isinstance(given, Mapping):
         images, results = _run(list(given), draws, lambda inputs, own: transformed(inputs, own, device, kernels))
         return [{**result, "image": image} for image, result in zip(images, results, strict=True)]
-    if "image" not in given:
-        raise ImageError(
-            f"a batch of samples needs images under 'image'; its keys are: {', '.join(map(repr, given))}"
-        )
     count = len(given["image"])
     for key, value in given.items():
         if not hasattr(value, "__len__") or len(value) != count:
@@ -133,6 +129,8 @@ def _run(
 
 def _outline(sample: Mapping[Any, Any], name: Any, channels: str) -> InputImage:
     """The image of a sample, for its size; the pixels of one that is a device's are not read."""
+    if not isinstance(sample, Mapping):
+        raise ImageError(f"sample {name!r}: expected a mapping like the others, got a {type(sample).__name__}")
     if "image" not in sample:
         raise ImageError(
             f"sample {name!r}: needs an image under 'image'; its keys are: {', '.join(map(repr, sample))}"

@@ -32,7 +32,7 @@ from augreg.ops import (
 )
 from augreg.ops.op import joined
 
-__all__ = ["APPROXIMATE", "EXACT", "UNCHANGED", "Rewrite", "by_kinds", "merge"]
+__all__ = ["APPROXIMATE", "EXACT", "UNCHANGED", "Rewrite", "by_kinds", "changing", "merge"]
 
 Merged = tuple[Op, ...] | None
 
@@ -280,6 +280,17 @@ def by_kinds(rules: Iterable[Rewrite], unchanged: Mapping[type[Op], Unchanged] =
 
 EXACT_TABLE = by_kinds(EXACT)
 FULL_TABLE = by_kinds((*EXACT, *APPROXIMATE))
+
+
+def changing(ops: Sequence[Op], scene: Scene) -> list[Op]:
+    """The ops without those that leave every image of this scene unchanged."""
+    kept = []
+    for op in ops:
+        unchanged = UNCHANGED.get(op.__class__)
+        if unchanged is None or not unchanged(op, scene):
+            kept.append(op)
+            scene = scene if op.keeps_scene else op.after(scene)
+    return kept
 
 
 def merge(ops: Sequence[Op], scene: Scene, approximate: bool = False) -> tuple[Op, ...]:

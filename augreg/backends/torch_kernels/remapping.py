@@ -41,7 +41,7 @@ def grid(numbers: tuple[Number, ...], keys: Keys, images: torch.Tensor) -> torch
     limit = columns.table([numbers[2]], count)[0].astype(np.float32).reshape(-1, 1, 1, 1)
     cell = np.array([height / rows, width / across]).reshape(2, 1, 1)
     nodes = np.zeros((count, 2, rows + 1, across + 1))
-    nodes[:, :, 1:-1, 1:-1] = noise.reshape(-1, 2, rows - 1, across - 1) * limit * cell
+    nodes[:, :, 1:-1, 1:-1] = noise.reshape(len(keys), 2, rows - 1, across - 1) * limit * cell
     found = columns.to_device(nodes, images.device)
     for axis, length, cells in ((2, height, rows), (3, width, across)):
         place = (np.arange(length, dtype=np.float64) + 0.5) * (cells / length)

@@ -25,7 +25,7 @@ def stacked(images: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
 
     Returns it and the sizes, N x 2 (height, width) on the CPU.
     """
-    sizes = torch.tensor([image.shape[1:] for image in images], dtype=torch.int64)
+    sizes = torch.tensor([image.shape[1:] for image in images], dtype=torch.int64, device="cpu")
     height, width = sizes.amax(0).tolist()
     batch = images[0].new_zeros((len(images), images[0].shape[0], height, width))
     for place, image in zip(batch, images, strict=True):
