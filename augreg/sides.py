@@ -10,8 +10,8 @@ import msgspec
 
 from augreg.backends import Backend, backend
 from augreg.columns.philox import Addresses, addresses_of
-from augreg.eager import eager
 from augreg.errors import ImageError
+from augreg.execution.eager import eager
 from augreg.execution.passes import passes
 from augreg.execution.plan import Plan, planned_scene
 from augreg.execution.run import RunSettings

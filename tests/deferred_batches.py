@@ -27,12 +27,12 @@ MIXUP, CUTMIX = {"mixup": {"alpha": 1.0}}, {"cutmix": {"alpha": 1.0}}
 COUNT = 22
 
 
-@augreg.transform("halved", kind="color", preview=({},))
+@augreg.transform("halved", kind="erasing", preview=({},))
 class Halved:
     """Halve all pixel values by a function that cannot be sent to another process."""
 
     def sample(self, rng: Any, scene: Any) -> Any:
-        return ops.call(lambda image: image // 2)
+        return ops.call(lambda image: image // 2, size=scene.size)
 
 
 @augreg.transform("upper_half", kind="geometry", preview=({},))
@@ -65,7 +65,8 @@ class Photos:
     def __getitem__(self, index: int) -> Any:
         dtype = "float32" if self.kind == "float" else "uint8"
         scale = 5 if self.kind == "jpeg" else 1
-        image: Any = made("smooth", scale * (20 + index % 5), scale * (23 + index % 7), dtype=dtype)
+        name = "noise" if self.kind == "float" else "smooth"  # a bicubic kernel overshoots at edges
+        image: Any = made(name, scale * (20 + index % 5), scale * (23 + index % 7), dtype=dtype)
         if self.kind == "jpeg":
             file = io.BytesIO()
             Image.fromarray(image).save(file, "JPEG")

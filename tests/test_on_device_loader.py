@@ -16,7 +16,8 @@ from images import made
 from loading import Digits, Rows
 from PIL import Image
 
-from augreg import ImageError, Pipeline, SoftLabels
+from augreg import ImageError, Pipeline, SoftLabels, ops
+from augreg.batch.collate import Collate
 from augreg.batch.samples import Deferred
 from augreg.data import Augmented, EpochSampler, OnDevice, folder
 from augreg.training import Epochs
@@ -64,14 +65,14 @@ CASES: dict[str, tuple[Pipeline, Any, dict[str, Any]]] = {
         Photos("jpeg"),
         {},
     ),
-    "ops without a kernel": (
+    "many ops": (
         pipe_of([{"gaussian_blur": {"p": 0.5}}, *CROPS[:3], {"elastic": {"p": 0.4}}, {"jpeg": {"p": 0.3}}, IMAGENET]),
         Photos(),
         {},
     ),
     "functions": (pipe_of([JITTER, {"halved": {"p": 0.5}}, *CROPS[:2], {"jpeg": {"p": 0.5}}]), Photos(), {}),
     "after normalize": (
-        pipe_of([{"halved": {"p": 0.3}}, CROPS[0], IMAGENET, {"random_erasing": {"p": 0.5, "mode": "pixel"}}]),
+        pipe_of([{"halved": {"p": 0.3}}, CROPS[0], IMAGENET, {"halved": {"p": 0.5}}, {"random_erasing": {"p": 0.5}}]),
         Photos(),
         {},
     ),
@@ -121,6 +122,30 @@ def test_batches_come_from_workers(case: str) -> None:
 def test_workers_may_be_spawned(case: str) -> None:
     pipe, dataset, options = CASES[case]
     check_equal(*loaders(pipe, dataset, num_workers=1, multiprocessing_context="spawn", **options))
+
+
+def test_what_is_sent_has_no_ops_of_users() -> None:
+    """Images with an op that has no kernel are run up to it, and the others are left for the device."""
+    some = {"halved": {"p": 0.4}}
+    pipe = pipe_of([some, CROPS[0], IMAGENET, some, {"vertical_flip": {"p": 1}}])
+    data = Augmented(Photos(), pipe.train, defer=True)
+    batch = data.__getitems__([(1, index) for index in range(COUNT)])
+    whole, begun = batch.images.images.parts
+    assert sorted([*whole.rows, *begun.rows]) == list(range(COUNT)) and 0 < len(whole.rows) < COUNT
+    images = [Photos()[index][0] for index in range(COUNT)]
+    drawn = [[type(op) for op in pipe.train.plan(image, index, 1).ops] for index, image in enumerate(images)]
+    without = [row for row, kinds in enumerate(drawn) if ops.FunctionCall not in kinds]
+    assert whole.rows.tolist() == without
+    assert not whole.scene.normalized and whole.packs[0].start is not None
+    assert {pack.pixels.dtype for pack in begun.packs} == {torch.uint8, torch.float32}
+    starts = [pack.start for part in (whole, begun) for pack in part.packs if pack.start is not None]
+    left = [column.op for part in (whole, begun) for column in part.columns]
+    assert {op.label for op in (*starts, *left)} == {""} and not any(isinstance(op, ops.FunctionCall) for op in left)
+    assert batch[3].key == batch.keys[3] == (1, 3, 0)
+
+    last = Augmented(Photos(), pipe_of([CROPS[0], IMAGENET, "halved", "horizontal_flip"]).train, defer=True)
+    (part,) = last.__getitems__([(1, index) for index in range(8)]).images.images.parts
+    assert part.scene.normalized and [type(column.op) for column in part.columns] == [ops.Move]
 
 
 def test_batches_do_not_depend_on_their_size_or_order() -> None:
@@ -231,7 +256,7 @@ def test_the_state_is_that_of_the_batch_that_the_loop_got_last() -> None:
 
 
 def test_an_early_break_leaves_nothing_running() -> None:
-    threads = threading.active_count()
+    before = {*threading.enumerate(), *multiprocessing.active_children()}  # other tests may have left some
     _, found = loaders(pipe_of(CROPS), Photos(), num_workers=2)
     for _ in found:
         break
@@ -239,7 +264,7 @@ def test_an_early_break_leaves_nothing_running() -> None:
         for _ in found:
             raise RuntimeError("the training fails")
     gc.collect()
-    assert multiprocessing.active_children() == [] and threading.active_count() == threads
+    assert {*threading.enumerate(), *multiprocessing.active_children()} <= before
 
 
 def test_pixels_are_pinned_where_the_loader_pins() -> None:
@@ -306,13 +331,19 @@ def test_a_device_makes_the_next_batch_while_one_is_used(batch: Any, dataset: An
             streams.log.append("made")
         return images_on(maker, deferred)
 
-    images_on = Finisher._images
+    def mixed(collate: Any, members: dict[Any, Any], *more: Any) -> Any:
+        pixels.extend(value for value in members.values() if isinstance(value, torch.Tensor) and value.ndim > 2)
+        return mixed_on(collate, members, *more)
+
+    pixels: list[Any] = []
+    images_on, mixed_on = Finisher._images, Collate.mixed
     with (
         mock.patch.object(torch.cuda, "Stream", streams.stream),
         mock.patch.object(torch.cuda, "current_stream", streams.current),
         mock.patch.object(torch.cuda, "stream", streams.entered),
         mock.patch.object(torch.Tensor, "record_stream", lambda tensor, stream: moved.append(tensor)),
         mock.patch.object(Finisher, "_images", images),
+        mock.patch.object(Collate, "mixed", mixed),
         PretendedGPU(),
     ):
         found.loader = batches
@@ -324,7 +355,7 @@ def test_a_device_makes_the_next_batch_while_one_is_used(batch: Any, dataset: An
     one = ["the other stream waits", "made", "event"]
     handed = ["the training waits", "used"]
     assert streams.log == one + (one + handed) * (len(batches) - 1) + handed
-    assert moved and all(isinstance(tensor, OnGPU) for tensor in moved)
+    assert moved and pixels and all(isinstance(tensor, OnGPU) for tensor in (*moved, *pixels))
     assert all(map(same, results, expected))
 
 
