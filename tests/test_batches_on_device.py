@@ -18,6 +18,7 @@ from pretended_gpu import DEVICE, PretendedGPU, held  # noqa: E402
 from augreg import ImageError, Pipeline, Registry, ops, transform  # noqa: E402
 from augreg.columns.philox import addresses_of  # noqa: E402
 from augreg.devices import transformed, transformed_samples  # noqa: E402
+from augreg.devices.preparing import by_kernels  # noqa: E402
 
 EXACT = "native" if "native" in Registry.installed().backends else "pillow"
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -178,6 +179,12 @@ def test_a_gpu_gives_the_same_images_and_nothing_is_read_back(spec: list[Any]) -
     assert _unlike(tested, [pipe.test(image) for image in images]) == []
 
 
+def test_gpus_without_float64_get_batches_that_the_cpu_made() -> None:
+    devices = "cpu", "mps", "cuda", "xpu"
+    assert [by_kernels(None, torch.device(name)) for name in devices] == [False, False, True, True]
+    assert all(by_kernels(True, torch.device(name)) for name in devices)
+
+
 def test_which_steps_run_image_by_image() -> None:
     found = set()
     for spec in SPECS:
@@ -275,8 +282,9 @@ def _assert_alike(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -
                 np.testing.assert_array_equal(np.asarray(one[key]), np.asarray(value), err_msg=key)
 
 
-def test_steps_that_see_boxes_see_those_of_their_sample() -> None:
-    pipe = _pipe([{"safe_crop": 8}, IMAGENET], targets={"boxes": "xyxy"})
+@pytest.mark.parametrize("options", [{}, {"approximate": True}])
+def test_steps_that_see_boxes_see_those_of_their_sample(options: dict[str, Any]) -> None:
+    pipe = _pipe([{"safe_crop": 8}, IMAGENET], targets={"boxes": "xyxy"}, **options)
     corners = np.random.default_rng(2).uniform(1, 5, (12, 1, 2))
     boxes = np.concatenate([corners, corners + 6], axis=2)
     samples = [{"image": image, "boxes": box} for image, box in zip(_images(12), boxes, strict=True)]

@@ -12,11 +12,11 @@ from augreg.columns.records import Scenes
 from augreg.devices.fusing import fused
 from augreg.devices.groups import Group
 from augreg.devices.loading import pinned_memory, plain_memory
-from augreg.devices.preparing import Draws, clamped, finished, finished_alone, output, prepared
+from augreg.devices.preparing import Draws, by_kernels, clamped, finished, finished_alone, output, prepared
 from augreg.devices.programs import OneByOneError
 from augreg.devices.running import Work, run
 from augreg.errors import ImageError
-from augreg.images.codecs import InputImage, to_array
+from augreg.images.codecs import InputImage, tensor, to_array
 from augreg.ops import Scene
 
 __all__ = ["transformed"]
@@ -28,13 +28,12 @@ def transformed(images: Any, draws: Draws, device: Any = None, kernels: bool | N
     `images` is a tensor of N x channels x height x width, an array of N x height x width x channels, or a list of
     what single images may be. The result is on `device`; without one, on that of a tensor, else on the CPU.
 
-    `kernels` is whether ops run by the kernels of batches. Without it, they do unless the device is the CPU: there
-    the backend of single images takes less time. Raises ImageError.
+    `kernels` is whether ops run by the kernels of batches, as for `by_kernels`. Raises ImageError.
     """
     if isinstance(images, np.ndarray | torch.Tensor):
         stack = _stack(images)
         target = torch.device(device if device is not None else stack.device)
-        if _by_kernels(kernels, target):
+        if by_kernels(kernels, target):
             return _run_stack(stack, draws, target)
         return finished_alone(list(stack.cpu()), draws, target)
     if not isinstance(images, list | tuple):
@@ -44,14 +43,10 @@ def transformed(images: Any, draws: Draws, device: Any = None, kernels: bool | N
         )
     target = torch.device("cpu" if device is None else device)
     inputs = _read(images, draws.settings.channels)
-    if _by_kernels(kernels, target):
+    if by_kernels(kernels, target):
         memory = pinned_memory if target.type == "cuda" else plain_memory
-        return finished(prepared(inputs, draws, memory), draws.settings.engine, target)
+        return finished(prepared(inputs, draws, memory), draws.settings.engine, target, kernels)
     return finished_alone(inputs, draws, target)
-
-
-def _by_kernels(kernels: bool | None, device: torch.device) -> bool:
-    return device.type != "cpu" if kernels is None else kernels
 
 
 def _stack(images: Any) -> torch.Tensor:
@@ -63,7 +58,7 @@ def _stack(images: Any) -> torch.Tensor:
         raise ImageError(f"a batch is an {wanted} {'array' if is_array else 'tensor'}, got one of {shape}")
     if not all(images.shape):
         raise ImageError(f"a batch of {shape} has no pixels")
-    stack = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2) if is_array else images.detach()
+    stack = tensor(np.ascontiguousarray(images)).permute(0, 3, 1, 2) if is_array else images.detach()
     if stack.device.type == "cpu":
         to_array(images[0])  # says what is wrong with the kind of image
         if stack.dtype == torch.float32:

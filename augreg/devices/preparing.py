@@ -5,8 +5,9 @@ The images are read, of which only the part is decoded that a first crop keeps. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -28,7 +29,10 @@ from augreg.execution.run import RunSettings, read_pixels, run_ops
 from augreg.images.codecs import InputImage
 from augreg.ops import Op, Resize, Scene
 
-__all__ = ["Draws", "Prepared", "clamped", "finished", "finished_alone", "output", "prepared"]
+__all__ = ["Draws", "Prepared", "by_kernels", "clamped", "finished", "finished_alone", "output", "prepared"]
+
+
+_NAMED: Final = 5  # images in an error
 
 
 class Draws(Protocol):
@@ -115,6 +119,15 @@ def prepared(
     return Prepared(len(images), parts)
 
 
+def by_kernels(kernels: bool | None, device: torch.device) -> bool:
+    """Whether ops run by the kernels of batches.
+
+    By default they do not on the CPU, where the backend of single images takes less time, nor on the GPUs of Apple,
+    which have no float64.
+    """
+    return device.type not in ("cpu", "mps") if kernels is None else kernels
+
+
 def finished_alone(images: Sequence[Any], draws: Draws, device: torch.device) -> Any:
     """The images of a batch after runs of their own, on the device: one tensor, or a list if they differ in shape."""
     found = [_run_alone(image, draws, row) for row, image in enumerate(images)]
@@ -125,23 +138,37 @@ def finished_alone(images: Sequence[Any], draws: Draws, device: torch.device) ->
 
 def _run_alone(image: Any, draws: Draws, row: int) -> torch.Tensor:
     """One image after a run of its own: channels x height x width."""
-    found: torch.Tensor = draws.alone(image, row)
+    with _naming([row]):
+        found: torch.Tensor = draws.alone(image, row)
     return found if found.ndim == 3 else found[None]
+
+
+@contextlib.contextmanager
+def _naming(rows: Sequence[Any] | Rows) -> Iterator[None]:
+    """Let errors say which images of the batch they are about: the first of them."""
+    try:
+        yield
+    except ImageError as error:
+        if not len(rows) or str(error).startswith("sample "):  # which is named already
+            raise
+        more = ", .." if len(rows) > _NAMED else ""
+        raise ImageError(f"images[{', '.join(map(str, rows[:_NAMED]))}{more}]: {error}") from error
 
 
 def finished(batch: Prepared, engine: Backend, device: torch.device, kernels: bool | None = None) -> Any:
     """The images of a batch after all ops, on the device: one tensor, or a list if they differ in shape.
 
-    `kernels` is whether ops run by the kernels of batches. Without it, they do unless the device is the CPU: there
-    the backend of single images takes less time.
+    `kernels` is whether ops run by the kernels of batches, as for `by_kernels`.
     """
     groups: list[Group] = []
     for part in batch.parts:
         work = Work(engine, part.scene)
-        if device.type != "cpu" if kernels is None else kernels:
-            found = run([], part.packs, part.columns, work, device)
-        else:
-            found = run_singly(part.packs, part.columns, work)
+        with _naming(part.rows if len(part.rows) < batch.count else ()):  # what is wrong with all needs no name
+            if by_kernels(kernels, device):
+                found = run([], part.packs, part.columns, work, device)
+            else:
+                found = run_singly(part.packs, part.columns, work)
+                found = [replace(group, images=group.images.to(device)) for group in found]
         found = clamped(found) if part.clamps else found
         groups += [replace(group, rows=part.rows[group.rows]) for group in found]
     return output(groups, batch.count)

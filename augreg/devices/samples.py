@@ -68,16 +68,21 @@ def transformed_samples(given: Any, draws: BatchDraws, device: Any = None, kerne
     sample.
     """
     if not isinstance(given, Mapping):
-        images, results = _run(list(given), draws, lambda inputs, own: transformed(inputs, own, device, kernels))
-        return [{**result, "image": image} for image, result in zip(images, results, strict=True)]
+        here = [_here(sample, draws) for sample in given]
+        images, results = _run(here, draws, lambda inputs, own: transformed(inputs, own, device, kernels))
+        return [
+            {key: image if key == "image" else _sent_back(result[key], sample[key], image.device) for key in result}
+            for image, result, sample in zip(images, results, given, strict=True)
+        ]
     count = len(given["image"])
     for key, value in given.items():
         if not hasattr(value, "__len__") or len(value) != count:
             entries = f"{len(value)} entries" if hasattr(value, "__len__") else f"a {type(value).__name__}"
             raise ImageError(f"batch[{key!r}] has {entries}, and there are {count} images: give one for each")
-    samples = [{key: value[row] for key, value in given.items()} for row in range(count)]
     stack = given["image"]
     as_list = isinstance(stack, list | tuple)
+    here = _here(given, draws, "" if as_list else "image")
+    samples = [{key: value[row] for key, value in here.items()} for row in range(count)]
 
     def run_images(inputs: list[InputImage], own: _Recorded) -> Any:
         return transformed(inputs if as_list else stack, own, device, kernels)
@@ -90,6 +95,36 @@ def transformed_samples(given: Any, draws: BatchDraws, device: Any = None, kerne
     }
 
 
+def _here(sample: Any, draws: BatchDraws, stays: str = "") -> Any:
+    """A sample, or many under each key, with its pixels on the CPU, where lists are read and targets are moved.
+
+    What is under the key `stays` is not copied.
+    """
+    if not isinstance(sample, Mapping):
+        return sample
+
+    def moves(key: Any, value: Any) -> bool:
+        return key != stays and kind_of(key, value, draws.settings.targets) is not None
+
+    return {key: _fetched(value) if moves(key, value) else value for key, value in sample.items()}
+
+
+def _fetched(value: Any) -> Any:
+    """A copy of a tensor of another device on the CPU, also in a list; everything else as it is."""
+    if isinstance(value, torch.Tensor):
+        return value if value.device.type == "cpu" else value.detach().cpu()
+    return [*map(_fetched, value)] if isinstance(value, list | tuple) else value
+
+
+def _sent_back(value: Any, given: Any, device: torch.device) -> Any:
+    """A value after the run on the device, if it was given on one."""
+    if isinstance(given, torch.Tensor) and given.device.type != "cpu":
+        return torch.as_tensor(value).to(device)
+    if isinstance(given, list | tuple) and len(given) == len(value):
+        return [_sent_back(each, one, device) for each, one in zip(value, given, strict=True)]
+    return value
+
+
 def prepared_samples(
     samples: Sequence[Mapping[Any, Any]], draws: BatchDraws, names: Sequence[Any], memory: Memory, threads: bool
 ) -> tuple[Prepared, list[dict[Any, Any]]]:
@@ -97,6 +132,7 @@ def prepared_samples(
 
     `names` are those of the samples in errors; what is under `image` in the results means nothing. Raises ImageError.
     """
+    samples = [_here(sample, draws) for sample in samples]
     return _run(samples, draws, lambda inputs, own: prepared(inputs, own, memory, threads, sent=True), names)
 
 
@@ -193,7 +229,7 @@ class _Following:
 def _collated(values: list[Any], given: Any, device: torch.device) -> Any:
     """The values of one key: one tensor where one was given and they still have one shape, else a list."""
     if not isinstance(given, torch.Tensor | np.ndarray):
-        return values
+        return _sent_back(values, given, device)
     tensors = [torch.as_tensor(value) for value in values]
     if len({(tensor.shape, tensor.dtype) for tensor in tensors}) != 1:
         return [tensor.to(device) for tensor in tensors]

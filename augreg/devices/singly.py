@@ -17,6 +17,7 @@ from augreg.devices.loading import Pack
 from augreg.devices.running import Work
 from augreg.execution.merging import merge
 from augreg.execution.run import run_ops
+from augreg.images.codecs import tensor
 from augreg.ops import Op
 
 __all__ = ["run_singly"]
@@ -32,7 +33,7 @@ def run_singly(packs: Sequence[Pack], columns: Sequence[Columns], work: Work) ->
         height, width = pack.pixels.shape[1:3] if pack.sizes is None else pack.sizes[place].tolist()
         start = [] if pack.start is None else [Columns(pack.start, pack.rows).at(place)]
         array = _run([*start, *ops[row]], pack.pixels[place, :height, :width].numpy(), work)
-        planes = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+        planes = tensor(np.ascontiguousarray(array.transpose(2, 0, 1)))
         rows, images = kinds.setdefault((planes.shape, planes.dtype), ([], []))
         rows.append(row)
         images.append(planes)

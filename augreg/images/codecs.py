@@ -399,4 +399,5 @@ def tensor(array: NDArray[Any]) -> Any:
         import torch
     except ImportError:
         raise ImportError("`output: torch` needs torch: pip install 'augreg[torch]', or use numpy") from None
-    return torch.from_numpy(array)
+    # an axis of one pixel may have a negative stride, even in a contiguous array
+    return torch.from_numpy(array.copy() if min(array.strides, default=0) < 0 else array)
