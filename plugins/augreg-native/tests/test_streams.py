@@ -11,6 +11,7 @@ from augreg_native.streams import words
 from hypothesis import given, settings, strategies as st
 
 import augreg
+from augreg import ops
 from augreg.backends import backend
 from augreg.columns import philox
 from augreg.columns.philox import Addresses, addresses_of
@@ -72,9 +73,17 @@ def test_the_backend_reads_with_it() -> None:
     assert backend("native").words is words
 
 
+@augreg.transform("turn", kind="geometry")
+class Turn:
+    """Rotate; as it has no `sample_columns`, it is sampled image by image, with the cursors."""
+
+    def sample(self, rng: Any, scene: Scene) -> Any:
+        return ops.rotate(scene, rng.uniform(-30.0, 30.0))
+
+
 def test_draws_with_its_words_and_cursors_are_those_of_the_core() -> None:
-    """`rotate` is sampled image by image, with the cursors."""
-    spec = [{"random_resized_crop": 24}, {"color_jitter": {"brightness": 0.4, "hue": 0.1}}, "rotate", "rand_augment"]
+    jitter = {"color_jitter": {"brightness": 0.4, "hue": 0.1}}
+    spec = [{"random_resized_crop": 24}, jitter, Turn(), "rand_augment"]
     steps, native = augreg.Pipeline(spec, seed=2).steps, backend("native")
     assert native.words is not None
     assert native.cursor is not None
