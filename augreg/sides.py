@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Test", "Train"]
 
 _NOMINAL = Scene(375, 500)  # the scene for `explain`: rules do not depend on the size
+_EPOCHS = (0, *(1 << power for power in range(10)))  # the epochs for it: a schedule may begin or end with a step
 
 
 class _Owner(Protocol):
@@ -299,7 +300,7 @@ class Test(_Side):
         """A table of the steps: the test-time rule of each, and the quantity whose exact expectation it gives.
 
         With `batch`, lines at the end say which steps `train.batch` and `test.batch` cannot run for all images at
-        once, as found by drawing for 256 images of 375x500. That needs torch.
+        once, as found by drawing for 256 images of 375x500, in epochs from 0 to 512. That needs torch.
         """
         options = self._options
         rows = [("step", "test-time rule", "exact for")]
@@ -325,7 +326,10 @@ class Test(_Side):
         from augreg.devices import remarks
 
         steps, seed = self._pipeline.spec.image, self._options.seed
-        drawn = [self._ops(_NOMINAL, address_of(seed, index)) for index in range(256)]
+        drawn = []
+        for index in range(256):
+            epoch = _EPOCHS[index % len(_EPOCHS)]
+            drawn.append(self._ops(msgspec.structs.replace(_NOMINAL, epoch=epoch), address_of(seed, index, epoch)))
         lines = remarks("train.batch", drawn, _NOMINAL, steps)
         lines += remarks("test.batch", [self._ops(_NOMINAL, None)], _NOMINAL)
         if self.engine.name not in ("pillow", "native"):

@@ -379,6 +379,11 @@ def test_a_wrong_number_of_indices() -> None:
         _pipe(["horizontal_flip"]).train.batch(_images(12), range(3))
 
 
+def test_explain_looks_at_later_epochs_too() -> None:
+    pipe = _pipe([{"jpeg": {"p": {"step": [0, 1], "at": [30]}}}])
+    assert "image by image on the CPU: jpeg (" in pipe.test.explain(batch=True)
+
+
 def test_explain_says_what_does_not_run_for_all_images_at_once() -> None:
     pipe = _pipe([{"random_crop": 8}, {"jpeg": {"p": 0.3}}, {"one_of": ["clahe", "invert"]}, IMAGENET])
     text = pipe.test.explain(batch=True)
