@@ -94,6 +94,7 @@ CASES: dict[str, tuple[Pipeline, Any, dict[str, Any]]] = {
     "targets, one by one": (pipe_of(["upper_half", *CROPS], output="auto"), Masked(), {}),
     "two images": (pipe_of(CROPS, [MIXUP]), Stereo(), {}),
     "bare": (pipe_of(CROPS), Bare(), {}),
+    "bare, mixed": (pipe_of(CROPS, [MIXUP]), Bare(), {}),
     "test side": (pipe_of(CROPS, [MIXUP]), Photos(), {"side": "test"}),
     "views": (pipe_of(CROPS, [CUTMIX]), Photos(), {"views": 2}),
     "bare views": (pipe_of(CROPS), Bare(), {"views": 2}),

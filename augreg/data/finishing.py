@@ -39,7 +39,8 @@ class Finisher:
     def finish(self, batch: Any) -> Any:
         """One batch with its ops run, and mixed. Raises TypeError or ValueError."""
         if isinstance(batch, Deferred):
-            return self._images(batch)
+            place = batch.layout.image
+            return self._members({place: batch}, place)[place]
         is_mapping, is_sequence = isinstance(batch, Mapping), isinstance(batch, tuple | list)
         members = dict(batch) if is_mapping else dict(enumerate(batch)) if is_sequence else {}
         found = [place for place, value in members.items() if isinstance(value, Deferred)]
