@@ -32,7 +32,8 @@ def _held(value: Any) -> Any:
 def test_what_follows_an_image_may_be_on_the_device_too(others: tuple[str, ...], form: str) -> None:
     images = torch.randint(0, 256, (COUNT, 3, 12, 14), dtype=torch.uint8)
     steps = [{"random_resized_crop": 8}, "horizontal_flip", {"normalize": "imagenet"}]
-    pipe = Pipeline.from_spec({"image": steps, "output": "torch", "targets": {"maps": {"depth": {}}}})
+    options = {"output": "torch", "backend": "pillow", "targets": {"maps": {"depth": {}}}}
+    pipe = Pipeline.from_spec({"image": steps, **options})
     known = {"mask": images[:, 0], "masks": images[:, :2], "image2": images, "weight": torch.rand(COUNT)}
     batch = {"image": images} | {key: known.get(key, images[:, :1] / 255) for key in others}
     samples = [{key: value[row] for key, value in batch.items()} for row in range(COUNT)]
