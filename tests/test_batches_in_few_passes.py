@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from augreg import Pipeline  # noqa: E402
+from augreg import ImageError, Pipeline, Registry, ops, transform  # noqa: E402
 from augreg.columns.philox import addresses_of  # noqa: E402
 from augreg.columns.records import Scenes  # noqa: E402
 from augreg.devices import transformed  # noqa: E402
@@ -49,3 +49,23 @@ def test_columns_are_put_together(steps: list[Any], kinds: list[str]) -> None:
     found = transformed(images, draws, kernels=True)
     exact = pipe.replace(backend="pillow", output="torch")
     assert all(torch.equal(one, exact.train(images[row], row)) for row, one in enumerate(found))
+
+
+@transform("beyond", kind="geometry")
+class Beyond:
+    """A crop that is not within its image."""
+
+    top: int = 1
+
+    def sample(self, rng: Any, scene: Any) -> Any:
+        return ops.crop(self.top, 0, scene.height, scene.width)
+
+
+@pytest.mark.parametrize("top", [-1, 2])
+@pytest.mark.parametrize("after", [[], ["horizontal_flip"], [{"resize": 9}]])
+def test_a_crop_beyond_the_image_is_refused_also_with_a_resize(top: int, after: list[Any]) -> None:
+    pipe = Pipeline.from_spec([{"beyond": {"top": top}}, *after], Registry.installed().add(Beyond))
+    stack = torch.zeros(2, 3, 12, 14, dtype=torch.uint8)
+    for images in (stack, list(stack), [*stack, torch.zeros(3, 20, 14, dtype=torch.uint8)]):
+        with pytest.raises(ImageError, match="a crop is not within the images"):
+            transformed(images, pipe.train.batch_draws(addresses_of(0, range(len(images)))), kernels=True)

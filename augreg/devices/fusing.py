@@ -57,12 +57,13 @@ def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
     one for all of them.
     """
     found: list[Columns] = []
+    beyond: Columns | None = None  # the last crop that is not within its images, which the kernel of moves refuses
     height, width = scenes.height, scenes.width
     for column in columns:
         op, rows = column.op, column.rows
         if isinstance(op, Resize) and _antialiased(op):
             size = height[rows], width[rows]
-            cut = _cut(found[-1], rows) if found else None
+            cut = _cut(found[-1], rows) if found and found[-1] is not beyond else None
             box = (0, 0, *size) if cut is None else (cut.top, cut.left, cut.height, cut.width)
             label = op.label if cut is None else (joined, cut, op)
             start = CropResize(box, (op.height, op.width), (0, 0), op.height, op.width, op.interpolation, label=label)
@@ -73,6 +74,7 @@ def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
             found[-1] = whole
         elif not (isinstance(op, Warp) and _with_warp(found, op, rows)):
             found.append(column)
+            beyond = column if isinstance(op, Move) and not _within(op, height[rows], width[rows]) else beyond
         if not op.keeps_scene:
             after: Any = op.size_after(height[rows], width[rows])  # type: ignore[arg-type]
             height, width = height.copy(), width.copy()
@@ -105,6 +107,12 @@ def _antialiased(op: Resize) -> bool:
 
 def _same(first: Rows, second: Rows) -> bool:
     return first is second or np.array_equal(first, second)
+
+
+def _within(op: Move, height: Integers, width: Integers) -> bool:
+    """Whether a move cuts out a box of every image."""
+    fits = (op.top >= 0) & (op.left >= 0) & (op.top + op.height <= height) & (op.left + op.width <= width)
+    return bool(np.all(fits))
 
 
 def _plain(op: Move) -> bool:
