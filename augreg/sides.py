@@ -197,6 +197,7 @@ class Train(_Side):
         """
         return self._run(image, self._address(index, epoch, view))
 
+    @explains("pipe.train.batch(images, indices)", misuse.OF_TRAIN_BATCH)
     @eager
     def batch(
         self,
@@ -269,8 +270,9 @@ class Test(_Side):
         """One test image, or sample. It takes and returns the same kinds as `train`."""
         return self._run(image, None)
 
+    @explains("pipe.test.batch(images)", misuse.OF_TEST_BATCH)
     @eager
-    def batch(self, images: Any, device: str | torch.device | None = None) -> Any:
+    def batch(self, images: Any, *, device: str | torch.device | None = None) -> Any:
         """The test images of a batch on a device, each as `test` of it alone. It takes and returns what `train.batch`
         does.
         """

@@ -395,3 +395,17 @@ def test_explain_says_what_does_not_run_for_all_images_at_once() -> None:
     assert "train.batch" not in pipe.test.explain()
     fast = _pipe([{"random_resized_crop": 8}, "horizontal_flip", JITTER, IMAGENET]).test.explain(batch=True)
     assert "train.batch runs every step for all images at once" in fast
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda pipe: pipe.test.batch(_images(2), range(2)), "got too many arguments; it takes the images, and the"),
+        (lambda pipe: pipe.test.batch(_images(2), epoch=1), "has no argument 'epoch'; testing draws no random"),
+        (lambda pipe: pipe.train.batch(_images(2), keys=range(2)), "'keys'; the numbers of the samples are indices"),
+        (lambda pipe: pipe.train.batch(_images(2), labels=[0, 1]), "'labels'; labels are mixed after the images"),
+    ],
+)
+def test_wrong_arguments_are_told_what_to_do(call: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        call(_pipe(["horizontal_flip"]))

@@ -11,7 +11,16 @@ from augreg.steps.fields import MEANS, Factor, hints, without_none
 from augreg.steps.step import Step, children
 from augreg.steps.suggestions import nearest
 
-__all__ = ["OF_CRITERION", "OF_TEST", "OF_TRAIN", "SaysWhatToUse", "check_order", "remarks"]
+__all__ = [
+    "OF_CRITERION",
+    "OF_TEST",
+    "OF_TEST_BATCH",
+    "OF_TRAIN",
+    "OF_TRAIN_BATCH",
+    "SaysWhatToUse",
+    "check_order",
+    "remarks",
+]
 
 _CALLED: Final = "a Pipeline has two sides: call pipe.train(image) for training, or pipe.test(image) for testing"
 
@@ -49,6 +58,21 @@ OF_TEST: Final[Mapping[str, str]] = {
     **OF_TRAIN,
     **dict.fromkeys(("index", "epoch", "view", "seed"), "testing draws no random numbers"),
     "": "it takes the image alone",
+}
+
+
+_MIXED: Final = "labels are mixed after the images, by pipe.batch(images, labels, keys=..)"
+OF_TRAIN_BATCH: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("index", "keys", "ids"), "the numbers of the samples are indices"),
+    **dict.fromkeys(("label", "labels", "targets"), _MIXED),
+    "seed": OF_TRAIN["seed"],
+    "": "it takes images, indices, epoch, view and device",
+}
+"""What to say of arguments that `pipe.train.batch(images)` does not have, by name."""
+OF_TEST_BATCH: Final[Mapping[str, str]] = {
+    **OF_TRAIN_BATCH,
+    **dict.fromkeys(("index", "indices", "epoch", "view", "seed"), "testing draws no random numbers"),
+    "": "it takes the images, and the device by name",
 }
 
 

@@ -14,23 +14,10 @@ from numpy.typing import NDArray
 from augreg.backends.torch_kernels import columns, passes
 from augreg.backends.torch_kernels.weights import Side, Weights, weigh
 
-__all__ = ["crop_resize", "resize_box", "stacked"]
+__all__ = ["crop_resize", "resize_box"]
 
 Column: TypeAlias = torch.Tensor | NDArray[Any]
 Flags: TypeAlias = NDArray[Any] | bool
-
-
-def stacked(images: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images of different sizes, C x H x W each, in one tensor: at the top left of an N x C x H x W, 0 elsewhere.
-
-    Returns it and the sizes, N x 2 (height, width) on the CPU.
-    """
-    sizes = torch.tensor([image.shape[1:] for image in images], dtype=torch.int64, device="cpu")
-    height, width = sizes.amax(0).tolist()
-    batch = images[0].new_zeros((len(images), images[0].shape[0], height, width))
-    for place, image in zip(batch, images, strict=True):
-        place[:, : image.shape[1], : image.shape[2]] = image
-    return batch, sizes
 
 
 def crop_resize(
@@ -46,8 +33,9 @@ def crop_resize(
     """Cut out the box of each image, resize it to height x width, then flip it where its flag is set.
 
     `boxes` is N x 4 whole numbers (top, left, height, width) within the images, of which no pixel beyond its box
-    contributes: (0, 0, *size) is a whole image of `stacked`. One row is for all images, which saves time. The boxes
-    and flags are on the CPU, where images are grouped by the order of their passes. The images are bytes, or float32.
+    contributes. So images of different sizes may lie at the top left of the tensor, with any bytes beyond them;
+    floats there must not be NaN. One row of boxes is for all images, which saves time. The boxes and flags are on the CPU,
+    where images are grouped by the order of their passes. The images are bytes, or float32.
 
     With `parts`, each box is resized to a size of its own, of which a part of height x width is cut out: N x 4 whole
     numbers like the boxes, (top, left) of the part and (height, width) of the whole. Only the part is made.
@@ -74,7 +62,7 @@ def resize_box(
 ) -> torch.Tensor:
     """As `crop_resize`, but `boxes` is float64: they may begin and end within pixels, and pixels beyond contribute.
 
-    `sizes` (N x 2) is that of `stacked`; without it, the images fill the tensor.
+    `sizes` (N x 2) are those of images at the top left of the tensor; without it, they fill it.
     """
     top, left, box_height, box_width = columns.host(boxes).astype(np.float64).T
     whole = np.tile(images.shape[2:], (len(top), 1)) if sizes is None else columns.host(sizes)
