@@ -11,7 +11,7 @@ import torch
 from augreg.backends import backend
 from augreg.ops import Op
 
-__all__ = ["assert_same", "one_by_one", "pictures", "tensor"]
+__all__ = ["assert_same", "one_by_one", "pictures", "tensor", "top_left"]
 
 
 def pictures(count: int, height: int, width: int, channels: int, seed: int = 0) -> list[np.ndarray]:
@@ -28,6 +28,15 @@ def pictures(count: int, height: int, width: int, channels: int, seed: int = 0) 
 def tensor(arrays: Sequence[np.ndarray]) -> torch.Tensor:
     """height x width x channels arrays as one N x C x H x W tensor."""
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+
+
+def top_left(arrays: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """height x width x channels arrays of any sizes at the top left of one tensor, 0 elsewhere; and N x 2 sizes."""
+    sizes = torch.tensor([array.shape[:2] for array in arrays])
+    batch = torch.zeros((len(arrays), arrays[0].shape[2], *sizes.amax(0).tolist()), dtype=torch.uint8)
+    for place, array in zip(batch, arrays, strict=True):
+        place[:, : array.shape[0], : array.shape[1]] = torch.from_numpy(array).permute(2, 0, 1)
+    return batch, sizes
 
 
 def one_by_one(ops: Sequence[Op | Sequence[Op]], arrays: Sequence[np.ndarray]) -> torch.Tensor:

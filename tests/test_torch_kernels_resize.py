@@ -11,7 +11,7 @@ from augreg import ops
 
 torch = pytest.importorskip("torch")
 
-from batched import assert_same, pictures, tensor  # noqa: E402
+from batched import assert_same, pictures, tensor, top_left  # noqa: E402
 
 from augreg.backends.torch_kernels import passes, resizing, weights  # noqa: E402
 
@@ -72,7 +72,7 @@ def test_many_taps(interpolation: str, way: object, monkeypatch: pytest.MonkeyPa
 def test_images_of_different_sizes_and_flips() -> None:
     rng = np.random.default_rng(3)
     arrays = [pictures(1, *rng.integers(20, 90, 2).tolist(), 3, seed)[0] for seed in range(16)]
-    batch, sizes = resizing.stacked([torch.from_numpy(array).permute(2, 0, 1) for array in arrays])
+    batch, sizes = top_left(arrays)
     assert sizes.tolist() == [list(array.shape[:2]) for array in arrays]
     batch = torch.where(batch == 0, 255, batch)  # what lies around the images must not count, nor do pixels of 0
     arrays = [np.where(array == 0, np.uint8(255), array) for array in arrays]
@@ -101,7 +101,7 @@ def test_boxes_that_end_within_pixels(interpolation: str) -> None:
     boxes[:, 1] *= 0.2
     boxes[:, 3] = 10.0
     wanted = [ops.ResizeBox(*box, 19, 23, interpolation) for box in boxes.tolist()]
-    batch, sizes = resizing.stacked([torch.from_numpy(array).permute(2, 0, 1) for array in [*tall, arrays[0]]])
+    batch, sizes = top_left([*tall, arrays[0]])
     found = resizing.resize_box(batch[:12], torch.from_numpy(boxes), 19, 23, interpolation, sizes[:12])
     assert_same(found, wanted, [np.ascontiguousarray(array) for array in tall])
 

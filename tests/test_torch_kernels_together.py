@@ -9,7 +9,7 @@ from augreg import ops
 
 torch = pytest.importorskip("torch")
 
-from batched import assert_same, pictures, tensor  # noqa: E402
+from batched import assert_same, pictures, tensor, top_left  # noqa: E402
 
 from augreg.backends.torch_kernels import (  # noqa: E402
     colors,
@@ -42,10 +42,7 @@ def test_random_resized_crop_flip_jitter_normalize() -> None:
         color = ops.enhance("gray", saturation[n], "saturation")
         wanted.append([ops.crop(*box), ops.resize(32, 32), *flips, *changes, color, ops.Normalize(MEAN, STD)])
     bright, contrast, saturation = torch.from_numpy(factors)
-    height, width = (max(array.shape[axis] for array in arrays) for axis in (0, 1))
-    batch = torch.zeros((COUNT, 3, height, width), dtype=torch.uint8)
-    for place, array in zip(batch, arrays, strict=True):
-        place[:, : array.shape[0], : array.shape[1]] = torch.from_numpy(array).permute(2, 0, 1)
+    batch, _ = top_left(arrays)
     images = resizing.crop_resize(batch, torch.from_numpy(boxes), 32, 32, flip_x=torch.from_numpy(flip))
     images = tables.looked_up(images, tables.brightness(bright))
     images = tables.looked_up(images, measuring.contrast(images, contrast))

@@ -71,8 +71,7 @@ def to_array(image: Any, channels: str = "rgb", decoded: bool = True) -> InputIm
     """The image of a PIL image, array, tensor, bytes, open file or path.
 
     `channels` is rgb, gray, keep or rgba, for files, bytes and PIL images. Without `decoded`, the pixels are those
-    that `decode` of the result returns. Raises ImageError, which names the image and says why it cannot be
-    read.
+    that `decode` of the result returns. Raises ImageError, which names the image and says what is wrong with it.
     """
     try:
         found = _converted(image, channels)
@@ -311,7 +310,7 @@ def _jpeg(data: bytes, name: str) -> InputImage | None:
         return None
     shape = header.height, header.width, 3
     if header.turn is None:
-        fill = functools.partial(_decoded, data, header, name, shape)
+        fill = functools.partial(_decoded, data, header, name)
         outline: NDArray[np.uint8] = np.ndarray(shape, np.uint8, _NO_PIXELS, strides=(0, 0, 0))
         return InputImage(outline, "array", name, pending=fill, scaled=functools.partial(decode_scaled, data, header))
     out = buffers.empty(shape, np.uint8)
@@ -320,14 +319,12 @@ def _jpeg(data: bytes, name: str) -> InputImage | None:
     return InputImage(np.asarray(Image.fromarray(out).transpose(header.turn)), "array", name)
 
 
-def _decoded(
-    data: bytes, header: JpegHeader, name: str, shape: tuple[int, ...], box: Box | None
-) -> NDArray[np.uint8]:
-    out = buffers.empty(shape, np.uint8)
+def _decoded(data: bytes, header: JpegHeader, name: str, box: Box | None) -> NDArray[np.uint8]:
+    out = buffers.empty((header.height, header.width, 3), np.uint8)
     if decode_jpeg(data, header, out, box):
         return out
     found = _by_pillow(data, "rgb", name)  # it reads more, and says what is wrong
-    if found.shape != shape:
+    if found.shape != out.shape:
         raise ImageError(f"{name}: cannot be read: its header says another size than its pixels")
     return found
 

@@ -34,8 +34,8 @@ def crop_resize(
 
     `boxes` is N x 4 whole numbers (top, left, height, width) within the images, of which no pixel beyond its box
     contributes. So images of different sizes may lie at the top left of the tensor, with any bytes beyond them;
-    floats there must not be NaN. One row of boxes is for all images, which saves time. The boxes and flags are on the CPU,
-    where images are grouped by the order of their passes. The images are bytes, or float32.
+    floats there must not be NaN. One row of boxes is for all images, which saves time. The boxes and flags are on
+    the CPU, where images are grouped by the order of their passes. The images are bytes, or float32.
 
     With `parts`, each box is resized to a size of its own, of which a part of height x width is cut out: N x 4 whole
     numbers like the boxes, (top, left) of the part and (height, width) of the whole. Only the part is made.
