@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 from images import precise_warps
+from PIL import Image
 
 import augreg
 from augreg import Pipeline
@@ -436,6 +437,44 @@ def test_albumentations_detection() -> None:
     assert any("min_area=4 is not kept" in line for line in found.report)
     assert any("rotates first and then shears" in line for line in found.report)
     valid(found)
+
+
+def test_albumentations_keypoints_mirror_about_other_pixel_centers() -> None:
+    """Theirs puts x = 10 of 400 pixels at 389; with the half pixel that the report names, so does ours."""
+    flip = {"__class_fullname__": "HorizontalFlip", "p": 1.0}
+    found = augreg.from_albumentations(
+        {"__class_fullname__": "Compose", "transforms": [flip], "keypoint_params": {"format": "xy"}}
+    )
+    assert len(found.report) == 1 and "W - x here" in found.report[0] and "add 0.5" in found.report[0]
+    sample = {"image": np.zeros((20, 400, 3), np.uint8), "keypoints": np.array([[10.0, 5.0]]) + 0.5}
+    moved = augreg.Pipeline.from_spec(found.spec).train(sample, index=0)["keypoints"] - 0.5
+    assert moved.tolist() == [[389.0, 5.0]]
+
+
+def test_albumentations_elastic_moves_as_far() -> None:
+    """Their normal noise is divided by its largest value: the fields before smoothing have one deviation."""
+    data = {"__class_fullname__": "ElasticTransform", "alpha": 120.0, "sigma": 6.0, "p": 1.0}
+    uniform = augreg.from_albumentations({**data, "noise_distribution": "uniform"}).spec["image"][0]["elastic"]
+    assert uniform["alpha"] == [120.0, 120.0]
+    found = augreg.from_albumentations({**data, "noise_distribution": "gaussian"})
+    assert any("divided by its largest value" in line for line in found.report)
+    generator = np.random.default_rng(0)
+    deviations = []
+    for _ in range(10):
+        noise = generator.standard_normal((2, 256, 256))
+        deviations.append(120.0 * (noise / np.abs(noise).max()).std())
+    ours = found.spec["image"][0]["elastic"]["alpha"][0] * (2.0 / math.sqrt(12.0))  # of uniform noise in [-1, 1)
+    assert ours == pytest.approx(np.mean(deviations), rel=0.03)
+
+
+def test_albumentations_mean_of_one_number_keeps_the_channels() -> None:
+    data = {"__class_fullname__": "Normalize", "mean": [0.5], "std": [0.25], "max_pixel_value": 255.0, "p": 1.0}
+    found = augreg.from_albumentations(data)
+    assert found.spec["channels"] == "keep" and "`channels: gray`" in found.report[0]
+    for mode, channels in (("L", 1), ("RGB", 3)):
+        image = Image.new(mode, (5, 4), "white")
+        assert augreg.Pipeline.from_spec(found.spec).test(image).shape == (channels, 4, 5)
+    assert "channels" not in augreg.from_albumentations({**data, "mean": [0.5] * 3, "std": [0.25] * 3}).spec
 
 
 def test_albumentations_names_what_cannot_be_said() -> None:

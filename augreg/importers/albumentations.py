@@ -8,7 +8,13 @@ from typing import Any
 from augreg.importers.albumentations_steps import STEP_TRANSLATORS, UNSUPPORTED
 from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator, UnsupportedError, pair
 
-__all__ = ["from_albumentations"]
+__all__ = ["OTHER_CENTERS", "from_albumentations"]
+
+OTHER_CENTERS = (
+    "a mirror moves x to W - x here, where the first pixel has its center at 0.5, and to W - 1 - x in "
+    "albumentations, where it has it at 0: add 0.5 to points that mark pixels, and subtract it at the end"
+)
+"""What the report says of keypoints, none of whose parameters is lost."""
 
 _BOXES = {
     "pascal_voc": "xyxy", "coco": "xywh", "yolo": "cxcywh_normalized", "albumentations": "xyxy_normalized",
@@ -70,6 +76,7 @@ def _targets(params: Parameters, walk: Translation) -> None:
         inner.only("format", "xy", why="keypoints are (x, y)")
         inner.only("label_fields", None, [])
         inner.ignore("check_each_transform", "angle_in_degrees")
+        inner.note(OTHER_CENTERS)
         targets["keypoints"] = "drop" if inner.take("remove_invisible", True) else "keep"
         inner.finish()
     keys = {}

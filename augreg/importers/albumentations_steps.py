@@ -6,11 +6,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, numbers, pair
+from augreg.importers.translation import (
+    ONE_MEAN,
+    Parameters,
+    Steps,
+    Translation,
+    Translator,
+    UnsupportedError,
+    numbers,
+    pair,
+)
 
 __all__ = ["STEP_TRANSLATORS", "UNSUPPORTED"]
 
 _INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "bicubic"}  # OpenCV's constants
+_LARGEST_NORMAL = 4.59
+"""What the largest of the 2 x 256 x 256 normal numbers of a displacement field is on average, without its sign."""
 _BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 4: "reflect"}
 
 
@@ -245,7 +256,11 @@ def _normalize(params: Parameters, walk: Translation) -> Steps:
     if params.take("p", 1.0) != 1:
         params.note("p is 1 here: normalize is always applied")
     params.ignore("always_apply")
-    return [{"normalize": {"mean": numbers(params.take("mean")), "std": numbers(params.take("std"))}}]
+    mean = numbers(params.take("mean"))
+    if len(mean) == 1 and "channels" not in walk.options:
+        walk.options["channels"] = "keep"
+        params.note(ONE_MEAN)
+    return [{"normalize": {"mean": mean, "std": numbers(params.take("std"))}}]
 
 
 def _to_float(params: Parameters, walk: Translation) -> Steps:
@@ -280,8 +295,15 @@ def _elastic(params: Parameters, walk: Translation) -> Steps:
     params.ignore("keypoint_remapping_method")
     alpha = params.take("alpha", 1.0)
     if params.take("noise_distribution", "gaussian") == "gaussian":
-        alpha *= math.sqrt(3.0)  # uniform noise with the same standard deviation
-        params.note("noise_distribution='gaussian' became uniform noise with the same standard deviation")
+        # normal noise over its largest value; uniform noise in [-1, 1) has a standard deviation of 1 / sqrt(3)
+        alpha *= math.sqrt(3.0) / _LARGEST_NORMAL
+        params.note(
+            "noise_distribution='gaussian' became uniform noise with the same standard deviation, of an image of "
+            "256x256: theirs is divided by its largest value, 4.3 at 128x128 and 4.9 at 512x512"
+        )
+    params.note(
+        "within 2 sigma of the border, displacements are larger in albumentations, which repeats its noise there"
+    )
     options = {"interpolation": _interpolation(params), **_constant(params), **_p(params)}
     return [{"elastic": {"alpha": pair(alpha), "sigma": params.take("sigma", 50.0), **options}}]
 
