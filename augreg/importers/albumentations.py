@@ -32,6 +32,7 @@ def from_albumentations(compose: Any) -> Imported:
     if name != "Compose":
         return walk.result(walk.step(compose, "transform"))
     values = dict(values)
+    walk.has_rows = bool(values.get("bbox_params") or values.get("keypoint_params"))
     inside = walk.steps(values.pop("transforms", ()), "transforms")
     params = Parameters("Compose", values, "transform", walk.report)
     params.ignore("is_check_shapes", "is_check_args", "strict", "mask_interpolation", "seed", "save_applied_params")

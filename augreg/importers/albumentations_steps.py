@@ -270,20 +270,32 @@ def _to_float(params: Parameters, walk: Translation) -> Steps:
 
 
 def _coarse_dropout(params: Parameters, walk: Translation) -> Steps:
-    holes = params.take("num_holes_range")
-    sides = [*params.take("hole_height_range"), *params.take("hole_width_range")]
-    if len({*sides}) > 1 or holes[0] != holes[1]:
-        raise UnsupportedError("only a fixed number of squares of one size is possible, with cutout")
-    params.note("its holes are inside the image; those of cutout may be clipped by the border")
-    return [{"cutout": {"size": sides[0], "holes": holes[0], **_fill(params), **_p(params)}}]
+    holes = params.take("num_holes_range", [1, 2])
+    height, width = params.take("hole_height_range", [0.1, 0.2]), params.take("hole_width_range", [0.1, 0.2])
+    sides = {"height": height, "width": width}
+    if height[1] >= 1:  # then both are pixels
+        sides = {name: [max(1, int(low)), max(1, int(high))] for name, (low, high) in sides.items()}
+        sides["pixels"] = True
+        if height[0] < 1 or width[0] < 1:
+            params.note("a side of 0 pixels became one of 1")
+    elif width[1] >= 1:
+        raise UnsupportedError(f"hole_height_range={height} are fractions, and hole_width_range={width} are not")
+    if walk.has_rows:
+        params.note("boxes and keypoints that a hole hides stay here, and are dropped in albumentations")
+    return [{"holes": {"count": holes, **sides, **_painted(params), **_p(params)}}]
+
+
+def _painted(params: Parameters) -> dict[str, Any]:
+    """What erased pixels show."""
+    params.only("fill_mask", None, why="masks are not erased")
+    value = params.take("fill", 0)
+    modes = {"random": "pixel", "random_uniform": "random"}
+    return {"mode": modes[value]} if isinstance(value, str) and value in modes else _fill(params)
 
 
 def _erasing(params: Parameters, walk: Translation) -> Steps:
     low, high = params.take("ratio")
-    value = params.take("fill", 0)
-    modes = {"random": "pixel", "random_uniform": "random"}
-    params.only("fill_mask", None, 0, why="masks are not erased")
-    options = {"mode": modes[value]} if isinstance(value, str) and value in modes else _fill(params)
+    options = _painted(params)
     # its ratio is width / height, drawn uniformly; ours is height / width, drawn log-uniformly
     params.note("here, the aspect ratio is drawn log-uniformly, and areas that do not fit are drawn again")
     return [{"random_erasing": {"area": params.take("scale"), "ratio": [1 / high, 1 / low], **options, **_p(params)}}]

@@ -134,6 +134,7 @@ class Translation:
         self.unscaled = False  # whether they are floats from 0 to 255
         self.tensors = False  # whether they are tensors, whatever the pipeline is called with
         self.normalized = False
+        self.has_rows = False  # whether boxes or keypoints go with the images
         self.mixing = False  # whether the steps are for the section `batch`
         self.registry = Registry.installed()
         self._translators, self._unsupported = translators, unsupported
