@@ -693,3 +693,48 @@ def test_the_ops_of_an_imagenet_recipe() -> None:
     ((border, move),) = drawn({"random_crop": {"size": 32, "padding": 4}}, (32, 32), 1)
     assert isinstance(border, Pad)
     assert isinstance(move, Move)
+
+
+# Holes
+
+
+def test_holes_are_drawn_uniformly() -> None:
+    """The number, the sides rounded down, and the positions, each over all that fit; on 10 x 6 pixels."""
+    step = {"holes": {"count": [0, 2], "height": [0.2, 0.5], "width": [0.5, 0.5], "p": 1.0}}
+    found = list(drawn(step, (10, 6), 6000))
+    counts = Counter(len(boxes) for boxes in found)
+    assert all(abs(counts[count] / 6000 - 1 / 3) < 0.03 for count in (0, 1, 2))
+    every = [box for boxes in found for box in boxes]
+    heights = Counter(box.height for box in every)
+    assert {*heights} == {2, 3, 4} and {box.width for box in every} == {3}  # 5 has probability 0
+    assert all(abs(heights[height] / len(every) - 1 / 3) < 0.03 for height in heights)
+    lefts = Counter(box.left for box in every)
+    tops = Counter(box.top for box in every if box.height == 4)
+    assert {*lefts} == {*range(4)} and {*tops} == {*range(7)}
+    assert all(abs(number / len(every) - 1 / 4) < 0.03 for number in lefts.values())
+    assert all(abs(number / sum(tops.values()) - 1 / 7) < 0.03 for number in tops.values())
+
+
+def test_holes_in_pixels_are_limited_by_the_image() -> None:
+    step = {"holes": {"count": 1, "height": [3, 5], "width": [50, 90], "pixels": True, "p": 1.0}}
+    every = [box for boxes in drawn(step, (10, 6), 600) for box in boxes]
+    heights = Counter(box.height for box in every)
+    assert {*heights} == {3, 4, 5} and min(heights.values()) > 150
+    assert {(box.width, box.left) for box in every} == {(6, 0)}
+    tiny = {"holes": {"count": 1, "height": 0.1, "width": 0.9, "p": 1.0}}
+    assert not any(drawn(tiny, (9, 9), 3))  # 0.9 pixels are none
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"height": [10, 20]}, r"height must be from 0 to 1, .* say `pixels: true`"),
+        ({"width": [-0.1, 0.2]}, "width must be between 0 and 1"),
+        ({"pixels": True}, "height must be whole numbers of pixels from 1 on"),
+        ({"pixels": True, "height": [1, 2], "width": [1, 2.5]}, "width must be whole numbers of pixels"),
+        ({"count": [1, 65]}, "count must be between 0 and 64"),
+    ],
+)
+def test_holes_check_their_sides(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Pipeline.from_spec([{"holes": arguments}])

@@ -6,11 +6,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, numbers, pair
+from augreg.importers.translation import (
+    ONE_MEAN,
+    Parameters,
+    Steps,
+    Translation,
+    Translator,
+    UnsupportedError,
+    numbers,
+    pair,
+)
 
 __all__ = ["STEP_TRANSLATORS", "UNSUPPORTED"]
 
 _INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "bicubic"}  # OpenCV's constants
+_LARGEST_NORMAL = 4.59
+"""What the largest of the 2 x 256 x 256 normal numbers of a displacement field is on average, without its sign."""
 _BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 4: "reflect"}
 
 
@@ -245,7 +256,11 @@ def _normalize(params: Parameters, walk: Translation) -> Steps:
     if params.take("p", 1.0) != 1:
         params.note("p is 1 here: normalize is always applied")
     params.ignore("always_apply")
-    return [{"normalize": {"mean": numbers(params.take("mean")), "std": numbers(params.take("std"))}}]
+    mean = numbers(params.take("mean"))
+    if len(mean) == 1 and "channels" not in walk.options:
+        walk.options["channels"] = "keep"
+        params.note(ONE_MEAN)
+    return [{"normalize": {"mean": mean, "std": numbers(params.take("std"))}}]
 
 
 def _to_float(params: Parameters, walk: Translation) -> Steps:
@@ -255,20 +270,32 @@ def _to_float(params: Parameters, walk: Translation) -> Steps:
 
 
 def _coarse_dropout(params: Parameters, walk: Translation) -> Steps:
-    holes = params.take("num_holes_range")
-    sides = [*params.take("hole_height_range"), *params.take("hole_width_range")]
-    if len({*sides}) > 1 or holes[0] != holes[1]:
-        raise UnsupportedError("only a fixed number of squares of one size is possible, with cutout")
-    params.note("its holes are inside the image; those of cutout may be clipped by the border")
-    return [{"cutout": {"size": sides[0], "holes": holes[0], **_fill(params), **_p(params)}}]
+    holes = params.take("num_holes_range", [1, 2])
+    height, width = params.take("hole_height_range", [0.1, 0.2]), params.take("hole_width_range", [0.1, 0.2])
+    sides = {"height": height, "width": width}
+    if height[1] >= 1:  # then both are pixels
+        sides = {name: [max(1, int(low)), max(1, int(high))] for name, (low, high) in sides.items()}
+        sides["pixels"] = True
+        if height[0] < 1 or width[0] < 1:
+            params.note("a side of 0 pixels became one of 1")
+    elif width[1] >= 1:
+        raise UnsupportedError(f"hole_height_range={height} are fractions, and hole_width_range={width} are not")
+    if walk.has_rows:
+        params.note("boxes and keypoints that a hole hides stay here, and are dropped in albumentations")
+    return [{"holes": {"count": holes, **sides, **_painted(params), **_p(params)}}]
+
+
+def _painted(params: Parameters) -> dict[str, Any]:
+    """What erased pixels show."""
+    params.only("fill_mask", None, why="masks are not erased")
+    value = params.take("fill", 0)
+    modes = {"random": "pixel", "random_uniform": "random"}
+    return {"mode": modes[value]} if isinstance(value, str) and value in modes else _fill(params)
 
 
 def _erasing(params: Parameters, walk: Translation) -> Steps:
     low, high = params.take("ratio")
-    value = params.take("fill", 0)
-    modes = {"random": "pixel", "random_uniform": "random"}
-    params.only("fill_mask", None, 0, why="masks are not erased")
-    options = {"mode": modes[value]} if isinstance(value, str) and value in modes else _fill(params)
+    options = _painted(params)
     # its ratio is width / height, drawn uniformly; ours is height / width, drawn log-uniformly
     params.note("here, the aspect ratio is drawn log-uniformly, and areas that do not fit are drawn again")
     return [{"random_erasing": {"area": params.take("scale"), "ratio": [1 / high, 1 / low], **options, **_p(params)}}]
@@ -280,8 +307,15 @@ def _elastic(params: Parameters, walk: Translation) -> Steps:
     params.ignore("keypoint_remapping_method")
     alpha = params.take("alpha", 1.0)
     if params.take("noise_distribution", "gaussian") == "gaussian":
-        alpha *= math.sqrt(3.0)  # uniform noise with the same standard deviation
-        params.note("noise_distribution='gaussian' became uniform noise with the same standard deviation")
+        # normal noise over its largest value; uniform noise in [-1, 1) has a standard deviation of 1 / sqrt(3)
+        alpha *= math.sqrt(3.0) / _LARGEST_NORMAL
+        params.note(
+            "noise_distribution='gaussian' became uniform noise with the same standard deviation, of an image of "
+            "256x256: theirs is divided by its largest value, 4.3 at 128x128 and 4.9 at 512x512"
+        )
+    params.note(
+        "within 2 sigma of the border, displacements are larger in albumentations, which repeats its noise there"
+    )
     options = {"interpolation": _interpolation(params), **_constant(params), **_p(params)}
     return [{"elastic": {"alpha": pair(alpha), "sigma": params.take("sigma", 50.0), **options}}]
 

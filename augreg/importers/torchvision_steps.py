@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers.translation import (
+    ONE_MEAN,
     Parameters,
     Steps,
     Translation,
@@ -84,7 +85,8 @@ def _normalize(params: Parameters, walk: Translation) -> Steps:
     mean = params.take("mean")
     steps = normalized(walk, mean, params.take("std"))
     if isinstance(mean, list) and len(mean) == 1 and "channels" not in walk.options:
-        params.note("mean has one number: if the images are gray, set `channels: gray`; else they have 3 channels")
+        walk.options["channels"] = "keep"
+        params.note(ONE_MEAN)
     return steps
 
 
