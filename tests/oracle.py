@@ -71,6 +71,8 @@ def _beyond(place: int, size: int, mode: str) -> int:
     """The row that is shown at a position outside the image."""
     if mode == "edge":
         return min(max(place, 0), size - 1)
+    if mode == "wrap":
+        return place % size
     # a mirror, which shows the edge once (reflect) or twice (symmetric); mirrors repeat
     period = max(1, 2 * size - 2) if mode == "reflect" else 2 * size
     place %= period
@@ -314,6 +316,8 @@ def _curve(stage: PointFunction, image: Array, white: float) -> Array:
             return np.interp(image / unit, np.arange(256), np.frombuffer(amount, np.uint8)) * unit
         case "brightness":
             return np.clip(image * amount, 0.0, white)
+        case "multiply_add":
+            return np.clip(image * amount[0] + amount[1] * white, 0.0, white)
         case "invert":
             return white - image
         case "posterize":
@@ -332,6 +336,8 @@ def _curve(stage: PointFunction, image: Array, white: float) -> Array:
 
 
 def _measured(stage: ImageStatistic, image: Array, white: float) -> Array:
+    if stage.name == "multiply_add_mean":
+        return np.clip(image * stage.amount[0] + stage.amount[1] * image.mean(), 0.0, white)
     if stage.name == "contrast":
         mean = _luma(image).mean()
         return np.clip(mean + stage.amount * (image - mean), 0.0, white)

@@ -41,6 +41,7 @@ TINY = ((1, 1), (1, 9), (7, 1), (2, 3))
 SIZE = (23, 31)
 
 FACTORS = (0.0, 0.3, 0.9, 1.4, 1.9)
+ADDED = ((1.0, 0.2), (0.7, -0.15), (1.4, 0.3), (0.0, 0.5), (1.7, -0.6))
 PERMUTED = np.random.default_rng(3).permutation(256).astype(np.uint8).tobytes()
 VALUES = (0.4, 0.5, 0.6, 0.7, 0.3)
 
@@ -131,11 +132,13 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "move": _moves,
     "pad": lambda scene: [
         ops.pad(scene, 2, 0, 3, 1, VALUES[: scene.channels]),
-        *(ops.pad(scene, 1, 2, 3, 0, mode=mode) for mode in ("edge", "reflect", "symmetric")),
+        *(ops.pad(scene, 1, 2, 3, 0, mode=mode) for mode in ("edge", "reflect", "symmetric", "wrap")),
     ],
     "paint": lambda scene: [ops.paint(scene, 0, 0, 1, 1, (40.0,)), ops.paint(scene, 0, 0, *scene.size)],
     "paint noise": lambda scene: [ops.noise_box(scene, 0, 0, *scene.size, 77)],
     "brightness": lambda _: [ops.point_function("brightness", factor) for factor in FACTORS],
+    "multiply_add": lambda _: [ops.point_function("multiply_add", each) for each in ADDED],
+    "multiply_add_mean": lambda _: [ops.image_statistic("multiply_add_mean", each) for each in ADDED],
     "invert": lambda _: [ops.point_function("invert")],
     "posterize": lambda _: [ops.point_function("posterize", float(bits)) for bits in range(1, 9)],
     "solarize": lambda _: [ops.point_function("solarize", threshold) for threshold in (0.0, 100.0, 128.5, 256.0)],
@@ -192,6 +195,8 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "paint": (BYTE, BYTE, ROUNDING, ROUNDING),
     "paint noise": (BYTE, BYTE, ROUNDING, ROUNDING),
     "brightness": (Within(1.0, 0.9), Within(1.0, 0.9), ROUNDING, ROUNDING),
+    "multiply_add": (Within(1.0, 0.9), Within(1.0, 0.9), ROUNDING, ROUNDING),
+    "multiply_add_mean": (Within(1.0, 1.0), Within(1.0, 1.0), ROUNDING, ROUNDING),
     "invert": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "posterize": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "solarize": (EQUAL, EQUAL, ROUNDING, ROUNDING),

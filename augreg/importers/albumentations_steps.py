@@ -11,7 +11,7 @@ from augreg.importers.translation import Parameters, Steps, Translation, Transla
 __all__ = ["STEP_TRANSLATORS", "UNSUPPORTED"]
 
 _INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "bicubic"}  # OpenCV's constants
-_BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 4: "reflect"}
+_BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 3: "wrap", 4: "reflect"}
 
 
 def _p(params: Parameters) -> dict[str, Any]:
@@ -168,13 +168,13 @@ def _color_jitter(params: Parameters, walk: Translation) -> Steps:
 
 
 def _brightness_contrast(params: Parameters, walk: Translation) -> Steps:
-    params.only("ensure_safe_range", False)
-    params.ignore("brightness_by_max")
-    added = params.take("brightness_limit")
-    if any(added):
-        params.note(f"brightness_limit={added} is not kept: no transform adds a number to all pixel values")
+    params.only("ensure_safe_range", False, why="results are clipped")
+    of = "white" if params.take("brightness_by_max", True) else "mean"
+    added = params.take("brightness_limit", [-0.2, 0.2])
     # its contrast multiplies the pixel values, which is called brightness here
-    factor = [1.0 + end for end in params.take("contrast_limit")]
+    factor = [max(0.0, 1.0 + end) for end in params.take("contrast_limit", [-0.2, 0.2])]
+    if any(added):
+        return [{"multiply_add": {"factor": factor, "add": added, "of": of, **_p(params)}}]
     return [{"brightness": {"factor": factor, **_p(params)}}]
 
 
@@ -340,12 +340,20 @@ def _channel_drop(params: Parameters, walk: Translation) -> Steps:
     return [{"channel_drop": {**arguments, **_p(params)}}]
 
 
+def _pad_if_needed(params: Parameters, walk: Translation) -> Steps:
+    sides = [params.take(f"min_{side}") or 1 for side in ("height", "width")]
+    divisors = [params.take(f"pad_{side}_divisor") or 1 for side in ("height", "width")]
+    options = {"position": params.take("position", "center"), **_padded(params)}
+    params.ignore("always_apply", "padding")  # `padding` follows from the others
+    return [{"pad_to": {"size": sides, "divisor": divisors, **options, "p": params.take("p", 1.0)}}]
+
+
 STEP_TRANSLATORS: Mapping[str, Translator] = {
     "HorizontalFlip": _plain("horizontal_flip"), "VerticalFlip": _plain("vertical_flip"), "D4": _plain("d4"),
     "SquareSymmetry": _plain("d4"), "RandomRotate90": _plain("rot90"), "RandomCrop": _crop("random_crop"),
     "CenterCrop": _crop("center_crop"), "RandomResizedCrop": _random_resized_crop, "Resize": _resize,
     "SmallestMaxSize": _by_side("resize", "shorter"), "LongestMaxSize": _by_side("longest_max_size", "longer"),
-    "Pad": _pad, "Rotate": _rotate, "Affine": _affine,
+    "Pad": _pad, "PadIfNeeded": _pad_if_needed, "Rotate": _rotate, "Affine": _affine,
     "ShiftScaleRotate": _shift_scale_rotate, "ElasticTransform": _elastic, "GridDistortion": _grid,
     "ColorJitter": _color_jitter, "RandomBrightnessContrast": _brightness_contrast, "HueSaturationValue": _hue,
     "ToGray": _gray, "InvertImg": _plain("invert"), "Posterize": _posterize, "Solarize": _solarize,
@@ -357,4 +365,4 @@ STEP_TRANSLATORS: Mapping[str, Translator] = {
 }  # fmt: skip
 """The translators by class name, without containers."""
 
-UNSUPPORTED = {"PadIfNeeded": "larger images keep their size; after LongestMaxSize, use letterbox instead of both"}
+UNSUPPORTED: Mapping[str, str] = {}
