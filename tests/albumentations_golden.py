@@ -26,6 +26,10 @@ def fixed() -> dict:
         "shear x": A.Affine(shear={"x": (15, 15), "y": (0, 0)}, p=1),
         "shear y": A.Affine(shear={"x": (0, 0), "y": (15, 15)}, p=1),
         "scale": A.Affine(scale=(1.3, 1.3), keep_ratio=True, p=1),
+        "rotate edge": A.Rotate(limit=(37, 37), border_mode=1, p=1),
+        "rotate symmetric": A.Rotate(limit=(37, 37), border_mode=2, p=1),
+        "rotate wrap": A.Rotate(limit=(37, 37), border_mode=3, p=1),
+        "shrink reflect": A.Affine(scale=(0.3, 0.3), keep_ratio=True, border_mode=4, p=1),
         "shift scale rotate": A.ShiftScaleRotate(
             shift_limit=(0, 0), scale_limit=(0.2, 0.2), rotate_limit=(25, 25), p=1
         ),

@@ -198,15 +198,26 @@ def sources(op: Warp) -> tuple[Array, Array]:
 def _warp(op: Warp, image: Array, white: float) -> Array:
     height, width, channels = image.shape
     ys, xs = sources(op)
+    if op.mode != "constant":
+        return _clipped(_bordered(op, image, ys, xs), white)
     inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
     found = np.broadcast_to(op.fill, (op.height, op.width, channels)).astype(float)
     found[inside] = _sampled(image, ys[inside], xs[inside], op.interpolation, WARP_CUBIC)
     return _clipped(found, white)
 
 
+def _bordered(op: Warp | Remap, image: Array, ys: Array, xs: Array) -> Array:
+    """Sampled from an image that is padded so far that nothing beyond shows."""
+    reach = math.ceil(max(-ys.min(), ys.max() - image.shape[0], -xs.min(), xs.max() - image.shape[1], 0)) + 3
+    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode=op.mode)
+    return _sampled(padded, ys + reach, xs + reach, op.interpolation, WARP_CUBIC)
+
+
 def _remap(op: Remap, image: Array, white: float) -> Array:
     height, width = image.shape[:2]
     ys, xs = remapped(op, height, width)
+    if op.mode != "constant":
+        return _bordered(op, image, ys, xs)
     inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
     found = np.broadcast_to(op.fill, image.shape).astype(float)
     found[inside] = _sampled(image, ys[inside], xs[inside], op.interpolation, WARP_CUBIC)

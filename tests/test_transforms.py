@@ -19,7 +19,8 @@ from augreg.ops import Move, Normalize, Op, Pad, Paint, Resize, Scene
 from augreg.rng import address_of
 from augreg.transforms.batch import Mosaic, ResizeMix
 from augreg.transforms.erasing import Cutout
-from augreg.transforms.geometry import Perspective, RandomResizedCrop
+from augreg.transforms.geometry import RandomResizedCrop
+from augreg.transforms.warps import Perspective
 
 
 def draws(spec: list, size: tuple[int, int], count: int) -> Iterator[list[Entry]]:

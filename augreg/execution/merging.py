@@ -201,7 +201,7 @@ _FINENESS = ("nearest", "bilinear", "bicubic")
 def _warps(first: Warp, second: Warp, scene: Scene) -> Merged:
     """One resampling instead of two, with the finer interpolation; parts that the first cut off can reappear."""
     matrix = projective.product(first.matrix, second.matrix)
-    if matrix is None or first.fill != second.fill:
+    if matrix is None or first.fill != second.fill or not first.mode == second.mode == "constant":
         return None
     finer = max(first.interpolation, second.interpolation, key=_FINENESS.index)
     return (replace(second, matrix=matrix, interpolation=finer, label=(joined, first, second)),)

@@ -47,16 +47,19 @@ def _fill(params: Parameters) -> dict[str, Any]:
     return {} if value in (None, 0, 0.0, [0, 0, 0], [0.0, 0.0, 0.0]) else {"fill": numbers(value)}
 
 
-def _constant(params: Parameters) -> dict[str, Any]:
-    params.only("border_mode", 0, why="outside of the image, only `fill` is possible")
-    return _fill(params)
-
-
 def _padded(params: Parameters) -> dict[str, Any]:
     mode = params.take("border_mode", 0)
     if mode not in _BORDERS:
         raise UnsupportedError(f"border_mode={mode}")
     return {"mode": _BORDERS[mode], **_fill(params)}
+
+
+def _beyond(params: Parameters) -> dict[str, Any]:
+    """What a warp shows beyond the border."""
+    options = _padded(params)
+    if options["mode"] == "constant":
+        del options["mode"]
+    return options
 
 
 def _plain(name: str) -> Translator:
@@ -108,7 +111,7 @@ def _pad(params: Parameters, walk: Translation) -> Steps:
 def _rotate(params: Parameters, walk: Translation) -> Steps:
     params.only("crop_border", False, why="the image keeps its size")
     params.ignore("rotate_method")  # concerns boxes only
-    arguments = {"degrees": params.take("limit"), "interpolation": _interpolation(params), **_constant(params)}
+    arguments = {"degrees": params.take("limit"), "interpolation": _interpolation(params), **_beyond(params)}
     return [{"rotate": {**arguments, **_p(params)}}]
 
 
@@ -132,7 +135,7 @@ def _affine(params: Parameters, walk: Translation) -> Steps:
         "shear_y": [0.0 - shear["y"][1], 0.0 - shear["y"][0]],
         "interpolation": _interpolation(params),
     }
-    return [{"affine": {**arguments, **_constant(params), **_p(params)}}]
+    return [{"affine": {**arguments, **_beyond(params), **_p(params)}}]
 
 
 def _translate(params: Parameters) -> list[float]:
@@ -157,7 +160,7 @@ def _shift_scale_rotate(params: Parameters, walk: Translation) -> Steps:
     scale = [1.0 + end for end in params.take("scale_limit")]
     arguments = {
         "degrees": params.take("rotate_limit"), "translate": translate, "scale": scale, "shear_x": 0,
-        "interpolation": _interpolation(params), **_constant(params),
+        "interpolation": _interpolation(params), **_beyond(params),
     }  # fmt: skip
     return [{"affine": {**arguments, **_p(params)}}]
 
@@ -282,7 +285,7 @@ def _elastic(params: Parameters, walk: Translation) -> Steps:
     if params.take("noise_distribution", "gaussian") == "gaussian":
         alpha *= math.sqrt(3.0)  # uniform noise with the same standard deviation
         params.note("noise_distribution='gaussian' became uniform noise with the same standard deviation")
-    options = {"interpolation": _interpolation(params), **_constant(params), **_p(params)}
+    options = {"interpolation": _interpolation(params), **_beyond(params), **_p(params)}
     return [{"elastic": {"alpha": pair(alpha), "sigma": params.take("sigma", 50.0), **options}}]
 
 
