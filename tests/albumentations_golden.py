@@ -26,6 +26,10 @@ def fixed() -> dict:
         "shear x": A.Affine(shear={"x": (15, 15), "y": (0, 0)}, p=1),
         "shear y": A.Affine(shear={"x": (0, 0), "y": (15, 15)}, p=1),
         "scale": A.Affine(scale=(1.3, 1.3), keep_ratio=True, p=1),
+        "rotate edge": A.Rotate(limit=(37, 37), border_mode=1, p=1),
+        "rotate symmetric": A.Rotate(limit=(37, 37), border_mode=2, p=1),
+        "rotate wrap": A.Rotate(limit=(37, 37), border_mode=3, p=1),
+        "shrink reflect": A.Affine(scale=(0.3, 0.3), keep_ratio=True, border_mode=4, p=1),
         "shift scale rotate": A.ShiftScaleRotate(
             shift_limit=(0, 0), scale_limit=(0.2, 0.2), rotate_limit=(25, 25), p=1
         ),
@@ -35,6 +39,12 @@ def fixed() -> dict:
         "hue": A.ColorJitter((1, 1), (1, 1), (1, 1), (0.2, 0.2), p=1),
         "hue in steps": A.HueSaturationValue((30, 30), (0, 0), (0, 0), p=1),
         "factor": A.RandomBrightnessContrast((0, 0), (0.3, 0.3), p=1),
+        "added": A.RandomBrightnessContrast((-0.17, -0.17), (0.3, 0.3), p=1),
+        "added of the mean": A.RandomBrightnessContrast((0.35, 0.35), (-0.4, -0.4), brightness_by_max=False, p=1),
+        "pad to a size": A.PadIfNeeded(33, 50, fill=(7, 8, 9)),
+        "pad to a divisor": A.PadIfNeeded(None, None, 32, 32, position="bottom_left", border_mode=1),
+        "pad to both": A.PadIfNeeded(61, None, None, 32, position="top_right", border_mode=3),
+        "pad wrap": A.Pad(padding=(3, 5, 2, 45), border_mode=3),
         "solarize": A.Solarize(threshold_range=(0.4, 0.4), p=1),
         "posterize": A.Posterize(num_bits=(3, 3), p=1),
         "gray": A.ToGray(p=1),
@@ -62,7 +72,7 @@ def made() -> np.ndarray:
 
 
 def main() -> None:
-    made = {
+    pipelines = {
         "classification": compose(
             A.RandomResizedCrop(size=(224, 192), scale=(0.2, 1.0)),
             A.HorizontalFlip(p=0.3),
@@ -112,6 +122,7 @@ def main() -> None:
                 A.SmallestMaxSize(max_size=8),
                 A.LongestMaxSize(max_size=8),
                 A.Pad(padding=(1, 2)),
+                A.PadIfNeeded(),
                 A.Rotate(),
                 A.Affine(),
                 A.ShiftScaleRotate(),
@@ -146,7 +157,7 @@ def main() -> None:
         ],
         "fixed": {name: A.to_dict(step) for name, step in fixed().items()},
     }
-    (HERE / "albumentations.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n")
+    (HERE / "albumentations.json").write_text(json.dumps(pipelines, indent=1, sort_keys=True) + "\n")
     images = {name: A.Compose([step])(image=made())["image"] for name, step in fixed().items()}
     np.savez_compressed(HERE / "albumentations.npz", image=made(), **images)
 

@@ -71,6 +71,8 @@ def _beyond(place: int, size: int, mode: str) -> int:
     """The row that is shown at a position outside the image."""
     if mode == "edge":
         return min(max(place, 0), size - 1)
+    if mode == "wrap":
+        return place % size
     # a mirror, which shows the edge once (reflect) or twice (symmetric); mirrors repeat
     period = max(1, 2 * size - 2) if mode == "reflect" else 2 * size
     place %= period
@@ -196,15 +198,26 @@ def sources(op: Warp) -> tuple[Array, Array]:
 def _warp(op: Warp, image: Array, white: float) -> Array:
     height, width, channels = image.shape
     ys, xs = sources(op)
+    if op.mode != "constant":
+        return _clipped(_bordered(op, image, ys, xs), white)
     inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
     found = np.broadcast_to(op.fill, (op.height, op.width, channels)).astype(float)
     found[inside] = _sampled(image, ys[inside], xs[inside], op.interpolation, WARP_CUBIC)
     return _clipped(found, white)
 
 
+def _bordered(op: Warp | Remap, image: Array, ys: Array, xs: Array) -> Array:
+    """Sampled from an image that is padded so far that nothing beyond shows."""
+    reach = math.ceil(max(-ys.min(), ys.max() - image.shape[0], -xs.min(), xs.max() - image.shape[1], 0)) + 3
+    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode=op.mode)
+    return _sampled(padded, ys + reach, xs + reach, op.interpolation, WARP_CUBIC)
+
+
 def _remap(op: Remap, image: Array, white: float) -> Array:
     height, width = image.shape[:2]
     ys, xs = remapped(op, height, width)
+    if op.mode != "constant":
+        return _bordered(op, image, ys, xs)
     inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
     found = np.broadcast_to(op.fill, image.shape).astype(float)
     found[inside] = _sampled(image, ys[inside], xs[inside], op.interpolation, WARP_CUBIC)
@@ -314,6 +327,8 @@ def _curve(stage: PointFunction, image: Array, white: float) -> Array:
             return np.interp(image / unit, np.arange(256), np.frombuffer(amount, np.uint8)) * unit
         case "brightness":
             return np.clip(image * amount, 0.0, white)
+        case "multiply_add":
+            return np.clip(image * amount[0] + amount[1] * white, 0.0, white)
         case "invert":
             return white - image
         case "posterize":
@@ -332,6 +347,8 @@ def _curve(stage: PointFunction, image: Array, white: float) -> Array:
 
 
 def _measured(stage: ImageStatistic, image: Array, white: float) -> Array:
+    if stage.name == "multiply_add_mean":
+        return np.clip(image * stage.amount[0] + stage.amount[1] * image.mean(), 0.0, white)
     if stage.name == "contrast":
         mean = _luma(image).mean()
         return np.clip(mean + stage.amount * (image - mean), 0.0, white)

@@ -104,6 +104,64 @@ def test_crop_or_pad_is_numpys_padding_and_a_crop(mode: str, size: tuple[int, in
     assert len(found) >= min(len(possible), 20)
 
 
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric", "wrap"])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"size": [7, 30]}, (9, 30)),
+        ({"size": 12}, (12, 12)),
+        ({"divisor": [4, 6]}, (12, 12)),
+        ({"divisor": [9, 11]}, (9, 11)),
+        ({"size": [10, 25], "divisor": 8}, (16, 32)),
+        ({}, (9, 11)),
+    ],
+)
+def test_pad_to_is_numpys_padding(given: dict, wanted: tuple[int, int], mode: str) -> None:
+    image = images.made("noise", 9, 11, 3)
+    y, x = wanted[0] - 9, wanted[1] - 11
+    step = {**given, "mode": mode, **({"fill": 7} if mode == "constant" else {})}
+
+    def at(top: int, left: int) -> np.ndarray:
+        around = ((top, y - top), (left, x - left), (0, 0))
+        return np.pad(image, around, **PADDING.get(mode, {"mode": mode}))  # type: ignore[call-overload]
+
+    places = {
+        "center": (y // 2, x // 2), "top_left": (0, 0), "top_right": (0, x), "bottom_left": (y, 0),
+        "bottom_right": (y, x),
+    }  # fmt: skip
+    for position, place in places.items():
+        pipe = Pipeline.from_spec([{"pad_to": {**step, "position": position}}])
+        assert np.array_equal(pipe.train(image, index=0), at(*place))
+        assert np.array_equal(pipe.test(image), at(*place))
+    anywhere = Pipeline.from_spec([{"pad_to": {**step, "position": "random"}}])
+    assert np.array_equal(anywhere.test(image), at(y // 2, x // 2))
+    found = {anywhere.train(image, index=index).tobytes() for index in range(40)}
+    possible = {at(top, left).tobytes() for top in range(y + 1) for left in range(x + 1)}
+    assert found <= possible
+    assert len(found) >= min(len(possible), 8) // 2
+
+
+def test_views_of_pad_to_are_the_center_and_the_corners() -> None:
+    image = np.full((3, 4, 1), 200, np.uint8)
+    step = {"size": [5, 9], "position": "random"}
+    views = Pipeline.from_spec({"channels": "gray", "image": [{"pad_to": step}]}).views(image, 9)
+    tops = [tuple(np.argwhere(view.image.reshape(5, 9))[0]) for view in views]
+    assert len(Pipeline([{"pad_to": {**step, "size": 3}}]).views(np.zeros((3, 4, 3), np.uint8), 9)) == 1
+    assert tops == [(1, 2), (0, 0), (0, 5), (2, 0), (2, 5)]
+
+
+def test_targets_follow_pad_to() -> None:
+    pipe = Pipeline.from_spec({"targets": {"boxes": "xyxy", "mask_fill": 9}, "image": [
+        {"pad_to": {"divisor": 32, "position": "bottom_right"}},
+    ]})  # fmt: skip
+    mask = np.ones((40, 50), np.uint8)
+    found = pipe.test({"image": np.zeros((40, 50, 3), np.uint8), "mask": mask, "boxes": [[20, 15, 30, 25]]})
+    assert found["boxes"] == [[34, 39, 44, 49]]  # 64 x 64: 24 rows above, 14 columns on the left
+    assert found["mask"].shape == (64, 64)
+    assert (found["mask"][24:, 14:] == 1).all()
+    assert (found["mask"][:24] == 9).all()
+
+
 def test_targets_follow_the_crop_and_the_padding() -> None:
     pipe = Pipeline.from_spec({"targets": {"boxes": "xyxy"}, "image": [
         {"crop_border": {"pixels": 5}}, {"crop_or_pad": {"size": [40, 20]}},

@@ -41,6 +41,7 @@ TINY = ((1, 1), (1, 9), (7, 1), (2, 3))
 SIZE = (23, 31)
 
 FACTORS = (0.0, 0.3, 0.9, 1.4, 1.9)
+ADDED = ((1.0, 0.2), (0.7, -0.15), (1.4, 0.3), (0.0, 0.5), (1.7, -0.6))
 PERMUTED = np.random.default_rng(3).permutation(256).astype(np.uint8).tobytes()
 VALUES = (0.4, 0.5, 0.6, 0.7, 0.3)
 
@@ -113,6 +114,29 @@ def _remaps(scene: Scene, interpolation: str) -> list[Op]:
     ]
 
 
+def _borders(scene: Scene, interpolation: str) -> list[Op]:
+    """Warps and remaps that show the image's continuation, some far beyond its border."""
+    corners = (
+        (3.0, 2.0),
+        (0.7 * scene.width, 1.0),
+        (0.8 * scene.width, 0.6 * scene.height),
+        (1.0, scene.height - 3.0),
+    )
+    found: list[Op] = []
+    for mode in ("edge", "reflect", "symmetric", "wrap"):
+        found += [
+            ops.rotate(scene, 37.3, interpolation, mode=mode),
+            ops.affine(scene, (4.3, 1.9, -60.3, -1.2, 5.1, -40.7), interpolation, (0.0,), "far", mode),
+            ops.perspective(scene, corners, interpolation, mode=mode),
+        ]
+        if interpolation != "bicubic":
+            found += [
+                ops.elastic(scene, 300.0, 4.0, 8, interpolation, mode=mode),
+                ops.lens(scene, 0.7, interpolation, mode=mode),
+            ]
+    return found
+
+
 def _matrices(scene: Scene) -> list[Op]:
     c = scene.channels
     rows = tuple(tuple(0.2 + 0.1 * row - 0.15 * column for column in range(c)) for row in range(c))
@@ -125,17 +149,25 @@ def _matrices(scene: Scene) -> list[Op]:
 
 
 COLOR = ("contrast", "saturation", "hue", "clahe")  # these take gray and RGB images only
-TOGETHER = ("gaussian noise", "shot noise", "iso noise", "color matrix")  # what a channel gets depends on how many
+TOGETHER = (
+    "gaussian noise",
+    "shot noise",
+    "iso noise",
+    "color matrix",
+    "multiply_add_mean",
+)  # what a channel gets depends on how many
 
 CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "move": _moves,
     "pad": lambda scene: [
         ops.pad(scene, 2, 0, 3, 1, VALUES[: scene.channels]),
-        *(ops.pad(scene, 1, 2, 3, 0, mode=mode) for mode in ("edge", "reflect", "symmetric")),
+        *(ops.pad(scene, 1, 2, 3, 0, mode=mode) for mode in ("edge", "reflect", "symmetric", "wrap")),
     ],
     "paint": lambda scene: [ops.paint(scene, 0, 0, 1, 1, (40.0,)), ops.paint(scene, 0, 0, *scene.size)],
     "paint noise": lambda scene: [ops.noise_box(scene, 0, 0, *scene.size, 77)],
     "brightness": lambda _: [ops.point_function("brightness", factor) for factor in FACTORS],
+    "multiply_add": lambda _: [ops.point_function("multiply_add", each) for each in ADDED],
+    "multiply_add_mean": lambda _: [ops.image_statistic("multiply_add_mean", each) for each in ADDED],
     "invert": lambda _: [ops.point_function("invert")],
     "posterize": lambda _: [ops.point_function("posterize", float(bits)) for bits in range(1, 9)],
     "solarize": lambda _: [ops.point_function("solarize", threshold) for threshold in (0.0, 100.0, 128.5, 256.0)],
@@ -170,6 +202,9 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "warp nearest": lambda scene: _warps(scene, "nearest"),
     "warp bilinear": lambda scene: _warps(scene, "bilinear"),
     "warp bicubic": lambda scene: _warps(scene, "bicubic"),
+    "border nearest": lambda scene: _borders(scene, "nearest"),
+    "border bilinear": lambda scene: _borders(scene, "bilinear"),
+    "border bicubic": lambda scene: _borders(scene, "bicubic"),
     "remap nearest": lambda scene: _remaps(scene, "nearest"),
     "remap bilinear": lambda scene: _remaps(scene, "bilinear"),
 }
@@ -192,6 +227,8 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "paint": (BYTE, BYTE, ROUNDING, ROUNDING),
     "paint noise": (BYTE, BYTE, ROUNDING, ROUNDING),
     "brightness": (Within(1.0, 0.9), Within(1.0, 0.9), ROUNDING, ROUNDING),
+    "multiply_add": (Within(1.0, 0.9), Within(1.0, 0.9), ROUNDING, ROUNDING),
+    "multiply_add_mean": (Within(1.0, 1.0), Within(1.0, 1.0), ROUNDING, ROUNDING),
     "invert": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "posterize": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "solarize": (EQUAL, EQUAL, ROUNDING, ROUNDING),
@@ -222,6 +259,9 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "warp nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "warp bilinear": (BYTE, BYTE, ROUNDING, ROUNDING),
     "warp bicubic": (BYTE, Within(30.0, 6.0), ROUNDING, Within(35.0, 6.0)),
+    "border nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "border bilinear": (BYTE, BYTE, Within(0.01, 0.002), Within(0.01, 0.002)),
+    "border bicubic": (BYTE, BYTE, ROUNDING, ROUNDING),
     "remap nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "remap bilinear": (BYTE, Within(6.0, 1.2), ROUNDING, Within(6.0, 1.2)),
 }

@@ -21,7 +21,7 @@ from augreg.steps.declare import batch_transform, regularizer
 from augreg.steps.fields import Probability
 from augreg.steps.schedules import END, Schedule, read, scheduled
 from augreg.steps.selectors import At
-from augreg.transforms.geometry import Rotate
+from augreg.transforms.warps import Rotate
 
 few = settings(max_examples=200, deadline=None, derandomize=True)
 

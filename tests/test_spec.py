@@ -312,7 +312,10 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ([{"cutout": {"test": [{"normalize": "half"}]}}], "testing normalizes the image and training does not"),
         ([{"invert": {"uid": "a"}}, {"rotate": {"uid": "a"}}], "image[1].rotate.uid: the uid 'a' is used twice"),
         ([{"invert": {"uid": "a#1"}}], "image[0].invert.uid: "),
-        ([{"pad": {"padding": 1, "mode": "mirror"}}], "expected constant, edge, reflect, symmetric, got 'mirror'"),
+        (
+            [{"pad": {"padding": 1, "mode": "mirror"}}],
+            "expected constant, edge, reflect, symmetric, wrap, got 'mirror'",
+        ),
         ({"batch": [{"rotate": 3}]}, "batch[0]: rotate cannot be used in 'batch'; it belongs in 'image'"),
         (
             [{"rotate": {"linear": [0, 30], "over": [0]}}],
@@ -413,7 +416,8 @@ def test_errors_pickle() -> None:
 def test_steps_by_hand() -> None:
     from augreg.transforms.choose import OneOf
     from augreg.transforms.color import Invert
-    from augreg.transforms.geometry import HorizontalFlip, Rotate
+    from augreg.transforms.geometry import HorizontalFlip
+    from augreg.transforms.warps import Rotate
 
     by_hand = Pipeline([HorizontalFlip(), augreg.Step(OneOf((Rotate(12), Invert())), "one_of", p=0.5)], seed=3)
     spec = {"seed": 3, "image": ["horizontal_flip", {"one_of": {"steps": [{"rotate": 12}, "invert"], "p": 0.5}}]}

@@ -19,7 +19,8 @@ from augreg.ops import Move, Normalize, Op, Pad, Paint, Resize, Scene
 from augreg.rng import address_of
 from augreg.transforms.batch import Mosaic, ResizeMix
 from augreg.transforms.erasing import Cutout
-from augreg.transforms.geometry import Perspective, RandomResizedCrop
+from augreg.transforms.geometry import RandomResizedCrop
+from augreg.transforms.warps import Perspective
 
 
 def draws(spec: list, size: tuple[int, int], count: int) -> Iterator[list[Entry]]:
@@ -360,6 +361,8 @@ def _angle(op: Op) -> float:
     ("step", "read", "low", "high"),
     [
         ({"brightness": {"factor": [0.2, 1.0]}}, _amount, 0.2, 1.0),
+        ({"multiply_add": {"factor": 0.2}}, lambda op: op.stages[0].amount[0], 0.8, 1.2),
+        ({"multiply_add": {"add": [-0.1, 0.3], "of": "mean"}}, lambda op: op.stages[0].amount[1], -0.1, 0.3),
         ({"contrast": 0.4}, _amount, 0.6, 1.4),
         ({"saturation": {"factor": [0.0, 3.0]}}, _amount, 0.0, 3.0),
         ({"sharpness": {"factor": [0.1, 1.9]}}, _amount, 0.1, 1.9),
@@ -475,6 +478,8 @@ STEPS: dict[str, dict] = {
     "perspective": {},
     "brightness": {},
     "contrast": {},
+    "multiply_add": {},
+    "pad_to": {"divisor": 32},
     "saturation": {},
     "sharpness": {},
     "hue": {},

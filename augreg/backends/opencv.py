@@ -16,7 +16,17 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from augreg.backends import Backend, clahe, displacement, intensity, photography, pillow, plain, shrinking
+from augreg.backends import (
+    Backend,
+    borders,
+    clahe,
+    displacement,
+    intensity,
+    photography,
+    pillow,
+    plain,
+    shrinking,
+)
 from augreg.images import buffers
 from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
 
@@ -136,6 +146,8 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
 def _warp(op: Warp, image: Array) -> Array:
     if max(*image.shape[:2], op.height, op.width) > _LONGEST:
         return pillow.KERNELS[Warp](op, image)
+    if op.mode != "constant":
+        return borders.warped(op, image)
     channels = image.shape[2]
     fill = [float(value) for value in op.fill] * (channels if len(op.fill) == 1 else 1)
     if len(fill) != channels:
@@ -293,7 +305,7 @@ _LONGEST_REMAP: Final = 32_766  # OpenCV's own bound on a side
 
 def _remap(op: Remap, image: Array) -> Array:
     height, width = image.shape[:2]
-    if max(height, width) > _LONGEST_REMAP:
+    if op.mode != "constant" or max(height, width) > _LONGEST_REMAP:
         return photography.remap(op, image, _filter)
     ys, xs = displacement.sources(op, height, width, _filter)
     return photography.filled(op, image, _read(op, image, ys, xs), ys, xs)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, JpegImagePlugin
 
-from augreg.backends import displacement, intensity, plain
+from augreg.backends import borders, displacement, intensity, plain
 from augreg.errors import ImageError
 from augreg.images import buffers
 from augreg.images.jpeg import decode_jpeg, read_header
@@ -30,6 +30,8 @@ def remap(op: Remap, image: Array, blur: displacement.Blur) -> Array:
     """Read at the positions of the op's field, which uses a backend's `blur`; positions outside get the fill."""
     height, width = image.shape[:2]
     ys, xs = displacement.sources(op, height, width, blur)
+    if op.mode != "constant":
+        return borders.sampled(image, ys, xs, op.interpolation, op.mode)
     return filled(op, image, displacement.sampled(image, ys, xs, op.interpolation), ys, xs)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from augreg.backends import Backend, clahe, intensity, photography, plain
+from augreg.backends import Backend, borders, clahe, intensity, photography, plain
 from augreg.images import buffers
 from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Op, Remap, Resize, ResizeBox, Warp
 
@@ -106,6 +106,8 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
 
 
 def _warp(op: Warp, image: Array) -> Array:
+    if op.mode != "constant":
+        return borders.warped(op, image)
     kind = Image.Transform.AFFINE if op.affine else Image.Transform.PERSPECTIVE
     matrix: Sequence[float] = op.matrix[:6] if op.affine else op.matrix
     fill = intensity.per_channel(op.fill, image.shape[2], "fill")

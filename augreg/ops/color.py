@@ -32,20 +32,25 @@ __all__ = [
 
 
 class PointFunction(msgspec.Struct, frozen=True):
-    """A function of the pixel value: brightness, invert, posterize, solarize, solarize_add, gamma, or table.
+    """A function of one pixel value: brightness, invert, posterize, solarize and so on, or table.
 
-    `amount` is its number (the factor, bits, threshold, addition or exponent); for `table` the 256 values as bytes.
+    `amount` is its number (the factor, bits, threshold, addition or exponent); for `multiply_add` a factor and an
+    addition as a fraction of white; for `table` the 256 values as bytes.
     """
 
     name: str
-    amount: float | bytes = 0.0
+    amount: float | bytes | tuple[float, float] = 0.0
 
 
 class ImageStatistic(msgspec.Struct, frozen=True):
-    """A function of the pixel value that depends on statistics of the image: auto_contrast, equalize, contrast."""
+    """A function of the pixel value that depends on statistics of the image: auto_contrast, equalize, contrast.
+
+    And `multiply_add_mean`, which multiplies by the first number of `amount` and adds the second times the mean of
+    all pixel values.
+    """
 
     name: str
-    amount: float = 0.0
+    amount: float | tuple[float, float] = 0.0
 
 
 def _measured(stages: tuple[PointFunction | ImageStatistic, ...]) -> bool:
@@ -128,12 +133,12 @@ class Normalize(Op, frozen=True, eq=False):
         return msgspec.structs.replace(scene, dtype="float32", normalized=True)
 
 
-def point_function(name: str, amount: float | bytes = 0.0) -> Lookup:
+def point_function(name: str, amount: float | bytes | tuple[float, float] = 0.0) -> Lookup:
     """One fixed function of the pixel value."""
     return Lookup((PointFunction(name, amount),), label=(_named, name, amount))
 
 
-def image_statistic(name: str, amount: float = 0.0) -> Lookup:
+def image_statistic(name: str, amount: float | tuple[float, float] = 0.0) -> Lookup:
     """One function of the pixel value that depends on statistics of the image."""
     return Lookup((ImageStatistic(name, amount),), label=(_named, name, amount if name != "equalize" else b""))
 
@@ -188,7 +193,9 @@ def _picked(order: tuple[int, ...], count: int) -> tuple[tuple[float, ...], ...]
     return tuple(tuple(float(channel == wanted) for channel in range(count)) for wanted in order)
 
 
-def _named(name: str, amount: float | bytes) -> str:
+def _named(name: str, amount: float | bytes | tuple[float, float]) -> str:
     if isinstance(amount, bytes) or name in ("invert", "table"):
         return name
+    if isinstance(amount, tuple):
+        return f"multiply by {amount[0]:.2f}, add {amount[1]:+.2f} of {'the mean' if 'mean' in name else 'white'}"
     return f"{name} {amount:.2f}".removesuffix(".00")

@@ -91,7 +91,7 @@ def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targe
 
 def _meant(key: Any, value: Any, sample: Mapping[Any, Any], targets: Targets) -> str:
     """`boxes` or `keypoints`, if the spec has them, the sample does not, and this key is nearly theirs; else ""."""
-    if not isinstance(key, str) or not hasattr(value, "__len__") or isinstance(value, str | bytes):
+    if not isinstance(key, str) or not hasattr(type(value), "__len__") or isinstance(value, str | bytes):
         return ""
     name = re.sub(r"[^a-z]+", "", key.lower())
     if targets.boxes is not None and "boxes" not in sample and re.fullmatch(r"(gt|target|bounding|b)*box(es)?", name):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
@@ -42,6 +42,39 @@ class Brightness:
 
     def expect(self, scene: Scene, p: float) -> Op:
         return ops.point_function("brightness", _mean(self.factor, p))
+
+
+@transform(
+    "multiply_add", kind="color", rule="mean_parameter", exact=_LINEAR,
+    preview=tuple({"factor": [1, 1], "add": [value, value]} for value in (-0.4, -0.2, 0.2, 0.4)),
+)  # fmt: skip
+class MultiplyAdd:
+    """Multiply the pixel values by a factor and add a fraction of white, each drawn uniformly; clip once.
+
+    `add` is a fraction of white, 255 for bytes and 1 for floats; with `of: mean`, a fraction of the mean of all pixel
+    values of the image. Bytes are rounded down.
+    """
+
+    factor: Factor = (0.8, 1.2)
+    add: SymmetricRange = (-0.2, 0.2)
+    of: Literal["white", "mean"] = "white"
+
+    def check(self) -> None:
+        if self.of == "white":
+            check_range("add", self.add, -1, 1, " of white", whole=255)
+        else:
+            check_range("add", self.add, -1000, 1000)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return self._op(rng.uniform(*self.factor), rng.uniform(*self.add))
+
+    def _op(self, factor: float, add: float) -> Op:
+        if self.of == "white":
+            return ops.point_function("multiply_add", (factor, add))
+        return ops.image_statistic("multiply_add_mean", (factor, add))
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return self._op(_mean(self.factor, p), p * sum(self.add) / 2.0)
 
 
 @transform("contrast", kind="color", rule="mean_parameter", exact=_LINEAR)

@@ -145,6 +145,61 @@ class CropOrPad:
 
 
 @transform(
+    "pad_to", kind="geometry", rule="center",
+    preview=({"size": 320}, {"size": [256, 400], "fill": 114}, {"divisor": 96, "position": "top_left"}),
+)  # fmt: skip
+class PadTo:
+    """Pad each side that is shorter than `size`, and then to a multiple of `divisor`; longer sides are kept.
+
+    `position` is where the image is within the padding: with center, and at test time with random, an odd pixel is at
+    the bottom or on the right; random is uniform for each axis. `mode` and `fill` are those of `pad`.
+    """
+
+    size: Size = (1, 1)
+    divisor: Size = (1, 1)
+    position: Literal["center", "top_left", "top_right", "bottom_left", "bottom_right", "random"] = "center"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        if self.position != "random":
+            return self.expect(scene, 1.0)
+        # not `integers`, which draws nothing where nothing is missing: the step would pass for one without chance
+        y, x = (min(missing, int(rng.uniform(0.0, missing + 1.0))) for missing in self._missing(scene))
+        return self._placed(scene, y, x)
+
+    def _missing(self, scene: Scene) -> tuple[int, int]:
+        """Rows and columns to add."""
+        wanted = [
+            -(-max(side, least) // divisor) * divisor
+            for side, least, divisor in zip(scene.size, self.size, self.divisor, strict=True)
+        ]
+        return wanted[0] - scene.height, wanted[1] - scene.width
+
+    def _placed(self, scene: Scene, above: int, left: int) -> tuple[Op, ...]:
+        y, x = self._missing(scene)
+        return (ops.pad(scene, above, y - above, left, x - left, self.fill, self.mode),) if y or x else ()
+
+    def quadrature(self, scene: Scene) -> Iterable[tuple[float, tuple[Op, ...]]]:
+        """Five positions, equally weighted: the center and the corners. None where nothing is random."""
+        if self.position != "random":
+            return ()
+        bottom, right = self._missing(scene)
+        if not (bottom or right):
+            return [(1.0, ())]
+        corners = [self._placed(scene, y, x) for y in (0, bottom) for x in (0, right)]
+        return [(1 / 5, placed) for placed in (self.expect(scene, 1.0), *corners)]
+
+    def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
+        y, x = self._missing(scene)
+        if self.position in ("center", "random"):
+            return self._placed(scene, y // 2, x // 2)
+        return self._placed(
+            scene, y if self.position.startswith("bottom") else 0, x if self.position.endswith("right") else 0
+        )
+
+
+@transform(
     "crop_border", kind="geometry", rule="same", preview=({"pixels": 32}, {"pixels": 64}),
 )  # fmt: skip
 class CropBorder:

@@ -137,6 +137,8 @@ def _pad(op: Pad, shape: Shape) -> bytes | None:
     if min(widths) < 0:
         return None
     if op.mode != "constant":
+        if op.mode not in _BORDERS:
+            return None
         less = op.mode == "reflect"
         if op.mode != "edge" and (max(widths[:2]) > shape.height - less or max(widths[2:]) > shape.width - less):
             return None  # the border repeats the image several times

@@ -28,8 +28,8 @@ _record: Final = struct.Struct("=6i8d4Bi")
 
 
 def warped(op: Warp, shape: Shape) -> bytes | None:
-    """The record of a warp of a byte image; None for floats, and where positions are far out."""
-    if shape.floats or len(op.fill) not in (1, shape.channels):
+    """The record of a warp of a byte image; None for floats, other borders, and where positions are far out."""
+    if shape.floats or op.mode != "constant" or len(op.fill) not in (1, shape.channels):
         return None
     if op.interpolation == "bilinear" and shape.width < 2:
         return None

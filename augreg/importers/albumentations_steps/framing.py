@@ -1,0 +1,92 @@
+"""Translators of albumentations transforms that change the size: crops, resizes and padding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from augreg.importers.albumentations_steps.arguments import fill, interpolation, padded, probability
+from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError
+
+__all__ = ["TRANSLATORS"]
+
+
+def _resampled(params: Parameters) -> dict[str, Any]:
+    """The interpolation of a resize, without antialiasing, as in OpenCV."""
+    area = params.take("interpolation", 1) == 3 or params.take("area_for_downscale") is not None
+    if area:
+        params.ignore("interpolation", "mask_interpolation")
+        params.note("INTER_AREA became bilinear with antialias, the most similar")
+        return {"interpolation": "bilinear"}
+    return {"interpolation": interpolation(params), "antialias": False}
+
+
+def _crop(name: str) -> Translator:
+    def translator(params: Parameters, walk: Translation) -> Steps:
+        size = [params.take("height"), params.take("width")]
+        if not params.take("pad_if_needed", False):
+            params.note("a smaller image is padded here, and is an error in albumentations")
+        if name == "center_crop":
+            params.note("where the sides differ by an odd number, the crop may start one pixel later here")
+        params.ignore("pad_position", "border_mode")
+        return [{name: {"size": size, **fill(params), **probability(params)}}]
+
+    return translator
+
+
+def _random_resized_crop(params: Parameters, walk: Translation) -> Steps:
+    arguments = {"size": params.take("size"), "scale": params.take("scale"), "ratio": params.take("ratio")}
+    return [{"random_resized_crop": {**arguments, **_resampled(params), **probability(params)}}]
+
+
+def _resize(params: Parameters, walk: Translation) -> Steps:
+    return [
+        {
+            "resize": {
+                "size": [params.take("height"), params.take("width")],
+                **_resampled(params),
+                **probability(params),
+            }
+        }
+    ]
+
+
+def _by_side(name: str, argument: str) -> Translator:
+    def translator(params: Parameters, walk: Translation) -> Steps:
+        size = params.take("max_size")
+        params.only("max_size_hw", None)
+        if not isinstance(size, int):
+            raise UnsupportedError(f"max_size={size}: only a single integer is possible")
+        if argument == "shorter":
+            params.note("the longer side is rounded down here, and to the nearest integer in albumentations")
+        return [{name: {argument: size, **_resampled(params), **probability(params)}}]
+
+    return translator
+
+
+def _pad(params: Parameters, walk: Translation) -> Steps:
+    value = params.take("padding", 0)
+    x, y = value if isinstance(value, list) and len(value) == 2 else (value, value)
+    left, top, right, bottom = value if isinstance(value, list) and len(value) == 4 else (x, y, x, y)
+    return [{"pad": {"padding": [top, bottom, left, right], **padded(params), **probability(params)}}]
+
+
+def _pad_if_needed(params: Parameters, walk: Translation) -> Steps:
+    sides = [params.take(f"min_{side}") or 1 for side in ("height", "width")]
+    divisors = [params.take(f"pad_{side}_divisor") or 1 for side in ("height", "width")]
+    options = {"position": params.take("position", "center"), **padded(params)}
+    params.ignore("always_apply", "padding")  # `padding` follows from the others
+    return [{"pad_to": {"size": sides, "divisor": divisors, **options, "p": params.take("p", 1.0)}}]
+
+
+TRANSLATORS: Mapping[str, Translator] = {
+    "RandomCrop": _crop("random_crop"),
+    "CenterCrop": _crop("center_crop"),
+    "RandomResizedCrop": _random_resized_crop,
+    "Resize": _resize,
+    "SmallestMaxSize": _by_side("resize", "shorter"),
+    "LongestMaxSize": _by_side("longest_max_size", "longer"),
+    "Pad": _pad,
+    "PadIfNeeded": _pad_if_needed,
+}
+"""The translators by class name."""

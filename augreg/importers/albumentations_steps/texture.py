@@ -1,0 +1,98 @@
+"""Translators of albumentations transforms that blur, add noise, compress or erase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from augreg.importers.albumentations_steps.arguments import INTERPOLATIONS, fill, probability
+from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, pair
+
+__all__ = ["TRANSLATORS"]
+
+
+def _blur(params: Parameters, walk: Translation) -> Steps:
+    params.only("blur_limit", [0, 0], 0, why="the size of the kernel follows from sigma")
+    return [{"gaussian_blur": {"sigma": pair(params.take("sigma_limit")), **probability(params)}}]
+
+
+def _motion_blur(params: Parameters, walk: Translation) -> Steps:
+    params.only("allow_shifted", False, why="the line is centered on the pixel")
+    params.only("direction_range", [0.0, 0.0], [0, 0], why="the line is centered on the pixel")
+    low, high = params.take("angle_range", [0.0, 360.0])
+    # its angle is clockwise
+    arguments = {"length": pair(params.take("blur_limit")), "angle": [0.0 - high, 0.0 - low]}
+    return [{"motion_blur": {**arguments, **probability(params)}}]
+
+
+def _median(params: Parameters, walk: Translation) -> Steps:
+    return [{"median_blur": {"size": pair(params.take("blur_limit")), **probability(params)}}]
+
+
+def _gauss_noise(params: Parameters, walk: Translation) -> Steps:
+    params.only("mean_range", [0.0, 0.0], [0, 0], why="the noise has mean 0")
+    params.only("per_channel", True)
+    params.only("noise_scale_factor", 1.0, 1)
+    return [{"gaussian_noise": {"std": params.take("std_range"), **probability(params)}}]
+
+
+def _jpeg(params: Parameters, walk: Translation) -> Steps:
+    if params.take("compression_type", "jpeg") != "jpeg":
+        raise UnsupportedError("only JPEG is possible")
+    params.note("Pillow encodes here, and OpenCV in albumentations")
+    return [{"jpeg": {"quality": params.take("quality_range"), **probability(params)}}]
+
+
+def _downscale(params: Parameters, walk: Translation) -> Steps:
+    modes = params.take("interpolation_pair") or {"upscale": 0, "downscale": 3}
+    if modes["downscale"] != 3:
+        params.note(f"interpolation_pair['downscale']={modes['downscale']} became bilinear with antialias")
+    enlarge = INTERPOLATIONS.get(modes["upscale"], "bicubic")
+    arguments = {"scale": params.take("scale_range"), "interpolation": enlarge}
+    return [{"downscale": {**arguments, **probability(params)}}]
+
+
+def _coarse_dropout(params: Parameters, walk: Translation) -> Steps:
+    holes = params.take("num_holes_range", [1, 2])
+    height, width = params.take("hole_height_range", [0.1, 0.2]), params.take("hole_width_range", [0.1, 0.2])
+    sides = {"height": height, "width": width}
+    if height[1] >= 1:  # then both are pixels
+        sides = {name: [max(1, int(low)), max(1, int(high))] for name, (low, high) in sides.items()}
+        sides["pixels"] = True
+        if height[0] < 1 or width[0] < 1:
+            params.note("a side of 0 pixels became one of 1")
+    elif width[1] >= 1:
+        raise UnsupportedError(f"hole_height_range={height} are fractions, and hole_width_range={width} are not")
+    if walk.has_rows:
+        params.note("boxes and keypoints that a hole hides stay here, and are dropped in albumentations")
+    return [{"holes": {"count": holes, **sides, **_painted(params), **probability(params)}}]
+
+
+def _painted(params: Parameters) -> dict[str, Any]:
+    """What erased pixels show."""
+    params.only("fill_mask", None, why="masks are not erased")
+    value = params.take("fill", 0)
+    modes = {"random": "pixel", "random_uniform": "random"}
+    return {"mode": modes[value]} if isinstance(value, str) and value in modes else fill(params)
+
+
+def _erasing(params: Parameters, walk: Translation) -> Steps:
+    low, high = params.take("ratio")
+    options = _painted(params)
+    # its ratio is width / height, drawn uniformly; ours is height / width, drawn log-uniformly
+    params.note("here, the aspect ratio is drawn log-uniformly, and areas that do not fit are drawn again")
+    arguments = {"area": params.take("scale"), "ratio": [1 / high, 1 / low], **options}
+    return [{"random_erasing": {**arguments, **probability(params)}}]
+
+
+TRANSLATORS: Mapping[str, Translator] = {
+    "GaussianBlur": _blur,
+    "MotionBlur": _motion_blur,
+    "MedianBlur": _median,
+    "CoarseDropout": _coarse_dropout,
+    "Erasing": _erasing,
+    "GaussNoise": _gauss_noise,
+    "ImageCompression": _jpeg,
+    "Downscale": _downscale,
+}
+"""The translators by class name."""

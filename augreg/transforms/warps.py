@@ -1,0 +1,171 @@
+"""Affine and perspective maps: rotations, shears, translations. Beyond the border is `fill`, or what `mode` says."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from msgspec import Meta
+
+from augreg import ops
+from augreg.steps.declare import transform
+from augreg.steps.fields import Degrees, Fill, Interpolation, PadMode, Probability, Range, SymmetricRange
+from augreg.transforms.ranges import check_positive
+
+if TYPE_CHECKING:
+    from augreg.ops import Op, Scene
+    from augreg.rng import Cursor
+
+
+@transform("rotate", kind="geometry")
+class Rotate:
+    """Rotate about the center, counter-clockwise, by an angle drawn uniformly; the size stays the same.
+
+    Multiples of 180 degrees, and on square images of 90, only move pixels; all other angles resample. What was
+    outside of the image shows `fill`, or with another `mode` than constant what `pad` with this mode has there.
+    """
+
+    degrees: Degrees = (-30.0, 30.0)
+    interpolation: Interpolation = "bilinear"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.rotate(scene, rng.uniform(*self.degrees), self.interpolation, self.fill, self.mode)
+
+
+@transform("affine", kind="geometry")
+class Affine:
+    """Shear, rotate, scale and translate about the center in one resampling; every amount is drawn uniformly.
+
+    They are applied in this order. `degrees` rotates counter-clockwise. `scale` is a factor. `translate` is
+    (vertical, horizontal): the largest translation either way, as a fraction of the height and the width. `shear_x`
+    and `shear_y` are angles in degrees: positive ones move the lower rows to the right and the right columns down.
+    """
+
+    degrees: Degrees = (-15.0, 15.0)
+    translate: tuple[Probability, Probability] = (0.1, 0.1)
+    scale: Range = (0.9, 1.1)
+    shear_x: Degrees = (-10.0, 10.0)
+    shear_y: Degrees = (0.0, 0.0)
+    interpolation: Interpolation = "bilinear"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
+
+    def check(self) -> None:
+        check_positive("scale", self.scale)
+        if max(map(abs, self.shear_x + self.shear_y)) >= 90:
+            raise ValueError("shear angles must be between -90 and 90 degrees")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        angle = math.radians(rng.uniform(*self.degrees))
+        down = rng.uniform(-self.translate[0], self.translate[0]) * scene.height
+        right = rng.uniform(-self.translate[1], self.translate[1]) * scene.width
+        zoom = rng.uniform(*self.scale)
+        slant_x = math.tan(math.radians(rng.uniform(*self.shear_x)))
+        slant_y = math.tan(math.radians(rng.uniform(*self.shear_y)))
+        # the forward map about the center is zoom * rotation * shear; the op takes the inverse
+        cos, sin = math.cos(angle), math.sin(angle)
+        a, b = zoom * (cos + sin * slant_y), zoom * (cos * slant_x + sin)
+        d, e = zoom * (cos * slant_y - sin), zoom * (cos - sin * slant_x)
+        det = a * e - b * d
+        if abs(det) < 1e-9 * zoom * zoom:  # both shears together can be singular; then only translate
+            a, b, d, e, det = 1.0, 0.0, 0.0, 1.0, 1.0
+        a, b, d, e = e / det, -b / det, -d / det, a / det
+        x, y = scene.width / 2.0, scene.height / 2.0
+        matrix = (a, b, x - a * (x + right) - b * (y + down), d, e, y - d * (x + right) - e * (y + down))
+        label = f"affine {math.degrees(angle):.1f}° x{zoom:.2f} move ({right:.0f}, {down:.0f})"
+        return ops.affine(scene, matrix, self.interpolation, self.fill, label, self.mode)
+
+
+@transform("shear_x", kind="geometry")
+class ShearX:
+    """Shear horizontally about the top left corner, by a factor drawn uniformly.
+
+    The factor is the tangent of the angle: the output at (x, y) shows the input at (x + factor * y, y).
+    """
+
+    amount: SymmetricRange = (-0.3, 0.3)
+    interpolation: Interpolation = "bilinear"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.shear(scene, rng.uniform(*self.amount), 0.0, self.interpolation, self.fill, self.mode)
+
+
+@transform("shear_y", kind="geometry")
+class ShearY:
+    """Shear vertically about the top left corner, by a factor drawn uniformly.
+
+    The factor is the tangent of the angle: the output at (x, y) shows the input at (x, y + factor * x).
+    """
+
+    amount: SymmetricRange = (-0.3, 0.3)
+    interpolation: Interpolation = "bilinear"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.shear(scene, 0.0, rng.uniform(*self.amount), self.interpolation, self.fill, self.mode)
+
+
+@transform("translate_x", kind="geometry")
+class TranslateX:
+    """Translate the image to the right by a fraction of its width, drawn uniformly; negative fractions go left."""
+
+    amount: SymmetricRange = (-0.25, 0.25)
+    interpolation: Interpolation = "nearest"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.translate(
+            scene, rng.uniform(*self.amount) * scene.width, 0.0, self.interpolation, self.fill, self.mode
+        )
+
+
+@transform("translate_y", kind="geometry")
+class TranslateY:
+    """Translate the image down by a fraction of its height, drawn uniformly; negative fractions go up."""
+
+    amount: SymmetricRange = (-0.25, 0.25)
+    interpolation: Interpolation = "nearest"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.translate(
+            scene, 0.0, rng.uniform(*self.amount) * scene.height, self.interpolation, self.fill, self.mode
+        )
+
+
+@transform(
+    "perspective", kind="geometry", p=0.5,
+    preview=({"distortion": 0.2}, {"distortion": 0.5}, {"distortion": 0.8}),
+)  # fmt: skip
+class Perspective:
+    """Apply a random perspective: move each corner inward and resample, as if the image were seen at an angle.
+
+    A corner moves along each axis by up to `distortion` times half of that side, drawn uniformly.
+    """
+
+    distortion: Annotated[float, Meta(ge=0, lt=1)] = 0.5
+    interpolation: Interpolation = "bilinear"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        height, width = scene.height, scene.width
+        max_x, max_y = self.distortion * width / 2.0, self.distortion * height / 2.0
+        moves = [(rng.uniform(0.0, max_x), rng.uniform(0.0, max_y)) for _ in range(4)]
+        (x0, y0), (x1, y1), (x2, y2), (x3, y3) = moves
+        corners = ((x0, y0), (width - x1, y1), (width - x2, height - y2), (x3, height - y3))
+        return ops.perspective(scene, corners, self.interpolation, self.fill, self.mode)
