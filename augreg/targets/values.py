@@ -17,7 +17,7 @@ from PIL import Image
 from augreg.backends import Backend
 from augreg.errors import ImageError
 from augreg.images.codecs import tensor
-from augreg.ops import Op, Pad, Resize
+from augreg.ops import Op, Pad, Remap, Resize, Warp
 from augreg.targets import rows
 from augreg.targets.conventions import MapOptions
 from augreg.targets.masks import planes_of
@@ -103,6 +103,8 @@ class ValueMap:
             own["fill"] = tuple(one) * channels
         else:
             given, own["fill"] = self._array, (float(self._fill),) * channels
+        if self.vectors and isinstance(op, Warp | Remap):  # a mirror image would have to turn them
+            own["mode"] = "constant"
         known = {name: value for name, value in own.items() if name in op.__struct_fields__}
         found = engine.apply(replace(op, **known) if known else op, given)
         self._array = np.ascontiguousarray(found).view(self._array.dtype)
