@@ -54,6 +54,7 @@ def fixed() -> dict:
             blur_limit=(9, 9), angle_range=(40, 40), direction_range=(0, 0), allow_shifted=False, p=1
         ),
         "resize": A.Resize(21, 17),
+        "resize nearest": A.Resize(21, 57, interpolation=0),
         "longest": A.LongestMaxSize(max_size=20),
         "crop": A.CenterCrop(20, 18),
         "pad": A.Pad(padding=(3, 5, 7, 9), fill=9),

@@ -147,6 +147,11 @@ _KERNELS = {"bilinear": _triangle, "bicubic": RESIZE_CUBIC, "lanczos": _lanczos}
 
 def _resize(op: Resize, image: Array, white: float) -> Array:
     height, width = image.shape[:2]
+    if op.interpolation == "nearest_floor":
+        rows, columns = (
+            [i * size // wanted for i in range(wanted)] for size, wanted in ((height, op.height), (width, op.width))
+        )
+        return image[rows][:, columns]
     if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
         ys = (np.arange(op.height)[:, None] + 0.5) * (height / op.height) + np.zeros((1, op.width))
         xs = (np.arange(op.width)[None] + 0.5) * (width / op.width) + np.zeros((op.height, 1))

@@ -428,7 +428,7 @@ def test_albumentations_choices() -> None:
 def test_albumentations_detection() -> None:
     found = augreg.from_albumentations(DATA["detection"])
     assert found.spec["targets"] == {
-        "boxes": "xywh", "min_visible": 0.3, "labels": ["classes"], "keypoints": "drop",
+        "boxes": "xywh", "min_visible": 0.3, "labels": ["classes"], "keypoints": "drop", "nearest": "floor",
     }  # fmt: skip
     affine = found.spec["image"][1]["affine"]
     assert affine["degrees"] == [-10.0, 20.0]

@@ -81,6 +81,8 @@ def _resize(op: Resize, image: Array) -> Array:
     height, width, channels = image.shape
     if (op.height, op.width) == (height, width):
         return image
+    if op.interpolation == "nearest_floor":
+        return plain.at_corners(op, image)
     if op.interpolation == "nearest":
         return _nearest(image, range(op.height), range(op.width), height / op.height, width / op.width)
     if op.interpolation == "lanczos":  # OpenCV's kernel is a pixel wider on each side, and not antialiased
@@ -129,6 +131,8 @@ def _smoothing(scale: float) -> NDArray[np.float64]:
 
 def _enlarge(op: Enlarge, image: Array) -> Array:
     """Cut out the pixels that the box is made of, repeat the border as `cv2.resize` does, and warp at its points."""
+    if op.interpolation == "nearest_floor":
+        return plain.at_corners(op, image)
     step_y, step_x = image.shape[0] / op.whole[0], image.shape[1] / op.whole[1]
     if op.interpolation == "nearest":
         box = range(op.top, op.top + op.height), range(op.left, op.left + op.width)

@@ -40,9 +40,11 @@ def _each(image: Array, height: int, width: int, work: Callable[[Image.Image, in
 
 
 def _resize(op: Resize, image: Array) -> Array:
-    size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     if (op.height, op.width) == image.shape[:2]:
         return image
+    if op.interpolation == "nearest_floor":
+        return plain.at_corners(op, image)
+    size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     if op.interpolation == "nearest":
         return _each(image, op.height, op.width, lambda pil_image, _: pil_image.resize(size, resample))
     if op.antialias or op.interpolation == "lanczos":
@@ -89,6 +91,8 @@ def _by_axis(
 
 def _enlarge(op: Enlarge, image: Array) -> Array:
     """Scale like `_resize`, but make the pixels of the box alone."""
+    if op.interpolation == "nearest_floor":
+        return plain.at_corners(op, image)
     size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     step_y, step_x = image.shape[0] / op.whole[0], image.shape[1] / op.whole[1]
     y, x = op.top * step_y, op.left * step_x

@@ -66,7 +66,10 @@ def _run_sample(sample: Mapping[Any, Any], start: Start, settings: RunSettings) 
         if _kind(key, value, targets) == "mask"
     }
     maps = {
-        key: [ValueMap(member, at, targets.maps[key], size) for member, at in _members(sample[key], key)]
+        key: [
+            ValueMap(member, at, targets.maps[key], size, targets.nearest)
+            for member, at in _members(sample[key], key)
+        ]
         for key in targets.maps
         if key in sample
     }
@@ -202,7 +205,7 @@ def _images(sample: Mapping[Any, Any], settings: RunSettings) -> dict[Any, list[
 
 def _masks(value: Any, key: Any, targets: Targets, size: tuple[int, int]) -> list[Mask]:
     with _reading(key):
-        return [Mask(member, at, targets.mask_fill, size) for member, at in _members(value, key)]
+        return [Mask(member, at, targets.mask_fill, size, targets.nearest) for member, at in _members(value, key)]
 
 
 def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: Collection[Any]) -> list[Any]:

@@ -91,7 +91,7 @@ def _targets(params: Parameters, walk: Translation) -> None:
     if keys:
         targets["keys"] = keys
     if targets:
-        walk.options["targets"] = targets
+        walk.options["targets"] = walk.options.get("targets", {}) | targets
 
 
 def _to_tensor(params: Parameters, walk: Translation) -> Steps:

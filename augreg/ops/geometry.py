@@ -84,7 +84,11 @@ class Pad(Op, frozen=True, eq=False):
 
 
 class Resize(Op, frozen=True, eq=False):
-    """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel contributes."""
+    """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel contributes.
+
+    `nearest` takes the pixel at the center of each pixel of the result, `nearest_floor` the one at its top left
+    corner, as OpenCV does.
+    """
 
     height: int
     width: int

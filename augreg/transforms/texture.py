@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from augreg import ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Counts, Degrees, Interpolation, Range
+from augreg.steps.fields import Counts, Degrees, Range, ResizeInterpolation
 from augreg.transforms.ranges import check_fraction, check_range, nearest
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Downscale:
     """
 
     scale: Range = (0.25, 0.5)
-    interpolation: Interpolation = "nearest"
+    interpolation: ResizeInterpolation = "nearest"
 
     def check(self) -> None:
         check_fraction("scale", self.scale)

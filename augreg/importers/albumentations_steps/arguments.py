@@ -7,7 +7,7 @@ from typing import Any
 
 from augreg.importers.translation import Parameters, Translator, UnsupportedError, numbers
 
-__all__ = ["INTERPOLATIONS", "fill", "interpolation", "padded", "plain", "probability", "symmetric"]
+__all__ = ["INTERPOLATIONS", "at_corners", "fill", "interpolation", "padded", "plain", "probability", "symmetric"]
 
 INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "bicubic"}  # OpenCV's constants
 _BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 3: "wrap", 4: "reflect"}
@@ -27,6 +27,11 @@ def interpolation(params: Parameters) -> str:
         return INTERPOLATIONS[value]
     params.note(f"interpolation={value} became bilinear")
     return "bilinear"
+
+
+def at_corners(name: str) -> str:
+    """The interpolation of a resize, where the nearest pixel is at the corner."""
+    return "nearest_floor" if name == "nearest" else name
 
 
 def fill(params: Parameters) -> dict[str, Any]:

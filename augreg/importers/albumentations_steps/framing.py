@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.albumentations_steps.arguments import fill, interpolation, padded, probability
+from augreg.importers.albumentations_steps.arguments import at_corners, fill, interpolation, padded, probability
 from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError
 
 __all__ = ["TRANSLATORS"]
 
+_EXACT = 6  # OpenCV's INTER_NEAREST_EXACT, which is at centers
 
-def _resampled(params: Parameters) -> dict[str, Any]:
-    """The interpolation of a resize, without antialiasing, as in OpenCV."""
+
+def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
+    """The interpolation of a resize, without antialiasing, as in OpenCV, whose nearest pixel is that of a corner."""
+    masks = params.take("mask_interpolation", 0)
+    if masks == 0:
+        walk.options.setdefault("targets", {})["nearest"] = "floor"
+    elif masks != _EXACT:
+        params.note(f"mask_interpolation={masks} is not kept: masks are resized by the nearest pixel")
     area = params.take("interpolation", 1) == 3 or params.take("area_for_downscale") is not None
     if area:
-        params.ignore("interpolation", "mask_interpolation")
         params.note("INTER_AREA became bilinear with antialias, the most similar")
         return {"interpolation": "bilinear"}
-    return {"interpolation": interpolation(params), "antialias": False}
+    if params.take("interpolation", 1) == _EXACT:
+        return {"interpolation": "nearest"}
+    return {"interpolation": at_corners(interpolation(params)), "antialias": False}
 
 
 def _crop(name: str) -> Translator:
@@ -36,7 +44,7 @@ def _crop(name: str) -> Translator:
 
 def _random_resized_crop(params: Parameters, walk: Translation) -> Steps:
     arguments = {"size": params.take("size"), "scale": params.take("scale"), "ratio": params.take("ratio")}
-    return [{"random_resized_crop": {**arguments, **_resampled(params), **probability(params)}}]
+    return [{"random_resized_crop": {**arguments, **_resampled(params, walk), **probability(params)}}]
 
 
 def _resize(params: Parameters, walk: Translation) -> Steps:
@@ -44,7 +52,7 @@ def _resize(params: Parameters, walk: Translation) -> Steps:
         {
             "resize": {
                 "size": [params.take("height"), params.take("width")],
-                **_resampled(params),
+                **_resampled(params, walk),
                 **probability(params),
             }
         }
@@ -59,7 +67,7 @@ def _by_side(name: str, argument: str) -> Translator:
             raise UnsupportedError(f"max_size={size}: only a single integer is possible")
         if argument == "shorter":
             params.note("the longer side is rounded down here, and to the nearest integer in albumentations")
-        return [{name: {argument: size, **_resampled(params), **probability(params)}}]
+        return [{name: {argument: size, **_resampled(params, walk), **probability(params)}}]
 
     return translator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.albumentations_steps.arguments import INTERPOLATIONS, fill, probability
+from augreg.importers.albumentations_steps.arguments import INTERPOLATIONS, at_corners, fill, probability
 from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, pair
 
 __all__ = ["TRANSLATORS"]
@@ -47,7 +47,7 @@ def _downscale(params: Parameters, walk: Translation) -> Steps:
     modes = params.take("interpolation_pair") or {"upscale": 0, "downscale": 3}
     if modes["downscale"] != 3:
         params.note(f"interpolation_pair['downscale']={modes['downscale']} became bilinear with antialias")
-    enlarge = INTERPOLATIONS.get(modes["upscale"], "bicubic")
+    enlarge = at_corners(INTERPOLATIONS.get(modes["upscale"], "bicubic"))
     arguments = {"scale": params.take("scale_range"), "interpolation": enlarge}
     return [{"downscale": {**arguments, **probability(params)}}]
 

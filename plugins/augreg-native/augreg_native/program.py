@@ -93,7 +93,7 @@ def _resize(op: Resize, shape: Shape) -> bytes | None:
         return b""
     if not _resizes(op, shape):
         return None
-    if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
+    if op.interpolation in ("nearest", "nearest_floor") or not (op.antialias or op.interpolation == "lanczos"):
         return warps.resampled(op, shape)
     return _resized(op, 0.0, 0.0, shape.height, shape.width)
 
