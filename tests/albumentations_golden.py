@@ -53,6 +53,8 @@ def fixed() -> dict:
         "motion": A.MotionBlur(
             blur_limit=(9, 9), angle_range=(40, 40), direction_range=(0, 0), allow_shifted=False, p=1
         ),
+        "blur of a size": A.GaussianBlur(blur_limit=(5, 5), sigma_limit=(1.7, 1.7), p=1),
+        "box blur": A.Blur(blur_limit=(5, 5), p=1),
         "resize": A.Resize(21, 17),
         "resize nearest": A.Resize(21, 57, interpolation=0),
         "longest": A.LongestMaxSize(max_size=20),
@@ -137,6 +139,8 @@ def main() -> None:
                 A.Equalize(),
                 A.AutoContrast(),
                 A.GaussianBlur(),
+                A.GaussianBlur(blur_limit=(3, 6)),
+                A.Blur(),
                 A.MotionBlur(),
                 A.MedianBlur(),
                 A.Normalize(),

@@ -17,6 +17,7 @@ import numpy as np
 from augreg.ops import (
     BranchMix,
     ColorMatrix,
+    Convolve,
     Enhance,
     Filter,
     Hue,
@@ -270,6 +271,18 @@ def _filter(op: Filter, image: Array, white: float) -> Array:
     return _motion(op.amount, op.angle, image) if op.name == "motion" else _gaussian(op, image)
 
 
+def _convolve(op: Convolve, image: Array, white: float) -> Array:
+    """Weighted sums of the image moved by so much; beyond its edge lies its mirror image, the edge not repeated."""
+    total = np.zeros_like(image)
+    middle_y, middle_x = len(op.kernel) // 2, len(op.kernel[0]) // 2
+    for v, weights in enumerate(op.kernel):
+        for u, weight in enumerate(weights):
+            rows = [_beyond(y + v - middle_y, image.shape[0], "reflect") for y in range(image.shape[0])]
+            columns = [_beyond(x + u - middle_x, image.shape[1], "reflect") for x in range(image.shape[1])]
+            total += weight * image[rows][:, columns]
+    return _clipped(total, white)
+
+
 def _around(image: Array, y: int, x: int) -> Array:
     """The image moved by so much, its edges repeated: each place shows what lies (y, x) from it."""
     rows, columns = np.arange(image.shape[0]) + y, np.arange(image.shape[1]) + x
@@ -490,6 +503,7 @@ _MEANINGS: dict[type[Op], Callable[..., Array]] = {
     Enhance: _enhance,
     Hue: _hue,
     Filter: _filter,
+    Convolve: _convolve,
     Paint: _paint,
     Normalize: _normalize,
     Remap: _remap,

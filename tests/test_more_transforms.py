@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import math
+from collections import Counter
 from typing import Any
 
 import images
@@ -154,6 +156,37 @@ def test_median_blur_draws_odd_sides() -> None:
     assert sides == {3.0, 5.0, 7.0, 9.0}
     with pytest.raises(SpecError, match="odd"):
         Pipeline.from_spec([{"median_blur": 4}])
+
+
+@each_backend
+def test_a_blur_of_a_size_ends_there(name: str) -> None:
+    """Weights by hand: e^(-1/8) and e^(-1/2) beside 1; with deviation 0, OpenCV's for 5 pixels, which is 1.1."""
+    dot = np.zeros((15, 15, 1), np.float32)
+    dot[7, 7] = 1.0
+    for sigma, deviation in ((2.0, 2.0), (0.0, 1.1)):
+        found = train({"gaussian_blur": {"sigma": [sigma, sigma], "size": 5}}, dot, backend=name)[..., 0]
+        weights = np.array([math.exp(-2 / deviation**2), math.exp(-0.5 / deviation**2), 1.0])
+        weights = np.array([*weights, *weights[1::-1]]) / (2 * weights.sum() - 1)
+        assert np.allclose(found[5:10, 5:10], np.outer(weights, weights), atol=1e-6)
+        assert found.sum() == pytest.approx(1.0, abs=1e-5)
+    mean = train({"box_blur": 3}, dot, backend=name)[..., 0]
+    assert np.allclose(mean[6:9, 6:9], 1 / 9, atol=1e-6) and mean.sum() == pytest.approx(1.0, abs=1e-5)
+    corner = np.zeros((4, 4, 1), np.uint8)
+    corner[1, 1] = 90  # which the mirrored border shows four times around the first pixel
+    assert train({"box_blur": 3}, corner, backend=name)[0, 0] == 40
+
+
+def test_sides_of_blurs() -> None:
+    """A kernel of albumentations has a whole number of pixels, and one more if it is even."""
+    found = drawn({"gaussian_blur": {"sigma": 1, "size": [3, 7]}}, (9, 9), 400)
+    counts = Counter(len(op.kernel) for (op,) in found)
+    assert counts.keys() == {3, 5, 7} and 40 < counts[3] < 120 and 110 < counts[5] < 210  # 1, 2 and 2 of 5
+    counts = Counter(len(op.kernel) for (op,) in drawn({"box_blur": [3, 7]}, (9, 9), 300))
+    assert counts.keys() == {3, 5, 7} and min(counts.values()) > 70
+    with pytest.raises(SpecError, match="size must be odd numbers from 1 to 127"):
+        Pipeline.from_spec([{"box_blur": 4}])
+    plain, later = Pipeline.from_spec(["gaussian_blur"]), Pipeline.from_spec([{"gaussian_blur": {"size": None}}])
+    assert plain.fingerprint == later.fingerprint and "size" not in plain.to_spec()["image"][0]["gaussian_blur"]
 
 
 @each_backend

@@ -184,6 +184,14 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "motion blur": lambda _: [
         ops.motion_blur(*line) for line in ((1.0, 0.0), (3.0, 30.0), (7.5, -80.0), (4.2, 90.0))
     ],
+    "convolve": lambda _: [
+        ops.windowed_blur(1.3, 5),
+        ops.windowed_blur(0.0, 7),
+        ops.box_blur(3),
+        ops.Convolve(((0.1, -0.4, 0.2), (-0.3, 1.9, 0.15), (0.05, -0.6, 0.1))),
+        ops.Convolve(((0.2, -0.1, 0.3, 0.4, 0.2),)),
+        ops.Convolve(((0.2, 0.0, 0.1), (0.1, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.0, 0.1), (0.0, 0.2, 0.0))),
+    ],
     "median blur": lambda _: [ops.median_blur(side) for side in (1, 3, 5, 7)],
     "gaussian noise": lambda scene: [ops.noise(scene, "gaussian", (std,), 5) for std in (0.0, 0.03, 0.3)],
     "shot noise": lambda scene: [ops.noise(scene, "shot", (photons,), 6) for photons in (30.0, 400.0)],
@@ -244,6 +252,7 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "hue": (Within(16.0, 2.0), Within(12.0, 1.2), ROUNDING, ROUNDING),
     "gaussian blur": (Within(35.0, 2.0), Within(2.0, 0.6), ROUNDING, ROUNDING),
     "motion blur": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "convolve": (BYTE, Within(2.0, 0.6), ROUNDING, ROUNDING),
     "median blur": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "gaussian noise": (BYTE, BYTE, ROUNDING, ROUNDING),
     "shot noise": (BYTE, BYTE, ROUNDING, ROUNDING),

@@ -20,6 +20,7 @@ from augreg.backends import (
     Backend,
     borders,
     clahe,
+    convolving,
     displacement,
     intensity,
     photography,
@@ -28,7 +29,7 @@ from augreg.backends import (
     shrinking,
 )
 from augreg.images import buffers
-from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
+from augreg.ops import Convolve, Enhance, Enlarge, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
 
 __all__ = ["KERNELS"]
 
@@ -295,6 +296,15 @@ def _blurred(sigma: float, image: Array) -> Array:
     return _shaped(found, image.shape[2])
 
 
+def _convolve(op: Convolve, image: Array) -> Array:
+    kernel, split, border = convolving.weights(op.kernel), convolving.parts(op.kernel), cv2.BORDER_REFLECT_101
+    if split is None:
+        found = cv2.filter2D(image, -1, kernel, borderType=border)
+    else:
+        found = cv2.sepFilter2D(image, -1, split[1], split[0], borderType=border)
+    return _shaped(found, image.shape[2])
+
+
 def _median(size: int, image: Array) -> Array:
     """The same as Pillow's, by OpenCV where it supports the kind of image."""
     if image.dtype != np.uint8 or size < 3:
@@ -360,6 +370,7 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Filter: _filter,
     LocalContrast: _local_contrast,
     Remap: _remap,
+    Convolve: _convolve,
 }
 KERNELS.update(plain.composite_kernels(Backend("opencv", KERNELS)))
 KERNELS[Move] = _move

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, JpegImagePlugin
 
-from augreg.backends import borders, displacement, intensity, plain
+from augreg.backends import borders, convolving, displacement, intensity, plain
 from augreg.errors import ImageError
 from augreg.images import buffers
 from augreg.images.jpeg import decode_jpeg, read_header
-from augreg.ops import ColorMatrix, Encode, Noise, Op, Remap
+from augreg.ops import ColorMatrix, Convolve, Encode, Noise, Op, Remap
 from augreg.rng import field_rows, frame_key
 
 __all__ = ["KERNELS", "color_matrix", "convolved", "encode", "filled", "median", "motion_kernel", "noise", "remap"]
@@ -179,4 +179,5 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Noise: noise,
     ColorMatrix: color_matrix,
     Encode: encode,
+    Convolve: convolving.convolve,
 }

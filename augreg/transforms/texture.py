@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from augreg import ops
 from augreg.steps.declare import transform
@@ -13,18 +13,61 @@ if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
+_LARGEST: Final = 127  # of the sides of kernels
+
 
 @transform("gaussian_blur", kind="texture")
 class GaussianBlur:
-    """Blur with a Gaussian kernel whose standard deviation, in pixels, is drawn uniformly."""
+    """Blur with a Gaussian kernel whose standard deviation, in pixels, is drawn uniformly.
+
+    With `size`, the kernel is cut off to a square whose side in pixels is drawn from these whole numbers; an even one
+    becomes the next odd one. Then a deviation of 0 means the one that OpenCV takes for the side L,
+    0.3 ((L - 1) / 2 - 1) + 0.8, and the image is mirrored at its border, where the edge is repeated otherwise.
+    """
 
     sigma: Range = (0.1, 2.0)
+    size: Counts | None = None
+    later: ClassVar[tuple[str, ...]] = ("size",)
 
     def check(self) -> None:
         check_range("sigma", self.sigma, 0, 256, " pixels")
+        if self.size is not None:
+            check_range("size", self.size, 1, _LARGEST, " pixels")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.gaussian_blur(rng.uniform(*self.sigma))
+        sigma = rng.uniform(*self.sigma)
+        if self.size is None:
+            return ops.gaussian_blur(sigma)
+        return ops.windowed_blur(sigma, (self.size[0] + rng.integers(self.size[1] - self.size[0] + 1)) | 1)
+
+
+@transform("box_blur", kind="texture", preview=({"size": 3}, {"size": 7}, {"size": 13}))
+class BoxBlur:
+    """Replace each pixel value by the mean of the square around it.
+
+    The side of the square, an odd number of pixels, is drawn uniformly from the odd numbers in `size`. The image is
+    mirrored at its border.
+    """
+
+    size: Counts = (3, 7)
+
+    def check(self) -> None:
+        _check_odd("size", self.size, _LARGEST)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.box_blur(_odd(rng, self.size))
+
+
+def _check_odd(name: str, sides: tuple[int, int], most: int) -> None:
+    if not all(side % 2 and 1 <= side <= most for side in sides):
+        hint = nearest([min(side | 1, most) for side in sides])
+        raise ValueError(f"{name} must be odd numbers from 1 to {most}, got {list(sides)}{hint}")
+
+
+def _odd(rng: Cursor, sides: tuple[int, int]) -> int:
+    """One of the odd numbers from the first side to the second, each as probable."""
+    low, high = sides
+    return low + 2 * rng.integers((high - low) // 2 + 1)
 
 
 @transform(
@@ -58,13 +101,10 @@ class MedianBlur:
     size: Counts = (3, 7)
 
     def check(self) -> None:
-        if not all(side % 2 and 1 <= side <= 31 for side in self.size):
-            hint = nearest([min(side | 1, 31) for side in self.size])
-            raise ValueError(f"size must be odd numbers from 1 to 31, got {list(self.size)}{hint}")
+        _check_odd("size", self.size, 31)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        low, high = self.size
-        return ops.median_blur(low + 2 * rng.integers((high - low) // 2 + 1))
+        return ops.median_blur(_odd(rng, self.size))
 
 
 @transform("downscale", kind="texture", preview=({"scale": 0.5}, {"scale": 0.25}, {"scale": 0.12}))

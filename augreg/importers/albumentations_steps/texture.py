@@ -12,8 +12,22 @@ __all__ = ["TRANSLATORS"]
 
 
 def _blur(params: Parameters, walk: Translation) -> Steps:
-    params.only("blur_limit", [0, 0], 0, why="the size of the kernel follows from sigma")
-    return [{"gaussian_blur": {"sigma": pair(params.take("sigma_limit")), **probability(params)}}]
+    sigma, limit = pair(params.take("sigma_limit", [0.5, 3.0])), pair(params.take("blur_limit", 0))
+    if not any(limit):  # the size follows from the deviation
+        return [{"gaussian_blur": {"sigma": sigma, **probability(params)}}]
+    if limit[0] == 0:
+        params.note("where blur_limit gives 0, the size of the kernel is 1 here, and follows from sigma there")
+    return [{"gaussian_blur": {"sigma": sigma, "size": [max(1, side) for side in limit], **probability(params)}}]
+
+
+def _box_blur(params: Parameters, walk: Translation) -> Steps:
+    return [{"box_blur": {"size": _odd(params), **probability(params)}}]
+
+
+def _odd(params: Parameters) -> list[int]:
+    """The range of sides, from 3 on; a single number is the largest."""
+    limit = params.take("blur_limit", [3, 7])
+    return [max(3, int(side) | 1) for side in (limit if isinstance(limit, list) else (3, limit))]
 
 
 def _motion_blur(params: Parameters, walk: Translation) -> Steps:
@@ -26,7 +40,7 @@ def _motion_blur(params: Parameters, walk: Translation) -> Steps:
 
 
 def _median(params: Parameters, walk: Translation) -> Steps:
-    return [{"median_blur": {"size": pair(params.take("blur_limit")), **probability(params)}}]
+    return [{"median_blur": {"size": _odd(params), **probability(params)}}]
 
 
 def _gauss_noise(params: Parameters, walk: Translation) -> Steps:
@@ -87,6 +101,7 @@ def _erasing(params: Parameters, walk: Translation) -> Steps:
 
 TRANSLATORS: Mapping[str, Translator] = {
     "GaussianBlur": _blur,
+    "Blur": _box_blur,
     "MotionBlur": _motion_blur,
     "MedianBlur": _median,
     "CoarseDropout": _coarse_dropout,

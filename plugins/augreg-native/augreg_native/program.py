@@ -22,6 +22,7 @@ from augreg.backends import backend, intensity, plain
 from augreg.images import buffers
 from augreg.ops import (
     ColorMatrix,
+    Convolve,
     Enhance,
     Filter,
     Hue,
@@ -187,6 +188,18 @@ def _enhance(op: Enhance, shape: Shape) -> bytes | None:
     return (colors.enhanced if op.degenerate == "gray" else filters.sharpened)(op, shape)
 
 
+def _convolve(op: Convolve, shape: Shape) -> bytes | None:
+    """Mirror the border, convolve, and cut the border off again."""
+    reach = max(len(op.kernel), len(op.kernel[0])) // 2
+    around = _pad(Pad(reach, reach, reach, reach, mode="reflect"), shape)
+    record = filters.convolved(op, shape)
+    if around is None or record is None:
+        return None
+    whole = Shape(shape.height + 2 * reach, shape.width + 2 * reach, shape.channels)
+    back = _move(Move(reach, reach, shape.height, shape.width), whole)
+    return None if back is None else around + record + back
+
+
 ENCODERS: Mapping[type[Op], Encoder] = {
     Move: _move,
     Resize: _resize,
@@ -197,6 +210,7 @@ ENCODERS: Mapping[type[Op], Encoder] = {
     Lookup: colors.looked_up,
     Enhance: _enhance,
     Filter: filters.filtered,
+    Convolve: _convolve,
     Hue: colors.hue,
     ColorMatrix: colors.mixed,
     LocalContrast: colors.equalized_locally,
