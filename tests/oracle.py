@@ -238,9 +238,13 @@ def remapped(op: Remap, height: int, width: int) -> tuple[Array, Array]:
         y, x = ys - height / 2, xs - width / 2
         radius = np.hypot(y, x) / np.hypot(height / 2, width / 2)
         return height / 2 + y * (1 + op.numbers[0] * radius**2), width / 2 + x * (1 + op.numbers[0] * radius**2)
-    if op.field == "elastic":
+    if op.field in ("elastic", "elastic_normal"):
         alpha, sigma = op.numbers
-        noise = 2 * _noise("uniform", op.key, (height, width, 2)) - 1
+        if op.field == "elastic":
+            noise = 2 * _noise("uniform", op.key, (height, width, 2)) - 1
+        else:
+            noise = _noise("normal", op.key, (height, width, 2))
+            noise = noise / max(noise.max(), -noise.min())
         shift = np.einsum("yv,xu,vuc->cyx", _mirrored(height, sigma), _mirrored(width, sigma), noise) * alpha
         return ys + shift[0], xs + shift[1]
     rows, columns, limit = int(op.numbers[0]), int(op.numbers[1]), op.numbers[2]

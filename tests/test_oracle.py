@@ -107,6 +107,7 @@ def _remaps(scene: Scene, interpolation: str) -> list[Op]:
     return [
         ops.elastic(scene, 12.0, 2.0, 8, interpolation, fill),
         ops.elastic(scene, 70.0, 5.0, 9, interpolation, (10.0,)),
+        ops.elastic(scene, 90.0, 2.0, 9, interpolation, (10.0,), noise="normal"),
         ops.grid(scene, 3, 5, 0.4, 10, interpolation),
         ops.grid(scene, 1, 2, 0.5, 11, interpolation),
         ops.lens(scene, 0.3, interpolation, fill),

@@ -181,7 +181,7 @@ class Remap(Op, frozen=True, eq=False):
     inner nodes of a grid displaced; `lens` (k): the radius r becomes r (1 + k r^2), where r is 1 at the corners.
     """
 
-    field: Literal["elastic", "grid", "lens"]
+    field: Literal["elastic", "elastic_normal", "grid", "lens"]
     numbers: tuple[float, ...]
     key: int = 0
     interpolation: Sampling = "bilinear"
@@ -321,10 +321,12 @@ def elastic(
     interpolation: Sampling = "bilinear",
     fill: PixelValues = (0.0,),
     mode: PadMode = "constant",
+    noise: Literal["uniform", "normal"] = "uniform",
 ) -> Remap:
     """Displace every pixel at random but smoothly; `fill` is on the 0..255 scale."""
+    field: Literal["elastic", "elastic_normal"] = "elastic" if noise == "uniform" else "elastic_normal"
     label = f"elastic {alpha:.1f}, sigma {sigma:.1f}"
-    return Remap("elastic", (alpha, sigma), key, interpolation, scene.pixel_values(fill), mode, label=label)
+    return Remap(field, (alpha, sigma), key, interpolation, scene.pixel_values(fill), mode, label=label)
 
 
 def grid(

@@ -27,7 +27,9 @@ class Elastic:
     The displacement, along each axis, is `alpha` times uniform noise in [-1, 1) smoothed with standard deviation
     `sigma` in pixels; `alpha` is drawn uniformly. The standard deviation of the displacement is about 0.16 alpha /
     sigma pixels, 1.6 by default, and the waves are about 4 sigma wide. Positions outside of the image show `fill`, or
-    what `pad` with this `mode` has there.
+    what `pad` with this `mode` has there. With `noise: normal`, the noise is standard normal divided by its
+    largest absolute value, 4.6 on average for 256x256 pixels, as in albumentations, which moves pixels 0.38 times as
+    far.
     Simard, Steinkraus and Platt 2003, for handwriting.
     """
 
@@ -36,7 +38,8 @@ class Elastic:
     interpolation: _Interpolation = "bilinear"
     fill: Fill = (0.0,)
     mode: PadMode = "constant"
-    later: ClassVar[tuple[str, ...]] = ("mode",)
+    noise: Literal["uniform", "normal"] = "uniform"
+    later: ClassVar[tuple[str, ...]] = ("mode", "noise")
 
     def check(self) -> None:
         if self.alpha[0] < 0:
@@ -44,7 +47,8 @@ class Elastic:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         alpha = rng.uniform(*self.alpha)
-        return ops.elastic(scene, alpha, self.sigma, rng.bits(), self.interpolation, self.fill, self.mode)
+        given = self.interpolation, self.fill, self.mode, self.noise
+        return ops.elastic(scene, alpha, self.sigma, rng.bits(), *given)
 
 
 @transform(

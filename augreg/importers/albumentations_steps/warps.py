@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +9,6 @@ from augreg.importers.albumentations_steps.arguments import interpolation, padde
 from augreg.importers.translation import Parameters, Steps, Translation, Translator, pair
 
 __all__ = ["TRANSLATORS"]
-
-_LARGEST_NORMAL = 4.59
-"""What the largest of the 2 x 256 x 256 normal numbers of a displacement field is on average, without its sign."""
 
 
 def _beyond(params: Parameters) -> dict[str, Any]:
@@ -77,19 +73,13 @@ def _elastic(params: Parameters, walk: Translation) -> Steps:
     params.only("approximate", False)
     params.only("same_dxdy", False)
     params.ignore("keypoint_remapping_method")
-    alpha = params.take("alpha", 1.0)
-    if params.take("noise_distribution", "gaussian") == "gaussian":
-        # normal noise over its largest value; uniform noise in [-1, 1) has a standard deviation of 1 / sqrt(3)
-        alpha *= math.sqrt(3.0) / _LARGEST_NORMAL
-        params.note(
-            "noise_distribution='gaussian' became uniform noise with the same standard deviation, of an image of "
-            "256x256: theirs is divided by its largest value, 4.3 at 128x128 and 4.9 at 512x512"
-        )
+    noise = "normal" if params.take("noise_distribution", "gaussian") == "gaussian" else "uniform"
     params.note(
         "within 2 sigma of the border, displacements are larger in albumentations, which repeats its noise there"
     )
     options = {"interpolation": interpolation(params), **_beyond(params), **probability(params)}
-    return [{"elastic": {"alpha": pair(alpha), "sigma": params.take("sigma", 50.0), **options}}]
+    arguments = {"alpha": pair(params.take("alpha", 1.0)), "sigma": params.take("sigma", 50.0), "noise": noise}
+    return [{"elastic": {**arguments, **options}}]
 
 
 def _grid(params: Parameters, walk: Translation) -> Steps:
