@@ -186,6 +186,33 @@ def test_a_blur_of_a_size_ends_there(name: str) -> None:
     assert train({"box_blur": 3}, corner, backend=name)[0, 0] == 40
 
 
+@each_backend
+def test_edges_by_hand(name: str) -> None:
+    """One brighter pixel in a flat image: its value, and the values around it, are the weights times its excess."""
+    image = np.full((5, 5, 1), 100, np.uint8)
+    image[2, 2] = 110
+    sharp = train({"sharpen": {"alpha": [0.5, 0.5], "lightness": [0.8, 0.8]}}, image, backend=name)[..., 0]
+    assert sharp[0, 0] == 90 and sharp[1, 2] == 85 and sharp[2, 2] == 90 + 49  # 0.5 + 0.5 * 8.8 = 4.9 times 10
+    relief = train({"emboss": {"alpha": [0.5, 0.5], "strength": [0.6, 0.6]}}, image, backend=name)[..., 0]
+    assert relief[0, 0] == 100 and relief[2, 2] == 110
+    assert relief[1, 1] == 108 and relief[3, 3] == 92  # it lies below on the right of the first, and weighs 0.8
+    assert relief[2, 1] == 103 and relief[2, 3] == 97
+    transparent = np.dstack([image] * 3 + [np.where(image > 100, 0, 255)]).astype(np.uint8)
+    spec = {"image": [{"sharpen": {"p": 1}}], "backend": name, "channels": "rgba"}
+    found = np.asarray(Pipeline.from_spec(spec).train(Image.fromarray(transparent, "RGBA"), 0))
+    assert np.array_equal(found[..., 3], transparent[..., 3]) and not np.array_equal(found, transparent)
+
+
+def test_mean_weights_give_the_mean_image() -> None:
+    """The mean of 4000 draws, of pixel values that nothing clips."""
+    image = np.random.default_rng(0).uniform(0.45, 0.55, (3, 4, 1)).astype(np.float32)
+    for step in ("sharpen", "emboss"):
+        pipe = Pipeline.from_spec({"image": [{step: {"p": 0.6}}], "seed": 1})
+        mean = np.mean([pipe.train(image, index) for index in range(4000)], axis=0)
+        assert np.abs(mean - pipe.test(image)).max() < 0.006
+        assert np.abs(image - pipe.test(image)).max() > 0.02
+
+
 def test_sides_of_blurs() -> None:
     """A kernel of albumentations has a whole number of pixels, and one more if it is even."""
     found = drawn({"gaussian_blur": {"sigma": 1, "size": [3, 7]}}, (9, 9), 400)

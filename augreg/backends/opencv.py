@@ -29,7 +29,20 @@ from augreg.backends import (
     shrinking,
 )
 from augreg.images import buffers
-from augreg.ops import Convolve, Enhance, Enlarge, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
+from augreg.ops import (
+    Convolve,
+    ConvolveColors,
+    Enhance,
+    Enlarge,
+    Filter,
+    Hue,
+    LocalContrast,
+    Move,
+    Op,
+    Remap,
+    Resize,
+    Warp,
+)
 
 __all__ = ["KERNELS"]
 
@@ -371,6 +384,7 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     LocalContrast: _local_contrast,
     Remap: _remap,
     Convolve: _convolve,
+    ConvolveColors: _convolve,
 }
 KERNELS.update(plain.composite_kernels(Backend("opencv", KERNELS)))
 KERNELS[Move] = _move

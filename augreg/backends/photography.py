@@ -15,7 +15,7 @@ from augreg.backends import borders, convolving, displacement, intensity, plain
 from augreg.errors import ImageError
 from augreg.images import buffers
 from augreg.images.jpeg import decode_jpeg, read_header
-from augreg.ops import ColorMatrix, Convolve, Encode, Noise, Op, Remap
+from augreg.ops import ColorMatrix, Convolve, ConvolveColors, Encode, Noise, Op, Remap
 from augreg.rng import field_rows, frame_key
 
 __all__ = ["KERNELS", "color_matrix", "convolved", "encode", "filled", "median", "motion_kernel", "noise", "remap"]
@@ -180,4 +180,5 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     ColorMatrix: color_matrix,
     Encode: encode,
     Convolve: convolving.convolve,
+    ConvolveColors: convolving.convolve,
 }

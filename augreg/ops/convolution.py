@@ -1,14 +1,14 @@
-"""Convolution with a small kernel, and functions that make kernels: Gaussian and box."""
+"""Convolution with a small kernel, and functions that make kernels: blurs and edges."""
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from augreg.ops.op import Op
 
-__all__ = ["Convolve", "box_blur", "windowed_blur"]
+__all__ = ["Convolve", "ConvolveColors", "box_blur", "emboss", "sharpen", "windowed_blur"]
 
 Rows: TypeAlias = tuple[tuple[float, ...], ...]
 
@@ -23,6 +23,12 @@ class Convolve(Op, frozen=True, eq=False):
     kernel: Rows
 
 
+class ConvolveColors(Convolve, frozen=True, eq=False):
+    """The same for colors alone, where weights are negative: alpha stays as it is."""
+
+    on_colors: ClassVar[bool] = True
+
+
 def windowed_blur(sigma: float, side: int) -> Convolve:
     """Blur with a Gaussian of this deviation in pixels, cut off to a square of this odd side.
 
@@ -35,6 +41,20 @@ def windowed_blur(sigma: float, side: int) -> Convolve:
 def box_blur(side: int) -> Convolve:
     """The mean of the square of this odd side around each pixel."""
     return Convolve(_product((1.0 / side,) * side), label=f"box blur {side}")
+
+
+def sharpen(alpha: float, lightness: float) -> ConvolveColors:
+    """Mix the image, to the part `alpha`, with 8 + `lightness` times each pixel value less the eight around it."""
+    around, middle = -alpha, 1.0 - alpha + alpha * (8.0 + lightness)
+    rows = (around,) * 3, (around, middle, around), (around,) * 3
+    return ConvolveColors(rows, label=f"sharpen {alpha:.2f}, {lightness:.2f}")
+
+
+def emboss(alpha: float, strength: float) -> ConvolveColors:
+    """Mix the image, to the part `alpha`, with a relief: plus what is below on the right, less what is opposite."""
+    side, corner = alpha * strength, alpha * (1.0 + strength)
+    rows = (-corner, -side, 0.0), (-side, 1.0, side), (0.0, side, corner)
+    return ConvolveColors(rows, label=f"emboss {alpha:.2f}, {strength:.2f}")
 
 
 @functools.lru_cache(maxsize=256)

@@ -39,6 +39,19 @@ def _motion_blur(params: Parameters, walk: Translation) -> Steps:
     return [{"motion_blur": {**arguments, **probability(params)}}]
 
 
+def _sharpen(params: Parameters, walk: Translation) -> Steps:
+    if params.take("method", "kernel") != "kernel":
+        raise UnsupportedError("only method='kernel' is possible")
+    params.ignore("kernel_size", "sigma")  # of the other method
+    arguments = {key: params.take(key) for key in ("alpha", "lightness")}
+    return [{"sharpen": {**arguments, **probability(params)}}]
+
+
+def _emboss(params: Parameters, walk: Translation) -> Steps:
+    arguments = {key: params.take(key) for key in ("alpha", "strength")}
+    return [{"emboss": {**arguments, **probability(params)}}]
+
+
 def _median(params: Parameters, walk: Translation) -> Steps:
     return [{"median_blur": {"size": _odd(params), **probability(params)}}]
 
@@ -104,6 +117,8 @@ TRANSLATORS: Mapping[str, Translator] = {
     "Blur": _box_blur,
     "MotionBlur": _motion_blur,
     "MedianBlur": _median,
+    "Sharpen": _sharpen,
+    "Emboss": _emboss,
     "CoarseDropout": _coarse_dropout,
     "Erasing": _erasing,
     "GaussNoise": _gauss_noise,

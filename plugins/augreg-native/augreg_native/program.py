@@ -23,6 +23,7 @@ from augreg.images import buffers
 from augreg.ops import (
     ColorMatrix,
     Convolve,
+    ConvolveColors,
     Enhance,
     Filter,
     Hue,
@@ -211,6 +212,7 @@ ENCODERS: Mapping[type[Op], Encoder] = {
     Enhance: _enhance,
     Filter: filters.filtered,
     Convolve: _convolve,
+    ConvolveColors: _convolve,
     Hue: colors.hue,
     ColorMatrix: colors.mixed,
     LocalContrast: colors.equalized_locally,
