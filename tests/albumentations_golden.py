@@ -57,6 +57,12 @@ def fixed() -> dict:
         "box blur": A.Blur(blur_limit=(5, 5), p=1),
         "sharpen": A.Sharpen(alpha=(0.4, 0.4), lightness=(0.7, 0.7), p=1),
         "emboss": A.Emboss(alpha=(0.6, 0.6), strength=(0.5, 0.5), p=1),
+        "motion forward": A.MotionBlur(
+            blur_limit=(9, 9), angle_range=(40, 40), direction_range=(1, 1), allow_shifted=False, p=1
+        ),
+        "motion backward": A.MotionBlur(
+            blur_limit=(11, 11), angle_range=(90, 90), direction_range=(-0.5, -0.5), allow_shifted=False, p=1
+        ),
         "resize": A.Resize(21, 17),
         "resize nearest": A.Resize(21, 57, interpolation=0),
         "longest": A.LongestMaxSize(max_size=20),

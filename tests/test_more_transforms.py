@@ -153,6 +153,39 @@ def test_motion_blur_draws_a_line_of_its_length_and_angle(name: str) -> None:
 
 
 @each_backend
+def test_motion_blur_goes_on_in_its_direction(name: str) -> None:
+    """A line of 9 pixels to the right of its pixel: a dot is smeared to its left, whose pixels see it."""
+    dot = np.zeros((21, 21, 1), np.float32)
+    dot[10, 10] = 1.0
+
+    def columns(**arguments: Any) -> list[int]:
+        step = {"motion_blur": {"length": 9, "angle": [0, 0], **arguments}}
+        found = train(step, dot, backend=name)[..., 0]
+        assert found.sum() == pytest.approx(1.0, abs=1e-4) and np.flatnonzero(found.any(axis=1)).tolist() == [10]
+        return np.flatnonzero(found[10] > 0.02).tolist()
+
+    assert columns(direction=1) == [6, 7, 8, 9, 10] and columns(direction=-1) == [10, 11, 12, 13, 14]
+    assert columns(direction=0.5) == [6, 7, 8, 9, 10, 11, 12]
+    assert columns(direction=0) == [6, 7, 8, 9, 10, 11, 12, 13, 14]
+    up = train({"motion_blur": {"length": 9, "angle": [90, 90], "direction": 1}}, dot, backend=name)[..., 0]
+    assert np.flatnonzero(up[:, 10] > 0.02).tolist() == [10, 11, 12, 13, 14]  # what lies below sees it above
+
+
+def test_motion_blur_moves_its_line_by_up_to_a_fraction_of_half_of_it() -> None:
+    """The center of the weights is where the line is: within 0.5 of 4 pixels, and everywhere there."""
+    centers = []
+    for (op,) in drawn({"motion_blur": {"length": 9, "shift": 0.5}}, (9, 9), 300):
+        weights = np.array(op.kernel)
+        rows, columns = (np.arange(side) - side // 2 for side in weights.shape)
+        assert weights.sum() == pytest.approx(1.0) and max(weights.shape) <= 9  # what would leave the square does not
+        centers.append((weights.sum(axis=1) @ rows, weights.sum(axis=0) @ columns))
+    assert np.abs(centers).max() < 2.0 + 1e-9 and (np.ptp(centers, axis=0) > 3.6).all()
+    assert np.abs(np.mean(centers, axis=0)).max() < 0.25
+    plain = Pipeline.from_spec(["motion_blur"])
+    assert plain.fingerprint == Pipeline.from_spec([{"motion_blur": {"direction": 0, "shift": 0}}]).fingerprint
+
+
+@each_backend
 def test_median_blur_removes_specks_and_keeps_edges(name: str) -> None:
     image = flat(40)
     image[:, 80:] = 200

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from augreg.ops.op import Op
 
-__all__ = ["Convolve", "ConvolveColors", "box_blur", "emboss", "sharpen", "windowed_blur"]
+__all__ = ["Convolve", "ConvolveColors", "box_blur", "emboss", "line_blur", "sharpen", "windowed_blur"]
 
 Rows: TypeAlias = tuple[tuple[float, ...], ...]
 
@@ -36,6 +36,40 @@ def windowed_blur(sigma: float, side: int) -> Convolve:
     """
     sigma = sigma or 0.3 * ((side - 1) / 2 - 1) + 0.8
     return Convolve(_gaussian(sigma, side), label=f"blur {sigma:.2f} in {side}x{side}")
+
+
+def line_blur(
+    length: float, degrees: float, direction: float = 0.0, shift: tuple[float, float] = (0.0, 0.0)
+) -> Convolve:
+    """The mean along a line of this length in pixels, counter-clockwise from the horizontal.
+
+    `direction` 1 leaves the half of the line that begins at the pixel and goes on at this angle, -1 the other half,
+    and 0 both. `shift` moves the line, (down, right) in pixels; what would leave
+    the square of its length is at its side.
+    """
+    label = f"motion {length:.1f} at {degrees:.0f}°, direction {direction:+.2f}, shift {shift[0]:.1f} {shift[1]:.1f}"
+    return Convolve(_line(length, degrees, direction, shift), label=label)
+
+
+@functools.lru_cache(maxsize=64)
+def _line(length: float, degrees: float, direction: float, shift: tuple[float, float]) -> Rows:
+    """Points on the line, close to one another, each of them split among the four nearest pixels."""
+    half = max(0.0, length - 1.0) / 2.0
+    first, last = -half * (1.0 - max(0.0, direction)), half * (1.0 + min(0.0, direction))
+    down, right = -math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    count = 16 * math.ceil(last - first) + 1
+    parts: dict[tuple[int, int], float] = {}
+    for number in range(count):
+        along = first + (last - first) * (number + 0.5) / count
+        y, x = (max(-half, min(half, place)) for place in (shift[0] + along * down, shift[1] + along * right))
+        top, left = math.floor(y), math.floor(x)
+        for row, share in ((top, 1.0 - (y - top)), (top + 1, y - top)):
+            for column, part in ((left, 1.0 - (x - left)), (left + 1, x - left)):
+                if share * part > 1e-9:
+                    parts[row, column] = parts.get((row, column), 0.0) + share * part / count
+    reach_y, reach_x = (max(abs(place[axis]) for place in parts) for axis in (0, 1))
+    rows, columns = range(-reach_y, reach_y + 1), range(-reach_x, reach_x + 1)
+    return tuple(tuple(parts.get((row, column), 0.0) for column in columns) for row in rows)
 
 
 def box_blur(side: int) -> Convolve:

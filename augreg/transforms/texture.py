@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+
+from msgspec import Meta
 
 from augreg import ops
 from augreg.steps.declare import transform
@@ -78,17 +80,29 @@ class MotionBlur:
     """Blur along a straight line, as if the camera had moved, with random length and angle.
 
     Both are drawn uniformly: the length of the line in pixels, where 1 changes nothing, and its angle in degrees,
-    counter-clockwise from the horizontal.
+    counter-clockwise from the horizontal. The pixel is in the middle of its line. Where `direction`, drawn uniformly
+    too, is 1, the line begins at the pixel and goes on at its angle; where it is -1 it ends there; between, a part of
+    the other half is left. `shift` moves the line along each axis by up to this fraction of half its length; what
+    would leave the square around the pixel is at its side. With either, the image is mirrored at its border, where
+    the edge is repeated otherwise.
     """
 
     length: Range = (3.0, 9.0)
     angle: Degrees = (-90.0, 90.0)
+    direction: Range = (0.0, 0.0)
+    shift: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    later: ClassVar[tuple[str, ...]] = ("direction", "shift")
 
     def check(self) -> None:
         check_range("length", self.length, 1, 256, " pixels")
+        check_range("direction", self.direction, -1, 1)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.motion_blur(rng.uniform(*self.length), rng.uniform(*self.angle))
+        length, angle = rng.uniform(*self.length), rng.uniform(*self.angle)
+        if self.direction == (0.0, 0.0) and not self.shift:
+            return ops.motion_blur(length, angle)
+        direction, most = rng.uniform(*self.direction), self.shift * (length - 1.0) / 2.0
+        return ops.line_blur(length, angle, direction, (rng.uniform(-most, most), rng.uniform(-most, most)))
 
 
 @transform("median_blur", kind="texture", preview=({"size": 3}, {"size": 7}, {"size": 13}))

@@ -31,11 +31,13 @@ def _odd(params: Parameters) -> list[int]:
 
 
 def _motion_blur(params: Parameters, walk: Translation) -> Steps:
-    params.only("allow_shifted", False, why="the line is centered on the pixel")
-    params.only("direction_range", [0.0, 0.0], [0, 0], why="the line is centered on the pixel")
     low, high = params.take("angle_range", [0.0, 360.0])
-    # its angle is clockwise
-    arguments = {"length": pair(params.take("blur_limit")), "angle": [0.0 - high, 0.0 - low]}
+    arguments: dict[str, Any] = {"length": _odd(params), "angle": [0.0 - high, 0.0 - low]}  # its angle is clockwise
+    direction = params.take("direction_range", [-1.0, 1.0])
+    if any(direction):
+        arguments["direction"] = direction
+    if params.take("allow_shifted", True):
+        arguments["shift"] = 0.5
     return [{"motion_blur": {**arguments, **probability(params)}}]
 
 
