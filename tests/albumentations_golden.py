@@ -63,6 +63,7 @@ def fixed() -> dict:
         "motion backward": A.MotionBlur(
             blur_limit=(11, 11), angle_range=(90, 90), direction_range=(-0.5, -0.5), allow_shifted=False, p=1
         ),
+        "hue, saturation and value": A.HueSaturationValue((11, 11), (-40, -40), (25, 25), p=1),
         "resize": A.Resize(21, 17),
         "resize nearest": A.Resize(21, 57, interpolation=0),
         "longest": A.LongestMaxSize(max_size=20),

@@ -34,6 +34,7 @@ from augreg.ops import (
     PointFunction,
     Remap,
     Resize,
+    ShiftHsv,
     Warp,
 )
 
@@ -424,6 +425,19 @@ def _hue(op: Hue, image: Array, white: float) -> Array:
     return out * white
 
 
+def _shift_hsv(op: ShiftHsv, image: Array, white: float) -> Array:
+    if image.shape[2] == 1:
+        return np.clip(image + op.value * white, 0.0, white)
+    out = np.empty_like(image)
+    for y, x in np.ndindex(*image.shape[:2]):
+        hue, saturation, value = colorsys.rgb_to_hsv(*(image[y, x] / white))
+        if saturation > 0:
+            saturation = min(max(saturation + op.saturation, 0.0), 1.0)
+        value = min(max(value + op.value, 0.0), 1.0)
+        out[y, x] = colorsys.hsv_to_rgb((hue + op.hue) % 1.0, saturation, value)
+    return out * white
+
+
 def _normalize(op: Normalize, image: Array, white: float) -> Array:
     image = _lookup(Lookup(op.stages), image, white)
     mean = np.array(op.mean)
@@ -507,6 +521,7 @@ _MEANINGS: dict[type[Op], Callable[..., Array]] = {
     Lookup: _lookup,
     Enhance: _enhance,
     Hue: _hue,
+    ShiftHsv: _shift_hsv,
     Filter: _filter,
     Convolve: _convolve,
     ConvolveColors: _convolve,

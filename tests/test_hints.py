@@ -173,8 +173,9 @@ def test_the_step_of_a_name_is_that_of_the_importer() -> None:
     """Those that are not found by their spelling, compared with what the importers make of them."""
     for name, wanted in {
         "ElasticTransform": "elastic", "RandomRotation": "rotate", "CoarseDropout": "holes", "ToGray": "grayscale",
-        "HueSaturationValue": "hue", "SmallestMaxSize": "resize", "ImageCompression": "jpeg", "InvertImg": "invert",
-        "RandomRotate90": "rot90", "SquareSymmetry": "d4", "ShiftScaleRotate": "affine", "RandomChoice": "one_of",
+        "HueSaturationValue": "hsv_shift", "SmallestMaxSize": "resize", "ImageCompression": "jpeg",
+        "InvertImg": "invert", "RandomRotate90": "rot90", "SquareSymmetry": "d4", "ShiftScaleRotate": "affine",
+        "RandomChoice": "one_of",
         "Erasing": "random_erasing", "RandomChannelPermutation": "channel_shuffle", "ChannelDropout": "channel_drop",
     }.items():  # fmt: skip
         assert wanted in step(name), name

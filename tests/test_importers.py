@@ -555,7 +555,7 @@ NEAR |= {"rotate edge": 1, "rotate symmetric": 1, "rotate wrap": 1, "shrink refl
 NEAR |= {"box blur": 1, "emboss": 1}
 WARPS = ("rotate", "scale", "shear x", "shear y", "shift scale rotate", "turn")
 ON_AVERAGE = {"hue": 2, "hue in steps": 2}  # OpenCV has 180 hues
-ON_AVERAGE |= {"motion": 3, "motion forward": 3, "motion backward": 3}
+ON_AVERAGE |= {"hue, saturation and value": 2, "motion": 3, "motion forward": 3, "motion backward": 3}
 
 
 @pytest.mark.parametrize("name", DATA["fixed"])

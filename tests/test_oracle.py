@@ -149,7 +149,7 @@ def _matrices(scene: Scene) -> list[Op]:
     ]
 
 
-COLOR = ("contrast", "saturation", "hue", "clahe")  # these take gray and RGB images only
+COLOR = ("contrast", "saturation", "hue", "shift hsv", "clahe")  # these take gray and RGB images only
 TOGETHER = (
     "gaussian noise",
     "shot noise",
@@ -181,6 +181,9 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "saturation": lambda _: [ops.enhance("gray", factor, "saturation") for factor in FACTORS],
     "sharpness": lambda _: [ops.enhance("smooth", factor, "sharpness") for factor in FACTORS],
     "hue": lambda _: [ops.hue(shift) for shift in (-0.5, -0.2, -0.1, 0.03, 0.1, 0.25, 0.5)],
+    "shift hsv": lambda _: [
+        ops.shift_hsv(*shifts) for shifts in ((0.1, 0.2, -0.1), (0.0, -0.3, 0.2), (-0.4, 0.0, 0.0), (0.03, 0.5, 0.6))
+    ],
     "gaussian blur": lambda _: [ops.gaussian_blur(sigma) for sigma in (0.0, 0.1, 0.5, 1.0, 2.0, 3.3)],
     "motion blur": lambda _: [
         ops.motion_blur(*line) for line in ((1.0, 0.0), (3.0, 30.0), (7.5, -80.0), (4.2, 90.0))
@@ -254,6 +257,7 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "saturation": (Within(1.5, 0.9), Within(1.5, 0.9), ROUNDING, ROUNDING),
     "sharpness": (Within(1.5, 0.9), Within(1.5, 0.9), ROUNDING, ROUNDING),
     "hue": (Within(16.0, 2.0), Within(12.0, 1.2), ROUNDING, ROUNDING),
+    "shift hsv": (BYTE, BYTE, ROUNDING, ROUNDING),
     "gaussian blur": (Within(35.0, 2.0), Within(2.0, 0.6), ROUNDING, ROUNDING),
     "motion blur": (BYTE, BYTE, ROUNDING, ROUNDING),
     "convolve": (BYTE, Within(2.0, 0.6), ROUNDING, ROUNDING),

@@ -743,3 +743,21 @@ def test_holes_in_pixels_are_limited_by_the_image() -> None:
 def test_holes_check_their_sides(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         Pipeline.from_spec([{"holes": arguments}])
+
+
+def test_shifts_of_saturation_and_value_by_hand() -> None:
+    """(200, 100, 50) has saturation 150/200; at 0.75 - 0.25 its smallest channel is half its largest."""
+    image = np.array([[[200, 100, 50], [80, 80, 80], [0, 0, 0], [255, 255, 255]]], np.uint8)
+    still: dict[str, Any] = {"hue": 0, "saturation": 0, "value": 0}
+
+    def shifted(**arguments: Any) -> list[list[int]]:
+        spec = [{"hsv_shift": {**still, **arguments}}]
+        return Pipeline.from_spec(spec).train(image, index=0)[0].tolist()
+
+    assert shifted() == image[0].tolist()
+    assert shifted(saturation=[-0.25, -0.25])[0] == [200, 133, 100]  # the middle one stays at a third of the way
+    assert shifted(saturation=[0.9, 0.9]) == [[200, 67, 0], [80] * 3, [0] * 3, [255] * 3]  # clipped; gray stays gray
+    assert shifted(value=[0.2, 0.2]) == [[251, 126, 63], [131] * 3, [51] * 3, [255] * 3]
+    assert shifted(hue=[1 / 3, 1 / 3])[0] == [50, 200, 100]
+    with pytest.raises(SpecError, match="did you mean"):
+        Pipeline.from_spec([{"hsv_shift": {"saturation": 30}}])

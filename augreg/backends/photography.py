@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, JpegImagePlugin
 
-from augreg.backends import borders, convolving, displacement, intensity, plain
+from augreg.backends import borders, convolving, displacement, hsv, intensity, plain
 from augreg.errors import ImageError
 from augreg.images import buffers
 from augreg.images.jpeg import decode_jpeg, read_header
-from augreg.ops import ColorMatrix, Convolve, ConvolveColors, Encode, Noise, Op, Remap
+from augreg.ops import ColorMatrix, Convolve, ConvolveColors, Encode, Noise, Op, Remap, ShiftHsv
 from augreg.rng import field_rows, frame_key
 
 __all__ = ["KERNELS", "color_matrix", "convolved", "encode", "filled", "median", "motion_kernel", "noise", "remap"]
@@ -179,6 +179,7 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Noise: noise,
     ColorMatrix: color_matrix,
     Encode: encode,
+    ShiftHsv: hsv.shifted,
     Convolve: convolving.convolve,
     ConvolveColors: convolving.convolve,
 }

@@ -20,6 +20,7 @@ __all__ = [
     "Lookup",
     "Normalize",
     "PointFunction",
+    "ShiftHsv",
     "drop_channels",
     "enhance",
     "hue",
@@ -28,6 +29,7 @@ __all__ = [
     "permute_channels",
     "point_function",
     "shift_channels",
+    "shift_hsv",
 ]
 
 
@@ -88,6 +90,18 @@ class Hue(Op, frozen=True, eq=False):
 
     on_colors: ClassVar[bool] = True
     shift: float
+
+
+class ShiftHsv(Op, frozen=True, eq=False):
+    """Shift the hue by a fraction of the full circle, and add to saturation and value, both from 0 to 1, and clip.
+
+    Gray pixels, which have no saturation, keep none; in gray images only the value changes.
+    """
+
+    on_colors: ClassVar[bool] = True
+    hue: float
+    saturation: float
+    value: float
 
 
 class ColorMatrix(Op, frozen=True, eq=False):
@@ -151,6 +165,11 @@ def enhance(degenerate: Literal["gray", "smooth"], factor: float, name: str) -> 
 def hue(shift: float) -> Hue:
     """Shift the hue by a fraction of the full circle, -0.5 to 0.5."""
     return Hue(shift, label=("hue {:+.3f}".format, shift))
+
+
+def shift_hsv(hue: float, saturation: float, value: float) -> ShiftHsv:
+    """Shift the hue by a fraction of the circle, and saturation and value by fractions of their largest."""
+    return ShiftHsv(hue, saturation, value, label=("hsv {:+.3f} {:+.3f} {:+.3f}".format, hue, saturation, value))
 
 
 def shift_channels(scene: Scene, shifts: tuple[float, ...]) -> ColorMatrix:

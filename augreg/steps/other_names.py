@@ -73,7 +73,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "brightnesscontrast": _BRIGHTNESS,
     "jitter": "did you mean 'color_jitter'?",
     "randombrightness": "did you mean 'brightness'?", "randomcontrast": "did you mean 'contrast'?",
-    "huesaturationvalue": "did you mean 'color_jitter', with hue and saturation?",
+    "huesaturationvalue": "did you mean 'hsv_shift'?",
     "togray": "did you mean 'grayscale'?", "rgb2gray": "did you mean 'grayscale'?",
     "randomgamma": "did you mean 'gamma'?", "adjustgamma": "did you mean 'gamma'?",
     "invertimg": "did you mean 'invert'?", "negative": "did you mean 'invert'?",

@@ -139,6 +139,31 @@ class Hue:
 
 
 @transform(
+    "hsv_shift", kind="color",
+    preview=tuple({"hue": [h, h], "saturation": [s, s], "value": [v, v]}
+                  for h, s, v in ((0.1, 0, 0), (0, 0.3, 0), (0, 0, -0.2), (-0.05, -0.2, 0.1))),
+)  # fmt: skip
+class HsvShift:
+    """Shift the hue by a fraction of the color circle, and add to saturation and value, each drawn uniformly.
+
+    The value of a pixel is its largest channel, and its saturation the difference to its smallest one, divided by the
+    value; both are from 0 to 1, and are clipped. Gray pixels stay gray, and of gray images only the value changes.
+    """
+
+    hue: SymmetricRange = (-0.1, 0.1)
+    saturation: SymmetricRange = (-0.12, 0.12)
+    value: SymmetricRange = (-0.08, 0.08)
+
+    def check(self) -> None:
+        Hue(self.hue)
+        check_range("saturation", self.saturation, -1, 1, whole=255)
+        check_range("value", self.value, -1, 1, whole=255)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.shift_hsv(*(rng.uniform(*ends) for ends in (self.hue, self.saturation, self.value)))
+
+
+@transform(
     "color_jitter",
     kind="color",
     rule="children",

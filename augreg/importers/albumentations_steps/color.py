@@ -13,6 +13,7 @@ from augreg.importers.translation import (
     Translator,
     UnsupportedError,
     numbers,
+    pair,
 )
 
 __all__ = ["TRANSLATORS"]
@@ -35,10 +36,16 @@ def _brightness_contrast(params: Parameters, walk: Translation) -> Steps:
 
 
 def _hue(params: Parameters, walk: Translation) -> Steps:
-    for key in ("sat_shift_limit", "val_shift_limit"):
-        params.only(key, [0.0, 0.0], [0, 0], why="saturation and value can be multiplied, but not shifted")
+    keys = {
+        "hue": ("hue_shift_limit", 180.0),
+        "saturation": ("sat_shift_limit", 255.0),
+        "value": ("val_shift_limit", 255.0),
+    }
     # OpenCV's hue has 180 steps
-    return [{"hue": {"shift": [end / 180.0 for end in params.take("hue_shift_limit")], **probability(params)}}]
+    shifts = {key: [end / whole for end in pair(params.take(limit))] for key, (limit, whole) in keys.items()}
+    if not any(shifts["saturation"] + shifts["value"]):
+        return [{"hue": {"shift": shifts["hue"], **probability(params)}}]
+    return [{"hsv_shift": {**shifts, **probability(params)}}]
 
 
 def _gray(params: Parameters, walk: Translation) -> Steps:
