@@ -199,3 +199,34 @@ def test_lanczos_is_pillows_on_every_backend(backend: str, size: tuple[int, int]
         step = {"resize": {"size": list(size), "interpolation": "lanczos", "antialias": antialias}}
         found = Pipeline.from_spec({"backend": backend, "image": [step]}).train(image, index=0)
         assert np.array_equal(found, wanted)
+
+
+def test_transpose_exchanges_rows_and_columns_of_everything() -> None:
+    image = np.arange(24, dtype=np.uint8).reshape(4, 6, 1)
+    pipe = Pipeline.from_spec({"image": [{"transpose": {"p": 1}}], "targets": {"boxes": "xyxy"}})
+    found = pipe.train(
+        {"image": image, "mask": image[..., 0], "boxes": [[1, 2, 6, 4]], "keypoints": [[5, 1]]}, index=0
+    )
+    assert np.array_equal(found["image"][..., 0], image[..., 0].T) and np.array_equal(found["mask"], image[..., 0].T)
+    assert found["boxes"] == [[2, 1, 4, 6]] and found["keypoints"] == [[1, 5]]
+
+
+def test_random_scale_rounds_down_and_is_in_the_middle_at_test_time() -> None:
+    image = np.zeros((31, 50, 3), np.uint8)
+    pipe = Pipeline.from_spec([{"random_scale": {"scale": [0.5, 0.9]}}, {"crop_or_pad": {"size": 20}}])
+    sizes = {pipe.train.plan((31, 50), index).ops[0].size_after(31, 50) for index in range(200)}
+    factors = [width / 50 for _, width in sizes]
+    assert min(factors) >= 0.48 and max(factors) < 0.9 and len(sizes) > 12
+    assert all(abs(height / 31 - width / 50) < 1 / 31 for height, width in sizes)
+    assert Pipeline.from_spec([{"random_scale": {"scale": [0.5, 0.9]}}]).test(image).shape == (21, 35, 3)  # 21.7
+    tiny = Pipeline.from_spec([{"random_scale": {"scale": [0.1, 0.1]}}]).test(image[:3, :9])
+    assert tiny.shape == (1, 1, 3)
+
+
+def test_crop_box_by_hand() -> None:
+    image = np.arange(80, dtype=np.uint8).reshape(8, 10, 1)
+    pipe = Pipeline.from_spec([{"crop_box": {"size": [3, 4], "top": 2, "left": 5}}])
+    assert np.array_equal(pipe.train(image, index=0), image[2:5, 5:9])
+    assert np.array_equal(pipe.test(image), image[2:5, 5:9])
+    beyond = Pipeline.from_spec([{"crop_box": {"size": [3, 4], "top": 7, "left": 8, "fill": 99}}]).test(image)
+    assert beyond[..., 0].tolist() == [[78, 79, 99, 99], [99] * 4, [99] * 4]

@@ -11,7 +11,7 @@ from augreg import ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Fill, PadMode, Probability, Range, ResizeInterpolation, Size
 from augreg.transforms.geometry import centered
-from augreg.transforms.ranges import check_positive
+from augreg.transforms.ranges import check_positive, check_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -210,3 +210,56 @@ class CropBorder:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         top, left = (min(self.pixels, (side - 1) // 2) for side in scene.size)
         return ops.crop(top, left, scene.height - 2 * top, scene.width - 2 * left)
+
+
+@transform(
+    "random_scale", kind="geometry", rule="center",
+    preview=tuple({"scale": [scale, scale]} for scale in (0.6, 0.8, 1.3)),
+)  # fmt: skip
+class RandomScale:
+    """Resize both sides by one factor drawn uniformly, keeping the aspect ratio; sides are rounded down.
+
+    The size of the result changes by chance, so a crop or a resize to one size follows. At test time the factor is
+    the middle of `scale`. With `antialias`, shrinking is antialiased.
+    """
+
+    scale: Range = (0.9, 1.1)
+    interpolation: ResizeInterpolation = "bilinear"
+    antialias: bool = True
+
+    def check(self) -> None:
+        check_range("scale", self.scale, 0.01, 100)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return self._by(scene, rng.uniform(*self.scale))
+
+    def _by(self, scene: Scene, factor: float) -> Op:
+        height, width = (max(1, int(side * factor)) for side in scene.size)
+        return ops.resize(height, width, self.interpolation, self.antialias)
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return self._by(scene, sum(self.scale) / 2.0)
+
+
+@transform(
+    "crop_box", kind="geometry", rule="same",
+    preview=({"top": 0, "left": 0, "size": 120}, {"top": 60, "left": 30, "size": [90, 150]}),
+)  # fmt: skip
+class CropBox:
+    """Crop the box of this `size` whose first pixel is in the row `top` and the column `left`.
+
+    Where the box goes beyond the image, the image is padded at the bottom and on the right with `fill`.
+    """
+
+    size: Size
+    top: Annotated[int, Meta(ge=0, le=65536)] = 0
+    left: Annotated[int, Meta(ge=0, le=65536)] = 0
+    fill: Fill = (0.0,)
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        height, width = self.size
+        crop = ops.crop(self.top, self.left, height, width)
+        below, right = max(0, self.top + height - scene.height), max(0, self.left + width - scene.width)
+        if not (below or right):
+            return (crop,)
+        return ops.pad(scene, 0, below, 0, right, self.fill), crop

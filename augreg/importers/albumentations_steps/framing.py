@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers.albumentations_steps.arguments import at_corners, fill, interpolation, padded, probability
-from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError
+from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, pair
 
 __all__ = ["TRANSLATORS"]
 
@@ -59,6 +59,22 @@ def _resize(params: Parameters, walk: Translation) -> Steps:
     ]
 
 
+def _random_scale(params: Parameters, walk: Translation) -> Steps:
+    scale = [1.0 + end for end in pair(params.take("scale_limit", [-0.1, 0.1]))]
+    return [{"random_scale": {"scale": scale, **_resampled(params, walk), **probability(params)}}]
+
+
+def _crop_box(params: Parameters, walk: Translation) -> Steps:
+    left, top, right, bottom = (params.take(key) for key in ("x_min", "y_min", "x_max", "y_max"))
+    if params.take("pad_if_needed", False):
+        params.note("a smaller image is padded at the bottom and on the right here")
+    else:
+        params.note("a smaller image is padded here, and is an error in albumentations")
+    params.ignore("pad_position", "border_mode")
+    size = [bottom - top, right - left]
+    return [{"crop_box": {"size": size, "top": top, "left": left, **fill(params), **probability(params)}}]
+
+
 def _by_side(name: str, argument: str) -> Translator:
     def translator(params: Parameters, walk: Translation) -> Steps:
         size = params.take("max_size")
@@ -89,6 +105,8 @@ def _pad_if_needed(params: Parameters, walk: Translation) -> Steps:
 
 TRANSLATORS: Mapping[str, Translator] = {
     "RandomCrop": _crop("random_crop"),
+    "RandomScale": _random_scale,
+    "Crop": _crop_box,
     "CenterCrop": _crop("center_crop"),
     "RandomResizedCrop": _random_resized_crop,
     "Resize": _resize,

@@ -95,6 +95,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "VerticalFlip": plain("vertical_flip"),
     "D4": plain("d4"),
     "SquareSymmetry": plain("d4"),
+    "Transpose": plain("transpose"),
     "RandomRotate90": plain("rot90"),
     "Rotate": _rotate,
     "Affine": _affine,
