@@ -164,6 +164,7 @@ def main() -> None:
                 A.ToFloat(),
                 A.CoarseDropout(num_holes_range=(2, 2), hole_height_range=(8, 8), hole_width_range=(8, 8)),
                 A.Erasing(),
+                A.PixelDropout(),
                 A.ElasticTransform(),
                 A.GridDistortion(),
                 A.GaussNoise(),

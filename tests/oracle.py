@@ -19,6 +19,7 @@ from augreg.ops import (
     ColorMatrix,
     Convolve,
     ConvolveColors,
+    DropPixels,
     Enhance,
     Filter,
     Hue,
@@ -103,6 +104,16 @@ def _paint(op: Paint, image: Array, white: float) -> Array:
     else:
         box = _noise(op.noise, op.key, (op.height, op.width, channels)) * (256.0 if white == 255.0 else 1.0)
     out[op.top : op.top + op.height, op.left : op.left + op.width] = box
+    return out
+
+
+def _drop(op: DropPixels, image: Array, white: float) -> Array:
+    height, width, channels = image.shape
+    noise = _noise("uniform", op.key, (height, width, channels if op.per_channel else 1))
+    out = image.copy()
+    for y, x, c in np.ndindex(*image.shape):
+        if noise[y, x, c if op.per_channel else 0] < op.fraction:
+            out[y, x, c] = op.fill[c if len(op.fill) > 1 else 0]
     return out
 
 
@@ -526,6 +537,7 @@ _MEANINGS: dict[type[Op], Callable[..., Array]] = {
     Convolve: _convolve,
     ConvolveColors: _convolve,
     Paint: _paint,
+    DropPixels: _drop,
     Normalize: _normalize,
     Remap: _remap,
     Noise: _sensor,

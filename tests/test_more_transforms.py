@@ -444,3 +444,30 @@ def test_a_field_of_displacements_is_made_once_for_a_whole_sample(name: str) -> 
     assert np.array_equal(Pipeline.from_spec(spec).train(image, 3), found["image"])
     ys, xs = displacement.sources(ops.elastic(Scene(9, 9), 5.0, 2.0, 1), 9, 9)
     assert not ys.flags.writeable and not xs.flags.writeable
+
+
+@each_backend
+def test_pixel_dropout_hits_each_pixel_alone(name: str) -> None:
+    white = np.full((100, 120, 3), 255, np.uint8)
+    found = train({"pixel_dropout": {"fraction": 0.2, "fill": [9, 8, 7], "p": 1}}, white, backend=name)
+    hit = (found == (9, 8, 7)).all(axis=2)
+    assert ((found == 255).all(axis=2) | hit).all() and hit.mean() == pytest.approx(0.2, abs=0.02)
+    beside = (hit[:, 1:] & hit[:, :-1]).mean()
+    assert beside == pytest.approx(0.04, abs=0.01)  # independent of its neighbor
+    values = train({"pixel_dropout": {"fraction": 0.2, "per_channel": True, "p": 1}}, white, backend=name) == 0
+    assert np.allclose(values.mean(axis=(0, 1)), 0.2, atol=0.02)
+    assert (values[..., 0] & values[..., 1]).mean() == pytest.approx(0.04, abs=0.01)
+
+
+def test_pixel_dropout_in_random_colors_frames_and_normalized_images() -> None:
+    image = np.full((30, 40, 3), 77, np.uint8)
+    step = {"pixel_dropout": {"fraction": 0.5, "mode": "random", "p": 1}}
+    found = [train(step, image, index) for index in range(6)]
+    colors = [{*map(tuple, one[(one != 77).any(axis=2)].tolist())} for one in found]
+    assert all(len(one) == 1 for one in colors) and len(set.union(*colors)) == 6
+    pair = Pipeline.from_spec([step]).train({"image": [image, image]}, 0)["image"]
+    assert ((pair[0] != 77).any(axis=2) != (pair[1] != 77).any(axis=2)).any()  # noise of each frame
+    after = Pipeline.from_spec(
+        [{"normalize": {"mean": 0.5, "std": 0.25}}, {"pixel_dropout": {"fraction": 1.0, "p": 1}}]
+    )
+    assert (after.train(image, 0) == 0.0).all()

@@ -155,6 +155,7 @@ TOGETHER = (
     "shot noise",
     "iso noise",
     "color matrix",
+    "drop pixels",
     "multiply_add_mean",
 )  # what a channel gets depends on how many
 
@@ -165,6 +166,12 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
         *(ops.pad(scene, 1, 2, 3, 0, mode=mode) for mode in ("edge", "reflect", "symmetric", "wrap")),
     ],
     "paint": lambda scene: [ops.paint(scene, 0, 0, 1, 1, (40.0,)), ops.paint(scene, 0, 0, *scene.size)],
+    "drop pixels": lambda scene: [
+        ops.drop_pixels(scene, 0.3, 5, VALUES[: scene.channels]),
+        ops.drop_pixels(scene, 0.1, 6, (40.0,), True),
+        ops.drop_pixels(scene, 1.0, 7),
+        ops.drop_pixels(scene, 0.0, 8),
+    ],
     "paint noise": lambda scene: [ops.noise_box(scene, 0, 0, *scene.size, 77)],
     "brightness": lambda _: [ops.point_function("brightness", factor) for factor in FACTORS],
     "multiply_add": lambda _: [ops.point_function("multiply_add", each) for each in ADDED],
@@ -241,6 +248,7 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "move": (EQUAL, EQUAL, EQUAL, EQUAL),
     "pad": (BYTE, BYTE, ROUNDING, ROUNDING),
     "paint": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "drop pixels": (BYTE, BYTE, ROUNDING, ROUNDING),
     "paint noise": (BYTE, BYTE, ROUNDING, ROUNDING),
     "brightness": (Within(1.0, 0.9), Within(1.0, 0.9), ROUNDING, ROUNDING),
     "multiply_add": (Within(1.0, 0.9), Within(1.0, 0.9), ROUNDING, ROUNDING),

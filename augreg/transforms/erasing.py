@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from augreg import ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Counts, Fill, Range
+from augreg.steps.fields import Counts, Fill, Probability, Range
 from augreg.transforms.ranges import check_fraction, check_positive, check_range
 
 if TYPE_CHECKING:
@@ -85,11 +85,15 @@ def _painted(
     """A box with `fill`, with one random color, or with a random color for each pixel, as `mode` says."""
     if mode == "pixel":
         return ops.noise_box(scene, top, left, height, width, rng.bits())
-    if mode == "random" and scene.normalized:
-        fill = tuple(rng.normal() for _ in range(scene.channels))
-    elif mode == "random":
-        fill = tuple(float(rng.integers(256)) for _ in range(scene.channels))
+    if mode == "random":
+        fill = _random_color(rng, scene)
     return ops.paint(scene, top, left, height, width, fill)
+
+
+def _random_color(rng: Cursor, scene: Scene) -> tuple[float, ...]:
+    if scene.normalized:
+        return tuple(rng.normal() for _ in range(scene.channels))
+    return tuple(float(rng.integers(256)) for _ in range(scene.channels))
 
 
 @transform(
@@ -140,6 +144,28 @@ class Holes:
             return int(whole * rng.uniform(*ends))
         low, high = (min(int(end), whole) for end in ends)
         return low + rng.integers(high - low + 1)
+
+
+@transform(
+    "pixel_dropout", kind="erasing", p=0.5,
+    preview=({"fraction": 0.02}, {"fraction": 0.1}, {"fraction": 0.3, "per_channel": True}),
+)  # fmt: skip
+class PixelDropout:
+    """Paint over each pixel with probability `fraction`, independently of the others.
+
+    With `per_channel`, it is each pixel value instead. `mode` is `const` (paint `fill`) or `random` (one random color
+    for all, as in `random_erasing`).
+    """
+
+    fraction: Probability = 0.01
+    per_channel: bool = False
+    mode: Literal["const", "random"] = "const"
+    fill: Fill = (0.0,)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        key = rng.bits()
+        fill = _random_color(rng, scene) if self.mode == "random" else self.fill
+        return ops.drop_pixels(scene, self.fraction, key, fill, self.per_channel)
 
 
 @transform("grid_mask", kind="erasing", preview=tuple({"unit": 0.4, "ratio": ratio} for ratio in (0.7, 0.5, 0.3)))

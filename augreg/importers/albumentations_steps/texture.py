@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers.albumentations_steps.arguments import INTERPOLATIONS, at_corners, fill, probability
-from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, pair
+from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, numbers, pair
 
 __all__ = ["TRANSLATORS"]
 
@@ -105,6 +105,14 @@ def _painted(params: Parameters) -> dict[str, Any]:
     return {"mode": modes[value]} if isinstance(value, str) and value in modes else fill(params)
 
 
+def _pixel_dropout(params: Parameters, walk: Translation) -> Steps:
+    params.only("mask_drop_value", None, why="masks are not erased")
+    value = params.take("drop_value", 0)
+    painted = {"mode": "random"} if value is None else {"fill": numbers(value)} if value not in (0, 0.0) else {}
+    arguments = {"fraction": params.take("dropout_prob", 0.01), "per_channel": params.take("per_channel", False)}
+    return [{"pixel_dropout": {**arguments, **painted, **probability(params)}}]
+
+
 def _erasing(params: Parameters, walk: Translation) -> Steps:
     low, high = params.take("ratio")
     options = _painted(params)
@@ -123,6 +131,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "Emboss": _emboss,
     "CoarseDropout": _coarse_dropout,
     "Erasing": _erasing,
+    "PixelDropout": _pixel_dropout,
     "GaussNoise": _gauss_noise,
     "ImageCompression": _jpeg,
     "Downscale": _downscale,
