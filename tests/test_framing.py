@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from augreg import Pipeline, SpecError
+from augreg.ops import Resize
 
 
 def sizes(step: dict[str, Any], size: tuple[int, int], count: int = 1, test: bool = False) -> list[tuple[int, int]]:
@@ -230,3 +231,15 @@ def test_crop_box_by_hand() -> None:
     assert np.array_equal(pipe.test(image), image[2:5, 5:9])
     beyond = Pipeline.from_spec([{"crop_box": {"size": [3, 4], "top": 7, "left": 8, "fill": 99}}]).test(image)
     assert beyond[..., 0].tolist() == [[78, 79, 99, 99], [99] * 4, [99] * 4]
+
+
+def test_random_sized_crop_by_hand() -> None:
+    """Heights of 4 to 6 pixels, half as wide; at test time the box of 5 rows and 2 columns in the center."""
+    pipe = Pipeline.from_spec([{"random_sized_crop": {"size": 8, "height": [4, 6], "ratio": 0.5}}])
+    crops = [pipe.train.plan((9, 12), index).ops[0] for index in range(300)]
+    assert {(crop.height, crop.width) for crop in crops} == {(4, 2), (5, 2), (6, 3)}
+    assert {crop.top for crop in crops if crop.height == 6} == {0, 1, 2, 3}
+    assert {crop.left for crop in crops if crop.width == 3} == set(range(10))
+    crop, resize = pipe.test.plan((9, 12)).ops
+    assert (crop.top, crop.left, crop.height, crop.width) == (2, 5, 5, 2) and (resize.height, resize.width) == (8, 8)
+    assert [type(op) for op in pipe.test.plan((3, 1)).ops] == [Resize]  # all of it

@@ -64,6 +64,23 @@ def _random_scale(params: Parameters, walk: Translation) -> Steps:
     return [{"random_scale": {"scale": scale, **_resampled(params, walk), **probability(params)}}]
 
 
+def _sized_crop(params: Parameters, walk: Translation) -> Steps:
+    arguments = {
+        "size": params.take("size"), "height": params.take("min_max_height"), "ratio": params.take("w2h_ratio", 1.0),
+    }  # fmt: skip
+    return [{"random_sized_crop": {**arguments, **_resampled(params, walk), **probability(params)}}]
+
+
+def _around_boxes(params: Parameters, walk: Translation) -> Steps:
+    for key in ("erosion_rate", "erosion_factor"):
+        params.only(key, 0.0, 0, why="boxes stay whole")
+    params.note("an image without boxes is cropped around its middle here, and not at all in albumentations")
+    if params.name == "BBoxSafeRandomCrop":
+        return [{"crop_around_boxes": probability(params)}]
+    size = [params.take("height"), params.take("width")]
+    return [{"crop_around_boxes": {"size": size, **_resampled(params, walk), **probability(params)}}]
+
+
 def _crop_box(params: Parameters, walk: Translation) -> Steps:
     left, top, right, bottom = (params.take(key) for key in ("x_min", "y_min", "x_max", "y_max"))
     if params.take("pad_if_needed", False):
@@ -107,6 +124,9 @@ TRANSLATORS: Mapping[str, Translator] = {
     "RandomCrop": _crop("random_crop"),
     "RandomScale": _random_scale,
     "Crop": _crop_box,
+    "RandomSizedCrop": _sized_crop,
+    "BBoxSafeRandomCrop": _around_boxes,
+    "RandomSizedBBoxSafeCrop": _around_boxes,
     "CenterCrop": _crop("center_crop"),
     "RandomResizedCrop": _random_resized_crop,
     "Resize": _resize,
