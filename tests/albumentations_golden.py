@@ -67,6 +67,8 @@ def fixed() -> dict:
         "transpose": A.Transpose(p=1),
         "scale by a factor": A.RandomScale(scale_limit=(0.37, 0.37), p=1),
         "crop of a box": A.Crop(5, 3, 31, 20),
+        "downscale nearest": A.Downscale(scale_range=(0.5, 0.5), p=1),
+        "downscale": A.Downscale((0.3, 0.3), {"upscale": 2, "downscale": 1}, p=1),
         "resize": A.Resize(21, 17),
         "resize nearest": A.Resize(21, 57, interpolation=0),
         "longest": A.LongestMaxSize(max_size=20),

@@ -125,11 +125,15 @@ class MedianBlur:
 class Downscale:
     """Shrink the image by a factor drawn uniformly and enlarge it again, as if it had come from a smaller file.
 
-    Shrinking is antialiased. `interpolation` is used to enlarge: `nearest` shows large square pixels.
+    `interpolation` is used to enlarge: `nearest` shows large square pixels. `shrink` is used to shrink, which is
+    antialiased, except with nearest, or with `antialias: false`.
     """
 
     scale: Range = (0.25, 0.5)
     interpolation: ResizeInterpolation = "nearest"
+    shrink: ResizeInterpolation = "bilinear"
+    antialias: bool = True
+    later: ClassVar[tuple[str, ...]] = ("shrink", "antialias")
 
     def check(self) -> None:
         check_fraction("scale", self.scale)
@@ -137,7 +141,8 @@ class Downscale:
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         scale = rng.uniform(*self.scale)
         height, width = max(1, round(scene.height * scale)), max(1, round(scene.width * scale))
-        return ops.resize(height, width), ops.resize(scene.height, scene.width, self.interpolation, antialias=False)
+        shrunk = ops.resize(height, width, self.shrink, self.antialias)
+        return shrunk, ops.resize(scene.height, scene.width, self.interpolation, antialias=False)
 
 
 @transform("jpeg", kind="color", preview=({"quality": 50}, {"quality": 20}, {"quality": 5}))

@@ -73,12 +73,17 @@ def _jpeg(params: Parameters, walk: Translation) -> Steps:
 
 
 def _downscale(params: Parameters, walk: Translation) -> Steps:
-    modes = params.take("interpolation_pair") or {"upscale": 0, "downscale": 3}
-    if modes["downscale"] != 3:
-        params.note(f"interpolation_pair['downscale']={modes['downscale']} became bilinear with antialias")
-    enlarge = at_corners(INTERPOLATIONS.get(modes["upscale"], "bicubic"))
-    arguments = {"scale": params.take("scale_range"), "interpolation": enlarge}
-    return [{"downscale": {**arguments, **probability(params)}}]
+    modes = params.take("interpolation_pair") or {"upscale": 0, "downscale": 0}
+    names: dict[str, Any] = {}
+    for key, argument in (("downscale", "shrink"), ("upscale", "interpolation")):
+        if modes[key] not in INTERPOLATIONS and (key, modes[key]) != ("downscale", 3):
+            params.note(f"interpolation_pair[{key!r}]={modes[key]} became bicubic")
+        names[argument] = at_corners(INTERPOLATIONS.get(modes[key], "bicubic"))
+    if modes["downscale"] == 3:  # the mean of what a pixel covers
+        del names["shrink"]
+    else:
+        names["antialias"] = False
+    return [{"downscale": {"scale": params.take("scale_range"), **names, **probability(params)}}]
 
 
 def _coarse_dropout(params: Parameters, walk: Translation) -> Steps:
