@@ -171,6 +171,7 @@ def main() -> None:
                 A.Erasing(),
                 A.PixelDropout(),
                 A.ElasticTransform(),
+                A.Perspective(),
                 A.GridDistortion(),
                 A.GaussNoise(),
                 A.ImageCompression(),

@@ -471,3 +471,35 @@ def test_pixel_dropout_in_random_colors_frames_and_normalized_images() -> None:
         [{"normalize": {"mean": 0.5, "std": 0.25}}, {"pixel_dropout": {"fraction": 1.0, "p": 1}}]
     )
     assert (after.train(image, 0) == 0.0).all()
+
+
+def test_perspective_zoom_enlarges_a_quadrilateral_near_the_corners() -> None:
+    """What the corners of the result show: half-normal fractions of the sides, on average 0.8 deviations inward."""
+    height, width = 60, 100
+    shown = []
+    for (op,) in drawn({"perspective_zoom": {"scale": [0.1, 0.1]}}, (height, width), 500):
+        a, b, c, d, e, f, g, h = op.matrix
+        for x, y in ((0, 0), (width, 0), (width, height), (0, height)):
+            depth = g * x + h * y + 1
+            u, v = (a * x + b * y + c) / depth, (d * x + e * y + f) / depth
+            shown.append((abs(u - x) / width, abs(v - y) / height))
+            assert 0 <= u <= width and 0 <= v <= height
+    inward = np.array(shown)
+    assert inward.max() < 0.32 and np.allclose(inward.mean(axis=0), 0.1 * math.sqrt(2 / math.pi), atol=0.004)
+    assert np.allclose((inward**2).mean(axis=0), 0.01, atol=0.001)
+
+
+def test_perspective_zoom_that_fits_shows_the_whole_image() -> None:
+    """The corners of the image touch all four sides of the frame, and none lies beyond; even at the largest scale."""
+    height, width = 60, 100
+    corners = np.array([[0.0, 0], [width, 0], [width, height], [0, height]])
+    for scale in (0.05, 0.3, 1.0):
+        pipe = Pipeline.from_spec([{"perspective_zoom": {"scale": [scale, scale], "fit": True}}])
+        for index in range(60):
+            sample = {"image": np.zeros((height, width, 3), np.uint8), "keypoints": corners}
+            moved = pipe.train(sample, index)["keypoints"]
+            assert np.allclose(moved.min(axis=0), 0, atol=1e-6), (scale, index)
+            assert np.allclose(moved.max(axis=0), (width, height), atol=1e-6)
+            edges = np.roll(moved, -1, axis=0) - moved
+            turns = edges[:, 0] * np.roll(edges, -1, axis=0)[:, 1] - edges[:, 1] * np.roll(edges, -1, axis=0)[:, 0]
+            assert (turns > 0).all()  # convex, and not mirrored

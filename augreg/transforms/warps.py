@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias
 
 from msgspec import Meta
 
 from augreg import ops
+from augreg.ops import projective
 from augreg.steps.declare import transform
 from augreg.steps.fields import Degrees, Fill, Interpolation, PadMode, Probability, Range, SymmetricRange
-from augreg.transforms.ranges import check_positive
+from augreg.transforms.ranges import check_positive, check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
+
+Corners: TypeAlias = tuple[tuple[float, float], ...]
+_NEAREST: Final = 0.1
 
 
 @transform("rotate", kind="geometry")
@@ -169,3 +173,59 @@ class Perspective:
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = moves
         corners = ((x0, y0), (width - x1, y1), (width - x2, height - y2), (x3, height - y3))
         return ops.perspective(scene, corners, self.interpolation, self.fill, self.mode)
+
+
+@transform(
+    "perspective_zoom", kind="geometry",
+    preview=({"scale": [0.05, 0.05]}, {"scale": [0.1, 0.1]}, {"scale": [0.1, 0.1], "fit": True, "mode": "edge"}),
+)  # fmt: skip
+class PerspectiveZoom:
+    """Enlarge a random quadrilateral of the image to the whole image, as if it were seen at an angle.
+
+    Each corner of the quadrilateral lies inward of a corner of the image, along each axis by a fraction of that side:
+    the remainder of |n| divided by 0.32, where n is normal with mean 0 and the standard deviation `scale`, which is
+    drawn uniformly. With `fit`, the image is distorted in the same way and then stretched along each axis to a
+    quadrilateral that just fits into its frame. Beyond it is `fill`, or what `pad` with this `mode` has there.
+    """
+
+    scale: Range = (0.05, 0.1)
+    fit: bool = False
+    interpolation: Interpolation = "bilinear"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+
+    def check(self) -> None:
+        check_range("scale", self.scale, 0, 1)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        scale = rng.uniform(*self.scale)
+        inward = [(abs(scale * rng.normal()) % 0.32, abs(scale * rng.normal()) % 0.32) for _ in range(4)]
+        width, height = float(scene.width), float(scene.height)
+        whole = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+        quadrilateral = tuple(
+            (abs(x - right * width), abs(y - down * height))
+            for (x, y), (right, down) in zip(whole, inward, strict=True)
+        )
+        if self.fit:
+            return ops.perspective(
+                scene, self._fitted(whole, quadrilateral), self.interpolation, self.fill, self.mode
+            )
+        matrix = projective.through_points(whole, quadrilateral)
+        label = "zoom to " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in quadrilateral)
+        given = self.interpolation, scene.pixel_values(self.fill), self.mode
+        return ops.Warp(matrix, scene.height, scene.width, *given, label=label)
+
+    def _fitted(self, whole: Corners, quadrilateral: Corners) -> Corners:
+        """Where the corners of the image are if the quadrilateral is the whole image, stretched into the frame."""
+        a, b, c, d, e, f, g, h = projective.through_points(quadrilateral, whole)
+        depths = [g * x + h * y + 1.0 for x, y in whole]
+        if min(depths) < _NEAREST * max(depths):  # a corner is behind the viewer, or nearly
+            half = tuple(((x + u) / 2.0, (y + v) / 2.0) for (x, y), (u, v) in zip(whole, quadrilateral, strict=True))
+            return self._fitted(whole, half)
+        places = [
+            ((a * x + b * y + c) / depth, (d * x + e * y + f) / depth)
+            for (x, y), depth in zip(whole, depths, strict=True)
+        ]
+        (left, right), (top, bottom) = ((min(each), max(each)) for each in zip(*places, strict=True))
+        width, height = whole[2]
+        return tuple(((x - left) / (right - left) * width, (y - top) / (bottom - top) * height) for x, y in places)

@@ -69,6 +69,19 @@ def _shift_scale_rotate(params: Parameters, walk: Translation) -> Steps:
     return [{"affine": {**arguments, **probability(params)}}]
 
 
+def _perspective(params: Parameters, walk: Translation) -> Steps:
+    params.only("keep_size", True, why="the image keeps its size")
+    fit = params.take("fit_output", False)
+    if not fit:
+        params.note(
+            "albumentations enlarges the result once more, from its top left corner, by the side of the image over "
+            "that of the quadrilateral"
+        )
+    arguments = {"scale": pair(params.take("scale", [0.05, 0.1])), "fit": fit}
+    options = {"interpolation": interpolation(params), **_beyond(params), **probability(params)}
+    return [{"perspective_zoom": {**arguments, **options}}]
+
+
 def _elastic(params: Parameters, walk: Translation) -> Steps:
     params.only("approximate", False)
     params.only("same_dxdy", False)
@@ -100,6 +113,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "Rotate": _rotate,
     "Affine": _affine,
     "ShiftScaleRotate": _shift_scale_rotate,
+    "Perspective": _perspective,
     "ElasticTransform": _elastic,
     "GridDistortion": _grid,
 }
