@@ -259,6 +259,14 @@ def test_version_two_types() -> None:
     assert unscaled.spec["image"] == [{"normalize": {"mean": [0.0], "std": [0.00392156862745]}}]  # 1 / 255
 
 
+def test_torchvision_blur_has_a_size_where_it_cuts_the_gaussian_off() -> None:
+    cut = tv(make("GaussianBlur", kernel_size=[5, 5], sigma=(0.1, 2.0)))
+    assert cut.report == () and cut.spec["image"] == [{"gaussian_blur": {"sigma": [0.1, 2.0], "size": [5, 5]}}]
+    whole = tv(make("GaussianBlur", kernel_size=[23, 23], sigma=(0.1, 2.0)))
+    assert whole.spec["image"] == [{"gaussian_blur": {"sigma": [0.1, 2.0]}}]
+    assert "kernel_size=[23, 23] is not kept" in whole.report[0]
+
+
 @pytest.mark.parametrize(
     ("transform", "said"),
     [
@@ -449,6 +457,24 @@ def test_albumentations_keypoints_mirror_about_other_pixel_centers() -> None:
     sample = {"image": np.zeros((20, 400, 3), np.uint8), "keypoints": np.array([[10.0, 5.0]]) + 0.5}
     moved = augreg.Pipeline.from_spec(found.spec).train(sample, index=0)["keypoints"] - 0.5
     assert moved.tolist() == [[389.0, 5.0]]
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "name", "nearest", "said"),
+    [
+        (0, 0, "nearest_floor", "floor", ""), (1, 0, "bilinear", "floor", ""), (6, 6, "nearest", None, ""),
+        (1, 1, "bilinear", None, "mask_interpolation=1 is not kept"), (3, 0, "bilinear", "floor", "INTER_AREA"),
+    ],
+)  # fmt: skip
+def test_albumentations_takes_the_nearest_pixel_of_opencv(
+    image: int, mask: int, name: str, nearest: str | None, said: str
+) -> None:
+    """INTER_NEAREST, 0, is at corners; INTER_NEAREST_EXACT, 6, at centers."""
+    data = {"__class_fullname__": "Resize", "height": 8, "width": 9, "interpolation": image, "p": 1.0}
+    found = augreg.from_albumentations({**data, "mask_interpolation": mask})
+    assert found.spec["image"][0]["resize"]["interpolation"] == name
+    assert found.spec.get("targets", {}).get("nearest") == nearest
+    assert len(found.report) == bool(said) and said in "".join(found.report)
 
 
 def test_albumentations_elastic_keeps_its_noise() -> None:
