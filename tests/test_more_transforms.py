@@ -503,3 +503,13 @@ def test_perspective_zoom_that_fits_shows_the_whole_image() -> None:
             edges = np.roll(moved, -1, axis=0) - moved
             turns = edges[:, 0] * np.roll(edges, -1, axis=0)[:, 1] - edges[:, 1] * np.roll(edges, -1, axis=0)[:, 0]
             assert (turns > 0).all()  # convex, and not mirrored
+
+
+def test_gamma_is_drawn_uniformly_where_its_spacing_is_linear() -> None:
+    """From 0.5 to 2.5: the mean is 1.5, and that of logarithms, which is 1 / log(5) times 2, is 1.243."""
+    for spacing, mean in (("linear", 1.5), ("log", 2.0 / math.log(5.0))):
+        ops_drawn = drawn({"gamma": {"gamma": [0.5, 2.5], "spacing": spacing}}, (4, 4), 2000)
+        amounts = [op.stages[0].amount for (op,) in ops_drawn]
+        assert min(amounts) < 0.52 and max(amounts) > 2.45 and np.mean(amounts) == pytest.approx(mean, abs=0.05)
+    plain, later = Pipeline.from_spec(["gamma"]), Pipeline.from_spec([{"gamma": {"spacing": "log"}}])
+    assert plain.fingerprint == later.fingerprint

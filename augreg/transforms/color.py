@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -291,15 +291,20 @@ class Gamma:
     """Apply a gamma correction: v becomes v ** gamma on the 0..1 scale, where gamma is drawn log-uniformly.
 
     Below 1 brightens, above 1 darkens; black and white stay the same. With a log-uniform draw, a brighter and a
-    darker image are equally likely if the ends of the range are inverses of each other, such as [0.5, 2].
+    darker image are equally likely if the ends of the range are inverses of each other, such as [0.5, 2]. With
+    `spacing: linear` it is drawn uniformly.
     """
 
     gamma: Range = (0.7, 1.4)
+    spacing: Literal["log", "linear"] = "log"
+    later: ClassVar[tuple[str, ...]] = ("spacing",)
 
     def check(self) -> None:
         check_range("gamma", self.gamma, 0.01, 100)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
+        if self.spacing == "linear":
+            return ops.point_function("gamma", rng.uniform(*self.gamma))
         return ops.point_function("gamma", math.exp(rng.uniform(math.log(self.gamma[0]), math.log(self.gamma[1]))))
 
 

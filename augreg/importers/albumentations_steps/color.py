@@ -113,8 +113,8 @@ def _clahe(params: Parameters, walk: Translation) -> Steps:
 
 
 def _gamma(params: Parameters, walk: Translation) -> Steps:
-    params.note("gamma is drawn log-uniformly here")
-    return [{"gamma": {"gamma": [end / 100.0 for end in params.take("gamma_limit")], **probability(params)}}]
+    arguments = {"gamma": [end / 100.0 for end in params.take("gamma_limit")], "spacing": "linear"}
+    return [{"gamma": {**arguments, **probability(params)}}]
 
 
 def _rgb_shift(params: Parameters, walk: Translation) -> Steps:
