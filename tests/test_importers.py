@@ -578,7 +578,7 @@ def test_albumentations_defaults(data: dict[str, Any]) -> None:
 # How far from theirs, in pixel values, where they round differently or draw a blurred line differently.
 NEAR = {"contrast": 1, "saturation": 1, "gray": 1, "auto contrast": 3, "gamma": 1}
 NEAR |= {"rotate edge": 1, "rotate symmetric": 1, "rotate wrap": 1, "shrink reflect": 1}
-NEAR |= {"box blur": 1, "emboss": 1}
+NEAR |= {"box blur": 1, "emboss": 1, "defocus": 1}
 WARPS = ("rotate", "scale", "shear x", "shear y", "shift scale rotate", "turn")
 ON_AVERAGE = {"hue": 2, "hue in steps": 2}  # OpenCV has 180 hues
 ON_AVERAGE |= {"hue, saturation and value": 2, "motion": 3, "motion forward": 3, "motion backward": 3}

@@ -513,3 +513,18 @@ def test_gamma_is_drawn_uniformly_where_its_spacing_is_linear() -> None:
         assert min(amounts) < 0.52 and max(amounts) > 2.45 and np.mean(amounts) == pytest.approx(mean, abs=0.05)
     plain, later = Pipeline.from_spec(["gamma"]), Pipeline.from_spec([{"gamma": {"spacing": "log"}}])
     assert plain.fingerprint == later.fingerprint
+
+
+@each_backend
+def test_defocus_by_hand(name: str) -> None:
+    """A disk of radius 2 has 13 pixels; a Gaussian of 0.5 pixels leaves 1 and two times e^-2 of a row of three."""
+    dot = np.zeros((15, 15, 1), np.float32)
+    dot[7, 7] = 1.0
+    sharp = train({"defocus": {"radius": 2, "edge": [0.01, 0.01]}}, dot, backend=name)[..., 0]
+    assert np.count_nonzero(sharp > 1e-6) == 13 and np.allclose(sharp[sharp > 1e-6], 1 / 13, atol=1e-6)
+    assert sharp[7, 9] > 0.07 and sharp[8, 9] < 1e-6  # 2 away, and sqrt(5)
+    soft = train({"defocus": {"radius": 2, "edge": [0.5, 0.5]}}, dot, backend=name)[..., 0]
+    beside = math.exp(-2) / (1 + 2 * math.exp(-2))
+    assert soft.sum() == pytest.approx(1.0, abs=1e-5)
+    assert soft[7, 10] == pytest.approx(beside * (1 - 2 * beside) / 13, abs=1e-6)  # from the tip of the disk alone
+    assert soft[7, 7] == pytest.approx(1 / 13, abs=1e-6)  # all around it is the disk

@@ -200,6 +200,7 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
         ops.windowed_blur(0.0, 7),
         ops.box_blur(3),
         ops.line_blur(6.3, 25.0, 0.7, (0.6, -1.2)),
+        ops.disk_blur(3, 0.4),
         ops.sharpen(0.4, 0.7),
         ops.emboss(0.6, 0.5),
         ops.Convolve(((0.1, -0.4, 0.2), (-0.3, 1.9, 0.15), (0.05, -0.6, 0.1))),

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from augreg.ops.op import Op
 
-__all__ = ["Convolve", "ConvolveColors", "box_blur", "emboss", "line_blur", "sharpen", "windowed_blur"]
+__all__ = ["Convolve", "ConvolveColors", "box_blur", "disk_blur", "emboss", "line_blur", "sharpen", "windowed_blur"]
 
 Rows: TypeAlias = tuple[tuple[float, ...], ...]
 
@@ -75,6 +75,41 @@ def _line(length: float, degrees: float, direction: float, shift: tuple[float, f
 def box_blur(side: int) -> Convolve:
     """The mean of the square of this odd side around each pixel."""
     return Convolve(_product((1.0 / side,) * side), label=f"box blur {side}")
+
+
+def disk_blur(radius: int, sigma: float) -> Convolve:
+    """The mean of a disk around each pixel, whose edge is smoothed by a Gaussian of this deviation in pixels.
+
+    The disk has the pixels whose centers are within `radius`; the Gaussian is cut off to 3x3 pixels, or to 5x5 for a
+    radius above 8.
+    """
+    return Convolve(_disk(radius, sigma), label=f"defocus {radius}, {sigma:.2f}")
+
+
+@functools.lru_cache(maxsize=64)
+def _disk(radius: int, sigma: float) -> Rows:
+    reach = 1 if radius <= 8 else 2
+    weights = [math.exp(-0.5 * (place / sigma) ** 2) for place in range(-reach, reach + 1)]
+    total = sum(weights) ** 2 * sum(
+        x * x + y * y <= radius * radius for y in range(-radius, radius + 1) for x in range(-radius, radius + 1)
+    )
+    last = radius + reach
+    rows = range(-last - reach, last + reach + 1)
+    ends = {y: math.isqrt(radius * radius - y * y) if abs(y) <= radius else -1 for y in rows}
+    across = {  # the disk smoothed along its rows
+        y: [
+            sum(weight for place, weight in enumerate(weights, -reach) if abs(x + place) <= end)
+            for x in range(-last, last + 1)
+        ]
+        for y, end in ends.items()
+    }
+    return tuple(
+        tuple(
+            sum(weight * across[y + place][column] for place, weight in enumerate(weights, -reach)) / total
+            for column in range(2 * last + 1)
+        )
+        for y in range(-last, last + 1)
+    )
 
 
 def sharpen(alpha: float, lightness: float) -> ConvolveColors:

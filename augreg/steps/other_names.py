@@ -80,7 +80,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "randomadjustsharpness": "did you mean 'sharpness'?",
     "unsharpmask": "did you mean 'sharpen'?",
     "blur": "did you mean 'gaussian_blur', 'box_blur', 'median_blur' or 'motion_blur'?",
-    "boxblur": "did you mean 'box_blur'?", "defocus": "did you mean 'gaussian_blur'?",
+    "boxblur": "did you mean 'box_blur'?",
     "advancedblur": "did you mean 'gaussian_blur'?", "randomgaussianblur": "did you mean 'gaussian_blur'?",
     "noise": "did you mean 'gaussian_noise', 'iso_noise' or 'shot_noise'?",
     "additivenoise": "did you mean 'gaussian_noise'?", "multiplicativenoise": "did you mean 'shot_noise'?",

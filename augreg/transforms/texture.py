@@ -60,6 +60,26 @@ class BoxBlur:
         return ops.box_blur(_odd(rng, self.size))
 
 
+@transform("defocus", kind="texture", preview=({"radius": 2}, {"radius": 5}, {"radius": 9}))
+class Defocus:
+    """Replace each pixel value by the mean of a disk around it, as a lens that is out of focus does.
+
+    The radius in pixels is drawn uniformly from the whole numbers in `radius`, and the standard deviation of the
+    Gaussian that smooths the edge of the disk from `edge`. The image is mirrored at its border.
+    """
+
+    radius: Counts = (3, 10)
+    edge: Range = (0.1, 0.5)
+
+    def check(self) -> None:
+        check_range("radius", self.radius, 1, 60, " pixels")
+        check_range("edge", self.edge, 0.01, 10, " pixels")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        radius = self.radius[0] + rng.integers(self.radius[1] - self.radius[0] + 1)
+        return ops.disk_blur(radius, rng.uniform(*self.edge))
+
+
 def _check_odd(name: str, sides: tuple[int, int], most: int) -> None:
     if not all(side % 2 and 1 <= side <= most for side in sides):
         hint = nearest([min(side | 1, most) for side in sides])

@@ -24,6 +24,15 @@ def _box_blur(params: Parameters, walk: Translation) -> Steps:
     return [{"box_blur": {"size": _odd(params), **probability(params)}}]
 
 
+def _defocus(params: Parameters, walk: Translation) -> Steps:
+    arguments = {"radius": pair(params.take("radius")), "edge": pair(params.take("alias_blur"))}
+    if arguments["radius"][1] >= 8:
+        params.note(
+            "from a radius of 8 on, the weights of albumentations sum to more than 1, by up to 4 %, and here to 1"
+        )
+    return [{"defocus": {**arguments, **probability(params)}}]
+
+
 def _odd(params: Parameters) -> list[int]:
     """The range of sides, from 3 on; a single number is the largest."""
     limit = params.take("blur_limit", [3, 7])
@@ -130,6 +139,7 @@ def _erasing(params: Parameters, walk: Translation) -> Steps:
 TRANSLATORS: Mapping[str, Translator] = {
     "GaussianBlur": _blur,
     "Blur": _box_blur,
+    "Defocus": _defocus,
     "MotionBlur": _motion_blur,
     "MedianBlur": _median,
     "Sharpen": _sharpen,
