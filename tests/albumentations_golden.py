@@ -26,6 +26,10 @@ def fixed() -> dict:
         "shear x": A.Affine(shear={"x": (15, 15), "y": (0, 0)}, p=1),
         "shear y": A.Affine(shear={"x": (0, 0), "y": (15, 15)}, p=1),
         "scale": A.Affine(scale=(1.3, 1.3), keep_ratio=True, p=1),
+        "rotate edge": A.Rotate(limit=(37, 37), border_mode=1, p=1),
+        "rotate symmetric": A.Rotate(limit=(37, 37), border_mode=2, p=1),
+        "rotate wrap": A.Rotate(limit=(37, 37), border_mode=3, p=1),
+        "shrink reflect": A.Affine(scale=(0.3, 0.3), keep_ratio=True, border_mode=4, p=1),
         "shift scale rotate": A.ShiftScaleRotate(
             shift_limit=(0, 0), scale_limit=(0.2, 0.2), rotate_limit=(25, 25), p=1
         ),
@@ -35,6 +39,12 @@ def fixed() -> dict:
         "hue": A.ColorJitter((1, 1), (1, 1), (1, 1), (0.2, 0.2), p=1),
         "hue in steps": A.HueSaturationValue((30, 30), (0, 0), (0, 0), p=1),
         "factor": A.RandomBrightnessContrast((0, 0), (0.3, 0.3), p=1),
+        "added": A.RandomBrightnessContrast((-0.17, -0.17), (0.3, 0.3), p=1),
+        "added of the mean": A.RandomBrightnessContrast((0.35, 0.35), (-0.4, -0.4), brightness_by_max=False, p=1),
+        "pad to a size": A.PadIfNeeded(33, 50, fill=(7, 8, 9)),
+        "pad to a divisor": A.PadIfNeeded(None, None, 32, 32, position="bottom_left", border_mode=1),
+        "pad to both": A.PadIfNeeded(61, None, None, 32, position="top_right", border_mode=3),
+        "pad wrap": A.Pad(padding=(3, 5, 2, 45), border_mode=3),
         "solarize": A.Solarize(threshold_range=(0.4, 0.4), p=1),
         "posterize": A.Posterize(num_bits=(3, 3), p=1),
         "gray": A.ToGray(p=1),
@@ -43,7 +53,25 @@ def fixed() -> dict:
         "motion": A.MotionBlur(
             blur_limit=(9, 9), angle_range=(40, 40), direction_range=(0, 0), allow_shifted=False, p=1
         ),
+        "blur of a size": A.GaussianBlur(blur_limit=(5, 5), sigma_limit=(1.7, 1.7), p=1),
+        "box blur": A.Blur(blur_limit=(5, 5), p=1),
+        "sharpen": A.Sharpen(alpha=(0.4, 0.4), lightness=(0.7, 0.7), p=1),
+        "emboss": A.Emboss(alpha=(0.6, 0.6), strength=(0.5, 0.5), p=1),
+        "motion forward": A.MotionBlur(
+            blur_limit=(9, 9), angle_range=(40, 40), direction_range=(1, 1), allow_shifted=False, p=1
+        ),
+        "motion backward": A.MotionBlur(
+            blur_limit=(11, 11), angle_range=(90, 90), direction_range=(-0.5, -0.5), allow_shifted=False, p=1
+        ),
+        "hue, saturation and value": A.HueSaturationValue((11, 11), (-40, -40), (25, 25), p=1),
+        "transpose": A.Transpose(p=1),
+        "scale by a factor": A.RandomScale(scale_limit=(0.37, 0.37), p=1),
+        "crop of a box": A.Crop(5, 3, 31, 20),
+        "downscale nearest": A.Downscale(scale_range=(0.5, 0.5), p=1),
+        "downscale": A.Downscale((0.3, 0.3), {"upscale": 2, "downscale": 1}, p=1),
+        "defocus": A.Defocus(radius=(4, 4), alias_blur=(0.5, 0.5), p=1),
         "resize": A.Resize(21, 17),
+        "resize nearest": A.Resize(21, 57, interpolation=0),
         "longest": A.LongestMaxSize(max_size=20),
         "crop": A.CenterCrop(20, 18),
         "pad": A.Pad(padding=(3, 5, 7, 9), fill=9),
@@ -62,7 +90,7 @@ def made() -> np.ndarray:
 
 
 def main() -> None:
-    made = {
+    pipelines = {
         "classification": compose(
             A.RandomResizedCrop(size=(224, 192), scale=(0.2, 1.0)),
             A.HorizontalFlip(p=0.3),
@@ -107,11 +135,18 @@ def main() -> None:
                 A.RandomRotate90(),
                 A.RandomCrop(8, 9),
                 A.CenterCrop(8, 9),
+                A.Transpose(),
+                A.RandomScale(),
+                A.Crop(1, 2, 8, 9),
+                A.RandomSizedCrop(min_max_height=(4, 9), size=(8, 9)),
+                A.BBoxSafeRandomCrop(),
+                A.RandomSizedBBoxSafeCrop(8, 9),
                 A.RandomResizedCrop(size=(8, 9)),
                 A.Resize(8, 9),
                 A.SmallestMaxSize(max_size=8),
                 A.LongestMaxSize(max_size=8),
                 A.Pad(padding=(1, 2)),
+                A.PadIfNeeded(),
                 A.Rotate(),
                 A.Affine(),
                 A.ShiftScaleRotate(),
@@ -125,13 +160,20 @@ def main() -> None:
                 A.Equalize(),
                 A.AutoContrast(),
                 A.GaussianBlur(),
+                A.GaussianBlur(blur_limit=(3, 6)),
+                A.Blur(),
+                A.Defocus(),
+                A.Sharpen(),
+                A.Emboss(),
                 A.MotionBlur(),
                 A.MedianBlur(),
                 A.Normalize(),
                 A.ToFloat(),
                 A.CoarseDropout(num_holes_range=(2, 2), hole_height_range=(8, 8), hole_width_range=(8, 8)),
                 A.Erasing(),
+                A.PixelDropout(),
                 A.ElasticTransform(),
+                A.Perspective(),
                 A.GridDistortion(),
                 A.GaussNoise(),
                 A.ImageCompression(),
@@ -146,7 +188,7 @@ def main() -> None:
         ],
         "fixed": {name: A.to_dict(step) for name, step in fixed().items()},
     }
-    (HERE / "albumentations.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n")
+    (HERE / "albumentations.json").write_text(json.dumps(pipelines, indent=1, sort_keys=True) + "\n")
     images = {name: A.Compose([step])(image=made())["image"] for name, step in fixed().items()}
     np.savez_compressed(HERE / "albumentations.npz", image=made(), **images)
 

@@ -56,6 +56,31 @@ def _warp(kind: str, interpolation: str) -> Make:
     return lambda rng, channels: ops.Warp(_maps(rng, kind), 17, 22, interpolation, _fill(rng, channels))
 
 
+def _border_warp(mode: str, interpolation: str) -> Make:
+    """Maps some of which go far beyond the image; the projective ones have points at infinity."""
+
+    def make(rng: np.random.Generator, channels: int) -> ops.Op:
+        matrix = list(_maps(rng, "projective" if mode == "wrap" else "mixed"))
+        matrix[2] = matrix[2] + np.where(flags(rng), 500.0, -200.0)
+        return ops.Warp(tuple(matrix), 17, 22, interpolation, (9.0,), mode)
+
+    return make
+
+
+def _kernels(rows: int, columns: int) -> Make:
+    """Of which some are products."""
+
+    def make(rng: np.random.Generator, channels: int) -> ops.Op:
+        weights = rng.normal(0, 0.4, (rows, columns, COUNT)) * (rng.random((rows, columns, COUNT)) < 0.8)
+        weights[:, :, ::3] = rng.random((rows, 1, 1)) * rng.random((1, columns, len(range(0, COUNT, 3))))
+        kernel = [list(row) for row in weights]
+        if rows > 2:
+            kernel[0][-1] = 0.0
+        return ops.Convolve(tuple(map(tuple, kernel)))
+
+    return make
+
+
 def _enlarge(interpolation: str, antialias: bool) -> Make:
     def make(rng: np.random.Generator, channels: int) -> ops.Op:
         whole = rng.integers(HEIGHT, 60, COUNT), rng.integers(WIDTH, 90, COUNT)
@@ -81,11 +106,13 @@ def stages(rng: np.random.Generator, *names: str) -> tuple:
         "gamma": rng.random(COUNT) * 3,
         "contrast": rng.random(COUNT) * 2,
         "auto_contrast": rng.random(COUNT) * 30 * flags(rng),
+        "multiply_add": (rng.random(COUNT) * 2, rng.random(COUNT) - 0.5),
+        "multiply_add_mean": (rng.random(COUNT) * 2, rng.random(COUNT) * 3 - 1.5),
         "invert": 0.0,
         "equalize": 0.0,
         "table": rng.integers(0, 256, 256, np.uint8).tobytes(),
     }
-    measured = "contrast", "auto_contrast", "equalize"
+    measured = "contrast", "auto_contrast", "equalize", "multiply_add_mean"
     return tuple((ImageStatistic if name in measured else PointFunction)(name, amounts[name]) for name in names)
 
 
@@ -140,6 +167,7 @@ ANY: dict[str, Make] = {
     "pad edge": lambda rng, c: _border(rng, "edge", ()),
     "pad reflect": lambda rng, c: ops.Pad(2, 40, 3, 50, mode="reflect"),
     "pad symmetric": lambda rng, c: ops.Pad(2, 40, 3, 50, mode="symmetric"),
+    "pad wrap": lambda rng, c: ops.Pad(2, 40, 3, 50, mode="wrap"),
     "paint": lambda rng, c: ops.Paint(rng.integers(0, 9, COUNT), 4, rng.integers(0, 10, COUNT), 9, _fill(rng, c)),
     "same paint": lambda rng, c: ops.Paint(3, 4, 5, 9),
     "resize": lambda rng, c: ops.Resize(8, 40),
@@ -147,6 +175,8 @@ ANY: dict[str, Make] = {
     "resize to the same": lambda rng, c: ops.Resize(HEIGHT, WIDTH),
     "resize lanczos": lambda rng, c: ops.Resize(np.full(COUNT, 24), 16, "lanczos", False),
     "resize nearest": lambda rng, c: ops.Resize(33, 11, "nearest"),
+    "resize nearest_floor": lambda rng, c: ops.Resize(33, 11, "nearest_floor"),
+    "resize nearest_floor, smaller": lambda rng, c: ops.Resize(11, 49, "nearest_floor", False),
     "resize bilinear, not antialiased": lambda rng, c: ops.Resize(7, 41, "bilinear", False),
     "resize bicubic, not antialiased": lambda rng, c: ops.Resize(7, 41, "bicubic", False),
     "resize of a box": lambda rng, c: ops.ResizeBox(
@@ -156,6 +186,7 @@ ANY: dict[str, Make] = {
         f"enlarge {way} {antialias}": _enlarge(way, antialias)
         for way, antialias in (
             ("nearest", True),
+            ("nearest_floor", True),
             ("bilinear", True),
             ("bicubic", False),
             ("bilinear", False),
@@ -167,8 +198,20 @@ ANY: dict[str, Make] = {
         for kind in ("apart", "affine", "projective", "mixed")
         for way in ("nearest", "bilinear", "bicubic")
     },
+    **{
+        f"warp with border {mode}, {way}": _border_warp(mode, way)
+        for mode in ("edge", "reflect", "symmetric", "wrap")
+        for way in ("nearest", "bilinear", "bicubic")
+    },
     "one warp": lambda rng, c: ops.Warp((0.9, 0.1, 1.0, 0.2, 1.1, -2.0, 0.0, 0.0), 21, 20, "nearest", (9.0,)),
     **{name: _lookup(name) for name in ("brightness", "posterize", "solarize", "solarize_add", "invert")},
+    "multiply_add": _lookup("multiply_add"),
+    "multiply_add_mean": _lookup("multiply_add_mean"),
+    "multiply_add, fixed": _fixed(PointFunction("multiply_add", (1.2, -0.1)), PointFunction("invert")),
+    "multiply_add, of some numbers": lambda rng, c: ops.Lookup(
+        (PointFunction("multiply_add", (1.2, rng.random(COUNT))), ImageStatistic("multiply_add_mean", (0.9, 0.3)))
+    ),
+    "multiply_add between stages": _lookup("invert", "multiply_add", "multiply_add_mean", "equalize"),
     "table": _lookup("table"),
     "gamma": _lookup("gamma"),
     "fixed stages": _fixed(PointFunction("brightness", 1.3), PointFunction("invert"), PointFunction("posterize", 5)),
@@ -185,6 +228,16 @@ ANY: dict[str, Make] = {
     ),
     "one gaussian blur": lambda rng, c: ops.Filter("gaussian", 1.7),
     "motion blur": lambda rng, c: ops.Filter("motion", 0.5 + rng.random(COUNT) * 9, rng.random(COUNT) * 360),
+    "kernels": _kernels(3, 5),
+    "kernels of a column": _kernels(7, 1),
+    "kernels of a row": _kernels(1, 3),
+    "sharpen": lambda rng, c: ops.sharpen(rng.random(COUNT) * flags(rng), rng.random(COUNT)),
+    "emboss": lambda rng, c: ops.emboss(rng.random(COUNT), rng.random(COUNT)),
+    "one box": lambda rng, c: ops.box_blur(5),
+    "large kernel": lambda rng, c: ops.windowed_blur(9.0, 61),
+    "dropped pixels": lambda rng, c: ops.DropPixels(0.3, _keys(rng), _fill(rng, c), frame=rng.integers(0, 3, COUNT)),
+    "dropped values": lambda rng, c: ops.DropPixels(rng.random(COUNT), _keys(rng), (7.5,), True),
+    "the same dropped pixels": lambda rng, c: ops.DropPixels(0.3, 7, (99.0,)),
     "color matrix": lambda rng, c: ops.ColorMatrix(_rows(rng, c), tuple(rng.normal(0, 20, (c, COUNT)))),
     "channels in another order": lambda rng, c: ops.permute_channels(tuple(range(c))[::-1]),
     "normalize by a mean image": lambda rng, c: ops.Normalize(
@@ -202,6 +255,15 @@ ANY: dict[str, Make] = {
     ),
     "elastic": lambda rng, c: ops.Remap(
         "elastic", (rng.random(COUNT) * 40, 1.0 + rng.random(COUNT) * 3), _keys(rng), "bilinear", _fill(rng, c)
+    ),
+    "elastic by normal noise": lambda rng, c: ops.Remap(
+        "elastic_normal", (rng.random(COUNT) * 40, 1.0 + rng.random(COUNT) * 3), _keys(rng), "bilinear", _fill(rng, c)
+    ),
+    "elastic with a border": lambda rng, c: ops.Remap(
+        "elastic", (rng.random(COUNT) * 400, 1.5), _keys(rng), "bilinear", mode="reflect"
+    ),
+    "lens with a border, nearest": lambda rng, c: ops.Remap(
+        "lens", (rng.normal(0, 0.4, COUNT),), 0, "nearest", mode="symmetric"
     ),
     "grid": lambda rng, c: ops.Remap("grid", (3.0, 4.0, rng.random(COUNT)), _keys(rng), fill=(9.0,)),
     "one grid, nearest": lambda rng, c: ops.Remap("grid", (5.0, 2.0, 0.4), 1 << 63, "nearest"),
@@ -222,6 +284,8 @@ COLOR: dict[str, Make] = {
     "same saturation": lambda rng, c: ops.Enhance("gray", 0.3),
     "hue": lambda rng, c: ops.Hue(rng.random(COUNT) - 0.5),
     "hue by less than a step": lambda rng, c: ops.Hue(0.003),
+    "hsv": lambda rng, c: ops.shift_hsv(*(rng.random((3, COUNT)) - 0.5) * flags(rng)),
+    "one shift of hsv": lambda rng, c: ops.shift_hsv(0.0, -0.3, 0.2),
     "contrast": _lookup("contrast"),
     "contrast between stages": _lookup("brightness", "contrast", "gamma", "contrast", "invert"),
     "pad with ops for its fill": lambda rng, c: _border(rng, "constant", _fill(rng, c), _color_ops(rng)),

@@ -17,6 +17,9 @@ import numpy as np
 from augreg.ops import (
     BranchMix,
     ColorMatrix,
+    Convolve,
+    ConvolveColors,
+    DropPixels,
     Enhance,
     Filter,
     Hue,
@@ -32,6 +35,7 @@ from augreg.ops import (
     PointFunction,
     Remap,
     Resize,
+    ShiftHsv,
     Warp,
 )
 
@@ -71,6 +75,8 @@ def _beyond(place: int, size: int, mode: str) -> int:
     """The row that is shown at a position outside the image."""
     if mode == "edge":
         return min(max(place, 0), size - 1)
+    if mode == "wrap":
+        return place % size
     # a mirror, which shows the edge once (reflect) or twice (symmetric); mirrors repeat
     period = max(1, 2 * size - 2) if mode == "reflect" else 2 * size
     place %= period
@@ -98,6 +104,16 @@ def _paint(op: Paint, image: Array, white: float) -> Array:
     else:
         box = _noise(op.noise, op.key, (op.height, op.width, channels)) * (256.0 if white == 255.0 else 1.0)
     out[op.top : op.top + op.height, op.left : op.left + op.width] = box
+    return out
+
+
+def _drop(op: DropPixels, image: Array, white: float) -> Array:
+    height, width, channels = image.shape
+    noise = _noise("uniform", op.key, (height, width, channels if op.per_channel else 1))
+    out = image.copy()
+    for y, x, c in np.ndindex(*image.shape):
+        if noise[y, x, c if op.per_channel else 0] < op.fraction:
+            out[y, x, c] = op.fill[c if len(op.fill) > 1 else 0]
     return out
 
 
@@ -145,6 +161,11 @@ _KERNELS = {"bilinear": _triangle, "bicubic": RESIZE_CUBIC, "lanczos": _lanczos}
 
 def _resize(op: Resize, image: Array, white: float) -> Array:
     height, width = image.shape[:2]
+    if op.interpolation == "nearest_floor":
+        rows, columns = (
+            [i * size // wanted for i in range(wanted)] for size, wanted in ((height, op.height), (width, op.width))
+        )
+        return image[rows][:, columns]
     if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
         ys = (np.arange(op.height)[:, None] + 0.5) * (height / op.height) + np.zeros((1, op.width))
         xs = (np.arange(op.width)[None] + 0.5) * (width / op.width) + np.zeros((op.height, 1))
@@ -196,15 +217,26 @@ def sources(op: Warp) -> tuple[Array, Array]:
 def _warp(op: Warp, image: Array, white: float) -> Array:
     height, width, channels = image.shape
     ys, xs = sources(op)
+    if op.mode != "constant":
+        return _clipped(_bordered(op, image, ys, xs), white)
     inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
     found = np.broadcast_to(op.fill, (op.height, op.width, channels)).astype(float)
     found[inside] = _sampled(image, ys[inside], xs[inside], op.interpolation, WARP_CUBIC)
     return _clipped(found, white)
 
 
+def _bordered(op: Warp | Remap, image: Array, ys: Array, xs: Array) -> Array:
+    """Sampled from an image that is padded so far that nothing beyond shows."""
+    reach = math.ceil(max(-ys.min(), ys.max() - image.shape[0], -xs.min(), xs.max() - image.shape[1], 0)) + 3
+    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode=op.mode)
+    return _sampled(padded, ys + reach, xs + reach, op.interpolation, WARP_CUBIC)
+
+
 def _remap(op: Remap, image: Array, white: float) -> Array:
     height, width = image.shape[:2]
     ys, xs = remapped(op, height, width)
+    if op.mode != "constant":
+        return _bordered(op, image, ys, xs)
     inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
     found = np.broadcast_to(op.fill, image.shape).astype(float)
     found[inside] = _sampled(image, ys[inside], xs[inside], op.interpolation, WARP_CUBIC)
@@ -219,9 +251,13 @@ def remapped(op: Remap, height: int, width: int) -> tuple[Array, Array]:
         y, x = ys - height / 2, xs - width / 2
         radius = np.hypot(y, x) / np.hypot(height / 2, width / 2)
         return height / 2 + y * (1 + op.numbers[0] * radius**2), width / 2 + x * (1 + op.numbers[0] * radius**2)
-    if op.field == "elastic":
+    if op.field in ("elastic", "elastic_normal"):
         alpha, sigma = op.numbers
-        noise = 2 * _noise("uniform", op.key, (height, width, 2)) - 1
+        if op.field == "elastic":
+            noise = 2 * _noise("uniform", op.key, (height, width, 2)) - 1
+        else:
+            noise = _noise("normal", op.key, (height, width, 2))
+            noise = noise / max(noise.max(), -noise.min())
         shift = np.einsum("yv,xu,vuc->cyx", _mirrored(height, sigma), _mirrored(width, sigma), noise) * alpha
         return ys + shift[0], xs + shift[1]
     rows, columns, limit = int(op.numbers[0]), int(op.numbers[1]), op.numbers[2]
@@ -250,6 +286,18 @@ def _filter(op: Filter, image: Array, white: float) -> Array:
     if op.name == "median":
         return _median(int(op.amount), image)
     return _motion(op.amount, op.angle, image) if op.name == "motion" else _gaussian(op, image)
+
+
+def _convolve(op: Convolve, image: Array, white: float) -> Array:
+    """Weighted sums of the image moved by so much; beyond its edge lies its mirror image, the edge not repeated."""
+    total = np.zeros_like(image)
+    middle_y, middle_x = len(op.kernel) // 2, len(op.kernel[0]) // 2
+    for v, weights in enumerate(op.kernel):
+        for u, weight in enumerate(weights):
+            rows = [_beyond(y + v - middle_y, image.shape[0], "reflect") for y in range(image.shape[0])]
+            columns = [_beyond(x + u - middle_x, image.shape[1], "reflect") for x in range(image.shape[1])]
+            total += weight * image[rows][:, columns]
+    return _clipped(total, white)
 
 
 def _around(image: Array, y: int, x: int) -> Array:
@@ -314,6 +362,8 @@ def _curve(stage: PointFunction, image: Array, white: float) -> Array:
             return np.interp(image / unit, np.arange(256), np.frombuffer(amount, np.uint8)) * unit
         case "brightness":
             return np.clip(image * amount, 0.0, white)
+        case "multiply_add":
+            return np.clip(image * amount[0] + amount[1] * white, 0.0, white)
         case "invert":
             return white - image
         case "posterize":
@@ -332,6 +382,8 @@ def _curve(stage: PointFunction, image: Array, white: float) -> Array:
 
 
 def _measured(stage: ImageStatistic, image: Array, white: float) -> Array:
+    if stage.name == "multiply_add_mean":
+        return np.clip(image * stage.amount[0] + stage.amount[1] * image.mean(), 0.0, white)
     if stage.name == "contrast":
         mean = _luma(image).mean()
         return np.clip(mean + stage.amount * (image - mean), 0.0, white)
@@ -381,6 +433,19 @@ def _hue(op: Hue, image: Array, white: float) -> Array:
     for y, x in np.ndindex(*image.shape[:2]):
         hue, saturation, value = colorsys.rgb_to_hsv(*(image[y, x] / white))
         out[y, x] = colorsys.hsv_to_rgb((hue + op.shift) % 1.0, saturation, value)
+    return out * white
+
+
+def _shift_hsv(op: ShiftHsv, image: Array, white: float) -> Array:
+    if image.shape[2] == 1:
+        return np.clip(image + op.value * white, 0.0, white)
+    out = np.empty_like(image)
+    for y, x in np.ndindex(*image.shape[:2]):
+        hue, saturation, value = colorsys.rgb_to_hsv(*(image[y, x] / white))
+        if saturation > 0:
+            saturation = min(max(saturation + op.saturation, 0.0), 1.0)
+        value = min(max(value + op.value, 0.0), 1.0)
+        out[y, x] = colorsys.hsv_to_rgb((hue + op.hue) % 1.0, saturation, value)
     return out * white
 
 
@@ -467,8 +532,12 @@ _MEANINGS: dict[type[Op], Callable[..., Array]] = {
     Lookup: _lookup,
     Enhance: _enhance,
     Hue: _hue,
+    ShiftHsv: _shift_hsv,
     Filter: _filter,
+    Convolve: _convolve,
+    ConvolveColors: _convolve,
     Paint: _paint,
+    DropPixels: _drop,
     Normalize: _normalize,
     Remap: _remap,
     Noise: _sensor,

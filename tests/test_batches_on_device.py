@@ -64,11 +64,18 @@ SPECS: tuple[list[Any], ...] = (
     [{"translate_x": 0.3}, {"translate_y": {"amount": 0.3, "fill": [1, 2, 3]}}],
     [{"affine": {"degrees": 10, "translate": [0.1, 0.1], "scale": [0.8, 1.2], "shear_x": 5}}, IMAGENET],
     ["perspective", "horizontal_flip"],
+    [{"rotate": {"degrees": 40, "mode": "reflect"}}, {"shear_y": {"mode": "wrap", "interpolation": "bicubic"}}],
+    [{"one_of": [{"rotate": {"mode": "edge"}}, {"shear_x": {"mode": "symmetric"}}, "affine"]}, IMAGENET],
+    [{"perspective": {"mode": "symmetric", "p": 1}}, {"translate_x": {"mode": "edge"}}, "auto_contrast"],
+    ["perspective_zoom", {"perspective_zoom": {"fit": True, "mode": "reflect"}}],
     ["rot90", "vertical_flip"],
     ["d4", IMAGENET],
     ["invert", "solarize", "posterize"],
     [{"solarize_add": {"p": 0.5}}, "posterize", "equalize", IMAGENET],
     ["hue", "saturation", "sharpness"],
+    [{"hsv_shift": {"p": 0.7}}, "brightness", {"hsv_shift": {"hue": 0, "saturation": 0.9}}],
+    [{"random_sized_crop": {"size": 8, "height": [3, 16]}}, "horizontal_flip", IMAGENET],
+    ["transpose", {"random_scale": [0.5, 1.5]}, {"crop_box": {"size": 12, "top": 3, "left": 2}}, IMAGENET],
     ["grayscale", "contrast", "brightness"],
     [{"grayscale": {"p": 0.2}}, "sharpness", "horizontal_flip"],
     ["rgb_shift", "channel_shuffle", "channel_drop"],
@@ -80,12 +87,22 @@ SPECS: tuple[list[Any], ...] = (
     [{"random_erasing": {"p": 1, "mode": "random"}}, IMAGENET],
     [IMAGENET, {"random_erasing": {"mode": "const"}}, "horizontal_flip"],
     [IMAGENET, {"random_erasing": {"p": 1, "mode": "pixel"}}],
+    [{"holes": {"count": [0, 4], "mode": "random"}}, {"holes": {"mode": "pixel", "p": 1}}, IMAGENET],
+    [{"pixel_dropout": {"fraction": 0.3, "mode": "random"}}, "hue", {"pixel_dropout": {"per_channel": True}}],
     ["gaussian_blur", "horizontal_flip"],
+    [{"gaussian_blur": {"size": [1, 6], "p": 0.5}}, {"box_blur": [3, 7]}, IMAGENET],
+    [{"defocus": [1, 4]}, {"gamma": {"gamma": [0.5, 2], "spacing": "linear"}}],
+    ["sharpen", {"emboss": {"p": 0.5}}, {"motion_blur": {"direction": [-1, 1], "shift": 0.5}}],
+    [{"multiply_add": {"p": 0.7}}, "invert", {"multiply_add": {"of": "mean", "p": 0.7}}, IMAGENET],
+    [{"resize": {"size": [9, 21], "interpolation": "nearest_floor"}}, {"pad_to": {"divisor": 8, "mode": "wrap"}}],
+    [{"pad_to": {"size": [15, 20], "position": "random"}}, {"random_crop": 12}],
     ["motion_blur", "median_blur"],
     [{"gaussian_noise": {"p": 0.5}}, "horizontal_flip", IMAGENET],
     ["shot_noise", "iso_noise"],
     ["jpeg", {"downscale": {"p": 0.5}}],
+    [{"downscale": {"shrink": "nearest_floor", "interpolation": "bilinear", "scale": [0.2, 1.0]}}],
     ["elastic", "grid_distortion", "optical_distortion"],
+    [{"elastic": {"noise": "normal", "alpha": 90}}, {"optical_distortion": {"mode": "reflect"}}, IMAGENET],
     ["aug_mix", IMAGENET],
     ["clahe", JITTER, IMAGENET],
 )
@@ -210,7 +227,10 @@ def test_other_channels_and_floats(channels: int, kind: str) -> None:
         assert _unlike(found, [pipe.train(image, row) for row, image in enumerate(batch)]) == []
 
 
-@pytest.mark.parametrize("spec", SPECS[:20], ids=_title)
+COLORS = {"holes", "hsv_shift", "multiply_add", "pixel_dropout", "sharpen"}
+
+
+@pytest.mark.parametrize("spec", [*SPECS[:20], *(spec for spec in SPECS if _names(spec) & COLORS)], ids=_title)
 def test_images_with_alpha(spec: list[Any]) -> None:
     pipe, images = _pipe(spec, channels="rgba"), _images(12, 4)
     assert _unlike(_train(pipe, images, range(12)), [pipe.train(x, k) for k, x in enumerate(images)]) == []
@@ -283,8 +303,9 @@ def _assert_alike(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -
 
 
 @pytest.mark.parametrize("options", [{}, {"approximate": True}])
-def test_steps_that_see_boxes_see_those_of_their_sample(options: dict[str, Any]) -> None:
-    pipe = _pipe([{"safe_crop": 8}, IMAGENET], targets={"boxes": "xyxy"}, **options)
+@pytest.mark.parametrize("crop", [{"safe_crop": 8}, "crop_around_boxes", {"crop_around_boxes": {"size": 8}}], ids=str)
+def test_steps_that_see_boxes_see_those_of_their_sample(crop: Any, options: dict[str, Any]) -> None:
+    pipe = _pipe([crop, IMAGENET], targets={"boxes": "xyxy"}, **options)
     corners = np.random.default_rng(2).uniform(1, 5, (12, 1, 2))
     boxes = np.concatenate([corners, corners + 6], axis=2)
     samples = [{"image": image, "boxes": box} for image, box in zip(_images(12), boxes, strict=True)]

@@ -30,34 +30,66 @@ MORE: dict[str, list[Any]] = {
         {"degrees": 0, "scale": [1, 1], "translate": [0, 0], "shear_x": 0},
         {"fill": [1, 2, 3], "shear_x": [-80, 80], "shear_y": [-45, 45], "interpolation": "bicubic"},
         {"degrees": 0, "shear_x": [45, 45], "shear_y": [45, 45]},  # singular
+        {"mode": "reflect"},
     ],
     "aug_mix": [
         {"depth": 2, "dialect": "timm", "width": 2}, {"dialect": "timm", "m_std": 1.5, "width": 1},
         {"dialect": "torchvision", "severity": 4, "ops": ["rotate", "invert"]}, {"alpha": 0.4}, {"alpha": 3.0},
         {"alpha": 0.01, "width": 6},
     ],
+    "box_blur": [{"size": [1, 9]}],
     "channel_drop": [{"count": [1, 2], "fill": 300 / 7}],
     "clahe": [{"clip": [1, 3], "tiles": [3, 20]}],
+    "crop_box": [{"size": [40, 90], "top": 30, "left": 7, "fill": 9}],
     "crop_border": [{"pixels": 0}, {"pixels": 3}],
     "crop_or_pad": [{"size": [40, 150], "position": "random", "mode": "reflect"}, {"size": 1, "position": "random"}],
-    "downscale": [{"scale": [0.001, 1.0], "interpolation": "bicubic"}],
+    "downscale": [
+        {"scale": [0.001, 1.0], "interpolation": "bicubic"}, {"shrink": "nearest_floor", "antialias": False},
+    ],
+    "elastic": [{"noise": "normal", "mode": "wrap"}],
+    "defocus": [{"radius": [1, 4], "edge": [0.01, 3]}],
+    "gamma": [{"spacing": "linear"}],
+    "gaussian_blur": [{"size": [1, 6]}, {"sigma": 0, "size": [3, 5]}, {"sigma": [0.5, 0.5], "size": 5}],
     "grid_mask": [{"unit": [0.1, 0.12], "ratio": 0.9, "fill": 7}, {"unit": 1, "ratio": 0.001}],
+    "holes": [
+        {"count": [0, 5], "height": [0, 0.05], "width": [0, 0.1], "mode": "random"},
+        {"count": [1, 3], "height": [1, 40], "width": [7, 7], "pixels": True, "mode": "pixel"},
+        {"count": 0}, {"height": [0, 0.02], "width": [0, 0.02], "mode": "pixel", "count": [2, 4]},
+    ],
     "letterbox": [{"size": [1, 2]}, {"size": [3, 400], "interpolation": "lanczos"}],
     "longest_max_size": [{"longer": 1}],
+    "motion_blur": [
+        {"direction": [-1, 1], "shift": 0.5}, {"length": [1, 3], "shift": 1.0}, {"direction": [1, 1], "length": 5},
+    ],
+    "multiply_add": [{"of": "mean", "add": [-2, 3]}, {"factor": [1, 1]}],
     "normalize": [{"mean": [0.5, 0.4, 0.3], "std": 0.2}],
     "one_of": [
         {"steps": [JITTER, "horizontal_flip", {"sequential": ["invert", {"hue": {"p": 0.5}}]}]},
         {"steps": ["equalize", "auto_contrast"], "weights": [0, 2]},
     ],
     "pad": [{"padding": [0, 1, 2, 3], "mode": "edge"}, {"padding": 0}],
-    "perspective": [{"distortion": 0.0}, {"distortion": 0.999, "interpolation": "nearest", "fill": 300}],
+    "pad_to": [
+        {"size": [70, 200], "position": "random"}, {"divisor": [32, 7], "position": "random", "mode": "wrap"},
+        *({"size": 150, "position": position} for position in ("bottom_left", "top_right", "bottom_right")),
+    ],
+    "perspective": [
+        {"distortion": 0.0}, {"distortion": 0.999, "interpolation": "nearest", "fill": 300, "mode": "edge"},
+    ],
     "rand_augment": [
         {"dialect": "timm"}, {"ops": ["rotate", "invert", "color", "equalize"], "weights": [0.1, 2, 0.3, 0], "n": 3},
     ],
+    "perspective_zoom": [
+        {"scale": [0, 1], "fit": True, "interpolation": "nearest", "mode": "wrap"}, {"scale": 1, "fill": 9},
+    ],
+    "pixel_dropout": [{"mode": "random"}, {"per_channel": True, "fill": [1, 2, 300], "fraction": 0.3}],
+    "random_sized_crop": [
+        {"size": [9, 7], "height": [1, 40], "ratio": 0.01}, {"size": 9, "height": [30, 300], "ratio": 1.7},
+    ],
     "random_crop": [{"size": [31, 70], "padding": [0, 3, 2, 0], "mode": "reflect"}],
+    "random_scale": [{"scale": [0.01, 2], "interpolation": "nearest_floor", "antialias": False}],
     "random_order": [{"steps": [{"brightness": 0.4}, {"brightness": 0.1}, {"sharpness": {"p": 0.5}}]}],
     "random_resized_crop": [{"size": 9, "scale": [0.7, 1.0], "ratio": [0.05, 20]}],
-    "resize": [{"shorter": 31}, {"size": [7, 300], "antialias": False}],
+    "resize": [{"shorter": 31, "interpolation": "nearest_floor"}, {"size": [7, 300], "antialias": False}],
     "resize_keep_ratio": [
         {"size": [40, 70], "scale": [0.2, 3.0], "ratio": [0.5, 2.0], "scale_p": 0.6, "ratio_p": 0.7},
         {"size": [200, 3], "longest": 0.3, "ratio": [0.5, 2.0]},
@@ -66,6 +98,7 @@ MORE: dict[str, list[Any]] = {
     "rotate": [
         {"degrees": [90, 90]}, {"degrees": [-180, -180]}, {"degrees": [0, 0]}, {"degrees": [-90, -90], "fill": 9},
         {"degrees": [-1e-17, -1e-17]}, {"degrees": [-360, 360], "interpolation": "nearest"}, {"degrees": [450, 450]},
+        {"degrees": [90, 91], "mode": "symmetric"},
     ],
     "safe_crop": [{"size": 9, "ratio": [0.05, 20]}, {"size": 9, "scale": 1}, {"size": 9, "scale": [0.001, 0.01]}],
     "sequential": [{"steps": [{"rotate": 180}, {"posterize": {"p": 0.3}}, JITTER]}, {"steps": []}],

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from augreg import Pipeline, SpecError
+from augreg.ops import Resize
 
 
 def sizes(step: dict[str, Any], size: tuple[int, int], count: int = 1, test: bool = False) -> list[tuple[int, int]]:
@@ -104,6 +105,64 @@ def test_crop_or_pad_is_numpys_padding_and_a_crop(mode: str, size: tuple[int, in
     assert len(found) >= min(len(possible), 20)
 
 
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric", "wrap"])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"size": [7, 30]}, (9, 30)),
+        ({"size": 12}, (12, 12)),
+        ({"divisor": [4, 6]}, (12, 12)),
+        ({"divisor": [9, 11]}, (9, 11)),
+        ({"size": [10, 25], "divisor": 8}, (16, 32)),
+        ({}, (9, 11)),
+    ],
+)
+def test_pad_to_is_numpys_padding(given: dict, wanted: tuple[int, int], mode: str) -> None:
+    image = images.made("noise", 9, 11, 3)
+    y, x = wanted[0] - 9, wanted[1] - 11
+    step = {**given, "mode": mode, **({"fill": 7} if mode == "constant" else {})}
+
+    def at(top: int, left: int) -> np.ndarray:
+        around = ((top, y - top), (left, x - left), (0, 0))
+        return np.pad(image, around, **PADDING.get(mode, {"mode": mode}))  # type: ignore[call-overload]
+
+    places = {
+        "center": (y // 2, x // 2), "top_left": (0, 0), "top_right": (0, x), "bottom_left": (y, 0),
+        "bottom_right": (y, x),
+    }  # fmt: skip
+    for position, place in places.items():
+        pipe = Pipeline.from_spec([{"pad_to": {**step, "position": position}}])
+        assert np.array_equal(pipe.train(image, index=0), at(*place))
+        assert np.array_equal(pipe.test(image), at(*place))
+    anywhere = Pipeline.from_spec([{"pad_to": {**step, "position": "random"}}])
+    assert np.array_equal(anywhere.test(image), at(y // 2, x // 2))
+    found = {anywhere.train(image, index=index).tobytes() for index in range(40)}
+    possible = {at(top, left).tobytes() for top in range(y + 1) for left in range(x + 1)}
+    assert found <= possible
+    assert len(found) >= min(len(possible), 8) // 2
+
+
+def test_views_of_pad_to_are_the_center_and_the_corners() -> None:
+    image = np.full((3, 4, 1), 200, np.uint8)
+    step = {"size": [5, 9], "position": "random"}
+    views = Pipeline.from_spec({"channels": "gray", "image": [{"pad_to": step}]}).views(image, 9)
+    tops = [tuple(np.argwhere(view.image.reshape(5, 9))[0]) for view in views]
+    assert len(Pipeline([{"pad_to": {**step, "size": 3}}]).views(np.zeros((3, 4, 3), np.uint8), 9)) == 1
+    assert tops == [(1, 2), (0, 0), (0, 5), (2, 0), (2, 5)]
+
+
+def test_targets_follow_pad_to() -> None:
+    pipe = Pipeline.from_spec({"targets": {"boxes": "xyxy", "mask_fill": 9}, "image": [
+        {"pad_to": {"divisor": 32, "position": "bottom_right"}},
+    ]})  # fmt: skip
+    mask = np.ones((40, 50), np.uint8)
+    found = pipe.test({"image": np.zeros((40, 50, 3), np.uint8), "mask": mask, "boxes": [[20, 15, 30, 25]]})
+    assert found["boxes"] == [[34, 39, 44, 49]]  # 64 x 64: 24 rows above, 14 columns on the left
+    assert found["mask"].shape == (64, 64)
+    assert (found["mask"][24:, 14:] == 1).all()
+    assert (found["mask"][:24] == 9).all()
+
+
 def test_targets_follow_the_crop_and_the_padding() -> None:
     pipe = Pipeline.from_spec({"targets": {"boxes": "xyxy"}, "image": [
         {"crop_border": {"pixels": 5}}, {"crop_or_pad": {"size": [40, 20]}},
@@ -141,3 +200,46 @@ def test_lanczos_is_pillows_on_every_backend(backend: str, size: tuple[int, int]
         step = {"resize": {"size": list(size), "interpolation": "lanczos", "antialias": antialias}}
         found = Pipeline.from_spec({"backend": backend, "image": [step]}).train(image, index=0)
         assert np.array_equal(found, wanted)
+
+
+def test_transpose_exchanges_rows_and_columns_of_everything() -> None:
+    image = np.arange(24, dtype=np.uint8).reshape(4, 6, 1)
+    pipe = Pipeline.from_spec({"image": [{"transpose": {"p": 1}}], "targets": {"boxes": "xyxy"}})
+    found = pipe.train(
+        {"image": image, "mask": image[..., 0], "boxes": [[1, 2, 6, 4]], "keypoints": [[5, 1]]}, index=0
+    )
+    assert np.array_equal(found["image"][..., 0], image[..., 0].T) and np.array_equal(found["mask"], image[..., 0].T)
+    assert found["boxes"] == [[2, 1, 4, 6]] and found["keypoints"] == [[1, 5]]
+
+
+def test_random_scale_rounds_down_and_is_in_the_middle_at_test_time() -> None:
+    image = np.zeros((31, 50, 3), np.uint8)
+    pipe = Pipeline.from_spec([{"random_scale": {"scale": [0.5, 0.9]}}, {"crop_or_pad": {"size": 20}}])
+    sizes = {pipe.train.plan((31, 50), index).ops[0].size_after(31, 50) for index in range(200)}
+    factors = [width / 50 for _, width in sizes]
+    assert min(factors) >= 0.48 and max(factors) < 0.9 and len(sizes) > 12
+    assert all(abs(height / 31 - width / 50) < 1 / 31 for height, width in sizes)
+    assert Pipeline.from_spec([{"random_scale": {"scale": [0.5, 0.9]}}]).test(image).shape == (21, 35, 3)  # 21.7
+    tiny = Pipeline.from_spec([{"random_scale": {"scale": [0.1, 0.1]}}]).test(image[:3, :9])
+    assert tiny.shape == (1, 1, 3)
+
+
+def test_crop_box_by_hand() -> None:
+    image = np.arange(80, dtype=np.uint8).reshape(8, 10, 1)
+    pipe = Pipeline.from_spec([{"crop_box": {"size": [3, 4], "top": 2, "left": 5}}])
+    assert np.array_equal(pipe.train(image, index=0), image[2:5, 5:9])
+    assert np.array_equal(pipe.test(image), image[2:5, 5:9])
+    beyond = Pipeline.from_spec([{"crop_box": {"size": [3, 4], "top": 7, "left": 8, "fill": 99}}]).test(image)
+    assert beyond[..., 0].tolist() == [[78, 79, 99, 99], [99] * 4, [99] * 4]
+
+
+def test_random_sized_crop_by_hand() -> None:
+    """Heights of 4 to 6 pixels, half as wide; at test time the box of 5 rows and 2 columns in the center."""
+    pipe = Pipeline.from_spec([{"random_sized_crop": {"size": 8, "height": [4, 6], "ratio": 0.5}}])
+    crops = [pipe.train.plan((9, 12), index).ops[0] for index in range(300)]
+    assert {(crop.height, crop.width) for crop in crops} == {(4, 2), (5, 2), (6, 3)}
+    assert {crop.top for crop in crops if crop.height == 6} == {0, 1, 2, 3}
+    assert {crop.left for crop in crops if crop.width == 3} == set(range(10))
+    crop, resize = pipe.test.plan((9, 12)).ops
+    assert (crop.top, crop.left, crop.height, crop.width) == (2, 5, 5, 2) and (resize.height, resize.width) == (8, 8)
+    assert [type(op) for op in pipe.test.plan((3, 1)).ops] == [Resize]  # all of it

@@ -36,9 +36,9 @@ def test_a_list_for_the_first_argument(step: Any, right: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "wrong", "takes"),
     [
-        ([{"gaussian_blur": {"kernel_size": 3, "sigma": [0.1, 2]}}], "kernel_size", "sigma, p, test, uid"),
-        ([{"rotate": {"degrees": 10, "angle": 4}}], "angle", "degrees, interpolation, fill, p, test, uid"),
-        ([{"rotate": {"degrees": 10, "degree": 4}}], "degree", "degrees, interpolation, fill, p, test, uid"),
+        ([{"median_blur": {"kernel_size": 3, "size": [3, 5]}}], "kernel_size", "size, p, test, uid"),
+        ([{"rotate": {"degrees": 10, "angle": 4}}], "angle", "degrees, interpolation, fill, mode, p, test, uid"),
+        ([{"rotate": {"degrees": 10, "degree": 4}}], "degree", "degrees, interpolation, fill, mode, p, test, uid"),
         ({"batch": [{"mixup": {"lam": 0.3}}]}, "lam", "alpha, per, pairing, p, uid"),  # lam is drawn; alpha shapes it
     ],
     ids=str,

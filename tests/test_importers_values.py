@@ -89,8 +89,11 @@ def test_one_channel_is_said() -> None:
     assert float(found.max()) == 2.0  # (1 - 0.5) / 0.25
     for function in (augreg.from_timm, augreg.from_torchvision):
         alone = function([make("ToTensor"), make("Normalize", mean=np.float32([0.5]), std=np.float32([0.25]))])
-        assert "channels" not in alone.spec
-        assert "mean has one number: if the images are gray, set `channels: gray`" in alone.report[0]
+        assert alone.spec["channels"] == "keep"
+        assert "mean has one number, so files and PIL images keep their channels" in alone.report[0]
+        for mode, channels in (("L", 1), ("RGB", 3)):
+            found = augreg.Pipeline.from_spec(alone.spec).test(Image.new(mode, (50, 40), 255))  # type: ignore[arg-type]
+            assert tuple(found.shape) == (channels, 40, 50) and float(found.max()) == 2.0
         gray = function([make("Grayscale", num_output_channels=1), make("Normalize", mean=[0.5], std=[0.25])])
         assert gray.spec["channels"] == "gray"
         assert len(gray.report) == 1

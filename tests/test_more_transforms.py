@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import math
+from collections import Counter
 from typing import Any
 
 import images
@@ -48,6 +50,16 @@ def test_a_distortion_of_nothing_changes_nothing(step: str, given: dict, interpo
     image = images.made("noise", 24, 31, 3)
     found = train({step: given | {"interpolation": interpolation}}, image, backend=name)
     assert np.array_equal(found, image)
+
+
+def test_elastic_with_normal_noise_moves_pixels_as_far_as_white_noise_smoothed_does() -> None:
+    """A Gaussian leaves 1 / (2 sqrt(pi) sigma) of a deviation; theirs is 1 / 4.59, the largest of 131,072 numbers."""
+    deviations = []
+    for key in range(6):
+        ys, xs = displacement.sources(ops.elastic(Scene(256, 256), 120.0, 6.0, key, noise="normal"), 256, 256)
+        shifts = ys - np.arange(256)[:, None] - 0.5, xs - np.arange(256) - 0.5
+        deviations += [shift.std() for shift in shifts]
+    assert np.mean(deviations) == pytest.approx(120 / 4.59 / (2 * math.sqrt(math.pi) * 6.0), rel=0.05)
 
 
 def test_elastic_moves_pixels_as_far_as_its_docstring_says_and_smoothly() -> None:
@@ -141,6 +153,39 @@ def test_motion_blur_draws_a_line_of_its_length_and_angle(name: str) -> None:
 
 
 @each_backend
+def test_motion_blur_goes_on_in_its_direction(name: str) -> None:
+    """A line of 9 pixels to the right of its pixel: a dot is smeared to its left, whose pixels see it."""
+    dot = np.zeros((21, 21, 1), np.float32)
+    dot[10, 10] = 1.0
+
+    def columns(**arguments: Any) -> list[int]:
+        step = {"motion_blur": {"length": 9, "angle": [0, 0], **arguments}}
+        found = train(step, dot, backend=name)[..., 0]
+        assert found.sum() == pytest.approx(1.0, abs=1e-4) and np.flatnonzero(found.any(axis=1)).tolist() == [10]
+        return np.flatnonzero(found[10] > 0.02).tolist()
+
+    assert columns(direction=1) == [6, 7, 8, 9, 10] and columns(direction=-1) == [10, 11, 12, 13, 14]
+    assert columns(direction=0.5) == [6, 7, 8, 9, 10, 11, 12]
+    assert columns(direction=0) == [6, 7, 8, 9, 10, 11, 12, 13, 14]
+    up = train({"motion_blur": {"length": 9, "angle": [90, 90], "direction": 1}}, dot, backend=name)[..., 0]
+    assert np.flatnonzero(up[:, 10] > 0.02).tolist() == [10, 11, 12, 13, 14]  # what lies below sees it above
+
+
+def test_motion_blur_moves_its_line_by_up_to_a_fraction_of_half_of_it() -> None:
+    """The center of the weights is where the line is: within 0.5 of 4 pixels, and everywhere there."""
+    centers = []
+    for (op,) in drawn({"motion_blur": {"length": 9, "shift": 0.5}}, (9, 9), 300):
+        weights = np.array(op.kernel)
+        rows, columns = (np.arange(side) - side // 2 for side in weights.shape)
+        assert weights.sum() == pytest.approx(1.0) and max(weights.shape) <= 9  # what would leave the square does not
+        centers.append((weights.sum(axis=1) @ rows, weights.sum(axis=0) @ columns))
+    assert np.abs(centers).max() < 2.0 + 1e-9 and (np.ptp(centers, axis=0) > 3.6).all()
+    assert np.abs(np.mean(centers, axis=0)).max() < 0.25
+    plain = Pipeline.from_spec(["motion_blur"])
+    assert plain.fingerprint == Pipeline.from_spec([{"motion_blur": {"direction": 0, "shift": 0}}]).fingerprint
+
+
+@each_backend
 def test_median_blur_removes_specks_and_keeps_edges(name: str) -> None:
     image = flat(40)
     image[:, 80:] = 200
@@ -154,6 +199,64 @@ def test_median_blur_draws_odd_sides() -> None:
     assert sides == {3.0, 5.0, 7.0, 9.0}
     with pytest.raises(SpecError, match="odd"):
         Pipeline.from_spec([{"median_blur": 4}])
+
+
+@each_backend
+def test_a_blur_of_a_size_ends_there(name: str) -> None:
+    """Weights by hand: e^(-1/8) and e^(-1/2) beside 1; with deviation 0, OpenCV's for 5 pixels, which is 1.1."""
+    dot = np.zeros((15, 15, 1), np.float32)
+    dot[7, 7] = 1.0
+    for sigma, deviation in ((2.0, 2.0), (0.0, 1.1)):
+        found = train({"gaussian_blur": {"sigma": [sigma, sigma], "size": 5}}, dot, backend=name)[..., 0]
+        weights = np.array([math.exp(-2 / deviation**2), math.exp(-0.5 / deviation**2), 1.0])
+        weights = np.array([*weights, *weights[1::-1]]) / (2 * weights.sum() - 1)
+        assert np.allclose(found[5:10, 5:10], np.outer(weights, weights), atol=1e-6)
+        assert found.sum() == pytest.approx(1.0, abs=1e-5)
+    mean = train({"box_blur": 3}, dot, backend=name)[..., 0]
+    assert np.allclose(mean[6:9, 6:9], 1 / 9, atol=1e-6) and mean.sum() == pytest.approx(1.0, abs=1e-5)
+    corner = np.zeros((4, 4, 1), np.uint8)
+    corner[1, 1] = 90  # which the mirrored border shows four times around the first pixel
+    assert train({"box_blur": 3}, corner, backend=name)[0, 0] == 40
+
+
+@each_backend
+def test_edges_by_hand(name: str) -> None:
+    """One brighter pixel in a flat image: its value, and the values around it, are the weights times its excess."""
+    image = np.full((5, 5, 1), 100, np.uint8)
+    image[2, 2] = 110
+    sharp = train({"sharpen": {"alpha": [0.5, 0.5], "lightness": [0.8, 0.8]}}, image, backend=name)[..., 0]
+    assert sharp[0, 0] == 90 and sharp[1, 2] == 85 and sharp[2, 2] == 90 + 49  # 0.5 + 0.5 * 8.8 = 4.9 times 10
+    relief = train({"emboss": {"alpha": [0.5, 0.5], "strength": [0.6, 0.6]}}, image, backend=name)[..., 0]
+    assert relief[0, 0] == 100 and relief[2, 2] == 110
+    assert relief[1, 1] == 108 and relief[3, 3] == 92  # it lies below on the right of the first, and weighs 0.8
+    assert relief[2, 1] == 103 and relief[2, 3] == 97
+    transparent = np.dstack([image] * 3 + [np.where(image > 100, 0, 255)]).astype(np.uint8)
+    spec = {"image": [{"sharpen": {"p": 1}}], "backend": name, "channels": "rgba"}
+    found = np.asarray(Pipeline.from_spec(spec).train(Image.fromarray(transparent, "RGBA"), 0))
+    assert np.array_equal(found[..., 3], transparent[..., 3]) and not np.array_equal(found, transparent)
+
+
+def test_mean_weights_give_the_mean_image() -> None:
+    """The mean of 4000 draws, of pixel values that nothing clips."""
+    image = np.random.default_rng(0).uniform(0.45, 0.55, (3, 4, 1)).astype(np.float32)
+    for step in ("sharpen", "emboss"):
+        pipe = Pipeline.from_spec({"image": [{step: {"p": 0.6}}], "seed": 1})
+        mean = np.mean([pipe.train(image, index) for index in range(4000)], axis=0)
+        assert np.abs(mean - pipe.test(image)).max() < 0.006
+        assert np.abs(image - pipe.test(image)).max() > 0.02
+
+
+def test_sides_of_blurs() -> None:
+    """A kernel of albumentations has a whole number of pixels, and one more if it is even."""
+    found = drawn({"gaussian_blur": {"sigma": 1, "size": [3, 7]}}, (9, 9), 400)
+    counts = Counter(len(op.kernel) for (op,) in found)
+    assert counts.keys() == {3, 5, 7} and 40 < counts[3] < 120 and 110 < counts[5] < 210  # 1, 2 and 2 of 5
+    counts = Counter(len(op.kernel) for (op,) in drawn({"box_blur": [3, 7]}, (9, 9), 300))
+    assert counts.keys() == {3, 5, 7} and min(counts.values()) > 70
+    with pytest.raises(SpecError, match="size must be odd numbers from 1 to 127"):
+        Pipeline.from_spec([{"box_blur": 4}])
+    plain, later = Pipeline.from_spec(["gaussian_blur"]), Pipeline.from_spec([{"gaussian_blur": {"size": None}}])
+    assert plain.fingerprint == later.fingerprint and "size" not in plain.to_spec()["image"][0]["gaussian_blur"]
 
 
 @each_backend
@@ -341,3 +444,87 @@ def test_a_field_of_displacements_is_made_once_for_a_whole_sample(name: str) -> 
     assert np.array_equal(Pipeline.from_spec(spec).train(image, 3), found["image"])
     ys, xs = displacement.sources(ops.elastic(Scene(9, 9), 5.0, 2.0, 1), 9, 9)
     assert not ys.flags.writeable and not xs.flags.writeable
+
+
+@each_backend
+def test_pixel_dropout_hits_each_pixel_alone(name: str) -> None:
+    white = np.full((100, 120, 3), 255, np.uint8)
+    found = train({"pixel_dropout": {"fraction": 0.2, "fill": [9, 8, 7], "p": 1}}, white, backend=name)
+    hit = (found == (9, 8, 7)).all(axis=2)
+    assert ((found == 255).all(axis=2) | hit).all() and hit.mean() == pytest.approx(0.2, abs=0.02)
+    beside = (hit[:, 1:] & hit[:, :-1]).mean()
+    assert beside == pytest.approx(0.04, abs=0.01)  # independent of its neighbor
+    values = train({"pixel_dropout": {"fraction": 0.2, "per_channel": True, "p": 1}}, white, backend=name) == 0
+    assert np.allclose(values.mean(axis=(0, 1)), 0.2, atol=0.02)
+    assert (values[..., 0] & values[..., 1]).mean() == pytest.approx(0.04, abs=0.01)
+
+
+def test_pixel_dropout_in_random_colors_frames_and_normalized_images() -> None:
+    image = np.full((30, 40, 3), 77, np.uint8)
+    step = {"pixel_dropout": {"fraction": 0.5, "mode": "random", "p": 1}}
+    found = [train(step, image, index) for index in range(6)]
+    colors = [{*map(tuple, one[(one != 77).any(axis=2)].tolist())} for one in found]
+    assert all(len(one) == 1 for one in colors) and len(set.union(*colors)) == 6
+    pair = Pipeline.from_spec([step]).train({"image": [image, image]}, 0)["image"]
+    assert ((pair[0] != 77).any(axis=2) != (pair[1] != 77).any(axis=2)).any()  # noise of each frame
+    after = Pipeline.from_spec(
+        [{"normalize": {"mean": 0.5, "std": 0.25}}, {"pixel_dropout": {"fraction": 1.0, "p": 1}}]
+    )
+    assert (after.train(image, 0) == 0.0).all()
+
+
+def test_perspective_zoom_enlarges_a_quadrilateral_near_the_corners() -> None:
+    """What the corners of the result show: half-normal fractions of the sides, on average 0.8 deviations inward."""
+    height, width = 60, 100
+    shown = []
+    for (op,) in drawn({"perspective_zoom": {"scale": [0.1, 0.1]}}, (height, width), 500):
+        a, b, c, d, e, f, g, h = op.matrix
+        for x, y in ((0, 0), (width, 0), (width, height), (0, height)):
+            depth = g * x + h * y + 1
+            u, v = (a * x + b * y + c) / depth, (d * x + e * y + f) / depth
+            shown.append((abs(u - x) / width, abs(v - y) / height))
+            assert 0 <= u <= width and 0 <= v <= height
+    inward = np.array(shown)
+    assert inward.max() < 0.32 and np.allclose(inward.mean(axis=0), 0.1 * math.sqrt(2 / math.pi), atol=0.004)
+    assert np.allclose((inward**2).mean(axis=0), 0.01, atol=0.001)
+
+
+def test_perspective_zoom_that_fits_shows_the_whole_image() -> None:
+    """The corners of the image touch all four sides of the frame, and none lies beyond; even at the largest scale."""
+    height, width = 60, 100
+    corners = np.array([[0.0, 0], [width, 0], [width, height], [0, height]])
+    for scale in (0.05, 0.3, 1.0):
+        pipe = Pipeline.from_spec([{"perspective_zoom": {"scale": [scale, scale], "fit": True}}])
+        for index in range(60):
+            sample = {"image": np.zeros((height, width, 3), np.uint8), "keypoints": corners}
+            moved = pipe.train(sample, index)["keypoints"]
+            assert np.allclose(moved.min(axis=0), 0, atol=1e-6), (scale, index)
+            assert np.allclose(moved.max(axis=0), (width, height), atol=1e-6)
+            edges = np.roll(moved, -1, axis=0) - moved
+            turns = edges[:, 0] * np.roll(edges, -1, axis=0)[:, 1] - edges[:, 1] * np.roll(edges, -1, axis=0)[:, 0]
+            assert (turns > 0).all()  # convex, and not mirrored
+
+
+def test_gamma_is_drawn_uniformly_where_its_spacing_is_linear() -> None:
+    """From 0.5 to 2.5: the mean is 1.5, and that of logarithms, which is 1 / log(5) times 2, is 1.243."""
+    for spacing, mean in (("linear", 1.5), ("log", 2.0 / math.log(5.0))):
+        ops_drawn = drawn({"gamma": {"gamma": [0.5, 2.5], "spacing": spacing}}, (4, 4), 2000)
+        amounts = [op.stages[0].amount for (op,) in ops_drawn]
+        assert min(amounts) < 0.52 and max(amounts) > 2.45 and np.mean(amounts) == pytest.approx(mean, abs=0.05)
+    plain, later = Pipeline.from_spec(["gamma"]), Pipeline.from_spec([{"gamma": {"spacing": "log"}}])
+    assert plain.fingerprint == later.fingerprint
+
+
+@each_backend
+def test_defocus_by_hand(name: str) -> None:
+    """A disk of radius 2 has 13 pixels; a Gaussian of 0.5 pixels leaves 1 and two times e^-2 of a row of three."""
+    dot = np.zeros((15, 15, 1), np.float32)
+    dot[7, 7] = 1.0
+    sharp = train({"defocus": {"radius": 2, "edge": [0.01, 0.01]}}, dot, backend=name)[..., 0]
+    assert np.count_nonzero(sharp > 1e-6) == 13 and np.allclose(sharp[sharp > 1e-6], 1 / 13, atol=1e-6)
+    assert sharp[7, 9] > 0.07 and sharp[8, 9] < 1e-6  # 2 away, and sqrt(5)
+    soft = train({"defocus": {"radius": 2, "edge": [0.5, 0.5]}}, dot, backend=name)[..., 0]
+    beside = math.exp(-2) / (1 + 2 * math.exp(-2))
+    assert soft.sum() == pytest.approx(1.0, abs=1e-5)
+    assert soft[7, 10] == pytest.approx(beside * (1 - 2 * beside) / 13, abs=1e-6)  # from the tip of the disk alone
+    assert soft[7, 7] == pytest.approx(1 / 13, abs=1e-6)  # all around it is the disk

@@ -41,6 +41,7 @@ TINY = ((1, 1), (1, 9), (7, 1), (2, 3))
 SIZE = (23, 31)
 
 FACTORS = (0.0, 0.3, 0.9, 1.4, 1.9)
+ADDED = ((1.0, 0.2), (0.7, -0.15), (1.4, 0.3), (0.0, 0.5), (1.7, -0.6))
 PERMUTED = np.random.default_rng(3).permutation(256).astype(np.uint8).tobytes()
 VALUES = (0.4, 0.5, 0.6, 0.7, 0.3)
 
@@ -106,11 +107,35 @@ def _remaps(scene: Scene, interpolation: str) -> list[Op]:
     return [
         ops.elastic(scene, 12.0, 2.0, 8, interpolation, fill),
         ops.elastic(scene, 70.0, 5.0, 9, interpolation, (10.0,)),
+        ops.elastic(scene, 90.0, 2.0, 9, interpolation, (10.0,), noise="normal"),
         ops.grid(scene, 3, 5, 0.4, 10, interpolation),
         ops.grid(scene, 1, 2, 0.5, 11, interpolation),
         ops.lens(scene, 0.3, interpolation, fill),
         ops.lens(scene, -0.3, interpolation, fill),
     ]
+
+
+def _borders(scene: Scene, interpolation: str) -> list[Op]:
+    """Warps and remaps that show the image's continuation, some far beyond its border."""
+    corners = (
+        (3.0, 2.0),
+        (0.7 * scene.width, 1.0),
+        (0.8 * scene.width, 0.6 * scene.height),
+        (1.0, scene.height - 3.0),
+    )
+    found: list[Op] = []
+    for mode in ("edge", "reflect", "symmetric", "wrap"):
+        found += [
+            ops.rotate(scene, 37.3, interpolation, mode=mode),
+            ops.affine(scene, (4.3, 1.9, -60.3, -1.2, 5.1, -40.7), interpolation, (0.0,), "far", mode),
+            ops.perspective(scene, corners, interpolation, mode=mode),
+        ]
+        if interpolation != "bicubic":
+            found += [
+                ops.elastic(scene, 300.0, 4.0, 8, interpolation, mode=mode),
+                ops.lens(scene, 0.7, interpolation, mode=mode),
+            ]
+    return found
 
 
 def _matrices(scene: Scene) -> list[Op]:
@@ -124,18 +149,33 @@ def _matrices(scene: Scene) -> list[Op]:
     ]
 
 
-COLOR = ("contrast", "saturation", "hue", "clahe")  # these take gray and RGB images only
-TOGETHER = ("gaussian noise", "shot noise", "iso noise", "color matrix")  # what a channel gets depends on how many
+COLOR = ("contrast", "saturation", "hue", "shift hsv", "clahe")  # these take gray and RGB images only
+TOGETHER = (
+    "gaussian noise",
+    "shot noise",
+    "iso noise",
+    "color matrix",
+    "drop pixels",
+    "multiply_add_mean",
+)  # what a channel gets depends on how many
 
 CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "move": _moves,
     "pad": lambda scene: [
         ops.pad(scene, 2, 0, 3, 1, VALUES[: scene.channels]),
-        *(ops.pad(scene, 1, 2, 3, 0, mode=mode) for mode in ("edge", "reflect", "symmetric")),
+        *(ops.pad(scene, 1, 2, 3, 0, mode=mode) for mode in ("edge", "reflect", "symmetric", "wrap")),
     ],
     "paint": lambda scene: [ops.paint(scene, 0, 0, 1, 1, (40.0,)), ops.paint(scene, 0, 0, *scene.size)],
+    "drop pixels": lambda scene: [
+        ops.drop_pixels(scene, 0.3, 5, VALUES[: scene.channels]),
+        ops.drop_pixels(scene, 0.1, 6, (40.0,), True),
+        ops.drop_pixels(scene, 1.0, 7),
+        ops.drop_pixels(scene, 0.0, 8),
+    ],
     "paint noise": lambda scene: [ops.noise_box(scene, 0, 0, *scene.size, 77)],
     "brightness": lambda _: [ops.point_function("brightness", factor) for factor in FACTORS],
+    "multiply_add": lambda _: [ops.point_function("multiply_add", each) for each in ADDED],
+    "multiply_add_mean": lambda _: [ops.image_statistic("multiply_add_mean", each) for each in ADDED],
     "invert": lambda _: [ops.point_function("invert")],
     "posterize": lambda _: [ops.point_function("posterize", float(bits)) for bits in range(1, 9)],
     "solarize": lambda _: [ops.point_function("solarize", threshold) for threshold in (0.0, 100.0, 128.5, 256.0)],
@@ -148,9 +188,24 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "saturation": lambda _: [ops.enhance("gray", factor, "saturation") for factor in FACTORS],
     "sharpness": lambda _: [ops.enhance("smooth", factor, "sharpness") for factor in FACTORS],
     "hue": lambda _: [ops.hue(shift) for shift in (-0.5, -0.2, -0.1, 0.03, 0.1, 0.25, 0.5)],
+    "shift hsv": lambda _: [
+        ops.shift_hsv(*shifts) for shifts in ((0.1, 0.2, -0.1), (0.0, -0.3, 0.2), (-0.4, 0.0, 0.0), (0.03, 0.5, 0.6))
+    ],
     "gaussian blur": lambda _: [ops.gaussian_blur(sigma) for sigma in (0.0, 0.1, 0.5, 1.0, 2.0, 3.3)],
     "motion blur": lambda _: [
         ops.motion_blur(*line) for line in ((1.0, 0.0), (3.0, 30.0), (7.5, -80.0), (4.2, 90.0))
+    ],
+    "convolve": lambda _: [
+        ops.windowed_blur(1.3, 5),
+        ops.windowed_blur(0.0, 7),
+        ops.box_blur(3),
+        ops.line_blur(6.3, 25.0, 0.7, (0.6, -1.2)),
+        ops.disk_blur(3, 0.4),
+        ops.sharpen(0.4, 0.7),
+        ops.emboss(0.6, 0.5),
+        ops.Convolve(((0.1, -0.4, 0.2), (-0.3, 1.9, 0.15), (0.05, -0.6, 0.1))),
+        ops.Convolve(((0.2, -0.1, 0.3, 0.4, 0.2),)),
+        ops.Convolve(((0.2, 0.0, 0.1), (0.1, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.0, 0.1), (0.0, 0.2, 0.0))),
     ],
     "median blur": lambda _: [ops.median_blur(side) for side in (1, 3, 5, 7)],
     "gaussian noise": lambda scene: [ops.noise(scene, "gaussian", (std,), 5) for std in (0.0, 0.03, 0.3)],
@@ -162,6 +217,7 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     ],
     "normalize": _normalizations,
     "resize nearest": lambda scene: _resizes(scene, "nearest", False, SMALLER + LARGER),
+    "resize nearest_floor": lambda scene: _resizes(scene, "nearest_floor", False, SMALLER + LARGER),
     "resize bilinear": lambda scene: _resizes(scene, "bilinear", False, SMALLER + LARGER),
     "resize bicubic": lambda scene: _resizes(scene, "bicubic", False, SMALLER + LARGER),
     "resize bilinear, antialiased": lambda scene: _resizes(scene, "bilinear", True, SMALLER + LARGER),
@@ -170,6 +226,9 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "warp nearest": lambda scene: _warps(scene, "nearest"),
     "warp bilinear": lambda scene: _warps(scene, "bilinear"),
     "warp bicubic": lambda scene: _warps(scene, "bicubic"),
+    "border nearest": lambda scene: _borders(scene, "nearest"),
+    "border bilinear": lambda scene: _borders(scene, "bilinear"),
+    "border bicubic": lambda scene: _borders(scene, "bicubic"),
     "remap nearest": lambda scene: _remaps(scene, "nearest"),
     "remap bilinear": lambda scene: _remaps(scene, "bilinear"),
 }
@@ -190,8 +249,11 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "move": (EQUAL, EQUAL, EQUAL, EQUAL),
     "pad": (BYTE, BYTE, ROUNDING, ROUNDING),
     "paint": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "drop pixels": (BYTE, BYTE, ROUNDING, ROUNDING),
     "paint noise": (BYTE, BYTE, ROUNDING, ROUNDING),
     "brightness": (Within(1.0, 0.9), Within(1.0, 0.9), ROUNDING, ROUNDING),
+    "multiply_add": (Within(1.0, 0.9), Within(1.0, 0.9), ROUNDING, ROUNDING),
+    "multiply_add_mean": (Within(1.0, 1.0), Within(1.0, 1.0), ROUNDING, ROUNDING),
     "invert": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "posterize": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "solarize": (EQUAL, EQUAL, ROUNDING, ROUNDING),
@@ -204,8 +266,10 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "saturation": (Within(1.5, 0.9), Within(1.5, 0.9), ROUNDING, ROUNDING),
     "sharpness": (Within(1.5, 0.9), Within(1.5, 0.9), ROUNDING, ROUNDING),
     "hue": (Within(16.0, 2.0), Within(12.0, 1.2), ROUNDING, ROUNDING),
+    "shift hsv": (BYTE, BYTE, ROUNDING, ROUNDING),
     "gaussian blur": (Within(35.0, 2.0), Within(2.0, 0.6), ROUNDING, ROUNDING),
     "motion blur": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "convolve": (BYTE, Within(2.0, 0.6), ROUNDING, ROUNDING),
     "median blur": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "gaussian noise": (BYTE, BYTE, ROUNDING, ROUNDING),
     "shot noise": (BYTE, BYTE, ROUNDING, ROUNDING),
@@ -214,6 +278,7 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "clahe": (BYTE, BYTE, BYTE, BYTE),
     "normalize": (NUMBER, NUMBER, NUMBER, NUMBER),
     "resize nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "resize nearest_floor": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "resize bilinear": (BYTE, BYTE, ROUNDING, ROUNDING),
     "resize bicubic": (Within(45.0, 11.0), Within(25.0, 7.0), Within(60.0, 15.0), Within(30.0, 8.0)),
     "resize bilinear, antialiased": (BYTE, Within(50.0, 8.0), ROUNDING, Within(50.0, 8.0)),
@@ -222,6 +287,9 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "warp nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "warp bilinear": (BYTE, BYTE, ROUNDING, ROUNDING),
     "warp bicubic": (BYTE, Within(30.0, 6.0), ROUNDING, Within(35.0, 6.0)),
+    "border nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "border bilinear": (BYTE, BYTE, Within(0.01, 0.002), Within(0.01, 0.002)),
+    "border bicubic": (BYTE, BYTE, ROUNDING, ROUNDING),
     "remap nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "remap bilinear": (BYTE, Within(6.0, 1.2), ROUNDING, Within(6.0, 1.2)),
 }

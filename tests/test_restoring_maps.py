@@ -192,8 +192,9 @@ def test_a_perspective_is_undone_as_scipy_samples() -> None:
     assert found.seen.all() and np.allclose(found.values[middle], expected[middle], atol=1e-9)
 
 
-def test_fill_does_not_mix_into_the_border_of_a_rotated_image() -> None:
-    plan = plan_of(SIZE, {"rotate": {"degrees": [25, 25]}})
+@pytest.mark.parametrize("mode", ["constant", "reflect", "wrap"])
+def test_what_lies_beyond_the_border_does_not_mix_into_a_rotated_image(mode: str) -> None:
+    plan = plan_of(SIZE, {"rotate": {"degrees": [25, 25], "mode": mode}})
     shown = plan_of(np.full((*SIZE, 3), 255, np.uint8), {"rotate": {"degrees": [25, 25], "interpolation": "nearest"}})
     view = shown.run(np.full((*SIZE, 3), 255, np.uint8))[..., 0]
     predicted = np.where(view == 255, 1.0, 1e9)

@@ -312,7 +312,10 @@ def test_all_errors_at_once_with_file_and_line(tmp_path: Path) -> None:
         ([{"cutout": {"test": [{"normalize": "half"}]}}], "testing normalizes the image and training does not"),
         ([{"invert": {"uid": "a"}}, {"rotate": {"uid": "a"}}], "image[1].rotate.uid: the uid 'a' is used twice"),
         ([{"invert": {"uid": "a#1"}}], "image[0].invert.uid: "),
-        ([{"pad": {"padding": 1, "mode": "mirror"}}], "expected constant, edge, reflect, symmetric, got 'mirror'"),
+        (
+            [{"pad": {"padding": 1, "mode": "mirror"}}],
+            "expected constant, edge, reflect, symmetric, wrap, got 'mirror'",
+        ),
         ({"batch": [{"rotate": 3}]}, "batch[0]: rotate cannot be used in 'batch'; it belongs in 'image'"),
         (
             [{"rotate": {"linear": [0, 30], "over": [0]}}],

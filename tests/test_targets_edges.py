@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from augreg import Pipeline
+from augreg.ops import Move
 
 
 def pipeline(*steps: Any, **targets: Any) -> Pipeline:
@@ -37,6 +38,26 @@ def test_safe_crop_keeps_boxes_at_the_strictest_threshold() -> None:
         high = rng.integers(low + 1, (width + 1, height + 1))
         found = pipe.train({"image": image(height, width), "boxes": [[*low, *high]]}, index)
         assert len(found["boxes"]) == 1, index
+
+
+def test_crop_around_boxes_draws_each_edge_between_the_image_and_the_boxes() -> None:
+    """Of an image with 12 rows and 20 columns; fractions of a pixel belong to their whole pixel."""
+    pipe = pipeline({"crop_around_boxes": {}})
+    boxes = [[4.5, 3, 9, 7], [6, 2.2, 13.4, 6]]
+    seen = []
+    for index in range(600):
+        plan = pipe.train.plan({"image": image(12, 20), "boxes": boxes, "labels": [0, 1]}, index)
+        crop = plan.ops[0] if plan.ops else Move(0, 0, 12, 20)
+        seen.append((crop.left, crop.top, crop.left + crop.width, crop.top + crop.height))
+        assert len(pipe.train({"image": image(12, 20), "boxes": boxes, "labels": [0, 1]}, index)["boxes"]) == 2
+    for edge, places in zip(zip(*seen, strict=True), (range(5), range(3), range(14, 21), range(7, 13)), strict=True):
+        counts = np.bincount(edge, minlength=21)[places.start : places.stop]
+        assert counts.sum() == 600 and counts.min() > 600 / len(places) * 0.6
+    assert pipe.test({"image": image(12, 20), "boxes": boxes, "labels": [0, 1]})["image"].shape == (12, 20, 1)
+    bare = [pipe.train.plan((12, 20), index).ops[0] for index in range(200)]
+    assert all(op.left <= 10 < op.left + op.width and op.top <= 6 < op.top + op.height for op in bare)
+    sized = pipeline({"crop_around_boxes": {"size": [30, 40]}})
+    assert sized.train({"image": image(12, 20), "boxes": boxes, "labels": [0, 1]}, 0)["image"].shape == (30, 40, 1)
 
 
 @pytest.mark.parametrize("form", ["xyxy", "xywh", "cxcywh"])

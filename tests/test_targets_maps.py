@@ -189,6 +189,20 @@ def test_vectors_in_a_mirrored_border_are_mirrored_and_fill_is_as_it_is() -> Non
     assert np.isnan(found[10, WIDTH - 11]).all() and np.isfinite(found).sum() == found.size - 2
 
 
+@BACKENDS
+@pytest.mark.parametrize("mode", ["edge", "reflect", "wrap"])
+def test_vectors_beyond_the_border_of_a_warp_are_unknown(backend: str, mode: str) -> None:
+    """Other maps show there what the image shows."""
+    pipe = pipeline(
+        {"affine": {"degrees": 0, "translate": [0, 0], "scale": [0.5, 0.5], "shear_x": 0, "mode": mode}},
+        backend=backend,
+        depth={}, flow={"vectors": True, "fill": 9},
+    )  # fmt: skip
+    found = pipe.train({"image": IMAGE, "flow": flow_of(2, 6), "depth": np.full((HEIGHT, WIDTH), 7)}, 0)
+    assert (found["flow"][:8] == 9).all() and (found["flow"][HEIGHT // 2, WIDTH // 2] == (1, 3)).all()
+    assert (found["depth"] == 7).all()
+
+
 def test_a_plugins_functions_carry_maps() -> None:
     def doubled(array: np.ndarray) -> np.ndarray:
         return np.repeat(array, 2, axis=1)

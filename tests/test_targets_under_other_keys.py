@@ -59,6 +59,31 @@ def test_boxes_under_the_names_of_other_libraries_are_refused() -> None:
             pipeline(FLIP).train({"image": IMAGE, key: [[1, 2, 3, 4]]}, 0)
 
 
+@pytest.mark.parametrize("key", ["box", "Boxes", "gt_boxes", "gt_bboxes", "bounding_boxes", "target-boxes"])
+def test_boxes_that_the_spec_has_are_not_left_behind_under_a_similar_key(key: str) -> None:
+    pipe = pipeline(FLIP, boxes="xyxy")
+    sample = {"image": IMAGE, key: [[1, 2, 3, 4]]}
+    message = rf"sample\['{key}'\]: the spec has boxes, .* rename it to 'boxes', or .*keys: {{'?{key}'?: other}}"
+    with pytest.raises(ImageError, match=message):
+        pipe.train(sample, 0)
+    assert pipe.train({**sample, "boxes": [[1, 2, 3, 4]]}, 0)["boxes"] == [[57, 2, 59, 4]]  # the other is extra
+    assert pipeline(FLIP).train(sample, 0)[key] is sample[key]  # this spec has no boxes
+    assert pipeline(FLIP, boxes="xyxy", keys={key: "other"}).train(sample, 0)[key] is sample[key]
+    for value in ("boxes.json", None, 3):
+        assert pipe.train({"image": IMAGE, key: value}, 0)[key] is value
+
+
+def test_keypoints_that_the_spec_has_are_not_left_behind_under_a_similar_key() -> None:
+    for key in ("keypoint", "kps", "kpts", "key_points"):
+        sample = {"image": IMAGE, key: [[1, 2]]}
+        for options in ({"keypoints": "drop"}, {"swap": {"left": "right"}}):
+            with pytest.raises(ImageError, match=rf"sample\['{key}'\]: the spec has keypoints, .*to 'keypoints'"):
+                pipeline(FLIP, **options).train(sample, 0)
+            both = {**sample, "keypoints": [[1, 2]], "keypoint_names": ["nose"]}  # then the other is extra
+            assert pipeline(FLIP, **options).train(both, 0)["keypoints"] == [[59, 2]]
+        assert pipeline(FLIP).train(sample, 0)[key] is sample[key]
+
+
 def test_the_spec_says_what_a_key_is() -> None:
     pipe = pipeline(
         FLIP,

@@ -49,6 +49,9 @@ def test_bytes(name: str, channels: int) -> None:
 
 OTHER_ROUNDING = (
     "gamma",
+    "multiply_add_mean",
+    "multiply_add, of some numbers",
+    "multiply_add between stages",
     "contrast",
     "saturation",
     "same saturation",
@@ -102,6 +105,10 @@ REFUSED: dict[str, ops.Op] = {
     "no batch kernel for ops of the kind BranchMix": ops.BranchMix((), ()),
     "no batch kernel for median blur": ops.median_blur(3),
     "no batch kernel for a box of a nearest resize": ops.ResizeBox(0.0, 0.0, 5.0, 5.0, 4, 4, "nearest"),
+    "no batch kernel for a border named 'mirror'": ops.Pad(1, 1, 1, 1, mode="mirror"),
+    "no batch kernel for a border named 'twice'": ops.Warp((1.0, *[0.0] * 7), 9, 9, mode="twice"),
+    "no batch kernel for a border named 'never'": ops.Remap("lens", (0.1,), mode="never"),
+    "no batch kernel for a function of the pixel value named 'sepia'": ops.point_function("sepia"),
     "no batch kernel for grids of different numbers of cells": ops.Remap("grid", (np.array([3.0, 4.0]), 4.0, 0.1)),
     "no batch kernel for a displacement field named 'wave'": ops.Remap("wave", (1.0,)),
     "no batch kernel for a mean or std for each image": ops.Normalize((np.array([0.4, 0.5]),), (0.2,)),

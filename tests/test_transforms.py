@@ -361,6 +361,8 @@ def _angle(op: Op) -> float:
     ("step", "read", "low", "high"),
     [
         ({"brightness": {"factor": [0.2, 1.0]}}, _amount, 0.2, 1.0),
+        ({"multiply_add": {"factor": 0.2}}, lambda op: op.stages[0].amount[0], 0.8, 1.2),
+        ({"multiply_add": {"add": [-0.1, 0.3], "of": "mean"}}, lambda op: op.stages[0].amount[1], -0.1, 0.3),
         ({"contrast": 0.4}, _amount, 0.6, 1.4),
         ({"saturation": {"factor": [0.0, 3.0]}}, _amount, 0.0, 3.0),
         ({"sharpness": {"factor": [0.1, 1.9]}}, _amount, 0.1, 1.9),
@@ -476,6 +478,8 @@ STEPS: dict[str, dict] = {
     "perspective": {},
     "brightness": {},
     "contrast": {},
+    "multiply_add": {},
+    "pad_to": {"divisor": 32},
     "saturation": {},
     "sharpness": {},
     "hue": {},
@@ -694,3 +698,66 @@ def test_the_ops_of_an_imagenet_recipe() -> None:
     ((border, move),) = drawn({"random_crop": {"size": 32, "padding": 4}}, (32, 32), 1)
     assert isinstance(border, Pad)
     assert isinstance(move, Move)
+
+
+# Holes
+
+
+def test_holes_are_drawn_uniformly() -> None:
+    """The number, the sides rounded down, and the positions, each over all that fit; on 10 x 6 pixels."""
+    step = {"holes": {"count": [0, 2], "height": [0.2, 0.5], "width": [0.5, 0.5], "p": 1.0}}
+    found = list(drawn(step, (10, 6), 6000))
+    counts = Counter(len(boxes) for boxes in found)
+    assert all(abs(counts[count] / 6000 - 1 / 3) < 0.03 for count in (0, 1, 2))
+    every = [box for boxes in found for box in boxes]
+    heights = Counter(box.height for box in every)
+    assert {*heights} == {2, 3, 4} and {box.width for box in every} == {3}  # 5 has probability 0
+    assert all(abs(heights[height] / len(every) - 1 / 3) < 0.03 for height in heights)
+    lefts = Counter(box.left for box in every)
+    tops = Counter(box.top for box in every if box.height == 4)
+    assert {*lefts} == {*range(4)} and {*tops} == {*range(7)}
+    assert all(abs(number / len(every) - 1 / 4) < 0.03 for number in lefts.values())
+    assert all(abs(number / sum(tops.values()) - 1 / 7) < 0.03 for number in tops.values())
+
+
+def test_holes_in_pixels_are_limited_by_the_image() -> None:
+    step = {"holes": {"count": 1, "height": [3, 5], "width": [50, 90], "pixels": True, "p": 1.0}}
+    every = [box for boxes in drawn(step, (10, 6), 600) for box in boxes]
+    heights = Counter(box.height for box in every)
+    assert {*heights} == {3, 4, 5} and min(heights.values()) > 150
+    assert {(box.width, box.left) for box in every} == {(6, 0)}
+    tiny = {"holes": {"count": 1, "height": 0.1, "width": 0.9, "p": 1.0}}
+    assert not any(drawn(tiny, (9, 9), 3))  # 0.9 pixels are none
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"height": [10, 20]}, r"height must be from 0 to 1, .* say `pixels: true`"),
+        ({"width": [-0.1, 0.2]}, "width must be between 0 and 1"),
+        ({"pixels": True}, "height must be whole numbers of pixels from 1 on"),
+        ({"pixels": True, "height": [1, 2], "width": [1, 2.5]}, "width must be whole numbers of pixels"),
+        ({"count": [1, 65]}, "count must be between 0 and 64"),
+    ],
+)
+def test_holes_check_their_sides(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Pipeline.from_spec([{"holes": arguments}])
+
+
+def test_shifts_of_saturation_and_value_by_hand() -> None:
+    """(200, 100, 50) has saturation 150/200; at 0.75 - 0.25 its smallest channel is half its largest."""
+    image = np.array([[[200, 100, 50], [80, 80, 80], [0, 0, 0], [255, 255, 255]]], np.uint8)
+    still: dict[str, Any] = {"hue": 0, "saturation": 0, "value": 0}
+
+    def shifted(**arguments: Any) -> list[list[int]]:
+        spec = [{"hsv_shift": {**still, **arguments}}]
+        return Pipeline.from_spec(spec).train(image, index=0)[0].tolist()
+
+    assert shifted() == image[0].tolist()
+    assert shifted(saturation=[-0.25, -0.25])[0] == [200, 133, 100]  # the middle one stays at a third of the way
+    assert shifted(saturation=[0.9, 0.9]) == [[200, 67, 0], [80] * 3, [0] * 3, [255] * 3]  # clipped; gray stays gray
+    assert shifted(value=[0.2, 0.2]) == [[251, 126, 63], [131] * 3, [51] * 3, [255] * 3]
+    assert shifted(hue=[1 / 3, 1 / 3])[0] == [50, 200, 100]
+    with pytest.raises(SpecError, match="did you mean"):
+        Pipeline.from_spec([{"hsv_shift": {"saturation": 30}}])

@@ -46,7 +46,7 @@ def sources(op: Remap, height: int, width: int, blur: Blur = _plain_blur) -> tup
 
 def _sources(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Floats]:
     match op.field:
-        case "elastic":
+        case "elastic" | "elastic_normal":
             shift_y, shift_x = _elastic(op, height, width, blur)
         case "grid":
             shift_y, shift_x = _grid(op, height, width)
@@ -73,10 +73,15 @@ _kept = functools.lru_cache(maxsize=2)(_sources)
 def _elastic(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Floats]:
     """Uniform noise in [-1, 1), smoothed by a Gaussian, times alpha: Simard et al. 2003.
 
-    The noise is mirrored at the edges; repeating the edge would make displacements there far too large.
+    For `elastic_normal` it is normal noise divided by its largest absolute value. The noise is mirrored at the
+    edges; repeating the edge would make displacements there far too large.
     """
     alpha, sigma = op.numbers
-    noise = 2.0 * field("uniform", op.key, (height, width, 2)) - 1.0
+    if op.field == "elastic":
+        noise = 2.0 * field("uniform", op.key, (height, width, 2)) - 1.0
+    else:
+        noise = field("normal", op.key, (height, width, 2))
+        noise /= np.abs(noise).max()
     mirrored = getattr(blur, "mirrored", None)
     if mirrored is not None:
         smooth = mirrored(sigma, noise)

@@ -62,6 +62,8 @@ def _made(function: PointFunction) -> Bytes:
     amount = function.amount
     if isinstance(amount, bytes):
         return np.frombuffer(amount, np.uint8)
+    if isinstance(amount, tuple):
+        return _multiplied(amount, 255.0)
     match function.name:
         case "brightness":
             return _blended(0.0, amount)
@@ -78,6 +80,18 @@ def _made(function: PointFunction) -> Bytes:
         case "gamma":
             return np.rint(255.0 * _UNITS**amount).astype(np.uint8)
     raise ImageError(f"there is no point function named {function.name!r}")
+
+
+def _multiplied(amount: tuple[float, float], white: float) -> Bytes:
+    """The table of value * factor + addition * white in float32, clipped and truncated."""
+    factor, addition = amount
+    return _clipped(_RAMP * np.float32(factor) + np.float32(addition * white))
+
+
+def _mean(histograms: Sequence[NDArray[np.int64]]) -> float:
+    """The mean of all pixel values of all channels."""
+    total = sum(histograms)
+    return float((total * np.arange(256)).sum() / np.sum(total))
 
 
 def _stretched(histogram: NDArray[np.int64], cutoff: float) -> Bytes:
@@ -144,7 +158,7 @@ def table(
     for stage in stages:
         if isinstance(stage, PointFunction):
             step = _point_table(stage)
-        elif stage.name == "contrast":
+        elif stage.name == "contrast" and not isinstance(stage.amount, tuple):
             so_far = image if total is None else apply(total, image)
             step = _blended(int(mean_luma(so_far) + 0.5), stage.amount)
         else:
@@ -152,7 +166,9 @@ def table(
             if total is not None:
                 each = total if total.ndim == 2 else [total] * len(found)
                 found = [_histogram_after(one, before) for one, before in zip(found, each, strict=True)]
-            if stage.name == "equalize":
+            if isinstance(stage.amount, tuple):
+                step = _multiplied(stage.amount, _mean(found))
+            elif stage.name == "equalize":
                 step = np.stack([_equalized(one) for one in found])
             else:
                 step = np.stack([_stretched(one, stage.amount) for one in found])
@@ -176,6 +192,8 @@ def float_lookup(
     for stage in stages:
         if isinstance(stage, PointFunction):
             image = _float_point_function(stage, image)
+        elif isinstance(stage.amount, tuple):
+            image = _multiplied_floats(stage.amount, float(image.mean(dtype=np.float64)), image)
         elif stage.name == "contrast" and stage.amount != 1.0:
             mean = np.float32(gray(image).mean(dtype=np.float64))
             image = np.clip(mean + np.float32(stage.amount) * (image - mean), 0.0, 1.0)
@@ -188,6 +206,8 @@ def _float_point_function(function: PointFunction, image: Floats) -> Floats:
     amount = function.amount
     if isinstance(amount, bytes):
         return _between(np.frombuffer(amount, np.uint8), image)
+    if isinstance(amount, tuple):
+        return _multiplied_floats(amount, 1.0, image)
     match function.name:
         case "brightness":
             bright: Floats = np.clip(image * np.float32(amount), 0.0, 1.0)
@@ -209,6 +229,12 @@ def _float_point_function(function: PointFunction, image: Floats) -> Floats:
     raise ImageError(f"there is no point function named {function.name!r}")
 
 
+def _multiplied_floats(amount: tuple[float, float], white: float, image: Floats) -> Floats:
+    factor, addition = amount
+    found: Floats = np.clip(image * np.float32(factor) + np.float32(addition * white), 0.0, 1.0)
+    return found
+
+
 def _between(table: Bytes, image: Floats) -> Floats:
     """A byte table applied to float pixel values, linearly between its entries."""
     found: Floats = np.interp(image * np.float32(255.0), np.arange(256), table / 255.0).astype(np.float32)
@@ -217,11 +243,12 @@ def _between(table: Bytes, image: Floats) -> Floats:
 
 def _float_statistic(stage: ImageStatistic, image: Floats) -> Floats:
     """auto_contrast or equalize with the histogram of the nearest byte image."""
+    cutoff = float(stage.amount)  # type: ignore[arg-type]
     nearest = np.clip(np.rint(image * 255.0), 0, 255).astype(np.uint8)
     planes = []
     for channel in range(image.shape[2]):
         histogram = np.bincount(nearest[..., channel].ravel(), minlength=256)
-        found = _equalized(histogram) if stage.name == "equalize" else _stretched(histogram, stage.amount)
+        found = _equalized(histogram) if stage.name == "equalize" else _stretched(histogram, cutoff)
         planes.append(_between(found, image[..., channel]))
     return np.stack(planes, axis=2)
 

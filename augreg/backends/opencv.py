@@ -16,9 +16,33 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from augreg.backends import Backend, clahe, displacement, intensity, photography, pillow, plain, shrinking
+from augreg.backends import (
+    Backend,
+    borders,
+    clahe,
+    convolving,
+    displacement,
+    intensity,
+    photography,
+    pillow,
+    plain,
+    shrinking,
+)
 from augreg.images import buffers
-from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Move, Op, Remap, Resize, Warp
+from augreg.ops import (
+    Convolve,
+    ConvolveColors,
+    Enhance,
+    Enlarge,
+    Filter,
+    Hue,
+    LocalContrast,
+    Move,
+    Op,
+    Remap,
+    Resize,
+    Warp,
+)
 
 __all__ = ["KERNELS"]
 
@@ -71,6 +95,8 @@ def _resize(op: Resize, image: Array) -> Array:
     height, width, channels = image.shape
     if (op.height, op.width) == (height, width):
         return image
+    if op.interpolation == "nearest_floor":
+        return plain.at_corners(op, image)
     if op.interpolation == "nearest":
         return _nearest(image, range(op.height), range(op.width), height / op.height, width / op.width)
     if op.interpolation == "lanczos":  # OpenCV's kernel is a pixel wider on each side, and not antialiased
@@ -119,6 +145,8 @@ def _smoothing(scale: float) -> NDArray[np.float64]:
 
 def _enlarge(op: Enlarge, image: Array) -> Array:
     """Cut out the pixels that the box is made of, repeat the border as `cv2.resize` does, and warp at its points."""
+    if op.interpolation == "nearest_floor":
+        return plain.at_corners(op, image)
     step_y, step_x = image.shape[0] / op.whole[0], image.shape[1] / op.whole[1]
     if op.interpolation == "nearest":
         box = range(op.top, op.top + op.height), range(op.left, op.left + op.width)
@@ -136,6 +164,8 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
 def _warp(op: Warp, image: Array) -> Array:
     if max(*image.shape[:2], op.height, op.width) > _LONGEST:
         return pillow.KERNELS[Warp](op, image)
+    if op.mode != "constant":
+        return borders.warped(op, image)
     channels = image.shape[2]
     fill = [float(value) for value in op.fill] * (channels if len(op.fill) == 1 else 1)
     if len(fill) != channels:
@@ -279,6 +309,15 @@ def _blurred(sigma: float, image: Array) -> Array:
     return _shaped(found, image.shape[2])
 
 
+def _convolve(op: Convolve, image: Array) -> Array:
+    kernel, split, border = convolving.weights(op.kernel), convolving.parts(op.kernel), cv2.BORDER_REFLECT_101
+    if split is None:
+        found = cv2.filter2D(image, -1, kernel, borderType=border)
+    else:
+        found = cv2.sepFilter2D(image, -1, split[1], split[0], borderType=border)
+    return _shaped(found, image.shape[2])
+
+
 def _median(size: int, image: Array) -> Array:
     """The same as Pillow's, by OpenCV where it supports the kind of image."""
     if image.dtype != np.uint8 or size < 3:
@@ -293,7 +332,7 @@ _LONGEST_REMAP: Final = 32_766  # OpenCV's own bound on a side
 
 def _remap(op: Remap, image: Array) -> Array:
     height, width = image.shape[:2]
-    if max(height, width) > _LONGEST_REMAP:
+    if op.mode != "constant" or max(height, width) > _LONGEST_REMAP:
         return photography.remap(op, image, _filter)
     ys, xs = displacement.sources(op, height, width, _filter)
     return photography.filled(op, image, _read(op, image, ys, xs), ys, xs)
@@ -344,6 +383,8 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Filter: _filter,
     LocalContrast: _local_contrast,
     Remap: _remap,
+    Convolve: _convolve,
+    ConvolveColors: _convolve,
 }
 KERNELS.update(plain.composite_kernels(Backend("opencv", KERNELS)))
 KERNELS[Move] = _move

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, JpegImagePlugin
 
-from augreg.backends import displacement, intensity, plain
+from augreg.backends import borders, convolving, displacement, hsv, intensity, plain
 from augreg.errors import ImageError
 from augreg.images import buffers
 from augreg.images.jpeg import decode_jpeg, read_header
-from augreg.ops import ColorMatrix, Encode, Noise, Op, Remap
-from augreg.rng import field_rows, frame_key
+from augreg.ops import ColorMatrix, Convolve, ConvolveColors, DropPixels, Encode, Noise, Op, Remap, ShiftHsv
+from augreg.rng import field, field_rows, frame_key
 
 __all__ = ["KERNELS", "color_matrix", "convolved", "encode", "filled", "median", "motion_kernel", "noise", "remap"]
 
@@ -30,6 +30,8 @@ def remap(op: Remap, image: Array, blur: displacement.Blur) -> Array:
     """Read at the positions of the op's field, which uses a backend's `blur`; positions outside get the fill."""
     height, width = image.shape[:2]
     ys, xs = displacement.sources(op, height, width, blur)
+    if op.mode != "constant":
+        return borders.sampled(image, ys, xs, op.interpolation, op.mode)
     return filled(op, image, displacement.sampled(image, ys, xs, op.interpolation), ys, xs)
 
 
@@ -84,6 +86,15 @@ def _noisy(op: Noise, pixels: Array, normal: Floats) -> Array:
 def _bytes(found: Array) -> NDArray[np.uint8]:
     """Floats from 0 to 255, rounded and clipped; `found` is overwritten."""
     return np.clip(np.rint(found, out=found), 0, 255, out=found).astype(np.uint8)
+
+
+def drop(op: DropPixels, image: Array) -> Array:
+    """The image with some of its pixels, or of its values, replaced by the fill."""
+    height, width, channels = image.shape
+    noise = field("uniform", frame_key(op.key, op.frame), (height, width, channels if op.per_channel else 1))
+    fill = intensity.per_channel(op.fill, channels, "fill")
+    values = fill if image.dtype == np.float32 else np.clip(np.rint(fill), 0, 255)
+    return np.where(noise < op.fraction, values.astype(image.dtype), image)
 
 
 def color_matrix(op: ColorMatrix, image: Array) -> Array:
@@ -177,4 +188,8 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     Noise: noise,
     ColorMatrix: color_matrix,
     Encode: encode,
+    DropPixels: drop,
+    ShiftHsv: hsv.shifted,
+    Convolve: convolving.convolve,
+    ConvolveColors: convolving.convolve,
 }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from augreg.backends import Backend, clahe, intensity, photography, plain
+from augreg.backends import Backend, borders, clahe, intensity, photography, plain
 from augreg.images import buffers
 from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Op, Remap, Resize, ResizeBox, Warp
 
@@ -40,9 +40,11 @@ def _each(image: Array, height: int, width: int, work: Callable[[Image.Image, in
 
 
 def _resize(op: Resize, image: Array) -> Array:
-    size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     if (op.height, op.width) == image.shape[:2]:
         return image
+    if op.interpolation == "nearest_floor":
+        return plain.at_corners(op, image)
+    size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     if op.interpolation == "nearest":
         return _each(image, op.height, op.width, lambda pil_image, _: pil_image.resize(size, resample))
     if op.antialias or op.interpolation == "lanczos":
@@ -89,6 +91,8 @@ def _by_axis(
 
 def _enlarge(op: Enlarge, image: Array) -> Array:
     """Scale like `_resize`, but make the pixels of the box alone."""
+    if op.interpolation == "nearest_floor":
+        return plain.at_corners(op, image)
     size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     step_y, step_x = image.shape[0] / op.whole[0], image.shape[1] / op.whole[1]
     y, x = op.top * step_y, op.left * step_x
@@ -106,6 +110,8 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
 
 
 def _warp(op: Warp, image: Array) -> Array:
+    if op.mode != "constant":
+        return borders.warped(op, image)
     kind = Image.Transform.AFFINE if op.affine else Image.Transform.PERSPECTIVE
     matrix: Sequence[float] = op.matrix[:6] if op.affine else op.matrix
     fill = intensity.per_channel(op.fill, image.shape[2], "fill")

@@ -16,13 +16,26 @@ from numpy.typing import NDArray
 from augreg.backends import Backend, intensity
 from augreg.errors import ImageError
 from augreg.images import buffers
-from augreg.ops import BranchMix, Enhance, FunctionCall, Lookup, Move, Normalize, Op, Pad, Paint
+from augreg.ops import (
+    BranchMix,
+    Enhance,
+    Enlarge,
+    FunctionCall,
+    Lookup,
+    Move,
+    Normalize,
+    Op,
+    Pad,
+    Paint,
+    Resize,
+)
 from augreg.ops.scene import PixelValues
 from augreg.rng import field, frame_key
 
 __all__ = [
     "SHARP",
     "Measurements",
+    "at_corners",
     "by_channel",
     "composite_kernels",
     "float_blur",
@@ -69,6 +82,18 @@ def move(op: Move, image: Array) -> Array:
     if op.flip_x:
         image = image[:, ::-1]
     return image
+
+
+def at_corners(op: Resize | Enlarge, image: Array) -> Array:
+    """A resize by `nearest_floor`, rounded as OpenCV rounds: row i shows row floor(i * (1 / (rows / height)))."""
+    whole, first = (op.whole, (op.top, op.left)) if isinstance(op, Enlarge) else ((op.height, op.width), (0, 0))
+    places = []
+    for start, count, rows, size in zip(first, (op.height, op.width), whole, image.shape[:2], strict=True):
+        place = np.floor(np.arange(start, start + count) * (1.0 / (rows / size))).astype(np.intp)
+        places.append(np.minimum(place, size - 1))
+    out = like(image, op.height, op.width)
+    out[...] = image[places[0][:, None], places[1]]
+    return out
 
 
 def composite_kernels(engine: Backend) -> Kernels:

@@ -18,6 +18,9 @@ from augreg.backends.torch_kernels import columns, fields, noising, painting
 from augreg.errors import ImageError
 from augreg.ops import (
     ColorMatrix,
+    Convolve,
+    ConvolveColors,
+    DropPixels,
     Enhance,
     Enlarge,
     Filter,
@@ -32,6 +35,7 @@ from augreg.ops import (
     Remap,
     Resize,
     ResizeBox,
+    ShiftHsv,
     Warp,
 )
 from augreg.ops.scene import PixelValues
@@ -106,25 +110,33 @@ def _refuses_fill_ops(op: Pad | Paint, dtype: str, channels: int) -> str:
     return ""
 
 
+def _refuses_pad(op: Pad, dtype: str, channels: int) -> str:
+    return geometry.refuses_pad(op, dtype, channels) or _refuses_fill_ops(op, dtype, channels)
+
+
 def _nothing(op: Op, dtype: str, channels: int) -> str:
     return ""
 
 
 KERNELS: Final[Mapping[type[Op], Kernel]] = {
     Move: Kernel(geometry.moved, _nothing),
-    Pad: Kernel(_padded, _refuses_fill_ops),
+    Pad: Kernel(_padded, _refuses_pad),
     Paint: Kernel(_painted, _refuses_fill_ops),
+    DropPixels: Kernel(values.dropped, _nothing),
     Resize: Kernel(geometry.resized, _nothing),
     ResizeBox: Kernel(geometry.resized_box, geometry.refuses_resize_box),
     Enlarge: Kernel(geometry.enlarged, geometry.refuses_enlarge),
-    Warp: Kernel(geometry.warped, _nothing),
+    Warp: Kernel(geometry.warped, geometry.refuses_pad),
     Remap: Kernel(geometry.remapped, geometry.refuses_remap),
-    Lookup: Kernel(values.looked_up, _nothing),
+    Lookup: Kernel(values.looked_up, values.refuses_lookup),
     Enhance: Kernel(values.enhanced, _nothing),
     Hue: Kernel(values.hue_shifted, _nothing),
+    ShiftHsv: Kernel(values.hsv_shifted, _nothing),
     ColorMatrix: Kernel(values.mixed, _nothing),
     Noise: Kernel(values.noisy, _nothing),
     Filter: Kernel(values.filtered, values.refuses_filter),
+    Convolve: Kernel(values.convolved, _nothing),
+    ConvolveColors: Kernel(values.convolved, _nothing),
     Normalize: Kernel(values.normalized, values.refuses_normalize),
 }
 """The kernels by kind of op."""

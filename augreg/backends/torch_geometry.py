@@ -6,12 +6,15 @@ for all images of a batch.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import PIL
 import torch
 
 from augreg.backends import intensity
-from augreg.backends.torch_kernels import columns, fields, moving, remapping, resizing, warping
+from augreg.backends.torch_kernels import bordering, columns, fields, moving, remapping, resizing, warping
+from augreg.backends.torch_kernels.columns import Number
 from augreg.errors import ImageError
 from augreg.ops import Enlarge, Move, Pad, Remap, Resize, ResizeBox, Warp
 from augreg.ops.scene import PixelValues
@@ -22,6 +25,7 @@ __all__ = [
     "moved",
     "padded_crop",
     "refuses_enlarge",
+    "refuses_pad",
     "refuses_remap",
     "refuses_resize_box",
     "remapped",
@@ -92,11 +96,18 @@ def padded_crop(pad: Pad, move: Move | None, images: torch.Tensor, fill: torch.T
     return moving.cut_padded(images, top, left, *size, fill, pad.mode, *flips)
 
 
+def refuses_pad(op: Pad | Warp | Remap, dtype: str, channels: int) -> str:
+    """Why it cannot be run on a batch."""
+    return "" if op.mode in moving.MODES else f"no batch kernel for a border named {op.mode!r}"
+
+
 def resized(op: Resize, images: torch.Tensor) -> torch.Tensor:
     """Every image to one size."""
     height, width = _size(op)
     if (height, width) == tuple(images.shape[2:]):
         return images
+    if op.interpolation == "nearest_floor":
+        return _at_corners(images, (0, 0), (height, width), (height, width))
     if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
         matrix = warping.scaling(tuple(images.shape[2:]), height, width)
         return warping.warped(images, matrix, height, width, op.interpolation)
@@ -106,7 +117,7 @@ def resized(op: Resize, images: torch.Tensor) -> torch.Tensor:
 
 def refuses_resize_box(op: ResizeBox, dtype: str, channels: int) -> str:
     """Why it cannot be run on a batch."""
-    return "no batch kernel for a box of a nearest resize" if op.interpolation == "nearest" else ""
+    return "no batch kernel for a box of a nearest resize" if op.interpolation.startswith("nearest") else ""
 
 
 def resized_box(op: ResizeBox, images: torch.Tensor) -> torch.Tensor:
@@ -126,6 +137,8 @@ def refuses_enlarge(op: Enlarge, dtype: str, channels: int) -> str:
 def enlarged(op: Enlarge, images: torch.Tensor) -> torch.Tensor:
     """A part of each image scaled to `whole`."""
     height, width = _size(op)
+    if op.interpolation == "nearest_floor":
+        return _at_corners(images, (op.top, op.left), (height, width), op.whole)
     numbers = op.top, op.left, *op.whole
     top, left, whole_height, whole_width = columns.table(numbers, len(images) if columns.differ(*numbers) else 1)
     step_y, step_x = images.shape[2] / whole_height, images.shape[3] / whole_width
@@ -145,33 +158,52 @@ def enlarged(op: Enlarge, images: torch.Tensor) -> torch.Tensor:
     return warping.warped(images, matrices, height, width)
 
 
+def _at_corners(
+    images: torch.Tensor, first: tuple[Number, Number], size: tuple[int, int], whole: tuple[Number, Number]
+) -> torch.Tensor:
+    """As `plain.at_corners`: the part of this size, from `first` on, of images scaled to `whole`."""
+    count = len(images) if columns.differ(*first, *whole) else 1
+    places = []
+    for start, wanted, rows, side in zip(
+        columns.table(first, count), size, columns.table(whole, count), images.shape[2:], strict=True
+    ):
+        at = np.floor((start[:, None] + np.arange(wanted)) * (1.0 / (rows / side))[:, None]).astype(np.int64)
+        places.append(columns.to_device(np.minimum(at, side - 1), images.device))
+    return moving.picked(images, places[0][:, None, :, None], places[1][:, None, None, :])
+
+
 def warped(op: Warp, images: torch.Tensor) -> torch.Tensor:
     """Each image through its map."""
     height, width = _size(op)
     matrices = columns.table(op.matrix, len(images) if columns.differ(*op.matrix) else 1).T
+    if op.mode != "constant":
+        x, y = warping.positions(matrices, height, width, images.device)
+        return bordering.sampled(images, y, x, op.interpolation, op.mode)
     fill = fill_numbers(op.fill, images, images.dtype == torch.uint8).to(images.device, non_blocking=True)
     return warping.warped(images, matrices, height, width, op.interpolation, fill)
 
 
 def refuses_remap(op: Remap, dtype: str, channels: int) -> str:
     """Why it cannot be run on a batch."""
-    if op.field not in ("elastic", "grid", "lens"):
+    if op.field not in ("elastic", "elastic_normal", "grid", "lens"):
         return f"no batch kernel for a displacement field named {op.field!r}"
     cells = [np.unique(number) for number in op.numbers[:2]]
     if op.field == "grid" and any(len(each) > 1 for each in cells):
         return "no batch kernel for grids of different numbers of cells"
-    return ""
+    return refuses_pad(op, dtype, channels)
 
 
 def remapped(op: Remap, images: torch.Tensor) -> torch.Tensor:
     """Each image through its displacement field."""
     if op.field == "lens":
         shifts = remapping.lens(op.numbers, images)
+    elif op.field == "grid":
+        shifts = remapping.grid(op.numbers, fields.field_keys(op.key), images)
     else:
-        make = remapping.elastic if op.field == "elastic" else remapping.grid
-        shifts = make(op.numbers, fields.field_keys(op.key), images)
+        noise: Literal["uniform", "normal"] = "uniform" if op.field == "elastic" else "normal"
+        shifts = remapping.elastic(op.numbers, fields.field_keys(op.key), images, noise)
     fill = fill_numbers(op.fill, images, images.dtype == torch.uint8).to(images.device, non_blocking=True)
-    return remapping.remapped(images, shifts, op.interpolation, fill)
+    return remapping.remapped(images, shifts, op.interpolation, fill, op.mode)
 
 
 def _size(op: Resize | ResizeBox | Enlarge | Warp) -> tuple[int, int]:

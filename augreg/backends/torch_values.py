@@ -16,6 +16,7 @@ from augreg.backends.torch_kernels import (
     blurring,
     colors,
     columns,
+    convolving,
     fields,
     floats,
     lookups,
@@ -25,18 +26,23 @@ from augreg.backends.torch_kernels import (
     sharpening,
     tables,
 )
+from augreg.backends.torch_kernels.division import single
 from augreg.errors import ImageError
-from augreg.ops import ColorMatrix, Enhance, Filter, Hue, Lookup, Noise, Normalize
+from augreg.ops import ColorMatrix, Convolve, DropPixels, Enhance, Filter, Hue, Lookup, Noise, Normalize, ShiftHsv
 
 __all__ = [
+    "convolved",
+    "dropped",
     "enhanced",
     "filtered",
+    "hsv_shifted",
     "hue_shifted",
     "looked_up",
     "mixed",
     "noisy",
     "normalized",
     "refuses_filter",
+    "refuses_lookup",
     "refuses_normalize",
 ]
 
@@ -48,6 +54,12 @@ def looked_up(op: Lookup, images: torch.Tensor) -> torch.Tensor:
     if images.dtype == torch.float32:
         return floats.after_stages(images, op.stages)
     return tables.looked_up(images, lookups.column_tables(op.stages, images))
+
+
+def refuses_lookup(op: Lookup, dtype: str, channels: int) -> str:
+    """Why it cannot be run on a batch."""
+    unknown = [stage.name for stage in op.stages if stage.name not in lookups.NAMES]
+    return f"no batch kernel for a function of the pixel value named {unknown[0]!r}" if unknown else ""
 
 
 def enhanced(op: Enhance, images: torch.Tensor) -> torch.Tensor:
@@ -72,6 +84,15 @@ def hue_shifted(op: Hue, images: torch.Tensor) -> torch.Tensor:
     return (floats if images.dtype == torch.float32 else colors).shifted_hue(images, shift)
 
 
+def hsv_shifted(op: ShiftHsv, images: torch.Tensor) -> torch.Tensor:
+    """Hue, saturation and value; bytes are rounded once."""
+    shifts = columns.uploaded([op.hue, op.saturation, op.value], len(images), images.device)
+    if images.dtype == torch.float32:
+        return floats.shifted_hsv(images, *shifts)
+    found = floats.shifted_hsv(images * single(1 / 255), *shifts)
+    return (found * single(255)).round_().to(torch.uint8)
+
+
 def mixed(op: ColorMatrix, images: torch.Tensor) -> torch.Tensor:
     """Each channel as a weighted sum of all."""
     channels = images.shape[1]
@@ -88,6 +109,19 @@ def noisy(op: Noise, images: torch.Tensor) -> torch.Tensor:
     return noising.noisy(images, op.name, amounts, fields.field_keys(op.key, op.frame), op.clip)
 
 
+def dropped(op: DropPixels, images: torch.Tensor) -> torch.Tensor:
+    """A fraction of the pixels, or of the values, painted over."""
+    count, channels, height, width = images.shape
+    planes = channels if op.per_channel else 1
+    noise = fields.uniform(fields.field_keys(op.key, op.frame), height * width * planes, images.device)
+    noise = noise.view(-1, height, width, planes).permute(0, 3, 1, 2)
+    fraction = columns.to_device(columns.table([op.fraction], count).astype(np.float32), images.device)
+    fill = torch_geometry.fill_numbers(op.fill, images, images.dtype == torch.uint8).to(
+        images.device, non_blocking=True
+    )
+    return torch.where(noise < fraction.view(-1, 1, 1, 1), fill[:, :, None, None], images)
+
+
 def refuses_filter(op: Filter, dtype: str, channels: int) -> str:
     """Why it cannot be run on a batch."""
     return "" if op.name in ("gaussian", "motion") else f"no batch kernel for {op.name} blur"
@@ -99,6 +133,13 @@ def filtered(op: Filter, images: torch.Tensor) -> torch.Tensor:
     if op.name == "motion":
         return blurring.motion(images, amount, angle)
     return (blurring.gaussian if images.dtype == torch.float32 else blurring.boxed)(images, amount)
+
+
+def convolved(op: Convolve, images: torch.Tensor) -> torch.Tensor:
+    """Sums of pixels around each one, by the weights of a kernel."""
+    weights = [number for row in op.kernel for number in row]
+    kernels = columns.table(weights, len(images) if columns.differ(*weights) else 1).T.astype(np.float32)
+    return convolving.convolved(images, kernels.reshape(-1, len(op.kernel), len(op.kernel[0])))
 
 
 def refuses_normalize(op: Normalize, dtype: str, channels: int) -> str:

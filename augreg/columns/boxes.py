@@ -1,4 +1,4 @@
-"""`sample_columns` of crops and painted boxes, whose `sample` decides by the numbers that it draws and by the size.
+"""`sample_columns` of crops and borders, whose `sample` decides by the numbers that it draws and by the size.
 
 Where `sample` branches, these select images; where it tries again, they go on with those that need another try. The
 formulas, their order, and the order of the draws are those of `sample`, since the numbers have to be equal.
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "center_crop",
+    "crop_around_boxes",
     "crop_border",
+    "crop_box",
     "crop_or_pad",
-    "cutout",
-    "grid_mask",
+    "pad_to",
+    "placed",
     "random_crop",
-    "random_erasing",
     "random_resized_crop",
+    "random_sized_crop",
     "safe_crop",
 ]
 
@@ -34,7 +36,6 @@ _TRIES: Final = 10
 # they take an array for each image's own number as they take the number
 _crop: Final[Any] = ops.crop
 _pad: Final[Any] = ops.pad
-_Paint: Final[Any] = ops.Paint
 
 
 def random_resized_crop(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, ...]:
@@ -56,7 +57,7 @@ def _random_boxes(transform: Any, rng: Cursors, scene: Scenes) -> Integers:
         fits = (w > 0) & (w <= scene.width) & (h > 0) & (h <= scene.height)
         found, others = np.flatnonzero(fits), np.flatnonzero(~fits)
         rng.ready(2)
-        boxes[:, rows[found]] = _placed(rng.taken(found), scene.taken(found), h[found], w[found])
+        boxes[:, rows[found]] = placed(rng.taken(found), scene.taken(found), h[found], w[found])
         rng, scene, rows = rng.taken(others), scene.taken(others), rows[others]
         if not len(rows):
             break
@@ -65,7 +66,7 @@ def _random_boxes(transform: Any, rng: Cursors, scene: Scenes) -> Integers:
     return boxes
 
 
-def _placed(rng: Cursors, scene: Scenes, height: Integers, width: Integers) -> tuple[Integers, ...]:
+def placed(rng: Cursors, scene: Scenes, height: Integers, width: Integers) -> tuple[Integers, ...]:
     """The box of this size at a position drawn uniformly: top, left, height, width."""
     top = rng.integers(scene.height - height + 1)
     return top, rng.integers(scene.width - width + 1), height, width
@@ -134,6 +135,29 @@ def crop_or_pad(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op | Some,
     return _padded(scene, widths, transform.fill, transform.mode), crop
 
 
+def pad_to(transform: Any, rng: Cursors, scene: Scenes) -> Some:
+    """Borders for the images that need any, at a random position or a fixed one."""
+    y, x = (
+        -(-np.maximum(side, least) // divisor) * divisor - side
+        for side, least, divisor in zip(scene.size, transform.size, transform.divisor, strict=True)
+    )
+    above, left = y // 2, x // 2
+    if transform.position == "random":
+        above, left = (np.minimum(most, rng.uniform(0.0, most + 1.0).astype(np.int64)) for most in (y, x))
+    elif transform.position != "center":
+        above = y if transform.position.startswith("bottom") else 0 * y
+        left = x if transform.position.endswith("right") else 0 * x
+    return _padded(scene, np.stack([above, y - above, left, x - left]), transform.fill, transform.mode)
+
+
+def crop_box(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op | Some, ...]:
+    """The same box of each image, which is padded where it ends before the box."""
+    (height, width), top, left = transform.size, transform.top, transform.left
+    below, right = np.maximum(0, top + height - scene.height), np.maximum(0, left + width - scene.width)
+    widths = np.stack([0 * below, below, 0 * right, right])
+    return _padded(scene, widths, transform.fill, "constant"), ops.crop(top, left, height, width)
+
+
 def crop_border(transform: Any, rng: Cursors, scene: Scenes) -> Op:
     """The middle of each image."""
     top, left = (np.minimum(transform.pixels, (side - 1) // 2) for side in scene.size)
@@ -180,77 +204,25 @@ def _containing(rng: Cursors, start: Integers, stop: Integers, length: Integers,
     return found
 
 
-def cutout(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, ...]:
-    """Squares, none of which is wholly outside of its image."""
-    if isinstance(transform.size, int):
-        half: Any = transform.size // 2
-    else:
-        half = np.maximum(2, rounded(transform.size * np.minimum(scene.height, scene.width))) // 2
-    painted = []
-    for _ in range(transform.holes):
-        y, x = rng.integers(scene.height), rng.integers(scene.width)
-        top, bottom = np.maximum(0, y - half), np.minimum(scene.height, y + half)
-        left, right = np.maximum(0, x - half), np.minimum(scene.width, x + half)
-        painted.append(_painted((top, left, bottom - top, right - left), scene.pixel_values(transform.fill)))
-    return tuple(painted)
+def random_sized_crop(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, ...]:
+    """A box of a random height for each image, and its size after that."""
+    low, high = transform.height
+    drawn = low + rng.integers(high - low + 1)
+    h = np.minimum(scene.height, drawn)
+    w = np.minimum(scene.width, np.maximum(1, (drawn * transform.ratio).astype(np.int64)))
+    height, width = transform.size
+    resize = ops.resize(height, width, transform.interpolation, transform.antialias)
+    return _crop(*placed(rng, scene, h, w)), resize
 
 
-def grid_mask(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
-    """The squares at each row and column of the grids, for the images that have one there."""
-    short, long = np.minimum(*scene.size), np.maximum(*scene.size)
-    unit = np.maximum(np.maximum(2, rounded(rng.uniform(*transform.unit) * short)), -(-long // 32))
-    side = np.minimum(unit - 1, rounded(unit * (1.0 - transform.ratio)))
-    first_y, first_x = -rng.integers(unit), -rng.integers(unit)
-    fill = scene.pixel_values(transform.fill)
-    painted = []
-    for row in range(int(np.max((scene.height - first_y) // unit, initial=-1)) + 1):
-        y = first_y + row * unit
-        top, bottom = np.maximum(0, y), np.minimum(scene.height, y + side)
-        for column in range(int(np.max((scene.width - first_x) // unit, initial=-1)) + 1):
-            x = first_x + column * unit
-            left, right = np.maximum(0, x), np.minimum(scene.width, x + side)
-            rows = np.flatnonzero((bottom > top) & (right > left))
-            box = top[rows], left[rows], (bottom - top)[rows], (right - left)[rows]
-            if len(rows):
-                painted.append(Some(rows, _painted(box, fill)))
-    return tuple(painted)
-
-
-def random_erasing(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
-    """Boxes from the first of ten tries that is smaller than the image; those of one try are one op."""
-    log_ratio = math.log(transform.ratio[0]), math.log(transform.ratio[1])
-    rows: Rows = np.arange(len(scene))
-    painted = []
-    for _ in range(_TRIES):
-        area = scene.height * scene.width * rng.uniform(*transform.area)
-        aspect = exactly(math.exp, rng.uniform(*log_ratio))
-        h, w = rounded(np.sqrt(area * aspect)), rounded(np.sqrt(area / aspect))
-        fits = (w > 0) & (w < scene.width) & (h > 0) & (h < scene.height)
-        found, others = np.flatnonzero(fits), np.flatnonzero(~fits)
-        rng.ready(2)
-        if len(found):
-            cursors, inside = rng.taken(found), scene.taken(found)
-            box = _placed(cursors, inside, h[found], w[found])
-            painted.append(Some(rows[found], _erased(transform, cursors, inside, box)))
-        rng, scene, rows = rng.taken(others), scene.taken(others), rows[others]
-        if not len(rows):
-            break
-    return tuple(painted)
-
-
-def _erased(transform: Any, rng: Cursors, scene: Scenes, box: tuple[Integers, ...]) -> Op:
-    if transform.mode == "pixel":
-        label = ("noise {2}x{3} at ({0}, {1})".format, *box)
-        noisy: Op = _Paint(*box, noise="normal" if scene.normalized else "uniform", key=rng.bits(), label=label)
-        return noisy
-    if transform.mode == "const":
-        return _painted(box, scene.pixel_values(transform.fill))
-    if scene.normalized:
-        return _painted(box, tuple(rng.normal() for _ in range(scene.channels)))
-    return _painted(box, tuple(rng.integers(256) / (255.0 / scene.white) for _ in range(scene.channels)))
-
-
-def _painted(box: tuple[Integers, ...], values: tuple[Any, ...]) -> Op:
-    """Paint boxes within the images with these pixel values."""
-    op: Op = _Paint(*box, values, label=("box {2}x{3} at ({0}, {1})".format, *box))
-    return op
+def crop_around_boxes(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, ...]:
+    """Edges between those of each image and its boxes, or the middle pixel of an image without boxes."""
+    y, x = scene.height // 2, scene.width // 2
+    inner = np.stack([x, y, x + 1, y + 1])
+    if scene.boxes is not None:
+        some, unions = scene.boxes.unions()
+        inner[:, some] = unions
+    left, top, right, bottom = inner
+    before, above = rng.integers(left + 1), rng.integers(top + 1)
+    after, below = right + rng.integers(scene.width - right + 1), bottom + rng.integers(scene.height - bottom + 1)
+    return _crop(above, before, below - above, after - before), *transform.expect(scene, 1.0)

@@ -28,7 +28,11 @@ _Matrix: Final[Any] = ops.ColorMatrix
 def gamma(transform: Any, rng: Cursors, scene: Scenes) -> Op:
     """An exponent for each image."""
     low, high = transform.gamma
-    op: Op = _point_function("gamma", exactly(math.exp, rng.uniform(math.log(low), math.log(high))))
+    if transform.spacing == "linear":
+        exponent = rng.uniform(low, high)
+    else:
+        exponent = exactly(math.exp, rng.uniform(math.log(low), math.log(high)))
+    op: Op = _point_function("gamma", exponent)
     return op
 
 

@@ -49,8 +49,8 @@ class Ragged:
         """Those of the images for which a draw with probability `p` is true."""
         return rows[self.random(rows) < p]
 
-    def integers(self, stop: int, rows: Rows) -> Integers:
-        """Integers in [0, stop), uniform."""
+    def integers(self, stop: int | Integers, rows: Rows) -> Integers:
+        """Integers in [0, stop), uniform; `stop` may be an array with one for each of these images."""
         return (self.random(rows) * stop).astype(np.int64)
 
     def sign(self, rows: Rows) -> Integers:

@@ -18,7 +18,15 @@ from augreg.columns.records import Scenes
 if TYPE_CHECKING:
     from augreg.ops import Op
 
-__all__ = ["downscale", "letterbox", "longest_max_size", "resize", "resize_keep_ratio", "resize_within"]
+__all__ = [
+    "downscale",
+    "letterbox",
+    "longest_max_size",
+    "random_scale",
+    "resize",
+    "resize_keep_ratio",
+    "resize_within",
+]
 
 # they take an array for each image's own number as they take the number
 _pad: Final[Any] = ops.pad
@@ -107,8 +115,17 @@ def resize_keep_ratio(transform: Any, rng: Cursors, scene: Scenes) -> Op:
     return op
 
 
+def random_scale(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """Both sides by one factor."""
+    factor = rng.uniform(*transform.scale)
+    size = [np.maximum(1, (side * factor).astype(np.int64)) for side in scene.size]
+    op: Op = _resize(*size, transform.interpolation, transform.antialias)
+    return op
+
+
 def downscale(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, ...]:
     """To a smaller size, and back."""
     scale = rng.uniform(*transform.scale)
     small = np.maximum(1, rounded(scene.height * scale)), np.maximum(1, rounded(scene.width * scale))
-    return _resize(*small), _resize(scene.height, scene.width, transform.interpolation, antialias=False)
+    shrunk = _resize(*small, transform.shrink, transform.antialias)
+    return shrunk, _resize(scene.height, scene.width, transform.interpolation, antialias=False)

@@ -16,13 +16,14 @@ from augreg.columns.cursors import Cursors, Floats, Integers, Rows, Some, exactl
 from augreg.columns.records import Scenes
 from augreg.ops import projective
 from augreg.ops.geometry import cornered
+from augreg.ops.projective import NEAREST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from augreg.ops import Op
 
-__all__ = ["affine", "d4", "perspective", "rot90", "rotate", "rotated"]
+__all__ = ["affine", "d4", "perspective", "perspective_zoom", "rot90", "rotate", "rotated"]
 
 # they take an array for each image's own number as they take the number
 _affine: Final[Any] = ops.affine
@@ -55,10 +56,13 @@ def d4(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
 
 def rotate(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
     """A warp for most images, and a quarter turn for those whose angle is a multiple that fits."""
-    return rotated(scene, rng.uniform(*transform.degrees), transform.interpolation, transform.fill)
+    how = transform.interpolation, transform.fill, transform.mode
+    return rotated(scene, rng.uniform(*transform.degrees), *how)
 
 
-def rotated(scene: Scenes, degrees: Floats, interpolation: Any, fill: Any) -> tuple[Some, ...]:
+def rotated(
+    scene: Scenes, degrees: Floats, interpolation: Any, fill: Any, mode: str = "constant"
+) -> tuple[Some, ...]:
     """As `ops.rotate`."""
     angle = degrees % 360.0
     moved = (angle % 180.0 == 0.0) | ((angle % 90.0 == 0.0) & (scene.height == scene.width))
@@ -72,7 +76,7 @@ def rotated(scene: Scenes, degrees: Floats, interpolation: Any, fill: Any) -> tu
         cos, sin = np.array([known[each] for each in angles]).T
         matrix = projective.turned_about(cos, sin, some.width / 2.0, some.height / 2.0)  # type: ignore[arg-type]
         label = "rotate {:.1f}°".format, degrees[warped]
-        found.append(Some(warped, _affine(some, matrix, interpolation, fill, label)))
+        found.append(Some(warped, _affine(some, matrix, interpolation, fill, label, mode)))
     return tuple(found)
 
 
@@ -98,7 +102,7 @@ def affine(transform: Any, rng: Cursors, scene: Scenes) -> Op:
     x, y = scene.width / 2.0, scene.height / 2.0
     matrix = (a, b, x - a * (x + right) - b * (y + down), d, e, y - d * (x + right) - e * (y + down))
     label = "affine {:.1f}° x{:.2f} move ({:.0f}, {:.0f})".format, exactly(math.degrees, angle), zoom, right, down
-    op: Op = _affine(scene, matrix, transform.interpolation, transform.fill, label)
+    op: Op = _affine(scene, matrix, transform.interpolation, transform.fill, label, transform.mode)
     return op
 
 
@@ -109,14 +113,60 @@ def perspective(transform: Any, rng: Cursors, scene: Scenes) -> Op:
     rng.ready(8)
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = [(rng.uniform(0.0, max_x), rng.uniform(0.0, max_y)) for _ in range(4)]
     corners = ((x0, y0), (width - x1, y1), (width - x2, height - y2), (x3, height - y3))
-    far_x, far_y, none = width.astype(np.float64), height.astype(np.float64), np.zeros(len(scene))
-    matrix = _through_points(corners, ((none, none), (far_x, none), (far_x, far_y), (none, far_y)))
-    fill = scene.pixel_values(transform.fill)
-    op: Op = _Warp(matrix, height, width, transform.interpolation, fill, label=(cornered, *corners))
-    return op
+    return _through_corners(transform, scene, _through_points(corners, _corners(scene)), "perspective", corners)
 
 
 _Points = tuple[tuple[Floats, Floats], ...]
+
+
+def _corners(scene: Scenes) -> _Points:
+    """Those of the images: top left, top right, bottom right, bottom left."""
+    far_x, far_y, none = scene.width.astype(np.float64), scene.height.astype(np.float64), np.zeros(len(scene))
+    return (none, none), (far_x, none), (far_x, far_y), (none, far_y)
+
+
+def _through_corners(transform: Any, scene: Scenes, matrix: Any, name: str, corners: _Points) -> Op:
+    how = transform.interpolation, scene.pixel_values(transform.fill), transform.mode
+    op: Op = _Warp(matrix, scene.height, scene.width, *how, label=(cornered, name, *corners))
+    return op
+
+
+def perspective_zoom(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """A warp for each image."""
+    scale = rng.uniform(*transform.scale)
+    rng.ready(16)
+    inward = [[np.abs(scale * rng.normal()) % 0.32 for _ in range(2)] for _ in range(4)]
+    whole = _corners(scene)
+    inner = tuple([
+        (np.abs(x - right * scene.width), np.abs(y - down * scene.height))
+        for (x, y), (right, down) in zip(whole, inward, strict=True)
+    ])  # fmt: skip
+    if not transform.fit:
+        return _through_corners(transform, scene, _through_points(whole, inner), "zoom to", inner)
+    corners = _fitted(whole, inner)
+    return _through_corners(transform, scene, _through_points(corners, whole), "perspective", corners)
+
+
+def _fitted(whole: _Points, inner: _Points) -> _Points:
+    """As `PerspectiveZoom` has it: where a corner is nearly behind the viewer, the inner points move half way out."""
+    while True:
+        a, b, c, d, e, f, g, h = _through_points(inner, whole)
+        depths = [g * x + h * y + 1.0 for x, y in whole]
+        behind = np.minimum.reduce(depths) < NEAREST * np.maximum.reduce(depths)
+        if not behind.any():
+            break
+        inner = tuple([
+            (np.where(behind, (x + u) / 2.0, u), np.where(behind, (y + v) / 2.0, v))
+            for (x, y), (u, v) in zip(whole, inner, strict=True)
+        ])  # fmt: skip
+    places = [
+        ((a * x + b * y + c) / depth, (d * x + e * y + f) / depth)
+        for (x, y), depth in zip(whole, depths, strict=True)
+    ]
+    ends = [(np.minimum.reduce(each), np.maximum.reduce(each)) for each in zip(*places, strict=True)]
+    (left, right), (top, bottom) = ends
+    width, height = whole[2]
+    return tuple([((x - left) / (right - left) * width, (y - top) / (bottom - top) * height) for x, y in places])
 
 
 def _through_points(source: _Points, target: _Points) -> tuple[Floats, ...]:

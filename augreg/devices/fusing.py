@@ -98,7 +98,7 @@ def _with_warp(found: list[Columns], warp: Warp, rows: Rows) -> bool:
 def _alike(one: Warp, other: Warp) -> bool:
     if any(isinstance(number, np.ndarray) for number in (*one.fill, *other.fill)):
         return False
-    return one.interpolation == other.interpolation and one.fill == other.fill
+    return (one.interpolation, one.mode, one.fill) == (other.interpolation, other.mode, other.fill)
 
 
 def _antialiased(op: Resize) -> bool:

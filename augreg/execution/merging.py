@@ -201,7 +201,7 @@ _FINENESS = ("nearest", "bilinear", "bicubic")
 def _warps(first: Warp, second: Warp, scene: Scene) -> Merged:
     """One resampling instead of two, with the finer interpolation; parts that the first cut off can reappear."""
     matrix = projective.product(first.matrix, second.matrix)
-    if matrix is None or first.fill != second.fill:
+    if matrix is None or first.fill != second.fill or not first.mode == second.mode == "constant":
         return None
     finer = max(first.interpolation, second.interpolation, key=_FINENESS.index)
     return (replace(second, matrix=matrix, interpolation=finer, label=(joined, first, second)),)
@@ -229,7 +229,10 @@ APPROXIMATE: Final = (
     Rewrite("move after warp", (Warp,), (Move,), _warp_move),
 )
 
-_NO_CHANGE = {"brightness": 1.0, "contrast": 1.0, "posterize": 8.0, "solarize_add": 0.0, "solarize": 256.0}
+_NO_CHANGE: Mapping[str, float | tuple[float, float]] = {
+    "brightness": 1.0, "contrast": 1.0, "posterize": 8.0, "solarize_add": 0.0, "solarize": 256.0,
+    "multiply_add": (1.0, 0.0), "multiply_add_mean": (1.0, 0.0),
+}  # fmt: skip
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 

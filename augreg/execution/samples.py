@@ -78,7 +78,10 @@ def run_sample(
         if _kind(key, value, targets) == "mask"
     }
     maps = {
-        key: [ValueMap(member, at, targets.maps[key], size) for member, at in _members(sample[key], key)]
+        key: [
+            ValueMap(member, at, targets.maps[key], size, targets.nearest)
+            for member, at in _members(sample[key], key)
+        ]
         for key in targets.maps
         if key in sample
     }
@@ -215,7 +218,7 @@ def _images(sample: Mapping[Any, Any], settings: RunSettings) -> dict[Any, list[
 
 def _masks(value: Any, key: Any, targets: Targets, size: tuple[int, int]) -> list[Mask]:
     with _reading(key):
-        return [Mask(member, at, targets.mask_fill, size) for member, at in _members(value, key)]
+        return [Mask(member, at, targets.mask_fill, size, targets.nearest) for member, at in _members(value, key)]
 
 
 def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: Collection[Any]) -> list[Any]:

@@ -8,7 +8,13 @@ from typing import Any
 from augreg.importers.albumentations_steps import STEP_TRANSLATORS, UNSUPPORTED
 from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator, UnsupportedError, pair
 
-__all__ = ["from_albumentations"]
+__all__ = ["OTHER_CENTERS", "from_albumentations"]
+
+OTHER_CENTERS = (
+    "a mirror moves x to W - x here, where the first pixel has its center at 0.5, and to W - 1 - x in "
+    "albumentations, where it has it at 0: add 0.5 to points that mark pixels, and subtract it at the end"
+)
+"""What the report says of keypoints, none of whose parameters is lost."""
 
 _BOXES = {
     "pascal_voc": "xyxy", "coco": "xywh", "yolo": "cxcywh_normalized", "albumentations": "xyxy_normalized",
@@ -26,6 +32,7 @@ def from_albumentations(compose: Any) -> Imported:
     if name != "Compose":
         return walk.result(walk.step(compose, "transform"))
     values = dict(values)
+    walk.has_rows = bool(values.get("bbox_params") or values.get("keypoint_params"))
     inside = walk.steps(values.pop("transforms", ()), "transforms")
     params = Parameters("Compose", values, "transform", walk.report)
     params.ignore("is_check_shapes", "is_check_args", "strict", "mask_interpolation", "seed", "save_applied_params")
@@ -70,6 +77,7 @@ def _targets(params: Parameters, walk: Translation) -> None:
         inner.only("format", "xy", why="keypoints are (x, y)")
         inner.only("label_fields", None, [])
         inner.ignore("check_each_transform", "angle_in_degrees")
+        inner.note(OTHER_CENTERS)
         targets["keypoints"] = "drop" if inner.take("remove_invisible", True) else "keep"
         inner.finish()
     keys = {}
@@ -83,7 +91,7 @@ def _targets(params: Parameters, walk: Translation) -> None:
     if keys:
         targets["keys"] = keys
     if targets:
-        walk.options["targets"] = targets
+        walk.options["targets"] = walk.options.get("targets", {}) | targets
 
 
 def _to_tensor(params: Parameters, walk: Translation) -> Steps:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers.translation import (
+    ONE_MEAN,
     Parameters,
     Steps,
     Translation,
@@ -84,7 +85,8 @@ def _normalize(params: Parameters, walk: Translation) -> Steps:
     mean = params.take("mean")
     steps = normalized(walk, mean, params.take("std"))
     if isinstance(mean, list) and len(mean) == 1 and "channels" not in walk.options:
-        params.note("mean has one number: if the images are gray, set `channels: gray`; else they have 3 channels")
+        walk.options["channels"] = "keep"
+        params.note(ONE_MEAN)
     return steps
 
 
@@ -229,9 +231,11 @@ def _grayscale(params: Parameters, walk: Translation) -> Steps:
 
 
 def _blur(params: Parameters, walk: Translation) -> Steps:
-    size = params.take("kernel_size")
+    size, sigma = pair(params.take("kernel_size")), pair(params.take("sigma", [0.1, 2.0]))
+    if size[0] == size[1] and size[0] // 2 < 3 * sigma[1]:  # it cuts off what can be seen
+        return [{"gaussian_blur": {"sigma": sigma, "size": size}}]
     params.note(f"kernel_size={size} is not kept: the size of the kernel follows from sigma")
-    return [{"gaussian_blur": {"sigma": pair(params.take("sigma", [0.1, 2.0]))}}]
+    return [{"gaussian_blur": {"sigma": sigma}}]
 
 
 def _posterize(params: Parameters, walk: Translation) -> Steps:

@@ -17,7 +17,24 @@ from augreg.spec.parse import parse
 from augreg.steps.fields import MEANS, STDS, plain
 from augreg.steps.wording import shortened
 
-__all__ = ["Imported", "Parameters", "Steps", "Translation", "Translator", "UnsupportedError", "numbers", "pair"]
+__all__ = [
+    "ONE_MEAN",
+    "Imported",
+    "Parameters",
+    "Steps",
+    "Translation",
+    "Translator",
+    "UnsupportedError",
+    "numbers",
+    "pair",
+]
+
+
+ONE_MEAN = (
+    "mean has one number, so files and PIL images keep their channels, `channels: keep`: gray ones have one; if all "
+    "images are to be gray, set `channels: gray`"
+)
+"""What the report says of a mean that any number of channels has."""
 
 
 class Imported(NamedTuple):
@@ -117,6 +134,7 @@ class Translation:
         self.unscaled = False  # whether they are floats from 0 to 255
         self.tensors = False  # whether they are tensors, whatever the pipeline is called with
         self.normalized = False
+        self.has_rows = False  # whether boxes or keypoints go with the images
         self.mixing = False  # whether the steps are for the section `batch`
         self.registry = Registry.installed()
         self._translators, self._unsupported = translators, unsupported

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from augreg.ops.color import *
 from augreg.ops.composite import *
+from augreg.ops.convolution import *
 from augreg.ops.erasing import *
 from augreg.ops.geometry import *
 from augreg.ops.noise import *

@@ -20,6 +20,7 @@ __all__ = [
     "Lookup",
     "Normalize",
     "PointFunction",
+    "ShiftHsv",
     "drop_channels",
     "enhance",
     "hue",
@@ -28,24 +29,30 @@ __all__ = [
     "permute_channels",
     "point_function",
     "shift_channels",
+    "shift_hsv",
 ]
 
 
 class PointFunction(msgspec.Struct, frozen=True):
-    """A function of the pixel value: brightness, invert, posterize, solarize, solarize_add, gamma, or table.
+    """A function of one pixel value: brightness, invert, posterize, solarize and so on, or table.
 
-    `amount` is its number (the factor, bits, threshold, addition or exponent); for `table` the 256 values as bytes.
+    `amount` is its number (the factor, bits, threshold, addition or exponent); for `multiply_add` a factor and an
+    addition as a fraction of white; for `table` the 256 values as bytes.
     """
 
     name: str
-    amount: float | bytes = 0.0
+    amount: float | bytes | tuple[float, float] = 0.0
 
 
 class ImageStatistic(msgspec.Struct, frozen=True):
-    """A function of the pixel value that depends on statistics of the image: auto_contrast, equalize, contrast."""
+    """A function of the pixel value that depends on statistics of the image: auto_contrast, equalize, contrast.
+
+    And `multiply_add_mean`, which multiplies by the first number of `amount` and adds the second times the mean of
+    all pixel values.
+    """
 
     name: str
-    amount: float = 0.0
+    amount: float | tuple[float, float] = 0.0
 
 
 def _measured(stages: tuple[PointFunction | ImageStatistic, ...]) -> bool:
@@ -83,6 +90,18 @@ class Hue(Op, frozen=True, eq=False):
 
     on_colors: ClassVar[bool] = True
     shift: float
+
+
+class ShiftHsv(Op, frozen=True, eq=False):
+    """Shift the hue by a fraction of the full circle, and add to saturation and value, both from 0 to 1, and clip.
+
+    Gray pixels, which have no saturation, keep none; in gray images only the value changes.
+    """
+
+    on_colors: ClassVar[bool] = True
+    hue: float
+    saturation: float
+    value: float
 
 
 class ColorMatrix(Op, frozen=True, eq=False):
@@ -128,12 +147,12 @@ class Normalize(Op, frozen=True, eq=False):
         return msgspec.structs.replace(scene, dtype="float32", normalized=True)
 
 
-def point_function(name: str, amount: float | bytes = 0.0) -> Lookup:
+def point_function(name: str, amount: float | bytes | tuple[float, float] = 0.0) -> Lookup:
     """One fixed function of the pixel value."""
     return Lookup((PointFunction(name, amount),), label=(_named, name, amount))
 
 
-def image_statistic(name: str, amount: float = 0.0) -> Lookup:
+def image_statistic(name: str, amount: float | tuple[float, float] = 0.0) -> Lookup:
     """One function of the pixel value that depends on statistics of the image."""
     return Lookup((ImageStatistic(name, amount),), label=(_named, name, amount if name != "equalize" else b""))
 
@@ -146,6 +165,11 @@ def enhance(degenerate: Literal["gray", "smooth"], factor: float, name: str) -> 
 def hue(shift: float) -> Hue:
     """Shift the hue by a fraction of the full circle, -0.5 to 0.5."""
     return Hue(shift, label=("hue {:+.3f}".format, shift))
+
+
+def shift_hsv(hue: float, saturation: float, value: float) -> ShiftHsv:
+    """Shift the hue by a fraction of the circle, and saturation and value by fractions of their largest."""
+    return ShiftHsv(hue, saturation, value, label=("hsv {:+.3f} {:+.3f} {:+.3f}".format, hue, saturation, value))
 
 
 def shift_channels(scene: Scene, shifts: tuple[float, ...]) -> ColorMatrix:
@@ -189,7 +213,9 @@ def _picked(order: tuple[int, ...], count: int) -> tuple[tuple[float, ...], ...]
     return tuple(tuple(float(channel == wanted) for channel in range(count)) for wanted in order)
 
 
-def _named(name: str, amount: float | bytes) -> str:
+def _named(name: str, amount: float | bytes | tuple[float, float]) -> str:
     if isinstance(amount, bytes) or name in ("invert", "table"):
         return name
+    if isinstance(amount, tuple):
+        return f"multiply by {amount[0]:.2f}, add {amount[1]:+.2f} of {'the mean' if 'mean' in name else 'white'}"
     return f"{name} {amount:.2f}".removesuffix(".00")

@@ -1,8 +1,8 @@
-"""The op that paints a box, and functions to make it."""
+"""The ops that paint a box or single pixels, and functions to make them."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from msgspec.structs import replace
 
@@ -10,7 +10,9 @@ from augreg.ops.op import Op
 from augreg.ops.scene import PixelValues, Scene
 
 __all__ = [
+    "DropPixels",
     "Paint",
+    "drop_pixels",
     "noise_box",
     "paint",
 ]
@@ -34,6 +36,30 @@ class Paint(Op, frozen=True, eq=False):
 
     def for_frame(self, frame: int) -> Paint:
         return self if self.noise is None else replace(self, frame=frame)
+
+
+class DropPixels(Op, frozen=True, eq=False):
+    """Paint single pixels with `fill`: those, or those values with `per_channel`, whose noise is below `fraction`.
+
+    The noise is uniform in [0, 1) and a function of `key` and `frame`.
+    """
+
+    on_colors: ClassVar[bool] = True
+    fraction: float
+    key: int
+    fill: PixelValues = (0.0,)
+    per_channel: bool = False
+    frame: int = 0
+
+    def for_frame(self, frame: int) -> DropPixels:
+        return replace(self, frame=frame)
+
+
+def drop_pixels(
+    scene: Scene, fraction: float, key: int, fill: PixelValues = (0.0,), per_channel: bool = False
+) -> DropPixels:
+    """Paint a fraction of the pixels. `fill` is on the 0..255 scale; on a normalized image it is taken unchanged."""
+    return DropPixels(fraction, key, scene.pixel_values(fill), per_channel, label=f"drop {fraction:.2%} of pixels")
 
 
 def paint(scene: Scene, top: int, left: int, height: int, width: int, fill: PixelValues = (0.0,)) -> Paint:

@@ -84,7 +84,11 @@ class Pad(Op, frozen=True, eq=False):
 
 
 class Resize(Op, frozen=True, eq=False):
-    """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel contributes."""
+    """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel contributes.
+
+    `nearest` takes the pixel at the center of each pixel of the result, `nearest_floor` the one at its top left
+    corner, as OpenCV does.
+    """
 
     height: int
     width: int
@@ -145,6 +149,8 @@ class Enlarge(Op, frozen=True, eq=False):
 class Warp(Op, frozen=True, eq=False):
     """Resample through a projective map of the plane; pixels that show a point outside the image get `fill`.
 
+    With another `mode` than constant, the image goes on beyond its border as in a `Pad` of this mode, without end.
+
     `matrix` is (a, b, c, d, e, f, g, h): the output pixel with center (x, y) shows the input at
     ((a x + b y + c) / (g x + h y + 1), (d x + e y + f) / (g x + h y + 1)); centers are at +0.5.
     """
@@ -154,6 +160,7 @@ class Warp(Op, frozen=True, eq=False):
     width: int
     interpolation: Interpolation = "nearest"
     fill: PixelValues = (0.0,)
+    mode: PadMode = "constant"
 
     def size_after(self, height: int, width: int) -> tuple[int, int]:
         return self.height, self.width
@@ -174,11 +181,12 @@ class Remap(Op, frozen=True, eq=False):
     inner nodes of a grid displaced; `lens` (k): the radius r becomes r (1 + k r^2), where r is 1 at the corners.
     """
 
-    field: Literal["elastic", "grid", "lens"]
+    field: Literal["elastic", "elastic_normal", "grid", "lens"]
     numbers: tuple[float, ...]
     key: int = 0
     interpolation: Sampling = "bilinear"
     fill: PixelValues = (0.0,)
+    mode: PadMode = "constant"
 
     def point_map(self, height: int, width: int) -> None:
         return None
@@ -239,25 +247,38 @@ def affine(
     interpolation: Interpolation,
     fill: PixelValues,
     label: Label,
+    mode: PadMode = "constant",
 ) -> Warp:
     """Resample through an inverse affine map, at the same size; `fill` is on the 0..255 scale."""
-    return Warp((*matrix, 0.0, 0.0), scene.height, scene.width, interpolation, scene.pixel_values(fill), label=label)
+    size = scene.height, scene.width
+    return Warp((*matrix, 0.0, 0.0), *size, interpolation, scene.pixel_values(fill), mode, label=label)
 
 
-def rotate(scene: Scene, degrees: float, interpolation: Interpolation = "nearest", fill: PixelValues = (0.0,)) -> Op:
+def rotate(
+    scene: Scene,
+    degrees: float,
+    interpolation: Interpolation = "nearest",
+    fill: PixelValues = (0.0,),
+    mode: PadMode = "constant",
+) -> Op:
     """Rotate counter-clockwise about the center at the same size; multiples of 90° are exact where they fit."""
     angle = degrees % 360.0
     if angle % 180.0 == 0.0 or (angle % 90.0 == 0.0 and scene.height == scene.width):
         return quarter_turns(scene, int(angle) // 90)
     matrix = projective.rotation(angle, scene.width / 2.0, scene.height / 2.0)
-    return affine(scene, matrix, interpolation, fill, ("rotate {:.1f}°".format, degrees))
+    return affine(scene, matrix, interpolation, fill, ("rotate {:.1f}°".format, degrees), mode)
 
 
 def shear(
-    scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: PixelValues = (0.0,)
+    scene: Scene,
+    x: float,
+    y: float,
+    interpolation: Interpolation = "nearest",
+    fill: PixelValues = (0.0,),
+    mode: PadMode = "constant",
 ) -> Warp:
     """Shear about the top left corner: the image is read at (x + shear_x * y, y + shear_y * x)."""
-    return affine(scene, (1.0, x, 0.0, y, 1.0, 0.0), interpolation, fill, (_sheared, x, y))
+    return affine(scene, (1.0, x, 0.0, y, 1.0, 0.0), interpolation, fill, (_sheared, x, y), mode)
 
 
 def _sheared(x: float, y: float) -> str:
@@ -265,12 +286,16 @@ def _sheared(x: float, y: float) -> str:
 
 
 def translate(
-    scene: Scene, x: float, y: float, interpolation: Interpolation = "nearest", fill: PixelValues = (0.0,)
+    scene: Scene,
+    x: float,
+    y: float,
+    interpolation: Interpolation = "nearest",
+    fill: PixelValues = (0.0,),
+    mode: PadMode = "constant",
 ) -> Warp:
     """Move the content right by `x` and down by `y` pixels."""
-    return affine(
-        scene, (1.0, 0.0, -x, 0.0, 1.0, -y), interpolation, fill, ("translate ({:.1f}, {:.1f})".format, x, y)
-    )
+    label = "translate ({:.1f}, {:.1f})".format, x, y
+    return affine(scene, (1.0, 0.0, -x, 0.0, 1.0, -y), interpolation, fill, label, mode)
 
 
 def perspective(
@@ -278,18 +303,19 @@ def perspective(
     corners: tuple[tuple[float, float], ...],
     interpolation: Interpolation = "bilinear",
     fill: PixelValues = (0.0,),
+    mode: PadMode = "constant",
 ) -> Warp:
     """Move the image's corners (top left, top right, bottom right, bottom left) to these (x, y) points."""
     width, height = float(scene.width), float(scene.height)
     source = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
-    label = (cornered, *corners)
+    label = (cornered, "perspective", *corners)
     matrix = projective.through_points(corners, source)
-    return Warp(matrix, scene.height, scene.width, interpolation, scene.pixel_values(fill), label=label)
+    return Warp(matrix, scene.height, scene.width, interpolation, scene.pixel_values(fill), mode, label=label)
 
 
-def cornered(*corners: tuple[float, float]) -> str:
-    """What a perspective does that moves the corners to these points."""
-    return "perspective " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in corners)
+def cornered(name: str, *corners: tuple[float, float]) -> str:
+    """What a perspective of this name does that moves the corners to these points, or these points to the corners."""
+    return f"{name} " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in corners)
 
 
 def elastic(
@@ -299,10 +325,13 @@ def elastic(
     key: int,
     interpolation: Sampling = "bilinear",
     fill: PixelValues = (0.0,),
+    mode: PadMode = "constant",
+    noise: Literal["uniform", "normal"] = "uniform",
 ) -> Remap:
     """Displace every pixel at random but smoothly; `fill` is on the 0..255 scale."""
+    field: Literal["elastic", "elastic_normal"] = "elastic" if noise == "uniform" else "elastic_normal"
     label = "elastic {:.1f}, sigma {:.1f}".format, alpha, sigma
-    return Remap("elastic", (alpha, sigma), key, interpolation, scene.pixel_values(fill), label=label)
+    return Remap(field, (alpha, sigma), key, interpolation, scene.pixel_values(fill), mode, label=label)
 
 
 def grid(
@@ -313,9 +342,15 @@ def grid(
     return Remap("grid", (float(rows), float(columns), limit), key, interpolation, label=label)
 
 
-def lens(scene: Scene, k: float, interpolation: Sampling = "bilinear", fill: PixelValues = (0.0,)) -> Remap:
+def lens(
+    scene: Scene,
+    k: float,
+    interpolation: Sampling = "bilinear",
+    fill: PixelValues = (0.0,),
+    mode: PadMode = "constant",
+) -> Remap:
     """Distort like a lens: barrel for positive `k`, pincushion for negative."""
-    return Remap("lens", (k,), 0, interpolation, scene.pixel_values(fill), label=(_curved, k))
+    return Remap("lens", (k,), 0, interpolation, scene.pixel_values(fill), mode, label=(_curved, k))
 
 
 def _curved(k: float) -> str:

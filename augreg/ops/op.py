@@ -19,8 +19,8 @@ __all__ = [
 ]
 
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
-ResizeInterpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric"]
+ResizeInterpolation: TypeAlias = Literal["nearest", "nearest_floor", "bilinear", "bicubic", "lanczos"]
+PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 Label: TypeAlias = str | tuple[Any, ...]
 """A text, or a function and its arguments, which returns it."""
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 __all__ = [
     "FLAT",
     "IDENTITY",
+    "NEAREST",
     "Map",
     "adjugate",
     "inverse",
@@ -27,6 +28,8 @@ Points = tuple[tuple[float, float], ...]
 Map = tuple[float, ...]
 """All nine numbers of a map, where the ninth need not be 1."""
 
+NEAREST = 0.1
+"""The least depth of the nearest corner of a perspective, as a part of that of the farthest one."""
 FLAT = 1e-12
 """A map whose determinant is smaller folds the plane into a line."""
 

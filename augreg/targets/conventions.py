@@ -5,21 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from augreg.steps.fields import Probability
 
-__all__ = ["NEAR", "MapOptions", "Targets"]
+__all__ = ["NEAR", "MapOptions", "Nearest", "Targets"]
 
 NEAR: Final = 1e-3
 """Pixels. Edges and points this near to a border are on it: rounding put them there, not the user."""
 
+Nearest: TypeAlias = Literal["center", "floor"]
+
 _NORMALIZED = "_normalized"
 _LABELS = ("labels", "label")
-_LATER = ("keys", "maps", "instances", "boxes_from", "classes")
+_LATER: Final[Mapping[str, Any]] = {
+    "keys": {}, "maps": {}, "instances": None, "boxes_from": None, "classes": None, "nearest": "center",
+}  # fmt: skip
+"""What later options are where a spec says nothing of them."""
 
 
 class MapOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,8 +54,9 @@ class Targets:
     whether points that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored
     image. `classes` names the classes in the order of their numbers, so that `swap` exchanges these too: in masks, in
     labels that are integers, and in the channels of predictions on views. `mask_fill` is the value of a mask where
-    the image shows only fill. `keys` says what the entries under other keys are, and `maps` which are maps of values,
-    such as depth, and how these move.
+    the image shows only fill. `nearest` says which pixel a resize takes for masks and for maps by the nearest pixel:
+    the one at the center of the pixel of the result, or as OpenCV at its top left corner. `keys` says what the
+    entries under other keys are, and `maps` which are maps of values, such as depth, and how these move.
     """
 
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
@@ -60,6 +66,7 @@ class Targets:
     keypoints: Literal["keep", "drop"] = "keep"
     swap: dict[str, str] = field(default_factory=dict)
     mask_fill: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = 0
+    nearest: Nearest = "center"
     keys: dict[Annotated[str, Meta(min_length=1)], Literal["mask", "image", "other"]] = field(default_factory=dict)
     maps: dict[Annotated[str, Meta(min_length=1)], MapOptions] = field(default_factory=dict)
     instances: tuple[Annotated[str, Meta(min_length=1)], ...] | None = None
@@ -116,7 +123,7 @@ class Targets:
     def written(self, data: dict[str, Any]) -> dict[str, Any]:
         """The plain data of these conventions, without later options that say nothing: fingerprints stay."""
         data = {**data, "maps": {key: msgspec.structs.asdict(options) for key, options in self.maps.items()}}
-        return {key: value for key, value in data.items() if key not in _LATER or value not in (None, {})}
+        return {key: value for key, value in data.items() if key not in _LATER or value != _LATER[key]}
 
     @property
     def partners(self) -> Mapping[str, str]:

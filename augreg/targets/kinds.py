@@ -22,6 +22,7 @@ __all__ = ["Kind", "covers", "how_to_say", "kind_of", "left_behind"]
 Kind: TypeAlias = Literal["image", "mask", "map", "other"]
 
 _COORDINATES = ("bboxes", "bbox")
+_NEAR_KEYPOINTS = ("keypoint", "keypts", "kpts", "kps")
 _OF_VECTORS = {"flow", "opticalflow"}
 _OF_VALUES = {"depth", "depthmap", "disparity", "disp", "heatmap", *_OF_VECTORS}
 """Words in the keys of maps of values, without a plural s."""
@@ -75,12 +76,29 @@ def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targe
             continue
         if key in _COORDINATES and value is not None:
             return f"sample[{key!r}]: boxes follow their image under the key 'boxes'; {_or_other(key)}"
+        if meant := _meant(key, value, sample, targets):
+            return (
+                f"sample[{key!r}]: the spec has {meant}, and this sample has none under the key {meant!r}; "
+                f"rename it to {meant!r}, or {_or_other(key)}"
+            )
         if covers(value, size):
             return (
                 f"sample[{key!r}] has the height and width of the image, {size[0]}x{size[1]}, and no known name, so "
                 f"it would stay as it is while the image moves; {how_to_say(key)}"
             )
     return ""
+
+
+def _meant(key: Any, value: Any, sample: Mapping[Any, Any], targets: Targets) -> str:
+    """`boxes` or `keypoints`, if the spec has them, the sample does not, and this key is nearly theirs; else ""."""
+    if not isinstance(key, str) or not hasattr(type(value), "__len__") or isinstance(value, str | bytes):
+        return ""
+    name = re.sub(r"[^a-z]+", "", key.lower())
+    if targets.boxes is not None and "boxes" not in sample and re.fullmatch(r"(gt|target|bounding|b)*box(es)?", name):
+        return "boxes"
+    says_points = targets.keypoints == "drop" or targets.swap
+    near = name in ("keypoints", *_NEAR_KEYPOINTS)
+    return "keypoints" if says_points and "keypoints" not in sample and near else ""
 
 
 def how_to_say(key: Any) -> str:

@@ -17,13 +17,13 @@ from PIL import Image, ImageOps
 from augreg.backends import Backend
 from augreg.errors import ImageError
 from augreg.images.codecs import tensor
-from augreg.ops import Op, Resize
+from augreg.ops import Enlarge, Op, Resize
 from augreg.ops.scene import PixelValues
 from augreg.targets import rows
 from augreg.targets.classes import exchanged_numbers
-from augreg.targets.conventions import Targets
+from augreg.targets.conventions import Nearest, Targets
 
-__all__ = ["Mask", "is_pixels", "planes_of"]
+__all__ = ["Mask", "by_nearest", "is_pixels", "planes_of"]
 
 Array = NDArray[Any]
 Size = tuple[int, int]
@@ -41,9 +41,9 @@ def is_pixels(value: Any) -> bool:
 class Mask:
     """One mask while ops run: its bytes, height x width x (channels times bytes per integer)."""
 
-    def __init__(self, value: Any, key: str, fill: int, size: Size) -> None:
-        """Read it. Raises ImageError for a value that is not a mask, or not of this size."""
-        self._given, self._key, self._fill = value, key, fill
+    def __init__(self, value: Any, key: str, fill: int, size: Size, nearest: Nearest = "center") -> None:
+        """Read it; a resize takes the `nearest` pixel. Raises ImageError for what is no mask, or not of this size."""
+        self._given, self._key, self._fill, self._nearest = value, key, fill, nearest
         array = planes_of(value, key, "mask", _MODES)
         if array.shape[:2] != size:
             shape = "x".join(map(str, array.shape[:2]))
@@ -112,7 +112,7 @@ class Mask:
             self._apply(op, engine)
 
     def _apply(self, op: Op, engine: Backend) -> None:
-        own = {"interpolation": "nearest", "fill": self.fill, "fill_ops": ()}
+        own = {"interpolation": by_nearest(op, self._nearest), "fill": self.fill, "fill_ops": ()}
         given = {name: value for name, value in own.items() if name in op.__struct_fields__}
         self._bytes = engine.apply(replace(op, **given) if given else op, self._bytes)
 
@@ -154,6 +154,11 @@ class Mask:
             planes = array[..., 0] if flat else array.transpose(2, 0, 1)
             return tensor(np.array(planes, order="C"))
         return np.array(array[..., 0] if flat else array, order="C")
+
+
+def by_nearest(op: Op, nearest: Nearest) -> str:
+    """The interpolation of an op that takes the nearest pixel; other ops than resizes read at centers."""
+    return "nearest_floor" if nearest == "floor" and isinstance(op, Resize | Enlarge) else "nearest"
 
 
 def planes_of(value: Any, key: str, what: str, modes: Sequence[str]) -> Array:

@@ -17,10 +17,10 @@ from PIL import Image
 from augreg.backends import Backend
 from augreg.errors import ImageError
 from augreg.images.codecs import tensor
-from augreg.ops import Op, Pad, Resize
+from augreg.ops import Op, Pad, Remap, Resize, Warp
 from augreg.targets import rows
-from augreg.targets.conventions import MapOptions
-from augreg.targets.masks import planes_of
+from augreg.targets.conventions import MapOptions, Nearest
+from augreg.targets.masks import by_nearest, planes_of
 
 __all__ = ["ValueMap"]
 
@@ -34,9 +34,9 @@ _MODES = ("L", "I", "I;16", "F")
 class ValueMap:
     """One map while ops run: height x width x channels."""
 
-    def __init__(self, value: Any, key: str, options: MapOptions, size: Size) -> None:
-        """Read it. Raises ImageError for a value that is not a map, or not of this size."""
-        self._given, self._key, self._options = value, key, options
+    def __init__(self, value: Any, key: str, options: MapOptions, size: Size, nearest: Nearest = "center") -> None:
+        """Read it; a resize takes the `nearest` pixel. Raises ImageError for what is no map, or not of this size."""
+        self._given, self._key, self._options, self._nearest = value, key, options, nearest
         array = planes_of(value, key, "map of values", _MODES)
         if array.shape[:2] != size:
             shape = "x".join(map(str, array.shape[:2]))
@@ -94,7 +94,8 @@ class ValueMap:
             self._apply(op, engine)
 
     def _apply(self, op: Op, engine: Backend) -> None:
-        own: dict[str, Any] = {"interpolation": self._options.interpolation, "fill_ops": ()}
+        read = by_nearest(op, self._nearest) if self._exact else self._options.interpolation
+        own: dict[str, Any] = {"interpolation": read, "fill_ops": ()}
         height, width, channels = self._array.shape
         if self._exact:  # the bytes of a value are channels, as in a mask
             dtype = self._array.dtype
@@ -103,6 +104,8 @@ class ValueMap:
             own["fill"] = tuple(one) * channels
         else:
             given, own["fill"] = self._array, (float(self._fill),) * channels
+        if self.vectors and isinstance(op, Warp | Remap):  # a mirror image would have to turn them
+            own["mode"] = "constant"
         known = {name: value for name, value in own.items() if name in op.__struct_fields__}
         found = engine.apply(replace(op, **known) if known else op, given)
         self._array = np.ascontiguousarray(found).view(self._array.dtype)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -46,6 +46,41 @@ class Brightness:
 
     def expect(self, scene: Scene, p: float) -> Op:
         return ops.point_function("brightness", _mean(self.factor, p))
+
+
+@transform(
+    "multiply_add", kind="color", rule="mean_parameter", exact=_LINEAR,
+    preview=tuple({"factor": [1, 1], "add": [value, value]} for value in (-0.4, -0.2, 0.2, 0.4)),
+)  # fmt: skip
+class MultiplyAdd:
+    """Multiply the pixel values by a factor and add a fraction of white, each drawn uniformly; clip once.
+
+    `add` is a fraction of white, 255 for bytes and 1 for floats; with `of: mean`, a fraction of the mean of all pixel
+    values of the image. Bytes are rounded down.
+    """
+
+    factor: Factor = (0.8, 1.2)
+    add: SymmetricRange = (-0.2, 0.2)
+    of: Literal["white", "mean"] = "white"
+
+    def check(self) -> None:
+        if self.of == "white":
+            check_range("add", self.add, -1, 1, " of white", whole=255)
+        else:
+            check_range("add", self.add, -1000, 1000)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return self._op(rng.uniform(*self.factor), rng.uniform(*self.add))
+
+    sample_columns = sample
+
+    def _op(self, factor: float, add: float) -> Op:
+        if self.of == "white":
+            return ops.point_function("multiply_add", (factor, add))
+        return ops.image_statistic("multiply_add_mean", (factor, add))
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return self._op(_mean(self.factor, p), p * sum(self.add) / 2.0)
 
 
 @transform("contrast", kind="color", rule="mean_parameter", exact=_LINEAR)
@@ -113,6 +148,33 @@ class Hue:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.hue(rng.uniform(*self.shift))
+
+    sample_columns = sample
+
+
+@transform(
+    "hsv_shift", kind="color",
+    preview=tuple({"hue": [h, h], "saturation": [s, s], "value": [v, v]}
+                  for h, s, v in ((0.1, 0, 0), (0, 0.3, 0), (0, 0, -0.2), (-0.05, -0.2, 0.1))),
+)  # fmt: skip
+class HsvShift:
+    """Shift the hue by a fraction of the color circle, and add to saturation and value, each drawn uniformly.
+
+    The value of a pixel is its largest channel, and its saturation the difference to its smallest one, divided by the
+    value; both are from 0 to 1, and are clipped. Gray pixels stay gray, and of gray images only the value changes.
+    """
+
+    hue: SymmetricRange = (-0.1, 0.1)
+    saturation: SymmetricRange = (-0.12, 0.12)
+    value: SymmetricRange = (-0.08, 0.08)
+
+    def check(self) -> None:
+        Hue(self.hue)
+        check_range("saturation", self.saturation, -1, 1, whole=255)
+        check_range("value", self.value, -1, 1, whole=255)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.shift_hsv(*(rng.uniform(*ends) for ends in (self.hue, self.saturation, self.value)))
 
     sample_columns = sample
 
@@ -262,15 +324,20 @@ class Gamma:
     """Apply a gamma correction: v becomes v ** gamma on the 0..1 scale, where gamma is drawn log-uniformly.
 
     Below 1 brightens, above 1 darkens; black and white stay the same. With a log-uniform draw, a brighter and a
-    darker image are equally likely if the ends of the range are inverses of each other, such as [0.5, 2].
+    darker image are equally likely if the ends of the range are inverses of each other, such as [0.5, 2]. With
+    `spacing: linear` it is drawn uniformly.
     """
 
     gamma: Range = (0.7, 1.4)
+    spacing: Literal["log", "linear"] = "log"
+    later: ClassVar[tuple[str, ...]] = ("spacing",)
 
     def check(self) -> None:
         check_range("gamma", self.gamma, 0.01, 100)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
+        if self.spacing == "linear":
+            return ops.point_function("gamma", rng.uniform(*self.gamma))
         return ops.point_function("gamma", math.exp(rng.uniform(math.log(self.gamma[0]), math.log(self.gamma[1]))))
 
     sample_columns = lazy.method("augreg.columns.colors", "gamma")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from augreg import ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Fill, Range, Size, SymmetricRange
+from augreg.steps.fields import Fill, PadMode, Range, Size, SymmetricRange
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -26,7 +26,10 @@ class Elastic:
 
     The displacement, along each axis, is `alpha` times uniform noise in [-1, 1) smoothed with standard deviation
     `sigma` in pixels; `alpha` is drawn uniformly. The standard deviation of the displacement is about 0.16 alpha /
-    sigma pixels, 1.6 by default, and the waves are about 4 sigma wide. Positions outside of the image show `fill`.
+    sigma pixels, 1.6 by default, and the waves are about 4 sigma wide. Positions outside of the image show `fill`, or
+    what `pad` with this `mode` has there. With `noise: normal`, the noise is standard normal divided by its
+    largest absolute value, 4.6 on average for 256x256 pixels, as in albumentations, which moves pixels 0.38 times as
+    far.
     Simard, Steinkraus and Platt 2003, for handwriting.
     """
 
@@ -34,6 +37,9 @@ class Elastic:
     sigma: Annotated[float, Meta(ge=1, le=64)] = 5.0
     interpolation: _Interpolation = "bilinear"
     fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    noise: Literal["uniform", "normal"] = "uniform"
+    later: ClassVar[tuple[str, ...]] = ("mode", "noise")
 
     def check(self) -> None:
         if self.alpha[0] < 0:
@@ -41,7 +47,8 @@ class Elastic:
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         alpha = rng.uniform(*self.alpha)
-        return ops.elastic(scene, alpha, self.sigma, rng.bits(), self.interpolation, self.fill)
+        given = self.interpolation, self.fill, self.mode, self.noise
+        return ops.elastic(scene, alpha, self.sigma, rng.bits(), *given)
 
     sample_columns = sample
 
@@ -86,12 +93,14 @@ class OpticalDistortion:
     k: SymmetricRange = (-0.3, 0.3)
     interpolation: _Interpolation = "bilinear"
     fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
 
     def check(self) -> None:
         if self.k[0] < -1 / 3 or self.k[1] > 0.75:
             raise ValueError(f"k must be between -1/3 and 0.75, got {list(self.k)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.lens(scene, rng.uniform(*self.k), self.interpolation, self.fill)
+        return ops.lens(scene, rng.uniform(*self.k), self.interpolation, self.fill, self.mode)
 
     sample_columns = sample

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from augreg import lazy, ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Fill, Range
+from augreg.steps.fields import Counts, Fill, Probability, Range
 from augreg.transforms.ranges import check_fraction, check_positive, check_range
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Cutout:
                 painted.append(ops.paint(scene, top, left, bottom - top, right - left, self.fill))
         return tuple(painted)
 
-    sample_columns = lazy.method("augreg.columns.boxes", "cutout")
+    sample_columns = lazy.method("augreg.columns.painting", "cutout")
 
 
 @transform(
@@ -77,20 +77,103 @@ class RandomErasing:
             h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < w < scene.width and 0 < h < scene.height:
                 top, left = rng.integers(scene.height - h + 1), rng.integers(scene.width - w + 1)
-                return (self._paint(rng, scene, top, left, h, w),)
+                return (_painted(rng, scene, top, left, h, w, self.mode, self.fill),)
         return ()
 
-    sample_columns = lazy.method("augreg.columns.boxes", "random_erasing")
+    sample_columns = lazy.method("augreg.columns.painting", "random_erasing")
 
-    def _paint(self, rng: Cursor, scene: Scene, top: int, left: int, height: int, width: int) -> Op:
-        if self.mode == "pixel":
-            return ops.noise_box(scene, top, left, height, width, rng.bits())
-        fill = self.fill
-        if self.mode == "random" and scene.normalized:
-            fill = tuple(rng.normal() for _ in range(scene.channels))
-        elif self.mode == "random":
-            fill = tuple(float(rng.integers(256)) for _ in range(scene.channels))
-        return ops.paint(scene, top, left, height, width, fill)
+
+def _painted(
+    rng: Cursor, scene: Scene, top: int, left: int, height: int, width: int, mode: str, fill: tuple[float, ...]
+) -> Op:
+    """A box with `fill`, with one random color, or with a random color for each pixel, as `mode` says."""
+    if mode == "pixel":
+        return ops.noise_box(scene, top, left, height, width, rng.bits())
+    if mode == "random":
+        fill = _random_color(rng, scene, scene.channels)
+    return ops.paint(scene, top, left, height, width, fill)
+
+
+def _random_color(rng: Cursor, scene: Scene, channels: int) -> tuple[float, ...]:
+    if scene.normalized:
+        return tuple(rng.normal() for _ in range(channels))
+    return tuple(float(rng.integers(256)) for _ in range(channels))
+
+
+@transform(
+    "holes", kind="erasing", p=0.5,
+    preview=({"count": 1, "height": 0.3, "width": 0.3}, {"count": 4}, {"count": 8, "height": 0.2, "width": 0.1}),
+)  # fmt: skip
+class Holes:
+    """Paint over several boxes of random sides, each as a whole inside the image; they may overlap.
+
+    The number of boxes is drawn from `count`. The height of each is drawn uniformly from `height`, a range of
+    fractions of the height of the image, and its width from `width`, fractions of the width; both are rounded down,
+    and a box without pixels paints nothing. With `pixels: true` both ranges are whole numbers of pixels, which the
+    image limits. Then the position is drawn uniformly. `mode` is `const` (paint `fill`), `random` (one random color
+    for each box) or `pixel` (a random color for each pixel), as in `random_erasing`.
+    """
+
+    count: Counts = (1, 2)
+    height: Range = (0.1, 0.2)
+    width: Range = (0.1, 0.2)
+    pixels: bool = False
+    mode: Literal["const", "random", "pixel"] = "const"
+    fill: Fill = (0.0,)
+
+    def check(self) -> None:
+        check_range("count", self.count, 0, 64)
+        for name, side in (("height", self.height), ("width", self.width)):
+            if not self.pixels:
+                if side[1] > 1:
+                    raise ValueError(
+                        f"{name} must be from 0 to 1, a fraction of the image's {name}, got {list(side)}; for pixels "
+                        "say `pixels: true`"
+                    )
+                check_range(name, side, 0, 1)
+            elif side[0] < 1 or any(not float(end).is_integer() for end in side):
+                raise ValueError(f"{name} must be whole numbers of pixels from 1 on, got {list(side)}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        painted: list[Op] = []
+        for _ in range(self.count[0] + rng.integers(self.count[1] - self.count[0] + 1)):
+            height, width = self._side(rng, self.height, scene.height), self._side(rng, self.width, scene.width)
+            top, left = rng.integers(scene.height - height + 1), rng.integers(scene.width - width + 1)
+            if height and width:
+                painted.append(_painted(rng, scene, top, left, height, width, self.mode, self.fill))
+        return tuple(painted)
+
+    sample_columns = lazy.method("augreg.columns.painting", "holes")
+
+    def _side(self, rng: Cursor, ends: tuple[float, float], whole: int) -> int:
+        if not self.pixels:
+            return int(whole * rng.uniform(*ends))
+        low, high = (min(int(end), whole) for end in ends)
+        return low + rng.integers(high - low + 1)
+
+
+@transform(
+    "pixel_dropout", kind="erasing", p=0.5,
+    preview=({"fraction": 0.02}, {"fraction": 0.1}, {"fraction": 0.3, "per_channel": True}),
+)  # fmt: skip
+class PixelDropout:
+    """Paint over each pixel with probability `fraction`, independently of the others.
+
+    With `per_channel`, it is each pixel value instead. `mode` is `const` (paint `fill`) or `random` (one random color
+    for all, as in `random_erasing`).
+    """
+
+    fraction: Probability = 0.01
+    per_channel: bool = False
+    mode: Literal["const", "random"] = "const"
+    fill: Fill = (0.0,)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        key = rng.bits()
+        fill = _random_color(rng, scene, scene.colors) if self.mode == "random" else self.fill
+        return ops.drop_pixels(scene, self.fraction, key, fill, self.per_channel)
+
+    sample_columns = lazy.method("augreg.columns.painting", "pixel_dropout")
 
 
 @transform("grid_mask", kind="erasing", preview=tuple({"unit": 0.4, "ratio": ratio} for ratio in (0.7, 0.5, 0.3)))
@@ -124,4 +207,4 @@ class GridMask:
                     painted.append(ops.paint(scene, top, left, bottom - top, right - left, self.fill))
         return tuple(painted)
 
-    sample_columns = lazy.method("augreg.columns.boxes", "grid_mask")
+    sample_columns = lazy.method("augreg.columns.painting", "grid_mask")

@@ -9,8 +9,9 @@ from msgspec import Meta
 
 from augreg import lazy, ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Fill, ResizeInterpolation, Size
-from augreg.transforms.geometry import RandomResizedCrop
+from augreg.steps.fields import Counts, Fill, ResizeInterpolation, Size
+from augreg.transforms.geometry import RandomResizedCrop, centered
+from augreg.transforms.ranges import check_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,6 +122,75 @@ class SafeCrop(RandomResizedCrop):
         w = max(min_w, min(width, round(math.sqrt(area * aspect))))
         h = max(min_h, min(height, round(math.sqrt(area / aspect))))
         return _position(rng, y0, y1, h, height), _position(rng, x0, x1, w, width), h, w
+
+
+@transform(
+    "random_sized_crop", kind="geometry", rule="center",
+    preview=tuple({"size": 160, "height": [height, height]} for height in (200, 120, 60)),
+)  # fmt: skip
+class RandomSizedCrop:
+    """Crop a box of a random height in pixels, at a position drawn uniformly, and resize it to `size`.
+
+    The height is drawn uniformly from the whole numbers in `height`, and the width is `ratio` times that, rounded
+    down; both are limited to the image. At test time, the box of the middle height, rounded down, is cropped in the
+    center. With `antialias`, shrinking is antialiased.
+    """
+
+    size: Size
+    height: Counts = (128, 256)
+    ratio: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    interpolation: ResizeInterpolation = "bilinear"
+    antialias: bool = True
+
+    def check(self) -> None:
+        check_range("height", self.height, 1, 65536, " pixels")
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        height, width = self._sides(scene, self.height[0] + rng.integers(self.height[1] - self.height[0] + 1))
+        top, left = rng.integers(scene.height - height + 1), rng.integers(scene.width - width + 1)
+        return ops.crop(top, left, height, width), self._resized()
+
+    sample_columns = lazy.method("augreg.columns.boxes", "random_sized_crop")
+
+    def _sides(self, scene: Scene, height: int) -> tuple[int, int]:
+        return min(scene.height, height), min(scene.width, max(1, int(height * self.ratio)))
+
+    def _resized(self) -> Op:
+        height, width = self.size
+        return ops.resize(height, width, self.interpolation, self.antialias)
+
+    def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
+        return *centered(scene, self._sides(scene, sum(self.height) // 2)), self._resized()
+
+
+@transform("crop_around_boxes", kind="geometry", rule="center", preview=({}, {"size": 160}))
+class CropAroundBoxes:
+    """Crop so that all bounding boxes of the sample stay whole, and resize to `size` if it is given.
+
+    Each of the four edges of the crop is a whole number of pixels, drawn uniformly between the edge of the image and
+    the boxes. An image without boxes keeps its middle pixel, and so does one after a non-linear distortion such as
+    `elastic`, because the positions of its boxes are not known yet; so put this step first. At test time nothing is
+    cropped. With `antialias`, shrinking is antialiased.
+    """
+
+    size: Size | None = None
+    interpolation: ResizeInterpolation = "bilinear"
+    antialias: bool = True
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        y, x = scene.height // 2, scene.width // 2
+        left, top, right, bottom = _union(scene.boxes) if scene.boxes else (x, y, x + 1, y + 1)
+        before, above = rng.integers(left + 1), rng.integers(top + 1)
+        after, below = right + rng.integers(scene.width - right + 1), bottom + rng.integers(scene.height - bottom + 1)
+        return ops.crop(above, before, below - above, after - before), *self.expect(scene, 1.0)
+
+    sample_columns = lazy.method("augreg.columns.boxes", "crop_around_boxes")
+
+    def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
+        if self.size is None:
+            return ()
+        height, width = self.size
+        return (ops.resize(height, width, self.interpolation, self.antialias),)
 
 
 def _union(boxes: Boxes) -> tuple[int, int, int, int]:

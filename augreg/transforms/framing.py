@@ -11,7 +11,7 @@ from augreg import lazy, ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Fill, PadMode, Probability, Range, ResizeInterpolation, Size
 from augreg.transforms.geometry import centered
-from augreg.transforms.ranges import check_positive
+from augreg.transforms.ranges import check_positive, check_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -151,6 +151,63 @@ class CropOrPad:
 
 
 @transform(
+    "pad_to", kind="geometry", rule="center",
+    preview=({"size": 320}, {"size": [256, 400], "fill": 114}, {"divisor": 96, "position": "top_left"}),
+)  # fmt: skip
+class PadTo:
+    """Pad each side that is shorter than `size`, and then to a multiple of `divisor`; longer sides are kept.
+
+    `position` is where the image is within the padding: with center, and at test time with random, an odd pixel is at
+    the bottom or on the right; random is uniform for each axis. `mode` and `fill` are those of `pad`.
+    """
+
+    size: Size = (1, 1)
+    divisor: Size = (1, 1)
+    position: Literal["center", "top_left", "top_right", "bottom_left", "bottom_right", "random"] = "center"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        if self.position != "random":
+            return self.expect(scene, 1.0)
+        # not `integers`, which draws nothing where nothing is missing: the step would pass for one without chance
+        y, x = (min(missing, int(rng.uniform(0.0, missing + 1.0))) for missing in self._missing(scene))
+        return self._placed(scene, y, x)
+
+    sample_columns = lazy.method("augreg.columns.boxes", "pad_to")
+
+    def _missing(self, scene: Scene) -> tuple[int, int]:
+        """Rows and columns to add."""
+        wanted = [
+            -(-max(side, least) // divisor) * divisor
+            for side, least, divisor in zip(scene.size, self.size, self.divisor, strict=True)
+        ]
+        return wanted[0] - scene.height, wanted[1] - scene.width
+
+    def _placed(self, scene: Scene, above: int, left: int) -> tuple[Op, ...]:
+        y, x = self._missing(scene)
+        return (ops.pad(scene, above, y - above, left, x - left, self.fill, self.mode),) if y or x else ()
+
+    def quadrature(self, scene: Scene) -> Iterable[tuple[float, tuple[Op, ...]]]:
+        """Five positions, equally weighted: the center and the corners. None where nothing is random."""
+        if self.position != "random":
+            return ()
+        bottom, right = self._missing(scene)
+        if not (bottom or right):
+            return [(1.0, ())]
+        corners = [self._placed(scene, y, x) for y in (0, bottom) for x in (0, right)]
+        return [(1 / 5, placed) for placed in (self.expect(scene, 1.0), *corners)]
+
+    def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
+        y, x = self._missing(scene)
+        if self.position in ("center", "random"):
+            return self._placed(scene, y // 2, x // 2)
+        return self._placed(
+            scene, y if self.position.startswith("bottom") else 0, x if self.position.endswith("right") else 0
+        )
+
+
+@transform(
     "crop_border", kind="geometry", rule="same", preview=({"pixels": 32}, {"pixels": 64}),
 )  # fmt: skip
 class CropBorder:
@@ -163,3 +220,60 @@ class CropBorder:
         return ops.crop(top, left, scene.height - 2 * top, scene.width - 2 * left)
 
     sample_columns = lazy.method("augreg.columns.boxes", "crop_border")
+
+
+@transform(
+    "random_scale", kind="geometry", rule="center",
+    preview=tuple({"scale": [scale, scale]} for scale in (0.6, 0.8, 1.3)),
+)  # fmt: skip
+class RandomScale:
+    """Resize both sides by one factor drawn uniformly, keeping the aspect ratio; sides are rounded down.
+
+    The size of the result changes by chance, so a crop or a resize to one size follows. At test time the factor is
+    the middle of `scale`. With `antialias`, shrinking is antialiased.
+    """
+
+    scale: Range = (0.9, 1.1)
+    interpolation: ResizeInterpolation = "bilinear"
+    antialias: bool = True
+
+    def check(self) -> None:
+        check_range("scale", self.scale, 0.01, 100)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return self._by(scene, rng.uniform(*self.scale))
+
+    sample_columns = lazy.method("augreg.columns.sizes", "random_scale")
+
+    def _by(self, scene: Scene, factor: float) -> Op:
+        height, width = (max(1, int(side * factor)) for side in scene.size)
+        return ops.resize(height, width, self.interpolation, self.antialias)
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return self._by(scene, sum(self.scale) / 2.0)
+
+
+@transform(
+    "crop_box", kind="geometry", rule="same",
+    preview=({"top": 0, "left": 0, "size": 120}, {"top": 60, "left": 30, "size": [90, 150]}),
+)  # fmt: skip
+class CropBox:
+    """Crop the box of this `size` whose first pixel is in the row `top` and the column `left`.
+
+    Where the box goes beyond the image, the image is padded at the bottom and on the right with `fill`.
+    """
+
+    size: Size
+    top: Annotated[int, Meta(ge=0, le=65536)] = 0
+    left: Annotated[int, Meta(ge=0, le=65536)] = 0
+    fill: Fill = (0.0,)
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        height, width = self.size
+        crop = ops.crop(self.top, self.left, height, width)
+        below, right = max(0, self.top + height - scene.height), max(0, self.left + width - scene.width)
+        if not (below or right):
+            return (crop,)
+        return ops.pad(scene, 0, below, 0, right, self.fill), crop
+
+    sample_columns = lazy.method("augreg.columns.boxes", "crop_box")

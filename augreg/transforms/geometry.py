@@ -242,7 +242,8 @@ class Pad:
     """Pad the image on all sides with `fill`, or by repeating or mirroring its edge.
 
     `mode` is `constant` (`fill`), `edge` (the edge pixel is repeated), `reflect` (mirrored, without repeating the
-    edge pixel) or `symmetric` (mirrored, with the edge pixel repeated).
+    edge pixel) `symmetric` (mirrored, with the edge
+    pixel repeated) or `wrap` (the image again).
     """
 
     padding: Padding

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from augreg.rng import Cursor
 
 
+@transform("transpose", kind="geometry", p=0.5, preview=({},))
+class Transpose:
+    """Exchange rows and columns: mirror the image at the diagonal through its top left corner."""
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.Move(0, 0, scene.height, scene.width, transpose=True, label="transpose")
+
+    sample_columns = sample
+
+
 @transform("rot90", kind="geometry")
 class Rot90:
     """Rotate by 0, 90, 180 or 270 degrees, each equally likely; 90 and 270 swap height and width."""

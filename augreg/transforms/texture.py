@@ -2,31 +2,100 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+
+from msgspec import Meta
 
 from augreg import lazy, ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Counts, Degrees, Interpolation, Range
+from augreg.steps.fields import Counts, Degrees, Range, ResizeInterpolation
 from augreg.transforms.ranges import check_fraction, check_range, nearest
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
+_LARGEST: Final = 127  # of the sides of kernels
+
 
 @transform("gaussian_blur", kind="texture")
 class GaussianBlur:
-    """Blur with a Gaussian kernel whose standard deviation, in pixels, is drawn uniformly."""
+    """Blur with a Gaussian kernel whose standard deviation, in pixels, is drawn uniformly.
+
+    With `size`, the kernel is cut off to a square whose side in pixels is drawn from these whole numbers; an even one
+    becomes the next odd one. Then a deviation of 0 means the one that OpenCV takes for the side L,
+    0.3 ((L - 1) / 2 - 1) + 0.8, and the image is mirrored at its border, where the edge is repeated otherwise.
+    """
 
     sigma: Range = (0.1, 2.0)
+    size: Counts | None = None
+    later: ClassVar[tuple[str, ...]] = ("size",)
 
     def check(self) -> None:
         check_range("sigma", self.sigma, 0, 256, " pixels")
+        if self.size is not None:
+            check_range("size", self.size, 1, _LARGEST, " pixels")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.gaussian_blur(rng.uniform(*self.sigma))
+        sigma = rng.uniform(*self.sigma)
+        if self.size is None:
+            return ops.gaussian_blur(sigma)
+        return ops.windowed_blur(sigma, (self.size[0] + rng.integers(self.size[1] - self.size[0] + 1)) | 1)
 
-    sample_columns = sample
+    sample_columns = lazy.method("augreg.columns.kernels", "gaussian_blur")
+
+
+@transform("box_blur", kind="texture", preview=({"size": 3}, {"size": 7}, {"size": 13}))
+class BoxBlur:
+    """Replace each pixel value by the mean of the square around it.
+
+    The side of the square, an odd number of pixels, is drawn uniformly from the odd numbers in `size`. The image is
+    mirrored at its border.
+    """
+
+    size: Counts = (3, 7)
+
+    def check(self) -> None:
+        _check_odd("size", self.size, _LARGEST)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.box_blur(_odd(rng, self.size))
+
+    sample_columns = lazy.method("augreg.columns.kernels", "box_blur")
+
+
+@transform("defocus", kind="texture", preview=({"radius": 2}, {"radius": 5}, {"radius": 9}))
+class Defocus:
+    """Replace each pixel value by the mean of a disk around it, as a lens that is out of focus does.
+
+    The radius in pixels is drawn uniformly from the whole numbers in `radius`, and the standard deviation of the
+    Gaussian that smooths the edge of the disk from `edge`. The image is mirrored at its border.
+    """
+
+    radius: Counts = (3, 10)
+    edge: Range = (0.1, 0.5)
+
+    def check(self) -> None:
+        check_range("radius", self.radius, 1, 60, " pixels")
+        check_range("edge", self.edge, 0.01, 10, " pixels")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        radius = self.radius[0] + rng.integers(self.radius[1] - self.radius[0] + 1)
+        return ops.disk_blur(radius, rng.uniform(*self.edge))
+
+    sample_columns = lazy.method("augreg.columns.kernels", "defocus")
+
+
+def _check_odd(name: str, sides: tuple[int, int], most: int) -> None:
+    if not all(side % 2 and 1 <= side <= most for side in sides):
+        hint = nearest([min(side | 1, most) for side in sides])
+        raise ValueError(f"{name} must be odd numbers from 1 to {most}, got {list(sides)}{hint}")
+
+
+def _odd(rng: Cursor, sides: tuple[int, int]) -> int:
+    """One of the odd numbers from the first side to the second, each as probable."""
+    low, high = sides
+    return low + 2 * rng.integers((high - low) // 2 + 1)
 
 
 @transform(
@@ -37,19 +106,31 @@ class MotionBlur:
     """Blur along a straight line, as if the camera had moved, with random length and angle.
 
     Both are drawn uniformly: the length of the line in pixels, where 1 changes nothing, and its angle in degrees,
-    counter-clockwise from the horizontal.
+    counter-clockwise from the horizontal. The pixel is in the middle of its line. Where `direction`, drawn uniformly
+    too, is 1, the line begins at the pixel and goes on at its angle; where it is -1 it ends there; between, a part of
+    the other half is left. `shift` moves the line along each axis by up to this fraction of half its length; what
+    would leave the square around the pixel is at its side. With either, the image is mirrored at its border, where
+    the edge is repeated otherwise.
     """
 
     length: Range = (3.0, 9.0)
     angle: Degrees = (-90.0, 90.0)
+    direction: Range = (0.0, 0.0)
+    shift: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    later: ClassVar[tuple[str, ...]] = ("direction", "shift")
 
     def check(self) -> None:
         check_range("length", self.length, 1, 256, " pixels")
+        check_range("direction", self.direction, -1, 1)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.motion_blur(rng.uniform(*self.length), rng.uniform(*self.angle))
+        length, angle = rng.uniform(*self.length), rng.uniform(*self.angle)
+        if self.direction == (0.0, 0.0) and not self.shift:
+            return ops.motion_blur(length, angle)
+        direction, most = rng.uniform(*self.direction), self.shift * (length - 1.0) / 2.0
+        return ops.line_blur(length, angle, direction, (rng.uniform(-most, most), rng.uniform(-most, most)))
 
-    sample_columns = sample
+    sample_columns = lazy.method("augreg.columns.kernels", "motion_blur")
 
 
 @transform("median_blur", kind="texture", preview=({"size": 3}, {"size": 7}, {"size": 13}))
@@ -62,13 +143,10 @@ class MedianBlur:
     size: Counts = (3, 7)
 
     def check(self) -> None:
-        if not all(side % 2 and 1 <= side <= 31 for side in self.size):
-            hint = nearest([min(side | 1, 31) for side in self.size])
-            raise ValueError(f"size must be odd numbers from 1 to 31, got {list(self.size)}{hint}")
+        _check_odd("size", self.size, 31)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        low, high = self.size
-        return ops.median_blur(low + 2 * rng.integers((high - low) // 2 + 1))
+        return ops.median_blur(_odd(rng, self.size))
 
     sample_columns = sample
 
@@ -77,11 +155,15 @@ class MedianBlur:
 class Downscale:
     """Shrink the image by a factor drawn uniformly and enlarge it again, as if it had come from a smaller file.
 
-    Shrinking is antialiased. `interpolation` is used to enlarge: `nearest` shows large square pixels.
+    `interpolation` is used to enlarge: `nearest` shows large square pixels. `shrink` is used to shrink, which is
+    antialiased, except with nearest, or with `antialias: false`.
     """
 
     scale: Range = (0.25, 0.5)
-    interpolation: Interpolation = "nearest"
+    interpolation: ResizeInterpolation = "nearest"
+    shrink: ResizeInterpolation = "bilinear"
+    antialias: bool = True
+    later: ClassVar[tuple[str, ...]] = ("shrink", "antialias")
 
     def check(self) -> None:
         check_fraction("scale", self.scale)
@@ -89,7 +171,8 @@ class Downscale:
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         scale = rng.uniform(*self.scale)
         height, width = max(1, round(scene.height * scale)), max(1, round(scene.width * scale))
-        return ops.resize(height, width), ops.resize(scene.height, scene.width, self.interpolation, antialias=False)
+        shrunk = ops.resize(height, width, self.shrink, self.antialias)
+        return shrunk, ops.resize(scene.height, scene.width, self.interpolation, antialias=False)
 
     sample_columns = lazy.method("augreg.columns.sizes", "downscale")
 

@@ -1,20 +1,24 @@
-"""Affine and perspective maps: rotations, shears, translations. What was outside of the image shows `fill`."""
+"""Affine and perspective maps: rotations, shears, translations. Beyond the border is `fill`, or what `mode` says."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 from msgspec import Meta
 
 from augreg import lazy, ops
+from augreg.ops import projective
+from augreg.ops.geometry import cornered
 from augreg.steps.declare import transform
-from augreg.steps.fields import Degrees, Fill, Interpolation, Probability, Range, SymmetricRange
-from augreg.transforms.ranges import check_positive
+from augreg.steps.fields import Degrees, Fill, Interpolation, PadMode, Probability, Range, SymmetricRange
+from augreg.transforms.ranges import check_positive, check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
+
+Corners: TypeAlias = tuple[tuple[float, float], ...]
 
 
 @transform("rotate", kind="geometry")
@@ -22,15 +26,17 @@ class Rotate:
     """Rotate about the center, counter-clockwise, by an angle drawn uniformly; the size stays the same.
 
     Multiples of 180 degrees, and on square images of 90, only move pixels; all other angles resample. What was
-    outside of the image shows `fill`.
+    outside of the image shows `fill`, or with another `mode` than constant what `pad` with this mode has there.
     """
 
     degrees: Degrees = (-30.0, 30.0)
     interpolation: Interpolation = "bilinear"
     fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.rotate(scene, rng.uniform(*self.degrees), self.interpolation, self.fill)
+        return ops.rotate(scene, rng.uniform(*self.degrees), self.interpolation, self.fill, self.mode)
 
     sample_columns = lazy.method("augreg.columns.warps", "rotate")
 
@@ -51,6 +57,8 @@ class Affine:
     shear_y: Degrees = (0.0, 0.0)
     interpolation: Interpolation = "bilinear"
     fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
 
     def check(self) -> None:
         check_positive("scale", self.scale)
@@ -75,7 +83,7 @@ class Affine:
         x, y = scene.width / 2.0, scene.height / 2.0
         matrix = (a, b, x - a * (x + right) - b * (y + down), d, e, y - d * (x + right) - e * (y + down))
         label = "affine {:.1f}° x{:.2f} move ({:.0f}, {:.0f})".format, math.degrees(angle), zoom, right, down
-        return ops.affine(scene, matrix, self.interpolation, self.fill, label)
+        return ops.affine(scene, matrix, self.interpolation, self.fill, label, self.mode)
 
     sample_columns = lazy.method("augreg.columns.warps", "affine")
 
@@ -90,9 +98,11 @@ class ShearX:
     amount: SymmetricRange = (-0.3, 0.3)
     interpolation: Interpolation = "bilinear"
     fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.shear(scene, rng.uniform(*self.amount), 0.0, self.interpolation, self.fill)
+        return ops.shear(scene, rng.uniform(*self.amount), 0.0, self.interpolation, self.fill, self.mode)
 
     sample_columns = sample
 
@@ -107,9 +117,11 @@ class ShearY:
     amount: SymmetricRange = (-0.3, 0.3)
     interpolation: Interpolation = "bilinear"
     fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.shear(scene, 0.0, rng.uniform(*self.amount), self.interpolation, self.fill)
+        return ops.shear(scene, 0.0, rng.uniform(*self.amount), self.interpolation, self.fill, self.mode)
 
     sample_columns = sample
 
@@ -121,9 +133,13 @@ class TranslateX:
     amount: SymmetricRange = (-0.25, 0.25)
     interpolation: Interpolation = "nearest"
     fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.translate(scene, rng.uniform(*self.amount) * scene.width, 0.0, self.interpolation, self.fill)
+        return ops.translate(
+            scene, rng.uniform(*self.amount) * scene.width, 0.0, self.interpolation, self.fill, self.mode
+        )
 
     sample_columns = sample
 
@@ -135,9 +151,13 @@ class TranslateY:
     amount: SymmetricRange = (-0.25, 0.25)
     interpolation: Interpolation = "nearest"
     fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.translate(scene, 0.0, rng.uniform(*self.amount) * scene.height, self.interpolation, self.fill)
+        return ops.translate(
+            scene, 0.0, rng.uniform(*self.amount) * scene.height, self.interpolation, self.fill, self.mode
+        )
 
     sample_columns = sample
 
@@ -155,6 +175,8 @@ class Perspective:
     distortion: Annotated[float, Meta(ge=0, lt=1)] = 0.5
     interpolation: Interpolation = "bilinear"
     fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    later: ClassVar[tuple[str, ...]] = ("mode",)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         height, width = scene.height, scene.width
@@ -162,6 +184,63 @@ class Perspective:
         moves = [(rng.uniform(0.0, max_x), rng.uniform(0.0, max_y)) for _ in range(4)]
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = moves
         corners = ((x0, y0), (width - x1, y1), (width - x2, height - y2), (x3, height - y3))
-        return ops.perspective(scene, corners, self.interpolation, self.fill)
+        return ops.perspective(scene, corners, self.interpolation, self.fill, self.mode)
 
     sample_columns = lazy.method("augreg.columns.warps", "perspective")
+
+
+@transform(
+    "perspective_zoom", kind="geometry",
+    preview=({"scale": [0.05, 0.05]}, {"scale": [0.1, 0.1]}, {"scale": [0.1, 0.1], "fit": True, "mode": "edge"}),
+)  # fmt: skip
+class PerspectiveZoom:
+    """Enlarge a random quadrilateral of the image to the whole image, as if it were seen at an angle.
+
+    Each corner of the quadrilateral lies inward of a corner of the image, along each axis by a fraction of that side:
+    the remainder of |n| divided by 0.32, where n is normal with mean 0 and the standard deviation `scale`, which is
+    drawn uniformly. With `fit`, the image is distorted in the same way and then stretched along each axis to a
+    quadrilateral that just fits into its frame. Beyond it is `fill`, or what `pad` with this `mode` has there.
+    """
+
+    scale: Range = (0.05, 0.1)
+    fit: bool = False
+    interpolation: Interpolation = "bilinear"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+
+    def check(self) -> None:
+        check_range("scale", self.scale, 0, 1)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        scale = rng.uniform(*self.scale)
+        inward = [(abs(scale * rng.normal()) % 0.32, abs(scale * rng.normal()) % 0.32) for _ in range(4)]
+        width, height = float(scene.width), float(scene.height)
+        whole = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+        quadrilateral = tuple(
+            (abs(x - right * width), abs(y - down * height))
+            for (x, y), (right, down) in zip(whole, inward, strict=True)
+        )
+        if self.fit:
+            return ops.perspective(
+                scene, self._fitted(whole, quadrilateral), self.interpolation, self.fill, self.mode
+            )
+        matrix = projective.through_points(whole, quadrilateral)
+        given = self.interpolation, scene.pixel_values(self.fill), self.mode
+        return ops.Warp(matrix, scene.height, scene.width, *given, label=(cornered, "zoom to", *quadrilateral))
+
+    sample_columns = lazy.method("augreg.columns.warps", "perspective_zoom")
+
+    def _fitted(self, whole: Corners, quadrilateral: Corners) -> Corners:
+        """Where the corners of the image are if the quadrilateral is the whole image, stretched into the frame."""
+        a, b, c, d, e, f, g, h = projective.through_points(quadrilateral, whole)
+        depths = [g * x + h * y + 1.0 for x, y in whole]
+        if min(depths) < projective.NEAREST * max(depths):  # a corner is behind the viewer, or nearly
+            half = tuple(((x + u) / 2.0, (y + v) / 2.0) for (x, y), (u, v) in zip(whole, quadrilateral, strict=True))
+            return self._fitted(whole, half)
+        places = [
+            ((a * x + b * y + c) / depth, (d * x + e * y + f) / depth)
+            for (x, y), depth in zip(whole, depths, strict=True)
+        ]
+        (left, right), (top, bottom) = ((min(each), max(each)) for each in zip(*places, strict=True))
+        width, height = whole[2]
+        return tuple(((x - left) / (right - left) * width, (y - top) / (bottom - top) * height) for x, y in places)

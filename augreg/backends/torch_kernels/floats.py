@@ -15,33 +15,39 @@ from augreg.backends import plain
 from augreg.backends.intensity import LUMA
 from augreg.backends.torch_kernels import columns, measuring
 from augreg.backends.torch_kernels.division import divided
+from augreg.backends.torch_kernels.lookups import numbers
 from augreg.errors import ImageError
 from augreg.ops import ImageStatistic, PointFunction
 
-__all__ = ["after_stages", "saturated", "sharpened", "shifted_hue"]
+__all__ = ["after_stages", "saturated", "sharpened", "shifted_hsv", "shifted_hue"]
 
 
 def after_stages(images: torch.Tensor, stages: Sequence[PointFunction | ImageStatistic]) -> torch.Tensor:
     """The images after all stages, whose amounts may be arrays with a number for each image."""
-    numeric = [stage.amount for stage in stages if not isinstance(stage.amount, bytes)]
-    amounts = columns.uploaded(numeric, len(images), images.device)
+    amounts = iter(
+        columns.uploaded([each for stage in stages for each in numbers(stage)], len(images), images.device)
+    )
     for stage in stages:
         if isinstance(stage.amount, bytes):
             table = columns.to_device(np.frombuffer(stage.amount, np.uint8)[None, None], images.device)
             images = _between(table, images)
         else:
-            images = _after(stage.name, amounts.pop(0), images)
+            images = _after(stage.name, [next(amounts) for _ in numbers(stage)], images)
     return images
 
 
-def _after(name: str, amount: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    exact = amount.view(-1, 1, 1, 1)  # float64
+def _after(name: str, amounts: Sequence[torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+    if name == "invert":
+        return 1.0 - images
+    if name in ("equalize", "auto_contrast"):
+        counts = measuring.histograms((images * 255.0).round_().clamp_(0, 255).to(torch.uint8))
+        found = measuring.equalize(counts) if name == "equalize" else measuring.auto_contrast(counts, *amounts)
+        return _between(found, images)
+    exact, *others = [amount.view(-1, 1, 1, 1) for amount in amounts]  # float64
     number = exact.to(torch.float32)
     match name:
         case "brightness":
             return (images * number).clamp_(0.0, 1.0)
-        case "invert":
-            return 1.0 - images
         case "posterize":
             steps = 2.0 ** exact.trunc().to(torch.float32)
             kept = torch.minimum((images * steps).floor_().clamp_(min=0.0), steps - 1.0) / steps
@@ -58,11 +64,11 @@ def _after(name: str, amount: torch.Tensor, images: torch.Tensor) -> torch.Tenso
             gray = _luma(images)
             mean = gray.mean(dim=(1, 2, 3), keepdim=True, dtype=torch.float64).to(torch.float32)
             return _blend(mean, images, exact)
-        case "equalize" | "auto_contrast":
-            nearest = (images * 255.0).round_().clamp_(0, 255).to(torch.uint8)
-            counts = measuring.histograms(nearest)
-            found = measuring.equalize(counts) if name == "equalize" else measuring.auto_contrast(counts, amount)
-            return _between(found, images)
+        case "multiply_add" | "multiply_add_mean":
+            (addition,) = others
+            if name == "multiply_add_mean":
+                addition = addition * images.mean(dim=(1, 2, 3), keepdim=True, dtype=torch.float64)
+            return (images * number + addition.to(torch.float32)).clamp_(0.0, 1.0)
     raise ImageError(f"there is no point function or image statistic named {name!r}")
 
 
@@ -128,3 +134,21 @@ def shifted_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         place = (turned + offset).remainder(6.0)
         channels.append(value - chroma * torch.minimum(place, 4.0 - place).clamp_(0.0, 1.0))
     return torch.stack(channels, 1)
+
+
+def shifted_hsv(
+    images: torch.Tensor, hue: torch.Tensor, saturation: torch.Tensor, value: torch.Tensor
+) -> torch.Tensor:
+    """Shift hue, saturation and value of gray or RGB images, N numbers each: the formulas of `backends.hsv`."""
+    plain.need_color("a shift of hue, saturation and value", images.shape[1])
+    add, more = (shift.to(torch.float32).view(-1, 1, 1, 1) for shift in (saturation, value))
+    if images.shape[1] == 1:
+        return (images + more).clamp_(0.0, 1.0)
+    images = torch.where((hue == 0.0).view(-1, 1, 1, 1), images, shifted_hue(images, hue)).clamp_(min=0.0)
+    brightest = images.amax(1, keepdim=True)
+    chroma = brightest - images.amin(1, keepdim=True)
+    colored = chroma > 0
+    share = (chroma / torch.where(colored, brightest, 1.0) + add).clamp_(0.0, 1.0)
+    share = torch.where(colored, share, 0.0)
+    below = (brightest - images) / torch.where(colored, chroma, 1.0)
+    return (brightest + more).clamp_(0.0, 1.0) * (1.0 - share * below)

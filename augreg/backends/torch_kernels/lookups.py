@@ -13,18 +13,22 @@ from augreg.backends.torch_kernels import columns, measuring, tables
 from augreg.errors import ImageError
 from augreg.ops import ImageStatistic, PointFunction
 
-__all__ = ["Stages", "column_tables"]
+__all__ = ["NAMES", "Stages", "column_tables", "numbers"]
 
 Stages = Sequence[PointFunction | ImageStatistic]
 
-_POINTS: Final[dict[str, Callable[[torch.Tensor], torch.Tensor]]] = {
+_POINTS: Final[dict[str, Callable[..., torch.Tensor]]] = {
     "brightness": tables.brightness,
     "posterize": tables.posterize,
     "solarize": tables.solarize,
     "solarize_add": tables.solarize_add,
     "gamma": tables.gamma,
+    "multiply_add": tables.multiply_add,
 }
-_COUNTING: Final = ("equalize", "auto_contrast")
+_COUNTING: Final = ("equalize", "auto_contrast", "multiply_add_mean")
+
+NAMES: Final = frozenset((*_POINTS, *_COUNTING, "contrast", "invert", "table"))
+"""Of the functions that have a kernel."""
 
 
 def column_tables(stages: Stages, images: torch.Tensor, total: torch.Tensor | None = None) -> torch.Tensor:
@@ -40,8 +44,7 @@ def column_tables(stages: Stages, images: torch.Tensor, total: torch.Tensor | No
         found = intensity.table(stages[:fixed], *(None,) * 4)  # type: ignore[arg-type]
         total = _after(total, columns.to_device(found[None], images.device))
     rest = stages[fixed:]
-    numbers: list[Any] = [stage.amount for stage in rest if _has_number(stage)]
-    amounts = columns.uploaded(numbers, len(images), images.device)
+    amounts = iter(columns.uploaded([each for stage in rest for each in numbers(stage)], len(images), images.device))
     counts: torch.Tensor | None = None
     for stage in rest:
         if isinstance(stage.amount, bytes):
@@ -49,23 +52,28 @@ def column_tables(stages: Stages, images: torch.Tensor, total: torch.Tensor | No
         else:
             if stage.name in _COUNTING and counts is None:
                 counts = measuring.histograms(images)
-            amount = amounts.pop(0) if _has_number(stage) else None
-            step = _made(stage.name, amount, images, total, counts)
+            own = [next(amounts) for _ in numbers(stage)]
+            step = _made(stage.name, own, images, total, counts)
         total = _after(total, step)
     return tables.identity(1, images.device) if total is None else total
 
 
 def _is_fixed(stage: PointFunction | ImageStatistic) -> bool:
     """Whether a stage is one table for all images."""
-    return isinstance(stage, PointFunction) and not isinstance(stage.amount, np.ndarray)
+    return isinstance(stage, PointFunction) and not columns.differ(*_amounts(stage))
 
 
-def _has_number(stage: PointFunction | ImageStatistic) -> bool:
-    """Whether its tables depend on its amount, which then has to be on the device."""
-    if isinstance(stage.amount, bytes):
-        return False
-    cuts = stage.name == "auto_contrast" and bool(np.any(stage.amount))
-    return cuts or stage.name == "contrast" or stage.name in _POINTS
+def _amounts(stage: PointFunction | ImageStatistic) -> tuple[Any, ...]:
+    return stage.amount if isinstance(stage.amount, tuple) else (stage.amount,)
+
+
+def numbers(stage: PointFunction | ImageStatistic) -> tuple[Any, ...]:
+    """The numbers that the tables of a stage depend on, which then have to be on the device; each may be an array."""
+    if isinstance(stage.amount, bytes) or stage.name in ("invert", "equalize"):
+        return ()
+    if stage.name == "auto_contrast" and not np.any(stage.amount):
+        return ()
+    return _amounts(stage)
 
 
 def _after(first: torch.Tensor | None, second: torch.Tensor) -> torch.Tensor:
@@ -74,7 +82,7 @@ def _after(first: torch.Tensor | None, second: torch.Tensor) -> torch.Tensor:
 
 def _made(
     name: str,
-    amounts: torch.Tensor | None,
+    amounts: Sequence[torch.Tensor],
     images: torch.Tensor,
     so_far: torch.Tensor | None,
     counts: torch.Tensor | None,
@@ -82,12 +90,15 @@ def _made(
     """The tables of one kind of stage, for images after the tables so far; `counts` are the histograms before."""
     if name == "invert":
         return tables.invert(1, images.device)
-    if amounts is not None and name in _POINTS:
-        return _POINTS[name](amounts)
-    if amounts is not None and name == "contrast":
-        return measuring.contrast(images if so_far is None else tables.looked_up(images, so_far), amounts)
+    if name in _POINTS:
+        return _POINTS[name](*amounts)
+    if name == "contrast":
+        return measuring.contrast(images if so_far is None else tables.looked_up(images, so_far), *amounts)
     if name not in _COUNTING or counts is None:
         raise ImageError(f"there is no point function or image statistic named {name!r}")
     if so_far is not None:
         counts = measuring.histograms_after(counts, so_far)
-    return measuring.equalize(counts) if name == "equalize" else measuring.auto_contrast(counts, amounts)
+    if name == "equalize":
+        return measuring.equalize(counts)
+    measured = measuring.auto_contrast if name == "auto_contrast" else measuring.multiply_add_mean
+    return measured(counts, *amounts)

@@ -9,9 +9,9 @@ import torch
 
 from augreg.backends.torch_kernels.colors import luma
 from augreg.backends.torch_kernels.division import divided
-from augreg.backends.torch_kernels.tables import blended
+from augreg.backends.torch_kernels.tables import blended, multiplied
 
-__all__ = ["auto_contrast", "contrast", "equalize", "histograms", "histograms_after"]
+__all__ = ["auto_contrast", "contrast", "equalize", "histograms", "histograms_after", "multiply_add_mean"]
 
 
 def histograms(images: torch.Tensor) -> torch.Tensor:
@@ -43,6 +43,14 @@ def contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     total = gray.sum(dim=(1, 2), dtype=torch.int64).to(torch.float64)
     base = (divided(total, float(gray.shape[1] * gray.shape[2])) + 0.5).floor()
     return blended(base, factor.to(images.device))
+
+
+def multiply_add_mean(counts: torch.Tensor, factor: torch.Tensor, addition: torch.Tensor) -> torch.Tensor:
+    """Tables, N x 256, of the value times the factor, plus a multiple of the mean of all values of the image."""
+    totals = counts.sum(1)
+    values = torch.arange(256, device=counts.device)
+    mean = (totals * values).sum(1).to(torch.float64) / totals.sum(1).to(torch.float64)
+    return multiplied(factor, addition * mean)
 
 
 def auto_contrast(counts: torch.Tensor, cutoff: torch.Tensor | None = None) -> torch.Tensor:

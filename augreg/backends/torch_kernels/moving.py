@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import torch
 
-__all__ = ["cut", "cut_padded", "filling", "flipped", "picked"]
+__all__ = ["MODES", "cut", "cut_padded", "filling", "flipped", "picked", "within"]
 
+MODES: Final = ("constant", "edge", "reflect", "symmetric", "wrap")
 Flags: TypeAlias = torch.Tensor | None
 
 
@@ -57,14 +58,14 @@ def cut_padded(
 ) -> torch.Tensor:
     """Cut out a height x width box that may extend beyond the image, as if it had a border; then flip it.
 
-    `mode` is that of the op Pad: constant, edge, reflect or symmetric. `fill` (N x C or N x 1 pixel values, 0 without
-    it) is for `constant`; on byte images it is rounded.
+    `mode` is that of the op Pad, one of MODES. `fill` (N x C or N x 1 pixel values, 0 without it) is for `constant`;
+    on byte images it is rounded.
     """
     device = images.device
     rows = _counted(height, flip_y, device)[:, None, :, None] + _column(top, device)
     columns = _counted(width, flip_x, device)[:, None, None, :] + _column(left, device)
     old_height, old_width = images.shape[2:]
-    found = picked(images, _within(rows, old_height, mode), _within(columns, old_width, mode))
+    found = picked(images, within(rows, old_height, mode), within(columns, old_width, mode))
     if mode != "constant":
         return found
     inside = (rows >= 0) & (rows < old_height) & (columns >= 0) & (columns < old_width)
@@ -100,7 +101,7 @@ def picked(images: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> t
     return images[numbers, channels, rows, columns]
 
 
-def _within(places: torch.Tensor, length: int, mode: str) -> torch.Tensor:
+def within(places: torch.Tensor, length: int, mode: str) -> torch.Tensor:
     """The pixels that a border repeats, for places beyond the image too."""
     if mode == "symmetric":
         places = places % (2 * length)
@@ -108,4 +109,6 @@ def _within(places: torch.Tensor, length: int, mode: str) -> torch.Tensor:
     if mode == "reflect" and length > 1:
         places = places % (2 * length - 2)
         return torch.minimum(places, 2 * length - 2 - places)
+    if mode == "wrap":
+        return places % length
     return places.clamp(0, length - 1)

@@ -6,13 +6,13 @@ the device; the few random numbers of grids come from the host.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from augreg.backends.torch_kernels import blurring, columns, fields
+from augreg.backends.torch_kernels import blurring, bordering, columns, fields
 from augreg.backends.torch_kernels.columns import Number
 from augreg.backends.torch_kernels.division import divided
 from augreg.backends.torch_kernels.moving import filling, picked
@@ -23,13 +23,22 @@ Keys: TypeAlias = NDArray[np.uint64]
 _FAR: Final = 2.0**30
 
 
-def elastic(numbers: tuple[Number, ...], keys: Keys, images: torch.Tensor) -> torch.Tensor:
-    """Shifts of rows and columns, N x 2 x height x width: smoothed uniform noise, times alpha."""
+def elastic(
+    numbers: tuple[Number, ...], keys: Keys, images: torch.Tensor, noise: Literal["uniform", "normal"] = "uniform"
+) -> torch.Tensor:
+    """Shifts of rows and columns, N x 2 x height x width: smoothed noise, times alpha.
+
+    Normal noise is divided by its largest absolute value.
+    """
     count, _, height, width = images.shape
     alpha, sigma = columns.table(numbers, count)
-    noise = 2.0 * fields.uniform(keys, height * width * 2, images.device) - 1.0
-    noise = noise.view(-1, height, width, 2).permute(0, 3, 1, 2).expand(count, -1, -1, -1)
-    smooth = blurring.gaussian(noise, sigma, "symmetric")
+    if noise == "uniform":
+        found = 2.0 * fields.uniform(keys, height * width * 2, images.device) - 1.0
+    else:
+        found = fields.normal(keys, height * width * 2, images.device)
+        found /= found.abs().amax(1, keepdim=True)
+    found = found.view(-1, height, width, 2).permute(0, 3, 1, 2).expand(count, -1, -1, -1)
+    smooth = blurring.gaussian(found, sigma, "symmetric")
     return columns.to_device(alpha.astype(np.float32), images.device).view(-1, 1, 1, 1) * smooth
 
 
@@ -64,11 +73,18 @@ def lens(numbers: tuple[Number, ...], images: torch.Tensor) -> torch.Tensor:
     return torch.stack(((y * stretch).to(torch.float32), (x * stretch).to(torch.float32)), 1)
 
 
-def remapped(images: torch.Tensor, shifts: torch.Tensor, interpolation: str, fill: torch.Tensor) -> torch.Tensor:
-    """The images read at each pixel's center plus its shift; `fill`, N x C or 1 x C, where that is outside."""
+def remapped(
+    images: torch.Tensor, shifts: torch.Tensor, interpolation: str, fill: torch.Tensor, mode: str = "constant"
+) -> torch.Tensor:
+    """The images read at each pixel's center plus its shift.
+
+    Where that is outside, it is `fill`, N x C or 1 x C, or with another `mode` than constant what a border has there.
+    """
     height, width = images.shape[2:]
     ys = torch.arange(height, dtype=torch.float32, device=images.device)[:, None] + 0.5 + shifts[:, 0]
     xs = torch.arange(width, dtype=torch.float32, device=images.device) + 0.5 + shifts[:, 1]
+    if mode != "constant":
+        return bordering.sampled(images, ys, xs, interpolation, mode)
     inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
     found = (_nearest if interpolation == "nearest" else _bilinear)(images, ys[:, None], xs[:, None])
     return torch.where(inside[:, None], found, filling(fill, images))

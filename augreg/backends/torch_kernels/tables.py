@@ -19,6 +19,8 @@ __all__ = [
     "identity",
     "invert",
     "looked_up",
+    "multiplied",
+    "multiply_add",
     "posterize",
     "solarize",
     "solarize_add",
@@ -65,6 +67,18 @@ def blended(base: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 def brightness(factor: torch.Tensor) -> torch.Tensor:
     """The value times the factor."""
     return blended(torch.zeros_like(factor), factor)
+
+
+def multiplied(factor: torch.Tensor, addition: torch.Tensor) -> torch.Tensor:
+    """The value times the factor, plus the addition, in float32, clipped and truncated; N numbers each."""
+    ramp = torch.arange(256, dtype=torch.float32, device=factor.device)
+    raised = ramp * factor.to(torch.float32)[:, None] + addition.to(torch.float32)[:, None]
+    return raised.clamp(0.0, 255.0).to(torch.uint8)
+
+
+def multiply_add(factor: torch.Tensor, addition: torch.Tensor) -> torch.Tensor:
+    """The value times the factor, plus a fraction of white."""
+    return multiplied(factor, addition * 255.0)
 
 
 def invert(count: int, device: torch.device | None = None) -> torch.Tensor:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from augreg.backends.torch_kernels.columns import host, to_device
 from augreg.backends.torch_kernels.moving import filling, picked
 
-__all__ = ["scaling", "warped"]
+__all__ = ["positions", "scaling", "warped"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Places: TypeAlias = tuple[torch.Tensor, torch.Tensor]
@@ -44,13 +44,13 @@ def warped(
     matrices = host(matrices).astype(np.float64)
     color = filling(fill, images)
     if interpolation == "bilinear":
-        return _bilinear(images, *_positions(matrices, height, width, images.device), color)
+        return _bilinear(images, *positions(matrices, height, width, images.device), color)
     if interpolation == "bicubic":
-        return _bicubic(images, *_positions(matrices, height, width, images.device), color)
+        return _bicubic(images, *positions(matrices, height, width, images.device), color)
     affine = (matrices[:, 6:] == 0.0).all(1)
     straight = affine & (matrices[:, 1] == 0.0) & (matrices[:, 3] == 0.0)
     fixed = affine & ~straight & _fits(matrices, height, width)
-    kinds = ((straight, _apart), (fixed, _fixed), (affine & ~straight & ~fixed, _together), (~affine, _positions))
+    kinds = ((straight, _apart), (fixed, _fixed), (affine & ~straight & ~fixed, _together), (~affine, positions))
     for chosen, places in kinds:
         if chosen.all():
             return _nearest(images, *places(matrices, height, width, images.device), color)
@@ -109,7 +109,7 @@ def _fixed(matrices: Floats, height: int, width: int, device: torch.device) -> P
     return found[0], found[1]
 
 
-def _positions(matrices: Floats, height: int, width: int, device: torch.device) -> Places:
+def positions(matrices: Floats, height: int, width: int, device: torch.device) -> Places:
     """x and y of the points that the pixels of the result show, N x height x width, in float64."""
     a, b, c, d, e, f, g, h = to_device(matrices.T, device)[..., None, None]
     across = torch.arange(width, dtype=torch.float64, device=device) + 0.5

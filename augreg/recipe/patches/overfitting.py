@@ -15,11 +15,12 @@ from augreg.recipe.patches.situation import Situation
 __all__ = ["against_overfitting"]
 
 MOVES = {
-    *("affine", "rotate", "translate_x", "translate_y", "shear_x", "shear_y", "perspective", "elastic"),
-    *("random_crop", "random_resized_crop", "safe_crop", "grid_distortion", "optical_distortion"),
+    *("affine", "rotate", "translate_x", "translate_y", "shear_x", "shear_y", "perspective", "perspective_zoom"),
+    *("random_crop", "random_resized_crop", "random_sized_crop", "safe_crop", "crop_around_boxes"),
+    *("elastic", "grid_distortion", "optical_distortion"),
 }
 POLICIES = {"rand_augment", "trivial_augment_wide", "auto_augment", "aug_mix", "timm_policy", "three_augment"}
-HIDES = {"cutout", "random_erasing", "grid_mask"}
+HIDES = {"cutout", "holes", "pixel_dropout", "random_erasing", "grid_mask"}
 
 _AFFINE = {"degrees": 10, "translate": [0.1, 0.1], "scale": [0.9, 1.1], "shear_x": 0}
 _MAGNITUDE = {"torchvision": (5.0, 20.0), "timm": (2.0, 10.0), "paper": (3.0, 20.0)}  # more, and the most

@@ -126,7 +126,10 @@ class Correspondence:
             elif isinstance(op, FunctionCall):  # what it fills is not known
                 mask = Mask(np.ones(after, bool), "view", 0, after)
             else:
-                mask.apply(replace(op, mode="constant") if isinstance(op, Pad) else op, self._plan.settings.engine)
+                mask.apply(
+                    replace(op, mode="constant") if isinstance(op, Pad | Warp | Remap) else op,
+                    self._plan.settings.engine,
+                )
         found: NDArray[np.bool_] = mask.write("numpy")
         return None if found.all() else found
 

@@ -9,6 +9,7 @@ from importlib import metadata
 
 import augreg
 from augreg import SpecError
+from augreg.importers.albumentations import OTHER_CENTERS
 from augreg_albumentations.catalog import catalog
 
 __all__ = ["from_dict", "to_dict"]
@@ -64,7 +65,7 @@ def _options(values, problems):
     """The options for the boxes and keypoints of a Compose, from augreg's own importer; adds to `problems`."""
     parameters = {key: value for key, value in values.items() if key not in ("p", "additional_targets")}
     spec, report = augreg.from_albumentations({"__class_fullname__": "Compose", "transforms": [], **parameters})
-    problems += [line.removeprefix("transform ") for line in report]
+    problems += [line.removeprefix("transform ") for line in report if OTHER_CENTERS not in line]
     for key, kind in (values.get("additional_targets") or {}).items():
         if kind not in ("image", "mask") or not str(key).startswith(kind):
             problems.append(

@@ -150,11 +150,11 @@ def _reference(path):
         raise ImageError(f"{path}: cannot be read as a reference image: {error}") from error
 
 
-def image(array, name, arguments, seed, boxes=()):
-    """The image after the transform, with its dtype unchanged."""
+def image(array, name, arguments, seed, boxes=(), normalized=False):
+    """The image after the transform, with its dtype unchanged. Floats stay from 0 to 1 unless they are normalized."""
     output = _run(name, arguments, seed, boxes, np.array(array, order="C"))["image"]
     output = output if output.ndim == 3 else output[..., None]
-    if array.dtype == np.float32:
+    if array.dtype == np.float32 and not normalized:
         output = np.clip(output, 0.0, 1.0)
     return np.ascontiguousarray(output, array.dtype)
 
@@ -164,7 +164,7 @@ def still_image(array, **draw):
     return image(array, **draw).reshape(array.shape)  # an axis of length 1 may have been dropped
 
 
-def mask(array, name, arguments, seed, boxes=()):
+def mask(array, name, arguments, seed, boxes=(), normalized=False):
     """The mask after the same draw. Wide integers are converted to float32, which is exact up to 2^24."""
     kind = array.dtype
     narrow = np.array(array, np.uint8 if kind.kind == "b" else kind, order="C")
@@ -178,7 +178,7 @@ def mask(array, name, arguments, seed, boxes=()):
     return (np.rint(output) if narrow.dtype == np.float32 and kind.kind in "iu" else output).astype(kind)
 
 
-def keypoints(points, size, name, arguments, seed, boxes=()):
+def keypoints(points, size, name, arguments, seed, boxes=(), normalized=False):
     """Points (x, y) after the same draw. Pixel centers are at .5 in augreg, and at 0 in albumentations.
 
     If a transform bends the image or loses points, the pixel coordinates are transformed like a mask, and the points

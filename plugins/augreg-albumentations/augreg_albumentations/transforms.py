@@ -123,6 +123,8 @@ def _moving(name, arguments, seed, scene, size=None):
 def _call(function, name, arguments, seed, scene, size, **functions):
     boxes = scene.boxes if name in READS_BOXES else ()
     draw = {"name": name, "arguments": arguments, "seed": seed, "boxes": boxes}
+    if scene.normalized:  # values are no longer from 0 to 1
+        draw["normalized"] = True
     return replace(ops.call(function, draw, size=size, **functions), label=f"albumentations.{name}")
 
 

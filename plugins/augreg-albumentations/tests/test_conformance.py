@@ -11,6 +11,7 @@ BOXES = "there are no random draws without boxes"
 EXPECTED = {
     "AtLeastOneBBoxRandomCrop:dtypes_and_sizes": "the crop must fit into the image",
     "AtLeastOneBBoxRandomCrop:size_matches_the_plan": "the crop must fit into the image",
+    "AtLeastOneBBoxRandomCrop:views_hold": "the crop must fit into the image",
     "BBoxSafeRandomCrop:other_key_other_draw": BOXES,
     "CLAHE:other_key_other_draw": "on an image this small every limit gives the same",
     "Downscale:dtypes_and_sizes": SMALL,

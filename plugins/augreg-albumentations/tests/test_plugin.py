@@ -201,3 +201,51 @@ def test_only_its_own_warnings_are_quiet():
         warnings.warn_explicit("of albumentations", UserWarning, "file.py", 1, module="albumentations.core")
         with pytest.raises(UserWarning, match="of somebody else"):
             warnings.warn_explicit("of somebody else", UserWarning, "file.py", 1, module="somebody")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("VerticalFlip", {}),
+        ("Pad", {"padding": 3, "fill": -7.5}),
+        ("GridDropout", {"ratio": 0.5, "fill": 4.0, "random_offset": False}),
+        ("Resize", {"height": 25, "width": 31}),
+    ],
+)
+def test_a_normalized_image_keeps_its_values(name, arguments):
+    """Values below 0 and above 1 stay, before a plugin's step as after: the output is that of albumentations."""
+    spec = ["albumentations/Normalize", {f"albumentations/{name}": {**arguments, "p": 1}}]
+    found = augreg.Pipeline.from_spec({"seed": 1, "image": spec}).train(IMAGE, index=0)
+    theirs = albumentations.Compose([albumentations.Normalize(), getattr(albumentations, name)(**arguments, p=1)])
+    expected = theirs(image=IMAGE)["image"].transpose(2, 0, 1)
+    assert expected.min() < -1.5 and expected.max() > 2
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_floats_that_are_not_normalized_stay_from_0_to_1():
+    """A bicubic resize overshoots, and white stays 1."""
+    edge = np.zeros((8, 8, 3), np.float32)
+    edge[:, 4:] = 1.0
+    step = {"albumentations/Resize": {"height": 20, "width": 20, "interpolation": 2, "p": 1}}
+    assert albumentations.Resize(20, 20, interpolation=2, p=1)(image=edge)["image"].max() > 1.01
+    found = augreg.Pipeline.from_spec([step]).train(edge, index=0)
+    assert (found.min(), found.max()) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("sigma", [3.0, 6.0])
+def test_elastic_as_it_is_imported_moves_pixels_as_far(sigma):
+    """The deviation of displacements away from the border, where theirs repeat the noise of the edge."""
+    from albumentations.augmentations.geometric.functional import generate_displacement_fields
+
+    step = albumentations.ElasticTransform(alpha=120, sigma=sigma, p=1)
+    spec = augreg.from_albumentations(step).spec["image"]
+    plan = augreg.Pipeline.from_spec({"seed": 1, "image": spec})
+    inside, away = int(3 * sigma), []
+    column = np.tile(np.arange(256, dtype=np.float32) / 256, (256, 1))[..., None]
+    for index in range(6):
+        moved = plan.train(column, index=index)[..., 0] * 256 - column[..., 0] * 256
+        generator = np.random.default_rng(index)
+        theirs = generate_displacement_fields((256, 256), 120, sigma, False, (0, 0), generator, "gaussian")[0]
+        away.append([field[inside:-inside, inside:-inside].std() for field in (moved, theirs)])
+    ours, theirs = np.mean(away, axis=0)
+    assert abs(ours / theirs - 1) < 0.06

@@ -53,6 +53,8 @@ def staged(stages: Sequence[PointFunction | ImageStatistic], colors: int) -> byt
         kind = _STATISTICS.get(stage.name)
         if kind is None or (kind == _CONTRAST and colors not in (1, 3)):
             return None
+        if isinstance(stage.amount, tuple):
+            return None
         if not abs(stage.amount) <= (100.0 if kind == _AUTO_CONTRAST else _MOST_FACTOR):
             return None
         records += _functions(points, colors)

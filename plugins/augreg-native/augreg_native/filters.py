@@ -6,14 +6,15 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from augreg.backends import photography
-from augreg.ops import Enhance, Filter
+from augreg.backends import convolving, photography
+from augreg.ops import Convolve, Enhance, Filter
 
 if TYPE_CHECKING:
     from augreg_native.program import Shape
 
-__all__ = ["BLUR", "CONVOLVE", "MEDIAN", "SHARPEN", "filtered", "sharpened"]
+__all__ = ["BLUR", "CONVOLVE", "MEDIAN", "SHARPEN", "convolved", "filtered", "sharpened"]
 
 SHARPEN: Final = 7
 BLUR: Final = 8
@@ -46,17 +47,27 @@ def filtered(op: Filter, shape: Shape) -> bytes | None:
     if op.name == "median" and int(op.amount) % 2 and 3 <= op.amount < _MOST_MEDIAN + 1:
         return _two_numbers.pack(MEDIAN, _two_numbers.size, int(op.amount), 0)
     if op.name == "motion" and 0.0 <= op.amount <= _LONGEST_MOTION:
-        return _convolved(op)
+        return _taps(photography.motion_kernel(op.amount, op.angle))
     return None
+
+
+def convolved(op: Convolve, shape: Shape) -> bytes | None:
+    """The record of a convolution with a kernel that is no product, but for the border."""
+    if shape.floats or convolving.parts(op.kernel) is not None:
+        return None
+    kernel = convolving.weights(op.kernel)
+    if not np.abs(kernel).max() <= _MOST_FACTOR:
+        return None
+    return _taps(kernel)
 
 
 _tap: Final = np.dtype([("y", "i4"), ("x", "i4"), ("weight", "f4"), ("unused", "i4")])
 
 
-def _convolved(op: Filter) -> bytes:
-    kernel = photography.motion_kernel(op.amount, op.angle)
-    reach = kernel.shape[0] // 2
+def _taps(kernel: NDArray[np.float32]) -> bytes:
+    """The record of a convolution whose edges are repeated."""
+    reach = max(kernel.shape) // 2
     y, x = np.nonzero(kernel)
     taps = np.zeros(len(y), _tap)
-    taps["y"], taps["x"], taps["weight"] = y - reach, x - reach, kernel[y, x]
+    taps["y"], taps["x"], taps["weight"] = y - kernel.shape[0] // 2, x - kernel.shape[1] // 2, kernel[y, x]
     return _two_numbers.pack(CONVOLVE, _two_numbers.size + taps.nbytes, reach, len(taps)) + taps.tobytes()

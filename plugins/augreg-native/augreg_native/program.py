@@ -22,6 +22,8 @@ from augreg.backends import backend, intensity, plain
 from augreg.images import buffers
 from augreg.ops import (
     ColorMatrix,
+    Convolve,
+    ConvolveColors,
     Enhance,
     Filter,
     Hue,
@@ -93,7 +95,7 @@ def _resize(op: Resize, shape: Shape) -> bytes | None:
         return b""
     if not _resizes(op, shape):
         return None
-    if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
+    if op.interpolation in ("nearest", "nearest_floor") or not (op.antialias or op.interpolation == "lanczos"):
         return warps.resampled(op, shape)
     return _resized(op, 0.0, 0.0, shape.height, shape.width)
 
@@ -137,6 +139,8 @@ def _pad(op: Pad, shape: Shape) -> bytes | None:
     if min(widths) < 0:
         return None
     if op.mode != "constant":
+        if op.mode not in _BORDERS:
+            return None
         less = op.mode == "reflect"
         if op.mode != "edge" and (max(widths[:2]) > shape.height - less or max(widths[2:]) > shape.width - less):
             return None  # the border repeats the image several times
@@ -185,6 +189,18 @@ def _enhance(op: Enhance, shape: Shape) -> bytes | None:
     return (colors.enhanced if op.degenerate == "gray" else filters.sharpened)(op, shape)
 
 
+def _convolve(op: Convolve, shape: Shape) -> bytes | None:
+    """Mirror the border, convolve, and cut the border off again."""
+    reach = max(len(op.kernel), len(op.kernel[0])) // 2
+    around = _pad(Pad(reach, reach, reach, reach, mode="reflect"), shape)
+    record = filters.convolved(op, shape)
+    if around is None or record is None:
+        return None
+    whole = Shape(shape.height + 2 * reach, shape.width + 2 * reach, shape.channels)
+    back = _move(Move(reach, reach, shape.height, shape.width), whole)
+    return None if back is None else around + record + back
+
+
 ENCODERS: Mapping[type[Op], Encoder] = {
     Move: _move,
     Resize: _resize,
@@ -195,6 +211,8 @@ ENCODERS: Mapping[type[Op], Encoder] = {
     Lookup: colors.looked_up,
     Enhance: _enhance,
     Filter: filters.filtered,
+    Convolve: _convolve,
+    ConvolveColors: _convolve,
     Hue: colors.hue,
     ColorMatrix: colors.mixed,
     LocalContrast: colors.equalized_locally,

@@ -41,7 +41,12 @@ def remapped(op: Remap, shape: Shape) -> bytes | None:
 
     bilinear = op.interpolation == "bilinear"
     channels = shape.channels
-    if shape.floats or len(op.fill) not in (1, channels) or shape.height * shape.width > _MOST_PIXELS:
+    if (
+        shape.floats
+        or op.mode != "constant"
+        or len(op.fill) not in (1, channels)
+        or shape.height * shape.width > _MOST_PIXELS
+    ):
         return None
     if bilinear and shape.width < 2:
         return None

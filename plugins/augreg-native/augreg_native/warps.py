@@ -28,8 +28,8 @@ _record: Final = struct.Struct("=6i8d4Bi")
 
 
 def warped(op: Warp, shape: Shape) -> bytes | None:
-    """The record of a warp of a byte image; None for floats, and where positions are far out."""
-    if shape.floats or len(op.fill) not in (1, shape.channels):
+    """The record of a warp of a byte image; None for floats, other borders, and where positions are far out."""
+    if shape.floats or op.mode != "constant" or len(op.fill) not in (1, shape.channels):
         return None
     if op.interpolation == "bilinear" and shape.width < 2:
         return None
@@ -49,7 +49,7 @@ def fill_bytes(fill: PixelValues, channels: int) -> tuple[int, ...]:
 
 def resampled(op: Resize, shape: Shape) -> bytes | None:
     """The record of a resize that is not antialiased: Pillow computes it as a warp."""
-    if op.interpolation == "lanczos":  # always antialiased
+    if op.interpolation == "lanczos" or op.interpolation == "nearest_floor":  # antialiased; at corners
         return None
     matrix = (shape.width / op.width, 0.0, 0.0, 0.0, shape.height / op.height, 0.0, 0.0, 0.0)
     return warped(Warp(matrix, op.height, op.width, op.interpolation), shape)

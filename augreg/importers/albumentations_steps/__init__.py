@@ -1,0 +1,18 @@
+"""Translators of single albumentations transforms, one function for each class, without containers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from augreg.importers.albumentations_steps import color, framing, texture, warps
+from augreg.importers.translation import Translator
+
+__all__ = ["STEP_TRANSLATORS", "UNSUPPORTED"]
+
+STEP_TRANSLATORS: Mapping[str, Translator] = {
+    **framing.TRANSLATORS, **warps.TRANSLATORS, **color.TRANSLATORS, **texture.TRANSLATORS,
+}  # fmt: skip
+"""The translators by class name, without containers."""
+
+UNSUPPORTED: Mapping[str, str] = {}
+"""Why a class has no equivalent, by class name."""

@@ -1,0 +1,64 @@
+"""Arguments that many transforms of albumentations share: probability, interpolation, fill and border."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from augreg.importers.translation import Parameters, Translator, UnsupportedError, numbers
+
+__all__ = ["INTERPOLATIONS", "at_corners", "fill", "interpolation", "padded", "plain", "probability", "symmetric"]
+
+INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "bicubic"}  # OpenCV's constants
+_BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 3: "wrap", 4: "reflect"}
+
+
+def probability(params: Parameters) -> dict[str, Any]:
+    """The argument `p`."""
+    params.ignore("always_apply")
+    return {"p": params.take("p", 0.5)}
+
+
+def interpolation(params: Parameters) -> str:
+    """The name of an OpenCV interpolation."""
+    value = params.take("interpolation", 1)
+    params.ignore("mask_interpolation")  # masks are always sampled with nearest
+    if value in INTERPOLATIONS:
+        return INTERPOLATIONS[value]
+    params.note(f"interpolation={value} became bilinear")
+    return "bilinear"
+
+
+def at_corners(name: str) -> str:
+    """The interpolation of a resize, where the nearest pixel is at the corner."""
+    return "nearest_floor" if name == "nearest" else name
+
+
+def fill(params: Parameters) -> dict[str, Any]:
+    """The argument `fill`, unless it is black."""
+    params.only("fill_mask", 0.0, 0, None, why="`targets: {mask_fill: ..}` sets it for the whole spec")
+    value = params.take("fill", 0)
+    if isinstance(value, str):
+        raise UnsupportedError(f"fill={value!r}: the fill has to be a color")
+    return {} if value in (None, 0, 0.0, [0, 0, 0], [0.0, 0.0, 0.0]) else {"fill": numbers(value)}
+
+
+def padded(params: Parameters) -> dict[str, Any]:
+    """What padding shows: the arguments `mode` and `fill`."""
+    mode = params.take("border_mode", 0)
+    if mode not in _BORDERS:
+        raise UnsupportedError(f"border_mode={mode}")
+    return {"mode": _BORDERS[mode], **fill(params)}
+
+
+def plain(name: str) -> Translator:
+    """The translator of a transform whose only argument is `p`."""
+    return lambda params, walk: [{name: probability(params)}]
+
+
+def symmetric(params: Parameters, limits: list[float], name: str) -> float:
+    """The largest value of a range that has to be symmetric."""
+    largest = max(map(abs, limits))
+    if not math.isclose(limits[0], -limits[1]):
+        params.note(f"{name}={limits} became [-{largest:g}, {largest:g}]: the range has to be symmetric")
+    return largest

@@ -1,0 +1,151 @@
+"""Translators of albumentations transforms of color, of channels and of the range of pixel values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from augreg.importers.albumentations_steps.arguments import plain, probability
+from augreg.importers.translation import (
+    ONE_MEAN,
+    Parameters,
+    Steps,
+    Translation,
+    Translator,
+    UnsupportedError,
+    numbers,
+    pair,
+)
+
+__all__ = ["TRANSLATORS"]
+
+
+def _color_jitter(params: Parameters, walk: Translation) -> Steps:
+    ranges = {key: params.take(key) for key in ("brightness", "contrast", "saturation", "hue")}
+    return [{"color_jitter": {**ranges, **probability(params)}}]
+
+
+def _brightness_contrast(params: Parameters, walk: Translation) -> Steps:
+    params.only("ensure_safe_range", False, why="results are clipped")
+    of = "white" if params.take("brightness_by_max", True) else "mean"
+    added = params.take("brightness_limit", [-0.2, 0.2])
+    # its contrast multiplies the pixel values, which is called brightness here
+    factor = [max(0.0, 1.0 + end) for end in params.take("contrast_limit", [-0.2, 0.2])]
+    if any(added):
+        return [{"multiply_add": {"factor": factor, "add": added, "of": of, **probability(params)}}]
+    return [{"brightness": {"factor": factor, **probability(params)}}]
+
+
+def _hue(params: Parameters, walk: Translation) -> Steps:
+    keys = {
+        "hue": ("hue_shift_limit", 180.0),
+        "saturation": ("sat_shift_limit", 255.0),
+        "value": ("val_shift_limit", 255.0),
+    }
+    # OpenCV's hue has 180 steps
+    shifts = {key: [end / whole for end in pair(params.take(limit))] for key, (limit, whole) in keys.items()}
+    if not any(shifts["saturation"] + shifts["value"]):
+        return [{"hue": {"shift": shifts["hue"], **probability(params)}}]
+    return [{"hsv_shift": {**shifts, **probability(params)}}]
+
+
+def _gray(params: Parameters, walk: Translation) -> Steps:
+    params.only("num_output_channels", 3)
+    params.only("method", "weighted_average", why="grayscale is the luma")
+    return [{"grayscale": probability(params)}]
+
+
+def _posterize(params: Parameters, walk: Translation) -> Steps:
+    bits = params.take("num_bits")
+    if any(isinstance(part, list) for part in bits) or len(bits) != 2:
+        raise UnsupportedError(f"num_bits={bits}: all channels keep the same number of bits")
+    return [{"posterize": {"bits": bits, **probability(params)}}]
+
+
+def _solarize(params: Parameters, walk: Translation) -> Steps:
+    return [
+        {"solarize": {"threshold": [255.0 * end for end in params.take("threshold_range")], **probability(params)}}
+    ]
+
+
+def _equalize(params: Parameters, walk: Translation) -> Steps:
+    params.ignore("mode")
+    params.note("equalize follows Pillow here, which differs slightly from both modes of albumentations")
+    params.only("by_channels", True)
+    params.only("mask", None)
+    params.ignore("mask_params")
+    return [{"equalize": probability(params)}]
+
+
+def _auto_contrast(params: Parameters, walk: Translation) -> Steps:
+    params.only("ignore", None)
+    params.ignore("method")
+    params.note("auto_contrast follows Pillow here, which differs slightly from both methods of albumentations")
+    return [{"auto_contrast": {"cutoff": params.take("cutoff", 0.0), **probability(params)}}]
+
+
+def _normalize(params: Parameters, walk: Translation) -> Steps:
+    kind, white = params.take("normalization", "standard"), params.take("max_pixel_value", 255.0)
+    if kind != "standard" or white != 255:
+        raise UnsupportedError(
+            f"normalization={kind!r} with max_pixel_value={white}: only 'standard' with 255 is possible"
+        )
+    if params.take("p", 1.0) != 1:
+        params.note("p is 1 here: normalize is always applied")
+    params.ignore("always_apply")
+    mean = numbers(params.take("mean"))
+    if len(mean) == 1 and "channels" not in walk.options:
+        walk.options["channels"] = "keep"
+        params.note(ONE_MEAN)
+    return [{"normalize": {"mean": mean, "std": numbers(params.take("std"))}}]
+
+
+def _to_float(params: Parameters, walk: Translation) -> Steps:
+    params.only("max_value", None, 255, 255.0)
+    params.ignore("p")
+    return [{"normalize": {"mean": 0.0, "std": 1.0}}]
+
+
+def _clahe(params: Parameters, walk: Translation) -> Steps:
+    params.note("it equalizes the luma here, and the lightness of LAB in albumentations")
+    return [
+        {"clahe": {"clip": params.take("clip_limit"), "tiles": params.take("tile_grid_size"), **probability(params)}}
+    ]
+
+
+def _gamma(params: Parameters, walk: Translation) -> Steps:
+    arguments = {"gamma": [end / 100.0 for end in params.take("gamma_limit")], "spacing": "linear"}
+    return [{"gamma": {**arguments, **probability(params)}}]
+
+
+def _rgb_shift(params: Parameters, walk: Translation) -> Steps:
+    limits = [params.take(f"{channel}_shift_limit") for channel in "rgb"]
+    params.ignore("approximation", "noise_params", "noise_type", "spatial_mode")  # derived from the limits
+    if any(limit != limits[0] for limit in limits):
+        raise UnsupportedError(f"limits {limits}: all channels need the same limit")
+    return [{"rgb_shift": {"shift": limits[0], **probability(params)}}]
+
+
+def _channel_drop(params: Parameters, walk: Translation) -> Steps:
+    arguments = {"count": params.take("channel_drop_range"), "fill": float(params.take("fill", 0.0))}
+    return [{"channel_drop": {**arguments, **probability(params)}}]
+
+
+TRANSLATORS: Mapping[str, Translator] = {
+    "ColorJitter": _color_jitter,
+    "RandomBrightnessContrast": _brightness_contrast,
+    "HueSaturationValue": _hue,
+    "ToGray": _gray,
+    "InvertImg": plain("invert"),
+    "Posterize": _posterize,
+    "Solarize": _solarize,
+    "Equalize": _equalize,
+    "AutoContrast": _auto_contrast,
+    "Normalize": _normalize,
+    "ToFloat": _to_float,
+    "CLAHE": _clahe,
+    "RandomGamma": _gamma,
+    "RGBShift": _rgb_shift,
+    "ChannelShuffle": plain("channel_shuffle"),
+    "ChannelDropout": _channel_drop,
+}
+"""The translators by class name."""

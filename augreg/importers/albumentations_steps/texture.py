@@ -1,0 +1,154 @@
+"""Translators of albumentations transforms that blur, add noise, compress or erase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from augreg.importers.albumentations_steps.arguments import INTERPOLATIONS, at_corners, fill, probability
+from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, numbers, pair
+
+__all__ = ["TRANSLATORS"]
+
+
+def _blur(params: Parameters, walk: Translation) -> Steps:
+    sigma, limit = pair(params.take("sigma_limit", [0.5, 3.0])), pair(params.take("blur_limit", 0))
+    if not any(limit):  # the size follows from the deviation
+        return [{"gaussian_blur": {"sigma": sigma, **probability(params)}}]
+    if limit[0] == 0:
+        params.note("where blur_limit gives 0, the size of the kernel is 1 here, and follows from sigma there")
+    return [{"gaussian_blur": {"sigma": sigma, "size": [max(1, side) for side in limit], **probability(params)}}]
+
+
+def _box_blur(params: Parameters, walk: Translation) -> Steps:
+    return [{"box_blur": {"size": _odd(params), **probability(params)}}]
+
+
+def _defocus(params: Parameters, walk: Translation) -> Steps:
+    arguments = {"radius": pair(params.take("radius")), "edge": pair(params.take("alias_blur"))}
+    if arguments["radius"][1] >= 8:
+        params.note(
+            "from a radius of 8 on, the weights of albumentations sum to more than 1, by up to 4 %, and here to 1"
+        )
+    return [{"defocus": {**arguments, **probability(params)}}]
+
+
+def _odd(params: Parameters) -> list[int]:
+    """The range of sides, from 3 on; a single number is the largest."""
+    limit = params.take("blur_limit", [3, 7])
+    return [max(3, int(side) | 1) for side in (limit if isinstance(limit, list) else (3, limit))]
+
+
+def _motion_blur(params: Parameters, walk: Translation) -> Steps:
+    low, high = params.take("angle_range", [0.0, 360.0])
+    arguments: dict[str, Any] = {"length": _odd(params), "angle": [0.0 - high, 0.0 - low]}  # its angle is clockwise
+    direction = params.take("direction_range", [-1.0, 1.0])
+    if any(direction):
+        arguments["direction"] = direction
+    if params.take("allow_shifted", True):
+        arguments["shift"] = 0.5
+    return [{"motion_blur": {**arguments, **probability(params)}}]
+
+
+def _sharpen(params: Parameters, walk: Translation) -> Steps:
+    if params.take("method", "kernel") != "kernel":
+        raise UnsupportedError("only method='kernel' is possible")
+    params.ignore("kernel_size", "sigma")  # of the other method
+    arguments = {key: params.take(key) for key in ("alpha", "lightness")}
+    return [{"sharpen": {**arguments, **probability(params)}}]
+
+
+def _emboss(params: Parameters, walk: Translation) -> Steps:
+    arguments = {key: params.take(key) for key in ("alpha", "strength")}
+    return [{"emboss": {**arguments, **probability(params)}}]
+
+
+def _median(params: Parameters, walk: Translation) -> Steps:
+    return [{"median_blur": {"size": _odd(params), **probability(params)}}]
+
+
+def _gauss_noise(params: Parameters, walk: Translation) -> Steps:
+    params.only("mean_range", [0.0, 0.0], [0, 0], why="the noise has mean 0")
+    params.only("per_channel", True)
+    params.only("noise_scale_factor", 1.0, 1)
+    return [{"gaussian_noise": {"std": params.take("std_range"), **probability(params)}}]
+
+
+def _jpeg(params: Parameters, walk: Translation) -> Steps:
+    if params.take("compression_type", "jpeg") != "jpeg":
+        raise UnsupportedError("only JPEG is possible")
+    params.note("Pillow encodes here, and OpenCV in albumentations")
+    return [{"jpeg": {"quality": params.take("quality_range"), **probability(params)}}]
+
+
+def _downscale(params: Parameters, walk: Translation) -> Steps:
+    modes = params.take("interpolation_pair") or {"upscale": 0, "downscale": 0}
+    names: dict[str, Any] = {}
+    for key, argument in (("downscale", "shrink"), ("upscale", "interpolation")):
+        if modes[key] not in INTERPOLATIONS and (key, modes[key]) != ("downscale", 3):
+            params.note(f"interpolation_pair[{key!r}]={modes[key]} became bicubic")
+        names[argument] = at_corners(INTERPOLATIONS.get(modes[key], "bicubic"))
+    if modes["downscale"] == 3:  # the mean of what a pixel covers
+        del names["shrink"]
+    else:
+        names["antialias"] = False
+    return [{"downscale": {"scale": params.take("scale_range"), **names, **probability(params)}}]
+
+
+def _coarse_dropout(params: Parameters, walk: Translation) -> Steps:
+    holes = params.take("num_holes_range", [1, 2])
+    height, width = params.take("hole_height_range", [0.1, 0.2]), params.take("hole_width_range", [0.1, 0.2])
+    sides = {"height": height, "width": width}
+    if height[1] >= 1:  # then both are pixels
+        sides = {name: [max(1, int(low)), max(1, int(high))] for name, (low, high) in sides.items()}
+        sides["pixels"] = True
+        if height[0] < 1 or width[0] < 1:
+            params.note("a side of 0 pixels became one of 1")
+    elif width[1] >= 1:
+        raise UnsupportedError(f"hole_height_range={height} are fractions, and hole_width_range={width} are not")
+    if walk.has_rows:
+        params.note("boxes and keypoints that a hole hides stay here, and are dropped in albumentations")
+    return [{"holes": {"count": holes, **sides, **_painted(params), **probability(params)}}]
+
+
+def _painted(params: Parameters) -> dict[str, Any]:
+    """What erased pixels show."""
+    params.only("fill_mask", None, why="masks are not erased")
+    value = params.take("fill", 0)
+    modes = {"random": "pixel", "random_uniform": "random"}
+    return {"mode": modes[value]} if isinstance(value, str) and value in modes else fill(params)
+
+
+def _pixel_dropout(params: Parameters, walk: Translation) -> Steps:
+    params.only("mask_drop_value", None, why="masks are not erased")
+    value = params.take("drop_value", 0)
+    painted = {"mode": "random"} if value is None else {"fill": numbers(value)} if value not in (0, 0.0) else {}
+    arguments = {"fraction": params.take("dropout_prob", 0.01), "per_channel": params.take("per_channel", False)}
+    return [{"pixel_dropout": {**arguments, **painted, **probability(params)}}]
+
+
+def _erasing(params: Parameters, walk: Translation) -> Steps:
+    low, high = params.take("ratio")
+    options = _painted(params)
+    # its ratio is width / height, drawn uniformly; ours is height / width, drawn log-uniformly
+    params.note("here, the aspect ratio is drawn log-uniformly, and areas that do not fit are drawn again")
+    arguments = {"area": params.take("scale"), "ratio": [1 / high, 1 / low], **options}
+    return [{"random_erasing": {**arguments, **probability(params)}}]
+
+
+TRANSLATORS: Mapping[str, Translator] = {
+    "GaussianBlur": _blur,
+    "Blur": _box_blur,
+    "Defocus": _defocus,
+    "MotionBlur": _motion_blur,
+    "MedianBlur": _median,
+    "Sharpen": _sharpen,
+    "Emboss": _emboss,
+    "CoarseDropout": _coarse_dropout,
+    "Erasing": _erasing,
+    "PixelDropout": _pixel_dropout,
+    "GaussNoise": _gauss_noise,
+    "ImageCompression": _jpeg,
+    "Downscale": _downscale,
+}
+"""The translators by class name."""
