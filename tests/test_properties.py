@@ -142,10 +142,10 @@ def test_other_index_other_draw(name: str) -> None:
     plain = [chosen for chosen in previews(name) if name not in NORMALIZING][:1]
     if plain and cls.__augreg__.rule == "same":
         pipe = pipeline(name, plain[0] | {"p": 1})
-        assert len({pipe.train.plan((32, 32), index).ops for index in range(16)}) == 1
+        assert len({pipe.train.plan((256, 256), index).ops for index in range(16)}) == 1
     elif plain and any(low < high for low, high in ranges):
         pipe = pipeline(name, plain[0] | {"p": 1})
-        drawn = {pipe.train.plan((32, 32), index).ops for index in range(16)}
+        drawn = {pipe.train.plan((256, 256), index).ops for index in range(16)}  # some ranges are pixels
         assert len(drawn) > 1
 
 
