@@ -129,6 +129,8 @@ def train_on_a_rank(rank: int, folder: str, per: str) -> None:
         outputs.append(output.detach())
     gradients = [p.grad for p in model.parameters()]
     torch.save({"outputs": torch.stack(outputs), "gradients": gradients}, f"{folder}/{rank}.pt")
+    torch.distributed.barrier()  # gloo aborts now and then where a rank leaves before the other, or holds its group
+    del parallel
     torch.distributed.destroy_process_group()
 
 
