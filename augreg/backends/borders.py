@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from augreg.ops import Warp
 from augreg.ops.op import PadMode
 
-__all__ = ["sampled", "warped"]
+__all__ = ["FAR", "sampled", "taps", "warped"]
 
 Array = NDArray[Any]
 Positions = NDArray[np.floating[Any]]
-_FAR: Final = 2.0**40
+FAR: Final = 2.0**40
+"""Positions beyond are taken for this one."""
 _ROWS: Final = 64
 
 
@@ -34,14 +35,14 @@ def warped(op: Warp, image: Array) -> Array:
 
 def sampled(image: Array, ys: Positions, xs: Positions, interpolation: str, mode: PadMode) -> Array:
     """The image at these positions, (0.5, 0.5) being the center of its first pixel; bicubic with a slope of -1."""
-    ys, xs = (np.clip(np.nan_to_num(np.asarray(one, np.float64)), -_FAR, _FAR) for one in (ys, xs))
+    ys, xs = (np.clip(np.nan_to_num(np.asarray(one, np.float64)), -FAR, FAR) for one in (ys, xs))
     height, width = image.shape[:2]
     if interpolation == "nearest":
         nearest: Array = image[_folded(np.floor(ys), height, mode), _folded(np.floor(xs), width, mode)]
         return nearest
     ys, xs = ys - 0.5, xs - 0.5
     top, left = np.floor(ys), np.floor(xs)
-    down, across = (_weights((ys - top), interpolation), _weights((xs - left), interpolation))
+    down, across = (taps(ys - top, interpolation), taps(xs - left, interpolation))
     columns = [(weight[..., None], _folded(left + u, width, mode)) for u, weight in across]
     found = np.zeros((*ys.shape, image.shape[2]))
     for v, weight in down:
@@ -52,11 +53,14 @@ def sampled(image: Array, ys: Positions, xs: Positions, interpolation: str, mode
     return np.asarray(np.rint(np.clip(found, 0, 255)), np.uint8)
 
 
-def _weights(part: Positions, interpolation: str) -> list[tuple[int, Positions]]:
-    """The pixels around a position, counted from the one before it, and their weights."""
-    if interpolation == "bilinear":
-        return [(0, 1.0 - part), (1, part)]
+def taps(part: Any, interpolation: str) -> list[tuple[int, Any]]:
+    """The pixels around a position, counted from the one before it, and their weights.
+
+    `part`, the way from that one to the next, is an array or a tensor, and so are the weights.
+    """
     rest = 1.0 - part
+    if interpolation == "bilinear":
+        return [(0, rest), (1, part)]
     return [
         (-1, -part * rest * rest),
         (0, 1.0 - part * part * (2.0 - part)),

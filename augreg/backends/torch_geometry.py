@@ -22,6 +22,7 @@ from augreg.ops.scene import PixelValues
 __all__ = [
     "enlarged",
     "fill_numbers",
+    "fill_pixels",
     "moved",
     "padded_crop",
     "refuses_enlarge",
@@ -38,8 +39,7 @@ __all__ = [
 def moved(op: Move, images: torch.Tensor) -> torch.Tensor:
     """A view where the numbers are the same for all images."""
     height, width = images.shape[2:]
-    outside = (op.top < 0) | (op.left < 0) | (op.top + op.height > height) | (op.left + op.width > width)
-    if np.any(outside):
+    if not np.all(op.within(height, width)):
         raise ImageError(f"a crop is not within the images of the batch, which are {height}x{width}")
     flips = op.flip_y, op.flip_x
     numbers = op.top, op.left, op.height, op.width, op.transpose
@@ -65,10 +65,15 @@ def fill_numbers(fill: PixelValues, images: torch.Tensor, as_bytes: bool) -> tor
     count, channels = images.shape[:2]
     each = intensity.per_channel(tuple(range(len(fill))), channels, "fill").astype(int)
     numbers = [fill[place] for place in each.tolist()]
-    values = columns.table(numbers, count if columns.differ(*numbers) else 1).T
+    values = columns.compact(numbers, count).T
     if as_bytes:
         return torch.from_numpy(np.clip(np.rint(values), 0, 255).astype(np.uint8))
     return torch.from_numpy(values.astype(np.float32))
+
+
+def fill_pixels(fill: PixelValues, images: torch.Tensor) -> torch.Tensor:
+    """A fill as pixels of the images' dtype where they are, as `fill_numbers` has it."""
+    return fill_numbers(fill, images, images.dtype == torch.uint8).to(images.device, non_blocking=True)
 
 
 def padded_crop(pad: Pad, move: Move | None, images: torch.Tensor, fill: torch.Tensor | None) -> torch.Tensor:
@@ -82,9 +87,7 @@ def padded_crop(pad: Pad, move: Move | None, images: torch.Tensor, fill: torch.T
         out[:, :, pad.top : pad.top + images.shape[2], pad.left : pad.left + images.shape[3]] = images
         return out
     move = Move(0, 0, height, width) if move is None else move
-    if np.any(
-        (move.top < 0) | (move.left < 0) | (move.top + move.height > height) | (move.left + move.width > width)
-    ):
+    if not np.all(move.within(height, width)):
         raise ImageError(f"a crop is not within the padded images of the batch, which are {height}x{width}")
     if np.any(move.transpose):
         raise ValueError("a crop after a border does not transpose images in the same pass")
@@ -123,7 +126,7 @@ def refuses_resize_box(op: ResizeBox, dtype: str, channels: int) -> str:
 def resized_box(op: ResizeBox, images: torch.Tensor) -> torch.Tensor:
     """A box of each image to one size."""
     numbers = op.top, op.left, op.box_height, op.box_width
-    boxes = columns.table(numbers, len(images) if columns.differ(*numbers) else 1).T
+    boxes = columns.compact(numbers, len(images)).T
     return resizing.resize_box(images, boxes, *_size(op), op.interpolation)
 
 
@@ -140,7 +143,7 @@ def enlarged(op: Enlarge, images: torch.Tensor) -> torch.Tensor:
     if op.interpolation == "nearest_floor":
         return _at_corners(images, (op.top, op.left), (height, width), op.whole)
     numbers = op.top, op.left, *op.whole
-    top, left, whole_height, whole_width = columns.table(numbers, len(images) if columns.differ(*numbers) else 1)
+    top, left, whole_height, whole_width = columns.compact(numbers, len(images))
     step_y, step_x = images.shape[2] / whole_height, images.shape[3] / whole_width
     y, x = top * step_y, left * step_x
     nothing = np.zeros_like(y)
@@ -162,11 +165,9 @@ def _at_corners(
     images: torch.Tensor, first: tuple[Number, Number], size: tuple[int, int], whole: tuple[Number, Number]
 ) -> torch.Tensor:
     """As `plain.at_corners`: the part of this size, from `first` on, of images scaled to `whole`."""
-    count = len(images) if columns.differ(*first, *whole) else 1
+    numbers = columns.compact([*first, *whole], len(images))
     places = []
-    for start, wanted, rows, side in zip(
-        columns.table(first, count), size, columns.table(whole, count), images.shape[2:], strict=True
-    ):
+    for start, wanted, rows, side in zip(numbers[:2], size, numbers[2:], images.shape[2:], strict=True):
         at = np.floor((start[:, None] + np.arange(wanted)) * (1.0 / (rows / side))[:, None]).astype(np.int64)
         places.append(columns.to_device(np.minimum(at, side - 1), images.device))
     return moving.picked(images, places[0][:, None, :, None], places[1][:, None, None, :])
@@ -175,11 +176,11 @@ def _at_corners(
 def warped(op: Warp, images: torch.Tensor) -> torch.Tensor:
     """Each image through its map."""
     height, width = _size(op)
-    matrices = columns.table(op.matrix, len(images) if columns.differ(*op.matrix) else 1).T
+    matrices = columns.compact(op.matrix, len(images)).T
     if op.mode != "constant":
         x, y = warping.positions(matrices, height, width, images.device)
         return bordering.sampled(images, y, x, op.interpolation, op.mode)
-    fill = fill_numbers(op.fill, images, images.dtype == torch.uint8).to(images.device, non_blocking=True)
+    fill = fill_pixels(op.fill, images)
     return warping.warped(images, matrices, height, width, op.interpolation, fill)
 
 
@@ -202,7 +203,7 @@ def remapped(op: Remap, images: torch.Tensor) -> torch.Tensor:
     else:
         noise: Literal["uniform", "normal"] = "uniform" if op.field == "elastic" else "normal"
         shifts = remapping.elastic(op.numbers, fields.field_keys(op.key), images, noise)
-    fill = fill_numbers(op.fill, images, images.dtype == torch.uint8).to(images.device, non_blocking=True)
+    fill = fill_pixels(op.fill, images)
     return remapping.remapped(images, shifts, op.interpolation, fill, op.mode)
 
 

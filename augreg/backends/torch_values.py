@@ -116,9 +116,7 @@ def dropped(op: DropPixels, images: torch.Tensor) -> torch.Tensor:
     noise = fields.uniform(fields.field_keys(op.key, op.frame), height * width * planes, images.device)
     noise = noise.view(-1, height, width, planes).permute(0, 3, 1, 2)
     fraction = columns.to_device(columns.table([op.fraction], count).astype(np.float32), images.device)
-    fill = torch_geometry.fill_numbers(op.fill, images, images.dtype == torch.uint8).to(
-        images.device, non_blocking=True
-    )
+    fill = torch_geometry.fill_pixels(op.fill, images)
     return torch.where(noise < fraction.view(-1, 1, 1, 1), fill[:, :, None, None], images)
 
 
@@ -138,7 +136,7 @@ def filtered(op: Filter, images: torch.Tensor) -> torch.Tensor:
 def convolved(op: Convolve, images: torch.Tensor) -> torch.Tensor:
     """Sums of pixels around each one, by the weights of a kernel."""
     weights = [number for row in op.kernel for number in row]
-    kernels = columns.table(weights, len(images) if columns.differ(*weights) else 1).T.astype(np.float32)
+    kernels = columns.compact(weights, len(images)).T.astype(np.float32)
     return convolving.convolved(images, kernels.reshape(-1, len(op.kernel), len(op.kernel[0])))
 
 

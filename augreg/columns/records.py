@@ -14,7 +14,7 @@ from augreg.columns.cursors import Floats, Integers, Rows
 from augreg.columns.seen_boxes import SeenBoxes, seen_boxes
 from augreg.ops import BranchMix, FunctionCall, Op, PixelValues, Scene, mix
 
-__all__ = ["BranchColumns", "Columns", "Scenes", "by_image", "gathered", "scenes_of", "united"]
+__all__ = ["BranchColumns", "Columns", "Scenes", "by_image", "gathered", "scenes_of", "sizes_after", "united"]
 
 
 class Scenes(msgspec.Struct, frozen=True, eq=False):
@@ -81,21 +81,28 @@ class Scenes(msgspec.Struct, frozen=True, eq=False):
 
         Raises ValueError for an op that changes more than the size, such as a `Normalize`, on some of them only.
         """
-        if type(op).after is not Op.after:
+        if not op.keeps_kind:
             if len(rows) != len(self):
                 raise ValueError(f"{type(op).__name__} must be for all images of a batch, or for none")
             return replace(self, common=op.after(self.common))
         if op.keeps_scene:
             return self
-        before = self.height[rows], self.width[rows]
-        size: Any = op.size_after(*before)  # type: ignore[arg-type]
-        height, width = self.height.copy(), self.width.copy()
-        height[rows], width[rows] = size
+        height, width = sizes_after(op, rows, self.height, self.width)
         boxes = self.boxes
         if boxes is not None:
-            numbers = rows.tolist()
-            boxes = boxes.moved(op, rows, before, size, lambda place: (_at(op, place), self.at(numbers[place])))
+            numbers, before, after = rows.tolist(), (self.height[rows], self.width[rows]), (height[rows], width[rows])
+            boxes = boxes.moved(op, rows, before, after, lambda place: (_at(op, place), self.at(numbers[place])))
         return Scenes(height, width, self.common, boxes)
+
+
+def sizes_after(op: Op, rows: Rows, height: Integers, width: Integers) -> tuple[Integers, Integers]:
+    """The sizes of all images after an op on some of them, whose size it knows."""
+    if op.keeps_scene:
+        return height, width
+    size: Any = op.size_after(height[rows], width[rows])  # type: ignore[arg-type]
+    height, width = height.copy(), width.copy()
+    height[rows], width[rows] = size
+    return height, width
 
 
 def scenes_of(scenes: Sequence[Scene]) -> Scenes:

@@ -101,8 +101,7 @@ def _run_stack(stack: torch.Tensor, draws: Draws, device: torch.device) -> Any:
     moved = stack.to(device, non_blocking=True)
     groups = [Group(everyone, moved.contiguous(), own=moved is not stack)]
     found = run(groups, (), columns, Work(settings.engine, common), device)
-    floats = program.after.dtype == "float32" and not program.after.normalized
-    return output(clamped(found) if floats else found, count)
+    return output(clamped(found) if program.clamps else found, count)
 
 
 def _dtype_name(stack: torch.Tensor) -> Any:

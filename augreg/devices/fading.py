@@ -45,7 +45,7 @@ def faded_together(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
         return list(columns)
     found: list[list[Columns]] = []
     for number, column in enumerate(columns):
-        if type(column.op).after is not Op.after:  # what follows may see other channels, or floats
+        if not column.op.keeps_kind:  # what follows may see other channels, or floats
             return [*(each for block in found for each in _together(block)), *columns[number:]]
         block = _block(found, column, len(scenes)) if _fades(column.op) else None
         if block is None:

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from augreg.columns.cursors import Integers, Rows
-from augreg.columns.records import Columns, Scenes, united
+from augreg.columns.records import Columns, Scenes, sizes_after, united
 from augreg.devices.fading import faded_together
 from augreg.ops import Move, Op, Resize, Warp
 from augreg.ops.op import ResizeInterpolation, joined
@@ -74,11 +74,9 @@ def fused(columns: Sequence[Columns], scenes: Scenes) -> list[Columns]:
             found[-1] = whole
         elif not (isinstance(op, Warp) and _with_warp(found, op, rows)):
             found.append(column)
-            beyond = column if isinstance(op, Move) and not _within(op, height[rows], width[rows]) else beyond
-        if not op.keeps_scene:
-            after: Any = op.size_after(height[rows], width[rows])  # type: ignore[arg-type]
-            height, width = height.copy(), width.copy()
-            height[rows], width[rows] = after
+            if isinstance(op, Move) and not np.all(op.within(height[rows], width[rows])):
+                beyond = column
+        height, width = sizes_after(op, rows, height, width)
     return faded_together(found, scenes)
 
 
@@ -109,21 +107,10 @@ def _same(first: Rows, second: Rows) -> bool:
     return first is second or np.array_equal(first, second)
 
 
-def _within(op: Move, height: Integers, width: Integers) -> bool:
-    """Whether a move cuts out a box of every image."""
-    fits = (op.top >= 0) & (op.left >= 0) & (op.top + op.height <= height) & (op.left + op.width <= width)
-    return bool(np.all(fits))
-
-
-def _plain(op: Move) -> bool:
-    """Whether a move only cuts out, for every image."""
-    return not (np.any(op.transpose) or np.any(op.flip_y) or np.any(op.flip_x))
-
-
 def _cut(column: Columns, rows: Rows) -> Move | None:
     """The op of a column that only cuts out, for these images."""
     op = column.op
-    return op if isinstance(op, Move) and _plain(op) and _same(column.rows, rows) else None
+    return op if isinstance(op, Move) and not np.any(op.rearranges) and _same(column.rows, rows) else None
 
 
 def _with_move(start: Columns, move: Move, rows: Rows) -> Columns | None:
@@ -134,9 +121,7 @@ def _with_move(start: Columns, move: Move, rows: Rows) -> Columns | None:
     flips = np.any(op.flip_y) or np.any(op.flip_x)
     if _same(start.rows, rows) and not flips:
         top, left = op.part[0] + move.top, op.part[1] + move.left
-        inside = (np.min(move.top) >= 0) & (np.min(move.left) >= 0)
-        inside &= np.all(move.top + move.height <= op.height) & np.all(move.left + move.width <= op.width)
-        if not inside:
+        if not np.all(move.within(op.height, op.width)):
             return None
         own = replace(
             op,

@@ -108,12 +108,12 @@ class Group(msgspec.Struct, eq=False):
 
 
 def joined(groups: Sequence[Group]) -> list[Group]:
-    """The groups, of which those with one size are one, with their images in order."""
+    """The groups, of which those with one shape and dtype are one, with their images in order."""
     if len(groups) < 2:
         return list(groups)
     kinds: dict[Any, list[Group]] = {}
     for group in groups:
-        kinds.setdefault((group.size, group.images.dtype), []).append(group)
+        kinds.setdefault((group.images.shape[1:], group.images.dtype), []).append(group)
     found = []
     for same in kinds.values():
         if len(same) == 1:

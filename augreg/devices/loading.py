@@ -82,24 +82,17 @@ def load(
         boxes = _boxes(first.box, count)
         start = replace(first, box=(0, 0, boxes[:, 2], boxes[:, 3]))
         return Loaded(packed(images, boxes, everyone, start, memory, threads), rest)
-    if isinstance(first, Move):
+    if isinstance(first, Move) and np.all(first.within(scenes.height, scenes.width)):
         boxes = _boxes((first.top, first.left, first.height, first.width), count)
-        if _inside(boxes, scenes):
-            if np.any(first.transpose) or np.any(first.flip_y) or np.any(first.flip_x):
-                rest.insert(0, Columns(replace(first, top=0, left=0), everyone))
-            return Loaded(packed(images, boxes, everyone, None, memory, threads), rest)
+        if np.any(first.rearranges):
+            rest.insert(0, Columns(replace(first, top=0, left=0), everyone))
+        return Loaded(packed(images, boxes, everyone, None, memory, threads), rest)
     return Loaded(packed(images, None, everyone, None, memory, threads), columns)
 
 
 def _boxes(sides: tuple[Any, Any, Any, Any], count: int) -> Integers:
     """A box for each image: n x 4, top, left, height, width."""
     return np.stack([np.broadcast_to(np.asarray(side, np.int64), (count,)) for side in sides], axis=1)
-
-
-def _inside(boxes: Integers, scenes: Scenes) -> bool:
-    top, left, height, width = boxes.T
-    fits = (top >= 0) & (left >= 0) & (top + height <= scenes.height) & (left + width <= scenes.width)
-    return bool(fits.all())
 
 
 def _each(function: Callable[[int], Any], count: int, threads: bool) -> list[Any]:
@@ -130,9 +123,7 @@ def _scaled(
     for column in gathered(smaller):
         packs += packed([pixels[row] for row in column.rows], None, column.rows, column.op, memory)
     if smaller:  # the part of the resized box, and flips, come after
-        part = Move(
-            first.part[0], first.part[1], first.height, first.width, False, first.flip_y, first.flip_x
-        )  # fmt: skip
+        part = Move(*first.part, first.height, first.width, False, first.flip_y, first.flip_x)
         rows = np.array([row for row, _ in smaller], np.intp)
         rest = [Columns(part, np.arange(count)).taken(rows, rows), *rest]
     if len(others):

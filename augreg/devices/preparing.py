@@ -18,7 +18,7 @@ from augreg.backends import Backend, alpha
 from augreg.columns.cursors import Integers, Rows
 from augreg.columns.records import Columns, Scenes
 from augreg.devices.fusing import CropResize, fused
-from augreg.devices.groups import Group
+from augreg.devices.groups import Group, joined
 from augreg.devices.loading import Loaded, Memory, Pack, load, packed, plain_memory
 from augreg.devices.programs import OneByOneError, Program
 from augreg.devices.running import Work, refusal, run
@@ -29,7 +29,16 @@ from augreg.execution.run import RunSettings, read_pixels, run_ops
 from augreg.images.codecs import InputImage
 from augreg.ops import Op, Resize, Scene
 
-__all__ = ["Draws", "Prepared", "by_kernels", "clamped", "finished", "finished_alone", "output", "prepared"]
+__all__ = [
+    "Draws",
+    "Prepared",
+    "by_kernels",
+    "clamped",
+    "finished",
+    "finished_alone",
+    "output",
+    "prepared",
+]
 
 
 _NAMED: Final = 5  # images in an error
@@ -106,7 +115,6 @@ def prepared(
             parts.append(_alone(some, draws, rows, memory))
             continue
         begun = _begun(program.columns, scenes) if sent else np.zeros(len(rows), np.intp)
-        clamps = program.after.dtype == "float32" and not program.after.normalized
         for places in filter(len, (np.flatnonzero(begun == 0), np.flatnonzero(begun))):
             own, before = [some[place] for place in places], scenes.taken(places)
             columns = program.columns if len(places) == len(rows) else _of(program.columns, places)
@@ -115,7 +123,7 @@ def prepared(
             before, columns = _from_first(columns, before)
             loaded = load(own, fused(columns, before), before, settings.decode == "scaled", memory, threads)
             loaded = _without_labels(loaded) if sent else loaded
-            parts.append(Part(rows[places], loaded.packs, loaded.columns, before.common, clamps))
+            parts.append(Part(rows[places], loaded.packs, loaded.columns, before.common, program.clamps))
     return Prepared(len(images), parts)
 
 
@@ -181,18 +189,14 @@ def clamped(groups: Sequence[Group]) -> list[Group]:
 
 def output(groups: Sequence[Group], count: int) -> Any:
     """The images of a batch in their order: one tensor if they have one shape and dtype, else a list."""
-    kinds = {(group.images.shape[1:], group.images.dtype) for group in groups}
-    if len(kinds) > 1:
-        every: list[Any] = [None] * count
-        for group in groups:
-            for place, row in enumerate(group.rows.tolist()):
-                every[row] = group.images[place]
-        return every
-    if len(groups) == 1 and len(groups[0].rows) == count:
-        return groups[0].images if groups[0].own else groups[0].images.clone()
-    images = torch.cat([group.images for group in groups])
-    order = np.concatenate([group.rows for group in groups]).argsort()
-    return images[torch.from_numpy(order).to(images.device)]
+    found = joined(groups)
+    if len(found) == 1:
+        return found[0].images if found[0].own else found[0].images.clone()
+    every: list[Any] = [None] * count
+    for group in found:
+        for place, row in enumerate(group.rows.tolist()):
+            every[row] = group.images[place]
+    return every
 
 
 def _alone(images: Sequence[Any], draws: Draws, rows: Rows, memory: Memory) -> Part:
@@ -218,12 +222,8 @@ def _begun(columns: Sequence[Columns], scenes: Scenes) -> Integers:
     for number, column in enumerate(columns, 1):
         if refusal(column.op, scene):
             found[column.rows] = number
-        scene = _scene_after(column, scene)
+        scene = scene if column.op.keeps_kind else column.op.after(scene)
     return found
-
-
-def _scene_after(column: Columns, scene: Scene) -> Scene:
-    return column.op.after(scene) if type(column.op).after is not Op.after else scene
 
 
 def _of(columns: Sequence[Columns], places: Rows) -> list[Columns]:
@@ -268,7 +268,7 @@ def _from_first(columns: Sequence[Columns], scenes: Scenes) -> tuple[Scenes, lis
     for column in columns:
         if len(column):
             break
-        common = _scene_after(column, common)
+        common = common if column.op.keeps_kind else column.op.after(common)
     return replace(scenes, common=common), [column for column in columns if len(column)]
 
 

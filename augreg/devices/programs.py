@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from augreg.backends import Backend
 from augreg.columns.philox import Addresses, words
-from augreg.columns.records import Columns, Scenes, gathered
+from augreg.columns.records import Columns, Scenes, gathered, sizes_after
 from augreg.columns.seen_boxes import seen_boxes
 from augreg.execution.merging import changing
 from augreg.execution.passes import passes
@@ -44,6 +44,11 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     columns: Sequence[Columns]
     before: Scenes
     after: Scene
+
+    @property
+    def clamps(self) -> bool:
+        """Whether the results are to be kept from 0 to 1."""
+        return self.after.dtype == "float32" and not self.after.normalized
 
 
 def trained(
@@ -93,12 +98,11 @@ def tested(steps: Sequence[Step], scenes: Scenes, limits: Limits) -> Program:
 def _within_budget(columns: Sequence[Columns], scenes: Scenes, max_pixels: int) -> bool:
     """Whether no op makes an image of more pixels than any spec allows, or of none."""
     limit = np.minimum(np.maximum(max_pixels, scenes.height * scenes.width), _LARGE)
-    height, width = scenes.height.copy(), scenes.width.copy()
+    height, width = scenes.height, scenes.width
     for column in columns:
         if not column.op.keeps_scene:
             rows = column.rows
-            size: Any = column.op.size_after(height[rows], width[rows])  # type: ignore[arg-type]
-            height[rows], width[rows] = size
+            height, width = sizes_after(column.op, rows, height, width)
             pixels = height[rows] * width[rows]
             if not ((pixels > 0) & (pixels <= limit[rows])).all():
                 return False

@@ -46,7 +46,7 @@ def run(
     found = joined([*groups, *(group for pack in packs for group in _started(pack, device))])
     for column in columns:
         found = joined([after for group in found for after in _after(group, column, work)])
-        if type(column.op).after is not Op.after:
+        if not column.op.keeps_kind:
             work = Work(work.engine, column.op.after(work.scene))
     for group in found:
         group.settle()
@@ -87,7 +87,7 @@ def _after(group: Group, column: Columns, work: Work) -> list[Group]:
         before = column_tables(op.stages, group.images, group.tables) if op.stages else group.tables
         return [Group(group.rows, normalized(group.images, op.mean, op.std, before))]
     parts = _by_size(op, *(np.full(count, side) for side in group.size))
-    changes = parts[0][1] != group.size or type(op).after is not Op.after  # floats are no group with bytes
+    changes = parts[0][1] != group.size or not op.keeps_kind  # floats are no group with bytes
     if len(parts) > 1 or (chosen is not None and changes):
         return _split(group, column, chosen, parts, work)
     if chosen is not None:

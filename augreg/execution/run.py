@@ -222,9 +222,8 @@ def _part_read(ops: Sequence[Op], scene: Scene) -> Box | None:
     """The part of an image that the ops read, if the first one cuts it out; None for all of it."""
     if not ops or type(ops[0]) is not Move:
         return None
-    top, left, height, width = box = ops[0].top, ops[0].left, ops[0].height, ops[0].width
-    inside = top >= 0 and left >= 0 and top + height <= scene.height and left + width <= scene.width
-    return box if inside else None
+    move = ops[0]
+    return (move.top, move.left, move.height, move.width) if move.within(*scene.size) else None
 
 
 def to_output(array: Array, normalized: bool, loaded: InputImage, output: str) -> Any:

@@ -5,7 +5,7 @@ Coordinates are (y, x) from the top left; sizes are (height, width).
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from augreg.ops import projective
 from augreg.ops.op import Interpolation, Label, Op, PadMode, ResizeInterpolation
@@ -62,7 +62,12 @@ class Move(Op, frozen=True, eq=False):
     @property
     def rearranges(self) -> bool:
         """Whether it does more than cutting out."""
-        return self.transpose or self.flip_y or self.flip_x
+        return self.transpose | self.flip_y | self.flip_x
+
+    def within(self, height: Any, width: Any) -> Any:
+        """Whether it cuts out a box of an image of this size. Numbers may be arrays, as is the answer then."""
+        inside = (self.top >= 0) & (self.left >= 0)
+        return inside & (self.top + self.height <= height) & (self.left + self.width <= width)
 
 
 class Pad(Op, frozen=True, eq=False):

@@ -39,12 +39,15 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     on_colors: ClassVar[bool] = False
     keeps_scene: ClassVar[bool] = False
     """Whether the scene after the op is always that before it: true of a class that overrides no method about it."""
+    keeps_kind: ClassVar[bool] = False
+    """Whether the scene after the op differs from that before in size and boxes at most."""
     label: Label = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own = cls.after, cls.size_after, cls.point_map
         cls.keeps_scene = own == (Op.after, Op.size_after, Op.point_map)
+        cls.keeps_kind = cls.after is Op.after
 
     def _numbers(self) -> tuple[Any, ...]:
         return msgspec.structs.astuple(replace(self, label=""))

@@ -5,30 +5,25 @@ The ops Warp and Remap with a `mode` other than constant; the formulas and preci
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
-
 import torch
 
+from augreg.backends.borders import FAR, taps
 from augreg.backends.torch_kernels.moving import picked, within
 
 __all__ = ["sampled"]
 
-_FAR: Final = 2.0**40
-Taps: TypeAlias = list[tuple[int, torch.Tensor]]
-"""The pixels around a position, counted from the one before it, and their weights."""
-
 
 def sampled(images: torch.Tensor, ys: torch.Tensor, xs: torch.Tensor, interpolation: str, mode: str) -> torch.Tensor:
     """The images at these positions, N x height x width or 1 x .., (0.5, 0.5) being the center of the first pixel."""
-    ys, xs = (place.to(torch.float64).nan_to_num(0.0).clamp(-_FAR, _FAR)[:, None] for place in (ys, xs))
+    ys, xs = (place.to(torch.float64).nan_to_num(0.0).clamp(-FAR, FAR)[:, None] for place in (ys, xs))
     height, width = images.shape[2:]
     if interpolation == "nearest":
         return picked(images, _folded(ys, height, mode), _folded(xs, width, mode))
     ys, xs = ys - 0.5, xs - 0.5
     top, left = ys.floor(), xs.floor()
-    columns = [(weight, _folded(left + step, width, mode)) for step, weight in _taps(xs - left, interpolation)]
+    columns = [(weight, _folded(left + step, width, mode)) for step, weight in taps(xs - left, interpolation)]
     found = torch.zeros((), dtype=torch.float64, device=images.device)
-    for step, weight in _taps(ys - top, interpolation):
+    for step, weight in taps(ys - top, interpolation):
         row = _folded(top + step, height, mode)
         line = torch.zeros_like(found)
         for part, column in columns:
@@ -37,18 +32,6 @@ def sampled(images: torch.Tensor, ys: torch.Tensor, xs: torch.Tensor, interpolat
     if images.dtype == torch.float32:
         return found.to(torch.float32)
     return found.clamp_(0.0, 255.0).round_().to(torch.uint8)
-
-
-def _taps(part: torch.Tensor, interpolation: str) -> Taps:
-    rest = 1.0 - part
-    if interpolation == "bilinear":
-        return [(0, rest), (1, part)]
-    return [
-        (-1, -part * rest * rest),
-        (0, 1.0 - part * part * (2.0 - part)),
-        (1, 1.0 - rest * rest * (2.0 - rest)),
-        (2, -rest * part * part),
-    ]
 
 
 def _folded(places: torch.Tensor, length: int, mode: str) -> torch.Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["Number", "differ", "host", "shared", "table", "to_device", "uploaded"]
+__all__ = ["Number", "compact", "differ", "host", "shared", "table", "to_device", "uploaded"]
 
 Number: TypeAlias = float | NDArray[Any]
 
@@ -43,6 +43,11 @@ def table(numbers: Sequence[Number], count: int) -> NDArray[np.float64]:
     for row, number in zip(found, numbers, strict=True):
         row[:] = number
     return found
+
+
+def compact(numbers: Sequence[Number], count: int) -> NDArray[np.float64]:
+    """As `table`, with one column for all images if none of the numbers is an array."""
+    return table(numbers, count if differ(*numbers) else 1)
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
