@@ -6,11 +6,12 @@ Run once with albumentations 1.3.1 (it is no dependency): python tests/albumenta
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import albumentations as A  # noqa: N812 - as its own documentation calls it
 import numpy as np
-from albumentations_1_scene import scene
+from albumentations_1_scene import scene, shares
 
 HERE = Path(__file__).parent / "data"
 
@@ -57,13 +58,53 @@ def pipelines() -> dict[str, object]:
     }
 
 
+def drawn() -> dict[str, list[object]]:
+    """Transforms with chance whose statistics are compared, by name."""
+    return {
+        "flips": [A.Flip(p=0.7)],
+        "holes": [A.CoarseDropout(6, 8, 10, 2, 4, 5, fill_value=3, p=0.9)],
+        "noise": [A.GaussNoise(var_limit=(100.0, 400.0), p=1)],
+        "elastic": [A.ElasticTransform(alpha=60, sigma=5, alpha_affine=0, border_mode=0, p=1)],
+        "blur": [A.GaussianBlur(blur_limit=(3, 7), p=1)],
+        "colors": [A.RandomBrightness(limit=0.3, p=0.8), A.RandomContrast(limit=0.4, p=0.8), A.RandomGamma()],
+        "crop": [A.RandomResizedCrop(24, 36, scale=(0.3, 0.9)), A.ShiftScaleRotate(border_mode=0, p=0.8)],
+        "some": [A.SomeOf([A.HorizontalFlip(p=0.3), A.InvertImg(p=0.6), A.ToGray(p=0.9)], n=2, p=0.9)],
+        "rotation": [A.Rotate(limit=30, border_mode=4, p=0.6), A.Transpose(p=0.5), A.Resize(30, 40)],
+    }
+
+
+DRAWS = 400
+
+
+def statistics(transforms: list[object]) -> dict[str, object]:
+    """Means and variances of what `shares` says of the draws."""
+    random.seed(5)
+    compose = A.Compose(transforms, bbox_params=A.BboxParams("pascal_voc", label_fields=["labels"]))
+    found = []
+    for _ in range(DRAWS):
+        holes = isinstance(transforms[0], A.CoarseDropout)  # which takes no boxes
+        box = {"bboxes": [] if holes else [[8, 5, 30, 20]], "labels": [] if holes else [1]}
+        done = compose(image=scene(), **box)
+        found.append(shares(done["image"], np.array(done["bboxes"])))
+    values = np.array(found)
+    never = np.isnan(values).all(axis=0)  # where a box is that never is
+    values[:, never] = 0.0
+    return {"mean": np.nanmean(values, axis=0).tolist(), "var": np.nanvar(values, axis=0).tolist()}
+
+
 def main() -> None:
     image = scene()
     made = {name: transform(image=image)["image"] for name, transform in fixed().items()}
     dicts = {name: A.to_dict(one) for name, one in fixed().items()}
     chance = {name: A.to_dict(one) for name, one in pipelines().items()}
+    params = A.BboxParams("pascal_voc", label_fields=["labels"])
+    numbers = {
+        name: {"pipeline": A.to_dict(A.Compose(steps, bbox_params=params)), **statistics(steps)}
+        for name, steps in drawn().items()
+    }
+    data = {"fixed": dicts, "pipelines": chance, "drawn": numbers, "draws": DRAWS}
     HERE.joinpath("albumentations_1.json").write_text(
-        json.dumps({"fixed": dicts, "pipelines": chance}, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+        json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8"
     )
     A.save(pipelines()["names"], str(HERE / "albumentations_1.yaml"), data_format="yaml")
     np.savez_compressed(HERE / "albumentations_1.npz", **made)

@@ -21,6 +21,7 @@ from PIL import Image
 
 import augreg
 from augreg import Pipeline
+from augreg.importers.albumentations import OTHER_LAYOUT
 from augreg.importers.translation import Imported
 
 DATA = json.loads((Path(__file__).parent / "data/albumentations.json").read_text())
@@ -405,7 +406,7 @@ def test_timm_names_what_it_does_not_know() -> None:
 
 def test_albumentations_classification() -> None:
     found = augreg.from_albumentations(DATA["classification"])
-    assert found.report == ()
+    assert found.report == (OTHER_LAYOUT,)
     valid(found)
     crop, flip, rotate, jitter, normalize = found.spec["image"]
     assert crop["random_resized_crop"] == {

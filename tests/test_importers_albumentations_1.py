@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from albumentations_1_scene import scene
+from albumentations_1_scene import scene, shares
 from images import precise_warps
 
 import augreg
@@ -40,6 +40,24 @@ def test_old_names_do_what_they_did(name: str) -> None:
     assert ours.shape == theirs.shape
     tolerance = NEAR.get(name, 0 if name not in WARPS or precise_warps() else 7)
     assert np.abs(ours.astype(np.float64) - theirs).max() <= tolerance
+
+
+@pytest.mark.parametrize("name", DICTS["drawn"])
+def test_draws_have_the_statistics_of_theirs(name: str) -> None:
+    """Of pixels and of a box, over 200 draws: within 4.5 standard errors of the difference, and half a percent."""
+    theirs = DICTS["drawn"][name]
+    found = augreg.from_albumentations(theirs["pipeline"])
+    assert not any("left out" in line or "is not kept" in line for line in found.report)
+    pipe, draws = Pipeline.from_spec({**found.spec, "backend": "opencv", "seed": 3}), 200
+    box = {"boxes": [], "labels": []} if name == "holes" else {"boxes": [[8, 5, 30, 20]], "labels": [1]}
+    sample = {"image": scene(), **box}
+    made = [pipe.train(sample, index=index) for index in range(draws)]
+    ours = np.array([shares(one["image"], np.array(one["boxes"])) for one in made])
+    known = ~np.isnan(ours).all(axis=0)  # not where a box is that never is
+    ours, mean, variance = ours[:, known], np.array(theirs["mean"])[known], np.array(theirs["var"])[known]
+    error = np.sqrt(np.nanvar(ours, axis=0) / draws + variance / DICTS["draws"])
+    off = np.abs(np.nanmean(ours, axis=0) - mean)
+    assert (off <= 4.5 * error + 0.005).all(), off / (4.5 * error + 0.005)
 
 
 def test_a_pipeline_with_old_names() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import augreg
 from augreg import Pipeline, Registry, ops
+from augreg.importers.albumentations import OTHER_LAYOUT
 
 REPLAY = {"__class_fullname__": "ReplayCompose", "save_key": "replay", "p": 1.0}
 
@@ -228,9 +229,29 @@ def test_a_transform_of_the_users_own_is_left_out_and_the_others_stay() -> None:
 )  # fmt: skip
 def test_max_pixel_value(arguments: dict[str, Any], mean: float, std: float, said: str) -> None:
     """Theirs is (x - mean * white) / (std * white), and x is 255 times ours."""
-    found = augreg.from_albumentations(node("Normalize", **arguments))
+    found = augreg.from_albumentations(compose(node("Normalize", **arguments), node("ToTensorV2")))
     assert found.spec["image"] == [{"normalize": {"mean": [mean] * 3, "std": [std] * 3}}]
     assert len(found.report) == bool(said) and said in "".join(found.report)
+
+
+def test_max_pixel_value_behind_to_float() -> None:
+    """Floats end at 1 there: (x - 0.001 * 255) / (0.002 * 255)."""
+    normalize = node("Normalize", mean=[0.001] * 3, std=[0.002] * 3, max_pixel_value=255.0)
+    found = augreg.from_albumentations(compose(node("ToFloat"), normalize, node("ToTensorV2")))
+    assert found.spec["image"] == [{"normalize": {"mean": [0.255] * 3, "std": [0.51] * 3}}] and found.report == ()
+
+
+def test_the_layout_of_floats_is_reported_without_to_tensor() -> None:
+    """Theirs is height x width x channels then."""
+    normalize = node("Normalize", mean=[0.5] * 3, std=[0.25] * 3)
+    arrays = augreg.from_albumentations(compose(normalize))
+    assert arrays.report == (OTHER_LAYOUT,)
+    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    made = Pipeline.from_spec(arrays.spec).train(image, index=0)
+    assert np.allclose(made.transpose(1, 2, 0), (image / 255 - 0.5) / 0.25, atol=1e-6)
+    assert augreg.from_albumentations(compose(normalize, node("ToTensorV2"))).report == ()
+    assert augreg.from_albumentations(compose(node("ToFloat"))).report == (OTHER_LAYOUT,)
+    assert augreg.from_albumentations(compose(node("HorizontalFlip"))).report == ()
 
 
 def test_floats_that_become_bytes_again() -> None:
@@ -263,6 +284,14 @@ def test_targets_under_names_of_ones_own() -> None:
     assert done["parts"].tolist() == [[1.0, 1.0, 2.0, 1.0]]
     assert done["joints"] == [[3.5, 3.0]]
     assert np.array_equal(done["map_gt"], image[:, ::-1, 0]) and np.array_equal(done["right"], image[:, ::-1] + 1)
+
+
+def test_names_of_keypoints_under_a_key_of_ones_own_are_swapped() -> None:
+    """In a mirrored image of 10 columns, the left hand at 2 is the right one at 8."""
+    targets = {"keys": {"joints": "keypoints"}, "swap": {"left": "right"}}
+    pipe = Pipeline.from_spec({"targets": targets, "image": [{"horizontal_flip": {"p": 1}}]})
+    sample = {"image": np.zeros((4, 10, 3), np.uint8), "joints": {"left": (2, 1), "right": (9, 3)}}
+    assert pipe.train(sample, index=0)["joints"] == {"left": (1, 3), "right": (8, 1)}
 
 
 def test_small_boxes_are_dropped_with_all_their_labels() -> None:
