@@ -173,6 +173,18 @@ def test_what_the_spec_declares_is_no_label_of_a_mixed_batch() -> None:
         pipe.replace(targets={}).batch({"image": images, "label": ids, "bboxes": [[]] * 4}, batch=0)
 
 
+@pytest.mark.parametrize("counts", [(1, 1), (1, 2)])
+def test_boxes_under_a_key_of_ones_own_stay_lists_in_a_batch(counts: tuple[int, int]) -> None:
+    """One for each sample, whether or not all have the same number of boxes."""
+    pipe = Pipeline.from_spec(
+        {"targets": {"boxes": "xyxy", "keys": {"parts": "boxes"}}, "image": [{"horizontal_flip": {"p": 1}}]}
+    )
+    image = np.zeros((4, 10, 3), np.uint8)
+    data = [{"image": image, "parts": [[0, 1, 3, 4]] * count} for count in counts]
+    samples = Augmented(data, pipe.train, epoch=0).__getitems__([0, 1])
+    assert pipe.collate(samples)["parts"] == [[[7, 1, 10, 4]] * count for count in counts]
+
+
 def test_boxes_under_a_key_of_ones_own_are_refused_where_a_batch_is_mixed() -> None:
     """They would stay where they are."""
     pipe = Pipeline.from_spec(
