@@ -264,6 +264,20 @@ def test_floats_that_become_bytes_again() -> None:
     assert "only images that ToFloat made" in alone.report[0]
 
 
+def test_a_size_by_chance_is_off_at_test_time() -> None:
+    """Theirs is valid, and a spec says what the test image is; a later resize makes that superfluous."""
+    crop, flip = node("RandomCrop", height=4, width=4, p=0.5), node("HorizontalFlip")
+    found = augreg.from_albumentations(compose(flip, crop, flip))
+    assert [step.get("random_crop", {}).get("test") for step in found.spec["image"]] == [None, "off", None]
+    assert any("`test: off` was added" in line for line in found.report)
+    pipe = Pipeline.from_spec(found.spec)
+    assert pipe.test(np.zeros((6, 7, 3), np.uint8)).shape == (6, 7, 3)
+    shapes = {pipe.train(np.zeros((6, 7, 3), np.uint8), index=index).shape for index in range(20)}
+    assert shapes == {(6, 7, 3), (4, 4, 3)}
+    resized = augreg.from_albumentations(compose(crop, node("Resize", height=5, width=5)))
+    assert "test" not in resized.spec["image"][0]["random_crop"] and len(resized.report) == 1
+
+
 # Targets
 
 

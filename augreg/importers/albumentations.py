@@ -7,11 +7,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from augreg.errors import SpecError
 from augreg.importers.albumentations_gaps import step_of_the_plugin
 from augreg.importers.albumentations_reading import Node, read
 from augreg.importers.albumentations_steps import STEP_TRANSLATORS, UNSUPPORTED
-from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator, UnsupportedError, pair
+from augreg.importers.translation import (
+    Imported,
+    Parameters,
+    SpecStep,
+    Steps,
+    Translation,
+    Translator,
+    UnsupportedError,
+    pair,
+)
 from augreg.registry.registry import Registry
+from augreg.spec.parse import parse
 
 __all__ = ["OTHER_CENTERS", "OTHER_LAYOUT", "from_albumentations"]
 
@@ -73,7 +84,21 @@ def _finish(walk: Translation, image: Steps) -> Imported:
         image = [*image, {"normalize": {"mean": 0.0, "std": 1.0}}]
     if (walk.floats or walk.normalized) and "output" not in walk.options:
         walk.report.append(OTHER_LAYOUT)
-    return walk.result(image)
+    return walk.result([_known_at_test_time(walk, step, image[number + 1 :]) for number, step in enumerate(image)])
+
+
+def _known_at_test_time(walk: Translation, step: SpecStep, after: Steps) -> SpecStep:
+    """The step; one that changes the size by chance, where no later one leads to one size, is off at test time."""
+    try:
+        parse({"image": [step, *after]}, walk.registry)
+    except SpecError as error:
+        unknown = "so the size of the test image is not known"
+        found = any(unknown in problem.message and problem.path.startswith("image[0].") for problem in error.problems)
+        if found and isinstance(step, dict):
+            ((name, arguments),) = step.items()
+            walk.report.append(f"{name}: `test: off` was added, since whether the size changes is left to chance")
+            return {name: {**arguments, "test": "off"}}
+    return step
 
 
 def _opened(node: Node) -> tuple[str, Mapping[str, Any]]:

@@ -22,6 +22,7 @@ __all__ = [
     "ONE_MEAN",
     "Imported",
     "Parameters",
+    "SpecStep",
     "Steps",
     "Translation",
     "Translator",
