@@ -116,6 +116,17 @@ def test_replay_compose() -> None:
     assert nested.report == ()
 
 
+def test_the_targets_of_an_inner_compose() -> None:
+    """They are those of the pipeline, unless the outer one has some."""
+    inner = compose(node("HorizontalFlip"), bbox_params={"format": "coco", "min_area": 5})
+    found = augreg.from_albumentations(compose(inner))
+    assert found.spec["targets"] == {"boxes": "xywh", "min_visible": 0.0, "min_area": 5}
+    assert found.report == ("transforms[0] Compose: its targets became those of the whole pipeline",)
+    outer = augreg.from_albumentations(compose(inner, bbox_params={"format": "yolo"}))
+    assert outer.spec["targets"] == {"boxes": "cxcywh_normalized", "min_visible": 0.0}
+    assert len(outer.report) == 1 and "another Compose says what targets are" in outer.report[0]
+
+
 # Lambdas
 
 

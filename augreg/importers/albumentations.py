@@ -177,11 +177,16 @@ def _sequential(params: Parameters, walk: Translation) -> Steps:
 
 
 def _compose(params: Parameters, walk: Translation) -> Steps:
-    """A Compose in another one, whose own targets count for nothing where it has none."""
+    """A Compose in another one. Its targets are those of the pipeline where the outermost one has none."""
     params.ignore("is_check_shapes", "is_check_args", "strict", "mask_interpolation", "seed", "save_applied_params")
     params.ignore("save_key")
-    for key in ("bbox_params", "keypoint_params", "additional_targets"):
-        params.only(key, None, {}, why="only the outermost Compose says what targets are")
+    if not walk.has_rows and (params.values.get("bbox_params") or params.values.get("keypoint_params")):
+        walk.has_rows = True
+        _targets(params, walk)
+        params.note("its targets became those of the whole pipeline")
+    else:
+        for key in ("bbox_params", "keypoint_params", "additional_targets"):
+            params.only(key, None, {}, why="another Compose says what targets are")
     return [{"sequential": {"steps": _children(params, walk), "p": params.take("p", 1.0)}}]
 
 
