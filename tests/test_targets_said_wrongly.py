@@ -17,9 +17,9 @@ PHOTO = np.zeros((24, 32, 3), np.uint8)
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        ({"keys": {"seg": "masks"}}, "targets.keys.seg: expected mask, image, other, got 'masks'; did you mean "
-         "'mask'?"),
-        ({"keys": {"a": "mask", "seg": 3}}, "targets.keys.seg: expected mask, image, other, got 3"),
+        ({"keys": {"seg": "masks"}}, "targets.keys.seg: expected mask, image, boxes, keypoints, other, got 'masks'; "
+         "did you mean 'mask'?"),
+        ({"keys": {"a": "mask", "seg": 3}}, "targets.keys.seg: expected mask, image, boxes, keypoints, other, got 3"),
         ({"keys": ["seg"]}, "targets.keys: expected mapping, got ['seg']; did you mean {seg: mask}?"),
         ({"keys": {5: "mask"}}, "targets.keys: its keys are names, got 5; did you mean '5'?"),
         ({"keys": {"": "mask"}}, "targets.keys: its keys are names, got ''"),

@@ -157,7 +157,7 @@ def test_additional_targets_of_albumentations_are_keys() -> None:
     }
     found = from_albumentations({"__version__": "2.0.8", "transform": compose})
     assert found.spec["targets"] == {"keys": {"right": "image", "segmentation": "mask"}}
-    assert [line for line in found.report if "'others': 'bboxes'" in line]
+    assert [line for line in found.report if "'others': 'bboxes'" in line]  # without bbox_params
     sample = {"image": IMAGE, "right": IMAGE, "segmentation": PLANE, "image2": IMAGE}
     assert set(Pipeline.from_spec(found.spec).train(sample, 0)) == set(sample)
 
@@ -171,3 +171,25 @@ def test_what_the_spec_declares_is_no_label_of_a_mixed_batch() -> None:
     assert all(mixed[key] is value for key, value in plain.items())
     with pytest.raises(ValueError, match="coordinates do not follow"):
         pipe.replace(targets={}).batch({"image": images, "label": ids, "bboxes": [[]] * 4}, batch=0)
+
+
+@pytest.mark.parametrize("counts", [(1, 1), (1, 2)])
+def test_boxes_under_a_key_of_ones_own_stay_lists_in_a_batch(counts: tuple[int, int]) -> None:
+    """One for each sample, whether or not all have the same number of boxes."""
+    pipe = Pipeline.from_spec(
+        {"targets": {"boxes": "xyxy", "keys": {"parts": "boxes"}}, "image": [{"horizontal_flip": {"p": 1}}]}
+    )
+    image = np.zeros((4, 10, 3), np.uint8)
+    data = [{"image": image, "parts": [[0, 1, 3, 4]] * count} for count in counts]
+    samples = Augmented(data, pipe.train, epoch=0).__getitems__([0, 1])
+    assert pipe.collate(samples)["parts"] == [[[7, 1, 10, 4]] * count for count in counts]
+
+
+def test_boxes_under_a_key_of_ones_own_are_refused_where_a_batch_is_mixed() -> None:
+    """They would stay where they are."""
+    pipe = Pipeline.from_spec(
+        {"targets": {"boxes": "xyxy", "keys": {"parts": "boxes"}}, "batch": ["mixup"], "classes": 2}
+    )
+    batch = {"image": np.zeros((2, 4, 4, 3), np.uint8), "label": np.array([0, 1]), "parts": [[[0, 0, 1, 1]]] * 2}
+    with pytest.raises(ValueError, match="parts: coordinates do not follow when a batch is mixed"):
+        pipe.batch(batch, batch=0)

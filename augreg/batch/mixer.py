@@ -209,7 +209,8 @@ class Mixer:
         first = found["image"]
         for key, value in given.items():
             kind = self._kind(key, value)
-            if kind is None and key in _COORDINATES and value is not None and self.steps:
+            coordinates = kind in ("boxes", "keypoints") or (kind is None and key in _COORDINATES)
+            if coordinates and value is not None and self.steps:
                 raise ValueError(
                     f"{key}: coordinates do not follow when a batch is mixed: remove {key}, or the batch section"
                 )

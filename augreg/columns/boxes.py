@@ -30,6 +30,7 @@ __all__ = [
     "random_resized_crop",
     "random_sized_crop",
     "safe_crop",
+    "zoom_out",
 ]
 
 _TRIES: Final = 10
@@ -148,6 +149,14 @@ def pad_to(transform: Any, rng: Cursors, scene: Scenes) -> Some:
         above = y if transform.position.startswith("bottom") else 0 * y
         left = x if transform.position.endswith("right") else 0 * x
     return _padded(scene, np.stack([above, y - above, left, x - left]), transform.fill, transform.mode)
+
+
+def zoom_out(transform: Any, rng: Cursors, scene: Scenes) -> Some:
+    """A canvas around each image, at a random place."""
+    factor = rng.uniform(*transform.scale)
+    y, x = ((side * factor).astype(np.int64) - side for side in scene.size)
+    above, left = ((most * rng.uniform(0.0, 1.0)).astype(np.int64) for most in (y, x))
+    return _padded(scene, np.stack([above, y - above, left, x - left]), transform.fill, "constant")
 
 
 def crop_box(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op | Some, ...]:

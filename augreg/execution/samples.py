@@ -104,9 +104,10 @@ def run_sample(
             )
     elif (swapped or classes) and boxes is None:  # an empty set of points still records whether the image is mirrored
         keypoints = Keypoints([], None, "", targets, size)
+    further = _further(sample, targets, size)
     every_mask = [mask for group in masks.values() for mask in group]
     every_map = [one for group in maps.values() for one in group]
-    moving = TargetSet(every_mask, boxes, keypoints, bool(targets.swap), every_map)
+    moving = TargetSet(every_mask, boxes, keypoints, bool(targets.swap), every_map, further.values())
     seen = () if boxes is None else boxes.for_scene()
     done = (run_images or _run_images)(images, first, seen, moving, start, settings, offer)
     for mask in (mask for key in classes if moving.mirrored for mask in masks[key]):
@@ -132,6 +133,13 @@ def run_sample(
         )
         if new_names is not None:
             result["keypoint_names"] = new_names
+    for key, points in further.items():
+        if isinstance(points, BoxSet):
+            result[key] = points.write(moving.size, output)
+            continue
+        if moving.mirrored:
+            points.mirror()
+        result[key], _ = points.write(output)
     return result
 
 
@@ -149,6 +157,19 @@ def _boxes(sample: Mapping[Any, Any], targets: Targets, size: tuple[int, int]) -
         return None
     with _reading("boxes"):
         return BoxSet(sample["boxes"], _at("boxes"), targets, size)
+
+
+def _further(sample: Mapping[Any, Any], targets: Targets, size: tuple[int, int]) -> dict[str, BoxSet | Keypoints]:
+    """The boxes and keypoints that the spec has under other keys. They have no labels, names or instances."""
+    found: dict[str, BoxSet | Keypoints] = {}
+    for key, kind in targets.keys.items():
+        if kind in ("boxes", "keypoints") and key in sample:
+            with _reading(key):
+                if kind == "boxes":
+                    found[key] = BoxSet(sample[key], _at(key), targets, size)
+                else:
+                    found[key] = Keypoints(sample[key], None, _at(key), targets, size)
+    return found
 
 
 def _at(key: Any) -> str:

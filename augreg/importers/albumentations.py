@@ -1,58 +1,111 @@
-"""from_albumentations: a Compose of albumentations 2, or the dict that A.to_dict makes of one."""
+"""from_albumentations: a Compose of albumentations, or the dict that A.to_dict makes of one."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from augreg.errors import SpecError
+from augreg.importers.albumentations_gaps import step_of_the_plugin
+from augreg.importers.albumentations_reading import Node, read
 from augreg.importers.albumentations_steps import STEP_TRANSLATORS, UNSUPPORTED
-from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator, UnsupportedError, pair
+from augreg.importers.translation import (
+    Imported,
+    Parameters,
+    SpecStep,
+    Steps,
+    Translation,
+    Translator,
+    UnsupportedError,
+    pair,
+)
+from augreg.registry.registry import Registry
+from augreg.spec.parse import parse
 
-__all__ = ["OTHER_CENTERS", "from_albumentations"]
+__all__ = ["OTHER_CENTERS", "OTHER_LAYOUT", "from_albumentations"]
 
 OTHER_CENTERS = (
     "a mirror moves x to W - x here, where the first pixel has its center at 0.5, and to W - 1 - x in "
     "albumentations, where it has it at 0: add 0.5 to points that mark pixels, and subtract it at the end"
 )
 """What the report says of keypoints, none of whose parameters is lost."""
+OTHER_LAYOUT = (
+    "the result is channels x height x width, and without ToTensorV2 it is height x width x channels in "
+    "albumentations: image.transpose(1, 2, 0) is that layout"
+)
+"""What the report says of arrays of floats, none of whose values is lost."""
 
+_KINDS = {"image": "image", "mask": "mask", "bboxes": "boxes", "keypoints": "keypoints"}
 _BOXES = {
     "pascal_voc": "xyxy", "coco": "xywh", "yolo": "cxcywh_normalized", "albumentations": "xyxy_normalized",
 }  # fmt: skip
 
 
-def from_albumentations(compose: Any) -> Imported:
+def from_albumentations(
+    compose: Any, nonserializable: Mapping[str, Any] | None = None, registry: Registry | None = None
+) -> Imported:
     """Convert an albumentations pipeline to a spec, with a report of everything that the spec cannot express.
 
-    `compose` is a Compose or any other transform, or its dict from `A.to_dict`, for which albumentations need not be
-    installed. Raises TypeError for anything else.
+    `compose` is a Compose or any other transform, its dict from `A.to_dict`, or the path of a YAML or JSON file of
+    `A.save`; dicts and files may be of version 1. albumentations need not be installed. `nonserializable` has the
+    Lambdas of a dict by their names, as `A.from_dict` takes them. What has no native form becomes a step of the
+    plugin augreg-albumentations where `registry`, by default that of everything installed, has one. Raises TypeError
+    for anything else.
     """
-    walk = Translation(_TRANSLATORS, UNSUPPORTED, _class_and_parameters)
-    name, values = _class_and_parameters(compose)
-    if name != "Compose":
-        return walk.result(walk.step(compose, "transform"))
-    values = dict(values)
+    node = read(compose, nonserializable or {})
+    walk = Translation(_TRANSLATORS, UNSUPPORTED, _opened, gap=step_of_the_plugin, registry=registry)
+    if node.name not in ("Compose", "ReplayCompose"):
+        return _finish(walk, walk.step(node, "transform"))
+    values = dict(node.values)
     walk.has_rows = bool(values.get("bbox_params") or values.get("keypoint_params"))
     inside = walk.steps(values.pop("transforms", ()), "transforms")
-    params = Parameters("Compose", values, "transform", walk.report)
+    params = Parameters(node.name, values, "transform", walk.report)
     params.ignore("is_check_shapes", "is_check_args", "strict", "mask_interpolation", "seed", "save_applied_params")
+    if node.name == "ReplayCompose":
+        params.ignore("save_key")
+        params.note(_REPLAY)
     p = params.take("p", 1.0)
     _targets(params, walk)
     params.finish()
-    return walk.result(inside if p == 1 else [{"sequential": {"steps": inside, "p": p}}])
+    return _finish(walk, inside if p == 1 else [{"sequential": {"steps": inside, "p": p}}])
 
 
-def _class_and_parameters(transform: Any) -> tuple[str, Mapping[str, Any]]:
-    """The class name and the parameters of a transform or of its dict."""
-    if not isinstance(transform, Mapping):
-        if not callable(getattr(transform, "to_dict", None)):
-            raise TypeError(f"expected an albumentations transform or its dict, got {type(transform).__name__}")
-        transform = transform.to_dict()
-    values = transform.get("transform", transform)
-    if not isinstance(values, Mapping) or "__class_fullname__" not in values:
-        raise TypeError("expected a dict from A.to_dict, with the key `__class_fullname__`")
-    name = str(values["__class_fullname__"]).rpartition(".")[2]
-    return name, {key: value for key, value in values.items() if key != "__class_fullname__"}
+_REPLAY = (
+    "the result has no record of the draw: `plan = pipe.train.plan(sample, index)` is one, and plan.run(..) applies "
+    "it to other images"
+)
+
+
+def _finish(walk: Translation, image: Steps) -> Imported:
+    """The spec; images that became floats and were not normalized become floats last."""
+    if walk.floats and not walk.normalized:
+        image = [*image, {"normalize": {"mean": 0.0, "std": 1.0}}]
+    if (walk.floats or walk.normalized) and "output" not in walk.options:
+        walk.report.append(OTHER_LAYOUT)
+    return walk.result([_known_at_test_time(walk, step, image[number + 1 :]) for number, step in enumerate(image)])
+
+
+def _known_at_test_time(walk: Translation, step: SpecStep, after: Steps) -> SpecStep:
+    """The step; one that changes the size by chance, where no later one leads to one size, is off at test time."""
+    try:
+        parse({"image": [step, *after]}, walk.registry)
+    except SpecError as error:
+        unknown = "so the size of the test image is not known"
+        found = any(unknown in problem.message and problem.path.startswith("image[0].") for problem in error.problems)
+        if found and isinstance(step, dict):
+            ((name, arguments),) = step.items()
+            walk.report.append(f"{name}: `test: off` was added, since whether the size changes is left to chance")
+            return {name: {**arguments, "test": "off"}}
+    return step
+
+
+def _opened(node: Node) -> tuple[str, Mapping[str, Any]]:
+    """The class name and the parameters of a transform."""
+    if node.problem:
+        raise UnsupportedError(f"{node.name}: {node.problem}")
+    return node.name, node.values
 
 
 def _targets(params: Parameters, walk: Translation) -> None:
@@ -68,30 +121,42 @@ def _targets(params: Parameters, walk: Translation) -> None:
         if labels := inner.take("label_fields"):
             targets["labels"] = labels
         for key in ("min_area", "min_width", "min_height"):
-            inner.only(key, 0.0, 0)
+            if smallest := inner.take(key, 0.0):
+                targets[key] = smallest
         inner.only("max_accept_ratio", None)
         inner.ignore("clip", "check_each_transform", "filter_invalid_bboxes")
         inner.finish()
     if points:
         inner = Parameters("keypoint_params", points, params.place, walk.report)
         inner.only("format", "xy", why="keypoints are (x, y)")
-        inner.only("label_fields", None, [])
+        _labels_of_points(inner)
         inner.ignore("check_each_transform", "angle_in_degrees")
         inner.note(OTHER_CENTERS)
         targets["keypoints"] = "drop" if inner.take("remove_invisible", True) else "keep"
         inner.finish()
     keys = {}
     for key, kind in (params.take("additional_targets") or {}).items():
-        if kind not in ("image", "mask"):
-            params.note(
-                f"additional_targets={{{key!r}: {kind!r}}} is not kept: a key of your own is an image or a mask"
-            )
-        elif not str(key).startswith(kind):  # else its name says it already
-            keys[key] = kind
+        if kind not in _KINDS:
+            params.note(f"additional_targets={{{key!r}: {kind!r}}} is not kept: expected {', '.join(_KINDS)}")
+        elif kind == "bboxes" and not boxes:
+            params.note(f"additional_targets={{{key!r}: {kind!r}}} is not kept: bbox_params say what its numbers are")
+        elif key == _KINDS[kind] or (kind in ("image", "mask") and str(key).startswith(kind)):
+            continue  # its name says it already
+        else:
+            keys[key] = _KINDS[kind]
     if keys:
         targets["keys"] = keys
     if targets:
         walk.options["targets"] = walk.options.get("targets", {}) | targets
+
+
+def _labels_of_points(inner: Parameters) -> None:
+    """Entries that go with keypoints; where no point is dropped, they pass unchanged."""
+    labels = inner.take("label_fields") or []
+    if not labels or not inner.take("remove_invisible", True) or labels == ["keypoint_names"]:
+        return
+    more = f", and {', '.join(labels[1:])} cannot be dropped with them" if labels[1:] else ""
+    inner.note(f"label_fields={labels}: rename {labels[0]!r} to 'keypoint_names', which goes with keypoints{more}")
 
 
 def _to_tensor(params: Parameters, walk: Translation) -> Steps:
@@ -111,14 +176,27 @@ def _sequential(params: Parameters, walk: Translation) -> Steps:
     return [{"sequential": {"steps": _children(params, walk), "p": params.take("p", 0.5)}}]
 
 
+def _compose(params: Parameters, walk: Translation) -> Steps:
+    """A Compose in another one. Its targets are those of the pipeline where the outermost one has none."""
+    params.ignore("is_check_shapes", "is_check_args", "strict", "mask_interpolation", "seed", "save_applied_params")
+    params.ignore("save_key")
+    if not walk.has_rows and (params.values.get("bbox_params") or params.values.get("keypoint_params")):
+        walk.has_rows = True
+        _targets(params, walk)
+        params.note("its targets became those of the whole pipeline")
+    else:
+        for key in ("bbox_params", "keypoint_params", "additional_targets"):
+            params.only(key, None, {}, why="another Compose says what targets are")
+    return [{"sequential": {"steps": _children(params, walk), "p": params.take("p", 1.0)}}]
+
+
 def _forced(params: Parameters, walk: Translation) -> tuple[Steps, list[float]]:
     """The children with p = 1, since a chosen child is always applied, and their p, which are the weights."""
     steps, weights = [], []
     for number, child in enumerate(params.take_objects("transforms")):
-        name, values = _class_and_parameters(child)
-        forced = {"__class_fullname__": name, **values, "p": 1.0}
+        forced = child._replace(values={**child.values, "p": 1.0})
         steps.append(walk.single(forced, f"{params.place}.transforms[{number}]"))
-        weights.append(float(values.get("p", 0.5)))
+        weights.append(float(child.values.get("p", 0.5)))
     return steps, weights
 
 
@@ -135,15 +213,32 @@ def _one_or_other(params: Parameters, walk: Translation) -> Steps:
 
 
 def _some_of(params: Parameters, walk: Translation) -> Steps:
-    if params.take("replace", False):
-        raise UnsupportedError("replace=True: a step is applied at most once")
-    count = params.take("n")
+    count, again = params.take("n"), params.take("replace", False)
     # a step for every child, so that counts and probabilities stay the same: [] for one that is left out
     steps: Steps = []
     for number, child in enumerate(params.take_objects("transforms")):
         inner = walk.step(child, f"{params.place}.transforms[{number}]")
         steps.append(inner[0] if len(inner) == 1 else inner)
+    if again:
+        return [{"one_of": {**_with_replacement(steps, count), "p": params.take("p", 1.0)}}]
     return [{"some_of": {"steps": steps, "count": pair(count), "p": params.take("p", 1.0)}}]
+
+
+_MOST_SELECTIONS = 100
+
+
+def _with_replacement(steps: Steps, count: int) -> dict[str, Any]:
+    """Every selection of so many steps, in their order, with its probability: a step may be selected twice."""
+    if math.comb(len(steps) + count - 1, count) > _MOST_SELECTIONS:
+        raise UnsupportedError(f"replace=True: there are too many selections of {count} steps out of {len(steps)}")
+    selections = list(itertools.combinations_with_replacement(range(len(steps)), count))
+    ways = [
+        math.factorial(count) // math.prod(math.factorial(selection.count(place)) for place in {*selection})
+        for selection in selections
+    ]
+    weights = {} if len({*ways}) == 1 else {"weights": [float(number) for number in ways]}
+    chosen = [[steps[place] for place in selection] for selection in selections]
+    return {"steps": [each[0] if len(each) == 1 else each for each in chosen], **weights}
 
 
 def _random_order(params: Parameters, walk: Translation) -> Steps:
@@ -160,6 +255,7 @@ def _nothing(params: Parameters, walk: Translation) -> Steps:
 
 _TRANSLATORS: Mapping[str, Translator] = {
     **STEP_TRANSLATORS,
-    "Compose": _sequential, "Sequential": _sequential, "OneOf": _one_of, "OneOrOther": _one_or_other,
-    "SomeOf": _some_of, "RandomOrder": _random_order, "NoOp": _nothing, "ToTensorV2": _to_tensor,
+    "Compose": _compose, "ReplayCompose": _compose, "Sequential": _sequential, "OneOf": _one_of,
+    "OneOrOther": _one_or_other, "SomeOf": _some_of, "RandomOrder": _random_order,
+    "NoOp": _nothing, "ToTensorV2": _to_tensor,
 }  # fmt: skip

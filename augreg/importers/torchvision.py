@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from augreg.importers.objects import class_and_attributes, translate_holder
+from augreg.importers.torchvision_detection import DETECTION_TRANSLATORS, NO_DETECTION
 from augreg.importers.torchvision_steps import STEP_TRANSLATORS, UNSUPPORTED, normalized, resize_interpolation
 from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator, UnsupportedError
 from augreg.steps.fields import brief
@@ -27,7 +28,7 @@ def from_torchvision(transform: Any) -> Imported:
         isinstance(transform, str | type) or not hasattr(transform, "__dict__")
     ):
         raise TypeError(f"expected a transform of torchvision, such as a Compose, got {brief(transform)}")
-    walk = Translation(TRANSLATORS, UNSUPPORTED, class_and_attributes, translate_holder)
+    walk = Translation(TRANSLATORS, {**UNSUPPORTED, **NO_DETECTION}, class_and_attributes, translate_holder)
     return finish(walk, children(transform))
 
 
@@ -167,7 +168,7 @@ def _lambda(params: Parameters, walk: Translation) -> Steps:
 
 
 TRANSLATORS: Mapping[str, Translator] = {
-    **STEP_TRANSLATORS,
+    **STEP_TRANSLATORS, **DETECTION_TRANSLATORS,
     "Compose": _compose, "Sequential": _compose, "RandomApply": _apply, "RandomChoice": _choice,
     "RandomOrder": _order, "ToTensor": _to_tensor, "PILToTensor": _to_bytes, "ToImage": _to_bytes,
     "ToPureTensor": _nothing, "ToPILImage": _to_pil, "Identity": _nothing, "RGB": _nothing, "ToDtype": _to_dtype,

@@ -20,6 +20,8 @@ from augreg.transforms.policies.dialects import DIALECTS
 __all__ = [
     "STEP_TRANSLATORS",
     "UNSUPPORTED",
+    "antialiasing",
+    "color_of",
     "interpolation",
     "interpolation_name",
     "normalized",
@@ -62,10 +64,10 @@ def _fill(params: Parameters, walk: Translation) -> dict[str, Any]:
     if not isinstance(value, int | float | list) or isinstance(value, bool):
         params.note(f"fill={value!r} is not kept: a spec has one fill, for images")
         return {}
-    return {"fill": _color(value, walk)}
+    return {"fill": color_of(value, walk)}
 
 
-def _color(value: Any, walk: Translation) -> list[float]:
+def color_of(value: Any, walk: Translation) -> list[float]:
     """A color for a spec, where it is from 0 to 255 until images are normalized; in torchvision, floats end at 1."""
     scale = 255.0 if walk.floats and not walk.normalized else 1.0
     return [number * scale for number in numbers(value)]
@@ -117,7 +119,8 @@ def _mixed(name: str) -> Translator:
     return translator
 
 
-def _antialias(params: Parameters, walk: Translation) -> dict[str, Any]:
+def antialiasing(params: Parameters, walk: Translation) -> dict[str, Any]:
+    """The argument `antialias`, where it is not the default."""
     if params.take("antialias", True) is not False:
         return {}
     if not walk.tensors:
@@ -129,7 +132,7 @@ def _resize(params: Parameters, walk: Translation) -> Steps:
     size = params.take("size")
     longer = params.take("max_size")
     options = {"interpolation": resize_interpolation(params, params.take("interpolation", "bilinear"))}
-    options |= _antialias(params, walk)
+    options |= antialiasing(params, walk)
     if walk.tensors:
         params.note("it resizes a tensor, which rounds otherwise than Pillow does: for the same pixels, resize first")
     if longer is not None:
@@ -170,7 +173,7 @@ def _pad(params: Parameters, walk: Translation) -> Steps:
 def _random_resized_crop(params: Parameters, walk: Translation) -> Steps:
     arguments = {"size": _size(params), "scale": params.take("scale"), "ratio": params.take("ratio")}
     mode = resize_interpolation(params, params.take("interpolation", "bilinear"))
-    return [{"random_resized_crop": {**arguments, "interpolation": mode, **_antialias(params, walk)}}]
+    return [{"random_resized_crop": {**arguments, "interpolation": mode, **antialiasing(params, walk)}}]
 
 
 def _with_p(name: str) -> Translator:
@@ -259,7 +262,7 @@ def _erasing(params: Parameters, walk: Translation) -> Steps:
         if not walk.normalized:
             params.note("value='random' is normal noise; here, before normalize, it is uniform over the pixel values")
         return [{"random_erasing": {**arguments, "mode": "pixel"}}]
-    fill = _color(value, walk)
+    fill = color_of(value, walk)
     return [{"random_erasing": {**arguments, **({"fill": fill} if any(fill) else {})}}]
 
 
@@ -341,9 +344,5 @@ STEP_TRANSLATORS: Mapping[str, Translator] = {
 UNSUPPORTED: Mapping[str, str] = {
     "VideoClassification": "it takes a clip of frames, and a spec is for images",
     **dict.fromkeys(("FiveCrop", "TenCrop"), "it makes several images from one"),
-    **dict.fromkeys(
-        ("ScaleJitter", "RandomShortestSize", "RandomResize", "RandomZoomOut"), "the size of its result is random"
-    ),
-    "SanitizeBoundingBoxes": "the section `targets` of a spec decides which boxes are dropped",
 }
 """Why a spec cannot express some classes."""

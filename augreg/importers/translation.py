@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +22,7 @@ __all__ = [
     "ONE_MEAN",
     "Imported",
     "Parameters",
+    "SpecStep",
     "Steps",
     "Translation",
     "Translator",
@@ -63,6 +65,8 @@ class Parameters:
     def __init__(self, name: str, values: Mapping[str, Any], place: str, report: list[str]) -> None:
         self.name = name
         self.place = place
+        self.lost: list[str] = []
+        """What the report says of parameters that are not kept."""
         self._values = dict(values)
         self._report = report
         self._unread = [key for key in values if not key.startswith("_")]
@@ -94,7 +98,12 @@ class Parameters:
         """Report a parameter unless it has one of the supported values, the first of which is its default."""
         value = self.take(key, supported[0])
         if value not in supported:
-            self.note(f"{key}={shortened(repr(value), 60)} is not kept: {why}")
+            self.lose(f"{key}={shortened(repr(value), 60)} is not kept: {why}")
+
+    def lose(self, text: str) -> None:
+        """Report that something of this transform is not kept, or only nearly."""
+        self.lost.append(text)
+        self.note(text)
 
     def note(self, text: str) -> None:
         """Report something about this transform."""
@@ -103,7 +112,7 @@ class Parameters:
     def finish(self) -> None:
         """Report the parameters that were not read."""
         for key in self._unread:
-            self.note(f"{key}={shortened(repr(self._values[key]), 60)} is not kept: unknown parameter")
+            self.lose(f"{key}={shortened(repr(self._values[key]), 60)} is not kept: unknown parameter")
 
 
 SpecStep: TypeAlias = str | dict[str, Any] | list[Any]
@@ -118,7 +127,7 @@ class Translation:
 
     `translators` has a translator for each class name, and `unsupported` the reasons for some classes without one;
     `fallback` translates all others. `opened` returns the class name and the parameters of a transform, or raises
-    UnsupportedError.
+    UnsupportedError. `gap` translates what would be left out, or would lose parameters that it keeps.
     """
 
     def __init__(
@@ -127,6 +136,8 @@ class Translation:
         unsupported: Mapping[str, str],
         opened: Callable[[Any], tuple[str, Mapping[str, Any]]],
         fallback: Translator | None = None,
+        gap: Translator | None = None,
+        registry: Registry | None = None,
     ) -> None:
         self.report: list[str] = []
         self.options: dict[str, Any] = {}
@@ -136,9 +147,9 @@ class Translation:
         self.normalized = False
         self.has_rows = False  # whether boxes or keypoints go with the images
         self.mixing = False  # whether the steps are for the section `batch`
-        self.registry = Registry.installed()
+        self.registry = registry or Registry.installed()
         self._translators, self._unsupported = translators, unsupported
-        self.opened, self._fallback = opened, fallback
+        self.opened, self._fallback, self._gap = opened, fallback, gap
 
     def steps(self, children: Iterable[Any], place: str) -> Steps:
         """The steps of these transforms, without those that a spec cannot express."""
@@ -153,24 +164,49 @@ class Translation:
         """The steps of one transform; an empty list if a spec cannot express it."""
         try:
             name, values = self.opened(child)
-        except UnsupportedError as why:
-            self.report.append(f"{place}: left out: {why}")
+        except UnsupportedError as error:
+            self.report.append(f"{place}: left out: {error}")
             return []
         params = Parameters(name, values, place, self.report)
-        translator = self._translators.get(name, None if name in self._unsupported else self._fallback)
-        try:
-            if translator is None:
-                raise UnsupportedError(self._unsupported.get(name, "augreg has no equivalent transform"))
-            steps = list(translator(params, self))
-            self._check(steps)
-        except UnsupportedError as why:
+        reported, options = len(self.report), copy.deepcopy(self.options)
+        steps, why = self._translated(params)
+        if why is None:
+            params.finish()
+        if self._gap is not None and (why is not None or params.lost):
+            notes: list[str] = []
+            filled = Parameters(name, values, place, notes)
+            others, also = self._translated(filled, self._gap)
+            filled.finish()
+            if also is None and (why is not None or len(filled.lost) < len(params.lost)):
+                reason = why or "; ".join(params.lost)
+                del self.report[reported:]
+                self.options, steps, why = options, others, None
+                params.note(f"became {_name(others[0])}, a step of the plugin: natively, {reason}")
+                self.report += notes
+            elif why is not None and also:
+                why = f"{why}; {also}"
+        if why is not None:
             params.note(f"left out: {why}")
             return []
-        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as why:
-            params.note(f"left out: a parameter is missing or has an unexpected value ({why})")
-            return []
-        params.finish()
+        for note in getattr(child, "notes", ()):
+            params.note(note)
         return steps
+
+    def _translated(self, params: Parameters, translator: Translator | None = None) -> tuple[Steps, str | None]:
+        """The steps of a transform, and why it has none."""
+        if translator is None:
+            known = params.name in self._unsupported
+            translator = self._translators.get(params.name, None if known else self._fallback)
+        try:
+            if translator is None:
+                raise UnsupportedError(self._unsupported.get(params.name, "augreg has no equivalent transform"))
+            steps = list(translator(params, self))
+            self._check(steps)
+        except UnsupportedError as error:
+            return [], str(error)
+        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+            return [], f"a parameter is missing or has an unexpected value ({error})"
+        return steps, None
 
     def _check(self, steps: Steps) -> None:
         # a size that changes by chance is refused only where no later step leads to one size
@@ -192,6 +228,10 @@ class Translation:
         except AugregError as error:
             self.report += [f"the spec is not valid: {line}" for line in str(error).splitlines()]
         return Imported(spec, tuple(self.report))
+
+
+def _name(step: SpecStep) -> str:
+    return next(iter(step)) if isinstance(step, Mapping) else str(step)
 
 
 def numbers(value: Any) -> list[float]:

@@ -119,10 +119,18 @@ class BoxSet:
         # a sliver can become empty when its numbers are rounded to the output dtype
         dtype = np.dtype(np.float32) if self._like.kind == "list" and output != "auto" else self._like.dtype
         rounded = _to_edges(boxes.astype(dtype), self._format)
-        enough = self._visible + self._slack >= self._targets.min_visible
+        enough = (self._visible + self._slack >= self._targets.min_visible) & self._are_large()
         good = enough & (rounded[:, 2:] > rounded[:, :2]).all(axis=1)
         self.kept = self.kept[good]
         return rows.write(boxes[good], self._like, output)
+
+    def _are_large(self) -> NDArray[np.bool_]:
+        """Whether the boxes have the sides and the area, in pixels, that the spec asks for."""
+        edges = self.edges
+        width, height = (edges[:, 2:] - edges[:, :2] + NEAR).T
+        wide, high = width >= self._targets.min_width, height >= self._targets.min_height
+        found: NDArray[np.bool_] = wide & high & (width * height >= self._targets.min_area)
+        return found
 
 
 def in_pixels(value: Any, targets: Targets, size: Size) -> Points:

@@ -21,8 +21,10 @@ Nearest: TypeAlias = Literal["center", "floor"]
 
 _NORMALIZED = "_normalized"
 _LABELS = ("labels", "label")
+_Pixels: TypeAlias = Annotated[float, Meta(ge=0.0, le=1e12)]
 _LATER: Final[Mapping[str, Any]] = {
     "keys": {}, "maps": {}, "instances": None, "boxes_from": None, "classes": None, "nearest": "center",
+    "min_area": 0.0, "min_width": 0.0, "min_height": 0.0,
 }  # fmt: skip
 """What later options are where a spec says nothing of them."""
 
@@ -56,7 +58,8 @@ class Targets:
     labels that are integers, and in the channels of predictions on views. `mask_fill` is the value of a mask where
     the image shows only fill. `nearest` says which pixel a resize takes for masks and for maps by the nearest pixel:
     the one at the center of the pixel of the result, or as OpenCV at its top left corner. `keys` says what the
-    entries under other keys are, and `maps` which are maps of values, such as depth, and how these move.
+    entries under other keys are, further boxes and keypoints too, and `maps` which are maps of values, such as depth,
+    and how these move. A box of the result is also dropped below `min_area`, `min_width` or `min_height` in pixels.
     """
 
     boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
@@ -67,11 +70,16 @@ class Targets:
     swap: dict[str, str] = field(default_factory=dict)
     mask_fill: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = 0
     nearest: Nearest = "center"
-    keys: dict[Annotated[str, Meta(min_length=1)], Literal["mask", "image", "other"]] = field(default_factory=dict)
+    keys: dict[Annotated[str, Meta(min_length=1)], Literal["mask", "image", "boxes", "keypoints", "other"]] = field(
+        default_factory=dict
+    )
     maps: dict[Annotated[str, Meta(min_length=1)], MapOptions] = field(default_factory=dict)
     instances: tuple[Annotated[str, Meta(min_length=1)], ...] | None = None
     boxes_from: Annotated[str, Meta(min_length=1)] | None = None
     classes: tuple[Annotated[str, Meta(min_length=1)], ...] | None = None
+    min_area: _Pixels = 0.0
+    min_width: _Pixels = 0.0
+    min_height: _Pixels = 0.0
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):
@@ -100,7 +108,7 @@ class Targets:
             if taken := [key for key in own if key in keys]:
                 raise ValueError(f"{option}: {', '.join(map(repr, taken))} always has the same meaning; leave it out")
         others = {key for key, kind in self.keys.items() if kind != "mask"}
-        images = {key for key, kind in self.keys.items() if kind == "image"}
+        images = {key for key, kind in self.keys.items() if kind in ("image", "boxes", "keypoints")}
         for one, other, both in (
             ("keys", "maps", self.keys.keys() & self.maps.keys()),
             ("labels", "maps", self.maps.keys() & {*labels}),

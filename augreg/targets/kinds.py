@@ -19,7 +19,7 @@ from augreg.targets.masks import is_pixels
 
 __all__ = ["Kind", "covers", "how_to_say", "kind_of", "left_behind"]
 
-Kind: TypeAlias = Literal["image", "mask", "map", "other"]
+Kind: TypeAlias = Literal["image", "mask", "map", "boxes", "keypoints", "other"]
 
 _COORDINATES = ("bboxes", "bbox")
 _NEAR_KEYPOINTS = ("keypoint", "keypts", "kpts", "kps")

@@ -7,7 +7,7 @@ of its step, because the targets would silently no longer match the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -76,6 +76,9 @@ def _moves_nothing(op: Op, size: Size) -> bool:
     return op.point_map(*size) == projective.IDENTITY and op.size_after(*size) in (None, size)
 
 
+_POINT_SETS: Mapping[str, type] = {"boxes": BoxSet, "keypoints": Keypoints}
+
+
 class TargetSet:
     """The masks, boxes and keypoints of one sample, which every op moves together."""
 
@@ -86,17 +89,20 @@ class TargetSet:
         keypoints: Keypoints | None,
         swap: bool,
         maps: Iterable[ValueMap] = (),
+        more: Iterable[BoxSet | Keypoints] = (),
     ) -> None:
         self._masks = tuple(masks)
         self._maps = tuple(maps)
         vectors = any(one.vectors for one in self._maps)
-        self._point_sets = tuple(points for points in (boxes, keypoints) if points is not None)
+        self._point_sets = tuple(points for points in (boxes, keypoints, *more) if points is not None)
         self._swap = swap
         self.size: Size = (0, 0)
         """The size of the image after the last op, set by the runner."""
         self.mirrored = False
         """Whether the ops so far mirror the image; not tracked if the spec swaps no names."""
-        present = {"masks": bool(self._masks), "boxes": boxes is not None, "keypoints": keypoints is not None}
+        present = {"masks": bool(self._masks)}
+        for kind, cls in _POINT_SETS.items():
+            present[kind] = any(isinstance(points, cls) for points in self._point_sets)
         present |= {"maps of values": bool(self._maps), "vectors": vectors}
         self._kinds = [kind for kind, is_present in present.items() if is_present]
 

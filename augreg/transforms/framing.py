@@ -254,6 +254,32 @@ class RandomScale:
 
 
 @transform(
+    "zoom_out", kind="geometry", p=0.5, preview=tuple({"scale": [scale, scale]} for scale in (1.3, 2.0)),
+)  # fmt: skip
+class ZoomOut:
+    """Put the image at a random place of a larger canvas, whose sides are those of the image times one factor.
+
+    The factor is drawn uniformly from `scale`; the sides and the place are rounded down. The rest shows `fill`. The
+    size of the result changes by chance, so a resize to one size follows, and objects are smaller. This is
+    torchvision's RandomZoomOut.
+    """
+
+    scale: Range = (1.0, 4.0)
+    fill: Fill = (0.0,)
+
+    def check(self) -> None:
+        check_range("scale", self.scale, 1, 100)
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        factor = rng.uniform(*self.scale)
+        y, x = (int(side * factor) - side for side in scene.size)
+        above, left = int(y * rng.uniform(0.0, 1.0)), int(x * rng.uniform(0.0, 1.0))
+        return (ops.pad(scene, above, y - above, left, x - left, self.fill),) if y or x else ()
+
+    sample_columns = lazy.method("augreg.columns.boxes", "zoom_out")
+
+
+@transform(
     "crop_box", kind="geometry", rule="same",
     preview=({"top": 0, "left": 0, "size": 120}, {"top": 60, "left": 30, "size": [90, 150]}),
 )  # fmt: skip

@@ -25,7 +25,7 @@ def interpolation(params: Parameters) -> str:
     params.ignore("mask_interpolation")  # masks are always sampled with nearest
     if value in INTERPOLATIONS:
         return INTERPOLATIONS[value]
-    params.note(f"interpolation={value} became bilinear")
+    params.lose(f"interpolation={value} became bilinear")
     return "bilinear"
 
 
@@ -60,5 +60,5 @@ def symmetric(params: Parameters, limits: list[float], name: str) -> float:
     """The largest value of a range that has to be symmetric."""
     largest = max(map(abs, limits))
     if not math.isclose(limits[0], -limits[1]):
-        params.note(f"{name}={limits} became [-{largest:g}, {largest:g}]: the range has to be symmetric")
+        params.lose(f"{name}={limits} became [-{largest:g}, {largest:g}]: the range has to be symmetric")
     return largest

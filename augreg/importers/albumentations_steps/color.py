@@ -85,24 +85,64 @@ def _auto_contrast(params: Parameters, walk: Translation) -> Steps:
 
 def _normalize(params: Parameters, walk: Translation) -> Steps:
     kind, white = params.take("normalization", "standard"), params.take("max_pixel_value", 255.0)
-    if kind != "standard" or white != 255:
-        raise UnsupportedError(
-            f"normalization={kind!r} with max_pixel_value={white}: only 'standard' with 255 is possible"
-        )
+    if kind != "standard":
+        raise UnsupportedError(f"normalization={kind!r}: only 'standard' is possible")
     if params.take("p", 1.0) != 1:
         params.note("p is 1 here: normalize is always applied")
     params.ignore("always_apply")
-    mean = numbers(params.take("mean"))
+    mean, std = numbers(params.take("mean")), numbers(params.take("std"))
+    if white != _WHITE or walk.floats:
+        scale = white / _white(params, walk, white, mean + std)
+        mean, std = ([float(f"{number * scale:.12g}") for number in values] for values in (mean, std))
+    walk.normalized = True
     if len(mean) == 1 and "channels" not in walk.options:
         walk.options["channels"] = "keep"
         params.note(ONE_MEAN)
-    return [{"normalize": {"mean": mean, "std": numbers(params.take("std"))}}]
+    return [{"normalize": {"mean": mean, "std": std}}]
+
+
+_WHITE = 255.0
+"""The largest value of bytes."""
+_SIXTEEN_BITS = 65535.0
+
+
+def _white(params: Parameters, walk: Translation, white: float, values: list[float]) -> float:
+    """The value of white in the images that are normalized, where max_pixel_value says another one than 255."""
+    if walk.floats:
+        return 1.0
+    if white == _SIXTEEN_BITS:
+        params.note("give images of 16 bits as floats, divided by 65535")
+        return white
+    if white == 1 and max(values) <= 1:
+        params.note(
+            "max_pixel_value=1 is taken to say that images are floats from 0 to 1: bytes are divided by 255 here, "
+            "and not in albumentations"
+        )
+        return white
+    return _WHITE
 
 
 def _to_float(params: Parameters, walk: Translation) -> Steps:
-    params.only("max_value", None, 255, 255.0)
-    params.ignore("p")
-    return [{"normalize": {"mean": 0.0, "std": 1.0}}]
+    """Steps take bytes as floats do: what is left is the division at the end, which the importer adds."""
+    white = params.take("max_value")
+    if white == _SIXTEEN_BITS:
+        params.note("give images of 16 bits as floats, divided by 65535")
+    elif white not in (None, _WHITE):
+        raise UnsupportedError(f"max_value={white}: white is 255 in bytes, and 1 in floats")
+    if params.take("p", 1.0) != 1:
+        params.note("p is 1 here: images become floats always")
+    walk.floats = True
+    return []
+
+
+def _from_float(params: Parameters, walk: Translation) -> Steps:
+    """Back to bytes, which images are until they are normalized."""
+    dtype, white = params.take("dtype", "uint8"), params.take("max_value")
+    if not walk.floats or walk.normalized or str(dtype) != "uint8" or white not in (None, _WHITE):
+        raise UnsupportedError("only images that ToFloat made of bytes become bytes again")
+    params.ignore("p", "always_apply")
+    walk.floats = False
+    return []
 
 
 def _clahe(params: Parameters, walk: Translation) -> Steps:
@@ -142,6 +182,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "AutoContrast": _auto_contrast,
     "Normalize": _normalize,
     "ToFloat": _to_float,
+    "FromFloat": _from_float,
     "CLAHE": _clahe,
     "RandomGamma": _gamma,
     "RGBShift": _rgb_shift,

@@ -19,10 +19,10 @@ def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
     if masks == 0:
         walk.options.setdefault("targets", {})["nearest"] = "floor"
     elif masks != _EXACT:
-        params.note(f"mask_interpolation={masks} is not kept: masks are resized by the nearest pixel")
+        params.lose(f"mask_interpolation={masks} is not kept: masks are resized by the nearest pixel")
     area = params.take("interpolation", 1) == 3 or params.take("area_for_downscale") is not None
     if area:
-        params.note("INTER_AREA became bilinear with antialias, the most similar")
+        params.lose("INTER_AREA became bilinear with antialias, the most similar")
         return {"interpolation": "bilinear"}
     if params.take("interpolation", 1) == _EXACT:
         return {"interpolation": "nearest"}
@@ -33,10 +33,13 @@ def _crop(name: str) -> Translator:
     def translator(params: Parameters, walk: Translation) -> Steps:
         size = [params.take("height"), params.take("width")]
         if not params.take("pad_if_needed", False):
+            params.ignore("pad_position", "border_mode")
             params.note("a smaller image is padded here, and is an error in albumentations")
+        else:
+            params.only("pad_position", "center", why="a smaller image is padded evenly")
+            params.only("border_mode", 0, why="a smaller image is padded with fill")
         if name == "center_crop":
             params.note("where the sides differ by an odd number, the crop may start one pixel later here")
-        params.ignore("pad_position", "border_mode")
         return [{name: {"size": size, **fill(params), **probability(params)}}]
 
     return translator
@@ -84,7 +87,7 @@ def _around_boxes(params: Parameters, walk: Translation) -> Steps:
 def _crop_box(params: Parameters, walk: Translation) -> Steps:
     left, top, right, bottom = (params.take(key) for key in ("x_min", "y_min", "x_max", "y_max"))
     if params.take("pad_if_needed", False):
-        params.note("a smaller image is padded at the bottom and on the right here")
+        params.lose("a smaller image is padded at the bottom and on the right here")
     else:
         params.note("a smaller image is padded here, and is an error in albumentations")
     params.ignore("pad_position", "border_mode")

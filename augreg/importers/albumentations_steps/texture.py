@@ -86,7 +86,7 @@ def _downscale(params: Parameters, walk: Translation) -> Steps:
     names: dict[str, Any] = {}
     for key, argument in (("downscale", "shrink"), ("upscale", "interpolation")):
         if modes[key] not in INTERPOLATIONS and (key, modes[key]) != ("downscale", 3):
-            params.note(f"interpolation_pair[{key!r}]={modes[key]} became bicubic")
+            params.lose(f"interpolation_pair[{key!r}]={modes[key]} became bicubic")
         names[argument] = at_corners(INTERPOLATIONS.get(modes[key], "bicubic"))
     if modes["downscale"] == 3:  # the mean of what a pixel covers
         del names["shrink"]

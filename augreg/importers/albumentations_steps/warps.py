@@ -32,12 +32,12 @@ def _affine(params: Parameters, walk: Translation) -> Steps:
     params.ignore("rotate_method")
     scale, keep = params.take("scale"), params.take("keep_ratio", False)
     if scale["x"] != scale["y"]:
-        params.note(f"scale={scale}: the scale of x is used for both axes")
+        params.lose(f"scale={scale}: the scale of x is used for both axes")
     elif not keep and scale["x"][0] != scale["x"][1]:
-        params.note("keep_ratio=False draws a scale for each axis; here, one is drawn for both")
+        params.lose("keep_ratio=False draws a scale for each axis; here, one is drawn for both")
     shear, rotate = params.take("shear"), params.take("rotate")
     if any(rotate) and any(shear["x"] + shear["y"]):
-        params.note("albumentations rotates first and then shears; here the order is reversed")
+        params.lose("albumentations rotates first and then shears; here the order is reversed")
     arguments = {
         "degrees": rotate,
         "translate": _translate(params),
@@ -53,7 +53,7 @@ def _translate(params: Parameters) -> list[float]:
     """[vertical, horizontal]: the largest translations as fractions of the sides."""
     pixels = params.take("translate_px")
     if pixels and any(pixels["x"] + pixels["y"]):
-        params.note(f"translate_px={pixels} is not kept: translations are fractions of the sides")
+        params.lose(f"translate_px={pixels} is not kept: translations are fractions of the sides")
     limits = params.take("translate_percent")
     return [symmetric(params, limits[key], f"translate_percent[{key!r}]") for key in "yx"] if limits else [0.0, 0.0]
 
@@ -73,7 +73,7 @@ def _perspective(params: Parameters, walk: Translation) -> Steps:
     params.only("keep_size", True, why="the image keeps its size")
     fit = params.take("fit_output", False)
     if not fit:
-        params.note(
+        params.lose(
             "albumentations enlarges the result once more, from its top left corner, by the side of the image over "
             "that of the quadrilateral"
         )
@@ -97,7 +97,7 @@ def _elastic(params: Parameters, walk: Translation) -> Steps:
 
 def _grid(params: Parameters, walk: Translation) -> Steps:
     params.ignore("keypoint_remapping_method", "normalized", "border_mode", "fill", "fill_mask")
-    params.note("here, every node of the grid moves separately; in albumentations, whole rows and columns move")
+    params.lose("here, every node of the grid moves separately; in albumentations, whole rows and columns move")
     limit = symmetric(params, params.take("distort_limit"), "distort_limit")
     arguments = {"cells": pair(params.take("num_steps", 5)), "limit": limit, "interpolation": interpolation(params)}
     return [{"grid_distortion": {**arguments, **probability(params)}}]

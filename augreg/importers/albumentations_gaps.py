@@ -1,0 +1,36 @@
+"""What becomes of a transform of albumentations that has no native form: a step of the plugin, if it is installed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from augreg.importers.translation import Parameters, Steps, Translation, UnsupportedError
+
+__all__ = ["step_of_the_plugin"]
+
+_PREFIX = "albumentations/"
+_MASKING = ("fill", "fill_mask", "mask_x_length", "mask_y_length", "num_masks_x", "num_masks_y")
+_DERIVED = {
+    "SafeRotate": (
+        "balanced_scale", "fit_output", "keep_ratio", "rotate", "scale", "shear", "translate_percent", "translate_px",
+    ),
+    "FrequencyMasking": _MASKING,
+    "TimeMasking": _MASKING,
+    "PadIfNeeded": ("padding",),
+    "RGBShift": ("approximation", "noise_params", "noise_type", "spatial_mode"),
+}  # fmt: skip
+"""Attributes in a dict that follow from the arguments, by class."""
+
+
+def step_of_the_plugin(params: Parameters, walk: Translation) -> Steps:
+    """The step `albumentations/Name` of the plugin augreg-albumentations. Raises UnsupportedError without one."""
+    if "transforms" in params or "functions" in params:  # a container or a Lambda
+        raise UnsupportedError("")
+    name = _PREFIX + params.name
+    if name not in walk.registry:
+        if any(known.startswith(_PREFIX) for known in walk.registry):
+            raise UnsupportedError("the plugin augreg-albumentations does not have it either")
+        raise UnsupportedError("the plugin augreg-albumentations, which has most transforms, is not installed")
+    params.ignore(*_DERIVED.get(params.name, ()))
+    known = [field.name for field in dataclasses.fields(walk.registry[name])]
+    return [{name: {key: params.take(key) for key in (*known, "p") if key in params}}]
