@@ -5,9 +5,9 @@
 
 Needs albumentations 2.0.8. It runs those pipelines of tests/data/pipelines.yaml that come over whole, as
 tools/imported.py says, by both libraries, on one photo. Each draw has some hundred numbers: the mean and the
-deviation of each channel, the contrast of neighbors, a thumbnail of the image, one for each class of the mask, the number of
-boxes, and the sums of the coordinates of boxes and points. A number is listed if its means over the draws differ by
-more than chance allows (5 standard errors) and by more than a hundredth of its range.
+deviation of each channel, the contrast of neighbors, a thumbnail of the image, one for each class of the mask, the
+number of boxes, and the sums of the coordinates of boxes and points. A number is listed if its means over the draws
+differ by more than chance allows (5 standard errors) and by more than a hundredth of its range.
 """
 
 from __future__ import annotations
