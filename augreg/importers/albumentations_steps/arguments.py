@@ -5,9 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from augreg.importers.translation import Parameters, Translator, UnsupportedError, numbers
+from augreg.importers.translation import Parameters, Translation, Translator, UnsupportedError, numbers
 
-__all__ = ["INTERPOLATIONS", "at_corners", "fill", "interpolation", "padded", "plain", "probability", "symmetric"]
+__all__ = [
+    "INTERPOLATIONS",
+    "at_corners",
+    "fill",
+    "interpolation",
+    "note_mirrored_rows",
+    "padded",
+    "plain",
+    "probability",
+    "symmetric",
+]
 
 INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "bicubic"}  # OpenCV's constants
 _BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 3: "wrap", 4: "reflect"}
@@ -49,6 +59,14 @@ def padded(params: Parameters) -> dict[str, Any]:
     if mode not in _BORDERS:
         raise UnsupportedError(f"border_mode={mode}")
     return {"mode": _BORDERS[mode], **fill(params)}
+
+
+def note_mirrored_rows(params: Parameters, walk: Translation) -> None:
+    """Say what becomes of boxes and keypoints where the border shows a mirror image."""
+    if walk.has_rows and params.values.get("border_mode") in (2, 4):
+        params.note(
+            "where the border shows a mirror image, albumentations adds the mirrored boxes and keypoints, augreg none"
+        )
 
 
 def plain(name: str) -> Translator:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.albumentations_steps.arguments import at_corners, fill, interpolation, padded, probability
+from augreg.importers.albumentations_steps.arguments import (
+    at_corners,
+    fill,
+    interpolation,
+    note_mirrored_rows,
+    padded,
+    probability,
+)
 from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, pair
 
 __all__ = ["TRANSLATORS"]
@@ -109,6 +116,7 @@ def _by_side(name: str, argument: str) -> Translator:
 
 
 def _pad(params: Parameters, walk: Translation) -> Steps:
+    note_mirrored_rows(params, walk)
     value = params.take("padding", 0)
     x, y = value if isinstance(value, list) and len(value) == 2 else (value, value)
     left, top, right, bottom = value if isinstance(value, list) and len(value) == 4 else (x, y, x, y)
@@ -116,6 +124,7 @@ def _pad(params: Parameters, walk: Translation) -> Steps:
 
 
 def _pad_if_needed(params: Parameters, walk: Translation) -> Steps:
+    note_mirrored_rows(params, walk)
     sides = [params.take(f"min_{side}") or 1 for side in ("height", "width")]
     divisors = [params.take(f"pad_{side}_divisor") or 1 for side in ("height", "width")]
     options = {"position": params.take("position", "center"), **padded(params)}

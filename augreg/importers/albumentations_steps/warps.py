@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augreg.importers.albumentations_steps.arguments import interpolation, padded, plain, probability, symmetric
+from augreg.importers.albumentations_steps.arguments import (
+    interpolation,
+    note_mirrored_rows,
+    padded,
+    plain,
+    probability,
+    symmetric,
+)
 from augreg.importers.translation import Parameters, Steps, Translation, Translator, pair
 
 __all__ = ["TRANSLATORS"]
@@ -21,6 +28,7 @@ def _beyond(params: Parameters) -> dict[str, Any]:
 
 def _rotate(params: Parameters, walk: Translation) -> Steps:
     params.only("crop_border", False, why="the image keeps its size")
+    note_mirrored_rows(params, walk)
     params.ignore("rotate_method")  # concerns boxes only
     arguments = {"degrees": params.take("limit"), "interpolation": interpolation(params), **_beyond(params)}
     return [{"rotate": {**arguments, **probability(params)}}]
@@ -29,6 +37,7 @@ def _rotate(params: Parameters, walk: Translation) -> Steps:
 def _affine(params: Parameters, walk: Translation) -> Steps:
     params.only("fit_output", False, why="the image keeps its size")
     params.only("balanced_scale", False)
+    note_mirrored_rows(params, walk)
     params.ignore("rotate_method")
     scale, keep = params.take("scale"), params.take("keep_ratio", False)
     if scale["x"] != scale["y"]:
@@ -59,6 +68,7 @@ def _translate(params: Parameters) -> list[float]:
 
 
 def _shift_scale_rotate(params: Parameters, walk: Translation) -> Steps:
+    note_mirrored_rows(params, walk)
     params.ignore("rotate_method")
     translate = [symmetric(params, params.take(key), key) for key in ("shift_limit_y", "shift_limit_x")]
     scale = [1.0 + end for end in params.take("scale_limit")]
