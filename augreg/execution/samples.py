@@ -267,11 +267,7 @@ def _follow_masks(
     had, has = (np.array([bool(plane.any()) for plane in planes], bool) for planes in (before, after))
     boxes.drop(had & ~has)
     if tighten:
-        edges = np.zeros((len(after), 4))
-        for number in np.flatnonzero(has):
-            across, down = (np.flatnonzero(after[number].any(axis=axis)) for axis in (0, 1))
-            edges[number] = across[0], down[0], across[-1] + 1, down[-1] + 1
-        boxes.set_edges(edges, has)
+        boxes.draw_around(after)
 
 
 def _entries(value: Any, masks: bool) -> int | None:

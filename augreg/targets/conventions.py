@@ -18,11 +18,17 @@ NEAR: Final = 1e-3
 """Pixels. Edges and points this near to a border are on it: rounding put them there, not the user."""
 
 Nearest: TypeAlias = Literal["center", "floor"]
+BoxFormat: TypeAlias = Literal[
+    "xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized",
+    "cxcywhr", "xyxyxyxy", "xyxyxyxy_normalized",
+]  # fmt: skip
+Angle: TypeAlias = Literal["radians", "degrees", "radians_counterclockwise", "degrees_counterclockwise"]
 
 _NORMALIZED = "_normalized"
 _LABELS = ("labels", "label")
 _LATER: Final[Mapping[str, Any]] = {
     "keys": {}, "maps": {}, "instances": None, "boxes_from": None, "classes": None, "nearest": "center",
+    "angle": None, "heading": False,
 }  # fmt: skip
 """What later options are where a spec says nothing of them."""
 
@@ -47,10 +53,12 @@ class MapOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Targets:
     """The option `targets`.
 
-    `boxes` is the format of boxes; `normalized` says that they are fractions of the image's width and height. A box
-    is dropped where less than the fraction `min_visible` of its area stays in the image. Its entries under the keys
-    in `labels`, and its masks under the keys in `instances`, are dropped with it, and it is dropped where such a mask
-    has left the image. `boxes_from` names the instance masks that boxes are drawn around at the end. `keypoints` says
+    `boxes` is the format of boxes; `normalized` says that they are fractions of the image's width and height. `angle`
+    is the unit of the fifth number of `cxcywhr`, and the way it turns: clockwise as the image is displayed unless it
+    says otherwise. With `heading` it is that of the whole turn, -180 to 180 degrees, else -90 to 90. A box is dropped
+    where less than the fraction `min_visible` of its area stays in the image. Its entries under the keys in `labels`,
+    and its masks under the keys in `instances`, are dropped with it, and it is dropped where such a mask has left the
+    image. `boxes_from` names the instance masks that boxes are drawn around at the end. `keypoints` says
     whether points that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored
     image. `classes` names the classes in the order of their numbers, so that `swap` exchanges these too: in masks, in
     labels that are integers, and in the channels of predictions on views. `mask_fill` is the value of a mask where
@@ -59,7 +67,7 @@ class Targets:
     entries under other keys are, and `maps` which are maps of values, such as depth, and how these move.
     """
 
-    boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
+    boxes: BoxFormat | None = None
     normalized: bool = False
     min_visible: Probability = 0.1
     labels: tuple[Annotated[str, Meta(min_length=1)], ...] = _LABELS
@@ -72,12 +80,23 @@ class Targets:
     instances: tuple[Annotated[str, Meta(min_length=1)], ...] | None = None
     boxes_from: Annotated[str, Meta(min_length=1)] | None = None
     classes: tuple[Annotated[str, Meta(min_length=1)], ...] | None = None
+    angle: Angle | None = None
+    heading: bool = False
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):
             raise ValueError(f"boxes: {self.boxes} and normalized: false contradict each other; leave one out")
         if self.normalized and self.boxes is None:
             raise ValueError("normalized is for boxes; give their format too, e.g. boxes: xyxy")
+        if self.boxes == "cxcywhr" and self.angle is None:
+            raise ValueError("boxes: cxcywhr needs the unit of its angle; give angle: radians or angle: degrees")
+        if self.boxes != "cxcywhr" and (self.angle is not None or self.heading):
+            raise ValueError("angle and heading are for boxes: cxcywhr; leave them out")
+        if self.boxes == "cxcywhr" and self.normalized:
+            raise ValueError(
+                "normalized: the sides of a turned box are no fractions of the image's width and height; give "
+                "pixels, or corners, boxes: xyxyxyxy_normalized"
+            )
         if self.boxes_from is not None and (self.boxes is None or self.boxes_from not in (self.instances or ())):
             raise ValueError(
                 f"boxes_from: boxes are drawn around instance masks; give `boxes`, their format, and "
