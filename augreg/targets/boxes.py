@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from augreg.errors import ImageError
 from augreg.targets import oriented, rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import clipped, edge_points, measured
+from augreg.targets.polygons import clipped, edge_points, measured, without
 
 __all__ = ["BoxSet", "corners_in_pixels", "from_pixels", "in_pixels"]
 
@@ -54,6 +54,8 @@ class BoxSet:
         self._polygons = list(corners)
         self._oriented: Points | None = corners if self._is_oriented else None
         """The corners of oriented boxes, n x 4 x 2: as they were moved, or of the rectangle around what is left."""
+        self._uncovered: list[list[Points]] | None = None
+        """The pieces of each polygon that no hole covers; None if there are no holes, or they do not count."""
         self.move(lambda points: points, size)  # a box may extend over the border from the start
 
     @property
@@ -122,21 +124,34 @@ class BoxSet:
         self._polygons = [moved[place] for place in there]
         self._visible = self._visible[there] * np.minimum(left[there] / whole[there], 1.0)
         self._slack, self.kept = self._slack[there], self.kept[there]
+        if self._uncovered is not None:
+            pieces = [self._uncovered[place] for place in there]
+            self._uncovered = [[clipped(one, size) for one in _moved(each, forward, bends)] for each in pieces]
         if self._oriented is not None:
             self._oriented = corners.reshape(-1, 4, 2)[there]
             if over[there].any():
                 self._oriented = np.where(over[there][:, None, None], self._around(), self._oriented)
+
+    def hide(self, low: tuple[float, float], high: tuple[float, float]) -> None:
+        """Count what is painted over between two corners (x, y) as not visible, if the spec says so."""
+        if self._targets.holes == "ignore":
+            return
+        pieces = [[one] for one in self._polygons] if self._uncovered is None else self._uncovered
+        self._uncovered = [[left for one in each for left in without(one, low, high)] for each in pieces]
 
     def drop(self, gone: NDArray[np.bool_]) -> None:
         """Drop boxes by their numbers among all that came in."""
         there = np.flatnonzero(~gone[self.kept])
         self._polygons = [self._polygons[place] for place in there]
         self._visible, self._slack, self.kept = self._visible[there], self._slack[there], self.kept[there]
+        if self._uncovered is not None:
+            self._uncovered = [self._uncovered[place] for place in there]
         if self._oriented is not None:
             self._oriented = self._oriented[there]
 
     def draw_around(self, shown: Sequence[NDArray[np.bool_]]) -> None:
         """Draw the boxes around where their objects show, height x width for each that came in; if it shows."""
+        self._count_holes()
         for place, number in enumerate(self.kept.tolist()):
             points = _pixel_corners(shown[number])
             if not len(points):
@@ -147,6 +162,13 @@ class BoxSet:
             else:
                 box = oriented.around(points, np.array([len(points)]), self._oriented[[place]])
                 self._polygons[place] = self._oriented[place] = box[0]
+
+    def _count_holes(self) -> None:
+        """Take the share of each polygon that holes cover from its visible fraction."""
+        if self._uncovered is not None:
+            left = np.array([_area(each) for each in self._uncovered])
+            self._visible = self._visible * np.minimum(left / [_area([one]) for one in self._polygons], 1.0)
+            self._uncovered = None
 
     def _around(self) -> Points:
         """The rectangles around oriented boxes: n x 4 x 2."""
@@ -181,6 +203,7 @@ class BoxSet:
             extent = edges[:, 2:] - edges[:, :2]
         else:
             extent = oriented.extent(rounded)
+        self._count_holes()
         enough = self._visible + self._slack >= self._targets.min_visible
         good = enough & (extent > 0.0).all(axis=1)
         self.kept = self.kept[good]
@@ -220,6 +243,24 @@ def _on_the_border(numbers: Points, dtype: np.dtype[Any], size: Size) -> Points:
     off = np.maximum(max(1e-6, 2.0 * float(np.finfo(dtype).eps)) * ends, NEAR)
     beyond = ((numbers < 0.0) & (numbers >= -off)) | ((numbers > ends) & (numbers <= ends + off))
     return np.where(beyond, np.clip(numbers, 0.0, ends), numbers)
+
+
+def _moved(polygons: list[Points], forward: Callable[[Points], Points], bends: bool) -> list[Points]:
+    """Polygons after an op, with points along their edges if it bends straight lines."""
+    if not polygons:
+        return []
+    points, counts = np.concatenate(polygons), np.array([len(polygon) for polygon in polygons])
+    if bends:
+        points, counts = edge_points(points, counts)
+    return np.split(forward(points), np.cumsum(counts)[:-1])
+
+
+def _area(polygons: list[Points]) -> float:
+    """The area of several polygons that do not overlap."""
+    there = [polygon for polygon in polygons if len(polygon)]
+    if not there:
+        return 0.0
+    return float(measured(np.concatenate(there), np.array([len(polygon) for polygon in there]))[2].sum())
 
 
 def _pixel_corners(shown: NDArray[np.bool_]) -> Points:

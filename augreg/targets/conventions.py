@@ -28,7 +28,7 @@ _NORMALIZED = "_normalized"
 _LABELS = ("labels", "label")
 _LATER: Final[Mapping[str, Any]] = {
     "keys": {}, "maps": {}, "instances": None, "boxes_from": None, "classes": None, "nearest": "center",
-    "angle": None, "heading": False,
+    "angle": None, "heading": False, "holes": "ignore",
 }  # fmt: skip
 """What later options are where a spec says nothing of them."""
 
@@ -56,7 +56,8 @@ class Targets:
     `boxes` is the format of boxes; `normalized` says that they are fractions of the image's width and height. `angle`
     is the unit of the fifth number of `cxcywhr`, and the way it turns: clockwise as the image is displayed unless it
     says otherwise. With `heading` it is that of the whole turn, -180 to 180 degrees, else -90 to 90. A box is dropped
-    where less than the fraction `min_visible` of its area stays in the image. Its entries under the keys in `labels`,
+    where less than the fraction `min_visible` of its area stays in the image; where `holes` hide it, what is
+    painted over counts as not visible. Its entries under the keys in `labels`,
     and its masks under the keys in `instances`, are dropped with it, and it is dropped where such a mask has left the
     image. `boxes_from` names the instance masks that boxes are drawn around at the end. `keypoints` says
     whether points that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored
@@ -82,6 +83,7 @@ class Targets:
     classes: tuple[Annotated[str, Meta(min_length=1)], ...] | None = None
     angle: Angle | None = None
     heading: bool = False
+    holes: Literal["ignore", "hide"] = "ignore"
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):

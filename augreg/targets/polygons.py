@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["clipped", "edge_points", "measured"]
+__all__ = ["clipped", "edge_points", "measured", "without"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
@@ -39,17 +39,35 @@ def clipped(polygon: Points, size: Size) -> Points:
     ends = size[1], size[0]
     for axis in (0, 1):
         for border, sign in ((0.0, 1.0), (float(ends[axis]), -1.0)):
-            depth = sign * (polygon[:, axis] - border)
-            within = depth >= 0.0
-            if within.all():
-                continue
-            following, after = np.roll(polygon, -1, axis=0), np.roll(depth, -1)
-            crosses = within != np.roll(within, -1)
-            part = np.divide(depth, depth - after, out=np.zeros_like(depth), where=crosses)[:, None]
-            crossings = polygon + part * (following - polygon)
-            crossings[:, axis] = border
-            polygon = np.stack((polygon, crossings), axis=1)[np.stack((within, crosses), axis=1)]
+            polygon = _cut(polygon, axis, border, sign)
     found: Points = np.clip(polygon, 0.0, ends)  # rounding errors of the crossings
+    return found
+
+
+def without(polygon: Points, low: tuple[float, float], high: tuple[float, float]) -> list[Points]:
+    """What is left of a polygon outside of a rectangle between two corners (x, y): up to four pieces."""
+    if (polygon.max(axis=0) <= low).any() or (polygon.min(axis=0) >= high).any():
+        return [polygon]
+    pieces = []
+    for axis in (0, 1):
+        for border, sign in ((low[axis], -1.0), (high[axis], 1.0)):
+            pieces.append(_cut(polygon, axis, border, sign))
+            polygon = _cut(polygon, axis, border, -sign)
+    return [piece for piece in pieces if len(piece)]
+
+
+def _cut(polygon: Points, axis: int, border: float, sign: float) -> Points:
+    """The part of a polygon on one side of a border: beyond it along the axis if the sign is 1, else before it."""
+    depth = sign * (polygon[:, axis] - border)
+    within = depth >= 0.0
+    if within.all():
+        return polygon
+    following, after = np.roll(polygon, -1, axis=0), np.roll(depth, -1)
+    crosses = within != np.roll(within, -1)
+    part = np.divide(depth, depth - after, out=np.zeros_like(depth), where=crosses)[:, None]
+    crossings = polygon + part * (following - polygon)
+    crossings[:, axis] = border
+    found: Points = np.stack((polygon, crossings), axis=1)[np.stack((within, crosses), axis=1)]
     return found
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from augreg.backends import Backend
 from augreg.errors import ImageError
-from augreg.ops import FunctionCall, Op, Remap, Scene, Warp, projective
+from augreg.ops import FunctionCall, Op, Paint, Remap, Scene, Warp, projective
 from augreg.targets.boxes import BoxSet
 from augreg.targets.displacement import invert_displacement
 from augreg.targets.keypoints import Keypoints
@@ -91,6 +91,7 @@ class TargetSet:
         self._maps = tuple(maps)
         vectors = any(one.vectors for one in self._maps)
         self._point_sets = tuple(points for points in (boxes, keypoints) if points is not None)
+        self._boxes = boxes
         self._swap = swap
         self.size: Size = (0, 0)
         """The size of the image after the last op, set by the runner."""
@@ -113,6 +114,8 @@ class TargetSet:
 
     def apply(self, op: Op, before: Size, after: Size, engine: Backend) -> None:
         """Move the targets as an op moved the pixels of an image, from one size to another."""
+        if isinstance(op, Paint) and self._boxes is not None:
+            self._boxes.hide((op.left, op.top), (op.left + op.width, op.top + op.height))
         if _moves_nothing(op, before):
             if before != after:
                 raise ImageError(
