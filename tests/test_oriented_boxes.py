@@ -81,6 +81,42 @@ def test_corners_keep_their_order() -> None:
     assert np.allclose(found * ([120, 100] * 4), [[70, 40, 40, 40, 40, 50, 70, 50]])
 
 
+def test_a_mirrored_box_that_is_cut_keeps_the_order_of_its_corners() -> None:
+    """Mirrored it is from column 40 to 70, and columns 50 to 70 are left."""
+    found = eight([[50, 40, 80, 40, 80, 50, 50, 50]], FLIP, {"center_crop": [100, 20]})
+    assert np.allclose(found, [[20, 40, 0, 40, 0, 50, 20, 50]])
+
+
+def test_corners_next_to_the_border_are_on_it() -> None:
+    box = [[29.9995, 40, 50, 40, 50, 50, 29.9995, 50], [29.9, 20, 50, 20, 50, 30, 29.9, 30]]
+    assert eight(box, CROP)[0] == [0, 20, 20, 20, 20, 30, 0, 30]
+    assert np.allclose(eight(box, CROP)[1], [0, 0, 20, 0, 20, 10, 0, 10])
+
+
+def test_fractions_of_six_digits_end_at_the_border() -> None:
+    """A trapezoid that seems to reach 0.004 pixels beyond the border stays one; a cut one would become a rectangle."""
+    pipe = Pipeline.from_spec({"image": [], "targets": {"boxes": "xyxyxyxy_normalized"}})
+    box = [[0.5, 0.2, 1.0000005, 0.4, 1.0000005, 0.6, 0.5, 0.8]]
+    found = pipe.train({"image": np.zeros((10, 8000, 1), np.uint8), "boxes": box}, 0)["boxes"]
+    assert np.allclose(found, [[0.5, 0.2, 1, 0.4, 1, 0.6, 0.5, 0.8]], atol=1e-9) and max(found[0]) == 1
+
+
+def test_a_box_that_its_dtype_makes_empty_is_dropped() -> None:
+    """Numbers of float16 around 2000 are whole."""
+    boxes = np.array([[1, 1, 1.25, 1, 1.25, 5, 1, 5], [1, 1, 8, 1, 8, 5, 1, 5]], np.float16)
+    found = eight(boxes, {"pad": {"padding": [0, 0, 2000, 0]}})
+    assert found.tolist() == [[2001, 1, 2008, 1, 2008, 5, 2001, 5]]
+
+
+def test_a_box_leaves_with_its_mask() -> None:
+    there, gone = (np.zeros((100, 120), np.uint8) for _ in range(2))
+    there[45:55, 55:65], gone[0:5, 0:5] = 1, 1
+    boxes = [[50.0, 40.0, 90.0, 60.0, 0.0], [60.0, 50.0, 20.0, 12.0, 30.0]]
+    spec = {"image": [CROP], "targets": {**FIVE, "instances": ["masks"]}}
+    found = Pipeline.from_spec(spec).train({"image": IMAGE, "boxes": boxes, "masks": [gone, there]}, 0)
+    assert np.allclose(found["boxes"], [[30, 30, 20, 12, 30]]) and len(found["masks"]) == 1
+
+
 def test_corners_come_back_in_the_form_in_which_they_are_given() -> None:
     torch = pytest.importorskip("torch")
     pairs = [[[50, 40], [80, 40], [80, 50], [50, 50]]]
@@ -179,6 +215,18 @@ def test_corners_in_a_field_are_where_it_reads_them(bend: Any) -> None:
             upper = read[top, left] * (1 - right) + read[top, left + 1] * right
             lower = read[top + 1, left] * (1 - right) + read[top + 1, left + 1] * right
             assert np.abs(upper * (1 - down) + lower * down - wanted).max() < 0.005
+
+
+def test_corners_of_views_are_fractions_if_the_spec_says_so() -> None:
+    """From the 10 x 10 pixels in the middle of 10 x 20: five to the right, and half as wide a fraction."""
+    plan = plan_of((10, 20), {"center_crop": [10, 10]}, targets={"boxes": "xyxyxyxy_normalized"})
+    box = [0.2, 0.2, 0.8, 0.4, 0.6, 0.9, 0.3, 0.8]
+    wanted = np.array([[0.35, 0.2, 0.65, 0.4, 0.55, 0.9, 0.4, 0.8]])
+    assert np.allclose(restore_boxes(plan, [box]), wanted.reshape(1, 4, 2))
+    assert np.allclose(restore_boxes(plan, [box], corners=False), wanted)
+    pairs = np.reshape(box, (1, 4, 2))
+    assert np.allclose(restore_boxes(plan, pairs, corners=False), wanted.reshape(1, 4, 2))
+    assert restore_boxes(plan, np.zeros((0, 8)), corners=False).shape == (0, 8)
 
 
 def test_views_of_several_boxes_are_not_averaged() -> None:
