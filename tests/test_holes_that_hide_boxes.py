@@ -42,16 +42,19 @@ def kept(steps: list[Any], image: np.ndarray, box: np.ndarray, index: int, least
 def test_the_visible_fraction_is_that_of_the_pixels(steps: list[Any], near: float) -> None:
     rng = np.random.default_rng(3)
     between = 0
-    for index in range(40):
+    for index in range(20):
         image = np.ones((*rng.integers(40, 70, 2), 1), np.float32)
-        low = rng.integers(0, (image.shape[1] - 22, image.shape[0] - 22))
-        box = np.concatenate((low, low + rng.integers(12, 22, 2))).astype(float)
-        fraction = shown(steps, image, box, index)
-        between += 0.05 < fraction < 0.95
-        if fraction > 0:
-            assert kept(steps, image, box, index, fraction - near) == 1, index
-        if fraction + near < 1:
-            assert kept(steps, image, box, index, fraction + near) == 0, index
+        low = rng.integers(0, (image.shape[1] - 22, image.shape[0] - 22), (2, 2))
+        boxes = np.concatenate((low, low + rng.integers(12, 22, (2, 2))), axis=1).astype(float)
+        for label, box in enumerate(boxes):
+            fraction = shown(steps, image, box, index)
+            between += 0.05 < fraction < 0.95
+            for least, there in ((fraction - near, True), (fraction + near, False)):
+                if 0 < least < 1:
+                    targets = {**HIDE, "min_visible": least}
+                    sample = {"image": image, "boxes": boxes, "labels": [0, 1]}
+                    found = Pipeline.from_spec({"image": steps, "targets": targets}).train(sample, index)
+                    assert (label in found["labels"]) is there, index
     assert between > 8
 
 
@@ -96,6 +99,26 @@ def test_a_box_that_is_partly_hidden_does_not_shrink_and_takes_its_labels_along(
         assert sample["boxes"] == boxes[1:] and sample["labels"] == ["seen"]
         return
     raise AssertionError("no hole is within the image")
+
+
+def test_a_box_that_is_drawn_around_its_mask_is_hidden_as_it_was_before() -> None:
+    """The first box leaves with its mask. The second is twice as wide as its mask; holes hide a part of all of it."""
+    image = np.ones((60, 60, 1), np.float32)
+    gone, there = np.zeros((60, 60), np.uint8), np.zeros((60, 60), np.uint8)
+    gone[0:4, 0:4], there[20:40, 20:30] = 1, 1
+    boxes = np.array([[0.0, 0, 30, 30], [20, 20, 40, 40]])
+    steps = [{"cutout": {"size": 30, "holes": 2, "p": 1}}, {"center_crop": [40, 40]}]
+    compared = 0
+    for index in range(12):
+        fraction = shown(steps, image, boxes[1], index)
+        for least, count in ((fraction - 0.003, 1), (fraction + 0.003, 0)):
+            if 0 < least < 1:
+                targets = {**HIDE, "min_visible": least, "instances": ["masks"], "boxes_from": "masks"}
+                sample = {"image": image, "boxes": boxes, "masks": [gone, there]}
+                found = Pipeline.from_spec({"image": steps, "targets": targets}).train(sample, index)
+                assert found["boxes"].tolist() == [[10.0, 10, 20, 30]] * count, index
+                compared += 0.05 < fraction < 0.95
+    assert compared > 4
 
 
 def test_two_holes_at_one_place_hide_it_once() -> None:

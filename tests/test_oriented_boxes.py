@@ -94,7 +94,7 @@ def test_corners_next_to_the_border_are_on_it() -> None:
 
 
 def test_fractions_of_six_digits_end_at_the_border() -> None:
-    """A trapezoid that seems to reach 0.004 pixels beyond the border stays one; a cut one would become a rectangle."""
+    """A trapezoid that seems to end 0.004 pixels beyond the border stays one; a cut one would become a rectangle."""
     pipe = Pipeline.from_spec({"image": [], "targets": {"boxes": "xyxyxyxy_normalized"}})
     box = [[0.5, 0.2, 1.0000005, 0.4, 1.0000005, 0.6, 0.5, 0.8]]
     found = pipe.train({"image": np.zeros((10, 8000, 1), np.uint8), "boxes": box}, 0)["boxes"]

@@ -28,7 +28,7 @@ _NORMALIZED = "_normalized"
 _LABELS = ("labels", "label")
 _LATER: Final[Mapping[str, Any]] = {
     "keys": {}, "maps": {}, "instances": None, "boxes_from": None, "classes": None, "nearest": "center",
-    "angle": None, "heading": False, "holes": "ignore",
+    "angle": None, "heading": False, "holes": "ignore", "polygons": [],
 }  # fmt: skip
 """What later options are where a spec says nothing of them."""
 
@@ -56,16 +56,16 @@ class Targets:
     `boxes` is the format of boxes; `normalized` says that they are fractions of the image's width and height. `angle`
     is the unit of the fifth number of `cxcywhr`, and the way it turns: clockwise as the image is displayed unless it
     says otherwise. With `heading` it is that of the whole turn, -180 to 180 degrees, else -90 to 90. A box is dropped
-    where less than the fraction `min_visible` of its area stays in the image; where `holes` hide it, what is
-    painted over counts as not visible. Its entries under the keys in `labels`,
-    and its masks under the keys in `instances`, are dropped with it, and it is dropped where such a mask has left the
-    image. `boxes_from` names the instance masks that boxes are drawn around at the end. `keypoints` says
-    whether points that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored
-    image. `classes` names the classes in the order of their numbers, so that `swap` exchanges these too: in masks, in
-    labels that are integers, and in the channels of predictions on views. `mask_fill` is the value of a mask where
-    the image shows only fill. `nearest` says which pixel a resize takes for masks and for maps by the nearest pixel:
-    the one at the center of the pixel of the result, or as OpenCV at its top left corner. `keys` says what the
-    entries under other keys are, and `maps` which are maps of values, such as depth, and how these move.
+    where less than the fraction `min_visible` of its area stays in the image; where `holes` hide it, what is painted
+    over counts as not visible. Its entries under the keys in `labels`, and its masks under the keys in `instances`,
+    are dropped with it, and it is dropped where such a mask has left the image. `boxes_from` names the instance masks
+    that boxes are drawn around at the end. `keypoints` says whether points that leave the image are kept or dropped.
+    `swap` pairs names that are exchanged in a mirrored image. `classes` names the classes in the order of their
+    numbers, so that `swap` exchanges these too: in masks, in labels that are integers, and in the channels of
+    predictions on views. `mask_fill` is the value of a mask where the image shows only fill. `nearest` says which
+    pixel a resize takes for masks and for maps by the nearest pixel: the one at the center of the pixel of the
+    result, or as OpenCV at its top left corner. `keys` says what the entries under other keys are, `polygons` which
+    have the polygons around each object, and `maps` which are maps of values, such as depth, and how these move.
     """
 
     boxes: BoxFormat | None = None
@@ -84,6 +84,7 @@ class Targets:
     angle: Angle | None = None
     heading: bool = False
     holes: Literal["ignore", "hide"] = "ignore"
+    polygons: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):
@@ -116,8 +117,10 @@ class Targets:
                 raise ValueError(f"{option}: {', '.join(map(repr, own))} always has the same meaning; leave it out")
         # the default names of labels are not said by anybody, and may be those of something else
         labels = () if self.labels == _LABELS else self.labels
-        for option, keys in (("labels", labels), ("instances", self.instances or ())):
-            own = sorted({"image", "boxes", *(("keypoints", "keypoint_names") if option == "instances" else ())})
+        for option, keys in (
+            ("labels", labels), ("instances", self.instances or ()), ("polygons", self.polygons)
+        ):  # fmt: skip
+            own = sorted({"image", "boxes", *(("keypoints", "keypoint_names") if option != "labels" else ())})
             if taken := [key for key in own if key in keys]:
                 raise ValueError(f"{option}: {', '.join(map(repr, taken))} always has the same meaning; leave it out")
         others = {key for key, kind in self.keys.items() if kind != "mask"}
@@ -129,6 +132,10 @@ class Targets:
             ("labels", "keys", images & {*labels}),
             ("instances", "maps", self.maps.keys() & {*(self.instances or ())}),
             ("instances", "keys", others & {*(self.instances or ())}),
+            ("polygons", "keys", self.keys.keys() & {*self.polygons}),
+            ("polygons", "maps", self.maps.keys() & {*self.polygons}),
+            ("polygons", "labels", {*labels} & {*self.polygons}),
+            ("polygons", "instances", {*(self.instances or ())} & {*self.polygons}),
         ):
             if both:
                 raise ValueError(f"{one} and {other} both name {', '.join(map(repr, sorted(both)))}; say one of them")

@@ -20,6 +20,7 @@ from augreg.targets.boxes import BoxSet
 from augreg.targets.displacement import invert_displacement
 from augreg.targets.keypoints import Keypoints
 from augreg.targets.masks import Mask
+from augreg.targets.outlines import Outlines
 from augreg.targets.values import ValueMap
 
 __all__ = ["TargetSet", "forward_of", "mirrors"]
@@ -86,11 +87,13 @@ class TargetSet:
         keypoints: Keypoints | None,
         swap: bool,
         maps: Iterable[ValueMap] = (),
+        outlines: Iterable[Outlines] = (),
     ) -> None:
         self._masks = tuple(masks)
         self._maps = tuple(maps)
         vectors = any(one.vectors for one in self._maps)
-        self._point_sets = tuple(points for points in (boxes, keypoints) if points is not None)
+        outlines = tuple(outlines)
+        self._point_sets = tuple(points for points in (boxes, keypoints, *outlines) if points is not None)
         self._boxes = boxes
         self._swap = swap
         self.size: Size = (0, 0)
@@ -98,7 +101,7 @@ class TargetSet:
         self.mirrored = False
         """Whether the ops so far mirror the image; not tracked if the spec swaps no names."""
         present = {"masks": bool(self._masks), "boxes": boxes is not None, "keypoints": keypoints is not None}
-        present |= {"maps of values": bool(self._maps), "vectors": vectors}
+        present |= {"maps of values": bool(self._maps), "vectors": vectors, "polygons": bool(outlines)}
         self._kinds = [kind for kind, is_present in present.items() if is_present]
 
     def check(self, ops: Iterable[Op], scene: Scene, name: Callable[[Op], str]) -> None:
