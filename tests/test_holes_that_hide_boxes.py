@@ -121,6 +121,22 @@ def test_a_box_that_is_drawn_around_its_mask_is_hidden_as_it_was_before() -> Non
     assert compared > 4
 
 
+def test_a_box_that_is_cut_away_leaves_the_holes_of_others_to_them() -> None:
+    """Holes, then a turn that the crop after it cannot pass."""
+    image, boxes = np.ones((60, 60, 1), np.float32), np.array([[0.0, 0, 8, 8], [15, 15, 35, 35]])
+    steps = [{"cutout": {"size": 16, "holes": 2, "p": 1}}, {"rotate": {"degrees": [2, 2]}}, {"center_crop": [40, 40]}]
+    compared = 0
+    for index in range(12):
+        fraction = shown(steps, image, boxes[1], index)
+        for least, labels in ((fraction - 0.04, [1]), (fraction + 0.04, [])):
+            if 0 < least < 1:
+                spec = {"image": steps, "targets": {**HIDE, "min_visible": least}}
+                sample = {"image": image, "boxes": boxes, "labels": [0, 1]}
+                assert Pipeline.from_spec(spec).train(sample, index)["labels"] == labels, index
+                compared += 0.05 < fraction < 0.95
+    assert compared > 4
+
+
 def test_two_holes_at_one_place_hide_it_once() -> None:
     """Many holes that cover all but a corner: their sum is more than the box, and the corner is still seen."""
     image, box = np.ones((60, 60, 1), np.float32), np.array([20.0, 20.0, 40.0, 40.0])

@@ -95,6 +95,14 @@ def test_parts_that_leave_the_image_are_left_out() -> None:
     assert found[0] == found[4] == [[2, 2, 10, 2, 10, 10]] and found[1] == found[2] == [] and found[3].shape == (0,)
 
 
+def test_what_only_touches_the_border_is_gone() -> None:
+    """Up to where the crop begins, also if rounding put it a little further, and a line without an area."""
+    for end in (20, 20.0005):
+        assert moved([[[10, 12, end, 12, end, 20, 10, 20]]], CROP)["segmentation"] == [[]]
+    assert moved([[[10, 12, 20.01, 12, 20.01, 20, 10, 20]]], CROP)["segmentation"] != [[]]
+    assert moved([[[25, 15, 30, 20, 35, 25]]], CROP)["segmentation"] == [[]]
+
+
 def test_objects_leave_with_their_boxes_and_boxes_with_their_polygons() -> None:
     # the box of the second reaches into the crop, and its polygon does not; of the third too little is left
     boxes = [[22, 12, 30, 20], [0, 0, 30, 30], [0, 0, 21, 30], [21, 11, 39, 29]]

@@ -76,7 +76,8 @@ class Outlines:
         kept, there = [], []
         for place, polygon in enumerate(np.split(points, np.cumsum(counts)[:-1])):
             found = clipped(polygon, size) if over[place] else np.clip(polygon, 0.0, ends)
-            if len(found) and measured(found, np.array([len(found)]))[2][0] > 0.0:
+            sliver = over[place] and (not len(found) or np.ptp(found, axis=0).min() <= NEAR)
+            if not sliver and measured(found, np.array([len(found)]))[2][0] > 0.0:
                 kept.append(found)
                 there.append(place)
         self._polygons = kept
