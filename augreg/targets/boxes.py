@@ -108,8 +108,11 @@ class BoxSet:
         points, counts = np.concatenate(self._polygons), np.array([len(polygon) for polygon in self._polygons])
         if bends:
             points, counts = edge_points(points, counts)
-        corners = np.zeros((0, 2)) if self._oriented is None else self._oriented.reshape(-1, 2)
-        points, corners = np.split(forward(np.concatenate((points, corners))), [len(points)])
+        if self._oriented is None:
+            points = forward(points)
+        else:
+            both = forward(np.concatenate((points, self._oriented.reshape(-1, 2))))
+            points, corners = both[: len(points)], both[len(points) :].reshape(-1, 4, 2)
         low, high, whole = measured(points, counts)
         ends = np.array((size[1], size[0]), np.float64)
         over = np.asarray(((low < -NEAR) | (high > ends + NEAR)).any(axis=1))
@@ -128,7 +131,7 @@ class BoxSet:
             pieces = [self._uncovered[place] for place in there]
             self._uncovered = [[clipped(one, size) for one in _moved(each, forward, bends)] for each in pieces]
         if self._oriented is not None:
-            self._oriented = corners.reshape(-1, 4, 2)[there]
+            self._oriented = corners[there]
             if over[there].any():
                 self._oriented = np.where(over[there][:, None, None], self._around(), self._oriented)
 
