@@ -129,6 +129,13 @@ def test_what_is_no_polygon(value: Any, message: str) -> None:
         moved(value, FLIP)
 
 
+def test_they_are_refused_where_a_batch_is_mixed() -> None:
+    pipe = Pipeline.from_spec({"batch": ["mixup"], "classes": 2, "targets": {"polygons": ["outlines"]}})
+    batch = {"image": np.zeros((2, 8, 8, 3), np.uint8), "label": np.arange(2), "outlines": [[[0, 0, 4, 0, 4, 4]]] * 2}
+    with pytest.raises(ValueError, match="outlines: coordinates do not follow when a batch is mixed"):
+        pipe.batch(batch, batch=0)
+
+
 def test_what_contradicts_itself() -> None:
     with pytest.raises(ImageError, match="polygons of 1 objects and 2 boxes"):
         moved([[0, 0, 9, 0, 9, 9]], others={"boxes": [[0, 0, 9, 9]] * 2}, boxes="xyxy")

@@ -209,7 +209,8 @@ class Mixer:
         first = found["image"]
         for key, value in given.items():
             kind = self._kind(key, value)
-            if kind is None and key in _COORDINATES and value is not None and self.steps:
+            has_points = key in _COORDINATES or key in self._targets.polygons
+            if kind is None and has_points and value is not None and self.steps:
                 raise ValueError(
                     f"{key}: coordinates do not follow when a batch is mixed: remove {key}, or the batch section"
                 )
