@@ -209,8 +209,8 @@ class Mixer:
         first = found["image"]
         for key, value in given.items():
             kind = self._kind(key, value)
-            coordinates = kind in ("boxes", "keypoints") or (kind is None and key in _COORDINATES)
-            if coordinates and value is not None and self.steps:
+            named = kind is None and (key in _COORDINATES or key in self._targets.polygons)
+            if (named or kind in ("boxes", "keypoints")) and value is not None and self.steps:
                 raise ValueError(
                     f"{key}: coordinates do not follow when a batch is mixed: remove {key}, or the batch section"
                 )

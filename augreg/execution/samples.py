@@ -28,6 +28,7 @@ from augreg.targets.conventions import Targets
 from augreg.targets.keypoints import Keypoints
 from augreg.targets.kinds import kind_of, left_behind
 from augreg.targets.masks import Mask
+from augreg.targets.outlines import Outlines
 from augreg.targets.propagate import TargetSet
 from augreg.targets.values import ValueMap
 
@@ -88,6 +89,7 @@ def run_sample(
     boxes = _boxes(sample, targets, size)
     companions = [] if boxes is None else _companions(sample, targets, boxes.count, masks)
     instances = [key for key in companions if key in masks]
+    outlines = _outlines(sample, targets, size, None if boxes is None else boxes.count)
     before = {key: _shown(masks[key], sample[key]) for key in instances}
     swapped = [key for key in targets.labels if key in sample and has_classes(sample[key], targets)]
     has_partners = partner_numbers(targets.classes, targets) is not None
@@ -107,7 +109,8 @@ def run_sample(
     further = _further(sample, targets, size)
     every_mask = [mask for group in masks.values() for mask in group]
     every_map = [one for group in maps.values() for one in group]
-    moving = TargetSet(every_mask, boxes, keypoints, bool(targets.swap), every_map, further.values())
+    more = (*further.values(), *outlines.values())
+    moving = TargetSet(every_mask, boxes, keypoints, bool(targets.swap), every_map, more)
     seen = () if boxes is None else boxes.for_scene()
     done = (run_images or _run_images)(images, first, seen, moving, start, settings, offer)
     for mask in (mask for key in classes if moving.mirrored for mask in masks[key]):
@@ -116,11 +119,14 @@ def run_sample(
     result.update({key: _as_given(done[key], sample[key]) for key in images})
     result.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in masks.items()})
     result.update({key: _as_given([m.write(output) for m in group], sample[key]) for key, group in maps.items()})
+    result.update({key: each.write(moving.size, output) for key, each in outlines.items()})
     if boxes is not None:
+        for each in outlines.values():
+            boxes.drop(each.gone)
         for key in instances:
             _follow_masks(boxes, before[key], _shown(masks[key], sample[key]), key == targets.boxes_from)
         result["boxes"] = boxes.write(moving.size, output)
-        for key in companions:
+        for key in (*companions, *outlines):
             result[key] = _kept(result[key], boxes.kept.tolist(), key in masks)
     if moving.mirrored:
         result.update({key: exchanged_labels(result[key], targets) for key in swapped})
@@ -266,6 +272,22 @@ def _companions(sample: Mapping[Any, Any], targets: Targets, boxes: int, masks: 
     return found
 
 
+def _outlines(
+    sample: Mapping[Any, Any], targets: Targets, size: tuple[int, int], boxes: int | None
+) -> dict[Any, Outlines]:
+    """The polygons by key; beside boxes there are those of one object for each."""
+    found = {}
+    for key in (key for key in targets.polygons if key in sample):
+        with _reading(key):
+            found[key] = Outlines(sample[key], _at(key), targets, size)
+        if boxes is not None and found[key].count != boxes:
+            raise ImageError(
+                f"{_at(key)}: there are the polygons of {found[key].count} objects and {boxes} boxes; give those of "
+                "one object for each box"
+            )
+    return found
+
+
 def _are_several(value: Any, key: str) -> bool:
     """Whether there may be a mask for each box under a key; an array under `mask` itself is one mask."""
     if hasattr(value, "ndim"):
@@ -288,11 +310,7 @@ def _follow_masks(
     had, has = (np.array([bool(plane.any()) for plane in planes], bool) for planes in (before, after))
     boxes.drop(had & ~has)
     if tighten:
-        edges = np.zeros((len(after), 4))
-        for number in np.flatnonzero(has):
-            across, down = (np.flatnonzero(after[number].any(axis=axis)) for axis in (0, 1))
-            edges[number] = across[0], down[0], across[-1] + 1, down[-1] + 1
-        boxes.set_edges(edges, has)
+        boxes.draw_around(after)
 
 
 def _entries(value: Any, masks: bool) -> int | None:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from augreg.targets import rows
-from augreg.targets.boxes import in_pixels
+from augreg.targets.boxes import corners_in_pixels
 from augreg.targets.conventions import Targets
 from augreg.targets.keypoints import flattened
 from augreg.targets.kinds import kind_of
+from augreg.targets.oriented import COLUMNS
 
 __all__ = ["names_in", "overlaid"]
 
@@ -47,14 +48,20 @@ def overlaid(
     thick = max(2, round(max(image.size) / 150))
     font = ImageFont.load_default(max(10, round(max(image.size) / 24)))
     if "boxes" in sample:
-        edges = in_pixels(sample["boxes"], targets, (height, width)) * scale
+        upright = targets.boxes not in COLUMNS
+        corners = corners_in_pixels(sample["boxes"], targets, (height, width)) * scale
         labels = sample.get("labels")
-        for number, box in enumerate(edges.tolist()):
+        for number, box in enumerate(corners.tolist()):
             label = "" if labels is None else str(labels[number])
             color = _color(label, names)
-            draw.rectangle(tuple(box), outline=color, width=thick)
+            if upright:
+                draw.rectangle((*box[0], *box[2]), outline=color, width=thick)
+            else:
+                around = [tuple(corner) for corner in (*box, *box[:2])]
+                draw.line(around, fill=color, width=thick, joint="curve")
             if label:
-                _tag(draw, (box[0], box[1]), label, color, font)
+                highest = min(box, key=lambda corner: corner[1])
+                _tag(draw, (highest[0], highest[1]), label, color, font)
     for name, (x, y) in _points(sample):
         color, radius = _color(name, names), 2 * thick
         center = x * scale, y * scale

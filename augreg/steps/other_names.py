@@ -169,7 +169,8 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "lanczos": ("lanczos", "bicubic"), "area": ("bilinear",), "zeros": ("constant",), "zero": ("constant",),
     "replicate": ("edge",), "border": ("edge",), "reflection": ("reflect",), "reflect101": ("reflect",),
     "l": ("gray",), "grayscale": ("gray",), "grey": ("gray",), "bgr": ("rgb",), "segmentation": ("mask",),
-    "ignore": ("other",), "depth": ("other",),
+    "ignore": ("other",), "depth": ("other",), "xywhr": ("cxcywhr",), "rbox": ("cxcywhr",),
+    "obb": ("xyxyxyxy", "cxcywhr"), "quad": ("xyxyxyxy",),
 }  # fmt: skip
 """Choices that mean the same here, or nearly, by the plain name of the choice of another library."""
 

@@ -2,27 +2,35 @@
 
 While ops run, a box is a polygon, at first of its four corners, so that a rotation there and back gives the same box.
 Where an op moves it over the border, the polygon is clipped like the pixels, and the visible fraction of its area is
-recorded. The result is the box around the polygon.
+recorded. The result is the box around the polygon. An oriented box also has its four corners, which say in which
+direction the rectangle around the polygon lies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augreg.errors import ImageError
-from augreg.targets import rows
+from augreg.targets import oriented, rows
 from augreg.targets.conventions import NEAR, Targets
+from augreg.targets.polygons import clipped, edge_points, measured, without
 
-__all__ = ["BoxSet", "from_pixels", "in_pixels"]
+__all__ = ["BoxSet", "corners_in_pixels", "from_pixels", "in_pixels"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
 
-_EDGES = {"xyxy": "x1, y1, x2, y2", "xywh": "x, y, width, height", "cxcywh": "center x, center y, width, height"}
+_EDGES = {
+    "xyxy": "x1, y1, x2, y2",
+    "xywh": "x, y, width, height",
+    "cxcywh": "center x, center y, width, height",
+    "cxcywhr": "center x, center y, width, height, angle",
+    "xyxyxyxy": "the corners x1, y1, .. x4, y4",
+}
 
 
 class BoxSet:
@@ -36,32 +44,59 @@ class BoxSet:
                 "or xywh, cxcywh, and `normalized: true` for fractions of the image"
             )
         self._targets, self._format = targets, targets.boxes
-        given, self._like = rows.read(value, key, f"boxes ({_EDGES[self._format]})", (4,))
-        height, width = size
-        if targets.normalized:
-            if len(given) and np.abs(given).max() > 2.0:  # certainly pixels
-                row = int(np.abs(given).max(axis=1).argmax())
-                raise ImageError(
-                    f"{key}[{row}]: {given[row].tolist()} is not normalized: expected fractions of the image, "
-                    "0 to 1; divide by its width and height, or leave out `normalized`"
-                )
-            given = given * (width, height, width, height)
-        edges = _to_edges(given, self._format)
+        self._paired = False
+        corners = self._read_oriented(value, key, size) if self._is_oriented else self._read(value, key, size)
+        self.count = len(corners)
+        # the share of a box that rounding its edges may take away or add
+        self._slack = np.minimum((NEAR / oriented.sides(corners)).sum(axis=1), 0.01)
+        self.kept = np.arange(len(corners))
+        self._visible = np.ones(len(corners))
+        self._polygons = list(corners)
+        self._oriented: Points | None = corners if self._is_oriented else None
+        """The corners of oriented boxes, n x 4 x 2: as they were moved, or of the rectangle around what is left."""
+        self._uncovered: list[list[Points]] | None = None
+        """The pieces of each polygon that no hole covers; None if there are no holes, or they do not count."""
+        self.move(lambda points: points, size)  # a box may extend over the border from the start
+
+    @property
+    def _is_oriented(self) -> bool:
+        return self._format in oriented.COLUMNS
+
+    def _read(self, value: Any, key: str, size: Size) -> Points:
+        """The corners of upright boxes: n x 4 x 2."""
+        names = _EDGES[self._format]
+        given, self._like = rows.read(value, key, f"boxes ({names})", (4,))
+        edges = _to_edges(self._from_fractions(given, key, size), self._format)
         empty = np.flatnonzero((edges[:, 2:] <= edges[:, :2]).any(axis=1))
         if len(empty):
             row = int(empty[0])
             raise ImageError(
-                f"{key}[{row}]: {given[row].tolist()} has no area: expected {_EDGES[self._format]} of a box that is "
+                f"{key}[{row}]: {given[row].tolist()} has no area: expected {names} of a box that is "
                 "wider and higher than 0; leave it out, or check `boxes` under `targets` in the spec"
             )
-        self.count = len(edges)
-        edges = _on_the_border(edges, self._like.dtype, size)
-        # the share of a box that rounding its edges may take away or add
-        self._slack = np.minimum((NEAR / (edges[:, 2:] - edges[:, :2])).sum(axis=1), 0.01)
-        self.kept = np.arange(len(edges))
-        self._visible = np.ones(len(edges))
-        self._polygons = list(_corners(edges))
-        self.move(lambda points: points, size)  # a box may extend over the border from the start
+        return _corners(_on_the_border(edges, self._like.dtype, size))
+
+    def _read_oriented(self, value: Any, key: str, size: Size) -> Points:
+        """The corners of oriented boxes: n x 4 x 2."""
+        if self._format == "xyxyxyxy":
+            value, self._paired = oriented.paired(value)
+        columns = (oriented.COLUMNS[self._format],)
+        given, self._like = rows.read(value, key, f"boxes ({_EDGES[self._format]})", columns)
+        corners = oriented.corners_of(self._from_fractions(given, key, size), key, self._targets)
+        return _on_the_border(corners.reshape(-1, 8), self._like.dtype, size).reshape(-1, 4, 2)
+
+    def _from_fractions(self, given: Points, key: str, size: Size) -> Points:
+        """Boxes in pixels."""
+        if not self._targets.normalized:
+            return given
+        if len(given) and np.abs(given).max() > 2.0:  # certainly pixels
+            row = int(np.abs(given).max(axis=1).argmax())
+            raise ImageError(
+                f"{key}[{row}]: {given[row].tolist()} is not normalized: expected fractions of the image, "
+                "0 to 1; divide by its width and height, or leave out `normalized`"
+            )
+        pixels: Points = given * ((size[1], size[0]) * (given.shape[1] // 2))
+        return pixels
 
     def move(self, forward: Callable[[Points], Points], size: Size, bends: bool = False) -> None:
         """Move the polygons with `forward`, and clip them to an image of this size.
@@ -72,9 +107,13 @@ class BoxSet:
             return
         points, counts = np.concatenate(self._polygons), np.array([len(polygon) for polygon in self._polygons])
         if bends:
-            points, counts = _edge_points(points, counts)
-        points = forward(points)
-        low, high, whole = _measured(points, counts)
+            points, counts = edge_points(points, counts)
+        if self._oriented is None:
+            points = forward(points)
+        else:
+            both = forward(np.concatenate((points, self._oriented.reshape(-1, 2))))
+            points, corners = both[: len(points)], both[len(points) :].reshape(-1, 4, 2)
+        low, high, whole = measured(points, counts)
         ends = np.array((size[1], size[0]), np.float64)
         over = np.asarray(((low < -NEAR) | (high > ends + NEAR)).any(axis=1))
         away = ((high <= 0.0) | (low >= ends) | (over[:, None] & ((high <= NEAR) | (low >= ends - NEAR)))).any(axis=1)
@@ -82,24 +121,63 @@ class BoxSet:
         moved = np.split(np.where(inside, np.clip(points, 0.0, ends), points), np.cumsum(counts)[:-1])
         left = np.where(away, 0.0, whole)
         for place in np.flatnonzero(over & ~away):
-            moved[place] = _inside(moved[place], size)
-            left[place] = _measured(moved[place], np.array([len(moved[place])]))[2][0] if len(moved[place]) else 0.0
+            moved[place] = clipped(moved[place], size)
+            left[place] = measured(moved[place], np.array([len(moved[place])]))[2][0] if len(moved[place]) else 0.0
         there = np.flatnonzero(left > 0.0)
         self._polygons = [moved[place] for place in there]
         self._visible = self._visible[there] * np.minimum(left[there] / whole[there], 1.0)
         self._slack, self.kept = self._slack[there], self.kept[there]
+        if self._uncovered is not None:
+            pieces = [self._uncovered[place] for place in there]
+            self._uncovered = [[clipped(one, size) for one in _moved(each, forward, bends)] for each in pieces]
+        if self._oriented is not None:
+            self._oriented = corners[there]
+            if over[there].any():
+                self._oriented = np.where(over[there][:, None, None], self._around(), self._oriented)
+
+    def hide(self, low: tuple[float, float], high: tuple[float, float]) -> None:
+        """Count what is painted over between two corners (x, y) as not visible, if the spec says so."""
+        if self._targets.holes == "ignore":
+            return
+        pieces = [[one] for one in self._polygons] if self._uncovered is None else self._uncovered
+        self._uncovered = [[left for one in each for left in without(one, low, high)] for each in pieces]
 
     def drop(self, gone: NDArray[np.bool_]) -> None:
         """Drop boxes by their numbers among all that came in."""
         there = np.flatnonzero(~gone[self.kept])
         self._polygons = [self._polygons[place] for place in there]
         self._visible, self._slack, self.kept = self._visible[there], self._slack[there], self.kept[there]
+        if self._uncovered is not None:
+            self._uncovered = [self._uncovered[place] for place in there]
+        if self._oriented is not None:
+            self._oriented = self._oriented[there]
 
-    def set_edges(self, edges: Points, known: NDArray[np.bool_]) -> None:
-        """Give the boxes, by their numbers among all that came in, these edges in pixels where they are known."""
-        for place, number in enumerate(self.kept):
-            if known[number]:
-                self._polygons[place] = _corners(edges[[number]])[0]
+    def draw_around(self, shown: Sequence[NDArray[np.bool_]]) -> None:
+        """Draw the boxes around where their objects show, height x width for each that came in; if it shows."""
+        self._count_holes()
+        for place, number in enumerate(self.kept.tolist()):
+            points = _pixel_corners(shown[number])
+            if not len(points):
+                continue
+            if self._oriented is None:
+                edges = np.concatenate((points.min(axis=0), points.max(axis=0)))
+                self._polygons[place] = _corners(edges[None])[0]
+            else:
+                box = oriented.around(points, np.array([len(points)]), self._oriented[[place]])
+                self._polygons[place] = self._oriented[place] = box[0]
+
+    def _count_holes(self) -> None:
+        """Take the share of each polygon that holes cover from its visible fraction."""
+        if self._uncovered is not None:
+            left = np.array([_area(each) for each in self._uncovered])
+            self._visible = self._visible * np.minimum(left / [_area([one]) for one in self._polygons], 1.0)
+            self._uncovered = None
+
+    def _around(self) -> Points:
+        """The rectangles around oriented boxes: n x 4 x 2."""
+        corners = np.zeros((0, 4, 2)) if self._oriented is None else self._oriented
+        counts = np.array([len(polygon) for polygon in self._polygons], np.intp)
+        return oriented.around(np.concatenate([np.zeros((0, 2)), *self._polygons]), counts, corners)
 
     @property
     def edges(self) -> Points:
@@ -107,7 +185,7 @@ class BoxSet:
         if not self._polygons:
             return np.zeros((0, 4))
         counts = np.array([len(polygon) for polygon in self._polygons])
-        return np.concatenate(_measured(np.concatenate(self._polygons), counts)[:2], axis=1)
+        return np.concatenate(measured(np.concatenate(self._polygons), counts)[:2], axis=1)
 
     def for_scene(self) -> tuple[tuple[float, float, float, float], ...]:
         """The edges as tuples of plain numbers, the form of `Scene.boxes`."""
@@ -115,19 +193,31 @@ class BoxSet:
 
     def write(self, size: Size, output: str) -> Any:
         """The boxes with a visible fraction of at least `min_visible`, in the form of the input; updates `kept`."""
-        boxes = from_pixels(self.edges, self._targets, size)
+        if self._oriented is None:
+            boxes = from_pixels(self.edges, self._targets, size)
+        else:
+            corners = self._around() if self._format == "cxcywhr" else oriented.on_the_border(self._oriented, size)
+            boxes = oriented.numbers_of(corners, self._targets, size)
         # a sliver can become empty when its numbers are rounded to the output dtype
         dtype = np.dtype(np.float32) if self._like.kind == "list" and output != "auto" else self._like.dtype
-        rounded = _to_edges(boxes.astype(dtype), self._format)
+        rounded = boxes.astype(dtype)
+        if self._oriented is None:
+            edges = _to_edges(rounded, self._format)
+            extent = edges[:, 2:] - edges[:, :2]
+        else:
+            extent = oriented.extent(rounded)
+        self._count_holes()
         enough = (self._visible + self._slack >= self._targets.min_visible) & self._are_large()
-        good = enough & (rounded[:, 2:] > rounded[:, :2]).all(axis=1)
+        good = enough & (extent > 0.0).all(axis=1)
         self.kept = self.kept[good]
-        return rows.write(boxes[good], self._like, output)
+        found = boxes[good].reshape(-1, 4, 2) if self._paired else boxes[good]
+        return rows.write(found, self._like, output)
 
     def _are_large(self) -> NDArray[np.bool_]:
         """Whether the boxes have the sides and the area, in pixels, that the spec asks for."""
         edges = self.edges
-        width, height = (edges[:, 2:] - edges[:, :2] + NEAR).T
+        sides = edges[:, 2:] - edges[:, :2] if self._oriented is None else oriented.sides(self._around())
+        width, height = (sides + NEAR).T
         wide, high = width >= self._targets.min_width, height >= self._targets.min_height
         found: NDArray[np.bool_] = wide & high & (width * height >= self._targets.min_area)
         return found
@@ -145,71 +235,57 @@ def from_pixels(edges: Points, targets: Targets, size: Size) -> Points:
     return _from_edges(fractions, targets.boxes or "xyxy")
 
 
-def _on_the_border(edges: Points, dtype: np.dtype[Any], size: Size) -> Points:
-    """The edges, with those on the border that are beyond it by no more than their numbers are rounded.
+def corners_in_pixels(value: Any, targets: Targets, size: Size) -> Points:
+    """The corners in pixels of boxes as a spec declares them, oriented ones too: n x 4 x 2. Raises ImageError."""
+    form = targets.boxes or "xyxy"
+    if form not in oriented.COLUMNS:
+        return _corners(in_pixels(value, targets, size))
+    given = oriented.paired(value)[0] if form == "xyxyxyxy" else value
+    numbers = rows.read(given, "boxes", "boxes", (oriented.COLUMNS[form],))[0]
+    scale = (size[1], size[0]) * 4 if targets.normalized else 1.0
+    return oriented.corners_of(numbers * scale, "boxes", targets)
+
+
+def _on_the_border(numbers: Points, dtype: np.dtype[Any], size: Size) -> Points:
+    """Pairs x, y, with those on the border that are beyond it by no more than their numbers are rounded.
 
     Fractions in files often have six digits, and those of float32 seven.
     """
-    ends = np.array((size[1], size[0]) * 2, np.float64)
+    ends = np.array((size[1], size[0]) * (numbers.shape[1] // 2), np.float64)
     off = np.maximum(max(1e-6, 2.0 * float(np.finfo(dtype).eps)) * ends, NEAR)
-    beyond = ((edges < 0.0) & (edges >= -off)) | ((edges > ends) & (edges <= ends + off))
-    return np.where(beyond, np.clip(edges, 0.0, ends), edges)
+    beyond = ((numbers < 0.0) & (numbers >= -off)) | ((numbers > ends) & (numbers <= ends + off))
+    return np.where(beyond, np.clip(numbers, 0.0, ends), numbers)
+
+
+def _moved(polygons: list[Points], forward: Callable[[Points], Points], bends: bool) -> list[Points]:
+    """Polygons after an op, with points along their edges if it bends straight lines."""
+    if not polygons:
+        return []
+    points, counts = np.concatenate(polygons), np.array([len(polygon) for polygon in polygons])
+    if bends:
+        points, counts = edge_points(points, counts)
+    return np.split(forward(points), np.cumsum(counts)[:-1])
+
+
+def _area(polygons: list[Points]) -> float:
+    """The area of several polygons that do not overlap."""
+    there = [polygon for polygon in polygons if len(polygon)]
+    if not there:
+        return 0.0
+    return float(measured(np.concatenate(there), np.array([len(polygon) for polygon in there]))[2].sum())
+
+
+def _pixel_corners(shown: NDArray[np.bool_]) -> Points:
+    """The corners of the outermost pixels in each row that are shown, height x width: n x 2, of which some repeat."""
+    ys = np.flatnonzero(shown.any(axis=1))
+    left, right = shown[ys].argmax(axis=1), shown.shape[1] - shown[ys, ::-1].argmax(axis=1)
+    xs, ys = np.tile(np.concatenate((left, right)), 2), np.concatenate((ys, ys, ys + 1, ys + 1))
+    return np.stack((xs, ys), axis=1).astype(np.float64)
 
 
 def _corners(edges: Points) -> Points:
     """n x 4 x 2: top left, top right, bottom right, bottom left."""
     return edges[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-
-
-def _edge_points(corners: Points, counts: NDArray[np.intp]) -> tuple[Points, NDArray[np.intp]]:
-    """Points along the edges of polygons with `counts` corners each, and the numbers of points.
-
-    They are about two pixels apart, or more for very long edges.
-    """
-    starts = np.cumsum(counts) - counts
-    along = corners[_following(counts)] - corners
-    lengths = np.hypot(along[:, 0], along[:, 1])
-    apart = np.maximum(2.0, np.add.reduceat(lengths, starts) / 256)
-    parts = np.maximum(np.ceil(lengths / np.repeat(apart, counts)), 1.0).astype(np.intp)
-    edge = np.repeat(np.arange(len(corners)), parts)
-    step = np.arange(len(edge)) - (np.cumsum(parts) - parts)[edge]
-    return corners[edge] + along[edge] * (step / parts[edge])[:, None], np.add.reduceat(parts, starts)
-
-
-def _following(counts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """For every corner of polygons with `counts` corners each, the place of the next one."""
-    starts = np.cumsum(counts) - counts
-    following = np.arange(1, int(counts.sum()) + 1)
-    following[starts + counts - 1] = starts
-    return following
-
-
-def _inside(polygon: Points, size: Size) -> Points:
-    """The part inside an image of this size: clipped at one border after the other (Sutherland and Hodgman)."""
-    ends = size[1], size[0]
-    for axis in (0, 1):
-        for border, sign in ((0.0, 1.0), (float(ends[axis]), -1.0)):
-            depth = sign * (polygon[:, axis] - border)
-            within = depth >= 0.0
-            if within.all():
-                continue
-            following, after = np.roll(polygon, -1, axis=0), np.roll(depth, -1)
-            crosses = within != np.roll(within, -1)
-            part = np.divide(depth, depth - after, out=np.zeros_like(depth), where=crosses)[:, None]
-            crossings = polygon + part * (following - polygon)
-            crossings[:, axis] = border
-            polygon = np.stack((polygon, crossings), axis=1)[np.stack((within, crosses), axis=1)]
-    found: Points = np.clip(polygon, 0.0, ends)  # rounding errors of the crossings
-    return found
-
-
-def _measured(points: Points, counts: NDArray[np.intp]) -> tuple[Points, Points, Points]:
-    """The smallest x and y, the largest, and the area, of polygons with `counts` points each."""
-    starts = np.cumsum(counts) - counts
-    following = _following(counts)
-    x, y = (points - np.repeat(points[starts], counts, axis=0)).T
-    areas = np.abs(np.add.reduceat(x * y[following] - y * x[following], starts)) / 2
-    return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts), areas
 
 
 def _to_edges(boxes: Points, form: str) -> Points:

@@ -18,6 +18,11 @@ NEAR: Final = 1e-3
 """Pixels. Edges and points this near to a border are on it: rounding put them there, not the user."""
 
 Nearest: TypeAlias = Literal["center", "floor"]
+BoxFormat: TypeAlias = Literal[
+    "xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized",
+    "cxcywhr", "xyxyxyxy", "xyxyxyxy_normalized",
+]  # fmt: skip
+Angle: TypeAlias = Literal["radians", "degrees", "radians_counterclockwise", "degrees_counterclockwise"]
 
 _NORMALIZED = "_normalized"
 _LABELS = ("labels", "label")
@@ -25,6 +30,7 @@ _Pixels: TypeAlias = Annotated[float, Meta(ge=0.0, le=1e12)]
 _LATER: Final[Mapping[str, Any]] = {
     "keys": {}, "maps": {}, "instances": None, "boxes_from": None, "classes": None, "nearest": "center",
     "min_area": 0.0, "min_width": 0.0, "min_height": 0.0,
+    "angle": None, "heading": False, "holes": "ignore", "polygons": [],
 }  # fmt: skip
 """What later options are where a spec says nothing of them."""
 
@@ -49,20 +55,24 @@ class MapOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Targets:
     """The option `targets`.
 
-    `boxes` is the format of boxes; `normalized` says that they are fractions of the image's width and height. A box
-    is dropped where less than the fraction `min_visible` of its area stays in the image. Its entries under the keys
-    in `labels`, and its masks under the keys in `instances`, are dropped with it, and it is dropped where such a mask
-    has left the image. `boxes_from` names the instance masks that boxes are drawn around at the end. `keypoints` says
-    whether points that leave the image are kept or dropped. `swap` pairs names that are exchanged in a mirrored
-    image. `classes` names the classes in the order of their numbers, so that `swap` exchanges these too: in masks, in
-    labels that are integers, and in the channels of predictions on views. `mask_fill` is the value of a mask where
-    the image shows only fill. `nearest` says which pixel a resize takes for masks and for maps by the nearest pixel:
-    the one at the center of the pixel of the result, or as OpenCV at its top left corner. `keys` says what the
-    entries under other keys are, further boxes and keypoints too, and `maps` which are maps of values, such as depth,
-    and how these move. A box of the result is also dropped below `min_area`, `min_width` or `min_height` in pixels.
+    `boxes` is the format of boxes; `normalized` says that they are fractions of the image's width and height. `angle`
+    is the unit of the fifth number of `cxcywhr`, and the way it turns: clockwise as the image is displayed unless it
+    says otherwise. With `heading` it is that of the whole turn, -180 to 180 degrees, else -90 to 90. A box is dropped
+    where less than the fraction `min_visible` of its area stays in the image; where `holes` hide it, what is painted
+    over counts as not visible. A box of the result is also dropped below `min_area`, `min_width` or `min_height` in
+    pixels. Its entries under the keys in `labels`, and its masks under the keys in `instances`,
+    are dropped with it, and it is dropped where such a mask has left the image. `boxes_from` names the instance masks
+    that boxes are drawn around at the end. `keypoints` says whether points that leave the image are kept or dropped.
+    `swap` pairs names that are exchanged in a mirrored image. `classes` names the classes in the order of their
+    numbers, so that `swap` exchanges these too: in masks, in labels that are integers, and in the channels of
+    predictions on views. `mask_fill` is the value of a mask where the image shows only fill. `nearest` says which
+    pixel a resize takes for masks and for maps by the nearest pixel: the one at the center of the pixel of the
+    result, or as OpenCV at its top left corner. `keys` says what the entries under other keys are, further boxes and
+    keypoints too, `polygons` which have the polygons around each object, and `maps` which are maps of values, such as
+    depth, and how these move.
     """
 
-    boxes: Literal["xyxy", "xywh", "cxcywh", "xyxy_normalized", "xywh_normalized", "cxcywh_normalized"] | None = None
+    boxes: BoxFormat | None = None
     normalized: bool = False
     min_visible: Probability = 0.1
     labels: tuple[Annotated[str, Meta(min_length=1)], ...] = _LABELS
@@ -80,12 +90,25 @@ class Targets:
     min_area: _Pixels = 0.0
     min_width: _Pixels = 0.0
     min_height: _Pixels = 0.0
+    angle: Angle | None = None
+    heading: bool = False
+    holes: Literal["ignore", "hide"] = "ignore"
+    polygons: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):
             raise ValueError(f"boxes: {self.boxes} and normalized: false contradict each other; leave one out")
         if self.normalized and self.boxes is None:
             raise ValueError("normalized is for boxes; give their format too, e.g. boxes: xyxy")
+        if self.boxes == "cxcywhr" and self.angle is None:
+            raise ValueError("boxes: cxcywhr needs the unit of its angle; give angle: radians or angle: degrees")
+        if self.boxes != "cxcywhr" and (self.angle is not None or self.heading):
+            raise ValueError("angle and heading are for boxes: cxcywhr; leave them out")
+        if self.boxes == "cxcywhr" and self.normalized:
+            raise ValueError(
+                "normalized: the sides of a turned box are no fractions of the image's width and height; give "
+                "pixels, or corners, boxes: xyxyxyxy_normalized"
+            )
         if self.boxes_from is not None and (self.boxes is None or self.boxes_from not in (self.instances or ())):
             raise ValueError(
                 f"boxes_from: boxes are drawn around instance masks; give `boxes`, their format, and "
@@ -103,8 +126,10 @@ class Targets:
                 raise ValueError(f"{option}: {', '.join(map(repr, own))} always has the same meaning; leave it out")
         # the default names of labels are not said by anybody, and may be those of something else
         labels = () if self.labels == _LABELS else self.labels
-        for option, keys in (("labels", labels), ("instances", self.instances or ())):
-            own = sorted({"image", "boxes", *(("keypoints", "keypoint_names") if option == "instances" else ())})
+        for option, keys in (
+            ("labels", labels), ("instances", self.instances or ()), ("polygons", self.polygons)
+        ):  # fmt: skip
+            own = sorted({"image", "boxes", *(("keypoints", "keypoint_names") if option != "labels" else ())})
             if taken := [key for key in own if key in keys]:
                 raise ValueError(f"{option}: {', '.join(map(repr, taken))} always has the same meaning; leave it out")
         others = {key for key, kind in self.keys.items() if kind != "mask"}
@@ -116,6 +141,10 @@ class Targets:
             ("labels", "keys", images & {*labels}),
             ("instances", "maps", self.maps.keys() & {*(self.instances or ())}),
             ("instances", "keys", others & {*(self.instances or ())}),
+            ("polygons", "keys", self.keys.keys() & {*self.polygons}),
+            ("polygons", "maps", self.maps.keys() & {*self.polygons}),
+            ("polygons", "labels", {*labels} & {*self.polygons}),
+            ("polygons", "instances", {*(self.instances or ())} & {*self.polygons}),
         ):
             if both:
                 raise ValueError(f"{one} and {other} both name {', '.join(map(repr, sorted(both)))}; say one of them")

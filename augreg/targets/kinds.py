@@ -36,6 +36,8 @@ def kind_of(key: Any, value: Any, targets: Targets) -> Kind | None:
         return None
     if key in targets.maps:
         return "map"
+    if key in targets.polygons:
+        return None
     if key in targets.keys:
         return targets.keys[key]
     if _begins("image", key, value):
@@ -70,7 +72,8 @@ def covers(value: Any, size: tuple[int, int]) -> bool:
 
 def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targets) -> str:
     """What to say of the first entry that would silently stay where it is; "" if there is none."""
-    known = {"boxes", "keypoints", "keypoint_names", *(targets.labels if "boxes" in sample else ())}
+    known = {"boxes", "keypoints", "keypoint_names", *targets.polygons}
+    known |= {*targets.labels} if "boxes" in sample else set()
     for key, value in sample.items():
         if kind_of(key, value, targets) is not None or key in known:
             continue

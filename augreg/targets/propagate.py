@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from augreg.backends import Backend
 from augreg.errors import ImageError
-from augreg.ops import FunctionCall, Op, Remap, Scene, Warp, projective
+from augreg.ops import FunctionCall, Op, Paint, Remap, Scene, Warp, projective
 from augreg.targets.boxes import BoxSet
 from augreg.targets.displacement import invert_displacement
 from augreg.targets.keypoints import Keypoints
 from augreg.targets.masks import Mask
+from augreg.targets.outlines import Outlines
 from augreg.targets.values import ValueMap
 
 __all__ = ["TargetSet", "forward_of", "mirrors"]
@@ -76,7 +77,7 @@ def _moves_nothing(op: Op, size: Size) -> bool:
     return op.point_map(*size) == projective.IDENTITY and op.size_after(*size) in (None, size)
 
 
-_POINT_SETS: Mapping[str, type] = {"boxes": BoxSet, "keypoints": Keypoints}
+_POINT_SETS: Mapping[str, type] = {"boxes": BoxSet, "keypoints": Keypoints, "polygons": Outlines}
 
 
 class TargetSet:
@@ -89,7 +90,7 @@ class TargetSet:
         keypoints: Keypoints | None,
         swap: bool,
         maps: Iterable[ValueMap] = (),
-        more: Iterable[BoxSet | Keypoints] = (),
+        more: Iterable[BoxSet | Keypoints | Outlines] = (),
     ) -> None:
         self._masks = tuple(masks)
         self._maps = tuple(maps)
@@ -119,6 +120,10 @@ class TargetSet:
 
     def apply(self, op: Op, before: Size, after: Size, engine: Backend) -> None:
         """Move the targets as an op moved the pixels of an image, from one size to another."""
+        if isinstance(op, Paint):
+            for boxes in self._point_sets:
+                if isinstance(boxes, BoxSet):
+                    boxes.hide((op.left, op.top), (op.left + op.width, op.top + op.height))
         if _moves_nothing(op, before):
             if before != after:
                 raise ImageError(

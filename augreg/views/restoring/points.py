@@ -1,7 +1,7 @@
 """Restoring boxes and keypoints: those that were predicted on a view, in the frame of the image.
 
 A box of a rotated view is no box in the image, but a quadrangle: its four corners. Boxes are read and written as the
-spec's `targets` says: xyxy, xywh or cxcywh, in pixels or in fractions.
+spec's `targets` says: xyxy, xywh or cxcywh, in pixels or in fractions, or oriented ones, which stay what they are.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from augreg.errors import ImageError
 from augreg.execution.plan import Plan
-from augreg.targets import rows
-from augreg.targets.boxes import from_pixels, in_pixels
+from augreg.targets import oriented, rows
+from augreg.targets.boxes import corners_in_pixels, from_pixels
 from augreg.targets.classes import exchanged_labels, partner_numbers
 from augreg.targets.conventions import Targets
 from augreg.targets.keypoints import flattened
@@ -39,21 +39,34 @@ def restore_boxes(
 
     With `corners` they are n x 4 x 2: the points (x, y) that were the top left, top right, bottom right and bottom
     left corner in the view. Without, they are the boxes around these, n x 4 in the format of the spec; where the view
-    bends straight lines, around the whole edges. `frame` is the plan whose result is the frame, None for the image.
-    `clip` cuts such boxes at the border of the frame; a box outside becomes empty, and stays, so that rows
+    bends straight lines, around the whole edges. Oriented boxes (n x 5, n x 8 or n x 4 x 2) keep the order of their
+    corners; without `corners` they come back in their own format, five numbers as the rectangle around what they
+    enclose in the view, and they cannot be clipped. `frame` is the plan whose result is the frame, None for the
+    image. `clip` cuts such boxes at the border of the frame; a box outside becomes empty, and stays, so that rows
     correspond. They are a list, an array or a tensor as the boxes are. Raises ImageError.
     """
     targets = _with_format(plan)
     if corners and clip:
         raise ImageError("four corners cannot be clipped and stay four; take corners=False with clip=True")
-    like = rows.read(boxes, "boxes", "boxes", (4,))[1]
+    turned = targets.boxes in oriented.COLUMNS
+    if turned and clip:
+        raise ImageError("oriented boxes cannot be clipped: what is left of a turned box is no box")
     route = Route(plan, frame)
-    edges = in_pixels(boxes, targets, route.view_size)
-    if corners:
+    given = corners_in_pixels(boxes, targets, route.view_size)
+    flat, paired = oriented.paired(boxes) if targets.boxes == "xyxyxyxy" else (boxes, False)
+    like = rows.read(flat, "boxes", "boxes", (oriented.COLUMNS.get(targets.boxes or "", 4),))[1]
+    if corners or targets.boxes == "xyxyxyxy":
         height, width = route.size
-        found = route.to_frame(_corners(edges)).reshape(-1, 4, 2)
-        return rows.write(found / (width, height) if targets.normalized else found, like)
-    found = _bounds(route, edges)
+        found = route.to_frame(given.reshape(-1, 2)).reshape(-1, 4, 2)
+        found = found / (width, height) if targets.normalized else found
+        return rows.write(found if corners or paired else found.reshape(-1, 8), like)
+    if turned:
+        outline = _outline(route, given)
+        moved = route.to_frame(given.reshape(-1, 2)).reshape(-1, 4, 2)
+        counts = np.full(len(given), outline.shape[1])
+        around = oriented.around(outline.reshape(-1, 2), counts, moved)
+        return rows.write(oriented.numbers_of(around, targets, route.size), like)
+    found = _bounds(route, given)
     if clip:
         found = np.clip(found, 0.0, np.array((route.size[1], route.size[0]) * 2, np.float64))
     return rows.write(from_pixels(found, targets, route.size), like)
@@ -61,8 +74,14 @@ def restore_boxes(
 
 def restore_edges(plan: Plan, boxes: Any, frame: Plan | None = None) -> Points:
     """The edges x1, y1, x2, y2 in pixels of the frame of the boxes around boxes on a view: n x 4."""
+    targets = _with_format(plan)
+    if targets.boxes in oriented.COLUMNS:
+        raise ImageError(
+            f"boxes of several views are averaged where they are upright, and the spec's are {targets.boxes}; "
+            "restore_boxes gives those of each view in the frame of the image"
+        )
     route = Route(plan, frame)
-    return _bounds(route, in_pixels(boxes, _with_format(plan), route.view_size))
+    return _bounds(route, corners_in_pixels(boxes, targets, route.view_size))
 
 
 def restore_keypoints(
@@ -115,18 +134,16 @@ def _with_format(plan: Plan) -> Targets:
     return targets
 
 
-def _corners(edges: Points) -> Points:
-    """The corners of boxes x1, y1, x2, y2, four after another: 4 n x 2."""
-    return edges[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 2)
-
-
-def _bounds(route: Route, edges: Points) -> Points:
-    """The boxes in the frame around boxes x1, y1, x2, y2 of the view: n x 4."""
-    corners = _corners(edges).reshape(-1, 4, 1, 2)
-    if route.straight:
-        outline = corners
-    else:
+def _outline(route: Route, corners: Points) -> Points:
+    """The outlines in the frame of boxes of the view, n x 4 x 2: n x m x 2; their corners, or points along edges."""
+    around = corners[:, :, None]
+    if not route.straight:
         part = (np.arange(_PARTS) / _PARTS)[:, None]
-        outline = corners + (np.roll(corners, -1, axis=1) - corners) * part
-    points = route.to_frame(outline.reshape(-1, 2)).reshape(len(edges), outline.shape[1] * outline.shape[2], 2)
+        around = around + (np.roll(around, -1, axis=1) - around) * part
+    return route.to_frame(around.reshape(-1, 2)).reshape(len(corners), around.shape[1] * around.shape[2], 2)
+
+
+def _bounds(route: Route, corners: Points) -> Points:
+    """The boxes x1, y1, x2, y2 in the frame around boxes of the view: n x 4."""
+    points = _outline(route, corners)
     return np.concatenate((points.min(axis=1), points.max(axis=1)), axis=1)

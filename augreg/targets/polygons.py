@@ -1,0 +1,80 @@
+"""Polygons: many at once, as the points of all one after the other and the number of points of each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["clipped", "edge_points", "measured", "without"]
+
+Points = NDArray[np.float64]
+Size = tuple[int, int]
+
+
+def edge_points(corners: Points, counts: NDArray[np.intp]) -> tuple[Points, NDArray[np.intp]]:
+    """Points along the edges of polygons with `counts` corners each, and the numbers of points.
+
+    They are about two pixels apart, or more for very long edges.
+    """
+    starts = np.cumsum(counts) - counts
+    along = corners[_following(counts)] - corners
+    lengths = np.hypot(along[:, 0], along[:, 1])
+    apart = np.maximum(2.0, np.add.reduceat(lengths, starts) / 256)
+    parts = np.maximum(np.ceil(lengths / np.repeat(apart, counts)), 1.0).astype(np.intp)
+    edge = np.repeat(np.arange(len(corners)), parts)
+    step = np.arange(len(edge)) - (np.cumsum(parts) - parts)[edge]
+    return corners[edge] + along[edge] * (step / parts[edge])[:, None], np.add.reduceat(parts, starts)
+
+
+def _following(counts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """For every corner of polygons with `counts` corners each, the place of the next one."""
+    starts = np.cumsum(counts) - counts
+    following = np.arange(1, int(counts.sum()) + 1)
+    following[starts + counts - 1] = starts
+    return following
+
+
+def clipped(polygon: Points, size: Size) -> Points:
+    """The part inside an image of this size: clipped at one border after the other (Sutherland and Hodgman)."""
+    ends = size[1], size[0]
+    for axis in (0, 1):
+        for border, sign in ((0.0, 1.0), (float(ends[axis]), -1.0)):
+            polygon = _cut(polygon, axis, border, sign)
+    found: Points = np.clip(polygon, 0.0, ends)  # rounding errors of the crossings
+    return found
+
+
+def without(polygon: Points, low: tuple[float, float], high: tuple[float, float]) -> list[Points]:
+    """What is left of a polygon outside of a rectangle between two corners (x, y): up to four pieces."""
+    if (polygon.max(axis=0) <= low).any() or (polygon.min(axis=0) >= high).any():
+        return [polygon]
+    pieces = []
+    for axis in (0, 1):
+        for border, sign in ((low[axis], -1.0), (high[axis], 1.0)):
+            pieces.append(_cut(polygon, axis, border, sign))
+            polygon = _cut(polygon, axis, border, -sign)
+    return [piece for piece in pieces if len(piece)]
+
+
+def _cut(polygon: Points, axis: int, border: float, sign: float) -> Points:
+    """The part of a polygon on one side of a border: beyond it along the axis if the sign is 1, else before it."""
+    depth = sign * (polygon[:, axis] - border)
+    within = depth >= 0.0
+    if within.all():
+        return polygon
+    following, after = np.roll(polygon, -1, axis=0), np.roll(depth, -1)
+    crosses = within != np.roll(within, -1)
+    part = np.divide(depth, depth - after, out=np.zeros_like(depth), where=crosses)[:, None]
+    crossings = polygon + part * (following - polygon)
+    crossings[:, axis] = border
+    found: Points = np.stack((polygon, crossings), axis=1)[np.stack((within, crosses), axis=1)]
+    return found
+
+
+def measured(points: Points, counts: NDArray[np.intp]) -> tuple[Points, Points, Points]:
+    """The smallest x and y, the largest, and the area, of polygons with `counts` points each."""
+    starts = np.cumsum(counts) - counts
+    following = _following(counts)
+    x, y = (points - np.repeat(points[starts], counts, axis=0)).T
+    areas = np.abs(np.add.reduceat(x * y[following] - y * x[following], starts)) / 2
+    return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts), areas
