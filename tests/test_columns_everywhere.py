@@ -32,6 +32,12 @@ MORE: dict[str, list[Any]] = {
         {"degrees": 0, "shear_x": [45, 45], "shear_y": [45, 45]},  # singular
         {"mode": "reflect"},
     ],
+    "affine_per_axis": [
+        {"scale_y": [0.5, 2], "scale_x": [1.5, 3], "balanced": True, "unit": "truncated", "shear_x": 40},
+        {"unit": "pixels", "translate_y": [-3, 9], "translate_x": [2, 2], "shear_x": [45, 45], "fit": True},
+        {"degrees": 0, "shear_x": [45, 45], "shear_y": [45, 45], "fit": True, "scale_y": 2},  # singular
+        {"scale_y": [0.01, 0.5], "scale_x": 0.01, "degrees": 180, "fit": True},
+    ],
     "aug_mix": [
         {"depth": 2, "dialect": "timm", "width": 2}, {"dialect": "timm", "m_std": 1.5, "width": 1},
         {"dialect": "torchvision", "severity": 4, "ops": ["rotate", "invert"]}, {"alpha": 0.4}, {"alpha": 3.0},

@@ -234,6 +234,12 @@ def _rain(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     return name
 
 
+def _moved(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
+    if old:
+        arguments["_version_1"] = True  # its maps have another order, and translations are no whole pixels
+    return name
+
+
 def _piecewise(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     modes = {"constant": 0, "edge": 1, "symmetric": 2, "wrap": 3, "reflect": 4}
     mode = arguments.get("border_mode")
@@ -276,5 +282,5 @@ _CHANGED: Mapping[str, _Change] = {
     "GaussianBlur": _gaussian_blur, "MotionBlur": _motion_blur, "ElasticTransform": _elastic,
     "Downscale": _downscale, "Solarize": _solarize, "RandomGamma": _gamma, "OpticalDistortion": _optical,
     "SomeOf": _some_of, "Spatter": _spatter, "RandomRain": _rain, "PiecewiseAffine": _piecewise,
-    "PadIfNeeded": _padded,
+    "PadIfNeeded": _padded, "Affine": _moved, "ShiftScaleRotate": _moved,
 }  # fmt: skip

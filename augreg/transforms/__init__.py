@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from augreg.transforms.geometry import *
     from augreg.transforms.noise import *
     from augreg.transforms.normalize import *
+    from augreg.transforms.per_axis import *
     from augreg.transforms.policies.steps import *
     from augreg.transforms.symmetries import *
     from augreg.transforms.texture import *

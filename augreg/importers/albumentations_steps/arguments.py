@@ -10,9 +10,11 @@ from augreg.importers.translation import Parameters, Translation, Translator, Un
 __all__ = [
     "INTERPOLATIONS",
     "at_corners",
+    "beyond",
     "fill",
     "interpolation",
     "note_mirrored_rows",
+    "note_shrunk_rows",
     "padded",
     "plain",
     "probability",
@@ -30,13 +32,16 @@ def probability(params: Parameters) -> dict[str, Any]:
 
 
 def interpolation(params: Parameters) -> str:
-    """The name of an OpenCV interpolation."""
+    """The name of an OpenCV interpolation of a map that keeps the size."""
     value = params.take("interpolation", 1)
-    params.ignore("mask_interpolation")  # masks are always sampled with nearest
+    params.only("mask_interpolation", 0, why="masks are sampled by the nearest pixel")
     if value in INTERPOLATIONS:
         return INTERPOLATIONS[value]
-    params.lose(f"interpolation={value} became bilinear")
-    return "bilinear"
+    if value == 3:  # OpenCV's maps take bilinear for INTER_AREA
+        return "bilinear"
+    near = "bicubic" if value == 4 else "bilinear"
+    params.lose(f"interpolation={value} became {near}")
+    return near
 
 
 def at_corners(name: str) -> str:
@@ -59,6 +64,20 @@ def padded(params: Parameters) -> dict[str, Any]:
     if mode not in _BORDERS:
         raise UnsupportedError(f"border_mode={mode}")
     return {"mode": _BORDERS[mode], **fill(params)}
+
+
+def beyond(params: Parameters) -> dict[str, Any]:
+    """What a map shows beyond the border: the arguments `mode`, unless it is constant, and `fill`."""
+    options = padded(params)
+    if options["mode"] == "constant":
+        del options["mode"]
+    return options
+
+
+def note_shrunk_rows(params: Parameters, walk: Translation) -> None:
+    """Say that boxes enclose their turned corners."""
+    if params.take("rotate_method", "largest_box") != "largest_box" and walk.has_rows:
+        params.lose("rotate_method='ellipse' is not kept: a box encloses its turned corners")
 
 
 def note_mirrored_rows(params: Parameters, walk: Translation) -> None:
