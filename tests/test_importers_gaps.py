@@ -101,8 +101,8 @@ def test_options_of_a_native_form_that_is_not_taken_are_not_set() -> None:
             return ops.resize(self.height, self.width, "bilinear", True)
 
     added = registry().add(Resize, "albumentations/Resize")
-    area = augreg.from_albumentations(node("Resize", height=8, width=9, interpolation=3), registry=added)
-    assert "albumentations/Resize" in area.spec["image"][0] and "targets" not in area.spec
+    lanczos = augreg.from_albumentations(node("Resize", height=8, width=9, interpolation=4), registry=added)
+    assert "albumentations/Resize" in lanczos.spec["image"][0] and "targets" not in lanczos.spec
     linear = augreg.from_albumentations(node("Resize", height=8, width=9), registry=added)
     assert "resize" in linear.spec["image"][0] and linear.spec["targets"] == {"nearest": "floor"}
 

@@ -50,7 +50,9 @@ def resize(transform: Any, rng: Cursors, scene: Scenes) -> Op:
         size: Any = transform.size
     else:
         short, long = _sides(scene)
-        size = _sided(scene, transform.shorter, (transform.shorter * long / short).astype(np.int64))
+        down = transform.rounding == "down"
+        scaled = transform.shorter * long / short if down else np.rint(long * (transform.shorter / short))
+        size = _sided(scene, transform.shorter, scaled.astype(np.int64))
     op: Op = _resize(*size, transform.interpolation, transform.antialias)
     return op
 

@@ -166,7 +166,7 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "np": ("numpy",), "array": ("numpy",), "coco": ("xywh",), "pascalvoc": ("xyxy",), "voc": ("xyxy",),
     "yolo": ("cxcywh_normalized",), "albumentations": ("xyxy_normalized",), "cxcywhn": ("cxcywh_normalized",),
     "linear": ("bilinear",), "interlinear": ("bilinear",), "cubic": ("bicubic",), "intercubic": ("bicubic",),
-    "lanczos": ("lanczos", "bicubic"), "area": ("bilinear",), "zeros": ("constant",), "zero": ("constant",),
+    "lanczos": ("lanczos", "bicubic"), "interarea": ("area", "bilinear"), "zeros": ("constant",), "zero": ("constant",),
     "replicate": ("edge",), "border": ("edge",), "reflection": ("reflect",), "reflect101": ("reflect",),
     "l": ("gray",), "grayscale": ("gray",), "grey": ("gray",), "bgr": ("rgb",), "segmentation": ("mask",),
     "ignore": ("other",), "depth": ("other",), "xywhr": ("cxcywhr",), "rbox": ("cxcywhr",),

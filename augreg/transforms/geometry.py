@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -212,14 +212,17 @@ class RandomResizedCrop:
 class Resize:
     """Resize the shorter side to `shorter`, keeping the aspect ratio, or the image to exactly `size`.
 
-    Give one of the two. With `shorter`, the longer side becomes int(shorter * long / short). `size` is (height,
-    width) or one number for both. With `antialias`, shrinking is antialiased; with lanczos it always is.
+    Give one of the two. With `shorter`, the longer side becomes int(shorter * long / short), or with `rounding` nearest
+    round(long * (shorter / short)), half to even. `size` is (height, width) or one number for both. With `antialias`, shrinking is antialiased; with lanczos and area it always is.
+    `area` is the mean of the area that a pixel covers, as OpenCV's INTER_AREA.
     """
 
     shorter: Annotated[int, Meta(ge=1, le=65536)] | None = None
     size: Size | None = None
     interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
+    rounding: Literal["down", "nearest"] = "down"
+    later: ClassVar[tuple[str, ...]] = ("rounding",)
 
     def check(self) -> None:
         if (self.size is None) == (self.shorter is None):
@@ -230,7 +233,8 @@ class Resize:
             height, width = self.size
             return ops.resize(height, width, self.interpolation, self.antialias)
         shorter = self.shorter or 1
-        longer = int(shorter * max(scene.size) / min(scene.size))
+        short, long = min(scene.size), max(scene.size)
+        longer = int(shorter * long / short) if self.rounding == "down" else round(long * (shorter / short))
         height, width = (shorter, longer) if scene.height <= scene.width else (longer, shorter)
         return ops.resize(height, width, self.interpolation, self.antialias)
 

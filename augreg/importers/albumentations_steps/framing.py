@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers.albumentations_steps.arguments import (
-    at_corners,
     fill,
-    interpolation,
     note_mirrored_rows,
     padded,
     probability,
@@ -17,7 +15,9 @@ from augreg.importers.translation import Parameters, Steps, Translation, Transla
 
 __all__ = ["TRANSLATORS"]
 
+_AREA, _LINEAR_EXACT = 3, 5
 _EXACT = 6  # OpenCV's INTER_NEAREST_EXACT, which is at centers
+_RESIZED = {0: "nearest_floor", 1: "bilinear", 2: "bicubic", _AREA: "area", _LINEAR_EXACT: "bilinear", _EXACT: "nearest"}
 
 
 def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
@@ -27,13 +27,14 @@ def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
         walk.options.setdefault("targets", {})["nearest"] = "floor"
     elif masks != _EXACT:
         params.lose(f"mask_interpolation={masks} is not kept: masks are resized by the nearest pixel")
-    area = params.take("interpolation", 1) == 3 or params.take("area_for_downscale") is not None
-    if area:
-        params.lose("INTER_AREA became bilinear with antialias, the most similar")
-        return {"interpolation": "bilinear"}
-    if params.take("interpolation", 1) == _EXACT:
-        return {"interpolation": "nearest"}
-    return {"interpolation": at_corners(interpolation(params)), "antialias": False}
+    value, shrinking = params.take("interpolation", 1), params.take("area_for_downscale")
+    if shrinking is not None and value != _AREA:
+        params.lose(f"area_for_downscale={shrinking!r} is not kept: the interpolation is the same for every size")
+    if value not in _RESIZED:
+        params.lose(f"interpolation={value} became lanczos, which is antialiased and has a shorter kernel")
+        return {"interpolation": "lanczos"}
+    antialias = {"antialias": False} if _RESIZED[value] not in ("area", "nearest") else {}
+    return {"interpolation": _RESIZED[value], **antialias}
 
 
 def _crop(name: str) -> Translator:
@@ -104,13 +105,15 @@ def _crop_box(params: Parameters, walk: Translation) -> Steps:
 
 def _by_side(name: str, argument: str) -> Translator:
     def translator(params: Parameters, walk: Translation) -> Steps:
-        size = params.take("max_size")
-        params.only("max_size_hw", None)
-        if not isinstance(size, int):
-            raise UnsupportedError(f"max_size={size}: only a single integer is possible")
-        if argument == "shorter":
-            params.note("the longer side is rounded down here, and to the nearest integer in albumentations")
-        return [{name: {argument: size, **_resampled(params, walk), **probability(params)}}]
+        sizes = params.take("max_size")
+        if sizes is None:
+            raise UnsupportedError(f"max_size_hw={params.take('max_size_hw')}: only max_size is possible")
+        params.ignore("max_size_hw")
+        rest = {**({"rounding": "nearest"} if argument == "shorter" else {}), **_resampled(params, walk)}
+        if not isinstance(sizes, list):
+            return [{name: {argument: sizes, **rest, **probability(params)}}]
+        each = [{name: {argument: size, **rest, "p": 1.0}} for size in sizes]
+        return [{"one_of": {"steps": each, **probability(params)}}]
 
     return translator
 
