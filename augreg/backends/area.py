@@ -45,7 +45,7 @@ def averaged(op: Resize | Enlarge, image: NDArray[Any]) -> NDArray[Any]:
     for axis in (0, 1):
         pixels, weights = covered(first[axis], (op.height, op.width)[axis], whole[axis], image.shape[axis])
         shape = (-1, 1, 1) if axis == 0 else (-1, 1)
-        found = sum(  # type: ignore[assignment]
+        found = sum(
             np.take(found, pixel, axis) * weight.reshape(shape) for pixel, weight in zip(pixels, weights, strict=True)
         )
     if image.dtype == np.uint8:

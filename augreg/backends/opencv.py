@@ -54,7 +54,12 @@ _LONGEST: Final = 32_766  # beyond this OpenCV 4 refuses to warp, and OpenCV 5 l
 _NUDGE: Final = 2.0**-12  # of a pixel
 _FEW: Final = 1 << 16  # bytes up to which reused memory gains nothing
 _READ: Final = 2  # pixels on each side that a bicubic kernel reads
-_FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
+_FLAGS = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+}
 _MOST_CHANNELS: Final = 4  # the limit of OpenCV's warps, color fills and INTER_AREA
 # channel counts that OpenCV's warps interpolate at full precision; for 2 the weights have five bits
 _WARPED: Final = (1, 3, 4)
@@ -154,7 +159,7 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
     if op.interpolation == "nearest":
         box = range(op.top, op.top + op.height), range(op.left, op.left + op.width)
         return _nearest(image, *box, step_y, step_x)
-    if op.interpolation in ("lanczos", "area"):
+    if op.interpolation == "lanczos" or op.interpolation == "area":
         return pillow.KERNELS[Enlarge](op, image)
     y, x = op.top * step_y, op.left * step_x
     top, left = max(0, int(y) - _READ), max(0, int(x) - _READ)

@@ -228,10 +228,18 @@ def crop_around_boxes(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, 
     """Edges between those of each image and its boxes, or the middle pixel of an image without boxes."""
     y, x = scene.height // 2, scene.width // 2
     inner = np.stack([x, y, x + 1, y + 1])
-    if scene.boxes is not None:
-        some, unions = scene.boxes.unions()
-        inner[:, some] = unions
+    known = np.zeros(len(scene), np.bool_)
+    if scene.boxes is not None and not (transform.erode == "union" and transform.erosion == 1.0):
+        some, unions = scene.boxes.unions(transform.erosion, transform.erode == "boxes")
+        inner[:, some], known[some] = unions, True
     left, top, right, bottom = inner
-    before, above = rng.integers(left + 1), rng.integers(top + 1)
-    after, below = right + rng.integers(scene.width - right + 1), bottom + rng.integers(scene.height - bottom + 1)
+    shrinks = ~known if transform.without_boxes == "shrink" else np.zeros(len(scene), np.bool_)
+    least = np.maximum(1, (scene.height * (1.0 - transform.erosion)).astype(np.int64))
+    first = rng.integers(np.where(shrinks, scene.height - least, left) + 1)
+    height = np.where(shrinks, least + first, scene.height)
+    width = np.maximum(1, height * scene.width // scene.height)
+    above = rng.integers(np.where(shrinks, scene.height - height, top) + 1)
+    third = rng.integers(np.where(shrinks, scene.width - width, scene.width - right) + 1)
+    below = np.where(shrinks, above + height, bottom + rng.integers(scene.height - bottom + 1))
+    before, after = np.where(shrinks, third, first), np.where(shrinks, third + width, right + third)
     return _crop(above, before, below - above, after - before), *transform.expect(scene, 1.0)

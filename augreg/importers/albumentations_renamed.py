@@ -234,9 +234,9 @@ def _rain(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     return name
 
 
-def _moved(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
+def _of_version_1(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     if old:
-        arguments["_version_1"] = True  # its maps have another order, and translations are no whole pixels
+        arguments["_version_1"] = True  # the translator knows what it did otherwise
     return name
 
 
@@ -282,5 +282,6 @@ _CHANGED: Mapping[str, _Change] = {
     "GaussianBlur": _gaussian_blur, "MotionBlur": _motion_blur, "ElasticTransform": _elastic,
     "Downscale": _downscale, "Solarize": _solarize, "RandomGamma": _gamma, "OpticalDistortion": _optical,
     "SomeOf": _some_of, "Spatter": _spatter, "RandomRain": _rain, "PiecewiseAffine": _piecewise,
-    "PadIfNeeded": _padded, "Affine": _moved, "ShiftScaleRotate": _moved,
+    "PadIfNeeded": _padded, "Affine": _of_version_1, "ShiftScaleRotate": _of_version_1,
+    "BBoxSafeRandomCrop": _of_version_1, "RandomSizedBBoxSafeCrop": _of_version_1,
 }  # fmt: skip

@@ -212,9 +212,10 @@ class RandomResizedCrop:
 class Resize:
     """Resize the shorter side to `shorter`, keeping the aspect ratio, or the image to exactly `size`.
 
-    Give one of the two. With `shorter`, the longer side becomes int(shorter * long / short), or with `rounding` nearest
-    round(long * (shorter / short)), half to even. `size` is (height, width) or one number for both. With `antialias`, shrinking is antialiased; with lanczos and area it always is.
-    `area` is the mean of the area that a pixel covers, as OpenCV's INTER_AREA.
+    Give one of the two. With `shorter`, the longer side becomes int(shorter * long / short), or with `rounding`
+    nearest round(long * (shorter / short)), half to even. `size` is (height, width) or one number for both. With
+    `antialias`, shrinking is antialiased; with lanczos and area it always is. `area` is the mean of the area that a
+    pixel covers, as OpenCV's INTER_AREA.
     """
 
     shorter: Annotated[int, Meta(ge=1, le=65536)] | None = None

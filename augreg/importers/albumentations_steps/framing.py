@@ -17,7 +17,14 @@ __all__ = ["TRANSLATORS"]
 
 _AREA, _LINEAR_EXACT = 3, 5
 _EXACT = 6  # OpenCV's INTER_NEAREST_EXACT, which is at centers
-_RESIZED = {0: "nearest_floor", 1: "bilinear", 2: "bicubic", _AREA: "area", _LINEAR_EXACT: "bilinear", _EXACT: "nearest"}
+_RESIZED = {
+    0: "nearest_floor",
+    1: "bilinear",
+    2: "bicubic",
+    _AREA: "area",
+    _LINEAR_EXACT: "bilinear",
+    _EXACT: "nearest",
+}
 
 
 def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
@@ -83,13 +90,14 @@ def _sized_crop(params: Parameters, walk: Translation) -> Steps:
 
 
 def _around_boxes(params: Parameters, walk: Translation) -> Steps:
-    for key in ("erosion_rate", "erosion_factor"):
-        params.only(key, 0.0, 0, why="boxes stay whole")
-    params.note("an image without boxes is cropped around its middle here, and not at all in albumentations")
-    if params.name == "BBoxSafeRandomCrop":
-        return [{"crop_around_boxes": probability(params)}]
-    size = [params.take("height"), params.take("width")]
-    return [{"crop_around_boxes": {"size": size, **_resampled(params, walk), **probability(params)}}]
+    arguments: dict[str, Any] = {"without_boxes": "shrink"}
+    if erosion := params.take("erosion_rate", 0.0):
+        arguments["erosion"] = erosion
+        if params.values.get("_version_1"):
+            arguments["erode"] = "boxes"
+    if params.name != "BBoxSafeRandomCrop":
+        arguments = {"size": [params.take("height"), params.take("width")], **arguments, **_resampled(params, walk)}
+    return [{"crop_around_boxes": {**arguments, **probability(params)}}]
 
 
 def _crop_box(params: Parameters, walk: Translation) -> Steps:
