@@ -87,3 +87,36 @@ def test_the_longer_side_is_rounded() -> None:
     )
     assert default.fingerprint == down.fingerprint and default.test(image).shape[:2] == (97, 145)
     assert "max_size_hw" in given("LongestMaxSize", max_size=None, max_size_hw=[5, None]).report[0]
+
+
+def test_masks_show_the_fill_of_most_steps() -> None:
+    moved = {"__class_fullname__": "Rotate", "limit": [20.0, 20.0], "p": 1.0}
+    padded = {"__class_fullname__": "PadIfNeeded", "min_height": 90, "min_width": 90, "p": 1.0}
+    nothing = {"__class_fullname__": "Compose", "p": 1.0}
+
+    def of(*steps: dict[str, Any]) -> Any:
+        return augreg.from_albumentations({**nothing, "transforms": [*steps]})
+
+    found = of({**moved, "fill_mask": 255.0}, {**padded, "fill_mask": [255, 255]})
+    assert not found.report and found.spec["targets"] == {"mask_fill": 255}
+    sample = {"image": np.zeros((40, 60, 3), np.uint8), "mask": np.ones((40, 60), np.int64)}
+    mask = Pipeline.from_spec(found.spec).train(sample, index=0)["mask"]
+    assert {*np.unique(mask)} == {1, 255} and mask[0, 0] == 255
+    # a border that is mirrored shows no fill, and holes are none
+    hole = {"__class_fullname__": "CoarseDropout", "fill_mask": None}
+    assert not of({**moved, "fill_mask": 255}, {**padded, "fill_mask": 0, "border_mode": 4}, hole).report
+    several = of({**moved, "fill_mask": 7}, {**moved, "fill_mask": 7}, {**padded, "fill_mask": 0})
+    assert several.spec["targets"] == {"mask_fill": 7}
+    assert [line for line in several.report if "fill_mask=0 is not kept" in line and "PadIfNeeded" in line]
+    assert not of({**moved, "fill_mask": 0}, padded).report
+    assert "targets" not in of({**moved, "fill_mask": 0}, padded).spec
+
+
+def test_a_compose_inside_may_repeat_the_targets() -> None:
+    boxes = {"format": "coco", "label_fields": ["labels"], "min_visibility": 0.4}
+    flip = {"__class_fullname__": "HorizontalFlip", "p": 0.5}
+    for inner, lost in ((boxes, 0), ({**boxes, "min_visibility": 0.2}, 1), (None, 0)):
+        inside = {"__class_fullname__": "Compose", "p": 1.0, "transforms": [flip], "bbox_params": inner}
+        whole = {"__class_fullname__": "Compose", "p": 1.0, "transforms": [inside], "bbox_params": boxes}
+        found = augreg.from_albumentations(whole)
+        assert len(found.report) == lost and found.spec["targets"]["min_visible"] == 0.4

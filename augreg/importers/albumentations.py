@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from augreg.errors import SpecError
 from augreg.importers.albumentations_gaps import step_of_the_plugin
 from augreg.importers.albumentations_reading import Node, read
+from augreg.importers.albumentations_renamed import SHOWING_FILL
 from augreg.importers.albumentations_steps import STEP_TRANSLATORS, UNSUPPORTED
+from augreg.importers.albumentations_steps.arguments import mask_fill
 from augreg.importers.translation import (
     Imported,
     Parameters,
@@ -60,6 +63,10 @@ def from_albumentations(
         return _finish(walk, walk.step(node, "transform"))
     values = dict(node.values)
     walk.has_rows = bool(values.get("bbox_params") or values.get("keypoint_params"))
+    walk.outermost = values
+    if fill := _mask_fill(node):
+        walk.mask_fill = fill
+        walk.options["targets"] = {"mask_fill": fill}
     inside = walk.steps(values.pop("transforms", ()), "transforms")
     params = Parameters(node.name, values, "transform", walk.report)
     params.ignore("is_check_shapes", "is_check_args", "strict", "mask_interpolation", "seed", "save_applied_params")
@@ -70,6 +77,20 @@ def from_albumentations(
     _targets(params, walk)
     params.finish()
     return _finish(walk, inside if p == 1 else [{"sequential": {"steps": inside, "p": p}}])
+
+
+def _mask_fill(node: Node) -> int:
+    """What masks show in most of the steps that show a fill."""
+    counts = Counter(_mask_fills(node))
+    return max(counts, key=lambda value: (counts[value], value == 0), default=0)
+
+
+def _mask_fills(node: Node) -> Iterator[int]:
+    """What masks show, in each of the steps that show a fill."""
+    if "fill_mask" in node.values and node.name in SHOWING_FILL and not node.values.get("border_mode"):
+        yield mask_fill(node.values["fill_mask"]) or 0
+    for child in node.values.get("transforms") or ():
+        yield from _mask_fills(child)
 
 
 _REPLAY = (
@@ -96,7 +117,9 @@ def _known_at_test_time(walk: Translation, step: SpecStep, after: Steps) -> Spec
         found = any(unknown in problem.message and problem.path.startswith("image[0].") for problem in error.problems)
         if found and isinstance(step, dict):
             ((name, arguments),) = step.items()
-            walk.report.append(f"{name}: `test: off` was added, since whether the size changes is left to chance")
+            walk.report.append(
+                f"transform {name}: `test: off` was added, since whether the size changes is left to chance"
+            )
             return {name: {**arguments, "test": "off"}}
     return step
 
@@ -185,8 +208,10 @@ def _compose(params: Parameters, walk: Translation) -> Steps:
         _targets(params, walk)
         params.note("its targets became those of the whole pipeline")
     else:
+        why = "another Compose says what targets are"
         for key in ("bbox_params", "keypoint_params", "additional_targets"):
-            params.only(key, None, {}, why="another Compose says what targets are")
+            same = params.values.get(key) == walk.outermost.get(key)
+            params.only(key, *((params.values.get(key),) if same else (None, {})), why=why)
     return [{"sequential": {"steps": _children(params, walk), "p": params.take("p", 1.0)}}]
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["Renamed", "renamed"]
+__all__ = ["SHOWING_FILL", "Renamed", "renamed"]
 
 Arguments: TypeAlias = dict[str, Any]
 
@@ -41,11 +41,11 @@ def renamed(name: str, values: Mapping[str, Any], version: str | None = None) ->
             if (low, high) != (None, None):
                 arguments.setdefault(new, [high if low is None else low, low if high is None else high])
     old_version = version is not None and version.startswith(("0.", "1."))
-    for key in ("fill", "fill_mask") if name in _SHOWING_FILL else ():
+    for key in ("fill", "fill_mask") if name in SHOWING_FILL else ():
         if key in arguments and arguments[key] is None:
             del arguments[key]  # None was 0
     fill = arguments.get("fill")
-    if old_version and name in _SHOWING_FILL and fill and isinstance(fill, int | float):
+    if old_version and name in SHOWING_FILL and fill and isinstance(fill, int | float):
         notes.append(f"fill={fill} is for all channels here, and for the first one in version 1")
     if name in _CHANGED:
         name = _CHANGED[name](name, arguments, notes, old_version)
@@ -70,9 +70,9 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 }
 """Arguments by class that only have another name now."""
 
-_SHOWING_FILL = (
+SHOWING_FILL = (
     "Rotate", "SafeRotate", "ShiftScaleRotate", "ElasticTransform", "GridDistortion", "PadIfNeeded",
-    "OpticalDistortion", "Affine", "Perspective", "CropAndPad",
+    "OpticalDistortion", "Affine", "Perspective", "CropAndPad", "Pad",
 )  # fmt: skip
 """Transforms that show the fill beyond the border of the image."""
 

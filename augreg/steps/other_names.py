@@ -167,8 +167,9 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "yolo": ("cxcywh_normalized",), "albumentations": ("xyxy_normalized",), "cxcywhn": ("cxcywh_normalized",),
     "linear": ("bilinear",), "interlinear": ("bilinear",), "cubic": ("bicubic",), "intercubic": ("bicubic",),
     "lanczos": ("lanczos", "bicubic"), "interarea": ("area", "bilinear"), "zeros": ("constant",),
-    "zero": ("constant",), "replicate": ("edge",), "border": ("edge",), "reflection": ("reflect",), "reflect101": ("reflect",),
-    "l": ("gray",), "grayscale": ("gray",), "grey": ("gray",), "bgr": ("rgb",), "segmentation": ("mask",),
+    "zero": ("constant",), "replicate": ("edge",), "border": ("edge",), "reflection": ("reflect",),
+    "reflect101": ("reflect",), "l": ("gray",), "grayscale": ("gray",), "grey": ("gray",), "bgr": ("rgb",),
+    "segmentation": ("mask",),
     "ignore": ("other",), "depth": ("other",), "xywhr": ("cxcywhr",), "rbox": ("cxcywhr",),
     "obb": ("xyxyxyxy", "cxcywhr"), "quad": ("xyxyxyxy",),
 }  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 from augreg.importers.albumentations_steps.arguments import (
     fill,
+    keep_mask_fill,
     note_mirrored_rows,
     padded,
     probability,
@@ -48,11 +49,12 @@ def _crop(name: str) -> Translator:
     def translator(params: Parameters, walk: Translation) -> Steps:
         size = [params.take("height"), params.take("width")]
         if not params.take("pad_if_needed", False):
-            params.ignore("pad_position", "border_mode")
+            params.ignore("pad_position", "border_mode", "fill_mask")
             params.note("a smaller image is padded here, and is an error in albumentations")
         else:
             params.only("pad_position", "center", why="a smaller image is padded evenly")
             params.only("border_mode", 0, why="a smaller image is padded with fill")
+            keep_mask_fill(params)
         if name == "center_crop":
             params.note("where the sides differ by an odd number, the crop may start one pixel later here")
         return [{name: {"size": size, **fill(params), **probability(params)}}]
@@ -106,7 +108,7 @@ def _crop_box(params: Parameters, walk: Translation) -> Steps:
         params.lose("a smaller image is padded at the bottom and on the right here")
     else:
         params.note("a smaller image is padded here, and is an error in albumentations")
-    params.ignore("pad_position", "border_mode")
+    params.ignore("pad_position", "border_mode", "fill_mask")
     size = [bottom - top, right - left]
     return [{"crop_box": {"size": size, "top": top, "left": left, **fill(params), **probability(params)}}]
 
