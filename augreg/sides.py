@@ -116,6 +116,7 @@ class _Side:
             options.max_pixels,
             address,
             options.decode,
+            options.layout,
         )
 
     def _start(self, scene: Scene, address: Address | None, alone: bool = False) -> tuple[Sequence[Op], Drawn]:
@@ -150,7 +151,7 @@ class _Side:
         """One image after its run, as a tensor; a sample, whose image is a tensor, with what else it has as it is."""
         settings = self._settings(address)
         output = settings.output if isinstance(image, Mapping) and settings.output != "numpy" else "torch"
-        settings = msgspec.structs.replace(settings, output=output)
+        settings = msgspec.structs.replace(settings, output=output, layout="chw")
         return run(image, lambda scene, alone: self._start(scene, address, alone), settings)
 
     def _plan(self, given: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
@@ -192,7 +193,8 @@ class Train(_Side):
 
         Returns a tensor for a tensor, a PIL image for a PIL image, and an array for everything else. Once a step
         normalizes, the result is float32 channels x height x width: a tensor for a tensor, an array for all others.
-        `output: numpy` or `output: torch` in the spec overrides the kind. The same holds for each image of a sample;
+        `output: numpy` or `output: torch` in the spec overrides the kind, and with `layout: hwc` arrays stay height x
+        width x channels. The same holds for each image of a sample;
         masks, boxes and keypoints keep their kind. Raises ImageError.
         """
         return self._run(image, self._address(index, epoch, view))

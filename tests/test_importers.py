@@ -21,7 +21,6 @@ from PIL import Image
 
 import augreg
 from augreg import Pipeline
-from augreg.importers.albumentations import OTHER_LAYOUT
 from augreg.importers.translation import Imported
 
 DATA = json.loads((Path(__file__).parent / "data/albumentations.json").read_text())
@@ -406,7 +405,7 @@ def test_timm_names_what_it_does_not_know() -> None:
 
 def test_albumentations_classification() -> None:
     found = augreg.from_albumentations(DATA["classification"])
-    assert found.report == (OTHER_LAYOUT,)
+    assert found.report == () and found.spec["layout"] == "hwc"
     valid(found)
     crop, flip, rotate, jitter, normalize = found.spec["image"]
     assert crop["random_resized_crop"] == {
@@ -495,7 +494,7 @@ def test_albumentations_mean_of_one_number_keeps_the_channels() -> None:
     assert found.spec["channels"] == "keep" and "`channels: gray`" in found.report[0]
     for mode, channels in (("L", 1), ("RGB", 3)):
         image = Image.new(mode, (5, 4), "white")
-        assert augreg.Pipeline.from_spec(found.spec).test(image).shape == (channels, 4, 5)
+        assert augreg.Pipeline.from_spec(found.spec).test(image).shape == (4, 5, channels)
     assert "channels" not in augreg.from_albumentations({**data, "mean": [0.5] * 3, "std": [0.25] * 3}).spec
 
 

@@ -46,6 +46,7 @@ class RunSettings(msgspec.Struct, frozen=True):
     max_pixels: int
     address: Address | Choices | None
     decode: str = "exact"
+    layout: str = "chw"
 
     @property
     def epoch(self) -> int:
@@ -203,7 +204,7 @@ def _run_loaded(
             (array,), after = run_drawn(started, [pixels], scene, settings, begun=(begun,), offer=offer)
     except ImageError as error:
         raise ImageError(f"{loaded.name}: {error}") from error
-    return to_output(array, after.normalized, loaded, settings.output)
+    return to_output(array, after.normalized, loaded, settings)
 
 
 def read_pixels(
@@ -226,19 +227,20 @@ def _part_read(ops: Sequence[Op], scene: Scene) -> Box | None:
     return (move.top, move.left, move.height, move.width) if move.within(*scene.size) else None
 
 
-def to_output(array: Array, normalized: bool, loaded: InputImage, output: str) -> Any:
+def to_output(array: Array, normalized: bool, loaded: InputImage, settings: RunSettings) -> Any:
     """The result as the kind of the input, or as `output` says; contiguous and writable, in its own memory.
 
-    A normalized image is float32 channels x height x width: a tensor for a tensor, else an array.
+    A normalized image is float32 channels x height x width: a tensor for a tensor, else an array, which is height x
+    width x channels where `layout` says so.
     """
-    kind = loaded.kind
+    kind, output = loaded.kind, settings.output
     if normalized:
-        planes = array.transpose(2, 0, 1)
+        as_tensor = output == "torch" or (output == "auto" and kind in ("tensor", "gray tensor"))
+        planes = array if settings.layout == "hwc" and not as_tensor else array.transpose(2, 0, 1)
         if not planes.flags.c_contiguous or not planes.flags.writeable:
             own = buffers.empty(planes.shape, np.float32)
             own[:] = planes
             planes = own
-        as_tensor = output == "torch" or (output == "auto" and kind in ("tensor", "gray tensor"))
         return tensor(planes) if as_tensor else planes
     if not array.flags.writeable or np.may_share_memory(array, loaded.array):
         array = array.copy()

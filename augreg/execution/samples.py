@@ -374,5 +374,5 @@ def _run_images(
                 "because a step depends on the kind of image; give images with the same channels and dtype"
             )
         for place, array in zip(places, arrays, strict=True):
-            results[place.key][place.number] = to_output(array, after.normalized, place.image, settings.output)
+            results[place.key][place.number] = to_output(array, after.normalized, place.image, settings)
     return results

@@ -27,18 +27,13 @@ from augreg.importers.translation import (
 from augreg.registry.registry import Registry
 from augreg.spec.parse import parse
 
-__all__ = ["OTHER_CENTERS", "OTHER_LAYOUT", "from_albumentations"]
+__all__ = ["OTHER_CENTERS", "from_albumentations"]
 
 OTHER_CENTERS = (
     "a mirror moves x to W - x here, where the first pixel has its center at 0.5, and to W - 1 - x in "
     "albumentations, where it has it at 0: add 0.5 to points that mark pixels, and subtract it at the end"
 )
 """What the report says of keypoints, none of whose parameters is lost."""
-OTHER_LAYOUT = (
-    "the result is channels x height x width, and without ToTensorV2 it is height x width x channels in "
-    "albumentations: image.transpose(1, 2, 0) is that layout"
-)
-"""What the report says of arrays of floats, none of whose values is lost."""
 
 _KINDS = {"image": "image", "mask": "mask", "bboxes": "boxes", "keypoints": "keypoints"}
 _BOXES = {
@@ -103,8 +98,8 @@ def _finish(walk: Translation, image: Steps) -> Imported:
     """The spec; images that became floats and were not normalized become floats last."""
     if walk.floats and not walk.normalized:
         image = [*image, {"normalize": {"mean": 0.0, "std": 1.0}}]
-    if (walk.floats or walk.normalized) and "output" not in walk.options:
-        walk.report.append(OTHER_LAYOUT)
+    if (walk.floats or walk.normalized) and "output" not in walk.options:  # without ToTensorV2
+        walk.options["layout"] = "hwc"
     return walk.result([_known_at_test_time(walk, step, image[number + 1 :]) for number, step in enumerate(image)])
 
 
