@@ -65,6 +65,7 @@ SPECS: tuple[list[Any], ...] = (
     [{"affine": {"degrees": 10, "translate": [0.1, 0.1], "scale": [0.8, 1.2], "shear_x": 5}}, IMAGENET],
     [{"affine_per_axis": {"scale_x": [0.5, 2], "unit": "truncated", "mode": "edge"}}, IMAGENET],
     [{"affine_per_axis": {"degrees": 40, "fit": True}}, {"resize": {"size": [9, 8]}}],
+    [{"move_edges": {"top": [-0.3, 0.2], "mode": "reflect"}}, "crop_edges", {"resize": {"size": [9, 8]}}],
     ["perspective", "horizontal_flip"],
     [{"rotate": {"degrees": 40, "mode": "reflect"}}, {"shear_y": {"mode": "wrap", "interpolation": "bicubic"}}],
     [{"one_of": [{"rotate": {"mode": "edge"}}, {"shear_x": {"mode": "symmetric"}}, "affine"]}, IMAGENET],

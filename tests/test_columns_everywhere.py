@@ -52,6 +52,12 @@ MORE: dict[str, list[Any]] = {
     ],
     "crop_box": [{"size": [40, 90], "top": 30, "left": 7, "fill": 9}],
     "crop_border": [{"pixels": 0}, {"pixels": 3}],
+    "crop_edges": [{"top": 1, "bottom": 0, "left": 0.5, "right": 0.5}],
+    "move_edges": [
+        {"top": [-1, 0], "bottom": [-0.7, 2], "left": 0, "right": -0.5, "keep_size": False}, {"together": True},
+        {"unit": "pixels", "top": [-9, 7], "bottom": [0, 3], "left": -400, "right": 0, "mode": "edge"},
+        {"unit": "pixels", "top": [-2, 2], "bottom": 0, "left": 0, "right": 0, "together": True, "fill": 9},
+    ],
     "crop_or_pad": [{"size": [40, 150], "position": "random", "mode": "reflect"}, {"size": 1, "position": "random"}],
     "downscale": [
         {"scale": [0.001, 1.0], "interpolation": "bicubic"}, {"shrink": "nearest_floor", "antialias": False},

@@ -120,3 +120,53 @@ def test_a_compose_inside_may_repeat_the_targets() -> None:
         whole = {"__class_fullname__": "Compose", "p": 1.0, "transforms": [inside], "bbox_params": boxes}
         found = augreg.from_albumentations(whole)
         assert len(found.report) == lost and found.spec["targets"]["min_visible"] == 0.4
+
+
+def shown(found: Any, draws: int, size: tuple[int, int] = (40, 50)) -> np.ndarray[Any, Any]:
+    """Where the corners of the image come to lie, x0, y0, x1, y1, and the rows and columns of the result."""
+    pipe = Pipeline.from_spec({**found.spec, "targets": {"keypoints": "keep"}})
+    height, width = size
+    sample = {"image": np.full((height, width, 3), 9, np.uint8), "keypoints": [[0.0, 0.0], [width, height]]}
+    rows = []
+    for index in range(draws):
+        made = pipe.train(sample, index)
+        rows.append([*made["keypoints"][0], *made["keypoints"][1], *made["image"].shape[:2]])
+    return np.array(rows)
+
+
+def test_crop_and_pad_moves_each_edge() -> None:
+    """At first by fixed amounts: 10 more at the top, 20 less on the right, 4 less at the bottom, 5 more on the left."""
+    found = given("CropAndPad", px=[10, -20, -4, 5], keep_size=False, border_mode=0, fill=7)
+    assert shown(found, 1).tolist() == [[5, 10, 55, 50, 46, 35]]
+    image = Pipeline.from_spec(found.spec).train(np.full((40, 50, 3), 9, np.uint8), 0)
+    assert (image[:10] == 7).all() and (image[:, :5] == 7).all() and (image[10:, 5:] == 9).all()
+    # kept in size: 46 rows become 40, and 35 columns 50
+    kept = given("CropAndPad", px=[10, -20, -4, 5], keep_size=True)
+    assert np.allclose(shown(kept, 1), [[5 * 50 / 35, 10 * 40 / 46, 55 * 50 / 35, 50 * 40 / 46, 40, 50]])
+    # pixels of a range end before its second number, and each edge has its own
+    drawn = shown(given("CropAndPad", px=[-3, 3], keep_size=False), 400)
+    assert {*drawn[:, 0]} == {*drawn[:, 1]} == {-3, -2, -1, 0, 1, 2}
+    assert abs(np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1]) < 0.2
+    assert ((drawn[:, 4] - 40 - drawn[:, 1]) >= -3).all() and ((drawn[:, 4] - 40 - drawn[:, 1]) <= 2).all()
+    # a quarter of 40 rows is 10, and of 50 columns 12 of 12.5
+    fractions = shown(given("CropAndPad", percent=[0.25, -0.25, 0.0, 0.25], keep_size=False), 1)
+    assert fractions.tolist() == [[12, 10, 62, 50, 50, 50]]
+    one = shown(given("CropAndPad", percent=[-0.2, 0.2], sample_independently=False, keep_size=False), 60)
+    assert len({*one[:, 1]}) > 8 and (np.trunc(one[:, 1] * 1.25) - one[:, 0]).max() <= 1  # 50 columns for 40 rows
+    assert (one[:, 4] == 40 + 2 * one[:, 1]).all() and (one[:, 5] == 50 + 2 * one[:, 0]).all()
+    assert shown(given("CropAndPad", px=-30, keep_size=False), 1)[0, 4:].tolist() == [1, 1]  # of 40 rows, one is left
+    for arguments in ({"px": [[1, 2, 3], 0, 0, 0]}, {"px": 3, "fill": [0, 9]}):
+        assert "one of" in given("CropAndPad", **arguments).report[0]
+
+
+def test_random_crop_from_borders_cuts_whole_pixels() -> None:
+    """Of 40 rows and 50 columns: up to 5 on the left, 20 on the right, none at the top, and 10 at the bottom."""
+    found = given("RandomCropFromBorders", crop_left=0.1, crop_right=0.4, crop_top=0.0, crop_bottom=0.25)
+    assert not found.report
+    drawn = shown(found, 500)
+    left, right = -drawn[:, 0], 50 + drawn[:, 0] - drawn[:, 5]
+    top, bottom = -drawn[:, 1], 40 + drawn[:, 1] - drawn[:, 4]
+    assert ({*left}, {*right}, {*top}, {*bottom}) == ({*range(6)}, {*range(21)}, {0}, {*range(11)})
+    assert np.bincount(left.astype(int)).min() > 50  # each a sixth of 500
+    with pytest.raises(augreg.SpecError, match="at most 1 together"):
+        Pipeline.from_spec([{"crop_edges": {"top": 0.6, "bottom": 0.5}}])

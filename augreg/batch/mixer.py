@@ -56,8 +56,8 @@ class Mixer:
     ) -> None:
         """`steps` are those of a pipeline's spec; `seed`, `classes` and `targets` are its options.
 
-        With `normalized`, images have been normalized, and arrays are N x C x H x W, unless `channels_last`; else they
-        are N x H x W x C.
+        With `normalized`, images have been normalized, and arrays are N x C x H x W, unless `channels_last`; else
+        they are N x H x W x C.
         """
         self.steps = tuple(steps)
         self._seed = seed

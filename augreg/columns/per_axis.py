@@ -1,4 +1,4 @@
-"""`sample_columns` of affine maps with a range of its own for each axis.
+"""`sample_columns` of affine maps and borders with a range of its own for each axis or side.
 
 The formulas and the order of the draws are those of `sample`.
 """
@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from augreg import ops
-from augreg.columns.cursors import Cursors, Floats, Integers, exactly
+from augreg.columns.cursors import Cursors, Floats, Integers, Some, exactly
 from augreg.columns.records import Scenes
 
 if TYPE_CHECKING:
     from augreg.ops import Op
 
-__all__ = ["affine_per_axis"]
+__all__ = ["affine_per_axis", "crop_edges", "move_edges"]
 
-# it takes an array for each image's own number as it takes the number
+# they take an array for each image's own number as they take the number
+_crop: Final[Any] = ops.crop
+_pad: Final[Any] = ops.pad
+_resize: Final[Any] = ops.resize
 _Warp: Final[Any] = ops.Warp
 
 
@@ -77,3 +80,57 @@ def _factor(transform: Any, rng: Cursors, limits: tuple[float, float]) -> Floats
         return rng.uniform(low, high)
     below = rng.bernoulli(0.5)
     return rng.uniform(np.where(below, low, 1.0), np.where(below, 1.0, high))
+
+
+def move_edges(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+    """A crop, a border and a resize, each for the images that need it."""
+    height, width = scene.size
+    limits = (transform.top, transform.bottom, transform.left, transform.right)
+    sides = (height, height, width, width)
+    if transform.together:
+        numbers = [_number(transform, rng, transform.top)] * 4
+    else:
+        numbers = [_number(transform, rng, each) for each in limits]
+    scaled = transform.unit == "fraction"
+    edges = [
+        (number * side if scaled else number).astype(np.int64) for number, side in zip(numbers, sides, strict=True)
+    ]
+    cut_top, cut_left = (np.minimum(np.maximum(0, -edges[n]), sides[n] - 1) for n in (0, 2))
+    cut_bottom = np.minimum(np.maximum(0, -edges[1]), height - 1 - cut_top)
+    cut_right = np.minimum(np.maximum(0, -edges[3]), width - 1 - cut_left)
+    cut = np.stack([cut_top, cut_left, height - cut_top - cut_bottom, width - cut_left - cut_right])
+    cropped = np.flatnonzero((cut_top > 0) | (cut_bottom > 0) | (cut_left > 0) | (cut_right > 0))
+    widths = np.maximum(0, np.stack(edges))
+    padded = np.flatnonzero(widths.any(axis=0))
+    found = [Some(cropped, _crop(*cut[:, cropped])), Some(padded, _padded(transform, scene, widths[:, padded]))]
+    if transform.keep_size:
+        changed = np.union1d(cropped, padded)
+        sizes = height[changed], width[changed]
+        found.append(Some(changed, _resize(*sizes, transform.interpolation, transform.antialias)))
+    return tuple(found)
+
+
+def _padded(transform: Any, scene: Scenes, widths: Integers) -> Op:
+    op: Op = _pad(scene, *widths, transform.fill, transform.mode)
+    return op
+
+
+def _number(transform: Any, rng: Cursors, limits: tuple[float, float]) -> Floats:
+    if transform.unit == "fraction":
+        return rng.uniform(*limits)
+    low, high = map(int, limits)
+    return (low + rng.integers(high - low + 1)).astype(np.float64)
+
+
+def crop_edges(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """A crop of each image."""
+    left, right = _ends(rng, transform.left, transform.right, scene.width)
+    top, bottom = _ends(rng, transform.top, transform.bottom, scene.height)
+    op: Op = _crop(top, left, bottom - top, right - left)
+    return op
+
+
+def _ends(rng: Cursors, before: float, behind: float, side: Integers) -> tuple[Integers, Integers]:
+    start = np.minimum(side - 1, rng.integers((before * side).astype(np.int64) + 1))
+    least = np.maximum(start + 1, ((1 - behind) * side).astype(np.int64))
+    return start, least + rng.integers(side - least + 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from augreg import lazy, ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Degrees, Fill, Interpolation, PadMode, Range
+from augreg.steps.fields import Degrees, Fill, Interpolation, PadMode, Probability, Range, ResizeInterpolation
 from augreg.transforms.ranges import check_positive, check_range
 
 if TYPE_CHECKING:
@@ -70,10 +70,8 @@ class AffinePerAxis:
         for name, limits in (("translate_y", self.translate_y), ("translate_x", self.translate_x)):
             if self.unit != "pixels":
                 check_range(name, limits, -1, 1)
-            elif any(end != int(end) for end in limits):
-                raise ValueError(f"{name} must be whole numbers of pixels, got {list(limits)}")
             else:
-                check_range(name, limits, -65536, 65536, " pixels")
+                _check_pixels(name, limits)
         if self.fit and max(self.scale_y + (self.scale_x or ())) > 100:
             raise ValueError("with fit, factors must be at most 100: the result is as large as the scaled image")
 
@@ -124,3 +122,117 @@ class AffinePerAxis:
         label = shown, math.degrees(angle), zoom_x, zoom_y, right, down
         values = scene.pixel_values(self.fill)
         return ops.Warp(matrix, height, width, self.interpolation, values, self.mode, label=label)
+
+
+@transform(
+    "move_edges", kind="geometry",
+    preview=(
+        {"top": [-0.1, 0], "bottom": [-0.1, 0], "left": [-0.1, 0], "right": [-0.1, 0]},
+        {"top": 0.1, "bottom": -0.2, "left": [-0.1, 0.1], "right": 0.1, "keep_size": False, "mode": "reflect"},
+    ),
+)  # fmt: skip
+class MoveEdges:
+    """Move each edge of the image outward, where it is padded, or by a negative amount inward, where it is cropped.
+
+    Each amount is drawn uniformly: a fraction of the height (`top`, `bottom`) or width, rounded towards 0 to whole
+    pixels, or with `unit` pixels a whole number of pixels. With `together`, one number from `top` is for all edges.
+    At least a pixel is left. With `keep_size` the image is then resized to the size that it had; with `antialias`,
+    shrinking is antialiased. `mode` and `fill` are those of `pad`.
+    """
+
+    top: Range = (-0.1, 0.1)
+    bottom: Range = (-0.1, 0.1)
+    left: Range = (-0.1, 0.1)
+    right: Range = (-0.1, 0.1)
+    unit: Literal["fraction", "pixels"] = "fraction"
+    together: bool = False
+    keep_size: bool = True
+    interpolation: ResizeInterpolation = "bilinear"
+    antialias: bool = True
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+
+    def check(self) -> None:
+        for name in ("top", "bottom", "left", "right"):
+            limits = getattr(self, name)
+            if self.unit == "fraction":
+                check_range(name, limits, -1, 8)
+            else:
+                _check_pixels(name, limits)
+
+    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        height, width = scene.size
+        if self.together:
+            number = self._number(rng, self.top)
+            y, x = (int(number * side) if self.unit == "fraction" else int(number) for side in (height, width))
+            edges = [y, y, x, x]
+        else:
+            edges = [
+                int(number * side) if self.unit == "fraction" else int(number)
+                for side, number in (
+                    (height, self._number(rng, self.top)), (height, self._number(rng, self.bottom)),
+                    (width, self._number(rng, self.left)), (width, self._number(rng, self.right)),
+                )
+            ]  # fmt: skip
+        cut_top, cut_left = min(max(0, -edges[0]), height - 1), min(max(0, -edges[2]), width - 1)
+        cut_bottom = min(max(0, -edges[1]), height - 1 - cut_top)
+        cut_right = min(max(0, -edges[3]), width - 1 - cut_left)
+        found: list[Op] = []
+        after = scene
+        if cut_top or cut_bottom or cut_left or cut_right:
+            found.append(ops.crop(cut_top, cut_left, height - cut_top - cut_bottom, width - cut_left - cut_right))
+            after = found[0].after(scene)
+        top, bottom, left, right = (max(0, edge) for edge in edges)
+        if top or bottom or left or right:
+            found.append(ops.pad(after, top, bottom, left, right, self.fill, self.mode))
+        if self.keep_size and found:
+            found.append(ops.resize(height, width, self.interpolation, self.antialias))
+        return tuple(found)
+
+    sample_columns = lazy.method("augreg.columns.per_axis", "move_edges")
+
+    def _number(self, rng: Cursor, limits: tuple[float, float]) -> float:
+        if self.unit == "fraction":
+            return rng.uniform(*limits)
+        low, high = map(int, limits)
+        return float(low + rng.integers(high - low + 1))
+
+
+@transform(
+    "crop_edges", kind="geometry",
+    preview=({}, {"top": 0.3, "bottom": 0, "left": 0.3, "right": 0}),
+)  # fmt: skip
+class CropEdges:
+    """Cut a random number of pixels off each edge, up to a fraction of the height or of the width; one is left.
+
+    All whole numbers up to the largest one, which is rounded down at the top and on the left, and up at the bottom
+    and on the right, are equally likely.
+    """
+
+    top: Probability = 0.1
+    bottom: Probability = 0.1
+    left: Probability = 0.1
+    right: Probability = 0.1
+
+    def check(self) -> None:
+        if self.top + self.bottom > 1 or self.left + self.right > 1:
+            raise ValueError("top and bottom, and left and right, must be at most 1 together")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        left, right = self._ends(rng, self.left, self.right, scene.width)
+        top, bottom = self._ends(rng, self.top, self.bottom, scene.height)
+        return ops.crop(top, left, bottom - top, right - left)
+
+    sample_columns = lazy.method("augreg.columns.per_axis", "crop_edges")
+
+    def _ends(self, rng: Cursor, before: float, behind: float, side: int) -> tuple[int, int]:
+        start = min(side - 1, rng.integers(int(before * side) + 1))
+        least = max(start + 1, int((1 - behind) * side))
+        return start, least + rng.integers(side - least + 1)
+
+
+def _check_pixels(name: str, limits: tuple[float, float]) -> None:
+    """Raise ValueError unless a range has whole numbers of pixels at its ends."""
+    if any(end != int(end) for end in limits):
+        raise ValueError(f"{name} must be whole numbers of pixels, got {list(limits)}")
+    check_range(name, limits, -65536, 65536, " pixels")

@@ -145,6 +145,39 @@ def _pad_if_needed(params: Parameters, walk: Translation) -> Steps:
     return [{"pad_to": {"size": sides, "divisor": divisors, **options, "p": params.take("p", 1.0)}}]
 
 
+def _crop_and_pad(params: Parameters, walk: Translation) -> Steps:
+    note_mirrored_rows(params, walk)
+    pixels, fractions = params.take("px"), params.take("percent")
+    ranges = _edges(fractions) if pixels is None else _edges(pixels, upto=1)
+    edges = dict(zip(("top", "right", "bottom", "left"), ranges, strict=True))
+    color = params.values.get("fill")
+    if isinstance(color, list | tuple) and not params.values.get("border_mode"):
+        raise UnsupportedError(f"fill={color}: one of its grays is drawn")
+    one = isinstance(pixels or fractions, list) and len(pixels or fractions) == 2
+    options = {
+        **({} if pixels is None else {"unit": "pixels"}),
+        **({} if params.take("sample_independently", True) or not one else {"together": True}),
+        **({} if params.take("keep_size", True) else {"keep_size": False}),
+    }
+    return [{"move_edges": {**edges, **options, **_resampled(params, walk), **padded(params), **probability(params)}}]
+
+
+def _edges(value: Any, upto: int = 0) -> list[list[float]]:
+    """The ranges of the four edges; those of pixels end before their second number."""
+    if not isinstance(value, list):
+        return [[value, value]] * 4
+    if len(value) == 2:
+        return [[value[0], value[1] - upto]] * 4
+    if any(isinstance(each, list) and len(each) != 2 for each in value):
+        raise UnsupportedError(f"{value}: one of several amounts is drawn")
+    return [[each[0], each[1] - upto] if isinstance(each, list) else [each, each] for each in value]
+
+
+def _from_borders(params: Parameters, walk: Translation) -> Steps:
+    edges = {edge: params.take(f"crop_{edge}", 0.1) for edge in ("top", "bottom", "left", "right")}
+    return [{"crop_edges": {**edges, **probability(params)}}]
+
+
 TRANSLATORS: Mapping[str, Translator] = {
     "RandomCrop": _crop("random_crop"),
     "RandomScale": _random_scale,
@@ -158,6 +191,8 @@ TRANSLATORS: Mapping[str, Translator] = {
     "SmallestMaxSize": _by_side("resize", "shorter"),
     "LongestMaxSize": _by_side("longest_max_size", "longer"),
     "Pad": _pad,
+    "CropAndPad": _crop_and_pad,
+    "RandomCropFromBorders": _from_borders,
     "PadIfNeeded": _pad_if_needed,
 }
 """The translators by class name."""
