@@ -72,6 +72,9 @@ MORE: dict[str, list[Any]] = {
         {"count": [1, 3], "height": [1, 40], "width": [7, 7], "pixels": True, "mode": "pixel"},
         {"count": 0}, {"height": [0, 0.02], "width": [0, 0.02], "mode": "pixel", "count": [2, 4]},
     ],
+    "iou_crop": [
+        {"overlaps": [0.9, 1.0], "tries": 3}, {"overlaps": [0.0, 0.2, 1], "scale": [0.01, 1], "ratio": [0.1, 9]},
+    ],
     "letterbox": [{"size": [1, 2]}, {"size": [3, 400], "interpolation": "lanczos"}],
     "longest_max_size": [{"longer": 1}],
     "motion_blur": [
@@ -102,7 +105,8 @@ MORE: dict[str, list[Any]] = {
         {"size": [9, 7], "height": [1, 40], "ratio": 0.01}, {"size": 9, "height": [30, 300], "ratio": 1.7},
     ],
     "random_crop": [{"size": [31, 70], "padding": [0, 3, 2, 0], "mode": "reflect"}],
-    "random_scale": [{"scale": [0.01, 2], "interpolation": "nearest_floor", "antialias": False}],
+    "random_shorter": [{"shorter": [1, 40], "interpolation": "area"}],
+    "random_scale": [{"fit": [20, 90]}, {"scale": [0.01, 2], "interpolation": "nearest_floor", "antialias": False}],
     "random_order": [{"steps": [{"brightness": 0.4}, {"brightness": 0.1}, {"sharpness": {"p": 0.5}}]}],
     "random_resized_crop": [{"size": 9, "scale": [0.7, 1.0], "ratio": [0.05, 20]}],
     "resize": [

@@ -135,7 +135,7 @@ def shown(found: Any, draws: int, size: tuple[int, int] = (40, 50)) -> np.ndarra
 
 
 def test_crop_and_pad_moves_each_edge() -> None:
-    """At first by fixed amounts: 10 more at the top, 20 less on the right, 4 less at the bottom, 5 more on the left."""
+    """At first by fixed amounts: 10 more at the top, 20 less on the right, 4 less below, 5 more on the left."""
     found = given("CropAndPad", px=[10, -20, -4, 5], keep_size=False, border_mode=0, fill=7)
     assert shown(found, 1).tolist() == [[5, 10, 55, 50, 46, 35]]
     image = Pipeline.from_spec(found.spec).train(np.full((40, 50, 3), 9, np.uint8), 0)

@@ -58,7 +58,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "crop": "did you mean 'random_crop', 'center_crop' or 'crop_box'?",
     "randomresizedcropandinterpolation": "did you mean 'random_resized_crop'?",
     "rrc": "did you mean 'random_resized_crop'?", "randomsizedbboxsafecrop": "did you mean 'crop_around_boxes'?",
-    "bboxsaferandomcrop": "did you mean 'crop_around_boxes'?", "randomioucrop": "did you mean 'safe_crop'?",
+    "bboxsaferandomcrop": "did you mean 'crop_around_boxes'?", "randomioucrop": "did you mean 'iou_crop'?",
     "smallestmaxsize": "did you mean 'resize', with shorter?", "scale": "did you mean 'resize'?",
     "randomshortestsize": "did you mean 'resize', with shorter? Its size is fixed",
     "scalejitter": "did you mean 'random_resized_crop'? The size of its result is fixed",

@@ -117,6 +117,9 @@ class BoxSet:
         ends = np.array((size[1], size[0]), np.float64)
         over = np.asarray(((low < -NEAR) | (high > ends + NEAR)).any(axis=1))
         away = ((high <= 0.0) | (low >= ends) | (over[:, None] & ((high <= NEAR) | (low >= ends - NEAR)))).any(axis=1)
+        if self._targets.centers == "drop":
+            center = (low + high) / 2.0
+            away |= ((center <= 0.0) | (center >= ends)).any(axis=1)
         inside = np.repeat(~over, counts)[:, None]
         moved = np.split(np.where(inside, np.clip(points, 0.0, ends), points), np.cumsum(counts)[:-1])
         left = np.where(away, 0.0, whole)

@@ -31,6 +31,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "keys": {}, "maps": {}, "instances": None, "boxes_from": None, "classes": None, "nearest": "center",
     "min_area": 0.0, "min_width": 0.0, "min_height": 0.0,
     "angle": None, "heading": False, "holes": "ignore", "polygons": [],
+    "centers": "keep",
 }  # fmt: skip
 """What later options are where a spec says nothing of them."""
 
@@ -59,8 +60,9 @@ class Targets:
     is the unit of the fifth number of `cxcywhr`, and the way it turns: clockwise as the image is displayed unless it
     says otherwise. With `heading` it is that of the whole turn, -180 to 180 degrees, else -90 to 90. A box is dropped
     where less than the fraction `min_visible` of its area stays in the image; where `holes` hide it, what is painted
-    over counts as not visible. A box of the result is also dropped below `min_area`, `min_width` or `min_height` in
-    pixels. Its entries under the keys in `labels`, and its masks under the keys in `instances`,
+    over counts as not visible. With `centers` drop, it is also dropped where its center leaves the image. A box of
+    the result is also dropped below `min_area`, `min_width` or `min_height` in pixels. Its entries under the keys in
+    `labels`, and its masks under the keys in `instances`,
     are dropped with it, and it is dropped where such a mask has left the image. `boxes_from` names the instance masks
     that boxes are drawn around at the end. `keypoints` says whether points that leave the image are kept or dropped.
     `swap` pairs names that are exchanged in a mirrored image. `classes` names the classes in the order of their
@@ -94,6 +96,7 @@ class Targets:
     heading: bool = False
     holes: Literal["ignore", "hide"] = "ignore"
     polygons: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+    centers: Literal["keep", "drop"] = "keep"
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from augreg.transforms.channels import *
     from augreg.transforms.choose import *
     from augreg.transforms.color import *
+    from augreg.transforms.detection import *
     from augreg.transforms.distortion import *
     from augreg.transforms.erasing import *
     from augreg.transforms.fitting import *
