@@ -45,9 +45,8 @@ def _crop(name: str) -> Translator:
         else:
             params.only("pad_position", "center", why="a smaller image is padded evenly")
             params.only("border_mode", 0, why="a smaller image is padded with fill")
-        if name == "center_crop":
-            params.note("where the sides differ by an odd number, the crop may start one pixel later here")
-        return [{name: {"size": size, **fill(params), **probability(params)}}]
+        rounding = {"rounding": "down"} if name == "center_crop" else {}
+        return [{name: {"size": size, **fill(params), **rounding, **probability(params)}}]
 
     return translator
 
@@ -108,9 +107,8 @@ def _by_side(name: str, argument: str) -> Translator:
         params.only("max_size_hw", None)
         if not isinstance(size, int):
             raise UnsupportedError(f"max_size={size}: only a single integer is possible")
-        if argument == "shorter":
-            params.note("the longer side is rounded down here, and to the nearest integer in albumentations")
-        return [{name: {argument: size, **_resampled(params, walk), **probability(params)}}]
+        rounding = {"rounding": "nearest"} if argument == "shorter" else {}
+        return [{name: {argument: size, **_resampled(params, walk), **rounding, **probability(params)}}]
 
     return translator
 
