@@ -110,9 +110,10 @@ MORE: dict[str, list[Any]] = {
     "random_order": [{"steps": [{"brightness": 0.4}, {"brightness": 0.1}, {"sharpness": {"p": 0.5}}]}],
     "random_resized_crop": [{"size": 9, "scale": [0.7, 1.0], "ratio": [0.05, 20]}],
     "resize": [
-        {"shorter": 31, "interpolation": "nearest_floor"}, {"shorter": 33, "rounding": "nearest"},
-        {"size": [7, 300], "antialias": False},
+        {"shorter": 31, "interpolation": "nearest_floor"}, {"size": [7, 300], "antialias": False},
+        {"shorter": 31, "rounding": "nearest"},
     ],
+    "center_crop": [{"size": [31, 18], "rounding": "down"}],
     "resize_keep_ratio": [
         {"size": [40, 70], "scale": [0.2, 3.0], "ratio": [0.5, 2.0], "scale_p": 0.6, "ratio_p": 0.7},
         {"size": [200, 3], "longest": 0.3, "ratio": [0.5, 2.0]},

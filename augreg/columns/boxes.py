@@ -112,14 +112,16 @@ def _padded(scene: Scenes, widths: Integers, fill: Any, mode: str) -> Some:
 
 def center_crop(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op | Some, ...]:
     """Borders for the images that need any, then the central crop of each."""
-    return _centered(scene, transform.size, transform.fill, "constant")
+    return _centered(scene, transform.size, transform.fill, "constant", transform.rounding)
 
 
-def _centered(scene: Scenes, size: tuple[int, int], fill: Any, mode: str) -> tuple[Op | Some, ...]:
+def _centered(
+    scene: Scenes, size: tuple[int, int], fill: Any, mode: str, rounding: str = "nearest"
+) -> tuple[Op | Some, ...]:
     height, width = size
     widths = _missing(scene, size, (0, 0, 0, 0))
-    top = rounded((scene.height + widths[0] + widths[1] - height) / 2)
-    left = rounded((scene.width + widths[2] + widths[3] - width) / 2)
+    margins = scene.height + widths[0] + widths[1] - height, scene.width + widths[2] + widths[3] - width
+    top, left = (margin // 2 if rounding == "down" else rounded(margin / 2) for margin in margins)
     return _padded(scene, widths, fill, mode), _crop(top, left, height, width)
 
 

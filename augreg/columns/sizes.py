@@ -51,9 +51,10 @@ def resize(transform: Any, rng: Cursors, scene: Scenes) -> Op:
         size: Any = transform.size
     else:
         short, long = _sides(scene)
-        down = transform.rounding == "down"
-        scaled = transform.shorter * long / short if down else np.rint(long * (transform.shorter / short))
-        size = _sided(scene, transform.shorter, scaled.astype(np.int64))
+        longer = (transform.shorter * long / short).astype(np.int64)
+        if transform.rounding == "nearest":
+            longer = rounded(long * (transform.shorter / short))
+        size = _sided(scene, transform.shorter, longer)
     op: Op = _resize(*size, transform.interpolation, transform.antialias)
     return op
 

@@ -55,9 +55,8 @@ def _crop(name: str) -> Translator:
             params.only("pad_position", "center", why="a smaller image is padded evenly")
             params.only("border_mode", 0, why="a smaller image is padded with fill")
             keep_mask_fill(params)
-        if name == "center_crop":
-            params.note("where the sides differ by an odd number, the crop may start one pixel later here")
-        return [{name: {"size": size, **fill(params), **probability(params)}}]
+        rounding = {"rounding": "down"} if name == "center_crop" else {}
+        return [{name: {"size": size, **fill(params), **rounding, **probability(params)}}]
 
     return translator
 
