@@ -72,7 +72,7 @@ def covers(value: Any, size: tuple[int, int]) -> bool:
 
 def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targets) -> str:
     """What to say of the first entry that would silently stay where it is; "" if there is none."""
-    known = {"boxes", "keypoints", "keypoint_names", *targets.polygons}
+    known = {"boxes", "keypoints", "keypoint_names", *targets.polygons, *targets.keypoint_labels}
     known |= {*targets.labels} if "boxes" in sample else set()
     for key, value in sample.items():
         if kind_of(key, value, targets) is not None or key in known:
@@ -99,7 +99,7 @@ def _meant(key: Any, value: Any, sample: Mapping[Any, Any], targets: Targets) ->
     name = re.sub(r"[^a-z]+", "", key.lower())
     if targets.boxes is not None and "boxes" not in sample and re.fullmatch(r"(gt|target|bounding|b)*box(es)?", name):
         return "boxes"
-    says_points = targets.keypoints == "drop" or targets.swap
+    says_points = targets.keypoints == "drop" or targets.partners or targets.swap_keypoints
     near = name in ("keypoints", *_NEAR_KEYPOINTS)
     return "keypoints" if says_points and "keypoints" not in sample and near else ""
 

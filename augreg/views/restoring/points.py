@@ -85,14 +85,15 @@ def restore_edges(plan: Plan, boxes: Any, frame: Plan | None = None) -> Points:
 
 
 def restore_keypoints(
-    plan: Plan, keypoints: Any, names: Sequence[str] | None = None, *, frame: Plan | None = None
+    plan: Plan, keypoints: Any, names: Sequence[str | int] | None = None, *, frame: Plan | None = None
 ) -> Any:
     """Keypoints that were predicted on a view, in the frame of the image, in the form in which they are given.
 
     They are n x 2, n x 3 with a visibility or confidence, n x k x 2 or 3 for k points of each of n instances, or a
     mapping from names to points. `names` are those of n points, or of the k. If the view is mirrored, points change
-    places with those whose names the spec's `targets: {swap: ..}` pairs with theirs. `frame` is the plan whose result
-    is the frame, None for the image. Points outside the frame keep their coordinates. Raises ImageError.
+    places with those whose names, or without names whose numbers, the spec's `targets` pairs with theirs. `frame` is
+    the plan whose result is the frame, None for the image. Points outside the frame keep their coordinates. Raises
+    ImageError.
     """
     if isinstance(keypoints, Mapping):
         names = list(keypoints)
@@ -104,7 +105,9 @@ def restore_keypoints(
     route, targets = Route(plan, frame), plan.settings.targets
     points[:, :2] = route.to_frame(points[:, :2])
     each = len(points) if instances is None else each
-    if targets.swap and each and names is None:
+    if names is None and targets.points:
+        names = range(each)
+    if targets.partners and each and names is None:
         raise ImageError("the spec swaps names in a mirrored image, and these keypoints have none; give names=[..]")
     if names is not None and len(names) != each:
         raise ImageError(f"expected a name for each of {each} points, got {len(names)}: {list(names)!r}")
@@ -118,7 +121,7 @@ def restore_keypoints(
 def restore_labels(plan: Plan, labels: Any, *, frame: Plan | None = None) -> Any:
     """Labels of what was predicted on a view, with left and right exchanged if the view is mirrored.
 
-    Names are exchanged as the spec's `targets: {swap: ..}` pairs them, numbers by its `targets: {classes: ..}`.
+    Names and numbers are exchanged as the spec's `targets: {swap: ..}` pairs them, numbers also by its `classes`.
     """
     return exchanged_labels(labels, plan.settings.targets) if Route(plan, frame).mirrored else labels
 
