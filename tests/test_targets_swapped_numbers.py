@@ -1,4 +1,4 @@
-"""Numbers that the spec pairs are exchanged in mirrored images: of masks, of labels, of keypoints and their labels."""
+"""Numbers that the spec pairs are exchanged in mirrored images: of masks, labels, keypoints and their labels."""
 
 from __future__ import annotations
 

@@ -6,18 +6,20 @@ Its keys say which entries are images (`targets.kinds`); `followers` reads those
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from augreg.errors import ImageError
+from augreg.execution.clips import Clip, joined
 from augreg.execution.followers import Followers, as_given, boxes_of, kind_at, members_of, position, target_set
 from augreg.execution.run import RunSettings, Start, read_pixels, run_drawn, run_image, to_output
 from augreg.images import buffers
 from augreg.images.codecs import InputImage, to_array
 from augreg.ops import Scene
 from augreg.ops.scene import Boxes
+from augreg.targets.conventions import Targets
 from augreg.targets.kinds import left_behind
 from augreg.targets.propagate import TargetSet
 
@@ -36,7 +38,9 @@ class _Place(NamedTuple):
 def run(given: Any, start: Start, settings: RunSettings) -> Any:
     """Apply what `start` draws to an image or a sample. Raises ImageError, which names the image or the key."""
     if not isinstance(given, np.ndarray) and isinstance(given, Mapping):
-        return run_sample(given, start, settings)
+        return _run_clip(given, start, settings) if settings.targets.clip else run_sample(given, start, settings)
+    if settings.targets.clip:
+        return _run_clip({"image": given}, start, settings)["image"]
     return run_image(given, start, settings)
 
 
@@ -64,16 +68,49 @@ def run_sample(
         raise ImageError(unnamed)
     followers = Followers(sample, targets, size)
     moving = target_set([followers], targets)
-    seen = () if followers.boxes is None else followers.boxes.for_scene()
-    done = (run_images or _run_images)(images, first, seen, moving, start, settings, offer)
+    done = (run_images or _run_images)(images, first, _seen([followers]), moving, start, settings, offer)
     result = dict(sample)
     result.update({key: as_given(done[key], sample[key]) for key in images})
     result.update(followers.write(moving, output))
     return result
 
 
+def _run_clip(sample: Mapping[Any, Any], start: Start, settings: RunSettings) -> dict[Any, Any]:
+    """The transformed clip: one draw for all frames, and what follows each of them. Raises ImageError."""
+    targets = settings.targets
+    clip = Clip(sample, targets)
+    images = _images({**sample, **clip.images}, settings)
+    first = next(iter(images.values()))[0]
+    followers = _followers(clip, first.array.shape[:2], targets)
+    moving = target_set(followers, targets)
+    done = _run_images(images, first, _seen(followers), moving, start, settings, None)
+    written = [one.write(moving, settings.output) for one in followers]
+    result = dict(sample)
+    result.update({key: joined(frames, sample[key]) for key, frames in done.items()})
+    for key in dict.fromkeys(key for one in written for key in one):
+        each = [one.get(key, frame[key]) for one, frame in zip(written, clip.frames, strict=True)]
+        result[key] = joined(each, sample[key]) if key in clip.keys else each[0]
+    return result
+
+
+def _followers(clip: Clip, size: tuple[int, int], targets: Targets) -> list[Followers]:
+    """What follows each frame. Raises ImageError."""
+    if unnamed := left_behind(clip.frames[0], size, targets):
+        raise ImageError(unnamed)
+    return [Followers(frame, targets, size, number) for number, frame in enumerate(clip.frames)]
+
+
+def _seen(followers: Sequence[Followers]) -> Boxes:
+    """The boxes that the steps see: those of all frames."""
+    return tuple(box for one in followers if one.boxes is not None for box in one.boxes.for_scene())
+
+
 def scene_of(given: Any, settings: RunSettings) -> Scene:
     """The scene of an image, or that of a sample's first image with the sample's boxes. Raises ImageError."""
+    if settings.targets.clip:
+        clip = Clip(given if isinstance(given, Mapping) else {"image": given}, settings.targets)
+        first = next(iter(_images(clip.images, settings).values()))[0]
+        return first.scene(settings.epoch, _seen(_followers(clip, first.array.shape[:2], settings.targets)))
     if not isinstance(given, Mapping):
         return to_array(given, settings.channels, decoded=False).scene(settings.epoch)
     first = next(iter(_images(given, settings).values()))[0]

@@ -40,21 +40,24 @@ def kind_of(key: Any, value: Any, targets: Targets) -> Kind | None:
         return None
     if key in targets.keys:
         return targets.keys[key]
-    if _begins("image", key, value):
+    if _begins("image", key, value, targets.clip):
         return "image"
-    if _begins("mask", key, value):
+    if _begins("mask", key, value, targets.clip):
         return "mask"
     return "other" if key == "other" else None
 
 
-def _begins(kind: str, key: str, value: Any) -> bool:
+def _begins(kind: str, key: str, value: Any, clip: bool) -> bool:
     """Whether a key is for this kind: `image2` always is, `image_path` only if its value has pixels."""
-    return key.startswith(kind) and (re.fullmatch(rf"{kind}s?\d*", key) is not None or _are_pixels(value))
+    return key.startswith(kind) and (re.fullmatch(rf"{kind}s?\d*", key) is not None or _are_pixels(value, clip))
 
 
-def _are_pixels(value: Any) -> bool:
+def _are_pixels(value: Any, clip: bool) -> bool:
+    """Whether this is pixel data, or a list of it; of a clip also with an axis more, or a list for each frame."""
     members = value if isinstance(value, list | tuple) else [value]
-    return len(members) > 0 and all(map(is_pixels, members))
+    if clip:
+        members = [one for each in members for one in (each if isinstance(each, list | tuple) else [each])]
+    return len(members) > 0 and all(is_pixels(one) or (clip and getattr(one, "ndim", 0) == 4) for one in members)
 
 
 def covers(value: Any, size: tuple[int, int]) -> bool:
