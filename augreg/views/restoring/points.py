@@ -22,6 +22,7 @@ from augreg.views.restoring.routes import Points, Route
 
 __all__ = [
     "restore_boxes",
+    "restore_corners",
     "restore_edges",
     "restore_keypoints",
     "restore_labels",
@@ -61,25 +62,28 @@ def restore_boxes(
         found = found / (width, height) if targets.normalized else found
         return rows.write(found if corners or paired else found.reshape(-1, 8), like)
     if turned:
-        outline = _outline(route, given)
-        moved = route.to_frame(given.reshape(-1, 2)).reshape(-1, 4, 2)
-        counts = np.full(len(given), outline.shape[1])
-        around = oriented.around(outline.reshape(-1, 2), counts, moved)
-        return rows.write(oriented.numbers_of(around, targets, route.size), like)
+        return rows.write(oriented.numbers_of(restore_corners(plan, boxes, frame), targets, route.size), like)
     found = _bounds(route, given)
     if clip:
         found = np.clip(found, 0.0, np.array((route.size[1], route.size[0]) * 2, np.float64))
     return rows.write(from_pixels(found, targets, route.size), like)
 
 
+def restore_corners(plan: Plan, boxes: Any, frame: Plan | None = None) -> Points:
+    """The corners in pixels of the frame of oriented boxes on a view, n x 4 x 2; five numbers stay rectangles."""
+    targets = _with_format(plan)
+    route = Route(plan, frame)
+    given = corners_in_pixels(boxes, targets, route.view_size)
+    moved = route.to_frame(given.reshape(-1, 2)).reshape(-1, 4, 2)
+    if targets.boxes == "xyxyxyxy":
+        return moved
+    outline = _outline(route, given)
+    return oriented.around(outline.reshape(-1, 2), np.full(len(given), outline.shape[1]), moved)
+
+
 def restore_edges(plan: Plan, boxes: Any, frame: Plan | None = None) -> Points:
     """The edges x1, y1, x2, y2 in pixels of the frame of the boxes around boxes on a view: n x 4."""
     targets = _with_format(plan)
-    if targets.boxes in oriented.COLUMNS:
-        raise ImageError(
-            f"boxes of several views are averaged where they are upright, and the spec's are {targets.boxes}; "
-            "restore_boxes gives those of each view in the frame of the image"
-        )
     route = Route(plan, frame)
     return _bounds(route, corners_in_pixels(boxes, targets, route.view_size))
 
