@@ -259,8 +259,11 @@ def reading(at: str) -> Iterator[None]:
 
 def kind_at(key: Any, value: Any, targets: Targets) -> str | None:
     """The kind of target or image that a key has, None for what passes unchanged."""
-    with reading(position(key)):
+    try:
         return kind_of(key, value, targets)
+    except Exception:
+        with reading(position(key)):
+            raise
 
 
 def members_of(value: Any, at: str) -> list[tuple[Any, str]]:
