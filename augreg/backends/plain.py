@@ -281,8 +281,8 @@ def _float_smooth(image: Array) -> Array:
     return out
 
 
-def float_hue(shift: float, image: Array) -> Array:
-    """Shift the hue of a float image, through hue, saturation and value."""
+def float_hue(shift: float | Array, image: Array) -> Array:
+    """Shift the hue of a float image, or of each pixel of it, through hue, saturation and value."""
     need_color("hue", image.shape[2])
     if image.shape[2] == 1:
         return image
