@@ -260,6 +260,9 @@ ANY: dict[str, Make] = {
     "one shadow": lambda rng, c: ops.shade(0.4, (((2, 1), (20, 3), (5, 17)),)),
     "fog": lambda rng, c: ops.fog(rng.random(COUNT), rng.random(COUNT) / 9, _keys(rng)),
     "flares": _flare,
+    "rain": lambda rng, c: ops.Rain(
+        rng.integers(0, 9, COUNT), rng.integers(-4, 5, COUNT), 7, 3, rng.random(COUNT) * 1.5, _keys(rng), (200.0,)
+    ),
     "color matrix": lambda rng, c: ops.ColorMatrix(_rows(rng, c), tuple(rng.normal(0, 20, (c, COUNT)))),
     "channels in another order": lambda rng, c: ops.permute_channels(tuple(range(c))[::-1]),
     "normalize by a mean image": lambda rng, c: ops.Normalize(

@@ -35,6 +35,7 @@ from augreg.ops import (
     Pad,
     Paint,
     PointFunction,
+    Rain,
     Remap,
     Resize,
     Shade,
@@ -539,6 +540,27 @@ def _flare(op: Flare, image: Array, white: float) -> Array:
     return image
 
 
+def _rain(op: Rain, image: Array, white: float) -> Array:
+    height, width = image.shape[:2]
+    hit = np.zeros((height, width, 1))
+    units = np.floor(_noise("uniform", op.key, (op.count, 2)) * 2**24) / 2**24
+    steps = op.length + abs(op.slant)
+    for left, top in units * (width, max(1, height - op.length)):
+        for step in range(steps + 1):
+            down = math.floor(step * op.length / max(1, steps) + 0.5)
+            y, x = math.floor(top) + down, math.floor(left) + (step - down) * (1 if op.slant >= 0 else -1)
+            if y < height and 0 <= x < width:
+                hit[y, x] = 1
+    reach, mean = op.blur // 2, np.zeros_like(hit)
+    for y, x in np.ndindex(height, width):
+        around = [(_beyond(y + i, height, "reflect"), _beyond(x + j, width, "reflect"))
+                  for i in range(-reach, reach + 1) for j in range(-reach, reach + 1)]  # fmt: skip
+        mean[y, x] = sum(hit[place] for place in around) / op.blur**2
+    layer = mean * np.array(op.fill)
+    layer = np.rint(layer) if white == 255.0 else layer
+    return np.clip(np.minimum(image + layer, white) * op.brightness, 0, white)
+
+
 # Noise and local contrast
 
 
@@ -655,5 +677,6 @@ _MEANINGS: dict[type[Op], Callable[..., Array]] = {
     LocalContrast: _local_contrast,
     Shade: _shade,
     Fog: _fog,
+    Rain: _rain,
     Flare: _flare,
 }

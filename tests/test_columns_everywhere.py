@@ -70,7 +70,7 @@ MORE: dict[str, list[Any]] = {
         {"steps": [JITTER, "horizontal_flip", {"sequential": ["invert", {"hue": {"p": 0.5}}]}]},
         {"steps": ["equalize", "auto_contrast"], "weights": [0, 2]},
     ],
-    "oriented_blur": [{"size": [1, 5], "sigma_x": 0, "power": [1, 1], "noise": [1, 1]}],
+    "oriented_blur": [{"size": [1, 5], "sigma_x": 0, "power": [1, 2], "noise": [1, 1]}],
     "pad": [{"padding": [0, 1, 2, 3], "mode": "edge"}, {"padding": 0}],
     "pad_to": [
         {"size": [70, 200], "position": "random"}, {"divisor": [32, 7], "position": "random", "mode": "wrap"},
@@ -86,6 +86,8 @@ MORE: dict[str, list[Any]] = {
         {"scale": [0, 1], "fit": True, "interpolation": "nearest", "mode": "wrap"}, {"scale": 1, "fill": 9},
     ],
     "pixel_dropout": [{"mode": "random"}, {"per_channel": True, "fill": [1, 2, 300], "fraction": 0.3}],
+    "rain": [{"length": 7, "density": 2, "slant": 3}],
+    "rgb_shift": [{"green": [0, 9], "blue": [3, 3]}],
     "random_sized_crop": [
         {"size": [9, 7], "height": [1, 40], "ratio": 0.01}, {"size": 9, "height": [30, 300], "ratio": 1.7},
     ],

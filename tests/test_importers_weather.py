@@ -34,6 +34,13 @@ STEPS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("RandomSunFlare", {**FLARE, "src_color": [255, 200, 100]},
      {"sun_flare": {"area": [0.0, 0.0, 1.0, 0.5], "radius": 300, "fill": [255.0, 200.0, 100.0],
                     "angle": [90.0, 180.0], "circles": [6, 10]}}),
+    ("RandomRain", {"slant_range": [-3, 5], "drop_length": 9, "drop_width": 1, "drop_color": [9, 8, 7],
+                    "blur_value": 3, "brightness_coefficient": 0.9, "rain_type": "heavy"},
+     {"rain": {"slant": [-3, 5], "density": 1.0, "fill": [9.0, 8.0, 7.0], "blur": 3, "brightness": 0.9,
+               "length": 9}}),
+    ("ToSepia", {}, {"sepia": {}}),
+    ("RGBShift", {"r_shift_limit": [-20, 20], "g_shift_limit": [0.1, 0.2], "b_shift_limit": [-20, 20]},
+     {"rgb_shift": {"shift": [-20, 20], "green": [25.5, 51.0]}}),
     ("ISONoise", {"intensity": [0.1, 0.4], "color_shift": [0.0, 0.1]},
      {"lightness_noise": {"intensity": [0.1, 0.4], "hue": [0.0, 0.1], "grain": "coarse"}}),
     ("MultiplicativeNoise", {"multiplier": [0.5, 2.0], "per_channel": False, "elementwise": False},
@@ -86,6 +93,12 @@ def test_noise_and_weather_of_earlier_versions() -> None:
     for version, said in (("1.3.1", "one size"), ("1.4.24", "painted once"), ("2.0.4", "painted once")):
         steps, report = imported("RandomFog", version, fog_coef_range=[0.3, 0.4])
         assert len(steps) == len(report) == 1 and said in report[0] and "is not kept" in report[0]
+    assert (
+        "rain of this version is not kept" in imported("RandomRain", "1.3.1", slant_lower=-10, slant_upper=10)[1][0]
+    )
+    limits = {f"{channel}_shift_limit": [-1.0, 1.0] for channel in "rgb"}
+    for version, shift in (("1.3.1", [-1.0, 1.0]), ("1.4.22", [-255.0, 255.0])):
+        assert imported("RGBShift", version, **limits) == ([{"rgb_shift": {"shift": shift, "p": 0.5}}], ())
     assert imported("RandomFog", "2.0.5", fog_coef_range=[0.3, 0.4])[1] == ()
     steps, report = imported("RandomSunFlare", "1.3.1", **FLARE)
     assert steps[0]["sun_flare"]["strength"] == 1.0 and "elsewhere on the line" in report[0]

@@ -250,6 +250,10 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     ],
     "fog": lambda _: [ops.fog(0.3, 0.05, 5), ops.fog(1.0, 0.2, 1 << 63)],
     "flare": _flares,
+    "rain": lambda scene: [
+        ops.rain(scene, (9, 3, 6), 5, 0.7, 5, (200.0,)),
+        ops.rain(scene, (4, -8, 2), 3, 1.2, 6, (90.0,)),
+    ],
     "clahe": lambda _: [
         ops.local_contrast(clip, tiles) for clip, tiles in ((1.0, (1, 1)), (2.0, (2, 3)), (9.0, (4, 4)))
     ],
@@ -320,6 +324,7 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "lightness": (BYTE, BYTE, ROUNDING, ROUNDING),
     "fog": (EQUAL, EQUAL, ROUNDING, ROUNDING),
     "flare": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "rain": (BYTE, BYTE, ROUNDING, ROUNDING),
     "clahe": (BYTE, BYTE, BYTE, BYTE),
     "normalize": (NUMBER, NUMBER, NUMBER, NUMBER),
     "resize nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),

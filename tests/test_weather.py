@@ -156,6 +156,36 @@ def test_fog_is_white_and_thickest_in_the_middle() -> None:
         Pipeline.from_spec([{"fog": {"intensity": [0.5, 2]}}])
 
 
+def test_rain_by_hand() -> None:
+    """5 pixels down and 2 to the right are 8 pixels that touch by their sides; each is a ninth of 3x3 squares."""
+    op = ops.Rain(1, 2, 5, 1, 1.0, 3, (200.0,))
+    found = run(op, np.zeros((40, 40, 1), np.uint8))[..., 0]
+    ys, xs = np.nonzero(found)
+    assert len(ys) == 8 and np.ptp(ys) == 5 and np.ptp(xs) == 2 and {*found[ys, xs].tolist()} == {200}
+    left = run(ops.Rain(1, -2, 5, 1, 1.0, 3, (200.0,)), np.zeros((40, 40, 1), np.uint8))[..., 0]
+    assert left[ys.min()].argmax() == found[ys.min()].argmax() and left[ys.max()].argmax() < found[ys.max()].argmax()
+    blurred = run(ops.Rain(1, 2, 5, 3, 0.5, 3, (200.0,)), np.full((40, 40, 1), 100, np.uint8))[..., 0]
+    values = {round((100 + round(200 * part / 9)) * 0.5) for part in range(10)}
+    assert {*blurred.ravel().tolist()} <= values | {value + 1 for value in values} and blurred.min() == 50
+    for one in drawn({"rain": {"slant": [-3, 2]}}, (80, 60), 40):
+        (drop,) = one
+        assert (drop.count, drop.length) == (26, 10) and -3 <= drop.slant <= 1
+
+
+def test_sepia_by_hand() -> None:
+    found = train({"sepia": {"p": 1}}, flat(100, 50, 200))
+    assert (found == (116, 103, 80)).all()  # 39.3 + 38.45 + 37.8, 34.9 + 34.3 + 33.6, 27.2 + 26.7 + 26.2
+    half = Pipeline.from_spec([{"sepia": {"p": 0.5}}]).test(flat(100, 50, 200))
+    assert (half == (108, 76, 140)).all()
+    gray = np.full((4, 5, 1), 9, np.uint8)
+    assert np.array_equal(train({"sepia": {"p": 1}}, gray), gray)
+
+
+def test_a_shift_of_each_channel() -> None:
+    step = {"rgb_shift": {"shift": [10, 10], "green": [-5, -5], "blue": [0, 0]}}
+    assert (train(step, flat(9, 9, 9)) == (19, 4, 9)).all()
+
+
 def test_a_flare_is_brightest_at_its_center() -> None:
     (op,) = drawn({"sun_flare": {"radius": 60, "fill": [255, 200, 100], "strength": 1.0}}, (200, 300), 1)[0]
     found = run(op, np.zeros((200, 300, 3), np.uint8))
@@ -243,5 +273,5 @@ def test_a_turned_blur() -> None:
     powers = [op for one in drawn({"oriented_blur": {"power": [0.5, 8], "noise": 1}}, (9, 9), 60) for op in one]
     assert {len(op.kernel) for op in powers} == {3, 5, 7}
     assert all(math.fsum(map(math.fsum, op.kernel)) == pytest.approx(1) for op in powers)
-    with pytest.raises(SpecError, match="power must include 1"):
-        Pipeline.from_spec([{"oriented_blur": {"power": [2, 3]}}])
+    flat = ops.oriented_blur(3, (1.0, 1.0), 0.0, 50.0, [1.0] * 9).kernel  # a plateau up to a distance of 1
+    assert flat[0][0] < 1e-9 and flat[0][1] == pytest.approx(flat[1][1], rel=0.5)

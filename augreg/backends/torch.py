@@ -34,6 +34,7 @@ from augreg.ops import (
     Op,
     Pad,
     Paint,
+    Rain,
     Remap,
     Resize,
     ResizeBox,
@@ -144,5 +145,6 @@ KERNELS: Final[Mapping[type[Op], Kernel]] = {
     Shade: Kernel(weather.shaded, _nothing),
     Fog: Kernel(weather.by_regions, _nothing),
     Flare: Kernel(weather.by_regions, _nothing),
+    Rain: Kernel(weather.rained, _nothing),
 }
 """The kernels by kind of op."""

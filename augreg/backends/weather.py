@@ -1,4 +1,4 @@
-"""Shadows, lightness, fog and flares, by NumPy on every backend."""
+"""Shadows, lightness, fog, flares and rain, by NumPy on every backend."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import plain
+from augreg.backends import plain, raining
 from augreg.backends.regions import regions, union
-from augreg.ops import Flare, Fog, Op, Shade
+from augreg.ops import Flare, Fog, Op, Rain, Shade
 
 __all__ = ["KERNELS", "lightness", "relit"]
 
@@ -72,4 +72,9 @@ def relit(values: Floats, before: Floats, after: Floats) -> Floats:
     return np.where(colored, found, after[..., None])
 
 
-KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {Shade: shade, Fog: by_regions, Flare: by_regions}
+KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
+    Shade: shade,
+    Fog: by_regions,
+    Flare: by_regions,
+    Rain: raining.rained,
+}

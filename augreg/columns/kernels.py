@@ -71,12 +71,15 @@ def oriented_blur(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ..
     sides: Integers = low + 2 * rng.integers((high - low) // 2 + 1)
     ends = transform.sigma_x, transform.sigma_y, transform.angle
     numbers = [rng.uniform(*pair) for pair in ends]
-    below = rng.bernoulli(0.5)
-    unit = rng.random()
     least, most = transform.power
-    numbers.append(np.where(below, least + (1.0 - least) * unit, 1.0 + (most - 1.0) * unit))
+    if least < 1.0 < most:
+        below = rng.bernoulli(0.5)
+        least, most = np.where(below, least, 1.0), np.where(below, 1.0, most)
+    numbers.append(rng.uniform(least, most))
     first, last = transform.noise
-    factors = first + (last - first) * rng.randoms(int(sides.max()) ** 2)
+    factors = np.ones((len(rng), int(sides.max()) ** 2))
+    if first != last:
+        factors = first + (last - first) * rng.randoms(int(sides.max()) ** 2)
     found = []
     for side in np.unique(sides).tolist():
         rows = np.flatnonzero(sides == side)

@@ -15,12 +15,13 @@ from augreg.ops.weather import mean_opacity
 if TYPE_CHECKING:
     from augreg.ops import Op
 
-__all__ = ["fog", "shadow", "sun_flare"]
+__all__ = ["fog", "rain", "shadow", "sun_flare"]
 
 # they take an array for each image's own number as they take the number
 _shade: Final[Any] = ops.shade
 _fog: Final[Any] = ops.fog
 _flare: Final[Any] = ops.flare
+_rain: Final[Any] = ops.rain
 
 
 def shadow(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
@@ -61,7 +62,7 @@ def fog(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op | Some, ...]:
     disks: Op = _fog(intensity, transform.opacity * intensity, rng.bits())
     sides = np.maximum(3, np.minimum(scene.height, scene.width) // 30) | 1
     kernels = [(np.flatnonzero(sides == side), side) for side in np.unique(sides).tolist()]
-    return disks, *[Some(rows, ops.windowed_blur(0.0, side)) for rows, side in kernels]
+    return disks, *[Some(rows, ops.windowed_blur(0.0, side, of_colors=True)) for rows, side in kernels]
 
 
 def sun_flare(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
@@ -72,8 +73,9 @@ def sun_flare(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
     y = (scene.height * rng.uniform(top, bottom)).astype(np.int64)
     diagonal = np.array([math.hypot(*size) for size in zip(scene.height.tolist(), scene.width.tolist(), strict=True)])
     step = np.maximum(1, (diagonal * 0.01).astype(np.int64))
-    largest, darker = np.maximum(2, (scene.height * 0.01).astype(np.int64)), int(max(transform.fill) * 0.2)
-    fill = transform.fill * scene.colors if len(transform.fill) == 1 else transform.fill
+    fill = tuple([min(max(value, 0.0), 255.0) for value in transform.fill])
+    largest, darker = np.maximum(2, (scene.height * 0.01).astype(np.int64)), int(max(fill) * 0.2)
+    fill = fill * scene.colors if len(fill) == 1 else fill
     low, high = transform.circles
     counts = low + rng.integers(high - low + 1)
     across, down = exactly(math.cos, turn), exactly(math.sin, turn)
@@ -102,3 +104,14 @@ def sun_flare(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
 def _circle(circle: tuple[Any, ...], rows: Rows) -> tuple[Any, ...]:
     *numbers, color = circle
     return *[number[rows] for number in numbers], tuple([one[rows] for one in color])
+
+
+def rain(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """Drops whose number and length are by the size of each image."""
+    length = transform.length
+    if length is None:
+        length = np.maximum(1, scene.height // 8)
+    slant = np.floor(rng.uniform(*transform.slant)).astype(np.int64)
+    drops = (scene.height * transform.density).astype(np.int64), slant, length
+    found: Op = _rain(scene, drops, transform.blur, transform.brightness, rng.bits(), transform.fill)
+    return found

@@ -38,6 +38,11 @@ def _fog(version: Version, arguments: Arguments, notes: list[str]) -> None:
         notes.append("the fog of this version is not kept: its disks were painted once, and blurred before the blend")
 
 
+def _rain(version: Version, arguments: Arguments, notes: list[str]) -> None:
+    if version < (2, 0, 3):
+        notes.append("the rain of this version is not kept: it painted the drops, and blurred the whole image")
+
+
 def _sun_flare(version: Version, arguments: Arguments, notes: list[str]) -> None:
     if version < (1, 4, 23):
         arguments["_strength"] = 1.0
@@ -50,6 +55,13 @@ def _iso_noise(version: Version, arguments: Arguments, notes: list[str]) -> None
         arguments["_grain"] = "fine"
 
 
+def _rgb_shift(version: Version, arguments: Arguments, notes: list[str]) -> None:
+    """All limits were those of bytes."""
+    if version < (1, 4, 22):
+        arguments["_levels"] = True
+
+
 _EARLIER: Final[Mapping[str, Callable[[Version, Arguments, list[str]], None]]] = {
-    "RandomShadow": _shadow, "RandomFog": _fog, "RandomSunFlare": _sun_flare, "ISONoise": _iso_noise,
+    "ISONoise": _iso_noise, "RGBShift": _rgb_shift, "RandomFog": _fog, "RandomRain": _rain, "RandomShadow": _shadow,
+    "RandomSunFlare": _sun_flare,
 }  # fmt: skip

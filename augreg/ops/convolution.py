@@ -42,13 +42,15 @@ class ConvolveColors(Convolve, frozen=True, eq=False):
     on_colors: ClassVar[bool] = True
 
 
-def windowed_blur(sigma: float, side: int) -> Convolve:
+def windowed_blur(sigma: float, side: int, of_colors: bool = False) -> Convolve:
     """Blur with a Gaussian of this deviation in pixels, cut off to a square of this odd side.
 
-    For a deviation of 0 it is OpenCV's of this side, 0.3 ((side - 1) / 2 - 1) + 0.8.
+    For a deviation of 0 it is OpenCV's of this side, 0.3 ((side - 1) / 2 - 1) + 0.8. `of_colors` leaves alpha as it
+    is.
     """
     sigma = sigma or deviation(side)
-    return Convolve(_gaussian(sigma, side), label=("blur {:.2f} in {}x{}".format, sigma, side, side))
+    kind = ConvolveColors if of_colors else Convolve
+    return kind(_gaussian(sigma, side), label=("blur {:.2f} in {}x{}".format, sigma, side, side))
 
 
 def deviation(side: int) -> float:

@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import ClassVar, Literal, TypeAlias
 
 from augreg.ops.op import Op
-from augreg.ops.scene import PixelValues
+from augreg.ops.scene import PixelValues, Scene
 
-__all__ = ["Flare", "FlareCircle", "Fog", "Polygon", "Shade", "flare", "fog", "scale_lightness", "shade"]
+__all__ = [
+    "Flare",
+    "FlareCircle",
+    "Fog",
+    "Polygon",
+    "Rain",
+    "Shade",
+    "flare",
+    "fog",
+    "rain",
+    "scale_lightness",
+    "shade",
+]
 
 Polygon: TypeAlias = tuple[tuple[int, int], ...]
 """Corners (x, y), each at the center of a pixel."""
@@ -64,6 +76,25 @@ class Flare(Op, frozen=True, eq=False):
     circles: tuple[FlareCircle, ...] = ()
 
 
+class Rain(Op, frozen=True, eq=False):
+    """Add blurred drops of the color `fill`, clip, and multiply by `brightness`.
+
+    Each of the `count` drops is a line of pixels that touch by their sides, `length` pixels down and `slant` to the
+    right, at a place within the image drawn uniformly as a function of `key`. Their color is blurred by the mean of
+    the square of the odd side `blur` around each pixel, with the image mirrored at its border. Bytes are rounded
+    after the blur and at the end.
+    """
+
+    on_colors: ClassVar[bool] = True
+    count: int
+    slant: int
+    length: int
+    blur: int
+    brightness: float
+    key: int
+    fill: PixelValues
+
+
 def shade(factor: float, polygons: tuple[Polygon, ...], of: Literal["values", "lightness"] = "values") -> Shade:
     """Multiply the pixel values, or their lightness, within polygons by a factor; their corners are (x, y)."""
     return Shade(factor, polygons, of, label=("shade {:.2f}".format, factor))
@@ -77,6 +108,14 @@ def scale_lightness(factor: float, below: float) -> Shade:
 def fog(intensity: float, opacity: float, key: int) -> Fog:
     """Disks of fog, each with this part of white, that are a function of `key`."""
     return Fog(intensity, opacity, key, label=("fog {:.2f}".format, intensity))
+
+
+def rain(
+    scene: Scene, drops: tuple[int, int, int], blur: int, brightness: float, key: int, fill: PixelValues
+) -> Rain:
+    """Add drops, given by their count, slant and length; `fill` is on the 0..255 scale."""
+    label = ("{} drops of rain".format, drops[0])
+    return Rain(*drops, blur, brightness, key, scene.pixel_values(fill), label=label)
 
 
 def flare(

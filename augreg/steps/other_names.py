@@ -49,6 +49,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "squaresymmetry": "did you mean 'd4'?",
     "randomrotation": _TURN, "saferotate": _TURN, "randomrotate90": "did you mean 'rot90'?",
     "shiftscalerotate": "did you mean 'affine', with degrees, translate and scale?",
+    "advancedblur": "did you mean 'oriented_blur'?",
     "zoom": "did you mean 'affine', with scale, or 'random_resized_crop'?",
     "randomzoomout": "did you mean 'zoom_out'?",
     "translate": "did you mean 'translate_x', 'translate_y' or 'affine', with translate?",

@@ -54,9 +54,9 @@ class OrientedBlur:
 
     The side of the kernel is drawn uniformly from the odd numbers in `size`, the deviations in pixels and the angle
     in degrees, counter-clockwise, from their ranges. The weight at the distance d, in deviations, is
-    exp(-d^(2 power) / 2): the power 1 gives a Gaussian, one below it a peak and one above it a plateau. Each half of
-    the time, it is drawn from the part of `power` below 1 and from that above. Each weight is multiplied by a number
-    drawn from `noise`. The image is mirrored at its border.
+    exp(-d^(2 power) / 2): the power 1 gives a Gaussian, one below it a peak and one above it a plateau. Where `power`
+    has both, it is drawn from the part below 1 half of the time, and from that above. Each weight is multiplied by a
+    number drawn from `noise`. The image is mirrored at its border.
     """
 
     size: Counts = (3, 7)
@@ -72,15 +72,16 @@ class OrientedBlur:
         check_range("sigma_y", self.sigma_y, 0, 256, " pixels")
         check_range("noise", self.noise, 0.01, 100)
         check_range("power", self.power, 0, 100)
-        if not self.power[0] <= 1.0 <= self.power[1]:
-            raise ValueError(f"power must include 1, a Gaussian, got {list(self.power)}")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         side = _odd(rng, self.size)
         sigma, angle = (rng.uniform(*self.sigma_x), rng.uniform(*self.sigma_y)), rng.uniform(*self.angle)
         low, high = self.power
-        power = rng.uniform(low, 1.0) if rng.bernoulli(0.5) else rng.uniform(1.0, high)
-        first, last = self.noise
+        if low < 1.0 < high:
+            low, high = (low, 1.0) if rng.bernoulli(0.5) else (1.0, high)
+        power, (first, last) = rng.uniform(low, high), self.noise
+        if first == last:
+            return ops.oriented_blur(side, sigma, angle, power, [1.0] * side**2)
         return ops.oriented_blur(side, sigma, angle, power, (first + (last - first) * rng.randoms(side**2)).tolist())
 
     sample_columns = lazy.method("augreg.columns.kernels", "oriented_blur")

@@ -10,8 +10,8 @@ from msgspec import Meta
 from augreg import lazy, ops
 from augreg.ops.weather import mean_opacity
 from augreg.steps.declare import transform
-from augreg.steps.fields import Counts, Degrees, Fill, Range
-from augreg.transforms.ranges import check_range
+from augreg.steps.fields import Counts, Degrees, Fill, Range, SymmetricRange
+from augreg.transforms.ranges import check_range, nearest
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
@@ -93,7 +93,7 @@ class Fog:
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         intensity = rng.uniform(*self.intensity)
-        blur = ops.windowed_blur(0.0, max(3, min(scene.size) // 30) | 1)
+        blur = ops.windowed_blur(0.0, max(3, min(scene.size) // 30) | 1, of_colors=True)
         return ops.fog(intensity, self.opacity * intensity, rng.bits()), blur
 
     sample_columns = lazy.method("augreg.columns.weather", "fog")
@@ -147,8 +147,9 @@ class SunFlare:
         turn = math.radians(rng.uniform(*self.angle))
         x, y = int(scene.width * rng.uniform(left, right)), int(scene.height * rng.uniform(top, bottom))
         step = max(1, int(math.hypot(scene.height, scene.width) * 0.01))
-        largest, darker = max(2, int(scene.height * 0.01)), int(max(self.fill) * 0.2)
-        fill = self.fill * scene.colors if len(self.fill) == 1 else self.fill
+        fill = tuple([min(max(value, 0.0), 255.0) for value in self.fill])
+        largest, darker = max(2, int(scene.height * 0.01)), int(max(fill) * 0.2)
+        fill = fill * scene.colors if len(fill) == 1 else fill
         found: list[FlareCircle] = []
         for _ in range(self.circles[0] + rng.integers(self.circles[1] - self.circles[0] + 1)):
             opacity = rng.uniform(0.05, 0.2)
@@ -165,3 +166,32 @@ class SunFlare:
         return ops.flare((x, y), self.radius, scene.pixel_values(fill), tuple(found), strength)
 
     sample_columns = lazy.method("augreg.columns.weather", "sun_flare")
+
+
+@transform("rain", kind="color", preview=tuple({"density": density} for density in (0.25, 1.0, 2.0)))
+class Rain:
+    """Add slanted drops of rain, blurred, and darken the image.
+
+    There are `density` times the image's height of them. All have the same slant, drawn uniformly from `slant`, in
+    pixels to the right from top to bottom, and the same `length` in pixels, by default an eighth of the height. Their
+    color `fill` is blurred by a square with the odd side `blur` and added. `brightness` multiplies the result.
+    """
+
+    slant: SymmetricRange = (-10.0, 10.0)
+    density: Annotated[float, Meta(ge=0, le=10)] = 1 / 3
+    length: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    fill: Fill = (200.0,)
+    blur: Annotated[int, Meta(ge=1, le=127)] = 7
+    brightness: Annotated[float, Meta(ge=0, le=10)] = 0.7
+
+    def check(self) -> None:
+        check_range("slant", self.slant, -1000, 1000, " pixels")
+        if self.blur % 2 == 0:
+            raise ValueError(f"blur must be odd, got {self.blur}{nearest([self.blur + 1])}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        length = max(1, scene.height // 8) if self.length is None else self.length
+        drops = int(scene.height * self.density), math.floor(rng.uniform(*self.slant)), length
+        return ops.rain(scene, drops, self.blur, self.brightness, rng.bits(), self.fill)
+
+    sample_columns = lazy.method("augreg.columns.weather", "rain")

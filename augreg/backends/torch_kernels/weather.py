@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from augreg.backends import plain
+from augreg.backends import intensity, plain
+from augreg.backends.raining import drops
 from augreg.backends.regions import Classes, regions, union
 from augreg.backends.torch_kernels.columns import to_device, uploaded
 from augreg.columns.records import Columns
 from augreg.ops import Shade
 
-__all__ = ["by_regions", "lightness", "relit", "shaded"]
+__all__ = ["by_regions", "lightness", "rained", "relit", "shaded"]
 
 
 def by_regions(op: Any, images: torch.Tensor) -> torch.Tensor:
@@ -68,6 +69,21 @@ def shaded(op: Shade, images: torch.Tensor) -> torch.Tensor:
     values = relit(values, before, torch.where(before < below, before * factor, before).clamp_(0.0, 1.0))
     found = values if images.dtype == torch.float32 else (values * 255.0).round_().to(torch.uint8)
     return torch.where(inside, found, images)
+
+
+def rained(op: Any, images: torch.Tensor) -> torch.Tensor:
+    """The images with drops of rain, clipped, and as much darker as the ops say."""
+    count, channels, height, width = images.shape
+    masks = np.stack([drops(one, height, width) for one in Columns(op, np.arange(count)).each()])  # type: ignore[arg-type]
+    intensity.per_channel((0.0,) * len(op.fill), channels, "fill")
+    brightness, *fill = (
+        one.to(torch.float32).view(-1, 1, 1, 1) for one in uploaded([op.brightness, *op.fill], count, images.device)
+    )
+    layer = to_device(masks, images.device)[:, None] * torch.cat(fill, 1)
+    if images.dtype == torch.float32:
+        return ((images + layer).clamp_(max=1.0) * brightness).clamp_(0.0, 1.0)
+    whole = (layer.round_() + images).clamp_(max=255.0) * brightness
+    return whole.round_().clamp_(0.0, 255.0).to(torch.uint8)
 
 
 def lightness(values: torch.Tensor) -> torch.Tensor:

@@ -174,11 +174,15 @@ def _gamma(params: Parameters, walk: Translation) -> Steps:
 
 
 def _rgb_shift(params: Parameters, walk: Translation) -> Steps:
-    limits = [params.take(f"{channel}_shift_limit") for channel in "rgb"]
+    limits = [params.take(f"{channel}_shift_limit", [-20.0, 20.0]) for channel in "rgb"]
     params.ignore("approximation", "noise_params", "noise_type", "spatial_mode")  # derived from the limits
-    if any(limit != limits[0] for limit in limits):
-        raise UnsupportedError(f"limits {limits}: all channels need the same limit")
-    return [{"rgb_shift": {"shift": limits[0], **probability(params)}}]
+    if not params.take("_levels", False):  # without a number above 1, they are fractions of white
+        limits = [[255.0 * end for end in pair] if max(map(abs, pair)) <= 1 else pair for pair in limits]
+    names = ("shift", "green", "blue")
+    arguments = {
+        name: limit for name, limit in zip(names, limits, strict=True) if name == "shift" or limit != limits[0]
+    }
+    return [{"rgb_shift": {**arguments, **probability(params)}}]
 
 
 def _channel_drop(params: Parameters, walk: Translation) -> Steps:
@@ -202,6 +206,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "CLAHE": _clahe,
     "RandomGamma": _gamma,
     "RGBShift": _rgb_shift,
+    "ToSepia": plain("sepia"),
     "ChannelShuffle": plain("channel_shuffle"),
     "ChannelDropout": _channel_drop,
 }

@@ -54,9 +54,30 @@ def _sun_flare(params: Parameters, walk: Translation) -> Steps:
     return [{"sun_flare": {**arguments, **probability(params)}}]
 
 
+_DENSITIES = {"drizzle": 0.25, "heavy": 1.0, "torrential": 2.0, "default": 1 / 3}
+
+
+def _rain(params: Parameters, walk: Translation) -> Steps:
+    params.only("drop_width", 1, why="drops are one pixel wide")
+    color, blur = numbers(params.take("drop_color", [200, 200, 200])), params.take("blur_value", 7)
+    arguments: dict[str, Any] = {
+        "slant": params.take("slant_range", [-10.0, 10.0]),
+        "density": _DENSITIES[params.take("rain_type", "default")],
+        "fill": color[:1] if len({*color}) == 1 else color,
+        "blur": blur | 1,
+        "brightness": params.take("brightness_coefficient", 0.7),
+    }
+    if blur % 2 == 0:
+        params.note(f"blur_value={blur} is {blur | 1} here: the side has to be odd")
+    if (length := params.take("drop_length")) is not None:
+        arguments["length"] = length
+    return [{"rain": {**arguments, **probability(params)}}]
+
+
 TRANSLATORS: Mapping[str, Translator] = {
     "RandomShadow": _shadow,
     "RandomFog": _fog,
+    "RandomRain": _rain,
     "RandomSnow": _snow,
     "RandomSunFlare": _sun_flare,
 }
