@@ -42,14 +42,14 @@ def shifted(op: ShiftHsv, image: Array) -> Array:
     return out
 
 
-def float_hue(shift: float, image: Floats) -> Floats:
-    """Shift the hue of a float image, through hue, saturation and value."""
+def float_hue(shift: float | Floats, image: Floats) -> Floats:
+    """Shift the hue of a float image, or of each pixel of it, through hue, saturation and value."""
     plain.need_color("hue", image.shape[2])
     if image.shape[2] == 1:
         return image
     out: Floats = buffers.empty(image.shape, np.float32)
     for rows in _parts(image):
-        hue = _Hue.of(_channels(image[rows]), shift)
+        hue = _Hue.of(_channels(image[rows]), shift[rows] if isinstance(shift, np.ndarray) else shift)
         for number in range(3):
             out[rows, :, number] = hue.channel(number)
     return out
@@ -63,7 +63,7 @@ class _Hue(NamedTuple):
     turned: Floats
 
     @classmethod
-    def of(cls, channels: list[Floats], shift: float) -> _Hue:
+    def of(cls, channels: list[Floats], shift: float | Floats) -> _Hue:
         """The hue of red, green and blue, shifted."""
         red, green, blue = channels
         value = np.maximum(np.maximum(red, green), blue)
