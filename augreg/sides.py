@@ -142,6 +142,8 @@ class _Side:
         """What is drawn for images at these addresses, for the functions of `augreg.devices`; None is test time."""
         from augreg.devices.draws import BatchDraws
 
+        if self._options.targets.clip:
+            raise ImageError("clips do not run as a batch on a device: give each to pipe.train or pipe.test")
         settings = self._settings(None)
         if addresses is not None:
             settings = msgspec.structs.replace(settings, address=addresses.at(0) if len(addresses) else None)

@@ -65,6 +65,7 @@ MORE: dict[str, list[Any]] = {
     "elastic": [{"noise": "normal", "mode": "wrap"}],
     "defocus": [{"radius": [1, 4], "edge": [0.01, 3]}],
     "gamma": [{"spacing": "linear"}],
+    "gaussian_noise": [{"per": "pixel", "uniform": "variance"}],
     "gaussian_blur": [{"size": [1, 6]}, {"sigma": 0, "size": [3, 5]}, {"sigma": [0.5, 0.5], "size": 5}],
     "grid_mask": [{"unit": [0.1, 0.12], "ratio": 0.9, "fill": 7}, {"unit": 1, "ratio": 0.001}],
     "holes": [
@@ -77,15 +78,18 @@ MORE: dict[str, list[Any]] = {
     ],
     "letterbox": [{"size": [1, 2]}, {"size": [3, 400], "interpolation": "lanczos"}],
     "longest_max_size": [{"longer": 1}],
+    "lightness_noise": [{"grain": "coarse"}],
     "motion_blur": [
         {"direction": [-1, 1], "shift": 0.5}, {"length": [1, 3], "shift": 1.0}, {"direction": [1, 1], "length": 5},
     ],
     "multiply_add": [{"of": "mean", "add": [-2, 3]}, {"factor": [1, 1]}],
+    "multiplicative_noise": [{"per": "image"}, {"per": "pixel"}, {"per": "channel", "factor": [0, 3]}],
     "normalize": [{"mean": [0.5, 0.4, 0.3], "std": 0.2}],
     "one_of": [
         {"steps": [JITTER, "horizontal_flip", {"sequential": ["invert", {"hue": {"p": 0.5}}]}]},
         {"steps": ["equalize", "auto_contrast"], "weights": [0, 2]},
     ],
+    "oriented_blur": [{"size": [1, 5], "sigma_x": 0, "power": [1, 2], "noise": [1, 1]}],
     "pad": [{"padding": [0, 1, 2, 3], "mode": "edge"}, {"padding": 0}],
     "pad_to": [
         {"size": [70, 200], "position": "random"}, {"divisor": [32, 7], "position": "random", "mode": "wrap"},
@@ -101,6 +105,8 @@ MORE: dict[str, list[Any]] = {
         {"scale": [0, 1], "fit": True, "interpolation": "nearest", "mode": "wrap"}, {"scale": 1, "fill": 9},
     ],
     "pixel_dropout": [{"mode": "random"}, {"per_channel": True, "fill": [1, 2, 300], "fraction": 0.3}],
+    "rain": [{"length": 7, "density": 2, "slant": 3}],
+    "rgb_shift": [{"green": [0, 9], "blue": [3, 3]}],
     "random_sized_crop": [
         {"size": [9, 7], "height": [1, 40], "ratio": 0.01}, {"size": 9, "height": [30, 300], "ratio": 1.7},
     ],
@@ -126,9 +132,16 @@ MORE: dict[str, list[Any]] = {
     ],
     "safe_crop": [{"size": 9, "ratio": [0.05, 20]}, {"size": 9, "scale": 1}, {"size": 9, "scale": [0.001, 0.01]}],
     "sequential": [{"steps": [{"rotate": 180}, {"posterize": {"p": 0.3}}, JITTER]}, {"steps": []}],
+    "shadow": [
+        {"count": [0, 3], "overlap": "once", "of": "lightness"}, {"area": [0.3, 1, 0.3, 1], "corners": 3},
+        {"count": 0}, {"count": [0, 1], "darkness": [0, 1]},
+    ],
     "some_of": [
         {"steps": ["solarize", JITTER, "vertical_flip", "invert"], "count": [1, 3]},
         {"steps": ["solarize", "invert"], "count": 2}, {"steps": ["invert"], "count": 0},
+    ],
+    "sun_flare": [
+        {"strength": 0.5, "radius": 5, "circles": [1, 3]}, {"angle": [30, 40], "area": [0.5, 0.5, 0.5, 0.5]},
     ],
     "translate_x": [{"amount": 0}],
 }  # fmt: skip

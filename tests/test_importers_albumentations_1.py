@@ -116,7 +116,7 @@ def test_a_sigma_of_0_follows_from_the_size_of_the_kernel() -> None:
 
 def test_what_version_1_did_otherwise_is_reported() -> None:
     said = {
-        "GaussNoise": ({"var_limit": [10.0, 50.0]}, "its square in version 1"),
+        "RandomFog": ({"fog_coef_lower": 0.1, "fog_coef_upper": 0.4}, "the fog of this version is not kept"),
         "MotionBlur": ({"blur_limit": [3, 7]}, "joined two random pixels"),
         "Cutout": ({"num_holes": 2, "max_h_size": 4, "max_w_size": 4}, "may reach over the border"),
         "Affine": ({"cval": 9}, "fill=9 is for all channels here, and for the first one in version 1"),

@@ -15,7 +15,7 @@ from augreg import Pipeline, Registry, ops
 REPLAY = {"__class_fullname__": "ReplayCompose", "save_key": "replay", "p": 1.0}
 
 
-@augreg.transform("RandomFog", kind="color", p=0.5)
+@augreg.transform("GlassBlur", kind="color", p=0.5)
 class Fog:
     """Stands for the step of the plugin."""
 
@@ -57,12 +57,12 @@ def node(name: str, **arguments: Any) -> dict[str, Any]:
 
 
 def test_what_has_no_native_form_is_a_step_of_the_plugin() -> None:
-    pipeline = compose(node("HorizontalFlip"), node("RandomFog", alpha_coef=0.2, p=0.3), node("TextImage"))
+    pipeline = compose(node("HorizontalFlip"), node("GlassBlur", alpha_coef=0.2, p=0.3), node("TextImage"))
     found = augreg.from_albumentations(pipeline, registry=registry())
-    fog = {"albumentations/RandomFog": {"alpha_coef": 0.2, "p": 0.3}}
+    fog = {"albumentations/GlassBlur": {"alpha_coef": 0.2, "p": 0.3}}
     assert found.spec["image"] == [{"horizontal_flip": {"p": 1.0}}, fog]
     became, left = found.report
-    assert became.startswith("transforms[1] RandomFog: became albumentations/RandomFog, a step of the plugin")
+    assert became.startswith("transforms[1] GlassBlur: became albumentations/GlassBlur, a step of the plugin")
     assert left.startswith("transforms[2] TextImage: left out: augreg has no equivalent transform")
     Pipeline.from_spec(found.spec, registry())
 

@@ -29,6 +29,7 @@ from augreg.backends import (
     plain,
     shrinking,
 )
+from augreg.backends.hsv import float_hue
 from augreg.images import buffers
 from augreg.ops import (
     Convolve,
@@ -289,7 +290,7 @@ def _enhance(op: Enhance, image: Array) -> Array:
 def _hue(op: Hue, image: Array) -> Array:
     plain.need_color("hue", image.shape[2])
     if image.dtype == np.float32:
-        return plain.float_hue(op.shift, image)
+        return float_hue(op.shift, image)
     steps = round(256.0 * op.shift)
     if steps == 0 or image.shape[2] == 1:
         return image

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from augreg.backends import Backend, area, borders, clahe, intensity, photography, plain
+from augreg.backends.hsv import float_hue
 from augreg.images import buffers
 from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Op, Remap, Resize, ResizeBox, Warp
 
@@ -176,7 +177,7 @@ def _enhance(op: Enhance, image: Array) -> Array:
 def _hue(op: Hue, image: Array) -> Array:
     plain.need_color("hue", image.shape[2])
     if image.dtype == np.float32:
-        return plain.float_hue(op.shift, image)
+        return float_hue(op.shift, image)
     steps = int(255.0 * op.shift)  # Pillow's hue has 256 steps; less than one step changes nothing
     if steps == 0 or image.shape[2] == 1:
         return image

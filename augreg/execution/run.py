@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -118,18 +118,14 @@ def run_drawn(
             arrays = _on_each(ops, arrays, frames, engine, begun, offer)
         else:
             targets.check(ops, scene, functools.partial(step_of, entries))
-            count = next((each.replaced for each in begun if each is not None), 0)
-            if count:
-                arrays = _on_each(ops[:count], arrays, frames, engine, begun, offer)
             size = scene.size
-            for op in ops[:count]:
-                after = op.size_after(*size) or size
-                targets.apply(op, size, after, settings.engine)
-                size = after
-            for op in ops[count:]:
-                before = arrays[0].shape[:2]
-                arrays = _on_each((op,), arrays, frames, engine, (None,) * len(arrays), offer)
-                targets.apply(op, before, arrays[0].shape[:2], settings.engine)
+            for part in _parts(ops):
+                arrays = _on_each(part, arrays, frames, engine, begun, offer)
+                begun = (None,) * len(arrays)
+                for op in part:
+                    after = arrays[0].shape[:2] if op is part[-1] else op.size_after(*size) or size
+                    targets.apply(op, size, after, settings.engine)
+                    size = after
         if not drawn.deferred:
             return arrays, drawn.scene
         scene = drawn.scene.with_shape(arrays[0].shape)
@@ -137,6 +133,16 @@ def run_drawn(
         entries = entries + drawn.entries
         ops = passes(drawn, scene, settings.approximate, settings.max_pixels)
         begun = (None,) * len(arrays)
+
+
+def _parts(ops: Sequence[Op]) -> Iterator[Sequence[Op]]:
+    """The ops in parts that run as one; a user's function is a part of its own, as it may return any size."""
+    of_user = [isinstance(op, FunctionCall) for op in ops]
+    start = 0
+    for end in range(1, len(ops) + 1):
+        if end == len(ops) or of_user[end] or of_user[end - 1]:
+            yield ops[start:end]
+            start = end
 
 
 def _on_each(

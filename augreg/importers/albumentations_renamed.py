@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from augreg.importers.albumentations_versions import as_of_version
+
 __all__ = ["SHOWING_FILL", "Renamed", "renamed"]
 
 Arguments: TypeAlias = dict[str, Any]
@@ -49,6 +51,7 @@ def renamed(name: str, values: Mapping[str, Any], version: str | None = None) ->
         notes.append(f"fill={fill} is for all channels here, and for the first one in version 1")
     if name in _CHANGED:
         name = _CHANGED[name](name, arguments, notes, old_version)
+    as_of_version(name, arguments, notes, version)
     return Renamed(name, arguments, tuple(notes))
 
 
@@ -147,8 +150,7 @@ def _gauss_noise(name: str, arguments: Arguments, notes: list[str], old: bool) -
     if "var_limit" in arguments:
         low, high = _pair(arguments.pop("var_limit"), 0.0)
         arguments["std_range"] = [math.sqrt(low) / 255.0, math.sqrt(high) / 255.0]
-        if low != high:
-            notes.append("the deviation of the noise is drawn uniformly here, and its square in version 1")
+        arguments["_uniform"] = "variance"
     if "mean" in arguments:
         arguments["mean_range"] = [end / 255.0 for end in _pair(arguments.pop("mean"))]
     return name

@@ -178,7 +178,7 @@ class ViewInputs:
 
     def _exchanges(self) -> bool:
         targets = self.images[0].test.settings.targets
-        return bool(targets.classes and targets.swap)
+        return bool((targets.classes and targets.partners) or targets.numbers)
 
     def _read(self, view: View) -> Tensor:
         """The image of a view as a tensor, on the device and in the type of the model."""
