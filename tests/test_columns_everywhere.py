@@ -103,6 +103,7 @@ MORE: dict[str, list[Any]] = {
     ],
     "perspective_zoom": [
         {"scale": [0, 1], "fit": True, "interpolation": "nearest", "mode": "wrap"}, {"scale": 1, "fill": 9},
+        {"scale": 0.1, "twice": True},
     ],
     "pixel_dropout": [{"mode": "random"}, {"per_channel": True, "fill": [1, 2, 300], "fraction": 0.3}],
     "rain": [{"length": 7, "density": 2, "slant": 3}],

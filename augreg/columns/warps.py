@@ -142,9 +142,22 @@ def perspective_zoom(transform: Any, rng: Cursors, scene: Scenes) -> Op:
         for (x, y), (right, down) in zip(whole, inward, strict=True)
     ])  # fmt: skip
     if not transform.fit:
-        return _through_corners(transform, scene, _through_points(whole, inner), "zoom to", inner)
+        matrix = _through_points(whole, inner)
+        if transform.twice:
+            matrix = _enlarged(matrix, inner, scene)
+        return _through_corners(transform, scene, matrix, "zoom to", inner)
     corners = _fitted(whole, inner)
     return _through_corners(transform, scene, _through_points(corners, whole), "perspective", corners)
+
+
+def _enlarged(matrix: tuple[Floats, ...], inner: _Points, scene: Scenes) -> tuple[Floats, ...]:
+    """The inverse maps after another scale by the sides of the image over those of the quadrilateral."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = inner
+    across = np.maximum(np.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2), np.sqrt((x2 - x3) ** 2 + (y2 - y3) ** 2))
+    down = np.maximum(np.sqrt((x2 - x1) ** 2 + (y2 - y1) ** 2), np.sqrt((x3 - x0) ** 2 + (y3 - y0) ** 2))
+    u, v = np.maximum(2, across.astype(np.int64)) / scene.width, np.maximum(2, down.astype(np.int64)) / scene.height
+    a, b, c, d, e, f, g, h = matrix
+    return a * u, b * v, c, d * u, e * v, f, g * u, h * v
 
 
 def _fitted(whole: _Points, inner: _Points) -> _Points:

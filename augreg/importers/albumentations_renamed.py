@@ -284,6 +284,6 @@ _CHANGED: Mapping[str, _Change] = {
     "GaussianBlur": _gaussian_blur, "MotionBlur": _motion_blur, "ElasticTransform": _elastic,
     "Downscale": _downscale, "Solarize": _solarize, "RandomGamma": _gamma, "OpticalDistortion": _optical,
     "SomeOf": _some_of, "Spatter": _spatter, "RandomRain": _rain, "PiecewiseAffine": _piecewise,
-    "PadIfNeeded": _padded, "Affine": _of_version_1, "ShiftScaleRotate": _of_version_1,
+    "PadIfNeeded": _padded, "Perspective": _of_version_1, "Affine": _of_version_1, "ShiftScaleRotate": _of_version_1,
     "BBoxSafeRandomCrop": _of_version_1, "RandomSizedBBoxSafeCrop": _of_version_1,
 }  # fmt: skip

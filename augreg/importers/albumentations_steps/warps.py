@@ -29,12 +29,9 @@ def _rotate(params: Parameters, walk: Translation) -> Steps:
 def _perspective(params: Parameters, walk: Translation) -> Steps:
     params.only("keep_size", True, why="the image keeps its size")
     fit = params.take("fit_output", False)
-    if not fit:
-        params.lose(
-            "albumentations enlarges the result once more, from its top left corner, by the side of the image over "
-            "that of the quadrilateral"
-        )
     arguments = {"scale": pair(params.take("scale", [0.05, 0.1])), "fit": fit}
+    if not fit and not params.values.get("_version_1"):
+        arguments["twice"] = True
     options = {"interpolation": interpolation(params), **beyond(params), **probability(params)}
     return [{"perspective_zoom": {**arguments, **options}}]
 
