@@ -127,7 +127,15 @@ class Pipeline(LeavesOut, MakesViews, OfOneView, misuse.SaysWhatToUse):
 
         options, normalized = self.options, _normalizes(self.spec.image)
         seed, classes, targets = options.seed, options.classes, options.targets
-        return Mixer(self.spec.batch, seed=seed, classes=classes, normalized=normalized, targets=targets)
+        last = options.layout == "hwc"
+        return Mixer(
+            self.spec.batch, seed=seed, classes=classes, normalized=normalized, targets=targets, channels_last=last
+        )
+
+    @functools.cached_property
+    def channels_first(self) -> Pipeline:
+        """The pipeline with normalized arrays as models take them, which the option `layout` may say otherwise."""
+        return self if self.options.layout == "chw" else self.replace(layout="chw")
 
     @functools.cached_property
     def collate(self) -> Collate:

@@ -138,6 +138,7 @@ class _Side:
             options.max_pixels,
             address,
             options.decode,
+            options.layout,
         )
 
     def _start(self, scene: Scene, address: Address | None, alone: bool = False) -> tuple[Sequence[Op], Drawn]:
@@ -169,6 +170,8 @@ class _Side:
 
         if self.named_views:
             raise ImageError("the views of a spec cannot be deferred: make them in the workers, with defer=False")
+        if self._options.targets.clip:
+            raise ImageError("clips do not run as a batch on a device: give each to pipe.train or pipe.test")
         settings = self._settings(None)
         if addresses is not None:
             settings = msgspec.structs.replace(settings, address=addresses.at(0) if len(addresses) else None)
@@ -178,7 +181,7 @@ class _Side:
         """One image after its run, as a tensor; a sample, whose image is a tensor, with what else it has as it is."""
         settings = self._settings(address)
         output = settings.output if isinstance(image, Mapping) and settings.output != "numpy" else "torch"
-        settings = msgspec.structs.replace(settings, output=output)
+        settings = msgspec.structs.replace(settings, output=output, layout="chw")
         return run(image, lambda scene, alone: self._start(scene, address, alone), settings)
 
     def _plan(self, given: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
@@ -224,9 +227,10 @@ class Train(_Side):
 
         Returns a tensor for a tensor, a PIL image for a PIL image, and an array for everything else. Once a step
         normalizes, the result is float32 channels x height x width: a tensor for a tensor, an array for all others.
-        `output: numpy` or `output: torch` in the spec overrides the kind. The same holds for each image of a sample;
-        masks, boxes and keypoints keep their kind. With a section `views` the result is `NamedViews`, a dict of such
-        results by name (docs/named-views.md). Raises ImageError.
+        `output: numpy` or `output: torch` in the spec overrides the kind, and with `layout: hwc` arrays stay height x
+        width x channels. The same holds for each image of a sample; masks, boxes and keypoints keep their kind. With
+        a section `views` the result is `NamedViews`, a dict of such results by name (docs/named-views.md). Raises
+        ImageError.
         """
         return self._run(image, self._address(index, epoch, view))
 

@@ -119,7 +119,7 @@ def main() -> None:
             keypoint_params=A.KeypointParams(format="xy"),
         ),
         "cannot": compose(
-            A.RandomFog(p=0.2),
+            A.GlassBlur(p=0.2),
             A.Rotate(limit=10, border_mode=4),
             A.Equalize(by_channels=False, mode="pil"),
             A.RandomBrightnessContrast(p=0.4),

@@ -67,6 +67,24 @@ def _border_warp(mode: str, interpolation: str) -> Make:
     return make
 
 
+def _polygon(rng: np.random.Generator) -> tuple:
+    """Corners, some of which are beyond the image."""
+    return tuple((rng.integers(-3, WIDTH + 3, COUNT), rng.integers(0, HEIGHT, COUNT)) for _ in range(5))
+
+
+def _flare(rng: np.random.Generator, channels: int) -> ops.Op:
+    def circle() -> tuple:
+        place = rng.integers(0, WIDTH, COUNT), rng.integers(0, HEIGHT, COUNT)
+        return *place, rng.integers(1, 9, COUNT), rng.random(COUNT) / 4, _color(rng, channels)
+
+    center = rng.integers(0, WIDTH, COUNT), rng.integers(0, HEIGHT, COUNT)
+    return ops.flare(center, 40, _color(rng, channels), (circle(), circle(), circle()), rng.random(COUNT))
+
+
+def _color(rng: np.random.Generator, channels: int) -> tuple:
+    return tuple(rng.integers(0, 256, (channels, COUNT)).astype(float))
+
+
 def _kernels(rows: int, columns: int) -> Make:
     """Of which some are products."""
 
@@ -238,6 +256,13 @@ ANY: dict[str, Make] = {
     "dropped pixels": lambda rng, c: ops.DropPixels(0.3, _keys(rng), _fill(rng, c), frame=rng.integers(0, 3, COUNT)),
     "dropped values": lambda rng, c: ops.DropPixels(rng.random(COUNT), _keys(rng), (7.5,), True),
     "the same dropped pixels": lambda rng, c: ops.DropPixels(0.3, 7, (99.0,)),
+    "shadows": lambda rng, c: ops.shade(rng.random(COUNT), (_polygon(rng),)),
+    "one shadow": lambda rng, c: ops.shade(0.4, (((2, 1), (20, 3), (5, 17)),)),
+    "fog": lambda rng, c: ops.fog(rng.random(COUNT), rng.random(COUNT) / 9, _keys(rng)),
+    "flares": _flare,
+    "rain": lambda rng, c: ops.Rain(
+        rng.integers(0, 9, COUNT), rng.integers(-4, 5, COUNT), 7, 3, rng.random(COUNT) * 1.5, _keys(rng), (200.0,)
+    ),
     "color matrix": lambda rng, c: ops.ColorMatrix(_rows(rng, c), tuple(rng.normal(0, 20, (c, COUNT)))),
     "channels in another order": lambda rng, c: ops.permute_channels(tuple(range(c))[::-1]),
     "normalize by a mean image": lambda rng, c: ops.Normalize(
@@ -275,6 +300,9 @@ ANY: dict[str, Make] = {
     "the same gaussian noise": lambda rng, c: ops.Noise("gaussian", (0.1,), 7, False, 2),
     "shot noise": lambda rng, c: ops.Noise("shot", (3.0 + 50 * rng.random(COUNT),), _keys(rng)),
     "iso noise": lambda rng, c: ops.Noise("iso", (rng.random(COUNT) / 5, rng.random(COUNT) / 9), _keys(rng), False),
+    "gray noise": lambda rng, c: ops.Noise("gray", (rng.random(COUNT) / 5,), _keys(rng)),
+    "factors": lambda rng, c: ops.Noise("factor", (rng.random(COUNT), 1.5), _keys(rng)),
+    "gray factors": lambda rng, c: ops.Noise("gray factor", (0.5, 1.0 + rng.random(COUNT)), _keys(rng), False),
     "box of noise": lambda rng, c: ops.Paint(*_boxes(rng), noise="uniform", key=_keys(rng)),
     "box of normal noise": lambda rng, c: ops.Paint(*_boxes(rng), noise="normal", key=_keys(rng), frame=1),
 }
@@ -286,6 +314,12 @@ COLOR: dict[str, Make] = {
     "hue by less than a step": lambda rng, c: ops.Hue(0.003),
     "hsv": lambda rng, c: ops.shift_hsv(*(rng.random((3, COUNT)) - 0.5) * flags(rng)),
     "one shift of hsv": lambda rng, c: ops.shift_hsv(0.0, -0.3, 0.2),
+    "noise of the lightness": lambda rng, c: ops.Noise(
+        "lightness", (rng.random(COUNT) * 90, rng.random(COUNT) / 50, rng.random(COUNT) * flags(rng)), _keys(rng)
+    ),
+    "coarse noise of the lightness": lambda rng, c: ops.Noise("lightness", (0.5, 0.5, 0.01), 7, frame=2),
+    "lightness": lambda rng, c: ops.scale_lightness(rng.random(COUNT) * 3, rng.random(COUNT)),
+    "lightness in polygons": lambda rng, c: ops.shade(rng.random(COUNT), (_polygon(rng), _polygon(rng)), "lightness"),
     "contrast": _lookup("contrast"),
     "contrast between stages": _lookup("brightness", "contrast", "gamma", "contrast", "invert"),
     "pad with ops for its fill": lambda rng, c: _border(rng, "constant", _fill(rng, c), _color_ops(rng)),

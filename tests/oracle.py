@@ -22,6 +22,8 @@ from augreg.ops import (
     DropPixels,
     Enhance,
     Filter,
+    Flare,
+    Fog,
     Hue,
     ImageStatistic,
     LocalContrast,
@@ -33,8 +35,10 @@ from augreg.ops import (
     Pad,
     Paint,
     PointFunction,
+    Rain,
     Remap,
     Resize,
+    Shade,
     ShiftHsv,
     Warp,
 )
@@ -458,13 +462,120 @@ def _normalize(op: Normalize, image: Array, white: float) -> Array:
     return (image / white - mean) / np.array(op.std)
 
 
+# Light and weather
+
+
+def _shade(op: Shade, image: Array, white: float) -> Array:
+    out = image.copy()
+    for y, x in np.ndindex(*image.shape[:2]):
+        if op.polygons and not any(_in_polygon(x, y, polygon) for polygon in op.polygons):
+            continue
+        if op.of == "values":
+            out[y, x] = np.clip(image[y, x] * op.factor, 0, white)
+            continue
+        red, green, blue = np.broadcast_to(image[y, x] / white, 3)
+        hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
+        if lightness < op.below:
+            found = colorsys.hls_to_rgb(hue, min(1.0, lightness * op.factor), saturation)
+            out[y, x] = np.array(found[: image.shape[2]]) * white
+    return out
+
+
+def _in_polygon(x: int, y: int, polygon: tuple) -> bool:
+    crossings = 0
+    for (x0, y0), (x1, y1) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
+        steps = max(abs(x1 - x0), abs(y1 - y0))
+        step = abs(x - x0) if abs(x1 - x0) >= abs(y1 - y0) else abs(y - y0)
+        at = [first + (step * (last - first) / steps if steps else 0) for first, last in ((x0, x1), (y0, y1))]
+        if step <= steps and [math.floor(place + 0.5) for place in at] == [x, y]:
+            return True
+        crossings += (y0 <= y) != (y1 <= y) and x0 + (y - y0) * (x1 - x0) / (y1 - y0) <= x
+    return crossings % 2 == 1
+
+
+def _disk(image: Array, x: float, y: float, radius: int) -> Array:
+    """The pixels whose centers are within the radius."""
+    rows, columns = np.indices(image.shape[:2])
+    return (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
+
+
+def _blend(image: Array, other: Array, opacity: float, white: float) -> Array:
+    """Rounding on bytes is part of what these ops mean."""
+    found = other * opacity + image * (1 - opacity)
+    return np.rint(found) if white == 255.0 else found
+
+
+def _fog(op: Fog, image: Array, white: float) -> Array:
+    height, width = image.shape[:2]
+    side, box = max(1, int(width // 3 * op.intensity)), [width, height]
+    boxes = []
+    for _ in range(10):
+        if min(box) <= side:
+            break
+        boxes += [tuple(box)] * int(box[0] * box[1] / side**2 * op.intensity * 10)
+        box = [int(length * 0.9) for length in box]
+    largest = max(2, int(min(height, width) * 0.1 * op.intensity))
+    least = max(1, largest // 2)
+    units = np.floor(_noise("uniform", op.key, (len(boxes), 3)) * 2**24) / 2**24
+    for (across, down), (u, v, w) in zip(boxes, units, strict=True):
+        x = (width - 1) // 2 - across // 2 + math.floor(u * (2 * (across // 2) + 1))
+        y = (height - 1) // 2 - down // 2 + math.floor(v * (2 * (down // 2) + 1))
+        disk = _disk(image, x, y, least + math.floor(w * (largest - least)))[..., None]
+        image = _blend(image, np.where(disk, white, image), op.opacity, white)
+    return image
+
+
+def _flare(op: Flare, image: Array, white: float) -> Array:
+    overlay = image
+    for x, y, radius, opacity, fill in op.circles:
+        overlay = np.where(_disk(image, x, y, radius)[..., None], fill, overlay)
+        image = _blend(image, overlay, opacity, white)
+    count = op.radius // 10
+    for number in range(count):
+        part = number / (count - 1) if count > 1 else 0.0
+        radius = int(1 + part * (op.radius - 1))
+        opacity = (op.strength * (1 - part if count > 1 else 0.0)) ** 3
+        disk = _disk(image, *op.center, radius)[..., None]
+        image = _blend(image, np.where(disk, op.fill, image), opacity, white)
+    return image
+
+
+def _rain(op: Rain, image: Array, white: float) -> Array:
+    height, width = image.shape[:2]
+    hit = np.zeros((height, width, 1))
+    units = np.floor(_noise("uniform", op.key, (op.count, 2)) * 2**24) / 2**24
+    steps = op.length + abs(op.slant)
+    for left, top in units * (width, max(1, height - op.length)):
+        for step in range(steps + 1):
+            down = math.floor(step * op.length / max(1, steps) + 0.5)
+            y, x = math.floor(top) + down, math.floor(left) + (step - down) * (1 if op.slant >= 0 else -1)
+            if y < height and 0 <= x < width:
+                hit[y, x] = 1
+    reach, mean = op.blur // 2, np.zeros_like(hit)
+    for y, x in np.ndindex(height, width):
+        around = [(_beyond(y + i, height, "reflect"), _beyond(x + j, width, "reflect"))
+                  for i in range(-reach, reach + 1) for j in range(-reach, reach + 1)]  # fmt: skip
+        mean[y, x] = sum(hit[place] for place in around) / op.blur**2
+    layer = mean * np.array(op.fill)
+    layer = np.rint(layer) if white == 255.0 else layer
+    return np.clip(np.minimum(image + layer, white) * op.brightness, 0, white)
+
+
 # Noise and local contrast
 
 
 def _sensor(op: Noise, image: Array, white: float) -> Array:
     value = image / white
     height, width, channels = image.shape
-    if op.name == "iso":
+    first, second = (*op.amounts, 0.0)[:2]
+    if op.name == "lightness":
+        value = _grained(op, value)
+    elif "factor" in op.name:
+        unit = _noise("uniform", op.key, (height, width, 1 if op.name == "gray factor" else channels))
+        value = value * (first + (second - first) * np.floor(unit * 2**24) / 2**24)
+    elif op.name == "gray":
+        value = value + first * _noise("normal", op.key, (height, width, 1))
+    elif op.name == "iso":
         normal = _noise("normal", op.key, (height, width, channels + 1))
         value = value + op.amounts[0] * np.sqrt(value) * normal[..., :1] + op.amounts[1] * normal[..., 1:]
     else:
@@ -476,6 +587,27 @@ def _sensor(op: Noise, image: Array, white: float) -> Array:
             photons = np.maximum(0, np.rint(mean + np.sqrt(mean) * normal + (normal**2 - 1) / 6))
             value = np.where(mean > 0, photons, 0) / op.amounts[0]
     return np.clip(value, 0, 1) * white if op.clip or white == 255.0 else value * white
+
+
+def _grained(op: Noise, value: Array) -> Array:
+    """Poisson's count is the smallest whose cumulative probability is at least that of the normal number."""
+    rate, gain, hue_deviation = op.amounts
+    lightness = (value.max(axis=2) + value.min(axis=2)) / 2
+    mean = rate * float(np.sqrt(((lightness - lightness.mean()) ** 2).mean()))
+    normal = _noise("normal", op.key, (*lightness.shape, 2))
+    out = np.empty_like(value)
+    for y, x in np.ndindex(*lightness.shape):
+        wanted, count, term = 0.5 * (1 + math.erf(normal[y, x, 0] / math.sqrt(2))), 0, math.exp(-mean)
+        total = term
+        while total < wanted and term > 1e-18:
+            count += 1
+            term *= mean / count
+            total += term
+        hue, light, saturation = colorsys.rgb_to_hls(*np.broadcast_to(value[y, x], 3))
+        light = min(1.0, light + count * gain * (1 - light))
+        found = colorsys.hls_to_rgb((hue + hue_deviation * normal[y, x, 1]) % 1.0, light, saturation)
+        out[y, x] = found[: value.shape[2]]
+    return out
 
 
 def _color_matrix(op: ColorMatrix, image: Array, white: float) -> Array:
@@ -543,4 +675,8 @@ _MEANINGS: dict[type[Op], Callable[..., Array]] = {
     Noise: _sensor,
     ColorMatrix: _color_matrix,
     LocalContrast: _local_contrast,
+    Shade: _shade,
+    Fog: _fog,
+    Rain: _rain,
+    Flare: _flare,
 }

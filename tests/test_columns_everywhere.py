@@ -32,6 +32,12 @@ MORE: dict[str, list[Any]] = {
         {"degrees": 0, "shear_x": [45, 45], "shear_y": [45, 45]},  # singular
         {"mode": "reflect"},
     ],
+    "affine_per_axis": [
+        {"scale_y": [0.5, 2], "scale_x": [1.5, 3], "balanced": True, "unit": "truncated", "shear_x": 40},
+        {"unit": "pixels", "translate_y": [-3, 9], "translate_x": [2, 2], "shear_x": [45, 45], "fit": True},
+        {"degrees": 0, "shear_x": [45, 45], "shear_y": [45, 45], "fit": True, "scale_y": 2},  # singular
+        {"scale_y": [0.01, 0.5], "scale_x": 0.01, "degrees": 180, "fit": True},
+    ],
     "aug_mix": [
         {"depth": 2, "dialect": "timm", "width": 2}, {"dialect": "timm", "m_std": 1.5, "width": 1},
         {"dialect": "torchvision", "severity": 4, "ops": ["rotate", "invert"]}, {"alpha": 0.4}, {"alpha": 3.0},
@@ -40,8 +46,18 @@ MORE: dict[str, list[Any]] = {
     "box_blur": [{"size": [1, 9]}],
     "channel_drop": [{"count": [1, 2], "fill": 300 / 7}],
     "clahe": [{"clip": [1, 3], "tiles": [3, 20]}],
+    "crop_around_boxes": [
+        {"erosion": 0.4}, {"erosion": 0.3, "erode": "boxes", "without_boxes": "shrink"},
+        {"erosion": 1.0, "without_boxes": "shrink"}, {"erosion": 0.5, "erode": "boxes", "size": 9},
+    ],
     "crop_box": [{"size": [40, 90], "top": 30, "left": 7, "fill": 9}],
     "crop_border": [{"pixels": 0}, {"pixels": 3}],
+    "crop_edges": [{"top": 1, "bottom": 0, "left": 0.5, "right": 0.5}],
+    "move_edges": [
+        {"top": [-1, 0], "bottom": [-0.7, 2], "left": 0, "right": -0.5, "keep_size": False}, {"together": True},
+        {"unit": "pixels", "top": [-9, 7], "bottom": [0, 3], "left": -400, "right": 0, "mode": "edge"},
+        {"unit": "pixels", "top": [-2, 2], "bottom": 0, "left": 0, "right": 0, "together": True, "fill": 9},
+    ],
     "crop_or_pad": [{"size": [40, 150], "position": "random", "mode": "reflect"}, {"size": 1, "position": "random"}],
     "downscale": [
         {"scale": [0.001, 1.0], "interpolation": "bicubic"}, {"shrink": "nearest_floor", "antialias": False},
@@ -49,6 +65,7 @@ MORE: dict[str, list[Any]] = {
     "elastic": [{"noise": "normal", "mode": "wrap"}],
     "defocus": [{"radius": [1, 4], "edge": [0.01, 3]}],
     "gamma": [{"spacing": "linear"}],
+    "gaussian_noise": [{"per": "pixel", "uniform": "variance"}],
     "gaussian_blur": [{"size": [1, 6]}, {"sigma": 0, "size": [3, 5]}, {"sigma": [0.5, 0.5], "size": 5}],
     "grid_mask": [{"unit": [0.1, 0.12], "ratio": 0.9, "fill": 7}, {"unit": 1, "ratio": 0.001}],
     "holes": [
@@ -56,17 +73,23 @@ MORE: dict[str, list[Any]] = {
         {"count": [1, 3], "height": [1, 40], "width": [7, 7], "pixels": True, "mode": "pixel"},
         {"count": 0}, {"height": [0, 0.02], "width": [0, 0.02], "mode": "pixel", "count": [2, 4]},
     ],
+    "iou_crop": [
+        {"overlaps": [0.9, 1.0], "tries": 3}, {"overlaps": [0.0, 0.2, 1], "scale": [0.01, 1], "ratio": [0.1, 9]},
+    ],
     "letterbox": [{"size": [1, 2]}, {"size": [3, 400], "interpolation": "lanczos"}],
     "longest_max_size": [{"longer": 1}],
+    "lightness_noise": [{"grain": "coarse"}],
     "motion_blur": [
         {"direction": [-1, 1], "shift": 0.5}, {"length": [1, 3], "shift": 1.0}, {"direction": [1, 1], "length": 5},
     ],
     "multiply_add": [{"of": "mean", "add": [-2, 3]}, {"factor": [1, 1]}],
+    "multiplicative_noise": [{"per": "image"}, {"per": "pixel"}, {"per": "channel", "factor": [0, 3]}],
     "normalize": [{"mean": [0.5, 0.4, 0.3], "std": 0.2}],
     "one_of": [
         {"steps": [JITTER, "horizontal_flip", {"sequential": ["invert", {"hue": {"p": 0.5}}]}]},
         {"steps": ["equalize", "auto_contrast"], "weights": [0, 2]},
     ],
+    "oriented_blur": [{"size": [1, 5], "sigma_x": 0, "power": [1, 2], "noise": [1, 1]}],
     "pad": [{"padding": [0, 1, 2, 3], "mode": "edge"}, {"padding": 0}],
     "pad_to": [
         {"size": [70, 200], "position": "random"}, {"divisor": [32, 7], "position": "random", "mode": "wrap"},
@@ -82,14 +105,21 @@ MORE: dict[str, list[Any]] = {
         {"scale": [0, 1], "fit": True, "interpolation": "nearest", "mode": "wrap"}, {"scale": 1, "fill": 9},
     ],
     "pixel_dropout": [{"mode": "random"}, {"per_channel": True, "fill": [1, 2, 300], "fraction": 0.3}],
+    "rain": [{"length": 7, "density": 2, "slant": 3}],
+    "rgb_shift": [{"green": [0, 9], "blue": [3, 3]}],
     "random_sized_crop": [
         {"size": [9, 7], "height": [1, 40], "ratio": 0.01}, {"size": 9, "height": [30, 300], "ratio": 1.7},
     ],
     "random_crop": [{"size": [31, 70], "padding": [0, 3, 2, 0], "mode": "reflect"}],
-    "random_scale": [{"scale": [0.01, 2], "interpolation": "nearest_floor", "antialias": False}],
+    "random_shorter": [{"shorter": [1, 40], "interpolation": "area"}],
+    "random_scale": [{"fit": [20, 90]}, {"scale": [0.01, 2], "interpolation": "nearest_floor", "antialias": False}],
     "random_order": [{"steps": [{"brightness": 0.4}, {"brightness": 0.1}, {"sharpness": {"p": 0.5}}]}],
     "random_resized_crop": [{"size": 9, "scale": [0.7, 1.0], "ratio": [0.05, 20]}],
-    "resize": [{"shorter": 31, "interpolation": "nearest_floor"}, {"size": [7, 300], "antialias": False}],
+    "resize": [
+        {"shorter": 31, "interpolation": "nearest_floor"}, {"size": [7, 300], "antialias": False},
+        {"shorter": 31, "rounding": "nearest"},
+    ],
+    "center_crop": [{"size": [31, 18], "rounding": "down"}],
     "resize_keep_ratio": [
         {"size": [40, 70], "scale": [0.2, 3.0], "ratio": [0.5, 2.0], "scale_p": 0.6, "ratio_p": 0.7},
         {"size": [200, 3], "longest": 0.3, "ratio": [0.5, 2.0]},
@@ -102,9 +132,16 @@ MORE: dict[str, list[Any]] = {
     ],
     "safe_crop": [{"size": 9, "ratio": [0.05, 20]}, {"size": 9, "scale": 1}, {"size": 9, "scale": [0.001, 0.01]}],
     "sequential": [{"steps": [{"rotate": 180}, {"posterize": {"p": 0.3}}, JITTER]}, {"steps": []}],
+    "shadow": [
+        {"count": [0, 3], "overlap": "once", "of": "lightness"}, {"area": [0.3, 1, 0.3, 1], "corners": 3},
+        {"count": 0}, {"count": [0, 1], "darkness": [0, 1]},
+    ],
     "some_of": [
         {"steps": ["solarize", JITTER, "vertical_flip", "invert"], "count": [1, 3]},
         {"steps": ["solarize", "invert"], "count": 2}, {"steps": ["invert"], "count": 0},
+    ],
+    "sun_flare": [
+        {"strength": 0.5, "radius": 5, "circles": [1, 3]}, {"angle": [30, 40], "area": [0.5, 0.5, 0.5, 0.5]},
     ],
     "translate_x": [{"amount": 0}],
 }  # fmt: skip

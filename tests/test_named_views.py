@@ -200,6 +200,25 @@ def test_further_images_of_a_sample() -> None:
     assert np.array_equal(views["other"]["image2"][0], views["other"]["image"][..., :1])
 
 
+def test_clips_have_one_draw_for_each_view() -> None:
+    """Frames as an array, as a list, and in a sample; and normalized ones with their channels last."""
+    steps = [{"random_crop": {"size": [32, 48]}}, "horizontal_flip", {"brightness": 0.4}, NORMALIZE]
+    views = {"one": {"count": 2, "steps": steps}, "moved": {"geometry": "one_1", "patches": 16}}
+    pipe = Pipeline([{"rotate": 10}], views=views, targets={"clip": True}, layout="hwc")
+    clip = np.stack([IMAGE, 255 - IMAGE])
+    alone = [pipe.replace(targets={}).train(frame, index=3) for frame in clip]
+    plan = pipe.train.plan((60, 80), index=3)
+    for frames in (clip, list(clip), {"image": clip, "label": 4}):
+        found = pipe.train(frames, index=3)
+        assert found["one_1"]["image"][0].shape == (32, 48, 3) and found["moved"]["patch_mask"].shape == (2, 3)
+        for name in found:
+            assert np.array_equal(found[name]["image"], [frame[name]["image"] for frame in alone])
+            assert np.array_equal(plan.run(frames)[name]["image"], found[name]["image"])
+    file = io.BytesIO()
+    Image.fromarray(IMAGE).save(file, "PNG")
+    assert np.array_equal(pipe.train([file.getvalue()], index=3)["moved"]["image"][0], alone[0]["moved"]["image"])
+
+
 def test_the_image_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     encoded = codecs._encoded

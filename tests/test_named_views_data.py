@@ -168,5 +168,8 @@ def test_batches_of_samples() -> None:
         for row in (0, 1):
             assert equal(as_list[name][row], alone[row][name])
             assert equal({key: value[row] for key, value in as_mapping[name].items()}, alone[row][name])
+    clips = Pipeline(views={"one": []}, targets={"clip": True})
+    with pytest.raises(ImageError, match="clips do not run as a batch"):
+        clips.train.batch(np.stack(IMAGES[:1]), [0])
     with pytest.raises(ImageError, match="'patch_mask' is the key"):
         pipe.train.batch([{**samples[0], "patch_mask": 1}], [0])

@@ -149,13 +149,32 @@ def _matrices(scene: Scene) -> list[Op]:
     ]
 
 
-COLOR = ("contrast", "saturation", "hue", "shift hsv", "clahe")  # these take gray and RGB images only
+def _flares(scene: Scene) -> list[Op]:
+    unit = scene.white / 255.0
+    colors = [tuple(unit * value for value in (200.0, 90.0, 140.0, 30.0, 255.0)[: scene.channels]), (scene.white,)]
+    circles = ((4, 5, 6, 0.2, colors[0]), (9, 9, 1, 0.05, colors[1]), (12, 7, 8, 0.15, colors[0]))
+    return [ops.flare((8, 11), 30, colors[1], circles, 0.8), ops.flare((-3, 2), 9, colors[0], circles[:1], 1.0)]
+
+
+COLOR = (
+    "contrast",
+    "saturation",
+    "hue",
+    "shift hsv",
+    "clahe",
+    "lightness",
+    "lightness noise",
+)  # these take gray and RGB images only
 TOGETHER = (
     "gaussian noise",
     "shot noise",
     "iso noise",
+    "gray noise",
+    "factors",
+    "lightness noise",
     "color matrix",
     "drop pixels",
+    "flare",
     "multiply_add_mean",
 )  # what a channel gets depends on how many
 
@@ -211,7 +230,30 @@ CASES: dict[str, Callable[[Scene], list[Op]]] = {
     "gaussian noise": lambda scene: [ops.noise(scene, "gaussian", (std,), 5) for std in (0.0, 0.03, 0.3)],
     "shot noise": lambda scene: [ops.noise(scene, "shot", (photons,), 6) for photons in (30.0, 400.0)],
     "iso noise": lambda scene: [ops.noise(scene, "iso", amounts, 7) for amounts in ((0.1, 0.03), (0.0, 0.2))],
+    "gray noise": lambda scene: [ops.noise(scene, "gray", (std,), 7) for std in (0.03, 0.3)],
+    "factors": lambda scene: [
+        ops.noise(scene, "factor", (0.5, 1.5), 7),
+        ops.noise(scene, "gray factor", (0.0, 1.0), 8),
+    ],
+    "lightness noise": lambda scene: [
+        ops.noise(scene, "lightness", amounts, 9) for amounts in ((70.0, 0.01, 0.1), (0.5, 0.5, 0.0))
+    ],
     "color matrix": _matrices,
+    "shade": lambda _: [
+        ops.shade(0.4, (((2, 1), (29, 3), (5, 17)),)),
+        ops.shade(0.7, (((20, 20), (-4, 5), (25, 2), (12, 29), (3, -6)), ((0, 0), (9, 9), (0, 9)))),
+        ops.Shade(1.3),
+    ],
+    "lightness": lambda _: [
+        ops.shade(0.5, (((2, 1), (29, 3), (5, 17)), ((3, 3), (28, 20), (9, 22), (30, 8))), "lightness"),
+        ops.scale_lightness(2.5, 0.45),
+    ],
+    "fog": lambda _: [ops.fog(0.3, 0.05, 5), ops.fog(1.0, 0.2, 1 << 63)],
+    "flare": _flares,
+    "rain": lambda scene: [
+        ops.rain(scene, (9, 3, 6), 5, 0.7, 5, (200.0,)),
+        ops.rain(scene, (4, -8, 2), 3, 1.2, 6, (90.0,)),
+    ],
     "clahe": lambda _: [
         ops.local_contrast(clip, tiles) for clip, tiles in ((1.0, (1, 1)), (2.0, (2, 3)), (9.0, (4, 4)))
     ],
@@ -274,7 +316,15 @@ TOLERANCES: dict[str, tuple[Within, Within, Within, Within]] = {
     "gaussian noise": (BYTE, BYTE, ROUNDING, ROUNDING),
     "shot noise": (BYTE, BYTE, ROUNDING, ROUNDING),
     "iso noise": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "gray noise": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "factors": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "lightness noise": (BYTE, BYTE, ROUNDING, ROUNDING),
     "color matrix": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "shade": (Within(1.0, 0.9), Within(1.0, 0.9), ROUNDING, ROUNDING),
+    "lightness": (BYTE, BYTE, ROUNDING, ROUNDING),
+    "fog": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "flare": (EQUAL, EQUAL, ROUNDING, ROUNDING),
+    "rain": (BYTE, BYTE, ROUNDING, ROUNDING),
     "clahe": (BYTE, BYTE, BYTE, BYTE),
     "normalize": (NUMBER, NUMBER, NUMBER, NUMBER),
     "resize nearest": (EQUAL, EQUAL, ROUNDING, ROUNDING),

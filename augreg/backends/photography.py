@@ -5,20 +5,31 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, JpegImagePlugin
 
-from augreg.backends import borders, convolving, displacement, hsv, intensity, plain
+from augreg.backends import borders, convolving, displacement, grain, hsv, intensity, plain, weather
 from augreg.errors import ImageError
 from augreg.images import buffers
 from augreg.images.jpeg import decode_jpeg, read_header
 from augreg.ops import ColorMatrix, Convolve, ConvolveColors, DropPixels, Encode, Noise, Op, Remap, ShiftHsv
 from augreg.rng import field, field_rows, frame_key
 
-__all__ = ["KERNELS", "color_matrix", "convolved", "encode", "filled", "median", "motion_kernel", "noise", "remap"]
+__all__ = [
+    "KERNELS",
+    "color_matrix",
+    "convolved",
+    "encode",
+    "filled",
+    "median",
+    "motion_kernel",
+    "noise",
+    "noise_planes",
+    "remap",
+]
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -55,24 +66,44 @@ def noise(op: Noise, image: Array) -> Array:
     out = buffers.empty(image.shape, image.dtype)
     flat = out.reshape(-1, channels)
     key = frame_key(op.key, op.frame)
-    for first, normal in field_rows("normal", key, height * width, channels + (op.name == "iso")):
-        part = slice(first, first + len(normal))
-        flat[part] = _noisy(op, pixels[part], normal)
+    counted = _counted(op, image)
+    kind: Literal["normal", "uniform"] = "uniform" if "factor" in op.name else "normal"
+    for first, numbers in field_rows(kind, key, height * width, noise_planes(op.name, channels)):
+        part = slice(first, first + len(numbers))
+        flat[part] = _noisy(op, pixels[part], numbers, counted)
     return out
 
 
-def _noisy(op: Noise, pixels: Array, normal: Floats) -> Array:
-    """Pixels, one a row, with their noise from rows of standard normal numbers."""
+def noise_planes(name: str, channels: int) -> int:
+    """How many numbers a pixel needs."""
+    if name in ("gray", "gray factor"):
+        return 1
+    return 2 if name == "lightness" else channels + (name == "iso")
+
+
+def _counted(op: Noise, image: Array) -> NDArray[np.float64]:
+    """The thresholds of the counts of noise of the lightness."""
+    if op.name != "lightness":
+        return np.empty(0)
+    plain.need_color("noise of the lightness", image.shape[2])
+    return grain.thresholds(grain.spread(image) * op.amounts[0])
+
+
+def _noisy(op: Noise, pixels: Array, numbers: Floats, counted: NDArray[np.float64]) -> Array:
+    """Pixels, one a row, with their noise from rows of standard normal numbers, or uniform ones for factors."""
     values: Array = pixels if pixels.dtype == np.float32 else pixels * np.float32(1 / 255)
-    amount = np.float32(op.amounts[0])
+    amount, other = (np.float32(one) for one in (*op.amounts, 0.0)[:2])
     if op.name == "iso":
-        color = np.float32(op.amounts[1])
-        values = values + amount * np.sqrt(np.maximum(values, 0)) * normal[:, :1] + color * normal[:, 1:]
-    elif op.name == "gaussian":
-        values = values + amount * normal
+        values = values + amount * np.sqrt(np.maximum(values, 0)) * numbers[:, :1] + other * numbers[:, 1:]
+    elif op.name in ("gaussian", "gray"):
+        values = values + amount * numbers
+    elif op.name in ("factor", "gray factor"):
+        values = values * (amount + (other - amount) * numbers)
+    elif op.name == "lightness":
+        values = grain.grained(values, numbers, counted, *op.amounts[1:])
     elif op.name == "shot":
         mean = np.maximum(values, 0) * amount
-        photons = np.rint(mean + np.sqrt(mean) * normal + (normal * normal - 1) * np.float32(1 / 6))
+        photons = np.rint(mean + np.sqrt(mean) * numbers + (numbers * numbers - 1) * np.float32(1 / 6))
         values = np.maximum(photons, 0, out=photons) / amount
         values[mean == 0] = 0
     else:
@@ -192,4 +223,5 @@ KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {
     ShiftHsv: hsv.shifted,
     Convolve: convolving.convolve,
     ConvolveColors: convolving.convolve,
+    **weather.KERNELS,
 }

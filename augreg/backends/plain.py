@@ -41,7 +41,6 @@ __all__ = [
     "float_blur",
     "float_enhance",
     "float_gray",
-    "float_hue",
     "like",
     "lookup_kernels",
     "mean_image",
@@ -278,28 +277,6 @@ def _float_smooth(image: Array) -> Array:
         rows = image[:-2] + image[1:-1] + image[2:]
         total = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
         out[1:-1, 1:-1] = (total + np.float32(4) * image[1:-1, 1:-1]) / np.float32(13)
-    return out
-
-
-def float_hue(shift: float, image: Array) -> Array:
-    """Shift the hue of a float image, through hue, saturation and value."""
-    need_color("hue", image.shape[2])
-    if image.shape[2] == 1:
-        return image
-    red, green, blue = np.moveaxis(image, 2, 0)
-    value, least = image.max(axis=2), image.min(axis=2)
-    chroma = value - least
-    safe = np.where(chroma > 0, chroma, 1)
-    sixth = np.where(
-        value == red,
-        (green - blue) / safe,
-        np.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
-    turned = (sixth / 6 + np.float32(shift)) % 1 * 6
-    out = np.empty_like(image)
-    for channel, offset in enumerate((5, 3, 1)):
-        place = (offset + turned) % 6
-        out[..., channel] = value - chroma * np.clip(np.minimum(place, 4 - place), 0, 1)
     return out
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 import torch
 
 from augreg.backends import torch_geometry as geometry, torch_values as values
-from augreg.backends.torch_kernels import columns, fields, noising, painting
+from augreg.backends.torch_kernels import columns, fields, noising, painting, weather
 from augreg.errors import ImageError
 from augreg.ops import (
     ColorMatrix,
@@ -24,6 +24,8 @@ from augreg.ops import (
     Enhance,
     Enlarge,
     Filter,
+    Flare,
+    Fog,
     Hue,
     Lookup,
     Move,
@@ -32,9 +34,11 @@ from augreg.ops import (
     Op,
     Pad,
     Paint,
+    Rain,
     Remap,
     Resize,
     ResizeBox,
+    Shade,
     ShiftHsv,
     Warp,
 )
@@ -138,5 +142,9 @@ KERNELS: Final[Mapping[type[Op], Kernel]] = {
     Convolve: Kernel(values.convolved, _nothing),
     ConvolveColors: Kernel(values.convolved, _nothing),
     Normalize: Kernel(values.normalized, values.refuses_normalize),
+    Shade: Kernel(weather.shaded, _nothing),
+    Fog: Kernel(weather.by_regions, _nothing),
+    Flare: Kernel(weather.by_regions, _nothing),
+    Rain: Kernel(weather.rained, _nothing),
 }
 """The kernels by kind of op."""

@@ -106,7 +106,7 @@ def mixed(op: ColorMatrix, images: torch.Tensor) -> torch.Tensor:
 def noisy(op: Noise, images: torch.Tensor) -> torch.Tensor:
     """Sensor noise."""
     amounts = columns.uploaded(op.amounts, len(images), images.device)
-    return noising.noisy(images, op.name, amounts, fields.field_keys(op.key, op.frame), op.clip)
+    return noising.noisy(images, op.name, amounts, fields.field_keys(op.key, op.frame), op.clip, op.amounts[0])
 
 
 def dropped(op: DropPixels, images: torch.Tensor) -> torch.Tensor:

@@ -51,16 +51,19 @@ class Mixer:
         seed: int = 0,
         classes: int | None = None,
         normalized: bool = False,
+        channels_last: bool = False,
         targets: Targets = _DEFAULT_TARGETS,
     ) -> None:
         """`steps` are those of a pipeline's spec; `seed`, `classes` and `targets` are its options.
 
-        With `normalized`, images have been normalized, and arrays are N x C x H x W; else they are N x H x W x C.
+        With `normalized`, images have been normalized, and arrays are N x C x H x W, unless `channels_last`; else
+        they are N x H x W x C.
         """
         self.steps = tuple(steps)
         self._seed = seed
         self._classes = classes
         self._normalized = normalized
+        self._channels_first = normalized and not channels_last
         self._targets = targets
 
     def __repr__(self) -> str:
@@ -205,7 +208,7 @@ class Mixer:
 
     def _batches(self, given: Mapping[Any, Any], name: str) -> dict[str, Stack]:
         """The images and masks of a mapping, `image` first."""
-        found = {"image": image_stack(given["image"], self._normalized, name or "image")}
+        found = {"image": image_stack(given["image"], self._channels_first, name or "image")}
         first = found["image"]
         for key, value in given.items():
             kind = self._kind(key, value)
@@ -215,7 +218,7 @@ class Mixer:
                     f"{key}: coordinates do not follow when a batch is mixed: remove {key}, or the batch section"
                 )
             if kind == "image" and key != "image":
-                found[key] = one = image_stack(value, self._normalized, key)
+                found[key] = one = image_stack(value, self._channels_first, key)
                 if (one.count, one.size) != (first.count, first.size):
                     raise ValueError(
                         f"{key}: {one.count} images of {one.size}, expected {first.count} of {first.size}"

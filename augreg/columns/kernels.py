@@ -10,12 +10,21 @@ import numpy as np
 from augreg import ops
 from augreg.columns.cursors import Cursors, Floats, Integers, Some
 from augreg.columns.records import Scenes
-from augreg.ops.convolution import LEAST_PART, deviation, disk_label, edge_weights, gaussian_weights, line_label
+from augreg.ops.convolution import (
+    LEAST_PART,
+    deviation,
+    disk_label,
+    edge_weights,
+    gaussian_weights,
+    line_label,
+    oriented_label,
+    oriented_weights,
+)
 
 if TYPE_CHECKING:
     from augreg.ops import Op
 
-__all__ = ["box_blur", "defocus", "gaussian_blur", "motion_blur"]
+__all__ = ["box_blur", "defocus", "gaussian_blur", "motion_blur", "oriented_blur"]
 
 # they take an array for each image's own number as they take the number
 _gaussian_blur: Final[Any] = ops.gaussian_blur
@@ -54,6 +63,32 @@ def box_blur(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
     low, high = transform.size
     sides: Integers = low + 2 * rng.integers((high - low) // 2 + 1)
     return tuple([Some(np.flatnonzero(sides == side), ops.box_blur(side)) for side in np.unique(sides).tolist()])
+
+
+def oriented_blur(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+    """Kernels that are made one by one."""
+    low, high = transform.size
+    sides: Integers = low + 2 * rng.integers((high - low) // 2 + 1)
+    ends = transform.sigma_x, transform.sigma_y, transform.angle
+    numbers = [rng.uniform(*pair) for pair in ends]
+    least, most = transform.power
+    if least < 1.0 < most:
+        below = rng.bernoulli(0.5)
+        least, most = np.where(below, least, 1.0), np.where(below, 1.0, most)
+    numbers.append(rng.uniform(least, most))
+    first, last = transform.noise
+    factors = np.ones((len(rng), int(sides.max()) ** 2))
+    if first != last:
+        factors = first + (last - first) * rng.randoms(int(sides.max()) ** 2)
+    found = []
+    for side in np.unique(sides).tolist():
+        rows = np.flatnonzero(sides == side)
+        drawn = [number[rows] for number in numbers]
+        each = zip(*(number.tolist() for number in drawn), factors[rows, : side**2].tolist(), strict=True)
+        kernels = [oriented_weights(side, (x, y), angle, power, own) for x, y, angle, power, own in each]
+        weights = tuple(map(tuple, np.array(kernels).transpose(1, 2, 0)))
+        found.append(Some(rows, _Convolve(weights, label=(oriented_label, side, *drawn))))
+    return tuple(found)
 
 
 def motion_blur(transform: Any, rng: Cursors, scene: Scenes) -> Op | tuple[Some, ...]:

@@ -46,6 +46,8 @@ def transformed_views(
     as_list = isinstance(given, list | tuple) and len(given) > 0
     samples = as_mapping or (as_list and isinstance(given[0], Mapping))
     settings = draws.settings
+    if settings.targets.clip:
+        raise ImageError("clips do not run as a batch on a device: give each to pipe.train or pipe.test")
     if as_mapping:
         given = read_once(given, settings)
     elif as_list:
@@ -77,7 +79,7 @@ def _draws_of(view: NamedView, draws: ViewDraws, addresses: Addresses | None) ->
 def _as_tensor(image: Any, settings: RunSettings) -> RunSettings:
     """Settings by which a bare image becomes a tensor, as in any batch."""
     output = settings.output if isinstance(image, Mapping) and settings.output != "numpy" else "torch"
-    return msgspec.structs.replace(settings, output=output)
+    return msgspec.structs.replace(settings, output=output, layout="chw")
 
 
 def _with_masks(batch: Any, view: NamedView, addresses: Addresses | None, samples: bool) -> Any:

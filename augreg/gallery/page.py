@@ -56,7 +56,7 @@ def page(
     check_one_view(pipeline, "a gallery")
     original = pipeline.to_spec()
     # array output: it needs no torch
-    spec = {**original, "output": "numpy", "seed": original["seed"] if seed is None else seed}
+    spec = {**original, "output": "numpy", "layout": "chw", "seed": original["seed"] if seed is None else seed}
     rules = pipeline.test.explain()
     pipeline = Pipeline.from_spec(spec, pipeline.registry)
     registry = pipeline.registry if registry is None else registry

@@ -10,7 +10,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["Renamed", "renamed"]
+from augreg.importers.albumentations_versions import as_of_version
+
+__all__ = ["SHOWING_FILL", "Renamed", "renamed"]
 
 Arguments: TypeAlias = dict[str, Any]
 
@@ -41,14 +43,15 @@ def renamed(name: str, values: Mapping[str, Any], version: str | None = None) ->
             if (low, high) != (None, None):
                 arguments.setdefault(new, [high if low is None else low, low if high is None else high])
     old_version = version is not None and version.startswith(("0.", "1."))
-    for key in ("fill", "fill_mask") if name in _SHOWING_FILL else ():
+    for key in ("fill", "fill_mask") if name in SHOWING_FILL else ():
         if key in arguments and arguments[key] is None:
             del arguments[key]  # None was 0
     fill = arguments.get("fill")
-    if old_version and name in _SHOWING_FILL and fill and isinstance(fill, int | float):
+    if old_version and name in SHOWING_FILL and fill and isinstance(fill, int | float):
         notes.append(f"fill={fill} is for all channels here, and for the first one in version 1")
     if name in _CHANGED:
         name = _CHANGED[name](name, arguments, notes, old_version)
+    as_of_version(name, arguments, notes, version)
     return Renamed(name, arguments, tuple(notes))
 
 
@@ -70,9 +73,9 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 }
 """Arguments by class that only have another name now."""
 
-_SHOWING_FILL = (
+SHOWING_FILL = (
     "Rotate", "SafeRotate", "ShiftScaleRotate", "ElasticTransform", "GridDistortion", "PadIfNeeded",
-    "OpticalDistortion", "Affine", "Perspective", "CropAndPad",
+    "OpticalDistortion", "Affine", "Perspective", "CropAndPad", "Pad",
 )  # fmt: skip
 """Transforms that show the fill beyond the border of the image."""
 
@@ -147,8 +150,7 @@ def _gauss_noise(name: str, arguments: Arguments, notes: list[str], old: bool) -
     if "var_limit" in arguments:
         low, high = _pair(arguments.pop("var_limit"), 0.0)
         arguments["std_range"] = [math.sqrt(low) / 255.0, math.sqrt(high) / 255.0]
-        if low != high:
-            notes.append("the deviation of the noise is drawn uniformly here, and its square in version 1")
+        arguments["_uniform"] = "variance"
     if "mean" in arguments:
         arguments["mean_range"] = [end / 255.0 for end in _pair(arguments.pop("mean"))]
     return name
@@ -234,6 +236,12 @@ def _rain(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     return name
 
 
+def _of_version_1(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
+    if old:
+        arguments["_version_1"] = True  # the translator knows what it did otherwise
+    return name
+
+
 def _piecewise(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     modes = {"constant": 0, "edge": 1, "symmetric": 2, "wrap": 3, "reflect": 4}
     mode = arguments.get("border_mode")
@@ -276,5 +284,6 @@ _CHANGED: Mapping[str, _Change] = {
     "GaussianBlur": _gaussian_blur, "MotionBlur": _motion_blur, "ElasticTransform": _elastic,
     "Downscale": _downscale, "Solarize": _solarize, "RandomGamma": _gamma, "OpticalDistortion": _optical,
     "SomeOf": _some_of, "Spatter": _spatter, "RandomRain": _rain, "PiecewiseAffine": _piecewise,
-    "PadIfNeeded": _padded,
+    "PadIfNeeded": _padded, "Affine": _of_version_1, "ShiftScaleRotate": _of_version_1,
+    "BBoxSafeRandomCrop": _of_version_1, "RandomSizedBBoxSafeCrop": _of_version_1,
 }  # fmt: skip

@@ -24,9 +24,9 @@ __all__ = ["read_images", "run_view", "run_views", "with_mask"]
 
 
 def read_images(given: Any, settings: RunSettings) -> Any:
-    """An image, or a sample, with its images read and decoded. Raises ImageError, which names the image."""
+    """An image, a clip, or a sample, with its images read and decoded. Raises ImageError, which names the image."""
     if not isinstance(given, Mapping):
-        return to_array(given, settings.channels)
+        return _members(given, settings) if settings.targets.clip else to_array(given, settings.channels)
     if PATCH_MASK in given:
         raise ImageError(f"sample[{PATCH_MASK!r}]: this is the key of the masks that the views get; rename it")
     return {key: _read(key, value, settings) for key, value in given.items()}
@@ -36,19 +36,27 @@ def _read(key: Any, value: Any, settings: RunSettings) -> Any:
     """The value of a key, read if it is an image, or a list of them, and is still known as one then."""
     if kind_of(key, value, settings.targets) != "image":
         return value
-    several = isinstance(value, list | tuple)
     try:
-        read = [to_array(member, settings.channels) for member in (value if several else (value,))]
+        found = _members(value, settings)
     except ImageError as error:
         raise ImageError(f"sample[{key!r}]: {error}") from error
-    found = type(value)(read) if several else read[0]
     return found if kind_of(key, found, settings.targets) == "image" else value
+
+
+def _members(value: Any, settings: RunSettings) -> Any:
+    """An image, or each image of a list, as it is read; the frames of a clip in one array are as they are."""
+    if isinstance(value, list | tuple):
+        read = [_members(member, settings) for member in value]
+        return tuple(read) if isinstance(value, tuple) else read
+    if settings.targets.clip and getattr(value, "ndim", 0) == 4:
+        return value
+    return to_array(value, settings.channels)
 
 
 def run_views(given: Any, draws: ViewDraws) -> NamedViews:
     """The views of an image, or of a sample, by name. Raises ImageError."""
     given = read_images(given, draws.settings)
-    begun = None if isinstance(given, Mapping) else _begun(given, draws)
+    begun = _begun(given, draws) if isinstance(given, InputImage) and not draws.settings.targets.clip else None
     return NamedViews((view.name, run_view(given, view, draws, begun)) for view in draws.views)
 
 
@@ -111,7 +119,7 @@ def _run_own(begun: _Begun, view: NamedView, draws: ViewDraws) -> tuple[Any, tup
         raise ImageError(f"{image.name}: {error}") from error
     if np.may_share_memory(array, image.array):  # with the other views
         array = array.copy()
-    return to_output(array, after.normalized, image, settings.output), size_of(drawn)
+    return to_output(array, after.normalized, image, settings), size_of(drawn)
 
 
 def with_mask(view: Any, mask: PatchMask | None, settings: RunSettings) -> Any:

@@ -20,3 +20,4 @@ from augreg.ops.geometry import *
 from augreg.ops.noise import *
 from augreg.ops.op import *
 from augreg.ops.scene import *
+from augreg.ops.weather import *

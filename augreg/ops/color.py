@@ -28,6 +28,7 @@ __all__ = [
     "local_contrast",
     "permute_channels",
     "point_function",
+    "scale_channels",
     "shift_channels",
     "shift_hsv",
 ]
@@ -181,6 +182,17 @@ def shift_channels(scene: Scene, shifts: tuple[float, ...]) -> ColorMatrix:
 
 def _shifted(*shifts: float) -> str:
     return f"shift {' '.join(f'{shift:+.0f}' for shift in shifts)}"
+
+
+def scale_channels(factors: tuple[float, ...]) -> ColorMatrix:
+    """Multiply each channel by a factor."""
+    channels = range(len(factors))
+    rows = tuple([tuple([factors[one] if one == other else 0.0 for other in channels]) for one in channels])
+    return ColorMatrix(rows, (0.0,) * len(factors), label=(_scaled, *factors))
+
+
+def _scaled(*factors: float) -> str:
+    return f"channels times {' '.join(f'{factor:.2f}' for factor in factors)}"
 
 
 def permute_channels(order: tuple[int, ...]) -> ColorMatrix:

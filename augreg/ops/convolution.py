@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final, TypeAlias
 
 from augreg.ops.op import Op
 
-__all__ = ["Convolve", "ConvolveColors", "box_blur", "disk_blur", "emboss", "line_blur", "sharpen", "windowed_blur"]
+__all__ = [
+    "Convolve",
+    "ConvolveColors",
+    "box_blur",
+    "disk_blur",
+    "emboss",
+    "line_blur",
+    "oriented_blur",
+    "sharpen",
+    "windowed_blur",
+]
 
 Rows: TypeAlias = tuple[tuple[float, ...], ...]
 LEAST_PART: Final = 1e-9
@@ -32,13 +42,15 @@ class ConvolveColors(Convolve, frozen=True, eq=False):
     on_colors: ClassVar[bool] = True
 
 
-def windowed_blur(sigma: float, side: int) -> Convolve:
+def windowed_blur(sigma: float, side: int, of_colors: bool = False) -> Convolve:
     """Blur with a Gaussian of this deviation in pixels, cut off to a square of this odd side.
 
-    For a deviation of 0 it is OpenCV's of this side, 0.3 ((side - 1) / 2 - 1) + 0.8.
+    For a deviation of 0 it is OpenCV's of this side, 0.3 ((side - 1) / 2 - 1) + 0.8. `of_colors` leaves alpha as it
+    is.
     """
     sigma = sigma or deviation(side)
-    return Convolve(_gaussian(sigma, side), label=("blur {:.2f} in {}x{}".format, sigma, side, side))
+    kind = ConvolveColors if of_colors else Convolve
+    return kind(_gaussian(sigma, side), label=("blur {:.2f} in {}x{}".format, sigma, side, side))
 
 
 def deviation(side: int) -> float:
@@ -81,6 +93,40 @@ def _line(length: float, degrees: float, direction: float, shift: tuple[float, f
     reach_y, reach_x = (max(abs(place[axis]) for place in parts) for axis in (0, 1))
     rows, columns = range(-reach_y, reach_y + 1), range(-reach_x, reach_x + 1)
     return tuple(tuple(parts.get((row, column), 0.0) for column in columns) for row in rows)
+
+
+def oriented_blur(
+    side: int, sigma: tuple[float, float], degrees: float, power: float, factors: Sequence[float]
+) -> Convolve:
+    """Blur with a Gaussian of its own deviation along each axis, in pixels, that is turned counter-clockwise.
+
+    Where d is the distance from the middle in deviations, a weight is exp(-d^(2 power) / 2), times one of `factors`,
+    row by row; all are divided by their sum.
+    """
+    kernel = oriented_weights(side, sigma, degrees, power, factors)
+    return Convolve(kernel, label=(oriented_label, side, *sigma, degrees, power))
+
+
+oriented_label: Final = "oriented blur {0}x{0}, {1:.2f} x {2:.2f} at {3:.0f}°, power {4:.2f}".format
+
+
+def oriented_weights(
+    side: int, sigma: tuple[float, float], degrees: float, power: float, factors: Sequence[float]
+) -> Rows:
+    """The weights of `oriented_blur`."""
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    along, across = (max(one, LEAST_DEVIATION) for one in sigma)
+    places = range(-(side // 2), side // 2 + 1)
+    weights = []
+    for (y, x), factor in zip(((y, x) for y in places for x in places), factors, strict=True):
+        u, v = (cosine * x - sine * y) / along, (sine * x + cosine * y) / across
+        weights.append(math.exp(-0.5 * (u * u + v * v) ** power) * factor)
+    total = math.fsum(weights)
+    return tuple(tuple(weight / total for weight in weights[row : row + side]) for row in range(0, side * side, side))
+
+
+LEAST_DEVIATION: Final = 1e-3
+"""In pixels: with less, a weight is 0 everywhere but in the middle."""
 
 
 def box_blur(side: int) -> Convolve:

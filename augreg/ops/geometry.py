@@ -92,7 +92,7 @@ class Resize(Op, frozen=True, eq=False):
     """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel contributes.
 
     `nearest` takes the pixel at the center of each pixel of the result, `nearest_floor` the one at its top left
-    corner, as OpenCV does.
+    corner, as OpenCV does, and `area` the mean of the area that it covers.
     """
 
     height: int
@@ -242,7 +242,7 @@ def _padded(top: int, bottom: int, left: int, right: int) -> str:
 def resize(
     height: int, width: int, interpolation: ResizeInterpolation = "bilinear", antialias: bool = True
 ) -> Resize:
-    """Scale to a size; `lanczos` is always antialiased."""
+    """Scale to a size; `lanczos` and `area` are always antialiased."""
     return Resize(height, width, interpolation, antialias, label=("resize to {}x{}".format, height, width))
 
 

@@ -5,7 +5,7 @@ Noise is a function of a `key`, so that the records stay small.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from msgspec.structs import replace
 
@@ -24,16 +24,23 @@ __all__ = [
 ]
 
 
+NoiseName: TypeAlias = Literal["gaussian", "shot", "iso", "gray", "factor", "gray factor", "lightness"]
+
+
 class Noise(Op, frozen=True, eq=False):
     """Add noise that is a function of `key` and `frame`; amounts are on the 0..1 scale, `n` is standard normal.
 
-    With the pixel value v: `gaussian` (std): v + std n. `shot` (photons at white): a count of photons with the mean,
-    variance and skewness of Poisson's. `iso` (grain, color): v + grain sqrt(v) n, one n per pixel, + color n, one n
-    per channel. `clip` keeps floats within 0 and 1; bytes are always kept within 0 and 255.
+    With the pixel value v: `gaussian` (std): v + std n, and `gray` (std) the same with one n per pixel. `shot`
+    (photons at white): a count of photons with the mean, variance and skewness of Poisson's. `iso` (grain, color):
+    v + grain sqrt(v) n, one n per pixel, + color n, one n per channel. `factor` (low, high): v times a uniform number
+    between them, and `gray factor` with one per pixel. `lightness` (rate, gain, hue): the lightness L of each pixel
+    becomes L + gain (1 - L) times a Poisson count, whose mean is `rate` times the standard deviation of L over the
+    image, after the hue has shifted by `hue` n of the circle. `clip` keeps floats within 0 and 1; bytes are always
+    kept within 0 and 255.
     """
 
     on_colors: ClassVar[bool] = True
-    name: Literal["gaussian", "shot", "iso"]
+    name: NoiseName
     amounts: tuple[float, ...]
     key: int
     clip: bool = True
@@ -63,7 +70,7 @@ class Encode(Op, frozen=True, eq=False):
     quality: int
 
 
-def noise(scene: Scene, name: Literal["gaussian", "shot", "iso"], amounts: tuple[float, ...], key: int) -> Noise:
+def noise(scene: Scene, name: NoiseName, amounts: tuple[float, ...], key: int) -> Noise:
     """Add noise; normalized images are not clipped."""
     return Noise(name, amounts, key, not scene.normalized, label=(_amounts, name, *amounts))
 

@@ -33,6 +33,7 @@ class Options:
     classes: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     max_pixels: Annotated[int, Meta(ge=1, le=2**48)] = 2**27
     decode: Literal["exact", "scaled"] = "exact"
+    layout: Literal["chw", "hwc"] = "chw"
 
 
 @dataclass(frozen=True)

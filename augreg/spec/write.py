@@ -22,7 +22,7 @@ json = lazy.module("json")
 
 # Options that are written only if they are not the default: specs from before they existed keep their fingerprints.
 # A step names such arguments in `later`.
-_LATER = ("targets", "classes", "max_pixels", "decode")
+_LATER = ("targets", "classes", "max_pixels", "decode", "layout")
 
 
 def unparse(spec: Spec) -> dict[str, Any]:

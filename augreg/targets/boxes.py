@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from augreg.errors import ImageError
 from augreg.targets import oriented, rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import clipped, edge_points, measured, without
+from augreg.targets.polygons import clipped, edge_points, measured, split, without
 
 __all__ = ["BoxSet", "corners_in_pixels", "from_pixels", "in_pixels"]
 
@@ -117,19 +117,26 @@ class BoxSet:
         ends = np.array((size[1], size[0]), np.float64)
         over = np.asarray(((low < -NEAR) | (high > ends + NEAR)).any(axis=1))
         away = ((high <= 0.0) | (low >= ends) | (over[:, None] & ((high <= NEAR) | (low >= ends - NEAR)))).any(axis=1)
+        if self._targets.centers == "drop":
+            center = (low + high) / 2.0
+            away |= ((center <= 0.0) | (center >= ends)).any(axis=1)
         inside = np.repeat(~over, counts)[:, None]
-        moved = np.split(np.where(inside, np.clip(points, 0.0, ends), points), np.cumsum(counts)[:-1])
+        moved = split(np.where(inside, np.clip(points, 0.0, ends), points), counts)
         left = np.where(away, 0.0, whole)
-        for place in np.flatnonzero(over & ~away):
-            moved[place] = clipped(moved[place], size)
-            left[place] = measured(moved[place], np.array([len(moved[place])]))[2][0] if len(moved[place]) else 0.0
+        cut = np.flatnonzero(over & ~away)
+        if len(cut):
+            rest, numbers = clipped(np.concatenate([moved[place] for place in cut]), counts[cut], size)
+            for place, polygon in zip(cut.tolist(), split(rest, numbers), strict=True):
+                moved[place] = polygon
+            left[cut] = 0.0
+            left[cut[numbers > 0]] = measured(rest, numbers[numbers > 0])[2] if len(rest) else ()
         there = np.flatnonzero(left > 0.0)
         self._polygons = [moved[place] for place in there]
         self._visible = self._visible[there] * np.minimum(left[there] / whole[there], 1.0)
         self._slack, self.kept = self._slack[there], self.kept[there]
         if self._uncovered is not None:
             pieces = [self._uncovered[place] for place in there]
-            self._uncovered = [[clipped(one, size) for one in _moved(each, forward, bends)] for each in pieces]
+            self._uncovered = [_moved(each, forward, bends, size) for each in pieces]
         if self._oriented is not None:
             self._oriented = corners[there]
             if over[there].any():
@@ -215,6 +222,8 @@ class BoxSet:
 
     def _are_large(self) -> NDArray[np.bool_]:
         """Whether the boxes have the sides and the area, in pixels, that the spec asks for."""
+        if not (self._targets.min_width or self._targets.min_height or self._targets.min_area):
+            return np.ones(len(self._polygons), bool)
         edges = self.edges
         sides = edges[:, 2:] - edges[:, :2] if self._oriented is None else oriented.sides(self._around())
         width, height = (sides + NEAR).T
@@ -257,14 +266,14 @@ def _on_the_border(numbers: Points, dtype: np.dtype[Any], size: Size) -> Points:
     return np.where(beyond, np.clip(numbers, 0.0, ends), numbers)
 
 
-def _moved(polygons: list[Points], forward: Callable[[Points], Points], bends: bool) -> list[Points]:
-    """Polygons after an op, with points along their edges if it bends straight lines."""
+def _moved(polygons: list[Points], forward: Callable[[Points], Points], bends: bool, size: Size) -> list[Points]:
+    """Polygons after an op, clipped to the image, with points along their edges if it bends straight lines."""
     if not polygons:
         return []
     points, counts = np.concatenate(polygons), np.array([len(polygon) for polygon in polygons])
     if bends:
         points, counts = edge_points(points, counts)
-    return np.split(forward(points), np.cumsum(counts)[:-1])
+    return split(*clipped(forward(points), counts, size))
 
 
 def _area(polygons: list[Points]) -> float:

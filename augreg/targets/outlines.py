@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import clipped, measured
+from augreg.targets.polygons import clipped, measured, split
 
 __all__ = ["Outlines"]
 
@@ -74,8 +74,10 @@ class Outlines:
         ends = np.array((size[1], size[0]), np.float64)
         over = np.asarray(((low < -NEAR) | (high > ends + NEAR)).any(axis=1))
         kept, there = [], []
-        for place, polygon in enumerate(np.split(points, np.cumsum(counts)[:-1])):
-            found = clipped(polygon, size) if over[place] else np.clip(polygon, 0.0, ends)
+        whole = np.repeat(~over, counts)
+        rest = iter(split(*clipped(points[~whole], counts[over], size)))
+        for place, polygon in enumerate(split(points, counts)):
+            found = next(rest) if over[place] else np.clip(polygon, 0.0, ends)
             sliver = over[place] and (not len(found) or np.ptp(found, axis=0).min() <= NEAR)
             if not sliver and measured(found, np.array([len(found)]))[2][0] > 0.0:
                 kept.append(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from augreg import lazy, ops
 from augreg.steps.declare import transform
@@ -16,19 +16,53 @@ if TYPE_CHECKING:
 
 @transform(
     "rgb_shift", kind="color",
-    exact="the mean of each pixel value that no shift clips, if the range is symmetric about 0",
+    exact="the mean of each pixel value that no shift clips, if the ranges are symmetric about 0",
     preview=({"shift": 15}, {"shift": 40}, {"shift": 80}),
 )  # fmt: skip
 class RgbShift:
-    """Add a number to each channel, drawn uniformly for each channel on the 0..255 scale: a color cast."""
+    """Add a number to each channel, drawn uniformly for each channel on the 0..255 scale: a color cast.
+
+    `green` and `blue` are the ranges of the second and the third channel, if they are not that of `shift`.
+    """
 
     shift: SymmetricRange = (-20.0, 20.0)
+    green: SymmetricRange | None = None
+    blue: SymmetricRange | None = None
+    later: ClassVar[tuple[str, ...]] = ("green", "blue")
 
     def check(self) -> None:
         check_range("shift", self.shift, -255, 255)
+        for name in ("green", "blue"):
+            if (ends := getattr(self, name)) is not None:
+                check_range(name, ends, -255, 255)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.shift_channels(scene, tuple(rng.uniform(*self.shift) for _ in range(scene.colors)))
+        others = self.shift, self.green or self.shift, self.blue or self.shift
+        ranges = [others[channel if channel < 3 else 0] for channel in range(scene.colors)]
+        return ops.shift_channels(scene, tuple(rng.uniform(*ends) for ends in ranges))
+
+    sample_columns = sample
+
+
+_SEPIA: Final = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
+
+
+@transform("sepia", kind="color", rule="mean_parameter", exact="the mean of each pixel value", preview=({},))
+class Sepia:
+    """Give the image the brown tones of old photographs; gray images stay as they are.
+
+    Red, green and blue become sums of them, each cut at white, with the weights 0.393, 0.769 and 0.189; 0.349, 0.686
+    and 0.168; 0.272, 0.534 and 0.131. If p < 1, the test-time image is the mean of both.
+    """
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op | tuple[Op, ...]:
+        return ops.ColorMatrix(_SEPIA, (0.0,) * 3, label="sepia") if scene.colors == 3 else ()
+
+    def expect(self, scene: Scene, p: float) -> Op | tuple[Op, ...]:
+        if scene.colors != 3:
+            return ()
+        sepia = ops.ColorMatrix(_SEPIA, (0.0,) * 3, label="sepia")
+        return sepia if p == 1.0 else ops.mix(((sepia,),), (1.0,), 1.0 - p)
 
     sample_columns = sample
 

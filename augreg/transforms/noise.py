@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from augreg import ops
+from augreg import lazy, ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Range
+from augreg.steps.fields import Factor, Range
 from augreg.transforms.ranges import check_range
 
 if TYPE_CHECKING:
@@ -20,18 +21,27 @@ _MEAN_ZERO = "the mean of each pixel value that no noise clips"
 class GaussianNoise:
     """Add Gaussian noise whose standard deviation is drawn uniformly, on the 0..1 scale.
 
-    After normalize, the standard deviation is in normalized units and the result is not clipped.
+    After normalize, the standard deviation is in normalized units and the result is not clipped. With `per: pixel`,
+    all channels get the same noise, which is gray. With `uniform: variance`, the square of the deviation is drawn
+    uniformly.
     """
 
     std: Range = (0.02, 0.1)
+    per: Literal["value", "pixel"] = "value"
+    uniform: Literal["std", "variance"] = "std"
+    later: ClassVar[tuple[str, ...]] = ("per", "uniform")
 
     def check(self) -> None:
         check_range("std", self.std, 0, 1, whole=255)
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
-        return ops.noise(scene, "gaussian", (rng.uniform(*self.std),), rng.bits())
+        if self.uniform == "std":
+            std = rng.uniform(*self.std)
+        else:
+            std = math.sqrt(rng.uniform(*(end * end for end in self.std)))
+        return ops.noise(scene, "gaussian" if self.per == "value" else "gray", (std,), rng.bits())
 
-    sample_columns = sample
+    sample_columns = lazy.method("augreg.columns.noise", "gaussian_noise")
 
 
 @transform(
@@ -77,5 +87,65 @@ class IsoNoise:
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         amounts = rng.uniform(*self.grain), rng.uniform(*self.color)
         return ops.noise(scene, "iso", amounts, rng.bits())
+
+    sample_columns = sample
+
+
+@transform(
+    "multiplicative_noise", kind="color", rule="mean_parameter", exact=_MEAN_ZERO,
+    preview=({"factor": 0.1}, {"factor": 0.3, "per": "channel"}, {"factor": 0.5, "per": "value"}),
+)  # fmt: skip
+class MultiplicativeNoise:
+    """Multiply the pixel values by factors drawn uniformly.
+
+    `per` says what has a factor of its own: the whole image, each channel, each pixel, or each value of each pixel.
+    """
+
+    factor: Factor = (0.9, 1.1)
+    per: Literal["image", "channel", "pixel", "value"] = "image"
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        if self.per == "image":
+            return ops.point_function("brightness", rng.uniform(*self.factor))
+        if self.per == "channel":
+            return ops.scale_channels(tuple([rng.uniform(*self.factor) for _ in range(scene.colors)]))
+        return ops.noise(scene, "factor" if self.per == "value" else "gray factor", self.factor, rng.bits())
+
+    sample_columns = lazy.method("augreg.columns.noise", "multiplicative_noise")
+
+    def expect(self, scene: Scene, p: float) -> Op:
+        return ops.point_function("brightness", 1.0 + p * (sum(self.factor) / 2.0 - 1.0))
+
+
+@transform(
+    "lightness_noise", kind="color",
+    preview=({}, {"intensity": [0.3, 0.3], "grain": "coarse"}, {"intensity": [0.5, 0.5]}),
+)  # fmt: skip
+class LightnessNoise:
+    """Add noise to the lightness of pixels, and shift their hue; their saturation stays.
+
+    The lightness L, from 0 to 1, is the mean of the largest and the smallest channel, and d is its standard deviation
+    over the image. `intensity` and `hue` are drawn uniformly. Every pixel gets a Poisson count. With `grain: fine`,
+    the mean of the count is 255 * intensity * d, each count adds (1 - L) / 255, and the hue shifts by a normal number
+    whose deviation is hue * intensity, as a fraction of the color circle. With `coarse`, the mean is intensity * d,
+    each count adds intensity * (1 - L), and the shift of the hue is in degrees. All pixels become lighter, by
+    intensity * d * (1 - L) on average with fine grain.
+    """
+
+    intensity: Range = (0.1, 0.5)
+    hue: Range = (0.01, 0.05)
+    grain: Literal["fine", "coarse"] = "fine"
+
+    def check(self) -> None:
+        check_range("intensity", self.intensity, 0, 10)
+        check_range("hue", self.hue, 0, 1)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        intensity, hue = rng.uniform(*self.intensity), rng.uniform(*self.hue)
+        if self.grain == "fine":
+            amounts = 255.0 * intensity, 1.0 / 255.0, hue * intensity
+        else:
+            amounts = intensity, intensity, hue * intensity / 360.0
+        return ops.noise(scene, "lightness", amounts, rng.bits())
 
     sample_columns = sample

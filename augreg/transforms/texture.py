@@ -45,6 +45,48 @@ class GaussianBlur:
     sample_columns = lazy.method("augreg.columns.kernels", "gaussian_blur")
 
 
+@transform(
+    "oriented_blur", kind="texture",
+    preview=tuple({"size": side, "sigma_x": [0.5, 0.5], "sigma_y": [side / 3, side / 3]} for side in (5, 9, 15)),
+)  # fmt: skip
+class OrientedBlur:
+    """Blur with a Gaussian that is turned, and has a deviation of its own along each axis, a power and noise.
+
+    The side of the kernel is drawn uniformly from the odd numbers in `size`, the deviations in pixels and the angle
+    in degrees, counter-clockwise, from their ranges. The weight at the distance d, in deviations, is
+    exp(-d^(2 power) / 2): the power 1 gives a Gaussian, one below it a peak and one above it a plateau. Where `power`
+    has both, it is drawn from the part below 1 half of the time, and from that above. Each weight is multiplied by a
+    number drawn from `noise`. The image is mirrored at its border.
+    """
+
+    size: Counts = (3, 7)
+    sigma_x: Range = (0.2, 1.0)
+    sigma_y: Range = (0.2, 1.0)
+    angle: Degrees = (-90.0, 90.0)
+    power: Range = (0.5, 8.0)
+    noise: Range = (0.9, 1.1)
+
+    def check(self) -> None:
+        _check_odd("size", self.size, _LARGEST)
+        check_range("sigma_x", self.sigma_x, 0, 256, " pixels")
+        check_range("sigma_y", self.sigma_y, 0, 256, " pixels")
+        check_range("noise", self.noise, 0.01, 100)
+        check_range("power", self.power, 0, 100)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        side = _odd(rng, self.size)
+        sigma, angle = (rng.uniform(*self.sigma_x), rng.uniform(*self.sigma_y)), rng.uniform(*self.angle)
+        low, high = self.power
+        if low < 1.0 < high:
+            low, high = (low, 1.0) if rng.bernoulli(0.5) else (1.0, high)
+        power, (first, last) = rng.uniform(low, high), self.noise
+        if first == last:
+            return ops.oriented_blur(side, sigma, angle, power, [1.0] * side**2)
+        return ops.oriented_blur(side, sigma, angle, power, (first + (last - first) * rng.randoms(side**2)).tolist())
+
+    sample_columns = lazy.method("augreg.columns.kernels", "oriented_blur")
+
+
 @transform("box_blur", kind="texture", preview=({"size": 3}, {"size": 7}, {"size": 13}))
 class BoxBlur:
     """Replace each pixel value by the mean of the square around it.

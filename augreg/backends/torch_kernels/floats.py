@@ -19,7 +19,7 @@ from augreg.backends.torch_kernels.lookups import numbers
 from augreg.errors import ImageError
 from augreg.ops import ImageStatistic, PointFunction
 
-__all__ = ["after_stages", "saturated", "sharpened", "shifted_hsv", "shifted_hue"]
+__all__ = ["after_stages", "saturated", "sharpened", "shifted_hsv", "shifted_hue", "shifted_hue_by"]
 
 
 def after_stages(images: torch.Tensor, stages: Sequence[PointFunction | ImageStatistic]) -> torch.Tensor:
@@ -118,6 +118,11 @@ def sharpened(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 
 def shifted_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Shift the hue of RGB images by N fractions of the circle."""
+    return shifted_hue_by(images, shift.to(torch.float32)[:, None, None])
+
+
+def shifted_hue_by(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Shift the hue of the pixels of RGB images by fractions of the circle, N x H x W or N x 1 x 1."""
     red, green, blue = images.unbind(1)
     value, least = images.amax(1), images.amin(1)
     chroma = value - least
@@ -127,7 +132,7 @@ def shifted_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         (green - blue) / safe,
         torch.where(value == green, 2.0 + (blue - red) / safe, 4.0 + (red - green) / safe),
     )
-    part = divided(sixth, 6.0) + shift.to(torch.float32)[:, None, None]
+    part = divided(sixth, 6.0) + shift
     turned = part.remainder(1.0) * 6.0
     channels = []
     for offset in (5.0, 3.0, 1.0):

@@ -9,35 +9,80 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from augreg.backends.torch_kernels import columns, fields
+from augreg.backends import plain
+from augreg.backends.grain import most_counts
+from augreg.backends.photography import noise_planes
+from augreg.backends.torch_kernels import columns, fields, floats
+from augreg.backends.torch_kernels.columns import Number
+from augreg.backends.torch_kernels.weather import lightness, relit
 from augreg.errors import ImageError
 
 __all__ = ["box", "noisy"]
 
 
 def noisy(
-    images: torch.Tensor, name: str, amounts: list[torch.Tensor], keys: NDArray[np.uint64], clip: bool
+    images: torch.Tensor,
+    name: str,
+    amounts: list[torch.Tensor],
+    keys: NDArray[np.uint64],
+    clip: bool,
+    rate: Number = 0.0,
 ) -> torch.Tensor:
-    """The images with noise of this kind; `amounts` are columns of N, `keys` N or one. `clip` is for floats."""
+    """The images with noise of this kind; `amounts` are columns of N, `keys` N or one. `clip` is for floats.
+
+    `rate` is the first of the amounts on the host.
+    """
     _, channels, height, width = images.shape
-    planes = channels + (name == "iso")
-    normal = fields.normal(keys, height * width * planes, images.device)
-    normal = normal.view(-1, height, width, planes).permute(0, 3, 1, 2)
+    planes = noise_planes(name, channels)
+    make = fields.uniform if "factor" in name else fields.normal
+    found = make(keys, height * width * planes, images.device)
+    found = found.view(-1, height, width, planes).permute(0, 3, 1, 2)
     values = images if images.dtype == torch.float32 else images.to(torch.float32) * float(np.float32(1 / 255))
-    amount, *others = (number.to(torch.float32).view(-1, 1, 1, 1) for number in amounts)
-    if name == "iso":
-        values = values + amount * _root(values.clamp(min=0.0)) * normal[:, :1] + others[0] * normal[:, 1:]
-    elif name == "gaussian":
-        values = values + amount * normal
-    elif name == "shot":
-        mean = values.clamp(min=0.0) * amount
-        photons = mean + _root(mean) * normal + (normal * normal - 1.0) * float(np.float32(1 / 6))
-        values = torch.where(mean == 0.0, 0.0, photons.round_().clamp_(min=0.0) / amount)
+    if name == "lightness":
+        most = float(np.max(rate)) * 0.5
+        values = _grained(values, found.expand(len(images), -1, -1, -1), amounts, most)
     else:
-        raise ImageError(f"there is no noise named {name!r}")
+        amount, *others = (number.to(torch.float32).view(-1, 1, 1, 1) for number in amounts)
+        values = _with_noise(name, values, found, amount, others)
     if images.dtype == torch.float32:
         return values.clamp(0.0, 1.0) if clip else values
     return (values * 255.0).round_().clamp_(0.0, 255.0).to(torch.uint8)
+
+
+def _with_noise(
+    name: str, values: torch.Tensor, found: torch.Tensor, amount: torch.Tensor, others: list[torch.Tensor]
+) -> torch.Tensor:
+    """Values from 0 to 1 with noise from these numbers."""
+    if name == "iso":
+        return values + amount * _root(values.clamp(min=0.0)) * found[:, :1] + others[0] * found[:, 1:]
+    if name in ("gaussian", "gray"):
+        return values + amount * found
+    if name in ("factor", "gray factor"):
+        return values * (amount + (others[0] - amount) * found)
+    if name == "shot":
+        mean = values.clamp(min=0.0) * amount
+        photons = mean + _root(mean) * found + (found * found - 1.0) * float(np.float32(1 / 6))
+        return torch.where(mean == 0.0, 0.0, photons.round_().clamp_(min=0.0) / amount)
+    raise ImageError(f"there is no noise named {name!r}")
+
+
+def _grained(values: torch.Tensor, normal: torch.Tensor, amounts: list[torch.Tensor], most: float) -> torch.Tensor:
+    """Noise of the lightness, as `augreg.backends.grain` makes it; `most` is the largest mean of a count."""
+    plain.need_color("noise of the lightness", values.shape[1])
+    rate, gain, hue = amounts
+    mean = lightness(values).flatten(1).to(torch.float64).std(dim=1, correction=0) * rate
+    if values.shape[1] == 3:
+        shifted = floats.shifted_hue_by(values, hue.to(torch.float32).view(-1, 1, 1) * normal[:, 1])
+        values = torch.where(hue.view(-1, 1, 1, 1) == 0.0, values, shifted)
+    counts = torch.arange(most_counts(most), device=values.device, dtype=torch.float64)
+    log = mean.clamp(min=1e-300).log()[:, None]
+    total = (counts * log - mean[:, None] - torch.lgamma(counts + 1.0)).exp().cumsum(1).clamp(max=1.0)
+    limits = torch.special.ndtri(total)
+    found = torch.searchsorted(limits, normal[:, 0].flatten(1).to(torch.float64).contiguous())
+    before = lightness(values)
+    count = found.view(before.shape).to(torch.float32)
+    after = before + count * gain.to(torch.float32).view(-1, 1, 1, 1) * (1.0 - before)
+    return relit(values, before, after.clamp_(0.0, 1.0))
 
 
 def _root(values: torch.Tensor) -> torch.Tensor:

@@ -46,6 +46,7 @@ def _given(images: Any) -> Iterator[Tensor]:
 
 def _made(images: Iterable[Any], pipe: Any, side: Side, views: int, batch_size: int, epoch: int) -> Iterator[Tensor]:
     """Batches of what the pipeline makes of each image; a change of size begins a batch."""
+    pipe = getattr(pipe, "channels_first", pipe)
     for number, stack in enumerate(_stacks(_inputs(images, pipe, side, views, epoch), batch_size)):
         yield pipe.batch(stack, epoch=epoch, batch=number) if side == "train" else stack
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from augreg.importers.albumentations_steps import color, framing, functions, texture, warps
+from augreg.importers.albumentations_steps import affine, color, framing, functions, texture, warps, weather
 from augreg.importers.translation import Translator
 
 __all__ = ["STEP_TRANSLATORS", "UNSUPPORTED"]
 
 STEP_TRANSLATORS: Mapping[str, Translator] = {
-    **framing.TRANSLATORS, **warps.TRANSLATORS, **color.TRANSLATORS, **texture.TRANSLATORS,
-    **functions.TRANSLATORS,
+    **framing.TRANSLATORS, **warps.TRANSLATORS, **affine.TRANSLATORS, **color.TRANSLATORS, **texture.TRANSLATORS,
+    **functions.TRANSLATORS, **weather.TRANSLATORS,
 }  # fmt: skip
 """The translators by class name, without containers."""
 

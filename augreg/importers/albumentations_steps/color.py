@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from augreg.importers.albumentations_steps.arguments import plain, probability
@@ -21,7 +22,22 @@ __all__ = ["TRANSLATORS"]
 
 def _color_jitter(params: Parameters, walk: Translation) -> Steps:
     ranges = {key: params.take(key) for key in ("brightness", "contrast", "saturation", "hue")}
-    return [{"color_jitter": {**ranges, **probability(params)}}]
+    hues = _turns(*pair(ranges["hue"])) if isinstance(ranges["hue"], list) else [ranges["hue"]]
+    if len(hues) == 1:
+        return [{"color_jitter": {**ranges, "hue": hues[0], **probability(params)}}]
+    # hues beyond half a circle are those of the other side
+    jitters = [{"color_jitter": {**ranges, "hue": hue}} for hue in hues]
+    return [{"one_of": {"steps": jitters, "weights": [high - low for low, high in hues], **probability(params)}}]
+
+
+def _turns(low: float, high: float) -> list[list[float]]:
+    """The parts of a range of turns of the color circle, each between half a turn to either side."""
+    cuts = [low, *(turn + 0.5 for turn in range(math.floor(low) - 1, math.ceil(high) + 1) if low < turn + 0.5 < high)]
+    parts = []
+    for first, last in zip(cuts, [*cuts[1:], high], strict=True):
+        turn = round((first + last) / 2.0)
+        parts.append([max(-0.5, first - turn), min(0.5, last - turn)])
+    return parts
 
 
 def _brightness_contrast(params: Parameters, walk: Translation) -> Steps:
@@ -158,11 +174,15 @@ def _gamma(params: Parameters, walk: Translation) -> Steps:
 
 
 def _rgb_shift(params: Parameters, walk: Translation) -> Steps:
-    limits = [params.take(f"{channel}_shift_limit") for channel in "rgb"]
+    limits = [params.take(f"{channel}_shift_limit", [-20.0, 20.0]) for channel in "rgb"]
     params.ignore("approximation", "noise_params", "noise_type", "spatial_mode")  # derived from the limits
-    if any(limit != limits[0] for limit in limits):
-        raise UnsupportedError(f"limits {limits}: all channels need the same limit")
-    return [{"rgb_shift": {"shift": limits[0], **probability(params)}}]
+    if not params.take("_levels", False):  # without a number above 1, they are fractions of white
+        limits = [[255.0 * end for end in pair] if max(map(abs, pair)) <= 1 else pair for pair in limits]
+    names = ("shift", "green", "blue")
+    arguments = {
+        name: limit for name, limit in zip(names, limits, strict=True) if name == "shift" or limit != limits[0]
+    }
+    return [{"rgb_shift": {**arguments, **probability(params)}}]
 
 
 def _channel_drop(params: Parameters, walk: Translation) -> Steps:
@@ -186,6 +206,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "CLAHE": _clahe,
     "RandomGamma": _gamma,
     "RGBShift": _rgb_shift,
+    "ToSepia": plain("sepia"),
     "ChannelShuffle": plain("channel_shuffle"),
     "ChannelDropout": _channel_drop,
 }

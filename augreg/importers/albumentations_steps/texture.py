@@ -67,11 +67,40 @@ def _median(params: Parameters, walk: Translation) -> Steps:
     return [{"median_blur": {"size": _odd(params), **probability(params)}}]
 
 
+def _oriented_blur(params: Parameters, walk: Translation) -> Steps:
+    low, high = params.take("rotate_limit", [-90.0, 90.0])
+    arguments: dict[str, Any] = {"size": _odd(params), "angle": [0.0 - high, 0.0 - low]}  # its angle is clockwise
+    for axis in "xy":
+        arguments[f"sigma_{axis}"] = params.take(f"sigma_{axis}_limit", [0.2, 1.0])
+    arguments |= {"power": params.take("beta_limit", [0.5, 8.0]), "noise": params.take("noise_limit", [0.9, 1.1])}
+    return [{"oriented_blur": {**arguments, **probability(params)}}]
+
+
 def _gauss_noise(params: Parameters, walk: Translation) -> Steps:
     params.only("mean_range", [0.0, 0.0], [0, 0], why="the noise has mean 0")
-    params.only("per_channel", True)
     params.only("noise_scale_factor", 1.0, 1)
-    return [{"gaussian_noise": {"std": params.take("std_range"), **probability(params)}}]
+    arguments: dict[str, Any] = {"std": params.take("std_range", [0.2, 0.44])}
+    if not params.take("per_channel", True):
+        arguments["per"] = "pixel"
+    if params.values.get("_uniform") == "variance" and arguments["std"][0] != arguments["std"][1]:
+        arguments["uniform"] = "variance"
+    return [{"gaussian_noise": {**arguments, **probability(params)}}]
+
+
+def _multiplicative_noise(params: Parameters, walk: Translation) -> Steps:
+    elements, channels = params.take("elementwise", False), params.take("per_channel", False)
+    per = ("value" if channels else "pixel") if elements else ("channel" if channels else "image")
+    factor = pair(params.take("multiplier", [0.9, 1.1]))
+    return [{"multiplicative_noise": {"factor": factor, "per": per, **probability(params)}}]
+
+
+def _lightness_noise(params: Parameters, walk: Translation) -> Steps:
+    arguments: dict[str, Any] = {
+        "intensity": params.take("intensity", [0.1, 0.5]),
+        "hue": params.take("color_shift", [0.01, 0.05]),
+    }
+    arguments["grain"] = params.take("_grain", "coarse")
+    return [{"lightness_noise": {**arguments, **probability(params)}}]
 
 
 def _jpeg(params: Parameters, walk: Translation) -> Steps:
@@ -85,13 +114,10 @@ def _downscale(params: Parameters, walk: Translation) -> Steps:
     modes = params.take("interpolation_pair") or {"upscale": 0, "downscale": 0}
     names: dict[str, Any] = {}
     for key, argument in (("downscale", "shrink"), ("upscale", "interpolation")):
-        if modes[key] not in INTERPOLATIONS and (key, modes[key]) != ("downscale", 3):
+        if modes[key] not in {**INTERPOLATIONS, 3: "area"}:
             params.lose(f"interpolation_pair[{key!r}]={modes[key]} became bicubic")
-        names[argument] = at_corners(INTERPOLATIONS.get(modes[key], "bicubic"))
-    if modes["downscale"] == 3:  # the mean of what a pixel covers
-        del names["shrink"]
-    else:
-        names["antialias"] = False
+        names[argument] = "area" if modes[key] == 3 else at_corners(INTERPOLATIONS.get(modes[key], "bicubic"))
+    names["antialias"] = False
     return [{"downscale": {"scale": params.take("scale_range"), **names, **probability(params)}}]
 
 
@@ -147,7 +173,10 @@ TRANSLATORS: Mapping[str, Translator] = {
     "CoarseDropout": _coarse_dropout,
     "Erasing": _erasing,
     "PixelDropout": _pixel_dropout,
+    "AdvancedBlur": _oriented_blur,
     "GaussNoise": _gauss_noise,
+    "MultiplicativeNoise": _multiplicative_noise,
+    "ISONoise": _lightness_noise,
     "ImageCompression": _jpeg,
     "Downscale": _downscale,
 }
