@@ -228,8 +228,8 @@ class Train(_Side):
         Returns a tensor for a tensor, a PIL image for a PIL image, and an array for everything else. Once a step
         normalizes, the result is float32 channels x height x width: a tensor for a tensor, an array for all others.
         `output: numpy` or `output: torch` in the spec overrides the kind, and with `layout: hwc` arrays stay height x
-        width x channels. The same holds for each image of a sample; masks, boxes and keypoints keep their kind. With a
-        section `views` the result is `NamedViews`, a dict of such results by name (docs/named-views.md). Raises
+        width x channels. The same holds for each image of a sample; masks, boxes and keypoints keep their kind. With
+        a section `views` the result is `NamedViews`, a dict of such results by name (docs/named-views.md). Raises
         ImageError.
         """
         return self._run(image, self._address(index, epoch, view))

@@ -111,7 +111,7 @@ def _run_own(begun: _Begun, view: NamedView, draws: ViewDraws) -> tuple[Any, tup
         raise ImageError(f"{image.name}: {error}") from error
     if np.may_share_memory(array, image.array):  # with the other views
         array = array.copy()
-    return to_output(array, after.normalized, image, settings.output), size_of(drawn)
+    return to_output(array, after.normalized, image, settings), size_of(drawn)
 
 
 def with_mask(view: Any, mask: PatchMask | None, settings: RunSettings) -> Any:
