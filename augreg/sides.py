@@ -168,10 +168,10 @@ class _Side:
         """What is drawn for images at these addresses, for the functions of `augreg.devices`; None is test time."""
         from augreg.devices.draws import BatchDraws
 
-        if self.named_views:
-            raise ImageError("the views of a spec cannot be deferred: make them in the workers, with defer=False")
         if self._options.targets.clip:
             raise ImageError("clips do not run as a batch on a device: give each to pipe.train or pipe.test")
+        if self.named_views:
+            raise ImageError("the views of a spec cannot be deferred: make them in the workers, with defer=False")
         settings = self._settings(None)
         if addresses is not None:
             settings = msgspec.structs.replace(settings, address=addresses.at(0) if len(addresses) else None)

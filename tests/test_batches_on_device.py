@@ -78,6 +78,11 @@ SPECS: tuple[list[Any], ...] = (
     ["hue", "saturation", "sharpness"],
     [{"hsv_shift": {"p": 0.7}}, "brightness", {"hsv_shift": {"hue": 0, "saturation": 0.9}}],
     [{"random_sized_crop": {"size": 8, "height": [3, 16]}}, "horizontal_flip", IMAGENET],
+    [
+        {"random_shorter": [7, 12]},
+        {"random_scale": {"fit": [9, 9]}},
+        {"resize": {"size": [7, 8], "interpolation": "area"}},
+    ],
     ["transpose", {"random_scale": [0.5, 1.5]}, {"crop_box": {"size": 12, "top": 3, "left": 2}}, IMAGENET],
     ["grayscale", "contrast", "brightness"],
     [{"grayscale": {"p": 0.2}}, "sharpness", "horizontal_flip"],
@@ -306,9 +311,16 @@ def _assert_alike(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -
 
 
 @pytest.mark.parametrize("options", [{}, {"approximate": True}])
-@pytest.mark.parametrize("crop", [{"safe_crop": 8}, "crop_around_boxes", {"crop_around_boxes": {"size": 8}}], ids=str)
+@pytest.mark.parametrize(
+    "crop",
+    [
+        {"safe_crop": 8}, "crop_around_boxes", {"crop_around_boxes": {"size": 8}}, "iou_crop",
+        {"crop_around_boxes": {"erosion": 0.5, "erode": "boxes"}},
+    ],
+    ids=str,
+)  # fmt: skip
 def test_steps_that_see_boxes_see_those_of_their_sample(crop: Any, options: dict[str, Any]) -> None:
-    pipe = _pipe([crop, IMAGENET], targets={"boxes": "xyxy"}, **options)
+    pipe = _pipe([crop, IMAGENET], targets={"boxes": "xyxy", "centers": "drop"}, **options)
     corners = np.random.default_rng(2).uniform(1, 5, (12, 1, 2))
     boxes = np.concatenate([corners, corners + 6], axis=2)
     samples = [{"image": image, "boxes": box} for image, box in zip(_images(12), boxes, strict=True)]

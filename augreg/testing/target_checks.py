@@ -86,7 +86,7 @@ class _Effect(NamedTuple):
 
 
 def _effect_of(pipeline: Pipeline, key: int, kind: tuple[int, str]) -> _Effect:
-    plan = pipeline.train.plan(markers.SIZE, key, channels=kind[0], dtype=kind[1])
+    plan = pipeline.train.plan(_imaged(None, kind), key)
     scene, moves, bends, folds = plan.scene, 0, bool(plan.deferred), False
     size = least = 1.0
     for op in plan.ops:

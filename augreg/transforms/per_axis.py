@@ -31,7 +31,7 @@ class _Moved(NamedTuple):
     "affine_per_axis", kind="geometry",
     preview=(
         {"degrees": 0, "translate_y": [0, 0.1], "scale_x": [0.8, 1.0]},
-        {"degrees": 10, "scale_y": [0.6, 1.4], "balanced": True, "shear_x": 10, "mode": "reflect"},
+        {"degrees": 10, "scale_y": [0.6, 1.4], "balanced": True, "shear_x": 10, "fill": 128},
         {"degrees": [30, 45], "scale_x": [1.2, 1.5], "shear_y": 10, "fit": True},
     ),
 )  # fmt: skip
@@ -128,7 +128,7 @@ class AffinePerAxis:
     "move_edges", kind="geometry",
     preview=(
         {"top": [-0.1, 0], "bottom": [-0.1, 0], "left": [-0.1, 0], "right": [-0.1, 0]},
-        {"top": 0.1, "bottom": -0.2, "left": [-0.1, 0.1], "right": 0.1, "keep_size": False, "mode": "reflect"},
+        {"top": 0.1, "bottom": -0.2, "left": [-0.1, 0.1], "right": 0.1, "keep_size": False, "fill": 128},
     ),
 )  # fmt: skip
 class MoveEdges:
