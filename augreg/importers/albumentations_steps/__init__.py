@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from augreg.importers.albumentations_steps import color, framing, functions, texture, warps
+from augreg.importers.albumentations_steps import color, distortions, framing, functions, texture, warps
 from augreg.importers.translation import Translator
 
 __all__ = ["STEP_TRANSLATORS", "UNSUPPORTED"]
 
 STEP_TRANSLATORS: Mapping[str, Translator] = {
-    **framing.TRANSLATORS, **warps.TRANSLATORS, **color.TRANSLATORS, **texture.TRANSLATORS,
+    **framing.TRANSLATORS, **warps.TRANSLATORS, **distortions.TRANSLATORS, **color.TRANSLATORS, **texture.TRANSLATORS,
     **functions.TRANSLATORS,
 }  # fmt: skip
 """The translators by class name, without containers."""
