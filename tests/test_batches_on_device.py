@@ -106,6 +106,7 @@ SPECS: tuple[list[Any], ...] = (
     ["grid_stretch", {"piecewise_affine": {"rows": [2, 5]}}, {"optical_distortion": {"model": "camera"}}],
     [{"elastic": {"edges": "repeat"}}, {"elastic": {"window": 9, "same": True, "interpolation": "bicubic"}}],
     [{"optical_distortion": {"model": "fisheye", "mode": "wrap"}}, "safe_rotate", "affine_points", IMAGENET],
+    [{"grid_shuffle": [3, 4]}, {"grid_shuffle": {"grid": 2, "cuts": "even"}}],
     ["aug_mix", IMAGENET],
     ["clahe", JITTER, IMAGENET],
 )

@@ -48,6 +48,7 @@ MORE: dict[str, list[Any]] = {
     ],
     "affine_points": [{"distance": 0}, {"distance": 300, "swapped": True, "mode": "wrap"}],
     "elastic": [{"noise": "normal", "mode": "wrap"}, {"edges": "repeat"}, {"window": 9, "same": True}],
+    "grid_shuffle": [{"grid": [5, 2], "cuts": "even"}],
     "grid_stretch": [{"end": "free", "overlap": True, "mode": "reflect"}],
     "optical_distortion": [{"model": "camera", "shift": [-9, 4]}, {"model": "fisheye", "k": 2}],
     "piecewise_affine": [

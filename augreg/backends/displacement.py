@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import borders, meshes, plain
+from augreg.backends import borders, meshes, plain, tiles
 from augreg.errors import ImageError
 from augreg.ops import Filter, Remap
 from augreg.rng import field
@@ -60,6 +60,8 @@ def _sources(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Fl
             shift_y, shift_x = meshes.bands(op, height, width)
         case "nodes":
             shift_y, shift_x = meshes.nodes(op, height, width)
+        case "tiles":
+            shift_y, shift_x = tiles.shifts(op, height, width)
         case _:
             raise ImageError(f"there is no displacement field named {op.field!r}")
     ys = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)

@@ -8,7 +8,7 @@ from augreg.ops.geometry import Remap, Sampling
 from augreg.ops.op import PadMode
 from augreg.ops.scene import PixelValues, Scene
 
-__all__ = ["bands", "camera", "nodes", "waves"]
+__all__ = ["bands", "camera", "nodes", "tiles", "waves"]
 
 _ENDS: Final = {"fit": 0, "free": 1, "rest": 2}
 _UNITS: Final = {"sides": 0, "shorter": 1, "pixels": 2}
@@ -74,6 +74,15 @@ def nodes(
     label = "nodes {}x{}, {:.3f}".format, rows, columns, scale
     numbers = rows * 1.0, columns * 1.0, scale, float(_UNITS[unit]), float(between == "distance")
     return Remap("nodes", numbers, key, interpolation, scene.pixel_values(fill), mode, label=label)
+
+
+def tiles(scene: Scene, rows: int, columns: int, key: int, cuts: Literal["random", "even"] = "random") -> Remap:
+    """Cut the image into so many rows and columns of tiles, and exchange those of the same size at random.
+
+    `cuts` says which rows and columns are a pixel larger where the sides are no multiples.
+    """
+    label = f"shuffle {rows}x{columns} tiles"
+    return Remap("tiles", (float(rows), float(columns), float(cuts == "even")), key, "nearest", label=label)
 
 
 def waves(

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from augreg import ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Counts, Fill, Interpolation, PadMode, Range, SymmetricRange
+from augreg.steps.fields import Counts, Fill, Interpolation, PadMode, Range, Size, SymmetricRange
 from augreg.transforms.ranges import check_range
 
 if TYPE_CHECKING:
@@ -89,5 +89,31 @@ class PiecewiseAffine:
         scale = rng.uniform(*self.scale)
         how = self.unit, self.between, self.interpolation, self.fill, self.mode
         return ops.nodes(scene, rows, columns, scale, rng.bits(), *how)
+
+    sample_columns = sample
+
+
+@transform(
+    "grid_shuffle", kind="geometry",
+    preview=({"grid": 2}, {"grid": 3}, {"grid": 6}),
+)  # fmt: skip
+class GridShuffle:
+    """Cut the image into tiles and exchange them at random, as in a jigsaw puzzle.
+
+    `grid` is the number of rows and columns of tiles. Where it does not divide a side, some rows or columns are a
+    pixel higher or wider than the others, in random places or, with `cuts: even`, spread over the image, and only
+    tiles of the same size are exchanged. A polygon that is cut becomes several, and a box is drawn around all parts
+    of what it had.
+    """
+
+    grid: Size = (3, 3)
+    cuts: Literal["random", "even"] = "random"
+
+    def check(self) -> None:
+        if max(self.grid) > 256:
+            raise ValueError(f"grid must be at most 256 rows and columns, got {list(self.grid)}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.tiles(scene, self.grid[0], self.grid[1], rng.bits(), self.cuts)
 
     sample_columns = sample

@@ -21,6 +21,7 @@ _GAUSSIAN_DIVIDED = (2, 0, 3)
 _GRID_WITHOUT_REST = (1, 4, 18)
 _BY_DISTANCE = (1, 4, 19)
 """The first versions whose last band is like the others, and whose PiecewiseAffine weights by distance."""
+_CUT_AT_RANDOM = (1, 4, 3)
 _WINDOW = 17  # the side of the kernel of `approximate`
 
 
@@ -114,6 +115,15 @@ def _safe_rotate(params: Parameters, walk: Translation) -> Steps:
     return [{"safe_rotate": {"degrees": pair(params.take("limit")), **_options(params), **probability(params)}}]
 
 
+def _shuffle(params: Parameters, walk: Translation) -> Steps:
+    if walk.has_rows:
+        params.note(
+            "a box that is cut apart is drawn around all of its parts here; albumentations makes one for each part"
+        )
+    cuts = {"cuts": "even"} if _before(params, _CUT_AT_RANDOM) else {}
+    return [{"grid_shuffle": {"grid": params.take("grid", [3, 3]), **cuts, **probability(params)}}]
+
+
 _DERIVED = (
     "balanced_scale", "fit_output", "keep_ratio", "rotate", "scale", "shear", "translate_percent", "translate_px",
 )  # fmt: skip
@@ -125,5 +135,6 @@ TRANSLATORS: Mapping[str, Translator] = {
     "PiecewiseAffine": _piecewise,
     "ElasticTransform": _elastic,
     "SafeRotate": _safe_rotate,
+    "RandomGridShuffle": _shuffle,
 }
 """The translators by class name."""
