@@ -70,7 +70,7 @@ class Line:
         found = re.match(r"(\S+) (\w+): (.*)", line)
         self.place, self.name, text = found.groups() if found else ("", "", line)
         self.argument = re.split(r"[=\[{ ]", text, maxsplit=1)[0]
-        if not found:  # "the spec is not valid: .."
+        if line.startswith("the spec is not valid"):
             self.loss = Outcome.INVALID
         elif "left out" in text:
             self.loss = Outcome.TRANSFORMS
