@@ -1,4 +1,4 @@
-"""`area`: each pixel of the result is the mean of the area that it covers, in every backend and in batches."""
+"""`area`, the mean of what a pixel covers, and `lanczos4`, the two of OpenCV, in every backend and in batches."""
 
 from __future__ import annotations
 
@@ -48,14 +48,31 @@ def test_it_is_the_mean_of_the_area(backend: str) -> None:
     assert np.abs(part - enumerated(image, 17, 23)[3:8, 7:13]).max() <= 0.5 + 1e-6
 
 
-def test_it_is_opencvs() -> None:
+@pytest.mark.parametrize("name", ["area", "lanczos4"])
+@pytest.mark.parametrize("backend", INSTALLED)
+def test_it_is_opencvs(backend: str, name: str) -> None:
     cv2 = pytest.importorskip("cv2")
-    engine = opened("pillow")
-    for height, width, rows, columns in [*SIZES[:4], (50, 70, 33, 21), (20, 20, 33, 47)]:
+    engine = opened(backend)
+    flag = {"area": cv2.INTER_AREA, "lanczos4": cv2.INTER_LANCZOS4}[name]
+    for height, width, rows, columns in [
+        *SIZES[:4],
+        (50, 70, 33, 21),
+        (20, 20, 33, 47),
+        (60, 50, 9, 7),
+        (1, 2, 5, 3),
+    ]:
         image = RNG.integers(0, 256, (height, width, 3)).astype(np.uint8)
-        expected = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
-        found = engine.apply(ops.resize(rows, columns, "area"), image)
-        assert np.abs(found.astype(int) - expected).max() <= 1
+        op = ops.resize(rows, columns, name)
+        expected = cv2.resize(image, (columns, rows), interpolation=flag)
+        assert np.abs(engine.apply(op, image).astype(int) - expected).max() <= 1
+        floats = image.astype(np.float32) / 255
+        expected = cv2.resize(floats, (columns, rows), interpolation=flag)
+        assert np.abs(engine.apply(op, floats) - expected).max() < 2e-5
+        whole = engine.apply(ops.resize(rows + 8, columns + 9, name), image)
+        part = ops.Enlarge(3, 4, rows, columns, (rows + 8, columns + 9), name)
+        if rows + 8 >= height and columns + 9 >= width and (backend == "pillow" or name == "lanczos4"):
+            found = engine.apply(part, image).astype(int)
+            assert np.abs(found - whole[3 : 3 + rows, 4 : 4 + columns]).max() <= 1
 
 
 def test_batches_are_those_of_the_pillow_backend() -> None:
@@ -64,6 +81,8 @@ def test_batches_are_those_of_the_pillow_backend() -> None:
     for steps in (
         [{"resize": {"size": [9, 11], "interpolation": "area"}}],
         [{"random_resized_crop": {"size": 12, "interpolation": "area"}}],
+        [{"random_resized_crop": {"size": 12, "interpolation": "lanczos4"}}],
+        [{"resize": {"size": [60, 57], "interpolation": "lanczos4"}}],
         [{"resize": {"size": [60, 57], "interpolation": "area"}}, "horizontal_flip"],
     ):
         pipe = Pipeline.from_spec({"image": steps, "backend": "pillow"})

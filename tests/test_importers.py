@@ -464,7 +464,8 @@ def test_albumentations_keypoints_mirror_about_other_pixel_centers() -> None:
     [
         (0, 0, "nearest_floor", "floor", ""), (1, 0, "bilinear", "floor", ""), (6, 6, "nearest", None, ""),
         (1, 1, "bilinear", None, "mask_interpolation=1 is not kept"), (3, 0, "area", "floor", ""),
-        (4, 0, "lanczos", "floor", "interpolation=4 became lanczos"), (5, 0, "bilinear", "floor", ""),
+        (4, 0, "lanczos4", "floor", ""), (7, 0, "bilinear", "floor", "interpolation=7 became bilinear"),
+        (5, 0, "bilinear", "floor", ""),
     ],
 )  # fmt: skip
 def test_albumentations_takes_the_nearest_pixel_of_opencv(

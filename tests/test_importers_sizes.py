@@ -170,3 +170,17 @@ def test_random_crop_from_borders_cuts_whole_pixels() -> None:
     assert np.bincount(left.astype(int)).min() > 50  # each a sixth of 500
     with pytest.raises(augreg.SpecError, match="at most 1 together"):
         Pipeline.from_spec([{"crop_edges": {"top": 0.6, "bottom": 0.5}}])
+
+
+def test_a_padded_crop_shows_the_border_that_is_asked_for() -> None:
+    """Of 40 x 50 pixels, 60 x 50: ten rows more at the top and at the bottom, which repeat the edge, or show fill."""
+    image = np.arange(40, dtype=np.uint8)[:, None, None].repeat(50, axis=1).repeat(3, axis=2)
+    for options, top in (({"border_mode": 1}, 0), ({"fill": 7}, 7), ({"border_mode": 4}, 10)):
+        found = given("RandomCrop", height=60, width=50, pad_if_needed=True, **options)
+        assert not found.report
+        made = Pipeline.from_spec(found.spec).train(image, 0)
+        assert made.shape == (60, 50, 3) and (made[0] == top).all() and (made[10:50] == image).all()
+    assert (
+        "border_mode=1 is not kept"
+        in given("CenterCrop", height=60, width=50, pad_if_needed=True, border_mode=1).report[0]
+    )

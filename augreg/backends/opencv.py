@@ -60,6 +60,7 @@ _FLAGS = {
     "bilinear": cv2.INTER_LINEAR,
     "bicubic": cv2.INTER_CUBIC,
     "area": cv2.INTER_AREA,
+    "lanczos4": cv2.INTER_LANCZOS4,
 }
 _MOST_CHANNELS: Final = 4  # the limit of OpenCV's warps, color fills and INTER_AREA
 # channel counts that OpenCV's warps interpolate at full precision; for 2 the weights have five bits
@@ -111,8 +112,8 @@ def _resize(op: Resize, image: Array) -> Array:
     if channels > _MOST_CHANNELS:
         return plain.by_channel(lambda plane: _resize(op, plane), image)
     if op.interpolation == "area" and (op.height - height) * (op.width - width) < 0:  # OpenCV reads two pixels
-        return area.averaged(op, image)
-    if op.interpolation == "area" or not op.antialias:
+        return area.weighted(op, image)
+    if op.interpolation in ("area", "lanczos4") or not op.antialias:
         return _interpolated(op, image)
     if max(height / op.height, width / op.width) >= shrinking.STRONG[op.interpolation]:
         image = shrinking.shrunk(image, op.height, op.width, op.interpolation)
@@ -160,7 +161,7 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
     if op.interpolation == "nearest":
         box = range(op.top, op.top + op.height), range(op.left, op.left + op.width)
         return _nearest(image, *box, step_y, step_x)
-    if op.interpolation == "lanczos" or op.interpolation == "area":
+    if op.interpolation == "lanczos" or op.interpolation == "area" or op.interpolation == "lanczos4":
         return pillow.KERNELS[Enlarge](op, image)
     y, x = op.top * step_y, op.left * step_x
     top, left = max(0, int(y) - _READ), max(0, int(x) - _READ)

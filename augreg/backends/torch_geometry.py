@@ -111,8 +111,8 @@ def resized(op: Resize, images: torch.Tensor) -> torch.Tensor:
         return images
     if op.interpolation == "nearest_floor":
         return _at_corners(images, (0, 0), (height, width), (height, width))
-    if op.interpolation == "area":
-        return _averaged(images, (0, 0), (height, width), (height, width))
+    if op.interpolation in area.WEIGHTS:
+        return _weighted(op.interpolation, images, (0, 0), (height, width), (height, width))
     if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
         matrix = warping.scaling(tuple(images.shape[2:]), height, width)
         return warping.warped(images, matrix, height, width, op.interpolation)
@@ -144,8 +144,8 @@ def enlarged(op: Enlarge, images: torch.Tensor) -> torch.Tensor:
     height, width = _size(op)
     if op.interpolation == "nearest_floor":
         return _at_corners(images, (op.top, op.left), (height, width), op.whole)
-    if op.interpolation == "area":
-        return _averaged(images, (op.top, op.left), (height, width), op.whole)
+    if op.interpolation in area.WEIGHTS:
+        return _weighted(op.interpolation, images, (op.top, op.left), (height, width), op.whole)
     numbers = op.top, op.left, *op.whole
     top, left, whole_height, whole_width = columns.compact(numbers, len(images))
     step_y, step_x = images.shape[2] / whole_height, images.shape[3] / whole_width
@@ -177,14 +177,18 @@ def _at_corners(
     return moving.picked(images, places[0][:, None, :, None], places[1][:, None, None, :])
 
 
-def _averaged(
-    images: torch.Tensor, first: tuple[Number, Number], size: tuple[int, int], whole: tuple[Number, Number]
+def _weighted(
+    interpolation: str,
+    images: torch.Tensor,
+    first: tuple[Number, Number],
+    size: tuple[int, int],
+    whole: tuple[Number, Number],
 ) -> torch.Tensor:
-    """As `area.averaged`: the part of this size, from `first` on, of images scaled to `whole`."""
+    """As `area.weighted`: the part of this size, from `first` on, of images scaled to `whole`."""
     numbers = columns.compact([*first, *whole], len(images))
     found = images.double()
     for axis, start, wanted, rows in zip((2, 3), numbers[:2], size, numbers[2:], strict=True):
-        pixels, weights = area.covered(start, wanted, rows, images.shape[axis])
+        pixels, weights = area.WEIGHTS[interpolation](start, wanted, rows, images.shape[axis])
         shape = (-1, 1, wanted, 1) if axis == 2 else (-1, 1, 1, wanted)
         added = torch.zeros((), dtype=torch.float64, device=images.device)
         for pixel, weight in zip(pixels, weights, strict=True):
@@ -195,7 +199,7 @@ def _averaged(
             added = added + taken * columns.to_device(weight, images.device).reshape(shape)
         found = added
     if images.dtype == torch.uint8:
-        found = (found + (0.5 + area.NEARLY)).floor()
+        found = (found + (0.5 + area.NEARLY)).floor().clamp(0.0, 255.0)
     return found.to(images.dtype)
 
 

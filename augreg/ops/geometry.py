@@ -95,7 +95,8 @@ class Resize(Op, frozen=True, eq=False):
     """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel contributes.
 
     `nearest` takes the pixel at the center of each pixel of the result, `nearest_floor` the one at its top left
-    corner, as OpenCV does, and `area` the mean of the area that it covers.
+    corner, as OpenCV does, and `area` the mean of the area that it covers. `lanczos4` is OpenCV's Lanczos kernel,
+    eight pixels wide and never antialiased.
     """
 
     height: int

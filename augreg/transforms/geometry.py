@@ -227,8 +227,8 @@ class Resize:
 
     Give one of the two. With `shorter`, the longer side becomes shorter * long / short, rounded down as torchvision
     does, or to the `nearest` integer. `size` is (height, width) or one number for both. With `antialias`, shrinking
-    is antialiased; with lanczos and area it always is. `area` is the mean of the area that a pixel covers, as
-    OpenCV's INTER_AREA.
+    is antialiased; with lanczos and area it always is, and with lanczos4 never. `area` is the mean of the area that
+    a pixel covers, OpenCV's INTER_AREA, and `lanczos4` its INTER_LANCZOS4.
     """
 
     shorter: Annotated[int, Meta(ge=1, le=65536)] | None = None

@@ -19,13 +19,9 @@ __all__ = ["TRANSLATORS"]
 _AREA, _LINEAR_EXACT = 3, 5
 _EXACT = 6  # OpenCV's INTER_NEAREST_EXACT, which is at centers
 _RESIZED = {
-    0: "nearest_floor",
-    1: "bilinear",
-    2: "bicubic",
-    _AREA: "area",
-    _LINEAR_EXACT: "bilinear",
+    0: "nearest_floor", 1: "bilinear", 2: "bicubic", _AREA: "area", 4: "lanczos4", _LINEAR_EXACT: "bilinear",
     _EXACT: "nearest",
-}
+}  # fmt: skip
 
 
 def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
@@ -39,9 +35,9 @@ def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
     if shrinking is not None and value != _AREA:
         params.lose(f"area_for_downscale={shrinking!r} is not kept: the interpolation is the same for every size")
     if value not in _RESIZED:
-        params.lose(f"interpolation={value} became lanczos, which is antialiased and has a shorter kernel")
-        return {"interpolation": "lanczos"}
-    antialias = {"antialias": False} if _RESIZED[value] not in ("area", "nearest") else {}
+        params.lose(f"interpolation={value} became bilinear")
+        value = 1
+    antialias = {"antialias": False} if _RESIZED[value] not in ("area", "lanczos4", "nearest") else {}
     return {"interpolation": _RESIZED[value], **antialias}
 
 
@@ -53,6 +49,8 @@ def _crop(name: str) -> Translator:
             params.note("a smaller image is padded here, and is an error in albumentations")
         else:
             params.only("pad_position", "center", why="a smaller image is padded evenly")
+            if name == "random_crop" and params.values.get("border_mode", 0):
+                return [{name: {"size": size, **padded(params), **probability(params)}}]
             params.only("border_mode", 0, why="a smaller image is padded with fill")
             keep_mask_fill(params)
         rounding = {"rounding": "down"} if name == "center_crop" else {}

@@ -93,7 +93,7 @@ def _move(op: Move, shape: Shape) -> bytes | None:
 def _resize(op: Resize, shape: Shape) -> bytes | None:
     if op.height == shape.height and op.width == shape.width:
         return b""
-    if not _resizes(op, shape) or op.interpolation == "area":
+    if not _resizes(op, shape) or op.interpolation in ("area", "lanczos4"):
         return None
     if op.interpolation in ("nearest", "nearest_floor") or not (op.antialias or op.interpolation == "lanczos"):
         return warps.resampled(op, shape)
