@@ -111,6 +111,10 @@ SPECS: tuple[list[Any], ...] = (
     [{"downscale": {"shrink": "nearest_floor", "interpolation": "bilinear", "scale": [0.2, 1.0]}}],
     ["elastic", "grid_distortion", "optical_distortion"],
     [{"elastic": {"noise": "normal", "alpha": 90}}, {"optical_distortion": {"mode": "reflect"}}, IMAGENET],
+    ["grid_stretch", {"piecewise_affine": {"rows": [2, 5]}}, {"optical_distortion": {"model": "camera"}}],
+    [{"elastic": {"edges": "repeat"}}, {"elastic": {"window": 9, "same": True, "interpolation": "bicubic"}}],
+    [{"optical_distortion": {"model": "fisheye", "mode": "wrap"}}, "safe_rotate", "affine_points", IMAGENET],
+    [{"grid_shuffle": [3, 4]}, {"grid_shuffle": {"grid": 2, "cuts": "even"}}],
     ["aug_mix", IMAGENET],
     ["clahe", JITTER, IMAGENET],
 )

@@ -62,7 +62,16 @@ MORE: dict[str, list[Any]] = {
     "downscale": [
         {"scale": [0.001, 1.0], "interpolation": "bicubic"}, {"shrink": "nearest_floor", "antialias": False},
     ],
-    "elastic": [{"noise": "normal", "mode": "wrap"}],
+    "affine_points": [{"distance": 0}, {"distance": 300, "swapped": True, "mode": "wrap"}],
+    "elastic": [{"noise": "normal", "mode": "wrap"}, {"edges": "repeat"}, {"window": 9, "same": True}],
+    "grid_shuffle": [{"grid": [5, 2], "cuts": "even"}],
+    "grid_stretch": [{"end": "free", "overlap": True, "mode": "reflect"}],
+    "optical_distortion": [{"model": "camera", "shift": [-9, 4]}, {"model": "fisheye", "k": 2}],
+    "piecewise_affine": [
+        {"rows": [2, 6], "columns": [3, 9], "unit": "pixels", "scale": [1, 9]},
+        {"between": "distance", "unit": "shorter"},
+    ],
+    "safe_rotate": [{"degrees": [90, 90]}, {"interpolation": "bicubic", "mode": "edge"}],
     "defocus": [{"radius": [1, 4], "edge": [0.01, 3]}],
     "gamma": [{"spacing": "linear"}],
     "gaussian_noise": [{"per": "pixel", "uniform": "variance"}],

@@ -120,7 +120,6 @@ def test_what_version_1_did_otherwise_is_reported() -> None:
         "MotionBlur": ({"blur_limit": [3, 7]}, "joined two random pixels"),
         "Cutout": ({"num_holes": 2, "max_h_size": 4, "max_w_size": 4}, "may reach over the border"),
         "Affine": ({"cval": 9}, "fill=9 is for all channels here, and for the first one in version 1"),
-        "ElasticTransform": ({"alpha": 1, "sigma": 5, "alpha_affine": 4}, "alpha_affine=4 is not kept"),
     }
     rest = {"Affine": {"scale": {"x": [1, 1], "y": [1, 1]}, "shear": {"x": [0, 0], "y": [0, 0]}, "rotate": [0, 9]}}
     for name, (arguments, text) in said.items():

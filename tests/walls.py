@@ -15,6 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("backends", "loss"),
     ("targets", "attachment"),
     ("execution", "nn"),
+    ("named_views",),
     ("batch", "registry", "regularizers", "inspect", "training", "views", "devices"),
     ("transforms", "spec"),
     ("sides",),

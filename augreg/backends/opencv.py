@@ -351,8 +351,8 @@ def _remap(op: Remap, image: Array) -> Array:
 def _read(op: Remap, image: Array, ys: Array, xs: Array) -> Array:
     if image.shape[2] > _MOST_CHANNELS:
         return plain.by_channel(lambda plane: _read(op, plane, ys, xs), image)
-    if op.interpolation == "nearest":
-        return displacement.sampled(image, ys, xs, "nearest")
+    if op.interpolation != "bilinear":
+        return displacement.sampled(image, ys, xs, op.interpolation)
     out = buffers.empty(image.shape, image.dtype)
     flags, edge = _FLAGS["bilinear"], cv2.BORDER_REPLICATE
     found = cv2.remap(image, xs - np.float32(0.5), ys - np.float32(0.5), flags, dst=out, borderMode=edge)

@@ -216,6 +216,8 @@ def warped(op: Warp, images: torch.Tensor) -> torch.Tensor:
 
 def refuses_remap(op: Remap, dtype: str, channels: int) -> str:
     """Why it cannot be run on a batch."""
+    if op.field in remapping.ON_HOST:
+        return refuses_pad(op, dtype, channels)
     if op.field not in ("elastic", "elastic_normal", "grid", "lens"):
         return f"no batch kernel for a displacement field named {op.field!r}"
     cells = [np.unique(number) for number in op.numbers[:2]]
@@ -226,7 +228,9 @@ def refuses_remap(op: Remap, dtype: str, channels: int) -> str:
 
 def remapped(op: Remap, images: torch.Tensor) -> torch.Tensor:
     """Each image through its displacement field."""
-    if op.field == "lens":
+    if op.field in remapping.ON_HOST:
+        shifts = remapping.on_host(op, images)
+    elif op.field == "lens":
         shifts = remapping.lens(op.numbers, images)
     elif op.field == "grid":
         shifts = remapping.grid(op.numbers, fields.field_keys(op.key), images)

@@ -18,6 +18,7 @@ from augreg.batch.keys import Key
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixer import LABELS, Mixer, unnamed_numbers
 from augreg.batch.samples import Deferred, Layout, Views
+from augreg.named_views.result import NamedViews
 from augreg.steps.calls import explains
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class Collate:
 
     A batch of tuples is a tuple of stacked arrays, a batch of mappings is a dict of them; the labels of a mixed batch
     are `SoftLabels`. Of samples with several views there is a tuple of such batches, one for each view, and each is
-    mixed separately. Arrays are tensors if torch is installed, unless the spec has `output: numpy`. Parts that cannot
-    be stacked, such as the boxes of several images, stay lists.
+    mixed separately; of those with named views there are batches by name. Arrays are tensors if torch is installed,
+    unless the spec has `output: numpy`. What cannot be stacked, such as the boxes of several images, stays a list.
     """
 
     def __init__(self, mixer: Mixer, output: str = "auto") -> None:
@@ -72,6 +73,9 @@ class Collate:
             raise ValueError("there are no samples to collate")
         if isinstance(samples[0], Views):
             return tuple(map(self, getattr(samples, "views", None) or zip(*samples, strict=True)))
+        if isinstance(samples[0], NamedViews):
+            named = _columns(samples)
+            return NamedViews((name, self(views)) for name, views in named.items())
         columns = _columns(samples)
         layout = _layout(samples)
         if layout.image not in columns:
@@ -122,7 +126,12 @@ class Collate:
         return _torch() if self._output != "numpy" else None
 
     def stacked_images(self, images: Sequence[Any]) -> Any:
-        """The images in one array or tensor. Raises ValueError if they are PIL images or differ in shape."""
+        """The images in one array or tensor, or in one for each view.
+
+        Raises ValueError if they are PIL images or differ in shape.
+        """
+        if isinstance(images[0], NamedViews):
+            return self(images)
         if isinstance(images[0], Image.Image):
             raise ValueError(
                 "the images are PIL images, which cannot be stacked: add normalize to the image section, or "

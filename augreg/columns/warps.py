@@ -15,7 +15,7 @@ from augreg import ops
 from augreg.columns.cursors import Cursors, Floats, Integers, Rows, Some, exactly
 from augreg.columns.records import Scenes
 from augreg.ops import projective
-from augreg.ops.geometry import cornered
+from augreg.ops.geometry import cornered, moved_points
 from augreg.ops.projective import NEAREST
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from augreg.ops import Op
 
-__all__ = ["affine", "d4", "perspective", "perspective_zoom", "rot90", "rotate", "rotated"]
+__all__ = [
+    "affine", "affine_points", "d4", "perspective", "perspective_zoom", "rot90", "rotate", "rotated", "safe_rotate",
+]  # fmt: skip
 
 # they take an array for each image's own number as they take the number
 _affine: Final[Any] = ops.affine
@@ -102,6 +104,45 @@ def affine(transform: Any, rng: Cursors, scene: Scenes) -> Op:
     x, y = scene.width / 2.0, scene.height / 2.0
     matrix = (a, b, x - a * (x + right) - b * (y + down), d, e, y - d * (x + right) - e * (y + down))
     label = "affine {:.1f}° x{:.2f} move ({:.0f}, {:.0f})".format, exactly(math.degrees, angle), zoom, right, down
+    op: Op = _affine(scene, matrix, transform.interpolation, transform.fill, label, transform.mode)
+    return op
+
+
+def safe_rotate(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """A warp for each image."""
+    degrees = rng.uniform(*transform.degrees)
+    cos, sin = np.array([projective.turn(each) for each in degrees.tolist()]).reshape(-1, 2).T
+    width, height = scene.width.astype(np.float64), scene.height.astype(np.float64)
+    across, down = (np.abs(cos) + np.abs(sin) * one / other for one, other in ((height, width), (width, height)))
+    a, b, d, e = cos * across, sin * down, -sin * across, cos * down
+    matrix = (a, b, (width - a * width - b * height) / 2.0, d, e, (height - d * width - e * height) / 2.0)
+    label = "rotate {:.1f}° into the frame".format, degrees
+    op: Op = _affine(scene, matrix, transform.interpolation, transform.fill, label, transform.mode)
+    return op
+
+
+def affine_points(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """A warp for each image."""
+    far = transform.distance
+    rng.ready(6)
+    moves = [(rng.uniform(-far, far), rng.uniform(-far, far)) for _ in range(3)]
+    (x0, y0), (x1, y1), (x2, y2) = moves
+    x, y = scene.width / 2.0, scene.height / 2.0
+    if transform.swapped:
+        x, y = y, x
+    half = np.minimum(*scene.size) / 3.0
+    a, b = 1.0 + (x1 - x2) / (2.0 * half), (x0 - x1) / (2.0 * half)
+    d, e = (y1 - y2) / (2.0 * half), 1.0 + (y0 - y1) / (2.0 * half)
+    det = a * e - b * d
+    flat = np.abs(det) < 1e-9
+    a, b, d, e, det = (
+        np.where(flat, only, value) for only, value in zip((1.0, 0.0, 0.0, 1.0, 1.0), (a, b, d, e, det), strict=True)
+    )
+    along_x, along_y = (np.where(flat, 0.0, each) for each in ((x0 + x2) / 2.0, (y0 + y2) / 2.0))
+    a, b, d, e = e / det, -b / det, -d / det, a / det
+    right, down = x + along_x, y + along_y
+    matrix = (a, b, x - a * right - b * down, d, e, y - d * right - e * down)
+    label = (moved_points, *moves)
     op: Op = _affine(scene, matrix, transform.interpolation, transform.fill, label, transform.mode)
     return op
 

@@ -7,6 +7,7 @@ report says so.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -49,11 +50,22 @@ def renamed(name: str, values: Mapping[str, Any], version: str | None = None) ->
     fill = arguments.get("fill")
     if old_version and name in SHOWING_FILL and fill and isinstance(fill, int | float):
         notes.append(f"fill={fill} is for all channels here, and for the first one in version 1")
+    if name in _BY_VERSION and (numbers := _numbers(version)):
+        arguments["_version"] = numbers
     if name in _CHANGED:
         name = _CHANGED[name](name, arguments, notes, old_version)
     as_of_version(name, arguments, notes, version)
     return Renamed(name, arguments, tuple(notes))
 
+
+def _numbers(version: str | None) -> tuple[int, ...]:
+    """(1, 3, 1) from 1.3.1; empty if the version is not known."""
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version or "")
+    return tuple(int(number or 0) for number in found.groups()) if found else ()
+
+
+_BY_VERSION = ("ElasticTransform", "GridDistortion", "OpticalDistortion", "PiecewiseAffine", "RandomGridShuffle")
+"""Transforms that did something else in one version or another, which their translators ask for."""
 
 _FILL = {"value": "fill", "mask_value": "fill_mask"}
 _FILL_VALUE = {"fill_value": "fill", "mask_fill_value": "fill_mask"}
@@ -182,10 +194,7 @@ def _motion_blur(name: str, arguments: Arguments, notes: list[str], old: bool) -
 
 
 def _elastic(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
-    affine = arguments.pop("alpha_affine", None)
-    if affine:
-        notes.append(f"alpha_affine={affine} is not kept: put an affine step with a small shear before it")
-    if (old or affine is not None) and "noise_distribution" not in arguments:
+    if (old or "alpha_affine" in arguments) and "noise_distribution" not in arguments:
         arguments["noise_distribution"] = "uniform"
     return name
 
@@ -209,13 +218,6 @@ def _solarize(name: str, arguments: Arguments, notes: list[str], old: bool) -> s
 
 def _gamma(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     arguments.pop("eps", None)  # it avoided a division that is no longer there
-    return name
-
-
-def _optical(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
-    shift = arguments.pop("shift_limit", None)
-    if shift and any(_pair(shift)):
-        notes.append(f"shift_limit={list(_pair(shift))} is not kept: the distortion is centered")
     return name
 
 
@@ -248,6 +250,8 @@ def _piecewise(name: str, arguments: Arguments, notes: list[str], old: bool) -> 
     if isinstance(mode, str):
         arguments["border_mode"] = modes.get(mode, mode)
     arguments.pop("keypoints_threshold", None)
+    if arguments.get("interpolation") == 3 and "_version" in arguments and arguments["_version"] < (1, 4, 19):
+        arguments["interpolation"] = 2  # an order of scikit-image became a constant of OpenCV
     return name
 
 
@@ -282,7 +286,7 @@ _CHANGED: Mapping[str, _Change] = {
     "ImageCompression": _jpeg, "JpegCompression": _jpeg, "RandomBrightness": _brightness,
     "RandomContrast": _brightness, "Cutout": _cutout, "Flip": _flip, "GaussNoise": _gauss_noise,
     "GaussianBlur": _gaussian_blur, "MotionBlur": _motion_blur, "ElasticTransform": _elastic,
-    "Downscale": _downscale, "Solarize": _solarize, "RandomGamma": _gamma, "OpticalDistortion": _optical,
+    "Downscale": _downscale, "Solarize": _solarize, "RandomGamma": _gamma,
     "SomeOf": _some_of, "Spatter": _spatter, "RandomRain": _rain, "PiecewiseAffine": _piecewise,
     "PadIfNeeded": _padded, "Perspective": _of_version_1, "Affine": _of_version_1, "ShiftScaleRotate": _of_version_1,
     "BBoxSafeRandomCrop": _of_version_1, "RandomSizedBBoxSafeCrop": _of_version_1,

@@ -47,7 +47,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "vflip": "did you mean 'vertical_flip'?", "flipud": "did you mean 'vertical_flip'?",
     "flip": "did you mean 'horizontal_flip' or 'vertical_flip'?",
     "squaresymmetry": "did you mean 'd4'?",
-    "randomrotation": _TURN, "saferotate": _TURN, "randomrotate90": "did you mean 'rot90'?",
+    "randomrotation": _TURN, "randomrotate90": "did you mean 'rot90'?",
     "shiftscalerotate": "did you mean 'affine', with degrees, translate and scale?",
     "advancedblur": "did you mean 'oriented_blur'?",
     "zoom": "did you mean 'affine', with scale, or 'random_resized_crop'?",

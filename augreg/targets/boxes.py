@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from augreg.backends.tiles import Tile
 from augreg.errors import ImageError
 from augreg.targets import oriented, rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import clipped, edge_points, measured, split, without
+from augreg.targets.polygons import clipped, edge_points, in_tiles, measured, split, without
 
 __all__ = ["BoxSet", "corners_in_pixels", "from_pixels", "in_pixels"]
 
@@ -141,6 +142,18 @@ class BoxSet:
             self._oriented = corners[there]
             if over[there].any():
                 self._oriented = np.where(over[there][:, None, None], self._around(), self._oriented)
+
+    def move_tiles(self, cut: Sequence[Tile]) -> None:
+        """Move the parts of the polygons in each tile; one that has several parts becomes the box around them."""
+        self._count_holes()
+        for place, polygon in enumerate(self._polygons):
+            parts = in_tiles(polygon, cut)
+            points = np.concatenate(parts or [polygon])
+            if len(parts) > 1:
+                points = _corners(np.concatenate((points.min(axis=0), points.max(axis=0)))[None])[0]
+            self._polygons[place] = points
+            if self._oriented is not None:
+                self._oriented[place] = oriented.around(points, np.array([len(points)]), self._oriented[[place]])[0]
 
     def hide(self, low: tuple[float, float], high: tuple[float, float]) -> None:
         """Count what is painted over between two corners (x, y) as not visible, if the spec says so."""

@@ -6,16 +6,17 @@ x1, y1, x2, y2 and so on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from augreg.backends.tiles import Tile
 from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import clipped, measured, split
+from augreg.targets.polygons import clipped, in_tiles, measured, split
 
 __all__ = ["Outlines"]
 
@@ -85,6 +86,15 @@ class Outlines:
         self._polygons = kept
         self._forms = [self._forms[place] for place in there]
         self._owners = [self._owners[place] for place in there]
+
+    def move_tiles(self, cut: Sequence[Tile]) -> None:
+        """Move the parts of the polygons in each tile; an object whose one polygon is cut has a list of them."""
+        parts = [in_tiles(polygon, cut) for polygon in self._polygons]
+        for owner, several in zip(self._owners, parts, strict=True):
+            self._several[owner] |= len(several) > 1
+        self._forms = [form for form, several in zip(self._forms, parts, strict=True) for _ in several]
+        self._owners = [owner for owner, several in zip(self._owners, parts, strict=True) for _ in several]
+        self._polygons = [polygon for several in parts for polygon in several]
 
     @property
     def shown(self) -> NDArray[np.bool_]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["clipped", "edge_points", "measured", "split", "without"]
+from augreg.backends.tiles import Tile
+
+__all__ = ["clipped", "edge_points", "in_tiles", "measured", "split", "without"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
@@ -50,6 +54,28 @@ def clipped(points: Points, counts: NDArray[np.intp], size: Size) -> tuple[Point
         for border, sign in ((0.0, 1.0), (float(ends[axis]), -1.0)):
             points, counts = _cut(points, counts, axis, border, sign)
     return np.clip(points, 0.0, ends), counts  # rounding errors of the crossings
+
+
+def _between(polygon: Points, low: Points, high: Points) -> Points:
+    """The part of a polygon inside of a rectangle between two corners (x, y); no points if there is none."""
+    if (polygon.max(axis=0) <= low).any() or (polygon.min(axis=0) >= high).any():
+        return polygon[:0]
+    count = np.array([len(polygon)])
+    for axis in (0, 1):
+        for border, sign in ((low[axis], 1.0), (high[axis], -1.0)):
+            polygon, count = _cut(polygon, count, axis, border, sign)
+    return polygon
+
+
+def in_tiles(polygon: Points, cut: Sequence[Tile]) -> list[Points]:
+    """The parts of a polygon in each tile, where these go."""
+    found = []
+    for tile in cut:
+        low = np.array([tile.left, tile.top], np.float64)
+        part = _between(polygon, low, low + np.array([tile.width, tile.height]))
+        if len(part) and np.ptp(part, axis=0).min() > 0.0:
+            found.append(part + np.array([tile.right, tile.down]))
+    return found
 
 
 def without(polygon: Points, low: tuple[float, float], high: tuple[float, float]) -> list[Points]:

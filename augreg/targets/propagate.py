@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from augreg.backends import Backend
+from augreg.backends.tiles import tiles
 from augreg.errors import ImageError
 from augreg.ops import FunctionCall, Op, Paint, Remap, Scene, Warp, projective
 from augreg.targets.boxes import BoxSet
@@ -151,8 +152,12 @@ class TargetSet:
         if forward is None:
             return
         bends = op.point_map(*before) is None  # then straight lines may become bent
+        cut = tiles(op, *before) if isinstance(op, Remap) and op.field == "tiles" else None
         for points in self._point_sets:
-            points.move(forward, after, bends)
+            if cut is not None and not isinstance(points, Keypoints):
+                points.move_tiles(cut)
+            else:
+                points.move(forward, after, bends)
         # a strong field folds here and there, and mirrors those places, but never the image
         if self._swap and not isinstance(op, Remap) and mirrors(forward, before):
             self.mirrored = not self.mirrored

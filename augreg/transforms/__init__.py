@@ -14,6 +14,7 @@ from augreg import lazy
 from augreg.steps.other_names import of_class
 
 if TYPE_CHECKING:
+    from augreg.transforms.affine_maps import *
     from augreg.transforms.batch import *
     from augreg.transforms.channels import *
     from augreg.transforms.choose import *
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from augreg.transforms.erasing import *
     from augreg.transforms.fitting import *
     from augreg.transforms.geometry import *
+    from augreg.transforms.grids import *
     from augreg.transforms.noise import *
     from augreg.transforms.normalize import *
     from augreg.transforms.per_axis import *

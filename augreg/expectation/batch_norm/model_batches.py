@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from augreg.spec.one_view import check_one_view
 from augreg.training.averaging import first_tensor
 
 __all__ = ["Side", "model_batches"]
@@ -51,6 +52,7 @@ def _made(images: Iterable[Any], pipe: Any, side: Side, views: int, batch_size: 
 
 
 def _inputs(images: Iterable[Any], pipe: Any, side: Side, views: int, epoch: int) -> Iterator[Tensor]:
+    check_one_view(pipe, "batch norm")
     for index, item in enumerate(images):
         image = item[0] if isinstance(item, tuple | list) else item
         if side == "views":

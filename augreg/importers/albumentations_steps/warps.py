@@ -1,4 +1,4 @@
-"""Translators of albumentations transforms that move pixels and keep the size: affine maps, grids and elastic."""
+"""Translators of albumentations transforms that move pixels and keep the size: affine maps and perspectives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from augreg.importers.albumentations_steps.arguments import (
     note_shrunk_rows,
     plain,
     probability,
-    symmetric,
 )
 from augreg.importers.translation import Parameters, Steps, Translation, Translator, pair
 
@@ -36,27 +35,6 @@ def _perspective(params: Parameters, walk: Translation) -> Steps:
     return [{"perspective_zoom": {**arguments, **options}}]
 
 
-def _elastic(params: Parameters, walk: Translation) -> Steps:
-    params.only("approximate", False)
-    params.only("same_dxdy", False)
-    params.ignore("keypoint_remapping_method")
-    noise = "normal" if params.take("noise_distribution", "gaussian") == "gaussian" else "uniform"
-    params.note(
-        "within 2 sigma of the border, displacements are larger in albumentations, which repeats its noise there"
-    )
-    options = {"interpolation": interpolation(params), **beyond(params), **probability(params)}
-    arguments = {"alpha": pair(params.take("alpha", 1.0)), "sigma": params.take("sigma", 50.0), "noise": noise}
-    return [{"elastic": {**arguments, **options}}]
-
-
-def _grid(params: Parameters, walk: Translation) -> Steps:
-    params.ignore("keypoint_remapping_method", "normalized", "border_mode", "fill", "fill_mask")
-    params.lose("here, every node of the grid moves separately; in albumentations, whole rows and columns move")
-    limit = symmetric(params, params.take("distort_limit"), "distort_limit")
-    arguments = {"cells": pair(params.take("num_steps", 5)), "limit": limit, "interpolation": interpolation(params)}
-    return [{"grid_distortion": {**arguments, **probability(params)}}]
-
-
 TRANSLATORS: Mapping[str, Translator] = {
     "HorizontalFlip": plain("horizontal_flip"),
     "VerticalFlip": plain("vertical_flip"),
@@ -66,7 +44,5 @@ TRANSLATORS: Mapping[str, Translator] = {
     "RandomRotate90": plain("rot90"),
     "Rotate": _rotate,
     "Perspective": _perspective,
-    "ElasticTransform": _elastic,
-    "GridDistortion": _grid,
 }
 """The translators by class name."""
