@@ -244,6 +244,27 @@ def _of_version_1(name: str, arguments: Arguments, notes: list[str], old: bool) 
     return name
 
 
+def _of_imgaug(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
+    """A transform of imgaug, which early versions had beside their own."""
+    if name == "IAAPiecewiseAffine":
+        arguments["interpolation"] = {0: 0, 1: 1}.get(arguments.pop("order", 1), 2)
+        arguments["fill"] = arguments.pop("cval", 0)
+        arguments["border_mode"] = arguments.pop("mode", "constant")
+        arguments["_version"] = (0, 5)
+        notes.append("masks show the nearest pixel here, and imgaug mixes their values")
+        return _piecewise("PiecewiseAffine", arguments, notes, old)
+    if name == "IAAAdditiveGaussianNoise":
+        scale, mean = _pair(arguments.pop("scale", [2.55, 12.75]), 0.0), arguments.pop("loc", 0)
+        arguments |= {"std_range": [end / 255.0 for end in scale], "mean_range": [mean / 255.0] * 2}
+    return _OF_IMGAUG[name]
+
+
+_OF_IMGAUG: Mapping[str, str] = {
+    "IAAFliplr": "HorizontalFlip", "IAAFlipud": "VerticalFlip", "IAASharpen": "Sharpen", "IAAEmboss": "Emboss",
+    "IAAPiecewiseAffine": "PiecewiseAffine", "IAAAdditiveGaussianNoise": "GaussNoise",
+}  # fmt: skip
+
+
 def _piecewise(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     modes = {"constant": 0, "edge": 1, "symmetric": 2, "wrap": 3, "reflect": 4}
     mode = arguments.get("border_mode")
@@ -290,4 +311,5 @@ _CHANGED: Mapping[str, _Change] = {
     "SomeOf": _some_of, "Spatter": _spatter, "RandomRain": _rain, "PiecewiseAffine": _piecewise,
     "PadIfNeeded": _padded, "Perspective": _of_version_1, "Affine": _of_version_1, "ShiftScaleRotate": _of_version_1,
     "BBoxSafeRandomCrop": _of_version_1, "RandomSizedBBoxSafeCrop": _of_version_1,
+    **dict.fromkeys(_OF_IMGAUG, _of_imgaug),
 }  # fmt: skip
