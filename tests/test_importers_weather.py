@@ -39,6 +39,7 @@ STEPS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
      {"rain": {"slant": [-3, 5], "density": 1.0, "fill": [9.0, 8.0, 7.0], "blur": 3, "brightness": 0.9,
                "length": 9}}),
     ("ToSepia", {}, {"sepia": {}}),
+    ("RandomToneCurve", {"scale": 0.3, "per_channel": False}, {"tone_curve": {"scale": 0.3}}),
     ("RGBShift", {"r_shift_limit": [-20, 20], "g_shift_limit": [0.1, 0.2], "b_shift_limit": [-20, 20]},
      {"rgb_shift": {"shift": [-20, 20], "green": [25.5, 51.0]}}),
     ("ISONoise", {"intensity": [0.1, 0.4], "color_shift": [0.0, 0.1]},
