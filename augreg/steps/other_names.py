@@ -87,7 +87,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "imagecompression": _JPEG, "jpegcompression": _JPEG, "randomjpeg": _JPEG,
     "coarsedropout": "did you mean 'holes', 'cutout' or 'random_erasing'?",
     "erasing": "did you mean 'random_erasing'?",
-    "erase": "did you mean 'random_erasing'?", "griddropout": "did you mean 'grid_mask'?",
+    "erase": "did you mean 'random_erasing'?", "griddropout": "did you mean 'grid_holes' or 'grid_mask'?",
     "maskdropout": "did you mean 'random_erasing'?", "xymasking": "did you mean 'random_erasing'?",
     "autoaugmentpolicy": "did you mean 'auto_augment'?", "aa": _TIMM, "timm": _TIMM,
     "trivialaugment": "did you mean 'trivial_augment_wide'?", "ta": "did you mean 'trivial_augment_wide'?",
