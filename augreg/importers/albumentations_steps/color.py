@@ -173,6 +173,12 @@ def _gamma(params: Parameters, walk: Translation) -> Steps:
     return [{"gamma": {**arguments, **probability(params)}}]
 
 
+def _tone_curve(params: Parameters, walk: Translation) -> Steps:
+    if params.take("per_channel", False):
+        raise UnsupportedError("per_channel=True: all channels have the same curve")
+    return [{"tone_curve": {"scale": params.take("scale", 0.1), **probability(params)}}]
+
+
 def _rgb_shift(params: Parameters, walk: Translation) -> Steps:
     limits = [params.take(f"{channel}_shift_limit", [-20.0, 20.0]) for channel in "rgb"]
     params.ignore("approximation", "noise_params", "noise_type", "spatial_mode")  # derived from the limits
@@ -205,6 +211,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "FromFloat": _from_float,
     "CLAHE": _clahe,
     "RandomGamma": _gamma,
+    "RandomToneCurve": _tone_curve,
     "RGBShift": _rgb_shift,
     "ToSepia": plain("sepia"),
     "ChannelShuffle": plain("channel_shuffle"),

@@ -146,6 +146,24 @@ def _painted(params: Parameters) -> dict[str, Any]:
     return {"mode": modes[value]} if isinstance(value, str) and value in modes else fill(params)
 
 
+def _grid_dropout(params: Parameters, walk: Translation) -> Steps:
+    arguments: dict[str, Any] = {"ratio": params.take("ratio", 0.5)}
+    params.ignore("random_offset")
+    unit, cells = params.take("unit_size_range"), params.take("holes_number_xy")
+    if cells:
+        arguments["cells"] = cells  # which are its rows and columns
+    elif unit:
+        arguments["unit"] = [unit[0], max(unit[0], unit[1] - 1)]  # its last number is never drawn
+    across, down = params.take("shift_xy", [0, 0])
+    if "_offset" in params:
+        arguments["offset"] = params.take("_offset")
+    elif not params.take("random_offset", True):
+        arguments |= {"offset": "fixed", "shift": [down, across]}
+    if walk.has_rows:
+        params.note("boxes and keypoints that a hole hides stay here, and are dropped in albumentations")
+    return [{"grid_holes": {**arguments, **_painted(params), **probability(params)}}]
+
+
 def _pixel_dropout(params: Parameters, walk: Translation) -> Steps:
     params.only("mask_drop_value", None, why="masks are not erased")
     value = params.take("drop_value", 0)
@@ -172,6 +190,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "Sharpen": _sharpen,
     "Emboss": _emboss,
     "CoarseDropout": _coarse_dropout,
+    "GridDropout": _grid_dropout,
     "Erasing": _erasing,
     "PixelDropout": _pixel_dropout,
     "AdvancedBlur": _oriented_blur,

@@ -46,12 +46,12 @@ def test_without_chance_the_pixels_and_masks_are_theirs(name):
 
 
 RANDOM = {
-    "weather": [A.RandomFog(fog_coef_range=(0.3, 0.6), p=0.6), A.HorizontalFlip(p=0.5)],
-    "shadow": [A.RandomShadow(p=0.8), A.RandomBrightnessContrast(p=0.5), A.VerticalFlip(p=0.5)],
+    "texture": [A.GlassBlur(p=0.6), A.HorizontalFlip(p=0.5)],
+    "shadow": [A.PlasmaShadow(p=0.8), A.RandomBrightnessContrast(p=0.5), A.VerticalFlip(p=0.5)],
     "axes": [A.Affine(scale={"x": (0.6, 1.4), "y": (0.9, 1.1)}, keep_ratio=False, p=1)],
     "crop of a rotation": [A.Rotate(limit=(-30, 30), crop_border=True, p=1), A.Resize(32, 32)],
     "bent": [A.GridElasticDeform(num_grid_xy=(3, 2), magnitude=4, p=0.7)],
-    "choice": [A.OneOf([A.ISONoise(p=1), A.MultiplicativeNoise(multiplier=(0.5, 1.5), p=3 / 4)], p=0.9), A.D4(p=0.3)],
+    "choice": [A.OneOf([A.SaltAndPepper(p=1), A.ZoomBlur(p=3 / 4)], p=0.9), A.D4(p=0.3)],
 }
 
 
