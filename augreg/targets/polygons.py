@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["clipped", "edge_points", "measured", "without"]
+__all__ = ["bridged", "clipped", "edge_points", "measured", "within", "without"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
@@ -42,6 +42,26 @@ def clipped(polygon: Points, size: Size) -> Points:
             polygon = _cut(polygon, axis, border, sign)
     found: Points = np.clip(polygon, 0.0, ends)  # rounding errors of the crossings
     return found
+
+
+def within(polygon: Points, low: Points, high: Points) -> Points:
+    """The part of a polygon in a rectangle between two corners (x, y)."""
+    if (polygon.min(axis=0) >= low).all() and (polygon.max(axis=0) <= high).all():
+        return polygon
+    if (polygon.max(axis=0) <= low).any() or (polygon.min(axis=0) >= high).any():
+        return polygon[:0]
+    for axis in (0, 1):
+        for border, sign in ((float(low[axis]), 1.0), (float(high[axis]), -1.0)):
+            polygon = _cut(polygon, axis, border, sign)
+    found: Points = np.clip(polygon, low, high)
+    return found
+
+
+def bridged(pieces: list[Points]) -> Points:
+    """Pieces as one polygon, with bridges of no width from the first point of the first to that of each other."""
+    first = pieces[0][:1]
+    closed = [part for piece in pieces[1:] for part in (first, piece, piece[:1])]
+    return np.concatenate([pieces[0], *closed])
 
 
 def without(polygon: Points, low: tuple[float, float], high: tuple[float, float]) -> list[Points]:
