@@ -224,9 +224,9 @@ def check(case: Scene, kind: str, number: int) -> None:
             alike = [
                 one for one in expected if one.label == label and np.isclose(weight, one.layer.weight, rtol=1e-5)
             ]
+            alike = [one for one in alike if one.fraction + _slack(one, kind) >= case.least]
             one = next((one for one in alike if _matches(found, kind, image, place, one, case)), None)
-            assert one is not None, f"{label} of {image} is not seen"
-            assert one.fraction + _slack(one, kind) >= case.least, f"{label} of {image}: {one.fraction}"
+            assert one is not None, f"{label} of {image} is not seen, or not enough of it"
             expected = [other for other in expected if other is not one]
         for one in expected:
             assert not _must_be_there(one, kind, case), f"{one.label} of {image} is not there: {one.corners}"
@@ -244,7 +244,7 @@ def _slack(one: Seen, kind: str) -> float:
         if kind == "masks" and not one.layer.scaled:
             return 1e-6
         sides = np.hypot(*(np.roll(one.corners, -1, axis=0) - one.corners).T)
-        return float(1.5 * sides.sum() / (1 if kind == "masks" else PARTS) / (sides[0] * sides[1]))
+        return float(1.5 * sides.sum() / (1 if kind == "masks" else PARTS) / _area(one.corners))
     return 0.0101
 
 

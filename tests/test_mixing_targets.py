@@ -293,3 +293,67 @@ def test_an_unknown_blend_is_refused_beside_objects() -> None:
     with pytest.raises(TypeError, match="boxes, masks and points follow a Mix, a Paste and a Copy"):
         mixed(Other(), dict(BOXES))
     assert issubclass(ImageError, ValueError)
+
+
+def ids_of(values: list[int]) -> np.ndarray:
+    """Masks of one column of ids each, in the middle of each half of two images."""
+    masks = np.zeros((2, 10, 10), np.int32)
+    masks[:, :, 2], masks[:, :, 7] = np.array(values)[[0, 2], None], np.array(values)[[1, 3], None]
+    return masks
+
+
+def test_ids_of_instances_stay_apart() -> None:
+    """Image 0 has the ids 1 and 2, image 1 has 1 and 3: what comes from image 1 is counted from 2 on."""
+    masks = ids_of([1, 2, 1, 3])
+    batch = {
+        "boxes": [[[2, 0, 3, 10], [7, 0, 8, 10]]] * 2,
+        "track": [np.array([1, 2]), np.array([1, 3])],
+        "mask_ids": masks,
+    }
+    targets: dict[str, Any] = {"labels": ["track"], "ids": ["mask_ids", "track"]}
+    found = mixed(RIGHT, batch, **targets)
+    assert found["mask_ids"][0, 0].tolist() == [0, 0, 1, 0, 0, 0, 0, 5, 0, 0]
+    assert [one.tolist() for one in found["track"]] == [[1, 5], [1, 3]]
+    assert np.array_equal(found["mask_ids"][1], masks[1]) and found["mask_ids"].dtype == np.int32
+    same = mixed(RIGHT, batch, labels=["track"])
+    assert same["mask_ids"][0, 0, 7] == 3 and same["track"][0].tolist() == [1, 3]
+
+
+def test_a_partner_that_is_seen_twice_has_other_ids_each_time() -> None:
+    twice = Paste((Patch(0, (0, 0, 5, 5), 1, (0, 0, 5, 5)), Patch(0, (5, 5, 5, 5), 1, (0, 0, 5, 5))))
+    found = mixed(twice, {"mask_ids": ids_of([1, 2, 1, 3])}, ids=["mask_ids"])["mask_ids"][0]
+    assert found[0].tolist() == [0, 0, 3, 0, 0, 0, 0, 2, 0, 0] and found[9].tolist() == [0, 0, 1, 0, 0, 0, 0, 6, 0, 0]
+    filled = ids_of([1, 255, 1, 255])
+    assert mixed(twice, {"mask_ids": filled}, ids=["mask_ids"], mask_fill=255)["mask_ids"].max() == 255
+
+
+def test_ids_of_tensors_and_of_lists() -> None:
+    torch = pytest.importorskip("torch")
+    masks = ids_of([1, 2, 1, 3])
+    pipe = Pipeline.from_spec(
+        {"targets": {"boxes": "xyxy", "ids": ["mask", "labels"]}, "batch": [{"mosaic": {"p": 1}}]}
+    )
+    boxes = [[[2, 0, 3, 10], [7, 0, 8, 10]]] * 2
+    images = torch.zeros(2, 3, 10, 10)
+    given = {"image": images, "boxes": boxes, "labels": [[1, 2], [1, 3]], "mask": torch.from_numpy(masks)}
+    found = pipe.batch(given, batch=0)
+    arrays = pipe.batch({**given, "image": np.zeros((2, 10, 10, 3), np.float32), "mask": masks}, batch=0)
+    assert np.array_equal(found["mask"].numpy(), arrays["mask"]) and found["labels"] == arrays["labels"]
+    for mask, labels in zip(arrays["mask"], found["labels"], strict=True):
+        assert len(set(labels)) == len(labels) and set(labels) == {*np.unique(mask)} - {0}
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ({"mask_ids": ids_of([200, 1, 200, 1]).astype(np.uint8)}, "mask_ids: the ids .* up to 401, and uint8 to 255"),
+        ({"track": [np.array([200], np.uint8)] * 2, "boxes": [[[6, 1, 8, 9]]] * 2}, "track: the ids .* up to 600"),
+        ({"mask_ids": np.zeros((2, 10, 10), np.float32)}, "mask_ids: ids of instances are integers, got float32"),
+        ({"track": [["a"]] * 2, "boxes": [[[6, 1, 8, 9]]] * 2}, r"track\[0\]: ids of instances are integers"),
+        ({"track": [1, 2]}, "track: ids of instances are masks, or labels with an entry for each object"),
+    ],
+)
+def test_what_are_no_ids_is_refused(batch: dict[str, Any], message: str) -> None:
+    twice = Paste((Patch(0, (0, 0, 10, 5), 1, (0, 5, 10, 5)), RIGHT.patches[0]))
+    with pytest.raises(ValueError, match=message):
+        mixed(twice, {"label": None, **batch}, labels=["track"], ids=["mask_ids", "track"])

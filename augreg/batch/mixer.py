@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
 from augreg.batch.blends import Blend
+from augreg.batch.instance_ids import highest_ids, renumbered, shifts_of
 from augreg.batch.keys import Key
 from augreg.batch.label_arrays import check_list, is_tensor, on_a_device
 from augreg.batch.label_keys import LABELS, is_pixels, label_keys, unnamed_numbers
@@ -179,6 +180,9 @@ class Mixer:
         if not self.steps:
             return images, targets
         columns, batch = as_columns(targets), stacked(images)
+        for held, values in columns.items():
+            if held not in (self._targets.instances or ()) and self._kind(held, values) in ("image", "mask", "map"):
+                columns[held] = stacked(values, held)
         mixed = self._mixed(
             {"image": batch, **columns}, key, {} if out is None else {"image": out}, "images", listed=True
         )
@@ -224,16 +228,25 @@ class Mixer:
         mixture = self._drawn(first.count, scene, key)
         blends, weights = mixture.blends, mixture.sources_and_weights
         done: dict[Any, Any] = {}
-        if objects or any(isinstance(blend, Copy) for blend in blends):
+        ids = [held for held in self._targets.ids if given.get(held) is not None] if self.steps else []
+        shifts = None
+        if objects or ids or any(isinstance(blend, Copy) for blend in blends):
             composition = compose(blends, first.count, first.size, functools.partial(choose, objects))
             if any(isinstance(blend, Copy) for blend in blends):
                 blends, weights = composition.blends, lambda: visible_weights(composition.placements)
+            if ids:
+                shifts = shifts_of(composition.placements, highest_ids(given, batches, objects, self._targets))
             for each in objects:
-                done.update(each.follow(composition.placements))
+                done.update(each.follow(composition.placements, shifts))
         soft = {held: self._soft(given[held], first, held, weights) for held in labels if given.get(held) is not None}
         for held, one in batches.items():
             masks = self._kind(held, one.array) in ("mask", "map")
             done[held] = _blended(one, blends, mixture.averages, out.get(held), masks)
+            if held in ids and shifts is not None:
+                done[held] = renumbered(done[held], one, composition.placements, shifts, self._targets.mask_fill)
+                if held in out:
+                    out[held][...] = done[held]
+                    done[held] = out[held]
         return {**given, **done, **soft}
 
     @property

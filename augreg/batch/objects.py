@@ -18,6 +18,7 @@ from augreg.batch.object_parts import InstanceMasks, ObjectPoints, PlacedMasks, 
 from augreg.batch.placements import Chosen, Placement
 from augreg.batch.shapes import Copy
 from augreg.errors import ImageError
+from augreg.images.codecs import tensor
 from augreg.targets import rows
 from augreg.targets.boxes import BoxSet
 from augreg.targets.conventions import Targets
@@ -56,6 +57,8 @@ class _Placed:
     source: int
     numbers: list[int]
     weight: float
+    shift: int = 0
+    """What is added to ids."""
     boxes: BoxSet | None = None
     masks: dict[Any, PlacedMasks] = field(default_factory=dict)
     outlines: dict[Any, Outlines] = field(default_factory=dict)
@@ -87,7 +90,7 @@ class Objects:
         self._points = None
         if keys.points is not None:
             self._points = read(keys.points, lambda value, at: ObjectPoints(value, at, size))
-        self._labels = {key: list(_columns(given[key], key, count)) for key in keys.labels}
+        self.labels = {key: list(_columns(given[key], key, count)) for key in keys.labels}
         self.counts = self._checked_counts()
         self._weights = [np.ones(number) for number in self.counts]
         if given.get(keys.weights) is not None:
@@ -107,7 +110,7 @@ class Objects:
         if self._points is not None:
             columns[self.keys.points] = [one.count for one in self._points]
         first, counts = next(iter(columns.items()))
-        columns.update({key: [rows.count(value) or 0 for value in each] for key, each in self._labels.items()})
+        columns.update({key: [rows.count(value) or 0 for value in each] for key, each in self.labels.items()})
         for key, others in columns.items():
             for i, (other, number) in enumerate(zip(others, counts, strict=True)):
                 if other != number:
@@ -117,11 +120,18 @@ class Objects:
                     )
         return counts
 
-    def follow(self, images: Sequence[Sequence[Placement]]) -> dict[Any, list[Any]]:
-        """What is under each key after mixing, and the weights of the objects. Raises ImageError."""
+    def follow(
+        self, images: Sequence[Sequence[Placement]], shifts: Sequence[Sequence[int]] | None = None
+    ) -> dict[Any, list[Any]]:
+        """What is under each key after mixing, and the weights of the objects. Raises ImageError.
+
+        `shifts` is what is added to the ids of the objects of each placement.
+        """
         found: dict[Any, list[Any]] = {key: [] for key in (*self.keys.all, self.keys.weights)}
         for i, placements in enumerate(images):
             placed = [self._placed(each, own=each.source == i and not k) for k, each in enumerate(placements)]
+            for one, shift in zip(placed, shifts[i] if shifts is not None else [0] * len(placed), strict=True):
+                one.shift = shift
             for key, value in self._joined(i, placed).items():
                 found[key].append(value)
         return found
@@ -171,7 +181,7 @@ class Objects:
         if points is not None:
             points = points.picked(kept.tolist())
         masks = {key: one.picked(kept.tolist()) for key, one in masks.items()}
-        return _Placed(i, left, placement.weight, boxes, masks, outlines, points)
+        return _Placed(i, left, placement.weight, 0, boxes, masks, outlines, points)
 
     def _draw_around(
         self,
@@ -207,7 +217,7 @@ class Objects:
     def _joined(self, image: int, placed: Sequence[_Placed]) -> dict[Any, Any]:
         """The objects of one image, in the form that it had."""
         found: dict[Any, Any] = {}
-        owners = [(one.source, number, one.weight) for one in placed for number in one.numbers]
+        owners = [(one.source, number, one.weight, one.shift) for one in placed for number in one.numbers]
         kept: list[int] = list(range(len(owners)))
         if self._boxes is not None:
             boxes = self._boxes[image].joined([one.boxes for one in placed if one.boxes is not None])
@@ -227,9 +237,11 @@ class Objects:
             points = [one.points.picked(places) for one, places in pairs if one.points is not None]
             found[self.keys.points] = self._points[image].written(points, f"{self.keys.points}[{image}]")
         left = [owners[place] for place in kept]
-        for key, labels in self._labels.items():
-            found[key] = joined_labels(labels, image, [(source, number) for source, number, _ in left])
-        weights = np.array([self._weights[source][number] * weight for source, number, weight in left])
+        for key, labels in self.labels.items():
+            found[key] = joined_labels(labels, image, [(source, number) for source, number, *_ in left])
+            if key in self._targets.ids:
+                found[key] = _shifted(found[key], [shift for *_, shift in left], key)
+        weights = np.array([self._weights[source][number] * weight for source, number, weight, _ in left])
         found[self.keys.weights] = rows.write(weights, self._like(image))
         return found
 
@@ -284,6 +296,24 @@ def joined_labels(labels: Sequence[Any], image: int, chosen: Sequence[tuple[int,
 
         return torch_kernels.stacked(parts).to(own.device, own.dtype)
     return np.stack([np.asarray(part) for part in parts])
+
+
+def _shifted(ids: Any, shifts: Sequence[int], key: Any) -> Any:
+    """Ids with these numbers added; those of 0 or less are none."""
+    if isinstance(ids, list | tuple):
+        return type(ids)([one + shift if one > 0 else one for one, shift in zip(ids, shifts, strict=True)])
+    numbers = np.asarray(ids.detach().cpu() if is_tensor(ids) else ids).astype(np.int64)
+    added = np.where(numbers > 0, np.reshape(shifts, (-1, *[1] * (numbers.ndim - 1))), 0).astype(np.int64)
+    if not added.any():
+        return ids
+    highest, kind = int((numbers + added).max()), str(ids.dtype).removeprefix("torch.")
+    if highest > np.iinfo(kind).max:
+        raise ImageError(
+            f"{key}: the ids of the instances of a mixed image go up to {highest}, and {kind} has none as high: give "
+            "a wider dtype, such as int32"
+        )
+    found = (numbers + added).astype(kind)
+    return tensor(found).to(ids.device) if is_tensor(ids) else found
 
 
 def _columns(value: Any, key: Any, count: int) -> Sequence[Any]:

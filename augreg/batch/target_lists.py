@@ -17,7 +17,7 @@ def is_target_list(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(one, Mapping) for one in value)
 
 
-def as_columns(targets: Sequence[Mapping[Any, Any]]) -> dict[Any, list[Any]]:
+def as_columns(targets: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]:
     """The values of all images by key. Raises ValueError unless all have the same keys."""
     keys = list(targets[0])
     for i, one in enumerate(targets):
@@ -34,7 +34,7 @@ def as_mappings(columns: Mapping[Any, Sequence[Any]], like: Sequence[Any]) -> An
     return tuple(found) if isinstance(like, tuple) else found
 
 
-def stacked(images: Any) -> Any:
+def stacked(images: Any, key: str = "images") -> Any:
     """Images of one size in a list as one array or tensor; anything else as it is."""
     if not isinstance(images, list | tuple) or not images:
         return images
@@ -43,7 +43,7 @@ def stacked(images: Any) -> Any:
     shapes = list(dict.fromkeys(tuple(one.shape) for one in images))
     if len(shapes) > 1:
         raise ValueError(
-            f"images: a batch that is mixed has images of one size, got {shapes[0]} and {shapes[1]}: add a step with "
+            f"{key}: a batch that is mixed has images of one size, got {shapes[0]} and {shapes[1]}: add a step with "
             "a fixed output size to the image section"
         )
     if is_tensor(images[0]):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from augreg.batch import torch_batched
@@ -22,8 +23,9 @@ from augreg.batch.in_place import blend_in_place, cut
 from augreg.batch.numpy_kernels import PRECISION, ROUNDING, fixed_point
 from augreg.batch.scaling import INTEGER_SUM, integer_weights, nearest, weights
 from augreg.batch.shapes import Shapes
+from augreg.errors import ImageError
 
-__all__ = ["apply", "as_tensor", "converted", "stacked"]
+__all__ = ["apply", "as_tensor", "converted", "stacked", "with_ids"]
 
 _SMALL = 1 << 21  # bytes of a batch that is mixed at once: its copies fit the cache too
 _MOST_LAYERS = 32  # patches of an image that a grid is made for: with more, its cells are too many
@@ -195,6 +197,19 @@ def stacked(parts: Sequence[Any]) -> Tensor:
     """Arrays or tensors of one shape as one tensor, on the device of the first."""
     first = torch.as_tensor(parts[0])
     return torch.stack([torch.as_tensor(part, device=first.device) for part in parts])
+
+
+def with_ids(mask: Tensor, added: NDArray[np.int64], fill: int) -> Tensor:
+    """A mask of ids with numbers added where there is one. Raises ImageError if they do not fit its dtype."""
+    ids, moved = mask.long(), torch.from_numpy(added).to(mask.device)
+    found = torch.where((ids > 0) & (ids != fill), ids + moved, ids)
+    most = torch.iinfo(mask.dtype).max
+    if int(found.max()) > most:
+        raise ImageError(
+            f"the ids of the instances of a mixed image go up to {int(found.max())}, and {mask.dtype} to {most}: "
+            "give a wider dtype, such as int32"
+        )
+    return found.to(mask.dtype)
 
 
 def as_tensor(labels: Any) -> Tensor:

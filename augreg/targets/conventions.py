@@ -30,7 +30,7 @@ _Pixels: TypeAlias = Annotated[float, Meta(ge=0.0, le=1e12)]
 _LATER: Final[Mapping[str, Any]] = {
     "keys": {}, "maps": {}, "instances": None, "boxes_from": None, "classes": None, "nearest": "center",
     "min_area": 0.0, "min_width": 0.0, "min_height": 0.0,
-    "angle": None, "heading": False, "holes": "ignore", "polygons": [],
+    "angle": None, "heading": False, "holes": "ignore", "polygons": [], "ids": [],
 }  # fmt: skip
 """What later options are where a spec says nothing of them."""
 
@@ -69,7 +69,8 @@ class Targets:
     pixel a resize takes for masks and for maps by the nearest pixel: the one at the center of the pixel of the
     result, or as OpenCV at its top left corner. `keys` says what the entries under other keys are, further boxes and
     keypoints too, `polygons` which have the polygons around each object, and `maps` which are maps of values, such as
-    depth, and how these move.
+    depth, and how these move. `ids` names the masks and labels whose numbers are ids of instances, which stay apart
+    where images are mixed.
     """
 
     boxes: BoxFormat | None = None
@@ -94,6 +95,7 @@ class Targets:
     heading: bool = False
     holes: Literal["ignore", "hide"] = "ignore"
     polygons: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+    ids: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):
