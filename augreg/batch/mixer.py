@@ -17,7 +17,7 @@ from augreg.batch.label_keys import LABELS, is_pixels, label_keys, unnamed_numbe
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixture import Mixture, draw_mixture
 from augreg.batch.object_keys import object_sets
-from augreg.batch.objects_of import check_masks, choose, objects_of
+from augreg.batch.objects_of import check_masks, choose, copies_instances, objects_of
 from augreg.batch.placements import compose, visible_weights
 from augreg.batch.shapes import Copy
 from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_memory
@@ -25,7 +25,7 @@ from augreg.batch.target_lists import as_columns, as_mappings, is_target_list, s
 from augreg.ops.scene import Scene
 from augreg.rng import BATCH, Address, address_of, fresh_seed
 from augreg.steps.calls import explains
-from augreg.steps.step import Step, children
+from augreg.steps.step import Step
 from augreg.targets.conventions import Targets
 from augreg.targets.kinds import how_to_say
 
@@ -62,7 +62,7 @@ class Mixer:
         self._classes = classes
         self._normalized = normalized
         self._targets = targets
-        self._copies = _copies(self.steps)
+        self._copies = copies_instances(self.steps)
 
     def __repr__(self) -> str:
         return f"Mixer({', '.join(step.name for step in self.steps) or 'nothing'})"
@@ -92,6 +92,17 @@ class Mixer:
     @overload
     def __call__(
         self,
+        images: Images | list[Tensor] | tuple[Tensor, ...],
+        labels: list[dict[str, Any]] | tuple[dict[str, Any], ...],
+        keys: Iterable[int | str | Key] | None = None,
+        epoch: int = 0,
+        batch: int | None = None,
+        rank: int = 0,
+        out: Images | None = None,
+    ) -> tuple[Any, Sequence[dict[str, Any]]]: ...
+    @overload
+    def __call__(
+        self,
         images: Images,
         labels: NDArray[Any] | Sequence[Any] | Tensor,
         keys: Iterable[int | str | Key] | None = None,
@@ -106,6 +117,10 @@ class Mixer:
             **dict.fromkeys(("key", "ids", "index", "indices"), "the ids of the samples are keys"),
             **dict.fromkeys(
                 ("mask", "masks"), "give them in a mapping: {'image': images, 'mask': masks, 'label': labels}"
+            ),
+            **dict.fromkeys(
+                ("boxes", "bboxes", "keypoints"),
+                "give them in a mapping: {'image': images, 'boxes': boxes, 'labels': labels}",
             ),
             **dict.fromkeys(("target", "targets", "label"), "these are the labels"),
         },
@@ -124,8 +139,9 @@ class Mixer:
 
         `images` are uint8 or floats: tensors of N x C x H x W, or arrays of N x C x H x W if the pipeline normalizes
         and of N x H x W x C if not. `labels` are N class ids or N x C numbers from 0 to 1, and `SoftLabels` are
-        returned. Alternatively `images` is a mapping with `image` and optionally `mask` and `label`, and a mapping is
-        returned; masks are pasted as their images are.
+        returned. Alternatively `images` is a mapping with `image` and optionally `mask`, `label` and targets such as
+        `boxes`, each in a list with those of every image, and a mapping is returned. Or `labels` is a list of
+        mappings, the targets of each image as detection models of torchvision take them, and such a list is returned.
 
         `keys` are the ids of the samples, integers or strings, or their `Key`s, of which the index and the view
         count: the draw is a function of (seed, epoch, keys in order). Without keys it is a function of (seed, epoch,
@@ -322,12 +338,6 @@ class Mixer:
         batch = _integer("batch is the number of the batch", batch, 64, "; give ids of samples as keys")
         rank = _integer("rank is the number of the process", rank, 32)
         return address_of(seed, batch, epoch, rank, BATCH), f"seed {seed}, epoch {epoch}, batch {batch}, rank {rank}"
-
-
-def _copies(steps: Iterable[Step]) -> bool:
-    """Whether any step pastes instances by their masks."""
-    transforms = [step.transform for step in steps]
-    return any(getattr(one, "pastes_instances", False) or _copies(children(one)) for one in transforms)
 
 
 def _covers(value: Any, images: Stack) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -81,33 +82,48 @@ class InstanceMasks:
 
     def shown(self, planes: Array) -> Flags:
         """Where planes show an object."""
-        return np.asarray((planes != 0) & (planes != self._fill))
+        found = planes != 0
+        return np.asarray(found & (planes != self._fill) if self._fill else found)
+
+    @functools.cached_property
+    def _pixels(self) -> NDArray[np.int64]:
+        """The number of pixels of each object."""
+        return self._counted(self.planes)
+
+    def _counted(self, planes: Array) -> NDArray[np.int64]:
+        return np.asarray(np.count_nonzero(self.shown(planes), axis=(1, 2)), np.int64)
 
     def placed(self, placement: Placement, numbers: Sequence[int]) -> PlacedMasks:
         """The masks of these objects in a mixed image."""
-        planes = self.planes[list(numbers)]
-        whole = self.shown(planes)
-        had = np.asarray(whole.any(axis=(1, 2)))
+        chosen = np.array(numbers, np.intp)
+        every = self._pixels[chosen]
+        had = np.asarray(every > 0)
         if placement.is_whole:
-            ones = np.ones(len(planes))
-            return PlacedMasks(planes, had, had, ones, ones)
-        moved = planes
-        if placement.moves and placement.lines is not None:
-            down, across = placement.lines
-            moved = np.where(((down >= 0)[:, None] & (across >= 0)), planes[:, down[:, None], across], 0)
-        within = np.where(placement.shown, moved, 0)
-        now = within if placement.pixels is None else np.where(placement.pixels, within, 0)
-        inside, left, seen = (self.shown(each).sum(axis=(1, 2)) for each in (moved, within, now))
-        # of a scaled mask the pixels are counted after it was scaled, and what was cut off before
-        every = whole.sum(axis=(1, 2))
+            ones = np.ones(len(chosen))
+            return PlacedMasks(self.planes[chosen], had, had, ones, ones)
+        height, width = placement.size
+        down, across = placement.lines or (np.arange(height), np.arange(width))
+        # only the part that is seen is read and written
+        top, left = placement.cells[:, 4:6].min(axis=0, initial=max(height, width)).astype(int).tolist()
+        bottom, right = placement.cells[:, 6:].max(axis=0, initial=0).astype(int).tolist()
+        part = slice(top, bottom), slice(left, right)
+        shown = placement.shown[part]
+        seen = np.where(shown, self.planes[np.ix_(chosen, down[part[0]], across[part[1]])], 0)
+        before = now = self._counted(seen)
+        if placement.pixels is not None:
+            seen = np.where(placement.pixels[part], seen, 0)
+            now = self._counted(seen)
+        planes = np.zeros((len(chosen), height, width), self.planes.dtype)
+        planes[(slice(None), *part)] = seen
         kept: Any = 1.0
         if placement.scaled and placement.window is not None:
-            top, left_edge, bottom, right = (round(edge) for edge in placement.window)
-            kept = whole[:, top:bottom, left_edge:right].sum(axis=(1, 2)) / np.maximum(every, 1)
-            every = inside
-        fraction = np.where(had, kept * np.minimum(seen / np.maximum(every, 1), 1.0), 1.0)
-        uncovered = np.where(left > 0, seen / np.maximum(left, 1), 1.0)
-        return PlacedMasks(now.astype(planes.dtype), had, np.asarray(seen > 0), fraction, uncovered)
+            # pixels are counted after it was scaled, and what was cut off before
+            y0, x0, y1, x1 = (round(edge) for edge in placement.window)
+            kept = self._counted(self.planes[chosen, y0:y1, x0:x1]) / np.maximum(every, 1)
+            every = self._counted(self.planes[np.ix_(chosen, down[down >= 0], across[across >= 0])])
+        fraction = np.where(had, kept * np.minimum(now / np.maximum(every, 1), 1.0), 1.0)
+        uncovered = np.where(before > 0, now / np.maximum(before, 1), 1.0)
+        return PlacedMasks(planes, had, np.asarray(now > 0), fraction, uncovered)
 
     def written(self, planes: Sequence[Array]) -> Any:
         """Planes as the masks of one image, in the form of these."""

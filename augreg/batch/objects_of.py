@@ -11,9 +11,10 @@ from augreg.batch.placements import Chosen, Placement
 from augreg.batch.shapes import Copy
 from augreg.batch.stacks import Stack
 from augreg.errors import ImageError
+from augreg.steps.step import Step, children
 from augreg.targets.conventions import Targets
 
-__all__ = ["check_masks", "choose", "objects_of"]
+__all__ = ["check_masks", "choose", "copies_instances", "objects_of"]
 
 
 def objects_of(given: Mapping[Any, Any], first: Stack, targets: Targets, normalized: bool) -> list[Objects]:
@@ -29,6 +30,12 @@ def objects_of(given: Mapping[Any, Any], first: Stack, targets: Targets, normali
     known = {"image", *targets.keys, *targets.maps, *(key for keys in sets for key in (*keys.all, keys.weights))}
     check_left_behind(given, sets, known, targets, objects[0].counts if objects else ())
     return objects
+
+
+def copies_instances(steps: Iterable[Step]) -> bool:
+    """Whether any step pastes instances with their masks."""
+    transforms = [step.transform for step in steps]
+    return any(getattr(one, "pastes_instances", False) or copies_instances(children(one)) for one in transforms)
 
 
 def check_masks(objects: Sequence[Objects]) -> None:
