@@ -237,3 +237,11 @@ def test_the_plan_says_which_partner_but_no_weights() -> None:
         plan.source_weights()
     batch = two_images((2, 3, 10, 9), (6, 3, 14, 9))
     assert pipe.batch.test(batch) is batch
+
+
+def test_a_point_that_is_covered_is_not_visible() -> None:
+    batch = two_images((2, 3, 10, 9), (6, 3, 14, 9))
+    batch["keypoints"] = [[[[3, 4, 2], [8, 5, 2]]], [[[7, 4, 2], [13, 5, 2]]]]
+    found = pipeline({"copy_paste": {"fraction": 1, "pairing": "flip"}}).batch(batch, batch=0)["keypoints"]
+    assert found[0] == [[[3, 4, 2], [8, 5, 0]], [[7, 4, 2], [13, 5, 2]]]
+    assert found[1] == [[[7, 4, 0], [13, 5, 2]], [[3, 4, 2], [8, 5, 2]]]

@@ -357,3 +357,24 @@ def test_what_are_no_ids_is_refused(batch: dict[str, Any], message: str) -> None
     twice = Paste((Patch(0, (0, 0, 10, 5), 1, (0, 5, 10, 5)), RIGHT.patches[0]))
     with pytest.raises(ValueError, match=message):
         mixed(twice, {"label": None, **batch}, labels=["track"], ids=["mask_ids", "track"])
+
+
+def test_layers_that_overlap_are_not_one() -> None:
+    """Half of image 0, and half of image 1, of which the left 6 columns are those of image 0."""
+    left = Paste((Patch(1, (0, 0, 10, 6), 0, (0, 0, 10, 6)),))
+    batch = {"boxes": [[[2, 2, 8, 6]], [[3, 1, 9, 9]]], "labels": [["a"], ["b"]]}
+    found = mixed((left, Mix((1, 0), (0.5, 0.5))), batch)
+    assert found["labels"][0] == ["a", "a", "b"] or found["labels"][0] == ["a", "b", "a"]
+    seen = sorted(zip(found["labels"][0], found["boxes"][0], strict=True))
+    assert seen == [("a", [2, 2, 6, 6]), ("a", [2, 2, 8, 6]), ("b", [6, 1, 9, 9])]
+    assert found["object_weights"][0] == [0.5] * 3
+
+
+@pytest.mark.parametrize(("least", "count"), [(0.49, 1), (0.51, 0)])
+def test_what_was_cut_off_before_a_mask_was_scaled_is_not_seen(least: float, count: int) -> None:
+    """Two of its four columns lie in the half of image 1 that is pasted twice as wide."""
+    masks = np.zeros((2, 10, 10, 1), np.uint8)
+    masks[1, 2:8, 3:7] = 1
+    wide = Paste((Patch(0, (0, 0, 10, 10), 1, (0, 0, 10, 5)),))
+    found = mixed(wide, {"masks": [masks[0][..., :0], masks[1]]}, instances=["masks"], min_visible=least)["masks"][0]
+    assert found.shape == (10, 10, count) and (not count or np.array_equal(found[5, :, 0], [0] * 6 + [1] * 4))
