@@ -29,6 +29,7 @@ _BRIGHTNESS: Final = "did you mean 'color_jitter', with brightness and contrast?
 _JPEG: Final = "did you mean 'jpeg'?"
 _TURN: Final = "did you mean 'rotate'?"
 _MIXED: Final = "did you mean 'mixup' or 'cutmix', in the section `batch`?"
+_COPIED: Final = "did you mean 'copy_paste', in the section `batch`?"
 _WEIGHTS: Final = "no step does this: augreg.from_torchvision(weights) makes a spec of a model's transforms"
 _STEP: Final = "a step is a mapping of its name to its arguments, such as `rotate: {degrees: 10}`"
 
@@ -92,6 +93,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "maskdropout": "did you mean 'random_erasing'?", "xymasking": "did you mean 'random_erasing'?",
     "autoaugmentpolicy": "did you mean 'auto_augment'?", "aa": _TIMM, "timm": _TIMM,
     "trivialaugment": "did you mean 'trivial_augment_wide'?", "ta": "did you mean 'trivial_augment_wide'?",
+    "simplecopypaste": _COPIED, "instancecopypaste": _COPIED, "pasteinstances": _COPIED,
     "mixupcutmix": _MIXED, "randommixup": _MIXED, "randomcutmix": _MIXED, "fastcollatemixup": _MIXED,
     "sanitizeboundingboxes": "no step does this: `targets: {min_visible: 0.1, min_area: 1}` drops boxes",
     "clampboundingboxes": "no step does this: boxes are always clipped to the image",
