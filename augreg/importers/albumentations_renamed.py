@@ -49,6 +49,8 @@ def renamed(name: str, values: Mapping[str, Any], version: str | None = None) ->
         notes.append(f"fill={fill} is for all channels here, and for the first one in version 1")
     if name in _CHANGED:
         name = _CHANGED[name](name, arguments, notes, old_version)
+    if old_version:
+        arguments["_version_1"] = True  # for translators of what version 1 did otherwise
     return Renamed(name, arguments, tuple(notes))
 
 

@@ -170,7 +170,9 @@ class BoxSet:
         """Take the share of each polygon that holes cover from its visible fraction."""
         if self._uncovered is not None:
             left = np.array([_area(each) for each in self._uncovered])
-            self._visible = self._visible * np.minimum(left / [_area([one]) for one in self._polygons], 1.0)
+            share = np.minimum(left / [_area([one]) for one in self._polygons], 1.0)
+            # what rounding leaves of a covered box is not visible either
+            self._visible = np.where(share > self._slack, self._visible * share, 0.0)
             self._uncovered = None
 
     def _around(self) -> Points:
@@ -207,7 +209,8 @@ class BoxSet:
         else:
             extent = oriented.extent(rounded)
         self._count_holes()
-        enough = (self._visible + self._slack >= self._targets.min_visible) & self._are_large()
+        enough = (self._visible > 0.0) & (self._visible + self._slack >= self._targets.min_visible)
+        enough &= self._are_large()
         good = enough & (extent > 0.0).all(axis=1)
         self.kept = self.kept[good]
         found = boxes[good].reshape(-1, 4, 2) if self._paired else boxes[good]

@@ -81,8 +81,10 @@ def _shift_scale_rotate(params: Parameters, walk: Translation) -> Steps:
 
 def _perspective(params: Parameters, walk: Translation) -> Steps:
     params.only("keep_size", True, why="the image keeps its size")
-    fit = params.take("fit_output", False)
-    if not fit:
+    fit, color, first = params.take("fit_output", False), params.values.get("fill"), params.values.get("_version_1")
+    if isinstance(color, int | float) and color and not first:
+        params.note(f"fill={color} is for all channels here, and for the first one in albumentations")
+    if not fit and not first:
         params.lose(
             "albumentations enlarges the result once more, from its top left corner, by the side of the image over "
             "that of the quadrilateral"
