@@ -55,6 +55,8 @@ def renamed(name: str, values: Mapping[str, Any], version: str | None = None) ->
     if name in _CHANGED:
         name = _CHANGED[name](name, arguments, notes, old_version)
     as_of_version(name, arguments, notes, version)
+    if old_version:
+        arguments["_version_1"] = True  # for translators of what version 1 did otherwise
     return Renamed(name, arguments, tuple(notes))
 
 
@@ -238,12 +240,6 @@ def _rain(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     return name
 
 
-def _of_version_1(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
-    if old:
-        arguments["_version_1"] = True  # the translator knows what it did otherwise
-    return name
-
-
 def _of_imgaug(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     """A transform of imgaug, which early versions had beside their own."""
     if name == "IAAPiecewiseAffine":
@@ -309,7 +305,5 @@ _CHANGED: Mapping[str, _Change] = {
     "GaussianBlur": _gaussian_blur, "MotionBlur": _motion_blur, "ElasticTransform": _elastic,
     "Downscale": _downscale, "Solarize": _solarize, "RandomGamma": _gamma,
     "SomeOf": _some_of, "Spatter": _spatter, "RandomRain": _rain, "PiecewiseAffine": _piecewise,
-    "PadIfNeeded": _padded, "Perspective": _of_version_1, "Affine": _of_version_1, "ShiftScaleRotate": _of_version_1,
-    "BBoxSafeRandomCrop": _of_version_1, "RandomSizedBBoxSafeCrop": _of_version_1,
-    **dict.fromkeys(_OF_IMGAUG, _of_imgaug),
+    "PadIfNeeded": _padded, **dict.fromkeys(_OF_IMGAUG, _of_imgaug),
 }  # fmt: skip

@@ -246,7 +246,9 @@ class BoxSet:
         """Take the share of each polygon that holes cover from its visible fraction."""
         if self._uncovered is not None:
             left = np.array([_area(each) for each in self._uncovered])
-            self._visible = self._visible * np.minimum(left / [_area([one]) for one in self._polygons], 1.0)
+            share = np.minimum(left / [_area([one]) for one in self._polygons], 1.0)
+            # what rounding leaves of a covered box is not visible either
+            self._visible = np.where(share > self._slack, self._visible * share, 0.0)
             self._uncovered = None
 
     def _around(self) -> Points:
@@ -290,8 +292,9 @@ class BoxSet:
 
     def _are_visible(self) -> NDArray[np.bool_]:
         """Whether enough of the boxes is seen."""
-        found: NDArray[np.bool_] = self._visible + self._slack >= self._targets.min_visible
-        return found & self._are_large()
+        enough = (self._visible > 0.0) & (self._visible + self._slack >= self._targets.min_visible)
+        found: NDArray[np.bool_] = enough & self._are_large()
+        return found
 
     def _are_large(self) -> NDArray[np.bool_]:
         """Whether the boxes have the sides and the area, in pixels, that the spec asks for."""
