@@ -9,7 +9,7 @@ import pytest
 from test_importers_gaps import compose, node, registry
 
 import augreg
-from augreg import Pipeline, ops
+from augreg import Pipeline
 
 BOXES = {"format": "pascal_voc", "label_fields": ["labels"]}
 
@@ -64,22 +64,40 @@ def test_what_is_painted_over() -> None:
     assert "boxes cut to what is left of them" in report(erasing, bbox_params=BOXES)
     assert "painted over" not in report(erasing)
 
-    @augreg.transform("GridDropout", kind="erasing")
-    class GridDropout:
+    @augreg.transform("XYMasking", kind="erasing")
+    class XYMasking:
         """Stands for the step of the plugin."""
 
-        ratio: float = 0.5
+        num_masks_x: int = 1
 
         def sample(self, rng: Any, scene: Any) -> Any:
             return ()
 
     added = registry()
-    added = added if "albumentations/GridDropout" in added else added.add(GridDropout, "albumentations/GridDropout")
-    grid = {"__version__": "1.3.1", "transform": compose(node("GridDropout", ratio=0.4), bbox_params=BOXES)}
-    found = "\n".join(augreg.from_albumentations(grid, registry=added).report)
-    assert "boxes cut to what is left of them" in found and "its cells were squares in version 1" in found
-    new = "\n".join(augreg.from_albumentations(compose(node("GridDropout", ratio=0.4)), registry=added).report)
-    assert "squares" not in new and "painted over" not in new
+    added = added if "albumentations/XYMasking" in added else added.add(XYMasking, "albumentations/XYMasking")
+    stripes = node("XYMasking", num_masks_x=2)
+    found = "\n".join(augreg.from_albumentations(compose(stripes, bbox_params=BOXES), registry=added).report)
+    assert "boxes cut to what is left of them" in found
+    new = "\n".join(augreg.from_albumentations(compose(stripes), registry=added).report)
+    assert "painted over" not in new
+
+
+def test_a_step_of_the_plugin_for_a_transform_of_version_1() -> None:
+    @augreg.transform("Spatter", kind="erasing")
+    class Spatter:
+        """Stands for the step of the plugin."""
+
+        mean: float = 0.5
+
+        def sample(self, rng: Any, scene: Any) -> Any:
+            return ()
+
+    added = registry()
+    added = added if "albumentations/Spatter" in added else added.add(Spatter, "albumentations/Spatter")
+    for version, differs in (("1.3.1", True), ("2.0.8", False)):
+        drops = {"__version__": version, "transform": compose(node("Spatter", mean=0.4))}
+        found = "\n".join(augreg.from_albumentations(drops, registry=added).report)
+        assert ("version 1 painted darker drops" in found) == differs
 
 
 def test_what_albumentations_clips_after_normalize() -> None:
@@ -116,25 +134,11 @@ def test_the_fill_of_a_perspective_is_for_all_channels() -> None:
     assert "all channels" not in report({**moved, "fill": 0}) + report({**moved, "fill": [9, 9, 9]})
 
 
-def test_a_perspective_of_version_1_is_native() -> None:
-    """It was not enlarged once more, as that of version 2 is, which the plugin runs."""
-
-    @augreg.transform("Perspective", kind="geometry")
-    class Perspective:
-        """Stands for the step of the plugin."""
-
-        scale: tuple[float, float] = (0.05, 0.1)
-        fit_output: bool = False
-
-        def sample(self, rng: Any, scene: Any) -> Any:
-            return ops.resize(scene.height, scene.width, "bilinear", True)
-
-    added = registry()
-    added = added if "albumentations/Perspective" in added else added.add(Perspective, "albumentations/Perspective")
+def test_a_perspective_of_version_1_is_enlarged_once() -> None:
     moved = compose(node("Perspective", scale=[0.05, 0.1], fit_output=False))
-    for version, name in (("1.3.1", "perspective_zoom"), ("2.0.8", "albumentations/Perspective")):
-        found = augreg.from_albumentations({"__version__": version, "transform": moved}, registry=added)
-        assert list(found.spec["image"][0]) == [name]
+    for version, twice in (("1.3.1", False), ("2.0.8", True)):
+        (step,) = augreg.from_albumentations({"__version__": version, "transform": moved}).spec["image"]
+        assert step["perspective_zoom"].get("twice", False) == twice
 
 
 def test_an_auto_contrast_that_equalizes_is_lost() -> None:

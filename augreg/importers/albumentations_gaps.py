@@ -21,9 +21,8 @@ _DERIVED = {
     "RGBShift": ("approximation", "noise_params", "noise_type", "spatial_mode"),
 }  # fmt: skip
 """Attributes in a dict that follow from the arguments, by class."""
-_HIDING = ("CoarseDropout", "Erasing", "FrequencyMasking", "GridDropout", "TimeMasking", "XYMasking")
+_HIDING = ("CoarseDropout", "Erasing", "FrequencyMasking", "TimeMasking", "XYMasking")
 _OTHERWISE = {
-    "GridDropout": "its cells were squares in version 1, and have the proportions of the image in version 2",
     "Spatter": "version 1 painted darker drops than version 2",
 }
 """What the step, which is that of version 2, does otherwise than version 1, by class."""
