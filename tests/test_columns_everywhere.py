@@ -55,7 +55,7 @@ MORE: dict[str, list[Any]] = {
         {"rows": [2, 6], "columns": [3, 9], "unit": "pixels", "scale": [1, 9]},
         {"between": "distance", "unit": "shorter"},
     ],
-    "safe_rotate": [{"degrees": [90, 90]}, {"interpolation": "bicubic", "mode": "edge"}],
+    "safe_rotate": [{"degrees": [90, 90]}, {"sides": "floor"}, {"sides": "ceil", "mode": "edge"}],
     "defocus": [{"radius": [1, 4], "edge": [0.01, 3]}],
     "gamma": [{"spacing": "linear"}],
     "gaussian_blur": [{"size": [1, 6]}, {"sigma": 0, "size": [3, 5]}, {"sigma": [0.5, 0.5], "size": 5}],
