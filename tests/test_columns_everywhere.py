@@ -71,7 +71,7 @@ MORE: dict[str, list[Any]] = {
         {"rows": [2, 6], "columns": [3, 9], "unit": "pixels", "scale": [1, 9]},
         {"between": "distance", "unit": "shorter"},
     ],
-    "safe_rotate": [{"degrees": [90, 90]}, {"interpolation": "bicubic", "mode": "edge"}],
+    "safe_rotate": [{"degrees": [90, 90]}, {"sides": "floor"}, {"sides": "ceil", "mode": "edge"}],
     "defocus": [{"radius": [1, 4], "edge": [0.01, 3]}],
     "gamma": [{"spacing": "linear"}],
     "gaussian_noise": [{"per": "pixel", "uniform": "variance"}],

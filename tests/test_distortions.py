@@ -186,6 +186,22 @@ def test_safe_rotate_shows_the_whole_image(degrees: float) -> None:
     assert where == pytest.approx((turned[0] * width / sides[0], turned[1] * height / sides[1]))
 
 
+@pytest.mark.parametrize("degrees", [30.0, -77.0])
+@pytest.mark.parametrize(("sides", "center"), [("floor", (29.5, 19.5)), ("ceil", (30.0, 20.0))])
+def test_safe_rotate_is_that_of_albumentations(sides: str, center: tuple[float, float], degrees: float) -> None:
+    """OpenCV counts from the center of the first pixel; 2.0.8 rotates about the middle, 1.3.1 about half the size."""
+    cv2 = pytest.importorskip("cv2")
+    height, width = SIZE
+    matrix = cv2.getRotationMatrix2D(center, degrees, 1.0)
+    cos, sin = np.abs(matrix[0, :2])
+    wide, high = getattr(math, sides)(width * cos + height * sin), getattr(math, sides)(height * cos + width * sin)
+    matrix[:, 2] += np.array([wide / 2, high / 2]) - center
+    matrix *= np.array([[width / wide], [height / high]])
+    found = np.reshape(one({"safe_rotate": {"degrees": [degrees, degrees], "sides": sides}}).point_map(*SIZE), (3, 3))
+    for x, y in ((0, 0), (59, 0), (3, 39)):
+        assert (found @ (x + 0.5, y + 0.5, 1))[:2] - 0.5 == pytest.approx(matrix @ (x, y, 1))
+
+
 @pytest.mark.parametrize("swapped", [False, True])
 def test_three_points_move_by_up_to_the_distance(swapped: bool) -> None:
     """In 60x120 pixels, the square around the center, (60, 30) or swapped (30, 60), reaches 20 pixels each way."""
@@ -234,7 +250,7 @@ def test_what_albumentations_2_becomes() -> None:
          {"elastic": {"alpha": [9.0, 9.0], "sigma": 5.0, "noise": "normal", "edges": "repeat", "window": 17,
                       "same": True}}),
         ("SafeRotate", {"limit": [-30.0, 20.0], "rotate_method": "ellipse", "rotate": [-30.0, 20.0]},
-         {"safe_rotate": {"degrees": [-30.0, 20.0]}}),
+         {"safe_rotate": {"degrees": [-30.0, 20.0], "sides": "floor"}}),
     ]  # fmt: skip
     for name, arguments, step in cases:
         data = {"__class_fullname__": name, "keypoint_remapping_method": "mask", **beyond, **arguments}
@@ -279,10 +295,8 @@ def test_what_albumentations_1_becomes() -> None:
     elastic = became("ElasticTransform", "2.0.2", noise_distribution="gaussian", **waves)[0]["elastic"]
     assert elastic["noise"] == "uniform" and elastic["alpha"] == pytest.approx([math.sqrt(27)] * 2)
     assert "edges" not in elastic
-    assert became("SafeRotate", "1.3.1", limit=[-30, 30]) == (
-        {"safe_rotate": {"degrees": [-30, 30], **rest, "p": 1}},
-        (),
-    )
+    turned = {"degrees": [-9, 30], "sides": "ceil", **rest, "p": 1}
+    assert became("SafeRotate", "1.3.1", limit=[-9, 30]) == ({"safe_rotate": turned}, ())
 
 
 def test_boxes_of_albumentations_1_that_a_border_repeats() -> None:

@@ -31,6 +31,7 @@ __all__ = [
 _affine: Final[Any] = ops.affine
 _quarter_turns: Final[Any] = ops.quarter_turns
 _Warp: Final[Any] = ops.Warp
+_squeezed: Final[Any] = projective.squeezed
 
 
 def _by_value(values: Integers, rows: Rows | None = None) -> Iterator[tuple[int, Rows]]:
@@ -113,9 +114,8 @@ def safe_rotate(transform: Any, rng: Cursors, scene: Scenes) -> Op:
     degrees = rng.uniform(*transform.degrees)
     cos, sin = np.array([projective.turn(each) for each in degrees.tolist()]).reshape(-1, 2).T
     width, height = scene.width.astype(np.float64), scene.height.astype(np.float64)
-    across, down = (np.abs(cos) + np.abs(sin) * one / other for one, other in ((height, width), (width, height)))
-    a, b, d, e = cos * across, sin * down, -sin * across, cos * down
-    matrix = (a, b, (width - a * width - b * height) / 2.0, d, e, (height - d * width - e * height) / 2.0)
+    wide, high = (np.abs(cos) * one + np.abs(sin) * other for one, other in ((width, height), (height, width)))
+    matrix = _squeezed(cos, sin, (width, height), (wide, high), transform.sides)
     label = "rotate {:.1f}° into the frame".format, degrees
     op: Op = _affine(scene, matrix, transform.interpolation, transform.fill, label, transform.mode)
     return op

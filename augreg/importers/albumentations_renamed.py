@@ -66,7 +66,14 @@ def _numbers(version: str | None) -> tuple[int, ...]:
     return tuple(int(number or 0) for number in found.groups()) if found else ()
 
 
-_BY_VERSION = ("ElasticTransform", "GridDistortion", "OpticalDistortion", "PiecewiseAffine", "RandomGridShuffle")
+_BY_VERSION = (
+    "ElasticTransform",
+    "GridDistortion",
+    "OpticalDistortion",
+    "PiecewiseAffine",
+    "RandomGridShuffle",
+    "SafeRotate",
+)
 """Transforms that did something else in one version or another, which their translators ask for."""
 
 _FILL = {"value": "fill", "mask_value": "fill_mask"}

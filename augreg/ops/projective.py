@@ -18,6 +18,7 @@ __all__ = [
     "product",
     "rearrangement",
     "rotation",
+    "squeezed",
     "through_points",
     "turn",
     "turned_about",
@@ -53,6 +54,26 @@ def turn(degrees: float) -> tuple[float, float]:
 def turned_about(cos: float, sin: float, x: float, y: float) -> tuple[float, float, float, float, float, float]:
     """The rotation about (x, y) with this cosine and sine."""
     return cos, sin, -x * cos - y * sin + x, -sin, cos, x * sin - y * cos + y
+
+
+def squeezed(
+    cos: float, sin: float, size: tuple[float, float], rotated: tuple[float, float], sides: str
+) -> tuple[float, float, float, float, float, float]:
+    """The rotation about the center with this cosine and sine, scaled from `rotated` to `size`, (width, height) both.
+
+    `sides` says how those of `rotated` are rounded; see `safe_rotate`.
+    """
+    width, height = size
+    wide, high = rotated
+    before = after = 0.0
+    if sides == "floor":
+        wide, high, after = wide // 1.0, high // 1.0, 0.5
+    elif sides == "ceil":
+        wide, high, before, after = -(-wide // 1.0), -(-high // 1.0), 0.5, 0.5
+    across, down = wide / width, high / height
+    a, b, d, e = cos * across, sin * down, -sin * across, cos * down
+    x, y = width / 2.0 + after, height / 2.0 + after
+    return a, b, width / 2.0 + before - a * x - b * y, d, e, height / 2.0 + before - d * x - e * y
 
 
 def product(m: Sequence[float], n: Sequence[float]) -> tuple[float, ...] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
@@ -24,20 +24,24 @@ class SafeRotate:
     The angle is drawn uniformly. The rotated image is scaled along each axis so that it just fits; the size stays the
     same. What was outside of the image shows `fill`, or with another `mode` than constant what `pad` with this mode
     has there.
+
+    `sides: floor` is SafeRotate of albumentations 2, and `ceil` that of version 1: the sides of the rotated image are
+    rounded so before it is scaled, and the result is half a pixel further down and to the right. With `ceil`, the
+    center about which it is rotated is so too.
     """
 
     degrees: Degrees = (-30.0, 30.0)
     interpolation: Interpolation = "bilinear"
     fill: Fill = (0.0,)
     mode: PadMode = "constant"
+    sides: Literal["exact", "floor", "ceil"] = "exact"
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         degrees = rng.uniform(*self.degrees)
         cos, sin = projective.turn(degrees)
         width, height = float(scene.width), float(scene.height)
-        across, down = abs(cos) + abs(sin) * height / width, abs(cos) + abs(sin) * width / height
-        a, b, d, e = cos * across, sin * down, -sin * across, cos * down
-        matrix = (a, b, (width - a * width - b * height) / 2.0, d, e, (height - d * width - e * height) / 2.0)
+        wide, high = abs(cos) * width + abs(sin) * height, abs(cos) * height + abs(sin) * width
+        matrix = projective.squeezed(cos, sin, (width, height), (wide, high), self.sides)
         label = "rotate {:.1f}° into the frame".format, degrees
         return ops.affine(scene, matrix, self.interpolation, self.fill, label, self.mode)
 

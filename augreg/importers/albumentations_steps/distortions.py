@@ -22,6 +22,7 @@ _GRID_WITHOUT_REST = (1, 4, 18)
 _BY_DISTANCE = (1, 4, 19)
 """The first versions whose last band is like the others, and whose PiecewiseAffine weights by distance."""
 _CUT_AT_RANDOM = (1, 4, 3)
+_FLOOR = (1, 4, 15)
 _WINDOW = 17  # the side of the kernel of `approximate`
 
 
@@ -112,7 +113,8 @@ def _elastic(params: Parameters, walk: Translation) -> Steps:
 def _safe_rotate(params: Parameters, walk: Translation) -> Steps:
     note_mirrored_rows(params, walk)
     params.ignore("rotate_method", *_DERIVED)
-    return [{"safe_rotate": {"degrees": pair(params.take("limit")), **_options(params), **probability(params)}}]
+    arguments = {"degrees": pair(params.take("limit")), "sides": "ceil" if _before(params, _FLOOR) else "floor"}
+    return [{"safe_rotate": {**arguments, **_options(params), **probability(params)}}]
 
 
 def _perspective_of_imgaug(params: Parameters, walk: Translation) -> Steps:
