@@ -368,6 +368,10 @@ def _curve(stage: PointFunction, image: Array, white: float) -> Array:
             return np.clip(image * amount, 0.0, white)
         case "multiply_add":
             return np.clip(image * amount[0] + amount[1] * white, 0.0, white)
+        case "curve":
+            part = image / white
+            heights = zip((0.0, *amount, 1.0), (1, 3, 3, 1), range(4), strict=True)
+            return white * np.clip(sum(c * h * part**k * (1 - part) ** (3 - k) for h, c, k in heights), 0, 1)
         case "invert":
             return white - image
         case "posterize":

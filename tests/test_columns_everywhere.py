@@ -76,6 +76,10 @@ MORE: dict[str, list[Any]] = {
     "gamma": [{"spacing": "linear"}],
     "gaussian_noise": [{"per": "pixel", "uniform": "variance"}],
     "gaussian_blur": [{"size": [1, 6]}, {"sigma": 0, "size": [3, 5]}, {"sigma": [0.5, 0.5], "size": 5}],
+    "grid_holes": [
+        {"offset": "all", "unit": [7, 60]}, {"offset": "fixed", "shift": [5, 90], "cells": [3, 4], "mode": "random"},
+        {"ratio": 0.9, "mode": "pixel", "cells": [1, 70]},
+    ],
     "grid_mask": [{"unit": [0.1, 0.12], "ratio": 0.9, "fill": 7}, {"unit": 1, "ratio": 0.001}],
     "holes": [
         {"count": [0, 5], "height": [0, 0.05], "width": [0, 0.1], "mode": "random"},

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import augreg
-from augreg import ops
+from augreg import ops, transforms
 from augreg.backends import displacement
 from augreg.ops import Remap, Scene
 from augreg.rng import field
@@ -291,3 +291,16 @@ def test_boxes_of_albumentations_1_that_a_border_repeats() -> None:
     for version, said in (("1.3.1", 1), ("2.0.8", 0)):
         report = augreg.from_albumentations({"__version__": version, "transform": compose}).report
         assert sum("shows a part of a box again" in line for line in report) == said
+
+
+def test_three_points_on_a_line_move_nothing() -> None:
+    """In 60x60 pixels the points (50, 50), (50, 10) and (10, 10) would all go to (30, 30)."""
+
+    class Drawn:
+        numbers = iter([-20.0, -20.0, -20.0, 20.0, 20.0, 20.0])
+
+        def uniform(self, low: float, high: float) -> float:
+            return next(self.numbers)
+
+    op: Any = transforms.AffinePoints(distance=20.0).sample(Drawn(), Scene(60, 60))  # type: ignore[arg-type]
+    assert op.matrix[:6] == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -159,3 +159,14 @@ def test_oriented_boxes_are_hidden_too() -> None:
         "targets": {"boxes": "cxcywhr", "angle": "degrees", "holes": "hide"},
     }
     assert Pipeline.from_spec(spec).train({"image": image, "boxes": [[20, 20, 20, 8, 30]]}, 0)["boxes"] == []
+
+
+def test_a_box_that_is_covered_is_dropped_whatever_the_spec_asks_for() -> None:
+    """Also with `min_visible: 0`, as a box that has left the image is; what rounding leaves of it does not count."""
+    steps = [{"holes": {"count": 1, "height": 40, "width": 40, "pixels": True, "p": 1}}]  # as wide as the image
+    image = np.ones((42, 40, 3), np.uint8)
+    top = int(np.flatnonzero(Pipeline.from_spec(steps).train(image, 3).sum(axis=(1, 2)) == 0)[0])
+    rows = [[0, top, 40, top + 40], [5, 5, 20, 20], [3, top - 0.0005, 9, top + 30], [3, top - 0.1, 9, top + 30]]
+    assert [kept(steps, image, np.array(box, float), 3, 0.0) for box in rows] == [0, 0, 0, 1]
+    ignored = {"holes": "ignore"}
+    assert [kept(steps, image, np.array(box, float), 3, 0.0, **ignored) for box in rows] == [1, 1, 1, 1]

@@ -542,7 +542,7 @@ def test_albumentations_holes_that_differ_are_reported() -> None:
         "bbox_params": {"format": "coco"},
         "transforms": [{**data, **fractions}],
     }
-    assert "that a hole hides stay here" in augreg.from_albumentations(boxes).report[0]
+    assert "that are painted over stay as they are here" in augreg.from_albumentations(boxes).report[0]
 
 
 def test_albumentations_names_what_cannot_be_said() -> None:

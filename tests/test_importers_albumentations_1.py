@@ -138,3 +138,29 @@ def test_version_2_is_left_as_it_is() -> None:
     assert some["one_of"] == {
         "steps": [[quarter, quarter], [quarter, half], [half, half]], "weights": [1.0, 2.0, 1.0], "p": 1.0,
     }  # fmt: skip
+
+
+def test_transforms_of_imgaug() -> None:
+    """By dicts of version 0.5.2, with their default arguments."""
+    cases: dict[str, tuple[Any, Any]] = {
+        "IAAFliplr": ({}, {"horizontal_flip": {}}),
+        "IAAFlipud": ({}, {"vertical_flip": {}}),
+        "IAASharpen": ({"alpha": [0.2, 0.5], "lightness": [0.5, 1.0]},
+                       {"sharpen": {"alpha": [0.2, 0.5], "lightness": [0.5, 1.0]}}),
+        "IAAEmboss": ({"alpha": [0.2, 0.5], "strength": [0.2, 0.7]},
+                      {"emboss": {"alpha": [0.2, 0.5], "strength": [0.2, 0.7]}}),
+        "IAAPerspective": ({"scale": [0.05, 0.1], "keep_size": True}, {"perspective_zoom": {"scale": [0.05, 0.1]}}),
+        "IAAPiecewiseAffine": (
+            {"scale": [0.03, 0.05], "nb_rows": 4, "nb_cols": 4, "order": 3, "cval": 9, "mode": "symmetric"},
+            {"piecewise_affine": {"rows": [4, 4], "columns": [4, 4], "scale": [0.03, 0.05], "unit": "sides",
+                                  "interpolation": "bicubic", "mode": "symmetric", "fill": [9.0]}},
+        ),
+    }  # fmt: skip
+    for name, (arguments, step) in cases.items():
+        found = alone(name, "0.5.2", always_apply=False, p=0.25, **arguments)
+        ((key, given),) = step.items()
+        assert found.spec["image"] == [{key: {**given, "p": 0.25}}]
+        assert bool(found.report) == (name in ("IAAPerspective", "IAAPiecewiseAffine")), name
+    noise = alone("IAAAdditiveGaussianNoise", "0.5.2", loc=0, scale=[2.55, 12.75], per_channel=True)
+    assert noise.spec["image"][0]["gaussian_noise"]["std"] == pytest.approx([0.01, 0.05])
+    assert "IAASuperpixels: left out" in alone("IAASuperpixels", "0.5.2", p_replace=0.1).report[0]

@@ -39,6 +39,7 @@ STEPS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
      {"rain": {"slant": [-3, 5], "density": 1.0, "fill": [9.0, 8.0, 7.0], "blur": 3, "brightness": 0.9,
                "length": 9}}),
     ("ToSepia", {}, {"sepia": {}}),
+    ("RandomToneCurve", {"scale": 0.3, "per_channel": False}, {"tone_curve": {"scale": 0.3}}),
     ("RGBShift", {"r_shift_limit": [-20, 20], "g_shift_limit": [0.1, 0.2], "b_shift_limit": [-20, 20]},
      {"rgb_shift": {"shift": [-20, 20], "green": [25.5, 51.0]}}),
     ("ISONoise", {"intensity": [0.1, 0.4], "color_shift": [0.0, 0.1]},
@@ -65,6 +66,23 @@ def test_nothing_is_lost(number: int) -> None:
     name, arguments, step = STEPS[number]
     ((key, options),) = step.items()
     assert imported(name, **arguments) == ([{key: {**options, "p": 0.5}}], ())
+
+
+def test_holes_in_a_grid_and_their_earlier_versions() -> None:
+    given = {"ratio": 0.4, "unit_size_range": [20, 60], "shift_xy": [5, 9], "random_offset": True}
+    step = {"ratio": 0.4, "unit": [20, 59], "p": 0.5}
+    assert imported("GridDropout", fill=0.0, **given) == ([{"grid_holes": step}], ())
+    fixed = imported("GridDropout", fill="random", holes_number_xy=[4, 7], **{**given, "random_offset": False})
+    options = {"offset": "fixed", "shift": [9, 5], "mode": "pixel", "p": 0.5}
+    assert fixed == ([{"grid_holes": {"ratio": 0.4, "cells": [4, 7], **options}}], ())
+    old = {"ratio": 0.4, "unit_size_min": 20, "unit_size_max": 60, "shift_x": 0, "shift_y": 0, "fill_value": 0}
+    steps, report = imported("GridDropout", "1.3.1", random_offset=True, **old)
+    assert steps[0]["grid_holes"]["unit"] == [20, 60]
+    assert steps[0]["grid_holes"]["offset"] == "all" and "all cells had one size" in report[0]
+    assert imported("GridDropout", "1.3.1", **old)[0][0]["grid_holes"]["offset"] == "fixed"
+    steps, report = imported("GridDropout", "1.3.1", holes_number_x=3, holes_number_y=5)
+    assert steps[0]["grid_holes"]["cells"] == [5, 3] and len(report) == 1
+    assert "were squares" in imported("GridDropout", "1.3.1", ratio=0.3)[1][1]
 
 
 def test_other_methods_are_left_out() -> None:

@@ -553,3 +553,29 @@ def test_defocus_by_hand(name: str) -> None:
     assert soft.sum() == pytest.approx(1.0, abs=1e-5)
     assert soft[7, 10] == pytest.approx(beside * (1 - 2 * beside) / 13, abs=1e-6)  # from the tip of the disk alone
     assert soft[7, 7] == pytest.approx(1 / 13, abs=1e-6)  # all around it is the disk
+
+
+def test_holes_in_a_grid_by_hand() -> None:
+    """Cells of 10x15 pixels have holes of 6x9; on 43x64 pixels there are larger ones, three and four times."""
+    white = np.full((40, 60, 3), 255, np.uint8)
+    fixed = {"cells": [4, 4], "ratio": 0.6, "offset": "fixed", "shift": [2, 5], "p": 1}
+    found = train({"grid_holes": fixed}, white)[..., 0] == 0
+    wanted = np.zeros((10, 15), bool)
+    wanted[2:8, 5:14] = True
+    assert np.array_equal(found, np.tile(wanted, (4, 4)))
+    cells = [op for one in drawn({"grid_holes": {**fixed, "shift": [0, 0]}}, (43, 61), 30) for op in one]
+    assert {(op.height, op.width) for op in cells} == {(6, 9)} and len(cells) == 30 * 16
+    tops = {tuple(op.top for op in cells[16 * number : 16 * number + 16 : 4]) for number in range(30)}
+    assert tops == {(0, 10, 21, 32), (0, 11, 21, 32), (0, 11, 22, 32), (0, 11, 22, 33)}
+
+
+def test_offsets_of_holes_in_a_grid() -> None:
+    each = [op for one in drawn({"grid_holes": {"unit": [20, 20]}}, (60, 80), 60) for op in one]
+    assert len(each) in range(60 * 12 // 4, 60 * 12)  # applied half of the time
+    assert {op.top % 20 for op in each} == {*range(11)} == {op.left % 20 for op in each}
+    for one in drawn({"grid_holes": {"unit": [20, 20], "offset": "all", "p": 1}}, (60, 80), 20):
+        assert len({(op.top % 20, op.left % 20) for op in one}) == 1 and len(one) == 12
+    units = {len(one) for one in drawn({"grid_holes": {"unit": [20, 30], "p": 1}}, (60, 60), 60)}
+    assert units == {4, 9}
+    with pytest.raises(SpecError, match="give one of them"):
+        Pipeline.from_spec([{"grid_holes": {"unit": 9, "cells": 3}}])

@@ -117,7 +117,7 @@ def test_what_is_seen_on_all_views_comes_back_as_it_was(targets: dict[str, Any])
 
 
 def test_boxes_are_one_object_by_the_overlap_of_their_figures() -> None:
-    """Long boxes that cross have an upright overlap of 1 and share little; the score is that of upright ones."""
+    """Long boxes that cross have an upright overlap of 1, and share little; scores are fused as those of others."""
     plan = plan_of(**FIVE)
     crossing = [[[30, 30, 40, 4, 45]], [[30, 30, 40, 4, -45]]]
     found = fuse_boxes([plan] * 2, [0.5, 0.5], crossing, [[0.8], [0.6]])

@@ -181,6 +181,18 @@ def test_sepia_by_hand() -> None:
     assert np.array_equal(train({"sepia": {"p": 1}}, gray), gray)
 
 
+def test_tone_curves_by_hand() -> None:
+    """At 0.2: 0.384 * 0.25 + 0.096 * 0.75 + 0.008 = 0.176, and at 0.8 by symmetry 0.824."""
+    step, pipe = {"tone_curve": {"scale": 0}}, Pipeline.from_spec([{"tone_curve": {"scale": 0.3, "p": 0.5}}])
+    for value, wanted in ((0, 0), (51, 45), (204, 210), (255, 255)):
+        assert (train(step, flat(*[value] * 3)) == wanted).all()
+    image = np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (1, 1, 3))
+    mean = np.mean([pipe.train(image, index) for index in range(1500)], axis=0)
+    assert np.abs(mean - pipe.test(image)).max() < 3.5
+    low, high = np.array([op.stages[0].amount for one in drawn({"tone_curve": {}}, (3, 3), 400) for op in one]).T
+    assert low.mean() == pytest.approx(0.25, abs=0.02) and high.std() == pytest.approx(0.1, rel=0.1)
+
+
 def test_a_shift_of_each_channel() -> None:
     step = {"rgb_shift": {"shift": [10, 10], "green": [-5, -5], "blue": [0, 0]}}
     assert (train(step, flat(9, 9, 9)) == (19, 4, 9)).all()

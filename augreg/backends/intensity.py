@@ -63,6 +63,8 @@ def _made(function: PointFunction) -> Bytes:
     if isinstance(amount, bytes):
         return np.frombuffer(amount, np.uint8)
     if isinstance(amount, tuple):
+        if function.name == "curve":
+            return np.clip(np.rint(255.0 * _curve(amount, _UNITS)), 0, 255).astype(np.uint8)
         return _multiplied(amount, 255.0)
     match function.name:
         case "brightness":
@@ -80,6 +82,16 @@ def _made(function: PointFunction) -> Bytes:
         case "gamma":
             return np.rint(255.0 * _UNITS**amount).astype(np.uint8)
     raise ImageError(f"there is no point function named {function.name!r}")
+
+
+def _curve(amount: tuple[float, float], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A cubic Bezier curve from black to white, whose inner points are at these heights, for values from 0 to 1."""
+    low, high = amount
+    rest = 1.0 - values
+    found: NDArray[np.float64] = (
+        3.0 * rest * rest * values * low + 3.0 * rest * values * values * high + values * values * values
+    )
+    return found
 
 
 def _multiplied(amount: tuple[float, float], white: float) -> Bytes:
@@ -207,6 +219,8 @@ def _float_point_function(function: PointFunction, image: Floats) -> Floats:
     if isinstance(amount, bytes):
         return _between(np.frombuffer(amount, np.uint8), image)
     if isinstance(amount, tuple):
+        if function.name == "curve":
+            return np.clip(_curve(amount, image.astype(np.float64)), 0.0, 1.0).astype(np.float32)
         return _multiplied_floats(amount, 1.0, image)
     match function.name:
         case "brightness":

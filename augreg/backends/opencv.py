@@ -89,7 +89,7 @@ def _move(op: Move, image: Array) -> Array:
 def _nearest(image: Array, rows: range, columns: range, step_y: float, step_x: float) -> Array:
     """Rows and columns by the center rule, (i + 0.5) * scale; OpenCV's own nearest neighbor takes i * scale."""
     y, x = ((np.asarray(part) + 0.5) * step for part, step in ((rows, step_y), (columns, step_x)))
-    found: Array = image[y.astype(np.intp)[:, None], x.astype(np.intp)]
+    found: Array = image.take(x.astype(np.intp), axis=1).take(y.astype(np.intp), axis=0)
     return found
 
 

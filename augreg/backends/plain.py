@@ -91,7 +91,7 @@ def at_corners(op: Resize | Enlarge, image: Array) -> Array:
         place = np.floor(np.arange(start, start + count) * (1.0 / (rows / size))).astype(np.intp)
         places.append(np.minimum(place, size - 1))
     out = like(image, op.height, op.width)
-    out[...] = image[places[0][:, None], places[1]]
+    image.take(places[1], axis=1).take(places[0], axis=0, out=out, mode="clip")
     return out
 
 

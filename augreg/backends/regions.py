@@ -41,8 +41,7 @@ def regions(op: Shade | Fog | Flare, height: int, width: int, channels: int, whi
     if isinstance(op, Shade):
         return [_shaded(op, union(op.polygons, height, width).astype(np.int64))]
     if isinstance(op, Fog):
-        layers = covered(*_of_fog(op, height, width), height, width)
-        return [_blended(layers, [(op.opacity, np.ones(1))] * int(layers.max(initial=0)))]
+        return [_layers(covered(*_of_fog(op, height, width), height, width), op.opacity)]
     return _of_flare(op, height, width, channels, white)
 
 
@@ -130,72 +129,78 @@ def _of_fog(op: Fog, height: int, width: int) -> tuple[Map, Map, Map]:
     return middle_x + found[:, 0], middle_y + found[:, 1], radius
 
 
-Blend = tuple[float, Any]
-"""An opacity, and a color from 0 to 1: one number, or one for each channel."""
+class _Blends:
+    """What each class becomes by blends with colors: tables, classes x channels x 256, and factors and additions."""
+
+    def __init__(self, channels: int) -> None:
+        self.tables: Floats = np.tile(np.arange(256.0), (1, channels, 1))
+        self.factor: Floats = np.ones((1, channels))
+        self.addition: Floats = np.zeros((1, channels))
+
+    def taken(self, classes: Map) -> None:
+        """Go on with these classes, in this order; one may be there several times."""
+        self.tables, self.factor, self.addition = (
+            each[classes] for each in (self.tables, self.factor, self.addition)
+        )
+
+    def blend(self, opacity: float, color: Floats, classes: Any = np.s_[:]) -> None:
+        """Blend some classes with a color from 0 to 1, or with one each, after what they have become."""
+        color = np.atleast_2d(color)
+        self.tables[classes] = np.rint(self.tables[classes] * (1 - opacity) + color[..., None] * (255 * opacity))
+        self.factor[classes] *= 1 - opacity
+        self.addition[classes] = self.addition[classes] * (1 - opacity) + color * opacity
+
+    def classes(self, of: Map) -> Classes:
+        return Classes(
+            of, self.tables.astype(np.uint8), self.factor.astype(np.float32), self.addition.astype(np.float32)
+        )
 
 
-def _applied(
-    blends: Sequence[Blend], table: Floats, factor: Floats, addition: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """The table of a class, channels x 256, and its factor and addition, after blends with colors."""
-    for opacity, color in blends:
-        table = np.rint(table * (1 - opacity) + np.asarray(color)[:, None] * (255 * opacity))
-        factor, addition = factor * (1 - opacity), addition * (1 - opacity) + color * opacity
-    return table, factor, addition
-
-
-def _classes(of: Map, each: Sequence[tuple[Floats, Floats, Floats]]) -> Classes:
-    tables, factors, additions = zip(*each, strict=True)
-    as_bytes = np.stack(tables).astype(np.uint8)
-    return Classes(of, as_bytes, np.stack(factors).astype(np.float32), np.stack(additions).astype(np.float32))
-
-
-def _nothing(channels: int) -> tuple[Floats, Floats, Floats]:
-    """The table, the factor and the addition of a class that stays as it is."""
-    return np.tile(np.arange(256.0), (channels, 1)), np.ones(channels), np.zeros(channels)
-
-
-def _blended(of: Map, blends: Sequence[Blend]) -> Classes:
-    """Pixels of the class n after the first n blends."""
-    each = [_nothing(len(blends[0][1]) if blends else 1)]
-    for blend in blends:
-        each.append(_applied([blend], *each[-1]))
-    return _classes(of, each)
+def _layers(layers: Map, opacity: float) -> Classes:
+    """Pixels after as many blends with white as they have layers."""
+    most = int(layers.max(initial=0))
+    found = _Blends(1)
+    found.taken(np.zeros(most + 1, np.int64))
+    for number in range(1, most + 1):
+        found.blend(opacity, np.ones(1), np.s_[number:])
+    return found.classes(layers)
 
 
 def _of_flare(op: Flare, height: int, width: int, channels: int, white: float) -> list[Classes]:
-    """Circles by which of them a pixel is in; the glow by how many of its disks, the largest of which are last."""
-    colors = [intensity.per_channel(circle[4], channels, "fill") / white for circle in op.circles]
-    of, subsets = _overlaps(op.circles, height, width)
-    each = []
-    for subset in subsets:
-        last = [max((one for one in subset if one <= number), default=None) for number in range(len(op.circles))]
-        steps = zip(op.circles, last, strict=True)
-        each.append(_applied([(circle[3], colors[one]) for circle, one in steps if one is not None],
-                             *_nothing(channels)))  # fmt: skip
-    found = [_classes(of, each)]
+    found = [_circles(op.circles, height, width, channels, white)]
     count = op.radius // 10
     if count:
         radius = np.linspace(1, op.radius, count).astype(np.int64)
         opacity = np.linspace(0.0, op.strength, count)[::-1] ** 3
         x, y = (np.full(count, place) for place in op.center)
         fill = intensity.per_channel(op.fill, channels, "fill") / white
-        blends = [(float(one), fill) for one in opacity]
-        classes = [_applied(blends[count - number :], *_nothing(channels)) for number in range(count + 1)]
-        found.append(_classes(covered(x, y, radius, height, width), classes))
+        glow = _Blends(channels)
+        glow.taken(np.zeros(count + 1, np.int64))
+        for number, one in enumerate(opacity.tolist()):  # pixels of the class n are in the largest n disks
+            glow.blend(one, fill, np.s_[count - number :])
+        found.append(glow.classes(covered(x, y, radius, height, width)))
     return found
 
 
-def _overlaps(circles: Sequence[FlareCircle], height: int, width: int) -> tuple[Map, list[tuple[int, ...]]]:
-    """A class for each set of circles that some pixel is in, and these sets."""
-    of = np.zeros((height, width), np.int64)
-    subsets: list[tuple[int, ...]] = [()]
-    for number, (x, y, radius, *_) in enumerate(circles):
-        inside = covered(np.array([x]), np.array([y]), np.array([radius]), height, width)
-        of += len(subsets) * inside
-        subsets += [(*subset, number) for subset in subsets]
-        used = np.flatnonzero(np.bincount(of.ravel(), minlength=len(subsets)))
-        renamed = np.zeros(len(subsets), np.int64)
-        renamed[used] = np.arange(len(used))
-        of, subsets = renamed[of], [subsets[one] for one in used.tolist()]
-    return of, subsets
+def _circles(circles: Sequence[FlareCircle], height: int, width: int, channels: int, white: float) -> Classes:
+    """A class for each set of circles that some pixel is in."""
+    of: Map = np.zeros((height, width), np.int64)
+    last: Map = np.array([-1])  # which circle a class shows on the copy
+    colors = np.empty((len(circles), channels))
+    found = _Blends(channels)
+    for number, (x, y, radius, opacity, fill) in enumerate(circles):
+        colors[number] = intensity.per_channel(fill, channels, "fill") / white
+        rows, columns = (slice(max(0, place - radius), max(0, place + radius + 1)) for place in (y, x))
+        part = of[rows, columns]
+        if part.size:
+            down = np.arange(height)[rows, None] - y
+            inside = (np.arange(width)[columns] - x) ** 2 + down * down <= radius * radius
+            before = np.flatnonzero(np.bincount(part[inside], minlength=len(last)))
+            renamed = np.zeros(len(last), np.int64)
+            renamed[before] = len(last) + np.arange(len(before))
+            part[inside] = renamed[part[inside]]
+            found.taken(np.concatenate([np.arange(len(last)), before]))
+            last = np.concatenate([last, np.full(len(before), number)])
+        painted = np.flatnonzero(last >= 0)
+        found.blend(opacity, colors[last[painted]], painted)
+    return found.classes(of)

@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from augreg.batch.keys import Key
+from augreg.batch.label_keys import LABELS, unnamed_numbers
 from augreg.batch.labels import SoftLabels
-from augreg.batch.mixer import LABELS, Mixer, unnamed_numbers
+from augreg.batch.mixer import Mixer
 from augreg.batch.samples import Deferred, Layout, Views
 from augreg.named_views.result import NamedViews
 from augreg.steps.calls import explains
@@ -111,14 +112,20 @@ class Collate:
         if keys[0].epoch is None or not self._mixer.steps:
             return dict(batch)
         names = {place: layout.names.get(place, place) for place in batch}
-        label = _label(batch, layout, len(keys), self._mixer.declared)
+        named = {names[place]: value for place, value in batch.items()}
+        label = _label(batch, layout, len(keys), self._mixer.declared, self._mixer.object_keys(named, len(keys)))
         if label is not None:
             names[label] = "label"
         sample = {names[place]: value for place, value in batch.items()}
         if layout.unlabeled:
             sample.setdefault("label", None)
         mixed = self._mixer(sample, keys=keys, epoch=keys[0].epoch or 0, out={"image": sample["image"]})
-        return {place: mixed[names[place]] for place in batch}
+        found = {place: mixed[names[place]] for place in batch}
+        added = {key: value for key, value in mixed.items() if key not in sample}
+        if isinstance(layout.image, int):
+            _check_weights(added)
+            return found
+        return {**found, **added}
 
     @property
     def _torch(self) -> Any:
@@ -212,14 +219,24 @@ def _are_rows(values: Sequence[Any]) -> bool:
     )
 
 
-def _label(batch: Mapping[Any, Any], layout: Layout, count: int, declared: Set[str]) -> Any:
+def _check_weights(added: Mapping[Any, Sequence[Any]]) -> None:
+    """Raise ValueError if objects have weights that a sample without keys has no place for."""
+    for key, weights in added.items():
+        if any(float(weight) != 1.0 for each in weights for weight in each):
+            raise ValueError(
+                f"images are averaged, and the weights of their objects, {key!r}, have no place in a tuple: let the "
+                "dataset return mappings, {'image': image, 'boxes': boxes, ..}, or mix without mixup"
+            )
+
+
+def _label(batch: Mapping[Any, Any], layout: Layout, count: int, declared: Set[str], of_objects: Set[Any]) -> Any:
     """The place of the labels if the layout does not name it; None if there are none.
 
     In a tuple, labels are the only integers next to the image. Raises ValueError if the place is not certain: labels
     that are not found would stay unmixed next to mixed images.
     """
     named = {layout.names.get(place, place): value for place, value in batch.items()}
-    candidates = [] if layout.unlabeled else unnamed_numbers(named, count, declared)
+    candidates = [] if layout.unlabeled else unnamed_numbers(named, count, declared, of_objects)
     if not isinstance(layout.image, int):  # a mapping
         if candidates:
             raise ValueError(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from augreg.ops import Op
 
-__all__ = ["channel_drop", "channel_shuffle", "clahe", "gamma"]
+__all__ = ["channel_drop", "channel_shuffle", "clahe", "gamma", "tone_curve"]
 
 # they take an array for each image's own number as they take the number
 _point_function: Final[Any] = ops.point_function
@@ -76,3 +76,10 @@ def _listed_where(name: str, *chosen: bool) -> str:
 
 def _floats(rows: list[list[Any]]) -> tuple[tuple[NDArray[np.float64], ...], ...]:
     return tuple(tuple(each.astype(np.float64) for each in row) for row in rows)
+
+
+def tone_curve(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """Two heights for each image."""
+    low, high = (np.clip(rng.normal(mean, transform.scale), 0.0, 1.0) for mean in (0.25, 0.75))
+    op: Op = _point_function("curve", (low, high))
+    return op

@@ -19,9 +19,11 @@ from augreg.columns.records import Scenes
 if TYPE_CHECKING:
     from augreg.ops import Op
 
-__all__ = ["cutout", "grid_mask", "holes", "pixel_dropout", "random_erasing"]
+__all__ = ["cutout", "grid_holes", "grid_mask", "holes", "pixel_dropout", "random_erasing"]
 
 _TRIES: Final = 10
+MOST_CELLS: Final = 64
+"""Of cells along one side of a grid of holes, so that an image does not get many thousands of boxes."""
 # they take an array for each image's own number as they take the number
 _Paint: Final[Any] = ops.Paint
 _DropPixels: Final[Any] = ops.DropPixels
@@ -61,6 +63,62 @@ def grid_mask(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
             if len(rows):
                 painted.append(Some(rows, _painted(box, fill)))
     return tuple(painted)
+
+
+def grid_holes(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:
+    """The boxes at each row and column of cells, for the images that have such a cell."""
+    everyone = np.arange(len(scene))
+    numbers = Ragged(rng, 16)
+    unit = None
+    if transform.unit is not None:
+        low, high = transform.unit
+        unit = low + numbers.integers(high - low + 1, everyone)
+    ends = [_ends_of_cells(transform, numbers, whole, axis, unit) for axis, whole in enumerate(scene.size)]
+    down, right = (np.full(len(scene), place) for place in transform.shift)
+    if transform.offset == "all":
+        least = [np.where(end[1:] > end[:-1], np.diff(end, axis=0), 1 << 40).min(axis=0) for end in ends]
+        down, right = (numbers.integers(side - _hole(side, transform.ratio) + 1, everyone) for side in least)
+    painted = []
+    for y, below in zip(ends[0], ends[0][1:], strict=False):
+        for x, beside in zip(ends[1], ends[1][1:], strict=False):
+            rows = np.flatnonzero((below > y) & (beside > x))
+            cell = below[rows] - y[rows], beside[rows] - x[rows]
+            h, w = (_hole(side, transform.ratio) for side in cell)
+            if transform.offset == "each":
+                places = [numbers.integers(side - own + 1, rows) for side, own in zip(cell, (h, w), strict=True)]
+            else:
+                places = [down[rows], right[rows]]
+            top = np.minimum(y[rows] + places[0], scene.height[rows] - h)
+            left = np.minimum(x[rows] + places[1], scene.width[rows] - w)
+            kept = np.flatnonzero((h > 0) & (w > 0))
+            if len(kept):
+                box = top[kept], left[kept], h[kept], w[kept]
+                painted.append(Some(rows[kept], _erased(transform, numbers, rows[kept], scene, box)))
+    return tuple(painted)
+
+
+def _ends_of_cells(transform: Any, numbers: Ragged, whole: Integers, axis: int, unit: Any) -> Integers:
+    """Where cells end along an axis, from 0 on: a row for each, in which images without such a cell have the last."""
+    if transform.cells is not None:
+        count = np.full(len(whole), transform.cells[axis])
+    else:
+        count = whole // np.maximum(2, whole // 10 if unit is None else unit)
+    count = np.maximum(1, np.minimum(np.minimum(count, whole), MOST_CELLS))
+    most = int(count.max())
+    words = np.full((most, len(whole)), np.iinfo(np.uint64).max, np.uint64)
+    uneven = whole % count > 0
+    for number in range(most):
+        rows = np.flatnonzero(uneven & (count > number))
+        words[number, rows] = numbers.bits(rows)
+    order = words.argsort(axis=0, kind="stable").argsort(axis=0)
+    sides = np.where(np.arange(most)[:, None] < count, whole // count + (order < whole % count), 0)
+    return np.concatenate([np.zeros((1, len(whole)), np.int64), sides.cumsum(axis=0)])
+
+
+def _hole(cell: Integers, ratio: float) -> Integers:
+    """The side of the hole in a cell of this side."""
+    found: Integers = np.minimum(np.maximum((cell * ratio).astype(np.int64), 1), cell - 1)
+    return found
 
 
 def random_erasing(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Some, ...]:

@@ -64,7 +64,7 @@ class Followers:
         self._companions = [] if self.boxes is None else self._read_companions(self.boxes.count)
         instances = [key for key in self._companions if key in self.masks]
         self.outlines = self._read_outlines(size)
-        self._before = {key: _shown(self.masks[key], sample[key]) for key in instances}
+        self._before = {key: _shows(self.masks[key], sample[key]) for key in instances}
         self._swapped = [key for key in targets.labels if key in sample and has_classes(sample[key], targets)]
         has_partners = bool(class_partners(targets.classes, targets))
         self._classes = [key for key in self.masks if has_partners and key not in (targets.instances or ())]
@@ -85,7 +85,9 @@ class Followers:
             for each in self.outlines.values():
                 boxes.drop(each.gone)
             for key, before in self._before.items():
-                _follow_masks(boxes, before, _shown(self.masks[key], sample[key]), key == targets.boxes_from)
+                boxes.drop(before & ~_shows(self.masks[key], sample[key]))
+                if key == targets.boxes_from:
+                    boxes.draw_around(_shown(self.masks[key], sample[key]))
             found["boxes"] = boxes.write(moved.size, output)
             for key in (*self._companions, *self.outlines):
                 found[key] = _kept(found.get(key, sample[key]), boxes.kept.tolist(), key in self.masks)
@@ -287,22 +289,18 @@ def _are_several(value: Any, key: str) -> bool:
     return isinstance(value, list | tuple)
 
 
+def _shows(group: list[Mask], given: Any) -> NDArray[np.bool_]:
+    """Whether each instance shows under a key of masks."""
+    each = [mask.shows() for mask in group]
+    return np.array([one.any() for one in each], bool) if isinstance(given, list | tuple) else each[0]
+
+
 def _shown(group: list[Mask], given: Any) -> list[NDArray[np.bool_]]:
     """Where each instance shows under a key of masks: height x width each."""
     planes = [mask.shown() for mask in group]
     if isinstance(given, list | tuple):
         return [np.asarray(plane.any(axis=2)) for plane in planes]
     return list(np.moveaxis(planes[0], 2, 0))
-
-
-def _follow_masks(
-    boxes: BoxSet, before: list[NDArray[np.bool_]], after: list[NDArray[np.bool_]], tighten: bool
-) -> None:
-    """Drop the boxes whose masks have left the image, and draw the others around their masks if asked to."""
-    had, has = (np.array([bool(plane.any()) for plane in planes], bool) for planes in (before, after))
-    boxes.drop(had & ~has)
-    if tighten:
-        boxes.draw_around(after)
 
 
 def _entries(value: Any, masks: bool) -> int | None:

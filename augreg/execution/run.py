@@ -121,6 +121,7 @@ def run_drawn(
             size = scene.size
             for part in _parts(ops):
                 arrays = _on_each(part, arrays, frames, engine, begun, offer)
+                _same_size(part, arrays)
                 begun = (None,) * len(arrays)
                 for op in part:
                     after = arrays[0].shape[:2] if op is part[-1] else op.size_after(*size) or size
@@ -143,6 +144,14 @@ def _parts(ops: Sequence[Op]) -> Iterator[Sequence[Op]]:
         if end == len(ops) or of_user[end] or of_user[end - 1]:
             yield ops[start:end]
             start = end
+
+
+def _same_size(ops: Sequence[Op], arrays: Sequence[Array]) -> None:
+    """Raise ImageError if the images have come apart: targets follow only one of them."""
+    shapes = {array.shape[:2] for array in arrays}
+    if len(shapes) > 1:
+        sizes = " and ".join(f"{height}x{width}" for height, width in sorted(shapes))
+        raise ImageError(f"{ops[-1]} leaves images that share a draw with the sizes {sizes}, and targets follow one")
 
 
 def _on_each(

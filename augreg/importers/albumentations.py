@@ -11,6 +11,7 @@ from typing import Any
 from augreg.errors import SpecError
 from augreg.importers.albumentations_gaps import step_of_the_plugin
 from augreg.importers.albumentations_reading import Node, read
+from augreg.importers.albumentations_remarks import CLIPPING, noting_clips, remarks_on_boxes, remarks_on_fills
 from augreg.importers.albumentations_renamed import SHOWING_FILL
 from augreg.importers.albumentations_steps import STEP_TRANSLATORS, UNSUPPORTED
 from augreg.importers.albumentations_steps.arguments import mask_fill
@@ -70,6 +71,11 @@ def from_albumentations(
         params.note(_REPLAY)
     p = params.take("p", 1.0)
     _targets(params, walk)
+    if boxes := node.values.get("bbox_params"):
+        for remark in remarks_on_boxes(node, boxes):
+            walk.report.append(f"transform bbox_params: {remark}")
+    for remark in remarks_on_fills(node):
+        params.note(remark)
     params.finish()
     return _finish(walk, inside if p == 1 else [{"sequential": {"steps": inside, "p": p}}])
 
@@ -274,7 +280,7 @@ def _nothing(params: Parameters, walk: Translation) -> Steps:
 
 
 _TRANSLATORS: Mapping[str, Translator] = {
-    **STEP_TRANSLATORS,
+    **STEP_TRANSLATORS, **{name: noting_clips(STEP_TRANSLATORS[name]) for name in CLIPPING},
     "Compose": _compose, "ReplayCompose": _compose, "Sequential": _sequential, "OneOf": _one_of,
     "OneOrOther": _one_or_other, "SomeOf": _some_of, "RandomOrder": _random_order,
     "NoOp": _nothing, "ToTensorV2": _to_tensor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from augreg.importers.albumentations_remarks import note_hidden_rows
 from augreg.importers.translation import Parameters, Steps, Translation, UnsupportedError
 
 __all__ = ["step_of_the_plugin"]
@@ -20,6 +21,12 @@ _DERIVED = {
     "RGBShift": ("approximation", "noise_params", "noise_type", "spatial_mode"),
 }  # fmt: skip
 """Attributes in a dict that follow from the arguments, by class."""
+_HIDING = ("CoarseDropout", "Erasing", "FrequencyMasking", "GridDropout", "TimeMasking", "XYMasking")
+_OTHERWISE = {
+    "GridDropout": "its cells were squares in version 1, and have the proportions of the image in version 2",
+    "Spatter": "version 1 painted darker drops than version 2",
+}
+"""What the step, which is that of version 2, does otherwise than version 1, by class."""
 
 
 def step_of_the_plugin(params: Parameters, walk: Translation) -> Steps:
@@ -32,5 +39,9 @@ def step_of_the_plugin(params: Parameters, walk: Translation) -> Steps:
             raise UnsupportedError("the plugin augreg-albumentations does not have it either")
         raise UnsupportedError("the plugin augreg-albumentations, which has most transforms, is not installed")
     params.ignore(*_DERIVED.get(params.name, ()))
+    if params.name in _HIDING:
+        note_hidden_rows(params, walk)
+    if params.name in _OTHERWISE and params.values.get("_version_1"):
+        params.note(_OTHERWISE[params.name])
     known = [field.name for field in dataclasses.fields(walk.registry[name])]
     return [{name: {key: params.take(key) for key in (*known, "p") if key in params}}]

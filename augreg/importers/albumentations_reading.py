@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,9 +85,11 @@ class _Reader:
         if isinstance(functions, Mapping):  # only a Lambda with a name has a dict, without its functions
             return Node(name, {"functions": functions, "p": getattr(transform, "p", 1.0)})
         children = getattr(transform, "transforms", None)
-        if isinstance(children, list | tuple):  # one by one: a child without a dict leaves the others as they are
+        if _has_children(transform):  # one by one: a child without a dict leaves the others as they are
             transform = copy.copy(transform)
             transform.transforms = []
+        else:
+            children = None
         try:
             data = transform.to_dict()
         except Exception as error:  # of a class of the user's
@@ -101,3 +104,9 @@ class _Reader:
         if isinstance(children, list | tuple):
             values = {**values, "transforms": [self.node(child) for child in children]}
         return Node(name, values, notes)
+
+
+def _has_children(transform: Any) -> bool:
+    """Whether this is a container; ColorJitter has a list of functions under the same name."""
+    children = getattr(transform, "transforms", None)
+    return isinstance(children, list | tuple) and not any(isinstance(child, types.FunctionType) for child in children)

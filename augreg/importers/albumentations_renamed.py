@@ -55,6 +55,8 @@ def renamed(name: str, values: Mapping[str, Any], version: str | None = None) ->
     if name in _CHANGED:
         name = _CHANGED[name](name, arguments, notes, old_version)
     as_of_version(name, arguments, notes, version)
+    if old_version:
+        arguments["_version_1"] = True  # for translators of what version 1 did otherwise
     return Renamed(name, arguments, tuple(notes))
 
 
@@ -238,10 +240,25 @@ def _rain(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     return name
 
 
-def _of_version_1(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
-    if old:
-        arguments["_version_1"] = True  # the translator knows what it did otherwise
-    return name
+def _of_imgaug(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
+    """A transform of imgaug, which early versions had beside their own."""
+    if name == "IAAPiecewiseAffine":
+        arguments["interpolation"] = {0: 0, 1: 1}.get(arguments.pop("order", 1), 2)
+        arguments["fill"] = arguments.pop("cval", 0)
+        arguments["border_mode"] = arguments.pop("mode", "constant")
+        arguments["_version"] = (0, 5)
+        notes.append("masks show the nearest pixel here, and imgaug mixes their values")
+        return _piecewise("PiecewiseAffine", arguments, notes, old)
+    if name == "IAAAdditiveGaussianNoise":
+        scale, mean = _pair(arguments.pop("scale", [2.55, 12.75]), 0.0), arguments.pop("loc", 0)
+        arguments |= {"std_range": [end / 255.0 for end in scale], "mean_range": [mean / 255.0] * 2}
+    return _OF_IMGAUG[name]
+
+
+_OF_IMGAUG: Mapping[str, str] = {
+    "IAAFliplr": "HorizontalFlip", "IAAFlipud": "VerticalFlip", "IAASharpen": "Sharpen", "IAAEmboss": "Emboss",
+    "IAAPiecewiseAffine": "PiecewiseAffine", "IAAAdditiveGaussianNoise": "GaussNoise",
+}  # fmt: skip
 
 
 def _piecewise(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
@@ -288,6 +305,5 @@ _CHANGED: Mapping[str, _Change] = {
     "GaussianBlur": _gaussian_blur, "MotionBlur": _motion_blur, "ElasticTransform": _elastic,
     "Downscale": _downscale, "Solarize": _solarize, "RandomGamma": _gamma,
     "SomeOf": _some_of, "Spatter": _spatter, "RandomRain": _rain, "PiecewiseAffine": _piecewise,
-    "PadIfNeeded": _padded, "Perspective": _of_version_1, "Affine": _of_version_1, "ShiftScaleRotate": _of_version_1,
-    "BBoxSafeRandomCrop": _of_version_1, "RandomSizedBBoxSafeCrop": _of_version_1,
+    "PadIfNeeded": _padded, **dict.fromkeys(_OF_IMGAUG, _of_imgaug),
 }  # fmt: skip

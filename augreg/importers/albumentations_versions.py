@@ -61,7 +61,22 @@ def _rgb_shift(version: Version, arguments: Arguments, notes: list[str]) -> None
         arguments["_levels"] = True
 
 
+def _grid_dropout(version: Version, arguments: Arguments, notes: list[str]) -> None:
+    if version >= (1, 4, 18):
+        return
+    if arguments.setdefault("random_offset", False):
+        arguments["_offset"] = "all"
+    if unit := arguments.get("unit_size_range"):
+        arguments["unit_size_range"] = [unit[0], unit[1] + 1]  # the last number was drawn too
+    if cells := arguments.get("holes_number_xy"):
+        arguments["holes_number_xy"] = [cells[1], cells[0]]
+    notes.append("in this version all cells had one size, and were cut by the border; here some are a pixel larger")
+    if not unit and not cells:
+        notes.append("the cells of this version were squares; here there are ten each way")
+
+
 _EARLIER: Final[Mapping[str, Callable[[Version, Arguments, list[str]], None]]] = {
-    "ISONoise": _iso_noise, "RGBShift": _rgb_shift, "RandomFog": _fog, "RandomRain": _rain, "RandomShadow": _shadow,
+    "GridDropout": _grid_dropout, "ISONoise": _iso_noise, "RGBShift": _rgb_shift, "RandomFog": _fog,
+    "RandomRain": _rain, "RandomShadow": _shadow,
     "RandomSunFlare": _sun_flare,
 }  # fmt: skip

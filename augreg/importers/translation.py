@@ -174,6 +174,7 @@ class Translation:
         params = Parameters(name, values, place, self.report)
         params.mask_fill = self.mask_fill
         reported, options = len(self.report), copy.deepcopy(self.options)
+        state = self.floats, self.unscaled, self.tensors, self.normalized
         steps, why = self._translated(params)
         if why is None:
             params.finish()
@@ -191,6 +192,7 @@ class Translation:
             elif why is not None and also:
                 why = f"{why}; {also}"
         if why is not None:
+            self.floats, self.unscaled, self.tensors, self.normalized = state
             params.note(f"left out: {why}")
             return []
         for note in getattr(child, "notes", ()):

@@ -38,7 +38,8 @@ class PointFunction(msgspec.Struct, frozen=True):
     """A function of one pixel value: brightness, invert, posterize, solarize and so on, or table.
 
     `amount` is its number (the factor, bits, threshold, addition or exponent); for `multiply_add` a factor and an
-    addition as a fraction of white; for `table` the 256 values as bytes.
+    addition as a fraction of white; for `curve` the heights from 0 to 1 of the two inner points of a cubic Bezier
+    curve from black to white, a third and two thirds of the way; for `table` the 256 values as bytes.
     """
 
     name: str
@@ -228,6 +229,8 @@ def _picked(order: tuple[int, ...], count: int) -> tuple[tuple[float, ...], ...]
 def _named(name: str, amount: float | bytes | tuple[float, float]) -> str:
     if isinstance(amount, bytes) or name in ("invert", "table"):
         return name
+    if isinstance(amount, tuple) and name == "curve":
+        return f"curve {amount[0]:.2f} {amount[1]:.2f}"
     if isinstance(amount, tuple):
         return f"multiply by {amount[0]:.2f}, add {amount[1]:+.2f} of {'the mean' if 'mean' in name else 'white'}"
     return f"{name} {amount:.2f}".removesuffix(".00")

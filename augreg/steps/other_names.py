@@ -29,6 +29,7 @@ _BRIGHTNESS: Final = "did you mean 'color_jitter', with brightness and contrast?
 _JPEG: Final = "did you mean 'jpeg'?"
 _TURN: Final = "did you mean 'rotate'?"
 _MIXED: Final = "did you mean 'mixup' or 'cutmix', in the section `batch`?"
+_COPIED: Final = "did you mean 'copy_paste', in the section `batch`?"
 _WEIGHTS: Final = "no step does this: augreg.from_torchvision(weights) makes a spec of a model's transforms"
 _STEP: Final = "a step is a mapping of its name to its arguments, such as `rotate: {degrees: 10}`"
 
@@ -49,7 +50,6 @@ _STEPS: Final[Mapping[str, str]] = {
     "squaresymmetry": "did you mean 'd4'?",
     "randomrotation": _TURN, "randomrotate90": "did you mean 'rot90'?",
     "shiftscalerotate": "did you mean 'affine', with degrees, translate and scale?",
-    "advancedblur": "did you mean 'oriented_blur'?",
     "zoom": "did you mean 'affine', with scale, or 'random_resized_crop'?",
     "randomzoomout": "did you mean 'zoom_out'?",
     "translate": "did you mean 'translate_x', 'translate_y' or 'affine', with translate?",
@@ -83,16 +83,17 @@ _STEPS: Final[Mapping[str, str]] = {
     "unsharpmask": "did you mean 'sharpen'?",
     "blur": "did you mean 'gaussian_blur', 'box_blur', 'median_blur' or 'motion_blur'?",
     "boxblur": "did you mean 'box_blur'?",
-    "randomgaussianblur": "did you mean 'gaussian_blur'?",
+    "advancedblur": "did you mean 'oriented_blur'?", "randomgaussianblur": "did you mean 'gaussian_blur'?",
     "noise": "did you mean 'gaussian_noise', 'iso_noise' or 'shot_noise'?",
-    "additivenoise": "did you mean 'gaussian_noise'?", "multiplicativenoise": "did you mean 'shot_noise'?",
+    "additivenoise": "did you mean 'gaussian_noise'?",
     "imagecompression": _JPEG, "jpegcompression": _JPEG, "randomjpeg": _JPEG,
     "coarsedropout": "did you mean 'holes', 'cutout' or 'random_erasing'?",
     "erasing": "did you mean 'random_erasing'?",
-    "erase": "did you mean 'random_erasing'?", "griddropout": "did you mean 'grid_mask'?",
+    "erase": "did you mean 'random_erasing'?", "griddropout": "did you mean 'grid_holes' or 'grid_mask'?",
     "maskdropout": "did you mean 'random_erasing'?", "xymasking": "did you mean 'random_erasing'?",
     "autoaugmentpolicy": "did you mean 'auto_augment'?", "aa": _TIMM, "timm": _TIMM,
     "trivialaugment": "did you mean 'trivial_augment_wide'?", "ta": "did you mean 'trivial_augment_wide'?",
+    "simplecopypaste": _COPIED, "instancecopypaste": _COPIED, "pasteinstances": _COPIED,
     "mixupcutmix": _MIXED, "randommixup": _MIXED, "randomcutmix": _MIXED, "fastcollatemixup": _MIXED,
     "sanitizeboundingboxes": "no step does this: `targets: {min_visible: 0.1, min_area: 1}` drops boxes",
     "clampboundingboxes": "no step does this: boxes are always clipped to the image",

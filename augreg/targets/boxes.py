@@ -8,8 +8,9 @@ direction the rectangle around the polygon lies.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from augreg.errors import ImageError
 from augreg.targets import oriented, rows
 from augreg.targets.conventions import NEAR, Targets
 from augreg.targets.polygons import clipped, edge_points, in_tiles, measured, split, without
+from augreg.targets.seen import seen_edges, seen_polygons
 
 __all__ = ["BoxSet", "corners_in_pixels", "from_pixels", "in_pixels"]
 
@@ -172,6 +174,60 @@ class BoxSet:
         if self._oriented is not None:
             self._oriented = self._oriented[there]
 
+    def pasted(self, forward: Callable[[Points], Points], cells: Points, numbers: NDArray[np.intp]) -> Self:
+        """Those of these numbers that another image shows, moved there by `forward`, which scales and shifts.
+
+        It shows what lies in its `cells`, n x 4: x1, y1, x2, y2 of rectangles of which no two overlap.
+        """
+        found = copy.copy(self)
+        places = np.flatnonzero(np.isin(self.kept, numbers))
+        corners = _corners(self.edges[places]) if self._oriented is None else self._oriented[places]
+        corners = forward(corners.reshape(-1, 2)).reshape(-1, 4, 2)
+        if self._oriented is None:
+            edges, part = seen_edges(corners[:, [0, 2]].reshape(-1, 4), cells)
+            polygons = list(_corners(edges))
+        else:
+            polygons, part = seen_polygons([forward(self._polygons[place]) for place in places], cells)
+        there = np.flatnonzero(part > 0.0)
+        slack = np.minimum((NEAR / np.maximum(oriented.sides(corners), NEAR)).sum(axis=1), 0.01)
+        found.kept, found._polygons = self.kept[places[there]], [polygons[place] for place in there]
+        found._visible = self._visible[places[there]] * part[there]
+        found._slack = np.maximum(self._slack[places], slack)[there]
+        if self._oriented is not None:
+            found._oriented = corners[there]
+            cut = part[there] < 1.0 - 1e-9
+            if cut.any():
+                found._oriented = np.where(cut[:, None, None], found._around(), found._oriented)
+        return found
+
+    def joined(self, others: Sequence[BoxSet]) -> Self:
+        """All boxes of others as the boxes of one sample, in the form of these; they are numbered in order."""
+        found = copy.copy(self)
+        found._polygons = [polygon for other in others for polygon in other._polygons]
+        found._visible = np.concatenate([np.zeros(0), *(other._visible for other in others)])
+        found._slack = np.concatenate([np.zeros(0), *(other._slack for other in others)])
+        if self._oriented is not None:
+            corners = [other._oriented for other in others if other._oriented is not None]
+            found._oriented = np.concatenate([np.zeros((0, 4, 2)), *corners])
+        found.count = len(found._polygons)
+        found.kept = np.arange(found.count)
+        return found
+
+    def drop_hidden(self) -> None:
+        """Drop the boxes of which less is seen than the spec's `min_visible`, or which are too small."""
+        gone = np.zeros(self.count, bool)
+        gone[self.kept[~self._are_visible()]] = True
+        self.drop(gone)
+
+    def cover(self, part: NDArray[np.float64]) -> None:
+        """Multiply the visible fractions of the boxes that are left, in order."""
+        self._visible = self._visible * part
+
+    @property
+    def like(self) -> rows.Like:
+        """The form of the numbers."""
+        return self._like
+
     def draw_around(self, shown: Sequence[NDArray[np.bool_]]) -> None:
         """Draw the boxes around where their objects show, height x width for each that came in; if it shows."""
         self._count_holes()
@@ -190,7 +246,9 @@ class BoxSet:
         """Take the share of each polygon that holes cover from its visible fraction."""
         if self._uncovered is not None:
             left = np.array([_area(each) for each in self._uncovered])
-            self._visible = self._visible * np.minimum(left / [_area([one]) for one in self._polygons], 1.0)
+            share = np.minimum(left / [_area([one]) for one in self._polygons], 1.0)
+            # what rounding leaves of a covered box is not visible either
+            self._visible = np.where(share > self._slack, self._visible * share, 0.0)
             self._uncovered = None
 
     def _around(self) -> Points:
@@ -227,11 +285,16 @@ class BoxSet:
         else:
             extent = oriented.extent(rounded)
         self._count_holes()
-        enough = (self._visible + self._slack >= self._targets.min_visible) & self._are_large()
-        good = enough & (extent > 0.0).all(axis=1)
+        good = self._are_visible() & (extent > 0.0).all(axis=1)
         self.kept = self.kept[good]
         found = boxes[good].reshape(-1, 4, 2) if self._paired else boxes[good]
         return rows.write(found, self._like, output)
+
+    def _are_visible(self) -> NDArray[np.bool_]:
+        """Whether enough of the boxes is seen."""
+        enough = (self._visible > 0.0) & (self._visible + self._slack >= self._targets.min_visible)
+        found: NDArray[np.bool_] = enough & self._are_large()
+        return found
 
     def _are_large(self) -> NDArray[np.bool_]:
         """Whether the boxes have the sides and the area, in pixels, that the spec asks for."""

@@ -32,9 +32,8 @@ _Place: TypeAlias = Annotated[int, Meta(ge=0, le=2**31)]
 _LATER: Final[Mapping[str, Any]] = {
     "keys": {}, "maps": {}, "instances": None, "boxes_from": None, "classes": None, "nearest": "center",
     "min_area": 0.0, "min_width": 0.0, "min_height": 0.0,
-    "angle": None, "heading": False, "holes": "ignore", "polygons": [],
-    "centers": "keep",
-    "swap_keypoints": None, "keypoint_labels": [], "clip": False,
+    "angle": None, "heading": False, "holes": "ignore", "polygons": [], "ids": [],
+    "centers": "keep", "swap_keypoints": None, "keypoint_labels": [], "clip": False,
 }  # fmt: skip
 """What later options are where a spec says nothing of them."""
 
@@ -76,7 +75,8 @@ class Targets:
     says which pixel a resize takes for masks and for maps by the nearest pixel: the one at the center of the pixel of
     the result, or as OpenCV at its top left corner. `keys` says what the entries under other keys are, further boxes
     and keypoints too, `polygons` which have the polygons around each object, and `maps` which are maps of values,
-    such as depth, and how these move.
+    such as depth, and how these move. `ids` names the masks and labels whose numbers are ids of instances, which stay
+    apart where images are mixed.
     """
 
     boxes: BoxFormat | None = None
@@ -105,6 +105,7 @@ class Targets:
     swap_keypoints: tuple[tuple[_Place, _Place], ...] | None = None
     keypoint_labels: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
     clip: bool = False
+    ids: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
 
     def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes.endswith(_NORMALIZED):

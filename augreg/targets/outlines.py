@@ -6,8 +6,9 @@ x1, y1, x2, y2 and so on.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from augreg.backends.tiles import Tile
 from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import clipped, in_tiles, measured, split
+from augreg.targets.polygons import bridged, clipped, in_tiles, measured, split, within
 
 __all__ = ["Outlines"]
 
@@ -96,6 +97,50 @@ class Outlines:
         self._owners = [owner for owner, several in zip(self._owners, parts, strict=True) for _ in several]
         self._polygons = [polygon for several in parts for polygon in several]
 
+    def pasted(self, forward: Callable[[Points], Points], cells: Points) -> Self:
+        """What another image shows of the polygons in its `cells`, n x 4: x1, y1, x2, y2, moved by `forward`.
+
+        Several pieces of a polygon are joined to one by bridges of no width, if its object has only one.
+        """
+        found = copy.copy(self)
+        found._polygons, found._forms, found._owners = [], [], []
+        for polygon, form, owner in zip(self._polygons, self._forms, self._owners, strict=True):
+            moved = forward(polygon)
+            pieces = [within(moved, cell[:2], cell[2:]) for cell in cells]
+            pieces = [piece for piece in pieces if len(piece) and np.ptp(piece, axis=0).min() > NEAR]
+            if len(pieces) > 1 and _area(pieces) >= _area([moved]) * (1.0 - 1e-9):
+                pieces = [moved]
+            elif len(pieces) > 1 and not self._several[owner]:
+                pieces = [bridged(pieces)]
+            found._polygons += pieces
+            found._forms += [form] * len(pieces)
+            found._owners += [owner] * len(pieces)
+        return found
+
+    def joined(self, others: Sequence[tuple[Outlines, Sequence[int]]]) -> Self:
+        """The objects of others with these numbers as those of one sample, in order."""
+        found = copy.copy(self)
+        found._polygons, found._forms, found._owners, found._several, found._given = [], [], [], [], {}
+        for other, numbers in others:
+            for number in numbers:
+                places = [place for place, owner in enumerate(other._owners) if owner == number]
+                found._polygons += [other._polygons[place] for place in places]
+                found._forms += [other._forms[place] for place in places]
+                found._owners += [len(found._several)] * len(places)
+                if number in other._given:
+                    found._given[len(found._several)] = other._given[number]
+                found._several.append(other._several[number])
+        found.count = len(found._several)
+        found._had = found.shown
+        return found
+
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """The area of the polygons of each object."""
+        found = np.zeros(self.count)
+        np.add.at(found, self._owners, [_area([polygon]) for polygon in self._polygons])
+        return found
+
     @property
     def shown(self) -> NDArray[np.bool_]:
         """Which objects have a polygon in the image."""
@@ -118,6 +163,10 @@ class Outlines:
         for number in np.flatnonzero(~np.array(self._several, bool)).tolist():
             found[number] = (written[number] or [self._given[number].written(np.zeros((0, 2)), output)])[0]
         return tuple(found) if self._tuple else found
+
+
+def _area(polygons: Sequence[Points]) -> float:
+    return sum(float(measured(polygon, np.array([len(polygon)]))[2][0]) for polygon in polygons)
 
 
 def _is_polygon(entry: Any) -> bool:

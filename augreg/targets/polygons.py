@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from augreg.backends.tiles import Tile
 
-__all__ = ["clipped", "edge_points", "in_tiles", "measured", "split", "without"]
+__all__ = ["bridged", "clipped", "edge_points", "in_tiles", "measured", "split", "within", "without"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
@@ -56,15 +56,18 @@ def clipped(points: Points, counts: NDArray[np.intp], size: Size) -> tuple[Point
     return np.clip(points, 0.0, ends), counts  # rounding errors of the crossings
 
 
-def _between(polygon: Points, low: Points, high: Points) -> Points:
-    """The part of a polygon inside of a rectangle between two corners (x, y); no points if there is none."""
+def within(polygon: Points, low: Points, high: Points) -> Points:
+    """The part of a polygon in a rectangle between two corners (x, y)."""
+    if (polygon.min(axis=0) >= low).all() and (polygon.max(axis=0) <= high).all():
+        return polygon
     if (polygon.max(axis=0) <= low).any() or (polygon.min(axis=0) >= high).any():
         return polygon[:0]
     count = np.array([len(polygon)])
     for axis in (0, 1):
-        for border, sign in ((low[axis], 1.0), (high[axis], -1.0)):
+        for border, sign in ((float(low[axis]), 1.0), (float(high[axis]), -1.0)):
             polygon, count = _cut(polygon, count, axis, border, sign)
-    return polygon
+    found: Points = np.clip(polygon, low, high)
+    return found
 
 
 def in_tiles(polygon: Points, cut: Sequence[Tile]) -> list[Points]:
@@ -72,10 +75,17 @@ def in_tiles(polygon: Points, cut: Sequence[Tile]) -> list[Points]:
     found = []
     for tile in cut:
         low = np.array([tile.left, tile.top], np.float64)
-        part = _between(polygon, low, low + np.array([tile.width, tile.height]))
+        part = within(polygon, low, low + np.array([tile.width, tile.height]))
         if len(part) and np.ptp(part, axis=0).min() > 0.0:
             found.append(part + np.array([tile.right, tile.down]))
     return found
+
+
+def bridged(pieces: list[Points]) -> Points:
+    """Pieces as one polygon, with bridges of no width from the first point of the first to that of each other."""
+    first = pieces[0][:1]
+    closed = [part for piece in pieces[1:] for part in (first, piece, piece[:1])]
+    return np.concatenate([pieces[0], *closed])
 
 
 def without(polygon: Points, low: tuple[float, float], high: tuple[float, float]) -> list[Points]:

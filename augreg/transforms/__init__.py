@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from augreg.transforms.erasing import *
     from augreg.transforms.fitting import *
     from augreg.transforms.geometry import *
+    from augreg.transforms.grid_holes import *
     from augreg.transforms.grids import *
     from augreg.transforms.noise import *
     from augreg.transforms.normalize import *

@@ -77,13 +77,13 @@ class RandomErasing:
             h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < w < scene.width and 0 < h < scene.height:
                 top, left = rng.integers(scene.height - h + 1), rng.integers(scene.width - w + 1)
-                return (_painted(rng, scene, top, left, h, w, self.mode, self.fill),)
+                return (painted_box(rng, scene, top, left, h, w, self.mode, self.fill),)
         return ()
 
     sample_columns = lazy.method("augreg.columns.painting", "random_erasing")
 
 
-def _painted(
+def painted_box(
     rng: Cursor, scene: Scene, top: int, left: int, height: int, width: int, mode: str, fill: tuple[float, ...]
 ) -> Op:
     """A box with `fill`, with one random color, or with a random color for each pixel, as `mode` says."""
@@ -140,7 +140,7 @@ class Holes:
             height, width = self._side(rng, self.height, scene.height), self._side(rng, self.width, scene.width)
             top, left = rng.integers(scene.height - height + 1), rng.integers(scene.width - width + 1)
             if height and width:
-                painted.append(_painted(rng, scene, top, left, height, width, self.mode, self.fill))
+                painted.append(painted_box(rng, scene, top, left, height, width, self.mode, self.fill))
         return tuple(painted)
 
     sample_columns = lazy.method("augreg.columns.painting", "holes")

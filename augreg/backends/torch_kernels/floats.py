@@ -13,7 +13,7 @@ import torch
 
 from augreg.backends import plain
 from augreg.backends.intensity import LUMA
-from augreg.backends.torch_kernels import columns, measuring
+from augreg.backends.torch_kernels import columns, measuring, tables
 from augreg.backends.torch_kernels.division import divided
 from augreg.backends.torch_kernels.lookups import numbers
 from augreg.errors import ImageError
@@ -60,6 +60,9 @@ def _after(name: str, amounts: Sequence[torch.Tensor], images: torch.Tensor) -> 
         case "gamma":
             # in float64: a power of float32 depends on the place in memory on a CPU, in its last bit
             return (images.clamp(0.0, 1.0).to(torch.float64) ** number.to(torch.float64)).to(torch.float32)
+        case "curve":
+            high = others[0]
+            return tables.bezier(exact, high, images.to(torch.float64)).clamp_(0.0, 1.0).to(torch.float32)
         case "contrast":
             gray = _luma(images)
             mean = gray.mean(dim=(1, 2, 3), keepdim=True, dtype=torch.float64).to(torch.float32)

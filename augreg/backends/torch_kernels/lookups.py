@@ -24,6 +24,7 @@ _POINTS: Final[dict[str, Callable[..., torch.Tensor]]] = {
     "solarize_add": tables.solarize_add,
     "gamma": tables.gamma,
     "multiply_add": tables.multiply_add,
+    "curve": tables.curve,
 }
 _COUNTING: Final = ("equalize", "auto_contrast", "multiply_add_mean")
 

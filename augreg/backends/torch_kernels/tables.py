@@ -13,8 +13,10 @@ from augreg.backends.torch_kernels.division import divided
 
 __all__ = [
     "after",
+    "bezier",
     "blended",
     "brightness",
+    "curve",
     "gamma",
     "identity",
     "invert",
@@ -79,6 +81,18 @@ def multiplied(factor: torch.Tensor, addition: torch.Tensor) -> torch.Tensor:
 def multiply_add(factor: torch.Tensor, addition: torch.Tensor) -> torch.Tensor:
     """The value times the factor, plus a fraction of white."""
     return multiplied(factor, addition * 255.0)
+
+
+def curve(low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """A cubic Bezier curve from black to white, whose inner points are at these heights."""
+    values = torch.arange(256, dtype=torch.float64, device=low.device)[None] / 255.0
+    return (255.0 * bezier(low[:, None], high[:, None], values)).round_().clamp_(0.0, 255.0).to(torch.uint8)
+
+
+def bezier(low: torch.Tensor, high: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """The heights of such curves, for values from 0 to 1 in float64."""
+    rest = 1.0 - values
+    return 3.0 * rest * rest * values * low + 3.0 * rest * values * values * high + values * values * values
 
 
 def invert(count: int, device: torch.device | None = None) -> torch.Tensor:

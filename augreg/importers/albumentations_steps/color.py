@@ -94,8 +94,10 @@ def _equalize(params: Parameters, walk: Translation) -> Steps:
 
 def _auto_contrast(params: Parameters, walk: Translation) -> Steps:
     params.only("ignore", None)
-    params.ignore("method")
-    params.note("auto_contrast follows Pillow here, which differs slightly from both methods of albumentations")
+    if params.take("method", "cdf") == "cdf":
+        params.lose("method='cdf', which equalizes, is not kept: auto_contrast stretches the range, as 'pil'")
+    else:
+        params.note("auto_contrast follows Pillow: values differ from those of method='pil' by up to 2")
     return [{"auto_contrast": {"cutoff": params.take("cutoff", 0.0), **probability(params)}}]
 
 
@@ -173,6 +175,12 @@ def _gamma(params: Parameters, walk: Translation) -> Steps:
     return [{"gamma": {**arguments, **probability(params)}}]
 
 
+def _tone_curve(params: Parameters, walk: Translation) -> Steps:
+    if params.take("per_channel", False):
+        raise UnsupportedError("per_channel=True: all channels have the same curve")
+    return [{"tone_curve": {"scale": params.take("scale", 0.1), **probability(params)}}]
+
+
 def _rgb_shift(params: Parameters, walk: Translation) -> Steps:
     limits = [params.take(f"{channel}_shift_limit", [-20.0, 20.0]) for channel in "rgb"]
     params.ignore("approximation", "noise_params", "noise_type", "spatial_mode")  # derived from the limits
@@ -205,6 +213,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "FromFloat": _from_float,
     "CLAHE": _clahe,
     "RandomGamma": _gamma,
+    "RandomToneCurve": _tone_curve,
     "RGBShift": _rgb_shift,
     "ToSepia": plain("sepia"),
     "ChannelShuffle": plain("channel_shuffle"),

@@ -115,6 +115,16 @@ def _safe_rotate(params: Parameters, walk: Translation) -> Steps:
     return [{"safe_rotate": {"degrees": pair(params.take("limit")), **_options(params), **probability(params)}}]
 
 
+def _perspective_of_imgaug(params: Parameters, walk: Translation) -> Steps:
+    params.only("keep_size", True, why="the image keeps its size")
+    params.note(
+        "images are interpolated once here and twice by imgaug, which makes them less sharp; masks show the nearest "
+        "pixel here, and imgaug mixes their values"
+    )
+    scale = params.take("scale", [0.05, 0.1])
+    return [{"perspective_zoom": {"scale": scale, **probability(params)}}]
+
+
 def _shuffle(params: Parameters, walk: Translation) -> Steps:
     if walk.has_rows:
         params.note(
@@ -136,5 +146,6 @@ TRANSLATORS: Mapping[str, Translator] = {
     "ElasticTransform": _elastic,
     "SafeRotate": _safe_rotate,
     "RandomGridShuffle": _shuffle,
+    "IAAPerspective": _perspective_of_imgaug,
 }
 """The translators by class name."""

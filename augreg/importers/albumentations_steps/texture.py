@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from augreg.importers.albumentations_remarks import note_hidden_rows
 from augreg.importers.albumentations_steps.arguments import INTERPOLATIONS, at_corners, fill, probability
 from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, numbers, pair
 
@@ -133,22 +134,47 @@ def _coarse_dropout(params: Parameters, walk: Translation) -> Steps:
             params.note("a side of 0 pixels became one of 1")
     elif width[1] >= 1:
         raise UnsupportedError(f"hole_height_range={height} are fractions, and hole_width_range={width} are not")
-    if walk.has_rows:
-        params.note("boxes and keypoints that a hole hides stay here, and are dropped in albumentations")
-    return [{"holes": {"count": holes, **sides, **_painted(params), **probability(params)}}]
+    note_hidden_rows(params, walk)
+    return [{"holes": {"count": holes, **sides, **_painted(params, walk), **probability(params)}}]
 
 
-def _painted(params: Parameters) -> dict[str, Any]:
+def _painted(params: Parameters, walk: Translation) -> dict[str, Any]:
     """What erased pixels show."""
     params.only("fill_mask", None, why="masks are not erased")
     value = params.take("fill", 0)
     modes = {"random": "pixel", "random_uniform": "random"}
+    if isinstance(value, str):
+        _note_random_colors(params, walk)
     return {"mode": modes[value]} if isinstance(value, str) and value in modes else fill(params)
+
+
+def _note_random_colors(params: Parameters, walk: Translation) -> None:
+    if walk.normalized:
+        params.note("after Normalize, random colors are standard normal here, and from 0 to 1 in albumentations")
+
+
+def _grid_dropout(params: Parameters, walk: Translation) -> Steps:
+    arguments: dict[str, Any] = {"ratio": params.take("ratio", 0.5)}
+    params.ignore("random_offset")
+    unit, cells = params.take("unit_size_range"), params.take("holes_number_xy")
+    if cells:
+        arguments["cells"] = cells  # which are its rows and columns
+    elif unit:
+        arguments["unit"] = [unit[0], max(unit[0], unit[1] - 1)]  # its last number is never drawn
+    across, down = params.take("shift_xy", [0, 0])
+    if "_offset" in params:
+        arguments["offset"] = params.take("_offset")
+    elif not params.take("random_offset", True):
+        arguments |= {"offset": "fixed", "shift": [down, across]}
+    note_hidden_rows(params, walk)
+    return [{"grid_holes": {**arguments, **_painted(params, walk), **probability(params)}}]
 
 
 def _pixel_dropout(params: Parameters, walk: Translation) -> Steps:
     params.only("mask_drop_value", None, why="masks are not erased")
     value = params.take("drop_value", 0)
+    if value is None:
+        _note_random_colors(params, walk)
     painted = {"mode": "random"} if value is None else {"fill": numbers(value)} if value not in (0, 0.0) else {}
     arguments = {"fraction": params.take("dropout_prob", 0.01), "per_channel": params.take("per_channel", False)}
     return [{"pixel_dropout": {**arguments, **painted, **probability(params)}}]
@@ -156,7 +182,8 @@ def _pixel_dropout(params: Parameters, walk: Translation) -> Steps:
 
 def _erasing(params: Parameters, walk: Translation) -> Steps:
     low, high = params.take("ratio")
-    options = _painted(params)
+    options = _painted(params, walk)
+    note_hidden_rows(params, walk)
     # its ratio is width / height, drawn uniformly; ours is height / width, drawn log-uniformly
     params.note("here, the aspect ratio is drawn log-uniformly, and areas that do not fit are drawn again")
     arguments = {"area": params.take("scale"), "ratio": [1 / high, 1 / low], **options}
@@ -172,6 +199,7 @@ TRANSLATORS: Mapping[str, Translator] = {
     "Sharpen": _sharpen,
     "Emboss": _emboss,
     "CoarseDropout": _coarse_dropout,
+    "GridDropout": _grid_dropout,
     "Erasing": _erasing,
     "PixelDropout": _pixel_dropout,
     "AdvancedBlur": _oriented_blur,

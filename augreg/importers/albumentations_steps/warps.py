@@ -27,7 +27,9 @@ def _rotate(params: Parameters, walk: Translation) -> Steps:
 
 def _perspective(params: Parameters, walk: Translation) -> Steps:
     params.only("keep_size", True, why="the image keeps its size")
-    fit = params.take("fit_output", False)
+    fit, color = params.take("fit_output", False), params.values.get("fill")
+    if isinstance(color, int | float) and color and not params.values.get("_version_1"):
+        params.note(f"fill={color} is for all channels here, and for the first one in albumentations")
     arguments = {"scale": pair(params.take("scale", [0.05, 0.1])), "fit": fit}
     if not fit and not params.values.get("_version_1"):
         arguments["twice"] = True

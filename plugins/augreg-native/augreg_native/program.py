@@ -38,6 +38,7 @@ from augreg.ops import (
     Remap,
     Resize,
     ResizeBox,
+    ShiftHsv,
     Warp,
 )
 from augreg.ops.scene import PixelValues
@@ -215,6 +216,7 @@ ENCODERS: Mapping[type[Op], Encoder] = {
     ConvolveColors: _convolve,
     Hue: colors.hue,
     ColorMatrix: colors.mixed,
+    ShiftHsv: colors.shifted,
     LocalContrast: colors.equalized_locally,
     Warp: warps.warped,
     Noise: noises.noisy,
